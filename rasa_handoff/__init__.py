@@ -1,0 +1,22 @@
+"""Human handoff for Rasa.
+
+``HandoffChannel`` and ``HandoffImporter`` are found here by their dotted paths but loaded only when asked for: an action
+server imports this package without Rasa, Socket.IO or a database driver.
+"""
+
+from typing import Any
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "HandoffChannel": "rasa_handoff.rasa_room.channel",
+    "HandoffImporter": "rasa_handoff.presets.importer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'rasa_handoff' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LAZY[name]), name)

@@ -1,0 +1,60 @@
+"""A customer's conversation as the relay knows it, and the states of control it can be in."""
+
+import enum
+from typing import Any
+
+from rasa_handoff.vocabulary.errors import HandoffError
+from rasa_handoff.vocabulary.values import Value
+
+
+class Control(str, enum.Enum):
+    """States of control. The desk is active in ``WAITING``, ``LIVE``, ``LEAVING`` (asked to confirm) and ``MESSAGE`` (about to
+    leave one)."""
+
+    BOT = "bot"
+    REQUESTED = "requested"
+    WAITING = "waiting"
+    LIVE = "live"
+    LEAVING = "leaving"
+    MESSAGE = "message"
+    RETURNING = "returning"
+
+
+DESK_ACTIVE = frozenset({Control.WAITING, Control.LIVE, Control.LEAVING, Control.MESSAGE})
+
+
+class Conversation(Value, frozen=True):
+    """A customer's conversation as the relay knows it.
+
+    ``titles``: how the payloads of the buttons they have read. ``settable``: the slots the desk may set. ``return_data``:
+    what the channel needs to write to them again. ``untake``: the slot of an open form that took the request as its answer.
+    ``asked``: how often they were asked whether to go on waiting. ``reminded``: whether they were asked if they are still
+    there. ``desk_away``: whether they were told that the desk can't be reached.
+    """
+
+    conversation_id: str
+    state: Control = Control.BOT
+    handoff_id: str | None = None
+    channel: str | None = None
+    language: str | None = None
+    leaving_word: str = "disconnect"
+    department: str | None = None
+    agent: str | None = None
+    position: int | None = None
+    ended: str | None = None
+    titles: dict[str, str] = {}
+    settable: tuple[str, ...] = ()
+    return_data: dict[str, Any] = {}
+    untake: str | None = None
+    asked: int = 0
+    reminded: bool = False
+    desk_away: bool = False
+
+    @property
+    def desk_active(self) -> bool:
+        """Whether what the customer types belongs to the desk."""
+        return self.state in DESK_ACTIVE
+
+
+class IllegalEvent(HandoffError):
+    """The table has no way from this state by this event. Nothing was changed."""

@@ -1,0 +1,124 @@
+"""The transcript: what a person looking over the customer's shoulder would have seen.
+
+Read from a Rasa tracker's events as plain dicts (``Event.as_dict()``), so that it can be thought about without Rasa. A
+pressed button counts by its title; images, buttons and cards are told in words; what only the machine sees is left out.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rasa_handoff.vocabulary.errors import MarkerError
+from rasa_handoff.vocabulary.marker import read_marker
+from rasa_handoff.vocabulary.values import Line, Speaker
+
+Event = Mapping[str, Any]
+
+EXTERNAL_PREFIX = "EXTERNAL: "
+"""How Rasa writes the text of an intent triggered from outside (``UserUttered.create_external``)."""
+
+
+def current_session(events: Iterable[Event]) -> list[Event]:
+    """The events since the last start of a session, or all where there is none."""
+    session: list[Event] = []
+    for event in events:
+        if event.get("event") in ("session_started", "restart"):
+            session = []
+        session.append(event)
+    return session
+
+
+def transcript(events: Iterable[Event]) -> tuple[Line, ...]:
+    """The lines of the current session, oldest first."""
+    session = current_session(events)
+    titles = button_titles(session)
+    lines = []
+    for event in session:
+        speaker, text = _told(event, titles)
+        if speaker is not None and text:
+            lines.append(Line(speaker=speaker, text=text, at=float(event.get("timestamp") or 0)))
+    return tuple(lines)
+
+
+def button_titles(events: Iterable[Event]) -> dict[str, str]:
+    """How the payloads of the buttons the bot has shown read to the customer; the latest title wins."""
+    titles: dict[str, str] = {}
+    for event in events:
+        if event.get("event") != "bot":
+            continue
+        data = event.get("data") or {}
+        for button in _buttons(data):
+            titles[str(button.get("payload", button["title"]))] = str(button["title"])
+    return titles
+
+
+def _told(event: Event, titles: Mapping[str, str]) -> tuple[Speaker | None, str]:
+    kind = event.get("event")
+    if kind == "user":
+        return Speaker.CUSTOMER, _customer_text(event, titles)
+    if kind == "agent":
+        return Speaker.AGENT, str(event.get("text") or "")
+    if kind == "bot":
+        return Speaker.BOT, in_words(event.get("text"), event.get("data") or {})
+    return None, ""
+
+
+def _customer_text(event: Event, titles: Mapping[str, str]) -> str:
+    text = str(event.get("text") or "").strip()
+    if text in titles:
+        return titles[text]
+    if text.startswith("/") and not (event.get("metadata") or {}).get("speaker"):
+        return ""  # a payload nobody has seen on a button: internal
+    return "" if text.startswith(EXTERNAL_PREFIX) else text
+
+
+def in_words(text: str | None, data: Mapping[str, Any]) -> str:
+    """A bot's message in words: its text, and what isn't text by description.
+
+    >>> in_words("Which one?", {"buttons": [{"title": "Red", "payload": "/red"}, {"title": "Blue"}]})
+    'Which one? [Red] [Blue]'
+    """
+    parts = [text or "", *(_card(card) for card in data.get("elements") or () if isinstance(card, Mapping))]
+    if titles := " ".join(f"[{button['title']}]" for button in _own_buttons(data)):
+        parts.append(titles)
+    parts.extend(_pictures(data))
+    if data.get("custom"):
+        parts.append(_custom(data["custom"]))
+    return " ".join(part for part in parts if part)
+
+
+def _pictures(data: Mapping[str, Any]) -> list[str]:
+    image, attachment = data.get("image"), data.get("attachment")
+    found = [f"[Image: {image}]"] if image else []
+    if attachment and attachment != image:  # Rasa notes an image as an attachment too
+        found.append(f"[Attachment: {attachment}]")
+    return found
+
+
+def _custom(custom: Any) -> str:
+    try:
+        if read_marker(custom) is not None:
+            return ""
+    except MarkerError:
+        return ""
+    text = custom.get("text") if isinstance(custom, Mapping) else None
+    return str(text) if text else "[a message only the chat window can show]"
+
+
+def _card(card: Mapping[str, Any]) -> str:
+    words = ": ".join(str(card[key]) for key in ("title", "subtitle") if card.get(key))
+    image = f"[Image: {card['image_url']}]" if card.get("image_url") else ""
+    buttons = " ".join(f"[{button['title']}]" for button in card.get("buttons") or () if button.get("title"))
+    return " ".join(part for part in (words, image, buttons) if part)
+
+
+def _own_buttons(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    found = [*(data.get("buttons") or ()), *(data.get("quick_replies") or ())]
+    return [button for button in found if isinstance(button, Mapping) and button.get("title")]
+
+
+def _buttons(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    cards = [card for card in data.get("elements") or () if isinstance(card, Mapping)]
+    return [
+        *_own_buttons(data),
+        *(button for card in cards for button in card.get("buttons") or () if button.get("title")),
+    ]

@@ -1,0 +1,39 @@
+"""What is to be told because of an event: to the desk, to the customer, to the tracker."""
+
+from typing import Any
+
+from rasa_handoff.vocabulary.values import Speaker, Value
+
+
+class TellDesk(Value, frozen=True):
+    """An event of the protocol for the desk. ``id`` and ``number`` are added at the commit."""
+
+    name: str
+    body: dict[str, Any]
+
+
+class TellCustomer(Value, frozen=True):
+    """Words for the customer: ``text`` said by somebody, or a ``response`` of the domain with its ``values``, or a ready
+    ``message`` of Rasa's. Exactly one of the three is given.
+    """
+
+    speaker: Speaker
+    id: str | None = None
+    text: str | None = None
+    response: str | None = None
+    values: dict[str, Any] = {}
+    message: dict[str, Any] | None = None
+
+
+class Record(Value, frozen=True):
+    """Something for the tracker: ``pause``, ``customer``, ``agent``, ``notice``, ``unpause``, ``back``."""
+
+    kind: str
+    body: dict[str, Any] = {}
+
+
+class WithdrawOffer(Value, frozen=True):
+    """What the desk hasn't been told yet needn't be told any more."""
+
+
+Effect = TellDesk | TellCustomer | Record | WithdrawOffer

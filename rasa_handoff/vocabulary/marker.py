@@ -1,0 +1,93 @@
+"""Markers: how an action or a response of the project asks for a handoff.
+
+Three forms are read, all of them in a message's ``custom``:
+
+- ``{"handoff": {...}}`` with any field of :class:`HandoffRequest`;
+- ``{"department": "billing"}``, Botlhale's preset (wire-formats, section 1), only when nothing stands beside it;
+- ``{"handoff_options": {}}``, which the channel replaces by the options.
+
+:class:`ChannelNotice` goes the other way: what HandoffChannel tells the actions in each message's metadata.
+"""
+
+from difflib import get_close_matches
+from typing import Any
+
+import msgspec
+
+from rasa_handoff.vocabulary.errors import MarkerError
+from rasa_handoff.vocabulary.names import BOTLHALE_MARKER, HANDOFF_MARKER, METADATA_KEY, OPTIONS_MARKER
+from rasa_handoff.vocabulary.values import Availability, Contact, Priority, Value
+
+
+class HandoffRequest(Value, frozen=True, forbid_unknown_fields=True):
+    """What a project may say about a handoff it asks for. Everything is optional.
+
+    ``department``: name of a department of the desk. ``agent``: e-mail or id of the agent it should go to.
+    ``reason``: why, in a few words, for the agent. ``note``: anything else for the agent. ``contact``: name, email, phone.
+    ``language``: an IETF tag such as ``"en"`` or ``"zu"``.
+    """
+
+    department: str | None = None
+    agent: str | None = None
+    reason: str | None = None
+    priority: Priority = Priority.NORMAL
+    note: str | None = None
+    contact: Contact = Contact()
+    language: str | None = None
+
+
+class OptionsRequest(Value, frozen=True):
+    """Asks the channel to offer the departments, in this message's place."""
+
+
+class ChannelNotice(Value, frozen=True):
+    """What HandoffChannel puts into each message's metadata under ``"handoff"``, for actions to read."""
+
+    channel: str
+    availability: Availability = Availability()
+
+
+Marker = HandoffRequest | OptionsRequest
+
+
+def read_marker(custom: Any) -> Marker | None:
+    """The marker in a message's ``custom``, or None where there is none.
+
+    Raises:
+        MarkerError: if it is one of ours and doesn't fit; names the field and its nearest neighbour.
+    """
+    if not isinstance(custom, dict):
+        return None
+    if HANDOFF_MARKER in custom:
+        return _read_request(custom[HANDOFF_MARKER])
+    if OPTIONS_MARKER in custom:
+        return OptionsRequest()
+    if set(custom) == {BOTLHALE_MARKER}:
+        return _read_request(custom)
+    return None
+
+
+def read_notice(metadata: Any) -> ChannelNotice | None:
+    """What the channel said in a message's metadata; None where no HandoffChannel stands before the bot."""
+    if not isinstance(metadata, dict) or METADATA_KEY not in metadata:
+        return None
+    try:
+        return msgspec.convert(metadata[METADATA_KEY], ChannelNotice)
+    except msgspec.ValidationError:
+        return None  # a customer's own metadata may use the word; only a notice of ours fits
+
+
+def _read_request(body: Any) -> HandoffRequest:
+    fields = {} if body is None or body is True else body
+    if not isinstance(fields, dict):
+        raise MarkerError(f"custom.handoff must be a mapping such as {{department: billing}}, not {body!r}.")
+    for key in fields:
+        if key not in HandoffRequest.__struct_fields__:
+            near = get_close_matches(str(key), HandoffRequest.__struct_fields__, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            known = ", ".join(HandoffRequest.__struct_fields__)
+            raise MarkerError(f"custom.handoff has no field '{key}'.{hint} It may have: {known}.")
+    try:
+        return msgspec.convert(fields, HandoffRequest)
+    except msgspec.ValidationError as problem:
+        raise MarkerError(f"custom.handoff doesn't fit: {problem}") from problem

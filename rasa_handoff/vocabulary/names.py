@@ -1,0 +1,85 @@
+"""Names that appear on a wire, in a domain or in a tracker. Changing one changes a protocol or somebody's project."""
+
+from typing import Final
+
+PROTOCOL: Final = 1
+"""Version of the /relay protocol (docs/protocol.md). Version N talks to N-1."""
+
+RELAY_NAMESPACE: Final = "/relay"
+DESK_NAMESPACE: Final = "/desk"
+BOTLHALE_NAMESPACES: Final = ("/live_agent", "/live_server", "/")
+
+# Intents, as Botlhale's preset names them (wire-formats, section 1); settings may rename them.
+OPTIONS_INTENT: Final = "provide_handoff_options"
+EXECUTE_INTENT: Final = "execute_handoff"
+ENDED_INTENT: Final = "handoff_ended"
+CARRY_ON_INTENT: Final = "handoff_carry_on"
+"""Behind the carry-on button; answered shortly, leads nowhere."""
+
+DEPARTMENT_ENTITY: Final = "department"
+
+# Slots that come back with the conversation.
+OUTCOME_SLOT: Final = "handoff_outcome"
+NOTE_SLOT: Final = "handoff_note"
+
+CONTACT_FORM: Final = "handoff_contact_form"
+CONTACT_NAME_SLOT: Final = "handoff_contact_name"
+CONTACT_EMAIL_SLOT: Final = "handoff_contact_email"
+
+OPTIONS_ACTION: Final = "action_provide_handoff_options"
+EXECUTE_ACTION: Final = "action_execute_handoff"
+TEMPLATE_ACTION: Final = "action_human_handoff"
+"""The name Rasa's own bot templates use."""
+
+HANDOFF_MARKER: Final = "handoff"
+"""Key in a response's ``custom`` that asks for a handoff: ``custom: {handoff: {...}}``."""
+OPTIONS_MARKER: Final = "handoff_options"
+"""Key in a response's ``custom`` that is replaced by the options: ``custom: {handoff_options: {}}``."""
+BOTLHALE_MARKER: Final = "department"
+"""Botlhale's marker: ``custom: {department: "..."}`` and nothing beside it."""
+
+METADATA_KEY: Final = "handoff"
+"""Key in a message's metadata where HandoffChannel tells actions what is open (``ChannelNotice``)."""
+
+# What the relay says to the customer: responses in the preset, by event.
+UTTER_OPTIONS: Final = "utter_handoff_options"
+UTTER_ANYBODY: Final = "utter_handoff_anybody"
+"""Title of the one button where there are no departments."""
+UTTER_NOBODY: Final = "utter_handoff_nobody"
+UTTER_REQUESTED: Final = "utter_handoff_requested"
+UTTER_QUEUED: Final = "utter_handoff_queued"
+UTTER_POSITION: Final = "utter_handoff_position"
+UTTER_JOINED: Final = "utter_handoff_joined"
+UTTER_TRANSFERRED: Final = "utter_handoff_transferred"
+UTTER_PASSED_ON: Final = "utter_handoff_passed_on"
+UTTER_STANDING_WAITING: Final = "utter_handoff_already_waiting"
+UTTER_STANDING_ASKED: Final = "utter_handoff_already_asked"
+UTTER_STANDING_LIVE: Final = "utter_handoff_already_live"
+UTTER_CONFIRM_LEAVE: Final = "utter_handoff_confirm_leave"
+UTTER_LEFT: Final = "utter_handoff_left"
+UTTER_RESOLVED: Final = "utter_handoff_resolved"
+UTTER_ENDED: Final = "utter_handoff_ended"
+UTTER_FAILED: Final = "utter_handoff_failed"
+UTTER_REFUSED: Final = "utter_handoff_refused"
+UTTER_UNREACHABLE: Final = "utter_handoff_unreachable"
+UTTER_NOBODY_YET: Final = "utter_handoff_nobody_yet"
+UTTER_GO_ON_WAITING: Final = "utter_handoff_go_on_waiting"
+UTTER_WAITING_ON: Final = "utter_handoff_waiting_on"
+UTTER_LEAVE_MESSAGE: Final = "utter_handoff_leave_message"
+UTTER_WRITE_MESSAGE: Final = "utter_handoff_write_message"
+UTTER_MESSAGE_LEFT: Final = "utter_handoff_message_left"
+UTTER_BACK_TO_BOT: Final = "utter_handoff_back_to_bot"
+UTTER_REPLY: Final = "utter_handoff_reply"
+UTTER_STILL_THERE: Final = "utter_handoff_still_there"
+UTTER_FELL_SILENT: Final = "utter_handoff_fell_silent"
+UTTER_NOT_TAKEN: Final = "utter_handoff_not_taken"
+UTTER_DESK_AWAY: Final = "utter_handoff_desk_away"
+UTTER_DESK_BACK: Final = "utter_handoff_desk_back"
+UTTER_CARRY_ON: Final = "utter_handoff_carry_on"
+"""Title of the carry-on button; ``utter_handoff_carried_on`` is what the bot says to it."""
+CARRY_ON_PAYLOAD: Final = "/handoff_carry_on"
+WAIT_PAYLOAD: Final = "/handoff_wait"
+MESSAGE_PAYLOAD: Final = "/handoff_leave_message"
+BACK_PAYLOAD: Final = "/handoff_back"
+"""What the buttons of ``utter_handoff_nobody_yet`` send; no intents, the relay alone reads them."""
+UTTER_WELCOME_BACK: Final = "utter_handoff_welcome_back"

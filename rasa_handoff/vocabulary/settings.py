@@ -1,0 +1,194 @@
+"""The settings of HandoffChannel, as they stand in ``credentials.yml``.
+
+``read_settings`` answers every mistake with one sentence that names the key, its nearest neighbour and what to write.
+"""
+
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any, Final
+
+import msgspec
+
+from rasa_handoff.vocabulary.errors import SettingsError
+from rasa_handoff.vocabulary.names import ENDED_INTENT, EXECUTE_INTENT, OPTIONS_INTENT
+from rasa_handoff.vocabulary.values import Value
+
+CHANNEL_NAME: Final = "rasa_handoff.HandoffChannel"
+DESK_TYPES: Final = ("rasa-handoff", "botlhale")
+
+
+class DeskSettings(Value, frozen=True, forbid_unknown_fields=True):
+    """Where the agents are. ``url`` without namespace; ``type`` is one of ``DESK_TYPES``.
+
+    ``namespace`` is for ``type: botlhale`` alone, where servers differ: ``/live_agent`` or ``/live_server``.
+    """
+
+    url: str
+    token: str | None = None
+    type: str = "rasa-handoff"
+    namespace: str = "/live_agent"
+
+
+class IntentSettings(Value, frozen=True, forbid_unknown_fields=True):
+    """The intents watched for, under the names the project gives them."""
+
+    options: str = OPTIONS_INTENT
+    execute: str = EXECUTE_INTENT
+    ended: str = ENDED_INTENT
+
+
+class TimerSettings(Value, frozen=True, forbid_unknown_fields=True):
+    """How long each state may last, in seconds; ``null`` switches a timer off, ``silence`` can't be.
+
+    Our own server's timers act first; these are the longer backstop, and all there is toward a foreign desk.
+    ``nobody_takes_then``: what happens to a customer who, asked, doesn't choose: ``wait``, ``message`` or ``bot``.
+    """
+
+    nobody_takes: float | None = 900
+    nobody_takes_then: str = "wait"
+    agent_silent: float | None = 3600
+    customer_silent: float | None = 1800
+    desk_away: float | None = 600
+    message: float | None = 600
+    silence: float = 86400
+
+    def seconds(self, kind: str) -> float | None:
+        """How long the timer of this kind runs; None if it is off."""
+        value: float | None = FIXED_TIMERS[kind] if kind in FIXED_TIMERS else getattr(self, kind)
+        return value
+
+
+FIXED_TIMERS: Final = {"start": 60.0, "returning": 300.0}
+"""Seconds for what has nothing to choose: a start whose process ended, a tracker that can't be written."""
+
+AFTER_NOBODY: Final = ("wait", "message", "bot")
+
+
+class Settings(Value, frozen=True, forbid_unknown_fields=True):
+    """All settings of HandoffChannel.
+
+    ``slots``: the only ones an agent sees. ``settable_slots``: the only ones an agent may set. ``leaving_words``: by
+    language; the whole message, trimmed and without regard to case. ``language``: of customers about whom nothing else is
+    known; ``language_slot`` says where the bot keeps it. ``departments``: offered when the desk can't say what it has.
+    ``start_timeout``: seconds the desk has to accept. ``delivery_timeout``: seconds until a message that a channel doesn't take
+    has failed; ``null``: never. ``show_marker``: the marker reaches the customer's front end too.
+    """
+
+    bot_id: str
+    desk: DeskSettings
+    channels: dict[str, dict[str, Any] | None]
+    store: str = "sqlite:///handoff.db"
+    intents: IntentSettings = IntentSettings()
+    slots: tuple[str, ...] = ()
+    settable_slots: tuple[str, ...] = ()
+    leaving_words: dict[str, str] = msgspec.field(default_factory=lambda: {"en": "disconnect"})
+    language: str = "en"
+    language_slot: str = "language"
+    departments: tuple[str, ...] = ()
+    start_timeout: float = 5.0
+    delivery_timeout: float | None = 3600.0
+    timers: TimerSettings = TimerSettings()
+    show_marker: bool = False
+
+    def leaving_word(self, language: str | None) -> str:
+        """The word that leaves a live chat in this language (``zu-ZA`` falls back to ``zu``, then to the default)."""
+        for tag in (language, (language or "").split("-")[0], self.language):
+            if tag and tag in self.leaving_words:
+                return self.leaving_words[tag]
+        return next(iter(self.leaving_words.values()), "disconnect")
+
+
+EXAMPLES: Final = {
+    "bot_id": "bot_id: my-bot",
+    "desk": "desk: {url: http://localhost:5065}",
+    "channels": "channels: {rest: }",
+    "url": "url: http://localhost:5065",
+}
+
+
+def read_settings(data: Any) -> Settings:
+    """Read what stands under ``rasa_handoff.HandoffChannel``.
+
+    Raises:
+        SettingsError: one sentence with the key, its nearest neighbour and what to write.
+    """
+    if not isinstance(data, Mapping):
+        raise SettingsError(f"{CHANNEL_NAME} needs settings: write at least bot_id, desk and channels below it.")
+    _check_keys(Settings, data, "")
+    for name, kind in (("desk", DeskSettings), ("intents", IntentSettings), ("timers", TimerSettings)):
+        if isinstance(data.get(name), Mapping):
+            _check_keys(kind, data[name], f"{name}.")
+    try:
+        settings = msgspec.convert(data, Settings)
+    except msgspec.ValidationError as problem:
+        raise SettingsError(_sentence(str(problem))) from problem
+    _check_values(settings)
+    return settings
+
+
+def _check_keys(kind: type[Value], data: Mapping[Any, Any], path: str) -> None:
+    known = kind.__struct_fields__
+    for key in data:
+        if key not in known:
+            near = get_close_matches(str(key), known, n=1, cutoff=0.5)
+            hint = f"did you mean '{path}{near[0]}'?" if near else f"it may be one of: {', '.join(known)}."
+            raise SettingsError(f"{CHANNEL_NAME} has no setting '{path}{key}': {hint}")
+    for field in msgspec.structs.fields(kind):
+        if field.required and data.get(field.name) is None:
+            example = EXAMPLES.get(field.name, f"{field.name}: ...")
+            raise SettingsError(f"{CHANNEL_NAME} needs the setting '{path}{field.name}': write '{example}'.")
+
+
+def _check_values(settings: Settings) -> None:
+    if settings.desk.type not in DESK_TYPES:
+        near = get_close_matches(settings.desk.type, DESK_TYPES, n=1, cutoff=0.3)
+        hint = f"did you mean '{near[0]}'?" if near else f"write one of: {', '.join(DESK_TYPES)}."
+        raise SettingsError(f"{CHANNEL_NAME} knows no desk.type '{settings.desk.type}': {hint}")
+    if not re.match(r"https?://", settings.desk.url):
+        raise SettingsError(
+            f"{CHANNEL_NAME}: desk.url is '{settings.desk.url}', which has no http:// or https://: "
+            f"write 'url: http://localhost:5065'."
+        )
+    if not settings.channels:
+        raise SettingsError(f"{CHANNEL_NAME}: no channel stands under 'channels': write 'channels: {{rest: }}'.")
+    _check_timers(settings.timers)
+    if settings.start_timeout <= 0:
+        raise SettingsError(f"{CHANNEL_NAME}: start_timeout is {settings.start_timeout}: write seconds, such as 5.")
+    if settings.delivery_timeout is not None and settings.delivery_timeout <= 0:
+        raise SettingsError(
+            f"{CHANNEL_NAME}: delivery_timeout is {settings.delivery_timeout}: write seconds, or null to try for ever."
+        )
+
+
+def _check_timers(timers: TimerSettings) -> None:
+    if timers.nobody_takes_then not in AFTER_NOBODY:
+        known = ", ".join(AFTER_NOBODY)
+        raise SettingsError(
+            f"{CHANNEL_NAME}: timers.nobody_takes_then is '{timers.nobody_takes_then}': write one of: {known}."
+        )
+    for name in TimerSettings.__struct_fields__:
+        seconds = getattr(timers, name)
+        if isinstance(seconds, int | float) and seconds <= 0:
+            raise SettingsError(f"{CHANNEL_NAME}: timers.{name} is {seconds}: write seconds, or null to switch it off.")
+
+
+WORDS: Final = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "object": "a mapping",
+    "array": "a list",
+    "null": "nothing",
+}
+
+
+def _sentence(problem: str) -> str:
+    """Msgspec's complaint in the words of a YAML file: ``Expected `str`, got `int` - at `$.desk.url```."""
+    found = re.match(r"Expected `(?P<wanted>[^`]+)`, got `(?P<given>[^`]+)`(?: - at `(?P<path>[^`]+)`)?", problem)
+    if not found:
+        return f"{CHANNEL_NAME}: {problem}"
+    wanted = " or ".join(WORDS.get(word, word) for word in found["wanted"].split(" | ") if word != "null")
+    key = (found["path"] or "$").removeprefix("$").lstrip(".") or "the settings"
+    return f"{CHANNEL_NAME}: '{key}' must be {wanted}, not {WORDS.get(found['given'], found['given'])}."
