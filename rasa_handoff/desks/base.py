@@ -1,0 +1,80 @@
+"""What every desk is: a target of the outbox that turns what happens on the agents' side into events for the relay.
+
+To add a desk: write a subclass here, name its type in ``vocabulary/settings.py``, and add it to the fixture of
+``tests/contract/test_desks.py``, whose tests every desk inherits.
+"""
+
+import abc
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from rasa_handoff.relay.relay import Relay
+from rasa_handoff.store.outbox import Entry
+from rasa_handoff.vocabulary import events as e
+from rasa_handoff.vocabulary.settings import Settings
+from rasa_handoff.vocabulary.values import Agent, Availability, Offer
+
+OnTyping = Callable[[str, bool], Awaitable[None]]
+
+
+class Desk(abc.ABC):
+    """A system with agents. Opened after the relay knows what is under way, closed before the relay."""
+
+    batch = 1
+
+    def __init__(self, settings: Settings, relay: Relay) -> None:
+        self.bot_id = settings.bot_id
+        self.settings = settings.desk
+        self.relay = relay
+        self.on_typing: OnTyping | None = None
+
+    @property
+    @abc.abstractmethod
+    def connected(self) -> bool:
+        """Whether the desk can be told something now."""
+
+    @property
+    def availability(self) -> Availability | None:
+        """Who is there; None where the desk can't say."""
+        return None
+
+    @abc.abstractmethod
+    async def open(self) -> None:
+        """Begin to connect. Doesn't wait for the desk to be there."""
+
+    @abc.abstractmethod
+    async def close(self) -> None:
+        """Disconnect; the conversations stay as they are."""
+
+    @abc.abstractmethod
+    async def deliver(self, lane: str, entries: Sequence[Entry]) -> list[e.Event]:
+        """Tell the desk, and return what its answer means.
+
+        Raises:
+            Unreachable: if it can't be told now; it will be called again.
+        """
+
+    async def find(self, conversation_id: str) -> tuple[Offer, Agent | None] | None:
+        """The handoff the desk has open for a conversation that the relay knows nothing of, and who has it; None if none.
+
+        Raises:
+            Unreachable: if it can't be asked now.
+        """
+        return None
+
+    async def typing(self, handoff_id: str, on: bool) -> None:  # noqa: B027 - most protocols have no word for it
+        """The customer is typing, or stopped. Never stored."""
+
+
+async def either(coroutine: Awaitable[object], event: asyncio.Event) -> bool:
+    """Wait for the coroutine unless the event comes first; True if the coroutine ended."""
+    work = asyncio.ensure_future(coroutine)
+    bell = asyncio.ensure_future(event.wait())
+    try:
+        await asyncio.wait({work, bell}, return_when=asyncio.FIRST_COMPLETED)
+        return work.done()
+    finally:
+        bell.cancel()
+        if not work.done():
+            work.cancel()
+        await asyncio.gather(work, bell, return_exceptions=True)

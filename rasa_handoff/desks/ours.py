@@ -1,0 +1,311 @@
+"""Our own live-agent server: one connection on ``/relay`` for all conversations (docs/protocol.md).
+
+The handshake is explicit: after ``hello`` the server answers with ``welcome``; one that doesn't isn't ours, and nothing is
+sent to it. A lost connection is made again with growing pauses; what wasn't acknowledged is sent again by the outbox.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from typing import Any, Final
+
+import socketio
+from socketio.exceptions import SocketIOError
+
+from rasa_handoff.desks.base import Desk, either
+from rasa_handoff.relay.relay import DESK, Relay
+from rasa_handoff.store.outbox import Entry
+from rasa_handoff.thinking.control import IllegalEvent
+from rasa_handoff.vocabulary import events as e
+from rasa_handoff.vocabulary.errors import Refused, StoreError, Unreachable
+from rasa_handoff.vocabulary.names import PROTOCOL, RELAY_NAMESPACE
+from rasa_handoff.vocabulary.settings import Settings
+from rasa_handoff.vocabulary.values import Agent, Availability, Offer, Value, read
+
+log = logging.getLogger(__name__)
+
+ANSWER_SECONDS: Final = 5.0
+LONGEST_PAUSE: Final = 3.0
+UNNOTICED_SECONDS: Final = 10.0
+CAPABILITIES: Final = ("typing", "message.status", "transfer")
+
+
+class Welcome(Availability, frozen=True, kw_only=True):
+    """The server's answer to ``hello``."""
+
+    protocol: int
+    epoch: str
+    server: str = ""
+
+
+class StatusWord(Value, frozen=True):
+    """``handoff.status`` as the server sends it; which fields are there depends on ``status``."""
+
+    handoff_id: str
+    status: str
+    number: int | None = None
+    position: int | None = None
+    wait: float | None = None
+    agent: Agent | None = None
+    department: str | None = None
+    outcome: str = "resolved"
+    note: str | None = None
+    slots: dict[str, Any] = {}
+    reason: str = "desk_closed"
+
+
+class MessageWord(Value, frozen=True):
+    """``message`` as the server sends it."""
+
+    handoff_id: str
+    id: str
+    text: str
+    at: float
+    number: int | None = None
+    agent: str | None = None
+
+
+class OurDesk(Desk):
+    """The connection to ``rasa-handoff serve``."""
+
+    def __init__(self, settings: Settings, relay: Relay) -> None:
+        super().__init__(settings, relay)
+        self._client = socketio.AsyncClient(reconnection=False, logger=False)
+        self._welcome: Welcome | None = None
+        self._availability: Availability | None = None
+        self._welcomed, self._lost = asyncio.Event(), asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._missing: asyncio.Task[None] | None = None
+        self._listen()
+
+    @property
+    def connected(self) -> bool:
+        """Whether a server of ours has said welcome on this connection."""
+        return self._welcome is not None
+
+    @property
+    def availability(self) -> Availability | None:
+        """Who is there, as the server last said; None before the first welcome and while disconnected."""
+        return self._availability if self.connected else None
+
+    async def open(self) -> None:
+        """Begin to connect, and keep connecting."""
+        self._task = asyncio.create_task(self._stay_connected())
+
+    async def close(self) -> None:
+        """Stop connecting and let go of the connection."""
+        for task in (self._task, self._missing):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        await self._client.disconnect()
+
+    async def deliver(self, lane: str, entries: Sequence[Entry]) -> list[e.Event]:
+        """Send an entry and wait for its acknowledgement."""
+        (entry,) = entries
+        answer = await self._call(entry.name, entry.body)
+        if entry.name == "handoff.initiate":
+            return [_answer_to_offer(lane, entry.body["handoff_id"], answer)]
+        if answer.get("code") == "unknown_handoff" and entry.name == "message":
+            await self._tell_again(lane, entry.body["handoff_id"])
+            raise Unreachable("The live-agent server didn't know the handoff; it is offered again.")
+        if answer.get("code") == "unavailable":
+            raise Unreachable(f"The live-agent server can't take anything now: {answer.get('error')}")
+        if not answer.get("ok"):
+            log.warning(
+                "The desk didn't take a '%s' of handoff %s: %s", entry.name, entry.body.get("handoff_id"), answer
+            )
+        return []
+
+    async def find(self, conversation_id: str) -> tuple[Offer, Agent | None] | None:
+        """Ask the server (``handoff.find``)."""
+        answer = await self._call("handoff.find", {"conversation_id": conversation_id})
+        found, agent = answer.get("handoff"), answer.get("agent")
+        return (read(Offer, found), read(Agent, agent) if agent else None) if found else None
+
+    async def _tell_again(self, conversation_id: str, handoff_id: str) -> None:
+        conversation = self.relay.conversation(conversation_id)
+        if conversation.desk_active and conversation.handoff_id == handoff_id:
+            await self.relay.offer_again(conversation)
+
+    async def typing(self, handoff_id: str, on: bool) -> None:
+        """Pass the customer's typing on while connected."""
+        if self.connected:
+            with contextlib.suppress(SocketIOError):
+                await self._client.emit("typing", {"handoff_id": handoff_id, "on": on}, namespace=RELAY_NAMESPACE)
+
+    async def _call(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        if not self.connected:
+            raise Unreachable(f"The live-agent server at {self.settings.url} isn't connected.")
+        answer: dict[str, Any] = {}
+
+        async def call() -> None:
+            reply = await self._client.call(name, body, namespace=RELAY_NAMESPACE, timeout=ANSWER_SECONDS)
+            answer.update(reply if isinstance(reply, dict) else {})
+
+        try:
+            if not await either(task := asyncio.ensure_future(call()), self._lost):
+                raise Unreachable("The connection to the live-agent server was lost.")
+            task.result()
+        except SocketIOError as problem:
+            raise Unreachable(f"The live-agent server didn't answer '{name}': {problem!r}") from problem
+        return answer
+
+    # Staying connected
+
+    async def _stay_connected(self) -> None:
+        pause, complained = 0.1, ""
+        self._missing = asyncio.create_task(self._miss())
+        while True:
+            try:
+                await self._connect()
+                self._missing.cancel()
+                pause, complained = 0.1, ""
+                await self._lost.wait()
+                self._missing = asyncio.create_task(self._miss())
+            except Exception as problem:  # the client raises more than its own: a TypeError for a socket closed at once
+                if str(problem) != complained:  # once per reason, not once per attempt
+                    complained = str(problem)
+                    log.error("The live-agent server at %s can't be reached: %s", self.settings.url, complained)
+                with contextlib.suppress(Exception):
+                    await self._client.disconnect()
+            self._welcome = None
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _miss(self) -> None:
+        """A short absence is nobody's business; after that the customers are told, and their timers run."""
+        await asyncio.sleep(UNNOTICED_SECONDS)
+        await self.relay.apply_to_all(e.DeskLost)
+
+    async def _connect(self) -> None:
+        self._lost.clear()
+        self._welcomed.clear()
+        auth = {
+            "token": self.settings.token,
+            "protocol": PROTOCOL,
+            "bot_id": self.bot_id,
+            "capabilities": list(CAPABILITIES),
+        }
+        await self._client.connect(
+            self.settings.url, auth=auth, namespaces=[RELAY_NAMESPACE], transports=["websocket"], wait_timeout=5
+        )
+        received = await self.relay.last_received()
+        under_way = [{"handoff_id": handoff_id, "last": last} for handoff_id, last in received.items()]
+        await self._client.emit("hello", {"open": under_way}, namespace=RELAY_NAMESPACE)
+        try:
+            await asyncio.wait_for(self._welcomed.wait(), ANSWER_SECONDS)
+        except asyncio.TimeoutError:
+            raise Unreachable(
+                "it answered, but not as a live-agent server of ours does; for a server of Botlhale's kind write 'type: botlhale'"
+            ) from None
+        log.info("Connected to the live-agent server at %s.", self.settings.url)
+        if self._welcome is not None:
+            await self.relay.greet(self._welcome.epoch)
+        await self.relay.ring(DESK)
+
+    # What the server says
+
+    def _listen(self) -> None:
+        for name, handler in (
+            ("welcome", self._on_welcome),
+            ("availability", self._on_availability),
+            ("handoff.status", self._on_status),
+            ("message", self._on_message),
+            ("typing", self._on_typing),
+            ("disconnect", self._on_disconnect),
+        ):
+            self._client.on(name, handler, namespace=RELAY_NAMESPACE)
+
+    async def _on_welcome(self, data: Any) -> None:
+        try:
+            welcome = read(Welcome, data)
+        except Refused as problem:
+            log.error("The live-agent server's welcome can't be read: %s", problem)
+            return
+        if abs(welcome.protocol - PROTOCOL) > 1:
+            log.error("The live-agent server speaks protocol %s, this package %s.", welcome.protocol, PROTOCOL)
+            return
+        self._welcome = self._availability = welcome
+        self._welcomed.set()
+
+    async def _on_availability(self, data: Any) -> None:
+        with contextlib.suppress(Refused):
+            self._availability = read(Availability, data)
+
+    async def _on_disconnect(self, *_: Any) -> None:
+        self._welcome = None
+        self._lost.set()
+
+    async def _on_typing(self, data: Any) -> None:
+        if self.on_typing is not None and isinstance(data, dict):
+            conversation_id = await self.relay.conversation_of(str(data.get("handoff_id")))
+            if conversation_id is not None:
+                await self.on_typing(conversation_id, bool(data.get("on")))
+
+    async def _on_status(self, data: Any) -> dict[str, Any]:
+        return await self._take_in(data, StatusWord, _status_event)
+
+    async def _on_message(self, data: Any) -> dict[str, Any]:
+        return await self._take_in(data, MessageWord, _message_event)
+
+    async def _take_in(self, data: Any, kind: Any, event_of: Any) -> dict[str, Any]:
+        """Read, apply, acknowledge. Unreadable or too late is answered too, or the server would send it for ever."""
+        try:
+            word = read(kind, data)
+            conversation_id = await self.relay.conversation_of(word.handoff_id)
+            if conversation_id is None:
+                raise Refused("unknown_handoff", f"This relay has no handoff {word.handoff_id}.")
+            event = event_of(conversation_id, word)
+            conversation = await self.relay.apply(event)
+        except Refused as problem:
+            return {"ok": False, "code": problem.code, "error": str(problem)}
+        except StoreError:
+            return {}  # no acknowledgement: the server keeps it and sends it again
+        except IllegalEvent as problem:
+            log.debug("%s", problem)
+            return {"ok": False, "code": "ended", "error": "The conversation is back with the bot."}
+        if isinstance(event, e.AgentSaid) and conversation.handoff_id != event.handoff_id:
+            return {"ok": False, "code": "ended", "error": "The conversation is back with the bot."}
+        return {"ok": True}
+
+
+def _answer_to_offer(conversation_id: str, handoff_id: str, answer: dict[str, Any]) -> e.Event:
+    if answer.get("ok"):
+        position, wait = answer.get("position"), answer.get("wait")
+        return e.HandoffAccepted(conversation_id=conversation_id, handoff_id=handoff_id, position=position, wait=wait)
+    code, sentence = str(answer.get("code") or "refused"), str(answer.get("error") or "")
+    return e.HandoffRefused(conversation_id=conversation_id, handoff_id=handoff_id, code=code, sentence=sentence)
+
+
+def _message_event(conversation_id: str, word: MessageWord) -> e.Event:
+    return e.AgentSaid(
+        conversation_id=conversation_id,
+        handoff_id=word.handoff_id,
+        number=word.number,
+        id=word.id,
+        text=word.text,
+        at=word.at,
+        agent=word.agent,
+    )
+
+
+def _status_event(conversation_id: str, word: StatusWord) -> e.Event:
+    here: dict[str, Any] = {"conversation_id": conversation_id, "handoff_id": word.handoff_id, "number": word.number}
+    if word.status == "queued":
+        return e.PositionChanged(**here, position=word.position, wait=word.wait)
+    if word.status == "accepted":
+        return e.AgentJoined(**here, agent=word.agent or Agent(id="", name="an agent"))
+    if word.status == "transferred":
+        return e.HandoffTransferred(**here, department=word.department)
+    if word.status == "completed":
+        return e.HandoffCompleted(**here, outcome=word.outcome, note=word.note, slots=word.slots)
+    if word.status == "unanswered":
+        return e.NobodyCame(**here)
+    if word.status == "customer_silent":
+        return e.CustomerFellSilent(**here)
+    if word.status == "failed":
+        return e.HandoffFailed(**here, reason=word.reason)
+    raise Refused("invalid", f"This relay knows no status '{word.status}'.")

@@ -1,0 +1,102 @@
+"""What customers have sent, by the ids their side gave it: nothing is heard twice.
+
+A message is noted as begun before anything is done with it and as done after it. Begun and not done means that a process ended
+in between: then Rasa's tracker tells whether the bot's turn was finished.
+"""
+
+import enum
+import time
+from typing import Final
+
+from sqlalchemy import Boolean, Column, Float, String, Table, delete, insert, select, update
+from sqlalchemy.engine import Connection
+
+from rasa_handoff.relay import memory
+from rasa_handoff.store.engine import Store
+from rasa_handoff.store.outbox import Entry
+
+KEPT_SECONDS: Final = 7 * 86_400.0
+"""How long a message is known again."""
+SWEPT_EVERY: Final = 1_000
+"""Messages between two looks for what may be forgotten."""
+MOST_WAITING: Final = 1_000
+
+received = Table(
+    "received",
+    memory.metadata,
+    Column("conversation_id", String(300), primary_key=True),
+    Column("id", String(120), primary_key=True),
+    Column("done", Boolean, nullable=False),
+    Column("at", Float, nullable=False, index=True),
+)
+
+
+class Met(enum.Enum):
+    """Whether a message was met before, and how far it came then."""
+
+    NEVER = "never"
+    BEGUN = "begun"
+    DONE = "done"
+
+
+class Inbox:
+    """The relay's memory of what was sent."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._met = 0
+
+    async def meet(self, conversation_id: str, id: str) -> Met:
+        """Note the message as begun; tells how far it had come before."""
+        self._met += 1
+        sweep = self._met % SWEPT_EVERY == 1
+
+        def work(connection: Connection) -> Met:
+            if sweep:
+                connection.execute(delete(received).where(received.c.at < time.time() - KEPT_SECONDS))
+            return _meet(connection, conversation_id, id)
+
+        return await self._store.write(work)
+
+    async def led_to_handoff(self, conversation_id: str, id: str) -> bool:
+        """Whether a handoff was begun since this message came."""
+        return await self._store.write(lambda connection: _led_to_handoff(connection, conversation_id, id))
+
+    async def done(self, conversation_id: str, id: str) -> None:
+        """The message needs nothing more."""
+        here = (received.c.conversation_id == conversation_id) & (received.c.id == id)
+        await self._store.write(lambda connection: connection.execute(update(received).where(here).values(done=True)))
+
+    async def put_once(self, entry: Entry) -> None:
+        """Add something for the customer, unless it waits already: a turn that was cut off is done again."""
+        await self._store.write(lambda connection: _put_once(connection, entry))
+
+
+def _meet(connection: Connection, conversation_id: str, id: str) -> Met:
+    here = (received.c.conversation_id == conversation_id) & (received.c.id == id)
+    done = connection.execute(select(received.c.done).where(here)).scalar_one_or_none()
+    if done is None:
+        row = {"conversation_id": conversation_id, "id": id, "done": False, "at": time.time()}
+        connection.execute(insert(received).values(row))
+        return Met.NEVER
+    return Met.DONE if done or _in_live_chat(connection, conversation_id, id) else Met.BEGUN
+
+
+def _led_to_handoff(connection: Connection, conversation_id: str, id: str) -> bool:
+    came = select(received.c.at).where((received.c.conversation_id == conversation_id) & (received.c.id == id))
+    since = memory.handoffs.c.started_at >= came.scalar_subquery()
+    here = (memory.handoffs.c.conversation_id == conversation_id) & since
+    return connection.execute(select(memory.handoffs.c.handoff_id).where(here)).first() is not None
+
+
+def _in_live_chat(connection: Connection, conversation_id: str, id: str) -> bool:
+    """Said in one of the conversation's live chats: kept in one transaction with what followed from it."""
+    same = memory.messages.c.handoff_id == memory.handoffs.c.handoff_id
+    here = same & (memory.messages.c.id == id) & (memory.handoffs.c.conversation_id == conversation_id)
+    return connection.execute(select(memory.messages.c.id).where(here)).first() is not None
+
+
+def _put_once(connection: Connection, entry: Entry) -> None:
+    waiting = memory.outbox.head(connection, entry.target, entry.lane, MOST_WAITING)
+    if all(other.body["id"] != entry.body["id"] for other in waiting):
+        memory.outbox.put(connection, [entry])

@@ -1,0 +1,153 @@
+"""What one transaction does to a conversation: take the state, step, write down the new one with all that follows from it.
+
+The state, the outbox entries and the timers are one commit; what isn't legal is rolled back whole.
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Sequence
+
+from sqlalchemy.engine import Connection
+
+from rasa_handoff.relay import memory
+from rasa_handoff.store.outbox import Entry
+from rasa_handoff.store.timers import Timer
+from rasa_handoff.thinking.control import TABLE, Conversation, step
+from rasa_handoff.thinking.timing import rung, timers
+from rasa_handoff.vocabulary import events as e
+from rasa_handoff.vocabulary import names
+from rasa_handoff.vocabulary.effects import Effect, Record, TellCustomer, TellDesk, WithdrawOffer
+from rasa_handoff.vocabulary.settings import TimerSettings
+from rasa_handoff.vocabulary.values import Speaker, Value, plain
+
+DESK, CUSTOMER, TRACKER = "desk", "customer", "tracker"
+"""The outbox's targets on this side."""
+
+MOST_WAITING = 10_000
+"""Entries of one lane that are looked through when an offer is withdrawn."""
+
+
+class Applied(Exception):
+    """Not an error of anybody's: the event had come before, so it is acknowledged and changes nothing."""
+
+
+class Change(Value, frozen=True, kw_only=True):
+    """The conversation as it is now, and the lanes that have something to tell."""
+
+    conversation: Conversation
+    roads: tuple[tuple[str, str], ...] = ()
+
+
+class Ledger:
+    """Applies events inside a transaction. ``now`` tells the wall-clock time in seconds."""
+
+    def __init__(self, timer_settings: TimerSettings, now: Callable[[], float] = time.time) -> None:
+        self._settings, self._now = timer_settings, now
+
+    def apply(self, connection: Connection, event: e.Event) -> Change:
+        """Let an event happen.
+
+        Raises:
+            IllegalEvent: the state table has no such pair.
+            Applied: it had happened before.
+        """
+        running = memory.timers.running(connection, event.conversation_id)
+        return self._apply(connection, event, running)
+
+    def ring(self, connection: Connection, timer: Timer, nobody_takes_then: str) -> Change | None:
+        """Let a timer that is due happen; None if it was stopped meanwhile, or means nothing in this state."""
+        running = memory.timers.running(connection, timer.key)
+        if not memory.timers.take(connection, timer):
+            return None
+        conversation = memory.load(connection, timer.key)
+        event = rung(timer.kind, conversation, nobody_takes_then)
+        return self._apply(connection, event, running) if (conversation.state, type(event)) in TABLE else None
+
+    def _apply(self, connection: Connection, event: e.Event, running: dict[str, float]) -> Change:
+        if event.number is not None and not memory.is_next(connection, str(event.handoff_id), event.number):
+            raise Applied
+        before = memory.load(connection, event.conversation_id)
+        if isinstance(event, e.HandoffRequested | e.HandoffAdopted):
+            memory.begin(connection, event.offer)
+        if isinstance(event, e.MessageReported | e.NoticeShown):
+            after, effects = before, _reports(event)
+        elif isinstance(event, e.AgentSaid) and memory.has_message(connection, event.handoff_id):
+            after, effects = before, _reply(event)
+        else:
+            after, effects = step(before, event)
+        self._note(connection, event, after)
+        if after is not before:
+            memory.save(connection, after)
+        self._time(connection, before, after, event, running)
+        roads = _tell(connection, event.conversation_id, event.handoff_id or after.handoff_id, effects)
+        return Change(conversation=after, roads=tuple(roads))
+
+    def _note(self, connection: Connection, event: e.Event, after: Conversation) -> None:
+        handoff_id = str(event.handoff_id or after.handoff_id)
+        if isinstance(event, e.CustomerSaid | e.AgentSaid) and not memory.is_new(connection, handoff_id, event):
+            raise Applied
+        if isinstance(event, e.DeskForgot):
+            memory.count_anew(connection, handoff_id)
+        if isinstance(event, e.CustomerSaid) and after.ended == "message_left":
+            memory.leave_message(connection, handoff_id)
+
+    def _time(
+        self,
+        connection: Connection,
+        before: Conversation,
+        after: Conversation,
+        event: e.Event,
+        running: dict[str, float],
+    ) -> None:
+        if event.handoff_id is not None and event.handoff_id != after.handoff_id:
+            return  # of an older handoff
+        start, stop = timers(before, after, event, running)
+        for kind in stop:
+            memory.timers.clear(connection, event.conversation_id, kind)
+        for kind in start:
+            seconds = self._settings.seconds(kind)
+            if seconds is not None:
+                due = self._now() + seconds
+                memory.timers.set(connection, Timer(key=event.conversation_id, kind=kind, due=due))
+
+
+def _reports(event: e.MessageReported | e.NoticeShown) -> tuple[Effect, ...]:
+    """What concerns a message rather than the conversation: told whatever the state is."""
+    if isinstance(event, e.NoticeShown):
+        body = {"handoff_id": event.handoff_id, "id": event.id, "text": event.text, "at": event.at}
+        return (Record(kind="notice", body={**body, "response": event.response}),)
+    body = {"handoff_id": event.handoff_id, "message_id": event.message_id}
+    return (TellDesk(name="message.status", body={**body, "status": event.status.value, "reason": event.reason}),)
+
+
+def _reply(event: e.AgentSaid) -> tuple[Effect, ...]:
+    """The desk answers a message that was left: the customer is told whose answer it is, whoever is active."""
+    body = {"handoff_id": event.handoff_id, "id": event.id, "text": event.text, "at": event.at, "agent": event.agent}
+    values = {"agent": event.agent, "text": event.text}
+    told = TellCustomer(speaker=Speaker.AGENT, id=event.id, response=names.UTTER_REPLY, values=values)
+    return told, Record(kind="agent", body=body)
+
+
+def _tell(
+    connection: Connection, lane: str, handoff_id: str | None, effects: Sequence[Effect]
+) -> list[tuple[str, str]]:
+    entries = []
+    for effect in effects:
+        if isinstance(effect, WithdrawOffer):
+            _withdraw(connection, lane, handoff_id)
+        elif isinstance(effect, TellDesk):
+            body = memory.stamped(connection, effect.body)
+            entries.append(Entry(target=DESK, lane=lane, name=effect.name, body=body))
+        elif isinstance(effect, Record):
+            entries.append(Entry(target=TRACKER, lane=lane, name=effect.kind, body=effect.body))
+        else:
+            body = {**plain(effect), "id": effect.id or uuid.uuid4().hex, "handoff_id": handoff_id}
+            entries.append(Entry(target=CUSTOMER, lane=lane, name=effect.speaker.value, body=body))
+    memory.outbox.put(connection, entries)
+    return [entry.road for entry in entries]
+
+
+def _withdraw(connection: Connection, lane: str, handoff_id: str | None) -> None:
+    """Forget what the desk wasn't told of this handoff; what waits of one before is still owed."""
+    waiting = memory.outbox.head(connection, DESK, lane, MOST_WAITING)
+    memory.outbox.remove(connection, [entry for entry in waiting if entry.body["handoff_id"] == handoff_id])

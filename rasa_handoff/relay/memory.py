@@ -1,0 +1,172 @@
+"""The relay's tables: conversations, handoffs, the messages of live chats, and the outbox."""
+
+import time
+import uuid
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Boolean, Column, Float, Integer, MetaData, String, Table, Text, insert, select, update
+from sqlalchemy.engine import Connection
+
+from rasa_handoff.store.outbox import Outbox
+from rasa_handoff.store.timers import Timers
+from rasa_handoff.thinking.control import Control, Conversation
+from rasa_handoff.vocabulary.events import AgentSaid, CustomerSaid
+from rasa_handoff.vocabulary.values import Line, Offer, Speaker
+
+SIDE: Final = "relay"
+SCHEMA: Final = 1
+
+metadata = MetaData()
+outbox = Outbox(metadata)
+timers = Timers(metadata)
+
+conversations = Table(
+    "conversation",
+    metadata,
+    Column("conversation_id", String(300), primary_key=True),
+    Column("state", String(20), nullable=False, index=True),
+    Column("body", Text, nullable=False),
+)
+
+handoffs = Table(
+    "handoff",
+    metadata,
+    Column("handoff_id", String(64), primary_key=True),
+    Column("conversation_id", String(300), nullable=False, index=True),
+    # How many durable events were sent to the desk: the next one's number is this plus one.
+    Column("sent", Integer, nullable=False, default=0),
+    # The highest number of the desk's that was taken in.
+    Column("received", Integer, nullable=False, default=0),
+    Column("offer", Text, nullable=False),
+    # The customer left a message: the desk may answer it although the conversation is the bot's again.
+    Column("message_left", Boolean, nullable=False, default=False),
+    Column("started_at", Float, nullable=False),
+)
+
+messages = Table(
+    "message",
+    metadata,
+    # What was said in live chats. The id is unique in its handoff, which ends duplicates; the words are kept to tell a desk
+    # that lost its database.
+    Column("handoff_id", String(64), primary_key=True),
+    Column("id", String(120), primary_key=True),
+    Column("speaker", String(20), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+
+def load(connection: Connection, conversation_id: str) -> Conversation:
+    """The conversation, or a fresh one where the bot has always been active."""
+    query = select(conversations.c.body).where(conversations.c.conversation_id == conversation_id)
+    body = connection.execute(query).scalar_one_or_none()
+    return (
+        Conversation(conversation_id=conversation_id) if body is None else msgspec.json.decode(body, type=Conversation)
+    )
+
+
+def save(connection: Connection, conversation: Conversation) -> None:
+    """Write the conversation down as it is now."""
+    values = {"state": conversation.state.value, "body": msgspec.json.encode(conversation).decode()}
+    known = conversations.c.conversation_id == conversation.conversation_id
+    if connection.execute(update(conversations).where(known).values(values)).rowcount == 0:
+        connection.execute(insert(conversations).values(conversation_id=conversation.conversation_id, **values))
+
+
+def under_way(connection: Connection) -> list[Conversation]:
+    """Every conversation in which the bot alone isn't active."""
+    query = select(conversations.c.body).where(conversations.c.state != Control.BOT.value)
+    return [msgspec.json.decode(body, type=Conversation) for body in connection.execute(query).scalars()]
+
+
+def begin(connection: Connection, offer: Offer) -> None:
+    """A new handoff, nothing sent yet."""
+    row = {
+        "handoff_id": offer.handoff_id,
+        "conversation_id": offer.conversation_id,
+        "sent": 0,
+        "started_at": time.time(),
+    }
+    connection.execute(insert(handoffs).values(**row, offer=msgspec.json.encode(offer).decode()))
+
+
+def offer_of(connection: Connection, handoff_id: str) -> Offer:
+    """The offer a handoff began with."""
+    body = connection.execute(select(handoffs.c.offer).where(handoffs.c.handoff_id == handoff_id)).scalar_one()
+    return msgspec.json.decode(body, type=Offer)
+
+
+def is_next(connection: Connection, handoff_id: str, number: int) -> bool:
+    """Note a number of the desk's; False if it, or a later one, was noted before."""
+    here = (handoffs.c.handoff_id == handoff_id) & (handoffs.c.received < number)
+    return bool(connection.execute(update(handoffs).where(here).values(received=number)).rowcount)
+
+
+def count_anew(connection: Connection, handoff_id: str) -> None:
+    """The desk has forgotten all, its numbers too."""
+    connection.execute(update(handoffs).where(handoffs.c.handoff_id == handoff_id).values(received=0))
+
+
+def last_received(connection: Connection) -> dict[str, int]:
+    """The highest number taken in, of each handoff whose conversation is under way."""
+    join = handoffs.join(conversations, handoffs.c.conversation_id == conversations.c.conversation_id)
+    query = select(handoffs.c.handoff_id, handoffs.c.received).select_from(join)
+    query = query.where(conversations.c.state != Control.BOT.value)
+    return {row.handoff_id: row.received for row in connection.execute(query)}
+
+
+def leave_message(connection: Connection, handoff_id: str) -> None:
+    """Note that the customer left a message with this handoff."""
+    connection.execute(update(handoffs).where(handoffs.c.handoff_id == handoff_id).values(message_left=True))
+
+
+def has_message(connection: Connection, handoff_id: str | None) -> bool:
+    """Whether the customer left a message with this handoff."""
+    query = select(handoffs.c.message_left).where(handoffs.c.handoff_id == handoff_id)
+    return bool(connection.execute(query).scalar_one_or_none())
+
+
+def conversation_of(connection: Connection, handoff_id: str) -> str | None:
+    """Whose handoff it is or was; None for one this relay never began."""
+    query = select(handoffs.c.conversation_id).where(handoffs.c.handoff_id == handoff_id)
+    found: str | None = connection.execute(query).scalar_one_or_none()
+    return found
+
+
+def is_new(connection: Connection, handoff_id: str, said: CustomerSaid | AgentSaid) -> bool:
+    """Keep what was said; False if it was kept before."""
+    here = (messages.c.handoff_id == handoff_id) & (messages.c.id == said.id)
+    if connection.execute(select(messages.c.id).where(here)).first() is not None:
+        return False
+    speaker = Speaker.CUSTOMER if isinstance(said, CustomerSaid) else Speaker.AGENT
+    row = {"handoff_id": handoff_id, "id": said.id, "speaker": speaker.value, "text": said.text, "at": said.at}
+    connection.execute(insert(messages).values(row))
+    return True
+
+
+def told_again(connection: Connection, handoff_id: str) -> Offer:
+    """The offer a handoff began with, with what was said since in its transcript."""
+    offer = offer_of(connection, handoff_id)
+    query = select(messages).where(messages.c.handoff_id == handoff_id).order_by(messages.c.at)
+    lines = (Line(speaker=Speaker(row.speaker), text=row.text, at=row.at) for row in connection.execute(query))
+    return msgspec.structs.replace(offer, transcript=(*offer.transcript, *lines))
+
+
+def desk_epoch(connection: Connection, epoch: str) -> str | None:
+    """Note the desk's epoch; returns the one noted before, if any."""
+    table, here = metadata.tables["meta"], metadata.tables["meta"].c.key == "desk_epoch"
+    before: str | None = connection.execute(select(table.c.value).where(here)).scalar_one_or_none()
+    if before is None:
+        connection.execute(insert(table).values(key="desk_epoch", value=epoch))
+    else:
+        connection.execute(update(table).where(here).values(value=epoch))
+    return before
+
+
+def stamped(connection: Connection, body: dict[str, Any]) -> dict[str, Any]:
+    """The body with its number in the handoff and, unless it has one, an id."""
+    here = handoffs.c.handoff_id == body["handoff_id"]
+    connection.execute(update(handoffs).where(here).values(sent=handoffs.c.sent + 1))
+    number = connection.execute(select(handoffs.c.sent).where(here)).scalar_one()
+    return {"id": uuid.uuid4().hex, **body, "number": number}

@@ -1,0 +1,233 @@
+"""The relay: every event of every side comes in by ``apply`` and leaves as outbox entries, in one transaction.
+
+    customer -> hosted channel -> interceptor -> apply -> control.step -> commit -> outbox -> desk -> agent
+    customer <- output channel <- outbox <- commit <- control.step <- apply <- desk <- agent
+
+Nobody else writes conversations. What ``apply`` has answered is committed.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from rasa_handoff.relay import memory
+from rasa_handoff.relay.ledger import CUSTOMER, DESK, TRACKER, Applied, Change, Ledger
+from rasa_handoff.store.engine import Store
+from rasa_handoff.store.outbox import Entry
+from rasa_handoff.store.pump import Pump, Target
+from rasa_handoff.store.timers import Clock, Timer
+from rasa_handoff.thinking.control import Control, Conversation, IllegalEvent
+from rasa_handoff.vocabulary import events as e
+from rasa_handoff.vocabulary.errors import StoreUnavailable
+from rasa_handoff.vocabulary.settings import Settings
+from rasa_handoff.vocabulary.values import Offer
+
+__all__ = ["CUSTOMER", "DESK", "TRACKER", "Relay"]
+
+log = logging.getLogger(__name__)
+
+MOST = 1000
+"""Entries of one lane that are looked through at once; no customer is told more while they are away."""
+
+
+class Relay:
+    """Who is active in each conversation, and what is still to be told. Opened as ``async with``.
+
+    Conversations under way are also kept in memory, so that asking about them costs nothing on the live path.
+    """
+
+    def __init__(self, store: Store, settings: Settings, now: Callable[[], float] = time.time) -> None:
+        self.store = store
+        self._settings, self._now = settings, now
+        self._ledger = Ledger(settings.timers, now)
+        self._under_way: dict[str, Conversation] = {}
+        self._changed = asyncio.Condition()
+        self._pump: Pump | None = None
+        self._stack = AsyncExitStack()
+
+    async def open(self, targets: Mapping[str, Target]) -> None:
+        """Open the store, remember what is under way and begin to deliver. ``targets``: desk, customer, tracker."""
+        await self._stack.enter_async_context(self.store)
+        for conversation in await self.store.write(memory.under_way):
+            self._under_way[conversation.conversation_id] = conversation
+        self._pump = await self._stack.enter_async_context(Pump(self.store, memory.outbox, targets, self._settle))
+        await self._end_unanswered_requests()
+        await self._stack.enter_async_context(Clock(self.store, memory.timers, self._ring, self._now))
+
+    async def close(self) -> None:
+        """Stop delivering and close the store. What wasn't delivered is delivered after the next start."""
+        await self._stack.aclose()
+
+    def conversation(self, conversation_id: str) -> Conversation:
+        """The conversation as it is now."""
+        return self._under_way.get(conversation_id) or Conversation(conversation_id=conversation_id)
+
+    def desk_active(self, conversation_id: str) -> bool:
+        """Whether the bot must not speak: from the desk's acceptance until the conversation is back."""
+        state = self.conversation(conversation_id).state
+        return state not in (Control.BOT, Control.REQUESTED)
+
+    @property
+    def under_way(self) -> list[Conversation]:
+        """Every conversation that isn't simply the bot's."""
+        return list(self._under_way.values())
+
+    async def apply(self, event: e.Event) -> Conversation:
+        """Let something happen. Answered after the commit.
+
+        Raises:
+            IllegalEvent: if the state table has no such pair; nothing was changed.
+            StoreUnavailable: if the database can't be used now; nothing was changed.
+        """
+        try:
+            change = await self.store.write(lambda connection: self._ledger.apply(connection, event))
+        except Applied:
+            return self.conversation(event.conversation_id)
+        except StoreUnavailable as problem:
+            log.error("%s", problem)
+            raise
+        return await self._follow(change)
+
+    async def apply_to_all(self, kind: type[e.Event]) -> None:
+        """Let something that concerns every conversation with the desk happen to each of them."""
+        for conversation in self.under_way:
+            if conversation.desk_active:
+                with contextlib.suppress(IllegalEvent):
+                    await self.apply(
+                        kind(conversation_id=conversation.conversation_id, handoff_id=conversation.handoff_id)
+                    )
+
+    async def request(self, event: e.HandoffRequested) -> Conversation:
+        """Offer a handoff to the desk and wait until it has answered, ``start_timeout`` seconds at most.
+
+        The conversation's state tells how it went: ``WAITING`` or later if the desk accepted, ``BOT`` if it didn't.
+        """
+        await self.apply(event)
+        try:
+            return await asyncio.wait_for(
+                self.wait_while(event.conversation_id, {Control.REQUESTED}), self._settings.start_timeout
+            )
+        except asyncio.TimeoutError:
+            return await self._time_out(event.conversation_id, event.offer.handoff_id)
+
+    async def wait_while(self, conversation_id: str, states: set[Control]) -> Conversation:
+        """Wait until the conversation has left these states."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.conversation(conversation_id).state not in states)
+        return self.conversation(conversation_id)
+
+    async def ring(self, target: str, conversation_id: str | None = None) -> None:
+        """A receiver is back: deliver what waits for it (for everybody, or in one conversation)."""
+        if self._pump is None:
+            return
+        if conversation_id is None:
+            await self._pump.ring_all(target)
+        else:
+            self._pump.ring([(target, conversation_id)])
+
+    async def flush(self, target: str, conversation_id: str) -> None:
+        """Deliver what waits in this lane now, and wait until that is done or must wait again."""
+        if self._pump is not None:
+            await self._pump.flush((target, conversation_id))
+
+    async def queue(self, target: str, conversation_id: str) -> list[Entry]:
+        """What this lane still has to tell, oldest first."""
+        return await self.store.write(lambda connection: memory.outbox.head(connection, target, conversation_id, MOST))
+
+    async def conversation_of(self, handoff_id: str) -> str | None:
+        """Whose handoff it is or was; None for one this relay never began."""
+        return await self.store.write(lambda connection: memory.conversation_of(connection, handoff_id))
+
+    async def recall(self, conversation_id: str) -> Conversation:
+        """The conversation as it was written down, with the channel it was last on, also when it is the bot's again."""
+        return await self.store.write(lambda connection: memory.load(connection, conversation_id))
+
+    async def last_received(self) -> dict[str, int]:
+        """The desk's highest number taken in, by handoff under way."""
+        return await self.store.write(memory.last_received)
+
+    async def refresh(self, conversation_id: str) -> None:
+        """Believe the database rather than the memory."""
+        await self._follow(Change(conversation=await self.recall(conversation_id)))
+
+    async def offer_of(self, handoff_id: str) -> Offer:
+        """The offer a handoff of ours began with."""
+        return await self.store.write(lambda connection: memory.offer_of(connection, handoff_id))
+
+    async def greet(self, epoch: str) -> None:
+        """The desk is there, with this epoch. A new one means that it lost its database: what is open is offered again."""
+        before = await self.store.write(lambda connection: memory.desk_epoch(connection, epoch))
+        if before is not None and before != epoch:
+            log.warning("The desk has lost its database: open handoffs are offered again.")
+            for conversation in self.under_way:
+                if conversation.desk_active:
+                    await self.offer_again(conversation)
+        await self.apply_to_all(e.DeskBack)
+
+    async def offer_again(self, conversation: Conversation) -> None:
+        """The desk knows nothing of this handoff: offer it again, with all that was said."""
+        handoff_id = str(conversation.handoff_id)
+        offer = await self.store.write(lambda connection: memory.told_again(connection, handoff_id))
+        here: dict[str, Any] = {"conversation_id": conversation.conversation_id, "handoff_id": handoff_id}
+        with contextlib.suppress(IllegalEvent):
+            await self.apply(e.DeskForgot(**here, offer=offer))
+
+    async def _time_out(self, conversation_id: str, handoff_id: str) -> Conversation:
+        try:
+            return await self.apply(e.StartTimedOut(conversation_id=conversation_id, handoff_id=handoff_id))
+        except IllegalEvent:  # the desk answered in the very last moment
+            return self.conversation(conversation_id)
+
+    async def _end_unanswered_requests(self) -> None:
+        """A process that ended between offer and answer: nobody waits for that answer any more."""
+        for conversation in self.under_way:
+            if conversation.state is Control.REQUESTED and conversation.handoff_id is not None:
+                await self._time_out(conversation.conversation_id, conversation.handoff_id)
+
+    async def _ring(self, timer: Timer) -> None:
+        """A timer is due."""
+        then = self._settings.timers.nobody_takes_then
+        change = await self.store.write(lambda connection: self._ledger.ring(connection, timer, then))
+        if change is not None:
+            log.info("%s of %s was due.", timer.kind, timer.key)
+            await self._follow(change)
+
+    async def _settle(self, entries: Sequence[Entry], outcome: Any) -> None:
+        """Remove what was delivered, in one transaction with the events that follow from it (a list, or nothing)."""
+        events: list[e.Event] = list(outcome or ())
+
+        def work(connection: Connection) -> list[Change]:
+            memory.outbox.remove(connection, entries)
+            changes = (self._apply_if_possible(connection, event) for event in events)
+            return [change for change in changes if change is not None]
+
+        for change in await self.store.write(work):
+            await self._follow(change)
+
+    def _apply_if_possible(self, connection: Connection, event: e.Event) -> Change | None:
+        try:
+            return self._ledger.apply(connection, event)
+        except Applied:
+            return None
+        except IllegalEvent as problem:
+            log.warning("%s", problem)
+            return None
+
+    async def _follow(self, change: Change) -> Conversation:
+        """After the commit: remember who is active, wake who waits for it, and deliver."""
+        conversation = change.conversation
+        if conversation.state is Control.BOT:
+            self._under_way.pop(conversation.conversation_id, None)
+        else:
+            self._under_way[conversation.conversation_id] = conversation
+        assert self._pump is not None
+        self._pump.ring(change.roads)
+        async with self._changed:
+            self._changed.notify_all()
+        return conversation

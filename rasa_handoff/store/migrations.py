@@ -1,0 +1,30 @@
+"""Bringing an older database to the schema of this version, one step at a time.
+
+A side lists its steps by the schema they lead to; each is a function of Alembic's operations, which know how to change tables
+on SQLite and on Postgres alike. All steps of a start are one transaction with the new schema's number, so a process that is
+killed in between leaves the old schema whole. To change a table: change it where it is defined, raise ``SCHEMA`` beside it, and
+add the step.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, TypeAlias
+
+from sqlalchemy.engine import Connection
+
+if TYPE_CHECKING:
+    from alembic.operations import Operations
+
+Step: TypeAlias = "Callable[[Operations], None]"
+Steps: TypeAlias = Mapping[int, Step]
+
+
+def migrate(connection: Connection, steps: Steps, found: int, wanted: int) -> None:
+    """Take the steps from schema ``found`` to ``wanted``, inside the connection's transaction."""
+    # Loaded only when there is something to migrate: it registers plugins and tells each start about it.
+    from alembic.operations import Operations
+    from alembic.runtime.migration import MigrationContext
+
+    operations = Operations(MigrationContext.configure(connection))
+    for schema in range(found + 1, wanted + 1):
+        if schema in steps:
+            steps[schema](operations)

@@ -1,0 +1,66 @@
+"""One process to a SQLite file: a second writer would work from a memory of its own and lose what the first one knows.
+
+Postgres and others are shared by design; there nothing is done. The lock is the operating system's, so that it is gone with the
+process however that ends. The command line adds agents beside a running server: it opens the database without owning it.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import IO
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from rasa_handoff.vocabulary.errors import StoreError
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks; two processes on one file aren't noticed there
+    fcntl = None  # type: ignore[assignment]
+
+
+class Ownership:
+    """The right to be the one writer of a SQLite file."""
+
+    def __init__(self, url: str) -> None:
+        self._path = _file_of(url)
+        self._file: IO[str] | None = None
+
+    def take(self) -> None:
+        """Take it.
+
+        Raises:
+            StoreError: if another process has it.
+        """
+        if self._path is None or fcntl is None:
+            return
+        file = self._path.with_name(self._path.name + "-owner").open("a+")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as problem:
+            file.seek(0)
+            owner = file.read().strip() or "unknown"
+            file.close()
+            raise StoreError(
+                f"The database {self._path} is in use by another process ({owner}). SQLite serves one worker and one "
+                f"replica: stop the other one, or give all of them a Postgres database, postgresql://..."
+            ) from problem
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        self._file = file
+
+    def leave(self) -> None:
+        """Give it back."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def _file_of(url: str) -> Path | None:
+    with contextlib.suppress(ArgumentError):
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite" and parsed.database and parsed.database != ":memory:":
+            return Path(parsed.database)
+    return None

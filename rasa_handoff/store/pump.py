@@ -1,0 +1,163 @@
+"""The pump: takes entries from the outbox and delivers them, lane by lane, until they are acknowledged.
+
+One task per lane that has something to tell. It is rung after each commit, never polls, and starts with whatever the
+outbox holds. A target says how it went by what it raises:
+
+- nothing: delivered; what it returns goes to ``finish``, which removes the entries in one transaction with what follows;
+- :class:`Waits`: the receiver will fetch it; the lane rests until it is rung again;
+- :class:`Unreachable`, or anything unforeseen: again after a pause that doubles up to ``LONGEST_PAUSE`` seconds, or when rung.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol, runtime_checkable
+
+from rasa_handoff.store.engine import Store
+from rasa_handoff.store.outbox import Entry, Lease, Outbox
+from rasa_handoff.vocabulary.errors import Unreachable, Waits
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE: Final = 0.1
+LONGEST_PAUSE: Final = 5.0
+LEASE: Final = 15.0
+"""Seconds a process may hold work of a shared database; a SQLite file has one process, which needs none."""
+
+Road = tuple[str, str]
+Finish = Callable[[Sequence[Entry], Any], Awaitable[None]]
+
+
+class Target(Protocol):
+    """Where entries go. ``batch``: how many of one lane it takes at once."""
+
+    batch: int
+
+    async def deliver(self, lane: str, entries: Sequence[Entry]) -> Any:
+        """Deliver them all, in order, and return what follows from it (handed to ``finish``)."""
+        ...
+
+
+@runtime_checkable
+class Patient(Protocol):
+    """A target that is dear to call, and would rather be called with more."""
+
+    def patience(self, entries: Sequence[Entry]) -> float:
+        """Seconds to wait for more before delivering these; 0: now."""
+        ...
+
+
+class Pump:
+    """Delivers the outbox of one store: ``async with Pump(...) as pump``, then ``pump.ring(roads)``."""
+
+    def __init__(self, store: Store, outbox: Outbox, targets: Mapping[str, Target], finish: Finish) -> None:
+        self._store, self._outbox, self._targets, self._finish = store, outbox, targets, finish
+        self._holder = uuid.uuid4().hex
+        self._looking: asyncio.Task[None] | None = None
+        self._lanes: dict[Road, asyncio.Task[None]] = {}
+        self._bells: dict[Road, asyncio.Event] = {}
+        self._ended = False
+
+    async def __aenter__(self) -> "Pump":
+        await self.ring_all()
+        if self._store.shared:
+            self._looking = asyncio.create_task(self._look_for_left_work())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._ended = True
+        tasks = [*self._lanes.values(), *([self._looking] if self._looking else [])]
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    def ring(self, roads: Iterable[Road]) -> None:
+        """Something was committed for these lanes, or their receiver is back. After the end nothing is begun any more."""
+        if self._ended:
+            return
+        for road in roads:
+            self._bells.setdefault(road, asyncio.Event()).set()
+            if road not in self._lanes:
+                self._lanes[road] = asyncio.create_task(self._run(road))
+
+    async def ring_all(self, target: str | None = None) -> None:
+        """Ring every lane that has something in it; of one target, if given."""
+        self.ring(await self._store.write(lambda connection: self._outbox.roads(connection, target)))
+
+    async def flush(self, road: Road) -> None:
+        """Ring one lane and wait until it is empty or rests."""
+        self.ring([road])
+        if road in self._lanes:
+            await asyncio.wait({self._lanes[road]})
+
+    async def _run(self, road: Road) -> None:
+        bell = self._bells[road]
+        try:
+            while bell.is_set():
+                bell.clear()
+                await self._drain(road, bell)
+        finally:
+            # No await since the last look at the bell: a ring can't fall between.
+            del self._lanes[road], self._bells[road]
+
+    async def _drain(self, road: Road, bell: asyncio.Event) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                if not await self._deliver_some(road, bell):
+                    return
+                pause = FIRST_PAUSE
+                continue
+            except Waits:
+                return
+            except Unreachable as problem:
+                log.debug("%s %s: %s", *road, problem)
+            except Exception:
+                log.exception("Delivering to the %s failed for %s; it will be tried again.", *road)
+            await _rung(bell, pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _deliver_some(self, road: Road, bell: asyncio.Event) -> bool:
+        """Deliver the head of the lane; False if there was nothing."""
+        entries = await self._gather(road, bell)
+        if entries:
+            await self._finish(entries, await self._targets[road[0]].deliver(road[1], entries))
+        return bool(entries)
+
+    async def _gather(self, road: Road, bell: asyncio.Event) -> list[Entry]:
+        """The head of the lane, once a patient target has waited for more."""
+        target, deadline = self._targets[road[0]], None
+        while entries := await self._head(road, target.batch):
+            if not isinstance(target, Patient) or len(entries) >= target.batch:
+                return entries
+            now, patience = time.monotonic(), target.patience(entries)
+            deadline = deadline or now + patience
+            if not patience or now >= deadline:
+                return entries
+            await _rung(bell, deadline - now)
+        return []
+
+    async def _head(self, road: Road, most: int) -> list[Entry]:
+        if not self._store.shared:
+            return await self._store.write(lambda connection: self._outbox.head(connection, *road, most))
+        lease = Lease(holder=self._holder, now=time.time(), seconds=LEASE)
+        return await self._store.write(lambda connection: self._outbox.claim(connection, *road, most, lease))
+
+    async def _look_for_left_work(self) -> None:
+        """Another process that shares the database may have ended with work in hand."""
+        while True:
+            await asyncio.sleep(LEASE)
+            with contextlib.suppress(Exception):
+                await self.ring_all()
+
+
+async def _rung(bell: asyncio.Event, seconds: float) -> None:
+    """Wait for the bell, but not longer than that."""
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(bell.wait(), seconds)
+    bell.clear()
