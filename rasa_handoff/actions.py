@@ -1,0 +1,137 @@
+"""Actions for the project's action server: offer the departments, hand over, ask who it is.
+
+In the project's ``actions.py``: ``from rasa_handoff.actions import *``; in ``config.yml``: ``actions: true``
+beside the importer. Needs ``rasa_sdk`` and the package's vocabulary, nothing else.
+"""
+
+from typing import Any
+
+from rasa_sdk import Action, FormValidationAction, Tracker
+from rasa_sdk.events import ActiveLoop, ConversationPaused, EventType, SlotSet
+from rasa_sdk.executor import CollectingDispatcher
+
+from rasa_handoff.vocabulary import names
+from rasa_handoff.vocabulary.marker import ChannelNotice, read_notice
+from rasa_handoff.vocabulary.options import option_buttons, somebody_there, title_of
+from rasa_handoff.vocabulary.values import Availability
+
+__all__ = [
+    "ActionExecuteHandoff",
+    "ActionHumanHandoff",
+    "ActionProvideHandoffOptions",
+    "ValidateHandoffContactForm",
+]
+
+Domain = dict[str, Any]
+
+
+class ActionProvideHandoffOptions(Action):
+    """Offers the departments that are open and staffed as buttons, and to carry on with the bot.
+
+    Knows them from the message's metadata, where HandoffChannel puts them. With nobody there it says so.
+    """
+
+    def name(self) -> str:
+        """``action_provide_handoff_options``."""
+        return names.OPTIONS_ACTION
+
+    def run(self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: Domain) -> list[EventType]:
+        """Says the options; no events."""
+        notice = _notice(tracker)
+        if notice and not somebody_there(notice.availability):
+            # the marker tells the channel that this is the answer, so that it doesn't offer once more
+            dispatcher.utter_message(response=names.UTTER_NOBODY, json_message={names.OPTIONS_MARKER: {}})
+            return []
+        dispatcher.utter_message(response=names.UTTER_OPTIONS, buttons=_buttons(notice, domain))
+        return []
+
+
+class ActionExecuteHandoff(Action):
+    """Asks for the handoff: department from the message, contact from the slots of ``handoff_contact_form``.
+
+    HandoffChannel reads the marker, pauses once the desk has accepted, and tells the customer. Without it the
+    conversation is paused here.
+    """
+
+    def name(self) -> str:
+        """``action_execute_handoff``."""
+        return names.EXECUTE_ACTION
+
+    def run(self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: Domain) -> list[EventType]:
+        """Sends the marker."""
+        dispatcher.utter_message(json_message={names.HANDOFF_MARKER: _request(tracker)})
+        paused = [] if _notice(tracker) else [ConversationPaused()]
+        return [*_closed_contact_form(tracker), *paused]
+
+
+class ActionHumanHandoff(ActionExecuteHandoff):
+    """The same under the name that Rasa's own bot templates use."""
+
+    def name(self) -> str:
+        """``action_human_handoff``."""
+        return names.TEMPLATE_ACTION
+
+
+class ValidateHandoffContactForm(FormValidationAction):
+    """Checks what the customer answered to ``handoff_contact_form``; what doesn't fit is asked again."""
+
+    def name(self) -> str:
+        """``validate_handoff_contact_form``."""
+        return f"validate_{names.CONTACT_FORM}"
+
+    def validate_handoff_contact_name(
+        self, value: Any, dispatcher: CollectingDispatcher, tracker: Tracker, domain: Domain
+    ) -> dict[str, str | None]:
+        """A name contains a letter."""
+        name = str(value).strip()
+        if _has_letter(name):
+            return {names.CONTACT_NAME_SLOT: name}
+        dispatcher.utter_message(response="utter_handoff_wrong_name")
+        return {names.CONTACT_NAME_SLOT: None}
+
+    def validate_handoff_contact_email(
+        self, value: Any, dispatcher: CollectingDispatcher, tracker: Tracker, domain: Domain
+    ) -> dict[str, str | None]:
+        """An e-mail address contains a letter, an @ and a dot."""
+        email = str(value).strip()
+        if _has_letter(email) and "@" in email and "." in email:
+            return {names.CONTACT_EMAIL_SLOT: email}
+        dispatcher.utter_message(response="utter_handoff_wrong_email")
+        return {names.CONTACT_EMAIL_SLOT: None}
+
+
+def _notice(tracker: Tracker) -> ChannelNotice | None:
+    return read_notice(tracker.latest_message.get("metadata"))
+
+
+def _buttons(notice: ChannelNotice | None, domain: Domain) -> list[dict[str, str]]:
+    availability = notice.availability if notice else Availability()
+    return option_buttons(
+        availability,
+        anybody=title_of(domain, names.UTTER_ANYBODY, "Talk to a person"),
+        carry_on=title_of(domain, names.UTTER_CARRY_ON, "Carry on with the bot"),
+    )
+
+
+def _request(tracker: Tracker) -> dict[str, Any]:
+    """The marker's body; what isn't known is left out."""
+    contact = {
+        "name": tracker.get_slot(names.CONTACT_NAME_SLOT),
+        "email": tracker.get_slot(names.CONTACT_EMAIL_SLOT),
+    }
+    request = {
+        "department": next(tracker.get_latest_entity_values(names.DEPARTMENT_ENTITY), None),
+        "contact": {key: value for key, value in contact.items() if value},
+    }
+    return {key: value for key, value in request.items() if value}
+
+
+def _closed_contact_form(tracker: Tracker) -> list[EventType]:
+    """A customer who would rather not say who they are is not asked again when they come back."""
+    if tracker.active_loop_name != names.CONTACT_FORM:
+        return []
+    return [ActiveLoop(None), SlotSet("requested_slot", None)]
+
+
+def _has_letter(text: str) -> bool:
+    return any(character.isalpha() for character in text)

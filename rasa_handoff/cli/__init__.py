@@ -1,0 +1,53 @@
+"""The command ``rasa-handoff``. Each command is loaded only when called for, so that ``--help`` answers at once
+and a command works where another one's packages are missing.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, Final
+
+from rasa_handoff import __version__
+from rasa_handoff.vocabulary.errors import HandoffError
+
+_COMMANDS: Final = {
+    "init": "put the handoff into a Rasa project",
+    "doctor": "check a Rasa project and say what to mend",
+    "serve": "run the live-agent server with its desk",
+    "agent": "add an agent of the desk",
+    "department": "add a department of the desk",
+    "token": "make the token a bot signs in with",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code. An error of ours ends as one sentence on standard error."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        parsed = _parser(given).parse_args(given)
+        return int(parsed.run(parsed))
+    except HandoffError as problem:
+        print(_red(str(problem)), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="rasa-handoff", description="Human handoff for Rasa.")
+    parser.add_argument("--version", action="version", version=f"rasa-handoff {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, purpose in _COMMANDS.items():
+        command = commands.add_parser(name, help=purpose, description=f"{purpose.capitalize()}.")
+        if name in given:
+            _load(name).describe(command)
+    return parser
+
+
+def _load(name: str) -> Any:
+    return import_module(f"rasa_handoff.cli.{name}")
+
+
+def _red(sentence: str) -> str:
+    return f"\033[91m{sentence}\033[0m" if sys.stderr.isatty() else sentence

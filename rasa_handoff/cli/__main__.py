@@ -1,0 +1,5 @@
+"""``python -m rasa_handoff.cli``."""
+
+from rasa_handoff.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,146 @@
+"""Checks of the project's own files: channel, importer, dialogues, forms, actions."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from rasa_handoff.cli import edit_config
+from rasa_handoff.cli.edit_actions import LINE, imports_actions
+from rasa_handoff.cli.edit_credentials import is_channel
+from rasa_handoff.cli.findings import Finding, mend, ok, warn
+from rasa_handoff.cli.project import Project, read_yaml
+from rasa_handoff.presets.parts import Choice, read_choice
+from rasa_handoff.vocabulary import names
+from rasa_handoff.vocabulary.errors import SettingsError
+from rasa_handoff.vocabulary.settings import CHANNEL_NAME, IntentSettings, read_settings
+
+
+def check_channel(project: Project) -> Iterator[Finding]:
+    """HandoffChannel is in ``credentials.yml`` and its settings are right."""
+    if CHANNEL_NAME not in project.credentials:
+        yield mend(f"credentials.yml has no {CHANNEL_NAME}: run rasa-handoff init.")
+        return
+    try:
+        settings = read_settings(project.channel)
+    except SettingsError as problem:
+        yield mend(str(problem))
+    else:
+        yield ok(f"HandoffChannel stands before {', '.join(settings.channels)}.")
+
+
+def check_outside_channels(project: Project) -> Iterator[Finding]:
+    """No channel stands beside HandoffChannel: what comes in there passes it by."""
+    if CHANNEL_NAME in project.credentials:
+        for key in project.credentials:
+            if is_channel(key):
+                yield mend(
+                    f"credentials.yml: move '{key}' under {CHANNEL_NAME}, channels. Outside it is not handed over."
+                )
+
+
+def check_importer(project: Project) -> Iterator[Finding]:
+    """The preset is there, by the importer or as files of the project's own."""
+    if not edit_config.has_importer(project.config):
+        yield from _check_own_dialogues(project)
+        return
+    try:
+        choice = choice_of(project)
+    except SettingsError as problem:
+        yield mend(f"config.yml: {problem}")
+        return
+    yield ok("The preset's dialogues come with the importer.")
+    for key in edit_config.CHOSEN_BY_RASA:
+        if project.config.get(key) is None:
+            yield mend(
+                f"config.yml: write out '{key}'; with several importers Rasa can't choose it (rasa-handoff init does)."
+            )
+    if edit_config.RASAS_IMPORTER not in [_name(entry) for entry in project.config["importers"]]:
+        yield warn("config.yml: RasaFileImporter isn't among the importers, so the project's own data may not be read.")
+    yield from _check_fallback(project, choice)
+
+
+def check_actions(project: Project) -> Iterator[Finding]:
+    """With ``actions: true`` there is an action server, and it has the package's actions."""
+    try:
+        choice = choice_of(project)
+    except SettingsError:
+        return
+    if not choice.actions:
+        return
+    if not project.endpoints.get("action_endpoint"):
+        yield mend(
+            "config.yml says 'actions: true', and endpoints.yml has no action_endpoint: add it, or say 'actions: false'."
+        )
+    path = project.actions_file()
+    if path is None:
+        yield warn(f"No actions.py here: the action server's own must have the line: {LINE.strip()}")
+    elif imports_actions(path.read_text(encoding="utf-8")):
+        yield ok("The package's actions are imported.")
+    else:
+        yield mend(f"{path.relative_to(project.folder)}: add the line: {LINE.strip()}")
+
+
+def check_forms(project: Project) -> Iterator[Finding]:
+    """Forms ignore what starts and ends a handoff, so that it isn't taken as an answer."""
+    wanted = [names.EXECUTE_INTENT, names.OPTIONS_INTENT, names.ENDED_INTENT]
+    for form, body in (project.domain.get("forms") or {}).items():
+        ignored = (body or {}).get("ignored_intents") or []
+        missing = [intent for intent in wanted if intent not in ignored]
+        if missing and form != names.CONTACT_FORM:
+            yield warn(
+                f"The form '{form}' takes a request for a person as an answer: add to its ignored_intents: {', '.join(missing)}."
+            )
+
+
+def choice_of(project: Project) -> Choice:
+    """What the project chose beside the importer; the defaults where it has none.
+
+    Raises:
+        SettingsError: a setting is wrong.
+    """
+    for entry in project.config.get("importers") or ():
+        if _name(entry) == edit_config.IMPORTER and isinstance(entry, dict):
+            return read_choice({key: value for key, value in entry.items() if key != "name"})
+    return Choice()
+
+
+def _check_own_dialogues(project: Project) -> Iterator[Finding]:
+    listed = {_name(entry) for entry in project.domain.get("intents") or ()}
+    ruled = _intents_in_rules(project)
+    intents = _intents(project)
+    for intent in (intents.options, intents.execute, intents.ended):
+        if intent not in listed:
+            yield mend(f"The intent '{intent}' is not in the domain: run rasa-handoff init, or add it.")
+        elif intent not in ruled:
+            yield mend(f"No rule or story answers '{intent}': run rasa-handoff init, or add one.")
+    if {intents.options, intents.execute, intents.ended} <= listed & ruled:
+        yield ok("The dialogues are the project's own.")
+
+
+def _check_fallback(project: Project, choice: Choice) -> Iterator[Finding]:
+    own = (project.domain.get("responses") or {}).get("utter_default")
+    if choice.fallback and own and not any(names.OPTIONS_MARKER in (each.get("custom") or {}) for each in own):
+        yield warn(
+            "utter_default is the project's own: add 'custom: {handoff_options: {}}' so that the fallback ends in the options."
+        )
+
+
+def _intents(project: Project) -> IntentSettings:
+    try:
+        return read_settings(project.channel).intents
+    except SettingsError:
+        return IntentSettings()
+
+
+def _intents_in_rules(project: Project) -> set[Any]:
+    found = set()
+    for path in project.data_files():
+        data = read_yaml(path)
+        for block in [*(data.get("rules") or ()), *(data.get("stories") or ())]:
+            found |= {step.get("intent") for step in block.get("steps") or () if isinstance(step, dict)}
+    return found
+
+
+def _name(entry: Any) -> Any:
+    if isinstance(entry, dict):
+        return entry.get("name") or next(iter(entry), None)
+    return entry

@@ -1,0 +1,169 @@
+"""Checks of what is around the project: package versions, stores, workers, and the live-agent server."""
+
+import json
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import Any, Final
+
+from rasa_handoff.cli.check_project import choice_of
+from rasa_handoff.cli.findings import Finding, mend, ok, warn
+from rasa_handoff.cli.project import Project
+from rasa_handoff.vocabulary.errors import SettingsError
+from rasa_handoff.vocabulary.names import EXECUTE_ACTION, OPTIONS_ACTION, PROTOCOL
+from rasa_handoff.vocabulary.settings import Settings, read_settings
+
+SECONDS: Final = 5.0
+_PINS: Final = "pip install 'python-socketio>=5.14,<5.17' 'python-engineio>=4.11,<4.13'"
+
+
+def check_versions(project: Project) -> Iterator[Finding]:
+    """Rasa, python-socketio, python-engineio and aiohttp go together."""
+    rasa, socketio, engineio = _version("rasa"), _version("python-socketio"), _version("python-engineio")
+    if rasa is None:
+        yield warn(
+            "Rasa isn't installed in this environment, so versions weren't compared: run doctor where Rasa runs."
+        )
+        return
+    if socketio is None or engineio is None:
+        yield mend("python-socketio is missing: pip install 'rasa-handoff[rasa]'")
+    elif _numbers(socketio) < (5, 14):
+        yield mend(f"python-socketio {socketio} unpickles what it reads from Redis (CVE-2025-61765): {_PINS}")
+    elif _numbers(engineio) >= (4, 13) and not _aiohttp_has_timeout():
+        yield mend(
+            f"python-engineio {engineio} needs a newer aiohttp than Rasa {rasa} has; it can't connect to the desk: {_PINS}"
+        )
+    else:
+        yield ok(f"Rasa {rasa}, python-socketio {socketio} and python-engineio {engineio} go together.")
+
+
+def check_tracker_store(project: Project) -> Iterator[Finding]:
+    """Conversations outlive a restart of Rasa."""
+    kind = (project.endpoints.get("tracker_store") or {}).get("type")
+    if kind in (None, "InMemory", "in_memory"):
+        yield warn("endpoints.yml has no tracker_store: a restart of Rasa forgets conversations and half-filled forms.")
+    else:
+        yield ok(f"Conversations are kept ({kind}).")
+
+
+def check_workers(project: Project) -> Iterator[Finding]:
+    """Several workers share a database that can be shared."""
+    settings = _settings(project)
+    if settings is None or not settings.store.startswith("sqlite"):
+        return
+    reason = _several_workers(project)
+    if reason:
+        yield mend(f"{reason}, and the relay's store is SQLite: write 'store: postgresql://...' under HandoffChannel.")
+
+
+def check_desk(project: Project) -> Iterator[Finding]:
+    """The live-agent server answers and speaks our protocol."""
+    settings = _settings(project)
+    if settings is None or settings.desk.type != "rasa-handoff":
+        return
+    url = settings.desk.url.rstrip("/")
+    try:
+        health = _get(f"{url}/health")
+    except (OSError, ValueError) as problem:
+        yield mend(
+            f"The live-agent server at {url} doesn't answer ({_reason(problem)}): start it with rasa-handoff serve."
+        )
+        return
+    yield _judged(url, health)
+
+
+def check_action_server(project: Project) -> Iterator[Finding]:
+    """With ``actions: true`` the running action server knows the package's actions."""
+    url = (project.endpoints.get("action_endpoint") or {}).get("url")
+    if not url or not _wants_actions(project):
+        return
+    server = str(url).removesuffix("/webhook").rstrip("/")
+    try:
+        known = {str(action["name"]) for action in _get(f"{server}/actions")}
+    except (OSError, ValueError, TypeError, KeyError) as problem:
+        yield warn(
+            f"The action server at {server} doesn't answer ({_reason(problem)}): start it with rasa run actions."
+        )
+        return
+    missing = [name for name in (OPTIONS_ACTION, EXECUTE_ACTION) if name not in known]
+    if missing:
+        yield mend(f"The action server at {server} has no {missing[0]}: restart it after adding rasa_handoff.actions.")
+    else:
+        yield ok(f"The action server at {server} has the package's actions.")
+
+
+def _wants_actions(project: Project) -> bool:
+    try:
+        return choice_of(project).actions
+    except SettingsError:
+        return False
+
+
+def _judged(url: str, health: Any) -> Finding:
+    protocol = health.get("protocol") if isinstance(health, dict) else None
+    if not isinstance(protocol, int):
+        return mend(
+            f"What answers at {url} is no live-agent server of rasa-handoff: check desk.url in credentials.yml."
+        )
+    if abs(protocol - PROTOCOL) > 1:
+        return mend(
+            f"The live-agent server at {url} speaks protocol {protocol}, this package {PROTOCOL}: update the older."
+        )
+    if health.get("status") != "ok":
+        return mend(f"The live-agent server at {url} is unavailable: {health.get('reason') or 'see its log'}.")
+    return ok(f"The live-agent server at {url} answers (version {health.get('version')}, protocol {protocol}).")
+
+
+def _get(url: str) -> Any:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=SECONDS) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as problem:
+        if problem.code == 503:  # the server's own word for a database that can't be reached
+            return json.load(problem)
+        raise
+
+
+def _reason(problem: Exception) -> str:
+    cause = getattr(problem, "reason", problem)
+    return str(getattr(cause, "strerror", None) or cause)
+
+
+def _several_workers(project: Project) -> str | None:
+    workers = os.environ.get("SANIC_WORKERS", "1")
+    if workers.isdigit() and int(workers) > 1:
+        return f"SANIC_WORKERS is {workers}"
+    if (project.endpoints.get("lock_store") or {}).get("type") == "redis":
+        return "endpoints.yml has a Redis lock store, which is for several workers"
+    return None
+
+
+def _settings(project: Project) -> Settings | None:
+    try:
+        return read_settings(project.channel)
+    except SettingsError:
+        return None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
+
+
+def _aiohttp_has_timeout() -> bool:
+    """Asked of aiohttp itself: a backport is as good as a version."""
+    if find_spec("aiohttp") is None:
+        return False
+    import aiohttp
+
+    return hasattr(aiohttp, "ClientWSTimeout")

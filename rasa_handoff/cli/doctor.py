@@ -1,0 +1,58 @@
+"""``rasa-handoff doctor``: one line per check; exit code 1 if something must be mended."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from rasa_handoff.cli import check_project, check_surroundings
+from rasa_handoff.cli.findings import Finding, Grade, mend
+from rasa_handoff.cli.project import NotYaml, Project
+
+Check = Callable[[Project], Iterator[Finding]]
+
+CHECKS: Final[tuple[Check, ...]] = (
+    check_project.check_channel,
+    check_project.check_outside_channels,
+    check_project.check_importer,
+    check_project.check_actions,
+    check_project.check_forms,
+    check_surroundings.check_tracker_store,
+    check_surroundings.check_workers,
+    check_surroundings.check_versions,
+    check_surroundings.check_action_server,
+    check_surroundings.check_desk,
+)
+
+_COLOURS: Final = {Grade.OK: "92", Grade.WARN: "93", Grade.MEND: "91"}
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """The options of ``doctor``."""
+    parser.add_argument("folder", metavar="DIR", nargs="?", type=Path, default=Path("."), help="the Rasa project")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run all checks and print what they find."""
+    findings = examined(Project(arguments.folder))
+    for finding in findings:
+        print(f"{_word(finding.grade)} {finding.sentence}")
+    return 1 if any(finding.grade is Grade.MEND for finding in findings) else 0
+
+
+def examined(project: Project) -> list[Finding]:
+    """All findings, in order, each once; a file that can't be read is one of them."""
+    findings: list[Finding] = []
+    for check in CHECKS:
+        try:
+            findings += check(project)
+        except NotYaml as problem:
+            findings.append(mend(str(problem)))
+    return list({finding.sentence: finding for finding in findings}.values())
+
+
+def _word(grade: Grade) -> str:
+    word = f"{grade.value:<4}"
+    return f"\033[{_COLOURS[grade]}m{word}\033[0m" if sys.stdout.isatty() else word

@@ -1,0 +1,54 @@
+"""The project's actions file: the package's actions are imported, if an action server runs."""
+
+import ast
+from typing import Final
+
+from rasa_handoff.cli.edit_credentials import ByHand
+
+MODULE: Final = "rasa_handoff.actions"
+LINE: Final = f"from {MODULE} import *\n"
+
+
+def imports_actions(source: str) -> bool:
+    """Whether the package's actions are imported; a file that isn't Python imports nothing."""
+    try:
+        body = ast.parse(source).body
+    except SyntaxError:
+        return False
+    return any(isinstance(node, ast.ImportFrom) and node.module == MODULE for node in body)
+
+
+def edit_actions(source: str, name: str) -> str:
+    """The source with the import; the same if it has it.
+
+    Raises:
+        ByHand: the file isn't Python.
+    """
+    if imports_actions(source):
+        return source
+    try:
+        body = ast.parse(source).body
+    except SyntaxError as problem:
+        raise ByHand(f"{name} isn't valid Python (line {problem.lineno}). Mend it and add: {LINE.strip()}") from problem
+    lines = source.splitlines(keepends=True)
+    if lines and not lines[-1].endswith("\n"):
+        lines[-1] += "\n"
+    place, gap = _place(body, len(lines))
+    return "".join([*lines[:place], *gap, LINE, *lines[place:]])
+
+
+def _place(body: list[ast.stmt], length: int) -> tuple[int, list[str]]:
+    """After the last import at the head; else after docstring and comments."""
+    head = 0
+    while head < len(body) and _is_head(body[head]):
+        head += 1
+    if head == 0:
+        return (body[0].lineno - 1, []) if body else (length, ["\n"] if length else [])
+    last = body[head - 1]
+    gap = [] if isinstance(last, ast.Import | ast.ImportFrom) else ["\n"]
+    return last.end_lineno or length, gap
+
+
+def _is_head(node: ast.stmt) -> bool:
+    is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return is_docstring or isinstance(node, ast.Import | ast.ImportFrom)

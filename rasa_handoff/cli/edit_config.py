@@ -1,0 +1,127 @@
+"""``config.yml``: the importer goes in, with the pipeline and the policies that Rasa would have chosen."""
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from ruamel.yaml import YAML
+
+from rasa_handoff.cli.edit_credentials import ByHand
+from rasa_handoff.cli.lines import end_of_block, places, split, start_of_comments
+from rasa_handoff.cli.project import parse_yaml
+from rasa_handoff.presets.parts import Choice
+
+FILE: Final = "config.yml"
+IMPORTER: Final = "rasa_handoff.HandoffImporter"
+RASAS_IMPORTER: Final = "RasaFileImporter"
+CHOSEN_BY_RASA: Final = ("pipeline", "policies")
+
+_GENERATED: Final = "# # No configuration for"
+_WHY: Final = "# Rasa would have chosen these; with several importers it can't, so they are written out.\n"
+
+
+def has_importer(config: dict[str, Any]) -> bool:
+    """Whether the preset's importer is there."""
+    listed = config.get("importers")
+    return isinstance(listed, list) and any(_name(entry) == IMPORTER for entry in listed)
+
+
+def edit_config(text: str, choice: Choice, defaults: Callable[[str], str]) -> str:
+    """The text with the importer; the same text if it has it. ``defaults`` gives Rasa's own block for a key.
+
+    Raises:
+        ByHand: ``importers`` isn't a list of names, one below the other.
+    """
+    before = parse_yaml(text, FILE)
+    if not has_importer(before):
+        text = _with_importer(text, before, choice)
+    for key in CHOSEN_BY_RASA:
+        if before.get(key) is None and not str(before.get("recipe", "")).startswith("graph"):
+            text = _written_out(text, key, defaults(key))
+    _check(before, text)
+    return text
+
+
+def rasas_default(key: str) -> str:
+    """The block that Rasa would choose for ``pipeline`` or ``policies``, from its own file.
+
+    Raises:
+        ByHand: Rasa isn't installed here.
+    """
+    spec = find_spec("rasa")
+    if spec is None or not spec.submodule_search_locations:
+        raise ByHand(
+            f"{FILE} leaves '{key}' to Rasa, and Rasa isn't installed here. Run this in Rasa's environment "
+            "(pip install 'rasa-handoff[rasa]'), or write out the pipeline and the policies."
+        )
+    path = Path(spec.submodule_search_locations[0]) / "engine/recipes/config_files/default_config.yml"
+    text = path.read_text(encoding="utf-8")
+    lines, start = split(text), places(text)[key]
+    return "".join(lines[start : end_of_block(lines, start)])
+
+
+def _with_importer(text: str, before: dict[str, Any], choice: Choice) -> str:
+    lines, where = split(text), places(text)
+    listed = before.get("importers")
+    if not where:
+        raise ByHand(f"{FILE} is written in one line with braces. Write one key per line and run this again.")
+    if listed is None:
+        block = ["importers:\n", f"  - name: {RASAS_IMPORTER}\n", *_item(choice, 2)]
+        return "".join(_with_block(lines, where, block))
+    indent = _list_indent(text)
+    if indent is None:
+        raise ByHand(f"{FILE}: 'importers' isn't a list, one below the other. Add '- name: {IMPORTER}' to it.")
+    end = end_of_block(lines, where["importers"])
+    return "".join([*lines[:end], *_item(choice, indent), *lines[end:]])
+
+
+def _with_block(lines: list[str], where: dict[str, int], block: list[str]) -> list[str]:
+    if "importers" in where:
+        return [*lines[: where["importers"]], *block, *lines[where["importers"] + 1 :]]
+    if "pipeline" in where:
+        place = start_of_comments(lines, where["pipeline"])
+        return [*lines[:place], *block, "\n", *lines[place:]]
+    return [*lines, "\n", *block]
+
+
+def _item(choice: Choice, indent: int) -> list[str]:
+    settings = {field: getattr(choice, field) for field in Choice.__struct_fields__}
+    lines = [f"- name: {IMPORTER}\n", *(f"  {name}: {str(value).lower()}\n" for name, value in settings.items())]
+    return [" " * indent + line for line in lines]
+
+
+def _list_indent(text: str) -> int | None:
+    """The column of the dashes, or None if it isn't such a list."""
+    listed: Any = YAML().load(text)["importers"]
+    if not isinstance(listed, list) or not listed or listed.fa.flow_style():  # type: ignore[attr-defined]
+        return None
+    return int(listed.lc.item(0)[1]) - 2  # type: ignore[attr-defined]
+
+
+def _written_out(text: str, key: str, default: str) -> str:
+    lines, where = split(text), places(text)
+    if key not in where:
+        return "".join([*lines, "\n", _WHY, default])
+    start = where[key]
+    return "".join([*lines[:start], _WHY, default, *lines[_after_generated(lines, start + 1) :]])
+
+
+def _after_generated(lines: list[str], start: int) -> int:
+    """Past the comment in which ``rasa train`` notes what it chose: the same now stands there in earnest."""
+    if start >= len(lines) or not lines[start].startswith(_GENERATED):
+        return start
+    while start < len(lines) and lines[start].startswith("#"):
+        start += 1
+    return start
+
+
+def _check(before: dict[str, Any], text: str) -> None:
+    after = parse_yaml(text, FILE)
+    kept = all(after.get(key) == body for key, body in before.items() if key != "importers" and body is not None)
+    if not kept or not has_importer(after):
+        raise ByHand(f"{FILE} has a shape this command doesn't know: add the importer {IMPORTER} by hand.")
+
+
+def _name(entry: Any) -> Any:
+    return entry.get("name") if isinstance(entry, dict) else entry

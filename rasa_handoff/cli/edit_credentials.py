@@ -1,0 +1,99 @@
+"""``credentials.yml``: the project's channels move under HandoffChannel, with their comments."""
+
+from typing import Any, Final
+
+from rasa_handoff.cli.lines import comments_below, end_of_block, indented, places, split, start_of_comments
+from rasa_handoff.cli.project import parse_yaml
+from rasa_handoff.vocabulary.errors import HandoffError
+from rasa_handoff.vocabulary.settings import CHANNEL_NAME
+
+FILE: Final = "credentials.yml"
+
+_BUILT_IN: Final = (
+    "botframework callback facebook hangouts mattermost rasa rest rocketchat slack socketio telegram twilio "
+    "twilio_voice webexteams"
+)
+HOSTED: Final = frozenset(_BUILT_IN.split(" "))
+"""Rasa's own channels, except ``cmdline``, which is for the terminal alone."""
+
+_HEAD: Final = """{channel}:
+  bot_id: {bot_id}
+  desk:
+    url: http://localhost:5065
+    # token: ${{HANDOFF_TOKEN}}    # once the desk has one: rasa-handoff token add {bot_id}
+  channels:
+"""
+
+_DEFAULT_CHANNELS: Final = """    rest:
+    socketio:
+      user_message_evt: user_uttered
+      bot_message_evt: bot_uttered
+      session_persistence: true
+"""
+
+
+class ByHand(HandoffError):
+    """Something that is left to a person: what to do, and where."""
+
+
+def is_channel(key: object) -> bool:
+    """Whether a key of ``credentials.yml`` is a channel that HandoffChannel can host."""
+    return key in HOSTED or ("." in str(key) and key != CHANNEL_NAME)
+
+
+def edit_credentials(text: str, bot_id: str) -> str:
+    """The text with HandoffChannel in it; the same text if it has it already.
+
+    Raises:
+        ByHand: it isn't YAML, or not of the usual shape, or there are channels beside HandoffChannel.
+    """
+    before = parse_yaml(text, FILE)
+    outside = [str(key) for key in before if is_channel(key)]
+    if CHANNEL_NAME in before:
+        if outside:
+            raise ByHand(f"{FILE}: move '{outside[0]}' under {CHANNEL_NAME}, channels.")
+        return text
+    after = _moved(text, outside, bot_id) if outside else _added(text, bot_id)
+    _check(before, after, outside)
+    return after
+
+
+def _added(text: str, bot_id: str) -> str:
+    gap = "\n" if text.strip() else ""
+    return "".join(split(text)) + gap + _head(bot_id) + _DEFAULT_CHANNELS
+
+
+def _moved(text: str, channels: list[str], bot_id: str) -> str:
+    lines, where = split(text), places(text)
+    if not where:
+        raise ByHand(f"{FILE} is written in one line with braces. Write one key per line and run this again.")
+    ranges = [_range(lines, where[channel]) for channel in channels]
+    first = min(ranges)[0]
+    body = [line for start, end in ranges for line in indented(lines[start:end], 4)]
+    kept_above = lines[:first]
+    taken = {number for start, end in ranges for number in range(start, end)}
+    kept_below = [line for number, line in enumerate(lines) if number >= first and number not in taken]
+    return "".join([*kept_above, _head(bot_id), *body, *kept_below])
+
+
+def _range(lines: list[str], start: int) -> tuple[int, int]:
+    """A channel's lines: its key and settings, with the comments that belong to it."""
+    end = end_of_block(lines, start)
+    if end == start + 1:
+        end = comments_below(lines, end)  # a channel without settings: the comment below is about it
+    return start_of_comments(lines, start), end
+
+
+def _head(bot_id: str) -> str:
+    return _HEAD.format(channel=CHANNEL_NAME, bot_id=bot_id)
+
+
+def _check(before: dict[str, Any], text: str, moved: list[str]) -> None:
+    after = parse_yaml(text, FILE)
+    hosted = (after.pop(CHANNEL_NAME, None) or {}).get("channels")
+    if (moved and hosted != {key: before[key] for key in moved}) or after != _without(before, moved):
+        raise ByHand(f"{FILE} has a shape this command doesn't know: move its channels under {CHANNEL_NAME} by hand.")
+
+
+def _without(mapping: dict[str, Any], keys: list[str]) -> dict[str, Any]:
+    return {key: body for key, body in mapping.items() if key not in keys}

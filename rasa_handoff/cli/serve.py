@@ -1,0 +1,39 @@
+"""``rasa-handoff serve``."""
+
+import argparse
+
+from rasa_handoff.cli.database import add_database, server_module
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """The options of ``serve``."""
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--port", type=int, default=5065, help="port to listen on (default: 5065)")
+    parser.add_argument(
+        "--open-live-agent",
+        action="store_true",
+        help="let browser clients of the Botlhale protocol, which can't sign in, connect from other machines too: "
+        "anybody who reaches the address can then open a conversation",
+    )
+    parser.add_argument(
+        "--timer",
+        action="append",
+        default=[],
+        metavar="NAME=SECONDS",
+        help="how long a state may last, such as agent_silent=120 or customer_silent=off; may be given several times "
+        "(docs/settings.md lists them)",
+    )
+    add_database(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until stopped."""
+    code: int = server_module("run").serve(
+        host=arguments.host,
+        port=arguments.port,
+        database=arguments.database,
+        open_live_agent=arguments.open_live_agent,
+        timers=server_module("timekeeper").read_timers(arguments.timer),
+    )
+    return code

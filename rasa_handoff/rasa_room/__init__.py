@@ -1,0 +1,1 @@
+"""The Rasa room: the only code of the package's core that imports ``rasa``. Its composition root is ``channel.py``."""

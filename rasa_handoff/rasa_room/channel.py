@@ -1,0 +1,206 @@
+"""HandoffChannel: one entry in ``credentials.yml``, and the composition root of the Rasa side.
+
+rasa_handoff.HandoffChannel:
+  bot_id: my-bot
+  desk: {url: http://localhost:5065}
+  channels:
+    socketio: {session_persistence: true}
+    rest:
+"""
+
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from rasa.core.channels.channel import InputChannel, UserMessage
+from sanic import Blueprint, Sanic, response
+from sanic.request import Request
+from sanic.response import HTTPResponse
+
+from rasa_handoff.desks.base import Desk
+from rasa_handoff.desks.botlhale import BotlhaleDesk
+from rasa_handoff.desks.ours import OurDesk
+from rasa_handoff.rasa_room import guards
+from rasa_handoff.rasa_room.bot import Bot
+from rasa_handoff.rasa_room.comeback import BotComesBack
+from rasa_handoff.rasa_room.customers import Customers
+from rasa_handoff.rasa_room.hosting import HandoffSettingsError, HostBlueprint, make_channels
+from rasa_handoff.rasa_room.interceptor import Interceptor
+from rasa_handoff.rasa_room.options import Options
+from rasa_handoff.rasa_room.reach import reach_of
+from rasa_handoff.rasa_room.socketio import HandoffSocketIO
+from rasa_handoff.rasa_room.strays import Strays
+from rasa_handoff.rasa_room.telegram import HandoffTelegram
+from rasa_handoff.rasa_room.tracker import TrackerTarget
+from rasa_handoff.rasa_room.twilio_voice import HandoffTwilioVoice
+from rasa_handoff.relay import memory
+from rasa_handoff.relay.database import RelayStore
+from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
+from rasa_handoff.vocabulary.errors import HandoffError, SettingsError
+from rasa_handoff.vocabulary.settings import Settings, read_settings
+
+log = logging.getLogger(__name__)
+
+DESKS: dict[str, type[Desk]] = {"rasa-handoff": OurDesk, "botlhale": BotlhaleDesk}
+
+
+class HandoffChannel(InputChannel):
+    """Hosts the project's channels and stands between them and the bot."""
+
+    @classmethod
+    def name(cls) -> str:
+        """Our own address is ``/webhooks/handoff``."""
+        return "handoff"
+
+    @classmethod
+    def from_credentials(cls, credentials: dict[str, Any] | None) -> "HandoffChannel":
+        """Read the settings, make the hosted channels, open the store once to see that it can be.
+
+        Raises:
+            HandoffSettingsError: the only way out but success; one sentence.
+        """
+        try:
+            settings = read_settings(credentials)
+            channel = cls(settings, make_channels(settings.channels))
+            _check_workers(settings.store)
+            channel.store.prepare()
+            channel.store.check_free()
+            channel.store.dispose()  # Sanic may fork; a connection must not be shared
+            return channel
+        except HandoffError as problem:
+            raise HandoffSettingsError(str(problem)) from problem
+        except (ImportError, AttributeError) as problem:
+            raise HandoffSettingsError(f"rasa_handoff.HandoffChannel can't be set up: {problem!r}") from problem
+
+    def __init__(self, settings: Settings, channels: dict[str, InputChannel]) -> None:
+        self.settings = settings
+        self.channels = channels
+        self.store = RelayStore(settings.store, memory.metadata, memory.SIDE, memory.SCHEMA)
+        self.relay = Relay(self.store, settings)
+        self.desk = DESKS[settings.desk.type](settings, self.relay)
+        self.interceptor: Interceptor | None = None
+
+    def blueprint(self, on_new_message: Callable[[UserMessage], Awaitable[Any]]) -> Blueprint:
+        """Our own small page and, beside it, the hosted channels under their ordinary addresses."""
+        blueprint = _Mount("handoff_webhook", self)
+
+        @blueprint.route("/", methods=["GET"])
+        async def health(_: Request) -> HTTPResponse:
+            desk = "connected" if self.desk.connected else "not connected"
+            return response.json({"status": "ok", "desk": desk, "under_way": len(self.relay.under_way)})
+
+        blueprint.ctx.on_new_message = on_new_message
+        blueprint.take_in(self.channels, self._receive)
+        return blueprint
+
+    async def _receive(self, channel: str, message: UserMessage) -> None:
+        assert self.interceptor is not None, "messages come only after the blueprint was registered"
+        await self.interceptor.receive(channel, message)
+
+    def furnish(self, app: Sanic, on_new_message: Callable[[UserMessage], Awaitable[Any]]) -> None:
+        """Put the parts together for this application and hook them to its life."""
+        bot = Bot(app)
+        reaches = {name: reach_of(channel) for name, channel in self.channels.items()}
+        customers = Customers(bot, self.relay, reaches, self.settings.delivery_timeout)
+        options = Options(bot, self.settings, lambda: self.desk.availability)
+        come_back = BotComesBack(bot, self.settings.intents.ended)
+        targets = {DESK: self.desk, CUSTOMER: customers, TRACKER: TrackerTarget(bot, self.relay, come_back)}
+        strays = Strays(bot, self.relay, self.desk, self.settings)
+        self.interceptor = Interceptor(
+            self.settings, self.relay, bot, customers, reaches, options, strays, on_new_message
+        )
+
+        async def before_start(app: Sanic, _: Any) -> None:
+            _warn_of_open_doors(self, app.ctx.input_channels)
+            app.ctx.input_channels = [*app.ctx.input_channels, *self.channels.values()]
+            guards.install(self.relay.desk_active)
+
+        async def after_start(app: Sanic, _: Any) -> None:
+            await self._open(targets)
+
+        async def before_stop(app: Sanic, _: Any) -> None:
+            await self._close()
+
+        app.register_listener(before_start, "before_server_start")
+        app.register_listener(after_start, "after_server_start")
+        app.register_listener(before_stop, "before_server_stop")
+
+    async def _open(self, targets: Any) -> None:
+        self._listen()
+        await self.relay.open(targets)
+        await self.desk.open()
+        assert self.interceptor is not None
+        self.interceptor.open()
+        for channel in self.channels.values():
+            if isinstance(channel, HandoffTelegram):
+                await channel.announce()
+
+    async def _close(self) -> None:
+        await self.desk.close()
+        await self.relay.close()
+        for channel in self.channels.values():
+            if isinstance(channel, HandoffTelegram):
+                await channel.retire()
+        guards.remove(self.relay.desk_active)
+
+    def _listen(self) -> None:
+        """Presence and typing of hosted socketio channels, both ways; silence of callers."""
+        pages = [channel for channel in self.channels.values() if isinstance(channel, HandoffSocketIO)]
+
+        async def customer_types(conversation_id: str, on: bool) -> None:
+            conversation = self.relay.conversation(conversation_id)
+            if conversation.desk_active and conversation.handoff_id is not None:
+                await self.desk.typing(conversation.handoff_id, on)
+
+        async def agent_types(conversation_id: str, on: bool) -> None:
+            for page in pages:
+                await page.emit_typing(conversation_id, on)
+
+        async def customer_is_there(conversation_id: str) -> None:
+            await self.relay.ring(CUSTOMER, conversation_id)
+
+        self.desk.on_typing = agent_types
+        for page in pages:
+            page.on_present, page.on_typing = customer_is_there, customer_types
+        assert self.interceptor is not None
+        for channel in self.channels.values():
+            if isinstance(channel, HandoffTwilioVoice):
+                channel.on_silence = self.interceptor.silence
+
+
+def _warn_of_open_doors(own: HandoffChannel, channels: list[InputChannel]) -> None:
+    """What customers write on a channel beside ours isn't watched: the bot stays silent there during a chat, and no more."""
+    outside = [channel.name() for channel in channels if channel is not own]
+    if outside:
+        names = ", ".join(outside)
+        log.warning(
+            "Not hosted by rasa_handoff.HandoffChannel: %s. A customer there can't be handed over; move it under 'channels'.",
+            names,
+        )
+
+
+def _check_workers(store: str) -> None:
+    """Several workers share nothing but the database, and SQLite has one writer.
+
+    Raises:
+        SettingsError: if Rasa was told to start several with SQLite.
+    """
+    workers = os.environ.get("SANIC_WORKERS", "1")
+    if store.startswith("sqlite") and workers.isdigit() and int(workers) > 1:
+        raise SettingsError(
+            f"rasa_handoff.HandoffChannel: SANIC_WORKERS is {workers}, but the store {store} serves one worker: "
+            f"set SANIC_WORKERS=1, or write 'store: postgresql://...'."
+        )
+
+
+class _Mount(HostBlueprint):
+    """The blueprint Rasa registers; at that moment there is an application to put the parts together for."""
+
+    def __init__(self, name: str, channel: HandoffChannel) -> None:
+        super().__init__(name)
+        self.ctx.channel = channel
+
+    def register(self, app: Sanic, options: dict[str, Any]) -> None:
+        self.ctx.channel.furnish(app, self.ctx.on_new_message)
+        super().register(app, options)

@@ -1,0 +1,134 @@
+"""The way back: the bot takes the conversation again, knowing what was settled, and speaks first (recipe C).
+
+In one lock and one save: resumed; the desk's slots; an external ``handoff_ended`` turn, which renews the session's clock; if
+a form is open, its rejection, so that it doesn't take this turn as an answer; then the bot speaks. With a rule for
+``handoff_ended`` the rule's words and the open question; without one, the open question alone; else silence.
+"""
+
+from typing import Any, Protocol
+
+from rasa.core.channels.channel import CollectingOutputChannel
+from rasa.core.processor import MessageProcessor
+from rasa.shared.core.constants import ACTION_DEFAULT_FALLBACK_NAME, ACTION_LISTEN_NAME, IS_EXTERNAL
+from rasa.shared.core.events import (
+    ActionExecuted,
+    ActionExecutionRejected,
+    BotUttered,
+    ConversationResumed,
+    FollowupAction,
+    LoopInterrupted,
+    SlotSet,
+    UserUttered,
+)
+from rasa.shared.core.trackers import DialogueStateTracker
+
+from rasa_handoff.rasa_room import guards
+from rasa_handoff.rasa_room.bot import Bot
+from rasa_handoff.vocabulary.names import NOTE_SLOT, OUTCOME_SLOT
+from rasa_handoff.vocabulary.values import Value
+
+Words = tuple[dict[str, Any], ...]
+
+
+class ComeBack(Protocol):
+    """Takes a paused tracker back and returns what the bot says, as Rasa's message dicts."""
+
+    async def __call__(self, tracker: DialogueStateTracker, body: dict[str, Any], channel: str) -> Words:
+        """``body``: ``handoff_id``, ``outcome``, ``speak`` and maybe ``note`` and ``slots``."""
+        ...
+
+
+class Back(Value, frozen=True):
+    """What the tracker is told about the end."""
+
+    handoff_id: str
+    outcome: str
+    speak: bool = True
+    note: str | None = None
+    slots: dict[str, Any] = {}
+
+
+class BotComesBack:
+    """:class:`ComeBack` on a real bot."""
+
+    def __init__(self, bot: Bot, ended_intent: str) -> None:
+        self._bot, self._intent = bot, ended_intent
+
+    async def __call__(self, tracker: DialogueStateTracker, body: dict[str, Any], channel: str) -> Words:
+        """Resume, set the slots, and let the bot speak. Done before, it only repeats what was said."""
+        back = Back(**{name: body[name] for name in Back.__struct_fields__ if name in body})
+        if not _is_back(tracker, back.handoff_id):
+            processor = self._bot.processor
+            self._resume(processor, tracker, back)
+            if back.speak or tracker.active_loop is not None:
+                self._mark(processor, tracker, back, channel)
+                await self._speak(processor, tracker, back, channel)
+        return _words_since(tracker, back.handoff_id)
+
+    def _resume(self, processor: MessageProcessor, tracker: DialogueStateTracker, back: Back) -> None:
+        metadata = {"handoff_id": back.handoff_id, "handoff_entry": "back"}
+        tracker.update(ConversationResumed(metadata=metadata), processor.domain)
+        known = {slot.name for slot in processor.domain.slots}
+        for name, value in {**back.slots, OUTCOME_SLOT: back.outcome, NOTE_SLOT: back.note}.items():
+            if name in known:
+                tracker.update(SlotSet(name, value), processor.domain)
+
+    def _mark(self, processor: MessageProcessor, tracker: DialogueStateTracker, back: Back, channel: str) -> None:
+        intent = {"name": self._intent, "confidence": 1.0}
+        metadata = {IS_EXTERNAL: True, "handoff_id": back.handoff_id}
+        text = f"EXTERNAL: {self._intent}"
+        parse_data: Any = {"intent": intent, "entities": [], "text": text}
+        marker = UserUttered(text, intent, [], parse_data, input_channel=channel, metadata=metadata)
+        tracker.update(marker, processor.domain)
+        if tracker.active_loop is not None:
+            tracker.update(ActionExecutionRejected(tracker.active_loop.name), processor.domain)
+
+    async def _speak(
+        self, processor: MessageProcessor, tracker: DialogueStateTracker, back: Back, channel: str
+    ) -> None:
+        loop = tracker.active_loop.name if tracker.active_loop is not None else None
+        if not (back.speak and self._has_rule(processor, tracker, loop)):
+            if loop is None:
+                # Listening again, out of sight of the policies' rules.
+                tracker.update(ActionExecuted(ACTION_LISTEN_NAME), processor.domain)
+                return
+            tracker.update_with_events([LoopInterrupted(True), FollowupAction(loop)], processor.domain)
+        with guards.coming_back():
+            await processor._run_prediction_loop(_silent_output(channel), tracker)
+
+    def _has_rule(self, processor: MessageProcessor, tracker: DialogueStateTracker, loop: str | None) -> bool:
+        """Whether a rule answers ``handoff_ended``: asked on a copy, which nobody keeps."""
+        prediction = processor._predict_next_with_tracker(tracker.copy())
+        action = processor.domain.action_names_or_texts[prediction.max_confidence_index]
+        from_rule = "RulePolicy" in (prediction.policy_name or "")
+        return from_rule and action not in (ACTION_LISTEN_NAME, ACTION_DEFAULT_FALLBACK_NAME, loop)
+
+
+def _is_back(tracker: DialogueStateTracker, handoff_id: str) -> bool:
+    return any(_ended(event, handoff_id) for event in reversed(tracker.events))
+
+
+def _ended(event: Any, handoff_id: str) -> bool:
+    metadata = event.metadata or {}
+    return isinstance(event, ConversationResumed) and metadata.get("handoff_id") == handoff_id
+
+
+def _words_since(tracker: DialogueStateTracker, handoff_id: str) -> Words:
+    """What the bot has said since it took this handoff back."""
+    events = list(tracker.events)
+    start = next((index for index, event in enumerate(events) if _ended(event, handoff_id)), len(events))
+    return tuple(event.message() for event in events[start:] if isinstance(event, BotUttered) and _has_content(event))
+
+
+def _has_content(event: BotUttered) -> bool:
+    return bool(event.text) or any(value for value in (event.data or {}).values())
+
+
+def _silent_output(channel: str) -> CollectingOutputChannel:
+    """An output that says nothing: the words are read from the tracker and go out by the outbox, after the save.
+
+    It carries the customer's channel as its name, by which Rasa chooses channel-specific responses.
+    """
+    named = type("Silent", (CollectingOutputChannel,), {"name": classmethod(lambda cls: channel)})
+    output: CollectingOutputChannel = named()
+    return output

@@ -1,0 +1,204 @@
+"""The customer's last hop: an outbox target that speaks through whatever channel the customer is on.
+
+What is told counts as delivered when the customer's side has acknowledged it, each channel in its way (``reach.py``); on a
+channel that can't push, when the answer with it was written (``handing.py``). Until then it stays in the outbox, and the agent
+is told that it waits. What could not be delivered for too long has failed: the agent is told why, and the next has its turn.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import time
+import zlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import msgspec
+from rasa.core.channels.channel import OutputChannel
+
+from rasa_handoff.rasa_room.bot import Bot
+from rasa_handoff.rasa_room.choices import with_choices
+from rasa_handoff.rasa_room.handing import Hands
+from rasa_handoff.rasa_room.incoming import sent
+from rasa_handoff.rasa_room.reach import Reach
+from rasa_handoff.relay.inbox import Inbox
+from rasa_handoff.relay.relay import CUSTOMER, Relay
+from rasa_handoff.store.outbox import Entry
+from rasa_handoff.thinking.transcript import in_words
+from rasa_handoff.vocabulary import events as e
+from rasa_handoff.vocabulary import names
+from rasa_handoff.vocabulary.errors import HandoffError, Refused, Unreachable, Waits
+from rasa_handoff.vocabulary.values import Speaker, Status
+
+log = logging.getLogger(__name__)
+
+FLUSH_SECONDS: Final = 5.0
+STALE_SECONDS: Final = 86_400.0
+"""After this the bot's own words in a turn of its own are no longer news to who comes back."""
+
+
+class _InAnswer(Waits):
+    """It waits for an answer to be written, which nobody needs to be told."""
+
+
+class Customers:
+    """The outbox's target ``"customer"``. ``reaches``: the hosted channels' ways, by name. ``patience``: seconds until what
+    can't be delivered has failed; None: never."""
+
+    batch = 1
+
+    def __init__(self, bot: Bot, relay: Relay, reaches: Mapping[str, Reach], patience: float | None = 3600.0) -> None:
+        self._bot, self._relay, self._reaches, self._patience = bot, relay, reaches, patience
+        self._hands, self._inbox = Hands(relay, self.words), Inbox(relay.store)
+        self._failing: dict[int, float] = {}
+        self._told_to_wait: set[str] = set()
+        self._waiting: set[str] = set()
+
+    @asynccontextmanager
+    async def request(
+        self, conversation_id: str, channel: str, output: OutputChannel, message_id: str = ""
+    ) -> AsyncIterator[None]:
+        """A request of the customer's: on a channel that can't push, what waits goes out first and what comes of the request
+        goes out with it. With a sender who acknowledges, what the bot says goes by the outbox too.
+        """
+        reach = self._reaches[channel]
+        if sent().keeps:
+            self._keep(output, conversation_id, channel, message_id)
+        if not reach.push:
+            waits = conversation_id in self._waiting or sent().keeps
+            async with self._hands.answering(conversation_id, reach, output, waits):
+                yield
+            return
+        yield
+        if conversation_id in self._waiting:  # they may have come from a channel that can't push
+            await self._relay.ring(CUSTOMER, conversation_id)
+
+    async def fetch(self, conversation_id: str, channel: str, output: OutputChannel) -> bool:
+        """A request without words: what waits goes out. False if nothing waits and the bot is active."""
+        if conversation_id not in self._waiting and not self._relay.desk_active(conversation_id):
+            return False
+        async with self.request(conversation_id, channel, output):
+            return True
+
+    async def flush(self, conversation_id: str) -> None:
+        """What is to be told goes out before anything else is said, as far as it can."""
+        if not await self._hands.add(conversation_id):
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._relay.flush(CUSTOMER, conversation_id), FLUSH_SECONDS)
+
+    # The bot's words to a sender who acknowledges
+
+    def _keep(self, output: OutputChannel, conversation_id: str, channel: str, message_id: str) -> None:
+        numbers = itertools.count(1)
+
+        async def send_response(recipient_id: str, message: dict[str, Any]) -> None:
+            # Said again after a kill, the same words in the same place have the same id.
+            digest = zlib.crc32(msgspec.json.encode(message, order="sorted"))
+            await self._put(conversation_id, channel, f"{message_id}-{next(numbers)}-{digest:08x}", message)
+
+        output.send_response = send_response
+
+    async def _put(self, conversation_id: str, channel: str, id: str, message: dict[str, Any]) -> None:
+        body = {"id": id, "handoff_id": None, "message": message, "channel": channel, "at": time.time()}
+        entry = Entry(target=CUSTOMER, lane=conversation_id, name=Speaker.BOT.value, body=body)
+        await self._inbox.put_once(entry)
+        await self._relay.ring(CUSTOMER, conversation_id)
+
+    # The outbox's target
+
+    async def deliver(self, lane: str, entries: Sequence[Entry]) -> list[e.Event]:
+        """Say one thing to the customer and return what became of it."""
+        (entry,) = entries
+        conversation = await self._relay.recall(lane)
+        if (message := self._hands.fetched(entry)) is not None:
+            return self._said(lane, entry, message)
+        if entry.body.get("at", time.time()) < time.time() - STALE_SECONDS:
+            return []
+        try:
+            reach = self._reach(entry.body.get("channel") or conversation.channel)
+            if not reach.push and self._hands.busy(lane):
+                raise _InAnswer("It goes with the answer that is being made.")
+            message = await self._say(reach, lane, entry, conversation.return_data)
+        except _InAnswer:
+            raise
+        except Waits as problem:
+            await self._waits(lane, str(problem))
+            raise
+        except Refused as problem:
+            return self._gave_up(lane, entry, str(problem))
+        except Exception as problem:  # also what nobody foresaw: it must not stop the lane for ever
+            return await self._try_again(lane, entry, problem)
+        return self._said(lane, entry, message)
+
+    def _reach(self, channel: str | None) -> Reach:
+        reach = self._reaches.get(channel or "")
+        if reach is None:
+            raise Unreachable(f"The channel '{channel}' is no longer hosted.")
+        return reach
+
+    async def _say(self, reach: Reach, lane: str, entry: Entry, data: Mapping[str, Any]) -> dict[str, Any]:
+        output = await reach.output(lane, data)
+        message = await self.words(entry, reach.channel.name())
+        await reach.send(output, lane, message, entry.body["id"])
+        return message
+
+    async def words(self, entry: Entry, channel: str) -> dict[str, Any]:
+        """An entry as Rasa's message dict."""
+        body = entry.body
+        if body.get("message") is not None:
+            return dict(body["message"])
+        if body.get("response") is not None:
+            message = await self._bot.render(body["response"], entry.lane, channel, body["values"])
+            if body["response"] == names.UTTER_NOBODY_YET:
+                return await with_choices(message, self._bot, entry.lane, channel)
+            return message
+        return {"text": body["text"]}
+
+    # What became of it
+
+    async def _try_again(self, lane: str, entry: Entry, problem: Exception) -> list[e.Event]:
+        """Until it was tried for too long; the time of those behind it runs too."""
+        now = time.monotonic()
+        for waiting in await self._relay.queue(CUSTOMER, lane):
+            self._failing.setdefault(waiting.key, now)
+        reason = str(problem) if isinstance(problem, HandoffError) else f"It can't be sent: {problem!r}."
+        await self._waits(lane, reason)
+        if self._patience is None or now - self._failing.get(entry.key, now) < self._patience:
+            raise problem
+        return self._gave_up(lane, entry, f"Tried for {self._patience:g} s: {reason}")
+
+    async def _waits(self, lane: str, reason: str) -> None:
+        """Tell the agent, once per message; those behind the first wait too."""
+        self._waiting.add(lane)
+        for entry in await self._relay.queue(CUSTOMER, lane):
+            if entry.name == Speaker.AGENT.value and entry.body["id"] not in self._told_to_wait:
+                self._told_to_wait.add(entry.body["id"])
+                await self._relay.apply(_report(lane, entry, Status.WAITING, reason))
+
+    def _gave_up(self, lane: str, entry: Entry, reason: str) -> list[e.Event]:
+        """The customer won't get it: the agent is told, and what comes after it has its turn."""
+        log.warning("Something of the %s for %s was not delivered: %s", entry.name, lane, reason)
+        self._forget(lane, entry)
+        return [_report(lane, entry, Status.FAILED, reason)] if entry.name == Speaker.AGENT.value else []
+
+    def _said(self, lane: str, entry: Entry, message: Mapping[str, Any]) -> list[e.Event]:
+        self._forget(lane, entry)
+        if entry.name == Speaker.AGENT.value:
+            return [_report(lane, entry, Status.DELIVERED)]
+        if entry.name != Speaker.SYSTEM.value:
+            return []  # the bot's words come from the tracker and are there already
+        text = in_words(message.get("text"), message)
+        about = {"handoff_id": entry.body["handoff_id"], "id": entry.body["id"], "response": entry.body["response"]}
+        return [e.NoticeShown(conversation_id=lane, text=text, at=time.time(), **about)]
+
+    def _forget(self, lane: str, entry: Entry) -> None:
+        self._waiting.discard(lane)
+        self._failing.pop(entry.key, None)
+        self._told_to_wait.discard(entry.body["id"])
+
+
+def _report(lane: str, entry: Entry, status: Status, reason: str | None = None) -> e.MessageReported:
+    about = {"handoff_id": entry.body["handoff_id"], "message_id": entry.body["id"]}
+    return e.MessageReported(conversation_id=lane, **about, status=status, reason=reason)

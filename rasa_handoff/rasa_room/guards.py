@@ -1,0 +1,118 @@
+"""The one place that touches Rasa's private parts: while the desk is active the bot must not speak by any door.
+
+Hosted channels are held by the interceptor. These guards hold the rest: session expiry, reminders, external intents and
+``execute`` by HTTP, and messages of a channel that isn't hosted. They sit on the class, so that they outlive a model
+reload. ``tests/integration/test_guards.py`` says when Rasa has changed underneath them.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any
+
+from rasa.core.processor import MessageProcessor
+from rasa.shared.core.trackers import DialogueStateTracker
+
+log = logging.getLogger(__name__)
+
+DeskActive = Callable[[str], bool]
+
+GUARDED = (
+    "_has_session_expired",
+    "trigger_external_user_uttered",
+    "_run_prediction_loop",
+    "execute_action",
+)
+"""The methods of ``MessageProcessor`` that are wrapped; each must exist, or the installation fails loudly."""
+
+_originals: dict[str, Any] = {}
+_asked: list[DeskActive] = []
+_coming_back: ContextVar[bool] = ContextVar("handoff_coming_back", default=False)
+
+
+@contextmanager
+def coming_back() -> Iterator[None]:
+    """Inside, the bot may speak although the desk is still active: this is how it takes the conversation back."""
+    token = _coming_back.set(True)
+    try:
+        yield
+    finally:
+        _coming_back.reset(token)
+
+
+def install(desk_active: DeskActive) -> None:
+    """Ask ``desk_active`` (by sender id) before the bot may speak. Undone by :func:`remove`."""
+    if not _asked:
+        for name in GUARDED:
+            _originals[name] = getattr(MessageProcessor, name)
+            setattr(MessageProcessor, name, WRAPPERS[name](_originals[name]))
+    _asked.append(desk_active)
+
+
+def remove(desk_active: DeskActive) -> None:
+    """No longer ask; with nobody left to ask, Rasa is as it was."""
+    if desk_active in _asked:
+        _asked.remove(desk_active)
+    if not _asked:
+        for name, original in _originals.items():
+            setattr(MessageProcessor, name, original)
+        _originals.clear()
+
+
+def _held(conversation_id: str) -> bool:
+    return not _coming_back.get() and any(ask(conversation_id) for ask in _asked)
+
+
+def _expiry(original: Any) -> Any:
+    @wraps(original)
+    def has_session_expired(self: MessageProcessor, tracker: DialogueStateTracker) -> bool:
+        if tracker.is_paused() or any(ask(tracker.sender_id) for ask in _asked):
+            return False  # a new session would clear the pause and the form
+        return bool(original(self, tracker))
+
+    return has_session_expired
+
+
+def _external(original: Any) -> Any:
+    @wraps(original)
+    async def trigger(
+        self: MessageProcessor, intent_name: str, entities: Any, tracker: DialogueStateTracker, output_channel: Any
+    ) -> None:
+        if _held(tracker.sender_id):
+            log.info("'%s' for %s was not triggered: an agent has the conversation.", intent_name, tracker.sender_id)
+            return
+        await original(self, intent_name, entities, tracker, output_channel)
+
+    return trigger
+
+
+def _prediction(original: Any) -> Any:
+    @wraps(original)
+    async def run(self: MessageProcessor, output_channel: Any, tracker: DialogueStateTracker) -> None:
+        if _held(tracker.sender_id):
+            log.warning("The bot stays silent for %s: an agent has the conversation.", tracker.sender_id)
+            return
+        await original(self, output_channel, tracker)
+
+    return run
+
+
+def _execution(original: Any) -> Any:
+    @wraps(original)
+    async def execute(self: MessageProcessor, sender_id: str, action_name: str, *rest: Any, **more: Any) -> Any:
+        if _held(sender_id):
+            log.warning("'%s' was not run for %s: an agent has the conversation.", action_name, sender_id)
+            return await self.get_tracker(sender_id)
+        return await original(self, sender_id, action_name, *rest, **more)
+
+    return execute
+
+
+WRAPPERS: dict[str, Callable[[Any], Any]] = {
+    "_has_session_expired": _expiry,
+    "trigger_external_user_uttered": _external,
+    "_run_prediction_loop": _prediction,
+    "execute_action": _execution,
+}

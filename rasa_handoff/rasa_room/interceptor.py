@@ -1,0 +1,258 @@
+"""The interceptor: every message of a hosted channel passes here, to the bot or to the desk.
+
+The rules:
+
+1. One turn of a customer at a time, each message once; the turn that hands over ends only when the desk has answered.
+2. While the bot is active the message goes on untouched, but for a notice in its metadata and its NLU result.
+3. After the bot's turn: a marker in its output wins; a bare ``execute_handoff`` hands over if no form of ours is open; a
+   ``provide_handoff_options`` nobody has answered with the options is answered here.
+4. While the desk is active nothing reaches the bot: a button by its title, a payload or ``/restart`` as what it is, words.
+5. While the conversation is on its way back the message waits, and then goes to the bot.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+from rasa.core.channels.channel import OutputChannel, UserMessage
+
+from rasa_handoff.rasa_room.bot import Bot
+from rasa_handoff.rasa_room.choices import PAYLOADS, chosen
+from rasa_handoff.rasa_room.customers import Customers
+from rasa_handoff.rasa_room.incoming import sent
+from rasa_handoff.rasa_room.offering import Offering
+from rasa_handoff.rasa_room.options import Options
+from rasa_handoff.rasa_room.reach import Reach
+from rasa_handoff.rasa_room.retold import Told, told_in_turn
+from rasa_handoff.rasa_room.strays import Strays
+from rasa_handoff.rasa_room.turns import Turns, finished
+from rasa_handoff.rasa_room.watching import Watch, Watcher
+from rasa_handoff.relay.inbox import Inbox, Met
+from rasa_handoff.relay.relay import Relay
+from rasa_handoff.thinking.control import Control, Conversation, IllegalEvent
+from rasa_handoff.vocabulary import events as e
+from rasa_handoff.vocabulary import names
+from rasa_handoff.vocabulary.errors import StoreUnavailable, Unreachable
+from rasa_handoff.vocabulary.marker import ChannelNotice, HandoffRequest
+from rasa_handoff.vocabulary.settings import Settings
+from rasa_handoff.vocabulary.values import plain
+
+log = logging.getLogger(__name__)
+
+RETURN_SECONDS: Final = 5.0
+
+OnMessage = Callable[[UserMessage], Awaitable[Any]]
+
+
+class Interceptor:
+    """Stands between the hosted channels and the bot."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        relay: Relay,
+        bot: Bot,
+        customers: Customers,
+        reaches: Mapping[str, Reach],
+        options: Options,
+        strays: Strays,
+        on_new_message: OnMessage,
+    ) -> None:
+        self._settings, self._relay, self._bot, self._customers = settings, relay, bot, customers
+        self._reaches, self._options, self._strays, self._on_new_message = reaches, options, strays, on_new_message
+        self._offering = Offering(bot, settings, reaches)
+        self._turns, self._inbox = Turns(), Inbox(relay.store)
+        self._opened = asyncio.Event()
+        self._execute, self._ask = f"/{settings.intents.execute}", f"/{settings.intents.options}"
+        self._watcher = Watcher(self._execute, settings.show_marker)
+
+    def open(self) -> None:
+        """Let messages through; until then they wait (a request may come before everything is up)."""
+        self._opened.set()
+
+    async def receive(self, channel: str, message: UserMessage) -> None:
+        """A customer's message on a hosted channel."""
+        await finished(self._receive(channel, message))
+
+    async def _receive(self, channel: str, message: UserMessage) -> None:
+        async with self._turns.turn(message.sender_id):
+            await self._opened.wait()
+            try:
+                async with self._customers.request(
+                    message.sender_id, channel, message.output_channel, message.message_id
+                ):
+                    await self._once(channel, message)
+            except StoreUnavailable:
+                await self._refuse(channel, message)
+                raise
+
+    async def _once(self, channel: str, message: UserMessage) -> None:
+        """What its sender gave an id is heard once, however often it comes."""
+        met = await self._meet(message)
+        if met is not Met.DONE:
+            await self._route(channel, message, again=met is Met.BEGUN)
+        if sent().id is not None:
+            with contextlib.suppress(StoreUnavailable):  # begun is enough: if it comes again, the tracker tells
+                await self._inbox.done(message.sender_id, message.message_id)
+
+    async def _meet(self, message: UserMessage) -> Met:
+        if sent().id is None:
+            return Met.NEVER
+        try:
+            return await self._inbox.meet(message.sender_id, message.message_id)
+        except StoreUnavailable:
+            if sent().keeps:
+                raise  # they send it again
+            return Met.NEVER
+
+    async def silence(self, conversation_id: str, channel: str, output: OutputChannel) -> bool:
+        """A customer's request without a message; whether it was answered here."""
+        await self._opened.wait()
+        async with self._turns.turn(conversation_id):
+            return await self._customers.fetch(conversation_id, channel, output)
+
+    async def _route(self, channel: str, message: UserMessage, again: bool = False) -> None:
+        while True:
+            conversation = self._relay.conversation(message.sender_id)
+            if conversation.state is Control.RETURNING:
+                await self._relay.wait_while(message.sender_id, {Control.RETURNING})
+                await self._customers.flush(message.sender_id)  # the end and the bot's first words, before its answer
+            elif not conversation.desk_active:
+                await self._strays.bring_home(message.sender_id, channel)
+                if self._relay.conversation(message.sender_id).desk_active:
+                    continue
+                return await self._to_bot(channel, message, again)
+            elif again and await self._told(message) is not None:
+                return None  # it was the bot's; what it led to has happened
+            else:
+                try:
+                    return await self._to_desk(channel, message, conversation)
+                except IllegalEvent:  # it ended in this very moment: look again whose the message is
+                    await self._relay.refresh(message.sender_id)
+
+    # The bot is active
+
+    async def _to_bot(self, channel: str, message: UserMessage, again: bool) -> None:
+        notice = ChannelNotice(channel=channel, availability=self._options.availability())
+        message.metadata = {**(message.metadata or {}), names.METADATA_KEY: plain(notice)}
+        if message.text in PAYLOADS:
+            message.text = names.CARRY_ON_PAYLOAD  # a button of a chat that is over
+        told = await self._told(message) if again else None
+        parsed = await self._parse(message) if told is None else told[0]
+        asked = _intent(parsed) == self._settings.intents.execute
+        options = self._make_options(channel)
+        with self._watcher.turn(message.output_channel, message.sender_id, options, hold=asked) as watch:
+            if told is None:
+                await self._on_new_message(message)
+            for words in told[1] if told is not None else ():
+                await message.output_channel.send_response(message.sender_id, words)
+        if told is not None and await self._inbox.led_to_handoff(message.sender_id, message.message_id):
+            return await watch.release()
+        await self._after_turn(channel, message, parsed, watch)
+
+    async def _told(self, message: UserMessage) -> Told | None:
+        """What came of this message, if a process that ended since had finished the bot's turn."""
+        return told_in_turn(await self._bot.tracker(message.sender_id), message)
+
+    async def _parse(self, message: UserMessage) -> dict[str, Any]:
+        try:
+            return await self._bot.parse(message)
+        except Unreachable:
+            return {}  # no model is loaded; Rasa says so itself
+
+    async def _after_turn(self, channel: str, message: UserMessage, parsed: Mapping[str, Any], watch: Watch) -> None:
+        intent, intents = _intent(parsed), self._settings.intents
+        form = await self._open_form(message) if intent in (intents.execute, intents.options) else None
+        if watch.request is not None or (intent == intents.execute and form != names.CONTACT_FORM):
+            wish = _with_department(watch.request or HandoffRequest(), parsed)
+            return await self._hand_over(channel, message, wish, watch, form if intent == intents.execute else None)
+        await watch.release()
+        if intent == intents.options and not watch.offered and form != names.CONTACT_FORM:
+            options = await self._options.message(message.sender_id, channel)
+            await message.output_channel.send_response(message.sender_id, options)
+
+    async def _open_form(self, message: UserMessage) -> str | None:
+        tracker = await self._bot.tracker(message.sender_id)
+        return tracker.active_loop.name if tracker.active_loop is not None else None
+
+    async def _hand_over(
+        self, channel: str, message: UserMessage, wish: HandoffRequest, watch: Watch, form: str | None
+    ) -> None:
+        """Offer it to the desk. ``form``: the one that was open as the customer asked; it has repeated its question, which
+        is said only if nobody takes the conversation."""
+        if form is None:
+            await watch.release()
+        request = await self._offering.request(message.sender_id, channel, wish, message.output_channel, form)
+        conversation = await self._relay.request(request)
+        started = "refused or unreachable" if conversation.state is Control.BOT else "accepted"
+        log.info("Handoff %s of %s: %s.", request.handoff_id, message.sender_id, started)
+        if conversation.state is Control.BOT:
+            await self._customers.flush(message.sender_id)
+            await watch.release()
+
+    def _make_options(self, channel: str) -> Callable[[str], Awaitable[dict[str, Any]]]:
+        return lambda conversation_id: self._options.message(conversation_id, channel)
+
+    # The desk is active
+
+    async def _to_desk(self, channel: str, message: UserMessage, conversation: Conversation) -> None:
+        text = (message.text or "").strip()
+        here: dict[str, Any] = {"conversation_id": message.sender_id}
+        said: dict[str, Any] = {
+            "id": message.message_id,
+            "text": _as_read(text, message, conversation),
+            "at": time.time(),
+        }
+        if text in PAYLOADS:
+            await self._leave(chosen(text, conversation, said))
+        elif text.startswith((self._execute, self._ask)):
+            await self._relay.apply(e.CustomerAskedAgain(**here))
+        elif text.casefold() == conversation.leaving_word.casefold():
+            await self._leave(e.CustomerLeaving(**here, **said))
+        else:
+            data = self._reaches[channel].return_data(message.output_channel)
+            await self._relay.apply(e.CustomerSaid(**here, **said, channel=channel, return_data=data))
+
+    async def _refuse(self, channel: str, message: UserMessage) -> None:
+        """Nothing can be written down now: better said than accepted and lost. A page is told by its acknowledgement."""
+        if sent().keeps and self._reaches[channel].push:
+            return
+        output = message.output_channel
+        words = await self._bot.render(names.UTTER_NOT_TAKEN, message.sender_id, channel, {})
+        # The class's own: on this object it may lead to the outbox, which can't be written either.
+        await type(output).send_response(output, message.sender_id, words)
+
+    async def _leave(self, event: e.Event) -> None:
+        """Who leaves is still there: what the bot then says belongs into the same answer."""
+        conversation = await self._relay.apply(event)
+        if conversation.state is Control.RETURNING:
+            with contextlib.suppress(asyncio.TimeoutError):
+                returned = self._relay.wait_while(event.conversation_id, {Control.RETURNING})
+                await asyncio.wait_for(returned, RETURN_SECONDS)
+
+
+def _intent(parsed: Mapping[str, Any]) -> str | None:
+    return (parsed.get("intent") or {}).get("name")
+
+
+def _with_department(wish: HandoffRequest, parsed: Mapping[str, Any]) -> HandoffRequest:
+    """The wish, with the department the customer named if the marker names none."""
+    if wish.department is not None:
+        return wish
+    for entity in parsed.get("entities") or ():
+        if entity.get("entity") == names.DEPARTMENT_ENTITY and entity.get("value"):
+            return msgspec.structs.replace(wish, department=str(entity["value"]))
+    return wish
+
+
+def _as_read(text: str, message: UserMessage, conversation: Conversation) -> str:
+    """The customer's message as a person reads it: a button by its title, what isn't text in words."""
+    if text in conversation.titles:
+        return conversation.titles[text]
+    attachments = (message.metadata or {}).get("attachments")
+    described = f"[Attachment: {attachments}]" if attachments else ""
+    return " ".join(part for part in (text, described) if part) or "[a message without text]"

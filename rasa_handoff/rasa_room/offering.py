@@ -1,0 +1,117 @@
+"""Putting together what is offered to the desk: the transcript, what the bot knows, and where the customer is."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rasa.shared.core.trackers import DialogueStateTracker
+
+from rasa_handoff.rasa_room.bot import Bot
+from rasa_handoff.rasa_room.reach import Reach
+from rasa_handoff.thinking.transcript import button_titles, current_session, transcript
+from rasa_handoff.vocabulary import events as e
+from rasa_handoff.vocabulary import names
+from rasa_handoff.vocabulary.marker import HandoffRequest
+from rasa_handoff.vocabulary.settings import Settings
+from rasa_handoff.vocabulary.values import BotState, Channel, Contact, Guess, Offer, Slot
+
+LAST_INTENTS = 5
+
+
+class Offering:
+    """Reads the tracker when a handoff starts. ``reaches``: the hosted channels' ways, by name."""
+
+    def __init__(self, bot: Bot, settings: Settings, reaches: Mapping[str, Reach]) -> None:
+        self._bot, self._settings, self._reaches = bot, settings, reaches
+
+    async def request(
+        self, conversation_id: str, channel: str, wish: HandoffRequest, output: Any, asked_in_form: str | None
+    ) -> e.HandoffRequested:
+        """The event that starts a handoff. ``asked_in_form``: the form that was open when the customer's message was the
+        request itself; what it said to that, the customer hasn't seen."""
+        tracker = await self._bot.tracker(conversation_id)
+        happened = [event.as_dict() for event in tracker.events]
+        offer = self._offer(tracker, _seen(happened) if asked_in_form else happened, channel, wish)
+        return e.HandoffRequested(
+            conversation_id=conversation_id,
+            handoff_id=offer.handoff_id,
+            offer=offer,
+            leaving_word=self._settings.leaving_word(offer.language),
+            titles=button_titles(current_session(happened)),
+            return_data=self._reaches[channel].return_data(output),
+            untake=_taken_slot(happened) if asked_in_form else None,
+        )
+
+    def _offer(
+        self, tracker: DialogueStateTracker, happened: Sequence[Mapping[str, Any]], channel: str, wish: HandoffRequest
+    ) -> Offer:
+        slots = tracker.current_slot_values()
+        return Offer(
+            handoff_id=uuid.uuid4().hex,
+            conversation_id=tracker.sender_id,
+            bot_id=self._settings.bot_id,
+            channel=Channel(name=channel, push=self._reaches[channel].push),
+            department=wish.department,
+            agent=wish.agent,
+            reason=wish.reason,
+            priority=wish.priority,
+            note=wish.note,
+            contact=_contact(wish.contact, slots),
+            language=wish.language or _text(slots.get(self._settings.language_slot)),
+            transcript=transcript(happened),
+            bot=BotState(
+                slots={name: slots[name] for name in self._settings.slots if slots.get(name) is not None},
+                intents=_last_intents(happened),
+                form=tracker.active_loop.name if tracker.active_loop is not None else None,
+                settable=self._settable(),
+            ),
+        )
+
+    def _settable(self) -> tuple[Slot, ...]:
+        slots = {slot.name: slot for slot in self._bot.domain.slots}
+        return tuple(_slot(slots[name]) for name in self._settings.settable_slots if name in slots)
+
+
+def _slot(slot: Any) -> Slot:
+    values = tuple(getattr(slot, "values", None) or ())
+    return Slot(name=slot.name, type=str(slot.type_name), values=values or None)
+
+
+def _contact(wish: Contact, slots: Mapping[str, Any]) -> Contact:
+    """What the marker says, else what the preset's contact form has asked."""
+    name = wish.name or _text(slots.get(names.CONTACT_NAME_SLOT))
+    email = wish.email or _text(slots.get(names.CONTACT_EMAIL_SLOT))
+    return Contact(name=name, email=email, phone=wish.phone)
+
+
+def _text(value: Any) -> str | None:
+    return str(value) if value else None
+
+
+def _last_intents(happened: Sequence[Mapping[str, Any]]) -> tuple[Guess, ...]:
+    """The last intents that were recognised, oldest first."""
+    found = []
+    for event in happened:
+        intent = ((event.get("parse_data") or {}).get("intent") or {}) if event.get("event") == "user" else {}
+        if intent.get("name"):
+            found.append(Guess(name=str(intent["name"]), confidence=float(intent.get("confidence") or 0)))
+    return tuple(found[-LAST_INTENTS:])
+
+
+def _seen(happened: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    last = max((index for index, event in enumerate(happened) if event.get("event") == "user"), default=len(happened))
+    return [*happened[:last], *(event for event in happened[last:] if event.get("event") != "bot")]
+
+
+def _taken_slot(happened: Sequence[Mapping[str, Any]]) -> str | None:
+    """The slot an open form filled with the last message, if it did: it was asked for before and set after it."""
+    last = max((index for index, event in enumerate(happened) if event.get("event") == "user"), default=0)
+    asked = [event for event in happened[:last] if _sets(event, "requested_slot")]
+    slot = asked[-1].get("value") if asked else None
+    if slot and any(_sets(event, slot) and event.get("value") is not None for event in happened[last:]):
+        return str(slot)
+    return None
+
+
+def _sets(event: Mapping[str, Any], slot: str) -> bool:
+    return event.get("event") == "slot" and event.get("name") == slot

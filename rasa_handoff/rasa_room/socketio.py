@@ -1,0 +1,206 @@
+"""Rasa's socketio channel, mended: same events, same payloads, same address, same output class.
+
+Three things differ. ``enter_room`` became a coroutine in python-socketio 5.10 and Rasa calls it without ``await``, so that
+with session persistence every reply was lost. Rasa listens in the configured namespace and emits outside it. And we know who
+is connected: a word for a customer whose socket is away waits until the next ``session_request`` of that session.
+
+A page may ask for more, which stock widgets never notice (``docs/reliability.md``): with ``acks: true`` in its
+``session_request`` what it is told has an ``id`` and is told again until it acknowledges; what it says with an ``id`` is
+acknowledged when it is accepted, and heard once.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from rasa.core.channels.channel import OutputChannel, UserMessage
+from rasa.core.channels.socketio import SocketIOInput
+from sanic import Blueprint
+
+from rasa_handoff.desks.base import either
+from rasa_handoff.rasa_room.incoming import Sent, sending
+from rasa_handoff.rasa_room.parts import Emission, Recorder, ids_of_parts
+from rasa_handoff.vocabulary.errors import StoreError, Unreachable, Waits
+
+log = logging.getLogger(__name__)
+
+TYPING_EVENT = "typing"
+"""An addition that stock widgets never notice, both ways: ``{"session_id": str, "on": bool}``."""
+ACK_SECONDS: Final = 5.0
+"""How long a page has to acknowledge before it is told again."""
+
+Handler = Callable[..., Awaitable[Any]]
+
+
+class HandoffSocketIO(SocketIOInput):
+    """The socketio channel as HandoffChannel hosts it."""
+
+    on_present: Callable[[str], Awaitable[None]] | None = None
+    """Called with the session's id after it was confirmed to a socket."""
+    on_typing: Callable[[str, bool], Awaitable[None]] | None = None
+    """Called with the conversation's id when its customer begins or stops to type."""
+
+    @property
+    def _namespace(self) -> str:
+        return self.namespace or "/"
+
+    def connected(self, conversation_id: str) -> bool:
+        """Whether a socket is there to hear what is emitted to this conversation."""
+        return bool(self._sockets(conversation_id))
+
+    def _sockets(self, conversation_id: str) -> list[str]:
+        if self.sio is None:
+            return []
+        rooms = self.sio.manager.rooms.get(self._namespace, {})
+        return list(rooms.get(conversation_id) or ())
+
+    async def emit_typing(self, conversation_id: str, on: bool) -> None:
+        """Tell the customer's page that the agent is typing."""
+        if self.sio is not None:
+            await self.sio.emit(TYPING_EVENT, {"session_id": conversation_id, "on": on}, room=conversation_id)
+
+    async def send(self, output: OutputChannel, conversation_id: str, message: dict[str, Any], id: str) -> None:
+        """Send one of Rasa's message dicts to whoever is there; pages that acknowledge have to.
+
+        Raises:
+            Waits: everybody has gone before it was acknowledged.
+            Unreachable: a page is there but hasn't acknowledged.
+        """
+        if not any(sid in self._acknowledging for sid in self._sockets(conversation_id)):
+            await output.send_response(conversation_id, message)
+            return
+        recorder = Recorder()
+        output.sio = recorder
+        await output.send_response(conversation_id, message)
+        for emission, part in zip(recorder.emitted, ids_of_parts(id, len(recorder.emitted)), strict=True):
+            await self._tell(conversation_id, emission, part)
+
+    async def _tell(self, conversation_id: str, emission: Emission, id: str) -> None:
+        assert self.sio is not None
+        event, data, more = emission
+        named = {**data, "id": id} if isinstance(data, dict) else data
+        sockets = self._sockets(conversation_id)
+        asked = [self._ask(sid, event, named) for sid in sockets if sid in self._acknowledging]
+        if not await _any(asked):
+            if not self.connected(conversation_id):
+                raise Waits("The customer's page went away.")
+            raise Unreachable("The customer's page is connected, but hasn't acknowledged it.")
+        for sid in sockets:
+            if sid not in self._acknowledging:
+                await self.sio.emit(event, data, **{**more, "room": sid})
+
+    async def _ask(self, sid: str, event: str, data: Any) -> bool:
+        assert self.sio is not None
+        gone = self._acknowledging.get(sid)
+        if gone is None:  # it left before it could be asked
+            return False
+        call = asyncio.ensure_future(self.sio.call(event, data, to=sid, namespace=self._namespace, timeout=ACK_SECONDS))
+        return await either(call, gone) and call.exception() is None
+
+    def blueprint(self, on_new_message: Callable[[UserMessage], Awaitable[Any]]) -> Blueprint:
+        """Rasa's blueprint with the mends applied to its Socket.IO server."""
+        self._acknowledging: dict[str, asyncio.Event] = {}
+        blueprint = super().blueprint(on_new_message)
+        self._mend()
+        return blueprint
+
+    def _mend(self) -> None:
+        """On the server instance, so that a project's own subclass with a blueprint of its own is mended too."""
+        sio = self.sio
+        assert sio is not None, "a socketio channel keeps its server in 'sio', as Rasa's does"
+        sio.enter_room = self._enter_room
+        sio.emit = self._emitting_in_our_namespace(sio.emit)
+        handlers = sio.handlers.setdefault(self._namespace, {})
+        mends = {
+            "session_request": self._then_present,
+            self.user_message_evt: self._accepting,
+            "disconnect": self._then_gone,
+        }
+        for event, mend in mends.items():
+            if event in handlers:
+                sio.on(event, mend(handlers[event]), namespace=self._namespace)
+        sio.on(TYPING_EVENT, self._customer_types, namespace=self._namespace)
+
+    def _emitting_in_our_namespace(self, emit: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+        async def emit_here(event: str, *data: Any, namespace: str | None = None, **more: Any) -> None:
+            await emit(event, *data, namespace=namespace or self._namespace, **more)
+
+        return emit_here
+
+    def _then_present(self, confirm: Handler) -> Handler:
+        async def session_request(sid: str, data: dict[str, Any] | None) -> None:
+            if self.session_persistence and data and data.get("acks") is True:
+                self._acknowledging.setdefault(sid, asyncio.Event())
+            await confirm(sid, data)
+            if self.on_present is not None and self.session_persistence and data and data.get("session_id"):
+                await self.on_present(str(data["session_id"]))
+
+        return session_request
+
+    def _then_gone(self, part: Handler) -> Handler:
+        async def disconnect(sid: str, *reason: Any) -> None:
+            if (gone := self._acknowledging.pop(sid, None)) is not None:
+                gone.set()
+            await part(sid)
+
+        return disconnect
+
+    def _accepting(self, handle: Handler) -> Handler:
+        """A message with an id is answered: accepted, or why not; the page keeps it until it was."""
+
+        async def user_uttered(sid: str, data: Any) -> dict[str, Any] | None:
+            about = Sent(data.get("id") if isinstance(data, dict) else None, keeps=sid in self._acknowledging)
+            with sending(about):
+                if about.id is None:
+                    await handle(sid, data)
+                    return None
+                if self.session_persistence and not data.get("session_id"):
+                    return _refusal("invalid", "The message names no session.")
+                return await _outcome(handle(sid, data), about.id)
+
+        return user_uttered
+
+    async def _customer_types(self, sid: str, data: Any) -> None:
+        if self.on_typing is None or not isinstance(data, dict):
+            return
+        conversation_id = str(data.get("session_id")) if self.session_persistence else sid
+        await self.on_typing(conversation_id, bool(data.get("on")))
+
+    def _enter_room(self, sid: str, room: str, namespace: str | None = None) -> "asyncio.Future[None]":
+        """Enter at once, awaited or not."""
+        assert self.sio is not None
+        self.sio.manager.basic_enter_room(sid, namespace or self._namespace, room)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+
+async def _any(asked: list[Any]) -> bool:
+    """Whether one of them says yes; the others are not waited for."""
+    tasks = [asyncio.ensure_future(one) for one in asked]
+    try:
+        for next_one in asyncio.as_completed(tasks):
+            if await next_one:
+                return True
+        return False
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _outcome(handled: Awaitable[Any], id: str) -> dict[str, Any]:
+    try:
+        await handled
+    except StoreError as problem:
+        log.error("A customer's message was not taken in, and their page keeps it: %s", problem)
+        return _refusal("unavailable", "Your message can't be taken just now; it will be sent again.")
+    except Exception:
+        log.exception("A customer's message (%s) could not be handled.", id)
+        return _refusal("failed", "Your message could not be handled.")
+    return {"ok": True}
+
+
+def _refusal(code: str, sentence: str) -> dict[str, Any]:
+    return {"ok": False, "code": code, "error": sentence}

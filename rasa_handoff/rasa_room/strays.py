@@ -1,0 +1,60 @@
+"""Trackers that are paused although the relay knows of no handoff: its database was lost, or somebody else paused.
+
+Looked at once per conversation and process, with the customer's first message: the desk is asked whether an agent has the
+conversation; if none has, it is resumed. A customer is never left with nobody.
+"""
+
+import logging
+from typing import Any, Final
+
+from rasa.shared.core.events import ConversationResumed
+
+from rasa_handoff.desks.base import Desk
+from rasa_handoff.rasa_room.bot import Bot
+from rasa_handoff.relay.relay import Relay
+from rasa_handoff.vocabulary import events as e
+from rasa_handoff.vocabulary.errors import Refused, Unreachable
+from rasa_handoff.vocabulary.settings import Settings
+
+log = logging.getLogger(__name__)
+
+MOST: Final = 100_000
+"""Conversations remembered as looked at; beyond that the memory starts anew, at the cost of a look each."""
+
+
+class Strays:
+    """Finds them, and brings them home."""
+
+    def __init__(self, bot: Bot, relay: Relay, desk: Desk, settings: Settings) -> None:
+        self._bot, self._relay, self._desk, self._settings = bot, relay, desk, settings
+        self._looked_at: set[str] = set()
+
+    async def bring_home(self, conversation_id: str, channel: str) -> None:
+        """Look at this conversation, unless that was done before."""
+        if conversation_id in self._looked_at or not self._bot.ready:
+            return
+        if len(self._looked_at) >= MOST:
+            self._looked_at.clear()
+        self._looked_at.add(conversation_id)
+        tracker = await self._bot.tracker(conversation_id)
+        if tracker.is_paused() and not await self._adopted(conversation_id, channel):
+            log.warning("%s was paused and nobody has the conversation: the bot goes on.", conversation_id)
+            async with self._bot.locked(conversation_id) as tracker:
+                tracker.update(ConversationResumed(), self._bot.domain)
+
+    async def _adopted(self, conversation_id: str, channel: str) -> bool:
+        try:
+            found = await self._desk.find(conversation_id)
+        except (Unreachable, Refused) as problem:
+            log.warning("The desk couldn't be asked about %s: %s", conversation_id, problem)
+            return False
+        if found is None:
+            return False
+        offer, agent = found
+        log.warning("%s is with an agent, which this relay had forgotten: the handoff goes on.", conversation_id)
+        word = self._settings.leaving_word(offer.language)
+        here: dict[str, Any] = {"conversation_id": conversation_id, "handoff_id": offer.handoff_id}
+        await self._relay.apply(e.HandoffAdopted(**here, offer=offer, leaving_word=word, channel=channel))
+        if agent is not None:
+            await self._relay.apply(e.AgentJoined(**here, agent=agent))
+        return True

@@ -1,0 +1,127 @@
+"""Writing to Rasa's tracker: an outbox target like any other, in batches and off the live path.
+
+One tracker, three speakers. The customer's live words are ``UserUttered`` without intent, the agent's ``AgentUttered``, the
+relay's notices ``BotUttered``; no ``action_listen`` between them, so policies and slots see nothing of the chat. Each carries
+the message's id, by which a batch written twice is recognised. The desk's clock stays in the metadata: SQL tracker stores hide
+events older than the last session start.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rasa.shared.core.constants import ACTION_LISTEN_NAME
+from rasa.shared.core.events import (
+    ActionExecuted,
+    AgentUttered,
+    BotUttered,
+    ConversationPaused,
+    ConversationResumed,
+    Event,
+    SlotSet,
+    UserUttered,
+)
+from rasa.shared.core.trackers import DialogueStateTracker
+
+from rasa_handoff.rasa_room.bot import Bot
+from rasa_handoff.rasa_room.comeback import ComeBack
+from rasa_handoff.relay.relay import Relay
+from rasa_handoff.store.outbox import Entry
+from rasa_handoff.vocabulary import events as e
+
+PATIENCE = 1.0
+"""Seconds in which a live chat's words are collected before they are written."""
+
+AT_ONCE = ("pause", "unpause", "back")
+
+
+class TrackerTarget:
+    """The outbox's target ``"tracker"``."""
+
+    batch = 40
+
+    def __init__(self, bot: Bot, relay: Relay, come_back: ComeBack) -> None:
+        self._bot, self._relay, self._come_back = bot, relay, come_back
+
+    def patience(self, entries: Sequence[Entry]) -> float:
+        """Words can wait a moment for company; a pause or the way back can't."""
+        return 0 if any(entry.name in AT_ONCE for entry in entries) else PATIENCE
+
+    async def deliver(self, lane: str, entries: Sequence[Entry]) -> list[e.Event]:
+        """Write the entries in one save; with the way back among them, let the bot speak in the same one."""
+        conversation = await self._relay.recall(lane)
+        channel = conversation.channel or "handoff"
+        answers: list[e.Event] = []
+        async with self._bot.locked(lane) as tracker:
+            for entry in entries:
+                if entry.name == "back":
+                    words = await self._come_back(tracker, entry.body, channel)
+                    answers.append(e.Returned(conversation_id=lane, handoff_id=entry.body["handoff_id"], words=words))
+                elif not _is_written(tracker, entry):
+                    for event in WRITERS[entry.name](tracker, entry.body, channel):
+                        tracker.update(event, self._bot.domain)
+        return answers
+
+
+def _is_written(tracker: DialogueStateTracker, entry: Entry) -> bool:
+    wanted = (entry.body.get("handoff_id"), entry.body.get("id"), entry.name)
+    return any(_stamp_of(event) == wanted for event in reversed(tracker.events))
+
+
+def _stamp_of(event: Event) -> tuple[Any, Any, Any]:
+    metadata = event.metadata or {}
+    return metadata.get("handoff_id"), metadata.get("handoff_message_id"), metadata.get("handoff_entry")
+
+
+def _stamp(kind: str, body: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"handoff_id": body["handoff_id"], "handoff_message_id": body.get("id"), "handoff_entry": kind, **more}
+
+
+def _pause(tracker: DialogueStateTracker, body: dict[str, Any], channel: str) -> list[Event]:
+    """Recipe A: as if the bot had listened last, then paused, whoever paused or didn't before."""
+    events: list[Event] = []
+    if tracker.is_paused():
+        events.append(ConversationResumed())
+    events.extend(_untaken_answer(tracker, body))
+    last = next((event for event in reversed(tracker.applied_events()) if isinstance(event, ActionExecuted)), None)
+    if last is not None and last.action_name != ACTION_LISTEN_NAME:
+        events.append(ActionExecuted(ACTION_LISTEN_NAME, hide_rule_turn=last.hide_rule_turn))
+    return [*events, ConversationPaused(metadata=_stamp("pause", body))]
+
+
+def _untaken_answer(tracker: DialogueStateTracker, body: dict[str, Any]) -> list[Event]:
+    """A form without ``ignored_intents`` took the request for a person as its answer: ask for it again later."""
+    slot = body.get("untake")
+    if not slot or tracker.active_loop is None:
+        return []
+    return [SlotSet(slot, None), SlotSet("requested_slot", slot)]
+
+
+def _unpause(tracker: DialogueStateTracker, body: dict[str, Any], channel: str) -> list[Event]:
+    return [ConversationResumed()] if tracker.is_paused() else []
+
+
+def _customer(tracker: DialogueStateTracker, body: dict[str, Any], channel: str) -> list[Event]:
+    metadata = _stamp("customer", body, speaker="customer", at=body["at"])
+    intent = {"name": None, "confidence": 0.0}
+    return [UserUttered(body["text"], intent=intent, input_channel=channel, message_id=body["id"], metadata=metadata)]
+
+
+def _agent(tracker: DialogueStateTracker, body: dict[str, Any], channel: str) -> list[Event]:
+    metadata = _stamp("agent", body, speaker="agent", agent=body.get("agent"), at=body["at"])
+    return [AgentUttered(body["text"], metadata=metadata)]
+
+
+def _notice(tracker: DialogueStateTracker, body: dict[str, Any], channel: str) -> list[Event]:
+    metadata = _stamp("notice", body, speaker="system", utter_action=body["response"], at=body["at"])
+    return [BotUttered(body["text"], metadata=metadata)]
+
+
+Writer = Callable[[DialogueStateTracker, dict[str, Any], str], list[Event]]
+
+WRITERS: dict[str, Writer] = {
+    "pause": _pause,
+    "unpause": _unpause,
+    "customer": _customer,
+    "agent": _agent,
+    "notice": _notice,
+}

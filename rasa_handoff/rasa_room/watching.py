@@ -1,0 +1,108 @@
+"""Watching a turn's output for markers, on the output channel's instance, so that its type stays what it was.
+
+A marker is stripped before it reaches the customer's front end (in plain Rasa it would make socketio, twilio, rocketchat and
+hangouts raise, and lose the turn). One output object may serve several customers (telegram), hence the key by recipient.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from rasa.core.channels.channel import OutputChannel
+
+from rasa_handoff.vocabulary.errors import MarkerError
+from rasa_handoff.vocabulary.marker import HandoffRequest, OptionsRequest, read_marker
+
+log = logging.getLogger(__name__)
+
+Message = dict[str, Any]
+MakeOptions = Callable[[str], Awaitable[Message]]
+
+
+class Watch:
+    """What one turn has shown: ``request``, the first handoff marker; ``offered``, whether the options went out.
+
+    With ``hold`` the words are kept back until :meth:`release`.
+    """
+
+    def __init__(self, make_options: MakeOptions, hold: bool) -> None:
+        self.make_options, self.hold = make_options, hold
+        self.held: list[Callable[[], Awaitable[None]]] = []
+        self.request: HandoffRequest | None = None
+        self.offered = False
+
+    async def release(self) -> None:
+        """Let out what was held, and hold no longer."""
+        self.hold, held, self.held = False, self.held, []
+        for send in held:
+            await send()
+
+
+class Watcher:
+    """Watches output channels. ``execute_prefix`` is how the options' payloads begin, such as ``/execute_handoff``."""
+
+    def __init__(self, execute_prefix: str, show_marker: bool) -> None:
+        self._prefix, self._show_marker = execute_prefix, show_marker
+        self._watches: dict[str, Watch] = {}
+
+    @contextmanager
+    def turn(
+        self, output: OutputChannel, recipient_id: str, make_options: MakeOptions, hold: bool = False
+    ) -> Iterator[Watch]:
+        """Watch what goes to this recipient during their turn; an options marker is replaced by ``make_options``."""
+        self._shadow(output)
+        watch = self._watches[recipient_id] = Watch(make_options, hold)
+        try:
+            yield watch
+        finally:
+            del self._watches[recipient_id]
+
+    def _shadow(self, output: OutputChannel) -> None:
+        if "handoff_watched" in vars(output):
+            return
+        output.handoff_watched = True
+        original = output.send_response
+
+        async def send_response(recipient_id: str, message: Message) -> None:
+            watch = self._watches.get(recipient_id)
+            shown = message if watch is None else await self._seen(watch, recipient_id, message)
+            if shown and watch is not None and watch.hold:
+                watch.held.append(partial(original, recipient_id, shown))
+            elif shown:
+                await original(recipient_id, shown)
+
+        output.send_response = send_response
+
+    async def _seen(self, watch: Watch, recipient_id: str, message: Message) -> Message:
+        """Note what the message shows, and what of it the customer gets."""
+        buttons = [*(message.get("buttons") or ()), *(message.get("quick_replies") or ())]
+        if any(str(button.get("payload", "")).startswith(self._prefix) for button in buttons):
+            watch.offered = True
+        try:
+            marker = read_marker(message.get("custom"))
+        except MarkerError as problem:
+            log.error("A handoff marker was sent to %s that can't be read: %s", recipient_id, problem)
+            return _without_marker(message)
+        if isinstance(marker, OptionsRequest):
+            watch.offered = True
+            return _with_options(message, await watch.make_options(recipient_id))
+        if isinstance(marker, HandoffRequest):
+            watch.request = watch.request or marker
+            return message if self._show_marker else _without_marker(message)
+        return message
+
+
+def _without_marker(message: Message) -> Message:
+    """The message without its ``custom``; empty if nothing a customer could see is left."""
+    rest = {key: value for key, value in message.items() if key != "custom"}
+    seen = ("text", "buttons", "quick_replies", "image", "attachment", "elements")
+    return rest if any(rest.get(key) for key in seen) else {}
+
+
+def _with_options(message: Message, options: Message) -> Message:
+    """The options in the marker's place, behind what the message itself says."""
+    own, offered = str(message.get("text") or ""), str(options["text"])
+    text = own if offered in own else " ".join(part for part in (own, offered) if part)
+    return {**_without_marker(message), **options, "text": text}
