@@ -1,0 +1,179 @@
+"""Agents, departments and the bots' tokens.
+
+Passwords are kept as argon2 hashes. Tokens are long and random, so their SHA-256 is enough, and it is what is looked up.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Final, TypeVar
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import insert, select
+from sqlalchemy.engine import Connection
+
+from rasa_handoff.server.tables import AGENTS, DEPARTMENTS, EMAIL, ID, NAME, SERVES, TOKENS, open_store
+from rasa_handoff.vocabulary.errors import HandoffError, Refused
+from rasa_handoff.vocabulary.values import Agent, Value
+
+T = TypeVar("T")
+
+HASHER: Final = PasswordHasher()
+NOBODYS_HASH: Final = HASHER.hash(secrets.token_hex())
+"""Verified for an unknown e-mail, so that the answer takes as long as for a known one."""
+SHORTEST_PASSWORD: Final = 8
+
+
+class Account(Value, frozen=True, kw_only=True):
+    """An agent with what only the desk needs to know."""
+
+    id: str
+    email: str
+    name: str
+    password: str
+    online: bool
+    departments: tuple[str, ...]
+
+
+def add_agent(database: str, email: str, name: str, password: str, departments: Iterable[str] = ()) -> None:
+    """Add an agent; without departments they serve all.
+
+    Raises:
+        HandoffError: the e-mail is taken or isn't one, the password too short, a department unknown.
+    """
+    email, name = email.strip().lower(), name.strip()
+    _check_agent(email, name, password)
+    row = {"id": uuid.uuid4().hex, "email": email, "name": name, "password": HASHER.hash(password)}
+
+    def work(connection: Connection) -> None:
+        if by_email(connection, email) is not None:
+            raise HandoffError(f"There is an agent with the e-mail {email} already.")
+        connection.execute(insert(AGENTS).values(**row, online=True, here=False))
+        for department in dict.fromkeys(departments):
+            _must_have_department(connection, department)
+            connection.execute(insert(SERVES).values(agent=row["id"], department=department))
+
+    _run(database, work)
+
+
+def add_department(database: str, name: str, title: str | None = None) -> None:
+    """Add a department. ``name`` is what bots write, ``title`` (else the name) what people read.
+
+    Raises:
+        HandoffError: there is one of this name, or it has none.
+    """
+    name = name.strip()
+    if not name or len(name) > NAME:
+        raise HandoffError(f"A department needs a name of at most {NAME} characters, such as billing.")
+
+    def work(connection: Connection) -> None:
+        if has_department(connection, name):
+            raise HandoffError(f"There is a department '{name}' already.")
+        connection.execute(insert(DEPARTMENTS).values(name=name, title=(title or name).strip(), open=True))
+
+    _run(database, work)
+
+
+def add_token(database: str, bot_id: str) -> str:
+    """Make a token for a bot and return it; it can't be shown again. Earlier ones stay valid.
+
+    Raises:
+        HandoffError: the bot id is empty or too long.
+    """
+    bot_id, token = bot_id.strip(), secrets.token_urlsafe(32)
+    if not bot_id or len(bot_id) > ID:
+        raise HandoffError(f"A token needs the bot_id of credentials.yml, of at most {ID} characters.")
+    row = {"hash": hashed(token), "bot_id": bot_id, "at": time.time()}
+    _run(database, lambda connection: connection.execute(insert(TOKENS).values(**row)))
+    return token
+
+
+def any_tokens(connection: Connection) -> bool:
+    """Whether any bot has a token; without one the server serves its own machine only."""
+    return connection.execute(select(TOKENS.c.hash).limit(1)).first() is not None
+
+
+def token_fits(connection: Connection, token: str | None, bot_id: str | None = None) -> bool:
+    """Whether this is a token of the bot; of any bot, if none is given. Compared in constant time."""
+    query = select(TOKENS.c.hash) if bot_id is None else select(TOKENS.c.hash).where(TOKENS.c.bot_id == bot_id)
+    given = hashed(token or "")
+    found = False
+    for row in connection.execute(query):
+        found |= hmac.compare_digest(given, row.hash)
+    return found
+
+
+def hashed(token: str) -> str:
+    """What is kept of a random token."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def right_password(account: Account | None, password: str) -> bool:
+    """Whether it is the account's password. Slow on purpose: call it in a thread."""
+    try:
+        return HASHER.verify(account.password if account else NOBODYS_HASH, password) and account is not None
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def by_email(connection: Connection, email: str) -> Account | None:
+    """The account with this e-mail, however it is spelled."""
+    row = connection.execute(select(AGENTS.c.id).where(AGENTS.c.email == email.strip().lower())).first()
+    return by_id(connection, row.id) if row else None
+
+
+def by_id(connection: Connection, id: str) -> Account | None:
+    """The account with this id."""
+    row = connection.execute(select(AGENTS).where(AGENTS.c.id == id)).first()
+    if row is None:
+        return None
+    serves = connection.execute(select(SERVES.c.department).where(SERVES.c.agent == id).order_by(SERVES.c.department))
+    departments = tuple(found.department for found in serves)
+    return Account(
+        id=id, email=row.email, name=row.name, password=row.password, online=row.online, departments=departments
+    )
+
+
+def person(connection: Connection, id: str) -> Agent:
+    """The agent as customers see them.
+
+    Raises:
+        Refused: the account was removed.
+    """
+    account = by_id(connection, id)
+    if account is None:
+        raise Refused("unknown_agent", "This account was removed. Ask whoever runs the desk.")
+    return Agent(id=account.id, name=account.name)
+
+
+def has_department(connection: Connection, name: str) -> bool:
+    """Whether there is a department of this name."""
+    return connection.execute(select(DEPARTMENTS.c.name).where(DEPARTMENTS.c.name == name)).first() is not None
+
+
+def _check_agent(email: str, name: str, password: str) -> None:
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", email) or len(email) > EMAIL:
+        raise HandoffError(f"'{email}' isn't an e-mail address. Write one such as thandi@example.org.")
+    if not name or len(name) > NAME:
+        raise HandoffError(f"An agent needs a name of at most {NAME} characters: customers see it.")
+    if len(password) < SHORTEST_PASSWORD:
+        raise HandoffError(f"The password is too short: it needs at least {SHORTEST_PASSWORD} characters.")
+
+
+def _must_have_department(connection: Connection, name: str) -> None:
+    if not has_department(connection, name):
+        raise HandoffError(f"There is no department '{name}'. Add it first: rasa-handoff department add {name}")
+
+
+def _run(database: str, work: Callable[[Connection], T]) -> T:
+    store = open_store(database)
+    try:
+        store.prepare()
+        return store.run(work)
+    finally:
+        store.dispose()

@@ -1,0 +1,43 @@
+"""How handlers of Socket.IO events answer: ``{"ok": true, ...}``, or no with a code and a sentence."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from socketio import AsyncServer
+
+from rasa_handoff.vocabulary.errors import Refused, Unreachable
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[str, Any], Awaitable[Mapping[str, Any] | None]]
+
+
+def listen(
+    sio: AsyncServer, namespace: str, handlers: Mapping[str, Handler], failed: Mapping[str, Any] | None = None
+) -> None:
+    """Register handlers of a namespace by event name.
+
+    Handlers of one socket are started in the order of their events and must reach their transaction without waiting for
+    anything before it: then the store, which works in order, keeps the order too.
+
+    ``failed`` is the answer when something unforeseen happened; without one there is no answer, and a sender of
+    ours sends again.
+    """
+    for event, handler in handlers.items():
+        sio.on(event, _answering(sio, event, handler, failed), namespace=namespace)
+
+
+def _answering(sio: AsyncServer, event: str, handler: Handler, failed: Mapping[str, Any] | None) -> Any:
+    async def answer(sid: str, data: Any = None, *_: Any) -> Any:
+        try:
+            return {"ok": True, **(await handler(sid, data) or {})}
+        except Refused as no:  # among them that the database can't be used
+            return {"ok": False, "code": no.code, "error": str(no)}
+        except Unreachable:  # we are stopping
+            return sio.not_handled if failed is None else dict(failed)
+        except Exception:
+            log.exception("The event '%s' failed.", event)
+            return sio.not_handled if failed is None else dict(failed)
+
+    return answer

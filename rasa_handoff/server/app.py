@@ -1,0 +1,74 @@
+"""The composition root: one ASGI application of python-socketio beside Starlette, over one database."""
+
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Final
+
+from socketio import ASGIApp, AsyncServer
+from starlette.applications import Starlette
+from starlette.types import ASGIApp as Application
+
+from rasa_handoff.server.botlhale_edge import BotlhaleEdge
+from rasa_handoff.server.clients import BOTLHALE
+from rasa_handoff.server.conversations import RELAY, Conversations
+from rasa_handoff.server.database import Unavailable
+from rasa_handoff.server.desk_edge import DeskEdge
+from rasa_handoff.server.news import Board
+from rasa_handoff.server.pages import Guarded, Pages, unavailable
+from rasa_handoff.server.presence import GRACE, Presence
+from rasa_handoff.server.relay_edge import RelayEdge
+from rasa_handoff.server.rounds import Rounds
+from rasa_handoff.server.tables import OUTBOX, TIMERS, open_store
+from rasa_handoff.server.timekeeper import Timekeeper
+from rasa_handoff.store.pump import Pump
+from rasa_handoff.store.timers import Clock
+from rasa_handoff.thinking.desk_timing import DeskTimers
+
+LARGEST_EVENT: Final = 8_000_000
+"""Bytes: an offer carries the whole transcript."""
+
+
+def create_app(
+    database: str,
+    open_live_agent: bool = False,
+    grace: float = GRACE,
+    timers: DeskTimers = DeskTimers(),  # noqa: B008 - immutable
+    now: Callable[[], float] = time.time,
+) -> Application:
+    """The live-agent server as an ASGI application; its lifespan opens and closes the database.
+
+    ``open_live_agent`` lets clients of Botlhale's protocol in from other machines without a token.
+    ``grace``: seconds a desk may be closed before its agent counts as away. ``timers``: how long each state may last.
+    ``now`` tells the wall-clock time in seconds since 1970.
+    """
+    # Any origin, for front ends that speak Botlhale's protocol; without credentials, and /desk checks for itself.
+    sio = AsyncServer(
+        async_mode="asgi", cors_allowed_origins="*", cors_credentials=False, max_http_buffer_size=LARGEST_EVENT
+    )
+    store, board = open_store(database), Board()
+    timekeeper = Timekeeper(timers, now)
+    conversations = Conversations(store, board, timekeeper)
+    presence = Presence(conversations, grace)
+    relay = RelayEdge(sio, conversations, store, now)
+    botlhale = BotlhaleEdge(sio, conversations, open_live_agent)
+    desk = DeskEdge(sio, conversations, presence)
+    conversations.pump = Pump(store, OUTBOX, {RELAY: relay, BOTLHALE: botlhale}, conversations.finish)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(store)
+            await store.write(timekeeper.recover)
+            clock = Clock(store, TIMERS, conversations.ring, now)
+            rounds = Rounds([store.look, conversations.staffing, desk.close_ended])
+            for part in (conversations.pump, board, presence, clock, rounds):
+                await stack.enter_async_context(part)
+            yield
+            conversations.closing = True
+            await sio.shutdown()
+
+    routes = Pages(store, desk.close_ended).routes()
+    web = Starlette(routes=routes, lifespan=lifespan, exception_handlers={Unavailable: unavailable})
+    application: Application = ASGIApp(sio, Guarded(web))
+    return application

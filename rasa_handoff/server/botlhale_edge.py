@@ -1,0 +1,212 @@
+"""The namespaces ``/live_agent``, ``/live_server`` and ``/``: clients written for Botlhale's live agent.
+
+One socket per conversation, no acknowledgements (reference/wire-formats.md, section 1). Read tolerantly, write strictly.
+A client that goes away keeps its conversation: what is said meanwhile waits for its next connect.
+"""
+
+import ipaddress
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, Final
+
+from socketio import AsyncServer
+from socketio.exceptions import ConnectionRefusedError
+
+from rasa_handoff.server import accounts, clients
+from rasa_handoff.server.clients import BOTLHALE, Client
+from rasa_handoff.server.conversations import Conversations, Mark
+from rasa_handoff.server.records import Record
+from rasa_handoff.server.turn import Turn
+from rasa_handoff.store.outbox import Entry
+from rasa_handoff.vocabulary.errors import Refused, Unreachable, Waits
+from rasa_handoff.vocabulary.names import BOTLHALE_NAMESPACES
+from rasa_handoff.vocabulary.values import Status, Value
+
+log = logging.getLogger(__name__)
+
+NOT_OPEN: Final = "This desk takes clients from other machines only with auth.token (rasa-handoff token add)."
+OVER: Final = "This conversation has ended, so your message wasn't read."
+WORDS: Final = {
+    "unanswered": "Nobody has been free to answer yet. Your messages are kept, and you are still in the queue.",
+    "customer_silent": "Are you still there? The conversation ends by itself if you don't answer.",
+    "failed": "This conversation has ended because nothing was said for a while.",
+}
+"""What a client reads of a status, since this server is the only one to say it."""
+
+Heard = Callable[[str, Any], Awaitable[None]]
+
+
+class Socket(Value, frozen=True, kw_only=True):
+    """A connected client: its namespace, and its token if it needs one."""
+
+    namespace: str
+    token: str | None
+
+
+class BotlhaleEdge:
+    """Hears the clients, and is the outbox target ``"botlhale"``."""
+
+    batch: int = 100
+
+    def __init__(self, sio: AsyncServer, conversations: Conversations, open_live_agent: bool) -> None:
+        self._sio, self._conversations, self._open = sio, conversations, open_live_agent
+        self._sockets: dict[str, Socket] = {}
+        self._clients: dict[str, Client] = {}
+        self._newest: dict[Client, str] = {}
+        # The last entry told in each lane: what couldn't be noted as told isn't told twice.
+        self._told: dict[str, int] = {}
+        # Sockets that were told the end and aren't closed yet.
+        self._dismissed: set[str] = set()
+        for namespace in BOTLHALE_NAMESPACES:
+            self._listen(namespace)
+
+    async def deliver(self, lane: str, entries: Sequence[Entry]) -> Sequence[Mark]:
+        """Tell the newest socket of the conversation; the protocol has no acknowledgement."""
+        body = entries[0].body
+        sid = self._newest.get(Client(bot_id=body["bot_id"], conversation_id=body["conversation_id"]))
+        if sid is None:
+            await self._conversations.note(_marks(lane, entries, Status.WAITING))
+            raise Waits(f"The client of {body['conversation_id']} is away.")
+        for entry in entries:
+            if entry.key > self._told.get(lane, 0):
+                self._told[lane] = entry.key
+                await self._tell(sid, entry.name, entry.body["say"])
+        return _marks(lane, entries, Status.DELIVERED)
+
+    async def _tell(self, sid: str, name: str, say: dict[str, Any]) -> None:
+        if name == "message":
+            await self._emit(sid, "to_user", {"message": say["text"], "id": say["id"], "number": say["number"]})
+        elif say["status"] == "accepted":
+            await self._emit(sid, "messages", {})
+        elif say["status"] in WORDS:
+            await self._emit(
+                sid, "to_user", {"message": WORDS[say["status"]], "id": say["id"], "number": say["number"]}
+            )
+        if say.get("status") in ("completed", "failed"):
+            self._told.pop(say["handoff_id"], None)
+            await self._dismiss(sid)
+
+    def _listen(self, namespace: str) -> None:
+        async def connect(sid: str, environ: dict[str, Any], auth: Any = None) -> None:
+            await self._connect(namespace, sid, environ, auth)
+
+        heard: dict[str, Heard] = {
+            "username": self._username,
+            "from_user": self._from_user,
+            "messages_to_client": self._messages_to_client,
+        }
+        self._sio.on("connect", connect, namespace=namespace)
+        self._sio.on("disconnect", self._disconnect, namespace=namespace)
+        for event, handler in heard.items():
+            self._sio.on(event, _tolerant(event, handler), namespace=namespace)
+
+    async def _connect(self, namespace: str, sid: str, environ: dict[str, Any], auth: Any) -> None:
+        token = None
+        if not self._open and not _from_here(environ):
+            token = str(auth.get("token") or "") if isinstance(auth, dict) else ""
+            try:
+                fits = await self._conversations.do(lambda turn: accounts.token_fits(turn.connection, token))
+            except Unreachable as problem:
+                raise ConnectionRefusedError(str(problem)) from problem
+            if not fits:
+                raise ConnectionRefusedError(NOT_OPEN)
+        self._sockets[sid] = Socket(namespace=namespace, token=token)
+        # Emitted here it would overtake the connect's acknowledgement, which clients in Python don't survive.
+        self._conversations.board.later(partial(self._emit, sid, "startConversation", {}))
+
+    async def _disconnect(self, sid: str, *_: Any) -> None:
+        self._sockets.pop(sid, None)
+        self._dismissed.discard(sid)
+        client = self._clients.pop(sid, None)
+        if client is not None and self._newest.get(client) == sid:
+            del self._newest[client]
+
+    async def _username(self, sid: str, data: Any) -> None:
+        client = clients.read_client(data, self._clients.get(sid))
+        await self._enter(sid, client, lambda turn: clients.enter(turn, client))
+
+    async def _from_user(self, sid: str, data: Any) -> None:
+        client, id, text = (
+            clients.read_client(data, self._clients.get(sid)),
+            clients.read_id(data),
+            clients.read_text(data),
+        )
+        if sid in self._dismissed:  # it crossed with the end
+            await self._emit(sid, "to_user", {"message": OVER})
+            await self._dismiss(sid)
+            return
+        await self._enter(sid, client, lambda turn: clients.hear(turn, client, id, text))
+
+    async def _messages_to_client(self, sid: str, data: Any) -> None:
+        client, lines = clients.read_client(data, self._clients.get(sid)), clients.read_lines(data)
+        token = self._token_of(sid)
+
+        def work(turn: Turn) -> None:
+            _check_token(turn, token, client)
+            clients.story(turn, client, lines)
+
+        await self._conversations.do(work)
+
+    async def _enter(self, sid: str, client: Client, work: Callable[[Turn], Record]) -> None:
+        """Do what registers a socket. From then on it is the newest of its conversation."""
+        token, new = self._token_of(sid), self._clients.get(sid) != client
+
+        def checked(turn: Turn) -> Record:
+            _check_token(turn, token, client)
+            return work(turn)
+
+        record = await self._conversations.do(checked)
+        if not new or sid not in self._sockets:
+            return
+        self._clients[sid], self._newest[client] = client, sid
+        self._conversations.pump.ring([(BOTLHALE, record.handoff_id)])
+        if not record.offer.transcript:
+            await self._emit(sid, "messages", {})
+
+    def _token_of(self, sid: str) -> str | None:
+        if sid not in self._sockets:
+            raise Refused("refused", "This connection has closed.")
+        return self._sockets[sid].token
+
+    async def _dismiss(self, sid: str) -> None:
+        self._dismissed.add(sid)
+        await self._emit(sid, "disconnect_socket", {})
+
+    async def _emit(self, sid: str, event: str, body: dict[str, Any]) -> None:
+        socket = self._sockets.get(sid)
+        if socket is not None:
+            await self._sio.emit(event, body, to=sid, namespace=socket.namespace)
+
+
+def _tolerant(event: str, handler: Heard) -> Callable[..., Awaitable[None]]:
+    async def heard(sid: str, data: Any = None, *_: Any) -> None:
+        try:
+            await handler(sid, data)
+        except Refused as no:
+            log.warning("A client's %s wasn't taken: %s", event, no)
+        except Unreachable:
+            log.debug("A client's %s came while the server is stopping.", event)
+        except Exception:
+            log.exception("A client's %s failed.", event)
+
+    return heard
+
+
+def _marks(lane: str, entries: Sequence[Entry], status: Status) -> tuple[Mark, ...]:
+    said = [entry.body["say"]["id"] for entry in entries if entry.name == "message"]
+    return tuple(Mark(handoff_id=lane, message_id=id, status=status) for id in said)
+
+
+def _check_token(turn: Turn, token: str | None, client: Client) -> None:
+    if token is not None and not accounts.token_fits(turn.connection, token, client.bot_id):
+        raise Refused("refused", f"The token isn't one of the bot '{client.bot_id}'.")
+
+
+def _from_here(environ: dict[str, Any]) -> bool:
+    """Whether the client is on this machine. python-engineio's REMOTE_ADDR always says so; the scope knows."""
+    host = (environ["asgi.scope"].get("client") or ("", 0))[0]
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

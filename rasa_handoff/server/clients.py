@@ -1,0 +1,110 @@
+"""Clients of Botlhale's protocol: what they send, read tolerantly, and what it does to their conversation."""
+
+import time
+import uuid
+from typing import Any, Final
+
+from rasa_handoff.server import records, staffing, summaries
+from rasa_handoff.server.news import Changed
+from rasa_handoff.server.records import Record
+from rasa_handoff.server.tables import ID, OUTBOX
+from rasa_handoff.server.turn import Turn
+from rasa_handoff.thinking.assignment import Stage
+from rasa_handoff.thinking.desk_events import CustomerSaid
+from rasa_handoff.vocabulary.errors import Refused
+from rasa_handoff.vocabulary.values import Channel, Line, Offer, Speaker, Value
+
+BOTLHALE: Final = "botlhale"
+"""Side of the conversations that came by this protocol, and the outbox target that leads back to them."""
+CHANNEL: Final = Channel(name="live_agent")
+
+CONVERSATION_KEYS: Final = ("ConversationID", "conversation_id", "conversationId", "ConversationId")
+BOT_KEYS: Final = ("BotID", "bot_id", "botId", "BotId")
+SPEAKERS: Final = {"user": Speaker.CUSTOMER, "customer": Speaker.CUSTOMER, "agent": Speaker.AGENT}
+
+NOBODY: Final = "Nobody is here at the moment. Your message is kept, and the next agent who comes will answer you."
+
+
+class Client(Value, frozen=True, kw_only=True):
+    """Whose conversation a socket is."""
+
+    bot_id: str
+    conversation_id: str
+
+
+def read_client(data: Any, known: Client | None) -> Client:
+    """The ids in a payload, else those this socket gave before.
+
+    Raises:
+        Refused: with code ``invalid`` if there are neither.
+    """
+    conversation_id, bot_id = _first(data, CONVERSATION_KEYS), _first(data, BOT_KEYS)
+    if known is not None:
+        conversation_id, bot_id = conversation_id or known.conversation_id, bot_id or known.bot_id
+    if not conversation_id or not bot_id or max(len(conversation_id), len(bot_id)) > ID:
+        raise Refused("invalid", f"ConversationID and BotID are needed, of at most {ID} characters each.")
+    return Client(bot_id=bot_id, conversation_id=conversation_id)
+
+
+def read_text(data: Any) -> str:
+    """The words in a payload, which may be the payload itself."""
+    said = data.get("message") if isinstance(data, dict) else data
+    return "" if said is None else str(said)
+
+
+def read_id(data: Any) -> str:
+    """The id of a message, if the client gives one; it may then send the message twice."""
+    return _first(data, ("id",))[:ID] or uuid.uuid4().hex
+
+
+def read_lines(data: Any) -> list[Line]:
+    """The transcript in a payload; who spoke is the bot unless it says otherwise."""
+    listed = data.get("messages") if isinstance(data, dict) else data
+    said = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
+    now = time.time()
+    return [
+        Line(speaker=SPEAKERS.get(str(item.get("sender")).lower(), Speaker.BOT), text=read_text(item), at=now)
+        for item in said
+    ]
+
+
+def enter(turn: Turn, client: Client) -> Record:
+    """The client's conversation: the open one, else one whose end it wasn't told yet, else a new one in the queue."""
+    record = records.newest_of(turn.connection, BOTLHALE, client.bot_id, client.conversation_id)
+    if record is not None and (record.assignment.stage is not Stage.ENDED or _untold(turn, record)):
+        return record
+    offer = Offer(
+        handoff_id=uuid.uuid4().hex, conversation_id=client.conversation_id, bot_id=client.bot_id, channel=CHANNEL
+    )
+    record = turn.arrive(offer, BOTLHALE)
+    if not staffing.serving(turn.connection, None, only_online=True):
+        record = turn.notice(record, NOBODY, turn.now)  # the protocol can't refuse, so it waits in the queue
+    return record
+
+
+def hear(turn: Turn, client: Client, id: str, text: str) -> Record:
+    """The client said something; that registers it too."""
+    record = enter(turn, client)
+    turn.say(record, CustomerSaid(at=turn.now, id=id, text=text))
+    return record
+
+
+def story(turn: Turn, client: Client, lines: list[Line]) -> None:
+    """The story so far. Only the first is kept: one sent later has the live part in it too."""
+    record = records.newest_of(turn.connection, BOTLHALE, client.bot_id, client.conversation_id)
+    if record is None or record.offer.transcript or not lines:
+        return
+    fields = {name: getattr(record.offer, name) for name in Offer.__struct_fields__}
+    told = record.but(offer=Offer(**{**fields, "transcript": tuple(lines)}))
+    records.save_offer(turn.connection, told)
+    whole = summaries.conversation(turn.connection, told)
+    turn.news.append(Changed(viewers=summaries.viewers(turn.connection, told), summary=whole))
+
+
+def _untold(turn: Turn, record: Record) -> bool:
+    return bool(OUTBOX.head(turn.connection, BOTLHALE, record.handoff_id, 1))
+
+
+def _first(data: Any, keys: tuple[str, ...]) -> str:
+    found = (data.get(key) for key in keys) if isinstance(data, dict) else ()
+    return next((str(value) for value in found if value not in (None, "")), "")

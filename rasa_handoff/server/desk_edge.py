@@ -1,0 +1,223 @@
+"""The namespace ``/desk``: an agent's browser (docs/protocol.md). Every event is checked against who sends it."""
+
+from functools import partial
+from typing import Annotated, Any, Final
+
+from msgspec import Meta
+from socketio import AsyncServer
+from socketio.exceptions import ConnectionRefusedError
+
+from rasa_handoff.server import accounts, sessions, staffing, summaries
+from rasa_handoff.server.accounts import Account
+from rasa_handoff.server.answers import listen
+from rasa_handoff.server.conversations import Conversations
+from rasa_handoff.server.news import (
+    Arrival,
+    Changed,
+    CustomerTyping,
+    Marked,
+    News,
+    Overdue,
+    PresenceChanged,
+    Said,
+    StaffingChanged,
+)
+from rasa_handoff.server.outcomes import Outcome
+from rasa_handoff.server.presence import Presence
+from rasa_handoff.server.relay_edge import Key, Typing
+from rasa_handoff.server.turn import Turn
+from rasa_handoff.vocabulary.errors import Refused, Unreachable
+from rasa_handoff.vocabulary.names import DESK_NAMESPACE
+from rasa_handoff.vocabulary.values import Value, plain, read
+
+LONGEST_TEXT: Final = 20_000
+FAILED: Final = {"ok": False, "code": "failed", "error": "That didn't work. Please try again in a moment."}
+STRANGER: Final = "Please sign in again."
+EVERYBODY: Final = "everybody"
+
+
+class Chosen(Value, frozen=True, kw_only=True):
+    """``presence``."""
+
+    online: bool
+
+
+class About(Value, frozen=True, kw_only=True):
+    """``take``, and ``open`` with ``after``."""
+
+    handoff_id: Key
+    after: int = 0
+
+
+class Words(Value, frozen=True, kw_only=True):
+    """An agent's ``message``."""
+
+    handoff_id: Key
+    id: Key
+    text: Annotated[str, Meta(min_length=1, max_length=LONGEST_TEXT)]
+
+
+class Passing(Value, frozen=True, kw_only=True):
+    """``transfer``."""
+
+    handoff_id: Key
+    department: str | None = None
+
+
+class Finishing(Value, frozen=True, kw_only=True):
+    """``resolve``."""
+
+    handoff_id: Key
+    outcome: Outcome
+    note: Annotated[str, Meta(max_length=LONGEST_TEXT)] | None = None
+    slots: dict[str, Any] = {}
+
+
+class DeskEdge:
+    """Hears desks, and tells them the news. A room per agent, so that all their tabs see the same."""
+
+    def __init__(self, sio: AsyncServer, conversations: Conversations, presence: Presence) -> None:
+        self._sio, self._conversations, self._presence = sio, conversations, presence
+        # Socket -> agent and hash of the session.
+        self._desks: dict[str, tuple[str, str]] = {}
+        conversations.board.listeners.append(self._hear)
+        sio.on("connect", self._connect, namespace=DESK_NAMESPACE)
+        sio.on("disconnect", self._disconnect, namespace=DESK_NAMESPACE)
+        handlers = {
+            "presence": self._choose,
+            "take": self._take,
+            "open": self._open,
+            "message": self._message,
+            "typing": self._typing,
+            "transfer": self._transfer,
+            "resolve": self._resolve,
+        }
+        listen(sio, DESK_NAMESPACE, handlers, FAILED)
+
+    async def close_ended(self) -> None:
+        """Tell desks whose session has ended, and close them."""
+        holding = await self._conversations.do(lambda turn: sessions.holding(turn.connection))
+        for sid, (agent, session) in list(self._desks.items()):
+            if session not in holding:
+                self._forget(sid)
+                await self._presence.signed_out(agent)
+                await self._sio.emit("signed_out", {}, to=sid, namespace=DESK_NAMESPACE)
+                await self._sio.disconnect(sid, namespace=DESK_NAMESPACE)
+
+    async def _connect(self, sid: str, environ: dict[str, Any], _: Any = None) -> None:
+        if not sessions.own_origin(environ.get("HTTP_ORIGIN"), environ.get("HTTP_HOST")):
+            raise ConnectionRefusedError("The desk is only for its own page.")
+        try:
+            await self._enter(sid, environ)
+        except Unreachable as problem:
+            self._forget(sid)
+            # With a code, so that the desk tries again by itself.
+            raise ConnectionRefusedError(str(problem), {"code": "unavailable"}) from problem
+
+    async def _enter(self, sid: str, environ: dict[str, Any]) -> None:
+        token = sessions.cookie_of(environ.get("HTTP_COOKIE"), sessions.SESSION_COOKIE)
+        account = await self._conversations.do(lambda turn: sessions.account_of(turn.connection, token))
+        if account is None or token is None:
+            raise ConnectionRefusedError(STRANGER)
+        self._desks[sid] = account.id, accounts.hashed(token)
+        await self._presence.came(account.id, sid)
+        body = await self._conversations.do(partial(_ready, agent=account.id))
+        # From the board, so that it follows the connect's acknowledgement and fits between the news.
+        self._conversations.board.later(partial(self._welcome, sid, account.id, body))
+
+    async def _disconnect(self, sid: str, *_: Any) -> None:
+        self._forget(sid)
+
+    def _forget(self, sid: str) -> None:
+        agent, _ = self._desks.pop(sid, (None, None))
+        if agent is not None:
+            self._presence.went(agent, sid)
+
+    async def _welcome(self, sid: str, agent: str, body: dict[str, Any]) -> None:
+        await self._sio.enter_room(sid, agent, namespace=DESK_NAMESPACE)
+        await self._sio.enter_room(sid, EVERYBODY, namespace=DESK_NAMESPACE)
+        await self._sio.emit("ready", body, to=sid, namespace=DESK_NAMESPACE)
+
+    def _agent(self, sid: str) -> str:
+        if sid not in self._desks:
+            raise Refused("signed_out", STRANGER)
+        return self._desks[sid][0]
+
+    async def _choose(self, sid: str, data: Any) -> None:
+        await self._presence.choose(self._agent(sid), read(Chosen, data).online)
+
+    async def _take(self, sid: str, data: Any) -> dict[str, Any]:
+        return {"conversation": await self._conversations.take(self._agent(sid), read(About, data).handoff_id)}
+
+    async def _open(self, sid: str, data: Any) -> dict[str, Any]:
+        about = read(About, data)
+        return {"conversation": await self._conversations.open(self._agent(sid), about.handoff_id, about.after)}
+
+    async def _message(self, sid: str, data: Any) -> dict[str, Any]:
+        words = read(Words, data)
+        message = await self._conversations.agent_said(self._agent(sid), words.handoff_id, words.id, words.text)
+        return {"message": plain(message)}
+
+    async def _typing(self, sid: str, data: Any) -> None:
+        typing = read(Typing, data)
+        await self._conversations.agent_typing(self._agent(sid), typing.handoff_id, typing.on)
+
+    async def _transfer(self, sid: str, data: Any) -> None:
+        passing = read(Passing, data)
+        await self._conversations.transfer(self._agent(sid), passing.handoff_id, passing.department)
+
+    async def _resolve(self, sid: str, data: Any) -> None:
+        end = read(Finishing, data)
+        await self._conversations.resolve(self._agent(sid), end.handoff_id, end.outcome, end.note, end.slots)
+
+    async def _hear(self, news: News) -> None:
+        told = _told(news)
+        if told is not None:
+            event, body = told
+            rooms = [EVERYBODY] if isinstance(news, StaffingChanged) else list(news.viewers)
+            if rooms:
+                await self._sio.emit(event, body, room=rooms, namespace=DESK_NAMESPACE)
+
+
+def _told(news: News) -> tuple[str, dict[str, Any]] | None:
+    """How the desk says it."""
+    match news:
+        case Arrival():
+            return "arrival", news.summary
+        case Changed():
+            return "conversation", news.summary
+        case Said():
+            return "message", {**plain(news.message), "handoff_id": news.handoff_id}
+        case Marked():
+            keys = ("handoff_id", "message_id", "status", "reason")
+            return "message.status", {key: plain(getattr(news, key)) for key in keys}
+        case CustomerTyping():
+            return "typing", {"handoff_id": news.handoff_id, "on": news.on}
+        case Overdue():
+            return "reminder", {"handoff_id": news.handoff_id, "seconds": news.seconds}
+        case PresenceChanged():
+            return "presence", {"online": news.online}
+        case StaffingChanged():
+            return "availability", plain(news.availability)
+    return None
+
+
+def _ready(turn: Turn, agent: str) -> dict[str, Any]:
+    account = accounts.by_id(turn.connection, agent)
+    found = staffing.availability(turn.connection)
+    return {
+        "me": _me(account) if account else None,
+        **plain(found),
+        **summaries.lists(turn.connection, agent),
+        "outcomes": [outcome.value for outcome in Outcome],
+    }
+
+
+def _me(account: Account) -> dict[str, Any]:
+    return {
+        "id": account.id,
+        "name": account.name,
+        "email": account.email,
+        "online": account.online,
+        "departments": list(account.departments),
+    }

@@ -1,0 +1,266 @@
+"""The namespace ``/relay``: HandoffChannel's side of our server (docs/protocol.md)."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Annotated, Any, Final
+
+from msgspec import Meta
+from socketio import AsyncServer
+from socketio.exceptions import ConnectionRefusedError, SocketIOError
+
+from rasa_handoff import __version__
+from rasa_handoff.server import accounts
+from rasa_handoff.server.answers import listen
+from rasa_handoff.server.conversations import RELAY, Conversations, Lost, Mark
+from rasa_handoff.server.news import AgentTyping, News, StaffingChanged
+from rasa_handoff.server.tables import ID
+from rasa_handoff.store.engine import Store
+from rasa_handoff.store.outbox import Entry
+from rasa_handoff.thinking.desk_events import CustomerEnded, CustomerSaid
+from rasa_handoff.vocabulary.errors import Refused, Unreachable
+from rasa_handoff.vocabulary.names import PROTOCOL, RELAY_NAMESPACE
+from rasa_handoff.vocabulary.values import Offer, Speaker, Status, Value, plain, read
+
+log = logging.getLogger(__name__)
+
+ANSWER_WITHIN: Final = 5.0
+"""Seconds a relay may take to acknowledge before it is told again."""
+
+Key = Annotated[str, Meta(min_length=1, max_length=ID)]
+
+
+class Heard(Value, frozen=True, kw_only=True):
+    """A handoff the relay has under way, and the last number of ours it has."""
+
+    handoff_id: Key
+    last: int = 0
+
+
+class Hello(Value, frozen=True, kw_only=True):
+    """``hello``; a relay that keeps no numbers says only the ids."""
+
+    open: tuple[str | Heard, ...] = ()
+
+
+class Sought(Value, frozen=True, kw_only=True):
+    """``handoff.find``."""
+
+    conversation_id: Key
+
+
+class Keys(Value, frozen=True, kw_only=True):
+    """What an offer's ids must look like to be kept."""
+
+    handoff_id: Key
+    conversation_id: Key
+    bot_id: Key
+
+
+class Auth(Value, frozen=True, kw_only=True):
+    """How a relay introduces itself."""
+
+    protocol: int
+    bot_id: Key
+    token: str | None = None
+
+
+class Words(Value, frozen=True, kw_only=True):
+    """The customer's ``message``."""
+
+    handoff_id: Key
+    id: Key
+    text: str
+    at: float
+
+
+class Over(Value, frozen=True, kw_only=True):
+    """The relay's ``handoff.status``: the customer's side ended it, or left a message."""
+
+    handoff_id: Key
+    status: str
+    reason: Annotated[str, Meta(max_length=100)] = "cancelled"
+
+
+class Fate(Value, frozen=True, kw_only=True):
+    """``message.status``."""
+
+    handoff_id: Key
+    message_id: Key
+    status: Status
+    reason: str | None = None
+
+
+class Typing(Value, frozen=True, kw_only=True):
+    """``typing``, in both directions and of both sides."""
+
+    handoff_id: Key
+    on: bool
+
+
+class RelayEdge:
+    """Hears relays, and is the outbox target ``"relay"``: one entry of a handoff at a time, until acknowledged."""
+
+    batch: int = 1
+
+    def __init__(self, sio: AsyncServer, conversations: Conversations, store: Store, now: Callable[[], float]) -> None:
+        self._sio, self._conversations, self._store, self._now = sio, conversations, store, now
+        self._bots: dict[str, str] = {}
+        # Sockets that said hello, oldest first, each with what is resolved when it is gone.
+        self._greeted: dict[str, asyncio.Future[None]] = {}
+        conversations.board.listeners.append(self._hear)
+        sio.on("connect", self._connect, namespace=RELAY_NAMESPACE)
+        sio.on("disconnect", self._disconnect, namespace=RELAY_NAMESPACE)
+        handlers = {
+            "hello": self._hello,
+            "handoff.find": self._find,
+            "handoff.initiate": self._initiate,
+            "handoff.status": self._status,
+            "message": self._message,
+            "message.status": self._message_status,
+            "typing": self._typing,
+        }
+        listen(sio, RELAY_NAMESPACE, handlers)
+
+    async def deliver(self, lane: str, entries: Sequence[Entry]) -> Sequence[Mark | Lost]:
+        """Tell the newest relay of the bot and wait for its acknowledgement."""
+        (entry,) = entries
+        sid = self._newest(entry.body["bot_id"])
+        if sid is None:
+            raise Unreachable(f"No relay of the bot {entry.body['bot_id']} is connected.")
+        answer = await self._call(sid, entry.name, entry.body["say"])
+        if isinstance(answer, dict) and answer.get("ok"):
+            return ()
+        return self._refused(lane, entry, answer)
+
+    def _refused(self, lane: str, entry: Entry, answer: Any) -> Sequence[Mark | Lost]:
+        if not isinstance(answer, dict) or "code" not in answer:
+            raise Unreachable(f"The relay answered {answer!r}, which isn't an acknowledgement.")
+        if answer["code"] == "unavailable":
+            raise Unreachable(f"The relay can't take anything now: {answer.get('error')}")
+        log.warning("The relay refused %s of %s: %s", entry.name, lane, answer.get("error"))
+        lost = (Lost(handoff_id=lane),) if answer["code"] == "unknown_handoff" else ()
+        if entry.name != "message":
+            return lost
+        reason = str(answer.get("error") or answer["code"])
+        return Mark(handoff_id=lane, message_id=entry.body["say"]["id"], status=Status.FAILED, reason=reason), *lost
+
+    async def _call(self, sid: str, event: str, body: dict[str, Any]) -> Any:
+        # python-socketio goes on waiting when the socket closes; a relay that comes back is told at once.
+        gone = self._greeted[sid]
+        call = asyncio.ensure_future(
+            self._sio.call(event, body, to=sid, namespace=RELAY_NAMESPACE, timeout=ANSWER_WITHIN)
+        )
+        try:
+            await asyncio.wait({call, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not call.done():
+                raise Unreachable("The relay's connection closed.")
+            return call.result()
+        except SocketIOError as late:
+            raise Unreachable(f"The relay didn't acknowledge {event} within {ANSWER_WITHIN:g} s.") from late
+        finally:
+            call.cancel()
+
+    def _bot(self, sid: str) -> str:
+        if sid not in self._bots:
+            raise Refused("refused", "This connection has closed.")
+        return self._bots[sid]
+
+    def _newest(self, bot_id: str) -> str | None:
+        return next((sid for sid in reversed(self._greeted) if self._bots[sid] == bot_id), None)
+
+    async def _connect(self, sid: str, _: Any, auth: Any = None) -> None:
+        try:
+            offered = read(Auth, auth or {})
+        except Refused as no:
+            raise ConnectionRefusedError(str(no)) from no
+        if abs(offered.protocol - PROTOCOL) > 1:
+            raise ConnectionRefusedError(
+                f"This server speaks protocol {PROTOCOL}, the relay {offered.protocol}: bring both to the same version."
+            )
+        try:
+            may = await self._conversations.do(lambda turn: _may_relay(turn.connection, offered))
+        except Unreachable as problem:
+            raise ConnectionRefusedError(str(problem)) from problem
+        if not may:
+            raise ConnectionRefusedError(
+                f"The token isn't one of the bot '{offered.bot_id}'. Make one: rasa-handoff token add {offered.bot_id}"
+            )
+        self._bots[sid] = offered.bot_id
+
+    async def _disconnect(self, sid: str, *_: Any) -> None:
+        self._bots.pop(sid, None)
+        gone = self._greeted.pop(sid, None)
+        if gone is not None:
+            gone.set_result(None)
+
+    async def _hello(self, sid: str, data: Any) -> None:
+        under_way = read(Hello, data or {}).open
+        last = {heard.handoff_id: heard.last for heard in under_way if isinstance(heard, Heard) and heard.last}
+        if last:
+            await self._conversations.heard(self._bot(sid), last)
+        found = await self._conversations.staffing()
+        body = {"protocol": PROTOCOL, "server": __version__, "epoch": self._store.epoch, **plain(found)}
+        self._conversations.board.later(partial(self._welcome, sid, body))
+
+    async def _welcome(self, sid: str, body: dict[str, Any]) -> None:
+        if sid not in self._bots:
+            return
+        await self._sio.emit("welcome", body, to=sid, namespace=RELAY_NAMESPACE)
+        self._greeted.pop(sid, None)
+        self._greeted[sid] = asyncio.get_running_loop().create_future()
+        await self._conversations.pump.ring_all(RELAY)
+
+    async def _initiate(self, sid: str, data: Any) -> dict[str, Any]:
+        read(Keys, data)
+        offer = read(Offer, data)
+        if offer.bot_id != self._bot(sid):
+            raise Refused("refused", f"This connection isn't of the bot '{offer.bot_id}'.")
+        return await self._conversations.initiate(offer, resumed=data.get("resumed") is True)
+
+    async def _find(self, sid: str, data: Any) -> dict[str, Any]:
+        sought = read(Sought, data)
+        found = await self._conversations.find(self._bot(sid), sought.conversation_id)
+        return {"handoff": plain(found and found.offer), "agent": plain(found and found.assignment.agent)}
+
+    async def _status(self, sid: str, data: Any) -> None:
+        over = read(Over, data)
+        if over.status == "message_left":
+            return await self._conversations.message_left(self._bot(sid), over.handoff_id)
+        if over.status != "ended":
+            raise Refused("invalid", f"A relay says the status 'ended' or 'message_left', not '{over.status}'.")
+        event = CustomerEnded(at=self._now(), reason=over.reason)
+        await self._conversations.customer_ended(RELAY, self._bot(sid), over.handoff_id, event)
+
+    async def _message(self, sid: str, data: Any) -> None:
+        words = read(Words, data)
+        if isinstance(data, dict) and data.get("speaker", Speaker.CUSTOMER.value) != Speaker.CUSTOMER.value:
+            raise Refused("invalid", "A relay says only what the customer said.")
+        event = CustomerSaid(at=words.at, id=words.id, text=words.text)
+        await self._conversations.customer_said(RELAY, self._bot(sid), words.handoff_id, event)
+
+    async def _message_status(self, sid: str, data: Any) -> None:
+        fate = read(Fate, data)
+        mark = Mark(handoff_id=fate.handoff_id, message_id=fate.message_id, status=fate.status, reason=fate.reason)
+        await self._conversations.message_status(self._bot(sid), mark)
+
+    async def _typing(self, sid: str, data: Any) -> None:
+        typing = read(Typing, data)
+        await self._conversations.customer_typing(self._bot(sid), typing.handoff_id, typing.on)
+
+    async def _hear(self, news: News) -> None:
+        if isinstance(news, StaffingChanged):
+            for sid in list(self._greeted):
+                await self._sio.emit("availability", plain(news.availability), to=sid, namespace=RELAY_NAMESPACE)
+        elif isinstance(news, AgentTyping) and news.side == RELAY:
+            body = {"handoff_id": news.handoff_id, "on": news.on}
+            newest = self._newest(news.bot_id)
+            if newest is not None:
+                await self._sio.emit("typing", body, to=newest, namespace=RELAY_NAMESPACE)
+
+
+def _may_relay(connection: Any, offered: Auth) -> bool:
+    if not accounts.any_tokens(connection):
+        return True  # such a server listens on its own machine only
+    return accounts.token_fits(connection, offered.token, offered.bot_id)

@@ -1,0 +1,148 @@
+"""Running the live-agent server: as a process, or inside somebody's loop."""
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from rasa_handoff.server import accounts
+from rasa_handoff.server.app import create_app
+from rasa_handoff.server.tables import open_store
+from rasa_handoff.thinking.desk_timing import DeskTimers
+from rasa_handoff.vocabulary.errors import HandoffError
+
+SHUTDOWN_WITHIN: Final = 1
+"""Seconds open requests (a long poll) get at the end. Web sockets are closed at once, and clients connect again."""
+
+
+def serve(
+    host: str,
+    port: int,
+    database: str,
+    open_live_agent: bool = False,
+    timers: DeskTimers = DeskTimers(),  # noqa: B008 - immutable
+) -> int:
+    """Run the server until SIGTERM or Ctrl-C; returns the exit code.
+
+    ``open_live_agent``: browsers on other machines may use ``/live_agent`` without a token, which means that anyone who
+    can reach this address can write to the agents.
+
+    Raises:
+        HandoffError: the address is busy or not allowed without tokens, or the database can't be used.
+    """
+    tokens = _has_tokens(database)
+    if not tokens and not _is_loopback(host):
+        raise HandoffError(
+            f"No bot has a token yet, so only this machine is served, not {host}. "
+            "Make one first: rasa-handoff token add BOT_ID"
+        )
+    server = _server(create_app(database, open_live_agent, timers=timers))
+    with _bound(host, port) as listening:
+        asyncio.run(_run(server, listening, _welcome(listening, tokens)))
+    return 0
+
+
+@contextlib.asynccontextmanager
+async def running(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+    """The application served inside this loop; gives its address, such as ``http://127.0.0.1:5065``."""
+    server = _server(app)
+    with _bound(host, port) as listening:
+        task = asyncio.create_task(server.serve(sockets=[listening]))
+        try:
+            await _started(server, task)
+            yield _address(listening)
+        finally:
+            server.should_exit = True
+            await task
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to whoever owns the loop; uvicorn would take them, and raise them again at the end."""
+
+    def capture_signals(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+
+def _server(app: ASGIApp) -> uvicorn.Server:
+    # wsproto: the websockets that Rasa 3.6 pins is too old for uvicorn.
+    config = uvicorn.Config(
+        app,
+        ws="wsproto",
+        log_level=logging.WARNING,
+        log_config=None,
+        timeout_graceful_shutdown=SHUTDOWN_WITHIN,
+        lifespan="on",
+    )
+    return _Server(config)
+
+
+async def _run(server: uvicorn.Server, listening: socket.socket, welcome: str) -> None:
+    loop = asyncio.get_running_loop()
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(stop, _stop, server)
+    task = asyncio.create_task(server.serve(sockets=[listening]))
+    await _started(server, task)
+    print(welcome, flush=True)
+    await task
+
+
+def _stop(server: uvicorn.Server) -> None:
+    server.should_exit = True
+
+
+async def _started(server: uvicorn.Server, task: "asyncio.Task[None]") -> None:
+    while not server.started and not task.done():  # noqa: ASYNC110 (uvicorn has no event for it)
+        await asyncio.sleep(0.01)
+    if task.done() and not server.started:
+        await task
+        raise HandoffError("The server couldn't start; what went wrong stands above.")
+
+
+def _has_tokens(database: str) -> bool:
+    store = open_store(database)
+    try:
+        store.prepare()
+        return store.run(accounts.any_tokens)
+    finally:
+        store.dispose()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # With the protocol named: asyncio turns Nagle's algorithm off only where it sees TCP, and two answers in a row to one
+    # socket (the news and the acknowledgement) would otherwise be 40 ms apart.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except (OSError, OverflowError) as problem:
+        listening.close()
+        reason = getattr(problem, "strerror", None) or "a port is a number up to 65535"
+        raise HandoffError(
+            f"{host}:{port} can't be listened on ({reason}): stop what runs there, or choose another --port."
+        ) from problem
+    return listening
+
+
+def _address(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _welcome(listening: socket.socket, tokens: bool) -> str:
+    note = "" if tokens else " No bot has a token yet: only this machine is served."
+    return f"The live-agent server is ready; the desk is at {_address(listening)}/.{note}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,55 @@
+// @ts-check
+/**
+ * The words of docs/protocol.md, section "/desk", as types. Nothing runs here.
+ *
+ * @typedef {{name: string, title: string | null, open: boolean, staffed: boolean,
+ *   wait: number | null}} Department
+ * @typedef {{id: string, name: string}} Agent
+ * @typedef {{name: string | null, email: string | null, phone: string | null}} Contact
+ * @typedef {{speaker: "customer" | "bot" | "agent", text: string, at: number}} Line
+ * @typedef {{name: string, type: string, values: any[] | null}} Slot
+ * @typedef {{slots: Record<string, any>, intents: {name: string, confidence: number}[],
+ *   form: string | null, settable: Slot[]}} BotState
+ * @typedef {"stored" | "waiting" | "delivered" | "read" | "failed"} Status
+ * @typedef {{id: string, seq: number, speaker: "customer" | "agent" | "system", agent: string | null,
+ *   text: string, at: number, status: Status, reason: string | null}} Message
+ * @typedef {{handoff_id: string, message_id: string, status: Status, reason: string | null}} StatusChange
+ * @typedef {{handoff_id: string, bot_id: string, conversation_id: string,
+ *   state: "queued" | "assigned" | "message" | "ended", title: string, department: string | null, agent: Agent | null,
+ *   reason: string | null, priority: "low" | "normal" | "high" | "urgent", language: string | null,
+ *   channel: {name: string, push: boolean}, queued_at: number, assigned_at: number | null,
+ *   ahead: boolean, reminders: number, position: number | null, last: Message | null,
+ *   ended: {outcome: string | null, note: string | null, at: number} | null}} Summary
+ * @typedef {{contact: Contact, note: string | null, transcript: Line[], bot: BotState}} Details
+ * @typedef {Summary & Details & {messages: Message[]}} Conversation
+ * @typedef {{id: string, name: string, email: string, online: boolean, departments: string[]}} Me
+ *
+ * An acknowledgement. `code` "offline" is our own: no answer came, the words are kept.
+ * @typedef {{ok: boolean, code?: string, error?: string, conversation?: Conversation,
+ *   message?: Message}} Answer
+ *
+ * Words the server hasn't acknowledged yet, and whose. `problem`: why it refused them; null on their way.
+ * @typedef {{id: string, handoff_id: string, agent: string, text: string, at: number,
+ *   problem: string | null}} Unsent
+ * Something to tell in passing. `handoff_id`: the conversation it is about, to be opened from it.
+ * @typedef {{id: string, text: string, kind: "info" | "problem", handoff_id?: string}} Notice
+ *
+ * @typedef {object} State
+ * @property {"connecting" | "online" | "offline" | "refused"} connection
+ * @property {string | null} refusal the server's sentence when it refused the connection
+ * @property {Me | null} me
+ * @property {Department[]} departments
+ * @property {string[]} outcomes
+ * @property {Record<string, Summary>} summaries every conversation the desk knows, by handoff_id
+ * @property {Record<string, Details>} details what opening a conversation adds
+ * @property {Record<string, Message[]>} messages in order of seq
+ * @property {Record<string, number>} seen the largest seq this agent has had before their eyes
+ * @property {Record<string, boolean>} typing customers who are typing
+ * @property {Unsent[]} unsent
+ * @property {string | null} selected the conversation in the middle
+ * @property {"resolve" | "transfer" | "help" | null} dialog
+ * @property {Notice[]} notices
+ *
+ * @typedef {{type: string, [key: string]: any}} Action
+ */
+export {};

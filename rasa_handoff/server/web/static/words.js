@@ -1,0 +1,98 @@
+// @ts-check
+/** Times, states and names in words. Pure. */
+
+/** @typedef {import("./types.js").Message} Message */
+
+/**
+ * How long somebody waits: "0:42", "12:05", "1 h 20 min".
+ *
+ * @param {number} seconds
+ */
+export function waiting(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  const minutes = Math.floor(whole / 60);
+  if (minutes >= 60) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  return `${minutes}:${String(whole % 60).padStart(2, "0")}`;
+}
+
+const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const DAY_AND_TIME = new Intl.DateTimeFormat(undefined, {
+  day: "numeric",
+  month: "short",
+  hour: "2-digit",
+  minute: "2-digit",
+});
+
+/**
+ * @param {number} at seconds since 1970
+ * @param {number} [now] the same
+ */
+export function clock(at, now = Date.now() / 1000) {
+  const moment = new Date(at * 1000);
+  const today = moment.toDateString() === new Date(now * 1000).toDateString();
+  return (today ? TIME : DAY_AND_TIME).format(moment);
+}
+
+const STATUS = {
+  stored: "Sent",
+  waiting: "Waits until the customer writes",
+  delivered: "Delivered",
+  read: "Read",
+  failed: "Not delivered",
+};
+
+/** @param {Message} message */
+export function statusWords(message) {
+  const words = STATUS[message.status] ?? message.status;
+  return message.status === "failed" && message.reason ? `${words}: ${message.reason}` : words;
+}
+
+/** How a conversation ended when it wasn't this agent who ended it. @type {Record<string, string>} */
+const ENDINGS = {
+  customer_left: "left the conversation",
+  customer_silent: "didn't answer any more, so the conversation has ended",
+  silence: "and you have said nothing for a long time, so the conversation has ended",
+  relay_lost_it: "can't be reached any more: the bot no longer knows this conversation",
+};
+
+/**
+ * @param {string} title
+ * @param {string | null} outcome
+ */
+export function endingWords(title, outcome) {
+  return `${title} ${ENDINGS[outcome ?? ""] ?? "has left: the conversation has ended"}.`;
+}
+
+/**
+ * "3 minutes", for how long somebody has waited.
+ *
+ * @param {number} seconds
+ */
+export function minutes(seconds) {
+  const whole = Math.max(1, Math.round(seconds / 60));
+  return whole === 1 ? "a minute" : `${whole} minutes`;
+}
+
+/**
+ * "needs_follow_up" as "Needs follow up".
+ *
+ * @param {string} name
+ */
+export function readable(name) {
+  const words = name.replaceAll(/[_-]+/g, " ").trim();
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/**
+ * "zu" as "Zulu (zu)"; a tag nobody knows stays as it is.
+ *
+ * @param {string} tag
+ */
+export function language(tag) {
+  try {
+    const name = new Intl.DisplayNames(undefined, { type: "language" }).of(tag);
+    return name && name !== tag ? `${name} (${tag})` : tag;
+  } catch {
+    return tag;
+  }
+}
