@@ -1,0 +1,90 @@
+// @ts-check
+/** The conversation's lines as elements. Text enters as text nodes only. */
+
+/** @typedef {import("./talk.js").Reply} Reply */
+/**
+ * One line. `id` tells it from a second copy. `message` is what was really sent, where a button's payload
+ * differs from its title; `sent` is false until it was acknowledged, `refused` if it won't be taken.
+ * @typedef {{id?: string, who: "user" | "bot", text: string, at: number, message?: string, sent?: boolean,
+ *   refused?: boolean, replies?: Reply[], image?: string, link?: string}} Line
+ */
+
+/**
+ * @param {string} tag
+ * @param {Record<string, string>} attributes
+ * @param {...(Node | string)} children
+ */
+function el(tag, attributes, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+/**
+ * @param {Line} line
+ * @param {(reply: Reply) => void} choose
+ */
+export function drawn(line, choose) {
+  const item = el("li", { class: `line ${line.who}`, "data-testid": `${line.who}-message` });
+  if (line.text) item.append(el("p", { class: "text", dir: "auto" }, ...linked(line.text)));
+  if (line.image) item.append(picture(line.image));
+  if (line.link) item.append(el("p", { class: "text" }, ...linked(line.link)));
+  item.append(el("p", { class: "when" }));
+  if (line.replies?.length) item.append(choices(line.replies, choose));
+  return item;
+}
+
+/**
+ * What changes about a line that is there: when it went out, and whether its buttons may still be pressed.
+ *
+ * @param {HTMLElement} item
+ * @param {Line} line
+ * @param {boolean} open nothing was answered yet
+ * @param {boolean} online
+ */
+export function update(item, line, open, online) {
+  const place = /** @type {HTMLElement} */ (item.querySelector(".when"));
+  const words = when(line, online);
+  if (place.textContent !== words) place.textContent = words;
+  if (!open) item.querySelector(".choices")?.remove();
+}
+
+/**
+ * @param {Reply[]} replies
+ * @param {(reply: Reply) => void} choose
+ */
+function choices(replies, choose) {
+  const buttons = replies.map((reply) => {
+    const button = el("button", { type: "button", "data-testid": "quick-reply" }, reply.title);
+    button.addEventListener("click", () => choose(reply));
+    return button;
+  });
+  return el("div", { class: "choices", role: "group", "aria-label": "Answers to choose from" }, ...buttons);
+}
+
+/** @param {string} src */
+function picture(src) {
+  return /^https?:\/\//.test(src)
+    ? el("img", { class: "picture", src, alt: "A picture from the helpdesk" })
+    : "";
+}
+
+const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+
+/** @param {Line} line @param {boolean} online */
+function when(line, online) {
+  if (line.refused) return "Couldn't be sent";
+  if (line.sent === false) return online ? "Sending…" : "Waits for the connection";
+  return TIME.format(new Date(line.at));
+}
+
+const ADDRESS = /(https?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]])/g;
+
+/** @param {string} text */
+function linked(text) {
+  const parts = text.split(ADDRESS);
+  return parts.map((part, place) =>
+    place % 2 ? el("a", { href: part, target: "_blank", rel: "noopener noreferrer" }, part) : part,
+  );
+}

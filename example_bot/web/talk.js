@@ -1,0 +1,85 @@
+// @ts-check
+/**
+ * Rasa's socketio protocol: session_request, user_uttered, bot_uttered. `typing`, `acks` and the ids are
+ * HandoffChannel's additions, which Rasa's own channel doesn't mind.
+ *
+ * With `acks` what the page is told has an id and is told again until the page has acknowledged it; what it
+ * says has an id too and is acknowledged when it is accepted.
+ */
+
+import { io } from "./vendor/socket.io-client-4.8.4.MIT.esm.min.js";
+
+/** @typedef {{title: string, payload: string}} Reply */
+/** @typedef {{id?: string, text?: string, quick_replies?: Reply[], attachment?: any}} Uttered */
+/** @typedef {"connecting" | "online" | "offline"} Connection */
+/** @typedef {"accepted" | "refused" | "unknown"} Outcome */
+
+const AGAIN_AFTER = 1_000;
+const ANSWER_WITHIN = 15_000;
+
+/** Where Rasa is: `?rasa=http://localhost:5005`, else this host on Rasa's usual port. */
+export function rasaAddress() {
+  const asked = new URLSearchParams(location.search).get("rasa");
+  return asked ?? `${location.protocol}//${location.hostname || "localhost"}:5005`;
+}
+
+export class Talk {
+  /**
+   * @param {string} address
+   * @param {() => string} session the session's id
+   * @param {{connection: (state: Connection) => void, heard: (message: Uttered) => void,
+   *   typing: (on: boolean) => void}} tell `heard` returns when the message is safe
+   */
+  constructor(address, session, tell) {
+    this.session = session;
+    // The websocket first: polling from another origin needs `rasa run --cors`.
+    this.socket = io(address, {
+      transports: ["websocket", "polling"],
+      tryAllTransports: true,
+      autoConnect: false,
+    });
+    this.socket.on("connect", () => this.socket.emit("session_request", { session_id: session(), acks: true }));
+    this.socket.on("session_confirm", () => tell.connection("online"));
+    this.socket.on("disconnect", (/** @type {string} */ reason) => {
+      tell.connection("offline");
+      // Sent away by a server that restarts, the client would leave it at that.
+      if (reason === "io server disconnect") setTimeout(() => this.socket.connect(), AGAIN_AFTER);
+    });
+    this.socket.on("connect_error", () => tell.connection("offline"));
+    this.socket.on("typing", (/** @type {{on?: boolean}} */ { on } = {}) => tell.typing(on === true));
+    this.socket.on("bot_uttered", (/** @type {Uttered} */ message, /** @type {unknown} */ acknowledge) => {
+      tell.heard(message ?? {});
+      if (typeof acknowledge === "function") acknowledge({ ok: true });
+    });
+  }
+
+  /** Also after the session's id has changed: the old session's room is left by it. */
+  start() {
+    this.socket.disconnect();
+    this.socket.connect();
+  }
+
+  /** May be lost. @param {boolean} on */
+  typing(on) {
+    this.socket.volatile.emit("typing", { session_id: this.session(), on });
+  }
+
+  /**
+   * Say it once; "unknown" may have arrived or not, and is said again with the same id.
+   *
+   * @param {string} id
+   * @param {string} message
+   * @returns {Promise<Outcome>}
+   */
+  async say(id, message) {
+    try {
+      const body = { message, session_id: this.session(), id };
+      const answer = await this.socket.timeout(ANSWER_WITHIN).emitWithAck("user_uttered", body);
+      // Rasa's own channel acknowledges with nothing.
+      if (answer?.ok === false) return answer.code === "unavailable" ? "unknown" : "refused";
+      return "accepted";
+    } catch {
+      return "unknown";
+    }
+  }
+}
