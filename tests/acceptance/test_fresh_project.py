@@ -1,0 +1,71 @@
+"""``rasa init``, ``rasa-handoff init --yes``, train, serve, run: handoff works with no other edit."""
+
+import json
+from pathlib import Path
+
+import aiohttp
+import pytest
+from rasa.cli.scaffold import create_initial_project
+
+from tests.support.desk import PASSWORD, AgentAtDesk
+from tests.support.processes import BIN, Process, free_port
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.timeout(420)
+
+
+async def run(folder: Path, *command: str, seconds: float = 300) -> str:
+    async with Process(command, folder) as process:
+        await until(lambda: process.process.poll() is not None, seconds=seconds)
+        assert process.process.returncode == 0, process.said()
+        return process.said()
+
+
+async def test_a_fresh_project_hands_over(tmp_path: Path) -> None:
+    create_initial_project(str(tmp_path))  # what `rasa init` writes, before its own first training
+    rasa, handoff = str(BIN / "rasa"), str(BIN / "rasa-handoff")
+    await run(tmp_path, handoff, "init", "--yes")
+    await run(tmp_path, rasa, "train")
+    add = f"echo '{PASSWORD}' | {handoff} agent add thandi@example.com --name Thandi"
+    await run(tmp_path, "sh", "-c", add)
+
+    # The two ports the defaults name; a run beside another one takes the free ones it finds.
+    desk_port, port = free_port(), free_port()
+    credentials = tmp_path / "credentials.yml"
+    credentials.write_text(credentials.read_text().replace("localhost:5065", f"localhost:{desk_port}"))
+    desk = f"http://localhost:{desk_port}"
+    server = f"http://127.0.0.1:{port}"
+    serving = Process([handoff, "serve", "--port", str(desk_port)], tmp_path, up=f"{desk}/health")
+    talking = Process([rasa, "run", "--port", str(port), "-i", "127.0.0.1"], tmp_path, up=server)
+    async with serving, talking, AgentAtDesk(desk, "thandi@example.com") as thandi, aiohttp.ClientSession() as http:
+
+        async def say(text: str) -> list[str]:
+            body = json.dumps({"sender": "thabo", "message": text})
+            async with http.post(f"{server}/webhooks/rest/webhook", data=body) as answer:
+                return [message.get("text", "") for message in await answer.json()]
+
+        assert (await say("hello"))[0].startswith("Hey!")
+        await until(lambda: _connected(http, server), what="the relay is connected")
+        options = await say("can I talk to a person please")
+        assert options == ["Who would you like to talk to?"]
+        assert "number 1 in the queue" in (await say("/execute_handoff"))[0]
+        handoff_id = (await thandi.take())["handoff_id"]
+        assert (await thandi.say(handoff_id, "Hello from a person"))["ok"]
+        await thandi.hears("message.status", status="waiting")
+        assert "Hello from a person" in await say("thanks")
+        await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={})
+        await until(lambda: _quiet(http, server))
+        assert any("back with me" in text for text in await say("hello"))
+
+
+async def _state(http: aiohttp.ClientSession, server: str) -> dict[str, object]:
+    async with http.get(f"{server}/webhooks/handoff/") as answer:
+        return dict(await answer.json())
+
+
+async def _connected(http: aiohttp.ClientSession, server: str) -> bool:
+    return (await _state(http, server))["desk"] == "connected"
+
+
+async def _quiet(http: aiohttp.ClientSession, server: str) -> bool:
+    return (await _state(http, server))["under_way"] == 0

@@ -1,0 +1,64 @@
+"""SIGTERM to the real Rasa server in the middle of a chat: it ends soon and cleanly, and goes on after its return."""
+
+import signal
+from pathlib import Path
+
+import aiohttp
+import pytest
+import yaml
+
+from tests.integration.conftest import credentials
+from tests.support.desk import AgentAtDesk, DeskServer
+from tests.support.processes import BIN, Process, free_port
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.timeout(240)
+
+
+async def test_sigterm_drains_and_the_chat_goes_on(small_model: Path, tmp_path: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    desk = DeskServer(tmp_path)
+    desk.add_agent("Thandi")
+    async with desk, AgentAtDesk(desk.url, "thandi@example.com") as thandi, aiohttp.ClientSession() as http:
+        (tmp_path / "credentials.yml").write_text(yaml.safe_dump(credentials(desk.url, tmp_path)))
+        store = {"type": "SQL", "dialect": "sqlite", "db": str(tmp_path / "tracker.db")}
+        (tmp_path / "endpoints.yml").write_text(yaml.safe_dump({"tracker_store": store}))
+        command = [str(BIN / "rasa"), "run", "-m", str(small_model), "-p", str(port), "-i", "127.0.0.1"]
+
+        async def say(text: str) -> list[str]:
+            body = {"sender": "thabo", "message": text}
+            async with http.post(f"{url}/webhooks/rest/webhook", json=body) as answer:
+                return [message.get("text", "") for message in await answer.json()]
+
+        async def connected() -> bool:
+            async with http.get(f"{url}/webhooks/handoff/") as answer:
+                return bool((await answer.json())["desk"] == "connected")
+
+        async with Process(command, tmp_path, up=url) as rasa:
+            await until(connected)
+            await say("/execute_handoff")
+            handoff_id = (await thandi.take())["handoff_id"]
+            await say("before the end")
+            await thandi.say(handoff_id, "said just before")
+            rasa.process.send_signal(signal.SIGTERM)
+            await until(lambda: rasa.process.poll() is not None, seconds=15, what="it ends by itself")
+            assert "Traceback" not in rasa.said(), rasa.said()
+        await thandi.say(handoff_id, "said while it was away")
+        async with Process(command, tmp_path, up=url) as rasa:
+            await until(connected)
+            heard: list[str] = []
+
+            async def both() -> bool:
+                heard.extend(await say("are you there"))
+                return "said while it was away" in heard
+
+            await until(both)
+            assert [text for text in heard if text.startswith("said")] == ["said just before", "said while it was away"]
+            texts = await until(lambda: _texts(thandi, handoff_id))
+            assert texts[0] == "before the end"
+
+
+async def _texts(agent: AgentAtDesk, handoff_id: str) -> list[str]:
+    conversation = (await agent.ask("open", handoff_id=handoff_id, after=0))["conversation"]
+    return [message["text"] for message in conversation["messages"] if message["speaker"] == "customer"]

@@ -1,0 +1,127 @@
+"""A relay as the live-agent server sees one: a real ``/relay`` connection that offers handoffs and hears the desk."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import socketio
+
+PATIENCE = 10.0
+NAMESPACE = "/relay"
+
+BOT_STATE = {
+    "slots": {"order_number": "K-2041", "express": True},
+    "intents": [{"name": "execute_handoff", "confidence": 0.97}, {"name": "change_address", "confidence": 0.81}],
+    "form": "address_form",
+    "settable": [
+        {"name": "street", "type": "text", "values": None},
+        {"name": "express", "type": "bool", "values": None},
+        {"name": "copies", "type": "float", "values": None},
+        {"name": "shipping", "type": "categorical", "values": ["post", "courier"]},
+        {"name": "topics", "type": "list", "values": None},
+    ],
+}
+
+
+async def until(condition: Callable[[], Any]) -> Any:
+    """What the condition gives once it holds, asked again and again until the deadline."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"{condition} didn't come true within {PATIENCE:g} s"
+        await asyncio.sleep(0.01)
+    return found
+
+
+class Relay:
+    """Acknowledges everything, keeps it in ``heard`` as (event, payload), and drops what it has already."""
+
+    def __init__(self, bot_id: str = "karoo-books") -> None:
+        self.bot_id = bot_id
+        self.heard: list[tuple[str, dict[str, Any]]] = []
+        self._ids: set[str] = set()
+        self._numbers: dict[str, int] = {}
+        self._client = socketio.AsyncClient(reconnection_delay=0.1, reconnection_delay_max=0.2)
+        for event in ("welcome", "availability", "typing", "message", "handoff.status"):
+            self._client.on(event, self._hears(event), namespace=NAMESPACE)
+        self._client.on("connect", self._greet, namespace=NAMESPACE)
+
+    async def connect(self, address: str) -> None:
+        auth: dict[str, Any] = {"token": None, "protocol": 1, "bot_id": self.bot_id, "capabilities": []}
+        await self._client.connect(address, namespaces=[NAMESPACE], auth=auth, transports=["websocket"])
+        await until(lambda: self.all("welcome"))
+
+    async def close(self) -> None:
+        await self._client.shutdown()
+
+    async def offer(self, name: str | None = "Naledi Dube", **more: Any) -> str:
+        """Hand a conversation over; returns its handoff id."""
+        handoff_id, now = uuid.uuid4().hex, time.time()
+        lines = [("customer", "Hi there"), ("bot", "Hello! What can I do for you?"), ("customer", "A person, please")]
+        offer = {
+            "conversation_id": uuid.uuid4().hex,
+            "bot_id": self.bot_id,
+            "department": None,
+            "agent": None,
+            "reason": "Asked for a person",
+            "priority": "normal",
+            "note": None,
+            "contact": {"name": name, "email": "naledi@example.org", "phone": None},
+            "language": "en",
+            "channel": {"name": "socketio", "push": True},
+            "transcript": [{"speaker": who, "text": text, "at": now - 60} for who, text in lines],
+            "bot": BOT_STATE,
+            **more,
+        }
+        answer = await self._send("handoff.initiate", handoff_id, offer)
+        assert answer["ok"], answer
+        return handoff_id
+
+    async def say(self, handoff_id: str, text: str) -> None:
+        answer = await self._send("message", handoff_id, {"speaker": "customer", "text": text, "at": time.time()})
+        assert answer["ok"], answer
+
+    async def mark(self, handoff_id: str, message_id: str, status: str, reason: str | None = None) -> None:
+        body = {"message_id": message_id, "status": status, "reason": reason}
+        assert (await self._send("message.status", handoff_id, body))["ok"]
+
+    async def leave(self, handoff_id: str) -> None:
+        body = {"status": "ended", "reason": "customer_left"}
+        assert (await self._send("handoff.status", handoff_id, body))["ok"]
+
+    async def leave_message(self, handoff_id: str) -> None:
+        body = {"status": "message_left", "reason": "message_left"}
+        assert (await self._send("handoff.status", handoff_id, body))["ok"]
+
+    async def typing(self, handoff_id: str, on: bool) -> None:
+        await self._client.emit("typing", {"handoff_id": handoff_id, "on": on}, namespace=NAMESPACE)
+
+    def all(self, event: str, **like: Any) -> list[dict[str, Any]]:
+        """What was heard of an event, with these values."""
+        bodies = [body for name, body in self.heard if name == event]
+        return [body for body in bodies if all(body.get(key) == value for key, value in like.items())]
+
+    async def one(self, event: str, **like: Any) -> dict[str, Any]:
+        """The first such, when it has come."""
+        found: dict[str, Any] = (await until(lambda: self.all(event, **like)))[0]
+        return found
+
+    async def _greet(self) -> None:
+        await self._client.emit("hello", {"open": []}, namespace=NAMESPACE)
+
+    def _hears(self, event: str) -> Callable[..., Any]:
+        async def hear(body: dict[str, Any]) -> dict[str, Any]:
+            if body.get("id") not in self._ids:
+                self.heard.append((event, body))
+            if "id" in body:
+                self._ids.add(body["id"])
+            return {"ok": True}
+
+        return hear
+
+    async def _send(self, event: str, handoff_id: str, body: dict[str, Any]) -> dict[str, Any]:
+        number = self._numbers[handoff_id] = self._numbers.get(handoff_id, 0) + 1
+        full = {"handoff_id": handoff_id, "id": uuid.uuid4().hex, "number": number, **body}
+        answer: dict[str, Any] = await self._client.call(event, full, namespace=NAMESPACE, timeout=PATIENCE)
+        return answer

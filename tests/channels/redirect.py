@@ -1,0 +1,28 @@
+"""Rasa's channels sent to the stand-ins instead of the vendors: addresses change, nothing else does."""
+
+from functools import partial
+
+import pytest
+from aiogram.bot.api import TelegramAPIServer
+from aiogram.bot.base import BaseBot
+from rasa.core.channels import botframework, facebook, slack, webexteams
+from twilio.rest import Client
+
+
+def redirect(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """Those whose address isn't a setting of the channel; callback, mattermost, rasa and rocketchat have one."""
+    monkeypatch.setattr(botframework, "MICROSOFT_OPEN_ID_URI", f"{url}/botframework/openid")
+    monkeypatch.setattr(botframework, "MICROSOFT_OAUTH2_URL", f"{url}/botframework/oauth")
+    monkeypatch.setattr(slack, "AsyncWebClient", partial(slack.AsyncWebClient, base_url=f"{url}/slack/api/"))
+    monkeypatch.setattr(webexteams, "WebexTeamsAPI", partial(webexteams.WebexTeamsAPI, base_url=f"{url}/webexteams/"))
+    monkeypatch.setattr(Client, "get_hostname", lambda _, uri: uri.replace("https://api.twilio.com", f"{url}/twilio"))
+
+    class LocalMessenger(facebook.MessengerClient):  # type: ignore[misc]
+        def __init__(self, token: str) -> None:
+            super().__init__(token)
+            self.graph_url = f"{url}/facebook"
+
+    monkeypatch.setattr(facebook, "MessengerClient", LocalMessenger)
+    defaults = list(BaseBot.__init__.__defaults__)
+    defaults[-1] = TelegramAPIServer.from_base(f"{url}/telegram")
+    monkeypatch.setattr(BaseBot.__init__, "__defaults__", tuple(defaults))

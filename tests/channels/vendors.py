@@ -1,0 +1,138 @@
+"""Stand-in vendors: one real HTTP server in a thread of its own, since several of Rasa's vendor clients block their loop."""
+
+import asyncio
+import json
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+import jwt
+from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+TEAMS_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+RASA_KEY = "a key of the Rasa channel's service, long enough for HS256"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request a vendor got. ``body`` is what its JSON or form says."""
+
+    vendor: str
+    path: str
+    body: dict[str, Any]
+
+
+class Vendors:
+    """``with Vendors() as vendors``. ``delay``: seconds each answer takes; ``failing``: those who take no message, and
+    answer with ``status``; ``answers_lost``: messages are passed on, but the answer says that they weren't."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.delay = 0.0
+        self.failing: set[str] = set()
+        self.status = 503
+        self.answers_lost = False
+        self.refused = 0
+        self.webex_messages: dict[str, tuple[str, str]] = {}
+        self._awaited: dict[str, Future[None]] = {}
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+
+    def __enter__(self) -> "Vendors":
+        self._thread.start()
+        assert self._started.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join()
+
+    async def _serve(self) -> None:
+        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        app = web.Application()
+        app.router.add_route("*", "/{vendor}/{path:.*}", self._answer)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        self._started.set()
+        await self._stopping.wait()
+        await runner.cleanup()
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        vendor, path = request.match_info["vendor"], request.match_info["path"]
+        call = Call(vendor, path, _read(await request.text()))
+        status, answer = self._respond(call)
+        if vendor in self._awaited:
+            self._awaited.pop(vendor).set_result(None)
+        await asyncio.sleep(self.delay)  # the vendor being slow is what is tested
+        if is_message(call) and vendor in self.failing:
+            self.refused += 1
+            problem = "fatal_error" if self.status == 503 else "channel_not_found"
+            return web.json_response({"ok": False, "error": problem, "description": "no"}, status=self.status)
+        self.calls.append(call)
+        if is_message(call) and self.answers_lost:
+            return web.json_response({"ok": False}, status=503)
+        return web.json_response(answer, status=status, headers={"Token": "token"})
+
+    def _respond(self, call: Call) -> tuple[int, Any]:
+        method = getattr(self, f"_{call.vendor}", None)
+        return (200, {"ok": True}) if method is None else method(call)
+
+    def _telegram(self, call: Call) -> tuple[int, Any]:
+        method = call.path.rpartition("/")[2].lower()
+        chat = {"id": int(call.body.get("chat_id", 0)), "type": "private"}
+        results = {
+            "getme": {"id": 1, "is_bot": True, "first_name": "Bot", "username": "karoo_bot"},
+            "sendmessage": {"message_id": 1, "date": 0, "chat": chat, "text": call.body.get("text")},
+        }
+        return 200, {"ok": True, "result": results.get(method, True)}
+
+    def _twilio(self, call: Call) -> tuple[int, Any]:
+        return 201, {"sid": "SM1", "body": call.body.get("Body"), "status": "queued"}
+
+    def _rocketchat(self, call: Call) -> tuple[int, Any]:
+        return 200, {"status": "success", "data": {"authToken": "token", "userId": "bot"}}
+
+    def _webexteams(self, call: Call) -> tuple[int, Any]:
+        if call.path.startswith("messages/"):
+            room, text = self.webex_messages[call.path.partition("/")[2]]
+            return 200, {"id": "1", "roomId": room, "text": text, "personId": "customer"}
+        return 200, {"id": "bot"}
+
+    def _rasa(self, call: Call) -> tuple[int, Any]:
+        return 200, {"keys": [{"key": RASA_KEY, "alg": "HS256"}]}
+
+    def _botframework(self, call: Call) -> tuple[int, Any]:
+        if call.path == "openid":
+            return 200, {"jwks_uri": f"{self.url}/botframework/keys"}
+        if call.path == "keys":
+            key = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(TEAMS_KEY.public_key()))
+            return 200, {"keys": [{**key, "kid": "teams"}]}
+        return 200, {"access_token": "token", "expires_in": 3600}
+
+    def next_arrival(self, vendor: str) -> "Future[None]":
+        """Done when the next request arrives at this vendor, before it is answered."""
+        return self._awaited.setdefault(vendor, Future())
+
+    def to(self, vendor: str) -> list[Call]:
+        """The messages this vendor was asked to pass to customers, in order."""
+        return [call for call in list(self.calls) if call.vendor == vendor and is_message(call)]
+
+
+ENDS = ("chat.postMessage", "sendMessage", "me/messages", "Messages.json", "posts", "activities", "callback")
+
+
+def is_message(call: Call) -> bool:
+    """Whether this request is a message to a customer, and not a sign-in, a look-up or a sign of typing."""
+    if "sender_action" in call.body or (call.vendor == "webexteams" and not call.body):
+        return False
+    return call.path.lower().endswith(tuple(end.lower() for end in ENDS)) or call.path == "messages"
+
+
+def _read(text: str) -> dict[str, Any]:
+    return dict(json.loads(text)) if text.startswith("{") else dict(parse_qsl(text))

@@ -1,0 +1,174 @@
+"""Agents at the desk: signed in once, connecting again with their cookie, sending again with the same id until answered."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+import socketio
+from socketio.exceptions import SocketIOError
+
+from tests.chaos.book import Book
+from tests.chaos.seat import Seat
+from tests.support.desk import PASSWORD
+
+ANSWER_WITHIN = 5.0
+MOST = 8
+"""Conversations an agent has at once."""
+
+
+class Agent:
+    """``open()``, then it works until ``stopping``: then it answers no more, and ends what there is."""
+
+    def __init__(
+        self, name: str, email: str, book: Book, rng: random.Random, pace: float, url: Callable[[], str]
+    ) -> None:
+        self.name, self.email, self.book, self.rng, self.pace = name, email, book, rng, pace
+        self.stopping = False
+        self.seats: dict[str, Seat] = {}
+        self.signed_in = 0
+        self._url = url
+        self._queue: set[str] = set()
+        self._cookie = ""
+        self._sio: socketio.AsyncClient | None = None
+        self._ready, self._lost = asyncio.Event(), asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def open(self) -> None:
+        self._tasks = [asyncio.create_task(self._stay()), asyncio.create_task(self._work())]
+
+    async def close(self) -> None:
+        tasks = [*self._tasks, *(seat.task for seat in self.seats.values() if seat.task is not None)]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def drop(self) -> None:
+        """The connection breaks."""
+        with contextlib.suppress(AttributeError):
+            self._sio.eio.ws._response.connection.transport.abort()  # type: ignore[union-attr]
+
+    def reload(self) -> None:
+        """The page is loaded again: all it knew is asked for again."""
+        self._queue.clear()
+        self._lost.set()
+
+    async def ask(self, event: str, **body: Any) -> dict[str, Any]:
+        """Ask until there is an answer that says yes or a definite no."""
+        while True:
+            await self._ready.wait()
+            sio = self._sio
+            with contextlib.suppress(SocketIOError, asyncio.TimeoutError, ValueError):
+                assert sio is not None
+                answer = await self._call(sio, event, body)
+                if isinstance(answer, dict) and answer.get("code") not in ("failed", "unavailable"):
+                    return answer
+            await asyncio.sleep(0.2)
+
+    async def _call(self, sio: socketio.AsyncClient, event: str, body: dict[str, Any]) -> Any:
+        call = asyncio.ensure_future(sio.call(event, body, namespace="/desk", timeout=ANSWER_WITHIN))
+        lost = asyncio.ensure_future(self._lost.wait())
+        try:
+            await asyncio.wait({call, lost}, return_when=asyncio.FIRST_COMPLETED)
+            return call.result() if call.done() else None
+        finally:
+            lost.cancel()
+            call.cancel()
+            await asyncio.gather(call, lost, return_exceptions=True)
+
+    # Staying connected
+
+    async def _stay(self) -> None:
+        while True:
+            self._lost.clear()
+            sio = self._sio = socketio.AsyncClient(reconnection=False)
+            for event, handler in (
+                ("ready", self._on_ready),
+                ("arrival", self._on_summary),
+                ("conversation", self._on_summary),
+                ("message", self._on_message),
+                ("disconnect", self._on_disconnect),
+            ):
+                sio.on(event, handler, namespace="/desk")
+            try:
+                if not self._cookie:
+                    await self._sign_in()
+                headers = {"Cookie": self._cookie, "Origin": self._url()}
+                await sio.connect(
+                    self._url(), headers=headers, namespaces=["/desk"], transports=["websocket"], wait_timeout=4
+                )
+                await self._lost.wait()
+            except Exception as problem:  # the client raises more than its own when a connection ends at a bad moment
+                self.book.note("not connected", self.name, why=repr(problem))
+            self._ready.clear()
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(sio.disconnect(), 1)
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(sio.eio.disconnect(abort=True), 1)
+            await asyncio.sleep(0.2 + self.rng.random() * 0.3)
+
+    async def _sign_in(self) -> None:
+        url, jar = self._url(), aiohttp.CookieJar(unsafe=True)
+        timeout = aiohttp.ClientTimeout(total=10)
+        async with aiohttp.ClientSession(cookie_jar=jar, timeout=timeout) as http:
+            async with http.get(url + "/") as page:
+                csrf = (await page.text()).split('name="csrf" value="')[1].split('"')[0]
+            form = {"email": self.email, "password": PASSWORD, "csrf": csrf}
+            async with http.post(url + "/login", data=form, headers={"Origin": url}) as answer:
+                if answer.status != 200:
+                    raise ValueError(await answer.text())
+        self._cookie = "; ".join(f"{cookie.key}={cookie.value}" for cookie in jar)
+        self.signed_in += 1
+
+    # What the desk says
+
+    async def _on_ready(self, data: Any) -> None:
+        for summary in data["queue"]:
+            await self._on_summary(summary)
+        for summary in data["mine"]:
+            self._sit_down(summary)
+        self._ready.set()
+        for seat in self.seats.values():
+            seat.look()
+
+    async def _on_summary(self, data: Any) -> None:
+        handoff_id = data["handoff_id"]
+        if data["state"] == "queued":
+            self._queue.add(handoff_id)
+        else:
+            self._queue.discard(handoff_id)
+        if handoff_id in self.seats:
+            self.seats[handoff_id].look()
+        self.book.table(handoff_id, data["conversation_id"])
+
+    async def _on_message(self, data: Any) -> None:
+        if data["handoff_id"] in self.seats:
+            self.seats[data["handoff_id"]].show(data)
+
+    async def _on_disconnect(self, *_: Any) -> None:
+        self._ready.clear()
+        self._lost.set()
+
+    # Work
+
+    async def _work(self) -> None:
+        while True:
+            busy = sum(1 for seat in self.seats.values() if not seat.table.ended)
+            for handoff_id in list(self._queue):
+                if busy >= MOST and not self.stopping:
+                    break
+                self._queue.discard(handoff_id)
+                answer = await self.ask("take", handoff_id=handoff_id)
+                if answer.get("ok"):
+                    self._sit_down(answer["conversation"])
+                    busy += 1
+            await asyncio.sleep(0.1 + self.rng.random() * 0.2)
+
+    def _sit_down(self, summary: dict[str, Any]) -> None:
+        if summary["handoff_id"] not in self.seats and summary["state"] != "ended":
+            table = self.book.table(summary["handoff_id"], summary["conversation_id"])
+            self.seats[table.handoff_id] = seat = Seat(table, self)
+            table.takes += 1
+            seat.task = asyncio.create_task(seat.serve())

@@ -1,0 +1,111 @@
+"""What both ends said and really received. The checks read this and nothing of the product's own memory."""
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Fate = Literal["unsure", "accepted", "refused"]
+
+
+@dataclass
+class Said:
+    """A numbered word. ``accepted``: the sender was told so; ``unsure``: no answer came, it may have arrived or not."""
+
+    word: str
+    conversation: str
+    number: int
+    handoff_id: str | None = None
+    fate: Fate = "unsure"
+    reason: str = ""
+    at: float = field(default_factory=time.time)
+
+
+@dataclass
+class Heard:
+    """Something that a customer's end showed. ``kind``: agent, notice or bot. ``response``: which notice."""
+
+    at: float
+    text: str
+    kind: str
+    response: str = ""
+
+
+@dataclass
+class Table:
+    """A conversation at the desk, as its agents saw it: customers' words in the order shown, and how agents' words fared."""
+
+    handoff_id: str
+    conversation: str
+    shown: list[str] = field(default_factory=list)
+    statuses: dict[str, str] = field(default_factory=dict)
+    """By word, as the desk last showed it."""
+    takes: int = 0
+    words: int = 0
+    ended: bool = False
+
+
+class Book:
+    """Everything, in memory for the checks and line by line in ``ends.jsonl`` for whoever looks for the cause."""
+
+    def __init__(self, folder: Path) -> None:
+        self.customers: dict[str, dict[str, Said]] = {}
+        self.agents: dict[str, Said] = {}
+        self.heard: dict[str, list[Heard]] = {}
+        self.tables: dict[str, Table] = {}
+        self.channels: dict[str, str] = {}
+        self.failures: dict[str, list[float]] = {}
+        self.kills: list[float] = []
+        self.ends: dict[str, list[float]] = {}
+        self.findings: list[tuple[str, str, str]] = []
+        self._log = (folder / "ends.jsonl").open("a")
+
+    def close(self) -> None:
+        self._log.close()
+
+    def note(self, what: str, who: str, **more: Any) -> None:
+        """Write down that something happened, for reading only."""
+        self._log.write(json.dumps({"at": round(time.time(), 3), "what": what, "who": who, **more}) + "\n")
+        self._log.flush()
+
+    def customer(self, name: str, channel: str) -> None:
+        self.channels[name], self.ends[name] = channel, []
+        self.customers[name], self.heard[name], self.failures[name] = {}, [], []
+
+    def customer_says(self, conversation: str, word: str) -> Said:
+        said = Said(word, conversation, len(self.customers[conversation]) + 1)
+        self.customers[conversation][word] = said
+        self.note("says", conversation, word=word)
+        return said
+
+    def agent_says(self, table: Table, agent: str) -> Said:
+        table.words += 1
+        word = f"{agent}-{table.conversation}-{table.handoff_id[:8]}-{table.words}"
+        self.agents[word] = said = Said(word, table.conversation, table.words, table.handoff_id)
+        self.note("says", agent, word=word, conversation=table.conversation)
+        return said
+
+    def settle(self, said: Said, fate: Fate, reason: str = "") -> None:
+        said.fate, said.reason = fate, reason
+        self.note(fate, said.conversation, word=said.word, reason=reason)
+
+    def hears(self, conversation: str, heard: Heard) -> None:
+        self.heard[conversation].append(heard)
+        self.note("hears", conversation, kind=heard.kind, text=heard.text)
+
+    def failed(self, conversation: str, why: str) -> None:
+        """A request of this customer's, or an answer to a push, went wrong: their channel may lose or double around now."""
+        self.failures[conversation].append(time.time())
+        self.note("failed", conversation, why=why)
+
+    def table(self, handoff_id: str, conversation: str) -> Table:
+        return self.tables.setdefault(handoff_id, Table(handoff_id, conversation))
+
+    def ended(self, conversation: str) -> None:
+        """The customer left, or the agent was told that the conversation is resolved."""
+        self.ends[conversation].append(time.time())
+        self.note("ended", conversation)
+
+    def finding(self, kind: str, who: str, detail: str) -> None:
+        self.findings.append((kind, who, detail))

@@ -1,0 +1,101 @@
+"""Runs a module of the product with one of its promises broken, to see that the harness notices: no test without a failure.
+
+``python -m tests.chaos.careless no-acks rasa run ...``: what was sent counts as delivered, whoever has heard it.
+``python -m tests.chaos.careless no-dedup rasa_handoff.cli serve ...``: whatever comes is new.
+"""
+
+import runpy
+import sys
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from rasa_handoff.store.outbox import Entry
+
+
+def main() -> None:
+    """Break the promise, then run the module as ``python -m`` would."""
+    _, promise, module, *arguments = sys.argv
+    BREAKING[promise](module)
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def _no_acks(module: str) -> None:
+    if module == "rasa":
+        _relay_does_not_wait()
+    else:
+        _server_does_not_wait()
+
+
+def _relay_does_not_wait() -> None:
+    from rasa_handoff.desks.ours import OurDesk
+    from rasa_handoff.vocabulary.names import RELAY_NAMESPACE
+
+    careful = OurDesk.deliver
+
+    async def deliver(self: OurDesk, lane: str, entries: Sequence[Entry]) -> Any:
+        (entry,) = entries
+        if entry.name != "message":
+            return await careful(self, lane, entries)
+        if self.connected:
+            await self._client.emit(entry.name, entry.body, namespace=RELAY_NAMESPACE)
+        return []
+
+    OurDesk.deliver = deliver  # type: ignore[method-assign]
+
+
+def _server_does_not_wait() -> None:
+    from rasa_handoff.server.relay_edge import RelayEdge
+    from rasa_handoff.vocabulary.names import RELAY_NAMESPACE
+
+    careful = RelayEdge.deliver
+
+    async def deliver(self: RelayEdge, lane: str, entries: Sequence[Entry]) -> Any:
+        (entry,) = entries
+        if entry.name != "message":
+            return await careful(self, lane, entries)
+        sid = self._newest(entry.body["bot_id"])
+        if sid is not None:
+            await self._sio.emit(entry.name, entry.body["say"], to=sid, namespace=RELAY_NAMESPACE)
+        return ()
+
+    RelayEdge.deliver = deliver  # type: ignore[method-assign]
+
+
+def _no_dedup(module: str) -> None:
+    if module == "rasa":
+        _relay_takes_all_for_new()
+    else:
+        _server_takes_all_for_new()
+
+
+def _relay_takes_all_for_new() -> None:
+    from rasa_handoff.relay.ledger import Ledger
+
+    careful = Ledger._apply
+
+    def apply(self: Ledger, connection: Any, event: Any, running: Any) -> Any:
+        anew = {"number": None} | ({"id": uuid.uuid4().hex} if type(event).__name__ == "AgentSaid" else {})
+        return careful(self, connection, msgspec.structs.replace(event, **anew), running)
+
+    Ledger._apply = apply  # type: ignore[method-assign]
+
+
+def _server_takes_all_for_new() -> None:
+    from rasa_handoff.server.turn import Turn
+
+    careful = Turn.say
+
+    def say(self: Turn, record: Any, event: Any) -> Any:
+        return careful(self, record, msgspec.structs.replace(event, id=uuid.uuid4().hex))
+
+    Turn.say = say  # type: ignore[method-assign]
+
+
+BREAKING: dict[str, Callable[[str], None]] = {"no-acks": _no_acks, "no-dedup": _no_dedup}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""What must be true once all has drained, read from what both ends really received."""
+
+import asyncio
+from typing import Any
+
+import aiohttp
+
+from tests.chaos import phrases
+from tests.chaos.book import Book, Said
+from tests.chaos.people import Customer
+from tests.chaos.world import World
+
+AROUND = 20.0
+"""Seconds after a failed answer or a kill in which a vendor's customer may get something twice."""
+
+
+class Trackers:
+    """Every conversation's tracker, as the HTTP API shows it."""
+
+    def __init__(self, events: dict[str, list[dict[str, Any]]]) -> None:
+        self.events = events
+
+    @classmethod
+    async def read(cls, world: World) -> "Trackers":
+        found = {}
+        timeout = aiohttp.ClientTimeout(total=30)
+        async with aiohttp.ClientSession(timeout=timeout) as http:
+            for name in world.book.channels:
+                url = f"{world.rasa_url}/conversations/{name}/tracker?include_events=ALL"
+                async with http.get(url) as answer:
+                    found[name] = (await answer.json())["events"]
+        return cls(found)
+
+    def to_bot(self, conversation: str) -> list[str]:
+        """What of the customer's words the bot was given."""
+        return [event["text"] for event in self._users(conversation) if _handoff(event) is None and event["text"]]
+
+    def of_handoff(self, conversation: str, handoff_id: str) -> tuple[list[str], list[str]]:
+        """The customer's and the agents' words of a handoff."""
+        customer = [event["text"] for event in self._users(conversation) if _handoff(event) == handoff_id]
+        agents = [
+            event["text"]
+            for event in self.events[conversation]
+            if event["event"] == "agent" and _handoff(event) == handoff_id
+        ]
+        return [text for text in customer if not text.startswith("EXTERNAL")], agents
+
+    def _users(self, conversation: str) -> list[dict[str, Any]]:
+        return [event for event in self.events[conversation] if event["event"] == "user"]
+
+
+def _handoff(event: dict[str, Any]) -> str | None:
+    found: str | None = (event.get("metadata") or {}).get("handoff_id")
+    return found
+
+
+def words_arrived(book: Book, trackers: Trackers) -> None:
+    """Each accepted word of a customer went to exactly one side, once; of an agent to the customer, once, or failed aloud."""
+    for conversation, words in book.customers.items():
+        places = trackers.to_bot(conversation)
+        for table in book.tables.values():
+            places += table.shown if table.conversation == conversation else []
+        for said in words.values():
+            count = places.count(said.word)
+            if count == 0 and said.fate == "accepted":
+                book.finding("lost", conversation, f"{said.word} was accepted and reached neither agent nor bot")
+            if count > 1:
+                book.finding("doubled", conversation, f"{said.word} arrived {count} times")
+    for said in book.agents.values():
+        _agent_word_arrived(book, said)
+
+
+def _agent_word_arrived(book: Book, said: Said) -> None:
+    channel = book.channels[said.conversation]
+    at = [heard.at for heard in book.heard[said.conversation] if heard.text == said.word]
+    failed = book.tables[str(said.handoff_id)].statuses.get(said.word) == "failed"
+    broke_off = channel == "rest" and any(failure > said.at for failure in book.failures[said.conversation])
+    if not at and said.fate == "accepted" and not failed and not broke_off:
+        status = book.tables[str(said.handoff_id)].statuses.get(said.word)
+        detail = f"{said.word} was accepted and never heard; the desk shows it as {status}"
+        book.finding("lost", said.conversation, detail)
+    if at and failed:
+        book.finding("failed, though heard", said.conversation, said.word)
+    excused = broke_off or (channel == "callback" and _troubled(book, said.conversation, at[1:]))
+    if len(at) > 1 and not excused:
+        book.finding("doubled", said.conversation, f"{said.word} was heard {len(at)} times")
+
+
+def _troubled(book: Book, conversation: str, at: list[float]) -> bool:
+    """Whether each of these moments is near a kill or an answer that failed."""
+    troubles = (*book.failures[conversation], *book.kills)
+    return all(any(abs(moment - trouble) < AROUND for trouble in troubles) for moment in at)
+
+
+def order_held(book: Book) -> None:
+    """In each conversation and direction the numbers rise."""
+    for table in book.tables.values():
+        own = book.customers.get(table.conversation, {})
+        _rises(book, table.conversation, "shown to the agent", [own[word] for word in table.shown if word in own])
+    for conversation, heard in book.heard.items():
+        firsts = list(dict.fromkeys(one.text for one in heard if one.kind == "agent"))
+        for handoff_id in {said.handoff_id for said in book.agents.values() if said.conversation == conversation}:
+            words = [book.agents[text] for text in firsts if text in book.agents]
+            _rises(book, conversation, "heard", [said for said in words if said.handoff_id == handoff_id])
+
+
+def _rises(book: Book, conversation: str, where: str, words: list[Said]) -> None:
+    numbers = [said.number for said in words]
+    distinct = list(dict.fromkeys(numbers))
+    if distinct != sorted(distinct):
+        book.finding("reordered", conversation, f"{where}: {[said.word for said in words]}")
+
+
+def bot_was_silent(book: Book) -> None:
+    """Nothing of the bot's from when the customer hears that they wait or talk, until one side has ended it.
+
+    The end is that of the one who ended it: what waits for a customer who is away may be overtaken by what the bot says in a
+    turn, or by a reminder.
+    """
+    for conversation, heard in book.heard.items():
+        since = None
+        for one in heard:
+            if one.response in phrases.STARTS or one.response == phrases.JOINS:
+                since = since or one.at
+            elif one.response in phrases.ENDS:
+                since = None
+            elif since and one.kind == "bot" and not _ended(book, conversation, since, one.at):
+                book.finding("bot spoke", conversation, f"{one.text!r} at {one.at:.3f}, while the desk was active")
+
+
+def _ended(book: Book, conversation: str, since: float, at: float) -> bool:
+    lost = book.failures[conversation] if book.channels[conversation] == "rest" else []
+    return any(since - AROUND < end <= at for end in (*book.ends[conversation], *lost))
+
+
+def joined_once(book: Book) -> None:
+    """Web chat is exactly once for notices too: as many arrivals of an agent as were taken."""
+    for conversation, heard in book.heard.items():
+        if book.channels[conversation] not in ("socketio", "mailbox"):
+            continue
+        joins = sum(1 for one in heard if one.response == phrases.JOINS)
+        takes = sum(table.takes for table in book.tables.values() if table.conversation == conversation)
+        if joins > takes:
+            book.finding("doubled", conversation, f"{joins} times an agent joined, {takes} took it")
+
+
+def trackers_in_step(book: Book, trackers: Trackers) -> None:
+    """The tracker has each handoff's words in order, once each: those the desk has, and those its customers were told."""
+    for table in book.tables.values():
+        customer, agents = trackers.of_handoff(table.conversation, table.handoff_id)
+        if customer != table.shown:
+            detail = f"{table.handoff_id}: customer, tracker {customer}, desk {table.shown}"
+            book.finding("tracker out of step", table.conversation, detail)
+        mine = [said for said in book.agents.values() if said.handoff_id == table.handoff_id]
+        told = {said.word for said in mine if said.fate == "accepted" and table.statuses.get(said.word) != "failed"}
+        known = {said.word for said in mine}
+        if [word for word in agents if word in known] != sorted(told, key=lambda word: book.agents[word].number):
+            detail = f"{table.handoff_id}: agent, tracker {agents}, said {sorted(told)}"
+            book.finding("tracker out of step", table.conversation, detail)
+
+
+async def nobody_is_stuck(world: World, within: float) -> None:
+    """After the end of it all every customer is answered by the bot again."""
+    answers = await asyncio.gather(*(_is_answered(customer, within) for customer in world.customers))
+    for customer, answered in zip(world.customers, answers, strict=True):
+        if not answered:
+            world.book.finding("stuck", customer.name, "the bot doesn't answer after everything has ended")
+
+
+async def _is_answered(customer: Customer, within: float) -> bool:
+    """Whether the bot greets this customer back."""
+    before = len(customer.book.heard[customer.name])
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + within
+    while loop.time() < deadline:
+        await asyncio.wait({asyncio.ensure_future(customer.send("/greet"))}, timeout=10)
+        for _ in range(20):
+            if any(heard.text == "Hello." for heard in customer.book.heard[customer.name][before:]):
+                return True
+            await asyncio.sleep(0.1)
+    return False

@@ -1,0 +1,178 @@
+"""Doing what the plan says. Faults overlap: each is a task of its own."""
+
+import asyncio
+import contextlib
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiohttp
+
+from tests.chaos.people import Customer
+from tests.chaos.plan import Fault
+from tests.chaos.world import World
+
+BEFORE_THE_COMMIT = ("Rasa:", "relay's database", "disk full")
+"""Faults that can come between a vendor's answer and the relay's commit: it is then told again."""
+
+T = TypeVar("T")
+
+LONGEST_LOCK = 7.0
+"""Seconds; the stores wait two for a lock, so most are felt."""
+
+
+class Faults:
+    """``run(plan)`` lets them happen; ``done`` counts them."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.done: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+        w = world
+        self._ways: dict[str, Callable[[Fault], Awaitable[None] | None]] = {
+            "customer: connection dropped": lambda f: self._customer(f).drop(),
+            "customer: page reloaded": lambda f: self._customer(f).reload(),
+            "agent: connection dropped": lambda f: _pick(w.agents, f).drop(),
+            "agent: page reloaded": lambda f: _pick(w.agents, f).reload(),
+            "Rasa and desk: cut": lambda f: w.to_desk.refuse(f.size),
+            "Rasa and desk: delayed": lambda f: w.to_desk.delay(0.1 + f.pick, 1 + 3 * f.size),
+            "Rasa and desk: half-open": lambda f: w.to_desk.half_open(0.3 + 7 * f.size**2),
+            "customers and Rasa: cut": lambda f: w.to_rasa.refuse(f.size),
+            "customers and Rasa: delayed": lambda f: w.to_rasa.delay(0.1 + f.pick, 1 + 3 * f.size),
+            "customers and Rasa: half-open": lambda f: w.to_rasa.half_open(0.3 + 4 * f.size**2),
+            "agents and desk: cut": lambda f: w.to_agents.refuse(f.size),
+            "agents and desk: half-open": lambda f: w.to_agents.half_open(0.3 + 4 * f.size**2),
+            "Rasa: SIGSTOP, SIGCONT": lambda f: w.rasa.stop(0.2 + 7 * f.size**3),
+            "desk: SIGSTOP, SIGCONT": lambda f: w.desk.stop(0.2 + 7 * f.size**3),
+            "desk: kill -9": lambda f: w.desk.kill(),
+            "Rasa: kill -9": lambda f: w.rasa.kill(),
+            "Rasa: newer model, restart": self._newer_model,
+            "Rasa: model loaded anew": self._load_model,
+            "relay's database locked": lambda f: self._lock("relay", f),
+            "desk's database locked": lambda f: self._lock("desk", f),
+            "tracker's database locked": lambda f: self._lock("tracker", f, 3.0),
+            "disk full": self._fill,
+            "customer types /restart": lambda f: self._types(f, "/restart"),
+            "customer types /session_start": lambda f: self._types(f, "/session_start"),
+            "customer types /greet": lambda f: self._types(f, "/greet"),
+            "a reminder falls due": self._remind,
+            "an intent by HTTP": self._trigger,
+            "Rasa's clock past the session's expiry": lambda f: w.move_clock(),
+        }
+
+    @staticmethod
+    def impossible(world: World) -> dict[str, str]:
+        """Kinds that can't be done here, and why."""
+        missing = {}
+        if not world.mounted:
+            missing["disk full"] = "a disk of its own can be mounted only by root"
+        return missing
+
+    async def run(self, plan: Sequence[Fault], until: float) -> None:
+        """One after the other, not waiting for their ends, until ``until`` (monotonic) at the latest; then all ends."""
+        for fault in plan:
+            await asyncio.sleep(min(fault.gap, max(0.0, until - time.monotonic())))
+            if time.monotonic() >= until:
+                break
+            self.done[fault.kind] += 1
+            if fault.kind.startswith(BEFORE_THE_COMMIT):
+                self.world.book.kills.append(time.time())
+            self.world.book.note("fault", fault.kind, size=round(fault.size, 2))
+            task = asyncio.create_task(self._do(fault))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        await asyncio.gather(*self._tasks)
+
+    async def _do(self, fault: Fault) -> None:
+        try:
+            happening = self._ways[fault.kind](fault)
+            if happening is not None:
+                await happening
+        except (OSError, aiohttp.ClientError, asyncio.TimeoutError, sqlite3.Error) as problem:
+            self.world.book.note("fault failed", fault.kind, why=repr(problem))
+
+    def _customer(self, fault: Fault) -> Customer:
+        pages: list[Customer] = [customer for customer in self.world.customers if customer.channel == "socketio"]
+        return _pick(pages, fault)
+
+    def _live(self, fault: Fault) -> Customer:
+        there = [customer for customer in self.world.customers if customer.with_desk]
+        return _pick(there or self.world.customers, fault)
+
+    async def _types(self, fault: Fault, text: str) -> None:
+        await asyncio.wait({asyncio.ensure_future(self._live(fault).send(text))}, timeout=20)
+
+    def _newer_model(self, fault: Fault) -> None:
+        self.world.newer_model()
+        self.world.rasa.end()
+
+    async def _load_model(self, fault: Fault) -> None:
+        await self._http("put", "/model", {"model_file": str(self.world.models[0])})
+
+    async def _trigger(self, fault: Fault) -> None:
+        name = self._live(fault).name
+        await self._http("post", f"/conversations/{name}/trigger_intent?output_channel=latest", {"name": "greet"})
+
+    async def _remind(self, fault: Fault) -> None:
+        """As an action would have set it, due while the chat goes on."""
+        name = self._live(fault).name
+        due = datetime.now(timezone.utc) + timedelta(seconds=0.3 + 2 * fault.size)
+        reminder: dict[str, Any] = {
+            "event": "reminder",
+            "intent": "greet",
+            "entities": None,
+            "name": f"r{due.timestamp()}",
+        }
+        reminder |= {"date_time": due.isoformat(), "kill_on_user_msg": False}
+        query = "?execute_side_effects=true&output_channel=latest"
+        await self._http("post", f"/conversations/{name}/tracker/events{query}", reminder)
+
+    async def _http(self, method: str, path: str, body: Any) -> None:
+        timeout = aiohttp.ClientTimeout(total=20)
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as http,
+            http.request(method, self.world.rasa_url + path, json=body) as answer,
+        ):
+            self.world.book.note("http", path, status=answer.status, said=(await answer.text())[:200])
+
+    async def _lock(self, which: str, fault: Fault, longest: float = LONGEST_LOCK) -> None:
+        database = self.world.databases()[which]
+        connection = await asyncio.to_thread(_locked, database)
+        try:
+            await asyncio.sleep(0.3 + (longest - 0.3) * fault.size**2)
+        finally:
+            await asyncio.to_thread(connection.close)
+
+    async def _fill(self, fault: Fault) -> None:
+        ballast = self.world.disk / f"ballast-{fault.pick}"
+        await asyncio.to_thread(_fill_up, ballast)
+        try:
+            await asyncio.sleep(0.5 + 3 * fault.size)
+        finally:
+            ballast.unlink(missing_ok=True)
+
+
+def _pick(among: Sequence[T], fault: Fault) -> T:
+    return among[int(fault.pick * len(among))]
+
+
+def _locked(database: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(database, timeout=5, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("BEGIN EXCLUSIVE")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _fill_up(ballast: Path) -> None:
+    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+        for piece in (1 << 20, 1 << 12, 1):
+            with contextlib.suppress(OSError):
+                while True:
+                    file.write(bytes(piece))

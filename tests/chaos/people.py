@@ -1,0 +1,108 @@
+"""Customers: what all of them do, whatever their channel. They ask for a person, talk, are answered, and come again."""
+
+import abc
+import asyncio
+import random
+import time
+
+from tests.chaos import phrases
+from tests.chaos.book import Book, Heard, Said
+
+PATIENCE = 10.0
+"""Seconds a customer waits for an answer to a request for a person before asking again."""
+
+
+class Customer(abc.ABC):
+    """``live()`` until ``stopping`` is set. The channel says how a text is sent and when it counts as accepted."""
+
+    channel: str
+
+    def __init__(self, name: str, book: Book, rng: random.Random, pace: float) -> None:
+        self.name, self.book, self.rng, self.pace = name, book, rng, pace
+        self.stopping = False
+        self.with_desk = False
+        self.handoffs = 0
+        self.words = 0
+        self._heard_something = asyncio.Event()
+        book.customer(name, self.channel)
+
+    @abc.abstractmethod
+    async def send(self, text: str) -> bool:
+        """Send a text; True once it is accepted, False if nobody can say."""
+
+    async def open(self) -> None:  # noqa: B027 - not every channel has it
+        """Come in."""
+
+    async def close(self) -> None:  # noqa: B027 - not every channel has it
+        """Go away."""
+
+    def drop(self) -> None:  # noqa: B027 - not every channel has it
+        """The connection breaks, if there is one."""
+
+    def reload(self) -> None:  # noqa: B027 - not every channel has it
+        """The page is loaded again, if there is one."""
+
+    async def live(self) -> None:
+        """Talk to the bot, ask for a person, talk to them, and again."""
+        while not self.stopping:
+            if self.with_desk:
+                await self.talk()
+            else:
+                await self.ask()
+            await self.wait(self.rng.expovariate(1.0 / self.pace))
+
+    async def ask(self) -> None:
+        """Sometimes a word to the bot first; then ask for a person."""
+        if self.handoffs and self.rng.random() < 0.5:
+            await self.say()
+        self.handoffs += 1
+        await self.send("/execute_handoff")
+        deadline = time.monotonic() + PATIENCE
+        while not self.with_desk and not self.stopping and time.monotonic() < deadline:
+            await self.wait(0.5)
+
+    async def talk(self) -> None:
+        """A word; now and then two at once, or the leaving word twice."""
+        chance = self.rng.random()
+        if chance < 0.02:
+            await self.send("disconnect")
+            self.book.ended(self.name)  # at once, where nobody has come yet
+            await self.send("disconnect")
+        elif chance < 0.25:
+            await self.say_two()
+        else:
+            await self.say()
+
+    async def say(self) -> Said:
+        """A new numbered word."""
+        said = self._next()
+        if await self.send(said.word):
+            self.book.settle(said, "accepted")
+        elif self.channel == "socketio":
+            self.book.settle(said, "refused")
+        return said
+
+    async def say_two(self) -> None:
+        """Two words in a row; at once where the channel keeps an order."""
+        await self.say()
+        await self.say()
+
+    def hear(self, text: str) -> None:
+        """Something is shown to the customer."""
+        kind, response = phrases.kind_of(text)
+        self.book.hears(self.name, Heard(time.time(), text, kind, response))
+        if response in phrases.STARTS or response == phrases.JOINS:
+            self.with_desk = True
+        elif response in phrases.ENDS or (kind == "bot" and self.channel == "rest"):
+            self.with_desk = False
+        self._heard_something.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Wait, but not past the end."""
+        until = time.monotonic() + seconds
+        while not self.stopping and (left := until - time.monotonic()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(min(left, 0.2))
+
+    def _next(self) -> Said:
+        self.words += 1
+        return self.book.customer_says(self.name, f"{self.name}-h{self.handoffs}-{self.words}")

@@ -1,0 +1,57 @@
+"""Which faults come when: drawn from the seed before anything runs."""
+
+import random
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+WEIGHTS = {
+    "customer: connection dropped": 14.0,
+    "customer: page reloaded": 8.0,
+    "agent: connection dropped": 9.0,
+    "agent: page reloaded": 3.0,
+    "Rasa and desk: cut": 9.0,
+    "Rasa and desk: delayed": 6.0,
+    "Rasa and desk: half-open": 4.0,
+    "customers and Rasa: cut": 6.0,
+    "customers and Rasa: delayed": 5.0,
+    "customers and Rasa: half-open": 3.0,
+    "agents and desk: cut": 4.0,
+    "agents and desk: half-open": 2.0,
+    "Rasa: SIGSTOP, SIGCONT": 5.0,
+    "desk: SIGSTOP, SIGCONT": 6.0,
+    "desk: kill -9": 6.0,
+    "Rasa: kill -9": 1.8,
+    "Rasa: newer model, restart": 0.5,
+    "Rasa: model loaded anew": 1.2,
+    "relay's database locked": 3.0,
+    "desk's database locked": 3.0,
+    "tracker's database locked": 1.0,
+    "disk full": 1.5,
+    "customer types /restart": 2.0,
+    "customer types /session_start": 2.0,
+    "customer types /greet": 2.0,
+    "a reminder falls due": 3.0,
+    "an intent by HTTP": 2.0,
+    "Rasa's clock past the session's expiry": 2.0,
+}
+"""Kind and how often. A killed Rasa is away for ten seconds, so it is rare."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """``gap``: seconds after the one before. ``size`` and ``pick``: between 0 and 1, how long it lasts and whom it hits."""
+
+    kind: str
+    gap: float
+    size: float
+    pick: float
+
+
+def plan(
+    rng: random.Random, count: int, gap: float, without: Collection[str] = (), only: Sequence[str] = ()
+) -> list[Fault]:
+    """``count`` faults, ``gap`` seconds apart on average."""
+    kinds = [kind for kind in (only or WEIGHTS) if kind not in without]
+    weights = [WEIGHTS[kind] for kind in kinds]
+    chosen = rng.choices(kinds, weights, k=count)
+    return [Fault(kind, rng.expovariate(1 / gap), rng.random(), rng.random()) for kind in chosen]

@@ -1,0 +1,101 @@
+"""A server as a service manager keeps it: started again whenever it ends. Only processes started here are signalled."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+import aiohttp
+
+from tests.support.processes import ENVIRONMENT
+from tests.support.waiting import until
+
+AGAIN_AFTER = 0.3
+
+
+class Kept:
+    """``async with Kept(name, command, folder, up)``; ``up`` is an address that answers 200 once it serves."""
+
+    def __init__(self, name: str, command: Sequence[str], folder: Path, up: str, **environment: str) -> None:
+        self.name, self.command, self.folder, self.up = name, list(command), folder, up
+        self.environment = {**ENVIRONMENT, **environment}
+        self.starts = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._keeper: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "Kept":
+        self._start()
+        self._keeper = asyncio.create_task(self._keep())
+        return self
+
+    async def __aexit__(self, kind: type | None, problem: BaseException | None, trace: TracebackType | None) -> None:
+        assert self._keeper is not None
+        assert self._process is not None
+        self._keeper.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._keeper
+        if self._process.poll() is None:
+            self._process.terminate()
+        with contextlib.suppress(AssertionError):
+            await until(lambda: self._process is not None and self._process.poll() is not None, seconds=10)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    async def is_up(self) -> bool:
+        """Whether it serves now."""
+        with contextlib.suppress(OSError, aiohttp.ClientError, asyncio.TimeoutError):
+            timeout = aiohttp.ClientTimeout(total=2)
+            async with aiohttp.ClientSession(timeout=timeout) as http, http.get(self.up) as answer:
+                return answer.status == 200
+        return False
+
+    async def wait_until_up(self, seconds: float = 120) -> None:
+        await until(self.is_up, seconds=seconds, what=f"{self.name} answers at {self.up}; see {self.log}")
+
+    def kill(self) -> None:
+        """kill -9; the keeper starts it again."""
+        self._signal(signal.SIGKILL)
+
+    def end(self) -> None:
+        """SIGTERM; the keeper starts it again."""
+        self._signal(signal.SIGTERM)
+
+    async def stop(self, seconds: float) -> None:
+        """SIGSTOP, and SIGCONT after a while."""
+        process = self._process
+        self._signal(signal.SIGSTOP)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            if process is not None and process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+
+    @property
+    def log(self) -> Path:
+        return self.folder / f"{self.name}.log"
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+
+    def _start(self) -> None:
+        self.starts += 1
+        with self.log.open("a") as log:
+            log.write(f"--- start {self.starts}\n")
+            log.flush()
+            self._process = subprocess.Popen(
+                self.command, cwd=self.folder, env=self.environment, stdout=log, stderr=log, start_new_session=True
+            )
+
+    async def _keep(self) -> None:
+        while True:
+            assert self._process is not None
+            if self._process.poll() is not None:
+                await asyncio.sleep(AGAIN_AFTER)
+                self._start()
+            await asyncio.sleep(0.05)

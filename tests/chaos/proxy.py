@@ -1,0 +1,107 @@
+"""A TCP proxy that misbehaves when it is told to: it cuts, delays, or takes in bytes and passes nothing on (half-open)."""
+
+import asyncio
+import contextlib
+from types import TracebackType
+
+from tests.support.processes import free_port
+
+CHUNK = 65536
+
+
+class Proxy:
+    """``async with Proxy(upstream)`` listens on ``port`` and passes everything on to ``upstream`` of this machine."""
+
+    def __init__(self, upstream: int) -> None:
+        self.upstream, self.port = upstream, free_port()
+        self._pairs: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._delay, self._swallows, self._refuses = 0.0, 0, 0
+
+    async def __aenter__(self) -> "Proxy":
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        return self
+
+    async def __aexit__(self, kind: type | None, problem: BaseException | None, trace: TracebackType | None) -> None:
+        self._server.close()
+        self.cut()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def cut(self) -> None:
+        """Reset every connection."""
+        for pair in list(self._pairs):
+            for writer in pair:
+                writer.transport.abort()
+
+    async def refuse(self, seconds: float) -> None:
+        """Reset every connection and take no new one for a while."""
+        self._refuses += 1
+        try:
+            self.cut()
+            await asyncio.sleep(seconds)
+        finally:
+            self._refuses -= 1
+
+    async def delay(self, each: float, seconds: float) -> None:
+        """Hold each piece back for ``each`` seconds, for a while."""
+        self._delay += each
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self._delay = max(0.0, self._delay - each)
+
+    async def half_open(self, seconds: float) -> None:
+        """Swallow what is sent, then reset: what was swallowed is gone, and neither side knew."""
+        self._swallows += 1
+        try:
+            await asyncio.sleep(seconds)
+            self.cut()
+        finally:
+            self._swallows -= 1
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            await self._serve(reader, writer)
+        except OSError:
+            pass
+        finally:
+            writer.transport.abort()
+            self._tasks.discard(task)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._refuses:
+            return
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.upstream)
+        pair = (writer, far_writer)
+        self._pairs.add(pair)
+        ways = [
+            asyncio.create_task(self._pass(reader, far_writer)),
+            asyncio.create_task(self._pass(far_reader, writer)),
+        ]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.sleep(0)  # the last piece of the other direction
+        finally:
+            self._pairs.discard(pair)
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            with contextlib.suppress(OSError):
+                await asyncio.wait_for(writer.drain(), 1)
+            if not writer.is_closing():
+                writer.close()
+            far_writer.close()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while piece := await reader.read(CHUNK):
+                if self._delay:
+                    await asyncio.sleep(self._delay)
+                if not self._swallows:
+                    writer.write(piece)
+                    await writer.drain()

@@ -1,0 +1,68 @@
+"""The table at the end."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.chaos.book import Book
+
+KINDS = ("lost", "doubled", "reordered", "bot spoke", "stuck", "tracker out of step")
+
+
+@dataclass
+class Report:
+    """What happened in a run. ``times``: seconds under faults and in all."""
+
+    seed: int
+    folder: Path
+    machine: str
+    times: tuple[float, float]
+    faults: Mapping[str, int]
+    missing: Mapping[str, str]
+    book: Book
+    rasa_starts: int
+    desk_starts: int
+
+    @property
+    def findings(self) -> list[tuple[str, str, str]]:
+        return self.book.findings
+
+    def found(self, kind: str) -> int:
+        """How often."""
+        return sum(1 for each, _, _ in self.findings if each == kind)
+
+    def text(self) -> str:
+        """Lines for a person."""
+        sections = [self._faults(), self._traffic(), self._findings()]
+        return "\n\n".join("\n".join(lines) for lines in sections)
+
+    def _faults(self) -> list[str]:
+        lines = [f"{'fault':<42}{'count':>6}"]
+        lines += [f"{kind:<42}{count:>6}" for kind, count in sorted(self.faults.items(), key=lambda pair: -pair[1])]
+        lines += [f"{'all':<42}{sum(self.faults.values()):>6}"]
+        return lines + [f"left out: {kind}: {why}" for kind, why in self.missing.items()]
+
+    def _traffic(self) -> list[str]:
+        book, (under_faults, whole) = self.book, self.times
+        channels = Counter(book.channels.values())
+        spoken = [said for words in book.customers.values() for said in words.values()]
+        accepted = Counter(said.fate for said in (*spoken, *book.agents.values()))
+        kinds = ", ".join(f"{count} on {name}" for name, count in channels.items())
+        return [
+            f"customers {len(book.channels)} ({kinds}), conversations with agents {len(book.tables)}",
+            f"words {len(spoken) + len(book.agents)} (customers {len(spoken)}, agents {len(book.agents)}); accepted "
+            f"{accepted['accepted']}, refused aloud {accepted['refused']}, unsure {accepted['unsure']}",
+            f"starts of Rasa {self.rasa_starts}, of the desk {self.desk_starts}",
+            f"{under_faults / 60:.1f} minutes under faults, {whole / 60:.1f} in all; {self.machine}",
+        ]
+
+    def _findings(self) -> list[str]:
+        counts = Counter(kind for kind, _, _ in self.findings)
+        lines = [f"{kind:<42}{counts.pop(kind, 0):>6}" for kind in KINDS]
+        lines += [f"{kind:<42}{count:>6}" for kind, count in counts.items()]
+        for kind, who, detail in self.findings[:60]:
+            lines.append(f"  {kind}: {who}: {detail}")
+        if self.findings:
+            lines.append(f"Again: make chaos FAULTS={sum(self.faults.values())} SEED={self.seed}; see {self.folder}")
+        return lines

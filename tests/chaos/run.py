@@ -1,0 +1,160 @@
+"""``make chaos``: customers, agents and real servers, faults at random moments, and a table of what that broke.
+
+Exits with 1 on any finding. The seed decides which faults come, when and whom they hit; what the machine does between them
+differs from run to run.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import platform
+import random
+import secrets
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tests.chaos import checks
+from tests.chaos.faults import Faults
+from tests.chaos.plan import plan
+from tests.chaos.report import Report
+from tests.chaos.world import World
+from tests.support.bots import train
+from tests.support.waiting import until
+
+GAP = 1.0
+"""Seconds between two faults on average: a thousand in some 17 minutes."""
+DRAINS_WITHIN = 150.0
+SETTLES_WITHIN = 45.0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="make chaos", description="Random faults against real processes.")
+    parser.add_argument("--faults", type=int, default=1000, help="how many (default: 1000)")
+    parser.add_argument("--minutes", type=float, default=45, help="at most, not counting start and end (default: 45)")
+    parser.add_argument("--seed", type=int, default=None, help="of an earlier run (default: a new one)")
+    options = parser.parse_args(arguments)
+    seed = secrets.randbelow(10**9) if options.seed is None else options.seed
+    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    print(f"SEED={seed}  FAULTS={options.faults}  MINUTES={options.minutes:g}", flush=True)
+    print(f"Logs and all that was said and heard: {folder}", flush=True)
+    model = train("small", folder)
+    report = asyncio.run(chaos(folder, model, seed, options.faults, options.minutes * 60))
+    print(report.text())
+    return 1 if report.findings else 0
+
+
+async def chaos(
+    folder: Path, model: Path, seed: int, faults: int, seconds: float, gap: float = GAP, **world: Any
+) -> Report:
+    """One run. ``world``: what :class:`World` takes beside; ``only``: kinds of faults, if not all; ``patient``: whether what
+    is found is looked at again and again, in case it is only late."""
+    rng = random.Random(seed)
+    only, patient = world.pop("only", ()), world.pop("patient", True)
+    began = time.monotonic()
+    async with World(folder, model, random.Random(rng.getrandbits(64)), **world) as here:
+        doing = Faults(here)
+        missing = Faults.impossible(here)
+        planned = plan(rng, faults, gap, without=missing, only=only)
+        started = time.monotonic()
+        people = [asyncio.create_task(customer.live()) for customer in here.customers]
+        await _until_it_is_lively(here)
+        await doing.run(planned, until=started + seconds)
+        under_faults = time.monotonic() - started
+        await calm(here, people, DRAINS_WITHIN if patient else 30)
+        await verdict(here, SETTLES_WITHIN if patient else 0)
+        machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+        times = (under_faults, time.monotonic() - began)
+        return Report(seed, folder, machine, times, doing.done, missing, here.book, here.rasa.starts, here.desk.starts)
+
+
+async def _until_it_is_lively(world: World) -> None:
+    """Faults begin once half of the customers talk to somebody."""
+    with contextlib.suppress(AssertionError):
+        half = len(world.customers) / 2
+        await until(lambda: sum(customer.with_desk for customer in world.customers) >= half, seconds=30)
+
+
+async def calm(world: World, people: list["asyncio.Task[None]"], within: float) -> None:
+    """No more faults, nobody begins anything: what is under way is brought to its end."""
+    world.vendor.troubles = False
+    for customer in world.customers:
+        customer.stopping = True
+    for server in (world.desk, world.rasa):
+        try:
+            await server.wait_until_up()
+        except AssertionError as problem:
+            world.book.finding("stuck", server.name, str(problem))
+    done, late = await asyncio.wait(people, timeout=90)
+    for task in late:
+        task.cancel()
+        world.book.finding("stuck", "a customer", "still waits for an acknowledgement after everything is back")
+    for task in done:
+        task.result()
+    for agent in world.agents:
+        agent.stopping = True
+    with contextlib.suppress(AssertionError):
+        await until(lambda: _nothing_under_way(world), seconds=within, what="conversations under way")
+
+
+async def _nothing_under_way(world: World) -> bool:
+    with contextlib.suppress(aiohttp.ClientError, OSError, asyncio.TimeoutError):
+        timeout = aiohttp.ClientTimeout(total=5)
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as http,
+            http.get(f"{world.rasa_url}/webhooks/handoff/") as answer,
+        ):
+            under_way = (await answer.json())["under_way"]
+        await asyncio.sleep(0.5)
+        going_on = [table.handoff_id for table in world.book.tables.values() if not table.ended]
+        await asyncio.gather(*(_read_again(world, handoff_id) for handoff_id in going_on))
+        return under_way == 0 and all(table.ended for table in world.book.tables.values())
+    return False
+
+
+async def verdict(world: World, within: float) -> None:
+    """Ask for what waits, then compare both ends until they agree or the time is over."""
+    book = world.book
+    await checks.nobody_is_stuck(world, 40 if within else 5)
+    for table in book.tables.values():
+        if not table.ended:
+            book.finding("stuck", table.conversation, f"handoff {table.handoff_id} has not ended at the desk")
+    earlier, deadline = list(book.findings), time.monotonic() + within
+    while True:
+        book.findings = list(earlier)
+        await asyncio.gather(*(_read_again(world, handoff_id) for handoff_id in book.tables))
+        try:
+            trackers = await checks.Trackers.read(world)
+        except (aiohttp.ClientError, asyncio.TimeoutError, KeyError) as problem:
+            book.finding("stuck", "Rasa", f"trackers can't be read at the end: {problem!r}")
+            break
+        checks.words_arrived(book, trackers)
+        checks.order_held(book)
+        checks.bot_was_silent(book)
+        checks.joined_once(book)
+        checks.trackers_in_step(book, trackers)
+        if len(book.findings) == len(earlier) or time.monotonic() > deadline:
+            break
+        await asyncio.sleep(2)
+    for agent in world.agents:
+        if agent.signed_in != 1:
+            book.finding("signed in again", agent.name, f"{agent.signed_in} times")
+    for kind, who, detail in book.findings:
+        book.note("FINDING", who, kind=kind, detail=detail)
+
+
+async def _read_again(world: World, handoff_id: str) -> None:
+    """The conversation as the desk shows it to whoever opens it."""
+    table = world.book.tables[handoff_id]
+    answer = await world.agents[0].ask("open", handoff_id=handoff_id, after=0)
+    if not answer.get("ok"):
+        return
+    messages = answer["conversation"]["messages"]
+    table.ended = table.ended or answer["conversation"]["state"] == "ended"
+    table.shown = [message["text"] for message in messages if message["speaker"] == "customer"]
+    table.statuses = {message["text"]: message["status"] for message in messages if message["speaker"] == "agent"}

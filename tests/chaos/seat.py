@@ -1,0 +1,98 @@
+"""An agent's place at one conversation."""
+
+import asyncio
+import random
+import uuid
+from typing import Any, Protocol
+
+from tests.chaos.book import Book, Table
+
+
+class Sitter(Protocol):
+    """The agent whose place it is."""
+
+    name: str
+    book: Book
+    rng: random.Random
+    pace: float
+    stopping: bool
+
+    async def ask(self, event: str, **body: Any) -> dict[str, Any]: ...
+
+
+class Seat:
+    """An agent's conversation: shows the customer's words in the server's order, answers them, and ends it."""
+
+    def __init__(self, table: Table, agent: Sitter) -> None:
+        self.agent, self.table = agent, table
+        self.task: asyncio.Task[None] | None = None
+        self._last = 0
+        self._stale = asyncio.Event()
+        self._stale.set()
+        self._unanswered = 0
+        self._left = agent.rng.randint(2, 9)
+
+    def look(self) -> None:
+        """The desk may have more than is shown here."""
+        self._stale.set()
+
+    def show(self, message: dict[str, Any]) -> None:
+        """A message as the desk pushes it; one with a gap before it is fetched instead."""
+        if message["seq"] > self._last + 1:
+            self._stale.set()
+        elif message["seq"] == self._last + 1:
+            self._last = message["seq"]
+            if message["speaker"] == "customer":
+                self.table.shown.append(message["text"])
+                self._unanswered += 1
+                self.agent.book.note("shown", self.agent.name, word=message["text"], handoff=self.table.handoff_id)
+
+    async def serve(self) -> None:
+        """Until the conversation has ended: fetch what is missing, answer, and at last resolve."""
+        agent = self.agent
+        while not self.table.ended:
+            if self._stale.is_set():
+                self._stale.clear()
+                await self._fetch()
+            elif agent.stopping or (self._left <= 0 and not self._unanswered):
+                await self._resolve()
+            elif self._unanswered or agent.rng.random() < 0.02:
+                self._unanswered = max(0, self._unanswered - 1)
+                self._left -= 1
+                await self._say()
+                await asyncio.sleep(agent.rng.expovariate(1.0 / agent.pace))
+            else:
+                await asyncio.sleep(0.1)
+
+    async def _fetch(self) -> None:
+        answer = await self.agent.ask("open", handoff_id=self.table.handoff_id, after=self._last)
+        if not answer.get("ok"):
+            self.table.ended = True
+            return
+        conversation = answer["conversation"]
+        for message in conversation["messages"]:
+            self.show(message)
+        if conversation["state"] == "ended":
+            self.table.ended = True
+
+    async def _say(self) -> None:
+        book = self.agent.book
+        said = book.agent_says(self.table, self.agent.name)
+        answer = await self.agent.ask("message", handoff_id=self.table.handoff_id, id=uuid.uuid4().hex, text=said.word)
+        if answer.get("ok"):
+            book.settle(said, "accepted")
+        else:
+            book.settle(said, "refused", str(answer.get("code")))
+            self.look()
+
+    async def _resolve(self) -> None:
+        if self.agent.rng.random() < 0.1 and not self.agent.stopping:
+            self._left = 3
+            return
+        self.agent.book.ended(self.table.conversation)
+        answer = await self.agent.ask(
+            "resolve", handoff_id=self.table.handoff_id, outcome="resolved", note=None, slots={}
+        )
+        self.agent.book.note("resolve", self.agent.name, handoff=self.table.handoff_id, answer=answer.get("code", "ok"))
+        await self._fetch()
+        self.table.ended = True

@@ -1,0 +1,23 @@
+"""The harness can fail: a product that keeps one of its promises less is found out."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.chaos.run import chaos
+
+ON_THE_LINK = ("Rasa and desk: cut", "Rasa and desk: half-open", "desk: kill -9", "desk: SIGSTOP, SIGCONT")
+QUICK: dict[str, Any] = {"size": (5, 0, 0, 1, 2), "disk": False, "pace": 0.3, "gap": 0.8, "patient": False}
+
+pytestmark = pytest.mark.timeout(300)
+
+
+async def test_without_acknowledgements_words_are_lost(small_model: Path, tmp_path: Path) -> None:
+    report = await chaos(tmp_path, small_model, 1, 25, 40.0, careless="no-acks", only=ON_THE_LINK, **QUICK)
+    assert report.found("lost"), report.text()
+
+
+async def test_without_deduplication_words_are_doubled(small_model: Path, tmp_path: Path) -> None:
+    report = await chaos(tmp_path, small_model, 1, 25, 40.0, careless="no-dedup", only=ON_THE_LINK, **QUICK)
+    assert report.found("doubled"), report.text()

@@ -1,0 +1,146 @@
+"""A customer on web chat: socketio with session persistence and acknowledgements, as the example page does it.
+
+What the page must keep over a reload (its words that wait, the ids it has shown) is kept here as it is there.
+"""
+
+import asyncio
+import contextlib
+import random
+import uuid
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import socketio
+from socketio.exceptions import SocketIOError
+
+from tests.chaos.book import Book
+from tests.chaos.people import Customer
+
+ANSWER_WITHIN = 10.0
+AGAIN_AFTER = 1.0
+"""Seconds: as the example page has it, it says the same again with the same id."""
+
+
+class WebChat(Customer):
+    """Exactly once, both ways."""
+
+    channel = "socketio"
+
+    def __init__(self, name: str, book: Book, rng: random.Random, pace: float, url: Callable[[], str]) -> None:
+        super().__init__(name, book, rng, pace)
+        self._url = url
+        self._shown: set[str] = set()
+        self._unsent: deque[tuple[str, str, asyncio.Future[bool]]] = deque()
+        self._sio: socketio.AsyncClient | None = None
+        self._confirmed = asyncio.Event()
+        self._lost, self._bell = asyncio.Event(), asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        self._task = asyncio.create_task(self._stay())
+
+    async def close(self) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    async def send(self, text: str) -> bool:
+        return await self._put(text)
+
+    def drop(self) -> None:
+        with contextlib.suppress(AttributeError):
+            self._sio.eio.ws._response.connection.transport.abort()  # type: ignore[union-attr]
+
+    def reload(self) -> None:
+        self._lost.set()
+
+    def _put(self, text: str) -> "asyncio.Future[bool]":
+        sent: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._unsent.append((uuid.uuid4().hex, text, sent))
+        self._bell.set()
+        return sent
+
+    async def _stay(self) -> None:
+        while True:
+            sio = self._sio = socketio.AsyncClient(reconnection=False)
+            sio.on("session_confirm", self._on_confirm)
+            sio.on("bot_uttered", self._on_uttered)
+            sio.on("disconnect", self._on_disconnect)
+            self._lost.clear()
+            self._confirmed.clear()
+            try:
+                await sio.connect(self._url(), transports=["websocket"], wait_timeout=4)
+                await sio.emit("session_request", {"session_id": self.name, "acks": True})
+                await asyncio.wait_for(self._confirmed.wait(), 5)
+                await self._flush(sio)
+            except Exception as problem:  # the client raises more than its own when a connection ends at a bad moment
+                self.book.note("not connected", self.name, why=repr(problem))
+            finally:
+                with contextlib.suppress(Exception):
+                    await asyncio.wait_for(sio.disconnect(), 1)
+                with contextlib.suppress(Exception):
+                    await asyncio.wait_for(sio.eio.disconnect(abort=True), 1)
+            await asyncio.sleep(0.2 + self.rng.random() * 0.3)
+
+    async def _flush(self, sio: socketio.AsyncClient) -> None:
+        """Send what waits, one after the other, and go on until the connection ends."""
+        while not self._lost.is_set():
+            self._bell.clear()
+            while self._unsent:
+                id, text, sent = self._unsent[0]
+                outcome = await self._either(asyncio.ensure_future(self._emit(sio, id, text)))
+                if outcome is None:
+                    break
+                self._unsent.popleft()
+                sent.set_result(outcome)
+            if self._unsent:
+                await asyncio.sleep(AGAIN_AFTER)
+            else:
+                await self._first(self._bell.wait(), self._lost.wait())
+
+    async def _emit(self, sio: socketio.AsyncClient, id: str, text: str) -> bool | None:
+        """Accepted, refused for good, or (None) to be sent again."""
+        body = {"message": text, "session_id": self.name, "id": id}
+        try:
+            answer = await sio.call("user_uttered", body, timeout=ANSWER_WITHIN)
+        except SocketIOError:
+            return None
+        if isinstance(answer, dict) and answer.get("ok"):
+            return True
+        self.book.note("no", self.name, text=text, answer=answer)
+        return None if not isinstance(answer, dict) or answer.get("code") == "unavailable" else False
+
+    async def _either(self, answer: "asyncio.Future[bool | None]") -> bool | None:
+        """The answer, or None if the connection ends before it."""
+        await self._first(answer, self._lost.wait())
+        if answer.done():
+            return answer.result()
+        answer.cancel()
+        return None
+
+    async def _first(self, *waits: Any) -> None:
+        tasks = [asyncio.ensure_future(wait) for wait in waits]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task, wait in zip(tasks, waits, strict=True):
+                if task is not wait:
+                    task.cancel()
+
+    async def _on_confirm(self, *_: Any) -> None:
+        self._confirmed.set()
+
+    async def _on_disconnect(self, *_: Any) -> None:
+        self._lost.set()
+
+    async def _on_uttered(self, data: Any = None, *_: Any) -> Any:
+        data = data if isinstance(data, dict) else {}
+        id = data.get("id")
+        if id is None or id not in self._shown:
+            if id is not None:
+                self._shown.add(str(id))
+            if data.get("text"):
+                self.hear(str(data["text"]))
+        return {"ok": True}

@@ -1,0 +1,179 @@
+"""The world: a Rasa server, a live-agent server, proxies between all of them, customers and agents. 127.0.0.1 only."""
+
+import contextlib
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rasa_handoff.server import accounts
+from tests.chaos.agents import Agent
+from tests.chaos.book import Book
+from tests.chaos.mailbox import Mailbox, Rest
+from tests.chaos.people import Customer
+from tests.chaos.process import Kept
+from tests.chaos.proxy import Proxy
+from tests.chaos.vendor import Vendor, VendorCustomer
+from tests.chaos.webchat import WebChat
+from tests.support.desk import PASSWORD
+from tests.support.processes import free_port
+
+DISK = "64m"
+LEAP = 61 * 60
+NEVER = 86400.0 * 365 * 20
+
+
+class World:
+    """``async with World(folder, model, rng)``. ``careless``: which promise ``careless.py`` breaks in the servers, if any."""
+
+    def __init__(
+        self,
+        folder: Path,
+        model: Path,
+        rng: random.Random,
+        size: tuple[int, int, int, int, int] = (10, 2, 3, 4, 3),
+        careless: str | None = None,
+        disk: bool = True,
+        pace: float = 0.7,
+    ) -> None:
+        self.folder, self.rng, self.pace, self.size = folder, rng, pace, size
+        self.careless = careless
+        self.book = Book(folder)
+        self.models = [Path(shutil.copy(model, folder / f"model-{number}.tar.gz")) for number in (1, 2)]
+        self.clock = folder / "clock"
+        self.offset = 0
+        self.disk = folder / "disk"
+        self.disk.mkdir()
+        self.mounted = disk and _mount(self.disk)
+        self.rasa_port, self.desk_port = free_port(), free_port()
+        self.to_desk, self.to_rasa, self.to_agents = Proxy(self.desk_port), Proxy(self.rasa_port), Proxy(self.desk_port)
+        self.vendor = Vendor(self.book, _branch(rng))
+        self.customers: list[Customer] = []
+        self.agents: list[Agent] = []
+        self._stack = contextlib.AsyncExitStack()
+
+    async def __aenter__(self) -> "World":
+        self._stack.callback(self._tidy)
+        try:
+            for part in (self.to_desk, self.to_rasa, self.to_agents, self.vendor):
+                await self._stack.enter_async_context(part)
+            self._write_settings()
+            self._add_agents()
+            self.desk = await self._stack.enter_async_context(self._kept("desk", self._desk_command(), "health"))
+            self.rasa = await self._stack.enter_async_context(self._kept("rasa", self._rasa_command(0), ""))
+            await self.desk.wait_until_up()
+            await self.rasa.wait_until_up()
+            await self._people()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *problem: Any) -> None:
+        await self._stack.aclose()
+
+    @property
+    def rasa_url(self) -> str:
+        return f"http://127.0.0.1:{self.rasa_port}"
+
+    def newer_model(self) -> None:
+        """From the next start on Rasa has the other model file."""
+        self.models.reverse()
+        os.utime(self.models[0])
+        self.rasa.command = self._rasa_command(0)
+
+    def move_clock(self) -> None:
+        """Rasa's wall clock leaps past the session's expiry."""
+        self.offset += LEAP
+        self.clock.write_text(str(self.offset))
+
+    def databases(self) -> dict[str, Path]:
+        return {"relay": self.disk / "relay.db", "desk": self.disk / "desk.db", "tracker": self.folder / "tracker.db"}
+
+    # Setting up
+
+    def _kept(self, name: str, command: Sequence[str], page: str) -> Kept:
+        port = self.desk_port if name == "desk" else self.rasa_port
+        environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
+        return Kept(name, command, self.folder, f"http://127.0.0.1:{port}/{page}", **environment)
+
+    def _python(self, module: str) -> list[str]:
+        if self.careless is None:
+            return [sys.executable, "-m", module]
+        return [sys.executable, "-m", "tests.chaos.careless", self.careless, module]
+
+    def _desk_command(self) -> list[str]:
+        where = ["--port", str(self.desk_port), "--database", f"sqlite:///{self.databases()['desk']}"]
+        return [*self._python("rasa_handoff.cli"), "serve", *where]
+
+    def _rasa_command(self, which: int) -> list[str]:
+        files = ["-m", str(self.models[which]), "--credentials", "credentials.yml", "--endpoints", "endpoints.yml"]
+        command = self._python("rasa")
+        if self.careless is None:
+            command = [sys.executable, "-m", "tests.chaos.clocked", str(self.clock), "rasa"]
+        return [*command, "run", "--enable-api", "-i", "127.0.0.1", "-p", str(self.rasa_port), *files]
+
+    def _write_settings(self) -> None:
+        channel = {
+            "bot_id": "small",
+            "desk": {"url": f"http://127.0.0.1:{self.to_desk.port}"},
+            "store": f"sqlite:///{self.databases()['relay']}",
+            "channels": {"socketio": {"session_persistence": True}, "rest": None, "callback": {"url": self.vendor.url}},
+            "delivery_timeout": None,
+            # The clock leaps by hours; what is proved here isn't the timers.
+            "timers": {"nobody_takes": None, "agent_silent": None, "customer_silent": None, "silence": NEVER},
+        }
+        tracker = {"type": "SQL", "dialect": "sqlite", "db": str(self.databases()["tracker"])}
+        (self.folder / "credentials.yml").write_text(yaml.safe_dump({"rasa_handoff.HandoffChannel": channel}))
+        (self.folder / "endpoints.yml").write_text(yaml.safe_dump({"tracker_store": tracker}))
+
+    def _add_agents(self) -> None:
+        database = f"sqlite:///{self.databases()['desk']}"
+        for number in range(1, self.size[4] + 1):
+            accounts.add_agent(database, f"a{number}@example.com", f"Agent {number}", PASSWORD, ())
+
+    async def _people(self) -> None:
+        web, rest, mailbox, vendor, agents = self.size
+        for number in range(1, agents + 1):
+            name = f"a{number}"
+            agent = Agent(name, f"{name}@example.com", self.book, _branch(self.rng), self.pace, self._agents_url)
+            self.agents.append(agent)
+            await agent.open()
+            self._stack.push_async_callback(agent.close)
+        kinds: list[type[Customer]] = [WebChat] * web + [Rest] * rest + [Mailbox] * mailbox + [VendorCustomer] * vendor
+        for number, kind in enumerate(kinds, start=1):
+            common = (f"c{number}", self.book, _branch(self.rng), self.pace, self._customers_url)
+            customer = kind(*common, self.vendor) if kind is VendorCustomer else kind(*common)
+            self.customers.append(customer)
+            await customer.open()
+            self._stack.push_async_callback(customer.close)
+
+    def _customers_url(self) -> str:
+        return f"http://127.0.0.1:{self.to_rasa.port}"
+
+    def _agents_url(self) -> str:
+        return f"http://127.0.0.1:{self.to_agents.port}"
+
+    def _tidy(self) -> None:
+        self.book.close()
+        if self.mounted:
+            shutil.copytree(self.disk, self.folder / "databases", ignore=shutil.ignore_patterns("ballast*"))
+            subprocess.run(["umount", "-l", str(self.disk)], check=False)
+
+
+def _branch(rng: random.Random) -> random.Random:
+    return random.Random(rng.getrandbits(64))
+
+
+def _mount(folder: Path) -> bool:
+    """A small disk of its own, which can be filled without harm; only root can have one."""
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        return False
+    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(folder)]
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0

@@ -1,0 +1,162 @@
+"""``rasa-handoff doctor``: each check finds what is wrong, and is quiet where nothing is."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from .conftest import command
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+@pytest.fixture
+def handed(project: Path) -> Path:
+    """A project after ``init``."""
+    assert command("init", str(project), "--yes").returncode == 0
+    return project
+
+
+@pytest.fixture
+def answering() -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Something on a port that answers GET with the body it is given."""
+    answer = {"body": b""}
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(answer["body"])
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", answer
+        server.shutdown()
+        thread.join()
+
+
+def test_an_untouched_project_is_told_to_run_init(project: Path) -> None:
+    done = command("doctor", str(project))
+    assert done.returncode == 1
+    assert "mend credentials.yml has no rasa_handoff.HandoffChannel: run rasa-handoff init." in done.stdout
+    assert "mend The intent 'execute_handoff' is not in the domain" in done.stdout
+
+
+def test_after_init_only_the_desk_is_missing(handed: Path) -> None:
+    replace(handed / "credentials.yml", "http://localhost:5065", "http://127.0.0.1:1")
+    done = command("doctor", str(handed))
+    assert [line for line in done.stdout.splitlines() if line.startswith("mend")] == [
+        "mend The live-agent server at http://127.0.0.1:1 doesn't answer (Connection refused): "
+        "start it with rasa-handoff serve."
+    ]
+    assert "ok   Rasa 3.6" in done.stdout
+    assert "warn endpoints.yml has no tracker_store" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("body", "line", "code"),
+    [
+        (b'{"status": "ok", "version": "0.1.0", "protocol": 1}', "ok   The live-agent server at", 0),
+        (b'{"status": "ok", "version": "9.0.0", "protocol": 9}', "speaks protocol 9, this package 1", 1),
+        (b'{"hello": 1}', "is no live-agent server of rasa-handoff", 1),
+        (b"<html>", "doesn't answer", 1),
+    ],
+)
+def test_the_desk_and_its_protocol(handed: Path, answering, body: bytes, line: str, code: int) -> None:
+    url, answer = answering
+    answer["body"] = body
+    replace(handed / "credentials.yml", "http://localhost:5065", url)
+    done = command("doctor", str(handed))
+    assert line in done.stdout
+    assert done.returncode == code
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "line"),
+    [
+        ("credentials.yml", "#facebook:", "slack:\n#facebook:", "mend credentials.yml: move 'slack' under"),
+        ("credentials.yml", "bot_id:", "bot_ids:", "mend rasa_handoff.HandoffChannel has no setting 'bot_ids'"),
+        ("config.yml", "actions: false", "actions: true", "mend config.yml says 'actions: true', and endpoints.yml"),
+        ("config.yml", "contact: false", "contact: true", "needs 'actions: true' too"),
+        ("config.yml", "fallback: true", "fallbak: true", "has no setting 'fallbak'"),
+        ("config.yml", "  - name: RasaFileImporter\n", "", "warn config.yml: RasaFileImporter isn't among"),
+        (
+            "domain.yml",
+            "responses:\n",
+            "responses:\n  utter_default:\n  - text: Eh?\n",
+            "warn utter_default is the project's",
+        ),
+        (
+            "domain.yml",
+            "session_config:",
+            "forms:\n  order_form:\n    required_slots: []\nsession_config:",
+            "warn The form 'order_form'",
+        ),
+        ("domain.yml", "version:", "version: [", "mend domain.yml isn't valid YAML"),
+    ],
+)
+def test_what_is_wrong_is_found(handed: Path, name: str, old: str, new: str, line: str) -> None:
+    replace(handed / name, old, new)
+    done = command("doctor", str(handed))
+    assert line in done.stdout, done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_several_workers_on_sqlite_are_found(handed: Path) -> None:
+    assert "SANIC_WORKERS is 2" in command("doctor", str(handed), SANIC_WORKERS="2").stdout
+
+
+def test_a_lock_store_for_several_workers_on_sqlite_is_found(handed: Path) -> None:
+    (handed / "endpoints.yml").write_text("lock_store:\n  type: redis\n")
+    assert "mend endpoints.yml has a Redis lock store" in command("doctor", str(handed)).stdout
+
+
+def test_actions_said_and_not_imported_are_found(handed: Path) -> None:
+    replace(handed / "config.yml", "actions: false", "actions: true")
+    (handed / "endpoints.yml").write_text("action_endpoint:\n  url: http://localhost:5055/webhook\n")
+    done = command("doctor", str(handed))
+    assert "mend actions/actions.py: add the line: from rasa_handoff.actions import *" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        (
+            b'[{"name": "action_provide_handoff_options"}, {"name": "action_execute_handoff"}]',
+            "ok   The action server at",
+        ),
+        (b'[{"name": "action_joke"}]', "mend The action server at"),
+        (b"<html>", "warn The action server at"),
+    ],
+)
+def test_the_action_server_is_asked_what_it_has(handed: Path, answering, body: bytes, line: str) -> None:
+    url, answer = answering
+    answer["body"] = body
+    replace(handed / "config.yml", "actions: false", "actions: true")
+    (handed / "endpoints.yml").write_text(f"action_endpoint:\n  url: {url}/webhook\n")
+    assert line in command("doctor", str(handed)).stdout
+
+
+def test_the_copied_preset_counts_as_dialogues(project: Path) -> None:
+    (project / "domain").mkdir()
+    (project / "domain.yml").rename(project / "domain" / "domain.yml")
+    command("init", str(project), "--yes", "--copy")
+    assert "ok   The dialogues are the project's own." in command("doctor", str(project)).stdout
+
+
+def test_the_trap_of_engineio_and_aiohttp_is_found(handed: Path, tmp_path: Path) -> None:
+    metadata = tmp_path / "newer" / "python_engineio-4.15.0.dist-info" / "METADATA"
+    metadata.parent.mkdir(parents=True)
+    metadata.write_text("Metadata-Version: 2.1\nName: python-engineio\nVersion: 4.15.0\n")
+    done = command("doctor", str(handed), PYTHONPATH=str(tmp_path / "newer"))
+    assert "mend python-engineio 4.15.0 needs a newer aiohttp" in done.stdout

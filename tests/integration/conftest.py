@@ -1,0 +1,60 @@
+"""Real servers in the test's loop: Rasa with a small trained bot, the live-agent server, agents and customers."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.bots import trained_once
+from tests.support.desk import AgentAtDesk, DeskServer
+from tests.support.rasa_server import RasaServer
+from tests.support.waiting import until
+
+
+@pytest.fixture(scope="session")
+def bare_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bot that has but the two intents, under other names, and nothing of the preset."""
+    return trained_once("bare", tmp_path_factory)
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[DeskServer]:
+    """A live-agent server with two departments and two agents who aren't signed in."""
+    server = DeskServer(tmp_path)
+    server.add_department("billing", "Billing")
+    server.add_department("orders", "Orders")
+    server.add_agent("Thandi", "billing")
+    server.add_agent("Pieter", "orders")
+    async with server:
+        yield server
+
+
+@pytest.fixture
+async def thandi(desk: DeskServer) -> AsyncIterator[AgentAtDesk]:
+    """An agent of billing, signed in and online."""
+    async with AgentAtDesk(desk.url, "thandi@example.com") as agent:
+        yield agent
+
+
+def credentials(desk_url: str, folder: Path, **more: Any) -> dict[str, Any]:
+    """credentials.yml with HandoffChannel hosting socketio and rest."""
+    settings = {
+        "bot_id": "small",
+        "desk": {"url": desk_url},
+        "store": f"sqlite:///{folder / 'relay.db'}",
+        "slots": ["street", "town", "plan"],
+        "settable_slots": ["town", "plan"],
+        "leaving_words": {"en": "disconnect", "zu": "phuma"},
+        "channels": {"socketio": {"session_persistence": True}, "rest": None},
+        **more,
+    }
+    return {"rasa_handoff.HandoffChannel": settings}
+
+
+@pytest.fixture
+async def rasa(small_model: Path, desk: DeskServer, tmp_path: Path) -> AsyncIterator[RasaServer]:
+    """The small bot on a real Rasa server, connected to the desk."""
+    async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path)) as server:
+        await until(lambda: server.channel.desk.connected)
+        yield server

@@ -1,0 +1,38 @@
+"""The main job on a real Rasa server and a real live-agent server: hand over, talk, come back."""
+
+from tests.support.desk import AgentAtDesk
+from tests.support.rasa_server import RasaServer
+from tests.support.waiting import until
+
+
+async def test_a_conversation_goes_to_a_person_and_comes_back(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+    assert await rasa.texts("hello") == ["Hello."]
+    answers = await rasa.texts('/execute_handoff{"department": "billing"}')
+    assert "number 1 in the queue" in answers[0]
+
+    conversation = await thandi.take()
+    assert conversation["department"] == "billing"
+    assert [(line["speaker"], line["text"]) for line in conversation["transcript"]] == [
+        ("customer", "hello"),
+        ("bot", "Hello."),
+    ]
+    await until(lambda: rasa.channel.relay.conversation("thabo").agent == "Thandi")
+    assert "Thandi is here" in (await rasa.texts("are you a person?"))[0]
+    said = await thandi.hears("message", text="are you a person?")
+    assert said["speaker"] == "customer"
+
+    await thandi.say(conversation["handoff_id"], "Yes, I am.")
+    await thandi.hears("message.status", status="waiting")
+    assert await rasa.texts("good") == ["Yes, I am."]
+    await thandi.hears("message.status", status="delivered")
+
+    await thandi.ask(
+        "resolve", handoff_id=conversation["handoff_id"], outcome="resolved", note="all good", slots={"plan": "gold"}
+    )
+    await until(lambda: not rasa.channel.relay.desk_active("thabo"))
+    back = await rasa.texts("hello")
+    assert back[0] == "Thandi has ended the chat."
+    assert "back with me" in back[1]
+    assert back[2] == "Hello."
+    slots = (await rasa.tracker())["slots"]
+    assert (slots["handoff_outcome"], slots["handoff_note"], slots["plan"]) == ("resolved", "all good", "gold")

@@ -1,0 +1,295 @@
+"""Nobody is stuck: the relay's timed ways out, on real servers, with short times."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import socketio
+
+from rasa_handoff.rasa_room.channel import HandoffChannel, HandoffSettingsError
+from rasa_handoff.relay import memory
+from tests.integration.conftest import credentials
+from tests.support.desk import AgentAtDesk, DeskServer
+from tests.support.rasa_server import RasaServer
+from tests.support.waiting import until
+
+QUICK = 0.3
+
+
+@pytest.fixture
+def serve(small_model: Path, desk: DeskServer, tmp_path: Path) -> Any:
+    """A Rasa server with these timers."""
+
+    def server(**timers: Any) -> RasaServer:
+        return RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path, timers=timers))
+
+    return server
+
+
+async def ready(rasa: RasaServer) -> None:
+    desk = rasa.channel.desk
+    await until(lambda: desk.connected and desk.availability.staffed)
+
+
+async def live(rasa: RasaServer, agent: AgentAtDesk) -> str:
+    await ready(rasa)
+    await rasa.texts("/execute_handoff")
+    handoff_id = str((await agent.take())["handoff_id"])
+    await until(lambda: rasa.channel.relay.conversation("thabo").agent)
+    await rasa.texts("are you there")
+    return handoff_id
+
+
+def titles(answers: list[dict[str, Any]]) -> list[str]:
+    return [button["title"] for answer in answers for button in answer.get("buttons", [])]
+
+
+async def asked(rasa: RasaServer) -> list[dict[str, Any]]:
+    """Wait until the customer was asked, and fetch the question."""
+    await until(lambda: rasa.channel.relay.conversation("thabo").asked)
+    return await rasa.say("hm")
+
+
+async def test_who_waits_long_is_asked_and_may_go_on_waiting(serve: Any, thandi: AgentAtDesk) -> None:
+    async with serve(nobody_takes=QUICK) as rasa:
+        await ready(rasa)
+        await rasa.texts("/execute_handoff")
+        assert titles(await asked(rasa)) == ["Go on waiting", "Leave a message", "Back to the bot"]
+        assert "patience" in (await rasa.texts("/handoff_wait"))[-1]
+        assert (await thandi.take())["conversation_id"] == "thabo"
+
+
+async def test_who_waits_long_may_go_back_to_the_bot(serve: Any, thandi: AgentAtDesk) -> None:
+    async with serve(nobody_takes=QUICK) as rasa:
+        await ready(rasa)
+        await rasa.texts("/execute_handoff")
+        await asked(rasa)
+        assert "You have left the chat." in await rasa.texts("/handoff_back")
+        assert (await rasa.texts("hello"))[-1] == "Hello."
+        await thandi.hears("conversation", state="ended")
+
+
+async def test_a_setting_takes_them_back_who_dont_choose(serve: Any, thandi: AgentAtDesk) -> None:
+    async with serve(nobody_takes=QUICK, nobody_takes_then="bot") as rasa:
+        await ready(rasa)
+        await rasa.texts("/execute_handoff")
+        await until(lambda: not rasa.channel.relay.under_way)
+        assert (await rasa.texts("hello"))[-1] == "Hello."
+        assert (await rasa.tracker())["slots"]["handoff_outcome"] == "nobody_available"
+
+
+async def test_a_button_of_a_chat_that_is_over_does_no_harm(serve: Any, thandi: AgentAtDesk) -> None:
+    async with serve() as rasa:
+        assert await rasa.texts("/handoff_wait") == ["Gladly. What can I do for you?"]
+
+
+async def test_an_agent_who_never_answers_doesnt_hold_the_customer(serve: Any, thandi: AgentAtDesk) -> None:
+    async with serve(agent_silent=QUICK) as rasa:
+        await live(rasa, thandi)
+        await until(lambda: not rasa.channel.relay.under_way)
+        answers = await rasa.texts("hello")
+        assert any("didn't work out" in answer for answer in answers)
+        assert answers[-1] == "Hello."
+        await thandi.hears("conversation", state="ended")
+
+
+async def test_a_customer_who_falls_silent_is_asked_once_and_then_closed(serve: Any, thandi: AgentAtDesk) -> None:
+    async with serve(customer_silent=QUICK) as rasa, Page(rasa.url) as page:
+        await ready(rasa)
+        await page.say("/execute_handoff")
+        handoff_id = str((await thandi.take())["handoff_id"])
+        await thandi.say(handoff_id, "what is your number?")
+        await until(lambda: not rasa.channel.relay.under_way)
+        assert page.heard[-3:] == [
+            "what is your number?",
+            "Are you still there? Write anything to stay in the chat.",
+            "I've closed the chat because it was quiet for so long. You can ask for a person again at any time.",
+        ]
+        await thandi.hears("conversation", state="ended")
+        await page.say("hello")
+        await until(lambda: page.heard[-1] == "Hello.")
+
+
+class Page:
+    """A customer with a web chat, speaking Rasa's socketio protocol."""
+
+    def __init__(self, url: str) -> None:
+        self.url, self.heard = url, list[str]()
+        self.sio = socketio.AsyncClient(reconnection=False)
+        self.sio.on("bot_uttered", lambda data: self.heard.append(data["text"]))
+
+    async def __aenter__(self) -> "Page":
+        await self.sio.connect(self.url, transports=["websocket"])
+        await self.sio.emit("session_request", {"session_id": "thabo"})
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.sio.disconnect()
+
+    async def say(self, text: str) -> None:
+        await self.sio.emit("user_uttered", {"message": text, "session_id": "thabo"})
+
+
+async def test_what_waits_for_the_customer_is_no_silence_of_theirs(serve: Any, thandi: AgentAtDesk) -> None:
+    async with serve(customer_silent=QUICK) as rasa:
+        handoff_id = await live(rasa, thandi)
+        await thandi.say(handoff_id, "not fetched yet")
+        await thandi.hears("message.status", status="waiting")
+        assert "customer_silent" not in await running(rasa)
+
+
+async def running(rasa: RasaServer) -> dict[str, float]:
+    return await rasa.channel.relay.store.write(lambda connection: memory.timers.running(connection, "thabo"))
+
+
+async def test_a_desk_that_stays_away_gives_the_customer_back(
+    serve: Any, desk: DeskServer, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rasa_handoff.desks.ours.UNNOTICED_SECONDS", 0.1)
+    async with serve(desk_away=QUICK) as rasa:
+        await live(rasa, thandi)
+        await desk.__aexit__(None, None, None)
+        await until(lambda: not rasa.channel.relay.under_way)
+        answers = await rasa.texts("hello")
+        assert answers[-3:-1] == [
+            "I'm sorry, I can't reach our people right now. Please try again in a few minutes.",
+            "You're back with me, the bot. I'm happy to help with anything else.",
+        ]
+        assert "The connection to our people is interrupted. What you write is kept and passed on." in answers
+        await desk.__aenter__()
+        async with AgentAtDesk(desk.url, "thandi@example.com") as again:
+            await until(lambda: _gone(again))
+
+
+async def _gone(agent: AgentAtDesk) -> bool:
+    ended = [data for name, data in agent.heard if name == "conversation" and data["state"] == "ended"]
+    ready = [data for name, data in agent.heard if name == "ready"][-1]
+    return bool(ended) or not (ready["mine"] or ready["queue"])
+
+
+async def test_a_short_absence_of_the_desk_is_told_and_made_good(
+    serve: Any, desk: DeskServer, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rasa_handoff.desks.ours.UNNOTICED_SECONDS", 0.1)
+    async with serve() as rasa:
+        handoff_id = await live(rasa, thandi)
+        await desk.__aexit__(None, None, None)
+        await until(lambda: rasa.channel.relay.conversation("thabo").desk_away)
+        await rasa.texts("said meanwhile")
+        await desk.__aenter__()
+        await until(lambda: not rasa.channel.relay.conversation("thabo").desk_away)
+        async with AgentAtDesk(desk.url, "thandi@example.com") as again:
+            await until(lambda: _heard(again, handoff_id, "said meanwhile"))
+        assert "The connection is back, and your words have been passed on." in await rasa.texts("good")
+
+
+async def _heard(agent: AgentAtDesk, handoff_id: str, text: str) -> bool:
+    answer = await agent.ask("open", handoff_id=handoff_id, after=0)
+    return answer["ok"] and text in [message["text"] for message in answer["conversation"]["messages"]]
+
+
+async def test_silence_ends_it_though_all_else_is_off(serve: Any, thandi: AgentAtDesk) -> None:
+    off = dict.fromkeys(("nobody_takes", "agent_silent", "customer_silent", "desk_away", "message"))
+    async with serve(**off, silence=QUICK) as rasa:
+        await live(rasa, thandi)
+        await until(lambda: not rasa.channel.relay.under_way)
+        assert (await rasa.tracker())["slots"]["handoff_outcome"] == "silence"
+
+
+async def test_timers_outlive_the_process(serve: Any, thandi: AgentAtDesk) -> None:
+    async with serve(agent_silent=1.0) as rasa:
+        await live(rasa, thandi)
+        due = (await running(rasa))["agent_silent"]
+    async with serve(agent_silent=1.0) as rasa:
+        assert (await running(rasa)).get("agent_silent", due) == due
+        await until(lambda: not rasa.channel.relay.under_way)
+
+
+async def test_a_desk_that_lost_its_database_is_told_all_again(
+    serve: Any, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path
+) -> None:
+    async with serve() as rasa:
+        await rasa.texts("hello")
+        handoff_id = await live(rasa, thandi)
+        await thandi.say(handoff_id, "I am here")
+        await until(lambda: _told(rasa, "I am here"))
+        await desk.__aexit__(None, None, None)
+        lose(tmp_path, "desk.db")
+        desk.add_agent("Lerato")
+        await desk.__aenter__()
+        async with AgentAtDesk(desk.url, "lerato@example.com") as lerato:
+            again = await lerato.take()
+            assert again["handoff_id"] == handoff_id
+            assert [line["text"] for line in again["transcript"]] == ["hello", "Hello.", "are you there", "I am here"]
+            await until(lambda: rasa.channel.relay.conversation("thabo").agent == "Lerato")
+            assert any("passed on" in text for text in await rasa.texts("still me"))
+            await lerato.hears("message", text="still me")
+
+
+def lose(folder: Path, database: str) -> None:
+    for path in folder.glob(f"{database}*"):
+        path.unlink()
+
+
+async def _told(rasa: RasaServer, text: str) -> bool:
+    return any(event.get("text") == text for event in await rasa.events())
+
+
+async def test_a_relay_that_lost_its_database_asks_the_desk(serve: Any, thandi: AgentAtDesk, tmp_path: Path) -> None:
+    async with serve() as rasa:
+        handoff_id = await live(rasa, thandi)
+        await until(lambda: _paused(rasa))
+    lose(tmp_path, "relay.db")
+    async with serve() as rasa:
+        await ready(rasa)
+        assert await rasa.texts("do you remember me") == ["Thandi is here and has read what we wrote so far."]
+        assert rasa.channel.relay.conversation("thabo").agent == "Thandi"
+        await thandi.hears("message", text="do you remember me", handoff_id=handoff_id)
+
+
+async def _paused(rasa: RasaServer) -> bool:
+    return bool((await rasa.tracker())["paused"])
+
+
+async def test_a_pause_nobody_knows_of_is_lifted(serve: Any, thandi: AgentAtDesk) -> None:
+    async with serve() as rasa:
+        await ready(rasa)
+        async with rasa.http.post(f"{rasa.url}/conversations/thabo/tracker/events", json={"event": "pause"}) as answer:
+            assert answer.status == 200
+        assert await rasa.texts("hello") == ["Hello."]
+
+
+async def test_a_second_process_on_the_same_file_is_refused(serve: Any, thandi: AgentAtDesk) -> None:
+    async with serve() as rasa:
+        with pytest.raises(HandoffSettingsError, match=r"is in use by another process .* stop the other one, or give"):
+            HandoffChannel.from_credentials(rasa.credentials["rasa_handoff.HandoffChannel"])
+
+
+async def test_several_workers_on_sqlite_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SANIC_WORKERS", "2")
+    with pytest.raises(HandoffSettingsError, match=r"SANIC_WORKERS is 2, but the store .* serves one worker"):
+        HandoffChannel.from_credentials(credentials("http://127.0.0.1:9", tmp_path)["rasa_handoff.HandoffChannel"])
+
+
+async def test_a_message_left_is_answered_when_the_customer_is_back(serve: Any, thandi: AgentAtDesk) -> None:
+    async with serve(nobody_takes=QUICK) as rasa:
+        await ready(rasa)
+        await rasa.texts("/execute_handoff")
+        handoff_id = rasa.channel.relay.conversation("thabo").handoff_id
+        await asked(rasa)
+        assert "Please write your message now" in (await rasa.texts("/handoff_leave_message"))[-1]
+        assert "your message is with our people" in (await rasa.texts("my parcel is wet"))[0]
+        await until(lambda: not rasa.channel.relay.under_way)
+        await thandi.hears("conversation", handoff_id=handoff_id, state="message")
+        assert (await rasa.texts("hello"))[-1] == "Hello."
+
+        answer = await thandi.say(str(handoff_id), "We send you another one.")
+        assert answer["ok"], answer
+        await thandi.hears("message.status", status="waiting")
+        answers = await rasa.texts("hello")
+        assert answers == ["Thandi has answered your message: We send you another one.", "Hello."]
+        await thandi.hears("message.status", status="delivered")
+        assert (await rasa.tracker())["slots"]["handoff_outcome"] == "message_left"
+        events = [(event["event"], event.get("text")) for event in await rasa.events()]
+        assert ("user", "my parcel is wet") in events
+        await until(lambda: _told(rasa, "We send you another one."))

@@ -1,0 +1,109 @@
+"""Rasa's own starter project with the preset in it, trained once a session, and a real action server."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rasa
+
+STARTER = Path(rasa.__file__).parent / "cli" / "initial_project"
+
+CONFIG = """recipe: default.v1
+assistant_id: preset-test
+language: en
+importers:
+- name: RasaFileImporter
+- name: rasa_handoff.HandoffImporter
+{settings}
+pipeline:
+- name: WhitespaceTokenizer
+- name: CountVectorsFeaturizer
+- name: CountVectorsFeaturizer
+  analyzer: char_wb
+  min_ngram: 1
+  max_ngram: 4
+- name: LogisticRegressionClassifier
+- name: FallbackClassifier
+  threshold: 0.5
+  ambiguity_threshold: 0.1
+policies:
+- name: MemoizationPolicy
+- name: RulePolicy
+"""
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "RASA_TELEMETRY_ENABLED": "false"}
+
+
+def run_rasa(project: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "rasa", *arguments]
+    return subprocess.run(command, cwd=project, env=environment(), capture_output=True, text=True, timeout=170)
+
+
+def starter_project(folder: Path, **settings: bool) -> Path:
+    shutil.copytree(STARTER, folder)
+    lines = "\n".join(f"  {name}: {str(value).lower()}" for name, value in settings.items())
+    (folder / "config.yml").write_text(CONFIG.format(settings=lines))
+    (folder / "actions" / "actions.py").write_text("from rasa_handoff.actions import *\n")
+    return folder
+
+
+def trained(folder: Path) -> Path:
+    done = run_rasa(folder, "train", "--fixed-model-name", "model")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def plain_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(starter_project(tmp_path_factory.mktemp("plain") / "bot", actions=False))
+
+
+@pytest.fixture(scope="session")
+def contact_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(starter_project(tmp_path_factory.mktemp("contact") / "bot", actions=True, contact=True))
+
+
+@pytest.fixture(scope="session")
+def action_server(contact_project: Path) -> Iterator[str]:
+    """The address of a real ``rasa_sdk`` server that found our actions by the starred import."""
+    port = free_port()
+    command = [sys.executable, "-m", "rasa_sdk", "--actions", "actions", "--port", str(port)]
+    with (contact_project / "actions.log").open("w") as log:
+        server = subprocess.Popen(command, cwd=contact_project, env=environment(), stdout=log, stderr=log)
+    try:
+        until(lambda: answers(f"http://127.0.0.1:{port}/health"))
+        yield f"http://127.0.0.1:{port}/webhook"
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2):
+            return True
+    except OSError:
+        return False
+
+
+def until(condition: Callable[[], Any], seconds: float = 40) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.05)

@@ -1,0 +1,162 @@
+"""``/live_agent``, ``/live_server`` and ``/``: clients written for Botlhale's live agent (wire formats, section 1)."""
+
+import pytest
+
+from rasa_handoff.server.accounts import add_token
+from rasa_handoff.server.app import create_app
+from rasa_handoff.server.run import running
+
+from .peers import OLD_BOT, OldClient, refused, until
+
+
+async def arrived(desk):
+    """The handoff id of the first conversation in the desk's queue."""
+    return (await until(lambda: desk.all("arrival")))[0]["handoff_id"]
+
+
+@pytest.mark.parametrize("namespace", ["/live_agent", "/live_server", "/"])
+async def test_the_whole_conversation(desk, old_client, namespace):
+    thandi, client = await desk(), await old_client("abc-77f0", namespace)
+    handoff = await arrived(thandi)
+    summary = thandi.all("arrival")[0]
+    wanted = {"bot_id": OLD_BOT, "conversation_id": "abc-77f0", "title": "Customer 77f0", "state": "queued"}
+    assert summary == {**summary, **wanted, "channel": {"name": "live_agent", "push": True}}
+    await until(lambda: client.all("messages") == [{}] and thandi.all("conversation"))
+    conversation = (await thandi.take(handoff))["conversation"]
+    lines = [(line["speaker"], line["text"]) for line in conversation["transcript"]]
+    assert lines == [("customer", "I want a person"), ("bot", "One moment")]
+    await until(lambda: len(client.all("messages")) == 2)
+    await client.emit("from_user", {"message": "hello?", **client.ids})
+    await until(lambda: thandi.all("message"))
+    answer = (await thandi.say(handoff, "Good day"))["message"]
+    await until(lambda: client.texts() == ["Good day"])
+    assert client.all("to_user")[0]["id"] == answer["id"]
+    assert isinstance(client.all("to_user")[0]["number"], int)
+    await until(lambda: [said["status"] for said in thandi.all("message.status")] == ["delivered"])
+    await thandi.resolve(handoff)
+    await until(lambda: client.all("disconnect_socket") == [{}])
+
+
+async def test_what_is_said_while_the_client_is_away_waits_for_it(desk, old_client):
+    thandi, client = await desk(), await old_client()
+    handoff = await arrived(thandi)
+    await thandi.take(handoff)
+    await client.close()
+    await thandi.say(handoff, "one")
+    await thandi.say(handoff, "two")
+    await until(lambda: [said["status"] for said in thandi.all("message.status")] == ["waiting"] * 2)
+    back = await old_client()
+    await until(lambda: back.texts() == ["one", "two"])
+    assert len(thandi.all("arrival")) == 1
+    await back.close()
+    await thandi.resolve(handoff)
+    last = await old_client()
+    await until(lambda: last.all("disconnect_socket"))
+    assert len(thandi.all("arrival")) == 1
+    await last.close()
+    await old_client()
+    await until(lambda: len(thandi.all("arrival")) == 2)
+
+
+async def test_the_newest_socket_wins(desk, old_client):
+    thandi, old = await desk(), await old_client(answers=["startConversation"])
+    handoff = await arrived(thandi)
+    new = await old_client()
+    await until(lambda: new.all("messages"))
+    await thandi.take(handoff)
+    await thandi.say(handoff, "hello")
+    await until(lambda: new.texts() == ["hello"])
+    assert old.texts() == []
+    await old.close()
+    await thandi.say(handoff, "still you")
+    await until(lambda: new.texts() == ["hello", "still you"])
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"message": "hi", "ConversationID": "c-9", "BotID": "b"},
+        {"message": "hi", "ConversationID": "c-9", "bot_id": "b", "extra": {"x": 1}},
+        {"message": "hi", "conversation_id": "c-9", "botId": "b"},
+        {"message": "hi", "ConversationID": "c-9", "BotId": "b", "username": None},
+    ],
+)
+async def test_from_user_before_username_registers(desk, old_client, payload):
+    thandi, client = await desk(), await old_client(answers=())
+    await client.emit("from_user", payload)
+    (said,) = await until(lambda: thandi.all("message"))
+    assert (said["text"], said["speaker"]) == ("hi", "customer")
+    handoff = await arrived(thandi)
+    await thandi.take(handoff)
+    await thandi.say(handoff, "hello")
+    await until(lambda: client.texts() == ["hello"])
+
+
+async def test_strange_payloads_change_nothing_and_break_nothing(desk, old_client):
+    thandi, client = await desk(), await old_client(answers=())
+    for strange in (None, "text", 5, [], {}, {"ConversationID": "c" * 300, "BotID": "b"}, {"ConversationID": "only"}):
+        for event in ("username", "from_user", "messages_to_client"):
+            await client.emit(event, strange)
+    await client.emit("username", {"ConversationID": 12, "BotID": 7})
+    handoff = await arrived(thandi)
+    await client.emit("from_user", "a bare string")
+    await client.emit("from_user", {"message": None})
+    strange = [{"sender": "robot", "message": 5}, "x", {"message": "no sender"}, {"sender": "user", "message": "mine"}]
+    await client.emit("messages_to_client", {"messages": strange, "bot_id": 7})
+    await until(lambda: len(thandi.all("message")) == 2)
+    assert [said["text"] for said in thandi.all("message")] == ["a bare string", ""]
+    await until(lambda: thandi.all("conversation"))
+    transcript = (await thandi.take(handoff))["conversation"]["transcript"]
+    assert [(line["speaker"], line["text"]) for line in transcript] == [
+        ("bot", "5"), ("bot", "no sender"), ("customer", "mine"),
+    ]  # fmt: skip
+    assert len(thandi.all("arrival")) == 1
+
+
+async def test_with_nobody_there_it_waits_and_the_client_is_told_once(old_client, desk):
+    client = await old_client(answers=["startConversation"])
+    await until(lambda: client.texts())
+    await client.close()
+    back = await old_client()
+    await until(lambda: back.all("messages"))
+    thandi = await desk()
+    (waiting,) = thandi.all("ready")[0]["queue"]
+    assert waiting["conversation_id"] == "c-1"
+    assert client.texts() == [
+        "Nobody is here at the moment. Your message is kept, and the next agent who comes will answer you."
+    ]
+    assert back.texts() == []
+
+
+async def test_words_that_cross_with_the_end_are_answered_and_open_nothing(desk, old_client):
+    thandi, client = await desk(), await old_client()
+    handoff = await arrived(thandi)
+    await thandi.take(handoff)
+    await thandi.resolve(handoff)
+    await until(lambda: client.all("disconnect_socket"))
+    await client.emit("from_user", {"message": "one more thing", **client.ids})
+    await until(lambda: client.texts() == ["This conversation has ended, so your message wasn't read."])
+    await until(lambda: len(client.all("disconnect_socket")) == 2)
+    assert len(thandi.all("arrival")) == 1
+
+
+async def test_clients_on_other_machines_need_a_token_or_the_option(database, opened):
+    """From another machine: as a reverse proxy on this one says it."""
+    token, other = add_token(database, OLD_BOT), add_token(database, "other")
+    async with running(create_app(database)) as address:
+        for wrong in (None, {"token": "guess"}, "text"):
+            stranger = OldClient("c-1", "/live_agent", forwarded_for="203.0.113.5")
+            opened.append(stranger)
+            assert "auth.token" in await refused(stranger.connect(address, wrong), stranger)
+        known = OldClient("c-1", "/live_agent", forwarded_for="203.0.113.5")
+        of_other_bot = OldClient("c-2", "/live_agent", forwarded_for="203.0.113.5")
+        opened.extend([known, of_other_bot])
+        await of_other_bot.connect(address, {"token": other})
+        await known.connect(address, {"token": token})
+        await until(lambda: known.texts())
+        assert of_other_bot.texts() == []
+    async with running(create_app(database, open_live_agent=True)) as address:
+        anyone = OldClient("c-3", "/live_agent", forwarded_for="203.0.113.5")
+        opened.append(anyone)
+        await anyone.connect(address)
+        await until(lambda: anyone.texts())

@@ -1,0 +1,58 @@
+"""A foreign live-agent server that speaks Botlhale's protocol and nothing more: no ids, no acknowledgements, rough ways.
+
+It says ``startConversation`` inside the connect handler (before the connect is acknowledged), asks for the transcript as soon
+as it is told who it is, and ends without a word of why.
+"""
+
+from types import TracebackType
+from typing import Any
+
+import socketio
+
+from rasa_handoff.server.run import running
+
+
+class ForeignServer:
+    """``async with ForeignServer()``; everything heard is in ``heard`` as (event, payload)."""
+
+    def __init__(self, namespace: str = "/live_agent", port: int = 0) -> None:
+        self.namespace, self.port = namespace, port
+        self.heard: list[tuple[str, Any]] = []
+        self.sockets: list[str] = []
+
+    async def __aenter__(self) -> "ForeignServer":
+        self.sio = socketio.AsyncServer(async_mode="asgi", cors_allowed_origins="*")
+        self.sio.on("connect", self._connect, namespace=self.namespace)
+        for name in ("username", "messages_to_client", "from_user"):
+            self.sio.on(name, self._hear(name), namespace=self.namespace)
+        self._running = running(socketio.ASGIApp(self.sio), port=self.port)
+        self.url = await self._running.__aenter__()
+        self.port = int(self.url.rsplit(":", 1)[1])
+        return self
+
+    async def __aexit__(self, kind: type | None, problem: BaseException | None, trace: TracebackType | None) -> None:
+        await self._running.__aexit__(kind, problem, trace)
+
+    async def _connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
+        self.sockets.append(sid)
+        await self.sio.emit("startConversation", to=sid, namespace=self.namespace)
+
+    def _hear(self, name: str) -> Any:
+        async def hear(sid: str, data: Any) -> None:
+            self.heard.append((name, data))
+            if name == "username":
+                await self.sio.emit("messages", to=sid, namespace=self.namespace)
+
+        return hear
+
+    async def say(self, name: str, *payload: Any) -> None:
+        """Emit to the newest socket."""
+        await self.sio.emit(name, *payload, to=self.sockets[-1], namespace=self.namespace)
+
+    async def cut(self) -> None:
+        """Drop the newest socket without a word."""
+        await self.sio.disconnect(self.sockets[-1], namespace=self.namespace)
+
+    def all(self, name: str) -> list[Any]:
+        """Payloads of this event, in order."""
+        return [data for event, data in self.heard if event == name]

@@ -1,0 +1,91 @@
+"""A real Rasa server inside the test's loop: Rasa's own Sanic application on a real socket, with a trained model."""
+
+import asyncio
+import gc
+import socket
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import aiohttp
+import yaml
+from rasa.core.agent import load_agent
+from rasa.core.run import configure_app, create_http_input_channels
+from rasa.core.utils import AvailableEndpoints
+from rasa.utils.log_utils import configure_structlog
+from sanic import Sanic
+
+Sanic.test_mode = True
+configure_structlog()  # or each turn prints all its states
+
+
+class RasaServer:
+    """``async with RasaServer(model, folder, credentials)``; ``endpoints`` as in endpoints.yml, SQLite tracker by default."""
+
+    def __init__(
+        self, model: Path, folder: Path, credentials: dict[str, Any], endpoints: dict[str, Any] | None = None
+    ) -> None:
+        self.model, self.folder, self.credentials = model, folder, credentials
+        store = {"type": "SQL", "dialect": "sqlite", "db": str(folder / "tracker.db")}
+        self.endpoints = {"tracker_store": store, **(endpoints or {})}
+        self.url = ""
+        self.http: aiohttp.ClientSession
+
+    async def __aenter__(self) -> "RasaServer":
+        (self.folder / "credentials.yml").write_text(yaml.safe_dump(self.credentials))
+        (self.folder / "endpoints.yml").write_text(yaml.safe_dump(self.endpoints))
+        endpoints = AvailableEndpoints.read_endpoints(str(self.folder / "endpoints.yml"))
+        channels = create_http_input_channels(None, str(self.folder / "credentials.yml"))
+        self.app = configure_app(channels, cors="*", endpoints=endpoints)
+        self.channel = next((channel for channel in channels if channel.name() == "handoff"), channels[0])
+        self.app.ctx.agent = await load_agent(str(self.model), endpoints=endpoints)
+        self._socket = socket.socket()
+        self._socket.bind(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._server = await self.app.create_server(sock=self._socket, return_asyncio_server=True, access_log=False)
+        await self._server.startup()
+        await self._server.before_start()
+        await self._server.start_serving()
+        await self._server.after_start()
+        self.http = aiohttp.ClientSession()
+        return self
+
+    async def __aexit__(self, kind: type | None, problem: BaseException | None, trace: TracebackType | None) -> None:
+        await self.http.close()
+        await self._server.before_stop()
+        self._server.close()
+        await self._server.wait_closed()
+        for connection in list(self._server.connections):
+            connection.abort() if hasattr(connection, "abort") else connection.close()
+        await self._server.after_stop()
+        for channel in getattr(self.channel, "channels", {}).values():
+            if getattr(channel, "sio", None) is not None:
+                await channel.sio.shutdown()
+        self.app.shutdown_tasks(timeout=0)
+        Sanic._app_registry.pop(self.app.name, None)
+        self._socket.close()
+        tracker_store = self.app.ctx.agent.tracker_store
+        if hasattr(tracker_store, "engine"):
+            tracker_store.engine.dispose()
+        await asyncio.sleep(0)
+        gc.collect()
+
+    async def say(self, text: str, sender: str = "thabo", **more: Any) -> list[dict[str, Any]]:
+        """Say something on ``rest`` and return the answers."""
+        body = {"sender": sender, "message": text, **more}
+        async with self.http.post(f"{self.url}/webhooks/rest/webhook", json=body) as answer:
+            assert answer.status == 200, await answer.text()
+            return list(await answer.json())
+
+    async def texts(self, text: str, sender: str = "thabo") -> list[str]:
+        """The same, only the texts."""
+        return [answer.get("text", "") for answer in await self.say(text, sender)]
+
+    async def tracker(self, sender: str = "thabo") -> dict[str, Any]:
+        """The tracker as the HTTP API shows it."""
+        async with self.http.get(f"{self.url}/conversations/{sender}/tracker?include_events=ALL") as answer:
+            return dict(await answer.json())
+
+    async def events(self, sender: str = "thabo") -> list[dict[str, Any]]:
+        """The tracker's events."""
+        return list((await self.tracker(sender))["events"])

@@ -1,0 +1,61 @@
+"""A wire between a client and a server that can be cut, and that can swallow what goes one way."""
+
+import asyncio
+import contextlib
+from types import TracebackType
+from urllib.parse import urlsplit
+
+
+class Wire:
+    """``async with Wire(server_url) as wire``: clients use ``wire.url``. What is swallowed is lost: cut afterwards."""
+
+    def __init__(self, url: str) -> None:
+        place = urlsplit(url)
+        self._host, self._port = str(place.hostname), int(place.port or 80)
+        self.swallow_up = self.swallow_down = self.is_cut = False
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> "Wire":
+        self._server = await asyncio.start_server(self._connect, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, kind: type | None, problem: BaseException | None, trace: TracebackType | None) -> None:
+        self._server.close()
+        self.cut()
+        await self._server.wait_closed()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def cut(self) -> None:
+        """End every connection; new ones end at once until :meth:`mend`."""
+        self.is_cut = True
+        for writer in self._writers:
+            writer.transport.abort()
+
+    def mend(self) -> None:
+        """As new."""
+        self.is_cut = self.swallow_up = self.swallow_down = False
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.is_cut:
+            writer.transport.abort()
+            return
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        up_reader, up_writer = await asyncio.open_connection(self._host, self._port)
+        self._writers |= {writer, up_writer}
+        try:
+            await asyncio.gather(self._carry(reader, up_writer, "up"), self._carry(up_reader, writer, "down"))
+        finally:
+            self._writers -= {writer, up_writer}
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: str) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                if not getattr(self, f"swallow_{way}"):
+                    writer.write(data)
+                    await writer.drain()
+        writer.close()

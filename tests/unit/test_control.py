@@ -1,0 +1,141 @@
+"""The state table of control, walked by Hypothesis."""
+
+import typing
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rasa_handoff.thinking.control import DESK_ACTIVE, TABLE, Control, Conversation, IllegalEvent, step
+from rasa_handoff.vocabulary import events as e
+from rasa_handoff.vocabulary.effects import Record, TellCustomer, TellDesk
+from rasa_handoff.vocabulary.values import Agent, BotState, Channel, Offer, Slot
+
+HERE = {"conversation_id": "thabo"}
+SAID = {"id": "m1", "text": "words", "at": 1.0}
+
+
+def request(handoff_id: str) -> e.HandoffRequested:
+    offer = Offer(
+        handoff_id=handoff_id,
+        conversation_id="thabo",
+        bot_id="b",
+        channel=Channel(name="rest"),
+        bot=BotState(settable=(Slot(name="plan"),)),
+    )
+    return e.HandoffRequested(**HERE, handoff_id=handoff_id, offer=offer, leaving_word="disconnect")
+
+
+def happenings(handoff_id: str) -> list[e.Event]:
+    """One of every event that has a place in the table."""
+    of = {**HERE, "handoff_id": handoff_id}
+    return [
+        request(handoff_id),
+        e.StartTimedOut(**of),
+        e.Returned(**of, words=({"text": "back"},)),
+        e.CustomerSaid(**HERE, **SAID),
+        e.CustomerLeaving(**HERE, **SAID),
+        e.CustomerAskedAgain(**HERE),
+        e.HandoffAccepted(**of, position=1),
+        e.HandoffRefused(**of, code="nobody_available"),
+        e.PositionChanged(**of, position=2),
+        e.AgentJoined(**of, agent=Agent(id="a", name="Thandi")),
+        e.HandoffTransferred(**of, department="orders"),
+        e.AgentSaid(**of, **SAID),
+        e.HandoffCompleted(**of, slots={"plan": "gold", "secret": "no"}),
+        e.HandoffFailed(**of, reason="agent_gone"),
+        e.HandoffAdopted(**of, offer=request(handoff_id).offer, leaving_word="disconnect", channel="rest"),
+        e.CustomerChose(**HERE),
+        e.CustomerWantsToWrite(**HERE),
+        e.DeskLost(**of),
+        e.DeskBack(**of),
+        e.DeskForgot(**of, offer=request(handoff_id).offer),
+        e.NobodyCame(**of),
+        e.NobodyWillCome(**of),
+        e.AgentFellSilent(**of),
+        e.CustomerFellSilent(**of),
+        e.CustomerIsGone(**of),
+        e.DeskStayedAway(**of),
+        e.MessageTimedOut(**of),
+        e.SilenceTooLong(**of),
+        e.ReturnTimedOut(**of),
+    ]
+
+
+def test_every_event_of_the_table_is_walked() -> None:
+    assert {kind for _, kind in TABLE} == {type(event) for event in happenings("h")}
+    assert set(typing.get_args(e.DeskEvent)) <= {kind for _, kind in TABLE}
+
+
+@given(st.lists(st.tuples(st.integers(0, 28), st.sampled_from(["h1", "h2"])), max_size=60))
+def test_whatever_happens_the_rules_hold(walk: list[tuple[int, str]]) -> None:
+    conversation, illegal = Conversation(conversation_id="thabo"), set()
+    for number, handoff_id in walk:
+        event = happenings(handoff_id)[number]
+        try:
+            after, effects = step(conversation, event)
+        except IllegalEvent:
+            illegal.add((conversation.state, type(event)))
+            continue
+        new = isinstance(event, e.HandoffRequested | e.HandoffAdopted)
+        if event.handoff_id not in (None, conversation.handoff_id) and not new:
+            assert (after, effects) == (conversation, ()), "an event of an older handoff changes nothing"
+        check_control_passes_cleanly(conversation, after, effects)
+        conversation = after
+    assert not illegal & set(TABLE)
+
+
+def check_control_passes_cleanly(before: Conversation, after: Conversation, effects: tuple[object, ...]) -> None:
+    records = [effect.kind for effect in effects if isinstance(effect, Record)]
+    adopted = before.state is Control.BOT and after.state is Control.WAITING  # found paused
+    if after.state in DESK_ACTIVE and before.state not in DESK_ACTIVE and not adopted:
+        assert records == ["pause"]
+    if after.state is Control.RETURNING and before.state is not Control.RETURNING:
+        assert records.count("back") == 1
+    if (
+        before.state is not after.state
+        and after.state is not Control.REQUESTED
+        and before.state is not Control.RETURNING
+    ):
+        silent = {(Control.LEAVING, Control.LIVE), (Control.MESSAGE, Control.WAITING), (Control.LIVE, Control.WAITING)}
+        told_elsewhere = adopted or (before.state, after.state) in silent | {(Control.LEAVING, Control.WAITING)}
+        assert told_elsewhere or any(isinstance(effect, TellCustomer) for effect in effects), (
+            "the customer hears of every change"
+        )
+    for effect in effects:
+        if isinstance(effect, TellDesk):
+            assert effect.body["handoff_id"] == after.handoff_id
+        if isinstance(effect, TellCustomer):
+            assert [effect.text, effect.response, effect.message].count(None) == 2
+
+
+def reach(*numbers: int) -> Conversation:
+    conversation = Conversation(conversation_id="thabo")
+    for number in numbers:
+        conversation, _ = step(conversation, happenings("h")[number])
+    return conversation
+
+
+def test_from_every_state_the_desk_can_end_it() -> None:
+    for walk in ((0, 6), (0, 6, 9), (0, 6, 9, 4)):
+        ended, _ = step(reach(*walk), happenings("h")[12])
+        assert ended.state is Control.RETURNING
+        home, _ = step(ended, happenings("h")[2])
+        assert home.state is Control.BOT
+
+
+def test_only_settable_slots_come_back() -> None:
+    _, effects = step(reach(0, 6, 9), happenings("h")[12])
+    (back,) = [effect for effect in effects if isinstance(effect, Record)]
+    assert back.body["slots"] == {"plan": "gold"}
+
+
+def test_a_word_after_the_leaving_word_stays() -> None:
+    leaving = reach(0, 6, 9, 4)
+    assert leaving.state is Control.LEAVING
+    assert step(leaving, happenings("h")[3])[0].state is Control.LIVE
+
+
+def test_an_illegal_event_names_event_and_state() -> None:
+    with pytest.raises(IllegalEvent, match=r"AgentSaid can't happen to conversation thabo while it is 'bot'"):
+        step(Conversation(conversation_id="thabo", handoff_id="h"), happenings("h")[11])

@@ -1,0 +1,51 @@
+"""What the documents list is what there is."""
+
+import re
+from pathlib import Path
+
+import pytest
+from rasa.core.channels import BUILTIN_CHANNELS
+from ruamel.yaml import YAML
+
+from rasa_handoff.thinking.drawing import drawing
+from rasa_handoff.vocabulary.marker import HandoffRequest
+from rasa_handoff.vocabulary.settings import DeskSettings, Settings, TimerSettings
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = (ROOT / "docs" / "settings.md").read_text()
+
+
+def test_the_drawing_is_the_table() -> None:
+    text = (ROOT / "docs" / "design.md").read_text()
+    assert drawing() in text, "paste the output of: python -m rasa_handoff.thinking.drawing"
+
+
+def test_every_response_is_listed_and_no_other() -> None:
+    domain = YAML(typ="safe").load((ROOT / "rasa_handoff/presets/common/domain.yml").read_text())
+    assert set(re.findall(r"`(utter_handoff_\w+)`", SETTINGS)) == set(domain["responses"])
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [name for name in Settings.__struct_fields__ if name != "desk"],
+        [f"desk.{name}" for name in DeskSettings.__struct_fields__],
+        [f"timers.{name}" for name in TimerSettings.__struct_fields__],
+        HandoffRequest.__struct_fields__,
+    ],
+    ids=["settings", "desk", "timers", "marker"],
+)
+def test_every_key_is_explained(names: list[str]) -> None:
+    missing = [name for name in names if f"| `{name}` |" not in SETTINGS]
+    assert missing == []
+
+
+def test_every_channel_has_its_line() -> None:
+    assert [name for name in BUILTIN_CHANNELS if not re.search(rf"\b{name}\b", SETTINGS)] == []
+
+
+@pytest.mark.parametrize("page", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
+def test_links_lead_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text()
+    for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+        assert ((ROOT / page).parent / link).exists(), f"{page} links to {link}"

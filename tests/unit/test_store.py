@@ -1,0 +1,261 @@
+"""The store and the pump, on real SQLite files."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.operations import Operations
+from sqlalchemy import Column, Integer, MetaData, String, Table, text
+from sqlalchemy.exc import OperationalError
+
+from rasa_handoff.store.engine import Store
+from rasa_handoff.store.outbox import Entry, Lease, Outbox
+from rasa_handoff.store.pump import Pump
+from rasa_handoff.vocabulary.errors import StoreError, Unreachable, Waits
+from tests.support.waiting import until
+
+
+class Database:
+    """A store with an outbox."""
+
+    def __init__(self, folder: Path, side: str = "relay", schema: int = 1) -> None:
+        metadata = MetaData()
+        self.outbox = Outbox(metadata)
+        self.store = Store(f"sqlite:///{folder / 'x.db'}", metadata, side, schema)
+
+    async def put(self, *names: str, lane: str = "thabo") -> None:
+        entries = [Entry(target="desk", lane=lane, name=name, body={}) for name in names]
+        await self.store.write(lambda connection: self.outbox.put(connection, entries))
+
+    async def finish(self, entries: Sequence[Entry], outcome: Any) -> None:
+        await self.store.write(lambda connection: self.outbox.remove(connection, entries))
+
+    async def roads(self) -> list[tuple[str, str]]:
+        return await self.store.write(self.outbox.roads)
+
+
+class Listener:
+    """A target that notes what it is given and may be away."""
+
+    def __init__(self, batch: int = 1, patience: float = 0) -> None:
+        self.batch, self._patience = batch, patience
+        self.heard: list[list[str]] = []
+        self.away: Exception | None = None
+
+    def patience(self, entries: Sequence[Entry]) -> float:
+        return self._patience
+
+    async def deliver(self, lane: str, entries: Sequence[Entry]) -> None:
+        if self.away is not None:
+            raise self.away
+        self.heard.append([entry.name for entry in entries])
+
+
+async def test_what_comes_together_shares_a_commit(tmp_path: Path) -> None:
+    database = Database(tmp_path)
+    async with database.store as store:
+        commits: list[int] = []
+        one = store._commit
+        store._commit = lambda batch: (commits.append(len(batch)), one(batch))[1]  # type: ignore[method-assign]
+        answers = await asyncio.gather(*(store.write(lambda c, n=n: n) for n in range(50)))
+    assert answers == list(range(50))
+    assert max(commits) > 10
+
+
+async def test_a_failure_is_its_own_and_rolled_back(tmp_path: Path) -> None:
+    database = Database(tmp_path)
+
+    def fails(connection: Any) -> None:
+        database.outbox.put(connection, [Entry(target="desk", lane="x", name="never", body={})])
+        raise ValueError("no")
+
+    async with database.store as store:
+        good = [Entry(target="desk", lane="y", name="kept", body={})]
+        results = await asyncio.gather(
+            store.write(lambda c: database.outbox.put(c, good)), store.write(fails), return_exceptions=True
+        )
+        assert isinstance(results[1], ValueError)
+        assert await database.roads() == [("desk", "y")]
+
+
+async def test_the_other_sides_file_is_refused(tmp_path: Path) -> None:
+    async with Database(tmp_path, "relay").store:
+        pass
+    with pytest.raises(
+        StoreError, match="belongs to the relay, not to the server: give the server a database of its own"
+    ):
+        await Database(tmp_path, "server").store.__aenter__()
+
+
+async def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    async with Database(tmp_path, schema=2).store:
+        pass
+    with pytest.raises(StoreError, match="has schema 2, this version of rasa-handoff knows up to 1"):
+        await Database(tmp_path, schema=1).store.__aenter__()
+
+
+async def test_an_older_schema_is_brought_up_with_what_it_holds(tmp_path: Path) -> None:
+    async with Store(f"sqlite:///{tmp_path / 'x.db'}", _with_column(None), "relay", 1) as old:
+        await old.write(lambda connection: connection.execute(text("insert into thing (id) values (7)")))
+    newer = _with_column(Column("name", String(10), nullable=False, server_default="none"))
+
+    def add_name(operations: Operations) -> None:
+        with operations.batch_alter_table("thing") as table:
+            table.add_column(Column("name", String(10), nullable=False, server_default="none"))
+
+    for _ in range(2):  # and once only
+        async with Store(f"sqlite:///{tmp_path / 'x.db'}", newer, "relay", 2, {2: add_name}) as new:
+            rows = await new.write(lambda connection: connection.execute(text("select id, name from thing")).all())
+            assert [tuple(row) for row in rows] == [(7, "none")]
+
+
+async def test_a_step_that_fails_leaves_the_old_schema_whole(tmp_path: Path) -> None:
+    async with Store(f"sqlite:///{tmp_path / 'x.db'}", _with_column(None), "relay", 1):
+        pass
+
+    def fails(operations: Operations) -> None:
+        operations.add_column("thing", Column("name", String(10)))
+        raise ValueError("halfway")
+
+    with pytest.raises(ValueError, match="halfway"):
+        Store(f"sqlite:///{tmp_path / 'x.db'}", _with_column(None), "relay", 2, {2: fails}).prepare()
+    async with Store(f"sqlite:///{tmp_path / 'x.db'}", _with_column(None), "relay", 1) as old:
+        columns = await old.write(lambda connection: connection.execute(text("pragma table_info(thing)")).all())
+        assert [column[1] for column in columns] == ["id"]
+
+
+def _with_column(column: Column | None) -> MetaData:
+    metadata = MetaData()
+    Table("thing", metadata, Column("id", Integer, primary_key=True), *([] if column is None else [column]))
+    return metadata
+
+
+async def test_a_second_process_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
+    first = Database(tmp_path)
+    async with first.store:
+        with pytest.raises(StoreError, match=r"is in use by another process \(\d+\)\. SQLite serves one worker"):
+            await Database(tmp_path).store.__aenter__()
+        await first.put("still writing")
+    async with Database(tmp_path).store as again:
+        assert await again.write(first.outbox.roads)
+
+
+async def test_work_in_hand_is_leased(tmp_path: Path) -> None:
+    database = Database(tmp_path)
+    async with database.store as store:
+        await database.put("1", "2", "3")
+
+        async def claim(holder: str, now: float) -> list[str]:
+            lease = Lease(holder=holder, now=now, seconds=10)
+            entries = await store.write(lambda c: database.outbox.claim(c, "desk", "thabo", 2, lease))
+            return [entry.name for entry in entries]
+
+        assert await claim("a", 0) == ["1", "2"]
+        assert await claim("b", 5) == []
+        assert await claim("a", 5) == ["1", "2"]  # renewed
+        assert await claim("b", 12) == []
+        assert await claim("b", 16) == ["1", "2"]  # the first one has ended
+
+
+async def test_a_closed_store_says_so(tmp_path: Path) -> None:
+    database = Database(tmp_path)
+    async with database.store:
+        pass
+    with pytest.raises(StoreError, match="is closed"):
+        await database.put("late")
+
+
+async def test_the_epoch_is_made_once(tmp_path: Path) -> None:
+    async with Database(tmp_path).store as first:
+        epoch = first.epoch
+    async with Database(tmp_path).store as again:
+        assert again.epoch == epoch != ""
+
+
+@pytest.mark.parametrize("url", ["nonsense", "sqlite:////no/such/folder/x.db", "mysterydb://x"])
+def test_a_wrong_url_is_one_sentence(url: str) -> None:
+    with pytest.raises(StoreError) as problem:
+        Store(url, MetaData(), "relay", 1).prepare()
+    assert "\n" not in str(problem.value)
+
+
+async def test_lanes_keep_their_order_and_dont_wait_for_each_other(tmp_path: Path) -> None:
+    database, listener = Database(tmp_path), Listener()
+    async with database.store:
+        await database.put("1", "2", "3")
+        await database.put("a", lane="lerato")
+        async with Pump(database.store, database.outbox, {"desk": listener}, database.finish):
+            await until(lambda: len(listener.heard) == 4)
+        names = [name for (name,) in listener.heard]
+        assert [name for name in names if name.isdigit()] == ["1", "2", "3"]
+        assert await database.roads() == []
+
+
+@pytest.mark.parametrize("away", [Unreachable("gone"), ValueError("unforeseen")])
+async def test_what_isnt_delivered_is_kept_and_tried_again(tmp_path: Path, away: Exception) -> None:
+    database, listener = Database(tmp_path), Listener()
+    listener.away = away
+    async with database.store:
+        await database.put("1")
+        async with Pump(database.store, database.outbox, {"desk": listener}, database.finish) as pump:
+            await until(lambda: database.roads())
+            listener.away = None
+            pump.ring([("desk", "thabo")])
+            await until(lambda: listener.heard == [["1"]])
+
+
+async def test_after_its_end_the_pump_begins_nothing(tmp_path: Path) -> None:
+    database, listener = Database(tmp_path), Listener()
+    async with database.store:
+        async with Pump(database.store, database.outbox, {"desk": listener}, database.finish) as pump:
+            pass
+        await database.put("late")
+        await pump.flush(("desk", "thabo"))
+        assert listener.heard == []
+        assert await database.roads() == [("desk", "thabo")]
+
+
+async def test_who_waits_is_rung(tmp_path: Path) -> None:
+    database, listener = Database(tmp_path), Listener()
+    listener.away = Waits("not here")
+    async with database.store:
+        await database.put("1")
+        async with Pump(database.store, database.outbox, {"desk": listener}, database.finish) as pump:
+            await pump.flush(("desk", "thabo"))
+            assert listener.heard == []
+            listener.away = None
+            await pump.flush(("desk", "thabo"))
+            assert listener.heard == [["1"]]
+
+
+async def test_a_patient_target_gets_a_batch(tmp_path: Path) -> None:
+    database, listener = Database(tmp_path), Listener(batch=3, patience=30)
+    async with database.store, Pump(database.store, database.outbox, {"desk": listener}, database.finish) as pump:
+        for name in ("1", "2", "3"):
+            await database.put(name)
+            pump.ring([("desk", "thabo")])
+        await until(lambda: listener.heard == [["1", "2", "3"]])
+
+
+async def test_a_restart_delivers_what_was_left(tmp_path: Path) -> None:
+    first, listener = Database(tmp_path), Listener()
+    async with first.store:
+        await first.put("left")
+    again = Database(tmp_path)
+    async with again.store, Pump(again.store, again.outbox, {"desk": listener}, again.finish):
+        await until(lambda: listener.heard == [["left"]])
+
+
+async def test_a_locked_database_says_so_and_recovers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rasa_handoff.store.engine.BUSY_SECONDS", 0.05)
+    database, other = Database(tmp_path), Database(tmp_path)
+    async with database.store:
+        other.store.prepare()
+        with other.store._engine.begin() as connection:
+            connection.execute(text("select 1"))
+            with pytest.raises(OperationalError, match="locked"):
+                await database.put("1")
+        await database.put("2")
+        other.store.dispose()

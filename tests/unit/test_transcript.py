@@ -1,0 +1,63 @@
+"""The transcript, from events as Rasa writes them."""
+
+import pytest
+
+from rasa_handoff.thinking.transcript import button_titles, in_words, transcript
+
+
+def user(text: str, **more: object) -> dict[str, object]:
+    return {"event": "user", "text": text, "timestamp": 1.0, **more}
+
+
+def bot(text: str | None, **data: object) -> dict[str, object]:
+    return {"event": "bot", "text": text, "data": data, "timestamp": 2.0}
+
+
+def lines(*events: dict[str, object]) -> list[tuple[str, str]]:
+    return [(line.speaker.value, line.text) for line in transcript(events)]
+
+
+def test_only_the_current_session_counts() -> None:
+    events = [user("old"), {"event": "session_started"}, user("new"), bot("yes")]
+    assert lines(*events) == [("customer", "new"), ("bot", "yes")]
+    assert lines(user("old"), {"event": "restart"}, user("new")) == [("customer", "new")]
+
+
+def test_a_pressed_button_counts_by_its_title() -> None:
+    asked = bot("Which?", buttons=[{"title": "The red one", "payload": "/red"}])
+    assert lines(asked, user("/red"))[-1] == ("customer", "The red one")
+
+
+def test_what_only_the_machine_sees_is_left_out() -> None:
+    assert lines(user("/never_shown"), user("EXTERNAL: handoff_ended"), bot(None, custom={"handoff": {}})) == []
+    assert lines(bot(None, custom={"handoff": {"wrong": 1}})) == []
+
+
+def test_a_payload_typed_in_an_earlier_live_chat_is_the_customers_own() -> None:
+    assert lines(user("/restart", metadata={"speaker": "customer"})) == [("customer", "/restart")]
+
+
+def test_an_earlier_agent_is_told_apart() -> None:
+    assert lines({"event": "agent", "text": "Hello", "timestamp": 3.0}) == [("agent", "Hello")]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"image": "a.png", "attachment": "a.png"}, "Look [Image: a.png]"),
+        ({"attachment": "b.pdf"}, "Look [Attachment: b.pdf]"),
+        ({"quick_replies": [{"title": "Yes"}]}, "Look [Yes]"),
+        ({"elements": [{"title": "Book", "subtitle": "R 90", "buttons": [{"title": "Buy"}]}]}, "Look Book: R 90 [Buy]"),
+        ({"custom": {"text": "blocks"}}, "Look blocks"),
+        ({"custom": {"blocks": []}}, "Look [a message only the chat window can show]"),
+        ({"custom": {"department": "billing"}}, "Look"),
+        ({"buttons": None, "elements": None, "custom": None}, "Look"),
+    ],
+)
+def test_what_isnt_text_is_told_in_words(data: dict[str, object], words: str) -> None:
+    assert in_words("Look", data) == words
+
+
+def test_titles_of_cards_count_too() -> None:
+    card = bot(None, elements=[{"title": "Book", "buttons": [{"title": "Buy", "payload": "/buy"}]}])
+    assert button_titles([card]) == {"/buy": "Buy"}
