@@ -10,7 +10,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from tests.support.processes import BIN, Process, free_port
+from tests.support.ports import free_port
+from tests.support.processes import BIN, Process
 from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,8 @@ import pytest
 from rasa.cli.scaffold import create_initial_project
 
 from tests.support.desk import PASSWORD, AgentAtDesk
-from tests.support.processes import BIN, Process, free_port
+from tests.support.ports import free_port
+from tests.support.processes import BIN, Process
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(420)

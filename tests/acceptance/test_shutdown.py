@@ -9,7 +9,8 @@ import yaml
 
 from tests.integration.conftest import credentials
 from tests.support.desk import AgentAtDesk, DeskServer
-from tests.support.processes import BIN, Process, free_port
+from tests.support.ports import free_port
+from tests.support.processes import BIN, Process
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(240)

@@ -17,6 +17,7 @@ from rasa_handoff.server.accounts import add_agent, add_department
 from rasa_handoff.server.app import create_app
 from rasa_handoff.server.run import running
 from tests.browser.relay import Relay
+from tests.support.ports import free_port
 
 PASSWORD = "a long enough one"
 AGENTS = {"thandi": "Thandi Nkosi", "pieter": "Pieter Botha"}
@@ -41,7 +42,7 @@ class Server:
         self._runs = contextlib.AsyncExitStack()
 
     async def start(self) -> None:
-        port = urlsplit(self.address).port or 0
+        port = urlsplit(self.address).port or free_port()
         app = create_app(self.database, now=lambda: time.time() + self.ahead)
         self.address = await self._runs.enter_async_context(running(app, port=port))
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from types import TracebackType
 
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 
 CHUNK = 65536
 

@@ -13,24 +13,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.ports import free_port
+
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "tools" / "demo.py"
-
-
-def free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 @pytest.fixture
 def ports() -> dict[str, str]:
     names = ("RASA_PORT", "ACTIONS_PORT", "DESK_PORT", "CHAT_PORT")
-    return dict(zip(names, map(str, free_ports(4)), strict=True))
+    return {name: str(free_port()) for name in names}
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from rasa_handoff.server.accounts import add_agent, add_department
 from rasa_handoff.server.app import create_app
 from rasa_handoff.server.run import running
 from rasa_handoff.thinking.desk_timing import DeskTimers
+from tests.support.ports import free_port
 
 from .peers import ASKED, PASSWORD, Desk, OldClient, Peer, Relay
 
@@ -28,7 +29,7 @@ class Server:
         self._runs = contextlib.AsyncExitStack()
 
     async def start(self, grace: float = GRACE) -> None:
-        port = urlsplit(self.address).port or 0
+        port = urlsplit(self.address).port or free_port()
         app = create_app(self.database, grace=grace, timers=self.timers, now=lambda: time.time() + self.ahead)
         self.address = await self._runs.enter_async_context(running(app, port=port))
 

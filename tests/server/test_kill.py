@@ -13,6 +13,7 @@ import pytest
 import socketio
 
 from rasa_handoff.server.accounts import add_agent
+from tests.support.ports import free_port
 
 from .peers import PASSWORD, Desk, Peer, Relay, until
 
@@ -30,7 +31,7 @@ class Served:
         self.database, self.address = database, ""
 
     async def start(self) -> None:
-        port = str(urlsplit(self.address).port or 0)
+        port = str(urlsplit(self.address).port or free_port())
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", SCRIPT, self.database, port,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,

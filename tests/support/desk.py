@@ -10,6 +10,7 @@ import socketio
 from rasa_handoff.server import accounts
 from rasa_handoff.server.app import create_app
 from rasa_handoff.server.run import running
+from tests.support.ports import free_port
 from tests.support.waiting import until
 
 PASSWORD = "correct horse battery"
@@ -18,9 +19,9 @@ PASSWORD = "correct horse battery"
 class DeskServer:
     """``async with DeskServer(folder)``; agents and departments are added before or while it runs."""
 
-    def __init__(self, folder: Path, port: int = 0, grace: float = 30) -> None:
+    def __init__(self, folder: Path, port: int | None = None, grace: float = 30) -> None:
         self.database = f"sqlite:///{folder / 'desk.db'}"
-        self.port, self.grace = port, grace
+        self.port, self.grace = port or free_port(), grace
         self.url = ""
 
     def add_agent(self, name: str, *departments: str) -> str:
@@ -34,7 +35,6 @@ class DeskServer:
     async def __aenter__(self) -> "DeskServer":
         self._running = running(create_app(self.database, grace=self.grace), port=self.port)
         self.url = await self._running.__aenter__()
-        self.port = int(self.url.rsplit(":", 1)[1])
         return self
 
     async def __aexit__(self, kind: type | None, problem: BaseException | None, trace: TracebackType | None) -> None:

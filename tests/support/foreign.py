@@ -10,13 +10,14 @@ from typing import Any
 import socketio
 
 from rasa_handoff.server.run import running
+from tests.support.ports import free_port
 
 
 class ForeignServer:
     """``async with ForeignServer()``; everything heard is in ``heard`` as (event, payload)."""
 
-    def __init__(self, namespace: str = "/live_agent", port: int = 0) -> None:
-        self.namespace, self.port = namespace, port
+    def __init__(self, namespace: str = "/live_agent", port: int | None = None) -> None:
+        self.namespace, self.port = namespace, port or free_port()
         self.heard: list[tuple[str, Any]] = []
         self.sockets: list[str] = []
 
@@ -27,7 +28,6 @@ class ForeignServer:
             self.sio.on(name, self._hear(name), namespace=self.namespace)
         self._running = running(socketio.ASGIApp(self.sio), port=self.port)
         self.url = await self._running.__aenter__()
-        self.port = int(self.url.rsplit(":", 1)[1])
         return self
 
     async def __aexit__(self, kind: type | None, problem: BaseException | None, trace: TracebackType | None) -> None:

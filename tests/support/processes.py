@@ -1,9 +1,9 @@
 """Processes as a user starts them: on free ports, with a log, ended by their own id."""
 
 import contextlib
+import itertools
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -16,12 +16,7 @@ from tests.support.waiting import until
 BIN = Path(sys.executable).parent
 ENVIRONMENT = {**os.environ, "RASA_TELEMETRY_ENABLED": "false", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUNBUFFERED": "1"}
 
-
-def free_port() -> int:
-    """A port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+_numbers = itertools.count(1)
 
 
 class Process:
@@ -30,7 +25,7 @@ class Process:
     def __init__(self, command: Sequence[str], folder: Path, up: str | None = None, **environment: str) -> None:
         self.command, self.folder, self.up = [str(word) for word in command], folder, up
         self.environment = {**ENVIRONMENT, **environment}
-        self.log = folder / f"{Path(self.command[0]).name}-{free_port()}.log"
+        self.log = folder / f"{Path(self.command[0]).name}-{next(_numbers)}.log"
 
     async def __aenter__(self) -> "Process":
         with self.log.open("w") as log:

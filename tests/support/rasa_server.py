@@ -15,6 +15,8 @@ from rasa.core.utils import AvailableEndpoints
 from rasa.utils.log_utils import configure_structlog
 from sanic import Sanic
 
+from tests.support.ports import free_port
+
 Sanic.test_mode = True
 configure_structlog()  # or each turn prints all its states
 
@@ -40,7 +42,7 @@ class RasaServer:
         self.channel = next((channel for channel in channels if channel.name() == "handoff"), channels[0])
         self.app.ctx.agent = await load_agent(str(self.model), endpoints=endpoints)
         self._socket = socket.socket()
-        self._socket.bind(("127.0.0.1", 0))
+        self._socket.bind(("127.0.0.1", free_port()))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self._server = await self.app.create_server(sock=self._socket, return_asyncio_server=True, access_log=False)
         await self._server.startup()
