@@ -26,9 +26,8 @@ async def with_choices(message: dict[str, Any], bot: Bot, conversation_id: str, 
     return {**message, "buttons": buttons}
 
 
-def chosen(payload: str, conversation: Conversation, said: dict[str, Any]) -> e.Event:
-    """What pressing such a button means now; an agent may have come meanwhile."""
-    here: dict[str, Any] = {"conversation_id": conversation.conversation_id}
+def chosen(payload: str, conversation: Conversation, here: dict[str, Any], said: dict[str, Any]) -> e.Event:
+    """What pressing such a button means now; an agent may have come meanwhile. ``here``: the event's, ``said``: the words'."""
     if conversation.state not in (Control.WAITING, Control.MESSAGE):
         return e.CustomerAskedAgain(**here)
     if payload == names.BACK_PAYLOAD:

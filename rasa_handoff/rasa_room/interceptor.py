@@ -95,9 +95,6 @@ class Interceptor:
         met = await self._meet(message)
         if met is not Met.DONE:
             await self._route(channel, message, again=met is Met.BEGUN)
-        if sent().id is not None:
-            with contextlib.suppress(StoreUnavailable):  # begun is enough: if it comes again, the tracker tells
-                await self._inbox.done(message.sender_id, message.message_id)
 
     async def _meet(self, message: UserMessage) -> Met:
         if sent().id is None:
@@ -108,6 +105,11 @@ class Interceptor:
             if sent().keeps:
                 raise  # they send it again
             return Met.NEVER
+
+    async def _done(self, message: UserMessage) -> None:
+        if sent().id is not None:
+            with contextlib.suppress(StoreUnavailable):  # begun is enough: if it comes again, the tracker tells
+                await self._inbox.done(message.sender_id, message.message_id)
 
     async def silence(self, conversation_id: str, channel: str, output: OutputChannel) -> bool:
         """A customer's request without a message; whether it was answered here."""
@@ -125,9 +127,10 @@ class Interceptor:
                 await self._strays.bring_home(message.sender_id, channel)
                 if self._relay.conversation(message.sender_id).desk_active:
                     continue
-                return await self._to_bot(channel, message, again)
+                await self._to_bot(channel, message, again)
+                return await self._done(message)
             elif again and await self._told(message) is not None:
-                return None  # it was the bot's; what it led to has happened
+                return await self._done(message)  # it was the bot's; what it led to has happened
             else:
                 try:
                     return await self._to_desk(channel, message, conversation)
@@ -201,14 +204,15 @@ class Interceptor:
 
     async def _to_desk(self, channel: str, message: UserMessage, conversation: Conversation) -> None:
         text = (message.text or "").strip()
-        here: dict[str, Any] = {"conversation_id": message.sender_id}
+        id = message.message_id if sent().id is not None else None
+        here: dict[str, Any] = {"conversation_id": message.sender_id, "sent": id}
         said: dict[str, Any] = {
             "id": message.message_id,
             "text": _as_read(text, message, conversation),
             "at": time.time(),
         }
         if text in PAYLOADS:
-            await self._leave(chosen(text, conversation, said))
+            await self._leave(chosen(text, conversation, here, said))
         elif text.startswith((self._execute, self._ask)):
             await self._relay.apply(e.CustomerAskedAgain(**here))
         elif text.casefold() == conversation.leaving_word.casefold():

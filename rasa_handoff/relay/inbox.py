@@ -1,7 +1,8 @@
 """What customers have sent, by the ids their side gave it: nothing is heard twice.
 
-A message is noted as begun before anything is done with it and as done after it. Begun and not done means that a process ended
-in between: then Rasa's tracker tells whether the bot's turn was finished.
+A message is noted as begun before anything is done with it, and as done with what it did to a live chat, in one transaction,
+or after the bot's turn. Begun and not done means that a process ended in between: then Rasa's tracker tells whether the turn was
+finished.
 """
 
 import enum
@@ -64,12 +65,17 @@ class Inbox:
 
     async def done(self, conversation_id: str, id: str) -> None:
         """The message needs nothing more."""
-        here = (received.c.conversation_id == conversation_id) & (received.c.id == id)
-        await self._store.write(lambda connection: connection.execute(update(received).where(here).values(done=True)))
+        await self._store.write(lambda connection: done_with(connection, conversation_id, id))
 
     async def put_once(self, entry: Entry) -> None:
         """Add something for the customer, unless it waits already: a turn that was cut off is done again."""
         await self._store.write(lambda connection: _put_once(connection, entry))
+
+
+def done_with(connection: Connection, conversation_id: str, id: str) -> None:
+    """A message of the customer's needs nothing more."""
+    here = (received.c.conversation_id == conversation_id) & (received.c.id == id)
+    connection.execute(update(received).where(here).values(done=True))
 
 
 def _meet(connection: Connection, conversation_id: str, id: str) -> Met:
@@ -79,7 +85,7 @@ def _meet(connection: Connection, conversation_id: str, id: str) -> Met:
         row = {"conversation_id": conversation_id, "id": id, "done": False, "at": time.time()}
         connection.execute(insert(received).values(row))
         return Met.NEVER
-    return Met.DONE if done or _in_live_chat(connection, conversation_id, id) else Met.BEGUN
+    return Met.DONE if done else Met.BEGUN
 
 
 def _led_to_handoff(connection: Connection, conversation_id: str, id: str) -> bool:
@@ -87,13 +93,6 @@ def _led_to_handoff(connection: Connection, conversation_id: str, id: str) -> bo
     since = memory.handoffs.c.started_at >= came.scalar_subquery()
     here = (memory.handoffs.c.conversation_id == conversation_id) & since
     return connection.execute(select(memory.handoffs.c.handoff_id).where(here)).first() is not None
-
-
-def _in_live_chat(connection: Connection, conversation_id: str, id: str) -> bool:
-    """Said in one of the conversation's live chats: kept in one transaction with what followed from it."""
-    same = memory.messages.c.handoff_id == memory.handoffs.c.handoff_id
-    here = same & (memory.messages.c.id == id) & (memory.handoffs.c.conversation_id == conversation_id)
-    return connection.execute(select(memory.messages.c.id).where(here)).first() is not None
 
 
 def _put_once(connection: Connection, entry: Entry) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.relay import memory
+from rasa_handoff.relay.inbox import done_with
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.timers import Timer
 from rasa_handoff.thinking.control import TABLE, Conversation, step
@@ -84,6 +85,8 @@ class Ledger:
 
     def _note(self, connection: Connection, event: e.Event, after: Conversation) -> None:
         handoff_id = str(event.handoff_id or after.handoff_id)
+        if event.sent is not None:
+            done_with(connection, event.conversation_id, event.sent)
         if isinstance(event, e.CustomerSaid | e.AgentSaid) and not memory.is_new(connection, handoff_id, event):
             raise Applied
         if isinstance(event, e.DeskForgot):

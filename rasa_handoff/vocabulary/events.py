@@ -10,11 +10,13 @@ from rasa_handoff.vocabulary.values import Agent, Offer, Status, Value
 
 
 class Event(Value, frozen=True, tag=True):
-    """Base of all events. ``number``: of an event of the desk's, counted up per handoff; one that isn't new came before."""
+    """Base of all events. ``number``: of an event of the desk's, counted up per handoff; one that isn't new came before.
+    ``sent``: the id their side gave the customer's message it came with, which is then done for."""
 
     conversation_id: str
     handoff_id: str | None = None
     number: int | None = None
+    sent: str | None = None
 
 
 # From the bot's side

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from unittest.mock import AsyncMock
 
 import pytest
 from rasa.core.channels.channel import UserMessage
@@ -112,7 +113,12 @@ async def test_what_the_page_says_twice_is_heard_once_in_a_live_chat(
         assert page.shown[-1] == "Hello.", "the bot answered what had been said to the agent"
 
 
-async def test_leaving_is_not_confirmed_by_a_second_copy(rasa: RasaServer, thandi: AgentAtDesk, session: str) -> None:
+@pytest.mark.parametrize("killed", [False, True])
+async def test_leaving_is_not_confirmed_by_a_second_copy(
+    rasa: RasaServer, thandi: AgentAtDesk, session: str, monkeypatch: pytest.MonkeyPatch, killed: bool
+) -> None:
+    if killed:  # right after the commit: nothing that comes later is written down
+        monkeypatch.setattr(inbox.Inbox, "done", AsyncMock())
     async with Page(rasa.url, session, acks=True) as page:
         handoff_id = await live(page, thandi)
         for _ in range(2):
