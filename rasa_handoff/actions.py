@@ -116,8 +116,8 @@ def _buttons(notice: ChannelNotice | None, domain: Domain) -> list[dict[str, str
 def _request(tracker: Tracker) -> dict[str, Any]:
     """The marker's body; what isn't known is left out."""
     contact = {
-        "name": tracker.get_slot(names.CONTACT_NAME_SLOT),
-        "email": tracker.get_slot(names.CONTACT_EMAIL_SLOT),
+        "name": tracker.slots.get(names.CONTACT_NAME_SLOT),
+        "email": tracker.slots.get(names.CONTACT_EMAIL_SLOT),
     }
     request = {
         "department": next(tracker.get_latest_entity_values(names.DEPARTMENT_ENTITY), None),

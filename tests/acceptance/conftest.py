@@ -8,21 +8,15 @@ from pathlib import Path
 import aiohttp
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
+from tests.support.chromium import launched
 from tests.support.ports import free_port
 from tests.support.processes import BIN, Process
 from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "correct horse battery"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 expect.set_options(timeout=20_000)
 
@@ -73,10 +67,8 @@ async def demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Demo]:
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
 async def chromium() -> AsyncIterator[Browser]:
     """Debian's Chromium, started once."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+    async with launched() as browser:
         yield browser
-        await browser.close()
 
 
 class Windows:

@@ -4,30 +4,23 @@ All run in one loop for the whole session, so that Chromium starts only once.
 """
 
 import contextlib
-import shutil
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
+from playwright.async_api import Browser, ConsoleMessage, Page, expect
 
 from rasa_handoff.server.accounts import add_agent, add_department
 from rasa_handoff.server.app import create_app
 from rasa_handoff.server.run import running
 from tests.browser.relay import Relay
+from tests.support.chromium import launched
 from tests.support.ports import free_port
 
 PASSWORD = "a long enough one"
 AGENTS = {"thandi": "Thandi Nkosi", "pieter": "Pieter Botha"}
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 expect.set_options(timeout=10_000)
 
@@ -98,11 +91,8 @@ async def relay(server: Server) -> AsyncIterator[Relay]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chromium() -> AsyncIterator[Browser]:
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=found, args=FLAGS)
+    async with launched() as browser:
         yield browser
-        await browser.close()
 
 
 class Desks:

@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import aiohttp
+from playwright.async_api import Error as PlaywrightError
 
+from tests.chaos.browser import Chromium
+from tests.chaos.browser import missing as no_chromium
 from tests.chaos.people import Customer
-from tests.chaos.plan import Fault
+from tests.chaos.plan import WEIGHTS, Fault
 from tests.chaos.world import World
 
 BEFORE_THE_COMMIT = ("Rasa:", "relay's database", "disk full")
@@ -52,6 +55,12 @@ class Faults:
             "Rasa: kill -9": lambda f: w.rasa.kill(),
             "Rasa: newer model, restart": self._newer_model,
             "Rasa: model loaded anew": self._load_model,
+            "actions: kill -9": lambda f: w.actions.kill(),
+            "actions: SIGSTOP, SIGCONT": lambda f: w.actions.stop(0.2 + 7 * f.size**3),
+            "browser: a page's process killed -9": lambda f: _there(w.chromium).kill(f.pick),
+            "browser: a page's process SIGSTOP, SIGCONT": lambda f: _there(w.chromium).stop(
+                f.pick, 0.2 + 7 * f.size**3
+            ),
             "relay's database locked": lambda f: self._lock("relay", f),
             "desk's database locked": lambda f: self._lock("desk", f),
             "tracker's database locked": lambda f: self._lock("tracker", f, 3.0),
@@ -70,6 +79,9 @@ class Faults:
         missing = {}
         if not world.mounted:
             missing["disk full"] = "a disk of its own can be mounted only by root"
+        if world.chromium is None:
+            why = no_chromium() or "no customer has a page in Chromium in this run"
+            missing |= dict.fromkeys((kind for kind in WEIGHTS if kind.startswith("browser:")), why)
         return missing
 
     async def run(self, plan: Sequence[Fault], until: float) -> None:
@@ -92,7 +104,7 @@ class Faults:
             happening = self._ways[fault.kind](fault)
             if happening is not None:
                 await happening
-        except (OSError, aiohttp.ClientError, asyncio.TimeoutError, sqlite3.Error) as problem:
+        except (OSError, aiohttp.ClientError, asyncio.TimeoutError, sqlite3.Error, PlaywrightError) as problem:
             self.world.book.note("fault failed", fault.kind, why=repr(problem))
 
     def _customer(self, fault: Fault) -> Customer:
@@ -154,6 +166,11 @@ class Faults:
             await asyncio.sleep(0.5 + 3 * fault.size)
         finally:
             ballast.unlink(missing_ok=True)
+
+
+def _there(chromium: Chromium | None) -> Chromium:
+    assert chromium is not None, "without it these faults are left out"
+    return chromium
 
 
 def _pick(among: Sequence[T], fault: Fault) -> T:

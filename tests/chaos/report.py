@@ -12,7 +12,7 @@ KINDS = ("lost", "doubled", "reordered", "bot spoke", "stuck", "tracker out of s
 
 @dataclass
 class Report:
-    """What happened in a run. ``times``: seconds under faults and in all."""
+    """What happened in a run. ``times``: seconds under faults and in all. ``starts``: of each server."""
 
     seed: int
     folder: Path
@@ -21,8 +21,7 @@ class Report:
     faults: Mapping[str, int]
     missing: Mapping[str, str]
     book: Book
-    rasa_starts: int
-    desk_starts: int
+    starts: Mapping[str, int]
 
     @property
     def findings(self) -> list[tuple[str, str, str]]:
@@ -53,7 +52,7 @@ class Report:
             f"customers {len(book.channels)} ({kinds}), conversations with agents {len(book.tables)}",
             f"words {len(spoken) + len(book.agents)} (customers {len(spoken)}, agents {len(book.agents)}); accepted "
             f"{accepted['accepted']}, refused aloud {accepted['refused']}, unsure {accepted['unsure']}",
-            f"starts of Rasa {self.rasa_starts}, of the desk {self.desk_starts}",
+            "starts: " + ", ".join(f"{name} {count}" for name, count in self.starts.items()),
             f"{under_faults / 60:.1f} minutes under faults, {whole / 60:.1f} in all; {self.machine}",
         ]
 

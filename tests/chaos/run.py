@@ -23,7 +23,7 @@ from tests.chaos.faults import Faults
 from tests.chaos.plan import plan
 from tests.chaos.report import Report
 from tests.chaos.world import World
-from tests.support.bots import train
+from tests.support.bots import train_with_actions
 from tests.support.waiting import until
 
 GAP = 1.0
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     print(f"SEED={seed}  FAULTS={options.faults}  MINUTES={options.minutes:g}", flush=True)
     print(f"Logs and all that was said and heard: {folder}", flush=True)
-    model = train("small", folder)
+    model = train_with_actions("small", folder)
     report = asyncio.run(chaos(folder, model, seed, options.faults, options.minutes * 60))
     print(report.text())
     return 1 if report.findings else 0
@@ -70,7 +70,7 @@ async def chaos(
         await verdict(here, SETTLES_WITHIN if patient else 0)
         machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
         times = (under_faults, time.monotonic() - began)
-        return Report(seed, folder, machine, times, doing.done, missing, here.book, here.rasa.starts, here.desk.starts)
+        return Report(seed, folder, machine, times, doing.done, missing, here.book, here.starts())
 
 
 async def _until_it_is_lively(world: World) -> None:

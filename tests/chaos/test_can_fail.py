@@ -8,16 +8,16 @@ import pytest
 from tests.chaos.run import chaos
 
 ON_THE_LINK = ("Rasa and desk: cut", "Rasa and desk: half-open", "desk: kill -9", "desk: SIGSTOP, SIGCONT")
-QUICK: dict[str, Any] = {"size": (5, 0, 0, 1, 2), "disk": False, "pace": 0.3, "gap": 0.8, "patient": False}
+QUICK: dict[str, Any] = {"size": (5, 0, 0, 1, 2), "disk": False, "pace": 0.3, "gap": 0.8, "patient": False, "pages": 0}
 
 pytestmark = pytest.mark.timeout(300)
 
 
-async def test_without_acknowledgements_words_are_lost(small_model: Path, tmp_path: Path) -> None:
-    report = await chaos(tmp_path, small_model, 1, 25, 40.0, careless="no-acks", only=ON_THE_LINK, **QUICK)
+async def test_without_acknowledgements_words_are_lost(acting_model: Path, tmp_path: Path) -> None:
+    report = await chaos(tmp_path, acting_model, 1, 25, 40.0, careless="no-acks", only=ON_THE_LINK, **QUICK)
     assert report.found("lost"), report.text()
 
 
-async def test_without_deduplication_words_are_doubled(small_model: Path, tmp_path: Path) -> None:
-    report = await chaos(tmp_path, small_model, 1, 25, 40.0, careless="no-dedup", only=ON_THE_LINK, **QUICK)
+async def test_without_deduplication_words_are_doubled(acting_model: Path, tmp_path: Path) -> None:
+    report = await chaos(tmp_path, acting_model, 1, 25, 40.0, careless="no-dedup", only=ON_THE_LINK, **QUICK)
     assert report.found("doubled"), report.text()

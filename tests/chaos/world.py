@@ -1,4 +1,4 @@
-"""The world: a Rasa server, a live-agent server, proxies between all of them, customers and agents. 127.0.0.1 only."""
+"""The world: Rasa, its action server, a live-agent server, proxies between them, customers and agents. 127.0.0.1 only."""
 
 import contextlib
 import os
@@ -6,7 +6,8 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import yaml
 from rasa_handoff.server import accounts
 from tests.chaos.agents import Agent
 from tests.chaos.book import Book
+from tests.chaos.browser import Chromium, Visitor
+from tests.chaos.browser import missing as no_chromium
 from tests.chaos.mailbox import Mailbox, Rest
 from tests.chaos.people import Customer
 from tests.chaos.process import Kept
@@ -42,9 +45,11 @@ class World:
         careless: str | None = None,
         disk: bool = True,
         pace: float = 0.7,
+        pages: int = 2,
     ) -> None:
         self.folder, self.rng, self.pace, self.size = folder, rng, pace, size
-        self.careless = careless
+        self.careless, self.pages = careless, 0 if no_chromium() else pages
+        self.chromium: Chromium | None = None
         self.book = Book(folder)
         self.models = [Path(shutil.copy(model, folder / f"model-{number}.tar.gz")) for number in (1, 2)]
         self.clock = folder / "clock"
@@ -52,7 +57,7 @@ class World:
         self.disk = folder / "disk"
         self.disk.mkdir()
         self.mounted = disk and _mount(self.disk)
-        self.rasa_port, self.desk_port = free_port(), free_port()
+        self.rasa_port, self.desk_port, self.actions_port = free_port(), free_port(), free_port()
         self.to_desk, self.to_rasa, self.to_agents = Proxy(self.desk_port), Proxy(self.rasa_port), Proxy(self.desk_port)
         self.vendor = Vendor(self.book, _branch(rng))
         self.customers: list[Customer] = []
@@ -67,8 +72,14 @@ class World:
             self._write_settings()
             self._add_agents()
             self.desk = await self._stack.enter_async_context(self._kept("desk", self._desk_command(), "health"))
+            self.actions = await self._stack.enter_async_context(
+                self._kept("actions", self._actions_command(), "health")
+            )
             self.rasa = await self._stack.enter_async_context(self._kept("rasa", self._rasa_command(0), ""))
+            if self.pages:
+                self.chromium = await self._stack.enter_async_context(Chromium())
             await self.desk.wait_until_up()
+            await self.actions.wait_until_up()
             await self.rasa.wait_until_up()
             await self._people()
         except BaseException:
@@ -97,10 +108,14 @@ class World:
     def databases(self) -> dict[str, Path]:
         return {"relay": self.disk / "relay.db", "desk": self.disk / "desk.db", "tracker": self.folder / "tracker.db"}
 
+    def starts(self) -> dict[str, int]:
+        """How often each server was started."""
+        return {server.name: server.starts for server in (self.rasa, self.actions, self.desk)}
+
     # Setting up
 
     def _kept(self, name: str, command: Sequence[str], page: str) -> Kept:
-        port = self.desk_port if name == "desk" else self.rasa_port
+        port = {"desk": self.desk_port, "actions": self.actions_port, "rasa": self.rasa_port}[name]
         environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
         return Kept(name, command, self.folder, f"http://127.0.0.1:{port}/{page}", **environment)
 
@@ -112,6 +127,9 @@ class World:
     def _desk_command(self) -> list[str]:
         where = ["--port", str(self.desk_port), "--database", f"sqlite:///{self.databases()['desk']}"]
         return [*self._python("rasa_handoff.cli"), "serve", *where]
+
+    def _actions_command(self) -> list[str]:
+        return [sys.executable, "-m", "rasa_sdk", "--actions", "rasa_handoff.actions", "--port", str(self.actions_port)]
 
     def _rasa_command(self, which: int) -> list[str]:
         files = ["-m", str(self.models[which]), "--credentials", "credentials.yml", "--endpoints", "endpoints.yml"]
@@ -131,8 +149,11 @@ class World:
             "timers": {"nobody_takes": None, "agent_silent": None, "customer_silent": None, "silence": NEVER},
         }
         tracker = {"type": "SQL", "dialect": "sqlite", "db": str(self.databases()["tracker"])}
+        actions = {"url": f"http://127.0.0.1:{self.actions_port}/webhook"}
         (self.folder / "credentials.yml").write_text(yaml.safe_dump({"rasa_handoff.HandoffChannel": channel}))
-        (self.folder / "endpoints.yml").write_text(yaml.safe_dump({"tracker_store": tracker}))
+        (self.folder / "endpoints.yml").write_text(
+            yaml.safe_dump({"tracker_store": tracker, "action_endpoint": actions})
+        )
 
     def _add_agents(self) -> None:
         database = f"sqlite:///{self.databases()['desk']}"
@@ -147,10 +168,11 @@ class World:
             self.agents.append(agent)
             await agent.open()
             self._stack.push_async_callback(agent.close)
-        kinds: list[type[Customer]] = [WebChat] * web + [Rest] * rest + [Mailbox] * mailbox + [VendorCustomer] * vendor
+        kinds: list[Callable[..., Customer]] = [WebChat] * web + [Rest] * rest + [Mailbox] * mailbox
+        kinds += [partial(VendorCustomer, vendor=self.vendor)] * vendor
+        kinds += [partial(Visitor, chromium=self.chromium)] * self.pages
         for number, kind in enumerate(kinds, start=1):
-            common = (f"c{number}", self.book, _branch(self.rng), self.pace, self._customers_url)
-            customer = kind(*common, self.vendor) if kind is VendorCustomer else kind(*common)
+            customer = kind(f"c{number}", self.book, _branch(self.rng), self.pace, self._customers_url)
             self.customers.append(customer)
             await customer.open()
             self._stack.push_async_callback(customer.close)

@@ -1,27 +1,20 @@
 """The seed's own snippet, address aside, with socket.io-client 3.1.3 in real Chromium, from a page of another origin."""
 
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Page, expect
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from rasa_handoff.server.run import running
+from tests.support.chromium import launched
 
 from .peers import until
 
 HERE = Path(__file__).parent
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture
@@ -34,11 +27,8 @@ async def front_end() -> AsyncIterator[str]:
 
 @pytest.fixture
 async def page() -> AsyncIterator[Page]:
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=found, args=FLAGS)
+    async with launched() as browser:
         yield await browser.new_page()
-        await browser.close()
 
 
 async def test_the_snippet_talks_to_an_agent(server, desk, front_end, page):

@@ -1,0 +1,197 @@
+"""Customers in a real Chromium, on the example bot's page. What they hear is what the page shows."""
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import signal
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+from playwright.async_api import Browser, BrowserContext, Page
+from playwright.async_api import Error as PlaywrightError
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+
+from rasa_handoff.server.run import running
+from tests.chaos.book import Book
+from tests.chaos.people import Customer
+from tests.support.chromium import EXECUTABLE, launched
+from tests.support.ports import free_port
+
+PAGE: Final = Path(__file__).parents[2] / "example_bot" / "web"
+LOOKS_EVERY: Final = 0.15
+PATIENCE: Final = 10.0
+"""Seconds a page may take to answer the harness; a stopped one takes up to seven."""
+LINES: Final = """() => [...document.querySelectorAll("#lines > li")].map((line) => [
+  line.dataset.key, line.dataset.testid, line.querySelector(".text")?.textContent ?? "",
+  line.querySelector(".when").textContent])"""
+NOT_YET: Final = ("Sending…", "Waits for the connection")
+REFUSED: Final = "Couldn't be sent"
+TROUBLES: Final = (PlaywrightError, asyncio.TimeoutError)
+
+
+class Chromium:
+    """``async with Chromium()``: the browser, the page's address, and its processes, which may be killed and stopped."""
+
+    page: str
+    browser: Browser
+
+    async def __aenter__(self) -> "Chromium":
+        self._stack = AsyncExitStack()
+        app = Starlette(routes=[Mount("/", StaticFiles(directory=PAGE, html=True))])
+        self.page = await self._stack.enter_async_context(running(app, port=free_port()))
+        self.browser = await self._stack.enter_async_context(launched())
+        self._session = await self.browser.new_browser_cdp_session()
+        return self
+
+    async def __aexit__(self, kind: type | None, problem: BaseException | None, trace: TracebackType | None) -> None:
+        await self._stack.aclose()
+
+    async def kill(self, pick: float) -> None:
+        """kill -9 of the process of a page."""
+        os.kill(await self._process(pick), signal.SIGKILL)
+
+    async def stop(self, pick: float, seconds: float) -> None:
+        """SIGSTOP of the process of a page, and SIGCONT after a while."""
+        process = await self._process(pick)
+        os.kill(process, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            os.kill(process, signal.SIGCONT)
+
+    async def _process(self, pick: float) -> int:
+        told: dict[str, Any] = await self._session.send("SystemInfo.getProcessInfo")
+        pages = [int(process["id"]) for process in told["processInfo"] if process["type"] == "renderer"]
+        if not pages:
+            raise ProcessLookupError("no page has a process now")
+        return sorted(pages)[int(pick * len(pages))]
+
+
+def missing() -> str | None:
+    """Why there can be no Chromium here."""
+    return None if EXECUTABLE else "no Chromium is installed"
+
+
+class Visitor(Customer):
+    """Exactly once, both ways, over reloads and kills of the page."""
+
+    channel = "socketio"
+
+    def __init__(
+        self, name: str, book: Book, rng: random.Random, pace: float, url: Callable[[], str], chromium: Chromium
+    ) -> None:
+        super().__init__(name, book, rng, pace)
+        self._url, self._chromium = url, chromium
+        self._page: Page | None = None
+        self._visits, self._looked, self._spoiled = 0, False, False
+        self._reloads, self._typing = asyncio.Event(), asyncio.Lock()
+        self._heard: set[str] = set()
+        self._mine: dict[str, str] = {}
+        """What this customer typed, as the page shows it: a line's key, and what stands below it."""
+        self._errands: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        self._context: BrowserContext = await self._chromium.browser.new_context()
+        fresh = json.dumps(json.dumps({"session": self.name, "lines": []}))
+        key = '"karoo.conversation"'
+        await self._context.add_init_script(f"localStorage.getItem({key}) ?? localStorage.setItem({key}, {fresh})")
+        self._task = asyncio.create_task(self._stay())
+
+    async def close(self) -> None:
+        for task in (self._task, *self._errands):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        with contextlib.suppress(*TROUBLES):
+            await asyncio.wait_for(self._context.close(), PATIENCE)
+
+    def reload(self) -> None:
+        self._reloads.set()
+
+    def drop(self) -> None:
+        errand = asyncio.create_task(self._go_offline())
+        self._errands.add(errand)
+        errand.add_done_callback(self._errands.discard)
+
+    async def _go_offline(self) -> None:
+        with contextlib.suppress(*TROUBLES):
+            await self._context.set_offline(True)
+            await asyncio.sleep(self.rng.random())
+            await self._context.set_offline(False)
+
+    async def send(self, text: str) -> bool:
+        async with self._typing:
+            place = len(self._mine)
+            while len(self._mine) <= place:
+                await self._type(text, place)
+        key = list(self._mine)[place]
+        while self._mine[key] in NOT_YET:  # noqa: ASYNC110 - the page is looked at by another task
+            await asyncio.sleep(LOOKS_EVERY)
+        return self._mine[key] != REFUSED
+
+    async def _type(self, text: str, place: int) -> None:
+        """Type it and wait until it is seen, or until a page that was opened since doesn't have it."""
+        page, visit = self._page, self._visits
+        if page is None:
+            await asyncio.sleep(LOOKS_EVERY)
+            return
+        try:
+            box = page.get_by_test_id("chat-input")
+            await asyncio.wait_for(box.fill(text), PATIENCE)
+            await asyncio.wait_for(box.press("Enter"), PATIENCE)
+        except TROUBLES:
+            self._spoiled = True  # nobody knows whether it was typed: the page that comes after this one does
+        while len(self._mine) <= place and not (self._visits > visit and self._looked):  # noqa: ASYNC110
+            await asyncio.sleep(LOOKS_EVERY)
+
+    async def _stay(self) -> None:
+        """Keep a page open, and read it."""
+        while True:
+            try:
+                if self._page is None:
+                    await asyncio.wait_for(self._come_in(), 2 * PATIENCE)
+                if self._reloads.is_set():
+                    self._reloads.clear()
+                    assert self._page is not None
+                    await asyncio.wait_for(self._page.reload(), PATIENCE)
+                await asyncio.wait_for(self._look(), PATIENCE)
+            except TROUBLES as problem:
+                self.book.note("page gone", self.name, why=repr(problem)[:200])
+                self._spoiled = True
+            if self._spoiled:
+                await self._leave()
+            await asyncio.sleep(LOOKS_EVERY)
+
+    async def _come_in(self) -> None:
+        self._looked = self._spoiled = False
+        page = self._page = await self._context.new_page()
+        page.on("crash", self._on_crash)
+        self._visits += 1
+        await page.goto(f"{self._chromium.page}/?rasa={self._url()}")
+
+    def _on_crash(self, *_: Any) -> None:
+        self._spoiled = True
+
+    async def _leave(self) -> None:
+        page, self._page = self._page, None
+        if page is not None:
+            with contextlib.suppress(*TROUBLES):
+                await asyncio.wait_for(page.close(), PATIENCE)
+
+    async def _look(self) -> None:
+        assert self._page is not None
+        for key, kind, text, below in await self._page.evaluate(LINES):
+            if kind == "user-message":
+                self._mine[key] = below
+            elif key not in self._heard:
+                self._heard.add(key)
+                if text:
+                    self.hear(text)
+        self._looked = True
