@@ -31,12 +31,20 @@ UNNOTICED_SECONDS: Final = 10.0
 CAPABILITIES: Final = ("typing", "message.status", "transfer")
 
 
+class Known(Value, frozen=True):
+    """How far the server has heard a handoff: the id of the last it has."""
+
+    handoff_id: str
+    last: str
+
+
 class Welcome(Availability, frozen=True, kw_only=True):
     """The server's answer to ``hello``."""
 
     protocol: int
     epoch: str
     server: str = ""
+    open: tuple[Known, ...] = ()
 
 
 class StatusWord(Value, frozen=True):
@@ -203,6 +211,7 @@ class OurDesk(Desk):
             ) from None
         log.info("Connected to the live-agent server at %s.", self.settings.url)
         if self._welcome is not None:
+            await self.relay.desk_has({known.handoff_id: known.last for known in self._welcome.open})
             await self.relay.greet(self._welcome.epoch)
         await self.relay.ring(DESK)
 
@@ -259,15 +268,13 @@ class OurDesk(Desk):
             if conversation_id is None:
                 raise Refused("unknown_handoff", f"This relay has no handoff {word.handoff_id}.")
             event = event_of(conversation_id, word)
-            conversation = await self.relay.apply(event)
+            await self.relay.apply(event)
         except Refused as problem:
             return {"ok": False, "code": problem.code, "error": str(problem)}
         except StoreError:
             return {}  # no acknowledgement: the server keeps it and sends it again
         except IllegalEvent as problem:
             log.debug("%s", problem)
-            return {"ok": False, "code": "ended", "error": "The conversation is back with the bot."}
-        if isinstance(event, e.AgentSaid) and conversation.handoff_id != event.handoff_id:
             return {"ok": False, "code": "ended", "error": "The conversation is back with the bot."}
         return {"ok": True}
 

@@ -122,9 +122,13 @@ class HandoffChannel(InputChannel):
         async def before_stop(app: Sanic, _: Any) -> None:
             await self._close()
 
+        async def after_stop(app: Sanic, _: Any) -> None:
+            guards.remove(self.relay.desk_active)
+
         app.register_listener(before_start, "before_server_start")
         app.register_listener(after_start, "after_server_start")
         app.register_listener(before_stop, "before_server_stop")
+        app.register_listener(after_stop, "after_server_stop")
 
     async def _open(self, targets: Any) -> None:
         self._listen()
@@ -137,12 +141,14 @@ class HandoffChannel(InputChannel):
                 await channel.announce()
 
     async def _close(self) -> None:
+        """Sanic still listens: it calls this before it closes its socket."""
+        if self.interceptor is not None:
+            await self.interceptor.close()
         await self.desk.close()
         await self.relay.close()
         for channel in self.channels.values():
             if isinstance(channel, HandoffTelegram):
                 await channel.retire()
-        guards.remove(self.relay.desk_active)
 
     def _listen(self) -> None:
         """Presence and typing of hosted socketio channels, both ways; silence of callers."""

@@ -29,14 +29,14 @@ from rasa_handoff.rasa_room.options import Options
 from rasa_handoff.rasa_room.reach import Reach
 from rasa_handoff.rasa_room.retold import Told, told_in_turn
 from rasa_handoff.rasa_room.strays import Strays
-from rasa_handoff.rasa_room.turns import Turns, finished
+from rasa_handoff.rasa_room.turns import Turns, Work
 from rasa_handoff.rasa_room.watching import Watch, Watcher
 from rasa_handoff.relay.inbox import Inbox, Met
 from rasa_handoff.relay.relay import Relay
 from rasa_handoff.thinking.control import Control, Conversation, IllegalEvent
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary import names
-from rasa_handoff.vocabulary.errors import StoreUnavailable, Unreachable
+from rasa_handoff.vocabulary.errors import StoreError, StoreUnavailable, Unreachable
 from rasa_handoff.vocabulary.marker import ChannelNotice, HandoffRequest
 from rasa_handoff.vocabulary.settings import Settings
 from rasa_handoff.vocabulary.values import plain
@@ -44,6 +44,7 @@ from rasa_handoff.vocabulary.values import plain
 log = logging.getLogger(__name__)
 
 RETURN_SECONDS: Final = 5.0
+DRAIN_SECONDS: Final = 5.0
 
 OnMessage = Callable[[UserMessage], Awaitable[Any]]
 
@@ -65,8 +66,8 @@ class Interceptor:
         self._settings, self._relay, self._bot, self._customers = settings, relay, bot, customers
         self._reaches, self._options, self._strays, self._on_new_message = reaches, options, strays, on_new_message
         self._offering = Offering(bot, settings, reaches)
-        self._turns, self._inbox = Turns(), Inbox(relay.store)
-        self._opened = asyncio.Event()
+        self._turns, self._work, self._inbox = Turns(), Work(), Inbox(relay.store)
+        self._opened, self._closing = asyncio.Event(), False
         self._execute, self._ask = f"/{settings.intents.execute}", f"/{settings.intents.options}"
         self._watcher = Watcher(self._execute, settings.show_marker)
 
@@ -74,19 +75,26 @@ class Interceptor:
         """Let messages through; until then they wait (a request may come before everything is up)."""
         self._opened.set()
 
+    async def close(self) -> None:
+        """What was begun is finished; what comes now is refused, since it couldn't be written down."""
+        self._closing = True
+        await self._work.drained(DRAIN_SECONDS)
+
     async def receive(self, channel: str, message: UserMessage) -> None:
         """A customer's message on a hosted channel."""
-        await finished(self._receive(channel, message))
+        await self._work.finish(self._receive(channel, message))
 
     async def _receive(self, channel: str, message: UserMessage) -> None:
         async with self._turns.turn(message.sender_id):
             await self._opened.wait()
             try:
+                if self._closing:
+                    raise StoreUnavailable("The server is stopping.")
                 async with self._customers.request(
                     message.sender_id, channel, message.output_channel, message.message_id
                 ):
                     await self._once(channel, message)
-            except StoreUnavailable:
+            except StoreError:
                 await self._refuse(channel, message)
                 raise
 

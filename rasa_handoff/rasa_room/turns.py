@@ -34,19 +34,27 @@ class Turns:
                 del self._wanted[conversation_id], self._locks[conversation_id]
 
 
-_at_work: set["asyncio.Task[None]"] = set()
+class Work:
+    """What must be done to its end once it was begun."""
 
+    def __init__(self) -> None:
+        self._under_way: set[asyncio.Task[None]] = set()
 
-async def finished(work: Coroutine[Any, Any, None]) -> None:
-    """Do this to its end, also when the request that wants it is called off: half a turn leaves nobody in charge."""
-    task = asyncio.create_task(work)
-    _at_work.add(task)
-    task.add_done_callback(_at_work.discard)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        task.add_done_callback(_complain)
-        raise
+    async def finish(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do this to its end, also when the request that wants it is called off: half a turn leaves nobody in charge."""
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_complain)
+            raise
+
+    async def drained(self, seconds: float) -> None:
+        """Wait until nothing is under way, so many seconds at most."""
+        if self._under_way:
+            await asyncio.wait(set(self._under_way), timeout=seconds)
 
 
 def _complain(task: "asyncio.Task[None]") -> None:

@@ -5,7 +5,7 @@ The state, the outbox entries and the timers are one commit; what isn't legal is
 
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy.engine import Connection
 
@@ -112,6 +112,17 @@ class Ledger:
             if seconds is not None:
                 due = self._now() + seconds
                 memory.timers.set(connection, Timer(key=event.conversation_id, kind=kind, due=due))
+
+
+def forget_heard(connection: Connection, last: Mapping[str, str]) -> None:
+    """Take out what the desk has: of each handoff, up to this id. An offer stays until it is answered."""
+    for handoff_id, id in last.items():
+        lane = memory.conversation_of(connection, handoff_id)
+        waiting = memory.outbox.head(connection, DESK, lane, MOST_WAITING) if lane is not None else []
+        of_handoff = [entry for entry in waiting if entry.body["handoff_id"] == handoff_id]
+        places = [place for place, entry in enumerate(of_handoff, start=1) if entry.body["id"] == id]
+        had = of_handoff[: places[0]] if places else []
+        memory.outbox.remove(connection, [entry for entry in had if entry.name != "handoff.initiate"])
 
 
 def _reports(event: e.MessageReported | e.NoticeShown) -> tuple[Effect, ...]:

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.relay import memory
-from rasa_handoff.relay.ledger import CUSTOMER, DESK, TRACKER, Applied, Change, Ledger
+from rasa_handoff.relay.ledger import CUSTOMER, DESK, TRACKER, Applied, Change, Ledger, forget_heard
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.pump import Pump, Target
@@ -159,6 +159,11 @@ class Relay:
     async def offer_of(self, handoff_id: str) -> Offer:
         """The offer a handoff of ours began with."""
         return await self.store.write(lambda connection: memory.offer_of(connection, handoff_id))
+
+    async def desk_has(self, last: Mapping[str, str]) -> None:
+        """The desk says how far it has heard each handoff, by an id: what it has isn't told again."""
+        if last:
+            await self.store.write(lambda connection: forget_heard(connection, last))
 
     async def greet(self, epoch: str) -> None:
         """The desk is there, with this epoch. A new one means that it lost its database: what is open is offered again."""

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from rasa_handoff.server import accounts, records, staffing, summaries
+from rasa_handoff.server import accounts, records, resuming, staffing, summaries
 from rasa_handoff.server.messages import Message
 from rasa_handoff.server.news import AgentTyping, Board, CustomerTyping, StaffingChanged
 from rasa_handoff.server.outcomes import Outcome, check_slots
@@ -61,10 +61,6 @@ class Lost(Value, frozen=True, kw_only=True):
     handoff_id: str
 
 
-MOST_UNHEARD: Final = 1000
-"""How many entries of a conversation are looked through for what the relay says it has."""
-
-
 class Conversations:
     """The door. ``pump`` is set by the composition root before anything happens; ``closing`` when all ends."""
 
@@ -93,7 +89,7 @@ class Conversations:
 
     # The bot's side
 
-    async def initiate(self, offer: Offer, resumed: bool = False) -> dict[str, Any]:
+    async def initiate(self, offer: Offer, id: str | None = None, resumed: bool = False) -> dict[str, Any]:
         """A handoff was offered; answered the same way each time. ``resumed``: it was here before, and we have lost it."""
 
         def work(turn: Turn) -> dict[str, Any]:
@@ -102,6 +98,7 @@ class Conversations:
                 record = _resume(turn, offer) if resumed else _begin(turn, offer)
             elif not _belongs(record, RELAY, offer.bot_id):
                 raise Refused("refused", f"The handoff id '{offer.handoff_id}' is another bot's.")
+            _hear(turn, offer.handoff_id, id)
             wait = staffing.expected_wait(turn.connection, record.assignment.department)
             return {"status": "queued", "position": record.position or 1, "wait": wait}
 
@@ -109,7 +106,12 @@ class Conversations:
 
     async def customer_said(self, side: str, bot_id: str, handoff_id: str, event: CustomerSaid) -> None:
         """The customer wrote."""
-        await self.do(lambda turn: turn.say(_of_bot(turn, side, bot_id, handoff_id), event))
+
+        def work(turn: Turn) -> None:
+            turn.say(_of_bot(turn, side, bot_id, handoff_id), event)
+            _hear(turn, handoff_id, event.id)
+
+        await self.do(work)
 
     async def find(self, bot_id: str, conversation_id: str) -> Record | None:
         """The handoff of a conversation that an agent has or that is queued for one."""
@@ -121,43 +123,41 @@ class Conversations:
 
         return await self.do(work)
 
-    async def heard(self, bot_id: str, last: Mapping[str, int]) -> None:
-        """The relay says how far it has heard each handoff: what it has needn't be told again."""
+    async def catch_up(self, bot_id: str, last: Mapping[str, int]) -> dict[str, str]:
+        """The relay says how far it has heard each handoff; how far we have heard it, by the last one's id."""
+        return await self.do(lambda turn: resuming.catch_up(turn, RELAY, bot_id, last))
 
-        def work(turn: Turn) -> None:
-            for handoff_id, number in last.items():
-                waiting = OUTBOX.head(turn.connection, RELAY, handoff_id, MOST_UNHEARD)
-                had = [entry for entry in waiting if entry.body["say"]["number"] <= number]
-                OUTBOX.remove(turn.connection, [entry for entry in had if entry.body["bot_id"] == bot_id])
-
-        await self.do(work)
-
-    async def message_left(self, bot_id: str, handoff_id: str) -> None:
+    async def message_left(self, bot_id: str, handoff_id: str, id: str | None = None) -> None:
         """The customer's last message is one to be answered later; no matter if it isn't known here."""
 
         def work(turn: Turn) -> None:
             record = records.find(turn.connection, handoff_id)
             if record is not None and _belongs(record, RELAY, bot_id):
                 turn.apply(record, MessageLeft(at=turn.now))
+                _hear(turn, handoff_id, id)
 
         await self.do(work)
 
-    async def customer_ended(self, side: str, bot_id: str, handoff_id: str, event: CustomerEnded) -> None:
+    async def customer_ended(
+        self, side: str, bot_id: str, handoff_id: str, event: CustomerEnded, id: str | None = None
+    ) -> None:
         """The customer's side ended it; no matter if it isn't known here."""
 
         def work(turn: Turn) -> None:
             record = records.find(turn.connection, handoff_id)
             if record is not None and _belongs(record, side, bot_id):
                 turn.apply(record, event)
+                _hear(turn, handoff_id, id)
 
         await self.do(work)
 
-    async def message_status(self, bot_id: str, mark: Mark) -> None:
+    async def message_status(self, bot_id: str, mark: Mark, id: str | None = None) -> None:
         """The relay says what became of an agent's message."""
 
         def work(turn: Turn) -> None:
             record = _of_bot(turn, RELAY, bot_id, mark.handoff_id)
             turn.mark(record, mark.message_id, mark.status, mark.reason)
+            _hear(turn, mark.handoff_id, id)
 
         await self.do(work)
 
@@ -297,6 +297,11 @@ class Conversations:
             self._staffing = found
             self.board.publish([StaffingChanged(availability=found)])
         return found
+
+
+def _hear(turn: Turn, handoff_id: str, id: str | None) -> None:
+    if id is not None:
+        records.hear(turn.connection, handoff_id, id)
 
 
 def _begin(turn: Turn, offer: Offer) -> Record:

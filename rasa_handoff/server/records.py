@@ -109,6 +109,18 @@ def save_offer(connection: Connection, record: Record) -> None:
     connection.execute(update(HANDOFFS).where(here).values(offer=_packed(record.offer)))
 
 
+def hear(connection: Connection, handoff_id: str, id: str) -> None:
+    """Note the last thing that came from the customer's side."""
+    connection.execute(update(HANDOFFS).where(HANDOFFS.c.handoff_id == handoff_id).values(heard=id))
+
+
+def last_heard(connection: Connection, handoff_id: str) -> str | None:
+    """The id of the last thing that came from the customer's side, if it had one."""
+    query = select(HANDOFFS.c.heard).where(HANDOFFS.c.handoff_id == handoff_id)
+    heard: str | None = connection.execute(query).scalar_one_or_none()
+    return heard
+
+
 def told(record: Record, name: str, id: str, details: dict[str, Any]) -> tuple[Record, Entry]:
     """The next numbered thing the customer's side is told, as an outbox entry; with its address beside it."""
     number = record.told + 1

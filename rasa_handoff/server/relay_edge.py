@@ -56,6 +56,7 @@ class Keys(Value, frozen=True, kw_only=True):
     handoff_id: Key
     conversation_id: Key
     bot_id: Key
+    id: Key | None = None
 
 
 class Auth(Value, frozen=True, kw_only=True):
@@ -80,6 +81,7 @@ class Over(Value, frozen=True, kw_only=True):
 
     handoff_id: Key
     status: str
+    id: Key | None = None
     reason: Annotated[str, Meta(max_length=100)] = "cancelled"
 
 
@@ -89,6 +91,7 @@ class Fate(Value, frozen=True, kw_only=True):
     handoff_id: Key
     message_id: Key
     status: Status
+    id: Key | None = None
     reason: str | None = None
 
 
@@ -197,11 +200,11 @@ class RelayEdge:
 
     async def _hello(self, sid: str, data: Any) -> None:
         under_way = read(Hello, data or {}).open
-        last = {heard.handoff_id: heard.last for heard in under_way if isinstance(heard, Heard) and heard.last}
-        if last:
-            await self._conversations.heard(self._bot(sid), last)
+        last = {heard.handoff_id: heard.last for heard in under_way if isinstance(heard, Heard)}
+        ours = await self._conversations.catch_up(self._bot(sid), last) if last else {}
+        known = [{"handoff_id": handoff_id, "last": id} for handoff_id, id in ours.items()]
         found = await self._conversations.staffing()
-        body = {"protocol": PROTOCOL, "server": __version__, "epoch": self._store.epoch, **plain(found)}
+        body = {"protocol": PROTOCOL, "server": __version__, "epoch": self._store.epoch, "open": known, **plain(found)}
         self._conversations.board.later(partial(self._welcome, sid, body))
 
     async def _welcome(self, sid: str, body: dict[str, Any]) -> None:
@@ -213,11 +216,11 @@ class RelayEdge:
         await self._conversations.pump.ring_all(RELAY)
 
     async def _initiate(self, sid: str, data: Any) -> dict[str, Any]:
-        read(Keys, data)
+        keys = read(Keys, data)
         offer = read(Offer, data)
         if offer.bot_id != self._bot(sid):
             raise Refused("refused", f"This connection isn't of the bot '{offer.bot_id}'.")
-        return await self._conversations.initiate(offer, resumed=data.get("resumed") is True)
+        return await self._conversations.initiate(offer, keys.id, resumed=data.get("resumed") is True)
 
     async def _find(self, sid: str, data: Any) -> dict[str, Any]:
         sought = read(Sought, data)
@@ -227,11 +230,11 @@ class RelayEdge:
     async def _status(self, sid: str, data: Any) -> None:
         over = read(Over, data)
         if over.status == "message_left":
-            return await self._conversations.message_left(self._bot(sid), over.handoff_id)
+            return await self._conversations.message_left(self._bot(sid), over.handoff_id, over.id)
         if over.status != "ended":
             raise Refused("invalid", f"A relay says the status 'ended' or 'message_left', not '{over.status}'.")
         event = CustomerEnded(at=self._now(), reason=over.reason)
-        await self._conversations.customer_ended(RELAY, self._bot(sid), over.handoff_id, event)
+        await self._conversations.customer_ended(RELAY, self._bot(sid), over.handoff_id, event, over.id)
 
     async def _message(self, sid: str, data: Any) -> None:
         words = read(Words, data)
@@ -243,7 +246,7 @@ class RelayEdge:
     async def _message_status(self, sid: str, data: Any) -> None:
         fate = read(Fate, data)
         mark = Mark(handoff_id=fate.handoff_id, message_id=fate.message_id, status=fate.status, reason=fate.reason)
-        await self._conversations.message_status(self._bot(sid), mark)
+        await self._conversations.message_status(self._bot(sid), mark, fate.id)
 
     async def _typing(self, sid: str, data: Any) -> None:
         typing = read(Typing, data)

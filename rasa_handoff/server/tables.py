@@ -109,6 +109,8 @@ HANDOFFS: Final = Table(
     # The last number given to a message, and to what the customer's side was told.
     Column("seq", Integer, nullable=False),
     Column("told", Integer, nullable=False),
+    # The id of the last durable thing that came from the customer's side.
+    Column("heard", String(ID)),
     Index("handoffs_queue", "stage", "department"),
     Index("handoffs_conversation", "bot_id", "conversation_id"),
 )
@@ -137,6 +139,7 @@ def _add_timing(operations: Operations) -> None:
         ("asked", Boolean(), false()),
     ):
         operations.add_column("handoffs", Column(name, kind, nullable=False, server_default=otherwise))
+    operations.add_column("handoffs", Column("heard", String(ID)))
     for name, kind, otherwise in (("holder", String(40), ""), ("held_until", Float(), "0")):
         operations.add_column("outbox", Column(name, kind, nullable=False, server_default=otherwise))
 

@@ -6,7 +6,8 @@ The rules:
    everything and the bot has spoken again (``RETURNING`` -> ``BOT``).
 2. ``step`` is given what happened and answers with the new state and what is to be told. It does nothing itself.
 3. A pair that isn't in the table is an error (:class:`IllegalEvent`) and leaves everything as it was.
-4. An event of an older handoff is not an error; it changes nothing.
+4. An event of an older handoff is not an error; it changes nothing. But for an agent's words: that nobody hears them any more
+   must be told to who said them.
 5. The customer hears of every change, in words that are responses of the domain.
 """
 
@@ -25,9 +26,11 @@ def step(conversation: Conversation, event: e.Event) -> tuple[Conversation, Effe
     """The conversation after the event, and what is to be told.
 
     Raises:
-        IllegalEvent: if the table has no such pair.
+        IllegalEvent: if the table has no such pair, or an agent speaks in an older handoff.
     """
     if _is_of_an_older_handoff(conversation, event):
+        if isinstance(event, e.AgentSaid):
+            raise IllegalEvent(f"The handoff {event.handoff_id} of {conversation.conversation_id} is over.")
         return conversation, ()
     key = (conversation.state, type(event))
     if key not in TABLE:

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from rasa.shared.core.domain import SessionConfig
+from sqlalchemy import select
 
+from rasa_handoff.relay import memory
 from rasa_handoff.vocabulary import events as e
 from tests.integration.conftest import credentials
 from tests.support.desk import AgentAtDesk, DeskServer
@@ -211,9 +213,32 @@ async def test_an_event_of_an_older_handoff_changes_nothing(rasa: RasaServer, th
     here = {"conversation_id": "thabo", "handoff_id": old}
     for event in (e.HandoffCompleted(**here), e.HandoffFailed(**here, reason="x"), e.HandoffAccepted(**here)):
         assert await relay.apply(event) == before
-    late = await rasa.channel.desk._on_message({"handoff_id": old, "id": "late", "text": "late", "at": 1.0})
-    assert late["code"] == "ended"
     assert relay.conversation("thabo") == before
+
+
+async def test_words_of_an_older_handoff_are_refused_however_often_they_come(
+    rasa: RasaServer, thandi: AgentAtDesk
+) -> None:
+    """An answer may get lost; what was refused isn't among what the relay says it has, and what was accepted stays so."""
+    handoff_id = await hand_over(rasa, thandi)
+    say = rasa.channel.desk._on_message
+    await thandi.say(handoff_id, "in time", id="told")
+    await thandi.hears("message.status", message_id="told", status="waiting")
+    assert "in time" in await rasa.texts("thanks")
+    await resolve(rasa, thandi, handoff_id)
+    await rasa.texts("hello")
+    told = {"handoff_id": handoff_id, "id": "told", "text": "in time", "at": 1.0, "number": await received(rasa)}
+    assert await say(told) == {"ok": True}, "it was heard"
+    late = {**told, "id": "late", "text": "late", "number": told["number"] + 1}
+    for _ in range(2):
+        assert (await say(late))["code"] == "ended"
+    assert await received(rasa) == told["number"]
+
+
+async def received(rasa: RasaServer) -> int:
+    """The highest of the desk's numbers that was taken in, of the only handoff."""
+    query = select(memory.handoffs.c.received)
+    return int(await rasa.channel.store.write(lambda connection: connection.execute(query).scalar_one()))
 
 
 async def test_the_customer_is_told_of_a_transfer(desk: DeskServer, rasa: RasaServer, thandi: AgentAtDesk) -> None:

@@ -135,6 +135,25 @@ async def test_what_is_said_while_the_relay_is_away_waits_for_its_hello(relay, d
     assert [said.get("text") for said in back.told(handoff)] == ["are you there?"]
 
 
+async def test_each_side_says_the_last_it_has(relay, desk):
+    thandi, karoo = await desk(), await relay()
+    handoff, untouched = await karoo.initiate(), await karoo.initiate()
+    await thandi.take(handoff)
+    await karoo.say(handoff, "hello", "c-1")
+    await until(lambda: karoo.statuses(handoff) == ["accepted"])
+    await karoo.close()
+    await thandi.say(handoff, "one")
+    await thandi.say(handoff, "two")
+    under_way = [{"handoff_id": each, "last": last} for each, last in ((handoff, 2), (untouched, 0), ("unheard-of", 1))]
+    back = await relay(open=under_way)
+    assert back.all("welcome")[0]["open"] == [
+        {"handoff_id": handoff, "last": "c-1"},
+        {"handoff_id": untouched, "last": f"{untouched}-offer"},
+    ]
+    await until(lambda: back.told(handoff))
+    assert [said["text"] for said in back.told(handoff)] == ["two"], "'one' was number 2"
+
+
 async def test_what_became_of_a_message_only_rises_and_reaches_the_desk(relay, desk):
     thandi, karoo = await desk(), await relay()
     handoff = await karoo.initiate()

@@ -5,7 +5,7 @@ import sqlite3
 
 from .peers import until
 
-NEW = {"handoffs": ("ahead", "reminders", "asked"), "outbox": ("holder", "held_until")}
+NEW = {"handoffs": ("ahead", "reminders", "asked", "heard"), "outbox": ("holder", "held_until")}
 
 
 def make_old(file):

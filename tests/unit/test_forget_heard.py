@@ -1,0 +1,36 @@
+"""What the desk says it has isn't told again; an offer is, until it was answered."""
+
+from pathlib import Path
+
+from sqlalchemy.engine import Connection
+
+from rasa_handoff.relay import memory
+from rasa_handoff.relay.database import RelayStore
+from rasa_handoff.relay.ledger import DESK, forget_heard
+from rasa_handoff.store.outbox import Entry
+from rasa_handoff.vocabulary.values import Channel, Offer
+
+
+def _waiting(connection: Connection) -> list[str]:
+    for handoff_id in ("old", "new"):
+        offer = Offer(handoff_id=handoff_id, conversation_id="thabo", bot_id="b", channel=Channel(name="rest"))
+        memory.begin(connection, offer)
+    told = (
+        ("old", "1", "handoff.status"),
+        ("new", "1", "handoff.initiate"),
+        ("new", "2", "message"),
+        ("new", "3", "message"),
+        ("new", "4", "message.status"),
+    )
+    entries = [Entry(DESK, "thabo", name, {"handoff_id": handoff, "id": id}) for handoff, id, name in told]
+    memory.outbox.put(connection, entries)
+    forget_heard(connection, {"new": "3", "unheard-of": "9"})
+    forget_heard(connection, {"new": "an id of another life"})
+    return [f"{entry.body['handoff_id']} {entry.name}" for entry in memory.outbox.head(connection, DESK, "thabo", 99)]
+
+
+async def test_up_to_that_id_but_for_the_offer(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'relay.db'}"
+    async with RelayStore(url, memory.metadata, memory.SIDE, memory.SCHEMA) as store:
+        left = await store.write(_waiting)
+    assert left == ["old handoff.status", "new handoff.initiate", "new message.status"]
