@@ -15,9 +15,9 @@ _COMMANDS: Final = {
     "init": "put the handoff into a Rasa project",
     "doctor": "check a Rasa project and say what to mend",
     "serve": "run the live-agent server with its desk",
-    "agent": "add an agent of the desk",
-    "department": "add a department of the desk",
-    "token": "make the token a bot signs in with",
+    "agent": "add, list and remove the desk's agents, change passwords",
+    "department": "add, list and remove departments",
+    "token": "make, list and revoke the tokens bots sign in with",
 }
 
 
@@ -39,7 +39,7 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"rasa-handoff {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, purpose in _COMMANDS.items():
-        command = commands.add_parser(name, help=purpose, description=f"{purpose.capitalize()}.")
+        command = commands.add_parser(name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.")
         if name in given:
             _load(name).describe(command)
     return parser

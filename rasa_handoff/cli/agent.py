@@ -1,34 +1,70 @@
-"""``rasa-handoff agent add``."""
+"""``rasa-handoff agent``: add, list, password, remove."""
 
 import argparse
 import getpass
 import sys
 
-from rasa_handoff.cli.database import add_database, server_module
+from rasa_handoff.cli.database import add_database, existing, server_module
 from rasa_handoff.vocabulary.errors import HandoffError
+
+PIPED = "; the password is asked for, or read from standard input's first line"
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
-    """The options of ``agent add``."""
-    add = parser.add_subparsers(metavar="COMMAND", required=True).add_parser("add", help="add an agent")
-    add.add_argument("email", metavar="EMAIL", help="what the agent signs in with")
-    add.add_argument("--name", required=True, help="what customers read")
-    add.add_argument(
+    """The commands below ``agent``."""
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    adding = commands.add_parser("add", help="add an agent", description=f"Add an agent{PIPED}.")
+    adding.add_argument("email", metavar="EMAIL", help="what the agent signs in with")
+    adding.add_argument("--name", required=True, help="what customers read")
+    adding.add_argument(
         "--department",
         action="append",
         default=[],
         metavar="NAME",
         help="serves this department (may be given again; none: serves all)",
     )
-    add_database(add)
-    add.set_defaults(run=run)
+    add_database(adding)
+    adding.set_defaults(run=add)
+    listing = commands.add_parser("list", help="everybody who may sign in")
+    add_database(listing)
+    listing.set_defaults(run=show)
+    changing = commands.add_parser("password", help="change a password", description=f"Change a password{PIPED}.")
+    removing = commands.add_parser("remove", help="take an agent away")
+    for parser, run in ((changing, password), (removing, remove)):
+        parser.add_argument("email", metavar="EMAIL", help="of the agent")
+        add_database(parser)
+        parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Add the agent; the password is asked for, or read from standard input."""
+def add(arguments: argparse.Namespace) -> int:
+    """Add the agent."""
     accounts = server_module("accounts")
     accounts.add_agent(arguments.database, arguments.email, arguments.name, _password(), arguments.department)
     print(f"{arguments.name} can now sign in as {arguments.email}.")
+    return 0
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """One line each: e-mail, name, departments."""
+    agents = server_module("administration").agents(existing(arguments.database))
+    for agent in agents:
+        print(f"{agent.email}\t{agent.name}\t{', '.join(agent.departments) or 'all departments'}")
+    if not agents:
+        print("There is no agent yet: rasa-handoff agent add thandi@example.org --name Thandi", file=sys.stderr)
+    return 0
+
+
+def password(arguments: argparse.Namespace) -> int:
+    """Change the password."""
+    server_module("administration").set_password(existing(arguments.database), arguments.email, _password())
+    print(f"{arguments.email} has a new password, and has to sign in again.")
+    return 0
+
+
+def remove(arguments: argparse.Namespace) -> int:
+    """Take the agent away."""
+    server_module("administration").remove_agent(existing(arguments.database), arguments.email)
+    print(f"{arguments.email} can't sign in any more.")
     return 0
 
 
@@ -37,5 +73,5 @@ def _password() -> str:
         return sys.stdin.readline().rstrip("\r\n")
     password = getpass.getpass("Password: ")
     if getpass.getpass("Once more: ") != password:
-        raise HandoffError("The two passwords differ. Nothing was added; please try again.")
+        raise HandoffError("The two passwords differ. Nothing was changed; please try again.")
     return password

@@ -1,6 +1,10 @@
 """Checks of the project's own files: channel, importer, dialogues, forms, actions."""
 
+import os
+import sys
 from collections.abc import Iterator
+from difflib import get_close_matches
+from importlib.util import find_spec
 from typing import Any
 
 from rasa_handoff.cli import edit_config
@@ -11,7 +15,7 @@ from rasa_handoff.cli.project import Project, read_yaml
 from rasa_handoff.presets.parts import Choice, read_choice
 from rasa_handoff.vocabulary import names
 from rasa_handoff.vocabulary.errors import SettingsError
-from rasa_handoff.vocabulary.settings import CHANNEL_NAME, IntentSettings, read_settings
+from rasa_handoff.vocabulary.settings import CHANNEL_NAME, IntentSettings, Settings, read_settings
 
 
 def check_channel(project: Project) -> Iterator[Finding]:
@@ -24,7 +28,39 @@ def check_channel(project: Project) -> Iterator[Finding]:
     except SettingsError as problem:
         yield mend(str(problem))
     else:
-        yield ok(f"HandoffChannel stands before {', '.join(settings.channels)}.")
+        wrong = list(_check_hosted(project, settings))
+        yield from wrong or [ok(f"HandoffChannel stands before {', '.join(settings.channels)}.")]
+
+
+def _check_hosted(project: Project, settings: Settings) -> Iterator[Finding]:
+    """Each hosted channel exists, as far as can be seen without Rasa."""
+    for key in settings.channels:
+        if "." in key:
+            if not _can_be_found(project, key.rpartition(".")[0]):
+                yield mend(f"{CHANNEL_NAME}: the channel '{key}' can't be found: write the path of its class.")
+        elif key not in names.STOCK_CHANNELS:
+            near = get_close_matches(key, names.STOCK_CHANNELS, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"it may be one of: {', '.join(names.STOCK_CHANNELS)}."
+            yield mend(f"{CHANNEL_NAME} knows no channel '{key}', or can't host it: {hint}")
+
+
+def _can_be_found(project: Project, module: str) -> bool:
+    sys.path.insert(0, str(project.folder))  # as Rasa has it
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+    finally:
+        sys.path.remove(str(project.folder))
+
+
+def check_variables(project: Project) -> Iterator[Finding]:
+    """What the files take from the environment is there: Rasa doesn't start without."""
+    for name, file in project.variables():
+        if name not in os.environ:
+            yield warn(
+                f"{file} takes {name} from the environment, and it isn't set here: Rasa doesn't start without it."
+            )
 
 
 def check_outside_channels(project: Project) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 import argparse
 import os
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final
 
 from rasa_handoff.vocabulary.errors import HandoffError
@@ -17,6 +18,20 @@ def add_database(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--database", metavar="URL", default=default, help=f"the desk's database (default: {VARIABLE} or {DEFAULT})"
     )
+
+
+def existing(database: str) -> str:
+    """The URL; for what only looks or takes away, which must not make a new file.
+
+    Raises:
+        HandoffError: it names a SQLite file that isn't there.
+    """
+    path = database.removeprefix("sqlite:///")
+    if path != database and path and not Path(path).is_file():
+        raise HandoffError(
+            f"There is no database {path} here. Give the one that serve uses: --database URL, or {VARIABLE}."
+        )
+    return database
 
 
 def server_module(name: str) -> Any:

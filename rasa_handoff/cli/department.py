@@ -1,21 +1,44 @@
-"""``rasa-handoff department add``."""
+"""``rasa-handoff department``: add, list, remove."""
 
 import argparse
+import sys
 
-from rasa_handoff.cli.database import add_database, server_module
+from rasa_handoff.cli.database import add_database, existing, server_module
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
-    """The options of ``department add``."""
-    add = parser.add_subparsers(metavar="COMMAND", required=True).add_parser("add", help="add a department")
-    add.add_argument("name", metavar="NAME", help="what bots write, billing for example")
-    add.add_argument("--title", help="what people read (default: NAME)")
-    add_database(add)
-    add.set_defaults(run=run)
+    """The commands below ``department``."""
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    adding = commands.add_parser("add", help="add a department")
+    adding.add_argument("name", metavar="NAME", help="what bots write, billing for example")
+    adding.add_argument("--title", help="what people read (default: NAME)")
+    listing = commands.add_parser("list", help="all departments, and who serves them")
+    removing = commands.add_parser("remove", help="take a department away")
+    removing.add_argument("name", metavar="NAME", help="of the department")
+    for parser, run in ((adding, add), (listing, show), (removing, remove)):
+        add_database(parser)
+        parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def add(arguments: argparse.Namespace) -> int:
     """Add the department."""
     server_module("accounts").add_department(arguments.database, arguments.name, arguments.title)
     print(f"The department {arguments.name} is there.")
+    return 0
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """One line each: name, title, agents."""
+    departments = server_module("administration").departments(existing(arguments.database))
+    for department in departments:
+        print(f"{department.name}\t{department.title}\t{', '.join(department.agents) or 'nobody of its own'}")
+    if not departments:
+        print("There is no department; every agent serves every conversation.", file=sys.stderr)
+    return 0
+
+
+def remove(arguments: argparse.Namespace) -> int:
+    """Take the department away."""
+    server_module("administration").remove_department(existing(arguments.database), arguments.name)
+    print(f"The department {arguments.name} is gone.")
     return 0

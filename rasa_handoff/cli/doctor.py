@@ -13,6 +13,7 @@ from rasa_handoff.cli.project import NotYaml, Project
 Check = Callable[[Project], Iterator[Finding]]
 
 CHECKS: Final[tuple[Check, ...]] = (
+    check_project.check_variables,
     check_project.check_channel,
     check_project.check_outside_channels,
     check_project.check_importer,

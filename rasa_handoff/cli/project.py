@@ -1,15 +1,18 @@
 """A Rasa project in a folder, as the command reads it: without Rasa."""
 
 import os
+import re
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from rasa_handoff.vocabulary.errors import HandoffError
 from rasa_handoff.vocabulary.settings import CHANNEL_NAME
+
+VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
 
 
 class NotYaml(HandoffError):
@@ -73,6 +76,16 @@ class Project:
             if (self.folder / name).is_file():
                 return self.folder / name
         return None
+
+    def variables(self) -> list[tuple[str, str]]:
+        """The environment variables that files of the project name as ``${NAME}``, each with its file."""
+        found: dict[tuple[str, str], None] = {}
+        for name in ("credentials.yml", "endpoints.yml"):
+            path = self.folder / name
+            lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+            for line in lines:
+                found |= {(each, name): None for each in VARIABLE.findall(line.split("#")[0])}
+        return list(found)
 
     def _mapping(self, name: str) -> dict[str, Any]:
         path = self.folder / name

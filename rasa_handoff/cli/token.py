@@ -1,23 +1,47 @@
-"""``rasa-handoff token add``."""
+"""``rasa-handoff token``: add, list, revoke."""
 
 import argparse
 import sys
+import time
 
-from rasa_handoff.cli.database import add_database, server_module
+from rasa_handoff.cli.database import add_database, existing, server_module
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
-    """The options of ``token add``."""
-    add = parser.add_subparsers(metavar="COMMAND", required=True).add_parser("add", help="make a token")
-    add.add_argument("bot_id", metavar="BOT_ID", help="the bot_id in the bot's credentials.yml")
-    add_database(add)
-    add.set_defaults(run=run)
+    """The commands below ``token``."""
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    adding = commands.add_parser("add", help="make a token")
+    listing = commands.add_parser("list", help="the bots that have tokens")
+    revoking = commands.add_parser("revoke", help="take a bot's older tokens away")
+    revoking.add_argument("--all", action="store_true", help="the newest one too")
+    for parser in (adding, revoking):
+        parser.add_argument("bot_id", metavar="BOT_ID", help="the bot_id in the bot's credentials.yml")
+    for parser, run in ((adding, add), (listing, show), (revoking, revoke)):
+        add_database(parser)
+        parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def add(arguments: argparse.Namespace) -> int:
     """Make the token and show it, this once; alone on standard output, so that a script can take it."""
     token = server_module("accounts").add_token(arguments.database, arguments.bot_id)
     hint = "Write it under desk in credentials.yml, as token: ${HANDOFF_TOKEN}. It can't be shown again:"
     print(hint, file=sys.stderr)
     print(token)
+    return 0
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """One line each: bot, how many, the newest's day."""
+    tokens = server_module("administration").tokens(existing(arguments.database))
+    for each in tokens:
+        print(f"{each.bot_id}\t{each.count}\t{time.strftime('%Y-%m-%d', time.localtime(each.newest))}")
+    if not tokens:
+        print("No bot has a token: only this machine is served.", file=sys.stderr)
+    return 0
+
+
+def revoke(arguments: argparse.Namespace) -> int:
+    """Take the bot's older tokens away, or all."""
+    count = server_module("administration").revoke_tokens(existing(arguments.database), arguments.bot_id, arguments.all)
+    print(f"{arguments.bot_id}: {count} revoked. A bot that is connected stays so until the server's next start.")
     return 0

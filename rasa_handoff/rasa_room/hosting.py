@@ -23,6 +23,7 @@ from rasa_handoff.rasa_room.socketio import HandoffSocketIO
 from rasa_handoff.rasa_room.telegram import HandoffTelegram
 from rasa_handoff.rasa_room.twilio_voice import HandoffTwilioVoice
 from rasa_handoff.vocabulary.errors import SettingsError
+from rasa_handoff.vocabulary.names import STOCK_CHANNELS
 from rasa_handoff.vocabulary.settings import CHANNEL_NAME
 
 
@@ -97,8 +98,8 @@ def _channel_class(key: str) -> type[InputChannel]:
         builtin: type[InputChannel] = BUILTIN_CHANNELS[key]
         return builtin
     if "." not in key:
-        near = get_close_matches(key, BUILTIN_CHANNELS, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"it may be one of: {', '.join(sorted(BUILTIN_CHANNELS))}."
+        near = get_close_matches(key, STOCK_CHANNELS, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"it may be one of: {', '.join(STOCK_CHANNELS)}."
         raise SettingsError(f"{CHANNEL_NAME} knows no channel '{key}': {hint}")
     try:
         kind = rasa.shared.utils.common.class_from_module_path(key)

@@ -27,6 +27,7 @@ HASHER: Final = PasswordHasher()
 NOBODYS_HASH: Final = HASHER.hash(secrets.token_hex())
 """Verified for an unknown e-mail, so that the answer takes as long as for a known one."""
 SHORTEST_PASSWORD: Final = 8
+DEPARTMENT_NAME: Final = re.compile(r"[\w-]+")
 
 
 class Account(Value, frozen=True, kw_only=True):
@@ -47,7 +48,7 @@ def add_agent(database: str, email: str, name: str, password: str, departments: 
         HandoffError: the e-mail is taken or isn't one, the password too short, a department unknown.
     """
     email, name = email.strip().lower(), name.strip()
-    _check_agent(email, name, password)
+    check_agent(email, name, password)
     row = {"id": uuid.uuid4().hex, "email": email, "name": name, "password": HASHER.hash(password)}
 
     def work(connection: Connection) -> None:
@@ -58,25 +59,27 @@ def add_agent(database: str, email: str, name: str, password: str, departments: 
             _must_have_department(connection, department)
             connection.execute(insert(SERVES).values(agent=row["id"], department=department))
 
-    _run(database, work)
+    run(database, work)
 
 
 def add_department(database: str, name: str, title: str | None = None) -> None:
     """Add a department. ``name`` is what bots write, ``title`` (else the name) what people read.
 
     Raises:
-        HandoffError: there is one of this name, or it has none.
+        HandoffError: there is one of this name, or the name is none.
     """
-    name = name.strip()
-    if not name or len(name) > NAME:
-        raise HandoffError(f"A department needs a name of at most {NAME} characters, such as billing.")
+    if not DEPARTMENT_NAME.fullmatch(name) or len(name) > NAME:
+        raise HandoffError(
+            f"'{name}' can't be a department's name, which bots write: letters, digits, - and _, at most {NAME}. What people "
+            "read is its --title."
+        )
 
     def work(connection: Connection) -> None:
         if has_department(connection, name):
             raise HandoffError(f"There is a department '{name}' already.")
         connection.execute(insert(DEPARTMENTS).values(name=name, title=(title or name).strip(), open=True))
 
-    _run(database, work)
+    run(database, work)
 
 
 def add_token(database: str, bot_id: str) -> str:
@@ -89,7 +92,7 @@ def add_token(database: str, bot_id: str) -> str:
     if not bot_id or len(bot_id) > ID:
         raise HandoffError(f"A token needs the bot_id of credentials.yml, of at most {ID} characters.")
     row = {"hash": hashed(token), "bot_id": bot_id, "at": time.time()}
-    _run(database, lambda connection: connection.execute(insert(TOKENS).values(**row)))
+    run(database, lambda connection: connection.execute(insert(TOKENS).values(**row)))
     return token
 
 
@@ -156,7 +159,12 @@ def has_department(connection: Connection, name: str) -> bool:
     return connection.execute(select(DEPARTMENTS.c.name).where(DEPARTMENTS.c.name == name)).first() is not None
 
 
-def _check_agent(email: str, name: str, password: str) -> None:
+def check_agent(email: str, name: str, password: str) -> None:
+    """See whether an account can be like this.
+
+    Raises:
+        HandoffError: what is wrong, and how to write it.
+    """
     if not re.fullmatch(r"[^@\s]+@[^@\s]+", email) or len(email) > EMAIL:
         raise HandoffError(f"'{email}' isn't an e-mail address. Write one such as thandi@example.org.")
     if not name or len(name) > NAME:
@@ -170,7 +178,8 @@ def _must_have_department(connection: Connection, name: str) -> None:
         raise HandoffError(f"There is no department '{name}'. Add it first: rasa-handoff department add {name}")
 
 
-def _run(database: str, work: Callable[[Connection], T]) -> T:
+def run(database: str, work: Callable[[Connection], T]) -> T:
+    """One transaction in the desk's database, without a loop: for the command line."""
     store = open_store(database)
     try:
         store.prepare()

@@ -83,3 +83,9 @@ MESSAGE_PAYLOAD: Final = "/handoff_leave_message"
 BACK_PAYLOAD: Final = "/handoff_back"
 """What the buttons of ``utter_handoff_nobody_yet`` send; no intents, the relay alone reads them."""
 UTTER_WELCOME_BACK: Final = "utter_handoff_welcome_back"
+
+STOCK_CHANNELS: Final = (
+    "botframework", "callback", "facebook", "hangouts", "mattermost", "rasa", "rest", "rocketchat", "slack", "socketio",
+    "telegram", "twilio", "twilio_voice", "webexteams",
+)  # fmt: skip
+"""Rasa 3.6's channels that can be hosted: all but ``cmdline``, which collides with ``rest``."""

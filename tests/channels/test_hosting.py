@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from rasa.core.channels import BUILTIN_CHANNELS
 
+from rasa_handoff.vocabulary.names import STOCK_CHANNELS
 from tests.channels.people import FETCHED, PUSHED, Customer, OnRest, OnTelegram
 from tests.channels.talking import resolved
 from tests.channels.vendors import Vendors
@@ -16,7 +17,11 @@ from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
-HOSTED = sorted(set(BUILTIN_CHANNELS) - {"cmdline"})
+HOSTED = sorted(STOCK_CHANNELS)
+
+
+async def test_they_are_all_of_rasas() -> None:
+    assert set(STOCK_CHANNELS) == set(BUILTIN_CHANNELS) - {"cmdline"}
 
 
 async def test_there_are_fourteen(rasa: RasaServer) -> None:

@@ -68,3 +68,42 @@ def test_agents_departments_and_tokens_are_added(tmp_path: Path) -> None:
     token = command("token", "add", "shop", "--database", database)
     assert token.returncode == 0
     assert len(token.stdout.strip()) > 20
+
+
+def test_they_are_listed_changed_and_taken_away(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path / 'desk.db'}"
+
+    def run(*arguments: str, stdin: str = "", code: int = 0) -> str:
+        done = command(*arguments, "--database", database, stdin=stdin)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout if code == 0 else done.stderr
+
+    run("department", "add", "billing")
+    run("agent", "add", "t@example.com", "--name", "Thandi", "--department", "billing", stdin="a long enough one\n")
+    run("agent", "add", "p@example.com", "--name", "Pieter", stdin="a long enough one\n")
+    assert run("agent", "list").splitlines() == [
+        "p@example.com\tPieter\tall departments",
+        "t@example.com\tThandi\tbilling",
+    ]
+    assert run("department", "list") == "billing\tbilling\tt@example.com\n"
+    assert "new password" in run("agent", "password", "t@example.com", stdin="another long one\n")
+    assert "too short" in run("agent", "password", "t@example.com", stdin="short\n", code=1)
+    run("agent", "remove", "t@example.com")
+    assert "agent list" in run("agent", "remove", "t@example.com", code=1)
+    run("department", "remove", "billing")
+    assert "department list" in run("department", "remove", "billing", code=1)
+    run("token", "add", "shop")
+    run("token", "add", "shop")
+    assert "last tokens" in run("token", "revoke", "shop", "--all", code=1)
+    assert run("token", "revoke", "shop").startswith("shop: 1 revoked")
+    assert run("token", "list").startswith("shop\t1\t20")
+    run("token", "add", "other")
+    assert run("token", "revoke", "shop", "--all").startswith("shop: 1 revoked")
+    assert "has no token" in run("token", "revoke", "shop", code=1)
+
+
+def test_a_misspelled_database_is_not_made(tmp_path: Path) -> None:
+    done = command("agent", "list", "--database", f"sqlite:///{tmp_path / 'dsek.db'}")
+    assert done.returncode == 1
+    assert "There is no database" in done.stderr
+    assert not list(tmp_path.iterdir())

@@ -86,6 +86,25 @@ def test_the_desk_and_its_protocol(handed: Path, answering, body: bytes, line: s
     [
         ("credentials.yml", "#facebook:", "slack:\n#facebook:", "mend credentials.yml: move 'slack' under"),
         ("credentials.yml", "bot_id:", "bot_ids:", "mend rasa_handoff.HandoffChannel has no setting 'bot_ids'"),
+        (
+            "credentials.yml",
+            "      rest:",
+            "      rst:",
+            "mend rasa_handoff.HandoffChannel knows no channel 'rst', or can't host it: did",
+        ),
+        (
+            "credentials.yml",
+            "      rest:",
+            "      my.own.Channel:",
+            "mend rasa_handoff.HandoffChannel: the channel 'my.own.Channel' can't",
+        ),
+        ("credentials.yml", "    rest:", "    cmdline:", "knows no channel 'cmdline', or can't host it"),
+        (
+            "credentials.yml",
+            "bot_id:",
+            "note: ${NEVER_SET}  # ${NOT_THIS}\n  bot_id:",
+            "warn credentials.yml takes NEVER_SET from",
+        ),
         ("config.yml", "actions: false", "actions: true", "mend config.yml says 'actions: true', and endpoints.yml"),
         ("config.yml", "contact: false", "contact: true", "needs 'actions: true' too"),
         ("config.yml", "fallback: true", "fallbak: true", "has no setting 'fallbak'"),

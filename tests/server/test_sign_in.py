@@ -158,7 +158,8 @@ async def test_health_is_unavailable_while_the_database_is(server, http, databas
         (lambda db: add_agent(db, "a@b", "A", "short"), "at least 8"),
         (lambda db: add_agent(db, "a@b", "A", PASSWORD, ["gardening"]), "rasa-handoff department add gardening"),
         (lambda db: add_department(db, "billing"), "already"),
-        (lambda db: add_department(db, " "), "needs a name"),
+        (lambda db: add_department(db, " "), "can't be a department's name"),
+        (lambda db: add_department(db, "Bil ling!!"), "letters, digits"),
         (lambda db: add_token(db, ""), "bot_id"),
     ],
 )
