@@ -88,14 +88,14 @@ def test_the_desk_and_its_protocol(handed: Path, answering, body: bytes, line: s
         ("credentials.yml", "bot_id:", "bot_ids:", "mend rasa_handoff.HandoffChannel has no setting 'bot_ids'"),
         (
             "credentials.yml",
-            "      rest:",
-            "      rst:",
+            "    rest:",
+            "    rst:",
             "mend rasa_handoff.HandoffChannel knows no channel 'rst', or can't host it: did",
         ),
         (
             "credentials.yml",
-            "      rest:",
-            "      my.own.Channel:",
+            "    rest:",
+            "    my.own.Channel:",
             "mend rasa_handoff.HandoffChannel: the channel 'my.own.Channel' can't",
         ),
         ("credentials.yml", "    rest:", "    cmdline:", "knows no channel 'cmdline', or can't host it"),
