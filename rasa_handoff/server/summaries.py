@@ -9,7 +9,7 @@ from rasa_handoff.server.messages import Message
 from rasa_handoff.server.records import Record
 from rasa_handoff.thinking.assignment import Stage
 from rasa_handoff.vocabulary.errors import Refused
-from rasa_handoff.vocabulary.values import plain
+from rasa_handoff.vocabulary.values import Speaker, plain
 
 
 def summary(record: Record, last: Message | None) -> dict[str, Any]:
@@ -33,8 +33,15 @@ def summary(record: Record, last: Message | None) -> dict[str, Any]:
         "reminders": state.reminders,
         "position": record.position,
         "last": plain(last),
+        "words": _words_before(record),
         "ended": plain(state.ended),
     }
+
+
+def _words_before(record: Record) -> str | None:
+    """The customer's last words before they were handed over."""
+    lines = (line.text for line in reversed(record.offer.transcript) if line.speaker is Speaker.CUSTOMER)
+    return next(lines, None)
 
 
 def summarized(connection: Connection, record: Record) -> dict[str, Any]:

@@ -55,6 +55,7 @@ async def test_an_arrival_shows_with_everything_an_agent_wants_to_know(desks: De
     item = page.get_by_test_id("queue-item")
     for words in ("Naledi Dube", "A refund", "High", "Billing", "zu"):
         await expect(item).to_contain_text(words)
+    await expect(item.get_by_test_id("queue-words")).to_have_text("A person, please")
     await expect(item.get_by_role("timer")).to_have_text("0:01")
     await expect(page).to_have_title("(1) Live desk")
     await expect(page.locator("#spoken")).to_have_text("Naledi Dube is waiting for Billing.")

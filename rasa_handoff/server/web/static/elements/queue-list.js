@@ -1,6 +1,6 @@
 // @ts-check
 import { ask, el, keep, say, set } from "../dom.js";
-import { queue } from "../lists.js";
+import { last, queue } from "../lists.js";
 import { tags, tagsKey } from "./tags.js";
 
 /** @typedef {import("../types.js").State} State */
@@ -39,6 +39,7 @@ function card(summary) {
   open.append(
     el("span", { class: "top" }, el("span", { class: "name", dir: "auto" }), clock(summary)),
     el("span", { class: "reason", dir: "auto" }),
+    el("span", { class: "words", dir: "auto", "data-testid": "queue-words" }),
   );
   const foot = el("div", { class: "foot" }, el("span", { class: "tags" }), take);
   open.addEventListener("click", () => ask(open, "select", { handoff_id }));
@@ -68,7 +69,14 @@ function update(child, state, summary) {
   set(find(".primary"), "disabled", state.connection !== "online");
   say(find(".name"), summary.title);
   say(find(".reason"), summary.reason ?? "");
+  say(find(".words"), words(state, summary));
   redraw(find(".tags"), state, summary);
+}
+
+/** What the customer said last. @param {State} state @param {Summary} summary */
+function words(state, summary) {
+  const message = last(state, summary);
+  return (message?.speaker === "customer" ? message.text : summary.words) ?? "";
 }
 
 /**
