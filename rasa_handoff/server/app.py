@@ -11,9 +11,10 @@ from starlette.types import ASGIApp as Application
 
 from rasa_handoff.server.botlhale_edge import BotlhaleEdge
 from rasa_handoff.server.clients import BOTLHALE
-from rasa_handoff.server.conversations import RELAY, Conversations
+from rasa_handoff.server.conversations import Conversations
 from rasa_handoff.server.database import Unavailable
 from rasa_handoff.server.desk_edge import DeskEdge
+from rasa_handoff.server.door import RELAY
 from rasa_handoff.server.news import Board
 from rasa_handoff.server.pages import Guarded, Pages, unavailable
 from rasa_handoff.server.presence import GRACE, Presence

@@ -14,8 +14,9 @@ from socketio import AsyncServer
 from socketio.exceptions import ConnectionRefusedError
 
 from rasa_handoff.server import accounts, clients
+from rasa_handoff.server.bot_side import BotSide
 from rasa_handoff.server.clients import BOTLHALE, Client
-from rasa_handoff.server.conversations import Conversations, Mark
+from rasa_handoff.server.door import Mark
 from rasa_handoff.server.records import Record
 from rasa_handoff.server.turn import Turn
 from rasa_handoff.store.outbox import Entry
@@ -49,7 +50,7 @@ class BotlhaleEdge:
 
     batch: int = 100
 
-    def __init__(self, sio: AsyncServer, conversations: Conversations, open_live_agent: bool) -> None:
+    def __init__(self, sio: AsyncServer, conversations: BotSide, open_live_agent: bool) -> None:
         self._sio, self._conversations, self._open = sio, conversations, open_live_agent
         self._sockets: dict[str, Socket] = {}
         self._clients: dict[str, Client] = {}

@@ -9,8 +9,8 @@ from socketio.exceptions import ConnectionRefusedError
 
 from rasa_handoff.server import accounts, sessions, staffing, summaries
 from rasa_handoff.server.accounts import Account
+from rasa_handoff.server.agent_side import AgentSide
 from rasa_handoff.server.answers import listen
-from rasa_handoff.server.conversations import Conversations
 from rasa_handoff.server.news import (
     Arrival,
     Changed,
@@ -76,7 +76,7 @@ class Finishing(Value, frozen=True, kw_only=True):
 class DeskEdge:
     """Hears desks, and tells them the news. A room per agent, so that all their tabs see the same."""
 
-    def __init__(self, sio: AsyncServer, conversations: Conversations, presence: Presence) -> None:
+    def __init__(self, sio: AsyncServer, conversations: AgentSide, presence: Presence) -> None:
         self._sio, self._conversations, self._presence = sio, conversations, presence
         # Socket -> agent and hash of the session.
         self._desks: dict[str, tuple[str, str]] = {}

@@ -11,7 +11,7 @@ from typing import Final
 
 from sqlalchemy import or_, select, update
 
-from rasa_handoff.server.conversations import Conversations
+from rasa_handoff.server.agent_side import AgentSide
 from rasa_handoff.server.news import PresenceChanged
 from rasa_handoff.server.tables import AGENTS, HANDOFFS
 from rasa_handoff.server.turn import Turn
@@ -28,7 +28,7 @@ AGAIN: Final = 1.0
 class Presence:
     """Who is here: ``async with Presence(...)``."""
 
-    def __init__(self, conversations: Conversations, grace: float = GRACE) -> None:
+    def __init__(self, conversations: AgentSide, grace: float = GRACE) -> None:
         self._conversations, self._grace = conversations, grace
         self._entered = False
         self._desks: dict[str, set[str]] = {}

@@ -13,7 +13,8 @@ from socketio.exceptions import ConnectionRefusedError, SocketIOError
 from rasa_handoff import __version__
 from rasa_handoff.server import accounts
 from rasa_handoff.server.answers import listen
-from rasa_handoff.server.conversations import RELAY, Conversations, Lost, Mark
+from rasa_handoff.server.bot_side import BotSide
+from rasa_handoff.server.door import RELAY, Lost, Mark
 from rasa_handoff.server.news import AgentTyping, News, StaffingChanged
 from rasa_handoff.server.tables import ID
 from rasa_handoff.store.engine import Store
@@ -107,7 +108,7 @@ class RelayEdge:
 
     batch: int = 1
 
-    def __init__(self, sio: AsyncServer, conversations: Conversations, store: Store, now: Callable[[], float]) -> None:
+    def __init__(self, sio: AsyncServer, conversations: BotSide, store: Store, now: Callable[[], float]) -> None:
         self._sio, self._conversations, self._store, self._now = sio, conversations, store, now
         self._bots: dict[str, str] = {}
         # Sockets that said hello, oldest first, each with what is resolved when it is gone.

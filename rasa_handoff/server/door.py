@@ -1,0 +1,139 @@
+"""The door: everything that happens to a conversation enters here and is committed here.
+
+An edge calls a method; in one transaction :mod:`~rasa_handoff.thinking.assignment` decides, rows and outbox are written;
+after the commit the pump is rung, the board tells the edges, and the caller is answered. No edge calls another.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+from rasa_handoff.server import records, staffing
+from rasa_handoff.server.news import Board, StaffingChanged
+from rasa_handoff.server.records import Record
+from rasa_handoff.server.tables import OUTBOX, TIMERS
+from rasa_handoff.server.timekeeper import Timekeeper
+from rasa_handoff.server.turn import Turn
+from rasa_handoff.store.engine import Store
+from rasa_handoff.store.outbox import Entry
+from rasa_handoff.store.pump import Pump
+from rasa_handoff.store.timers import Timer
+from rasa_handoff.thinking.assignment import TABLE
+from rasa_handoff.thinking.desk_events import CustomerSilent, NobodyTook, RelayLost
+from rasa_handoff.vocabulary.errors import Unreachable
+from rasa_handoff.vocabulary.values import Availability, Status, Value
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+RELAY: Final = "relay"
+"""Side of the conversations that HandoffChannel handed over."""
+
+
+class Mark(Value, frozen=True, kw_only=True):
+    """What delivering an entry showed about a message."""
+
+    handoff_id: str
+    message_id: str
+    status: Status
+    reason: str | None = None
+
+
+class Lost(Value, frozen=True, kw_only=True):
+    """Delivering an entry showed that the bot's side knows nothing of the conversation."""
+
+    handoff_id: str
+
+
+class Door:
+    """``pump`` is set by the composition root before anything happens; ``closing`` when all ends."""
+
+    pump: Pump
+    closing: bool = False
+
+    def __init__(self, store: Store, board: Board, timekeeper: Timekeeper) -> None:
+        self._store, self.board, self._timekeeper = store, board, timekeeper
+        self._staffing: Availability | None = None
+
+    async def do(self, work: Callable[[Turn], T]) -> T:
+        """Run ``work`` in a transaction; after the commit ring the pump and tell the news."""
+        if self.closing:
+            raise Unreachable("The server is stopping.")
+
+        def transact(connection: Any) -> tuple[T, Turn]:
+            turn = Turn(connection, self._timekeeper)
+            answer = work(turn)
+            OUTBOX.put(connection, turn.entries)
+            return answer, turn
+
+        answer, turn = await self._store.write(transact)
+        self.pump.ring({entry.road for entry in turn.entries})
+        self.board.publish(turn.news)
+        return answer
+
+    async def finish(self, entries: Sequence[Entry], shown: Sequence[Mark | Lost]) -> None:
+        """The pump delivered these; ``shown`` is what that showed."""
+
+        def work(turn: Turn) -> None:
+            OUTBOX.remove(turn.connection, entries)
+            _mark_all(turn, [mark for mark in shown if isinstance(mark, Mark)])
+            for lost in shown:
+                if isinstance(lost, Lost):
+                    _lose(turn, lost.handoff_id)
+
+        await self.do(work)
+
+    async def note(self, marks: Sequence[Mark]) -> None:
+        """What became of messages that aren't delivered yet."""
+        await self.do(lambda turn: _mark_all(turn, marks))
+
+    async def ring(self, timer: Timer) -> None:
+        """A timer is due. A failure is told here, so that the timers after it ring too; this one will ring again."""
+
+        def work(turn: Turn) -> None:
+            record, event = records.find(turn.connection, timer.key), self._timekeeper.event(timer)
+            if not TIMERS.take(turn.connection, timer) or record is None or event is None:
+                return
+            if isinstance(event, NobodyTook | CustomerSilent) and _relay_is_away(turn, record):
+                self._timekeeper.again(turn.connection, timer)
+            elif (record.assignment.stage, type(event)) in TABLE:
+                turn.apply(record, event)
+
+        try:
+            await self.do(work)
+        except Unreachable as problem:
+            log.debug("The timer %s of %s waits: %s", timer.kind, timer.key, problem)
+        except Exception:
+            log.exception("The timer %s of %s couldn't ring; it will be tried again.", timer.kind, timer.key)
+
+    async def staffing(self) -> Availability:
+        """Who is there; told to everybody if it has changed."""
+
+        def work(turn: Turn) -> Availability:
+            return staffing.availability(turn.connection)
+
+        found = await self.do(work)
+        if found != self._staffing:
+            self._staffing = found
+            self.board.publish([StaffingChanged(availability=found)])
+        return found
+
+
+def _relay_is_away(turn: Turn, record: Record) -> bool:
+    """Whether the bot's side hasn't heard the last: then the customer can't have been asked, or answered."""
+    return record.side == RELAY and bool(OUTBOX.head(turn.connection, RELAY, record.handoff_id, 1))
+
+
+def _lose(turn: Turn, handoff_id: str) -> None:
+    record = records.find(turn.connection, handoff_id)
+    if record is not None:
+        OUTBOX.withdraw(turn.connection, record.side, handoff_id)
+        turn.apply(record, RelayLost(at=turn.now))
+
+
+def _mark_all(turn: Turn, marks: Sequence[Mark]) -> None:
+    for mark in marks:
+        record = records.find(turn.connection, mark.handoff_id)
+        if record is not None:
+            turn.mark(record, mark.message_id, mark.status, mark.reason)
