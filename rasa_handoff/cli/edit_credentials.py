@@ -4,17 +4,11 @@ from typing import Any, Final
 
 from rasa_handoff.cli.lines import comments_below, end_of_block, indented, places, split, start_of_comments
 from rasa_handoff.cli.project import parse_yaml
-from rasa_handoff.vocabulary.errors import HandoffError
-from rasa_handoff.vocabulary.settings import CHANNEL_NAME
+from rasa_handoff.vocabulary import names
+from rasa_handoff.vocabulary.errors import HandoffError, SettingsError
+from rasa_handoff.vocabulary.settings import CHANNEL_NAME, read_settings
 
 FILE: Final = "credentials.yml"
-
-_BUILT_IN: Final = (
-    "botframework callback facebook hangouts mattermost rasa rest rocketchat slack socketio telegram twilio "
-    "twilio_voice webexteams"
-)
-HOSTED: Final = frozenset(_BUILT_IN.split(" "))
-"""Rasa's own channels, except ``cmdline``, which is for the terminal alone."""
 
 _HEAD: Final = """{channel}:
   bot_id: {bot_id}
@@ -38,7 +32,7 @@ class ByHand(HandoffError):
 
 def is_channel(key: object) -> bool:
     """Whether a key of ``credentials.yml`` is a channel that HandoffChannel can host."""
-    return key in HOSTED or ("." in str(key) and key != CHANNEL_NAME)
+    return key in names.STOCK_CHANNELS or ("." in str(key) and key != CHANNEL_NAME)
 
 
 def edit_credentials(text: str, bot_id: str) -> str:
@@ -52,6 +46,10 @@ def edit_credentials(text: str, bot_id: str) -> str:
     if CHANNEL_NAME in before:
         if outside:
             raise ByHand(f"{FILE}: move '{outside[0]}' under {CHANNEL_NAME}, channels.")
+        try:
+            read_settings(before[CHANNEL_NAME])
+        except SettingsError as problem:
+            raise ByHand(f"{FILE}: {problem}") from problem
         return text
     after = _moved(text, outside, bot_id) if outside else _added(text, bot_id)
     _check(before, after, outside)

@@ -137,7 +137,8 @@ def ask_to_confirm(c: Conversation, event: e.CustomerLeaving) -> tuple[Changes, 
 def left(c: Conversation, event: e.CustomerLeaving) -> tuple[Changes, Effects]:
     ended = _to_desk(c, "handoff.status", status="ended", reason="customer_left")
     # Who left by themselves is not spoken to again (design, promise 6).
-    return {"ended": "customer_left"}, (ended, _notice(names.UTTER_LEFT), _back(c, "customer_left", speak=False))
+    told = _notice(names.UTTER_LEFT if c.agent is not None else names.UTTER_LEFT_QUEUE)
+    return {"ended": "customer_left"}, (ended, told, _back(c, "customer_left", speak=False))
 
 
 def completed(c: Conversation, event: e.HandoffCompleted) -> tuple[Changes, Effects]:

@@ -26,6 +26,7 @@ ENDS = (
     "utter_handoff_resolved",
     "utter_handoff_ended",
     "utter_handoff_left",
+    "utter_handoff_left_queue",
     "utter_handoff_failed",
     "utter_handoff_fell_silent",
     "utter_handoff_unreachable",

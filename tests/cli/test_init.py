@@ -164,6 +164,7 @@ def test_copy_explains_where_a_single_domain_file_is_read(project: Path) -> None
         ("config.yml", "pipeline: []\npolicies: []\nimporters: [{name: X}]\n", "'importers' isn't a list"),
         ("config.yml", "{pipeline: [], policies: []}\n", "written in one line with braces"),
         ("credentials.yml", "rest:\n rasa_handoff.HandoffChannel: x: y\n", "credentials.yml isn't valid YAML"),
+        ("credentials.yml", "rasa_handoff.HandoffChannel: {bot_ids: x, desk: {url: u}}\n", "has no setting 'bot_ids'"),
         ("credentials.yml", "{rest: {}}\n", "written in one line with braces"),
         ("credentials.yml", "rasa_handoff.HandoffChannel: {}\nrest:\n", "move 'rest' under"),
         ("credentials.yml", "- rest\n", "should hold keys and values"),

@@ -141,7 +141,7 @@ async def test_a_button_pressed_in_the_chat_reaches_the_agent_by_its_title(
 
 async def test_the_leaving_word_leaves_the_queue_at_once(rasa: RasaServer, thandi: AgentAtDesk) -> None:
     await rasa.texts("/execute_handoff")
-    assert await rasa.texts("  DISCONNECT ") == ["You have left the chat."]
+    assert await rasa.texts("  DISCONNECT ") == ["You are no longer in the queue."]
     await until(lambda: not rasa.channel.relay.desk_active("thabo"))
     assert await rasa.texts("hello") == ["Hello."]
     assert (await rasa.tracker())["slots"]["handoff_outcome"] == "customer_left"
@@ -163,13 +163,13 @@ async def test_in_a_live_chat_leaving_is_confirmed_once(rasa: RasaServer, thandi
 async def test_the_leaving_word_follows_the_language(rasa: RasaServer, thandi: AgentAtDesk) -> None:
     await rasa.texts("I give up completely")  # its marker says zu
     assert await rasa.texts("disconnect") == []
-    assert await rasa.texts("phuma") == ["You have left the chat."]
+    assert await rasa.texts("phuma") == ["You are no longer in the queue."]
 
 
 async def test_a_customer_who_leaves_in_a_form_hears_its_open_question(rasa: RasaServer, thandi: AgentAtDesk) -> None:
     await rasa.texts("I want to move")
     await rasa.texts("/execute_handoff")
-    assert await rasa.texts("disconnect") == ["You have left the chat.", "Which street?"]
+    assert await rasa.texts("disconnect") == ["You are no longer in the queue.", "Which street?"]
     assert await rasa.texts("Long Street 1") == ["Which town?"]
 
 

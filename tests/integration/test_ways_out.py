@@ -64,7 +64,7 @@ async def test_who_waits_long_may_go_back_to_the_bot(serve: Any, thandi: AgentAt
         await ready(rasa)
         await rasa.texts("/execute_handoff")
         await asked(rasa)
-        assert "You have left the chat." in await rasa.texts("/handoff_back")
+        assert "You are no longer in the queue." in await rasa.texts("/handoff_back")
         assert (await rasa.texts("hello"))[-1] == "Hello."
         await thandi.hears("conversation", state="ended")
 
