@@ -4,7 +4,7 @@
  * what one needs.
  *
  * Names for tests (data-testid): chat-input, chat-send, bot-message, user-message, quick-reply, suggestion,
- * new-conversation, typing, connection (data-state: connecting, online, offline).
+ * new-conversation, typing, connection (data-state: connecting, online, offline), who (data-active: bot, waiting, person).
  */
 
 import { drawn, update } from "./lines.js";
@@ -16,6 +16,7 @@ import { TypingSign } from "./typing.js";
 /** @typedef {import("./talk.js").Reply} Reply */
 /** @typedef {import("./talk.js").Uttered} Uttered */
 /** @typedef {import("./talk.js").Connection} Connection */
+/** @typedef {import("./talk.js").Active} Active */
 
 const TYPING_LASTS = 6_000;
 const AGAIN_AFTER = 1_000;
@@ -36,7 +37,7 @@ let connection = "connecting";
 
 const memory = new Memory(changedElsewhere);
 const session = () => memory.kept.session;
-const talk = new Talk(rasaAddress(), session, { connection: connected, heard, typing: typed });
+const talk = new Talk(rasaAddress(), session, { connection: connected, heard, typing: typed, active });
 
 const sign = new TypingSign((on) => talk.typing(on));
 
@@ -48,6 +49,13 @@ function connected(state) {
   place.textContent = STATES[state];
   draw();
   void sendKept();
+}
+
+/** Whom the customer has now: the colour follows by `data-active`. @param {Active} who */
+function active({ active, agent }) {
+  const place = find(".who");
+  place.dataset.active = active;
+  place.textContent = { bot: "Bot", waiting: "Waiting for a person", person: agent ?? "A person" }[active];
 }
 
 let sending = false;

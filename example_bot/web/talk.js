@@ -12,6 +12,7 @@ import { io } from "./vendor/socket.io-client-4.8.4.MIT.esm.min.js";
 /** @typedef {{title: string, payload: string}} Reply */
 /** @typedef {{id?: string, text?: string, quick_replies?: Reply[], attachment?: any}} Uttered */
 /** @typedef {"connecting" | "online" | "offline"} Connection */
+/** Whom the customer has now. @typedef {{active: "bot" | "waiting" | "person", agent: string | null}} Active */
 /** @typedef {"accepted" | "refused" | "unknown"} Outcome */
 
 const AGAIN_AFTER = 1_000;
@@ -28,7 +29,7 @@ export class Talk {
    * @param {string} address
    * @param {() => string} session the session's id
    * @param {{connection: (state: Connection) => void, heard: (message: Uttered) => void,
-   *   typing: (on: boolean) => void}} tell `heard` returns when the message is safe
+   *   typing: (on: boolean) => void, active: (who: Active) => void}} tell `heard` returns when the message is safe
    */
   constructor(address, session, tell) {
     this.session = session;
@@ -39,7 +40,11 @@ export class Talk {
       autoConnect: false,
     });
     this.socket.on("connect", () => this.socket.emit("session_request", { session_id: session(), acks: true }));
-    this.socket.on("session_confirm", () => tell.connection("online"));
+    this.socket.on("session_confirm", () => {
+      tell.connection("online");
+      tell.active({ active: "bot", agent: null }); // unless it is told otherwise in a moment
+    });
+    this.socket.on("handoff_state", (/** @type {Active} */ who) => tell.active(who));
     this.socket.on("disconnect", (/** @type {string} */ reason) => {
       tell.connection("offline");
       // Sent away by a server that restarts, the client would leave it at that.

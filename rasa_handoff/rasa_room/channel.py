@@ -37,6 +37,7 @@ from rasa_handoff.rasa_room.twilio_voice import HandoffTwilioVoice
 from rasa_handoff.relay import memory
 from rasa_handoff.relay.database import RelayStore
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
+from rasa_handoff.thinking.control import Conversation
 from rasa_handoff.vocabulary.errors import HandoffError, SettingsError
 from rasa_handoff.vocabulary.settings import Settings, read_settings
 
@@ -163,10 +164,16 @@ class HandoffChannel(InputChannel):
             for page in pages:
                 await page.emit_typing(conversation_id, on)
 
+        async def show(conversation: Conversation) -> None:
+            for page in pages:
+                await page.emit_state(conversation.conversation_id, conversation.shown)
+
         async def customer_is_there(conversation_id: str) -> None:
+            if (conversation := self.relay.conversation(conversation_id)).shown["active"] != "bot":
+                await show(conversation)
             await self.relay.ring(CUSTOMER, conversation_id)
 
-        self.desk.on_typing = agent_types
+        self.desk.on_typing, self.relay.on_shown = agent_types, show
         for page in pages:
             page.on_present, page.on_typing = customer_is_there, customer_types
         assert self.interceptor is not None

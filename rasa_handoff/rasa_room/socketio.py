@@ -11,7 +11,7 @@ acknowledged when it is accepted, and heard once.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from rasa.core.channels.channel import OutputChannel, UserMessage
@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 TYPING_EVENT = "typing"
 """An addition that stock widgets never notice, both ways: ``{"session_id": str, "on": bool}``."""
+STATE_EVENT: Final = "handoff_state"
+"""To the page: ``{"session_id": str, "active": "bot", "waiting" or "person", "agent": str or null}``."""
 ACK_SECONDS: Final = 5.0
 """How long a page has to acknowledge before it is told again."""
 
@@ -59,6 +61,11 @@ class HandoffSocketIO(SocketIOInput):
         """Tell the customer's page that the agent is typing."""
         if self.sio is not None:
             await self.sio.emit(TYPING_EVENT, {"session_id": conversation_id, "on": on}, room=conversation_id)
+
+    async def emit_state(self, conversation_id: str, shown: Mapping[str, Any]) -> None:
+        """Tell the customer's page whom they have now."""
+        if self.sio is not None:
+            await self.sio.emit(STATE_EVENT, {"session_id": conversation_id, **shown}, room=conversation_id)
 
     async def send(self, output: OutputChannel, conversation_id: str, message: dict[str, Any], id: str) -> None:
         """Send one of Rasa's message dicts to whoever is there; pages that acknowledge have to.

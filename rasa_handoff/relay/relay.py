@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -48,6 +48,8 @@ class Relay:
         self._ledger = Ledger(settings.timers, now)
         self._under_way: dict[str, Conversation] = {}
         self._changed = asyncio.Condition()
+        self.on_shown: Callable[[Conversation], Awaitable[None]] | None = None
+        """Called when somebody else has the customer (``Conversation.shown``); what it does may be lost."""
         self._pump: Pump | None = None
         self._stack = AsyncExitStack()
 
@@ -227,11 +229,14 @@ class Relay:
     async def _follow(self, change: Change) -> Conversation:
         """After the commit: remember who is active, wake who waits for it, and deliver."""
         conversation = change.conversation
+        before = self.conversation(conversation.conversation_id)
         if conversation.state is Control.BOT:
             self._under_way.pop(conversation.conversation_id, None)
         else:
             self._under_way[conversation.conversation_id] = conversation
         assert self._pump is not None
+        if self.on_shown is not None and before.shown != conversation.shown:
+            await self.on_shown(conversation)
         self._pump.ring(change.roads)
         async with self._changed:
             self._changed.notify_all()

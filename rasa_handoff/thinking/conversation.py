@@ -55,6 +55,14 @@ class Conversation(Value, frozen=True):
         """Whether what the customer types belongs to the desk."""
         return self.state in DESK_ACTIVE
 
+    @property
+    def shown(self) -> dict[str, Any]:
+        """Whom the customer has now, for their front end: ``active`` is ``"bot"``, ``"waiting"`` or ``"person"``, ``agent`` the
+        person's name if it is known."""
+        if self.state in (Control.LIVE, Control.LEAVING):
+            return {"active": "person", "agent": self.agent}
+        return {"active": "waiting" if self.desk_active else "bot", "agent": None}
+
 
 class IllegalEvent(HandoffError):
     """The table has no way from this state by this event. Nothing was changed."""

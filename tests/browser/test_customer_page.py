@@ -96,9 +96,15 @@ async def test_a_customer_and_an_agent_talk_in_two_browsers(customer: Page, chro
     context = await chromium.new_context()
     desk = await Desk(await context.new_page(), server.address, "thandi@example.org").sign_in()
     agent = desk.page
+    who = customer.get_by_test_id("who")
+    await expect(who).to_have_text("Bot")
     await say(customer, '/execute_handoff{"department": "billing"}')
+    await expect(who).to_have_text("Waiting for a person")
     await agent.get_by_test_id("take").click()
     await expect(customer.get_by_test_id("bot-message").last).to_contain_text("Thandi")
+    await expect(who).to_have_text("Thandi Nkosi")
+    await customer.reload()
+    await expect(who).to_have_text("Thandi Nkosi")
     await agent.get_by_test_id("composer").press_sequentially("How are <b>you</b>?")
     await expect(customer.get_by_test_id("typing")).to_be_visible()
     await agent.get_by_test_id("composer").press("Enter")
@@ -112,6 +118,7 @@ async def test_a_customer_and_an_agent_talk_in_two_browsers(customer: Page, chro
     await agent.get_by_test_id("resolve").click()
     await agent.get_by_test_id("resolve-confirm").click()
     await expect(agent.get_by_test_id("mine-item")).to_have_count(0)
+    await expect(who).to_have_text("Bot")
     await say(customer, "hello")
     await expect(customer.get_by_test_id("bot-message").locator(".text").last).to_have_text("Hello.")
     assert not desk.troubles

@@ -58,6 +58,25 @@ async def test_replies_arrive_with_session_persistence(rasa: RasaServer, session
         assert page.heard == [("session_confirm", session), ("bot_uttered", {"text": "Hello."})]
 
 
+async def test_a_page_learns_whom_its_customer_has(rasa: RasaServer, thandi: AgentAtDesk, session: str) -> None:
+    def states(page: Page) -> list[tuple[str, str | None]]:
+        told = [data for event, data in page.heard if event == "handoff_state"]
+        assert {data["session_id"] for data in told} <= {session}
+        return [(data["active"], data["agent"]) for data in told]
+
+    async with Page(rasa.url, session) as page:
+        await page.say("hello")
+        await page.hears("Hello.")
+        await page.say("/execute_handoff")
+        handoff_id = (await thandi.take())["handoff_id"]
+        await until(lambda: states(page) == [("waiting", None), ("person", "Thandi")])
+        async with Page(rasa.url, session) as late:
+            await until(lambda: states(late) == [("person", "Thandi")])
+        await resolve(thandi, handoff_id)
+        await page.hears("back with me")
+        assert states(page)[-1] == ("bot", None)
+
+
 async def test_two_tabs_of_one_session_both_hear(rasa: RasaServer, session: str) -> None:
     async with Page(rasa.url, session) as one, Page(rasa.url, session) as two:
         await one.say("hello")
@@ -124,7 +143,7 @@ async def test_words_wait_for_a_customer_who_is_away(rasa: RasaServer, thandi: A
             await thandi.hears("message.status", message_id=f"away{number}", status="delivered")
         await resolve(thandi, handoff_id)
         await page.hears("back with me")
-        assert "handoff" not in str(page.heard)
+        assert "handoff" not in str([data for event, data in page.heard if event != "handoff_state"])
 
 
 async def test_the_end_waits_for_a_customer_who_is_away_too(
