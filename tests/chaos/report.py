@@ -12,7 +12,7 @@ KINDS = ("lost", "doubled", "reordered", "bot spoke", "stuck", "tracker out of s
 
 @dataclass
 class Report:
-    """What happened in a run. ``times``: seconds under faults and in all. ``starts``: of each server."""
+    """What happened in a run. ``times``: seconds under faults and in all. ``starts``: of each server. ``pages``: in Chromium."""
 
     seed: int
     folder: Path
@@ -22,6 +22,7 @@ class Report:
     missing: Mapping[str, str]
     book: Book
     starts: Mapping[str, int]
+    pages: int
 
     @property
     def findings(self) -> list[tuple[str, str, str]]:
@@ -49,7 +50,7 @@ class Report:
         accepted = Counter(said.fate for said in (*spoken, *book.agents.values()))
         kinds = ", ".join(f"{count} on {name}" for name, count in channels.items())
         return [
-            f"customers {len(book.channels)} ({kinds}), conversations with agents {len(book.tables)}",
+            f"customers {len(book.channels)} ({kinds}; {self.pages} in Chromium), conversations with agents {len(book.tables)}",
             f"words {len(spoken) + len(book.agents)} (customers {len(spoken)}, agents {len(book.agents)}); accepted "
             f"{accepted['accepted']}, refused aloud {accepted['refused']}, unsure {accepted['unsure']}",
             "starts: " + ", ".join(f"{name} {count}" for name, count in self.starts.items()),

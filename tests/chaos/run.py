@@ -70,7 +70,7 @@ async def chaos(
         await verdict(here, SETTLES_WITHIN if patient else 0)
         machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
         times = (under_faults, time.monotonic() - began)
-        return Report(seed, folder, machine, times, doing.done, missing, here.book, here.starts())
+        return Report(seed, folder, machine, times, doing.done, missing, here.book, here.starts(), here.pages)
 
 
 async def _until_it_is_lively(world: World) -> None:

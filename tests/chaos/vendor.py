@@ -2,6 +2,7 @@
 taken the message all the same."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable
 from types import TracebackType
@@ -38,6 +39,11 @@ class Vendor:
         await self._runner.cleanup()
 
     async def _take(self, request: web.Request) -> web.Response:
+        with contextlib.suppress(ConnectionResetError):  # whoever told it was killed meanwhile
+            return await self._taken(request)
+        return web.Response(status=400)
+
+    async def _taken(self, request: web.Request) -> web.Response:
         body = await request.json()
         customer = self.customers[body["recipient_id"]]
         chance = self.rng.random() if self.troubles else 1.0
