@@ -112,6 +112,12 @@ class Visitor(Customer):
         with contextlib.suppress(*TROUBLES):
             await asyncio.wait_for(self._context.close(), PATIENCE)
 
+    def state(self) -> str:
+        return (
+            f"visit {self._visits}, page {self._page is not None}, looked {self._looked}, spoiled {self._spoiled}, "
+            f"last lines {list(self._mine.items())[-3:]}"
+        )
+
     def reload(self) -> None:
         self._reloads.set()
 
@@ -171,6 +177,7 @@ class Visitor(Customer):
 
     async def _come_in(self) -> None:
         self._looked = self._spoiled = False
+        await self._context.set_offline(False)  # a page that crashed meanwhile may have kept it from coming back
         page = self._page = await self._context.new_page()
         page.on("crash", self._on_crash)
         self._visits += 1

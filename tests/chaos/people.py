@@ -42,6 +42,10 @@ class Customer(abc.ABC):
     def reload(self) -> None:  # noqa: B027 - not every channel has it
         """The page is loaded again, if there is one."""
 
+    def state(self) -> str:
+        """For whoever looks for the cause why this one is stuck."""
+        return type(self).__name__
+
     async def live(self) -> None:
         """Talk to the bot, ask for a person, talk to them, and again."""
         while not self.stopping:

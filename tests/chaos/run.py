@@ -62,7 +62,7 @@ async def chaos(
         missing = Faults.impossible(here)
         planned = plan(rng, faults, gap, without=missing, only=only)
         started = time.monotonic()
-        people = [asyncio.create_task(customer.live()) for customer in here.customers]
+        people = [asyncio.create_task(customer.live(), name=customer.name) for customer in here.customers]
         await _until_it_is_lively(here)
         await doing.run(planned, until=started + seconds)
         under_faults = time.monotonic() - started
@@ -93,13 +93,21 @@ async def calm(world: World, people: list["asyncio.Task[None]"], within: float) 
     done, late = await asyncio.wait(people, timeout=90)
     for task in late:
         task.cancel()
-        world.book.finding("stuck", "a customer", "still waits for an acknowledgement after everything is back")
+        world.book.finding("stuck", task.get_name(), _waits_for(world, task.get_name()))
     for task in done:
         task.result()
     for agent in world.agents:
         agent.stopping = True
     with contextlib.suppress(AssertionError):
         await until(lambda: _nothing_under_way(world), seconds=within, what="conversations under way")
+
+
+def _waits_for(world: World, name: str) -> str:
+    words, customer = list(world.book.customers[name].values()), next(c for c in world.customers if c.name == name)
+    last = f"{words[-1].word} ({words[-1].fate})" if words else "the first word"
+    return (
+        f"waits on {customer.channel} for an acknowledgement after everything is back; last {last}; {customer.state()}"
+    )
 
 
 async def _nothing_under_way(world: World) -> bool:

@@ -49,6 +49,10 @@ class WebChat(Customer):
     async def send(self, text: str) -> bool:
         return await self._put(text)
 
+    def state(self) -> str:
+        connected = self._sio is not None and self._sio.connected
+        return f"connected {connected}, confirmed {self._confirmed.is_set()}, unsent {[text for _, text, _ in self._unsent]}"
+
     def drop(self) -> None:
         with contextlib.suppress(AttributeError):
             self._sio.eio.ws._response.connection.transport.abort()  # type: ignore[union-attr]
