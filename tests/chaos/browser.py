@@ -90,7 +90,9 @@ class Visitor(Customer):
         super().__init__(name, book, rng, pace)
         self._url, self._chromium = url, chromium
         self._page: Page | None = None
-        self._visits, self._looked, self._spoiled = 0, False, False
+        self._visits, self._spoiled = 0, False
+        # Looks at the page: the last begun, the last done, and the last begun before this page was opened.
+        self._begun, self._done, self._came = 0, 0, 0
         self._reloads, self._typing = asyncio.Event(), asyncio.Lock()
         self._heard: set[str] = set()
         self._mine: dict[str, str] = {}
@@ -113,10 +115,9 @@ class Visitor(Customer):
             await asyncio.wait_for(self._context.close(), PATIENCE)
 
     def state(self) -> str:
-        return (
-            f"visit {self._visits}, page {self._page is not None}, looked {self._looked}, spoiled {self._spoiled}, "
-            f"last lines {list(self._mine.items())[-3:]}"
-        )
+        looks = (self._came, self._begun, self._done)
+        here = f"page {self._page is not None}, visit {self._visits}, looks {looks}, spoiled {self._spoiled}"
+        return f"{here}, last lines {list(self._mine.items())[-3:]}"
 
     def reload(self) -> None:
         self._reloads.set()
@@ -143,7 +144,7 @@ class Visitor(Customer):
         return self._mine[key] != REFUSED
 
     async def _type(self, text: str, place: int) -> None:
-        """Type it and wait until it is seen, or until a page that was opened since doesn't have it."""
+        """Type it, and look whether it is there: a reload between the keys has taken it away."""
         page, visit = self._page, self._visits
         if page is None:
             await asyncio.sleep(LOOKS_EVERY)
@@ -153,8 +154,9 @@ class Visitor(Customer):
             await asyncio.wait_for(box.fill(text), PATIENCE)
             await asyncio.wait_for(box.press("Enter"), PATIENCE)
         except TROUBLES:
-            self._spoiled = True  # nobody knows whether it was typed: the page that comes after this one does
-        while len(self._mine) <= place and not (self._visits > visit and self._looked):  # noqa: ASYNC110
+            self._spoiled, visit = True, visit + 1  # nobody knows whether it was typed: the page after this one does
+        after = self._begun
+        while len(self._mine) <= place and (self._visits < visit or self._done <= max(after, self._came)):  # noqa: ASYNC110
             await asyncio.sleep(LOOKS_EVERY)
 
     async def _stay(self) -> None:
@@ -176,7 +178,7 @@ class Visitor(Customer):
             await asyncio.sleep(LOOKS_EVERY)
 
     async def _come_in(self) -> None:
-        self._looked = self._spoiled = False
+        self._came, self._spoiled = self._begun, False
         await self._context.set_offline(False)  # a page that crashed meanwhile may have kept it from coming back
         page = self._page = await self._context.new_page()
         page.on("crash", self._on_crash)
@@ -194,6 +196,7 @@ class Visitor(Customer):
 
     async def _look(self) -> None:
         assert self._page is not None
+        self._begun = number = self._begun + 1
         for key, kind, text, below in await self._page.evaluate(LINES):
             if kind == "user-message":
                 self._mine[key] = below
@@ -201,4 +204,4 @@ class Visitor(Customer):
                 self._heard.add(key)
                 if text:
                     self.hear(text)
-        self._looked = True
+        self._done = number
