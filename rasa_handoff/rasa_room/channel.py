@@ -21,6 +21,7 @@ from sanic.response import HTTPResponse
 from rasa_handoff.desks.base import Desk
 from rasa_handoff.desks.botlhale import BotlhaleDesk
 from rasa_handoff.desks.ours import OurDesk
+from rasa_handoff.desks.tkinter_demo import TkinterDesk
 from rasa_handoff.rasa_room import guards
 from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.rasa_room.comeback import BotComesBack
@@ -43,7 +44,7 @@ from rasa_handoff.vocabulary.settings import Settings, read_settings
 
 log = logging.getLogger(__name__)
 
-DESKS: dict[str, type[Desk]] = {"rasa-handoff": OurDesk, "botlhale": BotlhaleDesk}
+DESKS: dict[str, type[Desk]] = {"rasa-handoff": OurDesk, "botlhale": BotlhaleDesk, "tkinter": TkinterDesk}
 
 
 class HandoffChannel(InputChannel):
@@ -64,7 +65,7 @@ class HandoffChannel(InputChannel):
         try:
             settings = read_settings(credentials)
             channel = cls(settings, make_channels(settings.channels))
-            _check_workers(settings.store)
+            _check_workers(settings)
             channel.store.prepare()
             channel.store.check_free()
             channel.store.dispose()  # Sanic may fork; a connection must not be shared
@@ -193,14 +194,21 @@ def _warn_of_open_doors(own: HandoffChannel, channels: list[InputChannel]) -> No
         )
 
 
-def _check_workers(store: str) -> None:
-    """Several workers share nothing but the database, and SQLite has one writer.
+def _check_workers(settings: Settings) -> None:
+    """Several workers share nothing but the database: SQLite has one writer, an admin window one connection.
 
     Raises:
-        SettingsError: if Rasa was told to start several with SQLite.
+        SettingsError: if Rasa was told to start several where there can be but one.
     """
-    workers = os.environ.get("SANIC_WORKERS", "1")
-    if store.startswith("sqlite") and workers.isdigit() and int(workers) > 1:
+    store, workers = settings.store, os.environ.get("SANIC_WORKERS", "1")
+    if not workers.isdigit() or int(workers) <= 1:
+        return
+    if settings.desk.type == "tkinter":
+        raise SettingsError(
+            f"rasa_handoff.HandoffChannel: SANIC_WORKERS is {workers}, but desk.type 'tkinter' serves one worker: "
+            f"set SANIC_WORKERS=1."
+        )
+    if store.startswith("sqlite"):
         raise SettingsError(
             f"rasa_handoff.HandoffChannel: SANIC_WORKERS is {workers}, but the store {store} serves one worker: "
             f"set SANIC_WORKERS=1, or write 'store: postgresql://...'."

@@ -15,19 +15,23 @@ from rasa_handoff.vocabulary.names import ENDED_INTENT, EXECUTE_INTENT, OPTIONS_
 from rasa_handoff.vocabulary.values import Value
 
 CHANNEL_NAME: Final = "rasa_handoff.HandoffChannel"
-DESK_TYPES: Final = ("rasa-handoff", "botlhale")
+DESK_TYPES: Final = ("rasa-handoff", "botlhale", "tkinter")
 
 
 class DeskSettings(Value, frozen=True, forbid_unknown_fields=True):
     """Where the agents are. ``url`` without namespace; ``type`` is one of ``DESK_TYPES``.
 
-    ``namespace`` is for ``type: botlhale`` alone, where servers differ: ``/live_agent`` or ``/live_server``.
+    ``namespace`` is for ``type: botlhale`` alone, where servers differ: ``/live_agent`` or ``/live_server``. For
+    ``type: tkinter`` alone, which needs no ``url``: ``admin_port``, where the admin window listens, and ``listen_port``,
+    which it speaks to.
     """
 
-    url: str
+    url: str = ""
     token: str | None = None
     type: str = "rasa-handoff"
     namespace: str = "/live_agent"
+    admin_port: int = 3000
+    listen_port: int = 4000
 
 
 class IntentSettings(Value, frozen=True, forbid_unknown_fields=True):
@@ -141,15 +145,7 @@ def _check_keys(kind: type[Value], data: Mapping[Any, Any], path: str) -> None:
 
 
 def _check_values(settings: Settings) -> None:
-    if settings.desk.type not in DESK_TYPES:
-        near = get_close_matches(settings.desk.type, DESK_TYPES, n=1, cutoff=0.3)
-        hint = f"did you mean '{near[0]}'?" if near else f"write one of: {', '.join(DESK_TYPES)}."
-        raise SettingsError(f"{CHANNEL_NAME} knows no desk.type '{settings.desk.type}': {hint}")
-    if not re.match(r"https?://", settings.desk.url):
-        raise SettingsError(
-            f"{CHANNEL_NAME}: desk.url is '{settings.desk.url}', which has no http:// or https://: "
-            f"write 'url: http://localhost:5065'."
-        )
+    _check_desk(settings.desk)
     if not settings.channels:
         raise SettingsError(f"{CHANNEL_NAME}: no channel stands under 'channels': write 'channels: {{rest: }}'.")
     _check_timers(settings.timers)
@@ -158,6 +154,32 @@ def _check_values(settings: Settings) -> None:
     if settings.delivery_timeout is not None and settings.delivery_timeout <= 0:
         raise SettingsError(
             f"{CHANNEL_NAME}: delivery_timeout is {settings.delivery_timeout}: write seconds, or null to try for ever."
+        )
+
+
+def _check_desk(desk: DeskSettings) -> None:
+    if desk.type not in DESK_TYPES:
+        near = get_close_matches(desk.type, DESK_TYPES, n=1, cutoff=0.3)
+        hint = f"did you mean '{near[0]}'?" if near else f"write one of: {', '.join(DESK_TYPES)}."
+        raise SettingsError(f"{CHANNEL_NAME} knows no desk.type '{desk.type}': {hint}")
+    if desk.type == "tkinter":
+        _check_ports(desk)
+    elif not desk.url:
+        raise SettingsError(f"{CHANNEL_NAME} needs the setting 'desk.url': write '{EXAMPLES['url']}'.")
+    elif not re.match(r"https?://", desk.url):
+        raise SettingsError(
+            f"{CHANNEL_NAME}: desk.url is '{desk.url}', which has no http:// or https://: "
+            f"write 'url: http://localhost:5065'."
+        )
+
+
+def _check_ports(desk: DeskSettings) -> None:
+    for name in ("admin_port", "listen_port"):
+        if not 0 < getattr(desk, name) < 65_536:
+            raise SettingsError(f"{CHANNEL_NAME}: desk.{name} is {getattr(desk, name)}: write a port from 1 to 65535.")
+    if desk.admin_port == desk.listen_port:
+        raise SettingsError(
+            f"{CHANNEL_NAME}: desk.admin_port and desk.listen_port are both {desk.admin_port}: write two, such as 3000 and 4000."
         )
 
 

@@ -2,6 +2,7 @@
 
 import abc
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from rasa_handoff.desks.base import Desk
 from rasa_handoff.desks.botlhale import BotlhaleDesk
 from rasa_handoff.desks.ours import OurDesk
+from rasa_handoff.desks.tkinter_demo import TkinterDesk
 from rasa_handoff.relay import memory
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
 from rasa_handoff.store.engine import Store
@@ -21,6 +23,7 @@ from rasa_handoff.thinking.control import Control
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.settings import Settings, read_settings
 from rasa_handoff.vocabulary.values import Channel, Line, Offer, Speaker
+from tests.support.admin_window import Admin
 from tests.support.desk import AgentAtDesk, DeskServer
 from tests.support.foreign import ForeignServer
 from tests.support.waiting import until
@@ -30,6 +33,7 @@ class FarSide(abc.ABC):
     """The system behind a desk, played for real, and the person at it."""
 
     kind: type[Desk]
+    near: "RelaySide"
 
     @abc.abstractmethod
     async def start(self, folder: Path) -> dict[str, Any]:
@@ -144,7 +148,42 @@ class ForeignFarSide(FarSide):
         await until(lambda: len(self.server.all("username")) > known)
 
 
-FAR_SIDES = [OurFarSide, OurBotlhaleFarSide, ForeignFarSide]
+class TkinterFarSide(FarSide):
+    """A window that forgets: what it was told again after a cut or a restart it shows as said before."""
+
+    kind = TkinterDesk
+    offered = 2
+
+    async def start(self, folder: Path) -> dict[str, Any]:
+        self.admin = Admin()
+        await self.admin.__aenter__()
+        return {"type": "tkinter", "admin_port": self.admin.admin_port, "listen_port": self.admin.listen_port}
+
+    async def stop(self) -> None:
+        await self.admin.__aexit__(None, None, None)
+
+    async def say(self, text: str) -> None:
+        """A person types slower than the other side reads; nothing else keeps two messages apart."""
+        known = len(self.near.told())
+        await self.admin.say(text)
+        await until(lambda: len(self.near.told()) > known)
+
+    async def heard(self) -> list[str]:
+        before = [text for name, text in self.admin.before()[self.offered :] if name == "User"]
+        return before + self.admin.since()
+
+    async def transcript(self) -> list[str]:
+        return [text for _, text in self.admin.before()]
+
+    async def end(self) -> None:
+        await until(self.admin.before)
+        await self.admin.close()
+
+    async def cut(self) -> None:
+        await self.admin.cut()
+
+
+FAR_SIDES = [OurFarSide, OurBotlhaleFarSide, ForeignFarSide, TkinterFarSide]
 
 
 class Ear:
@@ -169,6 +208,7 @@ class RelaySide:
         self.relay = Relay(Store(settings.store, memory.metadata, memory.SIDE, memory.SCHEMA), settings)
         self.desk = far.kind(settings, self.relay)
         self.customer, self.tracker = Ear(), Ear()
+        far.near = self
 
     async def __aenter__(self) -> "RelaySide":
         await self.relay.open({DESK: self.desk, CUSTOMER: self.customer, TRACKER: self.tracker})
@@ -180,24 +220,24 @@ class RelaySide:
         await self.desk.close()
         await self.relay.close()
 
-    async def start(self) -> str:
+    async def start(self, who: str = "thabo") -> str:
         handoff_id = uuid.uuid4().hex
         lines = (Line(speaker=Speaker.CUSTOMER, text="help", at=1.0), Line(speaker=Speaker.BOT, text="how?", at=2.0))
         offer = Offer(
             handoff_id=handoff_id,
-            conversation_id="thabo",
+            conversation_id=who,
             bot_id="b",
             channel=Channel(name="rest"),
             transcript=lines,
         )
-        here = {"conversation_id": "thabo", "handoff_id": handoff_id}
+        here = {"conversation_id": who, "handoff_id": handoff_id}
         conversation = await self.relay.request(e.HandoffRequested(**here, offer=offer, leaving_word="disconnect"))
         assert conversation.desk_active, conversation
         return handoff_id
 
-    async def says(self, text: str) -> None:
-        said = {"id": uuid.uuid4().hex, "text": text, "at": 3.0}
-        await self.relay.apply(e.CustomerSaid(conversation_id="thabo", **said))
+    async def says(self, text: str, who: str = "thabo") -> None:
+        said = {"id": uuid.uuid4().hex, "text": text, "at": time.time()}
+        await self.relay.apply(e.CustomerSaid(conversation_id=who, **said))
 
     def told(self) -> list[str]:
         return [entry.body["text"] for entry in self.customer.entries if entry.name == "agent"]

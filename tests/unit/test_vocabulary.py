@@ -35,6 +35,12 @@ def test_the_leaving_word_follows_the_language() -> None:
         ({"desk": {"url": 5065}}, "'desk.url' must be text, not a whole number"),
         ({"desk": "http://x"}, "'desk' must be a mapping, not text"),
         ({"desk": {"url": "http://x", "type": "botlhal"}}, "no desk.type 'botlhal': did you mean 'botlhale'?"),
+        ({"desk": {"type": "tkinter", "admin_port": 70000}}, "desk.admin_port is 70000: write a port from 1 to 65535"),
+        ({"desk": {"type": "tkinter", "listen_port": 3000}}, "are both 3000: write two, such as 3000 and 4000"),
+        (
+            {"desk": {"type": "tkinter", "admin_prt": 3000}},
+            "no setting 'desk.admin_prt': did you mean 'desk.admin_port'?",
+        ),
         ({"intents": {"excute": "x"}}, "no setting 'intents.excute': did you mean 'intents.execute'?"),
         ({"channels": ["rest"]}, "'channels' must be a mapping, not a list"),
         ({"channels": {}}, "no channel stands under 'channels'"),

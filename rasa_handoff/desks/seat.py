@@ -1,0 +1,99 @@
+"""A conversation at the Tkinter demo's admin window: what the window is told, and what it says, as events for the relay."""
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+from rasa_handoff.desks.window import Window
+from rasa_handoff.relay.relay import Relay
+from rasa_handoff.thinking.control import Control, IllegalEvent
+from rasa_handoff.vocabulary import events as e
+from rasa_handoff.vocabulary.errors import StoreUnavailable
+from rasa_handoff.vocabulary.settings import DeskSettings
+from rasa_handoff.vocabulary.values import Agent, Line, Offer, Speaker
+
+log = logging.getLogger(__name__)
+
+ADMIN: Final = Agent(id="admin", name="Admin")
+"""The window has nobody's name."""
+STORE_PAUSE: Final = 1.0
+MOST_TOLD: Final = 30_000
+"""Characters of the transcript, from its end: what a window can hold unread in one piece."""
+
+BEFORE: Final = "[What was said before]"
+SINCE: Final = "[What follows is said now]"
+LEFT: Final = "[The customer has left. Close this window, and open it again for the next one]"
+NAMES: Final = {Speaker.CUSTOMER: "User", Speaker.BOT: "Bot", Speaker.AGENT: "Admin"}
+
+
+class Seat:
+    """The conversation that has the window. ``over``: it was ended on our side."""
+
+    def __init__(self, offer: Offer, settings: DeskSettings, relay: Relay) -> None:
+        self.offer, self.over = offer, False
+        self.task: asyncio.Task[None] | None = None
+        self.window = Window(settings.admin_port, settings.listen_port, self._joined, self._said)
+        self._relay = relay
+        self._here: dict[str, Any] = {"conversation_id": offer.conversation_id, "handoff_id": offer.handoff_id}
+
+    async def take(self) -> None:
+        """Connect to the window and tell it the story so far.
+
+        Raises:
+            Unreachable: it isn't there; nothing is left open.
+        """
+        try:
+            await self.window.open()
+            await self.window.show(story(self.offer.transcript))
+        except BaseException:
+            await self.window.close()
+            raise
+
+    async def leave(self) -> None:
+        """Our side has ended it."""
+        self.over = True
+        await self.window.let_go(LEFT)
+
+    async def end(self) -> None:
+        """The person has closed the window: having spoken, they have done what they could."""
+        if self.window.spoke:
+            await apply(self._relay, e.HandoffCompleted(**self._here))
+        else:
+            await apply(self._relay, e.HandoffFailed(**self._here, reason="desk_closed"))
+
+    async def _joined(self) -> None:
+        # The window may speak before our own acceptance is written down.
+        await self._relay.wait_while(self.offer.conversation_id, {Control.REQUESTED})
+        await apply(self._relay, e.AgentJoined(**self._here, agent=ADMIN))
+
+    async def _said(self, text: str) -> None:
+        said: dict[str, Any] = {"id": uuid.uuid4().hex, "text": text, "at": time.time()}
+        await apply(self._relay, e.AgentSaid(**self._here, **said, agent=ADMIN.name))
+
+
+def story(transcript: Sequence[Line]) -> str:
+    """The transcript packet: what was said before, as the window is to show it."""
+    told = [f"{NAMES.get(line.speaker, 'Bot')}: {line.text}" for line in transcript]
+    kept = "\n".join(told)[-MOST_TOLD:]
+    return "\n".join([BEFORE, kept, SINCE])
+
+
+async def apply(relay: Relay, event: e.Event) -> None:
+    """Let it happen if it can: a window doesn't hear that something came too late."""
+    try:
+        await insist(lambda: relay.apply(event))
+    except IllegalEvent as problem:
+        log.info("%s", problem)
+
+
+async def insist(work: Callable[[], Awaitable[object]]) -> None:
+    """A window says nothing twice: what the database can't take now is tried until it can."""
+    while True:
+        try:
+            await work()
+            return
+        except StoreUnavailable:
+            await asyncio.sleep(STORE_PAUSE)

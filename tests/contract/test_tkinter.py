@@ -1,0 +1,176 @@
+"""What the Tkinter demo's admin window asks for beyond what every desk keeps: a line, whole characters, an end that is an end."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rasa_handoff.desks import tkinter_demo
+from rasa_handoff.thinking.control import Control
+from rasa_handoff.vocabulary import events as e
+from rasa_handoff.vocabulary.settings import Settings, read_settings
+from tests.contract.test_desks import RelaySide, TkinterFarSide
+from tests.support.admin_window import Admin
+from tests.support.waiting import until
+
+
+def settings_for(admin: Admin, folder: Path, **more: Any) -> Settings:
+    desk = {"type": "tkinter", "admin_port": admin.admin_port, "listen_port": admin.listen_port}
+    store = f"sqlite:///{folder / 'relay.db'}"
+    return read_settings({"bot_id": "b", "desk": desk, "store": store, "channels": {"rest": None}, **more})
+
+
+@pytest.fixture
+async def admin() -> AsyncIterator[Admin]:
+    async with Admin() as person:
+        yield person
+
+
+@pytest.fixture
+async def side(admin: Admin, tmp_path: Path) -> AsyncIterator[RelaySide]:
+    async with RelaySide(TkinterFarSide(), settings_for(admin, tmp_path)) as relay_side:
+        yield relay_side
+
+
+def notices(side: RelaySide, who: str) -> list[tuple[str, Any]]:
+    """What the relay itself told the customer, with their place in the line."""
+    entries = [entry for entry in side.customer.entries if entry.lane == who and entry.name == "system"]
+    return [(entry.body["response"], entry.body["values"].get("position")) for entry in entries]
+
+
+async def leaves(side: RelaySide, who: str) -> None:
+    await side.relay.apply(e.CustomerLeaving(conversation_id=who, id=f"leave-{who}", text="disconnect", at=4.0))
+
+
+async def test_one_at_a_time_and_the_next_waits_in_line(side: RelaySide, admin: Admin) -> None:
+    await side.start("thabo")
+    await side.start("lerato")
+    await side.start("sipho")
+    await side.says("is it my turn?", "lerato")
+    await until(lambda: notices(side, "sipho"))
+    assert notices(side, "thabo") == [("utter_handoff_requested", None)]
+    assert notices(side, "lerato") == [("utter_handoff_queued", 1)]
+    assert notices(side, "sipho") == [("utter_handoff_queued", 2)]
+    assert admin.since() == []
+
+    await admin.say("hello thabo")
+    await until(lambda: side.told() == ["hello thabo"])
+    await admin.close()
+    await until(lambda: admin.before()[2:] == [("User", "is it my turn?")])
+    await until(lambda: notices(side, "thabo")[-1][0] == "utter_handoff_resolved")
+    await until(lambda: notices(side, "sipho")[-1] == ("utter_handoff_position", 1))
+    await admin.say("it is")
+    await until(lambda: [entry.lane for entry in side.customer.entries if entry.name == "agent"] == ["thabo", "lerato"])
+    assert side.relay.conversation("lerato").state is Control.LIVE
+
+
+async def test_who_leaves_the_line_makes_room(side: RelaySide, admin: Admin) -> None:
+    await side.start("thabo")
+    await side.start("lerato")
+    await side.start("sipho")
+    await side.says("never mind", "lerato")
+    await leaves(side, "lerato")
+    await until(lambda: notices(side, "sipho")[-1] == ("utter_handoff_position", 1))
+    await until(admin.before)
+    await leaves(side, "thabo")
+    await until(lambda: "The customer has left" in admin.windows[0].shown and admin.windows[0].over)
+    await until(lambda: len(admin.windows) == 2 and admin.before())
+    await side.says("sipho here", "sipho")
+    await until(lambda: admin.since() == ["sipho here"])
+
+
+async def test_a_window_closed_without_a_word_is_told(side: RelaySide, admin: Admin) -> None:
+    await side.start()
+    await until(admin.before)
+    await admin.close()
+    await until(lambda: side.relay.conversation("thabo").state is Control.BOT)
+    assert side.tracker.entries[-1].body["outcome"] == "desk_closed"
+
+
+async def test_nobody_there_is_told_in_time_and_then_somebody_is(tmp_path: Path) -> None:
+    async with Admin(there=False) as admin:
+        settings = settings_for(admin, tmp_path, start_timeout=0.3)
+        async with RelaySide(TkinterFarSide(), settings) as side:
+            with pytest.raises(AssertionError):
+                await side.start()
+            await until(lambda: notices(side, "thabo") == [("utter_handoff_unreachable", None)])
+            await admin.open()
+            await side.start()
+            await until(admin.before)
+
+
+async def test_a_window_that_stays_away_is_told_and_gets_it_all_when_it_is_back(
+    side: RelaySide, admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tkinter_demo, "UNNOTICED_SECONDS", 0.2)
+    await side.start()
+    await until(admin.before)
+    admin.window.close(reset=True)
+    await side.says("are you there?")
+    await until(lambda: notices(side, "thabo")[-1][0] == "utter_handoff_desk_away")
+    await side.says("hello?")
+    await admin.open()
+    await until(lambda: notices(side, "thabo")[-1][0] == "utter_handoff_desk_back")
+    await until(lambda: [text for _, text in admin.before()][2:] + admin.since() == ["are you there?", "hello?"])
+
+
+async def test_who_leaves_while_the_window_is_away_makes_room_too(side: RelaySide, admin: Admin) -> None:
+    await side.start("thabo")
+    await side.start("lerato")
+    await until(admin.before)
+    admin.window.close(reset=True)
+    await until(lambda: side.relay.queue("desk", "thabo"), what="it is offered again")
+    await leaves(side, "thabo")
+    await until(lambda: side.relay.conversation("thabo").state is Control.BOT)
+    await admin.open()
+    await until(admin.before)
+    await admin.say("hello lerato")
+    await until(lambda: side.relay.conversation("lerato").state is Control.LIVE)
+    assert len(admin.windows) == 2, "no window was spent on who has left"
+
+
+async def test_a_message_left_in_the_line_is_shown_and_can_be_answered(side: RelaySide, admin: Admin) -> None:
+    await side.start("thabo")
+    await side.start("lerato")
+    await side.relay.apply(e.CustomerWantsToWrite(conversation_id="lerato"))
+    await side.says("call me tomorrow", "lerato")
+    await until(lambda: side.relay.conversation("lerato").state is Control.BOT)
+    await until(admin.before)
+    await admin.close()
+    await until(lambda: admin.since() == ["call me tomorrow"])
+    await admin.say("I will")
+    await until(lambda: side.customer.entries[-1].body["response"] == "utter_handoff_reply")
+    assert side.customer.entries[-1].body["values"]["text"] == "I will"
+
+
+async def test_no_character_is_cut_for_a_window_that_reads_late(side: RelaySide, admin: Admin) -> None:
+    await side.start()
+    await until(admin.before)
+    texts = [f"{number} " + "ngiyabonga kakhulu, merci à toi €€ 😀 " * 40 for number in range(5)]
+    admin.window.slow = True
+    for text in texts:
+        await side.says(text)
+    await until(lambda: _is_sent(side))
+    admin.window.slow = False
+    await until(lambda: admin.window.shown.count("ngiyabonga") == 200 or admin.window.broken)
+    assert admin.window.broken is None
+    assert " ".join(" ".join(admin.since()).split()) == " ".join(" ".join(texts).split())
+
+
+async def _is_sent(side: RelaySide) -> bool:
+    return not await side.relay.queue("desk", "thabo")
+
+
+async def test_the_admins_characters_are_put_together(side: RelaySide, admin: Admin) -> None:
+    await side.start()
+    await until(admin.before)
+    euro = "€".encode()
+    window = admin.window
+    await admin.say("it costs")
+    await until(lambda: side.told() == ["it costs"])
+    assert window._speaking is not None
+    window._speaking.sendall(b"5 " + euro[:2])
+    await until(lambda: side.told() == ["it costs", "5"])
+    window._speaking.sendall(euro[2:])
+    await until(lambda: side.told() == ["it costs", "5", "€"])

@@ -1,0 +1,167 @@
+"""The Tkinter demo's admin window without its picture, as the document describes it, and the person at it.
+
+It listens on one port and takes one connection in its life; each read is of at most 1024 bytes, decoded by itself, and a
+character that lies across kills the reader. At its first words it connects to the other port. It asks for its port plainly, so
+that an address still in use is refused to it.
+"""
+
+import asyncio
+import socket
+import struct
+import threading
+from types import TracebackType
+
+from tests.support.ports import free_port
+from tests.support.waiting import until
+
+BEFORE, SINCE = "[What was said before]\n", "[What follows is said now]\n"
+
+
+class AdminWindow:
+    """One life of the window. ``reads``: what each read showed. ``broken``: what killed the reader."""
+
+    def __init__(self, admin_port: int, listen_port: int) -> None:
+        self._listen_port = listen_port
+        self.reads: list[str] = []
+        self.broken: UnicodeDecodeError | None = None
+        self.taken = self.over = self.slow = False
+        self._closing = self._reset = False
+        self._speaking: socket.socket | None = None
+        self._listening = socket.socket()
+        try:
+            self._listening.bind(("127.0.0.1", admin_port))
+        except OSError:
+            self._listening.close()
+            raise
+        self._listening.listen(2)
+        self._listening.settimeout(0.02)
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    @property
+    def shown(self) -> str:
+        """All that it showed."""
+        return "".join(self.reads)
+
+    def say(self, text: str) -> None:
+        """What the button does."""
+        if self._speaking is None:
+            self._speaking = socket.create_connection(("localhost", self._listen_port))
+        self._speaking.sendall(text.encode())
+
+    def close(self, reset: bool = False) -> None:
+        """The end of its process; ``reset``: as if the line were cut."""
+        self._reset, self._closing = reset, True
+        self._thread.join()
+        if self._speaking is not None:
+            self._end(self._speaking)
+        self._listening.close()
+
+    def _run(self) -> None:
+        connection = self._accept()
+        if connection is None:
+            return
+        self.taken = True
+        connection.settimeout(0.02)
+        while not self._closing:
+            if not self.over and not self.slow and self.broken is None:
+                self._read(connection)
+            else:
+                threading.Event().wait(0.02)
+        self._end(connection)
+
+    def _accept(self) -> socket.socket | None:
+        while not self._closing:
+            try:
+                return self._listening.accept()[0]
+            except TimeoutError:
+                continue
+        return None
+
+    def _read(self, connection: socket.socket) -> None:
+        try:
+            data = connection.recv(1024)
+            self.reads.append(data.decode())
+            self.over = not data
+        except TimeoutError:
+            pass
+        except ConnectionResetError:
+            self.over = True
+        except UnicodeDecodeError as problem:
+            self.broken = problem
+
+    def _end(self, connection: socket.socket) -> None:
+        if self._reset:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+
+
+class Admin:
+    """``async with Admin()``: the person, who opens the window, and opens it again when a conversation has ended."""
+
+    def __init__(self, there: bool = True) -> None:
+        self.admin_port, self.listen_port = free_port(), free_port()
+        self.windows: list[AdminWindow] = []
+        self._there = there
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def window(self) -> AdminWindow:
+        """The one that is open now."""
+        return self.windows[-1]
+
+    async def __aenter__(self) -> "Admin":
+        if self._there:
+            await self.open()
+        return self
+
+    async def __aexit__(self, kind: type | None, problem: BaseException | None, trace: TracebackType | None) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self.windows:
+            await asyncio.to_thread(self.window.close)
+        for window in self.windows:
+            assert window.broken is None, window.broken
+
+    async def open(self) -> None:
+        """Open the window, and from then on watch for the end of each conversation."""
+        await until(self._opened, what=f"port {self.admin_port} is free")
+        if self._task is None:
+            self._task = asyncio.create_task(self._watch())
+
+    async def close(self) -> None:
+        """End the conversation, and be there for the next."""
+        await asyncio.to_thread(self.window.close)
+        await self.open()
+
+    async def cut(self) -> None:
+        """Lose the line."""
+        await asyncio.to_thread(self.window.close, True)
+        await self.open()
+
+    async def say(self, text: str) -> None:
+        """Type and press the button."""
+        await asyncio.to_thread(self.window.say, text)
+
+    def before(self) -> list[tuple[str, str]]:
+        """The transcript in the window: who, and what. Empty until all of it is there."""
+        told, end, _ = self.window.shown.removeprefix(BEFORE).partition(SINCE)
+        lines = [line.partition(": ") for line in told.splitlines()] if end else []
+        return [(name, text) for name, _, text in lines]
+
+    def since(self) -> list[str]:
+        """The words after it."""
+        return self.window.shown.partition(SINCE)[2].splitlines()
+
+    def _opened(self) -> bool:
+        try:
+            self.windows.append(AdminWindow(self.admin_port, self.listen_port))
+        except OSError:
+            return False
+        return True
+
+    async def _watch(self) -> None:
+        while True:
+            await until(lambda: self.window.over, seconds=600)
+            await self.close()
