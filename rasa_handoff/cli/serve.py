@@ -23,6 +23,14 @@ def describe(parser: argparse.ArgumentParser) -> None:
         help="how long a state may last, such as agent_silent=120 or customer_silent=off; may be given several times "
         "(docs/settings.md lists them)",
     )
+    parser.add_argument(
+        "--tkinter-demo",
+        nargs="?",
+        const="3000:4000",
+        metavar="PORT:PORT",
+        help="hear the Tkinter demo's user window on this machine: where it sends the customer's words, and where it "
+        "takes the agent's (3000:4000)",
+    )
     add_database(parser)
     parser.set_defaults(run=run)
 
@@ -35,5 +43,6 @@ def run(arguments: argparse.Namespace) -> int:
         database=arguments.database,
         open_live_agent=arguments.open_live_agent,
         timers=server_module("timekeeper").read_timers(arguments.timer),
+        tkinter_demo=server_module("tkinter_window").read_ports(arguments.tkinter_demo),
     )
     return code

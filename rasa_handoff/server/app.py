@@ -22,7 +22,9 @@ from rasa_handoff.server.relay_edge import RelayEdge
 from rasa_handoff.server.rounds import Rounds
 from rasa_handoff.server.tables import OUTBOX, TIMERS, open_store
 from rasa_handoff.server.timekeeper import Timekeeper
-from rasa_handoff.store.pump import Pump
+from rasa_handoff.server.tkinter_edge import TKINTER, TkinterEdge
+from rasa_handoff.server.tkinter_window import Ports
+from rasa_handoff.store.pump import Pump, Target
 from rasa_handoff.store.timers import Clock
 from rasa_handoff.thinking.desk_timing import DeskTimers
 
@@ -36,12 +38,13 @@ def create_app(
     grace: float = GRACE,
     timers: DeskTimers = DeskTimers(),  # noqa: B008 - immutable
     now: Callable[[], float] = time.time,
+    tkinter_demo: Ports | None = None,
 ) -> Application:
     """The live-agent server as an ASGI application; its lifespan opens and closes the database.
 
     ``open_live_agent`` lets clients of Botlhale's protocol in from other machines without a token.
     ``grace``: seconds a desk may be closed before its agent counts as away. ``timers``: how long each state may last.
-    ``now`` tells the wall-clock time in seconds since 1970.
+    ``now`` tells the wall-clock time in seconds since 1970. ``tkinter_demo``: the Tkinter demo's user window is heard there.
     """
     # Any origin, for front ends that speak Botlhale's protocol; without credentials, and /desk checks for itself.
     sio = AsyncServer(
@@ -54,7 +57,9 @@ def create_app(
     relay = RelayEdge(sio, conversations, store, now)
     botlhale = BotlhaleEdge(sio, conversations, open_live_agent)
     desk = DeskEdge(sio, conversations, presence)
-    conversations.pump = Pump(store, OUTBOX, {RELAY: relay, BOTLHALE: botlhale}, conversations.finish)
+    tkinter = TkinterEdge(conversations, tkinter_demo)
+    targets: dict[str, Target] = {RELAY: relay, BOTLHALE: botlhale, TKINTER: tkinter}
+    conversations.pump = Pump(store, OUTBOX, targets, conversations.finish)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -63,7 +68,7 @@ def create_app(
             await store.write(timekeeper.recover)
             clock = Clock(store, TIMERS, conversations.ring, now)
             rounds = Rounds([store.look, conversations.staffing, desk.close_ended])
-            for part in (conversations.pump, board, presence, clock, rounds):
+            for part in (conversations.pump, board, presence, clock, rounds, tkinter):
                 await stack.enter_async_context(part)
             yield
             conversations.closing = True

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from rasa_handoff.server import accounts
 from rasa_handoff.server.app import create_app
 from rasa_handoff.server.tables import open_store
+from rasa_handoff.server.tkinter_window import HERE, Ports
 from rasa_handoff.thinking.desk_timing import DeskTimers
 from rasa_handoff.vocabulary.errors import HandoffError
 
@@ -28,11 +29,12 @@ def serve(
     database: str,
     open_live_agent: bool = False,
     timers: DeskTimers = DeskTimers(),  # noqa: B008 - immutable
+    tkinter_demo: Ports | None = None,
 ) -> int:
     """Run the server until SIGTERM or Ctrl-C; returns the exit code.
 
     ``open_live_agent``: browsers on other machines may use ``/live_agent`` without a token, which means that anyone who
-    can reach this address can write to the agents.
+    can reach this address can write to the agents. ``tkinter_demo``: the Tkinter demo's user window on this machine, too.
 
     Raises:
         HandoffError: the address is busy or not allowed without tokens, or the database can't be used.
@@ -43,7 +45,9 @@ def serve(
             f"No bot has a token yet, so only this machine is served, not {host}. "
             "Make one first: rasa-handoff token add BOT_ID"
         )
-    server = _server(create_app(database, open_live_agent, timers=timers))
+    server = _server(create_app(database, open_live_agent, timers=timers, tkinter_demo=tkinter_demo))
+    if tkinter_demo is not None:
+        _bound(HERE, tkinter_demo.listen, "--tkinter-demo").close()
     with _bound(host, port) as listening:
         asyncio.run(_run(server, listening, _welcome(listening, tokens)))
     return 0
@@ -114,7 +118,7 @@ def _has_tokens(database: str) -> bool:
         store.dispose()
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bound(host: str, port: int, option: str = "--port") -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # With the protocol named: asyncio turns Nagle's algorithm off only where it sees TCP, and two answers in a row to one
     # socket (the news and the acknowledgement) would otherwise be 40 ms apart.
@@ -126,7 +130,7 @@ def _bound(host: str, port: int) -> socket.socket:
         listening.close()
         reason = getattr(problem, "strerror", None) or "a port is a number up to 65535"
         raise HandoffError(
-            f"{host}:{port} can't be listened on ({reason}): stop what runs there, or choose another --port."
+            f"{host}:{port} can't be listened on ({reason}): stop what runs there, or choose another {option}."
         ) from problem
     return listening
 

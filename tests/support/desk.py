@@ -10,6 +10,7 @@ import socketio
 from rasa_handoff.server import accounts
 from rasa_handoff.server.app import create_app
 from rasa_handoff.server.run import running
+from rasa_handoff.server.tkinter_window import Ports
 from tests.support.ports import free_port
 from tests.support.waiting import until
 
@@ -19,10 +20,12 @@ PASSWORD = "correct horse battery"
 class DeskServer:
     """``async with DeskServer(folder)``; agents and departments are added before or while it runs."""
 
-    def __init__(self, folder: Path, port: int | None = None, grace: float = 30) -> None:
+    def __init__(
+        self, folder: Path, port: int | None = None, grace: float = 30, tkinter_demo: Ports | None = None
+    ) -> None:
         self.database = f"sqlite:///{folder / 'desk.db'}"
         self.port, self.grace = port or free_port(), grace
-        self.url = ""
+        self.tkinter_demo, self.url = tkinter_demo, ""
 
     def add_agent(self, name: str, *departments: str) -> str:
         email = f"{name.lower()}@example.com"
@@ -33,7 +36,9 @@ class DeskServer:
         accounts.add_department(self.database, name, title)
 
     async def __aenter__(self) -> "DeskServer":
-        self._running = running(create_app(self.database, grace=self.grace), port=self.port)
+        self._running = running(
+            create_app(self.database, grace=self.grace, tkinter_demo=self.tkinter_demo), port=self.port
+        )
         self.url = await self._running.__aenter__()
         return self
 
