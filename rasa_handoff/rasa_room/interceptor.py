@@ -29,6 +29,7 @@ from rasa_handoff.rasa_room.options import Options
 from rasa_handoff.rasa_room.reach import Reach
 from rasa_handoff.rasa_room.retold import Told, told_in_turn
 from rasa_handoff.rasa_room.strays import Strays
+from rasa_handoff.rasa_room.trigger import triggered
 from rasa_handoff.rasa_room.turns import Turns, Work
 from rasa_handoff.rasa_room.watching import Watch, Watcher
 from rasa_handoff.relay.inbox import Inbox, Met
@@ -179,6 +180,8 @@ class Interceptor:
         intent, intents = _intent(parsed), self._settings.intents
         form = await self._open_form(message) if intent in (intents.execute, intents.options) else None
         if watch.request is not None or (intent == intents.execute and form != names.CONTACT_FORM):
+            if triggered(message, self._settings.trigger_text):
+                return
             wish = _with_department(watch.request or HandoffRequest(), parsed)
             return await self._hand_over(channel, message, wish, watch, form if intent == intents.execute else None)
         await watch.release()

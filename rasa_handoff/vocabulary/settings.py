@@ -76,7 +76,8 @@ class Settings(Value, frozen=True, forbid_unknown_fields=True):
     language; the whole message, trimmed and without regard to case. ``language``: of customers about whom nothing else is
     known; ``language_slot`` says where the bot keeps it. ``departments``: offered when the desk can't say what it has.
     ``start_timeout``: seconds the desk has to accept. ``delivery_timeout``: seconds until a message that a channel doesn't take
-    has failed; ``null``: never. ``show_marker``: the marker reaches the customer's front end too.
+    has failed; ``null``: never. ``show_marker``: the marker reaches the customer's front end too. ``trigger_text``: a front end
+    that finds its desk by itself, on ``rest``, is answered with this instead of being handed over.
     """
 
     bot_id: str
@@ -94,6 +95,7 @@ class Settings(Value, frozen=True, forbid_unknown_fields=True):
     delivery_timeout: float | None = 3600.0
     timers: TimerSettings = TimerSettings()
     show_marker: bool = False
+    trigger_text: str | None = None
 
     def leaving_word(self, language: str | None) -> str:
         """The word that leaves a live chat in this language (``zu-ZA`` falls back to ``zu``, then to the default)."""
@@ -149,6 +151,10 @@ def _check_values(settings: Settings) -> None:
     if not settings.channels:
         raise SettingsError(f"{CHANNEL_NAME}: no channel stands under 'channels': write 'channels: {{rest: }}'.")
     _check_timers(settings.timers)
+    if settings.trigger_text == "":
+        raise SettingsError(
+            f"{CHANNEL_NAME}: trigger_text is empty: write a text, such as Human Handoff, or leave it out."
+        )
     if settings.start_timeout <= 0:
         raise SettingsError(f"{CHANNEL_NAME}: start_timeout is {settings.start_timeout}: write seconds, such as 5.")
     if settings.delivery_timeout is not None and settings.delivery_timeout <= 0:

@@ -1,9 +1,14 @@
-"""The main job with the Tkinter demo's admin window for a desk, on a real Rasa server: hand over, talk, come back."""
+"""The Tkinter demo's windows and a real Rasa server: the admin's as a desk, the user's as a customer of our desk."""
 
+import ast
+import asyncio
 from pathlib import Path
 from typing import Any
 
-from tests.support.admin_window import Admin
+from rasa_handoff.server.tkinter_window import Ports
+from tests.support.admin_window import Admin, AdminWindow
+from tests.support.desk import AgentAtDesk, DeskServer
+from tests.support.ports import free_port
 from tests.support.rasa_server import RasaServer
 from tests.support.waiting import until
 
@@ -55,3 +60,45 @@ async def test_a_restart_of_rasa_tells_the_next_window_all(small_model: Path, tm
             await until(lambda: len(admin.windows) == 2 and ("User", "one") in admin.before())
             await rasa.texts("two")
             await until(lambda: admin.since() == ["two"])
+
+
+async def post(rasa: RasaServer, text: str) -> str:
+    """What the user window does until the trigger: it posts, and reads the answer with Python's own reader of literals."""
+    body = {"sender": "Prachi", "message": text}
+    async with rasa.http.post(f"{rasa.url}/webhooks/rest/webhook", json=body) as answer:
+        return str(ast.literal_eval(await answer.text())[0]["text"])
+
+
+async def test_the_user_window_finds_an_agent_by_the_trigger(small_model: Path, tmp_path: Path) -> None:
+    ports = Ports(listen=free_port(), window=free_port())
+    server = DeskServer(tmp_path, tkinter_demo=ports)
+    server.add_agent("Thandi")
+    async with server, AgentAtDesk(server.url, "thandi@example.com") as thandi:
+        settings = {
+            "bot_id": "small",
+            "desk": {"url": server.url},
+            "store": f"sqlite:///{tmp_path / 'relay.db'}",
+            "channels": {"rest": None, "socketio": {"session_persistence": True}},
+            "trigger_text": "Human Handoff",
+        }
+        async with RasaServer(small_model, tmp_path, {"rasa_handoff.HandoffChannel": settings}) as rasa:
+            await until(lambda: rasa.channel.desk.connected)
+            assert await post(rasa, "hello") == "Hello."
+            assert await post(rasa, "/botlhale") == "Human Handoff", "not what the bot said before its marker"
+            assert await post(rasa, "/execute_handoff") == "Human Handoff"
+            assert not rasa.channel.relay.under_way
+            window = AdminWindow(ports.window, ports.listen)
+            await asyncio.to_thread(window.say, "I need a person")
+            conversation = await thandi.take()
+            assert [message["text"] for message in conversation["messages"]] == ["I need a person"]
+            await thandi.say(conversation["handoff_id"], "Here I am €")
+            await until(lambda: window.shown == "Here I am €\n")
+            await thandi.ask("resolve", handoff_id=conversation["handoff_id"], outcome="resolved", note=None, slots={})
+            await until(lambda: window.over)
+            await asyncio.to_thread(window.close)
+            assert await post(rasa, "hello") == "Hello."
+
+
+async def test_without_the_setting_no_text_is_a_trigger(small_model: Path, tmp_path: Path) -> None:
+    async with Admin() as admin, RasaServer(small_model, tmp_path, credentials(admin, tmp_path)) as rasa:
+        assert "Human Handoff" not in await rasa.texts("/execute_handoff")

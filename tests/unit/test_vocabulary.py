@@ -45,6 +45,7 @@ def test_the_leaving_word_follows_the_language() -> None:
         ({"channels": ["rest"]}, "'channels' must be a mapping, not a list"),
         ({"channels": {}}, "no channel stands under 'channels'"),
         ({"show_marker": "yes"}, "'show_marker' must be true or false, not text"),
+        ({"trigger_text": ""}, "trigger_text is empty: write a text, such as Human Handoff"),
         ({"start_timeout": 0}, "start_timeout is 0.0: write seconds"),
         ({"slots": "street"}, "'slots' must be a list, not text"),
     ],
