@@ -105,7 +105,8 @@ class HandoffChannel(InputChannel):
         bot = Bot(app)
         reaches = {name: reach_of(channel) for name, channel in self.channels.items()}
         customers = Customers(bot, self.relay, reaches, self.settings.delivery_timeout)
-        options = Options(bot, self.settings, lambda: self.desk.availability)
+        execute, departments = self.settings.intents.execute, self.settings.departments
+        options = Options(bot, execute, departments, lambda: self.desk.availability)
         come_back = BotComesBack(bot, self.settings.intents.ended)
         targets = {DESK: self.desk, CUSTOMER: customers, TRACKER: TrackerTarget(bot, self.relay, come_back)}
         strays = Strays(bot, self.relay, self.desk, self.settings)
@@ -185,7 +186,9 @@ class HandoffChannel(InputChannel):
 
 def _warn_of_open_doors(own: HandoffChannel, channels: list[InputChannel]) -> None:
     """What customers write on a channel beside ours isn't watched: the bot stays silent there during a chat, and no more."""
-    outside = [channel.name() for channel in channels if channel is not own]
+    outside = [
+        channel.name() for channel in channels if channel is not own and not getattr(channel, "has_own_desk", False)
+    ]
     if outside:
         names = ", ".join(outside)
         log.warning(

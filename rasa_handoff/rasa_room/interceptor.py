@@ -4,8 +4,7 @@ The rules:
 
 1. One turn of a customer at a time, each message once; the turn that hands over ends only when the desk has answered.
 2. While the bot is active the message goes on untouched, but for a notice in its metadata and its NLU result.
-3. After the bot's turn: a marker in its output wins; a bare ``execute_handoff`` hands over if no form of ours is open; a
-   ``provide_handoff_options`` nobody has answered with the options is answered here.
+3. After the bot's turn: if it asks for a handoff (``bot_turn.py``), the conversation is offered to the desk.
 4. While the desk is active nothing reaches the bot: a button by its title, a payload or ``/restart`` as what it is, words.
 5. While the conversation is on its way back the message waits, and then goes to the bot.
 """
@@ -14,13 +13,13 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
-import msgspec
 from rasa.core.channels.channel import OutputChannel, UserMessage
 
 from rasa_handoff.rasa_room.bot import Bot
+from rasa_handoff.rasa_room.bot_turn import BotTurn, OnMessage, Wish
 from rasa_handoff.rasa_room.choices import PAYLOADS, chosen
 from rasa_handoff.rasa_room.customers import Customers
 from rasa_handoff.rasa_room.incoming import sent
@@ -31,23 +30,19 @@ from rasa_handoff.rasa_room.retold import Told, told_in_turn
 from rasa_handoff.rasa_room.strays import Strays
 from rasa_handoff.rasa_room.trigger import triggered
 from rasa_handoff.rasa_room.turns import Turns, Work
-from rasa_handoff.rasa_room.watching import Watch, Watcher
+from rasa_handoff.rasa_room.watching import Watch
 from rasa_handoff.relay.inbox import Inbox, Met
 from rasa_handoff.relay.relay import Relay
 from rasa_handoff.thinking.control import Control, Conversation, IllegalEvent
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary import names
-from rasa_handoff.vocabulary.errors import StoreError, StoreUnavailable, Unreachable
-from rasa_handoff.vocabulary.marker import ChannelNotice, HandoffRequest
+from rasa_handoff.vocabulary.errors import StoreError, StoreUnavailable
 from rasa_handoff.vocabulary.settings import Settings
-from rasa_handoff.vocabulary.values import plain
 
 log = logging.getLogger(__name__)
 
 RETURN_SECONDS: Final = 5.0
 DRAIN_SECONDS: Final = 5.0
-
-OnMessage = Callable[[UserMessage], Awaitable[Any]]
 
 
 class Interceptor:
@@ -65,12 +60,12 @@ class Interceptor:
         on_new_message: OnMessage,
     ) -> None:
         self._settings, self._relay, self._bot, self._customers = settings, relay, bot, customers
-        self._reaches, self._options, self._strays, self._on_new_message = reaches, options, strays, on_new_message
+        self._reaches, self._strays = reaches, strays
         self._offering = Offering(bot, settings, reaches)
         self._turns, self._work, self._inbox = Turns(), Work(), Inbox(relay.store)
         self._opened, self._closing = asyncio.Event(), False
         self._execute, self._ask = f"/{settings.intents.execute}", f"/{settings.intents.options}"
-        self._watcher = Watcher(self._execute, settings.show_marker)
+        self._turn = BotTurn(bot, settings.intents, options, settings.show_marker, on_new_message)
 
     def open(self) -> None:
         """Let messages through; until then they wait (a request may come before everything is up)."""
@@ -149,67 +144,35 @@ class Interceptor:
     # The bot is active
 
     async def _to_bot(self, channel: str, message: UserMessage, again: bool) -> None:
-        notice = ChannelNotice(channel=channel, availability=self._options.availability())
-        message.metadata = {**(message.metadata or {}), names.METADATA_KEY: plain(notice)}
         if message.text in PAYLOADS:
             message.text = names.CARRY_ON_PAYLOAD  # a button of a chat that is over
         told = await self._told(message) if again else None
-        parsed = await self._parse(message) if told is None else told[0]
-        asked = _intent(parsed) == self._settings.intents.execute
-        options = self._make_options(channel)
-        with self._watcher.turn(message.output_channel, message.sender_id, options, hold=asked) as watch:
-            if told is None:
-                await self._on_new_message(message)
-            for words in told[1] if told is not None else ():
-                await message.output_channel.send_response(message.sender_id, words)
+        ran = await self._turn.run(channel, message, told)
         if told is not None and await self._inbox.led_to_handoff(message.sender_id, message.message_id):
-            return await watch.release()
-        await self._after_turn(channel, message, parsed, watch)
+            return await ran.watch.release()
+        wish = await self._turn.wish(channel, message, ran)
+        if wish is not None:
+            await self._hand_over(channel, message, wish, ran.watch)
 
     async def _told(self, message: UserMessage) -> Told | None:
         """What came of this message, if a process that ended since had finished the bot's turn."""
         return told_in_turn(await self._bot.tracker(message.sender_id), message)
 
-    async def _parse(self, message: UserMessage) -> dict[str, Any]:
-        try:
-            return await self._bot.parse(message)
-        except Unreachable:
-            return {}  # no model is loaded; Rasa says so itself
-
-    async def _after_turn(self, channel: str, message: UserMessage, parsed: Mapping[str, Any], watch: Watch) -> None:
-        intent, intents = _intent(parsed), self._settings.intents
-        form = await self._open_form(message) if intent in (intents.execute, intents.options) else None
-        if watch.request is not None or (intent == intents.execute and form != names.CONTACT_FORM):
-            if triggered(message, self._settings.trigger_text):
-                return
-            wish = _with_department(watch.request or HandoffRequest(), parsed)
-            return await self._hand_over(channel, message, wish, watch, form if intent == intents.execute else None)
-        await watch.release()
-        if intent == intents.options and not watch.offered and form != names.CONTACT_FORM:
-            options = await self._options.message(message.sender_id, channel)
-            await message.output_channel.send_response(message.sender_id, options)
-
-    async def _open_form(self, message: UserMessage) -> str | None:
-        tracker = await self._bot.tracker(message.sender_id)
-        return tracker.active_loop.name if tracker.active_loop is not None else None
-
-    async def _hand_over(
-        self, channel: str, message: UserMessage, wish: HandoffRequest, watch: Watch, form: str | None
-    ) -> None:
-        """Offer it to the desk. ``form``: the one that was open as the customer asked; it has repeated its question, which
-        is said only if nobody takes the conversation."""
-        if form is None:
+    async def _hand_over(self, channel: str, message: UserMessage, wish: Wish, watch: Watch) -> None:
+        """Offer it to the desk; on ``rest`` a front end may find its own, and is told so instead."""
+        if triggered(message, self._settings.trigger_text):
+            return
+        if wish.form is None:
             await watch.release()
-        request = await self._offering.request(message.sender_id, channel, wish, message.output_channel, form)
+        request = await self._offering.request(
+            message.sender_id, channel, wish.request, message.output_channel, wish.form
+        )
         conversation = await self._relay.request(request)
         started = "refused or unreachable" if conversation.state is Control.BOT else "accepted"
         log.info("Handoff %s of %s: %s.", request.handoff_id, message.sender_id, started)
         if conversation.state is Control.BOT:
             await self._customers.flush(message.sender_id)
             await watch.release()
-
-    def _make_options(self, channel: str) -> Callable[[str], Awaitable[dict[str, Any]]]:
-        return lambda conversation_id: self._options.message(conversation_id, channel)
 
     # The desk is active
 
@@ -248,20 +211,6 @@ class Interceptor:
             with contextlib.suppress(asyncio.TimeoutError):
                 returned = self._relay.wait_while(event.conversation_id, {Control.RETURNING})
                 await asyncio.wait_for(returned, RETURN_SECONDS)
-
-
-def _intent(parsed: Mapping[str, Any]) -> str | None:
-    return (parsed.get("intent") or {}).get("name")
-
-
-def _with_department(wish: HandoffRequest, parsed: Mapping[str, Any]) -> HandoffRequest:
-    """The wish, with the department the customer named if the marker names none."""
-    if wish.department is not None:
-        return wish
-    for entity in parsed.get("entities") or ():
-        if entity.get("entity") == names.DEPARTMENT_ENTITY and entity.get("value"):
-            return msgspec.structs.replace(wish, department=str(entity["value"]))
-    return wish
 
 
 def _as_read(text: str, message: UserMessage, conversation: Conversation) -> str:

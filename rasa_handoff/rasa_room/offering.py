@@ -39,7 +39,7 @@ class Offering:
             leaving_word=self._settings.leaving_word(offer.language),
             titles=button_titles(current_session(happened)),
             return_data=self._reaches[channel].return_data(output),
-            untake=_taken_slot(happened) if asked_in_form else None,
+            untake=taken_slot(happened) if asked_in_form else None,
         )
 
     def _offer(
@@ -103,7 +103,7 @@ def _seen(happened: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [*happened[:last], *(event for event in happened[last:] if event.get("event") != "bot")]
 
 
-def _taken_slot(happened: Sequence[Mapping[str, Any]]) -> str | None:
+def taken_slot(happened: Sequence[Mapping[str, Any]]) -> str | None:
     """The slot an open form filled with the last message, if it did: it was asked for before and set after it."""
     last = max((index for index, event in enumerate(happened) if event.get("event") == "user"), default=0)
     asked = [event for event in happened[:last] if _sets(event, "requested_slot")]

@@ -1,27 +1,29 @@
 """The options: who the customer can talk to now, as one message with a button for each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.vocabulary import names
 from rasa_handoff.vocabulary.options import option_buttons, somebody_there
-from rasa_handoff.vocabulary.settings import Settings
 from rasa_handoff.vocabulary.values import Availability, Department
 
 
 class Options:
-    """Makes the message; ``availability`` asks the desk, which may not know."""
+    """Makes the message. ``execute``: the intent behind the buttons; ``departments``: those of the settings;
+    ``availability`` asks the desk, which may not know."""
 
-    def __init__(self, bot: Bot, settings: Settings, availability: Callable[[], Availability | None]) -> None:
-        self._bot, self._settings, self._ask = bot, settings, availability
+    def __init__(
+        self, bot: Bot, execute: str, departments: Sequence[str], availability: Callable[[], Availability | None]
+    ) -> None:
+        self._bot, self._execute, self._departments, self._ask = bot, execute, departments, availability
 
     def availability(self) -> Availability:
         """Who is there: as the desk says, else the list in the settings."""
         known = self._ask()
         if known is not None:
             return known
-        listed = tuple(Department(name=name) for name in self._settings.departments)
+        listed = tuple(Department(name=name) for name in self._departments)
         return Availability(departments=listed, staffed=bool(listed))
 
     async def message(self, conversation_id: str, channel: str) -> dict[str, Any]:
@@ -36,6 +38,6 @@ class Options:
         if not somebody_there(there):
             button = {"title": carry_on, "payload": names.CARRY_ON_PAYLOAD}
             return {"text": await text(names.UTTER_NOBODY), "buttons": [button]}
-        anybody, execute = await text(names.UTTER_ANYBODY), self._settings.intents.execute
-        buttons = option_buttons(there, anybody=anybody, carry_on=carry_on, execute_intent=execute)
+        anybody = await text(names.UTTER_ANYBODY)
+        buttons = option_buttons(there, anybody=anybody, carry_on=carry_on, execute_intent=self._execute)
         return {"text": await text(names.UTTER_OPTIONS), "buttons": buttons}

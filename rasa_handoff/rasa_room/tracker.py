@@ -76,8 +76,9 @@ def _stamp(kind: str, body: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"handoff_id": body["handoff_id"], "handoff_message_id": body.get("id"), "handoff_entry": kind, **more}
 
 
-def _pause(tracker: DialogueStateTracker, body: dict[str, Any], channel: str) -> list[Event]:
-    """Recipe A: as if the bot had listened last, then paused, whoever paused or didn't before."""
+def pause(tracker: DialogueStateTracker, body: dict[str, Any], channel: str) -> list[Event]:
+    """Recipe A: as if the bot had listened last, then paused, whoever paused or didn't before. ``body``: ``handoff_id``, and
+    ``untake``, the slot an open form filled with the request for a person."""
     events: list[Event] = []
     if tracker.is_paused():
         events.append(ConversationResumed())
@@ -100,7 +101,8 @@ def _unpause(tracker: DialogueStateTracker, body: dict[str, Any], channel: str) 
     return [ConversationResumed()] if tracker.is_paused() else []
 
 
-def _customer(tracker: DialogueStateTracker, body: dict[str, Any], channel: str) -> list[Event]:
+def customer(tracker: DialogueStateTracker, body: dict[str, Any], channel: str) -> list[Event]:
+    """Recipe B: words that weren't for the bot. ``body``: ``handoff_id``, ``id``, ``text``, ``at``."""
     metadata = _stamp("customer", body, speaker="customer", at=body["at"])
     intent = {"name": None, "confidence": 0.0}
     return [UserUttered(body["text"], intent=intent, input_channel=channel, message_id=body["id"], metadata=metadata)]
@@ -119,9 +121,9 @@ def _notice(tracker: DialogueStateTracker, body: dict[str, Any], channel: str) -
 Writer = Callable[[DialogueStateTracker, dict[str, Any], str], list[Event]]
 
 WRITERS: dict[str, Writer] = {
-    "pause": _pause,
+    "pause": pause,
     "unpause": _unpause,
-    "customer": _customer,
+    "customer": customer,
     "agent": _agent,
     "notice": _notice,
 }

@@ -1,0 +1,104 @@
+"""The bot's turn, and what it asks for; the same on a hosted channel and on a platform with a desk of its own.
+
+A marker in the turn's output wins; a bare ``execute_handoff`` is a wish too if no form of ours is open; a
+``provide_handoff_options`` nobody has answered with the options is answered here.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+from rasa.core.channels.channel import UserMessage
+
+from rasa_handoff.rasa_room.bot import Bot
+from rasa_handoff.rasa_room.options import Options
+from rasa_handoff.rasa_room.retold import Told
+from rasa_handoff.rasa_room.watching import Watch, Watcher
+from rasa_handoff.vocabulary import names
+from rasa_handoff.vocabulary.errors import Unreachable
+from rasa_handoff.vocabulary.marker import ChannelNotice, HandoffRequest
+from rasa_handoff.vocabulary.settings import IntentSettings
+from rasa_handoff.vocabulary.values import plain
+
+OnMessage = Callable[[UserMessage], Awaitable[Any]]
+
+
+class Ran(NamedTuple):
+    """A turn that has run. ``parsed``: what the NLU made of the message; ``watch``: what the output has shown."""
+
+    parsed: Mapping[str, Any]
+    watch: Watch
+
+
+class Wish(NamedTuple):
+    """The conversation is to be handed over. ``form``: the one that was open as the customer asked; it has repeated its
+    question, which is held back and is to be said only if nobody takes the conversation."""
+
+    request: HandoffRequest
+    form: str | None
+
+
+class BotTurn:
+    """Runs turns. ``on_new_message`` is Rasa's; ``show_marker`` lets markers through to the front end."""
+
+    def __init__(
+        self, bot: Bot, intents: IntentSettings, options: Options, show_marker: bool, on_new_message: OnMessage
+    ) -> None:
+        self._bot, self._intents, self._options, self._on_new_message = bot, intents, options, on_new_message
+        self._watcher = Watcher(f"/{intents.execute}", show_marker)
+
+    async def run(self, channel: str, message: UserMessage, told: Told | None = None) -> Ran:
+        """Let the bot answer. ``told``: what came of this message in a turn of a process that has ended since; it is only
+        said again. What is said to a request for a person is held back until :meth:`wish` or the caller lets it out."""
+        notice = ChannelNotice(channel=channel, availability=self._options.availability())
+        message.metadata = {**(message.metadata or {}), names.METADATA_KEY: plain(notice)}
+        parsed = await self._parse(message) if told is None else told[0]
+        asked = _intent(parsed) == self._intents.execute
+        with self._watcher.turn(
+            message.output_channel, message.sender_id, self._make_options(channel), hold=asked
+        ) as watch:
+            if told is None:
+                await self._on_new_message(message)
+            for words in told[1] if told is not None else ():
+                await message.output_channel.send_response(message.sender_id, words)
+        return Ran(parsed, watch)
+
+    async def wish(self, channel: str, message: UserMessage, ran: Ran) -> Wish | None:
+        """The handoff the turn asks for. None: all is said that was held back, and the options if they were asked for."""
+        intent, watch = _intent(ran.parsed), ran.watch
+        form = await self._open_form(message) if intent in (self._intents.execute, self._intents.options) else None
+        if watch.request is not None or (intent == self._intents.execute and form != names.CONTACT_FORM):
+            request = _with_department(watch.request or HandoffRequest(), ran.parsed)
+            return Wish(request, form if intent == self._intents.execute else None)
+        await watch.release()
+        if intent == self._intents.options and not watch.offered and form != names.CONTACT_FORM:
+            options = await self._options.message(message.sender_id, channel)
+            await message.output_channel.send_response(message.sender_id, options)
+        return None
+
+    async def _parse(self, message: UserMessage) -> dict[str, Any]:
+        try:
+            return await self._bot.parse(message)
+        except Unreachable:
+            return {}  # no model is loaded; Rasa says so itself
+
+    async def _open_form(self, message: UserMessage) -> str | None:
+        tracker = await self._bot.tracker(message.sender_id)
+        return tracker.active_loop.name if tracker.active_loop is not None else None
+
+    def _make_options(self, channel: str) -> Callable[[str], Awaitable[dict[str, Any]]]:
+        return lambda conversation_id: self._options.message(conversation_id, channel)
+
+
+def _intent(parsed: Mapping[str, Any]) -> str | None:
+    return (parsed.get("intent") or {}).get("name")
+
+
+def _with_department(request: HandoffRequest, parsed: Mapping[str, Any]) -> HandoffRequest:
+    """The request, with the department the customer named if the marker names none."""
+    if request.department is not None:
+        return request
+    for entity in parsed.get("entities") or ():
+        if entity.get("entity") == names.DEPARTMENT_ENTITY and entity.get("value"):
+            return msgspec.structs.replace(request, department=str(entity["value"]))
+    return request
