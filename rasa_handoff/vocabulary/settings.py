@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from rasa_handoff.vocabulary.errors import SettingsError
+from rasa_handoff.vocabulary.mistakes import check_keys, convert
 from rasa_handoff.vocabulary.names import ENDED_INTENT, EXECUTE_INTENT, OPTIONS_INTENT
 from rasa_handoff.vocabulary.values import Value
 
@@ -121,29 +122,13 @@ def read_settings(data: Any) -> Settings:
     """
     if not isinstance(data, Mapping):
         raise SettingsError(f"{CHANNEL_NAME} needs settings: write at least bot_id, desk and channels below it.")
-    _check_keys(Settings, data, "")
+    check_keys(CHANNEL_NAME, Settings, data, "", EXAMPLES)
     for name, kind in (("desk", DeskSettings), ("intents", IntentSettings), ("timers", TimerSettings)):
         if isinstance(data.get(name), Mapping):
-            _check_keys(kind, data[name], f"{name}.")
-    try:
-        settings = msgspec.convert(data, Settings)
-    except msgspec.ValidationError as problem:
-        raise SettingsError(_sentence(str(problem))) from problem
+            check_keys(CHANNEL_NAME, kind, data[name], f"{name}.", EXAMPLES)
+    settings = convert(CHANNEL_NAME, Settings, data)
     _check_values(settings)
     return settings
-
-
-def _check_keys(kind: type[Value], data: Mapping[Any, Any], path: str) -> None:
-    known = kind.__struct_fields__
-    for key in data:
-        if key not in known:
-            near = get_close_matches(str(key), known, n=1, cutoff=0.5)
-            hint = f"did you mean '{path}{near[0]}'?" if near else f"it may be one of: {', '.join(known)}."
-            raise SettingsError(f"{CHANNEL_NAME} has no setting '{path}{key}': {hint}")
-    for field in msgspec.structs.fields(kind):
-        if field.required and data.get(field.name) is None:
-            example = EXAMPLES.get(field.name, f"{field.name}: ...")
-            raise SettingsError(f"{CHANNEL_NAME} needs the setting '{path}{field.name}': write '{example}'.")
 
 
 def _check_values(settings: Settings) -> None:
@@ -199,24 +184,3 @@ def _check_timers(timers: TimerSettings) -> None:
         seconds = getattr(timers, name)
         if isinstance(seconds, int | float) and seconds <= 0:
             raise SettingsError(f"{CHANNEL_NAME}: timers.{name} is {seconds}: write seconds, or null to switch it off.")
-
-
-WORDS: Final = {
-    "str": "text",
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "object": "a mapping",
-    "array": "a list",
-    "null": "nothing",
-}
-
-
-def _sentence(problem: str) -> str:
-    """Msgspec's complaint in the words of a YAML file: ``Expected `str`, got `int` - at `$.desk.url```."""
-    found = re.match(r"Expected `(?P<wanted>[^`]+)`, got `(?P<given>[^`]+)`(?: - at `(?P<path>[^`]+)`)?", problem)
-    if not found:
-        return f"{CHANNEL_NAME}: {problem}"
-    wanted = " or ".join(WORDS.get(word, word) for word in found["wanted"].split(" | ") if word != "null")
-    key = (found["path"] or "$").removeprefix("$").lstrip(".") or "the settings"
-    return f"{CHANNEL_NAME}: '{key}' must be {wanted}, not {WORDS.get(found['given'], found['given'])}."
