@@ -4,7 +4,7 @@ A marker in the turn's output wins; a bare ``execute_handoff`` is a wish too if 
 ``provide_handoff_options`` nobody has answered with the options is answered here.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -75,6 +75,21 @@ class BotTurn:
             options = await self._options.message(message.sender_id, channel)
             await message.output_channel.send_response(message.sender_id, options)
         return None
+
+    async def with_options(
+        self, channel: str, conversation_id: str, happened: Sequence[Mapping[str, Any]]
+    ) -> list[Mapping[str, Any]]:
+        """The tracker's events, and the options where they were shown: the tracker has the marker or the request alone."""
+        if not any(self._offered(event) for event in happened):
+            return list(happened)
+        shown = {"event": "bot", "data": await self._options.message(conversation_id, channel)}
+        return [one for event in happened for one in ((event, shown) if self._offered(event) else (event,))]
+
+    def _offered(self, event: Mapping[str, Any]) -> bool:
+        if event.get("event") == "user":
+            return _intent(event.get("parse_data") or {}) == self._intents.options
+        custom = (event.get("data") or {}).get("custom") if event.get("event") == "bot" else None
+        return isinstance(custom, Mapping) and names.OPTIONS_MARKER in custom
 
     async def _parse(self, message: UserMessage) -> dict[str, Any]:
         try:

@@ -14,6 +14,7 @@ ROOMS: dict[str, set[str]] = {
     "relay": {"vocabulary", "thinking", "store"},
     "desks": {"vocabulary", "thinking", "store", "relay"},
     "rasa_room": {"vocabulary", "thinking", "store", "relay", "desks"},
+    "platforms": {"vocabulary", "thinking", "store", "relay", "desks", "rasa_room"},
     "actions": {"vocabulary"},
     "server": {"vocabulary", "thinking", "store"},
     "presets": {"vocabulary"},
@@ -21,9 +22,9 @@ ROOMS: dict[str, set[str]] = {
     "testing": {"vocabulary", "thinking", "store", "relay", "desks"},
 }
 FOREIGN = {
-    "rasa": {"rasa_room", "presets"},
+    "rasa": {"rasa_room", "platforms", "presets"},
     "rasa_sdk": {"actions"},
-    "sanic": {"rasa_room"},
+    "sanic": {"rasa_room", "platforms"},
     "socketio": {"desks", "server"},
     "starlette": {"server"},
     "sqlalchemy": {"store", "relay", "server"},

@@ -1,0 +1,130 @@
+"""A conversation on a platform with a desk of its own.
+
+The rules:
+
+1. One turn of a conversation at a time; a message whose turn is in the tracker is answered from there, not run again.
+2. A turn that asks for a handoff pauses the conversation in the tracker: nothing in Rasa makes the bot speak then.
+3. The platform calls again only when the bot has the conversation again: the next message resumes it and is the bot's.
+4. But a message that came before the pause crossed the handoff: it is the people's, and the bot stays silent.
+"""
+
+import logging
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from rasa.core.channels.channel import UserMessage
+from rasa.shared.core.events import ConversationPaused, ConversationResumed, SlotSet, UserUttered
+from rasa.shared.core.trackers import DialogueStateTracker
+
+from rasa_handoff.rasa_room.bot import Bot
+from rasa_handoff.rasa_room.bot_turn import BotTurn, Wish
+from rasa_handoff.rasa_room.offering import taken_slot
+from rasa_handoff.rasa_room.retold import told_in_turn
+from rasa_handoff.rasa_room.tracker import customer, pause
+from rasa_handoff.rasa_room.turns import Turns
+from rasa_handoff.vocabulary.marker import HandoffRequest
+from rasa_handoff.vocabulary.names import NOTE_SLOT, OUTCOME_SLOT
+
+log = logging.getLogger(__name__)
+
+RESOLVED: Final = "resolved"
+"""What the outcome slot says after each handoff: platforms tell no more than that the bot has it again."""
+
+Hear = Callable[[Sequence[Mapping[str, Any]]], str | None]
+"""What the bot is to hear, given the session's events so far; None: the message isn't for the bot."""
+
+
+class Conversations:
+    """Takes messages to the bot. ``channel``: the platform's name in Rasa; ``ended``: the intent of a handoff's end."""
+
+    def __init__(self, bot: Bot, turn: BotTurn, channel: str, ended: str) -> None:
+        self._bot, self._turn, self._channel, self._ended = bot, turn, channel, ended
+        self._turns = Turns()
+
+    @asynccontextmanager
+    async def turn(self, conversation_id: str) -> AsyncIterator[None]:
+        """Wait for this conversation's turn; first come, first served."""
+        async with self._turns.turn(conversation_id):
+            yield
+
+    async def take(self, message: UserMessage, arrived: float, hear: Hear) -> HandoffRequest | None:
+        """Let the bot answer on the message's output channel. ``arrived``: when the request came. Within :meth:`turn`.
+
+        Returns the handoff the answer is to carry; the conversation is paused then.
+        """
+        tracker = await self._bot.tracker(message.sender_id)
+        told = told_in_turn(tracker, message)
+        if told is None:
+            happened = [event.as_dict() for event in tracker.events]
+            message.text = hear(await self._turn.with_options(self._channel, message.sender_id, happened))
+            if message.text is None:
+                return None
+            if tracker.is_paused() and not await self._is_ours(tracker, message, arrived):
+                return None
+        ran = await self._turn.run(self._channel, message, told)
+        wish = await self._turn.wish(self._channel, message, ran)
+        if wish is None:
+            return None
+        if wish.form is None:
+            await ran.watch.release()
+        return wish.request if await self._handed_over(message, wish) else None
+
+    async def _is_ours(self, tracker: DialogueStateTracker, message: UserMessage, arrived: float) -> bool:
+        """The conversation is paused: whether this message says that it is the bot's again. Resumed then."""
+        paused = next((event for event in reversed(tracker.events) if isinstance(event, ConversationPaused)), None)
+        handoff_id = (paused.metadata or {}).get("handoff_id") if paused is not None else None
+        if paused is not None and paused.timestamp > arrived:
+            log.info("A message of %s crossed its handoff: it is left to the platform's people.", message.sender_id)
+            await self._note(message, handoff_id)
+            return False
+        await self._resume(message.sender_id, handoff_id)
+        return True
+
+    async def _note(self, message: UserMessage, handoff_id: str | None) -> None:
+        body = {"handoff_id": handoff_id, "id": message.message_id, "text": message.text, "at": time.time()}
+        async with self._bot.locked(message.sender_id) as tracker:
+            tracker.update_with_events(customer(tracker, body, self._channel), self._bot.domain)
+
+    async def _resume(self, conversation_id: str, handoff_id: str | None) -> None:
+        metadata = {"handoff_id": handoff_id, "handoff_entry": "back"}
+        known = {slot.name for slot in self._bot.domain.slots}
+        slots = {OUTCOME_SLOT: RESOLVED, NOTE_SLOT: None}
+        # Rasa's session counts from the customer's last words to the bot; without new ones an open form would be lost.
+        awake = UserUttered(f"EXTERNAL: {self._ended}", {"name": None, "confidence": 0.0}, metadata=metadata)
+        back = [
+            ConversationResumed(metadata=metadata),
+            *(SlotSet(name, slots[name]) for name in slots if name in known),
+        ]
+        async with self._bot.locked(conversation_id) as tracker:
+            tracker.update_with_events([*back, awake], self._bot.domain)
+        log.info("Handoff %s of %s has ended: the platform called the bot again.", handoff_id, conversation_id)
+
+    async def _handed_over(self, message: UserMessage, wish: Wish) -> bool:
+        """Pause it, if that isn't done. Not for an old message that comes again when the conversation has gone on."""
+        async with self._bot.locked(message.sender_id) as tracker:
+            if any(_is_pause(event) for event in _since(tracker, message)):
+                return bool(tracker.is_paused())
+            if tracker.latest_message is None or tracker.latest_message.message_id != message.message_id:
+                return False
+            happened = [event.as_dict() for event in tracker.events]
+            body = {"handoff_id": uuid.uuid4().hex, "untake": taken_slot(happened) if wish.form else None}
+            tracker.update_with_events(pause(tracker, body, self._channel), self._bot.domain)
+        log.info("Handoff %s of %s: left to the platform's people.", body["handoff_id"], message.sender_id)
+        return True
+
+
+def _since(tracker: DialogueStateTracker, message: UserMessage) -> list[Any]:
+    events = list(tracker.events)
+    own = (
+        at
+        for at, event in enumerate(events)
+        if isinstance(event, UserUttered) and event.message_id == message.message_id
+    )
+    return events[max(own, default=len(events)) :]
+
+
+def _is_pause(event: Any) -> bool:
+    return isinstance(event, ConversationPaused) and (event.metadata or {}).get("handoff_id") is not None
