@@ -7,6 +7,7 @@ import pytest
 from rasa.core.channels import BUILTIN_CHANNELS
 from ruamel.yaml import YAML
 
+from rasa_handoff.platforms.kommunicate.settings import KommunicateSettings
 from rasa_handoff.thinking.drawing import drawing
 from rasa_handoff.vocabulary.marker import HandoffRequest
 from rasa_handoff.vocabulary.settings import DeskSettings, Settings, TimerSettings
@@ -40,11 +41,18 @@ def test_every_key_is_explained(names: list[str]) -> None:
     assert missing == []
 
 
+def test_every_key_of_kommunicates_channel_is_explained() -> None:
+    text = (ROOT / "docs" / "adapters" / "kommunicate.md").read_text()
+    assert [name for name in KommunicateSettings.__struct_fields__ if f"| `{name}` |" not in text] == []
+
+
 def test_every_channel_has_its_line() -> None:
     assert [name for name in BUILTIN_CHANNELS if not re.search(rf"\b{name}\b", SETTINGS)] == []
 
 
-@pytest.mark.parametrize("page", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
+@pytest.mark.parametrize(
+    "page", ["README.md", *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md")))]
+)
 def test_links_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text()
     for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):

@@ -1,0 +1,1 @@
+"""Kommunicate: custom bots by webhook."""

@@ -1,0 +1,77 @@
+"""Answers in the making, those given, and what came too late for one.
+
+Kommunicate tells a repeated call by its ``key``. Each conversation's last answer is kept in this process, so that a repeated
+call gets the same. Of older ones, and after a restart, the tracker knows: it has each message's id (``rasa_room/retold.py``).
+"""
+
+from typing import Any, Final
+
+from rasa.core.channels.channel import OutputChannel
+
+from rasa_handoff.platforms.kommunicate.writing import Message, rendered
+
+MOST: Final = 2_000
+"""Conversations whose last answer is kept; and those with something that came too late."""
+
+
+class Answer(OutputChannel):
+    """One answer, filled by the bot. ``given``: how many messages had gone out when it had to; None while it may be filled."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.given: int | None = None
+
+    @classmethod
+    def name(cls) -> str:
+        """By this name Rasa chooses channel-specific responses."""
+        return "kommunicate"
+
+    async def send_response(self, recipient_id: str, message: dict[str, Any]) -> None:
+        """All of one of Rasa's messages at once: a text and its buttons are one message there too."""
+        self.messages.extend(rendered(message))
+
+    async def send_text_message(self, recipient_id: str, text: str, **kwargs: Any) -> None:
+        """For code that doesn't go by ``send_response``."""
+        self.messages.append({"message": text})
+
+    def give(self) -> list[Message]:
+        """It goes out now, as far as it is."""
+        self.given = len(self.messages)
+        return list(self.messages)
+
+    @property
+    def late(self) -> list[Message]:
+        """What came after it had gone out."""
+        return [] if self.given is None else self.messages[self.given :]
+
+
+class Answers:
+    """Bounded memories, by conversation: the last answer with its message's key, and what is still to be said."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[str, Answer]] = {}
+        self._late: dict[str, list[Message]] = {}
+
+    def known(self, conversation_id: str, key: str | None) -> list[Message] | None:
+        """What this message was answered with, if it was the last one."""
+        last_key, answer = self._last.get(conversation_id, (None, None))
+        return list(answer.messages) if answer is not None and last_key == key else None
+
+    def keep(self, conversation_id: str, key: str | None, answer: Answer) -> None:
+        """The answer is complete."""
+        self._last.pop(conversation_id, None)
+        if key is not None:
+            _put(self._last, conversation_id, (key, answer))
+        if answer.late:
+            _put(self._late, conversation_id, [*self._late.get(conversation_id, ()), *answer.late])
+
+    def take_late(self, conversation_id: str) -> list[Message]:
+        """What came too late for the answers before; it goes out with this one."""
+        return self._late.pop(conversation_id, [])
+
+
+def _put(memory: dict[Any, Any], name: Any, value: Any) -> None:
+    memory.pop(name, None)
+    memory[name] = value
+    if len(memory) > MOST:
+        del memory[next(iter(memory))]

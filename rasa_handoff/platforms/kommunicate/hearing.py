@@ -1,0 +1,81 @@
+"""What the bot hears of a request: the customer's words, or the intent or payload the settings put in an event's place."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from rasa_handoff.platforms.kommunicate.reading import NOTIFY, WELCOME, Incoming
+from rasa_handoff.platforms.kommunicate.settings import KommunicateSettings
+from rasa_handoff.thinking.transcript import button_titles, current_session
+from rasa_handoff.vocabulary.values import plain
+
+log = logging.getLogger(__name__)
+
+CREATED: Final = "created group"
+"""How the platform's first message in a conversation begins; it stands for a welcome."""
+
+Happened = Sequence[Mapping[str, Any]]
+
+
+def heard(incoming: Incoming, settings: KommunicateSettings, happened: Happened) -> str | None:
+    """The text for the bot, given the session's events so far; None: nothing for it, and nothing to answer."""
+    if incoming.talk_to_human:
+        return _payload(settings.talk_to_human or settings.intents.execute)
+    if _is_welcome(incoming, happened):
+        skipped = any(name in WELCOME for name in incoming.skips)
+        return None if skipped or settings.welcome is None else _payload(settings.welcome)
+    if incoming.event in settings.events:
+        intent = settings.events[incoming.event]
+        return None if intent is None else _payload(intent)
+    if incoming.location is not None and settings.location is not None:
+        return _payload(settings.location)
+    if incoming.files and settings.attachment is not None:
+        return _payload(settings.attachment)
+    if incoming.content_type == NOTIFY:
+        return None  # what the platform tells about the conversation; nobody has said it
+    return _in_words(incoming, happened)
+
+
+def metadata(incoming: Incoming) -> dict[str, Any]:
+    """What Rasa gets as the message's metadata: ``attachments`` and ``location`` for any action to read, the rest beside."""
+    found = {**incoming.rest, **plain(incoming)}
+    for name in ("rest", "text", "files", "location", "talk_to_human", "pressed", "skips"):
+        found.pop(name, None)
+    attached: dict[str, Any] = {"kommunicate": found}
+    if incoming.files:
+        attached["attachments"] = list(incoming.files)
+    if incoming.location is not None:
+        attached["location"] = incoming.location
+    return attached
+
+
+def _payload(intent: str) -> str:
+    return intent if intent.startswith("/") else f"/{intent}"
+
+
+def _is_welcome(incoming: Incoming, happened: Happened) -> bool:
+    if incoming.event in WELCOME:
+        return True
+    first = not any(event.get("event") == "user" for event in happened)
+    return first and incoming.text.casefold().startswith(CREATED)
+
+
+def _in_words(incoming: Incoming, happened: Happened) -> str | None:
+    described = [f"[Attachment: {file.get('name') or file.get('url') or file.get('type')}]" for file in incoming.files]
+    if incoming.location is not None:
+        described.append(f"[Location: {incoming.location['lat']}, {incoming.location['lon']}]")
+    text = payload_behind(incoming.text, happened, incoming.pressed)
+    if words := " ".join(part for part in (text, *described) if part):
+        return words
+    log.info("Nothing to say to the event %r of %s.", incoming.event, incoming.conversation_id)
+    return None
+
+
+def payload_behind(text: str, happened: Happened, pressed: bool) -> str:
+    """The payload of the button with this title, else the text. Of the buttons shown last: the same word may mean something
+    else by now, unless the customer is known to have ``pressed`` it."""
+    session = current_session(happened)
+    last = max((at for at, event in enumerate(session) if event.get("event") == "user"), default=0)
+    titles = button_titles(session if pressed else session[last:])
+    payloads = {title.strip(): payload for payload, title in titles.items()}
+    return payloads.get(text, text)

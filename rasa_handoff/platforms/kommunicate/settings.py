@@ -1,0 +1,107 @@
+"""The settings of KommunicateChannel, as they stand in ``credentials.yml`` (docs/adapters/kommunicate.md)."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from rasa_handoff.vocabulary.errors import SettingsError
+from rasa_handoff.vocabulary.mistakes import check_keys, convert
+from rasa_handoff.vocabulary.names import UTTER_ASSIGNED
+from rasa_handoff.vocabulary.settings import IntentSettings
+from rasa_handoff.vocabulary.values import Department, Value
+
+CHANNEL_NAME: Final = "rasa_handoff.KommunicateChannel"
+TIMEOUT: Final = 30.0
+"""Seconds after which Kommunicate gives a webhook up."""
+
+
+class BotSettings(Value, frozen=True, forbid_unknown_fields=True):
+    """The request header the operator chose for a bot: its name and its value."""
+
+    header: str
+    secret: str
+
+
+class DepartmentSettings(Value, frozen=True, forbid_unknown_fields=True):
+    """A department at Kommunicate: a team or an agent, by id; neither: the conversation rules. ``title``: a button's."""
+
+    team: str | int | None = None
+    agent: str | int | None = None
+    title: str | None = None
+
+
+class KommunicateSettings(Value, frozen=True, forbid_unknown_fields=True):
+    """All settings of KommunicateChannel.
+
+    ``bots``: by botId. What is mapped to the bot's intents or payloads: ``welcome``, ``attachment``, ``location``,
+    ``talk_to_human`` (else ``intents.execute``) and ``events`` by name. ``agents``: Kommunicate's ids by the names the bot
+    uses. ``handoff_response``: said when a handoff's turn says nothing else; ``null``: nothing.
+    """
+
+    bots: dict[str, BotSettings]
+    welcome: str | None = None
+    attachment: str | None = None
+    location: str | None = None
+    talk_to_human: str | None = None
+    events: dict[str, str | None] = {}
+    departments: dict[str, DepartmentSettings] = {}
+    agents: dict[str, str | int] = {}
+    handoff_response: str | None = UTTER_ASSIGNED
+    intents: IntentSettings = IntentSettings()
+    answer_seconds: float = 25.0
+    body_limit: int = 1_000_000
+
+    @property
+    def offered(self) -> tuple[Department, ...]:
+        """The departments, as the options show them."""
+        return tuple(Department(name=name, title=one.title) for name, one in self.departments.items())
+
+
+EXAMPLES: Final = {
+    "bots": "bots: {my-bot-id: {header: X-Handoff-Key, secret: ${KOMMUNICATE_KEY}}}",
+    "header": "header: X-Handoff-Key",
+    "secret": "secret: ${KOMMUNICATE_KEY}",
+}
+
+NESTED: Final[Mapping[str, type[Value]]] = {"bots": BotSettings, "departments": DepartmentSettings}
+
+
+def read_settings(data: Any) -> KommunicateSettings:
+    """Read what stands under ``rasa_handoff.KommunicateChannel``.
+
+    Raises:
+        SettingsError: one sentence with the key, its nearest neighbour and what to write.
+    """
+    if not isinstance(data, Mapping):
+        raise SettingsError(f"{CHANNEL_NAME} needs settings: write at least bots below it.")
+    check_keys(CHANNEL_NAME, KommunicateSettings, data, "", EXAMPLES)
+    if isinstance(data.get("intents"), Mapping):
+        check_keys(CHANNEL_NAME, IntentSettings, data["intents"], "intents.", EXAMPLES)
+    for name, kind in NESTED.items():
+        for key, one in _mapping(data.get(name)).items():
+            check_keys(CHANNEL_NAME, kind, _mapping(one), f"{name}.{key}.", EXAMPLES)
+    settings = convert(CHANNEL_NAME, KommunicateSettings, data)
+    _check_values(settings)
+    return settings
+
+
+def _mapping(data: Any) -> Mapping[Any, Any]:
+    """Nothing in place of what is no mapping: ``convert`` says so better."""
+    return data if isinstance(data, Mapping) else {}
+
+
+def _check_values(settings: KommunicateSettings) -> None:
+    if not settings.bots:
+        raise SettingsError(f"{CHANNEL_NAME}: no bot stands under 'bots': write '{EXAMPLES['bots']}'.")
+    for id, bot in settings.bots.items():
+        for key in ("header", "secret"):
+            if not getattr(bot, key).strip() or getattr(bot, key).startswith("${"):
+                raise SettingsError(
+                    f"{CHANNEL_NAME}: bots.{id}.{key} is empty: write what stands under 'request header' in Kommunicate's "
+                    f"dashboard, and set the variable if it comes from one."
+                )
+    if not 0 < settings.answer_seconds < TIMEOUT:
+        raise SettingsError(
+            f"{CHANNEL_NAME}: answer_seconds is {settings.answer_seconds}: Kommunicate waits {TIMEOUT:g}, write less, such as 25."
+        )
+    if settings.body_limit <= 0:
+        raise SettingsError(f"{CHANNEL_NAME}: body_limit is {settings.body_limit}: write bytes, such as 1000000.")

@@ -1,0 +1,28 @@
+"""A real Rasa server with a platform channel; the platform is whoever calls its webhook."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.platforms.caller import Kommunicate, settings
+from tests.support.bots import trained_once
+from tests.support.rasa_server import RasaServer
+
+
+@pytest.fixture(scope="session")
+def platform_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bot that says something of every kind."""
+    return trained_once("platform", tmp_path_factory)
+
+
+@pytest.fixture
+async def rasa(platform_model: Path, tmp_path: Path) -> AsyncIterator[RasaServer]:
+    async with RasaServer(platform_model, tmp_path, settings()) as server:
+        yield server
+
+
+@pytest.fixture
+def kommunicate(rasa: RasaServer) -> Kommunicate:
+    """Kommunicate, with one customer in the conversation 4711."""
+    return Kommunicate(rasa)

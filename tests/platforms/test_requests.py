@@ -1,0 +1,131 @@
+"""What Kommunicate sends, as its documentation has it and as it is really sent, on a real Rasa server."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.platforms.caller import Kommunicate, sample
+
+
+async def test_the_documented_request_is_answered(kommunicate: Kommunicate) -> None:
+    """Every field a text that describes itself: no number where one is sent, no object in ``metadata``."""
+    asked = {**sample("request"), "botId": "shop-bot", "message": "hello"}
+    assert await kommunicate.call(asked) == [{"message": "Hello."}]
+    said = (await kommunicate.rasa.app.ctx.agent.tracker_store.retrieve(asked["groupId"])).latest_message
+    assert (said.message_id, said.input_channel) == (asked["key"], "kommunicate")
+    assert said.metadata["kommunicate"]["user_id"] == asked["from"]
+    assert said.metadata["kommunicate"]["applicationKey"] == asked["applicationKey"]
+
+
+async def test_the_documented_answer_is_what_is_answered(kommunicate: Kommunicate) -> None:
+    assert await kommunicate.say("/suggest") == sample("answer")
+
+
+async def test_the_documented_file(kommunicate: Kommunicate) -> None:
+    asked = {**kommunicate.body(), **sample("file")}
+    assert await kommunicate.call(asked) == [{"message": "I have your file."}]
+    (said,) = await kommunicate.user_events()
+    file = {"type": "image/png", "name": "file name", "url": "file url", "size": "size in bytes"}
+    assert said["metadata"]["attachments"] == [file]
+
+
+async def test_the_documented_location(kommunicate: Kommunicate) -> None:
+    metadata = {"KM_CHAT_CONTEXT": sample("location")}
+    asked = kommunicate.body(eventName="KOMMUNICATE_MEDIA_EVENT", metadata=metadata)
+    assert await kommunicate.call(asked) == [{"message": "I see where you are."}]
+    (said,) = await kommunicate.user_events()
+    assert said["metadata"]["location"] == {"lat": "Latitude", "lon": "Longitude"}
+
+
+async def test_the_documented_handoff(kommunicate: Kommunicate) -> None:
+    assert await kommunicate.say("I give up completely") == sample("handoff")
+
+
+PLACE = {"type": "location", "payload": {"lat": -33.9, "lon": 18.4}}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"metadata": {"KM_CHAT_CONTEXT": json.dumps({"attachments": [PLACE]})}},
+        {"metadata": {"attachments": [PLACE]}},
+        {"attachments": [PLACE], "metadata": None},
+        {"contentType": 2, "message": json.dumps(PLACE["payload"])},
+    ],
+    ids=["JSON within JSON", "in metadata", "at the top", "as the message"],
+)
+async def test_a_location_wherever_it_stands(kommunicate: Kommunicate, more: dict[str, Any]) -> None:
+    assert await kommunicate.texts(**more) == ["I see where you are."]
+    assert (await kommunicate.user_events())[0]["metadata"]["location"] == PLACE["payload"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"metadata": None},
+        {"metadata": {}},
+        {"metadata": "none"},
+        {"contentType": "text"},
+        {"contentType": "0"},
+        {"source": "web"},
+    ],
+    ids=str,
+)
+async def test_all_types_there_are(kommunicate: Kommunicate, more: dict[str, Any]) -> None:
+    assert await kommunicate.texts("hello", **more) == ["Hello."]
+
+
+@pytest.mark.parametrize("content_type", [3, "3", "html"])
+async def test_html_is_read_as_words(kommunicate: Kommunicate, content_type: Any) -> None:
+    assert await kommunicate.texts("<p>Hi&nbsp;<b>there</b></p>", contentType=content_type) == ["Hello."]
+    assert (await kommunicate.user_events())[0]["text"] == "Hi there"
+
+
+async def test_a_group_is_the_same_as_number_and_as_text(kommunicate: Kommunicate) -> None:
+    await kommunicate.say("hello")
+    await kommunicate.say("hello", groupId=str(kommunicate.group))
+    assert len(await kommunicate.user_events()) == 2
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"eventName": "WELCOME"}, {"eventName": "WELCOME_EVENT", "message": ""}, {"message": "created group 4711"}],
+    ids=str,
+)
+async def test_a_welcome_is_the_intent_of_the_settings(kommunicate: Kommunicate, more: dict[str, Any]) -> None:
+    assert await kommunicate.texts(**more) == ["Welcome."]
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [{"skipBotEvent": '["WELCOME_EVENT"]'}, {"KM_CHAT_CONTEXT": {"skipBotEvent": ["WELCOME_EVENT"]}}],
+    ids=["in metadata", "in the context"],
+)
+async def test_a_welcome_may_be_skipped(kommunicate: Kommunicate, metadata: dict[str, Any]) -> None:
+    assert await kommunicate.say(eventName="WELCOME", metadata=metadata) == []
+    assert await kommunicate.texts("hello", metadata=metadata) == ["Hello."]
+    assert len(await kommunicate.user_events()) == 1
+
+
+async def test_created_group_is_no_welcome_later(kommunicate: Kommunicate) -> None:
+    await kommunicate.say("hello")
+    assert "Welcome." not in await kommunicate.texts("created group 4711")
+
+
+async def test_custom_events_are_mapped_ignored_or_silent(kommunicate: Kommunicate) -> None:
+    assert await kommunicate.texts(eventName="OPENED_PRICING") == ["Shall I explain the prices?"]
+    assert await kommunicate.texts("hello", eventName="IGNORED") == []
+    assert await kommunicate.texts(eventName="NOBODY_KNOWS") == []
+    assert await kommunicate.texts("hello", eventName="NOBODY_KNOWS") == ["Hello."], "its words are the customer's"
+
+
+async def test_what_the_platform_notes_is_not_the_customers(kommunicate: Kommunicate) -> None:
+    assert await kommunicate.say("Thandi joined", contentType=10) == []
+    assert await kommunicate.user_events() == []
+
+
+async def test_the_talk_to_human_button_hands_over(kommunicate: Kommunicate) -> None:
+    (told,) = await kommunicate.say("Talk to human", metadata={"TALK_TO_HUMAN": True})
+    assert told["metadata"] == {"KM_ASSIGN_TO": ""}
+    assert "asked for a person" in told["message"]
