@@ -62,8 +62,11 @@ class Answers:
         self._last.pop(conversation_id, None)
         if key is not None:
             _put(self._last, conversation_id, (key, answer))
-        if answer.late:
-            _put(self._late, conversation_id, [*self._late.get(conversation_id, ()), *answer.late])
+
+    def leave(self, conversation_id: str, late: list[Message]) -> None:
+        """These came too late, and are to go out with the next answer."""
+        if late:
+            _put(self._late, conversation_id, late)
 
     def take_late(self, conversation_id: str) -> list[Message]:
         """What came too late for the answers before; it goes out with this one."""

@@ -19,6 +19,7 @@ from sanic.response import HTTPResponse
 from rasa_handoff.platforms.base import PlatformChannel
 from rasa_handoff.platforms.conversations import Conversations
 from rasa_handoff.platforms.kommunicate.answers import Answer, Answers
+from rasa_handoff.platforms.kommunicate.api import Api
 from rasa_handoff.platforms.kommunicate.assigning import assignment, hands_over, with_assignment
 from rasa_handoff.platforms.kommunicate.door import Rejected, open_to
 from rasa_handoff.platforms.kommunicate.hearing import heard, metadata
@@ -27,6 +28,7 @@ from rasa_handoff.platforms.kommunicate.settings import KommunicateSettings, rea
 from rasa_handoff.platforms.kommunicate.writing import Message, rendered
 from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.rasa_room.turns import Work
+from rasa_handoff.vocabulary.errors import Unreachable
 from rasa_handoff.vocabulary.marker import HandoffRequest
 
 log = logging.getLogger(__name__)
@@ -58,6 +60,7 @@ class KommunicateChannel(PlatformChannel):
         self.settings = settings
         self.intents, self.departments = settings.intents, settings.offered
         self._answers, self._work = Answers(), Work()
+        self._api = Api(settings.api_url, settings.api_key) if settings.api_key else None
 
     def add_routes(self, blueprint: Blueprint) -> None:
         """The webhook."""
@@ -98,7 +101,7 @@ class KommunicateChannel(PlatformChannel):
             )
         except asyncio.TimeoutError:
             log.warning(
-                "The answer to %s of %s isn't complete after %s s: the rest goes out with the next one.",
+                "The answer to %s of %s isn't complete after %s s: the rest follows.",
                 incoming.key, incoming.conversation_id, self.settings.answer_seconds,
             )  # fmt: skip
         return answer.give()
@@ -117,6 +120,16 @@ class KommunicateChannel(PlatformChannel):
                 return  # only with this answer the platform learns whose the conversation is: the message is for people
             await self._to_bot(incoming, arrived, answer)
             self._answers.keep(conversation_id, key, answer)
+            self._answers.leave(conversation_id, await self._untold(incoming, answer.late))
+
+    async def _untold(self, incoming: Incoming, late: list[Message]) -> list[Message]:
+        """Say by the REST API what came too late for the answer; returns what couldn't be said so."""
+        if late and self._api is not None:
+            try:
+                await self._api.tell(incoming.bot_id, incoming.conversation_id, late)
+            except Unreachable as problem:
+                log.warning("The rest for %s waits for the next answer: %s", incoming.conversation_id, problem)
+        return late
 
     async def _to_bot(self, incoming: Incoming, arrived: float, answer: Answer) -> None:
         message = UserMessage(

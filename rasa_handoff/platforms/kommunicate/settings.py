@@ -34,7 +34,8 @@ class KommunicateSettings(Value, frozen=True, forbid_unknown_fields=True):
 
     ``bots``: by botId. What is mapped to the bot's intents or payloads: ``welcome``, ``attachment``, ``location``,
     ``talk_to_human`` (else ``intents.execute``) and ``events`` by name. ``agents``: Kommunicate's ids by the names the bot
-    uses. ``handoff_response``: said when a handoff's turn says nothing else; ``null``: nothing.
+    uses. ``handoff_response``: said when a handoff's turn says nothing else; ``null``: nothing. ``api_key``: with it, what
+    comes too late for an answer is said by ``api_url``.
     """
 
     bots: dict[str, BotSettings]
@@ -49,6 +50,8 @@ class KommunicateSettings(Value, frozen=True, forbid_unknown_fields=True):
     intents: IntentSettings = IntentSettings()
     answer_seconds: float = 25.0
     body_limit: int = 1_000_000
+    api_key: str | None = None
+    api_url: str = "https://services.kommunicate.io"
 
     @property
     def offered(self) -> tuple[Department, ...]:
@@ -103,5 +106,7 @@ def _check_values(settings: KommunicateSettings) -> None:
         raise SettingsError(
             f"{CHANNEL_NAME}: answer_seconds is {settings.answer_seconds}: Kommunicate waits {TIMEOUT:g}, write less, such as 25."
         )
+    if not settings.api_url.startswith(("https://", "http://")):
+        raise SettingsError(f"{CHANNEL_NAME}: api_url is '{settings.api_url}': write one that begins with https://.")
     if settings.body_limit <= 0:
         raise SettingsError(f"{CHANNEL_NAME}: body_limit is {settings.body_limit}: write bytes, such as 1000000.")
