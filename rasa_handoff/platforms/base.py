@@ -29,6 +29,7 @@ class PlatformChannel(InputChannel):
     """HandoffChannel warns of channels beside it; not of these."""
     intents: IntentSettings
     departments: tuple[Department, ...]
+    crossing_seconds: float
 
     @classmethod
     def from_credentials(cls, credentials: dict[str, Any] | None) -> "PlatformChannel":
@@ -81,7 +82,7 @@ class PlatformChannel(InputChannel):
         there = Availability(departments=self.departments, staffed=True)  # the platform doesn't tell who is there
         options = Options(bot, self.intents.execute, (), lambda: there)
         turn = BotTurn(bot, self.intents, options, False, on_new_message)
-        self.open(bot, Conversations(bot, turn, self.name(), self.intents.ended))
+        self.open(bot, Conversations(bot, turn, self.name(), self.intents.ended, self.crossing_seconds))
 
         async def before_start(app: Sanic, _: Any) -> None:
             guards.install(self.desk_active)

@@ -5,7 +5,8 @@ The rules:
 1. One turn of a conversation at a time; a message whose turn is in the tracker is answered from there, not run again.
 2. A turn that asks for a handoff pauses the conversation in the tracker: nothing in Rasa makes the bot speak then.
 3. The platform calls again only when the bot has the conversation again: the next message resumes it and is the bot's.
-4. But a message that came before the pause crossed the handoff: it is the people's, and the bot stays silent.
+4. But a message that came before the pause, or in the moments the platform needs to read the answer, crossed the handoff: it is
+   the people's, and the bot stays silent.
 """
 
 import logging
@@ -38,10 +39,11 @@ Hear = Callable[[Sequence[Mapping[str, Any]]], str | None]
 
 
 class Conversations:
-    """Takes messages to the bot. ``channel``: the platform's name in Rasa; ``ended``: the intent of a handoff's end."""
+    """Takes messages to the bot. ``channel``: the platform's name in Rasa; ``ended``: the intent of a handoff's end;
+    ``crossing``: seconds after a handoff in which a message counts as written before it."""
 
-    def __init__(self, bot: Bot, turn: BotTurn, channel: str, ended: str) -> None:
-        self._bot, self._turn, self._channel, self._ended = bot, turn, channel, ended
+    def __init__(self, bot: Bot, turn: BotTurn, channel: str, ended: str, crossing: float) -> None:
+        self._bot, self._turn, self._channel, self._ended, self._crossing = bot, turn, channel, ended, crossing
         self._turns = Turns()
 
     @asynccontextmanager
@@ -76,7 +78,7 @@ class Conversations:
         """The conversation is paused: whether this message says that it is the bot's again. Resumed then."""
         paused = next((event for event in reversed(tracker.events) if isinstance(event, ConversationPaused)), None)
         handoff_id = (paused.metadata or {}).get("handoff_id") if paused is not None else None
-        if paused is not None and paused.timestamp > arrived:
+        if paused is not None and paused.timestamp + self._crossing > arrived:
             log.info("A message of %s crossed its handoff: it is left to the platform's people.", message.sender_id)
             await self._note(message, handoff_id)
             return False

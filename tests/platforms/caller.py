@@ -26,6 +26,7 @@ def settings(**more: Any) -> dict[str, Any]:
         "location": "/send_place",
         "events": {"OPENED_PRICING": "opened_pricing", "IGNORED": None},
         "departments": {"billing": {"team": 77, "title": "Billing"}, "vip": {"agent": "boss@example.com"}},
+        "crossing_seconds": 0,  # no test waits before the conversation comes back
         "agents": {"thandi": "thandi@example.com"},
         **more,
     }

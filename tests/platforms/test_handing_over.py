@@ -63,6 +63,18 @@ async def test_a_message_that_crosses_the_handoff_is_the_peoples(kommunicate: Ko
     assert (last["text"], last["metadata"]["speaker"]) == ("hello", "customer")
 
 
+async def test_a_message_right_after_it_crossed_it_too(platform_model: Path, tmp_path: Path) -> None:
+    """Kommunicate has not read the answer yet."""
+    async with RasaServer(platform_model, tmp_path, settings(crossing_seconds=2)) as rasa:
+        kommunicate = Kommunicate(rasa)
+        await kommunicate.say("/give_up")
+        handed = time.time()
+        assert await kommunicate.say("hello") == []
+        assert (await rasa.tracker("4711"))["paused"]
+        await until(lambda: time.time() - handed > 2)
+        assert await kommunicate.texts("hello") == ["Hello."]
+
+
 async def test_nothing_makes_the_bot_speak_meanwhile(kommunicate: Kommunicate) -> None:
     rasa = kommunicate.rasa
     await kommunicate.say("/give_up")

@@ -59,6 +59,7 @@ class KommunicateChannel(PlatformChannel):
     def __init__(self, settings: KommunicateSettings) -> None:
         self.settings = settings
         self.intents, self.departments = settings.intents, settings.offered
+        self.crossing_seconds = settings.crossing_seconds
         self._answers, self._work = Answers(), Work()
         self._api = Api(settings.api_url, settings.api_key) if settings.api_key else None
 

@@ -35,7 +35,8 @@ class KommunicateSettings(Value, frozen=True, forbid_unknown_fields=True):
     ``bots``: by botId. What is mapped to the bot's intents or payloads: ``welcome``, ``attachment``, ``location``,
     ``talk_to_human`` (else ``intents.execute``) and ``events`` by name. ``agents``: Kommunicate's ids by the names the bot
     uses. ``handoff_response``: said when a handoff's turn says nothing else; ``null``: nothing. ``api_key``: with it, what
-    comes too late for an answer is said by ``api_url``.
+    comes too late for an answer is said by ``api_url``. ``crossing_seconds``: so long after a handoff a message still counts
+    as written before it.
     """
 
     bots: dict[str, BotSettings]
@@ -49,6 +50,7 @@ class KommunicateSettings(Value, frozen=True, forbid_unknown_fields=True):
     handoff_response: str | None = UTTER_ASSIGNED
     intents: IntentSettings = IntentSettings()
     answer_seconds: float = 25.0
+    crossing_seconds: float = 2.0
     body_limit: int = 1_000_000
     api_key: str | None = None
     api_url: str = "https://services.kommunicate.io"
@@ -105,6 +107,10 @@ def _check_values(settings: KommunicateSettings) -> None:
     if not 0 < settings.answer_seconds < TIMEOUT:
         raise SettingsError(
             f"{CHANNEL_NAME}: answer_seconds is {settings.answer_seconds}: Kommunicate waits {TIMEOUT:g}, write less, such as 25."
+        )
+    if settings.crossing_seconds < 0:
+        raise SettingsError(
+            f"{CHANNEL_NAME}: crossing_seconds is {settings.crossing_seconds}: write seconds, such as 2."
         )
     if not settings.api_url.startswith(("https://", "http://")):
         raise SettingsError(f"{CHANNEL_NAME}: api_url is '{settings.api_url}': write one that begins with https://.")
