@@ -32,7 +32,7 @@ class ByHand(HandoffError):
 
 def is_channel(key: object) -> bool:
     """Whether a key of ``credentials.yml`` is a channel that HandoffChannel can host."""
-    return key in names.STOCK_CHANNELS or ("." in str(key) and key != CHANNEL_NAME)
+    return key in names.STOCK_CHANNELS or ("." in str(key) and key not in (CHANNEL_NAME, *names.PLATFORM_CHANNELS))
 
 
 def edit_credentials(text: str, bot_id: str) -> str:

@@ -23,7 +23,7 @@ from rasa_handoff.rasa_room.socketio import HandoffSocketIO
 from rasa_handoff.rasa_room.telegram import HandoffTelegram
 from rasa_handoff.rasa_room.twilio_voice import HandoffTwilioVoice
 from rasa_handoff.vocabulary.errors import SettingsError
-from rasa_handoff.vocabulary.names import STOCK_CHANNELS
+from rasa_handoff.vocabulary.names import PLATFORM_CHANNELS, STOCK_CHANNELS
 from rasa_handoff.vocabulary.settings import CHANNEL_NAME
 
 
@@ -94,6 +94,10 @@ def _channel_class(key: str) -> type[InputChannel]:
         raise SettingsError(f"{CHANNEL_NAME}: 'cmdline' can't be hosted, it collides with rest: remove it.")
     if key == CHANNEL_NAME:
         raise SettingsError(f"{CHANNEL_NAME} can't host itself: list the project's own channels under 'channels'.")
+    if key in PLATFORM_CHANNELS:
+        raise SettingsError(
+            f"{CHANNEL_NAME} can't host {key}, which has a desk of its own: move it beside {CHANNEL_NAME}."
+        )
     if key in BUILTIN_CHANNELS:
         builtin: type[InputChannel] = BUILTIN_CHANNELS[key]
         return builtin

@@ -87,6 +87,9 @@ BACK_PAYLOAD: Final = "/handoff_back"
 """What the buttons of ``utter_handoff_nobody_yet`` send; no intents, the relay alone reads them."""
 UTTER_WELCOME_BACK: Final = "utter_handoff_welcome_back"
 
+PLATFORM_CHANNELS: Final = ("rasa_handoff.KommunicateChannel",)
+"""Ours with a desk of their own: entries of ``credentials.yml`` by themselves, not hosted."""
+
 STOCK_CHANNELS: Final = (
     "botframework", "callback", "facebook", "hangouts", "mattermost", "rasa", "rest", "rocketchat", "slack", "socketio",
     "telegram", "twilio", "twilio_voice", "webexteams",

@@ -52,6 +52,13 @@ def test_an_untouched_project_is_told_to_run_init(project: Path) -> None:
     assert "mend The intent 'execute_handoff' is not in the domain" in done.stdout
 
 
+def test_a_platform_with_its_own_desk_needs_no_other(project: Path) -> None:
+    (project / "credentials.yml").write_text("rasa_handoff.KommunicateChannel:\n  bots: {}\n")
+    told = command("doctor", str(project)).stdout
+    assert "rasa_handoff.KommunicateChannel has a desk of its own" in told
+    assert "has no rasa_handoff.HandoffChannel" not in told
+
+
 def test_after_init_only_the_desk_is_missing(handed: Path) -> None:
     replace(handed / "credentials.yml", "http://localhost:5065", "http://127.0.0.1:1")
     done = command("doctor", str(handed))
