@@ -119,3 +119,14 @@ async def test_what_the_api_refuses_waits_for_the_next_answer(
         await say_too_late(kommunicate, "/give_up", lambda: left(rasa))
         (told,) = await kommunicate.say("hello")
         assert (told["message"], told["metadata"]) == ("our agents will get back to you", {"KM_ASSIGN_TO": ""})
+
+
+async def test_nothing_late_is_lost_when_the_next_answer_is_late_too(platform_model: Path, tmp_path: Path) -> None:
+    async with RasaServer(platform_model, tmp_path, settings(answer_seconds=0.2)) as rasa:
+        kommunicate = Kommunicate(rasa)
+        async with rasa.app.ctx.agent.lock_store.lock("4711"):
+            assert await kommunicate.say("/give_up") == []
+            assert await kommunicate.say("are you there?") == []
+        await until(lambda: not rasa.channel._work._under_way)
+        (told,) = await kommunicate.say("hello?")
+        assert (told["message"], told["metadata"]) == ("our agents will get back to you", {"KM_ASSIGN_TO": ""})

@@ -112,15 +112,17 @@ class KommunicateChannel(PlatformChannel):
         async with self.conversations.turn(conversation_id):
             known = self._answers.known(conversation_id, key)
             late = self._answers.take_late(conversation_id)
-            if known is not None:
-                log.info("The message %s of %s came again: the same answer.", key, conversation_id)
-                answer.messages.extend(known)
-                return
-            answer.messages.extend(late)
-            if any(hands_over(message) for message in late):
-                return  # only with this answer the platform learns whose the conversation is: the message is for people
-            await self._to_bot(incoming, arrived, answer)
-            self._answers.keep(conversation_id, key, answer)
+            answer.messages.extend(late if known is None else known)
+            try:
+                if known is not None:
+                    log.info("The message %s of %s came again: the same answer.", key, conversation_id)
+                elif not any(hands_over(message) for message in late):
+                    await self._to_bot(incoming, arrived, answer)
+                    self._answers.keep(conversation_id, key, answer)
+                # Else only this answer tells the platform whose the conversation is: the message is for people.
+            except Exception:
+                self._answers.leave(conversation_id, late)  # an answer that failed is shown to nobody
+                raise
             self._answers.leave(conversation_id, await self._untold(incoming, answer.late))
 
     async def _untold(self, incoming: Incoming, late: list[Message]) -> list[Message]:
