@@ -6,13 +6,21 @@ To add a desk: write a subclass here, name its type in ``vocabulary/settings.py`
 
 import abc
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 from rasa_handoff.relay.relay import Relay
 from rasa_handoff.store.outbox import Entry
+from rasa_handoff.thinking.control import IllegalEvent
 from rasa_handoff.vocabulary import events as e
+from rasa_handoff.vocabulary.errors import StoreUnavailable
 from rasa_handoff.vocabulary.settings import Settings
 from rasa_handoff.vocabulary.values import Agent, Availability, Offer
+
+log = logging.getLogger(__name__)
+
+STORE_PAUSE: Final = 1.0
 
 OnTyping = Callable[[str, bool], Awaitable[None]]
 
@@ -64,6 +72,24 @@ class Desk(abc.ABC):
 
     async def typing(self, handoff_id: str, on: bool) -> None:  # noqa: B027 - most protocols have no word for it
         """The customer is typing, or stopped. Never stored."""
+
+
+async def apply(relay: Relay, event: e.Event) -> None:
+    """Let it happen if it can, for desks whose protocol acknowledges nothing: they don't hear that something came too late."""
+    try:
+        await insist(lambda: relay.apply(event))
+    except IllegalEvent as problem:
+        log.info("%s", problem)
+
+
+async def insist(work: Callable[[], Awaitable[object]]) -> None:
+    """Such a desk says nothing twice: what the database can't take now is tried until it can."""
+    while True:
+        try:
+            await work()
+            return
+        except StoreUnavailable:
+            await asyncio.sleep(STORE_PAUSE)
 
 
 async def either(coroutine: Awaitable[object], event: asyncio.Event) -> bool:

@@ -6,7 +6,6 @@ note or slot: accepted means that it asked for the conversation (``startConversa
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 import uuid
@@ -16,10 +15,10 @@ from typing import Any, Final
 import socketio
 from socketio.exceptions import SocketIOError
 
-from rasa_handoff.desks.base import Desk
+from rasa_handoff.desks.base import Desk, apply
 from rasa_handoff.relay.relay import DESK, Relay
 from rasa_handoff.store.outbox import Entry
-from rasa_handoff.thinking.control import IllegalEvent
+from rasa_handoff.thinking.control import Control
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.errors import Unreachable
 from rasa_handoff.vocabulary.settings import Settings
@@ -92,22 +91,23 @@ class Wire:
         self._client = socketio.AsyncClient(reconnection=False)
         self._acknowledged, self._registered, self._lost = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._over = False
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._heard: asyncio.Queue[e.Event] = asyncio.Queue()
         for name in ("connect", "startConversation", "messages", "to_user", "disconnect_socket", "disconnect"):
             self._client.on(name, getattr(self, f"_on_{name}"), namespace=self._namespace)
 
     def start(self) -> None:
         """Connect and stay connected, in the background."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._stay_connected())
+        if not self._tasks:
+            self._tasks = [asyncio.create_task(self._stay_connected()), asyncio.create_task(self._pass_on())]
 
     async def stop(self) -> None:
         """Disconnect for good."""
         self._over = True
-        if self._task is not None and self._task is not asyncio.current_task():
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        others = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
         await self._client.disconnect()
 
     async def started(self) -> None:
@@ -172,11 +172,19 @@ class Wire:
         if not text:
             return
         said: dict[str, Any] = {"id": str(body.get("id") or uuid.uuid4().hex), "text": text, "at": time.time()}
-        await self._apply(e.AgentSaid(**self._here(), **said))
+        self._heard.put_nowait(e.AgentSaid(**self._here(), **said))
 
     async def _on_disconnect_socket(self, *_: Any) -> None:
-        await self._apply(e.HandoffCompleted(**self._here()))
-        await self._desk._end(self)
+        self._heard.put_nowait(e.HandoffCompleted(**self._here()))
+
+    async def _pass_on(self) -> None:
+        """What the server says, in its order; it may greet before our own acceptance is written down."""
+        while not self._over:
+            event = await self._heard.get()
+            await self._desk.relay.wait_while(self.offer.conversation_id, {Control.REQUESTED})
+            await apply(self._desk.relay, event)
+            if isinstance(event, e.HandoffCompleted):
+                await self._desk._end(self)
 
     async def _on_disconnect(self, *_: Any) -> None:
         self._registered.clear()
@@ -184,12 +192,6 @@ class Wire:
 
     def _here(self) -> dict[str, Any]:
         return {"conversation_id": self.offer.conversation_id, "handoff_id": self.offer.handoff_id}
-
-    async def _apply(self, event: e.Event) -> None:
-        try:
-            await self._desk.relay.apply(event)
-        except IllegalEvent as problem:
-            log.info("%s", problem)
 
 
 def _sender(line: Line) -> str:

@@ -4,14 +4,14 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
+from rasa_handoff.desks.base import apply
 from rasa_handoff.desks.window import Window
 from rasa_handoff.relay.relay import Relay
-from rasa_handoff.thinking.control import Control, IllegalEvent
+from rasa_handoff.thinking.control import Control
 from rasa_handoff.vocabulary import events as e
-from rasa_handoff.vocabulary.errors import StoreUnavailable
 from rasa_handoff.vocabulary.settings import DeskSettings
 from rasa_handoff.vocabulary.values import Agent, Line, Offer, Speaker
 
@@ -19,7 +19,6 @@ log = logging.getLogger(__name__)
 
 ADMIN: Final = Agent(id="admin", name="Admin")
 """The window has nobody's name."""
-STORE_PAUSE: Final = 1.0
 MOST_TOLD: Final = 30_000
 """Characters of the transcript, from its end: what a window can hold unread in one piece."""
 
@@ -79,21 +78,3 @@ def story(transcript: Sequence[Line]) -> str:
     told = [f"{NAMES.get(line.speaker, 'Bot')}: {line.text}" for line in transcript]
     kept = "\n".join(told)[-MOST_TOLD:]
     return "\n".join([BEFORE, kept, SINCE])
-
-
-async def apply(relay: Relay, event: e.Event) -> None:
-    """Let it happen if it can: a window doesn't hear that something came too late."""
-    try:
-        await insist(lambda: relay.apply(event))
-    except IllegalEvent as problem:
-        log.info("%s", problem)
-
-
-async def insist(work: Callable[[], Awaitable[object]]) -> None:
-    """A window says nothing twice: what the database can't take now is tried until it can."""
-    while True:
-        try:
-            await work()
-            return
-        except StoreUnavailable:
-            await asyncio.sleep(STORE_PAUSE)

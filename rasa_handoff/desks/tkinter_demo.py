@@ -14,8 +14,8 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from rasa_handoff.desks.base import Desk
-from rasa_handoff.desks.seat import Seat, apply, insist
+from rasa_handoff.desks.base import Desk, apply, insist
+from rasa_handoff.desks.seat import Seat
 from rasa_handoff.relay import memory
 from rasa_handoff.relay.relay import DESK, Relay
 from rasa_handoff.store.outbox import Entry

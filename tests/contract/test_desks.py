@@ -326,6 +326,20 @@ async def test_the_customer_may_leave(side: RelaySide, far: FarSide) -> None:
     await side.start()
 
 
+async def test_a_server_that_greets_at_once_is_heard(tmp_path: Path) -> None:
+    far = ForeignFarSide()
+    desk = await far.start(tmp_path)
+    store = f"sqlite:///{tmp_path / 'relay.db'}"
+    settings = read_settings({"bot_id": "b", "desk": desk, "store": store, "channels": {"rest": None}})
+    far.server.greeting = "One moment please."
+    async with RelaySide(far, settings) as side:
+        await side.start()
+        await far.say("What can I do for you?")
+        await until(lambda: len(side.told()) == 2)
+        assert side.told() == ["One moment please.", "What can I do for you?"]
+    await far.stop()
+
+
 async def test_a_foreign_server_is_read_tolerantly(tmp_path: Path) -> None:
     """A bare string, an unknown key, no payload at all, a second request for the transcript."""
     far = ForeignFarSide()

@@ -20,6 +20,7 @@ class ForeignServer:
         self.namespace, self.port = namespace, port or free_port()
         self.heard: list[tuple[str, Any]] = []
         self.sockets: list[str] = []
+        self.greeting: str | None = None
 
     async def __aenter__(self) -> "ForeignServer":
         self.sio = socketio.AsyncServer(async_mode="asgi", cors_allowed_origins="*")
@@ -42,6 +43,8 @@ class ForeignServer:
             self.heard.append((name, data))
             if name == "username":
                 await self.sio.emit("messages", to=sid, namespace=self.namespace)
+                if self.greeting is not None:
+                    await self.sio.emit("to_user", {"message": self.greeting}, to=sid, namespace=self.namespace)
 
         return hear
 
