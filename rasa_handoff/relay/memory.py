@@ -5,7 +5,7 @@ import uuid
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Boolean, Column, Float, Integer, MetaData, String, Table, Text, insert, select, update
+from sqlalchemy import Boolean, Column, Float, Integer, MetaData, String, Table, Text, func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.store.outbox import Outbox
@@ -51,6 +51,8 @@ messages = Table(
     # that lost its database.
     Column("handoff_id", String(64), primary_key=True),
     Column("id", String(120), primary_key=True),
+    # 1, 2, 3 ... in its handoff. The times are those of two machines' clocks, which don't tell an order.
+    Column("place", Integer, nullable=False),
     Column("speaker", String(20), nullable=False),
     Column("text", Text, nullable=False),
     Column("at", Float, nullable=False),
@@ -141,14 +143,15 @@ def is_new(connection: Connection, handoff_id: str, said: CustomerSaid | AgentSa
         return False
     speaker = Speaker.CUSTOMER if isinstance(said, CustomerSaid) else Speaker.AGENT
     row = {"handoff_id": handoff_id, "id": said.id, "speaker": speaker.value, "text": said.text, "at": said.at}
-    connection.execute(insert(messages).values(row))
+    before = select(func.coalesce(func.max(messages.c.place), 0) + 1).where(messages.c.handoff_id == handoff_id)
+    connection.execute(insert(messages).values(**row, place=before.scalar_subquery()))
     return True
 
 
 def told_again(connection: Connection, handoff_id: str) -> Offer:
     """The offer a handoff began with, with what was said since in its transcript."""
     offer = offer_of(connection, handoff_id)
-    query = select(messages).where(messages.c.handoff_id == handoff_id).order_by(messages.c.at)
+    query = select(messages).where(messages.c.handoff_id == handoff_id).order_by(messages.c.place)
     lines = (Line(speaker=Speaker(row.speaker), text=row.text, at=row.at) for row in connection.execute(query))
     return msgspec.structs.replace(offer, transcript=(*offer.transcript, *lines))
 

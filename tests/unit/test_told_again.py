@@ -1,0 +1,31 @@
+"""A desk that lost its database is told again in the order in which it was said."""
+
+from pathlib import Path
+
+from sqlalchemy.engine import Connection
+
+from rasa_handoff.relay import memory
+from rasa_handoff.relay.database import RelayStore
+from rasa_handoff.vocabulary import events as e
+from rasa_handoff.vocabulary.values import Channel, Offer
+
+
+def _told(connection: Connection) -> list[str]:
+    offer = Offer(handoff_id="h", conversation_id="thabo", bot_id="b", channel=Channel(name="rest"))
+    memory.begin(connection, offer)
+    here = {"conversation_id": "thabo", "handoff_id": "h"}
+    for said in (
+        e.CustomerSaid(**here, id="1", text="asked by our clock", at=10.0),
+        e.AgentSaid(**here, id="2", text="answered by the desk's, which is behind", at=9.0),
+        e.CustomerSaid(**here, id="3", text="thanked", at=11.0),
+    ):
+        assert memory.is_new(connection, "h", said)
+        assert not memory.is_new(connection, "h", said)
+    return [line.text for line in memory.told_again(connection, "h").transcript]
+
+
+async def test_whatever_the_clocks_say(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'relay.db'}"
+    async with RelayStore(url, memory.metadata, memory.SIDE, memory.SCHEMA) as store:
+        told = await store.write(_told)
+    assert told == ["asked by our clock", "answered by the desk's, which is behind", "thanked"]
