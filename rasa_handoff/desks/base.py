@@ -1,7 +1,7 @@
 """What every desk is: a target of the outbox that turns what happens on the agents' side into events for the relay.
 
-To add a desk: write a subclass here, name its type in ``vocabulary/settings.py``, and add it to the fixture of
-``tests/contract/test_desks.py``, whose tests every desk inherits.
+To add a desk: write a subclass here, name its type in ``vocabulary/settings.py``, and add it to ``FAR_SIDES`` in
+``tests/contract/sides.py``: every desk inherits the tests of ``test_desks.py``.
 """
 
 import abc

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER
 from rasa_handoff.vocabulary.settings import read_settings
-from tests.contract.test_desks import OurFarSide, RelaySide
+from tests.contract.sides import OurFarSide, RelaySide
 from tests.support.waiting import until
 
 

@@ -10,7 +10,7 @@ from rasa_handoff.desks import tkinter_demo
 from rasa_handoff.thinking.control import Control
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.settings import Settings, read_settings
-from tests.contract.test_desks import RelaySide, TkinterFarSide
+from tests.contract.sides import RelaySide, TkinterFarSide
 from tests.support.admin_window import Admin
 from tests.support.waiting import until
 
