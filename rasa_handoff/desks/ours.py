@@ -13,7 +13,7 @@ from typing import Any, Final
 import socketio
 from socketio.exceptions import SocketIOError
 
-from rasa_handoff.desks.base import Desk, either
+from rasa_handoff.desks.base import Desk, either, ended
 from rasa_handoff.relay.relay import DESK, Relay
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.thinking.control import IllegalEvent
@@ -105,9 +105,7 @@ class OurDesk(Desk):
         """Stop connecting and let go of the connection."""
         for task in (self._task, self._missing):
             if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+                await ended(task)
         await self._client.disconnect()
 
     async def deliver(self, lane: str, entries: Sequence[Entry]) -> list[e.Event]:

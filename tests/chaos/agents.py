@@ -13,6 +13,7 @@ from socketio.exceptions import SocketIOError
 from tests.chaos.book import Book
 from tests.chaos.seat import Seat
 from tests.support.desk import PASSWORD
+from tests.support.waiting import ended
 
 ANSWER_WITHIN = 5.0
 MOST = 8
@@ -42,8 +43,7 @@ class Agent:
     async def close(self) -> None:
         tasks = [*self._tasks, *(seat.task for seat in self.seats.values() if seat.task is not None)]
         for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+            await ended(task)
 
     def drop(self) -> None:
         """The connection breaks."""

@@ -23,6 +23,7 @@ from tests.chaos.book import Book
 from tests.chaos.people import Customer
 from tests.support.chromium import EXECUTABLE, launched
 from tests.support.ports import free_port
+from tests.support.waiting import ended
 
 PAGE: Final = Path(__file__).parents[2] / "example_bot" / "web"
 LOOKS_EVERY: Final = 0.15
@@ -108,9 +109,7 @@ class Visitor(Customer):
 
     async def close(self) -> None:
         for task in (self._task, *self._errands):
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await ended(task)
         with contextlib.suppress(*TROUBLES):
             await asyncio.wait_for(self._context.close(), PATIENCE)
 

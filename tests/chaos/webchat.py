@@ -16,6 +16,7 @@ from socketio.exceptions import SocketIOError
 
 from tests.chaos.book import Book
 from tests.chaos.people import Customer
+from tests.support.waiting import ended
 
 ANSWER_WITHIN = 10.0
 AGAIN_AFTER = 1.0
@@ -42,9 +43,7 @@ class WebChat(Customer):
 
     async def close(self) -> None:
         assert self._task is not None
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await ended(self._task)
 
     async def send(self, text: str) -> bool:
         return await self._put(text)
