@@ -92,13 +92,6 @@ async def insist(work: Callable[[], Awaitable[object]]) -> None:
             await asyncio.sleep(STORE_PAUSE)
 
 
-async def ended(task: "asyncio.Task[None]") -> None:
-    """Cancel it until it is: Python 3.10's ``wait_for`` swallows a cancellation that comes with its result."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=0.5)
-
-
 async def either(coroutine: Awaitable[object], event: asyncio.Event) -> bool:
     """Wait for the coroutine unless the event comes first; True if the coroutine ended."""
     work = asyncio.ensure_future(coroutine)

@@ -13,9 +13,10 @@ from typing import Any, Final
 import socketio
 from socketio.exceptions import SocketIOError
 
-from rasa_handoff.desks.base import Desk, either, ended
+from rasa_handoff.desks.base import Desk, either
 from rasa_handoff.relay.relay import DESK, Relay
 from rasa_handoff.store.outbox import Entry
+from rasa_handoff.store.tasks import ended
 from rasa_handoff.thinking.control import IllegalEvent
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.errors import Refused, StoreError, Unreachable

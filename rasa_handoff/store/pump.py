@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.outbox import Entry, Lease, Outbox
+from rasa_handoff.store.tasks import ended
 from rasa_handoff.vocabulary.errors import Unreachable, Waits
 
 log = logging.getLogger(__name__)
@@ -70,11 +71,7 @@ class Pump:
     async def __aexit__(self, *_: object) -> None:
         self._ended = True
         tasks = [*self._lanes.values(), *([self._looking] if self._looking else [])]
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await ended(*tasks)
 
     def ring(self, roads: Iterable[Road]) -> None:
         """Something was committed for these lanes, or their receiver is back. After the end nothing is begun any more."""

@@ -5,7 +5,6 @@ turns it into an event and must remove it in the same transaction (:meth:`Timers
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -15,6 +14,7 @@ from sqlalchemy import Column, Float, Index, MetaData, String, Table, delete, in
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.store.engine import TROUBLES, Store
+from rasa_handoff.store.tasks import ended
 from rasa_handoff.vocabulary.errors import StoreError, Unreachable
 from rasa_handoff.vocabulary.values import Value
 
@@ -95,9 +95,7 @@ class Clock:
 
     async def __aexit__(self, *_: object) -> None:
         assert self._task is not None
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await ended(self._task)
 
     async def _tick(self) -> None:
         while True:

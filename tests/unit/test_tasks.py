@@ -1,0 +1,23 @@
+"""A task ends although it was cancelled in the very moment its wait was over."""
+
+import asyncio
+import contextlib
+
+from rasa_handoff.store.tasks import ended
+
+
+async def test_a_cancellation_that_is_swallowed_is_said_again() -> None:
+    bell = asyncio.Event()
+
+    async def goes_on() -> None:
+        while True:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(bell.wait(), 60)
+            bell.clear()
+
+    task = asyncio.create_task(goes_on())
+    await asyncio.sleep(0)
+    bell.set()
+    await asyncio.sleep(0)
+    await asyncio.wait_for(ended(task), 10)
+    assert task.done()
