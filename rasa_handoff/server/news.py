@@ -1,12 +1,12 @@
 """What the edges hear after a commit, and the board that tells it in the order of the commits."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from rasa_handoff.server.messages import Message
+from rasa_handoff.store.tasks import ended
 from rasa_handoff.vocabulary.values import Availability, Status, Value
 
 log = logging.getLogger(__name__)
@@ -102,9 +102,7 @@ class Board:
 
     async def __aexit__(self, *_: object) -> None:
         assert self._task is not None
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await ended(self._task)
 
     def publish(self, news: Iterable[News]) -> None:
         """Tell these to every listener."""

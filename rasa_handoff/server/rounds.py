@@ -1,11 +1,11 @@
 """What must be looked at every few seconds because nothing rings for it."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
+from rasa_handoff.store.tasks import ended
 from rasa_handoff.vocabulary.errors import Unreachable
 
 log = logging.getLogger(__name__)
@@ -27,9 +27,7 @@ class Rounds:
 
     async def __aexit__(self, *_: object) -> None:
         assert self._task is not None
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await ended(self._task)
 
     async def _run(self) -> None:
         while True:

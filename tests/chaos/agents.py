@@ -10,10 +10,10 @@ import aiohttp
 import socketio
 from socketio.exceptions import SocketIOError
 
+from rasa_handoff.store.tasks import ended
 from tests.chaos.book import Book
 from tests.chaos.seat import Seat
 from tests.support.desk import PASSWORD
-from tests.support.waiting import ended
 
 ANSWER_WITHIN = 5.0
 MOST = 8

@@ -19,11 +19,11 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from rasa_handoff.server.run import running
+from rasa_handoff.store.tasks import ended
 from tests.chaos.book import Book
 from tests.chaos.people import Customer
 from tests.support.chromium import EXECUTABLE, launched
 from tests.support.ports import free_port
-from tests.support.waiting import ended
 
 PAGE: Final = Path(__file__).parents[2] / "example_bot" / "web"
 LOOKS_EVERY: Final = 0.15

@@ -14,9 +14,9 @@ from typing import Any
 import socketio
 from socketio.exceptions import SocketIOError
 
+from rasa_handoff.store.tasks import ended
 from tests.chaos.book import Book
 from tests.chaos.people import Customer
-from tests.support.waiting import ended
 
 ANSWER_WITHIN = 10.0
 AGAIN_AFTER = 1.0

@@ -10,13 +10,6 @@ T = TypeVar("T")
 PAUSE = 0.02
 
 
-async def ended(task: "asyncio.Task[None]") -> None:
-    """Cancel it until it is: Python 3.10's ``wait_for`` swallows a cancellation that comes with its result."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=0.5)
-
-
 async def until(condition: Callable[[], T | Awaitable[T]], seconds: float = 10, what: str = "") -> T:
     """The condition's first true value.
 
