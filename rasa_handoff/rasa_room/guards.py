@@ -1,8 +1,8 @@
-"""The one place that touches Rasa's private parts: while the desk is active the bot must not speak by any door.
+"""What touches Rasa's private parts, with ``tickets.py``: while the desk is active the bot must not speak by any door.
 
 Hosted channels are held by the interceptor. These guards hold the rest: session expiry, reminders, external intents and
 ``execute`` by HTTP, and messages of a channel that isn't hosted. They sit on the class, so that they outlive a model
-reload. ``tests/integration/test_guards.py`` says when Rasa has changed underneath them.
+reload. ``tests/integration/test_pause.py`` says when Rasa has changed underneath them.
 """
 
 import logging
@@ -14,6 +14,8 @@ from typing import Any
 
 from rasa.core.processor import MessageProcessor
 from rasa.shared.core.trackers import DialogueStateTracker
+
+from rasa_handoff.rasa_room import tickets
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ def coming_back() -> Iterator[None]:
 def install(desk_active: DeskActive) -> None:
     """Ask ``desk_active`` (by sender id) before the bot may speak. Undone by :func:`remove`."""
     if not _asked:
+        tickets.mend()
         for name in GUARDED:
             _originals[name] = getattr(MessageProcessor, name)
             setattr(MessageProcessor, name, WRAPPERS[name](_originals[name]))
@@ -56,6 +59,7 @@ def remove(desk_active: DeskActive) -> None:
     if desk_active in _asked:
         _asked.remove(desk_active)
     if not _asked:
+        tickets.restore()
         for name, original in _originals.items():
             setattr(MessageProcessor, name, original)
         _originals.clear()

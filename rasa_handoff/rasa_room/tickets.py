@@ -1,0 +1,68 @@
+"""Rasa's conversation lock, so that nobody waits for ever.
+
+A waiter's ticket expires by wall clock (``TICKET_LOCK_LIFETIME``, 60 s) even while it waits: behind a turn of a minute, or when
+the clock leaps. Rasa 3.6 removes it then and goes on waiting for its number, which never comes. Here the waiter draws a new one.
+Seen with ``rasa.core.lock_store`` of 3.6.21; ``tests/unit/test_tickets.py`` says when it has changed.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import wraps
+from typing import Any
+
+from rasa.core.lock import TicketLock
+from rasa.core.lock_store import LockError, LockStore
+
+log = logging.getLogger(__name__)
+
+_originals: dict[str, Any] = {}
+
+
+class TicketExpired(LockError):
+    """The ticket expired before its turn came."""
+
+
+def mend() -> None:
+    """From now on a waiter whose ticket expired draws another. Undone by :func:`restore`; doing it twice changes nothing."""
+    if not _originals:
+        _originals.update(lock=LockStore.lock, _acquire_lock=LockStore._acquire_lock)
+        LockStore.lock = _drawing_again(LockStore.lock)
+        LockStore._acquire_lock = _acquire
+
+
+def restore() -> None:
+    """Rasa's lock as it was."""
+    for name, original in _originals.items():
+        setattr(LockStore, name, original)
+    _originals.clear()
+
+
+def _drawing_again(original: Callable[..., Any]) -> Any:
+    @asynccontextmanager
+    @wraps(original)
+    async def lock(self: LockStore, conversation_id: str, *rest: Any, **more: Any) -> AsyncIterator[TicketLock]:
+        async with AsyncExitStack() as held:
+            while True:
+                try:
+                    ours = await held.enter_async_context(original(self, conversation_id, *rest, **more))
+                    break
+                except TicketExpired:
+                    log.warning(
+                        "The wait for %s outlived its ticket in Rasa's lock: it draws a new one.", conversation_id
+                    )
+            yield ours
+
+    return lock
+
+
+async def _acquire(self: LockStore, conversation_id: str, ticket: int, wait_time_in_seconds: float) -> TicketLock:
+    while True:
+        lock = self.get_lock(conversation_id)
+        if lock is None or lock._ticket_for_ticket_number(ticket) is None:
+            raise TicketExpired(f"Ticket {ticket} for conversation '{conversation_id}' expired.")
+        if not lock.is_locked(ticket):
+            return lock
+        await asyncio.sleep(wait_time_in_seconds)
+        self.update_lock(conversation_id)

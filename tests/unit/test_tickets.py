@@ -1,0 +1,99 @@
+"""Rasa's conversation lock lets nobody wait for ever, with ours around it."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+import pytest
+from rasa.core import lock as rasa_lock
+from rasa.core.lock_store import InMemoryLockStore, LockStore
+
+from rasa_handoff.rasa_room import tickets
+from tests.support.waiting import until
+
+QUICK = {"wait_time_in_seconds": 0.01}
+"""Rasa's waiter looks again once a second."""
+
+
+@pytest.fixture
+def mended() -> Iterator[None]:
+    tickets.mend()
+    yield
+    tickets.restore()
+
+
+async def wait_and_finish(store: LockStore, took: list[str], name: str, **more: float) -> None:
+    async with store.lock("anna", **QUICK, **more):
+        took.append(name)
+
+
+async def behind_another(store: LockStore, took: list[str], lifetime: float = 60.0) -> "asyncio.Task[None]":
+    """One who waits while the test holds the lock."""
+    waiting = asyncio.create_task(wait_and_finish(store, took, "waiter", lock_lifetime=lifetime))
+    await drawn(store, 2)
+    return waiting
+
+
+async def drawn(store: LockStore, number: int) -> None:
+    """So many tickets are drawn, the holder's among them."""
+    await until(lambda: len(store.get_lock("anna").tickets) == number)
+
+
+@pytest.mark.usefixtures("mended")
+async def test_a_waiter_whose_ticket_expired_by_a_leap_of_the_clock_gets_its_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store, took = InMemoryLockStore(), []
+    async with store.lock("anna", **QUICK):
+        waiting = await behind_another(store, took)
+    monkeypatch.setattr(rasa_lock.time, "time", _later(time.time, 3600))
+    await asyncio.wait_for(waiting, 5)
+    assert took == ["waiter"]
+    assert store.get_lock("anna") is None  # nothing is left behind
+
+
+@pytest.mark.usefixtures("mended")
+async def test_a_waiter_behind_a_turn_longer_than_its_ticket_gets_its_turn() -> None:
+    store, took = InMemoryLockStore(), []
+    async with store.lock("anna", **QUICK):
+        waiting = await behind_another(store, took, lifetime=0.05)
+        expired = time.time() + 0.05
+        await until(lambda: time.time() > expired)
+        assert took == []  # the turn isn't over: nobody is let in beside it
+    await asyncio.wait_for(waiting, 5)
+    assert took == ["waiter"]
+
+
+async def test_without_it_rasa_lets_the_waiter_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When this fails, Rasa has mended it: ``rasa_room/tickets.py`` can go."""
+    store, took = InMemoryLockStore(), []
+    async with store.lock("anna", **QUICK):
+        waiting = await behind_another(store, took)
+    monkeypatch.setattr(rasa_lock.time, "time", _later(time.time, 3600))
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(waiting, 0.5)
+    assert took == []
+
+
+@pytest.mark.usefixtures("mended")
+async def test_the_lock_is_still_a_lock_and_keeps_the_order() -> None:
+    store, took = InMemoryLockStore(), []
+    async with store.lock("anna", **QUICK):
+        waiting = [asyncio.create_task(wait_and_finish(store, took, str(number))) for number in range(5)]
+        await drawn(store, 6)
+        assert took == []
+    await asyncio.wait_for(asyncio.gather(*waiting), 5)
+    assert took == ["0", "1", "2", "3", "4"]
+
+
+def test_it_is_taken_away_again() -> None:
+    before = LockStore.lock, LockStore._acquire_lock
+    tickets.mend()
+    tickets.mend()
+    assert LockStore.lock is not before[0]
+    tickets.restore()
+    assert (LockStore.lock, LockStore._acquire_lock) == before
+
+
+def _later(clock, seconds):
+    return lambda: clock() + seconds
