@@ -24,6 +24,7 @@ from rasa_handoff.desks.ours import OurDesk
 from rasa_handoff.desks.tkinter_demo import TkinterDesk
 from rasa_handoff.rasa_room import guards
 from rasa_handoff.rasa_room.bot import Bot
+from rasa_handoff.rasa_room.closing import CLOSED
 from rasa_handoff.rasa_room.comeback import BotComesBack
 from rasa_handoff.rasa_room.customers import Customers
 from rasa_handoff.rasa_room.hosting import HandoffSettingsError, HostBlueprint, make_channels
@@ -175,10 +176,15 @@ class HandoffChannel(InputChannel):
                 await show(conversation)
             await self.relay.ring(CUSTOMER, conversation_id)
 
+        async def closed(conversation_id: str) -> None:
+            for page in pages:
+                await page.emit_state(conversation_id, CLOSED)
+
         self.desk.on_typing, self.relay.on_shown = agent_types, show
         for page in pages:
             page.on_present, page.on_typing = customer_is_there, customer_types
         assert self.interceptor is not None
+        self.interceptor.on_closed = closed
         for channel in self.channels.values():
             if isinstance(channel, HandoffTwilioVoice):
                 channel.on_silence = self.interceptor.silence

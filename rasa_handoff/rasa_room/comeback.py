@@ -24,7 +24,8 @@ from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.rasa_room import guards
 from rasa_handoff.rasa_room.bot import Bot
-from rasa_handoff.vocabulary.names import NOTE_SLOT, OUTCOME_SLOT
+from rasa_handoff.rasa_room.watching import without_marker
+from rasa_handoff.vocabulary.names import CLOSE_MARKER, NOTE_SLOT, OUTCOME_SLOT
 from rasa_handoff.vocabulary.values import Value
 
 Words = tuple[dict[str, Any], ...]
@@ -117,11 +118,16 @@ def _words_since(tracker: DialogueStateTracker, handoff_id: str) -> Words:
     """What the bot has said since it took this handoff back."""
     events = list(tracker.events)
     start = next((index for index, event in enumerate(events) if _ended(event, handoff_id)), len(events))
-    return tuple(event.message() for event in events[start:] if isinstance(event, BotUttered) and _has_content(event))
+    said = (_without_close(event.message()) for event in events[start:] if isinstance(event, BotUttered))
+    return tuple(message for message in said if _has_content(message))
 
 
-def _has_content(event: BotUttered) -> bool:
-    return bool(event.text) or any(value for value in (event.data or {}).values())
+def _without_close(message: dict[str, Any]) -> dict[str, Any]:
+    return without_marker(message) if CLOSE_MARKER in (message.get("custom") or ()) else message
+
+
+def _has_content(message: dict[str, Any]) -> bool:
+    return any(value for key, value in message.items() if key != "timestamp")
 
 
 def _silent_output(channel: str) -> CollectingOutputChannel:

@@ -16,6 +16,7 @@ from rasa.core.processor import MessageProcessor
 from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.rasa_room import tickets
+from rasa_handoff.rasa_room.closing import closed
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,8 @@ def _expiry(original: Any) -> Any:
     def has_session_expired(self: MessageProcessor, tracker: DialogueStateTracker) -> bool:
         if tracker.is_paused() or any(ask(tracker.sender_id) for ask in _asked):
             return False  # a new session would clear the pause and the form
-        return bool(original(self, tracker))
+        ended = closed(tracker) and self.domain.session_config.are_sessions_enabled()
+        return ended or bool(original(self, tracker))
 
     return has_session_expired
 

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from rasa.core.channels.channel import OutputChannel, UserMessage
@@ -21,6 +21,7 @@ from rasa.core.channels.channel import OutputChannel, UserMessage
 from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.rasa_room.bot_turn import BotTurn, OnMessage, Wish
 from rasa_handoff.rasa_room.choices import PAYLOADS, chosen
+from rasa_handoff.rasa_room.closing import CLOSED
 from rasa_handoff.rasa_room.customers import Customers
 from rasa_handoff.rasa_room.incoming import sent
 from rasa_handoff.rasa_room.offering import Offering
@@ -65,6 +66,8 @@ class Interceptor:
         self._turns, self._work, self._inbox = Turns(), Work(), Inbox(relay.store)
         self._opened, self._closing = asyncio.Event(), False
         self._execute, self._ask = f"/{settings.intents.execute}", f"/{settings.intents.options}"
+        self.on_closed: Callable[[str], Awaitable[None]] = _nobody_asks
+        """Called with the conversation's id when the bot has ended it."""
         self._turn = BotTurn(bot, settings.intents, options, settings.show_marker, on_new_message)
 
     def open(self) -> None:
@@ -153,6 +156,15 @@ class Interceptor:
         wish = await self._turn.wish(channel, message, ran)
         if wish is not None:
             await self._hand_over(channel, message, wish, ran.watch)
+        elif ran.watch.close is not None:
+            await self._tell_closed(channel, message)
+
+    async def _tell_closed(self, channel: str, message: UserMessage) -> None:
+        """The bot ended the conversation: the front end may want to know."""
+        await self.on_closed(message.sender_id)
+        if channel in self._settings.state_messages:
+            state = {"custom": {names.STATE_KEY: CLOSED}}
+            await message.output_channel.send_response(message.sender_id, state)
 
     async def _told(self, message: UserMessage) -> Told | None:
         """What came of this message, if a process that ended since had finished the bot's turn."""
@@ -211,6 +223,10 @@ class Interceptor:
             with contextlib.suppress(asyncio.TimeoutError):
                 returned = self._relay.wait_while(event.conversation_id, {Control.RETURNING})
                 await asyncio.wait_for(returned, RETURN_SECONDS)
+
+
+async def _nobody_asks(conversation_id: str) -> None:
+    pass
 
 
 def _as_read(text: str, message: UserMessage, conversation: Conversation) -> str:

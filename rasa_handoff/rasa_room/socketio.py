@@ -22,13 +22,14 @@ from rasa_handoff.desks.base import either
 from rasa_handoff.rasa_room.incoming import Sent, sending
 from rasa_handoff.rasa_room.parts import Emission, Recorder, ids_of_parts
 from rasa_handoff.vocabulary.errors import StoreError, Unreachable, Waits
+from rasa_handoff.vocabulary.names import STATE_KEY
 
 log = logging.getLogger(__name__)
 
 TYPING_EVENT = "typing"
 """An addition that stock widgets never notice, both ways: ``{"session_id": str, "on": bool}``."""
-STATE_EVENT: Final = "handoff_state"
-"""To the page: ``{"session_id": str, "active": "bot", "waiting" or "person", "agent": str or null}``."""
+STATE_EVENT: Final = STATE_KEY
+"""To the page: ``{"session_id": str, "active": "bot", "waiting", "person" or "closed", "agent": str or null}``."""
 ACK_SECONDS: Final = 5.0
 """How long a page has to acknowledge before it is told again."""
 

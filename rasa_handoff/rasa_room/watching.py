@@ -13,7 +13,7 @@ from typing import Any
 from rasa.core.channels.channel import OutputChannel
 
 from rasa_handoff.vocabulary.errors import MarkerError
-from rasa_handoff.vocabulary.marker import HandoffRequest, OptionsRequest, read_marker
+from rasa_handoff.vocabulary.marker import CloseRequest, HandoffRequest, OptionsRequest, read_marker
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,8 @@ MakeOptions = Callable[[str], Awaitable[Message]]
 
 
 class Watch:
-    """What one turn has shown: ``request``, the first handoff marker; ``offered``, whether the options went out.
+    """What one turn has shown: ``request``, the first handoff marker; ``offered``, whether the options went out; ``close``,
+    whether the bot ended the conversation.
 
     With ``hold`` the words are kept back until :meth:`release`.
     """
@@ -32,6 +33,7 @@ class Watch:
         self.held: list[Callable[[], Awaitable[None]]] = []
         self.request: HandoffRequest | None = None
         self.offered = False
+        self.close: CloseRequest | None = None
 
     async def release(self) -> None:
         """Let out what was held, and hold no longer."""
@@ -84,17 +86,20 @@ class Watcher:
             marker = read_marker(message.get("custom"))
         except MarkerError as problem:
             log.error("A handoff marker was sent to %s that can't be read: %s", recipient_id, problem)
-            return _without_marker(message)
+            return without_marker(message)
         if isinstance(marker, OptionsRequest):
             watch.offered = True
             return _with_options(message, await watch.make_options(recipient_id))
         if isinstance(marker, HandoffRequest):
             watch.request = watch.request or marker
-            return message if self._show_marker else _without_marker(message)
+            return message if self._show_marker else without_marker(message)
+        if isinstance(marker, CloseRequest):
+            watch.close = marker
+            return message if self._show_marker else without_marker(message)
         return message
 
 
-def _without_marker(message: Message) -> Message:
+def without_marker(message: Message) -> Message:
     """The message without its ``custom``; empty if nothing a customer could see is left."""
     rest = {key: value for key, value in message.items() if key != "custom"}
     seen = ("text", "buttons", "quick_replies", "image", "attachment", "elements")
@@ -105,4 +110,4 @@ def _with_options(message: Message, options: Message) -> Message:
     """The options in the marker's place, behind what the message itself says."""
     own, offered = str(message.get("text") or ""), str(options["text"])
     text = own if offered in own else " ".join(part for part in (own, offered) if part)
-    return {**_without_marker(message), **options, "text": text}
+    return {**without_marker(message), **options, "text": text}

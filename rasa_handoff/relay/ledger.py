@@ -5,7 +5,7 @@ The state, the outbox entries and the timers are one commit; what isn't legal is
 
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from sqlalchemy.engine import Connection
 
@@ -40,10 +40,16 @@ class Change(Value, frozen=True, kw_only=True):
 
 
 class Ledger:
-    """Applies events inside a transaction. ``now`` tells the wall-clock time in seconds."""
+    """Applies events inside a transaction. ``state_messages``: the channels whose front ends are told by a message whom the
+    customer has. ``now`` tells the wall-clock time in seconds."""
 
-    def __init__(self, timer_settings: TimerSettings, now: Callable[[], float] = time.time) -> None:
-        self._settings, self._now = timer_settings, now
+    def __init__(
+        self,
+        timer_settings: TimerSettings,
+        state_messages: Collection[str] = (),
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings, self._state_messages, self._now = timer_settings, state_messages, now
 
     def apply(self, connection: Connection, event: e.Event) -> Change:
         """Let an event happen.
@@ -76,12 +82,18 @@ class Ledger:
             after, effects = before, _reply(event)
         else:
             after, effects = step(before, event)
+            effects = (*self._state(before, after), *effects)
         self._note(connection, event, after)
         if after is not before:
             memory.save(connection, after)
         self._time(connection, before, after, event, running)
         roads = _tell(connection, event.conversation_id, event.handoff_id or after.handoff_id, effects)
         return Change(conversation=after, roads=tuple(roads))
+
+    def _state(self, before: Conversation, after: Conversation) -> tuple[Effect, ...]:
+        if after.shown == before.shown or after.channel not in self._state_messages:
+            return ()
+        return (TellCustomer(speaker=Speaker.BOT, message={"custom": {names.STATE_KEY: after.shown}}),)
 
     def _note(self, connection: Connection, event: e.Event, after: Conversation) -> None:
         handoff_id = str(event.handoff_id or after.handoff_id)

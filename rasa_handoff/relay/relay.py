@@ -45,7 +45,7 @@ class Relay:
     def __init__(self, store: Store, settings: Settings, now: Callable[[], float] = time.time) -> None:
         self.store = store
         self._settings, self._now = settings, now
-        self._ledger = Ledger(settings.timers, now)
+        self._ledger = Ledger(settings.timers, settings.state_messages, now)
         self._under_way: dict[str, Conversation] = {}
         self._changed = asyncio.Condition()
         self.on_shown: Callable[[Conversation], Awaitable[None]] | None = None

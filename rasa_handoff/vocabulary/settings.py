@@ -77,7 +77,8 @@ class Settings(Value, frozen=True, forbid_unknown_fields=True):
     language; the whole message, trimmed and without regard to case. ``language``: of customers about whom nothing else is
     known; ``language_slot`` says where the bot keeps it. ``departments``: offered when the desk can't say what it has.
     ``start_timeout``: seconds the desk has to accept. ``delivery_timeout``: seconds until a message that a channel doesn't take
-    has failed; ``null``: never. ``show_marker``: the marker reaches the customer's front end too. ``trigger_text``: a front end
+    has failed; ``null``: never. ``show_marker``: the marker reaches the customer's front end too. ``state_messages``: the hosted
+    channels on which a ``custom`` message tells whom the customer has, at each change. ``trigger_text``: a front end
     that finds its desk by itself, on ``rest``, is answered with this instead of being handed over.
     """
 
@@ -96,6 +97,7 @@ class Settings(Value, frozen=True, forbid_unknown_fields=True):
     delivery_timeout: float | None = 3600.0
     timers: TimerSettings = TimerSettings()
     show_marker: bool = False
+    state_messages: tuple[str, ...] = ()
     trigger_text: str | None = None
 
     def leaving_word(self, language: str | None) -> str:
@@ -135,6 +137,12 @@ def _check_values(settings: Settings) -> None:
     _check_desk(settings.desk)
     if not settings.channels:
         raise SettingsError(f"{CHANNEL_NAME}: no channel stands under 'channels': write 'channels: {{rest: }}'.")
+    for name in settings.state_messages:
+        if name not in settings.channels:
+            known = ", ".join(settings.channels)
+            raise SettingsError(
+                f"{CHANNEL_NAME}: state_messages names '{name}', which isn't under 'channels': write one of: {known}."
+            )
     _check_timers(settings.timers)
     if settings.trigger_text == "":
         raise SettingsError(
