@@ -16,7 +16,7 @@ demo: setup
 	@$(PYTHON) tools/demo.py
 
 test: setup
-	@TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) -m pytest -n 2 --dist loadfile $(ARGS)
+	@TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 chaos: setup
 	@TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) tools/chaos.py $(if $(FAULTS),--faults $(FAULTS)) $(if $(SEED),--seed $(SEED)) \

@@ -1,6 +1,6 @@
 """Human handoff for Rasa.
 
-The channels and ``HandoffImporter`` are found here by their dotted paths but loaded only when asked for: an action
+The channels, their bases and ``HandoffImporter`` are found here by their dotted paths but loaded only when asked for: an action
 server imports this package without Rasa, Socket.IO or a database driver.
 """
 
@@ -11,6 +11,8 @@ __version__ = "0.1.0"
 _LAZY = {
     "HandoffChannel": "rasa_handoff.rasa_room.channel",
     "KommunicateChannel": "rasa_handoff.platforms.kommunicate.channel",
+    "Desk": "rasa_handoff.desks.base",
+    "PlatformChannel": "rasa_handoff.platforms.base",
     "HandoffImporter": "rasa_handoff.presets.importer",
 }
 

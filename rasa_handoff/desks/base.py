@@ -1,7 +1,7 @@
 """What every desk is: a target of the outbox that turns what happens on the agents' side into events for the relay.
 
-To add a desk: write a subclass here, name its type in ``vocabulary/settings.py``, and add it to ``FAR_SIDES`` in
-``tests/contract/sides.py``: every desk inherits the tests of ``test_desks.py``.
+To add a desk of your own: ``docs/adapters/adding.md``. One of ours also has a name in ``known.py`` and in
+``vocabulary/settings.py``, and a far side in ``tests/contract/sides.py``.
 """
 
 import abc

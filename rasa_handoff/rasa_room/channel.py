@@ -18,10 +18,7 @@ from sanic import Blueprint, Sanic, response
 from sanic.request import Request
 from sanic.response import HTTPResponse
 
-from rasa_handoff.desks.base import Desk
-from rasa_handoff.desks.botlhale import BotlhaleDesk
-from rasa_handoff.desks.ours import OurDesk
-from rasa_handoff.desks.tkinter_demo import TkinterDesk
+from rasa_handoff.desks.known import desk_class
 from rasa_handoff.rasa_room import guards
 from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.rasa_room.closing import CLOSED
@@ -44,8 +41,6 @@ from rasa_handoff.vocabulary.errors import HandoffError, SettingsError
 from rasa_handoff.vocabulary.settings import Settings, read_settings
 
 log = logging.getLogger(__name__)
-
-DESKS: dict[str, type[Desk]] = {"rasa-handoff": OurDesk, "botlhale": BotlhaleDesk, "tkinter": TkinterDesk}
 
 
 class HandoffChannel(InputChannel):
@@ -81,7 +76,7 @@ class HandoffChannel(InputChannel):
         self.channels = channels
         self.store = RelayStore(settings.store, memory.metadata, memory.SIDE, memory.SCHEMA)
         self.relay = Relay(self.store, settings)
-        self.desk = DESKS[settings.desk.type](settings, self.relay)
+        self.desk = desk_class(settings.desk.type)(settings, self.relay)
         self.interceptor: Interceptor | None = None
 
     def blueprint(self, on_new_message: Callable[[UserMessage], Awaitable[Any]]) -> Blueprint:

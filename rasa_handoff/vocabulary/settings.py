@@ -20,7 +20,8 @@ DESK_TYPES: Final = ("rasa-handoff", "botlhale", "tkinter")
 
 
 class DeskSettings(Value, frozen=True, forbid_unknown_fields=True):
-    """Where the agents are. ``url`` without namespace; ``type`` is one of ``DESK_TYPES``.
+    """Where the agents are. ``url`` without namespace; ``type`` is one of ``DESK_TYPES``, or the path of a class of your own
+    (``my_package.MyDesk``), whose settings stand under ``settings``; it needs no ``url``.
 
     ``namespace`` is for ``type: botlhale`` alone, where servers differ: ``/live_agent`` or ``/live_server``. For
     ``type: tkinter`` alone, which needs no ``url``: ``admin_port``, where the admin window listens, and ``listen_port``,
@@ -33,6 +34,7 @@ class DeskSettings(Value, frozen=True, forbid_unknown_fields=True):
     namespace: str = "/live_agent"
     admin_port: int = 3000
     listen_port: int = 4000
+    settings: dict[str, Any] = {}
 
 
 class IntentSettings(Value, frozen=True, forbid_unknown_fields=True):
@@ -157,9 +159,13 @@ def _check_values(settings: Settings) -> None:
 
 
 def _check_desk(desk: DeskSettings) -> None:
+    if "." in desk.type:
+        return
     if desk.type not in DESK_TYPES:
         near = get_close_matches(desk.type, DESK_TYPES, n=1, cutoff=0.3)
-        hint = f"did you mean '{near[0]}'?" if near else f"write one of: {', '.join(DESK_TYPES)}."
+        hint = (
+            f"did you mean '{near[0]}'?" if near else f"write one of: {', '.join(DESK_TYPES)}, or the path of a class."
+        )
         raise SettingsError(f"{CHANNEL_NAME} knows no desk.type '{desk.type}': {hint}")
     if desk.type == "tkinter":
         _check_ports(desk)

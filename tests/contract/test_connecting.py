@@ -4,9 +4,10 @@ from pathlib import Path
 
 from aiohttp import web
 
+from rasa_handoff.desks.ours import OurDesk
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER
-from rasa_handoff.vocabulary.settings import read_settings
-from tests.contract.sides import OurFarSide, RelaySide
+from rasa_handoff.testing.desks import settings_for
+from rasa_handoff.testing.relay_side import RelaySide
 from tests.support.waiting import until
 
 
@@ -38,10 +39,7 @@ class ClosesAtOnce:
 async def test_a_socket_closed_before_a_word_is_tried_again(tmp_path: Path) -> None:
     closing = ClosesAtOnce()
     desk = {"url": f"http://127.0.0.1:{await closing.start()}"}
-    store = f"sqlite:///{tmp_path / 'relay.db'}"
-    side = RelaySide(
-        OurFarSide(), read_settings({"bot_id": "b", "desk": desk, "store": store, "channels": {"rest": None}})
-    )
+    side = RelaySide(OurDesk, settings_for(desk, tmp_path))
     await side.relay.open({DESK: side.desk, CUSTOMER: side.customer, TRACKER: side.tracker})
     await side.desk.open()
     try:

@@ -1,7 +1,5 @@
-"""What every desk keeps, whichever system stands behind it. A new desk arrives by adding one far side to ``sides.py``."""
+"""Every desk of ours keeps the contract (``rasa_handoff/testing/desks.py``), and what each kind keeps beside it."""
 
-import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,104 +9,34 @@ from rasa_handoff.desks.ours import OurDesk
 from rasa_handoff.relay import memory
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
 from rasa_handoff.store.engine import Store
-from rasa_handoff.thinking.control import Control
-from rasa_handoff.vocabulary import events as e
-from rasa_handoff.vocabulary.settings import Settings, read_settings
-from tests.contract.sides import FAR_SIDES, Ear, FarSide, ForeignFarSide, OurFarSide, RelaySide
+from rasa_handoff.testing.desks import DeskContract, meeting, settings_for
+from rasa_handoff.testing.relay_side import Ear
+from tests.contract.sides import ForeignFarSide, OurBotlhaleFarSide, OurFarSide, TkinterFarSide
 from tests.support.foreign import ForeignServer
 from tests.support.waiting import until
 
 
-@pytest.fixture(params=FAR_SIDES, ids=lambda side: side.__name__)
-async def far(request: pytest.FixtureRequest) -> AsyncIterator[FarSide]:
-    side: FarSide = request.param()
-    yield side
-    await side.stop()
+class TestOurs(DeskContract):
+    far_side = OurFarSide
 
 
-@pytest.fixture
-async def settings(far: FarSide, tmp_path: Path) -> Settings:
-    desk = await far.start(tmp_path)
-    store = f"sqlite:///{tmp_path / 'relay.db'}"
-    return read_settings({"bot_id": "b", "desk": desk, "store": store, "channels": {"rest": None}})
+class TestOursAsBotlhales(DeskContract):
+    far_side = OurBotlhaleFarSide
 
 
-@pytest.fixture
-async def side(far: FarSide, settings: Settings) -> AsyncIterator[RelaySide]:
-    async with RelaySide(far, settings) as relay_side:
-        yield relay_side
+class TestBotlhales(DeskContract):
+    far_side = ForeignFarSide
 
 
-async def test_it_gets_the_transcript(side: RelaySide, far: FarSide) -> None:
-    await side.start()
-    await far.take()
-    assert await until(far.transcript) == ["help", "how?"]
-
-
-async def test_both_talk_in_order(side: RelaySide, far: FarSide) -> None:
-    await side.start()
-    for number in range(10):
-        await side.says(f"customer {number}")
-    await until(lambda: _is(far, [f"customer {number}" for number in range(10)]))
-    for number in range(10):
-        await far.say(f"agent {number}")
-    await until(lambda: len(side.told()) == 10)
-    assert side.told() == [f"agent {number}" for number in range(10)]
-
-
-async def _is(far: FarSide, texts: list[str]) -> bool:
-    return await far.heard() == texts
-
-
-async def test_its_end_brings_the_conversation_back(side: RelaySide, far: FarSide) -> None:
-    await side.start()
-    await far.end()
-    await until(lambda: side.relay.conversation("thabo").state is Control.BOT)
-    assert [entry.name for entry in side.tracker.entries] == ["pause", "back"]
-
-
-async def test_words_survive_a_cut(side: RelaySide, far: FarSide) -> None:
-    await side.start()
-    await side.says("before")
-    await until(lambda: _is(far, ["before"]))
-    await asyncio.gather(far.cut(), side.says("meanwhile"))
-    await side.says("after")
-    await until(lambda: _has_all(far, ["before", "meanwhile", "after"]))
-    await far.say("still here")
-    await until(lambda: side.told() == ["still here"])
-
-
-async def _has_all(far: FarSide, texts: list[str]) -> bool:
-    return [text for text in await far.heard() if text in texts] == texts
-
-
-async def test_a_restart_of_the_relay_goes_on(far: FarSide, settings: Settings) -> None:
-    async with RelaySide(far, settings) as side:
-        await side.start()
-        await side.says("one")
-        await until(lambda: _is(far, ["one"]))
-    async with RelaySide(far, settings) as side:
-        assert side.relay.desk_active("thabo")
-        await side.says("two")
-        await until(lambda: _is(far, ["one", "two"]))
-        await far.say("welcome back")
-        await until(lambda: side.told() == ["welcome back"])
-
-
-async def test_the_customer_may_leave(side: RelaySide, far: FarSide) -> None:
-    await side.start()
-    await side.relay.apply(e.CustomerLeaving(conversation_id="thabo", id="l", text="disconnect", at=4.0))
-    await until(lambda: side.relay.conversation("thabo").state is Control.BOT)
-    await side.start()
+class TestTkinter(DeskContract):
+    far_side = TkinterFarSide
 
 
 async def test_a_server_that_greets_at_once_is_heard(tmp_path: Path) -> None:
     far = ForeignFarSide()
-    desk = await far.start(tmp_path)
-    store = f"sqlite:///{tmp_path / 'relay.db'}"
-    settings = read_settings({"bot_id": "b", "desk": desk, "store": store, "channels": {"rest": None}})
+    settings = settings_for(await far.start(tmp_path), tmp_path)
     far.server.greeting = "One moment please."
-    async with RelaySide(far, settings) as side:
+    async with meeting(far, settings) as side:
         await side.start()
         await far.say("What can I do for you?")
         await until(lambda: len(side.told()) == 2)
@@ -119,15 +47,7 @@ async def test_a_server_that_greets_at_once_is_heard(tmp_path: Path) -> None:
 async def test_a_foreign_server_is_read_tolerantly(tmp_path: Path) -> None:
     """A bare string, an unknown key, no payload at all, a second request for the transcript."""
     far = ForeignFarSide()
-    settings = read_settings(
-        {
-            "bot_id": "b",
-            "desk": await far.start(tmp_path),
-            "store": f"sqlite:///{tmp_path / 'relay.db'}",
-            "channels": {"rest": None},
-        }
-    )
-    async with RelaySide(far, settings) as side:
+    async with meeting(far, settings_for(await far.start(tmp_path), tmp_path)) as side:
         await side.start()
         await far.server.say("to_user", "bare")
         await far.server.say("to_user", {"message": "with more", "mood": "good"})
@@ -142,14 +62,7 @@ async def test_a_foreign_server_is_read_tolerantly(tmp_path: Path) -> None:
 async def test_a_stranger_on_our_type_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A server without our namespace: the log says what to write, and a handoff fails kindly."""
     async with ForeignServer() as stranger:
-        settings = read_settings(
-            {
-                "bot_id": "b",
-                "desk": {"url": stranger.url},
-                "store": f"sqlite:///{tmp_path / 'relay.db'}",
-                "channels": {"rest": None},
-            }
-        )
+        settings = settings_for({"url": stranger.url}, tmp_path)
         relay = Relay(Store(settings.store, memory.metadata, memory.SIDE, memory.SCHEMA), settings)
         desk = OurDesk(settings, relay)
         await relay.open({DESK: desk, CUSTOMER: Ear(), TRACKER: Ear()})
@@ -163,11 +76,7 @@ async def test_a_stranger_on_our_type_is_named(tmp_path: Path, caplog: pytest.Lo
 async def test_what_our_server_sends_twice_is_told_once(tmp_path: Path) -> None:
     """An acknowledgement that was lost: the same status and the same message come again, and are acknowledged again."""
     far = OurFarSide()
-    store = f"sqlite:///{tmp_path / 'relay.db'}"
-    settings = read_settings(
-        {"bot_id": "b", "desk": await far.start(tmp_path), "store": store, "channels": {"rest": None}}
-    )
-    async with RelaySide(far, settings) as side:
+    async with meeting(far, settings_for(await far.start(tmp_path), tmp_path)) as side:
         handoff_id = await side.start()
         await until(lambda: side.customer.entries)
         desk: Any = side.desk

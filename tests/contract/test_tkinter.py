@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from rasa_handoff.desks import tkinter_demo
+from rasa_handoff.desks.tkinter_demo import TkinterDesk
+from rasa_handoff.testing.relay_side import RelaySide
 from rasa_handoff.thinking.control import Control
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.settings import Settings, read_settings
-from tests.contract.sides import RelaySide, TkinterFarSide
 from tests.support.admin_window import Admin
 from tests.support.waiting import until
 
@@ -29,7 +30,7 @@ async def admin() -> AsyncIterator[Admin]:
 
 @pytest.fixture
 async def side(admin: Admin, tmp_path: Path) -> AsyncIterator[RelaySide]:
-    async with RelaySide(TkinterFarSide(), settings_for(admin, tmp_path)) as relay_side:
+    async with RelaySide(TkinterDesk, settings_for(admin, tmp_path)) as relay_side:
         yield relay_side
 
 
@@ -91,7 +92,7 @@ async def test_a_window_closed_without_a_word_is_told(side: RelaySide, admin: Ad
 async def test_nobody_there_is_told_in_time_and_then_somebody_is(tmp_path: Path) -> None:
     async with Admin(there=False) as admin:
         settings = settings_for(admin, tmp_path, start_timeout=0.3)
-        async with RelaySide(TkinterFarSide(), settings) as side:
+        async with RelaySide(TkinterDesk, settings) as side:
             with pytest.raises(AssertionError):
                 await side.start()
             await until(lambda: notices(side, "thabo") == [("utter_handoff_unreachable", None)])

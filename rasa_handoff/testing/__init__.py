@@ -1,0 +1,11 @@
+"""For tests of your own desk or platform channel: the contracts ours pass, and what they need (``docs/adapters/adding.md``).
+
+Needs ``pip install 'rasa-handoff[rasa,testing]'``. Write one class in your tests::
+
+    class TestMyDesk(DeskContract):
+        far_side = MyFarSide
+"""
+
+import pytest
+
+pytest.register_assert_rewrite("rasa_handoff.testing.desks", "rasa_handoff.testing.platforms")
