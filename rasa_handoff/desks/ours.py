@@ -14,6 +14,7 @@ import socketio
 from socketio.exceptions import SocketIOError
 
 from rasa_handoff.desks.base import Desk, either
+from rasa_handoff.desks.ours_words import MessageWord, StatusWord, Welcome, answer_to_offer, message_event, status_event
 from rasa_handoff.relay.relay import DESK, Relay
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.tasks import ended
@@ -22,7 +23,7 @@ from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.errors import Refused, StoreError, Unreachable
 from rasa_handoff.vocabulary.names import PROTOCOL, RELAY_NAMESPACE
 from rasa_handoff.vocabulary.settings import Settings
-from rasa_handoff.vocabulary.values import Agent, Availability, Offer, Value, read
+from rasa_handoff.vocabulary.values import Agent, Availability, Offer, read
 
 log = logging.getLogger(__name__)
 
@@ -30,49 +31,6 @@ ANSWER_SECONDS: Final = 5.0
 LONGEST_PAUSE: Final = 3.0
 UNNOTICED_SECONDS: Final = 10.0
 CAPABILITIES: Final = ("typing", "message.status", "transfer")
-
-
-class Known(Value, frozen=True):
-    """How far the server has heard a handoff: the id of the last it has."""
-
-    handoff_id: str
-    last: str
-
-
-class Welcome(Availability, frozen=True, kw_only=True):
-    """The server's answer to ``hello``."""
-
-    protocol: int
-    epoch: str
-    server: str = ""
-    open: tuple[Known, ...] = ()
-
-
-class StatusWord(Value, frozen=True):
-    """``handoff.status`` as the server sends it; which fields are there depends on ``status``."""
-
-    handoff_id: str
-    status: str
-    number: int | None = None
-    position: int | None = None
-    wait: float | None = None
-    agent: Agent | None = None
-    department: str | None = None
-    outcome: str = "resolved"
-    note: str | None = None
-    slots: dict[str, Any] = {}
-    reason: str = "desk_closed"
-
-
-class MessageWord(Value, frozen=True):
-    """``message`` as the server sends it."""
-
-    handoff_id: str
-    id: str
-    text: str
-    at: float
-    number: int | None = None
-    agent: str | None = None
 
 
 class OurDesk(Desk):
@@ -114,7 +72,7 @@ class OurDesk(Desk):
         (entry,) = entries
         answer = await self._call(entry.name, entry.body)
         if entry.name == "handoff.initiate":
-            return [_answer_to_offer(lane, entry.body["handoff_id"], answer)]
+            return [answer_to_offer(lane, entry.body["handoff_id"], answer)]
         if answer.get("code") == "unknown_handoff" and entry.name == "message":
             await self._tell_again(lane, entry.body["handoff_id"])
             raise Unreachable("The live-agent server didn't know the handoff; it is offered again.")
@@ -254,10 +212,10 @@ class OurDesk(Desk):
                 await self.on_typing(conversation_id, bool(data.get("on")))
 
     async def _on_status(self, data: Any) -> dict[str, Any]:
-        return await self._take_in(data, StatusWord, _status_event)
+        return await self._take_in(data, StatusWord, status_event)
 
     async def _on_message(self, data: Any) -> dict[str, Any]:
-        return await self._take_in(data, MessageWord, _message_event)
+        return await self._take_in(data, MessageWord, message_event)
 
     async def _take_in(self, data: Any, kind: Any, event_of: Any) -> dict[str, Any]:
         """Read, apply, acknowledge. Unreadable or too late is answered too, or the server would send it for ever."""
@@ -276,42 +234,3 @@ class OurDesk(Desk):
             log.debug("%s", problem)
             return {"ok": False, "code": "ended", "error": "The conversation is back with the bot."}
         return {"ok": True}
-
-
-def _answer_to_offer(conversation_id: str, handoff_id: str, answer: dict[str, Any]) -> e.Event:
-    if answer.get("ok"):
-        position, wait = answer.get("position"), answer.get("wait")
-        return e.HandoffAccepted(conversation_id=conversation_id, handoff_id=handoff_id, position=position, wait=wait)
-    code, sentence = str(answer.get("code") or "refused"), str(answer.get("error") or "")
-    return e.HandoffRefused(conversation_id=conversation_id, handoff_id=handoff_id, code=code, sentence=sentence)
-
-
-def _message_event(conversation_id: str, word: MessageWord) -> e.Event:
-    return e.AgentSaid(
-        conversation_id=conversation_id,
-        handoff_id=word.handoff_id,
-        number=word.number,
-        id=word.id,
-        text=word.text,
-        at=word.at,
-        agent=word.agent,
-    )
-
-
-def _status_event(conversation_id: str, word: StatusWord) -> e.Event:
-    here: dict[str, Any] = {"conversation_id": conversation_id, "handoff_id": word.handoff_id, "number": word.number}
-    if word.status == "queued":
-        return e.PositionChanged(**here, position=word.position, wait=word.wait)
-    if word.status == "accepted":
-        return e.AgentJoined(**here, agent=word.agent or Agent(id="", name="an agent"))
-    if word.status == "transferred":
-        return e.HandoffTransferred(**here, department=word.department)
-    if word.status == "completed":
-        return e.HandoffCompleted(**here, outcome=word.outcome, note=word.note, slots=word.slots)
-    if word.status == "unanswered":
-        return e.NobodyCame(**here)
-    if word.status == "customer_silent":
-        return e.CustomerFellSilent(**here)
-    if word.status == "failed":
-        return e.HandoffFailed(**here, reason=word.reason)
-    raise Refused("invalid", f"This relay knows no status '{word.status}'.")
