@@ -1,59 +1,76 @@
-"""The seed's own snippet, address aside, with socket.io-client 3.1.3 in real Chromium, from a page of another origin."""
+"""The code in Botlhale's documentation, its address aside, with socket.io-client 3.1.3 and the newest 4, in Chromium and Node."""
 
+import base64
+import hashlib
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, expect
-from starlette.applications import Starlette
-from starlette.routing import Mount
-from starlette.staticfiles import StaticFiles
 
-from rasa_handoff.server.run import running
 from tests.support.chromium import launched
+from tests.support.npm import installed
+from tests.support.waiting import until as true_in_time
 
+from .front_ends import FrontEnd, front_end
 from .peers import until
 
-HERE = Path(__file__).parent
+NAMESPACES = ["/live_agent", "/live_server", "/"]
+PLACES = [(client, place) for client in ("socket.io-client-3", "socket.io-client-4") for place in ("chromium", "node")]
 
 
-@pytest.fixture
-async def front_end() -> AsyncIterator[str]:
-    folders = {f"/{name}": HERE / name for name in ("seed", "vendor")}
-    app = Starlette(routes=[Mount(path, StaticFiles(directory=at, html=True)) for path, at in folders.items()])
-    async with running(app) as address:
-        yield address.replace("127.0.0.1", "localhost")
+@pytest.fixture(params=PLACES, ids=lambda param: "-".join(param))
+async def front(request: pytest.FixtureRequest) -> AsyncIterator[FrontEnd]:
+    client, place = request.param
+    if place == "node":
+        async with front_end(client, None) as one:
+            yield one
+    else:
+        async with launched() as browser, front_end(client, browser) as one:
+            yield one
+    assert one.troubles == []
 
 
-@pytest.fixture
-async def page() -> AsyncIterator[Page]:
-    async with launched() as browser:
-        yield await browser.new_page()
+@pytest.mark.parametrize("namespace", NAMESPACES)
+async def test_the_snippet_talks_to_an_agent(server, desk, front, namespace):
+    thandi, address = await desk(), server.address + namespace
+    await front.open(address, "conv-51af")
+    assert await front.value("socket.connected") is False
+    await front.send("is it the bot I talk to?")
+    assert await front.value("toBot") == ["is it the bot I talk to?"]
 
-
-async def test_the_snippet_talks_to_an_agent(server, desk, front_end, page):
-    troubles: list[str] = []
-    page.on("console", lambda said: troubles.append(said.text) if said.type == "error" else None)
-    thandi = await desk()
-    await page.goto(f"{front_end}/seed/?address={server.address}&conversation=conv-51af")
-    assert await page.evaluate("socket.connected") is False
-    await page.evaluate("socket.connect()")
+    await front.run("socket.connect()")
     arrival = (await until(lambda: thandi.all("arrival")))[0]
     assert (arrival["conversation_id"], arrival["bot_id"]) == ("conv-51af", "seed-bot")
     handoff = arrival["handoff_id"]
-    await thandi.take(handoff)
-    await page.evaluate("send('I want a person')")
-    await until(lambda: [said["text"] for said in thandi.all("message")] == ["I want a person"])
+    await until(lambda: thandi.all("conversation"))
+    transcript = (await thandi.take(handoff))["conversation"]["transcript"]
+    said = [(line["speaker"], line["text"]) for line in transcript]
+    assert said == [("customer", "I want a person"), ("bot", "One moment")]
+    await front.send("I have a question €")
+    await until(lambda: [said["text"] for said in thandi.all("message")] == ["I have a question €"])
     await thandi.say(handoff, "Good day")
-    await expect(page.locator("#shown")).to_have_text("Good day|")
+    await shows(front, ["Good day"])
 
-    await page.reload()
+    await front.open(address, "conv-51af")
     await thandi.say(handoff, "Are you back?")
-    await page.evaluate("socket.connect()")
-    await expect(page.locator("#shown")).to_have_text("Are you back?|")
+    await front.run("socket.connect()")
+    await shows(front, ["Are you back?"])
     assert len(thandi.all("arrival")) == 1
 
     await thandi.resolve(handoff)
-    await page.wait_for_function("!socket.connected")
-    assert await page.evaluate("socket.disconnected") is True
-    assert troubles == []
+    await true_in_time(lambda: front.value("socket.disconnected"))
+    await front.send("to the bot again")
+    assert await front.value("toBot") == ["to the bot again"]
+
+
+async def shows(front: FrontEnd, texts: list[str]) -> None:
+    async def shown() -> bool:
+        return await front.value("shown") == texts
+
+    await true_in_time(shown)
+
+
+def test_the_client_from_npm_is_the_one_the_documentation_loads():
+    """By the ``integrity`` beside its address there."""
+    file = installed() / "socket.io-client-3" / "dist" / "socket.io.min.js"
+    digest = base64.b64encode(hashlib.sha384(file.read_bytes()).digest()).decode()
+    assert digest == "cPwlPLvBTa3sKAgddT6krw0cJat7egBga3DJepJyrLl4Q9/5WLra3rrnMcyTyOnh"

@@ -6,14 +6,24 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.npm import program
+
 HERE = Path(__file__).parent
-NODE = shutil.which("node")
+STATIC = Path("rasa_handoff/server/web/static")
 
 
-@pytest.mark.skipif(NODE is None, reason="needs node 20 or newer on PATH; the browser tests cover the same modules")
-@pytest.mark.parametrize("module", sorted(HERE.glob("*.test.mjs")), ids=lambda path: path.name)
-def test_module(module: Path) -> None:
-    # The modules are committed as the browser runs them, without a package.json that would tell node what they are.
-    command = [str(NODE), "--experimental-detect-module", "--test", str(module)]
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The modules are committed as the browser runs them; a package.json beside a copy tells node what they are."""
+    folder = tmp_path_factory.mktemp("modules")
+    shutil.copytree(HERE.parents[1] / STATIC, folder / STATIC)
+    shutil.copytree(HERE, folder / "tests" / "web", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    (folder / "package.json").write_text('{"type": "module"}')
+    return folder
+
+
+@pytest.mark.parametrize("module", sorted(path.name for path in HERE.glob("*.test.mjs")))
+def test_module(module: str, copied: Path) -> None:
+    command = [program("node"), "--test", str(copied / "tests" / "web" / module)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

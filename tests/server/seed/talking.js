@@ -1,5 +1,5 @@
 // SOCKET IO initialisation !
-const socket = io.connect(ADDRESS + '/live_agent', {autoConnect: false});
+const socket = io.connect(ADDRESS, {autoConnect: false});
 
 // first time connecting to the main socket !
 socket.on('startConversation', function() {

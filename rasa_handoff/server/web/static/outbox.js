@@ -33,7 +33,7 @@ export class Outbox {
   /** The first of each conversation. */
   #next() {
     const waiting = this.store.state.unsent.filter((words) => words.problem === null);
-    const first = new Map(waiting.toReversed().map((words) => [words.handoff_id, words]));
+    const first = new Map([...waiting].reverse().map((words) => [words.handoff_id, words]));
     return [...first.values()].filter((words) => !this.busy.has(words.handoff_id));
   }
 

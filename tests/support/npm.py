@@ -1,0 +1,48 @@
+"""Client libraries from npm, by its ordinary client: installed once, and anew when the list of versions changes."""
+
+import fcntl
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+LIST: Final = ROOT / "tests" / "server" / "clients" / "package.json"
+FOLDER: Final = ROOT / ".pytest_cache" / "clients"
+
+
+def program(name: str) -> str:
+    """Where ``node`` or ``npm`` is.
+
+    Raises:
+        RuntimeError: it isn't there. These tests are never skipped: nothing else shows that real clients are served.
+    """
+    found = shutil.which(name)
+    if found is None:
+        raise RuntimeError(f"{name} isn't on PATH. Install it (on Debian: apt-get install nodejs npm), or use .ci/run.")
+    return found
+
+
+def installed() -> Path:
+    """The folder with the packages of ``LIST``, also when several workers ask for it.
+
+    Raises:
+        RuntimeError: npm is missing, or says no; its words are in it.
+    """
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    wanted, done = LIST.read_text(), FOLDER / "installed.json"
+    with (FOLDER / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists() or done.read_text() != wanted:
+            shutil.rmtree(FOLDER / "node_modules", ignore_errors=True)
+            shutil.copy(LIST, FOLDER / "package.json")
+            _install()
+            done.write_text(wanted)
+    return FOLDER / "node_modules"
+
+
+def _install() -> None:
+    command = [program("npm"), "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
+    answer = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=150, check=False)
+    if answer.returncode != 0:
+        raise RuntimeError(f"npm couldn't install what {LIST.relative_to(ROOT)} lists:\n{answer.stdout}{answer.stderr}")
