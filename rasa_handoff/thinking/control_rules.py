@@ -117,7 +117,7 @@ def customer_said(c: Conversation, event: e.CustomerSaid) -> tuple[Changes, Effe
 def agent_said(c: Conversation, event: e.AgentSaid) -> tuple[Changes, Effects]:
     body = {"handoff_id": c.handoff_id, "id": event.id, "text": event.text, "at": event.at, "agent": event.agent}
     told = TellCustomer(speaker=Speaker.AGENT, id=event.id, text=event.text)
-    return {}, (told, Record(kind="agent", body=body))
+    return {"asked": 0}, (told, Record(kind="agent", body=body))
 
 
 def standing(c: Conversation, event: e.CustomerAskedAgain) -> tuple[Changes, Effects]:

@@ -28,7 +28,10 @@ TALKING = frozenset({Control.LIVE, Control.LEAVING})
 TIMINGS: dict[str, Timing] = {
     "start": Timing(states=frozenset({Control.REQUESTED}), rings=e.StartTimedOut),
     "nobody_takes": Timing(
-        states=frozenset({Control.WAITING}), rings=e.NobodyCame, renews=(e.NobodyCame, e.CustomerChose, e.DeskForgot)
+        states=frozenset({Control.WAITING}),
+        rings=e.NobodyCame,
+        # A foreign desk doesn't say who took a conversation, only speaks in it.
+        renews=(e.NobodyCame, e.CustomerChose, e.DeskForgot, e.AgentSaid),
     ),
     "message": Timing(states=frozenset({Control.MESSAGE}), rings=e.MessageTimedOut),
     "agent_silent": Timing(

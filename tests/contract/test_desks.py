@@ -38,9 +38,9 @@ async def test_a_server_that_greets_at_once_is_heard(tmp_path: Path) -> None:
     far.server.greeting = "One moment please."
     async with meeting(far, settings) as side:
         await side.start()
+        await until(lambda: side.told() == ["One moment please."])
         await far.say("What can I do for you?")
-        await until(lambda: len(side.told()) == 2)
-        assert side.told() == ["One moment please.", "What can I do for you?"]
+        await until(lambda: side.told() == ["One moment please.", "What can I do for you?"])
     await far.stop()
 
 

@@ -14,17 +14,23 @@ from tests.support.ports import free_port
 
 
 class ForeignServer:
-    """``async with ForeignServer()``; everything heard is in ``heard`` as (event, payload)."""
+    """``async with ForeignServer()``; everything heard is in ``heard`` as (event, payload).
+
+    ``socket_of``: the newest socket of each ConversationID. ``gone``: sockets that have closed.
+    """
 
     def __init__(self, namespace: str = "/live_agent", port: int | None = None) -> None:
         self.namespace, self.port = namespace, port or free_port()
         self.heard: list[tuple[str, Any]] = []
         self.sockets: list[str] = []
+        self.socket_of: dict[str, str] = {}
+        self.gone: list[str] = []
         self.greeting: str | None = None
 
     async def __aenter__(self) -> "ForeignServer":
         self.sio = socketio.AsyncServer(async_mode="asgi", cors_allowed_origins="*")
         self.sio.on("connect", self._connect, namespace=self.namespace)
+        self.sio.on("disconnect", self._disconnect, namespace=self.namespace)
         for name in ("username", "messages_to_client", "from_user"):
             self.sio.on(name, self._hear(name), namespace=self.namespace)
         self._running = running(socketio.ASGIApp(self.sio), port=self.port)
@@ -38,23 +44,32 @@ class ForeignServer:
         self.sockets.append(sid)
         await self.sio.emit("startConversation", to=sid, namespace=self.namespace)
 
+    async def _disconnect(self, sid: str, *_: Any) -> None:
+        self.gone.append(sid)
+
     def _hear(self, name: str) -> Any:
         async def hear(sid: str, data: Any) -> None:
             self.heard.append((name, data))
             if name == "username":
+                self.socket_of[data["ConversationID"]] = sid
                 await self.sio.emit("messages", to=sid, namespace=self.namespace)
                 if self.greeting is not None:
                     await self.sio.emit("to_user", {"message": self.greeting}, to=sid, namespace=self.namespace)
 
         return hear
 
-    async def say(self, name: str, *payload: Any) -> None:
-        """Emit to the newest socket."""
-        await self.sio.emit(name, *payload, to=self.sockets[-1], namespace=self.namespace)
+    async def say(self, name: str, *payload: Any, who: str | None = None) -> None:
+        """Emit to the newest socket, or to this conversation's."""
+        sid = self.sockets[-1] if who is None else self.socket_of[who]
+        await self.sio.emit(name, *payload, to=sid, namespace=self.namespace)
 
     async def cut(self) -> None:
         """Drop the newest socket without a word."""
         await self.sio.disconnect(self.sockets[-1], namespace=self.namespace)
+
+    def texts(self, who: str) -> list[str]:
+        """What this customer was heard to say, in order."""
+        return [data["message"] for data in self.all("from_user") if data["ConversationID"] == who]
 
     def all(self, name: str) -> list[Any]:
         """Payloads of this event, in order."""

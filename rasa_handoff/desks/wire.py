@@ -1,0 +1,174 @@
+"""One conversation's socket to a server that speaks Botlhale's protocol: its client side, and nothing beyond it."""
+
+import asyncio
+import contextlib
+import logging
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import socketio
+from socketio.exceptions import SocketIOError
+
+from rasa_handoff.desks.base import apply
+from rasa_handoff.relay.relay import DESK, Relay
+from rasa_handoff.store.tasks import ended
+from rasa_handoff.thinking.control import Control
+from rasa_handoff.vocabulary import events as e
+from rasa_handoff.vocabulary.errors import Unreachable
+from rasa_handoff.vocabulary.settings import DeskSettings
+from rasa_handoff.vocabulary.values import Line, Offer, Speaker
+
+log = logging.getLogger(__name__)
+
+LONGEST_PAUSE: Final = 3.0
+UNNOTICED_SECONDS: Final = 10.0
+
+OnEnd = Callable[[str], Awaitable[None]]
+
+
+class Wire:
+    """Connects, registers, sends the transcript when asked, connects again when cut.
+
+    ``registered``: the server has asked for the conversation, and was told. ``on_end`` is told the handoff's id.
+    """
+
+    def __init__(self, relay: Relay, settings: DeskSettings, offer: Offer, on_end: OnEnd) -> None:
+        self.offer = offer
+        self._relay, self._settings, self._on_end = relay, settings, on_end
+        self._client = socketio.AsyncClient(reconnection=False)
+        self._acknowledged, self._lost = asyncio.Event(), asyncio.Event()
+        self.registered, self._absent = asyncio.Event(), asyncio.Event()
+        self._over = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self._heard: asyncio.Queue[e.Event] = asyncio.Queue()
+        self._here: dict[str, Any] = {"conversation_id": offer.conversation_id, "handoff_id": offer.handoff_id}
+        for name in ("connect", "startConversation", "messages", "to_user", "disconnect_socket", "disconnect"):
+            self._client.on(name, getattr(self, f"_on_{name}"), namespace=settings.namespace)
+
+    def start(self) -> None:
+        """Connect and stay connected, in the background."""
+        if not self._tasks:
+            work = (self._stay_connected(), self._pass_on(), self._watch())
+            self._tasks = [asyncio.create_task(one) for one in work]
+
+    async def stop(self) -> None:
+        """Disconnect for good."""
+        self._over = True
+        await ended(*(task for task in self._tasks if task is not asyncio.current_task()))
+        await self._client.disconnect()
+
+    async def say(self, text: str) -> None:
+        """Send the customer's words; they count as sent once they are on a registered socket.
+
+        Raises:
+            Unreachable: there is none; the lane is rung when there is.
+        """
+        if not self.registered.is_set():
+            raise Unreachable(f"The live-agent server at {self._settings.url} isn't connected.")
+        await self._emit("from_user", {"message": text, **self._ids()})
+
+    def _ids(self) -> dict[str, str]:
+        return {"ConversationID": self.offer.conversation_id, "BotID": self.offer.bot_id}
+
+    async def _emit(self, name: str, body: dict[str, Any]) -> None:
+        try:
+            await self._client.emit(name, body, namespace=self._settings.namespace)
+        except SocketIOError as problem:
+            raise Unreachable(f"The connection to the live-agent server was lost: {problem!r}") from problem
+
+    # Staying connected
+
+    async def _stay_connected(self) -> None:
+        pause, complained = 0.1, ""
+        while not self._over:
+            self._lost.clear()
+            try:
+                await self._connect()
+                pause, complained = 0.1, ""
+                await self._lost.wait()
+            except Exception as problem:  # the client raises more than its own: a TypeError for a socket closed at once
+                if str(problem) != complained:  # once per reason, not once per attempt
+                    complained = str(problem)
+                    log.warning("The live-agent server at %s can't be reached: %s", self._settings.url, complained)
+                with contextlib.suppress(Exception):
+                    await self._client.disconnect()
+            self._acknowledged.clear()
+            self._register(False)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _connect(self) -> None:
+        await self._client.connect(
+            self._settings.url, namespaces=[self._settings.namespace], transports=["websocket"], wait_timeout=5
+        )
+
+    async def _watch(self) -> None:
+        """A short absence is nobody's business; after that the customer is told, and the timer runs."""
+        while not self._over:
+            try:
+                await asyncio.wait_for(self.registered.wait(), UNNOTICED_SECONDS)
+            except asyncio.TimeoutError:
+                if self._is_ours:
+                    await apply(self._relay, e.DeskLost(**self._here))
+                await self.registered.wait()
+            if self._is_ours and self._relay.conversation(self.offer.conversation_id).desk_away:
+                await apply(self._relay, e.DeskBack(**self._here))
+            await self._absent.wait()
+
+    def _register(self, registered: bool) -> None:
+        now, no_more = (self.registered, self._absent) if registered else (self._absent, self.registered)
+        now.set()
+        no_more.clear()
+
+    @property
+    def _is_ours(self) -> bool:
+        conversation = self._relay.conversation(self.offer.conversation_id)
+        return conversation.desk_active and conversation.handoff_id == self.offer.handoff_id
+
+    async def _pass_on(self) -> None:
+        """What the server says, in its order; it may greet before our own acceptance is written down."""
+        while not self._over:
+            event = await self._heard.get()
+            await self._relay.wait_while(self.offer.conversation_id, {Control.REQUESTED})
+            await apply(self._relay, event)
+            if isinstance(event, e.HandoffCompleted):
+                await self._on_end(self.offer.handoff_id)
+
+    # What the server says
+
+    async def _on_connect(self) -> None:
+        self._acknowledged.set()
+
+    async def _on_startConversation(self, *_: Any) -> None:  # noqa: N802 - the protocol's spelling
+        # It may come before the connect is acknowledged; python-socketio can't answer until then.
+        await self._acknowledged.wait()
+        with contextlib.suppress(Unreachable):  # cut at once: it is asked again
+            await self._emit("username", self._ids())
+            self._register(True)
+            await self._relay.ring(DESK, self.offer.conversation_id)
+
+    async def _on_messages(self, *_: Any) -> None:
+        lines = [{"sender": _sender(line), "message": line.text} for line in self.offer.transcript]
+        with contextlib.suppress(Unreachable):
+            await self._emit("messages_to_client", {"messages": lines, "bot_id": self.offer.bot_id})
+
+    async def _on_to_user(self, data: Any = None, *_: Any) -> None:
+        body = data if isinstance(data, dict) else {"message": data}
+        text = str(body.get("message") or "").strip()
+        if not text:
+            return
+        said: dict[str, Any] = {"id": str(body.get("id") or uuid.uuid4().hex), "text": text, "at": time.time()}
+        self._heard.put_nowait(e.AgentSaid(**self._here, **said))
+
+    async def _on_disconnect_socket(self, *_: Any) -> None:
+        self._heard.put_nowait(e.HandoffCompleted(**self._here))
+
+    async def _on_disconnect(self, *_: Any) -> None:
+        self._register(False)
+        self._lost.set()
+
+
+def _sender(line: Line) -> str:
+    return "user" if line.speaker is Speaker.CUSTOMER else "bot"
