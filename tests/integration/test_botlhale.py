@@ -1,0 +1,85 @@
+"""A live-agent server of Botlhale's kind and a real ``rasa run``: the whole story, a restart, and a desk that isn't there."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.channels.browsers import Page
+from tests.support.foreign import ForeignServer
+from tests.support.ports import free_port
+from tests.support.processes import BIN, Process
+from tests.support.waiting import until
+
+
+class Rasa(Process):
+    """``rasa run`` with a foreign desk; started again in the same folder it is the same server."""
+
+    def __init__(self, model: Path, folder: Path, desk_url: str, **more: Any) -> None:
+        settings = {
+            "bot_id": "small",
+            "desk": {"type": "botlhale", "url": desk_url},
+            "store": f"sqlite:///{folder / 'relay.db'}",
+            "departments": ["billing", "orders"],
+            "channels": {"socketio": {"session_persistence": True}},
+            **more,
+        }
+        (folder / "credentials.yml").write_text(yaml.safe_dump({"rasa_handoff.HandoffChannel": settings}))
+        store = {"type": "SQL", "dialect": "sqlite", "db": str(folder / "tracker.db")}
+        (folder / "endpoints.yml").write_text(yaml.safe_dump({"tracker_store": store}))
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        command = [str(BIN / "rasa"), "run", "-m", str(model), "-p", str(self.port), "-i", "127.0.0.1"]
+        super().__init__(command, folder, up=f"{self.url}/webhooks/handoff/")
+
+    def kill(self) -> None:
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+async def test_the_whole_story(small_model: Path, tmp_path: Path) -> None:
+    """Greet, ask, hand over to a department, talk, over a kill too, and back to the bot."""
+    async with ForeignServer() as desk:
+        async with Rasa(small_model, tmp_path, desk.url) as rasa, Page(rasa.url, "thabo") as customer:
+            await customer.say("hello")
+            await customer.hears("Hello.")
+            await customer.say("/provide_handoff_options")
+            await customer.hears("Who would you like to talk to?")
+            assert desk.sockets == [], "nothing connects before a handoff"
+            await customer.say('/execute_handoff{"department": "billing"}')
+            await customer.hears("I've asked for a person")
+            assert desk.all("username") == [{"ConversationID": "thabo", "BotID": "small"}]
+            (told,) = await until(lambda: desk.all("messages_to_client"))
+            assert told["bot_id"] == "small"
+            assert told["messages"][:2] == [
+                {"sender": "user", "message": "hello"},
+                {"sender": "bot", "message": "Hello."},
+            ]
+            await customer.say("hello")
+            await until(lambda: desk.texts("thabo") == ["hello"])
+            await desk.say("to_user", {"message": "Good day, this is billing"})
+            await customer.hears("Good day, this is billing")
+            rasa.kill()
+        async with Rasa(small_model, tmp_path, desk.url) as rasa, Page(rasa.url, "thabo") as customer:
+            await until(lambda: len(desk.all("username")) == 2)
+            await customer.say("are you still there?")
+            await until(lambda: desk.texts("thabo")[-1] == "are you still there?")
+            await desk.say("to_user", {"message": "I am"})
+            await customer.hears("I am")
+            await desk.say("disconnect_socket")
+            await customer.hears("The chat has ended.")
+            await until(lambda: len(desk.gone) == 2)
+            await customer.say("hello")
+            await customer.hears("Hello.")
+            assert len(desk.sockets) == 2
+
+
+async def test_a_desk_that_is_not_there(small_model: Path, tmp_path: Path) -> None:
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    async with Rasa(small_model, tmp_path, nowhere, start_timeout=1) as rasa, Page(rasa.url, "thabo") as customer:
+        await customer.say("/execute_handoff")
+        await customer.hears("reach")
+        await customer.say("hello")
+        await customer.hears("Hello.")
