@@ -21,10 +21,14 @@ ADMIN: Final = Agent(id="admin", name="Admin")
 """The window has nobody's name."""
 MOST_TOLD: Final = 30_000
 """Characters of the transcript, from its end: what a window can hold unread in one piece."""
+MOST_BEFORE: Final = 6
+"""Messages of before the handoff: the window shows its first twenty lines and doesn't scroll, and what is said now needs room."""
 
 BEFORE: Final = "[What was said before]"
+MORE: Final = "[...]"
 SINCE: Final = "[What follows is said now]"
-LEFT: Final = "[The customer has left. Close this window, and open it again for the next one]"
+LEFT: Final = "[The customer has left. End this program,\nand start it again for the next one]"
+"""The window cuts lines off at about forty characters."""
 NAMES: Final = {Speaker.CUSTOMER: "User", Speaker.BOT: "Bot", Speaker.AGENT: "Admin"}
 
 
@@ -46,7 +50,9 @@ class Seat:
         """
         try:
             await self.window.open()
-            await self.window.show(story(self.offer.transcript))
+            # An offer that is made again also has what was said since, which nobody may miss.
+            before = len((await self._relay.offer_of(self.offer.handoff_id)).transcript)
+            await self.window.show(story(self.offer.transcript, before))
         except BaseException:
             await self.window.close()
             raise
@@ -73,8 +79,9 @@ class Seat:
         await apply(self._relay, e.AgentSaid(**self._here, **said, agent=ADMIN.name))
 
 
-def story(transcript: Sequence[Line]) -> str:
-    """The transcript packet: what was said before, as the window is to show it."""
-    told = [f"{NAMES.get(line.speaker, 'Bot')}: {line.text}" for line in transcript]
-    kept = "\n".join(told)[-MOST_TOLD:]
-    return "\n".join([BEFORE, kept, SINCE])
+def story(transcript: Sequence[Line], before: int) -> str:
+    """The transcript packet, as the window is to show it: its end, of the ``before`` lines from before the handoff."""
+    kept = transcript[max(0, before - MOST_BEFORE) :]
+    lines = [MORE] if len(kept) < len(transcript) else []
+    lines += [f"{NAMES.get(line.speaker, 'Bot')}: {line.text}" for line in kept]
+    return "\n".join([BEFORE, "\n".join(lines)[-MOST_TOLD:], SINCE])

@@ -8,7 +8,6 @@
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from rasa_handoff.desks.seat import Seat
 from rasa_handoff.relay import memory
 from rasa_handoff.relay.relay import DESK, Relay
 from rasa_handoff.store.outbox import Entry
+from rasa_handoff.store.tasks import ended
 from rasa_handoff.thinking.control import Control
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.errors import Unreachable, Waits
@@ -62,9 +62,7 @@ class TkinterDesk(Desk):
         self._closed = True
         seat, self._seat = self._seat, None
         if seat is not None and seat.task is not None:
-            seat.task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await seat.task
+            await ended(seat.task)
             await seat.window.close()
 
     async def deliver(self, lane: str, entries: Sequence[Entry]) -> list[e.Event]:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from rasa_handoff.store.tasks import ended
 from rasa_handoff.thinking.whole import WholeCharacters
 from rasa_handoff.vocabulary.errors import Unreachable
 
@@ -100,9 +101,7 @@ class Window:
         """Let go of both streams and of our port."""
         if self._server is not None:
             self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await ended(*self._tasks)
         for writer in self._writers:
             if self.gone:
                 _forget(writer)

@@ -5,7 +5,6 @@ stays away longer has a timer on each of their conversations (``agent_gone``), w
 """
 
 import asyncio
-import contextlib
 import logging
 from typing import Final
 
@@ -15,6 +14,7 @@ from rasa_handoff.server.agent_side import AgentSide
 from rasa_handoff.server.news import PresenceChanged
 from rasa_handoff.server.tables import AGENTS, HANDOFFS
 from rasa_handoff.server.turn import Turn
+from rasa_handoff.store.tasks import ended
 from rasa_handoff.thinking.assignment import Stage
 from rasa_handoff.vocabulary.errors import Unreachable
 
@@ -43,12 +43,7 @@ class Presence:
 
     async def __aexit__(self, *_: object) -> None:
         self._entered = False
-        tasks = list(self._leaving.values())
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await ended(*self._leaving.values())
 
     async def came(self, agent: str, desk: str) -> None:
         """A desk of the agent was opened."""

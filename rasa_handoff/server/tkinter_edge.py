@@ -18,6 +18,7 @@ from rasa_handoff.server.door import Mark
 from rasa_handoff.server.tkinter_window import HERE, Ports, Visit
 from rasa_handoff.server.turn import Turn
 from rasa_handoff.store.outbox import Entry
+from rasa_handoff.store.tasks import ended
 from rasa_handoff.thinking.desk_events import CustomerEnded, CustomerSaid
 from rasa_handoff.vocabulary.errors import HandoffError, Refused, Unreachable
 from rasa_handoff.vocabulary.values import Channel, Offer, Status
@@ -30,15 +31,17 @@ BOT_ID: Final = "tkinter-demo"
 CHANNEL: Final = Channel(name="tkinter")
 PAUSE: Final = 1.0
 
-NOBODY: Final = "[Nobody is here at the moment. The next agent who comes will answer you]"
-ENDED: Final = "[The chat has ended]"
+NOBODY: Final = "[Nobody is here at the moment. The next\nagent who comes will answer you]"
+ENDED: Final = (
+    "[The chat has ended. Nobody reads what you\nwrite now: end this program, and start it\nagain to talk to the bot]"
+)
 WORDS: Final = {
-    "unanswered": "[Nobody has been free to answer yet. You are still in the queue]",
-    "customer_silent": "[Are you still there? The chat ends by itself if you don't answer]",
+    "unanswered": "[Nobody has been free to answer yet.\nYou are still in the queue]",
+    "customer_silent": "[Are you still there? The chat ends\nby itself if you don't answer]",
     "completed": ENDED,
     "failed": ENDED,
 }
-"""What a window reads of a status."""
+"""What a window reads of a status. It cuts lines off at about forty characters."""
 LAST: Final = ("completed", "failed")
 
 
@@ -69,9 +72,7 @@ class TkinterEdge:
     async def __aexit__(self, *_: object) -> None:
         if self._server is not None:
             self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await ended(*self._tasks)
 
     async def deliver(self, lane: str, entries: Sequence[Entry]) -> Sequence[Mark]:
         """Tell the window; the protocol has no acknowledgement."""

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Final
 
+from rasa_handoff.store.tasks import ended
 from rasa_handoff.thinking.whole import WholeCharacters
 from rasa_handoff.vocabulary.errors import HandoffError, Unreachable
 from rasa_handoff.vocabulary.values import Value
@@ -91,8 +92,7 @@ class Visit:
     async def close(self) -> None:
         """Let go of all."""
         if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
+            await ended(self._watching)
         self.end()
         for writer in (self._writer, self._speaking):
             if writer is not None:

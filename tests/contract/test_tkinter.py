@@ -12,6 +12,7 @@ from rasa_handoff.testing.relay_side import RelaySide
 from rasa_handoff.thinking.control import Control
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.settings import Settings, read_settings
+from rasa_handoff.vocabulary.values import Channel, Line, Offer, Speaker
 from tests.support.admin_window import Admin
 from tests.support.waiting import until
 
@@ -175,3 +176,25 @@ async def test_the_admins_characters_are_put_together(side: RelaySide, admin: Ad
     await until(lambda: side.told() == ["it costs", "5"])
     window._speaking.sendall(euro[2:])
     await until(lambda: side.told() == ["it costs", "5", "€"])
+
+
+async def test_a_long_story_leaves_room_for_what_is_said_now(tmp_path: Path) -> None:
+    """The window shows twenty lines and doesn't scroll. What was said since the handoff is told whole, however often it is."""
+    lines = tuple(Line(speaker=Speaker.CUSTOMER, text=f"before {number}", at=float(number)) for number in range(30))
+    async with Admin() as admin, RelaySide(TkinterFarSide(), settings_for(admin, tmp_path)) as side:
+        offer = Offer(
+            handoff_id="h", conversation_id="thabo", bot_id="b", channel=Channel(name="rest"), transcript=lines
+        )
+        here = {"conversation_id": "thabo", "handoff_id": "h"}
+        await side.relay.request(e.HandoffRequested(**here, offer=offer, leaving_word="disconnect"))
+        await until(admin.before)
+        assert [text for _, text in admin.before()] == ["", *(f"before {number}" for number in range(24, 30))]
+        assert admin.window.shown.splitlines()[1] == "[...]"
+        since = [f"since {number}" for number in range(10)]
+        for text in since:
+            await side.says(text)
+        await until(lambda: admin.since() == since)
+        await admin.cut()
+        await until(lambda: len(admin.windows) == 2 and admin.before())
+        assert [text for _, text in admin.before()][-10:] == since
+        assert len(admin.before()) == 17

@@ -85,7 +85,7 @@ async def test_the_whole_conversation(demo: Demo) -> None:
         assert "".join(window.shown.split()) == "Yes." + "ç€😀" * 500 + "Stillhere"
         await until(lambda: [mark["status"] for mark in thandi.all("message.status")] == ["delivered"] * 2)
         await thandi.resolve(handoff)
-        await until(lambda: window.over and "[The chat has ended]" in window.shown)
+        await until(lambda: window.over and "[The chat has ended" in window.shown)
 
 
 async def test_a_window_that_is_closed_has_left_and_the_next_is_heard(demo: Demo) -> None:
