@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.channels.browsers import Page
@@ -12,6 +13,8 @@ from tests.support.foreign import ForeignServer
 from tests.support.ports import free_port
 from tests.support.processes import BIN, Process
 from tests.support.waiting import until
+
+pytestmark = pytest.mark.timeout(300)
 
 
 class Rasa(Process):

@@ -62,6 +62,25 @@ async def test_the_snippet_talks_to_an_agent(server, desk, front, namespace):
     assert await front.value("toBot") == ["to the bot again"]
 
 
+async def test_it_connects_again_by_itself(server, desk, front):
+    thandi = await desk()
+    await front.open(server.address + "/live_agent", "conv-77c2")
+    await front.run("socket.connect()")
+    handoff = (await until(lambda: thandi.all("arrival")))[0]["handoff_id"]
+    await thandi.take(handoff)
+    await server.stop()
+    await true_in_time(lambda: front.value("!socket.connected"))
+    front.troubles.clear()
+    await server.start(grace=30.0)
+    await until(lambda: len(thandi.all("ready")) == 2)
+    await thandi.say(handoff, "Here we are again")
+    await shows(front, ["Here we are again"])
+    await front.send("good")
+    await until(lambda: [said["text"] for said in thandi.all("message") if said["speaker"] == "customer"] == ["good"])
+    assert len(thandi.all("arrival")) == 1
+    front.troubles.clear()  # a browser complains of each attempt to reach a server that is stopped
+
+
 async def shows(front: FrontEnd, texts: list[str]) -> None:
     async def shown() -> bool:
         return await front.value("shown") == texts

@@ -34,6 +34,7 @@ def installed() -> Path:
     with (FOLDER / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not done.exists() or done.read_text() != wanted:
+            done.unlink(missing_ok=True)
             shutil.rmtree(FOLDER / "node_modules", ignore_errors=True)
             shutil.copy(LIST, FOLDER / "package.json")
             _install()
