@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from rasa_handoff.desks import wire
+from rasa_handoff.desks.botlhale import BotlhaleDesk
 from rasa_handoff.relay import memory
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER
+from rasa_handoff.testing.relay_side import RelaySide
 from rasa_handoff.thinking.control import Control
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.settings import Settings, read_settings
-from tests.contract.sides import ForeignFarSide, RelaySide
 from tests.support.foreign import ForeignServer
 from tests.support.ports import free_port
 from tests.support.waiting import until
@@ -32,7 +33,7 @@ async def server() -> AsyncIterator[ForeignServer]:
 
 @pytest.fixture
 async def side(server: ForeignServer, tmp_path: Path) -> AsyncIterator[RelaySide]:
-    async with RelaySide(ForeignFarSide(), settings_for(server.url, tmp_path)) as relay_side:
+    async with RelaySide(BotlhaleDesk, settings_for(server.url, tmp_path)) as relay_side:
         yield relay_side
 
 
@@ -90,7 +91,7 @@ async def test_words_after_the_end_open_nothing(side: RelaySide, server: Foreign
 async def test_nobody_there_is_told_in_time_and_nothing_is_opened_later(tmp_path: Path) -> None:
     port = free_port()
     settings = settings_for(f"http://127.0.0.1:{port}", tmp_path, start_timeout=0.3)
-    async with RelaySide(ForeignFarSide(), settings) as side:
+    async with RelaySide(BotlhaleDesk, settings) as side:
         with pytest.raises(AssertionError):
             await side.start()
         assert side.relay.conversation("thabo").state is Control.BOT
@@ -104,7 +105,7 @@ async def test_a_server_that_asks_for_nothing_is_not_there(tmp_path: Path) -> No
     """It has another namespace than we were told: the connection is refused, and the customer hears it in time."""
     async with ForeignServer("/live_server") as server:
         settings = settings_for(server.url, tmp_path, start_timeout=0.3)
-        async with RelaySide(ForeignFarSide(), settings) as side:
+        async with RelaySide(BotlhaleDesk, settings) as side:
             with pytest.raises(AssertionError):
                 await side.start()
             await until(lambda: notices(side) == ["utter_handoff_unreachable"])
@@ -117,7 +118,7 @@ async def test_a_server_that_stays_away_is_told_and_hears_all_when_it_is_back(
     monkeypatch.setattr(wire, "UNNOTICED_SECONDS", 0.2)
     port = free_port()
     settings = settings_for(f"http://127.0.0.1:{port}", tmp_path)
-    async with RelaySide(ForeignFarSide(), settings) as side:
+    async with RelaySide(BotlhaleDesk, settings) as side:
         async with ForeignServer(port=port):
             await side.start()
             await side.start("lerato")
@@ -143,7 +144,7 @@ async def test_a_server_that_stays_away_too_long_gives_the_customer_back(
     monkeypatch.setattr(wire, "UNNOTICED_SECONDS", 0.1)
     port = free_port()
     settings = settings_for(f"http://127.0.0.1:{port}", tmp_path, timers={"desk_away": 0.2})
-    async with RelaySide(ForeignFarSide(), settings) as side:
+    async with RelaySide(BotlhaleDesk, settings) as side:
         async with ForeignServer(port=port):
             await side.start()
         await is_back(side)
@@ -155,7 +156,7 @@ async def test_a_server_that_stays_away_too_long_gives_the_customer_back(
 
 async def test_a_day_of_silence_ends_it(tmp_path: Path, server: ForeignServer) -> None:
     settings = settings_for(server.url, tmp_path, timers={"silence": 0.3})
-    async with RelaySide(ForeignFarSide(), settings) as side:
+    async with RelaySide(BotlhaleDesk, settings) as side:
         await side.start()
         await is_back(side)
         assert side.tracker.entries[-1].body["outcome"] == "silence"
@@ -165,7 +166,7 @@ async def test_a_day_of_silence_ends_it(tmp_path: Path, server: ForeignServer) -
 async def test_who_is_spoken_to_is_not_told_that_nobody_came(tmp_path: Path, server: ForeignServer) -> None:
     """The server doesn't say who has taken a conversation: its words begin the wait for somebody anew."""
     settings = settings_for(server.url, tmp_path, timers={"nobody_takes": 1, "nobody_takes_then": "bot"})
-    async with RelaySide(ForeignFarSide(), settings) as side:
+    async with RelaySide(BotlhaleDesk, settings) as side:
         await side.start()
         for number in range(1, 9):
             known = (await running(side))["nobody_takes"]
@@ -212,13 +213,13 @@ def notices_of_reply(side: RelaySide) -> list[str]:
 async def test_a_message_that_was_left_while_nobody_was_there_survives_a_restart(tmp_path: Path) -> None:
     port = free_port()
     settings = settings_for(f"http://127.0.0.1:{port}", tmp_path)
-    async with RelaySide(ForeignFarSide(), settings) as side:
+    async with RelaySide(BotlhaleDesk, settings) as side:
         async with ForeignServer(port=port):
             await side.start()
         await side.relay.apply(e.CustomerWantsToWrite(conversation_id="thabo"))
         await side.says("call me tomorrow")
         await is_back(side)
-    async with RelaySide(ForeignFarSide(), settings) as side, ForeignServer(port=port) as server:
+    async with RelaySide(BotlhaleDesk, settings) as side, ForeignServer(port=port) as server:
         await until(lambda: server.texts("thabo") == ["call me tomorrow"])
         await server.say("to_user", {"message": "I will"})
         await until(lambda: notices_of_reply(side) == ["I will"])
@@ -228,11 +229,11 @@ async def test_words_that_waited_are_told_however_early_the_pump_is(tmp_path: Pa
     """After a start the outbox is opened before the desk connects again."""
     port = free_port()
     settings = settings_for(f"http://127.0.0.1:{port}", tmp_path)
-    async with RelaySide(ForeignFarSide(), settings) as side:
+    async with RelaySide(BotlhaleDesk, settings) as side:
         async with ForeignServer(port=port):
             await side.start()
         await side.says("are you there?")
-    late = RelaySide(ForeignFarSide(), settings)
+    late = RelaySide(BotlhaleDesk, settings)
     async with ForeignServer(port=port) as server:
         await late.relay.open({DESK: late.desk, CUSTOMER: late.customer, TRACKER: late.tracker})
         await until(lambda: server.texts("thabo") == ["are you there?"])

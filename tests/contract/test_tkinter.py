@@ -181,7 +181,7 @@ async def test_the_admins_characters_are_put_together(side: RelaySide, admin: Ad
 async def test_a_long_story_leaves_room_for_what_is_said_now(tmp_path: Path) -> None:
     """The window shows twenty lines and doesn't scroll. What was said since the handoff is told whole, however often it is."""
     lines = tuple(Line(speaker=Speaker.CUSTOMER, text=f"before {number}", at=float(number)) for number in range(30))
-    async with Admin() as admin, RelaySide(TkinterFarSide(), settings_for(admin, tmp_path)) as side:
+    async with Admin() as admin, RelaySide(TkinterDesk, settings_for(admin, tmp_path)) as side:
         offer = Offer(
             handoff_id="h", conversation_id="thabo", bot_id="b", channel=Channel(name="rest"), transcript=lines
         )
