@@ -20,14 +20,9 @@ from rasa_handoff.vocabulary.settings import CHANNEL_NAME, IntentSettings, Setti
 
 def check_channel(project: Project) -> Iterator[Finding]:
     """HandoffChannel is in ``credentials.yml`` and its settings are right."""
-    platforms = [name for name in names.PLATFORM_CHANNELS if name in project.credentials]
-    if CHANNEL_NAME not in project.credentials and platforms:
-        yield ok(
-            f"{', '.join(platforms)} has a desk of its own; Rasa says at its start what is wrong with its settings."
-        )
-        return
     if CHANNEL_NAME not in project.credentials:
-        yield mend(f"credentials.yml has no {CHANNEL_NAME}: run rasa-handoff init.")
+        if not any(name in project.credentials for name in names.PLATFORM_CHANNELS):
+            yield mend(f"credentials.yml has no {CHANNEL_NAME}: run rasa-handoff init.")
         return
     try:
         settings = read_settings(project.channel)

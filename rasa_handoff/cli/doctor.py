@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from rasa_handoff.cli import check_project, check_surroundings
+from rasa_handoff.cli import check_platforms, check_project, check_surroundings
 from rasa_handoff.cli.findings import Finding, Grade, mend
 from rasa_handoff.cli.project import NotYaml, Project
 
@@ -15,6 +15,7 @@ Check = Callable[[Project], Iterator[Finding]]
 CHECKS: Final[tuple[Check, ...]] = (
     check_project.check_variables,
     check_project.check_channel,
+    check_platforms.check_platforms,
     check_project.check_outside_channels,
     check_project.check_importer,
     check_project.check_actions,

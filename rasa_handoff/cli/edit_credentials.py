@@ -36,7 +36,7 @@ def is_channel(key: object) -> bool:
 
 
 def edit_credentials(text: str, bot_id: str) -> str:
-    """The text with HandoffChannel in it; the same text if it has it already.
+    """The text with HandoffChannel in it; the same text if it has it already, or only channels with a desk of their own.
 
     Raises:
         ByHand: it isn't YAML, or not of the usual shape, or there are channels beside HandoffChannel.
@@ -51,6 +51,8 @@ def edit_credentials(text: str, bot_id: str) -> str:
         except SettingsError as problem:
             raise ByHand(f"{FILE}: {problem}") from problem
         return text
+    if not outside and any(name in before for name in names.PLATFORM_CHANNELS):
+        return text  # its desk is its own, and nobody asked for another
     after = _moved(text, outside, bot_id) if outside else _added(text, bot_id)
     _check(before, after, outside)
     return after

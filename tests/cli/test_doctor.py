@@ -52,11 +52,39 @@ def test_an_untouched_project_is_told_to_run_init(project: Path) -> None:
     assert "mend The intent 'execute_handoff' is not in the domain" in done.stdout
 
 
-def test_a_platform_with_its_own_desk_needs_no_other(project: Path) -> None:
-    (project / "credentials.yml").write_text("rasa_handoff.KommunicateChannel:\n  bots: {}\n")
+PLATFORM = """rasa_handoff.KommunicateChannel:
+  bots: {shop: {header: X-Key, secret: "${KOMMUNICATE_KEY}"}}
+"""
+
+
+def test_a_platform_with_its_own_desk_needs_no_other(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KOMMUNICATE_KEY", "x")
+    (project / "credentials.yml").write_text(PLATFORM)
     told = command("doctor", str(project)).stdout
-    assert "rasa_handoff.KommunicateChannel has a desk of its own" in told
+    assert "ok   KommunicateChannel answers for shop; without api_key, what comes too late waits" in told
     assert "has no rasa_handoff.HandoffChannel" not in told
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ("", "bots.shop.secret is empty"),
+        ("  welcom: greet\n", "has no setting 'welcom': did you mean 'welcome'?"),
+        ("  api_key: ${KOMMUNICATE_API}\n", "api_key is empty"),
+        ("  account_token: ''\n", "account_token is empty"),
+        ("  user_details: true\n", "user_details needs api_key"),
+    ],
+)
+def test_a_platforms_settings_are_checked(
+    project: Path, monkeypatch: pytest.MonkeyPatch, more: str, sentence: str
+) -> None:
+    monkeypatch.delenv("KOMMUNICATE_KEY", raising=False)
+    if more:
+        monkeypatch.setenv("KOMMUNICATE_KEY", "x")
+    (project / "credentials.yml").write_text(PLATFORM + more)
+    done = command("doctor", str(project))
+    assert done.returncode == 1
+    assert any(line.startswith("mend") and sentence in line for line in done.stdout.splitlines()), done.stdout
 
 
 def test_after_init_only_the_desk_is_missing(handed: Path) -> None:

@@ -115,6 +115,14 @@ def test_own_channels_move_with_their_settings_and_comments(project: Path) -> No
     assert "    # own one\n    addons" in text
 
 
+def test_a_platform_alone_is_left_alone(project: Path) -> None:
+    text = "rasa_handoff.KommunicateChannel:\n  bots: {}\n"
+    (project / "credentials.yml").write_text(text)
+    assert command("init", str(project), "--yes").returncode == 0
+    assert (project / "credentials.yml").read_text() == text
+    assert "HandoffImporter" in (project / "config.yml").read_text()
+
+
 @pytest.mark.parametrize("text", ["", "# nothing yet\n", None])
 def test_without_channels_rest_and_socketio_are_hosted(project: Path, text: str | None) -> None:
     path = project / "credentials.yml"

@@ -4,8 +4,8 @@ import logging
 from collections.abc import Sequence
 from typing import Any, Final
 
-from rasa_handoff.platforms.kommunicate.settings import KommunicateSettings
 from rasa_handoff.platforms.kommunicate.writing import Message
+from rasa_handoff.vocabulary.kommunicate import KommunicateSettings
 from rasa_handoff.vocabulary.marker import HandoffRequest
 
 log = logging.getLogger(__name__)

@@ -24,11 +24,11 @@ from rasa_handoff.platforms.kommunicate.assigning import assignment, hands_over,
 from rasa_handoff.platforms.kommunicate.door import Rejected, open_to
 from rasa_handoff.platforms.kommunicate.hearing import heard, metadata
 from rasa_handoff.platforms.kommunicate.reading import Incoming, read_request
-from rasa_handoff.platforms.kommunicate.settings import KommunicateSettings, read_settings
 from rasa_handoff.platforms.kommunicate.writing import Message, rendered
 from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.rasa_room.turns import Work
 from rasa_handoff.vocabulary.errors import Unreachable
+from rasa_handoff.vocabulary.kommunicate import KommunicateSettings, read_settings
 from rasa_handoff.vocabulary.marker import HandoffRequest
 
 log = logging.getLogger(__name__)

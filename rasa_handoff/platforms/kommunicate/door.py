@@ -11,7 +11,7 @@ from typing import Any
 
 from sanic.request import Request
 
-from rasa_handoff.platforms.kommunicate.settings import BotSettings
+from rasa_handoff.vocabulary.kommunicate import BotSettings
 
 
 class Rejected(Exception):

@@ -4,9 +4,10 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from rasa_handoff.platforms.kommunicate.reading import NOTIFY, WELCOME, Incoming
-from rasa_handoff.platforms.kommunicate.settings import KommunicateSettings
+from rasa_handoff.platforms.kommunicate.fields import NOTIFY
+from rasa_handoff.platforms.kommunicate.reading import WELCOME, Incoming
 from rasa_handoff.thinking.transcript import button_titles, current_session
+from rasa_handoff.vocabulary.kommunicate import KommunicateSettings
 from rasa_handoff.vocabulary.values import plain
 
 log = logging.getLogger(__name__)

@@ -35,8 +35,9 @@ class KommunicateSettings(Value, frozen=True, forbid_unknown_fields=True):
     ``bots``: by botId. What is mapped to the bot's intents or payloads: ``welcome``, ``attachment``, ``location``,
     ``talk_to_human`` (else ``intents.execute``) and ``events`` by name. ``agents``: Kommunicate's ids by the names the bot
     uses. ``handoff_response``: said when a handoff's turn says nothing else; ``null``: nothing. ``api_key``: with it, what
-    comes too late for an answer is said by ``api_url``. ``crossing_seconds``: so long after a handoff a message still counts
-    as written before it.
+    is no answer to a call is said and done by ``api_url``, in the name of ``api_user``, else of the bot; ``user_details``: a
+    handoff's contact, reason, priority and note are written to the customer's details there. ``account_token``: opens the
+    account webhook. ``crossing_seconds``: so long after a handoff a message still counts as written before it.
     """
 
     bots: dict[str, BotSettings]
@@ -54,6 +55,9 @@ class KommunicateSettings(Value, frozen=True, forbid_unknown_fields=True):
     body_limit: int = 1_000_000
     api_key: str | None = None
     api_url: str = "https://services.kommunicate.io"
+    api_user: str | None = None
+    user_details: bool = False
+    account_token: str | None = None
 
     @property
     def offered(self) -> tuple[Department, ...]:
@@ -97,13 +101,7 @@ def _mapping(data: Any) -> Mapping[Any, Any]:
 def _check_values(settings: KommunicateSettings) -> None:
     if not settings.bots:
         raise SettingsError(f"{CHANNEL_NAME}: no bot stands under 'bots': write '{EXAMPLES['bots']}'.")
-    for id, bot in settings.bots.items():
-        for key in ("header", "secret"):
-            if not getattr(bot, key).strip() or getattr(bot, key).startswith("${"):
-                raise SettingsError(
-                    f"{CHANNEL_NAME}: bots.{id}.{key} is empty: write what stands under 'request header' in Kommunicate's "
-                    f"dashboard, and set the variable if it comes from one."
-                )
+    _check_secrets(settings)
     if not 0 < settings.answer_seconds < TIMEOUT:
         raise SettingsError(
             f"{CHANNEL_NAME}: answer_seconds is {settings.answer_seconds}: Kommunicate waits {TIMEOUT:g}, write less, such as 25."
@@ -114,5 +112,29 @@ def _check_values(settings: KommunicateSettings) -> None:
         )
     if not settings.api_url.startswith(("https://", "http://")):
         raise SettingsError(f"{CHANNEL_NAME}: api_url is '{settings.api_url}': write one that begins with https://.")
+    if settings.user_details and settings.api_key is None:
+        raise SettingsError(f"{CHANNEL_NAME}: user_details needs api_key: write it too, or leave user_details out.")
     if settings.body_limit <= 0:
         raise SettingsError(f"{CHANNEL_NAME}: body_limit is {settings.body_limit}: write bytes, such as 1000000.")
+
+
+def _check_secrets(settings: KommunicateSettings) -> None:
+    """None is empty, or a variable that isn't set, which stands there by its name."""
+    for id, bot in settings.bots.items():
+        for key in ("header", "secret"):
+            if _is_blank(getattr(bot, key)):
+                raise SettingsError(
+                    f"{CHANNEL_NAME}: bots.{id}.{key} is empty: write what stands under 'request header' in Kommunicate's "
+                    f"dashboard, and set the variable if it comes from one."
+                )
+    for key, place in (("api_key", "Install"), ("api_user", "Team"), ("account_token", "Webhooks & Security")):
+        value = getattr(settings, key)
+        if value is not None and _is_blank(value):
+            raise SettingsError(
+                f"{CHANNEL_NAME}: {key} is empty: write what stands under '{place}' in Kommunicate's dashboard, and set the "
+                f"variable if it comes from one; or leave {key} out."
+            )
+
+
+def _is_blank(value: str) -> bool:
+    return not value.strip() or value.startswith("${")
