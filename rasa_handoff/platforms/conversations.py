@@ -17,11 +17,11 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from rasa.core.channels.channel import UserMessage
-from rasa.shared.core.events import ConversationPaused, ConversationResumed, SlotSet, UserUttered
+from rasa.shared.core.events import BotUttered, ConversationPaused, ConversationResumed, SlotSet, UserUttered
 from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.rasa_room.bot import Bot
-from rasa_handoff.rasa_room.bot_turn import BotTurn, Wish
+from rasa_handoff.rasa_room.bot_turn import BotTurn
 from rasa_handoff.rasa_room.offering import taken_slot
 from rasa_handoff.rasa_room.retold import told_in_turn
 from rasa_handoff.rasa_room.tracker import customer, pause
@@ -36,6 +36,8 @@ RESOLVED: Final = "resolved"
 
 Hear = Callable[[Sequence[Mapping[str, Any]]], str | None]
 """What the bot is to hear, given the session's events so far; None: the message isn't for the bot."""
+Parting = Callable[[], str | None]
+"""Asked when the conversation is handed over: the response to say, by name; None: nothing more."""
 
 
 class Conversations:
@@ -52,10 +54,19 @@ class Conversations:
         async with self._turns.turn(conversation_id):
             yield
 
-    async def take(self, message: UserMessage, arrived: float, hear: Hear) -> HandoffRequest | None:
+    async def take(
+        self,
+        message: UserMessage,
+        arrived: float,
+        hear: Hear,
+        *,
+        hands_over: Callable[[], bool] = lambda: False,
+        parting: Parting = lambda: None,
+    ) -> HandoffRequest | None:
         """Let the bot answer on the message's output channel. ``arrived``: when the request came. Within :meth:`turn`.
+        ``hands_over``: whether the answer does so by itself, in the platform's own words.
 
-        Returns the handoff the answer is to carry; the conversation is paused then.
+        Returns the handoff the answer is still to carry. With either the conversation is paused.
         """
         tracker = await self._bot.tracker(message.sender_id)
         told = told_in_turn(tracker, message)
@@ -69,10 +80,18 @@ class Conversations:
         ran = await self._turn.run(self._channel, message, told)
         wish = await self._turn.wish(self._channel, message, ran)
         if wish is None:
+            if hands_over():
+                await self._handed_over(message, None, None)
             return None
         if wish.form is None:
             await ran.watch.release()
-        return wish.request if await self._handed_over(message, wish) else None
+        return wish.request if await self._handed_over(message, wish.form, parting()) else None
+
+    async def leave_to_people(self, conversation_id: str) -> None:
+        """Pause a conversation that is handed over outside a turn, if that isn't done."""
+        async with self._bot.locked(conversation_id) as tracker:
+            if not tracker.is_paused():
+                self._pause(tracker, None)
 
     async def _is_ours(self, tracker: DialogueStateTracker, message: UserMessage, arrived: float) -> bool:
         """The conversation is paused: whether this message says that it is the bot's again. Resumed then."""
@@ -104,18 +123,32 @@ class Conversations:
             tracker.update_with_events([*back, awake], self._bot.domain)
         log.info("Handoff %s of %s has ended: the platform called the bot again.", handoff_id, conversation_id)
 
-    async def _handed_over(self, message: UserMessage, wish: Wish) -> bool:
+    async def _handed_over(self, message: UserMessage, form: str | None, parting: str | None) -> bool:
         """Pause it, if that isn't done. Not for an old message that comes again when the conversation has gone on."""
+        words = await self._bot.render(parting, message.sender_id, self._channel, {}) if parting is not None else {}
         async with self._bot.locked(message.sender_id) as tracker:
             if any(_is_pause(event) for event in _since(tracker, message)):
                 return bool(tracker.is_paused())
             if tracker.latest_message is None or tracker.latest_message.message_id != message.message_id:
                 return False
-            happened = [event.as_dict() for event in tracker.events]
-            body = {"handoff_id": uuid.uuid4().hex, "untake": taken_slot(happened) if wish.form else None}
-            tracker.update_with_events(pause(tracker, body, self._channel), self._bot.domain)
-        log.info("Handoff %s of %s: left to the platform's people.", body["handoff_id"], message.sender_id)
+            if words:
+                tracker.update(_said(words, parting), self._bot.domain)
+            self._pause(tracker, form)
+        if words:
+            await message.output_channel.send_response(message.sender_id, words)
         return True
+
+    def _pause(self, tracker: DialogueStateTracker, form: str | None) -> None:
+        happened = [event.as_dict() for event in tracker.events]
+        body = {"handoff_id": uuid.uuid4().hex, "untake": taken_slot(happened) if form else None}
+        tracker.update_with_events(pause(tracker, body, self._channel), self._bot.domain)
+        log.info("Handoff %s of %s: left to the platform's people.", body["handoff_id"], tracker.sender_id)
+
+
+def _said(words: Mapping[str, Any], response: str | None) -> BotUttered:
+    """As Rasa notes a response of the bot's."""
+    data = {name: value for name, value in words.items() if name != "text"}
+    return BotUttered(words.get("text"), data, {"utter_action": response})
 
 
 def _since(tracker: DialogueStateTracker, message: UserMessage) -> list[Any]:

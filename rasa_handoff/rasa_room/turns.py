@@ -51,6 +51,13 @@ class Work:
             task.add_done_callback(_complain)
             raise
 
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do this beside what is being done; nobody waits for it but :meth:`drained`."""
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        task.add_done_callback(_complain)
+
     async def drained(self, seconds: float) -> None:
         """Wait until nothing is under way, so many seconds at most."""
         if self._under_way:

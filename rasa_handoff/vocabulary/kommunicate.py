@@ -36,7 +36,8 @@ class KommunicateSettings(Value, frozen=True, forbid_unknown_fields=True):
     ``talk_to_human`` (else ``intents.execute``) and ``events`` by name. ``agents``: Kommunicate's ids by the names the bot
     uses. ``handoff_response``: said when a handoff's turn says nothing else; ``null``: nothing. ``api_key``: with it, what
     is no answer to a call is said and done by ``api_url``, in the name of ``api_user``, else of the bot; ``user_details``: a
-    handoff's contact, reason, priority and note are written to the customer's details there. ``account_token``: opens the
+    handoff's contact, reason, priority and note are written to the customer's details there; ``handoff_context``: they stand
+    in the metadata of the message that hands over. ``account_token``: opens the
     account webhook. ``crossing_seconds``: so long after a handoff a message still counts as written before it.
     """
 
@@ -57,6 +58,7 @@ class KommunicateSettings(Value, frozen=True, forbid_unknown_fields=True):
     api_url: str = "https://services.kommunicate.io"
     api_user: str | None = None
     user_details: bool = False
+    handoff_context: bool = True
     account_token: str | None = None
 
     @property

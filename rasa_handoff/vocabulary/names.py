@@ -39,6 +39,8 @@ CLOSE_MARKER: Final = "handoff_close"
 """Key in a response's ``custom`` by which the bot ends the conversation: ``custom: {handoff_close: {}}``."""
 STATE_KEY: Final = "handoff_state"
 """Key in a ``custom`` message, and the event of a socketio page, that tell a front end whom the customer has now."""
+ASSIGN_MARKER: Final = "handoff_assign"
+"""Key in a response's ``custom`` that gives a platform's conversation to one of its agents or bots, by name or id."""
 BOTLHALE_MARKER: Final = "department"
 """Botlhale's marker: ``custom: {department: "..."}`` and nothing beside it."""
 

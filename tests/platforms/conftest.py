@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.platforms.caller import Kommunicate, settings
+from tests.platforms.rest_api import RestApi
 from tests.support.bots import trained_once
 from tests.support.rasa_server import RasaServer
 
@@ -26,3 +27,10 @@ async def rasa(platform_model: Path, tmp_path: Path) -> AsyncIterator[RasaServer
 def kommunicate(rasa: RasaServer) -> Kommunicate:
     """Kommunicate, with one customer in the conversation 4711."""
     return Kommunicate(rasa)
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[RestApi]:
+    """Kommunicate's REST API."""
+    async with RestApi() as stand_in:
+        yield stand_in

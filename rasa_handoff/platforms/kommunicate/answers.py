@@ -4,22 +4,34 @@ Kommunicate tells a repeated call by its ``key``. Each conversation's last answe
 call gets the same. Of older ones, and after a restart, the tracker knows: it has each message's id (``rasa_room/retold.py``).
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from rasa.core.channels.channel import OutputChannel
 
+from rasa_handoff.platforms.kommunicate.assigning import hands_over
+from rasa_handoff.platforms.kommunicate.deeds import Deed, apart
 from rasa_handoff.platforms.kommunicate.writing import Message, rendered
+from rasa_handoff.vocabulary.kommunicate import KommunicateSettings
 
 MOST: Final = 2_000
 """Conversations whose last answer is kept; and those with something that came too late."""
 
 
-class Answer(OutputChannel):
-    """One answer, filled by the bot. ``given``: how many messages had gone out when it had to; None while it may be filled."""
+Say = Callable[[str, Mapping[str, Any]], None]
+"""Says one of Rasa's messages to a conversation when there is no call to answer."""
 
-    def __init__(self) -> None:
+
+class Answer(OutputChannel):
+    """One answer, filled by the bot. ``given``: how many messages had gone out when it had to; None while it may be filled.
+    ``deeds``: what is to be done beside. Rasa keeps it for reminders: when its turn is ``over``, it speaks ``outside``."""
+
+    def __init__(self, settings: KommunicateSettings, outside: Say) -> None:
+        self._settings, self._outside = settings, outside
         self.messages: list[Message] = []
+        self.deeds: list[Deed] = []
         self.given: int | None = None
+        self.over = False
 
     @classmethod
     def name(cls) -> str:
@@ -28,16 +40,32 @@ class Answer(OutputChannel):
 
     async def send_response(self, recipient_id: str, message: dict[str, Any]) -> None:
         """All of one of Rasa's messages at once: a text and its buttons are one message there too."""
-        self.messages.extend(rendered(message))
+        if self.over:
+            return self._outside(recipient_id, message)
+        shown, deeds = apart(message, self._settings)
+        self.messages.extend(rendered(shown))
+        self.deeds.extend(deeds)
 
     async def send_text_message(self, recipient_id: str, text: str, **kwargs: Any) -> None:
         """For code that doesn't go by ``send_response``."""
-        self.messages.append({"message": text})
+        await self.send_response(recipient_id, {"text": text})
+
+    def hands_over(self, since: int) -> bool:
+        """Whether what was said after so many messages, or is to be done, gives the conversation to people."""
+        given = any(deed.assign is not None and deed.assign not in self._settings.bots for deed in self.deeds)
+        return given or any(hands_over(message) for message in self.messages[since:])
 
     def give(self) -> list[Message]:
         """It goes out now, as far as it is."""
         self.given = len(self.messages)
         return list(self.messages)
+
+    def take_back(self) -> list[Message]:
+        """What hasn't gone out; it is to be said in another way."""
+        place = self.given or 0
+        words = self.messages[place:]
+        del self.messages[place:]
+        return words
 
     @property
     def late(self) -> list[Message]:
@@ -64,9 +92,9 @@ class Answers:
             _put(self._last, conversation_id, (key, answer))
 
     def leave(self, conversation_id: str, late: list[Message]) -> None:
-        """These came too late, and are to go out with the next answer."""
+        """These came too late, and are to go out with the next answer, behind those that wait already."""
         if late:
-            _put(self._late, conversation_id, late)
+            _put(self._late, conversation_id, [*self._late.get(conversation_id, ()), *late])
 
     def take_late(self, conversation_id: str) -> list[Message]:
         """What came too late for the answers before; it goes out with this one."""

@@ -11,7 +11,7 @@ import logging
 import time
 from typing import Any, Final
 
-from rasa.core.channels.channel import UserMessage
+from rasa.core.channels.channel import OutputChannel, UserMessage
 from sanic import Blueprint, response
 from sanic.request import Request
 from sanic.response import HTTPResponse
@@ -20,11 +20,13 @@ from rasa_handoff.platforms.base import PlatformChannel
 from rasa_handoff.platforms.conversations import Conversations
 from rasa_handoff.platforms.kommunicate.answers import Answer, Answers
 from rasa_handoff.platforms.kommunicate.api import Api
-from rasa_handoff.platforms.kommunicate.assigning import assignment, hands_over, with_assignment
+from rasa_handoff.platforms.kommunicate.assigning import assignment, details, hands_over, with_assignment
+from rasa_handoff.platforms.kommunicate.deeds import do
 from rasa_handoff.platforms.kommunicate.door import Rejected, open_to
 from rasa_handoff.platforms.kommunicate.hearing import heard, metadata
+from rasa_handoff.platforms.kommunicate.outside import Outside, OutsideOutput
 from rasa_handoff.platforms.kommunicate.reading import Incoming, read_request
-from rasa_handoff.platforms.kommunicate.writing import Message, rendered
+from rasa_handoff.platforms.kommunicate.writing import Message
 from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.rasa_room.turns import Work
 from rasa_handoff.vocabulary.errors import Unreachable
@@ -39,8 +41,8 @@ DRAIN_SECONDS: Final = 5.0
 class KommunicateChannel(PlatformChannel):
     """Channel and desk are Kommunicate's; the bot answers its webhook."""
 
-    bot: Bot
     conversations: Conversations
+    outside: Outside
 
     @classmethod
     def name(cls) -> str:
@@ -61,7 +63,7 @@ class KommunicateChannel(PlatformChannel):
         self.intents, self.departments = settings.intents, settings.offered
         self.crossing_seconds = settings.crossing_seconds
         self._answers, self._work = Answers(), Work()
-        self._api = Api(settings.api_url, settings.api_key) if settings.api_key else None
+        self._api = Api(settings, settings.api_key) if settings.api_key else None
 
     def add_routes(self, blueprint: Blueprint) -> None:
         """The webhook."""
@@ -72,7 +74,12 @@ class KommunicateChannel(PlatformChannel):
 
     def open(self, bot: Bot, conversations: Conversations) -> None:
         """The bot is there."""
-        self.bot, self.conversations = bot, conversations
+        self.conversations = conversations
+        self.outside = Outside(bot, conversations, self.settings, self._api, self._answers, self._work)
+
+    def get_output_channel(self) -> OutputChannel:
+        """For what is said from outside: a triggered intent, a reminder."""
+        return OutsideOutput(self.outside)
 
     async def close(self) -> None:
         """What was begun is finished."""
@@ -95,7 +102,7 @@ class KommunicateChannel(PlatformChannel):
 
     async def _answer(self, incoming: Incoming, arrived: float) -> list[Message]:
         """Everything the bot says, or what it has said when the time is over; the turn is finished then all the same."""
-        answer = Answer()
+        answer = Answer(self.settings, self.outside.say)
         try:
             await asyncio.wait_for(
                 self._work.finish(self._take(incoming, arrived, answer)), self.settings.answer_seconds
@@ -123,16 +130,11 @@ class KommunicateChannel(PlatformChannel):
             except Exception:
                 self._answers.leave(conversation_id, late)  # an answer that failed is shown to nobody
                 raise
-            self._answers.leave(conversation_id, await self._untold(incoming, answer.late))
-
-    async def _untold(self, incoming: Incoming, late: list[Message]) -> list[Message]:
-        """Say by the REST API what came too late for the answer; returns what couldn't be said so."""
-        if late and self._api is not None:
-            try:
-                await self._api.tell(incoming.bot_id, incoming.conversation_id, late)
-            except Unreachable as problem:
-                log.warning("The rest for %s waits for the next answer: %s", incoming.conversation_id, problem)
-        return late
+            finally:
+                answer.over = True
+            if answer.late:
+                left = await do([], self._api, incoming.bot_id, conversation_id, answer.late)
+                self._answers.leave(conversation_id, left)
 
     async def _to_bot(self, incoming: Incoming, arrived: float, answer: Answer) -> None:
         message = UserMessage(
@@ -144,14 +146,30 @@ class KommunicateChannel(PlatformChannel):
         )
         before = len(answer.messages)
         request = await self.conversations.take(
-            message, arrived, lambda happened: heard(incoming, self.settings, happened)
+            message,
+            arrived,
+            lambda happened: heard(incoming, self.settings, happened),
+            hands_over=lambda: answer.hands_over(before),
+            parting=lambda: None if len(answer.messages) > before else self.settings.handoff_response,
         )
         if request is not None:
-            await self._hand_over(incoming.conversation_id, answer, request, said=len(answer.messages) > before)
+            self._hand_over(incoming, answer, request, before)
+        if answer.deeds:
+            words = answer.take_back()
+            left = await do(answer.deeds, self._api, incoming.bot_id, incoming.conversation_id, words)
+            answer.messages.extend(left)
 
-    async def _hand_over(self, conversation_id: str, answer: Answer, request: HandoffRequest, said: bool) -> None:
-        if not said and self.settings.handoff_response is not None:
-            words = await self.bot.render(self.settings.handoff_response, conversation_id, self.name(), {})
-            answer.messages.extend(rendered(words))
-        open = answer.given or 0
-        answer.messages[open:] = with_assignment(answer.messages[open:], assignment(request, self.settings))
+    def _hand_over(self, incoming: Incoming, answer: Answer, request: HandoffRequest, before: int) -> None:
+        if not answer.hands_over(before):  # else the project's own words say whose it is
+            place = answer.given or 0
+            answer.messages[place:] = with_assignment(answer.messages[place:], assignment(request, self.settings))
+        if self.settings.user_details and incoming.user_id is not None:
+            self._work.begin(self._describe(incoming.user_id, request))
+
+    async def _describe(self, user_id: str, request: HandoffRequest) -> None:
+        known = details(request)
+        if known and self._api is not None:
+            try:
+                await self._api.describe(user_id, known)
+            except Unreachable as problem:
+                log.warning("What the bot says about a handoff didn't reach the customer's details: %s", problem)

@@ -1,0 +1,76 @@
+"""What an action wants done with the conversation, beside words: documented keys of a response's ``custom``.
+
+- ``handoff_close: true``: it is resolved;
+- ``handoff_assign: thandi``: it is given to an agent, by the name in the settings or Kommunicate's id, or to a bot, by its id.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from rasa_handoff.platforms.kommunicate.api import Api
+from rasa_handoff.platforms.kommunicate.assigning import AGENT
+from rasa_handoff.platforms.kommunicate.writing import Message
+from rasa_handoff.vocabulary.errors import Unreachable
+from rasa_handoff.vocabulary.kommunicate import KommunicateSettings
+from rasa_handoff.vocabulary.names import ASSIGN_MARKER, CLOSE_MARKER
+from rasa_handoff.vocabulary.values import Value
+
+log = logging.getLogger(__name__)
+
+
+class Deed(Value, frozen=True):
+    """``assign``: an agent's or bot's id at Kommunicate; None: resolve."""
+
+    assign: str | None = None
+
+
+def apart(message: Mapping[str, Any], settings: KommunicateSettings) -> tuple[Mapping[str, Any], list[Deed]]:
+    """One of Rasa's messages without what is to be done, and that. What ``handoff_assign`` can't mean is logged."""
+    custom = message.get("custom")
+    if not isinstance(custom, Mapping) or not (CLOSE_MARKER in custom or ASSIGN_MARKER in custom):
+        return message, []
+    rest = {name: value for name, value in custom.items() if name not in (CLOSE_MARKER, ASSIGN_MARKER)}
+    deeds = []
+    if (wanted := custom.get(ASSIGN_MARKER)) is not None:
+        if isinstance(wanted, str | int) and not isinstance(wanted, bool) and str(wanted).strip():
+            deeds.append(Deed(assign=str(settings.agents.get(str(wanted), wanted))))
+        else:
+            log.error("custom.%s must be an agent's name or an id, not %r: left out.", ASSIGN_MARKER, wanted)
+    if custom.get(CLOSE_MARKER) is True:
+        deeds.append(Deed())
+    return {**message, "custom": rest}, deeds
+
+
+async def do(
+    deeds: list[Deed], api: Api | None, bot_id: str, conversation_id: str, words: list[Message]
+) -> list[Message]:
+    """Say the words and do the deeds, in this order: Kommunicate opens a resolved conversation again if it is spoken in.
+
+    Returns what is left for an answer: words that couldn't be said, and an assignment that couldn't be made. A conversation
+    that couldn't be resolved stays open, and the log says so.
+    """
+    left = list(words)
+    try:
+        if api is None:
+            raise Unreachable("There is no api_key in the settings.")
+        await api.tell(bot_id, conversation_id, left)
+        for deed in list(deeds):
+            await _do(deed, api, bot_id, conversation_id)
+            deeds.remove(deed)
+    except Unreachable as problem:
+        if left:
+            log.warning("%s messages for %s are left for an answer: %s", len(left), conversation_id, problem)
+        for deed in deeds:
+            what = f"assigned to {deed.assign!r} by the API" if deed.assign else "resolved"
+            log.error("The conversation %s wasn't %s: %s", conversation_id, what, problem)
+        left += [{"message": "", "metadata": {AGENT: deed.assign}} for deed in deeds if deed.assign]
+    return left
+
+
+async def _do(deed: Deed, api: Api, bot_id: str, conversation_id: str) -> None:
+    if deed.assign is not None:
+        await api.assign(bot_id, conversation_id, deed.assign)
+    else:
+        await api.resolve(bot_id, conversation_id)
+    log.info("The conversation %s was %s.", conversation_id, f"given to {deed.assign}" if deed.assign else "resolved")

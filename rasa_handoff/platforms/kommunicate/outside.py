@@ -1,0 +1,110 @@
+"""What the bot says when nobody has called: a reminder, a triggered intent, an action run from outside.
+
+With the REST API it is said at once; without it, with the next answer. While people have the conversation the bot stays silent,
+but may still close it or give it back (``deeds.py``).
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rasa.core.channels.channel import OutputChannel
+from rasa.shared.core.trackers import DialogueStateTracker
+
+from rasa_handoff.platforms.conversations import Conversations
+from rasa_handoff.platforms.kommunicate.answers import Answers
+from rasa_handoff.platforms.kommunicate.api import Api
+from rasa_handoff.platforms.kommunicate.assigning import assignment, hands_over
+from rasa_handoff.platforms.kommunicate.deeds import Deed, apart, do
+from rasa_handoff.platforms.kommunicate.writing import Message, rendered
+from rasa_handoff.rasa_room.bot import Bot
+from rasa_handoff.rasa_room.turns import Turns, Work
+from rasa_handoff.vocabulary.errors import MarkerError
+from rasa_handoff.vocabulary.kommunicate import KommunicateSettings
+from rasa_handoff.vocabulary.marker import HandoffRequest, read_marker
+
+log = logging.getLogger(__name__)
+
+
+class Outside:
+    """Says it in order, beside the turn that says it: that one holds Rasa's lock."""
+
+    def __init__(
+        self,
+        bot: Bot,
+        conversations: Conversations,
+        settings: KommunicateSettings,
+        api: Api | None,
+        answers: Answers,
+        work: Work,
+    ) -> None:
+        self._bot, self._conversations, self._settings = bot, conversations, settings
+        self._api, self._answers, self._work = api, answers, work
+        self._turns = Turns()
+
+    def say(self, conversation_id: str, message: Mapping[str, Any]) -> None:
+        """Say one of Rasa's messages, and do what it wants done, soon."""
+        self._work.begin(self._say(conversation_id, dict(message)))
+
+    async def tell(self, tracker: DialogueStateTracker, words: list[Message], deeds: Iterable[Deed] = ()) -> None:
+        """Say these and do these now; what can't be said waits for the next answer."""
+        left = await do(list(deeds), self._api, self._bot_of(tracker), tracker.sender_id, words)
+        self._answers.leave(tracker.sender_id, left)
+
+    async def _say(self, conversation_id: str, message: dict[str, Any]) -> None:
+        async with self._turns.turn(conversation_id):
+            tracker = await self._bot.tracker(conversation_id)
+            shown, deeds = apart(message, self._settings)
+            if tracker.is_paused():
+                log.warning("The bot stays silent for %s: people have the conversation.", conversation_id)
+                words = []
+            else:
+                words = self._words(conversation_id, shown)
+                if any(map(hands_over, words)) or any(self._is_peoples(deed) for deed in deeds):
+                    await self._conversations.leave_to_people(conversation_id)
+            await self.tell(tracker, words, deeds)
+
+    def _words(self, conversation_id: str, message: Mapping[str, Any]) -> list[Message]:
+        """The message as Kommunicate's, with the handoff its marker asks for."""
+        try:
+            marker = read_marker(message.get("custom"))
+        except MarkerError as problem:
+            log.error("A handoff marker was sent to %s that can't be read: %s", conversation_id, problem)
+            return rendered({**message, "custom": None})
+        if marker is None:
+            return rendered(message)
+        words = rendered({**message, "custom": None})
+        if isinstance(marker, HandoffRequest):
+            words.append({"message": "", "metadata": assignment(marker, self._settings)})
+        return words
+
+    def _is_peoples(self, deed: Deed) -> bool:
+        return deed.assign is not None and deed.assign not in self._settings.bots
+
+    def _bot_of(self, tracker: DialogueStateTracker) -> str:
+        """In whose name it is said: the bot the customer wrote to last."""
+        for event in reversed(tracker.events):
+            known = (event.metadata or {}).get("kommunicate")
+            if isinstance(known, Mapping) and known.get("bot_id") in self._settings.bots:
+                return str(known["bot_id"])
+        return next(iter(self._settings.bots))
+
+
+class OutsideOutput(OutputChannel):
+    """Rasa's output channel for it."""
+
+    def __init__(self, outside: Outside) -> None:
+        self._outside = outside
+
+    @classmethod
+    def name(cls) -> str:
+        """By this name Rasa chooses channel-specific responses."""
+        return "kommunicate"
+
+    async def send_response(self, recipient_id: str, message: dict[str, Any]) -> None:
+        """All of one of Rasa's messages at once."""
+        self._outside.say(recipient_id, message)
+
+    async def send_text_message(self, recipient_id: str, text: str, **kwargs: Any) -> None:
+        """For code that doesn't go by ``send_response``."""
+        self._outside.say(recipient_id, {"text": text})
