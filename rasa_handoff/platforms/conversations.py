@@ -17,14 +17,22 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from rasa.core.channels.channel import UserMessage
-from rasa.shared.core.events import BotUttered, ConversationPaused, ConversationResumed, SlotSet, UserUttered
+from rasa.shared.core.events import (
+    BotUttered,
+    ConversationPaused,
+    ConversationResumed,
+    Event,
+    SlotSet,
+    UserUttered,
+)
 from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.rasa_room.bot_turn import BotTurn
+from rasa_handoff.rasa_room.comeback import BotComesBack, Words
 from rasa_handoff.rasa_room.offering import taken_slot
 from rasa_handoff.rasa_room.retold import told_in_turn
-from rasa_handoff.rasa_room.tracker import customer, pause
+from rasa_handoff.rasa_room.tracker import customer, listening, pause
 from rasa_handoff.rasa_room.turns import Turns
 from rasa_handoff.vocabulary.marker import HandoffRequest
 from rasa_handoff.vocabulary.names import NOTE_SLOT, OUTCOME_SLOT
@@ -95,8 +103,7 @@ class Conversations:
 
     async def _is_ours(self, tracker: DialogueStateTracker, message: UserMessage, arrived: float) -> bool:
         """The conversation is paused: whether this message says that it is the bot's again. Resumed then."""
-        paused = next((event for event in reversed(tracker.events) if isinstance(event, ConversationPaused)), None)
-        handoff_id = (paused.metadata or {}).get("handoff_id") if paused is not None else None
+        paused, handoff_id = _last_pause(tracker), last_handoff(tracker)
         if paused is not None and paused.timestamp + self._crossing > arrived:
             log.info("A message of %s crossed its handoff: it is left to the platform's people.", message.sender_id)
             await self._note(message, handoff_id)
@@ -109,19 +116,33 @@ class Conversations:
         async with self._bot.locked(message.sender_id) as tracker:
             tracker.update_with_events(customer(tracker, body, self._channel), self._bot.domain)
 
+    async def end(self, conversation_id: str, told: float | None, note: str | None, speak: bool) -> Words:
+        """The platform says that the handoff is over. ``told``: when it did, by its clock; nothing that was told before the
+        pause ends it. With ``speak`` the bot speaks, as after any handoff. Returns what is to be said."""
+        async with self.turn(conversation_id), self._bot.locked(conversation_id) as tracker:
+            paused, handoff_id = _last_pause(tracker), last_handoff(tracker)
+            if not tracker.is_paused() or (paused is not None and told is not None and told < paused.timestamp):
+                return ()
+            log.info("Handoff %s of %s has ended: the platform says so.", handoff_id, conversation_id)
+            if speak and handoff_id is not None:
+                body = {"handoff_id": handoff_id, "outcome": RESOLVED, "note": note, "speak": True}
+                return await BotComesBack(self._bot, self._ended)(tracker, body, self._channel)
+            tracker.update_with_events(self._back(tracker, note), self._bot.domain)
+        return ()
+
     async def _resume(self, conversation_id: str, handoff_id: str | None) -> None:
-        metadata = {"handoff_id": handoff_id, "handoff_entry": "back"}
+        async with self._bot.locked(conversation_id) as tracker:
+            tracker.update_with_events(self._back(tracker, None), self._bot.domain)
+        log.info("Handoff %s of %s has ended: the platform called the bot again.", handoff_id, conversation_id)
+
+    def _back(self, tracker: DialogueStateTracker, note: str | None) -> list[Event]:
+        metadata = {"handoff_id": last_handoff(tracker), "handoff_entry": "back"}
         known = {slot.name for slot in self._bot.domain.slots}
-        slots = {OUTCOME_SLOT: RESOLVED, NOTE_SLOT: None}
+        slots = {OUTCOME_SLOT: RESOLVED, NOTE_SLOT: note}
         # Rasa's session counts from the customer's last words to the bot; without new ones an open form would be lost.
         awake = UserUttered(f"EXTERNAL: {self._ended}", {"name": None, "confidence": 0.0}, metadata=metadata)
-        back = [
-            ConversationResumed(metadata=metadata),
-            *(SlotSet(name, slots[name]) for name in slots if name in known),
-        ]
-        async with self._bot.locked(conversation_id) as tracker:
-            tracker.update_with_events([*back, awake], self._bot.domain)
-        log.info("Handoff %s of %s has ended: the platform called the bot again.", handoff_id, conversation_id)
+        found = [SlotSet(name, slots[name]) for name in slots if name in known]
+        return [ConversationResumed(metadata=metadata), *found, *listening(tracker), awake]
 
     async def _handed_over(self, message: UserMessage, form: str | None, parting: str | None) -> bool:
         """Pause it, if that isn't done. Not for an old message that comes again when the conversation has gone on."""
@@ -149,6 +170,16 @@ def _said(words: Mapping[str, Any], response: str | None) -> BotUttered:
     """As Rasa notes a response of the bot's."""
     data = {name: value for name, value in words.items() if name != "text"}
     return BotUttered(words.get("text"), data, {"utter_action": response})
+
+
+def last_handoff(tracker: DialogueStateTracker) -> str | None:
+    """The id of the handoff the conversation was paused for last."""
+    paused = _last_pause(tracker)
+    return (paused.metadata or {}).get("handoff_id") if paused is not None else None
+
+
+def _last_pause(tracker: DialogueStateTracker) -> ConversationPaused | None:
+    return next((event for event in reversed(tracker.events) if isinstance(event, ConversationPaused)), None)
 
 
 def _since(tracker: DialogueStateTracker, message: UserMessage) -> list[Any]:

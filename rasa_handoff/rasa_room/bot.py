@@ -60,6 +60,10 @@ class Bot:
         """The conversation's tracker, with the events of its current session. To read; writing needs :meth:`locked`."""
         return await self.processor.get_tracker(conversation_id)
 
+    async def knows(self, conversation_id: str) -> bool:
+        """Whether the conversation has a tracker. Asking makes none."""
+        return await self.agent.tracker_store.retrieve(conversation_id) is not None
+
     @asynccontextmanager
     async def locked(self, conversation_id: str) -> AsyncIterator[DialogueStateTracker]:
         """The tracker under Rasa's lock, saved on the way out. Never on the live path: a waiter looks once a second."""

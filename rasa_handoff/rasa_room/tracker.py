@@ -83,10 +83,15 @@ def pause(tracker: DialogueStateTracker, body: dict[str, Any], channel: str) -> 
     if tracker.is_paused():
         events.append(ConversationResumed())
     events.extend(_untaken_answer(tracker, body))
+    return [*events, *listening(tracker), ConversationPaused(metadata=_stamp("pause", body))]
+
+
+def listening(tracker: DialogueStateTracker) -> list[Event]:
+    """What makes it so that the bot has listened last: nothing if it has."""
     last = next((event for event in reversed(tracker.applied_events()) if isinstance(event, ActionExecuted)), None)
-    if last is not None and last.action_name != ACTION_LISTEN_NAME:
-        events.append(ActionExecuted(ACTION_LISTEN_NAME, hide_rule_turn=last.hide_rule_turn))
-    return [*events, ConversationPaused(metadata=_stamp("pause", body))]
+    if last is None or last.action_name == ACTION_LISTEN_NAME:
+        return []
+    return [ActionExecuted(ACTION_LISTEN_NAME, hide_rule_turn=last.hide_rule_turn)]
 
 
 def _untaken_answer(tracker: DialogueStateTracker, body: dict[str, Any]) -> list[Event]:
@@ -102,15 +107,20 @@ def _unpause(tracker: DialogueStateTracker, body: dict[str, Any], channel: str) 
 
 
 def customer(tracker: DialogueStateTracker, body: dict[str, Any], channel: str) -> list[Event]:
-    """Recipe B: words that weren't for the bot. ``body``: ``handoff_id``, ``id``, ``text``, ``at``."""
-    metadata = _stamp("customer", body, speaker="customer", at=body["at"])
+    """Recipe B: words that weren't for the bot. ``body``: ``handoff_id``, ``id``, ``text``, ``at``, maybe ``attachments``."""
+    metadata = _stamp("customer", body, speaker="customer", at=body["at"], **_attached(body))
     intent = {"name": None, "confidence": 0.0}
     return [UserUttered(body["text"], intent=intent, input_channel=channel, message_id=body["id"], metadata=metadata)]
 
 
-def _agent(tracker: DialogueStateTracker, body: dict[str, Any], channel: str) -> list[Event]:
-    metadata = _stamp("agent", body, speaker="agent", agent=body.get("agent"), at=body["at"])
+def agent(tracker: DialogueStateTracker, body: dict[str, Any], channel: str) -> list[Event]:
+    """An agent's words. ``body``: as for :func:`customer`, and ``agent``, who said it."""
+    metadata = _stamp("agent", body, speaker="agent", agent=body.get("agent"), at=body["at"], **_attached(body))
     return [AgentUttered(body["text"], metadata=metadata)]
+
+
+def _attached(body: dict[str, Any]) -> dict[str, Any]:
+    return {"attachments": body["attachments"]} if body.get("attachments") else {}
 
 
 def _notice(tracker: DialogueStateTracker, body: dict[str, Any], channel: str) -> list[Event]:
@@ -124,6 +134,6 @@ WRITERS: dict[str, Writer] = {
     "pause": pause,
     "unpause": _unpause,
     "customer": customer,
-    "agent": _agent,
+    "agent": agent,
     "notice": _notice,
 }

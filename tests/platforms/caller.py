@@ -1,5 +1,6 @@
 """Kommunicate as the webhook sees it: a caller with a header, who sends what is really sent."""
 
+import base64
 import itertools
 import json
 import re
@@ -37,6 +38,44 @@ def sample(name: str) -> Any:
     """A sample of Kommunicate's documentation, whose JSON has comments and a comma too many."""
     text = re.sub(r"// .*", "", (SAMPLES / f"{name}.jsonc").read_text())
     return json.loads(re.sub(r",(\s*[}\]])", r"\1", text))
+
+
+def account_header(token: str) -> dict[str, str]:
+    """The header of the account webhook, as it is documented."""
+    return {"Authentication": f"Basic {base64.b64encode(token.encode()).decode()}"}
+
+
+class Account:
+    """Calls the account webhook: people's words and decisions in the conversation 4711."""
+
+    def __init__(self, rasa: RasaServer, token: str = "abcdef") -> None:
+        self.rasa, self.headers = rasa, account_header(token)
+        self.url = f"{rasa.url}/webhooks/kommunicate/account"
+
+    def body(self, message: str | None = None, sender: str = "thandi@example.com", **more: Any) -> dict[str, Any]:
+        """A call with what is documented."""
+        return {
+            "key": f"6-{next(_keys)}",
+            "from": sender,
+            "groupId": 4711,
+            "clientGroupId": "4711",
+            "groupName": "Conversation",
+            "message": message,
+            "timeStamp": 1700000000000,
+            **more,
+        }
+
+    async def post(self, data: Any, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+        """Status and JSON of the answer. ``data``: bytes as they are, else JSON."""
+        body = data if isinstance(data, bytes) else json.dumps(data).encode()
+        head = {"Content-Type": "application/json", **(self.headers if headers is None else headers)}
+        async with self.rasa.http.post(self.url, data=body, headers=head) as answer:
+            return answer.status, await answer.json()
+
+    async def tell(self, body: Any) -> None:
+        """A call that must be taken."""
+        status, answer = await self.post(body)
+        assert (status, answer) == (200, {"status": "ok"})
 
 
 class Kommunicate:

@@ -18,18 +18,19 @@ from sanic.response import HTTPResponse
 
 from rasa_handoff.platforms.base import PlatformChannel
 from rasa_handoff.platforms.conversations import Conversations
+from rasa_handoff.platforms.kommunicate.account import read_account
 from rasa_handoff.platforms.kommunicate.answers import Answer, Answers
 from rasa_handoff.platforms.kommunicate.api import Api
-from rasa_handoff.platforms.kommunicate.assigning import assignment, details, hands_over, with_assignment
-from rasa_handoff.platforms.kommunicate.deeds import do
-from rasa_handoff.platforms.kommunicate.door import Rejected, open_to
+from rasa_handoff.platforms.kommunicate.assigning import assignment, hands_over, with_assignment
+from rasa_handoff.platforms.kommunicate.deeds import describe, do
+from rasa_handoff.platforms.kommunicate.door import Rejected, open_to, open_to_account
 from rasa_handoff.platforms.kommunicate.hearing import heard, metadata
 from rasa_handoff.platforms.kommunicate.outside import Outside, OutsideOutput
 from rasa_handoff.platforms.kommunicate.reading import Incoming, read_request
+from rasa_handoff.platforms.kommunicate.witness import Witness
 from rasa_handoff.platforms.kommunicate.writing import Message
 from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.rasa_room.turns import Work
-from rasa_handoff.vocabulary.errors import Unreachable
 from rasa_handoff.vocabulary.kommunicate import KommunicateSettings, read_settings
 from rasa_handoff.vocabulary.marker import HandoffRequest
 
@@ -66,16 +67,24 @@ class KommunicateChannel(PlatformChannel):
         self._api = Api(settings, settings.api_key) if settings.api_key else None
 
     def add_routes(self, blueprint: Blueprint) -> None:
-        """The webhook."""
+        """The bots' webhook, and the account's if the settings have its token."""
 
         @blueprint.route("/webhook", methods=["POST"])
         async def webhook(request: Request) -> HTTPResponse:
             return await self._webhook(request)
 
+        if (token := self.settings.account_token) is not None:
+
+            @blueprint.route("/account", methods=["POST"])
+            async def account(request: Request) -> HTTPResponse:
+                return await self._account(request, token)
+
     def open(self, bot: Bot, conversations: Conversations) -> None:
         """The bot is there."""
         self.conversations = conversations
         self.outside = Outside(bot, conversations, self.settings, self._api, self._answers, self._work)
+
+        self.witness = Witness(bot, conversations, self.outside, self.settings, self.name())
 
     def get_output_channel(self) -> OutputChannel:
         """For what is said from outside: a triggered intent, a reminder."""
@@ -90,8 +99,7 @@ class KommunicateChannel(PlatformChannel):
         try:
             incoming = read_request(open_to(request, self.settings.bots, self.settings.body_limit))
         except Rejected as no:
-            log.warning("A request of %s to Kommunicate's webhook was refused with %s: %s", request.ip, no.status, no)
-            return response.json({"error": str(no)}, no.status)
+            return _refused(request, no)
         try:
             return response.json(await self._answer(incoming, arrived))
         except Exception:
@@ -99,6 +107,19 @@ class KommunicateChannel(PlatformChannel):
                 "The message %s of %s failed; Kommunicate passes it to people.", incoming.key, incoming.conversation_id
             )
             return response.json({"error": "The bot failed."}, 500)
+
+    async def _account(self, request: Request, token: str) -> HTTPResponse:
+        arrived = time.time()
+        try:
+            seen = read_account(open_to_account(request, token, self.settings.body_limit))
+        except Rejected as no:
+            return _refused(request, no)
+        try:
+            await self._work.finish(self.witness.take(seen, arrived))
+        except Exception:
+            log.exception("What was said in %s (%s) isn't in the tracker.", seen.conversation_id, seen.key)
+            return response.json({"error": "It could not be noted."}, 500)
+        return response.json({"status": "ok"})
 
     async def _answer(self, incoming: Incoming, arrived: float) -> list[Message]:
         """Everything the bot says, or what it has said when the time is over; the turn is finished then all the same."""
@@ -163,13 +184,10 @@ class KommunicateChannel(PlatformChannel):
         if not answer.hands_over(before):  # else the project's own words say whose it is
             place = answer.given or 0
             answer.messages[place:] = with_assignment(answer.messages[place:], assignment(request, self.settings))
-        if self.settings.user_details and incoming.user_id is not None:
-            self._work.begin(self._describe(incoming.user_id, request))
+        if self.settings.user_details and self._api is not None and incoming.user_id is not None:
+            self._work.begin(describe(self._api, incoming.user_id, request))
 
-    async def _describe(self, user_id: str, request: HandoffRequest) -> None:
-        known = details(request)
-        if known and self._api is not None:
-            try:
-                await self._api.describe(user_id, known)
-            except Unreachable as problem:
-                log.warning("What the bot says about a handoff didn't reach the customer's details: %s", problem)
+
+def _refused(request: Request, no: Rejected) -> HTTPResponse:
+    log.warning("A request of %s to %s was refused with %s: %s", request.ip, request.path, no.status, no)
+    return response.json({"error": str(no)}, no.status)

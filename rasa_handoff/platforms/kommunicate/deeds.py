@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from rasa_handoff.platforms.kommunicate.api import Api
-from rasa_handoff.platforms.kommunicate.assigning import AGENT
+from rasa_handoff.platforms.kommunicate.assigning import AGENT, details
 from rasa_handoff.platforms.kommunicate.writing import Message
 from rasa_handoff.vocabulary.errors import Unreachable
 from rasa_handoff.vocabulary.kommunicate import KommunicateSettings
+from rasa_handoff.vocabulary.marker import HandoffRequest
 from rasa_handoff.vocabulary.names import ASSIGN_MARKER, CLOSE_MARKER
 from rasa_handoff.vocabulary.values import Value
 
@@ -74,3 +75,12 @@ async def _do(deed: Deed, api: Api, bot_id: str, conversation_id: str) -> None:
     else:
         await api.resolve(bot_id, conversation_id)
     log.info("The conversation %s was %s.", conversation_id, f"given to {deed.assign}" if deed.assign else "resolved")
+
+
+async def describe(api: Api, user_id: str, request: HandoffRequest) -> None:
+    """Write what the bot says about a handoff to the customer's details; if it can't be, the log says so."""
+    if known := details(request):
+        try:
+            await api.describe(user_id, known)
+        except Unreachable as problem:
+            log.warning("What the bot says about a handoff didn't reach the customer's details: %s", problem)

@@ -4,14 +4,18 @@ What Kommunicate makes of an answer: 2xx with a JSON array is said to the custom
 conversation goes to people by the rules of the dashboard. So a refusal loses nobody.
 """
 
+import base64
 import hmac
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from sanic.request import Request
 
 from rasa_handoff.vocabulary.kommunicate import BotSettings
+
+ACCOUNT_HEADERS: Final = ("Authentication", "Authorization")
+"""The first is the documented one; the other is read in case it was a slip."""
 
 
 class Rejected(Exception):
@@ -34,15 +38,35 @@ def open_to(request: Request, bots: Mapping[str, BotSettings], limit: int) -> di
         found = [name for name in expected if name in request.headers]
         said = f"a wrong value in {', '.join(found)}" if found else f"none of the headers {', '.join(expected)}"
         raise Rejected(401, f"The request has {said}.")
-    if len(request.body) > limit:
-        raise Rejected(413, f"The body has {len(request.body)} bytes, body_limit is {limit}.")
-    body = _json(request.body)
+    body = _body(request, limit)
     bot_id = body.get("botId")
     if not isinstance(bot_id, str) or bot_id not in bots:
         raise Rejected(404, f"botId is {str(bot_id)[:100]!r}, which doesn't stand under 'bots'.")
     if bot_id not in trusted:
         raise Rejected(401, f"The request for the bot {bot_id!r} has another bot's header.")
     return body
+
+
+def open_to_account(request: Request, token: str, limit: int) -> dict[str, Any]:
+    """The body of a call of the account webhook, whose header the documents call ``Authentication``, if whoever calls may.
+
+    Raises:
+        Rejected: 401 wrong or missing header; 413 too large; 400 not a JSON object.
+    """
+    expected = base64.b64encode(token.strip().encode())
+    found = [request.headers[name] for name in ACCOUNT_HEADERS if name in request.headers]
+    kinds = [value.strip().partition(" ") for value in found]
+    given = [(kind.casefold(), rest.strip().encode(errors="surrogateescape")) for kind, _, rest in kinds]
+    if not any(kind == "basic" and hmac.compare_digest(value, expected) for kind, value in given):
+        wrong = "a wrong value in the header" if found else "neither of the headers"
+        raise Rejected(401, f"The request has {wrong} {' or '.join(ACCOUNT_HEADERS)}.")
+    return _body(request, limit)
+
+
+def _body(request: Request, limit: int) -> dict[str, Any]:
+    if len(request.body) > limit:
+        raise Rejected(413, f"The body has {len(request.body)} bytes, body_limit is {limit}.")
+    return _json(request.body)
 
 
 def _fits(request: Request, bot: BotSettings) -> bool:

@@ -46,10 +46,10 @@ class Outside:
         """Say one of Rasa's messages, and do what it wants done, soon."""
         self._work.begin(self._say(conversation_id, dict(message)))
 
-    async def tell(self, tracker: DialogueStateTracker, words: list[Message], deeds: Iterable[Deed] = ()) -> None:
-        """Say these and do these now; what can't be said waits for the next answer."""
-        left = await do(list(deeds), self._api, self._bot_of(tracker), tracker.sender_id, words)
-        self._answers.leave(tracker.sender_id, left)
+    async def tell(self, conversation_id: str, bot_id: str, words: list[Message], deeds: Iterable[Deed] = ()) -> None:
+        """Say these and do these now, in this bot's name; what can't be said waits for the next answer."""
+        left = await do(list(deeds), self._api, bot_id, conversation_id, words)
+        self._answers.leave(conversation_id, left)
 
     async def _say(self, conversation_id: str, message: dict[str, Any]) -> None:
         async with self._turns.turn(conversation_id):
@@ -62,7 +62,7 @@ class Outside:
                 words = self._words(conversation_id, shown)
                 if any(map(hands_over, words)) or any(self._is_peoples(deed) for deed in deeds):
                     await self._conversations.leave_to_people(conversation_id)
-            await self.tell(tracker, words, deeds)
+            await self.tell(conversation_id, self._bot_of(tracker), words, deeds)
 
     def _words(self, conversation_id: str, message: Mapping[str, Any]) -> list[Message]:
         """The message as Kommunicate's, with the handoff its marker asks for."""

@@ -1,0 +1,1 @@
+ "skipBotEvent":'["WELCOME_EVENT"]'

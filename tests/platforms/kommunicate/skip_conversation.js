@@ -1,0 +1,6 @@
+  var conversationDetail = {
+                       "skipBotEvent":'["WELCOME_EVENT"]'
+                    };
+		    
+  Kommunicate.startConversation(conversationDetail, function (response) {
+  });      

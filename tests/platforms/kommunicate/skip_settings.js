@@ -1,0 +1,4 @@
+var defaultSettings = {
+      "skipBotEvent": '["WELCOME_EVENT"]',
+};
+Kommunicate.updateSettings(defaultSettings);
