@@ -39,31 +39,6 @@ async def test_each_bot_has_its_header(
         assert f"refused with {status}" in caplog.text
 
 
-DEEP = b"[" * 100_000
-BODIES: dict[str, tuple[Any, int, str]] = {
-    "no JSON": (b'{"botId": "shop-bot", "message": "my card is 4111', 400, "not JSON"),
-    "no UTF-8": (b'{"botId": "\xff"}', 400, "not JSON"),
-    "nested": (DEEP, 400, "nested too deeply"),
-    "a list": ([], 400, "a JSON list"),
-    "no group": ({"botId": "shop-bot", "message": "my card is 4111"}, 400, "groupId is missing"),
-    "a group that is none": ({"botId": "shop-bot", "groupId": {"id": 1}}, 400, "groupId is missing"),
-    "a bot that is none": ({"botId": ["shop-bot"], "groupId": 1}, 404, "botId is"),
-    "too large": ({"botId": "shop-bot", "groupId": 1, "message": "x" * 1_000_000}, 413, "body_limit is 1000000"),
-}
-
-
-@pytest.mark.parametrize("name", BODIES)
-async def test_a_bad_body_has_its_status_and_a_line_of_evidence(
-    kommunicate: Kommunicate, caplog: pytest.LogCaptureFixture, name: str
-) -> None:
-    body, status, evidence = BODIES[name]
-    with caplog.at_level(logging.WARNING):
-        assert (await kommunicate.post(body))[0] == status
-    assert evidence in caplog.text
-    assert "4111" not in caplog.text
-    assert await kommunicate.texts("hello") == ["Hello."]
-
-
 async def test_unknown_fields_are_kept(kommunicate: Kommunicate) -> None:
     await kommunicate.say("hello", somethingNew={"a": 1}, metadata={"more": [2]})
     kept = (await kommunicate.user_events())[0]["metadata"]["kommunicate"]

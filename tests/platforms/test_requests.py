@@ -1,11 +1,12 @@
 """What Kommunicate sends, as its documentation has it and as it is really sent, on a real Rasa server."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 
-from tests.platforms.caller import Kommunicate, sample
+from tests.platforms.caller import SAMPLES, Kommunicate, sample
 
 
 async def test_the_documented_request_is_answered(kommunicate: Kommunicate) -> None:
@@ -97,6 +98,12 @@ async def test_a_welcome_is_the_intent_of_the_settings(kommunicate: Kommunicate,
     assert await kommunicate.texts(**more) == ["Welcome."]
 
 
+@pytest.mark.parametrize("name", ["skip", "skip_settings", "skip_conversation"])
+async def test_the_documented_ways_to_skip_a_welcome(kommunicate: Kommunicate, name: str) -> None:
+    (skipped,) = re.findall(r"\"skipBotEvent\": *'([^']*)'", (SAMPLES / f"{name}.js").read_text())
+    assert await kommunicate.say(eventName="WELCOME", metadata={"KM_CHAT_CONTEXT": {"skipBotEvent": skipped}}) == []
+
+
 @pytest.mark.parametrize(
     "metadata",
     [{"skipBotEvent": '["WELCOME_EVENT"]'}, {"KM_CHAT_CONTEXT": {"skipBotEvent": ["WELCOME_EVENT"]}}],
@@ -129,3 +136,8 @@ async def test_the_talk_to_human_button_hands_over(kommunicate: Kommunicate) -> 
     (told,) = await kommunicate.say("Talk to human", metadata={"TALK_TO_HUMAN": True})
     assert told["metadata"] == {"KM_ASSIGN_TO": ""}
     assert "asked for a person" in told["message"]
+
+
+def test_every_sample_is_read_by_a_test() -> None:
+    tests = "".join(path.read_text() for path in SAMPLES.parent.glob("test_*.py"))
+    assert [path.name for path in SAMPLES.iterdir() if f'"{path.stem}"' not in tests] == []
