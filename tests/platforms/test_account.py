@@ -127,6 +127,16 @@ async def test_the_first_words_after_the_way_back_are_the_bots_in_any_order(
         assert [event["text"] for event in await kommunicate.user_events()].count("hello") == 1
 
 
+async def test_words_that_crossed_the_handoff_are_not_doubled(platform_model: Path, tmp_path: Path) -> None:
+    async with RasaServer(platform_model, tmp_path, settings(account_token=TOKEN, crossing_seconds=1)) as rasa:
+        kommunicate, account = Kommunicate(rasa), Account(rasa)
+        await kommunicate.say("/give_up")
+        asked = kommunicate.body("hello")
+        assert await kommunicate.call(asked) == []
+        await account.tell(account.body("hello", sender="thabo@example.com", key=asked["key"]))
+        assert await live_words(rasa) == [("customer", "hello")]
+
+
 async def test_the_bot_is_called_for_what_was_noted_already(kommunicate: Kommunicate, account: Account) -> None:
     asked = kommunicate.body("hello")
     await kommunicate.say("/give_up")

@@ -29,12 +29,17 @@ async def test_closing_is_tried_again_and_done_once(with_api: Kommunicate, api: 
     api.refuse(503, 200)
     asked = with_api.body("/goodbye")
     assert await with_api.call(asked) == [{"message": "All done. Goodbye."}], "a refusal with 200 is one too"
-    api.refuse()
     assert await with_api.say("/goodbye") == []
     assert api.statuses == {"4711": "2"}
     done = len(api.calls)
     assert await with_api.call(with_api.body("/greet")) == [{"message": "Hello."}]
     assert len(api.calls) == done
+
+
+async def test_a_call_that_comes_again_closes_nothing_twice(with_api: Kommunicate, api: RestApi) -> None:
+    asked = with_api.body("/goodbye")
+    assert await with_api.call(asked) == await with_api.call(asked) == []
+    assert len(api.calls) == 2
 
 
 async def test_a_change_is_tried_again_whatever_went_wrong(with_api: Kommunicate, api: RestApi) -> None:
