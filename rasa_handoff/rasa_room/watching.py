@@ -43,10 +43,11 @@ class Watch:
 
 
 class Watcher:
-    """Watches output channels. ``execute_prefix`` is how the options' payloads begin, such as ``/execute_handoff``."""
+    """Watches output channels. ``execute_prefix`` is how the options' payloads begin, such as ``/execute_handoff``;
+    ``closes``: whether ending the conversation is ours to do, or the output channel's."""
 
-    def __init__(self, execute_prefix: str, show_marker: bool) -> None:
-        self._prefix, self._show_marker = execute_prefix, show_marker
+    def __init__(self, execute_prefix: str, show_marker: bool, closes: bool = True) -> None:
+        self._prefix, self._show_marker, self._closes = execute_prefix, show_marker, closes
         self._watches: dict[str, Watch] = {}
 
     @contextmanager
@@ -93,7 +94,7 @@ class Watcher:
         if isinstance(marker, HandoffRequest):
             watch.request = watch.request or marker
             return message if self._show_marker else without_marker(message)
-        if isinstance(marker, CloseRequest):
+        if isinstance(marker, CloseRequest) and self._closes:
             watch.close = marker
             return message if self._show_marker else without_marker(message)
         return message

@@ -1,6 +1,6 @@
 """What an action wants done with the conversation, beside words: documented keys of a response's ``custom``.
 
-- ``handoff_close: true``: it is resolved;
+- ``handoff_close: {}``: it is resolved;
 - ``handoff_assign: thandi``: it is given to an agent, by the name in the settings or Kommunicate's id, or to a bot, by its id.
 """
 
@@ -38,7 +38,7 @@ def apart(message: Mapping[str, Any], settings: KommunicateSettings) -> tuple[Ma
             deeds.append(Deed(assign=str(settings.agents.get(str(wanted), wanted))))
         else:
             log.error("custom.%s must be an agent's name or an id, not %r: left out.", ASSIGN_MARKER, wanted)
-    if custom.get(CLOSE_MARKER) is True:
+    if custom.get(CLOSE_MARKER, False) is not False:
         deeds.append(Deed())
     return {**message, "custom": rest}, deeds
 
