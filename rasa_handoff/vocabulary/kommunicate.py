@@ -68,7 +68,7 @@ class KommunicateSettings(Value, frozen=True, forbid_unknown_fields=True):
 
 
 EXAMPLES: Final = {
-    "bots": "bots: {my-bot-id: {header: X-Handoff-Key, secret: ${KOMMUNICATE_KEY}}}",
+    "bots": 'bots: {my-bot-id: {header: X-Handoff-Key, secret: "${KOMMUNICATE_KEY}"}}',
     "header": "header: X-Handoff-Key",
     "secret": "secret: ${KOMMUNICATE_KEY}",
 }

@@ -121,3 +121,13 @@ def test_a_mistake_in_the_settings_is_one_sentence(name: str) -> None:
         KommunicateChannel.from_credentials(data)
     assert str(problem.value).startswith("rasa_handoff.KommunicateChannel")
     assert sentence in str(problem.value)
+
+
+def test_a_quoted_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rasa fills in plain ones alone, and in a line with braces they must be quoted."""
+    from rasa_handoff import KommunicateChannel
+
+    monkeypatch.setenv("KOMMUNICATE_KEY", "pa$$word")
+    bots = {"shop-bot": {"header": HEADER, "secret": "${KOMMUNICATE_KEY}"}}
+    channel = KommunicateChannel.from_credentials({"bots": bots})
+    assert channel.settings.bots["shop-bot"].secret == "pa$$word"  # type: ignore[attr-defined]
