@@ -50,7 +50,7 @@ class RestApi:
         await self._runner.cleanup()
 
     def refuse(self, *statuses: int) -> None:
-        """Answer the next calls with these. 200: in Kommunicate's way, where the body is the refusal."""
+        """Answer the next calls with these. 200: in Kommunicate's way, where the body is the refusal. 0: hang up."""
         self._refusals += statuses
 
     async def _noted(self, request: web.Request) -> tuple[Call, web.Response | None]:
@@ -61,7 +61,10 @@ class RestApi:
             return call, web.json_response({"status": "error"}, status=401)
         if self._refusals:
             error = {"status": "error", "errorResponse": [{"errorCode": "AL-G-01", "description": "said: x"}]}
-            return call, web.json_response(error, status=self._refusals.pop(0))
+            status = self._refusals.pop(0)
+            if status == 0 and request.transport is not None:
+                request.transport.close()
+            return call, web.json_response(error, status=status or 500)
         return call, None
 
     async def _send(self, request: web.Request) -> web.Response:

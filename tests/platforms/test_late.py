@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.platforms.caller import Kommunicate, settings
 from tests.platforms.rest_api import RestApi
 from tests.support.rasa_server import RasaServer
@@ -98,11 +100,12 @@ async def test_what_works_a_moment_later_is_said_once(platform_model: Path, tmp_
         assert not left(rasa)
 
 
+@pytest.mark.parametrize("refusal", [504, 0])
 async def test_a_message_that_may_have_been_taken_is_not_sent_again(
-    platform_model: Path, tmp_path: Path, api: RestApi
+    platform_model: Path, tmp_path: Path, api: RestApi, refusal: int
 ) -> None:
     own = settings(answer_seconds=0.2, api_key="key", api_url=api.url)
-    api.refuse(504)
+    api.refuse(refusal)
     async with RasaServer(platform_model, tmp_path, own) as rasa:
         await say_too_late(Kommunicate(rasa), "/greet", lambda: left(rasa))
         assert len(api.calls) == 1
