@@ -45,9 +45,10 @@ async def test_without_the_api_it_is_logged_and_said_with_the_next_answer(
 ) -> None:
     await kommunicate.say("hello")
     await trigger(kommunicate, "welcome")
+    await trigger(kommunicate, "opened_pricing")
     await until(lambda: idle(kommunicate))
     assert "1 messages for 4711 are left for an answer: There is no api_key in the settings." in caplog.text
-    assert await kommunicate.texts("hello") == ["Welcome.", "Hello."]
+    assert await kommunicate.texts("hello") == ["Welcome.", "Shall I explain the prices?", "Hello."]
     assert await kommunicate.texts("hello") == ["Hello."]
 
 
