@@ -39,7 +39,7 @@ class Wish(NamedTuple):
 
 
 class BotTurn:
-    """Runs turns. ``on_new_message`` is Rasa's; ``show_marker`` lets markers through to the front end; ``closes``: see
+    """Runs turns. ``on_new_message`` is Rasa's; ``show_marker`` lets markers through to the front end; ``follows``: see
     :class:`Watcher`."""
 
     def __init__(
@@ -49,10 +49,10 @@ class BotTurn:
         options: Options,
         show_marker: bool,
         on_new_message: OnMessage,
-        closes: bool = True,
+        follows: bool = True,
     ) -> None:
         self._bot, self._intents, self._options, self._on_new_message = bot, intents, options, on_new_message
-        self._watcher = Watcher(f"/{intents.execute}", show_marker, closes)
+        self._watcher = Watcher(f"/{intents.execute}", show_marker, follows)
 
     async def run(self, channel: str, message: UserMessage, told: Told | None = None) -> Ran:
         """Let the bot answer. ``told``: what came of this message in a turn of a process that has ended since; it is only

@@ -156,7 +156,7 @@ class Interceptor:
         wish = await self._turn.wish(channel, message, ran)
         if wish is not None:
             await self._hand_over(channel, message, wish, ran.watch)
-        elif ran.watch.close is not None:
+        elif ran.watch.close:
             await self._tell_closed(channel, message)
 
     async def _tell_closed(self, channel: str, message: UserMessage) -> None:

@@ -12,8 +12,9 @@ from typing import Any
 
 from rasa.core.channels.channel import OutputChannel
 
+from rasa_handoff.vocabulary.directives import Close, read_directives
 from rasa_handoff.vocabulary.errors import MarkerError
-from rasa_handoff.vocabulary.marker import CloseRequest, HandoffRequest, OptionsRequest, read_marker
+from rasa_handoff.vocabulary.marker import HandoffRequest, OptionsRequest, read_marker
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ class Watch:
         self.held: list[Callable[[], Awaitable[None]]] = []
         self.request: HandoffRequest | None = None
         self.offered = False
-        self.close: CloseRequest | None = None
+        self.close = False
 
     async def release(self) -> None:
         """Let out what was held, and hold no longer."""
@@ -44,10 +45,10 @@ class Watch:
 
 class Watcher:
     """Watches output channels. ``execute_prefix`` is how the options' payloads begin, such as ``/execute_handoff``;
-    ``closes``: whether ending the conversation is ours to do, or the output channel's."""
+    ``follows``: whether directives are ours to follow; else they are left to the output channel."""
 
-    def __init__(self, execute_prefix: str, show_marker: bool, closes: bool = True) -> None:
-        self._prefix, self._show_marker, self._closes = execute_prefix, show_marker, closes
+    def __init__(self, execute_prefix: str, show_marker: bool, follows: bool = True) -> None:
+        self._prefix, self._show_marker, self._follows = execute_prefix, show_marker, follows
         self._watches: dict[str, Watch] = {}
 
     @contextmanager
@@ -94,10 +95,20 @@ class Watcher:
         if isinstance(marker, HandoffRequest):
             watch.request = watch.request or marker
             return message if self._show_marker else without_marker(message)
-        if isinstance(marker, CloseRequest) and self._closes:
-            watch.close = marker
-            return message if self._show_marker else without_marker(message)
-        return message
+        return self._directed(watch, recipient_id, message) if self._follows else message
+
+    def _directed(self, watch: Watch, recipient_id: str, message: Message) -> Message:
+        try:
+            directives = read_directives(message.get("custom"))
+        except MarkerError as problem:
+            log.error("A directive was sent to %s that can't be read: %s", recipient_id, problem)
+            return without_marker(message)
+        for directive in directives:
+            if isinstance(directive, Close):
+                watch.close = True
+            else:
+                log.warning("An action asks of the channel of %s what it can't do: %s", recipient_id, directive)
+        return without_marker(message) if directives and not self._show_marker else message
 
 
 def without_marker(message: Message) -> Message:

@@ -7,6 +7,7 @@ pressed button counts by its title; images, buttons and cards are told in words;
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from rasa_handoff.vocabulary.directives import read_directives
 from rasa_handoff.vocabulary.errors import MarkerError
 from rasa_handoff.vocabulary.marker import read_marker
 from rasa_handoff.vocabulary.values import Line, Speaker
@@ -96,7 +97,7 @@ def _pictures(data: Mapping[str, Any]) -> list[str]:
 
 def _custom(custom: Any) -> str:
     try:
-        if read_marker(custom) is not None:
+        if read_marker(custom) is not None or read_directives(custom):
             return ""
     except MarkerError:
         return ""

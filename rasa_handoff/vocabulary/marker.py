@@ -1,22 +1,21 @@
 """Markers: how an action or a response of the project asks for a handoff.
 
-Four forms are read, all of them in a message's ``custom``:
+Three forms are read, all of them in a message's ``custom``:
 
 - ``{"handoff": {...}}`` with any field of :class:`HandoffRequest`;
 - ``{"department": "billing"}``, Botlhale's preset (wire-formats, section 1), only when nothing stands beside it;
-- ``{"handoff_options": {}}``, which the channel replaces by the options;
-- ``{"handoff_close": {}}``: the bot ends the conversation.
+- ``{"handoff_options": {}}``, which the channel replaces by the options.
 
 :class:`ChannelNotice` goes the other way: what HandoffChannel tells the actions in each message's metadata.
 """
 
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from rasa_handoff.vocabulary.errors import MarkerError
-from rasa_handoff.vocabulary.names import BOTLHALE_MARKER, CLOSE_MARKER, HANDOFF_MARKER, METADATA_KEY, OPTIONS_MARKER
+from rasa_handoff.vocabulary.names import BOTLHALE_MARKER, HANDOFF_MARKER, METADATA_KEY, OPTIONS_MARKER
 from rasa_handoff.vocabulary.values import Availability, Contact, Priority, Value
 
 
@@ -41,15 +40,6 @@ class OptionsRequest(Value, frozen=True):
     """Asks the channel to offer the departments, in this message's place."""
 
 
-class CloseRequest(Value, frozen=True, forbid_unknown_fields=True):
-    """Ends the conversation: what the customer types next begins a new session.
-
-    ``without_survey``: on LivePerson, without the survey after the conversation.
-    """
-
-    without_survey: bool = False
-
-
 class ChannelNotice(Value, frozen=True):
     """What HandoffChannel puts into each message's metadata under ``"handoff"``, for actions to read."""
 
@@ -57,8 +47,7 @@ class ChannelNotice(Value, frozen=True):
     availability: Availability = Availability()
 
 
-Read = TypeVar("Read", HandoffRequest, CloseRequest)
-Marker = HandoffRequest | OptionsRequest | CloseRequest
+Marker = HandoffRequest | OptionsRequest
 
 
 def read_marker(custom: Any) -> Marker | None:
@@ -73,8 +62,6 @@ def read_marker(custom: Any) -> Marker | None:
         return _read_request(custom[HANDOFF_MARKER])
     if OPTIONS_MARKER in custom:
         return OptionsRequest()
-    if CLOSE_MARKER in custom:
-        return _read(CLOSE_MARKER, CloseRequest, custom[CLOSE_MARKER], "{without_survey: true}")
     if set(custom) == {BOTLHALE_MARKER}:
         return _read_request(custom)
     return None
@@ -91,20 +78,16 @@ def read_notice(metadata: Any) -> ChannelNotice | None:
 
 
 def _read_request(body: Any) -> HandoffRequest:
-    return _read(HANDOFF_MARKER, HandoffRequest, body, "{department: billing}")
-
-
-def _read(marker: str, kind: type[Read], body: Any, example: str) -> Read:
     fields = {} if body is None or body is True else body
     if not isinstance(fields, dict):
-        raise MarkerError(f"custom.{marker} must be a mapping such as {example}, not {body!r}.")
+        raise MarkerError(f"custom.handoff must be a mapping such as {{department: billing}}, not {body!r}.")
     for key in fields:
-        if key not in kind.__struct_fields__:
-            near = get_close_matches(str(key), kind.__struct_fields__, n=1)
+        if key not in HandoffRequest.__struct_fields__:
+            near = get_close_matches(str(key), HandoffRequest.__struct_fields__, n=1)
             hint = f" Did you mean '{near[0]}'?" if near else ""
-            known = ", ".join(kind.__struct_fields__)
-            raise MarkerError(f"custom.{marker} has no field '{key}'.{hint} It may have: {known}.")
+            known = ", ".join(HandoffRequest.__struct_fields__)
+            raise MarkerError(f"custom.handoff has no field '{key}'.{hint} It may have: {known}.")
     try:
-        return msgspec.convert(fields, kind)
+        return msgspec.convert(fields, HandoffRequest)
     except msgspec.ValidationError as problem:
-        raise MarkerError(f"custom.{marker} doesn't fit: {problem}") from problem
+        raise MarkerError(f"custom.handoff doesn't fit: {problem}") from problem

@@ -41,6 +41,9 @@ STATE_KEY: Final = "handoff_state"
 """Key in a ``custom`` message, and the event of a socketio page, that tell a front end whom the customer has now."""
 ASSIGN_MARKER: Final = "handoff_assign"
 """Key in a response's ``custom`` that gives a platform's conversation to one of its agents or bots, by name or id."""
+PRIORITY_MARKER: Final = "handoff_priority"
+TRANSFER_MARKER: Final = "handoff_transfer"
+"""Keys in a response's ``custom`` that ask something of the channel without a handoff (``directives.py``)."""
 BOTLHALE_MARKER: Final = "department"
 """Botlhale's marker: ``custom: {department: "..."}`` and nothing beside it."""
 
@@ -93,7 +96,7 @@ BACK_PAYLOAD: Final = "/handoff_back"
 """What the buttons of ``utter_handoff_nobody_yet`` send; no intents, the relay alone reads them."""
 UTTER_WELCOME_BACK: Final = "utter_handoff_welcome_back"
 
-PLATFORM_CHANNELS: Final = ("rasa_handoff.KommunicateChannel",)
+PLATFORM_CHANNELS: Final = ("rasa_handoff.KommunicateChannel", "rasa_handoff.LivePersonChannel")
 """Ours with a desk of their own: entries of ``credentials.yml`` by themselves, not hosted."""
 
 STOCK_CHANNELS: Final = (

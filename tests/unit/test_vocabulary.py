@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from rasa_handoff.vocabulary.errors import MarkerError, Refused, SettingsError
-from rasa_handoff.vocabulary.marker import CloseRequest, HandoffRequest, OptionsRequest, read_marker, read_notice
+from rasa_handoff.vocabulary.marker import HandoffRequest, OptionsRequest, read_marker, read_notice
 from rasa_handoff.vocabulary.settings import read_settings
 from rasa_handoff.vocabulary.values import Department, Offer, Priority, plain, read
 
@@ -64,19 +64,12 @@ def test_no_settings_at_all(nothing: Any) -> None:
         read_settings(nothing)
 
 
-def test_markers_are_read_in_their_four_forms() -> None:
+def test_markers_are_read_in_their_three_forms() -> None:
     full = read_marker({"handoff": {"department": "billing", "priority": "urgent"}})
     assert full == HandoffRequest(department="billing", priority=Priority.URGENT)
     assert read_marker({"handoff": {}}) == read_marker({"handoff": None}) == HandoffRequest()
     assert read_marker({"department": "billing"}) == HandoffRequest(department="billing")
     assert read_marker({"handoff_options": {}}) == OptionsRequest()
-    assert read_marker({"handoff_close": True}) == read_marker({"handoff_close": {}}) == CloseRequest()
-    assert read_marker({"handoff_close": {"without_survey": True}}) == CloseRequest(without_survey=True)
-
-
-def test_a_wrong_close_says_what_is_wrong() -> None:
-    with pytest.raises(MarkerError, match=r"no field .survey.. Did you mean .without_survey.[?]"):
-        read_marker({"handoff_close": {"survey": False}})
 
 
 @pytest.mark.parametrize("custom", [None, "text", {"department": "billing", "floor": 2}, {"blocks": []}])
