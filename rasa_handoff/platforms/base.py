@@ -85,7 +85,7 @@ class PlatformChannel(InputChannel):
         bot = Bot(app)
         there = Availability(departments=self.departments, staffed=True)  # the platform doesn't tell who is there
         options = Options(bot, self.intents.execute, (), lambda: there)
-        turn = BotTurn(bot, self.intents, options, show_marker=False, on_new_message=on_new_message, closes=False)
+        turn = BotTurn(bot, self.intents, options, show_marker=False, on_new_message=on_new_message, follows=False)
         self.open(bot, Conversations(bot, turn, self.name(), self.intents.ended, self.crossing_seconds))
 
         async def before_start(app: Sanic, _: Any) -> None:

@@ -85,6 +85,8 @@ class Conversations:
                 return None
             if tracker.is_paused() and not await self._is_ours(tracker, message, arrived):
                 return None
+        else:
+            message.parse_data = told[0]  # a turn leaves it there too
         ran = await self._turn.run(self._channel, message, told)
         wish = await self._turn.wish(self._channel, message, ran)
         if wish is None:

@@ -121,7 +121,7 @@ async def test_the_first_words_after_the_way_back_are_the_bots_in_any_order(
         noting = asyncio.ensure_future(
             account.tell(account.body("hello", sender="thabo@example.com", key=asked["key"]))
         )
-        await until(lambda: rasa.channel._work._under_way)
+        await until(lambda: rasa.channel._answering.work._under_way)
         assert await kommunicate.call(asked) == [{"message": "Hello."}]
         await noting
         assert [event["text"] for event in await kommunicate.user_events()].count("hello") == 1

@@ -157,7 +157,7 @@ async def test_a_late_call_that_comes_again_is_answered_once_and_whole(
         asked = kommunicate.body(f"/greet {WORDS}")
         async with rasa.app.ctx.agent.lock_store.lock("4711"):
             assert await asyncio.gather(kommunicate.call(asked), kommunicate.call(asked)) == [[], []]
-        await until(lambda: not rasa.channel._work._under_way)
+        await until(lambda: not rasa.channel._answering.work._under_way)
         assert f"The answer to {asked['key']} of 4711 isn't complete after 0.2 s" in caplog.text
         assert "4111" not in caplog.text
         told = [*await kommunicate.texts("/welcome"), *await kommunicate.texts("/welcome")]

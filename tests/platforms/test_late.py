@@ -17,11 +17,11 @@ async def say_too_late(kommunicate: Kommunicate, text: str, done: Callable[[], A
     async with kommunicate.rasa.app.ctx.agent.lock_store.lock("4711"):
         assert await kommunicate.say(text) == []
     await until(done)
-    await until(lambda: not kommunicate.rasa.channel._work._under_way)
+    await until(lambda: not kommunicate.rasa.channel._answering.work._under_way)
 
 
 def left(rasa: RasaServer) -> Any:
-    return rasa.channel._answers._late
+    return rasa.channel._answering.answers._late
 
 
 async def test_it_goes_out_with_the_next_answer(platform_model: Path, tmp_path: Path) -> None:
@@ -127,6 +127,6 @@ async def test_nothing_late_is_lost_when_the_next_answer_is_late_too(platform_mo
         async with rasa.app.ctx.agent.lock_store.lock("4711"):
             assert await kommunicate.say("/give_up") == []
             assert await kommunicate.say("are you there?") == []
-        await until(lambda: not rasa.channel._work._under_way)
+        await until(lambda: not rasa.channel._answering.work._under_way)
         (told,) = await kommunicate.say("hello?")
         assert (told["message"], told["metadata"]) == ("our agents will get back to you", {"KM_ASSIGN_TO": ""})

@@ -29,7 +29,7 @@ async def trigger(kommunicate: Kommunicate, intent: str) -> None:
 
 
 def idle(kommunicate: Kommunicate) -> bool:
-    return not kommunicate.rasa.channel._work._under_way
+    return not kommunicate.rasa.channel._answering.work._under_way
 
 
 async def test_a_triggered_intent_is_said_by_the_api(with_api: Kommunicate, api: RestApi) -> None:

@@ -8,16 +8,9 @@ Kommunicate's web widget reads it from a message's metadata, ``KM_STATUS`` and `
 from collections.abc import Mapping
 from typing import Any, Final
 
-from rasa_handoff.platforms.kommunicate.door import Rejected
-from rasa_handoff.platforms.kommunicate.fields import (
-    HIDDEN,
-    NOTIFY,
-    as_content_type,
-    as_flag,
-    as_id,
-    as_mapping,
-    as_text,
-)
+from rasa_handoff.platforms.door import Rejected
+from rasa_handoff.platforms.kommunicate.fields import HIDDEN, NOTIFY, as_content_type, as_flag
+from rasa_handoff.platforms.reading import as_id, as_mapping, as_text
 from rasa_handoff.vocabulary.values import Value
 
 ENDED: Final = ("resolved", "closed")

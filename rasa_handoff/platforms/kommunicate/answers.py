@@ -1,64 +1,38 @@
-"""Answers in the making, those given, and what came too late for one.
+"""Kommunicate's answers: its messages, and what is to be done beside them."""
 
-Kommunicate tells a repeated call by its ``key``. Each conversation's last answer is kept in this process, so that a repeated
-call gets the same. Of older ones, and after a restart, the tracker knows: it has each message's id (``rasa_room/retold.py``).
-"""
+from typing import Any
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
-
-from rasa.core.channels.channel import OutputChannel
-
+from rasa_handoff.platforms import answers
+from rasa_handoff.platforms.answers import Say
 from rasa_handoff.platforms.kommunicate.assigning import hands_over
 from rasa_handoff.platforms.kommunicate.deeds import Deed, apart
 from rasa_handoff.platforms.kommunicate.writing import Message, rendered
 from rasa_handoff.vocabulary.kommunicate import KommunicateSettings
 
-MOST: Final = 2_000
-"""Conversations whose last answer is kept; and those with something that came too late."""
 
-
-Say = Callable[[str, Mapping[str, Any]], None]
-"""Says one of Rasa's messages to a conversation when there is no call to answer."""
-
-
-class Answer(OutputChannel):
-    """One answer, filled by the bot. ``given``: how many messages had gone out when it had to; None while it may be filled.
-    ``deeds``: what is to be done beside. Rasa keeps it for reminders: when its turn is ``over``, it speaks ``outside``."""
+class Answer(answers.Answer):
+    """An answer of Kommunicate's messages. ``deeds``: what is to be done beside."""
 
     def __init__(self, settings: KommunicateSettings, outside: Say) -> None:
-        self._settings, self._outside = settings, outside
-        self.messages: list[Message] = []
+        super().__init__(outside)
+        self._settings = settings
         self.deeds: list[Deed] = []
-        self.given: int | None = None
-        self.over = False
 
     @classmethod
     def name(cls) -> str:
         """By this name Rasa chooses channel-specific responses."""
         return "kommunicate"
 
-    async def send_response(self, recipient_id: str, message: dict[str, Any]) -> None:
-        """All of one of Rasa's messages at once: a text and its buttons are one message there too."""
-        if self.over:
-            return self._outside(recipient_id, message)
+    def rendered(self, message: dict[str, Any]) -> list[Message]:
+        """One of Rasa's messages as Kommunicate's; what it wants done is noted."""
         shown, deeds = apart(message, self._settings)
-        self.messages.extend(rendered(shown))
         self.deeds.extend(deeds)
-
-    async def send_text_message(self, recipient_id: str, text: str, **kwargs: Any) -> None:
-        """For code that doesn't go by ``send_response``."""
-        await self.send_response(recipient_id, {"text": text})
+        return rendered(shown)
 
     def hands_over(self, since: int) -> bool:
         """Whether what was said after so many messages, or is to be done, gives the conversation to people."""
         given = any(deed.assign is not None and deed.assign not in self._settings.bots for deed in self.deeds)
         return given or any(hands_over(message) for message in self.messages[since:])
-
-    def give(self) -> list[Message]:
-        """It goes out now, as far as it is."""
-        self.given = len(self.messages)
-        return list(self.messages)
 
     def take_back(self) -> list[Message]:
         """What hasn't gone out; it is to be said in another way."""
@@ -66,43 +40,3 @@ class Answer(OutputChannel):
         words = self.messages[place:]
         del self.messages[place:]
         return words
-
-    @property
-    def late(self) -> list[Message]:
-        """What came after it had gone out."""
-        return [] if self.given is None else self.messages[self.given :]
-
-
-class Answers:
-    """Bounded memories, by conversation: the last answer with its message's key, and what is still to be said."""
-
-    def __init__(self) -> None:
-        self._last: dict[str, tuple[str, Answer]] = {}
-        self._late: dict[str, list[Message]] = {}
-
-    def known(self, conversation_id: str, key: str | None) -> list[Message] | None:
-        """What this message was answered with, if it was the last one."""
-        last_key, answer = self._last.get(conversation_id, (None, None))
-        return list(answer.messages) if answer is not None and last_key == key else None
-
-    def keep(self, conversation_id: str, key: str | None, answer: Answer) -> None:
-        """The answer is complete."""
-        self._last.pop(conversation_id, None)
-        if key is not None:
-            _put(self._last, conversation_id, (key, answer))
-
-    def leave(self, conversation_id: str, late: list[Message]) -> None:
-        """These came too late, and are to go out with the next answer, behind those that wait already."""
-        if late:
-            _put(self._late, conversation_id, [*self._late.get(conversation_id, ()), *late])
-
-    def take_late(self, conversation_id: str) -> list[Message]:
-        """What came too late for the answers before; it goes out with this one."""
-        return self._late.pop(conversation_id, [])
-
-
-def _put(memory: dict[Any, Any], name: Any, value: Any) -> None:
-    memory.pop(name, None)
-    memory[name] = value
-    if len(memory) > MOST:
-        del memory[next(iter(memory))]

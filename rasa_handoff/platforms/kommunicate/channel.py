@@ -6,37 +6,36 @@ rasa_handoff.KommunicateChannel:
   welcome: greet
 """
 
-import asyncio
 import logging
 import time
-from typing import Any, Final
+from typing import Any
 
 from rasa.core.channels.channel import OutputChannel, UserMessage
 from sanic import Blueprint, response
 from sanic.request import Request
 from sanic.response import HTTPResponse
 
+from rasa_handoff.platforms import answers
+from rasa_handoff.platforms.answering import Answering
 from rasa_handoff.platforms.base import PlatformChannel
 from rasa_handoff.platforms.conversations import Conversations
+from rasa_handoff.platforms.door import Rejected
 from rasa_handoff.platforms.kommunicate.account import read_account
-from rasa_handoff.platforms.kommunicate.answers import Answer, Answers
+from rasa_handoff.platforms.kommunicate.answers import Answer
 from rasa_handoff.platforms.kommunicate.api import Api
 from rasa_handoff.platforms.kommunicate.assigning import assignment, hands_over, with_assignment
 from rasa_handoff.platforms.kommunicate.deeds import describe, do
-from rasa_handoff.platforms.kommunicate.door import Rejected, open_to, open_to_account
+from rasa_handoff.platforms.kommunicate.door import open_to, open_to_account
 from rasa_handoff.platforms.kommunicate.hearing import heard, metadata
 from rasa_handoff.platforms.kommunicate.outside import Outside, OutsideOutput
 from rasa_handoff.platforms.kommunicate.reading import Incoming, read_request
 from rasa_handoff.platforms.kommunicate.witness import Witness
 from rasa_handoff.platforms.kommunicate.writing import Message
 from rasa_handoff.rasa_room.bot import Bot
-from rasa_handoff.rasa_room.turns import Work
 from rasa_handoff.vocabulary.kommunicate import KommunicateSettings, read_settings
 from rasa_handoff.vocabulary.marker import HandoffRequest
 
 log = logging.getLogger(__name__)
-
-DRAIN_SECONDS: Final = 5.0
 
 
 class KommunicateChannel(PlatformChannel):
@@ -63,7 +62,7 @@ class KommunicateChannel(PlatformChannel):
         self.settings = settings
         self.intents, self.departments = settings.intents, settings.offered
         self.crossing_seconds = settings.crossing_seconds
-        self._answers, self._work = Answers(), Work()
+        self._answering = Answering(settings.answer_seconds, hands_over)
         self._api = Api(settings, settings.api_key) if settings.api_key else None
 
     def add_routes(self, blueprint: Blueprint) -> None:
@@ -82,7 +81,7 @@ class KommunicateChannel(PlatformChannel):
     def open(self, bot: Bot, conversations: Conversations) -> None:
         """The bot is there."""
         self.conversations = conversations
-        self.outside = Outside(bot, conversations, self.settings, self._api, self._answers, self._work)
+        self.outside = Outside(bot, conversations, self.settings, self._api, self._answering)
 
         self.witness = Witness(bot, conversations, self.outside, self.settings, self.name())
 
@@ -92,7 +91,7 @@ class KommunicateChannel(PlatformChannel):
 
     async def close(self) -> None:
         """What was begun is finished."""
-        await self._work.drained(DRAIN_SECONDS)
+        await self._answering.close()
 
     async def _webhook(self, request: Request) -> HTTPResponse:
         arrived = time.time()
@@ -115,47 +114,23 @@ class KommunicateChannel(PlatformChannel):
         except Rejected as no:
             return _refused(request, no)
         try:
-            await self._work.finish(self.witness.take(seen, arrived))
+            await self._answering.work.finish(self.witness.take(seen, arrived))
         except Exception:
             log.exception("What was said in %s (%s) isn't in the tracker.", seen.conversation_id, seen.key)
             return response.json({"error": "It could not be noted."}, 500)
         return response.json({"status": "ok"})
 
     async def _answer(self, incoming: Incoming, arrived: float) -> list[Message]:
-        """Everything the bot says, or what it has said when the time is over; the turn is finished then all the same."""
-        answer = Answer(self.settings, self.outside.say)
-        try:
-            await asyncio.wait_for(
-                self._work.finish(self._take(incoming, arrived, answer)), self.settings.answer_seconds
-            )
-        except asyncio.TimeoutError:
-            log.warning(
-                "The answer to %s of %s isn't complete after %s s: the rest follows.",
-                incoming.key, incoming.conversation_id, self.settings.answer_seconds,
-            )  # fmt: skip
-        return answer.give()
+        """What the bot says to a call, as far as it has said it in time."""
+        id, answer = incoming.conversation_id, Answer(self.settings, self.outside.say)
 
-    async def _take(self, incoming: Incoming, arrived: float, answer: Answer) -> None:
-        conversation_id, key = incoming.conversation_id, incoming.key
-        async with self.conversations.turn(conversation_id):
-            known = self._answers.known(conversation_id, key)
-            late = self._answers.take_late(conversation_id)
-            answer.messages.extend(late if known is None else known)
-            try:
-                if known is not None:
-                    log.info("The message %s of %s came again: the same answer.", key, conversation_id)
-                elif not any(hands_over(message) for message in late):
-                    await self._to_bot(incoming, arrived, answer)
-                    self._answers.keep(conversation_id, key, answer)
-                # Else only this answer tells the platform whose the conversation is: the message is for people.
-            except Exception:
-                self._answers.leave(conversation_id, late)  # an answer that failed is shown to nobody
-                raise
-            finally:
-                answer.over = True
-            if answer.late:
-                left = await do([], self._api, incoming.bot_id, conversation_id, answer.late)
-                self._answers.leave(conversation_id, left)
+        async def to_bot(_: answers.Answer) -> None:
+            await self._to_bot(incoming, arrived, answer)
+
+        async def push(late: list[Message]) -> list[Message]:
+            return await do([], self._api, incoming.bot_id, id, late)
+
+        return await self._answering.answer(self.conversations, id, incoming.key, answer, to_bot, push)
 
     async def _to_bot(self, incoming: Incoming, arrived: float, answer: Answer) -> None:
         message = UserMessage(
@@ -185,7 +160,7 @@ class KommunicateChannel(PlatformChannel):
             place = answer.given or 0
             answer.messages[place:] = with_assignment(answer.messages[place:], assignment(request, self.settings))
         if self.settings.user_details and self._api is not None and incoming.user_id is not None:
-            self._work.begin(describe(self._api, incoming.user_id, request))
+            self._answering.work.begin(describe(self._api, incoming.user_id, request))
 
 
 def _refused(request: Request, no: Rejected) -> HTTPResponse:

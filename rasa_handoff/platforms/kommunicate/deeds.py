@@ -1,7 +1,8 @@
-"""What an action wants done with the conversation, beside words: documented keys of a response's ``custom``.
+"""What an action wants done beside words: the directives (``vocabulary/directives.py``) in Kommunicate's terms.
 
 - ``handoff_close: {}``: it is resolved;
-- ``handoff_assign: thandi``: it is given to an agent, by the name in the settings or Kommunicate's id, or to a bot, by its id.
+- ``handoff_assign: thandi``: it is given to an agent, by the name in the settings or Kommunicate's id, or to a bot, by its id;
+- ``handoff_transfer: {bot: my-bot-id}``: the same, of a bot.
 """
 
 import logging
@@ -11,10 +12,17 @@ from typing import Any
 from rasa_handoff.platforms.kommunicate.api import Api
 from rasa_handoff.platforms.kommunicate.assigning import AGENT, details
 from rasa_handoff.platforms.kommunicate.writing import Message
-from rasa_handoff.vocabulary.errors import Unreachable
+from rasa_handoff.vocabulary.directives import (
+    Assign,
+    Close,
+    Directive,
+    Transfer,
+    read_directives,
+    without_directives,
+)
+from rasa_handoff.vocabulary.errors import MarkerError, Unreachable
 from rasa_handoff.vocabulary.kommunicate import KommunicateSettings
 from rasa_handoff.vocabulary.marker import HandoffRequest
-from rasa_handoff.vocabulary.names import ASSIGN_MARKER, CLOSE_MARKER
 from rasa_handoff.vocabulary.values import Value
 
 log = logging.getLogger(__name__)
@@ -27,20 +35,28 @@ class Deed(Value, frozen=True):
 
 
 def apart(message: Mapping[str, Any], settings: KommunicateSettings) -> tuple[Mapping[str, Any], list[Deed]]:
-    """One of Rasa's messages without what is to be done, and that. What ``handoff_assign`` can't mean is logged."""
+    """One of Rasa's messages without its directives, and what they ask for. What doesn't fit is logged and left out."""
     custom = message.get("custom")
-    if not isinstance(custom, Mapping) or not (CLOSE_MARKER in custom or ASSIGN_MARKER in custom):
+    if not isinstance(custom, Mapping):
         return message, []
-    rest = {name: value for name, value in custom.items() if name not in (CLOSE_MARKER, ASSIGN_MARKER)}
-    deeds = []
-    if (wanted := custom.get(ASSIGN_MARKER)) is not None:
-        if isinstance(wanted, str | int) and not isinstance(wanted, bool) and str(wanted).strip():
-            deeds.append(Deed(assign=str(settings.agents.get(str(wanted), wanted))))
-        else:
-            log.error("custom.%s must be an agent's name or an id, not %r: left out.", ASSIGN_MARKER, wanted)
-    if custom.get(CLOSE_MARKER, False) is not False:
-        deeds.append(Deed())
-    return {**message, "custom": rest}, deeds
+    try:
+        deeds = [deed for one in read_directives(custom) if (deed := _deed(one, settings))]
+    except MarkerError as problem:
+        log.error("A directive can't be read: %s", problem)
+        deeds = []
+    # To resolve comes last: what is done in a resolved conversation opens it again.
+    return {**message, "custom": without_directives(custom)}, sorted(deeds, key=lambda deed: deed.assign is None)
+
+
+def _deed(directive: Directive, settings: KommunicateSettings) -> Deed | None:
+    if isinstance(directive, Close):
+        return Deed()
+    if isinstance(directive, Assign):
+        return Deed(assign=str(settings.agents.get(directive.to, directive.to)))
+    if isinstance(directive, Transfer) and directive.bot is not None:
+        return Deed(assign=directive.bot)
+    log.error("An action asks of Kommunicate what this channel can't do: %s", directive)
+    return None
 
 
 async def do(

@@ -6,24 +6,16 @@ conversation goes to people by the rules of the dashboard. So a refusal loses no
 
 import base64
 import hmac
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
 from sanic.request import Request
 
+from rasa_handoff.platforms.door import Rejected, carries, json_object
 from rasa_handoff.vocabulary.kommunicate import BotSettings
 
 ACCOUNT_HEADERS: Final = ("Authentication", "Authorization")
 """The first is the documented one; the other is read in case it was a slip."""
-
-
-class Rejected(Exception):
-    """A request that isn't taken. The sentence is for the log and the answer: evidence, and nothing secret."""
-
-    def __init__(self, status: int, sentence: str) -> None:
-        super().__init__(sentence)
-        self.status = status
 
 
 def open_to(request: Request, bots: Mapping[str, BotSettings], limit: int) -> dict[str, Any]:
@@ -32,13 +24,13 @@ def open_to(request: Request, bots: Mapping[str, BotSettings], limit: int) -> di
     Raises:
         Rejected: 401 wrong or missing header; 413 too large; 400 not a JSON object; 404 a bot that isn't in the settings.
     """
-    trusted = {id for id, bot in bots.items() if _fits(request, bot)}
+    trusted = {id for id, bot in bots.items() if carries(request, bot.header, bot.secret)}
     if not trusted:
         expected = sorted({bot.header for bot in bots.values()})
         found = [name for name in expected if name in request.headers]
         said = f"a wrong value in {', '.join(found)}" if found else f"none of the headers {', '.join(expected)}"
         raise Rejected(401, f"The request has {said}.")
-    body = _body(request, limit)
+    body = json_object(request.body, limit)
     bot_id = body.get("botId")
     if not isinstance(bot_id, str) or bot_id not in bots:
         raise Rejected(404, f"botId is {str(bot_id)[:100]!r}, which doesn't stand under 'bots'.")
@@ -60,32 +52,4 @@ def open_to_account(request: Request, token: str, limit: int) -> dict[str, Any]:
     if not any(kind == "basic" and hmac.compare_digest(value, expected) for kind, value in given):
         wrong = "a wrong value in the header" if found else "neither of the headers"
         raise Rejected(401, f"The request has {wrong} {' or '.join(ACCOUNT_HEADERS)}.")
-    return _body(request, limit)
-
-
-def _body(request: Request, limit: int) -> dict[str, Any]:
-    if len(request.body) > limit:
-        raise Rejected(413, f"The body has {len(request.body)} bytes, body_limit is {limit}.")
-    return _json(request.body)
-
-
-def _fits(request: Request, bot: BotSettings) -> bool:
-    given = (request.headers.get(bot.header) or "").strip()
-    return hmac.compare_digest(given.encode(errors="surrogateescape"), bot.secret.strip().encode())
-
-
-def _json(body: bytes) -> dict[str, Any]:
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError) as problem:
-        raise Rejected(400, f"The body of {len(body)} bytes is not JSON: {_where(problem)}.") from None  # it may quote
-    if not isinstance(data, dict):
-        raise Rejected(400, f"The body is a JSON {type(data).__name__}, not an object.")
-    return data
-
-
-def _where(problem: Exception) -> str:
-    """What is wrong, without the customer's words: some errors quote the body."""
-    if isinstance(problem, json.JSONDecodeError):
-        return f"{problem.msg} at {problem.pos}"
-    return "it isn't UTF-8" if isinstance(problem, UnicodeDecodeError) else "it is nested too deeply"
+    return json_object(request.body, limit)

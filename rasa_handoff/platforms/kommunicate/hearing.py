@@ -1,12 +1,11 @@
 """What the bot hears of a request: the customer's words, or the intent or payload the settings put in an event's place."""
 
 import logging
-from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from rasa_handoff.platforms.hearing import Happened, as_payload, payload_behind
 from rasa_handoff.platforms.kommunicate.fields import NOTIFY
 from rasa_handoff.platforms.kommunicate.reading import WELCOME, Incoming
-from rasa_handoff.thinking.transcript import button_titles, current_session
 from rasa_handoff.vocabulary.kommunicate import KommunicateSettings
 from rasa_handoff.vocabulary.values import plain
 
@@ -15,23 +14,21 @@ log = logging.getLogger(__name__)
 CREATED: Final = "created group"
 """How the platform's first message in a conversation begins; it stands for a welcome."""
 
-Happened = Sequence[Mapping[str, Any]]
-
 
 def heard(incoming: Incoming, settings: KommunicateSettings, happened: Happened) -> str | None:
     """The text for the bot, given the session's events so far; None: nothing for it, and nothing to answer."""
     if incoming.talk_to_human:
-        return _payload(settings.talk_to_human or settings.intents.execute)
+        return as_payload(settings.talk_to_human or settings.intents.execute)
     if _is_welcome(incoming, happened):
         skipped = any(name in WELCOME for name in incoming.skips)
-        return None if skipped or settings.welcome is None else _payload(settings.welcome)
+        return None if skipped or settings.welcome is None else as_payload(settings.welcome)
     if incoming.event in settings.events:
         intent = settings.events[incoming.event]
-        return None if intent is None else _payload(intent)
+        return None if intent is None else as_payload(intent)
     if incoming.location is not None and settings.location is not None:
-        return _payload(settings.location)
+        return as_payload(settings.location)
     if incoming.files and settings.attachment is not None:
-        return _payload(settings.attachment)
+        return as_payload(settings.attachment)
     if incoming.content_type == NOTIFY:
         return None  # what the platform tells about the conversation; nobody has said it
     return _in_words(incoming, happened)
@@ -50,10 +47,6 @@ def metadata(incoming: Incoming) -> dict[str, Any]:
     return attached
 
 
-def _payload(intent: str) -> str:
-    return intent if intent.startswith("/") else f"/{intent}"
-
-
 def _is_welcome(incoming: Incoming, happened: Happened) -> bool:
     if incoming.event in WELCOME:
         return True
@@ -70,13 +63,3 @@ def _in_words(incoming: Incoming, happened: Happened) -> str | None:
         return words
     log.info("Nothing to say to the event %r of %s.", incoming.event, incoming.conversation_id)
     return None
-
-
-def payload_behind(text: str, happened: Happened, pressed: bool) -> str:
-    """The payload of the button with this title, else the text. Of the buttons shown last: the same word may mean something
-    else by now, unless the customer is known to have ``pressed`` it."""
-    session = current_session(happened)
-    last = max((at for at, event in enumerate(session) if event.get("event") == "user"), default=0)
-    titles = button_titles(session if pressed else session[last:])
-    payloads = {title.strip(): payload for payload, title in titles.items()}
-    return payloads.get(text, text)

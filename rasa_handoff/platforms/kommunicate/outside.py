@@ -11,14 +11,14 @@ from typing import Any
 from rasa.core.channels.channel import OutputChannel
 from rasa.shared.core.trackers import DialogueStateTracker
 
+from rasa_handoff.platforms.answering import Answering
 from rasa_handoff.platforms.conversations import Conversations
-from rasa_handoff.platforms.kommunicate.answers import Answers
 from rasa_handoff.platforms.kommunicate.api import Api
 from rasa_handoff.platforms.kommunicate.assigning import assignment, hands_over
 from rasa_handoff.platforms.kommunicate.deeds import Deed, apart, do
 from rasa_handoff.platforms.kommunicate.writing import Message, rendered
 from rasa_handoff.rasa_room.bot import Bot
-from rasa_handoff.rasa_room.turns import Turns, Work
+from rasa_handoff.rasa_room.turns import Turns
 from rasa_handoff.vocabulary.errors import MarkerError
 from rasa_handoff.vocabulary.kommunicate import KommunicateSettings
 from rasa_handoff.vocabulary.marker import HandoffRequest, read_marker
@@ -35,11 +35,10 @@ class Outside:
         conversations: Conversations,
         settings: KommunicateSettings,
         api: Api | None,
-        answers: Answers,
-        work: Work,
+        answering: Answering,
     ) -> None:
         self._bot, self._conversations, self._settings = bot, conversations, settings
-        self._api, self._answers, self._work = api, answers, work
+        self._api, self._answers, self._work = api, answering.answers, answering.work
         self._turns = Turns()
 
     def say(self, conversation_id: str, message: Mapping[str, Any]) -> None:

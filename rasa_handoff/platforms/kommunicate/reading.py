@@ -6,19 +6,9 @@ What isn't known is kept in ``metadata`` and passed on.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from rasa_handoff.platforms.kommunicate.door import Rejected
-from rasa_handoff.platforms.kommunicate.fields import (
-    HTML,
-    LOCATION,
-    as_content_type,
-    as_flag,
-    as_id,
-    as_list,
-    as_mapping,
-    as_text,
-    as_words,
-    unwrapped,
-)
+from rasa_handoff.platforms.door import Rejected
+from rasa_handoff.platforms.kommunicate.fields import HTML, LOCATION, as_content_type, as_flag, as_words
+from rasa_handoff.platforms.reading import as_id, as_list, as_mapping, as_text, field_names, unwrapped
 from rasa_handoff.vocabulary.values import Value
 
 WELCOME: Final = ("WELCOME", "WELCOME_EVENT")
@@ -60,7 +50,7 @@ def read_request(body: Mapping[str, Any]) -> Incoming:
     """
     group = as_id(body.get("groupId"))
     if group is None:
-        raise Rejected(400, f"groupId is missing, or no text or number; the fields are {_fields(body)}.")
+        raise Rejected(400, f"groupId is missing, or no text or number; the fields are {field_names(body)}.")
     metadata = dict(as_mapping(body.get("metadata")))
     context = as_mapping(metadata.get(CONTEXT))
     metadata = {**metadata, CONTEXT: context} if CONTEXT in metadata else metadata
@@ -84,10 +74,6 @@ def read_request(body: Mapping[str, Any]) -> Incoming:
         metadata=metadata,
         rest={name: value for name, value in body.items() if name not in READ},
     )
-
-
-def _fields(body: Mapping[str, Any]) -> str:
-    return ", ".join(str(name)[:40] for name in list(body)[:30]) or "none"
 
 
 def _attachments(*places: Mapping[str, Any]) -> tuple[list[Location], list[File]]:
