@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "HandoffChannel": "rasa_handoff.rasa_room.channel",
     "KommunicateChannel": "rasa_handoff.platforms.kommunicate.channel",
+    "LivePersonChannel": "rasa_handoff.platforms.liveperson.channel",
     "Desk": "rasa_handoff.desks.base",
     "PlatformChannel": "rasa_handoff.platforms.base",
     "HandoffImporter": "rasa_handoff.presets.importer",

@@ -1,0 +1,1 @@
+"""LivePerson: bots by a LivePerson Function and by Custom Endpoint v1."""

@@ -1,0 +1,191 @@
+"""LivePersonChannel: one entry in ``credentials.yml`` for a LivePerson Function and for Custom Endpoint v1.
+
+rasa_handoff.LivePersonChannel:
+  skill: human_skill
+  functions:
+    shop: {header: X-Handoff-Key, secret: "${LIVEPERSON_KEY}"}
+"""
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from rasa.core.channels.channel import OutputChannel, UserMessage
+from sanic import Blueprint, response
+from sanic.request import Request
+from sanic.response import HTTPResponse
+
+from rasa_handoff.platforms import answers
+from rasa_handoff.platforms.answering import Answering
+from rasa_handoff.platforms.base import PlatformChannel
+from rasa_handoff.platforms.conversations import Conversations
+from rasa_handoff.platforms.door import Rejected
+from rasa_handoff.platforms.liveperson.assigning import note, transfer
+from rasa_handoff.platforms.liveperson.door import answered, open_to_function
+from rasa_handoff.platforms.liveperson.endpoint import Endpoint
+from rasa_handoff.platforms.liveperson.hearing import heard, metadata
+from rasa_handoff.platforms.liveperson.reading import TEST, Incoming, from_function
+from rasa_handoff.platforms.liveperson.responding import function_answer
+from rasa_handoff.platforms.liveperson.sayings import CLOSE, Action, Intent, Saying, Understood, hands_over
+from rasa_handoff.platforms.liveperson.settings import LivePersonSettings, read_settings
+from rasa_handoff.platforms.liveperson.writing import rendered
+from rasa_handoff.rasa_room.bot import Bot
+from rasa_handoff.vocabulary.marker import HandoffRequest
+from rasa_handoff.vocabulary.names import HANDOFF_MARKER
+
+MOST_INTENTS: Final = 3
+"""The likeliest ones go to LivePerson."""
+CONNECTED: Final = {"messages": ["The Rasa bot can be reached."], "context": {}}
+"""The answer to a Function that is tried without a conversation, as Test Connection may."""
+
+log = logging.getLogger(__name__)
+
+
+class Answer(answers.Answer):
+    """One answer, before it is written for a surface."""
+
+    def __init__(self, settings: LivePersonSettings, outside: answers.Say) -> None:
+        super().__init__(outside)
+        self._settings = settings
+
+    @classmethod
+    def name(cls) -> str:
+        """By this name Rasa chooses channel-specific responses."""
+        return "liveperson"
+
+    def rendered(self, message: dict[str, Any]) -> list[Saying]:
+        """One of Rasa's messages as LivePerson's."""
+        return rendered(message, self._settings.quick_replies, self._settings.other_bots)
+
+
+class LivePersonChannel(PlatformChannel):
+    """Channel and desk are LivePerson's; the bot answers a Function's calls, and those of Custom Endpoint."""
+
+    bot: Bot
+    conversations: Conversations
+
+    @classmethod
+    def name(cls) -> str:
+        """The webhook is ``/webhooks/liveperson/webhook``."""
+        return "liveperson"
+
+    @classmethod
+    def from_settings(cls, data: Any) -> "LivePersonChannel":
+        """The channel, of what stands under its name.
+
+        Raises:
+            SettingsError: one sentence.
+        """
+        return cls(read_settings(data))
+
+    def __init__(self, settings: LivePersonSettings) -> None:
+        self.settings = settings
+        self.intents, self.departments = settings.intents, settings.offered
+        self.crossing_seconds = settings.crossing_seconds
+        self._answering = Answering(settings.answer_seconds, hands_over)
+        self._endpoint: Endpoint | None = None
+        if settings.endpoint is not None:
+            self._endpoint = Endpoint(settings.endpoint, settings.body_limit, self.answer, lambda: self.bot.ready)
+
+    def add_routes(self, blueprint: Blueprint) -> None:
+        """The webhook of the Functions, and Custom Endpoint's addresses."""
+        if self.settings.functions:
+
+            @blueprint.route("/webhook", methods=["POST"])
+            async def webhook(request: Request) -> HTTPResponse:
+                return await answered(request, self._webhook(request))
+
+        if self._endpoint is not None:
+            self._endpoint.add_routes(blueprint)
+
+    def open(self, bot: Bot, conversations: Conversations) -> None:
+        """The bot is there."""
+        self.bot, self.conversations = bot, conversations
+
+    def get_output_channel(self) -> OutputChannel:
+        """For what is said from outside: a triggered intent, a reminder."""
+        output = Answer(self.settings, self._say)
+        output.over = True
+        return output
+
+    def _say(self, conversation_id: str, message: Mapping[str, Any]) -> None:
+        """LivePerson has no way to call it: it waits for the next answer. Nobody can be asked to take over there."""
+        shown = dict(message)
+        if HANDOFF_MARKER in (shown.get("custom") or ()):
+            log.warning("A handoff of %s was asked for outside a call: it isn't made.", conversation_id)
+            shown.pop("custom")
+        words = rendered(shown, self.settings.quick_replies, self.settings.other_bots)
+        self._answering.answers.leave(conversation_id, words)
+        log.info("%s messages for %s, said outside a call, wait for its next answer.", len(words), conversation_id)
+
+    async def close(self) -> None:
+        """What was begun is finished."""
+        await self._answering.close()
+
+    async def _webhook(self, request: Request) -> HTTPResponse:
+        arrived = time.time()
+        caller, body = open_to_function(request, self.settings.functions, self.settings.body_limit)
+        incoming = from_function(body, caller)
+        if incoming.kind != TEST:
+            return response.json(function_answer(await self.answer(incoming, arrived)))
+        if not self.bot.ready:
+            raise Rejected(503, "No model is loaded yet.")
+        return response.json(CONNECTED)
+
+    async def answer(self, incoming: Incoming, arrived: float) -> list[Saying]:
+        """What the bot says to a call, as far as it has said it in time."""
+
+        async def to_bot(answer: answers.Answer) -> None:
+            # What came too late to close the conversation is overtaken: the customer has written again.
+            answer.messages[:] = [one for one in answer.messages if not (isinstance(one, Action) and one.name == CLOSE)]
+            await self._to_bot(incoming, arrived, answer)
+
+        id = incoming.conversation_id
+        return await self._answering.answer(
+            self.conversations, id, incoming.key, Answer(self.settings, self._say), to_bot
+        )
+
+    async def _to_bot(self, incoming: Incoming, arrived: float, answer: answers.Answer) -> None:
+        message = UserMessage(
+            output_channel=answer,
+            sender_id=incoming.conversation_id,
+            input_channel=self.name(),
+            message_id=incoming.key,
+            metadata=metadata(incoming),
+        )
+        before = len(answer.messages)
+        request = await self.conversations.take(
+            message, arrived, lambda happened: heard(incoming, self.settings, happened)
+        )
+        if not any(isinstance(one, Understood) for one in answer.messages[before:]):
+            answer.messages.extend(_understood(message.parse_data or {}))
+        if request is not None:
+            said = any(not isinstance(one, Understood) for one in answer.messages[before:])
+            await self._hand_over(incoming.conversation_id, answer, request, said)
+
+    async def _hand_over(
+        self, conversation_id: str, answer: answers.Answer, request: HandoffRequest, said: bool
+    ) -> None:
+        """All of it at the end of one answer: what comes after a transfer isn't shown."""
+        last: list[Saying] = []
+        if not said and self.settings.handoff_response is not None:
+            words = await self.bot.render(self.settings.handoff_response, conversation_id, self.name(), {})
+            last.extend(answer.rendered(words))
+        if self.settings.transfer_note:
+            happened = [event.as_dict() for event in (await self.bot.tracker(conversation_id)).events]
+            private = note(request, happened)
+            last.extend([private] if private is not None else [])
+        answer.messages.extend([*last, transfer(request, self.settings)])
+
+
+def _understood(parsed: Mapping[str, Any]) -> list[Saying]:
+    ranking = parsed.get("intent_ranking") or [parsed.get("intent") or {}]
+    best = parsed.get("intent") or {}
+    listed = [best, *(one for one in ranking if one.get("name") != best.get("name"))]
+    intents = [
+        Intent(id=one["name"], name=one["name"], confidence=float(one.get("confidence") or 0))
+        for one in listed
+        if one.get("name")
+    ]
+    return [Understood(intents=tuple(intents[:MOST_INTENTS]))] if intents else []

@@ -1,0 +1,96 @@
+"""Custom Endpoint v1: LivePerson calls these addresses itself, with a token.
+
+https://developers.liveperson.com/third-party-bots-custom-endpoint-service-implementation.html
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from sanic import Blueprint, response
+from sanic.request import Request
+from sanic.response import HTTPResponse
+
+from rasa_handoff import __version__
+from rasa_handoff.platforms.door import Rejected, json_object
+from rasa_handoff.platforms.liveperson.door import answered, open_to_endpoint
+from rasa_handoff.platforms.liveperson.reading import CLOSED, Incoming, from_endpoint
+from rasa_handoff.platforms.liveperson.responding import endpoint_answer
+from rasa_handoff.platforms.liveperson.sayings import Saying
+from rasa_handoff.platforms.liveperson.settings import EndpointSettings
+from rasa_handoff.platforms.liveperson.started import Started
+from rasa_handoff.platforms.liveperson.tokens import Tokens
+from rasa_handoff.platforms.reading import LONGEST_ID, as_mapping
+
+log = logging.getLogger(__name__)
+
+BOT = "/v1/bots/<bot_id>/environments"
+CONVERSATION = f"{BOT}/<environment>/conversations/<conversation_id>"
+
+Ask = Callable[[Incoming, float], Awaitable[list[Saying]]]
+"""What the bot says to a call that arrived at this time."""
+
+Handler = Callable[..., Awaitable[HTTPResponse]]
+
+
+class Endpoint:
+    """The addresses. ``limit``: bytes of a body; ``ready``: whether a model is loaded."""
+
+    def __init__(self, settings: EndpointSettings, limit: int, ask: Ask, ready: Callable[[], bool]) -> None:
+        self._settings, self._limit, self._ask, self._ready = settings, limit, ask, ready
+        self._tokens, self._started = Tokens(settings), Started()
+
+    def add_routes(self, blueprint: Blueprint) -> None:
+        """Below ``/webhooks/liveperson``, where LivePerson's vendor configuration has its base address."""
+        routes: dict[tuple[str, str], Handler] = {
+            ("GET", BOT): self._environments,
+            ("GET", f"{BOT}/<environment>/state"): self._state,
+            ("PUT", CONVERSATION): self._create,
+            ("POST", f"{CONVERSATION}/events"): self._event,
+        }
+        for (method, uri), handler in routes.items():
+            blueprint.add_route(_answered(handler), uri, methods=[method], name=f"{method} {uri}")
+
+    async def _environments(self, request: Request, bot_id: str) -> HTTPResponse:
+        open_to_endpoint(request, self._settings, self._tokens, bot_id)
+        return response.json(list(self._settings.bots[bot_id].environments))
+
+    async def _state(self, request: Request, bot_id: str, environment: str) -> HTTPResponse:
+        """Asked at Test Connection and when the bot is started there; anything but ``online`` fails both."""
+        open_to_endpoint(request, self._settings, self._tokens, bot_id, environment)
+        return response.json({"state": "online" if self._ready() else "offline", "version": __version__})
+
+    async def _create(self, request: Request, bot_id: str, environment: str, conversation_id: str) -> HTTPResponse:
+        open_to_endpoint(request, self._settings, self._tokens, bot_id, environment)
+        if len(conversation_id) > LONGEST_ID:
+            raise Rejected(
+                400, f"The conversation's id has {len(conversation_id)} characters, the most is {LONGEST_ID}."
+            )
+        new = self._started.create(conversation_id, json_object(request.body, self._limit))
+        return response.json({}, 201 if new else 409)
+
+    async def _event(self, request: Request, bot_id: str, environment: str, conversation_id: str) -> HTTPResponse:
+        arrived = time.time()
+        open_to_endpoint(request, self._settings, self._tokens, bot_id, environment)
+        incoming = from_endpoint(json_object(request.body, self._limit), bot_id, environment, conversation_id)
+        context = self._started.context(conversation_id)
+        if context is None:
+            log.info("The conversation %s isn't known yet: LivePerson creates it and asks again.", conversation_id)
+            return response.json({"error": "The conversation isn't known."}, 404)
+        incoming = _with_context(incoming, context)
+        said = [] if incoming.kind == CLOSED else await self._ask(incoming, arrived)
+        return response.json(endpoint_answer(said))
+
+
+def _with_context(incoming: Incoming, created: dict[str, Any]) -> Incoming:
+    rest = {**incoming.rest, **{name: value for name, value in created.items() if name != "sdes"}}
+    return msgspec.structs.replace(incoming, attributes=dict(as_mapping(created.get("sdes"))), rest=rest)
+
+
+def _answered(handler: Handler) -> Handler:
+    async def route(request: Request, **parts: str) -> HTTPResponse:
+        return await answered(request, handler(request, **parts))
+
+    return route

@@ -1,0 +1,21 @@
+"""A real Rasa server with LivePersonChannel; LivePerson is whoever calls it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.platforms.liveperson.caller import LivePerson, settings
+from tests.support.rasa_server import RasaServer
+
+
+@pytest.fixture
+async def rasa(platform_model: Path, tmp_path: Path) -> AsyncIterator[RasaServer]:
+    async with RasaServer(platform_model, tmp_path, settings()) as server:
+        yield server
+
+
+@pytest.fixture
+def liveperson(rasa: RasaServer) -> LivePerson:
+    """LivePerson, with one customer in the conversation c-1."""
+    return LivePerson(rasa)
