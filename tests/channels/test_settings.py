@@ -41,6 +41,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         ("'name_space'", "did you mean 'namespace'?"),
     ),
     "a platform's channel": ({"rasa_handoff.KommunicateChannel": None}, ("a desk of its own", "move it beside")),
+    "another platform's": ({"rasa_handoff.LivePersonChannel": None}, ("a desk of its own", "move it beside")),
     "no module": ({"nowhere.at.all.MyInput": None}, ("'nowhere.at.all.MyInput'", "can't be imported")),
     "no class in the module": (
         {"tests.channels.own.Nobody": None},

@@ -100,11 +100,12 @@ def test_own_channels_move_with_their_settings_and_comments(project: Path) -> No
     (project / "credentials.yml").write_text(
         "# the shop's channels\n\nslack:   # workspace of the shop\n  slack_token: xoxb-1\n\n  slack_channel: 'x'\n"
         "cmdline:\n# own one\naddons.custom_channel.Mine:\n  text: |\n    a\n     b\n"
-        "rasa_handoff.KommunicateChannel:\n  welcome: greet\n"
+        "rasa_handoff.KommunicateChannel:\n  welcome: greet\nrasa_handoff.LivePersonChannel:\n  welcome: greet\n"
     )
     assert command("init", str(project), "--yes").returncode == 0
     after = yaml(project / "credentials.yml")
     assert after["rasa_handoff.KommunicateChannel"] == {"welcome": "greet"}, "it has a desk of its own"
+    assert after["rasa_handoff.LivePersonChannel"] == {"welcome": "greet"}
     assert after["rasa_handoff.HandoffChannel"]["channels"] == {
         "slack": {"slack_token": "xoxb-1", "slack_channel": "x"},
         "addons.custom_channel.Mine": {"text": "a\n b\n"},

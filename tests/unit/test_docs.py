@@ -2,11 +2,13 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rasa.core.channels import BUILTIN_CHANNELS
 from ruamel.yaml import YAML
 
+from rasa_handoff.platforms.liveperson.settings import EndpointSettings, LivePersonSettings
 from rasa_handoff.thinking.drawing import drawing
 from rasa_handoff.vocabulary.kommunicate import KommunicateSettings
 from rasa_handoff.vocabulary.marker import HandoffRequest
@@ -41,9 +43,14 @@ def test_every_key_is_explained(names: list[str]) -> None:
     assert missing == []
 
 
-def test_every_key_of_kommunicates_channel_is_explained() -> None:
-    text = (ROOT / "docs" / "adapters" / "kommunicate.md").read_text()
-    assert [name for name in KommunicateSettings.__struct_fields__ if f"| `{name}` |" not in text] == []
+@pytest.mark.parametrize(
+    ("page", "kinds"),
+    [("kommunicate.md", [KommunicateSettings]), ("liveperson.md", [LivePersonSettings, EndpointSettings])],
+)
+def test_every_key_of_a_platforms_channel_is_explained(page: str, kinds: list[Any]) -> None:
+    text = (ROOT / "docs" / "adapters" / page).read_text()
+    keys = [name for kind in kinds for name in kind.__struct_fields__]
+    assert [name for name in keys if f"| `{name}` |" not in text] == []
 
 
 def test_every_channel_has_its_line() -> None:

@@ -26,6 +26,7 @@ FOREIGN = {
     "rasa_sdk": {"actions"},
     "sanic": {"rasa_room", "platforms"},
     "socketio": {"desks", "server"},
+    "jwt": {"platforms"},
     "starlette": {"server"},
     "sqlalchemy": {"store", "relay", "server"},
 }
