@@ -97,6 +97,12 @@ async def test_an_own_assignment_pauses_it(kommunicate: Kommunicate) -> None:
     assert not (await kommunicate.rasa.tracker("4711"))["paused"]
 
 
+async def test_an_own_assignment_stands_beside_a_marker(kommunicate: Kommunicate) -> None:
+    told = await kommunicate.say("/own_and_marker")
+    assert [one["metadata"] for one in told] == [{"KM_ASSIGN_TEAM": 12, "colour": "red"}], "one handoff, the project's"
+    assert (await kommunicate.rasa.tracker("4711"))["paused"]
+
+
 ABOUT = {
     "reason": "refund",
     "note": "third call",
