@@ -10,10 +10,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
+from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.waiting import until
 from tests.support.chromium import launched
-from tests.support.ports import free_port
 from tests.support.processes import BIN, Process
-from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "correct horse battery"

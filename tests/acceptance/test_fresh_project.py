@@ -7,10 +7,10 @@ import aiohttp
 import pytest
 from rasa.cli.scaffold import create_initial_project
 
+from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.waiting import until
 from tests.support.desk import PASSWORD, AgentAtDesk
-from tests.support.ports import free_port
 from tests.support.processes import BIN, Process
-from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(420)
 

@@ -10,12 +10,12 @@ import aiohttp
 import pytest
 import yaml
 
+from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.waiting import until
 from tests.integration.conftest import credentials
 from tests.integration.test_database import NOT_TAKEN
 from tests.support.desk import AgentAtDesk, DeskServer
-from tests.support.ports import free_port
 from tests.support.processes import BIN, Process
-from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(240)
 

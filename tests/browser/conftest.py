@@ -15,9 +15,9 @@ from playwright.async_api import Browser, ConsoleMessage, Page, expect
 from rasa_handoff.server.accounts import add_agent, add_department
 from rasa_handoff.server.app import create_app
 from rasa_handoff.server.run import running
+from rasa_handoff.testing.ports import free_port
 from tests.browser.relay import Relay
 from tests.support.chromium import launched
-from tests.support.ports import free_port
 
 PASSWORD = "a long enough one"
 AGENTS = {"thandi": "Thandi Nkosi", "pieter": "Pieter Botha"}

@@ -11,9 +11,9 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from rasa_handoff.server.run import running
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
 from tests.browser.conftest import Desk, Server
-from tests.support.rasa_server import RasaServer
-from tests.support.waiting import until
 from tests.support.wire import Wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -6,7 +6,7 @@ from typing import Any
 
 import socketio
 
-from tests.support.waiting import until
+from rasa_handoff.testing.waiting import until
 
 
 class Page:

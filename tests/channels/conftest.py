@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
 from tests.channels.redirect import redirect
 from tests.channels.vendors import Vendors
 from tests.support.desk import AgentAtDesk, DeskServer
-from tests.support.rasa_server import RasaServer
-from tests.support.waiting import until
 
 
 def all_channels(vendors: Vendors) -> dict[str, Any]:

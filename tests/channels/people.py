@@ -10,9 +10,9 @@ from xml.etree import ElementTree
 
 import jwt
 
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
 from tests.channels.vendors import RASA_KEY, TEAMS_KEY, Call, Vendors
-from tests.support.rasa_server import RasaServer
-from tests.support.waiting import until
 
 NUMBERS = itertools.count(1000)
 

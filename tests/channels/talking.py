@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
 from tests.channels.people import Customer
 from tests.support.desk import AgentAtDesk
-from tests.support.rasa_server import RasaServer
-from tests.support.waiting import until
 
 
 def in_order(words: Sequence[str], heard: Sequence[str]) -> bool:

@@ -2,11 +2,11 @@
 
 import pytest
 
+from rasa_handoff.testing.rasa_server import RasaServer
 from tests.channels.people import OnCallback, OnRest, OnTwilioVoice
 from tests.channels.talking import in_order, resolved, taken
 from tests.channels.vendors import Vendors
 from tests.support.desk import AgentAtDesk
-from tests.support.rasa_server import RasaServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 

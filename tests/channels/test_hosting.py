@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from rasa.core.channels import BUILTIN_CHANNELS
 
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
 from rasa_handoff.vocabulary.names import STOCK_CHANNELS
 from tests.channels.people import FETCHED, PUSHED, Customer, OnRest, OnTelegram
 from tests.channels.talking import resolved
 from tests.channels.vendors import Vendors
 from tests.support.desk import AgentAtDesk
-from tests.support.rasa_server import RasaServer
-from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 

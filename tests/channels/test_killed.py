@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from rasa_handoff.testing.ports import free_port
 from tests.channels.browsers import Page
 from tests.channels.conftest import credentials
 from tests.channels.talking import heard_from_customer
 from tests.support.desk import AgentAtDesk, DeskServer
-from tests.support.ports import free_port
 from tests.support.processes import BIN, Process
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")

@@ -9,12 +9,12 @@ from rasa.core.channels.channel import UserMessage
 from sqlalchemy import update
 
 from rasa_handoff.relay import inbox
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
 from tests.channels.browsers import Page
 from tests.channels.talking import heard_from_customer, in_order
 from tests.channels.test_socketio import resolve
 from tests.support.desk import AgentAtDesk
-from tests.support.rasa_server import RasaServer
-from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 

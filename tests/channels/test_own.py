@@ -5,14 +5,14 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import pytest_asyncio
 
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
 from tests.channels.browsers import Page
 from tests.channels.own import CounterInput, KioskInput
 from tests.channels.people import OnRest
 from tests.channels.talking import resolved, taken
 from tests.channels.vendors import Vendors
 from tests.support.desk import AgentAtDesk
-from tests.support.rasa_server import RasaServer
-from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
 from tests.channels.conftest import all_channels
 from tests.channels.people import PUSHED, Customer, OnBotFramework, OnCallback, OnMattermost, OnRest, OnSlack
 from tests.channels.talking import resolved, taken
 from tests.channels.vendors import Vendors
 from tests.support.desk import AgentAtDesk
-from tests.support.rasa_server import RasaServer
-from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 

@@ -2,12 +2,12 @@
 
 import pytest
 
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
 from tests.channels.people import FETCHED, PUSHED, Customer, Fetching
 from tests.channels.talking import in_order, resolved, taken
 from tests.channels.vendors import Vendors
 from tests.support.desk import AgentAtDesk
-from tests.support.rasa_server import RasaServer
-from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
 from tests.channels.people import FETCHED, PUSHED, Customer, OnCallback, OnHangouts, OnMattermost
 from tests.channels.talking import heard_from_customer, resolved, taken
 from tests.channels.vendors import Vendors
 from tests.support.desk import AgentAtDesk
-from tests.support.rasa_server import RasaServer
-from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from rasa.core.channels.socketio import SocketIOOutput
 
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
 from tests.channels.browsers import Page
 from tests.channels.talking import in_order
 from tests.support.desk import AgentAtDesk
-from tests.support.rasa_server import RasaServer
-from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 

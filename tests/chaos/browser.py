@@ -20,10 +20,10 @@ from starlette.staticfiles import StaticFiles
 
 from rasa_handoff.server.run import running
 from rasa_handoff.store.tasks import ended
+from rasa_handoff.testing.ports import free_port
 from tests.chaos.book import Book
 from tests.chaos.people import Customer
 from tests.support.chromium import EXECUTABLE, launched
-from tests.support.ports import free_port
 
 PAGE: Final = Path(__file__).parents[2] / "example_bot" / "web"
 LOOKS_EVERY: Final = 0.15

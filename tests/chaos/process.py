@@ -11,8 +11,8 @@ from types import TracebackType
 
 import aiohttp
 
+from rasa_handoff.testing.waiting import until
 from tests.support.processes import ENVIRONMENT
-from tests.support.waiting import until
 
 AGAIN_AFTER = 0.3
 

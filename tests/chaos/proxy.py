@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from types import TracebackType
 
-from tests.support.ports import free_port
+from rasa_handoff.testing.ports import free_port
 
 CHUNK = 65536
 

@@ -18,13 +18,13 @@ from typing import Any
 
 import aiohttp
 
+from rasa_handoff.testing.waiting import until
 from tests.chaos import checks
 from tests.chaos.faults import Faults
 from tests.chaos.plan import plan
 from tests.chaos.report import Report
 from tests.chaos.world import World
 from tests.support.bots import train_with_actions
-from tests.support.waiting import until
 
 GAP = 1.0
 """Seconds between two faults on average: a thousand in some 17 minutes."""

@@ -11,10 +11,10 @@ from rasa_handoff.relay import memory
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.outbox import Entry
+from rasa_handoff.testing.waiting import until
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.errors import Unreachable, Waits
 from rasa_handoff.vocabulary.settings import read_settings
-from tests.support.waiting import until
 
 
 class Scripted:

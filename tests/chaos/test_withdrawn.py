@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from rasa_handoff.testing.waiting import until
 from rasa_handoff.thinking.control import Control
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.values import Channel, Offer
 from tests.chaos.scripted import Stage, new_id
-from tests.support.waiting import until
 
 
 def test_words_of_the_handoff_before_still_arrive() -> None:

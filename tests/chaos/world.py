@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from rasa_handoff.server import accounts
+from rasa_handoff.testing.ports import free_port
 from tests.chaos.agents import Agent
 from tests.chaos.book import Book
 from tests.chaos.browser import Chromium, Visitor
@@ -25,7 +26,6 @@ from tests.chaos.proxy import Proxy
 from tests.chaos.vendor import Vendor, VendorCustomer
 from tests.chaos.webchat import WebChat
 from tests.support.desk import PASSWORD
-from tests.support.ports import free_port
 
 DISK = 64 << 20
 """Bytes."""

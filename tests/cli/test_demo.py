@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.ports import free_port
+from rasa_handoff.testing.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "tools" / "demo.py"

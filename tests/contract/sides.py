@@ -7,10 +7,10 @@ from rasa_handoff.desks.botlhale import BotlhaleDesk
 from rasa_handoff.desks.ours import OurDesk
 from rasa_handoff.desks.tkinter_demo import TkinterDesk
 from rasa_handoff.testing.desks import FarSide
+from rasa_handoff.testing.waiting import until
 from tests.support.admin_window import Admin
 from tests.support.desk import AgentAtDesk, DeskServer
 from tests.support.foreign import ForeignServer
-from tests.support.waiting import until
 
 
 class OurFarSide(FarSide):

@@ -10,13 +10,13 @@ from rasa_handoff.desks import wire
 from rasa_handoff.desks.botlhale import BotlhaleDesk
 from rasa_handoff.relay import memory
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER
+from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.relay_side import RelaySide
+from rasa_handoff.testing.waiting import until
 from rasa_handoff.thinking.control import Control
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.settings import Settings, read_settings
 from tests.support.foreign import ForeignServer
-from tests.support.ports import free_port
-from tests.support.waiting import until
 
 
 def settings_for(url: str, folder: Path, **more: Any) -> Settings:

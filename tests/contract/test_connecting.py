@@ -8,7 +8,7 @@ from rasa_handoff.desks.ours import OurDesk
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER
 from rasa_handoff.testing.desks import settings_for
 from rasa_handoff.testing.relay_side import RelaySide
-from tests.support.waiting import until
+from rasa_handoff.testing.waiting import until
 
 
 class ClosesAtOnce:

@@ -11,9 +11,9 @@ from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
 from rasa_handoff.store.engine import Store
 from rasa_handoff.testing.desks import DeskContract, meeting, settings_for
 from rasa_handoff.testing.relay_side import Ear
+from rasa_handoff.testing.waiting import until
 from tests.contract.sides import ForeignFarSide, OurBotlhaleFarSide, OurFarSide, TkinterFarSide
 from tests.support.foreign import ForeignServer
-from tests.support.waiting import until
 
 
 class TestOurs(DeskContract):

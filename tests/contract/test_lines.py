@@ -10,9 +10,9 @@ import pytest
 from rasa_handoff.desks.known import desk_class
 from rasa_handoff.rasa_room.channel import HandoffChannel
 from rasa_handoff.testing.desks import DeskContract, FarSide
+from rasa_handoff.testing.ports import free_port
 from rasa_handoff.vocabulary.errors import SettingsError
 from tests.contract.lines_desk import LinesDesk
-from tests.support.ports import free_port
 
 
 class LinesFarSide(FarSide):

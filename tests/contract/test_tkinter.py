@@ -9,12 +9,12 @@ import pytest
 from rasa_handoff.desks import tkinter_demo
 from rasa_handoff.desks.tkinter_demo import TkinterDesk
 from rasa_handoff.testing.relay_side import RelaySide
+from rasa_handoff.testing.waiting import until
 from rasa_handoff.thinking.control import Control
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.settings import Settings, read_settings
 from rasa_handoff.vocabulary.values import Channel, Line, Offer, Speaker
 from tests.support.admin_window import Admin
-from tests.support.waiting import until
 
 
 def settings_for(admin: Admin, folder: Path, **more: Any) -> Settings:

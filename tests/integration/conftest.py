@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
 from tests.support.bots import trained_once
 from tests.support.desk import AgentAtDesk, DeskServer
-from tests.support.rasa_server import RasaServer
-from tests.support.waiting import until
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
+from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.waiting import until
 from tests.channels.browsers import Page
 from tests.support.foreign import ForeignServer
-from tests.support.ports import free_port
 from tests.support.processes import BIN, Process
-from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
 from tests.channels.browsers import Page
 from tests.integration.conftest import credentials
 from tests.support.desk import AgentAtDesk, DeskServer
-from tests.support.rasa_server import RasaServer
-from tests.support.waiting import until
 
 
 async def test_after_the_bot_ended_it_a_new_session_begins(rasa: RasaServer) -> None:

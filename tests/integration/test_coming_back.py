@@ -10,11 +10,11 @@ from rasa.shared.core.domain import SessionConfig
 from sqlalchemy import select
 
 from rasa_handoff.relay import memory
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
 from rasa_handoff.vocabulary import events as e
 from tests.integration.conftest import credentials
 from tests.support.desk import AgentAtDesk, DeskServer
-from tests.support.rasa_server import RasaServer
-from tests.support.waiting import until
 
 
 async def hand_over(rasa: RasaServer, agent: AgentAtDesk, how: str = "/execute_handoff") -> str:

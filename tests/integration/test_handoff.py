@@ -1,8 +1,8 @@
 """The main job on a real Rasa server and a real live-agent server: hand over, talk, come back."""
 
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
 from tests.support.desk import AgentAtDesk
-from tests.support.rasa_server import RasaServer
-from tests.support.waiting import until
 
 
 async def test_a_conversation_goes_to_a_person_and_comes_back(rasa: RasaServer, thandi: AgentAtDesk) -> None:

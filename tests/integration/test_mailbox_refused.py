@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from rasa_handoff.testing.rasa_server import RasaServer
 from tests.integration.conftest import credentials
 from tests.integration.test_database import NOT_TAKEN, live, locked
 from tests.support.desk import AgentAtDesk, DeskServer
-from tests.support.rasa_server import RasaServer
 
 
 @pytest.fixture(autouse=True)

@@ -15,10 +15,10 @@ from rasa.shared.core.domain import SessionConfig
 from rasa.shared.core.events import Event, ReminderScheduled, UserUttered
 from rasa.shared.core.trackers import DialogueStateTracker
 
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
 from tests.integration.conftest import credentials
 from tests.support.desk import AgentAtDesk, DeskServer
-from tests.support.rasa_server import RasaServer
-from tests.support.waiting import until
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from rasa_handoff.server.tkinter_window import Ports
+from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
 from tests.support.admin_window import Admin, AdminWindow
 from tests.support.desk import AgentAtDesk, DeskServer
-from tests.support.ports import free_port
-from tests.support.rasa_server import RasaServer
-from tests.support.waiting import until
 
 
 def credentials(admin: Admin, folder: Path) -> dict[str, Any]:

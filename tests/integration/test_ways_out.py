@@ -8,10 +8,10 @@ import socketio
 
 from rasa_handoff.rasa_room.channel import HandoffChannel, HandoffSettingsError
 from rasa_handoff.relay import memory
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
 from tests.integration.conftest import credentials
 from tests.support.desk import AgentAtDesk, DeskServer
-from tests.support.rasa_server import RasaServer
-from tests.support.waiting import until
 
 QUICK = 0.3
 

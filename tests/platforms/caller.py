@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tests.support.rasa_server import RasaServer
+from rasa_handoff.testing.rasa_server import RasaServer
 
 SAMPLES = Path(__file__).parent / "kommunicate"
 HEADER, SECRET = "X-Handoff-Key", "open sesame"

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from rasa_handoff.testing.rasa_server import RasaServer
 from tests.platforms.caller import Kommunicate, settings
 from tests.platforms.rest_api import RestApi
 from tests.support.bots import trained_once
-from tests.support.rasa_server import RasaServer
 
 
 @pytest.fixture(scope="session")

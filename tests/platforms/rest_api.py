@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import aiohttp.web as web
 
-from tests.support.ports import free_port
+from rasa_handoff.testing.ports import free_port
 
 KEY = "key"
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from rasa.shared.core.domain import SessionConfig
 
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
 from tests.platforms.caller import Account, Kommunicate, sample, settings
 from tests.platforms.rest_api import RestApi
-from tests.support.rasa_server import RasaServer
-from tests.support.waiting import until
 
 TOKEN = "abcdef"
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
 from tests.platforms.caller import HEADER, SECRET, Account, Kommunicate, account_header, settings
-from tests.support.rasa_server import RasaServer
-from tests.support.waiting import until
 
 TOKEN = "a token nobody guesses"
 WORDS = "my card is 4111"

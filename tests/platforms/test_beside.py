@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.rasa_server import RasaServer
 from tests.platforms.caller import Kommunicate, settings
-from tests.support.ports import free_port
-from tests.support.rasa_server import RasaServer
 
 
 async def test_each_has_its_customers(platform_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from rasa.shared.core.domain import SessionConfig
 
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
 from tests.platforms.caller import Kommunicate, settings
-from tests.support.rasa_server import RasaServer
-from tests.support.waiting import until
 
 ASSIGNMENTS: dict[str, dict[str, str]] = {
     "/give_up": {"KM_ASSIGN_TO": ""},

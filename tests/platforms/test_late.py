@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
 from tests.platforms.caller import Kommunicate, settings
 from tests.platforms.rest_api import RestApi
-from tests.support.rasa_server import RasaServer
-from tests.support.waiting import until
 
 
 async def say_too_late(kommunicate: Kommunicate, text: str, done: Callable[[], Any]) -> None:

@@ -9,11 +9,11 @@ import aiohttp.web as web
 import pytest
 from rasa.core import jobs
 
+from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
 from tests.platforms.caller import Kommunicate, settings
 from tests.platforms.rest_api import RestApi
-from tests.support.ports import free_port
-from tests.support.rasa_server import RasaServer
-from tests.support.waiting import until
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from rasa_handoff.rasa_room.hosting import HandoffSettingsError
+from rasa_handoff.testing.rasa_server import RasaServer
 from tests.platforms.caller import HEADER, SECRET, Kommunicate, settings
-from tests.support.rasa_server import RasaServer
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import rasa
 
-from tests.support.ports import free_port
+from rasa_handoff.testing.ports import free_port
 
 STARTER = Path(rasa.__file__).parent / "cli" / "initial_project"
 

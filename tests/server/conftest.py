@@ -13,8 +13,8 @@ import pytest
 from rasa_handoff.server.accounts import add_agent, add_department
 from rasa_handoff.server.app import create_app
 from rasa_handoff.server.run import running
+from rasa_handoff.testing.ports import free_port
 from rasa_handoff.thinking.desk_timing import DeskTimers
-from tests.support.ports import free_port
 
 from .peers import ASKED, PASSWORD, Desk, OldClient, Peer, Relay
 

@@ -13,7 +13,7 @@ import pytest
 import socketio
 
 from rasa_handoff.server.accounts import add_agent
-from tests.support.ports import free_port
+from rasa_handoff.testing.ports import free_port
 
 from .peers import PASSWORD, Desk, Peer, Relay, until
 

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from rasa_handoff.testing.waiting import until as true_in_time
 from tests.support.chromium import launched
 from tests.support.npm import installed
-from tests.support.waiting import until as true_in_time
 
 from .front_ends import FrontEnd, front_end
 from .peers import until

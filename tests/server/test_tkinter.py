@@ -13,9 +13,9 @@ import pytest
 from rasa_handoff.server.app import create_app
 from rasa_handoff.server.run import running, serve
 from rasa_handoff.server.tkinter_window import Ports, read_ports
+from rasa_handoff.testing.ports import free_port
 from rasa_handoff.vocabulary.errors import HandoffError
 from tests.support.admin_window import AdminWindow
-from tests.support.ports import free_port
 
 from .peers import Desk, until
 

@@ -11,8 +11,8 @@ import struct
 import threading
 from types import TracebackType
 
-from tests.support.ports import free_port
-from tests.support.waiting import until
+from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.waiting import until
 
 BEFORE, SINCE = "[What was said before]\n", "[What follows is said now]\n"
 

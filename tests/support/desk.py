@@ -11,8 +11,8 @@ from rasa_handoff.server import accounts
 from rasa_handoff.server.app import create_app
 from rasa_handoff.server.run import running
 from rasa_handoff.server.tkinter_window import Ports
-from tests.support.ports import free_port
-from tests.support.waiting import until
+from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.waiting import until
 
 PASSWORD = "correct horse battery"
 

@@ -10,7 +10,7 @@ from typing import Any
 import socketio
 
 from rasa_handoff.server.run import running
-from tests.support.ports import free_port
+from rasa_handoff.testing.ports import free_port
 
 
 class ForeignServer:

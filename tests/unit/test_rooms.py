@@ -19,12 +19,12 @@ ROOMS: dict[str, set[str]] = {
     "server": {"vocabulary", "thinking", "store"},
     "presets": {"vocabulary"},
     "cli": {"vocabulary", "presets", "server"},
-    "testing": {"vocabulary", "thinking", "store", "relay", "desks"},
+    "testing": {"vocabulary", "thinking", "store", "relay", "desks", "rasa_room", "platforms"},
 }
 FOREIGN = {
-    "rasa": {"rasa_room", "platforms", "presets"},
+    "rasa": {"rasa_room", "platforms", "presets", "testing"},
     "rasa_sdk": {"actions"},
-    "sanic": {"rasa_room", "platforms"},
+    "sanic": {"rasa_room", "platforms", "testing"},
     "socketio": {"desks", "server"},
     "jwt": {"platforms"},
     "starlette": {"server"},

@@ -13,8 +13,8 @@ from sqlalchemy.exc import OperationalError
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.outbox import Entry, Lease, Outbox
 from rasa_handoff.store.pump import Pump
+from rasa_handoff.testing.waiting import until
 from rasa_handoff.vocabulary.errors import StoreError, Unreachable, Waits
-from tests.support.waiting import until
 
 
 class Database:

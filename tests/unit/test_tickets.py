@@ -9,7 +9,7 @@ from rasa.core import lock as rasa_lock
 from rasa.core.lock_store import InMemoryLockStore, LockStore
 
 from rasa_handoff.rasa_room import tickets
-from tests.support.waiting import until
+from rasa_handoff.testing.waiting import until
 
 QUICK = {"wait_time_in_seconds": 0.01}
 """Rasa's waiter looks again once a second."""

@@ -12,7 +12,7 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 
-from tests.support.rasa_server import RasaServer
+from rasa_handoff.testing.rasa_server import RasaServer
 
 SAMPLES = Path(__file__).parent / "samples"
 HEADER, SECRET = "X-Handoff-Key", "open sesame"

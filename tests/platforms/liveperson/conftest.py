@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from rasa_handoff.testing.rasa_server import RasaServer
 from tests.platforms.liveperson.caller import LivePerson, settings
-from tests.support.rasa_server import RasaServer
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from rasa_handoff.testing.rasa_server import RasaServer
 from tests.platforms.liveperson.caller import LivePerson, settings, text_event
-from tests.support.rasa_server import RasaServer
 
 RED = "https://example.com/red.png"
 SILENCE = {"delay": 1, "typing": False}

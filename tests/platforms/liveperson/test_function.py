@@ -7,9 +7,9 @@ from typing import Any
 import aiohttp.web as web
 import pytest
 
+from rasa_handoff.testing.ports import free_port
 from tests.platforms.liveperson.caller import SECRET, LivePerson
 from tests.platforms.liveperson.runtime import NODE, Runtime
-from tests.support.ports import free_port
 
 pytestmark = pytest.mark.skipif(NODE is None, reason="needs node 20 or newer on PATH")
 BOTH = pytest.mark.parametrize("version", [1, 2], ids=["callback", "async"])

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
 from tests.platforms.liveperson.caller import LivePerson, settings
-from tests.support.rasa_server import RasaServer
-from tests.support.waiting import until
 
 SILENCE = [{"delay": 1, "typing": False}]
 

@@ -10,6 +10,7 @@ import jwt
 import pytest
 
 from rasa_handoff.rasa_room.hosting import HandoffSettingsError
+from rasa_handoff.testing.rasa_server import RasaServer
 from tests.platforms.liveperson.caller import (
     ACCOUNT,
     HEADER,
@@ -20,7 +21,6 @@ from tests.platforms.liveperson.caller import (
     text_event,
     token,
 )
-from tests.support.rasa_server import RasaServer
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from rasa_handoff.testing.rasa_server import RasaServer
 from tests.platforms.liveperson.caller import LivePerson, settings, text_event
-from tests.support.rasa_server import RasaServer
 
 RICH, FILE = (f"com.liveperson.bot-connectors.consumer.send-{what}" for what in ("rich-content", "file"))
 MAP = {"type": "vertical", "elements": [{"type": "map", "la": -33.9, "lo": 18.4, "alt": "the harbour"}]}

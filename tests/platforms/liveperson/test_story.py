@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from rasa_handoff.testing.rasa_server import RasaServer
 from tests.platforms.liveperson.caller import LivePerson, settings
 from tests.platforms.liveperson.runtime import NODE, Runtime
-from tests.support.rasa_server import RasaServer
 
 Say = Callable[[str | None, dict[str, Any] | None], Awaitable[tuple[list[str], Any]]]
 """The customer's words, or None and the event of a welcome; the bot's texts, and the transfer's skill."""

@@ -2,20 +2,20 @@
 
 import asyncio
 import gc
+import json
 import socket
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import aiohttp
-import yaml
 from rasa.core.agent import load_agent
 from rasa.core.run import configure_app, create_http_input_channels
 from rasa.core.utils import AvailableEndpoints
 from rasa.utils.log_utils import configure_structlog
 from sanic import Sanic
 
-from tests.support.ports import free_port
+from rasa_handoff.testing.ports import free_port
 
 Sanic.test_mode = True
 configure_structlog()  # or each turn prints all its states
@@ -34,8 +34,9 @@ class RasaServer:
         self.http: aiohttp.ClientSession
 
     async def __aenter__(self) -> "RasaServer":
-        (self.folder / "credentials.yml").write_text(yaml.safe_dump(self.credentials))
-        (self.folder / "endpoints.yml").write_text(yaml.safe_dump(self.endpoints))
+        # JSON is YAML.
+        (self.folder / "credentials.yml").write_text(json.dumps(self.credentials))
+        (self.folder / "endpoints.yml").write_text(json.dumps(self.endpoints))
         endpoints = AvailableEndpoints.read_endpoints(str(self.folder / "endpoints.yml"))
         channels = create_http_input_channels(None, str(self.folder / "credentials.yml"))
         self.app = configure_app(channels, cors="*", endpoints=endpoints)

@@ -1,0 +1,43 @@
+"""Bots for tests, trained as a user does: by ``rasa train``, once per run."""
+
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+def train(folder: Path, out: Path) -> Path:
+    """Train the bot in this folder and return the model.
+
+    Raises:
+        AssertionError: with all that Rasa said.
+    """
+    name = folder.name
+    command = [sys.executable, "-m", "rasa", "train", "--out", str(out), "--fixed-model-name", name]
+    environment = {**os.environ, "RASA_TELEMETRY_ENABLED": "false", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out / f"{name}.tar.gz"
+
+
+def once(name: str, factory: pytest.TempPathFactory, make: Callable[[Path], Path]) -> Path:
+    """What ``make`` makes in the folder it is given, made once per run, also when several workers run the tests
+    (pytest-xdist)."""
+    folder = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # what the workers share
+    noted = folder / f"{name}.made"
+    with (folder / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not noted.exists():
+            noted.write_text(str(make(folder / f"{name}-model")))
+        return Path(noted.read_text())
+
+
+def trained_once(folder: Path, factory: pytest.TempPathFactory) -> Path:
+    """The model of the bot in this folder, trained once per run."""
+    return once(folder.name, factory, lambda out: train(folder, out))
