@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from rasa_handoff.cli.findings import Finding, mend, ok, warn
 from rasa_handoff.cli.project import Project
-from rasa_handoff.vocabulary import kommunicate
+from rasa_handoff.vocabulary import kommunicate, liveperson
 from rasa_handoff.vocabulary.errors import SettingsError
 from rasa_handoff.vocabulary.kommunicate import KommunicateSettings
 
@@ -27,6 +27,20 @@ def _kommunicate(data: Any) -> Iterator[Finding]:
     yield ok(f"KommunicateChannel answers for {', '.join(settings.bots)}; {_beside(settings)}.")
 
 
+def _liveperson(data: Any) -> Iterator[Finding]:
+    settings = liveperson.read_settings(data)
+    doors = [f"the Functions {', '.join(settings.functions)}"] if settings.functions else []
+    if settings.endpoint is not None:
+        doors.append(f"Custom Endpoint's bots {', '.join(settings.endpoint.bots)}")
+        for name, bot in settings.endpoint.bots.items():
+            if bot.audience is None:
+                yield warn(
+                    f"{liveperson.CHANNEL_NAME}: endpoint.bots.{name} has no audience, so any customer of LivePerson's may "
+                    f"call it: write your account's id."
+                )
+    yield ok(f"LivePersonChannel answers {' and '.join(doors)}.")
+
+
 def _beside(settings: KommunicateSettings) -> str:
     api = (
         "what comes too late is said by the REST API"
@@ -39,4 +53,7 @@ def _beside(settings: KommunicateSettings) -> str:
 
 Check = Callable[[Any], Iterator[Finding]]
 
-CHECKS: Final[Mapping[str, Check]] = {kommunicate.CHANNEL_NAME: _kommunicate}
+CHECKS: Final[Mapping[str, Check]] = {
+    kommunicate.CHANNEL_NAME: _kommunicate,
+    liveperson.CHANNEL_NAME: _liveperson,
+}

@@ -1,18 +1,15 @@
 """A Rasa project in a folder, as the command reads it: without Rasa."""
 
-import os
-import re
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from rasa_handoff.vocabulary.errors import HandoffError
 from rasa_handoff.vocabulary.settings import CHANNEL_NAME
-
-VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
+from rasa_handoff.vocabulary.variables import VARIABLE, expanded
 
 
 class NotYaml(HandoffError):
@@ -89,7 +86,7 @@ class Project:
 
     def _mapping(self, name: str) -> dict[str, Any]:
         path = self.folder / name
-        return dict(_expanded(read_yaml(path))) if path.is_file() else {}
+        return dict(expanded(read_yaml(path))) if path.is_file() else {}
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -118,14 +115,6 @@ def parse_yaml(text: str, name: str) -> dict[str, Any]:
 def yaml_files(folder: Path) -> list[Path]:
     """All YAML files in a folder and below."""
     return sorted(path for path in folder.rglob("*") if path.suffix in (".yml", ".yaml"))
-
-
-def _expanded(value: Any) -> Any:
-    if isinstance(value, str):
-        return os.path.expandvars(value)
-    if isinstance(value, dict):
-        return {key: _expanded(item) for key, item in value.items()}
-    return [_expanded(item) for item in value] if isinstance(value, list) else value
 
 
 def _merge(whole: dict[str, Any], key: str, body: Any) -> None:

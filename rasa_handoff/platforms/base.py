@@ -3,10 +3,8 @@
 A platform calls the bot's webhook with each message, waits for the answer, and relays by itself once the answer hands over.
 """
 
-import os
-import re
 from abc import abstractmethod
-from typing import Any, Final
+from typing import Any
 
 from rasa.core.channels.channel import InputChannel
 from sanic import Blueprint, Sanic, response
@@ -22,8 +20,7 @@ from rasa_handoff.rasa_room.options import Options
 from rasa_handoff.vocabulary.errors import HandoffError
 from rasa_handoff.vocabulary.settings import IntentSettings
 from rasa_handoff.vocabulary.values import Availability, Department
-
-VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
+from rasa_handoff.vocabulary.variables import expanded
 
 
 class PlatformChannel(InputChannel):
@@ -43,7 +40,7 @@ class PlatformChannel(InputChannel):
             HandoffSettingsError: the only way out but success; one sentence.
         """
         try:
-            return cls.from_settings(_expanded(credentials))
+            return cls.from_settings(expanded(credentials))
         except HandoffError as problem:
             raise HandoffSettingsError(str(problem)) from problem
         except (ImportError, AttributeError) as problem:
@@ -104,16 +101,6 @@ class PlatformChannel(InputChannel):
     def desk_active(self, conversation_id: str) -> bool:
         """For the guards: nothing is known here that the tracker doesn't know, and they read its pause themselves."""
         return False
-
-
-def _expanded(settings: Any) -> Any:
-    """With ``${VARIABLES}`` filled in that Rasa leaves: it reads them in plain YAML texts, not in quoted ones. One that isn't
-    set stays, for the settings to complain of."""
-    if isinstance(settings, str):
-        return VARIABLE.sub(lambda found: os.environ.get(found[1], found[0]), settings)
-    if isinstance(settings, dict):
-        return {name: _expanded(value) for name, value in settings.items()}
-    return [_expanded(value) for value in settings] if isinstance(settings, list) else settings
 
 
 class _Mount(Blueprint):

@@ -39,6 +39,7 @@ from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
 from rasa_handoff.thinking.control import Conversation
 from rasa_handoff.vocabulary.errors import HandoffError, SettingsError
 from rasa_handoff.vocabulary.settings import Settings, read_settings
+from rasa_handoff.vocabulary.variables import expanded
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class HandoffChannel(InputChannel):
             HandoffSettingsError: the only way out but success; one sentence.
         """
         try:
-            settings = read_settings(credentials)
+            settings = read_settings(expanded(credentials))
             channel = cls(settings, make_channels(settings.channels))
             _check_workers(settings)
             channel.store.prepare()

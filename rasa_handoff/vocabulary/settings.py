@@ -14,6 +14,7 @@ from rasa_handoff.vocabulary.errors import SettingsError
 from rasa_handoff.vocabulary.mistakes import check_keys, convert
 from rasa_handoff.vocabulary.names import ENDED_INTENT, EXECUTE_INTENT, OPTIONS_INTENT
 from rasa_handoff.vocabulary.values import Value
+from rasa_handoff.vocabulary.variables import VARIABLE
 
 CHANNEL_NAME: Final = "rasa_handoff.HandoffChannel"
 DESK_TYPES: Final = ("rasa-handoff", "botlhale", "tkinter")
@@ -159,6 +160,10 @@ def _check_values(settings: Settings) -> None:
 
 
 def _check_desk(desk: DeskSettings) -> None:
+    if desk.token is not None and (unset := VARIABLE.search(desk.token)):
+        raise SettingsError(
+            f"{CHANNEL_NAME}: desk.token is {unset[0]}, which isn't set: set the variable, or leave it out."
+        )
     if "." in desk.type:
         return
     if desk.type not in DESK_TYPES:

@@ -65,6 +65,21 @@ def test_a_platform_with_its_own_desk_needs_no_other(project: Path, monkeypatch:
     assert "has no rasa_handoff.HandoffChannel" not in told
 
 
+LIVEPERSON = """rasa_handoff.LivePersonChannel:
+  skill: people
+  endpoint: {public_key: key.pem, bots: {shop: {}}}
+"""
+
+
+def test_livepersons_settings_are_checked_too(project: Path) -> None:
+    (project / "credentials.yml").write_text(LIVEPERSON)
+    told = command("doctor", str(project)).stdout
+    assert "warn rasa_handoff.LivePersonChannel: endpoint.bots.shop has no audience" in told
+    assert "ok   LivePersonChannel answers Custom Endpoint's bots shop." in told
+    (project / "credentials.yml").write_text(LIVEPERSON.replace("skill", "skil"))
+    assert "mend rasa_handoff.LivePersonChannel has no setting 'skil'" in command("doctor", str(project)).stdout
+
+
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [

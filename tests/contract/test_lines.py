@@ -91,8 +91,11 @@ def test_a_path_that_leads_to_no_desk_is_named(path: str, says: str) -> None:
     assert says in str(problem.value)
 
 
-def test_handoff_channel_takes_it_by_its_path(tmp_path: Path) -> None:
-    desk = {"type": "tests.contract.lines_desk.LinesDesk", "settings": {"host": "127.0.0.1", "port": 1}}
+def test_handoff_channel_takes_it_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DESK_HOST", "127.0.0.1")
+    settings = {"host": "${DESK_HOST}", "port": 1}  # quoted in the YAML, so that Rasa leaves it
+    desk = {"type": "tests.contract.lines_desk.LinesDesk", "settings": settings}
     store = f"sqlite:///{tmp_path / 'relay.db'}"
     channel = HandoffChannel.from_credentials({"bot_id": "b", "desk": desk, "store": store, "channels": {"rest": None}})
     assert isinstance(channel.desk, LinesDesk)
+    assert channel.desk.settings.settings["host"] == "127.0.0.1"

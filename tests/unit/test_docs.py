@@ -8,9 +8,9 @@ import pytest
 from rasa.core.channels import BUILTIN_CHANNELS
 from ruamel.yaml import YAML
 
-from rasa_handoff.platforms.liveperson.settings import EndpointSettings, LivePersonSettings
 from rasa_handoff.thinking.drawing import drawing
 from rasa_handoff.vocabulary.kommunicate import KommunicateSettings
+from rasa_handoff.vocabulary.liveperson import EndpointSettings, LivePersonSettings
 from rasa_handoff.vocabulary.marker import HandoffRequest
 from rasa_handoff.vocabulary.settings import DeskSettings, Settings, TimerSettings
 

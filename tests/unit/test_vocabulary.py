@@ -46,6 +46,10 @@ def test_the_leaving_word_follows_the_language() -> None:
         ({"channels": {}}, "no channel stands under 'channels'"),
         ({"show_marker": "yes"}, "'show_marker' must be true or false, not text"),
         ({"state_messages": ["rset"]}, "state_messages names 'rset', which isn't under 'channels': write one of: "),
+        (
+            {"desk": {"url": "http://x", "token": "${NOT_SET}"}},
+            "desk.token is ${NOT_SET}, which isn't set: set the variable, or leave it out",
+        ),
         ({"trigger_text": ""}, "trigger_text is empty: write a text, such as Human Handoff"),
         ({"start_timeout": 0}, "start_timeout is 0.0: write seconds"),
         ({"slots": "street"}, "'slots' must be a list, not text"),

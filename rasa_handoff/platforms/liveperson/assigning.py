@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from rasa_handoff.platforms.liveperson.sayings import TRANSFER, Action, Saying, Text
-from rasa_handoff.platforms.liveperson.settings import LivePersonSettings
 from rasa_handoff.thinking.transcript import transcript
+from rasa_handoff.vocabulary.liveperson import LivePersonSettings
 from rasa_handoff.vocabulary.marker import HandoffRequest
 from rasa_handoff.vocabulary.values import Line, Priority, Speaker
 

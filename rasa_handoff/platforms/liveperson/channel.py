@@ -28,9 +28,9 @@ from rasa_handoff.platforms.liveperson.hearing import heard, metadata
 from rasa_handoff.platforms.liveperson.reading import TEST, Incoming, from_function
 from rasa_handoff.platforms.liveperson.responding import function_answer
 from rasa_handoff.platforms.liveperson.sayings import CLOSE, Action, Intent, Saying, Understood, hands_over
-from rasa_handoff.platforms.liveperson.settings import LivePersonSettings, read_settings
 from rasa_handoff.platforms.liveperson.writing import rendered
 from rasa_handoff.rasa_room.bot import Bot
+from rasa_handoff.vocabulary.liveperson import LivePersonSettings, read_settings
 from rasa_handoff.vocabulary.marker import HandoffRequest
 from rasa_handoff.vocabulary.names import HANDOFF_MARKER
 

@@ -14,8 +14,8 @@ from sanic.request import Request
 from sanic.response import HTTPResponse
 
 from rasa_handoff.platforms.door import Rejected, carries, json_object
-from rasa_handoff.platforms.liveperson.settings import EndpointSettings, FunctionSettings
 from rasa_handoff.platforms.liveperson.tokens import Tokens
+from rasa_handoff.vocabulary.liveperson import EndpointSettings, FunctionSettings
 
 log = logging.getLogger(__name__)
 

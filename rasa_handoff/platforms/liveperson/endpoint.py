@@ -19,10 +19,10 @@ from rasa_handoff.platforms.liveperson.door import answered, open_to_endpoint
 from rasa_handoff.platforms.liveperson.reading import CLOSED, Incoming, from_endpoint
 from rasa_handoff.platforms.liveperson.responding import endpoint_answer
 from rasa_handoff.platforms.liveperson.sayings import Saying
-from rasa_handoff.platforms.liveperson.settings import EndpointSettings
 from rasa_handoff.platforms.liveperson.started import Started
 from rasa_handoff.platforms.liveperson.tokens import Tokens
 from rasa_handoff.platforms.reading import LONGEST_ID, as_mapping
+from rasa_handoff.vocabulary.liveperson import EndpointSettings
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from rasa_handoff.platforms.hearing import Happened, as_payload, payload_behind
 from rasa_handoff.platforms.liveperson.reading import CLOSED, NOTICE, WELCOME, Incoming
-from rasa_handoff.platforms.liveperson.settings import LivePersonSettings
+from rasa_handoff.vocabulary.liveperson import LivePersonSettings
 from rasa_handoff.vocabulary.values import plain
 
 log = logging.getLogger(__name__)

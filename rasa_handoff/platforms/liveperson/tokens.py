@@ -12,8 +12,8 @@ import jwt
 from jwt.algorithms import RSAAlgorithm
 
 from rasa_handoff.platforms.door import Rejected
-from rasa_handoff.platforms.liveperson.settings import CHANNEL_NAME, EndpointSettings
 from rasa_handoff.vocabulary.errors import SettingsError
+from rasa_handoff.vocabulary.liveperson import CHANNEL_NAME, EndpointSettings
 
 log = logging.getLogger(__name__)
 
