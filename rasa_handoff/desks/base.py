@@ -8,13 +8,14 @@ import abc
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 from rasa_handoff.relay.relay import Relay
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.thinking.control import IllegalEvent
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.errors import StoreUnavailable
+from rasa_handoff.vocabulary.features import Features
 from rasa_handoff.vocabulary.settings import Settings
 from rasa_handoff.vocabulary.values import Agent, Availability, Offer
 
@@ -29,6 +30,8 @@ class Desk(abc.ABC):
     """A system with agents. Opened after the relay knows what is under way, closed before the relay."""
 
     batch = 1
+    features: ClassVar[Features] = {}
+    """What it does, for the capability matrix."""
 
     def __init__(self, settings: Settings, relay: Relay) -> None:
         self.bot_id = settings.bot_id

@@ -18,6 +18,7 @@ from rasa_handoff.store.tasks import ended
 from rasa_handoff.thinking.control import Control
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.errors import Unreachable
+from rasa_handoff.vocabulary.features import YES, Feature
 from rasa_handoff.vocabulary.settings import Settings
 from rasa_handoff.vocabulary.values import Offer
 
@@ -28,6 +29,22 @@ MESSAGE_LEFT: Final = "message_left"
 
 class BotlhaleDesk(Desk):
     """All conversations with a foreign server, each on its own :class:`Wire`."""
+
+    features = {
+        Feature.INTENTS: YES,
+        Feature.OPTIONS: "`departments` of the settings",
+        Feature.RULES: "theirs",
+        Feature.TRANSCRIPT: "when asked, again too",
+        Feature.RELAY: "this package",
+        Feature.SEVERAL: "a socket each",
+        Feature.KEPT: "what wasn't sent; nothing is acknowledged",
+        Feature.TRACKED: YES,
+        Feature.ACTIVE: "bot or waiting",
+        Feature.LEAVING: YES,
+        Feature.TIMERS: "the relay's",
+        Feature.BACK: "it speaks first",
+        Feature.CLOSE: YES,
+    }
 
     def __init__(self, settings: Settings, relay: Relay) -> None:
         super().__init__(settings, relay)

@@ -21,6 +21,7 @@ from rasa_handoff.store.tasks import ended
 from rasa_handoff.thinking.control import IllegalEvent
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.errors import Refused, StoreError, Unreachable
+from rasa_handoff.vocabulary.features import YES, Feature
 from rasa_handoff.vocabulary.names import PROTOCOL, RELAY_NAMESPACE
 from rasa_handoff.vocabulary.settings import Settings
 from rasa_handoff.vocabulary.values import Agent, Availability, Offer, read
@@ -35,6 +36,34 @@ CAPABILITIES: Final = ("typing", "message.status", "transfer")
 
 class OurDesk(Desk):
     """The connection to ``rasa-handoff serve``."""
+
+    features = {
+        Feature.INTENTS: YES,
+        Feature.OPTIONS: "those that are open and staffed",
+        Feature.DEPARTMENT: YES,
+        Feature.AGENT: YES,
+        Feature.RULES: "a queue by priority; agents take",
+        Feature.TRANSCRIPT: YES,
+        Feature.REASON: YES,
+        Feature.RECOGNISED: YES,
+        Feature.QUEUE: YES,
+        Feature.ALERT: YES,
+        Feature.RELAY: "this package",
+        Feature.SEVERAL: YES,
+        Feature.KEPT: "exactly once",
+        Feature.STATUS: YES,
+        Feature.TYPING: YES,
+        Feature.TRACKED: YES,
+        Feature.ACTIVE: YES,
+        Feature.LEAVING: YES,
+        Feature.TIMERS: "the desk's, then the relay's",
+        Feature.BACK: "it speaks first",
+        Feature.OUTCOME: YES,
+        Feature.CLOSE: YES,
+        Feature.SEVERAL_BOTS: YES,
+        Feature.KNOCK: "a token per bot",
+        Feature.ONCE: YES,
+    }
 
     def __init__(self, settings: Settings, relay: Relay) -> None:
         super().__init__(settings, relay)

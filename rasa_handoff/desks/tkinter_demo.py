@@ -22,6 +22,7 @@ from rasa_handoff.store.tasks import ended
 from rasa_handoff.thinking.control import Control
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.errors import Unreachable, Waits
+from rasa_handoff.vocabulary.features import YES, Feature
 from rasa_handoff.vocabulary.settings import Settings
 from rasa_handoff.vocabulary.values import Offer, read
 
@@ -33,6 +34,21 @@ STOPPING: Final = "This process is stopping."
 
 class TkinterDesk(Desk):
     """One admin window, and the line before it."""
+
+    features = {
+        Feature.INTENTS: YES,
+        Feature.TRANSCRIPT: "its end",
+        Feature.QUEUE: "place in the line",
+        Feature.RELAY: "this package",
+        Feature.SEVERAL: "one; the next wait in line",
+        Feature.KEPT: "offered again with all that was said",
+        Feature.TRACKED: YES,
+        Feature.ACTIVE: YES,
+        Feature.LEAVING: YES,
+        Feature.TIMERS: "the relay's",
+        Feature.BACK: "it speaks first",
+        Feature.CLOSE: YES,
+    }
 
     def __init__(self, settings: Settings, relay: Relay) -> None:
         super().__init__(settings, relay)

@@ -4,7 +4,7 @@ A platform calls the bot's webhook with each message, waits for the answer, and 
 """
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 from rasa.core.channels.channel import InputChannel
 from sanic import Blueprint, Sanic, response
@@ -18,6 +18,7 @@ from rasa_handoff.rasa_room.bot_turn import BotTurn, OnMessage
 from rasa_handoff.rasa_room.hosting import HandoffSettingsError
 from rasa_handoff.rasa_room.options import Options
 from rasa_handoff.vocabulary.errors import HandoffError
+from rasa_handoff.vocabulary.features import Features
 from rasa_handoff.vocabulary.settings import IntentSettings
 from rasa_handoff.vocabulary.values import Availability, Department
 from rasa_handoff.vocabulary.variables import expanded
@@ -28,6 +29,8 @@ class PlatformChannel(InputChannel):
 
     has_own_desk = True
     """HandoffChannel warns of channels beside it; not of these."""
+    features: ClassVar[Features] = {}
+    """What it does, for the capability matrix."""
     intents: IntentSettings
     departments: tuple[Department, ...]
     crossing_seconds: float

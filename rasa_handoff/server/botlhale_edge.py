@@ -21,6 +21,7 @@ from rasa_handoff.server.records import Record
 from rasa_handoff.server.turn import Turn
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.vocabulary.errors import Refused, Unreachable, Waits
+from rasa_handoff.vocabulary.features import YES, Feature, Features
 from rasa_handoff.vocabulary.names import BOTLHALE_NAMESPACES
 from rasa_handoff.vocabulary.values import Status, Value
 
@@ -36,6 +37,20 @@ WORDS: Final = {
 """What a client reads of a status, since this server is the only one to say it."""
 
 Heard = Callable[[str, Any], Awaitable[None]]
+
+
+FEATURES: Final[Features] = {
+    Feature.RULES: "our desk's queue",
+    Feature.TRANSCRIPT: YES,
+    Feature.ALERT: YES,
+    Feature.RELAY: "their front end",
+    Feature.SEVERAL: YES,
+    Feature.KEPT: "sent again; `id` tells doubles",
+    Feature.TIMERS: "the desk's",
+    Feature.BACK: "`disconnect_socket`",
+    Feature.SEVERAL_BOTS: "by BotID",
+    Feature.KNOCK: "a token, or an option",
+}
 
 
 class Socket(Value, frozen=True, kw_only=True):

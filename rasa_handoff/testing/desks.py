@@ -15,7 +15,7 @@ import pytest_asyncio
 from rasa_handoff.desks.base import Desk
 from rasa_handoff.testing.relay_side import RelaySide
 from rasa_handoff.testing.waiting import until
-from rasa_handoff.thinking.control import Control
+from rasa_handoff.thinking.control import Control, Conversation
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.settings import Settings, read_settings
 
@@ -106,6 +106,21 @@ class DeskContract:
         await far.end()
         await until(lambda: side.relay.conversation("thabo").state is Control.BOT)
         assert [entry.name for entry in side.tracker.entries] == ["pause", "back"]
+
+    async def test_a_front_end_learns_who_is_active(self, side: RelaySide, far: FarSide) -> None:
+        """At each change: somebody else, and the bot again."""
+        shown: list[str] = []
+
+        async def show(conversation: Conversation) -> None:
+            shown.append(conversation.shown["active"])
+
+        side.relay.on_shown = show
+        await side.start()
+        assert shown[0] == "waiting"
+        await far.say("hello")
+        await until(lambda: side.told() == ["hello"])
+        await far.end()
+        await until(lambda: shown[-1] == "bot")
 
     async def test_words_survive_a_cut(self, side: RelaySide, far: FarSide) -> None:
         """What is said while the connection is away arrives in order, and so does what comes after."""

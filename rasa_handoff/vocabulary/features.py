@@ -11,6 +11,10 @@ from typing import Final
 YES: Final = "yes"
 
 
+class Theirs(str):
+    """What the other system does by itself: nothing of ours, so no test of ours shows it."""
+
+
 class Feature(enum.Enum):
     """A row of the table; the value is how it reads."""
 

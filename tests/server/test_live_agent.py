@@ -58,6 +58,29 @@ async def test_what_is_said_while_the_client_is_away_waits_for_it(desk, old_clie
     await until(lambda: len(thandi.all("arrival")) == 2)
 
 
+async def test_each_client_is_a_conversation_of_its_bot(desk, old_client):
+    thandi = await desk()
+    for conversation, bot in (("c-1", OLD_BOT), ("c-2", "another-bot")):
+        client = await old_client(conversation, answers=())
+        await client.emit("username", {"ConversationID": conversation, "BotID": bot})
+    arrivals = await until(lambda: len(thandi.all("arrival")) == 2 and thandi.all("arrival"))
+    told = {(arrival["conversation_id"], arrival["bot_id"]) for arrival in arrivals}
+    assert told == {("c-1", OLD_BOT), ("c-2", "another-bot")}
+
+
+async def test_a_silent_client_is_asked_and_then_it_ends(server, desk, old_client):
+    thandi, client = await desk(), await old_client()
+    handoff = await arrived(thandi)
+    await thandi.take(handoff)
+    await thandi.say(handoff, "which order is it?")
+    await until(lambda: [said["status"] for said in thandi.all("message.status")] == ["delivered"])
+    server.ahead += 601
+    await until(lambda: client.texts()[-1].startswith("Are you still there?"))
+    server.ahead += 601
+    await until(lambda: client.all("disconnect_socket"))
+    await until(lambda: thandi.shown(handoff)[-1]["ended"]["outcome"] == "customer_silent")
+
+
 async def test_the_newest_socket_wins(desk, old_client):
     thandi, old = await desk(), await old_client(answers=["startConversation"])
     handoff = await arrived(thandi)

@@ -73,6 +73,14 @@ async def test_an_offer_sent_again_is_answered_the_same_and_changes_nothing(rela
     assert (await other.call("handoff.initiate", other.offer(handoff_id=offer["handoff_id"])))["code"] == "refused"
 
 
+async def test_a_named_agent_hears_of_the_arrival_and_the_others_see_it(relay, desk):
+    thandi, sipho, karoo = await desk(), await desk("sipho"), await relay()
+    handoff = await karoo.initiate(agent="thandi@example.org")
+    await until(lambda: [one["handoff_id"] for one in thandi.all("arrival")] == [handoff])
+    await until(lambda: sipho.shown(handoff))
+    assert sipho.all("arrival") == []
+
+
 async def test_queue_is_ordered_by_priority_then_time_and_places_are_told_only_when_they_change(relay, desk):
     thandi, karoo = await desk(), await relay()
     first, second = await karoo.initiate(), await karoo.initiate()
