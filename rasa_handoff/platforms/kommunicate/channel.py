@@ -26,13 +26,13 @@ from rasa_handoff.platforms.kommunicate.api import Api
 from rasa_handoff.platforms.kommunicate.assigning import assignment, hands_over, with_assignment
 from rasa_handoff.platforms.kommunicate.deeds import describe, do
 from rasa_handoff.platforms.kommunicate.door import open_to, open_to_account
+from rasa_handoff.platforms.kommunicate.features import FEATURES
 from rasa_handoff.platforms.kommunicate.hearing import heard, metadata
 from rasa_handoff.platforms.kommunicate.outside import Outside, OutsideOutput
 from rasa_handoff.platforms.kommunicate.reading import Incoming, read_request
 from rasa_handoff.platforms.kommunicate.witness import Witness
 from rasa_handoff.platforms.kommunicate.writing import Message
 from rasa_handoff.rasa_room.bot import Bot
-from rasa_handoff.vocabulary.features import YES, Feature, Theirs
 from rasa_handoff.vocabulary.kommunicate import KommunicateSettings, read_settings
 from rasa_handoff.vocabulary.marker import HandoffRequest
 
@@ -42,35 +42,7 @@ log = logging.getLogger(__name__)
 class KommunicateChannel(PlatformChannel):
     """Channel and desk are Kommunicate's; the bot answers its webhook."""
 
-    features = {
-        Feature.INTENTS: YES,
-        Feature.OPTIONS: YES,
-        Feature.DEPARTMENT: "team or agent",
-        Feature.AGENT: YES,
-        Feature.RULES: "its conversation rules",
-        Feature.OTHER_BOT: "with `api_key`",
-        Feature.SILENT: YES,
-        Feature.TRANSCRIPT: Theirs("Kommunicate has it"),
-        Feature.REASON: "message metadata, or customer details",
-        Feature.RELAY: Theirs("Kommunicate"),
-        Feature.SEVERAL: YES,
-        Feature.TRACKED: "with `account_token`",
-        Feature.ACTIVE: Theirs("Kommunicate knows"),
-        Feature.BACK: "its next call, or at once with `account_token`",
-        Feature.OUTCOME: "`resolved`, and a note with `account_token`",
-        Feature.CLOSE: "with `api_key`",
-        Feature.WELCOME: YES,
-        Feature.FILES: YES,
-        Feature.EVENTS: YES,
-        Feature.BUTTONS: YES,
-        Feature.PICTURES: YES,
-        Feature.CUSTOM: YES,
-        Feature.METADATA: YES,
-        Feature.LATE: "by the REST API, else with the next",
-        Feature.SEVERAL_BOTS: YES,
-        Feature.KNOCK: "a header per bot",
-        Feature.ONCE: YES,
-    }
+    features = FEATURES
 
     conversations: Conversations
     outside: Outside

@@ -24,13 +24,13 @@ from rasa_handoff.platforms.door import Rejected
 from rasa_handoff.platforms.liveperson.assigning import note, transfer
 from rasa_handoff.platforms.liveperson.door import answered, open_to_function
 from rasa_handoff.platforms.liveperson.endpoint import Endpoint
+from rasa_handoff.platforms.liveperson.features import FEATURES
 from rasa_handoff.platforms.liveperson.hearing import heard, metadata
 from rasa_handoff.platforms.liveperson.reading import TEST, Incoming, from_function
 from rasa_handoff.platforms.liveperson.responding import function_answer
 from rasa_handoff.platforms.liveperson.sayings import CLOSE, Action, Intent, Saying, Understood, hands_over
 from rasa_handoff.platforms.liveperson.writing import rendered
 from rasa_handoff.rasa_room.bot import Bot
-from rasa_handoff.vocabulary.features import YES, Feature, Theirs
 from rasa_handoff.vocabulary.liveperson import LivePersonSettings, read_settings
 from rasa_handoff.vocabulary.marker import HandoffRequest
 from rasa_handoff.vocabulary.names import HANDOFF_MARKER
@@ -63,36 +63,7 @@ class Answer(answers.Answer):
 class LivePersonChannel(PlatformChannel):
     """Channel and desk are LivePerson's; the bot answers a Function's calls, and those of Custom Endpoint."""
 
-    features = {
-        Feature.INTENTS: YES,
-        Feature.OPTIONS: YES,
-        Feature.DEPARTMENT: "skill, by priority too",
-        Feature.AGENT: YES,
-        Feature.RULES: "the skill's routing",
-        Feature.OTHER_BOT: YES,
-        Feature.SILENT: YES,
-        Feature.TRANSCRIPT: "a private note",
-        Feature.REASON: "the note; the priority by the skill",
-        Feature.RECOGNISED: YES,
-        Feature.RELAY: Theirs("LivePerson"),
-        Feature.SEVERAL: YES,
-        Feature.ACTIVE: Theirs("LivePerson knows"),
-        Feature.BACK: "its next call",
-        Feature.OUTCOME: "`resolved`",
-        Feature.CLOSE: YES,
-        Feature.WELCOME: "in its three forms",
-        Feature.FILES: YES,
-        Feature.EVENTS: "rich content",
-        Feature.BUTTONS: YES,
-        Feature.PICTURES: YES,
-        Feature.CUSTOM: "checked before it leaves",
-        Feature.DELAYS: YES,
-        Feature.METADATA: "engagement attributes too",
-        Feature.LATE: "with the next",
-        Feature.SEVERAL_BOTS: YES,
-        Feature.KNOCK: "a header per Function; a signed token",
-        Feature.ONCE: YES,
-    }
+    features = FEATURES
 
     bot: Bot
     conversations: Conversations
