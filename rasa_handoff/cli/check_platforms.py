@@ -15,20 +15,35 @@ def check_platforms(project: Project) -> Iterator[Finding]:
     for name, check in CHECKS.items():
         if name in project.credentials:
             try:
-                yield from check(project.credentials[name])
+                yield from check(project, project.credentials[name])
             except SettingsError as problem:
                 yield mend(str(problem))
 
 
-def _kommunicate(data: Any) -> Iterator[Finding]:
+def _check_intents(channel: str, project: Project, heard: Mapping[str, str | None]) -> Iterator[Finding]:
+    """What the bot hears in an event's place is an intent of its domain."""
+    intents = {next(iter(one)) if isinstance(one, dict) else one for one in project.domain.get("intents") or ()}
+    for key, intent in heard.items():
+        if intent and not intent.startswith("/") and intent not in intents:
+            yield mend(
+                f"{channel}: {key} is '{intent}', and the domain has no such intent: the bot would hear it as words."
+            )
+
+
+def _kommunicate(project: Project, data: Any) -> Iterator[Finding]:
     settings = kommunicate.read_settings(data)
+    heard = {name: getattr(settings, name) for name in ("welcome", "attachment", "location", "talk_to_human")}
+    events = {f"events.{name}": intent for name, intent in settings.events.items()}
+    yield from _check_intents(kommunicate.CHANNEL_NAME, project, {**heard, **events})
     if settings.api_url.startswith("http://"):
         yield warn(f"{kommunicate.CHANNEL_NAME}: api_url begins with http://, so the API key is sent unencrypted.")
     yield ok(f"KommunicateChannel answers for {', '.join(settings.bots)}; {_beside(settings)}.")
 
 
-def _liveperson(data: Any) -> Iterator[Finding]:
+def _liveperson(project: Project, data: Any) -> Iterator[Finding]:
     settings = liveperson.read_settings(data)
+    names = ("welcome", "welcome_back", "attachment", "location", "rich_content")
+    yield from _check_intents(liveperson.CHANNEL_NAME, project, {name: getattr(settings, name) for name in names})
     doors = [f"the Functions {', '.join(settings.functions)}"] if settings.functions else []
     if settings.endpoint is not None:
         doors.append(f"Custom Endpoint's bots {', '.join(settings.endpoint.bots)}")
@@ -51,7 +66,7 @@ def _beside(settings: KommunicateSettings) -> str:
     return f"{api}; {account}"
 
 
-Check = Callable[[Any], Iterator[Finding]]
+Check = Callable[[Project, Any], Iterator[Finding]]
 
 CHECKS: Final[Mapping[str, Check]] = {
     kommunicate.CHANNEL_NAME: _kommunicate,

@@ -29,8 +29,16 @@ def check_channel(project: Project) -> Iterator[Finding]:
     except SettingsError as problem:
         yield mend(str(problem))
     else:
-        wrong = list(_check_hosted(project, settings))
+        wrong = [*_check_desk_class(project, settings), *_check_hosted(project, settings)]
         yield from wrong or [ok(f"HandoffChannel stands before {', '.join(settings.channels)}.")]
+
+
+def _check_desk_class(project: Project, settings: Settings) -> Iterator[Finding]:
+    module = settings.desk.type.rpartition(".")[0]
+    if module and not _can_be_found(project, module):
+        yield mend(
+            f"{CHANNEL_NAME}: desk.type '{settings.desk.type}' can't be found: write the path of its class, from this folder."
+        )
 
 
 def _check_hosted(project: Project, settings: Settings) -> Iterator[Finding]:

@@ -13,13 +13,15 @@ from rasa_handoff.cli.edit_actions import edit_actions
 from rasa_handoff.cli.edit_credentials import ByHand
 from rasa_handoff.cli.project import NotYaml, Project
 from rasa_handoff.presets.parts import Choice
+from rasa_handoff.vocabulary.settings import CHANNEL_NAME
 
 NEXT_STEPS = """
 Next:
   rasa train
-  rasa-handoff serve          (and once: rasa-handoff agent add you@example.com --name You)
-  rasa run
+{desk}  rasa run
 Forms of your own should list what starts a handoff under ignored_intents; rasa-handoff doctor looks at this and more."""
+
+DESK_STEP = "  rasa-handoff serve          (and once: rasa-handoff agent add you@example.com --name You)\n"
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -58,7 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
     for sentence in plan.by_hand:
         print(f"By hand: {sentence}")
     if agreed and plan.changes and not plan.by_hand:
-        print(NEXT_STEPS)
+        own_desk = CHANNEL_NAME in Project(arguments.folder).credentials
+        print(NEXT_STEPS.format(desk=DESK_STEP if own_desk else ""))
     return 0 if agreed and not plan.by_hand else 1
 
 

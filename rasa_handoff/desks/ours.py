@@ -101,6 +101,9 @@ class OurDesk(Desk):
         (entry,) = entries
         answer = await self._call(entry.name, entry.body)
         if entry.name == "handoff.initiate":
+            if not answer.get("ok"):
+                why = f"{answer.get('error')} ({answer.get('code')})"
+                log.warning("The desk refused handoff %s of %s: %s", entry.body["handoff_id"], lane, why)
             return [answer_to_offer(lane, entry.body["handoff_id"], answer)]
         if answer.get("code") == "unknown_handoff" and entry.name == "message":
             await self._tell_again(lane, entry.body["handoff_id"])

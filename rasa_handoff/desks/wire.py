@@ -159,7 +159,9 @@ class Wire:
         text = str(body.get("message") or "").strip()
         if not text:
             return
-        said: dict[str, Any] = {"id": str(body.get("id") or uuid.uuid4().hex), "text": text, "at": time.time()}
+        # Ours sends both; a stranger's "id" may mean anything.
+        id = str(body["id"]) if body.get("id") and "number" in body else uuid.uuid4().hex
+        said: dict[str, Any] = {"id": id, "text": text, "at": time.time()}
         self._heard.put_nowait(e.AgentSaid(**self._here, **said))
 
     async def _on_disconnect_socket(self, *_: Any) -> None:

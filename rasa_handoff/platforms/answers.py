@@ -4,11 +4,14 @@ Platforms tell a repeated call by a message's key. Each conversation's last answ
 call gets the same. Of older ones, and after a restart, the tracker knows: it has each message's id (``rasa_room/retold.py``).
 """
 
+import logging
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from rasa.core.channels.channel import OutputChannel
+
+log = logging.getLogger(__name__)
 
 MOST: Final = 2_000
 """Conversations whose last answer is kept; and those with something that came too late."""
@@ -21,6 +24,9 @@ Say = Callable[[str, Mapping[str, Any]], None]
 class Answer(OutputChannel):
     """One answer, filled by the bot. ``given``: how many messages had gone out when it had to; None while it may be filled.
     Rasa keeps it for reminders: when its turn is ``over``, it speaks ``outside``."""
+
+    has_own_desk = True
+    """HandoffChannel leaves what is said on it alone."""
 
     def __init__(self, outside: Say) -> None:
         self._outside = outside
@@ -87,4 +93,6 @@ def put(memory: dict[Any, Any], name: Any, value: Any) -> None:
     memory.pop(name, None)
     memory[name] = value
     if len(memory) > MOST:
-        del memory[next(iter(memory))]
+        oldest = next(iter(memory))
+        if isinstance(memory.pop(oldest), list):
+            log.warning("What %s was still to be told is forgotten: more than %s conversations wait.", oldest, MOST)

@@ -68,11 +68,13 @@ class Conversations:
         arrived: float,
         hear: Hear,
         *,
+        welcome: bool = False,
         hands_over: Callable[[], bool] = lambda: False,
         parting: Parting = lambda: None,
     ) -> HandoffRequest | None:
         """Let the bot answer on the message's output channel. ``arrived``: when the request came. Within :meth:`turn`.
-        ``hands_over``: whether the answer does so by itself, in the platform's own words.
+        ``welcome``: nobody has said this; it tells that the bot has the conversation. ``hands_over``: whether the answer does
+        so by itself, in the platform's own words.
 
         Returns the handoff the answer is still to carry. With either the conversation is paused.
         """
@@ -82,6 +84,9 @@ class Conversations:
             happened = [event.as_dict() for event in tracker.events]
             message.text = hear(await self._turn.with_options(self._channel, message.sender_id, happened))
             if message.text is None:
+                return None
+            if tracker.is_paused() and welcome and tracker.active_loop is not None:
+                await self._go_on(message)
                 return None
             if tracker.is_paused() and not await self._is_ours(tracker, message, arrived):
                 return None
@@ -97,11 +102,30 @@ class Conversations:
             await ran.watch.release()
         return wish.request if await self._handed_over(message, wish.form, parting()) else None
 
+    async def pass_by(self, message: UserMessage, hear: Hear) -> None:
+        """The message is for the platform's people: noted, and nothing else. Within :meth:`turn`."""
+        tracker = await self._bot.tracker(message.sender_id)
+        if told_in_turn(tracker, message) is None:
+            message.text = hear([event.as_dict() for event in tracker.events])
+            if message.text is not None:
+                await self._note(message, last_handoff(tracker))
+
     async def leave_to_people(self, conversation_id: str) -> None:
         """Pause a conversation that is handed over outside a turn, if that isn't done."""
         async with self._bot.locked(conversation_id) as tracker:
             if not tracker.is_paused():
                 self._pause(tracker, None)
+
+    async def _go_on(self, message: UserMessage) -> None:
+        """The bot has it again, in an open form, which would take a welcome's intent for an answer: it asks its question."""
+        async with self._bot.locked(message.sender_id) as tracker:
+            words = await self._come_back(tracker, None)
+        for word in words:
+            await message.output_channel.send_response(message.sender_id, word)
+
+    async def _come_back(self, tracker: DialogueStateTracker, note: str | None) -> Words:
+        body = {"handoff_id": last_handoff(tracker), "outcome": RESOLVED, "note": note, "speak": True}
+        return await BotComesBack(self._bot, self._ended)(tracker, body, self._channel)
 
     async def _is_ours(self, tracker: DialogueStateTracker, message: UserMessage, arrived: float) -> bool:
         """The conversation is paused: whether this message says that it is the bot's again. Resumed then."""
@@ -127,8 +151,7 @@ class Conversations:
                 return ()
             log.info("Handoff %s of %s has ended: the platform says so.", handoff_id, conversation_id)
             if speak and handoff_id is not None:
-                body = {"handoff_id": handoff_id, "outcome": RESOLVED, "note": note, "speak": True}
-                return await BotComesBack(self._bot, self._ended)(tracker, body, self._channel)
+                return await self._come_back(tracker, note)
             tracker.update_with_events(self._back(tracker, note), self._bot.domain)
         return ()
 

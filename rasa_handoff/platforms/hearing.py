@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rasa_handoff.thinking.transcript import button_titles, current_session
+from rasa_handoff.thinking.transcript import button_payloads, current_session
 
 Happened = Sequence[Mapping[str, Any]]
 
@@ -18,6 +18,4 @@ def payload_behind(text: str, happened: Happened, pressed: bool) -> str:
     else by now, unless the customer is known to have ``pressed`` it."""
     session = current_session(happened)
     last = max((at for at, event in enumerate(session) if event.get("event") == "user"), default=0)
-    titles = button_titles(session if pressed else session[last:])
-    payloads = {title.strip(): payload for payload, title in titles.items()}
-    return payloads.get(text, text)
+    return button_payloads(session if pressed else session[last:]).get(text, text)

@@ -5,10 +5,11 @@ A marker in the turn's output wins; a bare ``execute_handoff`` is a wish too if 
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import msgspec
-from rasa.core.channels.channel import UserMessage
+from rasa.core.channels.channel import OutputChannel, UserMessage
 
 from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.rasa_room.options import Options
@@ -70,6 +71,10 @@ class BotTurn:
                 await message.output_channel.send_response(message.sender_id, words)
         return Ran(parsed, watch)
 
+    def watching(self, output: OutputChannel, conversation_id: str) -> AbstractContextManager[Watch]:
+        """Watch what a turn that no message began says on this output."""
+        return self._watcher.turn(output, conversation_id, self._make_options(output.name()))
+
     async def wish(self, channel: str, message: UserMessage, ran: Ran) -> Wish | None:
         """The handoff the turn asks for. None: all is said that was held back, and the options if they were asked for."""
         intent, watch = _intent(ran.parsed), ran.watch
@@ -87,16 +92,29 @@ class BotTurn:
         self, channel: str, conversation_id: str, happened: Sequence[Mapping[str, Any]]
     ) -> list[Mapping[str, Any]]:
         """The tracker's events, and the options where they were shown: the tracker has the marker or the request alone."""
-        if not any(self._offered(event) for event in happened):
+        places = self._offered(happened)
+        if not places:
             return list(happened)
-        shown = {"event": "bot", "data": await self._options.message(conversation_id, channel)}
-        return [one for event in happened for one in ((event, shown) if self._offered(event) else (event,))]
+        options = await self._options.message(conversation_id, channel)
+        shown = {"event": "bot", "text": options.get("text"), "data": options}
+        told: list[Mapping[str, Any]] = []
+        for place, event in enumerate(happened):
+            told.append(event)
+            if place in places:
+                told.append({**shown, "timestamp": event.get("timestamp")})
+        return told
 
-    def _offered(self, event: Mapping[str, Any]) -> bool:
-        if event.get("event") == "user":
-            return _intent(event.get("parse_data") or {}) == self._intents.options
-        custom = (event.get("data") or {}).get("custom") if event.get("event") == "bot" else None
-        return isinstance(custom, Mapping) and names.OPTIONS_MARKER in custom
+    def _offered(self, happened: Sequence[Mapping[str, Any]]) -> set[int]:
+        """Behind which events: the bot's marker, else the request that the channel answered itself."""
+        places: set[int] = set()
+        asked: int | None = None
+        for place, event in enumerate(happened):
+            if event.get("event") == "user":
+                asked = place if _intent(event.get("parse_data") or {}) == self._intents.options else None
+                places |= {asked} if asked is not None else set()
+            elif event.get("event") == "bot" and _has_options(event):
+                places = {*places - {asked}, place}
+        return places
 
     async def _parse(self, message: UserMessage) -> dict[str, Any]:
         try:
@@ -110,6 +128,11 @@ class BotTurn:
 
     def _make_options(self, channel: str) -> Callable[[str], Awaitable[dict[str, Any]]]:
         return lambda conversation_id: self._options.message(conversation_id, channel)
+
+
+def _has_options(event: Mapping[str, Any]) -> bool:
+    custom = (event.get("data") or {}).get("custom")
+    return isinstance(custom, Mapping) and names.OPTIONS_MARKER in custom
 
 
 def _intent(parsed: Mapping[str, Any]) -> str | None:

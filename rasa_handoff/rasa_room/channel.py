@@ -2,7 +2,7 @@
 
 rasa_handoff.HandoffChannel:
   bot_id: my-bot
-  desk: {url: http://localhost:5065}
+  desk: {url: "http://localhost:5065"}
   channels:
     socketio: {session_persistence: true}
     rest:
@@ -111,10 +111,12 @@ class HandoffChannel(InputChannel):
             self.settings, self.relay, bot, customers, reaches, options, strays, on_new_message
         )
 
+        outside = self.interceptor.outside
+
         async def before_start(app: Sanic, _: Any) -> None:
             _warn_of_open_doors(self, app.ctx.input_channels)
             app.ctx.input_channels = [*app.ctx.input_channels, *self.channels.values()]
-            guards.install(self.relay.desk_active)
+            guards.install(self.relay.desk_active, outside)
 
         async def after_start(app: Sanic, _: Any) -> None:
             await self._open(targets)
@@ -123,7 +125,7 @@ class HandoffChannel(InputChannel):
             await self._close()
 
         async def after_stop(app: Sanic, _: Any) -> None:
-            guards.remove(self.relay.desk_active)
+            guards.remove(self.relay.desk_active, outside)
 
         app.register_listener(before_start, "before_server_start")
         app.register_listener(after_start, "after_server_start")

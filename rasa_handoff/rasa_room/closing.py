@@ -9,7 +9,8 @@ from typing import Any, Final
 from rasa.shared.core.events import BotUttered, SessionStarted, UserUttered
 from rasa.shared.core.trackers import DialogueStateTracker
 
-from rasa_handoff.vocabulary.names import CLOSE_MARKER
+from rasa_handoff.vocabulary.directives import Close, read_directives
+from rasa_handoff.vocabulary.errors import MarkerError
 
 CLOSED: Final[Mapping[str, Any]] = {"active": "closed", "agent": None}
 """What a front end is told then, in place of ``Conversation.shown``."""
@@ -20,6 +21,13 @@ def closed(tracker: DialogueStateTracker) -> bool:
     for event in reversed(tracker.events):
         if isinstance(event, UserUttered | SessionStarted):
             return False
-        if isinstance(event, BotUttered) and CLOSE_MARKER in ((event.data or {}).get("custom") or ()):
+        if isinstance(event, BotUttered) and _closes((event.data or {}).get("custom")):
             return True
     return False
+
+
+def _closes(custom: Any) -> bool:
+    try:
+        return any(isinstance(directive, Close) for directive in read_directives(custom))
+    except MarkerError:
+        return False  # said in the log when it was sent

@@ -24,8 +24,8 @@ from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.rasa_room import guards
 from rasa_handoff.rasa_room.bot import Bot
-from rasa_handoff.rasa_room.watching import without_marker
-from rasa_handoff.vocabulary.names import CLOSE_MARKER, NOTE_SLOT, OUTCOME_SLOT
+from rasa_handoff.rasa_room.watching import without_directives_in
+from rasa_handoff.vocabulary.names import NOTE_SLOT, OUTCOME_SLOT
 from rasa_handoff.vocabulary.values import Value
 
 Words = tuple[dict[str, Any], ...]
@@ -118,12 +118,12 @@ def _words_since(tracker: DialogueStateTracker, handoff_id: str) -> Words:
     """What the bot has said since it took this handoff back."""
     events = list(tracker.events)
     start = next((index for index, event in enumerate(events) if _ended(event, handoff_id)), len(events))
-    said = (_without_close(event.message()) for event in events[start:] if isinstance(event, BotUttered))
+    said = (_shown(event.message()) for event in events[start:] if isinstance(event, BotUttered))
     return tuple(message for message in said if _has_content(message))
 
 
-def _without_close(message: dict[str, Any]) -> dict[str, Any]:
-    return without_marker(message) if CLOSE_MARKER in (message.get("custom") or ()) else message
+def _shown(message: dict[str, Any]) -> dict[str, Any]:
+    return without_directives_in(message) if isinstance(message.get("custom"), dict) else message
 
 
 def _has_content(message: dict[str, Any]) -> bool:

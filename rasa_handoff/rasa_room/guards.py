@@ -6,12 +6,13 @@ reload. ``tests/integration/test_pause.py`` says when Rasa has changed underneat
 """
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from typing import Any
 
+from rasa.core.channels.channel import OutputChannel
 from rasa.core.processor import MessageProcessor
 from rasa.shared.core.trackers import DialogueStateTracker
 
@@ -30,7 +31,11 @@ GUARDED = (
 )
 """The methods of ``MessageProcessor`` that are wrapped; each must exist, or the installation fails loudly."""
 
+Outside = Callable[[str, OutputChannel], AbstractAsyncContextManager[None]]
+"""Entered around a turn that no message of the customer's began; given whose, and what it speaks to."""
+
 _originals: dict[str, Any] = {}
+_outside: list[Outside] = []
 _asked: list[DeskActive] = []
 _coming_back: ContextVar[bool] = ContextVar("handoff_coming_back", default=False)
 
@@ -45,7 +50,7 @@ def coming_back() -> Iterator[None]:
         _coming_back.reset(token)
 
 
-def install(desk_active: DeskActive) -> None:
+def install(desk_active: DeskActive, outside: Outside | None = None) -> None:
     """Ask ``desk_active`` (by sender id) before the bot may speak. Undone by :func:`remove`."""
     if not _asked:
         tickets.mend()
@@ -53,12 +58,16 @@ def install(desk_active: DeskActive) -> None:
             _originals[name] = getattr(MessageProcessor, name)
             setattr(MessageProcessor, name, WRAPPERS[name](_originals[name]))
     _asked.append(desk_active)
+    if outside is not None:
+        _outside.append(outside)
 
 
-def remove(desk_active: DeskActive) -> None:
+def remove(desk_active: DeskActive, outside: Outside | None = None) -> None:
     """No longer ask; with nobody left to ask, Rasa is as it was."""
     if desk_active in _asked:
         _asked.remove(desk_active)
+    if outside in _outside:
+        _outside.remove(outside)
     if not _asked:
         tickets.restore()
         for name, original in _originals.items():
@@ -68,6 +77,14 @@ def remove(desk_active: DeskActive) -> None:
 
 def _held(conversation_id: str) -> bool:
     return not _coming_back.get() and any(ask(conversation_id) for ask in _asked)
+
+
+@asynccontextmanager
+async def _around(conversation_id: str, output: OutputChannel) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        for outside in _outside:
+            await stack.enter_async_context(outside(conversation_id, output))
+        yield
 
 
 def _expiry(original: Any) -> Any:
@@ -89,7 +106,8 @@ def _external(original: Any) -> Any:
         if _held(tracker.sender_id):
             log.info("'%s' for %s was not triggered: an agent has the conversation.", intent_name, tracker.sender_id)
             return
-        await original(self, intent_name, entities, tracker, output_channel)
+        async with _around(tracker.sender_id, output_channel):
+            await original(self, intent_name, entities, tracker, output_channel)
 
     return trigger
 
@@ -107,11 +125,14 @@ def _prediction(original: Any) -> Any:
 
 def _execution(original: Any) -> Any:
     @wraps(original)
-    async def execute(self: MessageProcessor, sender_id: str, action_name: str, *rest: Any, **more: Any) -> Any:
+    async def execute(
+        self: MessageProcessor, sender_id: str, action_name: str, output_channel: Any, *rest: Any, **more: Any
+    ) -> Any:
         if _held(sender_id):
             log.warning("'%s' was not run for %s: an agent has the conversation.", action_name, sender_id)
             return await self.get_tracker(sender_id)
-        return await original(self, sender_id, action_name, *rest, **more)
+        async with _around(sender_id, output_channel):
+            return await original(self, sender_id, action_name, output_channel, *rest, **more)
 
     return execute
 

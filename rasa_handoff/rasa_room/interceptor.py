@@ -13,7 +13,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from rasa.core.channels.channel import OutputChannel, UserMessage
@@ -157,14 +158,13 @@ class Interceptor:
         if wish is not None:
             await self._hand_over(channel, message, wish, ran.watch)
         elif ran.watch.close:
-            await self._tell_closed(channel, message)
+            await self._tell_closed(message.sender_id, channel, message.output_channel)
 
-    async def _tell_closed(self, channel: str, message: UserMessage) -> None:
+    async def _tell_closed(self, conversation_id: str, channel: str, output: OutputChannel) -> None:
         """The bot ended the conversation: the front end may want to know."""
-        await self.on_closed(message.sender_id)
+        await self.on_closed(conversation_id)
         if channel in self._settings.state_messages:
-            state = {"custom": {names.STATE_KEY: CLOSED}}
-            await message.output_channel.send_response(message.sender_id, state)
+            await output.send_response(conversation_id, {"custom": {names.STATE_KEY: CLOSED}})
 
     async def _told(self, message: UserMessage) -> Told | None:
         """What came of this message, if a process that ended since had finished the bot's turn."""
@@ -177,7 +177,7 @@ class Interceptor:
         if wish.form is None:
             await watch.release()
         request = await self._offering.request(
-            message.sender_id, channel, wish.request, message.output_channel, wish.form
+            message.sender_id, channel, wish.request, message.output_channel, wish.form, self._turn.with_options
         )
         conversation = await self._relay.request(request)
         started = "refused or unreachable" if conversation.state is Control.BOT else "accepted"
@@ -185,6 +185,19 @@ class Interceptor:
         if conversation.state is Control.BOT:
             await self._customers.flush(message.sender_id)
             await watch.release()
+
+    @asynccontextmanager
+    async def outside(self, conversation_id: str, output: OutputChannel) -> AsyncIterator[None]:
+        """Around a turn that no message began, a reminder or a trigger: markers don't reach the front end there either."""
+        if getattr(output, "has_own_desk", False):  # a platform's, which sees to it itself
+            yield
+            return
+        with self._turn.watching(output, conversation_id) as watch:
+            yield
+        if watch.request is not None:
+            log.warning("A handoff of %s was asked for outside a message of theirs: it isn't made.", conversation_id)
+        if watch.close:
+            await self._tell_closed(conversation_id, output.name(), output)
 
     # The desk is active
 

@@ -1,7 +1,7 @@
 """Putting together what is offered to the desk: the transcript, what the bot knows, and where the customer is."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from rasa.shared.core.trackers import DialogueStateTracker
@@ -17,6 +17,9 @@ from rasa_handoff.vocabulary.values import BotState, Channel, Contact, Guess, Of
 
 LAST_INTENTS = 5
 
+Happened = Sequence[Mapping[str, Any]]
+WithOptions = Callable[[str, str, Happened], Awaitable[list[Mapping[str, Any]]]]
+
 
 class Offering:
     """Reads the tracker when a handoff starts. ``reaches``: the hosted channels' ways, by name."""
@@ -25,12 +28,19 @@ class Offering:
         self._bot, self._settings, self._reaches = bot, settings, reaches
 
     async def request(
-        self, conversation_id: str, channel: str, wish: HandoffRequest, output: Any, asked_in_form: str | None
+        self,
+        conversation_id: str,
+        channel: str,
+        wish: HandoffRequest,
+        output: Any,
+        asked_in_form: str | None,
+        with_options: WithOptions,
     ) -> e.HandoffRequested:
         """The event that starts a handoff. ``asked_in_form``: the form that was open when the customer's message was the
-        request itself; what it said to that, the customer hasn't seen."""
+        request itself; what it said to that, the customer hasn't seen. ``with_options``: puts the options where they were
+        shown."""
         tracker = await self._bot.tracker(conversation_id)
-        happened = [event.as_dict() for event in tracker.events]
+        happened = await with_options(channel, conversation_id, [event.as_dict() for event in tracker.events])
         offer = self._offer(tracker, _seen(happened) if asked_in_form else happened, channel, wish)
         return e.HandoffRequested(
             conversation_id=conversation_id,

@@ -1,18 +1,20 @@
 """Watching a turn's output for markers, on the output channel's instance, so that its type stays what it was.
 
 A marker is stripped before it reaches the customer's front end (in plain Rasa it would make socketio, twilio, rocketchat and
-hangouts raise, and lose the turn). One output object may serve several customers (telegram), hence the key by recipient.
+hangouts raise, and lose the turn). One output object may serve several customers and turns at once (telegram), hence the
+watch is the turn's own: it goes with its task.
 """
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
 from rasa.core.channels.channel import OutputChannel
 
-from rasa_handoff.vocabulary.directives import Close, read_directives
+from rasa_handoff.vocabulary.directives import Close, read_directives, without_directives
 from rasa_handoff.vocabulary.errors import MarkerError
 from rasa_handoff.vocabulary.marker import HandoffRequest, OptionsRequest, read_marker
 
@@ -49,7 +51,7 @@ class Watcher:
 
     def __init__(self, execute_prefix: str, show_marker: bool, follows: bool = True) -> None:
         self._prefix, self._show_marker, self._follows = execute_prefix, show_marker, follows
-        self._watches: dict[str, Watch] = {}
+        self._watching: ContextVar[tuple[str, Watch] | None] = ContextVar("handoff_watching", default=None)
 
     @contextmanager
     def turn(
@@ -57,11 +59,12 @@ class Watcher:
     ) -> Iterator[Watch]:
         """Watch what goes to this recipient during their turn; an options marker is replaced by ``make_options``."""
         self._shadow(output)
-        watch = self._watches[recipient_id] = Watch(make_options, hold)
+        watch = Watch(make_options, hold)
+        token = self._watching.set((recipient_id, watch))
         try:
             yield watch
         finally:
-            del self._watches[recipient_id]
+            self._watching.reset(token)
 
     def _shadow(self, output: OutputChannel) -> None:
         if "handoff_watched" in vars(output):
@@ -70,7 +73,8 @@ class Watcher:
         original = output.send_response
 
         async def send_response(recipient_id: str, message: Message) -> None:
-            watch = self._watches.get(recipient_id)
+            about, watch = self._watching.get() or ("", None)
+            watch = watch if about == recipient_id else None
             shown = message if watch is None else await self._seen(watch, recipient_id, message)
             if shown and watch is not None and watch.hold:
                 watch.held.append(partial(original, recipient_id, shown))
@@ -108,7 +112,13 @@ class Watcher:
                 watch.close = True
             else:
                 log.warning("An action asks of the channel of %s what it can't do: %s", recipient_id, directive)
-        return without_marker(message) if directives and not self._show_marker else message
+        return without_directives_in(message) if directives and not self._show_marker else message
+
+
+def without_directives_in(message: Message) -> Message:
+    """The message with what else stands in its ``custom``; empty if nothing a customer could see is left."""
+    rest = without_directives(message["custom"])
+    return {**message, "custom": rest} if rest else without_marker(message)
 
 
 def without_marker(message: Message) -> Message:

@@ -81,13 +81,14 @@ class BotlhaleEdge:
         """Tell the newest socket of the conversation; the protocol has no acknowledgement."""
         body = entries[0].body
         sid = self._newest.get(Client(bot_id=body["bot_id"], conversation_id=body["conversation_id"]))
-        if sid is None:
-            await self._conversations.note(_marks(lane, entries, Status.WAITING))
-            raise Waits(f"The client of {body['conversation_id']} is away.")
         for entry in entries:
-            if entry.key > self._told.get(lane, 0):
-                self._told[lane] = entry.key
-                await self._tell(sid, entry.name, entry.body["say"])
+            if entry.key <= self._told.get(lane, 0):
+                continue
+            if sid not in self._sockets:
+                await self._conversations.note(_marks(lane, entries, Status.WAITING))
+                raise Waits(f"The client of {body['conversation_id']} is away.")
+            await self._tell(sid, entry.name, entry.body["say"])
+            self._told[lane] = entry.key
         return _marks(lane, entries, Status.DELIVERED)
 
     async def _tell(self, sid: str, name: str, say: dict[str, Any]) -> None:
@@ -116,6 +117,7 @@ class BotlhaleEdge:
         self._sio.on("disconnect", self._disconnect, namespace=namespace)
         for event, handler in heard.items():
             self._sio.on(event, _tolerant(event, handler), namespace=namespace)
+        self._sio.on("*", _unknown, namespace=namespace)
 
     async def _connect(self, namespace: str, sid: str, environ: dict[str, Any], auth: Any) -> None:
         token = None
@@ -207,6 +209,10 @@ def _tolerant(event: str, handler: Heard) -> Callable[..., Awaitable[None]]:
             log.exception("A client's %s failed.", event)
 
     return heard
+
+
+async def _unknown(event: str, sid: str, *_: Any) -> None:
+    log.info("A client's event %r is none of the protocol's: ignored.", str(event)[:40])
 
 
 def _marks(lane: str, entries: Sequence[Entry], status: Status) -> tuple[Mark, ...]:

@@ -4,7 +4,7 @@ Read from a Rasa tracker's events as plain dicts (``Event.as_dict()``), so that 
 pressed button counts by its title; images, buttons and cards are told in words; what only the machine sees is left out.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rasa_handoff.vocabulary.directives import read_directives
@@ -42,14 +42,19 @@ def transcript(events: Iterable[Event]) -> tuple[Line, ...]:
 
 def button_titles(events: Iterable[Event]) -> dict[str, str]:
     """How the payloads of the buttons the bot has shown read to the customer; the latest title wins."""
-    titles: dict[str, str] = {}
+    return {payload: title for title, payload in _shown(events)}
+
+
+def button_payloads(events: Iterable[Event]) -> dict[str, str]:
+    """What the bot hears of the buttons it has shown, by their titles; the latest payload wins."""
+    return {title.strip(): payload for title, payload in _shown(events)}
+
+
+def _shown(events: Iterable[Event]) -> Iterator[tuple[str, str]]:
     for event in events:
-        if event.get("event") != "bot":
-            continue
-        data = event.get("data") or {}
-        for button in _buttons(data):
-            titles[str(button.get("payload", button["title"]))] = str(button["title"])
-    return titles
+        if event.get("event") == "bot":
+            for button in _buttons(event.get("data") or {}):
+                yield str(button["title"]), str(button.get("payload", button["title"]))
 
 
 def _told(event: Event, titles: Mapping[str, str]) -> tuple[Speaker | None, str]:

@@ -8,6 +8,7 @@ from rasa_handoff.vocabulary.mistakes import check_keys, convert
 from rasa_handoff.vocabulary.names import UTTER_ASSIGNED
 from rasa_handoff.vocabulary.settings import IntentSettings
 from rasa_handoff.vocabulary.values import Department, Value
+from rasa_handoff.vocabulary.variables import check_variables
 
 CHANNEL_NAME: Final = "rasa_handoff.KommunicateChannel"
 TIMEOUT: Final = 30.0
@@ -84,6 +85,7 @@ def read_settings(data: Any) -> KommunicateSettings:
     """
     if not isinstance(data, Mapping):
         raise SettingsError(f"{CHANNEL_NAME} needs settings: write at least bots below it.")
+    check_variables(CHANNEL_NAME, data)
     check_keys(CHANNEL_NAME, KommunicateSettings, data, "", EXAMPLES)
     if isinstance(data.get("intents"), Mapping):
         check_keys(CHANNEL_NAME, IntentSettings, data["intents"], "intents.", EXAMPLES)
@@ -124,19 +126,15 @@ def _check_secrets(settings: KommunicateSettings) -> None:
     """None is empty, or a variable that isn't set, which stands there by its name."""
     for id, bot in settings.bots.items():
         for key in ("header", "secret"):
-            if _is_blank(getattr(bot, key)):
+            if not getattr(bot, key).strip():
                 raise SettingsError(
                     f"{CHANNEL_NAME}: bots.{id}.{key} is empty: write what stands under 'request header' in Kommunicate's "
                     f"dashboard, and set the variable if it comes from one."
                 )
     for key, place in (("api_key", "Install"), ("api_user", "Team"), ("account_token", "Webhooks & Security")):
         value = getattr(settings, key)
-        if value is not None and _is_blank(value):
+        if value is not None and not value.strip():
             raise SettingsError(
                 f"{CHANNEL_NAME}: {key} is empty: write what stands under '{place}' in Kommunicate's dashboard, and set the "
                 f"variable if it comes from one; or leave {key} out."
             )
-
-
-def _is_blank(value: str) -> bool:
-    return not value.strip() or value.startswith("${")

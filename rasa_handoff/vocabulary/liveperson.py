@@ -8,6 +8,7 @@ from rasa_handoff.vocabulary.mistakes import check_keys, convert
 from rasa_handoff.vocabulary.names import UTTER_ASSIGNED
 from rasa_handoff.vocabulary.settings import IntentSettings
 from rasa_handoff.vocabulary.values import Department, Priority, Value
+from rasa_handoff.vocabulary.variables import check_variables
 
 CHANNEL_NAME: Final = "rasa_handoff.LivePersonChannel"
 TIMEOUT: Final = 30.0
@@ -107,6 +108,7 @@ def read_settings(data: Any) -> LivePersonSettings:
     """
     if not isinstance(data, Mapping):
         raise SettingsError(f"{CHANNEL_NAME} needs settings: write at least skill and functions or endpoint below it.")
+    check_variables(CHANNEL_NAME, data)
     check_keys(CHANNEL_NAME, LivePersonSettings, data, "", EXAMPLES)
     _check_nested(data)
     settings = convert(CHANNEL_NAME, LivePersonSettings, data)
@@ -141,7 +143,7 @@ def _check_doors(settings: LivePersonSettings) -> None:
         )
     for name, function in settings.functions.items():
         for key in ("header", "secret"):
-            if not getattr(function, key).strip() or getattr(function, key).startswith("${"):
+            if not getattr(function, key).strip():
                 raise SettingsError(
                     f"{CHANNEL_NAME}: functions.{name}.{key} is empty: write what your Function sends, and set the variable "
                     f"if it comes from one."

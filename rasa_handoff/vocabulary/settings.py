@@ -14,7 +14,7 @@ from rasa_handoff.vocabulary.errors import SettingsError
 from rasa_handoff.vocabulary.mistakes import check_keys, convert
 from rasa_handoff.vocabulary.names import ENDED_INTENT, EXECUTE_INTENT, OPTIONS_INTENT
 from rasa_handoff.vocabulary.values import Value
-from rasa_handoff.vocabulary.variables import VARIABLE
+from rasa_handoff.vocabulary.variables import check_variables
 
 CHANNEL_NAME: Final = "rasa_handoff.HandoffChannel"
 DESK_TYPES: Final = ("rasa-handoff", "botlhale", "tkinter")
@@ -113,7 +113,7 @@ class Settings(Value, frozen=True, forbid_unknown_fields=True):
 
 EXAMPLES: Final = {
     "bot_id": "bot_id: my-bot",
-    "desk": "desk: {url: http://localhost:5065}",
+    "desk": 'desk: {url: "http://localhost:5065"}',
     "channels": "channels: {rest: }",
     "url": "url: http://localhost:5065",
 }
@@ -127,6 +127,7 @@ def read_settings(data: Any) -> Settings:
     """
     if not isinstance(data, Mapping):
         raise SettingsError(f"{CHANNEL_NAME} needs settings: write at least bot_id, desk and channels below it.")
+    check_variables(CHANNEL_NAME, data)
     check_keys(CHANNEL_NAME, Settings, data, "", EXAMPLES)
     for name, kind in (("desk", DeskSettings), ("intents", IntentSettings), ("timers", TimerSettings)):
         if isinstance(data.get(name), Mapping):
@@ -160,10 +161,6 @@ def _check_values(settings: Settings) -> None:
 
 
 def _check_desk(desk: DeskSettings) -> None:
-    if desk.token is not None and (unset := VARIABLE.search(desk.token)):
-        raise SettingsError(
-            f"{CHANNEL_NAME}: desk.token is {unset[0]}, which isn't set: set the variable, or leave it out."
-        )
     if "." in desk.type:
         return
     if desk.type not in DESK_TYPES:

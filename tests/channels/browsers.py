@@ -31,7 +31,13 @@ class Page:
     async def __aenter__(self) -> "Page":
         self.sio = socketio.AsyncClient(reconnection=False)
         self.sio.on("*", self._hear, namespace=self.namespace)
-        await self.sio.connect(self.url, namespaces=[self.namespace], socketio_path=self.path, transports=["websocket"])
+        await self.sio.connect(
+            self.url,
+            namespaces=[self.namespace],
+            socketio_path=self.path,
+            transports=["websocket"],
+            wait_timeout=10,
+        )
         wish = {"session_id": self.session, **({"acks": True} if self.acks else {})}
         await self.sio.emit("session_request", wish, namespace=self.namespace)
         await until(lambda: "session_confirm" in [event for event, _ in self.heard])

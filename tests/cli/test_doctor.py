@@ -76,6 +76,10 @@ def test_livepersons_settings_are_checked_too(project: Path) -> None:
     told = command("doctor", str(project)).stdout
     assert "warn rasa_handoff.LivePersonChannel: endpoint.bots.shop has no audience" in told
     assert "ok   LivePersonChannel answers Custom Endpoint's bots shop." in told
+    (project / "credentials.yml").write_text(LIVEPERSON + "  welcome: gret\n  rich_content: greet\n")
+    told = command("doctor", str(project)).stdout
+    assert "mend rasa_handoff.LivePersonChannel: welcome is 'gret', and the domain has no such intent" in told
+    assert "rich_content is" not in told
     (project / "credentials.yml").write_text(LIVEPERSON.replace("skill", "skil"))
     assert "mend rasa_handoff.LivePersonChannel has no setting 'skil'" in command("doctor", str(project)).stdout
 

@@ -24,6 +24,21 @@ async def sessions(rasa: RasaServer) -> int:
     return [event["event"] for event in await rasa.events()].count("session_started")
 
 
+async def test_a_trigger_may_end_it_and_no_marker_is_shown(rasa: RasaServer) -> None:
+    async with Page(rasa.url, "thabo") as page:
+        await page.say("hello")
+        await page.hears("Hello.")
+        for intent, words in (("give_up", "Wait a moment."), ("finish", "Goodbye.")):
+            trigger = f"{rasa.url}/conversations/thabo/trigger_intent?output_channel=latest"
+            async with rasa.http.post(trigger, json={"name": intent}) as answer:
+                assert answer.status == 200, await answer.text()
+            await page.hears(words)
+        over = {"session_id": "thabo", "active": "closed", "agent": None}
+        await until(lambda: ("handoff_state", over) in page.heard)
+        assert "handoff_close" not in str(page.heard)
+        assert not rasa.channel.relay.under_way
+
+
 async def test_a_page_learns_that_it_is_over(rasa: RasaServer) -> None:
     async with Page(rasa.url, "thabo") as page:
         await page.say("/finish")

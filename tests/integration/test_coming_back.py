@@ -130,6 +130,17 @@ async def test_the_transcript_is_what_a_person_would_have_seen(rasa: RasaServer,
     ]
 
 
+async def test_the_agent_sees_the_options_and_what_was_chosen(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+    await until(lambda: any(one.staffed for one in rasa.channel.desk.availability.departments))
+    await rasa.texts("/provide_handoff_options")
+    await rasa.texts('/execute_handoff{"department": "billing"}')
+    lines = [(line["speaker"], line["text"]) for line in (await thandi.take())["transcript"]]
+    assert lines == [
+        ("bot", "Who would you like to talk to? [Billing] [Carry on with the bot]"),
+        ("customer", "Billing"),
+    ]
+
+
 async def test_a_button_pressed_in_the_chat_reaches_the_agent_by_its_title(
     rasa: RasaServer, thandi: AgentAtDesk
 ) -> None:

@@ -108,3 +108,13 @@ async def test_a_form_that_took_the_request_as_its_answer_asks_again(kommunicate
     assert (await kommunicate.rasa.tracker("4711"))["slots"]["deaf_street"] is None
     assert await kommunicate.texts("Long Street 1") == ["Which town, deaf one?"]
     assert (await kommunicate.rasa.tracker("4711"))["slots"]["deaf_street"] == "Long Street 1"
+
+
+async def test_a_welcome_after_it_is_no_answer_in_a_form(kommunicate: Kommunicate) -> None:
+    await kommunicate.say("I want to move")
+    await kommunicate.say("/execute_handoff")
+    told = await kommunicate.texts(eventName="WELCOME")
+    assert told[-1] == "Which street?"
+    tracker = await kommunicate.rasa.tracker("4711")
+    assert (tracker["paused"], tracker["slots"]["street"]) == (False, None)
+    assert await kommunicate.texts("Church Road 17") == ["Which town?"]

@@ -130,3 +130,44 @@ async def test_nothing_late_is_lost_when_the_next_answer_is_late_too(platform_mo
         await until(lambda: not rasa.channel._answering.work._under_way)
         (told,) = await kommunicate.say("hello?")
         assert (told["message"], told["metadata"]) == ("our agents will get back to you", {"KM_ASSIGN_TO": ""})
+
+
+async def test_a_call_that_comes_again_takes_nothing_that_waits(kommunicate: Kommunicate) -> None:
+    asked = kommunicate.body("hello")
+    await kommunicate.call(asked)
+    left_words = [{"message": "Welcome."}]
+    kommunicate.rasa.channel._answering.answers.leave("4711", left_words)
+    assert await kommunicate.call(asked) == [{"message": "Hello."}]
+    assert await kommunicate.texts("hello") == ["Welcome.", "Hello."]
+
+
+async def test_the_call_whose_answer_hands_over_late_may_come_again(platform_model: Path, tmp_path: Path) -> None:
+    async with RasaServer(platform_model, tmp_path, settings(answer_seconds=0.2)) as rasa:
+        kommunicate = Kommunicate(rasa)
+        await say_too_late(kommunicate, "/give_up", lambda: left(rasa))
+        asked = kommunicate.body("are you there?")
+        told = await kommunicate.call(asked)
+        assert told[0]["metadata"] == {"KM_ASSIGN_TO": ""}
+        assert await kommunicate.call(asked) == told
+    async with RasaServer(platform_model, tmp_path, settings()) as rasa:
+        assert await Kommunicate(rasa).call(asked) == [], "in another process it is still the people's"
+        assert (await rasa.tracker("4711"))["paused"]
+
+
+async def test_what_was_given_before_the_turn_failed_is_not_said_again(platform_model: Path, tmp_path: Path) -> None:
+    async with RasaServer(platform_model, tmp_path, settings(answer_seconds=0.2)) as rasa:
+        kommunicate = Kommunicate(rasa)
+        rasa.channel._answering.answers.leave("4711", [{"message": "Welcome."}])
+        async with rasa.app.ctx.agent.lock_store.lock("4711"):
+            assert await kommunicate.texts("hello") == ["Welcome."]
+            agent, rasa.app.ctx.agent = rasa.app.ctx.agent, None
+        await until(lambda: not rasa.channel._answering.work._under_way)
+        rasa.app.ctx.agent = agent
+        assert "Welcome." not in await kommunicate.texts("hello")
+
+
+async def test_one_of_our_bots_that_was_to_get_it_is_no_person(kommunicate: Kommunicate) -> None:
+    kommunicate.rasa.channel._answering.answers.leave(
+        "4711", [{"message": "", "metadata": {"KM_ASSIGN_TO": "shop-bot"}}]
+    )
+    assert (await kommunicate.texts("hello"))[-1] == "Hello."

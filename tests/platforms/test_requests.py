@@ -2,11 +2,13 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.platforms.caller import SAMPLES, Kommunicate, sample
+from rasa_handoff.testing.rasa_server import RasaServer
+from tests.platforms.caller import SAMPLES, Kommunicate, sample, settings
 
 
 async def test_the_documented_request_is_answered(kommunicate: Kommunicate) -> None:
@@ -75,6 +77,38 @@ async def test_a_location_wherever_it_stands(kommunicate: Kommunicate, more: dic
 )
 async def test_all_types_there_are(kommunicate: Kommunicate, more: dict[str, Any]) -> None:
     assert await kommunicate.texts("hello", **more) == ["Hello."]
+
+
+async def test_a_link_to_an_image_is_an_attachment(kommunicate: Kommunicate) -> None:
+    assert await kommunicate.texts("https://example.com/cat.png", contentType=5) == ["I have your file."]
+    (said,) = await kommunicate.user_events()
+    assert said["metadata"]["attachments"] == [{"type": "image", "url": "https://example.com/cat.png"}]
+
+
+async def test_what_is_hidden_nobody_has_said(kommunicate: Kommunicate) -> None:
+    await kommunicate.say("/give_up")
+    assert await kommunicate.say("a rule of the platform's", contentType=11) == []
+    assert (await kommunicate.rasa.tracker("4711"))["paused"]
+
+
+async def test_a_number_beyond_all_types_is_no_trouble(kommunicate: Kommunicate) -> None:
+    assert await kommunicate.texts("hello", contentType="9" * 5000) == ["Hello."]
+
+
+async def test_what_is_not_mapped_is_told_in_words(platform_model: Path, tmp_path: Path) -> None:
+    async with RasaServer(platform_model, tmp_path, settings(attachment=None, location=None)) as rasa:
+        kommunicate = Kommunicate(rasa)
+        file = {"type": "image/png", "payload": {"name": "cat.png", "url": "https://example.com/cat.png"}}
+        await kommunicate.say("look", metadata={"KM_CHAT_CONTEXT": {"attachments": [file, PLACE]}})
+        (said,) = await kommunicate.user_events()
+        lat, lon = PLACE["payload"]["lat"], PLACE["payload"]["lon"]
+        assert said["text"] == f"look [Attachment: cat.png] [Location: {lat}, {lon}]"
+
+
+async def test_the_talk_to_human_button_may_mean_something_else(platform_model: Path, tmp_path: Path) -> None:
+    async with RasaServer(platform_model, tmp_path, settings(talk_to_human="opened_pricing")) as rasa:
+        told = await Kommunicate(rasa).texts("Talk to human", metadata={"TALK_TO_HUMAN": True})
+        assert told == ["Shall I explain the prices?"]
 
 
 @pytest.mark.parametrize("content_type", [3, "3", "html"])

@@ -84,7 +84,9 @@ class Relay(Peer):
 
     async def connect(self, address: str, token: str | None = None, **auth: Any) -> None:
         full = {"token": token, "protocol": 1, "bot_id": self.bot_id, "capabilities": [], **auth}
-        await self.sio.connect(address, namespaces=["/relay"], auth=full, transports=["websocket"])
+        await self.sio.connect(
+            address, namespaces=["/relay"], auth=full, transports=["websocket"], wait_timeout=PATIENCE
+        )
         await until(lambda: self.all("welcome"))
 
     async def _greet(self) -> None:
@@ -147,7 +149,9 @@ class Desk(Peer):
         def headers() -> dict[str, str]:
             return {"Cookie": self.cookie, **({"Origin": origin} if origin else {})}
 
-        await self.sio.connect(address, namespaces=["/desk"], headers=headers, transports=["websocket"])
+        await self.sio.connect(
+            address, namespaces=["/desk"], headers=headers, transports=["websocket"], wait_timeout=PATIENCE
+        )
         await until(lambda: self.all("ready"))
 
     async def take(self, handoff_id: str) -> Any:
@@ -180,7 +184,12 @@ class OldClient(Peer):
 
     async def connect(self, address: str, auth: Any = None) -> None:
         await self.sio.connect(
-            address, namespaces=[self.namespace], auth=auth, headers=self._headers, transports=["websocket"]
+            address,
+            namespaces=[self.namespace],
+            auth=auth,
+            headers=self._headers,
+            transports=["websocket"],
+            wait_timeout=PATIENCE,
         )
         await until(lambda: self.all("startConversation"))
 

@@ -85,7 +85,7 @@ async def test_stopping_is_quick_with_everybody_connected_and_while_polling(serv
     await desk(), await relay(), await old_client()
     polling = OldClient("c-2", "/live_agent")
     opened.append(polling)
-    await polling.sio.connect(server.address, namespaces=["/live_agent"], transports=["polling"])
+    await polling.sio.connect(server.address, namespaces=["/live_agent"], transports=["polling"], wait_timeout=10)
     await until(lambda: polling.all("startConversation"))
     loop = asyncio.get_running_loop()
     began = loop.time()

@@ -96,6 +96,7 @@ async def test_a_desk_that_connects_meanwhile_is_told_to_try_again(server, opene
             namespaces=["/desk"],
             headers={"Cookie": thandi.cookie},
             transports=["websocket"],
+            wait_timeout=10,
             wait=False,
         )
         await until(lambda: thandi.all("connect_error"))

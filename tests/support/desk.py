@@ -69,7 +69,9 @@ class AgentAtDesk:
                 assert answer.status == 200, await answer.text()
             cookies = "; ".join(f"{cookie.key}={cookie.value}" for cookie in jar)
         headers = {"Cookie": cookies, "Origin": self.url}
-        await self.sio.connect(self.url, headers=headers, namespaces=["/desk"], transports=["websocket"])
+        await self.sio.connect(
+            self.url, headers=headers, namespaces=["/desk"], transports=["websocket"], wait_timeout=10
+        )
         await self.hears("ready")
         return self
 

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 from rasa.core.channels import BUILTIN_CHANNELS
+from rasa.shared.utils.io import read_yaml
 from ruamel.yaml import YAML
 
 from rasa_handoff.thinking.drawing import drawing
 from rasa_handoff.vocabulary.kommunicate import KommunicateSettings
 from rasa_handoff.vocabulary.liveperson import EndpointSettings, LivePersonSettings
 from rasa_handoff.vocabulary.marker import HandoffRequest
-from rasa_handoff.vocabulary.settings import DeskSettings, Settings, TimerSettings
+from rasa_handoff.vocabulary.settings import EXAMPLES, DeskSettings, Settings, TimerSettings
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = (ROOT / "docs" / "settings.md").read_text()
@@ -57,9 +58,23 @@ def test_every_channel_has_its_line() -> None:
     assert [name for name in BUILTIN_CHANNELS if not re.search(rf"\b{name}\b", SETTINGS)] == []
 
 
-@pytest.mark.parametrize(
-    "page", ["README.md", *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md")))]
-)
+PAGES = ["README.md", *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md")))]
+BLOCKS = [
+    (page, block) for page in PAGES for block in re.findall(r"```yaml\n(.*?)```", (ROOT / page).read_text(), re.S)
+]
+
+
+@pytest.mark.parametrize(("page", "block"), BLOCKS, ids=[f"{page}-{place}" for place, (page, _) in enumerate(BLOCKS)])
+def test_rasa_can_read_every_example(page: str, block: str) -> None:
+    assert read_yaml(re.sub(r"\$\{\w+\}", "x", block))
+
+
+@pytest.mark.parametrize("example", EXAMPLES.values())
+def test_rasa_can_read_what_errors_advise(example: str) -> None:
+    assert read_yaml(example)
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text()
     for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):

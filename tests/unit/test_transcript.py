@@ -2,7 +2,7 @@
 
 import pytest
 
-from rasa_handoff.thinking.transcript import button_titles, in_words, transcript
+from rasa_handoff.thinking.transcript import button_payloads, button_titles, in_words, transcript
 
 
 def user(text: str, **more: object) -> dict[str, object]:
@@ -61,3 +61,8 @@ def test_what_isnt_text_is_told_in_words(data: dict[str, object], words: str) ->
 def test_titles_of_cards_count_too() -> None:
     card = bot(None, elements=[{"title": "Book", "buttons": [{"title": "Buy", "payload": "/buy"}]}])
     assert button_titles([card]) == {"/buy": "Buy"}
+
+
+def test_two_titles_may_mean_the_same() -> None:
+    buttons = [{"title": "Yes", "payload": "/affirm"}, {"title": "Of course ", "payload": "/affirm"}]
+    assert button_payloads([bot("Well?", buttons=buttons)]) == {"Yes": "/affirm", "Of course": "/affirm"}

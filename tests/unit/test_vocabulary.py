@@ -47,8 +47,12 @@ def test_the_leaving_word_follows_the_language() -> None:
         ({"show_marker": "yes"}, "'show_marker' must be true or false, not text"),
         ({"state_messages": ["rset"]}, "state_messages names 'rset', which isn't under 'channels': write one of: "),
         (
+            {"channels": {"slack": {"slack_token": "xoxb-${NOT_SET}"}}},
+            "channels.slack.slack_token is empty, for ${NOT_SET}",
+        ),
+        (
             {"desk": {"url": "http://x", "token": "${NOT_SET}"}},
-            "desk.token is ${NOT_SET}, which isn't set: set the variable, or leave it out",
+            "desk.token is empty, for ${NOT_SET} isn't set: set the variable, or leave the setting out",
         ),
         ({"trigger_text": ""}, "trigger_text is empty: write a text, such as Human Handoff"),
         ({"start_timeout": 0}, "start_timeout is 0.0: write seconds"),

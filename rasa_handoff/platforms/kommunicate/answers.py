@@ -32,7 +32,7 @@ class Answer(answers.Answer):
     def hands_over(self, since: int) -> bool:
         """Whether what was said after so many messages, or is to be done, gives the conversation to people."""
         given = any(deed.assign is not None and deed.assign not in self._settings.bots for deed in self.deeds)
-        return given or any(hands_over(message) for message in self.messages[since:])
+        return given or any(hands_over(message, self._settings.bots) for message in self.messages[since:])
 
     def take_back(self) -> list[Message]:
         """What hasn't gone out; it is to be said in another way."""

@@ -6,7 +6,7 @@ Rules and teams can't be named in it: a handoff to those waits for an answer.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from rasa_handoff.platforms.kommunicate.assigning import AGENT, CONTEXT, handing, hands_over
+from rasa_handoff.platforms.kommunicate.assigning import AGENT, CONTEXT, assigns, handing
 from rasa_handoff.platforms.kommunicate.calling import Caller
 from rasa_handoff.platforms.kommunicate.writing import Message
 from rasa_handoff.vocabulary.kommunicate import KommunicateSettings
@@ -36,7 +36,7 @@ class Api:
                 group: Any = int(conversation_id) if conversation_id.isdecimal() else conversation_id
                 body = {"groupId": group, "fromUserName": bot_id, **plain}
                 await self._caller.call(bot_id, "POST", SEND, once=True, json=body)
-                if hands_over(message):  # said; what is left is the handoff
+                if assigns(message):  # said; what is left is the handoff
                     place = messages.index(message)
                     message = messages[place] = {"message": "", "metadata": handing(message["metadata"])}
             if agent:
@@ -62,7 +62,7 @@ class Api:
 
 def _apart(message: Message) -> tuple[Message | None, str | None]:
     """What is to be said, if anything, and the agent it hands over to: None for no handoff, empty for rules and teams."""
-    if not hands_over(message):
+    if not assigns(message):
         return message, None
     metadata = message["metadata"]
     rest = {name: value for name, value in metadata.items() if name not in handing(metadata) or name == CONTEXT}

@@ -1,7 +1,7 @@
 """Handing over, in Kommunicate's words: metadata of a message that says whose the conversation is now."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from rasa_handoff.platforms.kommunicate.writing import Message
@@ -70,10 +70,15 @@ def with_assignment(messages: Sequence[Message], metadata: dict[str, Any]) -> li
     return [*messages, {"message": "", "metadata": metadata}]
 
 
-def hands_over(message: Message) -> bool:
-    """Whether this message gives the conversation to people."""
+def assigns(message: Message) -> bool:
+    """Whether this message says whose the conversation is now."""
     metadata: Any = message.get("metadata")
     return isinstance(metadata, dict) and (AGENT in metadata or TEAM in metadata)
+
+
+def hands_over(message: Message, bots: Collection[str]) -> bool:
+    """Whether this message gives the conversation to people, and not to one of our bots. The agent wins over the team."""
+    return assigns(message) and message["metadata"].get(AGENT) not in bots
 
 
 def handing(metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class Caller:
         self, session: aiohttp.ClientSession, method: str, path: str, once: bool, more: dict[str, Any]
     ) -> None:
         try:
-            async with session.request(method, self._url + path, **more) as answer:
+            async with session.request(method, self._url + path, allow_redirects=False, **more) as answer:
                 status, body = answer.status, await answer.read()
         except (aiohttp.ClientError, asyncio.TimeoutError) as problem:
             sentence = f"Kommunicate can't be reached ({method} {path}: {type(problem).__name__})."

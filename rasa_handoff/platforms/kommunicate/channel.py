@@ -15,11 +15,11 @@ from sanic import Blueprint, response
 from sanic.request import Request
 from sanic.response import HTTPResponse
 
-from rasa_handoff.platforms import answers
-from rasa_handoff.platforms.answering import Answering
+from rasa_handoff.platforms.answering import Answering, Call
 from rasa_handoff.platforms.base import PlatformChannel
-from rasa_handoff.platforms.conversations import Conversations
+from rasa_handoff.platforms.conversations import Conversations, Hear
 from rasa_handoff.platforms.door import Rejected
+from rasa_handoff.platforms.hearing import Happened
 from rasa_handoff.platforms.kommunicate.account import read_account
 from rasa_handoff.platforms.kommunicate.answers import Answer
 from rasa_handoff.platforms.kommunicate.api import Api
@@ -29,7 +29,7 @@ from rasa_handoff.platforms.kommunicate.door import open_to, open_to_account
 from rasa_handoff.platforms.kommunicate.features import FEATURES
 from rasa_handoff.platforms.kommunicate.hearing import heard, metadata
 from rasa_handoff.platforms.kommunicate.outside import Outside, OutsideOutput
-from rasa_handoff.platforms.kommunicate.reading import Incoming, read_request
+from rasa_handoff.platforms.kommunicate.reading import WELCOME, Incoming, read_request
 from rasa_handoff.platforms.kommunicate.witness import Witness
 from rasa_handoff.platforms.kommunicate.writing import Message
 from rasa_handoff.rasa_room.bot import Bot
@@ -65,7 +65,7 @@ class KommunicateChannel(PlatformChannel):
         self.settings = settings
         self.intents, self.departments = settings.intents, settings.offered
         self.crossing_seconds = settings.crossing_seconds
-        self._answering = Answering(settings.answer_seconds, hands_over)
+        self._answering = Answering(settings.answer_seconds, lambda message: hands_over(message, settings.bots))
         self._api = Api(settings, settings.api_key) if settings.api_key else None
 
     def add_routes(self, blueprint: Blueprint) -> None:
@@ -126,28 +126,38 @@ class KommunicateChannel(PlatformChannel):
     async def _answer(self, incoming: Incoming, arrived: float) -> list[Message]:
         """What the bot says to a call, as far as it has said it in time."""
         id, answer = incoming.conversation_id, Answer(self.settings, self.outside.say)
-
-        async def to_bot(_: answers.Answer) -> None:
-            await self._to_bot(incoming, arrived, answer)
-
-        async def push(late: list[Message]) -> list[Message]:
-            return await do([], self._api, incoming.bot_id, id, late)
-
-        return await self._answering.answer(self.conversations, id, incoming.key, answer, to_bot, push)
-
-    async def _to_bot(self, incoming: Incoming, arrived: float, answer: Answer) -> None:
         message = UserMessage(
             output_channel=answer,
-            sender_id=incoming.conversation_id,
+            sender_id=id,
             input_channel=self.name(),
             message_id=incoming.key,
             metadata=metadata(incoming),
         )
+
+        def hear(happened: Happened) -> str | None:
+            return heard(incoming, self.settings, happened)
+
+        async def to_bot() -> None:
+            await self._to_bot(incoming, arrived, answer, message, hear)
+
+        async def to_people() -> None:
+            await self.conversations.pass_by(message, hear)
+
+        async def push(late: list[Message]) -> list[Message]:
+            return await do([], self._api, incoming.bot_id, id, late)
+
+        call = Call(id, incoming.key, answer, to_bot, to_people, push)
+        return await self._answering.answer(self.conversations, call)
+
+    async def _to_bot(
+        self, incoming: Incoming, arrived: float, answer: Answer, message: UserMessage, hear: Hear
+    ) -> None:
         before = len(answer.messages)
         request = await self.conversations.take(
             message,
             arrived,
-            lambda happened: heard(incoming, self.settings, happened),
+            hear,
+            welcome=incoming.event in WELCOME,
             hands_over=lambda: answer.hands_over(before),
             parting=lambda: None if len(answer.messages) > before else self.settings.handoff_response,
         )

@@ -53,8 +53,11 @@ def _deed(directive: Directive, settings: KommunicateSettings) -> Deed | None:
         return Deed()
     if isinstance(directive, Assign):
         return Deed(assign=str(settings.agents.get(directive.to, directive.to)))
-    if isinstance(directive, Transfer) and directive.bot is not None:
+    if isinstance(directive, Transfer) and directive.bot in settings.bots:
         return Deed(assign=directive.bot)
+    if isinstance(directive, Transfer):
+        log.error("The bot %r doesn't stand under 'bots': nothing is transferred.", directive.bot or directive.skill)
+        return None
     log.error("An action asks of Kommunicate what this channel can't do: %s", directive)
     return None
 

@@ -4,9 +4,18 @@ import html
 import re
 from typing import Any, Final
 
-CONTENT_TYPES: Final = {"text": 0, "attachment": 1, "location": 2, "html": 3, "notify": 10, "hidden": 11}
+CONTENT_TYPES: Final = {
+    "text": 0,
+    "attachment": 1,
+    "location": 2,
+    "html": 3,
+    "image link": 5,
+    "notify": 10,
+    "hidden": 11,
+}
 LOCATION, HTML, NOTIFY = CONTENT_TYPES["location"], CONTENT_TYPES["html"], CONTENT_TYPES["notify"]
 HIDDEN: Final = CONTENT_TYPES["hidden"]
+IMAGE_LINK: Final = CONTENT_TYPES["image link"]
 
 
 def as_content_type(value: Any) -> int | None:
@@ -14,7 +23,7 @@ def as_content_type(value: Any) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     name = str(value or "").strip().casefold()
-    return int(name) if name.isascii() and name.isdigit() else CONTENT_TYPES.get(name)
+    return int(name) if name.isascii() and name.isdigit() and len(name) < 10 else CONTENT_TYPES.get(name)
 
 
 def as_flag(value: Any) -> bool:

@@ -4,7 +4,7 @@ import logging
 from typing import Any, Final
 
 from rasa_handoff.platforms.hearing import Happened, as_payload, payload_behind
-from rasa_handoff.platforms.kommunicate.fields import NOTIFY
+from rasa_handoff.platforms.kommunicate.fields import HIDDEN, NOTIFY
 from rasa_handoff.platforms.kommunicate.reading import WELCOME, Incoming
 from rasa_handoff.vocabulary.kommunicate import KommunicateSettings
 from rasa_handoff.vocabulary.values import plain
@@ -29,7 +29,7 @@ def heard(incoming: Incoming, settings: KommunicateSettings, happened: Happened)
         return as_payload(settings.location)
     if incoming.files and settings.attachment is not None:
         return as_payload(settings.attachment)
-    if incoming.content_type == NOTIFY:
+    if incoming.content_type in (NOTIFY, HIDDEN):
         return None  # what the platform tells about the conversation; nobody has said it
     return _in_words(incoming, happened)
 

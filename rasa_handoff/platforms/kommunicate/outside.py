@@ -59,7 +59,9 @@ class Outside:
                 words = []
             else:
                 words = self._words(conversation_id, shown)
-                if any(map(hands_over, words)) or any(self._is_peoples(deed) for deed in deeds):
+                if any(hands_over(word, self._settings.bots) for word in words) or any(
+                    self._is_peoples(deed) for deed in deeds
+                ):
                     await self._conversations.leave_to_people(conversation_id)
             await self.tell(conversation_id, self._bot_of(tracker), words, deeds)
 
@@ -91,6 +93,8 @@ class Outside:
 
 class OutsideOutput(OutputChannel):
     """Rasa's output channel for it."""
+
+    has_own_desk = True
 
     def __init__(self, outside: Outside) -> None:
         self._outside = outside

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from rasa_handoff.platforms.door import Rejected
-from rasa_handoff.platforms.kommunicate.fields import HTML, LOCATION, as_content_type, as_flag, as_words
+from rasa_handoff.platforms.kommunicate.fields import HTML, IMAGE_LINK, LOCATION, as_content_type, as_flag, as_words
 from rasa_handoff.platforms.reading import as_id, as_list, as_mapping, as_text, field_names, unwrapped
 from rasa_handoff.vocabulary.values import Value
 
@@ -58,6 +58,8 @@ def read_request(body: Mapping[str, Any]) -> Incoming:
     text = as_text(body.get("message"))
     places, files = _attachments(context, metadata, body)
     place = places[0] if places else _place_in(text) if kind == LOCATION else None
+    if kind == IMAGE_LINK and not files and text:
+        files, text = [{"type": "image", "url": text}], ""
     return Incoming(
         bot_id=str(body["botId"]),
         conversation_id=group,

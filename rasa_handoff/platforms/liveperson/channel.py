@@ -8,7 +8,7 @@ rasa_handoff.LivePersonChannel:
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from rasa.core.channels.channel import OutputChannel, UserMessage
@@ -17,16 +17,17 @@ from sanic.request import Request
 from sanic.response import HTTPResponse
 
 from rasa_handoff.platforms import answers
-from rasa_handoff.platforms.answering import Answering
+from rasa_handoff.platforms.answering import Answering, Call
 from rasa_handoff.platforms.base import PlatformChannel
-from rasa_handoff.platforms.conversations import Conversations
+from rasa_handoff.platforms.conversations import Conversations, Hear
 from rasa_handoff.platforms.door import Rejected
+from rasa_handoff.platforms.hearing import Happened
 from rasa_handoff.platforms.liveperson.assigning import note, transfer
 from rasa_handoff.platforms.liveperson.door import answered, open_to_function
 from rasa_handoff.platforms.liveperson.endpoint import Endpoint
 from rasa_handoff.platforms.liveperson.features import FEATURES
 from rasa_handoff.platforms.liveperson.hearing import heard, metadata
-from rasa_handoff.platforms.liveperson.reading import TEST, Incoming, from_function
+from rasa_handoff.platforms.liveperson.reading import TEST, WELCOME, Incoming, from_function
 from rasa_handoff.platforms.liveperson.responding import function_answer
 from rasa_handoff.platforms.liveperson.sayings import CLOSE, Action, Intent, Saying, Understood, hands_over
 from rasa_handoff.platforms.liveperson.writing import rendered
@@ -138,48 +139,55 @@ class LivePersonChannel(PlatformChannel):
 
     async def answer(self, incoming: Incoming, arrived: float) -> list[Saying]:
         """What the bot says to a call, as far as it has said it in time."""
-
-        async def to_bot(answer: answers.Answer) -> None:
-            # What came too late to close the conversation is overtaken: the customer has written again.
-            answer.messages[:] = [one for one in answer.messages if not (isinstance(one, Action) and one.name == CLOSE)]
-            await self._to_bot(incoming, arrived, answer)
-
-        id = incoming.conversation_id
-        return await self._answering.answer(
-            self.conversations, id, incoming.key, Answer(self.settings, self._say), to_bot
-        )
-
-    async def _to_bot(self, incoming: Incoming, arrived: float, answer: answers.Answer) -> None:
+        id, answer = incoming.conversation_id, Answer(self.settings, self._say)
         message = UserMessage(
             output_channel=answer,
-            sender_id=incoming.conversation_id,
+            sender_id=id,
             input_channel=self.name(),
             message_id=incoming.key,
             metadata=metadata(incoming),
         )
+
+        def hear(happened: Happened) -> str | None:
+            return heard(incoming, self.settings, happened)
+
+        async def to_bot() -> None:
+            # What came too late to close the conversation is overtaken: the customer has written again.
+            answer.messages[:] = [one for one in answer.messages if not (isinstance(one, Action) and one.name == CLOSE)]
+            await self._to_bot(incoming, arrived, answer, message, hear)
+
+        async def to_people() -> None:
+            await self.conversations.pass_by(message, hear)
+
+        return await self._answering.answer(self.conversations, Call(id, incoming.key, answer, to_bot, to_people))
+
+    async def _to_bot(
+        self, incoming: Incoming, arrived: float, answer: Answer, message: UserMessage, hear: Hear
+    ) -> None:
         before = len(answer.messages)
         request = await self.conversations.take(
-            message, arrived, lambda happened: heard(incoming, self.settings, happened)
+            message,
+            arrived,
+            hear,
+            welcome=incoming.kind == WELCOME,
+            parting=lambda: None if _has_words(answer.messages[before:]) else self.settings.handoff_response,
         )
         if not any(isinstance(one, Understood) for one in answer.messages[before:]):
             answer.messages.extend(_understood(message.parse_data or {}))
         if request is not None:
-            said = any(not isinstance(one, Understood) for one in answer.messages[before:])
-            await self._hand_over(incoming.conversation_id, answer, request, said)
+            await self._hand_over(message.sender_id, answer, request)
 
-    async def _hand_over(
-        self, conversation_id: str, answer: answers.Answer, request: HandoffRequest, said: bool
-    ) -> None:
-        """All of it at the end of one answer: what comes after a transfer isn't shown."""
-        last: list[Saying] = []
-        if not said and self.settings.handoff_response is not None:
-            words = await self.bot.render(self.settings.handoff_response, conversation_id, self.name(), {})
-            last.extend(answer.rendered(words))
+    async def _hand_over(self, conversation_id: str, answer: Answer, request: HandoffRequest) -> None:
+        """The note and the transfer, at the end of one answer: what comes after a transfer isn't shown."""
         if self.settings.transfer_note:
             happened = [event.as_dict() for event in (await self.bot.tracker(conversation_id)).events]
             private = note(request, happened)
-            last.extend([private] if private is not None else [])
-        answer.messages.extend([*last, transfer(request, self.settings)])
+            answer.messages.extend([private] if private is not None else [])
+        answer.messages.append(transfer(request, self.settings))
+
+
+def _has_words(said: Sequence[Saying]) -> bool:
+    return any(not isinstance(one, Understood) for one in said)
 
 
 def _understood(parsed: Mapping[str, Any]) -> list[Saying]:

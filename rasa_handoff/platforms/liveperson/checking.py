@@ -56,22 +56,38 @@ def check(content: Mapping[str, Any]) -> None:
     size = len(json.dumps(content, ensure_ascii=False).encode("utf-8", "replace"))
     if size > LARGEST:
         raise Unfit(f"it has {size} bytes, the limit is {LARGEST}")
+    _addresses(content, "structuredContent")
     if "quickReplies" not in content:
         _element(content, "structuredContent")
         return
     if not content.get("message"):
         raise Unfit("quick replies need a 'message' beside them")
     replies = content["quickReplies"].get("replies") if isinstance(content["quickReplies"], Mapping) else None
+    if replies == []:
+        raise Unfit("quickReplies.replies is empty")
     for where, reply in _elements(replies, "quickReplies.replies"):
         if reply.get("type") != "button":
             raise Unfit(f"{where} is of type {reply.get('type')!r}, not a button")
         _element(reply, where)
 
 
+def _addresses(content: Any, where: str) -> None:
+    """Every address in it, however deep: what the customer's app loads or opens."""
+    if isinstance(content, list):
+        for number, one in enumerate(content):
+            _addresses(one, f"{where}[{number}]")
+    elif isinstance(content, Mapping):
+        for name, value in content.items():
+            allowed = {"url": ("https://",), "uri": LINKS}.get(name)
+            if allowed and not (isinstance(value, str) and value.casefold().startswith(allowed)):
+                raise Unfit(f"{where}.{name} isn't https")
+            _addresses(value, f"{where}.{name}")
+
+
 def _element(element: Mapping[str, Any], where: str) -> None:
     kind = element.get("type")
     if kind in FORMS:
-        return  # too many shapes to know; LivePerson's page checks them
+        return  # too many shapes to know; LivePerson's page checks them, and their addresses were looked at
     if kind not in (*CONTAINERS, *BASIC):
         raise Unfit(f"{where} is of type {kind!r}, which isn't known")
     _fields(element, where, NEEDED.get(str(kind), ()))
@@ -81,8 +97,6 @@ def _element(element: Mapping[str, Any], where: str) -> None:
             raise Unfit(f"{where} has {len(inner)} cards, a carousel has 2 to {MOST_CARDS}")
         for place, one in inner:
             _element(one, place)
-    if kind in ("image", "linkPreview") and not str(element["url"]).startswith("https://"):
-        raise Unfit(f"{where}.url isn't https")
     if "click" in element:
         _click(element["click"], f"{where}.click")
 
@@ -92,14 +106,12 @@ def _click(click: Any, where: str) -> None:
     if len(actions) > MOST_ACTIONS:
         raise Unfit(f"{where} has {len(actions)} actions, the most is {MOST_ACTIONS}")
     for place, action in actions:
-        kind = action.get("type")
+        kind = str(action.get("type"))
         if kind not in ACTIONS:
             raise Unfit(f"{place} is of type {kind!r}, which isn't known")
         _fields(action, place, ACTIONS[kind])
         if kind == "publishText" and len(str(action["text"])) > LONGEST["tooltip"]:
             raise Unfit(f"{place}.text is longer than {LONGEST['tooltip']}")
-        if kind == "link" and not str(action["uri"]).startswith(LINKS):
-            raise Unfit(f"{place}.uri isn't https")
 
 
 def _fields(element: Mapping[str, Any], where: str, needed: tuple[str, ...]) -> None:

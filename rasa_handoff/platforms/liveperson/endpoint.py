@@ -51,7 +51,7 @@ class Endpoint:
             ("POST", f"{CONVERSATION}/events"): self._event,
         }
         for (method, uri), handler in routes.items():
-            blueprint.add_route(_answered(handler), uri, methods=[method], name=f"{method} {uri}")
+            blueprint.add_route(_answered(handler), uri, methods=[method], name=f"{method} {uri}", unquote=True)
 
     async def _environments(self, request: Request, bot_id: str) -> HTTPResponse:
         open_to_endpoint(request, self._settings, self._tokens, bot_id)

@@ -16,7 +16,8 @@ def heard(incoming: Incoming, settings: LivePersonSettings, happened: Happened) 
     if incoming.kind == WELCOME:
         return _at_welcome(incoming, settings, happened)
     if incoming.kind in (CLOSED, NOTICE):
-        log.info("Nothing to say to an event of %s: %s.", incoming.conversation_id, incoming.kind)
+        type = str(incoming.rest.get("type") or incoming.event.get("type"))[:40]
+        log.info("Nothing to say to an event of %s: %s, of type %r.", incoming.conversation_id, incoming.kind, type)
         return None
     if incoming.location is not None and settings.location is not None:
         return as_payload(settings.location)

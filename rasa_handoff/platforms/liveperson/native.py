@@ -14,6 +14,7 @@ from rasa_handoff.platforms.liveperson.checking import Unfit, check, encoded
 from rasa_handoff.platforms.liveperson.directing import directed
 from rasa_handoff.platforms.liveperson.sayings import (
     ACTIONS,
+    CHANGE_TTR,
     Action,
     Delay,
     Intent,
@@ -23,16 +24,21 @@ from rasa_handoff.platforms.liveperson.sayings import (
     Text,
     Understood,
 )
+from rasa_handoff.vocabulary.directives import without_directives
 
 log = logging.getLogger(__name__)
 
 PRIVATE: Final = "AGENTS_AND_MANAGERS"
+TTR_TYPES: Final = ("URGENT", "NORMAL", "PRIORITIZED", "CUSTOM")
 
 
 def from_custom(custom: Mapping[str, Any], other_bots: Mapping[str, str]) -> list[Saying]:
     """What a message's ``custom`` becomes."""
-    directive = directed(custom, other_bots)
-    return _own(custom) if directive is None else directive
+    asked = directed(custom, other_bots)
+    if asked is None:
+        return _own(custom)
+    rest = without_directives(custom)
+    return [*(_own(rest) if rest else ()), *asked]
 
 
 def attached(said: list[Saying], custom: Mapping[str, Any]) -> list[Saying]:
@@ -64,7 +70,7 @@ def _answer(answer: Mapping[str, Any]) -> Iterator[Saying]:
     """A whole answer of a Function's."""
     context = answer.get("context") if isinstance(answer.get("context"), Mapping) else {}
     assert isinstance(context, Mapping)
-    messages = [one for one in answer.get("messages") or () if isinstance(one, str | Mapping)]
+    messages = [one for one in _listed(answer.get("messages")) if isinstance(one, str | Mapping)]
     content = context.get("structuredContent")
     own = {"metadata": context.get("metadata"), "encodedMetadata": context.get("encodedMetadata")}
     if isinstance(content, Mapping) and asks(content) and messages and isinstance(messages[-1], str):
@@ -149,7 +155,7 @@ def _encoded(message: Mapping[str, Any]) -> str | None:
 
 
 def _understood(context: Mapping[str, Any]) -> list[Saying]:
-    listed = [context, *(one for one in context.get("alternativeIntents") or () if isinstance(one, Mapping))]
+    listed = [context, *(one for one in _listed(context.get("alternativeIntents")) if isinstance(one, Mapping))]
     ids = [(one.get("intentId") or one.get("intenId") or one.get("intentName"), one) for one in listed]
     intents = tuple(
         Intent(id=str(id), name=str(one.get("intentName") or id), confidence=_confidence(one.get("confidenceScore")))
@@ -169,9 +175,23 @@ def _confidence(score: Any) -> float:
 def _action(context: Mapping[str, Any]) -> list[Saying]:
     given = context.get("actionParameters")
     parameters = dict(given) if isinstance(given, Mapping) else {}
-    if "ttrtype" in parameters:
-        parameters["ttrType"] = parameters.pop("ttrtype")
-    if context["action"] not in ACTIONS:
-        log.warning("The action %r is none of LivePerson's: left out.", context["action"])
+    name = str(context["action"])
+    if name not in ACTIONS:
+        log.warning("The action %r is none of LivePerson's: left out.", name)
         return []
-    return [Action(name=context["action"], parameters=parameters)]
+    asked = _ttr(parameters) if name == CHANGE_TTR else parameters
+    return [] if asked is None else [Action(name=name, parameters=asked)]
+
+
+def _ttr(given: dict[str, Any]) -> dict[str, Any] | None:
+    """As LivePerson spells it; None if it isn't one of its four types, or a custom one without seconds."""
+    kind = str(given.get("ttrType", given.get("ttrtype"))).upper()
+    value = str(given.get("value", "")).strip()
+    if kind not in TTR_TYPES or (kind == "CUSTOM" and not value.isdecimal()):
+        log.warning("CHANGE_TTR with %r is none of LivePerson's types: left out.", given)
+        return None
+    return {"ttrType": kind, **({"value": value} if kind == "CUSTOM" else {})}
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

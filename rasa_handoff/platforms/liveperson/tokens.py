@@ -62,7 +62,10 @@ class Tokens:
 def _key(written: str) -> Any:
     try:
         pem = written.replace("\\n", "\n") if "-----BEGIN" in written else Path(written).read_text()
-        return RSAAlgorithm(RSAAlgorithm.SHA256).prepare_key(pem)
+        key = RSAAlgorithm(RSAAlgorithm.SHA256).prepare_key(pem)
+        if not hasattr(key, "verify"):
+            raise ValueError("a private key")
+        return key
     except (OSError, ValueError, TypeError, jwt.InvalidKeyError) as problem:
         raise SettingsError(
             f"{CHANNEL_NAME}: endpoint.public_key can't be read ({type(problem).__name__}): write LivePerson's public key as "

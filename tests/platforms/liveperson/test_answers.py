@@ -189,6 +189,19 @@ UNFIT: dict[str, tuple[dict[str, Any], list[Any]]] = {
     "a script as a link": (
         {"custom": card(text("a", click={"actions": [{"type": "link", "uri": "javascript:alert(1)"}]}))}, ["a"]
     ),
+    "an address deep in a form": (
+        {"custom": {"type": "list", "elements": [{"type": "section", "elements": [{"type": "image", "url": "http://a.b"}]}]}},
+        [SILENCE],
+    ),
+    "a script behind a link for phones": (
+        {"custom": card(text("a", click={"actions": [
+            {"type": "link", "uri": "https://a.b", "ios": {"uri": "javascript:alert(1)"}}]}))}, ["a"]
+    ),
+    "no replies": ({"text": "Well?", "custom": {"quickReplies": {"type": "quickReplies", "replies": []}}}, ["Well?"]),
+    "an action of a type that is a list": (
+        {"custom": card({"type": "button", "title": "Go", "click": {"actions": [{"type": ["link"]}]}})}, ["Go"]
+    ),
+    "another way to respond": ({"custom": {"action": "CHANGE_TTR", "actionParameters": {"ttrType": "soon"}}}, [SILENCE]),
     "too large": ({"custom": card(*(text("x" * 4200) for _ in range(5)))}, ["\n".join(["x" * 4200] * 5)]),
     "one card as a carousel": ({"custom": {"type": "carousel", "elements": [card(text("a"))]}}, ["a"]),
     "no list": ({"custom": {"type": "vertical", "elements": "a"}}, [SILENCE]),

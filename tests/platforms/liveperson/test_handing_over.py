@@ -138,3 +138,19 @@ async def test_a_message_right_after_it_crossed_it_too(platform_model: Path, tmp
         assert await liveperson.messages("hello") == SILENCE
         await until(lambda: time.time() - handed > 2)
         assert await liveperson.messages("hello") == ["Hello."]
+
+
+async def test_a_welcome_after_it_is_no_answer_in_a_form(liveperson: LivePerson) -> None:
+    await liveperson.say("I want to move")
+    await liveperson.say("/execute_handoff")
+    told = await liveperson.messages(event={"content": "welcome"})
+    assert told[-1] == "Which street?"
+    tracker = await liveperson.rasa.tracker("c-1")
+    assert (tracker["paused"], tracker["slots"]["street"]) == (False, None)
+
+
+async def test_what_is_said_at_the_transfer_is_in_the_tracker_before_the_pause(liveperson: LivePerson) -> None:
+    (said,) = await liveperson.messages("/execute_handoff")
+    events = await liveperson.rasa.events("c-1")
+    (pause,) = [place for place, event in enumerate(events) if event["event"] == "pause"]
+    assert said in [event["text"] for event in events[:pause] if event["event"] == "bot"]

@@ -1,0 +1,57 @@
+"""What the compatibility edge says of a client that goes in the middle."""
+
+from typing import Any
+
+import pytest
+from socketio import AsyncServer
+
+from rasa_handoff.server.botlhale_edge import BotlhaleEdge, Socket
+from rasa_handoff.server.clients import Client
+from rasa_handoff.store.outbox import Entry
+from rasa_handoff.vocabulary.errors import Waits
+from rasa_handoff.vocabulary.values import Status
+
+
+class Noting:
+    """Stands where the conversations are: keeps what it is told of messages."""
+
+    def __init__(self) -> None:
+        self.marks: list[Any] = []
+
+    async def note(self, marks: Any) -> None:
+        self.marks.extend(marks)
+
+
+class Leaving(BotlhaleEdge):
+    """Its client goes after so many words."""
+
+    def __init__(self, noting: Noting, words: int) -> None:
+        super().__init__(AsyncServer(async_mode="asgi"), noting, open_live_agent=True)
+        self.sent: list[str] = []
+        self.words = words
+
+    async def _emit(self, sid: str, event: str, body: dict[str, Any]) -> None:
+        self.sent.append(body["message"])
+        if len(self.sent) == self.words:
+            self._sockets.clear()
+
+
+def said(key: int) -> Entry:
+    say = {"id": f"m{key}", "number": key, "text": f"word {key}", "handoff_id": "h"}
+    body = {"bot_id": "b", "conversation_id": "c", "say": say}
+    return Entry(target="botlhale", lane="h", name="message", body=body, key=key)
+
+
+async def test_what_it_was_not_sent_is_not_delivered_and_nothing_is_sent_twice() -> None:
+    noting = Noting()
+    edge = Leaving(noting, words=1)
+    client, socket = Client(bot_id="b", conversation_id="c"), Socket(namespace="/live_agent", token=None)
+    edge._sockets["s1"], edge._newest[client] = socket, "s1"
+    entries = [said(key) for key in (1, 2, 3)]
+    with pytest.raises(Waits):
+        await edge.deliver("h", entries)
+    assert {mark.status for mark in noting.marks} == {Status.WAITING}
+    edge.words = 0
+    edge._sockets["s2"], edge._newest[client] = socket, "s2"
+    assert [mark.status for mark in await edge.deliver("h", entries)] == [Status.DELIVERED] * 3
+    assert edge.sent == ["word 1", "word 2", "word 3"]
