@@ -18,7 +18,7 @@ from rasa_handoff.store.tasks import ended
 from rasa_handoff.thinking.control import Control
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.errors import Unreachable
-from rasa_handoff.vocabulary.features import YES, Feature
+from rasa_handoff.vocabulary.features import YES, Feature, Theirs
 from rasa_handoff.vocabulary.settings import Settings
 from rasa_handoff.vocabulary.values import Offer
 
@@ -33,7 +33,7 @@ class BotlhaleDesk(Desk):
     features = {
         Feature.INTENTS: YES,
         Feature.OPTIONS: "`departments` of the settings",
-        Feature.RULES: "theirs",
+        Feature.RULES: Theirs("theirs"),
         Feature.TRANSCRIPT: "when asked, again too",
         Feature.RELAY: "this package",
         Feature.SEVERAL: "a socket each",

@@ -45,7 +45,6 @@ class TkinterDesk(Desk):
         Feature.TRACKED: YES,
         Feature.ACTIVE: YES,
         Feature.LEAVING: YES,
-        Feature.TIMERS: "the relay's",
         Feature.BACK: "it speaks first",
         Feature.CLOSE: YES,
     }

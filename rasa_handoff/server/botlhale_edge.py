@@ -45,7 +45,7 @@ FEATURES: Final[Features] = {
     Feature.ALERT: YES,
     Feature.RELAY: "their front end",
     Feature.SEVERAL: YES,
-    Feature.KEPT: "sent again; `id` tells doubles",
+    Feature.KEPT: "they wait for it",
     Feature.TIMERS: "the desk's",
     Feature.BACK: "`disconnect_socket`",
     Feature.SEVERAL_BOTS: "by BotID",

@@ -52,7 +52,6 @@ FEATURES: Final[Features] = {
     Feature.ALERT: YES,
     Feature.RELAY: "its streams",
     Feature.SEVERAL: "one; the next waits",
-    Feature.STATUS: "failed if its program ended",
 }
 
 

@@ -28,6 +28,7 @@ class Feature(enum.Enum):
     SILENT = "silently, or with words in the same answer"
     TRANSCRIPT = "the agent sees what was said before"
     REASON = "reason, priority, note and contact reach the agent"
+    PRIORITY = "how soon it is to be answered, without a handoff"
     RECOGNISED = "the intents the bot recognised, with confidence"
     QUEUE = "place in the queue and expected wait"
     ALERT = "the agent is told of the arrival"
@@ -60,6 +61,7 @@ class Feature(enum.Enum):
     # at the door
     KNOCK = "who calls is checked"
     ONCE = "a repeated call is answered once"
+    TEST = "its connection test is answered"
 
 
 GROUPS: Final[Mapping[str, Feature]] = {

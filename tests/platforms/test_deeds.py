@@ -71,6 +71,17 @@ async def test_given_to_a_bot_it_is_not(with_api: Kommunicate, api: RestApi) -> 
     assert not (await with_api.rasa.tracker("4711"))["paused"]
 
 
+@pytest.mark.parametrize(("bot", "gets_it"), [("other-bot", {"4711": "other-bot"}), ("strange-bot", {})])
+async def test_a_transfer_is_to_one_of_our_bots(
+    with_api: Kommunicate, api: RestApi, bot: str, gets_it: dict[str, str]
+) -> None:
+    responses = with_api.rasa.app.ctx.agent.processor.nlg.responses
+    responses["utter_pass_back"] = [{"text": "One moment.", "custom": {"handoff_transfer": bot}}]
+    await with_api.say("/pass_back")
+    assert api.assignees == gets_it
+    assert not (await with_api.rasa.tracker("4711"))["paused"]
+
+
 async def test_without_the_api_the_answer_gives_it(kommunicate: Kommunicate) -> None:
     assert await kommunicate.say("/pass_on") == [
         {"message": "Thandi knows more."},

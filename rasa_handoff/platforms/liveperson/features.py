@@ -14,6 +14,7 @@ FEATURES: Final[Features] = {
     Feature.SILENT: YES,
     Feature.TRANSCRIPT: "a private note",
     Feature.REASON: "the note; the priority by the skill",
+    Feature.PRIORITY: YES,
     Feature.RECOGNISED: YES,
     Feature.RELAY: Theirs("LivePerson"),
     Feature.SEVERAL: YES,
@@ -33,4 +34,5 @@ FEATURES: Final[Features] = {
     Feature.SEVERAL_BOTS: YES,
     Feature.KNOCK: "a header per Function; a signed token",
     Feature.ONCE: YES,
+    Feature.TEST: YES,
 }
