@@ -7,7 +7,7 @@ The protocol acknowledges nothing and knows no queue, agent, note or slot: accep
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from rasa_handoff.desks.base import Desk, either
 from rasa_handoff.desks.wire import Wire
@@ -81,7 +81,7 @@ class BotlhaleDesk(Desk):
         if entry.name == "handoff.initiate":
             return await self._initiate(lane, handoff_id)
         if entry.name == "message":
-            await self._say(lane, handoff_id, entry.body["text"])
+            await self._say(lane, handoff_id, entry.body)
         elif entry.name == "handoff.status" and entry.body["status"] == MESSAGE_LEFT:
             self._linger(handoff_id)
         elif entry.name == "handoff.status":
@@ -101,13 +101,13 @@ class BotlhaleDesk(Desk):
             raise Unreachable(f"The live-agent server at {self.settings.url} doesn't answer.")
         return [e.HandoffAccepted(conversation_id=lane, handoff_id=handoff_id)]
 
-    async def _say(self, lane: str, handoff_id: str, text: str) -> None:
+    async def _say(self, lane: str, handoff_id: str, said: dict[str, Any]) -> None:
         if handoff_id not in self._wires and not await self._is_owed(lane, handoff_id):
             log.info("Words of %s came after the end of handoff %s; nobody hears them.", lane, handoff_id)
             return
         wire = self._wire(await self.relay.offer_of(handoff_id))
         wire.start()
-        await wire.say(text)
+        await wire.say(said["text"], id=said["id"], number=said["number"])
 
     async def _is_owed(self, lane: str, handoff_id: str) -> bool:
         """Whether the words are for somebody: of a handoff under way, or a message that was left before a restart."""

@@ -59,15 +59,16 @@ class Wire:
         await ended(*(task for task in self._tasks if task is not asyncio.current_task()))
         await self._client.disconnect()
 
-    async def say(self, text: str) -> None:
-        """Send the customer's words; they count as sent once they are on a registered socket.
+    async def say(self, text: str, **additions: Any) -> None:
+        """Send the customer's words; they count as sent once they are on a registered socket. ``additions``: what a stranger
+        never notices, and our own server tells doubles by.
 
         Raises:
             Unreachable: there is none; the lane is rung when there is.
         """
         if not self.registered.is_set():
             raise Unreachable(f"The live-agent server at {self._settings.url} isn't connected.")
-        await self._emit("from_user", {"message": text, **self._ids()})
+        await self._emit("from_user", {"message": text, **self._ids(), **additions})
 
     def _ids(self) -> dict[str, str]:
         return {"ConversationID": self.offer.conversation_id, "BotID": self.offer.bot_id}

@@ -53,8 +53,10 @@ def read_text(data: Any) -> str:
 
 
 def read_id(data: Any) -> str:
-    """The id of a message, if the client gives one; it may then send the message twice."""
-    return _first(data, ("id",))[:ID] or uuid.uuid4().hex
+    """The id of a message, if the client gives one and a number beside it, as ours does; it may then send the message twice.
+    What a stranger means by an ``id`` alone nobody knows."""
+    given = _first(data, ("id",))[:ID] if isinstance(data, dict) and "number" in data else ""
+    return given or uuid.uuid4().hex
 
 
 def read_lines(data: Any) -> list[Line]:

@@ -81,6 +81,16 @@ async def test_a_silent_client_is_asked_and_then_it_ends(server, desk, old_clien
     await until(lambda: thandi.shown(handoff)[-1]["ended"]["outcome"] == "customer_silent")
 
 
+async def test_a_message_sent_twice_with_id_and_number_is_heard_once_and_an_id_alone_means_nothing(desk, old_client):
+    thandi, client = await desk(), await old_client()
+    await thandi.take(await arrived(thandi))
+    for more in ({"id": "a", "number": 1}, {"id": "a", "number": 1}, {"id": "b"}, {"id": "b"}):
+        await client.emit("from_user", {"message": f"{more['id']}", **client.ids, **more})
+    await client.emit("from_user", {"message": "last", **client.ids})
+    await until(lambda: [said["text"] for said in thandi.all("message")][-1:] == ["last"])
+    assert [said["text"] for said in thandi.all("message")] == ["a", "b", "b", "last"]
+
+
 async def test_the_newest_socket_wins(desk, old_client):
     thandi, old = await desk(), await old_client(answers=["startConversation"])
     handoff = await arrived(thandi)
