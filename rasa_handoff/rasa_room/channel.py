@@ -111,7 +111,7 @@ class HandoffChannel(InputChannel):
             self.settings, self.relay, bot, customers, reaches, options, strays, on_new_message
         )
 
-        outside = self.interceptor.outside
+        outside = self.interceptor.unasked.around
 
         async def before_start(app: Sanic, _: Any) -> None:
             _warn_of_open_doors(self, app.ctx.input_channels)
@@ -182,7 +182,7 @@ class HandoffChannel(InputChannel):
         for page in pages:
             page.on_present, page.on_typing = customer_is_there, customer_types
         assert self.interceptor is not None
-        self.interceptor.on_closed = closed
+        self.interceptor.closing.on_closed = closed
         for channel in self.channels.values():
             if isinstance(channel, HandoffTwilioVoice):
                 channel.on_silence = self.interceptor.silence

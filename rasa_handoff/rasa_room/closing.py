@@ -3,17 +3,35 @@
 The tracker has the bot's words with their ``custom``; that is the record, and no other is kept.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Final
 
+from rasa.core.channels.channel import OutputChannel
 from rasa.shared.core.events import BotUttered, SessionStarted, UserUttered
 from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.vocabulary.directives import Close, read_directives
 from rasa_handoff.vocabulary.errors import MarkerError
+from rasa_handoff.vocabulary.names import STATE_KEY
 
 CLOSED: Final[Mapping[str, Any]] = {"active": "closed", "agent": None}
 """What a front end is told then, in place of ``Conversation.shown``."""
+
+
+class Closing:
+    """Tells front ends. ``state_messages``: the channels on which a message does. ``on_closed``, if it is set, is called with the
+    conversation's id."""
+
+    def __init__(self, state_messages: Collection[str]) -> None:
+        self._state_messages = state_messages
+        self.on_closed: Callable[[str], Awaitable[None]] | None = None
+
+    async def tell(self, conversation_id: str, channel: str, output: OutputChannel) -> None:
+        """The bot has just ended this conversation."""
+        if self.on_closed is not None:
+            await self.on_closed(conversation_id)
+        if channel in self._state_messages:
+            await output.send_response(conversation_id, {"custom": {STATE_KEY: CLOSED}})
 
 
 def closed(tracker: DialogueStateTracker) -> bool:

@@ -13,8 +13,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from typing import Any, Final
 
 from rasa.core.channels.channel import OutputChannel, UserMessage
@@ -22,7 +21,7 @@ from rasa.core.channels.channel import OutputChannel, UserMessage
 from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.rasa_room.bot_turn import BotTurn, OnMessage, Wish
 from rasa_handoff.rasa_room.choices import PAYLOADS, chosen
-from rasa_handoff.rasa_room.closing import CLOSED
+from rasa_handoff.rasa_room.closing import Closing
 from rasa_handoff.rasa_room.customers import Customers
 from rasa_handoff.rasa_room.incoming import sent
 from rasa_handoff.rasa_room.offering import Offering
@@ -32,6 +31,7 @@ from rasa_handoff.rasa_room.retold import Told, told_in_turn
 from rasa_handoff.rasa_room.strays import Strays
 from rasa_handoff.rasa_room.trigger import triggered
 from rasa_handoff.rasa_room.turns import Turns, Work
+from rasa_handoff.rasa_room.unasked import Unasked
 from rasa_handoff.rasa_room.watching import Watch
 from rasa_handoff.relay.inbox import Inbox, Met
 from rasa_handoff.relay.relay import Relay
@@ -67,9 +67,9 @@ class Interceptor:
         self._turns, self._work, self._inbox = Turns(), Work(), Inbox(relay.store)
         self._opened, self._closing = asyncio.Event(), False
         self._execute, self._ask = f"/{settings.intents.execute}", f"/{settings.intents.options}"
-        self.on_closed: Callable[[str], Awaitable[None]] = _nobody_asks
-        """Called with the conversation's id when the bot has ended it."""
         self._turn = BotTurn(bot, settings.intents, options, settings.show_marker, on_new_message)
+        self.closing = Closing(settings.state_messages)
+        self.unasked = Unasked(self._turn, self.closing)
 
     def open(self) -> None:
         """Let messages through; until then they wait (a request may come before everything is up)."""
@@ -158,13 +158,7 @@ class Interceptor:
         if wish is not None:
             await self._hand_over(channel, message, wish, ran.watch)
         elif ran.watch.close:
-            await self._tell_closed(message.sender_id, channel, message.output_channel)
-
-    async def _tell_closed(self, conversation_id: str, channel: str, output: OutputChannel) -> None:
-        """The bot ended the conversation: the front end may want to know."""
-        await self.on_closed(conversation_id)
-        if channel in self._settings.state_messages:
-            await output.send_response(conversation_id, {"custom": {names.STATE_KEY: CLOSED}})
+            await self.closing.tell(message.sender_id, channel, message.output_channel)
 
     async def _told(self, message: UserMessage) -> Told | None:
         """What came of this message, if a process that ended since had finished the bot's turn."""
@@ -185,19 +179,6 @@ class Interceptor:
         if conversation.state is Control.BOT:
             await self._customers.flush(message.sender_id)
             await watch.release()
-
-    @asynccontextmanager
-    async def outside(self, conversation_id: str, output: OutputChannel) -> AsyncIterator[None]:
-        """Around a turn that no message began, a reminder or a trigger: markers don't reach the front end there either."""
-        if getattr(output, "has_own_desk", False):  # a platform's, which sees to it itself
-            yield
-            return
-        with self._turn.watching(output, conversation_id) as watch:
-            yield
-        if watch.request is not None:
-            log.warning("A handoff of %s was asked for outside a message of theirs: it isn't made.", conversation_id)
-        if watch.close:
-            await self._tell_closed(conversation_id, output.name(), output)
 
     # The desk is active
 
@@ -236,10 +217,6 @@ class Interceptor:
             with contextlib.suppress(asyncio.TimeoutError):
                 returned = self._relay.wait_while(event.conversation_id, {Control.RETURNING})
                 await asyncio.wait_for(returned, RETURN_SECONDS)
-
-
-async def _nobody_asks(conversation_id: str) -> None:
-    pass
 
 
 def _as_read(text: str, message: UserMessage, conversation: Conversation) -> str:
