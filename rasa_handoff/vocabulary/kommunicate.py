@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from rasa_handoff.vocabulary.errors import SettingsError
-from rasa_handoff.vocabulary.mistakes import check_keys, convert
-from rasa_handoff.vocabulary.names import UTTER_ASSIGNED
-from rasa_handoff.vocabulary.settings import IntentSettings
+from rasa_handoff.vocabulary.mistakes import convert
+from rasa_handoff.vocabulary.platform import PlatformSettings, check_numbers, check_shape, offered
 from rasa_handoff.vocabulary.values import Department, Value
-from rasa_handoff.vocabulary.variables import check_variables
 
 CHANNEL_NAME: Final = "rasa_handoff.KommunicateChannel"
 TIMEOUT: Final = 30.0
@@ -30,31 +28,21 @@ class DepartmentSettings(Value, frozen=True, forbid_unknown_fields=True):
     title: str | None = None
 
 
-class KommunicateSettings(Value, frozen=True, forbid_unknown_fields=True):
+class KommunicateSettings(PlatformSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings of KommunicateChannel.
 
-    ``bots``: by botId. What is mapped to the bot's intents or payloads: ``welcome``, ``attachment``, ``location``,
-    ``talk_to_human`` (else ``intents.execute``) and ``events`` by name. ``agents``: Kommunicate's ids by the names the bot
-    uses. ``handoff_response``: said when a handoff's turn says nothing else; ``null``: nothing. ``api_key``: with it, what
-    is no answer to a call is said and done by ``api_url``, in the name of ``api_user``, else of the bot; ``user_details``: a
-    handoff's contact, reason, priority and note are written to the customer's details there; ``handoff_context``: they stand
-    in the metadata of the message that hands over. ``account_token``: opens the
-    account webhook. ``crossing_seconds``: so long after a handoff a message still counts as written before it.
+    ``bots``: by botId. Also mapped to the bot's intents or payloads: ``talk_to_human`` (else ``intents.execute``) and ``events``
+    by name. ``agents``: Kommunicate's ids by the names the bot uses. ``api_key``: with it, what is no answer to a call is said
+    and done by ``api_url``, in the name of ``api_user``, else of the bot; ``user_details``: a handoff's contact, reason,
+    priority and note are written to the customer's details there; ``handoff_context``: they stand in the metadata of the
+    message that hands over. ``account_token``: opens the account webhook.
     """
 
     bots: dict[str, BotSettings]
-    welcome: str | None = None
-    attachment: str | None = None
-    location: str | None = None
     talk_to_human: str | None = None
     events: dict[str, str | None] = {}
     departments: dict[str, DepartmentSettings] = {}
     agents: dict[str, str | int] = {}
-    handoff_response: str | None = UTTER_ASSIGNED
-    intents: IntentSettings = IntentSettings()
-    answer_seconds: float = 25.0
-    crossing_seconds: float = 2.0
-    body_limit: int = 1_000_000
     api_key: str | None = None
     api_url: str = "https://services.kommunicate.io"
     api_user: str | None = None
@@ -65,7 +53,7 @@ class KommunicateSettings(Value, frozen=True, forbid_unknown_fields=True):
     @property
     def offered(self) -> tuple[Department, ...]:
         """The departments, as the options show them."""
-        return tuple(Department(name=name, title=one.title) for name, one in self.departments.items())
+        return offered(self.departments)
 
 
 EXAMPLES: Final = {
@@ -85,41 +73,21 @@ def read_settings(data: Any) -> KommunicateSettings:
     """
     if not isinstance(data, Mapping):
         raise SettingsError(f"{CHANNEL_NAME} needs settings: write at least bots below it.")
-    check_variables(CHANNEL_NAME, data)
-    check_keys(CHANNEL_NAME, KommunicateSettings, data, "", EXAMPLES)
-    if isinstance(data.get("intents"), Mapping):
-        check_keys(CHANNEL_NAME, IntentSettings, data["intents"], "intents.", EXAMPLES)
-    for name, kind in NESTED.items():
-        for key, one in _mapping(data.get(name)).items():
-            check_keys(CHANNEL_NAME, kind, _mapping(one), f"{name}.{key}.", EXAMPLES)
+    check_shape(CHANNEL_NAME, KommunicateSettings, data, NESTED, EXAMPLES)
     settings = convert(CHANNEL_NAME, KommunicateSettings, data)
     _check_values(settings)
     return settings
-
-
-def _mapping(data: Any) -> Mapping[Any, Any]:
-    """Nothing in place of what is no mapping: ``convert`` says so better."""
-    return data if isinstance(data, Mapping) else {}
 
 
 def _check_values(settings: KommunicateSettings) -> None:
     if not settings.bots:
         raise SettingsError(f"{CHANNEL_NAME}: no bot stands under 'bots': write '{EXAMPLES['bots']}'.")
     _check_secrets(settings)
-    if not 0 < settings.answer_seconds < TIMEOUT:
-        raise SettingsError(
-            f"{CHANNEL_NAME}: answer_seconds is {settings.answer_seconds}: Kommunicate waits {TIMEOUT:g}, write less, such as 25."
-        )
-    if settings.crossing_seconds < 0:
-        raise SettingsError(
-            f"{CHANNEL_NAME}: crossing_seconds is {settings.crossing_seconds}: write seconds, such as 2."
-        )
+    check_numbers(CHANNEL_NAME, settings, TIMEOUT)
     if not settings.api_url.startswith(("https://", "http://")):
         raise SettingsError(f"{CHANNEL_NAME}: api_url is '{settings.api_url}': write one that begins with https://.")
     if settings.user_details and settings.api_key is None:
         raise SettingsError(f"{CHANNEL_NAME}: user_details needs api_key: write it too, or leave user_details out.")
-    if settings.body_limit <= 0:
-        raise SettingsError(f"{CHANNEL_NAME}: body_limit is {settings.body_limit}: write bytes, such as 1000000.")
 
 
 def _check_secrets(settings: KommunicateSettings) -> None:

@@ -5,10 +5,8 @@ from typing import Any, Final
 
 from rasa_handoff.vocabulary.errors import SettingsError
 from rasa_handoff.vocabulary.mistakes import check_keys, convert
-from rasa_handoff.vocabulary.names import UTTER_ASSIGNED
-from rasa_handoff.vocabulary.settings import IntentSettings
+from rasa_handoff.vocabulary.platform import PlatformSettings, check_numbers, check_shape, mapping, offered
 from rasa_handoff.vocabulary.values import Department, Priority, Value
-from rasa_handoff.vocabulary.variables import check_variables
 
 CHANNEL_NAME: Final = "rasa_handoff.LivePersonChannel"
 TIMEOUT: Final = 30.0
@@ -53,40 +51,31 @@ class DepartmentSettings(Value, frozen=True, forbid_unknown_fields=True):
     title: str | None = None
 
 
-class LivePersonSettings(Value, frozen=True, forbid_unknown_fields=True):
+class LivePersonSettings(PlatformSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings of LivePersonChannel.
 
     ``skill``: who gets a handoff without a department. ``functions``: by a name of your own, for the log and the actions.
-    What is mapped to the bot's intents or payloads: ``welcome``, ``welcome_back`` (people hand the conversation back),
-    ``attachment``, ``location``, ``rich_content``. ``agents``: LivePerson's ids by the names the bot uses; ``other_bots``:
-    skills by name. ``quick_replies``: off for chat, which has none: a card of buttons then. ``transfer_note``: agents get a
-    private note. ``handoff_response``: said when a handoff's turn says nothing else; ``null``: nothing.
-    ``crossing_seconds``: so long after a handoff a message still counts as written before it.
+    Also mapped to the bot's intents or payloads: ``welcome_back`` (people hand the conversation back) and ``rich_content``.
+    ``agents``: LivePerson's ids by the names the bot uses; ``other_bots``: skills by name. ``quick_replies``: off for chat,
+    which has none: a card of buttons then. ``transfer_note``: agents get a private note.
     """
 
     skill: str
     functions: dict[str, FunctionSettings] = {}
     endpoint: EndpointSettings | None = None
-    welcome: str | None = None
     welcome_back: str | None = None
-    attachment: str | None = None
-    location: str | None = None
     rich_content: str | None = None
     departments: dict[str, DepartmentSettings] = {}
     agents: dict[str, str] = {}
     other_bots: dict[str, str] = {}
     quick_replies: bool = True
     transfer_note: bool = True
-    handoff_response: str | None = UTTER_ASSIGNED
-    intents: IntentSettings = IntentSettings()
     answer_seconds: float = 20.0
-    crossing_seconds: float = 2.0
-    body_limit: int = 1_000_000
 
     @property
     def offered(self) -> tuple[Department, ...]:
         """The departments, as the options show them."""
-        return tuple(Department(name=name, title=one.title) for name, one in self.departments.items())
+        return offered(self.departments)
 
 
 EXAMPLES: Final = {
@@ -108,31 +97,19 @@ def read_settings(data: Any) -> LivePersonSettings:
     """
     if not isinstance(data, Mapping):
         raise SettingsError(f"{CHANNEL_NAME} needs settings: write at least skill and functions or endpoint below it.")
-    check_variables(CHANNEL_NAME, data)
-    check_keys(CHANNEL_NAME, LivePersonSettings, data, "", EXAMPLES)
-    _check_nested(data)
+    check_shape(CHANNEL_NAME, LivePersonSettings, data, NESTED, EXAMPLES)
+    _check_endpoint(data.get("endpoint"))
     settings = convert(CHANNEL_NAME, LivePersonSettings, data)
     _check_doors(settings)
-    _check_numbers(settings)
+    check_numbers(CHANNEL_NAME, settings, TIMEOUT)
     return settings
 
 
-def _check_nested(data: Mapping[str, Any]) -> None:
-    if isinstance(data.get("intents"), Mapping):
-        check_keys(CHANNEL_NAME, IntentSettings, data["intents"], "intents.", EXAMPLES)
-    for name, kind in NESTED.items():
-        for key, one in _mapping(data.get(name)).items():
-            check_keys(CHANNEL_NAME, kind, _mapping(one), f"{name}.{key}.", EXAMPLES)
-    endpoint = data.get("endpoint")
+def _check_endpoint(endpoint: Any) -> None:
     if isinstance(endpoint, Mapping):
         check_keys(CHANNEL_NAME, EndpointSettings, endpoint, "endpoint.", EXAMPLES)
-        for key, one in _mapping(endpoint.get("bots")).items():
-            check_keys(CHANNEL_NAME, EndpointBot, _mapping(one), f"endpoint.bots.{key}.", EXAMPLES)
-
-
-def _mapping(data: Any) -> Mapping[Any, Any]:
-    """Nothing in place of what is no mapping: ``convert`` says so better."""
-    return data if isinstance(data, Mapping) else {}
+        for key, one in mapping(endpoint.get("bots")).items():
+            check_keys(CHANNEL_NAME, EndpointBot, mapping(one), f"endpoint.bots.{key}.", EXAMPLES)
 
 
 def _check_doors(settings: LivePersonSettings) -> None:
@@ -152,16 +129,3 @@ def _check_doors(settings: LivePersonSettings) -> None:
         raise SettingsError(f"{CHANNEL_NAME}: no bot stands under 'endpoint.bots': write '{EXAMPLES['bots']}'.")
     if not settings.skill.strip():
         raise SettingsError(f"{CHANNEL_NAME}: skill is empty: write the name of the skill that people have.")
-
-
-def _check_numbers(settings: LivePersonSettings) -> None:
-    if not 0 < settings.answer_seconds < TIMEOUT:
-        raise SettingsError(
-            f"{CHANNEL_NAME}: answer_seconds is {settings.answer_seconds}: a Function has {TIMEOUT:g}, write less, such as 20."
-        )
-    if settings.crossing_seconds < 0:
-        raise SettingsError(
-            f"{CHANNEL_NAME}: crossing_seconds is {settings.crossing_seconds}: write seconds, such as 2."
-        )
-    if settings.body_limit <= 0:
-        raise SettingsError(f"{CHANNEL_NAME}: body_limit is {settings.body_limit}: write bytes, such as 1000000.")

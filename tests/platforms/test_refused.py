@@ -107,7 +107,7 @@ MISTAKES: dict[str, tuple[Any, str]] = {
     "an unset variable": ({"bots": {"b": {"header": HEADER, "secret": "${KEY}"}}}, "bots.b.secret is empty"),
     "a list": ({"bots": ["b"]}, "'bots' must be a mapping, not a list."),
     "a team that is none": ({"bots": BOT, "departments": {"d": {"teem": 1}}}, "did you mean 'departments.d.team'?"),
-    "too long": ({"bots": BOT, "answer_seconds": 40}, "Kommunicate waits 30"),
+    "too long": ({"bots": BOT, "answer_seconds": 40}, "the platform waits 30"),
     "no bytes": ({"bots": BOT, "body_limit": 0}, "body_limit is 0"),
 }
 

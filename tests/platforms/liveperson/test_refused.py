@@ -208,7 +208,7 @@ MISTAKES: dict[str, tuple[Any, str]] = {
         "endpoint.public_key can't be read",
     ),
     "a file that isn't there": ({**OWN, "endpoint": {"public_key": "no.pem", "bots": BOTS}}, "FileNotFoundError"),
-    "too long": ({**OWN, "answer_seconds": 30}, "a Function has 30"),
+    "too long": ({**OWN, "answer_seconds": 30}, "the platform waits 30"),
     "crossing": ({**OWN, "crossing_seconds": -1}, "crossing_seconds is -1"),
     "no bytes": ({**OWN, "body_limit": 0}, "body_limit is 0"),
 }
