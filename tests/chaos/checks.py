@@ -45,6 +45,15 @@ class Trackers:
         ]
         return [text for text in customer if not text.startswith("EXTERNAL")], agents
 
+    def handoffs(self) -> dict[str, str]:
+        """Whose each handoff is that a tracker knows of."""
+        return {
+            id: conversation
+            for conversation, events in self.events.items()
+            for event in events
+            if (id := _handoff(event)) is not None
+        }
+
     def _users(self, conversation: str) -> list[dict[str, Any]]:
         return [event for event in self.events[conversation] if event["event"] == "user"]
 

@@ -138,6 +138,7 @@ async def verdict(world: World, within: float) -> None:
         await asyncio.gather(*(_read_again(world, handoff_id) for handoff_id in book.tables))
         try:
             trackers = await checks.Trackers.read(world)
+            await _read_unseen(world, trackers)
         except (aiohttp.ClientError, asyncio.TimeoutError, KeyError) as problem:
             book.finding("stuck", "Rasa", f"trackers can't be read at the end: {problem!r}")
             break
@@ -154,6 +155,14 @@ async def verdict(world: World, within: float) -> None:
             book.finding("signed in again", agent.name, f"{agent.signed_in} times")
     for kind, who, detail in book.findings:
         book.note("FINDING", who, kind=kind, detail=detail)
+
+
+async def _read_unseen(world: World, trackers: checks.Trackers) -> None:
+    """What came and left while no agent's page was connected is at the desk, too."""
+    unseen = {id: whose for id, whose in trackers.handoffs().items() if id not in world.book.tables}
+    for id, whose in unseen.items():
+        world.book.table(id, whose)
+    await asyncio.gather(*(_read_again(world, id) for id in unseen))
 
 
 async def _read_again(world: World, handoff_id: str) -> None:
