@@ -1,7 +1,9 @@
-"""Rasa's conversation lock, so that nobody waits for ever.
+"""Rasa's conversation lock, so that nobody waits for ever and nobody passes it by.
 
 A waiter's ticket expires by wall clock (``TICKET_LOCK_LIFETIME``, 60 s) even while it waits: behind a turn of a minute, or when
 the clock leaps. Rasa 3.6 removes it then and goes on waiting for its number, which never comes. Here the waiter draws a new one.
+And after a model reload messages hold the old agent's lock store, reminders the new processor's: in memory, two that know
+nothing of each other, and of two turns at once the tracker keeps one. Here they share what they know.
 Seen with ``rasa.core.lock_store`` of 3.6.21; ``tests/unit/test_tickets.py`` says when it has changed.
 """
 
@@ -13,11 +15,13 @@ from functools import wraps
 from typing import Any
 
 from rasa.core.lock import TicketLock
-from rasa.core.lock_store import LockError, LockStore
+from rasa.core.lock_store import InMemoryLockStore, LockError, LockStore
 
 log = logging.getLogger(__name__)
 
 _originals: dict[str, Any] = {}
+_in_memory: dict[str, Any] = {}
+_locks: dict[str, TicketLock] = {}
 
 
 class TicketExpired(LockError):
@@ -30,13 +34,32 @@ def mend() -> None:
         _originals.update(lock=LockStore.lock, _acquire_lock=LockStore._acquire_lock)
         LockStore.lock = _drawing_again(LockStore.lock)
         LockStore._acquire_lock = _acquire
+        for name, shared in (("get_lock", _get), ("save_lock", _save), ("delete_lock", _delete)):
+            _in_memory[name] = getattr(InMemoryLockStore, name)
+            setattr(InMemoryLockStore, name, shared)
 
 
 def restore() -> None:
     """Rasa's lock as it was."""
     for name, original in _originals.items():
         setattr(LockStore, name, original)
+    for name, original in _in_memory.items():
+        setattr(InMemoryLockStore, name, original)
     _originals.clear()
+    _in_memory.clear()
+    _locks.clear()
+
+
+def _get(self: InMemoryLockStore, conversation_id: str) -> TicketLock | None:
+    return _locks.get(conversation_id)
+
+
+def _save(self: InMemoryLockStore, lock: TicketLock) -> None:
+    _locks[lock.conversation_id] = lock
+
+
+def _delete(self: InMemoryLockStore, conversation_id: str) -> None:
+    _locks.pop(conversation_id, None)
 
 
 def _drawing_again(original: Callable[..., Any]) -> Any:

@@ -1,10 +1,12 @@
 """Rasa's conversation lock lets nobody wait for ever, with ours around it."""
 
 import asyncio
+import inspect
 import time
 from collections.abc import Iterator
 
 import pytest
+import rasa.server
 from rasa.core import lock as rasa_lock
 from rasa.core.lock_store import InMemoryLockStore, LockStore
 
@@ -97,3 +99,22 @@ def test_it_is_taken_away_again() -> None:
 
 def _later(clock, seconds):
     return lambda: clock() + seconds
+
+
+@pytest.mark.usefixtures("mended")
+async def test_a_reminder_after_a_model_reload_waits_for_the_message_before_it() -> None:
+    """Messages hold the old agent's store, reminders the new processor's."""
+    messages, reminders, took = InMemoryLockStore(), InMemoryLockStore(), []
+    async with messages.lock("anna", **QUICK):
+        waiting = asyncio.create_task(wait_and_finish(reminders, took, "reminder"))
+        await drawn(messages, 2)
+        assert took == []
+    await asyncio.wait_for(waiting, 5)
+    assert took == ["reminder"]
+
+
+def test_rasa_still_gives_a_reloaded_model_two_lock_stores() -> None:
+    """When this fails, Rasa has mended it."""
+    source = inspect.getsource(rasa.server)
+    assert "new_agent.lock_store = app.ctx.agent.lock_store" in source
+    assert "processor.lock_store" not in source
