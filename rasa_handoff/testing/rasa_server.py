@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any
 
 import aiohttp
+from rasa.core import jobs
 from rasa.core.agent import load_agent
 from rasa.core.run import configure_app, create_http_input_channels
 from rasa.core.utils import AvailableEndpoints
@@ -65,6 +66,7 @@ class RasaServer:
             if getattr(channel, "sio", None) is not None:
                 await channel.sio.shutdown()
         self.app.shutdown_tasks(timeout=0)
+        jobs.kill_scheduler()  # of reminders: one per process, and bound to the loop it was made in
         Sanic._app_registry.pop(self.app.name, None)
         self._socket.close()
         tracker_store = self.app.ctx.agent.tracker_store
