@@ -114,6 +114,6 @@ class Visit:
 def _forget(writer: asyncio.StreamWriter) -> None:
     """Answer the window's end with a reset. Else the system keeps its port for a minute, and it can't be opened again."""
     end = writer.get_extra_info("socket")
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):  # uvloop: a closed one has a negative descriptor
         if end is not None:
             end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -4,11 +4,12 @@ import contextlib
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from rasa_handoff.store.outbox import Entry
+from rasa_handoff.testing.waiting import until
 from rasa_handoff.thinking.control import Control, IllegalEvent
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.values import Agent, Channel, Offer
@@ -108,8 +109,7 @@ class RelayMachine(RuleBasedStateMachine):
 
     @invariant()
     def memory_is_the_database(self) -> None:
-        stored = self.stage.run(self.stage.relay.recall(WHO))
-        assert stored.state is self.state
+        self.stage.run(until(self._remembered, seconds=2, what="a memory that is the database"))
 
     def teardown(self) -> None:
         try:
@@ -142,6 +142,10 @@ class RelayMachine(RuleBasedStateMachine):
             assert "back" not in names[:-1], names
 
     # Small things
+
+    async def _remembered(self) -> bool:
+        """The relay works on by itself while the row is read, and remembers a moment after it commits."""
+        return (await self.stage.relay.recall(WHO)).state is self.state
 
     @property
     def state(self) -> Control:
@@ -188,5 +192,6 @@ TestRelay.settings = settings(
     stateful_step_count=25,
     deadline=None,
     derandomize=True,
+    phases=[Phase.generate],  # a failure waits for its deadline: making it smaller would take minutes
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

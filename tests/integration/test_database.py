@@ -96,7 +96,13 @@ async def test_a_server_set_back_to_a_backup_goes_on(
         _back_up(file, kept)
         for text in ("one", "two", "three"):
             await thandi.say(handoff_id, text)
-        heard = await rasa.texts("go on")
+        heard: list[str] = []
+
+        async def come(text: str) -> bool:
+            heard.extend(await rasa.texts("and?"))
+            return text in heard
+
+        await until(lambda: come("three"))  # the relay has them: what only the lost database had is lost
         await thandi.sio.disconnect()
         await desk.__aexit__(None, None, None)
         _restore(kept, file)
@@ -104,12 +110,7 @@ async def test_a_server_set_back_to_a_backup_goes_on(
         await until(lambda: rasa.channel.desk.connected, seconds=20)
         async with AgentAtDesk(desk.url, "thandi@example.com") as again:
             await again.say(handoff_id, "after the restore", id="new")
-
-            async def arrived() -> bool:
-                heard.extend(await rasa.texts("and?"))
-                return "after the restore" in heard
-
-            await until(arrived)
+            await until(lambda: come("after the restore"))
     assert [text for text in heard if text in ("one", "two", "three", "after the restore")] == [
         "one", "two", "three", "after the restore",
     ]  # fmt: skip
