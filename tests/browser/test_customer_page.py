@@ -68,6 +68,14 @@ async def say(page: Page, text: str) -> None:
     await page.get_by_test_id("chat-send").click()
 
 
+async def test_a_page_cut_while_it_loads_comes_by_itself(customer: Page) -> None:
+    """Without its script it would stand there for good, and what was being sent with it."""
+    await customer.route("**/memory.js", lambda route: route.abort(), times=2)
+    await customer.reload()
+    await expect(customer.get_by_test_id("connection")).to_have_attribute("data-state", "connecting")
+    await connected(customer)
+
+
 async def test_the_bot_answers_and_a_button_shows_its_title(customer: Page) -> None:
     await say(customer, "hello")
     await expect(customer.get_by_test_id("bot-message").locator(".text")).to_have_text("Hello.")

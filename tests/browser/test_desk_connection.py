@@ -33,6 +33,16 @@ async def test_words_written_while_the_server_is_away_are_sent_once(desks: Desks
     desk.troubles.clear()  # the console tells of each try to connect
 
 
+async def test_a_desk_cut_while_it_loads_comes_by_itself(desks: Desks) -> None:
+    desk = await desks.open("thandi")
+    await desk.page.route("**/store.js", lambda route: route.abort(), times=2)
+    await desk.page.reload()
+    await desk.ready()
+    assert len(desk.troubles) == 2
+    assert all("ERR_FAILED" in trouble for trouble in desk.troubles)
+    desk.troubles.clear()
+
+
 async def test_a_session_that_ended_meanwhile_asks_to_sign_in_and_then_sends_what_was_kept(
     desks: Desks, server: Server, relay: Relay
 ) -> None:
