@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
-import msgspec
 from rasa.core.channels.channel import OutputChannel, UserMessage
 
 from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.rasa_room.options import Options
 from rasa_handoff.rasa_room.retold import Told
 from rasa_handoff.rasa_room.watching import Watch, Watcher
+from rasa_handoff.rasa_room.wishing import intent_of, offers, wished
 from rasa_handoff.vocabulary import names
 from rasa_handoff.vocabulary.errors import Unreachable
 from rasa_handoff.vocabulary.marker import ChannelNotice, HandoffRequest
@@ -61,7 +61,7 @@ class BotTurn:
         notice = ChannelNotice(channel=channel, availability=self._options.availability())
         message.metadata = {**(message.metadata or {}), names.METADATA_KEY: plain(notice)}
         parsed = await self._parse(message) if told is None else told[0]
-        asked = _intent(parsed) == self._intents.execute
+        asked = intent_of(parsed) == self._intents.execute
         with self._watcher.turn(
             message.output_channel, message.sender_id, self._make_options(channel), hold=asked
         ) as watch:
@@ -77,10 +77,15 @@ class BotTurn:
 
     async def wish(self, channel: str, message: UserMessage, ran: Ran) -> Wish | None:
         """The handoff the turn asks for. None: all is said that was held back, and the options if they were asked for."""
-        intent, watch = _intent(ran.parsed), ran.watch
-        form = await self._open_form(message) if intent in (self._intents.execute, self._intents.options) else None
+        intent, watch = intent_of(ran.parsed), ran.watch
+        if watch.request is None and intent not in (self._intents.execute, self._intents.options):
+            await watch.release()
+            return None
+        tracker = await self._bot.tracker(message.sender_id)
+        form = tracker.active_loop.name if tracker.active_loop is not None else None
         if watch.request is not None or (intent == self._intents.execute and form != names.CONTACT_FORM):
-            request = _with_department(watch.request or HandoffRequest(), ran.parsed)
+            happened = [event.as_dict() for event in tracker.events]
+            request = wished(watch.request, ran.parsed, happened, self._intents.execute)
             return Wish(request, form if intent == self._intents.execute else None)
         await watch.release()
         if intent == self._intents.options and not watch.offered and form != names.CONTACT_FORM:
@@ -110,9 +115,9 @@ class BotTurn:
         asked: int | None = None
         for place, event in enumerate(happened):
             if event.get("event") == "user":
-                asked = place if _intent(event.get("parse_data") or {}) == self._intents.options else None
+                asked = place if intent_of(event.get("parse_data") or {}) == self._intents.options else None
                 places |= {asked} if asked is not None else set()
-            elif event.get("event") == "bot" and _has_options(event):
+            elif offers(event) is not None:
                 places = {*places - {asked}, place}
         return places
 
@@ -122,28 +127,5 @@ class BotTurn:
         except Unreachable:
             return {}  # no model is loaded; Rasa says so itself
 
-    async def _open_form(self, message: UserMessage) -> str | None:
-        tracker = await self._bot.tracker(message.sender_id)
-        return tracker.active_loop.name if tracker.active_loop is not None else None
-
     def _make_options(self, channel: str) -> Callable[[str], Awaitable[dict[str, Any]]]:
         return lambda conversation_id: self._options.message(conversation_id, channel)
-
-
-def _has_options(event: Mapping[str, Any]) -> bool:
-    custom = (event.get("data") or {}).get("custom")
-    return isinstance(custom, Mapping) and names.OPTIONS_MARKER in custom
-
-
-def _intent(parsed: Mapping[str, Any]) -> str | None:
-    return (parsed.get("intent") or {}).get("name")
-
-
-def _with_department(request: HandoffRequest, parsed: Mapping[str, Any]) -> HandoffRequest:
-    """The request, with the department the customer named if the marker names none."""
-    if request.department is not None:
-        return request
-    for entity in parsed.get("entities") or ():
-        if entity.get("entity") == names.DEPARTMENT_ENTITY and entity.get("value"):
-            return msgspec.structs.replace(request, department=str(entity["value"]))
-    return request

@@ -17,6 +17,8 @@ from rasa.core.channels.channel import OutputChannel
 from rasa_handoff.vocabulary.directives import Close, read_directives, without_directives
 from rasa_handoff.vocabulary.errors import MarkerError
 from rasa_handoff.vocabulary.marker import HandoffRequest, OptionsRequest, read_marker
+from rasa_handoff.vocabulary.names import PRIORITY_MARKER
+from rasa_handoff.vocabulary.values import Priority
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +97,8 @@ class Watcher:
             return without_marker(message)
         if isinstance(marker, OptionsRequest):
             watch.offered = True
-            return _with_options(message, await watch.make_options(recipient_id))
+            options = _with_options(message, await watch.make_options(recipient_id))
+            return options if self._follows else {**options, **_sooner(marker.request)}
         if isinstance(marker, HandoffRequest):
             watch.request = watch.request or marker
             return message if self._show_marker else without_marker(message)
@@ -126,6 +129,11 @@ def without_marker(message: Message) -> Message:
     rest = {key: value for key, value in message.items() if key != "custom"}
     seen = ("text", "buttons", "quick_replies", "image", "attachment", "elements")
     return rest if any(rest.get(key) for key in seen) else {}
+
+
+def _sooner(request: HandoffRequest) -> Message:
+    """A platform may be able to hurry before anybody is chosen, and not in the answer that hands over (LivePerson)."""
+    return {"custom": {PRIORITY_MARKER: request.priority.value}} if request.priority is not Priority.NORMAL else {}
 
 
 def _with_options(message: Message, options: Message) -> Message:

@@ -4,7 +4,7 @@ Three forms are read, all of them in a message's ``custom``:
 
 - ``{"handoff": {...}}`` with any field of :class:`HandoffRequest`;
 - ``{"department": "billing"}``, Botlhale's preset (wire-formats, section 1), only when nothing stands beside it;
-- ``{"handoff_options": {}}``, which the channel replaces by the options.
+- ``{"handoff_options": {}}``, which the channel replaces by the options; with the fields of a handoff that is chosen from them.
 
 :class:`ChannelNotice` goes the other way: what HandoffChannel tells the actions in each message's metadata.
 """
@@ -37,7 +37,10 @@ class HandoffRequest(Value, frozen=True, forbid_unknown_fields=True):
 
 
 class OptionsRequest(Value, frozen=True):
-    """Asks the channel to offer the departments, in this message's place."""
+    """Asks the channel to offer the departments, in this message's place. ``request``: what the handoff says that the customer
+    then chooses, where nothing else says it."""
+
+    request: HandoffRequest = HandoffRequest()
 
 
 class ChannelNotice(Value, frozen=True):
@@ -59,12 +62,19 @@ def read_marker(custom: Any) -> Marker | None:
     if not isinstance(custom, dict):
         return None
     if HANDOFF_MARKER in custom:
-        return _read_request(custom[HANDOFF_MARKER])
+        return _read_request(custom[HANDOFF_MARKER], HANDOFF_MARKER)
     if OPTIONS_MARKER in custom:
-        return OptionsRequest()
+        return OptionsRequest(request=_read_request(custom[OPTIONS_MARKER], OPTIONS_MARKER))
     if set(custom) == {BOTLHALE_MARKER}:
-        return _read_request(custom)
+        return _read_request(custom, HANDOFF_MARKER)
     return None
+
+
+def filled(request: HandoffRequest, behind: HandoffRequest) -> HandoffRequest:
+    """The request; what it leaves open is said by the one behind it."""
+    own = {name: getattr(request, name) for name in HandoffRequest.__struct_fields__}
+    blank = HandoffRequest()
+    return msgspec.structs.replace(behind, **{name: own[name] for name in own if own[name] != getattr(blank, name)})
 
 
 def read_notice(metadata: Any) -> ChannelNotice | None:
@@ -77,17 +87,17 @@ def read_notice(metadata: Any) -> ChannelNotice | None:
         return None  # a customer's own metadata may use the word; only a notice of ours fits
 
 
-def _read_request(body: Any) -> HandoffRequest:
+def _read_request(body: Any, marker: str) -> HandoffRequest:
     fields = {} if body is None or body is True else body
     if not isinstance(fields, dict):
-        raise MarkerError(f"custom.handoff must be a mapping such as {{department: billing}}, not {body!r}.")
+        raise MarkerError(f"custom.{marker} must be a mapping such as {{department: billing}}, not {body!r}.")
     for key in fields:
         if key not in HandoffRequest.__struct_fields__:
             near = get_close_matches(str(key), HandoffRequest.__struct_fields__, n=1)
             hint = f" Did you mean '{near[0]}'?" if near else ""
             known = ", ".join(HandoffRequest.__struct_fields__)
-            raise MarkerError(f"custom.handoff has no field '{key}'.{hint} It may have: {known}.")
+            raise MarkerError(f"custom.{marker} has no field '{key}'.{hint} It may have: {known}.")
     try:
         return msgspec.convert(fields, HandoffRequest)
     except msgspec.ValidationError as problem:
-        raise MarkerError(f"custom.handoff doesn't fit: {problem}") from problem
+        raise MarkerError(f"custom.{marker} doesn't fit: {problem}") from problem

@@ -86,6 +86,19 @@ async def test_a_marker_carries_what_the_project_says(rasa: RasaServer, thandi: 
     assert conversation["contact"]["name"] == "Thabo"
 
 
+async def test_options_say_what_the_handoff_chosen_from_them_says(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+    await there(rasa)
+    rasa.app.ctx.agent.processor.nlg.responses["utter_handoff_offer"] = [
+        {"custom": {"handoff_options": {"priority": "urgent", "reason": "stolen card"}}}
+    ]
+    (offered,) = await rasa.say("/provide_handoff_options")
+    assert set(offered) == {"recipient_id", "text", "buttons"}, "nothing of it reaches the front end"
+    await rasa.texts(offered["buttons"][0]["payload"])
+    conversation = await thandi.take()
+    told = {key: conversation[key] for key in ("department", "reason", "priority")}
+    assert told == {"department": "billing", "reason": "stolen card", "priority": "urgent"}
+
+
 async def test_the_marker_is_shown_if_a_setting_says_so(
     small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path
 ) -> None:

@@ -131,6 +131,15 @@ async def test_what_the_bot_says_about_a_handoff_reaches_the_people(with_api: Ko
     assert api.users == {"thabo@example.com": details}
 
 
+async def test_options_say_what_the_handoff_chosen_from_them_says(with_api: Kommunicate) -> None:
+    with_api.rasa.app.ctx.agent.processor.nlg.responses["utter_native"] = [{"custom": {"handoff_options": ABOUT}}]
+    (offered,) = await with_api.say("/native")
+    assert "Billing" in [one["title"] for one in offered["metadata"]["payload"]]
+    (told,) = await with_api.say("Billing")
+    context = {"handoff": ABOUT}
+    assert told["metadata"] == {"KM_ASSIGN_TEAM": "77", "KM_CHAT_CONTEXT": context}
+
+
 async def test_it_stays_here_if_the_settings_say_so(platform_model: Path, tmp_path: Path) -> None:
     async with RasaServer(platform_model, tmp_path, settings(handoff_context=False)) as rasa:
         (told,) = await Kommunicate(rasa).say("/urgently")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from rasa_handoff.vocabulary.errors import MarkerError, Refused, SettingsError
-from rasa_handoff.vocabulary.marker import HandoffRequest, OptionsRequest, read_marker, read_notice
+from rasa_handoff.vocabulary.marker import HandoffRequest, OptionsRequest, filled, read_marker, read_notice
 from rasa_handoff.vocabulary.settings import read_settings
 from rasa_handoff.vocabulary.values import Department, Offer, Priority, plain, read
 
@@ -77,7 +77,17 @@ def test_markers_are_read_in_their_three_forms() -> None:
     assert full == HandoffRequest(department="billing", priority=Priority.URGENT)
     assert read_marker({"handoff": {}}) == read_marker({"handoff": None}) == HandoffRequest()
     assert read_marker({"department": "billing"}) == HandoffRequest(department="billing")
-    assert read_marker({"handoff_options": {}}) == OptionsRequest()
+    assert read_marker({"handoff_options": {}}) == read_marker({"handoff_options": True}) == OptionsRequest()
+
+
+def test_options_may_say_what_a_handoff_chosen_from_them_says() -> None:
+    urgent = HandoffRequest(priority=Priority.URGENT, reason="stolen card")
+    marker = read_marker({"handoff_options": {"priority": "urgent", "reason": "stolen card"}})
+    assert marker == OptionsRequest(request=urgent)
+    own = HandoffRequest(department="billing", reason="angry")
+    assert filled(own, urgent) == HandoffRequest(department="billing", reason="angry", priority=Priority.URGENT)
+    with pytest.raises(MarkerError, match="handoff_options has no field 'priorty'"):
+        read_marker({"handoff_options": {"priorty": "urgent"}})
 
 
 @pytest.mark.parametrize("custom", [None, "text", {"department": "billing", "floor": 2}, {"blocks": []}])

@@ -16,6 +16,7 @@ from rasa_handoff.vocabulary.directives import (
     Assign,
     Close,
     Directive,
+    SetPriority,
     Transfer,
     read_directives,
     without_directives,
@@ -57,6 +58,9 @@ def _deed(directive: Directive, settings: KommunicateSettings) -> Deed | None:
         return Deed(assign=directive.bot)
     if isinstance(directive, Transfer):
         log.error("The bot %r doesn't stand under 'bots': nothing is transferred.", directive.bot or directive.skill)
+        return None
+    if isinstance(directive, SetPriority):
+        log.info("Kommunicate knows no priority: %s stands in the handoff's details at most.", directive.priority.value)
         return None
     log.error("An action asks of Kommunicate what this channel can't do: %s", directive)
     return None

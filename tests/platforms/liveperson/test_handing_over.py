@@ -41,6 +41,36 @@ async def test_an_urgent_handoff_has_its_own_skill(liveperson: LivePerson) -> No
     assert transferred(await liveperson.say(urgent)) == {"skill": "Billing now"}
 
 
+@pytest.mark.parametrize("surface", ["function", "endpoint"])
+async def test_options_with_a_priority_change_the_time_to_respond(
+    platform_model: Path, tmp_path: Path, surface: str
+) -> None:
+    """One action in an answer: the handoff's priority goes ahead of the transfer, with the options."""
+    urgent = {"ttrType": "URGENT"}
+    async with RasaServer(platform_model, tmp_path, settings(transfer_note=True)) as rasa:
+        liveperson = LivePerson(rasa)
+        offer = liveperson.will_say({"custom": {"handoff_options": {"priority": "urgent", "reason": "stolen card"}}})
+        if surface == "function":
+            offered = await liveperson.say(offer)
+            (shown,) = offered["messages"]
+            assert shown["structuredContent"]["quickReplies"]["replies"][0]["title"] == "Billing"
+            assert (offered["context"]["action"], offered["context"]["actionParameters"]) == ("CHANGE_TTR", urgent)
+        else:
+            content, action = (await liveperson.tell(offer))["response"]
+            assert content["type"] == "STRUCTURED_CONTENT"
+            assert action == {"type": "ACTION", "data": {"name": "CHANGE_TTR", "parameters": urgent}}
+        answer = await liveperson.say("Billing")
+        assert transferred(answer) == {"skill": "Billing now"}
+        assert answer["messages"][-1]["text"].splitlines()[:3] == [
+            "Department: billing", "Priority: urgent", "Reason: stolen card",
+        ]  # fmt: skip
+
+
+async def test_options_without_one_leave_it(liveperson: LivePerson) -> None:
+    offered = await liveperson.say(liveperson.will_say({"custom": {"handoff_options": {}}}))
+    assert "action" not in offered["context"]
+
+
 async def test_it_is_silent_if_the_settings_say_so(platform_model: Path, tmp_path: Path) -> None:
     async with RasaServer(platform_model, tmp_path, settings(handoff_response=None)) as rasa:
         liveperson = LivePerson(rasa)
