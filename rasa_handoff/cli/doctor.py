@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from rasa_handoff.cli import check_platforms, check_project, check_surroundings
+from rasa_handoff.cli import check_platforms, check_project, check_responses, check_surroundings
 from rasa_handoff.cli.findings import Finding, Grade, mend
 from rasa_handoff.cli.project import NotYaml, Project
 
@@ -20,6 +20,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_project.check_importer,
     check_project.check_actions,
     check_project.check_forms,
+    check_responses.check_markers,
     check_surroundings.check_tracker_store,
     check_surroundings.check_workers,
     check_surroundings.check_versions,

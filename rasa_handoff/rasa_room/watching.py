@@ -14,7 +14,7 @@ from typing import Any
 
 from rasa.core.channels.channel import OutputChannel
 
-from rasa_handoff.vocabulary.directives import Close, read_directives, without_directives
+from rasa_handoff.vocabulary.directives import Close, key_of, read_directives, without_directives
 from rasa_handoff.vocabulary.errors import MarkerError
 from rasa_handoff.vocabulary.marker import HandoffRequest, OptionsRequest, read_marker
 from rasa_handoff.vocabulary.names import PRIORITY_MARKER
@@ -114,7 +114,7 @@ class Watcher:
             if isinstance(directive, Close):
                 watch.close = True
             else:
-                log.warning("An action asks of the channel of %s what it can't do: %s", recipient_id, directive)
+                log.warning("The channel of %s can't do what %s asks for.", recipient_id, key_of(directive))
         return without_directives_in(message) if directives and not self._show_marker else message
 
 

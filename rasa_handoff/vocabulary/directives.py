@@ -65,6 +65,11 @@ def read_directives(custom: Any) -> tuple[Directive, ...]:
     return tuple(_read(key, *_READERS[key], custom[key]) for key in _READERS if key in custom)
 
 
+def key_of(directive: Directive) -> str:
+    """The key it stands under."""
+    return next(key for key, (kind, _) in _READERS.items() if isinstance(directive, kind))
+
+
 def without_directives(custom: Mapping[str, Any]) -> dict[str, Any]:
     """What else is there."""
     return {key: value for key, value in custom.items() if key not in _READERS}

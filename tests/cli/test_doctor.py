@@ -52,6 +52,27 @@ def test_an_untouched_project_is_told_to_run_init(project: Path) -> None:
     assert "mend The intent 'execute_handoff' is not in the domain" in done.stdout
 
 
+def test_a_marker_that_cannot_be_read_is_found(handed: Path) -> None:
+    marker = """
+  utter_help_now:
+  - custom: {handoff: {priorty: urgent}}
+  utter_who_is_there:
+  - text: "Here they are."
+    custom: {handoff_options: {priority: urgent}}
+  utter_bye_now:
+  - custom: {handoff_close: {survey: false}}
+"""
+    domain = handed / "domain.yml"
+    domain.write_text(domain.read_text().replace("responses:", "responses:" + marker.rstrip(), 1))
+    done = command("doctor", str(handed))
+    assert (
+        "mend The response utter_help_now: custom.handoff has no field 'priorty'. Did you mean 'priority'?"
+        in done.stdout
+    )
+    assert "mend The response utter_bye_now: custom.handoff_close doesn't fit" in done.stdout
+    assert "utter_who_is_there" not in done.stdout
+
+
 PLATFORM = """rasa_handoff.KommunicateChannel:
   bots: {shop: {header: X-Key, secret: "${KOMMUNICATE_KEY}"}}
 """

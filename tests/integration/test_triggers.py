@@ -117,6 +117,17 @@ async def test_a_wrong_marker_is_logged_and_starts_nothing(
     assert not rasa.channel.relay.under_way
 
 
+async def test_what_the_channel_cannot_do_is_logged_and_kept_from_the_customer(
+    rasa: RasaServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    rasa.app.ctx.agent.processor.nlg.responses["utter_handoff_offer"] = [
+        {"text": "One moment.", "custom": {"handoff_assign": "thandi"}}
+    ]
+    (told, *_) = await rasa.say("/provide_handoff_options")
+    assert told == {"recipient_id": "thabo", "text": "One moment."}
+    assert "The channel of thabo can't do what handoff_assign asks for." in caplog.text
+
+
 async def test_botlhales_marker_is_read(rasa: RasaServer, thandi: AgentAtDesk) -> None:
     await rasa.texts("the botlhale way")
     assert (await thandi.take())["department"] == "billing"

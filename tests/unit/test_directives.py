@@ -5,7 +5,15 @@ from typing import Any
 import pytest
 
 from rasa_handoff.thinking.transcript import in_words
-from rasa_handoff.vocabulary.directives import Assign, Close, SetPriority, Transfer, read_directives, without_directives
+from rasa_handoff.vocabulary.directives import (
+    Assign,
+    Close,
+    SetPriority,
+    Transfer,
+    key_of,
+    read_directives,
+    without_directives,
+)
 from rasa_handoff.vocabulary.errors import MarkerError
 from rasa_handoff.vocabulary.values import Priority
 
@@ -59,3 +67,4 @@ def test_several_are_read_and_told_apart_from_the_rest() -> None:
     custom = {"handoff_close": {}, "calendar": 1, "handoff_assign": "thandi"}
     assert set(read_directives(custom)) == {Close(), Assign(to="thandi")}
     assert without_directives(custom) == {"calendar": 1}
+    assert [key_of(one) for one in read_directives(custom)] == ["handoff_close", "handoff_assign"]

@@ -18,6 +18,7 @@ from rasa_handoff.vocabulary.directives import (
     Directive,
     SetPriority,
     Transfer,
+    key_of,
     read_directives,
     without_directives,
 )
@@ -62,7 +63,7 @@ def _deed(directive: Directive, settings: KommunicateSettings) -> Deed | None:
     if isinstance(directive, SetPriority):
         log.info("Kommunicate knows no priority: %s stands in the handoff's details at most.", directive.priority.value)
         return None
-    log.error("An action asks of Kommunicate what this channel can't do: %s", directive)
+    log.error("Kommunicate's channel can't do what %s asks for.", key_of(directive))
     return None
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from rasa_handoff.platforms.liveperson.sayings import CHANGE_TTR, CLOSE, TRANSFER, Action, Saying
-from rasa_handoff.vocabulary.directives import Close, Directive, SetPriority, Transfer, read_directives
+from rasa_handoff.vocabulary.directives import Close, Directive, SetPriority, Transfer, key_of, read_directives
 from rasa_handoff.vocabulary.errors import MarkerError
 from rasa_handoff.vocabulary.values import Priority
 
@@ -42,8 +42,7 @@ def _action(directive: Directive, other_bots: Mapping[str, str]) -> Action | Non
         log.error("The bot %r doesn't stand under 'other_bots': nothing is transferred.", directive.bot)
     else:
         log.error(
-            "%s is asked for, which LivePerson's channel knows nothing of; write handoff or handoff_transfer.",
-            directive,
+            "LivePerson's channel can't do what %s asks for: write handoff or handoff_transfer.", key_of(directive)
         )
     return None
 

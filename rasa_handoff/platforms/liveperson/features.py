@@ -13,7 +13,7 @@ FEATURES: Final[Features] = {
     Feature.OTHER_BOT: YES,
     Feature.SILENT: YES,
     Feature.TRANSCRIPT: "a private note",
-    Feature.REASON: "the note; the priority by the skill",
+    Feature.REASON: "the note; the priority by the skill, or with the options",
     Feature.PRIORITY: YES,
     Feature.RECOGNISED: YES,
     Feature.RELAY: Theirs("LivePerson"),

@@ -277,7 +277,9 @@ async def test_an_action_asks_for_something_without_a_handoff(liveperson: LivePe
 
 
 @pytest.mark.parametrize(
-    "custom", [{"handoff_close": 7}, {"handoff_priority": "soon"}, {"handoff_transfer": "nobody"}], ids=str
+    "custom",
+    [{"handoff_close": 7}, {"handoff_priority": "soon"}, {"handoff_transfer": "nobody"}, {"handoff_assign": "thandi"}],
+    ids=str,
 )
 async def test_a_directive_that_does_not_fit_does_nothing(
     liveperson: LivePerson, caplog: pytest.LogCaptureFixture, custom: dict[str, Any]
