@@ -13,7 +13,7 @@ from typing import Any, Final
 import socketio
 from socketio.exceptions import SocketIOError
 
-from rasa_handoff.desks.base import Desk, either
+from rasa_handoff.desks.base import Desk, either, insist
 from rasa_handoff.desks.ours_words import MessageWord, StatusWord, Welcome, answer_to_offer, message_event, status_event
 from rasa_handoff.relay.relay import DESK, Relay
 from rasa_handoff.store.outbox import Entry
@@ -24,7 +24,7 @@ from rasa_handoff.vocabulary.errors import Refused, StoreError, Unreachable
 from rasa_handoff.vocabulary.features import YES, Feature
 from rasa_handoff.vocabulary.names import PROTOCOL, RELAY_NAMESPACE
 from rasa_handoff.vocabulary.settings import Settings
-from rasa_handoff.vocabulary.values import Agent, Availability, Offer, read
+from rasa_handoff.vocabulary.values import Agent, Availability, Offer, plain, read
 
 log = logging.getLogger(__name__)
 
@@ -106,8 +106,7 @@ class OurDesk(Desk):
                 log.warning("The desk refused handoff %s of %s: %s", entry.body["handoff_id"], lane, why)
             return [answer_to_offer(lane, entry.body["handoff_id"], answer)]
         if answer.get("code") == "unknown_handoff" and entry.name == "message":
-            await self._tell_again(lane, entry.body["handoff_id"])
-            raise Unreachable("The live-agent server didn't know the handoff; it is offered again.")
+            return await self._tell_again(lane, entry.body["handoff_id"])
         if answer.get("code") == "unavailable":
             raise Unreachable(f"The live-agent server can't take anything now: {answer.get('error')}")
         if not answer.get("ok"):
@@ -122,10 +121,22 @@ class OurDesk(Desk):
         found, agent = answer.get("handoff"), answer.get("agent")
         return (read(Offer, found), read(Agent, agent) if agent else None) if found else None
 
-    async def _tell_again(self, conversation_id: str, handoff_id: str) -> None:
+    async def _tell_again(self, conversation_id: str, handoff_id: str) -> list[e.Event]:
+        """The server has lost a handoff that a message belongs to. One that is over must not hold up the next one.
+
+        Raises:
+            Unreachable: it goes on; its messages come again with the offer.
+        """
         conversation = self.relay.conversation(conversation_id)
         if conversation.desk_active and conversation.handoff_id == handoff_id:
             await self.relay.offer_again(conversation)
+            raise Unreachable("The live-agent server didn't know the handoff; it is offered again.")
+        left = await self.relay.left_message(handoff_id)
+        if left is not None:  # agents find it all the same: the offer's transcript ends with it
+            await self._call("handoff.initiate", {**plain(left), "resumed": True})
+        else:
+            log.warning("The live-agent server no longer knows handoff %s of %s.", handoff_id, conversation_id)
+        return []
 
     async def typing(self, handoff_id: str, on: bool) -> None:
         """Pass the customer's typing on while connected."""
@@ -175,7 +186,7 @@ class OurDesk(Desk):
     async def _miss(self) -> None:
         """A short absence is nobody's business; after that the customers are told, and their timers run."""
         await asyncio.sleep(UNNOTICED_SECONDS)
-        await self.relay.apply_to_all(e.DeskLost)
+        await insist(lambda: self.relay.apply_to_all(e.DeskLost))
 
     async def _connect(self) -> None:
         self._lost.clear()

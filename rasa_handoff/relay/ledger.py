@@ -61,19 +61,23 @@ class Ledger:
         running = memory.timers.running(connection, event.conversation_id)
         return self._apply(connection, event, running)
 
-    def ring(self, connection: Connection, timer: Timer, nobody_takes_then: str) -> Change | None:
+    def ring(self, connection: Connection, timer: Timer) -> Change | None:
         """Let a timer that is due happen; None if it was stopped meanwhile, or means nothing in this state."""
         running = memory.timers.running(connection, timer.key)
         if not memory.timers.take(connection, timer):
             return None
         conversation = memory.load(connection, timer.key)
-        event = rung(timer.kind, conversation, nobody_takes_then)
+        event = rung(timer.kind, conversation, self._settings.nobody_takes_then)
         return self._apply(connection, event, running) if (conversation.state, type(event)) in TABLE else None
 
     def _apply(self, connection: Connection, event: e.Event, running: dict[str, float]) -> Change:
         if event.number is not None and not memory.is_next(connection, str(event.handoff_id), event.number):
             raise Applied
         before = memory.load(connection, event.conversation_id)
+        if (
+            isinstance(event, e.NobodyCame) and event.handoff_id == before.handoff_id
+        ):  # the desk's clock or ours: the setting decides what comes of it
+            event = rung("nobody_takes", before, self._settings.nobody_takes_then)
         if isinstance(event, e.HandoffRequested | e.HandoffAdopted):
             memory.begin(connection, event.offer)
         if isinstance(event, e.MessageReported | e.NoticeShown):

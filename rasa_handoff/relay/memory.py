@@ -5,7 +5,21 @@ import uuid
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Boolean, Column, Float, Integer, MetaData, String, Table, Text, func, insert, select, update
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.store.outbox import Outbox
@@ -156,15 +170,20 @@ def told_again(connection: Connection, handoff_id: str) -> Offer:
     return msgspec.structs.replace(offer, transcript=(*offer.transcript, *lines))
 
 
-def desk_epoch(connection: Connection, epoch: str) -> str | None:
-    """Note the desk's epoch; returns the one noted before, if any."""
-    table, here = metadata.tables["meta"], metadata.tables["meta"].c.key == "desk_epoch"
-    before: str | None = connection.execute(select(table.c.value).where(here)).scalar_one_or_none()
-    if before is None:
-        connection.execute(insert(table).values(key="desk_epoch", value=epoch))
-    else:
-        connection.execute(update(table).where(here).values(value=epoch))
-    return before
+def desk_epoch(connection: Connection) -> str | None:
+    """The desk's epoch, as it was noted last."""
+    table = metadata.tables["meta"]
+    epoch: str | None = connection.execute(
+        select(table.c.value).where(table.c.key == "desk_epoch")
+    ).scalar_one_or_none()
+    return epoch
+
+
+def note_desk_epoch(connection: Connection, epoch: str) -> None:
+    """What is told from now on is told to this one."""
+    table = metadata.tables["meta"]
+    connection.execute(delete(table).where(table.c.key == "desk_epoch"))
+    connection.execute(insert(table).values(key="desk_epoch", value=epoch))
 
 
 def stamped(connection: Connection, body: dict[str, Any]) -> dict[str, Any]:

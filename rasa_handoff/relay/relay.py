@@ -162,6 +162,14 @@ class Relay:
         """The offer a handoff of ours began with."""
         return await self.store.write(lambda connection: memory.offer_of(connection, handoff_id))
 
+    async def left_message(self, handoff_id: str) -> Offer | None:
+        """The offer, with all that was said, if the customer left a message with it; else None."""
+
+        def read(connection: Connection) -> Offer | None:
+            return memory.told_again(connection, handoff_id) if memory.has_message(connection, handoff_id) else None
+
+        return await self.store.write(read)
+
     async def desk_has(self, last: Mapping[str, str]) -> None:
         """The desk says how far it has heard each handoff, by an id: what it has isn't told again."""
         if last:
@@ -169,12 +177,14 @@ class Relay:
 
     async def greet(self, epoch: str) -> None:
         """The desk is there, with this epoch. A new one means that it lost its database: what is open is offered again."""
-        before = await self.store.write(lambda connection: memory.desk_epoch(connection, epoch))
-        if before is not None and before != epoch:
+        before = await self.store.write(memory.desk_epoch)
+        if before not in (None, epoch):
             log.warning("The desk has lost its database: open handoffs are offered again.")
             for conversation in self.under_way:
                 if conversation.desk_active:
                     await self.offer_again(conversation)
+        if before != epoch:  # only now: a process killed among the offers makes them all again
+            await self.store.write(lambda connection: memory.note_desk_epoch(connection, epoch))
         await self.apply_to_all(e.DeskBack)
 
     async def offer_again(self, conversation: Conversation) -> None:
@@ -199,8 +209,7 @@ class Relay:
 
     async def _ring(self, timer: Timer) -> None:
         """A timer is due."""
-        then = self._settings.timers.nobody_takes_then
-        change = await self.store.write(lambda connection: self._ledger.ring(connection, timer, then))
+        change = await self.store.write(lambda connection: self._ledger.ring(connection, timer))
         if change is not None:
             log.info("%s of %s was due.", timer.kind, timer.key)
             await self._follow(change)

@@ -131,6 +131,10 @@ TABLE: dict[tuple[Control, type[e.Event]], tuple[Control, Rule]] = {
         rules.given_up("nobody_available", names.UTTER_NOBODY, speak=True),
     ),
     (Control.RETURNING, e.ReturnTimedOut): (Control.BOT, rules.nothing),
+    (Control.BOT, e.Returned): (
+        Control.BOT,
+        rules.returned,
+    ),  # the tracker could be written at last, and the bot has spoken
     # What is true of a handoff in every state: see EVERYWHERE below.
     # The queue may move once more while the conversation is already on its way back.
     (Control.LIVE, e.PositionChanged): (Control.LIVE, rules.nothing),

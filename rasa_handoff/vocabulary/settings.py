@@ -3,6 +3,7 @@
 ``read_settings`` answers every mistake with one sentence that names the key, its nearest neighbour and what to write.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -198,5 +199,5 @@ def _check_timers(timers: TimerSettings) -> None:
         )
     for name in TimerSettings.__struct_fields__:
         seconds = getattr(timers, name)
-        if isinstance(seconds, int | float) and seconds <= 0:
+        if isinstance(seconds, int | float) and not 0 < seconds < math.inf:
             raise SettingsError(f"{CHANNEL_NAME}: timers.{name} is {seconds}: write seconds, or null to switch it off.")

@@ -10,6 +10,7 @@ from rasa_handoff.rasa_room.channel import HandoffChannel, HandoffSettingsError
 from rasa_handoff.relay import memory
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
+from rasa_handoff.vocabulary.events import NobodyCame
 from tests.integration.conftest import credentials
 from tests.support.desk import AgentAtDesk, DeskServer
 
@@ -78,6 +79,20 @@ async def test_a_setting_takes_them_back_who_dont_choose(serve: Any, thandi: Age
         assert (await rasa.tracker())["slots"]["handoff_outcome"] == "nobody_available"
 
 
+async def test_the_setting_counts_for_the_desks_clock_too(serve: Any, thandi: AgentAtDesk) -> None:
+    """Our server asks every five minutes; the relay's own, longer clock would never be heard beside it."""
+    async with serve(nobody_takes_then="bot") as rasa:
+        await ready(rasa)
+        await rasa.texts("/execute_handoff")
+        relay = rasa.channel.relay
+        here = {"conversation_id": "thabo", "handoff_id": relay.conversation("thabo").handoff_id}
+        await relay.apply(NobodyCame(**here))
+        assert titles(await asked(rasa)) == ["Go on waiting", "Leave a message", "Back to the bot"]
+        await relay.apply(NobodyCame(**here))
+        await until(lambda: not relay.under_way)
+        assert (await rasa.texts("hello"))[-1] == "Hello."
+
+
 async def test_a_button_of_a_chat_that_is_over_does_no_harm(serve: Any, thandi: AgentAtDesk) -> None:
     async with serve() as rasa:
         assert await rasa.texts("/handoff_wait") == ["Gladly. What can I do for you?"]
@@ -99,12 +114,13 @@ async def test_a_customer_who_falls_silent_is_asked_once_and_then_closed(serve: 
         await page.say("/execute_handoff")
         handoff_id = str((await thandi.take())["handoff_id"])
         await thandi.say(handoff_id, "what is your number?")
-        await until(lambda: not rasa.channel.relay.under_way)
-        assert page.heard[-3:] == [
+        closed = [
             "what is your number?",
             "Are you still there? Write anything to stay in the chat.",
             "I've closed the chat because it was quiet for so long. You can ask for a person again at any time.",
         ]
+        await until(lambda: page.heard[-3:] == closed)
+        await until(lambda: not rasa.channel.relay.under_way)
         await thandi.hears("conversation", state="ended")
         await page.say("hello")
         await until(lambda: page.heard[-1] == "Hello.")
@@ -226,6 +242,27 @@ async def test_a_desk_that_lost_its_database_is_told_all_again(
             await lerato.hears("message", text="still me")
 
 
+async def test_words_of_a_handoff_that_nobody_knows_hold_up_no_other(
+    serve: Any, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The customer was given back, and then the server came back empty: its old words mustn't wait before the next request."""
+    monkeypatch.setattr("rasa_handoff.desks.ours.UNNOTICED_SECONDS", 0.1)
+    async with serve(desk_away=QUICK) as rasa:
+        await live(rasa, thandi)
+        await thandi.sio.disconnect()
+        await desk.__aexit__(None, None, None)
+        await rasa.texts("is anybody there")
+        await until(lambda: not rasa.channel.relay.under_way)
+        lose(tmp_path, "desk.db")
+        desk.add_agent("Lerato")
+        await desk.__aenter__()
+        async with AgentAtDesk(desk.url, "lerato@example.com") as lerato:
+            await ready(rasa)
+            await rasa.texts("/execute_handoff")
+            again = await lerato.take()
+            assert "is anybody there" in [line["text"] for line in again["transcript"]]
+
+
 def lose(folder: Path, database: str) -> None:
     for path in folder.glob(f"{database}*"):
         path.unlink()
@@ -269,6 +306,31 @@ async def test_several_workers_on_sqlite_are_refused(tmp_path: Path, monkeypatch
     monkeypatch.setenv("SANIC_WORKERS", "2")
     with pytest.raises(HandoffSettingsError, match=r"SANIC_WORKERS is 2, but the store .* serves one worker"):
         HandoffChannel.from_credentials(credentials("http://127.0.0.1:9", tmp_path)["rasa_handoff.HandoffChannel"])
+
+
+async def test_a_message_left_reaches_a_desk_that_lost_its_database(
+    serve: Any, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path
+) -> None:
+    async with serve(nobody_takes=QUICK) as rasa:
+        await ready(rasa)
+        await rasa.texts("/execute_handoff")
+        await asked(rasa)
+        await rasa.texts("/handoff_leave_message")
+        await thandi.sio.disconnect()
+        await desk.__aexit__(None, None, None)
+        await rasa.texts("please call me")
+        lose(tmp_path, "desk.db")
+        desk.add_agent("Lerato")
+        await desk.__aenter__()
+        async with AgentAtDesk(desk.url, "lerato@example.com") as lerato:
+            left = await lerato.take()
+            assert [line["text"] for line in left["transcript"]][-1] == "please call me"
+            await lerato.say(left["handoff_id"], "I'll call you")
+
+            async def answered() -> bool:
+                return "I'll call you" in str(await rasa.texts("hello"))
+
+            await until(answered)
 
 
 async def test_a_message_left_is_answered_when_the_customer_is_back(serve: Any, thandi: AgentAtDesk) -> None:
