@@ -4,7 +4,9 @@ Looked at once per conversation and process, with the customer's first message: 
 conversation; if none has, it is resumed. A customer is never left with nobody.
 """
 
+import asyncio
 import logging
+import time
 from typing import Any, Final
 
 from rasa.shared.core.events import ConversationResumed
@@ -15,9 +17,11 @@ from rasa_handoff.relay.relay import Relay
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.errors import Refused, Unreachable
 from rasa_handoff.vocabulary.settings import Settings
+from rasa_handoff.vocabulary.values import Agent, Offer
 
 log = logging.getLogger(__name__)
 
+ASKS_EVERY: Final = 0.2
 MOST: Final = 100_000
 """Conversations remembered as looked at; beyond that the memory starts anew, at the cost of a look each."""
 
@@ -42,12 +46,20 @@ class Strays:
             async with self._bot.locked(conversation_id) as tracker:
                 tracker.update(ConversationResumed(), self._bot.domain)
 
+    async def _find(self, conversation_id: str) -> tuple[Offer, Agent | None] | None:
+        """Ask the desk. Right after a start it may not be connected yet, and a bot must not speak beside an agent."""
+        deadline = time.monotonic() + self._settings.start_timeout
+        while True:
+            try:
+                return await self._desk.find(conversation_id)
+            except (Unreachable, Refused) as problem:
+                if isinstance(problem, Refused) or time.monotonic() > deadline:
+                    log.warning("The desk couldn't be asked about %s: %s", conversation_id, problem)
+                    return None
+            await asyncio.sleep(ASKS_EVERY)
+
     async def _adopted(self, conversation_id: str, channel: str) -> bool:
-        try:
-            found = await self._desk.find(conversation_id)
-        except (Unreachable, Refused) as problem:
-            log.warning("The desk couldn't be asked about %s: %s", conversation_id, problem)
-            return False
+        found = await self._find(conversation_id)
         if found is None:
             return False
         offer, agent = found

@@ -21,7 +21,7 @@ from rasa_handoff.relay.ledger import CUSTOMER, DESK, TRACKER, Applied, Change, 
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.pump import Pump, Target
-from rasa_handoff.store.timers import Clock, Timer
+from rasa_handoff.store.timers import RECOVERY, Clock, Timer
 from rasa_handoff.thinking.control import Control, Conversation, IllegalEvent
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.errors import StoreUnavailable
@@ -60,6 +60,7 @@ class Relay:
             self._under_way[conversation.conversation_id] = conversation
         self._pump = await self._stack.enter_async_context(Pump(self.store, memory.outbox, targets, self._settle))
         await self._end_unanswered_requests()
+        await self.store.write(lambda connection: memory.timers.postpone(connection, self._now() + RECOVERY))
         await self._stack.enter_async_context(Clock(self.store, memory.timers, self._ring, self._now))
 
     async def close(self) -> None:

@@ -7,18 +7,16 @@ from difflib import get_close_matches
 from typing import Final
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.server.tables import HANDOFFS, TIMERS
-from rasa_handoff.store.timers import Timer
+from rasa_handoff.store.timers import RECOVERY, Timer
 from rasa_handoff.thinking.assignment import Assignment, Stage
 from rasa_handoff.thinking.desk_events import Event
 from rasa_handoff.thinking.desk_timing import SWITCHABLE, TIMINGS, DeskTimers, rung, timers
 from rasa_handoff.vocabulary.errors import SettingsError
 
-RECOVERY: Final = 30.0
-"""Seconds after a start in which nothing rings: who couldn't reach us meanwhile wasn't silent."""
 OFF: Final = ("off", "null", "none")
 
 
@@ -52,8 +50,8 @@ class Timekeeper:
 
     def recover(self, connection: Connection) -> None:
         """The server was away: what fell due meanwhile gets a while more, and what an older version left without any gets one."""
-        table, soon = TIMERS.table, self.now() + RECOVERY
-        connection.execute(update(table).where(table.c.due < soon).values(due=soon))
+        table = TIMERS.table
+        TIMERS.postpone(connection, self.now() + RECOVERY)
         timeless = ~select(table.c.key).where(table.c.key == HANDOFFS.c.handoff_id).exists()
         query = select(HANDOFFS.c.handoff_id, HANDOFFS.c.stage).where(HANDOFFS.c.stage != Stage.ENDED.value, timeless)
         for row in connection.execute(query).all():

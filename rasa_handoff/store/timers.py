@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from sqlalchemy import Column, Float, Index, MetaData, String, Table, delete, insert, select
+from sqlalchemy import Column, Float, Index, MetaData, String, Table, delete, insert, select, update
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.store.engine import TROUBLES, Store
@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 LONGEST_NAP: Final = 1.0
 """Seconds. The wall clock may jump, so the clock looks at least this often."""
 MOST_AT_ONCE: Final = 100
+RECOVERY: Final = 30.0
+"""Seconds after a start in which nothing rings."""
 
 
 class Timer(Value, frozen=True, kw_only=True):
@@ -68,6 +70,10 @@ class Timers:
         t = self.table
         here = (t.c.key == timer.key) & (t.c.kind == timer.kind) & (t.c.due == timer.due)
         return bool(connection.execute(delete(t).where(here)).rowcount)
+
+    def postpone(self, connection: Connection, soon: float) -> None:
+        """Nothing rings before then: who couldn't reach us while we were away wasn't silent."""
+        connection.execute(update(self.table).where(self.table.c.due < soon).values(due=soon))
 
     def due(self, connection: Connection, now: float) -> list[Timer]:
         """What is due, the longest overdue first."""

@@ -1,5 +1,7 @@
 """Nobody is stuck: the relay's timed ways out, on real servers, with short times."""
 
+import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from rasa_handoff.rasa_room.channel import HandoffChannel, HandoffSettingsError
 from rasa_handoff.relay import memory
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
+from rasa_handoff.thinking.control import Control
 from rasa_handoff.vocabulary.events import NobodyCame
 from tests.integration.conftest import credentials
 from tests.support.desk import AgentAtDesk, DeskServer
@@ -212,13 +215,33 @@ async def test_silence_ends_it_though_all_else_is_off(serve: Any, thandi: AgentA
         assert (await rasa.tracker())["slots"]["handoff_outcome"] == "silence"
 
 
-async def test_timers_outlive_the_process(serve: Any, thandi: AgentAtDesk) -> None:
+async def test_timers_outlive_the_process(serve: Any, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rasa_handoff.relay.relay.RECOVERY", 0.0)
     async with serve(agent_silent=1.0) as rasa:
         await live(rasa, thandi)
         due = (await running(rasa))["agent_silent"]
     async with serve(agent_silent=1.0) as rasa:
         assert (await running(rasa)).get("agent_silent", due) == due
         await until(lambda: not rasa.channel.relay.under_way)
+
+
+async def test_what_fell_due_while_we_were_away_waits_for_what_was_said_meanwhile(
+    serve: Any, thandi: AgentAtDesk
+) -> None:
+    async with serve(agent_silent=1.0) as rasa:
+        handoff_id = await live(rasa, thandi)
+        due = (await running(rasa))["agent_silent"]
+    await thandi.say(handoff_id, "I've looked it up")
+    await until(lambda: time.time() > due + 1)
+    async with serve(agent_silent=1.0) as rasa:
+        heard: list[str] = []
+
+        async def answered() -> bool:
+            heard.extend(await rasa.texts("and?"))
+            return "I've looked it up" in heard
+
+        await until(answered)
+        assert rasa.channel.relay.conversation("thabo").state is Control.LIVE
 
 
 async def test_a_desk_that_lost_its_database_is_told_all_again(
@@ -282,6 +305,25 @@ async def test_a_relay_that_lost_its_database_asks_the_desk(serve: Any, thandi: 
         assert await rasa.texts("do you remember me") == ["Thandi is here and has read what we wrote so far."]
         assert rasa.channel.relay.conversation("thabo").agent == "Thandi"
         await thandi.hears("message", text="do you remember me", handoff_id=handoff_id)
+
+
+async def test_it_asks_too_if_the_desk_is_not_connected_yet(
+    serve: Any, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path
+) -> None:
+    """Right after a start pages send again what they have: the bot mustn't answer beside an agent."""
+    async with serve() as rasa:
+        handoff_id = await live(rasa, thandi)
+        await until(lambda: _paused(rasa))
+    lose(tmp_path, "relay.db")
+    await thandi.sio.disconnect()
+    await desk.__aexit__(None, None, None)
+    async with serve() as rasa:
+        asking = asyncio.create_task(rasa.texts("do you remember me"))
+        await until(lambda: "thabo" in rasa.channel.interceptor._strays._looked_at, what="a look at the conversation")
+        await desk.__aenter__()
+        assert "Hello." not in await asking
+        async with AgentAtDesk(desk.url, "thandi@example.com") as again:
+            await until(lambda: _heard(again, handoff_id, "do you remember me"))
 
 
 async def _paused(rasa: RasaServer) -> bool:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rasa_handoff.server.timekeeper import RECOVERY
+from rasa_handoff.store.timers import RECOVERY
 from rasa_handoff.thinking.desk_timing import DeskTimers
 
 from .conftest import Server
