@@ -1,6 +1,7 @@
 """The namespaces ``/live_agent``, ``/live_server`` and ``/``: clients written for Botlhale's live agent.
 
-One socket per conversation, no acknowledgements (reference/wire-formats.md, section 1). Read tolerantly, write strictly.
+One socket per conversation (reference/wire-formats.md, section 1). Read tolerantly, write strictly. What isn't taken is
+refused aloud: in the acknowledgement, and customer's words by ``to_user`` too, since such a client asks for no acknowledgement.
 A client that goes away keeps its conversation: what is said meanwhile waits for its next connect.
 """
 
@@ -14,7 +15,9 @@ from socketio import AsyncServer
 from socketio.exceptions import ConnectionRefusedError
 
 from rasa_handoff.server import accounts, clients
+from rasa_handoff.server.answers import listen
 from rasa_handoff.server.bot_side import BotSide
+from rasa_handoff.server.client_words import FAILED, NOT_OPEN, OVER, UNKNOWN, WORDS, apology
 from rasa_handoff.server.clients import BOTLHALE, Client
 from rasa_handoff.server.door import Mark
 from rasa_handoff.server.records import Record
@@ -27,17 +30,7 @@ from rasa_handoff.vocabulary.values import Status, Value
 
 log = logging.getLogger(__name__)
 
-NOT_OPEN: Final = "This desk takes clients from other machines only with auth.token (rasa-handoff token add)."
-OVER: Final = "This conversation has ended, so your message wasn't read."
-WORDS: Final = {
-    "unanswered": "Nobody has been free to answer yet. Your messages are kept, and you are still in the queue.",
-    "customer_silent": "Are you still there? The conversation ends by itself if you don't answer.",
-    "failed": "This conversation has ended because nothing was said for a while.",
-}
-"""What a client reads of a status, since this server is the only one to say it."""
-
 Heard = Callable[[str, Any], Awaitable[None]]
-
 
 FEATURES: Final[Features] = {
     Feature.RULES: "our desk's queue",
@@ -115,9 +108,23 @@ class BotlhaleEdge:
         }
         self._sio.on("connect", connect, namespace=namespace)
         self._sio.on("disconnect", self._disconnect, namespace=namespace)
-        for event, handler in heard.items():
-            self._sio.on(event, _tolerant(event, handler), namespace=namespace)
+        listen(self._sio, namespace, {event: self._aloud(event, handler) for event, handler in heard.items()}, FAILED)
         self._sio.on("*", _unknown, namespace=namespace)
+
+    def _aloud(self, event: str, handler: Heard) -> Heard:
+        """The handler, whose refusals are logged; and of words that weren't taken the customer reads."""
+
+        async def heard(sid: str, data: Any) -> None:
+            try:
+                await handler(sid, data)
+            except Exception as no:
+                if isinstance(no, Refused):
+                    log.warning("A client's %s wasn't taken: %s", event, no)
+                if event == "from_user":
+                    await self._emit(sid, "to_user", {"message": apology(no)})
+                raise
+
+        return heard
 
     async def _connect(self, namespace: str, sid: str, environ: dict[str, Any], auth: Any) -> None:
         token = None
@@ -151,9 +158,8 @@ class BotlhaleEdge:
             clients.read_text(data),
         )
         if sid in self._dismissed:  # it crossed with the end
-            await self._emit(sid, "to_user", {"message": OVER})
-            await self._dismiss(sid)
-            return
+            self._conversations.board.later(partial(self._dismiss, sid))  # after it was told
+            raise Refused("ended", OVER)
         await self._enter(sid, client, lambda turn: clients.hear(turn, client, id, text))
 
     async def _messages_to_client(self, sid: str, data: Any) -> None:
@@ -197,22 +203,9 @@ class BotlhaleEdge:
             await self._sio.emit(event, body, to=sid, namespace=socket.namespace)
 
 
-def _tolerant(event: str, handler: Heard) -> Callable[..., Awaitable[None]]:
-    async def heard(sid: str, data: Any = None, *_: Any) -> None:
-        try:
-            await handler(sid, data)
-        except Refused as no:
-            log.warning("A client's %s wasn't taken: %s", event, no)
-        except Unreachable:
-            log.debug("A client's %s came while the server is stopping.", event)
-        except Exception:
-            log.exception("A client's %s failed.", event)
-
-    return heard
-
-
-async def _unknown(event: str, sid: str, *_: Any) -> None:
+async def _unknown(event: str, sid: str, *_: Any) -> dict[str, Any]:
     log.info("A client's event %r is none of the protocol's: ignored.", str(event)[:40])
+    return UNKNOWN
 
 
 def _marks(lane: str, entries: Sequence[Entry], status: Status) -> tuple[Mark, ...]:

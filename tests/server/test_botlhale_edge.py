@@ -6,9 +6,11 @@ import pytest
 from socketio import AsyncServer
 
 from rasa_handoff.server.botlhale_edge import BotlhaleEdge, Socket
+from rasa_handoff.server.client_words import NOT_TAKEN, OVER, TRY_AGAIN
 from rasa_handoff.server.clients import Client
+from rasa_handoff.server.database import Unavailable
 from rasa_handoff.store.outbox import Entry
-from rasa_handoff.vocabulary.errors import Waits
+from rasa_handoff.vocabulary.errors import Refused, Unreachable, Waits
 from rasa_handoff.vocabulary.values import Status
 
 
@@ -55,3 +57,26 @@ async def test_what_it_was_not_sent_is_not_delivered_and_nothing_is_sent_twice()
     edge._sockets["s2"], edge._newest[client] = socket, "s2"
     assert [mark.status for mark in await edge.deliver("h", entries)] == [Status.DELIVERED] * 3
     assert edge.sent == ["word 1", "word 2", "word 3"]
+
+
+@pytest.mark.parametrize(
+    ("problem", "words"),
+    [
+        (Unreachable("The server is stopping."), TRY_AGAIN),
+        (Unavailable(), TRY_AGAIN),
+        (ValueError("unforeseen"), TRY_AGAIN),
+        (Refused("invalid", "No id."), NOT_TAKEN),
+        (Refused("ended", OVER), OVER),
+    ],
+)
+async def test_words_that_are_not_taken_are_refused_aloud_whatever_the_reason(problem: Exception, words: str) -> None:
+    edge = Leaving(Noting(), words=0)
+
+    async def fails(*_: Any) -> None:
+        raise problem
+
+    with pytest.raises(type(problem)):
+        await edge._aloud("from_user", fails)("s1", {})
+    with pytest.raises(type(problem)):
+        await edge._aloud("username", fails)("s1", {})
+    assert edge.sent == [words]

@@ -146,6 +146,38 @@ async def test_strange_payloads_change_nothing_and_break_nothing(desk, old_clien
     assert len(thandi.all("arrival")) == 1
 
 
+async def test_who_asks_for_an_acknowledgement_hears_what_became_of_it(desk, old_client):
+    thandi, client = await desk(), await old_client(answers=())
+    for event in ("username", "from_user", "messages_to_client"):
+        refused = await client.call(event, {"message": "hi", "BotID": OLD_BOT})
+        assert (refused["ok"], refused["code"]) == (False, "invalid")
+        assert refused["error"].startswith("ConversationID and BotID are needed")
+    assert client.texts() == ["Your message couldn't be taken, so nobody has read it."]
+    assert await client.call("username", client.ids) == {"ok": True}
+    assert await client.call("from_user", {"message": "hello"}) == {"ok": True}
+    assert await client.call("messages_to_client", {"messages": []}) == {"ok": True}
+    await until(lambda: [said["text"] for said in thandi.all("message")] == ["hello"])
+    handoff = await arrived(thandi)
+    await thandi.take(handoff)
+    await thandi.resolve(handoff)
+    await until(lambda: client.all("disconnect_socket"))
+    late = await client.call("from_user", {"message": "one more thing"})
+    assert (late["code"], late["error"]) == ("ended", client.texts()[-1])
+
+
+async def test_an_event_of_no_protocol_is_refused_noted_and_changes_nothing(desk, old_client, caplog):
+    thandi, client = await desk(), await old_client()
+    await arrived(thandi)
+    with caplog.at_level("INFO"):
+        answer = await client.call("typing_indicator" * 5, {**client.ids, "on": True})
+    assert answer == {"ok": False, "code": "invalid", "error": "This protocol has no such event."}
+    assert f"A client's event {('typing_indicator' * 5)[:40]!r} is none of the protocol's: ignored." in caplog.text
+    await client.emit("typing_indicator", client.ids)  # nor does one who asks for no answer harm
+    assert await client.call("from_user", {"message": "still here"}) == {"ok": True}
+    await until(lambda: [said["text"] for said in thandi.all("message")] == ["still here"])
+    assert len(thandi.all("arrival")) == 1
+
+
 async def test_with_nobody_there_it_waits_and_the_client_is_told_once(old_client, desk):
     client = await old_client(answers=["startConversation"])
     await until(lambda: client.texts())

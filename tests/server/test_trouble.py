@@ -77,6 +77,24 @@ async def test_while_it_is_locked_everybody_is_refused_with_a_code_and_then_it_g
     assert [one["text"] for one in thandi.all("message")] == ["hello", "good morning"]
 
 
+async def test_while_it_is_locked_an_old_clients_words_are_refused_aloud_and_then_taken(
+    server, desk, old_client, locked
+):
+    thandi, client = await desk(), await old_client()
+    await until(lambda: thandi.all("arrival"))
+    with locked():
+        refused = await client.call("from_user", {"message": "lost?", **client.ids})
+        assert client.texts() == ["Your message couldn't be taken just now. Please send it again in a moment."]
+        await client.emit("from_user", {"message": "and this?", **client.ids})  # as they do: asking for no answer
+        await until(lambda: len(client.texts()) == 2)
+    assert (refused["ok"], refused["code"]) == (False, "unavailable")
+    assert refused["error"].endswith(".")
+    assert await healthy(server)
+    assert await client.call("from_user", {"message": "once more", **client.ids}) == {"ok": True}
+    await until(lambda: [one["text"] for one in thandi.all("message")] == ["once more"])
+    assert len(client.texts()) == 2
+
+
 async def test_many_who_ask_at_once_are_refused_at_once(server, relay, locked):
     karoo = await relay()
     with locked():

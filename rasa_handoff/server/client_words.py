@@ -1,0 +1,31 @@
+"""What a client of Botlhale's protocol reads that no person at the desk said."""
+
+from typing import Final
+
+from rasa_handoff.vocabulary.errors import Refused, Unreachable
+
+NOT_OPEN: Final = "This desk takes clients from other machines only with auth.token (rasa-handoff token add)."
+OVER: Final = "This conversation has ended, so your message wasn't read."
+TRY_AGAIN: Final = "Your message couldn't be taken just now. Please send it again in a moment."
+NOT_TAKEN: Final = "Your message couldn't be taken, so nobody has read it."
+WORDS: Final = {
+    "unanswered": "Nobody has been free to answer yet. Your messages are kept, and you are still in the queue.",
+    "customer_silent": "Are you still there? The conversation ends by itself if you don't answer.",
+    "failed": "This conversation has ended because nothing was said for a while.",
+}
+"""What a client reads of a status, since this server is the only one to say it."""
+
+FAILED: Final = {
+    "ok": False,
+    "code": "failed",
+    "error": "That couldn't be taken just now. Please try again in a moment.",
+}
+"""The acknowledgement when the server is stopping, or something unforeseen happened."""
+UNKNOWN: Final = {"ok": False, "code": "invalid", "error": "This protocol has no such event."}
+
+
+def apology(problem: Exception) -> str:
+    """What the customer reads when their words weren't taken; the reason itself is for the acknowledgement and the log."""
+    if isinstance(problem, Unreachable) or not isinstance(problem, Refused):
+        return TRY_AGAIN
+    return OVER if problem.code == "ended" else NOT_TAKEN
