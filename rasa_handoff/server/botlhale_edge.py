@@ -17,15 +17,26 @@ from socketio.exceptions import ConnectionRefusedError
 from rasa_handoff.server import accounts, clients
 from rasa_handoff.server.answers import listen
 from rasa_handoff.server.bot_side import BotSide
-from rasa_handoff.server.client_words import FAILED, NOT_OPEN, OVER, UNKNOWN, WORDS, apology
+from rasa_handoff.server.client_words import (
+    ENDINGS,
+    FAILED,
+    NOT_OPEN,
+    OVER,
+    UNKNOWN,
+    WORDS,
+    apology,
+    whom,
+    whom_by_status,
+)
 from rasa_handoff.server.clients import BOTLHALE, Client
 from rasa_handoff.server.door import Mark
 from rasa_handoff.server.records import Record
 from rasa_handoff.server.turn import Turn
 from rasa_handoff.store.outbox import Entry
+from rasa_handoff.thinking.assignment import Stage
 from rasa_handoff.vocabulary.errors import Refused, Unreachable, Waits
 from rasa_handoff.vocabulary.features import YES, Feature, Features
-from rasa_handoff.vocabulary.names import BOTLHALE_NAMESPACES
+from rasa_handoff.vocabulary.names import BOTLHALE_NAMESPACES, STATE_KEY
 from rasa_handoff.vocabulary.values import Status, Value
 
 log = logging.getLogger(__name__)
@@ -39,6 +50,7 @@ FEATURES: Final[Features] = {
     Feature.RELAY: "their front end",
     Feature.SEVERAL: YES,
     Feature.KEPT: "they wait for it",
+    Feature.ACTIVE: YES,
     Feature.TIMERS: "the desk's",
     Feature.BACK: "`disconnect_socket`",
     Feature.SEVERAL_BOTS: "by BotID",
@@ -87,13 +99,15 @@ class BotlhaleEdge:
     async def _tell(self, sid: str, name: str, say: dict[str, Any]) -> None:
         if name == "message":
             await self._emit(sid, "to_user", {"message": say["text"], "id": say["id"], "number": say["number"]})
-        elif say["status"] == "accepted":
+            return
+        status, active = say["status"], whom_by_status(say)
+        if status in WORDS:
+            await self._emit(sid, "to_user", {"message": WORDS[status], "id": say["id"], "number": say["number"]})
+        if active is not None:
+            await self._emit(sid, STATE_KEY, active)
+        if status == "accepted":
             await self._emit(sid, "messages", {})
-        elif say["status"] in WORDS:
-            await self._emit(
-                sid, "to_user", {"message": WORDS[say["status"]], "id": say["id"], "number": say["number"]}
-            )
-        if say.get("status") in ("completed", "failed"):
+        elif status in ENDINGS:
             self._told.pop(say["handoff_id"], None)
             await self._dismiss(sid)
 
@@ -184,6 +198,8 @@ class BotlhaleEdge:
         if not new or sid not in self._sockets:
             return
         self._clients[sid], self._newest[client] = client, sid
+        if record.assignment.stage is not Stage.ENDED:  # else the end is told in its turn
+            await self._emit(sid, STATE_KEY, whom(record.assignment))
         self._conversations.pump.ring([(BOTLHALE, record.handoff_id)])
         if not record.offer.transcript:
             await self._emit(sid, "messages", {})

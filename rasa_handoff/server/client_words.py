@@ -1,7 +1,8 @@
 """What a client of Botlhale's protocol reads that no person at the desk said."""
 
-from typing import Final
+from typing import Any, Final
 
+from rasa_handoff.thinking.assignment import Assignment, Stage
 from rasa_handoff.vocabulary.errors import Refused, Unreachable
 
 NOT_OPEN: Final = "This desk takes clients from other machines only with auth.token (rasa-handoff token add)."
@@ -14,6 +15,7 @@ WORDS: Final = {
     "failed": "This conversation has ended because nothing was said for a while.",
 }
 """What a client reads of a status, since this server is the only one to say it."""
+ENDINGS: Final = ("completed", "failed")
 
 FAILED: Final = {
     "ok": False,
@@ -29,3 +31,22 @@ def apology(problem: Exception) -> str:
     if isinstance(problem, Unreachable) or not isinstance(problem, Refused):
         return TRY_AGAIN
     return OVER if problem.code == "ended" else NOT_TAKEN
+
+
+def whom_by_status(say: dict[str, Any]) -> dict[str, Any] | None:
+    """Whom the customer has after this status; None if it says nothing of that."""
+    if say["status"] == "accepted":
+        return _whom("person", say["agent"]["name"])
+    if say["status"] == "transferred":
+        return _whom("waiting")
+    return _whom("bot") if say["status"] in ENDINGS else None
+
+
+def whom(state: Assignment) -> dict[str, Any]:
+    """Whom the customer has while it goes on; the body of ``handoff_state``, as on HandoffChannel's socketio."""
+    assigned = state.stage is Stage.ASSIGNED
+    return _whom("person", state.agent.name) if assigned and state.agent is not None else _whom("waiting")
+
+
+def _whom(active: str, agent: str | None = None) -> dict[str, Any]:
+    return {"active": active, "agent": agent}

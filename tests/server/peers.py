@@ -172,7 +172,7 @@ class Desk(Peer):
 class OldClient(Peer):
     """A client written for Botlhale's live agent, in Python: it answers at once, as the wire formats warn."""
 
-    events = ("startConversation", "to_user", "messages", "disconnect_socket")
+    events = ("startConversation", "to_user", "messages", "disconnect_socket", "handoff_state")
 
     def __init__(
         self, conversation_id: str, namespace: str, answers: Sequence[str] = ASKED, forwarded_for: str | None = None

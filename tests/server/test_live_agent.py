@@ -37,6 +37,40 @@ async def test_the_whole_conversation(desk, old_client, namespace):
     await until(lambda: client.all("disconnect_socket") == [{}])
 
 
+async def test_a_front_end_learns_who_is_active(desk, old_client):
+    thandi, sipho, client = await desk(), await desk("sipho"), await old_client()
+    waiting, bot = {"active": "waiting", "agent": None}, {"active": "bot", "agent": None}
+    handoff = await arrived(thandi)
+    await until(lambda: client.all("handoff_state") == [waiting])
+    await thandi.take(handoff)
+    await until(lambda: client.all("handoff_state")[1:] == [{"active": "person", "agent": "Thandi"}])
+    await thandi.call("transfer", {"handoff_id": handoff, "department": "billing"})
+    await until(lambda: client.all("handoff_state")[2:] == [waiting])
+    await sipho.take(handoff)
+    await until(lambda: client.all("handoff_state")[3:] == [{"active": "person", "agent": "Sipho"}])
+    await client.close()
+    back = await old_client()
+    await until(lambda: back.all("handoff_state") == [{"active": "person", "agent": "Sipho"}])
+    await sipho.resolve(handoff)
+    await until(lambda: back.all("disconnect_socket"))
+    assert back.heard[-2:] == [("handoff_state", bot), ("disconnect_socket", {})]
+
+
+async def test_what_happened_while_it_was_away_a_front_end_learns_in_its_turn(desk, old_client):
+    thandi, client = await desk(), await old_client()
+    handoff = await arrived(thandi)
+    await until(lambda: client.all("handoff_state"))
+    await client.close()
+    await thandi.take(handoff)
+    await thandi.say(handoff, "hello")
+    await thandi.resolve(handoff)
+    back = await old_client()
+    await until(lambda: back.all("disconnect_socket"))
+    assert [body["active"] for body in back.all("handoff_state")] == ["person", "bot"]
+    told = [event for event, _ in back.heard]
+    assert told.index("handoff_state") < told.index("to_user") < len(told) - 2
+
+
 async def test_what_is_said_while_the_client_is_away_waits_for_it(desk, old_client):
     thandi, client = await desk(), await old_client()
     handoff = await arrived(thandi)

@@ -66,6 +66,7 @@ PROOFS: Final[dict[str, dict[Feature, str]]] = {
         Feature.RELAY: "tests/server/test_seed.py::test_the_snippet_talks_to_an_agent",
         Feature.SEVERAL: f"{OLD}test_each_client_is_a_conversation_of_its_bot",
         Feature.KEPT: f"{OLD}test_what_is_said_while_the_client_is_away_waits_for_it",
+        Feature.ACTIVE: f"{OLD}test_a_front_end_learns_who_is_active",
         Feature.TIMERS: f"{OLD}test_a_silent_client_is_asked_and_then_it_ends",
         Feature.BACK: f"{OLD}test_the_whole_conversation",
         Feature.SEVERAL_BOTS: f"{OLD}test_each_client_is_a_conversation_of_its_bot",
