@@ -66,8 +66,12 @@ class Store:
         self._closed = False
 
     async def __aenter__(self) -> "Store":
-        await asyncio.get_running_loop().run_in_executor(self._thread, self.prepare)
         self._ownership.take()
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self.prepare)
+        except BaseException:
+            self._ownership.leave()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -126,7 +130,7 @@ class Store:
         """Make the tables if they are missing and check whose database it is.
 
         Raises:
-            StoreError: if it can't be opened, is the other side's, or has a newer schema.
+            StoreError: if it can't be opened, is the other side's, has a newer schema, or has an older one and is in use.
         """
         try:
             with self._engine.begin() as connection:
@@ -172,9 +176,10 @@ class Store:
                 f"{self._schema}: install the newer version that wrote it."
             )
         if found < self._schema:
-            migrate(connection, self._steps, found, self._schema)
-            here = self._meta.c.key == "schema"
-            connection.execute(update(self._meta).where(here).values(value=str(self._schema)))
+            with self._ownership.held():  # an older version at work doesn't know the newer tables
+                migrate(connection, self._steps, found, self._schema)
+                here = self._meta.c.key == "schema"
+                connection.execute(update(self._meta).where(here).values(value=str(self._schema)))
             log.info("The database %s was brought from schema %s to %s.", _shown(self.url), found, self._schema)
 
 

@@ -1,11 +1,13 @@
 """One process to a SQLite file: a second writer would work from a memory of its own and lose what the first one knows.
 
 Postgres and others are shared by design; there nothing is done. The lock is the operating system's, so that it is gone with the
-process however that ends. The command line adds agents beside a running server: it opens the database without owning it.
+process however that ends. The command line adds agents beside a running server: it opens the database without owning it, but
+who changes its schema must own it.
 """
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -31,11 +33,14 @@ class Ownership:
         """Take it.
 
         Raises:
-            StoreError: if another process has it.
+            StoreError: if another process has it, or the file can't be made.
         """
         if self._path is None or fcntl is None:
             return
-        file = self._path.with_name(self._path.name + "-owner").open("a+")
+        try:
+            file = self._path.with_name(self._path.name + "-owner").open("a+")
+        except OSError as problem:
+            raise StoreError(f"The database {self._path} can't be opened: {problem}.") from problem
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as problem:
@@ -50,6 +55,22 @@ class Ownership:
         file.write(str(os.getpid()))
         file.flush()
         self._file = file
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Own it meanwhile; whoever owned it before goes on owning it.
+
+        Raises:
+            StoreError: as :meth:`take`.
+        """
+        if self._file is not None:
+            yield
+            return
+        self.take()
+        try:
+            yield
+        finally:
+            self.leave()
 
     def leave(self) -> None:
         """Give it back."""

@@ -1,9 +1,11 @@
 """The server as a process: what it says, refuses, and how it ends."""
 
 import asyncio
+import contextlib
 import re
 import signal
 import socket
+import sqlite3
 import sys
 
 import pytest
@@ -69,6 +71,19 @@ async def test_a_timer_given_to_the_command_rings_on_the_real_process(database, 
     await until(lambda: "failed" in karoo.statuses(handoff))
     assert karoo.statuses(handoff)[0] == "unanswered"
     assert thandi.shown(handoff)[-1]["ended"]["outcome"] == "silence"
+    process.terminate()
+    await process.communicate()
+
+
+async def test_a_newer_version_beside_a_running_older_one_changes_nothing(database):
+    """Its schema stands for the older one's: what it counts is who has the file."""
+    process, _, _ = await started(database)
+    with contextlib.closing(sqlite3.connect(database.removeprefix("sqlite:///"), isolation_level=None)) as file:
+        file.execute("update meta set value = '1' where key = 'schema'")
+        for newer in (lambda: serve("127.0.0.1", 0, database), lambda: add_token(database, "karoo")):
+            with pytest.raises(HandoffError, match=rf"is in use by another process \({process.pid}\)"):
+                newer()
+        assert file.execute("select value from meta where key = 'schema'").fetchone() == ("1",)
     process.terminate()
     await process.communicate()
 

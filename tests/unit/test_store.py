@@ -142,6 +142,36 @@ async def test_a_second_process_is_refused_and_the_first_goes_on(tmp_path: Path)
         assert await again.write(first.outbox.roads)
 
 
+@pytest.mark.parametrize("entered", [True, False], ids=["entered", "prepared"])
+async def test_an_older_schema_in_use_is_not_brought_up(tmp_path: Path, entered: bool) -> None:
+    url, steps_taken = f"sqlite:///{tmp_path / 'x.db'}", []
+    newer = Store(url, _with_column(Column("name", String(10))), "relay", 2, {2: steps_taken.append})
+    async with Store(url, _with_column(None), "relay", 1) as running:
+        with pytest.raises(StoreError, match=r"is in use by another process \(\d+\)\. SQLite serves one worker"):
+            await newer.__aenter__() if entered else newer.prepare()
+        assert steps_taken == []
+        found = "select value from meta where key = 'schema'"
+        assert await running.write(lambda connection: connection.execute(text(found)).scalar()) == "1"
+    async with newer:
+        assert len(steps_taken) == 1
+
+
+async def test_a_start_that_failed_leaves_the_file_to_others(tmp_path: Path) -> None:
+    async with Database(tmp_path, schema=2).store:
+        pass
+    older = Database(tmp_path).store
+    with pytest.raises(StoreError, match="has schema 2"):
+        await older.__aenter__()
+    async with Database(tmp_path, schema=2).store:
+        pass
+
+
+async def test_a_folder_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="can't be opened") as problem:
+        await Database(tmp_path / "nowhere").store.__aenter__()
+    assert "\n" not in str(problem.value)
+
+
 async def test_work_in_hand_is_leased(tmp_path: Path) -> None:
     database = Database(tmp_path)
     async with database.store as store:
