@@ -26,8 +26,9 @@ def existing(database: str) -> str:
     Raises:
         HandoffError: it names a SQLite file that isn't there.
     """
-    path = database.removeprefix("sqlite:///")
-    if path != database and path and not Path(path).is_file():
+    file = database.partition("?")[0]  # options may follow
+    path = file.removeprefix("sqlite:///")
+    if path != file and path and not Path(path).is_file():
         raise HandoffError(
             f"There is no database {path} here. Give the one that serve uses: --database URL, or {VARIABLE}."
         )

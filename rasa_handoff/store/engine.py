@@ -14,13 +14,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Column, MetaData, String, Table, create_engine, event, insert, select, update
+from sqlalchemy import Column, MetaData, String, Table, create_engine, insert, select, update
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, InterfaceError, InternalError, OperationalError, SQLAlchemyError, TimeoutError
-from sqlalchemy.pool import QueuePool
 
 from rasa_handoff.store.migrations import Steps, migrate
 from rasa_handoff.store.ownership import Ownership
+from rasa_handoff.store.sqlite import sqlite_engine
 from rasa_handoff.vocabulary.errors import StoreError
 
 log = logging.getLogger(__name__)
@@ -188,24 +188,11 @@ def _engine(url: str) -> Engine:
         parsed = make_url(url)
         if parsed.get_backend_name() != "sqlite":
             return create_engine(url, future=True, pool_size=1, max_overflow=0, pool_pre_ping=True)
-        # One connection kept open: SQLAlchemy 1.4 opens a SQLite file anew for each transaction, at ten times the cost.
-        arguments = {"check_same_thread": False, "timeout": BUSY_SECONDS}
-        engine = create_engine(
-            url, future=True, poolclass=QueuePool, pool_size=1, max_overflow=0, connect_args=arguments
-        )
+        return sqlite_engine(parsed, BUSY_SECONDS)
     except (ArgumentError, ImportError) as problem:
         raise StoreError(
             f"The database URL {url!r} can't be used: {_first_line(problem)}. Try sqlite:///handoff.db."
         ) from problem
-    event.listen(engine, "connect", _tune_sqlite)
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
-    return engine
-
-
-def _tune_sqlite(connection: Any, _: Any) -> None:
-    connection.isolation_level = None  # pysqlite would begin late and commit early; SQLAlchemy begins by the listener
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
 
 
 def _resolve(future: "asyncio.Future[Any]", answer: Any) -> None:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from rasa.core.run import configure_app, create_http_input_channels
 from sanic import Sanic
+from sqlalchemy import text
 
 from rasa_handoff.rasa_room.channel import HandoffChannel, HandoffSettingsError
 
@@ -116,6 +117,14 @@ def test_a_channel_hosted_and_by_itself(tmp_path: Path, first: bool) -> None:
     channels = create_http_input_channels(None, str(tmp_path / "credentials.yml"))
     with pytest.raises(HandoffSettingsError, match=f"'rest' stands twice.*keep the one under {HANDOFF}"):
         configure_app(channels)
+
+
+@pytest.mark.parametrize(("option", "found"), [("", 1), ("?synchronous=FULL", 2)])
+def test_the_store_is_as_sure_as_its_url_says(tmp_path: Path, option: str, found: int) -> None:
+    hosted = settings(tmp_path, {"rest": None})
+    channel = HandoffChannel.from_credentials({**hosted, "store": f"sqlite:///{tmp_path / 'sure.db'}{option}"})
+    assert channel.store.run(lambda connection: connection.execute(text("pragma synchronous")).scalar()) == found
+    channel.store.dispose()
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,12 @@ def test_they_are_listed_changed_and_taken_away(tmp_path: Path) -> None:
     assert "has no token" in run("token", "revoke", "shop", code=1)
 
 
+def test_an_option_behind_the_database_is_no_part_of_its_name(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path / 'desk.db'}?synchronous=FULL"
+    assert command("department", "add", "billing", "--database", database).returncode == 0
+    assert command("department", "list", "--database", database).stdout.startswith("billing")
+
+
 def test_a_misspelled_database_is_not_made(tmp_path: Path) -> None:
     done = command("agent", "list", "--database", f"sqlite:///{tmp_path / 'dsek.db'}")
     assert done.returncode == 1

@@ -9,9 +9,11 @@ import sqlite3
 import sys
 
 import pytest
+from sqlalchemy import text
 
 from rasa_handoff.server.accounts import add_token
 from rasa_handoff.server.run import serve
+from rasa_handoff.server.tables import open_store
 from rasa_handoff.vocabulary.errors import HandoffError
 
 from .peers import Desk, Relay, until
@@ -39,6 +41,18 @@ async def test_it_says_where_it_is_and_ends_quietly_and_soon(database, opened, s
     assert await asyncio.wait_for(process.wait(), 5) == 0
     said, complained = await process.communicate()
     assert said + complained == b""
+
+
+async def test_its_database_is_as_sure_as_its_url_says(database):
+    url = f"{database}?synchronous=FULL"
+    add_token(url, "karoo")
+    process, line, _ = await started(url)
+    assert "No bot has a token yet" not in line  # the same file
+    process.terminate()
+    await process.communicate()
+    store = open_store(url)
+    assert store.run(lambda connection: connection.execute(text("pragma synchronous")).scalar()) == 2
+    store.dispose()
 
 
 async def test_with_a_token_it_says_no_more_than_where_it_is(database):

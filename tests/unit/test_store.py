@@ -211,6 +211,28 @@ def test_a_wrong_url_is_one_sentence(url: str) -> None:
     assert "\n" not in str(problem.value)
 
 
+@pytest.mark.parametrize(("option", "found"), [("", 1), ("?synchronous=normal", 1), ("?synchronous=FULL", 2)])
+async def test_how_sure_a_commit_is_stands_in_the_url(tmp_path: Path, option: str, found: int) -> None:
+    url, asked = f"sqlite:///{tmp_path / 'x.db'}{option}", text("pragma synchronous")
+    async with Store(url, MetaData(), "relay", 1) as store:
+        assert await store.write(lambda connection: connection.execute(asked).scalar()) == found
+    async with Database(tmp_path).store as again:  # without the option: the same file
+        assert again.epoch == store.epoch
+
+
+@pytest.mark.parametrize(
+    ("option", "why"),
+    [
+        ("synchronous=off", "synchronous is NORMAL or FULL, not OFF"),
+        ("synchronos=FULL", "a SQLite file has the option 'synchronous', but no 'synchronos'"),
+    ],
+)
+def test_a_mistake_behind_the_file_is_one_sentence(tmp_path: Path, option: str, why: str) -> None:
+    with pytest.raises(StoreError, match=f"can't be used: {why}") as problem:
+        Store(f"sqlite:///{tmp_path / 'x.db'}?{option}", MetaData(), "relay", 1)
+    assert "\n" not in str(problem.value)
+
+
 async def test_lanes_keep_their_order_and_dont_wait_for_each_other(tmp_path: Path) -> None:
     database, listener = Database(tmp_path), Listener()
     async with database.store:
