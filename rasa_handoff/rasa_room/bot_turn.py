@@ -14,7 +14,7 @@ from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.rasa_room.options import Options
 from rasa_handoff.rasa_room.retold import Told
 from rasa_handoff.rasa_room.watching import Watch, Watcher
-from rasa_handoff.rasa_room.wishing import intent_of, offers, wished
+from rasa_handoff.rasa_room.wishing import intent_of, offers, up_to, wished
 from rasa_handoff.vocabulary import names
 from rasa_handoff.vocabulary.errors import Unreachable
 from rasa_handoff.vocabulary.marker import ChannelNotice, HandoffRequest
@@ -84,7 +84,7 @@ class BotTurn:
         tracker = await self._bot.tracker(message.sender_id)
         form = tracker.active_loop.name if tracker.active_loop is not None else None
         if watch.request is not None or (intent == self._intents.execute and form != names.CONTACT_FORM):
-            happened = [event.as_dict() for event in tracker.events]
+            happened = up_to(message.message_id, [event.as_dict() for event in tracker.events])
             request = wished(watch.request, ran.parsed, happened, self._intents.execute)
             return Wish(request, form if intent == self._intents.execute else None)
         await watch.release()

@@ -24,6 +24,17 @@ def wished(
     return filled(said, _chosen_from(happened, execute))
 
 
+def up_to(message_id: str | None, happened: Happened) -> Happened:
+    """The events as this message found them. What has come since isn't what its handoff was chosen from: a pause of its own
+    turn, or, when it comes again, of its own handoff."""
+    own = [
+        place
+        for place, event in enumerate(happened)
+        if event.get("event") == "user" and event.get("message_id") == message_id
+    ]
+    return happened[: own[-1] + 1] if own else happened
+
+
 def intent_of(parsed: Mapping[str, Any]) -> str | None:
     """The name of the intent, by what the NLU made of a message."""
     return (parsed.get("intent") or {}).get("name")

@@ -127,3 +127,8 @@ class Kommunicate:
     async def user_events(self) -> list[dict[str, Any]]:
         """What the tracker has of the customer."""
         return [event for event in await self.rasa.events(str(self.group)) if event["event"] == "user"]
+
+    def will_say(self, response: dict[str, Any]) -> str:
+        """The bot says this next; returns what makes it."""
+        self.rasa.app.ctx.agent.processor.nlg.responses["utter_native"] = [response]
+        return "/native"

@@ -73,9 +73,12 @@ async def test_the_handoff_that_comes_again_stays_one(kommunicate: Kommunicate) 
 
 async def test_another_process_knows_it_too(platform_model: Path, tmp_path: Path) -> None:
     async with RasaServer(platform_model, tmp_path, settings()) as rasa:
-        before = Kommunicate(rasa)
-        bodies = [before.body("/suggest"), before.body("/give_up")]
+        before, other = Kommunicate(rasa), Kommunicate(rasa, 4712)
+        offer = other.will_say({"custom": {"handoff_options": {"priority": "urgent", "reason": "stolen card"}}})
+        bodies = [before.body("/suggest"), before.body("/give_up"), other.body(offer), other.body("Billing")]
         answers = [await before.call(asked) for asked in bodies]
+        about = {"reason": "stolen card", "priority": "urgent"}
+        assert answers[-1][-1]["metadata"]["KM_CHAT_CONTEXT"] == {"handoff": about}
     async with RasaServer(platform_model, tmp_path, settings()) as rasa:
         after = Kommunicate(rasa)
         assert [await after.call(asked) for asked in bodies] == answers

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rasa_handoff.rasa_room.wishing import wished
+from rasa_handoff.rasa_room.wishing import up_to, wished
 from rasa_handoff.vocabulary.marker import HandoffRequest
 from rasa_handoff.vocabulary.values import Priority
 
@@ -49,3 +49,10 @@ def test_a_marker_says_it_first() -> None:
 )
 def test_options_from_which_it_was_not_chosen_say_nothing(happened: tuple[dict[str, Any], ...]) -> None:
     assert of(*happened) == HandoffRequest(department="billing")
+
+
+def test_what_has_come_of_the_message_itself_is_not_what_it_was_chosen_from() -> None:
+    """Its own pause, when it comes again or its action returned one; and what was said since."""
+    happened = (URGENT, {**ASKED, "message_id": "1"}, {"event": "pause"}, {"event": "resume"}, WORDS)
+    assert of(*up_to("1", happened)).priority is Priority.URGENT
+    assert up_to("2", happened) == happened

@@ -156,11 +156,15 @@ async def test_the_same_words_twice_are_two_messages(liveperson: LivePerson) -> 
 
 
 async def test_another_process_knows_it_too(platform_model: Path, tmp_path: Path) -> None:
-    async with RasaServer(platform_model, tmp_path, settings()) as rasa:
-        before = LivePerson(rasa)
+    own = settings(transfer_note=True)
+    async with RasaServer(platform_model, tmp_path, own) as rasa:
+        before, other = LivePerson(rasa), LivePerson(rasa, "c-2")
         bodies = [before.payload(text) for text in ("/suggest", "/picture", "/give_up")]
+        offer = other.will_say({"custom": {"handoff_options": {"priority": "urgent", "reason": "stolen card"}}})
+        bodies += [other.payload(text) for text in (offer, "Billing")]
         answers = [await before.call(asked) for asked in bodies]
-    async with RasaServer(platform_model, tmp_path, settings()) as rasa:
+        assert answers[-1]["context"]["actionParameters"] == {"skill": "Billing now"}
+    async with RasaServer(platform_model, tmp_path, own) as rasa:
         after = LivePerson(rasa)
         assert [await after.call(asked) for asked in bodies] == answers
         assert len(await after.user_events()) == 3
