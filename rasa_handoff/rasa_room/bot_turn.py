@@ -85,7 +85,7 @@ class BotTurn:
         form = tracker.active_loop.name if tracker.active_loop is not None else None
         if watch.request is not None or (intent == self._intents.execute and form != names.CONTACT_FORM):
             happened = up_to(message.message_id, [event.as_dict() for event in tracker.events])
-            request = wished(watch.request, ran.parsed, happened, self._intents.execute)
+            request = wished(watch.request, ran.parsed, happened, self._intents)
             return Wish(request, form if intent == self._intents.execute else None)
         await watch.release()
         if intent == self._intents.options and not watch.offered and form != names.CONTACT_FORM:

@@ -18,6 +18,7 @@ from rasa_handoff.vocabulary.directives import Close, key_of, read_directives, w
 from rasa_handoff.vocabulary.errors import MarkerError
 from rasa_handoff.vocabulary.marker import HandoffRequest, OptionsRequest, read_marker
 from rasa_handoff.vocabulary.names import PRIORITY_MARKER
+from rasa_handoff.vocabulary.options import shows_options
 from rasa_handoff.vocabulary.values import Priority
 
 log = logging.getLogger(__name__)
@@ -87,8 +88,7 @@ class Watcher:
 
     async def _seen(self, watch: Watch, recipient_id: str, message: Message) -> Message:
         """Note what the message shows, and what of it the customer gets."""
-        buttons = [*(message.get("buttons") or ()), *(message.get("quick_replies") or ())]
-        if any(str(button.get("payload", "")).startswith(self._prefix) for button in buttons):
+        if shows_options(message, self._prefix):
             watch.offered = True
         try:
             marker = read_marker(message.get("custom"))

@@ -7,7 +7,9 @@ import msgspec
 
 from rasa_handoff.vocabulary.errors import MarkerError
 from rasa_handoff.vocabulary.marker import HandoffRequest, OptionsRequest, filled, read_marker
-from rasa_handoff.vocabulary.names import DEPARTMENT_ENTITY
+from rasa_handoff.vocabulary.names import CARRY_ON_INTENT, CONTACT_FORM, DEPARTMENT_ENTITY
+from rasa_handoff.vocabulary.options import shows_options
+from rasa_handoff.vocabulary.settings import IntentSettings
 
 Happened = Sequence[Mapping[str, Any]]
 
@@ -16,12 +18,12 @@ OVER: Final = ("pause", "restart", "session_started")
 
 
 def wished(
-    marker: HandoffRequest | None, parsed: Mapping[str, Any], happened: Happened, execute: str
+    marker: HandoffRequest | None, parsed: Mapping[str, Any], happened: Happened, intents: IntentSettings
 ) -> HandoffRequest:
-    """The whole request. ``parsed``: the message of this turn; ``happened``: the tracker's events; ``execute``: the intent
-    behind the options' buttons."""
+    """The whole request. ``parsed``: the message of this turn; ``happened``: the tracker's events up to it; ``intents``: the
+    names the project gives them."""
     said = _with_department(marker or HandoffRequest(), parsed)
-    return filled(said, _chosen_from(happened, execute))
+    return filled(said, _last_options(_before_choice(happened, intents.execute), intents))
 
 
 def up_to(message_id: str | None, happened: Happened) -> Happened:
@@ -50,16 +52,43 @@ def offers(event: Mapping[str, Any]) -> OptionsRequest | None:
     return marker if isinstance(marker, OptionsRequest) else None
 
 
-def _chosen_from(happened: Happened, execute: str) -> HandoffRequest:
-    """What the last options say, if the customer asked for a person after them."""
-    chosen = False
+def _before_choice(happened: Happened, execute: str) -> Happened:
+    """What was before the customer asked for a person: with the last message, or with one after which they were asked who they
+    are. Nothing if they didn't."""
+    latest, before = _last_of("user", happened)
+    if not _asks(latest, execute):
+        loop, before = _last_of("active_loop", before)
+        latest, before = _last_of("user", before if loop.get("name") == CONTACT_FORM else ())
+    return before if _asks(latest, execute) else ()
+
+
+def _asks(event: Mapping[str, Any], intent: str) -> bool:
+    return intent_of(event.get("parse_data") or {}) == intent
+
+
+def _last_of(kind: str, happened: Happened) -> tuple[Mapping[str, Any], Happened]:
+    """The last event of this kind, blank if there is none, and what was before it."""
+    for place in reversed(range(len(happened))):
+        if happened[place].get("event") == kind:
+            return happened[place], happened[:place]
+    return {}, ()
+
+
+def _last_options(happened: Happened, intents: IntentSettings) -> HandoffRequest:
+    """What the options say that the customer saw last; blank if those said nothing."""
     for event in reversed(happened):
-        if event.get("event") in OVER:
-            break
-        chosen = chosen or (event.get("event") == "user" and intent_of(event.get("parse_data") or {}) == execute)
         if (offer := offers(event)) is not None:
-            return offer.request if chosen else HandoffRequest()
+            return offer.request
+        if event.get("event") in OVER or _ends(event, intents):
+            break
     return HandoffRequest()
+
+
+def _ends(event: Mapping[str, Any], intents: IntentSettings) -> bool:
+    """Whether options before this are no longer those: others were asked for or shown, or the customer wanted none."""
+    if event.get("event") == "user":
+        return any(_asks(event, intent) for intent in (intents.options, CARRY_ON_INTENT))
+    return event.get("event") == "bot" and shows_options(event.get("data") or {}, f"/{intents.execute}")
 
 
 def _with_department(request: HandoffRequest, parsed: Mapping[str, Any]) -> HandoffRequest:

@@ -1,6 +1,7 @@
 """The options a customer is offered, as Rasa buttons. The channel and the actions both offer these."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from rasa_handoff.vocabulary.names import CARRY_ON_INTENT, DEPARTMENT_ENTITY, EXECUTE_INTENT
@@ -34,6 +35,12 @@ def option_buttons(
     if not availability.departments:
         buttons = [{"title": anybody, "payload": f"/{execute_intent}"}]
     return [*buttons, {"title": carry_on, "payload": f"/{carry_on_intent}"}]
+
+
+def shows_options(message: Mapping[str, Any], prefix: str) -> bool:
+    """Whether one of Rasa's messages has such buttons. ``prefix``: how their payloads begin, ``/execute_handoff``."""
+    buttons = (*(message.get("buttons") or ()), *(message.get("quick_replies") or ()))
+    return any(str(button.get("payload", "")).startswith(prefix) for button in buttons)
 
 
 def title_of(domain: Any, response: str, otherwise: str) -> str:

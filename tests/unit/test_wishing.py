@@ -6,27 +6,34 @@ import pytest
 
 from rasa_handoff.rasa_room.wishing import up_to, wished
 from rasa_handoff.vocabulary.marker import HandoffRequest
+from rasa_handoff.vocabulary.settings import IntentSettings
 from rasa_handoff.vocabulary.values import Priority
 
 URGENT = {"event": "bot", "data": {"custom": {"handoff_options": {"priority": "urgent", "reason": "stolen card"}}}}
 OFFERED_AGAIN = {"event": "bot", "data": {"custom": {"handoff_options": {}}}}
 ASKED = {"event": "user", "parse_data": {"intent": {"name": "execute_handoff"}}}
 WORDS = {"event": "user", "parse_data": {"intent": {"name": "greet"}}}
+OFFER_ME = {"event": "user", "parse_data": {"intent": {"name": "provide_handoff_options"}}}
+NO_THANKS = {"event": "user", "parse_data": {"intent": {"name": "handoff_carry_on"}}}
+BY_AN_ACTION = {"event": "bot", "data": {"buttons": [{"title": "Billing", "payload": "/execute_handoff"}]}}
+WHO_IS_IT = {"event": "active_loop", "name": "handoff_contact_form"}
+KNOWN = {"event": "active_loop", "name": None}
+MOVING = {"event": "active_loop", "name": "move_form"}
 BILLING = {"entities": [{"entity": "department", "value": "billing"}]}
 
 
 def of(*happened: dict[str, Any], marker: HandoffRequest | None = None) -> HandoffRequest:
-    return wished(marker, BILLING, happened, "execute_handoff")
+    return wished(marker, BILLING, happened, IntentSettings())
 
 
-@pytest.mark.parametrize("between", [(), (WORDS,), (ASKED, WORDS)])  # the last: a form asks who it is first
+@pytest.mark.parametrize("between", [(), (WORDS,), (ASKED, WORDS)])
 def test_the_options_say_what_nothing_else_says(between: tuple[dict[str, Any], ...]) -> None:
     chosen = of(WORDS, URGENT, *between, ASKED)
     assert chosen == HandoffRequest(department="billing", priority=Priority.URGENT, reason="stolen card")
 
 
-def test_a_form_may_stand_between_the_choice_and_the_handoff() -> None:
-    assert of(URGENT, ASKED, WORDS, WORDS).priority is Priority.URGENT
+def test_who_it_is_may_be_asked_between_the_choice_and_the_handoff() -> None:
+    assert of(URGENT, ASKED, WHO_IS_IT, WORDS, WORDS).priority is Priority.URGENT
 
 
 def test_a_marker_says_it_first() -> None:
@@ -41,6 +48,14 @@ def test_a_marker_says_it_first() -> None:
     [
         (URGENT, WORDS),  # handed over for another reason than the customer's choice
         (URGENT, WORDS, OFFERED_AGAIN, ASKED),  # chosen from the later ones
+        (URGENT, OFFER_ME, ASKED),  # the same: the channel offered them
+        (URGENT, WORDS, BY_AN_ACTION, ASKED),
+        (URGENT, NO_THANKS, WORDS, ASKED),
+        (URGENT, ASKED, WORDS),  # the choice was refused, and later the bot gives up
+        (URGENT, ASKED, WHO_IS_IT, WORDS, KNOWN, WORDS),
+        (URGENT, ASKED, MOVING, WORDS),
+        (URGENT, WHO_IS_IT, WORDS),
+        (ASKED, WHO_IS_IT, URGENT, WORDS),
         (URGENT, {"event": "pause"}, {"event": "resume"}, ASKED),
         (URGENT, {"event": "session_started"}, ASKED),
         (URGENT, {"event": "restart"}, ASKED),
