@@ -14,7 +14,7 @@ from typing import Any
 
 from rasa.core.channels.channel import OutputChannel
 
-from rasa_handoff.vocabulary.directives import Close, key_of, read_directives, without_directives
+from rasa_handoff.vocabulary.directives import Close, directives_in, key_of, read_directives, without_directives
 from rasa_handoff.vocabulary.errors import MarkerError
 from rasa_handoff.vocabulary.marker import HandoffRequest, OptionsRequest, read_marker
 from rasa_handoff.vocabulary.names import PRIORITY_MARKER
@@ -98,11 +98,23 @@ class Watcher:
         if isinstance(marker, OptionsRequest):
             watch.offered = True
             options = _with_options(message, await watch.make_options(recipient_id))
-            return options if self._follows else {**options, **_sooner(marker.request)}
+            return self._beside(watch, recipient_id, message, options, _sooner(marker.request))
         if isinstance(marker, HandoffRequest):
             watch.request = watch.request or marker
-            return message if self._show_marker else without_marker(message)
+            shown = message if self._show_marker else without_marker(message)
+            return self._beside(watch, recipient_id, message, shown, {})
         return self._directed(watch, recipient_id, message) if self._follows else message
+
+    def _beside(
+        self, watch: Watch, recipient_id: str, message: Message, shown: Message, more: dict[str, Any]
+    ) -> Message:
+        """What is shown in a marker's place; the directives beside the marker are followed or, with ``more``, left to the
+        output channel."""
+        if self._follows:
+            self._directed(watch, recipient_id, message)
+            return shown
+        left = {**more, **directives_in(message["custom"])}
+        return {**shown, "custom": left} if left else shown
 
     def _directed(self, watch: Watch, recipient_id: str, message: Message) -> Message:
         try:
@@ -131,9 +143,9 @@ def without_marker(message: Message) -> Message:
     return rest if any(rest.get(key) for key in seen) else {}
 
 
-def _sooner(request: HandoffRequest) -> Message:
+def _sooner(request: HandoffRequest) -> dict[str, Any]:
     """A platform may be able to hurry before anybody is chosen, and not in the answer that hands over (LivePerson)."""
-    return {"custom": {PRIORITY_MARKER: request.priority.value}} if request.priority is not Priority.NORMAL else {}
+    return {PRIORITY_MARKER: request.priority.value} if request.priority is not Priority.NORMAL else {}
 
 
 def _with_options(message: Message, options: Message) -> Message:

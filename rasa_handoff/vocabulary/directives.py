@@ -70,6 +70,11 @@ def key_of(directive: Directive) -> str:
     return next(key for key, (kind, _) in _READERS.items() if isinstance(directive, kind))
 
 
+def directives_in(custom: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that stand in it, unread."""
+    return {key: value for key, value in custom.items() if key in _READERS}
+
+
 def without_directives(custom: Mapping[str, Any]) -> dict[str, Any]:
     """What else is there."""
     return {key: value for key, value in custom.items() if key not in _READERS}

@@ -131,6 +131,14 @@ async def test_what_the_bot_says_about_a_handoff_reaches_the_people(with_api: Ko
     assert api.users == {"thabo@example.com": details}
 
 
+async def test_a_handoff_goes_before_an_end_beside_it(
+    with_api: Kommunicate, api: RestApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    both = with_api.will_say({"text": "One moment.", "custom": {"handoff": {}, "handoff_close": True}})
+    assert await with_api.say(both) == [{"message": "One moment.", "metadata": {"KM_ASSIGN_TO": ""}}]
+    assert (api.statuses, "is handed over, so it isn't resolved" in caplog.text) == ({}, True)
+
+
 async def test_options_say_what_the_handoff_chosen_from_them_says(with_api: Kommunicate) -> None:
     with_api.rasa.app.ctx.agent.processor.nlg.responses["utter_native"] = [{"custom": {"handoff_options": ABOUT}}]
     (offered,) = await with_api.say("/native")

@@ -1,8 +1,12 @@
 """The options take the marker's place, behind what the message itself says."""
 
-import pytest
+from typing import Any
 
-from rasa_handoff.rasa_room.watching import _with_options
+import pytest
+from rasa.core.channels.channel import CollectingOutputChannel
+
+from rasa_handoff.rasa_room.watching import Watch, Watcher, _with_options
+from rasa_handoff.vocabulary.marker import HandoffRequest
 
 OFFERED = {"text": "Nobody is there.", "buttons": [{"title": "Carry on", "payload": "/x"}]}
 
@@ -20,3 +24,37 @@ def test_nothing_is_said_twice(said: str | None, reads: str) -> None:
     assert message["text"] == reads
     assert message["buttons"] == OFFERED["buttons"]
     assert "custom" not in message
+
+
+async def offered(_: str) -> dict[str, Any]:
+    return OFFERED
+
+
+async def seen(custom: dict[str, Any], follows: bool) -> tuple[list[Any], Watch]:
+    """What is left in the ``custom`` for the output channel, and what the turn has shown."""
+    output = CollectingOutputChannel()
+    with Watcher("/execute_handoff", show_marker=False, follows=follows).turn(output, "thabo", offered) as watch:
+        await output.send_response("thabo", {"custom": custom})
+    return [message["custom"] for message in output.messages if "custom" in message], watch
+
+
+@pytest.mark.parametrize(
+    ("custom", "left"),
+    [
+        ({"handoff": {}, "handoff_priority": "urgent"}, {"handoff_priority": "urgent"}),
+        ({"handoff_options": {}, "handoff_close": {}}, {"handoff_close": {}}),
+        ({"handoff_options": {"priority": "high"}}, {"handoff_priority": "high"}),
+        ({"handoff_options": {"priority": "high"}, "handoff_priority": "low"}, {"handoff_priority": "low"}),
+    ],
+    ids=str,
+)
+async def test_directives_beside_a_marker_are_left_to_a_platform(custom: dict[str, Any], left: dict[str, Any]) -> None:
+    assert (await seen(custom, follows=False))[0] == [left]
+
+
+async def test_directives_beside_a_marker_are_followed(caplog: pytest.LogCaptureFixture) -> None:
+    left, watch = await seen({"handoff_options": {}, "handoff_close": {}}, follows=True)
+    assert (left, watch.offered, watch.close) == ([], True, True)
+    left, watch = await seen({"handoff": {}, "handoff_priority": "urgent"}, follows=True)
+    assert (left, watch.request) == ([], HandoffRequest())
+    assert "The channel of thabo can't do what handoff_priority asks for." in caplog.text

@@ -1,5 +1,6 @@
 """Kommunicate's answers: its messages, and what is to be done beside them."""
 
+import logging
 from typing import Any
 
 from rasa_handoff.platforms import answers
@@ -8,6 +9,8 @@ from rasa_handoff.platforms.kommunicate.assigning import hands_over
 from rasa_handoff.platforms.kommunicate.deeds import Deed, apart
 from rasa_handoff.platforms.kommunicate.writing import Message, rendered
 from rasa_handoff.vocabulary.kommunicate import KommunicateSettings
+
+log = logging.getLogger(__name__)
 
 
 class Answer(answers.Answer):
@@ -33,6 +36,12 @@ class Answer(answers.Answer):
         """Whether what was said after so many messages, or is to be done, gives the conversation to people."""
         given = any(deed.assign is not None and deed.assign not in self._settings.bots for deed in self.deeds)
         return given or any(hands_over(message, self._settings.bots) for message in self.messages[since:])
+
+    def stay_open(self, conversation_id: str) -> None:
+        """A handoff goes before an end."""
+        if any(deed.assign is None for deed in self.deeds):
+            log.warning("The conversation %s is handed over, so it isn't resolved.", conversation_id)
+        self.deeds[:] = [deed for deed in self.deeds if deed.assign is not None]
 
     def take_back(self) -> list[Message]:
         """What hasn't gone out; it is to be said in another way."""

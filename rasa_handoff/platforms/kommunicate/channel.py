@@ -162,6 +162,7 @@ class KommunicateChannel(PlatformChannel):
             parting=lambda: None if len(answer.messages) > before else self.settings.handoff_response,
         )
         if request is not None:
+            answer.stay_open(incoming.conversation_id)
             self._hand_over(incoming, answer, request, before)
         if answer.deeds:
             words = answer.take_back()

@@ -187,7 +187,7 @@ class LivePersonChannel(PlatformChannel):
 
 
 def _has_words(said: Sequence[Saying]) -> bool:
-    return any(not isinstance(one, Understood) for one in said)
+    return any(not isinstance(one, Understood | Action) for one in said)
 
 
 def _understood(parsed: Mapping[str, Any]) -> list[Saying]:

@@ -66,6 +66,23 @@ async def test_options_with_a_priority_change_the_time_to_respond(
         ]  # fmt: skip
 
 
+async def test_what_stands_beside_the_options_is_asked_for_too(liveperson: LivePerson) -> None:
+    custom = {"handoff_options": {"priority": "urgent"}, "handoff_priority": {"seconds": 120}}
+    offered = await liveperson.say(liveperson.will_say({"custom": custom}))
+    assert offered["context"]["actionParameters"] == {"ttrType": "CUSTOM", "value": "120"}, "said by itself, it wins"
+    assert transferred(await liveperson.say("Billing")) == {"skill": "Billing now"}
+
+
+async def test_a_transfer_goes_before_what_stands_beside_the_marker(
+    liveperson: LivePerson, caplog: pytest.LogCaptureFixture
+) -> None:
+    both = liveperson.will_say({"custom": {"handoff": {}, "handoff_priority": "urgent"}})
+    answer = await liveperson.say(both)
+    assert transferred(answer) == {"skill": "human_skill"}
+    assert answer["messages"], "what is said at a handoff is said"
+    assert "TRANSFER goes before CHANGE_TTR" in caplog.text
+
+
 async def test_options_without_one_leave_it(liveperson: LivePerson) -> None:
     offered = await liveperson.say(liveperson.will_say({"custom": {"handoff_options": {}}}))
     assert "action" not in offered["context"]
