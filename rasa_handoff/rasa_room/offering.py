@@ -13,7 +13,7 @@ from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary import names
 from rasa_handoff.vocabulary.marker import HandoffRequest
 from rasa_handoff.vocabulary.settings import Settings
-from rasa_handoff.vocabulary.values import BotState, Channel, Contact, Guess, Offer, Slot
+from rasa_handoff.vocabulary.values import BotState, Channel, Contact, Guess, Offer, Priority, Slot
 
 LAST_INTENTS = 5
 
@@ -64,7 +64,7 @@ class Offering:
             department=wish.department,
             agent=wish.agent,
             reason=wish.reason,
-            priority=wish.priority,
+            priority=wish.priority or Priority.NORMAL,
             note=wish.note,
             contact=_contact(wish.contact, slots),
             language=wish.language or _text(slots.get(self._settings.language_slot)),

@@ -19,7 +19,6 @@ from rasa_handoff.vocabulary.errors import MarkerError
 from rasa_handoff.vocabulary.marker import HandoffRequest, OptionsRequest, read_marker
 from rasa_handoff.vocabulary.names import PRIORITY_MARKER
 from rasa_handoff.vocabulary.options import shows_options
-from rasa_handoff.vocabulary.values import Priority
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +144,7 @@ def without_marker(message: Message) -> Message:
 
 def _sooner(request: HandoffRequest) -> dict[str, Any]:
     """A platform may be able to hurry before anybody is chosen, and not in the answer that hands over (LivePerson)."""
-    return {PRIORITY_MARKER: request.priority.value} if request.priority is not Priority.NORMAL else {}
+    return {PRIORITY_MARKER: request.priority.value} if request.priority is not None else {}
 
 
 def _with_options(message: Message, options: Message) -> Message:

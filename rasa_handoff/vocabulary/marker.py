@@ -10,7 +10,7 @@ Three forms are read, all of them in a message's ``custom``:
 """
 
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -23,14 +23,14 @@ class HandoffRequest(Value, frozen=True, forbid_unknown_fields=True):
     """What a project may say about a handoff it asks for. Everything is optional.
 
     ``department``: name of a department of the desk. ``agent``: e-mail or id of the agent it should go to.
-    ``reason``: why, in a few words, for the agent. ``note``: anything else for the agent. ``contact``: name, email, phone.
-    ``language``: an IETF tag such as ``"en"`` or ``"zu"``.
+    ``reason``: why, in a few words, for the agent. ``priority``: None is not said, and counts as normal. ``note``: anything
+    else for the agent. ``contact``: name, email, phone. ``language``: an IETF tag such as ``"en"`` or ``"zu"``.
     """
 
     department: str | None = None
     agent: str | None = None
     reason: str | None = None
-    priority: Priority = Priority.NORMAL
+    priority: Priority | None = None
     note: str | None = None
     contact: Contact = Contact()
     language: str | None = None
@@ -51,6 +51,7 @@ class ChannelNotice(Value, frozen=True):
 
 
 Marker = HandoffRequest | OptionsRequest
+Said = TypeVar("Said", HandoffRequest, Contact)
 
 
 def read_marker(custom: Any) -> Marker | None:
@@ -72,9 +73,13 @@ def read_marker(custom: Any) -> Marker | None:
 
 def filled(request: HandoffRequest, behind: HandoffRequest) -> HandoffRequest:
     """The request; what it leaves open is said by the one behind it."""
-    own = {name: getattr(request, name) for name in HandoffRequest.__struct_fields__}
-    blank = HandoffRequest()
-    return msgspec.structs.replace(behind, **{name: own[name] for name in own if own[name] != getattr(blank, name)})
+    return msgspec.structs.replace(_over(request, behind), contact=_over(request.contact, behind.contact))
+
+
+def _over(said: Said, behind: Said) -> Said:
+    """Field by field."""
+    own = {name: getattr(said, name) for name in said.__struct_fields__}
+    return msgspec.structs.replace(behind, **{name: value for name, value in own.items() if value is not None})
 
 
 def read_notice(metadata: Any) -> ChannelNotice | None:

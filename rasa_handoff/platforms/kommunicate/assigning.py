@@ -27,8 +27,8 @@ def assignment(request: HandoffRequest, settings: KommunicateSettings) -> dict[s
 def about_handoff(request: HandoffRequest) -> dict[str, Any]:
     """Reason, priority, note and contact, as far as the marker has them."""
     found = {"reason": request.reason, "note": request.note}
-    if request.priority is not Priority.NORMAL:
-        found["priority"] = request.priority.value
+    if (priority := request.priority or Priority.NORMAL) is not Priority.NORMAL:
+        found["priority"] = priority.value
     contact = {"name": request.contact.name, "email": request.contact.email, "phone": request.contact.phone}
     about: dict[str, Any] = {name: value for name, value in found.items() if value}
     if contact := {name: value for name, value in contact.items() if value}:

@@ -24,7 +24,7 @@ def transfer(request: HandoffRequest, settings: LivePersonSettings) -> Action:
         log.warning("The department %r doesn't stand under 'departments': left to 'skill'.", request.department)
     skill = settings.skill
     if department is not None:
-        skill = department.priorities.get(request.priority, department.skill)
+        skill = department.priorities.get(request.priority or Priority.NORMAL, department.skill)
     parameters = {"skill": skill}
     if agent := _agent(request, settings) or (department.agent if department is not None else None):
         parameters["agentId"] = agent
@@ -46,10 +46,11 @@ def note(request: HandoffRequest, happened: Iterable[Mapping[str, Any]]) -> Sayi
 
 
 def _told(request: HandoffRequest) -> list[str]:
+    priority = request.priority or Priority.NORMAL
     contact = (request.contact.name, request.contact.email, request.contact.phone)
     fields = {
         "Department": request.department,
-        "Priority": request.priority.value if request.priority is not Priority.NORMAL else None,
+        "Priority": priority.value if priority is not Priority.NORMAL else None,
         "Reason": request.reason,
         "Note": request.note,
         "Contact": ", ".join(part for part in contact if part),

@@ -86,6 +86,8 @@ async def test_a_transfer_goes_before_what_stands_beside_the_marker(
 async def test_options_without_one_leave_it(liveperson: LivePerson) -> None:
     offered = await liveperson.say(liveperson.will_say({"custom": {"handoff_options": {}}}))
     assert "action" not in offered["context"]
+    offered = await liveperson.say(liveperson.will_say({"custom": {"handoff_options": {"priority": "normal"}}}))
+    assert offered["context"]["actionParameters"] == {"ttrType": "NORMAL"}, "said, it takes an earlier one back"
 
 
 async def test_it_is_silent_if_the_settings_say_so(platform_model: Path, tmp_path: Path) -> None:
