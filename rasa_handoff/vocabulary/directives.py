@@ -9,7 +9,7 @@ Read in a message's ``custom`` (docs/settings.md):
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -27,8 +27,8 @@ class Close(Value, frozen=True, forbid_unknown_fields=True):
 class SetPriority(Value, frozen=True, forbid_unknown_fields=True):
     """How soon the conversation is to be answered: a ``priority``, or ``seconds`` until it is overdue."""
 
-    priority: Priority = Priority.NORMAL
-    seconds: int | None = None
+    priority: Priority | None = None
+    seconds: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 
 class Transfer(Value, frozen=True, forbid_unknown_fields=True):
@@ -91,4 +91,6 @@ def _read(key: str, kind: type[Directive], fields: Callable[[Any], Any], body: A
         raise MarkerError(f"custom.{key} doesn't fit: {problem}") from problem
     if directive == Transfer():
         raise MarkerError(f"custom.{key} names neither bot nor skill: write one.")
+    if directive == SetPriority():
+        raise MarkerError(f"custom.{key} says neither priority nor seconds: write one.")
     return directive

@@ -61,7 +61,7 @@ def _deed(directive: Directive, settings: KommunicateSettings) -> Deed | None:
         log.error("The bot %r doesn't stand under 'bots': nothing is transferred.", directive.bot or directive.skill)
         return None
     if isinstance(directive, SetPriority):
-        log.info("Kommunicate knows no priority: %s stands in the handoff's details at most.", directive.priority.value)
+        log.info("Kommunicate knows no priority: it stands in the handoff's details at most.")
         return None
     log.error("Kommunicate's channel can't do what %s asks for.", key_of(directive))
     return None

@@ -50,4 +50,4 @@ def _action(directive: Directive, other_bots: Mapping[str, str]) -> Action | Non
 def _ttr(directive: SetPriority) -> dict[str, str]:
     if directive.seconds is not None:
         return {"ttrType": "CUSTOM", "value": str(directive.seconds)}
-    return {"ttrType": TTR[directive.priority]}
+    return {"ttrType": TTR[directive.priority or Priority.NORMAL]}
