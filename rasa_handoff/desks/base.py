@@ -17,7 +17,7 @@ from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.errors import StoreUnavailable
 from rasa_handoff.vocabulary.features import Features
 from rasa_handoff.vocabulary.settings import Settings
-from rasa_handoff.vocabulary.values import Agent, Availability, Offer
+from rasa_handoff.vocabulary.values import Agent, Availability, Department, Offer
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ class Desk(abc.ABC):
     def __init__(self, settings: Settings, relay: Relay) -> None:
         self.bot_id = settings.bot_id
         self.settings = settings.desk
+        self.departments = settings.departments
         self.relay = relay
         self.on_typing: OnTyping | None = None
 
@@ -46,8 +47,9 @@ class Desk(abc.ABC):
 
     @property
     def availability(self) -> Availability | None:
-        """Who is there; None where the desk can't say."""
-        return None
+        """Who is there; None while that isn't known. A desk that can't say takes whom it gets, for the settings' departments."""
+        listed = tuple(Department(name=name) for name in self.departments)
+        return Availability(departments=listed, staffed=True)
 
     @abc.abstractmethod
     async def open(self) -> None:

@@ -79,6 +79,22 @@ async def test_the_whole_story(small_model: Path, tmp_path: Path) -> None:
             assert len(desk.sockets) == 2
 
 
+async def test_without_departments_anybody_there_is_offered(small_model: Path, tmp_path: Path) -> None:
+    async with (
+        ForeignServer() as desk,
+        Rasa(small_model, tmp_path, desk.url, departments=[]) as rasa,
+        Page(rasa.url, "thabo") as customer,
+    ):
+        await customer.say("I want to talk to a human")
+        await customer.hears("Who would you like to talk to?")
+        (offered,) = [data for event, data in customer.heard if event == "bot_uttered"]
+        assert [button["title"] for button in offered["quick_replies"]] == ["Talk to a person", "Carry on with the bot"]
+        await customer.say(offered["quick_replies"][0]["payload"])
+        await customer.hears("I've asked for a person")
+        await customer.say("where is my order?")
+        await until(lambda: desk.texts("thabo") == ["where is my order?"])
+
+
 async def test_a_desk_that_is_not_there(small_model: Path, tmp_path: Path) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
     async with Rasa(small_model, tmp_path, nowhere, start_timeout=1) as rasa, Page(rasa.url, "thabo") as customer:

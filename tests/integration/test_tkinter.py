@@ -5,6 +5,8 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from rasa_handoff.server.tkinter_window import Ports
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.rasa_server import RasaServer
@@ -48,6 +50,23 @@ async def test_a_conversation_goes_to_the_window_and_comes_back(small_model: Pat
         back = await rasa.texts("hello")
         assert back[0] == "Admin has ended the chat."
         assert back[-1] == "Hello."
+
+
+@pytest.mark.parametrize("department", [None, "billing"])
+async def test_who_asks_for_a_person_is_offered_one(department: str | None, small_model: Path, tmp_path: Path) -> None:
+    """The window can't say whether anybody is at it, nor what it serves: it takes whom it gets."""
+    async with Admin() as admin, RasaServer(small_model, tmp_path, credentials(admin, tmp_path)) as rasa:
+        await rasa.texts("hello")
+        (offered,) = await rasa.say("I want to talk to a human")
+        assert offered["text"] == "Who would you like to talk to?"
+        assert [button["title"] for button in offered["buttons"]] == ["Talk to a person", "Carry on with the bot"]
+        pressed = (
+            f'/execute_handoff{{"department": "{department}"}}' if department else offered["buttons"][0]["payload"]
+        )
+        assert "I've asked for a person" in (await rasa.texts(pressed))[0]
+        await until(lambda: ("User", "I want to talk to a human") in admin.before())
+        await rasa.texts("where is my order?")
+        await until(lambda: admin.since() == ["where is my order?"])
 
 
 async def test_a_restart_of_rasa_tells_the_next_window_all(small_model: Path, tmp_path: Path) -> None:
