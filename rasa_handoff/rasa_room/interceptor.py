@@ -29,10 +29,11 @@ from rasa_handoff.rasa_room.options import Options
 from rasa_handoff.rasa_room.reach import Reach
 from rasa_handoff.rasa_room.retold import Told, told_in_turn
 from rasa_handoff.rasa_room.strays import Strays
-from rasa_handoff.rasa_room.trigger import triggered
+from rasa_handoff.rasa_room.trigger import shows_options, triggered
 from rasa_handoff.rasa_room.turns import Turns, Work
 from rasa_handoff.rasa_room.unasked import Unasked
 from rasa_handoff.rasa_room.watching import Watch
+from rasa_handoff.rasa_room.wishing import intent_of
 from rasa_handoff.relay.inbox import Inbox, Met
 from rasa_handoff.relay.relay import Relay
 from rasa_handoff.thinking.control import Control, Conversation, IllegalEvent
@@ -156,8 +157,10 @@ class Interceptor:
             return await ran.watch.release()
         wish = await self._turn.wish(channel, message, ran)
         if wish is not None:
-            await self._hand_over(channel, message, wish, ran.watch)
-        elif ran.watch.close:
+            return await self._hand_over(channel, message, wish, ran.watch)
+        if intent_of(ran.parsed) == self._settings.intents.options and shows_options(message, self._execute):
+            triggered(message, self._settings.trigger_text)
+        if ran.watch.close:
             await self.closing.tell(message.sender_id, channel, message.output_channel)
 
     async def _told(self, message: UserMessage) -> Told | None:

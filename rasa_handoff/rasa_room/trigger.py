@@ -2,10 +2,17 @@
 
 Such a front end (the Tkinter demo's user window) reads the first entry of an answer on ``rest``, with a reader that knows
 no ``true``, ``false`` or ``null``. So the trigger is the whole answer, and the conversation stays the bot's: nobody writes to it
-there until the front end comes back.
+there until the front end comes back. It has no buttons either, so who asks for a person gets the trigger in the options' place.
 """
 
 from rasa.core.channels.channel import CollectingOutputChannel, UserMessage
+
+
+def shows_options(message: UserMessage, execute: str) -> bool:
+    """Whether the answer so far has a button of the options, behind which stands ``execute``. It has none if nobody is there."""
+    said = getattr(message.output_channel, "messages", None)
+    buttons = [button for one in said for button in one.get("buttons") or ()] if isinstance(said, list) else []
+    return any(str(button.get("payload", "")).startswith(execute) for button in buttons)
 
 
 def triggered(message: UserMessage, text: str | None) -> bool:

@@ -88,34 +88,56 @@ async def post(rasa: RasaServer, text: str) -> str:
         return str(ast.literal_eval(await answer.text())[0]["text"])
 
 
+def triggering(server: DeskServer, folder: Path) -> dict[str, Any]:
+    settings = {
+        "bot_id": "small",
+        "desk": {"url": server.url},
+        "store": f"sqlite:///{folder / 'relay.db'}",
+        "channels": {"rest": None, "socketio": {"session_persistence": True}},
+        "trigger_text": "Human Handoff",
+    }
+    return {"rasa_handoff.HandoffChannel": settings}
+
+
 async def test_the_user_window_finds_an_agent_by_the_trigger(small_model: Path, tmp_path: Path) -> None:
     ports = Ports(listen=free_port(), window=free_port())
     server = DeskServer(tmp_path, tkinter_demo=ports)
     server.add_agent("Thandi")
-    async with server, AgentAtDesk(server.url, "thandi@example.com") as thandi:
-        settings = {
-            "bot_id": "small",
-            "desk": {"url": server.url},
-            "store": f"sqlite:///{tmp_path / 'relay.db'}",
-            "channels": {"rest": None, "socketio": {"session_persistence": True}},
-            "trigger_text": "Human Handoff",
-        }
-        async with RasaServer(small_model, tmp_path, {"rasa_handoff.HandoffChannel": settings}) as rasa:
-            await until(lambda: rasa.channel.desk.connected)
-            assert await post(rasa, "hello") == "Hello."
-            assert await post(rasa, "/botlhale") == "Human Handoff", "not what the bot said before its marker"
-            assert await post(rasa, "/execute_handoff") == "Human Handoff"
-            assert not rasa.channel.relay.under_way
-            window = AdminWindow(ports.window, ports.listen)
-            await asyncio.to_thread(window.say, "I need a person")
-            conversation = await thandi.take()
-            assert [message["text"] for message in conversation["messages"]] == ["I need a person"]
-            await thandi.say(conversation["handoff_id"], "Here I am €")
-            await until(lambda: window.shown == "Here I am €\n")
-            await thandi.ask("resolve", handoff_id=conversation["handoff_id"], outcome="resolved", note=None, slots={})
-            await until(lambda: window.over)
-            await asyncio.to_thread(window.close)
-            assert await post(rasa, "hello") == "Hello."
+    async with (
+        server,
+        AgentAtDesk(server.url, "thandi@example.com") as thandi,
+        RasaServer(small_model, tmp_path, triggering(server, tmp_path)) as rasa,
+    ):
+        await until(lambda: rasa.channel.desk.connected)
+        assert await post(rasa, "hello") == "Hello."
+        assert await post(rasa, "/botlhale") == "Human Handoff", "not what the bot said before its marker"
+        assert await post(rasa, "/execute_handoff") == "Human Handoff"
+        assert await post(rasa, "I want to talk to a human") == "Human Handoff", "not buttons, which it can't show"
+        assert not rasa.channel.relay.under_way
+        window = AdminWindow(ports.window, ports.listen)
+        await asyncio.to_thread(window.say, "I need a person")
+        conversation = await thandi.take()
+        assert [message["text"] for message in conversation["messages"]] == ["I need a person"]
+        await thandi.say(conversation["handoff_id"], "Here I am €")
+        await until(lambda: window.shown == "Here I am €\n")
+        await thandi.ask("resolve", handoff_id=conversation["handoff_id"], outcome="resolved", note=None, slots={})
+        await until(lambda: window.over)
+        await asyncio.to_thread(window.close)
+        assert await post(rasa, "hello") == "Hello."
+
+
+async def test_the_trigger_is_for_who_asks_and_finds_somebody(small_model: Path, tmp_path: Path) -> None:
+    server = DeskServer(tmp_path)
+    server.add_agent("Thandi")
+    async with server, RasaServer(small_model, tmp_path, triggering(server, tmp_path)) as rasa:
+        await until(lambda: rasa.channel.desk.connected)
+        assert "nobody is there" in await post(rasa, "I want to talk to a human")
+        async with AgentAtDesk(server.url, "thandi@example.com"):
+            await until(lambda: rasa.channel.desk.availability.staffed)
+            assert await post(rasa, "I want to talk to a human") == "Human Handoff"
+            offered = [await post(rasa, "xyzzy plugh qwrt") for _ in range(4)]
+            assert any("Who would you like to talk to?" in text for text in offered), "the fallback's options"
+            assert "Human Handoff" not in offered
 
 
 async def test_without_the_setting_no_text_is_a_trigger(small_model: Path, tmp_path: Path) -> None:
