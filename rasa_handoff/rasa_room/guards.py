@@ -1,8 +1,8 @@
 """What touches Rasa's private parts, with ``tickets.py``: while the desk is active the bot must not speak by any door.
 
-Hosted channels are held by the interceptor. These guards hold the rest: session expiry, reminders, external intents and
-``execute`` by HTTP, and messages of a channel that isn't hosted. They sit on the class, so that they outlive a model
-reload. ``tests/integration/test_pause.py`` says when Rasa has changed underneath them.
+Hosted channels are held by the interceptor. These guards hold the rest: session expiry, reminders, external intents,
+``execute`` and appended events by HTTP, and messages of a channel that isn't hosted. They sit on the class, so that they
+outlive a model reload. ``tests/integration/test_pause.py`` says when Rasa has changed underneath them.
 """
 
 import logging
@@ -10,10 +10,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from functools import wraps
+from inspect import getattr_static
 from typing import Any
 
 from rasa.core.channels.channel import OutputChannel
 from rasa.core.processor import MessageProcessor
+from rasa.shared.core.events import BotUttered, ConversationPaused, Event
 from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.rasa_room import tickets
@@ -28,6 +30,7 @@ GUARDED = (
     "trigger_external_user_uttered",
     "_run_prediction_loop",
     "execute_action",
+    "_send_bot_messages",
 )
 """The methods of ``MessageProcessor`` that are wrapped; each must exist, or the installation fails loudly."""
 
@@ -55,7 +58,7 @@ def install(desk_active: DeskActive, outside: Outside | None = None) -> None:
     if not _asked:
         tickets.mend()
         for name in GUARDED:
-            _originals[name] = getattr(MessageProcessor, name)
+            _originals[name] = getattr_static(MessageProcessor, name)  # a static method as such
             setattr(MessageProcessor, name, WRAPPERS[name](_originals[name]))
     _asked.append(desk_active)
     if outside is not None:
@@ -137,9 +140,30 @@ def _execution(original: Any) -> Any:
     return execute
 
 
+def _words(original: Any) -> Any:
+    """The last step of all words that an event carries, also of events appended from outside with their side effects."""
+
+    @wraps(original.__func__)
+    async def send(events: list[Event], tracker: DialogueStateTracker, output_channel: OutputChannel) -> None:
+        speaks = any(isinstance(event, BotUttered) for event in events)
+        if speaks and (_held(tracker.sender_id) or _paused_by_us(tracker)):
+            log.warning("Words of the bot's for %s were not sent: an agent has the conversation.", tracker.sender_id)
+            return
+        await original.__func__(events, tracker, output_channel)
+
+    return staticmethod(send)
+
+
+def _paused_by_us(tracker: DialogueStateTracker) -> bool:
+    """Platforms have no other record, and a relay may have lost its own."""
+    last = next((event for event in reversed(tracker.events) if isinstance(event, ConversationPaused)), None)
+    return tracker.is_paused() and last is not None and (last.metadata or {}).get("handoff_entry") == "pause"
+
+
 WRAPPERS: dict[str, Callable[[Any], Any]] = {
     "_has_session_expired": _expiry,
     "trigger_external_user_uttered": _external,
     "_run_prediction_loop": _prediction,
     "execute_action": _execution,
+    "_send_bot_messages": _words,
 }

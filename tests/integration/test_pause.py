@@ -17,6 +17,7 @@ from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
+from tests.channels.browsers import Page
 from tests.integration.conftest import credentials
 from tests.support.desk import AgentAtDesk, DeskServer
 
@@ -126,6 +127,40 @@ async def test_a_tracker_changed_from_outside_opens_no_door(live: Live, event: d
     async with rasa.http.post(f"{rasa.url}/conversations/thabo/trigger_intent", json={"name": "greet"}) as answer:
         assert (await answer.json())["messages"] == []
     assert await _bot_words(rasa) in (said, [])
+
+
+async def test_words_appended_from_outside_are_the_bots_alone_to_say(
+    rasa: RasaServer, thandi: AgentAtDesk, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Page(rasa.url, "thabo") as page:
+        await page.say("hello")
+        await page.hears("Hello.")
+        await append(rasa, {"event": "bot", "text": "From outside."})
+        await page.hears("From outside.")
+        await page.say("/execute_handoff")
+        handoff_id = str((await thandi.take())["handoff_id"])
+        await page.hears("Thandi is here")
+        await append(rasa, {"event": "resume"}, {"event": "bot", "text": "Behind the agent's back."})
+        await thandi.say(handoff_id, "I'm reading.")
+        await page.hears("I'm reading.")
+        assert "Behind the agent's back." not in page.texts
+        assert "Words of the bot's for thabo were not sent: an agent has the conversation." in caplog.text
+
+
+async def test_a_pause_of_ours_holds_while_the_relay_has_lost_its_record(rasa: RasaServer) -> None:
+    async with Page(rasa.url, "thabo") as page:
+        pause = {"event": "pause", "metadata": {"handoff_id": "lost", "handoff_entry": "pause"}}
+        await append(rasa, pause, {"event": "bot", "text": "Behind the agent's back."}, output="socketio")
+        await page.say("hello")
+        await page.hears("Hello.")
+        assert page.texts == ["Hello."]
+
+
+async def append(rasa: RasaServer, *events: dict[str, Any], output: str = "latest") -> None:
+    """Append events by Rasa's HTTP API and have them said."""
+    query = f"execute_side_effects=true&output_channel={output}"
+    async with rasa.http.post(f"{rasa.url}/conversations/thabo/tracker/events?{query}", json=events) as answer:
+        assert answer.status == 200, await answer.text()
 
 
 async def test_a_channel_left_outside_is_silent_and_said_in_the_log(
