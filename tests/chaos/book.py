@@ -24,17 +24,20 @@ class Said:
 
 @dataclass
 class Heard:
-    """Something that a customer's end showed. ``kind``: agent, notice or bot. ``response``: which notice."""
+    """Something that a customer's end showed. ``kind``: agent, notice or bot. ``response``: which notice. ``asked``: when the
+    request was sent whose answer brought it; None if it was pushed."""
 
     at: float
     text: str
     kind: str
     response: str = ""
+    asked: float | None = None
 
 
 @dataclass
 class Table:
-    """A conversation at the desk, as its agents saw it: customers' words in the order shown, and how agents' words fared."""
+    """A conversation at the desk, as its agents saw it: customers' words in the order shown, and how agents' words fared.
+    ``seen``: when the first of them heard of it; ``resolved``: when the first of them asked to end it."""
 
     handoff_id: str
     conversation: str
@@ -44,6 +47,8 @@ class Table:
     takes: int = 0
     words: int = 0
     ended: bool = False
+    seen: float = field(default_factory=time.time)
+    resolved: float | None = None
 
 
 class Book:
@@ -57,7 +62,8 @@ class Book:
         self.channels: dict[str, str] = {}
         self.failures: dict[str, list[float]] = {}
         self.kills: list[float] = []
-        self.ends: dict[str, list[float]] = {}
+        self.asked: dict[str, list[float]] = {}
+        self.left: dict[str, list[float]] = {}
         self.findings: list[tuple[str, str, str]] = []
         self._log = (folder / "ends.jsonl").open("a")
 
@@ -70,7 +76,7 @@ class Book:
         self._log.flush()
 
     def customer(self, name: str, channel: str) -> None:
-        self.channels[name], self.ends[name] = channel, []
+        self.channels[name], self.asked[name], self.left[name] = channel, [], []
         self.customers[name], self.heard[name], self.failures[name] = {}, [], []
 
     def customer_says(self, conversation: str, word: str) -> Said:
@@ -102,10 +108,20 @@ class Book:
     def table(self, handoff_id: str, conversation: str) -> Table:
         return self.tables.setdefault(handoff_id, Table(handoff_id, conversation))
 
-    def ended(self, conversation: str) -> None:
-        """The customer left, or the agent was told that the conversation is resolved."""
-        self.ends[conversation].append(time.time())
-        self.note("ended", conversation)
+    def asks(self, conversation: str) -> None:
+        """The customer begins to ask for a person; asking again until one is there is no new beginning."""
+        self.asked[conversation].append(time.time())
+        self.note("asks", conversation)
+
+    def leaves(self, conversation: str) -> None:
+        """The customer says the leaving word that ends it: the second one, where somebody has come."""
+        self.left[conversation].append(time.time())
+        self.note("leaves", conversation)
+
+    def resolves(self, table: Table, agent: str) -> None:
+        """The agent is about to end it."""
+        table.resolved = table.resolved or time.time()
+        self.note("resolves", agent, handoff=table.handoff_id)
 
     def finding(self, kind: str, who: str, detail: str) -> None:
         self.findings.append((kind, who, detail))

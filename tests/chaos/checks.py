@@ -120,28 +120,6 @@ def _rises(book: Book, conversation: str, where: str, words: list[Said]) -> None
         book.finding("reordered", conversation, f"{where}: {[said.word for said in words]}")
 
 
-def bot_was_silent(book: Book) -> None:
-    """Nothing of the bot's from when the customer hears that they wait or talk, until one side has ended it.
-
-    The end is that of the one who ended it: what waits for a customer who is away may be overtaken by what the bot says in a
-    turn, or by a reminder.
-    """
-    for conversation, heard in book.heard.items():
-        since = None
-        for one in heard:
-            if one.response in phrases.STARTS or one.response == phrases.JOINS:
-                since = since or one.at
-            elif one.response in phrases.ENDS:
-                since = None
-            elif since and one.kind == "bot" and not _ended(book, conversation, since, one.at):
-                book.finding("bot spoke", conversation, f"{one.text!r} at {one.at:.3f}, while the desk was active")
-
-
-def _ended(book: Book, conversation: str, since: float, at: float) -> bool:
-    lost = book.failures[conversation] if book.channels[conversation] == "rest" else []
-    return any(since - AROUND < end <= at for end in (*book.ends[conversation], *lost))
-
-
 def joined_once(book: Book) -> None:
     """Web chat is exactly once for notices too: as many arrivals of an agent as were taken."""
     for conversation, heard in book.heard.items():

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -25,12 +26,13 @@ class Rest(Customer):
         self._url = url
 
     async def send(self, text: str) -> bool:
+        asked = time.time()
         messages = await self.post({"sender": self.name, "message": text})
         if messages is None:
             return False
         for message in messages:
             if message.get("text"):
-                self.hear(message["text"])
+                self.hear(message["text"], asked)
         return not _not_taken(messages)
 
     async def post(self, body: dict[str, Any]) -> list[dict[str, Any]] | None:
@@ -63,20 +65,21 @@ class Mailbox(Rest):
         while True:
             after = next(reversed(self._seen), None)
             body = {"sender": self.name, "message": text, "metadata": {**metadata, "handoff_after": after}}
+            asked = time.time()
             messages = await self.post(body)
             if messages is not None:
-                self._show(messages)
+                self._show(messages, asked)
                 if not _not_taken(messages):
                     return True
             await asyncio.sleep(0.5)
 
-    def _show(self, messages: list[dict[str, Any]]) -> None:
+    def _show(self, messages: list[dict[str, Any]], asked: float) -> None:
         for message in messages:
             if message.get("id") not in self._seen:
                 if message.get("id") is not None:
                     self._seen[message["id"]] = None
                 if message.get("text"):
-                    self.hear(message["text"])
+                    self.hear(message["text"], asked)
 
 
 def _not_taken(messages: list[dict[str, Any]]) -> bool:

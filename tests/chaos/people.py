@@ -20,9 +20,10 @@ class Customer(abc.ABC):
     def __init__(self, name: str, book: Book, rng: random.Random, pace: float) -> None:
         self.name, self.book, self.rng, self.pace = name, book, rng, pace
         self.stopping = False
-        self.with_desk = False
+        self.with_desk, self.joined = False, False
         self.handoffs = 0
         self.words = 0
+        self._asking = False
         self._heard_something = asyncio.Event()
         book.customer(name, self.channel)
 
@@ -60,6 +61,9 @@ class Customer(abc.ABC):
         if self.handoffs and self.rng.random() < 0.5:
             await self.say()
         self.handoffs += 1
+        if not self._asking:
+            self._asking = True
+            self.book.asks(self.name)
         await self.send("/execute_handoff")
         deadline = time.monotonic() + PATIENCE
         while not self.with_desk and not self.stopping and time.monotonic() < deadline:
@@ -69,13 +73,18 @@ class Customer(abc.ABC):
         """A word; now and then two at once, or the leaving word twice."""
         chance = self.rng.random()
         if chance < 0.02:
-            await self.send("disconnect")
-            self.book.ended(self.name)  # at once, where nobody has come yet
-            await self.send("disconnect")
+            await self.leave()
         elif chance < 0.25:
             await self.say_two()
         else:
             await self.say()
+
+    async def leave(self) -> None:
+        """The leaving word twice: where nobody has come yet the first one ends it, else the second."""
+        for ends in (not self.joined, True):
+            if ends:
+                self.book.leaves(self.name)
+            await self.send("disconnect")
 
     async def say(self) -> Said:
         """A new numbered word."""
@@ -91,14 +100,17 @@ class Customer(abc.ABC):
         await self.say()
         await self.say()
 
-    def hear(self, text: str) -> None:
-        """Something is shown to the customer."""
+    def hear(self, text: str, asked: float | None = None) -> None:
+        """Something is shown to the customer. ``asked``: when the request was sent that it answers, if it does."""
         kind, response = phrases.kind_of(text)
-        self.book.hears(self.name, Heard(time.time(), text, kind, response))
+        self.book.hears(self.name, Heard(time.time(), text, kind, response, asked))
         if response in phrases.STARTS or response == phrases.JOINS:
-            self.with_desk = True
+            self.with_desk, self.joined = True, response == phrases.JOINS
         elif response in phrases.ENDS or (kind == "bot" and self.channel == "rest"):
-            self.with_desk = False
+            self._asking = self._asking and not self.with_desk
+            self.with_desk, self.joined = False, False
+        elif response in phrases.PASSES:
+            self.joined = False
         self._heard_something.set()
 
     async def wait(self, seconds: float) -> None:

@@ -21,6 +21,7 @@ TITLES = (
 
 STARTS = ("utter_handoff_queued", "utter_handoff_requested")
 JOINS = "utter_handoff_joined"
+PASSES = ("utter_handoff_passed_on", "utter_handoff_transferred")
 NOT_TAKEN = "utter_handoff_not_taken"
 ENDS = (
     "utter_handoff_resolved",
@@ -34,6 +35,8 @@ ENDS = (
     "utter_handoff_refused",
     "utter_handoff_message_left",
 )
+ASKED_ENDS = ("utter_handoff_resolved", "utter_handoff_ended", "utter_handoff_left", "utter_handoff_left_queue")
+"""Those that the agent or the customer asked for; the others the relay makes by itself."""
 
 
 def _notices() -> list[tuple[str, re.Pattern[str]]]:

@@ -23,6 +23,7 @@ from tests.chaos import checks
 from tests.chaos.faults import Faults
 from tests.chaos.plan import plan
 from tests.chaos.report import Report
+from tests.chaos.silence import bot_was_silent
 from tests.chaos.world import World
 from tests.support.bots import train_with_actions
 
@@ -144,7 +145,7 @@ async def verdict(world: World, within: float) -> None:
             break
         checks.words_arrived(book, trackers)
         checks.order_held(book)
-        checks.bot_was_silent(book)
+        bot_was_silent(book)
         checks.joined_once(book)
         checks.trackers_in_step(book, trackers)
         if len(book.findings) == len(earlier) or time.monotonic() > deadline:

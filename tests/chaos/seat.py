@@ -89,7 +89,7 @@ class Seat:
         if self.agent.rng.random() < 0.1 and not self.agent.stopping:
             self._left = 3
             return
-        self.agent.book.ended(self.table.conversation)
+        self.agent.book.resolves(self.table, self.agent.name)
         answer = await self.agent.ask(
             "resolve", handoff_id=self.table.handoff_id, outcome="resolved", note=None, slots={}
         )

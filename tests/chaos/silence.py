@@ -1,0 +1,82 @@
+"""The bot is silent while the desk is active, as far as that can be told from both ends.
+
+A chat is watched from when its customer hears that they wait or talk, until they hear its end. What the bot says in between
+is a finding, unless
+
+- this chat had ended at either end, or was asked to: what the customer is told of that may still be on its way, and be
+  overtaken by what the bot says in a turn, or by a reminder. Another chat's end is no excuse;
+- the relay ended it by itself, which neither end can know: the customer hears of it soon after;
+- it came with the answer to a request that was sent before the chat began;
+- the customer is on stock ``rest``, and an answer that may have told the end broke off.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tests.chaos import phrases
+from tests.chaos.book import Book, Heard, Table
+
+SOON = 20.0
+"""Seconds within which the customer hears of an end that the relay made."""
+
+
+@dataclass
+class Chat:
+    """``asked``: when the customer began to ask for it; ``opened``: what told them that it began."""
+
+    conversation: str
+    asked: float
+    opened: Heard
+
+    def is_at(self, table: Table) -> bool:
+        """Whether this may be what the desk has there: an agent heard of it after the customer began to ask."""
+        return table.conversation == self.conversation and table.seen >= self.asked
+
+
+def bot_was_silent(book: Book) -> None:
+    """Nothing of the bot's while the desk was active."""
+    for conversation, heard in book.heard.items():
+        chat = None
+        for place, one in enumerate(heard):
+            if one.response in phrases.STARTS or one.response == phrases.JOINS:
+                chat = _chat(book, conversation, chat, one)
+            elif one.response in phrases.ENDS:
+                chat = None
+            elif chat and one.kind == "bot" and not _may_speak(book, chat, heard[place:]):
+                book.finding("bot spoke", conversation, f"{one.text!r} at {one.at:.3f}, while the desk was active")
+
+
+def _chat(book: Book, conversation: str, before: Chat | None, opened: Heard) -> Chat:
+    """The chat that is meant: a new one, if the customer has asked anew since (who has lost the end of the one before did)."""
+    asked = max((at for at in book.asked[conversation] if at <= opened.at), default=opened.at)
+    return before if before is not None and before.asked == asked else Chat(conversation, asked, opened)
+
+
+def _may_speak(book: Book, chat: Chat, heard: Sequence[Heard]) -> bool:
+    """Whether the first of these is no finding."""
+    one = heard[0]
+    return _ended(book, chat, one.at) or _was_asked_before(chat, one) or _relay_ended(heard) or _broke(book, chat, one)
+
+
+def _ended(book: Book, chat: Chat, at: float) -> bool:
+    resolved = [table.resolved for table in book.tables.values() if chat.is_at(table) and table.resolved is not None]
+    left = [moment for moment in book.left[chat.conversation] if moment >= chat.asked]
+    return any(moment <= at for moment in (*resolved, *left))
+
+
+def _was_asked_before(chat: Chat, one: Heard) -> bool:
+    """Whether it answers another request than the one that opened the chat, sent before that was answered."""
+    return one.asked is not None and one.asked < chat.opened.at and one.asked != chat.opened.asked
+
+
+def _relay_ended(heard: Sequence[Heard]) -> bool:
+    turning = (one for one in heard if one.response in (*phrases.STARTS, phrases.JOINS, *phrases.ENDS))
+    following = next(turning, None)
+    if following is None or following.at - heard[0].at > SOON:
+        return False
+    return following.response in phrases.ENDS and following.response not in phrases.ASKED_ENDS
+
+
+def _broke(book: Book, chat: Chat, one: Heard) -> bool:
+    failures = book.failures[chat.conversation] if book.channels[chat.conversation] == "rest" else []
+    return any(chat.opened.at < failure <= one.at for failure in failures)
