@@ -2,6 +2,7 @@
 
 ``python -m tests.chaos.careless no-acks rasa run ...``: what was sent counts as delivered, whoever has heard it.
 ``python -m tests.chaos.careless no-dedup rasa_handoff.cli serve ...``: whatever comes is new.
+``python -m tests.chaos.careless no-guards rasa run ...``: reminders and triggers speak to whoever talks to an agent.
 """
 
 import runpy
@@ -95,7 +96,14 @@ def _server_takes_all_for_new() -> None:
     Turn.say = say  # type: ignore[method-assign]
 
 
-BREAKING: dict[str, Callable[[str], None]] = {"no-acks": _no_acks, "no-dedup": _no_dedup}
+def _no_guards(module: str) -> None:
+    if module == "rasa":
+        from rasa_handoff.rasa_room import guards, tickets
+
+        guards.install = lambda *_: tickets.mend()  # or a leap of the clock leaves customers stuck in Rasa's lock
+
+
+BREAKING: dict[str, Callable[[str], None]] = {"no-acks": _no_acks, "no-dedup": _no_dedup, "no-guards": _no_guards}
 
 if __name__ == "__main__":
     main()

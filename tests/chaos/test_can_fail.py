@@ -8,6 +8,7 @@ import pytest
 from tests.chaos.run import chaos
 
 ON_THE_LINK = ("Rasa and desk: cut", "Rasa and desk: half-open", "desk: kill -9", "desk: SIGSTOP, SIGCONT")
+UNASKED = ("a reminder falls due", "an intent by HTTP", "Rasa's clock past the session's expiry")
 QUICK: dict[str, Any] = {"size": (5, 0, 0, 1, 2), "disk": False, "pace": 0.3, "gap": 0.8, "patient": False, "pages": 0}
 
 pytestmark = pytest.mark.timeout(300)
@@ -21,3 +22,9 @@ async def test_without_acknowledgements_words_are_lost(acting_model: Path, tmp_p
 async def test_without_deduplication_words_are_doubled(acting_model: Path, tmp_path: Path) -> None:
     report = await chaos(tmp_path, acting_model, 1, 25, 40.0, careless="no-dedup", only=ON_THE_LINK, **QUICK)
     assert report.found("doubled"), report.text()
+
+
+async def test_without_guards_the_bot_speaks_in_a_live_chat(acting_model: Path, tmp_path: Path) -> None:
+    calmer = {**QUICK, "pace": 2.0, "gap": 0.25}  # each word said at the desk keeps the session from expiring
+    report = await chaos(tmp_path, acting_model, 1, 48, 12.0, careless="no-guards", only=UNASKED, **calmer)
+    assert report.found("bot spoke"), report.text()

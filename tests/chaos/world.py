@@ -133,9 +133,7 @@ class World:
 
     def _rasa_command(self, which: int) -> list[str]:
         files = ["-m", str(self.models[which]), "--credentials", "credentials.yml", "--endpoints", "endpoints.yml"]
-        command = self._python("rasa")
-        if self.careless is None:
-            command = [sys.executable, "-m", "tests.chaos.clocked", str(self.clock), "rasa"]
+        command = [sys.executable, "-m", "tests.chaos.clocked", str(self.clock), *self._python("rasa")[2:]]
         return [*command, "run", "--enable-api", "-i", "127.0.0.1", "-p", str(self.rasa_port), *files]
 
     def _write_settings(self) -> None:
