@@ -1,12 +1,14 @@
 """What must be true once all has drained, read from what both ends really received."""
 
 import asyncio
+import math
 from typing import Any
 
 import aiohttp
 
 from tests.chaos import phrases
 from tests.chaos.book import Book, Said
+from tests.chaos.mailbox import ANSWER_WITHIN
 from tests.chaos.people import Customer
 from tests.chaos.world import World
 
@@ -83,16 +85,28 @@ def _agent_word_arrived(book: Book, said: Said) -> None:
     channel = book.channels[said.conversation]
     at = [heard.at for heard in book.heard[said.conversation] if heard.text == said.word]
     failed = book.tables[str(said.handoff_id)].statuses.get(said.word) == "failed"
-    broke_off = channel == "rest" and any(failure > said.at for failure in book.failures[said.conversation])
+    broke_off = channel == "rest" and _may_have_broken_off(book, said)
     if not at and said.fate == "accepted" and not failed and not broke_off:
         status = book.tables[str(said.handoff_id)].statuses.get(said.word)
         detail = f"{said.word} was accepted and never heard; the desk shows it as {status}"
         book.finding("lost", said.conversation, detail)
     if at and failed:
         book.finding("failed, though heard", said.conversation, said.word)
-    excused = broke_off or (channel == "callback" and _troubled(book, said.conversation, at[1:]))
+    excused = broke_off or (channel in ("callback", "rest") and _troubled(book, said.conversation, at[1:]))
     if len(at) > 1 and not excused:
         book.finding("doubled", said.conversation, f"{said.word} was heard {len(at)} times")
+
+
+def _may_have_broken_off(book: Book, said: Said) -> bool:
+    """Whether an answer to this customer broke off that may have held the word: since it was said, and before a later one."""
+    after = {word for word, other in book.agents.items() if _is_after(other, said)}
+    heard = [one.at for one in book.heard[said.conversation] if one.text in after]
+    latest = min(heard, default=math.inf) + ANSWER_WITHIN  # that long an answer beside it may be waited for in vain
+    return any(said.at < failure < latest for failure in book.failures[said.conversation])
+
+
+def _is_after(other: Said, said: Said) -> bool:
+    return other.handoff_id == said.handoff_id and other.number > said.number
 
 
 def _troubled(book: Book, conversation: str, at: list[float]) -> bool:
@@ -101,8 +115,11 @@ def _troubled(book: Book, conversation: str, at: list[float]) -> bool:
     return all(any(abs(moment - trouble) < AROUND for trouble in troubles) for moment in at)
 
 
-def order_held(book: Book) -> None:
-    """In each conversation and direction the numbers rise."""
+def order_held(book: Book, trackers: Trackers) -> None:
+    """In each conversation and direction the numbers rise. To the bot: of the words accepted, each before the next was sent."""
+    for conversation, words in book.customers.items():
+        given = [words[text] for text in trackers.to_bot(conversation) if text in words]
+        _rises(book, conversation, "given to the bot", [said for said in given if said.fate == "accepted"])
     for table in book.tables.values():
         own = book.customers.get(table.conversation, {})
         _rises(book, table.conversation, "shown to the agent", [own[word] for word in table.shown if word in own])

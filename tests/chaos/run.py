@@ -144,7 +144,7 @@ async def verdict(world: World, within: float) -> None:
             book.finding("stuck", "Rasa", f"trackers can't be read at the end: {problem!r}")
             break
         checks.words_arrived(book, trackers)
-        checks.order_held(book)
+        checks.order_held(book, trackers)
         bot_was_silent(book)
         checks.joined_once(book)
         checks.trackers_in_step(book, trackers)
