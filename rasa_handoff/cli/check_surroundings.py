@@ -15,6 +15,7 @@ from rasa_handoff.cli.project import Project
 from rasa_handoff.vocabulary.errors import SettingsError
 from rasa_handoff.vocabulary.names import EXECUTE_ACTION, OPTIONS_ACTION, PROTOCOL
 from rasa_handoff.vocabulary.settings import Settings, read_settings
+from rasa_handoff.vocabulary.versions import go_together
 
 SECONDS: Final = 5.0
 _PINS: Final = "pip install 'python-socketio>=5.14,<5.17' 'python-engineio>=4.11,<4.13'"
@@ -108,7 +109,7 @@ def _judged(url: str, health: Any) -> Finding:
         return mend(
             f"What answers at {url} is no live-agent server of rasa-handoff: check desk.url in credentials.yml."
         )
-    if abs(protocol - PROTOCOL) > 1:
+    if not go_together(protocol, PROTOCOL):
         return mend(
             f"The live-agent server at {url} speaks protocol {protocol}, this package {PROTOCOL}: update the older."
         )

@@ -25,6 +25,7 @@ from rasa_handoff.vocabulary.features import YES, Feature
 from rasa_handoff.vocabulary.names import PROTOCOL, RELAY_NAMESPACE
 from rasa_handoff.vocabulary.settings import Settings
 from rasa_handoff.vocabulary.values import Agent, Availability, Offer, plain, read
+from rasa_handoff.vocabulary.versions import go_together
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,8 @@ class OurDesk(Desk):
         super().__init__(settings, relay)
         self._client = socketio.AsyncClient(reconnection=False, logger=False)
         self._welcome: Welcome | None = None
+        # Why this server won't do: in its own words, or what is wrong with its welcome.
+        self._misfit: str | None = None
         self._availability: Availability | None = None
         self._welcomed, self._lost = asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -191,15 +194,19 @@ class OurDesk(Desk):
     async def _connect(self) -> None:
         self._lost.clear()
         self._welcomed.clear()
+        self._misfit = None
         auth = {
             "token": self.settings.token,
             "protocol": PROTOCOL,
             "bot_id": self.bot_id,
             "capabilities": list(CAPABILITIES),
         }
-        await self._client.connect(
-            self.settings.url, auth=auth, namespaces=[RELAY_NAMESPACE], transports=["websocket"], wait_timeout=5
-        )
+        try:
+            await self._client.connect(
+                self.settings.url, auth=auth, namespaces=[RELAY_NAMESPACE], transports=["websocket"], wait_timeout=5
+            )
+        except SocketIOError as problem:
+            raise Unreachable(self._misfit or str(problem)) from problem
         received = await self.relay.last_received()
         under_way = [{"handoff_id": handoff_id, "last": last} for handoff_id, last in received.items()]
         await self._client.emit("hello", {"open": under_way}, namespace=RELAY_NAMESPACE)
@@ -209,6 +216,8 @@ class OurDesk(Desk):
             raise Unreachable(
                 "it answered, but not as a live-agent server of ours does; for a server of Botlhale's kind write 'type: botlhale'"
             ) from None
+        if self._misfit is not None:
+            raise Unreachable(self._misfit)
         log.info("Connected to the live-agent server at %s.", self.settings.url)
         if self._welcome is not None:
             await self.relay.desk_has({known.handoff_id: known.last for known in self._welcome.open})
@@ -219,6 +228,7 @@ class OurDesk(Desk):
 
     def _listen(self) -> None:
         for name, handler in (
+            ("connect_error", self._on_refused),
             ("welcome", self._on_welcome),
             ("availability", self._on_availability),
             ("handoff.status", self._on_status),
@@ -228,16 +238,19 @@ class OurDesk(Desk):
         ):
             self._client.on(name, handler, namespace=RELAY_NAMESPACE)
 
+    async def _on_refused(self, data: Any = None) -> None:
+        if isinstance(data, dict) and data.get("message"):
+            self._misfit = str(data["message"])
+
     async def _on_welcome(self, data: Any) -> None:
         try:
             welcome = read(Welcome, data)
+            if go_together(welcome.protocol, PROTOCOL):
+                self._welcome = self._availability = welcome
+            else:
+                self._misfit = f"it speaks protocol {welcome.protocol}, this package {PROTOCOL}: update the older."
         except Refused as problem:
-            log.error("The live-agent server's welcome can't be read: %s", problem)
-            return
-        if abs(welcome.protocol - PROTOCOL) > 1:
-            log.error("The live-agent server speaks protocol %s, this package %s.", welcome.protocol, PROTOCOL)
-            return
-        self._welcome = self._availability = welcome
+            self._misfit = f"its welcome can't be read: {problem}"
         self._welcomed.set()
 
     async def _on_availability(self, data: Any) -> None:

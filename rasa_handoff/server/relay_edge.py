@@ -23,6 +23,7 @@ from rasa_handoff.thinking.desk_events import CustomerEnded, CustomerSaid
 from rasa_handoff.vocabulary.errors import Refused, Unreachable
 from rasa_handoff.vocabulary.names import PROTOCOL, RELAY_NAMESPACE
 from rasa_handoff.vocabulary.values import Offer, Speaker, Status, Value, plain, read
+from rasa_handoff.vocabulary.versions import go_together
 
 log = logging.getLogger(__name__)
 
@@ -179,7 +180,7 @@ class RelayEdge:
             offered = read(Auth, auth or {})
         except Refused as no:
             raise ConnectionRefusedError(str(no)) from no
-        if abs(offered.protocol - PROTOCOL) > 1:
+        if not go_together(offered.protocol, PROTOCOL):
             raise ConnectionRefusedError(
                 f"This server speaks protocol {PROTOCOL}, the relay {offered.protocol}: bring both to the same version."
             )

@@ -1,14 +1,20 @@
 """A desk's connection that breaks at the worst moment is made again, whatever the client makes of it."""
 
 from pathlib import Path
+from typing import Any
 
+import pytest
 from aiohttp import web
+from socketio import ASGIApp, AsyncServer
 
 from rasa_handoff.desks.ours import OurDesk
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER
+from rasa_handoff.server import accounts
+from rasa_handoff.server.run import running
 from rasa_handoff.testing.desks import settings_for
 from rasa_handoff.testing.relay_side import RelaySide
 from rasa_handoff.testing.waiting import until
+from tests.support.desk import DeskServer
 
 
 class ClosesAtOnce:
@@ -48,3 +54,81 @@ async def test_a_socket_closed_before_a_word_is_tried_again(tmp_path: Path) -> N
         await closing.stop()
         await side.desk.close()
         await side.relay.close()
+
+
+class Welcoming:
+    """A server that lets every relay in and says this to its hello: one of a version that isn't written yet."""
+
+    def __init__(self, welcome: dict[str, Any]) -> None:
+        self.greeted = 0
+        self._welcome, self._sio = welcome, AsyncServer(async_mode="asgi")
+        self._sio.on("connect", self._connect, namespace="/relay")
+        self._sio.on("hello", self._hello, namespace="/relay")
+        self.app = ASGIApp(self._sio)
+
+    async def _connect(self, *_: Any) -> None:
+        """Come in."""
+
+    async def _hello(self, sid: str, _: Any) -> None:
+        self.greeted += 1
+        await self._sio.emit("welcome", self._welcome, to=sid, namespace="/relay")
+
+
+WELCOME = {"protocol": 1, "server": "9.9", "epoch": "e" * 32, "open": [], "departments": [], "staffed": True}
+
+
+async def test_a_server_of_the_next_protocol_is_spoken_to(tmp_path: Path) -> None:
+    server = Welcoming({**WELCOME, "protocol": 2, "news_of_protocol_2": True})
+    async with running(server.app) as url, RelaySide(OurDesk, settings_for({"url": url}, tmp_path)) as side:
+        assert side.desk.connected
+        assert side.desk.availability is not None
+        assert side.desk.availability.staffed
+
+
+@pytest.mark.parametrize(
+    ("welcome", "why"),
+    [
+        ({**WELCOME, "protocol": 3}, "it speaks protocol 3, this package 1: update the older."),
+        ({**WELCOME, "protocol": 0}, "it speaks protocol 0, this package 1: update the older."),
+        ({**WELCOME, "epoch": None}, "its welcome can't be read: Welcome: Expected `str`, got `null` - at `$.epoch`"),
+    ],
+)
+async def test_a_welcome_that_does_not_fit_is_said_once_and_tried_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, welcome: dict[str, Any], why: str
+) -> None:
+    server = Welcoming(welcome)
+    async with running(server.app) as url:
+        side = RelaySide(OurDesk, settings_for({"url": url}, tmp_path))
+        await side.relay.open({DESK: side.desk, CUSTOMER: side.customer, TRACKER: side.tracker})
+        await side.desk.open()
+        try:
+            await until(lambda: server.greeted >= 3, what="it is tried again and again")
+            assert not side.desk.connected
+        finally:
+            await side.desk.close()
+            await side.relay.close()
+    said = [record.getMessage() for record in caplog.records if record.name == "rasa_handoff.desks.ours"]
+    assert said == [f"The live-agent server at {url} can't be reached: {why}"]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "why"),
+    [
+        (3, "This server speaks protocol 3, the relay 1: bring both to the same version."),
+        (1, "The token isn't one of the bot 'b'. Make one: rasa-handoff token add b"),
+    ],
+)
+async def test_a_server_that_refuses_it_is_quoted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, protocol: int, why: str
+) -> None:
+    monkeypatch.setattr("rasa_handoff.server.relay_edge.PROTOCOL", protocol)
+    async with DeskServer(tmp_path) as server:
+        accounts.add_token(server.database, "b")
+        side = RelaySide(OurDesk, settings_for({"url": server.url}, tmp_path))
+        await side.relay.open({DESK: side.desk, CUSTOMER: side.customer, TRACKER: side.tracker})
+        await side.desk.open()
+        try:
+            await until(lambda: f"The live-agent server at {server.url} can't be reached: {why}" in caplog.text)
+        finally:
+            await side.desk.close()
+            await side.relay.close()

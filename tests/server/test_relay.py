@@ -251,6 +251,7 @@ async def test_with_a_token_configured_a_relay_needs_it(server, relay, opened):
     ("auth", "sentence"),
     [
         ({"protocol": 3}, "This server speaks protocol 1, the relay 3: bring both to the same version."),
+        ({"protocol": 0}, "This server speaks protocol 1, the relay 0: bring both to the same version."),
         ({"protocol": "one"}, "Auth: Expected `int`, got `str` - at `$.protocol`"),
         ({"bot_id": ""}, "Auth: Expected `str` of length >= 1 - at `$.bot_id`"),
     ],
@@ -259,3 +260,26 @@ async def test_a_relay_that_does_not_fit_is_told_why(server, opened, auth, sente
     stranger = Relay("karoo")
     opened.append(stranger)
     assert await refused(stranger.connect(server.address, **auth), stranger) == sentence
+
+
+@pytest.mark.parametrize("newer", ["server", "relay"])
+async def test_the_protocol_before_is_spoken_whichever_side_is_the_newer(server, desk, opened, monkeypatch, newer):
+    ours, theirs = (2, 1) if newer == "server" else (1, 2)
+    monkeypatch.setattr("rasa_handoff.server.relay_edge.PROTOCOL", ours)
+    thandi, karoo = await desk(), Relay("karoo")
+    opened.append(karoo)
+    await karoo.connect(server.address, protocol=theirs)
+    assert karoo.all("welcome")[0]["protocol"] == ours
+    handoff = await karoo.initiate()
+    await thandi.take(handoff)
+    await thandi.say(handoff, "good day")
+    await until(lambda: [said.get("text") for said in karoo.told(handoff)] == [None, "good day"])
+
+
+@pytest.mark.parametrize("theirs", [0, 1, 5])
+async def test_a_protocol_further_away_is_refused(server, opened, monkeypatch, theirs):
+    monkeypatch.setattr("rasa_handoff.server.relay_edge.PROTOCOL", 3)
+    stranger = Relay("karoo")
+    opened.append(stranger)
+    sentence = await refused(stranger.connect(server.address, protocol=theirs), stranger)
+    assert sentence == f"This server speaks protocol 3, the relay {theirs}: bring both to the same version."
