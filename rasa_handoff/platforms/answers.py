@@ -6,7 +6,7 @@ call gets the same. Of older ones, and after a restart, the tracker knows: it ha
 
 import logging
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from rasa.core.channels.channel import OutputChannel
@@ -17,7 +17,7 @@ MOST: Final = 2_000
 """Conversations whose last answer is kept; and those with something that came too late."""
 
 
-Say = Callable[[str, Mapping[str, Any]], None]
+Say = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 """Says one of Rasa's messages to a conversation when there is no call to answer."""
 
 
@@ -41,7 +41,7 @@ class Answer(OutputChannel):
     async def send_response(self, recipient_id: str, message: dict[str, Any]) -> None:
         """All of one of Rasa's messages at once: a text and its buttons are one message there too."""
         if self.over:
-            self._outside(recipient_id, message)
+            await self._outside(recipient_id, message)
         else:
             self.messages.extend(self.rendered(message))
 

@@ -110,6 +110,10 @@ class Conversations:
             if message.text is not None:
                 await self._note(message, last_handoff(tracker))
 
+    async def shown(self, conversation_id: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What one of Rasa's messages shows that is said outside a call: the options in their marker's place."""
+        return await self._turn.shown(self._channel, conversation_id, dict(message))
+
     async def leave_to_people(self, conversation_id: str) -> None:
         """Pause a conversation that is handed over outside a turn, if that isn't done."""
         async with self._bot.locked(conversation_id) as tracker:

@@ -75,6 +75,10 @@ class BotTurn:
         """Watch what a turn that no message began says on this output."""
         return self._watcher.turn(output, conversation_id, self._make_options(output.name()))
 
+    async def shown(self, channel: str, conversation_id: str, message: dict[str, Any]) -> dict[str, Any]:
+        """The same of one message, for a channel that sees to a handoff's marker itself."""
+        return await self._watcher.shown(conversation_id, message, self._make_options(channel))
+
     async def wish(self, channel: str, message: UserMessage, ran: Ran) -> Wish | None:
         """The handoff the turn asks for. None: all is said that was held back, and the options if they were asked for."""
         intent, watch = intent_of(ran.parsed), ran.watch

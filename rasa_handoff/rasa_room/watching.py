@@ -7,7 +7,7 @@ watch is the turn's own: it goes with its task.
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import partial
 from typing import Any
@@ -67,6 +67,13 @@ class Watcher:
             yield watch
         finally:
             self._watching.reset(token)
+
+    async def shown(self, conversation_id: str, message: Message, make_options: MakeOptions) -> Message:
+        """A message that is said outside a turn, with the options in their marker's place. A handoff's marker stays."""
+        with suppress(MarkerError):
+            if isinstance(read_marker(message.get("custom")), HandoffRequest):
+                return message
+        return await self._seen(Watch(make_options, hold=False), conversation_id, message)
 
     def _shadow(self, output: OutputChannel) -> None:
         if "handoff_watched" in vars(output):

@@ -40,6 +40,18 @@ async def test_a_triggered_intent_is_said_by_the_api(with_api: Kommunicate, api:
     assert {call.user for call in api.calls} == {"shop-bot"}
 
 
+async def test_options_are_offered_from_outside_too(with_api: Kommunicate, api: RestApi) -> None:
+    await with_api.say("hello")
+    with_api.will_say({"custom": {"handoff_options": {"priority": "urgent"}}})
+    await trigger(with_api, "native")
+    await until(lambda: api.said)
+    assert api.said == ["Who would you like to talk to?"]
+    assert "Billing" in [one["title"] for one in api.messages[0]["metadata"]["payload"]]
+    (told,) = await with_api.say("Billing")
+    context = {"handoff": {"priority": "urgent"}}
+    assert told["metadata"] == {"KM_ASSIGN_TEAM": "77", "KM_CHAT_CONTEXT": context}
+
+
 async def test_without_the_api_it_is_logged_and_said_with_the_next_answer(
     kommunicate: Kommunicate, caplog: pytest.LogCaptureFixture
 ) -> None:

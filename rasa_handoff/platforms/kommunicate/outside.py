@@ -19,7 +19,6 @@ from rasa_handoff.platforms.kommunicate.deeds import Deed, apart, do
 from rasa_handoff.platforms.kommunicate.writing import Message, rendered
 from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.rasa_room.turns import Turns
-from rasa_handoff.vocabulary.errors import MarkerError
 from rasa_handoff.vocabulary.kommunicate import KommunicateSettings
 from rasa_handoff.vocabulary.marker import HandoffRequest, read_marker
 
@@ -41,7 +40,7 @@ class Outside:
         self._api, self._answers, self._work = api, answering.answers, answering.work
         self._turns = Turns()
 
-    def say(self, conversation_id: str, message: Mapping[str, Any]) -> None:
+    async def say(self, conversation_id: str, message: Mapping[str, Any]) -> None:
         """Say one of Rasa's messages, and do what it wants done, soon."""
         self._work.begin(self._say(conversation_id, dict(message)))
 
@@ -53,31 +52,25 @@ class Outside:
     async def _say(self, conversation_id: str, message: dict[str, Any]) -> None:
         async with self._turns.turn(conversation_id):
             tracker = await self._bot.tracker(conversation_id)
-            shown, deeds = apart(message, self._settings)
+            shown, deeds = apart(await self._conversations.shown(conversation_id, message), self._settings)
             if tracker.is_paused():
                 log.warning("The bot stays silent for %s: people have the conversation.", conversation_id)
                 words = []
             else:
-                words = self._words(conversation_id, shown)
+                words = self._words(shown)
                 if any(hands_over(word, self._settings.bots) for word in words) or any(
                     self._is_peoples(deed) for deed in deeds
                 ):
                     await self._conversations.leave_to_people(conversation_id)
             await self.tell(conversation_id, self._bot_of(tracker), words, deeds)
 
-    def _words(self, conversation_id: str, message: Mapping[str, Any]) -> list[Message]:
+    def _words(self, message: Mapping[str, Any]) -> list[Message]:
         """The message as Kommunicate's, with the handoff its marker asks for."""
-        try:
-            marker = read_marker(message.get("custom"))
-        except MarkerError as problem:
-            log.error("A handoff marker was sent to %s that can't be read: %s", conversation_id, problem)
-            return rendered({**message, "custom": None})
-        if marker is None:
+        marker = read_marker(message.get("custom"))
+        if not isinstance(marker, HandoffRequest):
             return rendered(message)
-        words = rendered({**message, "custom": None})
-        if isinstance(marker, HandoffRequest):
-            words.append({"message": "", "metadata": assignment(marker, self._settings)})
-        return words
+        handing_over = {"message": "", "metadata": assignment(marker, self._settings)}
+        return [*rendered({**message, "custom": None}), handing_over]
 
     def _is_peoples(self, deed: Deed) -> bool:
         return deed.assign is not None and deed.assign not in self._settings.bots
@@ -106,8 +99,8 @@ class OutsideOutput(OutputChannel):
 
     async def send_response(self, recipient_id: str, message: dict[str, Any]) -> None:
         """All of one of Rasa's messages at once."""
-        self._outside.say(recipient_id, message)
+        await self._outside.say(recipient_id, message)
 
     async def send_text_message(self, recipient_id: str, text: str, **kwargs: Any) -> None:
         """For code that doesn't go by ``send_response``."""
-        self._outside.say(recipient_id, {"text": text})
+        await self._outside.say(recipient_id, {"text": text})

@@ -32,6 +32,7 @@ from rasa_handoff.platforms.liveperson.responding import function_answer
 from rasa_handoff.platforms.liveperson.sayings import CLOSE, Action, Intent, Saying, Understood, hands_over
 from rasa_handoff.platforms.liveperson.writing import rendered
 from rasa_handoff.rasa_room.bot import Bot
+from rasa_handoff.vocabulary.directives import directives_in
 from rasa_handoff.vocabulary.liveperson import LivePersonSettings, read_settings
 from rasa_handoff.vocabulary.marker import HandoffRequest
 from rasa_handoff.vocabulary.names import HANDOFF_MARKER
@@ -113,12 +114,12 @@ class LivePersonChannel(PlatformChannel):
         output.over = True
         return output
 
-    def _say(self, conversation_id: str, message: Mapping[str, Any]) -> None:
+    async def _say(self, conversation_id: str, message: Mapping[str, Any]) -> None:
         """LivePerson has no way to call it: it waits for the next answer. Nobody can be asked to take over there."""
-        shown = dict(message)
+        shown = dict(await self.conversations.shown(conversation_id, message))
         if HANDOFF_MARKER in (shown.get("custom") or ()):
             log.warning("A handoff of %s was asked for outside a call: it isn't made.", conversation_id)
-            shown.pop("custom")
+            shown["custom"] = directives_in(shown["custom"])
         words = rendered(shown, self.settings.quick_replies, self.settings.other_bots)
         self._answering.answers.leave(conversation_id, words)
         log.info("%s messages for %s, said outside a call, wait for its next answer.", len(words), conversation_id)

@@ -60,3 +60,42 @@ async def test_a_late_end_is_overtaken_by_a_customer_who_goes_on(slow: LivePerso
     answer = await slow.say("/handoff_carry_on")
     assert answer["messages"][0] == "Bye."
     assert "action" not in answer["context"]
+
+
+async def trigger(liveperson: LivePerson, response: dict[str, Any]) -> None:
+    liveperson.will_say(response)
+    url = f"{liveperson.rasa.url}/conversations/c-1/trigger_intent?output_channel=latest"
+    async with liveperson.rasa.http.post(url, json={"name": "native"}) as answer:
+        assert answer.status == 200
+
+
+async def test_what_is_said_from_outside_waits_for_an_answer_options_too(liveperson: LivePerson) -> None:
+    await liveperson.say("hello")
+    await trigger(liveperson, {"custom": {"handoff_options": {"priority": "urgent"}}})
+    answer = await liveperson.say("hello")
+    offered, said = answer["messages"]
+    assert offered["structuredContent"]["quickReplies"]["replies"][0]["title"] == "Billing"
+    assert (said, answer["context"]["actionParameters"]) == ("Hello.", {"ttrType": "URGENT"})
+
+
+@pytest.mark.parametrize(
+    ("marker", "asks", "says"),
+    [
+        (
+            {"handoff": {}, "handoff_priority": "high"},
+            "CHANGE_TTR",
+            "A handoff of c-1 was asked for outside a call: it isn't made.",
+        ),
+        ({"handoff_options": {"priority": "huge"}}, None, "A handoff marker was sent to c-1 that can't be read"),
+    ],
+    ids=str,
+)
+async def test_a_handoff_can_not_begin_outside(
+    liveperson: LivePerson, caplog: pytest.LogCaptureFixture, marker: dict[str, Any], asks: str | None, says: str
+) -> None:
+    await liveperson.say("hello")
+    await trigger(liveperson, {"text": "One moment.", "custom": marker})
+    assert says in caplog.text
+    answer = await liveperson.say("hello")
+    assert answer["messages"] == ["One moment.", "Hello."]
+    assert answer["context"].get("action") == asks
