@@ -3,12 +3,15 @@
 What isn't known is kept in ``rest`` and passed on.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from rasa_handoff.platforms.door import Rejected
 from rasa_handoff.platforms.reading import as_id, as_list, as_mapping, as_text, field_names
 from rasa_handoff.vocabulary.values import Value
+
+log = logging.getLogger(__name__)
 
 MESSAGE, WELCOME, RICH_CONTENT, FILE, CLOSED, NOTICE, TEST = (
     "message", "welcome", "rich_content", "file", "closed", "notice", "test",
@@ -60,6 +63,8 @@ def from_function(body: Mapping[str, Any], caller: str) -> Incoming:
     if conversation_id is None:
         if event or "convId" in payload:
             raise Rejected(400, f"convId is missing, or no text; the fields are {field_names(payload)}.")
+        fields = field_names(payload)
+        log.info("A call of %s with the fields %s names no conversation: it is answered as a test.", caller, fields)
         return Incoming(conversation_id="", caller=caller, kind=TEST)
     text = as_text(payload.get("message"))
     kind = MAGIC.get(text, MESSAGE)

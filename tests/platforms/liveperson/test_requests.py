@@ -166,6 +166,17 @@ async def test_a_test_connection_is_answered(liveperson: LivePerson) -> None:
     assert (status, state["state"]) == (200, "online")
 
 
+@pytest.mark.parametrize("body", [{"message": "hello"}, {"event": {"name": "WELCOME"}, "context": {}}], ids=str)
+async def test_a_call_about_no_conversation_leaves_a_line(
+    liveperson: LivePerson, caplog: pytest.LogCaptureFixture, body: dict[str, Any]
+) -> None:
+    """It may be a test; or a customer whose Function leaves out where they are."""
+    with caplog.at_level("INFO"):
+        await liveperson.call(body)
+    line = f"A call of shop with the fields {', '.join(body)} names no conversation: it is answered as a test."
+    assert line in caplog.text
+
+
 async def test_it_fails_while_there_is_no_model(liveperson: LivePerson, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(liveperson.rasa.app.ctx, "agent", None)
     assert (await liveperson.post({}))[0] == 503
