@@ -46,6 +46,7 @@ class Wire:
         self._here: dict[str, Any] = {"conversation_id": offer.conversation_id, "handoff_id": offer.handoff_id}
         for name in ("connect", "startConversation", "messages", "to_user", "disconnect_socket", "disconnect"):
             self._client.on(name, getattr(self, f"_on_{name}"), namespace=settings.namespace)
+        self._client.on("*", self._on_anything_else, namespace=settings.namespace)
 
     def start(self) -> None:
         """Connect and stay connected, in the background."""
@@ -159,11 +160,15 @@ class Wire:
         body = data if isinstance(data, dict) else {"message": data}
         text = str(body.get("message") or "").strip()
         if not text:
+            log.info("The live-agent server said nothing to %s: to_user has no message.", self.offer.conversation_id)
             return
         # Ours sends both; a stranger's "id" may mean anything.
         id = str(body["id"]) if body.get("id") and "number" in body else uuid.uuid4().hex
         said: dict[str, Any] = {"id": id, "text": text, "at": time.time()}
         self._heard.put_nowait(e.AgentSaid(**self._here, **said))
+
+    async def _on_anything_else(self, name: Any, *_: Any) -> None:
+        log.info("Nothing is done about the live-agent server's %r for %s.", str(name)[:40], self.offer.conversation_id)
 
     async def _on_disconnect_socket(self, *_: Any) -> None:
         self._heard.put_nowait(e.HandoffCompleted(**self._here))

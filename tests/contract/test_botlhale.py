@@ -79,6 +79,20 @@ async def test_the_leaving_word_ends_it_there(side: RelaySide, server: ForeignSe
     assert server.all("from_user") == [], "the word is the relay's, not the agent's"
 
 
+async def test_what_means_nothing_leaves_a_line(
+    side: RelaySide, server: ForeignServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger=wire.__name__)
+    await side.start()
+    for name, payload in (("agent_typing" * 5, {"on": True}), ("to_user", {"message": " "}), ("to_user", "Hello.")):
+        await server.say(name, payload)
+    await until(lambda: told(side, "thabo") == ["Hello."])
+    assert [record.getMessage() for record in caplog.records if record.name == wire.__name__] == [
+        f"Nothing is done about the live-agent server's {('agent_typing' * 5)[:40]!r} for thabo.",
+        "The live-agent server said nothing to thabo: to_user has no message.",
+    ]
+
+
 async def test_words_after_the_end_open_nothing(side: RelaySide, server: ForeignServer) -> None:
     await side.start()
     await server.say("disconnect_socket", {})
