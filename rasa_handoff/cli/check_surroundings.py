@@ -51,13 +51,16 @@ def check_tracker_store(project: Project) -> Iterator[Finding]:
 
 
 def check_workers(project: Project) -> Iterator[Finding]:
-    """Several workers share a database that can be shared."""
-    settings = _settings(project)
-    if settings is None or not settings.store.startswith("sqlite"):
+    """One Rasa process has all conversations."""
+    if _settings(project) is None:
         return
-    reason = _several_workers(project)
-    if reason:
-        yield mend(f"{reason}, and the relay's store is SQLite: write 'store: postgresql://...' under HandoffChannel.")
+    workers = os.environ.get("SANIC_WORKERS", "1").strip()
+    if workers.isdigit() and int(workers) > 1:
+        yield mend(f"SANIC_WORKERS is {workers}, but HandoffChannel needs one worker: set SANIC_WORKERS=1.")
+    if (project.endpoints.get("lock_store") or {}).get("type") == "redis":
+        yield mend(
+            "endpoints.yml has a Redis lock store, which is for several Rasa servers, but HandoffChannel needs one: take it out."
+        )
 
 
 def check_desk(project: Project) -> Iterator[Finding]:
@@ -132,15 +135,6 @@ def _get(url: str) -> Any:
 def _reason(problem: Exception) -> str:
     cause = getattr(problem, "reason", problem)
     return str(getattr(cause, "strerror", None) or cause)
-
-
-def _several_workers(project: Project) -> str | None:
-    workers = os.environ.get("SANIC_WORKERS", "1")
-    if workers.isdigit() and int(workers) > 1:
-        return f"SANIC_WORKERS is {workers}"
-    if (project.endpoints.get("lock_store") or {}).get("type") == "redis":
-        return "endpoints.yml has a Redis lock store, which is for several workers"
-    return None
 
 
 def _settings(project: Project) -> Settings | None:

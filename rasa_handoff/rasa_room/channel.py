@@ -9,7 +9,6 @@ rasa_handoff.HandoffChannel:
 """
 
 import logging
-import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -33,11 +32,12 @@ from rasa_handoff.rasa_room.strays import Strays
 from rasa_handoff.rasa_room.telegram import HandoffTelegram
 from rasa_handoff.rasa_room.tracker import TrackerTarget
 from rasa_handoff.rasa_room.twilio_voice import HandoffTwilioVoice
+from rasa_handoff.rasa_room.workers import check_workers, warn_of_replicas
 from rasa_handoff.relay import memory
 from rasa_handoff.relay.database import RelayStore
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
 from rasa_handoff.thinking.control import Conversation
-from rasa_handoff.vocabulary.errors import HandoffError, SettingsError
+from rasa_handoff.vocabulary.errors import HandoffError
 from rasa_handoff.vocabulary.settings import Settings, read_settings
 from rasa_handoff.vocabulary.variables import expanded
 
@@ -61,8 +61,8 @@ class HandoffChannel(InputChannel):
         """
         try:
             settings = read_settings(expanded(credentials))
+            check_workers()
             channel = cls(settings, make_channels(settings.channels))
-            _check_workers(settings)
             channel.store.prepare()
             channel.store.check_free()
             channel.store.dispose()  # Sanic may fork; a connection must not be shared
@@ -119,6 +119,7 @@ class HandoffChannel(InputChannel):
             guards.install(self.relay.desk_active, outside)
 
         async def after_start(app: Sanic, _: Any) -> None:
+            warn_of_replicas(bot)
             await self._open(targets)
 
         async def before_stop(app: Sanic, _: Any) -> None:
@@ -198,27 +199,6 @@ def _warn_of_open_doors(own: HandoffChannel, channels: list[InputChannel]) -> No
         log.warning(
             "Not hosted by rasa_handoff.HandoffChannel: %s. A customer there can't be handed over; move it under 'channels'.",
             names,
-        )
-
-
-def _check_workers(settings: Settings) -> None:
-    """Several workers share nothing but the database: SQLite has one writer, an admin window one connection.
-
-    Raises:
-        SettingsError: if Rasa was told to start several where there can be but one.
-    """
-    store, workers = settings.store, os.environ.get("SANIC_WORKERS", "1")
-    if not workers.isdigit() or int(workers) <= 1:
-        return
-    if settings.desk.type == "tkinter":
-        raise SettingsError(
-            f"rasa_handoff.HandoffChannel: SANIC_WORKERS is {workers}, but desk.type 'tkinter' serves one worker: "
-            f"set SANIC_WORKERS=1."
-        )
-    if store.startswith("sqlite"):
-        raise SettingsError(
-            f"rasa_handoff.HandoffChannel: SANIC_WORKERS is {workers}, but the store {store} serves one worker: "
-            f"set SANIC_WORKERS=1, or write 'store: postgresql://...'."
         )
 
 

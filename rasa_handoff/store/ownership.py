@@ -1,8 +1,8 @@
 """One process to a SQLite file: a second writer would work from a memory of its own and lose what the first one knows.
 
-Postgres and others are shared by design; there nothing is done. The lock is the operating system's, so that it is gone with the
-process however that ends. The command line adds agents beside a running server: it opens the database without owning it, but
-who changes its schema must own it.
+Of Postgres and others the same is asked, but nothing here sees a second process there. The lock is the operating system's, so
+that it is gone with the process however that ends. The command line adds agents beside a running server: it opens the database
+without owning it, but who changes its schema must own it.
 """
 
 import contextlib
@@ -48,8 +48,8 @@ class Ownership:
             owner = file.read().strip() or "unknown"
             file.close()
             raise StoreError(
-                f"The database {self._path} is in use by another process ({owner}). SQLite serves one worker and one "
-                f"replica: stop the other one, or give all of them a Postgres database, postgresql://..."
+                f"The database {self._path} is in use by another process ({owner}). A database serves one "
+                f"process: stop the other one, or give this one a database of its own."
             ) from problem
         file.truncate(0)
         file.write(str(os.getpid()))

@@ -206,11 +206,13 @@ def test_what_is_wrong_is_found(handed: Path, name: str, old: str, new: str, lin
     assert "Traceback" not in done.stderr
 
 
-def test_several_workers_on_sqlite_are_found(handed: Path) -> None:
-    assert "SANIC_WORKERS is 2" in command("doctor", str(handed), SANIC_WORKERS="2").stdout
+def test_several_workers_are_found_whatever_the_store(handed: Path) -> None:
+    assert "mend SANIC_WORKERS is 2" in command("doctor", str(handed), SANIC_WORKERS="2").stdout
+    replace(handed / "credentials.yml", "  bot_id:", "  store: postgresql://relay@127.0.0.1:9/relay\n  bot_id:")
+    assert "mend SANIC_WORKERS is 2" in command("doctor", str(handed), SANIC_WORKERS="2").stdout
 
 
-def test_a_lock_store_for_several_workers_on_sqlite_is_found(handed: Path) -> None:
+def test_a_lock_store_for_several_servers_is_found(handed: Path) -> None:
     (handed / "endpoints.yml").write_text("lock_store:\n  type: redis\n")
     assert "mend endpoints.yml has a Redis lock store" in command("doctor", str(handed)).stdout
 

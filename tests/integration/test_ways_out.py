@@ -344,10 +344,26 @@ async def test_a_second_process_on_the_same_file_is_refused(serve: Any, thandi: 
             HandoffChannel.from_credentials(rasa.credentials["rasa_handoff.HandoffChannel"])
 
 
-async def test_several_workers_on_sqlite_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("store", [{}, {"store": "postgresql://relay@127.0.0.1:9/relay"}])
+async def test_several_workers_are_refused(
+    store: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SANIC_WORKERS", "2")
-    with pytest.raises(HandoffSettingsError, match=r"SANIC_WORKERS is 2, but the store .* serves one worker"):
-        HandoffChannel.from_credentials(credentials("http://127.0.0.1:9", tmp_path)["rasa_handoff.HandoffChannel"])
+    own = credentials("http://127.0.0.1:9", tmp_path, **store)["rasa_handoff.HandoffChannel"]
+    with pytest.raises(HandoffSettingsError, match=r"SANIC_WORKERS is 2, but one process has all conversations"):
+        HandoffChannel.from_credentials(own)
+
+
+async def test_a_lock_store_for_several_servers_is_said_in_the_log(
+    small_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = credentials("http://127.0.0.1:9", tmp_path)
+    shared = {"lock_store": {"type": "redis", "url": "127.0.0.1", "port": 9}}
+    async with RasaServer(small_model, tmp_path, own, shared):
+        assert "a lock store for several Rasa servers (RedisLockStore)" in caplog.text
+    caplog.clear()
+    async with RasaServer(small_model, tmp_path, own):
+        assert "lock store" not in caplog.text
 
 
 async def test_a_message_left_reaches_a_desk_that_lost_its_database(

@@ -135,7 +135,7 @@ def _with_column(column: Column | None) -> MetaData:
 async def test_a_second_process_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
     first = Database(tmp_path)
     async with first.store:
-        with pytest.raises(StoreError, match=r"is in use by another process \(\d+\)\. SQLite serves one worker"):
+        with pytest.raises(StoreError, match=r"is in use by another process \(\d+\)\. A database serves one process"):
             await Database(tmp_path).store.__aenter__()
         await first.put("still writing")
     async with Database(tmp_path).store as again:
