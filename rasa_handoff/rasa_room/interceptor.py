@@ -39,13 +39,15 @@ from rasa_handoff.relay.relay import Relay
 from rasa_handoff.thinking.control import Control, Conversation, IllegalEvent
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary import names
-from rasa_handoff.vocabulary.errors import StoreError, StoreUnavailable
+from rasa_handoff.vocabulary.errors import Refused, StoreError, StoreUnavailable
 from rasa_handoff.vocabulary.settings import Settings
 
 log = logging.getLogger(__name__)
 
 RETURN_SECONDS: Final = 5.0
 DRAIN_SECONDS: Final = 5.0
+LONGEST_TEXT: Final = 20_000
+"""Characters of a message to an agent; an agent's have as many."""
 
 
 class Interceptor:
@@ -194,7 +196,9 @@ class Interceptor:
             "text": _as_read(text, message, conversation),
             "at": time.time(),
         }
-        if text in PAYLOADS:
+        if len(said["text"]) > LONGEST_TEXT:
+            await self._too_long(channel, message)
+        elif text in PAYLOADS:
             await self._leave(chosen(text, conversation, here, said))
         elif text.startswith((self._execute, self._ask)):
             await self._relay.apply(e.CustomerAskedAgain(**here))
@@ -203,6 +207,15 @@ class Interceptor:
         else:
             data = self._reaches[channel].return_data(message.output_channel)
             await self._relay.apply(e.CustomerSaid(**here, **said, channel=channel, return_data=data))
+
+    async def _too_long(self, channel: str, message: UserMessage) -> None:
+        """It might not fit through the one connection to the desk, and would be sent again for ever: refused for good."""
+        log.warning("A message of %s is too long to be passed on.", message.sender_id)
+        words = await self._bot.render(names.UTTER_TOO_LONG, message.sender_id, channel, {})
+        await message.output_channel.send_response(message.sender_id, words)
+        if sent().keeps and self._reaches[channel].push:
+            raise Refused("too_long", f"A message to an agent has at most {LONGEST_TEXT:,} characters.")
+        await self._done(message)
 
     async def _refuse(self, channel: str, message: UserMessage) -> None:
         """Nothing can be written down now: better said than accepted and lost. A page is told by its acknowledgement."""

@@ -21,7 +21,7 @@ from sanic import Blueprint
 from rasa_handoff.desks.base import either
 from rasa_handoff.rasa_room.incoming import Sent, sending
 from rasa_handoff.rasa_room.parts import Emission, Recorder, ids_of_parts
-from rasa_handoff.vocabulary.errors import StoreError, Unreachable, Waits
+from rasa_handoff.vocabulary.errors import Refused, StoreError, Unreachable, Waits
 from rasa_handoff.vocabulary.names import STATE_KEY
 
 log = logging.getLogger(__name__)
@@ -204,6 +204,8 @@ async def _outcome(handled: Awaitable[Any], id: str) -> dict[str, Any]:
     except StoreError as problem:
         log.error("A customer's message was not taken in, and their page keeps it: %s", problem)
         return _refusal("unavailable", "Your message can't be taken just now; it will be sent again.")
+    except Refused as problem:
+        return _refusal(problem.code, str(problem))
     except Exception:
         log.exception("A customer's message (%s) could not be handled.", id)
         return _refusal("failed", "Your message could not be handled.")

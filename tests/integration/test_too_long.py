@@ -1,0 +1,57 @@
+"""What is too long for the one connection to the desk is refused, or cut, before it is written down."""
+
+from rasa_handoff.rasa_room.interceptor import LONGEST_TEXT
+from rasa_handoff.rasa_room.offering import LEFT_OUT, LINE_COST, MOST_TOLD, latest
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.vocabulary.values import Line, Speaker
+from tests.channels.browsers import Page
+from tests.integration.test_database import live
+from tests.support.desk import AgentAtDesk
+
+TOO_LONG = "I'm sorry, that's too long to pass on. Please send it in shorter parts."
+
+
+async def test_a_message_too_long_is_refused_kindly(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+    assert await rasa.texts("x" * (LONGEST_TEXT + 1)) != [TOO_LONG], "the bot takes what it can"
+    await live(rasa, thandi)
+    assert await rasa.texts("x" * (LONGEST_TEXT + 1)) == [TOO_LONG]
+    async with Page(rasa.url, "thabo", acks=True) as page:
+        answer = await page.tell("y" * (LONGEST_TEXT + 1))
+        assert (answer["ok"], answer["code"]) == (False, "too_long")
+        await page.hears(TOO_LONG)
+        assert await page.tell("z" * LONGEST_TEXT) == {"ok": True}
+    await thandi.hears("message", text="z" * LONGEST_TEXT)
+    said = [data["text"][0] for name, data in thandi.heard if name == "message" and data["speaker"] == "customer"]
+    assert said == ["b", "z"]
+
+
+async def test_a_long_story_reaches_the_desk_by_its_end(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+    await rasa.texts("hello")
+    story = [{"event": "bot", "text": f"{number}{'x' * 900_000}"} for number in range(10)]
+    address = f"{rasa.url}/conversations/thabo/tracker/events"
+    async with rasa.http.post(address, json=story) as answer:
+        assert answer.status == 200, await answer.text()
+    handoff_id = await live(rasa, thandi)
+    told = (await thandi.ask("open", handoff_id=handoff_id, after=0))["conversation"]["transcript"]
+    assert told[0]["text"] == LEFT_OUT
+    assert told[1]["text"].startswith("[...]xxx")
+
+
+def lines(*texts: str) -> list[Line]:
+    return [Line(speaker=Speaker.CUSTOMER, text=text, at=float(place)) for place, text in enumerate(texts)]
+
+
+def test_all_is_told_that_fits() -> None:
+    story = lines("one", "x" * (MOST_TOLD - 3 * LINE_COST - 6), "two")
+    assert latest(story) == tuple(story)
+    assert latest([]) == ()
+
+
+def test_what_does_not_fit_is_left_out_from_the_beginning_and_said() -> None:
+    note, cut, last = latest(lines("gone", "x" * MOST_TOLD, "last"))
+    assert (note.speaker, note.text) == (Speaker.SYSTEM, LEFT_OUT)
+    assert cut.text == "[...]" + "x" * (MOST_TOLD - 2 * LINE_COST - 4)
+    assert last.text == "last"
+    many = latest(lines(*["x"] * MOST_TOLD))
+    assert many[0].text == LEFT_OUT
+    assert sum(len(line.text) + LINE_COST for line in many) < MOST_TOLD + 3 * LINE_COST
