@@ -147,7 +147,7 @@ async def test_an_older_schema_in_use_is_not_brought_up(tmp_path: Path, entered:
     url, steps_taken = f"sqlite:///{tmp_path / 'x.db'}", []
     newer = Store(url, _with_column(Column("name", String(10))), "relay", 2, {2: steps_taken.append})
     async with Store(url, _with_column(None), "relay", 1) as running:
-        with pytest.raises(StoreError, match=r"is in use by another process \(\d+\)\. SQLite serves one worker"):
+        with pytest.raises(StoreError, match=r"is in use by another process \(\d+\)\. A database serves one process"):
             await newer.__aenter__() if entered else newer.prepare()
         assert steps_taken == []
         found = "select value from meta where key = 'schema'"
