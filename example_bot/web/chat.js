@@ -99,6 +99,17 @@ function heard({ id, text, quick_replies, attachment }) {
   if (attachment?.type === "image") line.image = String(attachment.payload?.src ?? "");
   else if (attachment) line.link = described(attachment);
   if (line.text || line.replies || line.image || line.link) add(line);
+  if (id) unread.add(id);
+  lookedAt();
+}
+
+/** @type {Set<string>} ids of messages that came while nobody looked */
+const unread = new Set();
+
+function lookedAt() {
+  if (document.visibilityState !== "visible") return;
+  unread.forEach((id) => talk.read(id));
+  unread.clear();
 }
 
 /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -202,6 +213,7 @@ find("#suggestions").addEventListener("click", (event) => {
 });
 // A picture has its height only when it has come.
 list.addEventListener("load", toEnd, { capture: true });
+document.addEventListener("visibilitychange", lookedAt);
 words.addEventListener("input", () => (grow(), sign.key()));
 words.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;

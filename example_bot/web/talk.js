@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Rasa's socketio protocol: session_request, user_uttered, bot_uttered. `typing`, `acks` and the ids are
- * HandoffChannel's additions, which Rasa's own channel doesn't mind.
+ * Rasa's socketio protocol: session_request, user_uttered, bot_uttered. `typing`, `message_read`, `acks` and the
+ * ids are HandoffChannel's additions, which Rasa's own channel doesn't mind.
  *
  * With `acks` what the page is told has an id and is told again until the page has acknowledged it; what it
  * says has an id too and is acknowledged when it is accepted.
@@ -67,6 +67,11 @@ export class Talk {
   /** May be lost. @param {boolean} on */
   typing(on) {
     this.socket.volatile.emit("typing", { session_id: this.session(), on });
+  }
+
+  /** Its customer has seen a message. May be lost. @param {string} id */
+  read(id) {
+    this.socket.emit("message_read", { session_id: this.session(), id });
   }
 
   /**

@@ -181,7 +181,7 @@ class HandoffChannel(InputChannel):
 
         self.desk.on_typing, self.relay.on_shown = agent_types, show
         for page in pages:
-            page.on_present, page.on_typing = customer_is_there, customer_types
+            page.on_present, page.on_typing, page.on_read = customer_is_there, customer_types, self.relay.has_read
         assert self.interceptor is not None
         self.interceptor.closing.on_closed = closed
         for channel in self.channels.values():

@@ -10,6 +10,7 @@ acknowledged when it is accepted, and heard once.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
@@ -19,7 +20,7 @@ from rasa.core.channels.socketio import SocketIOInput
 from sanic import Blueprint
 
 from rasa_handoff.desks.base import either
-from rasa_handoff.rasa_room.incoming import Sent, sending
+from rasa_handoff.rasa_room.incoming import LONGEST_ID, Sent, sending
 from rasa_handoff.rasa_room.parts import Emission, Recorder, ids_of_parts
 from rasa_handoff.vocabulary.errors import Refused, StoreError, Unreachable, Waits
 from rasa_handoff.vocabulary.names import STATE_KEY
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 
 TYPING_EVENT = "typing"
 """An addition that stock widgets never notice, both ways: ``{"session_id": str, "on": bool}``."""
+READ_EVENT: Final = "message_read"
+"""From the page: ``{"session_id": str, "id": str}``, a message its customer has seen."""
 STATE_EVENT: Final = STATE_KEY
 """To the page: ``{"session_id": str, "active": "bot", "waiting", "person" or "closed", "agent": str or null}``."""
 ACK_SECONDS: Final = 5.0
@@ -43,6 +46,9 @@ class HandoffSocketIO(SocketIOInput):
     """Called with the session's id after it was confirmed to a socket."""
     on_typing: Callable[[str, bool], Awaitable[None]] | None = None
     """Called with the conversation's id when its customer begins or stops to type."""
+
+    on_read: Callable[[str, str], Awaitable[None]] | None = None
+    """Called with the conversation's id and a message's when its customer has read that."""
 
     @property
     def _namespace(self) -> str:
@@ -129,6 +135,7 @@ class HandoffSocketIO(SocketIOInput):
             if event in handlers:
                 sio.on(event, mend(handlers[event]), namespace=self._namespace)
         sio.on(TYPING_EVENT, self._customer_types, namespace=self._namespace)
+        sio.on(READ_EVENT, self._customer_has_read, namespace=self._namespace)
 
     def _emitting_in_our_namespace(self, emit: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
         async def emit_here(event: str, *data: Any, namespace: str | None = None, **more: Any) -> None:
@@ -174,6 +181,13 @@ class HandoffSocketIO(SocketIOInput):
             return
         conversation_id = str(data.get("session_id")) if self.session_persistence else sid
         await self.on_typing(conversation_id, bool(data.get("on")))
+
+    async def _customer_has_read(self, sid: str, data: Any) -> None:
+        if self.on_read is None or not isinstance(data, dict):
+            return
+        conversation_id = str(data.get("session_id")) if self.session_persistence else sid
+        with contextlib.suppress(StoreError):  # an agent can do without
+            await self.on_read(conversation_id, str(data.get("id"))[:LONGEST_ID])
 
     def _enter_room(self, sid: str, room: str, namespace: str | None = None) -> "asyncio.Future[None]":
         """Enter at once, awaited or not."""

@@ -162,6 +162,14 @@ def is_new(connection: Connection, handoff_id: str, said: CustomerSaid | AgentSa
     return True
 
 
+def handoff_of_words(connection: Connection, conversation_id: str, id: str) -> str | None:
+    """The handoff in which an agent said this to the customer; None for anybody else's words."""
+    here = (handoffs.c.conversation_id == conversation_id) & (messages.c.handoff_id == handoffs.c.handoff_id)
+    query = select(messages.c.handoff_id).where(here, messages.c.id == id, messages.c.speaker == Speaker.AGENT.value)
+    found: str | None = connection.execute(query).scalars().first()
+    return found
+
+
 def told_again(connection: Connection, handoff_id: str) -> Offer:
     """The offer a handoff began with, with what was said since in its transcript."""
     offer = offer_of(connection, handoff_id)

@@ -26,7 +26,7 @@ from rasa_handoff.thinking.control import Control, Conversation, IllegalEvent
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.errors import StoreUnavailable
 from rasa_handoff.vocabulary.settings import Settings
-from rasa_handoff.vocabulary.values import Offer
+from rasa_handoff.vocabulary.values import Offer, Status
 
 __all__ = ["CUSTOMER", "DESK", "TRACKER", "Relay"]
 
@@ -162,6 +162,13 @@ class Relay:
     async def offer_of(self, handoff_id: str) -> Offer:
         """The offer a handoff of ours began with."""
         return await self.store.write(lambda connection: memory.offer_of(connection, handoff_id))
+
+    async def has_read(self, conversation_id: str, id: str) -> None:
+        """The customer has read a message, by its id; what no agent said is passed over."""
+        handoff_id = await self.store.write(lambda connection: memory.handoff_of_words(connection, conversation_id, id))
+        if handoff_id is not None:
+            here: dict[str, Any] = {"conversation_id": conversation_id, "handoff_id": handoff_id}
+            await self.apply(e.MessageReported(**here, message_id=id, status=Status.READ))
 
     async def left_message(self, handoff_id: str) -> Offer | None:
         """The offer, with all that was said, if the customer left a message with it; else None."""

@@ -146,6 +146,25 @@ async def test_words_wait_for_a_customer_who_is_away(rasa: RasaServer, thandi: A
         assert "handoff" not in str([data for event, data in page.heard if event != "handoff_state"])
 
 
+async def test_the_agent_learns_what_the_customer_has_read(rasa: RasaServer, thandi: AgentAtDesk, session: str) -> None:
+    async with Page(rasa.url, session) as page, Page(rasa.url, uuid.uuid4().hex) as stranger:
+        await page.say("I give up completely")
+        await page.hears("number 1 in the queue")
+        handoff_id = (await thandi.take())["handoff_id"]
+        for id in ("seen", "unseen"):
+            await thandi.say(handoff_id, f"{id}.", id=id)
+            await page.hears(f"{id}.")
+            await thandi.hears("message.status", message_id=id, status="delivered")
+        await stranger.sio.emit("message_read", {"session_id": stranger.session, "id": "unseen"})
+        for nonsense in (None, "seen", {}, {"session_id": session}, {"session_id": session, "id": 7}):
+            await page.sio.emit("message_read", nonsense)
+        await page.sio.emit("message_read", {"session_id": session, "id": "seen"})
+        await thandi.hears("message.status", message_id="seen", status="read")
+        told = [data for name, data in thandi.heard if name == "message.status" and data["status"] == "read"]
+        assert [data["message_id"] for data in told] == ["seen"]
+        await resolve(thandi, handoff_id)
+
+
 async def test_the_end_waits_for_a_customer_who_is_away_too(
     rasa: RasaServer, thandi: AgentAtDesk, session: str
 ) -> None:
