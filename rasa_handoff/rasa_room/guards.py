@@ -145,7 +145,10 @@ def _words(original: Any) -> Any:
 
     @wraps(original.__func__)
     async def send(events: list[Event], tracker: DialogueStateTracker, output_channel: OutputChannel) -> None:
-        speaks = any(isinstance(event, BotUttered) for event in events)
+        # A platform's output is silent by itself, and a directive for it may be what ends the pause.
+        speaks = not getattr(output_channel, "has_own_desk", False) and any(
+            isinstance(event, BotUttered) for event in events
+        )
         if speaks and (_held(tracker.sender_id) or _paused_by_us(tracker)):
             log.warning("Words of the bot's for %s were not sent: an agent has the conversation.", tracker.sender_id)
             return
@@ -155,7 +158,7 @@ def _words(original: Any) -> Any:
 
 
 def _paused_by_us(tracker: DialogueStateTracker) -> bool:
-    """Platforms have no other record, and a relay may have lost its own."""
+    """A relay may have lost its own record."""
     last = next((event for event in reversed(tracker.events) if isinstance(event, ConversationPaused)), None)
     return tracker.is_paused() and last is not None and (last.metadata or {}).get("handoff_entry") == "pause"
 

@@ -27,10 +27,11 @@ async def test_a_message_too_long_is_refused_kindly(rasa: RasaServer, thandi: Ag
 
 async def test_a_long_story_reaches_the_desk_by_its_end(rasa: RasaServer, thandi: AgentAtDesk) -> None:
     await rasa.texts("hello")
-    story = [{"event": "bot", "text": f"{number}{'x' * 900_000}"} for number in range(10)]
     address = f"{rasa.url}/conversations/thabo/tracker/events"
-    async with rasa.http.post(address, json=story) as answer:
-        assert answer.status == 200, await answer.text()
+    for number in range(10):
+        event = {"event": "bot", "text": f"{number}{'x' * 900_000}"}
+        async with rasa.http.post(address, json=event) as answer:
+            assert answer.status == 200, await answer.text()
     handoff_id = await live(rasa, thandi)
     told = (await thandi.ask("open", handoff_id=handoff_id, after=0))["conversation"]["transcript"]
     assert told[0]["text"] == LEFT_OUT
