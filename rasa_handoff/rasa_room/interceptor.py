@@ -29,7 +29,7 @@ from rasa_handoff.rasa_room.options import Options
 from rasa_handoff.rasa_room.reach import Reach
 from rasa_handoff.rasa_room.retold import Told, told_in_turn
 from rasa_handoff.rasa_room.strays import Strays
-from rasa_handoff.rasa_room.trigger import shows_options, triggered
+from rasa_handoff.rasa_room.trigger import answers_with_options, triggered
 from rasa_handoff.rasa_room.turns import Turns, Work
 from rasa_handoff.rasa_room.unasked import Unasked
 from rasa_handoff.rasa_room.watching import Watch
@@ -160,7 +160,7 @@ class Interceptor:
         wish = await self._turn.wish(channel, message, ran)
         if wish is not None:
             return await self._hand_over(channel, message, wish, ran.watch)
-        if intent_of(ran.parsed) == self._settings.intents.options and shows_options(message, self._execute):
+        if intent_of(ran.parsed) == self._settings.intents.options and answers_with_options(message, self._execute):
             triggered(message, self._settings.trigger_text)
         if ran.watch.close:
             await self.closing.tell(message.sender_id, channel, message.output_channel)

@@ -7,12 +7,13 @@ there until the front end comes back. It has no buttons either, so who asks for 
 
 from rasa.core.channels.channel import CollectingOutputChannel, UserMessage
 
+from rasa_handoff.vocabulary.options import shows_options
 
-def shows_options(message: UserMessage, execute: str) -> bool:
+
+def answers_with_options(message: UserMessage, execute: str) -> bool:
     """Whether the answer so far has a button of the options, behind which stands ``execute``. It has none if nobody is there."""
     said = getattr(message.output_channel, "messages", None)
-    buttons = [button for one in said for button in one.get("buttons") or ()] if isinstance(said, list) else []
-    return any(str(button.get("payload", "")).startswith(execute) for button in buttons)
+    return isinstance(said, list) and any(shows_options(one, execute) for one in said)
 
 
 def triggered(message: UserMessage, text: str | None) -> bool:
