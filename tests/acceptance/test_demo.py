@@ -56,7 +56,7 @@ async def test_a_customer_two_agents_and_a_form_that_goes_on(demo: Demo, windows
     await customer.get_by_test_id("chat-input").fill("Yes, in Cape Town. What was the postcode there?")
     await customer.get_by_test_id("chat-send").click()
     await expect(thandi.get_by_test_id("message").filter(has_text="What was the postcode")).to_be_visible()
-    await expect(thandi.get_by_test_id("status").last).to_contain_text("Delivered")
+    await expect(thandi.get_by_test_id("status").last).to_contain_text("Read")
     await picture(thandi, "desk")
     await picture(customer, "customer")
 
