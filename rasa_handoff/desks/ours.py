@@ -128,7 +128,7 @@ class OurDesk(Desk):
         """The server has lost a handoff that a message belongs to. One that is over must not hold up the next one.
 
         Raises:
-            Unreachable: it goes on; its messages come again with the offer.
+            Unreachable: it goes on, and its messages come again with the offer; or nothing can be taken now.
         """
         conversation = self.relay.conversation(conversation_id)
         if conversation.desk_active and conversation.handoff_id == handoff_id:
@@ -136,7 +136,9 @@ class OurDesk(Desk):
             raise Unreachable("The live-agent server didn't know the handoff; it is offered again.")
         left = await self.relay.left_message(handoff_id)
         if left is not None:  # agents find it all the same: the offer's transcript ends with it
-            await self._call("handoff.initiate", {**plain(left), "resumed": True})
+            answer = await self._call("handoff.initiate", {**plain(left), "resumed": True})
+            if not answer.get("ok"):
+                raise Unreachable(f"The live-agent server can't take a message left now: {answer.get('error')}")
         else:
             log.warning("The live-agent server no longer knows handoff %s of %s.", handoff_id, conversation_id)
         return []

@@ -13,6 +13,7 @@ from rasa_handoff.relay import memory
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
 from rasa_handoff.thinking.control import Control
+from rasa_handoff.vocabulary.errors import Unreachable
 from rasa_handoff.vocabulary.events import NobodyCame
 from tests.integration.conftest import credentials
 from tests.support.desk import AgentAtDesk, DeskServer
@@ -393,6 +394,26 @@ async def test_a_message_left_reaches_a_desk_that_lost_its_database(
                 return "I'll call you" in str(await rasa.texts("hello"))
 
             await until(answered)
+
+
+async def test_a_message_left_waits_for_a_desk_that_cannot_take_it_now(
+    serve: Any, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serve(nobody_takes=QUICK) as rasa:
+        await ready(rasa)
+        await rasa.texts("/execute_handoff")
+        handoff_id = str(rasa.channel.relay.conversation("thabo").handoff_id)
+        await asked(rasa)
+        await rasa.texts("/handoff_leave_message")
+        await rasa.texts("please call me")
+        await until(lambda: not rasa.channel.relay.under_way)
+
+        async def locked(*_: object) -> dict[str, Any]:
+            return {"ok": False, "code": "unavailable", "error": "its database is locked"}
+
+        monkeypatch.setattr(rasa.channel.desk, "_call", locked)
+        with pytest.raises(Unreachable, match="its database is locked"):
+            await rasa.channel.desk._tell_again("thabo", handoff_id)
 
 
 async def test_a_message_left_is_answered_when_the_customer_is_back(serve: Any, thandi: AgentAtDesk) -> None:
