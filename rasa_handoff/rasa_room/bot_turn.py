@@ -18,6 +18,7 @@ from rasa_handoff.rasa_room.wishing import intent_of, offers, up_to, wished
 from rasa_handoff.vocabulary import names
 from rasa_handoff.vocabulary.errors import Unreachable
 from rasa_handoff.vocabulary.marker import ChannelNotice, HandoffRequest
+from rasa_handoff.vocabulary.options import shows_options
 from rasa_handoff.vocabulary.settings import IntentSettings
 from rasa_handoff.vocabulary.values import plain
 
@@ -123,6 +124,8 @@ class BotTurn:
                 places |= {asked} if asked is not None else set()
             elif offers(event) is not None:
                 places = {*places - {asked}, place}
+            elif event.get("event") == "bot" and shows_options(event.get("data") or {}, f"/{self._intents.execute}"):
+                places = {*places - {asked}}  # an action's, which the tracker has with its buttons
         return places
 
     async def _parse(self, message: UserMessage) -> dict[str, Any]:

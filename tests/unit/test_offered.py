@@ -1,0 +1,26 @@
+"""Where the options were shown, for a transcript: once each, whoever answered the request."""
+
+from typing import Any
+
+import pytest
+
+from rasa_handoff.rasa_room.bot_turn import BotTurn
+from rasa_handoff.vocabulary.settings import IntentSettings
+
+ASKED = {"event": "user", "parse_data": {"intent": {"name": "provide_handoff_options"}}}
+MARKER = {"event": "bot", "data": {"custom": {"handoff_options": {}}}}
+BUTTONS = {"event": "bot", "data": {"buttons": [{"title": "Billing", "payload": "/execute_handoff"}]}}
+
+
+@pytest.mark.parametrize(
+    ("happened", "places"),
+    [
+        ([ASKED], {0}),  # the channel answered
+        ([ASKED, MARKER], {1}),
+        ([ASKED, BUTTONS], set()),  # an action answered: the tracker has them
+        ([ASKED, BUTTONS, ASKED], {2}),
+    ],
+)
+def test_options_are_told_once(happened: list[dict[str, Any]], places: set[int]) -> None:
+    turn = BotTurn(None, IntentSettings(), None, False, None)
+    assert turn._offered(happened) == places
