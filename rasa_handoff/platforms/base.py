@@ -16,6 +16,7 @@ from rasa_handoff.rasa_room import guards
 from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.rasa_room.bot_turn import BotTurn, OnMessage
 from rasa_handoff.rasa_room.hosting import HandoffSettingsError
+from rasa_handoff.rasa_room.leaving import Connections
 from rasa_handoff.rasa_room.options import Options
 from rasa_handoff.vocabulary.errors import HandoffError
 from rasa_handoff.vocabulary.features import Features
@@ -88,10 +89,13 @@ class PlatformChannel(InputChannel):
         turn = BotTurn(bot, self.intents, options, show_marker=False, on_new_message=on_new_message, follows=False)
         self.open(bot, Conversations(bot, turn, self.name(), self.intents.ended, self.crossing_seconds))
 
+        connections = Connections(app)
+
         async def before_start(app: Sanic, _: Any) -> None:
             guards.install(self.desk_active)
 
         async def before_stop(app: Sanic, _: Any) -> None:
+            connections.leave()
             await self.close()
 
         async def after_stop(app: Sanic, _: Any) -> None:

@@ -25,6 +25,7 @@ from rasa_handoff.rasa_room.comeback import BotComesBack
 from rasa_handoff.rasa_room.customers import Customers
 from rasa_handoff.rasa_room.hosting import HandoffSettingsError, HostBlueprint, make_channels
 from rasa_handoff.rasa_room.interceptor import Interceptor
+from rasa_handoff.rasa_room.leaving import Connections
 from rasa_handoff.rasa_room.options import Options
 from rasa_handoff.rasa_room.reach import reach_of
 from rasa_handoff.rasa_room.socketio import HandoffSocketIO
@@ -111,7 +112,7 @@ class HandoffChannel(InputChannel):
             self.settings, self.relay, bot, customers, reaches, options, strays, on_new_message
         )
 
-        outside = self.interceptor.unasked.around
+        outside, connections = self.interceptor.unasked.around, Connections(app)
 
         async def before_start(app: Sanic, _: Any) -> None:
             _warn_of_open_doors(self, app.ctx.input_channels)
@@ -123,6 +124,7 @@ class HandoffChannel(InputChannel):
             await self._open(targets)
 
         async def before_stop(app: Sanic, _: Any) -> None:
+            connections.leave()
             await self._close()
 
         async def after_stop(app: Sanic, _: Any) -> None:

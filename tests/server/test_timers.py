@@ -228,7 +228,8 @@ async def test_nobody_is_blamed_while_the_relay_is_away(server, relay, desk):
         await until(lambda reminded=reminded: len(thandi.all("reminder")) > reminded)  # so the clock has looked
     back = await relay()
     await until(lambda: back.statuses(waiting) and back.statuses(handoff))
-    assert back.statuses(waiting) == ["unanswered"]
+    places = "queued"  # the others come back into the queue, ahead of it, when thandi doesn't answer them
+    assert [status for status in back.statuses(waiting) if status != places] == ["unanswered"]
     assert back.statuses(handoff) == ["customer_silent"]
 
 
