@@ -221,9 +221,9 @@ class OurDesk(Desk):
         if self._misfit is not None:
             raise Unreachable(self._misfit)
         log.info("Connected to the live-agent server at %s.", self.settings.url)
-        if self._welcome is not None:
-            await self.relay.desk_has({known.handoff_id: known.last for known in self._welcome.open})
-            await self.relay.greet(self._welcome.epoch)
+        if (welcome := self._welcome) is not None:
+            await self.relay.desk_has({known.handoff_id: known.last for known in welcome.open})
+            await self.relay.greet(welcome.epoch, frozenset(welcome.unknown))
         await self.relay.ring(DESK)
 
     # What the server says

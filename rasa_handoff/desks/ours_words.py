@@ -15,12 +15,13 @@ class Known(Value, frozen=True):
 
 
 class Welcome(Availability, frozen=True, kw_only=True):
-    """The server's answer to ``hello``."""
+    """The server's answer to ``hello``. ``unknown``: of the handoffs we have under way, those it hasn't got."""
 
     protocol: int
     epoch: str
     server: str = ""
     open: tuple[Known, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 class StatusWord(Value, frozen=True):

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -183,14 +183,16 @@ class Relay:
         if last:
             await self.store.write(lambda connection: forget_heard(connection, last))
 
-    async def greet(self, epoch: str) -> None:
-        """The desk is there, with this epoch. A new one means that it lost its database: what is open is offered again."""
+    async def greet(self, epoch: str, unknown: Set[str] = frozenset()) -> None:
+        """The desk is there, with this epoch. A new one means that it lost its database: what is open is offered again. So is
+        what it says it doesn't know: its database is an earlier copy."""
         before = await self.store.write(memory.desk_epoch)
-        if before not in (None, epoch):
-            log.warning("The desk has lost its database: open handoffs are offered again.")
-            for conversation in self.under_way:
-                if conversation.desk_active:
-                    await self.offer_again(conversation)
+        lost = before not in (None, epoch)
+        forgotten = [one for one in self.under_way if one.desk_active and (lost or one.handoff_id in unknown)]
+        if forgotten:
+            log.warning("The desk has lost %s open handoffs: they are offered again.", len(forgotten))
+        for conversation in forgotten:
+            await self.offer_again(conversation)
         if before != epoch:  # only now: a process killed among the offers makes them all again
             await self.store.write(lambda connection: memory.note_desk_epoch(connection, epoch))
         await self.apply_to_all(e.DeskBack)

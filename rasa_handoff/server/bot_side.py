@@ -51,8 +51,8 @@ class BotSide(Door):
 
         return await self.do(work)
 
-    async def catch_up(self, bot_id: str, last: Mapping[str, int]) -> dict[str, str]:
-        """The relay says how far it has heard each handoff; how far we have heard it, by the last one's id."""
+    async def catch_up(self, bot_id: str, last: Mapping[str, int]) -> resuming.CaughtUp:
+        """The relay says how far it has heard each handoff; how far we have heard it."""
         return await self.do(lambda turn: resuming.catch_up(turn, RELAY, bot_id, last))
 
     async def message_left(self, bot_id: str, handoff_id: str, id: str | None = None) -> None:

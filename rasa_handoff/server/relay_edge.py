@@ -203,10 +203,11 @@ class RelayEdge:
     async def _hello(self, sid: str, data: Any) -> None:
         under_way = read(Hello, data or {}).open
         last = {heard.handoff_id: heard.last for heard in under_way if isinstance(heard, Heard)}
-        ours = await self._conversations.catch_up(self._bot(sid), last) if last else {}
-        known = [{"handoff_id": handoff_id, "last": id} for handoff_id, id in ours.items()]
+        ours = await self._conversations.catch_up(self._bot(sid), last)
+        known = [{"handoff_id": handoff_id, "last": id} for handoff_id, id in ours.heard.items()]
         found = await self._conversations.staffing()
-        body = {"protocol": PROTOCOL, "server": __version__, "epoch": self._store.epoch, "open": known, **plain(found)}
+        here = {"protocol": PROTOCOL, "server": __version__, "epoch": self._store.epoch}
+        body = {**here, "open": known, "unknown": list(ours.unknown), **plain(found)}
         self._conversations.board.later(partial(self._welcome, sid, body))
 
     async def _welcome(self, sid: str, body: dict[str, Any]) -> None:

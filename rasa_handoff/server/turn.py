@@ -93,6 +93,10 @@ class Turn:
         records.save(self.connection, after)
         return after
 
+    def tell(self, record: Record, told: Told) -> None:
+        """Tell the customer's side where the conversation stands, though nothing has happened."""
+        records.save(self.connection, self._follow(record, told))
+
     def mark(self, record: Record, message_id: str, status: Status, reason: str | None) -> None:
         """Note what became of a message on its way to the customer."""
         message = messages.mark(self.connection, record.handoff_id, message_id, status, reason)

@@ -116,6 +116,58 @@ async def test_a_server_set_back_to_a_backup_goes_on(
     ]  # fmt: skip
 
 
+async def test_a_server_set_back_learns_of_newer_handoffs_by_itself(
+    small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path
+) -> None:
+    """Nobody types: the relay hears on connecting that the copy hasn't got it."""
+    file, kept = tmp_path / "desk.db", tmp_path / "kept.db"
+    async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path)) as rasa:
+        _back_up(file, kept)
+        handoff_id = await live(rasa, thandi)
+        await thandi.sio.disconnect()
+        await desk.__aexit__(None, None, None)
+        _restore(kept, file)
+        await desk.__aenter__()
+        async with AgentAtDesk(desk.url, "thandi@example.com") as again:
+            assert (await again.take())["handoff_id"] == handoff_id
+            seen = (await again.ask("open", handoff_id=handoff_id, after=0))["conversation"]
+            assert seen["transcript"][-1]["text"] == "before"
+            await again.say(handoff_id, "here again", id="new")
+            await until(lambda: _heard(rasa, "here again"), seconds=20)
+
+
+@pytest.mark.parametrize("by_agent", [True, False])
+async def test_a_relay_set_back_ends_what_has_ended(
+    small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path, by_agent: bool
+) -> None:
+    """The copy is of a live chat; the server tells how it ended, and the customer is with the bot again."""
+    own = credentials(desk.url, tmp_path)
+    async with RasaServer(small_model, tmp_path, own) as rasa:
+        handoff_id = await live(rasa, thandi)
+        _back_up(tmp_path / "relay.db", tmp_path / "kept.db")
+        if by_agent:
+            await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved")
+        else:
+            await rasa.texts("disconnect")
+            await rasa.texts("disconnect")
+        await until(lambda: not rasa.channel.relay.under_way)
+        await until(lambda: _is_ended(thandi, handoff_id))
+    _restore(tmp_path / "kept.db", tmp_path / "relay.db")
+    async with RasaServer(small_model, tmp_path, own) as rasa:
+        assert rasa.channel.relay.desk_active("thabo")
+        await until(lambda: not rasa.channel.relay.under_way)
+        assert (await rasa.texts("/greet"))[-1] == "Hello."
+
+
+async def _heard(rasa: RasaServer, text: str) -> bool:
+    return text in await rasa.texts("and?")
+
+
+async def _is_ended(agent: AgentAtDesk, handoff_id: str) -> bool:
+    conversation = (await agent.ask("open", handoff_id=handoff_id, after=0))["conversation"]
+    return bool(conversation["state"] == "ended")
+
+
 async def test_a_backup_taken_in_a_live_chat_restores_it(
     small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path
 ) -> None:
