@@ -5,22 +5,21 @@ The rules:
 1. One turn of a customer at a time, each message once; the turn that hands over ends only when the desk has answered.
 2. While the bot is active the message goes on untouched, but for a notice in its metadata and its NLU result.
 3. After the bot's turn: if it asks for a handoff (``bot_turn.py``), the conversation is offered to the desk.
-4. While the desk is active nothing reaches the bot: a button by its title, a payload or ``/restart`` as what it is, words.
+4. While the desk is active nothing reaches the bot (``to_desk.py``).
 5. While the conversation is on its way back the message waits, and then goes to the bot.
 """
 
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from rasa.core.channels.channel import OutputChannel, UserMessage
 
 from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.rasa_room.bot_turn import BotTurn, OnMessage, Wish
-from rasa_handoff.rasa_room.choices import PAYLOADS, chosen
+from rasa_handoff.rasa_room.choices import PAYLOADS
 from rasa_handoff.rasa_room.closing import Closing
 from rasa_handoff.rasa_room.customers import Customers
 from rasa_handoff.rasa_room.incoming import sent
@@ -29,6 +28,7 @@ from rasa_handoff.rasa_room.options import Options
 from rasa_handoff.rasa_room.reach import Reach
 from rasa_handoff.rasa_room.retold import Told, told_in_turn
 from rasa_handoff.rasa_room.strays import Strays
+from rasa_handoff.rasa_room.to_desk import ToDesk
 from rasa_handoff.rasa_room.trigger import answers_with_options, triggered
 from rasa_handoff.rasa_room.turns import Turns, Work
 from rasa_handoff.rasa_room.unasked import Unasked
@@ -36,18 +36,14 @@ from rasa_handoff.rasa_room.watching import Watch
 from rasa_handoff.rasa_room.wishing import intent_of
 from rasa_handoff.relay.inbox import Inbox, Met
 from rasa_handoff.relay.relay import Relay
-from rasa_handoff.thinking.control import Control, Conversation, IllegalEvent
-from rasa_handoff.vocabulary import events as e
+from rasa_handoff.thinking.control import Control, IllegalEvent
 from rasa_handoff.vocabulary import names
-from rasa_handoff.vocabulary.errors import Refused, StoreError, StoreUnavailable
+from rasa_handoff.vocabulary.errors import StoreError, StoreUnavailable
 from rasa_handoff.vocabulary.settings import Settings
 
 log = logging.getLogger(__name__)
 
-RETURN_SECONDS: Final = 5.0
 DRAIN_SECONDS: Final = 5.0
-LONGEST_TEXT: Final = 20_000
-"""Characters of a message to an agent; an agent's have as many."""
 
 
 class Interceptor:
@@ -69,7 +65,8 @@ class Interceptor:
         self._offering = Offering(bot, settings, reaches)
         self._turns, self._work, self._inbox = Turns(), Work(), Inbox(relay.store)
         self._opened, self._closing = asyncio.Event(), False
-        self._execute, self._ask = f"/{settings.intents.execute}", f"/{settings.intents.options}"
+        self._execute = f"/{settings.intents.execute}"
+        self._to_desk = ToDesk(settings.intents, relay, bot, reaches, self._done)
         self._turn = BotTurn(bot, settings.intents, options, settings.show_marker, on_new_message)
         self.closing = Closing(settings.state_messages)
         self.unasked = Unasked(self._turn, self.closing)
@@ -144,7 +141,7 @@ class Interceptor:
                 return await self._done(message)  # it was the bot's; what it led to has happened
             else:
                 try:
-                    return await self._to_desk(channel, message, conversation)
+                    return await self._to_desk.receive(channel, message, conversation)
                 except IllegalEvent:  # it ended in this very moment: look again whose the message is
                     await self._relay.refresh(message.sender_id)
 
@@ -185,38 +182,6 @@ class Interceptor:
             await self._customers.flush(message.sender_id)
             await watch.release()
 
-    # The desk is active
-
-    async def _to_desk(self, channel: str, message: UserMessage, conversation: Conversation) -> None:
-        text = (message.text or "").strip()
-        id = message.message_id if sent().id is not None else None
-        here: dict[str, Any] = {"conversation_id": message.sender_id, "sent": id}
-        said: dict[str, Any] = {
-            "id": message.message_id,
-            "text": _as_read(text, message, conversation),
-            "at": time.time(),
-        }
-        if len(said["text"]) > LONGEST_TEXT:
-            await self._too_long(channel, message)
-        elif text in PAYLOADS:
-            await self._leave(chosen(text, conversation, here, said))
-        elif text.startswith((self._execute, self._ask)):
-            await self._relay.apply(e.CustomerAskedAgain(**here))
-        elif text.casefold() == conversation.leaving_word.casefold():
-            await self._leave(e.CustomerLeaving(**here, **said))
-        else:
-            data = self._reaches[channel].return_data(message.output_channel)
-            await self._relay.apply(e.CustomerSaid(**here, **said, channel=channel, return_data=data))
-
-    async def _too_long(self, channel: str, message: UserMessage) -> None:
-        """It might not fit through the one connection to the desk, and would be sent again for ever: refused for good."""
-        log.warning("A message of %s is too long to be passed on.", message.sender_id)
-        words = await self._bot.render(names.UTTER_TOO_LONG, message.sender_id, channel, {})
-        await message.output_channel.send_response(message.sender_id, words)
-        if sent().keeps and self._reaches[channel].push:
-            raise Refused("too_long", f"A message to an agent has at most {LONGEST_TEXT:,} characters.")
-        await self._done(message)
-
     async def _refuse(self, channel: str, message: UserMessage) -> None:
         """Nothing can be written down now: better said than accepted and lost. A page is told by its acknowledgement."""
         if sent().keeps and self._reaches[channel].push:
@@ -225,20 +190,3 @@ class Interceptor:
         words = await self._bot.render(names.UTTER_NOT_TAKEN, message.sender_id, channel, {})
         # The class's own: on this object it may lead to the outbox, which can't be written either.
         await type(output).send_response(output, message.sender_id, words)
-
-    async def _leave(self, event: e.Event) -> None:
-        """Who leaves is still there: what the bot then says belongs into the same answer."""
-        conversation = await self._relay.apply(event)
-        if conversation.state is Control.RETURNING:
-            with contextlib.suppress(asyncio.TimeoutError):
-                returned = self._relay.wait_while(event.conversation_id, {Control.RETURNING})
-                await asyncio.wait_for(returned, RETURN_SECONDS)
-
-
-def _as_read(text: str, message: UserMessage, conversation: Conversation) -> str:
-    """The customer's message as a person reads it: a button by its title, what isn't text in words."""
-    if text in conversation.titles:
-        return conversation.titles[text]
-    attachments = (message.metadata or {}).get("attachments")
-    described = f"[Attachment: {attachments}]" if attachments else ""
-    return " ".join(part for part in (text, described) if part) or "[a message without text]"

@@ -11,7 +11,6 @@ acknowledged when it is accepted, and heard once.
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -20,12 +19,11 @@ from rasa.core.channels.socketio import SocketIOInput
 from sanic import Blueprint
 
 from rasa_handoff.desks.base import either
+from rasa_handoff.rasa_room.acknowledging import any_of, outcome, refusal
 from rasa_handoff.rasa_room.incoming import LONGEST_ID, Sent, sending
 from rasa_handoff.rasa_room.parts import Emission, Recorder, ids_of_parts
-from rasa_handoff.vocabulary.errors import Refused, StoreError, Unreachable, Waits
+from rasa_handoff.vocabulary.errors import StoreError, Unreachable, Waits
 from rasa_handoff.vocabulary.names import STATE_KEY
-
-log = logging.getLogger(__name__)
 
 TYPING_EVENT = "typing"
 """An addition that stock widgets never notice, both ways: ``{"session_id": str, "on": bool}``."""
@@ -96,7 +94,7 @@ class HandoffSocketIO(SocketIOInput):
         named = {**data, "id": id} if isinstance(data, dict) else data
         sockets = self._sockets(conversation_id)
         asked = [self._ask(sid, event, named) for sid in sockets if sid in self._acknowledging]
-        if not await _any(asked):
+        if not await any_of(asked):
             if not self.connected(conversation_id):
                 raise Waits("The customer's page went away.")
             raise Unreachable("The customer's page is connected, but hasn't acknowledged it.")
@@ -171,8 +169,8 @@ class HandoffSocketIO(SocketIOInput):
                     await handle(sid, data)
                     return None
                 if self.session_persistence and not data.get("session_id"):
-                    return _refusal("invalid", "The message names no session.")
-                return await _outcome(handle(sid, data), about.id)
+                    return refusal("invalid", "The message names no session.")
+                return await outcome(handle(sid, data), about.id)
 
         return user_uttered
 
@@ -196,35 +194,3 @@ class HandoffSocketIO(SocketIOInput):
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         done.set_result(None)
         return done
-
-
-async def _any(asked: list[Any]) -> bool:
-    """Whether one of them says yes; the others are not waited for."""
-    tasks = [asyncio.ensure_future(one) for one in asked]
-    try:
-        for next_one in asyncio.as_completed(tasks):
-            if await next_one:
-                return True
-        return False
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _outcome(handled: Awaitable[Any], id: str) -> dict[str, Any]:
-    try:
-        await handled
-    except StoreError as problem:
-        log.error("A customer's message was not taken in, and their page keeps it: %s", problem)
-        return _refusal("unavailable", "Your message can't be taken just now; it will be sent again.")
-    except Refused as problem:
-        return _refusal(problem.code, str(problem))
-    except Exception:
-        log.exception("A customer's message (%s) could not be handled.", id)
-        return _refusal("failed", "Your message could not be handled.")
-    return {"ok": True}
-
-
-def _refusal(code: str, sentence: str) -> dict[str, Any]:
-    return {"ok": False, "code": code, "error": sentence}

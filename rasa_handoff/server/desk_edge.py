@@ -1,9 +1,8 @@
 """The namespace ``/desk``: an agent's browser (docs/protocol.md). Every event is checked against who sends it."""
 
 from functools import partial
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from msgspec import Meta
 from socketio import AsyncServer
 from socketio.exceptions import ConnectionRefusedError
 
@@ -11,6 +10,7 @@ from rasa_handoff.server import accounts, sessions, staffing, summaries
 from rasa_handoff.server.accounts import Account
 from rasa_handoff.server.agent_side import AgentSide
 from rasa_handoff.server.answers import listen
+from rasa_handoff.server.desk_words import About, Chosen, Finishing, Passing, Words
 from rasa_handoff.server.news import (
     Arrival,
     Changed,
@@ -24,53 +24,15 @@ from rasa_handoff.server.news import (
 )
 from rasa_handoff.server.outcomes import Outcome
 from rasa_handoff.server.presence import Presence
-from rasa_handoff.server.relay_edge import Key, Typing
+from rasa_handoff.server.relay_words import Typing
 from rasa_handoff.server.turn import Turn
 from rasa_handoff.vocabulary.errors import Refused, Unreachable
 from rasa_handoff.vocabulary.names import DESK_NAMESPACE
-from rasa_handoff.vocabulary.values import Value, plain, read
+from rasa_handoff.vocabulary.values import plain, read
 
-LONGEST_TEXT: Final = 20_000
 FAILED: Final = {"ok": False, "code": "failed", "error": "That didn't work. Please try again in a moment."}
 STRANGER: Final = "Please sign in again."
 EVERYBODY: Final = "everybody"
-
-
-class Chosen(Value, frozen=True, kw_only=True):
-    """``presence``."""
-
-    online: bool
-
-
-class About(Value, frozen=True, kw_only=True):
-    """``take``, and ``open`` with ``after``."""
-
-    handoff_id: Key
-    after: int = 0
-
-
-class Words(Value, frozen=True, kw_only=True):
-    """An agent's ``message``."""
-
-    handoff_id: Key
-    id: Key
-    text: Annotated[str, Meta(min_length=1, max_length=LONGEST_TEXT)]
-
-
-class Passing(Value, frozen=True, kw_only=True):
-    """``transfer``."""
-
-    handoff_id: Key
-    department: str | None = None
-
-
-class Finishing(Value, frozen=True, kw_only=True):
-    """``resolve``."""
-
-    handoff_id: Key
-    outcome: Outcome
-    note: Annotated[str, Meta(max_length=LONGEST_TEXT)] | None = None
-    slots: dict[str, Any] = {}
 
 
 class DeskEdge:

@@ -4,9 +4,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from msgspec import Meta
 from socketio import AsyncServer
 from socketio.exceptions import ConnectionRefusedError, SocketIOError
 
@@ -16,92 +15,19 @@ from rasa_handoff.server.answers import listen
 from rasa_handoff.server.bot_side import BotSide
 from rasa_handoff.server.door import RELAY, Lost, Mark
 from rasa_handoff.server.news import AgentTyping, News, StaffingChanged
-from rasa_handoff.server.tables import ID
+from rasa_handoff.server.relay_words import Auth, Fate, Heard, Hello, Keys, Over, Sought, Typing, Words
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.thinking.desk_events import CustomerEnded, CustomerSaid
 from rasa_handoff.vocabulary.errors import Refused, Unreachable
 from rasa_handoff.vocabulary.names import PROTOCOL, RELAY_NAMESPACE
-from rasa_handoff.vocabulary.values import Offer, Speaker, Status, Value, plain, read
+from rasa_handoff.vocabulary.values import Offer, Speaker, Status, plain, read
 from rasa_handoff.vocabulary.versions import go_together
 
 log = logging.getLogger(__name__)
 
 ANSWER_WITHIN: Final = 5.0
 """Seconds a relay may take to acknowledge before it is told again."""
-
-Key = Annotated[str, Meta(min_length=1, max_length=ID)]
-
-
-class Heard(Value, frozen=True, kw_only=True):
-    """A handoff the relay has under way, and the last number of ours it has."""
-
-    handoff_id: Key
-    last: int = 0
-
-
-class Hello(Value, frozen=True, kw_only=True):
-    """``hello``; a relay that keeps no numbers says only the ids."""
-
-    open: tuple[str | Heard, ...] = ()
-
-
-class Sought(Value, frozen=True, kw_only=True):
-    """``handoff.find``."""
-
-    conversation_id: Key
-
-
-class Keys(Value, frozen=True, kw_only=True):
-    """What an offer's ids must look like to be kept."""
-
-    handoff_id: Key
-    conversation_id: Key
-    bot_id: Key
-    id: Key | None = None
-
-
-class Auth(Value, frozen=True, kw_only=True):
-    """How a relay introduces itself."""
-
-    protocol: int
-    bot_id: Key
-    token: str | None = None
-
-
-class Words(Value, frozen=True, kw_only=True):
-    """The customer's ``message``."""
-
-    handoff_id: Key
-    id: Key
-    text: str
-    at: float
-
-
-class Over(Value, frozen=True, kw_only=True):
-    """The relay's ``handoff.status``: the customer's side ended it, or left a message."""
-
-    handoff_id: Key
-    status: str
-    id: Key | None = None
-    reason: Annotated[str, Meta(max_length=100)] = "cancelled"
-
-
-class Fate(Value, frozen=True, kw_only=True):
-    """``message.status``."""
-
-    handoff_id: Key
-    message_id: Key
-    status: Status
-    id: Key | None = None
-    reason: str | None = None
-
-
-class Typing(Value, frozen=True, kw_only=True):
-    """``typing``, in both directions and of both sides."""
-
-    handoff_id: Key
-    on: bool
 
 
 class RelayEdge:

@@ -1,0 +1,96 @@
+"""What a customer says while the desk is active: a button by its title, a payload or ``/restart`` as what it is, words."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from rasa.core.channels.channel import UserMessage
+
+from rasa_handoff.rasa_room.bot import Bot
+from rasa_handoff.rasa_room.choices import PAYLOADS, chosen
+from rasa_handoff.rasa_room.incoming import sent
+from rasa_handoff.rasa_room.reach import Reach
+from rasa_handoff.relay.relay import Relay
+from rasa_handoff.thinking.control import Control, Conversation
+from rasa_handoff.vocabulary import events as e
+from rasa_handoff.vocabulary import names
+from rasa_handoff.vocabulary.errors import Refused
+from rasa_handoff.vocabulary.settings import IntentSettings
+
+log = logging.getLogger(__name__)
+
+RETURN_SECONDS: Final = 5.0
+LONGEST_TEXT: Final = 20_000
+"""Characters of a message to an agent; an agent's have as many."""
+
+
+class ToDesk:
+    """The way of a message to the desk. ``done``: notes one that is finished with."""
+
+    def __init__(
+        self,
+        intents: IntentSettings,
+        relay: Relay,
+        bot: Bot,
+        reaches: Mapping[str, Reach],
+        done: Callable[[UserMessage], Awaitable[None]],
+    ) -> None:
+        self._execute, self._ask = f"/{intents.execute}", f"/{intents.options}"
+        self._relay, self._bot, self._reaches, self._done = relay, bot, reaches, done
+
+    async def receive(self, channel: str, message: UserMessage, conversation: Conversation) -> None:
+        """Pass it on.
+
+        Raises:
+            IllegalEvent: it isn't the desk's any more.
+            Refused: it is too long, and its sender would send it again for ever.
+            StoreError: it can't be written down now.
+        """
+        text = (message.text or "").strip()
+        id = message.message_id if sent().id is not None else None
+        here: dict[str, Any] = {"conversation_id": message.sender_id, "sent": id}
+        said: dict[str, Any] = {
+            "id": message.message_id,
+            "text": _as_read(text, message, conversation),
+            "at": time.time(),
+        }
+        if len(said["text"]) > LONGEST_TEXT:
+            await self._too_long(channel, message)
+        elif text in PAYLOADS:
+            await self._leave(chosen(text, conversation, here, said))
+        elif text.startswith((self._execute, self._ask)):
+            await self._relay.apply(e.CustomerAskedAgain(**here))
+        elif text.casefold() == conversation.leaving_word.casefold():
+            await self._leave(e.CustomerLeaving(**here, **said))
+        else:
+            data = self._reaches[channel].return_data(message.output_channel)
+            await self._relay.apply(e.CustomerSaid(**here, **said, channel=channel, return_data=data))
+
+    async def _too_long(self, channel: str, message: UserMessage) -> None:
+        """It might not fit through the one connection to the desk, and would be sent again for ever: refused for good."""
+        log.warning("A message of %s is too long to be passed on.", message.sender_id)
+        words = await self._bot.render(names.UTTER_TOO_LONG, message.sender_id, channel, {})
+        await message.output_channel.send_response(message.sender_id, words)
+        if sent().keeps and self._reaches[channel].push:
+            raise Refused("too_long", f"A message to an agent has at most {LONGEST_TEXT:,} characters.")
+        await self._done(message)
+
+    async def _leave(self, event: e.Event) -> None:
+        """Who leaves is still there: what the bot then says belongs into the same answer."""
+        conversation = await self._relay.apply(event)
+        if conversation.state is Control.RETURNING:
+            with contextlib.suppress(asyncio.TimeoutError):
+                returned = self._relay.wait_while(event.conversation_id, {Control.RETURNING})
+                await asyncio.wait_for(returned, RETURN_SECONDS)
+
+
+def _as_read(text: str, message: UserMessage, conversation: Conversation) -> str:
+    """The customer's message as a person reads it: a button by its title, what isn't text in words."""
+    if text in conversation.titles:
+        return conversation.titles[text]
+    attachments = (message.metadata or {}).get("attachments")
+    described = f"[Attachment: {attachments}]" if attachments else ""
+    return " ".join(part for part in (text, described) if part) or "[a message without text]"

@@ -1,0 +1,48 @@
+"""What an agent's browser says on ``/desk`` (docs/protocol.md), read; what doesn't fit is refused with the field's name."""
+
+from typing import Annotated, Any, Final
+
+from msgspec import Meta
+
+from rasa_handoff.server.outcomes import Outcome
+from rasa_handoff.server.relay_words import Key
+from rasa_handoff.vocabulary.values import Value
+
+LONGEST_TEXT: Final = 20_000
+
+
+class Chosen(Value, frozen=True, kw_only=True):
+    """``presence``."""
+
+    online: bool
+
+
+class About(Value, frozen=True, kw_only=True):
+    """``take``, and ``open`` with ``after``."""
+
+    handoff_id: Key
+    after: int = 0
+
+
+class Words(Value, frozen=True, kw_only=True):
+    """An agent's ``message``."""
+
+    handoff_id: Key
+    id: Key
+    text: Annotated[str, Meta(min_length=1, max_length=LONGEST_TEXT)]
+
+
+class Passing(Value, frozen=True, kw_only=True):
+    """``transfer``."""
+
+    handoff_id: Key
+    department: str | None = None
+
+
+class Finishing(Value, frozen=True, kw_only=True):
+    """``resolve``."""
+
+    handoff_id: Key
+    outcome: Outcome
+    note: Annotated[str, Meta(max_length=LONGEST_TEXT)] | None = None
+    slots: dict[str, Any] = {}
