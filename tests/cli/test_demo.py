@@ -44,8 +44,20 @@ def trained(bot: Path) -> Path:
 
 
 def demo(bot: Path, ports: dict[str, str]) -> "subprocess.Popen[str]":
+    """Started as by a shell's ``&``, which has Ctrl-C ignored until a program says otherwise."""
     return subprocess.Popen(
-        [sys.executable, str(DEMO), "--bot", str(bot), "--folder", str(bot.parent / "files")],
+        [
+            "sh",
+            "-c",
+            "trap '' INT; exec \"$@\"",
+            "sh",
+            sys.executable,
+            str(DEMO),
+            "--bot",
+            str(bot),
+            "--folder",
+            str(bot.parent / "files"),
+        ],
         env={**os.environ, **ports},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
