@@ -17,6 +17,7 @@ from tests.chaos.browser import Chromium
 from tests.chaos.browser import missing as no_chromium
 from tests.chaos.people import Customer
 from tests.chaos.plan import WEIGHTS, Fault
+from tests.chaos.proxy import WAYS
 from tests.chaos.world import World
 
 BEFORE_THE_COMMIT = ("Rasa:", "relay's database", "disk full")
@@ -43,12 +44,12 @@ class Faults:
             "agent: page reloaded": lambda f: _pick(w.agents, f).reload(),
             "Rasa and desk: cut": lambda f: w.to_desk.refuse(f.size),
             "Rasa and desk: delayed": lambda f: w.to_desk.delay(0.1 + f.pick, 1 + 3 * f.size),
-            "Rasa and desk: half-open": lambda f: w.to_desk.half_open(0.3 + 7 * f.size**2),
+            "Rasa and desk: half-open": lambda f: w.to_desk.half_open(0.3 + 7 * f.size**2, _pick(WAYS, f)),
             "customers and Rasa: cut": lambda f: w.to_rasa.refuse(f.size),
             "customers and Rasa: delayed": lambda f: w.to_rasa.delay(0.1 + f.pick, 1 + 3 * f.size),
-            "customers and Rasa: half-open": lambda f: w.to_rasa.half_open(0.3 + 4 * f.size**2),
+            "customers and Rasa: half-open": lambda f: w.to_rasa.half_open(0.3 + 4 * f.size**2, _pick(WAYS, f)),
             "agents and desk: cut": lambda f: w.to_agents.refuse(f.size),
-            "agents and desk: half-open": lambda f: w.to_agents.half_open(0.3 + 4 * f.size**2),
+            "agents and desk: half-open": lambda f: w.to_agents.half_open(0.3 + 4 * f.size**2, _pick(WAYS, f)),
             "Rasa: SIGSTOP, SIGCONT": lambda f: w.rasa.stop(0.2 + 7 * f.size**3),
             "desk: SIGSTOP, SIGCONT": lambda f: w.desk.stop(0.2 + 7 * f.size**3),
             "desk: kill -9": lambda f: w.desk.kill(),

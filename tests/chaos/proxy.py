@@ -2,21 +2,28 @@
 
 import asyncio
 import contextlib
+from collections import Counter
+from collections.abc import Sequence
 from types import TracebackType
 
 from rasa_handoff.testing.ports import free_port
 
 CHUNK = 65536
+THERE, BACK = "there", "back"
+"""The ways of a connection, as its client sees them."""
+WAYS = ((THERE, BACK), (THERE,), (BACK,))
 
 
 class Proxy:
-    """``async with Proxy(upstream)`` listens on ``port`` and passes everything on to ``upstream`` of this machine."""
+    """``async with Proxy(upstream)`` listens on ``port`` and passes everything on to ``upstream`` of this machine, each piece
+    after ``latency`` seconds."""
 
-    def __init__(self, upstream: int) -> None:
+    def __init__(self, upstream: int, latency: float = 0.0) -> None:
         self.upstream, self.port = upstream, free_port()
         self._pairs: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._delay, self._swallows, self._refuses = 0.0, 0, 0
+        self._delay, self._refuses = latency, 0
+        self._swallows: Counter[str] = Counter()
 
     async def __aenter__(self) -> "Proxy":
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
@@ -52,14 +59,15 @@ class Proxy:
         finally:
             self._delay = max(0.0, self._delay - each)
 
-    async def half_open(self, seconds: float) -> None:
-        """Swallow what is sent, then reset: what was swallowed is gone, and neither side knew."""
-        self._swallows += 1
+    async def half_open(self, seconds: float, ways: Sequence[str] = (THERE, BACK)) -> None:
+        """Swallow what is sent, then reset: what was swallowed is gone, and neither side knew. Swallowed on its way ``BACK``
+        only, the acknowledgement of what was heard."""
+        self._swallows.update(ways)
         try:
             await asyncio.sleep(seconds)
             self.cut()
         finally:
-            self._swallows -= 1
+            self._swallows.subtract(ways)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -80,8 +88,8 @@ class Proxy:
         pair = (writer, far_writer)
         self._pairs.add(pair)
         ways = [
-            asyncio.create_task(self._pass(reader, far_writer)),
-            asyncio.create_task(self._pass(far_reader, writer)),
+            asyncio.create_task(self._pass(reader, far_writer, THERE)),
+            asyncio.create_task(self._pass(far_reader, writer, BACK)),
         ]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
@@ -97,11 +105,11 @@ class Proxy:
                 writer.close()
             far_writer.close()
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: str) -> None:
         with contextlib.suppress(OSError):
             while piece := await reader.read(CHUNK):
                 if self._delay:
                     await asyncio.sleep(self._delay)
-                if not self._swallows:
+                if not self._swallows[way]:
                     writer.write(piece)
                     await writer.drain()

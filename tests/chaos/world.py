@@ -46,6 +46,7 @@ class World:
         disk: bool = True,
         pace: float = 0.7,
         pages: int = 2,
+        latency: float = 0.0,
     ) -> None:
         self.folder, self.rng, self.pace, self.size = folder, rng, pace, size
         self.careless, self.pages = careless, 0 if no_chromium() else pages
@@ -58,7 +59,8 @@ class World:
         self.disk.mkdir()
         self.mounted = disk and _mount(self.disk)
         self.rasa_port, self.desk_port, self.actions_port = free_port(), free_port(), free_port()
-        self.to_desk, self.to_rasa, self.to_agents = Proxy(self.desk_port), Proxy(self.rasa_port), Proxy(self.desk_port)
+        self.to_desk = Proxy(self.desk_port, latency)
+        self.to_rasa, self.to_agents = Proxy(self.rasa_port), Proxy(self.desk_port)
         self.vendor = Vendor(self.book, _branch(rng))
         self.customers: list[Customer] = []
         self.agents: list[Agent] = []
