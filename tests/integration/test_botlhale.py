@@ -9,27 +9,27 @@ import pytest
 import yaml
 
 from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
 from tests.channels.browsers import Page
+from tests.integration.conftest import credentials
 from tests.support.foreign import ForeignServer
 from tests.support.processes import BIN, Process
 
 pytestmark = pytest.mark.timeout(300)
 
 
+def foreign(folder: Path, desk_url: str, **more: Any) -> dict[str, Any]:
+    """credentials.yml with a desk of Botlhale's kind."""
+    kind = {"type": "botlhale", "url": desk_url}
+    return credentials(desk_url, folder, desk=kind, **{"departments": ["billing", "orders"], **more})
+
+
 class Rasa(Process):
     """``rasa run`` with a foreign desk; started again in the same folder it is the same server."""
 
-    def __init__(self, model: Path, folder: Path, desk_url: str, **more: Any) -> None:
-        settings = {
-            "bot_id": "small",
-            "desk": {"type": "botlhale", "url": desk_url},
-            "store": f"sqlite:///{folder / 'relay.db'}",
-            "departments": ["billing", "orders"],
-            "channels": {"socketio": {"session_persistence": True}},
-            **more,
-        }
-        (folder / "credentials.yml").write_text(yaml.safe_dump({"rasa_handoff.HandoffChannel": settings}))
+    def __init__(self, model: Path, folder: Path, desk_url: str) -> None:
+        (folder / "credentials.yml").write_text(yaml.safe_dump(foreign(folder, desk_url)))
         store = {"type": "SQL", "dialect": "sqlite", "db": str(folder / "tracker.db")}
         (folder / "endpoints.yml").write_text(yaml.safe_dump({"tracker_store": store}))
         self.port = free_port()
@@ -82,7 +82,7 @@ async def test_the_whole_story(small_model: Path, tmp_path: Path) -> None:
 async def test_without_departments_anybody_there_is_offered(small_model: Path, tmp_path: Path) -> None:
     async with (
         ForeignServer() as desk,
-        Rasa(small_model, tmp_path, desk.url, departments=[]) as rasa,
+        RasaServer(small_model, tmp_path, foreign(tmp_path, desk.url, departments=[])) as rasa,
         Page(rasa.url, "thabo") as customer,
     ):
         await customer.say("I want to talk to a human")
@@ -97,7 +97,8 @@ async def test_without_departments_anybody_there_is_offered(small_model: Path, t
 
 async def test_a_desk_that_is_not_there(small_model: Path, tmp_path: Path) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
-    async with Rasa(small_model, tmp_path, nowhere, start_timeout=1) as rasa, Page(rasa.url, "thabo") as customer:
+    settings = foreign(tmp_path, nowhere, start_timeout=1)
+    async with RasaServer(small_model, tmp_path, settings) as rasa, Page(rasa.url, "thabo") as customer:
         await customer.say("/execute_handoff")
         await customer.hears("reach")
         await customer.say("hello")
