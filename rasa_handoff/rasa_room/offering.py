@@ -2,26 +2,20 @@
 
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
-import msgspec
 from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.rasa_room.reach import Reach
-from rasa_handoff.thinking.transcript import button_titles, current_session, transcript
+from rasa_handoff.thinking.transcript import button_titles, current_session, latest, transcript
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary import names
 from rasa_handoff.vocabulary.marker import HandoffRequest
 from rasa_handoff.vocabulary.settings import Settings
-from rasa_handoff.vocabulary.values import BotState, Channel, Contact, Guess, Line, Offer, Priority, Slot, Speaker
+from rasa_handoff.vocabulary.values import BotState, Channel, Contact, Guess, Offer, Priority, Slot
 
 LAST_INTENTS = 5
-MOST_TOLD: Final = 500_000
-"""Characters of the transcript, from its end: an offer is one packet, and our server takes eight million bytes."""
-LINE_COST: Final = 100
-"""What a line takes beside its words."""
-LEFT_OUT: Final = "[What was said before this is left out: it is too long.]"
 
 Happened = Sequence[Mapping[str, Any]]
 WithOptions = Callable[[str, str, Happened], Awaitable[list[Mapping[str, Any]]]]
@@ -86,20 +80,6 @@ class Offering:
     def _settable(self) -> tuple[Slot, ...]:
         slots = {slot.name: slot for slot in self._bot.domain.slots}
         return tuple(_slot(slots[name]) for name in self._settings.settable_slots if name in slots)
-
-
-def latest(lines: Sequence[Line]) -> tuple[Line, ...]:
-    """The lines that fit, from the end; the first that doesn't is cut, and a line before it says so."""
-    kept: list[Line] = []
-    room = MOST_TOLD
-    for line in reversed(lines):
-        room -= LINE_COST
-        if len(line.text) > room:
-            shown = msgspec.structs.replace(line, text=f"[...]{line.text[len(line.text) - max(room, 0) :]}")
-            return Line(speaker=Speaker.SYSTEM, text=LEFT_OUT, at=line.at), shown, *reversed(kept)
-        room -= len(line.text)
-        kept.append(line)
-    return tuple(lines)
 
 
 def _slot(slot: Any) -> Slot:

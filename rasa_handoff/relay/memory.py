@@ -25,6 +25,7 @@ from sqlalchemy.engine import Connection
 from rasa_handoff.store.outbox import Outbox
 from rasa_handoff.store.timers import Timers
 from rasa_handoff.thinking.control import Control, Conversation
+from rasa_handoff.thinking.transcript import latest
 from rasa_handoff.vocabulary.events import AgentSaid, CustomerSaid
 from rasa_handoff.vocabulary.values import Line, Offer, Speaker
 
@@ -171,11 +172,11 @@ def handoff_of_words(connection: Connection, conversation_id: str, id: str) -> s
 
 
 def told_again(connection: Connection, handoff_id: str) -> Offer:
-    """The offer a handoff began with, with what was said since in its transcript."""
+    """The offer a handoff began with, with what was said since in its transcript; as much of its end as fits an offer."""
     offer = offer_of(connection, handoff_id)
     query = select(messages).where(messages.c.handoff_id == handoff_id).order_by(messages.c.place)
     lines = (Line(speaker=Speaker(row.speaker), text=row.text, at=row.at) for row in connection.execute(query))
-    return msgspec.structs.replace(offer, transcript=(*offer.transcript, *lines))
+    return msgspec.structs.replace(offer, transcript=latest((*offer.transcript, *lines)))
 
 
 def desk_epoch(connection: Connection) -> str | None:

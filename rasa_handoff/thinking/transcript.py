@@ -4,8 +4,10 @@ Read from a Rasa tracker's events as plain dicts (``Event.as_dict()``), so that 
 pressed button counts by its title; images, buttons and cards are told in words; what only the machine sees is left out.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
 
 from rasa_handoff.vocabulary.directives import read_directives
 from rasa_handoff.vocabulary.errors import MarkerError
@@ -13,6 +15,12 @@ from rasa_handoff.vocabulary.marker import read_marker
 from rasa_handoff.vocabulary.values import Line, Speaker
 
 Event = Mapping[str, Any]
+
+MOST_TOLD: Final = 500_000
+"""Characters of the transcript, from its end: an offer is one packet, and our server takes eight million bytes."""
+LINE_COST: Final = 100
+"""What a line takes beside its words."""
+LEFT_OUT: Final = "[What was said before this is left out: it is too long.]"
 
 EXTERNAL_PREFIX = "EXTERNAL: "
 """How Rasa writes the text of an intent triggered from outside (``UserUttered.create_external``)."""
@@ -37,6 +45,20 @@ def transcript(events: Iterable[Event]) -> tuple[Line, ...]:
         speaker, text = _told(event, titles)
         if speaker is not None and text:
             lines.append(Line(speaker=speaker, text=text, at=float(event.get("timestamp") or 0)))
+    return tuple(lines)
+
+
+def latest(lines: Sequence[Line]) -> tuple[Line, ...]:
+    """The lines that fit, from the end; the first that doesn't is cut, and a line before it says so."""
+    kept: list[Line] = []
+    room = MOST_TOLD
+    for line in reversed(lines):
+        room -= LINE_COST
+        if len(line.text) > room:
+            shown = msgspec.structs.replace(line, text=f"[...]{line.text[len(line.text) - max(room, 0) :]}")
+            return Line(speaker=Speaker.SYSTEM, text=LEFT_OUT, at=line.at), shown, *reversed(kept)
+        room -= len(line.text)
+        kept.append(line)
     return tuple(lines)
 
 

@@ -1,8 +1,8 @@
 """What is too long for the one connection to the desk is refused, or cut, before it is written down."""
 
-from rasa_handoff.rasa_room.offering import LEFT_OUT, LINE_COST, MOST_TOLD, latest
 from rasa_handoff.rasa_room.to_desk import LONGEST_TEXT
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.thinking.transcript import LEFT_OUT, LINE_COST, MOST_TOLD, latest
 from rasa_handoff.vocabulary.values import Line, Speaker
 from tests.channels.browsers import Page
 from tests.integration.test_database import live

@@ -6,8 +6,9 @@ from sqlalchemy.engine import Connection
 
 from rasa_handoff.relay import memory
 from rasa_handoff.relay.database import RelayStore
+from rasa_handoff.thinking.transcript import LEFT_OUT, MOST_TOLD
 from rasa_handoff.vocabulary import events as e
-from rasa_handoff.vocabulary.values import Channel, Offer
+from rasa_handoff.vocabulary.values import Channel, Line, Offer
 
 
 def _told(connection: Connection) -> list[str]:
@@ -29,3 +30,20 @@ async def test_whatever_the_clocks_say(tmp_path: Path) -> None:
     async with RelayStore(url, memory.metadata, memory.SIDE, memory.SCHEMA) as store:
         told = await store.write(_told)
     assert told == ["asked by our clock", "answered by the desk's, which is behind", "thanked"]
+
+
+def _told_at_length(connection: Connection) -> tuple[Line, ...]:
+    offer = Offer(handoff_id="h", conversation_id="thabo", bot_id="b", channel=Channel(name="rest"))
+    memory.begin(connection, offer)
+    for number in range(40):
+        said = e.CustomerSaid(conversation_id="thabo", handoff_id="h", id=str(number), text="x" * 20_000, at=number)
+        assert memory.is_new(connection, "h", said)
+    return memory.told_again(connection, "h").transcript
+
+
+async def test_what_would_not_fit_one_packet_is_told_by_its_end(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'relay.db'}"
+    async with RelayStore(url, memory.metadata, memory.SIDE, memory.SCHEMA) as store:
+        told = await store.write(_told_at_length)
+    assert (told[0].text, told[-1].at) == (LEFT_OUT, 39)
+    assert sum(len(line.text) for line in told) < MOST_TOLD
