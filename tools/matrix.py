@@ -12,7 +12,7 @@ from rasa_handoff.desks.ours import OurDesk  # noqa: E402
 from rasa_handoff.desks.tkinter_demo import TkinterDesk  # noqa: E402
 from rasa_handoff.platforms.kommunicate.channel import KommunicateChannel  # noqa: E402
 from rasa_handoff.platforms.liveperson.channel import LivePersonChannel  # noqa: E402
-from rasa_handoff.server import botlhale_edge, tkinter_edge  # noqa: E402
+from rasa_handoff.server import features  # noqa: E402
 from rasa_handoff.vocabulary.features import GROUPS, Feature, Features  # noqa: E402
 
 PAGE = ROOT / "docs" / "adapters" / "README.md"
@@ -21,11 +21,11 @@ BEGIN, END = "<!-- matrix: made by tools/matrix.py -->", "<!-- end of matrix -->
 SYSTEMS: Mapping[str, Features] = {
     "our desk": OurDesk.features,
     "Botlhale's server": BotlhaleDesk.features,
-    "Botlhale's front ends": botlhale_edge.FEATURES,
+    "Botlhale's front ends": features.BOTLHALE,
     "Kommunicate": KommunicateChannel.features,
     "LivePerson": LivePersonChannel.features,
     "Tkinter admin window": TkinterDesk.features,
-    "Tkinter user window": tkinter_edge.FEATURES,
+    "Tkinter user window": features.TKINTER,
 }
 
 

@@ -9,7 +9,7 @@ import ipaddress
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from socketio import AsyncServer
 from socketio.exceptions import ConnectionRefusedError
@@ -35,27 +35,12 @@ from rasa_handoff.server.turn import Turn
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.thinking.assignment import Stage
 from rasa_handoff.vocabulary.errors import Refused, Unreachable, Waits
-from rasa_handoff.vocabulary.features import YES, Feature, Features
 from rasa_handoff.vocabulary.names import BOTLHALE_NAMESPACES, STATE_KEY
 from rasa_handoff.vocabulary.values import Status, Value
 
 log = logging.getLogger(__name__)
 
 Heard = Callable[[str, Any], Awaitable[None]]
-
-FEATURES: Final[Features] = {
-    Feature.RULES: "our desk's queue",
-    Feature.TRANSCRIPT: YES,
-    Feature.ALERT: YES,
-    Feature.RELAY: "their front end",
-    Feature.SEVERAL: YES,
-    Feature.KEPT: "they wait for it",
-    Feature.ACTIVE: YES,
-    Feature.TIMERS: "the desk's",
-    Feature.BACK: "`disconnect_socket`",
-    Feature.SEVERAL_BOTS: "by BotID",
-    Feature.KNOCK: "a token, or an option",
-}
 
 
 class Socket(Value, frozen=True, kw_only=True):

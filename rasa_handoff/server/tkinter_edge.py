@@ -21,7 +21,6 @@ from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.tasks import ended
 from rasa_handoff.thinking.desk_events import CustomerEnded, CustomerSaid
 from rasa_handoff.vocabulary.errors import HandoffError, Refused, Unreachable
-from rasa_handoff.vocabulary.features import YES, Feature, Features
 from rasa_handoff.vocabulary.values import Channel, Offer, Status
 
 log = logging.getLogger(__name__)
@@ -44,15 +43,6 @@ WORDS: Final = {
 }
 """What a window reads of a status. It cuts lines off at about forty characters."""
 LAST: Final = ("completed", "failed")
-
-
-FEATURES: Final[Features] = {
-    Feature.INTENTS: "the trigger text",
-    Feature.RULES: "our desk's queue",
-    Feature.ALERT: YES,
-    Feature.RELAY: "its streams",
-    Feature.SEVERAL: "one; the next waits",
-}
 
 
 class TkinterEdge:
