@@ -20,7 +20,7 @@ async def test_without_acknowledgements_words_are_lost(acting_model: Path, tmp_p
 
 
 async def test_without_deduplication_words_are_doubled(acting_model: Path, tmp_path: Path) -> None:
-    slower = {**QUICK, "pace": 0.5, "latency": 0.1}  # what is cut off on its way back was heard
+    slower = {**QUICK, "pace": 0.5, "gap": 2.0, "latency": 0.1}  # what is cut off on its way back was heard
     report = await chaos(
         tmp_path, acting_model, 1, 15, 40.0, careless="no-dedup", only=("Rasa and desk: cut",), **slower
     )
