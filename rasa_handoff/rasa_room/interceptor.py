@@ -157,6 +157,8 @@ class Interceptor:
         wish = await self._turn.wish(channel, message, ran)
         if wish is not None:
             return await self._hand_over(channel, message, wish, ran.watch)
+        if not ran.watch.spoke:
+            self._strays.look_again(message.sender_id)
         if intent_of(ran.parsed) == self._settings.intents.options and answers_with_options(message, self._execute):
             triggered(message, self._settings.trigger_text)
         if ran.watch.close:

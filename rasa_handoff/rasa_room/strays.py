@@ -1,7 +1,7 @@
 """Trackers that are paused although the relay knows of no handoff: its database was lost, or somebody else paused.
 
-Looked at once per conversation and process, with the customer's first message: the desk is asked whether an agent has the
-conversation; if none has, it is resumed. A customer is never left with nobody.
+Looked at with a customer's first message in a process, and with the one after a turn in which the bot said nothing: the desk
+is asked whether an agent has the conversation; if none has, it is resumed. A customer is never left with nobody.
 """
 
 import asyncio
@@ -37,14 +37,18 @@ class Strays:
         """Look at this conversation, unless that was done before."""
         if conversation_id in self._looked_at or not self._bot.ready:
             return
-        if len(self._looked_at) >= MOST:
-            self._looked_at.clear()
-        self._looked_at.add(conversation_id)
         tracker = await self._bot.tracker(conversation_id)
         if tracker.is_paused() and not await self._adopted(conversation_id, channel):
             log.warning("%s was paused and nobody has the conversation: the bot goes on.", conversation_id)
             async with self._bot.locked(conversation_id) as tracker:
                 tracker.update(ConversationResumed(), self._bot.domain)
+        if len(self._looked_at) >= MOST:
+            self._looked_at.clear()
+        self._looked_at.add(conversation_id)  # only now: a look that failed, at a locked database, is taken again
+
+    def look_again(self, conversation_id: str) -> None:
+        """The bot was silent: somebody may have paused it meanwhile."""
+        self._looked_at.discard(conversation_id)
 
     async def _find(self, conversation_id: str) -> tuple[Offer, Agent | None] | None:
         """Ask the desk. Right after a start it may not be connected yet, and a bot must not speak beside an agent."""

@@ -27,8 +27,8 @@ MakeOptions = Callable[[str], Awaitable[Message]]
 
 
 class Watch:
-    """What one turn has shown: ``request``, the first handoff marker; ``offered``, whether the options went out; ``close``,
-    whether the bot ended the conversation.
+    """What one turn has shown: ``spoke``, whether it said anything; ``request``, the first handoff marker; ``offered``, whether
+    the options went out; ``close``, whether the bot ended the conversation.
 
     With ``hold`` the words are kept back until :meth:`release`.
     """
@@ -37,6 +37,7 @@ class Watch:
         self.make_options, self.hold = make_options, hold
         self.held: list[Callable[[], Awaitable[None]]] = []
         self.request: HandoffRequest | None = None
+        self.spoke = False
         self.offered = False
         self.close = False
 
@@ -94,6 +95,7 @@ class Watcher:
 
     async def _seen(self, watch: Watch, recipient_id: str, message: Message) -> Message:
         """Note what the message shows, and what of it the customer gets."""
+        watch.spoke = True
         if shows_options(message, self._prefix):
             watch.offered = True
         try:

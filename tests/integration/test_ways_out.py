@@ -299,7 +299,7 @@ async def _told(rasa: RasaServer, text: str) -> bool:
 async def test_a_relay_that_lost_its_database_asks_the_desk(serve: Any, thandi: AgentAtDesk, tmp_path: Path) -> None:
     async with serve() as rasa:
         handoff_id = await live(rasa, thandi)
-        await until(lambda: _paused(rasa))
+        await until(lambda: paused(rasa))
     lose(tmp_path, "relay.db")
     async with serve() as rasa:
         await ready(rasa)
@@ -314,28 +314,39 @@ async def test_it_asks_too_if_the_desk_is_not_connected_yet(
     """Right after a start pages send again what they have: the bot mustn't answer beside an agent."""
     async with serve() as rasa:
         handoff_id = await live(rasa, thandi)
-        await until(lambda: _paused(rasa))
+        await until(lambda: paused(rasa))
     lose(tmp_path, "relay.db")
     await thandi.sio.disconnect()
     await desk.__aexit__(None, None, None)
     async with serve() as rasa:
+        asked, find = asyncio.Event(), rasa.channel.desk.find
+
+        async def noted(conversation_id: str) -> Any:
+            asked.set()
+            return await find(conversation_id)
+
+        rasa.channel.desk.find = noted
         asking = asyncio.create_task(rasa.texts("do you remember me"))
-        await until(lambda: "thabo" in rasa.channel.interceptor._strays._looked_at, what="a look at the conversation")
+        await asyncio.wait_for(asked.wait(), 10)
         await desk.__aenter__()
         assert "Hello." not in await asking
         async with AgentAtDesk(desk.url, "thandi@example.com") as again:
             await until(lambda: _heard(again, handoff_id, "do you remember me"))
 
 
-async def _paused(rasa: RasaServer) -> bool:
+async def paused(rasa: RasaServer) -> bool:
     return bool((await rasa.tracker())["paused"])
+
+
+async def pause(rasa: RasaServer) -> None:
+    async with rasa.http.post(f"{rasa.url}/conversations/thabo/tracker/events", json={"event": "pause"}) as answer:
+        assert answer.status == 200
 
 
 async def test_a_pause_nobody_knows_of_is_lifted(serve: Any, thandi: AgentAtDesk) -> None:
     async with serve() as rasa:
         await ready(rasa)
-        async with rasa.http.post(f"{rasa.url}/conversations/thabo/tracker/events", json={"event": "pause"}) as answer:
-            assert answer.status == 200
+        await pause(rasa)
         assert await rasa.texts("hello") == ["Hello."]
 
 
