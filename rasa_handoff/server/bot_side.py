@@ -1,12 +1,13 @@
 """What the bots' side does to conversations: the relays, and clients of Botlhale's protocol."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from rasa_handoff.server import accounts, records, resuming, staffing, summaries
 from rasa_handoff.server.door import RELAY, Door, Mark
 from rasa_handoff.server.news import CustomerTyping
 from rasa_handoff.server.records import Record
+from rasa_handoff.server.relay_words import Heard
 from rasa_handoff.server.turn import Turn
 from rasa_handoff.thinking.assignment import Stage
 from rasa_handoff.thinking.desk_events import CustomerEnded, CustomerSaid, MessageLeft
@@ -51,9 +52,9 @@ class BotSide(Door):
 
         return await self.do(work)
 
-    async def catch_up(self, bot_id: str, last: Mapping[str, int]) -> resuming.CaughtUp:
+    async def catch_up(self, bot_id: str, heard: Sequence[Heard]) -> resuming.CaughtUp:
         """The relay says how far it has heard each handoff; how far we have heard it."""
-        return await self.do(lambda turn: resuming.catch_up(turn, RELAY, bot_id, last))
+        return await self.do(lambda turn: resuming.catch_up(turn, RELAY, bot_id, heard))
 
     async def message_left(self, bot_id: str, handoff_id: str, id: str | None = None) -> None:
         """The customer's last message is one to be answered later; no matter if it isn't known here."""

@@ -27,6 +27,9 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
+FORGOTTEN: Final = "The bot's side no longer knows this conversation."
+MOST_WAITING: Final = 10_000
+"""Entries of one lane that are looked through at once."""
 RELAY: Final = "relay"
 """Side of the conversations that HandoffChannel handed over."""
 
@@ -128,7 +131,11 @@ def _relay_is_away(turn: Turn, record: Record) -> bool:
 def _lose(turn: Turn, handoff_id: str) -> None:
     record = records.find(turn.connection, handoff_id)
     if record is not None:
-        OUTBOX.withdraw(turn.connection, record.side, handoff_id)
+        waiting = OUTBOX.head(turn.connection, record.side, handoff_id, MOST_WAITING)
+        for entry in waiting:
+            if entry.name == "message":
+                turn.mark(record, entry.body["say"]["id"], Status.FAILED, FORGOTTEN)
+        OUTBOX.remove(turn.connection, waiting)
         turn.apply(record, RelayLost(at=turn.now))
 
 

@@ -128,8 +128,8 @@ class RelayEdge:
 
     async def _hello(self, sid: str, data: Any) -> None:
         under_way = read(Hello, data or {}).open
-        last = {heard.handoff_id: heard.last for heard in under_way if isinstance(heard, Heard)}
-        ours = await self._conversations.catch_up(self._bot(sid), last)
+        numbered = [heard for heard in under_way if isinstance(heard, Heard)]
+        ours = await self._conversations.catch_up(self._bot(sid), numbered)
         known = [{"handoff_id": handoff_id, "last": id} for handoff_id, id in ours.heard.items()]
         found = await self._conversations.staffing()
         here = {"protocol": PROTOCOL, "server": __version__, "epoch": self._store.epoch}

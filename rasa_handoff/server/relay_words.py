@@ -11,10 +11,11 @@ Key = Annotated[str, Meta(min_length=1, max_length=ID)]
 
 
 class Heard(Value, frozen=True, kw_only=True):
-    """A handoff the relay has under way, and the last number of ours it has."""
+    """A handoff the relay has under way, the last number of ours it has, and the id of the last agent's words."""
 
     handoff_id: Key
     last: int = 0
+    words: str | None = None
 
 
 class Hello(Value, frozen=True, kw_only=True):

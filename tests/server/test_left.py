@@ -2,7 +2,7 @@
 
 import pytest
 
-from .peers import until
+from .peers import Relay, until
 
 
 async def leave(karoo, handoff, text="please call me"):
@@ -99,6 +99,30 @@ async def test_what_the_relay_has_lost_ends_here_too(relay, desk, event):
     assert len(heard) == 1
 
 
+class Forgetful(Relay):
+    """A relay that has lost its database."""
+
+    def hears(self, event, body):
+        if event == "message":
+            return {"ok": False, "code": "unknown_handoff", "error": "It isn't known here."}
+        return super().hears(event, body)
+
+
+async def test_all_the_words_a_relay_has_no_conversation_for_have_failed(server, relay, desk, opened):
+    thandi, karoo = await desk(), await relay()
+    handoff = await karoo.initiate()
+    await thandi.take(handoff)
+    await until(lambda: karoo.statuses(handoff) == ["accepted"])
+    await karoo.close()
+    await thandi.say(handoff, "one", "w-1")
+    await thandi.say(handoff, "two", "w-2")
+    opened.append(back := Forgetful("karoo"))
+    await back.connect(server.address)
+    await until(lambda: thandi.shown(handoff)[-1]["state"] == "ended")
+    messages = (await thandi.call("open", {"handoff_id": handoff, "after": 0}))["conversation"]["messages"]
+    assert [(said["id"], said["status"]) for said in messages] == [("w-1", "failed"), ("w-2", "failed")]
+
+
 async def test_a_relay_that_can_not_write_is_told_again(relay, desk):
     thandi, karoo = await desk(), await relay()
     handoff, heard = await karoo.initiate(), []
@@ -156,9 +180,9 @@ async def test_hello_says_what_needs_no_telling_again(relay, desk, opened):
     handoff = await karoo.initiate()
     await karoo.close()
     await thandi.take(handoff)
-    await thandi.say(handoff, "had")
+    await thandi.say(handoff, "had", "w-1")
     await thandi.say(handoff, "new")
-    back = await relay(open=[{"handoff_id": handoff, "last": 2}, "another"])
+    back = await relay(open=[{"handoff_id": handoff, "last": 2, "words": "w-1"}, "another"])
     await until(lambda: back.told(handoff))
     assert [said["text"] for said in back.told(handoff)] == ["new"]
     stranger = await relay("other", open=[{"handoff_id": handoff, "last": 9}])

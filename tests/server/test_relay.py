@@ -150,16 +150,33 @@ async def test_each_side_says_the_last_it_has(relay, desk):
     await karoo.say(handoff, "hello", "c-1")
     await until(lambda: karoo.statuses(handoff) == ["accepted"])
     await karoo.close()
-    await thandi.say(handoff, "one")
+    await thandi.say(handoff, "one", "w-1")
     await thandi.say(handoff, "two")
-    under_way = [{"handoff_id": each, "last": last} for each, last in ((handoff, 2), (untouched, 0), ("unheard-of", 1))]
-    back = await relay(open=under_way)
+    under_way = ((handoff, 2, "w-1"), (untouched, 0, None), ("unheard-of", 1, None))
+    back = await relay(open=[{"handoff_id": id, "last": last, "words": words} for id, last, words in under_way])
     assert back.all("welcome")[0]["open"] == [
         {"handoff_id": handoff, "last": "c-1"},
         {"handoff_id": untouched, "last": f"{untouched}-offer"},
     ]
     await until(lambda: back.told(handoff))
     assert [said["text"] for said in back.told(handoff)] == ["two"], "'one' was number 2"
+    assert back.all("welcome")[0]["unknown"] == ["unheard-of"]
+
+
+async def test_words_with_a_number_of_a_lost_timeline_are_told_all_the_same(relay, desk):
+    """The server was set back, and an agent spoke before the relay was back: it has other words under that number."""
+    thandi, karoo = await desk(), await relay()
+    handoff = await karoo.initiate()
+    await thandi.take(handoff)
+    await until(lambda: karoo.statuses(handoff) == ["accepted"])
+    await karoo.close()
+    await thandi.say(handoff, "one", "w-1")
+    await thandi.say(handoff, "two", "w-2")
+    back = await relay(open=[{"handoff_id": handoff, "last": 3, "words": "lost-2"}])
+    await until(lambda: len(back.told(handoff)) == 2)
+    assert [(said["text"], said["number"]) for said in back.told(handoff)] == [("one", 4), ("two", 5)]
+    await thandi.say(handoff, "three", "w-3")
+    await until(lambda: back.told(handoff)[-1]["number"] == 6)
 
 
 async def test_what_became_of_a_message_only_rises_and_reaches_the_desk(relay, desk):
