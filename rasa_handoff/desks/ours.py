@@ -18,7 +18,7 @@ from rasa_handoff.desks.ours_words import MessageWord, StatusWord, Welcome, answ
 from rasa_handoff.relay.relay import DESK, Relay
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.tasks import ended
-from rasa_handoff.thinking.control import IllegalEvent
+from rasa_handoff.thinking.control import Control, IllegalEvent
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.errors import Refused, StoreError, Unreachable
 from rasa_handoff.vocabulary.features import YES, Feature
@@ -103,6 +103,8 @@ class OurDesk(Desk):
         """Send an entry and wait for its acknowledgement."""
         (entry,) = entries
         answer = await self._call(entry.name, entry.body)
+        if answer.get("code") == "unavailable":
+            raise Unreachable(f"The live-agent server can't take anything now: {answer.get('error')}")
         if entry.name == "handoff.initiate":
             if not answer.get("ok"):
                 why = f"{answer.get('error')} ({answer.get('code')})"
@@ -110,8 +112,6 @@ class OurDesk(Desk):
             return [answer_to_offer(lane, entry.body["handoff_id"], answer)]
         if answer.get("code") == "unknown_handoff" and entry.name == "message":
             return await self._tell_again(lane, entry.body["handoff_id"])
-        if answer.get("code") == "unavailable":
-            raise Unreachable(f"The live-agent server can't take anything now: {answer.get('error')}")
         if not answer.get("ok"):
             log.warning(
                 "The desk didn't take a '%s' of handoff %s: %s", entry.name, entry.body.get("handoff_id"), answer
@@ -121,6 +121,8 @@ class OurDesk(Desk):
     async def find(self, conversation_id: str) -> tuple[Offer, Agent | None] | None:
         """Ask the server (``handoff.find``)."""
         answer = await self._call("handoff.find", {"conversation_id": conversation_id})
+        if not answer.get("ok"):
+            raise Unreachable(f"The live-agent server can't look for it now: {answer.get('error')}")
         found, agent = answer.get("handoff"), answer.get("agent")
         return (read(Offer, found), read(Agent, agent) if agent else None) if found else None
 
@@ -135,13 +137,15 @@ class OurDesk(Desk):
             await self.relay.offer_again(conversation)
             raise Unreachable("The live-agent server didn't know the handoff; it is offered again.")
         left = await self.relay.left_message(handoff_id)
-        if left is not None:  # agents find it all the same: the offer's transcript ends with it
-            answer = await self._call("handoff.initiate", {**plain(left), "resumed": True})
-            if not answer.get("ok"):
-                raise Unreachable(f"The live-agent server can't take a message left now: {answer.get('error')}")
-        else:
+        if left is None:
             log.warning("The live-agent server no longer knows handoff %s of %s.", handoff_id, conversation_id)
-        return []
+            return []
+        answer = await self._call("handoff.initiate", {**plain(left), "resumed": True})
+        if not answer.get("ok"):
+            raise Unreachable(f"The live-agent server can't take a message left now: {answer.get('error')}")
+        raise Unreachable(
+            "The live-agent server didn't know the message's handoff; it is offered, and the message comes again."
+        )
 
     async def typing(self, handoff_id: str, on: bool) -> None:
         """Pass the customer's typing on while connected."""
@@ -170,14 +174,13 @@ class OurDesk(Desk):
 
     async def _stay_connected(self) -> None:
         pause, complained = 0.1, ""
-        self._missing = asyncio.create_task(self._miss())
         while True:
+            if self._missing is None:
+                self._missing = asyncio.create_task(self._miss())
             try:
                 await self._connect()
-                self._missing.cancel()
                 pause, complained = 0.1, ""
                 await self._lost.wait()
-                self._missing = asyncio.create_task(self._miss())
             except Exception as problem:  # the client raises more than its own: a TypeError for a socket closed at once
                 if str(problem) != complained:  # once per reason, not once per attempt
                     complained = str(problem)
@@ -192,6 +195,12 @@ class OurDesk(Desk):
         """A short absence is nobody's business; after that the customers are told, and their timers run."""
         await asyncio.sleep(UNNOTICED_SECONDS)
         await insist(lambda: self.relay.apply_to_all(e.DeskLost))
+
+    async def _is_back(self) -> None:
+        """Before the conversations hear of it: that it is away mustn't be told after that."""
+        missing, self._missing = self._missing, None
+        if missing is not None:
+            await ended(missing)
 
     async def _connect(self) -> None:
         self._lost.clear()
@@ -209,9 +218,7 @@ class OurDesk(Desk):
             )
         except SocketIOError as problem:
             raise Unreachable(self._misfit or str(problem)) from problem
-        received = await self.relay.last_received()
-        under_way = [{"handoff_id": handoff_id, "last": last} for handoff_id, last in received.items()]
-        await self._client.emit("hello", {"open": under_way}, namespace=RELAY_NAMESPACE)
+        await self._client.emit("hello", {"open": await self.relay.heard()}, namespace=RELAY_NAMESPACE)
         try:
             await asyncio.wait_for(self._welcomed.wait(), ANSWER_SECONDS)
         except asyncio.TimeoutError:
@@ -222,8 +229,9 @@ class OurDesk(Desk):
             raise Unreachable(self._misfit)
         log.info("Connected to the live-agent server at %s.", self.settings.url)
         if (welcome := self._welcome) is not None:
+            await self._is_back()
             await self.relay.desk_has({known.handoff_id: known.last for known in welcome.open})
-            await self.relay.greet(welcome.epoch, frozenset(welcome.unknown))
+            await self.relay.greet(welcome.epoch, welcome.unknown)
         await self.relay.ring(DESK)
 
     # What the server says
@@ -275,6 +283,11 @@ class OurDesk(Desk):
     async def _on_message(self, data: Any) -> dict[str, Any]:
         return await self._take_in(data, MessageWord, message_event)
 
+    def _is_early(self, conversation_id: str, handoff_id: str) -> bool:
+        """Whether the server goes on with a handoff whose acceptance hasn't come yet: a lost answer to the offer."""
+        conversation = self.relay.conversation(conversation_id)
+        return conversation.state is Control.REQUESTED and conversation.handoff_id == handoff_id
+
     async def _take_in(self, data: Any, kind: Any, event_of: Any) -> dict[str, Any]:
         """Read, apply, acknowledge. Unreadable or too late is answered too, or the server would send it for ever."""
         try:
@@ -283,6 +296,8 @@ class OurDesk(Desk):
             if conversation_id is None:
                 raise Refused("unknown_handoff", f"This relay has no handoff {word.handoff_id}.")
             event = event_of(conversation_id, word)
+            if self._is_early(conversation_id, word.handoff_id):
+                return {}  # no acknowledgement: it comes again
             await self.relay.apply(event)
         except Refused as problem:
             return {"ok": False, "code": problem.code, "error": str(problem)}

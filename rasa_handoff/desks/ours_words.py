@@ -15,13 +15,14 @@ class Known(Value, frozen=True):
 
 
 class Welcome(Availability, frozen=True, kw_only=True):
-    """The server's answer to ``hello``. ``unknown``: of the handoffs we have under way, those it hasn't got."""
+    """The server's answer to ``hello``. ``unknown``: of the handoffs we have under way, those it hasn't got;
+    None from a server that doesn't say."""
 
     protocol: int
     epoch: str
     server: str = ""
     open: tuple[Known, ...] = ()
-    unknown: tuple[str, ...] = ()
+    unknown: tuple[str, ...] | None = None
 
 
 class StatusWord(Value, frozen=True):

@@ -5,6 +5,7 @@ a form is open, its rejection, so that it doesn't take this turn as an answer; t
 ``handoff_ended`` the rule's words and the open question; without one, the open question alone; else silence.
 """
 
+from itertools import takewhile
 from typing import Any, Protocol
 
 from rasa.core.channels.channel import CollectingOutputChannel
@@ -14,6 +15,7 @@ from rasa.shared.core.events import (
     ActionExecuted,
     ActionExecutionRejected,
     BotUttered,
+    ConversationPaused,
     ConversationResumed,
     FollowupAction,
     LoopInterrupted,
@@ -115,11 +117,18 @@ def _ended(event: Any, handoff_id: str) -> bool:
 
 
 def _words_since(tracker: DialogueStateTracker, handoff_id: str) -> Words:
-    """What the bot has said since it took this handoff back."""
+    """What the bot has said on taking this handoff back, up to the customer's next words."""
     events = list(tracker.events)
     start = next((index for index, event in enumerate(events) if _ended(event, handoff_id)), len(events))
-    said = (_shown(event.message()) for event in events[start:] if isinstance(event, BotUttered))
+    of_it = takewhile(lambda event: not _goes_on(event), events[start:])
+    said = (_shown(event.message()) for event in of_it if isinstance(event, BotUttered))
     return tuple(message for message in said if _has_content(message))
+
+
+def _goes_on(event: Any) -> bool:
+    """Whether the conversation went on after that: the way back was told once already, to a relay that has forgotten it."""
+    by_customer = isinstance(event, UserUttered) and not (event.metadata or {}).get(IS_EXTERNAL)
+    return by_customer or isinstance(event, ConversationPaused)
 
 
 def _shown(message: dict[str, Any]) -> dict[str, Any]:

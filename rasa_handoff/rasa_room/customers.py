@@ -174,8 +174,8 @@ class Customers:
         self._waiting.add(lane)
         for entry in await self._relay.queue(CUSTOMER, lane):
             if entry.name == Speaker.AGENT.value and entry.body["id"] not in self._told_to_wait:
-                self._told_to_wait.add(entry.body["id"])
                 await self._relay.apply(_report(lane, entry, Status.WAITING, reason))
+                self._told_to_wait.add(entry.body["id"])
 
     def _gave_up(self, lane: str, entry: Entry, reason: str) -> list[e.Event]:
         """The customer won't get it: the agent is told, and what comes after it has its turn."""

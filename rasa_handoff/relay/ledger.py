@@ -6,26 +6,24 @@ The state, the outbox entries and the timers are one commit; what isn't legal is
 import time
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final
 
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.relay import memory
 from rasa_handoff.relay.inbox import done_with
+from rasa_handoff.relay.memory import CUSTOMER, DESK, TRACKER
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.timers import Timer
 from rasa_handoff.thinking.control import TABLE, Conversation, step
 from rasa_handoff.thinking.timing import rung, timers
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary import names
-from rasa_handoff.vocabulary.effects import Effect, Record, TellCustomer, TellDesk, WithdrawOffer
+from rasa_handoff.vocabulary.effects import Effect, OfferAgain, Record, TellCustomer, TellDesk, WithdrawOffer
 from rasa_handoff.vocabulary.settings import TimerSettings
 from rasa_handoff.vocabulary.values import Speaker, Value, plain
 
-DESK, CUSTOMER, TRACKER = "desk", "customer", "tracker"
-"""The outbox's targets on this side."""
-
-MOST_WAITING = 10_000
-"""Entries of one lane that are looked through when an offer is withdrawn."""
+OFFER: Final = "handoff.initiate"
 
 
 class Applied(Exception):
@@ -134,11 +132,10 @@ def forget_heard(connection: Connection, last: Mapping[str, str]) -> None:
     """Take out what the desk has: of each handoff, up to this id. An offer stays until it is answered."""
     for handoff_id, id in last.items():
         lane = memory.conversation_of(connection, handoff_id)
-        waiting = memory.outbox.head(connection, DESK, lane, MOST_WAITING) if lane is not None else []
-        of_handoff = [entry for entry in waiting if entry.body["handoff_id"] == handoff_id]
-        places = [place for place, entry in enumerate(of_handoff, start=1) if entry.body["id"] == id]
-        had = of_handoff[: places[0]] if places else []
-        memory.outbox.remove(connection, [entry for entry in had if entry.name != "handoff.initiate"])
+        waiting = memory.waiting(connection, lane, handoff_id) if lane is not None else []
+        places = [place for place, entry in enumerate(waiting, start=1) if entry.body["id"] == id]
+        had = waiting[: places[0]] if places else []
+        memory.outbox.remove(connection, [entry for entry in had if entry.name != OFFER])
 
 
 def _reports(event: e.MessageReported | e.NoticeShown) -> tuple[Effect, ...]:
@@ -165,6 +162,10 @@ def _tell(
     for effect in effects:
         if isinstance(effect, WithdrawOffer):
             _withdraw(connection, lane, handoff_id)
+        elif isinstance(effect, OfferAgain):
+            offer = memory.stamped(connection, effect.body)
+            entries.append(Entry(target=DESK, lane=lane, name=OFFER, body=offer))
+            entries += [entry for entry in _withdraw(connection, lane, handoff_id) if entry.name != OFFER]
         elif isinstance(effect, TellDesk):
             body = memory.stamped(connection, effect.body)
             entries.append(Entry(target=DESK, lane=lane, name=effect.name, body=body))
@@ -177,7 +178,8 @@ def _tell(
     return [entry.road for entry in entries]
 
 
-def _withdraw(connection: Connection, lane: str, handoff_id: str | None) -> None:
-    """Forget what the desk wasn't told of this handoff; what waits of one before is still owed."""
-    waiting = memory.outbox.head(connection, DESK, lane, MOST_WAITING)
-    memory.outbox.remove(connection, [entry for entry in waiting if entry.body["handoff_id"] == handoff_id])
+def _withdraw(connection: Connection, lane: str, handoff_id: str | None) -> list[Entry]:
+    """Take out what the desk wasn't told of this handoff; what waits of one before is still owed."""
+    waiting = memory.waiting(connection, lane, handoff_id)
+    memory.outbox.remove(connection, waiting)
+    return waiting

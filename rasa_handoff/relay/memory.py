@@ -22,12 +22,17 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Connection
 
-from rasa_handoff.store.outbox import Outbox
+from rasa_handoff.store.outbox import Entry, Outbox
 from rasa_handoff.store.timers import Timers
 from rasa_handoff.thinking.control import Control, Conversation
 from rasa_handoff.thinking.transcript import latest
 from rasa_handoff.vocabulary.events import AgentSaid, CustomerSaid
 from rasa_handoff.vocabulary.values import Line, Offer, Speaker
+
+DESK, CUSTOMER, TRACKER = "desk", "customer", "tracker"
+"""The outbox's targets on this side."""
+MOST_WAITING: Final = 10_000
+"""Entries of one lane that are looked through at once."""
 
 SIDE: Final = "relay"
 SCHEMA: Final = 1
@@ -125,12 +130,23 @@ def count_anew(connection: Connection, handoff_id: str) -> None:
     connection.execute(update(handoffs).where(handoffs.c.handoff_id == handoff_id).values(received=0))
 
 
-def last_received(connection: Connection) -> dict[str, int]:
-    """The highest number taken in, of each handoff whose conversation is under way."""
-    join = handoffs.join(conversations, handoffs.c.conversation_id == conversations.c.conversation_id)
-    query = select(handoffs.c.handoff_id, handoffs.c.received).select_from(join)
-    query = query.where(conversations.c.state != Control.BOT.value)
-    return {row.handoff_id: row.received for row in connection.execute(query)}
+def heard(connection: Connection) -> list[dict[str, Any]]:
+    """Of each handoff under way the highest number taken in, and the id of the last words of an agent's."""
+    found = []
+    for conversation in under_way(connection):
+        query = select(handoffs.c.received).where(handoffs.c.handoff_id == conversation.handoff_id)
+        number = connection.execute(query).scalar_one_or_none()
+        if number is not None:
+            words = _last_words(connection, str(conversation.handoff_id))
+            found.append({"handoff_id": conversation.handoff_id, "last": number, "words": words})
+    return found
+
+
+def _last_words(connection: Connection, handoff_id: str) -> str | None:
+    of_agents = (messages.c.handoff_id == handoff_id) & (messages.c.speaker == Speaker.AGENT.value)
+    query = select(messages.c.id).where(of_agents).order_by(messages.c.place.desc()).limit(1)
+    id: str | None = connection.execute(query).scalar_one_or_none()
+    return id
 
 
 def leave_message(connection: Connection, handoff_id: str) -> None:
@@ -172,11 +188,20 @@ def handoff_of_words(connection: Connection, conversation_id: str, id: str) -> s
 
 
 def told_again(connection: Connection, handoff_id: str) -> Offer:
-    """The offer a handoff began with, with what was said since in its transcript; as much of its end as fits an offer."""
+    """The offer a handoff began with, with what was said since in its transcript; as much of its end as fits an offer.
+    Without the words that wait for the desk: they are told by themselves."""
     offer = offer_of(connection, handoff_id)
     query = select(messages).where(messages.c.handoff_id == handoff_id).order_by(messages.c.place)
-    lines = (Line(speaker=Speaker(row.speaker), text=row.text, at=row.at) for row in connection.execute(query))
+    untold = {entry.body["id"] for entry in waiting(connection, offer.conversation_id, handoff_id)}
+    rows = [row for row in connection.execute(query) if row.id not in untold]
+    lines = (Line(speaker=Speaker(row.speaker), text=row.text, at=row.at) for row in rows)
     return msgspec.structs.replace(offer, transcript=latest((*offer.transcript, *lines)))
+
+
+def waiting(connection: Connection, lane: str, handoff_id: str | None) -> list[Entry]:
+    """What the desk wasn't told yet of this handoff, oldest first."""
+    entries = outbox.head(connection, DESK, lane, MOST_WAITING)
+    return [entry for entry in entries if entry.body["handoff_id"] == handoff_id]
 
 
 def desk_epoch(connection: Connection) -> str | None:

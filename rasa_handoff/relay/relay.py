@@ -10,14 +10,15 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.relay import memory
-from rasa_handoff.relay.ledger import CUSTOMER, DESK, TRACKER, Applied, Change, Ledger, forget_heard
+from rasa_handoff.relay.ledger import Applied, Change, Ledger, forget_heard
+from rasa_handoff.relay.memory import CUSTOMER, DESK, TRACKER
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.pump import Pump, Target
@@ -151,9 +152,9 @@ class Relay:
         """The conversation as it was written down, with the channel it was last on, also when it is the bot's again."""
         return await self.store.write(lambda connection: memory.load(connection, conversation_id))
 
-    async def last_received(self) -> dict[str, int]:
-        """The desk's highest number taken in, by handoff under way."""
-        return await self.store.write(memory.last_received)
+    async def heard(self) -> list[dict[str, Any]]:
+        """How far the desk was heard in each handoff under way, as ``hello`` says it (docs/protocol.md)."""
+        return await self.store.write(memory.heard)
 
     async def refresh(self, conversation_id: str) -> None:
         """Believe the database rather than the memory."""
@@ -183,16 +184,16 @@ class Relay:
         if last:
             await self.store.write(lambda connection: forget_heard(connection, last))
 
-    async def greet(self, epoch: str, unknown: Set[str] = frozenset()) -> None:
-        """The desk is there, with this epoch. A new one means that it lost its database: what is open is offered again. So is
-        what it says it doesn't know: its database is an earlier copy."""
+    async def greet(self, epoch: str, unknown: Sequence[str] | None = None) -> None:
+        """The desk is there, with this epoch: what it doesn't know is offered again, its database was lost or is an earlier
+        copy. One that doesn't say what it doesn't know has lost everything when its epoch is new."""
         before = await self.store.write(memory.desk_epoch)
         lost = before not in (None, epoch)
-        forgotten = [one for one in self.under_way if one.desk_active and (lost or one.handoff_id in unknown)]
-        if forgotten:
-            log.warning("The desk has lost %s open handoffs: they are offered again.", len(forgotten))
-        for conversation in forgotten:
-            await self.offer_again(conversation)
+        for conversation in self.under_way:
+            forgotten = lost if unknown is None else conversation.handoff_id in unknown
+            if forgotten and conversation.desk_active:
+                log.warning("The desk has lost handoff %s: it is offered again.", conversation.handoff_id)
+                await self.offer_again(conversation)
         if before != epoch:  # only now: a process killed among the offers makes them all again
             await self.store.write(lambda connection: memory.note_desk_epoch(connection, epoch))
         await self.apply_to_all(e.DeskBack)

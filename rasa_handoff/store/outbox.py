@@ -105,10 +105,6 @@ class Outbox:
         """Forget entries that were delivered."""
         connection.execute(delete(self.table).where(self.table.c.key.in_([entry.key for entry in entries])))
 
-    def withdraw(self, connection: Connection, target: str, lane: str) -> None:
-        """Forget everything of a lane that wasn't delivered."""
-        connection.execute(delete(self.table).where(self.table.c.target == target, self.table.c.lane == lane))
-
     def roads(self, connection: Connection, target: str | None = None) -> list[tuple[str, str]]:
         """All target and lane pairs with something in them; of one target, if given."""
         query = select(self.table.c.target, self.table.c.lane).distinct()

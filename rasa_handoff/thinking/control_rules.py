@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 from rasa_handoff.thinking.conversation import Conversation
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary import names
-from rasa_handoff.vocabulary.effects import Effect, Record, TellCustomer, TellDesk, WithdrawOffer
+from rasa_handoff.vocabulary.effects import Effect, OfferAgain, Record, TellCustomer, TellDesk, WithdrawOffer
 from rasa_handoff.vocabulary.values import Speaker, plain
 
 Effects: TypeAlias = tuple[Effect, ...]
@@ -218,9 +218,9 @@ def refused_again(c: Conversation, event: e.HandoffRefused) -> tuple[Changes, Ef
 
 
 def offered_again(c: Conversation, event: e.DeskForgot) -> tuple[Changes, Effects]:
-    again = TellDesk(name="handoff.initiate", body={**plain(event.offer), "resumed": True})
+    again = OfferAgain(body={**plain(event.offer), "resumed": True})
     told = (_notice(names.UTTER_PASSED_ON),) if c.agent is not None else ()
-    return {"agent": None, "position": None, "desk_away": False}, (WithdrawOffer(), again, *told)
+    return {"agent": None, "position": None, "desk_away": False}, (again, *told)
 
 
 def returned(c: Conversation, event: e.Returned) -> tuple[Changes, Effects]:

@@ -36,4 +36,10 @@ class WithdrawOffer(Value, frozen=True):
     """What the desk hasn't been told yet needn't be told any more."""
 
 
-Effect = TellDesk | TellCustomer | Record | WithdrawOffer
+class OfferAgain(Value, frozen=True):
+    """The desk has forgotten the handoff: ``body`` is its offer once more; what else waits of it is told after that."""
+
+    body: dict[str, Any]
+
+
+Effect = TellDesk | TellCustomer | Record | WithdrawOffer | OfferAgain

@@ -1,14 +1,17 @@
 """The relay's database in trouble: a message is refused rather than accepted and lost, and service resumes by itself."""
 
+import asyncio
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
+from rasa_handoff.vocabulary.errors import Unreachable
 from tests.integration.conftest import credentials
 from tests.support.desk import AgentAtDesk, DeskServer
 
@@ -152,11 +155,87 @@ async def test_a_relay_set_back_ends_what_has_ended(
             await rasa.texts("disconnect")
         await until(lambda: not rasa.channel.relay.under_way)
         await until(lambda: _is_ended(thandi, handoff_id))
+        assert (await rasa.texts("/greet"))[-1] == "Hello."
     _restore(tmp_path / "kept.db", tmp_path / "relay.db")
     async with RasaServer(small_model, tmp_path, own) as rasa:
         assert rasa.channel.relay.desk_active("thabo")
         await until(lambda: not rasa.channel.relay.under_way)
-        assert (await rasa.texts("/greet"))[-1] == "Hello."
+        assert (await rasa.texts("/greet")).count("Hello.") == 1, "what the bot said after that end isn't told again"
+
+
+async def test_an_offer_made_again_to_a_locked_server_is_not_refused(
+    rasa: RasaServer, thandi: AgentAtDesk, tmp_path: Path
+) -> None:
+    """Not now is no answer: the chat goes on, and so does the agent."""
+    handoff_id, relay = await live(rasa, thandi), rasa.channel.relay
+    tried, deliver = asyncio.Event(), rasa.channel.desk.deliver
+
+    async def noted(lane: str, entries: Any) -> Any:
+        try:
+            return await deliver(lane, entries)
+        finally:
+            tried.set()
+
+    rasa.channel.desk.deliver = noted
+    with locked(tmp_path / "desk.db"):
+        await relay.offer_again(relay.conversation("thabo"))
+        await asyncio.wait_for(tried.wait(), 10)
+    await rasa.texts("still here")
+    await thandi.hears("message", text="still here", handoff_id=handoff_id)
+    assert relay.desk_active("thabo")
+
+
+async def test_words_that_wait_when_it_is_offered_again_are_told_after_it(
+    small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path
+) -> None:
+    """The server has the conversation after all: it doesn't read an offer's transcript a second time."""
+    async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path)) as rasa:
+        handoff_id, relay = await live(rasa, thandi), rasa.channel.relay
+        await thandi.sio.disconnect()
+        await desk.__aexit__(None, None, None)
+        await until(lambda: not rasa.channel.desk.connected)
+        assert await rasa.texts("said meanwhile") == []
+        await relay.offer_again(relay.conversation("thabo"))
+        await desk.__aenter__()
+        async with AgentAtDesk(desk.url, "thandi@example.com") as again:
+            await until(lambda: _has(again, handoff_id, ["before", "said meanwhile"]))
+
+
+async def test_what_an_agent_does_before_the_offers_answer_is_heard_waits_for_it(
+    rasa: RasaServer, thandi: AgentAtDesk
+) -> None:
+    """The answer got lost, an agent took it at once: the bot's side isn't told of a chat it doesn't have yet."""
+    deliver, early = rasa.channel.desk.deliver, []
+
+    async def losing(lane: str, entries: Any) -> Any:
+        answer = await deliver(lane, entries)
+        if entries[0].name == "handoff.initiate" and not early:
+            handoff_id = (await thandi.take())["handoff_id"]
+            await thandi.say(handoff_id, "taken at once")
+            early.append(handoff_id)
+            await until(lambda: "accepted" in told)
+            raise Unreachable("The answer was lost.")
+        return answer
+
+    told: list[str] = []
+    client = rasa.channel.desk._client
+    heard = client.handlers["/relay"]["handoff.status"]
+
+    async def noted(data: Any) -> Any:
+        told.append(data["status"])
+        return await heard(data)
+
+    client.on("handoff.status", noted, namespace="/relay")
+    rasa.channel.desk.deliver = losing
+    await until(lambda: rasa.channel.desk.connected)
+    await rasa.texts("/execute_handoff")
+    await until(lambda: rasa.channel.relay.conversation("thabo").agent == "Thandi")
+    await until(lambda: _heard(rasa, "taken at once"))
+
+
+async def _has(agent: AgentAtDesk, handoff_id: str, texts: list[str]) -> bool:
+    conversation = (await agent.ask("open", handoff_id=handoff_id, after=0))["conversation"]
+    return [said["text"] for said in conversation["messages"] if said["speaker"] == "customer"] == texts
 
 
 async def _heard(rasa: RasaServer, text: str) -> bool:
