@@ -68,9 +68,9 @@ class Answers:
         self._late: dict[str, list[Any]] = {}
 
     def known(self, conversation_id: str, key: str | None) -> list[Any] | None:
-        """What this message was answered with, if it was the last one."""
+        """What this message was answered with, if it was the last one. What came too late for that goes another way, once."""
         last_key, answer = self._last.get(conversation_id, (None, None))
-        return list(answer.messages) if answer is not None and last_key == key else None
+        return answer.messages[: answer.given] if answer is not None and last_key == key else None
 
     def keep(self, conversation_id: str, key: str | None, answer: Answer) -> None:
         """The answer is complete."""

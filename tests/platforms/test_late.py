@@ -154,6 +154,31 @@ async def test_the_call_whose_answer_hands_over_late_may_come_again(platform_mod
         assert (await rasa.tracker("4711"))["paused"]
 
 
+async def test_what_came_too_late_is_not_in_the_repeated_answer(platform_model: Path, tmp_path: Path) -> None:
+    async with RasaServer(platform_model, tmp_path, settings(answer_seconds=0.2)) as rasa:
+        kommunicate = Kommunicate(rasa)
+        asked = kommunicate.body("/give_up")
+        async with rasa.app.ctx.agent.lock_store.lock("4711"):
+            assert await kommunicate.call(asked) == []
+        await until(lambda: left(rasa))
+        assert await kommunicate.call(asked) == []
+        assert (await kommunicate.say("are you there?"))[0]["metadata"] == {"KM_ASSIGN_TO": ""}
+        assert await kommunicate.texts("hello") == ["Hello."], "handed over once"
+
+
+async def test_what_the_api_has_said_is_not_in_the_repeated_answer(
+    platform_model: Path, tmp_path: Path, api: RestApi
+) -> None:
+    own = settings(answer_seconds=0.2, api_key="key", api_url=api.url)
+    async with RasaServer(platform_model, tmp_path, own) as rasa:
+        kommunicate = Kommunicate(rasa)
+        asked = kommunicate.body("/greet")
+        async with rasa.app.ctx.agent.lock_store.lock("4711"):
+            assert await kommunicate.call(asked) == []
+        await until(lambda: not rasa.channel._answering.work._under_way)
+        assert (api.said, await kommunicate.call(asked)) == (["Hello."], [])
+
+
 async def test_what_was_given_before_the_turn_failed_is_not_said_again(platform_model: Path, tmp_path: Path) -> None:
     async with RasaServer(platform_model, tmp_path, settings(answer_seconds=0.2)) as rasa:
         kommunicate = Kommunicate(rasa)

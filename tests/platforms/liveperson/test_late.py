@@ -45,6 +45,16 @@ async def test_a_handoff_takes_effect_with_the_next_answer(slow: LivePerson) -> 
     assert (await slow.rasa.tracker("c-1"))["paused"], "only now the platform knows whose it is"
 
 
+async def test_what_came_too_late_is_not_in_the_repeated_answer(slow: LivePerson) -> None:
+    asked = slow.payload("/give_up")
+    async with slow.rasa.app.ctx.agent.lock_store.lock("c-1"):
+        assert (await slow.call(asked))["messages"] == SILENCE
+    await until(lambda: left(slow))
+    assert (await slow.call(asked))["messages"] == SILENCE
+    assert (await slow.say("are you there?"))["context"]["action"] == "TRANSFER"
+    assert (await slow.say("hello"))["messages"] == ["Hello."], "handed over once"
+
+
 async def test_nothing_late_is_lost_when_the_next_answer_is_late_too(slow: LivePerson) -> None:
     async with slow.rasa.app.ctx.agent.lock_store.lock("c-1"):
         assert await slow.messages("/give_up") == SILENCE
