@@ -30,6 +30,7 @@ def heard(incoming: Incoming, settings: KommunicateSettings, happened: Happened)
     if incoming.files and settings.attachment is not None:
         return as_payload(settings.attachment)
     if incoming.content_type in (NOTIFY, HIDDEN):
+        _leave_unsaid(incoming)
         return None  # what the platform tells about the conversation; nobody has said it
     return _in_words(incoming, happened)
 
@@ -61,5 +62,15 @@ def _in_words(incoming: Incoming, happened: Happened) -> str | None:
     text = payload_behind(incoming.text, happened, incoming.pressed)
     if words := " ".join(part for part in (text, *described) if part):
         return words
-    log.info("Nothing to say to the event %r of %s.", incoming.event, incoming.conversation_id)
+    _leave_unsaid(incoming)
     return None
+
+
+def _leave_unsaid(incoming: Incoming) -> None:
+    if incoming.event is None:
+        log.info("Nothing to say to a message of %s without words.", incoming.conversation_id)
+    else:
+        log.info(
+            "Nothing to say to the event %r of %s: it doesn't stand under 'events'.",
+            incoming.event[:100], incoming.conversation_id,
+        )  # fmt: skip

@@ -13,6 +13,8 @@ from rasa_handoff.vocabulary.values import Value
 
 WELCOME: Final = ("WELCOME", "WELCOME_EVENT")
 CONTEXT: Final = "KM_CHAT_CONTEXT"
+TRIGGERED: Final = "KM_TRIGGER_EVENT"
+"""In the metadata or the chat context: an event that the page or a pressed button triggers, if ``eventName`` doesn't say it."""
 
 Location = dict[str, Any]
 File = dict[str, Any]
@@ -55,7 +57,11 @@ def read_request(body: Mapping[str, Any]) -> Incoming:
     context = as_mapping(metadata.get(CONTEXT))
     metadata = {**metadata, CONTEXT: context} if CONTEXT in metadata else metadata
     kind = as_content_type(body.get("contentType"))
+    named = (body.get("eventName"), metadata.get(TRIGGERED), context.get(TRIGGERED))
+    event = next((name for one in named if (name := as_text(one))), None)
     text = as_text(body.get("message"))
+    if text == f"Event: {event}":
+        text = ""  # Kommunicate's own words for it; the customer has said nothing
     places, files = _attachments(context, metadata, body)
     place = places[0] if places else _place_in(text) if kind == LOCATION else None
     if kind == IMAGE_LINK and not files and text:
@@ -67,7 +73,7 @@ def read_request(body: Mapping[str, Any]) -> Incoming:
         user_id=as_id(body.get("from")),
         text="" if place is not None and not places else as_words(text) if kind == HTML else text,
         content_type=kind,
-        event=as_text(body.get("eventName")) or None,
+        event=event,
         files=tuple(files),
         location=place,
         talk_to_human=as_flag(metadata.get("TALK_TO_HUMAN")) or as_flag(context.get("TALK_TO_HUMAN")),
