@@ -84,6 +84,8 @@ class Conversations:
             happened = [event.as_dict() for event in tracker.events]
             message.text = hear(await self._turn.with_options(self._channel, message.sender_id, happened))
             if message.text is None:
+                if welcome and tracker.is_paused():
+                    await self._is_ours(tracker, message, arrived)  # the bot has it again, and says nothing to that
                 return None
             if tracker.is_paused() and welcome and tracker.active_loop is not None:
                 await self._go_on(message)
@@ -136,7 +138,8 @@ class Conversations:
         paused, handoff_id = _last_pause(tracker), last_handoff(tracker)
         if paused is not None and paused.timestamp + self._crossing > arrived:
             log.info("A message of %s crossed its handoff: it is left to the platform's people.", message.sender_id)
-            await self._note(message, handoff_id)
+            if message.text is not None:
+                await self._note(message, handoff_id)
             return False
         await self._resume(message.sender_id, handoff_id)
         return True

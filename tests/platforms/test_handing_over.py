@@ -118,3 +118,29 @@ async def test_a_welcome_after_it_is_no_answer_in_a_form(kommunicate: Kommunicat
     tracker = await kommunicate.rasa.tracker("4711")
     assert (tracker["paused"], tracker["slots"]["street"]) == (False, None)
     assert await kommunicate.texts("Church Road 17") == ["Which town?"]
+
+
+SKIPPED = {"KM_CHAT_CONTEXT": {"skipBotEvent": ["WELCOME_EVENT"]}}
+
+
+@pytest.mark.parametrize(("welcome", "metadata"), [(None, {}), ("welcome", SKIPPED)], ids=["not mapped", "skipped"])
+async def test_a_welcome_that_is_not_answered_brings_it_back_too(
+    platform_model: Path, tmp_path: Path, welcome: str | None, metadata: dict[str, Any]
+) -> None:
+    async with RasaServer(platform_model, tmp_path, settings(welcome=welcome)) as rasa:
+        kommunicate = Kommunicate(rasa)
+        await kommunicate.say("/give_up")
+        assert await kommunicate.say("Thandi joined", contentType=10) == []
+        assert (await rasa.tracker("4711"))["paused"], "a notice is no welcome"
+        assert await kommunicate.say(eventName="WELCOME", metadata=metadata) == []
+        tracker = await rasa.tracker("4711")
+        assert (tracker["paused"], tracker["slots"]["handoff_outcome"]) == (False, "resolved")
+
+
+async def test_a_welcome_that_crosses_the_handoff_brings_nothing_back(platform_model: Path, tmp_path: Path) -> None:
+    async with RasaServer(platform_model, tmp_path, settings(welcome=None, crossing_seconds=60)) as rasa:
+        kommunicate = Kommunicate(rasa)
+        await kommunicate.say("/give_up")
+        events = await rasa.events("4711")
+        assert await kommunicate.say(eventName="WELCOME") == []
+        assert await rasa.events("4711") == events

@@ -203,3 +203,15 @@ async def test_what_is_said_at_the_transfer_is_in_the_tracker_before_the_pause(l
     events = await liveperson.rasa.events("c-1")
     (pause,) = [place for place, event in enumerate(events) if event["event"] == "pause"]
     assert said in [event["text"] for event in events[:pause] if event["event"] == "bot"]
+
+
+async def test_a_welcome_that_is_not_answered_brings_it_back_too(platform_model: Path, tmp_path: Path) -> None:
+    async with RasaServer(platform_model, tmp_path, settings(welcome=None)) as rasa:
+        liveperson = LivePerson(rasa)
+        await liveperson.say("/give_up")
+        for other in ("TYPING", "CLOSE_CONVERSATION"):
+            assert (await liveperson.event({"type": other, "data": {}}))[0] == 200
+            assert (await rasa.tracker("c-1"))["paused"], f"{other} is no welcome"
+        assert await liveperson.messages("", event={"isWelcomeEvent": True}) == [{"delay": 1, "typing": False}]
+        tracker = await rasa.tracker("c-1")
+        assert (tracker["paused"], tracker["slots"]["handoff_outcome"]) == (False, "resolved")
