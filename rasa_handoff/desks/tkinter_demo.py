@@ -37,6 +37,7 @@ class TkinterDesk(Desk):
 
     features = {
         Feature.INTENTS: YES,
+        Feature.OPTIONS: "`departments` of the settings",
         Feature.TRANSCRIPT: "its end",
         Feature.QUEUE: "place in the line",
         Feature.RELAY: "this package",
@@ -45,6 +46,7 @@ class TkinterDesk(Desk):
         Feature.TRACKED: YES,
         Feature.ACTIVE: YES,
         Feature.LEAVING: YES,
+        Feature.TIMERS: "the relay's",
         Feature.BACK: "it speaks first",
         Feature.CLOSE: YES,
     }

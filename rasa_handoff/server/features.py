@@ -24,4 +24,5 @@ TKINTER: Final[Features] = {
     Feature.ALERT: YES,
     Feature.RELAY: "its streams",
     Feature.SEVERAL: "one; the next waits",
+    Feature.TIMERS: "the desk's",
 }

@@ -198,3 +198,13 @@ async def test_a_long_story_leaves_room_for_what_is_said_now(tmp_path: Path) -> 
         await until(lambda: len(admin.windows) == 2 and admin.before())
         assert [text for _, text in admin.before()][-10:] == since
         assert len(admin.before()) == 17
+
+
+async def test_silence_ends_it_by_the_relays_timers(tmp_path: Path) -> None:
+    timers = {"nobody_takes": 0.3, "silence": 3}
+    async with Admin() as admin, RelaySide(TkinterDesk, settings_for(admin, tmp_path, timers=timers)) as side:
+        await side.start()
+        await until(lambda: "utter_handoff_nobody_yet" in [response for response, _ in notices(side, "thabo")])
+        await until(lambda: side.relay.conversation("thabo").state is Control.BOT)
+        assert side.tracker.entries[-1].body["outcome"] == "silence"
+        await until(lambda: admin.window.over)

@@ -15,13 +15,14 @@ from tests.support.admin_window import Admin, AdminWindow
 from tests.support.desk import AgentAtDesk, DeskServer
 
 
-def credentials(admin: Admin, folder: Path) -> dict[str, Any]:
+def credentials(admin: Admin, folder: Path, **more: Any) -> dict[str, Any]:
     desk = {"type": "tkinter", "admin_port": admin.admin_port, "listen_port": admin.listen_port}
     settings = {
         "bot_id": "small",
         "desk": desk,
         "store": f"sqlite:///{folder / 'relay.db'}",
         "channels": {"rest": None},
+        **more,
     }
     return {"rasa_handoff.HandoffChannel": settings}
 
@@ -67,6 +68,16 @@ async def test_who_asks_for_a_person_is_offered_one(department: str | None, smal
         await until(lambda: ("User", "I want to talk to a human") in admin.before())
         await rasa.texts("where is my order?")
         await until(lambda: admin.since() == ["where is my order?"])
+
+
+async def test_the_options_are_the_departments_of_the_settings(small_model: Path, tmp_path: Path) -> None:
+    async with Admin() as admin:
+        own = credentials(admin, tmp_path, departments=["billing", "orders"])
+        async with RasaServer(small_model, tmp_path, own) as rasa:
+            (offered,) = await rasa.say("I want to talk to a human")
+            assert [button["title"] for button in offered["buttons"]] == ["billing", "orders", "Carry on with the bot"]
+            assert "I've asked for a person" in (await rasa.texts(offered["buttons"][1]["payload"]))[0]
+            await until(lambda: ("User", "I want to talk to a human") in admin.before())
 
 
 async def test_a_restart_of_rasa_tells_the_next_window_all(small_model: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ The stand-in is the admin window's: both are the same two streams, turned round.
 import asyncio
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -21,16 +22,17 @@ from .peers import Desk, until
 
 
 class Demo:
-    """A server that hears the window, and agents at it."""
+    """A server that hears the window, and agents at it. ``ahead``: how far its clock is moved."""
 
     def __init__(self, database: str) -> None:
-        self.database, self.port = database, free_port()
+        self.database, self.port, self.ahead = database, free_port(), 0.0
         self.ports = Ports(listen=free_port(), window=free_port())
         self.windows: list[AdminWindow] = []
         self.peers: list[Desk] = []
 
     def running(self):
-        return running(create_app(self.database, tkinter_demo=self.ports), port=self.port)
+        app = create_app(self.database, tkinter_demo=self.ports, now=lambda: time.time() + self.ahead)
+        return running(app, port=self.port)
 
     def window(self) -> AdminWindow:
         """The customer's window, from the trigger on."""
@@ -116,6 +118,22 @@ async def test_nobody_there_is_told_in_the_window(demo: Demo) -> None:
         window = demo.window()
         await asyncio.to_thread(window.say, "hello?")
         await until(lambda: "[Nobody is here at the moment" in window.shown)
+
+
+async def test_who_waits_or_is_silent_is_told_in_the_window_and_then_it_ends(demo: Demo) -> None:
+    async with demo.running():
+        thandi, window = await demo.agent(), demo.window()
+        await asyncio.to_thread(window.say, "hello?")
+        handoff = await arrived(thandi)
+        demo.ahead += 301
+        await until(lambda: "[Nobody has been free to answer yet" in window.shown)
+        await thandi.take(handoff)
+        await thandi.say(handoff, "which order is it?")
+        await until(lambda: [mark["status"] for mark in thandi.all("message.status")] == ["delivered"])
+        demo.ahead += 601
+        await until(lambda: "[Are you still there?" in window.shown)
+        demo.ahead += 601
+        await until(lambda: window.over and "[The chat has ended" in window.shown)
 
 
 async def test_what_the_window_of_an_ended_process_left_is_put_away(demo: Demo) -> None:

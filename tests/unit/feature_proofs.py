@@ -130,6 +130,7 @@ PROOFS: Final[dict[str, dict[Feature, str]]] = {
     },
     "Tkinter admin window": {
         Feature.INTENTS: "tests/integration/test_tkinter.py::test_a_conversation_goes_to_the_window_and_comes_back",
+        Feature.OPTIONS: "tests/integration/test_tkinter.py::test_the_options_are_the_departments_of_the_settings",
         Feature.TRANSCRIPT: f"{TKINTER}test_a_long_story_leaves_room_for_what_is_said_now",
         Feature.QUEUE: f"{TKINTER}test_one_at_a_time_and_the_next_waits_in_line",
         Feature.RELAY: f"{DESK}test_both_talk_in_order",
@@ -138,6 +139,7 @@ PROOFS: Final[dict[str, dict[Feature, str]]] = {
         Feature.TRACKED: "tests/integration/test_tkinter.py::test_a_conversation_goes_to_the_window_and_comes_back",
         Feature.ACTIVE: f"{DESK}test_a_front_end_learns_who_is_active",
         Feature.LEAVING: f"{DESK}test_the_customer_may_leave",
+        Feature.TIMERS: f"{TKINTER}test_silence_ends_it_by_the_relays_timers",
         Feature.BACK: f"{DESK}test_its_end_brings_the_conversation_back",
         Feature.CLOSE: f"{CLOSING}test_after_the_bot_ended_it_a_new_session_begins",
     },
@@ -147,5 +149,6 @@ PROOFS: Final[dict[str, dict[Feature, str]]] = {
         Feature.ALERT: "tests/server/test_tkinter.py::test_the_whole_conversation",
         Feature.RELAY: "tests/server/test_tkinter.py::test_the_whole_conversation",
         Feature.SEVERAL: "tests/server/test_tkinter.py::test_a_window_that_is_closed_has_left_and_the_next_is_heard",
+        Feature.TIMERS: "tests/server/test_tkinter.py::test_who_waits_or_is_silent_is_told_in_the_window_and_then_it_ends",
     },
 }
