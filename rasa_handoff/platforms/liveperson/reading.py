@@ -130,7 +130,8 @@ def _incoming(
 def _welcomes(body: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
     """A welcome in one of its three forms."""
     named = as_text(as_mapping(body.get("event")).get("name")).upper() == "WELCOME"
-    return named or event.get("isWelcomeEvent") is True or event.get("content") == "welcome"
+    told = event.get("isWelcomeEvent")
+    return named or told is True or (told is not False and event.get("content") == "welcome")
 
 
 def _key(kind: str, event: Mapping[str, Any]) -> str | None:

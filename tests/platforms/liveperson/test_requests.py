@@ -41,6 +41,12 @@ async def test_a_welcome_in_each_form_is_the_intent_of_the_settings(liveperson: 
     assert (await liveperson.call(body))["messages"] == ["Welcome."]
 
 
+async def test_the_customers_word_welcome_is_no_welcome(liveperson: LivePerson) -> None:
+    event = text_event("welcome", content="welcome", isWelcomeEvent=False)
+    assert "Welcome." not in await liveperson.messages("welcome", event=event)
+    assert (await liveperson.user_events())[0]["text"] == "welcome"
+
+
 async def test_without_a_welcome_in_the_settings_the_last_words_are_heard_once(
     platform_model: Path, tmp_path: Path
 ) -> None:
