@@ -121,7 +121,7 @@ def _incoming(
         files=tuple(_files(event, data)) if kind == FILE else (),
         location=_location(content),
         rich_content=dict(content) if content else None,
-        pressed=any(one.get("type") == "ExternalId" for one in as_list(event.get("metadata"))),
+        pressed=_is_pressed(event),
         event=dict(event),
         **more,
     )
@@ -132,6 +132,12 @@ def _welcomes(body: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
     named = as_text(as_mapping(body.get("event")).get("name")).upper() == "WELCOME"
     told = event.get("isWelcomeEvent")
     return named or told is True or (told is not False and event.get("content") == "welcome")
+
+
+def _is_pressed(event: Mapping[str, Any]) -> bool:
+    """A button's metadata comes back with its words: a list, or an object by itself."""
+    metadata = event.get("metadata")
+    return any(one.get("type") == "ExternalId" for one in (as_mapping(metadata), *as_list(metadata)))
 
 
 def _key(kind: str, event: Mapping[str, Any]) -> str | None:

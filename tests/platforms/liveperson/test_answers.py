@@ -90,11 +90,12 @@ async def test_a_button_comes_back_by_its_title_and_reaches_the_bot_as_its_paylo
     assert (await liveperson.say(TITLES[0]))["context"]["intentId"] != "choose_red", "it isn't shown any more"
 
 
-async def test_an_old_button_counts_only_if_it_was_pressed(liveperson: LivePerson) -> None:
+@pytest.mark.parametrize("wrap", [lambda one: [one], lambda one: one], ids=["a list", "an object"])
+async def test_an_old_button_counts_only_if_it_was_pressed(liveperson: LivePerson, wrap: Any) -> None:
     await liveperson.say("/catalogue")
     await liveperson.say("hello")
     assert await liveperson.messages("Take it") != ["Red it is."], "typed: by now it may mean something else"
-    pressed = text_event("Take it", metadata=[{"type": "ExternalId", "id": "Take it"}])
+    pressed = text_event("Take it", metadata=wrap({"type": "ExternalId", "id": "Take it"}))
     assert await liveperson.messages("Take it", event=pressed) == ["Red it is."]
 
 
