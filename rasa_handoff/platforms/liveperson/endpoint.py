@@ -6,7 +6,7 @@ https://developers.liveperson.com/third-party-bots-custom-endpoint-service-imple
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sanic import Blueprint, response
@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 BOT = "/v1/bots/<bot_id>/environments"
 CONVERSATION = f"{BOT}/<environment>/conversations/<conversation_id>"
+NOTHING: Final = (b"", b"null")
+"""Bodies that tell nothing about a conversation, which is created all the same."""
 
 Ask = Callable[[Incoming, float], Awaitable[list[Saying]]]
 """What the bot says to a call that arrived at this time."""
@@ -68,7 +70,8 @@ class Endpoint:
             raise Rejected(
                 400, f"The conversation's id has {len(conversation_id)} characters, the most is {LONGEST_ID}."
             )
-        new = self._started.create(conversation_id, json_object(request.body, self._limit))
+        body = b"{}" if request.body.strip() in NOTHING else request.body
+        new = self._started.create(conversation_id, json_object(body, self._limit))
         return response.json({}, 201 if new else 409)
 
     async def _event(self, request: Request, bot_id: str, environment: str, conversation_id: str) -> HTTPResponse:

@@ -127,6 +127,15 @@ async def test_custom_endpoint_keeps_what_a_conversation_was_created_with(livepe
     assert (found["attributes"], found["context"]["type"], found["environment"]) == (sdes, "MESSAGING", "draft")
 
 
+@pytest.mark.parametrize("body", [b"", b"null", b" \n"], ids=repr)
+async def test_custom_endpoint_creates_a_conversation_it_is_told_nothing_about(
+    liveperson: LivePerson, body: bytes
+) -> None:
+    assert (await liveperson.request("PUT", liveperson.conversation(), body))[0] == 201
+    await liveperson.tell("hello")
+    assert (await liveperson.user_events())[0]["metadata"]["liveperson"]["attributes"] == {}
+
+
 async def test_custom_endpoint_asks_once_for_a_conversation_it_does_not_know(liveperson: LivePerson) -> None:
     path = f"{liveperson.conversation()}/events"
     body = {"type": "TEXT", "data": {"message": "hello"}, "context": {"lpEvent": text_event("hello")}}
