@@ -40,6 +40,12 @@ async def test_it_is_silent_if_the_settings_say_so(platform_model: Path, tmp_pat
         assert await kommunicate.say("/silently") == [{"message": "", "metadata": {"KM_ASSIGN_TEAM": "77"}}]
 
 
+async def test_nobody_named_in_the_projects_own_words_is_whom_the_rules_name(kommunicate: Kommunicate) -> None:
+    own = {"message": "One moment.", "metadata": {"KM_ASSIGN_TO": None}}
+    assert await kommunicate.say(kommunicate.will_say({"custom": own})) == [own]
+    assert (await kommunicate.rasa.tracker("4711"))["paused"]
+
+
 async def test_the_next_message_is_the_bots_again(kommunicate: Kommunicate) -> None:
     await kommunicate.say("/give_up")
     assert await kommunicate.texts("hello") == ["Hello."]

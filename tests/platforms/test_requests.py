@@ -55,8 +55,10 @@ PLACE = {"type": "location", "payload": {"lat": -33.9, "lon": 18.4}}
         {"metadata": {"attachments": [PLACE]}},
         {"attachments": [PLACE], "metadata": None},
         {"contentType": 2, "message": json.dumps(PLACE["payload"])},
+        {"contentType": 2, "message": json.dumps({"lat": -33.9, "lng": 18.4})},
+        {"attachments": [{"type": "location", "payload": {"lat": -33.9, "lng": 18.4}}]},
     ],
-    ids=["JSON within JSON", "in metadata", "at the top", "as the message"],
+    ids=["JSON within JSON", "in metadata", "at the top", "as the message", "lng as the message", "lng"],
 )
 async def test_a_location_wherever_it_stands(kommunicate: Kommunicate, more: dict[str, Any]) -> None:
     assert await kommunicate.texts(**more) == ["I see where you are."]

@@ -99,6 +99,15 @@ async def test_an_old_button_counts_only_if_it_was_pressed(liveperson: LivePerso
     assert await liveperson.messages("Take it", event=pressed) == ["Red it is."]
 
 
+async def test_a_reply_of_the_projects_own_says_what_it_publishes(liveperson: LivePerson) -> None:
+    click = {"actions": [{"type": "publishText", "text": "hello"}], "metadata": [{"type": "ExternalId", "id": "7"}]}
+    reply = {"type": "button", "title": "Red", "click": click}
+    own = {"quickReplies": {"type": "quickReplies", "replies": [reply]}}
+    (told,) = await liveperson.messages(liveperson.will_say({"text": "Which?", "custom": own}))
+    assert told["structuredContent"]["quickReplies"]["replies"] == [reply]
+    assert await liveperson.messages("hello", event=text_event("hello", metadata=click["metadata"])) == ["Hello."]
+
+
 async def test_the_options_are_the_departments_of_the_settings(liveperson: LivePerson) -> None:
     (told,) = await liveperson.messages("/provide_handoff_options")
     assert told == asks("Who would you like to talk to?", "Billing", "vip", "Carry on with the bot")
@@ -238,6 +247,16 @@ DIRECTIVES: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
     ),
     "urgent": (
         {"handoff_priority": "urgent"},
+        {"action": "CHANGE_TTR", "actionParameters": {"ttrType": "URGENT"}},
+        {"name": "CHANGE_TTR", "parameters": {"ttrType": "URGENT"}},
+    ),
+    "high": (
+        {"handoff_priority": "high"},
+        {"action": "CHANGE_TTR", "actionParameters": {"ttrType": "PRIORITIZED"}},
+        {"name": "CHANGE_TTR", "parameters": {"ttrType": "PRIORITIZED"}},
+    ),
+    "urgent, as a document of LivePerson's spells it": (
+        {"action": "CHANGE_TTR", "actionParameters": {"ttrtype": "urgent"}},
         {"action": "CHANGE_TTR", "actionParameters": {"ttrType": "URGENT"}},
         {"name": "CHANGE_TTR", "parameters": {"ttrType": "URGENT"}},
     ),

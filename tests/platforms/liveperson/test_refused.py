@@ -100,6 +100,8 @@ BODIES: dict[str, tuple[Any, int, str]] = {
     "no JSON": (b'{"convId": "c-1", "message": "my card is 4111', 400, "not JSON"),
     "no UTF-8": (b'{"convId": "\xff"}', 400, "not JSON"),
     "nested": (DEEP, 400, "nested too deeply"),
+    "nothing": (b"", 400, "not JSON"),
+    "null": (b"null", 400, "a JSON NoneType"),
     "a list": ([], 400, "a JSON list"),
     "no conversation": (
         {"message": "my card is 4111", "context": {"lpEvent": {"sequence": 1}}},
@@ -121,10 +123,11 @@ async def test_a_bad_body_has_its_status_and_a_line_of_evidence(
             assert (await liveperson.post(body))[0] == status
         assert evidence in caplog.text
         assert "4111" not in caplog.text
-    for name in ("no JSON", "no UTF-8", "nested", "a list", "too large"):
+    for name in ("no JSON", "no UTF-8", "nested", "nothing", "null", "a list", "too large"):
         body, status, _ = BODIES[name]
         assert (await liveperson.request("POST", f"{liveperson.conversation()}/events", body))[0] == status
-        assert (await liveperson.request("PUT", liveperson.conversation(), body))[0] == status
+        if name not in ("nothing", "null"):
+            assert (await liveperson.request("PUT", liveperson.conversation(), body))[0] == status
     assert await liveperson.messages("hello") == ["Hello."]
 
 
