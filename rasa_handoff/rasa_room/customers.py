@@ -67,7 +67,7 @@ class Customers:
         if sent().keeps:
             self._keep(output, conversation_id, channel, message_id)
         if not reach.push:
-            waits = conversation_id in self._waiting or sent().keeps
+            waits = sent().keeps or self._may_wait(conversation_id)
             async with self._hands.answering(conversation_id, reach, output, waits):
                 yield
             return
@@ -77,10 +77,14 @@ class Customers:
 
     async def fetch(self, conversation_id: str, channel: str, output: OutputChannel) -> bool:
         """A request without words: what waits goes out. False if nothing waits and the bot is active."""
-        if conversation_id not in self._waiting and not self._relay.desk_active(conversation_id):
+        if not self._may_wait(conversation_id) and not self._relay.desk_active(conversation_id):
             return False
         async with self.request(conversation_id, channel, output):
             return True
+
+    def _may_wait(self, conversation_id: str) -> bool:
+        """Whether something waits for the customer, or is found to wait in this moment."""
+        return conversation_id in self._waiting or self._relay.delivers(CUSTOMER, conversation_id)
 
     async def flush(self, conversation_id: str) -> None:
         """What is to be told goes out before anything else is said, as far as it can."""

@@ -135,6 +135,10 @@ class Relay:
         else:
             self._pump.ring([(target, conversation_id)])
 
+    def delivers(self, target: str, conversation_id: str) -> bool:
+        """Whether something is on its way in this lane at this moment."""
+        return self._pump is not None and self._pump.running((target, conversation_id))
+
     async def flush(self, target: str, conversation_id: str) -> None:
         """Deliver what waits in this lane now, and wait until that is done or must wait again."""
         if self._pump is not None:
@@ -250,14 +254,14 @@ class Relay:
         """After the commit: remember who is active, wake who waits for it, and deliver."""
         conversation = change.conversation
         before = self.conversation(conversation.conversation_id)
+        assert self._pump is not None
+        self._pump.ring(change.roads)  # first: whoever sees the new state finds its words on their way
         if conversation.state is Control.BOT:
             self._under_way.pop(conversation.conversation_id, None)
         else:
             self._under_way[conversation.conversation_id] = conversation
-        assert self._pump is not None
         if self.on_shown is not None and before.shown != conversation.shown:
             await self.on_shown(conversation)
-        self._pump.ring(change.roads)
         async with self._changed:
             self._changed.notify_all()
         return conversation

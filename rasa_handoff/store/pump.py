@@ -82,6 +82,10 @@ class Pump:
             if road not in self._lanes:
                 self._lanes[road] = asyncio.create_task(self._run(road))
 
+    def running(self, road: Road) -> bool:
+        """Whether something in this lane is being delivered, or is about to be."""
+        return road in self._lanes
+
     async def ring_all(self, target: str | None = None) -> None:
         """Ring every lane that has something in it; of one target, if given."""
         self.ring(await self._store.write(lambda connection: self._outbox.roads(connection, target)))

@@ -1,4 +1,4 @@
-"""SIGTERM to the real Rasa server in the middle of a chat: it ends soon and cleanly, and goes on after its return."""
+"""SIGTERM to the real Rasa server in the middle of a chat: it ends soon and cleanly, goes on after its return, and keeps time."""
 
 import asyncio
 import contextlib
@@ -6,6 +6,7 @@ import itertools
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -19,6 +20,7 @@ from tests.support.desk import AgentAtDesk, DeskServer
 from tests.support.processes import BIN, Process
 
 pytestmark = pytest.mark.timeout(240)
+AGENT_SILENT = 3
 SOON = 12
 """Seconds: Sanic alone waits 15 for a connection that is used all the time."""
 
@@ -39,9 +41,15 @@ async def test_sigterm_drains_and_the_chat_goes_on(small_model: Path, tmp_path: 
             async with http.post(f"{url}/webhooks/rest/webhook", json=body) as answer:
                 return [message.get("text", "") for message in await answer.json()]
 
-        async def connected() -> bool:
+        async def health() -> dict[str, Any]:
             async with http.get(f"{url}/webhooks/handoff/") as answer:
-                return bool((await answer.json())["desk"] == "connected")
+                return dict(await answer.json())
+
+        async def connected() -> bool:
+            return bool((await health())["desk"] == "connected")
+
+        async def with_bot() -> bool:
+            return bool((await health())["under_way"] == 0)
 
         async with Process(command, tmp_path, up=url) as rasa:
             await until(connected)
@@ -56,6 +64,8 @@ async def test_sigterm_drains_and_the_chat_goes_on(small_model: Path, tmp_path: 
             await until(lambda: rasa.process.poll() is not None, seconds=SOON, what="it ends by itself")
             assert "Traceback" not in rasa.said(), rasa.said()
         await thandi.say(handoff_id, "said while it was away")
+        brief = credentials(desk.url, tmp_path, timers={"agent_silent": AGENT_SILENT})
+        (tmp_path / "credentials.yml").write_text(yaml.safe_dump(brief))
         async with Process(command, tmp_path, up=url) as rasa:
             await until(connected)
             heard: list[str] = []
@@ -68,6 +78,7 @@ async def test_sigterm_drains_and_the_chat_goes_on(small_model: Path, tmp_path: 
             assert [text for text in heard if text.startswith("said")] == ["said just before", "said while it was away"]
             texts = await until(lambda: _texts(thandi, handoff_id))
             assert texts[: len(accepted) + 1] == ["before the end", *accepted]
+            await until(with_bot, seconds=AGENT_SILENT + SOON, what="the relay's timer gives the customer back")
 
 
 async def _said_until_the_end(say: Callable[[str], Awaitable[list[str]]]) -> list[str]:

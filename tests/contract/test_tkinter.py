@@ -207,4 +207,4 @@ async def test_silence_ends_it_by_the_relays_timers(tmp_path: Path) -> None:
         await until(lambda: "utter_handoff_nobody_yet" in [response for response, _ in notices(side, "thabo")])
         await until(lambda: side.relay.conversation("thabo").state is Control.BOT)
         assert side.tracker.entries[-1].body["outcome"] == "silence"
-        await until(lambda: admin.window.over)
+        await until(lambda: admin.windows[0].over)

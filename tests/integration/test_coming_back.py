@@ -312,3 +312,28 @@ async def test_the_way_back_is_made_once_though_the_process_ended_in_it(
         assert [text for text in answers if "back with me" in text] == answers[-2:-1]
         assert answers[-1] == "Hello."
         assert [event["event"] for event in await rasa.events()].count("resume") == 1
+
+
+async def test_what_is_on_its_way_when_the_customer_asks_comes_before_the_answer(
+    rasa: RasaServer, thandi: AgentAtDesk
+) -> None:
+    """The lane hasn't found yet that the customer must fetch it; nobody knows that it waits."""
+    await rasa.texts("/execute_handoff")
+    handoff_id = (await thandi.take())["handoff_id"]
+    await until(lambda: rasa.channel.relay.conversation("thabo").agent)
+    await rasa.texts("hello?")
+    customers, found = rasa.channel.interceptor._customers, asyncio.Event()
+    deliver = customers.deliver
+    await until(lambda: not customers._waiting, what="all before is told")
+
+    async def held(lane: str, entries: Any) -> Any:
+        await found.wait()
+        return await deliver(lane, entries)
+
+    customers.deliver = held
+    await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved")
+    await until(lambda: not rasa.channel.relay.under_way)
+    answer = await rasa.texts("/greet")
+    found.set()
+    assert answer[-1] == "Hello."
+    assert "back with me" in answer[-2]
