@@ -19,6 +19,15 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rasa_handoff.store.engine.BUSY_SECONDS", 0.1)
 
 
+async def forgotten(serve: Any, agent: AgentAtDesk, folder: Path) -> str:
+    """A live chat whose relay loses its database while it is down."""
+    async with serve() as rasa:
+        handoff_id = await live(rasa, agent)
+        await until(lambda: paused(rasa))
+    lose(folder, "relay.db")
+    return handoff_id
+
+
 async def test_a_pause_made_meanwhile_is_lifted_too(serve: Any, thandi: AgentAtDesk) -> None:
     async with serve() as rasa:
         await ready(rasa)
@@ -30,10 +39,7 @@ async def test_a_pause_made_meanwhile_is_lifted_too(serve: Any, thandi: AgentAtD
 
 async def test_a_look_at_a_locked_database_is_taken_again(serve: Any, thandi: AgentAtDesk, tmp_path: Path) -> None:
     """What the relay has forgotten can't be written down just now: the words are refused, and come again."""
-    async with serve() as rasa:
-        handoff_id = await live(rasa, thandi)
-        await until(lambda: paused(rasa))
-    lose(tmp_path, "relay.db")
+    handoff_id = await forgotten(serve, thandi, tmp_path)
     async with serve() as rasa:
         await until(lambda: rasa.channel.desk.connected)
         with locked(tmp_path / "relay.db"):
@@ -44,10 +50,7 @@ async def test_a_look_at_a_locked_database_is_taken_again(serve: Any, thandi: Ag
 
 async def test_a_server_that_cannot_look_now_is_asked_again(serve: Any, thandi: AgentAtDesk, tmp_path: Path) -> None:
     """The desk's database is locked: no proof that nobody has the conversation."""
-    async with serve() as rasa:
-        handoff_id = await live(rasa, thandi)
-        await until(lambda: paused(rasa))
-    lose(tmp_path, "relay.db")
+    handoff_id = await forgotten(serve, thandi, tmp_path)
     async with serve() as rasa:
         await until(lambda: rasa.channel.desk.connected)
         asked, find = asyncio.Event(), rasa.channel.desk.find
