@@ -11,6 +11,8 @@ import aiohttp
 import pytest
 import socketio
 
+from rasa_handoff.store.tasks import ended
+
 PATIENCE = 10.0
 PASSWORD = "correct horse battery"
 OLD_BOT = "old-bot"
@@ -40,7 +42,13 @@ class Peer:
             self.sio.on(event, self._hearing(event), namespace=namespace)
 
     async def close(self) -> None:
+        # python-socketio waits for ever if it is shut down in the moment before it begins to connect again.
+        again, self.sio._reconnect_task = self.sio._reconnect_task, None
+        if again is not None:
+            await ended(again)
         await self.sio.shutdown()
+        if self.sio.eio.state == "connected":
+            await self.sio.eio.disconnect(abort=True)
         if self.sio.eio.http is not None:  # python-engineio leaves it open after a refusal
             await self.sio.eio.http.close()
 
