@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from rasa_handoff.relay.relay import CUSTOMER
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
 from rasa_handoff.vocabulary.errors import Unreachable
@@ -254,9 +255,14 @@ async def test_a_backup_taken_in_a_live_chat_restores_it(
     own = credentials(desk.url, tmp_path)
     async with RasaServer(small_model, tmp_path, own) as rasa:
         handoff_id = await live(rasa, thandi)
+        await until(lambda: _all_is_told(rasa))  # or a copy of before tells it once more
         _back_up(tmp_path / "relay.db", tmp_path / "kept.db")
     _restore(tmp_path / "kept.db", tmp_path / "relay.db")
     async with RasaServer(small_model, tmp_path, own) as rasa:
         await until(lambda: rasa.channel.desk.connected)
         assert await rasa.texts("restored") == []
         await thandi.hears("message", text="restored", handoff_id=handoff_id)
+
+
+async def _all_is_told(rasa: RasaServer) -> bool:
+    return not await rasa.channel.relay.queue(CUSTOMER, "thabo")
