@@ -2,9 +2,9 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Final
 
 from rasa_handoff.server import records
+from rasa_handoff.server.door import MOST_WAITING
 from rasa_handoff.server.outcomes import Outcome
 from rasa_handoff.server.records import Record
 from rasa_handoff.server.relay_words import Heard
@@ -16,9 +16,6 @@ from rasa_handoff.thinking.desk_events import Told
 from rasa_handoff.vocabulary.values import Value
 
 log = logging.getLogger(__name__)
-
-MOST_UNHEARD: Final = 10_000
-"""How many entries of a conversation are looked through for what the relay says it has."""
 
 
 class CaughtUp(Value, frozen=True, kw_only=True):
@@ -47,7 +44,7 @@ def catch_up(turn: Turn, side: str, bot_id: str, heard: Sequence[Heard]) -> Caug
 def _agree(turn: Turn, record: Record, heard: Heard) -> None:
     """On what the relay has of one handoff. More than we remember: this database is an earlier copy, and what it numbered since
     from its own count would pass for old."""
-    waiting = OUTBOX.head(turn.connection, record.side, record.handoff_id, MOST_UNHEARD)
+    waiting = OUTBOX.head(turn.connection, record.side, record.handoff_id, MOST_WAITING)
     earlier = heard.last > record.told
     if earlier:
         log.warning(
