@@ -8,6 +8,7 @@ from typing import Any, Final, TextIO
 import pytest
 
 from tests.support.bots import trained_once
+from tests.support.postgres import Database, Postgres
 
 AFTER_ITS_TIMEOUT: Final = 90.0
 """Seconds a test that ran into its timeout may take to tidy up; pytest-timeout doesn't watch that any more."""
@@ -18,6 +19,30 @@ HANGS: Final = pytest.StashKey[TextIO]()
 def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bot with the preset and without an action server."""
     return trained_once("small", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """A real Postgres, started when the first test of this worker asks for it."""
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(postgres_server: Postgres) -> Iterator[Database]:
+    """A database of its own on the real Postgres."""
+    database = postgres_server.fresh()
+    yield database
+    postgres_server.go_on()
+    postgres_server.drop(database)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database for SQLAlchemy: a test that asks for it runs on SQLite and on Postgres."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'x.db'}"
+    return str(request.getfixturevalue("postgres").url)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

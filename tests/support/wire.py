@@ -7,7 +7,10 @@ from urllib.parse import urlsplit
 
 
 class Wire:
-    """``async with Wire(server_url) as wire``: clients use ``wire.url``. What is swallowed is lost: cut afterwards."""
+    """``async with Wire(server_url) as wire``: clients use ``wire.url``, or ``wire.port``.
+
+    What is swallowed is lost: cut afterwards.
+    """
 
     def __init__(self, url: str) -> None:
         place = urlsplit(url)
@@ -18,7 +21,8 @@ class Wire:
 
     async def __aenter__(self) -> "Wire":
         self._server = await asyncio.start_server(self._connect, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self.port = int(self._server.sockets[0].getsockname()[1])
+        self.url = f"http://127.0.0.1:{self.port}"
         return self
 
     async def __aexit__(self, kind: type | None, problem: BaseException | None, trace: TracebackType | None) -> None:

