@@ -3,6 +3,7 @@ and a command works where another one's packages are missing.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -22,16 +23,32 @@ _COMMANDS: Final = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code. An error of ours ends as one sentence on standard error."""
+    """Run the command; returns its exit code. An error of ours, of a file or of its encoding ends as one sentence on
+    standard error.
+    """
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
+        "".join(given).encode()
         parsed = _parser(given).parse_args(given)
-        return int(parsed.run(parsed))
+        code = int(parsed.run(parsed))
+        sys.stdout.flush()
+        return code
     except HandoffError as problem:
-        print(_red(str(problem)), file=sys.stderr)
-        return 1
+        return _failed(str(problem))
+    except UnicodeError as problem:
+        return _failed(f"Something that was given isn't UTF-8 text ({problem}). Write it in UTF-8 and try again.")
+    except BrokenPipeError:  # whoever read the output (head, less) has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as problem:
+        return _failed(f"{problem.filename or 'A file or an address'} can't be used: {problem.strerror or problem}.")
     except KeyboardInterrupt:
         return 130
+
+
+def _failed(sentence: str) -> int:
+    print(_red(sentence), file=sys.stderr)
+    return 1
 
 
 def _parser(given: Sequence[str]) -> argparse.ArgumentParser:

@@ -4,7 +4,7 @@ import argparse
 import getpass
 import sys
 
-from rasa_handoff.cli.database import add_database, existing, server_module
+from rasa_handoff.cli.database import add_database, adding_to, existing, server_module
 from rasa_handoff.vocabulary.errors import HandoffError
 
 PIPED = "; the password is asked for, or read from standard input's first line"
@@ -39,7 +39,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
 def add(arguments: argparse.Namespace) -> int:
     """Add the agent."""
     accounts = server_module("accounts")
-    accounts.add_agent(arguments.database, arguments.email, arguments.name, _password(), arguments.department)
+    with adding_to(arguments.database) as database:
+        accounts.add_agent(database, arguments.email, arguments.name, _password(), arguments.department)
     print(f"{arguments.name} can now sign in as {arguments.email}.")
     return 0
 
@@ -56,7 +57,8 @@ def show(arguments: argparse.Namespace) -> int:
 
 def password(arguments: argparse.Namespace) -> int:
     """Change the password."""
-    server_module("administration").set_password(existing(arguments.database), arguments.email, _password())
+    administration, database = server_module("administration"), existing(arguments.database)
+    administration.set_password(database, arguments.email, _password())
     print(f"{arguments.email} has a new password, and has to sign in again.")
     return 0
 
@@ -71,7 +73,10 @@ def remove(arguments: argparse.Namespace) -> int:
 def _password() -> str:
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\r\n")
-    password = getpass.getpass("Password: ")
-    if getpass.getpass("Once more: ") != password:
+    try:
+        password, again = getpass.getpass("Password: "), getpass.getpass("Once more: ")
+    except EOFError:
+        raise HandoffError("No password was given. Nothing was changed.") from None
+    if again != password:
         raise HandoffError("The two passwords differ. Nothing was changed; please try again.")
     return password

@@ -1,12 +1,10 @@
-"""Checks of what is around the project: package versions, stores, workers, and the live-agent server."""
+"""Checks of what is around the project: stores, workers, and the live-agent server."""
 
 import json
 import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from typing import Any, Final
 
 from rasa_handoff.cli.check_project import choice_of
@@ -18,27 +16,6 @@ from rasa_handoff.vocabulary.settings import Settings, read_settings
 from rasa_handoff.vocabulary.versions import go_together
 
 SECONDS: Final = 5.0
-_PINS: Final = "pip install 'python-socketio>=5.14,<5.17' 'python-engineio>=4.11,<4.13'"
-
-
-def check_versions(project: Project) -> Iterator[Finding]:
-    """Rasa, python-socketio, python-engineio and aiohttp go together."""
-    rasa, socketio, engineio = _version("rasa"), _version("python-socketio"), _version("python-engineio")
-    if rasa is None:
-        yield warn(
-            "Rasa isn't installed in this environment, so versions weren't compared: run doctor where Rasa runs."
-        )
-        return
-    if socketio is None or engineio is None:
-        yield mend("python-socketio is missing: pip install 'rasa-handoff[rasa]'")
-    elif _numbers(socketio) < (5, 14):
-        yield mend(f"python-socketio {socketio} unpickles what it reads from Redis (CVE-2025-61765): {_PINS}")
-    elif _numbers(engineio) >= (4, 13) and not _aiohttp_has_timeout():
-        yield mend(
-            f"python-engineio {engineio} needs a newer aiohttp than Rasa {rasa} has; it can't connect to the desk: {_PINS}"
-        )
-    else:
-        yield ok(f"Rasa {rasa}, python-socketio {socketio} and python-engineio {engineio} go together.")
 
 
 def check_tracker_store(project: Project) -> Iterator[Finding]:
@@ -142,23 +119,3 @@ def _settings(project: Project) -> Settings | None:
         return read_settings(project.channel)
     except SettingsError:
         return None
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
-
-
-def _aiohttp_has_timeout() -> bool:
-    """Asked of aiohttp itself: a backport is as good as a version."""
-    if find_spec("aiohttp") is None:
-        return False
-    import aiohttp
-
-    return hasattr(aiohttp, "ClientWSTimeout")

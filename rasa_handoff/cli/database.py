@@ -1,7 +1,10 @@
 """What the commands for the desk's database have in common."""
 
 import argparse
+import contextlib
 import os
+import sys
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +17,7 @@ DEFAULT: Final = "sqlite:///rasa-handoff-desk.db"
 
 def add_database(parser: argparse.ArgumentParser) -> None:
     """Add ``--database``: a database URL, from the environment variable, else a SQLite file in this folder."""
-    default = os.environ.get(VARIABLE, DEFAULT)
+    default = os.environ.get(VARIABLE) or DEFAULT
     parser.add_argument(
         "--database", metavar="URL", default=default, help=f"the desk's database (default: {VARIABLE} or {DEFAULT})"
     )
@@ -26,13 +29,56 @@ def existing(database: str) -> str:
     Raises:
         HandoffError: it names a SQLite file that isn't there.
     """
-    file = database.partition("?")[0]  # options may follow
-    path = file.removeprefix("sqlite:///")
-    if path != file and path and not Path(path).is_file():
+    path = _file(database)
+    if path is not None and not path.is_file():
         raise HandoffError(
             f"There is no database {path} here. Give the one that serve uses: --database URL, or {VARIABLE}."
         )
     return database
+
+
+def usable(database: str) -> str:
+    """The URL; for what may make a new file.
+
+    Raises:
+        HandoffError: a SQLite file can't be made there.
+    """
+    path = _file(database)
+    if path is not None and not path.parent.is_dir():
+        raise HandoffError(
+            f"The database {path} can't be made, since there is no folder {path.parent}: make the folder, or give another "
+            f"database (--database URL, or {VARIABLE})."
+        )
+    if path is not None and path.is_dir():
+        raise HandoffError(f"{path} is a folder. Give a file in it, such as --database sqlite:///{path}/desk.db.")
+    return database
+
+
+@contextlib.contextmanager
+def adding_to(database: str) -> Iterator[str]:
+    """The URL, for adding something; where that makes a new SQLite file, it is said on standard error.
+
+    Raises:
+        HandoffError: the file can't be made there, or it would be gone when the command ends.
+    """
+    path = _file(usable(database))
+    if path is None and database.startswith("sqlite:"):
+        raise HandoffError(f"{database} is gone when this command ends. Give a file: --database sqlite:///desk.db.")
+    is_new = path is not None and not path.exists()
+    yield database
+    if path is not None and is_new:
+        print(
+            f"A new database was made: {path.resolve()}. Start the server with it: rasa-handoff serve in this folder, or "
+            f"with --database sqlite:///{path.resolve()}",
+            file=sys.stderr,
+        )
+
+
+def _file(database: str) -> Path | None:
+    """The SQLite file that the URL names; options may follow it."""
+    whole = database.partition("?")[0]
+    path = whole.removeprefix("sqlite:///")
+    return Path(path) if path not in (whole, "", ":memory:") else None
 
 
 def server_module(name: str) -> Any:

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from rasa_handoff.cli.database import add_database, existing, server_module
+from rasa_handoff.cli.database import add_database, adding_to, existing, server_module
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +22,9 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 def add(arguments: argparse.Namespace) -> int:
     """Add the department."""
-    server_module("accounts").add_department(arguments.database, arguments.name, arguments.title)
+    accounts = server_module("accounts")
+    with adding_to(arguments.database) as database:
+        accounts.add_department(database, arguments.name, arguments.title)
     print(f"The department {arguments.name} is there.")
     return 0
 

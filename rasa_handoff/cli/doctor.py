@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from rasa_handoff.cli import check_platforms, check_project, check_responses, check_surroundings
+from rasa_handoff.cli import check_installed, check_platforms, check_project, check_responses, check_surroundings
 from rasa_handoff.cli.findings import Finding, Grade, mend
 from rasa_handoff.cli.project import NotYaml, Project
 
@@ -23,7 +23,8 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_responses.check_markers,
     check_surroundings.check_tracker_store,
     check_surroundings.check_workers,
-    check_surroundings.check_versions,
+    check_installed.check_requirements,
+    check_installed.check_versions,
     check_surroundings.check_action_server,
     check_surroundings.check_desk,
 )

@@ -2,7 +2,7 @@
 
 import argparse
 
-from rasa_handoff.cli.database import add_database, server_module
+from rasa_handoff.cli.database import add_database, server_module, usable
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     code: int = server_module("run").serve(
         host=arguments.host,
         port=arguments.port,
-        database=arguments.database,
+        database=usable(arguments.database),
         open_live_agent=arguments.open_live_agent,
         timers=server_module("timekeeper").read_timers(arguments.timer),
         tkinter_demo=server_module("tkinter_window").read_ports(arguments.tkinter_demo),

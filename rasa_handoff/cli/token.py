@@ -4,7 +4,7 @@ import argparse
 import sys
 import time
 
-from rasa_handoff.cli.database import add_database, existing, server_module
+from rasa_handoff.cli.database import add_database, adding_to, existing, server_module
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +23,9 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 def add(arguments: argparse.Namespace) -> int:
     """Make the token and show it, this once; alone on standard output, so that a script can take it."""
-    token = server_module("accounts").add_token(arguments.database, arguments.bot_id)
+    accounts = server_module("accounts")
+    with adding_to(arguments.database) as database:
+        token = accounts.add_token(database, arguments.bot_id)
     hint = "Write it under desk in credentials.yml, as token: ${HANDOFF_TOKEN}. It can't be shown again:"
     print(hint, file=sys.stderr)
     print(token)

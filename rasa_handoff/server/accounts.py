@@ -16,9 +16,10 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import insert, select
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from rasa_handoff.server.tables import AGENTS, DEPARTMENTS, EMAIL, ID, NAME, SERVES, TOKENS, open_store
-from rasa_handoff.vocabulary.errors import HandoffError, Refused
+from rasa_handoff.vocabulary.errors import HandoffError, Refused, StoreError
 from rasa_handoff.vocabulary.values import Agent, Value
 
 T = TypeVar("T")
@@ -73,6 +74,8 @@ def add_department(database: str, name: str, title: str | None = None) -> None:
             f"'{name}' can't be a department's name, which bots write: letters, digits, - and _, at most {NAME}. What people "
             "read is its --title."
         )
+    if title and len(title.strip()) > NAME:
+        raise HandoffError(f"The title of the department {name} is too long: at most {NAME} characters.")
 
     def work(connection: Connection) -> None:
         if has_department(connection, name):
@@ -179,10 +182,17 @@ def _must_have_department(connection: Connection, name: str) -> None:
 
 
 def run(database: str, work: Callable[[Connection], T]) -> T:
-    """One transaction in the desk's database, without a loop: for the command line."""
+    """One transaction in the desk's database, without a loop: for the command line.
+
+    Raises:
+        StoreError: the database can't be opened, or is locked, full or away.
+    """
     store = open_store(database)
     try:
         store.prepare()
         return store.run(work)
+    except SQLAlchemyError as problem:
+        reason = str(getattr(problem, "orig", None) or problem).splitlines()[0].rstrip(".")
+        raise StoreError(f"The database can't be used now: {reason}. Nothing was changed; try again.") from problem
     finally:
         store.dispose()

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from rasa_handoff.server import accounts
 from rasa_handoff.server.app import create_app
+from rasa_handoff.server.lifespan import started
 from rasa_handoff.server.tables import open_store
 from rasa_handoff.server.tkinter_window import HERE, Ports
 from rasa_handoff.thinking.desk_timing import DeskTimers
@@ -45,11 +46,11 @@ def serve(
             f"No bot has a token yet, so only this machine is served, not {host}. "
             "Make one first: rasa-handoff token add BOT_ID"
         )
-    server = _server(create_app(database, open_live_agent, timers=timers, tkinter_demo=tkinter_demo))
+    app = create_app(database, open_live_agent, timers=timers, tkinter_demo=tkinter_demo)
     if tkinter_demo is not None:
         _bound(HERE, tkinter_demo.listen, "--tkinter-demo").close()
     with _bound(host, port) as listening:
-        asyncio.run(_run(server, listening, _welcome(listening, tokens)))
+        asyncio.run(_run(app, listening, _welcome(listening, tokens)))
     return 0
 
 
@@ -58,13 +59,14 @@ async def running(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> Async
     """The application served inside this loop; gives its address, such as ``http://127.0.0.1:5065``."""
     server = _server(app)
     with _bound(host, port) as listening:
-        task = asyncio.create_task(server.serve(sockets=[listening]))
-        try:
-            await _started(server, task)
-            yield _address(listening)
-        finally:
-            server.should_exit = True
-            await task
+        async with started(app):
+            task = asyncio.create_task(server.serve(sockets=[listening]))
+            try:
+                await _listening(server, task)
+                yield _address(listening)
+            finally:
+                server.should_exit = True
+                await task
 
 
 class _Server(uvicorn.Server):
@@ -82,26 +84,27 @@ def _server(app: ASGIApp) -> uvicorn.Server:
         log_level=logging.WARNING,
         log_config=None,
         timeout_graceful_shutdown=SHUTDOWN_WITHIN,
-        lifespan="on",
+        lifespan="off",  # `started` does it: uvicorn would log an error there with its traceback, and exit by itself
     )
     return _Server(config)
 
 
-async def _run(server: uvicorn.Server, listening: socket.socket, welcome: str) -> None:
-    loop = asyncio.get_running_loop()
+async def _run(app: ASGIApp, listening: socket.socket, welcome: str) -> None:
+    server, loop = _server(app), asyncio.get_running_loop()
     for stop in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(stop, _stop, server)
-    task = asyncio.create_task(server.serve(sockets=[listening]))
-    await _started(server, task)
-    print(welcome, flush=True)
-    await task
+    async with started(app):
+        task = asyncio.create_task(server.serve(sockets=[listening]))
+        await _listening(server, task)
+        print(welcome, flush=True)
+        await task
 
 
 def _stop(server: uvicorn.Server) -> None:
     server.should_exit = True
 
 
-async def _started(server: uvicorn.Server, task: "asyncio.Task[None]") -> None:
+async def _listening(server: uvicorn.Server, task: "asyncio.Task[None]") -> None:
     while not server.started and not task.done():  # noqa: ASYNC110 (uvicorn has no event for it)
         await asyncio.sleep(0.01)
     if task.done() and not server.started:
@@ -126,9 +129,13 @@ def _bound(host: str, port: int, option: str = "--port") -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
-    except (OSError, OverflowError) as problem:
+    except (OSError, OverflowError, UnicodeError) as problem:
         listening.close()
-        reason = getattr(problem, "strerror", None) or "a port is a number up to 65535"
+        reason = getattr(problem, "strerror", None) or (
+            "no name of a machine looks like this"
+            if isinstance(problem, UnicodeError)
+            else "a port is a number up to 65535"
+        )
         raise HandoffError(
             f"{host}:{port} can't be listened on ({reason}): stop what runs there, or choose another {option}."
         ) from problem

@@ -1,10 +1,15 @@
 """The command as a whole: light, and with sentences instead of tracebacks."""
 
+import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from rasa_handoff.store.ownership import Ownership
+from rasa_handoff.testing.ports import free_port
 
 from .conftest import command
 
@@ -113,3 +118,69 @@ def test_a_misspelled_database_is_not_made(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "There is no database" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def one_sentence(done: "subprocess.CompletedProcess[str]") -> str:
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    return done.stderr
+
+
+def test_a_database_in_use_is_said_in_one_sentence(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path / 'desk.db'}"
+    command("department", "add", "billing", "--database", database)
+    ownership = Ownership(database)
+    ownership.take()
+    try:
+        said = one_sentence(command("serve", "--port", str(free_port()), "--database", database))
+    finally:
+        ownership.leave()
+    assert "is in use by another process" in said
+
+
+ADDING = (
+    ("department", "add", "billing"),
+    ("token", "add", "shop"),
+    ("agent", "add", "t@example.com", "--name", "Thandi"),
+)
+
+
+@pytest.mark.parametrize("arguments", [("serve",), *ADDING], ids=lambda each: each[0])
+def test_a_folder_that_is_not_there_is_said_in_one_sentence(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    said = one_sentence(command(*arguments, "--database", f"sqlite:///{tmp_path}/no/desk.db", stdin="a long one\n"))
+    assert f"there is no folder {tmp_path}/no: make the folder" in said
+    assert "is a folder" in one_sentence(command(*arguments, "--database", f"sqlite:///{tmp_path}"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", ADDING, ids=lambda each: each[0])
+def test_a_new_database_is_said_once(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    path = tmp_path / "desk.db"
+    first = command(*arguments, "--database", f"sqlite:///{path}", stdin="a long enough one\n")
+    assert first.returncode == 0
+    assert f"A new database was made: {path}." in first.stderr
+    assert f"--database sqlite:///{path}" in first.stderr
+    again = command("department", "add", "advice", "--database", f"sqlite:///{path}")
+    assert "database" not in again.stderr
+    assert "is gone when this command ends" in one_sentence(command(*arguments, "--database", "sqlite://"))
+
+
+def test_mistakes_on_the_command_line_are_said_in_one_sentence(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path / 'desk.db'}"
+    command("token", "add", "shop", "--database", database)
+    host = command("serve", "--host", "a" * 70, "--database", database)
+    assert "can't be listened on" in one_sentence(host)
+    title = command("department", "add", "billing", "--title", "x" * 200, "--database", database)
+    assert "too long" in one_sentence(title)
+    name = command("agent", "add", "t@example.com", "--name", os.fsdecode(b"Th\xff"), "--database", database)
+    assert "UTF-8" in one_sentence(name)
+    with sqlite3.connect(tmp_path / "desk.db", isolation_level=None) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        assert "locked" in one_sentence(command("department", "add", "advice", "--database", database))
+    holder.close()
+
+
+def test_a_reader_that_goes_is_no_error(project: Path) -> None:
+    line = f"{sys.executable} -m rasa_handoff.cli doctor {project} | true"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""

@@ -256,3 +256,43 @@ def test_the_trap_of_engineio_and_aiohttp_is_found(handed: Path, tmp_path: Path)
     metadata.write_text("Metadata-Version: 2.1\nName: python-engineio\nVersion: 4.15.0\n")
     done = command("doctor", str(handed), PYTHONPATH=str(tmp_path / "newer"))
     assert "mend python-engineio 4.15.0 needs a newer aiohttp" in done.stdout
+
+
+def package(folder: Path, name: str, version: str, *requires: str) -> None:
+    """As if this version were installed in ``folder``."""
+    metadata = folder / f"{name.replace('-', '_')}-{version}.dist-info" / "METADATA"
+    metadata.parent.mkdir(parents=True)
+    needs = "".join(f"Requires-Dist: {each}\n" for each in requires)
+    metadata.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}")
+
+
+def test_what_rasa_requires_is_compared_with_what_is_installed(handed: Path, tmp_path: Path) -> None:
+    assert "ok   All packages that Rasa requires are installed" in command("doctor", str(handed)).stdout
+    package(tmp_path / "newer", "SQLAlchemy", "2.0.58")
+    package(tmp_path / "newer", "packaging", "26.4")
+    package(tmp_path / "newer", "aiohttp", "3.9.5", "no-such-package>=2", "multidict<5; python_version < '4'")
+    done = command("doctor", str(handed), PYTHONPATH=str(tmp_path / "newer"))
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    assert (
+        "mend rasa requires SQLAlchemy<1.5.0,>=1.4.0, but 2.0.58 is installed: pip install 'SQLAlchemy<1.5.0,>=1.4.0'"
+        in lines
+    )
+    assert (
+        "mend rasa requires packaging<21.0,>=20.0, but 26.4 is installed: pip install 'packaging<21.0,>=20.0'" in lines
+    )
+    assert any(line.startswith("mend aiohttp requires no-such-package>=2, which isn't installed") for line in lines)
+    assert any(line.startswith("mend aiohttp requires multidict<5, but ") for line in lines), "and what others require"
+
+
+@pytest.mark.parametrize(
+    ("socketio", "line"),
+    [
+        ("5.13.0", "mend python-socketio 5.13.0 unpickles what it reads from Redis (CVE-2025-61765)"),
+        ("5.16.1", "warn python-socketio 5.16.1 with python-engineio 4.12.3 has a known hole (CVE-2026-48804"),
+    ],
+)
+def test_a_known_hole_is_named(handed: Path, tmp_path: Path, socketio: str, line: str) -> None:
+    package(tmp_path / "other", "python-socketio", socketio)
+    package(tmp_path / "other", "python-engineio", "4.12.3")
+    assert line in command("doctor", str(handed), PYTHONPATH=str(tmp_path / "other")).stdout
