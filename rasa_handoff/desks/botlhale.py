@@ -80,7 +80,10 @@ class BotlhaleDesk(Desk):
         handoff_id = entry.body["handoff_id"]
         if entry.name == "handoff.initiate":
             return await self._initiate(lane, handoff_id)
-        if entry.name == "message":
+        if entry.name == "handoff.transcript":
+            if handoff_id in self._wires:
+                await self._wires[handoff_id].tell_transcript(await self.relay.offer_of(handoff_id))
+        elif entry.name == "message":
             await self._say(lane, handoff_id, entry.body)
         elif entry.name == "handoff.status" and entry.body["status"] == MESSAGE_LEFT:
             self._linger(handoff_id)

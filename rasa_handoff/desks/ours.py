@@ -102,6 +102,9 @@ class OurDesk(Desk):
     async def deliver(self, lane: str, entries: Sequence[Entry]) -> list[e.Event]:
         """Send an entry and wait for its acknowledgement."""
         (entry,) = entries
+        if entry.name == "handoff.transcript" and self._welcome is not None and not self._welcome.transcript_follows:
+            log.warning("The live-agent server is too old for a transcript that follows; %s has none.", lane)
+            return []
         answer = await self._call(entry.name, entry.body)
         if answer.get("code") == "unavailable":
             raise Unreachable(f"The live-agent server can't take anything now: {answer.get('error')}")

@@ -16,13 +16,14 @@ class Known(Value, frozen=True):
 
 class Welcome(Availability, frozen=True, kw_only=True):
     """The server's answer to ``hello``. ``unknown``: of the handoffs we have under way, those it hasn't got;
-    None from a server that doesn't say."""
+    None from a server that doesn't say. ``transcript_follows``: it takes a transcript after the offer."""
 
     protocol: int
     epoch: str
     server: str = ""
     open: tuple[Known, ...] = ()
     unknown: tuple[str, ...] | None = None
+    transcript_follows: bool = False
 
 
 class StatusWord(Value, frozen=True):

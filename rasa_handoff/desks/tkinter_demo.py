@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from rasa_handoff.desks.base import Desk, apply, insist
-from rasa_handoff.desks.seat import Seat
+from rasa_handoff.desks.seat import Seat, story
 from rasa_handoff.relay import memory
 from rasa_handoff.relay.relay import DESK, Relay
 from rasa_handoff.store.outbox import Entry
@@ -24,7 +24,7 @@ from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.errors import Unreachable, Waits
 from rasa_handoff.vocabulary.features import YES, Feature
 from rasa_handoff.vocabulary.settings import Settings
-from rasa_handoff.vocabulary.values import Offer, read
+from rasa_handoff.vocabulary.values import Offer, Transcript, read
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +95,9 @@ class TkinterDesk(Desk):
             elif entry.name == "handoff.initiate":
                 position = await self._line_up(read(Offer, entry.body))
                 return [e.HandoffAccepted(conversation_id=lane, handoff_id=handoff_id, position=position)]
+            elif entry.name == "handoff.transcript" and self._seat is not None and self._has_window(handoff_id):
+                lines = read(Transcript, entry.body).transcript
+                await self._seat.window.show(story(lines, len(lines)))
             elif entry.name == "message":
                 await self._say(lane, handoff_id, entry.body["text"])
             elif entry.name == "handoff.status" and entry.body["status"] == "ended":

@@ -41,6 +41,7 @@ class Wire:
         self._acknowledged, self._lost = asyncio.Event(), asyncio.Event()
         self.registered, self._absent = asyncio.Event(), asyncio.Event()
         self._over = False
+        self._asked = False
         self._tasks: list[asyncio.Task[None]] = []
         self._heard: asyncio.Queue[e.Event] = asyncio.Queue()
         self._here: dict[str, Any] = {"conversation_id": offer.conversation_id, "handoff_id": offer.handoff_id}
@@ -151,7 +152,16 @@ class Wire:
             self._register(True)
             await self._relay.ring(DESK, self.offer.conversation_id)
 
+    async def tell_transcript(self, offer: Offer) -> None:
+        """What the offer lacked is there now; it is sent if it was asked for before, else when it is."""
+        self.offer = offer
+        if self._asked:
+            await self._on_messages()
+
     async def _on_messages(self, *_: Any) -> None:
+        self._asked = self.offer.transcript_follows
+        if self._asked:
+            return  # some servers take the first answer alone
         lines = [{"sender": _sender(line), "message": line.text} for line in self.offer.transcript]
         with contextlib.suppress(Unreachable):
             await self._emit("messages_to_client", {"messages": lines, "bot_id": self.offer.bot_id})

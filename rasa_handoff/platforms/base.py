@@ -12,7 +12,7 @@ from sanic.request import Request
 from sanic.response import HTTPResponse
 
 from rasa_handoff.platforms.conversations import Conversations
-from rasa_handoff.rasa_room import guards
+from rasa_handoff.rasa_room import guards, tracker_store
 from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.rasa_room.bot_turn import BotTurn, OnMessage
 from rasa_handoff.rasa_room.hosting import HandoffSettingsError
@@ -93,12 +93,14 @@ class PlatformChannel(InputChannel):
 
         async def before_start(app: Sanic, _: Any) -> None:
             guards.install(self.desk_active)
+            tracker_store.mend()
 
         async def before_stop(app: Sanic, _: Any) -> None:
             connections.leave()
             await self.close()
 
         async def after_stop(app: Sanic, _: Any) -> None:
+            tracker_store.restore()
             guards.remove(self.desk_active)
 
         app.register_listener(before_start, "before_server_start")

@@ -1,8 +1,8 @@
 """The running bot, reached through the Sanic application: its agent may be replaced at any time (``PUT /model``)."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Final
 
 from rasa.core.agent import Agent
 from rasa.core.channels.channel import UserMessage
@@ -11,7 +11,11 @@ from rasa.shared.core.domain import Domain
 from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.rasa_room.texts import preset_text
+from rasa_handoff.rasa_room.tracker_store import READ_SECONDS, StoreAccess, access
 from rasa_handoff.vocabulary.errors import Unreachable
+
+RENDER_SECONDS: Final = 0.5
+"""How long a notice waits for the slots that its response may show; without them it is said all the same."""
 
 
 class Bot:
@@ -56,26 +60,64 @@ class Bot:
             message.parse_data = await self.processor.parse_message(message)
         return dict(message.parse_data)
 
-    async def tracker(self, conversation_id: str) -> DialogueStateTracker:
-        """The conversation's tracker, with the events of its current session. To read; writing needs :meth:`locked`."""
-        return await self.processor.get_tracker(conversation_id)
+    @property
+    def store(self) -> StoreAccess:
+        """The tracker store without Rasa's wrapper, which hides its errors."""
+        return access(self.agent.tracker_store)
+
+    async def tracker(self, conversation_id: str, seconds: float = READ_SECONDS) -> DialogueStateTracker:
+        """The conversation's tracker, with the events of its current session. To read; writing needs :meth:`locked`.
+
+        Raises:
+            Unreachable: the tracker store can't be read now.
+        """
+        return self._named(conversation_id, await self.store.look(conversation_id, seconds))
 
     async def knows(self, conversation_id: str) -> bool:
-        """Whether the conversation has a tracker. Asking makes none."""
-        return await self.agent.tracker_store.retrieve(conversation_id) is not None
+        """Whether the conversation has a tracker. Asking makes none.
+
+        Raises:
+            Unreachable: the tracker store can't be read now.
+        """
+        return await self.store.look(conversation_id) is not None
 
     @asynccontextmanager
     async def locked(self, conversation_id: str) -> AsyncIterator[DialogueStateTracker]:
-        """The tracker under Rasa's lock, saved on the way out. Never on the live path: a waiter looks once a second."""
-        agent = self.agent
-        async with agent.lock_store.lock(conversation_id):
-            tracker = await self.tracker(conversation_id)
+        """The tracker under Rasa's lock, saved on the way out. Never on the live path: a waiter looks once a second.
+
+        Raises:
+            Unreachable: the lock store or the tracker store can't be used now; nothing was written, or all of it was.
+        """
+        store, lock_store = self.store, self.agent.lock_store
+        async with AsyncExitStack() as held:
+            try:
+                await held.enter_async_context(lock_store.lock(conversation_id))
+            except Unreachable:
+                raise
+            except Exception as problem:
+                raise Unreachable(f"The lock store can't be reached: {problem}") from problem
+            tracker = self._named(conversation_id, await store.retrieve(conversation_id))
             yield tracker
-            await self.processor.save_tracker(tracker)
+            await store.save(tracker)
+
+    def _named(self, conversation_id: str, found: DialogueStateTracker | None) -> DialogueStateTracker:
+        """The tracker, a new one if there was none, with what Rasa notes on each."""
+        tracker = found or self._blank(conversation_id)
+        model = self.processor.model_metadata
+        tracker.model_id = model.model_id
+        if tracker.assistant_id is None:
+            tracker.assistant_id = model.assistant_id
+        return tracker
+
+    def _blank(self, conversation_id: str) -> DialogueStateTracker:
+        return DialogueStateTracker(conversation_id, self.domain.slots)
 
     async def render(self, response: str, conversation_id: str, channel: str, values: dict[str, Any]) -> dict[str, Any]:
         """A response of the domain as Rasa's message dict; the preset's own words where the domain has none."""
-        tracker = await self.tracker(conversation_id)
+        try:
+            tracker = await self.tracker(conversation_id, RENDER_SECONDS)
+        except Unreachable:
+            tracker = self._blank(conversation_id)
         message = await self.processor.nlg.generate(response, tracker, channel, **values)
         if not message:
             message = {"text": preset_text(response, values)}

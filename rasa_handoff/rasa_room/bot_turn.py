@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 from rasa.core.channels.channel import OutputChannel, UserMessage
+from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.rasa_room.options import Options
@@ -86,10 +87,11 @@ class BotTurn:
         if watch.request is None and intent not in (self._intents.execute, self._intents.options):
             await watch.release()
             return None
-        tracker = await self._bot.tracker(message.sender_id)
-        form = tracker.active_loop.name if tracker.active_loop is not None else None
+        tracker = await self._read(message.sender_id)
+        form = tracker.active_loop.name if tracker is not None and tracker.active_loop is not None else None
         if watch.request is not None or (intent == self._intents.execute and form != names.CONTACT_FORM):
-            happened = up_to(message.message_id, [event.as_dict() for event in tracker.events])
+            events = tracker.events if tracker is not None else ()
+            happened = up_to(message.message_id, [event.as_dict() for event in events])
             request = wished(watch.request, ran.parsed, happened, self._intents)
             return Wish(request, form if intent == self._intents.execute else None)
         await watch.release()
@@ -97,6 +99,13 @@ class BotTurn:
             options = await self._options.message(message.sender_id, channel)
             await message.output_channel.send_response(message.sender_id, options)
         return None
+
+    async def _read(self, conversation_id: str) -> DialogueStateTracker | None:
+        """The tracker; None if it can't be read now, which keeps nobody from a person."""
+        try:
+            return await self._bot.tracker(conversation_id)
+        except Unreachable:
+            return None
 
     async def with_options(
         self, channel: str, conversation_id: str, happened: Sequence[Mapping[str, Any]]

@@ -8,17 +8,19 @@ rasa_handoff.HandoffChannel:
     rest:
 """
 
+import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from rasa.core.channels.channel import InputChannel, UserMessage
+from rasa.shared.core.events import Event
 from sanic import Blueprint, Sanic, response
 from sanic.request import Request
 from sanic.response import HTTPResponse
 
 from rasa_handoff.desks.known import desk_class
-from rasa_handoff.rasa_room import guards
+from rasa_handoff.rasa_room import guards, tracker_store
 from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.rasa_room.closing import CLOSED
 from rasa_handoff.rasa_room.comeback import BotComesBack
@@ -106,11 +108,18 @@ class HandoffChannel(InputChannel):
         execute, departments = self.settings.intents.execute, self.settings.departments
         options = Options(bot, execute, departments, lambda: self.desk.availability)
         come_back = BotComesBack(bot, self.settings.intents.ended)
-        targets = {DESK: self.desk, CUSTOMER: customers, TRACKER: TrackerTarget(bot, self.relay, come_back)}
         strays = Strays(bot, self.relay, self.desk, self.settings)
         self.interceptor = Interceptor(
             self.settings, self.relay, bot, customers, reaches, options, strays, on_new_message
         )
+
+        tracker = TrackerTarget(bot, self.relay, come_back, self.interceptor.read_transcript)
+        targets = {DESK: self.desk, CUSTOMER: customers, TRACKER: tracker}
+
+        async def keep(conversation_id: str, events: Sequence[Event]) -> None:
+            # As Rasa's stores write them: an intent's name may be numpy's.
+            plain = [json.loads(json.dumps(event.as_dict())) for event in events]
+            await self.relay.keep_unsaved(conversation_id, plain)
 
         outside, connections = self.interceptor.unasked.around, Connections(app)
 
@@ -118,6 +127,7 @@ class HandoffChannel(InputChannel):
             _warn_of_open_doors(self, app.ctx.input_channels)
             app.ctx.input_channels = [*app.ctx.input_channels, *self.channels.values()]
             guards.install(self.relay.desk_active, outside)
+            tracker_store.mend(keep)
 
         async def after_start(app: Sanic, _: Any) -> None:
             warn_of_replicas(bot)
@@ -128,6 +138,7 @@ class HandoffChannel(InputChannel):
             await self._close()
 
         async def after_stop(app: Sanic, _: Any) -> None:
+            tracker_store.restore(keep)
             guards.remove(self.relay.desk_active, outside)
 
         app.register_listener(before_start, "before_server_start")

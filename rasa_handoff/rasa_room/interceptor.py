@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from rasa.core.channels.channel import OutputChannel, UserMessage
+from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.rasa_room.bot_turn import BotTurn, OnMessage, Wish
@@ -36,14 +37,17 @@ from rasa_handoff.rasa_room.watching import Watch
 from rasa_handoff.rasa_room.wishing import intent_of
 from rasa_handoff.relay.inbox import Inbox, Met
 from rasa_handoff.relay.relay import Relay
-from rasa_handoff.thinking.control import Control, IllegalEvent
+from rasa_handoff.thinking.control import ASKED, Control, IllegalEvent
 from rasa_handoff.vocabulary import names
-from rasa_handoff.vocabulary.errors import StoreError, StoreUnavailable
+from rasa_handoff.vocabulary.errors import StoreError, StoreUnavailable, Unreachable
+from rasa_handoff.vocabulary.events import TranscriptRead
 from rasa_handoff.vocabulary.settings import Settings
+from rasa_handoff.vocabulary.values import Offer
 
 log = logging.getLogger(__name__)
 
 DRAIN_SECONDS: Final = 5.0
+STARTED: Final = {Control.BOT: "refused or unreachable", Control.PREPARING: "waits for its transcript"}
 
 
 class Interceptor:
@@ -62,7 +66,7 @@ class Interceptor:
     ) -> None:
         self._settings, self._relay, self._bot, self._customers = settings, relay, bot, customers
         self._reaches, self._strays = reaches, strays
-        self._offering = Offering(bot, settings, reaches)
+        self._offering = Offering(bot, relay, settings, reaches)
         self._turns, self._work, self._inbox = Turns(), Work(), Inbox(relay.store)
         self._opened, self._closing = asyncio.Event(), False
         self._execute = f"/{settings.intents.execute}"
@@ -131,6 +135,11 @@ class Interceptor:
             if conversation.state is Control.RETURNING:
                 await self._relay.wait_while(message.sender_id, {Control.RETURNING})
                 await self._customers.flush(message.sender_id)  # the end and the bot's first words, before its answer
+            elif conversation.state in ASKED:
+                await self._relay.wait_while(
+                    message.sender_id, set(ASKED)
+                )  # to the bot or the desk: it answers in a moment
+                await self._customers.flush(message.sender_id)
             elif not conversation.desk_active:
                 await self._strays.bring_home(message.sender_id, channel)
                 if self._relay.conversation(message.sender_id).desk_active:
@@ -151,6 +160,7 @@ class Interceptor:
         if message.text in PAYLOADS:
             message.text = names.CARRY_ON_PAYLOAD  # a button of a chat that is over
         told = await self._told(message) if again else None
+        await self._offering.write_unsaved(message.sender_id)
         ran = await self._turn.run(channel, message, told)
         if told is not None and await self._inbox.led_to_handoff(message.sender_id, message.message_id):
             return await ran.watch.release()
@@ -166,7 +176,10 @@ class Interceptor:
 
     async def _told(self, message: UserMessage) -> Told | None:
         """What came of this message, if a process that ended since had finished the bot's turn."""
-        return told_in_turn(await self._bot.tracker(message.sender_id), message)
+        try:
+            return told_in_turn(await self._bot.tracker(message.sender_id), message)
+        except Unreachable as problem:  # heard once at most: it is better sent again than answered twice
+            raise StoreUnavailable(str(problem)) from problem
 
     async def _hand_over(self, channel: str, message: UserMessage, wish: Wish, watch: Watch) -> None:
         """Offer it to the desk; on ``rest`` a front end may find its own, and is told so instead."""
@@ -175,14 +188,20 @@ class Interceptor:
         if wish.form is None:
             await watch.release()
         request = await self._offering.request(
-            message.sender_id, channel, wish.request, message.output_channel, wish.form, self._turn.with_options
+            message.sender_id, channel, wish.request, message, wish.form, self._turn.with_options
         )
         conversation = await self._relay.request(request)
-        started = "refused or unreachable" if conversation.state is Control.BOT else "accepted"
+        started = STARTED.get(conversation.state, "accepted")
         log.info("Handoff %s of %s: %s.", request.handoff_id, message.sender_id, started)
         if conversation.state is Control.BOT:
             await self._customers.flush(message.sender_id)
             await watch.release()
+
+    async def read_transcript(
+        self, tracker: DialogueStateTracker, offer: Offer, message_id: str | None
+    ) -> TranscriptRead:
+        """What an offer lacks that was made while the tracker couldn't be read."""
+        return await self._offering.follow(tracker, offer, message_id, self._turn.with_options)
 
     async def _refuse(self, channel: str, message: UserMessage) -> None:
         """Nothing can be written down now: better said than accepted and lost. A page is told by its acknowledgement."""

@@ -37,7 +37,11 @@ class Strays:
         """Look at this conversation, unless that was done before."""
         if conversation_id in self._looked_at or not self._bot.ready:
             return
-        tracker = await self._bot.tracker(conversation_id)
+        try:
+            tracker = await self._bot.tracker(conversation_id)
+        except Unreachable:  # nobody can see whether it is paused; the desk knows whether an agent has it
+            await self._adopted(conversation_id, channel)
+            return
         if tracker.is_paused() and not await self._adopted(conversation_id, channel):
             log.warning("%s was paused and nobody has the conversation: the bot goes on.", conversation_id)
             async with self._bot.locked(conversation_id) as tracker:

@@ -6,7 +6,7 @@ the message's id, by which a batch written twice is recognised. The desk's clock
 events older than the last session start.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from rasa.shared.core.constants import ACTION_LISTEN_NAME
@@ -27,11 +27,15 @@ from rasa_handoff.rasa_room.comeback import ComeBack
 from rasa_handoff.relay.relay import Relay
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.vocabulary import events as e
+from rasa_handoff.vocabulary.values import Offer
 
 PATIENCE = 1.0
 """Seconds in which a live chat's words are collected before they are written."""
 
-AT_ONCE = ("pause", "unpause", "back")
+AT_ONCE = ("pause", "unpause", "back", "transcript", "turn")
+
+ReadTranscript = Callable[[DialogueStateTracker, Offer, str | None], Awaitable[e.TranscriptRead]]
+"""Puts what is missing into an offer that was made while the tracker couldn't be read; with the message that asked."""
 
 
 class TrackerTarget:
@@ -39,8 +43,8 @@ class TrackerTarget:
 
     batch = 40
 
-    def __init__(self, bot: Bot, relay: Relay, come_back: ComeBack) -> None:
-        self._bot, self._relay, self._come_back = bot, relay, come_back
+    def __init__(self, bot: Bot, relay: Relay, come_back: ComeBack, read_transcript: ReadTranscript) -> None:
+        self._bot, self._relay, self._come_back, self._read_transcript = bot, relay, come_back, read_transcript
 
     def patience(self, entries: Sequence[Entry]) -> float:
         """Words can wait a moment for company; a pause or the way back can't."""
@@ -51,11 +55,20 @@ class TrackerTarget:
         conversation = await self._relay.recall(lane)
         channel = conversation.channel or "handoff"
         answers: list[e.Event] = []
+        untake = conversation.untake
         async with self._bot.locked(lane) as tracker:
             for entry in entries:
                 if entry.name == "back":
                     words = await self._come_back(tracker, entry.body, channel)
                     answers.append(e.Returned(conversation_id=lane, handoff_id=entry.body["handoff_id"], words=words))
+                elif entry.name == "transcript":
+                    offer = await self._relay.offer_of(entry.body["handoff_id"])
+                    read = await self._read_transcript(tracker, offer, entry.body["message_id"])
+                    untake = read.untake
+                    answers.append(read)
+                elif entry.name == "pause" and not _is_written(tracker, entry):
+                    body = {**entry.body, "untake": entry.body["untake"] or untake}  # known late, like the transcript
+                    tracker.update_with_events(pause(tracker, body, channel), self._bot.domain)
                 elif not _is_written(tracker, entry):
                     for event in WRITERS[entry.name](tracker, entry.body, channel):
                         tracker.update(event, self._bot.domain)
@@ -102,6 +115,13 @@ def _untaken_answer(tracker: DialogueStateTracker, body: dict[str, Any]) -> list
     return [SlotSet(slot, None), SlotSet("requested_slot", slot)]
 
 
+def turn(tracker: DialogueStateTracker, body: dict[str, Any], channel: str) -> list[Event]:
+    """A turn of the bot's that Rasa couldn't save, without what is there already. ``body``: ``events``, as Rasa writes them."""
+    there = {(event.type_name, event.timestamp) for event in tracker.events}
+    events = [Event.from_parameters(parameters) for parameters in body["events"]]
+    return [event for event in events if event is not None and (event.type_name, event.timestamp) not in there]
+
+
 def _unpause(tracker: DialogueStateTracker, body: dict[str, Any], channel: str) -> list[Event]:
     return [ConversationResumed()] if tracker.is_paused() else []
 
@@ -131,6 +151,7 @@ def _notice(tracker: DialogueStateTracker, body: dict[str, Any], channel: str) -
 Writer = Callable[[DialogueStateTracker, dict[str, Any], str], list[Event]]
 
 WRITERS: dict[str, Writer] = {
+    "turn": turn,
     "pause": pause,
     "unpause": _unpause,
     "customer": customer,

@@ -19,8 +19,16 @@ from rasa_handoff.thinking.control import TABLE, Conversation, step
 from rasa_handoff.thinking.timing import rung, timers
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary import names
-from rasa_handoff.vocabulary.effects import Effect, OfferAgain, Record, TellCustomer, TellDesk, WithdrawOffer
-from rasa_handoff.vocabulary.settings import TimerSettings
+from rasa_handoff.vocabulary.effects import (
+    Effect,
+    OfferAgain,
+    OfferStored,
+    Record,
+    TellCustomer,
+    TellDesk,
+    WithdrawOffer,
+)
+from rasa_handoff.vocabulary.settings import FIXED_TIMERS, TimerSettings
 from rasa_handoff.vocabulary.values import Speaker, Value, plain
 
 OFFER: Final = "handoff.initiate"
@@ -39,15 +47,17 @@ class Change(Value, frozen=True, kw_only=True):
 
 class Ledger:
     """Applies events inside a transaction. ``state_messages``: the channels whose front ends are told by a message whom the
-    customer has. ``now`` tells the wall-clock time in seconds."""
+    customer has. ``now`` tells the wall-clock time in seconds. ``story_timeout``: how long a handoff waits for its transcript."""
 
     def __init__(
         self,
         timer_settings: TimerSettings,
         state_messages: Collection[str] = (),
         now: Callable[[], float] = time.time,
+        story_timeout: float = FIXED_TIMERS["story"],
     ) -> None:
         self._settings, self._state_messages, self._now = timer_settings, state_messages, now
+        self._story_timeout = story_timeout
 
     def apply(self, connection: Connection, event: e.Event) -> Change:
         """Let an event happen.
@@ -103,6 +113,8 @@ class Ledger:
             done_with(connection, event.conversation_id, event.sent)
         if isinstance(event, e.CustomerSaid | e.AgentSaid) and not memory.is_new(connection, handoff_id, event):
             raise Applied
+        if isinstance(event, e.TranscriptRead):
+            memory.keep_offer(connection, event.offer)
         if isinstance(event, e.DeskForgot):
             memory.count_anew(connection, handoff_id)
         if isinstance(event, e.CustomerSaid) and after.ended == "message_left":
@@ -122,7 +134,7 @@ class Ledger:
         for kind in stop:
             memory.timers.clear(connection, event.conversation_id, kind)
         for kind in start:
-            seconds = self._settings.seconds(kind)
+            seconds = self._story_timeout if kind == "story" else self._settings.seconds(kind)
             if seconds is not None:
                 due = self._now() + seconds
                 memory.timers.set(connection, Timer(key=event.conversation_id, kind=kind, due=due))
@@ -166,6 +178,9 @@ def _tell(
             offer = memory.stamped(connection, effect.body)
             entries.append(Entry(target=DESK, lane=lane, name=OFFER, body=offer))
             entries += [entry for entry in _withdraw(connection, lane, handoff_id) if entry.name != OFFER]
+        elif isinstance(effect, OfferStored):
+            offer = memory.stamped(connection, plain(memory.offer_of(connection, str(handoff_id))))
+            entries.append(Entry(target=DESK, lane=lane, name=OFFER, body=offer))
         elif isinstance(effect, TellDesk):
             body = memory.stamped(connection, effect.body)
             entries.append(Entry(target=DESK, lane=lane, name=effect.name, body=body))

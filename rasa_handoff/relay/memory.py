@@ -119,6 +119,12 @@ def offer_of(connection: Connection, handoff_id: str) -> Offer:
     return msgspec.json.decode(body, type=Offer)
 
 
+def keep_offer(connection: Connection, offer: Offer) -> None:
+    """What a handoff began with is known only now."""
+    here = handoffs.c.handoff_id == offer.handoff_id
+    connection.execute(update(handoffs).where(here).values(offer=msgspec.json.encode(offer).decode()))
+
+
 def is_next(connection: Connection, handoff_id: str, number: int) -> bool:
     """Note a number of the desk's; False if it, or a later one, was noted before."""
     here = (handoffs.c.handoff_id == handoff_id) & (handoffs.c.received < number)

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -22,8 +22,9 @@ from rasa_handoff.relay.memory import CUSTOMER, DESK, TRACKER
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.pump import Pump, Target
+from rasa_handoff.store.tasks import ended, finish
 from rasa_handoff.store.timers import RECOVERY, Clock, Timer
-from rasa_handoff.thinking.control import Control, Conversation, IllegalEvent
+from rasa_handoff.thinking.control import ASKED, Control, Conversation, IllegalEvent
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.errors import StoreUnavailable
 from rasa_handoff.vocabulary.settings import Settings
@@ -46,12 +47,13 @@ class Relay:
     def __init__(self, store: Store, settings: Settings, now: Callable[[], float] = time.time) -> None:
         self.store = store
         self._settings, self._now = settings, now
-        self._ledger = Ledger(settings.timers, settings.state_messages, now)
+        self._ledger = Ledger(settings.timers, settings.state_messages, now, settings.story_timeout)
         self._under_way: dict[str, Conversation] = {}
         self._changed = asyncio.Condition()
         self.on_shown: Callable[[Conversation], Awaitable[None]] | None = None
         """Called when somebody else has the customer (``Conversation.shown``); what it does may be lost."""
         self._pump: Pump | None = None
+        self._asking: set[asyncio.Task[Any]] = set()
         self._stack = AsyncExitStack()
 
     async def open(self, targets: Mapping[str, Target]) -> None:
@@ -59,6 +61,7 @@ class Relay:
         await self._stack.enter_async_context(self.store)
         for conversation in await self.store.write(memory.under_way):
             self._under_way[conversation.conversation_id] = conversation
+        self._stack.push_async_callback(self._stop_asking)
         self._pump = await self._stack.enter_async_context(Pump(self.store, memory.outbox, targets, self._settle))
         await self._end_unanswered_requests()
         await self.store.write(lambda connection: memory.timers.postpone(connection, self._now() + RECOVERY))
@@ -75,7 +78,7 @@ class Relay:
     def desk_active(self, conversation_id: str) -> bool:
         """Whether the bot must not speak: from the desk's acceptance until the conversation is back."""
         state = self.conversation(conversation_id).state
-        return state not in (Control.BOT, Control.REQUESTED)
+        return state is not Control.BOT and state not in ASKED
 
     @property
     def under_way(self) -> list[Conversation]:
@@ -89,6 +92,9 @@ class Relay:
             IllegalEvent: if the state table has no such pair; nothing was changed.
             StoreUnavailable: if the database can't be used now; nothing was changed.
         """
+        return await finish(self._apply(event))
+
+    async def _apply(self, event: e.Event) -> Conversation:
         try:
             change = await self.store.write(lambda connection: self._ledger.apply(connection, event))
         except Applied:
@@ -110,15 +116,31 @@ class Relay:
     async def request(self, event: e.HandoffRequested) -> Conversation:
         """Offer a handoff to the desk and wait until it has answered, ``start_timeout`` seconds at most.
 
-        The conversation's state tells how it went: ``WAITING`` or later if the desk accepted, ``BOT`` if it didn't.
+        The conversation's state tells how it went: ``WAITING`` or later if the desk accepted, ``BOT`` if it didn't,
+        ``PREPARING`` if it will be offered once its transcript can be read.
         """
-        await self.apply(event)
+        conversation = await self.apply(event)
+        if conversation.state is Control.PREPARING:
+            return conversation
+        return await self._await_answer(event.conversation_id, event.offer.handoff_id)
+
+    async def _await_answer(self, conversation_id: str, handoff_id: str) -> Conversation:
         try:
             return await asyncio.wait_for(
-                self.wait_while(event.conversation_id, {Control.REQUESTED}), self._settings.start_timeout
+                self.wait_while(conversation_id, {Control.REQUESTED}), self._settings.start_timeout
             )
         except asyncio.TimeoutError:
-            return await self._time_out(event.conversation_id, event.offer.handoff_id)
+            return await self._time_out(conversation_id, handoff_id)
+
+    async def keep_unsaved(self, conversation_id: str, events: Sequence[Mapping[str, Any]]) -> None:
+        """Write these events of a turn of the bot's to the tracker when that can be written again.
+
+        Raises:
+            StoreError: they can't be kept.
+        """
+        entry = Entry(target=TRACKER, lane=conversation_id, name="turn", body={"events": list(events)})
+        await self.store.write(lambda connection: memory.outbox.put(connection, [entry]))
+        await self.ring(TRACKER, conversation_id)
 
     async def wait_while(self, conversation_id: str, states: set[Control]) -> Conversation:
         """Wait until the conversation has left these states."""
@@ -147,6 +169,10 @@ class Relay:
     async def queue(self, target: str, conversation_id: str) -> list[Entry]:
         """What this lane still has to tell, oldest first."""
         return await self.store.write(lambda connection: memory.outbox.head(connection, target, conversation_id, MOST))
+
+    async def unsaved(self, conversation_id: str) -> bool:
+        """Whether a turn of the bot's waits to be written to the tracker."""
+        return any(entry.name == "turn" for entry in await self.queue(TRACKER, conversation_id))
 
     async def conversation_of(self, handoff_id: str) -> str | None:
         """Whose handoff it is or was; None for one this relay never began."""
@@ -210,6 +236,14 @@ class Relay:
         with contextlib.suppress(IllegalEvent):
             await self.apply(e.DeskForgot(**here, offer=offer))
 
+    def _begin(self, work: Coroutine[Any, Any, object]) -> None:
+        task = asyncio.create_task(work)
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+
+    async def _stop_asking(self) -> None:
+        await ended(*self._asking)
+
     async def _time_out(self, conversation_id: str, handoff_id: str) -> Conversation:
         try:
             return await self.apply(e.StartTimedOut(conversation_id=conversation_id, handoff_id=handoff_id))
@@ -264,4 +298,7 @@ class Relay:
             await self.on_shown(conversation)
         async with self._changed:
             self._changed.notify_all()
+        if before.state is Control.PREPARING and conversation.state is Control.REQUESTED:
+            # The turn that asked for it has ended meanwhile.
+            self._begin(self._await_answer(conversation.conversation_id, str(conversation.handoff_id)))
         return conversation

@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from rasa_handoff.server import accounts, records, resuming, staffing, summaries
 from rasa_handoff.server.door import RELAY, Door, Mark
 from rasa_handoff.server.news import CustomerTyping
 from rasa_handoff.server.records import Record
-from rasa_handoff.server.relay_words import Heard
+from rasa_handoff.server.relay_words import Followed, Heard
 from rasa_handoff.server.turn import Turn
 from rasa_handoff.thinking.assignment import Stage
 from rasa_handoff.thinking.desk_events import CustomerEnded, CustomerSaid, MessageLeft
+from rasa_handoff.thinking.transcript import latest
 from rasa_handoff.vocabulary.errors import Refused
 from rasa_handoff.vocabulary.values import Offer
 
@@ -32,6 +35,17 @@ class BotSide(Door):
             return {"status": "queued", "position": record.position or 1, "wait": wait}
 
         return await self.do(work)
+
+    async def transcript_followed(self, bot_id: str, told: Followed) -> None:
+        """What an offer lacked is there now; once."""
+
+        def work(turn: Turn) -> None:
+            record = _of_bot(turn, RELAY, bot_id, told.handoff_id)
+            if record.offer.transcript_follows:
+                _complete(turn, record, told)
+            _hear(turn, told.handoff_id, told.id)
+
+        await self.do(work)
 
     async def customer_said(self, side: str, bot_id: str, handoff_id: str, event: CustomerSaid) -> None:
         """The customer wrote."""
@@ -115,6 +129,21 @@ def _resume(turn: Turn, offer: Offer) -> Record:
     """Whoever is there; to everybody, if its department was lost too."""
     known = offer.department is not None and accounts.has_department(turn.connection, offer.department)
     return turn.arrive(offer, RELAY, offer.department if known else None, ahead=True)
+
+
+def _complete(turn: Turn, record: Record, told: Followed) -> None:
+    """An offer made again meanwhile has the live words in its transcript: they come after those from before."""
+    offer = msgspec.structs.replace(
+        record.offer,
+        transcript=latest((*told.transcript, *record.offer.transcript)),
+        bot=told.bot,
+        contact=told.contact,
+        language=told.language,
+        transcript_follows=False,
+    )
+    whole = record.but(offer=offer)
+    records.save_offer(turn.connection, whole)
+    turn.show_whole(whole)
 
 
 def _of_bot(turn: Turn, side: str, bot_id: str, handoff_id: str) -> Record:

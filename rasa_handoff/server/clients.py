@@ -4,8 +4,7 @@ import time
 import uuid
 from typing import Any, Final
 
-from rasa_handoff.server import records, staffing, summaries
-from rasa_handoff.server.news import Changed
+from rasa_handoff.server import records, staffing
 from rasa_handoff.server.records import Record
 from rasa_handoff.server.tables import ID, OUTBOX
 from rasa_handoff.server.turn import Turn
@@ -99,8 +98,7 @@ def story(turn: Turn, client: Client, lines: list[Line]) -> None:
     fields = {name: getattr(record.offer, name) for name in Offer.__struct_fields__}
     told = record.but(offer=Offer(**{**fields, "transcript": tuple(lines)}))
     records.save_offer(turn.connection, told)
-    whole = summaries.conversation(turn.connection, told)
-    turn.news.append(Changed(viewers=summaries.viewers(turn.connection, told), summary=whole))
+    turn.show_whole(told)
 
 
 def _untold(turn: Turn, record: Record) -> bool:

@@ -15,7 +15,7 @@ from rasa_handoff.server.answers import listen
 from rasa_handoff.server.bot_side import BotSide
 from rasa_handoff.server.door import RELAY, Lost, Mark
 from rasa_handoff.server.news import AgentTyping, News, StaffingChanged
-from rasa_handoff.server.relay_words import Auth, Fate, Heard, Hello, Keys, Over, Sought, Typing, Words
+from rasa_handoff.server.relay_words import Auth, Fate, Followed, Heard, Hello, Keys, Over, Sought, Typing, Words
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.thinking.desk_events import CustomerEnded, CustomerSaid
@@ -47,6 +47,7 @@ class RelayEdge:
             "hello": self._hello,
             "handoff.find": self._find,
             "handoff.initiate": self._initiate,
+            "handoff.transcript": self._transcript,
             "handoff.status": self._status,
             "message": self._message,
             "message.status": self._message_status,
@@ -132,7 +133,7 @@ class RelayEdge:
         ours = await self._conversations.catch_up(self._bot(sid), numbered)
         known = [{"handoff_id": handoff_id, "last": id} for handoff_id, id in ours.heard.items()]
         found = await self._conversations.staffing()
-        here = {"protocol": PROTOCOL, "server": __version__, "epoch": self._store.epoch}
+        here = {"protocol": PROTOCOL, "server": __version__, "epoch": self._store.epoch, "transcript_follows": True}
         body = {**here, "open": known, "unknown": list(ours.unknown), **plain(found)}
         self._conversations.board.later(partial(self._welcome, sid, body))
 
@@ -150,6 +151,9 @@ class RelayEdge:
         if offer.bot_id != self._bot(sid):
             raise Refused("refused", f"This connection isn't of the bot '{offer.bot_id}'.")
         return await self._conversations.initiate(offer, keys.id, resumed=data.get("resumed") is True)
+
+    async def _transcript(self, sid: str, data: Any) -> None:
+        await self._conversations.transcript_followed(self._bot(sid), read(Followed, data))
 
     async def _find(self, sid: str, data: Any) -> dict[str, Any]:
         sought = read(Sought, data)

@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from rasa_handoff.server.tables import ID
-from rasa_handoff.vocabulary.values import Status, Value
+from rasa_handoff.vocabulary.values import Status, Transcript, Value
 
 Key = Annotated[str, Meta(min_length=1, max_length=ID)]
 
@@ -54,6 +54,13 @@ class Words(Value, frozen=True, kw_only=True):
     id: Key
     text: str
     at: float
+
+
+class Followed(Transcript, frozen=True, kw_only=True):
+    """``handoff.transcript``."""
+
+    handoff_id: Key
+    id: Key | None = None
 
 
 class Over(Value, frozen=True, kw_only=True):

@@ -57,6 +57,7 @@ def conversation(connection: Connection, record: Record, after: int = 0) -> dict
         "contact": plain(offer.contact),
         "note": offer.note,
         "transcript": plain(offer.transcript),
+        "transcript_follows": offer.transcript_follows,
         "bot": plain(offer.bot),
         "messages": plain(messages.after(connection, record.handoff_id, after)),
     }

@@ -184,6 +184,11 @@ class Turn:
         seen_by = summaries.viewers(self.connection, record)
         self.news.append(Changed(viewers=seen_by, summary=summaries.summarized(self.connection, record)))
 
+    def show_whole(self, record: Record) -> None:
+        """What was offered has become more: all of it, for those who see it; who had it, if it has ended."""
+        whole = summaries.conversation(self.connection, record)
+        self.news.append(Changed(viewers=self._hearers(record), summary=whole))
+
     def _show_late(self, record: Record) -> None:
         """Something was said after the end: who had it needs the name that belongs to it."""
         late = summaries.summarized(self.connection, record)

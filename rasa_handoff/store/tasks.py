@@ -1,6 +1,15 @@
-"""Tasks that are to end."""
+"""Tasks that are to end, and work that is not to stop half done."""
 
 import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_under_way: Final[set["asyncio.Task[Any]"]] = set()
 
 
 async def ended(*tasks: "asyncio.Task[None]") -> None:
@@ -9,3 +18,20 @@ async def ended(*tasks: "asyncio.Task[None]") -> None:
         for task in running:
             task.cancel()
         await asyncio.wait(running, timeout=0.5)
+
+
+async def finish(work: Coroutine[Any, Any, T]) -> T:
+    """Do this to its end, also when whoever waits for it is cancelled: what follows a commit must follow it."""
+    task = asyncio.create_task(work)
+    _under_way.add(task)
+    task.add_done_callback(_under_way.discard)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.add_done_callback(_complain)
+        raise
+
+
+def _complain(task: "asyncio.Task[Any]") -> None:
+    if not task.cancelled() and (problem := task.exception()) is not None:
+        log.error("What nobody waits for any more has failed: %r", problem)

@@ -15,11 +15,11 @@ from typing import Any
 
 from rasa_handoff.thinking import control_rules as rules
 from rasa_handoff.thinking.control_rules import Effects, Rule
-from rasa_handoff.thinking.conversation import DESK_ACTIVE, Control, Conversation, IllegalEvent
+from rasa_handoff.thinking.conversation import ASKED, DESK_ACTIVE, Control, Conversation, IllegalEvent
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary import names
 
-__all__ = ["DESK_ACTIVE", "TABLE", "Control", "Conversation", "IllegalEvent", "step"]
+__all__ = ["ASKED", "DESK_ACTIVE", "TABLE", "Control", "Conversation", "IllegalEvent", "step"]
 
 
 def step(conversation: Conversation, event: e.Event) -> tuple[Conversation, Effects]:
@@ -56,6 +56,9 @@ def _changed(conversation: Conversation, **changes: Any) -> Conversation:
 
 TABLE: dict[tuple[Control, type[e.Event]], tuple[Control, Rule]] = {
     (Control.BOT, e.HandoffRequested): (Control.REQUESTED, rules.requested),
+    (Control.BOT, e.TranscriptAwaited): (Control.PREPARING, rules.preparing),
+    (Control.PREPARING, e.TranscriptRead): (Control.REQUESTED, rules.prepared),
+    (Control.PREPARING, e.TranscriptTimedOut): (Control.REQUESTED, rules.offered_without_transcript),
     (Control.BOT, e.HandoffAdopted): (Control.WAITING, rules.adopted),
     (Control.REQUESTED, e.HandoffAccepted): (Control.WAITING, rules.accepted),
     (Control.REQUESTED, e.HandoffRefused): (Control.BOT, rules.refused),
@@ -155,8 +158,14 @@ EVERYWHERE: dict[type[e.Event], tuple[Control | None, Rule]] = {
 }
 """What may happen whenever the desk is active, and where it leads (None: it stays)."""
 
+_WITHOUT_OFFER = frozenset({Control.BOT, Control.PREPARING})
 TABLE.update(
     {(state, event): (end or state, rule) for event, (end, rule) in EVERYWHERE.items() for state in sorted(DESK_ACTIVE)}
 )
+# A transcript that couldn't be read in time follows, whatever has happened since.
+TABLE.update(
+    {(state, e.TranscriptRead): (state, rules.transcript_follows) for state in Control if state not in _WITHOUT_OFFER}
+)
+TABLE[Control.BOT, e.TranscriptRead] = (Control.BOT, rules.nothing)
 # A desk that is found again while the conversation is on its way back changes nothing there.
 TABLE.update({(Control.RETURNING, event): (Control.RETURNING, rules.nothing) for event in EVERYWHERE})

@@ -6,7 +6,15 @@ from typing import Any, TypeAlias
 from rasa_handoff.thinking.conversation import Conversation
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary import names
-from rasa_handoff.vocabulary.effects import Effect, OfferAgain, Record, TellCustomer, TellDesk, WithdrawOffer
+from rasa_handoff.vocabulary.effects import (
+    Effect,
+    OfferAgain,
+    OfferStored,
+    Record,
+    TellCustomer,
+    TellDesk,
+    WithdrawOffer,
+)
 from rasa_handoff.vocabulary.values import Speaker, plain
 
 Effects: TypeAlias = tuple[Effect, ...]
@@ -45,6 +53,28 @@ def requested(c: Conversation, event: e.HandoffRequested) -> tuple[Changes, Effe
         "desk_away": False,
     }
     return changes, (TellDesk(name="handoff.initiate", body=plain(offer)),)
+
+
+def preparing(c: Conversation, event: e.TranscriptAwaited) -> tuple[Changes, Effects]:
+    changes, _ = requested(c, event)
+    here = {"handoff_id": event.offer.handoff_id, "message_id": event.message_id}
+    return changes, (_notice(names.UTTER_MOMENT), Record(kind="transcript", body=here))
+
+
+def prepared(c: Conversation, event: e.TranscriptRead) -> tuple[Changes, Effects]:
+    offer = event.offer
+    changes: Changes = {"language": offer.language, "titles": event.titles, "untake": event.untake}
+    return {**changes, "department": offer.department}, (TellDesk(name="handoff.initiate", body=plain(offer)),)
+
+
+def offered_without_transcript(c: Conversation, event: e.TranscriptTimedOut) -> tuple[Changes, Effects]:
+    return {}, (OfferStored(),)
+
+
+def transcript_follows(c: Conversation, event: e.TranscriptRead) -> tuple[Changes, Effects]:
+    offer, titles = event.offer, {**event.titles, **c.titles}
+    body = {"transcript": offer.transcript, "bot": offer.bot, "contact": offer.contact, "language": offer.language}
+    return {"titles": titles, "untake": event.untake}, (_to_desk(c, "handoff.transcript", **plain(body)),)
 
 
 def adopted(c: Conversation, event: e.HandoffAdopted) -> tuple[Changes, Effects]:

@@ -9,9 +9,10 @@ from rasa_handoff.vocabulary.values import Value
 
 class Control(str, enum.Enum):
     """States of control. The desk is active in ``WAITING``, ``LIVE``, ``LEAVING`` (asked to confirm) and ``MESSAGE`` (about to
-    leave one)."""
+    leave one). A request whose transcript can't be read now is ``PREPARING``."""
 
     BOT = "bot"
+    PREPARING = "preparing"
     REQUESTED = "requested"
     WAITING = "waiting"
     LIVE = "live"
@@ -20,6 +21,8 @@ class Control(str, enum.Enum):
     RETURNING = "returning"
 
 
+ASKED = frozenset({Control.PREPARING, Control.REQUESTED})
+"""A person was asked for, and the desk hasn't answered: the bot is active, and what the customer says waits."""
 DESK_ACTIVE = frozenset({Control.WAITING, Control.LIVE, Control.LEAVING, Control.MESSAGE})
 
 

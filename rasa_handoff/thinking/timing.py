@@ -26,6 +26,7 @@ class Timing(Value, frozen=True, kw_only=True):
 TALKING = frozenset({Control.LIVE, Control.LEAVING})
 
 TIMINGS: dict[str, Timing] = {
+    "story": Timing(states=frozenset({Control.PREPARING}), rings=e.TranscriptTimedOut),
     "start": Timing(states=frozenset({Control.REQUESTED}), rings=e.StartTimedOut),
     "nobody_takes": Timing(
         states=frozenset({Control.WAITING}),

@@ -26,7 +26,8 @@ class TellCustomer(Value, frozen=True):
 
 
 class Record(Value, frozen=True):
-    """Something for the tracker: ``pause``, ``customer``, ``agent``, ``notice``, ``unpause``, ``back``."""
+    """Something for the tracker: ``pause``, ``customer``, ``agent``, ``notice``, ``unpause``, ``back``; and
+    ``transcript``, which is read from it rather than written."""
 
     kind: str
     body: dict[str, Any] = {}
@@ -36,10 +37,14 @@ class WithdrawOffer(Value, frozen=True):
     """What the desk hasn't been told yet needn't be told any more."""
 
 
+class OfferStored(Value, frozen=True):
+    """The offer goes to the desk as it is written down, without a transcript: that follows."""
+
+
 class OfferAgain(Value, frozen=True):
     """The desk has forgotten the handoff: ``body`` is its offer once more; what else waits of it is told after that."""
 
     body: dict[str, Any]
 
 
-Effect = TellDesk | TellCustomer | Record | WithdrawOffer | OfferAgain
+Effect = TellDesk | TellCustomer | Record | WithdrawOffer | OfferStored | OfferAgain

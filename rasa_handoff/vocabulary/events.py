@@ -35,6 +35,25 @@ class HandoffRequested(Event, frozen=True, kw_only=True):
     untake: str | None = None
 
 
+class TranscriptAwaited(HandoffRequested, frozen=True, kw_only=True):
+    """The same, while the tracker can't be read: what the offer says of the conversation so far follows. ``message_id``: the
+    message that asked."""
+
+    message_id: str | None = None
+
+
+class TranscriptRead(Event, frozen=True, kw_only=True):
+    """The tracker could be read: ``offer`` with all that was missing; the rest as in :class:`HandoffRequested`."""
+
+    offer: Offer
+    titles: dict[str, str] = {}
+    untake: str | None = None
+
+
+class TranscriptTimedOut(Event, frozen=True, kw_only=True):
+    """The tracker couldn't be read in time: the handoff is offered without what was said before."""
+
+
 class HandoffAdopted(Event, frozen=True, kw_only=True):
     """The desk has a conversation that this relay had forgotten (its database was lost)."""
 

@@ -68,8 +68,9 @@ class TimerSettings(Value, frozen=True, forbid_unknown_fields=True):
         return value
 
 
-FIXED_TIMERS: Final = {"start": 60.0, "returning": 300.0}
-"""Seconds for what has nothing to choose: a start whose process ended, a tracker that can't be written."""
+FIXED_TIMERS: Final = {"story": 30.0, "start": 60.0, "returning": 300.0}
+"""Seconds for what has nothing to choose among the timers: a tracker that can't be read (``story_timeout`` is the setting), a
+start whose process ended, a tracker that can't be written."""
 
 AFTER_NOBODY: Final = ("wait", "message", "bot")
 
@@ -80,7 +81,8 @@ class Settings(Value, frozen=True, forbid_unknown_fields=True):
     ``slots``: the only ones an agent sees. ``settable_slots``: the only ones an agent may set. ``leaving_words``: by
     language; the whole message, trimmed and without regard to case. ``language``: of customers about whom nothing else is
     known; ``language_slot`` says where the bot keeps it. ``departments``: offered when the desk can't say what it has.
-    ``start_timeout``: seconds the desk has to accept. ``delivery_timeout``: seconds until a message that a channel doesn't take
+    ``start_timeout``: seconds the desk has to accept. ``story_timeout``: seconds a handoff waits for a transcript that can't be
+    read now. ``delivery_timeout``: seconds until a message that a channel doesn't take
     has failed; ``null``: never. ``show_marker``: the marker reaches the customer's front end too. ``state_messages``: the hosted
     channels on which a ``custom`` message tells whom the customer has, at each change. ``trigger_text``: a front end
     that finds its desk by itself, on ``rest``, is answered with this instead of being handed over.
@@ -98,6 +100,7 @@ class Settings(Value, frozen=True, forbid_unknown_fields=True):
     language_slot: str = "language"
     departments: tuple[str, ...] = ()
     start_timeout: float = 5.0
+    story_timeout: float = FIXED_TIMERS["story"]
     delivery_timeout: float | None = 3600.0
     timers: TimerSettings = TimerSettings()
     show_marker: bool = False
@@ -153,8 +156,12 @@ def _check_values(settings: Settings) -> None:
         raise SettingsError(
             f"{CHANNEL_NAME}: trigger_text is empty: write a text, such as Human Handoff, or leave it out."
         )
-    if settings.start_timeout <= 0:
-        raise SettingsError(f"{CHANNEL_NAME}: start_timeout is {settings.start_timeout}: write seconds, such as 5.")
+    for name in ("start_timeout", "story_timeout"):
+        if not 0 < getattr(settings, name) < math.inf:
+            example = 5 if name == "start_timeout" else 30
+            raise SettingsError(
+                f"{CHANNEL_NAME}: {name} is {getattr(settings, name)}: write seconds, such as {example}."
+            )
     if settings.delivery_timeout is not None and settings.delivery_timeout <= 0:
         raise SettingsError(
             f"{CHANNEL_NAME}: delivery_timeout is {settings.delivery_timeout}: write seconds, or null to try for ever."

@@ -131,7 +131,8 @@ class Agent(Value, frozen=True):
 
 
 class Offer(Value, frozen=True):
-    """A handoff as it is offered to the desk (``handoff.initiate``)."""
+    """A handoff as it is offered to the desk (``handoff.initiate``). ``transcript_follows``: the tracker couldn't be read when
+    it was offered; transcript, what the bot knew, contact and language come later (``handoff.transcript``)."""
 
     handoff_id: str
     conversation_id: str
@@ -146,6 +147,16 @@ class Offer(Value, frozen=True):
     language: str | None = None
     transcript: tuple[Line, ...] = ()
     bot: BotState = BotState()
+    transcript_follows: bool = False
+
+
+class Transcript(Value, frozen=True, kw_only=True):
+    """What an offer lacks whose transcript follows (``handoff.transcript``)."""
+
+    transcript: tuple[Line, ...] = ()
+    bot: BotState = BotState()
+    contact: Contact = Contact()
+    language: str | None = None
 
 
 T = TypeVar("T")

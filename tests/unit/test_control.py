@@ -26,6 +26,11 @@ def request(handoff_id: str) -> e.HandoffRequested:
     return e.HandoffRequested(**HERE, handoff_id=handoff_id, offer=offer, leaving_word="disconnect")
 
 
+def awaited(handoff_id: str) -> e.TranscriptAwaited:
+    asked = request(handoff_id)
+    return e.TranscriptAwaited(**HERE, handoff_id=handoff_id, offer=asked.offer, leaving_word="disconnect")
+
+
 def happenings(handoff_id: str) -> list[e.Event]:
     """One of every event that has a place in the table."""
     of = {**HERE, "handoff_id": handoff_id}
@@ -59,6 +64,9 @@ def happenings(handoff_id: str) -> list[e.Event]:
         e.MessageTimedOut(**of),
         e.SilenceTooLong(**of),
         e.ReturnTimedOut(**of),
+        awaited(handoff_id),
+        e.TranscriptRead(**of, offer=request(handoff_id).offer),
+        e.TranscriptTimedOut(**of),
     ]
 
 
@@ -67,7 +75,7 @@ def test_every_event_of_the_table_is_walked() -> None:
     assert set(typing.get_args(e.DeskEvent)) <= {kind for _, kind in TABLE}
 
 
-@given(st.lists(st.tuples(st.integers(0, 28), st.sampled_from(["h1", "h2"])), max_size=60))
+@given(st.lists(st.tuples(st.integers(0, 31), st.sampled_from(["h1", "h2"])), max_size=60))
 def test_whatever_happens_the_rules_hold(walk: list[tuple[int, str]]) -> None:
     conversation, illegal = Conversation(conversation_id="thabo"), set()
     for number, handoff_id in walk:
@@ -144,3 +152,17 @@ def test_a_word_after_the_leaving_word_stays() -> None:
 def test_an_illegal_event_names_event_and_state() -> None:
     with pytest.raises(IllegalEvent, match=r"AgentSaid can't happen to conversation thabo while it is 'bot'"):
         step(Conversation(conversation_id="thabo", handoff_id="h"), happenings("h")[11])
+
+
+def test_a_transcript_is_told_to_the_desk_once() -> None:
+    """In time it is in the offer; later it follows, in every state but the bot's."""
+    for walk, told in (
+        ((29, 30), ["handoff.initiate"]),
+        ((29, 31, 30), ["handoff.transcript"]),
+        ((29, 31, 6, 30), ["handoff.transcript"]),
+        ((29, 31, 6, 9, 30), ["handoff.transcript"]),
+        ((29, 31, 6, 9, 12, 30), ["handoff.transcript"]),
+        ((29, 31, 7, 30), []),
+    ):
+        _, effects = step(reach(*walk[:-1]), happenings("h")[walk[-1]])
+        assert [effect.name for effect in effects if isinstance(effect, TellDesk)] == told, walk

@@ -9,13 +9,14 @@ from rasa_handoff.thinking.timing import TIMINGS, rung, timers
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.settings import AFTER_NOBODY, TimerSettings
 from rasa_handoff.vocabulary.values import Agent, Status
-from tests.unit.test_control import HERE, SAID, request
+from tests.unit.test_control import HERE, SAID, awaited, request
 
 OF = {**HERE, "handoff_id": "h"}
 START = [request("h"), e.HandoffAccepted(**OF, position=1)]
 JOINED = [*START, e.AgentJoined(**OF, agent=Agent(id="a", name="Thandi"))]
 DELIVERED = e.MessageReported(**OF, message_id="m", status=Status.DELIVERED)
 WALKS: dict[str, list[e.Event]] = {
+    "preparing": [awaited("h")],
     "requested": [request("h")],
     "waiting": START,
     "waiting, asked": [*START, e.NobodyCame(**OF)],

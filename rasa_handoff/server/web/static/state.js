@@ -65,7 +65,9 @@ const steps = {
     typing: {},
   }),
   arrival: (state, action) => withSummary(state, action.summary),
-  conversation: (state, action) => withSummary(state, action.summary),
+  // All of it, when what was said before the handoff comes later than the handoff.
+  conversation: (state, { summary }) =>
+    "transcript" in summary ? withConversation(state, summary) : withSummary(state, summary),
   opened: (state, { conversation }) => withConversation(state, conversation),
   message: (state, { handoff_id, message }) => withMessages(state, handoff_id, [message]),
   "message.status": withStatus,
@@ -139,9 +141,9 @@ function withSummary(state, summary) {
  * @returns {State}
  */
 function withConversation(state, conversation) {
-  const { contact, note, transcript, bot, messages, ...summary } = conversation;
+  const { contact, note, transcript, transcript_follows, bot, messages, ...summary } = conversation;
   const id = summary.handoff_id;
-  const details = { ...state.details, [id]: { contact, note, transcript, bot } };
+  const details = { ...state.details, [id]: { contact, note, transcript, transcript_follows, bot } };
   return withMessages({ ...withSummary(state, summary), details }, id, messages);
 }
 

@@ -20,7 +20,8 @@
  *   channel: {name: string, push: boolean}, queued_at: number, assigned_at: number | null,
  *   ahead: boolean, reminders: number, position: number | null, last: Message | null, words: string | null,
  *   ended: {outcome: string | null, note: string | null, at: number} | null}} Summary
- * @typedef {{contact: Contact, note: string | null, transcript: Line[], bot: BotState}} Details
+ * @typedef {{contact: Contact, note: string | null, transcript: Line[],
+ *   transcript_follows: boolean, bot: BotState}} Details
  * @typedef {Summary & Details & {messages: Message[]}} Conversation
  * @typedef {{id: string, name: string, email: string, online: boolean, departments: string[]}} Me
  *

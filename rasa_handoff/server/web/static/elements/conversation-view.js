@@ -29,6 +29,11 @@ export class ConversationView extends HTMLElement {
   );
   #head = new ConversationHead();
   #before = el("ol", { class: "lines", "aria-label": "Before the handoff" });
+  #unread = el(
+    "p",
+    { class: "typing", "data-testid": "transcript-follows", hidden: true },
+    "What was said before the handoff can't be read yet. It will appear here.",
+  );
   #handoff = el("p", { class: "divider" });
   #log = el("ol", { class: "lines" });
   #typing = el("p", { class: "typing", "data-testid": "customer-typing", hidden: true });
@@ -38,6 +43,7 @@ export class ConversationView extends HTMLElement {
     { class: "scroller", tabindex: "0", role: "region", "aria-label": "Messages" },
     el("p", { class: "divider first" }, "Before the handoff"),
     this.#before,
+    this.#unread,
     this.#handoff,
     el("div", { ...LOG }, this.#log),
     this.#typing,
@@ -95,7 +101,9 @@ export class ConversationView extends HTMLElement {
    * @param {Summary} summary
    */
   #drawBefore(state, summary) {
-    const lines = state.details[summary.handoff_id]?.transcript ?? [];
+    const details = state.details[summary.handoff_id];
+    const lines = details?.transcript ?? [];
+    this.#unread.hidden = !details?.transcript_follows;
     const items = lines.map((one, place) => ({ key: `${summary.handoff_id} ${place}`, ...one }));
     keep(
       this.#before,
