@@ -87,20 +87,23 @@ class PlatformChannel(InputChannel):
         there = Availability(departments=self.departments, staffed=True)  # the platform doesn't tell who is there
         options = Options(bot, self.intents.execute, (), lambda: there)
         turn = BotTurn(bot, self.intents, options, show_marker=False, on_new_message=on_new_message, follows=False)
-        self.open(bot, Conversations(bot, turn, self.name(), self.intents.ended, self.crossing_seconds))
+        conversations = Conversations(bot, turn, self.name(), self.intents.ended, self.crossing_seconds)
+        self.open(bot, conversations)
+        keeper = tracker_store.Keeper(conversations.later.keep_turn, conversations.has_turn)
 
         connections = Connections(app)
 
         async def before_start(app: Sanic, _: Any) -> None:
             guards.install(self.desk_active)
-            tracker_store.mend()
+            tracker_store.mend(keeper)
 
         async def before_stop(app: Sanic, _: Any) -> None:
             connections.leave()
             await self.close()
+            await conversations.later.close()
 
         async def after_stop(app: Sanic, _: Any) -> None:
-            tracker_store.restore()
+            tracker_store.restore(keeper)
             guards.remove(self.desk_active)
 
         app.register_listener(before_start, "before_server_start")

@@ -30,10 +30,12 @@ from rasa.shared.core.trackers import DialogueStateTracker
 from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.rasa_room.bot_turn import BotTurn
 from rasa_handoff.rasa_room.comeback import BotComesBack, Words
+from rasa_handoff.rasa_room.later import LaterWriter
 from rasa_handoff.rasa_room.offering import taken_slot
 from rasa_handoff.rasa_room.retold import told_in_turn
 from rasa_handoff.rasa_room.tracker import customer, listening, pause
 from rasa_handoff.rasa_room.turns import Turns
+from rasa_handoff.vocabulary.errors import Unreachable
 from rasa_handoff.vocabulary.marker import HandoffRequest
 from rasa_handoff.vocabulary.names import NOTE_SLOT, OUTCOME_SLOT
 
@@ -41,6 +43,9 @@ log = logging.getLogger(__name__)
 
 RESOLVED: Final = "resolved"
 """What the outcome slot says after each handoff: platforms tell no more than that the bot has it again."""
+
+WRITTEN_SECONDS: Final = 1.0
+"""How long a call waits for what is written later."""
 
 Hear = Callable[[Sequence[Mapping[str, Any]]], str | None]
 """What the bot is to hear, given the session's events so far; None: the message isn't for the bot."""
@@ -54,13 +59,19 @@ class Conversations:
 
     def __init__(self, bot: Bot, turn: BotTurn, channel: str, ended: str, crossing: float) -> None:
         self._bot, self._turn, self._channel, self._ended, self._crossing = bot, turn, channel, ended, crossing
-        self._turns = Turns()
+        self._turns, self.later = Turns(), LaterWriter(bot)
+        self._handed: dict[str, float] = {}
+        """When conversations were handed over whose pause isn't in the tracker yet."""
 
     @asynccontextmanager
     async def turn(self, conversation_id: str) -> AsyncIterator[None]:
         """Wait for this conversation's turn; first come, first served."""
         async with self._turns.turn(conversation_id):
             yield
+
+    def has_turn(self, conversation_id: str) -> bool:
+        """Whether a turn of this conversation is under way here."""
+        return self._turns.under_way(conversation_id)
 
     async def take(
         self,
@@ -78,9 +89,13 @@ class Conversations:
 
         Returns the handoff the answer is still to carry. With either the conversation is paused.
         """
-        tracker = await self._bot.tracker(message.sender_id)
-        told = told_in_turn(tracker, message)
-        if told is None:
+        tracker = await self._read(message.sender_id)
+        told = told_in_turn(tracker, message) if tracker is not None else None
+        if tracker is None:
+            message.text = hear(())
+            if message.text is None or not await self._is_ours_unread(message, arrived):
+                return None
+        elif told is None:
             happened = [event.as_dict() for event in tracker.events]
             message.text = hear(await self._turn.with_options(self._channel, message.sender_id, happened))
             if message.text is None:
@@ -106,11 +121,31 @@ class Conversations:
 
     async def pass_by(self, message: UserMessage, hear: Hear) -> None:
         """The message is for the platform's people: noted, and nothing else. Within :meth:`turn`."""
-        tracker = await self._bot.tracker(message.sender_id)
-        if told_in_turn(tracker, message) is None:
-            message.text = hear([event.as_dict() for event in tracker.events])
+        tracker = await self._read(message.sender_id)
+        if tracker is None or told_in_turn(tracker, message) is None:
+            message.text = hear([event.as_dict() for event in tracker.events] if tracker is not None else ())
             if message.text is not None:
-                await self._note(message, last_handoff(tracker))
+                await self._note(message)
+
+    async def _read(self, conversation_id: str) -> DialogueStateTracker | None:
+        """The tracker, with what waited for it; None if it can't be read now, which keeps nobody from bot or people."""
+        await self.later.written(conversation_id, WRITTEN_SECONDS)
+        try:
+            return await self._bot.tracker(conversation_id)
+        except Unreachable as problem:
+            log.warning("What was said in %s can't be read: %s", conversation_id, problem)
+            return None
+
+    async def _is_ours_unread(self, message: UserMessage, arrived: float) -> bool:
+        """The same as :meth:`_is_ours` while the tracker can't be read, by what this process has handed over meanwhile."""
+        handed = self._handed.get(message.sender_id)
+        if handed is not None and handed + self._crossing > arrived:
+            log.info("A message of %s crossed its handoff: it is left to the platform's people.", message.sender_id)
+            await self._note(message)
+            return False
+        if handed is not None:
+            await self._resume(message.sender_id)
+        return True
 
     async def shown(self, conversation_id: str, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """What one of Rasa's messages shows that is said outside a call: the options in their marker's place."""
@@ -118,9 +153,12 @@ class Conversations:
 
     async def leave_to_people(self, conversation_id: str) -> None:
         """Pause a conversation that is handed over outside a turn, if that isn't done."""
-        async with self._bot.locked(conversation_id) as tracker:
+
+        def leave(tracker: DialogueStateTracker) -> None:
             if not tracker.is_paused():
                 self._pause(tracker, None)
+
+        await self.later.change(conversation_id, leave)
 
     async def _go_on(self, message: UserMessage) -> None:
         """The bot has it again, in an open form, which would take a welcome's intent for an answer: it asks its question."""
@@ -135,19 +173,23 @@ class Conversations:
 
     async def _is_ours(self, tracker: DialogueStateTracker, message: UserMessage, arrived: float) -> bool:
         """The conversation is paused: whether this message says that it is the bot's again. Resumed then."""
-        paused, handoff_id = _last_pause(tracker), last_handoff(tracker)
+        paused = _last_pause(tracker)
         if paused is not None and paused.timestamp + self._crossing > arrived:
             log.info("A message of %s crossed its handoff: it is left to the platform's people.", message.sender_id)
             if message.text is not None:
-                await self._note(message, handoff_id)
+                await self._note(message)
             return False
-        await self._resume(message.sender_id, handoff_id)
+        await self._resume(message.sender_id)
         return True
 
-    async def _note(self, message: UserMessage, handoff_id: str | None) -> None:
-        body = {"handoff_id": handoff_id, "id": message.message_id, "text": message.text, "at": time.time()}
-        async with self._bot.locked(message.sender_id) as tracker:
-            tracker.update_with_events(customer(tracker, body, self._channel), self._bot.domain)
+    async def _note(self, message: UserMessage) -> None:
+        body = {"id": message.message_id, "text": message.text, "at": time.time()}
+
+        def note(tracker: DialogueStateTracker) -> None:
+            about = {**body, "handoff_id": last_handoff(tracker)}
+            tracker.update_with_events(customer(tracker, about, self._channel), self._bot.domain)
+
+        await self.later.change(message.sender_id, note)
 
     async def end(self, conversation_id: str, told: float | None, note: str | None, speak: bool) -> Words:
         """The platform says that the handoff is over. ``told``: when it did, by its clock; nothing that was told before the
@@ -162,10 +204,15 @@ class Conversations:
             tracker.update_with_events(self._back(tracker, note), self._bot.domain)
         return ()
 
-    async def _resume(self, conversation_id: str, handoff_id: str | None) -> None:
-        async with self._bot.locked(conversation_id) as tracker:
+    async def _resume(self, conversation_id: str) -> None:
+        def resume(tracker: DialogueStateTracker) -> None:
+            log.info(
+                "Handoff %s of %s has ended: the platform called the bot again.", last_handoff(tracker), conversation_id
+            )
             tracker.update_with_events(self._back(tracker, None), self._bot.domain)
-        log.info("Handoff %s of %s has ended: the platform called the bot again.", handoff_id, conversation_id)
+
+        self._handed.pop(conversation_id, None)
+        await self.later.change(conversation_id, resume)
 
     def _back(self, tracker: DialogueStateTracker, note: str | None) -> list[Event]:
         metadata = {"handoff_id": last_handoff(tracker), "handoff_entry": "back"}
@@ -179,7 +226,10 @@ class Conversations:
     async def _handed_over(self, message: UserMessage, form: str | None, parting: str | None) -> bool:
         """Pause it, if that isn't done. Not for an old message that comes again when the conversation has gone on."""
         words = await self._bot.render(parting, message.sender_id, self._channel, {}) if parting is not None else {}
-        async with self._bot.locked(message.sender_id) as tracker:
+
+        def hand_over(tracker: DialogueStateTracker) -> bool:
+            if self._handed.get(message.sender_id) == handed:
+                del self._handed[message.sender_id]
             if any(_is_pause(event) for event in _since(tracker, message)):
                 return bool(tracker.is_paused())
             if tracker.latest_message is None or tracker.latest_message.message_id != message.message_id:
@@ -187,6 +237,12 @@ class Conversations:
             if words:
                 tracker.update(_said(words, parting), self._bot.domain)
             self._pause(tracker, form)
+            return True
+
+        handed = time.time()
+        self._handed[message.sender_id] = handed
+        if await self.later.change(message.sender_id, hand_over) is False:
+            return False
         if words:
             await message.output_channel.send_response(message.sender_id, words)
         return True

@@ -1,5 +1,6 @@
 """The running bot, reached through the Sanic application: its agent may be replaced at any time (``PUT /model``)."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
@@ -14,6 +15,7 @@ from rasa_handoff.rasa_room.texts import preset_text
 from rasa_handoff.rasa_room.tracker_store import READ_SECONDS, StoreAccess, access
 from rasa_handoff.vocabulary.errors import Unreachable
 
+AGAIN_SECONDS: Final = 1.0
 RENDER_SECONDS: Final = 0.5
 """How long a notice waits for the slots that its response may show; without them it is said all the same."""
 
@@ -72,6 +74,14 @@ class Bot:
             Unreachable: the tracker store can't be read now.
         """
         return self._named(conversation_id, await self.store.look(conversation_id, seconds))
+
+    async def tracker_when_back(self, conversation_id: str) -> DialogueStateTracker:
+        """The same for who isn't waited for: as soon as the store can be read."""
+        while True:
+            try:
+                return await self.tracker(conversation_id)
+            except Unreachable:
+                await asyncio.sleep(AGAIN_SECONDS)
 
     async def knows(self, conversation_id: str) -> bool:
         """Whether the conversation has a tracker. Asking makes none.

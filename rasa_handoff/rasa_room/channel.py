@@ -121,13 +121,14 @@ class HandoffChannel(InputChannel):
             plain = [json.loads(json.dumps(event.as_dict())) for event in events]
             await self.relay.keep_unsaved(conversation_id, plain)
 
+        keeper = tracker_store.Keeper(keep)
         outside, connections = self.interceptor.unasked.around, Connections(app)
 
         async def before_start(app: Sanic, _: Any) -> None:
             _warn_of_open_doors(self, app.ctx.input_channels)
             app.ctx.input_channels = [*app.ctx.input_channels, *self.channels.values()]
             guards.install(self.relay.desk_active, outside)
-            tracker_store.mend(keep)
+            tracker_store.mend(keeper)
 
         async def after_start(app: Sanic, _: Any) -> None:
             warn_of_replicas(bot)
@@ -138,7 +139,7 @@ class HandoffChannel(InputChannel):
             await self._close()
 
         async def after_stop(app: Sanic, _: Any) -> None:
-            tracker_store.restore(keep)
+            tracker_store.restore(keeper)
             guards.remove(self.relay.desk_active, outside)
 
         app.register_listener(before_start, "before_server_start")

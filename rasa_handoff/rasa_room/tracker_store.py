@@ -23,7 +23,7 @@ import time
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Future
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from rasa.core.tracker_store import (
     FailSafeTrackerStore,
@@ -51,12 +51,13 @@ CALLED: Final = ("retrieve", "retrieve_full_tracker", "save")
 LASTING: Final = (AttributeError, LookupError, TypeError, ValueError)
 """Errors that say nothing about whether the store is there: they come again each time."""
 
-Keep = Callable[[str, Sequence[Event]], Awaitable[None]]
-"""Keeps the events of a turn that couldn't be saved, by conversation, and sees that they are written later.
 
-Raises:
-    StoreError: it can't.
-"""
+class Keeper(NamedTuple):
+    """Keeps the events of a turn that couldn't be saved, by conversation, and sees that they are written later. ``keep`` raises
+    StoreError if it can't; ``claims``: whether the conversation is certainly this keeper's."""
+
+    keep: Callable[[str, Sequence[Event]], Awaitable[None]]
+    claims: Callable[[str], bool] = lambda _: False
 
 
 class StoreAccess:
@@ -216,7 +217,7 @@ def _run_all(given: "queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | N
 # Rasa's own turns
 
 _originals: dict[str, Any] = {}
-_keeping: list[Keep | None] = []
+_keeping: list[Keeper] = []
 
 KNOWN: Final = "_handoff_known"
 """Attribute of a tracker: how many of its events are in the store, or kept for it."""
@@ -224,19 +225,19 @@ UNREAD: Final = "_handoff_unread"
 """Attribute of a tracker that is blank because the store couldn't be read."""
 
 
-def mend(keep: Keep | None = None) -> None:
-    """From now on Rasa's turns use the store as we do, and ``keep`` has what can't be saved. Undone by :func:`restore`."""
+def mend(keeper: Keeper) -> None:
+    """From now on Rasa's turns use the store as we do, and ``keeper`` has what can't be saved. Undone by :func:`restore`."""
     if not _keeping:
         for name, ours in MENDED.items():
             _originals[name] = FailSafeTrackerStore.__dict__.get(name)
             setattr(FailSafeTrackerStore, name, ours)
-    _keeping.append(keep)
+    _keeping.append(keeper)
 
 
-def restore(keep: Keep | None = None) -> None:
+def restore(keeper: Keeper) -> None:
     """No longer; with nobody left who wants it, Rasa is as it was."""
-    if keep in _keeping:
-        _keeping.remove(keep)
+    if keeper in _keeping:
+        _keeping.remove(keeper)
     if not _keeping:
         for name, original in _originals.items():
             if original is None:
@@ -305,16 +306,15 @@ async def _save(self: FailSafeTrackerStore, tracker: DialogueStateTracker) -> No
 async def _kept(tracker: DialogueStateTracker) -> bool:
     """Give what isn't in the store to somebody who writes it later; False if nobody can."""
     new = list(tracker.events)[getattr(tracker, KNOWN, 0) :]
-    for keep in _keeping:
-        if keep is not None:
-            try:
-                if new:
-                    await keep(tracker.sender_id, new)
-            except (StoreError, *LASTING) as problem:
-                log.error("%s events of %s can't be kept for later: %s", len(new), tracker.sender_id, problem)
-            else:
-                setattr(tracker, KNOWN, len(tracker.events))
-                return True
+    for keeper in sorted(_keeping, key=lambda keeper: not keeper.claims(tracker.sender_id)):
+        try:
+            if new:
+                await keeper.keep(tracker.sender_id, new)
+        except (StoreError, *LASTING) as problem:
+            log.error("%s events of %s can't be kept for later: %s", len(new), tracker.sender_id, problem)
+        else:
+            setattr(tracker, KNOWN, len(tracker.events))
+            return True
     return False
 
 

@@ -20,6 +20,10 @@ class Turns:
         self._locks: dict[str, asyncio.Lock] = {}
         self._wanted: dict[str, int] = {}
 
+    def under_way(self, conversation_id: str) -> bool:
+        """Whether somebody has this conversation's turn, or waits for it."""
+        return conversation_id in self._wanted
+
     @asynccontextmanager
     async def turn(self, conversation_id: str) -> AsyncIterator[None]:
         """Wait for this conversation's turn; first come, first served."""

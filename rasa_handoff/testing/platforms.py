@@ -16,6 +16,7 @@ import pytest_asyncio
 
 from rasa_handoff.testing.bots import trained_once
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
 from rasa_handoff.vocabulary.values import Value
 
 BOT = Path(__file__).parent / "bot"
@@ -157,6 +158,31 @@ class PlatformContract:
         assert (await lerato.says("hello")).texts == ("Hello.",)
         assert (await thabo.tracker())["paused"]
         assert not (await lerato.tracker())["paused"]
+
+    async def test_a_tracker_store_that_is_away_keeps_nobody_from_people(
+        self, thabo: Customer, far: FarPlatform, rasa: RasaServer
+    ) -> None:
+        """The bot answers and hands over; all of it is in the tracker when the store is back."""
+        await thabo.says("hello")
+        store = rasa.app.ctx.agent.tracker_store._tracker_store
+        session_scope = store.session_scope
+
+        def away() -> Any:
+            raise ConnectionError("The tracker store is away.")
+
+        store.session_scope = away
+        assert (await thabo.says("hello")).texts == ("Hello.",)
+        handed = await thabo.says("fetch somebody of billing")
+        assert (handed.texts, handed.to) == (("I'll fetch somebody.",), far.billing), handed.body
+        store.session_scope = session_scope
+
+        async def is_paused() -> bool:
+            return bool((await thabo.tracker())["paused"])
+
+        await until(is_paused)
+        assert await thabo.words() == ["hello", "hello", "fetch somebody of billing"]
+        assert (await thabo.says("hello")).texts == ("Hello.",)
+        assert (await thabo.tracker())["slots"]["handoff_outcome"] == "resolved"
 
     async def test_a_stranger_is_refused_and_nothing_comes_of_it(
         self, thabo: Customer, far: FarPlatform, rasa: RasaServer

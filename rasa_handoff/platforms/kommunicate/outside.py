@@ -51,7 +51,7 @@ class Outside:
 
     async def _say(self, conversation_id: str, message: dict[str, Any]) -> None:
         async with self._turns.turn(conversation_id):
-            tracker = await self._bot.tracker(conversation_id)
+            tracker = await self._bot.tracker_when_back(conversation_id)
             shown, deeds = apart(await self._conversations.shown(conversation_id, message), self._settings)
             if tracker.is_paused():
                 log.warning("The bot stays silent for %s: people have the conversation.", conversation_id)

@@ -21,9 +21,10 @@ from rasa_handoff.platforms.conversations import Conversations, last_handoff
 from rasa_handoff.platforms.kommunicate.account import Seen
 from rasa_handoff.platforms.kommunicate.outside import Outside
 from rasa_handoff.platforms.kommunicate.writing import rendered
-from rasa_handoff.rasa_room.bot import Bot
+from rasa_handoff.rasa_room.bot import AGAIN_SECONDS, Bot
 from rasa_handoff.rasa_room.tracker import agent, customer
 from rasa_handoff.rasa_room.turns import Turns
+from rasa_handoff.vocabulary.errors import Unreachable
 from rasa_handoff.vocabulary.kommunicate import KommunicateSettings
 
 log = logging.getLogger(__name__)
@@ -45,14 +46,22 @@ class Witness:
         self._turns = Turns()
 
     async def take(self, seen: Seen, arrived: float) -> None:
-        """Note it, or let it take effect. ``arrived``: when the call came."""
+        """Note it, or let it take effect, as soon as the tracker store is there. ``arrived``: when the call came."""
         async with self._turns.turn(seen.conversation_id):
-            if not await self._bot.knows(seen.conversation_id):
-                log.debug("The conversation %s isn't a bot's of ours.", seen.conversation_id)
-            elif seen.over or seen.assignee in self._settings.bots:
-                await self._back(seen)
-            elif seen.shown and seen.words and seen.sender not in (*self._settings.bots, PLATFORMS_BOT, None):
-                await self._note(seen, arrived)
+            while True:
+                try:
+                    return await self._take(seen, arrived)
+                except Unreachable as problem:
+                    log.warning("What was said in %s waits: %s", seen.conversation_id, problem)
+                    await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _take(self, seen: Seen, arrived: float) -> None:
+        if not await self._bot.knows(seen.conversation_id):
+            log.debug("The conversation %s isn't a bot's of ours.", seen.conversation_id)
+        elif seen.over or seen.assignee in self._settings.bots:
+            await self._back(seen)
+        elif seen.shown and seen.words and seen.sender not in (*self._settings.bots, PLATFORMS_BOT, None):
+            await self._note(seen, arrived)
 
     async def _back(self, seen: Seen) -> None:
         given = not seen.over and self._settings.api_key is not None

@@ -33,6 +33,7 @@ from rasa_handoff.platforms.liveperson.sayings import CLOSE, Action, Intent, Say
 from rasa_handoff.platforms.liveperson.writing import rendered
 from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.vocabulary.directives import directives_in
+from rasa_handoff.vocabulary.errors import Unreachable
 from rasa_handoff.vocabulary.liveperson import LivePersonSettings, read_settings
 from rasa_handoff.vocabulary.marker import HandoffRequest
 from rasa_handoff.vocabulary.names import HANDOFF_MARKER
@@ -181,10 +182,15 @@ class LivePersonChannel(PlatformChannel):
     async def _hand_over(self, conversation_id: str, answer: Answer, request: HandoffRequest) -> None:
         """The note and the transfer, at the end of one answer: what comes after a transfer isn't shown."""
         if self.settings.transfer_note:
-            happened = [event.as_dict() for event in (await self.bot.tracker(conversation_id)).events]
-            private = note(request, happened)
+            private = note(request, await self._happened(conversation_id))
             answer.messages.extend([private] if private is not None else [])
         answer.messages.append(transfer(request, self.settings))
+
+    async def _happened(self, conversation_id: str) -> list[dict[str, Any]]:
+        try:
+            return [event.as_dict() for event in (await self.bot.tracker(conversation_id)).events]
+        except Unreachable:  # a note without what was said: nobody waits for it
+            return []
 
 
 def _has_words(said: Sequence[Saying]) -> bool:

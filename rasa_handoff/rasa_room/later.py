@@ -1,0 +1,102 @@
+"""What couldn't be written to a tracker, kept in memory until it can be: for platform channels, which have no database.
+
+In order for each conversation. What is kept when the process ends is lost, and said to be.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from rasa.shared.core.events import Event
+from rasa.shared.core.trackers import DialogueStateTracker
+
+from rasa_handoff.rasa_room.bot import Bot
+from rasa_handoff.rasa_room.tracker import turn
+from rasa_handoff.store.tasks import ended
+from rasa_handoff.vocabulary.errors import StoreError, Unreachable
+
+log = logging.getLogger(__name__)
+
+PAUSE: Final = 1.0
+MOST: Final = 10_000
+"""Changes that are kept, of all conversations."""
+
+Change = Callable[[DialogueStateTracker], Any]
+
+
+class LaterWriter:
+    """Changes to trackers, made when the tracker store is back."""
+
+    def __init__(self, bot: Bot) -> None:
+        self._bot = bot
+        self._waiting: dict[str, list[Change]] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def change(self, conversation_id: str, change: Change) -> Any:
+        """Make the change now and return what it returns; None if it is made later."""
+        if conversation_id not in self._waiting:
+            try:
+                async with self._bot.locked(conversation_id) as tracker:
+                    return change(tracker)
+            except Unreachable as problem:
+                log.warning("The tracker of %s is written later: %s", conversation_id, problem)
+        self.keep(conversation_id, change)
+        return None
+
+    def keep(self, conversation_id: str, change: Change) -> None:
+        """Make the change when that is possible.
+
+        Raises:
+            StoreError: too many wait.
+        """
+        if sum(map(len, self._waiting.values())) >= MOST:
+            raise StoreError(f"More than {MOST:,} changes wait for the tracker store.")
+        self._waiting.setdefault(conversation_id, []).append(change)
+        if conversation_id not in self._tasks:
+            self._tasks[conversation_id] = asyncio.create_task(self._write(conversation_id))
+
+    async def keep_turn(self, conversation_id: str, events: Sequence[Event]) -> None:
+        """The events of a turn of the bot's that Rasa couldn't save.
+
+        Raises:
+            StoreError: too many wait.
+        """
+        body = {"events": [event.as_dict() for event in events]}
+        self.keep(conversation_id, lambda tracker: self._add(tracker, body))
+
+    def _add(self, tracker: DialogueStateTracker, body: dict[str, Any]) -> None:
+        tracker.update_with_events(turn(tracker, body, ""), self._bot.domain)
+
+    async def written(self, conversation_id: str, seconds: float) -> None:
+        """Wait until nothing of this conversation waits, so many seconds at most."""
+        task = self._tasks.get(conversation_id)
+        if task is not None:
+            await asyncio.wait({task}, timeout=seconds)
+
+    async def close(self) -> None:
+        """The server stops."""
+        await ended(*self._tasks.values())
+        for conversation_id, changes in self._waiting.items():
+            log.error("%s changes to the tracker of %s are lost: its store stayed away.", len(changes), conversation_id)
+
+    async def _write(self, conversation_id: str) -> None:
+        waiting, made = self._waiting[conversation_id], 0
+        try:
+            while waiting:
+                try:
+                    async with self._bot.locked(conversation_id) as tracker:
+                        made = 0
+                        for change in list(waiting):
+                            change(tracker)
+                            made += 1
+                except Unreachable:
+                    await asyncio.sleep(PAUSE)
+                except Exception:
+                    log.exception("A change to the tracker of %s can't be made: it is dropped.", conversation_id)
+                    del waiting[made]
+                else:
+                    del waiting[:made]
+            del self._waiting[conversation_id]
+        finally:
+            del self._tasks[conversation_id]
