@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from rasa_handoff import __version__
 from rasa_handoff.vocabulary.errors import HandoffError
+from rasa_handoff.vocabulary.text import valid_text
 
 _COMMANDS: Final = {
     "init": "put the handoff into a Rasa project",
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        "".join(given).encode()
+        _check_texts(given)
         parsed = _parser(given).parse_args(given)
         code = int(parsed.run(parsed))
         sys.stdout.flush()
@@ -60,6 +61,19 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
         if name in given:
             _load(name).describe(command)
     return parser
+
+
+def _check_texts(given: Sequence[str]) -> None:
+    """An argument that isn't text can't be kept, and a name with half of it replaced would be another name.
+
+    Raises:
+        HandoffError: one sentence.
+    """
+    for argument in given:
+        if valid_text(argument) != argument:
+            raise HandoffError(
+                f"The argument {argument!r} isn't valid UTF-8 text. Nothing was done; please type it again."
+            )
 
 
 def _load(name: str) -> Any:

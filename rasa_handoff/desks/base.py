@@ -85,6 +85,9 @@ async def apply(relay: Relay, event: e.Event) -> None:
         await insist(lambda: relay.apply(event))
     except IllegalEvent as problem:
         log.info("%s", problem)
+    except Exception:  # such an event mustn't end the task that reads what comes after it
+        kind = type(event).__name__
+        log.exception("What the desk said (%s) of %s couldn't be taken in, and is lost.", kind, event.conversation_id)
 
 
 async def insist(work: Callable[[], Awaitable[object]]) -> None:

@@ -18,6 +18,7 @@ from typing import Final
 from rasa_handoff.store.tasks import ended
 from rasa_handoff.thinking.whole import WholeCharacters
 from rasa_handoff.vocabulary.errors import Unreachable
+from rasa_handoff.vocabulary.text import valid_text
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +125,7 @@ class Window:
             await self._on_joined()
 
         async def hear(data: bytes) -> None:
-            words = decoder.decode(data).strip()
+            words = valid_text(decoder.decode(data)).strip()
             if words:
                 async with self._hearing:
                     await self._on_words(words)

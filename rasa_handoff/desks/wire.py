@@ -18,6 +18,7 @@ from rasa_handoff.thinking.control import Control
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.errors import Unreachable
 from rasa_handoff.vocabulary.settings import DeskSettings
+from rasa_handoff.vocabulary.text import valid
 from rasa_handoff.vocabulary.values import Line, Offer, Speaker
 
 log = logging.getLogger(__name__)
@@ -167,6 +168,7 @@ class Wire:
             await self._emit("messages_to_client", {"messages": lines, "bot_id": self.offer.bot_id})
 
     async def _on_to_user(self, data: Any = None, *_: Any) -> None:
+        data = valid(data)
         body = data if isinstance(data, dict) else {"message": data}
         text = str(body.get("message") or "").strip()
         if not text:

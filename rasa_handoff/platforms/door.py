@@ -6,6 +6,8 @@ from typing import Any
 
 from sanic.request import Request
 
+from rasa_handoff.vocabulary.text import valid
+
 
 class Rejected(Exception):
     """A request that isn't taken. The sentence is for the log and the answer: evidence, and nothing secret."""
@@ -30,7 +32,7 @@ def json_object(body: bytes, limit: int) -> dict[str, Any]:
     if len(body) > limit:
         raise Rejected(413, f"The body has {len(body)} bytes, body_limit is {limit}.")
     try:
-        data = json.loads(body)
+        data = valid(json.loads(body))
     except (ValueError, RecursionError) as problem:
         raise Rejected(400, f"The body of {len(body)} bytes is not JSON: {_where(problem)}.") from None  # it may quote
     if not isinstance(data, dict):

@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from rasa_handoff.vocabulary.text import valid, valid_text
+
 LONGEST_ID: Final = 255
 """What Rasa's SQL tracker store takes as a sender's id."""
 
@@ -16,10 +18,10 @@ def as_id(value: Any) -> str | None:
 
 
 def as_text(value: Any) -> str:
-    """A text that any database takes: no halves of characters, no NUL."""
+    """A valid text, without blanks around it; a number as text, anything else as none."""
     if not isinstance(value, str):
         return "" if value is None or isinstance(value, bool | dict | list) else str(value)
-    return value.encode("utf-8", "replace").decode().replace("\0", "").strip()
+    return valid_text(value).strip()
 
 
 def as_mapping(value: Any) -> Mapping[str, Any]:
@@ -39,7 +41,7 @@ def unwrapped(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value)
+        return valid(json.loads(value))
     except (ValueError, RecursionError):
         return None
 

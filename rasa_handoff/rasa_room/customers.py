@@ -30,6 +30,7 @@ from rasa_handoff.thinking.transcript import in_words
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary import names
 from rasa_handoff.vocabulary.errors import HandoffError, Refused, Unreachable, Waits
+from rasa_handoff.vocabulary.text import shown, valid
 from rasa_handoff.vocabulary.values import Speaker, Status
 
 log = logging.getLogger(__name__)
@@ -98,8 +99,9 @@ class Customers:
         numbers = itertools.count(1)
 
         async def send_response(recipient_id: str, message: dict[str, Any]) -> None:
+            message = valid(message)
             # Said again after a kill, the same words in the same place have the same id.
-            digest = zlib.crc32(msgspec.json.encode(message, order="sorted"))
+            digest = zlib.crc32(msgspec.json.encode(message, order="sorted", enc_hook=shown))
             await self._put(conversation_id, channel, f"{message_id}-{next(numbers)}-{digest:08x}", message)
 
         output.send_response = send_response
@@ -150,6 +152,9 @@ class Customers:
 
     async def words(self, entry: Entry, channel: str) -> dict[str, Any]:
         """An entry as Rasa's message dict."""
+        return valid(await self._rendered(entry, channel))
+
+    async def _rendered(self, entry: Entry, channel: str) -> dict[str, Any]:
         body = entry.body
         if body.get("message") is not None:
             return dict(body["message"])

@@ -25,6 +25,7 @@ from rasa_handoff.rasa_room.twilio_voice import HandoffTwilioVoice
 from rasa_handoff.vocabulary.errors import SettingsError
 from rasa_handoff.vocabulary.names import PLATFORM_CHANNELS, STOCK_CHANNELS
 from rasa_handoff.vocabulary.settings import CHANNEL_NAME
+from rasa_handoff.vocabulary.text import valid
 
 
 class HandoffSettingsError(RasaException):
@@ -199,8 +200,15 @@ class _Mounted(dict[str, Blueprint]):
         return super().__getitem__(name)
 
 
+def _make_valid(message: UserMessage) -> None:
+    """Before Rasa keeps anything of it: half a character in a tracker would make the bot fail at every later message."""
+    for attribute in ("text", "sender_id", "message_id", "input_channel", "metadata", "parse_data"):
+        setattr(message, attribute, valid(getattr(message, attribute)))
+
+
 def _named(name: str, receive: Receive) -> OnMessage:
     async def on_message(message: UserMessage) -> None:
+        _make_valid(message)
         incoming.sent().name(message)
         await receive(name, message)
 

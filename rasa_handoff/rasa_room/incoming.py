@@ -14,6 +14,8 @@ from sanic import Blueprint
 from sanic.exceptions import SanicException
 from sanic.request import Request
 
+from rasa_handoff.vocabulary.text import valid
+
 AFTER_KEY: Final = "handoff_after"
 """In a request's metadata: the id of the last words the client has seen, or null. The client is then a mailbox's owner: words
 stay until it has named them, the bot's own too."""
@@ -27,9 +29,10 @@ class Sent:
     ``after``: the id of the last words it has seen."""
 
     def __init__(self, id: Any = None, keeps: bool = False, after: str | None = None) -> None:
+        id = valid(id)
         usable = isinstance(id, str | int) and not isinstance(id, bool) and 0 < len(str(id)) <= LONGEST_ID
         self.id = str(id) if usable else None
-        self.keeps, self.after = keeps, after
+        self.keeps, self.after = keeps, valid(after)
         self._named = 0
 
     def name(self, message: UserMessage) -> None:

@@ -24,6 +24,7 @@ from rasa_handoff.rasa_room.incoming import LONGEST_ID, Sent, sending
 from rasa_handoff.rasa_room.parts import Emission, Recorder, ids_of_parts
 from rasa_handoff.vocabulary.errors import StoreError, Unreachable, Waits
 from rasa_handoff.vocabulary.names import STATE_KEY
+from rasa_handoff.vocabulary.text import valid
 
 TYPING_EVENT = "typing"
 """An addition that stock widgets never notice, both ways: ``{"session_id": str, "on": bool}``."""
@@ -35,6 +36,15 @@ ACK_SECONDS: Final = 5.0
 """How long a page has to acknowledge before it is told again."""
 
 Handler = Callable[..., Awaitable[Any]]
+
+
+def _with_valid_texts(handle: Handler) -> Handler:
+    """The room of a session and the conversation's id are then the same text."""
+
+    async def handle_valid(sid: str, *data: Any) -> Any:
+        return await handle(sid, *(valid(one) for one in data))
+
+    return handle_valid
 
 
 class HandoffSocketIO(SocketIOInput):
@@ -131,9 +141,9 @@ class HandoffSocketIO(SocketIOInput):
         }
         for event, mend in mends.items():
             if event in handlers:
-                sio.on(event, mend(handlers[event]), namespace=self._namespace)
-        sio.on(TYPING_EVENT, self._customer_types, namespace=self._namespace)
-        sio.on(READ_EVENT, self._customer_has_read, namespace=self._namespace)
+                sio.on(event, _with_valid_texts(mend(handlers[event])), namespace=self._namespace)
+        sio.on(TYPING_EVENT, _with_valid_texts(self._customer_types), namespace=self._namespace)
+        sio.on(READ_EVENT, _with_valid_texts(self._customer_has_read), namespace=self._namespace)
 
     def _emitting_in_our_namespace(self, emit: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
         async def emit_here(event: str, *data: Any, namespace: str | None = None, **more: Any) -> None:

@@ -15,6 +15,7 @@ from sanic.response import HTTPResponse
 from twilio.twiml.voice_response import Gather, VoiceResponse  # type: ignore[import-untyped]
 
 from rasa_handoff.rasa_room import answers
+from rasa_handoff.vocabulary.text import valid_text
 
 Fetch = Callable[[str, str, OutputChannel], Awaitable[bool]]
 
@@ -38,7 +39,7 @@ class HandoffTwilioVoice(TwilioVoiceInput):
         if caller is None or spoken or self.on_silence is None:
             return None
         output = TwilioVoiceCollectingOutputChannel()
-        if not await self.on_silence(str(caller), self.name(), output):
+        if not await self.on_silence(valid_text(str(caller)), self.name(), output):
             return None
         return response.text(str(self._build_twilio_voice_response(output.messages)), content_type="text/xml")
 

@@ -19,6 +19,7 @@ from rasa_handoff.vocabulary.errors import MarkerError
 from rasa_handoff.vocabulary.marker import HandoffRequest, OptionsRequest, read_marker
 from rasa_handoff.vocabulary.names import PRIORITY_MARKER
 from rasa_handoff.vocabulary.options import shows_options
+from rasa_handoff.vocabulary.text import valid
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,7 @@ class Watcher:
         original = output.send_response
 
         async def send_response(recipient_id: str, message: Message) -> None:
+            message = valid(message)
             about, watch = self._watching.get() or ("", None)
             watch = watch if about == recipient_id else None
             shown = message if watch is None else await self._seen(watch, recipient_id, message)

@@ -29,6 +29,7 @@ from rasa_handoff.vocabulary.effects import (
     WithdrawOffer,
 )
 from rasa_handoff.vocabulary.settings import FIXED_TIMERS, TimerSettings
+from rasa_handoff.vocabulary.text import valid
 from rasa_handoff.vocabulary.values import Speaker, Value, plain
 
 OFFER: Final = "handoff.initiate"
@@ -66,6 +67,7 @@ class Ledger:
             IllegalEvent: the state table has no such pair.
             Applied: it had happened before.
         """
+        event = valid(event)
         running = memory.timers.running(connection, event.conversation_id)
         return self._apply(connection, event, running)
 

@@ -27,6 +27,7 @@ from rasa_handoff.store.timers import Timers
 from rasa_handoff.thinking.control import Control, Conversation
 from rasa_handoff.thinking.transcript import latest
 from rasa_handoff.vocabulary.events import AgentSaid, CustomerSaid
+from rasa_handoff.vocabulary.text import as_json
 from rasa_handoff.vocabulary.values import Line, Offer, Speaker
 
 DESK, CUSTOMER, TRACKER = "desk", "customer", "tracker"
@@ -90,7 +91,7 @@ def load(connection: Connection, conversation_id: str) -> Conversation:
 
 def save(connection: Connection, conversation: Conversation) -> None:
     """Write the conversation down as it is now."""
-    values = {"state": conversation.state.value, "body": msgspec.json.encode(conversation).decode()}
+    values = {"state": conversation.state.value, "body": as_json(conversation)}
     known = conversations.c.conversation_id == conversation.conversation_id
     if connection.execute(update(conversations).where(known).values(values)).rowcount == 0:
         connection.execute(insert(conversations).values(conversation_id=conversation.conversation_id, **values))
@@ -110,7 +111,7 @@ def begin(connection: Connection, offer: Offer) -> None:
         "sent": 0,
         "started_at": time.time(),
     }
-    connection.execute(insert(handoffs).values(**row, offer=msgspec.json.encode(offer).decode()))
+    connection.execute(insert(handoffs).values(**row, offer=as_json(offer)))
 
 
 def offer_of(connection: Connection, handoff_id: str) -> Offer:
@@ -122,7 +123,7 @@ def offer_of(connection: Connection, handoff_id: str) -> Offer:
 def keep_offer(connection: Connection, offer: Offer) -> None:
     """What a handoff began with is known only now."""
     here = handoffs.c.handoff_id == offer.handoff_id
-    connection.execute(update(handoffs).where(here).values(offer=msgspec.json.encode(offer).decode()))
+    connection.execute(update(handoffs).where(here).values(offer=as_json(offer)))
 
 
 def is_next(connection: Connection, handoff_id: str, number: int) -> bool:

@@ -28,6 +28,7 @@ from rasa_handoff.thinking.control import ASKED, Control, Conversation, IllegalE
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.errors import StoreUnavailable
 from rasa_handoff.vocabulary.settings import Settings
+from rasa_handoff.vocabulary.text import valid, valid_text
 from rasa_handoff.vocabulary.values import Offer, Status
 
 __all__ = ["CUSTOMER", "DESK", "TRACKER", "Relay"]
@@ -95,6 +96,7 @@ class Relay:
         return await finish(self._apply(event))
 
     async def _apply(self, event: e.Event) -> Conversation:
+        event = valid(event)
         try:
             change = await self.store.write(lambda connection: self._ledger.apply(connection, event))
         except Applied:
@@ -176,7 +178,8 @@ class Relay:
 
     async def conversation_of(self, handoff_id: str) -> str | None:
         """Whose handoff it is or was; None for one this relay never began."""
-        return await self.store.write(lambda connection: memory.conversation_of(connection, handoff_id))
+        known = valid_text(handoff_id)
+        return await self.store.write(lambda connection: memory.conversation_of(connection, known))
 
     async def recall(self, conversation_id: str) -> Conversation:
         """The conversation as it was written down, with the channel it was last on, also when it is the bot's again."""

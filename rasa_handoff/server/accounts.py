@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from rasa_handoff.server.tables import AGENTS, DEPARTMENTS, EMAIL, ID, NAME, SERVES, TOKENS, open_store
 from rasa_handoff.vocabulary.errors import HandoffError, Refused, StoreError
+from rasa_handoff.vocabulary.text import valid_text
 from rasa_handoff.vocabulary.values import Agent, Value
 
 T = TypeVar("T")
@@ -48,7 +49,7 @@ def add_agent(database: str, email: str, name: str, password: str, departments: 
     Raises:
         HandoffError: the e-mail is taken or isn't one, the password too short, a department unknown.
     """
-    email, name = email.strip().lower(), name.strip()
+    email, name = valid_text(email).strip().lower(), valid_text(name).strip()
     check_agent(email, name, password)
     row = {"id": uuid.uuid4().hex, "email": email, "name": name, "password": HASHER.hash(password)}
 
@@ -80,7 +81,7 @@ def add_department(database: str, name: str, title: str | None = None) -> None:
     def work(connection: Connection) -> None:
         if has_department(connection, name):
             raise HandoffError(f"There is a department '{name}' already.")
-        connection.execute(insert(DEPARTMENTS).values(name=name, title=(title or name).strip(), open=True))
+        connection.execute(insert(DEPARTMENTS).values(name=name, title=valid_text(title or name).strip(), open=True))
 
     run(database, work)
 
@@ -91,7 +92,7 @@ def add_token(database: str, bot_id: str) -> str:
     Raises:
         HandoffError: the bot id is empty or too long.
     """
-    bot_id, token = bot_id.strip(), secrets.token_urlsafe(32)
+    bot_id, token = valid_text(bot_id).strip(), secrets.token_urlsafe(32)
     if not bot_id or len(bot_id) > ID:
         raise HandoffError(f"A token needs the bot_id of credentials.yml, of at most {ID} characters.")
     row = {"hash": hashed(token), "bot_id": bot_id, "at": time.time()}

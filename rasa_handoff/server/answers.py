@@ -7,6 +7,7 @@ from typing import Any
 from socketio import AsyncServer
 
 from rasa_handoff.vocabulary.errors import Refused, Unreachable
+from rasa_handoff.vocabulary.text import valid
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ def listen(
 def _answering(sio: AsyncServer, event: str, handler: Handler, failed: Mapping[str, Any] | None) -> Any:
     async def answer(sid: str, data: Any = None, *_: Any) -> Any:
         try:
-            return {"ok": True, **(await handler(sid, data) or {})}
+            return {"ok": True, **(await handler(sid, valid(data)) or {})}
         except Refused as no:  # among them that the database can't be used
             return {"ok": False, "code": no.code, "error": str(no)}
         except Unreachable:  # we are stopping

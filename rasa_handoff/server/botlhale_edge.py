@@ -36,6 +36,7 @@ from rasa_handoff.store.outbox import Entry
 from rasa_handoff.thinking.assignment import Stage
 from rasa_handoff.vocabulary.errors import Refused, Unreachable, Waits
 from rasa_handoff.vocabulary.names import BOTLHALE_NAMESPACES, STATE_KEY
+from rasa_handoff.vocabulary.text import valid_text
 from rasa_handoff.vocabulary.values import Status, Value
 
 log = logging.getLogger(__name__)
@@ -128,7 +129,7 @@ class BotlhaleEdge:
     async def _connect(self, namespace: str, sid: str, environ: dict[str, Any], auth: Any) -> None:
         token = None
         if not self._open and not _from_here(environ):
-            token = str(auth.get("token") or "") if isinstance(auth, dict) else ""
+            token = valid_text(str(auth.get("token") or "")) if isinstance(auth, dict) else ""
             try:
                 fits = await self._conversations.do(lambda turn: accounts.token_fits(turn.connection, token))
             except Unreachable as problem:

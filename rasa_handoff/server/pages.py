@@ -23,6 +23,7 @@ from rasa_handoff.server import accounts, sessions
 from rasa_handoff.server.database import Database
 from rasa_handoff.server.sessions import FORM_COOKIE, SESSION_COOKIE, Brake, Forms
 from rasa_handoff.vocabulary.names import PROTOCOL
+from rasa_handoff.vocabulary.text import valid_text
 
 WEB: Final = Path(__file__).parent / "web"
 
@@ -195,4 +196,4 @@ async def _fields(request: Request) -> dict[str, str]:
         if len(body) > MOST_FORM_BYTES:
             return {}
     found = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
-    return {name: values[0] for name, values in found.items()}
+    return {name: valid_text(values[0]) for name, values in found.items()}

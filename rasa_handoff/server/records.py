@@ -11,6 +11,7 @@ from rasa_handoff.server.tables import HANDOFFS
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.thinking.assignment import Assignment, Ending, Stage
 from rasa_handoff.vocabulary.errors import Refused
+from rasa_handoff.vocabulary.text import as_json
 from rasa_handoff.vocabulary.values import Agent, Offer, Priority, Value
 
 URGENCY: Final = {Priority.LOW: 0, Priority.NORMAL: 1, Priority.HIGH: 2, Priority.URGENT: 3}
@@ -143,7 +144,7 @@ def _in_order(here: Any) -> Any:
 
 
 def _packed(offer: Offer) -> str:
-    return msgspec.json.encode(offer).decode()
+    return as_json(offer)
 
 
 def _changing(record: Record) -> dict[str, Any]:

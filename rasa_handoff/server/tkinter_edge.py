@@ -138,6 +138,9 @@ class TkinterEdge:
                 return
             except Unreachable:
                 await asyncio.sleep(PAUSE)
+            except Exception:  # it mustn't end the task that reads what comes after it
+                log.exception("What a window said couldn't be taken in, and is lost.")
+                return
 
 
 def _end_all(turn: Turn) -> None:

@@ -16,6 +16,7 @@ from typing import Final
 from rasa_handoff.store.tasks import ended
 from rasa_handoff.thinking.whole import WholeCharacters
 from rasa_handoff.vocabulary.errors import HandoffError, Unreachable
+from rasa_handoff.vocabulary.text import valid_text
 from rasa_handoff.vocabulary.values import Value
 
 HERE: Final = "127.0.0.1"
@@ -61,7 +62,7 @@ class Visit:
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         with contextlib.suppress(OSError):
             while data := await self._reader.read(MOST_BYTES):
-                if said := decoder.decode(data).strip():
+                if said := valid_text(decoder.decode(data)).strip():
                     yield said
         self._gone = self._gone or not self._writer.is_closing()
         self._all_heard.set()

@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Connection
 
+from rasa_handoff.vocabulary.text import as_json
 from rasa_handoff.vocabulary.values import Value
 
 
@@ -77,7 +78,7 @@ class Outbox:
     def put(self, connection: Connection, entries: Iterable[Entry]) -> None:
         """Add entries at the end of their lanes, in the order given."""
         for entry in entries:
-            body = msgspec.json.encode(entry.body).decode()
+            body = as_json(entry.body)
             row = {"target": entry.target, "lane": entry.lane, "name": entry.name, "body": body, "at": time.time()}
             connection.execute(insert(self.table).values(row))
 

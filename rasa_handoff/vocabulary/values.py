@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from rasa_handoff.vocabulary.errors import Refused
+from rasa_handoff.vocabulary.text import shown, valid
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,16 +165,16 @@ T = TypeVar("T")
 
 def plain(value: Any) -> Any:
     """The value as JSON-ready dicts, lists, strings and numbers."""
-    return msgspec.to_builtins(value)
+    return msgspec.to_builtins(value, enc_hook=shown)
 
 
 def read(kind: type[T], data: Any) -> T:
-    """Read a value from what came over a wire.
+    """Read a value from what came over a wire; its texts are valid.
 
     Raises:
         Refused: with code ``invalid`` and msgspec's sentence, which names the field.
     """
     try:
-        return msgspec.convert(data, kind)
+        return msgspec.convert(valid(data), kind)
     except msgspec.ValidationError as problem:
         raise Refused("invalid", f"{kind.__name__}: {problem}") from problem

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from rasa_handoff.vocabulary.errors import SettingsError
+from rasa_handoff.vocabulary.text import valid_text
 
 VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
 
@@ -14,7 +15,7 @@ VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
 def expanded(settings: Any) -> Any:
     """The settings with every variable filled in. One that isn't set stays, for the settings to complain of."""
     if isinstance(settings, str):
-        return VARIABLE.sub(lambda found: os.environ.get(found[1], found[0]), settings)
+        return valid_text(VARIABLE.sub(lambda found: os.environ.get(found[1], found[0]), settings))
     if isinstance(settings, dict):
         return {name: expanded(value) for name, value in settings.items()}
     return [expanded(value) for value in settings] if isinstance(settings, list) else settings

@@ -125,7 +125,7 @@ async def test_odd_characters_are_no_trouble_to_the_account(kommunicate: Kommuni
     await kommunicate.say("/give_up")
     body = b'{"key": "k\\ud800", "groupId": "4711", "from": "a\\u0000b", "message": "Hi\\ud800\\u0000"}'
     await account.tell(body)
-    assert (await kommunicate.rasa.events("4711"))[-1]["text"] == "Hi?"
+    assert (await kommunicate.rasa.events("4711"))[-1]["text"] == "Hi\ufffd"
 
 
 async def test_a_call_that_could_not_be_noted_answers_500_and_may_come_again(

@@ -21,9 +21,14 @@ class DeskServer:
     """``async with DeskServer(folder)``; agents and departments are added before or while it runs."""
 
     def __init__(
-        self, folder: Path, port: int | None = None, grace: float = 30, tkinter_demo: Ports | None = None
+        self,
+        folder: Path,
+        port: int | None = None,
+        grace: float = 30,
+        tkinter_demo: Ports | None = None,
+        database: str | None = None,
     ) -> None:
-        self.database = f"sqlite:///{folder / 'desk.db'}"
+        self.database = database or f"sqlite:///{folder / 'desk.db'}"
         self.port, self.grace = port or free_port(), grace
         self.tkinter_demo, self.url = tkinter_demo, ""
 
