@@ -7,15 +7,15 @@ from difflib import get_close_matches
 from importlib.util import find_spec
 from typing import Any
 
-from rasa_handoff.cli import edit_config
+from rasa_handoff.cli import edit_config, text_files
 from rasa_handoff.cli.edit_actions import LINE, imports_actions
 from rasa_handoff.cli.edit_credentials import is_channel
 from rasa_handoff.cli.findings import Finding, mend, ok, warn
-from rasa_handoff.cli.project import Project, read_yaml
-from rasa_handoff.presets.parts import Choice, read_choice
+from rasa_handoff.cli.project import Project, read_yaml, shaped
+from rasa_handoff.presets.parts import Choice, preset_files, read_choice
 from rasa_handoff.vocabulary import names
 from rasa_handoff.vocabulary.errors import SettingsError
-from rasa_handoff.vocabulary.settings import CHANNEL_NAME, IntentSettings, Settings, read_settings
+from rasa_handoff.vocabulary.settings import CHANNEL_NAME, IntentSettings, Settings, read_settings, unknown_slots
 
 
 def check_channel(project: Project) -> Iterator[Finding]:
@@ -118,7 +118,7 @@ def check_actions(project: Project) -> Iterator[Finding]:
     path = project.actions_file()
     if path is None:
         yield warn(f"No actions.py here: the action server's own must have the line: {LINE.strip()}")
-    elif imports_actions(path.read_text(encoding="utf-8")):
+    elif imports_actions(text_files.read(path)):
         yield ok("The package's actions are imported.")
     else:
         yield mend(f"{path.relative_to(project.folder)}: add the line: {LINE.strip()}")
@@ -136,6 +136,28 @@ def check_forms(project: Project) -> Iterator[Finding]:
             )
 
 
+def check_slots(project: Project) -> Iterator[Finding]:
+    """The slots that agents see, or may set, are the domain's; quiet where they are."""
+    try:
+        settings, choice = read_settings(project.channel), choice_of(project)
+    except SettingsError:
+        return
+    own = project.domain.get("slots") or {}
+    if not project.domain_files():
+        return
+    known = {*own, *names.RASAS_SLOTS}
+    if edit_config.has_importer(project.config):
+        for path in preset_files(choice):
+            known |= set(read_yaml(path).get("slots") or ())
+    for sentence in unknown_slots(settings, known):
+        yield mend(sentence)
+    if own and not settings.slots:
+        yield warn(
+            f"{CHANNEL_NAME}: agents see nothing of what the bot knows: write 'slots: [{', '.join(own)}]', without "
+            "those that they shouldn't see."
+        )
+
+
 def choice_of(project: Project) -> Choice:
     """What the project chose beside the importer; the defaults where it has none.
 
@@ -149,7 +171,7 @@ def choice_of(project: Project) -> Choice:
 
 
 def _check_own_dialogues(project: Project) -> Iterator[Finding]:
-    listed = {_name(entry) for entry in project.domain.get("intents") or ()}
+    listed = {str(_name(entry)) for entry in project.domain.get("intents") or ()}
     ruled = _intents_in_rules(project)
     intents = _intents(project)
     for intent in (intents.options, intents.execute, intents.ended):
@@ -163,10 +185,15 @@ def _check_own_dialogues(project: Project) -> Iterator[Finding]:
 
 def _check_fallback(project: Project, choice: Choice) -> Iterator[Finding]:
     own = (project.domain.get("responses") or {}).get("utter_default")
-    if choice.fallback and own and not any(names.OPTIONS_MARKER in (each.get("custom") or {}) for each in own):
+    if choice.fallback and own and not any(_has_options(each) for each in own):
         yield warn(
             "utter_default is the project's own: add 'custom: {handoff_options: {}}' so that the fallback ends in the options."
         )
+
+
+def _has_options(variant: Any) -> bool:
+    custom = variant.get("custom") if isinstance(variant, dict) else None
+    return isinstance(custom, dict) and names.OPTIONS_MARKER in custom
 
 
 def _intents(project: Project) -> IntentSettings:
@@ -179,9 +206,9 @@ def _intents(project: Project) -> IntentSettings:
 def _intents_in_rules(project: Project) -> set[Any]:
     found = set()
     for path in project.data_files():
-        data = read_yaml(path)
+        data = shaped(read_yaml(path), "data", path.name)
         for block in [*(data.get("rules") or ()), *(data.get("stories") or ())]:
-            found |= {step.get("intent") for step in block.get("steps") or () if isinstance(step, dict)}
+            found |= {str(step.get("intent")) for step in block.get("steps") or () if isinstance(step, dict)}
     return found
 
 

@@ -2,27 +2,40 @@
 
 from pathlib import Path
 
-from rasa_handoff.cli.edit_credentials import ByHand
+from rasa_handoff.cli.edit_domain import edit_domain
 from rasa_handoff.cli.project import Project
 from rasa_handoff.presets.parts import Choice, preset_files
 
 
 def copied_preset(project: Project, choice: Choice) -> dict[Path, str]:
-    """The files to write, by path.
+    """The new files to write, by path; without the domain's where a single ``domain.yml`` is to take it in."""
+    files = [path for path in preset_files(choice) if has_domain_folder(project) or not _is_domain(path)]
+    return {_target(project.folder, path): path.read_text(encoding="utf-8") for path in files}
+
+
+def with_preset_domain(text: str, choice: Choice) -> str:
+    """The text of a single ``domain.yml`` with the preset's entries in it.
 
     Raises:
-        ByHand: the project has no folder for several domain files.
+        ByHand: it isn't of the usual shape.
     """
-    if not (project.folder / "domain").is_dir():
-        raise ByHand(
-            "The preset has a domain of its own, and here is a single domain.yml. Make a folder 'domain', move "
-            "domain.yml into it, run this again, and train with: rasa train --domain domain"
-        )
-    return {_target(project.folder, path): path.read_text(encoding="utf-8") for path in preset_files(choice)}
+    for path in preset_files(choice):
+        if _is_domain(path):
+            text = edit_domain(text, path.read_text(encoding="utf-8"))
+    return text
+
+
+def has_domain_folder(project: Project) -> bool:
+    """Whether the project's domain may be several files."""
+    return (project.folder / "domain").is_dir()
+
+
+def _is_domain(path: Path) -> bool:
+    return path.stem.endswith("domain")
 
 
 def _target(folder: Path, path: Path) -> Path:
     part = path.parent.name
-    if path.stem.endswith("domain"):
+    if _is_domain(path):
         return folder / "domain" / f"handoff_{part}.yml"
     return folder / "data" / "handoff" / f"{part}_{path.name}"

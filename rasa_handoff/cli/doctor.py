@@ -8,7 +8,8 @@ from typing import Final
 
 from rasa_handoff.cli import check_installed, check_platforms, check_project, check_responses, check_surroundings
 from rasa_handoff.cli.findings import Finding, Grade, mend
-from rasa_handoff.cli.project import NotYaml, Project
+from rasa_handoff.cli.project import Project
+from rasa_handoff.vocabulary.errors import HandoffError
 
 Check = Callable[[Project], Iterator[Finding]]
 
@@ -19,6 +20,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_project.check_outside_channels,
     check_project.check_importer,
     check_project.check_actions,
+    check_project.check_slots,
     check_project.check_forms,
     check_responses.check_markers,
     check_surroundings.check_tracker_store,
@@ -52,7 +54,7 @@ def examined(project: Project) -> list[Finding]:
     for check in CHECKS:
         try:
             findings += check(project)
-        except NotYaml as problem:
+        except HandoffError as problem:
             findings.append(mend(str(problem)))
     return list({finding.sentence: finding for finding in findings}.values())
 

@@ -4,6 +4,7 @@ import ast
 from typing import Final
 
 from rasa_handoff.cli.edit_credentials import ByHand
+from rasa_handoff.cli.lines import split
 
 MODULE: Final = "rasa_handoff.actions"
 LINE: Final = f"from {MODULE} import *\n"
@@ -30,9 +31,7 @@ def edit_actions(source: str, name: str) -> str:
         body = ast.parse(source).body
     except SyntaxError as problem:
         raise ByHand(f"{name} isn't valid Python (line {problem.lineno}). Mend it and add: {LINE.strip()}") from problem
-    lines = source.splitlines(keepends=True)
-    if lines and not lines[-1].endswith("\n"):
-        lines[-1] += "\n"
+    lines = split(source)
     place, gap = _place(body, len(lines))
     return "".join([*lines[:place], *gap, LINE, *lines[place:]])
 

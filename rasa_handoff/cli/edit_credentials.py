@@ -1,6 +1,10 @@
 """``credentials.yml``: the project's channels move under HandoffChannel, with their comments."""
 
+import json
+import re
 from typing import Any, Final
+
+import msgspec
 
 from rasa_handoff.cli.lines import comments_below, end_of_block, indented, places, split, start_of_comments
 from rasa_handoff.cli.project import parse_yaml
@@ -13,10 +17,18 @@ FILE: Final = "credentials.yml"
 _HEAD: Final = """{channel}:
   bot_id: {bot_id}
   desk:
-    url: http://localhost:5065
+    url: {url}
     # token: ${{HANDOFF_TOKEN}}    # once the desk has one: rasa-handoff token add {bot_id}
-  channels:
 """
+
+_SLOTS: Final = """  slots: [{slots}]    # what agents see; take out what they shouldn't
+  # settable_slots: [{slots}]    # what agents may set when they give the conversation back
+"""
+
+DEFAULT_URL: Final = "http://localhost:5065"
+
+_WORDS: Final = re.compile("true|false|null|yes|no|on|off|y|n", re.IGNORECASE)
+"""What YAML doesn't take as text."""
 
 _DEFAULT_CHANNELS: Final = """    rest:
     socketio:
@@ -24,6 +36,14 @@ _DEFAULT_CHANNELS: Final = """    rest:
       bot_message_evt: bot_uttered
       session_persistence: true
 """
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What is written under HandoffChannel; ``slots`` are those of the project."""
+
+    bot_id: str
+    url: str = DEFAULT_URL
+    slots: tuple[str, ...] = ()
 
 
 class ByHand(HandoffError):
@@ -35,7 +55,7 @@ def is_channel(key: object) -> bool:
     return key in names.STOCK_CHANNELS or ("." in str(key) and key not in (CHANNEL_NAME, *names.PLATFORM_CHANNELS))
 
 
-def edit_credentials(text: str, bot_id: str) -> str:
+def edit_credentials(text: str, asked: Asked) -> str:
     """The text with HandoffChannel in it; the same text if it has it already, or only channels with a desk of their own.
 
     Raises:
@@ -53,17 +73,17 @@ def edit_credentials(text: str, bot_id: str) -> str:
         return text
     if not outside and any(name in before for name in names.PLATFORM_CHANNELS):
         return text  # its desk is its own, and nobody asked for another
-    after = _moved(text, outside, bot_id) if outside else _added(text, bot_id)
+    after = _moved(text, outside, asked) if outside else _added(text, asked)
     _check(before, after, outside)
     return after
 
 
-def _added(text: str, bot_id: str) -> str:
+def _added(text: str, asked: Asked) -> str:
     gap = "\n" if text.strip() else ""
-    return "".join(split(text)) + gap + _head(bot_id) + _DEFAULT_CHANNELS
+    return "".join(split(text)) + gap + _head(asked) + _DEFAULT_CHANNELS
 
 
-def _moved(text: str, channels: list[str], bot_id: str) -> str:
+def _moved(text: str, channels: list[str], asked: Asked) -> str:
     lines, where = split(text), places(text)
     if not where:
         raise ByHand(f"{FILE} is written in one line with braces. Write one key per line and run this again.")
@@ -73,7 +93,7 @@ def _moved(text: str, channels: list[str], bot_id: str) -> str:
     kept_above = lines[:first]
     taken = {number for start, end in ranges for number in range(start, end)}
     kept_below = [line for number, line in enumerate(lines) if number >= first and number not in taken]
-    return "".join([*kept_above, _head(bot_id), *body, *kept_below])
+    return "".join([*kept_above, _head(asked), *body, *kept_below])
 
 
 def _range(lines: list[str], start: int) -> tuple[int, int]:
@@ -84,8 +104,19 @@ def _range(lines: list[str], start: int) -> tuple[int, int]:
     return start_of_comments(lines, start), end
 
 
-def _head(bot_id: str) -> str:
-    return _HEAD.format(channel=CHANNEL_NAME, bot_id=bot_id)
+def _head(asked: Asked) -> str:
+    head = _HEAD.format(channel=CHANNEL_NAME, bot_id=_scalar(asked.bot_id), url=_scalar(asked.url))
+    slots = _SLOTS.format(slots=", ".join(_scalar(name) for name in asked.slots)) if asked.slots else ""
+    return f"{head}{slots}  channels:\n"
+
+
+def _scalar(text: str) -> str:
+    """As YAML reads it back as this text, within braces too; plain where it can be."""
+    return (
+        text
+        if re.fullmatch(r"[A-Za-z_][\w.-]*|https?://[\w.:/-]+", text) and not _WORDS.fullmatch(text)
+        else json.dumps(text)
+    )
 
 
 def _check(before: dict[str, Any], text: str, moved: list[str]) -> None:

@@ -2,26 +2,42 @@
 
 import argparse
 import difflib
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
 
 import msgspec
 
-from rasa_handoff.cli import edit_config, edit_credentials
-from rasa_handoff.cli.copy_preset import copied_preset
+from rasa_handoff.cli import edit_config, edit_credentials, edit_domain, text_files
+from rasa_handoff.cli.copy_preset import copied_preset, has_domain_folder, with_preset_domain
 from rasa_handoff.cli.edit_actions import edit_actions
-from rasa_handoff.cli.edit_credentials import ByHand
-from rasa_handoff.cli.project import NotYaml, Project
+from rasa_handoff.cli.edit_credentials import DEFAULT_URL, Asked, ByHand
+from rasa_handoff.cli.lines import lines_of
+from rasa_handoff.cli.project import Project
 from rasa_handoff.presets.parts import Choice
+from rasa_handoff.vocabulary.errors import HandoffError
+from rasa_handoff.vocabulary.names import RASAS_SLOTS
 from rasa_handoff.vocabulary.settings import CHANNEL_NAME
+
+RASAS_AND_OURS: Final = (*RASAS_SLOTS, "handoff_")
+"""What slots begin with that an agent needn't see."""
+ACTIONS_ELSEWHERE: Final = (
+    "endpoints.yml names an action server, but its actions aren't here. Add there: from rasa_handoff.actions "
+    "import *, and write 'actions: true' beside the importer in config.yml. Until then the channel offers."
+)
 
 NEXT_STEPS = """
 Next:
   rasa train
-{desk}  rasa run
+{desk}{actions}  rasa run
 Forms of your own should list what starts a handoff under ignored_intents; rasa-handoff doctor looks at this and more."""
 
-DESK_STEP = "  rasa-handoff serve          (and once: rasa-handoff agent add you@example.com --name You)\n"
+DESK_STEP = """  rasa-handoff agent add you@example.com --name You      (once)
+  rasa-handoff serve{port}                                 (goes on running)
+"""
+ACTIONS_STEP = "  rasa run actions                                       (goes on running)\n"
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -33,10 +49,11 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What would be changed, and what is left to a person."""
+    """What would be changed; what keeps it from being done; and what else is left to a person."""
 
     changes: tuple[Change, ...]
-    by_hand: tuple[str, ...]
+    hindrances: tuple[str, ...] = ()
+    by_hand: tuple[str, ...] = ()
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -44,55 +61,64 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="DIR", nargs="?", type=Path, default=Path("."), help="the Rasa project")
     parser.add_argument("--yes", action="store_true", help="change without asking")
     parser.add_argument("--copy", action="store_true", help="write the preset's files out for editing, no importer")
+    parser.add_argument(
+        "--bot-id", metavar="NAME", help="the bot's name at the desk (default: assistant_id, or the folder's)"
+    )
+    parser.add_argument(
+        "--desk-url", metavar="URL", default=DEFAULT_URL, help=f"where rasa-handoff serve runs (default: {DEFAULT_URL})"
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Plan, show, ask, write. Returns 1 if something is left to do by hand or the answer was no."""
-    plan = planned(Project(arguments.folder), arguments.copy)
+    project = Project(arguments.folder)
+    asked = Asked(arguments.bot_id or _bot_id(project), _checked_url(arguments.desk_url), _slots(project))
+    plan = planned(project, asked, arguments.copy)
+    if plan.hindrances:
+        print("Nothing was changed, since not all of it can be done:")
+        for sentence in plan.hindrances:
+            print(f"By hand: {sentence}")
+        return 1
     for change in plan.changes:
         print(_difference(change, arguments.folder))
     agreed = not plan.changes or arguments.yes or _agreed()
     if agreed:
-        for change in plan.changes:
-            _write(change)
+        _write(plan.changes)
     print(_summary(plan, agreed))
     for sentence in plan.by_hand:
         print(f"By hand: {sentence}")
-    if agreed and plan.changes and not plan.by_hand:
-        own_desk = CHANNEL_NAME in Project(arguments.folder).credentials
-        print(NEXT_STEPS.format(desk=DESK_STEP if own_desk else ""))
+    if agreed and plan.changes:
+        print(_next_steps(Project(arguments.folder), arguments.desk_url))
     return 0 if agreed and not plan.by_hand else 1
 
 
-def planned(project: Project, copy: bool) -> Plan:
+def planned(project: Project, asked: Asked, copy: bool) -> Plan:
     """Work out all changes; nothing is written."""
-    by_hand: list[str] = []
-    actions = _attempt(by_hand, lambda: _actions(project)) or []
+    hindrances: list[str] = []
+    by_hand = [ACTIONS_ELSEWHERE] if project.has_action_server and project.actions_file() is None else []
+    if CHANNEL_NAME in project.credentials and (asked.bot_id, asked.url) != (_bot_id(project), DEFAULT_URL):
+        by_hand.append(f"{edit_credentials.FILE} has {CHANNEL_NAME} already: change its bot_id and desk.url there.")
+    actions = _attempt(hindrances, lambda: _actions(project)) or []
     choice = Choice(actions=bool(actions))
     changes = list(actions)
-    changes += _attempt(by_hand, lambda: _preset(project, choice) if copy else [_config(project, choice)]) or []
-    changes += _attempt(by_hand, lambda: [_credentials(project)]) or []
-    return Plan(tuple(change for change in changes if change.before != change.after), tuple(by_hand))
+    changes += _attempt(hindrances, lambda: _preset(project, choice) if copy else [_config(project, choice)]) or []
+    changes += _attempt(hindrances, lambda: [_credentials(project, asked)]) or []
+    return Plan(tuple(change for change in changes if change.before != change.after), tuple(hindrances), tuple(by_hand))
 
 
-def _attempt(by_hand: list[str], work: Callable[[], list[Change]]) -> list[Change] | None:
+def _attempt(hindrances: list[str], work: Callable[[], list[Change]]) -> list[Change] | None:
     try:
         return work()
-    except (ByHand, NotYaml) as problem:
-        by_hand.append(str(problem))
+    except HandoffError as problem:
+        hindrances.append(str(problem))
         return None
 
 
 def _actions(project: Project) -> list[Change]:
-    if not project.endpoints.get("action_endpoint"):
-        return []
     path = project.actions_file()
-    if path is None:
-        raise ByHand(
-            "endpoints.yml names an action server, but its actions aren't here. Add there: from rasa_handoff.actions "
-            "import *, and write 'actions: true' beside the importer in config.yml. Until then the channel offers."
-        )
+    if path is None or not project.has_action_server:
+        return []
     name = str(path.relative_to(project.folder))
     return [_edited(path, lambda source: edit_actions(source, name))]
 
@@ -106,12 +132,15 @@ def _preset(project: Project, choice: Choice) -> list[Change]:
     if edit_config.has_importer(project.config):
         raise ByHand("config.yml: the importer rasa_handoff.HandoffImporter is there. Take it out and run this again.")
     files = copied_preset(project, choice)
-    return [Change(path, None, text) for path, text in files.items() if not path.exists()]
+    changes = [Change(path, None, text) for path, text in files.items() if not path.exists()]
+    if not has_domain_folder(project):
+        path = project.folder / edit_domain.FILE
+        changes.append(_edited(path, lambda text: with_preset_domain(text, choice)))
+    return changes
 
 
-def _credentials(project: Project) -> Change:
-    bot_id = _bot_id(project)
-    return _edited(project.folder / edit_credentials.FILE, lambda text: edit_credentials.edit_credentials(text, bot_id))
+def _credentials(project: Project, asked: Asked) -> Change:
+    return _edited(project.folder / edit_credentials.FILE, lambda text: edit_credentials.edit_credentials(text, asked))
 
 
 def _bot_id(project: Project) -> str:
@@ -121,18 +150,28 @@ def _bot_id(project: Project) -> str:
     return project.folder.resolve().name
 
 
+def _slots(project: Project) -> tuple[str, ...]:
+    """The project's own, of which an agent may want to know."""
+    slots = project.domain.get("slots")
+    return tuple(str(name) for name in slots or () if not str(name).startswith(RASAS_AND_OURS))
+
+
+def _checked_url(url: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", url):
+        raise HandoffError(f"--desk-url is '{url}': write the address of rasa-handoff serve, such as {DEFAULT_URL}.")
+    return url
+
+
 def _edited(path: Path, edit: Callable[[str], str]) -> Change:
-    before = path.read_text(encoding="utf-8") if path.is_file() else None
+    before = text_files.read(path) if path.is_file() else None
     return Change(path, before, edit(before or ""))
 
 
 def _difference(change: Change, folder: Path) -> str:
     name = str(change.path.relative_to(folder))
     if change.before is None:
-        return f"new file {name}\n" + "".join(f"+{line}" for line in change.after.splitlines(keepends=True))
-    lines = difflib.unified_diff(
-        change.before.splitlines(keepends=True), change.after.splitlines(keepends=True), name, name
-    )
+        return f"new file {name}\n" + "".join(f"+{line}" for line in lines_of(change.after))
+    lines = difflib.unified_diff(lines_of(change.before), lines_of(change.after), name, name)
     return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
 
 
@@ -144,19 +183,20 @@ def _agreed() -> bool:
         return False
 
 
-def _write(change: Change) -> None:
-    if change.before is not None:
-        _free_backup(change.path).write_text(change.before, encoding="utf-8")
-    change.path.parent.mkdir(parents=True, exist_ok=True)
-    change.path.write_text(change.after, encoding="utf-8")
+def _write(changes: Sequence[Change]) -> None:
+    """All of them: whatever was there is copied before the first file is changed."""
+    for change in changes:
+        if change.before is not None:
+            text_files.back_up(change.path)
+    for change in changes:
+        text_files.write(change.path, change.after)
 
 
-def _free_backup(path: Path) -> Path:
-    """``config.yml.bak``, or a numbered one, so that the oldest is never lost."""
-    backup, number = path.with_name(f"{path.name}.bak"), 2
-    while backup.exists():
-        backup, number = path.with_name(f"{path.name}.bak{number}"), number + 1
-    return backup
+def _next_steps(project: Project, url: str) -> str:
+    port = urlsplit(url).port
+    option = f" --port {port}" if port not in (None, urlsplit(DEFAULT_URL).port) else ""
+    desk = DESK_STEP.format(port=option) if CHANNEL_NAME in project.credentials else ""
+    return NEXT_STEPS.format(desk=desk, actions=ACTIONS_STEP if project.has_action_server else "")
 
 
 def _summary(plan: Plan, agreed: bool) -> str:

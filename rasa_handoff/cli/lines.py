@@ -4,6 +4,7 @@ A YAML library that writes a file back re-flows what it doesn't understand the a
 lines. So ruamel only tells where things stand; after each edit the caller reads the result again and compares.
 """
 
+import io
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -53,7 +54,12 @@ def indented(lines: list[str], by: int) -> list[str]:
 
 def split(text: str) -> list[str]:
     """The lines with their ends; a last line without one gets it."""
-    return (text if text.endswith("\n") or not text else text + "\n").splitlines(keepends=True)
+    return lines_of(text if text.endswith("\n") or not text else text + "\n")
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines with their ends. Only a line feed ends one: Python and YAML count no form feed as a line's end."""
+    return io.StringIO(text, newline="\n").readlines()
 
 
 def _is_bare(line: str) -> bool:

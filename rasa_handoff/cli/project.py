@@ -1,19 +1,38 @@
 """A Rasa project in a folder, as the command reads it: without Rasa."""
 
+import re
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from rasa_handoff.cli import text_files
 from rasa_handoff.vocabulary.errors import HandoffError
 from rasa_handoff.vocabulary.settings import CHANNEL_NAME
 from rasa_handoff.vocabulary.variables import VARIABLE, expanded
 
 
 class NotYaml(HandoffError):
-    """A file isn't YAML. Names the file and the line."""
+    """A file isn't YAML, or not of the shape that Rasa reads. Names the file, and the line or the key."""
+
+
+SHAPES: Final[Mapping[str, Mapping[str, tuple[Any, Any]]]] = {
+    "config.yml": {"importers": (list, object), "pipeline": (list, object), "policies": (list, object)},
+    "endpoints.yml": dict.fromkeys(("action_endpoint", "tracker_store", "lock_store", "event_broker"), (dict, object)),
+    "domain": {
+        "intents": (list, object),
+        "entities": (list, object),
+        "slots": (dict, dict),
+        "responses": (dict, list),
+        "forms": (dict, dict),
+        "actions": (list, object),
+    },
+    "data": {"rules": (list, dict), "stories": (list, dict)},
+}
+"""What a key of a file holds: a list or a mapping, and of what. Rasa gives up on others too, less clearly."""
 
 
 class Project:
@@ -49,9 +68,14 @@ class Project:
         """The domain: ``domain.yml`` and all files in a folder ``domain``."""
         whole: dict[str, Any] = {}
         for path in self.domain_files():
-            for key, body in read_yaml(path).items():
+            for key, body in shaped(read_yaml(path), "domain", path.name).items():
                 _merge(whole, key, body)
         return whole
+
+    @property
+    def has_action_server(self) -> bool:
+        """Whether ``endpoints.yml`` names one."""
+        return bool(self.endpoints.get("action_endpoint"))
 
     @property
     def channel(self) -> Any:
@@ -79,14 +103,14 @@ class Project:
         found: dict[tuple[str, str], None] = {}
         for name in ("credentials.yml", "endpoints.yml"):
             path = self.folder / name
-            lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+            lines = text_files.read(path).splitlines() if path.is_file() else []
             for line in lines:
                 found |= {(each, name): None for each in VARIABLE.findall(line.split("#")[0])}
         return list(found)
 
     def _mapping(self, name: str) -> dict[str, Any]:
         path = self.folder / name
-        return dict(expanded(read_yaml(path))) if path.is_file() else {}
+        return shaped(dict(expanded(read_yaml(path))), name, name) if path.is_file() else {}
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -95,7 +119,28 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         NotYaml: it isn't one; names the file and the line.
     """
-    return parse_yaml(path.read_text(encoding="utf-8"), path.name)
+    return parse_yaml(text_files.read(path), path.name)
+
+
+def shaped(content: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
+    """The content of a file, where it has the shape of its kind.
+
+    Raises:
+        NotYaml: it hasn't; names the key.
+    """
+    for key, (outer, inner) in SHAPES.get(kind, {}).items():
+        body = content.get(key)
+        if body is None:
+            continue
+        if not isinstance(body, outer):
+            raise NotYaml(f"{name}: '{key}' should be {_A[outer]}, but is {_A.get(type(body), repr(body))}.")
+        for entry in body.values() if isinstance(body, dict) else body:
+            if entry is not None and not isinstance(entry, inner):
+                raise NotYaml(f"{name}: what stands under '{key}' should each be {_A[inner]}, but one is {entry!r}.")
+    return content
+
+
+_A: Final[Mapping[Any, str]] = {list: "a list", dict: "keys and values", str: "text"}
 
 
 def parse_yaml(text: str, name: str) -> dict[str, Any]:
@@ -106,10 +151,18 @@ def parse_yaml(text: str, name: str) -> dict[str, Any]:
         mark = getattr(problem, "problem_mark", None)
         place = f" (line {mark.line + 1})" if mark else ""
         reason = getattr(problem, "problem", None) or "it can't be read"
-        raise NotYaml(f"{name} isn't valid YAML{place}: {reason}. Mend it and try again.") from problem
+        advice = _quotes(text, mark.line if mark else -1) or "Mend it and try again."
+        raise NotYaml(f"{name} isn't valid YAML{place}: {reason}. {advice}") from problem
     if content is not None and not isinstance(content, dict):
         raise NotYaml(f"{name} should hold keys and values, but holds a {type(content).__name__}.")
     return content or {}
+
+
+def _quotes(text: str, number: int) -> str | None:
+    """What to write where an address stands in braces without quotes."""
+    line = "".join(text.split("\n")[number : number + 1])
+    address = re.search(r"[{,].*?:\s*(https?://[^\s,}]+)", line)
+    return f'Within braces an address needs quotes: write "{address[1]}".' if address else None
 
 
 def yaml_files(folder: Path) -> list[Path]:

@@ -28,6 +28,7 @@ from rasa_handoff.rasa_room.customers import Customers
 from rasa_handoff.rasa_room.hosting import HandoffSettingsError, HostBlueprint, make_channels
 from rasa_handoff.rasa_room.interceptor import Interceptor
 from rasa_handoff.rasa_room.leaving import Connections
+from rasa_handoff.rasa_room.offering import warn_of_unknown_slots
 from rasa_handoff.rasa_room.options import Options
 from rasa_handoff.rasa_room.reach import reach_of
 from rasa_handoff.rasa_room.socketio import HandoffSocketIO
@@ -132,6 +133,7 @@ class HandoffChannel(InputChannel):
 
         async def after_start(app: Sanic, _: Any) -> None:
             warn_of_replicas(bot)
+            warn_of_unknown_slots(bot, self.settings)
             await self._open(targets)
 
         async def before_stop(app: Sanic, _: Any) -> None:

@@ -20,13 +20,15 @@ from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary import names
 from rasa_handoff.vocabulary.errors import Unreachable
 from rasa_handoff.vocabulary.marker import HandoffRequest
-from rasa_handoff.vocabulary.settings import Settings
+from rasa_handoff.vocabulary.settings import Settings, unknown_slots
 from rasa_handoff.vocabulary.values import BotState, Channel, Contact, Guess, Offer, Priority, Slot
 
 log = logging.getLogger(__name__)
 
 LAST_INTENTS = 5
 FLUSH_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
 
 Happened = Sequence[Mapping[str, Any]]
 WithOptions = Callable[[str, str, Happened], Awaitable[list[Mapping[str, Any]]]]
@@ -167,6 +169,13 @@ def _last_user(happened: Happened) -> Mapping[str, Any]:
     """What the NLU made of the customer's last message."""
     last = next((event for event in reversed(happened) if event.get("event") == "user"), {})
     return last.get("parse_data") or {}
+
+
+def warn_of_unknown_slots(bot: Bot, settings: Settings) -> None:
+    """Once at the start: an agent would never see a slot that the domain hasn't got."""
+    if bot.ready:
+        for sentence in unknown_slots(settings, [slot.name for slot in bot.domain.slots]):
+            log.warning(sentence)
 
 
 def _slot(slot: Any) -> Slot:

@@ -22,6 +22,9 @@ DEPARTMENT_ENTITY: Final = "department"
 OUTCOME_SLOT: Final = "handoff_outcome"
 NOTE_SLOT: Final = "handoff_note"
 
+RASAS_SLOTS: Final = ("requested_slot", "session_started_metadata")
+"""Those that Rasa adds to every domain."""
+
 CONTACT_FORM: Final = "handoff_contact_form"
 CONTACT_NAME_SLOT: Final = "handoff_contact_name"
 CONTACT_EMAIL_SLOT: Final = "handoff_contact_email"

@@ -5,7 +5,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from typing import Any, Final
 
@@ -139,6 +139,18 @@ def read_settings(data: Any) -> Settings:
     settings = convert(CHANNEL_NAME, Settings, data)
     _check_values(settings)
     return settings
+
+
+def unknown_slots(settings: Settings, known: Collection[str]) -> list[str]:
+    """A sentence for each name under ``slots`` and ``settable_slots`` that isn't among the domain's."""
+    found = []
+    for key in ("slots", "settable_slots"):
+        for name in getattr(settings, key):
+            if name not in known:
+                near = get_close_matches(name, known, n=1, cutoff=0.5)
+                hint = f"did you mean '{near[0]}'?" if near else f"write one of: {', '.join(sorted(known)) or 'none'}."
+                found.append(f"{CHANNEL_NAME}: {key} names '{name}', and the domain has no such slot: {hint}")
+    return found
 
 
 def _check_values(settings: Settings) -> None:

@@ -48,7 +48,11 @@ def test_init_and_doctor_work_without_rasa(project: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert "Traceback" not in done.stderr
+    assert "Nothing was changed, since not all of it can be done:" in done.stdout
     assert "pip install 'rasa-handoff[rasa]'" in done.stdout
+    config = "pipeline:\n- name: WhitespaceTokenizer\npolicies:\n- name: RulePolicy\n"
+    (project / "config.yml").write_text(config)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert "rasa_handoff.HandoffChannel" in (project / "credentials.yml").read_text()
 
 

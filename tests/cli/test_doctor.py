@@ -13,7 +13,7 @@ from .conftest import command
 def replace(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert old in text
-    path.write_text(text.replace(old, new))
+    path.write_text(text.replace(old, new, 1))
 
 
 @pytest.fixture
@@ -197,6 +197,49 @@ def test_the_desk_and_its_protocol(handed: Path, answering, body: bytes, line: s
             "warn The form 'order_form'",
         ),
         ("domain.yml", "version:", "version: [", "mend domain.yml isn't valid YAML"),
+        (
+            "credentials.yml",
+            "  bot_id:",
+            "  slots: [cty]\n  bot_id:",
+            "mend rasa_handoff.HandoffChannel: slots names 'cty', and the domain has no such slot: write one of: handoff_note",
+        ),
+        (
+            "credentials.yml",
+            "  bot_id:",
+            "  settable_slots: [handoff_note, handoff_ntoe]\n  bot_id:",
+            "settable_slots names 'handoff_ntoe', and the domain has no such slot: did you mean 'handoff_note'?",
+        ),
+        (
+            "domain.yml",
+            "session_config:",
+            "slots:\n  city:\n    type: text\nsession_config:",
+            "warn rasa_handoff.HandoffChannel: agents see nothing of what the bot knows: write 'slots: [city]'",
+        ),
+        (
+            "credentials.yml",
+            "  desk:\n    url: http://localhost:5065\n",
+            "  desk: {url: http://localhost:5065}\n",
+            'Within braces an address needs quotes: write "http://localhost:5065".',
+        ),
+        ("domain.yml", "intents:\n", "intents:\n  a: b\nx:\n", "mend domain.yml: 'intents' should be a list"),
+        (
+            "domain.yml",
+            "responses:\n",
+            "responses:\n  utter_x: hello\n",
+            "mend domain.yml: what stands under 'responses'",
+        ),
+        (
+            "config.yml",
+            "importers:\n",
+            "importers: 5\nx:\n",
+            "mend config.yml: 'importers' should be a list, but is 5.",
+        ),
+        (
+            "endpoints.yml",
+            "#",
+            "tracker_store: sql\n#",
+            "mend endpoints.yml: 'tracker_store' should be keys and values",
+        ),
     ],
 )
 def test_what_is_wrong_is_found(handed: Path, name: str, old: str, new: str, line: str) -> None:

@@ -160,12 +160,94 @@ def test_copy_writes_the_files_out_and_never_over_own_ones(project: Path) -> Non
     assert (project / "config.yml").read_text() == config
 
 
-def test_copy_explains_where_a_single_domain_file_is_read(project: Path) -> None:
+def test_copy_puts_the_presets_domain_into_a_single_file(project: Path) -> None:
+    path = project / "domain.yml"
+    own = "  utter_default:\n  - text: Ours.\n"
+    path.write_text(path.read_text().replace("responses:\n", f"# said by us\nresponses:\n{own}"))
+    before, text = yaml(path), path.read_text()
+    done = command("init", str(project), "--yes", "--copy")
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = yaml(path)
+    assert after["intents"][: len(before["intents"])] == before["intents"]
+    assert {"provide_handoff_options", "execute_handoff", "handoff_ended"} <= {str(each) for each in after["intents"]}
+    assert after["responses"]["utter_default"] == [{"text": "Ours."}]
+    assert "utter_handoff_queued" in after["responses"]
+    assert "handoff_outcome" in after["slots"]
+    assert [line for line in text.splitlines() if line not in path.read_text().splitlines()] == []
+    assert not (project / "domain").exists()
+    assert (project / "data" / "handoff" / "common_nlu.yml").exists()
+    assert command("init", str(project), "--yes", "--copy").stdout.startswith("Nothing to change.")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("domain.yml", "version: '3.1'\nintents: [greet]\n", "'intents' is written in one line"),
+        ("domain.yml", "{intents: [greet]}\n", "written in one line with braces"),
+        ("credentials.yml", "{rest: {}}\n", "written in one line with braces"),
+        ("actions/actions.py", "class\n", "isn't valid Python"),
+        ("credentials.yml", "rest:\n  x: \xe9\n", "credentials.yml isn't UTF-8 text (line 2)"),
+    ],
+)
+def test_what_can_only_be_half_done_is_not_begun(project: Path, name: str, text: str, sentence: str) -> None:
+    (project / "endpoints.yml").write_text("action_endpoint:\n  url: http://localhost:5055/webhook\n")
+    (project / name).write_bytes(text.encode("latin-1"))
+    before = everything(project)
     done = command("init", str(project), "--yes", "--copy")
     assert done.returncode == 1
-    assert "By hand: " in done.stdout
-    assert "Make a folder 'domain'" in done.stdout
-    assert not (project / "data" / "handoff").exists()
+    assert sentence in done.stdout + done.stderr
+    assert everything(project) == before
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["", "with a mark"])
+def test_line_ends_are_kept(project: Path, mark: bytes) -> None:
+    paths = [project / name for name in ("config.yml", "credentials.yml", "domain.yml", "actions/actions.py")]
+    (project / "endpoints.yml").write_bytes(b"action_endpoint:\r\n  url: http://localhost:5055/webhook\r\n")
+    for path in paths:
+        path.write_bytes(mark + path.read_bytes().replace(b"\n", b"\r\n"))
+    before = {path: path.read_bytes() for path in paths}
+    assert command("init", str(project), "--yes", "--copy").returncode == 0
+    assert command("init", str(project), "--yes").returncode == 0
+    for path in paths:
+        after = path.read_bytes()
+        assert after != before[path]
+        assert after.startswith(mark)
+        assert after.count(b"\n") == after.count(b"\r\n")
+        assert path.with_name(f"{path.name}.bak").read_bytes() == before[path]
+
+
+def test_a_file_with_both_kinds_of_line_ends_keeps_both(project: Path) -> None:
+    path = project / "credentials.yml"
+    path.write_bytes(b"# one\r\n# two\nrest:\r\ncmdline:\n  x: 1\r\n")
+    assert command("init", str(project), "--yes").returncode == 0
+    assert path.read_bytes().startswith(b"# one\r\n# two\nrasa_handoff.HandoffChannel:\r\n")
+    assert path.read_bytes().endswith(b"    rest:\r\ncmdline:\n  x: 1\r\n")
+
+
+def test_who_may_not_read_the_file_may_not_read_the_copy(project: Path) -> None:
+    (project / "credentials.yml").chmod(0o600)
+    assert command("init", str(project), "--yes").returncode == 0
+    assert (project / "credentials.yml.bak").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_projects_slots_are_offered(project: Path) -> None:
+    domain = project / "domain.yml"
+    slots = "slots:\n  city:\n    type: text\n  'on':\n    type: text\n  requested_slot:\n    type: text\n"
+    domain.write_text(domain.read_text() + slots)
+    done = command("init", str(project), "--yes", "--bot-id", "shop: 2", "--desk-url", "http://localhost:5075")
+    assert done.returncode == 0, done.stdout
+    channel = yaml(project / "credentials.yml")["rasa_handoff.HandoffChannel"]
+    assert channel["slots"] == ["city", "on"]
+    assert "settable_slots" not in channel
+    assert (channel["bot_id"], channel["desk"]) == ("shop: 2", {"url": "http://localhost:5075"})
+    assert '  # settable_slots: [city, "on"]    # what agents may set' in (project / "credentials.yml").read_text()
+    assert "rasa-handoff serve --port 5075" in done.stdout
+    again = command("init", str(project), "--yes", "--bot-id", "other")
+    assert again.returncode == 1
+    assert "has rasa_handoff.HandoffChannel already: change its bot_id and desk.url there." in again.stdout
+    assert command("init", str(project), "--yes", "--desk-url", "localhost").stderr.startswith(
+        "--desk-url is 'localhost'"
+    )
 
 
 @pytest.mark.parametrize(
@@ -198,11 +280,13 @@ def test_a_folder_without_a_project_is_said(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("options", [[], ["--copy"]])
 def test_rasa_validates_the_project_afterwards(project: Path, options: list[str]) -> None:
-    (project / "domain").mkdir()
-    (project / "domain.yml").rename(project / "domain" / "domain.yml")
+    domain = "domain.yml" if options else "domain"
+    if domain == "domain":
+        (project / "domain").mkdir()
+        (project / "domain.yml").rename(project / "domain" / "domain.yml")
     assert command("init", str(project), "--yes", *options).returncode == 0
     done = subprocess.run(
-        [sys.executable, "-m", "rasa", "data", "validate", "--fail-on-warnings", "--domain", "domain"],
+        [sys.executable, "-m", "rasa", "data", "validate", "--fail-on-warnings", "--domain", domain],
         cwd=project,
         capture_output=True,
         text=True,
