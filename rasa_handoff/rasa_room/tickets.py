@@ -4,24 +4,30 @@ A waiter's ticket expires by wall clock (``TICKET_LOCK_LIFETIME``, 60 s) even wh
 the clock leaps. Rasa 3.6 removes it then and goes on waiting for its number, which never comes. Here the waiter draws a new one.
 And after a model reload messages hold the old agent's lock store, reminders the new processor's: in memory, two that know
 nothing of each other, and of two turns at once the tracker keeps one. Here they share what they know.
+The ticket of a turn that takes longer than that expires too, and the next is let in beside it: here it doesn't expire in this
+process, and is renewed for others.
 Seen with ``rasa.core.lock_store`` of 3.6.21; ``tests/unit/test_tickets.py`` says when it has changed.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import wraps
 from typing import Any
 
 from rasa.core.lock import TicketLock
-from rasa.core.lock_store import InMemoryLockStore, LockError, LockStore
+from rasa.core.lock_store import LOCK_LIFETIME, InMemoryLockStore, LockError, LockStore
 
 log = logging.getLogger(__name__)
 
 _originals: dict[str, Any] = {}
 _in_memory: dict[str, Any] = {}
+_originals_of_lock: dict[str, Any] = {}
 _locks: dict[str, TicketLock] = {}
+_held: set[tuple[str, int]] = set()
+"""Conversation and ticket of whoever has a lock in this process."""
 
 
 class TicketExpired(LockError):
@@ -34,6 +40,8 @@ def mend() -> None:
         _originals.update(lock=LockStore.lock, _acquire_lock=LockStore._acquire_lock)
         LockStore.lock = _drawing_again(LockStore.lock)
         LockStore._acquire_lock = _acquire
+        _originals_of_lock["remove_expired_tickets"] = TicketLock.remove_expired_tickets
+        TicketLock.remove_expired_tickets = _remove_expired
         for name, shared in (("get_lock", _get), ("save_lock", _save), ("delete_lock", _delete)):
             _in_memory[name] = getattr(InMemoryLockStore, name)
             setattr(InMemoryLockStore, name, shared)
@@ -45,6 +53,9 @@ def restore() -> None:
         setattr(LockStore, name, original)
     for name, original in _in_memory.items():
         setattr(InMemoryLockStore, name, original)
+    for name, original in _originals_of_lock.items():
+        setattr(TicketLock, name, original)
+    _originals_of_lock.clear()
     _originals.clear()
     _in_memory.clear()
     _locks.clear()
@@ -62,22 +73,61 @@ def _delete(self: InMemoryLockStore, conversation_id: str) -> None:
     _locks.pop(conversation_id, None)
 
 
+def _remove_expired(self: TicketLock) -> None:
+    for ticket in list(self.tickets):
+        if ticket.has_expired() and (self.conversation_id, ticket.number) not in _held:
+            self.tickets.remove(ticket)
+
+
 def _drawing_again(original: Callable[..., Any]) -> Any:
     @asynccontextmanager
     @wraps(original)
-    async def lock(self: LockStore, conversation_id: str, *rest: Any, **more: Any) -> AsyncIterator[TicketLock]:
+    async def lock(
+        self: LockStore, conversation_id: str, lock_lifetime: float = LOCK_LIFETIME, *rest: Any, **more: Any
+    ) -> AsyncIterator[TicketLock]:
         async with AsyncExitStack() as held:
             while True:
                 try:
-                    ours = await held.enter_async_context(original(self, conversation_id, *rest, **more))
+                    ours = await held.enter_async_context(original(self, conversation_id, lock_lifetime, *rest, **more))
                     break
                 except TicketExpired:
                     log.warning(
                         "The wait for %s outlived its ticket in Rasa's lock: it draws a new one.", conversation_id
                     )
+            held.enter_context(_holding(self, conversation_id, ours.now_serving or 0, lock_lifetime))
             yield ours
 
     return lock
+
+
+@contextmanager
+def _holding(store: LockStore, conversation_id: str, number: int, lifetime: float) -> Iterator[None]:
+    """While it is held, the ticket doesn't expire."""
+    _held.add((conversation_id, number))
+    renewing = None
+    if not isinstance(store, InMemoryLockStore):
+        renewing = asyncio.create_task(_renew(store, conversation_id, number, lifetime))
+    try:
+        yield
+    finally:
+        _held.discard((conversation_id, number))
+        if renewing is not None:
+            renewing.cancel()
+
+
+async def _renew(store: LockStore, conversation_id: str, number: int, lifetime: float) -> None:
+    while True:
+        await asyncio.sleep(lifetime / 2)
+        try:
+            lock = store.get_lock(conversation_id)
+            for ticket in lock.tickets if lock is not None else ():
+                if ticket.number == number:
+                    ticket.expires = time.time() + lifetime
+                    store.save_lock(lock)
+        except (
+            Exception
+        ) as problem:  # the lock store is away: what it keeps is there when it is back, or is lost anyway
+            log.warning("The lock of %s can't be renewed: %s", conversation_id, problem)
 
 
 async def _acquire(self: LockStore, conversation_id: str, ticket: int, wait_time_in_seconds: float) -> TicketLock:

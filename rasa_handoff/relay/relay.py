@@ -141,8 +141,12 @@ class Relay:
             StoreError: they can't be kept.
         """
         entry = Entry(target=TRACKER, lane=conversation_id, name="turn", body={"events": list(events)})
-        await self.store.write(lambda connection: memory.outbox.put(connection, [entry]))
-        await self.ring(TRACKER, conversation_id)
+
+        async def keep() -> None:
+            await self.store.write(lambda connection: memory.outbox.put(connection, [entry]))
+            await self.ring(TRACKER, conversation_id)
+
+        await finish(keep())
 
     async def wait_while(self, conversation_id: str, states: set[Control]) -> Conversation:
         """Wait until the conversation has left these states."""
@@ -280,7 +284,8 @@ class Relay:
 
     def _apply_if_possible(self, connection: Connection, event: e.Event) -> Change | None:
         try:
-            return self._ledger.apply(connection, event)
+            with connection.begin_nested():  # what an event that is refused has written so far goes, the rest stays
+                return self._ledger.apply(connection, event)
         except Applied:
             return None
         except IllegalEvent as problem:

@@ -17,6 +17,7 @@ from rasa_handoff.server.turn import Turn
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.pump import Pump
+from rasa_handoff.store.tasks import finish
 from rasa_handoff.store.timers import Timer
 from rasa_handoff.thinking.assignment import TABLE
 from rasa_handoff.thinking.desk_events import CustomerSilent, NobodyTook, RelayLost
@@ -63,7 +64,9 @@ class Door:
         """Run ``work`` in a transaction; after the commit ring the pump and tell the news."""
         if self.closing:
             raise Unreachable("The server is stopping.")
+        return await finish(self._do(work))
 
+    async def _do(self, work: Callable[[Turn], T]) -> T:
         def transact(connection: Any) -> tuple[T, Turn]:
             turn = Turn(connection, self._timekeeper)
             answer = work(turn)

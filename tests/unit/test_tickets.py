@@ -2,8 +2,10 @@
 
 import asyncio
 import inspect
+import json
 import time
 from collections.abc import Iterator
+from typing import ClassVar
 
 import pytest
 import rasa.server
@@ -64,6 +66,49 @@ async def test_a_waiter_behind_a_turn_longer_than_its_ticket_gets_its_turn() -> 
         assert took == []  # the turn isn't over: nobody is let in beside it
     await asyncio.wait_for(waiting, 5)
     assert took == ["waiter"]
+
+
+@pytest.mark.usefixtures("mended")
+async def test_nobody_is_let_in_beside_a_turn_longer_than_its_own_ticket() -> None:
+    """A turn of more than a minute, or a clock that leaps: of two at once the tracker keeps one."""
+    store, took = InMemoryLockStore(), []
+    async with store.lock("anna", lock_lifetime=0.05, **QUICK):
+        expired = time.time() + 0.05
+        await until(lambda: time.time() > expired)
+        waiting = asyncio.create_task(wait_and_finish(store, took, "waiter"))
+        await drawn(store, 2)
+        await until(lambda: time.time() > expired + 0.1)
+        assert took == []
+    await asyncio.wait_for(waiting, 5)
+    assert took == ["waiter"]
+    assert store.get_lock("anna") is None
+
+
+class FarLockStore(LockStore):
+    """As Redis's: each look reads the lock anew, and another process knows nothing of ours."""
+
+    kept: ClassVar[dict[str, str]] = {}
+
+    def get_lock(self, conversation_id: str) -> rasa_lock.TicketLock | None:
+        text = self.kept.get(conversation_id)
+        return rasa_lock.TicketLock.from_dict(json.loads(text)) if text else None
+
+    def save_lock(self, lock: rasa_lock.TicketLock) -> None:
+        self.kept[lock.conversation_id] = lock.dumps()
+
+    def delete_lock(self, conversation_id: str) -> None:
+        self.kept.pop(conversation_id, None)
+
+
+@pytest.mark.usefixtures("mended")
+async def test_a_long_turns_ticket_is_renewed_for_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = FarLockStore()
+    async with store.lock("anna", lock_lifetime=0.3, **QUICK):
+        began = time.time()
+        await until(lambda: time.time() > began + 0.5)
+        (ticket,) = json.loads(store.kept["anna"])["tickets"]
+        assert json.loads(ticket)["expires"] > time.time()
+    assert store.kept == {}
 
 
 async def test_without_it_rasa_lets_the_waiter_wait(monkeypatch: pytest.MonkeyPatch) -> None:
