@@ -70,6 +70,7 @@ class Offering:
             titles=button_titles(current_session(happened)),
             return_data=self._reaches[channel].return_data(output),
             untake=taken_slot(happened) if asked_in_form else None,
+            message_id=message.message_id,
         )
 
     async def write_unsaved(self, conversation_id: str) -> bool:

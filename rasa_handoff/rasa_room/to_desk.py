@@ -51,7 +51,13 @@ class ToDesk:
         """
         text = (message.text or "").strip()
         id = message.message_id if sent().id is not None else None
-        here: dict[str, Any] = {"conversation_id": message.sender_id, "sent": id}
+        data = self._reaches[channel].return_data(message.output_channel)
+        here: dict[str, Any] = {
+            "conversation_id": message.sender_id,
+            "sent": id,
+            "channel": channel,
+            "return_data": data,
+        }
         said: dict[str, Any] = {
             "id": message.message_id,
             "text": _as_read(text, message, conversation),
@@ -66,8 +72,7 @@ class ToDesk:
         elif text.casefold() == conversation.leaving_word.casefold():
             await self._leave(e.CustomerLeaving(**here, **said))
         else:
-            data = self._reaches[channel].return_data(message.output_channel)
-            await self._relay.apply(e.CustomerSaid(**here, **said, channel=channel, return_data=data))
+            await self._relay.apply(e.CustomerSaid(**here, **said))
 
     async def _too_long(self, channel: str, message: UserMessage) -> None:
         """It might not fit through the one connection to the desk, and would be sent again for ever: refused for good."""

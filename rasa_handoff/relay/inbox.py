@@ -22,12 +22,24 @@ SWEPT_EVERY: Final = 1_000
 """Messages between two looks for what may be forgotten."""
 MOST_WAITING: Final = 1_000
 
+ID_LENGTH: Final = 120
+
 received = Table(
     "received",
     memory.metadata,
     Column("conversation_id", String(300), primary_key=True),
     Column("id", String(120), primary_key=True),
     Column("done", Boolean, nullable=False),
+    Column("at", Float, nullable=False, index=True),
+)
+
+
+requests = Table(
+    "request",
+    memory.metadata,
+    # The messages that asked for a person and were heard: a copy of one asks for nothing more.
+    Column("conversation_id", String(300), primary_key=True),
+    Column("id", String(ID_LENGTH), primary_key=True),
     Column("at", Float, nullable=False, index=True),
 )
 
@@ -54,13 +66,14 @@ class Inbox:
 
         def work(connection: Connection) -> Met:
             if sweep:
-                connection.execute(delete(received).where(received.c.at < time.time() - KEPT_SECONDS))
+                for table in (received, requests):
+                    connection.execute(delete(table).where(table.c.at < time.time() - KEPT_SECONDS))
             return _meet(connection, conversation_id, id)
 
         return await self._store.write(work)
 
     async def led_to_handoff(self, conversation_id: str, id: str) -> bool:
-        """Whether a handoff was begun since this message came."""
+        """Whether this message has begun a handoff."""
         return await self._store.write(lambda connection: _led_to_handoff(connection, conversation_id, id))
 
     async def done(self, conversation_id: str, id: str) -> None:
@@ -78,6 +91,13 @@ def done_with(connection: Connection, conversation_id: str, id: str) -> None:
     connection.execute(update(received).where(here).values(done=True))
 
 
+def note_request(connection: Connection, conversation_id: str, id: str) -> None:
+    """A message has begun a handoff."""
+    if not _led_to_handoff(connection, conversation_id, id):
+        row = {"conversation_id": conversation_id, "id": id[:ID_LENGTH], "at": time.time()}
+        connection.execute(insert(requests).values(row))
+
+
 def _meet(connection: Connection, conversation_id: str, id: str) -> Met:
     here = (received.c.conversation_id == conversation_id) & (received.c.id == id)
     done = connection.execute(select(received.c.done).where(here)).scalar_one_or_none()
@@ -89,10 +109,8 @@ def _meet(connection: Connection, conversation_id: str, id: str) -> Met:
 
 
 def _led_to_handoff(connection: Connection, conversation_id: str, id: str) -> bool:
-    came = select(received.c.at).where((received.c.conversation_id == conversation_id) & (received.c.id == id))
-    since = memory.handoffs.c.started_at >= came.scalar_subquery()
-    here = (memory.handoffs.c.conversation_id == conversation_id) & since
-    return connection.execute(select(memory.handoffs.c.handoff_id).where(here)).first() is not None
+    here = (requests.c.conversation_id == conversation_id) & (requests.c.id == id[:ID_LENGTH])
+    return connection.execute(select(requests.c.id).where(here)).first() is not None
 
 
 def _put_once(connection: Connection, entry: Entry) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.relay import memory
-from rasa_handoff.relay.inbox import done_with
+from rasa_handoff.relay.inbox import done_with, note_request
 from rasa_handoff.relay.memory import CUSTOMER, DESK, TRACKER
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.timers import Timer
@@ -90,6 +90,8 @@ class Ledger:
             event = rung("nobody_takes", before, self._settings.nobody_takes_then)
         if isinstance(event, e.HandoffRequested | e.HandoffAdopted):
             memory.begin(connection, event.offer)
+        if isinstance(event, e.HandoffRequested) and event.message_id is not None:
+            note_request(connection, event.conversation_id, event.message_id)
         if isinstance(event, e.MessageReported | e.NoticeShown):
             after, effects = before, _reports(event)
         elif isinstance(event, e.AgentSaid) and memory.has_message(connection, event.handoff_id):

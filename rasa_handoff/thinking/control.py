@@ -40,6 +40,9 @@ def step(conversation: Conversation, event: e.Event) -> tuple[Conversation, Effe
         )
     following, rule = TABLE[key]
     changes, effects = rule(conversation, event)
+    if isinstance(event, e.CustomerEvent) and event.channel is not None:
+        known = conversation.return_data if event.channel == conversation.channel else {}
+        changes = {"channel": event.channel, "return_data": event.return_data or known, **changes}
     return _changed(conversation, state=following, **changes), effects
 
 

@@ -135,11 +135,7 @@ def transferred(c: Conversation, event: e.HandoffTransferred) -> tuple[Changes, 
 
 def customer_said(c: Conversation, event: e.CustomerSaid) -> tuple[Changes, Effects]:
     said = {"id": event.id, "text": event.text, "at": event.at}
-    changes = {
-        "channel": event.channel or c.channel,
-        "return_data": event.return_data or c.return_data,
-        "reminded": False,
-    }
+    changes: Changes = {"reminded": False}
     to_desk = _to_desk(c, "message", speaker=Speaker.CUSTOMER.value, **said)
     return changes, (to_desk, Record(kind="customer", body={"handoff_id": c.handoff_id, **said}))
 

@@ -63,7 +63,7 @@ def rung(kind: str, conversation: Conversation, nobody_takes_then: str) -> e.Eve
     if kind == "customer_silent" and conversation.reminded:
         return e.CustomerIsGone(**here)
     if kind == "nobody_takes" and conversation.asked:
-        unasked = {"bot": e.NobodyWillCome, "message": e.CustomerWantsToWrite}
+        unasked: dict[str, type[e.Event]] = {"bot": e.NobodyWillCome, "message": e.CustomerWantsToWrite}
         return unasked.get(nobody_takes_then, e.NobodyCame)(**here)
     return TIMINGS[kind].rings(**here)
 

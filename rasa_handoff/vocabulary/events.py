@@ -25,7 +25,7 @@ class Event(Value, frozen=True, tag=True):
 class HandoffRequested(Event, frozen=True, kw_only=True):
     """The bot's turn ended in a request. ``titles``: payloads of buttons the customer has, and how they read.
 
-    ``untake``: the slot of an open form that took the request itself as its answer.
+    ``untake``: the slot of an open form that took the request itself as its answer. ``message_id``: the message that asked.
     """
 
     offer: Offer
@@ -33,13 +33,11 @@ class HandoffRequested(Event, frozen=True, kw_only=True):
     titles: dict[str, str] = {}
     return_data: dict[str, Any] = {}
     untake: str | None = None
+    message_id: str | None = None
 
 
 class TranscriptAwaited(HandoffRequested, frozen=True, kw_only=True):
-    """The same, while the tracker can't be read: what the offer says of the conversation so far follows. ``message_id``: the
-    message that asked."""
-
-    message_id: str | None = None
+    """The same, while the tracker can't be read: what the offer says of the conversation so far follows."""
 
 
 class TranscriptRead(Event, frozen=True, kw_only=True):
@@ -75,17 +73,23 @@ class Returned(Event, frozen=True, kw_only=True):
 # From the customer
 
 
-class CustomerSaid(Event, frozen=True, kw_only=True):
+class CustomerEvent(Event, frozen=True, kw_only=True):
+    """Base of what the customer does. ``channel``: the one they do it on, where they are told from then on; ``return_data``: what
+    that needs to reach them."""
+
+    channel: str | None = None
+    return_data: dict[str, Any] = {}
+
+
+class CustomerSaid(CustomerEvent, frozen=True, kw_only=True):
     """The customer's words, as a person reads them. ``id`` is unique for the conversation."""
 
     id: str
     text: str
     at: float
-    channel: str | None = None
-    return_data: dict[str, Any] = {}
 
 
-class CustomerLeaving(Event, frozen=True, kw_only=True):
+class CustomerLeaving(CustomerEvent, frozen=True, kw_only=True):
     """The customer typed the leaving word."""
 
     id: str
@@ -93,15 +97,15 @@ class CustomerLeaving(Event, frozen=True, kw_only=True):
     at: float
 
 
-class CustomerAskedAgain(Event, frozen=True, kw_only=True):
+class CustomerAskedAgain(CustomerEvent, frozen=True, kw_only=True):
     """The customer pressed for a handoff while one is under way."""
 
 
-class CustomerChose(Event, frozen=True, kw_only=True):
+class CustomerChose(CustomerEvent, frozen=True, kw_only=True):
     """They were asked because nobody came, and go on waiting. (Going back to the bot is leaving.)"""
 
 
-class CustomerWantsToWrite(Event, frozen=True, kw_only=True):
+class CustomerWantsToWrite(CustomerEvent, frozen=True, kw_only=True):
     """They were asked because nobody came, and would rather leave a message."""
 
 

@@ -42,6 +42,22 @@ async def test_slack_replies_in_the_thread_of_the_last_message(
     await resolved(rasa, thandi, customer, handoff_id)
 
 
+@pytest.mark.parametrize("pressed", ["/execute_handoff", "/handoff_wait", "disconnect"])
+async def test_a_button_or_the_leaving_word_moves_the_place_too(
+    rasa: RasaServer, vendors: Vendors, thandi: AgentAtDesk, pressed: str
+) -> None:
+    customer = OnSlack(rasa, vendors, id=f"U93{pressed[-1]}", place="C91")
+    await customer.say("I give up completely")
+    handoff_id = await taken(rasa, thandi, customer)
+    customer.place, customer.thread = "C92", "18.2"
+    await customer.say(pressed)
+    await thandi.say(handoff_id, f"There, {pressed[-1]}.", id=f"slack-there-{pressed[-1]}")
+    await customer.hears(f"There, {pressed[-1]}.")
+    places = [call.body["channel"] for call in vendors.to("slack") if call.body["text"] == f"There, {pressed[-1]}."]
+    assert places == ["C92"]
+    await resolved(rasa, thandi, customer, handoff_id)
+
+
 @pytest.mark.parametrize("kind", [OnSlack, OnBotFramework, OnMattermost, OnCallback], ids=lambda kind: kind.channel)
 async def test_the_place_is_known_after_a_restart(
     serve: Callable[..., RasaServer],
