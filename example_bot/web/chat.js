@@ -55,7 +55,7 @@ function connected(state) {
 function active({ active, agent }) {
   const place = find(".who");
   place.dataset.active = active;
-  place.textContent = { bot: "Bot", waiting: "Waiting for a person", person: agent ?? "A person" }[active];
+  place.textContent = { bot: "Bot", waiting: "Waiting for a person", person: agent || "A person" }[active] ?? "Bot";
 }
 
 let sending = false;

@@ -56,7 +56,7 @@ export function update(item, line, open, online) {
  */
 function choices(replies, choose) {
   const buttons = replies.map((reply) => {
-    const button = el("button", { type: "button", "data-testid": "quick-reply" }, reply.title);
+    const button = el("button", { type: "button", "data-testid": "quick-reply", dir: "auto" }, reply.title);
     button.addEventListener("click", () => choose(reply));
     return button;
   });
@@ -79,12 +79,17 @@ function when(line, online) {
   return TIME.format(new Date(line.at));
 }
 
+/** What changes the direction of the text around it, seen by nobody. */
+const CONTROLS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 const ADDRESS = /(https?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]])/g;
 
 /** @param {string} text */
 function linked(text) {
   const parts = text.split(ADDRESS);
-  return parts.map((part, place) =>
-    place % 2 ? el("a", { href: part, target: "_blank", rel: "noopener noreferrer" }, part) : part,
-  );
+  return parts.map((part, place) => (place % 2 ? link(part.replace(CONTROLS, "")) : part));
+}
+
+/** Read from left to right whatever stands around it. @param {string} address */
+function link(address) {
+  return el("a", { href: address, dir: "ltr", target: "_blank", rel: "noopener noreferrer" }, address);
 }

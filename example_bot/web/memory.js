@@ -16,13 +16,33 @@ function fresh() {
   return { session: freshId(), lines: [] };
 }
 
-/** @returns {Conversation | null} */
+/**
+ * What is stored, as far as it can be read: another page of this address, an extension or an older version may have
+ * written something else there.
+ *
+ * @returns {Conversation | null}
+ */
 function recall() {
   try {
-    return JSON.parse(localStorage.getItem(KEY) ?? "null");
+    const { session, lines } = JSON.parse(localStorage.getItem(KEY) ?? "null");
+    if (typeof session !== "string" || !session || !Array.isArray(lines)) return null;
+    return { session, lines: lines.filter(isLine) };
   } catch {
     return null;
   }
+}
+
+/** @param {any} value @returns {value is import("./lines.js").Line} */
+function isLine(value) {
+  const { who, text, at, replies, link, image, id, message } = value ?? {};
+  const optional = [link, image, id, message].every((one) => one === undefined || typeof one === "string");
+  const answers = replies === undefined || (Array.isArray(replies) && replies.every(isReply));
+  return ["user", "bot"].includes(who) && typeof text === "string" && Number.isFinite(at) && optional && answers;
+}
+
+/** @param {any} reply */
+function isReply(reply) {
+  return typeof reply?.title === "string";
 }
 
 /** The conversation; a change is made to what is stored now, so that tabs don't undo each other's. */

@@ -18,10 +18,20 @@ import { io } from "./vendor/socket.io-client-4.8.4.MIT.esm.min.js";
 const AGAIN_AFTER = 1_000;
 const ANSWER_WITHIN = 15_000;
 
-/** Where Rasa is: `?rasa=http://localhost:5005`, else this host on Rasa's usual port. */
+const LOOPBACK = ["localhost", "127.0.0.1", "[::1]"];
+
+/**
+ * Where Rasa is: `?rasa=http://localhost:5005`, else this host on Rasa's usual port. Only this host, or this machine
+ * for a page of this machine: a link must not lead what the customer says to somebody else.
+ */
 export function rasaAddress() {
+  const usual = `${location.protocol}//${location.hostname || "localhost"}:5005`;
   const asked = new URLSearchParams(location.search).get("rasa");
-  return asked ?? `${location.protocol}//${location.hostname || "localhost"}:5005`;
+  if (!asked || !URL.canParse(asked)) return usual;
+  const { hostname } = new URL(asked);
+  const here = location.hostname || "localhost";
+  const near = hostname === here || (LOOPBACK.includes(hostname) && LOOPBACK.includes(here));
+  return near ? asked : usual;
 }
 
 export class Talk {

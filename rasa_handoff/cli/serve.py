@@ -16,6 +16,29 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "anybody who reaches the address can then open a conversation",
     )
     parser.add_argument(
+        "--public-url",
+        metavar="URL",
+        help="where browsers find the desk when a proxy stands before it, such as https://example.org/desk "
+        "(docs/security.md)",
+    )
+    parser.add_argument(
+        "--trusted-proxy",
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="address or network of a proxy whose X-Forwarded-For and X-Forwarded-Proto are read; may be given several "
+        "times (default: this machine's own)",
+    )
+    parser.add_argument(
+        "--hsts",
+        type=int,
+        nargs="?",
+        const=31_536_000,
+        default=0,
+        metavar="SECONDS",
+        help="tell browsers that came by TLS to come by nothing else for so long (a year)",
+    )
+    parser.add_argument(
         "--timer",
         action="append",
         default=[],
@@ -44,5 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
         open_live_agent=arguments.open_live_agent,
         timers=server_module("timekeeper").read_timers(arguments.timer),
         tkinter_demo=server_module("tkinter_window").read_ports(arguments.tkinter_demo),
+        public=server_module("public_url").read_public_url(arguments.public_url),
+        proxies=server_module("public_url").read_proxies(arguments.trusted_proxy),
+        hsts=arguments.hsts,
     )
     return code

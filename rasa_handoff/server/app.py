@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp as Application
 
 from rasa_handoff.server.botlhale_edge import BotlhaleEdge
+from rasa_handoff.server.browsers import Browsers
 from rasa_handoff.server.clients import BOTLHALE
 from rasa_handoff.server.conversations import Conversations
 from rasa_handoff.server.database import Unavailable
@@ -18,6 +19,8 @@ from rasa_handoff.server.door import RELAY
 from rasa_handoff.server.news import Board
 from rasa_handoff.server.pages import Guarded, Pages, unavailable
 from rasa_handoff.server.presence import GRACE, Presence
+from rasa_handoff.server.public_url import BelowPath, PublicUrl
+from rasa_handoff.server.refusals import Refusals
 from rasa_handoff.server.relay_edge import RelayEdge
 from rasa_handoff.server.rounds import Rounds
 from rasa_handoff.server.tables import OUTBOX, TIMERS, open_store
@@ -39,12 +42,16 @@ def create_app(
     timers: DeskTimers = DeskTimers(),  # noqa: B008 - immutable
     now: Callable[[], float] = time.time,
     tkinter_demo: Ports | None = None,
+    public: PublicUrl | None = None,
+    hsts: int = 0,
 ) -> Application:
     """The live-agent server as an ASGI application; its lifespan opens and closes the database.
 
     ``open_live_agent`` lets clients of Botlhale's protocol in from other machines without a token.
     ``grace``: seconds a desk may be closed before its agent counts as away. ``timers``: how long each state may last.
     ``now`` tells the wall-clock time in seconds since 1970. ``tkinter_demo``: the Tkinter demo's user window is heard there.
+    ``public``: where browsers find the desk when a proxy stands before it. ``hsts``: seconds for which browsers that came by
+    TLS are told to come by nothing else.
     """
     # Any origin, for front ends that speak Botlhale's protocol; without credentials, and /desk checks for itself.
     sio = AsyncServer(
@@ -56,7 +63,9 @@ def create_app(
     presence = Presence(conversations, grace)
     relay = RelayEdge(sio, conversations, store, now)
     botlhale = BotlhaleEdge(sio, conversations, open_live_agent)
-    desk = DeskEdge(sio, conversations, presence)
+    refusals = Refusals()
+    browsers = Browsers(store, public, refusals)
+    desk = DeskEdge(sio, conversations, presence, browsers)
     tkinter = TkinterEdge(conversations, tkinter_demo)
     targets: dict[str, Target] = {RELAY: relay, BOTLHALE: botlhale, TKINTER: tkinter}
     conversations.pump = Pump(store, OUTBOX, targets, conversations.finish)
@@ -74,7 +83,7 @@ def create_app(
             conversations.closing = True
             await sio.shutdown()
 
-    routes = Pages(store, desk.close_ended).routes()
+    routes = Pages(store, browsers, refusals, desk.close_ended).routes()
     web = Starlette(routes=routes, lifespan=lifespan, exception_handlers={Unavailable: unavailable})
-    application: Application = ASGIApp(sio, Guarded(web))
-    return application
+    web.router.redirect_slashes = False  # it would send browsers to whatever Host says
+    return BelowPath(ASGIApp(sio, Guarded(web, browsers, hsts)), public.path if public else "")

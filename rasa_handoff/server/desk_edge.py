@@ -5,11 +5,13 @@ from typing import Any, Final
 
 from socketio import AsyncServer
 from socketio.exceptions import ConnectionRefusedError
+from starlette.requests import cookie_parser
 
 from rasa_handoff.server import accounts, sessions, staffing, summaries
 from rasa_handoff.server.accounts import Account
 from rasa_handoff.server.agent_side import AgentSide
 from rasa_handoff.server.answers import listen
+from rasa_handoff.server.browsers import Browsers
 from rasa_handoff.server.desk_words import About, Chosen, Finishing, Passing, Words
 from rasa_handoff.server.news import (
     Arrival,
@@ -32,14 +34,15 @@ from rasa_handoff.vocabulary.values import plain, read
 
 FAILED: Final = {"ok": False, "code": "failed", "error": "That didn't work. Please try again in a moment."}
 STRANGER: Final = "Please sign in again."
+OWN_PAGE: Final = "The desk is only for its own page. Please load it again."
 EVERYBODY: Final = "everybody"
 
 
 class DeskEdge:
     """Hears desks, and tells them the news. A room per agent, so that all their tabs see the same."""
 
-    def __init__(self, sio: AsyncServer, conversations: AgentSide, presence: Presence) -> None:
-        self._sio, self._conversations, self._presence = sio, conversations, presence
+    def __init__(self, sio: AsyncServer, conversations: AgentSide, presence: Presence, browsers: Browsers) -> None:
+        self._sio, self._conversations, self._presence, self._browsers = sio, conversations, presence, browsers
         # Socket -> agent and hash of the session.
         self._desks: dict[str, tuple[str, str]] = {}
         conversations.board.listeners.append(self._hear)
@@ -66,21 +69,24 @@ class DeskEdge:
                 await self._sio.emit("signed_out", {}, to=sid, namespace=DESK_NAMESPACE)
                 await self._sio.disconnect(sid, namespace=DESK_NAMESPACE)
 
-    async def _connect(self, sid: str, environ: dict[str, Any], _: Any = None) -> None:
-        if not sessions.own_origin(environ.get("HTTP_ORIGIN"), environ.get("HTTP_HOST")):
-            raise ConnectionRefusedError("The desk is only for its own page.")
+    async def _connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
+        if not self._browsers.is_own(environ.get("HTTP_ORIGIN"), environ.get("HTTP_HOST")):
+            raise ConnectionRefusedError(OWN_PAGE)
         try:
-            await self._enter(sid, environ)
+            await self._enter(sid, environ, auth.get("csrf") if isinstance(auth, dict) else None)
         except Unreachable as problem:
             self._forget(sid)
             # With a code, so that the desk tries again by itself.
             raise ConnectionRefusedError(str(problem), {"code": "unavailable"}) from problem
 
-    async def _enter(self, sid: str, environ: dict[str, Any]) -> None:
-        token = sessions.cookie_of(environ.get("HTTP_COOKIE"), sessions.SESSION_COOKIE)
+    async def _enter(self, sid: str, environ: dict[str, Any], csrf: Any) -> None:
+        cookies = cookie_parser(environ.get("HTTP_COOKIE") or "")
+        token = self._browsers.cookie(cookies, sessions.SESSION_COOKIE, environ["asgi.scope"]["scheme"])
         account = await self._conversations.do(lambda turn: sessions.account_of(turn.connection, token))
         if account is None or token is None:
             raise ConnectionRefusedError(STRANGER)
+        if not await self._browsers.from_own_page(csrf, token):
+            raise ConnectionRefusedError(OWN_PAGE)
         self._desks[sid] = account.id, accounts.hashed(token)
         await self._presence.came(account.id, sid)
         body = await self._conversations.do(partial(_ready, agent=account.id))

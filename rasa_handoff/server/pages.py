@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs
 
+from sqlalchemy.engine import Connection
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
@@ -19,13 +20,19 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rasa_handoff import __version__
-from rasa_handoff.server import accounts, sessions
+from rasa_handoff.server import accounts, brake, sessions
+from rasa_handoff.server.accounts import Account
+from rasa_handoff.server.brake import Brake, KnownBrowser
+from rasa_handoff.server.browsers import Browsers
 from rasa_handoff.server.database import Database
-from rasa_handoff.server.sessions import FORM_COOKIE, SESSION_COOKIE, Brake, Forms
+from rasa_handoff.server.refusals import Refusals, shown_address
+from rasa_handoff.server.sessions import FORM_COOKIE, KNOWN_COOKIE, SESSION_COOKIE
 from rasa_handoff.vocabulary.names import PROTOCOL
 from rasa_handoff.vocabulary.text import valid_text
 
 WEB: Final = Path(__file__).parent / "web"
+HOME: Final = "./"
+"""Relative, since the desk may live below a path that only the proxy knows."""
 
 
 def _inline_scripts(page: str) -> str:
@@ -35,8 +42,9 @@ def _inline_scripts(page: str) -> str:
     return " ".join(f"'sha256-{digest}'" for digest in digests)
 
 
+# 'self' is the desk's own web socket too. Safari before 15.4 doesn't know that, and falls back to polling.
 POLICY: Final = (
-    "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; style-src 'self'; "
+    "default-src 'none'; connect-src 'self'; img-src 'self' data:; style-src 'self'; "
     f"script-src 'self' {_inline_scripts('desk.html')}; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 )
 HEADERS: Final = {
@@ -46,22 +54,30 @@ HEADERS: Final = {
     # Not no-referrer: browsers would then send "Origin: null" with our own forms.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
-    # Files are asked for again each time (and mostly unchanged), so that an upgrade is seen at once.
-    "Cache-Control": "no-cache",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
 }
+FILES: Final = "/static/"
+# Files are asked for again each time (and mostly unchanged), so that an upgrade is seen at once.
+FILES_HEADERS: Final = {"Cache-Control": "no-cache"}
 MOST_FORM_BYTES: Final = 10_000
+MOST_HASHING: Final = 2
+"""Passwords hashed at once: each takes 64 MB and a core for a moment."""
+MOST_WAITING: Final = 20
+"""Sign-ins that wait for that; more are asked to come again."""
 HEALTH_WITHIN: Final = 3.0
 
+BUSY: Final = "Too many people are signing in just now. Please try again in a moment."
 WRONG: Final = "The e-mail or the password isn't right. Please try again."
 OLD_FORM: Final = "This page was open too long. Please try again."
 STRANGE_ORIGIN: Final = "Sign in on the desk's own page."
 
 
 class Guarded:
-    """Adds the security headers to every HTTP answer."""
+    """Adds the security headers to every HTTP answer. ``hsts``: seconds for which browsers are told to come by TLS only."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, browsers: Browsers, hsts: int = 0) -> None:
+        self._app, self._browsers, self._hsts = app, browsers, hsts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -69,20 +85,28 @@ class Guarded:
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                for name, value in self._headers(scope).items():
                     headers.setdefault(name, value)
             await send(message)
 
         await self._app(scope, receive, send_guarded if scope["type"] == "http" else send)
 
+    def _headers(self, scope: Scope) -> dict[str, str]:
+        headers = {**HEADERS, **FILES_HEADERS} if scope["path"].startswith(FILES) else dict(HEADERS)
+        if self._hsts and self._browsers.secure(scope["scheme"]):
+            headers["Strict-Transport-Security"] = f"max-age={self._hsts}"
+        return headers
+
 
 class Pages:
     """The routes. ``signed_out`` is awaited after somebody signed out, to close their desks."""
 
-    def __init__(self, store: Database, signed_out: Callable[[], Awaitable[None]]) -> None:
-        self._store, self._signed_out = store, signed_out
+    def __init__(
+        self, store: Database, browsers: Browsers, refusals: Refusals, signed_out: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._store, self._browsers, self._refusals, self._signed_out = store, browsers, refusals, signed_out
         self._brake = Brake()
-        self._forms: Forms | None = None
+        self._hashing, self._waiting = asyncio.Semaphore(MOST_HASHING), 0
 
     def routes(self) -> list[BaseRoute]:
         """For Starlette."""
@@ -96,48 +120,82 @@ class Pages:
         ]
 
     async def _home(self, request: Request) -> Response:
-        token = request.cookies.get(SESSION_COOKIE)
+        token = self._cookie(request, SESSION_COOKIE)
         account = await self._store.write(lambda connection: sessions.account_of(connection, token))
-        return await self._page(request, "desk.html" if account else "login.html")
+        if account is None or token is None:
+            return await self._login_page(request)
+        return await self._page("desk.html", accounts.hashed(token))
 
     async def _back_home(self, _: Request) -> Response:
-        return RedirectResponse("/", status_code=303)
+        return RedirectResponse(HOME, status_code=303)
 
     async def _login(self, request: Request) -> Response:
-        fields, problem = await self._form(request)
+        fields, problem = await self._form(request, self._cookie(request, FORM_COOKIE))
         if problem is not None:
             return problem
         email = fields.get("email", "").strip().lower()
-        keys = f"mail {email}", f"from {request.client.host if request.client else ''}"
-        wait = self._brake.wait(*keys)
-        if wait > 0:
-            sentence = f"Too many tries. Please wait {wait} {'second' if wait == 1 else 'seconds'} and try again."
-            return await self._page(request, "login.html", sentence, 429, {"Retry-After": str(wait)})
-        self._brake.tried(*keys)
         account = await self._store.write(lambda connection: accounts.by_email(connection, email))
-        if not await asyncio.to_thread(accounts.right_password, account, fields.get("password", "")) or account is None:
-            return await self._page(request, "login.html", WRONG, 401)
-        self._brake.succeeded(*keys)
-        id = account.id
-        return await self._signed_in(
-            request, await self._store.write(lambda connection: sessions.begin(connection, id))
-        )
+        known = await self._known(request)
+        knows = known if known is not None and account is not None and account.id in known.agents else None
+        keys = brake.keys_of(hashlib.sha256(email.encode()).hexdigest(), _address(request), knows)
+        wait = self._brake.wait(keys)
+        if wait > 0:
+            self._note(request, account, "A sign-in%s from %s was refused: too many tries.")
+            sentence = f"Too many tries. Please wait {wait} {'second' if wait == 1 else 'seconds'} and try again."
+            return await self._login_page(request, sentence, 429, {"Retry-After": str(wait)})
+        if self._waiting >= MOST_WAITING:
+            return await self._login_page(request, BUSY, 503, {"Retry-After": "5"})
+        self._brake.tried(keys)
+        if not await self._is_right(account, fields.get("password", "")) or account is None:
+            self._note(request, account, "A sign-in%s from %s failed.")
+            return await self._login_page(request, WRONG, 401)
+        self._brake.succeeded(keys)
+        return await self._signed_in(request, account, known)
 
-    async def _signed_in(self, request: Request, token: str) -> Response:
-        response = RedirectResponse("/", status_code=303)
+    async def _is_right(self, account: Account | None, password: str) -> bool:
+        self._waiting += 1
+        try:
+            async with self._hashing:
+                return await asyncio.to_thread(accounts.right_password, account, password)
+        finally:
+            self._waiting -= 1
+
+    def _note(self, request: Request, account: Account | None, sentence: str) -> None:
+        # What isn't an agent's e-mail isn't written down: it may be a password in the wrong field.
+        who = f" as {account.email}" if account is not None else ""
+        self._refusals.note("sign-in", sentence, who, shown_address(_address(request)))
+
+    async def _known(self, request: Request) -> KnownBrowser | None:
+        return (await self._browsers.known()).read(self._cookie(request, KNOWN_COOKIE))
+
+    async def _signed_in(self, request: Request, account: Account, known: KnownBrowser | None) -> Response:
+        before, id = self._cookie(request, SESSION_COOKIE), account.id
+
+        def begin(connection: Connection) -> str:
+            if before is not None:
+                sessions.end(connection, before)
+            return sessions.begin(connection, id)
+
+        token = await self._store.write(begin)
+        response = RedirectResponse(HOME, status_code=303)
         self._set_cookie(request, response, SESSION_COOKIE, token, sessions.LASTS)
+        mark = (await self._browsers.known()).sign(known, id)
+        self._set_cookie(request, response, KNOWN_COOKIE, mark, brake.KNOWN_LASTS)
+        if before is not None:
+            await self._signed_out()
         return response
 
     async def _logout(self, request: Request) -> Response:
-        _, problem = await self._form(request)
+        token = self._cookie(request, SESSION_COOKIE)
+        if token is None:
+            return RedirectResponse(HOME, status_code=303)
+        _, problem = await self._form(request, accounts.hashed(token))
         if problem is not None:
             return problem
-        token = request.cookies.get(SESSION_COOKIE)
-        if token:
-            await self._store.write(lambda connection: sessions.end(connection, token))
-            await self._signed_out()
-        response = RedirectResponse("/", status_code=303)
-        response.delete_cookie(SESSION_COOKIE)
+        await self._store.write(lambda connection: sessions.end(connection, token))
+        await self._signed_out()
+        response = RedirectResponse(HOME, status_code=303)
+        self._set_cookie(request, response, SESSION_COOKIE, "", 0)
         return response
 
     async def _health(self, _: Request) -> Response:
@@ -151,37 +209,45 @@ class Pages:
             return JSONResponse({"status": "unavailable", "reason": reason, **said}, status_code=503)
         return JSONResponse({"status": "ok", **said})
 
-    async def _form(self, request: Request) -> tuple[dict[str, str], Response | None]:
-        """The fields of a form of ours, or what to answer to one that isn't."""
-        if not sessions.own_origin(request.headers.get("origin"), request.headers.get("host")):
+    async def _form(self, request: Request, browser: str | None) -> tuple[dict[str, str], Response | None]:
+        """The fields of a form of ours that was given to this browser, or what to answer to one that isn't."""
+        if not self._browsers.is_own(request.headers.get("origin"), request.headers.get("host")):
             return {}, PlainTextResponse(STRANGE_ORIGIN, status_code=403)
         fields = await _fields(request)
-        if not (await self._signer()).fits(fields.get("csrf", ""), request.cookies.get(FORM_COOKIE)):
-            return {}, await self._page(request, "login.html", OLD_FORM, 403)
+        if not (await self._browsers.forms()).fits(fields.get("csrf", ""), browser):
+            return {}, await self._login_page(request, OLD_FORM, 403)
         return fields, None
 
-    async def _page(
-        self, request: Request, name: str, message: str = "", status: int = 200, headers: dict[str, str] | None = None
+    async def _login_page(
+        self, request: Request, message: str = "", status: int = 200, headers: dict[str, str] | None = None
     ) -> Response:
-        known = request.cookies.get(FORM_COOKIE)
+        known = self._cookie(request, FORM_COOKIE)
         browser = known or secrets.token_urlsafe(16)
-        page = (WEB / name).read_text(encoding="utf-8")
-        filled = {"{{csrf}}": (await self._signer()).sign(browser), "{{message}}": message}
-        for placeholder, value in filled.items():
-            page = page.replace(placeholder, html.escape(value))
-        response = HTMLResponse(page, status, {"Cache-Control": "no-store", **(headers or {})})
+        response = await self._page("login.html", browser, message, status, headers)
         if known is None:
             self._set_cookie(request, response, FORM_COOKIE, browser, None)
         return response
 
-    async def _signer(self) -> Forms:
-        if self._forms is None:
-            self._forms = Forms(await self._store.write(sessions.secret))
-        return self._forms
+    async def _page(
+        self, name: str, browser: str, message: str = "", status: int = 200, headers: dict[str, str] | None = None
+    ) -> Response:
+        page = (WEB / name).read_text(encoding="utf-8")
+        filled = {"{{csrf}}": (await self._browsers.forms()).sign(browser), "{{message}}": message}
+        for placeholder, value in filled.items():
+            page = page.replace(placeholder, html.escape(value))
+        return HTMLResponse(page, status, headers)
+
+    def _cookie(self, request: Request, name: str) -> str | None:
+        return self._browsers.cookie(request.cookies, name, request.url.scheme)
 
     def _set_cookie(self, request: Request, response: Response, name: str, value: str, age: int | None) -> None:
-        secure = request.url.scheme == "https"
-        response.set_cookie(name, value, max_age=age, httponly=True, samesite="lax", secure=secure)
+        secure = self._browsers.secure(request.url.scheme)
+        name = sessions.cookie_name(name, secure)
+        response.set_cookie(name, value, max_age=age, path="/", httponly=True, samesite="lax", secure=secure)
+
+
+def _address(request: Request) -> str | None:
+    return request.client.host if request.client else None
 
 
 async def unavailable(_: Request, problem: Exception) -> Response:

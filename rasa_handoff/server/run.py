@@ -6,7 +6,7 @@ import ipaddress
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 import uvicorn
@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from rasa_handoff.server import accounts
 from rasa_handoff.server.app import create_app
 from rasa_handoff.server.lifespan import started
+from rasa_handoff.server.public_url import LOOPBACK, PublicUrl
 from rasa_handoff.server.tables import open_store
 from rasa_handoff.server.tkinter_window import HERE, Ports
 from rasa_handoff.thinking.desk_timing import DeskTimers
@@ -31,11 +32,16 @@ def serve(
     open_live_agent: bool = False,
     timers: DeskTimers = DeskTimers(),  # noqa: B008 - immutable
     tkinter_demo: Ports | None = None,
+    public: PublicUrl | None = None,
+    proxies: Sequence[str] = LOOPBACK,
+    hsts: int = 0,
 ) -> int:
     """Run the server until SIGTERM or Ctrl-C; returns the exit code.
 
     ``open_live_agent``: browsers on other machines may use ``/live_agent`` without a token, which means that anyone who
     can reach this address can write to the agents. ``tkinter_demo``: the Tkinter demo's user window on this machine, too.
+    ``public``: where browsers find the desk when a proxy stands before it. ``proxies``: whose ``X-Forwarded-For`` and
+    ``X-Forwarded-Proto`` are read. ``hsts``: as :func:`create_app` has it.
 
     Raises:
         HandoffError: the address is busy or not allowed without tokens, or the database can't be used.
@@ -46,18 +52,20 @@ def serve(
             f"No bot has a token yet, so only this machine is served, not {host}. "
             "Make one first: rasa-handoff token add BOT_ID"
         )
-    app = create_app(database, open_live_agent, timers=timers, tkinter_demo=tkinter_demo)
+    app = create_app(database, open_live_agent, timers=timers, tkinter_demo=tkinter_demo, public=public, hsts=hsts)
     if tkinter_demo is not None:
         _bound(HERE, tkinter_demo.listen, "--tkinter-demo").close()
     with _bound(host, port) as listening:
-        asyncio.run(_run(app, listening, _welcome(listening, tokens)))
+        asyncio.run(_run(app, proxies, listening, _welcome(listening, tokens, public)))
     return 0
 
 
 @contextlib.asynccontextmanager
-async def running(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+async def running(
+    app: ASGIApp, host: str = "127.0.0.1", port: int = 0, proxies: Sequence[str] = LOOPBACK
+) -> AsyncIterator[str]:
     """The application served inside this loop; gives its address, such as ``http://127.0.0.1:5065``."""
-    server = _server(app)
+    server = _server(app, proxies)
     with _bound(host, port) as listening:
         async with started(app):
             task = asyncio.create_task(server.serve(sockets=[listening]))
@@ -76,7 +84,7 @@ class _Server(uvicorn.Server):
         return contextlib.nullcontext()
 
 
-def _server(app: ASGIApp) -> uvicorn.Server:
+def _server(app: ASGIApp, proxies: Sequence[str]) -> uvicorn.Server:
     # wsproto: the websockets that Rasa 3.6 pins is too old for uvicorn.
     config = uvicorn.Config(
         app,
@@ -85,12 +93,15 @@ def _server(app: ASGIApp) -> uvicorn.Server:
         log_config=None,
         timeout_graceful_shutdown=SHUTDOWN_WITHIN,
         lifespan="off",  # `started` does it: uvicorn would log an error there with its traceback, and exit by itself
+        server_header=False,
+        proxy_headers=True,
+        forwarded_allow_ips=list(proxies),
     )
     return _Server(config)
 
 
-async def _run(app: ASGIApp, listening: socket.socket, welcome: str) -> None:
-    server, loop = _server(app), asyncio.get_running_loop()
+async def _run(app: ASGIApp, proxies: Sequence[str], listening: socket.socket, welcome: str) -> None:
+    server, loop = _server(app, proxies), asyncio.get_running_loop()
     for stop in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(stop, _stop, server)
     async with started(app):
@@ -147,9 +158,11 @@ def _address(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _welcome(listening: socket.socket, tokens: bool) -> str:
+def _welcome(listening: socket.socket, tokens: bool, public: PublicUrl | None) -> str:
     note = "" if tokens else " No bot has a token yet: only this machine is served."
-    return f"The live-agent server is ready; the desk is at {_address(listening)}/.{note}"
+    here = f"{_address(listening)}/"
+    where = f"{public} (listening on {here})" if public else here
+    return f"The live-agent server is ready; the desk is at {where}.{note}"
 
 
 def _is_loopback(host: str) -> bool:

@@ -32,7 +32,7 @@ class Agent:
         self.signed_in = 0
         self._url = url
         self._queue: set[str] = set()
-        self._cookie = ""
+        self._cookie = self._csrf = ""
         self._sio: socketio.AsyncClient | None = None
         self._ready, self._lost = asyncio.Event(), asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -97,7 +97,12 @@ class Agent:
                     await self._sign_in()
                 headers = {"Cookie": self._cookie, "Origin": self._url()}
                 await sio.connect(
-                    self._url(), headers=headers, namespaces=["/desk"], transports=["websocket"], wait_timeout=4
+                    self._url(),
+                    headers=headers,
+                    auth={"csrf": self._csrf},
+                    namespaces=["/desk"],
+                    transports=["websocket"],
+                    wait_timeout=4,
                 )
                 await self._lost.wait()
             except Exception as problem:  # the client raises more than its own when a connection ends at a bad moment
@@ -117,8 +122,10 @@ class Agent:
                 csrf = (await page.text()).split('name="csrf" value="')[1].split('"')[0]
             form = {"email": self.email, "password": PASSWORD, "csrf": csrf}
             async with http.post(url + "/login", data=form, headers={"Origin": url}) as answer:
+                desk = await answer.text()
                 if answer.status != 200:
-                    raise ValueError(await answer.text())
+                    raise ValueError(desk)
+        self._csrf = desk.split('name="csrf" content="')[1].split('"')[0]
         self._cookie = "; ".join(f"{cookie.key}={cookie.value}" for cookie in jar)
         self.signed_in += 1
 

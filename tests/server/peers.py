@@ -158,9 +158,20 @@ class Desk(Peer):
             return {"Cookie": self.cookie, **({"Origin": origin} if origin else {})}
 
         await self.sio.connect(
-            address, namespaces=["/desk"], headers=headers, transports=["websocket"], wait_timeout=PATIENCE
+            address,
+            namespaces=["/desk"],
+            headers=headers,
+            auth={"csrf": await self.token(address)},
+            transports=["websocket"],
+            wait_timeout=PATIENCE,
         )
         await until(lambda: self.all("ready"))
+
+    async def token(self, address: str) -> str:
+        """What stands in the page that the server gives to this browser."""
+        async with aiohttp.ClientSession() as http, http.get(address, headers={"Cookie": self.cookie}) as page:
+            found = re.search(r'name="csrf" (?:content|value)="([^"]+)"', await page.text())
+            return found.group(1) if found else ""
 
     async def take(self, handoff_id: str) -> Any:
         return await self.call("take", {"handoff_id": handoff_id})

@@ -5,6 +5,8 @@ import uuid
 
 import pytest
 
+from rasa_handoff.server.desk_edge import OWN_PAGE
+
 from .peers import Desk, refused, until
 
 SETTABLE = [
@@ -187,9 +189,7 @@ async def test_a_desk_of_another_origin_is_refused(server, desk, opened, origin)
     stranger = Desk("thandi")
     opened.append(stranger)
     stranger.cookie = signed_in.cookie
-    assert (
-        await refused(stranger.connect(server.address, origin=origin), stranger) == "The desk is only for its own page."
-    )
+    assert await refused(stranger.connect(server.address, origin=origin), stranger) == OWN_PAGE
     await stranger.connect(server.address, origin=server.address)
 
 

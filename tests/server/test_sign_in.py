@@ -8,8 +8,8 @@ import aiohttp
 import pytest
 
 from rasa_handoff.server.accounts import add_agent, add_department, add_token
+from rasa_handoff.server.brake import FREE_OF_ADDRESS, FREE_TRIES
 from rasa_handoff.server.rounds import EVERY
-from rasa_handoff.server.sessions import FREE_TRIES
 from rasa_handoff.vocabulary.errors import HandoffError
 
 from .peers import PASSWORD, Desk, cookies, post, until
@@ -29,7 +29,7 @@ async def test_the_page_is_the_sign_in_until_one_signed_in_and_after_signing_out
     async with http.get(server.address) as page:
         assert 'name="password"' in await page.text()
     answer = await sign_in(http, server, " Thandi@Example.org ")
-    assert (answer.status, answer.headers["Location"]) == (303, "/")
+    assert (answer.status, answer.headers["Location"]) == (303, "./")
     cookie = answer.headers["Set-Cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=lax" in cookie
@@ -48,15 +48,21 @@ async def test_every_page_is_guarded_by_headers(server, http):
     for path in ("/", "/health", "/static/desk.js", "/nothing-here"):
         async with http.get(server.address + path) as page:
             policy = page.headers["Content-Security-Policy"]
-            assert "default-src 'self'" in policy
+            assert "default-src 'none'; connect-src 'self';" in policy
+            assert "ws:" not in policy
             assert "unsafe" not in policy
             assert "frame-ancestors 'none'" in policy
             assert page.headers["X-Content-Type-Options"] == "nosniff"
+            assert page.headers["Cache-Control"] == ("no-cache" if path.startswith("/static") else "no-store")
 
 
 async def test_behind_tls_the_cookie_is_for_tls_only(server, http):
     async with http.get(server.address, headers={"X-Forwarded-Proto": "https"}) as page:
-        assert "Secure" in page.headers["Set-Cookie"]
+        cookie = page.headers["Set-Cookie"]
+    assert cookie.startswith("__Host-handoff_form=")
+    assert "Secure" in cookie
+    assert "Path=/;" in cookie
+    assert "Domain" not in cookie
 
 
 @pytest.mark.parametrize(
@@ -99,8 +105,9 @@ async def test_guessing_is_slowed_down_for_the_e_mail_and_says_for_how_long(serv
 
 
 async def test_guessing_many_e_mails_is_slowed_down_for_the_address(server, http):
-    statuses = [(await sign_in(http, server, f"agent{n}@example.org", "guess")).status for n in range(FREE_TRIES + 1)]
-    assert statuses == [401] * FREE_TRIES + [429]
+    every = range(FREE_OF_ADDRESS + 1)
+    statuses = [(await sign_in(http, server, f"agent{n}@example.org", "guess")).status for n in every]
+    assert statuses == [401] * FREE_OF_ADDRESS + [429]
 
 
 async def test_signing_out_closes_all_desks_of_the_session(server, http, opened, relay):

@@ -71,11 +71,18 @@ class AgentAtDesk:
             csrf = text.split('name="csrf" value="')[1].split('"')[0]
             form = {"email": self.email, "password": PASSWORD, "csrf": csrf}
             async with http.post(self.url + "/login", data=form, headers={"Origin": self.url}) as answer:
-                assert answer.status == 200, await answer.text()
+                desk = await answer.text()
+                assert answer.status == 200, desk
+            csrf = desk.split('name="csrf" content="')[1].split('"')[0]
             cookies = "; ".join(f"{cookie.key}={cookie.value}" for cookie in jar)
         headers = {"Cookie": cookies, "Origin": self.url}
         await self.sio.connect(
-            self.url, headers=headers, namespaces=["/desk"], transports=["websocket"], wait_timeout=10
+            self.url,
+            headers=headers,
+            auth={"csrf": csrf},
+            namespaces=["/desk"],
+            transports=["websocket"],
+            wait_timeout=10,
         )
         await self.hears("ready")
         return self

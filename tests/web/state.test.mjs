@@ -61,7 +61,7 @@ test("a conversation moves between the lists as its summary says", () => {
   state = reduce(state, { type: "conversation", summary: held("h", "a1") });
   assert.deepEqual([ids(others(state)), ids(mine(state))], [[], ["h"]]);
   state = reduce(state, { type: "conversation", summary: held("h", "a1", { state: "ended" }) });
-  assert.deepEqual(state.summaries, {});
+  assert.equal(state.summaries.size, 0);
 });
 
 test("the open conversation stays in view when it ends", () => {
@@ -71,9 +71,9 @@ test("the open conversation stays in view when it ends", () => {
     { type: "select", handoff_id: "h" },
     { type: "conversation", summary: ended },
   );
-  assert.equal(state.summaries.h.state, "ended");
-  assert.equal(reduce(state, ready()).summaries.h.state, "ended");
-  assert.deepEqual(reduce(state, { type: "select", handoff_id: null }).summaries, {});
+  assert.equal(state.summaries.get("h").state, "ended");
+  assert.equal(reduce(state, ready()).summaries.get("h").state, "ended");
+  assert.equal(reduce(state, { type: "select", handoff_id: null }).summaries.size, 0);
 });
 
 test("messages stand in the order of seq, each once", () => {
@@ -83,7 +83,7 @@ test("messages stand in the order of seq, each once", () => {
     said("h", message("a", 1)),
     said("h", message("b", 2)),
   );
-  assert.deepEqual(ids(state.messages.h), ["a", "b"]);
+  assert.deepEqual(ids(state.messages.get("h")), ["a", "b"]);
 });
 
 test("opening with `after` adds to what is there", () => {
@@ -96,7 +96,7 @@ test("opening with `after` adds to what is there", () => {
     messages: [message("b", 2)],
   };
   const state = after(ready(), said("h", message("a", 1)), { type: "opened", conversation });
-  assert.deepEqual(ids(state.messages.h), ["a", "b"]);
+  assert.deepEqual(ids(state.messages.get("h")), ["a", "b"]);
 });
 
 test("unread are the customer's messages beyond what was seen, however often they arrive", () => {
@@ -121,7 +121,7 @@ test("seeing what was seen changes nothing", () => {
 test("unsent words leave when the message with their id arrives from anywhere", () => {
   const unsent = { id: "w", handoff_id: "h", agent: "a1", text: "hello", at: 1, problem: null };
   const state = after(ready(), { type: "compose", unsent }, said("h", message("w", 1, "agent")));
-  assert.deepEqual([state.unsent, ids(state.messages.h)], [[], ["w"]]);
+  assert.deepEqual([state.unsent, ids(state.messages.get("h"))], [[], ["w"]]);
 });
 
 test("refused words keep the reason until they are sent again or discarded", () => {
@@ -148,7 +148,7 @@ test("a status belongs to its message", () => {
   };
   const state = after(said("h", message("a", 1, "agent")), said("h", message("b", 2, "agent")), change);
   assert.deepEqual(
-    state.messages.h.map((one) => one.status),
+    state.messages.get("h").map((one) => one.status),
     ["failed", "stored"],
   );
   assert.equal(reduce(state, { ...change, handoff_id: "unknown" }), state);
@@ -156,7 +156,7 @@ test("a status belongs to its message", () => {
 
 test("the customer's words end their typing", () => {
   const state = after({ type: "typing", handoff_id: "h", on: true }, said("h", message("a", 1)));
-  assert.equal(state.typing.h, false);
+  assert.equal(state.typing.get("h"), false);
 });
 
 test("the list shows the newest of what the summary and the messages know", () => {

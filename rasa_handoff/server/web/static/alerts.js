@@ -1,6 +1,7 @@
 // @ts-check
 /** Tells the agent that somebody arrived: title, sound, desktop notification, words for a screen reader. */
 
+import { isolated, undirected } from "./directions.js";
 import { keepSetting, setting } from "./memory.js";
 import { departmentTitle, isMine, messagesLeft, queue, unread, unreadLeft } from "./lists.js";
 import { tiding } from "./tidings.js";
@@ -61,7 +62,7 @@ export class Alerts {
 
   /** @param {State} state */
   #title(state) {
-    const open = Object.values(state.summaries).filter((summary) => isMine(state, summary));
+    const open = [...state.summaries.values()].filter((summary) => isMine(state, summary));
     const read = open.filter((summary) => unread(state, summary.handoff_id));
     const left = messagesLeft(state).filter((summary) => unreadLeft(state, summary));
     const count = queue(state).length + read.length + left.length;
@@ -74,7 +75,8 @@ export class Alerts {
    */
   #arrived(state, summary) {
     const where = departmentTitle(state, summary.department);
-    const text = where ? `${summary.title} is waiting for ${where}.` : `${summary.title} is waiting.`;
+    const who = isolated(summary.title);
+    const text = where ? `${who} is waiting for ${isolated(where)}.` : `${who} is waiting.`;
     this.spoken.textContent = text;
     this.#ring(ARRIVAL);
     this.#show(text, summary.reason ?? "", summary.handoff_id);
@@ -86,12 +88,12 @@ export class Alerts {
    * @param {State} before
    */
   #said(state, { handoff_id, message }, before) {
-    const summary = state.summaries[handoff_id];
-    const known = before.messages[handoff_id]?.some((one) => one.id === message.id);
+    const summary = state.summaries.get(handoff_id);
+    const known = before.messages.get(handoff_id)?.some((one) => one.id === message.id);
     if (!summary || known || message.speaker !== "customer" || !isMine(state, summary)) return;
     if (document.hasFocus() && state.selected === handoff_id) return;
     this.#ring(WORDS);
-    this.#show(`${summary.title} wrote`, message.text, handoff_id);
+    this.#show(`${isolated(summary.title)} wrote`, message.text, handoff_id);
   }
 
   /** @param {{text: string, handoff_id: string}} news */
@@ -108,7 +110,7 @@ export class Alerts {
   #show(title, body, handoff_id) {
     if (this.permission !== "granted" || document.hasFocus()) return;
     try {
-      const note = new Notification(title, { body, tag: handoff_id });
+      const note = new Notification(title, { body: undirected(body), tag: handoff_id });
       note.onclick = () => (window.focus(), this.open(handoff_id), note.close());
     } catch {
       // Chrome on Android knows the word but only lets service workers say it.
@@ -136,7 +138,7 @@ export class Alerts {
  */
 function arrivals(state, action, before) {
   if (action.type !== "arrival" && (action.type !== "ready" || !before.me)) return [];
-  return queue(state).filter((summary) => !before.summaries[summary.handoff_id]);
+  return queue(state).filter((summary) => !before.summaries.has(summary.handoff_id));
 }
 
 /**

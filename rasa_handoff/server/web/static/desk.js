@@ -1,6 +1,7 @@
 // @ts-check
 /** What an agent can do, as requests to the server and changes of the state. */
 
+import { isolated } from "./directions.js";
 import { isMine, mine } from "./lists.js";
 
 /** @typedef {import("./store.js").Store} Store */
@@ -21,8 +22,8 @@ export class Desk {
     this.store = store;
     this.socket = socket;
     this.outbox = outbox;
-    /** @type {Record<string, ReturnType<typeof setTimeout>>} */
-    this.typingEnds = {};
+    /** @type {Map<string, ReturnType<typeof setTimeout>>} */
+    this.typingEnds = new Map();
   }
 
   /** After every `ready`: what was missed meanwhile, then what couldn't be said. */
@@ -77,9 +78,12 @@ export class Desk {
 
   /** A typing sign whose end got lost ends by itself. @param {string} handoff_id */
   endTypingLater(handoff_id) {
-    clearTimeout(this.typingEnds[handoff_id]);
-    const end = () => this.store.dispatch({ type: "typing", handoff_id, on: false });
-    this.typingEnds[handoff_id] = setTimeout(end, TYPING_LASTS);
+    clearTimeout(this.typingEnds.get(handoff_id));
+    const end = () => {
+      this.typingEnds.delete(handoff_id);
+      this.store.dispatch({ type: "typing", handoff_id, on: false });
+    };
+    this.typingEnds.set(handoff_id, setTimeout(end, TYPING_LASTS));
   }
 
   /** @param {boolean} online */
@@ -98,7 +102,7 @@ export class Desk {
     const answer = await this.socket.request("transfer", { handoff_id, department });
     if (!answer.ok) return answer;
     this.store.dispatch({ type: "select", handoff_id: null });
-    this.notify(`Transferred to ${title}.`);
+    this.notify(`Transferred to ${isolated(title)}.`);
     return answer;
   }
 
@@ -109,7 +113,7 @@ export class Desk {
   async resolve(handoff_id, result) {
     const answer = await this.socket.request("resolve", { handoff_id, ...result });
     if (!answer.ok) return answer;
-    const left = this.store.state.summaries[handoff_id]?.state === "message";
+    const left = this.store.state.summaries.get(handoff_id)?.state === "message";
     this.store.dispatch({ type: "select", handoff_id: null });
     this.notify(left ? "Resolved." : "Resolved. The bot has the conversation again.");
     return answer;
@@ -133,7 +137,7 @@ export class Desk {
    * @param {{quietly: boolean}} how
    */
   async #load(handoff_id, { quietly }) {
-    const known = this.store.state.messages[handoff_id]?.at(-1)?.seq ?? 0;
+    const known = this.store.state.messages.get(handoff_id)?.at(-1)?.seq ?? 0;
     const answer = await this.socket.request("open", { handoff_id, after: quietly ? known : 0 });
     if (answer.ok && answer.conversation)
       this.store.dispatch({ type: "opened", conversation: answer.conversation });
@@ -146,7 +150,7 @@ export class Desk {
    */
   #notThere(handoff_id, answer) {
     const { state } = this.store;
-    const summary = state.summaries[handoff_id];
+    const summary = state.summaries.get(handoff_id);
     if (summary && isMine(state, summary)) return this.#complain(answer);
     if (state.selected === handoff_id) this.store.dispatch({ type: "select", handoff_id: null });
     this.#complain(answer);

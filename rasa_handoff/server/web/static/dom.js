@@ -1,6 +1,8 @@
 // @ts-check
 /** Making and keeping elements. Text enters as text nodes only. */
 
+import { undirected } from "./directions.js";
+
 /** @typedef {string | boolean | number | null | undefined | ((event: any) => void)} Attribute */
 
 /**
@@ -67,6 +69,7 @@ export function keep(parent, items, keyOf, create, update = () => {}) {
 }
 
 const SVG = "http://www.w3.org/2000/svg";
+const ICONS = new URL("icons.svg", import.meta.url).href;
 
 /**
  * A decorative drawing from icons.svg.
@@ -78,7 +81,7 @@ export function icon(name) {
   const use = document.createElementNS(SVG, "use");
   drawing.setAttribute("class", "icon");
   drawing.setAttribute("aria-hidden", "true");
-  use.setAttribute("href", `/static/icons.svg#${name}`);
+  use.setAttribute("href", `${ICONS}#${name}`);
   drawing.append(use);
   return drawing;
 }
@@ -86,7 +89,7 @@ export function icon(name) {
 const ADDRESS = /(https?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]])/g;
 
 /**
- * Words as text nodes, with web addresses as links.
+ * Words as text nodes, with web addresses as links. A link is read from left to right whatever stands around it.
  *
  * @param {string} text
  * @returns {(string | HTMLElement)[]}
@@ -94,9 +97,12 @@ const ADDRESS = /(https?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]])/g;
 export function linked(text) {
   return text
     .split(ADDRESS)
-    .map((part, place) =>
-      place % 2 ? el("a", { href: part, target: "_blank", rel: "noopener noreferrer" }, part) : part,
-    );
+    .map((part, place) => (place % 2 ? link(undirected(part)) : part));
+}
+
+/** @param {string} address */
+function link(address) {
+  return el("a", { href: address, dir: "ltr", target: "_blank", rel: "noopener noreferrer" }, address);
 }
 
 /**

@@ -15,7 +15,7 @@ const HELP_AFTER = 2;
  * @param {State} state
  */
 export function queue(state) {
-  return Object.values(state.summaries)
+  return [...state.summaries.values()]
     .filter((summary) => summary.state === "queued")
     .sort(
       (one, other) =>
@@ -45,14 +45,14 @@ export function others(state) {
  * @param {State} state
  */
 export function messagesLeft(state) {
-  return Object.values(state.summaries)
+  return [...state.summaries.values()]
     .filter((summary) => summary.state === "message")
     .sort((one, other) => one.queued_at - other.queued_at);
 }
 
 /** @param {State} state */
 export function selected(state) {
-  return state.selected ? (state.summaries[state.selected] ?? null) : null;
+  return state.selected ? (state.summaries.get(state.selected) ?? null) : null;
 }
 
 /**
@@ -99,8 +99,8 @@ export function mayTake(state, summary) {
  * @param {string} id
  */
 export function unread(state, id) {
-  const seen = state.seen[id] ?? 0;
-  const list = state.messages[id] ?? [];
+  const seen = state.seen.get(id) ?? 0;
+  const list = state.messages.get(id) ?? [];
   return list.filter((message) => message.speaker === "customer" && message.seq > seen).length;
 }
 
@@ -111,8 +111,8 @@ export function unread(state, id) {
  * @param {Summary} summary
  */
 export function unreadLeft(state, { handoff_id, last }) {
-  if (state.messages[handoff_id]) return unread(state, handoff_id);
-  return last?.speaker === "customer" && last.seq > (state.seen[handoff_id] ?? 0) ? 1 : 0;
+  if (state.messages.has(handoff_id)) return unread(state, handoff_id);
+  return last?.speaker === "customer" && last.seq > (state.seen.get(handoff_id) ?? 0) ? 1 : 0;
 }
 
 /**
@@ -122,7 +122,7 @@ export function unreadLeft(state, { handoff_id, last }) {
  * @param {Summary} summary
  */
 export function last(state, summary) {
-  const known = state.messages[summary.handoff_id]?.at(-1) ?? null;
+  const known = state.messages.get(summary.handoff_id)?.at(-1) ?? null;
   return known && (!summary.last || known.seq >= summary.last.seq) ? known : summary.last;
 }
 
@@ -137,7 +137,7 @@ export function departmentTitle(state, name) {
 
 /** @param {State} state */
 function assigned(state) {
-  return Object.values(state.summaries)
+  return [...state.summaries.values()]
     .filter((summary) => summary.state === "assigned")
     .sort((one, other) => (one.assigned_at ?? 0) - (other.assigned_at ?? 0));
 }

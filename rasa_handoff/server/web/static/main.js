@@ -84,7 +84,7 @@ function follow(state, action, before) {
   if (news) desk.notify(news.text, "info", news.handoff_id);
   if (action.type === "ready") void desk.catchUp();
   if (action.type === "typing" && action.on) desk.endTypingLater(action.handoff_id);
-  if (action.type === "signed_out") location.assign("/");
+  if (action.type === "signed_out") location.assign("./");
   look(state);
 }
 

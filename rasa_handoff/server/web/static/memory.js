@@ -5,39 +5,74 @@
 
 const MARK = "#c=";
 
+/** Their getters throw where the browser forbids them. @type {Record<"tab" | "browser", () => Storage>} */
+const STORAGES = { tab: () => sessionStorage, browser: () => localStorage };
+
 /**
+ * What is kept under the key, if it is of the kind that was kept: an extension, an older version or another page of
+ * this address may have written something else, and a broken value must not stop the desk.
+ *
  * @template T
- * @param {Storage} storage
+ * @param {"tab" | "browser"} where
  * @param {string} key
+ * @param {(value: any) => T | undefined} read
  * @param {T} otherwise
  * @returns {T}
  */
-function load(storage, key, otherwise) {
+function load(where, key, read, otherwise) {
   try {
-    return JSON.parse(storage.getItem(key) ?? "null") ?? otherwise;
+    return read(JSON.parse(STORAGES[where]().getItem(key) ?? "null")) ?? otherwise;
   } catch {
     return otherwise;
   }
 }
 
 /**
- * @param {Storage} storage
+ * @param {"tab" | "browser"} where
  * @param {string} key
  * @param {any} value
  */
-function save(storage, key, value) {
+function save(where, key, value) {
   try {
-    storage.setItem(key, JSON.stringify(value));
+    STORAGES[where]().setItem(key, JSON.stringify(value));
   } catch {
     // A full or forbidden storage must not stop the agent from writing.
   }
 }
 
+/** @param {string} key of this tab's */
+function remove(key) {
+  try {
+    sessionStorage.removeItem(key);
+  } catch {
+    // Forbidden, so it isn't there.
+  }
+}
+
+/** @param {any} value @returns {value is import("./types.js").Unsent} */
+function isUnsent(value) {
+  const { id, handoff_id, agent, text, at, problem } = value ?? {};
+  const texts = [id, handoff_id, agent, text].every((one) => typeof one === "string");
+  return texts && Number.isFinite(at) && (problem === null || typeof problem === "string");
+}
+
+/** @param {any} value */
+const readUnsent = (value) => (Array.isArray(value) ? value.filter(isUnsent) : undefined);
+
+/** @param {any} value */
+const readSeen = (value) => new Map(Object.entries(value ?? {}).filter(([, seq]) => Number.isFinite(seq)));
+
+/** @param {any} value */
+const readText = (value) => (typeof value === "string" ? value : undefined);
+
+/** @param {any} value */
+const readSwitch = (value) => (typeof value === "boolean" ? value : undefined);
+
 /** @returns {Partial<State>} */
 export function recall() {
   return {
-    unsent: load(sessionStorage, "desk.unsent", []),
-    seen: load(localStorage, "desk.seen", {}),
+    unsent: load("tab", "desk.unsent", readUnsent, []),
+    seen: load("browser", "desk.seen", readSeen, new Map()),
     selected: addressed(),
   };
 }
@@ -47,23 +82,27 @@ export function recall() {
  * @param {State} before
  */
 export function remember(state, before) {
-  if (state.unsent !== before.unsent) save(sessionStorage, "desk.unsent", state.unsent);
-  if (state.seen !== before.seen) save(localStorage, "desk.seen", recent(state.seen));
+  if (state.unsent !== before.unsent) save("tab", "desk.unsent", state.unsent);
+  if (state.seen !== before.seen) save("browser", "desk.seen", recent(state.seen));
   if (state.selected !== before.selected) address(state.selected);
 }
 
 /**
  * The newest two hundred, so that years of conversations don't pile up.
  *
- * @param {Record<string, number>} seen
+ * @param {Map<string, number>} seen
  */
 function recent(seen) {
-  return Object.fromEntries(Object.entries(seen).slice(-200));
+  return Object.fromEntries([...seen].slice(-200));
 }
 
-/** The conversation in the page's address. */
+/** The conversation in the page's address; null if there is none, or something broken. */
 export function addressed() {
-  return location.hash.startsWith(MARK) ? decodeURIComponent(location.hash.slice(MARK.length)) : null;
+  try {
+    return location.hash.startsWith(MARK) ? decodeURIComponent(location.hash.slice(MARK.length)) || null : null;
+  } catch {
+    return null;
+  }
 }
 
 /** @param {string | null} handoff_id */
@@ -75,7 +114,7 @@ function address(handoff_id) {
 
 /** @param {string} handoff_id */
 export function draft(handoff_id) {
-  return load(sessionStorage, `desk.draft.${handoff_id}`, "");
+  return load("tab", `desk.draft.${handoff_id}`, readText, "");
 }
 
 /**
@@ -83,13 +122,17 @@ export function draft(handoff_id) {
  * @param {string} text
  */
 export function keepDraft(handoff_id, text) {
-  if (text) save(sessionStorage, `desk.draft.${handoff_id}`, text);
-  else sessionStorage.removeItem(`desk.draft.${handoff_id}`);
+  if (text) save("tab", `desk.draft.${handoff_id}`, text);
+  else remove(`desk.draft.${handoff_id}`);
 }
 
 /** Leaves nothing of this agent's to the next one in this tab. */
 export function forget() {
-  sessionStorage.clear();
+  try {
+    sessionStorage.clear();
+  } catch {
+    // Forbidden, so nothing was kept either.
+  }
 }
 
 /**
@@ -97,7 +140,7 @@ export function forget() {
  * @param {boolean} otherwise
  */
 export function setting(name, otherwise) {
-  return load(localStorage, `desk.${name}`, otherwise);
+  return load("browser", `desk.${name}`, readSwitch, otherwise);
 }
 
 /**
@@ -105,5 +148,5 @@ export function setting(name, otherwise) {
  * @param {boolean} value
  */
 export function keepSetting(name, value) {
-  save(localStorage, `desk.${name}`, value);
+  save("browser", `desk.${name}`, value);
 }

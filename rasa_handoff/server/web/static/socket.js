@@ -7,6 +7,8 @@ import { io } from "./vendor/socket.io-client-4.8.4.MIT.esm.min.js";
 /** @typedef {import("./types.js").Answer} Answer */
 /** @typedef {Error & {data?: {code?: string}}} Refusal */
 
+/** The desk may live below a path: beside the folder of this module. */
+const PATH = new URL("../socket.io/", import.meta.url).pathname;
 const ANSWER_WITHIN = 10_000;
 const RECONNECT_AFTER = 1_000;
 /** @type {Answer} */
@@ -39,6 +41,9 @@ export class DeskSocket {
   constructor(dispatch) {
     // The websocket first: with several server processes polling would need sticky sessions.
     this.socket = io("/desk", {
+      path: PATH,
+      // Shows that our own page connects, and not another one that this browser sends its cookie with.
+      auth: { csrf: document.querySelector("meta[name=csrf]")?.getAttribute("content") ?? "" },
       transports: ["websocket", "polling"],
       tryAllTransports: true,
       autoConnect: false,

@@ -5,6 +5,8 @@
  * An action's type is the server's event ("ready", "message.status", ...) or one of ours ("select", ...).
  * Whatever arrives twice changes nothing the second time: messages are kept by id, summaries are replaced
  * whole, and the unread count is derived from `seen`, never counted up.
+ *
+ * What is kept by an id is a Map: an id such as "constructor" is in every plain object already.
  */
 
 /** @typedef {import("./types.js").State} State */
@@ -24,11 +26,11 @@ export function initial(kept = {}) {
     me: null,
     departments: [],
     outcomes: [],
-    summaries: {},
-    details: {},
-    messages: {},
-    seen: {},
-    typing: {},
+    summaries: new Map(),
+    details: new Map(),
+    messages: new Map(),
+    seen: new Map(),
+    typing: new Map(),
     unsent: [],
     selected: null,
     dialog: null,
@@ -50,7 +52,7 @@ export function reduce(state, action) {
 /** @type {Record<string, (state: State, action: any) => State>} */
 const steps = {
   connected: (state) => ({ ...state, connection: "connecting", refusal: null }),
-  disconnected: (state) => ({ ...state, connection: "offline", typing: {} }),
+  disconnected: (state) => ({ ...state, connection: "offline", typing: new Map() }),
   refused: (state, { error }) => ({ ...state, connection: "refused", refusal: error }),
 
   ready: (state, { me, departments, outcomes, queue, mine, others, messages = [] }) => ({
@@ -59,10 +61,10 @@ const steps = {
     me,
     departments,
     outcomes,
-    summaries: byId([...queue, ...mine, ...others, ...messages], kept(state)),
+    summaries: byId([...kept(state), ...queue, ...mine, ...others, ...messages]),
     // Somebody else may have signed in where these were kept.
     unsent: state.unsent.filter((words) => words.agent === me.id),
-    typing: {},
+    typing: new Map(),
   }),
   arrival: (state, action) => withSummary(state, action.summary),
   // All of it, when what was said before the handoff comes later than the handoff.
@@ -71,7 +73,7 @@ const steps = {
   opened: (state, { conversation }) => withConversation(state, conversation),
   message: (state, { handoff_id, message }) => withMessages(state, handoff_id, [message]),
   "message.status": withStatus,
-  typing: (state, { handoff_id, on }) => ({ ...state, typing: { ...state.typing, [handoff_id]: on } }),
+  typing: (state, { handoff_id, on }) => ({ ...state, typing: put(state.typing, handoff_id, on) }),
   presence: (state, { online }) => (state.me ? { ...state, me: { ...state.me, online } } : state),
   availability: (state, { departments }) => ({ ...state, departments }),
 
@@ -97,16 +99,25 @@ const steps = {
  * @param {State} state
  */
 function kept(state) {
-  const open = state.selected ? state.summaries[state.selected] : undefined;
-  return open ? { [open.handoff_id]: open } : {};
+  const open = state.selected ? state.summaries.get(state.selected) : undefined;
+  return open ? [open] : [];
+}
+
+/** @param {Summary[]} list the last one of an id counts */
+function byId(list) {
+  return new Map(list.map((summary) => [summary.handoff_id, summary]));
 }
 
 /**
- * @param {Summary[]} list
- * @param {Record<string, Summary>} start
+ * The map with this entry, as another one.
+ *
+ * @template T
+ * @param {Map<string, T>} map
+ * @param {string} id
+ * @param {T} value
  */
-function byId(list, start) {
-  return list.reduce((all, summary) => ({ ...all, [summary.handoff_id]: summary }), start);
+function put(map, id, value) {
+  return new Map(map).set(id, value);
 }
 
 /**
@@ -117,10 +128,10 @@ function byId(list, start) {
  * @returns {State}
  */
 function withSelected(state, { handoff_id }) {
-  const stay = Object.values(state.summaries).filter(
+  const stay = [...state.summaries.values()].filter(
     (one) => one.state !== "ended" || one.handoff_id === handoff_id,
   );
-  return { ...state, selected: handoff_id, dialog: null, summaries: byId(stay, {}) };
+  return { ...state, selected: handoff_id, dialog: null, summaries: byId(stay) };
 }
 
 /**
@@ -130,8 +141,8 @@ function withSelected(state, { handoff_id }) {
  */
 function withSummary(state, summary) {
   const id = summary.handoff_id;
-  const summaries = { ...state.summaries, [id]: summary };
-  if (summary.state === "ended" && state.selected !== id) delete summaries[id];
+  const summaries = put(state.summaries, id, summary);
+  if (summary.state === "ended" && state.selected !== id) summaries.delete(id);
   return { ...state, summaries };
 }
 
@@ -143,7 +154,7 @@ function withSummary(state, summary) {
 function withConversation(state, conversation) {
   const { contact, note, transcript, transcript_follows, bot, messages, ...summary } = conversation;
   const id = summary.handoff_id;
-  const details = { ...state.details, [id]: { contact, note, transcript, transcript_follows, bot } };
+  const details = put(state.details, id, { contact, note, transcript, transcript_follows, bot });
   return withMessages({ ...withSummary(state, summary), details }, id, messages);
 }
 
@@ -154,16 +165,16 @@ function withConversation(state, conversation) {
  * @returns {State}
  */
 function withMessages(state, id, arrived) {
-  const merged = new Map((state.messages[id] ?? []).map((message) => [message.id, message]));
+  const merged = new Map((state.messages.get(id) ?? []).map((message) => [message.id, message]));
   for (const message of arrived) merged.set(message.id, message);
   const ordered = [...merged.values()].sort((one, other) => one.seq - other.seq);
   const has = new Set(arrived.map((message) => message.id));
   return {
     ...state,
-    messages: { ...state.messages, [id]: ordered },
+    messages: put(state.messages, id, ordered),
     unsent: state.unsent.filter((words) => !has.has(words.id)),
     typing: arrived.some((message) => message.speaker === "customer")
-      ? { ...state.typing, [id]: false }
+      ? put(state.typing, id, false)
       : state.typing,
   };
 }
@@ -174,12 +185,12 @@ function withMessages(state, id, arrived) {
  * @returns {State}
  */
 function withStatus(state, { handoff_id, message_id, status, reason }) {
-  const list = state.messages[handoff_id];
+  const list = state.messages.get(handoff_id);
   if (!list) return state;
   const changed = list.map((message) =>
     message.id === message_id ? { ...message, status, reason } : message,
   );
-  return { ...state, messages: { ...state.messages, [handoff_id]: changed } };
+  return { ...state, messages: put(state.messages, handoff_id, changed) };
 }
 
 /**
@@ -188,9 +199,9 @@ function withStatus(state, { handoff_id, message_id, status, reason }) {
  * @returns {State}
  */
 function withSeen(state, { handoff_id }) {
-  const last = state.messages[handoff_id]?.at(-1);
-  if (!last || last.seq <= (state.seen[handoff_id] ?? 0)) return state;
-  return { ...state, seen: { ...state.seen, [handoff_id]: last.seq } };
+  const last = state.messages.get(handoff_id)?.at(-1);
+  if (!last || last.seq <= (state.seen.get(handoff_id) ?? 0)) return state;
+  return { ...state, seen: put(state.seen, handoff_id, last.seq) };
 }
 
 /**

@@ -1,6 +1,7 @@
 // @ts-check
 /** What an agent should be told in passing when something happened by itself. Pure. */
 
+import { isolated } from "./directions.js";
 import { isMine, overdue } from "./lists.js";
 import { endingWords, minutes } from "./words.js";
 
@@ -23,18 +24,18 @@ export function tiding(state, action, before) {
 
 /** @param {State} state @param {Action} action */
 function reminder(state, { handoff_id, seconds }) {
-  const title = state.summaries[handoff_id]?.title ?? "A customer";
-  return { text: `${title} has waited ${minutes(seconds)} for your answer.`, handoff_id, urgent: true };
+  const title = state.summaries.get(handoff_id)?.title ?? "A customer";
+  return { text: `${isolated(title)} has waited ${minutes(seconds)} for your answer.`, handoff_id, urgent: true };
 }
 
 /** @param {State} state @param {Summary} summary @param {State} before */
 function changed(state, summary, before) {
   const { handoff_id, title } = summary;
-  const was = before.summaries[handoff_id];
+  const was = before.summaries.get(handoff_id);
   if (summary.state === "ended") return ended(state, summary, was);
   if (was && isMine(before, was) && !isMine(state, summary)) return movedOn(summary);
   if (!isMine(state, summary) && overdue(state, summary) && !(was && overdue(before, was)))
-    return { text: `${title} waits for an answer. You can take over.`, handoff_id, urgent: true };
+    return { text: `${isolated(title)} waits for an answer. You can take over.`, handoff_id, urgent: true };
   return null;
 }
 
@@ -43,7 +44,7 @@ function ended(state, summary, was) {
   const { handoff_id, title, last } = summary;
   // The desk hears of one that it no longer has only when the customer's words crossed with the end.
   if (!was && last?.speaker === "customer")
-    return { text: `${title} wrote after the end: ${last.text}`, handoff_id, urgent: false };
+    return { text: `${isolated(title)} wrote after the end: ${isolated(last.text)}`, handoff_id, urgent: false };
   const outcome = summary.ended?.outcome ?? null;
   const concerns = was && (isMine(state, was) || outcome === "relay_lost_it");
   if (!concerns || state.outcomes.includes(outcome ?? "") || outcome === "transferred") return null;
@@ -53,9 +54,9 @@ function ended(state, summary, was) {
 /** @param {Summary} summary @returns {Tiding | null} */
 function movedOn({ handoff_id, state, title, agent, ahead }) {
   if (state === "message")
-    return { text: `${title} left a message instead of waiting.`, handoff_id, urgent: false };
+    return { text: `${isolated(title)} left a message instead of waiting.`, handoff_id, urgent: false };
   if (state === "assigned")
-    return { text: `${agent?.name ?? "A colleague"} took over: ${title}.`, handoff_id, urgent: false };
+    return { text: `${isolated(agent?.name ?? "A colleague")} took over: ${isolated(title)}.`, handoff_id, urgent: false };
   // Not ahead: this agent transferred it themselves.
-  return ahead ? { text: `${title} waited too long and is in the queue again.`, handoff_id, urgent: false } : null;
+  return ahead ? { text: `${isolated(title)} waited too long and is in the queue again.`, handoff_id, urgent: false } : null;
 }

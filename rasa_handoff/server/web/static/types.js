@@ -41,11 +41,11 @@
  * @property {Me | null} me
  * @property {Department[]} departments
  * @property {string[]} outcomes
- * @property {Record<string, Summary>} summaries every conversation the desk knows, by handoff_id
- * @property {Record<string, Details>} details what opening a conversation adds
- * @property {Record<string, Message[]>} messages in order of seq
- * @property {Record<string, number>} seen the largest seq this agent has had before their eyes
- * @property {Record<string, boolean>} typing customers who are typing
+ * @property {Map<string, Summary>} summaries every conversation the desk knows, by handoff_id
+ * @property {Map<string, Details>} details what opening a conversation adds
+ * @property {Map<string, Message[]>} messages in order of seq
+ * @property {Map<string, number>} seen the largest seq this agent has had before their eyes
+ * @property {Map<string, boolean>} typing customers who are typing
  * @property {Unsent[]} unsent
  * @property {string | null} selected the conversation in the middle
  * @property {"resolve" | "transfer" | "help" | null} dialog

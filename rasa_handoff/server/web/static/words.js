@@ -1,6 +1,8 @@
 // @ts-check
 /** Times, states and names in words. Pure. */
 
+import { isolated } from "./directions.js";
+
 /** @typedef {import("./types.js").Message} Message */
 
 /**
@@ -43,24 +45,24 @@ const STATUS = {
 
 /** @param {Message} message */
 export function statusWords(message) {
-  const words = STATUS[message.status] ?? message.status;
-  return message.status === "failed" && message.reason ? `${words}: ${message.reason}` : words;
+  const words = Object.hasOwn(STATUS, message.status) ? STATUS[message.status] : message.status;
+  return message.status === "failed" && message.reason ? `${words}: ${isolated(message.reason)}` : words;
 }
 
-/** How a conversation ended when it wasn't this agent who ended it. @type {Record<string, string>} */
-const ENDINGS = {
-  customer_left: "left the conversation",
-  customer_silent: "didn't answer any more, so the conversation has ended",
-  silence: "and you have said nothing for a long time, so the conversation has ended",
-  relay_lost_it: "can't be reached any more: the bot no longer knows this conversation",
-};
+/** How a conversation ended when it wasn't this agent who ended it. The outcome's words come from outside. */
+const ENDINGS = new Map([
+  ["customer_left", "left the conversation"],
+  ["customer_silent", "didn't answer any more, so the conversation has ended"],
+  ["silence", "and you have said nothing for a long time, so the conversation has ended"],
+  ["relay_lost_it", "can't be reached any more: the bot no longer knows this conversation"],
+]);
 
 /**
  * @param {string} title
  * @param {string | null} outcome
  */
 export function endingWords(title, outcome) {
-  return `${title} ${ENDINGS[outcome ?? ""] ?? "has left: the conversation has ended"}.`;
+  return `${isolated(title)} ${ENDINGS.get(outcome ?? "") ?? "has left: the conversation has ended"}.`;
 }
 
 /**
@@ -93,6 +95,6 @@ export function language(tag) {
     const name = new Intl.DisplayNames(undefined, { type: "language" }).of(tag);
     return name && name !== tag ? `${name} (${tag})` : tag;
   } catch {
-    return tag;
+    return isolated(tag);
   }
 }

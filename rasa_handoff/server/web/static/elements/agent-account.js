@@ -1,4 +1,5 @@
 // @ts-check
+import { undirected } from "../directions.js";
 import { ask, el, say } from "../dom.js";
 import { forget } from "../memory.js";
 
@@ -20,14 +21,14 @@ export class AgentAccount extends HTMLElement {
     this.append(
       this.#help,
       this.#name,
-      el("form", { method: "post", action: "/logout", onsubmit: forget }, token, leave),
+      el("form", { method: "post", action: "logout", onsubmit: forget }, token, leave),
     );
     this.#help.addEventListener("click", () => ask(this, "dialog", { name: "help" }));
   }
 
   /** @param {State} state */
   render(state) {
-    say(this.#name, state.me?.name ?? "");
+    say(this.#name, undirected(state.me?.name ?? ""));
     this.#name.title = state.me?.email ?? "";
   }
 }

@@ -6,7 +6,7 @@ import { el, say } from "../dom.js";
 /** Stands at the top while the desk has no connection. */
 export class ConnectionBanner extends HTMLElement {
   #words = el("span");
-  #again = el("a", { href: "/", class: "button quiet", hidden: true }, "Sign in again");
+  #again = el("a", { href: "./", class: "button quiet", hidden: true }, "Sign in again");
 
   connectedCallback() {
     this.setAttribute("role", "status");

@@ -1,4 +1,5 @@
 // @ts-check
+import { isolated, undirected } from "../directions.js";
 import { el, keep, say } from "../dom.js";
 import { departmentTitle, selected } from "../lists.js";
 import { showValue } from "../slots.js";
@@ -43,7 +44,7 @@ export class ContextPanel extends HTMLElement {
   /** @param {State} state */
   render(state) {
     const summary = selected(state);
-    const details = summary ? state.details[summary.handoff_id] : undefined;
+    const details = summary ? state.details.get(summary.handoff_id) : undefined;
     this.#all.hidden = !details;
     this.#empty.hidden = Boolean(details);
     if (!summary || !details) return;
@@ -70,10 +71,10 @@ function guess({ name, confidence }) {
     min: "0",
     max: "1",
     value: String(confidence),
-    "aria-label": `Confidence of ${name}`,
+    "aria-label": `Confidence of ${undirected(name)}`,
   });
   const percent = el("span", { class: "percent" }, `${Math.round(confidence * 100)} %`);
-  return el("li", { "data-testid": "intent" }, el("span", { class: "intent" }, name), meter, percent);
+  return el("li", { "data-testid": "intent" }, el("span", { class: "intent", dir: "auto" }, undirected(name)), meter, percent);
 }
 
 /** @param {Details} details @returns {Fact[]} */
@@ -81,8 +82,8 @@ function contact({ contact }) {
   const { name, email, phone } = contact;
   return [
     ...maybe("Name", name),
-    ...maybe("E-mail", email, `mailto:${encodeURIComponent(email ?? "")}`),
-    ...maybe("Phone", phone, `tel:${encodeURIComponent(phone ?? "")}`),
+    ...maybe("E-mail", email, `mailto:${encodeURIComponent(undirected(email ?? ""))}`),
+    ...maybe("Phone", phone, `tel:${encodeURIComponent(undirected(phone ?? ""))}`),
     ...(name || email || phone ? [] : maybe("Contact", "not known")),
   ];
 }
@@ -96,7 +97,7 @@ function handoff(state, summary, details) {
     ...maybe("Priority", readable(summary.priority)),
     ...maybe("Department", departmentTitle(state, summary.department)),
     ...maybe("Language", summary.language && language(summary.language)),
-    ...maybe("Channel", push ? name : `${name} (words wait for the customer's next message)`),
+    ...maybe("Channel", push ? name : `${isolated(name)} (words wait for the customer's next message)`),
     ...maybe("Bot", summary.bot_id),
     ...maybe("Waiting since", clock(summary.queued_at)),
     ...maybe("Taken", summary.assigned_at ? clock(summary.assigned_at) : null),
@@ -124,7 +125,7 @@ function known({ bot }) {
  * @returns {Fact[]}
  */
 function maybe(name, value, href) {
-  return value ? [{ name, value, href }] : [];
+  return value ? [{ name, value: undirected(value), href }] : [];
 }
 
 /**
@@ -147,6 +148,7 @@ function facts(list, items) {
 
 /** @param {Fact} item */
 function fact({ name, href, testid }) {
-  const value = el(href ? "a" : "span", { class: "value", dir: "auto", "data-testid": testid });
-  return el("div", {}, el("dt", {}, name), el("dd", {}, value));
+  // An address or a number is read from left to right whatever was written into it.
+  const value = el(href ? "a" : "span", { class: "value", dir: href ? "ltr" : "auto", "data-testid": testid });
+  return el("div", {}, el("dt", { dir: "auto" }, undirected(name)), el("dd", {}, value));
 }

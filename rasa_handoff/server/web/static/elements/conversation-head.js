@@ -1,4 +1,5 @@
 // @ts-check
+import { isolated, undirected } from "../directions.js";
 import { ask, el, icon, say, set } from "../dom.js";
 import { isMine, mayAnswer, overdue } from "../lists.js";
 import { tags, tagsKey } from "./tags.js";
@@ -60,7 +61,7 @@ export class ConversationHead {
    */
   render(state, summary) {
     const own = isMine(state, summary);
-    say(this.#name, summary.title);
+    say(this.#name, undirected(summary.title));
     say(this.#where, standing(summary, own));
     set(this.#where, "data-overdue", overdue(state, summary));
     this.#transfer.hidden = !own;
@@ -90,5 +91,5 @@ function standing(summary, own) {
   if (summary.state === "ended") return "Ended";
   if (summary.state === "message") return "Left a message";
   if (own) return summary.reminders ? "With you · waits for your answer" : "With you";
-  return `With ${summary.agent?.name ?? "a colleague"}`;
+  return `With ${isolated(summary.agent?.name ?? "a colleague")}`;
 }

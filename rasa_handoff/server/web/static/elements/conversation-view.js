@@ -1,4 +1,5 @@
 // @ts-check
+import { isolated } from "../directions.js";
 import { el, keep, say, set } from "../dom.js";
 import { isMine, selected } from "../lists.js";
 import { clock, readable } from "../words.js";
@@ -101,7 +102,7 @@ export class ConversationView extends HTMLElement {
    * @param {Summary} summary
    */
   #drawBefore(state, summary) {
-    const details = state.details[summary.handoff_id];
+    const details = state.details.get(summary.handoff_id);
     const lines = details?.transcript ?? [];
     this.#unread.hidden = !details?.transcript_follows;
     const items = lines.map((one, place) => ({ key: `${summary.handoff_id} ${place}`, ...one }));
@@ -113,7 +114,7 @@ export class ConversationView extends HTMLElement {
     );
     say(
       this.#handoff,
-      `Handed over ${clock(summary.queued_at)}${summary.reason ? ` · ${summary.reason}` : ""}`,
+      `Handed over ${clock(summary.queued_at)}${summary.reason ? ` · ${isolated(summary.reason)}` : ""}`,
     );
   }
 
@@ -125,7 +126,7 @@ export class ConversationView extends HTMLElement {
     const id = summary.handoff_id;
     const unsent = state.unsent.filter((words) => words.handoff_id === id);
     /** @type {(Message | Unsent)[]} */
-    const items = [...(state.messages[id] ?? []), ...unsent];
+    const items = [...(state.messages.get(id) ?? []), ...unsent];
     // Words on their way and words stored are different lines, though the id is the same.
     const key = (/** @type {Message | Unsent} */ item) =>
       "seq" in item ? `${id} ${item.id}` : `unsent ${item.id}`;
@@ -134,14 +135,14 @@ export class ConversationView extends HTMLElement {
     keep(this.#log, items, key, create, (child, item) =>
       "seq" in item ? updateMessage(child, item) : updateUnsent(child, item, state.connection === "online"),
     );
-    this.#typing.hidden = !(state.typing[id] && isMine(state, summary));
-    say(this.#typing, `${summary.title} is typing…`);
+    this.#typing.hidden = !(state.typing.get(id) && isMine(state, summary));
+    say(this.#typing, `${isolated(summary.title)} is typing…`);
   }
 
   /** @param {Summary} summary */
   #drawEnd({ ended }) {
     this.#ended.hidden = !ended;
     if (ended)
-      say(this.#ended, `Ended ${clock(ended.at)}${ended.outcome ? ` · ${readable(ended.outcome)}` : ""}`);
+      say(this.#ended, `Ended ${clock(ended.at)}${ended.outcome ? ` · ${isolated(readable(ended.outcome))}` : ""}`);
   }
 }

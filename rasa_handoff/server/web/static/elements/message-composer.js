@@ -1,4 +1,5 @@
 // @ts-check
+import { isolated } from "../directions.js";
 import { ask, el, icon, say, set } from "../dom.js";
 import { mayAnswer, mayTake, overdue, selected } from "../lists.js";
 import { draft, keepDraft } from "../memory.js";
@@ -95,7 +96,7 @@ export class MessageComposer extends HTMLElement {
    * @param {Summary} summary
    */
   #words(state, summary) {
-    say(this.#label, `Your message to ${summary.title}`);
+    say(this.#label, `Your message to ${isolated(summary.title)}`);
     const left = summary.state === "message";
     this.#left.hidden = !left;
     this.#waits.hidden = left || summary.channel.push;
@@ -144,7 +145,7 @@ export class MessageComposer extends HTMLElement {
 function why(summary, late) {
   if (summary.state === "queued") return "Waiting for a person.";
   if (summary.state === "ended") return "This conversation has ended.";
-  const name = summary.agent?.name ?? "A colleague";
+  const name = isolated(summary.agent?.name ?? "A colleague");
   return late
     ? `${name} hasn't answered this customer for a while.`
     : `${name} is talking with this customer.`;

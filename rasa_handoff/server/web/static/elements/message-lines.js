@@ -1,4 +1,5 @@
 // @ts-check
+import { isolated } from "../directions.js";
 import { ask, el, linked, say, set } from "../dom.js";
 import { clock, statusWords } from "../words.js";
 
@@ -17,7 +18,7 @@ export function line(said, customer) {
   return el(
     "li",
     { class: "line old", "data-testid": "transcript-line", "data-speaker": said.speaker },
-    el("p", { class: "by" }, `${name} · ${clock(said.at)}`),
+    el("p", { class: "by" }, `${isolated(name)} · ${clock(said.at)}`),
     el("p", { class: "text", dir: "auto" }, ...linked(said.text)),
   );
 }
@@ -30,7 +31,8 @@ export function line(said, customer) {
  */
 export function messageLine(message, customer) {
   const name = message.speaker === "customer" ? customer : message.agent;
-  const by = [message.speaker === "system" ? null : name, clock(message.at)].filter(Boolean).join(" · ");
+  const who = message.speaker === "system" || !name ? null : isolated(name);
+  const by = [who, clock(message.at)].filter(Boolean).join(" · ");
   return el(
     "li",
     { class: "line", "data-testid": "message", "data-speaker": message.speaker, "data-id": message.id },
@@ -76,6 +78,6 @@ export function updateUnsent(child, words, online) {
   const choice = /** @type {HTMLElement} */ (child.querySelector(".choice"));
   set(status, "data-status", words.problem === null ? "sending" : "failed");
   choice.hidden = words.problem === null;
-  if (words.problem !== null) say(status, `Not sent: ${words.problem}`);
+  if (words.problem !== null) say(status, `Not sent: ${isolated(words.problem)}`);
   else say(status, online ? "Sending…" : "Kept, and sent when the connection is back");
 }

@@ -1,4 +1,5 @@
 // @ts-check
+import { isolated, undirected } from "../directions.js";
 import { ask, el, keep, say, set } from "../dom.js";
 import { last, messagesLeft, mine, others, overdue, unread, unreadLeft } from "../lists.js";
 import { clock } from "../words.js";
@@ -32,7 +33,7 @@ export class MineList extends HTMLElement {
       (summary) => summary.handoff_id,
       create,
       (child, summary) => {
-        const about = state.typing[summary.handoff_id]
+        const about = state.typing.get(summary.handoff_id)
           ? "is typing…"
           : (last(state, summary)?.text ?? summary.reason ?? "");
         update(child, state, summary, about, unread(state, summary.handoff_id));
@@ -70,7 +71,7 @@ export class LeftList extends HTMLElement {
 function leftWords(state, summary) {
   const message = last(state, summary);
   const said = message?.text ?? summary.reason ?? "";
-  return message?.speaker === "agent" ? `${message.agent ?? "Answered"}: ${said}` : said;
+  return message?.speaker === "agent" ? `${isolated(message.agent ?? "Answered")}: ${said}` : said;
 }
 
 /** What colleagues are at; nothing is shown while they rest. */
@@ -100,7 +101,7 @@ export class OthersList extends HTMLElement {
 
 /** @param {State} state @param {Summary} summary */
 function withWhom(state, summary) {
-  const name = summary.agent?.name ?? "a colleague";
+  const name = isolated(summary.agent?.name ?? "a colleague");
   return overdue(state, summary) ? `waits for ${name}` : `with ${name}`;
 }
 
@@ -135,7 +136,7 @@ function update(child, state, summary, about, count) {
   const message = last(state, summary);
   set(find(".open"), "aria-current", summary.handoff_id === state.selected ? "true" : null);
   set(find(".open"), "data-overdue", overdue(state, summary));
-  say(find(".name"), summary.title);
+  say(find(".name"), undirected(summary.title));
   say(find(".reason"), about);
   say(find(".when"), message ? clock(message.at) : "");
   say(find(".badge"), String(count));

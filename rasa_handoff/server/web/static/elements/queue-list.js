@@ -1,4 +1,5 @@
 // @ts-check
+import { undirected } from "../directions.js";
 import { ask, el, keep, say, set } from "../dom.js";
 import { last, queue } from "../lists.js";
 import { tags, tagsKey } from "./tags.js";
@@ -65,9 +66,9 @@ function update(child, state, summary) {
   set(child, "data-priority", summary.priority);
   set(find(".open"), "aria-current", summary.handoff_id === state.selected ? "true" : null);
   set(find("wait-clock"), "since", summary.queued_at);
-  set(find(".primary"), "aria-label", `Take ${summary.title}`);
+  set(find(".primary"), "aria-label", `Take ${undirected(summary.title)}`);
   set(find(".primary"), "disabled", state.connection !== "online");
-  say(find(".name"), summary.title);
+  say(find(".name"), undirected(summary.title));
   say(find(".reason"), summary.reason ?? "");
   say(find(".words"), words(state, summary));
   redraw(find(".tags"), state, summary);

@@ -1,4 +1,5 @@
 // @ts-check
+import { isolated, undirected } from "../directions.js";
 import { ask, el, say } from "../dom.js";
 import { selected } from "../lists.js";
 import { readSlot, showValue } from "../slots.js";
@@ -10,7 +11,10 @@ import { Modal, labelled } from "./modal.js";
 /** @typedef {import("../types.js").BotState} BotState */
 /** @typedef {import("../types.js").Answer} Answer */
 
-const HINTS = { list: "Separate several by commas.", float: "A number, such as 12.5." };
+const HINTS = new Map([
+  ["list", "Separate several by commas."],
+  ["float", "A number, such as 12.5."],
+]);
 
 /** Gives the conversation back to the bot: outcome, note, and what the bot should know from now on. */
 export class ResolveDialog extends Modal {
@@ -49,11 +53,11 @@ export class ResolveDialog extends Modal {
   /** @param {State} state */
   prepare(state) {
     const summary = selected(state);
-    const bot = summary ? state.details[summary.handoff_id]?.bot : undefined;
+    const bot = summary ? state.details.get(summary.handoff_id)?.bot : undefined;
     this.#handoff = summary?.handoff_id ?? null;
     // A message left is resolved for the record alone: the bot has the conversation already.
     this.#settable = summary?.state === "message" ? [] : (bot?.settable ?? []);
-    say(this.#title, `Resolve ${summary?.title ?? ""}`);
+    say(this.#title, `Resolve ${isolated(summary?.title ?? "")}`);
     say(this.#problem, "");
     this.#note.value = "";
     this.#confirm.disabled = false;
@@ -86,17 +90,18 @@ export class ResolveDialog extends Modal {
   }
 
   #read() {
-    /** @type {Record<string, any>} */
-    const slots = {};
+    /** @type {Map<string, any>} */
+    const slots = new Map();
+    const read = (/** @type {string | null} */ problem) => ({ slots: Object.fromEntries(slots), problem });
     for (const slot of this.#settable) {
       const control = /** @type {HTMLInputElement} */ (
         this.dialog.querySelector(`#${CSS.escape(`slot-${slot.name}`)}`)
       );
       const reading = readSlot(slot, control.value);
-      if (reading.changed) slots[slot.name] = reading.value;
-      else if ("problem" in reading) return (control.focus(), { slots, problem: reading.problem });
+      if (reading.changed) slots.set(slot.name, reading.value);
+      else if ("problem" in reading) return (control.focus(), read(reading.problem));
     }
-    return { slots, problem: null };
+    return read(null);
   }
 }
 
@@ -105,11 +110,11 @@ export class ResolveDialog extends Modal {
  * @param {BotState | undefined} bot
  */
 function field(slot, bot) {
-  const now = bot && slot.name in bot.slots ? `Now: ${showValue(bot.slots[slot.name])}.` : null;
-  const hint = [now, HINTS[/** @type {keyof typeof HINTS} */ (slot.type)]].filter(Boolean).join(" ") || null;
+  const now = bot && Object.hasOwn(bot.slots, slot.name) ? `Now: ${showValue(bot.slots[slot.name])}.` : null;
+  const hint = [now, HINTS.get(slot.type)].filter(Boolean).join(" ") || null;
   const input = control(slot);
   input.dataset.testid = `slot-${slot.name}`;
-  return labelled(`slot-${slot.name}`, readable(slot.name), input, hint);
+  return labelled(`slot-${slot.name}`, undirected(readable(slot.name)), input, hint);
 }
 
 /** @param {Slot} slot */

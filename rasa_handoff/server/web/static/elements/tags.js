@@ -1,4 +1,5 @@
 // @ts-check
+import { undirected } from "../directions.js";
 import { el } from "../dom.js";
 import { departmentTitle } from "../lists.js";
 import { language, readable } from "../words.js";
@@ -16,8 +17,8 @@ export function tags(state, summary) {
   const { priority } = summary;
   return [
     priority !== "normal" && el("span", { class: "tag", "data-priority": priority }, readable(priority)),
-    summary.department && el("span", { class: "tag" }, departmentTitle(state, summary.department)),
-    summary.language && el("span", { class: "tag", title: language(summary.language) }, summary.language),
+    summary.department && el("span", { class: "tag", dir: "auto" }, departmentTitle(state, summary.department)),
+    summary.language && el("span", { class: "tag", title: language(summary.language) }, undirected(summary.language)),
   ].filter((tag) => tag instanceof HTMLElement);
 }
 

@@ -1,4 +1,5 @@
 // @ts-check
+import { isolated } from "../directions.js";
 import { ask, el, say } from "../dom.js";
 import { selected } from "../lists.js";
 import { Modal, labelled } from "./modal.js";
@@ -49,7 +50,7 @@ export class TransferDialog extends Modal {
   prepare(state) {
     const summary = selected(state);
     this.#handoff = summary?.handoff_id ?? null;
-    say(this.#title, `Transfer ${summary?.title ?? ""}`);
+    say(this.#title, `Transfer ${isolated(summary?.title ?? "")}`);
     say(this.#problem, "");
     this.#department.replaceChildren(
       el("option", { value: "" }, "Any department"),

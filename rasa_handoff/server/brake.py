@@ -1,0 +1,120 @@
+"""How guessing passwords is slowed down without keeping an agent out of their own desk.
+
+Tries are counted for an e-mail from one address, for an address over all e-mails, and for an e-mail over all addresses. So five
+wrong passwords from elsewhere brake whoever gave them; only a guess from very many addresses brakes an e-mail as a whole, and
+even then not in a browser in which that agent has signed in before: such a browser has a count of its own.
+"""
+
+import ipaddress
+import math
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from itsdangerous import BadSignature, URLSafeTimedSerializer
+
+from rasa_handoff.vocabulary.values import Value
+
+FREE_TRIES: Final = 5
+"""Of an e-mail from one address, and of an e-mail in a browser that knows it."""
+FREE_OF_ADDRESS: Final = 20
+"""Of one address over all e-mails: the agents of an office share one."""
+FREE_OF_EMAIL: Final = 100
+"""Of one e-mail over all addresses, in browsers that don't know it."""
+LONGEST_BRAKE: Final = 300.0
+MOST_REMEMBERED: Final = 10_000
+
+KNOWN_LASTS: Final = 180 * 24 * 3600
+MOST_KNOWN: Final = 10
+"""Agents that one browser remembers."""
+
+
+class Key(Value, frozen=True, kw_only=True):
+    """What tries are counted for, and how many are free. ``shared`` with others: a success gives only its own try back."""
+
+    name: str
+    free: int
+    shared: bool = False
+
+
+class Brake:
+    """After its free tries each further failure of a key doubles the wait."""
+
+    def __init__(self) -> None:
+        # Oldest first; what nobody tried for long is dropped when too many are remembered.
+        self._tries: dict[str, tuple[int, float]] = {}
+
+    def wait(self, keys: Sequence[Key]) -> int:
+        """Seconds until the next try of these is heard; 0 when it may go on."""
+        now = time.monotonic()
+        return math.ceil(max((self._tries.get(key.name, (0, now))[1] - now for key in keys), default=0.0))
+
+    def tried(self, keys: Sequence[Key]) -> None:
+        """Count a try before it is known how it ends, so that many at once don't slip through."""
+        for key in keys:
+            count = self._tries.pop(key.name, (0, 0.0))[0] + 1
+            pause = min(2.0 ** min(count - key.free, 20), LONGEST_BRAKE) if count >= key.free else 0.0
+            self._tries[key.name] = (count, time.monotonic() + pause)
+        while len(self._tries) > MOST_REMEMBERED:
+            del self._tries[next(iter(self._tries))]
+
+    def succeeded(self, keys: Sequence[Key]) -> None:
+        """A right password. It mustn't clear what it shares with others, or one's own account would clear it."""
+        for key in keys:
+            count, _ = self._tries.pop(key.name, (1, 0.0))
+            if key.shared and count > 1:
+                self._tries[key.name] = (count - 1, 0.0)
+
+
+def keys_of(email: str, address: str | None, known: "KnownBrowser | None") -> list[Key]:
+    """What a try is counted for. ``known``: the browser's mark, if the agent has signed in there before."""
+    if known is not None:
+        return [Key(name=f"known {known.id} {email}", free=FREE_TRIES)]
+    network = network_of(address)
+    return [
+        Key(name=f"pair {network} {email}", free=FREE_TRIES),
+        Key(name=f"from {network}", free=FREE_OF_ADDRESS, shared=True),
+        Key(name=f"mail {email}", free=FREE_OF_EMAIL, shared=True),
+    ]
+
+
+def network_of(address: str | None) -> str:
+    """An IPv4 address, or the /64 of an IPv6 one, which is what one customer of a provider has."""
+    try:
+        found = ipaddress.ip_address(address or "")
+    except ValueError:
+        return "unknown"
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped is not None:
+            return str(found.ipv4_mapped)
+        return str(ipaddress.ip_network((int(found), 64), strict=False))
+    return str(found)
+
+
+class KnownBrowser(Value, frozen=True, kw_only=True):
+    """A browser in which agents have signed in before: an id of its own, and theirs."""
+
+    id: str
+    agents: tuple[str, ...]
+
+
+class KnownBrowsers:
+    """Signs and reads the long-lived cookie by which a browser is known."""
+
+    def __init__(self, key: str) -> None:
+        self._signer = URLSafeTimedSerializer(key, salt="rasa-handoff known browser")
+
+    def read(self, cookie: str | None) -> KnownBrowser | None:
+        """The browser, if the cookie is ours and not too old."""
+        try:
+            id, *agents = self._signer.loads(cookie or "", max_age=KNOWN_LASTS)
+        except (BadSignature, ValueError, TypeError):
+            return None
+        return KnownBrowser(id=str(id), agents=tuple(map(str, agents)))
+
+    def sign(self, browser: KnownBrowser | None, agent: str) -> str:
+        """The cookie after this agent signed in there."""
+        before = browser.agents if browser is not None else ()
+        agents = [agent, *(one for one in before if one != agent)][:MOST_KNOWN]
+        return str(self._signer.dumps([browser.id if browser is not None else secrets.token_hex(8), *agents]))
