@@ -3,6 +3,10 @@
 All work runs in one thread, in the order it was handed in, and what comes together shares a commit. The caller is
 answered after the commit, so what was answered is never lost. SQLite in a file by default, anything else by URL.
 
+A database that doesn't answer is given up after ``ANSWER_SECONDS``: the connection is cut, and whoever waits is told that
+nothing was done. One exception: if the connection is lost while Postgres commits, nobody knows yet whether it did. Those who
+wait for that commit wait until the database can be asked; what comes after it is refused meanwhile.
+
 SQLAlchemy Core, called directly in a thread, costs about a tenth of its asyncio form (reference/rasa-facts.md, Storage).
 """
 
@@ -14,12 +18,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Column, MetaData, String, Table, create_engine, insert, select, update
+from sqlalchemy import Column, MetaData, String, Table, create_engine, event, insert, select, update
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, InterfaceError, InternalError, OperationalError, SQLAlchemyError, TimeoutError
 
+from rasa_handoff.store import postgres
+from rasa_handoff.store.batch import Batch, Doubt, Progress, resolve
 from rasa_handoff.store.migrations import Steps, migrate
-from rasa_handoff.store.ownership import Ownership
+from rasa_handoff.store.ownership import DatabaseInUse, Ownership
 from rasa_handoff.store.sqlite import sqlite_engine
 from rasa_handoff.vocabulary.errors import StoreError
 
@@ -28,12 +34,16 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Work = Callable[[Connection], T]
 
-TROUBLES: Final = (OperationalError, InterfaceError, InternalError, TimeoutError)
+TROUBLES: Final = (OperationalError, InterfaceError, InternalError, TimeoutError, DatabaseInUse)
 """What a database raises that is locked, full or away: nothing was committed, and it may be tried again."""
 
 MOST_TO_A_COMMIT: Final = 200
 BUSY_SECONDS: Final = 2
 """How long a locked SQLite file is waited for; shorter than anybody waits for an answer."""
+ANSWER_SECONDS: Final = 2.5
+"""How long a database may say nothing; a little longer than Postgres waits for a lock itself."""
+DOUBT_PAUSE: Final = 0.5
+"""Seconds between two questions what became of a commit."""
 
 
 def meta_table(metadata: MetaData) -> Table:
@@ -47,8 +57,10 @@ class Store:
     """A database of one side (``"relay"`` or ``"server"``), opened as ``async with Store(...)``.
 
     ``epoch`` is made once per database: a changed one tells the other side that a database was lost. ``shared``: other
-    processes may use it at the same time.
+    processes may use it at the same time, which none of today's may.
     """
+
+    shared = False
 
     def __init__(self, url: str, metadata: MetaData, side: str, schema: int, steps: Steps | None = None) -> None:
         self.url = url
@@ -59,17 +71,28 @@ class Store:
             self._meta = meta_table(metadata)
         self._engine = _engine(url)
         self._ownership = Ownership(url)
-        self.shared = self._engine.dialect.name != "sqlite"
+        self._on_postgres = self._engine.dialect.name == "postgresql"
+        self._line = postgres.Line(self._engine) if self._on_postgres else None
+        self._hold = postgres.Hold(_shown(url)) if self._on_postgres else None
+        self._owns = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"{side}-store")
+        self._progress = Progress(ANSWER_SECONDS)
+        for name in ("before_cursor_execute", "after_cursor_execute", "commit", "rollback"):
+            event.listen(self._engine, name, lambda *_, **__: self._progress.step())
         self._waiting: list[tuple[Work[Any], asyncio.Future[Any]]] = []
         self._committing: asyncio.Task[None] | None = None
+        self._stuck: asyncio.Future[None] | None = None
+        self._doubts: list[Doubt] = []
         self._closed = False
 
     async def __aenter__(self) -> "Store":
         self._ownership.take()
+        self._owns = True
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self.prepare)
         except BaseException:
+            self._engine.dispose()
+            self._owns = False
             self._ownership.leave()
             raise
         return self
@@ -80,13 +103,15 @@ class Store:
             await self._committing
         await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.dispose)
         self._thread.shutdown()
+        self._owns = False
         self._ownership.leave()
 
     async def write(self, work: Work[T]) -> T:
         """Run ``work`` in a transaction; answered after the commit.
 
-        ``work`` may be run a second time (alone, if a neighbour in the same commit failed), so it must touch nothing but
-        the connection. An exception it raises is raised here, and what it wrote is rolled back.
+        ``work`` may be run a second time (alone, if a neighbour in the same commit failed; or because the connection had ended
+        while nobody used it), so it must touch nothing but the connection. An exception it raises is raised here, and what it
+        wrote is rolled back.
 
         Raises:
             StoreError: the store is closed.
@@ -100,26 +125,101 @@ class Store:
         return await answer
 
     async def _commit_all(self) -> None:
-        loop = asyncio.get_running_loop()
         try:
-            while self._waiting:
-                batch, self._waiting = self._waiting[:MOST_TO_A_COMMIT], self._waiting[MOST_TO_A_COMMIT:]
-                answers = await loop.run_in_executor(self._thread, self._commit, [work for work, _ in batch])
-                for (_, future), answer in zip(batch, answers, strict=True):
-                    _resolve(future, answer)
+            while self._waiting or (self._doubts and not self._closed):
+                if not self._waiting:
+                    await asyncio.sleep(DOUBT_PAUSE)
+                taken, self._waiting = self._waiting[:MOST_TO_A_COMMIT], self._waiting[MOST_TO_A_COMMIT:]
+                await self._answer([future for _, future in taken], Batch([work for work, _ in taken]))
         finally:
-            self._committing = None
+            for doubt in self._doubts:  # closed: the next start reads what is there
+                doubt.resolve()
+            self._doubts, self._committing = [], None
 
-    def _commit(self, batch: Sequence[Work[Any]]) -> list[Any]:
+    async def _answer(self, futures: Sequence["asyncio.Future[Any]"], batch: Batch) -> None:
+        await self._do(batch)
+        for doubt in [one for one in self._doubts if one.committed is not None]:
+            doubt.resolve()
+            self._doubts.remove(doubt)
+        for place, (future, answer) in enumerate(zip(futures, batch.answers, strict=True)):
+            if isinstance(answer, Doubt):
+                answer.waiting.append((future, answer.answers[place]))
+            else:
+                resolve(future, answer)
+
+    async def _do(self, batch: Batch) -> None:
+        """Wait until the thread has done it, but not for a database that says nothing."""
+        if self._stuck is not None and not await self._comes(self._stuck):
+            batch.give_up(_silence())
+            return
+        self._stuck = None
+        doing = asyncio.get_running_loop().run_in_executor(self._thread, self._commit, batch)
+        while not await self._comes(doing):
+            if not (self._line is not None and self._line.cut()) and batch.give_up(_silence()):
+                self._stuck = doing
+                return
+        doing.result()
+
+    async def _comes(self, doing: "asyncio.Future[None]") -> bool:
+        """Whether it is done, before the thread has shown no sign of life for ``ANSWER_SECONDS``."""
+        while not (await asyncio.wait({doing}, timeout=Progress.EVERY))[0]:
+            if self._progress.is_still():
+                return False
+        return True
+
+    def _commit(self, batch: Batch) -> None:
+        """In the thread: all in one transaction; if that fails, each alone."""
+        places = range(len(batch.works))
+        begun, problem = self._attempt(batch, places)
+        if problem is None:
+            return
+        if len(places) == 1 or not begun:  # locked or away: each alone would wait as long again
+            batch.answer(dict.fromkeys(places, problem))
+            return
+        trouble: Exception | None = None
+        for place in places:
+            problem = trouble or self._attempt(batch, [place])[1]
+            if problem is not None:
+                batch.answer({place: problem})
+            if isinstance(problem, TROUBLES):  # one that waits for it is enough
+                trouble = problem
+
+    def _attempt(self, batch: Batch, places: Sequence[int], again: bool = False) -> tuple[bool, Exception | None]:
+        """One transaction: whether it began, and why it failed."""
         begun = False
         try:
-            with self._engine.begin() as connection:
+            with self._engine.connect() as connection:
+                self._make_ready(connection)
+                transaction = connection.begin()
                 begun = True
-                return [work(connection) for work in batch]
+                answers = {place: batch.works[place](connection) for place in places}
+                number = postgres.number_of(connection) if self._on_postgres else None
+                if not batch.begin_commit():
+                    return False, _silence()
+                try:
+                    transaction.commit()
+                except BaseException as problem:
+                    batch.answer({})
+                    if number is None or not _is_lost(problem):
+                        raise
+                    self._doubts.append(Doubt(number, answers, _silence()))
+                    return False, self._doubts[-1]
+                batch.answer(answers)
+                return True, None
         except Exception as problem:
-            if len(batch) == 1 or not begun:  # locked or away: each alone would wait as long again
-                return [problem] * len(batch)
-            return [self._commit([work])[0] for work in batch]
+            if _is_lost(problem) and not again and not (self._line is not None and self._line.is_cut):
+                return self._attempt(batch, places, again=True)  # it had ended while nobody used it
+            return begun and not _is_lost(problem), problem
+
+    def _make_ready(self, connection: Connection) -> None:
+        """Own the database, and know what became of all that was committed."""
+        if self._hold is not None and self._owns:
+            self._hold.take(connection)
+        for doubt in self._doubts:
+            if doubt.committed is None:
+                doubt.committed = postgres.was_committed(connection, doubt.number)
+            if doubt.committed is None:
+                raise TimeoutError("what became of the last commit isn't known yet")
 
     def run(self, work: Work[T]) -> T:
         """The same without a loop, for the command line: one transaction, at once."""
@@ -133,9 +233,13 @@ class Store:
             StoreError: if it can't be opened, is the other side's, has a newer schema, or has an older one and is in use.
         """
         try:
-            with self._engine.begin() as connection:
-                self._check(connection)
-                self._metadata.create_all(connection)
+            with self._engine.connect() as connection:
+                self._make_ready(connection)
+                with connection.begin():
+                    if self._on_postgres:
+                        postgres.let_take_its_time(connection)
+                    self._check(connection)
+                    self._metadata.create_all(connection)
         except SQLAlchemyError as problem:
             raise StoreError(f"The database {_shown(self.url)} can't be opened: {_first_line(problem)}.") from problem
 
@@ -145,8 +249,12 @@ class Store:
         Raises:
             StoreError: if it has.
         """
-        self._ownership.take()
-        self._ownership.leave()
+        if self._hold is None:
+            self._ownership.take()
+            self._ownership.leave()
+            return
+        with self._engine.connect() as connection:
+            self._hold.check(connection)
 
     def dispose(self) -> None:
         """Let go of the file or the connections (the command line's ``close``)."""
@@ -176,16 +284,25 @@ class Store:
                 f"{self._schema}: install the newer version that wrote it."
             )
         if found < self._schema:
-            with self._ownership.held():  # an older version at work doesn't know the newer tables
+            with self._alone(connection):  # an older version at work doesn't know the newer tables
                 migrate(connection, self._steps, found, self._schema)
                 here = self._meta.c.key == "schema"
                 connection.execute(update(self._meta).where(here).values(value=str(self._schema)))
             log.info("The database %s was brought from schema %s to %s.", _shown(self.url), found, self._schema)
 
+    def _alone(self, connection: Connection) -> contextlib.AbstractContextManager[None]:
+        if self._hold is None:
+            return self._ownership.held()
+        if not self._owns:
+            self._hold.check(connection)
+        return contextlib.nullcontext()
+
 
 def _engine(url: str) -> Engine:
     try:
         parsed = make_url(url)
+        if parsed.get_backend_name() == "postgresql":
+            return postgres.postgres_engine(parsed)
         if parsed.get_backend_name() != "sqlite":
             return create_engine(url, future=True, pool_size=1, max_overflow=0, pool_pre_ping=True)
         return sqlite_engine(parsed, BUSY_SECONDS)
@@ -195,13 +312,14 @@ def _engine(url: str) -> Engine:
         ) from problem
 
 
-def _resolve(future: "asyncio.Future[Any]", answer: Any) -> None:
-    if future.done():  # whoever asked has been cancelled; the commit stands
-        return
-    if isinstance(answer, Exception):
-        future.set_exception(answer)
-    else:
-        future.set_result(answer)
+def _silence() -> Exception:
+    problem: Exception = TimeoutError(f"the database said nothing for {ANSWER_SECONDS:g} s")
+    return problem
+
+
+def _is_lost(problem: BaseException) -> bool:
+    """Whether the connection has ended."""
+    return bool(getattr(problem, "connection_invalidated", False))
 
 
 def _shown(url: str) -> str:

@@ -1,8 +1,8 @@
 """One process to a SQLite file: a second writer would work from a memory of its own and lose what the first one knows.
 
-Of Postgres and others the same is asked, but nothing here sees a second process there. The lock is the operating system's, so
-that it is gone with the process however that ends. The command line adds agents beside a running server: it opens the database
-without owning it, but who changes its schema must own it.
+Postgres has an advisory lock for the same (``store/postgres.py``); of other databases it is asked, and nothing here sees a second
+process there. The lock is the operating system's, so that it is gone with the process however that ends. The command line adds
+agents beside a running server: it opens the database without owning it, but who changes its schema must own it.
 """
 
 import contextlib
@@ -20,6 +20,16 @@ try:
     import fcntl
 except ImportError:  # Windows has no such locks; two processes on one file aren't noticed there
     fcntl = None  # type: ignore[assignment]
+
+
+class DatabaseInUse(StoreError):
+    """Another process owns the database."""
+
+    def __init__(self, shown: object, owner: str) -> None:
+        super().__init__(
+            f"The database {shown} is in use by another process ({owner}). A database serves one "
+            f"process: stop the other one, or give this one a database of its own."
+        )
 
 
 class Ownership:
@@ -47,10 +57,7 @@ class Ownership:
             file.seek(0)
             owner = file.read().strip() or "unknown"
             file.close()
-            raise StoreError(
-                f"The database {self._path} is in use by another process ({owner}). A database serves one "
-                f"process: stop the other one, or give this one a database of its own."
-            ) from problem
+            raise DatabaseInUse(self._path, owner) from problem
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

@@ -1,0 +1,175 @@
+"""How Postgres is opened: nothing waits for it without an end, and one process of a side works with a database.
+
+- A connection that isn't made within ``CONNECT_SECONDS`` fails, and a statement or lock that takes ``STATEMENT_SECONDS``.
+- A server that is stopped, or a network that swallows all, answers nothing: :meth:`Line.cut` ends the wait in libpq.
+- The right to write is an advisory lock of the connection that writes, so no transaction runs without it.
+- A commit whose answer was lost is asked for by its number (:func:`was_committed`) before anything else is done.
+"""
+
+import contextlib
+import os
+import socket
+import threading
+import time
+from typing import Any, Final
+
+from sqlalchemy import create_engine, event, text
+from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from rasa_handoff.store.ownership import DatabaseInUse
+
+CONNECT_SECONDS: Final = 2
+STATEMENT_SECONDS: Final = 2
+GHOST_SECONDS: Final = 2.0
+"""How long the lock of a connection that has just been lost, or of a process that has just ended, is waited for."""
+LOCK: Final = 1_214_606_444
+"""The first half of the advisory lock's key ("Hand"); the second is the schema, since each may hold a side's tables."""
+OURS: Final = "rasa-handoff-owner"
+
+SERVER_SETTINGS: Final = {
+    "statement_timeout": STATEMENT_SECONDS * 1000,
+    "lock_timeout": STATEMENT_SECONDS * 1000,
+    # A machine that died without a word keeps the lock no longer than about half a minute.
+    "tcp_keepalives_idle": 10,
+    "tcp_keepalives_interval": 5,
+    "tcp_keepalives_count": 3,
+}
+CLIENT_SETTINGS: Final = {
+    "connect_timeout": CONNECT_SECONDS,
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "application_name": "rasa-handoff",
+}
+
+
+def postgres_engine(url: URL) -> Engine:
+    """The engine; what the URL says itself (``?connect_timeout=5&options=-c%20lock_timeout=1s``) goes before our values."""
+    given = dict(url.query)
+    ours = {name: value for name, value in CLIENT_SETTINGS.items() if name not in given}
+    options = " ".join(f"-c {name}={value}" for name, value in SERVER_SETTINGS.items())
+    ours["options"] = f"{options} {given.get('options', '')}".strip()
+    return create_engine(url, future=True, pool_size=1, max_overflow=0, connect_args=ours)
+
+
+def let_take_its_time(connection: Connection) -> None:
+    """Making and changing tables may take longer than a statement of the live path."""
+    connection.execute(text("SET LOCAL statement_timeout = 0"))
+
+
+class Line:
+    """The socket of the engine's one connection, held a second time so that another thread may cut it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self.is_cut = False
+        # First of all who hear of it: SQLAlchemy asks the server some things itself.
+        event.listen(engine, "connect", lambda connection, _: self._hold(connection), insert=True)
+        event.listen(engine, "close", lambda *_: self._let_go())
+
+    def cut(self) -> bool:
+        """Whoever waits for an answer on it gets an error at once. False if there is nothing to cut, or it was cut before."""
+        with self._lock:
+            if self._socket is None or self.is_cut:
+                return False
+            self.is_cut = True
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+            return True
+
+    def _hold(self, connection: Any) -> None:
+        self._let_go()
+        with self._lock:
+            self._socket, self.is_cut = socket.socket(fileno=os.dup(connection.fileno())), False
+
+    def _let_go(self) -> None:
+        with self._lock:
+            if self._socket is not None:
+                self._socket.close()
+                self._socket = None
+
+
+class Hold:
+    """The advisory lock that makes one process the owner; kept as long as its connection lives."""
+
+    def __init__(self, shown: str) -> None:
+        self._shown = shown
+        self._last: tuple[int, Any] | None = None
+
+    def take(self, connection: Connection) -> None:
+        """Own the database on this connection.
+
+        Raises:
+            DatabaseInUse: another process has it.
+        """
+        if OURS in connection.info:
+            return
+        deadline = time.monotonic() + GHOST_SECONDS
+        while not self._try(connection):
+            holder = self._holder(connection)
+            if holder is not None and (holder.pid, holder.backend_start) == self._last:  # the connection we have lost
+                connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": holder.pid})
+            connection.rollback()
+            if time.monotonic() > deadline:
+                raise self._refusal(holder)
+            time.sleep(0.05)
+        me = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+        self._last = tuple(connection.execute(text(me)).one())
+        connection.rollback()
+        connection.info[OURS] = True
+
+    def check(self, connection: Connection) -> None:
+        """See whether another process has it; for this transaction nobody else gets it.
+
+        Raises:
+            DatabaseInUse: if it has.
+        """
+        deadline = time.monotonic() + GHOST_SECONDS
+        query = text("SELECT pg_try_advisory_xact_lock(:key, hashtext(current_schema()))")
+        while not connection.execute(query, {"key": LOCK}).scalar():
+            if time.monotonic() > deadline:
+                raise self._refusal(self._holder(connection))
+            time.sleep(0.05)
+
+    def _try(self, connection: Connection) -> bool:
+        query = text("SELECT pg_try_advisory_lock(:key, hashtext(current_schema()))")
+        return bool(connection.execute(query, {"key": LOCK}).scalar())
+
+    def _holder(self, connection: Connection) -> Any:
+        query = text(
+            "SELECT a.pid, a.backend_start, coalesce(host(a.client_addr), 'this machine') AS address "
+            "FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' AND l.granted "
+            "AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+            "AND l.classid = :key AND l.objid = (hashtext(current_schema())::bigint & 4294967295)::oid AND l.objsubid = 2"
+        )
+        return connection.execute(query, {"key": LOCK}).first()
+
+    def _refusal(self, holder: Any) -> DatabaseInUse:
+        return DatabaseInUse(
+            self._shown, "unknown" if holder is None else f"from {holder.address}, its backend is {holder.pid}"
+        )
+
+
+def number_of(connection: Connection) -> int | None:
+    """The transaction's number; None if it has written nothing."""
+    number: int | None = connection.execute(text("SELECT txid_current_if_assigned()")).scalar()
+    return number
+
+
+def was_committed(connection: Connection, number: int) -> bool | None:
+    """Whether that transaction was committed; None while it is under way.
+
+    A server that was restored or replaced, and has never had such a number, doesn't have what was in it either.
+    """
+    try:
+        said = connection.execute(text("SELECT txid_status(:number)"), {"number": number}).scalar()
+    except DBAPIError as problem:
+        if problem.connection_invalidated:
+            raise
+        said = "aborted"
+    connection.rollback()
+    return None if said == "in progress" else said == "committed"
