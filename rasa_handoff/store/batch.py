@@ -39,7 +39,7 @@ class Batch:
                 for place, answer in answers.items():
                     self.answers[place] = answer
 
-    def give_up(self, problem: Exception) -> bool:
+    def give_up(self, problem: BaseException) -> bool:
         """Answer what isn't done with the problem, and see that it is never done; False while a commit is under way."""
         with self._lock:
             if self._committing:
@@ -68,7 +68,7 @@ def resolve(future: "asyncio.Future[Any]", answer: Any) -> None:
     """Give the answer, or raise it, there where it is awaited."""
     if future.done():  # whoever asked has been cancelled; the commit stands
         return
-    if isinstance(answer, Exception):
+    if isinstance(answer, BaseException):
         future.set_exception(answer)
     else:
         future.set_result(answer)

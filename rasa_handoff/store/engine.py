@@ -91,7 +91,6 @@ class Store:
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self.prepare)
         except BaseException:
-            self._engine.dispose()
             self._owns = False
             self._ownership.leave()
             raise
@@ -158,7 +157,8 @@ class Store:
             if not (self._line is not None and self._line.cut()) and batch.give_up(_silence()):
                 self._stuck = doing
                 return
-        doing.result()
+        if (problem := doing.exception()) is not None:  # a mistake of ours; nobody may wait for it for ever
+            batch.give_up(problem)
 
     async def _comes(self, doing: "asyncio.Future[None]") -> bool:
         """Whether it is done, before the thread has shown no sign of life for ``ANSWER_SECONDS``."""
@@ -240,8 +240,12 @@ class Store:
                         postgres.let_take_its_time(connection)
                     self._check(connection)
                     self._metadata.create_all(connection)
-        except SQLAlchemyError as problem:
-            raise StoreError(f"The database {_shown(self.url)} can't be opened: {_first_line(problem)}.") from problem
+        except BaseException as problem:
+            self._engine.dispose()
+            if isinstance(problem, SQLAlchemyError):
+                shown = f"The database {_shown(self.url)} can't be opened: {_first_line(problem)}."
+                raise StoreError(shown) from problem
+            raise
 
     def check_free(self) -> None:
         """See whether another process has this database open.
