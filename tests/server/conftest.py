@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from rasa_handoff.server.app import create_app
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.thinking.desk_timing import DeskTimers
+from tests.support.postgres import Database, Postgres
 
 from .peers import ASKED, PASSWORD, Desk, OldClient, Peer, Relay
 
@@ -45,17 +46,36 @@ def pytest_configure(config: pytest.Config) -> None:
 def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with two departments and two agents: hashing passwords is slow on purpose, so it's done once."""
     file = tmp_path_factory.mktemp("furnished") / "server.db"
-    url = f"sqlite:///{file}"
+    _furnish(f"sqlite:///{file}")
+    return file
+
+
+def _furnish(url: str) -> None:
     add_department(url, "billing", "Billing")
     add_department(url, "orders", "Orders")
     add_agent(url, "thandi@example.org", "Thandi", PASSWORD)
     add_agent(url, "sipho@example.org", "Sipho", PASSWORD, ["billing"])
-    return file
+
+
+@pytest.fixture(scope="session")
+def furnished_postgres(postgres_server: Postgres) -> Database:
+    """The same on Postgres."""
+    database = postgres_server.fresh()
+    _furnish(database.url)
+    return database
 
 
 @pytest.fixture
-def database(tmp_path: Path, furnished: Path) -> str:
-    return f"sqlite:///{shutil.copy(furnished, tmp_path / 'server.db')}"
+def database(request: pytest.FixtureRequest, tmp_path: Path, furnished: Path) -> Iterator[str]:
+    """On SQLite, unless a module is parametrised: ``tests/server/test_relay.py``."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        yield f"sqlite:///{shutil.copy(furnished, tmp_path / 'server.db')}"
+        return
+    copied: Database = request.getfixturevalue("furnished_postgres")
+    one = copied.server.fresh(copied.name)
+    yield one.url
+    one.server.go_on()
+    one.server.drop(one)
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ from rasa_handoff.server.accounts import add_token
 
 from .peers import Relay, refused, until
 
+pytestmark = pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
+
 
 async def test_welcome_says_who_is_there(relay, desk):
     await desk("sipho")

@@ -87,10 +87,10 @@ class Postgres:
         children.forget(self.process.pid)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def fresh(self) -> "Database":
-        """A new, empty database."""
+    def fresh(self, template: str = "template1") -> "Database":
+        """A new database, empty or a copy."""
         name = f"test_{next(self._numbers)}"
-        self.execute("postgres", f"create database {name} strategy file_copy")
+        self.execute("postgres", f"create database {name} template {template} strategy file_copy")
         return Database(self, name)
 
     def drop(self, database: "Database") -> None:

@@ -1,7 +1,5 @@
 """What the desk says it has isn't told again; an offer is, until it was answered."""
 
-from pathlib import Path
-
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.relay import memory
@@ -29,8 +27,7 @@ def _waiting(connection: Connection) -> list[str]:
     return [f"{entry.body['handoff_id']} {entry.name}" for entry in memory.outbox.head(connection, DESK, "thabo", 99)]
 
 
-async def test_up_to_that_id_but_for_the_offer(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'relay.db'}"
-    async with RelayStore(url, memory.metadata, memory.SIDE, memory.SCHEMA) as store:
+async def test_up_to_that_id_but_for_the_offer(database_url: str) -> None:
+    async with RelayStore(database_url, memory.metadata, memory.SIDE, memory.SCHEMA) as store:
         left = await store.write(_waiting)
     assert left == ["old handoff.status", "new handoff.initiate", "new message.status"]

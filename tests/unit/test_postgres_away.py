@@ -16,7 +16,10 @@ from tests.support.postgres import Database
 
 QUICKLY = 8.0
 """Seconds: two limits of the store one after the other, on a busy machine."""
-AS_IT_IS = ("test_while_it_is_stopped_words_are_refused_within_seconds_and_then_taken", "test_a_table_that_somebody_holds")
+AS_IT_IS = (
+    "test_while_it_is_stopped_words_are_refused_within_seconds_and_then_taken",
+    "test_a_table_that_somebody_holds",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -193,3 +196,16 @@ async def _works(words: Words, word: str) -> bool:
     except TROUBLES:
         return False
     return True
+
+
+async def test_each_side_may_have_a_schema_of_one_database(postgres: Database) -> None:
+    """docs/operations.md; what else stands in the URL is kept too."""
+    for schema in ("relay", "desk"):
+        postgres.execute(f"create schema {schema}")
+    url = postgres.url + "?options=-csearch_path%3D{}%20-cstatement_timeout%3D5s"
+    relay = Store(url.format("relay"), MetaData(), "relay", 1)
+    async with relay, Store(url.format("desk"), MetaData(), "server", 1) as desk:
+        assert relay.epoch != desk.epoch
+        assert await desk.write(lambda connection: connection.execute(text("show statement_timeout")).scalar()) == "5s"
+        with pytest.raises(StoreError, match="in use by another process"):
+            await Store(url.format("relay"), MetaData(), "relay", 1).__aenter__()

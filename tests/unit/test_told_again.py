@@ -1,7 +1,5 @@
 """A desk that lost its database is told again in the order in which it was said."""
 
-from pathlib import Path
-
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.relay import memory
@@ -25,9 +23,8 @@ def _told(connection: Connection) -> list[str]:
     return [line.text for line in memory.told_again(connection, "h").transcript]
 
 
-async def test_whatever_the_clocks_say(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'relay.db'}"
-    async with RelayStore(url, memory.metadata, memory.SIDE, memory.SCHEMA) as store:
+async def test_whatever_the_clocks_say(database_url: str) -> None:
+    async with RelayStore(database_url, memory.metadata, memory.SIDE, memory.SCHEMA) as store:
         told = await store.write(_told)
     assert told == ["asked by our clock", "answered by the desk's, which is behind", "thanked"]
 
@@ -41,9 +38,8 @@ def _told_at_length(connection: Connection) -> tuple[Line, ...]:
     return memory.told_again(connection, "h").transcript
 
 
-async def test_what_would_not_fit_one_packet_is_told_by_its_end(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'relay.db'}"
-    async with RelayStore(url, memory.metadata, memory.SIDE, memory.SCHEMA) as store:
+async def test_what_would_not_fit_one_packet_is_told_by_its_end(database_url: str) -> None:
+    async with RelayStore(database_url, memory.metadata, memory.SIDE, memory.SCHEMA) as store:
         told = await store.write(_told_at_length)
     assert (told[0].text, told[-1].at) == (LEFT_OUT, 39)
     assert sum(len(line.text) for line in told) < MOST_TOLD
