@@ -18,6 +18,7 @@ from rasa_handoff.thinking.control import Control
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.errors import Unreachable
 from rasa_handoff.vocabulary.settings import DeskSettings
+from rasa_handoff.vocabulary.shapes import in_text
 from rasa_handoff.vocabulary.text import valid
 from rasa_handoff.vocabulary.values import Line, Offer, Speaker
 
@@ -170,7 +171,7 @@ class Wire:
     async def _on_to_user(self, data: Any = None, *_: Any) -> None:
         data = valid(data)
         body = data if isinstance(data, dict) else {"message": data}
-        text = str(body.get("message") or "").strip()
+        text = in_text(body.get("message")).strip()
         if not text:
             log.info("The live-agent server said nothing to %s: to_user has no message.", self.offer.conversation_id)
             return

@@ -3,7 +3,9 @@
 1. A call that comes again gets the answer it had.
 2. What came too late for one answer goes out with the next, before its own words.
 3. If that gives the conversation to people, the call's own message is theirs: only its answer tells the platform so.
-4. The turn is finished, also when the time is over. An answer that failed is shown to nobody, and what waited waits on.
+4. The turn is finished, also when the time is over. An answer that failed is shown to nobody, and what waited waits on: the
+   call fails, which to the platform is a broken bot, whose conversation it gives to its people. A turn that fails after its
+   answer had to go out says so itself, as what comes too late does.
 """
 
 import asyncio
@@ -69,19 +71,25 @@ class Answering:
                 log.info("The message %s of %s came again: the same answer.", call.key, call.conversation_id)
                 call.answer.messages.extend(known)
                 return
-            await self._make(call)
+            await self._make(conversations, call)
             if call.answer.late:
                 self.answers.leave(call.conversation_id, await call.push(call.answer.late))
 
-    async def _make(self, call: Call) -> None:
+    async def _make(self, conversations: Conversations, call: Call) -> None:
         """A new answer, with what waits at its head."""
         id, answer = call.conversation_id, call.answer
         waiting = self.answers.take_late(id)
         answer.messages.extend(waiting)
         try:
             await (call.to_people if any(map(self._given_away, waiting)) else call.to_bot)()
-        except Exception:
-            self.answers.leave(id, waiting if answer.given is None else answer.late)
+        except (Exception, asyncio.CancelledError) as problem:
+            if answer.given is None:
+                self.answers.leave(id, waiting)
+            else:
+                await answer.send_response(id, await conversations.not_taken(id))
+                self.answers.leave(id, await call.push(answer.late))
+            if isinstance(problem, asyncio.CancelledError):  # the bot's: nobody calls ours off
+                raise RuntimeError("The turn was called off from within.") from problem
             raise
         finally:
             answer.over = True

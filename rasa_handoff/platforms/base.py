@@ -87,7 +87,7 @@ class PlatformChannel(InputChannel):
         there = Availability(departments=self.departments, staffed=True)  # the platform doesn't tell who is there
         options = Options(bot, self.intents.execute, (), lambda: there)
         turn = BotTurn(bot, self.intents, options, show_marker=False, on_new_message=on_new_message, follows=False)
-        conversations = Conversations(bot, turn, self.name(), self.intents.ended, self.crossing_seconds)
+        conversations = Conversations(bot, turn, self.name(), self.intents, self.crossing_seconds)
         self.open(bot, conversations)
         keeper = tracker_store.Keeper(conversations.later.keep_turn, conversations.has_turn)
 

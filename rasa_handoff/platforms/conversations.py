@@ -4,7 +4,8 @@ The rules:
 
 1. One turn of a conversation at a time; a message whose turn is in the tracker is answered from there, not run again.
 2. A turn that asks for a handoff pauses the conversation in the tracker: nothing in Rasa makes the bot speak then.
-3. The platform calls again only when the bot has the conversation again: the next message resumes it and is the bot's.
+3. The platform calls again only when the bot has the conversation again: the next message resumes it and is the bot's. A pause
+   of the project's own, without a handoff, is left alone.
 4. But a message that came before the pause, or in the moments the platform needs to read the answer, crossed the handoff: it is
    the people's, and the bot stays silent.
 """
@@ -32,12 +33,16 @@ from rasa_handoff.rasa_room.bot_turn import BotTurn
 from rasa_handoff.rasa_room.comeback import BotComesBack, Words
 from rasa_handoff.rasa_room.later import LaterWriter
 from rasa_handoff.rasa_room.offering import taken_slot
+from rasa_handoff.rasa_room.pauses import paused_for_handoff
 from rasa_handoff.rasa_room.retold import told_in_turn
 from rasa_handoff.rasa_room.tracker import customer, listening, pause
 from rasa_handoff.rasa_room.turns import Turns
+from rasa_handoff.thinking.transcript import button_titles
+from rasa_handoff.vocabulary import names
 from rasa_handoff.vocabulary.errors import Unreachable
 from rasa_handoff.vocabulary.marker import HandoffRequest
 from rasa_handoff.vocabulary.names import NOTE_SLOT, OUTCOME_SLOT
+from rasa_handoff.vocabulary.settings import IntentSettings
 
 log = logging.getLogger(__name__)
 
@@ -54,11 +59,12 @@ Parting = Callable[[], str | None]
 
 
 class Conversations:
-    """Takes messages to the bot. ``channel``: the platform's name in Rasa; ``ended``: the intent of a handoff's end;
-    ``crossing``: seconds after a handoff in which a message counts as written before it."""
+    """Takes messages to the bot. ``channel``: the platform's name in Rasa; ``crossing``: seconds after a handoff in which a
+    message counts as written before it."""
 
-    def __init__(self, bot: Bot, turn: BotTurn, channel: str, ended: str, crossing: float) -> None:
-        self._bot, self._turn, self._channel, self._ended, self._crossing = bot, turn, channel, ended, crossing
+    def __init__(self, bot: Bot, turn: BotTurn, channel: str, intents: IntentSettings, crossing: float) -> None:
+        self._bot, self._turn, self._channel, self._crossing = bot, turn, channel, crossing
+        self._ended, self._execute = intents.ended, intents.execute
         self._turns, self.later = Turns(), LaterWriter(bot)
         self._handed: dict[str, float] = {}
         """When conversations were handed over whose pause isn't in the tracker yet."""
@@ -98,14 +104,15 @@ class Conversations:
         elif told is None:
             happened = [event.as_dict() for event in tracker.events]
             message.text = hear(await self._turn.with_options(self._channel, message.sender_id, happened))
+            paused = paused_for_handoff(tracker, self._execute)
             if message.text is None:
-                if welcome and tracker.is_paused():
+                if welcome and paused:
                     await self._is_ours(tracker, message, arrived)  # the bot has it again, and says nothing to that
                 return None
-            if tracker.is_paused() and welcome and tracker.active_loop is not None:
+            if paused and welcome and tracker.active_loop is not None:
                 await self._go_on(message)
                 return None
-            if tracker.is_paused() and not await self._is_ours(tracker, message, arrived):
+            if paused and not await self._is_ours(tracker, message, arrived):
                 return None
         else:
             message.parse_data = told[0]  # a turn leaves it there too
@@ -113,11 +120,12 @@ class Conversations:
         wish = await self._turn.wish(self._channel, message, ran)
         if wish is None:
             if hands_over():
-                await self._handed_over(message, None, None)
+                await self._handed_over(message, None, None, again=told is not None)
             return None
         if wish.form is None:
             await ran.watch.release()
-        return wish.request if await self._handed_over(message, wish.form, parting()) else None
+        handed_over = await self._handed_over(message, wish.form, parting(), again=told is not None)
+        return wish.request if handed_over else None
 
     async def pass_by(self, message: UserMessage, hear: Hear) -> None:
         """The message is for the platform's people: noted, and nothing else. Within :meth:`turn`."""
@@ -151,11 +159,15 @@ class Conversations:
         """What one of Rasa's messages shows that is said outside a call: the options in their marker's place."""
         return await self._turn.shown(self._channel, conversation_id, dict(message))
 
+    async def not_taken(self, conversation_id: str) -> dict[str, Any]:
+        """That a message wasn't taken, as one of Rasa's messages."""
+        return await self._bot.say(names.UTTER_NOT_TAKEN, conversation_id, self._channel)
+
     async def leave_to_people(self, conversation_id: str) -> None:
         """Pause a conversation that is handed over outside a turn, if that isn't done."""
 
         def leave(tracker: DialogueStateTracker) -> None:
-            if not tracker.is_paused():
+            if not paused_for_handoff(tracker, self._execute):
                 self._pause(tracker, None)
 
         await self.later.change(conversation_id, leave)
@@ -183,10 +195,12 @@ class Conversations:
         return True
 
     async def _note(self, message: UserMessage) -> None:
-        body = {"id": message.message_id, "text": message.text, "at": time.time()}
+        body = {"id": message.message_id, "at": time.time()}
 
         def note(tracker: DialogueStateTracker) -> None:
-            about = {**body, "handoff_id": last_handoff(tracker)}
+            titles = button_titles(event.as_dict() for event in tracker.events)
+            text = titles.get(message.text or "", message.text)  # people read what the customer has pressed
+            about = {**body, "text": text, "handoff_id": last_handoff(tracker)}
             tracker.update_with_events(customer(tracker, about, self._channel), self._bot.domain)
 
         await self.later.change(message.sender_id, note)
@@ -223,8 +237,10 @@ class Conversations:
         found = [SlotSet(name, slots[name]) for name in slots if name in known]
         return [ConversationResumed(metadata=metadata), *found, *listening(tracker), awake]
 
-    async def _handed_over(self, message: UserMessage, form: str | None, parting: str | None) -> bool:
-        """Pause it, if that isn't done. Not for an old message that comes again when the conversation has gone on."""
+    async def _handed_over(self, message: UserMessage, form: str | None, parting: str | None, again: bool) -> bool:
+        """Pause it, if that isn't done. Not for an old message that comes ``again`` when the conversation has gone on; of a
+        turn that has just run only its output counts, since it may have taken its own message out of the tracker
+        (``UserUtteranceReverted``, ``Restarted``)."""
         words = await self._bot.render(parting, message.sender_id, self._channel, {}) if parting is not None else {}
 
         def hand_over(tracker: DialogueStateTracker) -> bool:
@@ -232,7 +248,7 @@ class Conversations:
                 del self._handed[message.sender_id]
             if any(_is_pause(event) for event in _since(tracker, message)):
                 return bool(tracker.is_paused())
-            if tracker.latest_message is None or tracker.latest_message.message_id != message.message_id:
+            if again and _has_gone_on(tracker, message):
                 return False
             if words:
                 tracker.update(_said(words, parting), self._bot.domain)
@@ -278,6 +294,13 @@ def _since(tracker: DialogueStateTracker, message: UserMessage) -> list[Any]:
         if isinstance(event, UserUttered) and event.message_id == message.message_id
     )
     return events[max(own, default=len(events)) :]
+
+
+def _has_gone_on(tracker: DialogueStateTracker, message: UserMessage) -> bool:
+    """Whether somebody has spoken since this message. Read from all events: the tracker's latest message leaves out what a turn
+    has reverted."""
+    said = [event for event in tracker.events if isinstance(event, UserUttered)]
+    return not said or said[-1].message_id != message.message_id
 
 
 def _is_pause(event: Any) -> bool:

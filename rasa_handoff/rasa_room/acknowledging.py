@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable
 from typing import Any
 
+from rasa_handoff.rasa_room.incoming import Sent
 from rasa_handoff.vocabulary.errors import Refused, StoreError
 
 log = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ async def any_of(asked: list[Any]) -> bool:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def outcome(handled: Awaitable[Any], id: str) -> dict[str, Any]:
+async def outcome(handled: Awaitable[Any], about: Sent) -> dict[str, Any]:
     """What became of a customer's message, as its acknowledgement."""
     try:
         await handled
@@ -34,9 +35,9 @@ async def outcome(handled: Awaitable[Any], id: str) -> dict[str, Any]:
     except Refused as problem:
         return refusal(problem.code, str(problem))
     except Exception:
-        log.exception("A customer's message (%s) could not be handled.", id)
+        log.exception("A customer's message (%s) could not be handled.", about.id)
         return refusal("failed", "Your message could not be handled.")
-    return {"ok": True}
+    return refusal(*about.refused) if about.refused is not None else {"ok": True}
 
 
 def refusal(code: str, sentence: str) -> dict[str, Any]:

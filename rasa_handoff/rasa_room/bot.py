@@ -1,6 +1,7 @@
 """The running bot, reached through the Sanic application: its agent may be replaced at any time (``PUT /model``)."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
@@ -18,6 +19,8 @@ from rasa_handoff.vocabulary.errors import Unreachable
 AGAIN_SECONDS: Final = 1.0
 RENDER_SECONDS: Final = 0.5
 """How long a notice waits for the slots that its response may show; without them it is said all the same."""
+
+log = logging.getLogger(__name__)
 
 
 class Bot:
@@ -83,6 +86,14 @@ class Bot:
             except Unreachable:
                 await asyncio.sleep(AGAIN_SECONDS)
 
+    async def full_tracker(self, conversation_id: str) -> DialogueStateTracker:
+        """The tracker with the events of all sessions. Only to read: saved, its events would be stored once more.
+
+        Raises:
+            Unreachable: the tracker store can't be read now.
+        """
+        return self._named(conversation_id, await self.store.retrieve(conversation_id, full=True))
+
     async def knows(self, conversation_id: str) -> bool:
         """Whether the conversation has a tracker. Asking makes none.
 
@@ -133,3 +144,11 @@ class Bot:
             message = {"text": preset_text(response, values)}
         message.pop("utter_action", None)
         return dict(message)
+
+    async def say(self, response: str, conversation_id: str, channel: str) -> dict[str, Any]:
+        """The same of a response without values, also when the bot or its tracker store fails: the preset's words then."""
+        try:
+            return await self.render(response, conversation_id, channel, {})
+        except Exception as problem:
+            log.warning("%s is said in the preset's words, since the bot can't say it: %r", response, problem)
+            return {"text": preset_text(response, {})}

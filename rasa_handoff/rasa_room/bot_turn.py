@@ -16,6 +16,7 @@ from rasa_handoff.rasa_room.options import Options
 from rasa_handoff.rasa_room.retold import Told
 from rasa_handoff.rasa_room.watching import Watch, Watcher
 from rasa_handoff.rasa_room.wishing import intent_of, offers, up_to, wished
+from rasa_handoff.thinking.transcript import SESSION_STARTS
 from rasa_handoff.vocabulary import names
 from rasa_handoff.vocabulary.errors import Unreachable
 from rasa_handoff.vocabulary.marker import ChannelNotice, HandoffRequest
@@ -59,10 +60,14 @@ class BotTurn:
 
     async def run(self, channel: str, message: UserMessage, told: Told | None = None) -> Ran:
         """Let the bot answer. ``told``: what came of this message in a turn of a process that has ended since; it is only
-        said again. What is said to a request for a person is held back until :meth:`wish` or the caller lets it out."""
+        said again. What is said to a request for a person is held back until :meth:`wish` or the caller lets it out.
+
+        Raises:
+            Unreachable: no model is loaded: Rasa would pass over the message in silence.
+        """
         notice = ChannelNotice(channel=channel, availability=self._options.availability())
-        message.metadata = {**(message.metadata or {}), names.METADATA_KEY: plain(notice)}
-        parsed = await self._parse(message) if told is None else told[0]
+        message.metadata = {**_metadata_of(message), names.METADATA_KEY: plain(notice)}
+        parsed = await self._bot.parse(message) if told is None else told[0]
         asked = intent_of(parsed) == self._intents.execute
         with self._watcher.turn(
             message.output_channel, message.sender_id, self._make_options(channel), hold=asked
@@ -85,7 +90,7 @@ class BotTurn:
         """The handoff the turn asks for. None: all is said that was held back, and the options if they were asked for."""
         intent, watch = intent_of(ran.parsed), ran.watch
         if watch.request is None and intent not in (self._intents.execute, self._intents.options):
-            await watch.release()
+            await self._conclude(channel, message, watch)
             return None
         tracker = await self._read(message.sender_id)
         form = tracker.active_loop.name if tracker is not None and tracker.active_loop is not None else None
@@ -94,10 +99,12 @@ class BotTurn:
             happened = up_to(message.message_id, [event.as_dict() for event in events])
             request = wished(watch.request, ran.parsed, happened, self._intents)
             return Wish(request, form if intent == self._intents.execute else None)
-        await watch.release()
         if intent == self._intents.options and not watch.offered and form != names.CONTACT_FORM:
+            await watch.release()
             options = await self._options.message(message.sender_id, channel)
             await message.output_channel.send_response(message.sender_id, options)
+        else:
+            await self._conclude(channel, message, watch)
         return None
 
     async def _read(self, conversation_id: str) -> DialogueStateTracker | None:
@@ -107,10 +114,19 @@ class BotTurn:
         except Unreachable:
             return None
 
+    async def _conclude(self, channel: str, message: UserMessage, watch: Watch) -> None:
+        """Let out what was held. If the turn ended with an action that failed, the customer hears that instead of nothing."""
+        await watch.release()
+        if watch.failed:
+            words = await self._bot.say(names.UTTER_NOT_TAKEN, message.sender_id, channel)
+            await message.output_channel.send_response(message.sender_id, words)
+
     async def with_options(
         self, channel: str, conversation_id: str, happened: Sequence[Mapping[str, Any]]
     ) -> list[Mapping[str, Any]]:
         """The tracker's events, and the options where they were shown: the tracker has the marker or the request alone."""
+        if _starts_anew(happened):
+            happened = [event.as_dict() for event in (await self._bot.full_tracker(conversation_id)).events]
         places = self._offered(happened)
         if not places:
             return list(happened)
@@ -137,11 +153,19 @@ class BotTurn:
                 places = {*places - {asked}}  # an action's, which the tracker has with its buttons
         return places
 
-    async def _parse(self, message: UserMessage) -> dict[str, Any]:
-        try:
-            return await self._bot.parse(message)
-        except Unreachable:
-            return {}  # no model is loaded; Rasa says so itself
-
     def _make_options(self, channel: str) -> Callable[[str], Awaitable[dict[str, Any]]]:
         return lambda conversation_id: self._options.message(conversation_id, channel)
+
+
+def _starts_anew(happened: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the customer's words are out of sight: a tracker store shows the current session, and their turn began one."""
+    kinds = {event.get("event") for event in happened}
+    return "user" not in kinds and not kinds.isdisjoint(SESSION_STARTS)
+
+
+def _metadata_of(message: UserMessage) -> dict[str, Any]:
+    """A front end may send anything as its metadata; what is no mapping is kept under a name."""
+    own: Any = message.metadata
+    if isinstance(own, Mapping):
+        return dict(own)
+    return {} if own is None else {"metadata": own}

@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import msgspec
-from rasa.core.channels.channel import OutputChannel
+from rasa.core.channels.channel import OutputChannel, UserMessage
 
 from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.rasa_room.choices import with_choices
@@ -93,6 +93,11 @@ class Customers:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._relay.flush(CUSTOMER, conversation_id), FLUSH_SECONDS)
 
+    async def tell_later(self, channel: str, message: UserMessage, words: dict[str, Any]) -> None:
+        """Something of the bot's that the channel doesn't take now, by the outbox. To where the message came from."""
+        data = self._reaches[channel].return_data(message.output_channel)
+        await self._put(message.sender_id, channel, f"{message.message_id}-later", words, data)
+
     # The bot's words to a sender who acknowledges
 
     def _keep(self, output: OutputChannel, conversation_id: str, channel: str, message_id: str) -> None:
@@ -106,8 +111,17 @@ class Customers:
 
         output.send_response = send_response
 
-    async def _put(self, conversation_id: str, channel: str, id: str, message: dict[str, Any]) -> None:
+    async def _put(
+        self,
+        conversation_id: str,
+        channel: str,
+        id: str,
+        message: dict[str, Any],
+        data: Mapping[str, Any] | None = None,
+    ) -> None:
         body = {"id": id, "handoff_id": None, "message": message, "channel": channel, "at": time.time()}
+        if data:
+            body["return_data"] = dict(data)
         entry = Entry(target=CUSTOMER, lane=conversation_id, name=Speaker.BOT.value, body=body)
         await self._inbox.put_once(entry)
         await self._relay.ring(CUSTOMER, conversation_id)
@@ -126,7 +140,8 @@ class Customers:
             reach = self._reach(entry.body.get("channel") or conversation.channel)
             if not reach.push and self._hands.busy(lane):
                 raise _InAnswer("It goes with the answer that is being made.")
-            message = await self._say(reach, lane, entry, conversation.return_data)
+            data = entry.body.get("return_data") or conversation.return_data
+            message = await self._say(reach, lane, entry, data)
         except _InAnswer:
             raise
         except Waits as problem:

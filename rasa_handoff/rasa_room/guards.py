@@ -1,7 +1,8 @@
 """What touches Rasa's private parts, with ``tickets.py``: while the desk is active the bot must not speak by any door.
 
 Hosted channels are held by the interceptor. These guards hold the rest: session expiry, reminders, external intents,
-``execute`` and appended events by HTTP, and messages of a channel that isn't hosted. They sit on the class, so that they
+``execute`` and appended events by HTTP, and messages of a channel that isn't hosted. One hears what Rasa keeps to its log: that
+an action has failed. They sit on the class, so that they
 outlive a model reload. ``tests/integration/test_pause.py`` says when Rasa has changed underneath them.
 """
 
@@ -13,6 +14,7 @@ from functools import wraps
 from inspect import getattr_static
 from typing import Any
 
+from rasa.core.actions.action import Action, ActionExecutionRejection
 from rasa.core.channels.channel import OutputChannel
 from rasa.core.processor import MessageProcessor
 from rasa.shared.core.events import BotUttered, ConversationPaused, Event
@@ -20,6 +22,7 @@ from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.rasa_room import tickets
 from rasa_handoff.rasa_room.closing import closed
+from rasa_handoff.rasa_room.watching import action_failed
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +33,7 @@ GUARDED = (
     "trigger_external_user_uttered",
     "_run_prediction_loop",
     "execute_action",
+    "_run_action",
     "_send_bot_messages",
 )
 """The methods of ``MessageProcessor`` that are wrapped; each must exist, or the installation fails loudly."""
@@ -140,6 +144,28 @@ def _execution(original: Any) -> Any:
     return execute
 
 
+def _action(original: Any) -> Any:
+    """Rasa logs the error of an action and goes on, so that a turn may end without a word: the turn's watch hears of it."""
+
+    @wraps(original)
+    async def run_action(self: MessageProcessor, action: Action, *rest: Any, **more: Any) -> bool:
+        run = action.run
+
+        async def noted(*given: Any, **named: Any) -> Any:
+            try:
+                return await run(*given, **named)
+            except ActionExecutionRejection:
+                raise
+            except Exception:
+                action_failed()
+                raise
+
+        action.run = noted
+        return bool(await original(self, action, *rest, **more))
+
+    return run_action
+
+
 def _words(original: Any) -> Any:
     """The last step of all words that an event carries, also of events appended from outside with their side effects."""
 
@@ -168,5 +194,6 @@ WRAPPERS: dict[str, Callable[[Any], Any]] = {
     "trigger_external_user_uttered": _external,
     "_run_prediction_loop": _prediction,
     "execute_action": _execution,
+    "_run_action": _action,
     "_send_bot_messages": _words,
 }

@@ -149,7 +149,7 @@ class HostBlueprint(Blueprint):
         self.ctx.hosted = [(channel, channel.blueprint(_named(name, receive))) for name, channel in channels.items()]
         _check_apart(self.ctx.hosted)
         for channel, blueprint in self.ctx.hosted:
-            incoming.watch(blueprint, channel.name())
+            incoming.watch(blueprint, channel)
             answers.watch(blueprint)
 
     def register(self, app: Sanic, options: dict[str, Any]) -> None:

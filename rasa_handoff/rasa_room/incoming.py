@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any, Final
 
-from rasa.core.channels.channel import UserMessage
+from rasa.core.channels.channel import InputChannel, UserMessage
+from rasa.core.channels.rest import RestInput
 from sanic import Blueprint
 from sanic.exceptions import SanicException
 from sanic.request import Request
 
+from rasa_handoff.vocabulary.shapes import in_text
 from rasa_handoff.vocabulary.text import valid
 
 AFTER_KEY: Final = "handoff_after"
@@ -26,13 +28,17 @@ LONGEST_ID: Final = 120
 
 class Sent:
     """About the message in hand. ``id``: the sender's own. ``keeps``: the sender acknowledges what it is told, by id.
-    ``after``: the id of the last words it has seen."""
+    ``after``: the id of the last words it has seen. ``within``: seconds in which a second message with this id is a copy;
+    None: for as long as ids are known. ``refused``: why it wasn't taken, as code and sentence, once that is known."""
 
-    def __init__(self, id: Any = None, keeps: bool = False, after: str | None = None) -> None:
+    def __init__(
+        self, id: Any = None, keeps: bool = False, after: str | None = None, within: float | None = None
+    ) -> None:
         id = valid(id)
         usable = isinstance(id, str | int) and not isinstance(id, bool) and 0 < len(str(id)) <= LONGEST_ID
         self.id = str(id) if usable else None
-        self.keeps, self.after = keeps, valid(after)
+        self.keeps, self.after, self.within = keeps, valid(after), within
+        self.refused: tuple[str, str] | None = None
         self._named = 0
 
     def name(self, message: UserMessage) -> None:
@@ -60,11 +66,14 @@ def sending(about: Sent) -> Iterator[None]:
         _sent.reset(token)
 
 
-def watch(blueprint: Blueprint, channel: str) -> None:
-    """Read the ids in the requests of this channel's blueprint."""
+def watch(blueprint: Blueprint, channel: InputChannel) -> None:
+    """Read the ids in the requests of this channel's blueprint. On ``rest`` and its like the message is a text afterwards,
+    whatever it was: Rasa would drop a number or an object in silence."""
 
     async def read(request: Request) -> None:
-        _sent.set(_about(request, READERS.get(channel)))
+        _sent.set(_about(request, READERS.get(channel.name())))
+        if isinstance(channel, RestInput) and (body := _body(request)).get("message") is not None:
+            body["message"] = in_text(body["message"])
 
     blueprint.middleware("request")(read)
 

@@ -7,11 +7,13 @@ The rules:
 3. After the bot's turn: if it asks for a handoff (``bot_turn.py``), the conversation is offered to the desk.
 4. While the desk is active nothing reaches the bot (``to_desk.py``).
 5. While the conversation is on its way back the message waits, and then goes to the bot.
+6. Whatever fails, the customer is told that the message wasn't taken (``refusing.py``).
 """
 
 import asyncio
 import contextlib
 import logging
+import uuid
 from collections.abc import Mapping
 from typing import Final
 
@@ -27,6 +29,7 @@ from rasa_handoff.rasa_room.incoming import sent
 from rasa_handoff.rasa_room.offering import Offering
 from rasa_handoff.rasa_room.options import Options
 from rasa_handoff.rasa_room.reach import Reach
+from rasa_handoff.rasa_room.refusing import Refusing
 from rasa_handoff.rasa_room.retold import Told, told_in_turn
 from rasa_handoff.rasa_room.strays import Strays
 from rasa_handoff.rasa_room.to_desk import ToDesk
@@ -36,7 +39,7 @@ from rasa_handoff.rasa_room.unasked import Unasked
 from rasa_handoff.rasa_room.watching import Watch
 from rasa_handoff.rasa_room.wishing import intent_of
 from rasa_handoff.relay.inbox import Inbox, Met
-from rasa_handoff.relay.relay import Relay
+from rasa_handoff.relay.relay import TRACKER, Relay
 from rasa_handoff.thinking.control import ASKED, Control, IllegalEvent
 from rasa_handoff.vocabulary import names
 from rasa_handoff.vocabulary.errors import StoreError, StoreUnavailable, Unreachable
@@ -48,6 +51,7 @@ log = logging.getLogger(__name__)
 
 DRAIN_SECONDS: Final = 5.0
 STARTED: Final = {Control.BOT: "refused or unreachable", Control.PREPARING: "waits for its transcript"}
+RESUME_SECONDS: Final = 5.0
 
 
 class Interceptor:
@@ -65,13 +69,14 @@ class Interceptor:
         on_new_message: OnMessage,
     ) -> None:
         self._settings, self._relay, self._bot, self._customers = settings, relay, bot, customers
-        self._reaches, self._strays = reaches, strays
+        self._strays = strays
         self._offering = Offering(bot, relay, settings, reaches)
         self._turns, self._work, self._inbox = Turns(), Work(), Inbox(relay.store)
         self._opened, self._closing = asyncio.Event(), False
         self._execute = f"/{settings.intents.execute}"
         self._to_desk = ToDesk(settings.intents, relay, bot, reaches, self._done)
         self._turn = BotTurn(bot, settings.intents, options, settings.show_marker, on_new_message)
+        self._refusing = Refusing(bot, customers, reaches)
         self.closing = Closing(settings.state_messages)
         self.unasked = Unasked(self._turn, self.closing)
 
@@ -98,9 +103,10 @@ class Interceptor:
                     message.sender_id, channel, message.output_channel, message.message_id
                 ):
                     await self._once(channel, message)
-            except StoreError:
-                await self._refuse(channel, message)
-                raise
+            except StoreError as problem:
+                await self._refusing.unwritable(channel, message, problem)
+            except (Exception, asyncio.CancelledError) as problem:  # the bot's, its channel's or ours: never silence
+                await self._refusing.failed(channel, message, problem)
 
     async def _once(self, channel: str, message: UserMessage) -> None:
         """What its sender gave an id is heard once, however often it comes."""
@@ -112,7 +118,11 @@ class Interceptor:
         if sent().id is None:
             return Met.NEVER
         try:
-            return await self._inbox.meet(message.sender_id, message.message_id)
+            if (within := sent().within) is None:
+                return await self._inbox.meet(message.sender_id, message.message_id)
+            key, message.message_id = message.message_id, uuid.uuid4().hex
+            message.message_id, met = await self._inbox.meet_lately(message.sender_id, key, within)
+            return met
         except StoreUnavailable:
             if sent().keeps:
                 raise  # they send it again
@@ -124,10 +134,14 @@ class Interceptor:
                 await self._inbox.done(message.sender_id, message.message_id)
 
     async def silence(self, conversation_id: str, channel: str, output: OutputChannel) -> bool:
-        """A customer's request without a message; whether it was answered here."""
+        """A customer's request without a message; whether it was answered here. What waits, waits on if it can't be."""
         await self._opened.wait()
         async with self._turns.turn(conversation_id):
-            return await self._customers.fetch(conversation_id, channel, output)
+            try:
+                return await self._customers.fetch(conversation_id, channel, output)
+            except Exception as problem:
+                log.error("What waits for %s could not be fetched: %r", conversation_id, problem)
+                return False
 
     async def _route(self, channel: str, message: UserMessage, again: bool = False) -> None:
         while True:
@@ -167,7 +181,7 @@ class Interceptor:
         wish = await self._turn.wish(channel, message, ran)
         if wish is not None:
             return await self._hand_over(channel, message, wish, ran.watch)
-        if not ran.watch.spoke:
+        if ran.watch.marked or not ran.watch.spoke:
             self._strays.look_again(message.sender_id)
         if intent_of(ran.parsed) == self._settings.intents.options and answers_with_options(message, self._execute):
             triggered(message, self._settings.trigger_text)
@@ -184,7 +198,7 @@ class Interceptor:
     async def _hand_over(self, channel: str, message: UserMessage, wish: Wish, watch: Watch) -> None:
         """Offer it to the desk; on ``rest`` a front end may find its own, and is told so instead."""
         if triggered(message, self._settings.trigger_text):
-            return
+            return self._strays.look_again(message.sender_id)
         if wish.form is None:
             await watch.release()
         request = await self._offering.request(
@@ -196,18 +210,11 @@ class Interceptor:
         if conversation.state is Control.BOT:
             await self._customers.flush(message.sender_id)
             await watch.release()
+            with contextlib.suppress(asyncio.TimeoutError):  # an action's own pause ends before the next message
+                await asyncio.wait_for(self._relay.flush(TRACKER, message.sender_id), RESUME_SECONDS)
 
     async def read_transcript(
         self, tracker: DialogueStateTracker, offer: Offer, message_id: str | None
     ) -> TranscriptRead:
         """What an offer lacks that was made while the tracker couldn't be read."""
         return await self._offering.follow(tracker, offer, message_id, self._turn.with_options)
-
-    async def _refuse(self, channel: str, message: UserMessage) -> None:
-        """Nothing can be written down now: better said than accepted and lost. A page is told by its acknowledgement."""
-        if sent().keeps and self._reaches[channel].push:
-            return
-        output = message.output_channel
-        words = await self._bot.render(names.UTTER_NOT_TAKEN, message.sender_id, channel, {})
-        # The class's own: on this object it may lead to the outbox, which can't be written either.
-        await type(output).send_response(output, message.sender_id, words)

@@ -11,6 +11,9 @@ acknowledged when it is accepted, and heard once.
 
 import asyncio
 import contextlib
+import hashlib
+import json
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -22,12 +25,20 @@ from rasa_handoff.desks.base import either
 from rasa_handoff.rasa_room.acknowledging import any_of, outcome, refusal
 from rasa_handoff.rasa_room.incoming import LONGEST_ID, Sent, sending
 from rasa_handoff.rasa_room.parts import Emission, Recorder, ids_of_parts
+from rasa_handoff.rasa_room.texts import preset_text
+from rasa_handoff.vocabulary import names
 from rasa_handoff.vocabulary.errors import StoreError, Unreachable, Waits
 from rasa_handoff.vocabulary.names import STATE_KEY
+from rasa_handoff.vocabulary.shapes import in_text
 from rasa_handoff.vocabulary.text import valid
+
+log = logging.getLogger(__name__)
 
 TYPING_EVENT = "typing"
 """An addition that stock widgets never notice, both ways: ``{"session_id": str, "on": bool}``."""
+COPY_SECONDS: Final = 60.0
+"""From a page without ``acks``: how long a message with the same id and the same text is a copy of the first."""
+COPY_DIGITS: Final = 40
 READ_EVENT: Final = "message_read"
 """From the page: ``{"session_id": str, "id": str}``, a message its customer has seen."""
 STATE_EVENT: Final = STATE_KEY
@@ -170,19 +181,49 @@ class HandoffSocketIO(SocketIOInput):
         return disconnect
 
     def _accepting(self, handle: Handler) -> Handler:
-        """A message with an id is answered: accepted, or why not; the page keeps it until it was."""
+        """A message with an id is answered: accepted, or why not; the page keeps it until it was. One without is refused in
+        words."""
 
-        async def user_uttered(sid: str, data: Any) -> dict[str, Any] | None:
-            about = Sent(data.get("id") if isinstance(data, dict) else None, keeps=sid in self._acknowledging)
+        async def user_uttered(sid: str, data: Any = None) -> dict[str, Any] | None:
+            message = self._readable(data)
+            about = self._about(sid, message)
+            if self.session_persistence and not message.get("session_id"):
+                return await self._refuse(sid, about, "The message names no session.")
             with sending(about):
                 if about.id is None:
-                    await handle(sid, data)
+                    await handle(sid, message)
                     return None
-                if self.session_persistence and not data.get("session_id"):
-                    return refusal("invalid", "The message names no session.")
-                return await outcome(handle(sid, data), about.id)
+                return await outcome(handle(sid, message), about)
 
         return user_uttered
+
+    def _readable(self, data: Any) -> dict[str, Any]:
+        """What a page has sent in the shape that Rasa reads; what it can't read, it drops in silence."""
+        message = dict(data) if isinstance(data, dict) else {"message": data}
+        message["message"] = in_text(message.get("message"))
+        own = message.get(self.metadata_key)
+        if isinstance(own, str):
+            try:
+                message[self.metadata_key] = json.loads(own)
+            except (ValueError, RecursionError):
+                message[self.metadata_key] = {"metadata": own}
+        return message
+
+    def _about(self, sid: str, message: dict[str, Any]) -> Sent:
+        """By its id a copy is known. A widget that asks for no acknowledgements may mean something else by ``id``, such as the
+        customer's: there it takes the same text too, within a time."""
+        about = Sent(message.get("id"), keeps=sid in self._acknowledging)
+        if about.keeps or about.id is None:
+            return about
+        digest = hashlib.sha256(f"{about.id}\0{message['message']}".encode(errors="surrogatepass")).hexdigest()
+        return Sent(digest[:COPY_DIGITS], within=COPY_SECONDS)
+
+    async def _refuse(self, sid: str, about: Sent, sentence: str) -> dict[str, Any]:
+        log.warning("A message on the channel %s wasn't taken: %s", self.name(), sentence)
+        if about.id is None and self.sio is not None:
+            words = {"text": preset_text(names.UTTER_NOT_TAKEN, {})}
+            await self.sio.emit(self.bot_message_evt, words, room=sid)
+        return refusal("invalid", sentence)
 
     async def _customer_types(self, sid: str, data: Any) -> None:
         if self.on_typing is None or not isinstance(data, dict):

@@ -1,7 +1,8 @@
-"""Trackers that are paused although the relay knows of no handoff: its database was lost, or somebody else paused.
+"""Trackers that are paused for a handoff the relay doesn't know: its database was lost, or nothing came of an action's pause.
 
-Looked at with a customer's first message in a process, and with the one after a turn in which the bot said nothing: the desk
-is asked whether an agent has the conversation; if none has, it is resumed. A customer is never left with nobody.
+Looked at with a customer's first message in a process, and with the one after a turn that said nothing or asked for a handoff:
+the desk is asked whether an agent has the conversation; if none has, it is resumed. A customer is never left with nobody. A
+pause of the project's own, without a handoff (``pauses.py``), stays one: who paused resumes.
 """
 
 import asyncio
@@ -9,10 +10,12 @@ import logging
 import time
 from typing import Any, Final
 
-from rasa.shared.core.events import ConversationResumed
+from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.desks.base import Desk
 from rasa_handoff.rasa_room.bot import Bot
+from rasa_handoff.rasa_room.pauses import paused_for_handoff
+from rasa_handoff.rasa_room.tracker import resumed
 from rasa_handoff.relay.relay import Relay
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.errors import Refused, Unreachable
@@ -42,16 +45,21 @@ class Strays:
         except Unreachable:  # nobody can see whether it is paused; the desk knows whether an agent has it
             await self._adopted(conversation_id, channel)
             return
-        if tracker.is_paused() and not await self._adopted(conversation_id, channel):
-            log.warning("%s was paused and nobody has the conversation: the bot goes on.", conversation_id)
+        if self._is_stray(tracker) and not await self._adopted(conversation_id, channel):
+            log.warning(
+                "%s was paused for a handoff and nobody has the conversation: the bot goes on.", conversation_id
+            )
             async with self._bot.locked(conversation_id) as tracker:
-                tracker.update(ConversationResumed(), self._bot.domain)
+                tracker.update_with_events(resumed(tracker), self._bot.domain)
         if len(self._looked_at) >= MOST:
             self._looked_at.clear()
         self._looked_at.add(conversation_id)  # only now: a look that failed, at a locked database, is taken again
 
+    def _is_stray(self, tracker: DialogueStateTracker) -> bool:
+        return paused_for_handoff(tracker, self._settings.intents.execute)
+
     def look_again(self, conversation_id: str) -> None:
-        """The bot was silent: somebody may have paused it meanwhile."""
+        """The bot was silent, or asked for a handoff of which nothing came: it may be paused."""
         self._looked_at.discard(conversation_id)
 
     async def _find(self, conversation_id: str) -> tuple[Offer, Agent | None] | None:

@@ -15,9 +15,9 @@ from rasa_handoff.rasa_room.incoming import sent
 from rasa_handoff.rasa_room.reach import Reach
 from rasa_handoff.relay.relay import Relay
 from rasa_handoff.thinking.control import Control, Conversation
+from rasa_handoff.thinking.transcript import COMMAND
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary import names
-from rasa_handoff.vocabulary.errors import Refused
 from rasa_handoff.vocabulary.settings import IntentSettings
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,6 @@ class ToDesk:
 
         Raises:
             IllegalEvent: it isn't the desk's any more.
-            Refused: it is too long, and its sender would send it again for ever.
             StoreError: it can't be written down now.
         """
         text = (message.text or "").strip()
@@ -79,9 +78,10 @@ class ToDesk:
         log.warning("A message of %s is too long to be passed on.", message.sender_id)
         words = await self._bot.render(names.UTTER_TOO_LONG, message.sender_id, channel, {})
         await message.output_channel.send_response(message.sender_id, words)
-        if sent().keeps and self._reaches[channel].push:
-            raise Refused("too_long", f"A message to an agent has at most {LONGEST_TEXT:,} characters.")
-        await self._done(message)
+        if sent().keeps and sent().id is not None and self._reaches[channel].push:
+            sent().refused = ("too_long", f"A message to an agent has at most {LONGEST_TEXT:,} characters.")
+        else:
+            await self._done(message)
 
     async def _leave(self, event: e.Event) -> None:
         """Who leaves is still there: what the bot then says belongs into the same answer."""
@@ -94,8 +94,9 @@ class ToDesk:
 
 def _as_read(text: str, message: UserMessage, conversation: Conversation) -> str:
     """The customer's message as a person reads it: a button by its title, what isn't text in words."""
-    if text in conversation.titles:
+    if text.startswith(COMMAND) and text in conversation.titles:  # a handoff of an older version has other titles too
         return conversation.titles[text]
-    attachments = (message.metadata or {}).get("attachments")
+    own: Any = message.metadata
+    attachments = own.get("attachments") if isinstance(own, Mapping) else None
     described = f"[Attachment: {attachments}]" if attachments else ""
     return " ".join(part for part in (text, described) if part) or "[a message without text]"

@@ -123,7 +123,13 @@ def turn(tracker: DialogueStateTracker, body: dict[str, Any], channel: str) -> l
 
 
 def _unpause(tracker: DialogueStateTracker, body: dict[str, Any], channel: str) -> list[Event]:
-    return [ConversationResumed()] if tracker.is_paused() else []
+    return resumed(tracker)
+
+
+def resumed(tracker: DialogueStateTracker) -> list[Event]:
+    """What gives a paused conversation back to the bot. An action's pause ends its turn before the bot listens again: without
+    that the policies would go on with the turn of before, and answer everything with the fallback."""
+    return [ConversationResumed(), *listening(tracker)] if tracker.is_paused() else []
 
 
 def customer(tracker: DialogueStateTracker, body: dict[str, Any], channel: str) -> list[Event]:

@@ -28,8 +28,9 @@ MakeOptions = Callable[[str], Awaitable[Message]]
 
 
 class Watch:
-    """What one turn has shown: ``spoke``, whether it said anything; ``request``, the first handoff marker; ``offered``, whether
-    the options went out; ``close``, whether the bot ended the conversation.
+    """What one turn has shown: ``spoke``, whether it said anything; ``request``, the first handoff marker; ``marked``, whether
+    there was one, readable or not; ``offered``, whether the options went out; ``close``, whether the bot ended the conversation;
+    ``failed``, whether an action failed and nothing was said after it.
 
     With ``hold`` the words are kept back until :meth:`release`.
     """
@@ -39,14 +40,25 @@ class Watch:
         self.held: list[Callable[[], Awaitable[None]]] = []
         self.request: HandoffRequest | None = None
         self.spoke = False
+        self.marked = False
         self.offered = False
         self.close = False
+        self.failed = False
 
     async def release(self) -> None:
         """Let out what was held, and hold no longer."""
         self.hold, held, self.held = False, self.held, []
         for send in held:
             await send()
+
+
+_turn: ContextVar[Watch | None] = ContextVar("handoff_turn", default=None)
+
+
+def action_failed() -> None:
+    """An action of the turn this task runs has failed; Rasa logs it and goes on."""
+    if (watch := _turn.get()) is not None:
+        watch.failed = True
 
 
 class Watcher:
@@ -64,11 +76,12 @@ class Watcher:
         """Watch what goes to this recipient during their turn; an options marker is replaced by ``make_options``."""
         self._shadow(output)
         watch = Watch(make_options, hold)
-        token = self._watching.set((recipient_id, watch))
+        token, turn = self._watching.set((recipient_id, watch)), _turn.set(watch)
         try:
             yield watch
         finally:
             self._watching.reset(token)
+            _turn.reset(turn)
 
     async def shown(self, conversation_id: str, message: Message, make_options: MakeOptions) -> Message:
         """A message that is said outside a turn, with the options in their marker's place. A handoff's marker stays."""
@@ -97,12 +110,13 @@ class Watcher:
 
     async def _seen(self, watch: Watch, recipient_id: str, message: Message) -> Message:
         """Note what the message shows, and what of it the customer gets."""
-        watch.spoke = True
+        watch.spoke, watch.failed = True, False
         if shows_options(message, self._prefix):
             watch.offered = True
         try:
             marker = read_marker(message.get("custom"))
         except MarkerError as problem:
+            watch.marked = True
             log.error("A handoff marker was sent to %s that can't be read: %s", recipient_id, problem)
             return without_marker(message)
         if isinstance(marker, OptionsRequest):
@@ -110,7 +124,7 @@ class Watcher:
             options = _with_options(message, await watch.make_options(recipient_id))
             return self._beside(watch, recipient_id, message, options, _sooner(marker.request))
         if isinstance(marker, HandoffRequest):
-            watch.request = watch.request or marker
+            watch.request, watch.marked = watch.request or marker, True
             shown = message if self._show_marker else without_marker(message)
             return self._beside(watch, recipient_id, message, shown, {})
         return self._directed(watch, recipient_id, message) if self._follows else message

@@ -7,6 +7,7 @@ finished.
 
 import enum
 import time
+import uuid
 from typing import Final
 
 from sqlalchemy import Boolean, Column, Float, String, Table, delete, insert, select, update
@@ -69,6 +70,19 @@ class Inbox:
                 for table in (received, requests):
                     connection.execute(delete(table).where(table.c.at < time.time() - KEPT_SECONDS))
             return _meet(connection, conversation_id, id)
+
+        return await self._store.write(work)
+
+    async def meet_lately(self, conversation_id: str, key: str, seconds: float) -> tuple[str, Met]:
+        """The same of a message whose id tells it only for so long: the id it goes by here, and how far it had come before."""
+        known = f"{key}.{uuid.uuid4().hex[:16]}"
+        since = time.time() - seconds
+
+        def work(connection: Connection) -> tuple[str, Met]:
+            lately = (received.c.conversation_id == conversation_id) & (received.c.at > since)
+            same = select(received.c.id).where(lately & received.c.id.like(f"{key}.%")).limit(1)
+            id = connection.execute(same).scalar_one_or_none() or known
+            return id, _meet(connection, conversation_id, id)
 
         return await self._store.write(work)
 

@@ -11,6 +11,7 @@ from rasa_handoff.server.turn import Turn
 from rasa_handoff.thinking.assignment import Stage
 from rasa_handoff.thinking.desk_events import CustomerSaid
 from rasa_handoff.vocabulary.errors import Refused
+from rasa_handoff.vocabulary.shapes import in_text
 from rasa_handoff.vocabulary.values import Channel, Line, Offer, Speaker, Value
 
 BOTLHALE: Final = "botlhale"
@@ -47,8 +48,7 @@ def read_client(data: Any, known: Client | None) -> Client:
 
 def read_text(data: Any) -> str:
     """The words in a payload, which may be the payload itself."""
-    said = data.get("message") if isinstance(data, dict) else data
-    return "" if said is None else str(said)
+    return in_text(data.get("message") if isinstance(data, dict) else data)
 
 
 def read_id(data: Any) -> str:

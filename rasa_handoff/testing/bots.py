@@ -1,6 +1,7 @@
 """Bots for tests, trained as a user does: by ``rasa train``, once per run."""
 
 import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
@@ -18,7 +19,9 @@ def train(folder: Path, out: Path) -> Path:
         AssertionError: with all that Rasa said.
     """
     name = folder.name
-    folder = shutil.copytree(folder, out / "source" / name, ignore=shutil.ignore_patterns(".rasa", "models"))
+    ignored = shutil.ignore_patterns(".rasa", "models")
+    # It may be there already: of a run that was killed while it trained.
+    folder = shutil.copytree(folder, out / "source" / name, ignore=ignored, dirs_exist_ok=True)
     command = [sys.executable, "-m", "rasa", "train", "--out", str(out), "--fixed-model-name", name]
     environment = {**os.environ, "RASA_TELEMETRY_ENABLED": "false", "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
@@ -42,4 +45,10 @@ def once(name: str, factory: pytest.TempPathFactory, make: Callable[[Path], Path
 
 def trained_once(folder: Path, factory: pytest.TempPathFactory) -> Path:
     """The model of the bot in this folder, trained once per run."""
-    return once(folder.name, factory, lambda out: train(folder, out))
+    return once(f"{folder.name}-{_digest(folder)}", factory, lambda out: train(folder, out))
+
+
+def _digest(folder: Path) -> str:
+    """Of the bot's files: a run that shares its folder with an earlier one doesn't take that one's model of another bot."""
+    files = sorted(path for path in folder.rglob("*.yml") if ".rasa" not in path.parts)
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:12]

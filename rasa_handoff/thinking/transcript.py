@@ -12,6 +12,7 @@ import msgspec
 from rasa_handoff.vocabulary.directives import read_directives
 from rasa_handoff.vocabulary.errors import MarkerError
 from rasa_handoff.vocabulary.marker import read_marker
+from rasa_handoff.vocabulary.shapes import buttons_in, mappings, own_buttons, payload_of
 from rasa_handoff.vocabulary.values import Line, Speaker
 
 Event = Mapping[str, Any]
@@ -22,18 +23,20 @@ LINE_COST: Final = 100
 """What a line takes beside its words."""
 LEFT_OUT: Final = "[What was said before this is left out: it is too long.]"
 
+SESSION_STARTS: Final = ("session_started", "restart")
+COMMAND: Final = "/"
+"""How a payload begins that is no words: ``/intent{...}``."""
 EXTERNAL_PREFIX = "EXTERNAL: "
 """How Rasa writes the text of an intent triggered from outside (``UserUttered.create_external``)."""
 
 
 def current_session(events: Iterable[Event]) -> list[Event]:
-    """The events since the last start of a session, or all where there is none."""
-    session: list[Event] = []
-    for event in events:
-        if event.get("event") in ("session_started", "restart"):
-            session = []
-        session.append(event)
-    return session
+    """The events since the last start of a session, or all where there is none. A start that came after the customer's last
+    words doesn't count yet: their turn may restart the conversation and hand it over, and it is about what was said before."""
+    found = list(events)
+    latest = max((at for at, event in enumerate(found) if event.get("event") == "user"), default=-1)
+    starts = (at for at, event in enumerate(found[: max(latest, 0)]) if event.get("event") in SESSION_STARTS)
+    return found[max(starts, default=0) :]
 
 
 def transcript(events: Iterable[Event]) -> tuple[Line, ...]:
@@ -63,8 +66,9 @@ def latest(lines: Sequence[Line]) -> tuple[Line, ...]:
 
 
 def button_titles(events: Iterable[Event]) -> dict[str, str]:
-    """How the payloads of the buttons the bot has shown read to the customer; the latest title wins."""
-    return {payload: title for title, payload in _shown(events)}
+    """How the payloads of the buttons the bot has shown read to the customer; the latest title wins. Only of payloads that
+    begin with ``/``: other ones, such as ``yes``, are words that a customer may type and mean."""
+    return {payload: title for title, payload in _shown(events) if payload.startswith(COMMAND)}
 
 
 def button_payloads(events: Iterable[Event]) -> dict[str, str]:
@@ -76,7 +80,7 @@ def _shown(events: Iterable[Event]) -> Iterator[tuple[str, str]]:
     for event in events:
         if event.get("event") == "bot":
             for button in _buttons(event.get("data") or {}):
-                yield str(button["title"]), str(button.get("payload", button["title"]))
+                yield str(button["title"]), payload_of(button)
 
 
 def _told(event: Event, titles: Mapping[str, str]) -> tuple[Speaker | None, str]:
@@ -94,19 +98,19 @@ def _customer_text(event: Event, titles: Mapping[str, str]) -> str:
     text = str(event.get("text") or "").strip()
     if text in titles:
         return titles[text]
-    if text.startswith("/") and not (event.get("metadata") or {}).get("speaker"):
+    if text.startswith(COMMAND) and not (event.get("metadata") or {}).get("speaker"):
         return ""  # a payload nobody has seen on a button: internal
     return "" if text.startswith(EXTERNAL_PREFIX) else text
 
 
-def in_words(text: str | None, data: Mapping[str, Any]) -> str:
+def in_words(text: Any, data: Mapping[str, Any]) -> str:
     """A bot's message in words: its text, and what isn't text by description.
 
     >>> in_words("Which one?", {"buttons": [{"title": "Red", "payload": "/red"}, {"title": "Blue"}]})
     'Which one? [Red] [Blue]'
     """
-    parts = [text or "", *(_card(card) for card in data.get("elements") or () if isinstance(card, Mapping))]
-    if titles := " ".join(f"[{button['title']}]" for button in _own_buttons(data)):
+    parts = ["" if text is None else str(text), *(_card(card) for card in mappings(data.get("elements")))]
+    if titles := " ".join(f"[{button['title']}]" for button in own_buttons(data)):
         parts.append(titles)
     parts.extend(_pictures(data))
     if data.get("custom"):
@@ -135,18 +139,12 @@ def _custom(custom: Any) -> str:
 def _card(card: Mapping[str, Any]) -> str:
     words = ": ".join(str(card[key]) for key in ("title", "subtitle") if card.get(key))
     image = f"[Image: {card['image_url']}]" if card.get("image_url") else ""
-    buttons = " ".join(f"[{button['title']}]" for button in card.get("buttons") or () if button.get("title"))
+    buttons = " ".join(f"[{button['title']}]" for button in buttons_in(card.get("buttons")))
     return " ".join(part for part in (words, image, buttons) if part)
 
 
-def _own_buttons(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    found = [*(data.get("buttons") or ()), *(data.get("quick_replies") or ())]
-    return [button for button in found if isinstance(button, Mapping) and button.get("title")]
-
-
 def _buttons(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    cards = [card for card in data.get("elements") or () if isinstance(card, Mapping)]
     return [
-        *_own_buttons(data),
-        *(button for card in cards for button in card.get("buttons") or () if button.get("title")),
+        *own_buttons(data),
+        *(button for card in mappings(data.get("elements")) for button in buttons_in(card.get("buttons"))),
     ]

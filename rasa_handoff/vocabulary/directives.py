@@ -87,7 +87,7 @@ def _is_name(body: Any) -> bool:
 def _read(key: str, kind: type[Directive], fields: Callable[[Any], Any], body: Any) -> Directive:
     try:
         directive = msgspec.convert(fields(body), kind)
-    except msgspec.ValidationError as problem:
+    except (msgspec.ValidationError, UnicodeError) as problem:  # half a character is no word of ours
         raise MarkerError(f"custom.{key} doesn't fit: {problem}") from problem
     if directive == Transfer():
         raise MarkerError(f"custom.{key} names neither bot nor skill: write one.")

@@ -88,7 +88,7 @@ def read_notice(metadata: Any) -> ChannelNotice | None:
         return None
     try:
         return msgspec.convert(metadata[METADATA_KEY], ChannelNotice)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeError):
         return None  # a customer's own metadata may use the word; only a notice of ours fits
 
 
@@ -104,5 +104,5 @@ def _read_request(body: Any, marker: str) -> HandoffRequest:
             raise MarkerError(f"custom.{marker} has no field '{key}'.{hint} It may have: {known}.")
     try:
         return msgspec.convert(fields, HandoffRequest)
-    except msgspec.ValidationError as problem:
+    except (msgspec.ValidationError, UnicodeError) as problem:  # half a character is no word of ours
         raise MarkerError(f"custom.{marker} doesn't fit: {problem}") from problem

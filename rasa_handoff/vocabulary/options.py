@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rasa_handoff.vocabulary.names import CARRY_ON_INTENT, DEPARTMENT_ENTITY, EXECUTE_INTENT
+from rasa_handoff.vocabulary.shapes import own_buttons, payload_of
 from rasa_handoff.vocabulary.values import Availability
 
 Button = dict[str, str]
@@ -39,8 +40,7 @@ def option_buttons(
 
 def shows_options(message: Mapping[str, Any], prefix: str) -> bool:
     """Whether one of Rasa's messages has such buttons. ``prefix``: how their payloads begin, ``/execute_handoff``."""
-    buttons = (*(message.get("buttons") or ()), *(message.get("quick_replies") or ()))
-    return any(str(button.get("payload", "")).startswith(prefix) for button in buttons)
+    return any(payload_of(button).startswith(prefix) for button in own_buttons(message))
 
 
 def title_of(domain: Any, response: str, otherwise: str) -> str:

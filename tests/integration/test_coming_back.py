@@ -337,3 +337,27 @@ async def test_what_is_on_its_way_when_the_customer_asks_comes_before_the_answer
     found.set()
     assert answer[-1] == "Hello."
     assert "back with me" in answer[-2]
+
+
+async def test_words_that_are_a_buttons_payload_stay_the_customers(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+    """Only what begins with ``/`` is a button's payload and nothing else; ``yes`` is a word that anybody may say."""
+    title = "Yes, cancel my order"
+    shown = {"text": "Sure?", "buttons": [{"title": title, "payload": "yes"}, {"title": "Hello", "payload": "/greet"}]}
+    rasa.app.ctx.agent.processor.nlg.responses["utter_greet"] = [shown]
+    await rasa.texts("hello")
+    await rasa.texts("yes")
+    await rasa.texts("/greet")
+    handoff_id = await hand_over(rasa, thandi)
+    opened = (await thandi.ask("open", handoff_id=handoff_id, after=0))["conversation"]
+    told = [line["text"] for line in opened["transcript"] if line["speaker"] == "customer"]
+    assert told[:3] == ["hello", "yes", "Hello"]
+    for text in ("yes", "/greet"):
+        await rasa.texts(text)
+    await thandi.hears("message", text="yes", handoff_id=handoff_id)
+    await thandi.hears("message", text="Hello", handoff_id=handoff_id)
+    await until(lambda: _live(rasa, ["yes", "Hello"]))
+
+
+async def _live(rasa: RasaServer, words: list[str]) -> bool:
+    events = await rasa.events()
+    return [event["text"] for event in events if (event.get("metadata") or {}).get("speaker") == "customer"] == words

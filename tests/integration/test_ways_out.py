@@ -339,7 +339,9 @@ async def paused(rasa: RasaServer) -> bool:
 
 
 async def pause(rasa: RasaServer) -> None:
-    async with rasa.http.post(f"{rasa.url}/conversations/thabo/tracker/events", json={"event": "pause"}) as answer:
+    """Of a handoff that this relay doesn't know."""
+    event = {"event": "pause", "metadata": {"handoff_id": "forgotten"}}
+    async with rasa.http.post(f"{rasa.url}/conversations/thabo/tracker/events", json=event) as answer:
         assert answer.status == 200
 
 

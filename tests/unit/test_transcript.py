@@ -66,3 +66,26 @@ def test_titles_of_cards_count_too() -> None:
 def test_two_titles_may_mean_the_same() -> None:
     buttons = [{"title": "Yes", "payload": "/affirm"}, {"title": "Of course ", "payload": "/affirm"}]
     assert button_payloads([bot("Well?", buttons=buttons)]) == {"Yes": "/affirm", "Of course": "/affirm"}
+
+
+def test_a_word_that_is_a_payload_stays_a_word() -> None:
+    asked = bot("Sure?", buttons=[{"title": "Yes, cancel my order", "payload": "yes"}])
+    assert lines(asked, user("yes"))[-1] == ("customer", "yes")
+    assert button_titles([asked]) == {}
+    assert button_payloads([asked]) == {"Yes, cancel my order": "yes"}
+
+
+def test_a_session_that_began_in_the_customers_own_turn_does_not_hide_it() -> None:
+    events = [{"event": "session_started"}, user("help"), bot("Gladly."), user("a person"), {"event": "restart"}]
+    assert lines(*events, bot("Yes.")) == [
+        ("customer", "help"), ("bot", "Gladly."), ("customer", "a person"), ("bot", "Yes."),
+    ]  # fmt: skip
+    assert lines(*events, user("hello")) == [("customer", "hello")]
+
+
+@pytest.mark.parametrize("odd", [5, "Yes", {"title": "Yes"}, [None, 7, ["Yes"], {"title": None}], True])
+def test_parts_of_any_shape_are_told_as_far_as_they_can_be(odd: object) -> None:
+    for part in ("buttons", "quick_replies", "elements"):
+        assert in_words("Sure?", {part: odd}).startswith("Sure?")
+        assert lines(bot("Sure?", **{part: odd}))
+    assert in_words(odd, {"elements": [{"title": "A card", "buttons": odd}]}).endswith(("A card", "]"))

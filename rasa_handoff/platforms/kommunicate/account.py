@@ -11,6 +11,7 @@ from typing import Any, Final
 from rasa_handoff.platforms.door import Rejected
 from rasa_handoff.platforms.kommunicate.fields import HIDDEN, NOTIFY, as_content_type, as_flag
 from rasa_handoff.platforms.reading import as_id, as_mapping, as_text
+from rasa_handoff.vocabulary.shapes import in_text
 from rasa_handoff.vocabulary.values import Value
 
 ENDED: Final = ("resolved", "closed")
@@ -58,7 +59,7 @@ def read_account(body: Mapping[str, Any]) -> Seen:
         conversation_id=group,
         key=key,
         sender=as_id(body.get("from")),
-        text=as_text(body.get("message")),
+        text=as_text(in_text(body.get("message"))),
         at=_seconds(body.get("timeStamp")),
         file=_file(as_mapping(body.get("file"))),
         over=status in ENDED,

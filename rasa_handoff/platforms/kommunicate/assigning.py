@@ -78,7 +78,10 @@ def assigns(message: Message) -> bool:
 
 def hands_over(message: Message, bots: Collection[str]) -> bool:
     """Whether this message gives the conversation to people, and not to one of our bots. The agent wins over the team."""
-    return assigns(message) and message["metadata"].get(AGENT) not in bots
+    if not assigns(message):
+        return False
+    agent = message["metadata"].get(AGENT)
+    return not (isinstance(agent, str) and agent in bots)
 
 
 def handing(metadata: Mapping[str, Any]) -> dict[str, Any]:

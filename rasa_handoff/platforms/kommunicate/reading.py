@@ -9,6 +9,7 @@ from typing import Any, Final
 from rasa_handoff.platforms.door import Rejected
 from rasa_handoff.platforms.kommunicate.fields import HTML, IMAGE_LINK, LOCATION, as_content_type, as_flag, as_words
 from rasa_handoff.platforms.reading import as_id, as_list, as_mapping, as_text, field_names, unwrapped
+from rasa_handoff.vocabulary.shapes import in_text
 from rasa_handoff.vocabulary.values import Value
 
 WELCOME: Final = ("WELCOME", "WELCOME_EVENT")
@@ -59,7 +60,7 @@ def read_request(body: Mapping[str, Any]) -> Incoming:
     kind = as_content_type(body.get("contentType"))
     named = (body.get("eventName"), metadata.get(TRIGGERED), context.get(TRIGGERED))
     event = next((name for one in named if (name := as_text(one))), None)
-    text = as_text(body.get("message"))
+    text = as_text(in_text(body.get("message")))
     if text == f"Event: {event}":
         text = ""  # Kommunicate's own words for it; the customer has said nothing
     places, files = _attachments(context, metadata, body)

@@ -7,6 +7,8 @@ behind it stays here (``hearing.py``).
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from rasa_handoff.vocabulary.shapes import buttons_in, mappings, own_buttons
+
 Message = dict[str, Any]
 
 LINKS, REPLIES, LIST, IMAGE, CARDS = "3", "6", "7", "9", "10"
@@ -18,14 +20,12 @@ NATIVE: Final = {"message", "metadata"}
 def rendered(message: Mapping[str, Any]) -> list[Message]:
     """The messages one of Rasa's becomes; none if there is nothing to show."""
     text = str(message.get("text") or "")
-    buttons = [
-        button for button in (*_list(message, "buttons"), *_list(message, "quick_replies")) if button.get("title")
-    ]
+    buttons = own_buttons(message)
     replies = [button for button in buttons if not _url(button)]
     templates = [_template(LINKS, [_link(button) for button in buttons if _url(button)])]
     templates.append(_template(REPLIES, [_reply(button) for button in replies]))
     templates.append(_template(IMAGE, [{"caption": "", "url": message["image"]}] if message.get("image") else []))
-    templates.append(_elements(_list(message, "elements")))
+    templates.append(_elements(mappings(message.get("elements"))))
     custom = message.get("custom")
     if isinstance(custom, Mapping) and custom:
         own = dict(custom) if set(custom) <= NATIVE else {"metadata": dict(custom)}
@@ -53,7 +53,7 @@ def _template(id: str, payload: Any) -> Message:
 
 def _elements(elements: Sequence[Mapping[str, Any]]) -> Message:
     """Cards if there is something to press or to look at, else a list."""
-    if any(_list(element, "buttons") or element.get("image_url") for element in elements):
+    if any(buttons_in(element.get("buttons")) or element.get("image_url") for element in elements):
         return _template(CARDS, [_card(element) for element in elements])
     return _template(LIST, {"elements": [_row(element) for element in elements]} if elements else None)
 
@@ -62,7 +62,7 @@ def _card(element: Mapping[str, Any]) -> Message:
     card: Message = {"title": str(element.get("title") or ""), "subtitle": str(element.get("subtitle") or "")}
     if element.get("image_url"):
         card["header"] = {"imgSrc": element["image_url"]}
-    card["buttons"] = [_card_button(button) for button in _list(element, "buttons") if button.get("title")]
+    card["buttons"] = [_card_button(button) for button in buttons_in(element.get("buttons"))]
     return card
 
 
@@ -76,7 +76,7 @@ def _card_button(button: Mapping[str, Any]) -> Message:
 def _row(element: Mapping[str, Any]) -> Message:
     title = str(element.get("title") or "")
     row: Message = {"title": title, "description": str(element.get("subtitle") or "")}
-    url = _url(element.get("default_action") or {})
+    url = next(map(_url, mappings(element.get("default_action"))), None)
     return {**row, "action": {"type": "link", "url": url} if url else {"type": "quick_reply", "text": title}}
 
 
@@ -90,7 +90,3 @@ def _reply(button: Mapping[str, Any]) -> Message:
 
 def _url(button: Mapping[str, Any]) -> str | None:
     return button.get("url") or None
-
-
-def _list(message: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    return [one for one in message.get(name) or () if isinstance(one, Mapping)]

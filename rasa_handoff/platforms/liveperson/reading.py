@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from rasa_handoff.platforms.door import Rejected
 from rasa_handoff.platforms.reading import as_id, as_list, as_mapping, as_text, field_names
+from rasa_handoff.vocabulary.shapes import in_text
 from rasa_handoff.vocabulary.values import Value
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ def from_function(body: Mapping[str, Any], caller: str) -> Incoming:
         fields = field_names(payload)
         log.info("A call of %s with the fields %s names no conversation: it is answered as a test.", caller, fields)
         return Incoming(conversation_id="", caller=caller, kind=TEST)
-    text = as_text(payload.get("message"))
+    text = as_text(in_text(payload.get("message")))
     kind = MAGIC.get(text, MESSAGE)
     if _welcomes(payload, event):
         kind = WELCOME
@@ -92,7 +93,7 @@ def from_endpoint(body: Mapping[str, Any], bot_id: str, environment: str, conver
     event = as_mapping(context.get("lpEvent"))
     type = as_text(body.get("type")).upper()
     kind = TYPES.get(as_text(data.get("name")).upper() if type == "CONVERSATION" else type)
-    text = as_text(data.get("message"))
+    text = as_text(in_text(data.get("message")))
     if kind is None:
         kind = MESSAGE if text else NOTICE  # a type we don't know: the customer's words count
     if kind == MESSAGE:
@@ -117,7 +118,7 @@ def _incoming(
         kind=kind,
         key=_key(kind, event),
         text="" if text in MAGIC or kind in (WELCOME, CLOSED, NOTICE) else text,
-        last_words=as_text(event.get("lastConsumerMessage")) if kind == WELCOME else "",
+        last_words=as_text(in_text(event.get("lastConsumerMessage"))) if kind == WELCOME else "",
         files=tuple(_files(event, data)) if kind == FILE else (),
         location=_location(content),
         rich_content=dict(content) if content else None,

@@ -12,6 +12,7 @@ from rasa_handoff.platforms.liveperson.checking import LONGEST, MOST_CARDS, Unfi
 from rasa_handoff.platforms.liveperson.native import asks, attached, from_custom
 from rasa_handoff.platforms.liveperson.sayings import Rich, Saying, Text
 from rasa_handoff.thinking.transcript import in_words
+from rasa_handoff.vocabulary.shapes import buttons_in, mappings, own_buttons
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +38,8 @@ def rendered(message: Mapping[str, Any], quick_replies: bool, other_bots: Mappin
 
 def _plain(message: Mapping[str, Any], quick_replies: bool) -> list[Saying]:
     text = str(message.get("text") or "")
-    buttons = [one for one in (*_list(message, "buttons"), *_list(message, "quick_replies")) if one.get("title")]
-    cards = [_card(element) for element in _list(message, "elements")]
+    buttons = own_buttons(message)
+    cards = [_card(element) for element in mappings(message.get("elements"))]
     contents = [_vertical([_image(message["image"])])] if message.get("image") else []
     contents += _carousels([card for card in cards if card["elements"]])
     if quick_replies and text and buttons and not contents and not any(_url(button) for button in buttons):
@@ -68,10 +69,10 @@ def _with_addresses(message: Mapping[str, Any]) -> Element:
     """What is told in words: addresses too, for a link can't be pressed then; nothing that is said beside it."""
     shown = {**message, "custom": None, "attachment": None}
     for name in ("buttons", "quick_replies"):
-        shown[name] = [_addressed(button) for button in _list(message, name)]
+        shown[name] = [_addressed(button) for button in buttons_in(message.get(name))]
     shown["elements"] = [
-        {**one, "buttons": [_addressed(button) for button in _list(one, "buttons")]}
-        for one in _list(message, "elements")
+        {**one, "buttons": [_addressed(button) for button in buttons_in(one.get("buttons"))]}
+        for one in mappings(message.get("elements"))
     ]
     return shown
 
@@ -102,9 +103,9 @@ def _card(element: Mapping[str, Any]) -> Element:
     title = str(element.get("title") or "")
     parts = [_image(element["image_url"], title)] if element.get("image_url") else []
     parts += [{"type": "text", "text": str(element[key])} for key in ("title", "subtitle") if element.get(key)]
-    if parts and (url := _url(element.get("default_action") or {})):
+    if parts and (url := next(map(_url, mappings(element.get("default_action"))), None)):
         parts[-1] = {**parts[-1], "click": {"actions": [{"type": "link", "uri": url}]}}
-    parts += [_button(button) for button in _list(element, "buttons") if button.get("title")]
+    parts += [_button(button) for button in buttons_in(element.get("buttons"))]
     return _vertical(parts)
 
 
@@ -123,7 +124,3 @@ def _vertical(elements: list[Element]) -> Element:
 
 def _url(button: Mapping[str, Any]) -> str | None:
     return button.get("url") or None
-
-
-def _list(message: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    return [one for one in message.get(name) or () if isinstance(one, Mapping)]

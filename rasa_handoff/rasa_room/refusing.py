@@ -1,0 +1,72 @@
+"""A message that wasn't taken: its customer is told, however it failed. An error of a turn is never silence.
+
+1. The words go the way the bot's own go: into the answer, to the socket, to the vendor. They need neither the tracker nor the
+   domain: where those fail too, they are the preset's.
+2. A page that acknowledges hears it in the acknowledgement of its message.
+3. A channel that can push, and doesn't take the words now, gets them by the outbox.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from rasa.core.channels.channel import UserMessage
+from rasa.core.channels.rest import QueueOutputChannel
+
+from rasa_handoff.rasa_room.bot import Bot
+from rasa_handoff.rasa_room.customers import Customers
+from rasa_handoff.rasa_room.incoming import sent
+from rasa_handoff.rasa_room.reach import Reach
+from rasa_handoff.vocabulary import names
+from rasa_handoff.vocabulary.errors import HandoffError, StoreError
+
+log = logging.getLogger(__name__)
+
+
+class Refusing:
+    """Tells customers. ``reaches``: the hosted channels' ways, by name."""
+
+    def __init__(self, bot: Bot, customers: Customers, reaches: Mapping[str, Reach]) -> None:
+        self._bot, self._customers, self._reaches = bot, customers, reaches
+
+    async def failed(self, channel: str, message: UserMessage, problem: BaseException) -> None:
+        """The turn failed, in the bot, in its channel or in us: told and logged, once each.
+
+        Raises:
+            the problem: if nobody can be told, so that the sender's side may know.
+        """
+        trace = None if isinstance(problem, HandoffError) else problem
+        log.error("A message of %s on %s was not taken: %r", message.sender_id, channel, problem, exc_info=trace)
+        sent().refused = ("failed", "Your message could not be handled.")
+        if self._hears_by_acknowledgement(channel):
+            return
+        words = await self._bot.say(names.UTTER_NOT_TAKEN, message.sender_id, channel)
+        try:
+            await self._send(message, words)
+        except Exception as second:
+            log.warning("That couldn't be told to %s now: %r", message.sender_id, second)
+            if not self._reaches[channel].push:
+                raise problem from None
+            await self._customers.tell_later(channel, message, words)
+
+    async def unwritable(self, channel: str, message: UserMessage, problem: StoreError) -> None:
+        """Nothing can be written down now: better said than accepted and lost.
+
+        Raises:
+            StoreError: if the sender's side has given the message an id, and so may send it again.
+        """
+        if self._hears_by_acknowledgement(channel):
+            raise problem
+        words = await self._bot.say(names.UTTER_NOT_TAKEN, message.sender_id, channel)
+        await self._send(message, words)
+        if sent().id is not None and not isinstance(message.output_channel, QueueOutputChannel):
+            raise problem
+        log.error("A message of %s on %s was not taken: %s", message.sender_id, channel, problem)
+
+    def _hears_by_acknowledgement(self, channel: str) -> bool:
+        return sent().keeps and sent().id is not None and self._reaches[channel].push
+
+    async def _send(self, message: UserMessage, words: dict[str, Any]) -> None:
+        # The class's own: on this object it may be watched, or lead to the outbox, which may not be writable either.
+        output = message.output_channel
+        await type(output).send_response(output, message.sender_id, dict(words))
