@@ -17,12 +17,13 @@ from typing import Any
 from rasa.core.actions.action import Action, ActionExecutionRejection
 from rasa.core.channels.channel import OutputChannel
 from rasa.core.processor import MessageProcessor
-from rasa.shared.core.events import BotUttered, ConversationPaused, Event
+from rasa.shared.core.constants import ACTION_LISTEN_NAME
+from rasa.shared.core.events import ActionExecuted, BotUttered, ConversationPaused, Event
 from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.rasa_room import tickets
 from rasa_handoff.rasa_room.closing import closed
-from rasa_handoff.rasa_room.watching import action_failed
+from rasa_handoff.rasa_room.watching import action_failed, turn_cut_off
 
 log = logging.getLogger(__name__)
 
@@ -125,9 +126,17 @@ def _prediction(original: Any) -> Any:
         if _held(tracker.sender_id):
             log.warning("The bot stays silent for %s: an agent has the conversation.", tracker.sender_id)
             return
+        if self.on_circuit_break is None:
+            self.on_circuit_break = _cut_off
         await original(self, output_channel, tracker)
 
     return run
+
+
+def _cut_off(tracker: DialogueStateTracker, *_: Any) -> None:
+    """Rasa counts the actions since the bot listened last: unless it listens now, every later message is cut off as well."""
+    turn_cut_off()
+    tracker.update(ActionExecuted(ACTION_LISTEN_NAME))
 
 
 def _execution(original: Any) -> Any:

@@ -61,6 +61,12 @@ def action_failed() -> None:
         watch.failed = True
 
 
+def turn_cut_off() -> None:
+    """Rasa has stopped the turn this task runs, since it took too many actions; unless it said something, it has failed."""
+    if (watch := _turn.get()) is not None:
+        watch.failed = not watch.spoke
+
+
 class Watcher:
     """Watches output channels. ``execute_prefix`` is how the options' payloads begin, such as ``/execute_handoff``;
     ``follows``: whether directives are ours to follow; else they are left to the output channel."""

@@ -115,6 +115,16 @@ async def test_an_action_that_fails_without_a_word_is_told(rasa: RasaServer, act
     await actions.__aenter__()
 
 
+async def test_a_turn_that_runs_in_circles_without_a_word_is_told(rasa: RasaServer, actions: ActionServer) -> None:
+    """Rasa stops it after ten actions, and by itself would stop every later one too."""
+    for _ in range(2):
+        actions.will(events=[{"event": "followup", "name": "action_scripted"}])
+        assert await rasa.texts("/act") == [NOT_TAKEN]
+        actions.will({"text": "Again."}, events=[{"event": "followup", "name": "action_scripted"}])
+        assert set(await rasa.texts("/act")) == {"Again."}
+    assert await rasa.texts("hello") == ["Hello."]
+
+
 async def test_a_channel_that_fails_half_way_through_an_answer(rasa: RasaServer) -> None:
     sent: list[str] = []
 

@@ -8,6 +8,7 @@ import pytest
 
 from rasa_handoff.testing.platforms import Customer, FarPlatform
 from rasa_handoff.testing.rasa_server import RasaServer
+from tests.integration.test_database import NOT_TAKEN
 from tests.platforms.test_contract import Endpoint, Function, Kommunicate
 from tests.support.actions import ActionServer
 
@@ -81,3 +82,20 @@ async def test_buttons_that_are_texts_are_shown_and_can_be_pressed(
     await customer.says("/remind")
     await customer.says("Hello")
     assert (await customer.words())[-1] == "Hello"
+
+
+async def test_an_action_that_fails_without_a_word_is_told(
+    far: FarPlatform, rasa: RasaServer, actions: ActionServer
+) -> None:
+    customer = Customer(far, rasa, "thabo")
+    actions.will(status=500)
+    assert (await customer.says("/remind")).texts == (NOT_TAKEN,)
+    actions.will({"text": "Done."})
+    assert (await customer.says("/remind")).texts == ("Done.",)
+
+
+async def test_a_message_of_any_shape_arrives(far: FarPlatform, rasa: RasaServer, actions: ActionServer) -> None:
+    customer = Customer(far, rasa, "thabo")
+    for odd in (0, 4.5, True, ["red", 2], {"colour": "red"}):
+        await customer.says(odd)
+    assert await customer.words() == ["0", "4.5", "true", '["red", 2]', '{"colour": "red"}']

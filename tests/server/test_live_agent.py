@@ -159,6 +159,17 @@ async def test_from_user_before_username_registers(desk, old_client, payload):
     await until(lambda: client.texts() == ["hello"])
 
 
+async def test_a_message_of_any_shape_arrives_in_words(desk, old_client):
+    thandi, client = await desk(), await old_client(answers=())
+    await client.emit("username", client.ids)
+    await arrived(thandi)
+    for odd in (0, True, ["red", 2], {"colour": "red"}):
+        await client.emit("from_user", {"message": odd, **client.ids})
+    await client.emit("messages_to_client", {"messages": [{"sender": "user", "message": {"a": 1}}], **client.ids})
+    await until(lambda: len(thandi.all("message")) == 4)
+    assert [said["text"] for said in thandi.all("message")] == ["0", "true", '["red", 2]', '{"colour": "red"}']
+
+
 async def test_strange_payloads_change_nothing_and_break_nothing(desk, old_client):
     thandi, client = await desk(), await old_client(answers=())
     for strange in (None, "text", 5, [], {}, {"ConversationID": "c" * 300, "BotID": "b"}, {"ConversationID": "only"}):
