@@ -183,4 +183,4 @@ def test_without_a_python_310_it_says_what_to_install(tmp_path: Path) -> None:
         ["/bin/sh", str(ROOT / "tools" / "python310.sh")], env={"PATH": str(tmp_path)}, capture_output=True, text=True
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("No Python 3.10 was found, which Rasa 3.6 needs.")
+    assert done.stderr.startswith("No Python 3.10 was found, which Rasa 3.6 needs, and there is no other Python")

@@ -19,7 +19,9 @@ def program(name: str) -> str:
     """
     found = shutil.which(name)
     if found is None:
-        raise RuntimeError(f"{name} isn't on PATH. Install it (on Debian: apt-get install nodejs npm), or use .ci/run.")
+        raise RuntimeError(
+            f"{name} isn't on PATH. Install it (on Debian: apt-get install nodejs npm), or run make test as root."
+        )
     return found
 
 

@@ -1,0 +1,93 @@
+"""A handoff in an environment where Rasa and this package were installed, on a project of ``rasa init``."""
+
+import asyncio
+import json
+import os
+import sqlite3
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import aiohttp
+
+from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.waiting import until
+from tests.support.desk import PASSWORD, AgentAtDesk
+from tests.support.processes import Process
+
+PROJECT = "from rasa.cli.scaffold import create_initial_project; create_initial_project('.')"
+CONFIG = """recipe: default.v1
+assistant_id: installed
+language: en
+pipeline:
+- name: WhitespaceTokenizer
+- name: CountVectorsFeaturizer
+- name: LogisticRegressionClassifier
+policies:
+- name: RulePolicy
+"""
+ENDPOINTS = "tracker_store:\n  type: SQL\n  dialect: sqlite\n  db: tracker.db\n"
+QUIET = {"RASA_TELEMETRY_ENABLED": "false", "SANIC_WORKERS": "1", "PYTHONPATH": ""}
+
+
+async def hands_over(binaries: Path, folder: Path) -> list[str]:
+    """Make the project, train, start both servers, ask for a person; returns what was seen.
+
+    Raises:
+        AssertionError: what didn't work.
+    """
+    project = folder / "project"
+    project.mkdir()
+    ports = {"desk": free_port(), "rasa": free_port()}
+    desk, rasa = f"http://localhost:{ports['desk']}", f"http://127.0.0.1:{ports['rasa']}"
+    handoff = str(binaries / "rasa-handoff")
+    await _done(project, str(binaries / "python"), "-W", "ignore", "-c", PROJECT)
+    (project / "config.yml").write_text(CONFIG)
+    (project / "endpoints.yml").write_text(ENDPOINTS)
+    (project / "credentials.yml").write_text("rest:\n")
+    await _done(project, handoff, "init", "--yes", "--desk-url", desk)
+    await _done(project, handoff, "agent", "add", "thandi@example.com", "--name", "Thandi", line=PASSWORD)
+    await _done(project, str(binaries / "rasa"), "train", "--data", "data/nlu.yml", "data/rules.yml")
+    serve = [handoff, "serve", "--port", str(ports["desk"])]
+    talk = [str(binaries / "rasa"), "run", "--port", str(ports["rasa"]), "-i", "127.0.0.1"]
+    async with (
+        Process(serve, project, up=f"{desk}/health", **QUIET),
+        Process(talk, project, up=rasa, **QUIET),
+        AgentAtDesk(desk, "thandi@example.com") as agent,
+        aiohttp.ClientSession() as http,
+    ):
+
+        async def state() -> Mapping[str, object]:
+            async with http.get(f"{rasa}/webhooks/handoff/") as answer:
+                return dict(await answer.json())
+
+        async def connected() -> bool:
+            return (await state())["desk"] == "connected"
+
+        await until(connected, seconds=30, what="the relay is connected to the desk")
+        doctor = await _done(project, handoff, "doctor")
+        assert "All packages that Rasa requires are installed" in doctor, doctor
+        body = json.dumps({"sender": "thabo", "message": "/execute_handoff"})
+        async with http.post(f"{rasa}/webhooks/rest/webhook", data=body) as answer:
+            said = [message.get("text") for message in await answer.json()]
+        conversation = await agent.take()
+        assert conversation["conversation_id"] == "thabo", conversation
+    with sqlite3.connect(project / "tracker.db") as tracker:
+        events = tracker.execute("SELECT count(*) FROM events WHERE sender_id = 'thabo'").fetchone()[0]
+    tracker.close()
+    assert events, "The tracker store has nothing of the conversation."
+    return [f"doctor finds nothing, the customer heard {said}, and the agent has taken it"]
+
+
+async def _done(folder: Path, *command: str, line: str = "") -> str:
+    """What a command prints; an AssertionError with its words if it fails."""
+    environment = {**os.environ, **QUIET}
+
+    def run() -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            command, cwd=folder, env=environment, input=line, capture_output=True, text=True, timeout=240, check=False
+        )
+
+    done = await asyncio.to_thread(run)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+    return done.stdout
