@@ -1,8 +1,9 @@
-"""``rasa-handoff agent``: add, list, password, remove."""
+"""``rasa-handoff agent``: add, list, departments, password, remove."""
 
 import argparse
 import getpass
 import sys
+from typing import Any
 
 from rasa_handoff.cli.database import add_database, adding_to, existing, server_module
 from rasa_handoff.vocabulary.errors import HandoffError
@@ -28,6 +29,15 @@ def describe(parser: argparse.ArgumentParser) -> None:
     listing = commands.add_parser("list", help="everybody who may sign in")
     add_database(listing)
     listing.set_defaults(run=show)
+    serving = commands.add_parser("departments", help="say which departments an agent serves")
+    serving.add_argument("email", metavar="EMAIL", help="of the agent")
+    which = serving.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "--department", action="append", default=[], metavar="NAME", help="this one (may be given again)"
+    )
+    which.add_argument("--all", action="store_true", help="all of them, those that are added later too")
+    add_database(serving)
+    serving.set_defaults(run=departments)
     changing = commands.add_parser("password", help="change a password", description=f"Change a password{PIPED}.")
     removing = commands.add_parser("remove", help="take an agent away")
     for parser, run in ((changing, password), (removing, remove)):
@@ -49,10 +59,26 @@ def show(arguments: argparse.Namespace) -> int:
     """One line each: e-mail, name, departments."""
     agents = server_module("administration").agents(existing(arguments.database))
     for agent in agents:
-        print(f"{agent.email}\t{agent.name}\t{', '.join(agent.departments) or 'all departments'}")
+        print(f"{agent.email}\t{agent.name}\t{_serves(agent)}")
     if not agents:
         print("There is no agent yet: rasa-handoff agent add thandi@example.org --name Thandi", file=sys.stderr)
     return 0
+
+
+def departments(arguments: argparse.Namespace) -> int:
+    """Say which departments the agent serves."""
+    administration = server_module("administration")
+    database = existing(arguments.database)
+    administration.set_departments(database, arguments.email, arguments.department, arguments.all)
+    which = "all departments" if arguments.all else ", ".join(arguments.department)
+    print(f"{arguments.email} now serves {which}.")
+    return 0
+
+
+def _serves(agent: Any) -> str:
+    if agent.departments:
+        return ", ".join(agent.departments)
+    return "no department" if agent.serves_none else "all departments"
 
 
 def password(arguments: argparse.Namespace) -> int:

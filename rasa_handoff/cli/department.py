@@ -41,6 +41,11 @@ def show(arguments: argparse.Namespace) -> int:
 
 def remove(arguments: argparse.Namespace) -> int:
     """Take the department away."""
-    server_module("administration").remove_department(existing(arguments.database), arguments.name)
+    alone = server_module("administration").remove_department(existing(arguments.database), arguments.name)
     print(f"The department {arguments.name} is gone.")
+    for email in alone:
+        print(
+            f"{email} served only it, and now serves no department until you say which: "
+            f"rasa-handoff agent departments {email} --department NAME (or --all)"
+        )
     return 0

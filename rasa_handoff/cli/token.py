@@ -45,5 +45,5 @@ def show(arguments: argparse.Namespace) -> int:
 def revoke(arguments: argparse.Namespace) -> int:
     """Take the bot's older tokens away, or all."""
     count = server_module("administration").revoke_tokens(existing(arguments.database), arguments.bot_id, arguments.all)
-    print(f"{arguments.bot_id}: {count} revoked. A bot that is connected stays so until the server's next start.")
+    print(f"{arguments.bot_id}: {count} revoked. A running server ends the connections made with them.")
     return 0

@@ -9,6 +9,7 @@ import contextlib
 import logging
 from collections.abc import Sequence
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import socketio
 from socketio.exceptions import SocketIOError
@@ -33,6 +34,11 @@ ANSWER_SECONDS: Final = 5.0
 LONGEST_PAUSE: Final = 3.0
 UNNOTICED_SECONDS: Final = 10.0
 CAPABILITIES: Final = ("typing", "message.status", "transfer")
+
+
+def socketio_path(url: str) -> str:
+    """Where a server at this address has its sockets: below its path. The client would leave the path out."""
+    return f"{urlsplit(url).path.strip('/')}/socket.io".lstrip("/")
 
 
 class OurDesk(Desk):
@@ -217,7 +223,12 @@ class OurDesk(Desk):
         }
         try:
             await self._client.connect(
-                self.settings.url, auth=auth, namespaces=[RELAY_NAMESPACE], transports=["websocket"], wait_timeout=5
+                self.settings.url,
+                auth=auth,
+                namespaces=[RELAY_NAMESPACE],
+                transports=["websocket"],
+                wait_timeout=5,
+                socketio_path=socketio_path(self.settings.url),
             )
         except SocketIOError as problem:
             raise Unreachable(self._misfit or str(problem)) from problem

@@ -2,19 +2,28 @@
 
 import hmac
 import json
-from typing import Any
+from typing import Any, Final
 
 from sanic.request import Request
 
 from rasa_handoff.vocabulary.text import valid
 
+NOT_TRUSTED: Final = (
+    "This request isn't taken: it doesn't show that it comes from who may send it. Rasa's log says more."
+)
+
 
 class Rejected(Exception):
-    """A request that isn't taken. The sentence is for the log and the answer: evidence, and nothing secret."""
+    """A request that isn't taken. The sentence is for the log: evidence, and nothing secret."""
 
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
         self.status = status
+
+    @property
+    def shown(self) -> str:
+        """What the caller reads: the sentence, but to a stranger not even which header is expected."""
+        return NOT_TRUSTED if self.status == 401 else str(self)
 
 
 def carries(request: Request, header: str, secret: str) -> bool:

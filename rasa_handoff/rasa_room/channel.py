@@ -8,6 +8,7 @@ rasa_handoff.HandoffChannel:
     rest:
 """
 
+import ipaddress
 import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -46,6 +47,10 @@ from rasa_handoff.vocabulary.settings import Settings, read_settings
 from rasa_handoff.vocabulary.variables import expanded
 
 log = logging.getLogger(__name__)
+
+
+FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via", "origin")
+"""What a proxy or a web page adds: such a request isn't of somebody at this machine, though it comes from here."""
 
 
 class HandoffChannel(InputChannel):
@@ -89,7 +94,9 @@ class HandoffChannel(InputChannel):
         blueprint = _Mount("handoff_webhook", self)
 
         @blueprint.route("/", methods=["GET"])
-        async def health(_: Request) -> HTTPResponse:
+        async def health(request: Request) -> HTTPResponse:
+            if not _is_from_here(request):
+                return response.json({"status": "ok"})
             desk = "connected" if self.desk.connected else "not connected"
             return response.json({"status": "ok", "desk": desk, "under_way": len(self.relay.under_way)})
 
@@ -228,3 +235,11 @@ class _Mount(HostBlueprint):
     def register(self, app: Sanic, options: dict[str, Any]) -> None:
         self.ctx.channel.furnish(app, self.ctx.on_new_message)
         super().register(app, options)
+
+
+def _is_from_here(request: Request) -> bool:
+    try:
+        local = ipaddress.ip_address(request.ip).is_loopback
+    except ValueError:
+        return False
+    return local and not any(name in request.headers for name in FORWARDED)

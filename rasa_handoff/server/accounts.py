@@ -14,11 +14,22 @@ from typing import Final, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from rasa_handoff.server.tables import AGENTS, DEPARTMENTS, EMAIL, ID, NAME, SERVES, TOKENS, open_store
+from rasa_handoff.server.tables import (
+    AGENTS,
+    DEPARTMENTS,
+    EMAIL,
+    ID,
+    NAME,
+    SECRETS,
+    SERVES,
+    SERVES_NONE,
+    TOKENS,
+    open_store,
+)
 from rasa_handoff.vocabulary.errors import HandoffError, Refused, StoreError
 from rasa_handoff.vocabulary.text import valid_text
 from rasa_handoff.vocabulary.values import Agent, Value
@@ -29,6 +40,8 @@ HASHER: Final = PasswordHasher()
 NOBODYS_HASH: Final = HASHER.hash(secrets.token_hex())
 """Verified for an unknown e-mail, so that the answer takes as long as for a known one."""
 SHORTEST_PASSWORD: Final = 8
+CHANGES: Final = "changes"
+"""The row of `secrets` by which a running server notices what the command line did."""
 DEPARTMENT_NAME: Final = re.compile(r"[\w-]+")
 
 
@@ -41,6 +54,8 @@ class Account(Value, frozen=True, kw_only=True):
     password: str
     online: bool
     departments: tuple[str, ...]
+    serves_none: bool = False
+    """Whether, without departments, they serve none of them rather than all."""
 
 
 def add_agent(database: str, email: str, name: str, password: str, departments: Iterable[str] = ()) -> None:
@@ -115,6 +130,16 @@ def token_fits(connection: Connection, token: str | None, bot_id: str | None = N
     return found
 
 
+def token_hashes(connection: Connection) -> frozenset[str]:
+    """Of all bots' tokens."""
+    return frozenset(connection.execute(select(TOKENS.c.hash)).scalars())
+
+
+def changes(connection: Connection) -> str:
+    """A text that another process changes with each change of accounts, departments, tokens or sessions."""
+    return str(connection.execute(select(SECRETS.c.value).where(SECRETS.c.name == CHANGES)).scalar() or "")
+
+
 def hashed(token: str) -> str:
     """What is kept of a random token."""
     return hashlib.sha256(token.encode()).hexdigest()
@@ -141,8 +166,15 @@ def by_id(connection: Connection, id: str) -> Account | None:
         return None
     serves = connection.execute(select(SERVES.c.department).where(SERVES.c.agent == id).order_by(SERVES.c.department))
     departments = tuple(found.department for found in serves)
+    none = connection.execute(select(SERVES_NONE.c.agent).where(SERVES_NONE.c.agent == id)).first() is not None
     return Account(
-        id=id, email=row.email, name=row.name, password=row.password, online=row.online, departments=departments
+        id=id,
+        email=row.email,
+        name=row.name,
+        password=row.password,
+        online=row.online,
+        departments=departments,
+        serves_none=none,
     )
 
 
@@ -177,13 +209,21 @@ def check_agent(email: str, name: str, password: str) -> None:
         raise HandoffError(f"The password is too short: it needs at least {SHORTEST_PASSWORD} characters.")
 
 
+def _announced(connection: Connection, work: Callable[[Connection], T]) -> T:
+    answer = work(connection)
+    connection.execute(delete(SECRETS).where(SECRETS.c.name == CHANGES))
+    connection.execute(insert(SECRETS).values(name=CHANGES, value=uuid.uuid4().hex))
+    return answer
+
+
 def _must_have_department(connection: Connection, name: str) -> None:
     if not has_department(connection, name):
         raise HandoffError(f"There is no department '{name}'. Add it first: rasa-handoff department add {name}")
 
 
-def run(database: str, work: Callable[[Connection], T]) -> T:
-    """One transaction in the desk's database, without a loop: for the command line.
+def run(database: str, work: Callable[[Connection], T], looks: bool = False) -> T:
+    """One transaction in the desk's database, without a loop: for the command line. A running server acts on it at once,
+    unless the work only ``looks``.
 
     Raises:
         StoreError: the database can't be opened, or is locked, full or away.
@@ -191,7 +231,7 @@ def run(database: str, work: Callable[[Connection], T]) -> T:
     store = open_store(database)
     try:
         store.prepare()
-        return store.run(work)
+        return store.run(work if looks else lambda connection: _announced(connection, work))
     except SQLAlchemyError as problem:
         reason = str(getattr(problem, "orig", None) or problem).splitlines()[0].rstrip(".")
         raise StoreError(f"The database can't be used now: {reason}. Nothing was changed; try again.") from problem

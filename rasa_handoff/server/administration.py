@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.server import accounts, records
 from rasa_handoff.server.accounts import Account
-from rasa_handoff.server.tables import AGENTS, DEPARTMENTS, HANDOFFS, SERVES, SESSIONS, TOKENS
+from rasa_handoff.server.tables import AGENTS, DEPARTMENTS, HANDOFFS, SERVES, SERVES_NONE, SESSIONS, TOKENS
 from rasa_handoff.thinking.assignment import Stage
 from rasa_handoff.vocabulary.errors import HandoffError
 from rasa_handoff.vocabulary.values import Value
@@ -36,7 +36,29 @@ def agents(database: str) -> list[Account]:
         ids = connection.execute(select(AGENTS.c.id).order_by(AGENTS.c.email)).scalars().all()
         return [account for id in ids if (account := accounts.by_id(connection, id)) is not None]
 
-    return accounts.run(database, work)
+    return accounts.run(database, work, looks=True)
+
+
+def set_departments(database: str, email: str, names: Sequence[str], every: bool = False) -> None:
+    """Say which departments an agent serves from now on: these, or all of them.
+
+    Raises:
+        HandoffError: there is no such agent or department, or neither a name nor ``every`` is given, or both.
+    """
+    if bool(names) == every:
+        raise HandoffError("Say which departments: --department NAME, as often as needed, or --all.")
+
+    def work(connection: Connection) -> None:
+        account = _agent(connection, email)
+        for name in names:
+            if not accounts.has_department(connection, name):
+                raise HandoffError(f"There is no department '{name}'. See: rasa-handoff department list")
+        connection.execute(delete(SERVES).where(SERVES.c.agent == account.id))
+        connection.execute(delete(SERVES_NONE).where(SERVES_NONE.c.agent == account.id))
+        for name in dict.fromkeys(names):
+            connection.execute(insert(SERVES).values(agent=account.id, department=name))
+
+    accounts.run(database, work)
 
 
 def remove_agent(database: str, email: str) -> None:
@@ -51,8 +73,9 @@ def remove_agent(database: str, email: str) -> None:
         has = len(records.assigned_to(connection, account.id))
         if has:
             raise HandoffError(f"{account.name} has {has} open conversations: resolve them or pass them on first.")
-        for table, column in ((SESSIONS, SESSIONS.c.agent), (SERVES, SERVES.c.agent), (AGENTS, AGENTS.c.id)):
-            connection.execute(delete(table).where(column == account.id))
+        for table in (SESSIONS, SERVES, SERVES_NONE):
+            connection.execute(delete(table).where(table.c.agent == account.id))
+        connection.execute(delete(AGENTS).where(AGENTS.c.id == account.id))
 
     accounts.run(database, work)
 
@@ -81,17 +104,18 @@ def departments(database: str) -> list[Serving]:
         found = connection.execute(select(DEPARTMENTS).order_by(DEPARTMENTS.c.name))
         return [Serving(name=row.name, title=row.title, agents=_serving(connection, row.name)) for row in found]
 
-    return accounts.run(database, work)
+    return accounts.run(database, work, looks=True)
 
 
-def remove_department(database: str, name: str) -> None:
-    """Take a department away. Who served it alone serves all from then on.
+def remove_department(database: str, name: str) -> tuple[str, ...]:
+    """Take a department away. Who served it alone serves no department from then on, until :func:`set_departments` says
+    otherwise, and not all of them: their e-mails are returned.
 
     Raises:
         HandoffError: there is none, or somebody waits for it.
     """
 
-    def work(connection: Connection) -> None:
+    def work(connection: Connection) -> tuple[str, ...]:
         if not accounts.has_department(connection, name):
             raise HandoffError(f"There is no department '{name}'. See: rasa-handoff department list")
         here = (HANDOFFS.c.department == name) & (HANDOFFS.c.stage != Stage.ENDED.value)
@@ -100,10 +124,14 @@ def remove_department(database: str, name: str) -> None:
             raise HandoffError(
                 f"The department '{name}' has {count} open conversations: finish or transfer them first."
             )
+        alone = _serving_alone(connection, name)
+        for id in alone:
+            connection.execute(insert(SERVES_NONE).values(agent=id))
         connection.execute(delete(SERVES).where(SERVES.c.department == name))
         connection.execute(delete(DEPARTMENTS).where(DEPARTMENTS.c.name == name))
+        return tuple(alone.values())
 
-    accounts.run(database, work)
+    return accounts.run(database, work)
 
 
 def tokens(database: str) -> list[Tokens]:
@@ -114,12 +142,12 @@ def tokens(database: str) -> list[Tokens]:
     def work(connection: Connection) -> list[Tokens]:
         return [Tokens(**row) for row in connection.execute(query).mappings()]
 
-    return accounts.run(database, work)
+    return accounts.run(database, work, looks=True)
 
 
 def revoke_tokens(database: str, bot_id: str, newest_too: bool = False) -> int:
-    """Take the tokens of a bot away, all but the newest one unless ``newest_too``; returns how many. Connections that are
-    open stay until they end.
+    """Take the tokens of a bot away, all but the newest one unless ``newest_too``; returns how many. A running server ends
+    the connections that were made with them.
 
     Raises:
         HandoffError: it has none, or no bot would have one: a running server would then ask nobody for a token.
@@ -146,6 +174,15 @@ def _agent(connection: Connection, email: str) -> Account:
     if account is None:
         raise HandoffError(f"There is no agent with the e-mail {email}. See: rasa-handoff agent list")
     return account
+
+
+def _serving_alone(connection: Connection, department: str) -> dict[str, str]:
+    """Id and e-mail of those who serve this department and no other."""
+    others = select(SERVES.c.agent).where(SERVES.c.agent == AGENTS.c.id, SERVES.c.department != department)
+    joined = SERVES.join(AGENTS, AGENTS.c.id == SERVES.c.agent)
+    query = select(AGENTS.c.id, AGENTS.c.email).select_from(joined)
+    query = query.where(SERVES.c.department == department, ~others.correlate(AGENTS).exists()).order_by(AGENTS.c.email)
+    return {row.id: row.email for row in connection.execute(query)}
 
 
 def _serving(connection: Connection, department: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from socketio import ASGIApp, AsyncServer
 from starlette.applications import Starlette
 from starlette.types import ASGIApp as Application
 
+from rasa_handoff.server import accounts
 from rasa_handoff.server.botlhale_edge import BotlhaleEdge
 from rasa_handoff.server.browsers import Browsers
 from rasa_handoff.server.clients import BOTLHALE
@@ -76,7 +77,8 @@ def create_app(
             await stack.enter_async_context(store)
             await store.write(timekeeper.recover)
             clock = Clock(store, TIMERS, conversations.ring, now)
-            rounds = Rounds([store.look, conversations.staffing, desk.close_ended])
+            looks = [store.look, conversations.staffing, desk.close_ended, relay.close_revoked, botlhale.close_revoked]
+            rounds = Rounds(looks, lambda: store.write(accounts.changes))
             for part in (conversations.pump, board, presence, clock, rounds, tkinter):
                 await stack.enter_async_context(part)
             yield

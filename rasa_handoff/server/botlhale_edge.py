@@ -82,6 +82,15 @@ class BotlhaleEdge:
             self._told[lane] = entry.key
         return _marks(lane, entries, Status.DELIVERED)
 
+    async def close_revoked(self) -> None:
+        """End the connections whose token was revoked."""
+        holding = await self._conversations.do(lambda turn: accounts.token_hashes(turn.connection))
+        for sid, socket in list(self._sockets.items()):
+            if socket.token is not None and accounts.hashed(socket.token) not in holding:
+                log.warning("The token of a client of Botlhale's protocol was revoked, so its connection is ended.")
+                await self._disconnect(sid)
+                await self._sio.disconnect(sid, namespace=socket.namespace)
+
     async def _tell(self, sid: str, name: str, say: dict[str, Any]) -> None:
         if name == "message":
             await self._emit(sid, "to_user", {"message": say["text"], "id": say["id"], "number": say["number"]})

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 from msgspec import Meta
 
 from rasa_handoff.server.outcomes import Outcome
-from rasa_handoff.server.relay_words import Key
+from rasa_handoff.server.relay_words import HandoffId, Key
 from rasa_handoff.vocabulary.values import Value
 
 LONGEST_TEXT: Final = 20_000
@@ -20,14 +20,14 @@ class Chosen(Value, frozen=True, kw_only=True):
 class About(Value, frozen=True, kw_only=True):
     """``take``, and ``open`` with ``after``."""
 
-    handoff_id: Key
+    handoff_id: HandoffId
     after: int = 0
 
 
 class Words(Value, frozen=True, kw_only=True):
     """An agent's ``message``."""
 
-    handoff_id: Key
+    handoff_id: HandoffId
     id: Key
     text: Annotated[str, Meta(min_length=1, max_length=LONGEST_TEXT)]
 
@@ -35,14 +35,14 @@ class Words(Value, frozen=True, kw_only=True):
 class Passing(Value, frozen=True, kw_only=True):
     """``transfer``."""
 
-    handoff_id: Key
+    handoff_id: HandoffId
     department: str | None = None
 
 
 class Finishing(Value, frozen=True, kw_only=True):
     """``resolve``."""
 
-    handoff_id: Key
+    handoff_id: HandoffId
     outcome: Outcome
     note: Annotated[str, Meta(max_length=LONGEST_TEXT)] | None = None
     slots: dict[str, Any] = {}

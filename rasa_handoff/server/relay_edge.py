@@ -38,6 +38,8 @@ class RelayEdge:
     def __init__(self, sio: AsyncServer, conversations: BotSide, store: Store, now: Callable[[], float]) -> None:
         self._sio, self._conversations, self._store, self._now = sio, conversations, store, now
         self._bots: dict[str, str] = {}
+        # The hash of the token that each was let in with; empty where none was asked for.
+        self._tokens: dict[str, str] = {}
         # Sockets that said hello, oldest first, each with what is resolved when it is gone.
         self._greeted: dict[str, asyncio.Future[None]] = {}
         conversations.board.listeners.append(self._hear)
@@ -65,6 +67,18 @@ class RelayEdge:
         if isinstance(answer, dict) and answer.get("ok"):
             return ()
         return self._refused(lane, entry, answer)
+
+    async def close_revoked(self) -> None:
+        """End the connections whose token was revoked, or that had none when none was asked for. A relay whose token holds
+        comes back by itself; another one is refused with a sentence."""
+        holding = await self._conversations.do(lambda turn: accounts.token_hashes(turn.connection))
+        for sid, token in list(self._tokens.items()):
+            if holding and token not in holding:
+                log.warning(
+                    "The token of a relay of the bot %r was revoked, so its connection is ended.", self._bots[sid]
+                )
+                await self._disconnect(sid)
+                await self._sio.disconnect(sid, namespace=RELAY_NAMESPACE)
 
     def _refused(self, lane: str, entry: Entry, answer: Any) -> Sequence[Mark | Lost]:
         if not isinstance(answer, dict) or "code" not in answer:
@@ -120,9 +134,11 @@ class RelayEdge:
                 f"The token isn't one of the bot '{offered.bot_id}'. Make one: rasa-handoff token add {offered.bot_id}"
             )
         self._bots[sid] = offered.bot_id
+        self._tokens[sid] = accounts.hashed(offered.token) if offered.token else ""
 
     async def _disconnect(self, sid: str, *_: Any) -> None:
         self._bots.pop(sid, None)
+        self._tokens.pop(sid, None)
         gone = self._greeted.pop(sid, None)
         if gone is not None:
             gone.set_result(None)

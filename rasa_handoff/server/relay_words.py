@@ -7,13 +7,18 @@ from msgspec import Meta
 from rasa_handoff.server.tables import ID
 from rasa_handoff.vocabulary.values import Status, Transcript, Value
 
-Key = Annotated[str, Meta(min_length=1, max_length=ID)]
+Key = Annotated[str, Meta(min_length=1, max_length=ID, pattern=r"^[^\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff]+$")]
+"""An id of another system: anything without blanks and controls, which would forge lines of a log or hide in a page."""
+HandoffId = Annotated[str, Meta(min_length=1, max_length=ID, pattern=r"^[A-Za-z0-9._:@+=~/-]+$")]
+"""Relays make it; it stands in addresses and attributes of the desk's page."""
+ConversationId = Annotated[str, Meta(min_length=1, max_length=ID)]
+"""As the customer's channel has it; a customer may choose it, so it is escaped wherever it is shown."""
 
 
 class Heard(Value, frozen=True, kw_only=True):
     """A handoff the relay has under way, the last number of ours it has, and the id of the last agent's words."""
 
-    handoff_id: Key
+    handoff_id: HandoffId
     last: int = 0
     words: str | None = None
 
@@ -27,14 +32,14 @@ class Hello(Value, frozen=True, kw_only=True):
 class Sought(Value, frozen=True, kw_only=True):
     """``handoff.find``."""
 
-    conversation_id: Key
+    conversation_id: ConversationId
 
 
 class Keys(Value, frozen=True, kw_only=True):
     """What an offer's ids must look like to be kept."""
 
-    handoff_id: Key
-    conversation_id: Key
+    handoff_id: HandoffId
+    conversation_id: ConversationId
     bot_id: Key
     id: Key | None = None
 
@@ -50,7 +55,7 @@ class Auth(Value, frozen=True, kw_only=True):
 class Words(Value, frozen=True, kw_only=True):
     """The customer's ``message``."""
 
-    handoff_id: Key
+    handoff_id: HandoffId
     id: Key
     text: str
     at: float
@@ -59,14 +64,14 @@ class Words(Value, frozen=True, kw_only=True):
 class Followed(Transcript, frozen=True, kw_only=True):
     """``handoff.transcript``."""
 
-    handoff_id: Key
+    handoff_id: HandoffId
     id: Key | None = None
 
 
 class Over(Value, frozen=True, kw_only=True):
     """The relay's ``handoff.status``: the customer's side ended it, or left a message."""
 
-    handoff_id: Key
+    handoff_id: HandoffId
     status: str
     id: Key | None = None
     reason: Annotated[str, Meta(max_length=100)] = "cancelled"
@@ -75,7 +80,7 @@ class Over(Value, frozen=True, kw_only=True):
 class Fate(Value, frozen=True, kw_only=True):
     """``message.status``."""
 
-    handoff_id: Key
+    handoff_id: HandoffId
     message_id: Key
     status: Status
     id: Key | None = None
@@ -85,5 +90,5 @@ class Fate(Value, frozen=True, kw_only=True):
 class Typing(Value, frozen=True, kw_only=True):
     """``typing``, in both directions and of both sides."""
 
-    handoff_id: Key
+    handoff_id: HandoffId
     on: bool

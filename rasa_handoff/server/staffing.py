@@ -3,11 +3,11 @@
 from statistics import median
 from typing import Final
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import and_, or_, select, update
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.server import records
-from rasa_handoff.server.tables import AGENTS, DEPARTMENTS, SERVES
+from rasa_handoff.server.tables import AGENTS, DEPARTMENTS, SERVES, SERVES_NONE
 from rasa_handoff.vocabulary.errors import Refused
 from rasa_handoff.vocabulary.values import Availability, Department, Offer
 
@@ -19,13 +19,16 @@ WAIT_STEP: Final = 10
 
 
 def serving(connection: Connection, department: str | None, only_online: bool = False) -> frozenset[str]:
-    """Ids of the agents who serve a department; one without departments serves all, and all serve None."""
+    """Ids of the agents who serve a department. All serve None; who was given no department serves all, unless their
+    departments were removed."""
     query = select(AGENTS.c.id)
     if only_online:
         query = query.where(AGENTS.c.online, AGENTS.c.here)
     if department is not None:
         own = select(SERVES.c.agent).where(SERVES.c.agent == AGENTS.c.id)
-        query = query.where(or_(~own.exists(), own.where(SERVES.c.department == department).exists()))
+        none = select(SERVES_NONE.c.agent).where(SERVES_NONE.c.agent == AGENTS.c.id)
+        every = and_(~own.exists(), ~none.exists())
+        query = query.where(or_(every, own.where(SERVES.c.department == department).exists()))
     return frozenset(row.id for row in connection.execute(query))
 
 

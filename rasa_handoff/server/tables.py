@@ -61,6 +61,13 @@ SERVES: Final = Table(
     Column("department", String(NAME), ForeignKey("departments.name", ondelete="CASCADE"), primary_key=True),
 )
 
+SERVES_NONE: Final = Table(
+    "serves_none",
+    METADATA,
+    # Agents whose departments were all removed: without a row in `serves` they would serve every department.
+    Column("agent", String(32), ForeignKey("agents.id", ondelete="CASCADE"), primary_key=True),
+)
+
 TOKENS: Final = Table(
     "tokens",
     METADATA,

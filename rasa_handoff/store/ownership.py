@@ -48,7 +48,8 @@ class Ownership:
         if self._path is None or fcntl is None:
             return
         try:
-            file = self._path.with_name(self._path.name + "-owner").open("a+")
+            path = self._path.with_name(self._path.name + "-owner")
+            file = os.fdopen(os.open(path, os.O_CREAT | os.O_APPEND | os.O_RDWR, 0o600), "a+")
         except OSError as problem:
             raise StoreError(f"The database {self._path} can't be opened: {problem}.") from problem
         try:

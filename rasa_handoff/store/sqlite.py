@@ -1,5 +1,9 @@
 """How a SQLite file is opened. Its URL may say how sure a commit is: ``sqlite:///handoff.db?synchronous=FULL``."""
 
+import contextlib
+import os
+import stat
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import create_engine, event
@@ -8,6 +12,8 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import QueuePool
 
 OPTION: Final = "synchronous"
+OLD_MODE: Final = 0o644
+"""What the usual umask made of a database before."""
 NORMAL: Final = "NORMAL"
 CHOICES: Final = (NORMAL, "FULL")
 """What a commit outlives: a killed process; with the second a power cut too, for a wait on the disk at each commit."""
@@ -25,6 +31,7 @@ def sqlite_engine(url: URL, busy_seconds: float) -> Engine:
     synchronous = str(url.query.get(OPTION, NORMAL)).upper()
     if synchronous not in CHOICES:
         raise ArgumentError(f"{OPTION} is {' or '.join(CHOICES)}, not {synchronous}")
+    _keep_private(url)
     # One connection kept open: SQLAlchemy 1.4 opens a SQLite file anew for each transaction, at ten times the cost.
     engine = create_engine(
         url.difference_update_query([OPTION]),
@@ -37,6 +44,22 @@ def sqlite_engine(url: URL, busy_seconds: float) -> Engine:
     event.listen(engine, "connect", lambda connection, _: _tune(connection, synchronous))
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     return engine
+
+
+def _keep_private(url: URL) -> None:
+    """Make the file for its owner alone: it holds what customers said. SQLite makes -wal and -shm with the same mode. One
+    that an older version left readable to all is closed too; any other mode is somebody's choice, and only all others lose it.
+    """
+    if not url.database or url.database == ":memory:" or "uri" in url.query:
+        return
+    for path in [Path(url.database + end) for end in ("", "-wal", "-shm", "-owner")]:
+        with contextlib.suppress(OSError):  # somebody else's file: SQLite says what is wrong with it
+            if path.exists():
+                mode = stat.S_IMODE(path.stat().st_mode)
+                if mode & 0o007:
+                    path.chmod(0o600 if mode == OLD_MODE else mode & ~0o007)
+    with contextlib.suppress(OSError):
+        os.close(os.open(url.database, os.O_CREAT | os.O_RDWR, 0o600))
 
 
 def _tune(connection: Any, synchronous: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rasa_handoff.server import accounts, administration, staffing
 from rasa_handoff.store.ownership import Ownership
 from rasa_handoff.testing.ports import free_port
 
@@ -100,6 +101,7 @@ def test_they_are_listed_changed_and_taken_away(tmp_path: Path) -> None:
     run("agent", "remove", "t@example.com")
     assert "agent list" in run("agent", "remove", "t@example.com", code=1)
     run("department", "remove", "billing")
+    assert run("agent", "list").splitlines() == ["p@example.com\tPieter\tall departments"]
     assert "department list" in run("department", "remove", "billing", code=1)
     run("token", "add", "shop")
     run("token", "add", "shop")
@@ -109,6 +111,39 @@ def test_they_are_listed_changed_and_taken_away(tmp_path: Path) -> None:
     run("token", "add", "other")
     assert run("token", "revoke", "shop", "--all").startswith("shop: 1 revoked")
     assert "has no token" in run("token", "revoke", "shop", code=1)
+
+
+def test_whose_department_is_removed_serves_none_and_not_all(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path / 'desk.db'}"
+    for name in ("billing", "orders"):
+        accounts.add_department(database, name)
+    accounts.add_agent(database, "t@example.com", "Thandi", "a long enough one", ["billing"])
+    accounts.add_agent(database, "s@example.com", "Sipho", "a long enough one", ["billing", "orders"])
+    accounts.add_agent(database, "p@example.com", "Pieter", "a long enough one")
+
+    def run(*arguments: str) -> str:
+        done = command(*arguments, "--database", database)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def serving(department: str | None) -> set[str]:
+        ids = accounts.run(database, lambda connection: staffing.serving(connection, department))
+        return {agent.name for agent in administration.agents(database) if agent.id in ids}
+
+    said = run("department", "remove", "billing")
+    assert "t@example.com served only it, and now serves no department" in said
+    assert "rasa-handoff agent departments t@example.com --department NAME (or --all)" in said
+    assert "s@example.com" not in said
+    assert "t@example.com\tThandi\tno department" in run("agent", "list")
+    assert serving("orders") == {"Sipho", "Pieter"}
+    assert serving(None) == {"Thandi", "Sipho", "Pieter"}
+    run("agent", "departments", "t@example.com", "--department", "orders")
+    assert serving("orders") == {"Thandi", "Sipho", "Pieter"}
+    run("department", "remove", "orders")
+    assert "t@example.com\tThandi\tno department" in run("agent", "list")
+    run("agent", "departments", "t@example.com", "--all")
+    assert "t@example.com\tThandi\tall departments" in run("agent", "list")
+    run("agent", "remove", "t@example.com")
 
 
 def test_an_option_behind_the_database_is_no_part_of_its_name(tmp_path: Path) -> None:

@@ -179,4 +179,4 @@ class KommunicateChannel(PlatformChannel):
 
 def _refused(request: Request, no: Rejected) -> HTTPResponse:
     log.warning("A request of %s to %s was refused with %s: %s", request.ip, request.path, no.status, no)
-    return response.json({"error": str(no)}, no.status)
+    return response.json({"error": no.shown}, no.status)

@@ -59,7 +59,7 @@ async def answered(request: Request, work: Awaitable[HTTPResponse]) -> HTTPRespo
         return await work
     except Rejected as no:
         log.warning("A request of %s to %s was refused with %s: %s", request.ip, request.path, no.status, no)
-        return response.json({"error": str(no)}, no.status)
+        return response.json({"error": no.shown}, no.status)
     except Exception:
         log.exception("A request to %s failed; LivePerson passes the conversation to people.", request.path)
         return response.json({"error": "The bot failed."}, 500)
