@@ -62,29 +62,32 @@ class Inbox:
 
     async def meet(self, conversation_id: str, id: str) -> Met:
         """Note the message as begun; tells how far it had come before."""
-        self._met += 1
-        sweep = self._met % SWEPT_EVERY == 1
+        sweep = self._is_swept_now()
 
         def work(connection: Connection) -> Met:
             if sweep:
-                for table in (received, requests):
-                    connection.execute(delete(table).where(table.c.at < time.time() - KEPT_SECONDS))
+                _sweep(connection)
             return _meet(connection, conversation_id, id)
 
         return await self._store.write(work)
 
     async def meet_lately(self, conversation_id: str, key: str, seconds: float) -> tuple[str, Met]:
         """The same of a message whose id tells it only for so long: the id it goes by here, and how far it had come before."""
-        known = f"{key}.{uuid.uuid4().hex[:16]}"
-        since = time.time() - seconds
+        fresh, since, sweep = f"{key}.{uuid.uuid4().hex[:16]}", time.time() - seconds, self._is_swept_now()
 
         def work(connection: Connection) -> tuple[str, Met]:
+            if sweep:
+                _sweep(connection)
             lately = (received.c.conversation_id == conversation_id) & (received.c.at > since)
             same = select(received.c.id).where(lately & received.c.id.like(f"{key}.%")).limit(1)
-            id = connection.execute(same).scalar_one_or_none() or known
+            id = connection.execute(same).scalar_one_or_none() or fresh
             return id, _meet(connection, conversation_id, id)
 
         return await self._store.write(work)
+
+    def _is_swept_now(self) -> bool:
+        self._met += 1
+        return self._met % SWEPT_EVERY == 1
 
     async def led_to_handoff(self, conversation_id: str, id: str) -> bool:
         """Whether this message has begun a handoff."""
@@ -97,6 +100,11 @@ class Inbox:
     async def put_once(self, entry: Entry) -> None:
         """Add something for the customer, unless it waits already: a turn that was cut off is done again."""
         await self._store.write(lambda connection: _put_once(connection, entry))
+
+
+def _sweep(connection: Connection) -> None:
+    for table in (received, requests):
+        connection.execute(delete(table).where(table.c.at < time.time() - KEPT_SECONDS))
 
 
 def done_with(connection: Connection, conversation_id: str, id: str) -> None:

@@ -32,6 +32,27 @@ async def test_a_locked_database_is_said_to_be_away_for_now(tmp_path: Path) -> N
         assert await inbox.meet("thabo", "2") is Met.NEVER
 
 
+async def test_an_id_that_tells_copies_for_a_minute_alone_is_another_ones_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1_000_000.0]
+    monkeypatch.setattr("time.time", lambda: clock[0])
+    async with RelayStore(f"sqlite:///{tmp_path / 'relay.db'}", memory.metadata, memory.SIDE, memory.SCHEMA) as store:
+        inbox = Inbox(store)
+        first, met = await inbox.meet_lately("thabo", "key", 60.0)
+        assert met is Met.NEVER
+        assert await inbox.meet_lately("thabo", "key", 60.0) == (first, Met.BEGUN)
+        await inbox.done("thabo", first)
+        clock[0] += 59
+        assert await inbox.meet_lately("thabo", "key", 60.0) == (first, Met.DONE)
+        assert (await inbox.meet_lately("sipho", "key", 60.0))[1] is Met.NEVER
+        assert (await inbox.meet_lately("thabo", "ke", 60.0))[1] is Met.NEVER
+        clock[0] += 2
+        second, met = await inbox.meet_lately("thabo", "key", 60.0)
+        assert met is Met.NEVER
+        assert second != first
+
+
 async def test_what_led_to_a_handoff_is_known_whatever_the_clock_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
