@@ -65,10 +65,10 @@ rm -f "$stamp"
 log=.venv/setup.log
 if [ "$packages" = test ]; then
     set -- --group test -e '.[rasa,server]'
-    echo "Installing Rasa, this package and the tests' tools (the first time: 3 to 6 minutes, 2.9 GB) ..."
+    echo "Installing Rasa, this package and the tests' tools (the first time: 3 to 6 minutes, 3.0 GB) ..."
 else
     set -- -e '.[rasa,server]'
-    echo "Installing Rasa and this package (the first time: 3 to 6 minutes, 2.6 GB) ..."
+    echo "Installing Rasa and this package (the first time: 3 to 6 minutes, 2.7 GB) ..."
 fi
 # Dependency groups need pip 25.1; some of Rasa's own dependencies come as sources and need setuptools and wheel.
 install() {
