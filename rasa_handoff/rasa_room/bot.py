@@ -13,7 +13,7 @@ from rasa.shared.core.domain import Domain
 from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.rasa_room.texts import preset_text
-from rasa_handoff.rasa_room.tracker_store import READ_SECONDS, StoreAccess, access
+from rasa_handoff.rasa_room.tracker_store import StoreAccess, access
 from rasa_handoff.vocabulary.errors import Unreachable
 
 AGAIN_SECONDS: Final = 1.0
@@ -70,7 +70,7 @@ class Bot:
         """The tracker store without Rasa's wrapper, which hides its errors."""
         return access(self.agent.tracker_store)
 
-    async def tracker(self, conversation_id: str, seconds: float = READ_SECONDS) -> DialogueStateTracker:
+    async def tracker(self, conversation_id: str, seconds: float | None = None) -> DialogueStateTracker:
         """The conversation's tracker, with the events of its current session. To read; writing needs :meth:`locked`.
 
         Raises:

@@ -23,7 +23,7 @@ import time
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Future
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from rasa.core.tracker_store import (
     FailSafeTrackerStore,
@@ -40,8 +40,10 @@ from rasa_handoff.vocabulary.errors import StoreError, Unreachable
 
 log = logging.getLogger(__name__)
 
-READ_SECONDS: Final = 5.0
-"""How long a tracker is waited for where somebody waits for an answer."""
+T = TypeVar("T")
+
+ANSWER_SECONDS = 3.0
+"""How long the store is waited for where somebody waits for an answer: in a turn of the bot's, at a handoff."""
 AWAY_SECONDS: Final = 2.0
 """How long after a failure nobody who waits for an answer tries again; the outbox does."""
 
@@ -84,16 +86,29 @@ class StoreAccess:
         tracker: DialogueStateTracker | None = await self._told(call, conversation_id)
         return tracker
 
-    async def look(self, conversation_id: str, seconds: float = READ_SECONDS) -> DialogueStateTracker | None:
+    async def look(self, conversation_id: str, seconds: float | None = None) -> DialogueStateTracker | None:
         """The same where somebody waits for an answer: not longer than this, and not at all while the store is known to be away.
 
         Raises:
             Unreachable: it can't be read now.
         """
+        return await self._in_time(self.retrieve(conversation_id), ANSWER_SECONDS if seconds is None else seconds)
+
+    async def save_in_time(self, tracker: DialogueStateTracker) -> None:
+        """The same as :meth:`save` where somebody waits. One that is under way in the thread then is finished there, before
+        anything else is read or written; a project's own store is waited for.
+
+        Raises:
+            Unreachable: it can't be written now.
+        """
+        await self._in_time(self.save(tracker), ANSWER_SECONDS if self._thread is not None else None)
+
+    async def _in_time(self, work: Coroutine[Any, Any, T], seconds: float | None) -> T:
         if self.away:
+            work.close()
             raise Unreachable("The tracker store couldn't be reached a moment ago.")
         try:
-            return await asyncio.wait_for(self.retrieve(conversation_id), seconds)
+            return await asyncio.wait_for(work, seconds)
         except asyncio.TimeoutError as problem:
             self._fail(f"no answer within {seconds:g} s")
             raise Unreachable(f"The tracker store didn't answer within {seconds:g} s.") from problem
@@ -273,7 +288,7 @@ async def _get_or_create_tracker(
 ) -> DialogueStateTracker:
     self.max_event_history = max_event_history
     try:
-        tracker = await access(self).retrieve(sender_id)
+        tracker = await access(self).look(sender_id)
     except Exception as problem:
         if not isinstance(problem, Unreachable):
             self.on_tracker_store_retrieve_error(problem)
@@ -292,7 +307,7 @@ async def _get_or_create_tracker(
 async def _save(self: FailSafeTrackerStore, tracker: DialogueStateTracker) -> None:
     if not getattr(tracker, UNREAD, False):
         try:
-            await access(self).save(tracker)
+            await access(self).save_in_time(tracker)
         except Unreachable:
             pass  # logged, once
         except Exception as problem:

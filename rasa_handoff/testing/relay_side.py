@@ -4,6 +4,9 @@ import time
 import uuid
 from collections.abc import Sequence
 from types import TracebackType
+from typing import Any, Final
+
+import msgspec
 
 from rasa_handoff.desks.base import Desk
 from rasa_handoff.relay import memory
@@ -14,6 +17,13 @@ from rasa_handoff.testing.waiting import until
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.settings import Settings
 from rasa_handoff.vocabulary.values import Channel, Line, Offer, Speaker
+
+LINES: Final = (Line(speaker=Speaker.CUSTOMER, text="help", at=1.0), Line(speaker=Speaker.BOT, text="how?", at=2.0))
+
+
+def _offer(who: str, lines: tuple[Line, ...] = ()) -> Offer:
+    here: dict[str, Any] = {"handoff_id": uuid.uuid4().hex, "conversation_id": who}
+    return Offer(**here, bot_id="b", channel=Channel(name="rest"), transcript=lines)
 
 
 class Ear:
@@ -52,19 +62,26 @@ class RelaySide:
 
     async def start(self, who: str = "thabo") -> str:
         """Hand a conversation over that the desk accepts; returns the handoff's id. The transcript: "help" and "how?"."""
-        handoff_id = uuid.uuid4().hex
-        lines = (Line(speaker=Speaker.CUSTOMER, text="help", at=1.0), Line(speaker=Speaker.BOT, text="how?", at=2.0))
-        offer = Offer(
-            handoff_id=handoff_id,
-            conversation_id=who,
-            bot_id="b",
-            channel=Channel(name="rest"),
-            transcript=lines,
-        )
-        asked = e.HandoffRequested(conversation_id=who, handoff_id=handoff_id, offer=offer, leaving_word="disconnect")
-        conversation = await self.relay.request(asked)
+        offer = _offer(who, LINES)
+        here: dict[str, Any] = {"conversation_id": who, "handoff_id": offer.handoff_id}
+        conversation = await self.relay.request(e.HandoffRequested(**here, offer=offer, leaving_word="disconnect"))
         assert conversation.desk_active, conversation
-        return handoff_id
+        return offer.handoff_id
+
+    async def start_without_transcript(self, who: str = "thabo") -> Offer:
+        """The same while the tracker can't be read; returns the offer, which :meth:`transcript_follows` completes."""
+        offer = msgspec.structs.replace(_offer(who), transcript_follows=True)
+        here: dict[str, Any] = {"conversation_id": who, "handoff_id": offer.handoff_id}
+        await self.relay.request(e.TranscriptAwaited(**here, offer=offer, leaving_word="disconnect"))
+        await self.relay.apply(e.TranscriptTimedOut(**here))
+        await until(lambda: self.relay.desk_active(who))
+        return offer
+
+    async def transcript_follows(self, offer: Offer) -> None:
+        """The tracker can be read now: "help" and "how?"."""
+        whole = msgspec.structs.replace(offer, transcript=LINES, transcript_follows=False)
+        here: dict[str, Any] = {"conversation_id": offer.conversation_id, "handoff_id": offer.handoff_id}
+        await self.relay.apply(e.TranscriptRead(**here, offer=whole))
 
     async def says(self, text: str, who: str = "thabo") -> None:
         """The customer says something; returns when it is accepted."""

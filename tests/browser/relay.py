@@ -78,6 +78,12 @@ class Relay:
         assert answer["ok"], answer
         return handoff_id
 
+    async def follow(self, handoff_id: str, *texts: str) -> None:
+        """The transcript that the offer lacked."""
+        lines = [{"speaker": "customer", "text": text, "at": time.time() - 60} for text in texts]
+        body = {"transcript": lines, "bot": BOT_STATE, "contact": {"name": "Naledi Dube"}, "language": "zu"}
+        assert (await self._send("handoff.transcript", handoff_id, body))["ok"]
+
     async def say(self, handoff_id: str, text: str) -> None:
         answer = await self._send("message", handoff_id, {"speaker": "customer", "text": text, "at": time.time()})
         assert answer["ok"], answer

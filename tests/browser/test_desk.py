@@ -76,6 +76,22 @@ async def test_a_waiting_conversation_can_be_read_before_it_is_taken(desks: Desk
     await expect(page.get_by_test_id("composer")).to_be_focused()
 
 
+async def test_a_transcript_that_comes_late_appears_in_its_place(desks: Desks, relay: Relay) -> None:
+    page = (await desks.open("thandi")).page
+    handoff_id = await relay.offer(name=None, transcript=[], transcript_follows=True)
+    await take(page)
+    await expect(page.get_by_test_id("transcript-follows")).to_be_visible()
+    await relay.say(handoff_id, "are you there")
+    await relay.follow(handoff_id, "my invoice is wrong")
+    await expect(page.get_by_test_id("transcript-line")).to_contain_text("my invoice is wrong")
+    await expect(page.get_by_test_id("transcript-follows")).to_be_hidden()
+    await expect(page.get_by_test_id("message")).to_contain_text("are you there")
+    await expect(page.get_by_test_id("message")).to_contain_text("Naledi Dube")
+    await relay.follow(handoff_id, "said twice")
+    await page.reload()
+    await expect(page.get_by_test_id("transcript-line")).to_have_count(1)
+
+
 async def test_of_two_agents_exactly_one_gets_it_and_the_other_is_told(desks: Desks, relay: Relay) -> None:
     late = await desks.blank("pieter")
     # The slower agent's browser hears of the take only after its own click.

@@ -64,7 +64,7 @@ class Faults:
             ),
             "relay's database locked": lambda f: self._lock("relay", f),
             "desk's database locked": lambda f: self._lock("desk", f),
-            "tracker's database locked": lambda f: self._lock("tracker", f, 3.0),
+            "tracker's database locked": lambda f: self._lock("tracker", f),
             "disk full": self._fill,
             "customer types /restart": lambda f: self._types(f, "/restart"),
             "customer types /session_start": lambda f: self._types(f, "/session_start"),
@@ -152,11 +152,11 @@ class Faults:
         ):
             self.world.book.note("http", path, status=answer.status, said=(await answer.text())[:200])
 
-    async def _lock(self, which: str, fault: Fault, longest: float = LONGEST_LOCK) -> None:
+    async def _lock(self, which: str, fault: Fault) -> None:
         database = self.world.databases()[which]
         connection = await asyncio.to_thread(_locked, database)
         try:
-            await asyncio.sleep(0.3 + (longest - 0.3) * fault.size**2)
+            await asyncio.sleep(0.3 + (LONGEST_LOCK - 0.3) * fault.size**2)
         finally:
             await asyncio.to_thread(connection.close)
 

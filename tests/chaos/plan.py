@@ -25,7 +25,7 @@ WEIGHTS = {
     "Rasa: model loaded anew": 1.2,
     "relay's database locked": 3.0,
     "desk's database locked": 3.0,
-    "tracker's database locked": 1.0,
+    "tracker's database locked": 3.0,
     "disk full": 1.5,
     "actions: kill -9": 2.0,
     "actions: SIGSTOP, SIGCONT": 2.0,

@@ -108,7 +108,7 @@ class World:
         self.clock.write_text(str(self.offset))
 
     def databases(self) -> dict[str, Path]:
-        return {"relay": self.disk / "relay.db", "desk": self.disk / "desk.db", "tracker": self.folder / "tracker.db"}
+        return {"relay": self.disk / "relay.db", "desk": self.disk / "desk.db", "tracker": self.disk / "tracker.db"}
 
     def starts(self) -> dict[str, int]:
         """How often each server was started."""

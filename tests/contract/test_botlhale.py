@@ -93,6 +93,20 @@ async def test_what_means_nothing_leaves_a_line(
     ]
 
 
+async def test_a_transcript_that_follows_is_the_first_answer(side: RelaySide, server: ForeignServer) -> None:
+    """The server asks as soon as it is connected: some take the first answer alone."""
+    offer = await side.start_without_transcript()
+    await side.says("are you there")
+    await until(lambda: server.texts("thabo") == ["are you there"])
+    assert server.all("messages_to_client") == []
+    await side.transcript_follows(offer)
+    await until(lambda: server.all("messages_to_client"))
+    await server.say("messages", {})
+    await until(lambda: len(server.all("messages_to_client")) == 2)
+    for told_so_far in server.all("messages_to_client"):
+        assert [line["message"] for line in told_so_far["messages"]] == ["help", "how?"]
+
+
 async def test_words_after_the_end_open_nothing(side: RelaySide, server: ForeignServer) -> None:
     await side.start()
     await server.say("disconnect_socket", {})

@@ -45,6 +45,16 @@ async def leaves(side: RelaySide, who: str) -> None:
     await side.relay.apply(e.CustomerLeaving(conversation_id=who, id=f"leave-{who}", text="disconnect", at=4.0))
 
 
+async def test_a_transcript_that_follows_is_shown(side: RelaySide, admin: Admin) -> None:
+    """To who has the window when it comes, and with the offer to who waited in line."""
+    offer, waiting = await side.start_without_transcript("thabo"), await side.start_without_transcript("lerato")
+    for one in (offer, waiting):
+        await side.transcript_follows(one)
+    await until(lambda: "User: help" in admin.windows[0].shown)
+    await leaves(side, "thabo")
+    await until(lambda: len(admin.windows) == 2 and "User: help" in admin.windows[1].shown)
+
+
 async def test_one_at_a_time_and_the_next_waits_in_line(side: RelaySide, admin: Admin) -> None:
     await side.start("thabo")
     await side.start("lerato")

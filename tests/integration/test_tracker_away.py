@@ -68,6 +68,10 @@ async def heard(rasa: RasaServer, text: str, said: str = "and?") -> list[str]:
     return found
 
 
+async def said_by(rasa: RasaServer, sender: str) -> list[str]:
+    return spoken(await rasa.events(sender))
+
+
 def paused(events: list[dict[str, Any]]) -> bool:
     kinds = [event["event"] for event in events if event["event"] in ("pause", "resume")]
     return bool(kinds) and kinds[-1] == "pause"
@@ -199,16 +203,25 @@ async def all_is_written(rasa: RasaServer) -> None:
 
 
 async def test_a_postgres_that_stops_answering_and_one_that_is_cut(
-    small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path, postgres: Database
+    small_model: Path,
+    desk: DeskServer,
+    thandi: AgentAtDesk,
+    tmp_path: Path,
+    postgres: Database,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Stopped: connections stay open and nothing comes. Cut: the pool's connections are dead."""
     endpoints = {"tracker_store": postgres.tracker_store()}
     async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path), endpoints) as rasa:
         handoff_id = await live(rasa, thandi)
+        monkeypatch.setattr("rasa_handoff.rasa_room.tracker_store.ANSWER_SECONDS", 0.5)
         postgres.cut()
         with postgres.server.stopped():
+            assert await rasa.texts("hello", "lerato") == ["Hello."], "a bot's turn doesn't wait for it either"
             await talk_and_end(rasa, thandi, handoff_id)
         await all_is_written(rasa)
+        await until(lambda: said_by(rasa, "lerato"))
+        assert spoken(await rasa.events("lerato")) == ["customer: hello", "bot: Hello."]
         postgres.cut()
         assert (await rasa.texts("/greet"))[-1] == "Hello."
         assert "customer: /greet" in spoken(await rasa.events()), "a connection that was cut is no reason to do without"
