@@ -110,6 +110,8 @@ class Bot:
             Unreachable: the lock store or the tracker store can't be used now; nothing was written, or all of it was.
         """
         store, lock_store = self.store, self.agent.lock_store
+        if store.failing:
+            await store.retrieve(conversation_id)  # nobody waits for the lock of who waits for the store
         async with AsyncExitStack() as held:
             try:
                 await held.enter_async_context(lock_store.lock(conversation_id))

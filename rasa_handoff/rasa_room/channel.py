@@ -129,7 +129,10 @@ class HandoffChannel(InputChannel):
             plain = [json.loads(json.dumps(event.as_dict())) for event in events]
             await self.relay.keep_unsaved(conversation_id, plain)
 
-        keeper = tracker_store.Keeper(keep)
+        async def write() -> None:
+            await self.relay.ring(TRACKER)
+
+        keeper = tracker_store.Keeper(keep, write=write)
         outside, connections = self.interceptor.unasked.around, Connections(app)
 
         async def before_start(app: Sanic, _: Any) -> None:

@@ -77,6 +77,8 @@ class Offering:
         """Write a turn of the bot's that couldn't be saved, if that can be done now; whether none is left."""
         if not self._relay.delivers(TRACKER, conversation_id) or not await self._relay.unsaved(conversation_id):
             return True
+        if self._bot.ready and self._bot.store.away:
+            return False
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._relay.flush(TRACKER, conversation_id), FLUSH_SECONDS)
         return not await self._relay.unsaved(conversation_id)

@@ -36,6 +36,7 @@ from rasa.shared.core.constants import ACTION_LISTEN_NAME
 from rasa.shared.core.events import ActionExecuted, Event
 from rasa.shared.core.trackers import DialogueStateTracker, TrackerEventDiffEngine
 
+from rasa_handoff.store.tasks import begin
 from rasa_handoff.vocabulary.errors import StoreError, Unreachable
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ T = TypeVar("T")
 
 ANSWER_SECONDS = 3.0
 """How long the store is waited for where somebody waits for an answer: in a turn of the bot's, at a handoff."""
-AWAY_SECONDS: Final = 2.0
+AWAY_SECONDS: Final = 5.0
 """How long after a failure nobody who waits for an answer tries again; the outbox does."""
 
 BLOCKING: Final = (SQLTrackerStore, RedisTrackerStore, MongoTrackerStore)
@@ -56,10 +57,11 @@ LASTING: Final = (AttributeError, LookupError, TypeError, ValueError)
 
 class Keeper(NamedTuple):
     """Keeps the events of a turn that couldn't be saved, by conversation, and sees that they are written later. ``keep`` raises
-    StoreError if it can't; ``claims``: whether the conversation is certainly this keeper's."""
+    StoreError if it can't; ``claims``: whether the conversation is certainly this keeper's; ``write``: the store is back."""
 
     keep: Callable[[str, Sequence[Event]], Awaitable[None]]
     claims: Callable[[str], bool] = lambda _: False
+    write: Callable[[], Coroutine[Any, Any, None]] | None = None
 
 
 class StoreAccess:
@@ -69,6 +71,11 @@ class StoreAccess:
         self._store = weakref.ref(store)  # the access is kept beside its store, and goes with it
         self._thread = _Thread() if _blocks(store) else None
         self._failed_at: float | None = None
+
+    @property
+    def failing(self) -> bool:
+        """Whether its last use failed."""
+        return self._failed_at is not None
 
     @property
     def away(self) -> bool:
@@ -142,6 +149,9 @@ class StoreAccess:
         if self._failed_at is not None:
             self._failed_at = None
             log.info("The tracker store is back.")
+            for keeper in _keeping:
+                if keeper.write is not None:
+                    begin(keeper.write())
         return found
 
     async def _run(self, call: Callable[[Any], Coroutine[Any, Any, Any]], about: Any) -> Any:

@@ -32,6 +32,14 @@ async def finish(work: Coroutine[Any, Any, T]) -> T:
         raise
 
 
+def begin(work: Coroutine[Any, Any, object]) -> None:
+    """Do this beside what is being done; nobody waits for it."""
+    task = asyncio.create_task(work)
+    _under_way.add(task)
+    task.add_done_callback(_under_way.discard)
+    task.add_done_callback(_complain)
+
+
 def _complain(task: "asyncio.Task[Any]") -> None:
     if not task.cancelled() and (problem := task.exception()) is not None:
         log.error("What nobody waits for any more has failed: %r", problem)
