@@ -220,6 +220,7 @@ class OurDesk(Desk):
             "protocol": PROTOCOL,
             "bot_id": self.bot_id,
             "capabilities": list(CAPABILITIES),
+            "epoch": self.relay.store.epoch,
         }
         try:
             await self._client.connect(
@@ -258,6 +259,7 @@ class OurDesk(Desk):
             ("handoff.status", self._on_status),
             ("message", self._on_message),
             ("typing", self._on_typing),
+            ("present", self._on_present),
             ("disconnect", self._on_disconnect),
         ):
             self._client.on(name, handler, namespace=RELAY_NAMESPACE)
@@ -265,6 +267,10 @@ class OurDesk(Desk):
     async def _on_refused(self, data: Any = None) -> None:
         if isinstance(data, dict) and data.get("message"):
             self._misfit = str(data["message"])
+
+    async def _on_present(self, *_: Any) -> dict[str, Any]:
+        """The server asks because another relay says it speaks for this bot."""
+        return {"ok": True}
 
     async def _on_welcome(self, data: Any) -> None:
         try:

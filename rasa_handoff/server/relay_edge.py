@@ -15,6 +15,7 @@ from rasa_handoff.server.answers import listen
 from rasa_handoff.server.bot_side import BotSide
 from rasa_handoff.server.door import RELAY, Lost, Mark
 from rasa_handoff.server.news import AgentTyping, News, StaffingChanged
+from rasa_handoff.server.relay_owner import RelayOwner
 from rasa_handoff.server.relay_words import Auth, Fate, Followed, Heard, Hello, Keys, Over, Sought, Typing, Words
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.outbox import Entry
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 
 ANSWER_WITHIN: Final = 5.0
 """Seconds a relay may take to acknowledge before it is told again."""
+PRESENT_WITHIN: Final = 2.0
+"""Seconds a relay may take to say that it is there; another one waits for that on connecting."""
 
 
 class RelayEdge:
@@ -42,6 +45,7 @@ class RelayEdge:
         self._tokens: dict[str, str] = {}
         # Sockets that said hello, oldest first, each with what is resolved when it is gone.
         self._greeted: dict[str, asyncio.Future[None]] = {}
+        self._owner = RelayOwner(self._is_present, self._end, RELAY)
         conversations.board.listeners.append(self._hear)
         sio.on("connect", self._connect, namespace=RELAY_NAMESPACE)
         sio.on("disconnect", self._disconnect, namespace=RELAY_NAMESPACE)
@@ -133,10 +137,40 @@ class RelayEdge:
             raise ConnectionRefusedError(
                 f"The token isn't one of the bot '{offered.bot_id}'. Make one: rasa-handoff token add {offered.bot_id}"
             )
+        if offered.epoch is not None:
+            async with self._owner.deciding(offered.bot_id):
+                await self._let_in(sid, offered.bot_id, offered.epoch)
         self._bots[sid] = offered.bot_id
         self._tokens[sid] = accounts.hashed(offered.token) if offered.token else ""
 
+    async def _let_in(self, sid: str, bot_id: str, epoch: str) -> None:
+        """Of the relays of one bot one speaks."""
+        refusal = await self._owner.refusal_beside_another(bot_id, epoch)
+        if refusal is None:
+            try:
+                refusal = await self._conversations.do(
+                    lambda turn: self._owner.refusal_after_another(turn.connection, bot_id, epoch)
+                )
+            except Unreachable as problem:
+                raise ConnectionRefusedError(str(problem)) from problem
+        if refusal is not None:
+            log.warning("A relay was refused: %s", refusal)
+            raise ConnectionRefusedError(refusal)
+        self._owner.is_here(sid, bot_id, epoch)
+
+    async def _is_present(self, sid: str) -> bool:
+        """Whether the relay answers on its connection now."""
+        try:
+            await self._sio.call("present", to=sid, namespace=RELAY_NAMESPACE, timeout=PRESENT_WITHIN)
+        except SocketIOError:
+            return False
+        return True
+
+    async def _end(self, sid: str) -> None:
+        await self._sio.disconnect(sid, namespace=RELAY_NAMESPACE)
+
     async def _disconnect(self, sid: str, *_: Any) -> None:
+        self._owner.has_left(sid)
         self._bots.pop(sid, None)
         self._tokens.pop(sid, None)
         gone = self._greeted.pop(sid, None)

@@ -45,11 +45,12 @@ class Keys(Value, frozen=True, kw_only=True):
 
 
 class Auth(Value, frozen=True, kw_only=True):
-    """How a relay introduces itself."""
+    """How a relay introduces itself. ``epoch``: of its database; an older one doesn't say it."""
 
     protocol: int
     bot_id: Key
     token: str | None = None
+    epoch: Key | None = None
 
 
 class Words(Value, frozen=True, kw_only=True):

@@ -76,6 +76,14 @@ TOKENS: Final = Table(
     Column("at", Float, nullable=False),
 )
 
+RELAYS: Final = Table(
+    "relays",
+    METADATA,
+    # The epoch of the database whose relay speaks for the bot.
+    Column("bot_id", String(ID), primary_key=True),
+    Column("epoch", String(ID), nullable=False),
+)
+
 SESSIONS: Final = Table(
     "sessions",
     METADATA,
