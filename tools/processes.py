@@ -11,6 +11,8 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import children
+
 LOOPBACK = "127.0.0.1"
 SIGN_OF_LIFE = 2.0  # seconds between the dots that show that something is going on
 STOP_WITHIN = 10.0  # seconds; Rasa needs up to two with a websocket open
@@ -35,6 +37,7 @@ class Server:
                 stderr=output,
                 start_new_session=True,
             )
+        children.end_with_us(self._process.pid)
 
     def check(self) -> None:
         """Raises DemoError if it ended."""
@@ -57,6 +60,7 @@ class Server:
             self._process.wait(max(0.1, deadline - time.monotonic()))
         self._signal(signal.SIGKILL)
         self._process.wait()
+        children.forget(self._process.pid)
 
     def _signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -6,6 +6,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import children
 from processes import DemoError, environment, wait_until
 
 MODEL = "demo"
@@ -45,6 +46,7 @@ def _train(bot: Path, folder: Path) -> float:
         command += [option, str(bot / name)]
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=folder, env=environment(), stdout=output, stderr=output)
+    children.end_with_us(process.pid)
     try:
         took = wait_until(
             lambda: process.poll() is not None, TRAINED_WITHIN, f"Training takes too long. Its log: {log}"
@@ -52,6 +54,7 @@ def _train(bot: Path, folder: Path) -> float:
     finally:
         process.kill()
         process.wait()
+        children.forget(process.pid)
     if process.returncode != 0:
         raise DemoError(f"Training the bot failed. Its log: {log}")
     return took

@@ -13,6 +13,7 @@ import aiohttp
 
 from rasa_handoff.testing.waiting import until
 from tests.support.processes import ENVIRONMENT
+from tools import children
 
 AGAIN_AFTER = 0.3
 
@@ -45,6 +46,7 @@ class Kept:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        children.forget(self._process.pid)
 
     async def is_up(self) -> bool:
         """Whether it serves now."""
@@ -91,11 +93,13 @@ class Kept:
             self._process = subprocess.Popen(
                 self.command, cwd=self.folder, env=self.environment, stdout=log, stderr=log, start_new_session=True
             )
+        children.end_with_us(self._process.pid)
 
     async def _keep(self) -> None:
         while True:
             assert self._process is not None
             if self._process.poll() is not None:
+                children.forget(self._process.pid)
                 await asyncio.sleep(AGAIN_AFTER)
                 self._start()
             await asyncio.sleep(0.05)

@@ -184,3 +184,16 @@ def test_without_a_python_310_it_says_what_to_install(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert done.stderr.startswith("No Python 3.10 was found, which Rasa 3.6 needs, and there is no other Python")
+
+
+def test_servers_end_with_a_demo_that_is_killed(trained: Path, ports: dict[str, str]) -> None:
+    def running() -> list[str]:
+        return [line for name in ("RASA_PORT", "ACTIONS_PORT", "DESK_PORT") for line in mentioning(ports[name])]
+
+    process = demo(trained, ports)
+    try:
+        until(lambda: len(running()) >= 3, seconds=60)
+    finally:
+        process.kill()
+        process.communicate()
+    until(lambda: not running())

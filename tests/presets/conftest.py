@@ -14,6 +14,7 @@ import pytest
 import rasa
 
 from rasa_handoff.testing.ports import free_port
+from tools import children
 
 STARTER = Path(rasa.__file__).parent / "cli" / "initial_project"
 
@@ -81,6 +82,7 @@ def action_server(contact_project: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "rasa_sdk", "--actions", "actions", "--port", str(port)]
     with (contact_project / "actions.log").open("w") as log:
         server = subprocess.Popen(command, cwd=contact_project, env=environment(), stdout=log, stderr=log)
+    children.end_with_us(server.pid)
     try:
         until(lambda: answers(f"http://127.0.0.1:{port}/health"))
         yield f"http://127.0.0.1:{port}/webhook"

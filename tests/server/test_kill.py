@@ -14,6 +14,7 @@ import socketio
 
 from rasa_handoff.server.accounts import add_agent
 from rasa_handoff.testing.ports import free_port
+from tools import children
 
 from .peers import PASSWORD, Desk, Peer, Relay, until
 
@@ -36,6 +37,7 @@ class Served:
             sys.executable, "-c", SCRIPT, self.database, port,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
+        children.end_with_us(self.process.pid)
         line = (await asyncio.wait_for(self.process.stdout.readline(), 30)).decode()
         self.address = re.search(r"http://127\.0\.0\.1:\d+", line).group()
 

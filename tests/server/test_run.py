@@ -15,6 +15,7 @@ from rasa_handoff.server.accounts import add_token
 from rasa_handoff.server.run import serve
 from rasa_handoff.server.tables import open_store
 from rasa_handoff.vocabulary.errors import HandoffError
+from tools import children
 
 from .peers import Desk, Relay, until
 
@@ -25,6 +26,7 @@ async def started(database):
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", SCRIPT, database, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
+    children.end_with_us(process.pid)
     line = (await asyncio.wait_for(process.stdout.readline(), 30)).decode()
     return process, line, re.search(r"http://127\.0\.0\.1:\d+", line).group()
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from rasa_handoff.testing.waiting import until
+from tools import children
 
 BIN = Path(sys.executable).parent
 ENVIRONMENT = {**os.environ, "RASA_TELEMETRY_ENABLED": "false", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUNBUFFERED": "1"}
@@ -32,6 +33,7 @@ class Process:
             self.process = subprocess.Popen(  # noqa: ASYNC220 - starting is quick, and its end is awaited by condition
                 self.command, cwd=self.folder, env=self.environment, stdout=log, stderr=log, start_new_session=True
             )
+        children.end_with_us(self.process.pid)
         if self.up is not None:
             await until(self._answers, seconds=120, what=f"{self.up} of {self.command}")
         return self
@@ -55,3 +57,4 @@ class Process:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+            children.forget(self.process.pid)
