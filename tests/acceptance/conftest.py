@@ -11,6 +11,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.slowness import slowness
 from rasa_handoff.testing.waiting import until
 from tests.support.chromium import launched
 from tests.support.processes import BIN, Process
@@ -18,7 +19,7 @@ from tests.support.processes import BIN, Process
 ROOT = Path(__file__).parents[2]
 PASSWORD = "correct horse battery"
 
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=20_000 * slowness())
 
 
 class Demo:

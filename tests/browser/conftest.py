@@ -16,13 +16,14 @@ from rasa_handoff.server.accounts import add_agent, add_department
 from rasa_handoff.server.app import create_app
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.slowness import slowness
 from tests.browser.relay import Relay
 from tests.support.chromium import launched
 
 PASSWORD = "a long enough one"
 AGENTS = {"thandi": "Thandi Nkosi", "pieter": "Pieter Botha"}
 
-expect.set_options(timeout=10_000)
+expect.set_options(timeout=10_000 * slowness())
 
 
 class Server:

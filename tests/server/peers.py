@@ -12,6 +12,7 @@ import pytest
 import socketio
 
 from rasa_handoff.store.tasks import ended
+from rasa_handoff.testing.slowness import slowness
 
 PATIENCE = 10.0
 PASSWORD = "correct horse battery"
@@ -21,7 +22,7 @@ ASKED = ("startConversation", "messages")
 
 async def until(condition: Callable[[], Any], patience: float = PATIENCE) -> Any:
     """What the condition gives once it holds, asked again and again until the deadline."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + patience * slowness()
     while not (found := condition()):
         assert time.monotonic() < deadline, f"{condition} didn't come true within {patience:g} s"
         await asyncio.sleep(0.005)

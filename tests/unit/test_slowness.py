@@ -1,0 +1,31 @@
+"""Deadlines come later on a machine that is slow or busy, but not without an end."""
+
+import time
+
+import pytest
+
+from rasa_handoff.testing import slowness as measuring
+from rasa_handoff.testing import waiting
+
+
+@pytest.mark.parametrize(
+    ("work", "waiting_for_a_processor", "factor"),
+    [(0.5, 0.0, 1.0), (1.0, 2.0, 1.0), (3.0, 0.0, 3.0), (1.0, 5.0, 2.5), (100.0, 100.0, measuring.MOST)],
+    ids=["a quick machine", "the suite alone", "a slow one", "a busy one", "one that hangs"],
+)
+def test_the_factor_is_that_of_the_worse_and_bounded(
+    work: float, waiting_for_a_processor: float, factor: float
+) -> None:
+    assert measuring.scale(work * measuring.REFERENCE, waiting_for_a_processor) == pytest.approx(factor)
+
+
+def test_it_is_measured_once() -> None:
+    assert 1.0 <= measuring.slowness() == measuring.slowness() <= measuring.MOST
+
+
+async def test_a_condition_is_waited_for_as_much_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "slowness", lambda: 3.0)
+    begun = time.monotonic()
+    assert await waiting.until(lambda: time.monotonic() - begun > 0.2, seconds=0.1)
+    with pytest.raises(AssertionError, match=r"never: still False after 0\.3 s"):
+        await waiting.until(lambda: False, seconds=0.1, what="never")
