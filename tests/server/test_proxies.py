@@ -171,7 +171,7 @@ async def _opens(url: str, origin: str, cookie: str, csrf: str, transport: str) 
         )
         await until(lambda: heard)
         assert heard[0]["me"]["name"] == "Thandi"
-        await sio.disconnect()
+        await sio.eio.disconnect(abort=True)  # a long poll would otherwise be waited for
 
 
 @pytest.mark.parametrize("path", ["", "/desk", "/a/b"])
