@@ -21,7 +21,7 @@ from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.tasks import ended
 from rasa_handoff.thinking.control import Control, IllegalEvent
 from rasa_handoff.vocabulary import events as e
-from rasa_handoff.vocabulary.errors import Refused, StoreError, Unreachable
+from rasa_handoff.vocabulary.errors import Refused, StoreError, Unforeseen, Unreachable
 from rasa_handoff.vocabulary.features import YES, Feature
 from rasa_handoff.vocabulary.names import PROTOCOL, RELAY_NAMESPACE
 from rasa_handoff.vocabulary.settings import Settings
@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 ANSWER_SECONDS: Final = 5.0
 LONGEST_PAUSE: Final = 3.0
 UNNOTICED_SECONDS: Final = 10.0
+TOO_LATE: Final = ("ended", "unknown_handoff")
+"""Codes that say nothing of an entry but that its handoff is over."""
 CAPABILITIES: Final = ("typing", "message.status", "transfer")
 
 
@@ -114,6 +116,8 @@ class OurDesk(Desk):
         answer = await self._call(entry.name, entry.body)
         if answer.get("code") == "unavailable":
             raise Unreachable(f"The live-agent server can't take anything now: {answer.get('error')}")
+        if answer.get("code") == "failed":
+            raise Unforeseen(f"The live-agent server failed on it: {answer.get('error')}")
         if entry.name == "handoff.initiate":
             if not answer.get("ok"):
                 why = f"{answer.get('error')} ({answer.get('code')})"
@@ -121,6 +125,8 @@ class OurDesk(Desk):
             return [answer_to_offer(lane, entry.body["handoff_id"], answer)]
         if answer.get("code") == "unknown_handoff" and entry.name == "message":
             return await self._tell_again(lane, entry.body["handoff_id"])
+        if not answer.get("ok") and answer.get("code") not in TOO_LATE:
+            raise Refused(str(answer.get("code")), f"The desk refused it: {answer.get('error')} ({answer.get('code')})")
         if not answer.get("ok"):
             log.warning(
                 "The desk didn't take a '%s' of handoff %s: %s", entry.name, entry.body.get("handoff_id"), answer
@@ -321,9 +327,12 @@ class OurDesk(Desk):
             await self.relay.apply(event)
         except Refused as problem:
             return {"ok": False, "code": problem.code, "error": str(problem)}
-        except StoreError:
-            return {}  # no acknowledgement: the server keeps it and sends it again
         except IllegalEvent as problem:
             log.debug("%s", problem)
             return {"ok": False, "code": "ended", "error": "The conversation is back with the bot."}
+        except StoreError:
+            return {}  # no acknowledgement: the server keeps it and sends it again
+        except Exception as problem:
+            log.exception("What the live-agent server said (%s) couldn't be taken in.", kind.__name__)
+            return {"ok": False, "code": "failed", "error": f"The relay failed on it ({type(problem).__name__})."}
         return {"ok": True}

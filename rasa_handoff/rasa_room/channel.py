@@ -98,7 +98,9 @@ class HandoffChannel(InputChannel):
             if not _is_from_here(request):
                 return response.json({"status": "ok"})
             desk = "connected" if self.desk.connected else "not connected"
-            return response.json({"status": "ok", "desk": desk, "under_way": len(self.relay.under_way)})
+            letters = await self.relay.count_dead_letters()
+            said = {"desk": desk, "under_way": len(self.relay.under_way), "dead_letters": letters}
+            return response.json({"status": "ok", **said})
 
         blueprint.ctx.on_new_message = on_new_message
         blueprint.take_in(self.channels, self._receive)

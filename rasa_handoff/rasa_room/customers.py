@@ -19,6 +19,7 @@ import msgspec
 from rasa.core.channels.channel import OutputChannel, UserMessage
 
 from rasa_handoff.rasa_room.bot import Bot
+from rasa_handoff.rasa_room.buttons import with_payloads
 from rasa_handoff.rasa_room.choices import with_choices
 from rasa_handoff.rasa_room.handing import Hands
 from rasa_handoff.rasa_room.incoming import sent
@@ -147,10 +148,12 @@ class Customers:
         except Waits as problem:
             await self._waits(lane, str(problem))
             raise
-        except Refused as problem:
-            return self._gave_up(lane, entry, str(problem))
-        except Exception as problem:  # also what nobody foresaw: it must not stop the lane for ever
-            return await self._try_again(lane, entry, problem)
+        except Refused:  # for good: it is set aside, and the agent is told
+            self._forget(lane, entry)
+            raise
+        except Exception as problem:
+            await self._note_failure(lane, entry, problem)
+            raise
         return self._said(lane, entry, message)
 
     def _reach(self, channel: str | None) -> Reach:
@@ -167,7 +170,7 @@ class Customers:
 
     async def words(self, entry: Entry, channel: str) -> dict[str, Any]:
         """An entry as Rasa's message dict."""
-        return valid(await self._rendered(entry, channel))
+        return with_payloads(valid(await self._rendered(entry, channel)))
 
     async def _rendered(self, entry: Entry, channel: str) -> dict[str, Any]:
         body = entry.body
@@ -182,16 +185,20 @@ class Customers:
 
     # What became of it
 
-    async def _try_again(self, lane: str, entry: Entry, problem: Exception) -> list[e.Event]:
-        """Until it was tried for too long; the time of those behind it runs too."""
+    async def _note_failure(self, lane: str, entry: Entry, problem: Exception) -> None:
+        """It is tried again until it was tried for too long; the time of those behind it runs too.
+
+        Raises:
+            Refused: it was.
+        """
         now = time.monotonic()
         for waiting in await self._relay.queue(CUSTOMER, lane):
             self._failing.setdefault(waiting.key, now)
         reason = str(problem) if isinstance(problem, HandoffError) else f"It can't be sent: {problem!r}."
         await self._waits(lane, reason)
-        if self._patience is None or now - self._failing.get(entry.key, now) < self._patience:
-            raise problem
-        return self._gave_up(lane, entry, f"Tried for {self._patience:g} s: {reason}")
+        if self._patience is not None and now - self._failing.get(entry.key, now) >= self._patience:
+            self._forget(lane, entry)
+            raise Refused("timeout", f"Tried for {self._patience:g} s: {reason}") from problem
 
     async def _waits(self, lane: str, reason: str) -> None:
         """Tell the agent, once per message; those behind the first wait too."""
@@ -200,12 +207,6 @@ class Customers:
             if entry.name == Speaker.AGENT.value and entry.body["id"] not in self._told_to_wait:
                 await self._relay.apply(_report(lane, entry, Status.WAITING, reason))
                 self._told_to_wait.add(entry.body["id"])
-
-    def _gave_up(self, lane: str, entry: Entry, reason: str) -> list[e.Event]:
-        """The customer won't get it: the agent is told, and what comes after it has its turn."""
-        log.warning("Something of the %s for %s was not delivered: %s", entry.name, lane, reason)
-        self._forget(lane, entry)
-        return [_report(lane, entry, Status.FAILED, reason)] if entry.name == Speaker.AGENT.value else []
 
     def _said(self, lane: str, entry: Entry, message: Mapping[str, Any]) -> list[e.Event]:
         self._forget(lane, entry)

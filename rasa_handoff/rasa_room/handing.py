@@ -5,6 +5,7 @@ They leave the outbox when the answer was written, or, for the owner of a mailbo
 """
 
 import asyncio
+import itertools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from rasa_handoff.rasa_room.answers import Answer, answer
 from rasa_handoff.rasa_room.incoming import sent
 from rasa_handoff.rasa_room.reach import Reach
 from rasa_handoff.relay.relay import CUSTOMER, Relay
+from rasa_handoff.store.failures import MOST_TRIES_OF_WRONG, Failure, meaning_of
 from rasa_handoff.store.outbox import Entry
 
 log = logging.getLogger(__name__)
@@ -83,16 +85,28 @@ class Hands:
         hand = self._hands.get(conversation_id)
         if hand is None or hand.answer is not None:
             return False
-        channel = hand.reach.channel.name()
         try:
             for entry in await self._relay.queue(CUSTOMER, conversation_id):
                 if entry.key not in hand.handed and entry.key not in self._fetched:
-                    message = await self._words(entry, channel)
-                    await hand.reach.send(hand.output, conversation_id, message, entry.body["id"])
-                    hand.handed[entry.key] = message
+                    await self._hand_in(hand, conversation_id, entry)
         except Exception:
             log.exception("What waits for %s could not be put into the answer; it waits on.", conversation_id)
         return True
+
+    async def _hand_in(self, hand: Hand, conversation_id: str, entry: Entry) -> None:
+        """One entry. What can't be put into any answer is set aside, and what comes after it has its turn."""
+        for tries in itertools.count(1):
+            try:
+                message = await self._words(entry, hand.reach.channel.name())
+                await hand.reach.send(hand.output, conversation_id, message, entry.body["id"])
+                hand.handed[entry.key] = message
+                return
+            except Exception as problem:
+                failure = meaning_of(problem)
+                if failure in (Failure.WAIT, Failure.RETRY_LATER):
+                    raise
+                if failure is Failure.REJECT or tries >= MOST_TRIES_OF_WRONG:
+                    return await self._relay.set_aside(entry, problem)
 
     async def _see(self, conversation_id: str, channel: str, after: str | None) -> None:
         """The owner of a mailbox has seen everything up to this one."""
@@ -100,7 +114,11 @@ class Hands:
         ids = [entry.body["id"] for entry in entries]
         if after in ids:
             for entry in entries[: ids.index(after) + 1]:
-                self._note(entry.key, await self._words(entry, channel))
+                try:
+                    self._note(entry.key, await self._words(entry, channel))
+                except Exception:
+                    log.exception("How something read that %s has seen can't be told.", conversation_id)
+                    self._note(entry.key, {})
             await self._relay.ring(CUSTOMER, conversation_id)
 
     def _note(self, key: int, message: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from rasa.core.channels.channel import OutputChannel
 
+from rasa_handoff.rasa_room.buttons import with_payloads
 from rasa_handoff.vocabulary.directives import Close, directives_in, key_of, read_directives, without_directives
 from rasa_handoff.vocabulary.errors import MarkerError
 from rasa_handoff.vocabulary.marker import HandoffRequest, OptionsRequest, read_marker
@@ -103,7 +104,7 @@ class Watcher:
         original = output.send_response
 
         async def send_response(recipient_id: str, message: Message) -> None:
-            message = valid(message)
+            message = with_payloads(valid(message))
             about, watch = self._watching.get() or ("", None)
             watch = watch if about == recipient_id else None
             shown = message if watch is None else await self._seen(watch, recipient_id, message)

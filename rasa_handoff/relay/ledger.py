@@ -33,6 +33,8 @@ from rasa_handoff.vocabulary.text import valid
 from rasa_handoff.vocabulary.values import Speaker, Value, plain
 
 OFFER: Final = "handoff.initiate"
+LONGEST_QUOTED: Final = 100
+"""Characters of a customer's words in a notice about them."""
 
 
 class Applied(Exception):
@@ -92,7 +94,7 @@ class Ledger:
             memory.begin(connection, event.offer)
         if isinstance(event, e.HandoffRequested) and event.message_id is not None:
             note_request(connection, event.conversation_id, event.message_id)
-        if isinstance(event, e.MessageReported | e.NoticeShown):
+        if isinstance(event, e.MessageReported | e.NoticeShown | e.WordsNotDelivered):
             after, effects = before, _reports(event)
         elif isinstance(event, e.AgentSaid) and memory.has_message(connection, event.handoff_id):
             after, effects = before, _reply(event)
@@ -154,11 +156,14 @@ def forget_heard(connection: Connection, last: Mapping[str, str]) -> None:
         memory.outbox.remove(connection, [entry for entry in had if entry.name != OFFER])
 
 
-def _reports(event: e.MessageReported | e.NoticeShown) -> tuple[Effect, ...]:
+def _reports(event: e.MessageReported | e.NoticeShown | e.WordsNotDelivered) -> tuple[Effect, ...]:
     """What concerns a message rather than the conversation: told whatever the state is."""
     if isinstance(event, e.NoticeShown):
         body = {"handoff_id": event.handoff_id, "id": event.id, "text": event.text, "at": event.at}
         return (Record(kind="notice", body={**body, "response": event.response}),)
+    if isinstance(event, e.WordsNotDelivered):
+        values = {"text": event.text if len(event.text) <= LONGEST_QUOTED else f"{event.text[:LONGEST_QUOTED]}..."}
+        return (TellCustomer(speaker=Speaker.SYSTEM, response=names.UTTER_NOT_DELIVERED, values=values),)
     body = {"handoff_id": event.handoff_id, "message_id": event.message_id}
     return (TellDesk(name="message.status", body={**body, "status": event.status.value, "reason": event.reason}),)
 

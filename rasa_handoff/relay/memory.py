@@ -1,5 +1,6 @@
 """The relay's tables: conversations, handoffs, the messages of live chats, and the outbox."""
 
+import logging
 import time
 import uuid
 from typing import Any, Final
@@ -34,6 +35,8 @@ DESK, CUSTOMER, TRACKER = "desk", "customer", "tracker"
 """The outbox's targets on this side."""
 MOST_WAITING: Final = 10_000
 """Entries of one lane that are looked through at once."""
+
+log = logging.getLogger(__name__)
 
 SIDE: Final = "relay"
 SCHEMA: Final = 1
@@ -84,9 +87,8 @@ def load(connection: Connection, conversation_id: str) -> Conversation:
     """The conversation, or a fresh one where the bot has always been active."""
     query = select(conversations.c.body).where(conversations.c.conversation_id == conversation_id)
     body = connection.execute(query).scalar_one_or_none()
-    return (
-        Conversation(conversation_id=conversation_id) if body is None else msgspec.json.decode(body, type=Conversation)
-    )
+    known = None if body is None else _read(body, conversation_id)
+    return known or Conversation(conversation_id=conversation_id)
 
 
 def save(connection: Connection, conversation: Conversation) -> None:
@@ -99,8 +101,20 @@ def save(connection: Connection, conversation: Conversation) -> None:
 
 def under_way(connection: Connection) -> list[Conversation]:
     """Every conversation in which the bot alone isn't active."""
-    query = select(conversations.c.body).where(conversations.c.state != Control.BOT.value)
-    return [msgspec.json.decode(body, type=Conversation) for body in connection.execute(query).scalars()]
+    c = conversations.c
+    rows = connection.execute(select(c.body, c.conversation_id).where(c.state != Control.BOT.value))
+    found = [_read(row.body, row.conversation_id) for row in rows]
+    return [conversation for conversation in found if conversation is not None]
+
+
+def _read(body: str, conversation_id: str) -> Conversation | None:
+    """A conversation's row; None if it can't be read. It then counts as the bot's: one row must not keep the others from being
+    loaded, and a tracker that is paused for nobody is looked up at the desk."""
+    try:
+        return msgspec.json.decode(body, type=Conversation)
+    except msgspec.DecodeError as problem:
+        log.error("The row of conversation %r can't be read, so it counts as the bot's: %s", conversation_id, problem)
+        return None
 
 
 def begin(connection: Connection, offer: Offer) -> None:

@@ -17,16 +17,18 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.relay import memory
+from rasa_handoff.relay.dead_letters import given_up
 from rasa_handoff.relay.ledger import Applied, Change, Ledger, forget_heard
 from rasa_handoff.relay.memory import CUSTOMER, DESK, TRACKER
 from rasa_handoff.store.engine import Store
+from rasa_handoff.store.failures import log_set_aside, told
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.pump import Pump, Target
 from rasa_handoff.store.tasks import ended, finish
 from rasa_handoff.store.timers import RECOVERY, Clock, Timer
 from rasa_handoff.thinking.control import ASKED, Control, Conversation, IllegalEvent
 from rasa_handoff.vocabulary import events as e
-from rasa_handoff.vocabulary.errors import StoreUnavailable
+from rasa_handoff.vocabulary.errors import StoreError, StoreUnavailable
 from rasa_handoff.vocabulary.settings import Settings
 from rasa_handoff.vocabulary.text import valid, valid_text
 from rasa_handoff.vocabulary.values import Offer, Status
@@ -63,7 +65,9 @@ class Relay:
         for conversation in await self.store.write(memory.under_way):
             self._under_way[conversation.conversation_id] = conversation
         self._stack.push_async_callback(self._stop_asking)
-        self._pump = await self._stack.enter_async_context(Pump(self.store, memory.outbox, targets, self._settle))
+        self._pump = await self._stack.enter_async_context(
+            Pump(self.store, memory.outbox, targets, self._settle, self._set_aside)
+        )
         await self._end_unanswered_requests()
         await self.store.write(lambda connection: memory.timers.postpone(connection, self._now() + RECOVERY))
         await self._stack.enter_async_context(Clock(self.store, memory.timers, self._ring, self._now))
@@ -110,10 +114,18 @@ class Relay:
         """Let something that concerns every conversation with the desk happen to each of them."""
         for conversation in self.under_way:
             if conversation.desk_active:
-                with contextlib.suppress(IllegalEvent):
-                    await self.apply(
-                        kind(conversation_id=conversation.conversation_id, handoff_id=conversation.handoff_id)
-                    )
+                here: dict[str, Any] = {
+                    "conversation_id": conversation.conversation_id,
+                    "handoff_id": conversation.handoff_id,
+                }
+                try:
+                    await self.apply(kind(**here))
+                except IllegalEvent:
+                    pass
+                except StoreError:
+                    raise
+                except Exception:  # of one conversation; the others go on
+                    log.exception("%s can't happen to %s.", kind.__name__, conversation.conversation_id)
 
     async def request(self, event: e.HandoffRequested) -> Conversation:
         """Offer a handoff to the desk and wait until it has answered, ``start_timeout`` seconds at most.
@@ -189,6 +201,13 @@ class Relay:
         """The conversation as it was written down, with the channel it was last on, also when it is the bot's again."""
         return await self.store.write(lambda connection: memory.load(connection, conversation_id))
 
+    async def count_dead_letters(self) -> int | None:
+        """How many entries were set aside; None while the database can't be used."""
+        try:
+            return await self.store.write(memory.outbox.count_dead_letters)
+        except StoreError:
+            return None
+
     async def heard(self) -> list[dict[str, Any]]:
         """How far the desk was heard in each handoff under way, as ``hello`` says it (docs/protocol.md)."""
         return await self.store.write(memory.heard)
@@ -230,7 +249,12 @@ class Relay:
             forgotten = lost if unknown is None else conversation.handoff_id in unknown
             if forgotten and conversation.desk_active:
                 log.warning("The desk has lost handoff %s: it is offered again.", conversation.handoff_id)
-                await self.offer_again(conversation)
+                try:
+                    await self.offer_again(conversation)
+                except StoreError:
+                    raise
+                except Exception:  # of one offer; the others are made
+                    log.exception("Handoff %s can't be offered again.", conversation.handoff_id)
         if before != epoch:  # only now: a process killed among the offers makes them all again
             await self.store.write(lambda connection: memory.note_desk_epoch(connection, epoch))
         await self.apply_to_all(e.DeskBack)
@@ -276,6 +300,23 @@ class Relay:
 
         def work(connection: Connection) -> list[Change]:
             memory.outbox.remove(connection, entries)
+            changes = (self._apply_if_possible(connection, event) for event in events)
+            return [change for change in changes if change is not None]
+
+        for change in await self.store.write(work):
+            await self._follow(change)
+
+    async def set_aside(self, entry: Entry, problem: Exception) -> None:
+        """Something can't be delivered: make a dead letter of it."""
+        log_set_aside(entry, problem)
+        await self._set_aside(entry, told(problem))
+
+    async def _set_aside(self, entry: Entry, reason: str) -> None:
+        """Make a dead letter of what can't be delivered, and let its sender know, in one transaction."""
+        events = given_up(entry, reason)
+
+        def work(connection: Connection) -> list[Change]:
+            memory.outbox.set_aside(connection, entry.key, reason)
             changes = (self._apply_if_possible(connection, event) for event in events)
             return [change for change in changes if change is not None]
 

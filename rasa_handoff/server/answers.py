@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from socketio import AsyncServer
 
@@ -13,6 +13,8 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[str, Any], Awaitable[Mapping[str, Any] | None]]
 
+UNFORESEEN: Final = {"ok": False, "code": "failed", "error": "The server failed on it; its log says why."}
+
 
 def listen(
     sio: AsyncServer, namespace: str, handlers: Mapping[str, Handler], failed: Mapping[str, Any] | None = None
@@ -22,8 +24,9 @@ def listen(
     Handlers of one socket are started in the order of their events and must reach their transaction without waiting for
     anything before it: then the store, which works in order, keeps the order too.
 
-    ``failed`` is the answer when something unforeseen happened; without one there is no answer, and a sender of
-    ours sends again.
+    ``failed`` is the answer when we are stopping or something unforeseen happened. Without one there is no answer while we are
+    stopping, and a sender of ours sends again; to the unforeseen it is the code ``failed``, and a sender of ours gives up after
+    some tries.
     """
     for event, handler in handlers.items():
         sio.on(event, _answering(sio, event, handler, failed), namespace=namespace)
@@ -39,6 +42,6 @@ def _answering(sio: AsyncServer, event: str, handler: Handler, failed: Mapping[s
             return sio.not_handled if failed is None else dict(failed)
         except Exception:
             log.exception("The event '%s' failed.", event)
-            return sio.not_handled if failed is None else dict(failed)
+            return dict(UNFORESEEN if failed is None else failed)
 
     return answer

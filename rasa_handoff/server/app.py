@@ -69,7 +69,7 @@ def create_app(
     desk = DeskEdge(sio, conversations, presence, browsers)
     tkinter = TkinterEdge(conversations, tkinter_demo)
     targets: dict[str, Target] = {RELAY: relay, BOTLHALE: botlhale, TKINTER: tkinter}
-    conversations.pump = Pump(store, OUTBOX, targets, conversations.finish)
+    conversations.pump = Pump(store, OUTBOX, targets, conversations.finish, conversations.set_aside)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -90,12 +90,26 @@ class Door:
 
         await self.do(work)
 
+    async def set_aside(self, entry: Entry, reason: str) -> None:
+        """Make a dead letter of what can't be delivered; a message has failed, which its sender sees."""
+
+        def work(turn: Turn) -> None:
+            OUTBOX.set_aside(turn.connection, entry.key, reason)
+            if entry.name == "message":
+                _mark_all(turn, [failed(entry, reason)])
+
+        await self.do(work)
+
     async def note(self, marks: Sequence[Mark]) -> None:
         """What became of messages that aren't delivered yet."""
         await self.do(lambda turn: _mark_all(turn, marks))
 
     async def ring(self, timer: Timer) -> None:
-        """A timer is due. A failure is told here, so that the timers after it ring too; this one will ring again."""
+        """A timer is due.
+
+        Raises:
+            Unreachable: the database can't be used now, or the server is stopping.
+        """
 
         def work(turn: Turn) -> None:
             record, event = records.find(turn.connection, timer.key), self._timekeeper.event(timer)
@@ -106,12 +120,7 @@ class Door:
             elif (record.assignment.stage, type(event)) in TABLE:
                 turn.apply(record, event)
 
-        try:
-            await self.do(work)
-        except Unreachable as problem:
-            log.debug("The timer %s of %s waits: %s", timer.kind, timer.key, problem)
-        except Exception:
-            log.exception("The timer %s of %s couldn't ring; it will be tried again.", timer.kind, timer.key)
+        await self.do(work)
 
     async def staffing(self) -> Availability:
         """Who is there; told to everybody if it has changed."""
@@ -140,6 +149,11 @@ def _lose(turn: Turn, handoff_id: str) -> None:
                 turn.mark(record, entry.body["say"]["id"], Status.FAILED, FORGOTTEN)
         OUTBOX.remove(turn.connection, waiting)
         turn.apply(record, RelayLost(at=turn.now))
+
+
+def failed(entry: Entry, reason: str) -> Mark:
+    """What becomes of a message that can't be delivered."""
+    return Mark(handoff_id=entry.lane, message_id=entry.body["say"]["id"], status=Status.FAILED, reason=reason)
 
 
 def _mark_all(turn: Turn, marks: Sequence[Mark]) -> None:

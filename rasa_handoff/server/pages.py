@@ -27,6 +27,7 @@ from rasa_handoff.server.browsers import Browsers
 from rasa_handoff.server.database import Database
 from rasa_handoff.server.refusals import Refusals, shown_address
 from rasa_handoff.server.sessions import FORM_COOKIE, KNOWN_COOKIE, SESSION_COOKIE
+from rasa_handoff.server.tables import OUTBOX
 from rasa_handoff.vocabulary.names import PROTOCOL
 from rasa_handoff.vocabulary.text import valid_text
 
@@ -207,7 +208,8 @@ class Pages:
         if trouble is not None:
             reason = f"The database can't be used: {trouble}.".splitlines()[0]
             return JSONResponse({"status": "unavailable", "reason": reason, **said}, status_code=503)
-        return JSONResponse({"status": "ok", **said})
+        letters = await self._store.write(OUTBOX.count_dead_letters)
+        return JSONResponse({"status": "ok", "dead_letters": letters, **said})
 
     async def _form(self, request: Request, browser: str | None) -> tuple[dict[str, str], Response | None]:
         """The fields of a form of ours that was given to this browser, or what to answer to one that isn't."""

@@ -1,6 +1,8 @@
 """Conversations as they stand in the database: read and written inside a transaction."""
 
+import logging
 import time
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +16,11 @@ from rasa_handoff.vocabulary.errors import Refused
 from rasa_handoff.vocabulary.text import as_json
 from rasa_handoff.vocabulary.values import Agent, Offer, Priority, Value
 
+log = logging.getLogger(__name__)
+
+_unreadable: Final[set[str]] = set()
+MOST_NAMED: Final = 1_000
+"""Rows that can't be read are named once in the log, so many of them."""
 URGENCY: Final = {Priority.LOW: 0, Priority.NORMAL: 1, Priority.HIGH: 2, Priority.URGENT: 3}
 
 
@@ -41,7 +48,7 @@ def find(connection: Connection, handoff_id: str) -> Record | None:
     """The conversation, locked until the transaction ends where the database has such locks."""
     query = select(HANDOFFS).where(HANDOFFS.c.handoff_id == handoff_id).with_for_update()
     row = connection.execute(query).first()
-    return _record(row) if row else None
+    return _read(row) if row else None
 
 
 def must_find(connection: Connection, handoff_id: str) -> Record:
@@ -61,27 +68,27 @@ def newest_of(connection: Connection, side: str, bot_id: str, conversation_id: s
     h = HANDOFFS.c
     here = and_(h.side == side, h.bot_id == bot_id, h.conversation_id == conversation_id)
     row = connection.execute(select(HANDOFFS).where(here).order_by(h.queued_at.desc()).limit(1)).first()
-    return _record(row) if row else None
+    return _read(row) if row else None
 
 
 def unfinished(connection: Connection) -> list[Record]:
     """All that haven't ended, in the queue's order: priority, who goes ahead, time."""
     h = HANDOFFS.c
-    return [_record(row) for row in connection.execute(_in_order(h.stage != Stage.ENDED.value))]
+    return _read_all(connection.execute(_in_order(h.stage != Stage.ENDED.value)))
 
 
 def assigned_to(connection: Connection, agent: str) -> list[Record]:
     """The conversations an agent has, the oldest first."""
     h = HANDOFFS.c
     query = select(HANDOFFS).where(h.stage == Stage.ASSIGNED.value, h.agent == agent).order_by(h.queued_at)
-    return [_record(row) for row in connection.execute(query)]
+    return _read_all(connection.execute(query))
 
 
 def queued(connection: Connection, department: str | None) -> list[Record]:
     """The queue of a department, in its order; None: of those that nobody sent to one."""
     h = HANDOFFS.c
     here = and_(h.stage == Stage.QUEUED.value, h.department == department)
-    return [_record(row) for row in connection.execute(_in_order(here))]
+    return _read_all(connection.execute(_in_order(here)))
 
 
 def add(connection: Connection, record: Record) -> None:
@@ -166,6 +173,22 @@ def _changing(record: Record) -> dict[str, Any]:
         "seq": record.seq,
         "told": record.told,
     }
+
+
+def _read_all(rows: Iterable[Any]) -> list[Record]:
+    found = [_read(row) for row in rows]
+    return [record for record in found if record is not None]
+
+
+def _read(row: Any) -> Record | None:
+    """A row as a conversation; None if it can't be read, with a line in the log: it must not hide the others."""
+    try:
+        return _record(row)
+    except (ValueError, TypeError, msgspec.MsgspecError) as problem:
+        if row.handoff_id not in _unreadable and len(_unreadable) < MOST_NAMED:
+            _unreadable.add(row.handoff_id)
+            log.error("The row of handoff %r can't be read, and is passed over: %s", row.handoff_id, problem)
+        return None
 
 
 def _record(row: Any) -> Record:

@@ -20,13 +20,15 @@ from rasa_handoff.server.relay_words import Auth, Fate, Followed, Heard, Hello, 
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.thinking.desk_events import CustomerEnded, CustomerSaid
-from rasa_handoff.vocabulary.errors import Refused, Unreachable
+from rasa_handoff.vocabulary.errors import Refused, Unforeseen, Unreachable
 from rasa_handoff.vocabulary.names import PROTOCOL, RELAY_NAMESPACE
 from rasa_handoff.vocabulary.values import Offer, Speaker, Status, plain, read
 from rasa_handoff.vocabulary.versions import go_together
 
 log = logging.getLogger(__name__)
 
+TOO_LATE: Final = ("ended", "unknown_handoff")
+"""Codes that say nothing of an entry but that the bot has its conversation again, or never knew it."""
 ANSWER_WITHIN: Final = 5.0
 """Seconds a relay may take to acknowledge before it is told again."""
 PRESENT_WITHIN: Final = 2.0
@@ -89,6 +91,10 @@ class RelayEdge:
             raise Unreachable(f"The relay answered {answer!r}, which isn't an acknowledgement.")
         if answer["code"] == "unavailable":
             raise Unreachable(f"The relay can't take anything now: {answer.get('error')}")
+        if answer["code"] == "failed":
+            raise Unforeseen(f"The relay failed on it: {answer.get('error')}")
+        if answer["code"] not in TOO_LATE:
+            raise Refused(str(answer["code"]), f"The relay refused it: {answer.get('error')} ({answer['code']})")
         log.warning("The relay refused %s of %s: %s", entry.name, lane, answer.get("error"))
         lost = (Lost(handoff_id=lane),) if answer["code"] == "unknown_handoff" else ()
         if entry.name != "message":

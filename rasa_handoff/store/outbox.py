@@ -3,8 +3,12 @@
 An entry has a target (``"desk"``, ``"customer"``, ``"tracker"`` ...) and a lane, usually the conversation: entries of one
 lane are delivered one after the other, lanes don't wait for each other. The functions run inside a transaction of
 :class:`~rasa_handoff.store.engine.Store`.
+
+What can't be delivered becomes a dead letter: it leaves its lane and is kept beside the outbox, with the reason, in one
+transaction. Somebody may send it again, or drop it (``rasa-handoff dead-letters``).
 """
 
+import logging
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -21,14 +25,18 @@ from sqlalchemy import (
     Table,
     Text,
     delete,
+    func,
     insert,
+    literal,
     select,
     update,
 )
 from sqlalchemy.engine import Connection
 
-from rasa_handoff.vocabulary.text import as_json
+from rasa_handoff.vocabulary.text import as_json, valid_text
 from rasa_handoff.vocabulary.values import Value
+
+log = logging.getLogger(__name__)
 
 
 class Entry(Value, frozen=True):
@@ -44,6 +52,29 @@ class Entry(Value, frozen=True):
     def road(self) -> tuple[str, str]:
         """Target and lane: what is rung after the commit."""
         return self.target, self.lane
+
+
+class DeadLetter(Value, frozen=True, kw_only=True):
+    """An entry that was set aside. ``at``: when it was accepted, ``set_aside_at``: when it was given up, seconds since 1970.
+    ``text`` is its body, JSON as it was stored: it may be what can't be read."""
+
+    number: int
+    target: str
+    lane: str
+    name: str
+    text: str
+    at: float
+    set_aside_at: float
+    reason: str
+
+    @property
+    def entry(self) -> Entry:
+        """As it was in the outbox.
+
+        Raises:
+            ValueError: its body can't be read.
+        """
+        return Entry(target=self.target, lane=self.lane, name=self.name, body=_body(self.text))
 
 
 class Lease(Value, frozen=True):
@@ -74,6 +105,19 @@ class Outbox:
             Index("outbox_road", "target", "lane", "key"),
             sqlite_autoincrement=True,
         )
+        self.dead_letters = Table(
+            "dead_letter",
+            metadata,
+            Column("number", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+            Column("target", String(40), nullable=False),
+            Column("lane", String(300), nullable=False),
+            Column("name", String(60), nullable=False),
+            Column("body", Text, nullable=False),
+            Column("at", Float, nullable=False),
+            Column("set_aside_at", Float, nullable=False),
+            Column("reason", Text, nullable=False),
+            sqlite_autoincrement=True,
+        )
 
     def put(self, connection: Connection, entries: Iterable[Entry]) -> None:
         """Add entries at the end of their lanes, in the order given."""
@@ -83,10 +127,19 @@ class Outbox:
             connection.execute(insert(self.table).values(row))
 
     def head(self, connection: Connection, target: str, lane: str, most: int) -> list[Entry]:
-        """The first entries of a lane, oldest first."""
+        """The first entries of a lane, oldest first. One whose body can't be read is set aside."""
         t = self.table
         query = select(t).where(t.c.target == target, t.c.lane == lane).order_by(t.c.key).limit(most)
-        return [_entry(row) for row in connection.execute(query)]
+        found, whole = [], True
+        for row in connection.execute(query).all():
+            try:
+                body = _body(row.body)
+                found.append(Entry(key=row.key, target=row.target, lane=row.lane, name=row.name, body=body))
+            except ValueError as problem:
+                log.error("An entry (%s %s of %s) can't be read, and is set aside: %s", target, row.name, lane, problem)
+                self.set_aside(connection, row.key, f"Its body can't be read: {problem}")
+                whole = False
+        return found if whole else self.head(connection, target, lane, most)
 
     def claim(self, connection: Connection, target: str, lane: str, most: int, lease: "Lease") -> list[Entry]:
         """The first entries of a lane, leased to this holder; none while another holder's lease on the first one lasts."""
@@ -106,6 +159,34 @@ class Outbox:
         """Forget entries that were delivered."""
         connection.execute(delete(self.table).where(self.table.c.key.in_([entry.key for entry in entries])))
 
+    def set_aside(self, connection: Connection, key: int, reason: str) -> None:
+        """Make a dead letter of an entry, with what is wrong with it."""
+        t, d = self.table, self.dead_letters
+        kept = ["target", "lane", "name", "body", "at"]
+        more = (literal(time.time()).label("set_aside_at"), literal(valid_text(reason)).label("reason"))
+        row = select(*(t.c[name] for name in kept), *more).where(t.c.key == key)
+        connection.execute(insert(d).from_select([*kept, "set_aside_at", "reason"], row))
+        connection.execute(delete(t).where(t.c.key == key))
+
+    def set_aside_ones(self, connection: Connection, most: int) -> list[DeadLetter]:
+        """The dead letters, the newest first."""
+        d = self.dead_letters
+        return [_dead_letter(row) for row in connection.execute(select(d).order_by(d.c.number.desc()).limit(most))]
+
+    def dead_letter(self, connection: Connection, number: int) -> DeadLetter | None:
+        """The one with this number."""
+        row = connection.execute(select(self.dead_letters).where(self.dead_letters.c.number == number)).first()
+        return _dead_letter(row) if row else None
+
+    def drop(self, connection: Connection, number: int) -> bool:
+        """Forget a dead letter; False if there is none with this number."""
+        here = self.dead_letters.c.number == number
+        return bool(connection.execute(delete(self.dead_letters).where(here)).rowcount)
+
+    def count_dead_letters(self, connection: Connection) -> int:
+        """How many there are."""
+        return int(connection.execute(select(func.count()).select_from(self.dead_letters)).scalar_one())
+
     def roads(self, connection: Connection, target: str | None = None) -> list[tuple[str, str]]:
         """All target and lane pairs with something in them; of one target, if given."""
         query = select(self.table.c.target, self.table.c.lane).distinct()
@@ -114,5 +195,21 @@ class Outbox:
         return [(row.target, row.lane) for row in connection.execute(query)]
 
 
-def _entry(row: Any) -> Entry:
-    return Entry(key=row.key, target=row.target, lane=row.lane, name=row.name, body=msgspec.json.decode(row.body))
+def _body(text: str) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.DecodeError as problem:
+        raise ValueError(str(problem)) from problem
+
+
+def _dead_letter(row: Any) -> DeadLetter:
+    return DeadLetter(
+        number=row.number,
+        target=row.target,
+        lane=row.lane,
+        name=row.name,
+        text=row.body,
+        at=row.at,
+        set_aside_at=row.set_aside_at,
+        reason=row.reason,
+    )

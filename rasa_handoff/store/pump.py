@@ -4,8 +4,10 @@ One task per lane that has something to tell. It is rung after each commit, neve
 outbox holds. A target says how it went by what it raises:
 
 - nothing: delivered; what it returns goes to ``finish``, which removes the entries in one transaction with what follows;
-- :class:`Waits`: the receiver will fetch it; the lane rests until it is rung again;
-- :class:`Unreachable`, or anything unforeseen: again after a pause that doubles up to ``LONGEST_PAUSE`` seconds, or when rung.
+- what ``failures.py`` calls *wait*: the receiver will fetch it; the lane rests until it is rung again;
+- *retry later*: again after a pause that doubles up to ``LONGEST_PAUSE`` seconds, or when rung;
+- *reject*, and *unforeseen* after some tries: the entry becomes a dead letter (``set_aside``, which tells its sender), and the
+  lane goes on. Of a batch that failed, the entries are tried one by one.
 """
 
 import asyncio
@@ -17,9 +19,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol, runtime_checkable
 
 from rasa_handoff.store.engine import Store
+from rasa_handoff.store.failures import Failure, is_over, log_set_aside, meaning_of, told
 from rasa_handoff.store.outbox import Entry, Lease, Outbox
 from rasa_handoff.store.tasks import ended
-from rasa_handoff.vocabulary.errors import Unreachable, Waits
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +32,8 @@ LEASE: Final = 15.0
 
 Road = tuple[str, str]
 Finish = Callable[[Sequence[Entry], Any], Awaitable[None]]
+SetAside = Callable[[Entry, str], Awaitable[None]]
+"""Makes a dead letter of an entry, and tells its sender, in one transaction; with the reason in one line."""
 
 
 class Target(Protocol):
@@ -51,11 +55,31 @@ class Patient(Protocol):
         ...
 
 
+class Tries:
+    """How often the head of a lane has failed for something other than that its receiver is away. ``one_by_one``: some entry of
+    a batch failed."""
+
+    def __init__(self) -> None:
+        self.one_by_one = False
+        self._key, self._count, self._since = 0, 0, 0.0
+
+    def enough(self, entry: Entry, problem: Exception) -> bool:
+        """Count one more; whether it shall be the last."""
+        now = time.monotonic()
+        if self._key != entry.key:
+            self._key, self._count, self._since = entry.key, 0, now
+        self._count += 1
+        return is_over(problem, self._count, now - self._since)
+
+
 class Pump:
     """Delivers the outbox of one store: ``async with Pump(...) as pump``, then ``pump.ring(roads)``."""
 
-    def __init__(self, store: Store, outbox: Outbox, targets: Mapping[str, Target], finish: Finish) -> None:
-        self._store, self._outbox, self._targets, self._finish = store, outbox, targets, finish
+    def __init__(
+        self, store: Store, outbox: Outbox, targets: Mapping[str, Target], finish: Finish, set_aside: SetAside
+    ) -> None:
+        self._store, self._outbox, self._targets = store, outbox, targets
+        self._finish, self._set_aside = finish, set_aside
         self._holder = uuid.uuid4().hex
         self._looking: asyncio.Task[None] | None = None
         self._lanes: dict[Road, asyncio.Task[None]] = {}
@@ -107,34 +131,54 @@ class Pump:
             del self._lanes[road], self._bells[road]
 
     async def _drain(self, road: Road, bell: asyncio.Event) -> None:
-        pause = FIRST_PAUSE
+        pause, tries = FIRST_PAUSE, Tries()
         while True:
+            entries: list[Entry] = []
             try:
-                if not await self._deliver_some(road, bell):
+                entries = await self._gather(road, bell, tries.one_by_one)
+                if not entries:
                     return
+                await self._finish(entries, await self._targets[road[0]].deliver(road[1], entries))
                 pause = FIRST_PAUSE
                 continue
-            except Waits:
-                return
-            except Unreachable as problem:
-                log.debug("%s %s: %s", *road, problem)
-            except Exception:
-                log.exception("Delivering to the %s failed for %s; it will be tried again.", *road)
+            except Exception as problem:
+                failure = meaning_of(problem)
+                if failure is Failure.WAIT:
+                    return
+                if failure is Failure.RETRY_LATER:
+                    log.debug("%s %s: %s", *road, problem)
+                elif await self._over(road, entries, problem, tries):
+                    pause = FIRST_PAUSE
+                    continue
             await _rung(bell, pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
-    async def _deliver_some(self, road: Road, bell: asyncio.Event) -> bool:
-        """Deliver the head of the lane; False if there was nothing."""
-        entries = await self._gather(road, bell)
-        if entries:
-            await self._finish(entries, await self._targets[road[0]].deliver(road[1], entries))
-        return bool(entries)
+    async def _over(self, road: Road, entries: Sequence[Entry], problem: Exception, tries: "Tries") -> bool:
+        """Whether the lane goes on at once: the failing entry was set aside, or is to be found among several."""
+        if len(entries) > 1:
+            tries.one_by_one = True
+            return True
+        if not entries:
+            log.exception("What waits for the %s in %s can't be read; it will be tried again.", *road)
+            return False
+        (entry,) = entries
+        if not tries.enough(entry, problem):
+            return False
+        try:
+            await self._set_aside(entry, told(problem))
+        except Exception as trouble:  # the database: then it is tried once more
+            log.debug("%s %s can't be set aside now: %s", *road, trouble)
+            return False
+        tries.one_by_one = False
+        log_set_aside(entry, problem)
+        return True
 
-    async def _gather(self, road: Road, bell: asyncio.Event) -> list[Entry]:
+    async def _gather(self, road: Road, bell: asyncio.Event, one_by_one: bool = False) -> list[Entry]:
         """The head of the lane, once a patient target has waited for more."""
         target, deadline = self._targets[road[0]], None
-        while entries := await self._head(road, target.batch):
-            if not isinstance(target, Patient) or len(entries) >= target.batch:
+        most = 1 if one_by_one else target.batch
+        while entries := await self._head(road, most):
+            if not isinstance(target, Patient) or len(entries) >= most:
                 return entries
             now, patience = time.monotonic(), target.patience(entries)
             deadline = deadline or now + patience

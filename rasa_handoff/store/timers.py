@@ -2,6 +2,8 @@
 
 A timer is set and cleared in the transaction that makes it necessary. When it is due the clock hands it to ``ring``, which
 turns it into an event and must remove it in the same transaction (:meth:`Timers.take`); until it does, it is rung again.
+
+Each timer rings by itself: one that can't is put off (:data:`PUT_OFF`), said once in the log, and holds up no other.
 """
 
 import asyncio
@@ -23,6 +25,8 @@ log = logging.getLogger(__name__)
 LONGEST_NAP: Final = 1.0
 """Seconds. The wall clock may jump, so the clock looks at least this often."""
 MOST_AT_ONCE: Final = 100
+PUT_OFF: Final = 300.0
+"""Seconds after which a timer that failed rings again: nobody is stuck for good because of a fault that is mended meanwhile."""
 RECOVERY: Final = 30.0
 """Seconds after a start in which nothing rings."""
 
@@ -71,6 +75,11 @@ class Timers:
         here = (t.c.key == timer.key) & (t.c.kind == timer.kind) & (t.c.due == timer.due)
         return bool(connection.execute(delete(t).where(here)).rowcount)
 
+    def put_off(self, connection: Connection, timer: Timer, later: Timer) -> None:
+        """Set it for later, unless it was stopped or started anew meanwhile."""
+        if self.take(connection, timer):
+            self.set(connection, later)
+
     def postpone(self, connection: Connection, soon: float) -> None:
         """Nothing rings before then: who couldn't reach us while we were away wasn't silent."""
         connection.execute(update(self.table).where(self.table.c.due < soon).values(due=soon))
@@ -94,6 +103,7 @@ class Clock:
     ) -> None:
         self._store, self._timers, self._ring, self._now = store, timers, ring, now
         self._task: asyncio.Task[None] | None = None
+        self._failed: set[tuple[str, str]] = set()
 
     async def __aenter__(self) -> "Clock":
         self._task = asyncio.create_task(self._tick())
@@ -107,9 +117,29 @@ class Clock:
         while True:
             try:
                 for timer in await self._store.write(lambda connection: self._timers.due(connection, self._now())):
-                    await self._ring(timer)
+                    await self._ring_one(timer)
             except (Unreachable, StoreError, *TROUBLES) as problem:
-                log.debug("A timer can't be rung now: %s", problem)  # the database says so itself where it matters
+                log.debug("Timers can't be rung now: %s", problem)  # the database says so itself where it matters
             except Exception:
-                log.exception("A timer couldn't be rung; it will be rung again.")
+                log.exception("The timers couldn't be read; that is tried again.")
             await asyncio.sleep(LONGEST_NAP)
+
+    async def _ring_one(self, timer: Timer) -> None:
+        """Ring one, or put it off.
+
+        Raises:
+            Unreachable, StoreError: the database can't be used now, which holds for all of them.
+        """
+        which = timer.key, timer.kind
+        try:
+            await self._ring(timer)
+            self._failed.discard(which)
+        except (Unreachable, StoreError, *TROUBLES):
+            raise
+        except Exception:
+            if which not in self._failed:
+                log.exception("The timer %s of %s can't ring; it is tried every %g s.", timer.kind, timer.key, PUT_OFF)
+            if len(self._failed) < MOST_AT_ONCE:
+                self._failed.add(which)
+            later = Timer(key=timer.key, kind=timer.kind, due=self._now() + PUT_OFF)
+            await self._store.write(lambda connection: self._timers.put_off(connection, timer, later))

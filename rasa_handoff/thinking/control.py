@@ -136,7 +136,7 @@ TABLE: dict[tuple[Control, type[e.Event]], tuple[Control, Rule]] = {
         Control.RETURNING,
         rules.given_up("nobody_available", names.UTTER_NOBODY, speak=True),
     ),
-    (Control.RETURNING, e.ReturnTimedOut): (Control.BOT, rules.nothing),
+    (Control.RETURNING, e.ReturnTimedOut): (Control.BOT, rules.returned_without),
     (Control.BOT, e.Returned): (
         Control.BOT,
         rules.returned,

@@ -254,5 +254,10 @@ def returned(c: Conversation, event: e.Returned) -> tuple[Changes, Effects]:
     return {"agent": None, "position": None, "titles": {}}, tuple(words)
 
 
+def returned_without(c: Conversation, event: e.Event) -> tuple[Changes, Effects]:
+    """The bot has it, though what was to be written before can't be: at least the tracker's pause is to end."""
+    return {}, (Record(kind="unpause"),)
+
+
 def nothing(c: Conversation, event: e.Event) -> tuple[Changes, Effects]:
     return {}, ()

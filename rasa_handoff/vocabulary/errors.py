@@ -29,6 +29,10 @@ class Waits(HandoffError):
     """The receiver will come and fetch it (a customer on a channel that can't push). Not a failure."""
 
 
+class Unforeseen(HandoffError):
+    """The other side failed on it, and doesn't know why. It is tried a bounded number of times."""
+
+
 class Refused(HandoffError):
     """The other side answered no. ``code`` is the protocol's word for why, the message its sentence."""
 

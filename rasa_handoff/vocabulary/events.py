@@ -241,6 +241,12 @@ class NoticeShown(Event, frozen=True, kw_only=True):
     response: str
 
 
+class WordsNotDelivered(Event, frozen=True, kw_only=True):
+    """The customer's words can't be passed on to the desk: it would refuse them each time."""
+
+    text: str
+
+
 DeskEvent = (
     HandoffAccepted
     | HandoffRefused

@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 from alembic.operations import Operations
-from sqlalchemy import Column, Integer, MetaData, String, Table, inspect, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Column, Integer, MetaData, String, Table, inspect, text, update
+from sqlalchemy.exc import DataError, OperationalError
 
 from rasa_handoff.store.engine import Store
-from rasa_handoff.store.outbox import Entry, Lease, Outbox
+from rasa_handoff.store.outbox import DeadLetter, Entry, Lease, Outbox
 from rasa_handoff.store.pump import Pump
+from rasa_handoff.store.timers import MOST_AT_ONCE, PUT_OFF, Clock, Timer, Timers
 from rasa_handoff.testing.waiting import until
-from rasa_handoff.vocabulary.errors import StoreError, Unreachable, Waits
+from rasa_handoff.vocabulary.errors import Refused, StoreError, Unforeseen, Unreachable, Waits
 
 
 class Database:
@@ -32,6 +33,12 @@ class Database:
 
     async def finish(self, entries: Sequence[Entry], outcome: Any) -> None:
         await self.store.write(lambda connection: self.outbox.remove(connection, entries))
+
+    async def set_aside(self, entry: Entry, reason: str) -> None:
+        await self.store.write(lambda connection: self.outbox.set_aside(connection, entry.key, reason))
+
+    async def dead_letters(self) -> list[DeadLetter]:
+        return await self.store.write(lambda connection: self.outbox.set_aside_ones(connection, 100))
 
     async def roads(self) -> list[tuple[str, str]]:
         return await self.store.write(self.outbox.roads)
@@ -239,20 +246,22 @@ async def test_lanes_keep_their_order_and_dont_wait_for_each_other(database_url:
     async with database.store:
         await database.put("1", "2", "3")
         await database.put("a", lane="lerato")
-        async with Pump(database.store, database.outbox, {"desk": listener}, database.finish):
+        async with Pump(database.store, database.outbox, {"desk": listener}, database.finish, database.set_aside):
             await until(lambda: len(listener.heard) == 4)
         names = [name for (name,) in listener.heard]
         assert [name for name in names if name.isdigit()] == ["1", "2", "3"]
         assert await database.roads() == []
 
 
-@pytest.mark.parametrize("away", [Unreachable("gone"), ValueError("unforeseen")])
+@pytest.mark.parametrize("away", [Unreachable("gone"), ConnectionResetError("gone"), Unforeseen("gone")])
 async def test_what_isnt_delivered_is_kept_and_tried_again(database_url: str, away: Exception) -> None:
     database, listener = Database(database_url), Listener()
     listener.away = away
     async with database.store:
         await database.put("1")
-        async with Pump(database.store, database.outbox, {"desk": listener}, database.finish) as pump:
+        async with Pump(
+            database.store, database.outbox, {"desk": listener}, database.finish, database.set_aside
+        ) as pump:
             await until(lambda: database.roads())
             listener.away = None
             pump.ring([("desk", "thabo")])
@@ -262,7 +271,9 @@ async def test_what_isnt_delivered_is_kept_and_tried_again(database_url: str, aw
 async def test_after_its_end_the_pump_begins_nothing(database_url: str) -> None:
     database, listener = Database(database_url), Listener()
     async with database.store:
-        async with Pump(database.store, database.outbox, {"desk": listener}, database.finish) as pump:
+        async with Pump(
+            database.store, database.outbox, {"desk": listener}, database.finish, database.set_aside
+        ) as pump:
             pass
         await database.put("late")
         await pump.flush(("desk", "thabo"))
@@ -275,7 +286,9 @@ async def test_who_waits_is_rung(database_url: str) -> None:
     listener.away = Waits("not here")
     async with database.store:
         await database.put("1")
-        async with Pump(database.store, database.outbox, {"desk": listener}, database.finish) as pump:
+        async with Pump(
+            database.store, database.outbox, {"desk": listener}, database.finish, database.set_aside
+        ) as pump:
             await pump.flush(("desk", "thabo"))
             assert listener.heard == []
             listener.away = None
@@ -285,7 +298,10 @@ async def test_who_waits_is_rung(database_url: str) -> None:
 
 async def test_a_patient_target_gets_a_batch(database_url: str) -> None:
     database, listener = Database(database_url), Listener(batch=3, patience=30)
-    async with database.store, Pump(database.store, database.outbox, {"desk": listener}, database.finish) as pump:
+    async with (
+        database.store,
+        Pump(database.store, database.outbox, {"desk": listener}, database.finish, database.set_aside) as pump,
+    ):
         for name in ("1", "2", "3"):
             await database.put(name)
             pump.ring([("desk", "thabo")])
@@ -297,7 +313,7 @@ async def test_a_restart_delivers_what_was_left(database_url: str) -> None:
     async with first.store:
         await first.put("left")
     again = Database(database_url)
-    async with again.store, Pump(again.store, again.outbox, {"desk": listener}, again.finish):
+    async with again.store, Pump(again.store, again.outbox, {"desk": listener}, again.finish, again.set_aside):
         await until(lambda: listener.heard == [["left"]])
 
 
@@ -312,3 +328,99 @@ async def test_a_locked_database_says_so_and_recovers(tmp_path: Path, monkeypatc
                 await database.put("1")
         await database.put("2")
         other.store.dispose()
+
+
+class Choosy(Listener):
+    """A target that fails on what is called ``bad``."""
+
+    def __init__(self, problem: Exception, batch: int = 1) -> None:
+        super().__init__(batch)
+        self.problem, self.tries = problem, 0
+
+    async def deliver(self, lane: str, entries: Sequence[Entry]) -> None:
+        if any(entry.name == "bad" for entry in entries):
+            self.tries += 1
+            raise self.problem
+        await super().deliver(lane, entries)
+
+
+@pytest.mark.parametrize("batch", [1, 40])
+@pytest.mark.parametrize(
+    ("problem", "tries"),
+    [
+        (Refused("refused", "It said no."), 1),
+        (DataError("insert", {}, ValueError("too long")), 1),
+        (KeyError("payload"), 3),
+        (UnicodeEncodeError("utf-8", "x", 0, 1, "no"), 3),
+    ],
+)
+async def test_what_fails_each_time_is_set_aside_and_the_lane_goes_on(
+    database_url: str, problem: Exception, tries: int, batch: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    database, target = Database(database_url), Choosy(problem, batch)
+    async with database.store:
+        await database.put("1", "2", "bad", "3", "4")
+        async with Pump(database.store, database.outbox, {"desk": target}, database.finish, database.set_aside):
+            await until(lambda: sum(map(len, target.heard)) == 4)
+            (letter,) = await database.dead_letters()
+    assert [name for names in target.heard for name in names] == ["1", "2", "3", "4"]
+    assert (letter.name, letter.lane, letter.target, letter.entry.body) == ("bad", "thabo", "desk", {})
+    assert type(problem).__name__ in letter.reason or letter.reason == "It said no."
+    assert target.tries == tries + (batch > 1)
+    assert caplog.text.count("was set aside") == 1
+
+
+async def test_what_nobody_foresaw_is_tried_for_a_while(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project's own channel may raise anything while its vendor is away."""
+    monkeypatch.setattr("rasa_handoff.store.failures.LONGEST_TRIED", 0.2)
+    monkeypatch.setattr("rasa_handoff.store.failures.MOST_TRIES", 4)
+    database, target = Database(database_url), Choosy(RuntimeError("a vendor's"))
+    async with database.store:
+        await database.put("bad", "1")
+        async with Pump(database.store, database.outbox, {"desk": target}, database.finish, database.set_aside):
+            await until(lambda: target.heard == [["1"]])
+            assert len(await database.dead_letters()) == 1
+    assert target.tries == 4
+
+
+@pytest.mark.parametrize("body", ["{half", "[]", "", '{"a": 1} x'])
+async def test_an_entry_that_cant_be_read_is_set_aside(database_url: str, body: str) -> None:
+    database, listener = Database(database_url), Listener()
+    table = database.outbox.table
+    async with database.store:
+        await database.put("bad", "1")
+        spoil = update(table).where(table.c.name == "bad").values(body=body)
+        await database.store.write(lambda connection: connection.execute(spoil))
+        async with Pump(database.store, database.outbox, {"desk": listener}, database.finish, database.set_aside):
+            await until(lambda: listener.heard == [["1"]])
+            (letter,) = await database.dead_letters()
+    assert letter.text == body
+    with pytest.raises(ValueError):  # noqa: PT011 - whatever msgspec says
+        _ = letter.entry
+
+
+async def test_a_timer_that_cant_ring_is_put_off_and_the_others_ring(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    metadata = MetaData()
+    timers, rung = Timers(metadata), []
+    store, now = Store(database_url, metadata, "relay", 1), [1000.0]
+
+    async def ring(timer: Timer) -> None:
+        if timer.key.startswith("bad"):
+            raise KeyError("no such state")
+        rung.append(timer.key)
+        await store.write(lambda connection: timers.take(connection, timer))
+
+    def set_all(connection: Any) -> None:
+        for place in range(MOST_AT_ONCE + 20):  # more than are looked at together
+            timers.set(connection, Timer(key=f"bad {place}", kind="x", due=1.0))
+        timers.set(connection, Timer(key="good", kind="x", due=2.0))
+
+    async with store:
+        await store.write(set_all)
+        async with Clock(store, timers, ring, lambda: now[0]):
+            await until(lambda: rung == ["good"])
+            assert await store.write(lambda connection: timers.due(connection, 1000.0)) == []
+            assert len(await store.write(lambda connection: timers.due(connection, 1000.0 + PUT_OFF))) == MOST_AT_ONCE
+    assert caplog.text.count("can't ring") == MOST_AT_ONCE + 20
