@@ -19,6 +19,7 @@ _COMMANDS: Final = {
     "serve": "run the live-agent server with its desk",
     "agent": "add, list and remove the desk's agents, change passwords",
     "department": "add, list and remove departments",
+    "dead-letters": "list, send again and drop what couldn't be delivered",
     "token": "make, list and revoke the tokens bots sign in with",
 }
 
@@ -77,7 +78,7 @@ def _check_texts(given: Sequence[str]) -> None:
 
 
 def _load(name: str) -> Any:
-    return import_module(f"rasa_handoff.cli.{name}")
+    return import_module(f"rasa_handoff.cli.{name.replace('-', '_')}")
 
 
 def _red(sentence: str) -> str:

@@ -16,8 +16,9 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from rasa_handoff.admin.socket import AdminSocket
 from rasa_handoff.relay import memory
-from rasa_handoff.relay.dead_letters import given_up
+from rasa_handoff.relay.dead_letters import DEAD_LETTERS, given_up
 from rasa_handoff.relay.ledger import Applied, Change, Ledger, forget_heard
 from rasa_handoff.relay.memory import CUSTOMER, DESK, TRACKER
 from rasa_handoff.store.engine import Store
@@ -68,6 +69,8 @@ class Relay:
         self._pump = await self._stack.enter_async_context(
             Pump(self.store, memory.outbox, targets, self._settle, self._set_aside)
         )
+        handlers = DEAD_LETTERS.handlers(self.store.write, self._ring_lane)
+        await self._stack.enter_async_context(AdminSocket(self.store.url, handlers))
         await self._end_unanswered_requests()
         await self.store.write(lambda connection: memory.timers.postpone(connection, self._now() + RECOVERY))
         await self._stack.enter_async_context(Clock(self.store, memory.timers, self._ring, self._now))
@@ -286,6 +289,10 @@ class Relay:
         for conversation in self.under_way:
             if conversation.state is Control.REQUESTED and conversation.handoff_id is not None:
                 await self._time_out(conversation.conversation_id, conversation.handoff_id)
+
+    def _ring_lane(self, road: tuple[str, str]) -> None:
+        assert self._pump is not None
+        self._pump.ring([road])
 
     async def _ring(self, timer: Timer) -> None:
         """A timer is due."""

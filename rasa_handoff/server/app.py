@@ -9,12 +9,14 @@ from socketio import ASGIApp, AsyncServer
 from starlette.applications import Starlette
 from starlette.types import ASGIApp as Application
 
+from rasa_handoff.admin.socket import AdminSocket
 from rasa_handoff.server import accounts
 from rasa_handoff.server.botlhale_edge import BotlhaleEdge
 from rasa_handoff.server.browsers import Browsers
 from rasa_handoff.server.clients import BOTLHALE
 from rasa_handoff.server.conversations import Conversations
 from rasa_handoff.server.database import Unavailable
+from rasa_handoff.server.dead_letters import DEAD_LETTERS
 from rasa_handoff.server.desk_edge import DeskEdge
 from rasa_handoff.server.door import RELAY
 from rasa_handoff.server.news import Board
@@ -79,6 +81,8 @@ def create_app(
             clock = Clock(store, TIMERS, conversations.ring, now)
             looks = [store.look, conversations.staffing, desk.close_ended, relay.close_revoked, botlhale.close_revoked]
             rounds = Rounds(looks, lambda: store.write(accounts.changes))
+            handlers = DEAD_LETTERS.handlers(store.write, lambda road: conversations.pump.ring([road]))
+            await stack.enter_async_context(AdminSocket(database, handlers))
             for part in (conversations.pump, board, presence, clock, rounds, tkinter):
                 await stack.enter_async_context(part)
             yield

@@ -11,14 +11,15 @@ ROOMS: dict[str, set[str]] = {
     "vocabulary": set(),
     "thinking": {"vocabulary"},
     "store": {"vocabulary"},
-    "relay": {"vocabulary", "thinking", "store"},
+    "admin": {"vocabulary", "store"},
+    "relay": {"vocabulary", "thinking", "store", "admin"},
     "desks": {"vocabulary", "thinking", "store", "relay"},
     "rasa_room": {"vocabulary", "thinking", "store", "relay", "desks"},
     "platforms": {"vocabulary", "thinking", "store", "relay", "desks", "rasa_room"},
     "actions": {"vocabulary"},
-    "server": {"vocabulary", "thinking", "store"},
+    "server": {"vocabulary", "thinking", "store", "admin"},
     "presets": {"vocabulary"},
-    "cli": {"vocabulary", "presets", "server"},
+    "cli": {"vocabulary", "presets", "store", "admin", "relay", "server"},
     "testing": {"vocabulary", "thinking", "store", "relay", "desks", "rasa_room", "platforms"},
 }
 FOREIGN = {
@@ -28,7 +29,7 @@ FOREIGN = {
     "socketio": {"desks", "server"},
     "jwt": {"platforms"},
     "starlette": {"server"},
-    "sqlalchemy": {"store", "relay", "server"},
+    "sqlalchemy": {"store", "admin", "relay", "server", "cli"},
 }
 FILES = sorted(ROOT.rglob("*.py"))
 

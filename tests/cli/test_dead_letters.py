@@ -1,0 +1,138 @@
+"""``rasa-handoff dead-letters``: through the process that has the database, or by itself where none has."""
+
+import asyncio
+import socket
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rasa_handoff.admin.socket import socket_of
+from rasa_handoff.cli import main
+from rasa_handoff.relay import memory
+from rasa_handoff.relay.database import RelayStore
+from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
+from rasa_handoff.store.outbox import Entry
+from rasa_handoff.testing.relay_side import Ear
+from rasa_handoff.testing.waiting import until
+from rasa_handoff.vocabulary import events as e
+from rasa_handoff.vocabulary.errors import Refused
+from rasa_handoff.vocabulary.settings import read_settings
+from rasa_handoff.vocabulary.values import Agent, Channel, Offer
+
+HERE: dict[str, Any] = {"conversation_id": "thabo", "handoff_id": "h1"}
+
+
+class Picky(Ear):
+    """Refuses what is in ``refused``."""
+
+    refused: tuple[str, ...] = ()
+
+    async def deliver(self, lane: str, entries: Any) -> list[e.Event]:
+        if entries[0].body.get("text") in self.refused:
+            raise Refused("refused", "No such words here.")
+        return await super().deliver(lane, entries)
+
+
+class Side:
+    """A relay with a live chat, and a customer who refuses some words."""
+
+    def __init__(self, folder: Path) -> None:
+        self.url = f"sqlite:///{folder / 'relay.db'}"
+        settings = read_settings({"bot_id": "b", "desk": {"url": "http://127.0.0.1:1"}, "channels": {"rest": None}})
+        self.relay = Relay(RelayStore(self.url, memory.metadata, memory.SIDE, memory.SCHEMA), settings)
+        self.customer = Picky()
+
+    async def __aenter__(self) -> "Side":
+        await self.relay.open({DESK: Ear(), CUSTOMER: self.customer, TRACKER: Ear()})
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.relay.close()
+
+    async def chat(self) -> None:
+        offer = Offer(handoff_id="h1", conversation_id="thabo", bot_id="b", channel=Channel(name="rest"))
+        await self.relay.apply(e.HandoffRequested(**HERE, offer=offer, leaving_word="bye"))
+        await self.relay.apply(e.HandoffAccepted(**HERE))
+        await self.relay.apply(e.AgentJoined(**HERE, agent=Agent(id="a", name="Thandi")))
+
+    async def says(self, text: str) -> None:
+        await self.relay.apply(e.AgentSaid(**HERE, id=text, text=text, at=1.0))
+
+    def heard(self) -> list[str]:
+        return [entry.body["text"] for entry in self.customer.entries if entry.name == "agent"]
+
+
+async def run(*arguments: str) -> int:
+    """The command, beside this loop."""
+    return await asyncio.to_thread(main, ["dead-letters", *arguments])
+
+
+async def test_while_the_process_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with Side(tmp_path) as side:
+        await side.chat()
+        side.customer.refused = ("one", "two")
+        await side.says("one")
+        await side.says("newer")
+        await until(lambda: side.heard() == ["newer"])
+        assert stat.S_IMODE(socket_of(side.url).stat().st_mode) == 0o600  # type: ignore[union-attr]
+        assert await run("list", "--database", side.url) == 0
+        assert "No such words here." in capsys.readouterr().out
+        side.customer.refused = ()
+        assert await run("send", "1", "--database", side.url) == 0
+        await until(lambda: side.heard() == ["newer", "[sent late] one"])
+        assert await run("send", "1", "--database", side.url) == 1
+        assert "There is no dead letter 1" in capsys.readouterr().err
+
+        side.customer.refused = ("two",)
+        await side.says("two")
+        await until(lambda: side.relay.count_dead_letters())
+        await side.relay.apply(e.HandoffCompleted(**HERE))
+        await until(lambda: not side.relay.desk_active("thabo"))
+        assert await run("send", "2", "--database", side.url) == 1
+        assert "is over" in capsys.readouterr().err
+        assert await run("drop", "2", "--database", side.url) == 0
+        assert await side.relay.count_dead_letters() == 0
+
+
+async def test_while_none_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    side = Side(tmp_path)
+    async with side:
+        await side.chat()
+        side.customer.refused = ("one",)
+        await side.says("one")
+        await until(lambda: side.relay.count_dead_letters())
+    assert not socket_of(side.url).exists()  # type: ignore[union-attr]
+    assert await run("list", "--json", "--database", side.url) == 0
+    assert '"reason": "No such words here."' in capsys.readouterr().out
+    assert await run("send", "1", "--database", side.url) == 0
+    async with Side(tmp_path) as again:
+        await until(lambda: again.heard() == ["one"])
+
+
+async def test_a_socket_that_a_killed_process_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with Side(tmp_path) as side:
+        path = socket_of(side.url)
+        assert path is not None
+
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+    assert await run("list", "--database", side.url) == 0
+    assert "There are no dead letters." in capsys.readouterr().out
+    async with Side(tmp_path):
+        assert await run("list", "--database", side.url) == 0
+
+
+async def test_what_isnt_a_request_is_answered(tmp_path: Path) -> None:
+    async with Side(tmp_path) as side:
+        for line in (b"nonsense\n", b"{}\n", b"[]\n", b'{"command": "dead-letters.send"}\n', b"\xff\n"):
+            reader, writer = await asyncio.open_unix_connection(socket_of(side.url))
+            writer.write(line)
+            assert b'"ok":false' in await reader.readline()
+            writer.close()
+        await side.relay.store.write(
+            lambda connection: memory.outbox.put(
+                connection, [Entry(target=CUSTOMER, lane="x", name="agent", body={"id": "1", "text": "t"})]
+            )
+        )
