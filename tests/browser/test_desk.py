@@ -86,7 +86,7 @@ async def test_a_transcript_that_comes_late_appears_in_its_place(desks: Desks, r
     await expect(page.get_by_test_id("transcript-line")).to_contain_text("my invoice is wrong")
     await expect(page.get_by_test_id("transcript-follows")).to_be_hidden()
     await expect(page.get_by_test_id("message")).to_contain_text("are you there")
-    await expect(page.get_by_test_id("message")).to_contain_text("Naledi Dube")
+    await expect(page.get_by_test_id("conversation")).to_contain_text("Naledi Dube")
     await relay.follow(handoff_id, "said twice")
     await page.reload()
     await expect(page.get_by_test_id("transcript-line")).to_have_count(1)
