@@ -3,6 +3,7 @@
 import argparse
 
 from rasa_handoff.cli.database import add_database, server_module, usable
+from rasa_handoff.vocabulary.limits import read_limits
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +55,14 @@ def describe(parser: argparse.ArgumentParser) -> None:
         help="hear the Tkinter demo's user window on this machine: where it sends the customer's words, and where it "
         "takes the agent's (3000:4000)",
     )
+    parser.add_argument(
+        "--limit",
+        action="append",
+        default=[],
+        metavar="NAME=NUMBER",
+        help="how much one sender, one address and all together may use, such as connections_per_address=500; may be given "
+        "several times (docs/settings.md lists them)",
+    )
     add_database(parser)
     parser.set_defaults(run=run)
 
@@ -70,5 +79,6 @@ def run(arguments: argparse.Namespace) -> int:
         public=server_module("public_url").read_public_url(arguments.public_url),
         proxies=server_module("public_url").read_proxies(arguments.trusted_proxy),
         hsts=arguments.hsts,
+        limits=read_limits(arguments.limit),
     )
     return code

@@ -21,7 +21,8 @@ from sanic.request import Request
 from sanic.response import HTTPResponse
 
 from rasa_handoff.desks.known import desk_class
-from rasa_handoff.rasa_room import guards, tracker_store
+from rasa_handoff.guard.guard import Guard
+from rasa_handoff.rasa_room import guards, listening, tracker_store
 from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.rasa_room.closing import CLOSED
 from rasa_handoff.rasa_room.comeback import BotComesBack
@@ -88,6 +89,10 @@ class HandoffChannel(InputChannel):
         self.relay = Relay(self.store, settings)
         self.desk = desk_class(settings.desk.type)(settings, self.relay)
         self.interceptor: Interceptor | None = None
+        self.guard = Guard(settings.limits)
+        for channel in channels.values():
+            if isinstance(channel, HandoffSocketIO):
+                channel.guard = self.guard
 
     def blueprint(self, on_new_message: Callable[[UserMessage], Awaitable[Any]]) -> Blueprint:
         """Our own small page and, beside it, the hosted channels under their ordinary addresses."""
@@ -142,10 +147,12 @@ class HandoffChannel(InputChannel):
             app.ctx.input_channels = [*app.ctx.input_channels, *self.channels.values()]
             guards.install(self.relay.desk_active, outside)
             tracker_store.mend(keeper)
+            listening.watch(app, self.guard.connections)
 
         async def after_start(app: Sanic, _: Any) -> None:
             warn_of_replicas(bot)
             warn_of_unknown_slots(bot, self.settings)
+            await self.guard.__aenter__()
             await self._open(targets)
 
         async def before_stop(app: Sanic, _: Any) -> None:
@@ -155,6 +162,8 @@ class HandoffChannel(InputChannel):
         async def after_stop(app: Sanic, _: Any) -> None:
             tracker_store.restore(keeper)
             guards.remove(self.relay.desk_active, outside)
+            await self.guard.__aexit__()
+            listening.leave(app)
 
         app.register_listener(before_start, "before_server_start")
         app.register_listener(after_start, "after_server_start")

@@ -22,6 +22,7 @@ from rasa.core.channels.socketio import SocketIOInput
 from sanic import Blueprint
 
 from rasa_handoff.desks.base import either
+from rasa_handoff.guard.guard import Guard
 from rasa_handoff.rasa_room.acknowledging import any_of, outcome, refusal
 from rasa_handoff.rasa_room.incoming import LONGEST_ID, Sent, sending
 from rasa_handoff.rasa_room.parts import Emission, Recorder, ids_of_parts
@@ -46,6 +47,9 @@ STATE_EVENT: Final = STATE_KEY
 ACK_SECONDS: Final = 5.0
 """How long a page has to acknowledge before it is told again."""
 
+EVENTS_AT_ONCE: Final = 20
+"""Of one page, whose messages wait for the bot's turns; typing doesn't wait for them."""
+
 Handler = Callable[..., Awaitable[Any]]
 
 
@@ -60,6 +64,9 @@ def _with_valid_texts(handle: Handler) -> Handler:
 
 class HandoffSocketIO(SocketIOInput):
     """The socketio channel as HandoffChannel hosts it."""
+
+    guard: Guard | None = None
+    """Set before the blueprint is made; else one with the default limits."""
 
     on_present: Callable[[str], Awaitable[None]] | None = None
     """Called with the session's id after it was confirmed to a socket."""
@@ -142,6 +149,7 @@ class HandoffSocketIO(SocketIOInput):
         """On the server instance, so that a project's own subclass with a blueprint of its own is mended too."""
         sio = self.sio
         assert sio is not None, "a socketio channel keeps its server in 'sio', as Rasa's does"
+        (self.guard or Guard()).protect(sio, EVENTS_AT_ONCE)
         sio.enter_room = self._enter_room
         sio.emit = self._emitting_in_our_namespace(sio.emit)
         handlers = sio.handlers.setdefault(self._namespace, {})

@@ -8,8 +8,10 @@ from typing import Final
 from socketio import ASGIApp, AsyncServer
 from starlette.applications import Starlette
 from starlette.types import ASGIApp as Application
+from starlette.types import Receive, Scope, Send
 
 from rasa_handoff.admin.socket import AdminSocket
+from rasa_handoff.guard.guard import Guard
 from rasa_handoff.server import accounts
 from rasa_handoff.server.botlhale_edge import BotlhaleEdge
 from rasa_handoff.server.browsers import Browsers
@@ -33,9 +35,10 @@ from rasa_handoff.server.tkinter_window import Ports
 from rasa_handoff.store.pump import Pump, Target
 from rasa_handoff.store.timers import Clock
 from rasa_handoff.thinking.desk_timing import DeskTimers
+from rasa_handoff.vocabulary.limits import Limits
 
-LARGEST_EVENT: Final = 8_000_000
-"""Bytes: an offer carries the whole transcript."""
+EVENTS_AT_ONCE: Final = 1
+"""Of one socket: who sends many waits for itself, and nobody else does."""
 
 
 def create_app(
@@ -47,6 +50,7 @@ def create_app(
     tkinter_demo: Ports | None = None,
     public: PublicUrl | None = None,
     hsts: int = 0,
+    limits: Limits = Limits(),  # noqa: B008 - immutable
 ) -> Application:
     """The live-agent server as an ASGI application; its lifespan opens and closes the database.
 
@@ -55,17 +59,18 @@ def create_app(
     ``now`` tells the wall-clock time in seconds since 1970. ``tkinter_demo``: the Tkinter demo's user window is heard there.
     ``public``: where browsers find the desk when a proxy stands before it. ``hsts``: seconds for which browsers that came by
     TLS are told to come by nothing else.
+    ``limits``: of the guard before it, the application's ``guard``.
     """
     # Any origin, for front ends that speak Botlhale's protocol; without credentials, and /desk checks for itself.
-    sio = AsyncServer(
-        async_mode="asgi", cors_allowed_origins="*", cors_credentials=False, max_http_buffer_size=LARGEST_EVENT
-    )
+    sio = AsyncServer(async_mode="asgi", cors_allowed_origins="*", cors_credentials=False)
+    guard = Guard(limits)
+    guard.protect(sio, EVENTS_AT_ONCE, relays=True)
     store, board = open_store(database), Board()
     timekeeper = Timekeeper(timers, now)
     conversations = Conversations(store, board, timekeeper)
     presence = Presence(conversations, grace)
-    relay = RelayEdge(sio, conversations, store, now)
-    botlhale = BotlhaleEdge(sio, conversations, open_live_agent)
+    relay = RelayEdge(sio, conversations, store, now, guard)
+    botlhale = BotlhaleEdge(sio, conversations, open_live_agent, guard)
     refusals = Refusals()
     browsers = Browsers(store, public, refusals)
     desk = DeskEdge(sio, conversations, presence, browsers)
@@ -83,7 +88,7 @@ def create_app(
             rounds = Rounds(looks, lambda: store.write(accounts.changes))
             handlers = DEAD_LETTERS.handlers(store.write, lambda road: conversations.pump.ring([road]))
             await stack.enter_async_context(AdminSocket(database, handlers))
-            for part in (conversations.pump, board, presence, clock, rounds, tkinter):
+            for part in (guard, conversations.pump, board, presence, clock, rounds, tkinter):
                 await stack.enter_async_context(part)
             yield
             conversations.closing = True
@@ -92,4 +97,15 @@ def create_app(
     routes = Pages(store, browsers, refusals, desk.close_ended).routes()
     web = Starlette(routes=routes, lifespan=lifespan, exception_handlers={Unavailable: unavailable})
     web.router.redirect_slashes = False  # it would send browsers to whatever Host says
-    return BelowPath(ASGIApp(sio, Guarded(web, browsers, hsts)), public.path if public else "")
+    return GuardedApp(BelowPath(ASGIApp(sio, Guarded(web, browsers, hsts)), public.path if public else ""), guard)
+
+
+class GuardedApp:
+    """The application with its guard, which whoever runs it tells of connections."""
+
+    def __init__(self, app: Application, guard: Guard) -> None:
+        self._app, self.guard = app, guard
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        await self._app(scope, receive, send)

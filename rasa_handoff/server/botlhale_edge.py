@@ -5,7 +5,6 @@ refused aloud: in the acknowledgement, and customer's words by ``to_user`` too, 
 A client that goes away keeps its conversation: what is said meanwhile waits for its next connect.
 """
 
-import ipaddress
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -14,6 +13,9 @@ from typing import Any
 from socketio import AsyncServer
 from socketio.exceptions import ConnectionRefusedError
 
+from rasa_handoff.guard.guard import Guard
+from rasa_handoff.guard.refusals import escaped
+from rasa_handoff.guard.requests import is_local
 from rasa_handoff.server import accounts, clients
 from rasa_handoff.server.answers import listen
 from rasa_handoff.server.bot_side import BotSide
@@ -22,6 +24,7 @@ from rasa_handoff.server.client_words import (
     FAILED,
     NOT_OPEN,
     OVER,
+    TOO_MANY,
     UNKNOWN,
     WORDS,
     apology,
@@ -45,10 +48,11 @@ Heard = Callable[[str, Any], Awaitable[None]]
 
 
 class Socket(Value, frozen=True, kw_only=True):
-    """A connected client: its namespace, and its token if it needs one."""
+    """A connected client: its namespace, its token if it needs one, and the address it counts for."""
 
     namespace: str
     token: str | None
+    address: str
 
 
 class BotlhaleEdge:
@@ -56,8 +60,8 @@ class BotlhaleEdge:
 
     batch: int = 100
 
-    def __init__(self, sio: AsyncServer, conversations: BotSide, open_live_agent: bool) -> None:
-        self._sio, self._conversations, self._open = sio, conversations, open_live_agent
+    def __init__(self, sio: AsyncServer, conversations: BotSide, open_live_agent: bool, guard: Guard) -> None:
+        self._sio, self._conversations, self._open, self._guard = sio, conversations, open_live_agent, guard
         self._sockets: dict[str, Socket] = {}
         self._clients: dict[str, Client] = {}
         self._newest: dict[Client, str] = {}
@@ -128,7 +132,7 @@ class BotlhaleEdge:
                 await handler(sid, data)
             except Exception as no:
                 if isinstance(no, Refused):
-                    log.warning("A client's %s wasn't taken: %s", event, no)
+                    log.warning("A client's %s wasn't taken: %s", event, escaped(no))
                 if event == "from_user":
                     await self._emit(sid, "to_user", {"message": apology(no)})
                 raise
@@ -137,15 +141,18 @@ class BotlhaleEdge:
 
     async def _connect(self, namespace: str, sid: str, environ: dict[str, Any], auth: Any) -> None:
         token = None
-        if not self._open and not _from_here(environ):
+        if not self._open and not is_local(environ):
             token = valid_text(str(auth.get("token") or "")) if isinstance(auth, dict) else ""
             try:
                 fits = await self._conversations.do(lambda turn: accounts.token_fits(turn.connection, token))
             except Unreachable as problem:
                 raise ConnectionRefusedError(str(problem)) from problem
             if not fits:
+                self._guard.refusals.note(
+                    self._guard.address(environ), "client", f"a client of {namespace}: {NOT_OPEN}"
+                )
                 raise ConnectionRefusedError(NOT_OPEN)
-        self._sockets[sid] = Socket(namespace=namespace, token=token)
+        self._sockets[sid] = Socket(namespace=namespace, token=token, address=self._guard.address(environ))
         # Emitted here it would overtake the connect's acknowledgement, which clients in Python don't survive.
         self._conversations.board.later(partial(self._emit, sid, "startConversation", {}))
 
@@ -158,7 +165,7 @@ class BotlhaleEdge:
 
     async def _username(self, sid: str, data: Any) -> None:
         client = clients.read_client(data, self._clients.get(sid))
-        await self._enter(sid, client, lambda turn: clients.enter(turn, client))
+        await self._enter(sid, client, lambda turn: clients.enter(turn, client, self._may_begin(sid)))
 
     async def _from_user(self, sid: str, data: Any) -> None:
         client, id, text = (
@@ -169,7 +176,7 @@ class BotlhaleEdge:
         if sid in self._dismissed:  # it crossed with the end
             self._conversations.board.later(partial(self._dismiss, sid))  # after it was told
             raise Refused("ended", OVER)
-        await self._enter(sid, client, lambda turn: clients.hear(turn, client, id, text))
+        await self._enter(sid, client, lambda turn: clients.hear(turn, client, id, text, self._may_begin(sid)))
 
     async def _messages_to_client(self, sid: str, data: Any) -> None:
         client, lines = clients.read_client(data, self._clients.get(sid)), clients.read_lines(data)
@@ -183,6 +190,7 @@ class BotlhaleEdge:
 
     async def _enter(self, sid: str, client: Client, work: Callable[[Turn], Record]) -> None:
         """Do what registers a socket. From then on it is the newest of its conversation."""
+        await self._guard.conversations.of(f"{client.bot_id} {client.conversation_id}").wait()
         token, new = self._token_of(sid), self._clients.get(sid) != client
 
         def checked(turn: Turn) -> Record:
@@ -198,6 +206,18 @@ class BotlhaleEdge:
         self._conversations.pump.ring([(BOTLHALE, record.handoff_id)])
         if not record.offer.transcript:
             await self._emit(sid, "messages", {})
+
+    def _may_begin(self, sid: str) -> Callable[[], None]:
+        """Asked before a conversation is begun; refuses if this address has begun too many."""
+        socket = self._sockets.get(sid)
+
+        def may_begin() -> None:
+            if socket is not None and not self._guard.may_begin(
+                socket.address, f"a conversation on {socket.namespace}"
+            ):
+                raise Refused("busy", TOO_MANY)
+
+        return may_begin
 
     def _token_of(self, sid: str) -> str | None:
         if sid not in self._sockets:
@@ -227,12 +247,3 @@ def _marks(lane: str, entries: Sequence[Entry], status: Status) -> tuple[Mark, .
 def _check_token(turn: Turn, token: str | None, client: Client) -> None:
     if token is not None and not accounts.token_fits(turn.connection, token, client.bot_id):
         raise Refused("refused", f"The token isn't one of the bot '{client.bot_id}'.")
-
-
-def _from_here(environ: dict[str, Any]) -> bool:
-    """Whether the client is on this machine. python-engineio's REMOTE_ADDR always says so; the scope knows."""
-    host = (environ["asgi.scope"].get("client") or ("", 0))[0]
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -7,6 +7,8 @@ from rasa_handoff.vocabulary.errors import Refused, Unreachable
 
 NOT_OPEN: Final = "This desk takes clients from other machines only with auth.token (rasa-handoff token add)."
 OVER: Final = "This conversation has ended, so your message wasn't read."
+TOO_LONG: Final = "Your message is too long: at most 20,000 characters can be read. Please shorten it."
+TOO_MANY: Final = "Too many conversations were begun from your network. Please try again in a few minutes."
 TRY_AGAIN: Final = "Your message couldn't be taken just now. Please send it again in a moment."
 NOT_TAKEN: Final = "Your message couldn't be taken, so nobody has read it."
 WORDS: Final = {
@@ -30,7 +32,7 @@ def apology(problem: Exception) -> str:
     """What the customer reads when their words weren't taken; the reason itself is for the acknowledgement and the log."""
     if isinstance(problem, Unreachable) or not isinstance(problem, Refused):
         return TRY_AGAIN
-    return OVER if problem.code == "ended" else NOT_TAKEN
+    return {"ended": OVER, "too_long": TOO_LONG, "busy": TOO_MANY}.get(problem.code, NOT_TAKEN)
 
 
 def whom_by_status(say: dict[str, Any]) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any, Final
 
 from rasa_handoff.server import records, staffing
@@ -11,6 +12,7 @@ from rasa_handoff.server.turn import Turn
 from rasa_handoff.thinking.assignment import Stage
 from rasa_handoff.thinking.desk_events import CustomerSaid
 from rasa_handoff.vocabulary.errors import Refused
+from rasa_handoff.vocabulary.limits import LONGEST_MESSAGE
 from rasa_handoff.vocabulary.shapes import in_text
 from rasa_handoff.vocabulary.values import Channel, Line, Offer, Speaker, Value
 
@@ -18,6 +20,7 @@ BOTLHALE: Final = "botlhale"
 """Side of the conversations that came by this protocol, and the outbox target that leads back to them."""
 CHANNEL: Final = Channel(name="live_agent")
 
+MOST_LINES: Final = 1_000
 CONVERSATION_KEYS: Final = ("ConversationID", "conversation_id", "conversationId", "ConversationId")
 BOT_KEYS: Final = ("BotID", "bot_id", "botId", "BotId")
 SPEAKERS: Final = {"user": Speaker.CUSTOMER, "customer": Speaker.CUSTOMER, "agent": Speaker.AGENT}
@@ -47,7 +50,18 @@ def read_client(data: Any, known: Client | None) -> Client:
 
 
 def read_text(data: Any) -> str:
-    """The words in a payload, which may be the payload itself."""
+    """The words in a payload, which may be the payload itself.
+
+    Raises:
+        Refused: with code ``too_long``.
+    """
+    text = _text(data)
+    if len(text) > LONGEST_MESSAGE:
+        raise Refused("too_long", f"A message has at most {LONGEST_MESSAGE:,} characters, this one has {len(text):,}.")
+    return text
+
+
+def _text(data: Any) -> str:
     return in_text(data.get("message") if isinstance(data, dict) else data)
 
 
@@ -59,21 +73,27 @@ def read_id(data: Any) -> str:
 
 
 def read_lines(data: Any) -> list[Line]:
-    """The transcript in a payload; who spoke is the bot unless it says otherwise."""
+    """The transcript in a payload, its last ``MOST_LINES``; who spoke is the bot unless it says otherwise."""
     listed = data.get("messages") if isinstance(data, dict) else data
-    said = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
+    said = [item for item in listed if isinstance(item, dict)][-MOST_LINES:] if isinstance(listed, list) else []
     now = time.time()
     return [
-        Line(speaker=SPEAKERS.get(str(item.get("sender")).lower(), Speaker.BOT), text=read_text(item), at=now)
+        Line(
+            speaker=SPEAKERS.get(str(item.get("sender")).lower(), Speaker.BOT),
+            text=_text(item)[:LONGEST_MESSAGE],
+            at=now,
+        )
         for item in said
     ]
 
 
-def enter(turn: Turn, client: Client) -> Record:
-    """The client's conversation: the open one, else one whose end it wasn't told yet, else a new one in the queue."""
+def enter(turn: Turn, client: Client, may_begin: Callable[[], None]) -> Record:
+    """The client's conversation: the open one, else one whose end it wasn't told yet, else a new one in the queue, if
+    ``may_begin`` doesn't refuse that."""
     record = records.newest_of(turn.connection, BOTLHALE, client.bot_id, client.conversation_id)
     if record is not None and (record.assignment.stage is not Stage.ENDED or _untold(turn, record)):
         return record
+    may_begin()
     offer = Offer(
         handoff_id=uuid.uuid4().hex, conversation_id=client.conversation_id, bot_id=client.bot_id, channel=CHANNEL
     )
@@ -83,9 +103,9 @@ def enter(turn: Turn, client: Client) -> Record:
     return record
 
 
-def hear(turn: Turn, client: Client, id: str, text: str) -> Record:
+def hear(turn: Turn, client: Client, id: str, text: str, may_begin: Callable[[], None]) -> Record:
     """The client said something; that registers it too."""
-    record = enter(turn, client)
+    record = enter(turn, client, may_begin)
     turn.say(record, CustomerSaid(at=turn.now, id=id, text=text))
     return record
 

@@ -102,6 +102,8 @@ class DeskEdge:
             self._presence.went(agent, sid)
 
     async def _welcome(self, sid: str, agent: str, body: dict[str, Any]) -> None:
+        if sid not in self._desks:  # the session has ended meanwhile: what it may not see it isn't told
+            return
         await self._sio.enter_room(sid, agent, namespace=DESK_NAMESPACE)
         await self._sio.enter_room(sid, EVERYBODY, namespace=DESK_NAMESPACE)
         await self._sio.emit("ready", body, to=sid, namespace=DESK_NAMESPACE)

@@ -10,6 +10,8 @@ from socketio import AsyncServer
 from socketio.exceptions import ConnectionRefusedError, SocketIOError
 
 from rasa_handoff import __version__
+from rasa_handoff.guard.guard import Guard
+from rasa_handoff.guard.requests import is_local
 from rasa_handoff.server import accounts
 from rasa_handoff.server.answers import listen
 from rasa_handoff.server.bot_side import BotSide
@@ -40,8 +42,11 @@ class RelayEdge:
 
     batch: int = 1
 
-    def __init__(self, sio: AsyncServer, conversations: BotSide, store: Store, now: Callable[[], float]) -> None:
+    def __init__(
+        self, sio: AsyncServer, conversations: BotSide, store: Store, now: Callable[[], float], guard: Guard
+    ) -> None:
         self._sio, self._conversations, self._store, self._now = sio, conversations, store, now
+        self._guard = guard
         self._bots: dict[str, str] = {}
         # The hash of the token that each was let in with; empty where none was asked for.
         self._tokens: dict[str, str] = {}
@@ -126,7 +131,9 @@ class RelayEdge:
     def _newest(self, bot_id: str) -> str | None:
         return next((sid for sid in reversed(self._greeted) if self._bots[sid] == bot_id), None)
 
-    async def _connect(self, sid: str, _: Any, auth: Any = None) -> None:
+    async def _connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
+        if environ.get("HTTP_ORIGIN") is not None:
+            raise self._refusal(environ, "A relay is a program; a web page can't be one.")
         try:
             offered = read(Auth, auth or {})
         except Refused as no:
@@ -136,18 +143,20 @@ class RelayEdge:
                 f"This server speaks protocol {PROTOCOL}, the relay {offered.protocol}: bring both to the same version."
             )
         try:
-            may = await self._conversations.do(lambda turn: _may_relay(turn.connection, offered))
+            may = await self._conversations.do(lambda turn: _may_relay(turn.connection, offered, is_local(environ)))
         except Unreachable as problem:
             raise ConnectionRefusedError(str(problem)) from problem
         if not may:
-            raise ConnectionRefusedError(
-                f"The token isn't one of the bot '{offered.bot_id}'. Make one: rasa-handoff token add {offered.bot_id}"
+            raise self._refusal(
+                environ,
+                f"The token isn't one of the bot '{offered.bot_id}'. Make one: rasa-handoff token add {offered.bot_id}",
             )
         if offered.epoch is not None:
             async with self._owner.deciding(offered.bot_id):
                 await self._let_in(sid, offered.bot_id, offered.epoch)
         self._bots[sid] = offered.bot_id
         self._tokens[sid] = accounts.hashed(offered.token) if offered.token else ""
+        self._guard.trust(self._sio, sid, RELAY_NAMESPACE)
 
     async def _let_in(self, sid: str, bot_id: str, epoch: str) -> None:
         """Of the relays of one bot one speaks."""
@@ -175,10 +184,15 @@ class RelayEdge:
     async def _end(self, sid: str) -> None:
         await self._sio.disconnect(sid, namespace=RELAY_NAMESPACE)
 
+    def _refusal(self, environ: dict[str, Any], sentence: str) -> ConnectionRefusedError:
+        self._guard.refusals.note(self._guard.address(environ), "relay", f"a relay: {sentence}")
+        return ConnectionRefusedError(sentence)
+
     async def _disconnect(self, sid: str, *_: Any) -> None:
         self._owner.has_left(sid)
         self._bots.pop(sid, None)
         self._tokens.pop(sid, None)
+        self._guard.trust(self._sio, sid, RELAY_NAMESPACE, False)
         gone = self._greeted.pop(sid, None)
         if gone is not None:
             gone.set_result(None)
@@ -252,7 +266,7 @@ class RelayEdge:
                 await self._sio.emit("typing", body, to=newest, namespace=RELAY_NAMESPACE)
 
 
-def _may_relay(connection: Any, offered: Auth) -> bool:
+def _may_relay(connection: Any, offered: Auth, local: bool) -> bool:
     if not accounts.any_tokens(connection):
-        return True  # such a server listens on its own machine only
+        return local  # such a server listens on its own machine only, and a proxy there may speak for others
     return accounts.token_fits(connection, offered.token, offered.bot_id)

@@ -12,14 +12,18 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from rasa_handoff.guard.connections import BACKLOG
+from rasa_handoff.guard.guard import Guard
 from rasa_handoff.server import accounts
 from rasa_handoff.server.app import create_app
 from rasa_handoff.server.lifespan import started
+from rasa_handoff.server.protocol import guarded_http
 from rasa_handoff.server.public_url import LOOPBACK, PublicUrl
 from rasa_handoff.server.tables import open_store
 from rasa_handoff.server.tkinter_window import HERE, Ports
 from rasa_handoff.thinking.desk_timing import DeskTimers
 from rasa_handoff.vocabulary.errors import HandoffError
+from rasa_handoff.vocabulary.limits import Limits
 
 SHUTDOWN_WITHIN: Final = 1
 """Seconds open requests (a long poll) get at the end. Web sockets are closed at once, and clients connect again."""
@@ -35,6 +39,7 @@ def serve(
     public: PublicUrl | None = None,
     proxies: Sequence[str] = LOOPBACK,
     hsts: int = 0,
+    limits: Limits = Limits(),  # noqa: B008 - immutable
 ) -> int:
     """Run the server until SIGTERM or Ctrl-C; returns the exit code.
 
@@ -52,7 +57,9 @@ def serve(
             f"No bot has a token yet, so only this machine is served, not {host}. "
             "Make one first: rasa-handoff token add BOT_ID"
         )
-    app = create_app(database, open_live_agent, timers=timers, tkinter_demo=tkinter_demo, public=public, hsts=hsts)
+    app = create_app(
+        database, open_live_agent, timers=timers, tkinter_demo=tkinter_demo, public=public, hsts=hsts, limits=limits
+    )
     if tkinter_demo is not None:
         _bound(HERE, tkinter_demo.listen, "--tkinter-demo").close()
     with _bound(host, port) as listening:
@@ -85,10 +92,16 @@ class _Server(uvicorn.Server):
 
 
 def _server(app: ASGIApp, proxies: Sequence[str]) -> uvicorn.Server:
+    guard = getattr(app, "guard", None) or Guard()
     # wsproto: the websockets that Rasa 3.6 pins is too old for uvicorn.
     config = uvicorn.Config(
         app,
         ws="wsproto",
+        # A compressed message may be a thousand times larger than what came.
+        ws_per_message_deflate=False,
+        ws_max_size=guard.limits.relay_message_bytes,
+        http=guarded_http(guard.connections),
+        backlog=BACKLOG,
         log_level=logging.WARNING,
         log_config=None,
         timeout_graceful_shutdown=SHUTDOWN_WITHIN,

@@ -1,6 +1,6 @@
 """How the desk sees conversations: Summary and Conversation of docs/protocol.md, and who may see which."""
 
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy.engine import Connection
 
@@ -10,6 +10,9 @@ from rasa_handoff.server.records import Record
 from rasa_handoff.thinking.assignment import Stage
 from rasa_handoff.vocabulary.errors import Refused
 from rasa_handoff.vocabulary.values import Speaker, plain
+
+LONGEST_PREVIEW: Final = 300
+"""Characters of a message in a list; the whole of it comes with the conversation."""
 
 
 def summary(record: Record, last: Message | None) -> dict[str, Any]:
@@ -32,7 +35,7 @@ def summary(record: Record, last: Message | None) -> dict[str, Any]:
         "ahead": state.ahead,
         "reminders": state.reminders,
         "position": record.position,
-        "last": plain(last),
+        "last": _preview(last),
         "words": _words_before(record),
         "ended": plain(state.ended),
     }
@@ -41,7 +44,15 @@ def summary(record: Record, last: Message | None) -> dict[str, Any]:
 def _words_before(record: Record) -> str | None:
     """The customer's last words before they were handed over."""
     lines = (line.text for line in reversed(record.offer.transcript) if line.speaker is Speaker.CUSTOMER)
-    return next(lines, None)
+    return _cut(next(lines, None))
+
+
+def _preview(last: Message | None) -> dict[str, Any] | None:
+    return None if last is None else {**plain(last), "text": _cut(last.text)}
+
+
+def _cut(text: str | None) -> str | None:
+    return text if text is None or len(text) <= LONGEST_PREVIEW else text[:LONGEST_PREVIEW] + "…"
 
 
 def summarized(connection: Connection, record: Record) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from rasa_handoff.vocabulary.errors import SettingsError
+from rasa_handoff.vocabulary.limits import Limits, check_limits
 from rasa_handoff.vocabulary.mistakes import check_keys, convert
 from rasa_handoff.vocabulary.names import ENDED_INTENT, EXECUTE_INTENT, OPTIONS_INTENT
 from rasa_handoff.vocabulary.values import Value
@@ -103,6 +104,7 @@ class Settings(Value, frozen=True, forbid_unknown_fields=True):
     story_timeout: float = FIXED_TIMERS["story"]
     delivery_timeout: float | None = 3600.0
     timers: TimerSettings = TimerSettings()
+    limits: Limits = Limits()
     show_marker: bool = False
     state_messages: tuple[str, ...] = ()
     trigger_text: str | None = None
@@ -133,7 +135,12 @@ def read_settings(data: Any) -> Settings:
         raise SettingsError(f"{CHANNEL_NAME} needs settings: write at least bot_id, desk and channels below it.")
     check_variables(CHANNEL_NAME, data)
     check_keys(CHANNEL_NAME, Settings, data, "", EXAMPLES)
-    for name, kind in (("desk", DeskSettings), ("intents", IntentSettings), ("timers", TimerSettings)):
+    for name, kind in (
+        ("desk", DeskSettings),
+        ("intents", IntentSettings),
+        ("timers", TimerSettings),
+        ("limits", Limits),
+    ):
         if isinstance(data.get(name), Mapping):
             check_keys(CHANNEL_NAME, kind, data[name], f"{name}.", EXAMPLES)
     settings = convert(CHANNEL_NAME, Settings, data)
@@ -164,6 +171,7 @@ def _check_values(settings: Settings) -> None:
                 f"{CHANNEL_NAME}: state_messages names '{name}', which isn't under 'channels': write one of: {known}."
             )
     _check_timers(settings.timers)
+    check_limits(settings.limits, f"{CHANNEL_NAME}: limits.")
     if settings.trigger_text == "":
         raise SettingsError(
             f"{CHANNEL_NAME}: trigger_text is empty: write a text, such as Human Handoff, or leave it out."

@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 
 from rasa_handoff.thinking.drawing import drawing
 from rasa_handoff.vocabulary.kommunicate import KommunicateSettings
+from rasa_handoff.vocabulary.limits import Limits
 from rasa_handoff.vocabulary.liveperson import EndpointSettings, LivePersonSettings
 from rasa_handoff.vocabulary.marker import HandoffRequest
 from rasa_handoff.vocabulary.settings import EXAMPLES, DeskSettings, Settings, TimerSettings
@@ -35,9 +36,10 @@ def test_every_response_is_listed_and_no_other() -> None:
         [name for name in Settings.__struct_fields__ if name != "desk"],
         [f"desk.{name}" for name in DeskSettings.__struct_fields__],
         [f"timers.{name}" for name in TimerSettings.__struct_fields__],
+        [f"limits.{name}" for name in Limits.__struct_fields__],
         HandoffRequest.__struct_fields__,
     ],
-    ids=["settings", "desk", "timers", "marker"],
+    ids=["settings", "desk", "timers", "limits", "marker"],
 )
 def test_every_key_is_explained(names: list[str]) -> None:
     missing = [name for name in names if f"| `{name}` |" not in SETTINGS]

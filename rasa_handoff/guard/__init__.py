@@ -1,0 +1,5 @@
+"""The guard before both servers: what it refuses never reaches a handler (docs/security.md, docs/settings.md).
+
+A connection passes :mod:`connections`, a request :mod:`requests`, a packet :mod:`packets`; :mod:`guard` hooks them to a
+Socket.IO server. Each refusal is one log line (:mod:`refusals`). What is merely too fast is slowed down, not lost.
+"""

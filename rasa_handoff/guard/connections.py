@@ -1,0 +1,145 @@
+"""Connections of one listening server: how many, from where, and how long a request's head may take.
+
+The server tells of each connection when it is made (``rasa_handoff/server/protocol.py``, ``rasa_room/listening.py``); who is gone
+is seen by its transport, so that nothing depends on a library's order of callbacks.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Final
+
+from rasa_handoff.guard.refusals import Refusals
+from rasa_handoff.vocabulary.limits import Limits
+
+BACKLOG: Final = 100
+"""Connections that are accepted in one go, before any of them can be refused."""
+RESERVE: Final = BACKLOG + 60
+"""Descriptors kept for what is accepted in one go, the databases, and what the server opens itself."""
+MOST_DESCRIPTORS: Final = 65_536
+
+Waiting = Callable[[], "str | None"]
+"""What a connection is waiting for: ``head``, ``body``, or None."""
+
+
+class _Connection:
+    def __init__(self, transport: asyncio.BaseTransport, address: str, waiting: Waiting) -> None:
+        self.transport, self.address, self.waiting = transport, address, waiting
+        self.part: str | None = "head"
+        self.since = time.monotonic()
+
+    def look(self, now: float) -> None:
+        part = self.waiting()
+        if part != self.part:
+            self.part, self.since = part, now
+
+    def end(self) -> None:
+        abort = getattr(self.transport, "abort", self.transport.close)
+        abort()
+
+
+class Connections:
+    """Those of one server."""
+
+    def __init__(self, limits: Limits, refusals: Refusals) -> None:
+        self._limits, self._refusals = limits, refusals
+        self._open: dict[int, _Connection] = {}
+        self._per_address: dict[str, int] = {}
+        self._most: int | None = None
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    @property
+    def most(self) -> int:
+        """How many there may be."""
+        if self._most is None:
+            self._most = most_connections(self._limits)
+        return self._most
+
+    def opened(self, transport: asyncio.BaseTransport, waiting: Waiting) -> bool:
+        """A connection was made; False if it was ended because there are too many."""
+        address = address_of_peer(transport)
+        limits = self._limits
+        if len(self._open) >= self.most or self._per_address.get(address, 0) >= limits.connections_per_address:
+            self._forget_closed()
+        if self._per_address.get(address, 0) >= limits.connections_per_address and not self._make_room(address):
+            return self._refuse(transport, address, f"{limits.connections_per_address} connections are open already")
+        if len(self._open) >= self.most and not self._make_room(None):
+            return self._refuse(transport, address, f"all {self.most} connections are taken")
+        self._open[id(transport)] = _Connection(transport, address, waiting)
+        self._per_address[address] = self._per_address.get(address, 0) + 1
+        return True
+
+    def sweep(self) -> None:
+        """End those that have let a head or a body be waited for too long."""
+        self._forget_closed()
+        now = time.monotonic()
+        deadlines = {"head": self._limits.head_seconds, "body": self._limits.body_seconds}
+        for key, one in list(self._open.items()):
+            one.look(now)
+            if one.part is not None and now - one.since > deadlines[one.part]:
+                self._end(key, f"its request's {one.part} didn't come within {deadlines[one.part]:g} s", "slow")
+
+    def _refuse(self, transport: asyncio.BaseTransport, address: str, why: str) -> bool:
+        self._refusals.note(address, "connections", f"a connection: {why}.")
+        _Connection(transport, address, lambda: None).end()
+        return False
+
+    def _make_room(self, address: str | None) -> bool:
+        """End the connection (of this address) that has been silent longest without a request. False: there is none."""
+        now = time.monotonic()
+        for key, one in self._open.items():  # in the order in which they were made
+            if address is None or one.address == address:
+                one.look(now)
+                if one.part == "head" and now - one.since > 0.5:
+                    self._end(key, "it was waiting without a request while all connections were taken", "slow")
+                    return True
+        return False
+
+    def _end(self, key: int, why: str, kind: str) -> None:
+        one = self._open[key]
+        self._refusals.note(one.address, kind, f"a connection: {why}.")
+        self._forget(key)
+        one.end()
+
+    def _forget_closed(self) -> None:
+        for key in [key for key, one in self._open.items() if one.transport.is_closing()]:
+            self._forget(key)
+
+    def _forget(self, key: int) -> None:
+        address = self._open.pop(key).address
+        left = self._per_address[address] - 1
+        if left:
+            self._per_address[address] = left
+        else:
+            del self._per_address[address]
+
+
+def address_of_peer(transport: asyncio.BaseTransport) -> str:
+    """The real address of the other end, whatever a header says; ``unix`` where there is none."""
+    name = transport.get_extra_info("peername")
+    return str(name[0]) if isinstance(name, tuple) and name else "unix"
+
+
+def most_connections(limits: Limits) -> int:
+    """How many fit into the descriptors of this process, whose limit is raised as far as the system lets us."""
+    soft = _raise_descriptors(limits.connections + RESERVE)
+    return max(16, min(limits.connections, soft - RESERVE))
+
+
+def _raise_descriptors(wanted: int) -> int:
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return MOST_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    raised = min(max(wanted, soft if soft != resource.RLIM_INFINITY else MOST_DESCRIPTORS), most)
+    if soft == resource.RLIM_INFINITY or soft >= raised:
+        return MOST_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+        return raised
+    return soft

@@ -1,0 +1,123 @@
+"""What a client's Engine.IO and Socket.IO packets may be. Looked at before the libraries read them."""
+
+import json
+from typing import Any, Final
+
+from engineio import json as plain_json
+from engineio.payload import Payload
+from socketio import packet
+
+MOST_IN_BODY: Final = 100
+"""Packets of one polling request. python-engineio's own 16 are fewer than a page sends after a reconnection."""
+RESERVED: Final = frozenset(
+    (
+        "connect",
+        "disconnect",
+        "connect_error",
+        "disconnecting",
+        "error",
+        "newListener",
+        "removeListener",
+        "*",
+        "message",
+    )
+) - {"message"}
+"""Events that are the libraries' own: from a client they would call the handlers of its beginning and end."""
+ENGINE_WORDS: Final = ("1", "2probe", "3", "3probe", "5", "6")
+"""Close, probe, pong, upgrade, noop. Anything behind them would be read as JSON."""
+SOCKET_PACKETS: Final = "0123"
+"""Connect, disconnect, event, acknowledgement. No errors, which are a server's, and nothing binary."""
+
+Payload.max_decode_packets = MOST_IN_BODY
+
+
+class Unfit(Exception):
+    """A packet that no client of ours sends. ``kind``: one word for counting."""
+
+    def __init__(self, kind: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.kind = kind
+
+
+def check_raw(data: Any) -> None:
+    """An Engine.IO packet as it came.
+
+    Raises:
+        Unfit: it is binary, or none of a client's.
+    """
+    if data is None or data == "":
+        return
+    if not isinstance(data, str) or data[0] == "b":
+        raise Unfit("binary", "a binary packet")
+    if data in ENGINE_WORDS:
+        return
+    if data[:1] != "4" or data[1:2] not in SOCKET_PACKETS or len(data) < 2:
+        binary = data[:2] in ("45", "46")
+        raise Unfit("binary" if binary else "packet", "a binary packet" if binary else "a packet of an unknown type")
+
+
+def check_body(body: bytes) -> None:
+    """The body of a polling request.
+
+    Raises:
+        Unfit: a packet in it is.
+    """
+    try:
+        packets = body.decode("utf-8").split("\x1e")
+    except UnicodeDecodeError as problem:
+        raise Unfit("packet", "a body that isn't UTF-8") from problem
+    if len(packets) > MOST_IN_BODY:
+        raise Unfit("packet", f"a body with more than {MOST_IN_BODY} packets")
+    for one in packets:
+        if one == "" and body:
+            raise Unfit("packet", "an empty packet")
+        check_raw(one)
+
+
+def check_event(data: Any) -> str:
+    """The name of an event.
+
+    Raises:
+        Unfit: it has none, or a reserved one.
+    """
+    if not isinstance(data, list) or not data or not isinstance(data[0], str):
+        raise Unfit("packet", "an event without a name")
+    if data[0] in RESERVED:
+        raise Unfit("reserved", f"an event named '{data[0]}', which is reserved")
+    return data[0]
+
+
+class _Json:
+    """The libraries' JSON, without what isn't JSON (NaN), and with an error of its usual kind for what is nested too deeply."""
+
+    dumps = staticmethod(plain_json.dumps)
+    JSONDecodeError = json.JSONDecodeError
+
+    @staticmethod
+    def loads(text: str, **more: Any) -> Any:
+        try:
+            return plain_json.loads(text, parse_constant=_refuse_constant, **more)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+
+
+class GuardedPacket(packet.Packet):
+    """A Socket.IO packet, read with care."""
+
+    json = _Json
+
+
+def read_packet(data: str) -> GuardedPacket:
+    """Decode a Socket.IO packet.
+
+    Raises:
+        Unfit: it can't be.
+    """
+    try:
+        return GuardedPacket(encoded_packet=data)
+    except (ValueError, IndexError, TypeError) as problem:
+        raise Unfit("packet", f"a packet that can't be read ({type(problem).__name__})") from problem
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} isn't JSON")

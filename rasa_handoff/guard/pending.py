@@ -1,0 +1,74 @@
+"""The events of one socket that wait for their handlers: so many at a time, in their order."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+log = logging.getLogger(__name__)
+
+MOST_QUEUED: Final = 50
+DRAIN_WITHIN: Final = 2.0
+"""Seconds that what a client said before it left has to be taken up."""
+
+Job = Callable[[], Awaitable[Any]]
+
+
+class Pending:
+    """``at_once``: handlers that may run at the same time. ``most_bytes``: of what waits."""
+
+    def __init__(self, at_once: int, most_bytes: int) -> None:
+        self.at_once, self._most_bytes = at_once, most_bytes
+        self._queued: deque[tuple[Job, int]] = deque()
+        self._bytes, self._running = 0, 0
+        self._changed = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def add(self, job: Job, size: int) -> None:
+        """Let it be done in its turn. Waits while too much is queued: so long nothing more of this socket is read."""
+        while self._queued and (len(self._queued) >= MOST_QUEUED or self._bytes + size > self._most_bytes):
+            await self._change()
+        self._queued.append((job, size))
+        self._bytes += size
+        self._start()
+
+    async def drain(self) -> None:
+        """Wait until the last handler has begun, not for ever."""
+        deadline = asyncio.get_running_loop().time() + DRAIN_WITHIN
+        while self._queued:
+            left = deadline - asyncio.get_running_loop().time()
+            try:
+                await asyncio.wait_for(self._change(), max(0.0, left))
+            except asyncio.TimeoutError:
+                return
+        await asyncio.sleep(0)
+
+    def drop(self) -> None:
+        """Forget what is queued."""
+        self._queued.clear()
+        self._bytes = 0
+        self._changed.set()
+
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+    def _start(self) -> None:
+        while self._queued and self._running < self.at_once:
+            job, size = self._queued.popleft()
+            self._bytes -= size
+            self._running += 1
+            task = asyncio.create_task(self._run(job))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, job: Job) -> None:
+        try:
+            await job()
+        except Exception:
+            log.exception("An event's handler failed.")
+        finally:
+            self._running -= 1
+            self._changed.set()
+            self._start()

@@ -1,0 +1,79 @@
+"""One log line for each refusal: who, what, why; without secrets, escaped, and bounded per source."""
+
+import logging
+import time
+from collections import OrderedDict
+from typing import Any, Final
+
+log = logging.getLogger("rasa_handoff.guard")
+
+LINES_A_MINUTE: Final = 10
+MOST_SOURCES: Final = 1_000
+LONGEST: Final = 200
+
+
+def escaped(text: Any, longest: int = LONGEST) -> str:
+    """Text from outside as it may stand in a log line: printable, on one line, cut."""
+    shown = str(text)[: longest + 1]
+    if len(shown) > longest:
+        shown = shown[:longest] + "…"
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in shown)
+
+
+class Refusals:
+    """Writes the lines. ``counted``: how often each kind was refused since the start."""
+
+    def __init__(self) -> None:
+        self.counted: dict[str, int] = {}
+        # Source -> beginning of its minute, lines written in it, lines left out.
+        self._sources: OrderedDict[str, tuple[float, int, int]] = OrderedDict()
+
+    def note(self, source: str, kind: str, sentence: str) -> None:
+        """``source``: the address; ``kind``: one of our own words; ``sentence``: what was refused and why."""
+        self.counted[kind] = self.counted.get(kind, 0) + 1
+        now = time.monotonic()
+        since, lines, left_out = self._sources.pop(source, (now, 0, 0))
+        if now - since >= 60:
+            if left_out:
+                log.warning("Refused %s: %d more were left out of the log.", escaped(source), left_out)
+            since, lines, left_out = now, 0, 0
+        if lines < LINES_A_MINUTE:
+            more = "" if lines + 1 < LINES_A_MINUTE else " (further refusals of this address are counted for a minute)"
+            log.warning("Refused %s: %s%s", escaped(source), escaped(sentence), more)
+            lines += 1
+        else:
+            left_out += 1
+        self._sources[source] = since, lines, left_out
+        while len(self._sources) > MOST_SOURCES:
+            self._sources.popitem(last=False)
+
+
+class BoundedLog(logging.Filter):
+    """Lets a logger repeat itself ``LINES_A_MINUTE`` times a minute: lines of one template, whatever they are filled with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._templates: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is written."""
+        template, now = str(record.msg)[:40], time.monotonic()
+        since, lines = self._templates.pop(template, (now, 0))
+        if now - since >= 60:
+            since, lines = now, 0
+        self._templates[template] = since, lines + 1
+        while len(self._templates) > MOST_SOURCES:
+            self._templates.popitem(last=False)
+        return lines < LINES_A_MINUTE
+
+
+FOREIGN_LOGGERS: Final = ("asyncio", "uvicorn.error", "engineio.server", "socketio.server", "sanic.error")
+"""Libraries that write a line, or a traceback, for each thing a stranger sends."""
+
+_bounded: Final = BoundedLog()
+
+
+def bound_logs() -> None:
+    """From now on strangers can't fill the disk by way of these libraries."""
+    for name in FOREIGN_LOGGERS:
+        logging.getLogger(name).addFilter(_bounded)  # a second time does nothing
