@@ -1,0 +1,350 @@
+"""Attacks on the live-agent server, refused; honest clients beside them go on."""
+
+import asyncio
+import json
+import logging
+import re
+import resource
+import signal
+import sys
+import time
+
+import aiohttp
+import pytest
+
+from rasa_handoff.guard.connections import RESERVE
+from rasa_handoff.server.accounts import add_token
+from rasa_handoff.server.app import create_app
+from rasa_handoff.server.run import running
+from rasa_handoff.vocabulary.limits import Limits
+from tests.support import attacks
+from tests.support.attacks import stranger
+
+from .peers import Desk, Relay, until
+
+
+@pytest.fixture
+def lines(caplog):
+    caplog.set_level(logging.WARNING, logger="rasa_handoff.guard")
+    return lambda: [record.getMessage() for record in caplog.records if record.name == "rasa_handoff.guard"]
+
+
+@pytest.fixture
+def limited(database):
+    """Serve with these limits."""
+
+    def serve(**limits):
+        return running(create_app(database, limits=Limits(**limits)))
+
+    return serve
+
+
+async def test_reserved_events_reach_no_handler(server, relay, lines):
+    karoo = await relay()
+    async with stranger(server.address) as attacker:
+        await attacker.join("/live_agent")
+        for name in attacks.RESERVED:
+            await attacker.send(f'42/live_agent,7["{name}",{{"REMOTE_ADDR":"127.0.0.1"}},{{"token":"x"}}]')
+        await attacker.send('42/live_agent,8["username",{"ConversationID":"c","BotID":"b"}]')
+        answer = await attacker.hears("43")
+    assert answer == '43/live_agent,8[{"ok":true}]'
+    assert [line for line in lines() if "reserved" in line]
+    assert (await karoo.call("handoff.find", {"conversation_id": "x"}))["ok"]
+
+
+async def test_an_event_named_connect_gives_no_rights(server, database, lines):
+    """A bot's token can't become another bot's, and what the first handshake refused stays refused."""
+    token = add_token(database, "karoo")
+    async with stranger(server.address) as attacker:
+        joined = await attacker.join("/relay", {"token": token, "protocol": 1, "bot_id": "karoo"})
+        assert joined.startswith("40")
+        auth = json.dumps({"token": token, "protocol": 1, "bot_id": "other"})
+        await attacker.send(f'42/relay,["connect",{{}},{auth}]')
+        await attacker.send('42/relay,1["handoff.initiate",{"bot_id":"other","handoff_id":"h","id":"i","number":1,'
+                            '"conversation_id":"c","channel":{"name":"rest"}}]')  # fmt: skip
+        assert "isn't of the bot" in await attacker.hears("43")
+
+
+async def test_a_session_that_ended_hears_nothing_more(server, desk, relay, opened):
+    thandi, karoo = await desk(), await relay()
+    await thandi.sio.emit("disconnect", namespace="/desk")
+    async with aiohttp.ClientSession(headers={"Cookie": thandi.cookie}) as http:
+        page = await (await http.get(server.address)).text()
+        token = page.split('name="csrf" content="')[1].split('"')[0]
+        await http.post(server.address + "/logout", data={"csrf": token}, headers={"Origin": server.address})
+    await until(lambda: thandi.all("signed_out"))
+    await karoo.initiate()
+    sipho = await desk("sipho")
+    assert sipho.all("ready")[0]["queue"]
+    assert thandi.all("arrival") == []
+
+
+@pytest.mark.parametrize("attack", attacks.BINARY + attacks.UNFIT, ids=lambda packet: packet[:24])
+async def test_packets_that_no_client_sends_end_their_socket(server, attack, lines, caplog):
+    async with stranger(server.address) as attacker:
+        await attacker.join("/live_agent")
+        await attacker.send(attack)
+        await attacker.ended()
+    sid = await attacks.polling(server.address)
+    assert await attacks.post(server.address, sid, "40/live_agent,") == 200
+    status = await attacks.post(server.address, sid, attack)
+    again = await attacks.post(server.address, sid, '42/live_agent,["username",{}]')
+    assert (status, again) in ((400, 400), (200, 400))  # what only decoding shows is answered first, then ended
+    assert len(lines()) >= 2
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+async def test_binary_messages_end_their_socket_before_any_namespace(server):
+    async with stranger(server.address) as attacker:
+        await attacker.ws.send_bytes(b"x" * 1_000)
+        await attacker.ended()
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("EIO=4&transport=polling&j=0", 400),
+        ("EIO=4&transport=polling&%6a=0", 400),
+        ("EIO=3&transport=polling", 400),
+        ("transport=polling", 400),
+        ("EIO=4&transport=flashsocket", 400),
+        ("EIO=4&transport=polling&sid=a%0Aforged+line", 400),
+        ("EIO=4&transport=polling&" + "a=1&" * 100, 400),
+        ("EIO=4&transport=websocket", 400),
+    ],
+)
+async def test_requests_that_no_client_makes_are_refused(server, lines, query, status):
+    answered, body, headers = await attacks.get(server.address, query)
+    assert (answered, "___eio" in body) == (status, False)
+    assert (headers["X-Content-Type-Options"], headers["Cache-Control"]) == ("nosniff", "no-store")
+    assert all("\n" not in line for line in lines())
+
+
+async def test_every_answer_says_that_it_is_not_kept(server):
+    _, _, headers = await attacks.get(server.address, "EIO=4&transport=polling")
+    assert (headers["X-Content-Type-Options"], headers["Cache-Control"]) == ("nosniff", "no-store")
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_long_bodies_are_not_read(server, chunked, old_client):
+    async def pieces():
+        for _ in range(40):
+            yield b"4" * 1_000_000
+
+    sid = await attacks.polling(server.address)
+    client = await old_client()
+    began = time.monotonic()
+    assert await attacks.post(server.address, sid, pieces() if chunked else b"4" * 40_000_000) in (0, 413)
+    await client.call("from_user", {**client.ids, "message": "I go on"})
+    assert time.monotonic() - began < 2
+    status, _, _ = await attacks.get(server.address, f"EIO=4&transport=polling&sid={sid}")
+    assert status == 400
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(limited):
+    async with limited(body_seconds=0.3) as address:
+        sid = await attacks.polling(address)
+        slow = await attacks.connect(address)
+        head = (
+            f"POST /socket.io/?EIO=4&transport=polling&sid={sid} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n42"
+        )
+        await slow.send(head.encode())
+        assert b"413" in await slow.answer()
+        form = await attacks.connect(address)  # another page of the server
+        await form.send(b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\ncsrf=")
+        assert await form.answer() is not None
+        await slow.close()
+        await form.close()
+
+
+async def test_nothing_compressed_is_taken(server):
+    """194 kB would become 150 MB."""
+    async with stranger(server.address, compress=15) as attacker:
+        assert not attacker.ws.compress
+
+
+async def test_long_messages_end_their_socket_but_not_a_relays(server, relay):
+    karoo = await relay()
+    line = {"speaker": "customer", "text": "x" * 10_000, "at": 1.0}
+    await karoo.initiate(transcript=[line] * 300)
+    for size in (2_000_000, 20_000_000):
+        async with stranger(server.address, compress=0) as attacker:
+            await attacker.send('42["a","' + "x" * size + '"]')
+            await attacker.ended()
+
+
+async def test_a_refused_relay_and_its_origin_are_logged_without_its_token(server, database, opened, lines):
+    karoo = Relay("karoo")
+    opened.append(karoo)
+    await karoo.connect(server.address)  # on this machine, while no bot has a token
+    for headers in ({"Origin": "https://evil.example"}, {"Origin": server.address}, {"X-Forwarded-For": "203.0.113.9"},
+                    {"Forwarded": "for=203.0.113.9"}, {"Host": "rebound.example"}):  # fmt: skip
+        async with stranger(server.address, headers) as attacker:
+            assert (await attacker.join("/relay", {"protocol": 1, "bot_id": "karoo"})).startswith("44"), headers
+    token = add_token(database, "karoo")
+    async with stranger(server.address) as attacker:
+        answer = await attacker.join("/relay", {"token": f"{token}\n", "protocol": 1, "bot_id": "karoo\nforged"})
+        assert answer.startswith("44")
+    refusals = [line for line in lines() if "a relay:" in line]
+    assert len(refusals) == 6
+    assert not any(token in line or "\n" in line for line in refusals)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Host": "rebound.example"},
+        {"X-Forwarded-For": "127.0.0.1"},
+    ],
+    ids=str,
+)
+async def test_a_foreign_page_in_a_browser_here_is_no_client(server, headers, lines):
+    async with stranger(server.address, headers) as attacker:
+        assert "auth.token" in await attacker.join("/live_agent")
+    assert "auth.token" in lines()[-1]
+
+
+async def test_a_page_of_this_machine_is_a_client(server):
+    async with stranger(server.address, {"Origin": "http://localhost:8080"}) as page:
+        assert (await page.join("/live_agent")).startswith("40")
+
+
+async def test_who_sends_ten_thousand_events_waits_for_himself(server, desk, relay):
+    thandi, karoo = await desk(), await relay()
+    handoff = await karoo.initiate()
+    async with stranger(server.address) as attacker:
+        await attacker.join("/live_agent")
+        said = '42/live_agent,["from_user",{"ConversationID":"c","BotID":"b","message":"flood"}]'
+
+        async def flood():
+            for _ in range(10_000):
+                await attacker.send(said)
+
+        flooding = asyncio.create_task(flood())
+        await until(lambda: [s for s in thandi.all("arrival") if s["conversation_id"] == "c"])
+        began = time.monotonic()
+        assert (await thandi.take(handoff))["ok"]
+        assert (await thandi.say(handoff, "Good day"))["ok"]
+        assert time.monotonic() - began < 1
+        flooding.cancel()
+
+
+async def test_the_order_of_a_sockets_words_holds_and_the_last_are_taken_after_it_has_gone(server, desk):
+    thandi = await desk()
+    async with stranger(server.address) as customer:
+        await customer.join("/live_agent")
+        for place in range(60):
+            said = {"ConversationID": "c", "BotID": "b", "message": str(place)}
+            await customer.send("42/live_agent," + json.dumps(["from_user", said]))
+        await customer.send("41/live_agent,")
+        await customer.send("1")
+    arrival = (await until(lambda: thandi.all("arrival")))[0]
+    await until(lambda: len(thandi.all("message")) >= 60)
+    said = (await thandi.take(arrival["handoff_id"]))["conversation"]["messages"]
+    assert [message["text"] for message in said if message["speaker"] == "customer"] == [str(n) for n in range(60)]
+
+
+async def test_conversations_of_one_address_are_bounded_and_refused_aloud(limited, lines):
+    async with limited(conversations_per_minute=0.5) as address, stranger(address) as attacker:
+        await attacker.join("/live_agent")
+        for place in range(7):
+            await attacker.send(f'42/live_agent,{place}["username",{{"ConversationID":"c{place}","BotID":"b"}}]')
+        answers = [await attacker.hears("43") for _ in range(7)]
+        assert ["busy" in answer for answer in answers] == [False] * 5 + [True] * 2
+    assert "new conversations a minute" in lines()[-1]
+
+
+async def test_a_message_has_at_most_twenty_thousand_characters_and_lists_show_less(server, desk, old_client):
+    thandi, client = await desk(), await old_client()
+    assert (await client.call("from_user", {**client.ids, "message": "x" * 20_001}))["code"] == "too_long"
+    assert "20,000" in (await until(client.texts))[-1]
+    assert (await client.call("from_user", {**client.ids, "message": "x" * 20_000}))["ok"]
+    other = Desk("thandi")
+    await other.sign_in(server.address)
+    await other.connect(server.address)
+    (summary,) = other.all("ready")[0]["queue"]
+    assert len(summary["last"]["text"]) < 500
+    conversation = (await other.take(summary["handoff_id"]))["conversation"]
+    assert max(len(message["text"]) for message in conversation["messages"]) == 20_000
+    await other.close()
+    assert thandi.all("arrival")
+
+
+async def test_a_socket_that_joins_nothing_is_ended(limited, lines):
+    async with limited(join_seconds=0.5) as address:
+        sid = await attacks.polling(address)
+        async with stranger(address) as honest, stranger(address) as attacker:
+            await honest.join("/live_agent")
+            await attacker.send("40/nowhere,")
+            await attacker.ended()
+            assert (await attacks.get(address, f"EIO=4&transport=polling&sid={sid}"))[0] == 400
+            await honest.send('42/live_agent,1["username",{"ConversationID":"c","BotID":"b"}]')
+            await honest.hears("43")
+    assert "joined nothing" in lines()[0]
+
+
+async def test_attempts_to_join_are_bounded(server):
+    async with stranger(server.address) as attacker:
+        for _ in range(200):
+            await attacker.send('40/relay,{"protocol":1,"bot_id":"b","token":"guess"}')
+            await attacker.send("40/nowhere,")
+        await attacker.ended()
+
+
+async def test_sockets_of_one_address_are_bounded(limited):
+    async with limited(connections_per_address=4) as address:
+        statuses = [(await attacks.get(address, "EIO=4&transport=polling"))[0] for _ in range(6)]
+        assert statuses == [200] * 4 + [429] * 2
+    async with limited(new_sockets_per_second=0.1) as address:
+        statuses = [(await attacks.get(address, "EIO=4&transport=polling"))[0] for _ in range(6)]
+        assert statuses == [200] * 4 + [429] * 2
+
+
+async def test_half_a_head_is_not_waited_for(limited, lines):
+    async with limited(head_seconds=0.5) as address:
+        raws = [await attacks.connect(address) for _ in range(3)]
+        await raws[0].send(b"GET / HT")
+        await raws[1].send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")  # and then half of a second one
+        assert b"200 OK" in await raws[1].reader.readuntil(b"\r\n")
+        await raws[1].send(b"GET / HT")
+        for raw in raws:
+            await raw.answer()
+            await raw.close()
+    assert sum("head didn't come" in line for line in lines()) >= 2
+
+
+async def test_a_long_head_is_refused(server):
+    raw = await attacks.connect(server.address)
+    await raw.send(b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X-A: b\r\n" * 100_000)
+    await raw.answer()
+    await raw.close()
+
+
+SCRIPT = "import sys; from rasa_handoff.server.run import serve; sys.exit(serve('127.0.0.1', 0, sys.argv[1]))"
+
+
+async def test_as_many_half_heads_as_there_are_descriptors_shut_nobody_out(database):
+    few = RESERVE + 40
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", SCRIPT, database, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (few, few)),
+    )  # fmt: skip
+    address = re.search(r"http://[\d.]+:\d+", (await asyncio.wait_for(process.stdout.readline(), 30)).decode()).group()
+    raws = []
+    try:
+        for _ in range(2):
+            for _ in range(few):
+                raws.append(await attacks.connect(address))
+                await raws[-1].send(b"GET / HT")
+            karoo = Relay("karoo")
+            await karoo.connect(address)
+            assert (await karoo.call("handoff.find", {"conversation_id": "x"}))["ok"]
+            await karoo.close()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, complained = await asyncio.wait_for(process.communicate(), 20)
+        for raw in raws:
+            await raw.close()
+    assert len(complained) < 20_000

@@ -1,0 +1,139 @@
+"""What a stranger sends to ``/socket.io/``: raw requests, packets and connections, against either server.
+
+An attack ends with what the attacker sees; :func:`ended` waits until the server has ended the socket.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+
+QUERY = "EIO=4&transport="
+SECONDS = 8.0
+
+
+class Stranger:
+    """A websocket to the Engine.IO server, with no library to stop it from doing what it likes."""
+
+    def __init__(self, ws: aiohttp.ClientWebSocketResponse, opening: dict[str, Any]) -> None:
+        self.ws, self.sid = ws, opening["sid"]
+
+    async def send(self, text: str) -> None:
+        with contextlib.suppress(ConnectionError):
+            await self.ws.send_str(text)
+
+    async def join(self, namespace: str = "/", auth: Any = None) -> str:
+        """Join a namespace; what the server answers."""
+        await self.send(f"40{'' if namespace == '/' else namespace + ','}{json.dumps(auth) if auth else ''}")
+        return await self.hears("40", "44")
+
+    async def hears(self, *beginnings: str) -> str:
+        """The next packet that begins so."""
+        while True:
+            message = await asyncio.wait_for(self.ws.receive(), SECONDS)
+            assert message.type is aiohttp.WSMsgType.TEXT, f"it was ended before {beginnings}"
+            if message.data.startswith(beginnings):
+                return str(message.data)
+
+    async def ended(self) -> None:
+        """Wait until the server has ended it."""
+        while True:
+            message = await asyncio.wait_for(self.ws.receive(), SECONDS)
+            if message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR):
+                return
+
+    async def silent(self, seconds: float = 0.3) -> None:
+        """It neither hears anything nor is ended."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            message = await asyncio.wait_for(self.ws.receive(), seconds)
+            raise AssertionError(f"it heard {message}")
+
+
+@contextlib.asynccontextmanager
+async def stranger(address: str, headers: dict[str, str] | None = None, **more: Any) -> AsyncIterator[Stranger]:
+    url = address.replace("http", "ws", 1) + f"/socket.io/?{QUERY}websocket"
+    async with aiohttp.ClientSession() as http, http.ws_connect(url, headers=headers, **more) as ws:
+        opening = await asyncio.wait_for(ws.receive_str(), SECONDS)
+        yield Stranger(ws, json.loads(opening[1:]))
+
+
+async def get(address: str, query: str, **more: Any) -> tuple[int, str, dict[str, str]]:
+    async with aiohttp.ClientSession() as http, http.get(f"{address}/socket.io/?{query}", **more) as answer:
+        return answer.status, await answer.text(), dict(answer.headers)
+
+
+async def polling(address: str) -> str:
+    """The id of a new polling socket."""
+    status, body, _ = await get(address, QUERY + "polling")
+    assert status == 200, body
+    return str(json.loads(body[1:])["sid"])
+
+
+async def post(address: str, sid: str, body: Any, **more: Any) -> int:
+    url = f"{address}/socket.io/?{QUERY}polling&sid={sid}"
+    try:
+        async with aiohttp.ClientSession() as http, http.post(url, data=body, **more) as answer:
+            return answer.status
+    except aiohttp.ClientError:
+        return 0  # cut off while it was still sending
+
+
+class Raw:
+    """A TCP connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    @property
+    def open(self) -> bool:
+        return not self.reader.at_eof()
+
+    async def send(self, data: bytes) -> None:
+        with contextlib.suppress(ConnectionError):
+            self.writer.write(data)
+            await self.writer.drain()
+
+    async def answer(self) -> bytes:
+        """All that comes until the server closes."""
+        with contextlib.suppress(ConnectionError):
+            return await asyncio.wait_for(self.reader.read(), SECONDS)
+        return b""
+
+    async def close(self) -> None:
+        self.writer.close()
+        with contextlib.suppress(OSError):
+            await self.writer.wait_closed()
+
+
+async def connect(address: str) -> Raw:
+    parts = urlsplit(address)
+    return Raw(*await asyncio.open_connection(parts.hostname, parts.port))
+
+
+BINARY = ["451-" + '/live_agent,["from_user",{"_placeholder":true,"num":0}]', "461-", "bAAAA"]
+UNFIT = [
+    "4" + "[" * 100_000,  # read as JSON by python-engineio
+    "42" + "[" * 100_000,
+    '42["a",' + '{"a":' * 50_000,
+    '42["a",NaN]',
+    '42["a",' + "9" * 5_000 + "]",
+    "42{}",
+    "42[]",
+    "42[1]",
+    "42",
+    "43",
+    "431{}",
+    "44",
+    "49",
+    "4",
+    "9",
+    "0{}",
+    "2" + "[" * 100_000,
+    "42" + "9" * 200 + '["a"]',
+]
+"""Packets that no client sends; each ends its socket."""
+RESERVED = ["connect", "disconnect", "connect_error", "error", "disconnecting", "*"]
