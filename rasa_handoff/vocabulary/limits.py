@@ -68,12 +68,14 @@ def read_limits(given: Sequence[str]) -> Limits:
                 f"did you mean '{near[0]}'?" if near else f"it may be one of: {', '.join(Limits.__struct_fields__)}."
             )
             raise SettingsError(f"--limit knows no '{name}': {known}")
+        whole = Limits.__annotations__[name] is int
         try:
-            changed[name] = float(value) if equals else math.nan
+            changed[name] = (int(value) if whole else float(value)) if equals else math.nan
         except ValueError:
             changed[name] = math.nan
         if not 0 < changed[name] < math.inf:
-            raise SettingsError(f"--limit {one}: write a number above 0, such as {name}={_default(name):g}.")
+            kind = "a whole number" if whole else "a number"
+            raise SettingsError(f"--limit {one}: write {kind} above 0, such as {name}={_default(name):g}.")
     return msgspec.convert(changed, Limits)
 
 

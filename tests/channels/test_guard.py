@@ -1,0 +1,133 @@
+"""The same attacks on the hosted socketio of Rasa's server; pages and other channels beside them go on."""
+
+import contextlib
+import json
+import logging
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
+from tests.channels.browsers import Page
+from tests.support import attacks
+from tests.support.attacks import stranger
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
+
+CHANNELS = {"socketio": {"session_persistence": True}, "rest": None}
+
+
+@contextlib.asynccontextmanager
+async def goes_on(server: RasaServer) -> AsyncIterator[None]:
+    """A customer who is there before, and talks to the bot after."""
+    async with Page(server.url, uuid.uuid4().hex) as page:
+        yield
+        await page.say("hello")
+        await page.hears("Hello.")
+
+
+async def test_reserved_events_reach_no_handler(rasa: RasaServer, caplog: pytest.LogCaptureFixture) -> None:
+    async with goes_on(rasa), stranger(rasa.url) as attacker:
+        await attacker.join()
+        for name in attacks.RESERVED:
+            await attacker.send(f'427["{name}",{{}},{{"token":"x"}}]')
+        await attacker.send('42["session_request",{"session_id":"still-heard"}]')
+        assert "still-heard" in await attacker.hears("42")
+    assert "reserved" in caplog.text
+
+
+async def test_packets_that_no_client_sends_end_their_socket(
+    rasa: RasaServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with goes_on(rasa):
+        for attack in attacks.BINARY + attacks.UNFIT:
+            async with stranger(rasa.url) as attacker:
+                await attacker.join()
+                await attacker.send(attack)
+                await attacker.ended()
+            sid = await attacks.polling(rasa.url)
+            assert await attacks.post(rasa.url, sid, "40") == 200
+            status = await attacks.post(rasa.url, sid, attack)
+            assert (status, await attacks.post(rasa.url, sid, "3")) in ((400, 400), (200, 400)), attack[:40]
+        async with stranger(rasa.url) as attacker:
+            await attacker.ws.send_bytes(b"x" * 1_000)
+            await attacker.ended()
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+async def test_long_bodies_and_messages_are_not_read(rasa: RasaServer) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(40):
+            yield b"4" * 1_000_000
+
+    began = time.monotonic()
+    async with goes_on(rasa):
+        for body in (b"4" * 40_000_000, pieces()):
+            sid = await attacks.polling(rasa.url)
+            assert await attacks.post(rasa.url, sid, body) in (0, 413)
+            assert (await attacks.get(rasa.url, f"EIO=4&transport=polling&sid={sid}"))[0] == 400
+        async with stranger(rasa.url) as attacker:
+            await attacker.send('42["a","' + "x" * 2_000_000 + '"]')
+            await attacker.ended()
+    assert time.monotonic() - began < 6
+
+
+@pytest.mark.parametrize(
+    "query", ["EIO=4&transport=polling&j=0", "EIO=3&transport=polling", "EIO=4&transport=polling&sid=a%0A"]
+)
+async def test_requests_that_no_client_makes_are_refused(rasa: RasaServer, query: str) -> None:
+    status, body, headers = await attacks.get(rasa.url, query)
+    assert (status, "___eio" in body) == (400, False)
+    assert (headers["X-Content-Type-Options"], headers["Cache-Control"]) == ("nosniff", "no-store")
+
+
+async def test_answers_say_that_they_are_not_kept(rasa: RasaServer) -> None:
+    _, _, headers = await attacks.get(rasa.url, "EIO=4&transport=polling")
+    assert (headers["X-Content-Type-Options"], headers["Cache-Control"]) == ("nosniff", "no-store")
+
+
+async def test_nothing_compressed_is_taken(rasa: RasaServer) -> None:
+    async with stranger(rasa.url, compress=15) as attacker:
+        assert not attacker.ws.compress
+
+
+async def test_a_flood_of_one_page_holds_up_nobody_else(rasa: RasaServer) -> None:
+    async with goes_on(rasa), stranger(rasa.url) as attacker:
+        await attacker.join()
+        said = json.dumps(["typing", {"session_id": "flood", "on": True}])
+        for _ in range(3_000):
+            await attacker.send("42" + said)
+
+
+async def test_slow_heads_and_sockets_that_join_nothing_are_ended_and_rest_goes_on(
+    serve: Callable[..., RasaServer], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    server = serve(CHANNELS, bot_id="guarded")
+    settings = server.credentials["rasa_handoff.HandoffChannel"]
+    settings["limits"] = {"head_seconds": 0.5, "join_seconds": 0.5, "body_seconds": 0.5, "connections_per_address": 12}
+    async with server:
+        sid = await attacks.polling(server.url)
+        body = await attacks.connect(server.url)
+        head = (
+            f"POST /socket.io/?EIO=4&transport=polling&sid={sid} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n42"
+        )
+        await body.send(head.encode())
+        assert b"413" in await body.answer()
+        raws = [await attacks.connect(server.url) for _ in range(3)]
+        await raws[0].send(b"GET / HT")
+        async with stranger(server.url) as attacker:
+            await attacker.send("40/nowhere,")
+            await attacker.ended()
+        for raw in raws:
+            await raw.answer()
+        raws += [await attacks.connect(server.url) for _ in range(30)]
+        assert await server.texts("hello") == ["Hello."]
+        for raw in [body, *raws]:
+            await raw.close()
+        connections = server.channel.guard.connections
+        await until(lambda: len(connections) <= 12)
+    assert "head didn't come" in caplog.text
