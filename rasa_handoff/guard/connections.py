@@ -88,12 +88,13 @@ class Connections:
         return False
 
     def _make_room(self, address: str | None) -> bool:
-        """End the connection (of this address) that has been silent longest without a request. False: there is none."""
+        """End the oldest connection (of this address) that has sent no request yet, or none again. False: there is none. Who
+        comes to speak does so at once; those that are left open would keep everybody out until their deadline."""
         now = time.monotonic()
         for key, one in self._open.items():  # in the order in which they were made
             if address is None or one.address == address:
                 one.look(now)
-                if one.part == "head" and now - one.since > 0.5:
+                if one.part == "head":
                     self._end(key, "it was waiting without a request while all connections were taken", "slow")
                     return True
         return False

@@ -50,6 +50,7 @@ class Session:
         self.sid, self.address, self._limits, self._at_once = sid, address, limits, at_once
         self.since = asyncio.get_running_loop().time()
         self.trusted, self.unfit = False, 0
+        self.reading = asyncio.Lock()
         self.bucket = Bucket(limits.events_per_second, limits.events_per_second * BURST_SECONDS)
         self.connects = Bucket(CONNECTS_PER_SECOND, CONNECTS_PER_SECOND * BURST_SECONDS * 2)
         self.pending = Pending(at_once, limits.message_bytes)
@@ -246,10 +247,19 @@ class _Protected:
         inner = driver["websocket"]
         admit = self._admit
 
+        join_seconds = self._guard.limits.join_seconds
+
         class GuardedWebSocket(inner):  # type: ignore[misc, valid-type]
             async def wait(self) -> Any:
-                data = await super().wait()
-                await admit(self.handler.__self__.sid, data)
+                socket = self.handler.__self__
+                if socket.upgraded:
+                    data = await super().wait()
+                else:  # python-engineio would wait for ever for a probe
+                    try:
+                        data = await asyncio.wait_for(super().wait(), join_seconds)
+                    except asyncio.TimeoutError:
+                        raise Ended("The upgrade to a websocket wasn't completed.") from None
+                await admit(socket.sid, data)
                 return data
 
         return {"translate_request": translate_request, "websocket": GuardedWebSocket if inner else None}
@@ -289,6 +299,7 @@ class _Protected:
         if socket is not None:
             await socket.close(wait=False, abort=True, reason="refused")
             await socket.queue.put(None)  # ends the websocket's writer, or an open poll
+            self.sio.eio.sockets.pop(session.sid, None)
         self._sessions.pop(session.sid, None)
 
     async def sweep(self) -> None:
@@ -316,7 +327,8 @@ class _Protected:
         if session is None:
             return
         try:
-            await self._hear(session, packets.read_packet(data), len(data))
+            async with session.reading:  # polling requests may come beside each other, and a handshake takes a moment
+                await self._hear(session, packets.read_packet(data), len(data))
         except Unfit as no:
             self._note(session, no)
             session.unfit += 1
@@ -328,7 +340,7 @@ class _Protected:
         if one.packet_type == packet.CONNECT:
             if not session.connects.take():
                 raise Unfit("connects", "too many attempts to join a namespace")
-            await sio._handle_connect(session.sid, one.namespace, one.data)
+            await self._join(session, one)
         elif one.packet_type == packet.DISCONNECT:
             await session.pending.drain()
             await sio._handle_disconnect(session.sid, one.namespace, sio.reason.CLIENT_DISCONNECT)
@@ -344,6 +356,20 @@ class _Protected:
             await sio._handle_ack(session.sid, one.namespace, one.id, one.data)
         else:
             raise Unfit("binary", "a binary packet")
+
+    async def _join(self, session: Session, one: Any) -> None:
+        """A handshake. python-socketio leaves a socket joined whose handshake raised, so its token would never be checked."""
+        if one.data is not None and not isinstance(one.data, dict):
+            raise Unfit("packet", "a handshake whose 'auth' isn't an object")
+        manager, namespace = self.sio.manager, one.namespace or "/"
+        before = manager.sid_from_eio_sid(session.sid, namespace)
+        try:
+            await self.sio._handle_connect(session.sid, one.namespace, one.data)
+        except Exception as problem:
+            joined = manager.sid_from_eio_sid(session.sid, namespace)
+            if joined is not None and joined != before:
+                await manager.disconnect(joined, namespace, ignore_queue=True)
+            raise Unfit("connects", f"a handshake that can't be handled ({type(problem).__name__})") from problem
 
 
 def _streaming(handle: Callable[..., Any]) -> Callable[..., Any]:

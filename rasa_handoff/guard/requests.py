@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 from rasa_handoff.vocabulary.values import Value
 
 SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+HOST: Final = re.compile(r"[\w.-]{0,255}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?", re.ASCII)
 MOST_FIELDS: Final = 50
 TRANSPORTS: Final = ("polling", "websocket")
 METHODS: Final = ("GET", "POST", "OPTIONS")
@@ -50,6 +51,8 @@ def problem_of(head: Head, longest: int) -> tuple[int, str] | None:
     length = head.headers.get("content-length", "0")
     if "j" in asked:
         return 400, "JSONP isn't spoken here"
+    if not HOST.fullmatch(head.headers.get("host", "")):
+        return 400, "the host isn't one"
     if head.method not in METHODS:
         return 405, "the method isn't one of Socket.IO's"
     if asked.get("transport", "polling") not in TRANSPORTS:

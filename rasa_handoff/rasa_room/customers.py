@@ -18,6 +18,7 @@ from typing import Any, Final
 import msgspec
 from rasa.core.channels.channel import OutputChannel, UserMessage
 
+from rasa_handoff.guard.recent import Recent
 from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.rasa_room.buttons import with_payloads
 from rasa_handoff.rasa_room.choices import with_choices
@@ -54,8 +55,8 @@ class Customers:
     def __init__(self, bot: Bot, relay: Relay, reaches: Mapping[str, Reach], patience: float | None = 3600.0) -> None:
         self._bot, self._relay, self._reaches, self._patience = bot, relay, reaches, patience
         self._hands, self._inbox = Hands(relay, self.words), Inbox(relay.store)
-        self._failing: dict[int, float] = {}
-        self._told_to_wait: set[str] = set()
+        self._failing: dict[int, float] = Recent()
+        self._told_to_wait: dict[str, bool] = Recent()
         self._waiting: set[str] = set()
 
     @asynccontextmanager
@@ -136,6 +137,7 @@ class Customers:
         if (message := self._hands.fetched(entry)) is not None:
             return self._said(lane, entry, message)
         if entry.body.get("at", time.time()) < time.time() - STALE_SECONDS:
+            self._forget(lane, entry)
             return []
         try:
             reach = self._reach(entry.body.get("channel") or conversation.channel)
@@ -206,7 +208,7 @@ class Customers:
         for entry in await self._relay.queue(CUSTOMER, lane):
             if entry.name == Speaker.AGENT.value and entry.body["id"] not in self._told_to_wait:
                 await self._relay.apply(_report(lane, entry, Status.WAITING, reason))
-                self._told_to_wait.add(entry.body["id"])
+                self._told_to_wait[entry.body["id"]] = True
 
     def _said(self, lane: str, entry: Entry, message: Mapping[str, Any]) -> list[e.Event]:
         self._forget(lane, entry)
@@ -221,7 +223,7 @@ class Customers:
     def _forget(self, lane: str, entry: Entry) -> None:
         self._waiting.discard(lane)
         self._failing.pop(entry.key, None)
-        self._told_to_wait.discard(entry.body["id"])
+        self._told_to_wait.pop(entry.body["id"], None)
 
 
 def _report(lane: str, entry: Entry, status: Status, reason: str | None = None) -> e.MessageReported:

@@ -8,12 +8,13 @@ A client that goes away keeps its conversation: what is said meanwhile waits for
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from socketio import AsyncServer
 from socketio.exceptions import ConnectionRefusedError
 
 from rasa_handoff.guard.guard import Guard
+from rasa_handoff.guard.recent import Recent
 from rasa_handoff.guard.refusals import escaped
 from rasa_handoff.guard.requests import is_local
 from rasa_handoff.server import accounts, clients
@@ -44,6 +45,9 @@ from rasa_handoff.vocabulary.values import Status, Value
 
 log = logging.getLogger(__name__)
 
+MOST_NAMED: Final = 20
+"""Conversations that one socket may have at a time; the protocol has one."""
+
 Heard = Callable[[str, Any], Awaitable[None]]
 
 
@@ -64,9 +68,11 @@ class BotlhaleEdge:
         self._sio, self._conversations, self._open, self._guard = sio, conversations, open_live_agent, guard
         self._sockets: dict[str, Socket] = {}
         self._clients: dict[str, Client] = {}
+        # Every conversation that a socket has named, the last of MOST_NAMED.
+        self._named: dict[str, list[Client]] = {}
         self._newest: dict[Client, str] = {}
         # The last entry told in each lane: what couldn't be noted as told isn't told twice.
-        self._told: dict[str, int] = {}
+        self._told: dict[str, int] = Recent()
         # Sockets that were told the end and aren't closed yet.
         self._dismissed: set[str] = set()
         for namespace in BOTLHALE_NAMESPACES:
@@ -159,8 +165,12 @@ class BotlhaleEdge:
     async def _disconnect(self, sid: str, *_: Any) -> None:
         self._sockets.pop(sid, None)
         self._dismissed.discard(sid)
-        client = self._clients.pop(sid, None)
-        if client is not None and self._newest.get(client) == sid:
+        self._clients.pop(sid, None)
+        for client in self._named.pop(sid, ()):
+            self._let_go(sid, client)
+
+    def _let_go(self, sid: str, client: Client) -> None:
+        if self._newest.get(client) == sid:
             del self._newest[client]
 
     async def _username(self, sid: str, data: Any) -> None:
@@ -201,6 +211,10 @@ class BotlhaleEdge:
         if not new or sid not in self._sockets:
             return
         self._clients[sid], self._newest[client] = client, sid
+        named = self._named.setdefault(sid, [])
+        named[:] = [*(one for one in named if one != client), client]
+        if len(named) > MOST_NAMED:
+            self._let_go(sid, named.pop(0))
         if record.assignment.stage is not Stage.ENDED:  # else the end is told in its turn
             await self._emit(sid, STATE_KEY, whom(record.assignment))
         self._conversations.pump.ring([(BOTLHALE, record.handoff_id)])

@@ -17,7 +17,7 @@ from tests.support.attacks import stranger
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
-CHANNELS = {"socketio": {"session_persistence": True}, "rest": None}
+CHANNELS = {"socketio": {"session_persistence": True, "jwt_key": "a key of at least thirty-two bytes"}, "rest": None}
 
 
 @contextlib.asynccontextmanager
@@ -126,6 +126,11 @@ async def test_slow_heads_and_sockets_that_join_nothing_are_ended_and_rest_goes_
             await raw.answer()
         raws += [await attacks.connect(server.url) for _ in range(30)]
         assert await server.texts("hello") == ["Hello."]
+        for auth in ('"x"', "[1]", "5", "true", '{"token":5}', '{"token":"x"}', '{"token":{}}', ""):
+            async with stranger(server.url) as attacker:
+                await attacker.send("40" + auth)
+                await attacker.send('42["session_request",{"session_id":"stolen"}]')
+                await attacker.never_hears("42")
         for raw in [body, *raws]:
             await raw.close()
         connections = server.channel.guard.connections

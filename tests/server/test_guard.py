@@ -66,16 +66,15 @@ async def test_an_event_named_connect_gives_no_rights(server, database, lines):
 
 
 async def test_a_session_that_ended_hears_nothing_more(server, desk, relay, opened):
-    thandi, karoo = await desk(), await relay()
+    thandi, sipho, karoo = await desk(), await desk("sipho"), await relay()
     await thandi.sio.emit("disconnect", namespace="/desk")
     async with aiohttp.ClientSession(headers={"Cookie": thandi.cookie}) as http:
         page = await (await http.get(server.address)).text()
         token = page.split('name="csrf" content="')[1].split('"')[0]
         await http.post(server.address + "/logout", data={"csrf": token}, headers={"Origin": server.address})
     await until(lambda: thandi.all("signed_out"))
-    await karoo.initiate()
-    sipho = await desk("sipho")
-    assert sipho.all("ready")[0]["queue"]
+    await karoo.initiate(department="billing")
+    await until(lambda: sipho.all("arrival"))
     assert thandi.all("arrival") == []
 
 
@@ -163,8 +162,8 @@ async def test_nothing_compressed_is_taken(server):
         assert not attacker.ws.compress
 
 
-async def test_long_messages_end_their_socket_but_not_a_relays(server, relay):
-    karoo = await relay()
+async def test_long_messages_end_their_socket_but_not_a_relays(server, relay, desk):
+    karoo, _ = await relay(), await desk()
     line = {"speaker": "customer", "text": "x" * 10_000, "at": 1.0}
     await karoo.initiate(transcript=[line] * 300)
     for size in (2_000_000, 20_000_000):
@@ -291,6 +290,23 @@ async def test_attempts_to_join_are_bounded(server):
             await attacker.send('40/relay,{"protocol":1,"bot_id":"b","token":"guess"}')
             await attacker.send("40/nowhere,")
         await attacker.ended()
+
+
+async def test_an_upgrade_that_is_begun_and_left_is_ended(limited):
+    async with limited(join_seconds=0.5) as address:
+        sid = await attacks.polling(address)
+        assert await attacks.post(address, sid, "40/live_agent,") == 200
+        url = address.replace("http", "ws", 1) + f"/socket.io/?EIO=4&transport=websocket&sid={sid}"
+        async with aiohttp.ClientSession() as http, http.ws_connect(url) as ws:
+            message = await asyncio.wait_for(ws.receive(), 5)
+            assert message.type is not aiohttp.WSMsgType.TEXT
+
+
+async def test_a_handshake_that_is_no_object_is_refused(server, lines):
+    for auth in ('"x"', "[1]", "5", "true"):
+        async with stranger(server.address) as attacker:
+            await attacker.send("40/relay," + auth)
+            await attacker.never_hears("40")
 
 
 async def test_sockets_of_one_address_are_bounded(limited):

@@ -5,6 +5,7 @@ An attack ends with what the attacker sees; :func:`ended` waits until the server
 
 import asyncio
 import contextlib
+import io
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -46,11 +47,14 @@ class Stranger:
             if message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR):
                 return
 
-    async def silent(self, seconds: float = 0.3) -> None:
-        """It neither hears anything nor is ended."""
-        with contextlib.suppress(asyncio.TimeoutError):
-            message = await asyncio.wait_for(self.ws.receive(), seconds)
-            raise AssertionError(f"it heard {message}")
+    async def never_hears(self, beginning: str) -> None:
+        """It is ended, or answered to a probe sent now, before any packet that begins so."""
+        await self.send("40/nowhere,")
+        while True:
+            message = await asyncio.wait_for(self.ws.receive(), SECONDS)
+            if message.type is not aiohttp.WSMsgType.TEXT or message.data.startswith("44/nowhere"):
+                return
+            assert not message.data.startswith(beginning), message.data
 
 
 @contextlib.asynccontextmanager
@@ -74,7 +78,7 @@ async def polling(address: str) -> str:
 
 
 async def post(address: str, sid: str, body: Any, **more: Any) -> int:
-    url = f"{address}/socket.io/?{QUERY}polling&sid={sid}"
+    url, body = f"{address}/socket.io/?{QUERY}polling&sid={sid}", io.BytesIO(body) if isinstance(body, bytes) else body
     try:
         async with aiohttp.ClientSession() as http, http.post(url, data=body, **more) as answer:
             return answer.status
