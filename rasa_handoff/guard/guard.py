@@ -359,12 +359,11 @@ class _Protected:
 
     async def _join(self, session: Session, one: Any) -> None:
         """A handshake. python-socketio leaves a socket joined whose handshake raised, so its token would never be checked."""
-        if one.data is not None and not isinstance(one.data, dict):
-            raise Unfit("packet", "a handshake whose 'auth' isn't an object")
+        auth = one.data if isinstance(one.data, dict) else None  # handlers expect what the client libraries send
         manager, namespace = self.sio.manager, one.namespace or "/"
         before = manager.sid_from_eio_sid(session.sid, namespace)
         try:
-            await self.sio._handle_connect(session.sid, one.namespace, one.data)
+            await self.sio._handle_connect(session.sid, one.namespace, auth)
         except Exception as problem:
             joined = manager.sid_from_eio_sid(session.sid, namespace)
             if joined is not None and joined != before:
