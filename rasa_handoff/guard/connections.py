@@ -6,6 +6,7 @@ is seen by its transport, so that nothing depends on a library's order of callba
 
 import asyncio
 import contextlib
+import ipaddress
 import time
 from collections.abc import Callable
 from typing import Final
@@ -47,6 +48,8 @@ class Connections:
         self._open: dict[int, _Connection] = {}
         self._per_address: dict[str, int] = {}
         self._most: int | None = None
+        self.proxies: list[str] = []
+        """Addresses and networks that speak for many: they have no limit per address here, only those they name have one."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -61,16 +64,22 @@ class Connections:
     def opened(self, transport: asyncio.BaseTransport, waiting: Waiting) -> bool:
         """A connection was made; False if it was ended because there are too many."""
         address = address_of_peer(transport)
-        limits = self._limits
-        if len(self._open) >= self.most or self._per_address.get(address, 0) >= limits.connections_per_address:
+        most = self.most if self._is_proxy(address) else self._limits.connections_per_address
+        if len(self._open) >= self.most or self._per_address.get(address, 0) >= most:
             self._forget_closed()
-        if self._per_address.get(address, 0) >= limits.connections_per_address and not self._make_room(address):
-            return self._refuse(transport, address, f"{limits.connections_per_address} connections are open already")
+        if self._per_address.get(address, 0) >= most and not self._make_room(address):
+            return self._refuse(transport, address, f"{most} connections are open already")
         if len(self._open) >= self.most and not self._make_room(None):
             return self._refuse(transport, address, f"all {self.most} connections are taken")
         self._open[id(transport)] = _Connection(transport, address, waiting)
         self._per_address[address] = self._per_address.get(address, 0) + 1
         return True
+
+    def _is_proxy(self, address: str) -> bool:
+        with contextlib.suppress(ValueError):
+            peer = ipaddress.ip_address(address)
+            return any(peer in ipaddress.ip_network(one) for one in self.proxies)
+        return False
 
     def sweep(self) -> None:
         """End those that have let a head or a body be waited for too long."""

@@ -133,7 +133,10 @@ class Guard:
         if session.trusted:
             return
         cost = 1 + size / BYTES_PER_EVENT
-        await self._addresses.of(session.address).wait(cost)
+        if not requests.is_loopback(
+            requests.as_host(session.address)
+        ):  # a proxy here, which speaks for all, or a program
+            await self._addresses.of(session.address).wait(cost)
         await session.bucket.wait(cost)
 
     def problem_of(self, head: requests.Head, sessions: "dict[str, Session]", longest: int) -> tuple[int, str] | None:

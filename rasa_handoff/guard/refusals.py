@@ -8,6 +8,8 @@ from typing import Any, Final
 log = logging.getLogger("rasa_handoff.guard")
 
 LINES_A_MINUTE: Final = 10
+LINES_OF_ALL: Final = 200
+"""A minute, from however many addresses."""
 MOST_SOURCES: Final = 1_000
 LONGEST: Final = 200
 
@@ -27,6 +29,13 @@ class Refusals:
         self.counted: dict[str, int] = {}
         # Source -> beginning of its minute, lines written in it, lines left out.
         self._sources: OrderedDict[str, tuple[float, int, int]] = OrderedDict()
+        self._minute, self._lines = 0.0, 0
+
+    def _has_room(self, now: float) -> bool:
+        if now - self._minute >= 60:
+            self._minute, self._lines = now, 0
+        self._lines += 1
+        return self._lines <= LINES_OF_ALL
 
     def note(self, source: str, kind: str, sentence: str) -> None:
         """``source``: the address; ``kind``: one of our own words; ``sentence``: what was refused and why."""
@@ -37,7 +46,7 @@ class Refusals:
             if left_out:
                 log.warning("Refused %s: %d more were left out of the log.", escaped(source), left_out)
             since, lines, left_out = now, 0, 0
-        if lines < LINES_A_MINUTE:
+        if lines < LINES_A_MINUTE and self._has_room(now):
             more = "" if lines + 1 < LINES_A_MINUTE else " (further refusals of this address are counted for a minute)"
             log.warning("Refused %s: %s%s", escaped(source), escaped(sentence), more)
             lines += 1

@@ -91,7 +91,7 @@ def is_local(environ: Mapping[str, Any]) -> bool:
         return False
     origin = head.headers.get("origin")
     from_here = origin is None or (origin != "null" and is_loopback(host_of(origin)))
-    return is_loopback(_as_host(head.address)) and is_loopback(head.headers.get("host")) and from_here
+    return is_loopback(as_host(head.address)) and is_loopback(head.headers.get("host")) and from_here
 
 
 def host_of(origin: str) -> str:
@@ -102,7 +102,8 @@ def host_of(origin: str) -> str:
         return ""
 
 
-def _as_host(address: str) -> str:
+def as_host(address: str) -> str:
+    """A peer's address as it stands in a URL."""
     if address.startswith("::ffff:"):
         return address.removeprefix("::ffff:")
     return f"[{address}]" if ":" in address else address

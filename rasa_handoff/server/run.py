@@ -93,6 +93,7 @@ class _Server(uvicorn.Server):
 
 def _server(app: ASGIApp, proxies: Sequence[str]) -> uvicorn.Server:
     guard = getattr(app, "guard", None) or Guard()
+    guard.connections.proxies = list(proxies)
     # wsproto: the websockets that Rasa 3.6 pins is too old for uvicorn.
     config = uvicorn.Config(
         app,
