@@ -199,7 +199,7 @@ class _Protected:
         longest = known.longest if known is not None else self._guard.limits.message_bytes
         problem = self._guard.problem_of(head, self._sessions, longest)
         if problem is not None:
-            return await self._refuse(request, *problem)
+            return await self._refuse(request, *problem, known if problem[0] == 413 else None)
         if head.method == "POST":
             try:
                 body = await request.read(longest, self._guard.limits.body_seconds)
