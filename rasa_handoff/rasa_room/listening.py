@@ -38,6 +38,7 @@ def _connection_made(self: Any, transport: asyncio.Transport) -> None:
 
 def _waits_for(protocol: Any) -> str | None:
     """A head; bodies of other channels than ours are theirs to wait for."""
-    if getattr(protocol, "websocket", None) is not None or protocol._http is None:
+    http = getattr(protocol, "_http", None)  # set when its task begins
+    if http is None or getattr(protocol, "websocket", None) is not None:
         return None
-    return "head" if protocol._http.stage in (Stage.IDLE, Stage.REQUEST) else None
+    return "head" if http.stage in (Stage.IDLE, Stage.REQUEST) else None
