@@ -82,7 +82,7 @@ async def post(address: str, sid: str, body: Any, **more: Any) -> int:
     try:
         async with aiohttp.ClientSession() as http, http.post(url, data=body, **more) as answer:
             return answer.status
-    except aiohttp.ClientError:
+    except (aiohttp.ClientError, ConnectionError):
         return 0  # cut off while it was still sending
 
 
