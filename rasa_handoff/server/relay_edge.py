@@ -137,10 +137,11 @@ class RelayEdge:
         try:
             offered = read(Auth, auth or {})
         except Refused as no:
-            raise ConnectionRefusedError(str(no)) from no
+            raise self._refusal(environ, str(no)) from no
         if not go_together(offered.protocol, PROTOCOL):
-            raise ConnectionRefusedError(
-                f"This server speaks protocol {PROTOCOL}, the relay {offered.protocol}: bring both to the same version."
+            raise self._refusal(
+                environ,
+                f"This server speaks protocol {PROTOCOL}, the relay {offered.protocol}: bring both to the same version.",
             )
         try:
             may = await self._conversations.do(lambda turn: _may_relay(turn.connection, offered, is_local(environ)))
