@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from difflib import get_close_matches
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Final
 
 from rasa_handoff.cli import edit_config, text_files
 from rasa_handoff.cli.edit_actions import LINE, imports_actions
@@ -16,6 +16,9 @@ from rasa_handoff.presets.parts import Choice, preset_files, read_choice
 from rasa_handoff.vocabulary import names
 from rasa_handoff.vocabulary.errors import SettingsError
 from rasa_handoff.vocabulary.settings import CHANNEL_NAME, IntentSettings, Settings, read_settings, unknown_slots
+
+WEB_CHANNELS: Final = ("socketio", "rest", "callback")
+"""Channels whose customers are known by the id they say."""
 
 
 def check_channel(project: Project) -> Iterator[Finding]:
@@ -61,6 +64,22 @@ def _can_be_found(project: Project, module: str) -> bool:
         return False
     finally:
         sys.path.remove(str(project.folder))
+
+
+def check_customer_tokens(project: Project) -> Iterator[Finding]:
+    """Whether knowing a conversation's id is enough to use it."""
+    if CHANNEL_NAME not in project.credentials:
+        return
+    try:
+        settings = read_settings(project.channel)
+    except SettingsError:
+        return  # said by check_channel
+    web = [key for key in settings.channels if key in WEB_CHANNELS]
+    if web and settings.customer_tokens == "off":
+        yield warn(
+            f"customer_tokens is off: whoever knows a conversation's id can read it, speak in it and end it ({', '.join(web)}). "
+            f"Keep ids random and secret, or see 'Customer tokens' in docs/settings.md."
+        )
 
 
 def check_variables(project: Project) -> Iterator[Finding]:

@@ -26,6 +26,7 @@ from rasa_handoff.rasa_room import guards, listening, tracker_store
 from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.rasa_room.closing import CLOSED
 from rasa_handoff.rasa_room.comeback import BotComesBack
+from rasa_handoff.rasa_room.customer_authentication import CustomerAuthentication
 from rasa_handoff.rasa_room.customers import Customers
 from rasa_handoff.rasa_room.hosting import HandoffSettingsError, HostBlueprint, make_channels
 from rasa_handoff.rasa_room.interceptor import Interceptor
@@ -88,6 +89,10 @@ class HandoffChannel(InputChannel):
         self.store = RelayStore(settings.store, memory.metadata, memory.SIDE, memory.SCHEMA)
         self.relay = Relay(self.store, settings)
         self.desk = desk_class(settings.desk.type)(settings, self.relay)
+        self.authentication = CustomerAuthentication(settings, self.store)
+        for hosted in channels.values():
+            if isinstance(hosted, HandoffSocketIO):
+                hosted.authentication = self.authentication
         self.interceptor: Interceptor | None = None
         self.guard = Guard(settings.limits)
         for channel in channels.values():
@@ -108,16 +113,18 @@ class HandoffChannel(InputChannel):
             return response.json({"status": "ok", **said})
 
         blueprint.ctx.on_new_message = on_new_message
-        blueprint.take_in(self.channels, self._receive)
+        blueprint.take_in(self.channels, self._receive, self.authentication)
         return blueprint
 
     async def _receive(self, channel: str, message: UserMessage) -> None:
         assert self.interceptor is not None, "messages come only after the blueprint was registered"
+        await self.authentication.receive(self.channels[channel], message)
         await self.interceptor.receive(channel, message)
 
     def furnish(self, app: Sanic, on_new_message: Callable[[UserMessage], Awaitable[Any]]) -> None:
         """Put the parts together for this application and hook them to its life."""
         bot = Bot(app)
+        self.authentication.knows = bot.knows
         reaches = {name: reach_of(channel) for name, channel in self.channels.items()}
         customers = Customers(bot, self.relay, reaches, self.settings.delivery_timeout)
         execute, departments = self.settings.intents.execute, self.settings.departments

@@ -19,6 +19,7 @@ from sanic import Blueprint, Sanic
 from sanic_routing.exceptions import RouteExists  # type: ignore[import-untyped]
 
 from rasa_handoff.rasa_room import answers, incoming
+from rasa_handoff.rasa_room.customer_authentication import CustomerAuthentication
 from rasa_handoff.rasa_room.socketio import HandoffSocketIO
 from rasa_handoff.rasa_room.telegram import HandoffTelegram
 from rasa_handoff.rasa_room.twilio_voice import HandoffTwilioVoice
@@ -144,12 +145,15 @@ class HostBlueprint(Blueprint):
     A ``BlueprintGroup`` would answer 404, since Rasa's channels pass their module's name as a prefix.
     """
 
-    def take_in(self, channels: Mapping[str, InputChannel], receive: Receive) -> None:
-        """Take these channels in; their messages go to ``receive`` with the channel's name."""
+    def take_in(
+        self, channels: Mapping[str, InputChannel], receive: Receive, authentication: CustomerAuthentication
+    ) -> None:
+        """Take these channels in; their messages go to ``receive`` with the channel's name, if ``authentication`` lets them."""
         self.ctx.hosted = [(channel, channel.blueprint(_named(name, receive))) for name, channel in channels.items()]
         _check_apart(self.ctx.hosted)
         for channel, blueprint in self.ctx.hosted:
             incoming.watch(blueprint, channel)
+            authentication.watch(blueprint, channel)
             answers.watch(blueprint)
 
     def register(self, app: Sanic, options: dict[str, Any]) -> None:

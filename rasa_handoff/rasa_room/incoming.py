@@ -29,7 +29,8 @@ LONGEST_ID: Final = 120
 class Sent:
     """About the message in hand. ``id``: the sender's own. ``keeps``: the sender acknowledges what it is told, by id.
     ``after``: the id of the last words it has seen. ``within``: seconds in which a second message with this id is a copy;
-    None: for as long as ids are known. ``refused``: why it wasn't taken, as code and sentence, once that is known."""
+    None: for as long as ids are known. ``refused``: why it wasn't taken, as code and sentence, once that is known.
+    ``admitted``: the conversation that the sender may use; ``issued``: the customer token that its front end is given."""
 
     def __init__(
         self, id: Any = None, keeps: bool = False, after: str | None = None, within: float | None = None
@@ -39,6 +40,8 @@ class Sent:
         self.id = str(id) if usable else None
         self.keeps, self.after, self.within = keeps, valid(after), within
         self.refused: tuple[str, str] | None = None
+        self.admitted: str | None = None
+        self.issued: str | None = None
         self._named = 0
 
     def name(self, message: UserMessage) -> None:

@@ -24,11 +24,13 @@ from sanic import Blueprint
 from rasa_handoff.desks.base import either
 from rasa_handoff.guard.guard import Guard
 from rasa_handoff.rasa_room.acknowledging import any_of, outcome, refusal
+from rasa_handoff.rasa_room.customer_authentication import CustomerAuthentication
 from rasa_handoff.rasa_room.incoming import LONGEST_ID, Sent, sending
 from rasa_handoff.rasa_room.parts import Emission, Recorder, ids_of_parts
+from rasa_handoff.rasa_room.socket_sessions import SocketSessions, call_connect, subject_of
 from rasa_handoff.rasa_room.texts import preset_text
 from rasa_handoff.vocabulary import names
-from rasa_handoff.vocabulary.errors import StoreError, Unreachable, Waits
+from rasa_handoff.vocabulary.errors import Refused, StoreError, Unreachable, Waits
 from rasa_handoff.vocabulary.names import STATE_KEY
 from rasa_handoff.vocabulary.shapes import in_text
 from rasa_handoff.vocabulary.text import valid
@@ -75,6 +77,9 @@ class HandoffSocketIO(SocketIOInput):
 
     on_read: Callable[[str, str], Awaitable[None]] | None = None
     """Called with the conversation's id and a message's when its customer has read that."""
+
+    authentication: CustomerAuthentication
+    """Who may use which session; set before the blueprint is made."""
 
     @property
     def _namespace(self) -> str:
@@ -141,6 +146,8 @@ class HandoffSocketIO(SocketIOInput):
     def blueprint(self, on_new_message: Callable[[UserMessage], Awaitable[Any]]) -> Blueprint:
         """Rasa's blueprint with the mends applied to its Socket.IO server."""
         self._acknowledging: dict[str, asyncio.Event] = {}
+        self._sessions = SocketSessions(self.authentication, self._emit_to, self._leave_room)
+        self.authentication.on_raised.append(self._recheck)
         blueprint = super().blueprint(on_new_message)
         self._mend()
         return blueprint
@@ -161,6 +168,7 @@ class HandoffSocketIO(SocketIOInput):
         for event, mend in mends.items():
             if event in handlers:
                 sio.on(event, _with_valid_texts(mend(handlers[event])), namespace=self._namespace)
+        sio.on("connect", self._adding(handlers.get("connect", _let_in)), namespace=self._namespace)
         sio.on(TYPING_EVENT, _with_valid_texts(self._customer_types), namespace=self._namespace)
         sio.on(READ_EVENT, _with_valid_texts(self._customer_has_read), namespace=self._namespace)
 
@@ -171,17 +179,30 @@ class HandoffSocketIO(SocketIOInput):
         return emit_here
 
     def _then_present(self, confirm: Handler) -> Handler:
-        async def session_request(sid: str, data: dict[str, Any] | None) -> None:
-            if self.session_persistence and data and data.get("acks") is True:
+        async def session_request(sid: str, data: Any) -> None:
+            asked: dict[str, Any] = dict(data) if isinstance(data, dict) else {}
+            if not self.session_persistence:
+                await confirm(sid, asked)
+                return
+            if asked.get("acks") is True:
                 self._acknowledging.setdefault(sid, asyncio.Event())
-            await confirm(sid, data)
-            if self.on_present is not None and self.session_persistence and data and data.get("session_id"):
-                await self.on_present(str(data["session_id"]))
+            if await self._sessions.join(sid, asked, lambda: confirm(sid, asked)) and self.on_present is not None:
+                await self.on_present(asked["session_id"])
 
         return session_request
 
+    def _adding(self, connect: Handler) -> Handler:
+        async def connected(sid: str, environ: Any, auth: Any = None) -> Any:
+            answer = await call_connect(connect, sid, environ, auth)
+            if answer is not False:
+                self._sessions.add(sid, subject_of(auth, self.jwt_key, self.jwt_algorithm or "HS256"))
+            return answer
+
+        return connected
+
     def _then_gone(self, part: Handler) -> Handler:
         async def disconnect(sid: str, *reason: Any) -> None:
+            self._sessions.remove(sid)
             if (gone := self._acknowledging.pop(sid, None)) is not None:
                 gone.set()
             await part(sid)
@@ -198,6 +219,14 @@ class HandoffSocketIO(SocketIOInput):
             if self.session_persistence and not message.get("session_id"):
                 return await self._refuse(sid, about, "The message names no session.")
             with sending(about):
+                try:
+                    message = await self._admit(about, sid, message)
+                except (Refused, StoreError) as no:
+                    if about.id is None:
+                        await self._sessions.refuse(sid, message, no)
+                    return await self._refuse(
+                        sid, about, str(no), no.code if isinstance(no, Refused) else "unavailable"
+                    )
                 if about.id is None:
                     await handle(sid, message)
                     return None
@@ -226,25 +255,53 @@ class HandoffSocketIO(SocketIOInput):
         digest = hashlib.sha256(f"{about.id}\0{message['message']}".encode(errors="surrogatepass")).hexdigest()
         return Sent(digest[:COPY_DIGITS], within=COPY_SECONDS)
 
-    async def _refuse(self, sid: str, about: Sent, sentence: str) -> dict[str, Any]:
+    async def _admit(self, about: Sent, sid: str, message: dict[str, Any]) -> dict[str, Any]:
+        """The message, if it is for the session that the socket has joined."""
+        about.admitted = sid
+        if not self.session_persistence:
+            return message
+        about.admitted = await self._sessions.admit(sid, message)
+        return {**message, "session_id": about.admitted}
+
+    async def _refuse(self, sid: str, about: Sent, sentence: str, code: str = "invalid") -> dict[str, Any]:
         log.warning("A message on the channel %s wasn't taken: %s", self.name(), sentence)
         if about.id is None and self.sio is not None:
             words = {"text": preset_text(names.UTTER_NOT_TAKEN, {})}
             await self.sio.emit(self.bot_message_evt, words, room=sid)
-        return refusal("invalid", sentence)
+        return refusal(code, sentence)
 
     async def _customer_types(self, sid: str, data: Any) -> None:
-        if self.on_typing is None or not isinstance(data, dict):
+        conversation_id = self._own(sid, data)
+        if self.on_typing is None or conversation_id is None:
             return
-        conversation_id = str(data.get("session_id")) if self.session_persistence else sid
         await self.on_typing(conversation_id, bool(data.get("on")))
 
+    def _own(self, sid: str, data: Any) -> str | None:
+        """The conversation that a payload is about; None unless it is the socket's own."""
+        if not isinstance(data, dict):
+            return None
+        if not self.session_persistence:
+            return sid
+        session_id = data.get("session_id")
+        return str(session_id) if self._sessions.joined(sid, session_id) else None
+
     async def _customer_has_read(self, sid: str, data: Any) -> None:
-        if self.on_read is None or not isinstance(data, dict):
+        conversation_id = self._own(sid, data)
+        if self.on_read is None or conversation_id is None:
             return
-        conversation_id = str(data.get("session_id")) if self.session_persistence else sid
         with contextlib.suppress(StoreError):  # an agent can do without
             await self.on_read(conversation_id, str(data.get("id"))[:LONGEST_ID])
+
+    async def _emit_to(self, sid: str, event: str, data: Any) -> None:
+        if self.sio is not None:
+            await self.sio.emit(event, data, to=sid)
+
+    def _leave_room(self, sid: str, room: str) -> None:
+        if self.sio is not None:
+            self.sio.manager.basic_leave_room(sid, self._namespace, room)
+
+    async def _recheck(self, conversation_id: str) -> None:
+        await self._sessions.recheck(conversation_id, self._sockets(conversation_id))
 
     def _enter_room(self, sid: str, room: str, namespace: str | None = None) -> "asyncio.Future[None]":
         """Enter at once, awaited or not."""
@@ -253,3 +310,7 @@ class HandoffSocketIO(SocketIOInput):
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         done.set_result(None)
         return done
+
+
+async def _let_in(sid: str, environ: Any, auth: Any = None) -> None:
+    """Where a channel has no handler of its own."""

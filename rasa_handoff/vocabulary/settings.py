@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from rasa_handoff.vocabulary.customer_tokens import LEAST_SECRET
 from rasa_handoff.vocabulary.errors import SettingsError
 from rasa_handoff.vocabulary.limits import Limits, check_limits
 from rasa_handoff.vocabulary.mistakes import check_keys, convert
@@ -86,7 +87,8 @@ class Settings(Value, frozen=True, forbid_unknown_fields=True):
     read now. ``delivery_timeout``: seconds until a message that a channel doesn't take
     has failed; ``null``: never. ``show_marker``: the marker reaches the customer's front end too. ``state_messages``: the hosted
     channels on which a ``custom`` message tells whom the customer has, at each change. ``trigger_text``: a front end
-    that finds its desk by itself, on ``rest``, is answered with this instead of being handed over.
+    that finds its desk by itself, on ``rest``, is answered with this instead of being handed over. ``customer_tokens``: one
+    of ``CUSTOMER_TOKENS``; ``customer_token_secrets``: the first one signs, each is taken.
     """
 
     bot_id: str
@@ -108,6 +110,8 @@ class Settings(Value, frozen=True, forbid_unknown_fields=True):
     show_marker: bool = False
     state_messages: tuple[str, ...] = ()
     trigger_text: str | None = None
+    customer_tokens: str = "off"
+    customer_token_secrets: tuple[str, ...] = ()
 
     def leaving_word(self, language: str | None) -> str:
         """The word that leaves a live chat in this language (``zu-ZA`` falls back to ``zu``, then to the default)."""
@@ -116,6 +120,8 @@ class Settings(Value, frozen=True, forbid_unknown_fields=True):
                 return self.leaving_words[tag]
         return next(iter(self.leaving_words.values()), "disconnect")
 
+
+CUSTOMER_TOKENS: Final = ("off", "optional", "required")
 
 EXAMPLES: Final = {
     "bot_id": "bot_id: my-bot",
@@ -143,6 +149,8 @@ def read_settings(data: Any) -> Settings:
     ):
         if isinstance(data.get(name), Mapping):
             check_keys(CHANNEL_NAME, kind, data[name], f"{name}.", EXAMPLES)
+    if data.get("customer_tokens") is False:  # what some readers of YAML make of the word off
+        data = {**data, "customer_tokens": "off"}
     settings = convert(CHANNEL_NAME, Settings, data)
     _check_values(settings)
     return settings
@@ -172,6 +180,7 @@ def _check_values(settings: Settings) -> None:
             )
     _check_timers(settings.timers)
     check_limits(settings.limits, f"{CHANNEL_NAME}: limits.")
+    _check_customer_tokens(settings)
     if settings.trigger_text == "":
         raise SettingsError(
             f"{CHANNEL_NAME}: trigger_text is empty: write a text, such as Human Handoff, or leave it out."
@@ -216,6 +225,23 @@ def _check_ports(desk: DeskSettings) -> None:
         raise SettingsError(
             f"{CHANNEL_NAME}: desk.admin_port and desk.listen_port are both {desk.admin_port}: write two, such as 3000 and 4000."
         )
+
+
+def _check_customer_tokens(settings: Settings) -> None:
+    if settings.customer_tokens not in CUSTOMER_TOKENS:
+        known = ", ".join(CUSTOMER_TOKENS)
+        raise SettingsError(f"{CHANNEL_NAME}: customer_tokens is '{settings.customer_tokens}': write one of: {known}.")
+    if settings.customer_tokens != "off" and not settings.customer_token_secrets:
+        raise SettingsError(
+            f"{CHANNEL_NAME}: customer_tokens needs a secret: write 'customer_token_secrets: [${{HANDOFF_CUSTOMER_SECRET}}]' "
+            f"(rasa-handoff customer-token --new-secret makes one)."
+        )
+    for secret in settings.customer_token_secrets:
+        if len(secret) < LEAST_SECRET:
+            raise SettingsError(
+                f"{CHANNEL_NAME}: a secret under customer_token_secrets has {len(secret)} characters, which can be guessed: "
+                f"at least {LEAST_SECRET} are needed (rasa-handoff customer-token --new-secret makes one)."
+            )
 
 
 def _check_timers(timers: TimerSettings) -> None:

@@ -12,6 +12,7 @@ from rasa_handoff.testing.waiting import until
 class Page:
     """``async with Page(url, session)``: one tab. ``heard``: every event it got, in order.
 
+    ``request``: what else its ``session_request`` says.
     With ``acks`` it asks for ids; while ``attentive`` isn't set it acknowledges nothing, as a page that hangs.
     """
 
@@ -22,8 +23,11 @@ class Page:
         namespace: str = "/",
         path: str = "socket.io",
         acks: bool = False,
+        auth: Any = None,
+        **request: Any,
     ) -> None:
         self.url, self.session, self.namespace, self.path, self.acks = url, session, namespace, path, acks
+        self.auth, self.request = auth, request
         self.heard: list[tuple[str, Any]] = []
         self.attentive = asyncio.Event()
         self.attentive.set()
@@ -37,11 +41,27 @@ class Page:
             socketio_path=self.path,
             transports=["websocket"],
             wait_timeout=10,
+            auth=self.auth,
         )
-        wish = {"session_id": self.session, **({"acks": True} if self.acks else {})}
-        await self.sio.emit("session_request", wish, namespace=self.namespace)
-        await until(lambda: "session_confirm" in [event for event, _ in self.heard])
+        await self.join(self.session, **self.request)
         return self
+
+    async def join(self, session: Any, **request: Any) -> None:
+        """Ask for a session; answered when it is confirmed or refused."""
+        answers = self.answers
+        self.session = session
+        wish = {"session_id": session, **({"acks": True} if self.acks else {}), **request}
+        await self.sio.emit("session_request", wish, namespace=self.namespace)
+        await until(lambda: self.answers > answers)
+
+    @property
+    def answers(self) -> int:
+        """How often it was answered that it has a session, or hasn't."""
+        return len([event for event, _ in self.heard if event in ("session_confirm", "session_refused")])
+
+    def all(self, event: str) -> list[Any]:
+        """What came with each event of this name."""
+        return [data for name, data in self.heard if name == event]
 
     async def __aexit__(self, *_: object) -> None:
         await self.sio.disconnect()

@@ -1,0 +1,194 @@
+"""Which session each socket of a hosted socketio channel has joined, and what it has shown for it.
+
+A socket is in one session at a time. What it says, types or has read counts only there: with another session's id it is refused.
+"""
+
+import asyncio
+import inspect
+import logging
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import rasa.core.channels.channel
+
+from rasa_handoff.rasa_room.customer_authentication import CustomerAuthentication, Proof
+from rasa_handoff.vocabulary.customer_tokens import Issuer, expiry
+from rasa_handoff.vocabulary.errors import HandoffError, Refused, StoreError
+from rasa_handoff.vocabulary.text import valid
+
+log = logging.getLogger(__name__)
+
+TOKEN_EVENT: Final = "customer_token"
+"""To a page that sent ``"token": null``: ``{"session_id": str, "token": str}``, before its ``session_confirm``."""
+REFUSED_EVENT: Final = "session_refused"
+"""To the page instead of ``session_confirm``, or when it loses its session: ``{"session_id": str, "code": str, "error": str}``.
+With the code ``unavailable`` it may ask again."""
+EXPIRY_SLACK: Final = 0.05
+NOT_JOINED: Final = "not_joined"
+
+Handler = Callable[..., Awaitable[Any]]
+
+
+class SocketSession:
+    """Of one socket. ``proof``: what it showed when it joined."""
+
+    def __init__(self, subject: str | None) -> None:
+        self.session_id: str | None = None
+        self.proof = Proof(subject=subject)
+        self.subject = subject
+        self.joining = asyncio.Lock()
+        self.timer: asyncio.TimerHandle | None = None
+        self.expiring: asyncio.Future[None] | None = None
+
+    def forget_expiry(self) -> None:
+        """The token that would have expired is no longer what counts, or the socket has gone."""
+        if self.timer is not None:
+            self.timer.cancel()
+
+
+class SocketSessions:
+    """Of one channel. ``emit`` tells one socket something; ``leave`` takes it out of a session's room."""
+
+    def __init__(
+        self,
+        authentication: CustomerAuthentication,
+        emit: Callable[[str, str, Any], Awaitable[None]],
+        leave: Callable[[str, str], None],
+    ) -> None:
+        self._authentication, self._emit, self._leave = authentication, emit, leave
+        self._sessions: dict[str, SocketSession] = {}
+
+    def add(self, sid: str, subject: str | None = None) -> None:
+        """A socket has connected. A second time nothing is believed."""
+        self._sessions.setdefault(sid, SocketSession(subject))
+
+    def remove(self, sid: str) -> None:
+        """It has gone."""
+        gone = self._sessions.pop(sid, None)
+        if gone is not None:
+            gone.forget_expiry()
+
+    def joined(self, sid: str, session_id: Any) -> bool:
+        """Whether the socket is in this session."""
+        here = self._sessions.get(sid)
+        return here is not None and here.session_id is not None and here.session_id == as_id(session_id)
+
+    async def join(self, sid: str, data: dict[str, Any], confirm: Callable[[], Awaitable[None]]) -> bool:
+        """Let the socket into the session it asks for, and ``confirm`` it; else it is told why not. ``data`` gets the id."""
+        here = self._sessions.get(sid)
+        if here is None:
+            return False
+        async with here.joining:  # what the socket says next waits for it
+            session_id = uuid.uuid4().hex if data.get("session_id") is None else as_id(data["session_id"])
+            token = data.get("token")
+            wants = "token" in data and token is None
+            proof = Proof(token=None if token is None else str(token), wants_token=wants, subject=here.subject)
+            before, here.proof = here.proof, proof
+            try:
+                if session_id is None or session_id in self._sessions:  # a socket's id is the room where it alone is
+                    raise Refused("invalid", "A session_id is a text.")
+                issued = await self._authentication.admit(session_id, proof)
+            except (Refused, StoreError) as no:
+                here.proof = before
+                await self._refuse(sid, session_id, no)
+                return False
+            if self._sessions.get(sid) is not here:  # it went away meanwhile
+                return False
+            if here.session_id not in (None, session_id):
+                self._leave(sid, str(here.session_id))
+            here.session_id = data["session_id"] = session_id
+            if issued is not None:
+                here.proof = Proof(token=issued, subject=here.subject)
+                await self._emit(sid, TOKEN_EVENT, {"session_id": session_id, "token": issued})
+            self._watch_expiry(sid, here)
+            await confirm()
+            return True
+
+    async def admit(self, sid: str, data: dict[str, Any]) -> str:
+        """The conversation that the socket speaks in with this message.
+
+        Raises:
+            Refused: it isn't in that session, or may no longer be.
+            StoreUnavailable: that can't be told now.
+        """
+        here = self._sessions.get(sid)
+        if here is not None:
+            async with here.joining:
+                pass
+        session_id = as_id(data.get("session_id"))
+        if here is None or session_id is None or here.session_id != session_id:
+            raise Refused(NOT_JOINED, "This connection hasn't joined this session: send session_request first.")
+        if here.proof.token is None and data.get("token") is not None:
+            before, here.proof = here.proof, Proof(token=str(data["token"]), subject=here.subject)
+            try:
+                await self._authentication.admit(session_id, here.proof)
+            except (Refused, StoreError):
+                here.proof = before
+                raise
+            self._watch_expiry(sid, here)
+        elif self._authentication.check(session_id, here.proof) is not Issuer.BACKEND:
+            await self._authentication.admit(session_id, here.proof)
+        return session_id
+
+    def _watch_expiry(self, sid: str, here: SocketSession) -> None:
+        here.forget_expiry()
+        if here.proof.token is not None and (at := expiry(here.proof.token)) is not None:
+
+            def expire() -> None:
+                here.expiring = asyncio.ensure_future(self._expire(sid, here))
+
+            # A little later: the loop's clock isn't the one that tokens are made by.
+            delay = max(0.0, at - time.time()) + EXPIRY_SLACK
+            here.timer = asyncio.get_running_loop().call_later(delay, expire)
+
+    async def _expire(self, sid: str, here: SocketSession) -> None:
+        if here.session_id is not None:
+            await self.recheck(here.session_id, [sid])
+        if here.session_id is not None and self._sessions.get(sid) is here:
+            self._watch_expiry(sid, here)
+
+    async def recheck(self, session_id: str, sids: list[str]) -> None:
+        """More is asked of this session's requests than before: who can't show it leaves."""
+        for sid in sids:
+            here = self._sessions.get(sid)
+            if here is None or here.session_id != session_id:
+                continue
+            try:
+                await self._authentication.admit(session_id, here.proof)
+            except (Refused, StoreError) as no:
+                if here.session_id == session_id:
+                    here.session_id = None
+                    self._leave(sid, session_id)
+                    await self._refuse(sid, session_id, no)
+
+    async def refuse(self, sid: str, data: Any, no: HandoffError) -> None:
+        """Say it to a page that asked for no acknowledgement."""
+        await self._refuse(sid, data.get("session_id") if isinstance(data, dict) else None, no)
+
+    async def _refuse(self, sid: str, session_id: Any, no: HandoffError) -> None:
+        code = no.code if isinstance(no, Refused) else "unavailable"
+        log.warning("A page was refused a session: %s", no)
+        await self._emit(sid, REFUSED_EVENT, {"session_id": as_id(session_id), "code": code, "error": str(no)})
+
+
+def as_id(given: Any) -> str | None:
+    """A session's id as a text; None for what is none."""
+    usable = isinstance(given, str | int) and not isinstance(given, bool) and given != ""
+    return str(given) if usable else None
+
+
+async def call_connect(handle: Handler, sid: str, environ: Any, auth: Any) -> Any:
+    """Call a project's or Rasa's own handler, which may take ``auth`` or not."""
+    takes_auth = len(inspect.signature(handle).parameters) > 2
+    return await (handle(sid, environ, auth) if takes_auth else handle(sid, environ))
+
+
+def subject_of(auth: Any, key: str | None, method: str) -> str | None:
+    """The ``sub`` of the JSON web token that a socket connected with, and that Rasa's channel has just taken."""
+    if not key or not isinstance(auth, dict) or not auth.get("token"):
+        return None
+    payload = rasa.core.channels.channel.decode_bearer_token(auth["token"], key, method)
+    subject = payload.get("sub") if payload else None
+    return valid(subject) if isinstance(subject, str) and subject else None
