@@ -1,5 +1,9 @@
-"""One log line for each refusal: who, what, why; without secrets, escaped, and bounded per source."""
+"""One log line for each refusal: who, what, why; without secrets, escaped, and bounded per source.
 
+An attack must not fill the disk, nor hide what others were refused.
+"""
+
+import ipaddress
 import logging
 import time
 from collections import OrderedDict
@@ -11,7 +15,7 @@ LINES_A_MINUTE: Final = 10
 LINES_OF_ALL: Final = 200
 """A minute, from however many addresses."""
 MOST_SOURCES: Final = 1_000
-LONGEST: Final = 200
+LONGEST: Final = 500
 
 
 def escaped(text: Any, longest: int = LONGEST) -> str:
@@ -20,6 +24,14 @@ def escaped(text: Any, longest: int = LONGEST) -> str:
     if len(shown) > longest:
         shown = shown[:longest] + "…"
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in shown)
+
+
+def shown_address(host: str | None) -> str:
+    """A client's address as the source of a refusal; what a proxy wrote may be anything, and all of that is one source."""
+    try:
+        return str(ipaddress.ip_address(host or ""))
+    except ValueError:
+        return "an unknown address"
 
 
 class Refusals:

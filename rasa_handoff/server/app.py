@@ -25,7 +25,6 @@ from rasa_handoff.server.news import Board
 from rasa_handoff.server.pages import Guarded, Pages, unavailable
 from rasa_handoff.server.presence import GRACE, Presence
 from rasa_handoff.server.public_url import BelowPath, PublicUrl
-from rasa_handoff.server.refusals import Refusals
 from rasa_handoff.server.relay_edge import RelayEdge
 from rasa_handoff.server.rounds import Rounds
 from rasa_handoff.server.tables import OUTBOX, TIMERS, open_store
@@ -71,9 +70,8 @@ def create_app(
     presence = Presence(conversations, grace)
     relay = RelayEdge(sio, conversations, store, now, guard)
     botlhale = BotlhaleEdge(sio, conversations, open_live_agent, guard)
-    refusals = Refusals()
-    browsers = Browsers(store, public, refusals)
-    desk = DeskEdge(sio, conversations, presence, browsers)
+    browsers = Browsers(store, public, guard.refusals)
+    desk = DeskEdge(sio, conversations, presence, browsers, guard)
     tkinter = TkinterEdge(conversations, tkinter_demo)
     targets: dict[str, Target] = {RELAY: relay, BOTLHALE: botlhale, TKINTER: tkinter}
     conversations.pump = Pump(store, OUTBOX, targets, conversations.finish, conversations.set_aside)
@@ -94,7 +92,7 @@ def create_app(
             conversations.closing = True
             await sio.shutdown()
 
-    routes = Pages(store, browsers, refusals, desk.close_ended).routes()
+    routes = Pages(store, browsers, guard.refusals, desk.close_ended).routes()
     web = Starlette(routes=routes, lifespan=lifespan, exception_handlers={Unavailable: unavailable})
     web.router.redirect_slashes = False  # it would send browsers to whatever Host says
     return GuardedApp(BelowPath(ASGIApp(sio, Guarded(web, browsers, hsts)), public.path if public else ""), guard)

@@ -15,7 +15,6 @@ from socketio.exceptions import ConnectionRefusedError
 
 from rasa_handoff.guard.guard import Guard
 from rasa_handoff.guard.recent import Recent
-from rasa_handoff.guard.refusals import escaped
 from rasa_handoff.guard.requests import is_local
 from rasa_handoff.server import accounts, clients
 from rasa_handoff.server.answers import listen
@@ -137,8 +136,10 @@ class BotlhaleEdge:
             try:
                 await handler(sid, data)
             except Exception as no:
-                if isinstance(no, Refused):
-                    log.warning("A client's %s wasn't taken: %s", event, escaped(no))
+                if isinstance(no, Refused) and no.code != "busy":  # that the guard has noted already
+                    socket = self._sockets.get(sid)
+                    address = "unknown" if socket is None else socket.address
+                    self._guard.refusals.note(address, "client", f"a client's {event}: {no}")
                 if event == "from_user":
                     await self._emit(sid, "to_user", {"message": apology(no)})
                 raise

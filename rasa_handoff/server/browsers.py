@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
+from rasa_handoff.guard.refusals import Refusals
 from rasa_handoff.server import accounts, sessions
 from rasa_handoff.server.brake import KnownBrowsers
 from rasa_handoff.server.database import Database
 from rasa_handoff.server.public_url import PublicUrl
-from rasa_handoff.server.refusals import Refusals
 from rasa_handoff.server.sessions import Forms
 
 _LOGGABLE: Final = re.compile(r"[\w.:/\[\]-]{1,200}", re.ASCII)
@@ -32,31 +32,24 @@ class Browsers:
         """One of our cookies."""
         return cookies.get(sessions.cookie_name(name, self.secure(scheme))) or None
 
-    def is_own(self, origin: str | None, host: str | None) -> bool:
-        """Whether a page of ours asks. Browsers leave Origin out only within their own origin. A stranger's is logged."""
+    def is_own(self, origin: str | None, host: str | None, address: str) -> bool:
+        """Whether a page of ours asks. Browsers leave Origin out only within their own origin. A stranger's is logged, with the
+        address it came from."""
         if origin is None or (self._public is not None and origin == self._public.origin):
             return True
         asked = urlsplit(origin).netloc if _LOGGABLE.fullmatch(origin) else ""
         if asked and asked == host and (self._public is None or asked != self._public.host):
             return True
-        self._explain(
-            origin if asked else "another origin", host if _LOGGABLE.fullmatch(host or "") else "another host"
-        )
+        shown = origin if asked else "another origin"
+        sentence = f"a page of {shown}: this server was asked as {host if _LOGGABLE.fullmatch(host or '') else 'another host'}."
+        if not self._explained:
+            self._explained = True
+            sentence += (
+                " If that page is this desk behind a proxy, let the proxy pass Host on, or start the server with "
+                f"--public-url {shown} (docs/security.md)."
+            )
+        self._refusals.note(address, "origin", sentence)
         return False
-
-    def _explain(self, origin: str, host: str | None) -> None:
-        if self._explained:
-            self._refusals.note("origin", "A page of %s was refused: this server was asked as %s.", origin, host)
-            return
-        self._explained = True
-        self._refusals.note(
-            "origin",
-            "A page of %s was refused: this server was asked as %s. If that page is this desk behind a proxy, let the proxy "
-            "pass Host on, or start the server with --public-url %s (docs/security.md).",
-            origin,
-            host,
-            origin,
-        )
 
     async def forms(self) -> Forms:
         """What signs and checks the token of our pages."""

@@ -7,6 +7,7 @@ from socketio import AsyncServer
 from socketio.exceptions import ConnectionRefusedError
 from starlette.requests import cookie_parser
 
+from rasa_handoff.guard.guard import Guard
 from rasa_handoff.server import accounts, sessions, staffing, summaries
 from rasa_handoff.server.accounts import Account
 from rasa_handoff.server.agent_side import AgentSide
@@ -41,8 +42,11 @@ EVERYBODY: Final = "everybody"
 class DeskEdge:
     """Hears desks, and tells them the news. A room per agent, so that all their tabs see the same."""
 
-    def __init__(self, sio: AsyncServer, conversations: AgentSide, presence: Presence, browsers: Browsers) -> None:
+    def __init__(
+        self, sio: AsyncServer, conversations: AgentSide, presence: Presence, browsers: Browsers, guard: Guard
+    ) -> None:
         self._sio, self._conversations, self._presence, self._browsers = sio, conversations, presence, browsers
+        self._guard = guard
         # Socket -> agent and hash of the session.
         self._desks: dict[str, tuple[str, str]] = {}
         conversations.board.listeners.append(self._hear)
@@ -70,7 +74,8 @@ class DeskEdge:
                 await self._sio.disconnect(sid, namespace=DESK_NAMESPACE)
 
     async def _connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
-        if not self._browsers.is_own(environ.get("HTTP_ORIGIN"), environ.get("HTTP_HOST")):
+        address = self._guard.address(environ)
+        if not self._browsers.is_own(environ.get("HTTP_ORIGIN"), environ.get("HTTP_HOST"), address):
             raise ConnectionRefusedError(OWN_PAGE)
         try:
             await self._enter(sid, environ, auth.get("csrf") if isinstance(auth, dict) else None)
@@ -84,14 +89,18 @@ class DeskEdge:
         token = self._browsers.cookie(cookies, sessions.SESSION_COOKIE, environ["asgi.scope"]["scheme"])
         account = await self._conversations.do(lambda turn: sessions.account_of(turn.connection, token))
         if account is None or token is None:
-            raise ConnectionRefusedError(STRANGER)
+            raise self._refusal(environ, STRANGER, "no session, or one that has ended")
         if not await self._browsers.from_own_page(csrf, token):
-            raise ConnectionRefusedError(OWN_PAGE)
+            raise self._refusal(environ, OWN_PAGE, f"{account.email}'s session, but not from the desk's own page")
         self._desks[sid] = account.id, accounts.hashed(token)
         await self._presence.came(account.id, sid)
         body = await self._conversations.do(partial(_ready, agent=account.id))
         # From the board, so that it follows the connect's acknowledgement and fits between the news.
         self._conversations.board.later(partial(self._welcome, sid, account.id, body))
+
+    def _refusal(self, environ: dict[str, Any], sentence: str, why: str) -> ConnectionRefusedError:
+        self._guard.refusals.note(self._guard.address(environ), "desk", f"a desk: {why}.")
+        return ConnectionRefusedError(sentence)
 
     async def _disconnect(self, sid: str, *_: Any) -> None:
         self._forget(sid)

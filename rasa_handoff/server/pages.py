@@ -20,12 +20,12 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rasa_handoff import __version__
+from rasa_handoff.guard.refusals import Refusals, shown_address
 from rasa_handoff.server import accounts, brake, sessions
 from rasa_handoff.server.accounts import Account
 from rasa_handoff.server.brake import Brake, KnownBrowser
 from rasa_handoff.server.browsers import Browsers
 from rasa_handoff.server.database import Database
-from rasa_handoff.server.refusals import Refusals, shown_address
 from rasa_handoff.server.sessions import FORM_COOKIE, KNOWN_COOKIE, SESSION_COOKIE
 from rasa_handoff.server.tables import OUTBOX
 from rasa_handoff.vocabulary.names import PROTOCOL
@@ -141,14 +141,14 @@ class Pages:
         keys = brake.keys_of(hashlib.sha256(email.encode()).hexdigest(), _address(request), knows)
         wait = self._brake.wait(keys)
         if wait > 0:
-            self._note(request, account, "A sign-in%s from %s was refused: too many tries.")
+            self._note(request, account, "too many tries")
             sentence = f"Too many tries. Please wait {wait} {'second' if wait == 1 else 'seconds'} and try again."
             return await self._login_page(request, sentence, 429, {"Retry-After": str(wait)})
         if self._waiting >= MOST_WAITING:
             return await self._login_page(request, BUSY, 503, {"Retry-After": "5"})
         self._brake.tried(keys)
         if not await self._is_right(account, fields.get("password", "")) or account is None:
-            self._note(request, account, "A sign-in%s from %s failed.")
+            self._note(request, account, "the e-mail or the password isn't right")
             return await self._login_page(request, WRONG, 401)
         self._brake.succeeded(keys)
         return await self._signed_in(request, account, known)
@@ -161,10 +161,10 @@ class Pages:
         finally:
             self._waiting -= 1
 
-    def _note(self, request: Request, account: Account | None, sentence: str) -> None:
+    def _note(self, request: Request, account: Account | None, why: str) -> None:
         # What isn't an agent's e-mail isn't written down: it may be a password in the wrong field.
         who = f" as {account.email}" if account is not None else ""
-        self._refusals.note("sign-in", sentence, who, shown_address(_address(request)))
+        self._refusals.note(shown_address(_address(request)), "sign-in", f"a sign-in{who}: {why}.")
 
     async def _known(self, request: Request) -> KnownBrowser | None:
         return (await self._browsers.known()).read(self._cookie(request, KNOWN_COOKIE))
@@ -213,7 +213,9 @@ class Pages:
 
     async def _form(self, request: Request, browser: str | None) -> tuple[dict[str, str], Response | None]:
         """The fields of a form of ours that was given to this browser, or what to answer to one that isn't."""
-        if not self._browsers.is_own(request.headers.get("origin"), request.headers.get("host")):
+        if not self._browsers.is_own(
+            request.headers.get("origin"), request.headers.get("host"), shown_address(_address(request))
+        ):
             return {}, PlainTextResponse(STRANGE_ORIGIN, status_code=403)
         fields = await _fields(request)
         if not (await self._browsers.forms()).fits(fields.get("csrf", ""), browser):

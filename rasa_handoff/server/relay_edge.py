@@ -154,12 +154,12 @@ class RelayEdge:
             )
         if offered.epoch is not None:
             async with self._owner.deciding(offered.bot_id):
-                await self._let_in(sid, offered.bot_id, offered.epoch)
+                await self._let_in(sid, environ, offered.bot_id, offered.epoch)
         self._bots[sid] = offered.bot_id
         self._tokens[sid] = accounts.hashed(offered.token) if offered.token else ""
         self._guard.trust(self._sio, sid, RELAY_NAMESPACE)
 
-    async def _let_in(self, sid: str, bot_id: str, epoch: str) -> None:
+    async def _let_in(self, sid: str, environ: dict[str, Any], bot_id: str, epoch: str) -> None:
         """Of the relays of one bot one speaks."""
         refusal = await self._owner.refusal_beside_another(bot_id, epoch)
         if refusal is None:
@@ -170,8 +170,7 @@ class RelayEdge:
             except Unreachable as problem:
                 raise ConnectionRefusedError(str(problem)) from problem
         if refusal is not None:
-            log.warning("A relay was refused: %s", refusal)
-            raise ConnectionRefusedError(refusal)
+            raise self._refusal(environ, refusal)
         self._owner.is_here(sid, bot_id, epoch)
 
     async def _is_present(self, sid: str) -> bool:

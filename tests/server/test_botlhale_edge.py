@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from socketio import AsyncServer
 
+from rasa_handoff.guard.guard import Guard
 from rasa_handoff.server.botlhale_edge import BotlhaleEdge, Socket
 from rasa_handoff.server.client_words import NOT_TAKEN, OVER, TRY_AGAIN
 from rasa_handoff.server.clients import Client
@@ -28,7 +29,7 @@ class Leaving(BotlhaleEdge):
     """Its client goes after so many words."""
 
     def __init__(self, noting: Noting, words: int) -> None:
-        super().__init__(AsyncServer(async_mode="asgi"), noting, open_live_agent=True)
+        super().__init__(AsyncServer(async_mode="asgi"), noting, open_live_agent=True, guard=Guard())
         self.sent: list[str] = []
         self.words = words
 
@@ -47,7 +48,10 @@ def said(key: int) -> Entry:
 async def test_what_it_was_not_sent_is_not_delivered_and_nothing_is_sent_twice() -> None:
     noting = Noting()
     edge = Leaving(noting, words=1)
-    client, socket = Client(bot_id="b", conversation_id="c"), Socket(namespace="/live_agent", token=None)
+    client, socket = (
+        Client(bot_id="b", conversation_id="c"),
+        Socket(namespace="/live_agent", token=None, address="127.0.0.1"),
+    )
     edge._sockets["s1"], edge._newest[client] = socket, "s1"
     entries = [said(key) for key in (1, 2, 3)]
     with pytest.raises(Waits):

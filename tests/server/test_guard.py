@@ -189,6 +189,29 @@ async def test_a_refused_relay_and_its_origin_are_logged_without_its_token(serve
     assert not any(token in line or "\n" in line for line in refusals)
 
 
+async def test_refused_relays_and_clients_have_a_log_line_each_without_their_tokens(server, database, lines):
+    token, other = add_token(database, "karoo"), add_token(database, "other")
+    auths = [{}, {"token": "a guess"}, {"token": other}, {"token": token, "protocol": 9}, {"token": [token]}]
+    for auth in auths:
+        async with stranger(server.address) as attacker:
+            await attacker.join("/relay", {"protocol": 1, "bot_id": "karoo", **auth})
+    far = {"X-Forwarded-For": "203.0.113.9"}
+    for auth in ({}, {"token": "a guess"}):
+        async with stranger(server.address, far) as attacker:
+            assert (await attacker.join("/live_agent", auth)).startswith("44")
+    async with stranger(server.address, far) as attacker:  # a token of another bot than the one it names
+        await attacker.join("/live_agent", {"token": other})
+        for _ in range(100):
+            await attacker.send('42/live_agent,["username",{"ConversationID":"c\\nforged","BotID":"karoo"}]')
+        await attacker.send('42/live_agent,5["username",{"ConversationID":"c","BotID":"karoo"}]')
+        await attacker.hears("43")
+    found = lines()
+    assert [line.partition(": ")[2].partition(":")[0] for line in found] == (
+        ["a relay"] * 5 + ["a client of /live_agent"] * 2 + ["a client's username"] * 8
+    )
+    assert not any(secret in line or "\n" in line for line in found for secret in (token, other, "a guess"))
+
+
 @pytest.mark.parametrize(
     "headers",
     [

@@ -146,7 +146,7 @@ async def test_an_agent_signs_in_and_works_through_the_proxy(kind, place, databa
             cookie = "; ".join(f"{key}={one.value}" for key, one in kept.items())
         for transport in ("websocket", "polling"):
             await _opens(url, origin, cookie, csrf, transport)
-        assert "A sign-in as thandi@example.org from 127.0.0.1 failed." in caplog.text
+        assert "Refused 127.0.0.1: a sign-in as thandi@example.org: " in caplog.text
         assert "was refused" not in caplog.text
     if kind == "nginx":
         logged = (tmp_path / "desk.log").read_text()

@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
+from rasa_handoff.guard.refusals import shown_address
 from rasa_handoff.server import accounts, brake, pages
 from rasa_handoff.server.app import create_app
 from rasa_handoff.server.brake import Brake, Key, KnownBrowsers, keys_of, network_of
 from rasa_handoff.server.desk_edge import OWN_PAGE
 from rasa_handoff.server.public_url import read_proxies, read_public_url
-from rasa_handoff.server.refusals import MOST, Refusals, shown_address
 from rasa_handoff.server.run import running
 from rasa_handoff.vocabulary.errors import HandoffError
 
@@ -137,21 +137,42 @@ async def test_a_failed_sign_in_has_one_log_line_without_secrets(browser, caplog
     await attacker.sign_in("a secret guess")
     await odd.sign_in("x", "my-password-in-the-wrong-field")
     lines = [record.getMessage() for record in caplog.records if "sign-in" in record.getMessage()]
-    assert lines == [f"A sign-in as {EMAIL} from 203.0.113.5 failed.", "A sign-in from an unknown address failed."]
+    assert lines == [
+        f"Refused 203.0.113.5: a sign-in as {EMAIL}: the e-mail or the password isn't right.",
+        "Refused an unknown address: a sign-in: the e-mail or the password isn't right.",
+    ]
     text = caplog.text
     assert "secret guess" not in text
     assert "wrong-field" not in text
 
 
-def test_refusals_are_logged_but_not_without_bound(caplog, monkeypatch):
-    refusals = Refusals()
-    for n in range(MOST + 30):
-        refusals.note("token", "Refused %s.", n)
-    assert len(caplog.records) == MOST
-    monkeypatch.setattr("rasa_handoff.server.refusals.WITHIN", -1.0)
-    refusals.note("token", "Refused again.")
-    assert caplog.records[-1].getMessage() == "Refused again. (30 others weren't logged.)"
-    assert shown_address("x\ny") == shown_address(None) == "an unknown address"
+def test_what_a_proxy_wrote_is_one_source_whatever_it_is():
+    assert shown_address("x\ny") == shown_address(None) == shown_address("y" * 10_000) == "an unknown address"
+    assert shown_address("2001:DB8::1") == "2001:db8::1"
+
+
+async def test_refused_desks_have_a_log_line_each_without_the_session_or_the_token(browser, server, opened, caplog):
+    caplog.set_level(logging.WARNING)
+    agent = browser()
+    await agent.sign_in()
+    csrf = await agent.csrf()
+    session = re.search(r"handoff_session=([^;]+)", cookies(agent.http)).group(1)
+    for cookie, token in ((f"handoff_session={session}", "guess"), ("handoff_session=ended", csrf), ("other=x", csrf)):
+        stranger = Desk("thandi")
+        opened.append(stranger)
+
+        async def given(_, token=token):
+            return token
+
+        stranger.cookie, stranger.token = cookie, given
+        await refused(stranger.connect(server.address), stranger)
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == [
+        f"Refused 127.0.0.1: a desk: {EMAIL}'s session, but not from the desk's own page.",
+        "Refused 127.0.0.1: a desk: no session, or one that has ended.",
+        "Refused 127.0.0.1: a desk: no session, or one that has ended.",
+    ]
+    assert not any(secret in caplog.text for secret in (session, csrf, "guess"))
 
 
 async def test_a_session_that_was_there_before_is_ended_by_signing_in(browser, opened, server):
@@ -221,11 +242,11 @@ async def test_a_strange_origin_is_logged_and_the_first_time_with_both_hosts_and
     lines = [record.getMessage() for record in caplog.records]
     host = urlsplit(server.address).netloc
     assert lines[0].startswith(
-        f"A page of https://desk.example.org was refused: this server was asked as {host}. If that"
+        f"Refused 203.0.113.5: a page of https://desk.example.org: this server was asked as {host}. If that"
     )
     assert "--public-url https://desk.example.org" in lines[0]
-    assert lines[1] == f"A page of https://other.example was refused: this server was asked as {host}."
-    assert lines[2] == f"A page of another origin was refused: this server was asked as {host}."
+    assert lines[1] == f"Refused 203.0.113.5: a page of https://other.example: this server was asked as {host}."
+    assert lines[2] == f"Refused 203.0.113.5: a page of another origin: this server was asked as {host}."
 
 
 async def test_passwords_are_hashed_two_at_a_time_and_a_crowd_is_asked_to_come_again(browser, monkeypatch):

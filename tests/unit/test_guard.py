@@ -74,6 +74,7 @@ def test_refusals_of_one_address_are_bounded_and_do_not_hide_anothers(caplog: py
         refusals.note("203.0.113.9", "http 400", "JSONP.")
     refusals.note("203.0.113.10\nforged", "http 400", "JSONP.")
     assert len(caplog.records) == LINES_A_MINUTE + 1
+    assert "Refused 203.0.113.10\\nforged: JSONP." in caplog.messages
     assert refusals.counted == {"http 400": 1_001}
     for place in range(5_000):
         refusals.note(str(place), "http 400", "JSONP.")
