@@ -13,6 +13,7 @@ from rasa_handoff.desks.base import Desk, either
 from rasa_handoff.desks.wire import Wire
 from rasa_handoff.relay import memory
 from rasa_handoff.relay.relay import Relay
+from rasa_handoff.store.apart import apart
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.tasks import ended
 from rasa_handoff.thinking.control import Control
@@ -62,14 +63,21 @@ class BotlhaleDesk(Desk):
         """Connect again for every conversation that was with the desk when this process ended."""
         for conversation in self.relay.under_way:
             if conversation.desk_active and conversation.handoff_id is not None:
-                self._wire(await self.relay.offer_of(conversation.handoff_id)).start()
+                with apart(
+                    log,
+                    "Handoff %s of %s can't be connected again.",
+                    conversation.handoff_id,
+                    conversation.conversation_id,
+                ):
+                    self._wire(await self.relay.offer_of(conversation.handoff_id)).start()
 
     async def close(self) -> None:
         """Disconnect all; the conversations stay open on the other side, as far as it lets them."""
         self._closed = True
         await ended(*self._lingering.values())
-        for wire in list(self._wires.values()):
-            await wire.stop()
+        for handoff_id, wire in list(self._wires.items()):
+            with apart(log, "The connection of handoff %s didn't close.", handoff_id):
+                await wire.stop()
         self._wires.clear()
 
     async def deliver(self, lane: str, entries: Sequence[Entry]) -> list[e.Event]:

@@ -27,6 +27,7 @@ from rasa_handoff.rasa_room.incoming import sent
 from rasa_handoff.rasa_room.reach import Reach
 from rasa_handoff.relay.inbox import Inbox
 from rasa_handoff.relay.relay import CUSTOMER, Relay
+from rasa_handoff.store.apart import apart
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.thinking.transcript import in_words
 from rasa_handoff.vocabulary import events as e
@@ -206,9 +207,11 @@ class Customers:
         """Tell the agent, once per message; those behind the first wait too."""
         self._waiting.add(lane)
         for entry in await self._relay.queue(CUSTOMER, lane):
-            if entry.name == Speaker.AGENT.value and entry.body["id"] not in self._told_to_wait:
-                await self._relay.apply(_report(lane, entry, Status.WAITING, reason))
-                self._told_to_wait[entry.body["id"]] = True
+            id = entry.body.get("id")  # without one it is set aside in its turn
+            if entry.name == Speaker.AGENT.value and id is not None and id not in self._told_to_wait:
+                with apart(log, "That a message for %s waits can't be told.", lane):
+                    await self._relay.apply(_report(lane, entry, Status.WAITING, reason))
+                self._told_to_wait[id] = True
 
     def _said(self, lane: str, entry: Entry, message: Mapping[str, Any]) -> list[e.Event]:
         self._forget(lane, entry)
@@ -223,7 +226,7 @@ class Customers:
     def _forget(self, lane: str, entry: Entry) -> None:
         self._waiting.discard(lane)
         self._failing.pop(entry.key, None)
-        self._told_to_wait.pop(entry.body["id"], None)
+        self._told_to_wait.pop(entry.body.get("id"), None)
 
 
 def _report(lane: str, entry: Entry, status: Status, reason: str | None = None) -> e.MessageReported:

@@ -31,7 +31,7 @@ def given_up(entry: Entry, reason: str) -> list[e.Event]:
         return []
     here: dict[str, Any] = {"conversation_id": entry.lane, "handoff_id": handoff_id}
     what = (entry.target, entry.name)
-    if what == (CUSTOMER, Speaker.AGENT.value):
+    if what == (CUSTOMER, Speaker.AGENT.value) and "id" in body:
         return [e.MessageReported(**here, message_id=body["id"], status=Status.FAILED, reason=reason)]
     if what == (DESK, "message"):
         return [e.WordsNotDelivered(**here, text=str(body.get("text") or ""))]

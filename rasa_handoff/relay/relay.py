@@ -21,6 +21,7 @@ from rasa_handoff.relay import memory
 from rasa_handoff.relay.dead_letters import DEAD_LETTERS, given_up
 from rasa_handoff.relay.ledger import Applied, Change, Ledger, forget_heard
 from rasa_handoff.relay.memory import CUSTOMER, DESK, TRACKER
+from rasa_handoff.store.apart import apart
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.failures import log_set_aside, told
 from rasa_handoff.store.outbox import Entry
@@ -121,14 +122,9 @@ class Relay:
                     "conversation_id": conversation.conversation_id,
                     "handoff_id": conversation.handoff_id,
                 }
-                try:
-                    await self.apply(kind(**here))
-                except IllegalEvent:
-                    pass
-                except StoreError:
-                    raise
-                except Exception:  # of one conversation; the others go on
-                    log.exception("%s can't happen to %s.", kind.__name__, conversation.conversation_id)
+                with apart(log, "%s can't happen to %s.", kind.__name__, conversation.conversation_id):
+                    with contextlib.suppress(IllegalEvent):
+                        await self.apply(kind(**here))
 
     async def request(self, event: e.HandoffRequested) -> Conversation:
         """Offer a handoff to the desk and wait until it has answered, ``start_timeout`` seconds at most.
@@ -252,12 +248,8 @@ class Relay:
             forgotten = lost if unknown is None else conversation.handoff_id in unknown
             if forgotten and conversation.desk_active:
                 log.warning("The desk has lost handoff %s: it is offered again.", conversation.handoff_id)
-                try:
+                with apart(log, "Handoff %s can't be offered again.", conversation.handoff_id):
                     await self.offer_again(conversation)
-                except StoreError:
-                    raise
-                except Exception:  # of one offer; the others are made
-                    log.exception("Handoff %s can't be offered again.", conversation.handoff_id)
         if before != epoch:  # only now: a process killed among the offers makes them all again
             await self.store.write(lambda connection: memory.note_desk_epoch(connection, epoch))
         await self.apply_to_all(e.DeskBack)
@@ -288,7 +280,8 @@ class Relay:
         """A process that ended between offer and answer: nobody waits for that answer any more."""
         for conversation in self.under_way:
             if conversation.state is Control.REQUESTED and conversation.handoff_id is not None:
-                await self._time_out(conversation.conversation_id, conversation.handoff_id)
+                with apart(log, "The request of %s can't be ended.", conversation.conversation_id):
+                    await self._time_out(conversation.conversation_id, conversation.handoff_id)
 
     def _ring_lane(self, road: tuple[str, str]) -> None:
         assert self._pump is not None

@@ -88,7 +88,8 @@ class AgentSide(Door):
         def work(turn: Turn) -> None:
             staffing.set_here(turn.connection, agent_id, here)
             for record in records.assigned_to(turn.connection, agent_id):
-                turn.apply(record, AgentCame(at=turn.now) if here else AgentLeft(at=turn.now))
+                with turn.apart("Handoff %s doesn't hear of agent %s.", record.handoff_id, agent_id):
+                    turn.apply(record, AgentCame(at=turn.now) if here else AgentLeft(at=turn.now))
 
         await self.do(work)
         await self.staffing()

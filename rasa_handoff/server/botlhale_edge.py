@@ -35,6 +35,7 @@ from rasa_handoff.server.clients import BOTLHALE, Client
 from rasa_handoff.server.door import Mark
 from rasa_handoff.server.records import Record
 from rasa_handoff.server.turn import Turn
+from rasa_handoff.store.apart import apart
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.thinking.assignment import Stage
 from rasa_handoff.vocabulary.errors import Refused, Unreachable, Waits
@@ -97,8 +98,9 @@ class BotlhaleEdge:
         for sid, socket in list(self._sockets.items()):
             if socket.token is not None and accounts.hashed(socket.token) not in holding:
                 log.warning("The token of a client of Botlhale's protocol was revoked, so its connection is ended.")
-                await self._disconnect(sid)
-                await self._sio.disconnect(sid, namespace=socket.namespace)
+                with apart(log, "A connection whose token was revoked doesn't close."):
+                    await self._disconnect(sid)
+                    await self._sio.disconnect(sid, namespace=socket.namespace)
 
     async def _tell(self, sid: str, name: str, say: dict[str, Any]) -> None:
         if name == "message":

@@ -1,5 +1,6 @@
 """The namespace ``/desk``: an agent's browser (docs/protocol.md). Every event is checked against who sends it."""
 
+import logging
 from functools import partial
 from typing import Any, Final
 
@@ -29,9 +30,12 @@ from rasa_handoff.server.outcomes import Outcome
 from rasa_handoff.server.presence import Presence
 from rasa_handoff.server.relay_words import Typing
 from rasa_handoff.server.turn import Turn
+from rasa_handoff.store.apart import apart
 from rasa_handoff.vocabulary.errors import Refused, Unreachable
 from rasa_handoff.vocabulary.names import DESK_NAMESPACE
 from rasa_handoff.vocabulary.values import plain, read
+
+log = logging.getLogger(__name__)
 
 FAILED: Final = {"ok": False, "code": "failed", "error": "That didn't work. Please try again in a moment."}
 STRANGER: Final = "Please sign in again."
@@ -69,9 +73,10 @@ class DeskEdge:
         for sid, (agent, session) in list(self._desks.items()):
             if session not in holding:
                 self._forget(sid)
-                await self._presence.signed_out(agent)
-                await self._sio.emit("signed_out", {}, to=sid, namespace=DESK_NAMESPACE)
-                await self._sio.disconnect(sid, namespace=DESK_NAMESPACE)
+                with apart(log, "A desk whose session has ended doesn't close."):
+                    await self._presence.signed_out(agent)
+                    await self._sio.emit("signed_out", {}, to=sid, namespace=DESK_NAMESPACE)
+                    await self._sio.disconnect(sid, namespace=DESK_NAMESPACE)
 
     async def _connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
         address = self._guard.address(environ)

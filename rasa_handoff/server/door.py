@@ -95,8 +95,7 @@ class Door:
 
         def work(turn: Turn) -> None:
             OUTBOX.set_aside(turn.connection, entry.key, reason)
-            if entry.name == "message":
-                _mark_all(turn, [failed(entry, reason)])
+            _mark_all(turn, failed(entry, reason))
 
         await self.do(work)
 
@@ -145,15 +144,20 @@ def _lose(turn: Turn, handoff_id: str) -> None:
     if record is not None:
         waiting = OUTBOX.head(turn.connection, record.side, handoff_id, MOST_WAITING)
         for entry in waiting:
-            if entry.name == "message":
-                turn.mark(record, entry.body["say"]["id"], Status.FAILED, FORGOTTEN)
+            _mark_all(turn, failed(entry, FORGOTTEN))
         OUTBOX.remove(turn.connection, waiting)
         turn.apply(record, RelayLost(at=turn.now))
 
 
-def failed(entry: Entry, reason: str) -> Mark:
-    """What becomes of a message that can't be delivered."""
-    return Mark(handoff_id=entry.lane, message_id=entry.body["say"]["id"], status=Status.FAILED, reason=reason)
+def failed(entry: Entry, reason: str) -> tuple[Mark, ...]:
+    """What becomes of a message that can't be delivered; nothing of another entry, and of one that lacks what it needs."""
+    say = entry.body.get("say")
+    id = say.get("id") if isinstance(say, dict) and entry.name == "message" else None
+    return (
+        (Mark(handoff_id=entry.lane, message_id=id, status=Status.FAILED, reason=reason),)
+        if isinstance(id, str)
+        else ()
+    )
 
 
 def _mark_all(turn: Turn, marks: Sequence[Mark]) -> None:

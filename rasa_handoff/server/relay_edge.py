@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from rasa_handoff.server.door import RELAY, Lost, Mark
 from rasa_handoff.server.news import AgentTyping, News, StaffingChanged
 from rasa_handoff.server.relay_owner import RelayOwner
 from rasa_handoff.server.relay_words import Auth, Fate, Followed, Heard, Hello, Keys, Over, Sought, Typing, Words
+from rasa_handoff.store.apart import apart
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.thinking.desk_events import CustomerEnded, CustomerSaid
@@ -88,8 +89,9 @@ class RelayEdge:
                 log.warning(
                     "The token of a relay of the bot %r was revoked, so its connection is ended.", self._bots[sid]
                 )
-                await self._disconnect(sid)
-                await self._sio.disconnect(sid, namespace=RELAY_NAMESPACE)
+                with apart(log, "A relay whose token was revoked doesn't go."):
+                    await self._disconnect(sid)
+                    await self._sio.disconnect(sid, namespace=RELAY_NAMESPACE)
 
     def _refused(self, lane: str, entry: Entry, answer: Any) -> Sequence[Mark | Lost]:
         if not isinstance(answer, dict) or "code" not in answer:
@@ -198,8 +200,7 @@ class RelayEdge:
             gone.set_result(None)
 
     async def _hello(self, sid: str, data: Any) -> None:
-        under_way = read(Hello, data or {}).open
-        numbered = [heard for heard in under_way if isinstance(heard, Heard)]
+        numbered = list(_numbered(read(Hello, data or {}).open))
         ours = await self._conversations.catch_up(self._bot(sid), numbered)
         known = [{"handoff_id": handoff_id, "last": id} for handoff_id, id in ours.heard.items()]
         found = await self._conversations.staffing()
@@ -264,6 +265,18 @@ class RelayEdge:
             newest = self._newest(news.bot_id)
             if newest is not None:
                 await self._sio.emit("typing", body, to=newest, namespace=RELAY_NAMESPACE)
+
+
+def _numbered(under_way: Sequence[Any]) -> Iterator[Heard]:
+    """Of each handoff how far the relay has heard it; one that can't be read doesn't keep the relay out."""
+    for one in under_way:
+        if not isinstance(one, str):  # a relay that keeps no numbers says the ids alone
+            try:
+                yield read(Heard, one)
+            except Refused as problem:
+                log.warning(
+                    "What a relay says it has heard of a handoff can't be read, and is passed over: %s", problem
+                )
 
 
 def _may_relay(connection: Any, offered: Auth, local: bool) -> bool:

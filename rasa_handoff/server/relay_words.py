@@ -1,6 +1,6 @@
 """What a relay says on ``/relay`` (docs/protocol.md), read; what doesn't fit is refused with the field's name."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta
 
@@ -24,9 +24,9 @@ class Heard(Value, frozen=True, kw_only=True):
 
 
 class Hello(Value, frozen=True, kw_only=True):
-    """``hello``; a relay that keeps no numbers says only the ids."""
+    """``hello``. ``open``: a :class:`Heard` each, read one by one; a relay that keeps no numbers says only the ids."""
 
-    open: tuple[str | Heard, ...] = ()
+    open: tuple[Any, ...] = ()
 
 
 class Sought(Value, frozen=True, kw_only=True):

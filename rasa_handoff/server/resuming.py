@@ -34,7 +34,10 @@ def catch_up(turn: Turn, side: str, bot_id: str, heard: Sequence[Heard]) -> Caug
         if record is None:
             unknown.append(one.handoff_id)
         elif record.side == side and record.offer.bot_id == bot_id:
-            _agree(turn, record, one)
+            with turn.apart(
+                "What waits in handoff %s can't be compared with what the relay has heard.", one.handoff_id
+            ):
+                _agree(turn, record, one)
             id = records.last_heard(turn.connection, one.handoff_id)
             if id is not None:
                 ours[one.handoff_id] = id

@@ -147,7 +147,8 @@ def _end_all(turn: Turn) -> None:
     """The windows of the process before this one have seen their end."""
     for record in records.unfinished(turn.connection):
         if record.side == TKINTER:
-            turn.apply(record, CustomerEnded(at=turn.now, reason="customer_left"))
+            with turn.apart("Handoff %s of a window that has gone can't be ended.", record.handoff_id):
+                turn.apply(record, CustomerEnded(at=turn.now, reason="customer_left"))
 
 
 def _mark(lane: str, entry: Entry, status: Status, reason: str | None = None) -> tuple[Mark, ...]:

@@ -1,6 +1,9 @@
 """What one transaction does to a conversation, and what follows from it: rows, outbox entries and news."""
 
+import contextlib
+import logging
 import uuid
+from collections.abc import Iterator
 from typing import Any, Final
 
 from sqlalchemy.engine import Connection
@@ -10,6 +13,7 @@ from rasa_handoff.server.messages import Message
 from rasa_handoff.server.news import Arrival, Changed, Marked, News, Overdue, Said
 from rasa_handoff.server.records import Record
 from rasa_handoff.server.timekeeper import Timekeeper
+from rasa_handoff.store.apart import apart
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.thinking.assignment import Assignment, Stage, step
 from rasa_handoff.thinking.desk_events import (
@@ -25,6 +29,8 @@ from rasa_handoff.thinking.desk_events import (
 )
 from rasa_handoff.vocabulary.errors import Refused
 from rasa_handoff.vocabulary.values import Offer, Speaker, Status
+
+log = logging.getLogger(__name__)
 
 ARRIVED: Final = (Status.DELIVERED, Status.READ)
 
@@ -86,6 +92,18 @@ class Turn:
         elif known.speaker is not speaker:
             raise Refused("invalid", f"Another message of this conversation has the id '{event.id}'.")
         return known
+
+    @contextlib.contextmanager
+    def apart(self, message: str, *about: object) -> Iterator[None]:
+        """One of many in this transaction: what it has done so far goes if it fails, which the log says, and the rest stays."""
+        entries, news = len(self.entries), len(self.news)
+        with apart(log, message, *about):
+            try:
+                with self.connection.begin_nested():
+                    yield
+            except Exception:
+                del self.entries[entries:], self.news[news:]
+                raise
 
     def notice(self, record: Record, text: str, at: float) -> Record:
         """Tell the customer something that no person said."""

@@ -61,7 +61,14 @@ class Tries:
 
     def __init__(self) -> None:
         self.one_by_one = False
+        self._complained = False
         self._key, self._count, self._since = 0, 0, 0.0
+
+    def complain(self, message: str, *about: object) -> None:
+        """Say once that the lane can't even be read, with the traceback."""
+        if not self._complained:
+            log.exception(message, *about)
+        self._complained = True
 
     def enough(self, entry: Entry, problem: Exception) -> bool:
         """Count one more; whether it shall be the last."""
@@ -159,7 +166,9 @@ class Pump:
             tries.one_by_one = True
             return True
         if not entries:
-            log.exception("What waits for the %s in %s can't be read; it will be tried again.", *road)
+            tries.complain(
+                "What waits for the %s in %s can't be read; it is tried again, and this is said once.", *road
+            )
             return False
         (entry,) = entries
         if not tries.enough(entry, problem):

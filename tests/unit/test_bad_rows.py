@@ -1,0 +1,108 @@
+"""One row that can't be handled stops nobody else: when the relay starts, and when it delivers."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.engine import Connection
+
+from rasa_handoff.desks.botlhale import BotlhaleDesk
+from rasa_handoff.relay import memory
+from rasa_handoff.relay.database import RelayStore
+from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
+from rasa_handoff.store.outbox import Entry
+from rasa_handoff.testing.relay_side import Ear, RelaySide
+from rasa_handoff.testing.waiting import until
+from rasa_handoff.thinking.control import Control, Conversation
+from rasa_handoff.vocabulary import events as e
+from rasa_handoff.vocabulary.settings import Settings, read_settings
+from rasa_handoff.vocabulary.values import Channel, Offer
+from tests.support.foreign import ForeignServer
+
+
+def settings_for(folder: Path, url: str = "http://127.0.0.1:1") -> Settings:
+    desk = {"type": "botlhale", "url": url}
+    store = f"sqlite:///{folder / 'relay.db'}"
+    return read_settings({"bot_id": "b", "desk": desk, "store": store, "channels": {"rest": None}})
+
+
+async def change(settings: Settings, work: Callable[[Connection], Any]) -> None:
+    """As somebody's hand, or an older version, left the database."""
+    async with RelayStore(settings.store, memory.metadata, memory.SIDE, memory.SCHEMA) as store:
+        await store.write(work)
+
+
+async def test_a_handoff_whose_offer_cant_be_read_after_a_restart(tmp_path: Path) -> None:
+    async with ForeignServer() as server:
+        settings = settings_for(tmp_path, server.url)
+        async with RelaySide(BotlhaleDesk, settings) as side:
+            bad, _ = await side.start("thabo"), await side.start("lerato")
+        spoilt = update(memory.handoffs).where(memory.handoffs.c.handoff_id == bad).values(offer="{")
+        await change(settings, lambda connection: connection.execute(spoilt))
+        async with RelaySide(BotlhaleDesk, settings) as again:
+            await again.says("still here", "lerato")
+            await until(lambda: server.texts("lerato") == ["still here"])
+
+
+async def test_requests_that_nobody_waits_for_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_for(tmp_path)
+
+    def two(connection: Connection) -> None:
+        for who in ("bad", "good"):
+            offer = Offer(handoff_id=who, conversation_id=who, bot_id="b", channel=Channel(name="rest"))
+            memory.begin(connection, offer)
+            memory.save(connection, Conversation(conversation_id=who, handoff_id=who, state=Control.REQUESTED))
+
+    await change(settings, two)
+    relay = Relay(RelayStore(settings.store, memory.metadata, memory.SIDE, memory.SCHEMA), settings)
+    apply = relay._ledger.apply
+
+    def picky(connection: Connection, event: e.Event) -> Any:
+        if event.conversation_id == "bad":
+            raise KeyError("a row's")
+        return apply(connection, event)
+
+    monkeypatch.setattr(relay._ledger, "apply", picky)
+    await relay.open({DESK: Ear(), CUSTOMER: Ear(), TRACKER: Ear()})
+    assert [one.conversation_id for one in relay.under_way] == ["bad"]
+    await relay.close()
+
+
+async def test_an_entry_that_lacks_what_it_needs(tmp_path: Path) -> None:
+    """It becomes a dead letter like any other, though nobody can be told of it."""
+    settings = settings_for(tmp_path)
+
+    class NeedsAnId(Ear):
+        async def deliver(self, lane: str, entries: Any) -> list[e.Event]:
+            assert entries[0].body["id"]
+            return await super().deliver(lane, entries)
+
+    customer = NeedsAnId()
+    entries = [
+        Entry(target=CUSTOMER, lane="thabo", name="agent", body=body)
+        for body in ({"handoff_id": "h", "text": "bad"}, {"handoff_id": "h", "text": "good", "id": "2"})
+    ]
+    await change(settings, lambda connection: memory.outbox.put(connection, entries))
+    relay = Relay(RelayStore(settings.store, memory.metadata, memory.SIDE, memory.SCHEMA), settings)
+    await relay.open({DESK: Ear(), CUSTOMER: customer, TRACKER: Ear()})
+    await until(lambda: [entry.body["text"] for entry in customer.entries] == ["good"])
+    assert await relay.count_dead_letters() == 1
+    await relay.close()
+
+
+async def test_a_lane_that_nobody_delivers_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """An older version's target, for example; the others are delivered."""
+    settings = settings_for(tmp_path)
+    lanes = [Entry(target=target, lane="thabo", name="agent", body={"id": "1"}) for target in ("pigeons", CUSTOMER)]
+    await change(settings, lambda connection: memory.outbox.put(connection, lanes))
+    customer = Ear()
+    relay = Relay(RelayStore(settings.store, memory.metadata, memory.SIDE, memory.SCHEMA), settings)
+    await relay.open({DESK: Ear(), CUSTOMER: customer, TRACKER: Ear()})
+    await until(lambda: customer.entries and "can't be read" in caplog.text)
+    for _ in range(3):  # each ring is another try
+        await relay.ring("pigeons")
+        await relay.ring(CUSTOMER)
+    await relay.close()
+    assert caplog.text.count("can't be read") == 1
