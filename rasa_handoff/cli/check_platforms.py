@@ -48,9 +48,9 @@ def _liveperson(project: Project, data: Any) -> Iterator[Finding]:
     if settings.endpoint is not None:
         doors.append(f"Custom Endpoint's bots {', '.join(settings.endpoint.bots)}")
         for name, bot in settings.endpoint.bots.items():
-            if bot.audience is None:
+            if bot.checked_audience is None:
                 yield warn(
-                    f"{liveperson.CHANNEL_NAME}: endpoint.bots.{name} has no audience, so any customer of LivePerson's may "
+                    f"{liveperson.CHANNEL_NAME}: endpoint.bots.{name} takes any audience, so any customer of LivePerson's may "
                     f"call it: write your account's id."
                 )
     yield ok(f"LivePersonChannel answers {' and '.join(doors)}.")

@@ -4,7 +4,7 @@ from typing import Any
 
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.errors import Refused
-from rasa_handoff.vocabulary.values import Agent, Availability, Value
+from rasa_handoff.vocabulary.values import Agent, Availability, Count, Moment, Seconds, Value
 
 
 class Known(Value, frozen=True):
@@ -18,7 +18,7 @@ class Welcome(Availability, frozen=True, kw_only=True):
     """The server's answer to ``hello``. ``unknown``: of the handoffs we have under way, those it hasn't got;
     None from a server that doesn't say. ``transcript_follows``: it takes a transcript after the offer."""
 
-    protocol: int
+    protocol: Count
     epoch: str
     server: str = ""
     open: tuple[Known, ...] = ()
@@ -31,9 +31,9 @@ class StatusWord(Value, frozen=True):
 
     handoff_id: str
     status: str
-    number: int | None = None
-    position: int | None = None
-    wait: float | None = None
+    number: Count | None = None
+    position: Count | None = None
+    wait: Seconds | None = None
     agent: Agent | None = None
     department: str | None = None
     outcome: str = "resolved"
@@ -48,8 +48,8 @@ class MessageWord(Value, frozen=True):
     handoff_id: str
     id: str
     text: str
-    at: float
-    number: int | None = None
+    at: Moment
+    number: Count | None = None
     agent: str | None = None
 
 

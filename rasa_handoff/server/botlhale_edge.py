@@ -19,6 +19,7 @@ from rasa_handoff.guard.requests import is_local
 from rasa_handoff.server import accounts, clients
 from rasa_handoff.server.answers import listen
 from rasa_handoff.server.bot_side import BotSide
+from rasa_handoff.server.client_sockets import NOT_PROVEN, ClientSockets
 from rasa_handoff.server.client_words import (
     ENDINGS,
     FAILED,
@@ -31,9 +32,9 @@ from rasa_handoff.server.client_words import (
     whom,
     whom_by_status,
 )
-from rasa_handoff.server.clients import BOTLHALE, Client
+from rasa_handoff.server.clients import BOTLHALE, Client, Entered
 from rasa_handoff.server.door import Mark
-from rasa_handoff.server.records import Record
+from rasa_handoff.server.resume_secrets import RESUME_KEY
 from rasa_handoff.server.turn import Turn
 from rasa_handoff.store.apart import apart
 from rasa_handoff.store.outbox import Entry
@@ -45,10 +46,7 @@ from rasa_handoff.vocabulary.values import Status, Value
 
 log = logging.getLogger(__name__)
 
-MOST_NAMED: Final = 20
-"""Conversations that one socket may have at a time; the protocol has one."""
-
-Heard = Callable[[str, Any], Awaitable[None]]
+Heard = Callable[[str, Any], Awaitable[dict[str, Any] | None]]
 
 
 class Socket(Value, frozen=True, kw_only=True):
@@ -60,17 +58,14 @@ class Socket(Value, frozen=True, kw_only=True):
 
 
 class BotlhaleEdge:
-    """Hears the clients, and is the outbox target ``"botlhale"``."""
+    """Hears the clients, and is the outbox target ``"botlhale"``. Which socket is told: ``client_sockets.py``."""
 
     batch: int = 100
 
     def __init__(self, sio: AsyncServer, conversations: BotSide, open_live_agent: bool, guard: Guard) -> None:
         self._sio, self._conversations, self._open, self._guard = sio, conversations, open_live_agent, guard
         self._sockets: dict[str, Socket] = {}
-        self._clients: dict[str, Client] = {}
-        # Every conversation that a socket has named, the last of MOST_NAMED.
-        self._named: dict[str, list[Client]] = {}
-        self._newest: dict[Client, str] = {}
+        self._places = ClientSockets()
         # The last entry told in each lane: what couldn't be noted as told isn't told twice.
         self._told: dict[str, int] = Recent()
         # Sockets that were told the end and aren't closed yet.
@@ -79,18 +74,37 @@ class BotlhaleEdge:
             self._listen(namespace)
 
     async def deliver(self, lane: str, entries: Sequence[Entry]) -> Sequence[Mark]:
-        """Tell the newest socket of the conversation; the protocol has no acknowledgement."""
+        """Tell the socket that has the conversation; the protocol has no acknowledgement."""
         body = entries[0].body
-        sid = self._newest.get(Client(bot_id=body["bot_id"], conversation_id=body["conversation_id"]))
+        client = Client(bot_id=body["bot_id"], conversation_id=body["conversation_id"])
+        sid = self._places.holder(client)
         for entry in entries:
             if entry.key <= self._told.get(lane, 0):
                 continue
-            if sid not in self._sockets:
-                await self._conversations.note(_marks(lane, entries, Status.WAITING))
-                raise Waits(f"The client of {body['conversation_id']} is away.")
-            await self._tell(sid, entry.name, entry.body["say"])
-            self._told[lane] = entry.key
-        return _marks(lane, entries, Status.DELIVERED)
+            if sid is None or sid not in self._sockets:
+                await self._note(lane, entries)
+                raise Waits("The client is away.")
+            if entry.key > self._places.told(lane, sid):
+                await self._tell(sid, entry.name, entry.body["say"])
+            if self._places.counts(sid, client):
+                self._told[lane] = entry.key
+            else:
+                self._places.note_told(lane, sid, entry.key)
+        if not _marks(lane, [entry for entry in entries if entry.key > self._told.get(lane, 0)], Status.WAITING):
+            self._places.forget(lane)
+            return _marks(lane, entries, Status.DELIVERED)
+        await self._note(lane, entries, NOT_PROVEN)
+        if not any(entry.body["say"].get("status") in ENDINGS for entry in entries):
+            raise Waits("Whether it reached the customer isn't known yet.")
+        self._places.forget(lane)  # the end was told: it can't be told to anybody else
+        return ()
+
+    async def _note(self, lane: str, entries: Sequence[Entry], reason: str | None = None) -> None:
+        """What was told and counts is delivered; the rest waits."""
+        told = self._told.get(lane, 0)
+        delivered = _marks(lane, [entry for entry in entries if entry.key <= told], Status.DELIVERED)
+        waiting = _marks(lane, [entry for entry in entries if entry.key > told], Status.WAITING, reason)
+        await self._conversations.note((*delivered, *waiting))
 
     async def close_revoked(self) -> None:
         """End the connections whose token was revoked."""
@@ -134,9 +148,9 @@ class BotlhaleEdge:
     def _aloud(self, event: str, handler: Heard) -> Heard:
         """The handler, whose refusals are logged; and of words that weren't taken the customer reads."""
 
-        async def heard(sid: str, data: Any) -> None:
+        async def heard(sid: str, data: Any) -> dict[str, Any] | None:
             try:
-                await handler(sid, data)
+                return await handler(sid, data)
             except Exception as no:
                 if isinstance(no, Refused) and no.code != "busy":  # that the guard has noted already
                     socket = self._sockets.get(sid)
@@ -168,61 +182,69 @@ class BotlhaleEdge:
     async def _disconnect(self, sid: str, *_: Any) -> None:
         self._sockets.pop(sid, None)
         self._dismissed.discard(sid)
-        self._clients.pop(sid, None)
-        for client in self._named.pop(sid, ()):
-            self._let_go(sid, client)
+        for client in self._places.leave(sid):
+            if self._places.holder(client) is not None:  # what the one that went was told may be lost
+                await self._conversations.pump.ring_all(BOTLHALE)
+                break
 
-    def _let_go(self, sid: str, client: Client) -> None:
-        if self._newest.get(client) == sid:
-            del self._newest[client]
+    async def _username(self, sid: str, data: Any) -> dict[str, Any]:
+        client, resume = clients.read_client(data, self._places.client(sid)), clients.read_resume(data)
+        return await self._enter(sid, client, lambda turn: clients.enter(turn, client, self._may_begin(sid), resume))
 
-    async def _username(self, sid: str, data: Any) -> None:
-        client = clients.read_client(data, self._clients.get(sid))
-        await self._enter(sid, client, lambda turn: clients.enter(turn, client, self._may_begin(sid)))
-
-    async def _from_user(self, sid: str, data: Any) -> None:
-        client, id, text = (
-            clients.read_client(data, self._clients.get(sid)),
+    async def _from_user(self, sid: str, data: Any) -> dict[str, Any]:
+        client, id, text, resume = (
+            clients.read_client(data, self._places.client(sid)),
             clients.read_id(data),
             clients.read_text(data),
+            clients.read_resume(data),
         )
         if sid in self._dismissed:  # it crossed with the end
             self._conversations.board.later(partial(self._dismiss, sid))  # after it was told
             raise Refused("ended", OVER)
-        await self._enter(sid, client, lambda turn: clients.hear(turn, client, id, text, self._may_begin(sid)))
+        elsewhere = self._places.holder(client) not in (None, sid)
+        return await self._enter(
+            sid, client, lambda turn: clients.hear(turn, client, id, text, self._may_begin(sid), resume, elsewhere), speaks=True
+        )
 
     async def _messages_to_client(self, sid: str, data: Any) -> None:
-        client, lines = clients.read_client(data, self._clients.get(sid)), clients.read_lines(data)
-        token = self._token_of(sid)
+        client, lines = clients.read_client(data, self._places.client(sid)), clients.read_lines(data)
+        token, resume = self._token_of(sid), clients.read_resume(data)
+        if self._places.holder(client) not in (None, sid):
+            raise Refused("refused", "Another connection has this conversation.")
 
         def work(turn: Turn) -> None:
             _check_token(turn, token, client)
-            clients.story(turn, client, lines)
+            clients.story(turn, client, lines, resume)
 
         await self._conversations.do(work)
 
-    async def _enter(self, sid: str, client: Client, work: Callable[[Turn], Record]) -> None:
-        """Do what registers a socket. From then on it is the newest of its conversation."""
+    async def _enter(
+        self, sid: str, client: Client, work: Callable[[Turn], Entered], speaks: bool = False
+    ) -> dict[str, Any]:
+        """Do what registers a socket; who speaks has the conversation from then on."""
         await self._guard.conversations.of(f"{client.bot_id} {client.conversation_id}").wait()
-        token, new = self._token_of(sid), self._clients.get(sid) != client
+        token, new = self._token_of(sid), self._places.client(sid) != client
 
-        def checked(turn: Turn) -> Record:
+        def checked(turn: Turn) -> Entered:
             _check_token(turn, token, client)
             return work(turn)
 
-        record = await self._conversations.do(checked)
-        if not new or sid not in self._sockets:
-            return
-        self._clients[sid], self._newest[client] = client, sid
-        named = self._named.setdefault(sid, [])
-        named[:] = [*(one for one in named if one != client), client]
-        if len(named) > MOST_NAMED:
-            self._let_go(sid, named.pop(0))
-        if record.assignment.stage is not Stage.ENDED:  # else the end is told in its turn
-            await self._emit(sid, STATE_KEY, whom(record.assignment))
-        self._conversations.pump.ring([(BOTLHALE, record.handoff_id)])
-        if not record.offer.transcript:
+        entered = await self._conversations.do(checked)
+        record, answer = entered.record, {} if entered.secret is None else {RESUME_KEY: entered.secret}
+        if sid not in self._sockets:
+            return answer
+        had = self._places.holder(client)
+        if speaks and (told := self._places.told(record.handoff_id, sid)):  # it is alive, so it got that
+            self._told[record.handoff_id] = max(told, self._told.get(record.handoff_id, 0))
+        self._places.join(sid, client, proven=speaks or entered.own)
+        has = self._places.holder(client) == sid
+        if new and record.assignment.stage is not Stage.ENDED:  # else the end is told in its turn
+            await self._emit(sid, STATE_KEY, whom(record.assignment, named=has))
+        if new or had != sid or speaks:
+            self._conversations.pump.ring([(BOTLHALE, record.handoff_id)])
+        if new and has and not record.offer.transcript:
             await self._emit(sid, "messages", {})
+        return answer
 
     def _may_begin(self, sid: str) -> Callable[[], None]:
         """Asked before a conversation is begun; refuses if this address has begun too many."""
@@ -256,9 +278,9 @@ async def _unknown(event: str, sid: str, *_: Any) -> dict[str, Any]:
     return UNKNOWN
 
 
-def _marks(lane: str, entries: Sequence[Entry], status: Status) -> tuple[Mark, ...]:
+def _marks(lane: str, entries: Sequence[Entry], status: Status, reason: str | None = None) -> tuple[Mark, ...]:
     said = [entry.body["say"]["id"] for entry in entries if entry.name == "message"]
-    return tuple(Mark(handoff_id=lane, message_id=id, status=status) for id in said)
+    return tuple(Mark(handoff_id=lane, message_id=id, status=status, reason=reason) for id in said)
 
 
 def _check_token(turn: Turn, token: str | None, client: Client) -> None:

@@ -44,10 +44,12 @@ def whom_by_status(say: dict[str, Any]) -> dict[str, Any] | None:
     return _whom("bot") if say["status"] in ENDINGS else None
 
 
-def whom(state: Assignment) -> dict[str, Any]:
-    """Whom the customer has while it goes on; the body of ``handoff_state``, as on HandoffChannel's socketio."""
-    assigned = state.stage is Stage.ASSIGNED
-    return _whom("person", state.agent.name) if assigned and state.agent is not None else _whom("waiting")
+def whom(state: Assignment, named: bool = True) -> dict[str, Any]:
+    """Whom the customer has while it goes on; the body of ``handoff_state``, as on HandoffChannel's socketio. Not ``named``:
+    without the agent's name."""
+    if state.stage is not Stage.ASSIGNED or state.agent is None:
+        return _whom("waiting")
+    return _whom("person", state.agent.name if named else None)
 
 
 def _whom(active: str, agent: str | None = None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any, Final
 
-from rasa_handoff.server import records, staffing
+from rasa_handoff.server import records, resume_secrets, staffing
 from rasa_handoff.server.records import Record
 from rasa_handoff.server.tables import ID, OUTBOX
 from rasa_handoff.server.turn import Turn
@@ -23,8 +23,14 @@ CHANNEL: Final = Channel(name="live_agent")
 MOST_LINES: Final = 1_000
 CONVERSATION_KEYS: Final = ("ConversationID", "conversation_id", "conversationId", "ConversationId")
 BOT_KEYS: Final = ("BotID", "bot_id", "botId", "BotId")
-SPEAKERS: Final = {"user": Speaker.CUSTOMER, "customer": Speaker.CUSTOMER, "agent": Speaker.AGENT}
+SPEAKERS: Final = {"user": Speaker.CUSTOMER, "customer": Speaker.CUSTOMER}
+"""Everybody else is the bot: who could write a story with an agent in it could put words into an agent's mouth."""
 
+SECOND_PLACE: Final = (
+    "This conversation is open in two places, and the customer's words now come from the other one. "
+    "If that seems odd, ask who is there before you say anything private."
+)
+"""To the agent alone."""
 NOBODY: Final = "Nobody is here at the moment. Your message is kept, and the next agent who comes will answer you."
 
 
@@ -72,6 +78,11 @@ def read_id(data: Any) -> str:
     return given or uuid.uuid4().hex
 
 
+def read_resume(data: Any) -> Any:
+    """The secret in a payload; None if there is none."""
+    return data.get(resume_secrets.RESUME_KEY) if isinstance(data, dict) else None
+
+
 def read_lines(data: Any) -> list[Line]:
     """The transcript in a payload, its last ``MOST_LINES``; who spoke is the bot unless it says otherwise."""
     listed = data.get("messages") if isinstance(data, dict) else data
@@ -87,33 +98,53 @@ def read_lines(data: Any) -> list[Line]:
     ]
 
 
-def enter(turn: Turn, client: Client, may_begin: Callable[[], None]) -> Record:
+class Entered(Value, frozen=True, kw_only=True):
+    """A client's conversation. ``secret``: the one it is resumed with, if the conversation has just begun; ``own``: whether
+    the client has shown that it is its own."""
+
+    record: Record
+    secret: str | None = None
+    own: bool = False
+
+
+def enter(turn: Turn, client: Client, may_begin: Callable[[], None], resume: Any = None) -> Entered:
     """The client's conversation: the open one, else one whose end it wasn't told yet, else a new one in the queue, if
-    ``may_begin`` doesn't refuse that."""
+    ``may_begin`` doesn't refuse that.
+
+    Raises:
+        Refused: it isn't resumed without its secret.
+    """
     record = records.newest_of(turn.connection, BOTLHALE, client.bot_id, client.conversation_id)
     if record is not None and (record.assignment.stage is not Stage.ENDED or _untold(turn, record)):
-        return record
+        return Entered(record=record, own=resume_secrets.show(turn.connection, record.handoff_id, resume))
     may_begin()
     offer = Offer(
         handoff_id=uuid.uuid4().hex, conversation_id=client.conversation_id, bot_id=client.bot_id, channel=CHANNEL
     )
     record = turn.arrive(offer, BOTLHALE)
+    secret = resume_secrets.issue(turn.connection, record.handoff_id)
     if not staffing.serving(turn.connection, None, only_online=True):
         record = turn.notice(record, NOBODY, turn.now)  # the protocol can't refuse, so it waits in the queue
-    return record
+    return Entered(record=record, secret=secret, own=True)
 
 
-def hear(turn: Turn, client: Client, id: str, text: str, may_begin: Callable[[], None]) -> Record:
-    """The client said something; that registers it too."""
-    record = enter(turn, client, may_begin)
+def hear(turn: Turn, client: Client, id: str, text: str, may_begin: Callable[[], None], resume: Any = None, elsewhere: bool = False) -> Entered:
+    """The client said something; that registers it too. ``elsewhere``: another socket had the conversation until now."""
+    entered = enter(turn, client, may_begin, resume)
+    if elsewhere and entered.record.assignment.stage is not Stage.ENDED:
+        turn.tell_desk(entered.record, SECOND_PLACE)
+    record = records.must_find(turn.connection, entered.record.handoff_id)
     turn.say(record, CustomerSaid(at=turn.now, id=id, text=text))
-    return record
+    return entered
 
 
-def story(turn: Turn, client: Client, lines: list[Line]) -> None:
+def story(turn: Turn, client: Client, lines: list[Line], resume: Any = None) -> None:
     """The story so far. Only the first is kept: one sent later has the live part in it too."""
     record = records.newest_of(turn.connection, BOTLHALE, client.bot_id, client.conversation_id)
-    if record is None or record.offer.transcript or not lines:
+    if record is None:
+        return
+    resume_secrets.show(turn.connection, record.handoff_id, resume)
+    if record.offer.transcript or not lines:
         return
     fields = {name: getattr(record.offer, name) for name in Offer.__struct_fields__}
     told = record.but(offer=Offer(**{**fields, "transcript": tuple(lines)}))

@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from rasa_handoff.server.outcomes import Outcome
 from rasa_handoff.server.relay_words import HandoffId, Key
-from rasa_handoff.vocabulary.values import Value
+from rasa_handoff.vocabulary.values import Count, Value
 
 LONGEST_TEXT: Final = 20_000
 
@@ -21,7 +21,7 @@ class About(Value, frozen=True, kw_only=True):
     """``take``, and ``open`` with ``after``."""
 
     handoff_id: HandoffId
-    after: int = 0
+    after: Count = 0
 
 
 class Words(Value, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from rasa_handoff.server.tables import ID
-from rasa_handoff.vocabulary.values import Status, Transcript, Value
+from rasa_handoff.vocabulary.values import Count, Moment, Status, Transcript, Value
 
 Key = Annotated[str, Meta(min_length=1, max_length=ID, pattern=r"^[^\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff]+$")]
 """An id of another system: anything without blanks and controls, which would forge lines of a log or hide in a page."""
@@ -19,7 +19,7 @@ class Heard(Value, frozen=True, kw_only=True):
     """A handoff the relay has under way, the last number of ours it has, and the id of the last agent's words."""
 
     handoff_id: HandoffId
-    last: int = 0
+    last: Count = 0
     words: str | None = None
 
 
@@ -47,7 +47,7 @@ class Keys(Value, frozen=True, kw_only=True):
 class Auth(Value, frozen=True, kw_only=True):
     """How a relay introduces itself. ``epoch``: of its database; an older one doesn't say it."""
 
-    protocol: int
+    protocol: Count
     bot_id: Key
     token: str | None = None
     epoch: Key | None = None
@@ -59,7 +59,7 @@ class Words(Value, frozen=True, kw_only=True):
     handoff_id: HandoffId
     id: Key
     text: str
-    at: float
+    at: Moment
 
 
 class Followed(Transcript, frozen=True, kw_only=True):

@@ -111,6 +111,13 @@ class Turn:
         records.save(self.connection, after)
         return after
 
+    def tell_desk(self, record: Record, text: str) -> None:
+        """Tell the desk alone something about this conversation, in its thread."""
+        kept = Kept(speaker=Speaker.SYSTEM, id=uuid.uuid4().hex, text=text, at=self.now)
+        after, message = messages.keep(self.connection, record, kept)
+        records.save(self.connection, after)
+        self.news.append(Said(viewers=self._hearers(record), handoff_id=record.handoff_id, message=message))
+
     def tell(self, record: Record, told: Told) -> None:
         """Tell the customer's side where the conversation stands, though nothing has happened."""
         records.save(self.connection, self._follow(record, told))

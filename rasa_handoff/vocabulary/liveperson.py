@@ -13,6 +13,9 @@ TIMEOUT: Final = 30.0
 """Seconds after which LivePerson kills a Function; a Custom Endpoint has 60."""
 
 
+ANY_AUDIENCE: Final = "any"
+
+
 class FunctionSettings(Value, frozen=True, forbid_unknown_fields=True):
     """The header a LivePerson Function sends: its name and its value."""
 
@@ -21,10 +24,16 @@ class FunctionSettings(Value, frozen=True, forbid_unknown_fields=True):
 
 
 class EndpointBot(Value, frozen=True, forbid_unknown_fields=True):
-    """A bot of Custom Endpoint. ``audience``: the ``aud`` its tokens must have; LivePerson's is the account's id."""
+    """A bot of Custom Endpoint. ``audience``: the ``aud`` its tokens must have; LivePerson's is the account's id, and
+    ``ANY_AUDIENCE`` takes the token of every account."""
 
     environments: tuple[str, ...] = ("draft",)
     audience: str | None = None
+
+    @property
+    def checked_audience(self) -> str | None:
+        """What the tokens' ``aud`` is compared with; None: with nothing."""
+        return None if self.audience == ANY_AUDIENCE else self.audience
 
 
 class EndpointSettings(Value, frozen=True, forbid_unknown_fields=True):
@@ -127,5 +136,11 @@ def _check_doors(settings: LivePersonSettings) -> None:
                 )
     if settings.endpoint is not None and not settings.endpoint.bots:
         raise SettingsError(f"{CHANNEL_NAME}: no bot stands under 'endpoint.bots': write '{EXAMPLES['bots']}'.")
+    for name, bot in settings.endpoint.bots.items() if settings.endpoint is not None else ():
+        if not (bot.audience or "").strip():
+            raise SettingsError(
+                f"{CHANNEL_NAME}: endpoint.bots.{name} has no audience, so any customer of LivePerson's could call it: write "
+                f"your account's id, or 'audience: {ANY_AUDIENCE}' if that is meant."
+            )
     if not settings.skill.strip():
         raise SettingsError(f"{CHANNEL_NAME}: skill is empty: write the name of the skill that people have.")

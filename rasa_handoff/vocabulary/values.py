@@ -5,12 +5,20 @@ which turns msgspec's complaint into an error of ours.
 """
 
 import enum
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from rasa_handoff.vocabulary.errors import Refused
 from rasa_handoff.vocabulary.text import shown, valid
+
+Count = Annotated[int, Meta(ge=0, le=2_147_483_647)]
+"""A number that came over a wire and is kept: what every database's integers hold."""
+Moment = Annotated[float, Meta(ge=0, le=32_503_680_000)]
+"""Seconds since 1970, until the year 3000."""
+Seconds = Annotated[float, Meta(ge=0, le=1_000_000_000)]
+"""How long something takes."""
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +68,7 @@ class Department(Value, frozen=True):
     title: str | None = None
     open: bool = True
     staffed: bool = True
-    wait: float | None = None
+    wait: Seconds | None = None
 
     @property
     def label(self) -> str:
@@ -90,7 +98,7 @@ class Line(Value, frozen=True):
 
     speaker: Speaker
     text: str
-    at: float
+    at: Moment
 
 
 class Guess(Value, frozen=True):

@@ -88,14 +88,14 @@ def test_a_platform_with_its_own_desk_needs_no_other(project: Path, monkeypatch:
 
 LIVEPERSON = """rasa_handoff.LivePersonChannel:
   skill: people
-  endpoint: {public_key: key.pem, bots: {shop: {}}}
+  endpoint: {public_key: key.pem, bots: {shop: {audience: any}}}
 """
 
 
 def test_livepersons_settings_are_checked_too(project: Path) -> None:
     (project / "credentials.yml").write_text(LIVEPERSON)
     told = command("doctor", str(project)).stdout
-    assert "warn rasa_handoff.LivePersonChannel: endpoint.bots.shop has no audience" in told
+    assert "warn rasa_handoff.LivePersonChannel: endpoint.bots.shop takes any audience" in told
     assert "ok   LivePersonChannel answers Custom Endpoint's bots shop." in told
     (project / "credentials.yml").write_text(LIVEPERSON + "  welcome: gret\n  rich_content: greet\n")
     told = command("doctor", str(project)).stdout

@@ -48,17 +48,18 @@ def said(key: int) -> Entry:
 async def test_what_it_was_not_sent_is_not_delivered_and_nothing_is_sent_twice() -> None:
     noting = Noting()
     edge = Leaving(noting, words=1)
-    client, socket = (
-        Client(bot_id="b", conversation_id="c"),
-        Socket(namespace="/live_agent", token=None, address="127.0.0.1"),
-    )
-    edge._sockets["s1"], edge._newest[client] = socket, "s1"
+    client = Client(bot_id="b", conversation_id="c")
+    socket = Socket(namespace="/live_agent", token=None, address="127.0.0.1")
+    edge._sockets["s1"] = socket
+    edge._places.join("s1", client, proven=True)
     entries = [said(key) for key in (1, 2, 3)]
     with pytest.raises(Waits):
         await edge.deliver("h", entries)
     assert {mark.status for mark in noting.marks} == {Status.WAITING}
     edge.words = 0
-    edge._sockets["s2"], edge._newest[client] = socket, "s2"
+    edge._places.leave("s1")
+    edge._sockets["s2"] = socket
+    edge._places.join("s2", client, proven=True)
     assert [mark.status for mark in await edge.deliver("h", entries)] == [Status.DELIVERED] * 3
     assert edge.sent == ["word 1", "word 2", "word 3"]
 

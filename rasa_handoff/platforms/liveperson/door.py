@@ -46,7 +46,7 @@ def open_to_endpoint(
         Rejected: 401 no token or a wrong one; 404 a bot or an environment that isn't in the settings.
     """
     bot = settings.bots.get(bot_id)
-    tokens.check(request.headers.get("Authorization"), bot.audience if bot is not None else None)
+    tokens.check(request.headers.get("Authorization"), bot.checked_audience if bot is not None else None)
     if bot is None:
         raise Rejected(404, f"The bot is {bot_id[:100]!r}, which doesn't stand under 'endpoint.bots'.")
     if environment is not None and environment not in bot.environments:

@@ -28,8 +28,8 @@ class Tokens:
         self._settings = settings
         self._keys = [_key(key) for key in settings.public_keys]
         for bot_id, bot in settings.bots.items():
-            if bot.audience is None:
-                log.warning("%s has no audience: any account of LivePerson's may call it.", bot_id)
+            if bot.checked_audience is None:
+                log.warning("%s takes any audience: any account of LivePerson's may call it.", bot_id)
 
     def check(self, authorization: str | None, audience: str | None) -> None:
         """Whether the ``Authorization`` header has a token for this audience; None: for anybody's.

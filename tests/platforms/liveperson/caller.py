@@ -51,7 +51,10 @@ def settings(**more: Any) -> dict[str, Any]:
             "public_key": public_key(),
             "issuer": "Sentinel",
             "scope": "thirdpartybots.customendpoint.bot",
-            "bots": {"shop-bot": {"environments": ["draft", "live"], "audience": ACCOUNT}, "open-bot": {}},
+            "bots": {
+                "shop-bot": {"environments": ["draft", "live"], "audience": ACCOUNT},
+                "open-bot": {"audience": "any"},
+            },
         },
         "welcome": "welcome",
         "attachment": "send_file",

@@ -189,7 +189,7 @@ async def test_a_bot_that_fails_answers_500(
 DOOR = {"shop": {"header": HEADER, "secret": SECRET}}
 KEY = public_key()
 OWN = {"skill": "human", "functions": DOOR}
-BOTS = {"b": {}}
+BOTS = {"b": {"audience": "any"}}
 MISTAKES: dict[str, tuple[Any, str]] = {
     "nothing": (None, "needs settings: write at least skill"),
     "no skill": ({"functions": DOOR}, "needs the setting 'skill': write 'skill: human_skill'"),
@@ -208,6 +208,11 @@ MISTAKES: dict[str, tuple[Any, str]] = {
     "a bot's key": (
         {**OWN, "endpoint": {"public_key": KEY, "bots": {"b": {"audence": "1"}}}},
         "did you mean 'endpoint.bots.b.audience'?",
+    ),
+    "no audience": ({**OWN, "endpoint": {"public_key": KEY, "bots": {"b": {}}}}, "endpoint.bots.b has no audience"),
+    "an empty audience": (
+        {**OWN, "endpoint": {"public_key": KEY, "bots": {"b": {"audience": " "}}}},
+        "endpoint.bots.b has no audience",
     ),
     "no key": ({**OWN, "endpoint": {"bots": BOTS}}, "needs the setting 'endpoint.public_key'"),
     "a key that is none": (
@@ -236,4 +241,4 @@ def test_a_bot_open_to_every_account_is_warned_of(caplog: pytest.LogCaptureFixtu
     from rasa_handoff import LivePersonChannel
 
     LivePersonChannel.from_credentials({"skill": "human", "endpoint": {"public_key": KEY, "bots": BOTS}})
-    assert "b has no audience" in caplog.text
+    assert "b takes any audience" in caplog.text
