@@ -305,7 +305,7 @@ async def test_a_protocol_further_away_is_refused(server, opened, monkeypatch, t
 
 
 async def test_numbers_from_the_wire_are_looked_at(desk, relay):
-    one = await relay()
+    thandi, one = await desk(), await relay()
     handoff = await one.initiate()
     for last in (1e40, 10**400, 2**63, -1, float("nan"), float("inf"), "7", 1.5, True):
         refused = await one.call("hello", {"open": [{"handoff_id": handoff, "last": last, "words": None}]})
@@ -316,7 +316,6 @@ async def test_numbers_from_the_wire_are_looked_at(desk, relay):
         assert (refused["ok"], refused["code"]) == (False, "invalid"), at
         offer = one.offer(transcript=[{"speaker": "customer", "text": "hi", "at": at}])
         assert (await one.call("handoff.initiate", offer))["code"] == "invalid"
-    thandi = await desk()
     for after in (1e40, 2**63, -1, float("nan")):
         assert (await thandi.call("open", {"handoff_id": handoff, "after": after}))["code"] == "invalid"
     assert (await one.say(handoff, "hello"))["ok"]

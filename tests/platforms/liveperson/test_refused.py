@@ -87,7 +87,7 @@ async def test_tokens(liveperson: LivePerson, caplog: pytest.LogCaptureFixture) 
 async def test_a_key_that_is_being_changed(platform_model: Path, tmp_path: Path) -> None:
     path = tmp_path / "new.pem"
     path.write_text(public_key("new"))
-    endpoint = {"public_key": [public_key().replace("\n", "\\n"), str(path)], "bots": {"shop-bot": {}}}
+    endpoint = {"public_key": [public_key().replace("\n", "\\n"), str(path)], "bots": {"shop-bot": {"audience": "any"}}}
     async with RasaServer(platform_model, tmp_path, settings(endpoint=endpoint)) as rasa:
         liveperson = LivePerson(rasa)
         for key, status in (("sentinel", 200), ("new", 200), ("somebody", 401)):
