@@ -8,7 +8,7 @@ A client that goes away keeps its conversation: what is said meanwhile waits for
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from socketio import AsyncServer
 from socketio.exceptions import ConnectionRefusedError
@@ -203,7 +203,10 @@ class BotlhaleEdge:
             raise Refused("ended", OVER)
         elsewhere = self._places.holder(client) not in (None, sid)
         return await self._enter(
-            sid, client, lambda turn: clients.hear(turn, client, id, text, self._may_begin(sid), resume, elsewhere), speaks=True
+            sid,
+            client,
+            lambda turn: clients.hear(turn, client, id, text, self._may_begin(sid), resume, elsewhere),
+            speaks=True,
         )
 
     async def _messages_to_client(self, sid: str, data: Any) -> None:

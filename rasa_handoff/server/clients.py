@@ -128,7 +128,15 @@ def enter(turn: Turn, client: Client, may_begin: Callable[[], None], resume: Any
     return Entered(record=record, secret=secret, own=True)
 
 
-def hear(turn: Turn, client: Client, id: str, text: str, may_begin: Callable[[], None], resume: Any = None, elsewhere: bool = False) -> Entered:
+def hear(
+    turn: Turn,
+    client: Client,
+    id: str,
+    text: str,
+    may_begin: Callable[[], None],
+    resume: Any = None,
+    elsewhere: bool = False,
+) -> Entered:
     """The client said something; that registers it too. ``elsewhere``: another socket had the conversation until now."""
     entered = enter(turn, client, may_begin, resume)
     if elsewhere and entered.record.assignment.stage is not Stage.ENDED:
