@@ -52,8 +52,6 @@ async def test_what_it_was_not_sent_is_not_delivered_and_nothing_is_sent_twice()
     socket = Socket(namespace="/live_agent", token=None, address="127.0.0.1")
     edge._sockets["s1"] = socket
     edge._places.join("s1", client, proven=True)
-    edge._sockets["s1"] = socket
-    edge._places.join("s1", client, proven=True)
     entries = [said(key) for key in (1, 2, 3)]
     with pytest.raises(Waits):
         await edge.deliver("h", entries)
