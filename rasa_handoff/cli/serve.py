@@ -3,6 +3,7 @@
 import argparse
 
 from rasa_handoff.cli.database import add_database, server_module, usable
+from rasa_handoff.guard.hosts import read_hosts
 from rasa_handoff.vocabulary.limits import read_limits
 
 
@@ -21,6 +22,14 @@ def describe(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="where browsers find the desk when a proxy stands before it, such as https://example.org/desk "
         "(docs/security.md)",
+    )
+    parser.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="name under which this server may be asked, beside localhost, addresses in digits and --public-url's; may be "
+        "given several times, and others are refused then (docs/security.md)",
     )
     parser.add_argument(
         "--trusted-proxy",
@@ -80,5 +89,6 @@ def run(arguments: argparse.Namespace) -> int:
         proxies=server_module("public_url").read_proxies(arguments.trusted_proxy),
         hsts=arguments.hsts,
         limits=read_limits(arguments.limit),
+        hosts=read_hosts(arguments.allowed_host),
     )
     return code

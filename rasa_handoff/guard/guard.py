@@ -17,6 +17,7 @@ from socketio import AsyncServer, packet
 from rasa_handoff.guard import packets, requests
 from rasa_handoff.guard.buckets import Bucket, Buckets
 from rasa_handoff.guard.connections import Connections
+from rasa_handoff.guard.hosts import Hosts
 from rasa_handoff.guard.http import REASONS, AsgiRequest, SanicRequest, TooLong, request_of
 from rasa_handoff.guard.packets import Unfit
 from rasa_handoff.guard.pending import Pending
@@ -70,7 +71,7 @@ class Guard:
     """One per server process: ``async with guard``. :meth:`protect` each Socket.IO server before it hears anything.
 
     ``address_of`` tells the address that a request counts for, when a proxy may speak for others; the real peer by default.
-    ``checks`` are asked about each request's head: the sentence with which it is refused, or None.
+    ``hosts``: the names under which the server may be asked, which whoever has all its requests checks.
     """
 
     def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008 - immutable
@@ -78,7 +79,7 @@ class Guard:
         self.refusals = Refusals()
         self.connections = Connections(limits, self.refusals)
         self.address_of: Callable[[requests.Head], str] = lambda head: head.address
-        self.checks: list[Callable[[requests.Head], str | None]] = []
+        self.hosts = Hosts()
         self.conversations = Buckets(limits.events_per_second, BURST_SECONDS)
         self._beginnings = Buckets(limits.conversations_per_minute / 60, CONVERSATIONS_BURST_SECONDS)
         self._addresses = Buckets(limits.events_per_second_per_address, ADDRESS_BURST_SECONDS)
@@ -144,9 +145,6 @@ class Guard:
         problem = requests.problem_of(head, longest)
         if problem is not None:
             return problem
-        for check in self.checks:
-            if sentence := check(head):
-                return 403, sentence
         if head.session_id is not None or head.method == "OPTIONS":
             return None
         address, most = self.address_of(head), self.limits.connections_per_address

@@ -69,7 +69,7 @@ def problem_of(head: Head, longest: int) -> tuple[int, str] | None:
 def is_loopback(host: str | None) -> bool:
     """Whether it names this machine, by address or as ``localhost``; a port may follow."""
     try:
-        name = urlsplit(f"//{host or ''}").hostname or ""
+        name = (urlsplit(f"//{host or ''}").hostname or "").rstrip(".")
     except ValueError:
         return False
     if name == "localhost" or name.endswith(".localhost"):
@@ -78,6 +78,15 @@ def is_loopback(host: str | None) -> bool:
         return ipaddress.ip_address(name.split("%")[0]).is_loopback
     except ValueError:
         return False
+
+
+def is_address(name: str) -> bool:
+    """Whether it is an address in digits."""
+    try:
+        ipaddress.ip_address(name.strip("[]").split("%")[0])
+    except ValueError:
+        return False
+    return True
 
 
 def is_local(environ: Mapping[str, Any]) -> bool:

@@ -2,16 +2,16 @@
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
 from socketio import ASGIApp, AsyncServer
 from starlette.applications import Starlette
 from starlette.types import ASGIApp as Application
-from starlette.types import Receive, Scope, Send
 
 from rasa_handoff.admin.socket import AdminSocket
 from rasa_handoff.guard.guard import Guard
+from rasa_handoff.guard.hosts import Hosts
 from rasa_handoff.server import accounts
 from rasa_handoff.server.botlhale_edge import BotlhaleEdge
 from rasa_handoff.server.browsers import Browsers
@@ -21,6 +21,7 @@ from rasa_handoff.server.database import Unavailable
 from rasa_handoff.server.dead_letters import DEAD_LETTERS
 from rasa_handoff.server.desk_edge import DeskEdge
 from rasa_handoff.server.door import RELAY
+from rasa_handoff.server.guarded_app import GuardedApp
 from rasa_handoff.server.news import Board
 from rasa_handoff.server.pages import Guarded, Pages, unavailable
 from rasa_handoff.server.presence import GRACE, Presence
@@ -50,6 +51,7 @@ def create_app(
     public: PublicUrl | None = None,
     hsts: int = 0,
     limits: Limits = Limits(),  # noqa: B008 - immutable
+    hosts: Sequence[str] = (),
 ) -> Application:
     """The live-agent server as an ASGI application; its lifespan opens and closes the database.
 
@@ -58,7 +60,8 @@ def create_app(
     ``now`` tells the wall-clock time in seconds since 1970. ``tkinter_demo``: the Tkinter demo's user window is heard there.
     ``public``: where browsers find the desk when a proxy stands before it. ``hsts``: seconds for which browsers that came by
     TLS are told to come by nothing else.
-    ``limits``: of the guard before it, the application's ``guard``.
+    ``limits``: of the guard before it, the application's ``guard``. ``hosts``: names under which it may be asked, and no
+    others, beside the public one.
     """
     # Any origin, for front ends that speak Botlhale's protocol; without credentials, and /desk checks for itself.
     sio = AsyncServer(async_mode="asgi", cors_allowed_origins="*", cors_credentials=False)
@@ -95,15 +98,6 @@ def create_app(
     routes = Pages(store, browsers, guard.refusals, desk.close_ended).routes()
     web = Starlette(routes=routes, lifespan=lifespan, exception_handlers={Unavailable: unavailable})
     web.router.redirect_slashes = False  # it would send browsers to whatever Host says
+    guard.hosts = Hosts([public.host] if public else [])
+    guard.hosts.allow(hosts)
     return GuardedApp(BelowPath(ASGIApp(sio, Guarded(web, browsers, hsts)), public.path if public else ""), guard)
-
-
-class GuardedApp:
-    """The application with its guard, which whoever runs it tells of connections."""
-
-    def __init__(self, app: Application, guard: Guard) -> None:
-        self._app, self.guard = app, guard
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
-        await self._app(scope, receive, send)

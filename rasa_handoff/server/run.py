@@ -40,13 +40,14 @@ def serve(
     proxies: Sequence[str] = LOOPBACK,
     hsts: int = 0,
     limits: Limits = Limits(),  # noqa: B008 - immutable
+    hosts: Sequence[str] = (),
 ) -> int:
     """Run the server until SIGTERM or Ctrl-C; returns the exit code.
 
     ``open_live_agent``: browsers on other machines may use ``/live_agent`` without a token, which means that anyone who
     can reach this address can write to the agents. ``tkinter_demo``: the Tkinter demo's user window on this machine, too.
     ``public``: where browsers find the desk when a proxy stands before it. ``proxies``: whose ``X-Forwarded-For`` and
-    ``X-Forwarded-Proto`` are read. ``hsts``: as :func:`create_app` has it.
+    ``X-Forwarded-Proto`` are read. ``hsts``, ``limits``, ``hosts``: as :func:`create_app` has them.
 
     Raises:
         HandoffError: the address is busy or not allowed without tokens, or the database can't be used.
@@ -58,12 +59,19 @@ def serve(
             "Make one first: rasa-handoff token add BOT_ID"
         )
     app = create_app(
-        database, open_live_agent, timers=timers, tkinter_demo=tkinter_demo, public=public, hsts=hsts, limits=limits
+        database,
+        open_live_agent,
+        timers=timers,
+        tkinter_demo=tkinter_demo,
+        public=public,
+        hsts=hsts,
+        limits=limits,
+        hosts=hosts,
     )
     if tkinter_demo is not None:
         _bound(HERE, tkinter_demo.listen, "--tkinter-demo").close()
     with _bound(host, port) as listening:
-        asyncio.run(_run(app, proxies, listening, _welcome(listening, tokens, public)))
+        asyncio.run(_run(app, proxies, host, listening, _welcome(listening, tokens, public)))
     return 0
 
 
@@ -72,7 +80,7 @@ async def running(
     app: ASGIApp, host: str = "127.0.0.1", port: int = 0, proxies: Sequence[str] = LOOPBACK
 ) -> AsyncIterator[str]:
     """The application served inside this loop; gives its address, such as ``http://127.0.0.1:5065``."""
-    server = _server(app, proxies)
+    server = _server(app, proxies, host)
     with _bound(host, port) as listening:
         async with started(app):
             task = asyncio.create_task(server.serve(sockets=[listening]))
@@ -91,9 +99,10 @@ class _Server(uvicorn.Server):
         return contextlib.nullcontext()
 
 
-def _server(app: ASGIApp, proxies: Sequence[str]) -> uvicorn.Server:
+def _server(app: ASGIApp, proxies: Sequence[str], host: str) -> uvicorn.Server:
     guard = getattr(app, "guard", None) or Guard()
     guard.connections.proxies = list(proxies)
+    guard.hosts.listens_on(host)
     # wsproto: the websockets that Rasa 3.6 pins is too old for uvicorn.
     config = uvicorn.Config(
         app,
@@ -114,8 +123,8 @@ def _server(app: ASGIApp, proxies: Sequence[str]) -> uvicorn.Server:
     return _Server(config)
 
 
-async def _run(app: ASGIApp, proxies: Sequence[str], listening: socket.socket, welcome: str) -> None:
-    server, loop = _server(app, proxies), asyncio.get_running_loop()
+async def _run(app: ASGIApp, proxies: Sequence[str], host: str, listening: socket.socket, welcome: str) -> None:
+    server, loop = _server(app, proxies, host), asyncio.get_running_loop()
     for stop in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(stop, _stop, server)
     async with started(app):

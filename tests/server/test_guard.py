@@ -13,9 +13,12 @@ import aiohttp
 import pytest
 
 from rasa_handoff.guard.connections import RESERVE
+from rasa_handoff.guard.hosts import read_hosts
 from rasa_handoff.server.accounts import add_token
 from rasa_handoff.server.app import create_app
+from rasa_handoff.server.public_url import read_public_url
 from rasa_handoff.server.run import running
+from rasa_handoff.vocabulary.errors import HandoffError
 from rasa_handoff.vocabulary.limits import Limits
 from tests.support import attacks
 from tests.support.attacks import stranger
@@ -144,13 +147,11 @@ async def test_a_body_that_does_not_come_is_not_waited_for(limited):
     async with limited(body_seconds=0.3) as address:
         sid = await attacks.polling(address)
         slow = await attacks.connect(address)
-        head = (
-            f"POST /socket.io/?EIO=4&transport=polling&sid={sid} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n42"
-        )
+        head = f"POST /socket.io/?EIO=4&transport=polling&sid={sid} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n42"
         await slow.send(head.encode())
         assert b"413" in await slow.answer()
         form = await attacks.connect(address)  # another page of the server
-        await form.send(b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\ncsrf=")
+        await form.send(b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\ncsrf=")
         assert await form.answer() is not None
         await slow.close()
         await form.close()
@@ -177,7 +178,7 @@ async def test_a_refused_relay_and_its_origin_are_logged_without_its_token(serve
     opened.append(karoo)
     await karoo.connect(server.address)  # on this machine, while no bot has a token
     for headers in ({"Origin": "https://evil.example"}, {"Origin": server.address}, {"X-Forwarded-For": "203.0.113.9"},
-                    {"Forwarded": "for=203.0.113.9"}, {"Host": "rebound.example"}):  # fmt: skip
+                    {"Forwarded": "for=203.0.113.9"}):  # fmt: skip
         async with stranger(server.address, headers) as attacker:
             assert (await attacker.join("/relay", {"protocol": 1, "bot_id": "karoo"})).startswith("44"), headers
     token = add_token(database, "karoo")
@@ -185,8 +186,85 @@ async def test_a_refused_relay_and_its_origin_are_logged_without_its_token(serve
         answer = await attacker.join("/relay", {"token": f"{token}\n", "protocol": 1, "bot_id": "karoo\nforged"})
         assert answer.startswith("44")
     refusals = [line for line in lines() if "a relay:" in line]
-    assert len(refusals) == 6
+    assert len(refusals) == 5
     assert not any(token in line or "\n" in line for line in refusals)
+
+
+FOREIGN = (
+    "rebound.example",
+    "rebound.example:80",
+    "localhost.rebound.example",
+    "127.0.0.1.rebound.example",
+    "[rebound",
+    "x:y@z",
+)
+OURS = ("localhost", "LOCALHOST.:5065", "app.localhost", "127.0.0.1:1", "[::1]:80", "203.0.113.9", "[2001:db8::1]")
+
+
+async def ask(address, host, path="/health", headers=()):
+    """The status line of an answer; what a browser asks once a name of the attacker's leads here."""
+    raw = await attacks.connect(address)
+    lines = [f"GET {path} HTTP/1.1", f"Host: {host}", "Connection: close", *headers]
+    await raw.send(("\r\n".join(lines) + "\r\n\r\n").encode())
+    answer = await raw.answer()
+    await raw.close()
+    return (answer or b"").split(b"\r\n")[0].decode()
+
+
+SOCKET = "/socket.io/?EIO=4&transport="
+UPGRADE = (
+    "Upgrade: websocket",
+    "Connection: Upgrade",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: " + "A" * 22 + "==",
+)
+
+
+async def test_a_name_of_somebody_elses_that_leads_here_reaches_nothing(server, lines):
+    """DNS rebinding: to the browser the attacker's page is then of this server's own origin."""
+    for host in FOREIGN:
+        for path, headers in (("/", ()), ("/health", ()), (SOCKET + "polling", ())):
+            assert re.match(r"HTTP/1.1 40[03]", await ask(server.address, host, path, headers)), (host, path)
+    origin = ("Origin: http://rebound.example",)
+    for headers in (UPGRADE, UPGRADE + origin, (*UPGRADE, "X-Forwarded-For: 127.0.0.1")):
+        assert " 403" in await ask(server.address, FOREIGN[0], SOCKET + "websocket", headers)
+    for host in OURS:
+        assert " 200" in await ask(server.address, host), host
+        assert " 200" in await ask(server.address, host, SOCKET + "polling"), host
+    assert " 101" in await ask(server.address, OURS[0], SOCKET + "websocket", UPGRADE)
+    found = lines()
+    assert "a request for the host rebound.example: this server is localhost." in found[0]
+    assert "--allowed-host rebound.example" in found[0]
+    assert not any("--allowed-host" in line for line in found[1:])
+
+
+async def test_names_that_are_given_or_public_are_served_and_others_are_not(database, lines):
+    public = read_public_url("https://desk.example.org:8443/desk")
+    async with running(create_app(database, public=public, hosts=["intern"])) as address:
+        for host in ("desk.example.org", "Desk.Example.org:8443", "intern:5065", "127.0.0.1"):
+            assert " 200" in await ask(address, host), host
+        assert " 403" in await ask(address, "rebound.example", headers=["Origin: https://desk.example.org:8443"])
+    assert (
+        "this server is desk.example.org, intern, localhost. Its page is of https://desk.example.org:8443."
+        in lines()[0]
+    )
+
+
+async def test_a_server_of_a_network_is_asked_under_any_name_unless_some_are_given(database):
+    add_token(database, "karoo")
+    async with running(create_app(database), host="0.0.0.0") as address:
+        assert " 200" in await ask(address, "desk.some-network:5065")
+    async with running(create_app(database, hosts=["intern"]), host="0.0.0.0") as address:
+        assert [(await ask(address, host))[9:12] for host in ("desk.some-network", "intern", "10.0.0.7")] == [
+            "403", "200", "200",
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", ["", "https://example.org", "a b", "a/b", "me@host", "x:y:z", "[::1"])
+def test_what_can_not_be_an_allowed_host_is_refused(host):
+    with pytest.raises(HandoffError, match="can't be an allowed host"):
+        read_hosts([host])
+    assert read_hosts(["Desk.example.org", "intern:5065"]) == ["Desk.example.org", "intern:5065"]
 
 
 async def test_refused_relays_and_clients_have_a_log_line_each_without_their_tokens(server, database, lines):
@@ -217,7 +295,6 @@ async def test_refused_relays_and_clients_have_a_log_line_each_without_their_tok
     [
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
-        {"Host": "rebound.example"},
         {"X-Forwarded-For": "127.0.0.1"},
     ],
     ids=str,
@@ -345,7 +422,7 @@ async def test_half_a_head_is_not_waited_for(limited, lines):
     async with limited(head_seconds=0.5) as address:
         raws = [await attacks.connect(address) for _ in range(3)]
         await raws[0].send(b"GET / HT")
-        await raws[1].send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")  # and then half of a second one
+        await raws[1].send(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")  # and then half of a second one
         assert b"200 OK" in await raws[1].reader.readuntil(b"\r\n")
         await raws[1].send(b"GET / HT")
         for raw in raws:
@@ -356,7 +433,7 @@ async def test_half_a_head_is_not_waited_for(limited, lines):
 
 async def test_a_long_head_is_refused(server):
     raw = await attacks.connect(server.address)
-    await raw.send(b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X-A: b\r\n" * 100_000)
+    await raw.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X-A: b\r\n" * 100_000)
     await raw.answer()
     await raw.close()
 

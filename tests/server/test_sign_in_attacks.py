@@ -1,6 +1,7 @@
 """Attacks on signing in and on the desk's pages, each refused, and those that must not lock an agent out."""
 
 import asyncio
+import itertools
 import logging
 import re
 import threading
@@ -291,9 +292,11 @@ PATHS = (
 
 async def test_nothing_but_the_desks_own_files_is_served_and_nobody_is_sent_elsewhere(server):
     address = urlsplit(server.address)
-    for path in PATHS:
+    for path, host in itertools.product(PATHS, ("evil.example", address.netloc)):
         reader, writer = await asyncio.open_connection(address.hostname, address.port)
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n".encode())
+        writer.write(
+            f"GET {path} HTTP/1.1\r\nHost: {host}\r\nX-Forwarded-Host: evil.example\r\nConnection: close\r\n\r\n".encode()
+        )
         answer = (await reader.read()).decode()
         writer.close()
         await writer.wait_closed()
@@ -308,7 +311,7 @@ async def test_nothing_but_the_desks_own_files_is_served_and_nobody_is_sent_else
 async def test_a_large_form_is_read_no_further_than_a_form_is_long(server):
     address = urlsplit(server.address)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
-    head = "POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 120000000\r\nConnection: close\r\n\r\n"
+    head = "POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 120000000\r\nConnection: close\r\n\r\n"
     writer.write(head.encode() + b"csrf=" + b"x" * 50_000)
     assert (await asyncio.wait_for(reader.readline(), 5)).startswith(b"HTTP/1.1 403")
     writer.close()
