@@ -12,7 +12,6 @@ by name.
 import asyncio
 import contextlib
 import json
-import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping
@@ -22,9 +21,10 @@ from typing import Any, Final
 from sqlalchemy.engine import make_url
 
 from rasa_handoff.vocabulary.errors import HandoffError
+from rasa_handoff.vocabulary.log_values import get_log
 from rasa_handoff.vocabulary.text import as_json, valid
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 ENDING: Final = "-admin"
 LONGEST_LINE: Final = 65_536

@@ -6,7 +6,6 @@ To add a desk of your own: ``docs/adapters/adding.md``. One of ours also has a n
 
 import abc
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar, Final
 
@@ -16,10 +15,11 @@ from rasa_handoff.thinking.control import IllegalEvent
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.errors import StoreUnavailable
 from rasa_handoff.vocabulary.features import Features
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 from rasa_handoff.vocabulary.settings import Settings
 from rasa_handoff.vocabulary.values import Agent, Availability, Department, Offer
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 STORE_PAUSE: Final = 1.0
 
@@ -87,7 +87,9 @@ async def apply(relay: Relay, event: e.Event) -> None:
         log.info("%s", problem)
     except Exception:  # such an event mustn't end the task that reads what comes after it
         kind = type(event).__name__
-        log.exception("What the desk said (%s) of %s couldn't be taken in, and is lost.", kind, event.conversation_id)
+        log.exception(
+            "What the desk said (%s) of %s couldn't be taken in, and is lost.", kind, short_id(event.conversation_id)
+        )
 
 
 async def insist(work: Callable[[], Awaitable[object]]) -> None:

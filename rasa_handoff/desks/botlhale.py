@@ -5,7 +5,6 @@ The protocol acknowledges nothing and knows no queue, agent, note or slot: accep
 """
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -20,10 +19,11 @@ from rasa_handoff.thinking.control import Control
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.errors import Unreachable
 from rasa_handoff.vocabulary.features import YES, Feature, Theirs
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 from rasa_handoff.vocabulary.settings import Settings
 from rasa_handoff.vocabulary.values import Offer
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 MESSAGE_LEFT: Final = "message_left"
 
@@ -114,7 +114,7 @@ class BotlhaleDesk(Desk):
 
     async def _say(self, lane: str, handoff_id: str, said: dict[str, Any]) -> None:
         if handoff_id not in self._wires and not await self._is_owed(lane, handoff_id):
-            log.info("Words of %s came after the end of handoff %s; nobody hears them.", lane, handoff_id)
+            log.info("Words of %s came after the end of handoff %s; nobody hears them.", short_id(lane), handoff_id)
             return
         wire = self._wire(await self.relay.offer_of(handoff_id))
         wire.start()

@@ -6,7 +6,6 @@ sent to it. A lost connection is made again with growing pauses; what wasn't ack
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -23,12 +22,13 @@ from rasa_handoff.thinking.control import Control, IllegalEvent
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.errors import Refused, StoreError, Unforeseen, Unreachable
 from rasa_handoff.vocabulary.features import YES, Feature
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 from rasa_handoff.vocabulary.names import PROTOCOL, RELAY_NAMESPACE
 from rasa_handoff.vocabulary.settings import Settings
 from rasa_handoff.vocabulary.values import Agent, Availability, Offer, plain, read
 from rasa_handoff.vocabulary.versions import go_together
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 ANSWER_SECONDS: Final = 5.0
 LONGEST_PAUSE: Final = 3.0
@@ -111,7 +111,7 @@ class OurDesk(Desk):
         """Send an entry and wait for its acknowledgement."""
         (entry,) = entries
         if entry.name == "handoff.transcript" and self._welcome is not None and not self._welcome.transcript_follows:
-            log.warning("The live-agent server is too old for a transcript that follows; %s has none.", lane)
+            log.warning("The live-agent server is too old for a transcript that follows; %s has none.", short_id(lane))
             return []
         answer = await self._call(entry.name, entry.body)
         if answer.get("code") == "unavailable":
@@ -121,7 +121,7 @@ class OurDesk(Desk):
         if entry.name == "handoff.initiate":
             if not answer.get("ok"):
                 why = f"{answer.get('error')} ({answer.get('code')})"
-                log.warning("The desk refused handoff %s of %s: %s", entry.body["handoff_id"], lane, why)
+                log.warning("The desk refused handoff %s of %s: %s", entry.body["handoff_id"], short_id(lane), why)
             return [answer_to_offer(lane, entry.body["handoff_id"], answer)]
         if answer.get("code") == "unknown_handoff" and entry.name == "message":
             return await self._tell_again(lane, entry.body["handoff_id"])
@@ -153,7 +153,9 @@ class OurDesk(Desk):
             raise Unreachable("The live-agent server didn't know the handoff; it is offered again.")
         left = await self.relay.left_message(handoff_id)
         if left is None:
-            log.warning("The live-agent server no longer knows handoff %s of %s.", handoff_id, conversation_id)
+            log.warning(
+                "The live-agent server no longer knows handoff %s of %s.", handoff_id, short_id(conversation_id)
+            )
             return []
         answer = await self._call("handoff.initiate", {**plain(left), "resumed": True})
         if not answer.get("ok"):

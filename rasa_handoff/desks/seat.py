@@ -1,7 +1,6 @@
 """A conversation at the Tkinter demo's admin window: what the window is told, and what it says, as events for the relay."""
 
 import asyncio
-import logging
 import time
 import uuid
 from collections.abc import Sequence
@@ -12,10 +11,11 @@ from rasa_handoff.desks.window import Window
 from rasa_handoff.relay.relay import Relay
 from rasa_handoff.thinking.control import Control
 from rasa_handoff.vocabulary import events as e
+from rasa_handoff.vocabulary.log_values import get_log
 from rasa_handoff.vocabulary.settings import DeskSettings
 from rasa_handoff.vocabulary.values import Agent, Line, Offer, Speaker
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 ADMIN: Final = Agent(id="admin", name="Admin")
 """The window has nobody's name."""

@@ -8,7 +8,6 @@
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Sequence
 from typing import Any, Final
@@ -23,10 +22,11 @@ from rasa_handoff.thinking.control import Control
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.errors import Unreachable, Waits
 from rasa_handoff.vocabulary.features import YES, Feature
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 from rasa_handoff.vocabulary.settings import Settings
 from rasa_handoff.vocabulary.values import Offer, Transcript, read
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 UNNOTICED_SECONDS: Final = 10.0
 STOPPING: Final = "This process is stopping."
@@ -137,14 +137,14 @@ class TkinterDesk(Desk):
 
     async def _say(self, lane: str, handoff_id: str, text: str) -> None:
         if not await self._is_owed(lane, handoff_id):
-            log.info("Words of %s came after the end of handoff %s; nobody hears them.", lane, handoff_id)
+            log.info("Words of %s came after the end of handoff %s; nobody hears them.", short_id(lane), handoff_id)
             return
         if not self._has_window(handoff_id) and handoff_id not in self._line:
             self._line.append(handoff_id)  # a message that was left before a restart
         if self._seat is None and self._line[0] == handoff_id and not self.relay.conversation(lane).desk_active:
             await self._take(await self.relay.offer_of(handoff_id))
         if self._seat is None or not self._has_window(handoff_id) or self._seat.window.gone:
-            raise Waits(f"The admin window isn't {lane}'s now.")
+            raise Waits(f"The admin window isn't of {short_id(lane)} now.")
         await self._seat.window.show(text)
 
     def _is_wanted(self, lane: str, handoff_id: str) -> bool:

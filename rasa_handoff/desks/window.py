@@ -8,7 +8,6 @@ reset was cut, or held words that nobody read.
 import asyncio
 import codecs
 import contextlib
-import logging
 import socket
 import struct
 import time
@@ -18,9 +17,10 @@ from typing import Final
 from rasa_handoff.store.tasks import ended
 from rasa_handoff.thinking.whole import WholeCharacters
 from rasa_handoff.vocabulary.errors import Unreachable
+from rasa_handoff.vocabulary.log_values import get_log
 from rasa_handoff.vocabulary.text import valid_text
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 HERE: Final = "127.0.0.1"
 """Nothing in the protocol says who somebody is: it stays on this machine."""

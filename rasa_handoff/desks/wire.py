@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -17,12 +16,13 @@ from rasa_handoff.store.tasks import ended
 from rasa_handoff.thinking.control import Control
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.errors import Unreachable
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 from rasa_handoff.vocabulary.settings import DeskSettings
 from rasa_handoff.vocabulary.shapes import in_text
 from rasa_handoff.vocabulary.text import valid
 from rasa_handoff.vocabulary.values import Line, Offer, Speaker
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 LONGEST_PAUSE: Final = 3.0
 UNNOTICED_SECONDS: Final = 10.0
@@ -173,7 +173,10 @@ class Wire:
         body = data if isinstance(data, dict) else {"message": data}
         text = in_text(body.get("message")).strip()
         if not text:
-            log.info("The live-agent server said nothing to %s: to_user has no message.", self.offer.conversation_id)
+            log.info(
+                "The live-agent server said nothing to %s: to_user has no message.",
+                short_id(self.offer.conversation_id),
+            )
             return
         # Ours sends both; a stranger's "id" may mean anything.
         id = str(body["id"]) if body.get("id") and "number" in body else uuid.uuid4().hex
@@ -181,7 +184,11 @@ class Wire:
         self._heard.put_nowait(e.AgentSaid(**self._here, **said))
 
     async def _on_anything_else(self, name: Any, *_: Any) -> None:
-        log.info("Nothing is done about the live-agent server's %r for %s.", str(name)[:40], self.offer.conversation_id)
+        log.info(
+            "Nothing is done about the live-agent server's %r for %s.",
+            str(name)[:40],
+            short_id(self.offer.conversation_id),
+        )
 
     async def _on_disconnect_socket(self, *_: Any) -> None:
         self._heard.put_nowait(e.HandoffCompleted(**self._here))

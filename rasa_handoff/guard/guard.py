@@ -7,7 +7,6 @@ python-socketio 5.14 to 5.18 and python-engineio 4.11 to 4.15; ``tests/unit/test
 import asyncio
 import contextlib
 import inspect
-import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -23,8 +22,9 @@ from rasa_handoff.guard.packets import Unfit
 from rasa_handoff.guard.pending import Pending
 from rasa_handoff.guard.refusals import Refusals, bound_logs
 from rasa_handoff.vocabulary.limits import Limits
+from rasa_handoff.vocabulary.log_values import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 SWEEP_SECONDS: Final = 1.0
 BURST_SECONDS: Final = 20.0

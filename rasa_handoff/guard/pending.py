@@ -1,12 +1,13 @@
 """The events of one socket that wait for their handlers: so many at a time, in their order."""
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-log = logging.getLogger(__name__)
+from rasa_handoff.vocabulary.log_values import get_log
+
+log = get_log(__name__)
 
 MOST_QUEUED: Final = 50
 DRAIN_WITHIN: Final = 2.0

@@ -7,23 +7,16 @@ import ipaddress
 import logging
 import time
 from collections import OrderedDict
-from typing import Any, Final
+from typing import Final
 
-log = logging.getLogger("rasa_handoff.guard")
+from rasa_handoff.vocabulary.log_values import escaped, get_log
+
+log = get_log("rasa_handoff.guard")
 
 LINES_A_MINUTE: Final = 10
 LINES_OF_ALL: Final = 200
 """A minute, from however many addresses."""
 MOST_SOURCES: Final = 1_000
-LONGEST: Final = 500
-
-
-def escaped(text: Any, longest: int = LONGEST) -> str:
-    """Text from outside as it may stand in a log line: printable, on one line, cut."""
-    shown = str(text)[: longest + 1]
-    if len(shown) > longest:
-        shown = shown[:longest] + "…"
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in shown)
 
 
 def shown_address(host: str | None) -> str:

@@ -9,15 +9,15 @@
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple
 
 from rasa_handoff.platforms.answers import Answer, Answers
 from rasa_handoff.platforms.conversations import Conversations
 from rasa_handoff.rasa_room.turns import Work
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 DRAIN_SECONDS: Final = 5.0
 
@@ -56,7 +56,7 @@ class Answering:
         except asyncio.TimeoutError:
             log.warning(
                 "The answer to %s of %s isn't complete after %s s: the rest follows.",
-                call.key, call.conversation_id, self._seconds,
+                call.key, short_id(call.conversation_id), self._seconds,
             )  # fmt: skip
         return call.answer.give()
 
@@ -68,7 +68,7 @@ class Answering:
         async with conversations.turn(call.conversation_id):
             known = self.answers.known(call.conversation_id, call.key)
             if known is not None:
-                log.info("The message %s of %s came again: the same answer.", call.key, call.conversation_id)
+                log.info("The message %s of %s came again: the same answer.", call.key, short_id(call.conversation_id))
                 call.answer.messages.extend(known)
                 return
             await self._make(conversations, call)

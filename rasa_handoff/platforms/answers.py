@@ -4,14 +4,15 @@ Platforms tell a repeated call by a message's key. Each conversation's last answ
 call gets the same. Of older ones, and after a restart, the tracker knows: it has each message's id (``rasa_room/retold.py``).
 """
 
-import logging
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from rasa.core.channels.channel import OutputChannel
 
-log = logging.getLogger(__name__)
+from rasa_handoff.vocabulary.log_values import get_log, short_id
+
+log = get_log(__name__)
 
 MOST: Final = 2_000
 """Conversations whose last answer is kept; and those with something that came too late."""
@@ -95,4 +96,6 @@ def put(memory: dict[Any, Any], name: Any, value: Any) -> None:
     if len(memory) > MOST:
         oldest = next(iter(memory))
         if isinstance(memory.pop(oldest), list):
-            log.warning("What %s was still to be told is forgotten: more than %s conversations wait.", oldest, MOST)
+            log.warning(
+                "What %s was still to be told is forgotten: more than %s conversations wait.", short_id(oldest), MOST
+            )

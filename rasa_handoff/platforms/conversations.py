@@ -10,7 +10,6 @@ The rules:
    the people's, and the bot stays silent.
 """
 
-import logging
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -40,11 +39,12 @@ from rasa_handoff.rasa_room.turns import Turns
 from rasa_handoff.thinking.transcript import button_titles
 from rasa_handoff.vocabulary import names
 from rasa_handoff.vocabulary.errors import Unreachable
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 from rasa_handoff.vocabulary.marker import HandoffRequest
 from rasa_handoff.vocabulary.names import NOTE_SLOT, OUTCOME_SLOT
 from rasa_handoff.vocabulary.settings import IntentSettings
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 RESOLVED: Final = "resolved"
 """What the outcome slot says after each handoff: platforms tell no more than that the bot has it again."""
@@ -141,14 +141,16 @@ class Conversations:
         try:
             return await self._bot.tracker(conversation_id)
         except Unreachable as problem:
-            log.warning("What was said in %s can't be read: %s", conversation_id, problem)
+            log.warning("What was said in %s can't be read: %s", short_id(conversation_id), problem)
             return None
 
     async def _is_ours_unread(self, message: UserMessage, arrived: float) -> bool:
         """The same as :meth:`_is_ours` while the tracker can't be read, by what this process has handed over meanwhile."""
         handed = self._handed.get(message.sender_id)
         if handed is not None and handed + self._crossing > arrived:
-            log.info("A message of %s crossed its handoff: it is left to the platform's people.", message.sender_id)
+            log.info(
+                "A message of %s crossed its handoff: it is left to the platform's people.", short_id(message.sender_id)
+            )
             await self._note(message)
             return False
         if handed is not None:
@@ -187,7 +189,9 @@ class Conversations:
         """The conversation is paused: whether this message says that it is the bot's again. Resumed then."""
         paused = _last_pause(tracker)
         if paused is not None and paused.timestamp + self._crossing > arrived:
-            log.info("A message of %s crossed its handoff: it is left to the platform's people.", message.sender_id)
+            log.info(
+                "A message of %s crossed its handoff: it is left to the platform's people.", short_id(message.sender_id)
+            )
             if message.text is not None:
                 await self._note(message)
             return False
@@ -212,7 +216,7 @@ class Conversations:
             paused, handoff_id = _last_pause(tracker), last_handoff(tracker)
             if not tracker.is_paused() or (paused is not None and told is not None and told < paused.timestamp):
                 return ()
-            log.info("Handoff %s of %s has ended: the platform says so.", handoff_id, conversation_id)
+            log.info("Handoff %s of %s has ended: the platform says so.", handoff_id, short_id(conversation_id))
             if speak and handoff_id is not None:
                 return await self._come_back(tracker, note)
             tracker.update_with_events(self._back(tracker, note), self._bot.domain)
@@ -221,7 +225,9 @@ class Conversations:
     async def _resume(self, conversation_id: str) -> None:
         def resume(tracker: DialogueStateTracker) -> None:
             log.info(
-                "Handoff %s of %s has ended: the platform called the bot again.", last_handoff(tracker), conversation_id
+                "Handoff %s of %s has ended: the platform called the bot again.",
+                last_handoff(tracker),
+                short_id(conversation_id),
             )
             tracker.update_with_events(self._back(tracker, None), self._bot.domain)
 
@@ -267,7 +273,7 @@ class Conversations:
         happened = [event.as_dict() for event in tracker.events]
         body = {"handoff_id": uuid.uuid4().hex, "untake": taken_slot(happened) if form else None}
         tracker.update_with_events(pause(tracker, body, self._channel), self._bot.domain)
-        log.info("Handoff %s of %s: left to the platform's people.", body["handoff_id"], tracker.sender_id)
+        log.info("Handoff %s of %s: left to the platform's people.", body["handoff_id"], short_id(tracker.sender_id))
 
 
 def _said(words: Mapping[str, Any], response: str | None) -> BotUttered:

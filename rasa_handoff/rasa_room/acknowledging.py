@@ -1,14 +1,14 @@
 """Acknowledgements between a page and its channel."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable
 from typing import Any
 
 from rasa_handoff.rasa_room.incoming import Sent
 from rasa_handoff.vocabulary.errors import Refused, StoreError
+from rasa_handoff.vocabulary.log_values import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 
 async def any_of(asked: list[Any]) -> bool:

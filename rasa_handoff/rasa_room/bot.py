@@ -1,7 +1,6 @@
 """The running bot, reached through the Sanic application: its agent may be replaced at any time (``PUT /model``)."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
@@ -15,12 +14,13 @@ from rasa.shared.core.trackers import DialogueStateTracker
 from rasa_handoff.rasa_room.texts import preset_text
 from rasa_handoff.rasa_room.tracker_store import StoreAccess, access
 from rasa_handoff.vocabulary.errors import Unreachable
+from rasa_handoff.vocabulary.log_values import get_log
 
 AGAIN_SECONDS: Final = 1.0
 RENDER_SECONDS: Final = 0.5
 """How long a notice waits for the slots that its response may show; without them it is said all the same."""
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 
 class Bot:

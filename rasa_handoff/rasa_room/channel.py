@@ -10,7 +10,6 @@ rasa_handoff.HandoffChannel:
 
 import ipaddress
 import json
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -45,10 +44,11 @@ from rasa_handoff.relay.database import RelayStore
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
 from rasa_handoff.thinking.control import Conversation
 from rasa_handoff.vocabulary.errors import HandoffError
+from rasa_handoff.vocabulary.log_values import get_log
 from rasa_handoff.vocabulary.settings import Settings, read_settings
 from rasa_handoff.vocabulary.variables import expanded
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 
 FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via", "origin")

@@ -7,7 +7,6 @@
 5. ``required``: nothing without.
 """
 
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -32,11 +31,12 @@ from rasa_handoff.vocabulary.customer_tokens import (
     make_token,
 )
 from rasa_handoff.vocabulary.errors import Refused, StoreUnavailable, Unreachable
+from rasa_handoff.vocabulary.log_values import get_log
 from rasa_handoff.vocabulary.settings import Settings
 from rasa_handoff.vocabulary.text import valid
 from rasa_handoff.vocabulary.values import Value
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 NEEDED: Final = "This conversation needs its customer token."
 LEVELS: Final = {Issuer.BACKEND: ProofLevel.BACKEND, Issuer.CHANNEL: ProofLevel.CHANNEL}

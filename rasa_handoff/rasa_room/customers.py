@@ -8,7 +8,6 @@ is told that it waits. What could not be delivered for too long has failed: the 
 import asyncio
 import contextlib
 import itertools
-import logging
 import time
 import zlib
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -33,10 +32,11 @@ from rasa_handoff.thinking.transcript import in_words
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary import names
 from rasa_handoff.vocabulary.errors import HandoffError, Refused, Unreachable, Waits
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 from rasa_handoff.vocabulary.text import shown, valid
 from rasa_handoff.vocabulary.values import Speaker, Status
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 FLUSH_SECONDS: Final = 5.0
 STALE_SECONDS: Final = 86_400.0
@@ -209,7 +209,7 @@ class Customers:
         for entry in await self._relay.queue(CUSTOMER, lane):
             id = entry.body.get("id")  # without one it is set aside in its turn
             if entry.name == Speaker.AGENT.value and id is not None and id not in self._told_to_wait:
-                with apart(log, "That a message for %s waits can't be told.", lane):
+                with apart(log, "That a message for %s waits can't be told.", short_id(lane)):
                     await self._relay.apply(_report(lane, entry, Status.WAITING, reason))
                 self._told_to_wait[id] = True
 
@@ -226,7 +226,7 @@ class Customers:
     def _forget(self, lane: str, entry: Entry) -> None:
         self._waiting.discard(lane)
         self._failing.pop(entry.key, None)
-        self._told_to_wait.pop(entry.body.get("id"), None)
+        self._told_to_wait.pop(str(entry.body.get("id")), None)
 
 
 def _report(lane: str, entry: Entry, status: Status, reason: str | None = None) -> e.MessageReported:

@@ -6,7 +6,6 @@ an action has failed. They sit on the class, so that they
 outlive a model reload. ``tests/integration/test_pause.py`` says when Rasa has changed underneath them.
 """
 
-import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
@@ -24,8 +23,9 @@ from rasa.shared.core.trackers import DialogueStateTracker
 from rasa_handoff.rasa_room import tickets
 from rasa_handoff.rasa_room.closing import closed
 from rasa_handoff.rasa_room.watching import action_failed, turn_cut_off
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 DeskActive = Callable[[str], bool]
 
@@ -112,7 +112,11 @@ def _external(original: Any) -> Any:
         self: MessageProcessor, intent_name: str, entities: Any, tracker: DialogueStateTracker, output_channel: Any
     ) -> None:
         if _held(tracker.sender_id):
-            log.info("'%s' for %s was not triggered: an agent has the conversation.", intent_name, tracker.sender_id)
+            log.info(
+                "'%s' for %s was not triggered: an agent has the conversation.",
+                intent_name,
+                short_id(tracker.sender_id),
+            )
             return
         async with _around(tracker.sender_id, output_channel):
             await original(self, intent_name, entities, tracker, output_channel)
@@ -124,7 +128,7 @@ def _prediction(original: Any) -> Any:
     @wraps(original)
     async def run(self: MessageProcessor, output_channel: Any, tracker: DialogueStateTracker) -> None:
         if _held(tracker.sender_id):
-            log.warning("The bot stays silent for %s: an agent has the conversation.", tracker.sender_id)
+            log.warning("The bot stays silent for %s: an agent has the conversation.", short_id(tracker.sender_id))
             return
         if self.on_circuit_break is None:
             self.on_circuit_break = _cut_off
@@ -145,7 +149,7 @@ def _execution(original: Any) -> Any:
         self: MessageProcessor, sender_id: str, action_name: str, output_channel: Any, *rest: Any, **more: Any
     ) -> Any:
         if _held(sender_id):
-            log.warning("'%s' was not run for %s: an agent has the conversation.", action_name, sender_id)
+            log.warning("'%s' was not run for %s: an agent has the conversation.", action_name, short_id(sender_id))
             return await self.get_tracker(sender_id)
         async with _around(sender_id, output_channel):
             return await original(self, sender_id, action_name, output_channel, *rest, **more)
@@ -185,7 +189,9 @@ def _words(original: Any) -> Any:
             isinstance(event, BotUttered) for event in events
         )
         if speaks and (_held(tracker.sender_id) or _paused_by_us(tracker)):
-            log.warning("Words of the bot's for %s were not sent: an agent has the conversation.", tracker.sender_id)
+            log.warning(
+                "Words of the bot's for %s were not sent: an agent has the conversation.", short_id(tracker.sender_id)
+            )
             return
         await original.__func__(events, tracker, output_channel)
 

@@ -6,7 +6,6 @@ They leave the outbox when the answer was written, or, for the owner of a mailbo
 
 import asyncio
 import itertools
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -19,8 +18,9 @@ from rasa_handoff.rasa_room.reach import Reach
 from rasa_handoff.relay.relay import CUSTOMER, Relay
 from rasa_handoff.store.failures import MOST_TRIES_OF_WRONG, Failure, meaning_of
 from rasa_handoff.store.outbox import Entry
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 WRITING_SECONDS: Final = 5.0
 """How long a request waits to learn whether the answer before it was written."""
@@ -90,7 +90,7 @@ class Hands:
                 if entry.key not in hand.handed and entry.key not in self._fetched:
                     await self._hand_in(hand, conversation_id, entry)
         except Exception:
-            log.exception("What waits for %s could not be put into the answer; it waits on.", conversation_id)
+            log.exception("What waits for %s could not be put into the answer; it waits on.", short_id(conversation_id))
         return True
 
     async def _hand_in(self, hand: Hand, conversation_id: str, entry: Entry) -> None:
@@ -117,7 +117,7 @@ class Hands:
                 try:
                     self._note(entry.key, await self._words(entry, channel))
                 except Exception:
-                    log.exception("How something read that %s has seen can't be told.", conversation_id)
+                    log.exception("How something read that %s has seen can't be told.", short_id(conversation_id))
                     self._note(entry.key, {})
             await self._relay.ring(CUSTOMER, conversation_id)
 

@@ -12,7 +12,6 @@ The rules:
 
 import asyncio
 import contextlib
-import logging
 import uuid
 from collections.abc import Mapping
 from typing import Final
@@ -44,10 +43,11 @@ from rasa_handoff.thinking.control import ASKED, Control, IllegalEvent
 from rasa_handoff.vocabulary import names
 from rasa_handoff.vocabulary.errors import StoreError, StoreUnavailable, Unreachable
 from rasa_handoff.vocabulary.events import TranscriptRead
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 from rasa_handoff.vocabulary.settings import Settings
 from rasa_handoff.vocabulary.values import Offer
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 DRAIN_SECONDS: Final = 5.0
 STARTED: Final = {Control.BOT: "refused or unreachable", Control.PREPARING: "waits for its transcript"}
@@ -140,7 +140,7 @@ class Interceptor:
             try:
                 return await self._customers.fetch(conversation_id, channel, output)
             except Exception as problem:
-                log.error("What waits for %s could not be fetched: %r", conversation_id, problem)
+                log.error("What waits for %s could not be fetched: %r", short_id(conversation_id), problem)
                 return False
 
     async def _route(self, channel: str, message: UserMessage, again: bool = False) -> None:
@@ -206,7 +206,7 @@ class Interceptor:
         )
         conversation = await self._relay.request(request)
         started = STARTED.get(conversation.state, "accepted")
-        log.info("Handoff %s of %s: %s.", request.handoff_id, message.sender_id, started)
+        log.info("Handoff %s of %s: %s.", request.handoff_id, short_id(message.sender_id), started)
         if conversation.state is Control.BOT:
             await self._customers.flush(message.sender_id)
             await watch.release()

@@ -4,7 +4,6 @@ In order for each conversation. What is kept when the process ends is lost, and 
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -15,8 +14,9 @@ from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.rasa_room.tracker import turn
 from rasa_handoff.store.tasks import ended
 from rasa_handoff.vocabulary.errors import StoreError, Unreachable
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 PAUSE: Final = 1.0
 MOST: Final = 10_000
@@ -40,7 +40,7 @@ class LaterWriter:
                 async with self._bot.locked(conversation_id) as tracker:
                     return change(tracker)
             except Unreachable as problem:
-                log.warning("The tracker of %s is written later: %s", conversation_id, problem)
+                log.warning("The tracker of %s is written later: %s", short_id(conversation_id), problem)
         self.keep(conversation_id, change)
         return None
 
@@ -78,7 +78,11 @@ class LaterWriter:
         """The server stops."""
         await ended(*self._tasks.values())
         for conversation_id, changes in self._waiting.items():
-            log.error("%s changes to the tracker of %s are lost: its store stayed away.", len(changes), conversation_id)
+            log.error(
+                "%s changes to the tracker of %s are lost: its store stayed away.",
+                len(changes),
+                short_id(conversation_id),
+            )
 
     async def _write(self, conversation_id: str) -> None:
         waiting, made = self._waiting[conversation_id], 0
@@ -93,7 +97,9 @@ class LaterWriter:
                 except Unreachable:
                     await asyncio.sleep(PAUSE)
                 except Exception:
-                    log.exception("A change to the tracker of %s can't be made: it is dropped.", conversation_id)
+                    log.exception(
+                        "A change to the tracker of %s can't be made: it is dropped.", short_id(conversation_id)
+                    )
                     del waiting[made]
                 else:
                     del waiting[:made]

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -19,16 +18,17 @@ from rasa_handoff.thinking.transcript import button_titles, current_session, lat
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary import names
 from rasa_handoff.vocabulary.errors import Unreachable
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 from rasa_handoff.vocabulary.marker import HandoffRequest
 from rasa_handoff.vocabulary.settings import Settings, unknown_slots
 from rasa_handoff.vocabulary.values import BotState, Channel, Contact, Guess, Offer, Priority, Slot
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 LAST_INTENTS = 5
 FLUSH_SECONDS = 1.0
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 Happened = Sequence[Mapping[str, Any]]
 WithOptions = Callable[[str, str, Happened], Awaitable[list[Mapping[str, Any]]]]
@@ -59,7 +59,7 @@ class Offering:
             tracker = await self._bot.tracker(conversation_id)
             happened = await with_options(channel, conversation_id, [event.as_dict() for event in tracker.events])
         except Unreachable as problem:
-            log.warning("The transcript of %s can't be read, and follows: %s", conversation_id, problem)
+            log.warning("The transcript of %s can't be read, and follows: %s", short_id(conversation_id), problem)
             return self._without_transcript(conversation_id, channel, wish, message)
         offer = self._offer(tracker, _seen(happened) if asked_in_form else happened, channel, wish)
         return e.HandoffRequested(

@@ -6,7 +6,6 @@
 3. A channel that can push, and doesn't take the words now, gets them by the outbox.
 """
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,8 +18,9 @@ from rasa_handoff.rasa_room.incoming import sent
 from rasa_handoff.rasa_room.reach import Reach
 from rasa_handoff.vocabulary import names
 from rasa_handoff.vocabulary.errors import HandoffError, StoreError
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 
 class Refusing:
@@ -36,7 +36,9 @@ class Refusing:
             the problem: if nobody can be told, so that the sender's side may know.
         """
         trace = None if isinstance(problem, HandoffError) else problem
-        log.error("A message of %s on %s was not taken: %r", message.sender_id, channel, problem, exc_info=trace)
+        log.error(
+            "A message of %s on %s was not taken: %r", short_id(message.sender_id), channel, problem, exc_info=trace
+        )
         sent().refused = ("failed", "Your message could not be handled.")
         if self._hears_by_acknowledgement(channel):
             return
@@ -44,7 +46,7 @@ class Refusing:
         try:
             await self._send(message, words)
         except Exception as second:
-            log.warning("That couldn't be told to %s now: %r", message.sender_id, second)
+            log.warning("That couldn't be told to %s now: %r", short_id(message.sender_id), second)
             if not self._reaches[channel].push:
                 raise problem from None
             await self._customers.tell_later(channel, message, words)
@@ -61,7 +63,7 @@ class Refusing:
         await self._send(message, words)
         if sent().id is not None and not isinstance(message.output_channel, QueueOutputChannel):
             raise problem
-        log.error("A message of %s on %s was not taken: %s", message.sender_id, channel, problem)
+        log.error("A message of %s on %s was not taken: %s", short_id(message.sender_id), channel, problem)
 
     def _hears_by_acknowledgement(self, channel: str) -> bool:
         return sent().keeps and sent().id is not None and self._reaches[channel].push

@@ -5,7 +5,6 @@ A socket is in one session at a time. What it says, types or has read counts onl
 
 import asyncio
 import inspect
-import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -16,9 +15,10 @@ import rasa.core.channels.channel
 from rasa_handoff.rasa_room.customer_authentication import CustomerAuthentication, Proof
 from rasa_handoff.vocabulary.customer_tokens import Issuer, expiry
 from rasa_handoff.vocabulary.errors import HandoffError, Refused, StoreError
+from rasa_handoff.vocabulary.log_values import get_log
 from rasa_handoff.vocabulary.text import valid
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 TOKEN_EVENT: Final = "customer_token"
 """To a page that sent ``"token": null``: ``{"session_id": str, "token": str}``, before its ``session_confirm``."""

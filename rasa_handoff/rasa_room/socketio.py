@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import hashlib
 import json
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -31,11 +30,12 @@ from rasa_handoff.rasa_room.socket_sessions import SocketSessions, call_connect,
 from rasa_handoff.rasa_room.texts import preset_text
 from rasa_handoff.vocabulary import names
 from rasa_handoff.vocabulary.errors import Refused, StoreError, Unreachable, Waits
+from rasa_handoff.vocabulary.log_values import get_log
 from rasa_handoff.vocabulary.names import STATE_KEY
 from rasa_handoff.vocabulary.shapes import in_text
 from rasa_handoff.vocabulary.text import valid
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 TYPING_EVENT = "typing"
 """An addition that stock widgets never notice, both ways: ``{"session_id": str, "on": bool}``."""

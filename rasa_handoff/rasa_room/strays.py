@@ -6,7 +6,6 @@ pause of the project's own, without a handoff (``pauses.py``), stays one: who pa
 """
 
 import asyncio
-import logging
 import time
 from typing import Any, Final
 
@@ -19,10 +18,11 @@ from rasa_handoff.rasa_room.tracker import resumed
 from rasa_handoff.relay.relay import Relay
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.errors import Refused, Unreachable
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 from rasa_handoff.vocabulary.settings import Settings
 from rasa_handoff.vocabulary.values import Agent, Offer
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 ASKS_EVERY: Final = 0.2
 MOST: Final = 100_000
@@ -47,7 +47,8 @@ class Strays:
             return
         if self._is_stray(tracker) and not await self._adopted(conversation_id, channel):
             log.warning(
-                "%s was paused for a handoff and nobody has the conversation: the bot goes on.", conversation_id
+                "%s was paused for a handoff and nobody has the conversation: the bot goes on.",
+                short_id(conversation_id),
             )
             async with self._bot.locked(conversation_id) as tracker:
                 tracker.update_with_events(resumed(tracker), self._bot.domain)
@@ -70,7 +71,7 @@ class Strays:
                 return await self._desk.find(conversation_id)
             except (Unreachable, Refused) as problem:
                 if isinstance(problem, Refused) or time.monotonic() > deadline:
-                    log.warning("The desk couldn't be asked about %s: %s", conversation_id, problem)
+                    log.warning("The desk couldn't be asked about %s: %s", short_id(conversation_id), problem)
                     return None
             await asyncio.sleep(ASKS_EVERY)
 
@@ -79,7 +80,9 @@ class Strays:
         if found is None:
             return False
         offer, agent = found
-        log.warning("%s is with an agent, which this relay had forgotten: the handoff goes on.", conversation_id)
+        log.warning(
+            "%s is with an agent, which this relay had forgotten: the handoff goes on.", short_id(conversation_id)
+        )
         word = self._settings.leaving_word(offer.language)
         here: dict[str, Any] = {"conversation_id": conversation_id, "handoff_id": offer.handoff_id}
         await self._relay.apply(e.HandoffAdopted(**here, offer=offer, leaving_word=word, channel=channel))

@@ -4,12 +4,13 @@ Rasa makes its output, aiohttp session and all, in a loop that is closed at once
 loop is closed". Here one output serves the channel's life, and the webhook is set once the server runs.
 """
 
-import logging
 from typing import Any
 
 from rasa.core.channels.telegram import TelegramInput, TelegramOutput
 
-log = logging.getLogger(__name__)
+from rasa_handoff.vocabulary.log_values import get_log
+
+log = get_log(__name__)
 
 
 class HandoffTelegram(TelegramInput):

@@ -10,7 +10,6 @@ Seen with ``rasa.core.lock_store`` of 3.6.21; ``tests/unit/test_tickets.py`` say
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -20,7 +19,9 @@ from typing import Any
 from rasa.core.lock import TicketLock
 from rasa.core.lock_store import LOCK_LIFETIME, InMemoryLockStore, LockError, LockStore
 
-log = logging.getLogger(__name__)
+from rasa_handoff.vocabulary.log_values import get_log, short_id
+
+log = get_log(__name__)
 
 _originals: dict[str, Any] = {}
 _in_memory: dict[str, Any] = {}
@@ -92,7 +93,8 @@ def _drawing_again(original: Callable[..., Any]) -> Any:
                     break
                 except TicketExpired:
                     log.warning(
-                        "The wait for %s outlived its ticket in Rasa's lock: it draws a new one.", conversation_id
+                        "The wait for %s outlived its ticket in Rasa's lock: it draws a new one.",
+                        short_id(conversation_id),
                     )
             held.enter_context(_holding(self, conversation_id, ours.now_serving or 0, lock_lifetime))
             yield ours
@@ -127,14 +129,14 @@ async def _renew(store: LockStore, conversation_id: str, number: int, lifetime: 
         except (
             Exception
         ) as problem:  # the lock store is away: what it keeps is there when it is back, or is lost anyway
-            log.warning("The lock of %s can't be renewed: %s", conversation_id, problem)
+            log.warning("The lock of %s can't be renewed: %s", short_id(conversation_id), problem)
 
 
 async def _acquire(self: LockStore, conversation_id: str, ticket: int, wait_time_in_seconds: float) -> TicketLock:
     while True:
         lock = self.get_lock(conversation_id)
         if lock is None or lock._ticket_for_ticket_number(ticket) is None:
-            raise TicketExpired(f"Ticket {ticket} for conversation '{conversation_id}' expired.")
+            raise TicketExpired(f"Ticket {ticket} for conversation {short_id(conversation_id)} expired.")
         if not lock.is_locked(ticket):
             return lock
         await asyncio.sleep(wait_time_in_seconds)

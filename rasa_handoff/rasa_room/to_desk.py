@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
@@ -18,9 +17,10 @@ from rasa_handoff.thinking.control import Control, Conversation
 from rasa_handoff.thinking.transcript import COMMAND
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary import names
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 from rasa_handoff.vocabulary.settings import IntentSettings
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 RETURN_SECONDS: Final = 5.0
 LONGEST_TEXT: Final = 20_000
@@ -75,7 +75,7 @@ class ToDesk:
 
     async def _too_long(self, channel: str, message: UserMessage) -> None:
         """It might not fit through the one connection to the desk, and would be sent again for ever: refused for good."""
-        log.warning("A message of %s is too long to be passed on.", message.sender_id)
+        log.warning("A message of %s is too long to be passed on.", short_id(message.sender_id))
         words = await self._bot.render(names.UTTER_TOO_LONG, message.sender_id, channel, {})
         await message.output_channel.send_response(message.sender_id, words)
         if sent().keeps and sent().id is not None and self._reaches[channel].push:

@@ -16,7 +16,6 @@ Seen with ``rasa.core.tracker_store`` of 3.6.21.
 import asyncio
 import contextlib
 import copy
-import logging
 import queue
 import threading
 import time
@@ -38,8 +37,9 @@ from rasa.shared.core.trackers import DialogueStateTracker, TrackerEventDiffEngi
 
 from rasa_handoff.store.tasks import begin
 from rasa_handoff.vocabulary.errors import StoreError, Unreachable
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 T = TypeVar("T")
 
@@ -336,7 +336,7 @@ async def _kept(tracker: DialogueStateTracker) -> bool:
             if new:
                 await keeper.keep(tracker.sender_id, new)
         except (StoreError, *LASTING) as problem:
-            log.error("%s events of %s can't be kept for later: %s", len(new), tracker.sender_id, problem)
+            log.error("%s events of %s can't be kept for later: %s", len(new), short_id(tracker.sender_id), problem)
         else:
             setattr(tracker, KNOWN, len(tracker.events))
             return True

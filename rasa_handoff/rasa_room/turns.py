@@ -5,12 +5,13 @@ turn that hands over slip between bot and desk.
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
-log = logging.getLogger(__name__)
+from rasa_handoff.vocabulary.log_values import get_log
+
+log = get_log(__name__)
 
 
 class Turns:

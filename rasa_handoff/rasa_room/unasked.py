@@ -3,7 +3,6 @@
 Markers and directives don't reach the front end there either.
 """
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,8 +10,9 @@ from rasa.core.channels.channel import OutputChannel
 
 from rasa_handoff.rasa_room.bot_turn import BotTurn
 from rasa_handoff.rasa_room.closing import Closing
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 
 class Unasked:
@@ -30,6 +30,8 @@ class Unasked:
         with self._turn.watching(output, conversation_id) as watch:
             yield
         if watch.request is not None:
-            log.warning("A handoff of %s was asked for outside a message of theirs: it isn't made.", conversation_id)
+            log.warning(
+                "A handoff of %s was asked for outside a message of theirs: it isn't made.", short_id(conversation_id)
+            )
         if watch.close:
             await self._closing.tell(conversation_id, output.name(), output)

@@ -5,7 +5,6 @@ hangouts raise, and lose the turn). One output object may serve several customer
 watch is the turn's own: it goes with its task.
 """
 
-import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -17,12 +16,13 @@ from rasa.core.channels.channel import OutputChannel
 from rasa_handoff.rasa_room.buttons import with_payloads
 from rasa_handoff.vocabulary.directives import Close, directives_in, key_of, read_directives, without_directives
 from rasa_handoff.vocabulary.errors import MarkerError
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 from rasa_handoff.vocabulary.marker import HandoffRequest, OptionsRequest, read_marker
 from rasa_handoff.vocabulary.names import PRIORITY_MARKER
 from rasa_handoff.vocabulary.options import shows_options
 from rasa_handoff.vocabulary.text import valid
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 Message = dict[str, Any]
 MakeOptions = Callable[[str], Awaitable[Message]]
@@ -124,7 +124,7 @@ class Watcher:
             marker = read_marker(message.get("custom"))
         except MarkerError as problem:
             watch.marked = True
-            log.error("A handoff marker was sent to %s that can't be read: %s", recipient_id, problem)
+            log.error("A handoff marker was sent to %s that can't be read: %s", short_id(recipient_id), problem)
             return without_marker(message)
         if isinstance(marker, OptionsRequest):
             watch.offered = True
@@ -151,13 +151,13 @@ class Watcher:
         try:
             directives = read_directives(message.get("custom"))
         except MarkerError as problem:
-            log.error("A directive was sent to %s that can't be read: %s", recipient_id, problem)
+            log.error("A directive was sent to %s that can't be read: %s", short_id(recipient_id), problem)
             return without_marker(message)
         for directive in directives:
             if isinstance(directive, Close):
                 watch.close = True
             else:
-                log.warning("The channel of %s can't do what %s asks for.", recipient_id, key_of(directive))
+                log.warning("The channel of %s can't do what %s asks for.", short_id(recipient_id), key_of(directive))
         return without_directives_in(message) if directives and not self._show_marker else message
 
 

@@ -3,7 +3,6 @@
 A second worker or replica, whatever the database, would hand a live customer's words to the bot.
 """
 
-import logging
 import os
 from typing import Final
 
@@ -11,8 +10,9 @@ from rasa.core.lock_store import InMemoryLockStore
 
 from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.vocabulary.errors import SettingsError
+from rasa_handoff.vocabulary.log_values import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 ONE: Final = "one process has all conversations"
 

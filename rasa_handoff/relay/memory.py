@@ -1,6 +1,5 @@
 """The relay's tables: conversations, handoffs, the messages of live chats, and the outbox."""
 
-import logging
 import time
 import uuid
 from typing import Any, Final
@@ -28,6 +27,7 @@ from rasa_handoff.store.timers import Timers
 from rasa_handoff.thinking.control import Control, Conversation
 from rasa_handoff.thinking.transcript import latest
 from rasa_handoff.vocabulary.events import AgentSaid, CustomerSaid
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 from rasa_handoff.vocabulary.text import as_json
 from rasa_handoff.vocabulary.values import Line, Offer, Speaker
 
@@ -36,7 +36,7 @@ DESK, CUSTOMER, TRACKER = "desk", "customer", "tracker"
 MOST_WAITING: Final = 10_000
 """Entries of one lane that are looked through at once."""
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 SIDE: Final = "relay"
 SCHEMA: Final = 1
@@ -113,7 +113,11 @@ def _read(body: str, conversation_id: str) -> Conversation | None:
     try:
         return msgspec.json.decode(body, type=Conversation)
     except msgspec.DecodeError as problem:
-        log.error("The row of conversation %r can't be read, so it counts as the bot's: %s", conversation_id, problem)
+        log.error(
+            "The row of conversation %r can't be read, so it counts as the bot's: %s",
+            short_id(conversation_id),
+            problem,
+        )
         return None
 
 

@@ -8,7 +8,6 @@ Nobody else writes conversations. What ``apply`` has answered is committed.
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -31,13 +30,14 @@ from rasa_handoff.store.timers import RECOVERY, Clock, Timer
 from rasa_handoff.thinking.control import ASKED, Control, Conversation, IllegalEvent
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.errors import StoreError, StoreUnavailable
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 from rasa_handoff.vocabulary.settings import Settings
 from rasa_handoff.vocabulary.text import valid, valid_text
 from rasa_handoff.vocabulary.values import Offer, Status
 
 __all__ = ["CUSTOMER", "DESK", "TRACKER", "Relay"]
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 MOST = 1000
 """Entries of one lane that are looked through at once; no customer is told more while they are away."""
@@ -122,9 +122,9 @@ class Relay:
                     "conversation_id": conversation.conversation_id,
                     "handoff_id": conversation.handoff_id,
                 }
-                with apart(log, "%s can't happen to %s.", kind.__name__, conversation.conversation_id):
-                    with contextlib.suppress(IllegalEvent):
-                        await self.apply(kind(**here))
+                whose = short_id(conversation.conversation_id)
+                with apart(log, "%s can't happen to %s.", kind.__name__, whose), contextlib.suppress(IllegalEvent):
+                    await self.apply(kind(**here))
 
     async def request(self, event: e.HandoffRequested) -> Conversation:
         """Offer a handoff to the desk and wait until it has answered, ``start_timeout`` seconds at most.
@@ -280,7 +280,7 @@ class Relay:
         """A process that ended between offer and answer: nobody waits for that answer any more."""
         for conversation in self.under_way:
             if conversation.state is Control.REQUESTED and conversation.handoff_id is not None:
-                with apart(log, "The request of %s can't be ended.", conversation.conversation_id):
+                with apart(log, "The request of %s can't be ended.", short_id(conversation.conversation_id)):
                     await self._time_out(conversation.conversation_id, conversation.handoff_id)
 
     def _ring_lane(self, road: tuple[str, str]) -> None:
@@ -291,7 +291,7 @@ class Relay:
         """A timer is due."""
         change = await self.store.write(lambda connection: self._ledger.ring(connection, timer))
         if change is not None:
-            log.info("%s of %s was due.", timer.kind, timer.key)
+            log.info("%s of %s was due.", timer.kind, short_id(timer.key))
             await self._follow(change)
 
     async def _settle(self, entries: Sequence[Entry], outcome: Any) -> None:

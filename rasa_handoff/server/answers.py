@@ -1,15 +1,15 @@
 """How handlers of Socket.IO events answer: ``{"ok": true, ...}``, or no with a code and a sentence."""
 
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from socketio import AsyncServer
 
 from rasa_handoff.vocabulary.errors import Refused, Unreachable
+from rasa_handoff.vocabulary.log_values import get_log
 from rasa_handoff.vocabulary.text import valid
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 Handler = Callable[[str, Any], Awaitable[Mapping[str, Any] | None]]
 

@@ -5,7 +5,6 @@ refused aloud: in the acknowledgement, and customer's words by ``to_user`` too, 
 A client that goes away keeps its conversation: what is said meanwhile waits for its next connect.
 """
 
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
@@ -40,11 +39,12 @@ from rasa_handoff.store.apart import apart
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.thinking.assignment import Stage
 from rasa_handoff.vocabulary.errors import Refused, Unreachable, Waits
+from rasa_handoff.vocabulary.log_values import get_log
 from rasa_handoff.vocabulary.names import BOTLHALE_NAMESPACES, STATE_KEY
 from rasa_handoff.vocabulary.text import valid_text
 from rasa_handoff.vocabulary.values import Status, Value
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 Heard = Callable[[str, Any], Awaitable[dict[str, Any] | None]]
 

@@ -3,7 +3,6 @@
 A transaction that couldn't be committed has left nothing behind. Whoever asked for it is told ``unavailable`` and asks again.
 """
 
-import logging
 import uuid
 from typing import Final, TypeVar
 
@@ -13,10 +12,11 @@ from sqlalchemy.engine import Connection
 from rasa_handoff.store.engine import TROUBLES, Store, Work
 from rasa_handoff.store.migrations import Steps
 from rasa_handoff.vocabulary.errors import Refused, Unreachable
+from rasa_handoff.vocabulary.log_values import get_log
 
 T = TypeVar("T")
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 SENTENCE: Final = "The live-agent server can't write anything down just now. Please try again in a moment."
 PROBE: Final = "x" * 200_000

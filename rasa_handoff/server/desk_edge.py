@@ -1,6 +1,5 @@
 """The namespace ``/desk``: an agent's browser (docs/protocol.md). Every event is checked against who sends it."""
 
-import logging
 from functools import partial
 from typing import Any, Final
 
@@ -32,10 +31,11 @@ from rasa_handoff.server.relay_words import Typing
 from rasa_handoff.server.turn import Turn
 from rasa_handoff.store.apart import apart
 from rasa_handoff.vocabulary.errors import Refused, Unreachable
+from rasa_handoff.vocabulary.log_values import get_log
 from rasa_handoff.vocabulary.names import DESK_NAMESPACE
 from rasa_handoff.vocabulary.values import plain, read
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 FAILED: Final = {"ok": False, "code": "failed", "error": "That didn't work. Please try again in a moment."}
 STRANGER: Final = "Please sign in again."

@@ -4,7 +4,6 @@ An edge calls a method; in one transaction :mod:`~rasa_handoff.thinking.assignme
 after the commit the pump is rung, the board tells the edges, and the caller is answered. No edge calls another.
 """
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -22,11 +21,12 @@ from rasa_handoff.store.timers import Timer
 from rasa_handoff.thinking.assignment import TABLE
 from rasa_handoff.thinking.desk_events import CustomerSilent, NobodyTook, RelayLost
 from rasa_handoff.vocabulary.errors import Unreachable
+from rasa_handoff.vocabulary.log_values import get_log
 from rasa_handoff.vocabulary.values import Availability, Status, Value
 
 T = TypeVar("T")
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 FORGOTTEN: Final = "The bot's side no longer knows this conversation."
 MOST_WAITING: Final = 10_000

@@ -1,15 +1,15 @@
 """What the edges hear after a commit, and the board that tells it in the order of the commits."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from rasa_handoff.server.messages import Message
 from rasa_handoff.store.tasks import ended
+from rasa_handoff.vocabulary.log_values import get_log
 from rasa_handoff.vocabulary.values import Availability, Status, Value
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 
 class News(Value, frozen=True, kw_only=True):

@@ -5,7 +5,6 @@ stays away longer has a timer on each of their conversations (``agent_gone``), w
 """
 
 import asyncio
-import logging
 from typing import Final
 
 from sqlalchemy import or_, select, update
@@ -17,8 +16,9 @@ from rasa_handoff.server.turn import Turn
 from rasa_handoff.store.tasks import ended
 from rasa_handoff.thinking.assignment import Stage
 from rasa_handoff.vocabulary.errors import Unreachable
+from rasa_handoff.vocabulary.log_values import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 GRACE: Final = 30.0
 """Seconds a desk may be closed (a reload, a restart, a tunnel) before its agent counts as away."""

@@ -1,6 +1,5 @@
 """Conversations as they stand in the database: read and written inside a transaction."""
 
-import logging
 import time
 from collections.abc import Iterable
 from typing import Any, Final
@@ -13,10 +12,11 @@ from rasa_handoff.server.tables import HANDOFFS
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.thinking.assignment import Assignment, Ending, Stage
 from rasa_handoff.vocabulary.errors import Refused
+from rasa_handoff.vocabulary.log_values import get_log
 from rasa_handoff.vocabulary.text import as_json
 from rasa_handoff.vocabulary.values import Agent, Offer, Priority, Value
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 _unreadable: Final[set[str]] = set()
 MOST_NAMED: Final = 1_000

@@ -1,7 +1,6 @@
 """The namespace ``/relay``: HandoffChannel's side of our server (docs/protocol.md)."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
@@ -24,11 +23,12 @@ from rasa_handoff.store.engine import Store
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.thinking.desk_events import CustomerEnded, CustomerSaid
 from rasa_handoff.vocabulary.errors import Refused, Unforeseen, Unreachable
+from rasa_handoff.vocabulary.log_values import get_log
 from rasa_handoff.vocabulary.names import PROTOCOL, RELAY_NAMESPACE
 from rasa_handoff.vocabulary.values import Offer, Speaker, Status, plain, read
 from rasa_handoff.vocabulary.versions import go_together
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 TOO_LATE: Final = ("ended", "unknown_handoff")
 """Codes that say nothing of an entry but that the bot has its conversation again, or never knew it."""

@@ -1,6 +1,5 @@
 """What relay and server say to each other on connecting: the last that each has of the other's."""
 
-import logging
 from collections.abc import Sequence
 
 from rasa_handoff.server import records
@@ -13,9 +12,10 @@ from rasa_handoff.server.turn import Turn
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.thinking.assignment import Ending
 from rasa_handoff.thinking.desk_events import Told
+from rasa_handoff.vocabulary.log_values import get_log
 from rasa_handoff.vocabulary.values import Value
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 
 class CaughtUp(Value, frozen=True, kw_only=True):

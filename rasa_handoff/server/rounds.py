@@ -1,15 +1,15 @@
 """What must be looked at every few seconds because nothing rings for it."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from rasa_handoff.store.tasks import ended
 from rasa_handoff.vocabulary.errors import Unreachable
+from rasa_handoff.vocabulary.log_values import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 EVERY: Final = 5.0
 """Seconds between two rounds: a department added by the command, an expected wait, a session that ran out."""

@@ -9,6 +9,7 @@ from rasa_handoff.server.messages import Message
 from rasa_handoff.server.records import Record
 from rasa_handoff.thinking.assignment import Stage
 from rasa_handoff.vocabulary.errors import Refused
+from rasa_handoff.vocabulary.log_values import short_id
 from rasa_handoff.vocabulary.values import Speaker, plain
 
 LONGEST_PREVIEW: Final = 300
@@ -23,7 +24,7 @@ def summary(record: Record, last: Message | None) -> dict[str, Any]:
         "bot_id": offer.bot_id,
         "conversation_id": offer.conversation_id,
         "state": state.stage.value,
-        "title": offer.contact.name or offer.contact.email or f"Customer {offer.conversation_id[-4:]}",
+        "title": offer.contact.name or offer.contact.email or f"Customer {short_id(offer.conversation_id)[:4]}",
         "department": state.department,
         "agent": plain(state.agent),
         "reason": offer.reason,

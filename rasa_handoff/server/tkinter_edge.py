@@ -5,7 +5,6 @@ the next connection isn't read before. Nothing of a window survives it, so what 
 """
 
 import asyncio
-import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,9 +20,10 @@ from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.tasks import ended
 from rasa_handoff.thinking.desk_events import CustomerEnded, CustomerSaid
 from rasa_handoff.vocabulary.errors import HandoffError, Refused, Unreachable
+from rasa_handoff.vocabulary.log_values import get_log
 from rasa_handoff.vocabulary.values import Channel, Offer, Status
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 TKINTER: Final = "tkinter"
 """Side of the conversations that came from a window, and the outbox target that leads back to it."""

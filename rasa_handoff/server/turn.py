@@ -1,7 +1,6 @@
 """What one transaction does to a conversation, and what follows from it: rows, outbox entries and news."""
 
 import contextlib
-import logging
 import uuid
 from collections.abc import Iterator
 from typing import Any, Final
@@ -28,9 +27,10 @@ from rasa_handoff.thinking.desk_events import (
     Told,
 )
 from rasa_handoff.vocabulary.errors import Refused
+from rasa_handoff.vocabulary.log_values import get_log
 from rasa_handoff.vocabulary.values import Offer, Speaker, Status
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 ARRIVED: Final = (Status.DELIVERED, Status.READ)
 

@@ -12,7 +12,6 @@ SQLAlchemy Core, called directly in a thread, costs about a tenth of its asyncio
 
 import asyncio
 import contextlib
-import logging
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,8 +27,9 @@ from rasa_handoff.store.migrations import Steps, migrate
 from rasa_handoff.store.ownership import DatabaseInUse, Ownership
 from rasa_handoff.store.sqlite import sqlite_engine
 from rasa_handoff.vocabulary.errors import StoreError
+from rasa_handoff.vocabulary.log_values import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]

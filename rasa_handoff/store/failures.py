@@ -10,7 +10,6 @@
 import asyncio
 import enum
 import json
-import logging
 from typing import Final
 
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, StatementError
@@ -18,8 +17,9 @@ from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, Statemen
 from rasa_handoff.store.engine import TROUBLES
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.vocabulary.errors import Refused, StoreError, Unreachable, Waits
+from rasa_handoff.vocabulary.log_values import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 
 class Failure(enum.Enum):

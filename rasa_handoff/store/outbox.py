@@ -8,7 +8,6 @@ What can't be delivered becomes a dead letter: it leaves its lane and is kept be
 transaction. Somebody may send it again, or drop it (``rasa-handoff dead-letters``).
 """
 
-import logging
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -33,10 +32,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Connection
 
+from rasa_handoff.vocabulary.log_values import get_log
 from rasa_handoff.vocabulary.text import as_json, valid_text
 from rasa_handoff.vocabulary.values import Value
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 
 class Entry(Value, frozen=True):

@@ -12,7 +12,6 @@ outbox holds. A target says how it went by what it raises:
 
 import asyncio
 import contextlib
-import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -22,8 +21,9 @@ from rasa_handoff.store.engine import Store
 from rasa_handoff.store.failures import Failure, is_over, log_set_aside, meaning_of, told
 from rasa_handoff.store.outbox import Entry, Lease, Outbox
 from rasa_handoff.store.tasks import ended
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
@@ -153,7 +153,7 @@ class Pump:
                 if failure is Failure.WAIT:
                     return
                 if failure is Failure.RETRY_LATER:
-                    log.debug("%s %s: %s", *road, problem)
+                    log.debug("%s %s: %s", road[0], short_id(road[1]), problem)
                 elif await self._over(road, entries, problem, tries):
                     pause = FIRST_PAUSE
                     continue
@@ -167,7 +167,9 @@ class Pump:
             return True
         if not entries:
             tries.complain(
-                "What waits for the %s in %s can't be read; it is tried again, and this is said once.", *road
+                "What waits for the %s in %s can't be read; it is tried again, and this is said once.",
+                road[0],
+                short_id(road[1]),
             )
             return False
         (entry,) = entries
@@ -176,7 +178,7 @@ class Pump:
         try:
             await self._set_aside(entry, told(problem))
         except Exception as trouble:  # the database: then it is tried once more
-            log.debug("%s %s can't be set aside now: %s", *road, trouble)
+            log.debug("%s %s can't be set aside now: %s", road[0], short_id(road[1]), trouble)
             return False
         tries.one_by_one = False
         log_set_aside(entry, problem)

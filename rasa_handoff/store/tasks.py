@@ -1,11 +1,12 @@
 """Tasks that are to end, and work that is not to stop half done."""
 
 import asyncio
-import logging
 from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
-log = logging.getLogger(__name__)
+from rasa_handoff.vocabulary.log_values import get_log
+
+log = get_log(__name__)
 
 T = TypeVar("T")
 

@@ -7,7 +7,6 @@ Each timer rings by itself: one that can't is put off (:data:`PUT_OFF`), said on
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -18,9 +17,10 @@ from sqlalchemy.engine import Connection
 from rasa_handoff.store.engine import TROUBLES, Store
 from rasa_handoff.store.tasks import ended
 from rasa_handoff.vocabulary.errors import StoreError, Unreachable
+from rasa_handoff.vocabulary.log_values import get_log
 from rasa_handoff.vocabulary.values import Value
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 LONGEST_NAP: Final = 1.0
 """Seconds. The wall clock may jump, so the clock looks at least this often."""

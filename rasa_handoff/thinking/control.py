@@ -18,6 +18,7 @@ from rasa_handoff.thinking.control_rules import Effects, Rule
 from rasa_handoff.thinking.conversation import ASKED, DESK_ACTIVE, Control, Conversation, IllegalEvent
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary import names
+from rasa_handoff.vocabulary.log_values import short_id
 
 __all__ = ["ASKED", "DESK_ACTIVE", "TABLE", "Control", "Conversation", "IllegalEvent", "step"]
 
@@ -30,12 +31,12 @@ def step(conversation: Conversation, event: e.Event) -> tuple[Conversation, Effe
     """
     if _is_of_an_older_handoff(conversation, event):
         if isinstance(event, e.AgentSaid):
-            raise IllegalEvent(f"The handoff {event.handoff_id} of {conversation.conversation_id} is over.")
+            raise IllegalEvent(f"The handoff {event.handoff_id} of {short_id(conversation.conversation_id)} is over.")
         return conversation, ()
     key = (conversation.state, type(event))
     if key not in TABLE:
         raise IllegalEvent(
-            f"{type(event).__name__} can't happen to conversation {conversation.conversation_id} while it is "
+            f"{type(event).__name__} can't happen to conversation {short_id(conversation.conversation_id)} while it is "
             f"'{conversation.state.value}'."
         )
     following, rule = TABLE[key]

@@ -125,7 +125,7 @@ async def test_what_the_channel_cannot_do_is_logged_and_kept_from_the_customer(
     ]
     (told, *_) = await rasa.say("/provide_handoff_options")
     assert told == {"recipient_id": "thabo", "text": "One moment."}
-    assert "The channel of thabo can't do what handoff_assign asks for." in caplog.text
+    assert "The channel of decaf8a6 can't do what handoff_assign asks for." in caplog.text
 
 
 async def test_botlhales_marker_is_read(rasa: RasaServer, thandi: AgentAtDesk) -> None:

@@ -136,7 +136,7 @@ async def test_a_call_that_could_not_be_noted_answers_500_and_may_come_again(
     agent, kommunicate.rasa.app.ctx.agent = kommunicate.rasa.app.ctx.agent, None
     call = account.body(WORDS)
     assert (await account.post(call))[0] == 500
-    assert f"What was said in 4711 ({call['key']}) isn't in the tracker." in caplog.text
+    assert f"What was said in de650d61 ({call['key']}) isn't in the tracker." in caplog.text
     assert "4111" not in caplog.text
     kommunicate.rasa.app.ctx.agent = agent
     await account.tell(call)
@@ -159,7 +159,7 @@ async def test_a_late_call_that_comes_again_is_answered_once_and_whole(
         async with rasa.app.ctx.agent.lock_store.lock("4711"):
             assert await asyncio.gather(kommunicate.call(asked), kommunicate.call(asked)) == [[], []]
         await until(lambda: not rasa.channel._answering.work._under_way)
-        assert f"The answer to {asked['key']} of 4711 isn't complete after 0.2 s" in caplog.text
+        assert f"The answer to {asked['key']} of de650d61 isn't complete after 0.2 s" in caplog.text
         assert "4111" not in caplog.text
         told = [*await kommunicate.texts("/welcome"), *await kommunicate.texts("/welcome")]
         assert told.count("Welcome.") == 2

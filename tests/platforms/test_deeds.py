@@ -53,7 +53,7 @@ async def test_without_the_api_the_words_are_said_and_the_log_says_the_rest(
     kommunicate: Kommunicate, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert await kommunicate.say("/goodbye") == [{"message": "All done. Goodbye."}]
-    assert "The conversation 4711 wasn't resolved: There is no api_key in the settings." in caplog.text
+    assert "The conversation de650d61 wasn't resolved: There is no api_key in the settings." in caplog.text
 
 
 async def test_a_conversation_given_to_an_agent_is_paused(with_api: Kommunicate, api: RestApi) -> None:

@@ -47,7 +47,7 @@ async def test_an_arrival_is_told_with_its_summary(relay, desk):
         conversation_id="abc-3f2a", department="orders", reason="a refund", priority="high", language="zu"
     )
     (arrival,) = await until(lambda: thandi.all("arrival"))
-    wanted = {"handoff_id": handoff, "state": "queued", "title": "Customer 3f2a", "department": "orders", "agent": None}
+    wanted = {"handoff_id": handoff, "state": "queued", "title": "Customer 2807", "department": "orders", "agent": None}
     assert arrival == {**arrival, **wanted, "reason": "a refund", "priority": "high", "language": "zu", "position": 1}
 
 

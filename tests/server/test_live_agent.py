@@ -19,7 +19,7 @@ async def test_the_whole_conversation(desk, old_client, namespace):
     thandi, client = await desk(), await old_client("abc-77f0", namespace)
     handoff = await arrived(thandi)
     summary = thandi.all("arrival")[0]
-    wanted = {"bot_id": OLD_BOT, "conversation_id": "abc-77f0", "title": "Customer 77f0", "state": "queued"}
+    wanted = {"bot_id": OLD_BOT, "conversation_id": "abc-77f0", "title": "Customer 56db", "state": "queued"}
     assert summary == {**summary, **wanted, "channel": {"name": "live_agent", "push": True}}
     await until(lambda: client.all("messages") == [{}] and thandi.all("conversation"))
     conversation = (await thandi.take(handoff))["conversation"]

@@ -57,4 +57,4 @@ async def test_directives_beside_a_marker_are_followed(caplog: pytest.LogCapture
     assert (left, watch.offered, watch.close) == ([], True, True)
     left, watch = await seen({"handoff": {}, "handoff_priority": "urgent"}, follows=True)
     assert (left, watch.request) == ([], HandoffRequest())
-    assert "The channel of thabo can't do what handoff_priority asks for." in caplog.text
+    assert "The channel of decaf8a6 can't do what handoff_priority asks for." in caplog.text

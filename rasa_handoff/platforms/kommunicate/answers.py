@@ -1,6 +1,5 @@
 """Kommunicate's answers: its messages, and what is to be done beside them."""
 
-import logging
 from typing import Any
 
 from rasa_handoff.platforms import answers
@@ -9,8 +8,9 @@ from rasa_handoff.platforms.kommunicate.assigning import hands_over
 from rasa_handoff.platforms.kommunicate.deeds import Deed, apart
 from rasa_handoff.platforms.kommunicate.writing import Message, rendered
 from rasa_handoff.vocabulary.kommunicate import KommunicateSettings
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 
 class Answer(answers.Answer):
@@ -40,7 +40,7 @@ class Answer(answers.Answer):
     def stay_open(self, conversation_id: str) -> None:
         """A handoff goes before an end."""
         if any(deed.assign is None for deed in self.deeds):
-            log.warning("The conversation %s is handed over, so it isn't resolved.", conversation_id)
+            log.warning("The conversation %s is handed over, so it isn't resolved.", short_id(conversation_id))
         self.deeds[:] = [deed for deed in self.deeds if deed.assign is not None]
 
     def take_back(self) -> list[Message]:

@@ -1,15 +1,15 @@
 """Handing over, in Kommunicate's words: metadata of a message that says whose the conversation is now."""
 
-import logging
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from rasa_handoff.platforms.kommunicate.writing import Message
 from rasa_handoff.vocabulary.kommunicate import KommunicateSettings
+from rasa_handoff.vocabulary.log_values import get_log
 from rasa_handoff.vocabulary.marker import HandoffRequest
 from rasa_handoff.vocabulary.values import Priority
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 AGENT: Final = "KM_ASSIGN_TO"
 """An agent's id; empty: whoever the conversation rules of the dashboard name. It wins over the team."""

@@ -6,7 +6,6 @@ rasa_handoff.KommunicateChannel:
   welcome: greet
 """
 
-import logging
 import time
 from typing import Any
 
@@ -34,9 +33,10 @@ from rasa_handoff.platforms.kommunicate.witness import Witness
 from rasa_handoff.platforms.kommunicate.writing import Message
 from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.vocabulary.kommunicate import KommunicateSettings, read_settings
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 from rasa_handoff.vocabulary.marker import HandoffRequest
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 
 class KommunicateChannel(PlatformChannel):
@@ -106,7 +106,9 @@ class KommunicateChannel(PlatformChannel):
             return response.json(await self._answer(incoming, arrived))
         except Exception:
             log.exception(
-                "The message %s of %s failed; Kommunicate passes it to people.", incoming.key, incoming.conversation_id
+                "The message %s of %s failed; Kommunicate passes it to people.",
+                incoming.key,
+                short_id(incoming.conversation_id),
             )
             return response.json({"error": "The bot failed."}, 500)
 
@@ -119,7 +121,7 @@ class KommunicateChannel(PlatformChannel):
         try:
             await self._answering.work.finish(self.witness.take(seen, arrived))
         except Exception:
-            log.exception("What was said in %s (%s) isn't in the tracker.", seen.conversation_id, seen.key)
+            log.exception("What was said in %s (%s) isn't in the tracker.", short_id(seen.conversation_id), seen.key)
             return response.json({"error": "It could not be noted."}, 500)
         return response.json({"status": "ok"})
 

@@ -5,7 +5,6 @@
 - ``handoff_transfer: {bot: my-bot-id}``: the same, of a bot.
 """
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,10 +23,11 @@ from rasa_handoff.vocabulary.directives import (
 )
 from rasa_handoff.vocabulary.errors import MarkerError, Unreachable
 from rasa_handoff.vocabulary.kommunicate import KommunicateSettings
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 from rasa_handoff.vocabulary.marker import HandoffRequest
 from rasa_handoff.vocabulary.values import Value
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 
 class Deed(Value, frozen=True):
@@ -85,10 +85,10 @@ async def do(
             deeds.remove(deed)
     except Unreachable as problem:
         if left:
-            log.warning("%s messages for %s are left for an answer: %s", len(left), conversation_id, problem)
+            log.warning("%s messages for %s are left for an answer: %s", len(left), short_id(conversation_id), problem)
         for deed in deeds:
             what = f"assigned to {deed.assign!r} by the API" if deed.assign else "resolved"
-            log.error("The conversation %s wasn't %s: %s", conversation_id, what, problem)
+            log.error("The conversation %s wasn't %s: %s", short_id(conversation_id), what, problem)
         left += [{"message": "", "metadata": {AGENT: deed.assign}} for deed in deeds if deed.assign]
     return left
 
@@ -98,7 +98,11 @@ async def _do(deed: Deed, api: Api, bot_id: str, conversation_id: str) -> None:
         await api.assign(bot_id, conversation_id, deed.assign)
     else:
         await api.resolve(bot_id, conversation_id)
-    log.info("The conversation %s was %s.", conversation_id, f"given to {deed.assign}" if deed.assign else "resolved")
+    log.info(
+        "The conversation %s was %s.",
+        short_id(conversation_id),
+        f"given to {deed.assign}" if deed.assign else "resolved",
+    )
 
 
 async def describe(api: Api, user_id: str, request: HandoffRequest) -> None:

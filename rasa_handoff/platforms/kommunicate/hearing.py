@@ -1,15 +1,15 @@
 """What the bot hears of a request: the customer's words, or the intent or payload the settings put in an event's place."""
 
-import logging
 from typing import Any, Final
 
 from rasa_handoff.platforms.hearing import Happened, as_payload, payload_behind
 from rasa_handoff.platforms.kommunicate.fields import HIDDEN, NOTIFY
 from rasa_handoff.platforms.kommunicate.reading import WELCOME, Incoming
 from rasa_handoff.vocabulary.kommunicate import KommunicateSettings
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 from rasa_handoff.vocabulary.values import plain
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 CREATED: Final = "created group"
 """How the platform's first message in a conversation begins; it stands for a welcome."""
@@ -68,9 +68,9 @@ def _in_words(incoming: Incoming, happened: Happened) -> str | None:
 
 def _leave_unsaid(incoming: Incoming) -> None:
     if incoming.event is None:
-        log.info("Nothing to say to a message of %s without words.", incoming.conversation_id)
+        log.info("Nothing to say to a message of %s without words.", short_id(incoming.conversation_id))
     else:
         log.info(
             "Nothing to say to the event %r of %s: it doesn't stand under 'events'.",
-            incoming.event[:100], incoming.conversation_id,
+            incoming.event[:100], short_id(incoming.conversation_id),
         )  # fmt: skip

@@ -4,7 +4,6 @@ With the REST API it is said at once; without it, with the next answer. While pe
 but may still close it or give it back (``deeds.py``).
 """
 
-import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -20,9 +19,10 @@ from rasa_handoff.platforms.kommunicate.writing import Message, rendered
 from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.rasa_room.turns import Turns
 from rasa_handoff.vocabulary.kommunicate import KommunicateSettings
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 from rasa_handoff.vocabulary.marker import HandoffRequest, read_marker
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 
 class Outside:
@@ -54,7 +54,7 @@ class Outside:
             tracker = await self._bot.tracker_when_back(conversation_id)
             shown, deeds = apart(await self._conversations.shown(conversation_id, message), self._settings)
             if tracker.is_paused():
-                log.warning("The bot stays silent for %s: people have the conversation.", conversation_id)
+                log.warning("The bot stays silent for %s: people have the conversation.", short_id(conversation_id))
                 words = []
             else:
                 words = self._words(shown)

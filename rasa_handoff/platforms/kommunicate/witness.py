@@ -10,7 +10,6 @@ The rules:
 """
 
 import asyncio
-import logging
 import time
 from typing import Any, Final
 
@@ -26,8 +25,9 @@ from rasa_handoff.rasa_room.tracker import agent, customer
 from rasa_handoff.rasa_room.turns import Turns
 from rasa_handoff.vocabulary.errors import Unreachable
 from rasa_handoff.vocabulary.kommunicate import KommunicateSettings
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 PLATFORMS_BOT: Final = "bot"
 """The id of the bot every account has, which speaks for the platform: away messages and the like."""
@@ -52,12 +52,12 @@ class Witness:
                 try:
                     return await self._take(seen, arrived)
                 except Unreachable as problem:
-                    log.warning("What was said in %s waits: %s", seen.conversation_id, problem)
+                    log.warning("What was said in %s waits: %s", short_id(seen.conversation_id), problem)
                     await asyncio.sleep(AGAIN_SECONDS)
 
     async def _take(self, seen: Seen, arrived: float) -> None:
         if not await self._bot.knows(seen.conversation_id):
-            log.debug("The conversation %s isn't a bot's of ours.", seen.conversation_id)
+            log.debug("The conversation %s isn't a bot's of ours.", short_id(seen.conversation_id))
         elif seen.over or seen.assignee in self._settings.bots:
             await self._back(seen)
         elif seen.shown and seen.words and seen.sender not in (*self._settings.bots, PLATFORMS_BOT, None):

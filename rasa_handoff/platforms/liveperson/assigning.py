@@ -1,16 +1,16 @@
 """Handing over, in LivePerson's words: a transfer to a skill, and a private note for whoever gets it."""
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from rasa_handoff.platforms.liveperson.sayings import TRANSFER, Action, Saying, Text
 from rasa_handoff.thinking.transcript import transcript
 from rasa_handoff.vocabulary.liveperson import LivePersonSettings
+from rasa_handoff.vocabulary.log_values import get_log
 from rasa_handoff.vocabulary.marker import HandoffRequest
 from rasa_handoff.vocabulary.values import Line, Priority, Speaker
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 LONGEST_NOTE: Final = 2_000
 """Characters; the transcript's last lines that fit. LivePerson's agents can read the whole above it."""

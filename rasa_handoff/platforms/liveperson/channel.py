@@ -6,7 +6,6 @@ rasa_handoff.LivePersonChannel:
     shop: {header: X-Handoff-Key, secret: "${LIVEPERSON_KEY}"}
 """
 
-import logging
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -35,6 +34,7 @@ from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.vocabulary.directives import directives_in
 from rasa_handoff.vocabulary.errors import Unreachable
 from rasa_handoff.vocabulary.liveperson import LivePersonSettings, read_settings
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 from rasa_handoff.vocabulary.marker import HandoffRequest
 from rasa_handoff.vocabulary.names import HANDOFF_MARKER
 
@@ -43,7 +43,7 @@ MOST_INTENTS: Final = 3
 CONNECTED: Final = {"messages": ["The Rasa bot can be reached."], "context": {}}
 """The answer to a Function that is tried without a conversation, as Test Connection may."""
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 
 class Answer(answers.Answer):
@@ -119,11 +119,13 @@ class LivePersonChannel(PlatformChannel):
         """LivePerson has no way to call it: it waits for the next answer. Nobody can be asked to take over there."""
         shown = dict(await self.conversations.shown(conversation_id, message))
         if HANDOFF_MARKER in (shown.get("custom") or ()):
-            log.warning("A handoff of %s was asked for outside a call: it isn't made.", conversation_id)
+            log.warning("A handoff of %s was asked for outside a call: it isn't made.", short_id(conversation_id))
             shown["custom"] = directives_in(shown["custom"])
         words = rendered(shown, self.settings.quick_replies, self.settings.other_bots)
         self._answering.answers.leave(conversation_id, words)
-        log.info("%s messages for %s, said outside a call, wait for its next answer.", len(words), conversation_id)
+        log.info(
+            "%s messages for %s, said outside a call, wait for its next answer.", len(words), short_id(conversation_id)
+        )
 
     async def close(self) -> None:
         """What was begun is finished."""

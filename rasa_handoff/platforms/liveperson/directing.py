@@ -1,15 +1,15 @@
 """The directives (``vocabulary/directives.py``) in LivePerson's words."""
 
-import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
 from rasa_handoff.platforms.liveperson.sayings import CHANGE_TTR, CLOSE, TRANSFER, Action, Saying
 from rasa_handoff.vocabulary.directives import Close, Directive, SetPriority, Transfer, key_of, read_directives
 from rasa_handoff.vocabulary.errors import MarkerError
+from rasa_handoff.vocabulary.log_values import get_log
 from rasa_handoff.vocabulary.values import Priority
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 TTR: Final = {
     Priority.LOW: "NORMAL",

@@ -5,7 +5,6 @@ error, which it passes on; a Custom Endpoint is tried again, three times. Then i
 to the bot's default skill. So a refusal loses nobody. Only 404 to an event means something: "create the conversation again".
 """
 
-import logging
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
@@ -16,8 +15,9 @@ from sanic.response import HTTPResponse
 from rasa_handoff.platforms.door import Rejected, carries, json_object
 from rasa_handoff.platforms.liveperson.tokens import Tokens
 from rasa_handoff.vocabulary.liveperson import EndpointSettings, FunctionSettings
+from rasa_handoff.vocabulary.log_values import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 
 def open_to_function(

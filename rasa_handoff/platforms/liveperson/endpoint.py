@@ -3,7 +3,6 @@
 https://developers.liveperson.com/third-party-bots-custom-endpoint-service-implementation.html
 """
 
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -23,8 +22,9 @@ from rasa_handoff.platforms.liveperson.started import Started
 from rasa_handoff.platforms.liveperson.tokens import Tokens
 from rasa_handoff.platforms.reading import LONGEST_ID, as_mapping
 from rasa_handoff.vocabulary.liveperson import EndpointSettings
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 BOT = "/v1/bots/<bot_id>/environments"
 CONVERSATION = f"{BOT}/<environment>/conversations/<conversation_id>"
@@ -80,7 +80,9 @@ class Endpoint:
         incoming = from_endpoint(json_object(request.body, self._limit), bot_id, environment, conversation_id)
         context = self._started.context(conversation_id)
         if context is None:
-            log.info("The conversation %s isn't known yet: LivePerson creates it and asks again.", conversation_id)
+            log.info(
+                "The conversation %s isn't known yet: LivePerson creates it and asks again.", short_id(conversation_id)
+            )
             return response.json({"error": "The conversation isn't known."}, 404)
         incoming = _with_context(incoming, context)
         said = [] if incoming.kind == CLOSED else await self._ask(incoming, arrived)

@@ -1,14 +1,14 @@
 """What the bot hears of a call: the customer's words, or the intent or payload the settings put in an event's place."""
 
-import logging
 from typing import Any
 
 from rasa_handoff.platforms.hearing import Happened, as_payload, payload_behind
 from rasa_handoff.platforms.liveperson.reading import CLOSED, NOTICE, WELCOME, Incoming
 from rasa_handoff.vocabulary.liveperson import LivePersonSettings
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 from rasa_handoff.vocabulary.values import plain
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 
 def heard(incoming: Incoming, settings: LivePersonSettings, happened: Happened) -> str | None:
@@ -17,7 +17,9 @@ def heard(incoming: Incoming, settings: LivePersonSettings, happened: Happened) 
         return _at_welcome(incoming, settings, happened)
     if incoming.kind in (CLOSED, NOTICE):
         type = str(incoming.rest.get("type") or incoming.event.get("type"))[:40]
-        log.info("Nothing to say to an event of %s: %s, of type %r.", incoming.conversation_id, incoming.kind, type)
+        log.info(
+            "Nothing to say to an event of %s: %s, of type %r.", short_id(incoming.conversation_id), incoming.kind, type
+        )
         return None
     if incoming.location is not None and settings.location is not None:
         return as_payload(settings.location)
@@ -64,5 +66,5 @@ def _in_words(incoming: Incoming, happened: Happened) -> str | None:
     text = payload_behind(incoming.text, happened, incoming.pressed)
     if words := " ".join(part for part in (text, *described) if part):
         return words
-    log.info("Nothing to say to a %s of %s without words.", incoming.kind, incoming.conversation_id)
+    log.info("Nothing to say to a %s of %s without words.", incoming.kind, short_id(incoming.conversation_id))
     return None

@@ -4,7 +4,6 @@ Read tolerantly, slips of the documents included: ``intenId``, a confidence abov
 structured content in ``context``. Written strictly. What doesn't fit is logged and said in words, or left out.
 """
 
-import logging
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -25,8 +24,9 @@ from rasa_handoff.platforms.liveperson.sayings import (
     Understood,
 )
 from rasa_handoff.vocabulary.directives import without_directives
+from rasa_handoff.vocabulary.log_values import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 PRIVATE: Final = "AGENTS_AND_MANAGERS"
 TTR_TYPES: Final = ("URGENT", "NORMAL", "PRIORITIZED", "CUSTOM")

@@ -3,16 +3,16 @@
 What isn't known is kept in ``rest`` and passed on.
 """
 
-import logging
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from rasa_handoff.platforms.door import Rejected
 from rasa_handoff.platforms.reading import as_id, as_list, as_mapping, as_text, field_names
+from rasa_handoff.vocabulary.log_values import get_log
 from rasa_handoff.vocabulary.shapes import in_text
 from rasa_handoff.vocabulary.values import Value
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 MESSAGE, WELCOME, RICH_CONTENT, FILE, CLOSED, NOTICE, TEST = (
     "message", "welcome", "rich_content", "file", "closed", "notice", "test",

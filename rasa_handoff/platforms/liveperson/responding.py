@@ -1,6 +1,5 @@
 """What the bot says, written for the surface that asked: a Function's answer, or Custom Endpoint's."""
 
-import logging
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -17,8 +16,9 @@ from rasa_handoff.platforms.liveperson.sayings import (
     Text,
     Understood,
 )
+from rasa_handoff.vocabulary.log_values import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 SILENCE: Final = Delay(seconds=1, typing=False)
 """The answer that says nothing: one with no message at all is a bot that failed."""

@@ -4,7 +4,6 @@ Whoever signs is one for many accounts, so the signature alone says "a customer 
 said by the audience.
 """
 
-import logging
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,8 +13,9 @@ from jwt.algorithms import RSAAlgorithm
 from rasa_handoff.platforms.door import Rejected
 from rasa_handoff.vocabulary.errors import SettingsError
 from rasa_handoff.vocabulary.liveperson import CHANNEL_NAME, EndpointSettings
+from rasa_handoff.vocabulary.log_values import get_log
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 LEEWAY: Final = 30
 """Seconds by which clocks may differ."""

@@ -4,7 +4,6 @@ A button publishes its title in the customer's name; the payload behind it stays
 come from a button is told by the ``ExternalId`` which comes back with them.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -12,9 +11,10 @@ from rasa_handoff.platforms.liveperson.checking import LONGEST, MOST_CARDS, Unfi
 from rasa_handoff.platforms.liveperson.native import asks, attached, from_custom
 from rasa_handoff.platforms.liveperson.sayings import Rich, Saying, Text
 from rasa_handoff.thinking.transcript import in_words
+from rasa_handoff.vocabulary.log_values import get_log
 from rasa_handoff.vocabulary.shapes import buttons_in, mappings, own_buttons
 
-log = logging.getLogger(__name__)
+log = get_log(__name__)
 
 Element = dict[str, Any]
 
