@@ -150,7 +150,7 @@ def test_a_word_after_the_leaving_word_stays() -> None:
 
 
 def test_an_illegal_event_names_event_and_state() -> None:
-    with pytest.raises(IllegalEvent, match=r"AgentSaid can't happen to conversation thabo while it is 'bot'"):
+    with pytest.raises(IllegalEvent, match=r"AgentSaid can't happen to conversation decaf8a6 while it is 'bot'"):
         step(Conversation(conversation_id="thabo", handoff_id="h"), happenings("h")[11])
 
 
