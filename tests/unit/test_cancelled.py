@@ -77,7 +77,7 @@ async def test_the_server_tells_desk_and_relay(tmp_path: Path) -> None:
     async with store, Board() as board:
         board.listeners.append(hear)
         side = BotSide(store, board, Timekeeper(DeskTimers()))
-        async with Pump(store, OUTBOX, {RELAY: relay}, side.finish) as pump:
+        async with Pump(store, OUTBOX, {RELAY: relay}, side.finish, side.set_aside) as pump:
             side.pump = pump
             await cancelled_after_its_commit(store, lambda: side.initiate(OFFER, resumed=True))
             await until(lambda: any(isinstance(news, Arrival) for news in heard))
