@@ -9,7 +9,8 @@ import time
 from collections import OrderedDict
 from typing import Final
 
-from rasa_handoff.vocabulary.log_values import escaped, get_log
+from rasa_handoff.vocabulary.log_values import escaped as escaped
+from rasa_handoff.vocabulary.log_values import get_log
 
 log = get_log("rasa_handoff.guard")
 
