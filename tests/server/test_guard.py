@@ -206,9 +206,9 @@ async def ask(address, host, path="/health", headers=()):
     raw = await attacks.connect(address)
     lines = [f"GET {path} HTTP/1.1", f"Host: {host}", "Connection: close", *headers]
     await raw.send(("\r\n".join(lines) + "\r\n\r\n").encode())
-    answer = await raw.answer()
+    line = await asyncio.wait_for(raw.reader.readline(), attacks.SECONDS)
     await raw.close()
-    return (answer or b"").split(b"\r\n")[0].decode()
+    return line.decode().strip()
 
 
 SOCKET = "/socket.io/?EIO=4&transport="
