@@ -85,9 +85,10 @@ class Book:
         self.note("says", conversation, word=word)
         return said
 
-    def agent_says(self, table: Table, agent: str) -> Said:
+    def agent_says(self, table: Table, agent: str, behind: str = "") -> Said:
+        """The agent's next numbered word; ``behind``: a text that follows it, as it must arrive."""
+        word = f"{agent}-{table.conversation}-{table.handoff_id[:8]}-{table.words + 1}{behind}"
         table.words += 1
-        word = f"{agent}-{table.conversation}-{table.handoff_id[:8]}-{table.words}"
         self.agents[word] = said = Said(word, table.conversation, table.words, table.handoff_id)
         self.note("says", agent, word=word, conversation=table.conversation)
         return said

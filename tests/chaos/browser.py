@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -84,6 +85,7 @@ class Visitor(Customer):
     """Exactly once, both ways, over reloads and kills of the page."""
 
     channel = "socketio"
+    types_into_a_page = True
 
     def __init__(
         self, name: str, book: Book, rng: random.Random, pace: float, url: Callable[[], str], chromium: Chromium
@@ -92,6 +94,7 @@ class Visitor(Customer):
         self._url, self._chromium = url, chromium
         self._page: Page | None = None
         self._visits, self._spoiled = 0, False
+        self._closed_until = 0.0
         # Looks at the page: the last begun, the last done, and the last begun before this page was opened.
         self._begun, self._done, self._came = 0, 0, 0
         self._reloads, self._typing = asyncio.Event(), asyncio.Lock()
@@ -120,6 +123,9 @@ class Visitor(Customer):
 
     def reload(self) -> None:
         self._reloads.set()
+
+    def close_tab(self, seconds: float) -> None:
+        self._closed_until = time.monotonic() + seconds
 
     def drop(self) -> None:
         errand = asyncio.create_task(self._go_offline())
@@ -161,6 +167,11 @@ class Visitor(Customer):
     async def _stay(self) -> None:
         """Keep a page open, and read it."""
         while True:
+            if time.monotonic() < self._closed_until and not self.stopping:
+                self._spoiled = True  # nobody knows whether what was being typed was still sent
+                await self._leave()
+                await asyncio.sleep(LOOKS_EVERY)
+                continue
             try:
                 if self._page is None:
                     await asyncio.wait_for(self._come_in(), 2 * PATIENCE)

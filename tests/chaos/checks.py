@@ -10,6 +10,7 @@ from tests.chaos import phrases
 from tests.chaos.book import Book, Said
 from tests.chaos.mailbox import ANSWER_WITHIN
 from tests.chaos.people import Customer
+from tests.chaos.poison import Poison
 from tests.chaos.world import World
 
 AROUND = 20.0
@@ -161,6 +162,14 @@ def trackers_in_step(book: Book, trackers: Trackers) -> None:
         if [word for word in agents if word in known] != sorted(told, key=lambda word: book.agents[word].number):
             detail = f"{table.handoff_id}: agent, tracker {agents}, said {sorted(told)}"
             book.finding("tracker out of step", table.conversation, detail)
+
+
+def poison_was_set_aside(book: Book, poison: Poison) -> None:
+    """What can't be delivered is a dead letter now: nothing of it waits, nothing of it went without a trace."""
+    for one in poison.left():
+        book.finding("stuck", "a poisoned entry", f"still waits in its lane: {one}")
+    for one in poison.missing():
+        book.finding("lost", "a poisoned entry", f"is neither in its lane nor a dead letter: {one}")
 
 
 async def nobody_is_stuck(world: World, within: float) -> None:

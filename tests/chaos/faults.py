@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 import sqlite3
 import time
 from collections import Counter
@@ -13,11 +14,11 @@ from typing import Any, TypeVar
 import aiohttp
 from playwright.async_api import Error as PlaywrightError
 
-from tests.chaos.browser import Chromium
 from tests.chaos.browser import missing as no_chromium
 from tests.chaos.people import Customer
 from tests.chaos.plan import WEIGHTS, Fault
 from tests.chaos.proxy import WAYS
+from tests.chaos.second_relay import come_and_go
 from tests.chaos.world import World
 
 BEFORE_THE_COMMIT = ("Rasa:", "relay's database", "disk full")
@@ -40,6 +41,8 @@ class Faults:
         self._ways: dict[str, Callable[[Fault], Awaitable[None] | None]] = {
             "customer: connection dropped": lambda f: self._customer(f).drop(),
             "customer: page reloaded": lambda f: self._customer(f).reload(),
+            "customer: tab closed for a while": lambda f: self._customer(f).close_tab(1 + 29 * f.size**2),
+            "customer: connection open but dead": lambda f: self._customer(f).go_deaf(),
             "agent: connection dropped": lambda f: _pick(w.agents, f).drop(),
             "agent: page reloaded": lambda f: _pick(w.agents, f).reload(),
             "Rasa and desk: cut": lambda f: w.to_desk.refuse(f.size),
@@ -65,6 +68,12 @@ class Faults:
             "relay's database locked": lambda f: self._lock("relay", f),
             "desk's database locked": lambda f: self._lock("desk", f),
             "tracker's database locked": lambda f: self._lock("tracker", f),
+            "tracker's database cut off": lambda f: _there(w.to_tracker).refuse(0.3 + (LONGEST_LOCK - 0.3) * f.size**2),
+            "tracker's database half-open": lambda f: _there(w.to_tracker).half_open(
+                0.3 + 7 * f.size**2, _pick(WAYS, f)
+            ),
+            "a poisoned entry on a lane": self._poison,
+            "a second relay comes and goes": lambda f: come_and_go(w.desk_url, w.bot_id, 0.5 + 5 * f.size, w.book),
             "disk full": self._fill,
             "customer types /restart": lambda f: self._types(f, "/restart"),
             "customer types /session_start": lambda f: self._types(f, "/session_start"),
@@ -80,6 +89,12 @@ class Faults:
         missing = {}
         if not world.mounted:
             missing["disk full"] = "a disk of its own can be mounted only by root"
+        on_postgres = "the tracker store is on Postgres in this run"
+        on_sqlite = "the tracker store is on SQLite in this run"
+        if world.to_tracker is not None:
+            missing["tracker's database locked"] = on_postgres
+        else:
+            missing["tracker's database cut off"] = missing["tracker's database half-open"] = on_sqlite
         if world.chromium is None:
             why = no_chromium() or "no customer has a page in Chromium in this run"
             missing |= dict.fromkeys((kind for kind in WEIGHTS if kind.startswith("browser:")), why)
@@ -152,6 +167,14 @@ class Faults:
         ):
             self.world.book.note("http", path, status=answer.status, said=(await answer.text())[:200])
 
+    async def _poison(self, fault: Fault) -> None:
+        here = [customer.name for customer in self.world.customers if customer.with_desk]
+        open_ones = [table.handoff_id for table in self.world.book.tables.values() if not table.ended]
+        lanes = {"desk": here, "customer": here, "tracker": here, "relay": open_ones}
+        if here and open_ones:
+            what = await asyncio.to_thread(self.world.poison.add, random.Random(fault.pick), lanes)
+            self.world.book.note("poison", what)
+
     async def _lock(self, which: str, fault: Fault) -> None:
         database = self.world.databases()[which]
         connection = await asyncio.to_thread(_locked, database)
@@ -169,9 +192,9 @@ class Faults:
             ballast.unlink(missing_ok=True)
 
 
-def _there(chromium: Chromium | None) -> Chromium:
-    assert chromium is not None, "without it these faults are left out"
-    return chromium
+def _there(part: T | None) -> T:
+    assert part is not None, "without it these faults are left out"
+    return part
 
 
 def _pick(among: Sequence[T], fault: Fault) -> T:

@@ -7,6 +7,7 @@ import time
 
 from tests.chaos import phrases
 from tests.chaos.book import Book, Heard, Said
+from tests.chaos.texts import decorate
 
 PATIENCE = 10.0
 """Seconds a customer waits for an answer to a request for a person before asking again."""
@@ -16,6 +17,7 @@ class Customer(abc.ABC):
     """``live()`` until ``stopping`` is set. The channel says how a text is sent and when it counts as accepted."""
 
     channel: str
+    types_into_a_page = False
 
     def __init__(self, name: str, book: Book, rng: random.Random, pace: float) -> None:
         self.name, self.book, self.rng, self.pace = name, book, rng, pace
@@ -42,6 +44,12 @@ class Customer(abc.ABC):
 
     def reload(self) -> None:  # noqa: B027 - not every channel has it
         """The page is loaded again, if there is one."""
+
+    def close_tab(self, seconds: float) -> None:  # noqa: B027 - not every channel has it
+        """The page is closed, if there is one, and opened again so much later."""
+
+    def go_deaf(self) -> None:  # noqa: B027 - not every channel has it
+        """The connection stays open and is read no more, as behind a lost network; the page connects anew."""
 
     def state(self) -> str:
         """For whoever looks for the cause why this one is stuck."""
@@ -87,9 +95,9 @@ class Customer(abc.ABC):
             await self.send("disconnect")
 
     async def say(self) -> Said:
-        """A new numbered word."""
-        said = self._next()
-        if await self.send(said.word):
+        """A new numbered word, sometimes with a text of any kind behind it."""
+        sent, said = self._next()
+        if await self.send(sent):
             self.book.settle(said, "accepted")
         elif self.channel == "socketio":
             self.book.settle(said, "refused")
@@ -119,6 +127,8 @@ class Customer(abc.ABC):
         while not self.stopping and (left := until - time.monotonic()) > 0:  # noqa: ASYNC110
             await asyncio.sleep(min(left, 0.2))
 
-    def _next(self) -> Said:
+    def _next(self) -> tuple[str, Said]:
         self.words += 1
-        return self.book.customer_says(self.name, f"{self.name}-h{self.handoffs}-{self.words}")
+        word = f"{self.name}-h{self.handoffs}-{self.words}"
+        sent, arrives = decorate(word, self.rng, self.types_into_a_page)
+        return sent, self.book.customer_says(self.name, arrives)

@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 
 import rasa_handoff
 
-AGENT_WORD = re.compile(r"a\d+-c\d+-[0-9a-f]{8}-\d+")
+AGENT_WORD = re.compile(r"a\d+-c\d+-[0-9a-f]{8}-\d+( ~.*~)?", re.DOTALL)
 BOTS = ("utter_handoff_options", "utter_handoff_welcome_back", "utter_handoff_carried_on", "utter_default")
 """Responses of the preset that the bot says in its turns."""
 TITLES = (

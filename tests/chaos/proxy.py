@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 
 from rasa_handoff.testing.ports import free_port
@@ -15,10 +16,10 @@ WAYS = ((THERE, BACK), (THERE,), (BACK,))
 
 
 class Proxy:
-    """``async with Proxy(upstream)`` listens on ``port`` and passes everything on to ``upstream`` of this machine, each piece
-    after ``latency`` seconds."""
+    """``async with Proxy(upstream)`` listens on ``port`` and passes everything on to ``upstream``, a port of this machine or the
+    path of a Unix socket, each piece after ``latency`` seconds."""
 
-    def __init__(self, upstream: int, latency: float = 0.0) -> None:
+    def __init__(self, upstream: int | Path, latency: float = 0.0) -> None:
         self.upstream, self.port = upstream, free_port()
         self._pairs: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -84,7 +85,7 @@ class Proxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._refuses:
             return
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.upstream)
+        far_reader, far_writer = await self._reach()
         pair = (writer, far_writer)
         self._pairs.add(pair)
         ways = [
@@ -104,6 +105,11 @@ class Proxy:
             if not writer.is_closing():
                 writer.close()
             far_writer.close()
+
+    async def _reach(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self.upstream, Path):
+            return await asyncio.open_unix_connection(self.upstream)
+        return await asyncio.open_connection("127.0.0.1", self.upstream)
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: str) -> None:
         with contextlib.suppress(OSError):

@@ -150,6 +150,7 @@ async def verdict(world: World, within: float) -> None:
         bot_was_silent(book)
         checks.joined_once(book)
         checks.trackers_in_step(book, trackers)
+        checks.poison_was_set_aside(book, world.poison)
         if len(book.findings) == len(earlier) or time.monotonic() > deadline:
             break
         await asyncio.sleep(2)

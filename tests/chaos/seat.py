@@ -6,6 +6,7 @@ import uuid
 from typing import Any, Protocol
 
 from tests.chaos.book import Book, Table
+from tests.chaos.texts import decorate
 
 
 class Sitter(Protocol):
@@ -77,8 +78,10 @@ class Seat:
 
     async def _say(self) -> None:
         book = self.agent.book
-        said = book.agent_says(self.table, self.agent.name)
-        answer = await self.agent.ask("message", handoff_id=self.table.handoff_id, id=uuid.uuid4().hex, text=said.word)
+        sent, arrives = decorate("", self.agent.rng)
+        said = book.agent_says(self.table, self.agent.name, arrives)
+        text = said.word.removesuffix(arrives) + sent
+        answer = await self.agent.ask("message", handoff_id=self.table.handoff_id, id=uuid.uuid4().hex, text=text)
         if answer.get("ok"):
             book.settle(said, "accepted")
         else:

@@ -6,6 +6,7 @@ What the page must keep over a reload (its words that wait, the ids it has shown
 import asyncio
 import contextlib
 import random
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable
@@ -37,6 +38,8 @@ class WebChat(Customer):
         self._confirmed = asyncio.Event()
         self._lost, self._bell = asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._closed_until = 0.0
+        self._deaf: list[socketio.AsyncClient] = []
 
     async def open(self) -> None:
         self._task = asyncio.create_task(self._stay())
@@ -44,6 +47,9 @@ class WebChat(Customer):
     async def close(self) -> None:
         assert self._task is not None
         await ended(self._task)
+        for sio in self._deaf:
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(sio.eio.disconnect(abort=True), 1)
 
     async def send(self, text: str) -> bool:
         return await self._put(text)
@@ -58,6 +64,18 @@ class WebChat(Customer):
 
     def reload(self) -> None:
         self._lost.set()
+
+    def close_tab(self, seconds: float) -> None:
+        self._closed_until = time.monotonic() + seconds
+        self._lost.set()
+
+    def go_deaf(self) -> None:
+        """Its pings stay unanswered, too: the server finds out by its own timeout."""
+        sio = self._sio
+        with contextlib.suppress(AttributeError):
+            sio.eio.ws._response.connection.transport.pause_reading()  # type: ignore[union-attr]
+            self._deaf.append(sio)
+            self._lost.set()
 
     def _put(self, text: str) -> "asyncio.Future[bool]":
         sent: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -81,11 +99,16 @@ class WebChat(Customer):
             except Exception as problem:  # the client raises more than its own when a connection ends at a bad moment
                 self.book.note("not connected", self.name, why=repr(problem))
             finally:
-                with contextlib.suppress(Exception):
-                    await asyncio.wait_for(sio.disconnect(), 1)
-                with contextlib.suppress(Exception):
-                    await asyncio.wait_for(sio.eio.disconnect(abort=True), 1)
-            await asyncio.sleep(0.2 + self.rng.random() * 0.3)
+                if sio not in self._deaf:
+                    await _disconnect(sio)
+            away = 0.0 if self.stopping else max(0.0, self._closed_until - time.monotonic())
+            await self._first(self._stopped(), asyncio.sleep(away + 0.2 + self.rng.random() * 0.3))
+
+    async def _stopped(self) -> None:
+        """Nobody stays away for ever: at the end of the run all come back."""
+        while not self.stopping:  # noqa: ASYNC110 - ``stopping`` is a plain flag
+            await asyncio.sleep(0.2)
+        await asyncio.sleep(0.3)
 
     async def _flush(self, sio: socketio.AsyncClient) -> None:
         """Send what waits, one after the other, and go on until the connection ends."""
@@ -147,3 +170,10 @@ class WebChat(Customer):
             if data.get("text"):
                 self.hear(str(data["text"]))
         return {"ok": True}
+
+
+async def _disconnect(sio: socketio.AsyncClient) -> None:
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(sio.disconnect(), 1)
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(sio.eio.disconnect(abort=True), 1)

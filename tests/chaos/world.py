@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -21,11 +21,14 @@ from tests.chaos.browser import Chromium, Visitor
 from tests.chaos.browser import missing as no_chromium
 from tests.chaos.mailbox import Mailbox, Rest
 from tests.chaos.people import Customer
+from tests.chaos.poison import Poison
 from tests.chaos.process import Kept
 from tests.chaos.proxy import Proxy
 from tests.chaos.vendor import Vendor, VendorCustomer
 from tests.chaos.webchat import WebChat
 from tests.support.desk import PASSWORD
+
+Tracker = Literal["sqlite", "postgres"]
 
 DISK = 64 << 20
 """Bytes."""
@@ -47,6 +50,7 @@ class World:
         pace: float = 0.7,
         pages: int = 2,
         latency: float = 0.0,
+        tracker: Tracker = "sqlite",
     ) -> None:
         self.folder, self.rng, self.pace, self.size = folder, rng, pace, size
         self.careless, self.pages = careless, 0 if no_chromium() else pages
@@ -61,6 +65,10 @@ class World:
         self.rasa_port, self.desk_port, self.actions_port = free_port(), free_port(), free_port()
         self.to_desk = Proxy(self.desk_port, latency)
         self.to_rasa, self.to_agents = Proxy(self.rasa_port), Proxy(self.desk_port)
+        self.bot_id = "small"
+        self.tracker = tracker
+        self.to_tracker: Proxy | None = None
+        self.poison = Poison({"relay": self.databases()["relay"], "desk": self.databases()["desk"]})
         self.vendor = Vendor(self.book, _branch(rng))
         self.customers: list[Customer] = []
         self.agents: list[Agent] = []
@@ -91,6 +99,10 @@ class World:
 
     async def __aexit__(self, *problem: Any) -> None:
         await self._stack.aclose()
+
+    @property
+    def desk_url(self) -> str:
+        return f"http://127.0.0.1:{self.desk_port}"
 
     @property
     def rasa_url(self) -> str:
@@ -140,7 +152,7 @@ class World:
 
     def _write_settings(self) -> None:
         channel = {
-            "bot_id": "small",
+            "bot_id": self.bot_id,
             "desk": {"url": f"http://127.0.0.1:{self.to_desk.port}"},
             "store": f"sqlite:///{self.databases()['relay']}",
             "channels": {"socketio": {"session_persistence": True}, "rest": None, "callback": {"url": self.vendor.url}},
