@@ -1,7 +1,7 @@
 # Each target does all its own set-up: .venv with a Python 3.10 and the tested versions.
 #   make demo    a bookshop's bot, its desk and the customer's page; ports from RASA_PORT, ACTIONS_PORT, DESK_PORT, CHAT_PORT
 #   make test    the whole suite; ARGS='tests/cli -x' for a part of it
-#   make chaos   random faults against real processes; FAULTS=1000 SEED=... MINUTES=45
+#   make chaos   random faults against real processes; FAULTS=1000 SEED=... MINUTES=45 TRACKER=sqlite or postgres
 #   make dist    the wheel and the sources as an archive, in dist
 #   make test-install   the wheel installed beside the newest Rasa 3.6, in both orders, with a handoff there (10 minutes)
 #   make lint    formatting, lint and types
@@ -25,7 +25,7 @@ test: setup-test
 
 chaos: setup-test
 	@TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) tools/chaos.py $(if $(FAULTS),--faults $(FAULTS)) $(if $(SEED),--seed $(SEED)) \
-		$(if $(MINUTES),--minutes $(MINUTES))
+		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(TRACKER),--tracker $(TRACKER))
 
 setup-packages:
 	@sh tools/setup.sh lint

@@ -14,7 +14,7 @@ import secrets
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import aiohttp
 
@@ -24,7 +24,7 @@ from tests.chaos.faults import Faults
 from tests.chaos.plan import plan
 from tests.chaos.report import Report
 from tests.chaos.silence import bot_was_silent
-from tests.chaos.world import World
+from tests.chaos.world import Tracker, World
 from tests.support.bots import train_with_actions
 
 GAP = 1.0
@@ -41,13 +41,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--faults", type=int, default=1000, help="how many (default: 1000)")
     parser.add_argument("--minutes", type=float, default=45, help="at most, not counting start and end (default: 45)")
     parser.add_argument("--seed", type=int, default=None, help="of an earlier run (default: a new one)")
+    parser.add_argument(
+        "--tracker", choices=get_args(Tracker), default="sqlite", help="Rasa's tracker store (default: sqlite)"
+    )
     options = parser.parse_args(arguments)
     seed = secrets.randbelow(10**9) if options.seed is None else options.seed
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
-    print(f"SEED={seed}  FAULTS={options.faults}  MINUTES={options.minutes:g}", flush=True)
+    print(f"SEED={seed}  FAULTS={options.faults}  MINUTES={options.minutes:g}  TRACKER={options.tracker}", flush=True)
     print(f"Logs and all that was said and heard: {folder}", flush=True)
     model = train_with_actions("small", folder)
-    report = asyncio.run(chaos(folder, model, seed, options.faults, options.minutes * 60))
+    report = asyncio.run(chaos(folder, model, seed, options.faults, options.minutes * 60, tracker=options.tracker))
     print(report.text())
     return 1 if report.findings else 0
 
