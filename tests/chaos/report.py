@@ -7,6 +7,8 @@ from pathlib import Path
 
 from tests.chaos.book import Book
 
+LINE = 1000
+"""Characters of a finding that are printed; the whole is in the folder."""
 KINDS = ("lost", "doubled", "reordered", "bot spoke", "stuck", "tracker out of step")
 
 
@@ -62,7 +64,7 @@ class Report:
         lines = [f"{kind:<42}{counts.pop(kind, 0):>6}" for kind in KINDS]
         lines += [f"{kind:<42}{count:>6}" for kind, count in counts.items()]
         for kind, who, detail in self.findings[:60]:
-            lines.append(f"  {kind}: {who}: {detail}")
+            lines.append(f"  {kind}: {who}: {detail}"[:LINE])
         if self.findings:
             lines.append(f"Again: make chaos FAULTS={sum(self.faults.values())} SEED={self.seed}; see {self.folder}")
         return lines
