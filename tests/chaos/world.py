@@ -27,6 +27,7 @@ from tests.chaos.proxy import Proxy
 from tests.chaos.vendor import Vendor, VendorCustomer
 from tests.chaos.webchat import WebChat
 from tests.support.desk import PASSWORD
+from tests.support.postgres import Database, Postgres
 
 Tracker = Literal["sqlite", "postgres"]
 
@@ -37,7 +38,8 @@ NEVER = 86400.0 * 365 * 20
 
 
 class World:
-    """``async with World(folder, model, rng)``. ``careless``: which promise ``careless.py`` breaks in the servers, if any."""
+    """``async with World(folder, model, rng)``. ``careless``: which promise ``careless.py`` breaks in the servers, if any;
+    ``tracker``: where Rasa's trackers are."""
 
     def __init__(
         self,
@@ -68,6 +70,7 @@ class World:
         self.bot_id = "small"
         self.tracker = tracker
         self.to_tracker: Proxy | None = None
+        self._postgres: Database | None = None
         self.poison = Poison({"relay": self.databases()["relay"], "desk": self.databases()["desk"]})
         self.vendor = Vendor(self.book, _branch(rng))
         self.customers: list[Customer] = []
@@ -77,7 +80,9 @@ class World:
     async def __aenter__(self) -> "World":
         self._stack.callback(self._tidy)
         try:
-            for part in (self.to_desk, self.to_rasa, self.to_agents, self.vendor):
+            if self.tracker == "postgres":
+                self._start_postgres()
+            for part in filter(None, (self.to_desk, self.to_rasa, self.to_agents, self.to_tracker, self.vendor)):
                 await self._stack.enter_async_context(part)
             self._write_settings()
             self._add_agents()
@@ -150,6 +155,17 @@ class World:
         command = [sys.executable, "-m", "tests.chaos.clocked", str(self.clock), *self._python("rasa")[2:]]
         return [*command, "run", "--enable-api", "-i", "127.0.0.1", "-p", str(self.rasa_port), *files]
 
+    def _start_postgres(self) -> None:
+        """Rasa's tracker store on a real Postgres, behind a proxy."""
+        server = self._stack.enter_context(Postgres())
+        self._postgres = server.fresh()
+        self.to_tracker = Proxy(server.port)
+
+    def _tracker_store(self) -> dict[str, Any]:
+        if self._postgres is not None and self.to_tracker is not None:
+            return self._postgres.tracker_store(self.to_tracker.port)
+        return {"type": "SQL", "dialect": "sqlite", "db": str(self.databases()["tracker"])}
+
     def _write_settings(self) -> None:
         channel = {
             "bot_id": self.bot_id,
@@ -160,11 +176,10 @@ class World:
             # The clock leaps by hours; what is proved here isn't the timers.
             "timers": {"nobody_takes": None, "agent_silent": None, "customer_silent": None, "silence": NEVER},
         }
-        tracker = {"type": "SQL", "dialect": "sqlite", "db": str(self.databases()["tracker"])}
         actions = {"url": f"http://127.0.0.1:{self.actions_port}/webhook"}
         (self.folder / "credentials.yml").write_text(yaml.safe_dump({"rasa_handoff.HandoffChannel": channel}))
         (self.folder / "endpoints.yml").write_text(
-            yaml.safe_dump({"tracker_store": tracker, "action_endpoint": actions})
+            yaml.safe_dump({"tracker_store": self._tracker_store(), "action_endpoint": actions})
         )
 
     def _add_agents(self) -> None:
