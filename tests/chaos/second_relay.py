@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import uuid
 
 import socketio
 
@@ -18,7 +19,7 @@ async def come_and_go(url: str, bot_id: str, seconds: float, book: Book) -> None
         welcomed.set()
 
     client.on("welcome", on_welcome, namespace=RELAY_NAMESPACE)
-    auth = {"token": None, "protocol": PROTOCOL, "bot_id": bot_id, "capabilities": []}
+    auth = {"token": None, "protocol": PROTOCOL, "bot_id": bot_id, "capabilities": [], "epoch": uuid.uuid4().hex}
     outcome = "refused"
     try:
         await client.connect(url, namespaces=[RELAY_NAMESPACE], auth=auth, transports=["websocket"], wait_timeout=5)
