@@ -207,11 +207,11 @@ class Customers:
         """Tell the agent, once per message; those behind the first wait too."""
         self._waiting.add(lane)
         for entry in await self._relay.queue(CUSTOMER, lane):
-            id = entry.body.get("id")  # without one it is set aside in its turn
-            if entry.name == Speaker.AGENT.value and id is not None and id not in self._told_to_wait:
+            # Without one it is set aside in its turn.
+            if entry.name == Speaker.AGENT.value and entry.id is not None and entry.id not in self._told_to_wait:
                 with apart(log, "That a message for %s waits can't be told.", short_id(lane)):
                     await self._relay.apply(_report(lane, entry, Status.WAITING, reason))
-                self._told_to_wait[id] = True
+                self._told_to_wait[entry.id] = True
 
     def _said(self, lane: str, entry: Entry, message: Mapping[str, Any]) -> list[e.Event]:
         self._forget(lane, entry)
@@ -226,7 +226,8 @@ class Customers:
     def _forget(self, lane: str, entry: Entry) -> None:
         self._waiting.discard(lane)
         self._failing.pop(entry.key, None)
-        self._told_to_wait.pop(str(entry.body.get("id")), None)
+        if entry.id is not None:
+            self._told_to_wait.pop(entry.id, None)
 
 
 def _report(lane: str, entry: Entry, status: Status, reason: str | None = None) -> e.MessageReported:

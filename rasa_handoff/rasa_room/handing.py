@@ -111,7 +111,7 @@ class Hands:
     async def _see(self, conversation_id: str, channel: str, after: str | None) -> None:
         """The owner of a mailbox has seen everything up to this one."""
         entries = await self._relay.queue(CUSTOMER, conversation_id)
-        ids = [entry.body.get("id") for entry in entries]
+        ids = [entry.id for entry in entries]
         if after in ids:
             for entry in entries[: ids.index(after) + 1]:
                 try:

@@ -137,5 +137,5 @@ def _led_to_handoff(connection: Connection, conversation_id: str, id: str) -> bo
 
 def _put_once(connection: Connection, entry: Entry) -> None:
     waiting = memory.outbox.head(connection, entry.target, entry.lane, MOST_WAITING)
-    if all(other.body["id"] != entry.body["id"] for other in waiting):
+    if all(other.id != entry.id for other in waiting):
         memory.outbox.put(connection, [entry])

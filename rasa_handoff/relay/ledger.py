@@ -151,7 +151,7 @@ def forget_heard(connection: Connection, last: Mapping[str, str]) -> None:
     for handoff_id, id in last.items():
         lane = memory.conversation_of(connection, handoff_id)
         waiting = memory.waiting(connection, lane, handoff_id) if lane is not None else []
-        places = [place for place, entry in enumerate(waiting, start=1) if entry.body["id"] == id]
+        places = [place for place, entry in enumerate(waiting, start=1) if entry.id == id]
         had = waiting[: places[0]] if places else []
         memory.outbox.remove(connection, [entry for entry in had if entry.name != OFFER])
 

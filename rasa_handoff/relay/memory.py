@@ -217,7 +217,7 @@ def told_again(connection: Connection, handoff_id: str) -> Offer:
     Without the words that wait for the desk: they are told by themselves."""
     offer = offer_of(connection, handoff_id)
     query = select(messages).where(messages.c.handoff_id == handoff_id).order_by(messages.c.place)
-    untold = {entry.body["id"] for entry in waiting(connection, offer.conversation_id, handoff_id)}
+    untold = {entry.id for entry in waiting(connection, offer.conversation_id, handoff_id)}
     rows = [row for row in connection.execute(query) if row.id not in untold]
     lines = (Line(speaker=Speaker(row.speaker), text=row.text, at=row.at) for row in rows)
     return msgspec.structs.replace(offer, transcript=latest((*offer.transcript, *lines)))
@@ -226,7 +226,7 @@ def told_again(connection: Connection, handoff_id: str) -> Offer:
 def waiting(connection: Connection, lane: str, handoff_id: str | None) -> list[Entry]:
     """What the desk wasn't told yet of this handoff, oldest first."""
     entries = outbox.head(connection, DESK, lane, MOST_WAITING)
-    return [entry for entry in entries if entry.body["handoff_id"] == handoff_id]
+    return [entry for entry in entries if entry.handoff_id == handoff_id]
 
 
 def desk_epoch(connection: Connection) -> str | None:

@@ -53,6 +53,21 @@ class Entry(Value, frozen=True):
         """Target and lane: what is rung after the commit."""
         return self.target, self.lane
 
+    @property
+    def id(self) -> str | None:
+        """The id that its body names; None if it names none. Whoever looks through a lane meets wrong entries too, which are
+        set aside only when it is their turn."""
+        return self._named("id")
+
+    @property
+    def handoff_id(self) -> str | None:
+        """The handoff that its body names; None if it names none."""
+        return self._named("handoff_id")
+
+    def _named(self, key: str) -> str | None:
+        value = self.body.get(key) if isinstance(self.body, dict) else None
+        return value if isinstance(value, str) else None
+
 
 class DeadLetter(Value, frozen=True, kw_only=True):
     """An entry that was set aside. ``at``: when it was accepted, ``set_aside_at``: when it was given up, seconds since 1970.
