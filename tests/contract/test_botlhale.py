@@ -15,6 +15,7 @@ from rasa_handoff.testing.relay_side import RelaySide
 from rasa_handoff.testing.waiting import until
 from rasa_handoff.thinking.control import Control
 from rasa_handoff.vocabulary import events as e
+from rasa_handoff.vocabulary.log_values import short_id
 from rasa_handoff.vocabulary.settings import Settings, read_settings
 from tests.support.foreign import ForeignServer
 
@@ -88,8 +89,8 @@ async def test_what_means_nothing_leaves_a_line(
         await server.say(name, payload)
     await until(lambda: told(side, "thabo") == ["Hello."])
     assert [record.getMessage() for record in caplog.records if record.name == wire.__name__] == [
-        f"Nothing is done about the live-agent server's {('agent_typing' * 5)[:40]!r} for thabo.",
-        "The live-agent server said nothing to thabo: to_user has no message.",
+        f"Nothing is done about the live-agent server's {('agent_typing' * 5)[:40]!r} for {short_id('thabo')}.",
+        f"The live-agent server said nothing to {short_id('thabo')}: to_user has no message.",
     ]
 
 

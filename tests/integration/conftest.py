@@ -18,6 +18,12 @@ def bare_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return trained_once("bare", tmp_path_factory)
 
 
+@pytest.fixture(autouse=True)
+def _another_database_waits_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relay that lost its database has its bot's place at once, not after a quarter of a minute."""
+    monkeypatch.setattr("rasa_handoff.server.relay_owner.AWAY_SECONDS", 0.1)
+
+
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[DeskServer]:
     """A live-agent server with two departments and two agents who aren't signed in."""

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from rasa.core.channels.channel import CollectingOutputChannel
 
+from rasa_handoff.rasa_room.buttons import with_payloads
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
 from tests.support.desk import AgentAtDesk
@@ -39,10 +40,10 @@ ODD: dict[str, dict[str, Any]] = {
 
 
 async def plainly(response: dict[str, Any]) -> list[dict[str, Any]] | None:
-    """What plain Rasa's ``rest`` answers; None where it loses the turn."""
+    """What plain Rasa's ``rest`` answers if each button has a payload; None where it loses the turn."""
     output = CollectingOutputChannel()
     try:
-        await output.send_response("thabo", copy.deepcopy(response))
+        await output.send_response("thabo", with_payloads(copy.deepcopy(response)))
     except Exception:
         return None
     return list(output.messages)

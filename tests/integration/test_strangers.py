@@ -11,6 +11,6 @@ async def test_only_who_is_at_this_machine_reads_how_many_chats_are_under_way(ra
     address = f"{rasa.url}/webhooks/handoff/"
     async with aiohttp.ClientSession() as http:
         async with http.get(address) as answer:
-            assert await answer.json() == {"status": "ok", "desk": "connected", "under_way": 0}
+            assert await answer.json() == {"status": "ok", "desk": "connected", "under_way": 0, "dead_letters": 0}
         async with http.get(address, headers={header: "203.0.113.9"}) as answer:
             assert await answer.json() == {"status": "ok"}
