@@ -2,6 +2,7 @@
 #   make demo    a bookshop's bot, its desk and the customer's page; ports from RASA_PORT, ACTIONS_PORT, DESK_PORT, CHAT_PORT
 #   make test    the whole suite; ARGS='tests/cli -x' for a part of it
 #   make chaos   random faults against real processes; FAULTS=1000 SEED=... MINUTES=45 TRACKER=sqlite or postgres
+#   make bench   what the live path costs, each figure beside its reference; ONLY=round-trip,throughput,take,ended SECONDS=30
 #   make dist    the wheel and the sources as an archive, in dist
 #   make test-install   the wheel installed beside the newest Rasa 3.6, in both orders, with a handoff there (10 minutes)
 #   make lint    formatting, lint and types
@@ -9,7 +10,7 @@
 
 PYTHON := .venv/bin/python
 
-.PHONY: demo test chaos dist test-install lint clean setup setup-packages setup-test
+.PHONY: demo test chaos bench dist test-install lint clean setup setup-packages setup-test
 
 setup:
 	@sh tools/setup.sh
@@ -26,6 +27,9 @@ test: setup-test
 chaos: setup-test
 	@TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) tools/chaos.py $(if $(FAULTS),--faults $(FAULTS)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(TRACKER),--tracker $(TRACKER))
+
+bench: setup-packages
+	@TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) -m tools.bench $(if $(ONLY),--only $(ONLY)) $(if $(SECONDS),--seconds $(SECONDS))
 
 setup-packages:
 	@sh tools/setup.sh lint

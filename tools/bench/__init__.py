@@ -1,0 +1,1 @@
+"""``make bench``: what the live path costs, each figure beside its reference (docs/benchmarks.md)."""

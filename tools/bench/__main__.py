@@ -1,0 +1,8 @@
+"""``python -m tools.bench``, which ``make bench`` calls."""
+
+import sys
+
+from tools.bench.run import main
+
+if __name__ == "__main__":
+    sys.exit(main())

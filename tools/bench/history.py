@@ -1,0 +1,125 @@
+"""Figure 4: what the live path costs with many ended conversations in the server's database, beside none."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from sqlalchemy import create_engine, insert
+
+from rasa_handoff.server.tables import HANDOFFS, MESSAGES
+from rasa_handoff.thinking.assignment import Stage
+from rasa_handoff.vocabulary.text import as_json
+from rasa_handoff.vocabulary.values import Channel, Line, Offer, Speaker, Status
+from tools.bench.bench import Bench
+from tools.bench.measure import Row, Samples, compared, in_turns
+from tools.bench.stack import BOT_ID, Scene
+
+ROUND_TRIPS = 10
+"""In each conversation."""
+MESSAGES_EACH = 4
+AT_ONCE = 2_000
+YEAR = 365 * 86400.0
+
+
+def insert_ended(count: int, database: str) -> None:
+    """Put so many ended conversations into the server's database, one after the other over the last year."""
+    engine = create_engine(database)
+    now = time.time()
+    with engine.begin() as connection:
+        for first in range(0, count, AT_ONCE):
+            numbers = range(first, min(first + AT_ONCE, count))
+            began = [now - YEAR + YEAR * number / count for number in numbers]
+            connection.execute(insert(HANDOFFS), [_handoff(*each) for each in zip(numbers, began, strict=True)])
+            messages = [row for each in zip(numbers, began, strict=True) for row in _messages(*each)]
+            connection.execute(insert(MESSAGES), messages)
+    engine.dispose()
+
+
+def _handoff(number: int, at: float) -> dict[str, Any]:
+    asked = Line(speaker=Speaker.CUSTOMER, text="Can I talk to a person?", at=at)
+    offer = Offer(
+        handoff_id=f"ended-{number}",
+        conversation_id=f"customer-{number}",
+        bot_id=BOT_ID,
+        channel=Channel(name="socketio", push=True),
+        transcript=(asked,),
+    )
+    fixed = {
+        "handoff_id": offer.handoff_id,
+        "bot_id": BOT_ID,
+        "conversation_id": offer.conversation_id,
+        "side": "relay",
+    }
+    state = {"stage": Stage.ENDED.value, "agent_name": "Bench", "queued_at": at, "assigned_at": at + 60}
+    ended = {"ended_at": at + 600, "outcome": "resolved", "seq": MESSAGES_EACH, "told": MESSAGES_EACH + 2}
+    order = {"urgency": 1, "ahead": False, "reminders": 0, "asked": False}
+    return {**fixed, **state, **ended, **order, "offer": as_json(offer)}
+
+
+def _messages(number: int, at: float) -> Iterator[dict[str, Any]]:
+    for seq in range(1, MESSAGES_EACH + 1):
+        customer = seq % 2 == 1
+        said = {
+            "speaker": (Speaker.CUSTOMER if customer else Speaker.AGENT).value,
+            "agent": None if customer else "Bench",
+        }
+        place = {"handoff_id": f"ended-{number}", "seq": seq, "id": f"ended-{number}-{seq}", "at": at + 60 + seq}
+        yield {**place, **said, "text": f"message {seq} of conversation {number}", "status": Status.DELIVERED.value}
+
+
+@dataclass
+class Conversations:
+    """Customers who ask, chat and go back to the bot, one after the other."""
+
+    scene: Scene
+    arrivals: Samples = field(default_factory=Samples)
+    takes: Samples = field(default_factory=Samples)
+    trips: Samples = field(default_factory=Samples)
+    count: int = 0
+
+    async def one(self) -> None:
+        """A whole conversation."""
+        self.count += 1
+        agent = self.scene.agent
+        customer = await self.scene.arrives(f"c{self.count}")
+        began = time.perf_counter()
+        asking = asyncio.ensure_future(customer.ask_for_person())
+        handoff_id, shown = await agent.arrival(customer.name)
+        self.arrivals.add(shown - began)
+        await asking
+        self.takes.add(await agent.timed("take", handoff_id=handoff_id))
+        for _ in range(ROUND_TRIPS):
+            self.trips.add(await customer.round_trip())
+        await agent.must("resolve", handoff_id=handoff_id, outcome="resolved")
+        await customer.back_with_bot()
+        await self.scene.leaves(customer)
+
+    async def warm_up(self) -> None:
+        """Two that don't count."""
+        for _ in range(2):
+            await self.one()
+        self.arrivals, self.takes, self.trips = Samples(), Samples(), Samples()
+        self.scene.agent.acknowledged = Samples()
+
+
+async def ended(bench: Bench) -> list[Row]:
+    """An arrival, a take, a round trip and an agent's acknowledgement."""
+    count = bench.sizes.ended
+    prepared = partial(insert_ended, count)
+    async with bench.scene("without-ended") as one, bench.scene("with-ended", prepared) as other:
+        without, with_them = Conversations(one), Conversations(other)
+        for side in (without, with_them):
+            await side.warm_up()
+        await in_turns(bench.seconds, [with_them.one, without.one])
+        acknowledged = with_them.scene.agent.acknowledged, without.scene.agent.acknowledged
+        what = f"{count:,} ended conversations, beside none"
+        return [
+            compared(f"{what}: round trip, p50", "ms", with_them.trips, without.trips, 0.5),
+            compared(f"{what}: round trip, p99", "ms", with_them.trips, without.trips, 0.99),
+            compared(f"{what}: arrival at the desk, p50", "ms", with_them.arrivals, without.arrivals, 0.5),
+            compared(f"{what}: take, p50", "ms", with_them.takes, without.takes, 0.5),
+            compared(f"{what}: agent's acknowledgement, p50", "ms", *acknowledged, 0.5),
+        ]

@@ -1,0 +1,95 @@
+"""Figures 1 and 2: a round trip of one conversation, and of many at once, beside three chained plain hops."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from tools.bench.bench import Bench
+from tools.bench.measure import Row, Samples, compared, in_turns, used
+from tools.bench.people import Customer
+from tools.bench.plain import PlainHops
+from tools.bench.stack import Scene
+
+WARM_UP = 5
+"""Round trips that don't count, for each customer on each side."""
+IDLE_SLICE, BUSY_SLICE = 1.0, 4.0
+"""Seconds of one side's turn, at most."""
+
+
+@dataclass
+class Side:
+    """Customers in live chats on one side, what they measured, and the processor time of what lies between them and the
+    agents."""
+
+    system: Scene | PlainHops
+    customers: list[Customer] = field(default_factory=list)
+    trips: Samples = field(default_factory=Samples)
+    rates: Samples = field(default_factory=Samples)
+    spent: dict[str, float] = field(default_factory=dict)
+    counted: int = 0
+
+    async def chat(self, seconds: float) -> None:
+        """All of them, one round trip after the other; those that came to their end within the time are the rate."""
+        processor = self.system.processor()
+        began = time.perf_counter()
+        deadline, before = began + seconds, len(self.trips.values)
+        in_time = await asyncio.gather(*(self._chat(customer, deadline) for customer in self.customers))
+        self.rates.add(sum(in_time) / seconds)
+        self.counted += len(self.trips.values) - before
+        for name, more in used(processor, self.system.processor()).items():
+            self.spent[name] = self.spent.get(name, 0.0) + more
+
+    async def warm_up(self) -> None:
+        """What only the first words cost isn't measured."""
+        for _ in range(WARM_UP):
+            await asyncio.gather(*(customer.round_trip() for customer in self.customers))
+
+    async def _chat(self, customer: Customer, deadline: float) -> int:
+        in_time = 0
+        while time.perf_counter() < deadline:
+            self.trips.add(await customer.round_trip())
+            in_time += time.perf_counter() < deadline
+        return in_time
+
+    def each(self, process: str) -> Samples:
+        """Seconds of processor per round trip of one process."""
+        return Samples([self.spent[process] / self.counted] * self.counted if self.counted else [])
+
+
+async def round_trip(bench: Bench) -> list[Row]:
+    """Customer, Rasa, server, agent, and back, with nothing else going on."""
+    async with _sides(bench, 1) as (ours, plain):
+        await in_turns(bench.seconds, [lambda: ours.chat(IDLE_SLICE), lambda: plain.chat(IDLE_SLICE)])
+        return [
+            compared("round trip, one conversation, p50", "ms", ours.trips, plain.trips, 0.5),
+            compared("round trip, one conversation, p99", "ms", ours.trips, plain.trips, 0.99),
+        ]
+
+
+async def throughput(bench: Bench) -> list[Row]:
+    """The same with many customers, each of whom says the next when the last was answered."""
+    many = bench.sizes.customers
+    async with _sides(bench, many) as (ours, plain):
+        await in_turns(bench.seconds, [lambda: ours.chat(BUSY_SLICE), lambda: plain.chat(BUSY_SLICE)])
+        rates = (ours.rates.mean(), plain.rates.mean())
+        return [
+            Row(f"round trips, {many} customers at once", "per second", *rates, (ours.counted, plain.counted)),
+            compared(f"one of them, {many} customers at once, p50", "ms", ours.trips, plain.trips, 0.5),
+            compared(f"one of them, {many} customers at once, p99", "ms", ours.trips, plain.trips, 0.99),
+            compared("processor of Rasa, per round trip", "ms", ours.each("Rasa"), plain.each("A"), None),
+            compared("processor of the server, per round trip", "ms", ours.each("server"), plain.each("B"), None),
+        ]
+
+
+@contextlib.asynccontextmanager
+async def _sides(bench: Bench, customers: int) -> AsyncIterator[tuple[Side, Side]]:
+    names = [f"c{number}" for number in range(1, customers + 1)]
+    async with bench.scene("live") as scene, PlainHops(bench.folder) as plain:
+        ours, theirs = Side(scene), Side(plain)
+        ours.customers = await scene.all(scene.talks, names)
+        theirs.customers = [await plain.customer(name) for name in names]
+        for side in (ours, theirs):
+            await side.warm_up()
+        yield ours, theirs

@@ -1,0 +1,111 @@
+"""Samples, turns and processor time: what every figure is made of."""
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from rasa_handoff.testing.slowness import slowness
+
+LEAST_TURNS = 2
+QUIET_FOR = 0.25
+QUIET = 0.05
+"""Seconds of processor per second below which a system does nothing but wait."""
+
+Action = Callable[[], Awaitable[None]]
+
+
+class FigureError(Exception):
+    """A figure can't be produced; one sentence that says why."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: what was measured beside its reference, and how often. ``unit``: of both."""
+
+    what: str
+    unit: str
+    measured: float
+    reference: float
+    samples: tuple[int, int]
+
+    @property
+    def ratio(self) -> float | None:
+        """The measured beside the reference; None if that is nothing."""
+        return self.measured / self.reference if self.reference else None
+
+
+@dataclass
+class Samples:
+    """Of one side of a comparison, in seconds or counts."""
+
+    values: list[float] = field(default_factory=list)
+
+    def add(self, value: float) -> None:
+        """One more."""
+        self.values.append(value)
+
+    def quantile(self, share: float) -> float:
+        """The smallest sample that ``share`` of all don't exceed.
+
+        Raises:
+            FigureError: there is none.
+        """
+        if not self.values:
+            raise FigureError("There was time for no sample at all: give it more SECONDS.")
+        return sorted(self.values)[max(0, math.ceil(share * len(self.values)) - 1)]
+
+    def mean(self) -> float:
+        """Of all.
+
+        Raises:
+            FigureError: there is none.
+        """
+        if not self.values:
+            raise FigureError("There was time for no sample at all: give it more SECONDS.")
+        return sum(self.values) / len(self.values)
+
+
+def compared(what: str, unit: str, measured: Samples, reference: Samples, share: float | None = 0.5) -> Row:
+    """A row of both sides' quantile, or their means (``share`` None); seconds are shown as milliseconds."""
+    one, other = ((side.mean() if share is None else side.quantile(share)) for side in (measured, reference))
+    factor = 1000 if unit == "ms" else 1
+    return Row(what, unit, one * factor, other * factor, (len(measured.values), len(reference.values)))
+
+
+async def in_turns(seconds: float, sides: Sequence[Action]) -> None:
+    """Run a slice of each side, again and again, until ``seconds`` are over and each has had ``LEAST_TURNS``."""
+    deadline, turns = time.monotonic() + seconds, 0
+    while turns < LEAST_TURNS or time.monotonic() < deadline:
+        for side in sides:
+            await side()
+        turns += 1
+
+
+def processor_seconds(pid: int) -> float:
+    """What a process has used so far, all its threads; by the kernel's own clock for it, since /proc/PID/stat counts in
+    hundredths."""
+    return time.clock_gettime((~pid << 3) | 2)  # Linux: the clock of the scheduler (2) of that process
+
+
+def used(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
+    """The difference, process by process."""
+    return {name: after[name] - before[name] for name in after}
+
+
+async def quiet(processor: Callable[[], dict[str, float]], within: float) -> None:
+    """Until these processes have nothing to do any more.
+
+    Raises:
+        FigureError: they have after ``within`` seconds.
+    """
+    deadline = time.monotonic() + within * slowness()
+    before, since, calm = processor(), time.monotonic(), 0
+    while calm < 2:
+        await asyncio.sleep(QUIET_FOR)
+        after, now = processor(), time.monotonic()
+        spent = sum(used(before, after).values()) / (now - since)
+        calm, before, since = (calm + 1 if spent < QUIET else 0), after, now
+        if now > deadline:
+            raise FigureError(f"After {within:g} s it is still busy ({spent:.2f} processors): {used(before, after)}.")

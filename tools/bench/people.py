@@ -1,0 +1,161 @@
+"""Customers and agents that measure: the tests' python-socketio clients, driven by what they hear and not by looking."""
+
+import asyncio
+import time
+import uuid
+from collections import Counter
+from typing import Any, TypeVar
+
+from rasa_handoff.testing.slowness import slowness
+from tests.server.peers import PATIENCE, Desk, Peer, until
+from tools.bench.measure import FigureError, Samples
+
+T = TypeVar("T")
+
+
+def answer_to(text: str) -> str:
+    """What an agent says to a customer's text."""
+    return f"answer to {text}"
+
+
+async def promised(awaited: "asyncio.Future[T]", what: str, patience: float) -> T:
+    """What comes, within ``patience`` seconds, more on a slow machine.
+
+    Raises:
+        FigureError: it doesn't.
+    """
+    try:
+        return await asyncio.wait_for(awaited, patience * slowness())
+    except asyncio.TimeoutError:
+        raise FigureError(f"{what} didn't come within {patience * slowness():g} s.") from None
+
+
+class Customer(Peer):
+    """On socketio with acknowledgements, as the example page is. ``notices``: how often something else than an answer came."""
+
+    events = ("session_confirm", "bot_uttered", "handoff_state")
+
+    def __init__(self, name: str, patience: float = PATIENCE) -> None:
+        super().__init__("/")
+        self.name, self.patience = name, patience
+        self.notices = 0
+        self._awaited: dict[str, asyncio.Future[float]] = {}
+        self._with_bot = asyncio.Event()
+        self._said = 0
+
+    async def connect(self, url: str) -> None:
+        """Come in; the session is confirmed."""
+        await self.sio.connect(url, transports=["websocket"], wait_timeout=PATIENCE)
+        await self.emit("session_request", {"session_id": self.name, "acks": True})
+        await until(lambda: self.all("session_confirm"))
+
+    async def send(self, text: str) -> None:
+        """Say something; it is accepted.
+
+        Raises:
+            FigureError: it isn't.
+        """
+        answer = await self.call("user_uttered", {"session_id": self.name, "message": text, "id": uuid.uuid4().hex})
+        if not isinstance(answer, dict) or not answer.get("ok"):
+            raise FigureError(f"The words of {self.name} were refused: {answer}.")
+
+    async def ask_for_person(self) -> None:
+        """Ask; it is accepted when the turn has ended."""
+        self._with_bot.clear()
+        await self.send("/execute_handoff")
+
+    async def back_with_bot(self) -> None:
+        """Until the bot has the conversation again."""
+        await promised(asyncio.ensure_future(self._with_bot.wait()), f"The return of {self.name}", self.patience)
+
+    async def round_trip(self) -> float:
+        """Say something; the seconds until the agent's answer to it is here."""
+        self._said += 1
+        text = f"{self.name} says {self._said}"
+        heard = self._awaited[answer_to(text)] = asyncio.get_running_loop().create_future()
+        began = time.perf_counter()
+        sent = asyncio.ensure_future(self.send(text))
+        try:
+            return await promised(heard, f"The agent's answer to '{text}'", self.patience) - began
+        finally:
+            del self._awaited[answer_to(text)]
+            await sent
+
+    def hears(self, event: str, body: Any) -> Any:
+        """Keep only what is waited for: there will be many."""
+        if event in ("session_confirm", "connect_error"):
+            self.heard.append((event, body))
+        elif event == "handoff_state" and body.get("active") == "bot":
+            self._with_bot.set()
+        elif event == "bot_uttered":
+            heard = self._awaited.get(body.get("text", ""))
+            if heard is None:
+                self.notices += 1
+            elif not heard.done():
+                heard.set_result(time.perf_counter())
+        return {"ok": True}
+
+
+class Agent(Desk):
+    """At the desk, and answers every customer's words at once, if ``answers``. ``counts``: of what the desk pushed.
+    ``acknowledged``: seconds until each answer was accepted."""
+
+    def __init__(self, name: str, answers: bool = True, patience: float = PATIENCE) -> None:
+        super().__init__(name)
+        self.answers, self.patience = answers, patience
+        self.counts: Counter[str] = Counter()
+        self.acknowledged = Samples()
+        self._arrived: dict[str, asyncio.Future[tuple[str, float]]] = {}
+        self._answering: set[asyncio.Task[None]] = set()
+
+    async def arrival(self, conversation_id: str) -> tuple[str, float]:
+        """The handoff of a customer who asked, and when it was shown; each is given once."""
+        shown = await promised(self._arrival(conversation_id), f"The arrival of {conversation_id}", self.patience)
+        del self._arrived[conversation_id]
+        return shown
+
+    async def must(self, event: str, **body: Any) -> dict[str, Any]:
+        """Ask for something that can't be refused.
+
+        Raises:
+            FigureError: it was.
+        """
+        answer = await self.call(event, body)
+        if not isinstance(answer, dict) or not answer.get("ok"):
+            raise FigureError(f"The desk refused {event}: {answer}.")
+        return answer
+
+    async def timed(self, event: str, **body: Any) -> float:
+        """The same; the seconds until it was answered."""
+        began = time.perf_counter()
+        await self.must(event, **body)
+        return time.perf_counter() - began
+
+    async def close(self) -> None:
+        """Leave, with what is still being answered."""
+        await asyncio.gather(*self._answering, return_exceptions=True)
+        await super().close()
+
+    def hears(self, event: str, body: Any) -> Any:
+        """Count it; answer a customer's words."""
+        self.counts[event] += 1
+        if event in ("ready", "connect_error"):
+            self.heard.append((event, body))
+        elif event == "arrival":
+            shown = self._arrival(body["conversation_id"])
+            if not shown.done():
+                shown.set_result((body["handoff_id"], time.perf_counter()))
+        elif event == "message" and body["speaker"] == "customer" and self.answers:
+            task = asyncio.ensure_future(self._answer(body["handoff_id"], body["text"]))
+            self._answering.add(task)
+            task.add_done_callback(self._answering.discard)
+        return {"ok": True}
+
+    def _arrival(self, conversation_id: str) -> "asyncio.Future[tuple[str, float]]":
+        if conversation_id not in self._arrived:
+            self._arrived[conversation_id] = asyncio.get_running_loop().create_future()
+        return self._arrived[conversation_id]
+
+    async def _answer(self, handoff_id: str, text: str) -> None:
+        body = {"handoff_id": handoff_id, "id": uuid.uuid4().hex, "text": answer_to(text)}
+        self.acknowledged.add(await self.timed("message", **body))

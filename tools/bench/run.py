@@ -1,0 +1,66 @@
+"""The command: which figures, one after the other; a failure of one is said and doesn't hide the others."""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from tests.support.bots import train
+from tools.bench import report
+from tools.bench.bench import Bench
+from tools.bench.history import ended
+from tools.bench.live import round_trip, throughput
+from tools.bench.measure import Row
+from tools.bench.waiting import take
+
+FIGURES: Final[dict[str, Callable[[Bench], Awaitable[list[Row]]]]] = {
+    "round-trip": round_trip,
+    "throughput": throughput,
+    "take": take,
+    "ended": ended,
+}
+SECONDS: Final = 30.0
+BESIDE: Final = 240.0
+"""Seconds that a figure may take beside those it measures for: starting, getting everybody there, the last slice."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="make bench", description="Figures of the live path, each beside its reference."
+    )
+    parser.add_argument("--only", default=",".join(FIGURES), help="figures, with commas between (default: all)")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help=f"for each figure (default: {SECONDS:g})")
+    options = parser.parse_args(arguments)
+    names = [name.strip() for name in options.only.split(",") if name.strip()]
+    for name in names:
+        if name not in FIGURES:
+            parser.error(f"there is no figure '{name}'; there are {', '.join(FIGURES)}")
+    if options.seconds <= 0:
+        parser.error("SECONDS is how long each figure measures: a number above 0")
+    folder, load_before = Path(tempfile.mkdtemp(prefix="bench-")), report.load()
+    print(f"Logs and databases: {folder}\nTraining the small bot (about half a minute) ...", flush=True)
+    bench = Bench(folder, train("small", folder), options.seconds)
+    rows, failures = asyncio.run(produce(bench, names))
+    print(report.text(rows, failures, options.seconds, load_before))
+    return 1 if failures else 0
+
+
+async def produce(bench: Bench, names: Sequence[str]) -> tuple[list[Row], dict[str, str]]:
+    """The rows of these figures, and why there are none of the others."""
+    rows: list[Row] = []
+    failures: dict[str, str] = {}
+    for name in names:
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        try:
+            rows += await asyncio.wait_for(FIGURES[name](bench), bench.seconds + BESIDE)
+        except asyncio.TimeoutError:
+            failures[name] = (
+                f"It didn't come to an end within {bench.seconds + BESIDE:g} s. See the logs in {bench.folder}."
+            )
+        except Exception as problem:  # whatever it is, it is said, and the next figure has its turn
+            failures[name] = f"{str(problem) or repr(problem)} See the logs in {bench.folder}."
+    return rows, failures

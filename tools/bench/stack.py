@@ -1,0 +1,157 @@
+"""The measured system: ``rasa run`` with HandoffChannel and ``rasa-handoff serve``, both as processes, with default limits."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import aiohttp
+import yaml
+
+from rasa_handoff.server import accounts
+from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.waiting import until
+from tests.server.peers import PASSWORD
+from tests.support.processes import Process
+from tools.bench.measure import processor_seconds
+from tools.bench.people import Agent, Customer
+
+ROOT = Path(__file__).parents[2]
+AGENT = "bench"
+BOT_ID = "small"
+AT_A_TIME = 8
+"""Customers who come in at once."""
+
+T = TypeVar("T")
+
+
+def prepare(database: str, prepared: Callable[[str], None] | None = None) -> None:
+    """Make the live-agent server's database with an agent in it, before anything runs on it."""
+    accounts.add_agent(database, f"{AGENT}@example.org", "Bench", PASSWORD, ())
+    if prepared is not None:
+        prepared(database)
+
+
+def credentials(folder: Path, desk_url: str) -> dict[str, Any]:
+    """Of a Rasa whose handoffs go to this live-agent server."""
+    channels = {"socketio": {"session_persistence": True}, "rest": None}
+    store = f"sqlite:///{folder / 'relay.db'}"
+    return {
+        "rasa_handoff.HandoffChannel": {
+            "bot_id": BOT_ID,
+            "desk": {"url": desk_url},
+            "store": store,
+            "channels": channels,
+        }
+    }
+
+
+class Stack:
+    """``async with Stack(folder, model)``; ``prepared`` gets the server's database before the start. ``url``: of Rasa."""
+
+    def __init__(self, folder: Path, model: Path, prepared: Callable[[str], None] | None = None) -> None:
+        self.folder, self.model, self._prepared = folder, model, prepared
+        self.url = self.desk_url = ""
+        self._stack = contextlib.AsyncExitStack()
+
+    async def __aenter__(self) -> "Stack":
+        database = f"sqlite:///{self.folder / 'desk.db'}"
+        prepare(database, self._prepared)
+        async with contextlib.AsyncExitStack() as stack:
+            await self._start(stack, database)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, kind: type | None, problem: BaseException | None, trace: TracebackType | None) -> None:
+        await self._stack.aclose()
+
+    def processor(self) -> dict[str, float]:
+        """Seconds that Rasa and the live-agent server have used."""
+        return {
+            "Rasa": processor_seconds(self._rasa.process.pid),
+            "server": processor_seconds(self._desk.process.pid),
+        }
+
+    async def _start(self, stack: contextlib.AsyncExitStack, database: str) -> None:
+        rasa_port, desk_port = free_port(), free_port()
+        self.url, self.desk_url = f"http://127.0.0.1:{rasa_port}", f"http://127.0.0.1:{desk_port}"
+        serve = ["-m", "rasa_handoff.cli", "serve", "--port", str(desk_port), "--database", database]
+        self._desk = self._process("desk", f"{self.desk_url}/health", serve)
+        await stack.enter_async_context(self._desk)
+        tracker = {"type": "SQL", "dialect": "sqlite", "db": str(self.folder / "tracker.db")}
+        (self.folder / "endpoints.yml").write_text(yaml.safe_dump({"tracker_store": tracker}))
+        (self.folder / "credentials.yml").write_text(yaml.safe_dump(credentials(self.folder, self.desk_url)))
+        files = ["-m", str(self.model), "--credentials", "credentials.yml", "--endpoints", "endpoints.yml"]
+        run = ["-m", "rasa", "run", "-i", "127.0.0.1", "-p", str(rasa_port), *files]
+        self._rasa = self._process("rasa", f"{self.url}/", run)
+        await stack.enter_async_context(self._rasa)
+
+    def _process(self, name: str, up: str, arguments: list[str]) -> Process:
+        process = Process([sys.executable, *arguments], self.folder, up, PYTHONPATH=str(ROOT))
+        process.log = self.folder / f"{name}.log"
+        return process
+
+
+class Scene:
+    """``async with Scene(stack)``: a running stack with an agent at its desk, and customers who come."""
+
+    def __init__(self, stack: Any, answers: bool, patience: float) -> None:
+        self.stack, self.patience = stack, patience
+        self.agent = Agent(AGENT, answers, patience)
+        self.customers: list[Customer] = []
+
+    async def __aenter__(self) -> "Scene":
+        await until(self._is_connected, what="Rasa's connection to the live-agent server")
+        await self.agent.sign_in(self.stack.desk_url)
+        await self.agent.connect(self.stack.desk_url)
+        return self
+
+    async def __aexit__(self, kind: type | None, problem: BaseException | None, trace: TracebackType | None) -> None:
+        for customer in self.customers:
+            await customer.close()
+        await self.agent.close()
+
+    def processor(self) -> dict[str, float]:
+        """Seconds that Rasa and the live-agent server have used."""
+        return dict(self.stack.processor())
+
+    async def all(self, comes: Callable[[str], Awaitable[T]], names: Sequence[str]) -> list[T]:
+        """These customers come, a few at a time and in this order."""
+        places = asyncio.Semaphore(AT_A_TIME)
+
+        async def one(name: str) -> T:
+            async with places:
+                return await comes(name)
+
+        return list(await asyncio.gather(*(one(name) for name in names)))
+
+    async def leaves(self, customer: Customer) -> None:
+        """A customer goes away."""
+        self.customers.remove(customer)
+        await customer.close()
+
+    async def _is_connected(self) -> bool:
+        async with aiohttp.ClientSession() as http, http.get(f"{self.stack.url}/webhooks/handoff/") as answer:
+            return bool((await answer.json())["desk"] == "connected")
+
+    async def arrives(self, name: str) -> Customer:
+        """A customer comes in, and talks to nobody yet."""
+        customer = Customer(name, self.patience)
+        self.customers.append(customer)
+        await customer.connect(self.stack.url)
+        return customer
+
+    async def waits(self, name: str) -> tuple[Customer, str]:
+        """A customer comes and asks for a person; with the handoff's id."""
+        customer = await self.arrives(name)
+        await customer.ask_for_person()
+        return customer, (await self.agent.arrival(name))[0]
+
+    async def talks(self, name: str) -> Customer:
+        """A customer whom the agent has taken."""
+        customer, handoff_id = await self.waits(name)
+        await self.agent.must("take", handoff_id=handoff_id)
+        return customer
