@@ -7,15 +7,15 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from tools.bench.bench import Bench
-from tools.bench.measure import Row, Samples, compared, in_turns, used
+from tools.bench.measure import LEAST_TURNS, Row, Samples, compared, in_turns, used
 from tools.bench.people import Customer
 from tools.bench.plain import PlainHops
 from tools.bench.stack import Scene
 
 WARM_UP = 5
 """Round trips that don't count, for each customer on each side."""
-IDLE_SLICE, BUSY_SLICE = 1.0, 4.0
-"""Seconds of one side's turn, at most."""
+IDLE_SLICE, BUSY_SLICE = 1.0, 5.0
+"""Seconds of one side's turn; what began within them is brought to its end."""
 
 
 @dataclass
@@ -26,17 +26,16 @@ class Side:
     system: Scene | PlainHops
     customers: list[Customer] = field(default_factory=list)
     trips: Samples = field(default_factory=Samples)
-    rates: Samples = field(default_factory=Samples)
+    lasted: float = 0.0
     spent: dict[str, float] = field(default_factory=dict)
     counted: int = 0
 
     async def chat(self, seconds: float) -> None:
-        """All of them, one round trip after the other; those that came to their end within the time are the rate."""
+        """All of them, one round trip after the other; none begins after ``seconds``, and all that began are counted."""
         processor = self.system.processor()
-        began = time.perf_counter()
-        deadline, before = began + seconds, len(self.trips.values)
-        in_time = await asyncio.gather(*(self._chat(customer, deadline) for customer in self.customers))
-        self.rates.add(sum(in_time) / seconds)
+        began, before = time.perf_counter(), len(self.trips.values)
+        await asyncio.gather(*(self._chat(customer, began + seconds) for customer in self.customers))
+        self.lasted += time.perf_counter() - began
         self.counted += len(self.trips.values) - before
         for name, more in used(processor, self.system.processor()).items():
             self.spent[name] = self.spent.get(name, 0.0) + more
@@ -46,12 +45,9 @@ class Side:
         for _ in range(WARM_UP):
             await asyncio.gather(*(customer.round_trip() for customer in self.customers))
 
-    async def _chat(self, customer: Customer, deadline: float) -> int:
-        in_time = 0
+    async def _chat(self, customer: Customer, deadline: float) -> None:
         while time.perf_counter() < deadline:
             self.trips.add(await customer.round_trip())
-            in_time += time.perf_counter() < deadline
-        return in_time
 
     def each(self, process: str) -> Samples:
         """Seconds of processor per round trip of one process."""
@@ -61,7 +57,7 @@ class Side:
 async def round_trip(bench: Bench) -> list[Row]:
     """Customer, Rasa, server, agent, and back, with nothing else going on."""
     async with _sides(bench, 1) as (ours, plain):
-        await in_turns(bench.seconds, [lambda: ours.chat(IDLE_SLICE), lambda: plain.chat(IDLE_SLICE)])
+        await _in_turns(bench, ours, plain, IDLE_SLICE)
         return [
             compared("round trip, one conversation, p50", "ms", ours.trips, plain.trips, 0.5),
             compared("round trip, one conversation, p99", "ms", ours.trips, plain.trips, 0.99),
@@ -72,8 +68,8 @@ async def throughput(bench: Bench) -> list[Row]:
     """The same with many customers, each of whom says the next when the last was answered."""
     many = bench.sizes.customers
     async with _sides(bench, many) as (ours, plain):
-        await in_turns(bench.seconds, [lambda: ours.chat(BUSY_SLICE), lambda: plain.chat(BUSY_SLICE)])
-        rates = (ours.rates.mean(), plain.rates.mean())
+        await _in_turns(bench, ours, plain, BUSY_SLICE)
+        rates = (ours.counted / ours.lasted, plain.counted / plain.lasted)
         return [
             Row(f"round trips, {many} customers at once", "per second", *rates, (ours.counted, plain.counted)),
             compared(f"one of them, {many} customers at once, p50", "ms", ours.trips, plain.trips, 0.5),
@@ -81,6 +77,11 @@ async def throughput(bench: Bench) -> list[Row]:
             compared("processor of Rasa, per round trip", "ms", ours.each("Rasa"), plain.each("A"), None),
             compared("processor of the server, per round trip", "ms", ours.each("server"), plain.each("B"), None),
         ]
+
+
+async def _in_turns(bench: Bench, ours: Side, plain: Side, most: float) -> None:
+    slice = min(most, bench.seconds / LEAST_TURNS / 2)
+    await in_turns(bench.seconds, [lambda: ours.chat(slice), lambda: plain.chat(slice)])
 
 
 @contextlib.asynccontextmanager

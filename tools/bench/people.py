@@ -76,7 +76,8 @@ class Customer(Peer):
         began = time.perf_counter()
         sent = asyncio.ensure_future(self.send(text))
         try:
-            return await promised(heard, f"The agent's answer to '{text}'", self.patience) - began
+            heard_at: float = await promised(heard, f"The agent's answer to '{text}'", self.patience)
+            return heard_at - began
         finally:
             del self._awaited[answer_to(text)]
             await sent

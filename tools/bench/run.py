@@ -56,11 +56,14 @@ async def produce(bench: Bench, names: Sequence[str]) -> tuple[list[Row], dict[s
     for name in names:
         print(f"{name} ...", file=sys.stderr, flush=True)
         try:
-            rows += await asyncio.wait_for(FIGURES[name](bench), bench.seconds + BESIDE)
+            produced = await asyncio.wait_for(FIGURES[name](bench), bench.seconds + BESIDE)
         except asyncio.TimeoutError:
             failures[name] = (
                 f"It didn't come to an end within {bench.seconds + BESIDE:g} s. See the logs in {bench.folder}."
             )
         except Exception as problem:  # whatever it is, it is said, and the next figure has its turn
             failures[name] = f"{str(problem) or repr(problem)} See the logs in {bench.folder}."
+        else:
+            rows += produced
+            print(report.table(produced), file=sys.stderr, flush=True)
     return rows, failures

@@ -110,8 +110,7 @@ class Scene:
         return self
 
     async def __aexit__(self, kind: type | None, problem: BaseException | None, trace: TracebackType | None) -> None:
-        for customer in self.customers:
-            await customer.close()
+        await asyncio.gather(*(customer.close() for customer in self.customers))
         await self.agent.close()
 
     def processor(self) -> dict[str, float]:
