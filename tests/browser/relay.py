@@ -55,9 +55,9 @@ class Relay:
     async def close(self) -> None:
         await self._client.shutdown()
 
-    async def offer(self, name: str | None = "Naledi Dube", **more: Any) -> str:
+    async def offer(self, name: str | None = "Naledi Dube", handoff_id: str | None = None, **more: Any) -> str:
         """Hand a conversation over; returns its handoff id."""
-        handoff_id, now = uuid.uuid4().hex, time.time()
+        handoff_id, now = handoff_id or uuid.uuid4().hex, time.time()
         lines = [("customer", "Hi there"), ("bot", "Hello! What can I do for you?"), ("customer", "A person, please")]
         offer = {
             "conversation_id": uuid.uuid4().hex,

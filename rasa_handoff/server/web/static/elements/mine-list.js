@@ -35,7 +35,7 @@ export class MineList extends HTMLElement {
       (child, summary) => {
         const about = state.typing.get(summary.handoff_id)
           ? "is typing…"
-          : (last(state, summary)?.text ?? summary.reason ?? "");
+          : undirected(last(state, summary)?.text ?? summary.reason ?? "");
         update(child, state, summary, about, unread(state, summary.handoff_id));
       },
     );
@@ -70,7 +70,7 @@ export class LeftList extends HTMLElement {
 /** @param {State} state @param {Summary} summary */
 function leftWords(state, summary) {
   const message = last(state, summary);
-  const said = message?.text ?? summary.reason ?? "";
+  const said = undirected(message?.text ?? summary.reason ?? "");
   return message?.speaker === "agent" ? `${isolated(message.agent ?? "Answered")}: ${said}` : said;
 }
 

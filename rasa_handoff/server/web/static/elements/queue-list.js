@@ -77,7 +77,7 @@ function update(child, state, summary) {
 /** What the customer said last. @param {State} state @param {Summary} summary */
 function words(state, summary) {
   const message = last(state, summary);
-  return (message?.speaker === "customer" ? message.text : summary.words) ?? "";
+  return undirected((message?.speaker === "customer" ? message.text : summary.words) ?? "");
 }
 
 /**
