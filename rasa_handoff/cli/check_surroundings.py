@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from rasa_handoff.cli.check_project import choice_of
+from rasa_handoff.cli.database import relays_database
+from rasa_handoff.cli.dead_letters import count_dead_letters
 from rasa_handoff.cli.findings import Finding, mend, ok, warn
 from rasa_handoff.cli.project import Project
 from rasa_handoff.vocabulary.errors import SettingsError
@@ -54,6 +56,23 @@ def check_desk(project: Project) -> Iterator[Finding]:
         )
         return
     yield _judged(url, health)
+    letters = health.get("dead_letters") if isinstance(health, dict) else None
+    if isinstance(letters, int) and letters > 0:
+        yield warn(_set_aside(letters, f"the live-agent server at {url}", "rasa-handoff dead-letters list"))
+
+
+def check_dead_letters(project: Project) -> Iterator[Finding]:
+    """What the relay couldn't deliver."""
+    if _settings(project) is None:
+        return
+    letters = count_dead_letters(relays_database(project))
+    if letters:
+        yield warn(_set_aside(letters, "the relay", "rasa-handoff dead-letters list --side relay"))
+
+
+def _set_aside(letters: int, whose: str, command: str) -> str:
+    many = "1 entry" if letters == 1 else f"{letters:,} entries"
+    return f"{many} of {whose} couldn't be delivered and waits for you: {command}"
 
 
 def check_action_server(project: Project) -> Iterator[Finding]:

@@ -9,7 +9,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from rasa_handoff.cli.project import Project
 from rasa_handoff.vocabulary.errors import HandoffError
+from rasa_handoff.vocabulary.settings import CHANNEL_NAME, read_settings
 
 VARIABLE: Final = "RASA_HANDOFF_DATABASE"
 DEFAULT: Final = "sqlite:///rasa-handoff-desk.db"
@@ -35,6 +40,26 @@ def existing(database: str) -> str:
             f"There is no database {path} here. Give the one that serve uses: --database URL, or {VARIABLE}."
         )
     return database
+
+
+def relays_database(project: Project) -> str:
+    """The URL of the relay's database, as the project's ``credentials.yml`` has it; a file is one of the project's folder.
+
+    Raises:
+        HandoffError: the settings can't be read; names the key.
+    """
+    if project.channel is None:
+        raise HandoffError(f"credentials.yml has no {CHANNEL_NAME}, so there is no relay here.")
+    store = read_settings(project.channel).store
+    try:
+        url = make_url(store)
+    except ArgumentError as problem:
+        raise HandoffError(
+            f"{CHANNEL_NAME}: store isn't an address of a database, such as sqlite:///handoff.db."
+        ) from problem
+    if url.get_backend_name() == "sqlite" and url.database:
+        url = url.set(database=str(project.folder / url.database))
+    return str(url.render_as_string(hide_password=False))
 
 
 def usable(database: str) -> str:

@@ -9,19 +9,23 @@ import contextlib
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy.engine import Connection
+from sqlalchemy import create_engine
+from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 from rasa_handoff.admin.dead_letters import DROP, LIST, SEND, DeadLetters
 from rasa_handoff.admin.socket import NobodyThere, ask
-from rasa_handoff.cli.database import add_database, existing
+from rasa_handoff.cli.database import add_database, existing, relays_database
+from rasa_handoff.cli.project import Project
 from rasa_handoff.relay import memory
 from rasa_handoff.relay.dead_letters import DEAD_LETTERS as OF_RELAY
 from rasa_handoff.server.dead_letters import DEAD_LETTERS as OF_SERVER
 from rasa_handoff.server.tables import open_store
 from rasa_handoff.store.engine import Store
-from rasa_handoff.vocabulary.errors import StoreError
+from rasa_handoff.vocabulary.errors import HandoffError, StoreError
 
 Work = Callable[[DeadLetters, Connection], Any]
 
@@ -39,6 +43,21 @@ def describe(parser: argparse.ArgumentParser) -> None:
         one.set_defaults(run=run)
     for one in (listing, sending, dropping):
         add_database(one)
+        default = one.get_default("database")
+        one.set_defaults(database=None, desks_database=default)
+        one.add_argument(
+            "--side",
+            choices=("server", "relay"),
+            default="server",
+            help="whose: the live-agent server's (default) or the relay's",
+        )
+        one.add_argument(
+            "--project",
+            metavar="DIR",
+            type=Path,
+            default=Path("."),
+            help="with --side relay: the Rasa project whose credentials.yml names the database (default: this folder)",
+        )
 
 
 def show(arguments: argparse.Namespace) -> int:
@@ -74,11 +93,41 @@ def drop(arguments: argparse.Namespace) -> int:
 
 
 def _do(arguments: argparse.Namespace, command: str, work: Work, **more: Any) -> Any:
-    database = existing(arguments.database)
+    database = _named(arguments)
     try:
         return ask(database, command, **more)
     except NobodyThere:
         return asyncio.run(_do_here(database, work))
+
+
+def _named(arguments: argparse.Namespace) -> str:
+    if arguments.database is None and arguments.side == "relay":
+        return existing(relays_database(Project(arguments.project)))
+    return existing(arguments.database or arguments.desks_database)
+
+
+def count_dead_letters(database: str) -> int:
+    """How many there are, looked up by the process that has the database, or by reading it; 0 where that can't be."""
+    try:
+        return len(ask(database, LIST))
+    except (NobodyThere, HandoffError):
+        with contextlib.suppress(SQLAlchemyError, ModuleNotFoundError):
+            return _read_count(database)
+    return 0
+
+
+def _read_count(database: str) -> int:
+    url, more = make_url(database), {}
+    if url.get_backend_name() == "sqlite":
+        url = make_url(f"sqlite:///file:{url.database}?mode=ro&uri=true")  # makes no file
+    else:
+        more = {"connect_timeout": 2}
+    engine = create_engine(url, connect_args=more)
+    try:
+        with engine.connect() as connection:
+            return memory.outbox.count_dead_letters(connection)
+    finally:
+        engine.dispose()
 
 
 async def _do_here(database: str, work: Work) -> Any:

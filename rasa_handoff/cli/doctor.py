@@ -30,6 +30,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_installed.check_versions,
     check_surroundings.check_action_server,
     check_surroundings.check_desk,
+    check_surroundings.check_dead_letters,
 )
 
 _COLOURS: Final = {Grade.OK: "92", Grade.WARN: "93", Grade.MEND: "91"}

@@ -13,7 +13,7 @@ from rasa_handoff.relay.relay import Relay
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.thinking.control import IllegalEvent
 from rasa_handoff.vocabulary import events as e
-from rasa_handoff.vocabulary.errors import StoreUnavailable
+from rasa_handoff.vocabulary.errors import Refused, StoreUnavailable
 from rasa_handoff.vocabulary.features import Features
 from rasa_handoff.vocabulary.log_values import get_log, short_id
 from rasa_handoff.vocabulary.settings import Settings
@@ -79,17 +79,22 @@ class Desk(abc.ABC):
         """The customer is typing, or stopped. Never stored."""
 
 
-async def apply(relay: Relay, event: e.Event) -> None:
-    """Let it happen if it can, for desks whose protocol acknowledges nothing: they don't hear that something came too late."""
+async def apply(relay: Relay, event: e.Event) -> str | None:
+    """Let it happen if it can, for desks whose protocol acknowledges nothing: they don't hear that something came too late.
+    The sentence with which it was refused, for a desk that can show it."""
     try:
         await insist(lambda: relay.apply(event))
     except IllegalEvent as problem:
         log.info("%s", problem)
+    except Refused as problem:
+        log.warning("What an agent said in %s wasn't taken: %s", short_id(event.conversation_id), problem)
+        return str(problem)
     except Exception:  # such an event mustn't end the task that reads what comes after it
         kind = type(event).__name__
         log.exception(
             "What the desk said (%s) of %s couldn't be taken in, and is lost.", kind, short_id(event.conversation_id)
         )
+    return None
 
 
 async def insist(work: Callable[[], Awaitable[object]]) -> None:

@@ -76,7 +76,9 @@ class Seat:
 
     async def _said(self, text: str) -> None:
         said: dict[str, Any] = {"id": uuid.uuid4().hex, "text": text, "at": time.time()}
-        await apply(self._relay, e.AgentSaid(**self._here, **said, agent=ADMIN.name))
+        refused = await apply(self._relay, e.AgentSaid(**self._here, **said, agent=ADMIN.name))
+        if refused is not None:
+            await self.window.show(f"[{refused}]")
 
 
 def story(transcript: Sequence[Line], before: int) -> str:

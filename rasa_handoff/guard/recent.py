@@ -20,3 +20,9 @@ class Recent(dict[K, V]):
         super().__setitem__(key, value)
         while len(self) > self._most:
             del self[next(iter(self))]
+
+    def setdefault(self, key: K, value: V) -> V:
+        """As of any dictionary; the built-in one would pass our bound by."""
+        if key not in self:
+            self[key] = value
+        return self[key]

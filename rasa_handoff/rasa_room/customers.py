@@ -41,6 +41,8 @@ log = get_log(__name__)
 FLUSH_SECONDS: Final = 5.0
 STALE_SECONDS: Final = 86_400.0
 """After this the bot's own words in a turn of its own are no longer news to who comes back."""
+MOST_REMEMBERED: Final = 100_000
+"""Conversations for which something waits, and entries that fail."""
 
 
 class _InAnswer(Waits):
@@ -56,9 +58,10 @@ class Customers:
     def __init__(self, bot: Bot, relay: Relay, reaches: Mapping[str, Reach], patience: float | None = 3600.0) -> None:
         self._bot, self._relay, self._reaches, self._patience = bot, relay, reaches, patience
         self._hands, self._inbox = Hands(relay, self.words), Inbox(relay.store)
-        self._failing: dict[int, float] = Recent()
+        self._failing: dict[int, float] = Recent(MOST_REMEMBERED)
         self._told_to_wait: dict[str, bool] = Recent()
-        self._waiting: set[str] = set()
+        # What waits and is forgotten here comes at the end of the next answer instead of before it.
+        self._waiting: dict[str, bool] = Recent(MOST_REMEMBERED)
 
     @asynccontextmanager
     async def request(
@@ -205,7 +208,7 @@ class Customers:
 
     async def _waits(self, lane: str, reason: str) -> None:
         """Tell the agent, once per message; those behind the first wait too."""
-        self._waiting.add(lane)
+        self._waiting[lane] = True
         for entry in await self._relay.queue(CUSTOMER, lane):
             # Without one it is set aside in its turn.
             if entry.name == Speaker.AGENT.value and entry.id is not None and entry.id not in self._told_to_wait:
@@ -224,7 +227,7 @@ class Customers:
         return [e.NoticeShown(conversation_id=lane, text=text, at=time.time(), **about)]
 
     def _forget(self, lane: str, entry: Entry) -> None:
-        self._waiting.discard(lane)
+        self._waiting.pop(lane, None)
         self._failing.pop(entry.key, None)
         if entry.id is not None:
             self._told_to_wait.pop(entry.id, None)

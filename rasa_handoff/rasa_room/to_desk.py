@@ -17,6 +17,7 @@ from rasa_handoff.thinking.control import Control, Conversation
 from rasa_handoff.thinking.transcript import COMMAND
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary import names
+from rasa_handoff.vocabulary.errors import Refused
 from rasa_handoff.vocabulary.log_values import get_log, short_id
 from rasa_handoff.vocabulary.settings import IntentSettings
 
@@ -71,17 +72,25 @@ class ToDesk:
         elif text.casefold() == conversation.leaving_word.casefold():
             await self._leave(e.CustomerLeaving(**here, **said))
         else:
-            await self._relay.apply(e.CustomerSaid(**here, **said))
+            try:
+                await self._relay.apply(e.CustomerSaid(**here, **said))
+            except Refused as problem:
+                log.warning("A message of %s wasn't taken: %s", message.sender_id, problem)
+                await self._tell(channel, message, names.UTTER_TOO_MANY)
+                sent().refused = (problem.code, str(problem))  # not done: it may be sent again
 
     async def _too_long(self, channel: str, message: UserMessage) -> None:
         """It might not fit through the one connection to the desk, and would be sent again for ever: refused for good."""
         log.warning("A message of %s is too long to be passed on.", short_id(message.sender_id))
-        words = await self._bot.render(names.UTTER_TOO_LONG, message.sender_id, channel, {})
-        await message.output_channel.send_response(message.sender_id, words)
+        await self._tell(channel, message, names.UTTER_TOO_LONG)
         if sent().keeps and sent().id is not None and self._reaches[channel].push:
             sent().refused = ("too_long", f"A message to an agent has at most {LONGEST_TEXT:,} characters.")
         else:
             await self._done(message)
+
+    async def _tell(self, channel: str, message: UserMessage, response: str) -> None:
+        words = await self._bot.say(response, message.sender_id, channel)
+        await message.output_channel.send_response(message.sender_id, words)
 
     async def _leave(self, event: e.Event) -> None:
         """Who leaves is still there: what the bot then says belongs into the same answer."""

@@ -21,7 +21,6 @@ KEPT_SECONDS: Final = 7 * 86_400.0
 """How long a message is known again."""
 SWEPT_EVERY: Final = 1_000
 """Messages between two looks for what may be forgotten."""
-MOST_WAITING: Final = 1_000
 
 ID_LENGTH: Final = 120
 
@@ -98,7 +97,8 @@ class Inbox:
         await self._store.write(lambda connection: done_with(connection, conversation_id, id))
 
     async def put_once(self, entry: Entry) -> None:
-        """Add something for the customer, unless it waits already: a turn that was cut off is done again."""
+        """Add something for the customer, unless it waits already: a turn that was cut off is done again. Where too much waits
+        it is left out, which the log says."""
         await self._store.write(lambda connection: _put_once(connection, entry))
 
 
@@ -136,6 +136,8 @@ def _led_to_handoff(connection: Connection, conversation_id: str, id: str) -> bo
 
 
 def _put_once(connection: Connection, entry: Entry) -> None:
-    waiting = memory.outbox.head(connection, entry.target, entry.lane, MOST_WAITING)
-    if all(other.id != entry.id for other in waiting):
+    waiting = memory.outbox.head(connection, entry.target, entry.lane)
+    if any(other.id == entry.id for other in waiting):
+        return
+    if not memory.outbox.without_room(connection, [entry.target], [entry.lane]):
         memory.outbox.put(connection, [entry])

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from rasa_handoff.relay import memory
 from rasa_handoff.relay.inbox import done_with, note_request
 from rasa_handoff.relay.memory import CUSTOMER, DESK, TRACKER
-from rasa_handoff.store.outbox import Entry
+from rasa_handoff.store.outbox import LONGEST_LANE, Entry
 from rasa_handoff.store.timers import Timer
 from rasa_handoff.thinking.control import TABLE, Conversation, step
 from rasa_handoff.thinking.timing import rung, timers
@@ -28,6 +28,7 @@ from rasa_handoff.vocabulary.effects import (
     TellDesk,
     WithdrawOffer,
 )
+from rasa_handoff.vocabulary.errors import Refused
 from rasa_handoff.vocabulary.settings import FIXED_TIMERS, TimerSettings
 from rasa_handoff.vocabulary.text import valid
 from rasa_handoff.vocabulary.values import Speaker, Value, plain
@@ -68,6 +69,7 @@ class Ledger:
         Raises:
             IllegalEvent: the state table has no such pair.
             Applied: it had happened before.
+            Refused: too many words wait already for whom these are.
         """
         event = valid(event)
         running = memory.timers.running(connection, event.conversation_id)
@@ -102,6 +104,8 @@ class Ledger:
             after, effects = step(before, event)
             effects = (*self._state(before, after), *effects)
         self._note(connection, event, after)
+        if isinstance(event, e.CustomerSaid | e.AgentSaid):
+            _refuse_where_full(connection, event)
         if after is not before:
             memory.save(connection, after)
         self._time(connection, before, after, event, running)
@@ -156,6 +160,29 @@ def forget_heard(connection: Connection, last: Mapping[str, str]) -> None:
         memory.outbox.remove(connection, [entry for entry in had if entry.name != OFFER])
 
 
+def _refuse_where_full(connection: Connection, event: e.CustomerSaid | e.AgentSaid) -> None:
+    to, whom = (DESK, "the agents") if isinstance(event, e.CustomerSaid) else (CUSTOMER, "the customer")
+    full = memory.outbox.full(connection, [to, TRACKER], [event.conversation_id])
+    if full:
+        who = whom if (to, event.conversation_id) in full else "Rasa's tracker"
+        raise Refused("too_many", f"{LONGEST_LANE:,} messages already wait for {who}, so this one wasn't taken.")
+
+
+def _dispensable(effect: Effect) -> str | None:
+    """The target of what can be left out where too much waits: a notice, and what became of a message; None of all else."""
+    if isinstance(effect, TellCustomer) and effect.speaker is Speaker.SYSTEM:
+        return CUSTOMER
+    if isinstance(effect, TellDesk) and effect.name == "message.status":
+        return DESK
+    return TRACKER if isinstance(effect, Record) and effect.kind == "notice" else None
+
+
+def _without_room(connection: Connection, lane: str, effects: Sequence[Effect]) -> set[str]:
+    """The targets of this lane for which so much waits that these are left out."""
+    wanted = {target for effect in effects if (target := _dispensable(effect)) is not None}
+    return {target for target, _ in memory.outbox.without_room(connection, wanted, [lane])}
+
+
 def _reports(event: e.MessageReported | e.NoticeShown | e.WordsNotDelivered) -> tuple[Effect, ...]:
     """What concerns a message rather than the conversation: told whatever the state is."""
     if isinstance(event, e.NoticeShown):
@@ -179,8 +206,10 @@ def _reply(event: e.AgentSaid) -> tuple[Effect, ...]:
 def _tell(
     connection: Connection, lane: str, handoff_id: str | None, effects: Sequence[Effect]
 ) -> list[tuple[str, str]]:
-    entries = []
+    entries, full = [], _without_room(connection, lane, effects)
     for effect in effects:
+        if _dispensable(effect) in full:
+            continue
         if isinstance(effect, WithdrawOffer):
             _withdraw(connection, lane, handoff_id)
         elif isinstance(effect, OfferAgain):

@@ -33,8 +33,6 @@ from rasa_handoff.vocabulary.values import Line, Offer, Speaker
 
 DESK, CUSTOMER, TRACKER = "desk", "customer", "tracker"
 """The outbox's targets on this side."""
-MOST_WAITING: Final = 10_000
-"""Entries of one lane that are looked through at once."""
 
 log = get_log(__name__)
 
@@ -225,7 +223,7 @@ def told_again(connection: Connection, handoff_id: str) -> Offer:
 
 def waiting(connection: Connection, lane: str, handoff_id: str | None) -> list[Entry]:
     """What the desk wasn't told yet of this handoff, oldest first."""
-    entries = outbox.head(connection, DESK, lane, MOST_WAITING)
+    entries = outbox.head(connection, DESK, lane)
     return [entry for entry in entries if entry.handoff_id == handoff_id]
 
 

@@ -23,7 +23,7 @@ from rasa_handoff.relay.memory import CUSTOMER, DESK, TRACKER
 from rasa_handoff.store.apart import apart
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.failures import log_set_aside, told
-from rasa_handoff.store.outbox import Entry
+from rasa_handoff.store.outbox import LONGEST_LANE, Entry
 from rasa_handoff.store.pump import Pump, Target
 from rasa_handoff.store.tasks import ended, finish
 from rasa_handoff.store.timers import RECOVERY, Clock, Timer
@@ -38,9 +38,6 @@ from rasa_handoff.vocabulary.values import Offer, Status
 __all__ = ["CUSTOMER", "DESK", "TRACKER", "Relay"]
 
 log = get_log(__name__)
-
-MOST = 1000
-"""Entries of one lane that are looked through at once; no customer is told more while they are away."""
 
 
 class Relay:
@@ -149,12 +146,17 @@ class Relay:
         """Write these events of a turn of the bot's to the tracker when that can be written again.
 
         Raises:
-            StoreError: they can't be kept.
+            StoreError: they can't be kept; too many wait, for example.
         """
         entry = Entry(target=TRACKER, lane=conversation_id, name="turn", body={"events": list(events)})
 
+        def put(connection: Connection) -> None:
+            if memory.outbox.is_full(connection, TRACKER, conversation_id):
+                raise StoreError(f"{LONGEST_LANE:,} changes wait for the tracker of {conversation_id}.")
+            memory.outbox.put(connection, [entry])
+
         async def keep() -> None:
-            await self.store.write(lambda connection: memory.outbox.put(connection, [entry]))
+            await self.store.write(put)
             await self.ring(TRACKER, conversation_id)
 
         await finish(keep())
@@ -185,7 +187,7 @@ class Relay:
 
     async def queue(self, target: str, conversation_id: str) -> list[Entry]:
         """What this lane still has to tell, oldest first."""
-        return await self.store.write(lambda connection: memory.outbox.head(connection, target, conversation_id, MOST))
+        return await self.store.write(lambda connection: memory.outbox.head(connection, target, conversation_id))
 
     async def unsaved(self, conversation_id: str) -> bool:
         """Whether a turn of the bot's waits to be written to the tracker."""

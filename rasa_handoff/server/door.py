@@ -29,8 +29,6 @@ T = TypeVar("T")
 log = get_log(__name__)
 
 FORGOTTEN: Final = "The bot's side no longer knows this conversation."
-MOST_WAITING: Final = 10_000
-"""Entries of one lane that are looked through at once."""
 RELAY: Final = "relay"
 """Side of the conversations that HandoffChannel handed over."""
 
@@ -142,7 +140,7 @@ def _relay_is_away(turn: Turn, record: Record) -> bool:
 def _lose(turn: Turn, handoff_id: str) -> None:
     record = records.find(turn.connection, handoff_id)
     if record is not None:
-        waiting = OUTBOX.head(turn.connection, record.side, handoff_id, MOST_WAITING)
+        waiting = OUTBOX.head(turn.connection, record.side, handoff_id)
         for entry in waiting:
             _mark_all(turn, failed(entry, FORGOTTEN))
         OUTBOX.remove(turn.connection, waiting)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from rasa_handoff.server import records
-from rasa_handoff.server.door import MOST_WAITING
 from rasa_handoff.server.outcomes import Outcome
 from rasa_handoff.server.records import Record
 from rasa_handoff.server.relay_words import Heard
@@ -47,7 +46,7 @@ def catch_up(turn: Turn, side: str, bot_id: str, heard: Sequence[Heard]) -> Caug
 def _agree(turn: Turn, record: Record, heard: Heard) -> None:
     """On what the relay has of one handoff. More than we remember: this database is an earlier copy, and what it numbered since
     from its own count would pass for old."""
-    waiting = OUTBOX.head(turn.connection, record.side, record.handoff_id, MOST_WAITING)
+    waiting = OUTBOX.head(turn.connection, record.side, record.handoff_id)
     earlier = heard.last > record.told
     if earlier:
         log.warning(

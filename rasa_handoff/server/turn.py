@@ -2,7 +2,7 @@
 
 import contextlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from sqlalchemy.engine import Connection
@@ -11,9 +11,10 @@ from rasa_handoff.server import messages, records, staffing, summaries
 from rasa_handoff.server.messages import Message
 from rasa_handoff.server.news import Arrival, Changed, Marked, News, Overdue, Said
 from rasa_handoff.server.records import Record
+from rasa_handoff.server.tables import OUTBOX
 from rasa_handoff.server.timekeeper import Timekeeper
 from rasa_handoff.store.apart import apart
-from rasa_handoff.store.outbox import Entry
+from rasa_handoff.store.outbox import LONGEST_LANE, Entry
 from rasa_handoff.thinking.assignment import Assignment, Stage, step
 from rasa_handoff.thinking.desk_events import (
     AgentSaid,
@@ -32,6 +33,10 @@ from rasa_handoff.vocabulary.values import Offer, Speaker, Status
 
 log = get_log(__name__)
 
+TOO_MANY: Final = (
+    f"{LONGEST_LANE:,} messages already wait to be told to this customer, so this one wasn't sent. "
+    "Please try again when some have been delivered."
+)
 ARRIVED: Final = (Status.DELIVERED, Status.READ)
 
 
@@ -84,6 +89,8 @@ class Turn:
         speaker = Speaker.AGENT if isinstance(event, AgentSaid) else Speaker.CUSTOMER
         known = messages.known(self.connection, record.handoff_id, event.id)
         if known is None:
+            if speaker is Speaker.AGENT and OUTBOX.is_full(self.connection, record.side, record.handoff_id):
+                raise Refused("too_many", TOO_MANY)
             self.apply(record, event)
             known = messages.known(self.connection, record.handoff_id, event.id)
             assert known is not None
@@ -194,9 +201,10 @@ class Turn:
         moved = [(record, place) for place, record in queue if record.position != place]
         last = messages.last(self.connection, [record.handoff_id for record, _ in moved])
         serving = staffing.serving(self.connection, department)
+        full = self._without_room([record for record, _ in moved])
         for record, place in moved:
             placed = record.but(position=place)
-            if record.handoff_id != quiet:
+            if record.handoff_id != quiet and record.handoff_id not in full:
                 details = {"status": "queued", "position": place, "wait": wait}
                 placed = self._tell(placed, "handoff.status", uuid.uuid4().hex, details)
             records.save(self.connection, placed)
@@ -204,6 +212,12 @@ class Turn:
                 seen_by = summaries.viewers(self.connection, placed, serving)
                 summary = summaries.summary(placed, last.get(placed.handoff_id))
                 self.news.append(Changed(viewers=seen_by, summary=summary))
+
+    def _without_room(self, moved: Sequence[Record]) -> set[str]:
+        """Those to whom so much waits to be told that their new place is left out."""
+        sides = {record.side for record in moved}
+        full = OUTBOX.without_room(self.connection, sides, [record.handoff_id for record in moved])
+        return {lane for _, lane in full}
 
     def _show(self, record: Record) -> None:
         seen_by = summaries.viewers(self.connection, record)

@@ -9,8 +9,9 @@ transaction. Somebody may send it again, or drop it (``rasa-handoff dead-letters
 """
 
 import time
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
+from itertools import product
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import (
@@ -23,6 +24,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    bindparam,
     delete,
     func,
     insert,
@@ -37,6 +39,12 @@ from rasa_handoff.vocabulary.text import as_json, valid_text
 from rasa_handoff.vocabulary.values import Value
 
 log = get_log(__name__)
+
+LONGEST_LANE: Final = 1_000
+"""Entries that may wait in one lane. Beyond it people's words are refused aloud, and what can be left out is, with a log line.
+What a state's change needs (an offer, an end, the return) is put in always: it comes a few times in a handoff."""
+MOST_NAMED: Final = 1_000
+"""Lanes of which the log has said that they are full, so many at a time."""
 
 
 class Entry(Value, frozen=True):
@@ -104,6 +112,7 @@ class Outbox:
     """The outbox table of one side's metadata, and what is done with it."""
 
     def __init__(self, metadata: MetaData) -> None:
+        self._named: dict[tuple[str, str], bool] = {}
         self.table = Table(
             "outbox",
             metadata,
@@ -120,6 +129,11 @@ class Outbox:
             Index("outbox_road", "target", "lane", "key"),
             sqlite_autoincrement=True,
         )
+        t = self.table
+        here = t.c.target.in_(bindparam("targets", expanding=True)), t.c.lane.in_(bindparam("lanes", expanding=True))
+        whole = func.count() >= bindparam("most")
+        # Made once: it is asked of every message, and making it costs more than asking.
+        self._full = select(t.c.target, t.c.lane).where(*here).group_by(t.c.target, t.c.lane).having(whole)
         self.dead_letters = Table(
             "dead_letter",
             metadata,
@@ -141,8 +155,34 @@ class Outbox:
             row = {"target": entry.target, "lane": entry.lane, "name": entry.name, "body": body, "at": time.time()}
             connection.execute(insert(self.table).values(row))
 
-    def head(self, connection: Connection, target: str, lane: str, most: int) -> list[Entry]:
-        """The first entries of a lane, oldest first. One whose body can't be read is set aside."""
+    def full(self, connection: Connection, targets: Collection[str], lanes: Collection[str]) -> set[tuple[str, str]]:
+        """Which of these lanes, of these targets, hold all they may: one look at an index."""
+        asked = {"targets": list(targets), "lanes": list(lanes), "most": LONGEST_LANE}
+        return {(row.target, row.lane) for row in connection.execute(self._full, asked)}
+
+    def is_full(self, connection: Connection, target: str, lane: str) -> bool:
+        """Whether this lane holds all it may."""
+        return bool(self.full(connection, [target], [lane]))
+
+    def without_room(
+        self, connection: Connection, targets: Collection[str], lanes: Collection[str]
+    ) -> set[tuple[str, str]]:
+        """The same, for what can be left out and is then; said once in the log of each lane, until it has room again."""
+        full = self.full(connection, targets, lanes) if targets and lanes else set()
+        for road in product(targets, lanes):
+            if road not in full:
+                self._named.pop(road, None)
+        for road in full - self._named.keys():
+            self._named[road] = True
+            if len(self._named) > MOST_NAMED:
+                del self._named[next(iter(self._named))]
+            many = f"{LONGEST_LANE:,}"
+            log.warning("%s entries wait for the %s in %s; what can be left out there is left out.", many, *road)
+        return full
+
+    def head(self, connection: Connection, target: str, lane: str, most: int | None = None) -> list[Entry]:
+        """The first entries of a lane, oldest first; all of them unless ``most`` is given. One whose body can't be read is set
+        aside."""
         t = self.table
         query = select(t).where(t.c.target == target, t.c.lane == lane).order_by(t.c.key).limit(most)
         found, whole = [], True

@@ -10,6 +10,8 @@ import pytest
 
 from rasa_handoff.admin.socket import socket_of
 from rasa_handoff.cli import main
+from rasa_handoff.cli.check_surroundings import check_dead_letters
+from rasa_handoff.cli.project import Project
 from rasa_handoff.relay import memory
 from rasa_handoff.relay.database import RelayStore
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
@@ -136,3 +138,33 @@ async def test_what_isnt_a_request_is_answered(tmp_path: Path) -> None:
                 connection, [Entry(target=CUSTOMER, lane="x", name="agent", body={"id": "1", "text": "t"})]
             )
         )
+
+
+async def test_the_relays_by_its_project(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its database is the one that credentials.yml names; doctor counts what is in it, running or not."""
+    (tmp_path / "config.yml").write_text("language: en\n")
+    (tmp_path / "credentials.yml").write_text(
+        "rasa_handoff.HandoffChannel:\n  bot_id: b\n  store: sqlite:///relay.db\n"
+        "  desk: {url: 'http://127.0.0.1:1'}\n  channels: {rest: }\n"
+    )
+    project = Project(tmp_path)
+    assert list(check_dead_letters(project)) == []
+    assert not (tmp_path / "relay.db").exists()
+    async with Side(tmp_path) as side:
+        await side.chat()
+        side.customer.refused = ("one",)
+        await side.says("one")
+        await until(lambda: side.relay.count_dead_letters())
+        (running,) = await asyncio.to_thread(lambda: list(check_dead_letters(project)))
+        assert await run("list", "--side", "relay", "--project", str(tmp_path)) == 0
+    (stopped,) = check_dead_letters(project)
+    assert running == stopped
+    assert "1 entry of the relay couldn't be delivered" in stopped.sentence
+    monkeypatch.chdir(tmp_path)
+    assert await run("drop", "1", "--side", "relay") == 0
+    assert "Dead letter 1 was dropped." in capsys.readouterr().out
+    (tmp_path / "credentials.yml").write_text("rest:\n")
+    assert await run("list", "--side", "relay") == 1
+    assert "credentials.yml has no rasa_handoff.HandoffChannel" in capsys.readouterr().err
