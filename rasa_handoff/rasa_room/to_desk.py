@@ -75,7 +75,7 @@ class ToDesk:
             try:
                 await self._relay.apply(e.CustomerSaid(**here, **said))
             except Refused as problem:
-                log.warning("A message of %s wasn't taken: %s", message.sender_id, problem)
+                log.warning("A message of %s wasn't taken: %s", short_id(message.sender_id), problem)
                 await self._tell(channel, message, names.UTTER_TOO_MANY)
                 sent().refused = (problem.code, str(problem))  # not done: it may be sent again
 

@@ -34,7 +34,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Connection
 
-from rasa_handoff.vocabulary.log_values import get_log
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 from rasa_handoff.vocabulary.text import as_json, valid_text
 from rasa_handoff.vocabulary.values import Value
 
@@ -177,7 +177,13 @@ class Outbox:
             if len(self._named) > MOST_NAMED:
                 del self._named[next(iter(self._named))]
             many = f"{LONGEST_LANE:,}"
-            log.warning("%s entries wait for the %s in %s; what can be left out there is left out.", many, *road)
+            target, lane = road
+            log.warning(
+                "%s entries wait for the %s in %s; what can be left out there is left out.",
+                many,
+                target,
+                short_id(lane),
+            )
         return full
 
     def head(self, connection: Connection, target: str, lane: str, most: int | None = None) -> list[Entry]:

@@ -59,7 +59,7 @@ async def test_without_the_api_it_is_logged_and_said_with_the_next_answer(
     await trigger(kommunicate, "welcome")
     await trigger(kommunicate, "opened_pricing")
     await until(lambda: idle(kommunicate))
-    assert "1 messages for 4711 are left for an answer: There is no api_key in the settings." in caplog.text
+    assert "1 messages for de650d61 are left for an answer: There is no api_key in the settings." in caplog.text
     assert await kommunicate.texts("hello") == ["Welcome.", "Shall I explain the prices?", "Hello."]
     assert await kommunicate.texts("hello") == ["Hello."]
 

@@ -1,18 +1,14 @@
 """What a process remembers of others is bounded, whatever they do."""
 
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from socketio import AsyncServer
 
-from rasa_handoff.guard.guard import Guard
 from rasa_handoff.guard.recent import Recent
 from rasa_handoff.rasa_room import customers
 from rasa_handoff.rasa_room.customers import Customers
-from rasa_handoff.server.botlhale_edge import MOST_NAMED, BotlhaleEdge, Socket
+from rasa_handoff.server.client_sockets import MOST_NAMED, ClientSockets
 from rasa_handoff.store.outbox import Entry
-from rasa_handoff.thinking.assignment import Stage
 from rasa_handoff.thinking.conversation import Conversation
 from rasa_handoff.vocabulary.errors import Unreachable
 
@@ -59,22 +55,13 @@ async def test_customers_who_cant_be_reached(monkeypatch: pytest.MonkeyPatch) ->
     assert [len(kept) for kept in (target._failing, target._told_to_wait, target._waiting)] == [50, 50, 50]
 
 
-class Door:
-    """Stands for the conversations: whoever comes has one that has ended."""
-
-    pump = SimpleNamespace(ring=lambda roads: None)
-
-    async def do(self, work: Any) -> Any:
-        ended, told = SimpleNamespace(stage=Stage.ENDED), SimpleNamespace(transcript=("a line",))
-        return SimpleNamespace(handoff_id="h", assignment=ended, offer=told)
-
-
-async def test_a_socket_that_names_many_conversations() -> None:
-    edge = BotlhaleEdge(AsyncServer(async_mode="asgi"), cast(Any, Door()), open_live_agent=True, guard=Guard())
-    edge._sockets["s"] = Socket(namespace="/live_agent", token=None, address="127.0.0.1")
+def test_a_socket_that_names_many_conversations() -> None:
+    sockets = ClientSockets()
     for n in range(3 * MOST_NAMED):
-        await edge._username("s", {"ConversationID": f"c-{n}", "BotID": "b"})
-    assert len(edge._newest) == MOST_NAMED
-    await edge._disconnect("s")
-    assert not edge._newest
-    assert isinstance(edge._told, Recent)
+        sockets.join("s", ("b", f"c-{n}"), proven=n % 2 == 0)
+    assert len(sockets._named["s"]) == len(sockets._joined) == MOST_NAMED
+    assert len(sockets._proven) == MOST_NAMED / 2
+    sockets.leave("s")
+    assert not sockets._named
+    assert not sockets._joined
+    assert not sockets._proven

@@ -47,7 +47,7 @@ async def test_what_waits_already_isnt_put_in_again_however_much_waits(
         await inbox.put_once(Entry(target=CUSTOMER, lane="thabo", name="bot", body={"id": str(id)}))
     left = await store.write(lambda connection: memory.outbox.head(connection, CUSTOMER, "thabo"))
     assert [entry.body["id"] for entry in left] == [str(n) for n in range(LONGEST_LANE + 5)]
-    assert caplog.text.count("1,000 entries wait for the customer in thabo") == 1
+    assert caplog.text.count("1,000 entries wait for the customer in decaf8a6") == 1
     await inbox.put_once(Entry(target=CUSTOMER, lane="lerato", name="bot", body={"id": "1"}))
     await store.write(lambda connection: memory.outbox.remove(connection, left[:10]))
     await inbox.put_once(Entry(target=CUSTOMER, lane="thabo", name="bot", body={"id": "new"}))
@@ -119,7 +119,7 @@ async def test_what_can_be_left_out_is_and_what_a_handoff_needs_isnt(
     await chat(e.NoticeShown(**HERE, id="n", response="utter_x", text="x", at=1.0))
     assert full == [await store.write(lambda c, lane=lane: names(c, lane)) for lane in (DESK, CUSTOMER, TRACKER)]
     for target in (DESK, CUSTOMER, TRACKER):
-        assert caplog.text.count(f"entries wait for the {target} in thabo") == 1
+        assert caplog.text.count(f"entries wait for the {target} in decaf8a6") == 1
     await chat(e.CustomerLeaving(conversation_id="thabo", **LEAVING))
     await chat(e.CustomerLeaving(conversation_id="thabo", **{**LEAVING, "id": "l2"}))
     assert (await store.write(lambda c: names(c, DESK)))[-1] == "handoff.status"

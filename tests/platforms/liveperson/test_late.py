@@ -94,9 +94,9 @@ async def test_what_is_said_from_outside_waits_for_an_answer_options_too(liveper
         (
             {"handoff": {}, "handoff_priority": "high"},
             "CHANGE_TTR",
-            "A handoff of c-1 was asked for outside a call: it isn't made.",
+            "A handoff of a6f7ef47 was asked for outside a call: it isn't made.",
         ),
-        ({"handoff_options": {"priority": "huge"}}, None, "A handoff marker was sent to c-1 that can't be read"),
+        ({"handoff_options": {"priority": "huge"}}, None, "A handoff marker was sent to a6f7ef47 that can't be read"),
     ],
     ids=str,
 )
