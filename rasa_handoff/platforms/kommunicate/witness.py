@@ -31,6 +31,8 @@ log = get_log(__name__)
 
 PLATFORMS_BOT: Final = "bot"
 """The id of the bot every account has, which speaks for the platform: away messages and the like."""
+DONE_WITHIN: Final = 60.0
+"""Seconds in which a tracker store that is away may come back."""
 PREFIX: Final = "account:"
 """Before a key in the tracker: the bot's webhook knows by the bare key what the bot has answered."""
 
@@ -46,12 +48,18 @@ class Witness:
         self._turns = Turns()
 
     async def take(self, seen: Seen, arrived: float) -> None:
-        """Note it, or let it take effect, as soon as the tracker store is there. ``arrived``: when the call came."""
+        """Note it, or let it take effect, as soon as the tracker store is there. ``arrived``: when the call came.
+
+        Raises:
+            Unreachable: it couldn't be done within ``DONE_WITHIN`` seconds; the platform may call again.
+        """
         async with self._turns.turn(seen.conversation_id):
             while True:
                 try:
                     return await self._take(seen, arrived)
                 except Unreachable as problem:
+                    if time.time() - arrived > DONE_WITHIN:
+                        raise
                     log.warning("What was said in %s waits: %s", short_id(seen.conversation_id), problem)
                     await asyncio.sleep(AGAIN_SECONDS)
 
