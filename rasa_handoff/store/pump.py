@@ -179,6 +179,11 @@ class Pump:
             await self._set_aside(entry, told(problem))
         except Exception as trouble:  # the database: then it is tried once more
             log.debug("%s %s can't be set aside now: %s", road[0], short_id(road[1]), trouble)
+            tries.complain(
+                "What was tried for the %s in %s can't be taken off its lane; it is tried again, and this is said once.",
+                road[0],
+                short_id(road[1]),
+            )
             return False
         tries.one_by_one = False
         log_set_aside(entry, problem)

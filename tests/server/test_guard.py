@@ -50,7 +50,7 @@ async def test_reserved_events_reach_no_handler(server, relay, lines):
             await attacker.send(f'42/live_agent,7["{name}",{{"REMOTE_ADDR":"127.0.0.1"}},{{"token":"x"}}]')
         await attacker.send('42/live_agent,8["username",{"ConversationID":"c","BotID":"b"}]')
         answer = await attacker.hears("43")
-    assert answer == '43/live_agent,8[{"ok":true}]'
+    assert answer.startswith('43/live_agent,8[{"ok":true,')
     assert [line for line in lines() if "reserved" in line]
     assert (await karoo.call("handoff.find", {"conversation_id": "x"}))["ok"]
 

@@ -309,8 +309,8 @@ async def test_numbers_from_the_wire_are_looked_at(desk, relay):
     thandi, one = await desk(), await relay()
     handoff = await one.initiate()
     for last in (1e40, 2**63, -1, "7", 1.5, True):
-        refused = await one.call("hello", {"open": [{"handoff_id": handoff, "last": last, "words": None}]})
-        assert (refused["ok"], refused["code"]) == (False, "invalid"), last
+        heard = await one.call("hello", {"open": [{"handoff_id": handoff, "last": last, "words": None}]})
+        assert heard["ok"], f"an odd item of a hello counts for nothing, and keeps nobody out: {last}"
     for at in (1e40, -1, "now"):
         said = {"handoff_id": handoff, "id": "m", "number": 2, "speaker": "customer", "text": "hi", "at": at}
         refused = await one.call("message", said)
