@@ -38,6 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
     except HandoffError as problem:
         return _failed(str(problem))
+    except ModuleNotFoundError as missing:
+        package = (missing.name or "").partition(".")[0]
+        if package in ("", "rasa_handoff"):
+            raise
+        return _failed(
+            f"This command needs the package '{package}', which isn't installed here: pip install 'rasa-handoff[server]'"
+        )
     except UnicodeError as problem:
         return _failed(f"Something that was given isn't UTF-8 text ({problem}). Write it in UTF-8 and try again.")
     except BrokenPipeError:  # whoever read the output (head, less) has gone

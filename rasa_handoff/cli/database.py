@@ -9,9 +9,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
-
 from rasa_handoff.cli.project import Project
 from rasa_handoff.vocabulary.errors import HandoffError
 from rasa_handoff.vocabulary.settings import CHANNEL_NAME, read_settings
@@ -51,6 +48,9 @@ def relays_database(project: Project) -> str:
     if project.channel is None:
         raise HandoffError(f"credentials.yml has no {CHANNEL_NAME}, so there is no relay here.")
     store = read_settings(project.channel).store
+    from sqlalchemy.engine import make_url  # init and doctor run where it isn't installed
+    from sqlalchemy.exc import ArgumentError
+
     try:
         url = make_url(store)
     except ArgumentError as problem:
@@ -107,17 +107,5 @@ def _file(database: str) -> Path | None:
 
 
 def server_module(name: str) -> Any:
-    """A module of ``rasa_handoff.server``.
-
-    Raises:
-        HandoffError: the packages of the ``server`` extra aren't installed; names it.
-    """
-    try:
-        return import_module(f"rasa_handoff.server.{name}")
-    except ModuleNotFoundError as missing:
-        if (missing.name or "").startswith("rasa_handoff"):
-            raise
-        raise HandoffError(
-            f"The live-agent server needs the package '{missing.name}', which isn't installed here: "
-            "pip install 'rasa-handoff[server]'"
-        ) from missing
+    """A module of ``rasa_handoff.server``, imported when the command runs, so that ``--help`` answers at once."""
+    return import_module(f"rasa_handoff.server.{name}")

@@ -27,7 +27,9 @@ def test_help_loads_no_heavy_package() -> None:
     assert "doctor" in done.stdout
 
 
-@pytest.mark.parametrize("arguments", [["serve"], ["department", "add", "billing"], ["token", "add", "bot"]])
+@pytest.mark.parametrize(
+    "arguments", [["serve"], ["department", "add", "billing"], ["token", "add", "bot"], ["dead-letters", "list"]]
+)
 def test_without_the_server_extra_it_names_the_extra(arguments: list[str]) -> None:
     script = (
         "import sys\nfor name in ('sqlalchemy', 'starlette', 'uvicorn', 'argon2', 'socketio'): sys.modules[name] = None\n"
