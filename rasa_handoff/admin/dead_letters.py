@@ -5,7 +5,7 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy.engine import Connection
 
-from rasa_handoff.admin.socket import Handler
+from rasa_handoff.admin.commands import Handler
 from rasa_handoff.store.outbox import DeadLetter, Outbox
 from rasa_handoff.vocabulary.errors import Refused
 from rasa_handoff.vocabulary.values import plain
@@ -59,7 +59,7 @@ class DeadLetters:
             raise Refused("unknown", f"There is no dead letter {number}: see rasa-handoff dead-letters list.")
 
     def handlers(self, run: Run, ring: Callable[[Road], None]) -> dict[str, Handler]:
-        """For the admin socket of a running side. ``run``: a transaction; ``ring``: a lane has something."""
+        """For commands to a running side. ``run``: a transaction; ``ring``: a lane has something."""
 
         async def listed(_: Mapping[str, Any]) -> Any:
             return await run(self.list)

@@ -1,12 +1,7 @@
 """The admin socket: a local Unix socket beside a SQLite database, by which commands reach the process that owns it.
 
-One request to a connection, a line of JSON each way::
-
-    {"command": "dead-letters.list", "arguments": {"most": 100}}
-    {"ok": true, "answer": [...]}    or    {"ok": false, "error": "<one sentence>"}
-
-The socket's file is the owner's alone (0600): who may write the database may say what becomes of it. Handlers are registered
-by name.
+One request to a connection, a line of JSON each way (``admin/commands.py``). The socket's file is the owner's alone (0600): who
+may write the database may say what becomes of it.
 """
 
 import asyncio
@@ -14,24 +9,20 @@ import contextlib
 import json
 import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy.engine import make_url
 
+from rasa_handoff.admin.commands import ANSWER_SECONDS, LONGEST_REQUEST, Handler, answer_to, request_for, result_of
 from rasa_handoff.vocabulary.errors import HandoffError
 from rasa_handoff.vocabulary.log_values import get_log
-from rasa_handoff.vocabulary.text import as_json, valid
+from rasa_handoff.vocabulary.text import as_json
 
 log = get_log(__name__)
 
 ENDING: Final = "-admin"
-LONGEST_LINE: Final = 65_536
-ANSWER_SECONDS: Final = 30.0
-
-Handler = Callable[[Mapping[str, Any]], Awaitable[Any]]
-"""Takes the arguments; what it returns is the answer, and a :class:`HandoffError` is the sentence."""
 
 
 class AdminSocket:
@@ -52,7 +43,7 @@ class AdminSocket:
         try:
             with contextlib.suppress(FileNotFoundError):
                 self._path.unlink()
-            self._server = await asyncio.start_unix_server(self._serve, self._path, limit=LONGEST_LINE)
+            self._server = await asyncio.start_unix_server(self._serve, self._path, limit=LONGEST_REQUEST)
         except OSError as problem:
             log.warning("Commands can't reach this process, for %s can't be made: %s", self._path, problem)
         finally:
@@ -69,25 +60,12 @@ class AdminSocket:
         with contextlib.suppress(OSError):
             try:
                 line = await asyncio.wait_for(reader.readline(), ANSWER_SECONDS)
-                writer.write(as_json(await self._answer(line)).encode() + b"\n")
+                writer.write(as_json(await answer_to(self._handlers, line)).encode() + b"\n")
                 await writer.drain()
             except (ValueError, asyncio.TimeoutError) as problem:  # a line without an end, or of any length
                 log.warning("A request on the admin socket couldn't be read: %s", problem)
             finally:
                 writer.close()
-
-    async def _answer(self, line: bytes) -> dict[str, Any]:
-        try:
-            request = valid(json.loads(line))
-            handler = self._handlers[request["command"]]
-            return {"ok": True, "answer": await handler(dict(request.get("arguments") or {}))}
-        except HandoffError as problem:
-            return {"ok": False, "error": str(problem)}
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            return {"ok": False, "error": "The running process doesn't know this command: is it of another version?"}
-        except Exception as problem:
-            log.exception("A command on the admin socket failed.")
-            return {"ok": False, "error": f"The running process failed on it ({type(problem).__name__}); see its log."}
 
 
 def ask(url: str, command: str, **arguments: Any) -> Any:
@@ -111,16 +89,14 @@ def ask(url: str, command: str, **arguments: Any) -> Any:
                 f"The process that has this database open can't be asked ({path}: {problem})."
             ) from problem
         try:
-            connection.sendall(json.dumps({"command": command, "arguments": arguments}).encode() + b"\n")
+            connection.sendall(request_for(command, arguments) + b"\n")
             with connection.makefile("rb") as answers:
                 answer = json.loads(answers.readline())
         except (OSError, ValueError) as problem:
             raise HandoffError(
                 f"The process that has this database open didn't answer ({problem}). Try again."
             ) from problem
-    if not answer.get("ok"):
-        raise HandoffError(str(answer.get("error")))
-    return answer.get("answer")
+    return result_of(answer)
 
 
 class NobodyThere(Exception):

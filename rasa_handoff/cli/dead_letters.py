@@ -1,31 +1,43 @@
 """``rasa-handoff dead-letters``: what couldn't be delivered; look, send again, drop.
 
-Where a process has the database open, it does it; else the command takes the database and does it itself.
+Where a process has the database open, it does it: asked by the socket beside a SQLite file, or at its HTTP address (``--url``).
+Else the command takes the database and does it itself.
 """
 
 import argparse
 import asyncio
 import contextlib
 import json
+import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy import create_engine
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from rasa_handoff.admin.commands import ADMIN
 from rasa_handoff.admin.dead_letters import DROP, LIST, SEND, DeadLetters
+from rasa_handoff.admin.remote import ask_at, checked
 from rasa_handoff.admin.socket import NobodyThere, ask
 from rasa_handoff.cli.database import add_database, existing, relays_database
 from rasa_handoff.cli.project import Project
+from rasa_handoff.guard.requests import is_loopback
 from rasa_handoff.relay import memory
 from rasa_handoff.relay.dead_letters import DEAD_LETTERS as OF_RELAY
 from rasa_handoff.server.dead_letters import DEAD_LETTERS as OF_SERVER
 from rasa_handoff.server.tables import open_store
 from rasa_handoff.store.engine import Store
+from rasa_handoff.store.ownership import DatabaseInUse
+from rasa_handoff.vocabulary.admin_token import VARIABLE
 from rasa_handoff.vocabulary.errors import HandoffError, StoreError
+
+ADDRESSES = {"server": ADMIN, "relay": f"/webhooks/handoff{ADMIN}"}
+"""Where each side takes commands, below its address."""
 
 Work = Callable[[DeadLetters, Connection], Any]
 
@@ -50,6 +62,15 @@ def describe(parser: argparse.ArgumentParser) -> None:
             choices=("server", "relay"),
             default="server",
             help="whose: the live-agent server's (default) or the relay's",
+        )
+        one.add_argument(
+            "--url",
+            metavar="URL",
+            help="ask the side that runs at this address, such as https://desk.example.org, or with --side relay Rasa's; "
+            f"with the admin token in the environment variable {VARIABLE}",
+        )
+        one.add_argument(
+            "--token", help=f"the admin token, where {VARIABLE} isn't set; others on this machine can read it here"
         )
         one.add_argument(
             "--project",
@@ -93,11 +114,39 @@ def drop(arguments: argparse.Namespace) -> int:
 
 
 def _do(arguments: argparse.Namespace, command: str, work: Work, **more: Any) -> Any:
+    if arguments.url is not None:
+        return ask_at(*_address(arguments), command, **more)
     database = _named(arguments)
     try:
         return ask(database, command, **more)
     except NobodyThere:
+        pass
+    try:
         return asyncio.run(_do_here(database, work))
+    except DatabaseInUse as problem:
+        raise HandoffError(
+            f"{problem} Or have that process do it: --url with its address, if it was started with an admin token "
+            f"(docs/operations.md)."
+        ) from problem
+
+
+def _address(arguments: argparse.Namespace) -> tuple[str, str]:
+    """Where the side takes commands, and the token.
+
+    Raises:
+        HandoffError: one sentence.
+    """
+    if arguments.database is not None:
+        raise HandoffError("Give --url or --database: one names a running process, the other a database.")
+    token = arguments.token or os.environ.get(VARIABLE)
+    if not token:
+        raise HandoffError(f"--url needs the admin token of that side: set {VARIABLE} to it.")
+    if not (token.isascii() and token.isprintable()):
+        raise HandoffError("The admin token has characters that can't stand in a header: give the one that side has.")
+    url = checked(arguments.url.rstrip("/")) + ADDRESSES[arguments.side]
+    if url.startswith("http:") and not is_loopback(urlsplit(url).netloc):
+        print("The token goes there unencrypted: better give an https:// address.", file=sys.stderr)
+    return url, token
 
 
 def _named(arguments: argparse.Namespace) -> str:

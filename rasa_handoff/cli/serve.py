@@ -1,9 +1,11 @@
 """``rasa-handoff serve``."""
 
 import argparse
+import os
 
 from rasa_handoff.cli.database import add_database, server_module, usable
 from rasa_handoff.guard.hosts import read_hosts
+from rasa_handoff.vocabulary.admin_token import VARIABLE, check_admin_token
 from rasa_handoff.vocabulary.limits import read_limits
 
 
@@ -90,5 +92,12 @@ def run(arguments: argparse.Namespace) -> int:
         hsts=arguments.hsts,
         limits=read_limits(arguments.limit),
         hosts=read_hosts(arguments.allowed_host),
+        admin_token=_admin_token(),
     )
     return code
+
+
+def _admin_token() -> str | None:
+    """From the environment alone: others on this machine can read a command line."""
+    token = os.environ.get(VARIABLE)
+    return check_admin_token(token, VARIABLE) if token else None

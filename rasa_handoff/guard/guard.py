@@ -32,6 +32,8 @@ ADDRESS_BURST_SECONDS: Final = 5.0
 NEW_SOCKETS_BURST_SECONDS: Final = 40.0
 CONVERSATIONS_BURST_SECONDS: Final = 600.0
 CONNECTS_PER_SECOND: Final = 0.5
+COMMANDS_PER_SECOND: Final = 5.0
+"""Of one address, at the address for commands (``admin/http.py``); with the right token, and as many without."""
 BYTES_PER_EVENT: Final = 10_000
 """A message costs one event, and one more for each of these."""
 RELAY_AT_ONCE: Final = 1_000
@@ -84,6 +86,7 @@ class Guard:
         self._beginnings = Buckets(limits.conversations_per_minute / 60, CONVERSATIONS_BURST_SECONDS)
         self._addresses = Buckets(limits.events_per_second_per_address, ADDRESS_BURST_SECONDS)
         self._new_sockets = Buckets(limits.new_sockets_per_second, NEW_SOCKETS_BURST_SECONDS)
+        self._commands = Buckets(COMMANDS_PER_SECOND, BURST_SECONDS)
         self._protected: list[_Protected] = []
         self._sweeping: asyncio.Task[None] | None = None
         bound_logs()
@@ -121,10 +124,14 @@ class Guard:
         self.refusals.note(address, "conversations", f"{what}: more than {rate:g} new conversations a minute.")
         return False
 
+    def may_command(self, address: str, trusted: bool) -> bool:
+        """Whether this address may ask for another command. ``trusted``: it showed the token."""
+        return self._commands.of(f"{address} {trusted}").take()
+
     async def sweep(self) -> None:
         """End what has been waited for too long, and forget what is over."""
         self.connections.sweep()
-        for buckets in (self.conversations, self._beginnings, self._addresses, self._new_sockets):
+        for buckets in (self.conversations, self._beginnings, self._addresses, self._new_sockets, self._commands):
             buckets.sweep()
         for protected in self._protected:
             await protected.sweep()

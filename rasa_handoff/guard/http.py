@@ -1,12 +1,12 @@
 """A request as ASGI and as Sanic have it: its head, its body within the limits, and how it is refused."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from rasa_handoff.guard.requests import Head, read_query
 
-Receive = Callable[[], Awaitable[dict[str, Any]]]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
 class TooLong(Exception):

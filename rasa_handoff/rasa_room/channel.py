@@ -19,8 +19,11 @@ from sanic import Blueprint, Sanic, response
 from sanic.request import Request
 from sanic.response import HTTPResponse
 
+from rasa_handoff.admin.commands import ADMIN
+from rasa_handoff.admin.http import AdminHttp
 from rasa_handoff.desks.known import desk_class
 from rasa_handoff.guard.guard import Guard
+from rasa_handoff.guard.http import SanicRequest
 from rasa_handoff.rasa_room import guards, listening, tracker_store
 from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.rasa_room.closing import CLOSED
@@ -51,6 +54,7 @@ from rasa_handoff.vocabulary.variables import expanded
 log = get_log(__name__)
 
 
+HTTP_METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH")
 FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via", "origin")
 """What a proxy or a web page adds: such a request isn't of somebody at this machine, though it comes from here."""
 
@@ -111,6 +115,13 @@ class HandoffChannel(InputChannel):
             letters = await self.relay.count_dead_letters()
             said = {"desk": desk, "under_way": len(self.relay.under_way), "dead_letters": letters}
             return response.json({"status": "ok", **said})
+
+        admin = AdminHttp(self.settings.admin_token, self.relay.commands, self.guard)
+
+        @blueprint.route(ADMIN, methods=HTTP_METHODS, stream=True)
+        async def commands(request: Request) -> HTTPResponse:
+            answer = await admin.answer(SanicRequest(request))
+            return HTTPResponse(answer.body, answer.status, dict(answer.headers), answer.headers["Content-Type"])
 
         blueprint.ctx.on_new_message = on_new_message
         blueprint.take_in(self.channels, self._receive, self.authentication)

@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from rasa_handoff.admin.commands import Handler
 from rasa_handoff.admin.socket import AdminSocket
 from rasa_handoff.relay import memory
 from rasa_handoff.relay.dead_letters import DEAD_LETTERS, given_up
@@ -54,6 +55,8 @@ class Relay:
         self._changed = asyncio.Condition()
         self.on_shown: Callable[[Conversation], Awaitable[None]] | None = None
         """Called when somebody else has the customer (``Conversation.shown``); what it does may be lost."""
+        self.commands: dict[str, Handler] = {}
+        """What whoever runs it may ask of it, by the command's name; nothing while it isn't open."""
         self._pump: Pump | None = None
         self._asking: set[asyncio.Task[Any]] = set()
         self._stack = AsyncExitStack()
@@ -67,8 +70,9 @@ class Relay:
         self._pump = await self._stack.enter_async_context(
             Pump(self.store, memory.outbox, targets, self._settle, self._set_aside)
         )
-        handlers = DEAD_LETTERS.handlers(self.store.write, self._ring_lane)
-        await self._stack.enter_async_context(AdminSocket(self.store.url, handlers))
+        self.commands.update(DEAD_LETTERS.handlers(self.store.write, self._ring_lane))
+        self._stack.callback(self.commands.clear)
+        await self._stack.enter_async_context(AdminSocket(self.store.url, self.commands))
         await self._end_unanswered_requests()
         await self.store.write(lambda connection: memory.timers.postpone(connection, self._now() + RECOVERY))
         await self._stack.enter_async_context(Clock(self.store, memory.timers, self._ring, self._now))

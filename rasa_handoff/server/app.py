@@ -7,11 +7,17 @@ from typing import Final
 
 from socketio import ASGIApp, AsyncServer
 from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp as Application
+from starlette.types import Receive, Scope, Send
 
+from rasa_handoff.admin.commands import ADMIN, Handler
+from rasa_handoff.admin.http import AdminHttp
 from rasa_handoff.admin.socket import AdminSocket
 from rasa_handoff.guard.guard import Guard
 from rasa_handoff.guard.hosts import Hosts
+from rasa_handoff.guard.http import AsgiRequest
 from rasa_handoff.server import accounts
 from rasa_handoff.server.botlhale_edge import BotlhaleEdge
 from rasa_handoff.server.browsers import Browsers
@@ -52,6 +58,7 @@ def create_app(
     hsts: int = 0,
     limits: Limits = Limits(),  # noqa: B008 - immutable
     hosts: Sequence[str] = (),
+    admin_token: str | None = None,
 ) -> Application:
     """The live-agent server as an ASGI application; its lifespan opens and closes the database.
 
@@ -61,7 +68,7 @@ def create_app(
     ``public``: where browsers find the desk when a proxy stands before it. ``hsts``: seconds for which browsers that came by
     TLS are told to come by nothing else.
     ``limits``: of the guard before it, the application's ``guard``. ``hosts``: names under which it may be asked, and no
-    others, beside the public one.
+    others, beside the public one. ``admin_token``: who shows it may give commands over HTTP; None: nobody may.
     """
     # Any origin, for front ends that speak Botlhale's protocol; without credentials, and /desk checks for itself.
     sio = AsyncServer(async_mode="asgi", cors_allowed_origins="*", cors_credentials=False)
@@ -79,6 +86,8 @@ def create_app(
     targets: dict[str, Target] = {RELAY: relay, BOTLHALE: botlhale, TKINTER: tkinter}
     conversations.pump = Pump(store, OUTBOX, targets, conversations.finish, conversations.set_aside)
 
+    commands: dict[str, Handler] = {}
+
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
@@ -87,8 +96,9 @@ def create_app(
             clock = Clock(store, TIMERS, conversations.ring, now)
             looks = [store.look, conversations.staffing, desk.close_ended, relay.close_revoked, botlhale.close_revoked]
             rounds = Rounds(looks, lambda: store.write(accounts.changes))
-            handlers = DEAD_LETTERS.handlers(store.write, lambda road: conversations.pump.ring([road]))
-            await stack.enter_async_context(AdminSocket(database, handlers))
+            stack.callback(commands.clear)
+            commands.update(DEAD_LETTERS.handlers(store.write, lambda road: conversations.pump.ring([road])))
+            await stack.enter_async_context(AdminSocket(database, commands))
             for part in (guard, conversations.pump, board, presence, clock, rounds, tkinter):
                 await stack.enter_async_context(part)
             yield
@@ -96,8 +106,20 @@ def create_app(
             await sio.shutdown()
 
     routes = Pages(store, browsers, guard.refusals, desk.close_ended).routes()
+    routes.append(Route(ADMIN, _Commands(AdminHttp(admin_token, commands, guard))))
     web = Starlette(routes=routes, lifespan=lifespan, exception_handlers={Unavailable: unavailable})
     web.router.redirect_slashes = False  # it would send browsers to whatever Host says
     guard.hosts = Hosts([public.host] if public else [])
     guard.hosts.allow(hosts)
     return GuardedApp(BelowPath(ASGIApp(sio, Guarded(web, browsers, hsts)), public.path if public else ""), guard)
+
+
+class _Commands:
+    """The address for commands, as an ASGI application: its body is read after its head was looked at."""
+
+    def __init__(self, admin: AdminHttp) -> None:
+        self._admin = admin
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = await self._admin.answer(AsgiRequest(scope, receive, send))
+        await Response(answer.body, answer.status, dict(answer.headers))(scope, receive, send)

@@ -41,13 +41,14 @@ def serve(
     hsts: int = 0,
     limits: Limits = Limits(),  # noqa: B008 - immutable
     hosts: Sequence[str] = (),
+    admin_token: str | None = None,
 ) -> int:
     """Run the server until SIGTERM or Ctrl-C; returns the exit code.
 
     ``open_live_agent``: browsers on other machines may use ``/live_agent`` without a token, which means that anyone who
     can reach this address can write to the agents. ``tkinter_demo``: the Tkinter demo's user window on this machine, too.
     ``public``: where browsers find the desk when a proxy stands before it. ``proxies``: whose ``X-Forwarded-For`` and
-    ``X-Forwarded-Proto`` are read. ``hsts``, ``limits``, ``hosts``: as :func:`create_app` has them.
+    ``X-Forwarded-Proto`` are read. ``hsts``, ``limits``, ``hosts``, ``admin_token``: as :func:`create_app` has them.
 
     Raises:
         HandoffError: the address is busy or not allowed without tokens, or the database can't be used.
@@ -67,6 +68,7 @@ def serve(
         hsts=hsts,
         limits=limits,
         hosts=hosts,
+        admin_token=admin_token,
     )
     if tkinter_demo is not None:
         _bound(HERE, tkinter_demo.listen, "--tkinter-demo").close()

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from rasa_handoff.vocabulary.admin_token import check_admin_token
 from rasa_handoff.vocabulary.customer_tokens import LEAST_SECRET
 from rasa_handoff.vocabulary.errors import SettingsError
 from rasa_handoff.vocabulary.limits import Limits, check_limits
@@ -88,7 +89,8 @@ class Settings(Value, frozen=True, forbid_unknown_fields=True):
     has failed; ``null``: never. ``show_marker``: the marker reaches the customer's front end too. ``state_messages``: the hosted
     channels on which a ``custom`` message tells whom the customer has, at each change. ``trigger_text``: a front end
     that finds its desk by itself, on ``rest``, is answered with this instead of being handed over. ``customer_tokens``: one
-    of ``CUSTOMER_TOKENS``; ``customer_token_secrets``: the first one signs, each is taken.
+    of ``CUSTOMER_TOKENS``; ``customer_token_secrets``: the first one signs, each is taken. ``admin_token``: who shows it may give
+    commands over HTTP; None: nobody may.
     """
 
     bot_id: str
@@ -112,6 +114,7 @@ class Settings(Value, frozen=True, forbid_unknown_fields=True):
     trigger_text: str | None = None
     customer_tokens: str = "off"
     customer_token_secrets: tuple[str, ...] = ()
+    admin_token: str | None = None
 
     def leaving_word(self, language: str | None) -> str:
         """The word that leaves a live chat in this language (``zu-ZA`` falls back to ``zu``, then to the default)."""
@@ -181,6 +184,8 @@ def _check_values(settings: Settings) -> None:
     _check_timers(settings.timers)
     check_limits(settings.limits, f"{CHANNEL_NAME}: limits.")
     _check_customer_tokens(settings)
+    if settings.admin_token is not None:
+        check_admin_token(settings.admin_token, f"{CHANNEL_NAME}: admin_token")
     if settings.trigger_text == "":
         raise SettingsError(
             f"{CHANNEL_NAME}: trigger_text is empty: write a text, such as Human Handoff, or leave it out."

@@ -27,10 +27,11 @@ class DeskServer:
         grace: float = 30,
         tkinter_demo: Ports | None = None,
         database: str | None = None,
+        admin_token: str | None = None,
     ) -> None:
         self.database = database or f"sqlite:///{folder / 'desk.db'}"
         self.port, self.grace = port or free_port(), grace
-        self.tkinter_demo, self.url = tkinter_demo, ""
+        self.tkinter_demo, self.admin_token, self.url = tkinter_demo, admin_token, ""
 
     def add_agent(self, name: str, *departments: str) -> str:
         email = f"{name.lower()}@example.com"
@@ -42,7 +43,8 @@ class DeskServer:
 
     async def __aenter__(self) -> "DeskServer":
         self._running = running(
-            create_app(self.database, grace=self.grace, tkinter_demo=self.tkinter_demo), port=self.port
+            create_app(self.database, grace=self.grace, tkinter_demo=self.tkinter_demo, admin_token=self.admin_token),
+            port=self.port,
         )
         self.url = await self._running.__aenter__()
         return self
