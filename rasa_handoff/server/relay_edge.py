@@ -154,14 +154,13 @@ class RelayEdge:
                 environ,
                 f"The token isn't one of the bot '{offered.bot_id}'. Make one: rasa-handoff token add {offered.bot_id}",
             )
-        if offered.epoch is not None:
-            async with self._owner.deciding(offered.bot_id):
-                await self._let_in(sid, environ, offered.bot_id, offered.epoch)
+        async with self._owner.deciding(offered.bot_id):
+            await self._let_in(sid, environ, offered.bot_id, offered.epoch)
         self._bots[sid] = offered.bot_id
         self._tokens[sid] = accounts.hashed(offered.token) if offered.token else ""
         self._guard.trust(self._sio, sid, RELAY_NAMESPACE)
 
-    async def _let_in(self, sid: str, environ: dict[str, Any], bot_id: str, epoch: str) -> None:
+    async def _let_in(self, sid: str, environ: dict[str, Any], bot_id: str, epoch: str | None) -> None:
         """Of the relays of one bot one speaks."""
         refusal = await self._owner.refusal_beside_another(bot_id, epoch)
         if refusal is None:

@@ -27,7 +27,7 @@ def owner(server, opened):
     async def connect(epoch, **more):
         one = Owner(epoch, **more)
         opened.append(one)
-        await one.connect(server.address, epoch=epoch)
+        await one.connect(server.address, **_says(epoch))
         return one
 
     return connect
@@ -37,9 +37,13 @@ def owner(server, opened):
 def refused_owner(server):
     async def connect(epoch):
         one = Owner(epoch)
-        return await refused(one.connect(server.address, epoch=epoch), one)
+        return await refused(one.connect(server.address, **_says(epoch)), one)
 
     return connect
+
+
+def _says(epoch):
+    return {} if epoch is None else {"epoch": epoch}
 
 
 async def test_a_second_database_is_refused_and_the_first_ones_chat_goes_on(owner, refused_owner, desk):
@@ -116,6 +120,36 @@ async def test_after_a_restart_of_the_server_the_quicker_one_isnt_the_owner(serv
     await thandi.close()
 
 
-async def test_an_older_relay_that_doesnt_say_its_database_is_let_in_as_before(owner, relay):
-    await owner("one")
-    assert await relay()
+async def test_an_older_relay_that_doesnt_say_its_database_takes_no_chat_from_one_that_does(owner, refused_owner, desk):
+    """Neither beside it, nor while it is away for a moment; alone it is let in, and again beside itself."""
+    thandi, first = await desk(), await owner("one")
+    handoff = await first.initiate()
+    await thandi.take(handoff)
+    said = await refused_owner(None)
+    assert said.startswith("Another Rasa server with another database speaks for the bot 'karoo' here.")
+    assert said.endswith("This one doesn't say which database it has: update rasa-handoff there.")
+    await thandi.say(handoff, "good morning")
+    await until(lambda: [one.get("text") for one in first.told(handoff)] == [None, "good morning"])
+    assert [one["state"] for one in thandi.shown(handoff)][-1] == "assigned"
+    await first.close()
+    assert "takes its place. This one doesn't say" in await refused_owner(None)
+    again = await owner("one", open=[handoff])
+    assert again.all("welcome")[0]["unknown"] == []
+    assert (await thandi.resolve(handoff))["ok"]
+    await again.close()
+    assert await owner(None)
+    assert await owner(None), "which of them it is can't be told"
+    said = await refused_owner("one")
+    assert said.startswith("Another Rasa server")
+    assert "This one doesn't" not in said
+
+
+async def test_an_older_relay_is_followed_by_its_own_newer_version_at_once(owner, desk):
+    """An upgrade while a chat is under way: what said no database before says one now."""
+    thandi, old = await desk(), await owner(None)
+    handoff = await old.initiate()
+    await thandi.take(handoff)
+    await old.close()
+    new = await owner("one", open=[handoff])
+    await thandi.say(handoff, "good morning")
+    await until(lambda: [one["text"] for one in new.all("message")] == ["good morning"])
