@@ -9,7 +9,7 @@ import contextlib
 import ipaddress
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from rasa_handoff.guard.refusals import Refusals
 from rasa_handoff.vocabulary.limits import Limits
@@ -20,20 +20,22 @@ RESERVE: Final = BACKLOG + 60
 """Descriptors kept for what is accepted in one go, the databases, and what the server opens itself."""
 MOST_DESCRIPTORS: Final = 65_536
 
-Waiting = Callable[[], "str | None"]
-"""What a connection is waiting for: ``head``, ``body``, or None."""
+Waiting = Callable[[], "tuple[str | None, Any]"]
+"""What a connection is waiting for: the ``head`` or the ``body`` of a request, ``next`` request on a connection that is kept for
+more, or None; and what tells this request from others of the connection."""
 
 
 class _Connection:
     def __init__(self, transport: asyncio.BaseTransport, address: str, waiting: Waiting) -> None:
         self.transport, self.address, self.waiting = transport, address, waiting
         self.part: str | None = "head"
+        self.request: Any = None
         self.since = time.monotonic()
 
     def look(self, now: float) -> None:
-        part = self.waiting()
-        if part != self.part:
-            self.part, self.since = part, now
+        part, request = self.waiting()
+        if part != self.part or request is not self.request:
+            self.part, self.request, self.since = part, request, now
 
     def end(self) -> None:
         abort = getattr(self.transport, "abort", self.transport.close)
@@ -82,18 +84,19 @@ class Connections:
         return False
 
     def sweep(self) -> None:
-        """End those that have let a head or a body be waited for too long."""
+        """End those that have let a head or a body be waited for too long. How long a connection is kept for the next request is
+        the server's to say."""
         self._forget_closed()
         now = time.monotonic()
         deadlines = {"head": self._limits.head_seconds, "body": self._limits.body_seconds}
         for key, one in list(self._open.items()):
             one.look(now)
-            if one.part is not None and now - one.since > deadlines[one.part]:
+            if one.part in deadlines and now - one.since > deadlines[one.part]:
                 self._end(key, f"its request's {one.part} didn't come within {deadlines[one.part]:g} s", "slow")
 
     def _refuse(self, transport: asyncio.BaseTransport, address: str, why: str) -> bool:
         self._refusals.note(address, "connections", f"a connection: {why}.")
-        _Connection(transport, address, lambda: None).end()
+        _Connection(transport, address, lambda: (None, None)).end()
         return False
 
     def _make_room(self, address: str | None) -> bool:
@@ -103,7 +106,7 @@ class Connections:
         for key, one in self._open.items():  # in the order in which they were made
             if address is None or one.address == address:
                 one.look(now)
-                if one.part == "head":
+                if one.part in ("head", "next"):
                     self._end(key, "it was waiting without a request while all connections were taken", "slow")
                     return True
         return False

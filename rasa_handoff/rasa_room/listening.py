@@ -33,12 +33,27 @@ def _connection_made(self: Any, transport: asyncio.Transport) -> None:
     _original(self, transport)
     connections = _guarded.get(self.app)
     if connections is not None:
-        connections.opened(transport, lambda: _waits_for(self))
+        connection = _Connection(self)
+        self.loop.call_soon(connection.begin)  # right after Sanic's own task has begun, before anything is read
+        connections.opened(transport, connection.waits_for)
 
 
-def _waits_for(protocol: Any) -> str | None:
-    """A head; bodies of other channels than ours are theirs to wait for."""
-    http = getattr(protocol, "_http", None)  # set when its task begins
-    if http is None or getattr(protocol, "websocket", None) is not None:
-        return None
-    return "head" if http.stage in (Stage.IDLE, Stage.REQUEST) else None
+class _Connection:
+    """What one of Sanic's waits for."""
+
+    def __init__(self, protocol: Any) -> None:
+        self._protocol, self._began = protocol, None
+
+    def begin(self) -> None:
+        """Nothing has come or gone yet."""
+        self._began = self._protocol._time
+
+    def waits_for(self) -> tuple[str | None, Any]:
+        """A head, or the next request. Bodies of other channels than ours are theirs to wait for."""
+        protocol = self._protocol
+        http = getattr(protocol, "_http", None)  # set when its task begins
+        if http is None or getattr(protocol, "websocket", None) is not None:
+            return None, None
+        if http.stage is Stage.IDLE:
+            return ("head" if protocol._time == self._began else "next"), None
+        return ("head" if http.stage is Stage.REQUEST else None), None

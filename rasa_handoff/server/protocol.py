@@ -23,10 +23,13 @@ def guarded_http(connections: Connections) -> type[H11Protocol]:
             super().connection_made(transport)
             connections.opened(transport, self._waits_for)
 
-        def _waits_for(self) -> str | None:
+        def _waits_for(self) -> tuple[str | None, Any]:
             transport: Any = self.transport
             if transport.get_protocol() is not self:  # a websocket by now
-                return None
-            return PARTS.get(self.conn.their_state)
+                return None, None
+            begun = bool(self.conn.trailing_data[0])  # of a head
+            if self.conn.their_state is h11.IDLE and self.cycle is not None and not begun:
+                return "next", self.cycle
+            return PARTS.get(self.conn.their_state), self.cycle
 
     return GuardedHttp

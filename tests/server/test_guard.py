@@ -431,6 +431,17 @@ async def test_half_a_head_is_not_waited_for(limited, lines):
     assert sum("head didn't come" in line for line in lines()) >= 2
 
 
+async def test_a_connection_that_is_kept_for_the_next_request_is_let_be(limited, lines):
+    async with limited(head_seconds=0.2) as address:
+        kept = await attacks.connect(address)
+        until = time.monotonic() + 2.5  # a few looks of the guard's; uvicorn itself keeps it for five seconds
+        while time.monotonic() < until:
+            assert await kept.ask("/health") == 200
+            await asyncio.sleep(0.3)
+        await kept.close()
+    assert not [line for line in lines() if "head didn't come" in line]
+
+
 async def test_a_long_head_is_refused(server):
     raw = await attacks.connect(server.address)
     await raw.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X-A: b\r\n" * 100_000)

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import io
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -100,6 +101,14 @@ class Raw:
         with contextlib.suppress(ConnectionError):
             self.writer.write(data)
             await self.writer.drain()
+
+    async def ask(self, path: str) -> int:
+        """The status of one request, on a connection that is kept for more."""
+        await self.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        head = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), SECONDS)
+        length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+        await self.reader.readexactly(int(length[1]) if length else 0)
+        return int(head.split()[1])
 
     async def answer(self) -> bytes:
         """All that comes until the server closes."""
