@@ -1,5 +1,7 @@
 """Checks of the installed packages: they are what Rasa asks for, and have no known hole."""
 
+import functools
+import re
 import sys
 from collections.abc import Iterator
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
@@ -15,6 +17,8 @@ NEWER_PINS: Final = "pip install 'python-socketio>=5.16.3,<5.17' 'python-enginei
 
 UNPICKLES_BELOW: Final = (5, 14)
 KEEPS_BINARY_BELOW: Final = (5, 16, 2)
+_ONLY_WITH_AN_EXTRA: Final = re.compile(r"""^[^;]*;(?:(?!\bor\b).)*\bextra *== *["'][^"']+["'][ )]*$""")
+"""A requirement that nobody has who asked for no extra: most are, and the packaging that Rasa has takes long to read each."""
 HOLE: Final = "CVE-2026-48804: it keeps binary packets for ever"
 
 
@@ -71,26 +75,31 @@ def _known_hole(socketio: str, engineio: str) -> Finding | None:
 
 def _conflicts(package: str) -> Iterator[str]:
     """A sentence for each requirement that isn't met, from ``package`` on through what it brings."""
-    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.requirements import InvalidRequirement
     from packaging.version import InvalidVersion
 
     waiting: list[tuple[str, frozenset[str]]] = [(package, frozenset())]
     seen = set(waiting)
+    version = functools.cache(
+        _version
+    )  # some are required a hundred times, and reading their metadata takes milliseconds
     while waiting:
         name, extras = waiting.pop()
         owner = _distribution(name)
         for text in (owner.requires or ()) if owner else ():
+            if not extras and _ONLY_WITH_AN_EXTRA.search(text):
+                continue
             try:
-                required = Requirement(text)
+                required = _requirement(text)
                 if not _is_asked(required, extras):
                     continue
-                found = _distribution(required.name)
+                found = version(required.name)
                 if found is None:
                     yield f"{name} requires {_plain(required)}, which isn't installed: pip install '{_plain(required)}'"
                     continue
-                if not required.specifier.contains(found.version, prereleases=True):
+                if not required.specifier.contains(found, prereleases=True):
                     yield (
-                        f"{name} requires {_plain(required)}, but {found.version} is installed: "
+                        f"{name} requires {_plain(required)}, but {found} is installed: "
                         f"pip install '{_plain(required)}'"
                     )
             except (InvalidRequirement, InvalidVersion):
@@ -99,6 +108,14 @@ def _conflicts(package: str) -> Iterator[str]:
             if each not in seen:
                 seen.add(each)
                 waiting.append(each)
+
+
+@functools.cache
+def _requirement(text: str) -> Any:
+    """Read once: many packages ask for the same."""
+    from packaging.requirements import Requirement
+
+    return Requirement(text)
 
 
 def _is_asked(required: Any, extras: frozenset[str]) -> bool:

@@ -12,7 +12,7 @@ from rasa_handoff.server import accounts, administration, staffing
 from rasa_handoff.store.ownership import Ownership
 from rasa_handoff.testing.ports import free_port
 
-from .conftest import command
+from .conftest import Done, command, process
 
 
 def test_help_loads_no_heavy_package() -> None:
@@ -25,6 +25,26 @@ def test_help_loads_no_heavy_package() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "doctor" in done.stdout
+
+
+def test_each_command_runs_in_a_process_of_its_own(project: Path, tmp_path: Path) -> None:
+    """The other tests call it in theirs; ``serve`` has its own in tests/server."""
+    database = ("--database", f"sqlite:///{tmp_path / 'desk.db'}")
+    calls: dict[tuple[str, ...], str] = {
+        ("init", str(project), "--yes"): "rasa_handoff.HandoffChannel",
+        ("doctor", str(project)): "ok   ",
+        ("department", "add", "billing", *database): "billing",
+        ("agent", "add", "t@example.com", "--name", "Thandi", *database): "Thandi can now sign in",
+        ("token", "add", "shop", *database): "",
+        ("dead-letters", "list", *database): "There are no dead letters.",
+        ("customer-token", "--new-secret"): "",
+    }
+    for arguments, words in calls.items():
+        done = process(*arguments, stdin="a long enough password\n")
+        assert done.returncode == (1 if arguments[0] == "doctor" else 0), done
+        assert words in done.stdout
+        assert done.stdout.strip()
+        assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -161,7 +181,7 @@ def test_a_misspelled_database_is_not_made(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def one_sentence(done: "subprocess.CompletedProcess[str]") -> str:
+def one_sentence(done: "Done | subprocess.CompletedProcess[str]") -> str:
     assert done.returncode == 1, done.stdout + done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr
     return done.stderr
@@ -173,7 +193,7 @@ def test_a_database_in_use_is_said_in_one_sentence(tmp_path: Path) -> None:
     ownership = Ownership(database)
     ownership.take()
     try:
-        said = one_sentence(command("serve", "--port", str(free_port()), "--database", database))
+        said = one_sentence(process("serve", "--port", str(free_port()), "--database", database))
     finally:
         ownership.leave()
     assert "is in use by another process" in said
@@ -209,11 +229,11 @@ def test_a_new_database_is_said_once(tmp_path: Path, arguments: tuple[str, ...])
 def test_mistakes_on_the_command_line_are_said_in_one_sentence(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path / 'desk.db'}"
     command("token", "add", "shop", "--database", database)
-    host = command("serve", "--host", "a" * 70, "--database", database)
+    host = process("serve", "--host", "a" * 70, "--database", database)
     assert "can't be listened on" in one_sentence(host)
     title = command("department", "add", "billing", "--title", "x" * 200, "--database", database)
     assert "too long" in one_sentence(title)
-    name = command("agent", "add", "t@example.com", "--name", os.fsdecode(b"Th\xff"), "--database", database)
+    name = process("agent", "add", "t@example.com", "--name", os.fsdecode(b"Th\xff"), "--database", database)
     assert "UTF-8" in one_sentence(name)
     with sqlite3.connect(tmp_path / "desk.db", isolation_level=None) as holder:
         holder.execute("BEGIN IMMEDIATE")

@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from rasa_handoff.vocabulary.customer_tokens import Issuer, check_token, make_to
 from rasa_handoff.vocabulary.errors import Refused
 from tests.support.npm import program
 
-from .conftest import command
+from .conftest import Done, command
 
 PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
 SECRET = "s3cret-" * 8
@@ -54,10 +53,10 @@ def test_the_command_makes_our_tokens(tmp_path: Path, monkeypatch: pytest.Monkey
         "  customer_token_secrets:\n  - ${CUSTOMER_SECRET_OF_THE_TEST}\n"
     )
     monkeypatch.setenv("CUSTOMER_SECRET_OF_THE_TEST", SECRET)
+    monkeypatch.chdir(tmp_path)
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        call = [sys.executable, "-m", "rasa_handoff.cli", "customer-token", *arguments]
-        return subprocess.run(call, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    def run(*arguments: str) -> Done:
+        return command("customer-token", *arguments)
 
     assert run("c-1").stdout.strip() == make_token(SECRET, "my-bot", "c-1")
     soon = run("c-1", "--expires-in", "60").stdout.strip()
