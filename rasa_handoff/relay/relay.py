@@ -156,7 +156,7 @@ class Relay:
 
         def put(connection: Connection) -> None:
             if memory.outbox.is_full(connection, TRACKER, conversation_id):
-                raise StoreError(f"{LONGEST_LANE:,} changes wait for the tracker of {conversation_id}.")
+                raise StoreError(f"{LONGEST_LANE:,} changes wait for the tracker of {short_id(conversation_id)}.")
             memory.outbox.put(connection, [entry])
 
         async def keep() -> None:

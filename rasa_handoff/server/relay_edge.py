@@ -23,7 +23,7 @@ from rasa_handoff.store.engine import Store
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.thinking.desk_events import CustomerEnded, CustomerSaid
 from rasa_handoff.vocabulary.errors import Refused, Unforeseen, Unreachable
-from rasa_handoff.vocabulary.log_values import get_log
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 from rasa_handoff.vocabulary.names import PROTOCOL, RELAY_NAMESPACE
 from rasa_handoff.vocabulary.values import Offer, Speaker, Status, plain, read
 from rasa_handoff.vocabulary.versions import go_together
@@ -102,7 +102,9 @@ class RelayEdge:
             raise Unforeseen(f"The relay failed on it: {answer.get('error')}")
         if answer["code"] not in TOO_LATE:
             raise Refused(str(answer["code"]), f"The relay refused it: {answer.get('error')} ({answer['code']})")
-        log.warning("The relay refused %s of %s: %s", entry.name, lane, answer.get("error"))
+        log.warning(
+            "The relay refused %s of %s: %s", entry.name, entry.handoff_id or short_id(lane), answer.get("error")
+        )
         lost = (Lost(handoff_id=lane),) if answer["code"] == "unknown_handoff" else ()
         if entry.name != "message":
             return lost

@@ -24,12 +24,12 @@ def summary(record: Record, last: Message | None) -> dict[str, Any]:
         "bot_id": offer.bot_id,
         "conversation_id": offer.conversation_id,
         "state": state.stage.value,
-        "title": offer.contact.name or offer.contact.email or f"Customer {short_id(offer.conversation_id)[:4]}",
+        "title": _cut(offer.contact.name or offer.contact.email) or f"Customer {short_id(offer.conversation_id)[:4]}",
         "department": state.department,
         "agent": plain(state.agent),
-        "reason": offer.reason,
+        "reason": _cut(offer.reason),
         "priority": offer.priority.value,
-        "language": offer.language,
+        "language": _cut(offer.language),
         "channel": plain(offer.channel),
         "queued_at": state.queued_at,
         "assigned_at": state.assigned_at,
@@ -66,6 +66,7 @@ def conversation(connection: Connection, record: Record, after: int = 0) -> dict
     offer = record.offer
     return {
         **summarized(connection, record),
+        "reason": offer.reason,
         "contact": plain(offer.contact),
         "note": offer.note,
         "transcript": plain(offer.transcript),

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, Statemen
 from rasa_handoff.store.engine import TROUBLES
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.vocabulary.errors import Refused, StoreError, Unreachable, Waits
-from rasa_handoff.vocabulary.log_values import get_log
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 
 log = get_log(__name__)
 
@@ -74,8 +74,14 @@ def is_over(problem: BaseException, tries: int, seconds: float) -> bool:
 def log_set_aside(entry: Entry, problem: BaseException) -> None:
     """The one line in the log; with a traceback where nobody foresaw it."""
     trace = problem if meaning_of(problem) is Failure.UNFORESEEN else None
-    what = (entry.name, entry.target, entry.lane, told(problem))
-    log.error("'%s' for the %s in %s can't be delivered and was set aside: %s", *what, exc_info=trace)
+    log.error(
+        "'%s' for the %s in %s can't be delivered and was set aside: %s",
+        entry.name,
+        entry.target,
+        short_id(entry.lane),
+        told(problem),
+        exc_info=trace,
+    )
 
 
 def told(problem: BaseException) -> str:

@@ -197,7 +197,13 @@ class Outbox:
                 body = _body(row.body)
                 found.append(Entry(key=row.key, target=row.target, lane=row.lane, name=row.name, body=body))
             except ValueError as problem:
-                log.error("An entry (%s %s of %s) can't be read, and is set aside: %s", target, row.name, lane, problem)
+                log.error(
+                    "An entry (%s %s of %s) can't be read, and is set aside: %s",
+                    target,
+                    row.name,
+                    short_id(lane),
+                    problem,
+                )
                 self.set_aside(connection, row.key, f"Its body can't be read: {problem}")
                 whole = False
         return found if whole else self.head(connection, target, lane, most)

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from rasa_handoff.store.engine import TROUBLES, Store
 from rasa_handoff.store.tasks import ended
 from rasa_handoff.vocabulary.errors import StoreError, Unreachable
-from rasa_handoff.vocabulary.log_values import get_log
+from rasa_handoff.vocabulary.log_values import get_log, short_id
 from rasa_handoff.vocabulary.values import Value
 
 log = get_log(__name__)
@@ -138,7 +138,8 @@ class Clock:
             raise
         except Exception:
             if which not in self._failed:
-                log.exception("The timer %s of %s can't ring; it is tried every %g s.", timer.kind, timer.key, PUT_OFF)
+                whose = short_id(timer.key)
+                log.exception("The timer %s of %s can't ring; it is tried every %g s.", timer.kind, whose, PUT_OFF)
             if len(self._failed) < MOST_AT_ONCE:
                 self._failed.add(which)
             later = Timer(key=timer.key, kind=timer.kind, due=self._now() + PUT_OFF)

@@ -66,6 +66,12 @@ def furnished_postgres(postgres_server: Postgres) -> Database:
 
 
 @pytest.fixture
+def no_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server's rounds are too far apart to find anything: what a test sees came at once."""
+    monkeypatch.setattr("rasa_handoff.server.rounds.EVERY", 3_600.0)
+
+
+@pytest.fixture
 def database(request: pytest.FixtureRequest, tmp_path: Path, furnished: Path) -> Iterator[str]:
     """On SQLite, unless a module is parametrised: ``tests/server/test_relay.py``."""
     if getattr(request, "param", "sqlite") == "sqlite":

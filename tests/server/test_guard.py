@@ -11,8 +11,10 @@ import time
 
 import aiohttp
 import pytest
+from socketio import ASGIApp, AsyncServer
 
 from rasa_handoff.guard.connections import RESERVE
+from rasa_handoff.guard.guard import Guard
 from rasa_handoff.guard.hosts import read_hosts
 from rasa_handoff.server.accounts import add_token
 from rasa_handoff.server.app import create_app
@@ -56,16 +58,22 @@ async def test_reserved_events_reach_no_handler(server, relay, lines):
 
 
 async def test_an_event_named_connect_gives_no_rights(server, database, lines):
-    """A bot's token can't become another bot's, and what the first handshake refused stays refused."""
-    token = add_token(database, "karoo")
+    """Trust is taken once, from the real handshake: a connection stays what it was let in for, whatever token it names later."""
+    karoo, other = (add_token(database, bot) for bot in ("karoo", "other"))
     async with stranger(server.address) as attacker:
-        joined = await attacker.join("/relay", {"token": token, "protocol": 1, "bot_id": "karoo"})
+        joined = await attacker.join("/relay", {"token": karoo, "protocol": 1, "bot_id": "karoo"})
         assert joined.startswith("40")
-        auth = json.dumps({"token": token, "protocol": 1, "bot_id": "other"})
+        auth = json.dumps({"token": other, "protocol": 1, "bot_id": "other"})
         await attacker.send(f'42/relay,["connect",{{}},{auth}]')
         await attacker.send('42/relay,1["handoff.initiate",{"bot_id":"other","handoff_id":"h","id":"i","number":1,'
                             '"conversation_id":"c","channel":{"name":"rest"}}]')  # fmt: skip
         assert "isn't of the bot" in await attacker.hears("43")
+    async with stranger(server.address, {"X-Forwarded-For": "203.0.113.9"}) as attacker:
+        assert (await attacker.join("/live_agent", {"token": karoo})).startswith("40")
+        await attacker.send(f'42/live_agent,["connect",{{}},{json.dumps({"token": other})}]')
+        await attacker.send('42/live_agent,1["username",{"ConversationID":"c","BotID":"other"}]')
+        assert "isn't one of the bot" in await attacker.hears("43")
+    assert len([line for line in lines() if "reserved" in line]) == 2
 
 
 async def test_a_session_that_ended_hears_nothing_more(server, desk, relay, opened):
@@ -371,6 +379,17 @@ async def test_a_message_has_at_most_twenty_thousand_characters_and_lists_show_l
     assert thandi.all("arrival")
 
 
+async def test_lists_show_no_more_of_what_a_bot_says_of_a_conversation(desk, relay):
+    thandi, karoo = await desk(), await relay()
+    long = "x" * 100_000
+    handoff = await karoo.initiate(contact={"name": long, "email": long}, reason=long, note=long, language="x" * 99)
+    (arrived,) = thandi.shown(handoff)[:1]
+    taken = (await thandi.take(handoff))["conversation"]
+    await until(lambda: len(thandi.shown(handoff)) >= 2)
+    assert max(len(json.dumps(summary)) for summary in (arrived, *thandi.shown(handoff))) < 2_500
+    assert (taken["reason"], taken["note"], taken["contact"]["name"]) == (long, long, long)
+
+
 async def test_a_socket_that_joins_nothing_is_ended(limited, lines):
     async with limited(join_seconds=0.5) as address:
         sid = await attacks.polling(address)
@@ -407,6 +426,36 @@ async def test_a_handshake_that_is_no_object_is_refused(server, lines):
         async with stranger(server.address) as attacker:
             await attacker.send("40/relay," + auth)
             await attacker.never_hears("40")
+
+
+async def test_a_handshake_whose_handler_fails_joins_nothing(lines):
+    """python-socketio leaves such a socket joined, whatever its handler hadn't checked yet."""
+    sio, guard, heard = AsyncServer(async_mode="asgi"), Guard(), []
+
+    async def connect(*_):
+        raise LookupError("a handler's own trouble")
+
+    sio.on("connect", connect, namespace="/n")
+    sio.on("said", lambda *said: heard.append(said), namespace="/n")
+    guard.protect(sio, 1)
+    async with guard, running(ASGIApp(sio)) as address, stranger(address) as attacker:
+        await attacker.send("40/n,")
+        await attacker.send('42/n,["said"]')
+        await attacker.ended()
+    assert heard == []
+    assert "a handshake that can't be handled (LookupError)" in lines()[0]
+
+
+async def test_a_socket_that_is_too_fast_waits(limited):
+    """A burst of twenty seconds' events is free; of what is beyond it five a second are heard."""
+    async with limited(events_per_second=5) as address, stranger(address) as attacker:
+        await attacker.join("/live_agent")
+        began = time.monotonic()
+        for _ in range(5 * 20 + 8):
+            await attacker.send('42/live_agent,["nothing"]')
+        await attacker.send('42/live_agent,1["nothing"]')
+        await attacker.hears("43")
+        assert time.monotonic() - began > 1
 
 
 async def test_sockets_of_one_address_are_bounded(limited):

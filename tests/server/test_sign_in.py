@@ -9,7 +9,6 @@ import pytest
 
 from rasa_handoff.server.accounts import add_agent, add_department, add_token
 from rasa_handoff.server.brake import FREE_OF_ADDRESS, FREE_TRIES
-from rasa_handoff.server.rounds import EVERY
 from rasa_handoff.vocabulary.errors import HandoffError
 
 from .peers import PASSWORD, Desk, cookies, post, until
@@ -110,7 +109,7 @@ async def test_guessing_many_e_mails_is_slowed_down_for_the_address(server, http
     assert statuses == [401] * FREE_OF_ADDRESS + [429]
 
 
-async def test_signing_out_closes_all_desks_of_the_session(server, http, opened, relay):
+async def test_signing_out_closes_all_desks_of_the_session(no_rounds, server, http, opened, relay):
     karoo = await relay()
     await sign_in(http, server)
     tabs = [Desk("thandi"), Desk("thandi")]
@@ -124,7 +123,7 @@ async def test_signing_out_closes_all_desks_of_the_session(server, http, opened,
     async with http.post(server.address + "/logout", data={"csrf": token}) as answer:
         assert answer.status == 200
     for tab in tabs:
-        await until(lambda tab=tab: tab.all("signed_out") == [{}], EVERY / 2)  # and not at the next round
+        await until(lambda tab=tab: tab.all("signed_out") == [{}])
     await until(lambda: not karoo.all("availability")[-1]["staffed"])
 
 

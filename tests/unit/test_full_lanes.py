@@ -134,7 +134,7 @@ async def test_turns_that_cant_be_saved_are_kept_so_far(tmp_path: Path, monkeypa
         monkeypatch.setattr(outbox, "LONGEST_LANE", 2)
         for _ in range(2):
             await relay.keep_unsaved("thabo", [])
-        with pytest.raises(StoreError, match="wait for the tracker of thabo"):
+        with pytest.raises(StoreError, match="wait for the tracker of decaf8a6"):
             await relay.keep_unsaved("thabo", [])
 
 

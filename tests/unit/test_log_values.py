@@ -10,8 +10,11 @@ from rasa_handoff.vocabulary.log_values import escaped, get_log, short_id
 
 ROOT = Path(__file__).parents[2] / "rasa_handoff"
 FILES = [path for path in sorted(ROOT.rglob("*.py")) if path.name != "log_values.py"]
-IDS = {"conversation_id", "sender_id", "recipient_id"}
+IDS = {"conversation_id", "sender_id", "recipient_id", "lane"}
+"""A lane is a conversation's id in the relay, and so is a timer's key."""
 LEVELS = {"debug", "info", "warning", "error", "exception"}
+HELPERS = {"apart", "complain"}
+"""They log ``*about``, which they were given."""
 
 FORGED = "thabo\n2026-11-26 ERROR all is lost\r\x1b[2J\u2028\u202e\x00\ud800"
 
@@ -46,6 +49,12 @@ def test_every_module_logs_so(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
     assert "getLogger(__name__)" not in source, "write log = get_log(__name__)"
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in LEVELS:
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in {
+            *LEVELS,
+            *HELPERS,
+        }:
             named = [getattr(each, "attr", getattr(each, "id", "")) for each in node.args[1:]]
+            named += ["lane" for each in node.args[1:] if ast.unparse(each) == "timer.key"]
             assert not IDS & set(named), f"line {node.lineno}: show a conversation's id by short_id"
+            starred = [ast.unparse(each) for each in node.args if isinstance(each, ast.Starred)]
+            assert starred in ([], ["*about"]), f"line {node.lineno}: name the values"
