@@ -67,7 +67,7 @@ class BotlhaleDesk(Desk):
                     log,
                     "Handoff %s of %s can't be connected again.",
                     conversation.handoff_id,
-                    conversation.conversation_id,
+                    short_id(conversation.conversation_id),
                 ):
                     self._wire(await self.relay.offer_of(conversation.handoff_id)).start()
 
