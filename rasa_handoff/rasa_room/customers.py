@@ -99,6 +99,11 @@ class Customers:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._relay.flush(CUSTOMER, conversation_id), FLUSH_SECONDS)
 
+    async def add_late(self, conversation_id: str) -> None:
+        """What has come up since the answer was begun goes into it before the bot's own."""
+        if self._hands.late(conversation_id):
+            await self._hands.add(conversation_id)
+
     async def tell_later(self, channel: str, message: UserMessage, words: dict[str, Any]) -> None:
         """Something of the bot's that the channel doesn't take now, by the outbox. To where the message came from."""
         data = self._reaches[channel].return_data(message.output_channel)

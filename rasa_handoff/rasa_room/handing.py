@@ -80,6 +80,11 @@ class Hands:
         finally:
             self._conclude(conversation_id, hand)
 
+    def late(self, conversation_id: str) -> bool:
+        """Whether something has come up since the answer was begun that may not be in it yet."""
+        hand = self._hands.get(conversation_id)
+        return hand is not None and (hand.missed or self._relay.delivers(CUSTOMER, conversation_id))
+
     async def add(self, conversation_id: str) -> bool:
         """Hand in what is to be told and isn't in yet. False where no answer is being made."""
         hand = self._hands.get(conversation_id)

@@ -158,6 +158,7 @@ class Interceptor:
                 await self._strays.bring_home(message.sender_id, channel)
                 if self._relay.conversation(message.sender_id).desk_active:
                     continue
+                await self._customers.add_late(message.sender_id)
                 await self._to_bot(channel, message, again)
                 return await self._done(message)
             elif again and await self._told(message) is not None:

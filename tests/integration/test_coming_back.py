@@ -215,6 +215,31 @@ async def test_the_end_is_told_before_the_bots_answer_to_what_was_typed_meanwhil
     assert answers[2:] == ["Hello."]
 
 
+async def test_the_end_is_told_first_though_the_answer_was_begun_before_it(
+    rasa: RasaServer, thandi: AgentAtDesk
+) -> None:
+    """The bot is back between the look for what waits and the look at whose the message is."""
+    handoff_id = await hand_over(rasa, thandi)
+    await rasa.texts("hm")
+    interceptor, begun = rasa.channel.interceptor, asyncio.Event()
+    once = interceptor._once
+
+    async def held(*message: Any) -> None:
+        begun.set()
+        await until(lambda: rasa.channel.relay.conversation("thabo").state.value == "bot")
+        await once(*message)
+
+    interceptor._once = held
+    async with rasa.app.ctx.agent.lock_store.lock("thabo"):  # the tracker can't be written yet
+        await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={})
+        await until(lambda: rasa.channel.relay.conversation("thabo").state.value == "returning")
+        answer = asyncio.create_task(rasa.texts("hello"))
+        await begun.wait()
+    answers = await answer
+    assert [answers[0], answers[-1]] == ["Thandi has ended the chat.", "Hello."]
+    assert "back with me" in answers[1]
+
+
 async def test_an_event_of_an_older_handoff_changes_nothing(rasa: RasaServer, thandi: AgentAtDesk) -> None:
     old = await hand_over(rasa, thandi)
     await resolve(rasa, thandi, old)
