@@ -4,7 +4,7 @@
  * what one needs.
  *
  * Names for tests (data-testid): chat-input, chat-send, bot-message, user-message, quick-reply, suggestion,
- * new-conversation, typing, connection (data-state: connecting, online, offline), who (data-active: bot, waiting, person).
+ * new-conversation, typing, refused, connection (data-state: connecting, online, offline, refused), who (data-active: bot, waiting, person).
  */
 
 import { drawn, update } from "./lines.js";
@@ -24,6 +24,7 @@ const STATES = {
   connecting: "Connecting…",
   online: "Connected",
   offline: "Offline: what you write is kept",
+  refused: "Closed",
 };
 
 const find = (/** @type {string} */ selector) =>
@@ -36,8 +37,7 @@ const scroller = find(".scroller");
 let connection = "connecting";
 
 const memory = new Memory(changedElsewhere);
-const session = () => memory.kept.session;
-const talk = new Talk(rasaAddress(), session, { connection: connected, heard, typing: typed, active });
+const talk = new Talk(rasaAddress(), () => memory.kept, { connection: connected, heard, typing: typed, active, given });
 
 const sign = new TypingSign((on) => talk.typing(on));
 
@@ -47,8 +47,18 @@ function connected(state) {
   const place = find(".connection");
   place.dataset.state = state;
   place.textContent = STATES[state];
+  find("#refused").hidden = state !== "refused";
+  find("#write").hidden = state === "refused";
   draw();
   void sendKept();
+}
+
+/** The token of a new conversation: who has it may use the conversation, so it is kept before anything is said.
+ * @param {{session_id: string, token: string}} told */
+function given({ session_id, token }) {
+  memory.change((kept) => {
+    if (kept.session === session_id) kept.token = token;
+  });
 }
 
 /** Whom the customer has now: the colour follows by `data-active`. @param {Active} who */
@@ -83,9 +93,9 @@ function settle(id, accepted) {
   draw();
 }
 
-/** @param {boolean} newSession */
-function changedElsewhere(newSession) {
-  if (newSession) talk.start();
+/** @param {boolean} joinAgain */
+function changedElsewhere(joinAgain) {
+  if (joinAgain || (connection === "refused" && memory.kept.token !== null)) talk.start();
   draw();
   void sendKept();
 }
@@ -153,7 +163,7 @@ function draw() {
   find(".welcome").hidden = lines.length > 0;
   while (list.children.length > lines.length) list.lastElementChild?.remove();
   const answered = lines.findLastIndex((line) => line.who === "user");
-  lines.forEach((line, place) => update(lineAt(place), line, place > answered, connection === "online"));
+  lines.forEach((line, place) => update(lineAt(place), line, place > answered, connection));
   toEnd();
 }
 

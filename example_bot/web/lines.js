@@ -2,6 +2,7 @@
 /** The conversation's lines as elements. Text enters as text nodes only. */
 
 /** @typedef {import("./talk.js").Reply} Reply */
+/** @typedef {import("./talk.js").Connection} Connection */
 /**
  * One line. `id` tells it from a second copy. `message` is what was really sent, where a button's payload
  * differs from its title; `sent` is false until it was acknowledged, `refused` if it won't be taken.
@@ -41,11 +42,11 @@ export function drawn(line, choose) {
  * @param {HTMLElement} item
  * @param {Line} line
  * @param {boolean} open nothing was answered yet
- * @param {boolean} online
+ * @param {Connection} connection
  */
-export function update(item, line, open, online) {
+export function update(item, line, open, connection) {
   const place = /** @type {HTMLElement} */ (item.querySelector(".when"));
-  const words = when(line, online);
+  const words = when(line, connection);
   if (place.textContent !== words) place.textContent = words;
   if (!open) item.querySelector(".choices")?.remove();
 }
@@ -72,10 +73,10 @@ function picture(src) {
 
 const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 
-/** @param {Line} line @param {boolean} online */
-function when(line, online) {
-  if (line.refused) return "Couldn't be sent";
-  if (line.sent === false) return online ? "Sending…" : "Waits for the connection";
+/** @param {Line} line @param {Connection} connection */
+function when(line, connection) {
+  if (line.refused || (line.sent === false && connection === "refused")) return "Couldn't be sent";
+  if (line.sent === false) return connection === "online" ? "Sending…" : "Waits for the connection";
   return TIME.format(new Date(line.at));
 }
 

@@ -1,7 +1,7 @@
 // @ts-check
-/** What outlives a reload and is shared by all tabs: the session's id and what was said in it. */
+/** What outlives a reload and is shared by all tabs: the session's id, its customer token and what was said in it. */
 
-/** @typedef {{session: string, lines: import("./lines.js").Line[]}} Conversation */
+/** @typedef {{session: string, token: string | null, lines: import("./lines.js").Line[]}} Conversation */
 
 const KEY = "karoo.conversation";
 const KEEPS = 500;
@@ -13,7 +13,7 @@ export function freshId() {
 
 /** @returns {Conversation} */
 function fresh() {
-  return { session: freshId(), lines: [] };
+  return { session: freshId(), token: null, lines: [] };
 }
 
 /**
@@ -24,9 +24,9 @@ function fresh() {
  */
 function recall() {
   try {
-    const { session, lines } = JSON.parse(localStorage.getItem(KEY) ?? "null");
+    const { session, token, lines } = JSON.parse(localStorage.getItem(KEY) ?? "null");
     if (typeof session !== "string" || !session || !Array.isArray(lines)) return null;
-    return { session, lines: lines.filter(isLine) };
+    return { session, token: typeof token === "string" ? token : null, lines: lines.filter(isLine) };
   } catch {
     return null;
   }
@@ -47,16 +47,16 @@ function isReply(reply) {
 
 /** The conversation; a change is made to what is stored now, so that tabs don't undo each other's. */
 export class Memory {
-  /** @param {(newSession: boolean) => void} changed by another tab */
+  /** @param {(joinAgain: boolean) => void} changed by another tab, which may have another session or its token now */
   constructor(changed) {
     this.kept = recall() ?? fresh();
     for (const line of this.kept.lines) if (line.sent === false) line.id ??= freshId();
     this.store();
     addEventListener("storage", (event) => {
       if (event.key !== KEY) return;
-      const before = this.kept.session;
+      const { session, token } = this.kept;
       this.kept = recall() ?? this.kept;
-      changed(this.kept.session !== before);
+      changed(this.kept.session !== session || this.kept.token !== token);
     });
   }
 

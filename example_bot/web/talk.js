@@ -5,18 +5,25 @@
  *
  * With `acks` what the page is told has an id and is told again until the page has acknowledged it; what it
  * says has an id too and is acknowledged when it is accepted.
+ *
+ * With `customer_tokens: optional` or `required` a new conversation is given its token once, in `customer_token`; the page
+ * keeps it and shows it in each `session_request`. `session_refused` says that this page may not use the conversation.
  */
 
 import { io } from "./vendor/socket.io-client-4.8.4.MIT.esm.min.js";
 
 /** @typedef {{title: string, payload: string}} Reply */
 /** @typedef {{id?: string, text?: string, quick_replies?: Reply[], attachment?: any}} Uttered */
-/** @typedef {"connecting" | "online" | "offline"} Connection */
+/** @typedef {"connecting" | "online" | "offline" | "refused"} Connection */
+/** @typedef {{session: string, token: string | null}} Credentials */
 /** Whom the customer has now. @typedef {{active: "bot" | "waiting" | "person", agent: string | null}} Active */
 /** @typedef {"accepted" | "refused" | "unknown"} Outcome */
 
 const AGAIN_AFTER = 1_000;
 const ANSWER_WITHIN = 15_000;
+
+/** Why a message wasn't taken, where the same one may be: the store is away, or the page isn't let in (again) yet. */
+const MAY_BE_TAKEN_LATER = ["unavailable", "not_joined", "customer_token"];
 
 const LOOPBACK = ["localhost", "127.0.0.1", "[::1]"];
 
@@ -37,19 +44,26 @@ export function rasaAddress() {
 export class Talk {
   /**
    * @param {string} address
-   * @param {() => string} session the session's id
+   * @param {() => Credentials} credentials the session's id, and the token that was given for it
    * @param {{connection: (state: Connection) => void, heard: (message: Uttered) => void,
-   *   typing: (on: boolean) => void, active: (who: Active) => void}} tell `heard` returns when the message is safe
+   *   typing: (on: boolean) => void, active: (who: Active) => void,
+   *   given: (credentials: {session_id: string, token: string}) => void}} tell `heard` returns when the message is safe
    */
-  constructor(address, session, tell) {
-    this.session = session;
+  constructor(address, credentials, tell) {
+    this.credentials = credentials;
+    this.session = () => credentials().session;
     // The websocket first: polling from another origin needs `rasa run --cors`.
     this.socket = io(address, {
       transports: ["websocket", "polling"],
       tryAllTransports: true,
       autoConnect: false,
     });
-    this.socket.on("connect", () => this.socket.emit("session_request", { session_id: session(), acks: true }));
+    this.socket.on("connect", () => this.join());
+    this.socket.on("customer_token", tell.given);
+    this.socket.on("session_refused", (/** @type {{code?: string}} */ { code } = {}) => {
+      if (code === "unavailable") setTimeout(() => this.join(), AGAIN_AFTER);
+      else tell.connection("refused");
+    });
     this.socket.on("session_confirm", () => {
       tell.connection("online");
       tell.active({ active: "bot", agent: null }); // unless it is told otherwise in a moment
@@ -66,6 +80,12 @@ export class Talk {
       tell.heard(message ?? {});
       if (typeof acknowledge === "function") acknowledge({ ok: true });
     });
+  }
+
+  /** Ask for the session; `token: null` asks for its token too, which only a new one is given. */
+  join() {
+    const { session, token } = this.credentials();
+    this.socket.emit("session_request", { session_id: session, token, acks: true });
   }
 
   /** Also after the session's id has changed: the old session's room is left by it. */
@@ -96,7 +116,7 @@ export class Talk {
       const body = { message, session_id: this.session(), id };
       const answer = await this.socket.timeout(ANSWER_WITHIN).emitWithAck("user_uttered", body);
       // Rasa's own channel acknowledges with nothing.
-      if (answer?.ok === false) return answer.code === "unavailable" ? "unknown" : "refused";
+      if (answer?.ok === false) return MAY_BE_TAKEN_LATER.includes(answer.code) ? "unknown" : "refused";
       return "accepted";
     } catch {
       return "unknown";

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -22,8 +23,13 @@ PAGE = Path(__file__).parents[2] / "example_bot" / "web"
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def rasa(small_model: Path, server: Server, tmp_path: Path) -> AsyncIterator[RasaServer]:
+async def rasa(
+    small_model: Path, server: Server, tmp_path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[RasaServer]:
+    """A test may ask for its ``customer_tokens`` by an indirect parameter."""
     settings = {
+        "customer_tokens": getattr(request, "param", "off"),
+        "customer_token_secrets": ["s" * 32],
         "bot_id": "small",
         "desk": {"url": server.address},
         "store": f"sqlite:///{tmp_path / 'relay.db'}",
@@ -220,3 +226,63 @@ async def test_two_tabs_show_the_same_and_say_it_once(customer: Page, rasa: Rasa
     session = await other.evaluate("JSON.parse(localStorage['karoo.conversation']).session")
     said = [event["text"] for event in await rasa.events(session) if event["event"] == "user"]
     assert said == ["hello", "I want to move"]
+
+
+async def restored(customer: Page, chromium: Browser, kept: dict[str, Any]) -> Page:
+    """Another browser whose storage has this conversation."""
+    context = await chromium.new_context()
+    other = await context.new_page()
+    await other.route("**/chat.js", lambda route: route.fulfill(body="", content_type="text/javascript"))
+    await other.goto(customer.url)
+    await other.evaluate("kept => localStorage.setItem('karoo.conversation', JSON.stringify(kept))", kept)
+    await other.unroute("**/chat.js")
+    await other.reload()
+    return other
+
+
+async def kept_by(page: Page) -> dict[str, Any]:
+    return dict(await page.evaluate("JSON.parse(localStorage['karoo.conversation'])"))
+
+
+@pytest.mark.parametrize("rasa", ["required", "optional"], indirect=True)
+async def test_a_page_keeps_its_token_and_who_knows_the_id_alone_is_refused_aloud(
+    customer: Page, chromium: Browser
+) -> None:
+    await say(customer, "hello")
+    await expect(shown(customer, "Hello.")).to_have_count(1)
+    kept = await kept_by(customer)
+    assert kept["token"].startswith("1p.0.")
+    await customer.reload()
+    await connected(customer)
+    await say(customer, "hello")
+    await expect(shown(customer, "Hello.")).to_have_count(2)
+    second_tab = await customer.context.new_page()
+    await second_tab.goto(customer.url)
+    await connected(second_tab)
+
+    thief = await restored(customer, chromium, {"session": kept["session"], "lines": []})
+    await expect(thief.get_by_test_id("refused")).to_contain_text("begun in another browser")
+    await expect(thief.get_by_test_id("connection")).to_have_attribute("data-state", "refused")
+    await expect(thief.get_by_test_id("chat-input")).to_be_hidden()
+    await say(customer, "hello")
+    await expect(shown(customer, "Hello.")).to_have_count(3)
+    await expect(thief.get_by_test_id("bot-message")).to_have_count(0)
+    await thief.get_by_test_id("new-conversation").click()
+    await connected(thief)
+    await expect(thief.get_by_test_id("refused")).to_be_hidden()
+    await say(thief, "hello")
+    await expect(shown(thief, "Hello.")).to_have_count(1)
+    assert (await kept_by(thief))["session"] != kept["session"]
+    await thief.context.close()
+
+    owner = await restored(customer, chromium, {**kept, "lines": []})
+    await connected(owner)
+    await say(owner, "hello")
+    await expect(shown(owner, "Hello.")).to_have_count(1)
+    await owner.context.close()
+
+    await customer.get_by_test_id("new-conversation").click()  # both tabs ask for its token, one is given it
+    await connected(customer)
+    await connected(second_tab)
+    await say(second_tab, "hello")
+    await expect(shown(customer, "Hello.")).to_have_count(1)
