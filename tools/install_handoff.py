@@ -12,6 +12,7 @@ import aiohttp
 
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.waiting import until
+from rasa_handoff.vocabulary.log_values import short_id
 from tests.support.desk import PASSWORD, AgentAtDesk
 from tests.support.processes import Process
 
@@ -71,7 +72,7 @@ async def hands_over(binaries: Path, folder: Path) -> list[str]:
         async with http.post(f"{rasa}/webhooks/rest/webhook", data=body) as answer:
             said = [message.get("text") for message in await answer.json()]
         conversation = await agent.take()
-        assert conversation["conversation_id"] == "thabo", conversation
+        assert conversation["short_id"] == short_id("thabo"), conversation
     with sqlite3.connect(project / "tracker.db") as tracker:
         events = tracker.execute("SELECT count(*) FROM events WHERE sender_id = 'thabo'").fetchone()[0]
     tracker.close()

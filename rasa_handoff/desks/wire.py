@@ -1,4 +1,9 @@
-"""One conversation's socket to a server that speaks Botlhale's protocol: its client side, and nothing beyond it."""
+"""One conversation's socket to a server that speaks Botlhale's protocol: its client side.
+
+One thing goes beyond the protocol, and only with a server that offers it, as our own does: the resume secret. The server gives
+it in the acknowledgement of ``username``; it is kept, and shown from then on with whatever is sent, so that another socket that
+knows the ConversationID can't take this one's place.
+"""
 
 import asyncio
 import contextlib
@@ -11,11 +16,14 @@ import socketio
 from socketio.exceptions import SocketIOError
 
 from rasa_handoff.desks.base import apply
+from rasa_handoff.relay import resume_secrets
 from rasa_handoff.relay.relay import DESK, Relay
+from rasa_handoff.relay.resume_secrets import LONGEST_SECRET
+from rasa_handoff.store.engine import TROUBLES
 from rasa_handoff.store.tasks import ended
 from rasa_handoff.thinking.control import Control
 from rasa_handoff.vocabulary import events as e
-from rasa_handoff.vocabulary.errors import Unreachable
+from rasa_handoff.vocabulary.errors import StoreError, Unreachable
 from rasa_handoff.vocabulary.log_values import get_log, short_id
 from rasa_handoff.vocabulary.settings import DeskSettings
 from rasa_handoff.vocabulary.shapes import in_text
@@ -25,6 +33,8 @@ from rasa_handoff.vocabulary.values import Line, Offer, Speaker
 log = get_log(__name__)
 
 LONGEST_PAUSE: Final = 3.0
+RESUME_KEY: Final = "resume"
+RESUME_REFUSED: Final = "resume_needed"
 UNNOTICED_SECONDS: Final = 10.0
 
 OnEnd = Callable[[str], Awaitable[None]]
@@ -44,6 +54,8 @@ class Wire:
         self.registered, self._absent = asyncio.Event(), asyncio.Event()
         self._over = False
         self._asked = False
+        self._resume: str | None = None
+        self._keeping: asyncio.Future[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._heard: asyncio.Queue[e.Event] = asyncio.Queue()
         self._here: dict[str, Any] = {"conversation_id": offer.conversation_id, "handoff_id": offer.handoff_id}
@@ -61,6 +73,8 @@ class Wire:
         """Disconnect for good."""
         self._over = True
         await ended(*(task for task in self._tasks if task is not asyncio.current_task()))
+        if self._keeping is not None:
+            await ended(self._keeping)
         await self._client.disconnect()
 
     async def say(self, text: str, **additions: Any) -> None:
@@ -75,11 +89,14 @@ class Wire:
         await self._emit("from_user", {"message": text, **self._ids(), **additions})
 
     def _ids(self) -> dict[str, str]:
-        return {"ConversationID": self.offer.conversation_id, "BotID": self.offer.bot_id}
+        return {"ConversationID": self.offer.conversation_id, "BotID": self.offer.bot_id, **self._secret()}
 
-    async def _emit(self, name: str, body: dict[str, Any]) -> None:
+    def _secret(self) -> dict[str, str]:
+        return {} if self._resume is None else {RESUME_KEY: self._resume}
+
+    async def _emit(self, name: str, body: dict[str, Any], callback: Callable[..., None] | None = None) -> None:
         try:
-            await self._client.emit(name, body, namespace=self._settings.namespace)
+            await self._client.emit(name, body, namespace=self._settings.namespace, callback=callback)
         except SocketIOError as problem:
             raise Unreachable(f"The connection to the live-agent server was lost: {problem!r}") from problem
 
@@ -105,6 +122,10 @@ class Wire:
             pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _connect(self) -> None:
+        if self._resume is None:
+            self._resume = await self._relay.store.write(
+                lambda connection: resume_secrets.find(connection, self.offer.conversation_id)
+            )
         await self._client.connect(
             self._settings.url, namespaces=[self._settings.namespace], transports=["websocket"], wait_timeout=5
         )
@@ -150,9 +171,35 @@ class Wire:
         # It may come before the connect is acknowledged; python-socketio can't answer until then.
         await self._acknowledged.wait()
         with contextlib.suppress(Unreachable):  # cut at once: it is asked again
-            await self._emit("username", self._ids())
+            await self._enter()
             self._register(True)
             await self._relay.ring(DESK, self.offer.conversation_id)
+
+    async def _enter(self) -> None:
+        await self._emit("username", self._ids(), callback=self._on_entered)
+
+    def _on_entered(self, answer: Any = None, *_: Any) -> None:
+        """A stranger's server acknowledges with nothing, or with what means nothing to us."""
+        if isinstance(answer, dict) and not self._over:
+            self._keeping = asyncio.ensure_future(self._keep_secret(answer))
+
+    async def _keep_secret(self, answer: dict[str, Any]) -> None:
+        """The secret is kept before it is shown: shown once, the server takes nothing without it."""
+        given, conversation_id = answer.get(RESUME_KEY), self.offer.conversation_id
+        try:
+            if isinstance(given, str) and 0 < len(given) <= LONGEST_SECRET:
+                await self._relay.store.write(lambda c: resume_secrets.keep(c, conversation_id, given))
+                self._resume = given
+            elif answer.get("code") == RESUME_REFUSED and self._resume is not None:
+                await self._relay.store.write(lambda c: resume_secrets.forget(c, conversation_id))
+                self._resume = None
+            else:
+                return
+            await self._enter()
+        except (StoreError, *TROUBLES) as problem:
+            log.warning("The resume secret of %s can't be kept: %s", short_id(conversation_id), problem)
+        except Unreachable:  # cut: it is shown with the next connect
+            pass
 
     async def tell_transcript(self, offer: Offer) -> None:
         """What the offer lacked is there now; it is sent if it was asked for before, else when it is."""
@@ -166,7 +213,7 @@ class Wire:
             return  # some servers take the first answer alone
         lines = [{"sender": _sender(line), "message": line.text} for line in self.offer.transcript]
         with contextlib.suppress(Unreachable):
-            await self._emit("messages_to_client", {"messages": lines, "bot_id": self.offer.bot_id})
+            await self._emit("messages_to_client", {"messages": lines, "bot_id": self.offer.bot_id, **self._secret()})
 
     async def _on_to_user(self, data: Any = None, *_: Any) -> None:
         data = valid(data)

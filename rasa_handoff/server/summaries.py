@@ -22,7 +22,7 @@ def summary(record: Record, last: Message | None) -> dict[str, Any]:
     return {
         "handoff_id": offer.handoff_id,
         "bot_id": offer.bot_id,
-        "conversation_id": offer.conversation_id,
+        "short_id": short_id(offer.conversation_id),
         "state": state.stage.value,
         "title": _cut(offer.contact.name or offer.contact.email) or f"Customer {short_id(offer.conversation_id)[:4]}",
         "department": state.department,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
+from rasa_handoff.vocabulary.log_values import short_id
 from tests.channels.people import Customer
 from tests.support.desk import AgentAtDesk
 
@@ -23,7 +24,7 @@ def in_order(words: Sequence[str], heard: Sequence[str]) -> bool:
 async def taken(rasa: RasaServer, agent: AgentAtDesk, customer: Customer) -> str:
     """The agent takes the customer's handoff; returns its id once the relay knows."""
     conversation = await agent.take()
-    assert conversation["conversation_id"] == customer.conversation_id, conversation
+    assert conversation["short_id"] == short_id(customer.conversation_id), conversation
     await until(lambda: rasa.channel.relay.conversation(customer.conversation_id).agent is not None)
     return str(conversation["handoff_id"])
 

@@ -9,6 +9,7 @@ from rasa.core.channels import BUILTIN_CHANNELS
 
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
+from rasa_handoff.vocabulary.log_values import short_id
 from rasa_handoff.vocabulary.names import STOCK_CHANNELS
 from tests.channels.people import FETCHED, PUSHED, Customer, OnRest, OnTelegram
 from tests.channels.talking import resolved
@@ -111,9 +112,9 @@ async def test_telegram_keeps_customers_apart_who_write_at_once(
     await asyncio.gather(one.say("I give up completely"), other.say("hello"), two.say("I give up completely"))
     assert len({id(output) for output in outputs}) == 1, "Rasa shares one output; without that this test shows nothing"
     conversations = [await thandi.take(), await thandi.take()]
-    assert {conversation["conversation_id"] for conversation in conversations} == {"731", "732"}
+    assert {conversation["short_id"] for conversation in conversations} == {short_id("731"), short_id("732")}
     for customer in (one, two):
-        handoff_id = next(c["handoff_id"] for c in conversations if c["conversation_id"] == customer.id)
+        handoff_id = next(c["handoff_id"] for c in conversations if c["short_id"] == short_id(customer.id))
         await thandi.say(handoff_id, f"To {customer.id}.")
         await customer.hears(f"To {customer.id}.")
         await resolved(rasa, thandi, customer, handoff_id)

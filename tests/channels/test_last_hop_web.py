@@ -11,6 +11,7 @@ from sqlalchemy import update
 from rasa_handoff.relay import inbox
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
+from rasa_handoff.vocabulary.log_values import short_id
 from tests.channels.browsers import Page
 from tests.channels.talking import heard_from_customer, in_order
 from tests.channels.test_socketio import resolve
@@ -30,7 +31,7 @@ async def live(page: Page, agent: AgentAtDesk) -> str:
     """An agent has the page's conversation; returns the handoff's id."""
     assert await page.tell("I give up completely") == OK
     conversation = await agent.take()
-    assert conversation["conversation_id"] == page.session
+    assert conversation["short_id"] == short_id(page.session)
     await page.hears("Thandi is here")
     return str(conversation["handoff_id"])
 

@@ -12,6 +12,7 @@ from sqlalchemy import update
 from rasa_handoff.relay import inbox
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
+from rasa_handoff.vocabulary.log_values import short_id
 from tests.channels.browsers import Page
 from tests.channels.people import FETCHED, PUSHED, Customer
 from tests.channels.talking import heard_from_customer, resolved, taken
@@ -41,7 +42,7 @@ def session() -> str:
 async def live(page: Page, agent: AgentAtDesk) -> str:
     await page.say("I give up completely")
     conversation = await agent.take()
-    assert conversation["conversation_id"] == page.session
+    assert conversation["short_id"] == short_id(page.session)
     await page.hears("Thandi is here")
     return str(conversation["handoff_id"])
 

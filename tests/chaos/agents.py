@@ -148,7 +148,7 @@ class Agent:
             self._queue.discard(handoff_id)
         if handoff_id in self.seats:
             self.seats[handoff_id].look()
-        self.book.table(handoff_id, data["conversation_id"])
+        self.book.table(handoff_id, self.book.called(data["short_id"]))
 
     async def _on_message(self, data: Any) -> None:
         if data["handoff_id"] in self.seats:
@@ -175,7 +175,7 @@ class Agent:
 
     def _sit_down(self, summary: dict[str, Any]) -> None:
         if summary["handoff_id"] not in self.seats and summary["state"] != "ended":
-            table = self.book.table(summary["handoff_id"], summary["conversation_id"])
+            table = self.book.table(summary["handoff_id"], self.book.called(summary["short_id"]))
             self.seats[table.handoff_id] = seat = Seat(table, self)
             table.takes += 1
             seat.task = asyncio.create_task(seat.serve())

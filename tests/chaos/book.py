@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from rasa_handoff.vocabulary.log_values import short_id
+
 Fate = Literal["unsure", "accepted", "refused"]
 
 
@@ -78,6 +80,10 @@ class Book:
     def customer(self, name: str, channel: str) -> None:
         self.channels[name], self.asked[name], self.left[name] = channel, [], []
         self.customers[name], self.heard[name], self.failures[name] = {}, [], []
+
+    def called(self, short: str) -> str:
+        """The customer whose id the desk shows so."""
+        return next((name for name in self.channels if short_id(name) == short), short)
 
     def customer_says(self, conversation: str, word: str) -> Said:
         said = Said(word, conversation, len(self.customers[conversation]) + 1)

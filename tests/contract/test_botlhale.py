@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import socketio
+from sqlalchemy import create_engine, select
 
 from rasa_handoff.desks import wire
 from rasa_handoff.desks.botlhale import BotlhaleDesk
-from rasa_handoff.relay import memory
+from rasa_handoff.relay import memory, resume_secrets
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER
+from rasa_handoff.server.resume_secrets import RESUME_SECRETS
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.relay_side import RelaySide
 from rasa_handoff.testing.waiting import until
@@ -17,6 +20,7 @@ from rasa_handoff.thinking.control import Control
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.log_values import short_id
 from rasa_handoff.vocabulary.settings import Settings, read_settings
+from tests.contract.sides import OurBotlhaleFarSide
 from tests.support.foreign import ForeignServer
 
 
@@ -267,3 +271,72 @@ async def test_words_that_waited_are_told_however_early_the_pump_is(tmp_path: Pa
         await late.relay.open({DESK: late.desk, CUSTOMER: late.customer, TRACKER: late.tracker})
         await until(lambda: server.texts("thabo") == ["are you there?"])
         await late.__aexit__(None, None, None)
+
+
+async def refused(far: OurBotlhaleFarSide, who: str = "thabo") -> bool:
+    """Whether somebody else who knows the conversation's ids is kept from it, whatever they try."""
+    async with socketio.AsyncSimpleClient() as thief:
+        heard: list[str] = []
+        await thief.connect(far.server.url, namespace="/live_agent", transports=["websocket"])
+        thief.client.on("to_user", lambda data: heard.append(data["message"]), namespace="/live_agent")
+        ids = {"ConversationID": who, "BotID": "b"}
+        tried = [await thief.call("username", ids), await thief.call("from_user", {**ids, "message": "lies"})]
+    return [answer.get("code") for answer in tried] == ["resume_needed"] * 2
+
+
+async def test_nobody_else_takes_a_conversation_at_our_own_server(tmp_path: Path) -> None:
+    """The resume secret that the server gives is kept, and shown after a cut, after a restart and with the next handoff."""
+    far = OurBotlhaleFarSide()
+    settings = settings_for((await far.start(tmp_path))["url"], tmp_path)
+    shown = select(RESUME_SECRETS.c.shown)
+    engine = create_engine(far.server.database)
+
+    def is_shown() -> bool:
+        with engine.connect() as connection:
+            return connection.execute(shown).scalars().all() == [True]
+
+    async with RelaySide(BotlhaleDesk, settings) as side:
+        await side.start()
+        await until(is_shown)
+        assert await refused(far)
+        await side.says("one")
+        await until(lambda: is_heard(far, ["one"]))
+        await far.say("hello")
+        await until(lambda: told(side, "thabo") == ["hello"])
+        await far.cut()
+        await side.says("two")
+        await until(lambda: is_heard(far, ["one", "two"]))
+        assert await refused(far)
+    assert await refused(far)
+    async with RelaySide(BotlhaleDesk, settings) as side:
+        await side.says("three")
+        await until(lambda: is_heard(far, ["one", "two", "three"]))
+        assert await refused(far)
+        await side.relay.apply(e.CustomerLeaving(conversation_id="thabo", id="l", text="disconnect", at=4.0))
+        await is_back(side)
+        await side.start()
+        await side.says("four")
+        await until(lambda: is_heard(far, ["one", "two", "three", "four"]))
+        assert await refused(far)
+    engine.dispose()
+    await far.stop()
+
+
+async def test_a_secret_that_is_of_something_else_is_let_go(tmp_path: Path) -> None:
+    """The acknowledgement with the new one was lost: what is open there is joined as any client joins it."""
+    far = OurBotlhaleFarSide()
+    settings = settings_for((await far.start(tmp_path))["url"], tmp_path)
+    async with RelaySide(BotlhaleDesk, settings) as side, socketio.AsyncSimpleClient() as before:
+        await side.relay.store.write(lambda connection: resume_secrets.keep(connection, "thabo", "old"))
+        await before.connect(far.server.url, namespace="/live_agent", transports=["websocket"])
+        assert (await before.call("username", {"ConversationID": "thabo", "BotID": "b"}))["ok"]
+        await before.disconnect()
+        await side.start()
+        await until(lambda: side.relay.store.write(lambda c: resume_secrets.find(c, "thabo") is None))
+        await side.says("one")
+        await until(lambda: is_heard(far, ["one"]))
+    await far.stop()
+
+
+async def is_heard(far: OurBotlhaleFarSide, texts: list[str]) -> bool:
+    return await far.heard() == texts

@@ -13,6 +13,7 @@ from rasa_handoff.relay import memory
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
 from rasa_handoff.vocabulary import events as e
+from rasa_handoff.vocabulary.log_values import short_id
 from tests.integration.conftest import credentials
 from tests.support.desk import AgentAtDesk, DeskServer
 
@@ -294,7 +295,7 @@ async def test_the_place_in_the_queue_is_told(desk: DeskServer, rasa: RasaServer
     await rasa.texts("/execute_handoff", sender="first")
     assert "number 2" in (await rasa.texts("/execute_handoff"))[0]
     first = await thandi.take()
-    assert first["conversation_id"] == "first"
+    assert first["short_id"] == short_id("first")
     await until(lambda: rasa.channel.relay.conversation("thabo").position == 1)
     assert await rasa.texts("and now?") == ["You are now number 1 in the queue."]
 

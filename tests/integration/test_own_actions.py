@@ -8,6 +8,7 @@ import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
+from rasa_handoff.vocabulary.log_values import short_id
 from tests.integration.conftest import credentials
 from tests.support.actions import ActionServer
 from tests.support.desk import AgentAtDesk, DeskServer
@@ -106,7 +107,7 @@ async def test_a_marker_hands_over_whatever_its_turn_does_to_the_tracker(
         assert rasa.channel.relay.desk_active(name), name
         await until(lambda name=name: _paused(rasa, name), what=f"the pause of {name}")
         conversation = await thandi.take()
-        assert conversation["conversation_id"] == name
+        assert conversation["short_id"] == short_id(name)
         told = [(line["speaker"], line["text"]) for line in conversation["transcript"]]
         assert told[:2] == [("customer", "hello"), ("bot", "Hello.")], name
         answer = await thandi.ask(

@@ -15,6 +15,7 @@ from rasa_handoff.testing.waiting import until
 from rasa_handoff.thinking.control import Control
 from rasa_handoff.vocabulary.errors import Unreachable
 from rasa_handoff.vocabulary.events import NobodyCame
+from rasa_handoff.vocabulary.log_values import short_id
 from tests.integration.conftest import credentials
 from tests.support.desk import AgentAtDesk, DeskServer
 
@@ -61,7 +62,7 @@ async def test_who_waits_long_is_asked_and_may_go_on_waiting(serve: Any, thandi:
         await rasa.texts("/execute_handoff")
         assert titles(await asked(rasa)) == ["Go on waiting", "Leave a message", "Back to the bot"]
         assert "patience" in (await rasa.texts("/handoff_wait"))[-1]
-        assert (await thandi.take())["conversation_id"] == "thabo"
+        assert (await thandi.take())["short_id"] == short_id("thabo")
 
 
 async def test_who_waits_long_may_go_back_to_the_bot(serve: Any, thandi: AgentAtDesk) -> None:

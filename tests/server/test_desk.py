@@ -1,8 +1,11 @@
 """``/desk``: what an agent's browser may rely on."""
 
 import asyncio
+import hashlib
+import json
 import uuid
 
+import aiohttp
 import pytest
 
 from rasa_handoff.server.desk_edge import OWN_PAGE
@@ -49,6 +52,26 @@ async def test_an_arrival_is_told_with_its_summary(relay, desk):
     (arrival,) = await until(lambda: thandi.all("arrival"))
     wanted = {"handoff_id": handoff, "state": "queued", "title": "Customer 2807", "department": "orders", "agent": None}
     assert arrival == {**arrival, **wanted, "reason": "a refund", "priority": "high", "language": "zu", "position": 1}
+
+
+async def test_no_browser_is_told_the_id_by_which_a_conversation_is_used(server, relay, desk):
+    karoo, id = await relay(), "27821234567-secret"
+    handoff = await karoo.initiate(conversation_id=id, department="billing")
+    sipho, thandi = await desk("sipho"), await desk("thandi")
+    answers = [await thandi.take(handoff), await thandi.call("open", {"handoff_id": handoff, "after": 0})]
+    await karoo.say(handoff, "hello")
+    answers += [await thandi.say(handoff, "hello"), await sipho.take(handoff)]
+    answers += [await sipho.call("open", {"handoff_id": handoff, "after": 0})]
+    late = await desk("thandi")
+    answers += [await thandi.call("transfer", {"handoff_id": handoff, "department": "orders"})]
+    answers += [await thandi.take(handoff), await thandi.resolve(handoff)]
+    await until(lambda: thandi.shown(handoff)[-1]["state"] == "ended")
+    told = json.dumps([answers, thandi.heard, sipho.heard, late.heard])
+    assert handoff in told
+    assert id not in told
+    assert thandi.shown(handoff)[-1]["short_id"] == hashlib.sha256(id.encode()).hexdigest()[:8]
+    async with aiohttp.ClientSession() as http, http.get(f"{server.address}/health") as health:
+        assert id not in await health.text()
 
 
 async def test_of_two_agents_who_take_the_same_one_exactly_one_gets_it(relay, desk):

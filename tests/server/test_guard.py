@@ -22,6 +22,7 @@ from rasa_handoff.server.public_url import read_public_url
 from rasa_handoff.server.run import running
 from rasa_handoff.vocabulary.errors import HandoffError
 from rasa_handoff.vocabulary.limits import Limits
+from rasa_handoff.vocabulary.log_values import short_id
 from tests.support import attacks
 from tests.support.attacks import stranger
 
@@ -330,7 +331,7 @@ async def test_who_sends_ten_thousand_events_waits_for_himself(server, desk, rel
                 await attacker.send(said)
 
         flooding = asyncio.create_task(flood())
-        await until(lambda: [s for s in thandi.all("arrival") if s["conversation_id"] == "c"])
+        await until(lambda: [s for s in thandi.all("arrival") if s["short_id"] == short_id("c")])
         began = time.monotonic()
         assert (await thandi.take(handoff))["ok"]
         assert (await thandi.say(handoff, "Good day"))["ok"]

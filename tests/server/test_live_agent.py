@@ -5,6 +5,7 @@ import pytest
 from rasa_handoff.server.accounts import add_token
 from rasa_handoff.server.app import create_app
 from rasa_handoff.server.run import running
+from rasa_handoff.vocabulary.log_values import short_id
 
 from .peers import OLD_BOT, OldClient, refused, until
 
@@ -19,7 +20,7 @@ async def test_the_whole_conversation(desk, old_client, namespace):
     thandi, client = await desk(), await old_client("abc-77f0", namespace)
     handoff = await arrived(thandi)
     summary = thandi.all("arrival")[0]
-    wanted = {"bot_id": OLD_BOT, "conversation_id": "abc-77f0", "title": "Customer 56db", "state": "queued"}
+    wanted = {"bot_id": OLD_BOT, "short_id": short_id("abc-77f0"), "title": "Customer 56db", "state": "queued"}
     assert summary == {**summary, **wanted, "channel": {"name": "live_agent", "push": True}}
     await until(lambda: client.all("messages") == [{}] and thandi.all("conversation"))
     conversation = (await thandi.take(handoff))["conversation"]
@@ -98,8 +99,8 @@ async def test_each_client_is_a_conversation_of_its_bot(desk, old_client):
         client = await old_client(conversation, answers=())
         await client.emit("username", {"ConversationID": conversation, "BotID": bot})
     arrivals = await until(lambda: len(thandi.all("arrival")) == 2 and thandi.all("arrival"))
-    told = {(arrival["conversation_id"], arrival["bot_id"]) for arrival in arrivals}
-    assert told == {("c-1", OLD_BOT), ("c-2", "another-bot")}
+    told = {(arrival["short_id"], arrival["bot_id"]) for arrival in arrivals}
+    assert told == {(short_id("c-1"), OLD_BOT), (short_id("c-2"), "another-bot")}
 
 
 async def test_a_silent_client_is_asked_and_then_it_ends(server, desk, old_client):
@@ -233,7 +234,7 @@ async def test_with_nobody_there_it_waits_and_the_client_is_told_once(old_client
     await until(lambda: back.all("messages"))
     thandi = await desk()
     (waiting,) = thandi.all("ready")[0]["queue"]
-    assert waiting["conversation_id"] == "c-1"
+    assert waiting["short_id"] == short_id("c-1")
     assert client.texts() == [
         "Nobody is here at the moment. Your message is kept, and the next agent who comes will answer you."
     ]

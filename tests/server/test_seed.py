@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from rasa_handoff.testing.waiting import until as true_in_time
+from rasa_handoff.vocabulary.log_values import short_id
 from tests.support.chromium import launched
 from tests.support.npm import installed
 
@@ -39,7 +40,7 @@ async def test_the_snippet_talks_to_an_agent(server, desk, front, namespace):
 
     await front.run("socket.connect()")
     arrival = (await until(lambda: thandi.all("arrival")))[0]
-    assert (arrival["conversation_id"], arrival["bot_id"]) == ("conv-51af", "seed-bot")
+    assert (arrival["short_id"], arrival["bot_id"]) == (short_id("conv-51af"), "seed-bot")
     handoff = arrival["handoff_id"]
     await until(lambda: thandi.all("conversation"))
     transcript = (await thandi.take(handoff))["conversation"]["transcript"]

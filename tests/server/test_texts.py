@@ -10,6 +10,7 @@ import pytest
 
 from rasa_handoff.server import administration
 from rasa_handoff.server.accounts import add_agent, add_department, add_token
+from rasa_handoff.vocabulary.log_values import short_id
 from rasa_handoff.vocabulary.text import valid, valid_text
 from tests.support import texts
 
@@ -105,7 +106,7 @@ async def test_ids(parties: tuple[Relay, Desk], text: str) -> None:
         assert (answer["ok"], answer["code"]) == (False, "invalid")
     answer = await relay.call("handoff.initiate", relay.offer(handoff_id="h", id="i", conversation_id=text))
     assert answer["ok"], answer
-    assert (await desk.take("h"))["conversation"]["conversation_id"] == valid_text(text)
+    assert (await desk.take("h"))["conversation"]["short_id"] == short_id(valid_text(text))
     assert (await relay.say("h", "words", id=text))["ok"]
     assert (await relay.call("handoff.find", {"conversation_id": text}))["handoff"]["handoff_id"] == "h"
     status = {"handoff_id": "h", "message_id": text, "id": "x", "status": "failed", "reason": text}
@@ -142,7 +143,7 @@ async def test_a_client_whose_ids_are_no_valid_texts(
     _, desk = parties
     client = await old_client("c\ud83d\0")
     await until(lambda: desk.all("arrival"))
-    assert desk.all("arrival")[0]["conversation_id"] == "c\ufffd"
+    assert desk.all("arrival")[0]["short_id"] == short_id("c\ufffd")
     assert (await client.call("from_user", {**client.ids, "message": "hello"}))["ok"]
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any, TypeVar
 
 from rasa_handoff.testing.slowness import slowness
+from rasa_handoff.vocabulary.log_values import short_id
 from tests.server.peers import PATIENCE, Desk, Peer, until
 from tools.bench.measure import FigureError, Samples
 
@@ -111,8 +112,10 @@ class Agent(Desk):
 
     async def arrival(self, conversation_id: str) -> tuple[str, float]:
         """The handoff of a customer who asked, and when it was shown; each is given once."""
-        shown = await promised(self._arrival(conversation_id), f"The arrival of {conversation_id}", self.patience)
-        del self._arrived[conversation_id]
+        shown = await promised(
+            self._arrival(short_id(conversation_id)), f"The arrival of {conversation_id}", self.patience
+        )
+        del self._arrived[short_id(conversation_id)]
         return shown
 
     async def must(self, event: str, **body: Any) -> dict[str, Any]:
@@ -143,7 +146,7 @@ class Agent(Desk):
         if event in ("ready", "connect_error"):
             self.heard.append((event, body))
         elif event == "arrival":
-            shown = self._arrival(body["conversation_id"])
+            shown = self._arrival(body["short_id"])
             if not shown.done():
                 shown.set_result((body["handoff_id"], time.perf_counter()))
         elif event == "message" and body["speaker"] == "customer" and self.answers:
@@ -152,10 +155,10 @@ class Agent(Desk):
             task.add_done_callback(self._answering.discard)
         return {"ok": True}
 
-    def _arrival(self, conversation_id: str) -> "asyncio.Future[tuple[str, float]]":
-        if conversation_id not in self._arrived:
-            self._arrived[conversation_id] = asyncio.get_running_loop().create_future()
-        return self._arrived[conversation_id]
+    def _arrival(self, short: str) -> "asyncio.Future[tuple[str, float]]":
+        if short not in self._arrived:
+            self._arrived[short] = asyncio.get_running_loop().create_future()
+        return self._arrived[short]
 
     async def _answer(self, handoff_id: str, text: str) -> None:
         body = {"handoff_id": handoff_id, "id": uuid.uuid4().hex, "text": answer_to(text)}
