@@ -4,7 +4,7 @@
  * what one needs.
  *
  * Names for tests (data-testid): chat-input, chat-send, bot-message, user-message, quick-reply, suggestion,
- * new-conversation, typing, refused, connection (data-state: connecting, online, offline, refused), who (data-active: bot, waiting, person).
+ * new-conversation, typing, refused, too-long, connection (data-state: connecting, online, offline, refused), who (data-active: bot, waiting, person).
  */
 
 import { drawn, update } from "./lines.js";
@@ -20,6 +20,7 @@ import { TypingSign } from "./typing.js";
 
 const TYPING_LASTS = 6_000;
 const AGAIN_AFTER = 1_000;
+const LONGEST_MESSAGE = 20_000;
 const STATES = {
   connecting: "Connecting…",
   online: "Connected",
@@ -200,11 +201,23 @@ function grow() {
 
 function submit() {
   const text = words.value.trim();
-  if (!text) return;
+  const length = [...text].length;
+  if (!text || tooLong(length)) return;
   words.value = "";
   sign.over();
   grow();
   say(text);
+}
+
+/** What wouldn't be taken stays where it was written, to be shortened. @param {number} length */
+function tooLong(length) {
+  const excess = length > LONGEST_MESSAGE;
+  const place = find("#too-long");
+  place.hidden = !excess;
+  const count = (/** @type {number} */ number) => number.toLocaleString("en");
+  const rule = `a message may have ${count(LONGEST_MESSAGE)} characters, this one has ${count(length)}`;
+  place.textContent = excess ? `That's too long: ${rule}. Please shorten it, or send it in parts.` : "";
+  return excess;
 }
 
 function startFresh() {

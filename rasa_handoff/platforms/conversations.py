@@ -39,6 +39,7 @@ from rasa_handoff.rasa_room.turns import Turns
 from rasa_handoff.thinking.transcript import button_titles
 from rasa_handoff.vocabulary import names
 from rasa_handoff.vocabulary.errors import Unreachable
+from rasa_handoff.vocabulary.limits import LONGEST_MESSAGE
 from rasa_handoff.vocabulary.log_values import get_log, short_id
 from rasa_handoff.vocabulary.marker import HandoffRequest
 from rasa_handoff.vocabulary.names import NOTE_SLOT, OUTCOME_SLOT
@@ -116,6 +117,13 @@ class Conversations:
                 return None
         else:
             message.parse_data = told[0]  # a turn leaves it there too
+        if len(message.text or "") > LONGEST_MESSAGE:
+            log.warning(
+                "A message of %s has %s characters: refused.", short_id(message.sender_id), len(message.text or "")
+            )
+            words = await self._bot.say(names.UTTER_TOO_LONG, message.sender_id, self._channel)
+            await message.output_channel.send_response(message.sender_id, words)
+            return None
         ran = await self._turn.run(self._channel, message, told)
         wish = await self._turn.wish(self._channel, message, ran)
         if wish is None:

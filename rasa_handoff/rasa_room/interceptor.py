@@ -7,7 +7,8 @@ The rules:
 3. After the bot's turn: if it asks for a handoff (``bot_turn.py``), the conversation is offered to the desk.
 4. While the desk is active nothing reaches the bot (``to_desk.py``).
 5. While the conversation is on its way back the message waits, and then goes to the bot.
-6. Whatever fails, the customer is told that the message wasn't taken (``refusing.py``).
+6. A message of more than ``LONGEST_MESSAGE`` characters is refused, whoever it is for.
+7. Whatever fails, the customer is told that the message wasn't taken (``refusing.py``).
 """
 
 import asyncio
@@ -43,6 +44,7 @@ from rasa_handoff.thinking.control import ASKED, Control, IllegalEvent
 from rasa_handoff.vocabulary import names
 from rasa_handoff.vocabulary.errors import StoreError, StoreUnavailable, Unreachable
 from rasa_handoff.vocabulary.events import TranscriptRead
+from rasa_handoff.vocabulary.limits import LONGEST_MESSAGE
 from rasa_handoff.vocabulary.log_values import get_log, short_id
 from rasa_handoff.vocabulary.settings import Settings
 from rasa_handoff.vocabulary.values import Offer
@@ -74,7 +76,7 @@ class Interceptor:
         self._turns, self._work, self._inbox = Turns(), Work(), Inbox(relay.store)
         self._opened, self._closing = asyncio.Event(), False
         self._execute = f"/{settings.intents.execute}"
-        self._to_desk = ToDesk(settings.intents, relay, bot, reaches, self._done)
+        self._to_desk = ToDesk(settings.intents, relay, bot, reaches, self._too_long)
         self._turn = BotTurn(bot, settings.intents, options, settings.show_marker, on_new_message)
         self._refusing = Refusing(bot, customers, reaches)
         self.closing = Closing(settings.state_messages)
@@ -111,8 +113,17 @@ class Interceptor:
     async def _once(self, channel: str, message: UserMessage) -> None:
         """What its sender gave an id is heard once, however often it comes."""
         met = await self._meet(message)
-        if met is not Met.DONE:
-            await self._route(channel, message, again=met is Met.BEGUN)
+        if met is Met.DONE:
+            return
+        if len(message.text or "") > LONGEST_MESSAGE:
+            return await self._too_long(channel, message)
+        await self._route(channel, message, again=met is Met.BEGUN)
+
+    async def _too_long(self, channel: str, message: UserMessage) -> None:
+        """It would hold up the bot, might not fit through the one connection to the desk, and would be sent again for ever."""
+        await self._refusing.too_long(channel, message)
+        if sent().refused is None:
+            await self._done(message)
 
     async def _meet(self, message: UserMessage) -> Met:
         if sent().id is None:

@@ -18,6 +18,7 @@ from rasa_handoff.rasa_room.incoming import sent
 from rasa_handoff.rasa_room.reach import Reach
 from rasa_handoff.vocabulary import names
 from rasa_handoff.vocabulary.errors import HandoffError, StoreError
+from rasa_handoff.vocabulary.limits import LONGEST_MESSAGE
 from rasa_handoff.vocabulary.log_values import get_log, short_id
 
 log = get_log(__name__)
@@ -50,6 +51,14 @@ class Refusing:
             if not self._reaches[channel].push:
                 raise problem from None
             await self._customers.tell_later(channel, message, words)
+
+    async def too_long(self, channel: str, message: UserMessage) -> None:
+        """A message of more than ``LONGEST_MESSAGE`` characters, to the bot or to an agent: refused for good."""
+        log.warning("A message of %s has %s characters: refused.", short_id(message.sender_id), len(message.text or ""))
+        words = await self._bot.say(names.UTTER_TOO_LONG, message.sender_id, channel)
+        await message.output_channel.send_response(message.sender_id, words)
+        if self._hears_by_acknowledgement(channel):
+            sent().refused = ("too_long", f"A message has at most {LONGEST_MESSAGE:,} characters.")
 
     async def unwritable(self, channel: str, message: UserMessage, problem: StoreError) -> None:
         """Nothing can be written down now: better said than accepted and lost.

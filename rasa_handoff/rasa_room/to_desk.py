@@ -18,18 +18,17 @@ from rasa_handoff.thinking.transcript import COMMAND
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary import names
 from rasa_handoff.vocabulary.errors import Refused
+from rasa_handoff.vocabulary.limits import LONGEST_MESSAGE
 from rasa_handoff.vocabulary.log_values import get_log, short_id
 from rasa_handoff.vocabulary.settings import IntentSettings
 
 log = get_log(__name__)
 
 RETURN_SECONDS: Final = 5.0
-LONGEST_TEXT: Final = 20_000
-"""Characters of a message to an agent; an agent's have as many."""
 
 
 class ToDesk:
-    """The way of a message to the desk. ``done``: notes one that is finished with."""
+    """The way of a message to the desk. ``too_long``: refuses one."""
 
     def __init__(
         self,
@@ -37,10 +36,10 @@ class ToDesk:
         relay: Relay,
         bot: Bot,
         reaches: Mapping[str, Reach],
-        done: Callable[[UserMessage], Awaitable[None]],
+        too_long: Callable[[str, UserMessage], Awaitable[None]],
     ) -> None:
         self._execute, self._ask = f"/{intents.execute}", f"/{intents.options}"
-        self._relay, self._bot, self._reaches, self._done = relay, bot, reaches, done
+        self._relay, self._bot, self._reaches, self._too_long = relay, bot, reaches, too_long
 
     async def receive(self, channel: str, message: UserMessage, conversation: Conversation) -> None:
         """Pass it on.
@@ -63,7 +62,7 @@ class ToDesk:
             "text": _as_read(text, message, conversation),
             "at": time.time(),
         }
-        if len(said["text"]) > LONGEST_TEXT:
+        if len(said["text"]) > LONGEST_MESSAGE:
             await self._too_long(channel, message)
         elif text in PAYLOADS:
             await self._leave(chosen(text, conversation, here, said))
@@ -78,15 +77,6 @@ class ToDesk:
                 log.warning("A message of %s wasn't taken: %s", short_id(message.sender_id), problem)
                 await self._tell(channel, message, names.UTTER_TOO_MANY)
                 sent().refused = (problem.code, str(problem))  # not done: it may be sent again
-
-    async def _too_long(self, channel: str, message: UserMessage) -> None:
-        """It might not fit through the one connection to the desk, and would be sent again for ever: refused for good."""
-        log.warning("A message of %s is too long to be passed on.", short_id(message.sender_id))
-        await self._tell(channel, message, names.UTTER_TOO_LONG)
-        if sent().keeps and sent().id is not None and self._reaches[channel].push:
-            sent().refused = ("too_long", f"A message to an agent has at most {LONGEST_TEXT:,} characters.")
-        else:
-            await self._done(message)
 
     async def _tell(self, channel: str, message: UserMessage, response: str) -> None:
         words = await self._bot.say(response, message.sender_id, channel)

@@ -1,14 +1,13 @@
 """What an agent's browser says on ``/desk`` (docs/protocol.md), read; what doesn't fit is refused with the field's name."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from msgspec import Meta
 
 from rasa_handoff.server.outcomes import Outcome
 from rasa_handoff.server.relay_words import HandoffId, Key
+from rasa_handoff.vocabulary.limits import LONGEST_MESSAGE
 from rasa_handoff.vocabulary.values import Count, Value
-
-LONGEST_TEXT: Final = 20_000
 
 
 class Chosen(Value, frozen=True, kw_only=True):
@@ -29,7 +28,7 @@ class Words(Value, frozen=True, kw_only=True):
 
     handoff_id: HandoffId
     id: Key
-    text: Annotated[str, Meta(min_length=1, max_length=LONGEST_TEXT)]
+    text: Annotated[str, Meta(min_length=1, max_length=LONGEST_MESSAGE)]
 
 
 class Passing(Value, frozen=True, kw_only=True):
@@ -44,5 +43,5 @@ class Finishing(Value, frozen=True, kw_only=True):
 
     handoff_id: HandoffId
     outcome: Outcome
-    note: Annotated[str, Meta(max_length=LONGEST_TEXT)] | None = None
+    note: Annotated[str, Meta(max_length=LONGEST_MESSAGE)] | None = None
     slots: dict[str, Any] = {}

@@ -11,7 +11,7 @@ from rasa_handoff.vocabulary.errors import SettingsError
 from rasa_handoff.vocabulary.values import Value
 
 LONGEST_MESSAGE: Final = 20_000
-"""Characters of one message, whoever says it."""
+"""Characters of one message, whoever says it to whom; a longer one is refused aloud."""
 
 
 class Limits(Value, frozen=True, forbid_unknown_fields=True):

@@ -228,6 +228,15 @@ async def test_two_tabs_show_the_same_and_say_it_once(customer: Page, rasa: Rasa
     assert said == ["hello", "I want to move"]
 
 
+async def test_what_is_too_long_stays_in_its_place_with_a_sentence(customer: Page, rasa: RasaServer) -> None:
+    await say(customer, "\N{GRINNING FACE}" * 20_001)
+    await expect(customer.get_by_test_id("too-long")).to_contain_text("this one has 20,001")
+    await expect(customer.get_by_test_id("user-message")).to_have_count(0)
+    await say(customer, "hello")
+    await expect(customer.get_by_test_id("too-long")).to_be_hidden()
+    await expect(shown(customer, "Hello.")).to_have_count(1)
+
+
 async def restored(customer: Page, chromium: Browser, kept: dict[str, Any]) -> Page:
     """Another browser whose storage has this conversation."""
     context = await chromium.new_context()

@@ -1,8 +1,8 @@
 """What is too long for the one connection to the desk is refused, or cut, before it is written down."""
 
-from rasa_handoff.rasa_room.to_desk import LONGEST_TEXT
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.thinking.transcript import LEFT_OUT, LINE_COST, MOST_TOLD, latest
+from rasa_handoff.vocabulary.limits import LONGEST_MESSAGE
 from rasa_handoff.vocabulary.values import Line, Speaker
 from tests.channels.browsers import Page
 from tests.integration.test_database import live
@@ -11,16 +11,28 @@ from tests.support.desk import AgentAtDesk
 TOO_LONG = "I'm sorry, that's too long to pass on. Please send it in shorter parts."
 
 
-async def test_a_message_too_long_is_refused_kindly(rasa: RasaServer, thandi: AgentAtDesk) -> None:
-    assert await rasa.texts("x" * (LONGEST_TEXT + 1)) != [TOO_LONG], "the bot takes what it can"
-    await live(rasa, thandi)
-    assert await rasa.texts("x" * (LONGEST_TEXT + 1)) == [TOO_LONG]
-    async with Page(rasa.url, "thabo", acks=True) as page:
-        answer = await page.tell("y" * (LONGEST_TEXT + 1))
+async def test_a_message_too_long_is_refused_kindly_by_bot_and_desk(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+    assert await rasa.texts("x" * LONGEST_MESSAGE) != [TOO_LONG]
+    assert await rasa.texts("x" * (LONGEST_MESSAGE + 1)) == [TOO_LONG]
+    async with Page(rasa.url, "lerato") as plain, Page(rasa.url, "sipho", acks=True) as page:
+        await plain.say("y" * (LONGEST_MESSAGE + 1))
+        await plain.hears(TOO_LONG)
+        answer = await page.tell("y" * (LONGEST_MESSAGE + 1))
         assert (answer["ok"], answer["code"]) == (False, "too_long")
         await page.hears(TOO_LONG)
-        assert await page.tell("z" * LONGEST_TEXT) == {"ok": True}
-    await thandi.hears("message", text="z" * LONGEST_TEXT)
+        assert await page.tell("hello") == {"ok": True}
+        await page.hears("Hello.")
+    for customer in ("thabo", "lerato", "sipho"):
+        said = [event["text"] for event in await rasa.events(customer) if event["event"] == "user"]
+        assert [text for text in said if len(text) > LONGEST_MESSAGE] == [], customer
+    await live(rasa, thandi)
+    assert await rasa.texts("x" * (LONGEST_MESSAGE + 1)) == [TOO_LONG]
+    async with Page(rasa.url, "thabo", acks=True) as page:
+        answer = await page.tell("y" * (LONGEST_MESSAGE + 1))
+        assert (answer["ok"], answer["code"]) == (False, "too_long")
+        await page.hears(TOO_LONG)
+        assert await page.tell("z" * LONGEST_MESSAGE) == {"ok": True}
+    await thandi.hears("message", text="z" * LONGEST_MESSAGE)
     said = [data["text"][0] for name, data in thandi.heard if name == "message" and data["speaker"] == "customer"]
     assert said == ["b", "z"]
 

@@ -177,3 +177,10 @@ async def test_the_talk_to_human_button_hands_over(kommunicate: Kommunicate) -> 
 def test_every_sample_is_read_by_a_test() -> None:
     tests = "".join(path.read_text() for path in SAMPLES.parent.glob("test_*.py"))
     assert [path.name for path in SAMPLES.iterdir() if f'"{path.stem}"' not in tests] == []
+
+
+async def test_a_message_too_long_is_refused_kindly(kommunicate: Kommunicate) -> None:
+    too_long = "I'm sorry, that's too long to pass on. Please send it in shorter parts."
+    assert await kommunicate.texts("x" * 20_001) == [too_long]
+    assert await kommunicate.user_events() == []
+    assert await kommunicate.texts("hello") == ["Hello."]
