@@ -87,6 +87,7 @@ class Guard:
         self._addresses = Buckets(limits.events_per_second_per_address, ADDRESS_BURST_SECONDS)
         self._new_sockets = Buckets(limits.new_sockets_per_second, NEW_SOCKETS_BURST_SECONDS)
         self._commands = Buckets(COMMANDS_PER_SECOND, BURST_SECONDS)
+        self._requests = Buckets(limits.requests_per_second, BURST_SECONDS)
         self._protected: list[_Protected] = []
         self._sweeping: asyncio.Task[None] | None = None
         bound_logs()
@@ -128,10 +129,27 @@ class Guard:
         """Whether this address may ask for another command. ``trusted``: it showed the token."""
         return self._commands.of(f"{address} {trusted}").take()
 
+    def may_ask(self, address: str) -> bool:
+        """Whether this address may have another page or file; noted if it may not. A program of this machine, and a proxy here
+        that doesn't say for whom it speaks, may always."""
+        if requests.is_loopback(requests.as_host(address)) or self._requests.of(address).take():
+            return True
+        self.refusals.note(
+            address, "http 429", f"a page: more than {self.limits.requests_per_second:g} requests a second."
+        )
+        return False
+
     async def sweep(self) -> None:
         """End what has been waited for too long, and forget what is over."""
         self.connections.sweep()
-        for buckets in (self.conversations, self._beginnings, self._addresses, self._new_sockets, self._commands):
+        for buckets in (
+            self.conversations,
+            self._beginnings,
+            self._addresses,
+            self._new_sockets,
+            self._requests,
+            self._commands,
+        ):
             buckets.sweep()
         for protected in self._protected:
             await protected.sweep()

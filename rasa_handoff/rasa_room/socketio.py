@@ -146,6 +146,7 @@ class HandoffSocketIO(SocketIOInput):
     def blueprint(self, on_new_message: Callable[[UserMessage], Awaitable[Any]]) -> Blueprint:
         """Rasa's blueprint with the mends applied to its Socket.IO server."""
         self._acknowledging: dict[str, asyncio.Event] = {}
+        self._guard = self.guard or Guard()
         self._sessions = SocketSessions(self.authentication, self._emit_to, self._leave_room)
         self.authentication.on_raised.append(self._recheck)
         blueprint = super().blueprint(on_new_message)
@@ -156,7 +157,7 @@ class HandoffSocketIO(SocketIOInput):
         """On the server instance, so that a project's own subclass with a blueprint of its own is mended too."""
         sio = self.sio
         assert sio is not None, "a socketio channel keeps its server in 'sio', as Rasa's does"
-        (self.guard or Guard()).protect(sio, EVENTS_AT_ONCE)
+        self._guard.protect(sio, EVENTS_AT_ONCE)
         sio.enter_room = self._enter_room
         sio.emit = self._emitting_in_our_namespace(sio.emit)
         handlers = sio.handlers.setdefault(self._namespace, {})
@@ -261,6 +262,7 @@ class HandoffSocketIO(SocketIOInput):
         if not self.session_persistence:
             return message
         about.admitted = await self._sessions.admit(sid, message)
+        await self._guard.conversations.of(about.admitted).wait()  # from however many sockets
         return {**message, "session_id": about.admitted}
 
     async def _refuse(self, sid: str, about: Sent, sentence: str, code: str = "invalid") -> dict[str, Any]:
@@ -277,13 +279,15 @@ class HandoffSocketIO(SocketIOInput):
         await self.on_typing(conversation_id, bool(data.get("on")))
 
     def _own(self, sid: str, data: Any) -> str | None:
-        """The conversation that a payload is about; None unless it is the socket's own."""
+        """The conversation that a payload is about; None unless it is the socket's own, and not too fast."""
         if not isinstance(data, dict):
             return None
         if not self.session_persistence:
             return sid
         session_id = data.get("session_id")
-        return str(session_id) if self._sessions.joined(sid, session_id) else None
+        if not self._sessions.joined(sid, session_id) or not self._guard.conversations.of(str(session_id)).take():
+            return None  # such events may be lost, so that a flood of them needs not be waited for
+        return str(session_id)
 
     async def _customer_has_read(self, sid: str, data: Any) -> None:
         conversation_id = self._own(sid, data)

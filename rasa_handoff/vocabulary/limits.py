@@ -20,7 +20,8 @@ class Limits(Value, frozen=True, forbid_unknown_fields=True):
     ``connections``: open at once, as far as the system's descriptors allow; ``connections_per_address`` of them, and as many
     Socket.IO sockets, from one address. ``new_sockets_per_second``: of one address; forty seconds' worth may come at once.
     ``head_seconds``, ``body_seconds``: until a request's head or body has come. ``join_seconds``: until a socket has joined
-    a namespace. ``message_bytes``: one message or request body on ``/socket.io/``; ``relay_message_bytes``: from a relay,
+    a namespace. ``requests_per_second``: of one address, to the live-agent server's pages and files; twenty seconds' worth may
+    come at once. ``message_bytes``: one message or request body on ``/socket.io/``; ``relay_message_bytes``: from a relay,
     whose offer carries the transcript. ``events_per_second``: of one socket, and of one conversation over all its
     sockets; ``events_per_second_per_address``: of all sockets of an address. Twenty and five seconds' worth may come at
     once, then the sender is slowed down. ``conversations_per_minute``: that one address may begin on ``/live_agent``;
@@ -33,6 +34,7 @@ class Limits(Value, frozen=True, forbid_unknown_fields=True):
     head_seconds: float = 10
     body_seconds: float = 30
     join_seconds: float = 30
+    requests_per_second: float = 250
     message_bytes: int = 1_000_000
     relay_message_bytes: int = 8_000_000
     events_per_second: float = 50

@@ -1,5 +1,6 @@
 """The same attacks on the hosted socketio of Rasa's server; pages and other channels beside them go on."""
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -9,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from rasa_handoff.guard.buckets import Buckets
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
 from tests.channels.browsers import Page
@@ -100,6 +102,23 @@ async def test_a_flood_of_one_page_holds_up_nobody_else(rasa: RasaServer) -> Non
         said = json.dumps(["typing", {"session_id": "flood", "on": True}])
         for _ in range(3_000):
             await attacker.send("42" + said)
+
+
+async def test_sockets_of_one_conversation_share_its_rate(rasa: RasaServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is slow enough for itself; what they say together is taken as fast as one conversation may be, and nothing is lost."""
+    session, other = uuid.uuid4().hex, uuid.uuid4().hex
+    monkeypatch.setattr(rasa.channel.guard, "conversations", Buckets(4, 1))
+    async with contextlib.AsyncExitStack() as stack:
+        pages = [await stack.enter_async_context(Page(rasa.url, session, acks=True)) for _ in range(4)]
+        quiet = await stack.enter_async_context(Page(rasa.url, other, acks=True))
+        began = time.monotonic()
+        said = asyncio.gather(*(page.tell("hello") for page in pages for _ in range(3)))
+        assert await quiet.tell("hello") == {"ok": True}
+        assert not said.done()
+        assert await said == [{"ok": True}] * 12
+        assert time.monotonic() - began > 0.9
+    users = [event for event in await rasa.events(session) if event["event"] == "user"]
+    assert len(users) == 12
 
 
 async def test_slow_heads_and_sockets_that_join_nothing_are_ended_and_rest_goes_on(

@@ -354,6 +354,39 @@ async def test_the_order_of_a_sockets_words_holds_and_the_last_are_taken_after_i
     assert [message["text"] for message in said if message["speaker"] == "customer"] == [str(n) for n in range(60)]
 
 
+async def test_pages_of_one_address_are_bounded_and_refused_in_one_place(limited, lines):
+    """Whatever is asked for; who comes from elsewhere, a program of this machine and sockets aren't held up."""
+    paths = ("/", "/health", "/login", "/static/main.js", "/nowhere")
+
+    async with limited(requests_per_second=1) as address, aiohttp.ClientSession() as http:
+
+        async def statuses(source, count=1):
+            headers = {"X-Forwarded-For": source} if source else {}
+            found = []
+            for place in range(count):
+                url = f"{address}{paths[place % len(paths)]}"
+                async with http.get(url, headers=headers, allow_redirects=False) as answer:
+                    found.append(answer.status)
+                    told = await answer.text()
+                    if answer.status == 429:
+                        assert "Please try again" in told
+                        assert answer.headers["Retry-After"] == "1"
+                        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            return found
+
+        first = await statuses("203.0.113.7", 40)
+        assert 429 not in first[:20]
+        assert first[-5:] == [429] * 5
+        async with http.post(f"{address}/login", data={"x": "y"}, headers={"X-Forwarded-For": "203.0.113.7"}) as answer:
+            assert answer.status == 429
+        status, _, _ = await attacks.get(address, "EIO=4&transport=polling", headers={"X-Forwarded-For": "203.0.113.7"})
+        assert status == 200
+        assert 429 not in await statuses("198.51.100.9", 5) + await statuses(None, 40)
+        told = [line for line in lines() if "203.0.113.7" in line]
+        assert 0 < len(told) <= 10
+        assert all("more than 1 requests a second" in line for line in told)
+
+
 async def test_conversations_of_one_address_are_bounded_and_refused_aloud(limited, lines):
     async with limited(conversations_per_minute=0.5) as address, stranger(address) as attacker:
         await attacker.join("/live_agent")
