@@ -1,6 +1,7 @@
 """``make demo``: the bookshop's bot, the live-agent server with its desk, and the customer's page, on this machine alone.
 
-Everything it makes is in ``.demo``: the model, three databases, the logs. Ctrl-C ends it; nothing keeps running.
+Everything it makes is in ``.demo``: the model, three databases, the logs; its owner's alone. Ctrl-C ends it; nothing keeps
+running.
 """
 
 import argparse
@@ -50,7 +51,9 @@ def main() -> int:
 def run(bot: Path, folder: Path) -> None:
     """Prepare, start, tell, and watch until Ctrl-C."""
     ports = {name: free_port(name, default) for name, default in PORTS.items()}
+    os.umask(0o077)  # of every process of the demo: what customers say stands in Rasa's database and in the logs too
     (folder / "logs").mkdir(parents=True, exist_ok=True)
+    close_to_others(folder)
     model = trained_model(bot, folder, PRESETS)
     configure(bot, folder, ports)
     password = agent_password(folder)
@@ -65,6 +68,12 @@ def run(bot: Path, folder: Path) -> None:
             time.sleep(0.5)
             for server in servers:
                 server.check()
+
+
+def close_to_others(folder: Path) -> None:
+    """What an earlier demo left open to all."""
+    for path in [folder, folder / "logs", *folder.glob("*.db*"), *(folder / "logs").iterdir()]:
+        path.chmod(0o700 if path.is_dir() else 0o600)
 
 
 def start(servers: list[Server], bot: Path, folder: Path, model: Path, ports: dict[str, int]) -> None:

@@ -113,6 +113,12 @@ def test_it_starts_tells_and_leaves_nothing_behind(bot: Path, ports: dict[str, s
         assert "Training the bot" in seen
         assert f"http://localhost:{ports['CHAT_PORT']}/?rasa=http://localhost:{ports['RASA_PORT']}" in seen
         assert "Karoo Books" in get(f"http://127.0.0.1:{ports['CHAT_PORT']}/")
+        files = bot.parent / "files"
+        logs, databases = sorted((files / "logs").iterdir()), sorted(files.glob("*.db*"))
+        assert {path.name for path in logs} >= {"rasa.log", "actions.log", "desk.log"}
+        assert len([path for path in databases if path.suffix == ".db"]) == 3  # the desk's, the relay's and Rasa's
+        open_to_others = [path.name for path in [*logs, *databases] if path.stat().st_mode & 0o077]
+        assert open_to_others == []
         assert '"protocol":1' in get(f"http://127.0.0.1:{ports['DESK_PORT']}/health").replace(" ", "")
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
