@@ -4,7 +4,7 @@ import { el, keep, say, set } from "../dom.js";
 import { isMine, selected } from "../lists.js";
 import { clock, readable } from "../words.js";
 import { ConversationHead } from "./conversation-head.js";
-import { line, messageLine, unsentLine, updateMessage, updateUnsent } from "./message-lines.js";
+import { line, messageLine, unsentLine, updateLine, updateMessage, updateUnsent } from "./message-lines.js";
 
 /** @typedef {import("../types.js").State} State */
 /** @typedef {import("../types.js").Summary} Summary */
@@ -110,7 +110,8 @@ export class ConversationView extends HTMLElement {
       this.#before,
       items,
       (item) => item.key,
-      (item) => line(item, summary.title),
+      line,
+      (child, item) => updateLine(child, item, summary.title),
     );
     say(
       this.#handoff,
@@ -131,9 +132,11 @@ export class ConversationView extends HTMLElement {
     const key = (/** @type {Message | Unsent} */ item) =>
       "seq" in item ? `${id} ${item.id}` : `unsent ${item.id}`;
     const create = (/** @type {Message | Unsent} */ item) =>
-      "seq" in item ? messageLine(item, summary.title) : unsentLine(item);
+      "seq" in item ? messageLine(item) : unsentLine(item);
     keep(this.#log, items, key, create, (child, item) =>
-      "seq" in item ? updateMessage(child, item) : updateUnsent(child, item, state.connection === "online"),
+      "seq" in item
+        ? updateMessage(child, item, summary.title)
+        : updateUnsent(child, item, state.connection === "online"),
     );
     this.#typing.hidden = !(state.typing.get(id) && isMine(state, summary));
     say(this.#typing, `${isolated(summary.title)} is typing…`);

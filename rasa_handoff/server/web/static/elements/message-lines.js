@@ -7,36 +7,44 @@ import { clock, statusWords } from "../words.js";
 /** @typedef {import("../types.js").Unsent} Unsent */
 /** @typedef {import("../types.js").Line} Line */
 
-/**
- * A line from before the handoff.
- *
- * @param {Line} said
- * @param {string} customer
- */
-export function line(said, customer) {
-  const name = said.speaker === "customer" ? customer : said.speaker === "bot" ? "Bot" : "Agent";
+/** A line from before the handoff; `updateLine` says whose. @param {Line} said */
+export function line(said) {
   return el(
     "li",
     { class: "line old", "data-testid": "transcript-line", "data-speaker": said.speaker },
-    el("p", { class: "by" }, `${isolated(name)} · ${clock(said.at)}`),
+    el("p", { class: "by" }),
     el("p", { class: "text", dir: "auto" }, ...linked(said.text)),
   );
 }
 
 /**
- * A line of the live chat.
+ * The customer's name may become known, or another one, while the line is there.
  *
- * @param {Message} message
+ * @param {HTMLElement} child
+ * @param {Line} said
  * @param {string} customer
  */
-export function messageLine(message, customer) {
-  const name = message.speaker === "customer" ? customer : message.agent;
-  const who = message.speaker === "system" || !name ? null : isolated(name);
-  const by = [who, clock(message.at)].filter(Boolean).join(" · ");
+export function updateLine(child, said, customer) {
+  const name = said.speaker === "customer" ? customer : said.speaker === "bot" ? "Bot" : "Agent";
+  sayBy(child, name, said.at);
+}
+
+/**
+ * @param {HTMLElement} child
+ * @param {string | null} name
+ * @param {number} at
+ */
+function sayBy(child, name, at) {
+  const place = /** @type {HTMLElement} */ (child.querySelector(".by"));
+  say(place, name ? `${isolated(name)} · ${clock(at)}` : clock(at));
+}
+
+/** A line of the live chat; `updateMessage` says whose, and its status. @param {Message} message */
+export function messageLine(message) {
   return el(
     "li",
     { class: "line", "data-testid": "message", "data-speaker": message.speaker, "data-id": message.id },
-    el("p", { class: "by" }, by),
+    el("p", { class: "by" }),
     el("p", { class: "text", dir: "auto" }, ...linked(message.text)),
     message.speaker === "agent" && el("p", { class: "status", "data-testid": "status" }),
   );
@@ -45,8 +53,11 @@ export function messageLine(message, customer) {
 /**
  * @param {HTMLElement} child
  * @param {Message} message
+ * @param {string} customer
  */
-export function updateMessage(child, message) {
+export function updateMessage(child, message, customer) {
+  const { speaker, agent, at } = message;
+  sayBy(child, speaker === "customer" ? customer : speaker === "system" ? null : agent, at);
   const status = child.querySelector(".status");
   if (!status) return;
   set(status, "data-status", message.status);
