@@ -55,7 +55,7 @@ class Wire:
         self._over = False
         self._asked = False
         self._resume: str | None = None
-        self._keeping: asyncio.Future[None] | None = None
+        self._keeping: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._heard: asyncio.Queue[e.Event] = asyncio.Queue()
         self._here: dict[str, Any] = {"conversation_id": offer.conversation_id, "handoff_id": offer.handoff_id}
@@ -181,7 +181,7 @@ class Wire:
     def _on_entered(self, answer: Any = None, *_: Any) -> None:
         """A stranger's server acknowledges with nothing, or with what means nothing to us."""
         if isinstance(answer, dict) and not self._over:
-            self._keeping = asyncio.ensure_future(self._keep_secret(answer))
+            self._keeping = asyncio.create_task(self._keep_secret(answer))
 
     async def _keep_secret(self, answer: dict[str, Any]) -> None:
         """The secret is kept before it is shown: shown once, the server takes nothing without it."""

@@ -56,8 +56,8 @@ async def test_an_arrival_is_told_with_its_summary(relay, desk):
 
 async def test_no_browser_is_told_the_id_by_which_a_conversation_is_used(server, relay, desk):
     karoo, id = await relay(), "27821234567-secret"
-    handoff = await karoo.initiate(conversation_id=id, department="billing")
     sipho, thandi = await desk("sipho"), await desk("thandi")
+    handoff = await karoo.initiate(conversation_id=id, department="billing")
     answers = [await thandi.take(handoff), await thandi.call("open", {"handoff_id": handoff, "after": 0})]
     await karoo.say(handoff, "hello")
     answers += [await thandi.say(handoff, "hello"), await sipho.take(handoff)]
