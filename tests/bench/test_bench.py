@@ -5,6 +5,8 @@ Both servers in the test's own loop, and small numbers; a round trip is tried wi
 
 import contextlib
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -13,14 +15,26 @@ from typing import Any
 import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
 from tests.support.desk import DeskServer
 from tools.bench import report
 from tools.bench.bench import Bench, Sizes
-from tools.bench.measure import Row, processor_seconds
+from tools.bench.measure import Row, processor_seconds, quiet, wants_processor
 from tools.bench.run import FIGURES, main, produce
 from tools.bench.stack import credentials, prepare
 
-SMALL = Sizes(customers=3, few=1, many=4, ended=300)
+SMALL = Sizes(customers=2, few=1, many=2, ended=50)
+COMPUTES = "input()\nwhile True: pass"
+BRIEF = 0.05
+"""Seconds that each figure measures; each side has its turn all the same."""
+
+
+@pytest.fixture(autouse=True)
+def as_little_as_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tools.bench.measure.LEAST_TURNS", 1)
+    monkeypatch.setattr("tools.bench.measure.QUIET_FOR", 0.05)
+    monkeypatch.setattr("tools.bench.live.WARM_UP", 1)
+    monkeypatch.setattr("tools.bench.history.ROUND_TRIPS", 2)
 
 
 class InProcess:
@@ -46,34 +60,71 @@ class InProcess:
     def processor(self) -> dict[str, float]:
         return dict.fromkeys(("Rasa", "server"), processor_seconds(os.getpid()))
 
+    def wants_processor(self) -> bool:
+        return wants_processor(os.getpid())
+
 
 def bench(folder: Path, model: Path, **more: Any) -> Bench:
-    return Bench(folder, model, 0.2, SMALL, **{"stack": InProcess, **more})
+    return Bench(folder, model, BRIEF, SMALL, **{"stack": InProcess, **more})
 
 
-@pytest.mark.parametrize("names", [("round-trip", "throughput"), ("take",), ("ended",)], ids="-".join)
+@pytest.mark.parametrize("names", [("throughput",), ("take",), ("ended",)], ids="-".join)
 async def test_figures_are_produced(names: tuple[str, ...], small_model: Path, tmp_path: Path) -> None:
     rows, failures = await produce(bench(tmp_path, small_model), names)
     assert not failures
     assert len(rows) > len(names)
+    shown = report.text(rows, failures, BRIEF, report.load())
     for row in rows:
         assert min(row.samples) > 0
         assert row.measured > 0 or row.unit == "each"
-    shown = report.text(rows, failures, 0.2, report.load())
-    assert all(f"| {row.what} | {row.unit} |" in shown for row in rows)
+        assert f"| {row.what} | {row.unit} |" in shown
 
 
 async def test_a_round_trip_through_the_commands_own_processes(small_model: Path, tmp_path: Path) -> None:
-    rows, failures = await produce(Bench(tmp_path, small_model, 0.2, SMALL), ["round-trip"])
+    rows, failures = await produce(Bench(tmp_path, small_model, BRIEF, SMALL), ["round-trip"])
     assert not failures
     assert [row.unit for row in rows] == ["ms", "ms"]
+    assert all(row.measured > 0 and min(row.samples) > 0 for row in rows)
+
+
+class Starved:
+    """It has something to do, and no core to do it: what it uses shows nothing of it. ``told``: what others hear of it."""
+
+    def __init__(self) -> None:
+        self.looks, self.told = 0, 0
+
+    def processor(self) -> dict[str, float]:
+        return {"server": 0.0}
+
+    def wants_processor(self) -> bool:
+        self.looks += 1
+        self.told += self.looks in (3, 4)  # not seen waiting, and yet something came
+        return self.looks <= 2
+
+
+async def test_who_waits_for_a_core_is_not_at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tools.bench.measure.QUIET_FOR", 0.001)
+    starved = Starved()
+    await quiet(starved, lambda: starved.told, 10)
+    assert (starved.looks, starved.told) == (6, 2)
+
+
+async def test_a_process_that_computes_wants_a_core_and_one_that_waits_does_not() -> None:
+    with subprocess.Popen([sys.executable, "-c", COMPUTES], stdin=subprocess.PIPE) as process:  # noqa: ASYNC220
+        try:
+            await until(lambda: not wants_processor(process.pid))
+            process.stdin.write(b"\n")
+            process.stdin.flush()
+            await until(lambda: wants_processor(process.pid))
+        finally:
+            process.kill()
 
 
 async def test_an_agent_who_never_answers_is_a_failure(small_model: Path, tmp_path: Path) -> None:
     rows, failures = await produce(bench(tmp_path, small_model, answers=False, patience=0.5), ["round-trip"])
     assert rows == []
     assert "The agent's answer to 'c1 says 1' didn't come" in failures["round-trip"]
-    assert "round-trip could not be produced" in report.text(rows, failures, 0.2, report.load())
+    assert "round-trip could not be produced" in report.text(rows, failures, BRIEF, report.load())
 
 
 def test_a_figure_that_fails_hides_no_other_and_is_the_exit_code(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

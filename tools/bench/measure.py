@@ -1,10 +1,14 @@
 """Samples, turns and processor time: what every figure is made of."""
 
 import asyncio
+import contextlib
 import math
+import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
 
 from rasa_handoff.testing.slowness import slowness
 
@@ -14,6 +18,16 @@ QUIET = 0.05
 """Seconds of processor per second below which a system does nothing but wait."""
 
 Action = Callable[[], Awaitable[None]]
+
+
+class Watched(Protocol):
+    """Processes that are measured."""
+
+    def processor(self) -> dict[str, float]:
+        """Seconds of processor that each has used."""
+
+    def wants_processor(self) -> bool:
+        """Whether one of them has something to do now."""
 
 
 class FigureError(Exception):
@@ -94,18 +108,31 @@ def used(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
     return {name: after[name] - before[name] for name in after}
 
 
-async def quiet(processor: Callable[[], dict[str, float]], within: float) -> None:
-    """Until these processes have nothing to do any more.
+def wants_processor(pid: int) -> bool:
+    """Whether a thread of this process, other than the one that asks, runs or waits for a core or a disk. On a busy machine it
+    may wait for long, and has used nothing meanwhile."""
+    asks = threading.get_native_id()
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):  # it has just ended
+            state = (task / "stat").read_text().rpartition(")")[2].split()[0]
+            if state in "RD" and task.name != str(asks):
+                return True
+    return False
+
+
+async def quiet(system: Watched, heard: Callable[[], int], within: float) -> None:
+    """Until these processes have nothing to do any more, and nothing more is heard. ``heard``: how much has been.
 
     Raises:
         FigureError: they have after ``within`` seconds.
     """
     deadline = time.monotonic() + within * slowness()
-    before, since, calm = processor(), time.monotonic(), 0
+    before, since, said, calm = system.processor(), time.monotonic(), heard(), 0
     while calm < 2:
         await asyncio.sleep(QUIET_FOR)
-        after, now = processor(), time.monotonic()
+        after, now, more = system.processor(), time.monotonic(), heard()
         spent = sum(used(before, after).values()) / (now - since)
-        calm, before, since = (calm + 1 if spent < QUIET else 0), after, now
+        is_calm = spent < QUIET and more == said and not system.wants_processor()
+        calm, before, since, said = (calm + 1 if is_calm else 0), after, now, more
         if now > deadline:
             raise FigureError(f"After {within:g} s it is still busy ({spent:.2f} processors): {used(before, after)}.")

@@ -16,7 +16,7 @@ from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.waiting import until
 from tests.server.peers import PASSWORD
 from tests.support.processes import Process
-from tools.bench.measure import processor_seconds
+from tools.bench.measure import processor_seconds, wants_processor
 from tools.bench.people import Agent, Customer
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +75,10 @@ class Stack:
             "server": processor_seconds(self._desk.process.pid),
         }
 
+    def wants_processor(self) -> bool:
+        """Whether one of them has something to do now."""
+        return wants_processor(self._rasa.process.pid) or wants_processor(self._desk.process.pid)
+
     async def _start(self, stack: contextlib.AsyncExitStack, database: str) -> None:
         rasa_port, desk_port = free_port(), free_port()
         self.url, self.desk_url = f"http://127.0.0.1:{rasa_port}", f"http://127.0.0.1:{desk_port}"
@@ -116,6 +120,10 @@ class Scene:
     def processor(self) -> dict[str, float]:
         """Seconds that Rasa and the live-agent server have used."""
         return dict(self.stack.processor())
+
+    def wants_processor(self) -> bool:
+        """Whether one of them has something to do now."""
+        return bool(self.stack.wants_processor())
 
     async def all(self, comes: Callable[[str], Awaitable[T]], names: Sequence[str]) -> list[T]:
         """These customers come, a few at a time and in this order."""

@@ -41,7 +41,7 @@ class Queue:
         await self._quiet()
 
     async def _quiet(self) -> None:
-        await quiet(self.scene.processor, SETTLES_WITHIN)
+        await quiet(self.scene, lambda: self._summaries() + self._notices(), SETTLES_WITHIN)
 
     def _summaries(self) -> int:
         counts = self.scene.agent.counts
