@@ -1,4 +1,4 @@
-"""How slow this machine is beside the one the deadlines were chosen on: measured once, and bounded.
+"""How slow this machine is beside the one the deadlines were chosen on, and how busy: bounded.
 
 A deadline says when something is broken. On a machine that is slower, or busy with something else, it comes later.
 """
@@ -18,19 +18,23 @@ SUITE: Final = 2.0
 """Processes that want a processor at once while the suite runs by itself, per processor."""
 
 
-@functools.lru_cache(maxsize=1)
 def slowness() -> float:
-    """From 1 to ``MOST``: what the deadlines of this run are multiplied by."""
+    """From 1 to ``MOST``: what a deadline is multiplied by. How fast the machine is, is measured once; how busy, each time."""
     try:
         waiting = os.getloadavg()[0] / (os.cpu_count() or 1)
     except OSError:  # not on every system
         waiting = 0.0
-    return scale(min(_seconds() for _ in range(ROUNDS)), waiting)
+    return scale(_work(), waiting)
 
 
 def scale(seconds: float, waiting: float) -> float:
     """The factor for a machine on which the work took ``seconds``, with so many processes that want each processor."""
     return min(MOST, max(1.0, seconds / REFERENCE, waiting / SUITE))
+
+
+@functools.lru_cache(maxsize=1)
+def _work() -> float:
+    return min(_seconds() for _ in range(ROUNDS))
 
 
 def _seconds() -> float:

@@ -8,6 +8,8 @@ from typing import Any
 
 import socketio
 
+from rasa_handoff.testing.slowness import slowness
+
 PATIENCE = 10.0
 NAMESPACE = "/relay"
 
@@ -27,7 +29,7 @@ BOT_STATE = {
 
 async def until(condition: Callable[[], Any]) -> Any:
     """What the condition gives once it holds, asked again and again until the deadline."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + PATIENCE * slowness()
     while not (found := condition()):
         assert time.monotonic() < deadline, f"{condition} didn't come true within {PATIENCE:g} s"
         await asyncio.sleep(0.01)

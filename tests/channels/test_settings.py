@@ -14,6 +14,7 @@ from sanic import Sanic
 from sqlalchemy import text
 
 from rasa_handoff.rasa_room.channel import HandoffChannel, HandoffSettingsError
+from rasa_handoff.testing.waiting import within
 
 Sanic.test_mode = True  # several applications of one name
 
@@ -101,7 +102,7 @@ async def rasa_run(folder: Path, model: Path, credentials: str) -> tuple[int | N
         stderr=asyncio.subprocess.STDOUT,
     )
     try:
-        said, _ = await asyncio.wait_for(process.communicate(), 60)
+        said, _ = await within(process.communicate(), 60)
     finally:
         if process.returncode is None:
             process.kill()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.slowness import slowness
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "tools" / "demo.py"
@@ -76,7 +77,7 @@ def read_until(process: "subprocess.Popen[str]", wanted: str) -> str:
 
 
 def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * slowness()
     while not condition():
         assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.05)

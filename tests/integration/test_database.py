@@ -11,7 +11,7 @@ import pytest
 
 from rasa_handoff.relay.relay import CUSTOMER
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import until, within
 from rasa_handoff.vocabulary.errors import Unreachable
 from tests.integration.conftest import credentials
 from tests.support.desk import AgentAtDesk, DeskServer
@@ -180,7 +180,7 @@ async def test_an_offer_made_again_to_a_locked_server_is_not_refused(
     rasa.channel.desk.deliver = noted
     with locked(tmp_path / "desk.db"):
         await relay.offer_again(relay.conversation("thabo"))
-        await asyncio.wait_for(tried.wait(), 10)
+        await within(tried.wait(), 10)
     await rasa.texts("still here")
     await thandi.hears("message", text="still here", handoff_id=handoff_id)
     assert relay.desk_active("thabo")

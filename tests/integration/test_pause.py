@@ -34,8 +34,11 @@ async def go_live(rasa: RasaServer, agent: AgentAtDesk) -> str:
     await rasa.texts("/execute_handoff")
     handoff_id = str((await agent.take())["handoff_id"])
     await until(lambda: rasa.channel.relay.conversation("thabo").agent)
-    await rasa.texts("are you there")
+    heard = await rasa.texts("are you there")
     await agent.hears("message", text="are you there", handoff_id=handoff_id)
+    while not any("Thandi is here" in text for text in heard):  # the notice was still on its way
+        await until(lambda: rasa.channel.relay.queue("customer", "thabo"), what="the notice of who is here")
+        heard += await rasa.texts("still there")
     return handoff_id
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import until, within
 from tests.integration.test_database import locked
 from tests.integration.test_ways_out import live, lose, pause, paused, ready, serve
 from tests.support.desk import AgentAtDesk
@@ -64,6 +64,6 @@ async def test_a_server_that_cannot_look_now_is_asked_again(serve: Any, thandi: 
         rasa.channel.desk.find = noted
         with locked(tmp_path / "desk.db"):
             asking = asyncio.create_task(rasa.texts("do you remember me"))
-            await asyncio.wait_for(asked.wait(), 10)
+            await within(asked.wait(), 10)
         assert "Hello." not in await asking
         await thandi.hears("message", text="do you remember me", handoff_id=handoff_id)

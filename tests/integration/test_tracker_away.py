@@ -1,7 +1,6 @@
 """Rasa's tracker store is away for a while: nothing is missing in it afterwards, and nobody is unheard meanwhile."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,7 +11,8 @@ from rasa.core.tracker_store import InMemoryTrackerStore
 from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.slowness import slowness
+from rasa_handoff.testing.waiting import until, within
 from rasa_handoff.thinking.control import Control
 from tests.integration.conftest import credentials
 from tests.integration.test_database import locked
@@ -99,7 +99,7 @@ async def test_nothing_is_missing_after_a_handoff_a_talk_and_an_end(
         assert answer["ok"], answer
         await until(lambda: rasa.channel.relay.conversation("thabo").state is Control.RETURNING)
         waiting = asyncio.create_task(rasa.texts("what is my plan"))
-    assert await asyncio.wait_for(waiting, 10)
+    assert await within(waiting, 10)
     events = await written(rasa, "customer: are you there", "agent: yes I am", "customer: what is my plan")
     said = spoken(events)
     order = [
@@ -154,17 +154,15 @@ async def test_words_go_on_while_a_bots_turn_waits_for_the_database(
     small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path
 ) -> None:
     """Rasa's SQL tracker store blocks while the file is locked: not the event loop."""
-    endpoints = {"tracker_store": tracker_store(tmp_path, timeout=2)}
+    endpoints = {"tracker_store": tracker_store(tmp_path, timeout=min(4.0, 2 * slowness()))}
     async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path), endpoints) as rasa:
         handoff_id = await live(rasa, thandi)
         with locked(tmp_path / "tracker.db"):
             waiting = asyncio.create_task(rasa.texts("hello", "lerato"))
             await asyncio.sleep(0)
-            began = time.monotonic()
             await rasa.texts("heard at once")
             await thandi.hears("message", text="heard at once", handoff_id=handoff_id)
             assert not waiting.done()
-            assert time.monotonic() - began < 1.5
             assert await waiting == ["Hello."]
         await written(rasa, "customer: heard at once")
 
@@ -270,7 +268,7 @@ async def test_a_store_of_a_projects_own_and_the_lock_store(
         lock = lock_store.lock
         lock_store.lock = no_lock
         monkeypatch.setattr(OwnStore, "away", False)
-        await asyncio.wait_for(tried.wait(), 10)
+        await within(tried.wait(), 10)
         assert rasa.channel.relay.conversation("thabo").state is Control.RETURNING
         lock_store.lock = lock
         await all_is_written(rasa)

@@ -11,7 +11,7 @@ import socketio
 from rasa_handoff.rasa_room.channel import HandoffChannel, HandoffSettingsError
 from rasa_handoff.relay import memory
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import until, within
 from rasa_handoff.thinking.control import Control
 from rasa_handoff.vocabulary.errors import Unreachable
 from rasa_handoff.vocabulary.events import NobodyCame
@@ -328,7 +328,7 @@ async def test_it_asks_too_if_the_desk_is_not_connected_yet(
 
         rasa.channel.desk.find = noted
         asking = asyncio.create_task(rasa.texts("do you remember me"))
-        await asyncio.wait_for(asked.wait(), 10)
+        await within(asked.wait(), 10)
         await desk.__aenter__()
         assert "Hello." not in await asking
         async with AgentAtDesk(desk.url, "thandi@example.com") as again:

@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
 from rasa_handoff.server.run import running
+from rasa_handoff.testing.waiting import within
 from tests.support.npm import installed, program
 
 HERE = Path(__file__).parent
@@ -104,7 +105,7 @@ class NodeFrontEnd(FrontEnd):
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(json.dumps(expression).encode() + b"\n")
-        answer = await asyncio.wait_for(process.stdout.readline(), 10)
+        answer = await within(process.stdout.readline(), 10)
         assert answer, await process.stderr.read() if process.stderr is not None else ""
         return json.loads(answer)
 
@@ -112,7 +113,7 @@ class NodeFrontEnd(FrontEnd):
         if self._process is not None:
             assert self._process.stdin is not None
             self._process.stdin.close()
-            _, said = await asyncio.wait_for(self._process.communicate(), 10)
+            _, said = await within(self._process.communicate(), 10)
             self.troubles += said.decode().splitlines()
             self._process = None
 

@@ -1,11 +1,13 @@
 """Attacks on the live-agent server, refused; honest clients beside them go on."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import re
 import resource
 import signal
+import sqlite3
 import sys
 import time
 
@@ -20,6 +22,8 @@ from rasa_handoff.server.accounts import add_token
 from rasa_handoff.server.app import create_app
 from rasa_handoff.server.public_url import read_public_url
 from rasa_handoff.server.run import running
+from rasa_handoff.testing.slowness import slowness
+from rasa_handoff.testing.waiting import within
 from rasa_handoff.vocabulary.errors import HandoffError
 from rasa_handoff.vocabulary.limits import Limits
 from rasa_handoff.vocabulary.log_values import short_id
@@ -147,7 +151,7 @@ async def test_long_bodies_are_not_read(server, chunked, old_client):
     began = time.monotonic()
     assert await attacks.post(server.address, sid, pieces() if chunked else b"4" * 40_000_000) in (0, 413)
     await client.call("from_user", {**client.ids, "message": "I go on"})
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 2 * slowness()
     status, _, _ = await attacks.get(server.address, f"EIO=4&transport=polling&sid={sid}")
     assert status == 400
 
@@ -215,7 +219,7 @@ async def ask(address, host, path="/health", headers=()):
     raw = await attacks.connect(address)
     lines = [f"GET {path} HTTP/1.1", f"Host: {host}", "Connection: close", *headers]
     await raw.send(("\r\n".join(lines) + "\r\n\r\n").encode())
-    line = await asyncio.wait_for(raw.reader.readline(), attacks.SECONDS)
+    line = await within(raw.reader.readline(), attacks.SECONDS)
     await raw.close()
     return line.decode().strip()
 
@@ -319,7 +323,7 @@ async def test_a_page_of_this_machine_is_a_client(server):
         assert (await page.join("/live_agent")).startswith("40")
 
 
-async def test_who_sends_ten_thousand_events_waits_for_himself(server, desk, relay):
+async def test_who_sends_ten_thousand_events_waits_for_himself(server, desk, relay, database):
     thandi, karoo = await desk(), await relay()
     handoff = await karoo.initiate()
     async with stranger(server.address) as attacker:
@@ -332,11 +336,12 @@ async def test_who_sends_ten_thousand_events_waits_for_himself(server, desk, rel
 
         flooding = asyncio.create_task(flood())
         await until(lambda: [s for s in thandi.all("arrival") if s["short_id"] == short_id("c")])
-        began = time.monotonic()
         assert (await thandi.take(handoff))["ok"]
         assert (await thandi.say(handoff, "Good day"))["ok"]
-        assert time.monotonic() - began < 1
         flooding.cancel()
+    with contextlib.closing(sqlite3.connect(database.removeprefix("sqlite:///"))) as kept:
+        (taken,) = kept.execute("select count(*) from messages where text = 'flood'").fetchone()
+    assert 0 < taken < 3_000, "who answers others meanwhile hasn't taken all of the flood first"
 
 
 async def test_the_order_of_a_sockets_words_holds_and_the_last_are_taken_after_it_has_gone(server, desk):
@@ -451,7 +456,7 @@ async def test_an_upgrade_that_is_begun_and_left_is_ended(limited):
         assert await attacks.post(address, sid, "40/live_agent,") == 200
         url = address.replace("http", "ws", 1) + f"/socket.io/?EIO=4&transport=websocket&sid={sid}"
         async with aiohttp.ClientSession() as http, http.ws_connect(url) as ws:
-            message = await asyncio.wait_for(ws.receive(), 5)
+            message = await within(ws.receive(), 5)
             assert message.type is not aiohttp.WSMsgType.TEXT
 
 
@@ -541,7 +546,7 @@ async def test_as_many_half_heads_as_there_are_descriptors_shut_nobody_out(datab
         sys.executable, "-c", SCRIPT, database, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (few, few)),
     )  # fmt: skip
-    address = re.search(r"http://[\d.]+:\d+", (await asyncio.wait_for(process.stdout.readline(), 30)).decode()).group()
+    address = re.search(r"http://[\d.]+:\d+", (await within(process.stdout.readline(), 30)).decode()).group()
     raws = []
     try:
         for _ in range(2):
@@ -554,7 +559,7 @@ async def test_as_many_half_heads_as_there_are_descriptors_shut_nobody_out(datab
             await karoo.close()
     finally:
         process.send_signal(signal.SIGTERM)
-        _, complained = await asyncio.wait_for(process.communicate(), 20)
+        _, complained = await within(process.communicate(), 20)
         for raw in raws:
             await raw.close()
     assert len(complained) < 20_000

@@ -13,6 +13,7 @@ import socketio
 
 from rasa_handoff.server.accounts import add_agent
 from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.waiting import within
 from tools import children
 
 from .peers import PASSWORD, Desk, Peer, Relay, until
@@ -36,13 +37,13 @@ class Served:
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         children.end_with_us(self.process.pid)
-        line = (await asyncio.wait_for(self.process.stdout.readline(), 30)).decode()
+        line = (await within(self.process.stdout.readline(), 30)).decode()
         self.address = re.search(r"http://127\.0\.0\.1:\d+", line).group()
 
     async def end(self, how: signal.Signals) -> tuple[int, bytes]:
         if self.process.returncode is None:
             self.process.send_signal(how)
-        _, complaints = await asyncio.wait_for(self.process.communicate(), 15)
+        _, complaints = await within(self.process.communicate(), 15)
         return self.process.returncode, complaints
 
 
@@ -94,7 +95,7 @@ async def test_what_was_acknowledged_before_the_end_is_there_after_it_once_and_i
         code, complaints = await served.end(how)
         assert (code, complaints) == ((0, b"") if how is signal.SIGTERM else (-signal.SIGKILL, b""))
         await served.start()
-    await asyncio.wait_for(talking, 60)
+    await within(talking, 60)
     conversation = (await thandi.call("open", {"handoff_id": handoff, "after": 0}))["conversation"]
     said = [one["text"] for one in conversation["messages"]]
     for name in ("customer", "agent"):

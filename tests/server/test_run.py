@@ -14,6 +14,7 @@ from sqlalchemy import text
 from rasa_handoff.server.accounts import add_token
 from rasa_handoff.server.run import serve
 from rasa_handoff.server.tables import open_store
+from rasa_handoff.testing.waiting import within
 from rasa_handoff.vocabulary.errors import HandoffError
 from tools import children
 
@@ -27,7 +28,7 @@ async def started(database):
         sys.executable, "-c", SCRIPT, database, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     children.end_with_us(process.pid)
-    line = (await asyncio.wait_for(process.stdout.readline(), 30)).decode()
+    line = (await within(process.stdout.readline(), 30)).decode()
     return process, line, re.search(r"http://127\.0\.0\.1:\d+", line).group()
 
 
@@ -40,7 +41,7 @@ async def test_it_says_where_it_is_and_ends_quietly_and_soon(database, opened, s
     opened.append(karoo)
     await karoo.connect(address)
     process.send_signal(stop)
-    assert await asyncio.wait_for(process.wait(), 5) == 0
+    assert await within(process.wait(), 5) == 0
     said, complained = await process.communicate()
     assert said + complained == b""
 
@@ -76,7 +77,7 @@ async def test_a_timer_given_to_the_command_rings_on_the_real_process(database, 
     process = await asyncio.create_subprocess_exec(
         *command, "--timer", "nobody_takes=1", "--timer", "silence=3", stdout=asyncio.subprocess.PIPE
     )
-    line = (await asyncio.wait_for(process.stdout.readline(), 30)).decode()
+    line = (await within(process.stdout.readline(), 30)).decode()
     karoo, thandi = Relay("karoo"), Desk("thandi")
     opened.extend([karoo, thandi])
     address = re.search(r"http://127\.0\.0\.1:\d+", line).group()

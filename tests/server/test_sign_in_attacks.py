@@ -20,6 +20,7 @@ from rasa_handoff.server.brake import Brake, Key, KnownBrowsers, keys_of, networ
 from rasa_handoff.server.desk_edge import OWN_PAGE
 from rasa_handoff.server.public_url import read_proxies, read_public_url
 from rasa_handoff.server.run import running
+from rasa_handoff.testing.waiting import within
 from rasa_handoff.vocabulary.errors import HandoffError
 
 from .peers import PASSWORD, Desk, cookies, post, refused, until
@@ -313,7 +314,7 @@ async def test_a_large_form_is_read_no_further_than_a_form_is_long(server):
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     head = "POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 120000000\r\nConnection: close\r\n\r\n"
     writer.write(head.encode() + b"csrf=" + b"x" * 50_000)
-    assert (await asyncio.wait_for(reader.readline(), 5)).startswith(b"HTTP/1.1 403")
+    assert (await within(reader.readline(), 5)).startswith(b"HTTP/1.1 403")
     writer.close()
 
 

@@ -15,6 +15,7 @@ from rasa_handoff.server.app import create_app
 from rasa_handoff.server.run import running, serve
 from rasa_handoff.server.tkinter_window import Ports, read_ports
 from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.waiting import within
 from rasa_handoff.vocabulary.errors import HandoffError
 from tests.support.admin_window import AdminWindow
 
@@ -175,7 +176,7 @@ async def test_the_command_hears_the_window_too(demo: Demo) -> None:
         sys.executable, "-m", "rasa_handoff.cli", "serve", *options, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
-    assert b"is ready" in await asyncio.wait_for(process.stdout.readline(), 30)
+    assert b"is ready" in await within(process.stdout.readline(), 30)
     thandi, window = await demo.agent(), demo.window()
     await asyncio.to_thread(window.say, "hello")
     await arrived(thandi)

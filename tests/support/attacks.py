@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from rasa_handoff.testing.waiting import within
+
 QUERY = "EIO=4&transport="
 SECONDS = 8.0
 
@@ -36,7 +38,7 @@ class Stranger:
     async def hears(self, *beginnings: str) -> str:
         """The next packet that begins so."""
         while True:
-            message = await asyncio.wait_for(self.ws.receive(), SECONDS)
+            message = await within(self.ws.receive(), SECONDS)
             assert message.type is aiohttp.WSMsgType.TEXT, f"it was ended before {beginnings}"
             if message.data.startswith(beginnings):
                 return str(message.data)
@@ -44,7 +46,7 @@ class Stranger:
     async def ended(self) -> None:
         """Wait until the server has ended it."""
         while True:
-            message = await asyncio.wait_for(self.ws.receive(), SECONDS)
+            message = await within(self.ws.receive(), SECONDS)
             if message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR):
                 return
 
@@ -52,7 +54,7 @@ class Stranger:
         """It is ended, or answered to a probe sent now, before any packet that begins so."""
         await self.send("40/nowhere,")
         while True:
-            message = await asyncio.wait_for(self.ws.receive(), SECONDS)
+            message = await within(self.ws.receive(), SECONDS)
             if message.type is not aiohttp.WSMsgType.TEXT or message.data.startswith("44/nowhere"):
                 return
             assert not message.data.startswith(beginning), message.data
@@ -62,7 +64,7 @@ class Stranger:
 async def stranger(address: str, headers: dict[str, str] | None = None, **more: Any) -> AsyncIterator[Stranger]:
     url = address.replace("http", "ws", 1) + f"/socket.io/?{QUERY}websocket"
     async with aiohttp.ClientSession() as http, http.ws_connect(url, headers=headers, **more) as ws:
-        opening = await asyncio.wait_for(ws.receive_str(), SECONDS)
+        opening = await within(ws.receive_str(), SECONDS)
         yield Stranger(ws, json.loads(opening[1:]))
 
 
@@ -105,7 +107,7 @@ class Raw:
     async def ask(self, path: str) -> int:
         """The status of one request, on a connection that is kept for more."""
         await self.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-        head = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), SECONDS)
+        head = await within(self.reader.readuntil(b"\r\n\r\n"), SECONDS)
         length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
         await self.reader.readexactly(int(length[1]) if length else 0)
         return int(head.split()[1])
@@ -113,7 +115,7 @@ class Raw:
     async def answer(self) -> bytes:
         """All that comes until the server closes."""
         with contextlib.suppress(ConnectionError):
-            return await asyncio.wait_for(self.reader.read(), SECONDS)
+            return await within(self.reader.read(), SECONDS)
         return b""
 
     async def close(self) -> None:

@@ -12,6 +12,7 @@ from rasa_handoff.server.app import create_app
 from rasa_handoff.server.run import running
 from rasa_handoff.server.tkinter_window import Ports
 from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.slowness import slowness
 from rasa_handoff.testing.waiting import until
 
 PASSWORD = "correct horse battery"
@@ -94,7 +95,7 @@ class AgentAtDesk:
 
     async def ask(self, event: str, **body: Any) -> dict[str, Any]:
         """Send an event and return its acknowledgement."""
-        return dict(await self.sio.call(event, body, namespace="/desk", timeout=5))
+        return dict(await self.sio.call(event, body, namespace="/desk", timeout=5 * slowness()))
 
     async def hears(self, event: str, **wanted: Any) -> Any:
         """The first event of this name whose fields are as wanted."""

@@ -145,9 +145,9 @@ async def test_a_look_at_the_lanes_costs_little(store: RelayStore) -> None:
         for n in range(300):
             memory.outbox.put(connection, entries(3, DESK, f"c-{n}"))
         memory.outbox.put(connection, entries(LONGEST_LANE - 1, DESK))
-        began = time.perf_counter()
+        began = time.thread_time()
         for _ in range(100):
             memory.outbox.full(connection, [DESK, TRACKER], ["thabo"])
-        return (time.perf_counter() - began) / 100
+        return (time.thread_time() - began) / 100
 
     assert await store.write(many) < 0.02

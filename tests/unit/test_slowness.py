@@ -1,5 +1,6 @@
 """Deadlines come later on a machine that is slow or busy, but not without an end."""
 
+import asyncio
 import time
 
 import pytest
@@ -19,8 +20,20 @@ def test_the_factor_is_that_of_the_worse_and_bounded(
     assert measuring.scale(work * measuring.REFERENCE, waiting_for_a_processor) == pytest.approx(factor)
 
 
-def test_it_is_measured_once() -> None:
-    assert 1.0 <= measuring.slowness() == measuring.slowness() <= measuring.MOST
+def test_the_speed_is_measured_once_and_the_load_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    measuring.slowness()
+    monkeypatch.setattr(measuring, "_seconds", lambda: pytest.fail("measured again"))
+    for busy in (0.0, 1e6):
+        monkeypatch.setattr("os.getloadavg", lambda busy=busy: (busy, busy, busy))
+        assert 1.0 <= measuring.slowness() <= measuring.MOST
+    assert measuring.slowness() == measuring.MOST
+
+
+async def test_what_is_awaited_is_given_as_much_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "slowness", lambda: 3.0)
+    assert await waiting.within(asyncio.sleep(0.15, "there"), 0.1) == "there"
+    with pytest.raises(AssertionError, match=r"never: it didn't come within 0\.03 s"):
+        await waiting.within(asyncio.sleep(10), 0.01, what="never")
 
 
 async def test_a_condition_is_waited_for_as_much_longer(monkeypatch: pytest.MonkeyPatch) -> None:

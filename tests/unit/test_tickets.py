@@ -13,7 +13,7 @@ from rasa.core import lock as rasa_lock
 from rasa.core.lock_store import InMemoryLockStore, LockStore
 
 from rasa_handoff.rasa_room import tickets
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import until, within
 
 QUICK = {"wait_time_in_seconds": 0.01}
 """Rasa's waiter looks again once a second."""
@@ -51,7 +51,7 @@ async def test_a_waiter_whose_ticket_expired_by_a_leap_of_the_clock_gets_its_tur
     async with store.lock("anna", **QUICK):
         waiting = await behind_another(store, took)
     monkeypatch.setattr(rasa_lock.time, "time", _later(time.time, 3600))
-    await asyncio.wait_for(waiting, 5)
+    await within(waiting, 5)
     assert took == ["waiter"]
     assert store.get_lock("anna") is None  # nothing is left behind
 
@@ -64,7 +64,7 @@ async def test_a_waiter_behind_a_turn_longer_than_its_ticket_gets_its_turn() -> 
         expired = time.time() + 0.05
         await until(lambda: time.time() > expired)
         assert took == []  # the turn isn't over: nobody is let in beside it
-    await asyncio.wait_for(waiting, 5)
+    await within(waiting, 5)
     assert took == ["waiter"]
 
 
@@ -79,7 +79,7 @@ async def test_nobody_is_let_in_beside_a_turn_longer_than_its_own_ticket() -> No
         await drawn(store, 2)
         await until(lambda: time.time() > expired + 0.1)
         assert took == []
-    await asyncio.wait_for(waiting, 5)
+    await within(waiting, 5)
     assert took == ["waiter"]
     assert store.get_lock("anna") is None
 
@@ -129,7 +129,7 @@ async def test_the_lock_is_still_a_lock_and_keeps_the_order() -> None:
         waiting = [asyncio.create_task(wait_and_finish(store, took, str(number))) for number in range(5)]
         await drawn(store, 6)
         assert took == []
-    await asyncio.wait_for(asyncio.gather(*waiting), 5)
+    await within(asyncio.gather(*waiting), 5)
     assert took == ["0", "1", "2", "3", "4"]
 
 
@@ -154,7 +154,7 @@ async def test_a_reminder_after_a_model_reload_waits_for_the_message_before_it()
         waiting = asyncio.create_task(wait_and_finish(reminders, took, "reminder"))
         await drawn(messages, 2)
         assert took == []
-    await asyncio.wait_for(waiting, 5)
+    await within(waiting, 5)
     assert took == ["reminder"]
 
 

@@ -8,6 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
+from rasa_handoff.testing.waiting import within
+
 FUNCTION = files("rasa_handoff") / "platforms" / "liveperson" / "function.js"
 NODE = shutil.which("node")
 
@@ -70,6 +72,6 @@ class Runtime:
         process = await asyncio.create_subprocess_exec(
             str(NODE), str(self.index), env=environment, stdout=pipe, stderr=pipe
         )
-        out, problem = await asyncio.wait_for(process.communicate(), 30)
+        out, problem = await within(process.communicate(), 30)
         assert process.returncode == 0, problem.decode()
         return dict(json.loads(out))
