@@ -72,7 +72,7 @@ async def chaos(
         started = time.monotonic()
         await doing.run(planned, until=started + seconds)
         under_faults = time.monotonic() - started
-        await calm(here, people, DRAINS_WITHIN if patient else 30)
+        await calm(here, people, DRAINS_WITHIN if patient else HASTY)
         await verdict(here, SETTLES_WITHIN if patient else HASTY)
         machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
         times = (under_faults, time.monotonic() - began)

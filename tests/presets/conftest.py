@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 import rasa
 
+from rasa_handoff.testing.bots import once
 from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.slowness import slowness
 from tools import children
 
 STARTER = Path(rasa.__file__).parent / "cli" / "initial_project"
@@ -59,20 +61,27 @@ def starter_project(folder: Path, **settings: bool) -> Path:
     return folder
 
 
-def trained(folder: Path) -> Path:
-    done = run_rasa(folder, "train", "--fixed-model-name", "model")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder
+def trained(name: str, factory: pytest.TempPathFactory, **settings: bool) -> Path:
+    """The starter project with these settings and a model, made once per run."""
+
+    def make(out: Path) -> Path:
+        shutil.rmtree(out, ignore_errors=True)  # of a run that was killed while it trained
+        folder = starter_project(out / "bot", **settings)
+        done = run_rasa(folder, "train", "--fixed-model-name", "model")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return folder
+
+    return once(f"starter-{name}", factory, make)
 
 
 @pytest.fixture(scope="session")
 def plain_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(starter_project(tmp_path_factory.mktemp("plain") / "bot", actions=False))
+    return trained("plain", tmp_path_factory, actions=False)
 
 
 @pytest.fixture(scope="session")
 def contact_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(starter_project(tmp_path_factory.mktemp("contact") / "bot", actions=True, contact=True))
+    return trained("contact", tmp_path_factory, actions=True, contact=True)
 
 
 @pytest.fixture(scope="session")
@@ -100,7 +109,7 @@ def answers(url: str) -> bool:
 
 
 def until(condition: Callable[[], Any], seconds: float = 40) -> None:
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * slowness()
     while not condition():
         assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.05)
