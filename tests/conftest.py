@@ -1,4 +1,6 @@
-"""What several folders of tests share: the small bot, trained once per run, and an end to whatever hangs."""
+"""What several folders of tests share: the small bot, trained once per run, cheap passwords, the order of the files, and an end
+to whatever hangs.
+"""
 
 import faulthandler
 from collections.abc import Iterator
@@ -6,13 +8,43 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 import pytest
+from argon2 import PasswordHasher
 
+from rasa_handoff.server import accounts
 from tests.support.bots import trained_once
 from tests.support.postgres import Database, Postgres
 
 AFTER_ITS_TIMEOUT: Final = 90.0
 """Seconds a test that ran into its timeout may take to tidy up; pytest-timeout doesn't watch that any more."""
+LONGEST: Final = (
+    "tests/chaos/test_can_fail.py",
+    "tests/acceptance/test_fresh_project.py",
+    "tests/chaos/test_short.py",
+    "tests/presets/test_importer.py",
+    "tests/cli/test_demo.py",
+    "tests/acceptance/test_demo.py",
+    "tests/acceptance/test_shutdown.py",
+    "tests/presets/test_dialogues.py",
+    "tests/bench/test_bench.py",
+    "tests/channels/test_killed.py",
+    "tests/channels/test_settings.py",
+    "tests/chaos/test_stateful.py",
+    "tests/integration/test_botlhale.py",
+)
+"""The files that take longest, by ``--durations``: begun first, so that both workers end together."""
 HANGS: Final = pytest.StashKey[TextIO]()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def passwords_cost_little() -> Iterator[None]:
+    """Hashing one takes a quarter of a second of a processor, on purpose, and most tests make agents who sign in. That
+    ``rasa-handoff agent add`` pays the whole price is seen in tests/cli/test_command.py.
+    """
+    hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(accounts, "HASHER", hasher)
+        patch.setattr(accounts, "NOBODYS_HASH", hasher.hash("nobody's"))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +75,12 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'x.db'}"
     return str(request.getfixturevalue("postgres").url)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, the others as they were. ``make test`` keeps this order."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

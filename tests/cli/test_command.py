@@ -1,5 +1,6 @@
 """The command as a whole: light, and with sentences instead of tracebacks."""
 
+import contextlib
 import os
 import sqlite3
 import subprocess
@@ -31,7 +32,7 @@ def test_each_command_runs_in_a_process_of_its_own(project: Path, tmp_path: Path
     """The other tests call it in theirs; ``serve`` has its own in tests/server."""
     database = ("--database", f"sqlite:///{tmp_path / 'desk.db'}")
     calls: dict[tuple[str, ...], str] = {
-        ("init", str(project), "--yes"): "rasa_handoff.HandoffChannel",
+        ("init", str(project), "--yes", "--desk-url", "http://127.0.0.1:1"): "rasa_handoff.HandoffChannel",
         ("doctor", str(project)): "ok   ",
         ("department", "add", "billing", *database): "billing",
         ("agent", "add", "t@example.com", "--name", "Thandi", *database): "Thandi can now sign in",
@@ -45,6 +46,9 @@ def test_each_command_runs_in_a_process_of_its_own(project: Path, tmp_path: Path
         assert words in done.stdout
         assert done.stdout.strip()
         assert "Traceback" not in done.stderr
+    with contextlib.closing(sqlite3.connect(tmp_path / "desk.db")) as kept:
+        (password,) = kept.execute("select password from agents").fetchone()
+    assert password.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
 
 
 @pytest.mark.parametrize(
