@@ -171,7 +171,7 @@ def tell(page: int, ports: dict[str, int], password: str) -> None:
         f"\nThe desk:             http://localhost:{ports['DESK_PORT']}/"
         f"\n  sign in as          {AGENT}"
         f"\n  with the password   {password}"
-        "\n\nAsk the bot for a person, and answer in the desk. Ctrl-C ends the demo.",
+        "\n\nSign in at the desk first. Then ask the bot for a person, and answer at the desk. Ctrl-C ends the demo.",
         flush=True,
     )
 

@@ -1,5 +1,6 @@
 """Checks of the project's own files: channel, importer, dialogues, forms, actions."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator
@@ -80,6 +81,18 @@ def check_customer_tokens(project: Project) -> Iterator[Finding]:
             f"customer_tokens is off: whoever knows a conversation's id can read it, speak in it and end it ({', '.join(web)}). "
             f"Keep ids random and secret, or see 'Customer tokens' in docs/settings.md."
         )
+
+
+def check_sessions(project: Project) -> Iterator[Finding]:
+    """A customer's page keeps its conversation over a reload."""
+    with contextlib.suppress(SettingsError):  # said by check_channel
+        for name, own in read_settings(project.channel).channels.items():
+            if name == "socketio" and not (own or {}).get("session_persistence"):
+                yield warn(
+                    "The channel socketio has no session_persistence: a customer whose page reloads, or loses its "
+                    "connection, begins a new conversation, and the agent talks to nobody. Write "
+                    "'session_persistence: true' below it."
+                )
 
 
 def check_variables(project: Project) -> Iterator[Finding]:

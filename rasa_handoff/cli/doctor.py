@@ -17,6 +17,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_project.check_variables,
     check_project.check_channel,
     check_project.check_customer_tokens,
+    check_project.check_sessions,
     check_platforms.check_platforms,
     check_project.check_outside_channels,
     check_project.check_importer,

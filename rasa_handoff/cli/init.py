@@ -34,7 +34,7 @@ Next:
 {desk}{actions}  rasa run
 Forms of your own should list what starts a handoff under ignored_intents; rasa-handoff doctor looks at this and more."""
 
-DESK_STEP = """  rasa-handoff agent add you@example.com --name You      (once)
+DESK_STEP = """  rasa-handoff agent add thandi@example.com --name Thandi      (once)
   rasa-handoff serve{port}                                 (goes on running)
 """
 ACTIONS_STEP = "  rasa run actions                                       (goes on running)\n"

@@ -24,12 +24,15 @@ class Bucket:
         self._tokens -= cost
         return True
 
-    async def wait(self, cost: float = 1) -> None:
-        """Take tokens, and wait until they have flowed in."""
+    def owe(self, cost: float = 1) -> float:
+        """Take tokens; how many seconds to wait until they have flowed in."""
         self._fill()
         self._tokens -= cost
-        if self._tokens < 0:
-            await asyncio.sleep(-self._tokens / self._rate)
+        return max(0.0, -self._tokens / self._rate)
+
+    async def wait(self, cost: float = 1) -> None:
+        """Take tokens, and wait until they have flowed in."""
+        await asyncio.sleep(self.owe(cost))
 
     @property
     def full(self) -> bool:

@@ -53,6 +53,7 @@ class Session:
         self.sid, self.address, self._limits, self._at_once = sid, address, limits, at_once
         self.since = asyncio.get_running_loop().time()
         self.trusted, self.unfit = False, 0
+        self.slowed: set[int] = set()
         self.reading = asyncio.Lock()
         self.bucket = Bucket(limits.events_per_second, limits.events_per_second * BURST_SECONDS)
         self.connects = Bucket(CONNECTS_PER_SECOND, CONNECTS_PER_SECOND * BURST_SECONDS * 2)
@@ -162,8 +163,21 @@ class Guard:
         if not requests.is_loopback(
             requests.as_host(session.address)
         ):  # a proxy here, which speaks for all, or a program
-            await self._addresses.of(session.address).wait(cost)
-        await session.bucket.wait(cost)
+            rate = self.limits.events_per_second_per_address
+            await self._slow_down(
+                session, self._addresses.of(session.address), cost, f"this address has sent more than {rate:g}"
+            )
+        await self._slow_down(
+            session, session.bucket, cost, f"a socket has sent more than {self.limits.events_per_second:g}"
+        )
+
+    async def _slow_down(self, session: Session, bucket: Bucket, cost: float, why: str) -> None:
+        seconds = bucket.owe(cost)
+        if seconds > 0:
+            if id(bucket) not in session.slowed:  # once for each socket, not for each event
+                session.slowed.add(id(bucket))
+                self.refusals.note(session.address, "rate", f"{why} events a second, and is slowed down.")
+            await asyncio.sleep(seconds)
 
     def problem_of(self, head: requests.Head, sessions: "dict[str, Session]", longest: int) -> tuple[int, str] | None:
         """Status and sentence with which a request is refused before its body is read; None: it may go on."""

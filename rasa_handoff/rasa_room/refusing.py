@@ -6,12 +6,15 @@
 3. A channel that can push, and doesn't take the words now, gets them by the outbox.
 """
 
+import time
+import traceback
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from rasa.core.channels.channel import UserMessage
 from rasa.core.channels.rest import QueueOutputChannel
 
+from rasa_handoff.guard.recent import Recent
 from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.rasa_room.customers import Customers
 from rasa_handoff.rasa_room.incoming import sent
@@ -23,12 +26,17 @@ from rasa_handoff.vocabulary.log_values import get_log, short_id
 
 log = get_log(__name__)
 
+TRACE_SECONDS: Final = 60.0
+"""How long the trace of an error that comes again isn't written again."""
+MOST_PLACES: Final = 1_000
+
 
 class Refusing:
     """Tells customers. ``reaches``: the hosted channels' ways, by name."""
 
     def __init__(self, bot: Bot, customers: Customers, reaches: Mapping[str, Reach]) -> None:
         self._bot, self._customers, self._reaches = bot, customers, reaches
+        self._traced: dict[tuple[Any, ...], float] = Recent(MOST_PLACES)
 
     async def failed(self, channel: str, message: UserMessage, problem: BaseException) -> None:
         """The turn failed, in the bot, in its channel or in us: told and logged, once each.
@@ -36,7 +44,7 @@ class Refusing:
         Raises:
             the problem: if nobody can be told, so that the sender's side may know.
         """
-        trace = None if isinstance(problem, HandoffError) else problem
+        trace = None if isinstance(problem, HandoffError) or self._traced_lately(problem) else problem
         log.error(
             "A message of %s on %s was not taken: %r", short_id(message.sender_id), channel, problem, exc_info=trace
         )
@@ -51,6 +59,16 @@ class Refusing:
             if not self._reaches[channel].push:
                 raise problem from None
             await self._customers.tell_later(channel, message, words)
+
+    def _traced_lately(self, problem: BaseException) -> bool:
+        """Whether the log has where this comes from already: customers mustn't be able to fill it."""
+        last = traceback.extract_tb(problem.__traceback__)[-1:]
+        place = (type(problem).__name__, *((frame.filename, frame.lineno) for frame in last))
+        now = time.monotonic()
+        lately = now - self._traced.get(place, -TRACE_SECONDS) < TRACE_SECONDS
+        if not lately:
+            self._traced[place] = now
+        return lately
 
     async def too_long(self, channel: str, message: UserMessage) -> None:
         """A message of more than ``LONGEST_MESSAGE`` characters, to the bot or to an agent: refused for good."""

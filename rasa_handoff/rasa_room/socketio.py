@@ -56,10 +56,11 @@ Handler = Callable[..., Awaitable[Any]]
 
 
 def _with_valid_texts(handle: Handler) -> Handler:
-    """The room of a session and the conversation's id are then the same text."""
+    """The room of a session and the conversation's id are then the same text. An event has one payload: what a page sends beside
+    it is left out, and None stands for one that is missing."""
 
     async def handle_valid(sid: str, *data: Any) -> Any:
-        return await handle(sid, *(valid(one) for one in data))
+        return await handle(sid, valid(data[0]) if data else None)
 
     return handle_valid
 

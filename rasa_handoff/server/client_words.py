@@ -6,7 +6,10 @@ from rasa_handoff.thinking.assignment import Assignment, Stage
 from rasa_handoff.vocabulary.errors import Refused, Unreachable
 from rasa_handoff.vocabulary.limits import LONGEST_MESSAGE
 
-NOT_OPEN: Final = "This desk takes clients from other machines only with auth.token (rasa-handoff token add)."
+NOT_OPEN: Final = (
+    "This desk takes clients from other machines, through a proxy, or from pages of other sites only with auth.token "
+    "(rasa-handoff token add)."
+)
 OVER: Final = "This conversation has ended, so your message wasn't read."
 TOO_LONG: Final = f"Your message is too long: at most {LONGEST_MESSAGE:,} characters can be read. Please shorten it."
 TOO_MANY: Final = "Too many conversations were begun from your network. Please try again in a few minutes."

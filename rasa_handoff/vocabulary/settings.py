@@ -173,6 +173,8 @@ def unknown_slots(settings: Settings, known: Collection[str]) -> list[str]:
 
 def _check_values(settings: Settings) -> None:
     _check_desk(settings.desk)
+    if not settings.bot_id.strip():
+        raise SettingsError(f"{CHANNEL_NAME}: bot_id is empty: write '{EXAMPLES['bot_id']}'.")
     if not settings.channels:
         raise SettingsError(f"{CHANNEL_NAME}: no channel stands under 'channels': write 'channels: {{rest: }}'.")
     for name in settings.state_messages:

@@ -77,6 +77,18 @@ async def test_what_names_no_session_is_refused_aloud(rasa: RasaServer, session:
         assert (answer["ok"], answer["code"]) == (False, "invalid")
 
 
+async def test_an_event_with_more_or_fewer_payloads_is_answered_like_any_other(
+    rasa: RasaServer, session: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Page(rasa.url, session) as page:
+        await page.sio.emit("user_uttered", ({"message": "hello", "session_id": session}, None, 5))
+        await page.hears("Hello.")
+        for event in ("session_request", "typing", "message_read", "user_uttered"):
+            await page.sio.emit(event, ())
+        await page.hears(NOT_TAKEN)
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 @pytest.mark.parametrize("kind", [kind for kind in (*PUSHED, *FETCHED) if kind.channel in ("callback", "rasa", "rest")])
 async def test_a_request_may_say_anything(
     rasa: RasaServer, vendors: Vendors, thandi: AgentAtDesk, kind: type[Customer]

@@ -230,6 +230,13 @@ def test_the_desk_and_its_protocol(handed: Path, answering, body: bytes, line: s
             "slots:\n  city:\n    type: text\nsession_config:",
             "warn rasa_handoff.HandoffChannel: agents see nothing of what the bot knows: write 'slots: [city]'",
         ),
+        ("credentials.yml", "bot_id: my-bot", 'bot_id: ""', "bot_id is empty: write 'bot_id: my-bot'."),
+        (
+            "credentials.yml",
+            "    rest:",
+            "    socketio:\n    rest:",
+            "warn The channel socketio has no session_persistence",
+        ),
         (
             "credentials.yml",
             "  desk:\n    url: http://localhost:5065\n",

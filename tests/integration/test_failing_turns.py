@@ -100,6 +100,18 @@ async def test_whatever_fails_the_customer_is_told_and_the_bot_goes_on(
         assert await acks.tell("hello") == {"ok": True}
 
 
+async def test_where_an_error_comes_from_is_logged_once_a_minute(
+    rasa: RasaServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Customers can't fill the log with traces; each message still has its line."""
+    monkeypatch.setattr(MessageProcessor, "parse_message", broken)
+    for _ in range(5):
+        assert await rasa.texts("hello") == [NOT_TAKEN]
+    assert len(complaints(caplog)) == 5
+    traced = [record for record in caplog.records if record.exc_info and record.name.startswith("rasa_handoff")]
+    assert len(traced) == 1
+
+
 async def test_an_action_that_fails_without_a_word_is_told(rasa: RasaServer, actions: ActionServer) -> None:
     """Rasa logs it and goes on. Was something said after it, that is the answer."""
     actions.will(status=500)

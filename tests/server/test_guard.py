@@ -485,7 +485,7 @@ async def test_a_handshake_whose_handler_fails_joins_nothing(lines):
     assert "a handshake that can't be handled (LookupError)" in lines()[0]
 
 
-async def test_a_socket_that_is_too_fast_waits(limited):
+async def test_a_socket_that_is_too_fast_waits(limited, lines):
     """A burst of twenty seconds' events is free; of what is beyond it five a second are heard."""
     async with limited(events_per_second=5) as address, stranger(address) as attacker:
         await attacker.join("/live_agent")
@@ -495,6 +495,9 @@ async def test_a_socket_that_is_too_fast_waits(limited):
         await attacker.send('42/live_agent,1["nothing"]')
         await attacker.hears("43")
         assert time.monotonic() - began > 1
+    assert [line for line in lines() if "slowed down" in line] == [
+        "Refused 127.0.0.1: a socket has sent more than 5 events a second, and is slowed down."
+    ]
 
 
 async def test_sockets_of_one_address_are_bounded(limited):
