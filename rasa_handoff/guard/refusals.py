@@ -82,7 +82,14 @@ class BoundedLog(logging.Filter):
         return lines < LINES_A_MINUTE
 
 
-FOREIGN_LOGGERS: Final = ("asyncio", "uvicorn.error", "engineio.server", "socketio.server", "sanic.error")
+FOREIGN_LOGGERS: Final = (
+    "asyncio",
+    "uvicorn.error",
+    "engineio.server",
+    "socketio.server",
+    "sanic.error",
+    "rasa.core.channels.channel",  # a web token that can't be read
+)
 """Libraries that write a line, or a traceback, for each thing a stranger sends."""
 
 _bounded: Final = BoundedLog()

@@ -93,12 +93,12 @@ class HandoffChannel(InputChannel):
         self.store = RelayStore(settings.store, memory.metadata, memory.SIDE, memory.SCHEMA)
         self.relay = Relay(self.store, settings)
         self.desk = desk_class(settings.desk.type)(settings, self.relay)
-        self.authentication = CustomerAuthentication(settings, self.store)
+        self.guard = Guard(settings.limits)
+        self.authentication = CustomerAuthentication(settings, self.store, self.guard)
         for hosted in channels.values():
             if isinstance(hosted, HandoffSocketIO):
                 hosted.authentication = self.authentication
         self.interceptor: Interceptor | None = None
-        self.guard = Guard(settings.limits)
         for channel in channels.values():
             if isinstance(channel, HandoffSocketIO):
                 channel.guard = self.guard

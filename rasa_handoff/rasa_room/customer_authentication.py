@@ -18,6 +18,8 @@ from sanic import Blueprint, response
 from sanic.request import Request
 from sanic.response import HTTPResponse
 
+from rasa_handoff.guard.guard import Guard
+from rasa_handoff.guard.http import SanicRequest
 from rasa_handoff.rasa_room.incoming import sent
 from rasa_handoff.relay.customer_ids import CustomerId, CustomerIds, ProofLevel
 from rasa_handoff.relay.database import RelayStore
@@ -56,8 +58,8 @@ class CustomerAuthentication:
 
     knows: Callable[[str], Awaitable[bool]]
 
-    def __init__(self, settings: Settings, store: RelayStore) -> None:
-        self._settings, self._ids = settings, CustomerIds(store)
+    def __init__(self, settings: Settings, store: RelayStore, guard: Guard) -> None:
+        self._settings, self._ids, self._guard = settings, CustomerIds(store), guard
         self.on_raised: list[Callable[[str], Awaitable[None]]] = []
         """Called with a conversation's id when more is asked of its requests than before."""
 
@@ -161,7 +163,8 @@ class CustomerAuthentication:
         try:
             about.issued = await self.admit(conversation_id, proof_of(request))
         except Refused as no:
-            log.warning("A request for a customer's conversation was refused: %s", no)
+            address = self._guard.address_of(SanicRequest(request).head)
+            self._guard.refusals.note(address, "customer", f"a request for a customer's conversation: {no}")
             return response.json({"code": no.code, "error": str(no)}, status=403)
         except StoreUnavailable as problem:
             log.error("A customer's request was refused: %s", problem)

@@ -15,10 +15,7 @@ import rasa.core.channels.channel
 from rasa_handoff.rasa_room.customer_authentication import CustomerAuthentication, Proof
 from rasa_handoff.vocabulary.customer_tokens import Issuer, expiry
 from rasa_handoff.vocabulary.errors import HandoffError, Refused, StoreError
-from rasa_handoff.vocabulary.log_values import get_log
 from rasa_handoff.vocabulary.text import valid
-
-log = get_log(__name__)
 
 TOKEN_EVENT: Final = "customer_token"
 """To a page that sent ``"token": null``: ``{"session_id": str, "token": str}``, before its ``session_confirm``."""
@@ -32,9 +29,10 @@ Handler = Callable[..., Awaitable[Any]]
 
 
 class SocketSession:
-    """Of one socket. ``proof``: what it showed when it joined."""
+    """Of one socket. ``proof``: what it showed when it joined; ``address``: what its refusals count for."""
 
-    def __init__(self, subject: str | None) -> None:
+    def __init__(self, subject: str | None, address: str) -> None:
+        self.address = address
         self.session_id: str | None = None
         self.proof = Proof(subject=subject)
         self.subject = subject
@@ -49,20 +47,27 @@ class SocketSession:
 
 
 class SocketSessions:
-    """Of one channel. ``emit`` tells one socket something; ``leave`` takes it out of a session's room."""
+    """Of one channel. ``emit`` tells one socket something; ``leave`` takes it out of a session's room; ``note`` logs a refusal
+    with the address it counts for, bounded."""
 
     def __init__(
         self,
         authentication: CustomerAuthentication,
         emit: Callable[[str, str, Any], Awaitable[None]],
         leave: Callable[[str, str], None],
+        note: Callable[[str, str], None],
     ) -> None:
-        self._authentication, self._emit, self._leave = authentication, emit, leave
+        self._authentication, self._emit, self._leave, self._note = authentication, emit, leave, note
         self._sessions: dict[str, SocketSession] = {}
 
-    def add(self, sid: str, subject: str | None = None) -> None:
+    def add(self, sid: str, address: str, subject: str | None = None) -> None:
         """A socket has connected. A second time nothing is believed."""
-        self._sessions.setdefault(sid, SocketSession(subject))
+        self._sessions.setdefault(sid, SocketSession(subject, address))
+
+    def note(self, sid: str, sentence: str) -> None:
+        """Something of this socket's was refused."""
+        here = self._sessions.get(sid)
+        self._note("unknown" if here is None else here.address, sentence)
 
     def remove(self, sid: str) -> None:
         """It has gone."""
@@ -169,7 +174,7 @@ class SocketSessions:
 
     async def _refuse(self, sid: str, session_id: Any, no: HandoffError) -> None:
         code = no.code if isinstance(no, Refused) else "unavailable"
-        log.warning("A page was refused a session: %s", no)
+        self.note(sid, f"a page: {no}")
         await self._emit(sid, REFUSED_EVENT, {"session_id": as_id(session_id), "code": code, "error": str(no)})
 
 

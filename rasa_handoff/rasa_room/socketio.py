@@ -30,12 +30,9 @@ from rasa_handoff.rasa_room.socket_sessions import SocketSessions, call_connect,
 from rasa_handoff.rasa_room.texts import preset_text
 from rasa_handoff.vocabulary import names
 from rasa_handoff.vocabulary.errors import Refused, StoreError, Unreachable, Waits
-from rasa_handoff.vocabulary.log_values import get_log
 from rasa_handoff.vocabulary.names import STATE_KEY
 from rasa_handoff.vocabulary.shapes import in_text
 from rasa_handoff.vocabulary.text import valid
-
-log = get_log(__name__)
 
 TYPING_EVENT = "typing"
 """An addition that stock widgets never notice, both ways: ``{"session_id": str, "on": bool}``."""
@@ -148,7 +145,7 @@ class HandoffSocketIO(SocketIOInput):
         """Rasa's blueprint with the mends applied to its Socket.IO server."""
         self._acknowledging: dict[str, asyncio.Event] = {}
         self._guard = self.guard or Guard()
-        self._sessions = SocketSessions(self.authentication, self._emit_to, self._leave_room)
+        self._sessions = SocketSessions(self.authentication, self._emit_to, self._leave_room, self._note)
         self.authentication.on_raised.append(self._recheck)
         blueprint = super().blueprint(on_new_message)
         self._mend()
@@ -196,8 +193,13 @@ class HandoffSocketIO(SocketIOInput):
     def _adding(self, connect: Handler) -> Handler:
         async def connected(sid: str, environ: Any, auth: Any = None) -> Any:
             answer = await call_connect(connect, sid, environ, auth)
-            if answer is not False:
-                self._sessions.add(sid, subject_of(auth, self.jwt_key, self.jwt_algorithm or "HS256"))
+            address = self._guard.address(environ)
+            if answer is False:
+                self._note(
+                    address, f"a page of the channel {self.name()}: its handshake isn't one that the channel takes."
+                )
+            else:
+                self._sessions.add(sid, address, subject_of(auth, self.jwt_key, self.jwt_algorithm or "HS256"))
             return answer
 
         return connected
@@ -267,7 +269,7 @@ class HandoffSocketIO(SocketIOInput):
         return {**message, "session_id": about.admitted}
 
     async def _refuse(self, sid: str, about: Sent, sentence: str, code: str = "invalid") -> dict[str, Any]:
-        log.warning("A message on the channel %s wasn't taken: %s", self.name(), sentence)
+        self._sessions.note(sid, f"a message on the channel {self.name()}: {sentence}")
         if about.id is None and self.sio is not None:
             words = {"text": preset_text(names.UTTER_NOT_TAKEN, {})}
             await self.sio.emit(self.bot_message_evt, words, room=sid)
@@ -296,6 +298,9 @@ class HandoffSocketIO(SocketIOInput):
             return
         with contextlib.suppress(StoreError):  # an agent can do without
             await self.on_read(conversation_id, str(data.get("id"))[:LONGEST_ID])
+
+    def _note(self, address: str, sentence: str) -> None:
+        self._guard.refusals.note(address, "customer", sentence)
 
     async def _emit_to(self, sid: str, event: str, data: Any) -> None:
         if self.sio is not None:

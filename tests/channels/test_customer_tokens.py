@@ -1,6 +1,7 @@
 """``customer_tokens``: who knows a conversation's id and has no token for it reads nothing, says nothing and ends nothing."""
 
 import asyncio
+import logging
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -10,7 +11,9 @@ from typing import Any
 import jwt
 import pytest
 import pytest_asyncio
+from socketio.exceptions import ConnectionError
 
+from rasa_handoff.guard.refusals import Refusals
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
 from rasa_handoff.vocabulary.customer_tokens import HEADER, Issuer, make_token
@@ -389,6 +392,39 @@ async def test_two_web_tokens_for_one_new_conversation(optional: RasaServer, ses
     assert sorted(len(refusals(page)) for page in pages) == [0, 1, 1, 1]
     for page in pages:
         await page.__aexit__()
+
+
+# The log
+
+
+async def test_who_is_refused_has_a_bounded_log_line_without_tokens_and_ids(
+    required: RasaServer, session: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.WARNING)
+    refusals_now = Refusals()
+    monkeypatch.setattr(required.channel.guard, "refusals", refusals_now)
+    wrong, forged = token(required, session, secret=OTHER), jwt.encode({"sub": "thabo"}, "k" * 40, algorithm="HS256")
+    for auth in (None, {"token": forged}):
+        page = Page(required.url, session, path="signed.io", auth=auth)
+        with pytest.raises(ConnectionError):
+            await page.__aenter__()
+        await page.sio.shutdown()
+    async with Page(required.url, session, token=wrong) as page:
+        await page.tell("hello", id="m")
+        assert (await post(required, session, headers={HEADER: wrong}))[0] == 403
+        found = [record.getMessage() for record in caplog.records if record.name == "rasa_handoff.guard"]
+        assert [line.removeprefix("Refused 127.0.0.1: ").partition(":")[0] for line in found] == [
+            "a page of the channel kiosk", "a page of the channel kiosk", "a page", "a message on the channel socketio",
+            "a request for a customer's conversation",
+        ]  # fmt: skip
+        for number in range(300):
+            await page.sio.emit("user_uttered", {"message": "flood", "session_id": session, "id": str(number)})
+        await page.tell("hello", id="last")
+        for _ in range(30):
+            await post(required, session)
+    assert refusals_now.counted["customer"] > 330
+    assert len(caplog.records) < 30, "the rest is counted"
+    assert not any(secret in caplog.text for secret in (wrong, forged, session))
 
 
 # The store
