@@ -5,8 +5,9 @@ import pytest
 from rasa_handoff.store.timers import RECOVERY
 from rasa_handoff.thinking.desk_timing import DeskTimers
 
-from .conftest import Server
 from .peers import until
+
+pytestmark = pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
 
 PERIODS = DeskTimers(nobody_takes=300, agent_silent=180, agent_gone=300, customer_silent=600)
 
@@ -26,6 +27,7 @@ async def become(karoo, handoff, message_id, status):
 
 
 async def test_nobody_takes_it_so_the_bots_side_is_told_again_and_again(server, relay, desk):
+    assert server.timers == DeskTimers() == PERIODS, "the periods that these tests count with are the defaults"
     await desk()
     karoo = await relay()
     handoff = await karoo.initiate()
@@ -236,8 +238,3 @@ async def test_nobody_is_blamed_while_the_relay_is_away(server, relay, desk):
 async def other_relays(relay):
     """A conversation of another bot, whose timers show that the clock has looked."""
     return await (await relay("other")).initiate()
-
-
-def test_periods_are_the_defaults_the_tests_count_with():
-    assert DeskTimers() == PERIODS
-    assert isinstance(Server("x").timers, DeskTimers)

@@ -1,7 +1,6 @@
 """One row that can't be handled stops nobody else: when the relay starts, and when it delivers."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,9 +21,8 @@ from rasa_handoff.vocabulary.values import Channel, Offer
 from tests.support.foreign import ForeignServer
 
 
-def settings_for(folder: Path, url: str = "http://127.0.0.1:1") -> Settings:
+def settings_for(store: str, url: str = "http://127.0.0.1:1") -> Settings:
     desk = {"type": "botlhale", "url": url}
-    store = f"sqlite:///{folder / 'relay.db'}"
     return read_settings({"bot_id": "b", "desk": desk, "store": store, "channels": {"rest": None}})
 
 
@@ -34,9 +32,9 @@ async def change(settings: Settings, work: Callable[[Connection], Any]) -> None:
         await store.write(work)
 
 
-async def test_a_handoff_whose_offer_cant_be_read_after_a_restart(tmp_path: Path) -> None:
+async def test_a_handoff_whose_offer_cant_be_read_after_a_restart(database_url: str) -> None:
     async with ForeignServer() as server:
-        settings = settings_for(tmp_path, server.url)
+        settings = settings_for(database_url, server.url)
         async with RelaySide(BotlhaleDesk, settings) as side:
             bad, _ = await side.start("thabo"), await side.start("lerato")
         spoilt = update(memory.handoffs).where(memory.handoffs.c.handoff_id == bad).values(offer="{")
@@ -46,8 +44,8 @@ async def test_a_handoff_whose_offer_cant_be_read_after_a_restart(tmp_path: Path
             await until(lambda: server.texts("lerato") == ["still here"])
 
 
-async def test_requests_that_nobody_waits_for_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = settings_for(tmp_path)
+async def test_requests_that_nobody_waits_for_any_more(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_for(database_url)
 
     def two(connection: Connection) -> None:
         for who in ("bad", "good"):
@@ -70,9 +68,9 @@ async def test_requests_that_nobody_waits_for_any_more(tmp_path: Path, monkeypat
     await relay.close()
 
 
-async def test_an_entry_that_lacks_what_it_needs(tmp_path: Path) -> None:
+async def test_an_entry_that_lacks_what_it_needs(database_url: str) -> None:
     """It becomes a dead letter like any other, though nobody can be told of it."""
-    settings = settings_for(tmp_path)
+    settings = settings_for(database_url)
 
     class NeedsAnId(Ear):
         async def deliver(self, lane: str, entries: Any) -> list[e.Event]:
@@ -92,9 +90,9 @@ async def test_an_entry_that_lacks_what_it_needs(tmp_path: Path) -> None:
     await relay.close()
 
 
-async def test_a_lane_that_nobody_delivers_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_lane_that_nobody_delivers_is_said_once(database_url: str, caplog: pytest.LogCaptureFixture) -> None:
     """An older version's target, for example; the others are delivered."""
-    settings = settings_for(tmp_path)
+    settings = settings_for(database_url)
     lanes = [Entry(target=target, lane="thabo", name="agent", body={"id": "1"}) for target in ("pigeons", CUSTOMER)]
     await change(settings, lambda connection: memory.outbox.put(connection, lanes))
     customer = Ear()

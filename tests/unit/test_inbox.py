@@ -1,8 +1,9 @@
 """What was sent is met again, also after the database couldn't be used for a while."""
 
+import asyncio
 import sqlite3
-from contextlib import closing
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
@@ -18,26 +19,36 @@ from rasa_handoff.vocabulary.settings import TimerSettings
 from rasa_handoff.vocabulary.values import Channel, Offer
 
 
-async def test_a_locked_database_is_said_to_be_away_for_now(tmp_path: Path) -> None:
-    file = tmp_path / "relay.db"
-    async with RelayStore(f"sqlite:///{file}", memory.metadata, memory.SIDE, memory.SCHEMA) as store:
+@contextmanager
+def held(request: pytest.FixtureRequest, url: str) -> Iterator[None]:
+    """Somebody else holds the whole database."""
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            yield
+    else:
+        with request.getfixturevalue("postgres").locked(*memory.metadata.tables):
+            yield
+
+
+async def test_a_locked_database_is_said_to_be_away_for_now(database_url: str, request: pytest.FixtureRequest) -> None:
+    async with RelayStore(database_url, memory.metadata, memory.SIDE, memory.SCHEMA) as store:
         inbox = Inbox(store)
         assert await inbox.meet("thabo", "1") is Met.NEVER
-        with closing(sqlite3.connect(file, isolation_level=None)) as other:
-            other.execute("BEGIN EXCLUSIVE")
-            for work in (inbox.meet("thabo", "2"), inbox.done("thabo", "1"), inbox.put_once(_entry())):
-                with pytest.raises(StoreUnavailable):
-                    await work
+        with held(request, database_url):
+            works = (inbox.meet("thabo", "2"), inbox.done("thabo", "1"), inbox.put_once(_entry()))
+            for problem in await asyncio.gather(*works, return_exceptions=True):
+                assert isinstance(problem, StoreUnavailable)
         assert await inbox.meet("thabo", "1") is Met.BEGUN
         assert await inbox.meet("thabo", "2") is Met.NEVER
 
 
 async def test_an_id_that_tells_copies_for_a_minute_alone_is_another_ones_afterwards(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [1_000_000.0]
     monkeypatch.setattr("time.time", lambda: clock[0])
-    async with RelayStore(f"sqlite:///{tmp_path / 'relay.db'}", memory.metadata, memory.SIDE, memory.SCHEMA) as store:
+    async with RelayStore(database_url, memory.metadata, memory.SIDE, memory.SCHEMA) as store:
         inbox = Inbox(store)
         first, met = await inbox.meet_lately("thabo", "key", 60.0)
         assert met is Met.NEVER
@@ -54,13 +65,13 @@ async def test_an_id_that_tells_copies_for_a_minute_alone_is_another_ones_afterw
 
 
 async def test_what_led_to_a_handoff_is_known_whatever_the_clock_does(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It steps back between a message and the handoff it asked for, and between a handoff and a later message."""
     clock = [1_000_000.0]
     monkeypatch.setattr("time.time", lambda: clock[0])
     ledger = Ledger(TimerSettings())
-    async with RelayStore(f"sqlite:///{tmp_path / 'relay.db'}", memory.metadata, memory.SIDE, memory.SCHEMA) as store:
+    async with RelayStore(database_url, memory.metadata, memory.SIDE, memory.SCHEMA) as store:
         inbox = Inbox(store)
         await inbox.meet("thabo", "asked")
         clock[0] -= 3600
