@@ -11,8 +11,8 @@ from rasa.core.processor import MessageProcessor
 from rasa.shared.core.domain import Domain
 from rasa.shared.core.trackers import DialogueStateTracker
 
+from rasa_handoff.rasa_room.store_access import StoreAccess, access
 from rasa_handoff.rasa_room.texts import preset_text
-from rasa_handoff.rasa_room.tracker_store import StoreAccess, access
 from rasa_handoff.vocabulary.errors import Unreachable
 from rasa_handoff.vocabulary.log_values import get_log
 

@@ -54,6 +54,8 @@ log = get_log(__name__)
 DRAIN_SECONDS: Final = 5.0
 STARTED: Final = {Control.BOT: "refused or unreachable", Control.PREPARING: "waits for its transcript"}
 RESUME_SECONDS: Final = 5.0
+MOMENT_SECONDS: Final = 0.5
+"""How often it is looked whether a message waits because the tracker store is away."""
 
 
 class Interceptor:
@@ -71,7 +73,7 @@ class Interceptor:
         on_new_message: OnMessage,
     ) -> None:
         self._settings, self._relay, self._bot, self._customers = settings, relay, bot, customers
-        self._strays = strays
+        self._strays, self._reaches = strays, reaches
         self._offering = Offering(bot, relay, settings, reaches)
         self._turns, self._work, self._inbox = Turns(), Work(), Inbox(relay.store)
         self._opened, self._closing = asyncio.Event(), False
@@ -158,12 +160,10 @@ class Interceptor:
         while True:
             conversation = self._relay.conversation(message.sender_id)
             if conversation.state is Control.RETURNING:
-                await self._relay.wait_while(message.sender_id, {Control.RETURNING})
+                await self._wait(channel, message, {Control.RETURNING})
                 await self._customers.flush(message.sender_id)  # the end and the bot's first words, before its answer
             elif conversation.state in ASKED:
-                await self._relay.wait_while(
-                    message.sender_id, set(ASKED)
-                )  # to the bot or the desk: it answers in a moment
+                await self._wait(channel, message, set(ASKED))  # to the bot or the desk: it answers in a moment
                 await self._customers.flush(message.sender_id)
             elif not conversation.desk_active:
                 await self._strays.bring_home(message.sender_id, channel)
@@ -179,6 +179,19 @@ class Interceptor:
                     return await self._to_desk.receive(channel, message, conversation)
                 except IllegalEvent:  # it ended in this very moment: look again whose the message is
                     await self._relay.refresh(message.sender_id)
+
+    async def _wait(self, channel: str, message: UserMessage, states: set[Control]) -> None:
+        """Until the conversation has left these states. While that is because the tracker store is away, the customer is told
+        that it takes a moment, where they can be told before the answer."""
+        left, is_told = asyncio.ensure_future(self._relay.wait_while(message.sender_id, states)), False
+        try:
+            while not (await asyncio.wait({left}, timeout=MOMENT_SECONDS))[0]:
+                if not is_told and self._reaches[channel].push and self._bot.ready and self._bot.store.holds_up:
+                    is_told = True
+                    await self._refusing.tell(channel, message, names.UTTER_MOMENT)
+            left.result()
+        finally:
+            left.cancel()
 
     # The bot is active
 

@@ -92,6 +92,13 @@ class Refusing:
             raise problem
         log.error("A message of %s on %s was not taken: %s", short_id(message.sender_id), channel, problem)
 
+    async def tell(self, channel: str, message: UserMessage, response: str) -> None:
+        """Say this at once, if that can be done."""
+        try:
+            await self._send(message, await self._bot.say(response, message.sender_id, channel))
+        except Exception as problem:
+            log.warning("%s couldn't be told to %s now: %r", response, short_id(message.sender_id), problem)
+
     def _hears_by_acknowledgement(self, channel: str) -> bool:
         return sent().keeps and sent().id is not None and self._reaches[channel].push
 

@@ -19,6 +19,7 @@ from tests.integration.test_database import locked
 from tests.integration.test_strays import forgotten
 from tests.support.desk import AgentAtDesk, DeskServer
 from tests.support.postgres import Database
+from tests.support.redis import RedisServer
 
 RESOLVED = {"outcome": "resolved", "note": "sent a new card", "slots": {"plan": "gold"}}
 
@@ -212,7 +213,7 @@ async def test_a_postgres_that_stops_answering_and_one_that_is_cut(
     endpoints = {"tracker_store": postgres.tracker_store()}
     async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path), endpoints) as rasa:
         handoff_id = await live(rasa, thandi)
-        monkeypatch.setattr("rasa_handoff.rasa_room.tracker_store.ANSWER_SECONDS", 0.5)
+        monkeypatch.setattr("rasa_handoff.rasa_room.store_access.ANSWER_SECONDS", 0.5)
         postgres.cut()
         with postgres.server.stopped():
             assert await rasa.texts("hello", "lerato") == ["Hello."], "a bot's turn doesn't wait for it either"
@@ -223,6 +224,27 @@ async def test_a_postgres_that_stops_answering_and_one_that_is_cut(
         postgres.cut()
         assert (await rasa.texts("/greet"))[-1] == "Hello."
         assert "customer: /greet" in spoken(await rasa.events()), "a connection that was cut is no reason to do without"
+
+
+async def test_a_redis_that_stops_answering_and_one_that_is_cut(
+    small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Postgres."""
+    with RedisServer() as redis:
+        endpoints = {"tracker_store": redis.tracker_store()}
+        async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path), endpoints) as rasa:
+            handoff_id = await live(rasa, thandi)
+            monkeypatch.setattr("rasa_handoff.rasa_room.store_access.ANSWER_SECONDS", 0.5)
+            redis.cut()
+            with redis.stopped():
+                assert await rasa.texts("hello", "lerato") == ["Hello."]
+                await talk_and_end(rasa, thandi, handoff_id)
+            await all_is_written(rasa)
+            await until(lambda: said_by(rasa, "lerato"))
+            assert spoken(await rasa.events("lerato")) == ["customer: hello", "bot: Hello."]
+            redis.cut()
+            assert (await rasa.texts("/greet"))[-1] == "Hello."
+            assert "customer: /greet" in spoken(await rasa.events())
 
 
 class OwnError(Exception):
