@@ -1,18 +1,25 @@
 """A real Rasa server inside the test's loop: Rasa's own Sanic application on a real socket, with a trained model."""
 
 import asyncio
+import copy
+import dataclasses
+import functools
 import gc
 import json
 import socket
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
+from unittest import mock
 
 import aiohttp
 from rasa.core import jobs
 from rasa.core.agent import load_agent
+from rasa.core.processor import MessageProcessor
 from rasa.core.run import configure_app, create_http_input_channels
 from rasa.core.utils import AvailableEndpoints
+from rasa.engine.runner.interface import GraphRunner
+from rasa.engine.storage.storage import ModelMetadata
 from rasa.utils.log_utils import configure_structlog
 from sanic import Sanic
 
@@ -21,6 +28,22 @@ from rasa_handoff.testing.ports import free_port
 Sanic.test_mode = True
 configure_structlog()  # or each turn prints all its states
 gc.freeze()  # what Rasa imports isn't looked through again at each server's end: a fifth of a second
+
+_read: Final = MessageProcessor._load_model
+
+
+def _load_model(path: str) -> tuple[str, ModelMetadata, GraphRunner]:
+    """What Rasa loads from this model file, read once: half of a server's start. Each server has a domain of its own, since tests
+    change its session's expiry.
+    """
+    name, metadata, runner = _read_once(path, Path(path).stat().st_mtime_ns)
+    return name, dataclasses.replace(metadata, domain=copy.deepcopy(metadata.domain)), runner
+
+
+@functools.lru_cache(maxsize=8)
+def _read_once(path: str, changed: int) -> tuple[str, ModelMetadata, GraphRunner]:
+    loaded: tuple[str, ModelMetadata, GraphRunner] = _read(path)
+    return loaded
 
 
 class RasaServer:
@@ -43,7 +66,8 @@ class RasaServer:
         channels = create_http_input_channels(None, str(self.folder / "credentials.yml"))
         self.app = configure_app(channels, cors="*", endpoints=endpoints)
         self.channel = next((channel for channel in channels if channel.name() == "handoff"), channels[0])
-        self.app.ctx.agent = await load_agent(str(self.model), endpoints=endpoints)
+        with mock.patch.object(MessageProcessor, "_load_model", staticmethod(_load_model)):
+            self.app.ctx.agent = await load_agent(str(self.model), endpoints=endpoints)
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", free_port()))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
