@@ -23,13 +23,15 @@ LONGEST: Final = (
     "tests/presets/test_importer.py",
     "tests/cli/test_demo.py",
     "tests/acceptance/test_demo.py",
-    "tests/acceptance/test_shutdown.py",
-    "tests/presets/test_dialogues.py",
-    "tests/bench/test_bench.py",
-    "tests/channels/test_killed.py",
     "tests/channels/test_settings.py",
+    "tests/channels/test_killed.py",
+    "tests/acceptance/test_shutdown.py",
+    "tests/bench/test_bench.py",
+    "tests/integration/test_pause.py",
+    "tests/server/test_guard.py",
+    "tests/server/test_kill.py",
+    "tests/presets/test_dialogues.py",
     "tests/chaos/test_stateful.py",
-    "tests/integration/test_botlhale.py",
 )
 """The files that take longest, by ``--durations``: begun first, so that both workers end together."""
 HANGS: Final = pytest.StashKey[TextIO]()

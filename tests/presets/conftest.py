@@ -1,5 +1,6 @@
 """Rasa's own starter project with the preset in it, trained once a session, and a real action server."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -13,11 +14,13 @@ from typing import Any
 import pytest
 import rasa
 
+import rasa_handoff.presets
 from rasa_handoff.testing.bots import once
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.slowness import slowness
 from tools import children
 
+PRESETS = Path(rasa_handoff.presets.__file__).parent
 STARTER = Path(rasa.__file__).parent / "cli" / "initial_project"
 
 CONFIG = """recipe: default.v1
@@ -71,7 +74,10 @@ def trained(name: str, factory: pytest.TempPathFactory, **settings: bool) -> Pat
         assert done.returncode == 0, done.stdout + done.stderr
         return folder
 
-    return once(f"starter-{name}", factory, make)
+    made_of = hashlib.sha256(CONFIG.encode())
+    for path in sorted(PRESETS.rglob("*.*")):
+        made_of.update(path.read_bytes() if path.suffix in (".yml", ".py") else b"")
+    return once(f"starter-{name}-{made_of.hexdigest()[:12]}", factory, make)
 
 
 @pytest.fixture(scope="session")
