@@ -125,7 +125,7 @@ async def test_live_words_of_a_page(rasa: RasaServer, thandi: AgentAtDesk, acks:
 
 
 async def test_the_bots_words(rasa: RasaServer, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An action may say anything; a mailbox's owner gets it by the outbox."""
+    """An action may say anything; a mailbox's owner gets it by the outbox, everybody else as Rasa sends it."""
     nlg = rasa.app.ctx.agent.processor.nlg
     custom = {"a\ud83d": math.nan, "b": ["\0", {"c": "\udc80"}]}
 
@@ -137,6 +137,10 @@ async def test_the_bots_words(rasa: RasaServer, thandi: AgentAtDesk, monkeypatch
     said = await rasa.say("hello", metadata={"handoff_after": after, "handoff_message_id": "m\ud83d"})
     assert any(part.get("text") == "half \ufffd" for part in said), said
     assert any(part.get("custom") == valid(custom) for part in said), said
+    assert "half \ufffd" in await rasa.texts("hello", "plain")
+    async with Page(rasa.url, "page") as page:
+        await page.say("hello")
+        await page.hears("half \ufffd")
     monkeypatch.undo()
     taken = await handed_over(rasa, thandi)
     assert "half \ufffd" in " ".join(line["text"] for line in taken["transcript"])
