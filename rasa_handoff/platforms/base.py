@@ -12,7 +12,7 @@ from sanic.request import Request
 from sanic.response import HTTPResponse
 
 from rasa_handoff.platforms.conversations import Conversations
-from rasa_handoff.rasa_room import guards, tracker_store
+from rasa_handoff.rasa_room import guards, listening, tracker_store
 from rasa_handoff.rasa_room.bot import Bot
 from rasa_handoff.rasa_room.bot_turn import BotTurn, OnMessage
 from rasa_handoff.rasa_room.hosting import HandoffSettingsError
@@ -92,6 +92,7 @@ class PlatformChannel(InputChannel):
         keeper = tracker_store.Keeper(conversations.later.keep_turn, conversations.has_turn)
 
         connections = Connections(app)
+        listening.bound_bodies(app)
 
         async def before_start(app: Sanic, _: Any) -> None:
             guards.install(self.desk_active)

@@ -159,6 +159,7 @@ class HandoffChannel(InputChannel):
 
         keeper = tracker_store.Keeper(keep, write=write)
         outside, connections = self.interceptor.unasked.around, Connections(app)
+        listening.bound_bodies(app, self.settings.limits.webhook_bytes, self.guard.refusals)
 
         async def before_start(app: Sanic, _: Any) -> None:
             _warn_of_open_doors(self, app.ctx.input_channels)

@@ -4,13 +4,20 @@ On the class, since Rasa names no protocol of its own; connections of other appl
 """
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 from sanic import Sanic
+from sanic.exceptions import PayloadTooLarge
 from sanic.http import Stage
+from sanic.request import Request
 from sanic.server.protocols.http_protocol import HttpProtocol
 
 from rasa_handoff.guard.connections import Connections
+from rasa_handoff.guard.refusals import Refusals, shown_address
+from rasa_handoff.vocabulary.limits import Limits
+
+WEBHOOKS: Final = "/webhooks/"
+"""Below this Rasa mounts its channels."""
 
 _original = HttpProtocol.connection_made
 _guarded: dict[Sanic, Connections] = {}
@@ -27,6 +34,26 @@ def leave(app: Sanic) -> None:
     _guarded.pop(app, None)
     if not _guarded:
         HttpProtocol.connection_made = _original
+
+
+def bound_bodies(app: Sanic, longest: int = Limits().webhook_bytes, refusals: Refusals | None = None) -> None:
+    """Requests to channels have bodies of at most so many bytes: Sanic takes 100 MB into memory. Called before the application
+    starts, since Sanic asks only those that have registered by then; a second time does nothing."""
+    if getattr(app.ctx, "handoff_bounds_bodies", False):
+        return
+    app.ctx.handoff_bounds_bodies = True
+    noted = refusals or Refusals()
+
+    async def bound(request: Request, **_: Any) -> None:
+        if request.path.startswith(WEBHOOKS) and request.stream is not None:
+            request.stream.request_max_size = longest
+
+    async def note(request: Request, exception: Exception, **_: Any) -> None:
+        if isinstance(exception, PayloadTooLarge) and request is not None and request.path.startswith(WEBHOOKS):
+            noted.note(shown_address(request.ip), "http 413", f"a webhook's body has more than {longest} bytes.")
+
+    app.signal("http.routing.after")(bound)
+    app.signal("http.lifecycle.exception")(note)
 
 
 def _connection_made(self: Any, transport: asyncio.Transport) -> None:

@@ -22,10 +22,11 @@ class Limits(Value, frozen=True, forbid_unknown_fields=True):
     ``head_seconds``, ``body_seconds``: until a request's head or body has come. ``join_seconds``: until a socket has joined
     a namespace. ``requests_per_second``: of one address, to the live-agent server's pages and files; twenty seconds' worth may
     come at once. ``message_bytes``: one message or request body on ``/socket.io/``; ``relay_message_bytes``: from a relay,
-    whose offer carries the transcript. ``events_per_second``: of one socket, and of one conversation over all its
-    sockets; ``events_per_second_per_address``: of all sockets of an address. Twenty and five seconds' worth may come at
-    once, then the sender is slowed down. ``conversations_per_minute``: that one address may begin on ``/live_agent``;
-    ten minutes' worth may come at once. A relay whose token was accepted is not limited by address or socket.
+    whose offer carries the transcript; ``webhook_bytes``: the body of a request to any other channel. ``events_per_second``:
+    of one socket, and of one conversation over all its sockets; ``events_per_second_per_address``: of all sockets of an
+    address. Twenty and five seconds' worth may come at once, then the sender is slowed down.
+    ``conversations_per_minute``: that one address may begin on ``/live_agent``; ten minutes' worth may come at once. A relay
+    whose token was accepted is not limited by address or socket.
     """
 
     connections: int = 10_000
@@ -37,6 +38,7 @@ class Limits(Value, frozen=True, forbid_unknown_fields=True):
     requests_per_second: float = 250
     message_bytes: int = 1_000_000
     relay_message_bytes: int = 8_000_000
+    webhook_bytes: int = 5_000_000
     events_per_second: float = 50
     events_per_second_per_address: float = 1_000
     conversations_per_minute: float = 100
