@@ -57,10 +57,11 @@ begun_when_back: Final[list[Callable[[], Coroutine[Any, Any, None]]]] = []
 
 
 class _Call:
-    """One access. ``asked``: when we were; ``began``: when the store was."""
+    """One access. ``asked``: when we were; ``began``: when the store was; ``writes``: whether it was to write."""
 
-    def __init__(self) -> None:
+    def __init__(self, writes: bool = False) -> None:
         self.asked = self.began = time.monotonic()
+        self.writes = writes
 
 
 class StoreAccess:
@@ -70,6 +71,7 @@ class StoreAccess:
         self._store = weakref.ref(store)  # the access is kept beside its store, and goes with it
         self._thread = _Thread() if _blocks(store) else None
         self._failed_at: float | None = None
+        self._failed_writing = False
         self._back_at = self._answered_at = self._late_at = -math.inf
         self._asked_in_vain: float | None = None
         self._open: set[_Call] = set()
@@ -184,10 +186,10 @@ class StoreAccess:
             # A copy has the same engine or client; the broker belongs to the event loop.
             store = copy.copy(store)
             store.event_broker = None
-        await self._told(store.save, tracker)
+        await self._told(store.save, tracker, writes=True)
 
-    async def _told(self, call: Callable[[Any], Coroutine[Any, Any, Any]], about: Any) -> Any:
-        one = _Call()
+    async def _told(self, call: Callable[[Any], Coroutine[Any, Any, Any]], about: Any, writes: bool = False) -> Any:
+        one = _Call(writes)
         with self._telling(one):
             try:
                 found = await self._run(call, about, one)
@@ -196,12 +198,17 @@ class StoreAccess:
                     raise
                 # SQLAlchemy's pool had kept a connection that was cut, and has made itself anew; both calls may be made twice.
                 found = await self._run(call, about, one)
-        if self._failed_at is not None and one.began > self._failed_at:  # what was asked before says nothing of now
-            self._failed_at, self._back_at = None, time.monotonic()
+        if self._shows_it_back(one):
+            self._failed_at, self._failed_writing, self._back_at = None, False, time.monotonic()
             log.warning("The tracker store is back.")  # rasa run shows nothing below that by itself
             for when_back in begun_when_back:
                 begin(when_back())
         return found
+
+    def _shows_it_back(self, one: _Call) -> bool:
+        """What was asked before the failure says nothing of now, and a full disk can be read all the time."""
+        failed_at = self._failed_at
+        return failed_at is not None and one.began > failed_at and (one.writes or not self._failed_writing)
 
     async def _run(self, call: Callable[[Any], Coroutine[Any, Any, Any]], about: Any, one: _Call) -> Any:
         watching = asyncio.get_running_loop().call_later(LONG_SECONDS, self._look, one.asked)
@@ -244,6 +251,7 @@ class StoreAccess:
         except Exception as problem:
             sentence = str(getattr(problem, "orig", None) or problem) or repr(problem)
             self._fail(sentence.splitlines()[0], one.began)
+            self._failed_writing = self._failed_writing or (one.writes and self._failed_at is not None)
             raise Unreachable(f"The tracker store can't be reached: {sentence.splitlines()[0]}") from problem
 
     def _fail(self, sentence: str, began: float) -> None:

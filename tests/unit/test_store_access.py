@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from rasa.core.tracker_store import InMemoryTrackerStore, SQLTrackerStore
 from rasa.shared.core.domain import Domain
+from rasa.shared.core.events import ActionExecuted
 from sqlalchemy import event
 
 from rasa_handoff.rasa_room import store_access
@@ -26,15 +27,15 @@ class Sql:
 
     def __init__(self, folder: Path) -> None:
         self.store = SQLTrackerStore(Domain.empty(), dialect="sqlite", db=str(folder / "tracker.db"))
-        self.seconds, self.problem = 0.0, ""
+        self.seconds, self.problem, self.can_write = 0.0, "", True
         self.go_on = threading.Event()
         self.go_on.set()
         event.listen(self.store.engine, "before_cursor_execute", self._before)
 
-    def _before(self, *_: Any) -> None:
+    def _before(self, _: Any, __: Any, statement: str, *more: Any) -> None:
         time.sleep(self.seconds)
         self.go_on.wait()
-        if self.problem:
+        if self.problem and (self.can_write or statement.startswith("INSERT")):
             raise OSError(self.problem)
 
 
@@ -162,3 +163,20 @@ async def test_an_own_store_that_is_silent(lines: Any, monkeypatch: pytest.Monke
     store.seconds = []
     assert await one.retrieve("c") is None
     assert lines()[1:] == [BACK]
+
+
+async def test_a_store_that_can_be_read_and_not_written_is_said_once(sql: Sql, lines: Any) -> None:
+    """A full disk: what is read meanwhile doesn't make it whole."""
+    one = access(sql.store)
+    tracker = sql.store.init_tracker("thabo")
+    tracker.update(ActionExecuted("action_listen"))
+    sql.problem, sql.can_write = "database or disk is full", False
+    for _ in range(3):
+        with pytest.raises(Unreachable):
+            await one.save(tracker)
+        assert await one.retrieve("thabo") is None
+        assert one.failing
+    sql.problem = ""
+    await one.save(tracker)
+    assert not one.failing
+    assert [line.partition(":")[0] for line in lines()] == [AWAY, BACK]
