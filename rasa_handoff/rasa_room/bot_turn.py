@@ -12,6 +12,7 @@ from rasa.core.channels.channel import OutputChannel, UserMessage
 from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.rasa_room.bot import Bot
+from rasa_handoff.rasa_room.form_answers import payload_turn
 from rasa_handoff.rasa_room.options import Options
 from rasa_handoff.rasa_room.retold import Told
 from rasa_handoff.rasa_room.watching import Watch, Watcher
@@ -56,6 +57,7 @@ class BotTurn:
         follows: bool = True,
     ) -> None:
         self._bot, self._intents, self._options, self._on_new_message = bot, intents, options, on_new_message
+        self._own_intents = (intents.options, intents.execute, intents.ended, names.CARRY_ON_INTENT)
         self._watcher = Watcher(f"/{intents.execute}", show_marker, follows)
 
     async def run(self, channel: str, message: UserMessage, told: Told | None = None) -> Ran:
@@ -73,7 +75,8 @@ class BotTurn:
             message.output_channel, message.sender_id, self._make_options(channel), hold=asked
         ) as watch:
             if told is None:
-                await self._on_new_message(message)
+                with payload_turn(message.text, intent_of(parsed), self._own_intents):
+                    await self._on_new_message(message)
             for words in told[1] if told is not None else ():
                 await message.output_channel.send_response(message.sender_id, words)
         return Ran(parsed, watch)

@@ -1,4 +1,5 @@
-"""What touches Rasa's private parts, with ``tickets.py``: while the desk is active the bot must not speak by any door.
+"""What touches Rasa's private parts, with ``tickets.py`` and ``form_answers.py``: while the desk is active the bot must not
+speak by any door.
 
 Hosted channels are held by the interceptor. These guards hold the rest: session expiry, reminders, external intents,
 ``execute`` and appended events by HTTP, and messages of a channel that isn't hosted. One hears what Rasa keeps to its log: that
@@ -20,7 +21,7 @@ from rasa.shared.core.constants import ACTION_LISTEN_NAME
 from rasa.shared.core.events import ActionExecuted, BotUttered, ConversationPaused, Event
 from rasa.shared.core.trackers import DialogueStateTracker
 
-from rasa_handoff.rasa_room import tickets
+from rasa_handoff.rasa_room import form_answers, tickets
 from rasa_handoff.rasa_room.closing import closed
 from rasa_handoff.rasa_room.watching import action_failed, turn_cut_off
 from rasa_handoff.vocabulary.log_values import get_log, short_id
@@ -62,6 +63,7 @@ def install(desk_active: DeskActive, outside: Outside | None = None) -> None:
     """Ask ``desk_active`` (by sender id) before the bot may speak. Undone by :func:`remove`."""
     if not _asked:
         tickets.mend()
+        form_answers.patch()
         for name in GUARDED:
             _originals[name] = getattr_static(MessageProcessor, name)  # a static method as such
             setattr(MessageProcessor, name, WRAPPERS[name](_originals[name]))
@@ -78,6 +80,7 @@ def remove(desk_active: DeskActive, outside: Outside | None = None) -> None:
         _outside.remove(outside)
     if not _asked:
         tickets.restore()
+        form_answers.restore()
         for name, original in _originals.items():
             setattr(MessageProcessor, name, original)
         _originals.clear()

@@ -1,0 +1,64 @@
+"""A button of ours is never an answer to a form, also where the form doesn't list its intent under ``ignored_intents``.
+
+Rasa fills slots from whatever isn't ignored, so that a form would take ``/handoff_carry_on`` for a street. In a turn that a
+payload of ours began, the form treats the payload's intent as ignored: it rejects the turn, the dialogues answer, and the form
+asks its open question again. A sentence that the NLU takes for a request is left to the form: it may be an answer.
+Seen with ``rasa.shared.core.slot_mappings`` of 3.6.21; ``tests/integration/test_forms.py`` says when it has changed.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from inspect import getattr_static
+from typing import Any, Final
+
+from rasa.shared.core.domain import Domain
+from rasa.shared.core.slot_mappings import SlotMapping
+from rasa.shared.core.trackers import DialogueStateTracker
+
+from rasa_handoff.thinking.transcript import COMMAND
+
+PATCHED: Final = "intent_is_desired"
+
+_original: list[Any] = []
+_ignored: ContextVar[str | None] = ContextVar("handoff_ignored_intent", default=None)
+
+
+def patch() -> None:
+    """From now on forms heed :func:`payload_turn`. Undone by :func:`restore`; doing it twice changes nothing."""
+    if not _original:
+        _original.append(getattr_static(SlotMapping, PATCHED))  # a static method as such
+        setattr(SlotMapping, PATCHED, _without_ignored(_original[0]))
+
+
+def restore() -> None:
+    """Rasa's slot mappings as they were."""
+    if _original:
+        setattr(SlotMapping, PATCHED, _original.pop())
+
+
+@contextmanager
+def payload_turn(text: str | None, intent: str | None, own_intents: tuple[str, ...]) -> Iterator[None]:
+    """Around the turn of a message. ``own_intents``: those behind our buttons."""
+    is_payload = (text or "").lstrip().startswith(COMMAND) and intent in own_intents
+    token = _ignored.set(intent if is_payload else None)
+    try:
+        yield
+    finally:
+        _ignored.reset(token)
+
+
+def _without_ignored(original: Any) -> Any:
+    @wraps(original.__func__)
+    def intent_is_desired(mapping: Mapping[str, Any], tracker: DialogueStateTracker, domain: Domain) -> bool:
+        ignored = _ignored.get()
+        if (
+            ignored is not None
+            and tracker.active_loop_name
+            and ignored not in SlotMapping.to_list(mapping.get("intent"))
+        ):
+            return False
+        return bool(original.__func__(mapping, tracker, domain))
+
+    return staticmethod(intent_is_desired)
