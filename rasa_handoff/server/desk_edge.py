@@ -1,5 +1,6 @@
 """The namespace ``/desk``: an agent's browser (docs/protocol.md). Every event is checked against who sends it."""
 
+import asyncio
 from functools import partial
 from typing import Any, Final
 
@@ -99,9 +100,18 @@ class DeskEdge:
             raise self._refusal(environ, OWN_PAGE, f"{account.email}'s session, but not from the desk's own page")
         self._desks[sid] = account.id, accounts.hashed(token)
         await self._presence.came(account.id, sid)
-        body = await self._conversations.do(partial(_ready, agent=account.id))
-        # From the board, so that it follows the connect's acknowledgement and fits between the news.
-        self._conversations.board.later(partial(self._welcome, sid, account.id, body))
+        loop = asyncio.get_running_loop()
+        answered = loop.create_future()
+
+        def work(turn: Turn) -> None:
+            body = _ready(turn, account.id)
+            turn.afterwards.append(partial(self._welcome, sid, account.id, body, answered))
+
+        try:
+            await self._conversations.do(work)
+        finally:
+            # python-socketio sends the connect's acknowledgement in this step of the event loop.
+            loop.call_soon(answered.set_result, None)
 
     def _refusal(self, environ: dict[str, Any], sentence: str, why: str) -> ConnectionRefusedError:
         self._guard.refusals.note(self._guard.address(environ), "desk", f"a desk: {why}.")
@@ -115,7 +125,9 @@ class DeskEdge:
         if agent is not None:
             self._presence.went(agent, sid)
 
-    async def _welcome(self, sid: str, agent: str, body: dict[str, Any]) -> None:
+    async def _welcome(self, sid: str, agent: str, body: dict[str, Any], answered: "asyncio.Future[None]") -> None:
+        """What the desk begins with, right behind the transaction that read it: it misses nothing of what came next."""
+        await answered
         if sid not in self._desks:  # the session has ended meanwhile: what it may not see it isn't told
             return
         await self._sio.enter_room(sid, agent, namespace=DESK_NAMESPACE)

@@ -74,6 +74,8 @@ class Door:
         answer, turn = await self._store.write(transact)
         self.pump.ring({entry.road for entry in turn.entries})
         self.board.publish(turn.news)
+        for errand in turn.afterwards:
+            self.board.later(errand)
         return answer
 
     async def finish(self, entries: Sequence[Entry], shown: Sequence[Mark | Lost]) -> None:
@@ -118,6 +120,11 @@ class Door:
                 turn.apply(record, event)
 
         await self.do(work)
+
+    @property
+    def last_staffing(self) -> Availability | None:
+        """Who was there when that was looked up last: all that was told of it before."""
+        return self._staffing
 
     async def staffing(self) -> Availability:
         """Who is there; told to everybody if it has changed."""

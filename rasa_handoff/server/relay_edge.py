@@ -204,14 +204,15 @@ class RelayEdge:
         numbered = list(_numbered(read(Hello, data or {}).open))
         ours = await self._conversations.catch_up(self._bot(sid), numbered)
         known = [{"handoff_id": handoff_id, "last": id} for handoff_id, id in ours.heard.items()]
-        found = await self._conversations.staffing()
+        await self._conversations.staffing()
         here = {"protocol": PROTOCOL, "server": __version__, "epoch": self._store.epoch, "transcript_follows": True}
-        body = {**here, "open": known, "unknown": list(ours.unknown), **plain(found)}
+        body = {**here, "open": known, "unknown": list(ours.unknown)}
         self._conversations.board.later(partial(self._welcome, sid, body))
 
     async def _welcome(self, sid: str, body: dict[str, Any]) -> None:
         if sid not in self._bots:
             return
+        body.update(plain(self._conversations.last_staffing))  # what changed meanwhile was told to others
         await self._sio.emit("welcome", body, to=sid, namespace=RELAY_NAMESPACE)
         self._greeted.pop(sid, None)
         self._greeted[sid] = asyncio.get_running_loop().create_future()

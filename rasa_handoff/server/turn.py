@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from rasa_handoff.server import messages, records, staffing, summaries
 from rasa_handoff.server.messages import Message
-from rasa_handoff.server.news import Arrival, Changed, Marked, News, Overdue, Said
+from rasa_handoff.server.news import Arrival, Changed, Errand, Marked, News, Overdue, Said
 from rasa_handoff.server.records import Record
 from rasa_handoff.server.tables import OUTBOX
 from rasa_handoff.server.timekeeper import Timekeeper
@@ -41,12 +41,14 @@ ARRIVED: Final = (Status.DELIVERED, Status.READ)
 
 
 class Turn:
-    """The work of one transaction. ``entries`` are committed with it, ``news`` are told after it."""
+    """The work of one transaction. ``entries`` are committed with it; ``news`` are told after it, then ``afterwards`` is done,
+    with nothing of a later transaction between."""
 
     def __init__(self, connection: Connection, timekeeper: Timekeeper) -> None:
         self.connection, self._timekeeper = connection, timekeeper
         self.entries: list[Entry] = []
         self.news: list[News] = []
+        self.afterwards: list[Errand] = []
 
     @property
     def now(self) -> float:

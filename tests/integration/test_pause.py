@@ -15,6 +15,7 @@ from rasa.shared.core.domain import SessionConfig
 from rasa.shared.core.events import Event, ReminderScheduled, UserUttered
 from rasa.shared.core.trackers import DialogueStateTracker
 
+from rasa_handoff.relay.relay import TRACKER
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
 from tests.channels.browsers import Page
@@ -281,6 +282,7 @@ async def test_the_live_chat_reaches_an_event_broker_and_rasa_export(
         await until(lambda: rasa.channel.desk.connected)
         await go_live(rasa, thandi)
         await until(lambda: _streamed(tmp_path / "events.db", "are you there"))
+        await rasa.channel.relay.flush(TRACKER, "thabo")  # what is streamed is saved a moment later
         rasa.app.ctx.agent.tracker_store.event_broker.engine.dispose()
     exported = tmp_path / "endpoints.yml"
     exported.write_text(exported.read_text().replace("events.db", "exported.db"))

@@ -4,10 +4,12 @@ import asyncio
 import hashlib
 import json
 import uuid
+from typing import Any
 
 import aiohttp
 import pytest
 
+from rasa_handoff.server.agent_side import AgentSide
 from rasa_handoff.server.desk_edge import OWN_PAGE
 
 from .peers import Desk, refused, until
@@ -42,6 +44,31 @@ async def test_ready_has_all_an_agent_needs(relay, desk):
     queue = (await desk("thandi")).all("ready")[0]["queue"]
     assert [s["handoff_id"] for s in queue] == [urgent, waiting]
     assert [(s["handoff_id"], s["agent"]["name"]) for s in ready["others"]] == [(taken, "Sipho")]
+
+
+async def test_a_desk_that_connects_misses_nothing_of_what_happens_meanwhile(relay, desk, monkeypatch):
+    """Something else is committed and told after the desk's lists were read, and before the desk is given them."""
+    karoo, thandi = await relay(), await desk()
+    handoff = await karoo.initiate()
+    await thandi.take(handoff)
+    do, said = AgentSide.do, []
+
+    async def do_and_be_overtaken(self: AgentSide, work: Any) -> Any:
+        answer = await do(self, work)
+        if len(said) < 20 and not karoo.busy:  # not by what karoo's own words bring about
+            karoo.busy = True
+            said.append(f"word {len(said)}")
+            assert (await karoo.say(handoff, said[-1]))["ok"]
+            karoo.busy = False
+        return answer
+
+    karoo.busy = False
+    monkeypatch.setattr(AgentSide, "do", do_and_be_overtaken)
+    again = await desk()
+    monkeypatch.undo()
+    assert said
+    (mine,) = again.all("ready")[-1]["mine"]
+    await until(lambda: [said[-1]] == [one["text"] for one in [mine["last"], *again.all("message")]][-1:])
 
 
 async def test_an_arrival_is_told_with_its_summary(relay, desk):
