@@ -89,7 +89,8 @@ class PlatformChannel(InputChannel):
         turn = BotTurn(bot, self.intents, options, show_marker=False, on_new_message=on_new_message, follows=False)
         conversations = Conversations(bot, turn, self.name(), self.intents, self.crossing_seconds)
         self.open(bot, conversations)
-        keeper = tracker_store.Keeper(conversations.later.keep_turn, conversations.has_turn)
+        later = conversations.later
+        keeper = tracker_store.Keeper(later.keep_turn, later.keeps, conversations.has_turn)
 
         connections = Connections(app)
         listening.bound_bodies(app)

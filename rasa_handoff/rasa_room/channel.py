@@ -157,7 +157,7 @@ class HandoffChannel(InputChannel):
         async def write() -> None:
             await self.relay.ring(TRACKER)
 
-        keeper = tracker_store.Keeper(keep, write=write)
+        keeper = tracker_store.Keeper(keep, self.relay.unsaved, write=write)
         outside, connections = self.interceptor.unasked.around, Connections(app)
         listening.bound_bodies(app, self.settings.limits.webhook_bytes, self.guard.refusals)
 

@@ -65,6 +65,10 @@ class LaterWriter:
         body = {"events": [event.as_dict() for event in events]}
         self.keep(conversation_id, lambda tracker: self._add(tracker, body))
 
+    async def keeps(self, conversation_id: str) -> bool:
+        """Whether something of this conversation waits to be written."""
+        return conversation_id in self._waiting
+
     def _add(self, tracker: DialogueStateTracker, body: dict[str, Any]) -> None:
         tracker.update_with_events(turn(tracker, body, ""), self._bot.domain)
 

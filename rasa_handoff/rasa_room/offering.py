@@ -75,7 +75,7 @@ class Offering:
 
     async def write_unsaved(self, conversation_id: str) -> bool:
         """Write a turn of the bot's that couldn't be saved, if that can be done now; whether none is left."""
-        if not self._relay.delivers(TRACKER, conversation_id) or not await self._relay.unsaved(conversation_id):
+        if not await self._relay.unsaved(conversation_id):
             return True
         if self._bot.ready and self._bot.store.away:
             return False

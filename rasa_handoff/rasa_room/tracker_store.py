@@ -6,11 +6,12 @@ block while they wait: a SQLite file that another process holds for five seconds
 
 As long as :func:`mend` holds, Rasa's turns use the store as we do (``store_access.py``): a turn that can't be saved is given to
 the relay, which writes it when the store is back. A turn that couldn't read its tracker is never saved over the one that is
-there.
+there, and one that could, while an earlier one still waits, is written behind it.
 
 Seen with ``rasa.core.tracker_store`` of 3.6.21.
 """
 
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -28,9 +29,11 @@ log = get_log(__name__)
 
 class Keeper(NamedTuple):
     """Keeps the events of a turn that couldn't be saved, by conversation, and sees that they are written later. ``keep`` raises
-    StoreError if it can't; ``claims``: whether the conversation is certainly this keeper's; ``write``: the store is back."""
+    StoreError if it can't; ``keeps``: whether it has such of this conversation, which waits; ``claims``: whether the conversation
+    is certainly this keeper's; ``write``: the store is back."""
 
     keep: Callable[[str, Sequence[Event]], Awaitable[None]]
+    keeps: Callable[[str], Awaitable[bool]]
     claims: Callable[[str], bool] = lambda _: False
     write: Callable[[], Coroutine[Any, Any, None]] | None = None
 
@@ -113,7 +116,7 @@ async def _get_or_create_tracker(
 
 
 async def _save(self: FailSafeTrackerStore, tracker: DialogueStateTracker) -> None:
-    if not getattr(tracker, UNREAD, False):
+    if not getattr(tracker, UNREAD, False) and not await _earlier_waits(tracker.sender_id):
         try:
             await access(self).save_in_time(tracker)
         except Unreachable:
@@ -124,6 +127,15 @@ async def _save(self: FailSafeTrackerStore, tracker: DialogueStateTracker) -> No
             return setattr(tracker, KNOWN, len(tracker.events))
     if not await _kept(tracker):
         await self.fallback_tracker_store.save(tracker)
+
+
+async def _earlier_waits(conversation_id: str) -> bool:
+    """Whether events are kept that belong before what is saved now. Rasa's lock is held: none of them is written meanwhile."""
+    for keeper in _keeping:
+        with contextlib.suppress(StoreError):  # a keeper that can't tell couldn't keep it either
+            if await keeper.keeps(conversation_id):
+                return True
+    return False
 
 
 async def _kept(tracker: DialogueStateTracker) -> bool:

@@ -194,7 +194,13 @@ class Relay:
         return await self.store.write(lambda connection: memory.outbox.head(connection, target, conversation_id))
 
     async def unsaved(self, conversation_id: str) -> bool:
-        """Whether a turn of the bot's waits to be written to the tracker."""
+        """Whether a turn of the bot's waits to be written to the tracker.
+
+        Raises:
+            StoreError: that can't be told now.
+        """
+        if not self.delivers(TRACKER, conversation_id):  # what waits there is tried all the time
+            return False
         return any(entry.name == "turn" for entry in await self.queue(TRACKER, conversation_id))
 
     async def conversation_of(self, handoff_id: str) -> str | None:

@@ -6,15 +6,27 @@ import itertools
 import json
 import time
 from typing import Any
+from urllib.parse import urlencode
 from xml.etree import ElementTree
 
 import jwt
 
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
+from rasa_handoff.vocabulary.text import valid_text
 from tests.channels.vendors import RASA_KEY, TEAMS_KEY, Call, Vendors
 
 NUMBERS = itertools.count(1000)
+
+
+def _form(**fields: str) -> tuple[bytes, dict[str, str]]:
+    """A form with its header. Half a character becomes the bytes that it can't be, as other languages write it."""
+    body = urlencode(fields, encoding="utf-8", errors="surrogatepass").encode()
+    return body, {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+def _out_of_a_form(text: str) -> str:
+    return valid_text(text.encode("utf-8", "surrogatepass").decode("utf-8", "replace"))
 
 
 class Customer:
@@ -46,6 +58,10 @@ class Customer:
 
     def request(self, text: str) -> dict[str, Any]:
         raise NotImplementedError
+
+    def arrives(self, text: str) -> str:
+        """How the text comes to whoever reads it."""
+        return valid_text(text)
 
     async def _post(self, body: Any, headers: dict[str, str] | None = None, query: str = "") -> str:
         address = f"{self.rasa.url}/webhooks/{self.channel}/webhook{query}"
@@ -133,7 +149,10 @@ class OnTwilio(Customer):
     channel = "twilio"
 
     async def send(self, text: str) -> None:
-        await self._post({"From": self.id, "Body": text, "MessageSid": f"SM{self.number}"})
+        await self._post(*_form(From=self.id, Body=text, MessageSid=f"SM{self.number}"))
+
+    def arrives(self, text: str) -> str:
+        return _out_of_a_form(text)
 
     def at(self, call: Call) -> str:
         return str(call.body["To"])
@@ -287,7 +306,10 @@ class OnTwilioVoice(Fetching):
     channel = "twilio_voice"
 
     async def post(self, text: str) -> str:
-        return await self._post({"From": self.id, "SpeechResult": text, "CallStatus": "in-progress"})
+        return await self._post(*_form(From=self.id, SpeechResult=text, CallStatus="in-progress"))
+
+    def arrives(self, text: str) -> str:
+        return _out_of_a_form(text)
 
     async def silent(self) -> list[str]:
         """Say nothing: Twilio asks again, and this is what it is to say."""

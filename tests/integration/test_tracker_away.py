@@ -1,7 +1,7 @@
 """Rasa's tracker store is away for a while: nothing is missing in it afterwards, and nobody is unheard meanwhile."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,10 +10,16 @@ import pytest
 from rasa.core.tracker_store import InMemoryTrackerStore
 from rasa.shared.core.trackers import DialogueStateTracker
 
+from rasa_handoff.rasa_room.offering import Offering
+from rasa_handoff.rasa_room.store_access import access
+from rasa_handoff.rasa_room.tracker import TrackerTarget
+from rasa_handoff.store.outbox import Entry
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.slowness import slowness
 from rasa_handoff.testing.waiting import until, within
 from rasa_handoff.thinking.control import Control
+from rasa_handoff.vocabulary.errors import Unreachable
+from rasa_handoff.vocabulary.events import Event
 from tests.integration.conftest import credentials
 from tests.integration.test_database import locked
 from tests.integration.test_strays import forgotten
@@ -149,6 +155,33 @@ async def test_a_turn_that_cannot_be_saved_is_written_later(rasa: RasaServer, tm
     await rasa.texts("/greet")
     assert spoken(await rasa.events()).count("customer: /greet") == 2
     assert spoken(await rasa.events("lerato")) == ["customer: hello", "bot: Hello."]
+
+
+async def test_a_turn_that_finds_the_store_back_is_written_behind_one_that_waits(
+    rasa: RasaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It began while the store was away, so it didn't wait for the one before it; then it could be read and written."""
+    deliver, free = TrackerTarget.deliver, asyncio.Event()
+
+    async def held(self: TrackerTarget, lane: str, entries: Sequence[Entry]) -> list[Event]:
+        if not free.is_set():
+            raise Unreachable("The test holds it.")
+        return await deliver(self, lane, entries)
+
+    async def not_now(*_: Any) -> bool:
+        return False
+
+    await rasa.texts("hello")
+    monkeypatch.setattr(TrackerTarget, "deliver", held)
+    with locked(tmp_path / "tracker.db"):
+        assert await rasa.texts("/greet") == ["Hello."]
+    monkeypatch.setattr(Offering, "write_unsaved", not_now)
+    access(rasa.app.ctx.agent.tracker_store)._failed_at = None
+    assert await rasa.texts("show me things")
+    free.set()
+    said = spoken(await written(rasa, "customer: /greet", "customer: show me things"))
+    assert said[2:5] == ["customer: /greet", "bot: Hello.", "customer: show me things"]
+    assert len(said) == len(set(said)) + 1, "each once, but for the bot's greeting"
 
 
 async def test_words_go_on_while_a_bots_turn_waits_for_the_database(
