@@ -13,6 +13,7 @@ from rasa.core.channels import BUILTIN_CHANNELS
 from rasa.core.channels.channel import InputChannel, UserMessage
 from rasa.core.channels.socketio import SocketIOInput
 from rasa.core.channels.telegram import TelegramInput
+from rasa.core.channels.twilio import TwilioInput
 from rasa.core.channels.twilio_voice import TwilioVoiceInput
 from rasa.shared.exceptions import RasaException
 from sanic import Blueprint, Sanic
@@ -22,6 +23,7 @@ from rasa_handoff.rasa_room import answers, incoming
 from rasa_handoff.rasa_room.customer_authentication import CustomerAuthentication
 from rasa_handoff.rasa_room.socketio import HandoffSocketIO
 from rasa_handoff.rasa_room.telegram import HandoffTelegram
+from rasa_handoff.rasa_room.twilio import HandoffTwilio
 from rasa_handoff.rasa_room.twilio_voice import HandoffTwilioVoice
 from rasa_handoff.vocabulary.errors import SettingsError
 from rasa_handoff.vocabulary.names import PLATFORM_CHANNELS, STOCK_CHANNELS
@@ -41,6 +43,7 @@ Receive = Callable[[str, UserMessage], Awaitable[None]]
 MENDED: Mapping[type[InputChannel], type[InputChannel]] = {
     SocketIOInput: HandoffSocketIO,
     TelegramInput: HandoffTelegram,
+    TwilioInput: HandoffTwilio,
     TwilioVoiceInput: HandoffTwilioVoice,
 }
 

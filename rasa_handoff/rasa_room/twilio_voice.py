@@ -1,11 +1,13 @@
 """Rasa's twilio_voice channel, mended for a call in which a person may take their time.
 
 Twilio ends a call whose answer asks for nothing more, so Rasa's empty answer to words that went to an agent would hang up. And
-Twilio asks again while the caller is silent; Rasa answers with the bot's last words, we with what waits for the caller.
+Twilio asks again while the caller is silent; Rasa answers with the bot's last words, we with what waits for the caller. And its
+answers are XML, which has no place for most control characters: Twilio would refuse the whole answer, and nobody can hear them.
 """
 
+import re
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 from rasa.core.channels.channel import OutputChannel, UserMessage
 from rasa.core.channels.twilio_voice import TwilioVoiceCollectingOutputChannel, TwilioVoiceInput
@@ -15,7 +17,10 @@ from sanic.response import HTTPResponse
 from twilio.twiml.voice_response import Gather, VoiceResponse  # type: ignore[import-untyped]
 
 from rasa_handoff.rasa_room import answers
+from rasa_handoff.thinking.transcript import in_words
 from rasa_handoff.vocabulary.text import valid_text
+
+NOT_IN_XML: Final = re.compile("[^\\t\\n\\r\\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 Fetch = Callable[[str, str, OutputChannel], Awaitable[bool]]
 
@@ -46,7 +51,7 @@ class HandoffTwilioVoice(TwilioVoiceInput):
     def _build_twilio_voice_response(self, messages: list[dict[str, Any]]) -> VoiceResponse:
         """As Rasa does; with nothing to say, listen on."""
         if messages:
-            return super()._build_twilio_voice_response(messages)
+            return super()._build_twilio_voice_response([_speakable(message) for message in messages])
         listening = VoiceResponse()
         listening.append(
             Gather(
@@ -59,3 +64,7 @@ class HandoffTwilioVoice(TwilioVoiceInput):
             )
         )
         return listening
+
+
+def _speakable(message: dict[str, Any]) -> dict[str, Any]:
+    return {**message, "text": NOT_IN_XML.sub("", str(message.get("text") or in_words(None, message)))}

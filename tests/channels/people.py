@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import itertools
 import json
+import re
 import time
 from typing import Any
 from urllib.parse import urlencode
@@ -60,7 +61,11 @@ class Customer:
         raise NotImplementedError
 
     def arrives(self, text: str) -> str:
-        """How the text comes to whoever reads it."""
+        """How the customer's text comes to whoever reads it."""
+        return valid_text(text)
+
+    def is_told(self, text: str) -> str:
+        """How an agent's text comes to the customer."""
         return valid_text(text)
 
     async def _post(self, body: Any, headers: dict[str, str] | None = None, query: str = "") -> str:
@@ -310,6 +315,9 @@ class OnTwilioVoice(Fetching):
 
     def arrives(self, text: str) -> str:
         return _out_of_a_form(text)
+
+    def is_told(self, text: str) -> str:
+        return re.sub("[\x01-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]", "", valid_text(text))  # what XML has no place for
 
     async def silent(self) -> list[str]:
         """Say nothing: Twilio asks again, and this is what it is to say."""
