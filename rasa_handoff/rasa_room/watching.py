@@ -92,6 +92,7 @@ class Watcher:
 
     async def shown(self, conversation_id: str, message: Message, make_options: MakeOptions) -> Message:
         """A message that is said outside a turn, with the options in their marker's place. A handoff's marker stays."""
+        message = valid(message)
         with suppress(MarkerError):
             if isinstance(read_marker(message.get("custom")), HandoffRequest):
                 return message

@@ -1,13 +1,22 @@
 """The checks of what was lost and of its order, on books written by hand."""
 
+import random
+import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
+import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
+from rasa_handoff.rasa_room.texts import preset_text
+from rasa_handoff.vocabulary import names
 from tests.chaos import checks
 from tests.chaos.book import Book, Heard, Said
+from tests.chaos.poison import Poison
+from tests.chaos.vendor import Vendor, VendorCustomer
 
 WHO = "c1"
 
@@ -72,3 +81,45 @@ def test_a_word_without_an_answer_may_come_to_the_bot_later(book: Book) -> None:
     second.fate = "accepted"
     checks.order_held(book, bot_was_given(second.word, first.word))
     assert not book.findings
+
+
+@pytest.mark.parametrize("taken", [True, False])
+async def test_a_word_is_refused_if_its_vendor_was_told_so(book: Book, taken: bool) -> None:
+    async with Vendor(book, random.Random(1)) as vendor, aiohttp.ClientSession() as http:
+        vendor.troubles = False
+
+        async def take(request: web.Request) -> web.Response:
+            if not taken:
+                await http.post(vendor.url, json={"recipient_id": "c2", "text": preset_text(names.UTTER_NOT_TAKEN, {})})
+            return web.Response(text="success")
+
+        app = web.Application()
+        app.router.add_post("/webhooks/callback/webhook", take)
+        async with TestServer(app) as rasa:
+            customer = VendorCustomer(
+                "c2", book, random.Random(1), 1.0, lambda: str(rasa.make_url("")).rstrip("/"), vendor
+            )
+            said = await customer.say()
+    assert said.fate == ("accepted" if taken else "unsure")
+
+
+@pytest.mark.parametrize(("where", "kinds"), [("outbox", ["stuck"]), ("dead_letter", []), (None, ["lost"])])
+def test_poison_must_be_a_dead_letter(book: Book, tmp_path: Path, where: str | None, kinds: list[str]) -> None:
+    poison = Poison({"relay": tmp_path / "relay.db", "desk": tmp_path / "desk.db"})
+    with closing(sqlite3.connect(tmp_path / "relay.db")) as database, database:
+        for table in ("outbox", "dead_letter"):
+            database.execute(f"CREATE TABLE {table} (target, lane, name, body, at, holder, held_until)")
+        poison.add(random.Random(1), {"customer": ["c1"]})
+        if where != "outbox":
+            database.execute("INSERT INTO dead_letter SELECT * FROM outbox WHERE ?", (where is not None,))
+            database.execute("DELETE FROM outbox")
+    checks.poison_was_set_aside(book, poison)
+    assert [kind for kind, _, _ in book.findings] == kinds
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_text_that_arrives_otherwise_than_it_was_sent_is_lost(book: Book, half: bool) -> None:
+    arrives = "c1-h1-1 ~half \N{REPLACEMENT CHARACTER} of it~"
+    book.customer_says(WHO, arrives).fate = "accepted"
+    checks.words_arrived(book, bot_was_given("c1-h1-1 ~half  of it~" if half else arrives))
+    assert [kind for kind, _, _ in book.findings] == (["lost"] if half else [])

@@ -10,6 +10,7 @@ from types import TracebackType
 import aiohttp
 from aiohttp import web
 
+from tests.chaos import phrases
 from tests.chaos.book import Book
 from tests.chaos.people import Customer
 
@@ -46,6 +47,8 @@ class Vendor:
     async def _taken(self, request: web.Request) -> web.Response:
         body = await request.json()
         customer = self.customers[body["recipient_id"]]
+        if phrases.kind_of(body.get("text") or "")[1] == phrases.NOT_TAKEN:
+            customer.refused += 1
         chance = self.rng.random() if self.troubles else 1.0
         if chance < 0.03:
             customer.book.failed(customer.name, "500, not taken")
@@ -61,9 +64,11 @@ class Vendor:
 
 
 class VendorCustomer(Customer):
-    """At least once from the bot's side, doubled only around a kill or an answer that failed."""
+    """At least once from the bot's side, doubled only around a kill or an answer that failed. ``refused``: how often the vendor
+    was told that a word wasn't taken, which comes before the answer to its request."""
 
     channel = "callback"
+    refused = 0
 
     def __init__(
         self, name: str, book: Book, rng: random.Random, pace: float, url: Callable[[], str], vendor: Vendor
@@ -74,14 +79,14 @@ class VendorCustomer(Customer):
 
     async def send(self, text: str) -> bool:
         timeout = aiohttp.ClientTimeout(total=ANSWER_WITHIN)
-        body = {"sender": self.name, "message": text}
+        body, before = {"sender": self.name, "message": text}, self.refused
         try:
             async with (
                 aiohttp.ClientSession(timeout=timeout) as http,
                 http.post(f"{self._url()}/webhooks/callback/webhook", json=body) as answer,
             ):
                 await answer.read()
-                return answer.status == 200
+                return answer.status == 200 and self.refused == before
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as problem:
             self.book.note("unsure", self.name, why=repr(problem))
             return False

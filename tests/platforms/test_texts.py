@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,14 @@ from tests.platforms.caller import Account, Kommunicate, settings
 from tests.platforms.rest_api import RestApi
 from tests.support import texts
 
-EVERY_KIND = [text for text in texts.some(texts.COUNT, seed=6) if not text.lstrip().startswith("/")]
-SOME = [text for text in EVERY_KIND if len(text) < 1000][:60]
+MANY = (
+    texts.COUNT if texts.COUNT > 300 else 100
+)  # each is a turn of the bot's; its NLU takes seconds for a very long one
+EVERY_KIND = [text for text in texts.some(MANY, seed=6) if len(text) < 1000 and not text.lstrip().startswith("/")]
+SOME = EVERY_KIND[:60]
 KEYS = {text: [text, {text: math.pi}] for text in SOME}
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = pytest.mark.timeout(90 + MANY / 2)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -43,7 +47,15 @@ async def said_to_the_bot(rasa: RasaServer, conversation_id: str) -> list[str]:
     assert tracker is not None, conversation_id
     events = [event.as_dict() for event in tracker.events]
     assert valid(events) == events
-    return [event["text"] for event in events if event["event"] == "user"]
+    said: list[str] = []
+    taken_back = False
+    for event in events:
+        taken_back = taken_back or event["event"] == "rewind"
+        if event["event"] == "user" and not event["text"].startswith("EXTERNAL: "):
+            if not (taken_back and said[-1] == event["text"]):  # a fallback that has asked twice repeats the words
+                said.append(event["text"])
+            taken_back = False
+    return said
 
 
 async def test_customers_words_ids_and_keys(rasa: RasaServer) -> None:
@@ -52,7 +64,7 @@ async def test_customers_words_ids_and_keys(rasa: RasaServer) -> None:
         some, group = EVERY_KIND[place : place + 50], f"g{place} {SOME[place % len(SOME)]}"[:200]
         customer = Kommunicate(rasa, group)
         for text in some:
-            more = {"metadata": KEYS} if len(text) < 1000 else {}
+            more = {"metadata": KEYS} if text is some[0] else {}
             await customer.say(text, **{"from": text, **more, text: text} if text != "botId" else {})
         heard = await said_to_the_bot(rasa, valid_text(group).strip())
         assert heard == [words for text in some if (words := valid_text(text).strip())]
@@ -131,6 +143,8 @@ class Answers:
         return web.Response(body=self.answer, status=self.status, content_type="application/json")
 
 
+CONTROLS = re.compile("[\x01-\x08\x0a-\x1f\x7f]")
+"""What a header, in which the user's id goes, can't carry: not sent, or refused with 400."""
 ODD = (b"", b"\xff\xfe{", b'"\\ud83d"', b"[" * 100_000, b'{"status":"error","errorResponse":7}', b"1" * 5000, b"null")
 
 
@@ -154,14 +168,12 @@ async def test_what_the_rest_api_answers() -> None:
 
 
 async def _called(caller: Caller, refused: bool) -> None:
-    try:
+    if not refused:
         await caller.call("shop-bot", "POST", "/rest", json={})
-    except Unreachable as problem:
-        assert refused, problem
-        assert valid_text(str(problem)) == str(problem)
-        assert str(problem).isprintable()
-    else:
-        assert not refused
+        return
+    with pytest.raises(Unreachable) as told:
+        await caller.call("shop-bot", "POST", "/rest", json={})
+    assert str(told.value).isprintable()
 
 
 async def test_what_the_rest_api_is_sent() -> None:
@@ -170,13 +182,12 @@ async def test_what_the_rest_api_is_sent() -> None:
         caller = Caller(api.url, "key")
         for text in SOME:
             made = valid_text(text)
-            try:
-                await caller.call(f"u{made}", "POST", "/rest", json={made: [made]}, params={"assignee": made})
-            except Unreachable as problem:
-                assert "can't be sent" in str(problem)
-                assert not made.isprintable(), "only what isn't printable can't stand in a header"
+            call = caller.call(f"u{made}", "POST", "/rest", json={made: [made]}, params={"assignee": made})
+            if CONTROLS.search(made):
+                with pytest.raises(Unreachable, match=r"can't be sent|answered"):
+                    await call
                 continue
-            _, body, query = api.heard[-1]
-            assert (body, query) == ({made: [made]}, {"assignee": made})
+            await call
+            assert api.heard[-1][1:] == ({made: [made]}, {"assignee": made})
         await caller.call("shop-bot", "POST", "/rest", json=valid(KEYS))
         assert api.heard[-1][1] == valid(KEYS)

@@ -11,6 +11,8 @@ from typing import Any, Final
 import aiohttp
 
 from rasa_handoff.vocabulary.errors import Unreachable
+from rasa_handoff.vocabulary.log_values import escaped
+from rasa_handoff.vocabulary.text import valid
 
 PATIENCE: Final = aiohttp.ClientTimeout(total=10)
 PAUSES: Final = (0.3, 1.0)
@@ -18,6 +20,7 @@ PAUSES: Final = (0.3, 1.0)
 NOT_NOW: Final = (429, 503)
 ENGAGED: Final = "AGENT_IS_ALREADY_ENGAGED"
 """In an answer with 200: the agent has as many conversations as they may, and doesn't get this one."""
+LONGEST_CODE: Final = 40
 
 
 class _Again(Exception):
@@ -57,6 +60,8 @@ class Caller:
             if once and not isinstance(problem, aiohttp.ClientConnectorError):
                 raise Unreachable(sentence) from problem
             raise _Again(sentence) from problem
+        except ValueError as problem:  # a user's id with a line feed, for example, which no header can carry
+            raise Unreachable(f"{method} {path} of this user can't be sent to Kommunicate: {problem}") from problem
         if status in NOT_NOW or (status >= 500 and not once):
             raise _Again(f"Kommunicate answered {method} {path} with {status}.")
         if status // 100 != 2 or (why := _refusal(body)):
@@ -74,6 +79,7 @@ def _refusal(body: bytes) -> str | None:
         return None
     if said.get("status") == "error":
         errors = said.get("errorResponse")
-        codes = [str(one.get("errorCode"))[:40] for one in errors or () if isinstance(one, dict)] if errors else []
+        listed = errors if isinstance(errors, list) else []
+        codes = [escaped(valid(one.get("errorCode")), LONGEST_CODE) for one in listed if isinstance(one, dict)]
         return ", ".join(codes) or "status error"
     return ENGAGED if said.get("response") == ENGAGED else None
