@@ -19,9 +19,8 @@ from tests.platforms.caller import Account, Kommunicate, settings
 from tests.platforms.rest_api import RestApi
 from tests.support import texts
 
-MANY = (
-    texts.COUNT if texts.COUNT > 300 else 100
-)  # each is a turn of the bot's; its NLU takes seconds for a very long one
+MANY = texts.COUNT if texts.COUNT > 300 else 100
+"""Each is a turn of the bot's, whose NLU takes seconds for a very long one: those are left out."""
 EVERY_KIND = [text for text in texts.some(MANY, seed=6) if len(text) < 1000 and not text.lstrip().startswith("/")]
 SOME = EVERY_KIND[:60]
 KEYS = {text: [text, {text: math.pi}] for text in SOME}

@@ -14,9 +14,8 @@ from tests.platforms.liveperson.caller import LivePerson, settings, text_event
 from tests.platforms.test_texts import said_to_the_bot
 from tests.support import texts
 
-MANY = (
-    texts.COUNT if texts.COUNT > 300 else 100
-)  # each is a turn of the bot's; its NLU takes seconds for a very long one
+MANY = texts.COUNT if texts.COUNT > 300 else 100
+"""Each is a turn of the bot's, whose NLU takes seconds for a very long one: those are left out."""
 EVERY_KIND = [text for text in texts.some(MANY, seed=7) if len(text) < 1000 and not text.lstrip().startswith("/")]
 SOME = EVERY_KIND[:60]
 KEYS = {text: [text, {text: math.pi}] for text in SOME}
