@@ -75,7 +75,7 @@ class BotTurn:
             message.output_channel, message.sender_id, self._make_options(channel), hold=asked
         ) as watch:
             if told is None:
-                with payload_turn(message.text, intent_of(parsed), self._own_intents):
+                with payload_turn(message.text, self._own_intents):
                     await self._on_new_message(message)
             for words in told[1] if told is not None else ():
                 await message.output_channel.send_response(message.sender_id, words)

@@ -6,6 +6,7 @@ asks its open question again. A sentence that the NLU takes for a request is lef
 Seen with ``rasa.shared.core.slot_mappings`` of 3.6.21; ``tests/integration/test_forms.py`` says when it has changed.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,8 +18,7 @@ from rasa.shared.core.domain import Domain
 from rasa.shared.core.slot_mappings import SlotMapping
 from rasa.shared.core.trackers import DialogueStateTracker
 
-from rasa_handoff.thinking.transcript import COMMAND
-
+PAYLOAD: Final = re.compile(r"/([^{@\s]+)")
 PATCHED: Final = "intent_is_desired"
 
 _original: list[Any] = []
@@ -39,10 +39,11 @@ def restore() -> None:
 
 
 @contextmanager
-def payload_turn(text: str | None, intent: str | None, own_intents: tuple[str, ...]) -> Iterator[None]:
-    """Around the turn of a message. ``own_intents``: those behind our buttons."""
-    is_payload = (text or "").lstrip().startswith(COMMAND) and intent in own_intents
-    token = _ignored.set(intent if is_payload else None)
+def payload_turn(text: str | None, own_intents: tuple[str, ...]) -> Iterator[None]:
+    """Around the turn of a message. ``own_intents``: those behind our buttons, whether or not the domain has them: Rasa reads a
+    payload whose intent it doesn't know as a sentence."""
+    written = PAYLOAD.match((text or "").strip())
+    token = _ignored.set(written[1] if written and written[1] in own_intents else None)
     try:
         yield
     finally:
