@@ -13,10 +13,14 @@ from rasa_handoff.cli.edit_actions import LINE, imports_actions
 from rasa_handoff.cli.edit_credentials import is_channel
 from rasa_handoff.cli.findings import Finding, mend, ok, warn
 from rasa_handoff.cli.project import Project, read_yaml, shaped
+from rasa_handoff.presets.examples import FEW, usual_number
 from rasa_handoff.presets.parts import Choice, preset_files, read_choice
 from rasa_handoff.vocabulary import names
 from rasa_handoff.vocabulary.errors import SettingsError
 from rasa_handoff.vocabulary.settings import CHANNEL_NAME, IntentSettings, Settings, read_settings, unknown_slots
+
+OUT_OF_SCOPE: Final = "out_of_scope"
+"""Rasa's own name for what a bot can't do."""
 
 WEB_CHANNELS: Final = ("socketio", "rest", "callback")
 """Channels whose customers are known by the id they say."""
@@ -158,14 +162,29 @@ def check_actions(project: Project) -> Iterator[Finding]:
 
 def check_forms(project: Project) -> Iterator[Finding]:
     """Forms ignore what starts and ends a handoff, so that it isn't taken as an answer."""
-    wanted = [names.EXECUTE_INTENT, names.OPTIONS_INTENT, names.ENDED_INTENT]
+    intents = _intents(project)
+    wanted = [intents.execute, intents.options, intents.ended, names.CARRY_ON_INTENT]
     for form, body in (project.domain.get("forms") or {}).items():
         ignored = (body or {}).get("ignored_intents") or []
         missing = [intent for intent in wanted if intent not in ignored]
         if missing and form != names.CONTACT_FORM:
             yield warn(
-                f"The form '{form}' takes a request for a person as an answer: add to its ignored_intents: {', '.join(missing)}."
+                f"The form '{form}' takes what is said about a handoff for an answer: add to its ignored_intents: "
+                f"{', '.join(missing)}."
             )
+
+
+def check_examples(project: Project) -> Iterator[Finding]:
+    """The project's own intents have enough examples; else its NLU takes ordinary words for a request for a person."""
+    ours = {*names.PRESET_INTENTS, *(getattr(_intents(project), name) for name in ("options", "execute", "ended"))}
+    own = {intent: number for intent, number in project.examples.items() if intent not in ours}
+    usual = usual_number(own.values())
+    if usual is not None and usual < FEW:
+        advice = "" if OUT_OF_SCOPE in own else f", and an intent '{OUT_OF_SCOPE}' with what your bot can't do"
+        yield warn(
+            f"An intent of the project's has {usual} examples (the median), so the NLU may take other words for a request for a "
+            f"person: write about {FEW} or more for each{advice} ('Words that aren't a request' in docs/settings.md)."
+        )
 
 
 def check_slots(project: Project) -> Iterator[Finding]:

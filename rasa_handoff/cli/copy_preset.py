@@ -3,14 +3,15 @@
 from pathlib import Path
 
 from rasa_handoff.cli.edit_domain import edit_domain
-from rasa_handoff.cli.project import Project
+from rasa_handoff.cli.project import Project, parse_yaml
+from rasa_handoff.presets.examples import examples_in, fitting_numbers, shortened
 from rasa_handoff.presets.parts import Choice, preset_files
 
 
 def copied_preset(project: Project, choice: Choice) -> dict[Path, str]:
     """The new files to write, by path; without the domain's where a single ``domain.yml`` is to take it in."""
     files = [path for path in preset_files(choice) if has_domain_folder(project) or not _is_domain(path)]
-    return {_target(project.folder, path): path.read_text(encoding="utf-8") for path in files}
+    return {_target(project.folder, path): _fitting(project, path) for path in files}
 
 
 def with_preset_domain(text: str, choice: Choice) -> str:
@@ -28,6 +29,16 @@ def with_preset_domain(text: str, choice: Choice) -> str:
 def has_domain_folder(project: Project) -> bool:
     """Whether the project's domain may be several files."""
     return (project.folder / "domain").is_dir()
+
+
+def _fitting(project: Project, path: Path) -> str:
+    """The file's text; of examples as many as fit to the project's own, as with the importer."""
+    text = path.read_text(encoding="utf-8")
+    ours = examples_in(parse_yaml(text, path.name))
+    if not ours:
+        return text
+    own = sum(number for intent, number in project.examples.items() if intent not in ours)
+    return shortened(text, fitting_numbers(ours, own))
 
 
 def _is_domain(path: Path) -> bool:

@@ -24,6 +24,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_project.check_actions,
     check_project.check_slots,
     check_project.check_forms,
+    check_project.check_examples,
     check_responses.check_markers,
     check_surroundings.check_tracker_store,
     check_surroundings.check_workers,

@@ -1,6 +1,7 @@
 """A Rasa project in a folder, as the command reads it: without Rasa."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from rasa_handoff.cli import text_files
+from rasa_handoff.presets.examples import examples_in
 from rasa_handoff.vocabulary.errors import HandoffError
 from rasa_handoff.vocabulary.settings import CHANNEL_NAME
 from rasa_handoff.vocabulary.variables import VARIABLE, expanded
@@ -71,6 +73,14 @@ class Project:
             for key, body in shaped(read_yaml(path), "domain", path.name).items():
                 _merge(whole, key, body)
         return whole
+
+    @cached_property
+    def examples(self) -> dict[str, int]:
+        """How many NLU examples each intent has in the project's own files."""
+        whole: Counter[str] = Counter()
+        for path in self.data_files():
+            whole.update(examples_in(read_yaml(path)))
+        return dict(whole)
 
     @property
     def has_action_server(self) -> bool:

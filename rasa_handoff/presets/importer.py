@@ -10,10 +10,13 @@ In ``config.yml``, beside Rasa's own importer::
         fallback: true    # two-stage fallback that ends in the options
 
 A response, slot, form or intent the project defines replaces ours; so does an unconditional rule that begins
-with the same intent, and an example the project gives to another intent.
+with the same intent, and an example the project gives to another intent. A project with few examples gets few of
+ours (``examples.py``).
 """
 
 import warnings
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
@@ -27,8 +30,10 @@ from rasa.shared.exceptions import RasaException
 from rasa.shared.importers.importer import TrainingDataImporter
 from rasa.shared.importers.rasa import RasaFileImporter
 from rasa.shared.importers.utils import story_graph_from_paths, training_data_from_paths
+from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
+from rasa_handoff.presets.examples import fitting_numbers
 from rasa_handoff.presets.parts import preset_files, read_choice
 from rasa_handoff.vocabulary.errors import SettingsError
 from rasa_handoff.vocabulary.names import ENDED_INTENT
@@ -81,10 +86,14 @@ class HandoffImporter(TrainingDataImporter):
         return StoryGraph([])
 
     def get_nlu_data(self, language: str | None = "en") -> TrainingData:
-        """The preset's examples (English), without those the project gives to another intent."""
-        taken = {message.get("text") for message in self._project.get_nlu_data(language).intent_examples}
-        ours = training_data_from_paths(self._named("nlu"), language or "en")
-        return TrainingData([example for example in ours.training_examples if example.get("text") not in taken])
+        """The preset's examples (English), at most a third as many as the project's own, without those that the project gives
+        to another intent."""
+        own = self._project.get_nlu_data(language).intent_examples
+        ours = training_data_from_paths(self._named("nlu"), language or "en").training_examples
+        counted = Counter(example.get("intent") for example in ours)
+        numbers = fitting_numbers(counted, sum(example.get("intent") not in counted for example in own))
+        taken = {example.get("text") for example in own}
+        return TrainingData(_first([example for example in ours if example.get("text") not in taken], numbers))
 
     def get_config(self) -> dict[str, Any]:
         """Nothing: the pipeline and the policies are the project's."""
@@ -100,6 +109,17 @@ class HandoffImporter(TrainingDataImporter):
 
     def _named(self, kind: str) -> list[str]:
         return [str(path) for path in self._files if _kind(path) == kind]
+
+
+def _first(examples: Iterable[Message], numbers: Mapping[str, int]) -> list[Message]:
+    """Of each intent the first ones, as many as ``numbers`` says."""
+    kept, seen = [], Counter[str]()
+    for example in examples:
+        intent = example.get("intent")
+        seen[intent] += 1
+        if seen[intent] <= numbers[intent]:
+            kept.append(example)
+    return kept
 
 
 def _hush_expected_warnings() -> None:

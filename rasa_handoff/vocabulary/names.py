@@ -15,6 +15,7 @@ EXECUTE_INTENT: Final = "execute_handoff"
 ENDED_INTENT: Final = "handoff_ended"
 CARRY_ON_INTENT: Final = "handoff_carry_on"
 """Behind the carry-on button; answered shortly, leads nowhere."""
+PRESET_INTENTS: Final = (OPTIONS_INTENT, EXECUTE_INTENT, ENDED_INTENT, CARRY_ON_INTENT)
 
 DEPARTMENT_ENTITY: Final = "department"
 

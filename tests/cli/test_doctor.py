@@ -271,6 +271,28 @@ def test_what_is_wrong_is_found(handed: Path, name: str, old: str, new: str, lin
     assert "Traceback" not in done.stderr
 
 
+def test_an_own_form_is_told_all_that_it_should_ignore(handed: Path) -> None:
+    """Also where it ignores what starts a handoff, as an older README had it."""
+    ignored = "[provide_handoff_options, execute_handoff, handoff_ended]"
+    form = f"forms:\n  order_form:\n    ignored_intents: {ignored}\n    required_slots: []\nsession_config:"
+    replace(handed / "domain.yml", "session_config:", form)
+    told = command("doctor", str(handed)).stdout
+    assert "add to its ignored_intents: handoff_carry_on." in told
+
+
+def test_few_examples_of_the_projects_own_are_told(handed: Path) -> None:
+    told = command("doctor", str(handed)).stdout
+    assert "warn An intent of the project's has 10 examples (the median)" in told
+    assert "an intent 'out_of_scope'" in told
+    scope = "\n- intent: out_of_scope\n  examples: |\n    - Berlin\n"
+    nlu = handed / "data" / "nlu.yml"
+    nlu.write_text(nlu.read_text() + scope)
+    assert "out_of_scope" not in command("doctor", str(handed)).stdout
+    more = "".join(f"    - sentence number {number}\n" for number in range(15))
+    nlu.write_text(f'version: "3.1"\nnlu:\n- intent: greet\n  examples: |\n{more}')
+    assert "(the median)" not in command("doctor", str(handed)).stdout
+
+
 def test_several_workers_are_found_whatever_the_store(handed: Path) -> None:
     assert "mend SANIC_WORKERS is 2" in command("doctor", str(handed), SANIC_WORKERS="2").stdout
     replace(handed / "credentials.yml", "  bot_id:", "  store: postgresql://relay@127.0.0.1:9/relay\n  bot_id:")

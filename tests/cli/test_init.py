@@ -177,7 +177,11 @@ def test_copy_puts_the_presets_domain_into_a_single_file(project: Path) -> None:
     assert "handoff_outcome" in after["slots"]
     assert [line for line in text.splitlines() if line not in path.read_text().splitlines()] == []
     assert not (project / "domain").exists()
-    assert (project / "data" / "handoff" / "common_nlu.yml").exists()
+    examples = yaml(project / "data" / "handoff" / "common_nlu.yml")["nlu"]
+    numbers = {block["intent"]: len(block["examples"].splitlines()) for block in examples}
+    assert numbers == {"provide_handoff_options": 13, "execute_handoff": 5, "handoff_carry_on": 2}, (
+        "as with the importer"
+    )
     assert command("init", str(project), "--yes", "--copy").stdout.startswith("Nothing to change.")
 
 

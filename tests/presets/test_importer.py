@@ -1,11 +1,14 @@
 """What the project says itself always wins, and the preset never makes Rasa's own checks fail."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from rasa.shared.importers.importer import TrainingDataImporter
 
+from rasa_handoff.cli.project import read_yaml
 from rasa_handoff.presets.importer import PresetError
+from rasa_handoff.presets.parts import HERE as PRESET
 from rasa_handoff.vocabulary import names
 
 from .conftest import run_rasa, starter_project
@@ -75,6 +78,53 @@ def test_an_example_the_project_gives_to_another_intent_is_left_out(project: Pat
     examples = importer_of(project).get_nlu_data().intent_examples
     labels = [example.get("intent") for example in examples if example.get("text") == "I don't want to talk to a bot"]
     assert labels == ["bot_challenge"]
+
+
+def numbers_of(project: Path) -> Counter[str]:
+    examples = importer_of(project).get_nlu_data().intent_examples
+    return Counter(str(example.get("intent")) for example in examples)
+
+
+def test_the_examples_are_at_most_a_third_as_many_as_the_projects_own(project: Path) -> None:
+    """The starter project has 68: a small bot would take ordinary words for requests if most it learnt were the preset's."""
+    counted = numbers_of(project)
+    assert (counted["provide_handoff_options"], counted["execute_handoff"], counted["handoff_carry_on"]) == (13, 5, 2)
+    texts = [example.get("text") for example in importer_of(project).get_nlu_data().intent_examples]
+    assert "I want to talk to a human" in texts
+    assert "a person please" not in texts
+
+
+def test_examples_the_project_adds_to_an_intent_of_ours_change_nothing_of_that(project: Path) -> None:
+    more = "".join(f"    - colleague number {number}\n" for number in range(40))
+    add(project / "data" / "nlu.yml", f"\n- intent: execute_handoff\n  examples: |\n{more}")
+    counted = numbers_of(project)
+    assert (counted["provide_handoff_options"], counted["execute_handoff"]) == (13, 45)
+
+
+def test_a_tiny_project_gets_the_few_that_requests_are_understood_with(project: Path) -> None:
+    (project / "data" / "nlu.yml").write_text(
+        'version: "3.1"\nnlu:\n- intent: greet\n  examples: |\n    - hello\n    - hi\n'
+    )
+    assert numbers_of(project)["provide_handoff_options"] == 5
+
+
+def test_a_project_with_many_examples_gets_all(project: Path) -> None:
+    more = "".join(f"    - sentence number {number}\n" for number in range(90))
+    (project / "data" / "nlu.yml").write_text(
+        f'version: "3.1"\nnlu:\n- intent: greet\n  examples: |\n{more}- intent: deny\n  examples: |\n{more}'
+    )
+    counted = numbers_of(project)
+    assert (counted["provide_handoff_options"], counted["execute_handoff"], counted["handoff_carry_on"]) == (38, 15, 7)
+
+
+def test_the_first_examples_have_no_word_alone_and_none_that_is_said_to_anything() -> None:
+    """A word alone draws all that a small bot doesn't know; with "please" among them it took "yes please" for a request."""
+    preset = read_yaml(PRESET / "common" / "nlu.yml")
+    for block in preset["nlu"]:
+        for example in block["examples"].splitlines()[: 10 if block["intent"] == names.OPTIONS_INTENT else 4]:
+            words = example.removeprefix("- ").split()
+            assert len(words) > 1, example
+            assert not {"please", "now", "yes", "thanks"} & set(words), example
 
 
 def test_the_fallback_can_be_switched_off(tmp_path: Path) -> None:
