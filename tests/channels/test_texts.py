@@ -46,7 +46,7 @@ async def test_words_of_both_sides(
     async def all_said() -> bool:
         if kind in FETCHED:
             await customer.say("and?")
-        return "That is all." in customer.heard()
+        return any("That is all." in text for text in customer.heard())  # hangouts answers with all in one text
 
     await until(all_said, seconds=30)
     assert dense("".join(map(customer.is_told, said))) in dense("".join(customer.heard()))
