@@ -96,7 +96,9 @@ def add_department(database: str, name: str, title: str | None = None) -> None:
     def work(connection: Connection) -> None:
         if has_department(connection, name):
             raise HandoffError(f"There is a department '{name}' already.")
-        connection.execute(insert(DEPARTMENTS).values(name=name, title=valid_text(title or name).strip(), open=True))
+        connection.execute(
+            insert(DEPARTMENTS).values(name=name, title=valid_text(title or "").strip() or name, open=True)
+        )
 
     run(database, work)
 

@@ -1,5 +1,6 @@
 """What the Tkinter demo's admin window asks for beyond what every desk keeps: a line, whole characters, an end that is an end."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from rasa_handoff.testing.waiting import until
 from rasa_handoff.thinking.control import Control
 from rasa_handoff.vocabulary import events as e
 from rasa_handoff.vocabulary.settings import Settings, read_settings
+from rasa_handoff.vocabulary.text import valid_text
 from rasa_handoff.vocabulary.values import Channel, Line, Offer, Speaker
+from tests.support import texts
 from tests.support.admin_window import Admin
 
 
@@ -218,3 +221,21 @@ async def test_silence_ends_it_by_the_relays_timers(tmp_path: Path) -> None:
         await until(lambda: side.relay.conversation("thabo").state is Control.BOT)
         assert side.tracker.entries[-1].body["outcome"] == "silence"
         await until(lambda: admin.windows[0].over)
+
+
+async def test_texts_of_every_kind_both_ways(side: RelaySide, admin: Admin) -> None:
+    """The streams are of bytes, which may be anything; nothing kills the window's reader."""
+    await side.start()
+    kinds = [text for text in texts.some(texts.COUNT, seed=8) if valid_text(text).strip()]
+    for text in (*kinds, "the last"):
+        await side.says(text)
+    await until(lambda: "the last" in admin.window.shown, seconds=30)
+    assert dense("".join(map(valid_text, kinds))) in dense(admin.window.shown)
+    said = b"".join(text.encode("utf-8", "surrogatepass") for text in (*kinds, "That is all."))
+    await asyncio.to_thread(admin.window.send, said)
+    await until(lambda: any("That is all." in text for text in side.told()), seconds=30)
+    assert dense("".join(side.told())) == dense(valid_text(said.decode("utf-8", "replace")))
+
+
+def dense(text: str) -> str:
+    return "".join(text.split())

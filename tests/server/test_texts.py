@@ -10,15 +10,21 @@ import pytest
 
 from rasa_handoff.server import administration
 from rasa_handoff.server.accounts import add_agent, add_department, add_token
+from rasa_handoff.server.app import create_app
+from rasa_handoff.server.run import running
+from rasa_handoff.server.tkinter_window import Ports
+from rasa_handoff.testing.ports import free_port
 from rasa_handoff.vocabulary.log_values import short_id
 from rasa_handoff.vocabulary.text import valid, valid_text
 from tests.support import texts
+from tests.support.admin_window import AdminWindow
 
 from .conftest import Server
 from .peers import PASSWORD, Desk, OldClient, Peer, Relay, post, until
 
 EVERY_KIND = texts.some(texts.COUNT)
 SOME = texts.some(120, seed=2)
+KINDS = [*texts.KINDS, *SOME[-20:]]
 AT_ONCE = 100
 LONG = 60
 
@@ -161,3 +167,55 @@ def test_names_of_accounts(database: str) -> None:
     assert [agent.name for agent in administration.agents(database)] == ["Sipho \ufffd", "Thandi"]
     assert administration.departments(database)[0].title == "Rückgabe \ufffd"
     assert administration.tokens(database)[0].bot_id == "bot"
+
+
+async def test_departments_titles_and_keys_reach_relays_and_desks(
+    server: Server, database: str, opened: list[Peer]
+) -> None:
+    """A title without any character is the department's name."""
+    for place, text in enumerate(KINDS):
+        add_department(database, f"d{place}", text[:100])
+    titles = {f"d{place}": valid_text(text[:100]).strip() or f"d{place}" for place, text in enumerate(KINDS)}
+    relay, thandi = Relay("karoo"), Desk("thandi")
+    opened.extend([relay, thandi])
+    await thandi.sign_in(server.address)
+    await thandi.connect(server.address)
+    await relay.connect(server.address)
+    told = {one["name"]: one["title"] for one in relay.all("welcome")[0]["departments"]}
+    assert told == titles
+    offer = relay.offer(handoff_id="h", conversation_id="c")
+    answer = await relay.call("handoff.initiate", {**offer, **{f"{text} key": {text: text} for text in SOME}})
+    assert answer["ok"], answer
+
+
+@pytest.mark.timeout(LONG)
+async def test_the_tkinter_user_window(database: str) -> None:
+    """Both ways: streams of bytes, which may be anything."""
+    ports = Ports(listen=free_port(), window=free_port())
+    async with running(create_app(database, tkinter_demo=ports), port=free_port()) as address:
+        thandi, window = Desk("thandi"), AdminWindow(ports.window, ports.listen)
+        await thandi.sign_in(address)
+        await thandi.connect(address)
+        sent = [text.encode("utf-8", "surrogatepass") for text in ("hello", *EVERY_KIND, "the last")]
+        await asyncio.to_thread(window.send, b"".join(sent))
+        await until(lambda: thandi.all("arrival"))
+        handoff_id = thandi.all("arrival")[0]["handoff_id"]
+        taken = await thandi.take(handoff_id)
+
+        def heard() -> str:
+            messages = {one["id"]: one for one in (*taken["conversation"]["messages"], *thandi.all("message"))}
+            return dense("".join(one["text"] for one in messages.values() if one["speaker"] == "customer"))
+
+        await until(lambda: heard().endswith("thelast"))
+        assert heard() == dense(valid_text(b"".join(sent).decode("utf-8", "replace")))
+        said = [text for text in EVERY_KIND if valid_text(text)]
+        await each(lambda text: thandi.say(handoff_id, text), [*said, "That is all."])
+        await until(lambda: "That is all." in window.shown, LONG)
+        assert dense("".join(map(valid_text, said))) in dense(window.shown)
+        await thandi.close()
+        await asyncio.to_thread(window.close)
+        assert window.broken is None
+
+
+def dense(text: str) -> str:
+    return "".join(text.split())

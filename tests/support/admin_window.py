@@ -45,9 +45,13 @@ class AdminWindow:
 
     def say(self, text: str) -> None:
         """What the button does."""
+        self.send(text.encode())
+
+    def send(self, data: bytes) -> None:
+        """The same with bytes that may be no text."""
         if self._speaking is None:
             self._speaking = socket.create_connection(("localhost", self._listen_port))
-        self._speaking.sendall(text.encode())
+        self._speaking.sendall(data)
 
     def close(self, reset: bool = False) -> None:
         """The end of its process; ``reset``: as if the line were cut."""
