@@ -219,10 +219,10 @@ async def test_silence_ends_it_though_all_else_is_off(serve: Any, thandi: AgentA
 
 async def test_timers_outlive_the_process(serve: Any, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rasa_handoff.relay.relay.RECOVERY", 0.0)
-    async with serve(agent_silent=1.0) as rasa:
+    async with serve(agent_silent=3.0) as rasa:
         await live(rasa, thandi)
         due = (await running(rasa))["agent_silent"]
-    async with serve(agent_silent=1.0) as rasa:
+    async with serve(agent_silent=3.0) as rasa:
         assert (await running(rasa)).get("agent_silent", due) == due
         await until(lambda: not rasa.channel.relay.under_way)
 
@@ -230,12 +230,12 @@ async def test_timers_outlive_the_process(serve: Any, thandi: AgentAtDesk, monke
 async def test_what_fell_due_while_we_were_away_waits_for_what_was_said_meanwhile(
     serve: Any, thandi: AgentAtDesk
 ) -> None:
-    async with serve(agent_silent=1.0) as rasa:
+    async with serve(agent_silent=3.0) as rasa:
         handoff_id = await live(rasa, thandi)
         due = (await running(rasa))["agent_silent"]
     await thandi.say(handoff_id, "I've looked it up")
     await until(lambda: time.time() > due + 1)
-    async with serve(agent_silent=1.0) as rasa:
+    async with serve(agent_silent=3.0) as rasa:
         heard: list[str] = []
 
         async def answered() -> bool:
