@@ -47,7 +47,7 @@ async def test_every_kind_of_message_has_its_template(kommunicate: Kommunicate, 
 
 async def test_a_button_comes_back_by_its_title_and_reaches_the_bot_as_its_payload(kommunicate: Kommunicate) -> None:
     told = await kommunicate.say("/suggest")
-    assert "choose_red" not in str(told)
+    assert "/choose_red" not in str(told)
     assert await kommunicate.texts("Suggested Reply button 1") == ["Red it is."]
 
 

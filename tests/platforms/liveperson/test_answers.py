@@ -85,7 +85,7 @@ async def test_eleven_cards_are_two_carousels(liveperson: LivePerson) -> None:
 
 
 async def test_a_button_comes_back_by_its_title_and_reaches_the_bot_as_its_payload(liveperson: LivePerson) -> None:
-    assert "choose_red" not in str(await liveperson.say("/suggest"))
+    assert "/choose_red" not in str(await liveperson.say("/suggest"))
     assert await liveperson.messages(TITLES[0]) == ["Red it is."]
     assert (await liveperson.say(TITLES[0]))["context"]["intentId"] != "choose_red", "it isn't shown any more"
 
