@@ -32,6 +32,12 @@ def listen(
         sio.on(event, _answering(sio, event, handler, failed), namespace=namespace)
 
 
+async def answer_unknown(event: str, sid: str, *_: Any) -> dict[str, Any]:
+    """To an event that the namespace doesn't have. Without an answer a relay would send it again for ever, and everything behind
+    it would wait."""
+    return {"ok": False, "code": "unknown_event", "error": f"There is no event '{str(event)[:40]}' here."}
+
+
 def _answering(sio: AsyncServer, event: str, handler: Handler, failed: Mapping[str, Any] | None) -> Any:
     async def answer(sid: str, data: Any = None, *_: Any) -> Any:
         try:

@@ -12,7 +12,7 @@ from rasa_handoff.guard.guard import Guard
 from rasa_handoff.server import accounts, sessions, staffing, summaries
 from rasa_handoff.server.accounts import Account
 from rasa_handoff.server.agent_side import AgentSide
-from rasa_handoff.server.answers import listen
+from rasa_handoff.server.answers import answer_unknown, listen
 from rasa_handoff.server.browsers import Browsers
 from rasa_handoff.server.desk_words import About, Chosen, Finishing, Passing, Words
 from rasa_handoff.server.news import (
@@ -57,6 +57,7 @@ class DeskEdge:
         conversations.board.listeners.append(self._hear)
         sio.on("connect", self._connect, namespace=DESK_NAMESPACE)
         sio.on("disconnect", self._disconnect, namespace=DESK_NAMESPACE)
+        sio.on("*", answer_unknown, namespace=DESK_NAMESPACE)
         handlers = {
             "presence": self._choose,
             "take": self._take,

@@ -12,7 +12,7 @@ from rasa_handoff import __version__
 from rasa_handoff.guard.guard import Guard
 from rasa_handoff.guard.requests import is_local
 from rasa_handoff.server import accounts
-from rasa_handoff.server.answers import listen
+from rasa_handoff.server.answers import answer_unknown, listen
 from rasa_handoff.server.bot_side import BotSide
 from rasa_handoff.server.door import RELAY, Lost, Mark
 from rasa_handoff.server.news import AgentTyping, News, StaffingChanged
@@ -57,6 +57,7 @@ class RelayEdge:
         conversations.board.listeners.append(self._hear)
         sio.on("connect", self._connect, namespace=RELAY_NAMESPACE)
         sio.on("disconnect", self._disconnect, namespace=RELAY_NAMESPACE)
+        sio.on("*", answer_unknown, namespace=RELAY_NAMESPACE)
         handlers = {
             "hello": self._hello,
             "handoff.find": self._find,

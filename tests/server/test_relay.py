@@ -320,3 +320,10 @@ async def test_numbers_from_the_wire_are_looked_at(desk, relay):
     for after in (1e40, 2**63, -1):
         assert (await thandi.call("open", {"handoff_id": handoff, "after": after}))["code"] == "invalid"
     assert (await one.say(handoff, "hello"))["ok"]
+
+
+async def test_an_event_that_is_none_is_answered(relay, desk):
+    """A relay would send it again for ever otherwise, and all behind it would wait."""
+    for peer in (await relay(), await desk()):
+        answer = await peer.call("nothing.known", {"mark": 1})
+        assert (answer["ok"], answer["code"]) == (False, "unknown_event")
