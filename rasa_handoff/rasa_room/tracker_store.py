@@ -139,17 +139,27 @@ async def _earlier_waits(conversation_id: str) -> bool:
 
 
 async def _kept(tracker: DialogueStateTracker) -> bool:
-    """Give what isn't in the store to somebody who writes it later; False if nobody can."""
+    """Give what isn't in the store to somebody who writes it later; False if nobody is there, or nobody ever can.
+
+    Raises:
+        StoreError: none of them can write it down now. The turn has failed then, and its customer is told: in Rasa's fallback it
+            would be gone with the process, and was accepted.
+    """
     new = list(tracker.events)[getattr(tracker, KNOWN, 0) :]
+    trouble: StoreError | None = None
     for keeper in sorted(_keeping, key=lambda keeper: not keeper.claims(tracker.sender_id)):
         try:
             if new:
                 await keeper.keep(tracker.sender_id, new)
-        except (StoreError, *LASTING) as problem:
+        except StoreError as problem:
+            trouble = problem
+        except LASTING as problem:
             log.error("%s events of %s can't be kept for later: %s", len(new), short_id(tracker.sender_id), problem)
         else:
             setattr(tracker, KNOWN, len(tracker.events))
             return True
+    if trouble is not None:
+        raise trouble
     return False
 
 

@@ -18,10 +18,11 @@ from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.slowness import slowness
 from rasa_handoff.testing.waiting import until, within
 from rasa_handoff.thinking.control import Control
-from rasa_handoff.vocabulary.errors import Unreachable
+from rasa_handoff.vocabulary.errors import StoreUnavailable, Unreachable
 from rasa_handoff.vocabulary.events import Event
+from tests.channels.browsers import Page
 from tests.integration.conftest import credentials
-from tests.integration.test_database import locked
+from tests.integration.test_database import NOT_TAKEN, locked
 from tests.integration.test_strays import forgotten
 from tests.support.desk import AgentAtDesk, DeskServer
 from tests.support.postgres import Database
@@ -182,6 +183,28 @@ async def test_a_turn_that_finds_the_store_back_is_written_behind_one_that_waits
     said = spoken(await written(rasa, "customer: /greet", "customer: show me things"))
     assert said[2:5] == ["customer: /greet", "bot: Hello.", "customer: show me things"]
     assert len(said) == len(set(said)) + 1, "each once, but for the bot's greeting"
+
+
+async def test_a_turn_that_can_be_written_nowhere_is_told(rasa: RasaServer, tmp_path: Path) -> None:
+    """Neither to the tracker nor into the relay's database, which stand on the same full disk: it isn't accepted in silence."""
+    await rasa.texts("hello")
+    async with Page(rasa.url, "acks", acks=True) as page:
+        keep = rasa.channel.relay.keep_unsaved
+        rasa.channel.relay.keep_unsaved = cannot_be_written
+        with locked(tmp_path / "tracker.db"):
+            assert NOT_TAKEN in await rasa.texts("hello again")
+            assert (await page.tell("hello", id="one"))["ok"] is False
+        rasa.channel.relay.keep_unsaved = keep
+        await until(lambda: _taken(page), what="the page's message is taken when it is sent again")
+        assert "customer: hello" in spoken(await rasa.events("acks"))
+
+
+async def cannot_be_written(*_: Any) -> None:
+    raise StoreUnavailable("The disk is full.")
+
+
+async def _taken(page: Page) -> bool:
+    return bool((await page.tell("hello", id="one"))["ok"])
 
 
 async def test_words_go_on_while_a_bots_turn_waits_for_the_database(
