@@ -45,12 +45,12 @@ def refusal(sentence: str) -> dict[str, Any]:
 
 
 def request_for(command: str, arguments: Mapping[str, Any]) -> bytes:
-    """What is sent."""
+    """Encode a command as it is sent."""
     return json.dumps({"command": command, "arguments": arguments}).encode()
 
 
 def result_of(answer: Any) -> Any:
-    """What the answer holds.
+    """Take the result out of an answer.
 
     Raises:
         HandoffError: it said no; its sentence.

@@ -19,7 +19,7 @@ RETRY_SECONDS: Final = "5"
 
 
 class Answered(Value, frozen=True):
-    """What is sent back."""
+    """An answer over HTTP."""
 
     status: int
     body: bytes

@@ -61,7 +61,7 @@ def check_desk(project: Project) -> Iterator[Finding]:
 
 
 def check_dead_letters(project: Project) -> Iterator[Finding]:
-    """What the relay couldn't deliver."""
+    """Warn of what the relay couldn't deliver."""
     if _settings(project) is None:
         return
     try:

@@ -53,7 +53,7 @@ class Session:
         self.sid, self.address, self._limits, self._at_once = sid, address, limits, at_once
         self.since = asyncio.get_running_loop().time()
         self.trusted, self.unfit = False, 0
-        self.slowed: set[int] = set()
+        self.slowed: set[str] = set()
         self.reading = asyncio.Lock()
         self.bucket = Bucket(limits.events_per_second, limits.events_per_second * BURST_SECONDS)
         self.connects = Bucket(CONNECTS_PER_SECOND, CONNECTS_PER_SECOND * BURST_SECONDS * 2)
@@ -174,8 +174,8 @@ class Guard:
     async def _slow_down(self, session: Session, bucket: Bucket, cost: float, why: str) -> None:
         seconds = bucket.owe(cost)
         if seconds > 0:
-            if id(bucket) not in session.slowed:  # once for each socket, not for each event
-                session.slowed.add(id(bucket))
+            if why not in session.slowed:  # once for each socket, not for each event
+                session.slowed.add(why)
                 self.refusals.note(session.address, "rate", f"{why} events a second, and is slowed down.")
             await asyncio.sleep(seconds)
 

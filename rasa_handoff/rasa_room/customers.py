@@ -100,7 +100,7 @@ class Customers:
                 await asyncio.wait_for(self._relay.flush(CUSTOMER, conversation_id), FLUSH_SECONDS)
 
     async def add_late(self, conversation_id: str) -> None:
-        """What has come up since the answer was begun goes into it before the bot's own."""
+        """Put what has come up since the answer was begun into it, before the bot's own."""
         if self._hands.late(conversation_id):
             await self._hands.add(conversation_id)
 

@@ -66,7 +66,7 @@ def _connection_made(self: Any, transport: asyncio.Transport) -> None:
 
 
 class _Connection:
-    """What one of Sanic's waits for."""
+    """A connection of Sanic's, and what it waits for."""
 
     def __init__(self, protocol: Any) -> None:
         self._protocol, self._began = protocol, None
