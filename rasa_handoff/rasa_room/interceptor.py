@@ -214,8 +214,12 @@ class Interceptor:
             await self.closing.tell(message.sender_id, channel, message.output_channel)
 
     async def _told(self, message: UserMessage) -> Told | None:
-        """What came of this message, if a process that ended since had finished the bot's turn."""
+        """What came of this message, if a process that ended since, or a request that broke off, had finished the bot's turn."""
         try:
+            if not await self._offering.write_unsaved(
+                message.sender_id
+            ):  # its turn may be among what isn't in the tracker yet
+                raise StoreUnavailable("An earlier turn still waits for the tracker store.")
             return told_in_turn(await self._bot.tracker(message.sender_id), message)
         except Unreachable as problem:  # heard once at most: it is better sent again than answered twice
             raise StoreUnavailable(str(problem)) from problem

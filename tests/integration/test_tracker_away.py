@@ -199,6 +199,31 @@ async def test_a_turn_that_can_be_written_nowhere_is_told(rasa: RasaServer, tmp_
         assert "customer: hello" in spoken(await rasa.events("acks"))
 
 
+async def test_a_message_that_comes_again_while_its_turn_waits_is_heard_once(
+    rasa: RasaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its request broke off before it was noted as done, and the tracker doesn't have the turn yet."""
+
+    async def broke_off(_: Any) -> None:
+        return None
+
+    await rasa.texts("hello", "acks")
+    async with Page(rasa.url, "acks", acks=True) as page:
+        monkeypatch.setattr(rasa.channel.interceptor, "_done", broke_off)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(TrackerTarget, "deliver", cannot_be_reached)
+            with locked(tmp_path / "tracker.db"):
+                assert (await page.tell("hello", id="one"))["ok"]
+            await until(lambda: not access(rasa.app.ctx.agent.tracker_store).away, what="the store may be read")
+            assert (await page.tell("hello", id="one")).get("code") == "unavailable"
+        await until(lambda: _taken(page), what="it is taken when it is sent again")
+        assert spoken(await rasa.events("acks")).count("customer: hello") == 2, "the first one, and this once"
+
+
+async def cannot_be_reached(*_: Any) -> None:
+    raise Unreachable("Its turn hasn't come.")
+
+
 async def cannot_be_written(*_: Any) -> None:
     raise StoreUnavailable("The disk is full.")
 
