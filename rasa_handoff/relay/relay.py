@@ -30,7 +30,7 @@ from rasa_handoff.store.tasks import ended, finish
 from rasa_handoff.store.timers import RECOVERY, Clock, Timer
 from rasa_handoff.thinking.control import ASKED, Control, Conversation, IllegalEvent
 from rasa_handoff.vocabulary import events as e
-from rasa_handoff.vocabulary.errors import StoreError, StoreUnavailable
+from rasa_handoff.vocabulary.errors import StoreError
 from rasa_handoff.vocabulary.log_values import get_log, short_id
 from rasa_handoff.vocabulary.settings import Settings
 from rasa_handoff.vocabulary.text import valid, valid_text
@@ -110,9 +110,6 @@ class Relay:
             change = await self.store.write(lambda connection: self._ledger.apply(connection, event))
         except Applied:
             return self.conversation(event.conversation_id)
-        except StoreUnavailable as problem:
-            log.error("%s", problem)
-            raise
         return await self._follow(change)
 
     async def apply_to_all(self, kind: type[e.Event]) -> None:

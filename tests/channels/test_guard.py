@@ -124,12 +124,15 @@ async def test_nothing_compressed_is_taken(rasa: RasaServer) -> None:
         assert not attacker.ws.compress
 
 
-async def test_a_flood_of_one_page_holds_up_nobody_else(rasa: RasaServer) -> None:
+async def test_a_flood_of_one_page_is_slowed_down_and_holds_up_nobody_else(rasa: RasaServer) -> None:
+    counted = rasa.channel.guard.refusals.counted
+    before = counted.get("rate", 0)
     async with goes_on(rasa), stranger(rasa.url) as attacker:
         await attacker.join()
         said = json.dumps(["typing", {"session_id": "flood", "on": True}])
         for _ in range(3_000):
             await attacker.send("42" + said)
+        await until(lambda: counted.get("rate", 0) > before, what="the page is slowed down")
 
 
 async def test_sockets_of_one_conversation_share_its_rate(rasa: RasaServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,13 +60,16 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_locked_database_refuses_and_resumes(
-    small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path
+    small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path)) as rasa:
         handoff_id = await live(rasa, thandi)
         with locked(tmp_path / "relay.db"):
-            assert await rasa.texts("while locked") == [NOT_TAKEN]
+            for _ in range(3):
+                assert await rasa.texts("while locked") == [NOT_TAKEN]
             await thandi.say(handoff_id, "said to a locked relay")
+        outages = [line for line in caplog.messages if line.startswith("The relay's database can't be used now")]
+        assert len(outages) == 1, "an outage is logged once, not once for each message"
         seen = await rasa.texts("after")
         await thandi.hears("message", text="after")
         texts = [data["text"] for name, data in thandi.heard if name == "message" and data["speaker"] == "customer"]
