@@ -17,6 +17,7 @@ from typing import Any
 
 from page import served
 from processes import LOOPBACK, DemoError, Server, environment, is_free, stopping_all, wait_until
+from rasa_command import RASA
 from ruamel.yaml import YAML
 from training import trained_model
 
@@ -87,7 +88,7 @@ def start(servers: list[Server], bot: Path, folder: Path, model: Path, ports: di
     act = [*python, "rasa_sdk", "--actions", "actions", "--port", actions]
     servers.append(Server("The action server", act, bot, logs / "actions.log", f"http://{LOOPBACK}:{actions}/health"))
     files = ["--model", str(model), "--credentials", "credentials.yml", "--endpoints", "endpoints.yml"]
-    talk = [*python, "rasa", "run", "--interface", LOOPBACK, "--port", rasa, "--cors", "*", *files]
+    talk = [*RASA, "run", "--interface", LOOPBACK, "--port", rasa, "--cors", "*", *files]
     servers.append(Server("The Rasa server", talk, folder, logs / "rasa.log", f"http://{LOOPBACK}:{rasa}/"))
 
 

@@ -2,12 +2,12 @@
 
 import hashlib
 import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import children
 from processes import DemoError, environment, wait_until
+from rasa_command import RASA
 
 MODEL = "demo"
 TRAINED_WITHIN = 600.0  # seconds
@@ -41,7 +41,7 @@ def fingerprint(bot: Path, presets: Path) -> str:
 
 def _train(bot: Path, folder: Path) -> float:
     log = folder / "logs" / "training.log"
-    command = [sys.executable, "-m", "rasa", "train", "--fixed-model-name", MODEL, "--out", str(folder / "models")]
+    command = [*RASA, "train", "--fixed-model-name", MODEL, "--out", str(folder / "models")]
     for option, name in (("--config", "config.yml"), ("--domain", "domain.yml"), ("--data", "data")):
         command += [option, str(bot / name)]
     with log.open("wb") as output:

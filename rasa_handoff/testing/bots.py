@@ -6,14 +6,18 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 import pytest
 
+RASA: Final = (sys.executable, "-m", "rasa")
 
-def train(folder: Path, out: Path) -> Path:
-    """Train the bot in this folder and return the model. A copy is trained: Rasa writes a cache beside what it reads.
+
+def train(folder: Path, out: Path, rasa: Sequence[str] = RASA) -> Path:
+    """Train the bot in this folder and return the model. A copy is trained: Rasa writes a cache beside what it reads. ``rasa``:
+    the command, if it isn't to be this Python's.
 
     Raises:
         AssertionError: with all that Rasa said.
@@ -22,7 +26,7 @@ def train(folder: Path, out: Path) -> Path:
     ignored = shutil.ignore_patterns(".rasa", "models")
     # It may be there already: of a run that was killed while it trained.
     folder = shutil.copytree(folder, out / "source" / name, ignore=ignored, dirs_exist_ok=True)
-    command = [sys.executable, "-m", "rasa", "train", "--out", str(out), "--fixed-model-name", name]
+    command = [*rasa, "train", "--out", str(out), "--fixed-model-name", name]
     environment = {**os.environ, "RASA_TELEMETRY_ENABLED": "false", "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -43,9 +47,9 @@ def once(name: str, factory: pytest.TempPathFactory, make: Callable[[Path], Path
         return Path(noted.read_text())
 
 
-def trained_once(folder: Path, factory: pytest.TempPathFactory) -> Path:
+def trained_once(folder: Path, factory: pytest.TempPathFactory, rasa: Sequence[str] = RASA) -> Path:
     """The model of the bot in this folder, trained once per run."""
-    return once(f"{folder.name}-{_digest(folder)}", factory, lambda out: train(folder, out))
+    return once(f"{folder.name}-{_digest(folder)}", factory, lambda out: train(folder, out, rasa))
 
 
 def _digest(folder: Path) -> str:

@@ -1,27 +1,34 @@
 """A real Rasa server inside the test's loop: Rasa's own Sanic application on a real socket, with a trained model."""
 
 import asyncio
+import contextlib
 import copy
 import dataclasses
 import functools
 import gc
 import json
 import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 from unittest import mock
 
 import aiohttp
+import skops.io  # noqa: F401 - before Rasa: behind it, it takes nine seconds instead of two
 from rasa.core import jobs
 from rasa.core.agent import load_agent
+from rasa.core.channels.channel import InputChannel
 from rasa.core.processor import MessageProcessor
 from rasa.core.run import configure_app, create_http_input_channels
 from rasa.core.utils import AvailableEndpoints
 from rasa.engine.runner.interface import GraphRunner
 from rasa.engine.storage.storage import ModelMetadata
+from rasa.utils.endpoints import EndpointConfig
 from rasa.utils.log_utils import configure_structlog
 from sanic import Sanic
+from sanic.mixins.routes import RouteMixin
+from sanic.touchup.schemes.ode import OptionalDispatchEvent
 
 from rasa_handoff.testing.ports import free_port
 
@@ -29,7 +36,14 @@ Sanic.test_mode = True
 configure_structlog()  # or each turn prints all its states
 gc.freeze()  # what Rasa imports isn't looked through again at each server's end: a fifth of a second
 
+ENDPOINTS: Final = {"action": "action_endpoint", "model": "models"}
+"""Rasa's names for two kinds of endpoints in a file, which are others than in its code."""
+
 _read: Final = MessageProcessor._load_model
+_find_error_format: Final = RouteMixin._determine_error_format
+_compile_method: Final = OptionalDispatchEvent.run
+_error_formats: Final[dict[object, str]] = {}
+_methods: Final[dict[object, Callable[..., Any]]] = {}
 
 
 def _load_model(path: str) -> tuple[str, ModelMetadata, GraphRunner]:
@@ -43,7 +57,44 @@ def _load_model(path: str) -> tuple[str, ModelMetadata, GraphRunner]:
 @functools.lru_cache(maxsize=8)
 def _read_once(path: str, changed: int) -> tuple[str, ModelMetadata, GraphRunner]:
     loaded: tuple[str, ModelMetadata, GraphRunner] = _read(path)
+    gc.collect()
+    gc.freeze()
     return loaded
+
+
+def _error_format(self: RouteMixin, handler: Callable[..., Any]) -> str:
+    """What Sanic reads from a handler's source, for each of a server's routes; parsed once for each function."""
+    key = getattr(handler, "__code__", handler)
+    if key not in _error_formats:
+        _error_formats[key] = _find_error_format(self, handler)
+    return _error_formats[key]
+
+
+def _method_without_signals(
+    self: OptionalDispatchEvent, method: Callable[..., Any], namespace: dict[str, Any]
+) -> Callable[..., Any]:
+    """A method of Sanic's without the signals that nobody listens to; compiled once for each set of signals."""
+    key = method, frozenset(self._registered_events)
+    if key not in _methods:
+        _methods[key] = _compile_method(self, method, namespace)
+    return _methods[key]
+
+
+@contextlib.contextmanager
+def _starting_quickly() -> Iterator[None]:
+    """What Rasa and Sanic work out anew for each server of a process, and what comes out the same each time, is remembered."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(mock.patch.object(MessageProcessor, "_load_model", staticmethod(_load_model)))
+        stack.enter_context(mock.patch.object(RouteMixin, "_determine_error_format", _error_format))
+        stack.enter_context(mock.patch.object(OptionalDispatchEvent, "run", _method_without_signals))
+        yield
+
+
+def _read_endpoints(endpoints: dict[str, Any]) -> AvailableEndpoints:
+    """As Rasa reads ``endpoints.yml``, which it opens and checks seven times."""
+    names = ("nlg", "nlu", "action", "model", "tracker_store", "lock_store", "event_broker")
+    found = {name: endpoints.get(ENDPOINTS.get(name, name)) for name in names}
+    return AvailableEndpoints(**{name: one and EndpointConfig.from_dict(one) for name, one in found.items()})
 
 
 class RasaServer:
@@ -62,12 +113,17 @@ class RasaServer:
         # JSON is YAML.
         (self.folder / "credentials.yml").write_text(json.dumps(self.credentials))
         (self.folder / "endpoints.yml").write_text(json.dumps(self.endpoints))
-        endpoints = AvailableEndpoints.read_endpoints(str(self.folder / "endpoints.yml"))
+        endpoints = _read_endpoints(self.endpoints)
         channels = create_http_input_channels(None, str(self.folder / "credentials.yml"))
-        self.app = configure_app(channels, cors="*", endpoints=endpoints)
         self.channel = next((channel for channel in channels if channel.name() == "handoff"), channels[0])
-        with mock.patch.object(MessageProcessor, "_load_model", staticmethod(_load_model)):
-            self.app.ctx.agent = await load_agent(str(self.model), endpoints=endpoints)
+        with _starting_quickly():
+            await self._start(channels, endpoints)
+        self.http = aiohttp.ClientSession()
+        return self
+
+    async def _start(self, channels: list[InputChannel], endpoints: AvailableEndpoints) -> None:
+        self.app = configure_app(channels, cors="*", endpoints=endpoints)
+        self.app.ctx.agent = await load_agent(str(self.model), endpoints=endpoints)
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", free_port()))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
@@ -76,8 +132,6 @@ class RasaServer:
         await self._server.before_start()
         await self._server.start_serving()
         await self._server.after_start()
-        self.http = aiohttp.ClientSession()
-        return self
 
     async def __aexit__(self, kind: type | None, problem: BaseException | None, trace: TracebackType | None) -> None:
         await self.http.close()

@@ -17,7 +17,8 @@ from rasa_handoff.testing.waiting import until
 from tests.integration.conftest import credentials
 from tests.integration.test_database import NOT_TAKEN
 from tests.support.desk import AgentAtDesk, DeskServer
-from tests.support.processes import BIN, Process
+from tests.support.processes import Process
+from tools.rasa_command import RASA
 
 pytestmark = pytest.mark.timeout(240)
 AGENT_SILENT = 3
@@ -34,7 +35,7 @@ async def test_sigterm_drains_and_the_chat_goes_on(small_model: Path, tmp_path: 
         (tmp_path / "credentials.yml").write_text(yaml.safe_dump(credentials(desk.url, tmp_path)))
         store = {"type": "SQL", "dialect": "sqlite", "db": str(tmp_path / "tracker.db")}
         (tmp_path / "endpoints.yml").write_text(yaml.safe_dump({"tracker_store": store}))
-        command = [str(BIN / "rasa"), "run", "-m", str(small_model), "-p", str(port), "-i", "127.0.0.1"]
+        command = [*RASA, "run", "-m", str(small_model), "-p", str(port), "-i", "127.0.0.1"]
 
         async def say(text: str) -> list[str]:
             body = {"sender": "thabo", "message": text}

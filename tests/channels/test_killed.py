@@ -12,7 +12,8 @@ from tests.channels.browsers import Page
 from tests.channels.conftest import credentials
 from tests.channels.talking import heard_from_customer
 from tests.support.desk import AgentAtDesk, DeskServer
-from tests.support.processes import BIN, Process
+from tests.support.processes import Process
+from tools.rasa_command import RASA
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -28,7 +29,7 @@ class Rasa(Process):
         store = {"type": "SQL", "dialect": "sqlite", "db": str(folder / "tracker.db")}
         (folder / "endpoints.yml").write_text(yaml.safe_dump({"tracker_store": store}))
         self.url = f"http://127.0.0.1:{port}"
-        command = [str(BIN / "rasa"), "run", "-m", str(model), "-p", str(port), "-i", "127.0.0.1", "--enable-api"]
+        command = [*RASA, "run", "-m", str(model), "-p", str(port), "-i", "127.0.0.1", "--enable-api"]
         super().__init__(command, folder, up=f"{self.url}/webhooks/handoff/")
 
     def kill(self) -> None:

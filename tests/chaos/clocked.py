@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import skops.io  # noqa: F401 - before Rasa: tools/rasa_command.py
+
 LOOKS_EVERY = 0.5
 
 

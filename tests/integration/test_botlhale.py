@@ -14,7 +14,8 @@ from rasa_handoff.testing.waiting import until
 from tests.channels.browsers import Page
 from tests.integration.conftest import credentials
 from tests.support.foreign import ForeignServer
-from tests.support.processes import BIN, Process
+from tests.support.processes import Process
+from tools.rasa_command import RASA
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -34,7 +35,7 @@ class Rasa(Process):
         (folder / "endpoints.yml").write_text(yaml.safe_dump({"tracker_store": store}))
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        command = [str(BIN / "rasa"), "run", "-m", str(model), "-p", str(self.port), "-i", "127.0.0.1"]
+        command = [*RASA, "run", "-m", str(model), "-p", str(self.port), "-i", "127.0.0.1"]
         super().__init__(command, folder, up=f"{self.url}/webhooks/handoff/")
 
     def kill(self) -> None:

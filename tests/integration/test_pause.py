@@ -3,7 +3,6 @@
 import asyncio
 import datetime
 import sqlite3
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -21,6 +20,7 @@ from rasa_handoff.testing.waiting import until
 from tests.channels.browsers import Page
 from tests.integration.conftest import credentials
 from tests.support.desk import AgentAtDesk, DeskServer
+from tools.rasa_command import RASA
 
 
 @pytest.fixture
@@ -291,7 +291,7 @@ async def test_the_live_chat_reaches_an_event_broker_and_rasa_export(
         rasa.app.ctx.agent.tracker_store.event_broker.engine.dispose()
     exported = tmp_path / "endpoints.yml"
     exported.write_text(exported.read_text().replace("events.db", "exported.db"))
-    command = [sys.executable, "-m", "rasa", "export", "--endpoints", str(exported)]
+    command = [*RASA, "export", "--endpoints", str(exported)]
     done = await asyncio.create_subprocess_exec(*command, cwd=tmp_path, stdout=-3, stderr=-3)
     assert await done.wait() == 0
     assert _streamed(tmp_path / "exported.db", "are you there")

@@ -23,7 +23,8 @@ from tests.integration.conftest import credentials
 from tests.integration.test_database import locked
 from tests.integration.test_tracker_away import RESOLVED, spoken
 from tests.support.desk import AgentAtDesk, DeskServer
-from tests.support.processes import BIN, Process
+from tests.support.processes import Process
+from tools.rasa_command import RASA
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -40,7 +41,7 @@ class Rasa(Process):
         (folder / "endpoints.yml").write_text(json.dumps({"tracker_store": store}))
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        command = [str(BIN / "rasa"), "run", "-m", str(model), "-p", str(port), "-i", "127.0.0.1", "--enable-api"]
+        command = [*RASA, "run", "-m", str(model), "-p", str(port), "-i", "127.0.0.1", "--enable-api"]
         super().__init__(command, folder, up=f"{self.url}/webhooks/handoff/")
 
     async def tracker(self, conversation_id: str) -> dict[str, Any]:

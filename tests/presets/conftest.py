@@ -19,6 +19,7 @@ from rasa_handoff.testing.bots import once
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.slowness import slowness
 from tools import children
+from tools.rasa_command import RASA
 
 PRESETS = Path(rasa_handoff.presets.__file__).parent
 STARTER = Path(rasa.__file__).parent / "cli" / "initial_project"
@@ -52,7 +53,7 @@ def environment() -> dict[str, str]:
 
 
 def run_rasa(project: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "rasa", *arguments]
+    command = [*RASA, *arguments]
     return subprocess.run(command, cwd=project, env=environment(), capture_output=True, text=True, timeout=170)
 
 

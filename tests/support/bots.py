@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from rasa_handoff.testing import bots
+from tools.rasa_command import RASA
 
 BOTS = Path(__file__).parents[1] / "bots"
 
@@ -17,16 +18,16 @@ def train_with_actions(bot: str, out: Path) -> Path:
     config = yaml.safe_load((copy / "config.yml").read_text())
     next(one for one in config["importers"] if one["name"] == "rasa_handoff.HandoffImporter")["actions"] = True
     (copy / "config.yml").write_text(yaml.safe_dump(config))
-    return bots.train(copy, out)
+    return bots.train(copy, out, RASA)
 
 
 def train(bot: str, out: Path) -> Path:
     """Train a bot of tests/bots, and return the model."""
-    return bots.train(BOTS / bot, out)
+    return bots.train(BOTS / bot, out, RASA)
 
 
 def trained_once(bot: str, factory: pytest.TempPathFactory, actions: bool = False) -> Path:
     """The bot's model, trained once per run."""
     if actions:
         return bots.once(f"{bot}-with-actions", factory, lambda out: train_with_actions(bot, out))
-    return bots.trained_once(BOTS / bot, factory)
+    return bots.trained_once(BOTS / bot, factory, RASA)

@@ -18,6 +18,7 @@ from tests.server.peers import PASSWORD
 from tests.support.processes import Process
 from tools.bench.measure import processor_seconds, wants_processor
 from tools.bench.people import Agent, Customer
+from tools.rasa_command import RASA
 
 ROOT = Path(__file__).parents[2]
 AGENT = "bench"
@@ -89,7 +90,7 @@ class Stack:
         (self.folder / "endpoints.yml").write_text(yaml.safe_dump({"tracker_store": tracker}))
         (self.folder / "credentials.yml").write_text(yaml.safe_dump(credentials(self.folder, self.desk_url)))
         files = ["-m", str(self.model), "--credentials", "credentials.yml", "--endpoints", "endpoints.yml"]
-        run = ["-m", "rasa", "run", "-i", "127.0.0.1", "-p", str(rasa_port), *files]
+        run = [*RASA[1:], "run", "-i", "127.0.0.1", "-p", str(rasa_port), *files]
         self._rasa = self._process("rasa", f"{self.url}/", run)
         await stack.enter_async_context(self._rasa)
 
