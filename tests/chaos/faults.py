@@ -30,6 +30,10 @@ LONGEST_LOCK = 7.0
 """Seconds; the stores wait two for a lock, so most are felt."""
 
 
+SHOWN_EVERY = 100
+"""Faults between two lines of progress."""
+
+
 class Faults:
     """``run(plan)`` lets them happen; ``done`` counts them."""
 
@@ -102,7 +106,9 @@ class Faults:
 
     async def run(self, plan: Sequence[Fault], until: float) -> None:
         """One after the other, not waiting for their ends, until ``until`` (monotonic) at the latest; then all ends."""
-        for fault in plan:
+        for count, fault in enumerate(plan):
+            if count and count % SHOWN_EVERY == 0:
+                print(f"{count} of {len(plan)} faults", flush=True)
             await asyncio.sleep(min(fault.gap, max(0.0, until - time.monotonic())))
             if time.monotonic() >= until:
                 break

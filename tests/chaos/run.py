@@ -7,6 +7,7 @@ differs from run to run.
 import argparse
 import asyncio
 import contextlib
+import logging
 import os
 import platform
 import random
@@ -46,6 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     seed = secrets.randbelow(10**9) if options.seed is None else options.seed
+    logging.getLogger("engineio").setLevel(logging.CRITICAL)  # a connection that was cut is what this is for
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     print(f"SEED={seed}  FAULTS={options.faults}  MINUTES={options.minutes:g}  TRACKER={options.tracker}", flush=True)
     print(f"Logs and all that was said and heard: {folder}", flush=True)
