@@ -15,7 +15,7 @@ from typing import Any, Final
 from unittest import mock
 
 import aiohttp
-import skops.io  # noqa: F401 - before Rasa: behind it, it takes nine seconds instead of two
+import skops.io  # type: ignore[import-untyped]  # noqa: F401 - before Rasa: behind it, it takes nine seconds instead of two
 from rasa.core import jobs
 from rasa.core.agent import load_agent
 from rasa.core.channels.channel import InputChannel

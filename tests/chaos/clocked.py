@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-import skops.io  # noqa: F401 - before Rasa: tools/rasa_command.py
+import skops.io  # type: ignore[import-untyped]  # noqa: F401 - before Rasa: tools/rasa_command.py
 
 LOOKS_EVERY = 0.5
 
