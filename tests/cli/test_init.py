@@ -1,12 +1,11 @@
 """``rasa-handoff init`` on what ``rasa init`` makes, and on what people make of it."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
-
-from tools.rasa_command import RASA
 
 from .conftest import command
 
@@ -293,7 +292,7 @@ def test_rasa_validates_the_project_afterwards(project: Path, options: list[str]
         (project / "domain.yml").rename(project / "domain" / "domain.yml")
     assert command("init", str(project), "--yes", *options).returncode == 0
     done = subprocess.run(
-        [*RASA, "data", "validate", "--fail-on-warnings", "--domain", domain],
+        [sys.executable, "-m", "rasa", "data", "validate", "--fail-on-warnings", "--domain", domain],
         cwd=project,
         capture_output=True,
         text=True,

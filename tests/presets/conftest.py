@@ -53,7 +53,8 @@ def environment() -> dict[str, str]:
 
 
 def run_rasa(project: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [*RASA, *arguments]
+    loads_a_model = arguments[0] != "data"
+    command = [*(RASA if loads_a_model else (sys.executable, "-m", "rasa")), *arguments]
     return subprocess.run(command, cwd=project, env=environment(), capture_output=True, text=True, timeout=170)
 
 
