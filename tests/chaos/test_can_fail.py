@@ -1,4 +1,4 @@
-"""The harness can fail: a product that keeps one of its promises less is found out."""
+"""The harness can fail: a product that keeps one of its promises less is found out. By hand: ``make test ARGS='-m slow'``."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ ON_THE_LINK = ("Rasa and desk: cut", "Rasa and desk: half-open", "desk: kill -9"
 UNASKED = ("a reminder falls due", "an intent by HTTP", "Rasa's clock past the session's expiry")
 QUICK: dict[str, Any] = {"size": (5, 0, 0, 1, 2), "disk": False, "pace": 0.3, "gap": 0.8, "patient": False, "pages": 0}
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 
 
 async def test_without_acknowledgements_words_are_lost(acting_model: Path, tmp_path: Path) -> None:

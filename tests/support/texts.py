@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-COUNT: Final = int(os.environ.get("TEXTS", "60"))
+COUNT: Final = int(os.environ.get("TEXTS", "40"))
 """How many at each place; ``TEXTS=1000`` for a longer look, another ``seed`` for other ones."""
 LONGEST: Final = 19_000
 
