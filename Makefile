@@ -21,10 +21,10 @@ setup-test:
 demo: setup
 	@$(PYTHON) tools/demo.py
 
-# Four workers, since tests wait for processes much of their time; the longest files first (tests/conftest.py). A worker that crashes
+# Three workers, since tests wait for processes half of their time; the longest files first (tests/conftest.py). A worker that crashes
 # ends the run: with another in its place it would stand still.
 test: setup-test
-	@TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) -m pytest -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart=0 $(ARGS)
+	@TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart=0 $(ARGS)
 
 chaos: setup-test
 	@TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) tools/chaos.py $(if $(FAULTS),--faults $(FAULTS)) $(if $(SEED),--seed $(SEED)) \

@@ -8,7 +8,7 @@ from pathlib import Path
 from rasa_handoff.cli.project import Project
 from rasa_handoff.vocabulary.customer_tokens import make_token
 from rasa_handoff.vocabulary.errors import SettingsError
-from rasa_handoff.vocabulary.settings import CHANNEL_NAME, read_settings
+from rasa_handoff.vocabulary.settings import CHANNEL_NAME, SECRETS_EXAMPLE, read_settings
 from rasa_handoff.vocabulary.variables import expanded
 
 
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = read_settings(expanded(Project(arguments.project).channel))
     if not settings.customer_token_secrets:
         raise SettingsError(
-            f"{CHANNEL_NAME} has no customer_token_secrets: write 'customer_token_secrets: [${{HANDOFF_CUSTOMER_SECRET}}]'."
+            f"{CHANNEL_NAME} has no customer_token_secrets: write customer_token_secrets: {SECRETS_EXAMPLE}."
         )
     expires = int(time.time()) + arguments.expires_in if arguments.expires_in else 0
     print(make_token(settings.customer_token_secrets[0], settings.bot_id, arguments.conversation_id, expires))

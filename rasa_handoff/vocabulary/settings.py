@@ -124,6 +124,8 @@ class Settings(Value, frozen=True, forbid_unknown_fields=True):
         return next(iter(self.leaving_words.values()), "disconnect")
 
 
+SECRETS_EXAMPLE: Final = '["${HANDOFF_CUSTOMER_SECRET}"]'
+"""How ``customer_token_secrets`` is written: within brackets YAML takes a variable only in quotes."""
 CUSTOMER_TOKENS: Final = ("off", "optional", "required")
 
 EXAMPLES: Final = {
@@ -240,7 +242,7 @@ def _check_customer_tokens(settings: Settings) -> None:
         raise SettingsError(f"{CHANNEL_NAME}: customer_tokens is '{settings.customer_tokens}': write one of: {known}.")
     if settings.customer_tokens != "off" and not settings.customer_token_secrets:
         raise SettingsError(
-            f"{CHANNEL_NAME}: customer_tokens needs a secret: write 'customer_token_secrets: [${{HANDOFF_CUSTOMER_SECRET}}]' "
+            f"{CHANNEL_NAME}: customer_tokens needs a secret: write customer_token_secrets: {SECRETS_EXAMPLE} "
             f"(rasa-handoff customer-token --new-secret makes one)."
         )
     for secret in settings.customer_token_secrets:

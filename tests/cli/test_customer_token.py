@@ -103,3 +103,18 @@ def test_doctor_says_what_knowing_an_id_gives_away(project: Path) -> None:
     told = command("doctor", str(project)).stdout
     assert "customer_token" not in told
     assert "HandoffChannel stands before rest" in told
+
+
+def test_what_the_error_says_to_write_is_read(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within brackets YAML takes a variable only in quotes: the errors and docs/settings.md have them."""
+    monkeypatch.setenv("HANDOFF_CUSTOMER_SECRET", "s" * 32)
+    settings = "rasa_handoff.HandoffChannel:\n  bot_id: b\n  desk: {url: 'http://localhost:1'}\n  channels: {rest: }\n"
+    (project / "credentials.yml").write_text(settings + "  customer_tokens: required\n")
+    said = command("doctor", str(project)).stdout
+    line = re.findall(r"write (customer_token_secrets: \S+)", said)[0]
+    page = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
+    assert line.partition(": ")[2] in page
+    (project / "credentials.yml").write_text(settings + f"  customer_tokens: required\n  {line}\n")
+    said = command("doctor", str(project)).stdout
+    assert "HandoffChannel stands before rest" in said
+    assert "isn't valid YAML" not in said
