@@ -195,7 +195,9 @@ def test_without_a_python_310_it_says_what_to_install(tmp_path: Path) -> None:
 
 def test_servers_end_with_a_demo_that_is_killed(trained: Path, ports: dict[str, str]) -> None:
     def running() -> list[str]:
-        return [line for name in ("RASA_PORT", "ACTIONS_PORT", "DESK_PORT") for line in mentioning(ports[name])]
+        """By whole words: a browser's command line has numbers in which these digits may stand."""
+        mine = [ports[name] for name in ("RASA_PORT", "ACTIONS_PORT", "DESK_PORT")]
+        return [line for port in mine for line in mentioning(port) if port in line.split()]
 
     process = demo(trained, ports)
     try:
