@@ -1,7 +1,7 @@
 """Human handoff for Rasa.
 
-The channels, their bases and ``HandoffImporter`` are found here by their dotted paths but loaded only when asked for: an action
-server imports this package without Rasa, Socket.IO or a database driver.
+The channels, their base classes and ``HandoffImporter`` can be named by ``rasa_handoff.<class>``, and are imported on first use:
+an action server imports this package without Rasa, Socket.IO or a database driver.
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _LAZY = {
-    "HandoffChannel": "rasa_handoff.rasa_room.channel",
+    "HandoffChannel": "rasa_handoff.channel.channel",
     "KommunicateChannel": "rasa_handoff.platforms.kommunicate.channel",
     "LivePersonChannel": "rasa_handoff.platforms.liveperson.channel",
     "Desk": "rasa_handoff.desks.base",

@@ -1,7 +1,7 @@
-"""Actions for the project's action server: offer the departments, hand over, ask who it is.
+"""Actions for the project's action server: offer the departments, request a handoff, ask for the customer's contact.
 
-In the project's ``actions.py``: ``from rasa_handoff.actions import *``; in ``config.yml``: ``actions: true``
-beside the importer. Needs ``rasa_sdk`` and the package's vocabulary, nothing else.
+In the project's ``actions.py``: ``from rasa_handoff.actions import *``; in ``config.yml``: ``actions: true`` beside the importer.
+Needs ``rasa_sdk`` and the package's protocol, nothing else.
 """
 
 from typing import Any
@@ -10,10 +10,9 @@ from rasa_sdk import Action, FormValidationAction, Tracker
 from rasa_sdk.events import ActiveLoop, ConversationPaused, EventType, SlotSet
 from rasa_sdk.executor import CollectingDispatcher
 
-from rasa_handoff.vocabulary import names
-from rasa_handoff.vocabulary.marker import ChannelNotice, read_notice
-from rasa_handoff.vocabulary.options import option_buttons, somebody_there, title_of
-from rasa_handoff.vocabulary.values import Availability
+from rasa_handoff.protocol import names
+from rasa_handoff.protocol.markers import ChannelNotice, option_buttons, read_notice, somebody_there, title_of
+from rasa_handoff.protocol.values import Availability
 
 __all__ = [
     "ActionExecuteHandoff",
@@ -28,18 +27,18 @@ Domain = dict[str, Any]
 class ActionProvideHandoffOptions(Action):
     """Offers the departments that are open and staffed as buttons, and to carry on with the bot.
 
-    Knows them from the message's metadata, where HandoffChannel puts them. With nobody there it says so.
+    If nobody is available, it says so. The departments are in the message's metadata, where HandoffChannel puts them.
     """
 
     def name(self) -> str:
-        """``action_provide_handoff_options``."""
+        """Return ``action_provide_handoff_options``."""
         return names.OPTIONS_ACTION
 
     def run(self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: Domain) -> list[EventType]:
-        """Says the options; no events."""
+        """Send the options; return no events."""
         notice = _notice(tracker)
         if notice and not somebody_there(notice.availability):
-            # the marker tells the channel that this is the answer, so that it doesn't offer once more
+            # The marker tells the channel that this is the answer, so that it doesn't add the options itself.
             dispatcher.utter_message(response=names.UTTER_NOBODY, json_message={names.OPTIONS_MARKER: {}})
             return []
         dispatcher.utter_message(response=names.UTTER_OPTIONS, buttons=_buttons(notice, domain))
@@ -47,42 +46,42 @@ class ActionProvideHandoffOptions(Action):
 
 
 class ActionExecuteHandoff(Action):
-    """Asks for the handoff: department from the message, contact from the slots of ``handoff_contact_form``.
+    """Requests a handoff, with the department from the message and the contact from the slots of ``handoff_contact_form``.
 
-    HandoffChannel reads the marker, pauses once the desk has accepted, and tells the customer. Without it the
-    conversation is paused here.
+    HandoffChannel reads the marker, pauses the conversation once the desk has accepted, and notifies the customer. Without
+    HandoffChannel the conversation is paused here.
     """
 
     def name(self) -> str:
-        """``action_execute_handoff``."""
+        """Return ``action_execute_handoff``."""
         return names.EXECUTE_ACTION
 
     def run(self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: Domain) -> list[EventType]:
-        """Sends the marker."""
+        """Send the marker; return the events that close the contact form and, without HandoffChannel, pause."""
         dispatcher.utter_message(json_message={names.HANDOFF_MARKER: _request(tracker)})
         paused = [] if _notice(tracker) else [ConversationPaused()]
         return [*_closed_contact_form(tracker), *paused]
 
 
 class ActionHumanHandoff(ActionExecuteHandoff):
-    """The same under the name that Rasa's own bot templates use."""
+    """:class:`ActionExecuteHandoff` under the name that Rasa's own bot templates use."""
 
     def name(self) -> str:
-        """``action_human_handoff``."""
+        """Return ``action_human_handoff``."""
         return names.TEMPLATE_ACTION
 
 
 class ValidateHandoffContactForm(FormValidationAction):
-    """Checks what the customer answered to ``handoff_contact_form``; what doesn't fit is asked again."""
+    """Validates the answers to ``handoff_contact_form``; an answer that doesn't fit is asked for again."""
 
     def name(self) -> str:
-        """``validate_handoff_contact_form``."""
+        """Return ``validate_handoff_contact_form``."""
         return f"validate_{names.CONTACT_FORM}"
 
     def validate_handoff_contact_name(
         self, value: Any, dispatcher: CollectingDispatcher, tracker: Tracker, domain: Domain
     ) -> dict[str, str | None]:
-        """A name contains a letter."""
+        """Accept a name that contains a letter."""
         name = str(value).strip()
         if _has_letter(name):
             return {names.CONTACT_NAME_SLOT: name}
@@ -92,7 +91,7 @@ class ValidateHandoffContactForm(FormValidationAction):
     def validate_handoff_contact_email(
         self, value: Any, dispatcher: CollectingDispatcher, tracker: Tracker, domain: Domain
     ) -> dict[str, str | None]:
-        """An e-mail address contains a letter, an @ and a dot."""
+        """Accept an e-mail address that contains a letter, an @ and a dot."""
         email = str(value).strip()
         if _has_letter(email) and "@" in email and "." in email:
             return {names.CONTACT_EMAIL_SLOT: email}
@@ -114,7 +113,7 @@ def _buttons(notice: ChannelNotice | None, domain: Domain) -> list[dict[str, str
 
 
 def _request(tracker: Tracker) -> dict[str, Any]:
-    """The marker's body; what isn't known is left out."""
+    """Return the marker's body, without unknown values."""
     contact = {
         "name": tracker.slots.get(names.CONTACT_NAME_SLOT),
         "email": tracker.slots.get(names.CONTACT_EMAIL_SLOT),
@@ -127,7 +126,7 @@ def _request(tracker: Tracker) -> dict[str, Any]:
 
 
 def _closed_contact_form(tracker: Tracker) -> list[EventType]:
-    """A customer who would rather not say who they are is not asked again when they come back."""
+    """Return the events that close an open contact form, so that it doesn't ask again when the customer comes back."""
     if tracker.active_loop_name != names.CONTACT_FORM:
         return []
     return [ActiveLoop(None), SlotSet("requested_slot", None)]

@@ -1,6 +1,5 @@
-"""What several folders of tests share: the small bot, trained once per run, cheap passwords, the order of the files, and an end
-to whatever hangs.
-"""
+"""Fixtures and hooks for all tests: the small bot, databases, cheap passwords, the order of files, and a watch for tests that
+hang."""
 
 import faulthandler
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from tests.support.bots import trained_once
 from tests.support.postgres import Database, Postgres
 
 AFTER_ITS_TIMEOUT: Final = 90.0
-"""Seconds a test that ran into its timeout may take to tidy up; pytest-timeout doesn't watch that any more."""
+"""Seconds that a test may take to clean up after its timeout, which pytest-timeout no longer watches."""
 LONGEST: Final = (
     "tests/chaos/test_can_fail.py",
     "tests/acceptance/test_fresh_project.py",
@@ -33,14 +32,15 @@ LONGEST: Final = (
     "tests/presets/test_dialogues.py",
     "tests/chaos/test_stateful.py",
 )
-"""The files that take longest, by ``--durations``: begun first, so that both workers end together."""
+"""The files that take longest, by ``--durations``. They run first, so that all workers end together."""
 HANGS: Final = pytest.StashKey[TextIO]()
 
 
 @pytest.fixture(scope="session", autouse=True)
 def passwords_cost_little() -> Iterator[None]:
-    """Hashing one takes a quarter of a second of a processor, on purpose, and most tests make agents who sign in. That
-    ``rasa-handoff agent add`` pays the whole price is seen in tests/cli/test_command.py.
+    """Make password hashing cheap. It takes a quarter of a second, on purpose, and most tests make agents who sign in.
+
+    That ``rasa-handoff agent add`` hashes at full cost is tested in ``tests/cli/test_command.py``.
     """
     hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     with pytest.MonkeyPatch.context() as patch:
@@ -80,14 +80,14 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first, the others as they were. ``make test`` keeps this order."""
+    """Put the longest files first and keep the order of the others. ``make test`` keeps this order."""
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Iterator[Any]:
-    """What hangs ends its worker, with all its threads' stacks in ``.pytest_cache/hangs.txt``."""
+    """End the worker if the test hangs, and write the stacks of all threads to ``.pytest_cache/hangs.txt``."""
     own = item.get_closest_marker("timeout")
     _watch(item, float(own.args[0] if own else item.config.getini("timeout")) + AFTER_ITS_TIMEOUT)
     return (yield)
@@ -95,7 +95,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Iterator[Any]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Iterator[Any]:
-    """The watch goes on: pytest calls it off when a test fails."""
+    """Watch the teardown too: pytest cancels the watch when a test fails."""
     _watch(item, AFTER_ITS_TIMEOUT)
     try:
         return (yield)

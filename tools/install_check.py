@@ -101,10 +101,10 @@ def rasa_first(wheel: Path, folder: Path) -> None:
     whole(environment)
     step("A handoff: rasa run with a SQL tracker store, rasa-handoff serve, one message ...")
     try:
-        told = asyncio.run(hands_over(environment.folder / "bin", folder))
+        lines = asyncio.run(hands_over(environment.folder / "bin", folder))
     except AssertionError as problem:
         raise CheckError(f"No handoff beside Rasa: {problem}") from problem
-    for line in told:
+    for line in lines:
         step(f"  {line}")
 
 

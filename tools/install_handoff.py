@@ -10,9 +10,9 @@ from pathlib import Path
 
 import aiohttp
 
+from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.waiting import until
-from rasa_handoff.vocabulary.log_values import short_id
 from tests.support.desk import PASSWORD, AgentAtDesk
 from tests.support.processes import Process
 

@@ -9,11 +9,11 @@ sys.path.insert(0, str(ROOT))
 
 from rasa_handoff.desks.botlhale import BotlhaleDesk  # noqa: E402
 from rasa_handoff.desks.ours import OurDesk  # noqa: E402
-from rasa_handoff.desks.tkinter_demo import TkinterDesk  # noqa: E402
+from rasa_handoff.desks.tkinter import TkinterDesk  # noqa: E402
 from rasa_handoff.platforms.kommunicate.channel import KommunicateChannel  # noqa: E402
 from rasa_handoff.platforms.liveperson.channel import LivePersonChannel  # noqa: E402
-from rasa_handoff.server import features  # noqa: E402
-from rasa_handoff.vocabulary.features import GROUPS, Feature, Features  # noqa: E402
+from rasa_handoff.protocol.capabilities import GROUPS, Feature, Features  # noqa: E402
+from rasa_handoff.server import capabilities  # noqa: E402
 
 PAGE = ROOT / "docs" / "adapters" / "README.md"
 BEGIN, END = "<!-- matrix: made by tools/matrix.py -->", "<!-- end of matrix -->"
@@ -21,11 +21,11 @@ BEGIN, END = "<!-- matrix: made by tools/matrix.py -->", "<!-- end of matrix -->
 SYSTEMS: Mapping[str, Features] = {
     "our desk": OurDesk.features,
     "Botlhale's server": BotlhaleDesk.features,
-    "Botlhale's front ends": features.BOTLHALE,
+    "Botlhale's front ends": capabilities.BOTLHALE,
     "Kommunicate": KommunicateChannel.features,
     "LivePerson": LivePersonChannel.features,
     "Tkinter admin window": TkinterDesk.features,
-    "Tkinter user window": features.TKINTER,
+    "Tkinter user window": capabilities.TKINTER,
 }
 
 

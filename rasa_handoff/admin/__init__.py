@@ -1,1 +1,1 @@
-"""Commands for a side that may be running: they go through its process, never behind its back. Used by relay and server."""
+"""Commands for a relay or a server. If it is running, its own process executes them: no other process writes its database."""

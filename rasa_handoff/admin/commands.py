@@ -1,4 +1,4 @@
-"""A command for a running side, however it comes: by the admin socket or over HTTP. One JSON object each way::
+"""Commands for a running side (relay or server), by the admin socket or over HTTP. One JSON object each way::
 
 {"command": "dead-letters.list", "arguments": {"most": 100}}
 {"ok": true, "answer": [...]}    or    {"ok": false, "error": "<one sentence>"}
@@ -8,9 +8,9 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from rasa_handoff.vocabulary.errors import HandoffError
-from rasa_handoff.vocabulary.log_values import get_log
-from rasa_handoff.vocabulary.text import valid
+from rasa_handoff.protocol.errors import HandoffError
+from rasa_handoff.protocol.logs import get_log
+from rasa_handoff.protocol.text import valid
 
 log = get_log(__name__)
 
@@ -21,11 +21,11 @@ LONGEST_REQUEST: Final = 65_536
 ANSWER_SECONDS: Final = 30.0
 
 Handler = Callable[[Mapping[str, Any]], Awaitable[Any]]
-"""Takes the arguments; what it returns is the answer, and a :class:`HandoffError` is the sentence."""
+"""Takes the arguments and returns the answer; a :class:`HandoffError` becomes the error's sentence."""
 
 
 async def answer_to(handlers: Mapping[str, Handler], request: bytes) -> dict[str, Any]:
-    """Do what is asked, and say how it went. ``handlers``: by the command's name."""
+    """Run the command of a request, and return the answer. ``handlers``: by the command's name."""
     try:
         asked = valid(json.loads(request))
         handler = handlers[asked["command"]]
@@ -40,20 +40,20 @@ async def answer_to(handlers: Mapping[str, Handler], request: bytes) -> dict[str
 
 
 def refusal(sentence: str) -> dict[str, Any]:
-    """An answer that says no."""
+    """Return the answer that refuses a command."""
     return {"ok": False, "error": sentence}
 
 
 def request_for(command: str, arguments: Mapping[str, Any]) -> bytes:
-    """Encode a command as it is sent."""
+    """Encode a command for sending."""
     return json.dumps({"command": command, "arguments": arguments}).encode()
 
 
 def result_of(answer: Any) -> Any:
-    """Take the result out of an answer.
+    """Return the result in an answer.
 
     Raises:
-        HandoffError: it said no; its sentence.
+        HandoffError: the command was refused; with its sentence.
     """
     if not isinstance(answer, dict) or "ok" not in answer:
         raise HandoffError("What answers there isn't a side of rasa-handoff: check the address.")

@@ -1,4 +1,4 @@
-"""A command for a side that runs elsewhere, or on Postgres: asked at its HTTP address, with the admin token."""
+"""Commands for a side on another machine, or on Postgres: sent to its HTTP address, with the admin token."""
 
 import http.client
 import json
@@ -8,27 +8,27 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from rasa_handoff.admin.commands import ANSWER_SECONDS, request_for, result_of
-from rasa_handoff.guard.requests import is_loopback
-from rasa_handoff.vocabulary.admin_token import VARIABLE
-from rasa_handoff.vocabulary.errors import HandoffError
-from rasa_handoff.vocabulary.text import valid
+from rasa_handoff.guard.socketio_requests import is_loopback
+from rasa_handoff.protocol.errors import HandoffError
+from rasa_handoff.protocol.text import valid
+from rasa_handoff.protocol.tokens import VARIABLE
 
 LONGEST_ANSWER: Final = 200_000_000
 """Bytes: a thousand dead letters of any length."""
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirect would take the token to whoever it names."""
+    """Follows no redirect, which would send the token to another address."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
 
 
 def ask_at(url: str, token: str, command: str, **arguments: Any) -> Any:
-    """Have the side at this address do something, and return its answer.
+    """Send a command to the side at this address, and return its answer.
 
     Raises:
-        HandoffError: it said no, or can't be reached; one sentence, without the token.
+        HandoffError: the command was refused, or the side can't be reached; one sentence, without the token.
     """
     proxies = urllib.request.ProxyHandler({} if is_loopback(urlsplit(url).netloc) else None)
     request = urllib.request.Request(
@@ -50,10 +50,10 @@ def ask_at(url: str, token: str, command: str, **arguments: Any) -> Any:
 
 
 def checked(url: str) -> str:
-    """The address, if it can be one.
+    """Return the address, once it is checked.
 
     Raises:
-        HandoffError: it can't.
+        HandoffError: it can't be the address of a side.
     """
     try:
         parts = urlsplit(url)

@@ -1,7 +1,7 @@
-"""The admin socket: a local Unix socket beside a SQLite database, by which commands reach the process that owns it.
+"""The admin socket: a Unix socket beside a SQLite database, by which commands reach the process that owns the database.
 
-One request to a connection, a line of JSON each way (``admin/commands.py``). The socket's file is the owner's alone (0600): who
-may write the database may say what becomes of it.
+A connection has one request, a line of JSON each way (``admin/commands.py``). Only the owner may use the socket's file (0600),
+like the database itself.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from typing import Any, Final
 from sqlalchemy.engine import make_url
 
 from rasa_handoff.admin.commands import ANSWER_SECONDS, LONGEST_REQUEST, Handler, answer_to, request_for, result_of
-from rasa_handoff.vocabulary.errors import HandoffError
-from rasa_handoff.vocabulary.log_values import get_log
-from rasa_handoff.vocabulary.text import as_json
+from rasa_handoff.protocol.errors import HandoffError
+from rasa_handoff.protocol.logs import get_log
+from rasa_handoff.protocol.text import as_json
 
 log = get_log(__name__)
 
@@ -28,8 +28,7 @@ ENDING: Final = "-admin"
 class AdminSocket:
     """Answers commands while it is entered: ``async with AdminSocket(url, {"dead-letters.list": handler})``.
 
-    Only beside a SQLite file, and only by the process that owns it: a file of the same name that is there was left by a process
-    that ended.
+    It needs a SQLite file, and the process that owns it. A file with the socket's name was left by a process that has ended.
     """
 
     def __init__(self, url: str, handlers: Mapping[str, Handler]) -> None:
@@ -39,13 +38,13 @@ class AdminSocket:
     async def __aenter__(self) -> "AdminSocket":
         if self._path is None or not hasattr(socket, "AF_UNIX"):
             return self
-        before = os.umask(0o177)  # from its first moment on it is the owner's alone
+        before = os.umask(0o177)  # so that nobody else can use the file, from its creation on
         try:
             with contextlib.suppress(FileNotFoundError):
                 self._path.unlink()
             self._server = await asyncio.start_unix_server(self._serve, self._path, limit=LONGEST_REQUEST)
         except OSError as problem:
-            log.warning("Commands can't reach this process, for %s can't be made: %s", self._path, problem)
+            log.warning("Commands can't reach this process, because %s can't be made: %s", self._path, problem)
         finally:
             os.umask(before)
         return self
@@ -62,18 +61,18 @@ class AdminSocket:
                 line = await asyncio.wait_for(reader.readline(), ANSWER_SECONDS)
                 writer.write(as_json(await answer_to(self._handlers, line)).encode() + b"\n")
                 await writer.drain()
-            except (ValueError, asyncio.TimeoutError) as problem:  # a line without an end, or of any length
+            except (ValueError, asyncio.TimeoutError) as problem:  # a line that is too long, or doesn't end
                 log.warning("A request on the admin socket couldn't be read: %s", problem)
             finally:
                 writer.close()
 
 
 def ask(url: str, command: str, **arguments: Any) -> Any:
-    """Have the process that owns this database do something, and return its answer.
+    """Send a command to the process that owns this database, and return its answer.
 
     Raises:
         NobodyThere: no process has this database open, or none that can be reached.
-        HandoffError: it said no; its sentence.
+        HandoffError: the command was refused; with its sentence.
     """
     path = socket_of(url)
     if path is None or not path.exists():
@@ -100,11 +99,11 @@ def ask(url: str, command: str, **arguments: Any) -> Any:
 
 
 class NobodyThere(Exception):
-    """No process can be asked: whoever wants something takes the database and does it."""
+    """No process has the database open: the caller may open it and do the work itself."""
 
 
 def socket_of(url: str) -> Path | None:
-    """Where the socket of this database is; None for one that isn't a file."""
+    """Return the path of this database's socket; None for a database that isn't a file."""
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
         return None

@@ -1,5 +1,7 @@
-"""The command ``rasa-handoff``. Each command is loaded only when called for, so that ``--help`` answers at once
-and a command works where another one's packages are missing.
+"""The command line ``rasa-handoff``.
+
+Each command's module is loaded only when the command is given, so that ``--help`` answers at once and a command works where
+another one's packages are missing.
 """
 
 import argparse
@@ -10,8 +12,8 @@ from importlib import import_module
 from typing import Any, Final
 
 from rasa_handoff import __version__
-from rasa_handoff.vocabulary.errors import HandoffError
-from rasa_handoff.vocabulary.text import valid_text
+from rasa_handoff.protocol.errors import HandoffError
+from rasa_handoff.protocol.text import valid_text
 
 _COMMANDS: Final = {
     "init": "put the handoff into a Rasa project",
@@ -26,9 +28,8 @@ _COMMANDS: Final = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code. An error of ours, of a file or of its encoding ends as one sentence on
-    standard error.
-    """
+    """Run the command and return its exit code. An error of ours, of a file or of its encoding becomes one sentence on standard
+    error."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
         _check_texts(given)
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except UnicodeError as problem:
         return _failed(f"Something that was given isn't UTF-8 text ({problem}). Write it in UTF-8 and try again.")
-    except BrokenPipeError:  # whoever read the output (head, less) has gone
+    except BrokenPipeError:  # the reader of the output (head, less) has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as problem:
@@ -73,7 +74,7 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def _check_texts(given: Sequence[str]) -> None:
-    """An argument that isn't text can't be kept, and a name with half of it replaced would be another name.
+    """Check that all arguments are valid text: others can't be stored, and a name with replaced characters would be another name.
 
     Raises:
         HandoffError: one sentence.

@@ -1,4 +1,4 @@
-"""``python -m rasa_handoff.cli``."""
+"""The command line, run as ``python -m rasa_handoff.cli``."""
 
 from rasa_handoff.cli import main
 

@@ -1,4 +1,4 @@
-"""``rasa-handoff agent``: add, list, departments, password, remove."""
+"""``rasa-handoff agent``: add, list and remove agents, set their departments and passwords."""
 
 import argparse
 import getpass
@@ -6,13 +6,13 @@ import sys
 from typing import Any
 
 from rasa_handoff.cli.database import add_database, adding_to, existing, server_module
-from rasa_handoff.vocabulary.errors import HandoffError
+from rasa_handoff.protocol.errors import HandoffError
 
 PIPED = "; the password is asked for, or read from standard input's first line"
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
-    """The commands below ``agent``."""
+    """Add the commands below ``agent``."""
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     adding = commands.add_parser("add", help="add an agent", description=f"Add an agent{PIPED}.")
     adding.add_argument("email", metavar="EMAIL", help="what the agent signs in with")
@@ -47,7 +47,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 
 def add(arguments: argparse.Namespace) -> int:
-    """Add the agent."""
+    """Add an agent."""
     accounts = server_module("accounts")
     with adding_to(arguments.database) as database:
         accounts.add_agent(database, arguments.email, arguments.name, _password(), arguments.department)
@@ -56,7 +56,7 @@ def add(arguments: argparse.Namespace) -> int:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """One line each: e-mail, name, departments."""
+    """Print one line for each agent: e-mail, name, departments."""
     agents = server_module("administration").agents(existing(arguments.database))
     for agent in agents:
         print(f"{agent.email}\t{agent.name}\t{_serves(agent)}")
@@ -66,7 +66,7 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def departments(arguments: argparse.Namespace) -> int:
-    """Say which departments the agent serves."""
+    """Set the departments that an agent serves."""
     administration = server_module("administration")
     database = existing(arguments.database)
     administration.set_departments(database, arguments.email, arguments.department, arguments.all)
@@ -82,7 +82,7 @@ def _serves(agent: Any) -> str:
 
 
 def password(arguments: argparse.Namespace) -> int:
-    """Change the password."""
+    """Change an agent's password."""
     administration, database = server_module("administration"), existing(arguments.database)
     administration.set_password(database, arguments.email, _password())
     print(f"{arguments.email} has a new password, and has to sign in again.")
@@ -90,7 +90,7 @@ def password(arguments: argparse.Namespace) -> int:
 
 
 def remove(arguments: argparse.Namespace) -> int:
-    """Take the agent away."""
+    """Remove an agent."""
     server_module("administration").remove_agent(existing(arguments.database), arguments.email)
     print(f"{arguments.email} can't sign in any more.")
     return 0

@@ -1,4 +1,4 @@
-"""Checks of the installed packages: they are what Rasa asks for, and have no known hole."""
+"""Doctor's checks of the installed packages: they meet Rasa's requirements and have no known vulnerability."""
 
 import functools
 import re
@@ -18,12 +18,12 @@ NEWER_PINS: Final = "pip install 'python-socketio>=5.16.3,<5.17' 'python-enginei
 UNPICKLES_BELOW: Final = (5, 14)
 KEEPS_BINARY_BELOW: Final = (5, 16, 2)
 _ONLY_WITH_AN_EXTRA: Final = re.compile(r"""^[^;]*;(?:(?!\bor\b).)*\bextra *== *["'][^"']+["'][ )]*$""")
-"""A requirement that nobody has who asked for no extra: most are, and the packaging that Rasa has takes long to read each."""
+"""A requirement that only an extra has. Most requirements are of this kind, and Rasa's version of packaging parses slowly."""
 HOLE: Final = "CVE-2026-48804: it keeps binary packets for ever"
 
 
 def check_requirements(project: Project) -> Iterator[Finding]:
-    """What Rasa requires of other packages, and these of others, is what is installed."""
+    """Check that the requirements of Rasa, and of the packages it requires, are installed."""
     if _version("rasa") is None:
         return
     if find_spec("packaging") is None:
@@ -37,7 +37,7 @@ def check_requirements(project: Project) -> Iterator[Finding]:
 
 
 def check_versions(project: Project) -> Iterator[Finding]:
-    """Rasa, python-socketio, python-engineio and aiohttp go together, and what is known of them is said."""
+    """Check that Rasa, python-socketio, python-engineio and aiohttp go together, and report known vulnerabilities."""
     rasa, socketio, engineio = _version("rasa"), _version("python-socketio"), _version("python-engineio")
     if rasa is None:
         yield warn(
@@ -74,7 +74,7 @@ def _known_hole(socketio: str, engineio: str) -> Finding | None:
 
 
 def _conflicts(package: str) -> Iterator[str]:
-    """A sentence for each requirement that isn't met, from ``package`` on through what it brings."""
+    """Yield a sentence for each requirement that isn't met, of ``package`` and of the packages it requires."""
     from packaging.requirements import InvalidRequirement
     from packaging.version import InvalidVersion
 
@@ -119,14 +119,14 @@ def _requirement(text: str) -> Any:
 
 
 def _is_asked(required: Any, extras: frozenset[str]) -> bool:
-    """Whether the requirement holds on this machine, for these extras of its owner."""
+    """Return whether the requirement applies on this machine, for these extras of its owner."""
     if required.marker is None:
         return True
     return any(required.marker.evaluate({"extra": extra}) for extra in ("", *extras))
 
 
 def _plain(required: Any) -> str:
-    """The requirement as pip takes it."""
+    """Return the requirement in pip's format."""
     extras = f"[{','.join(sorted(required.extras))}]" if required.extras else ""
     return f"{required.name}{extras}{required.specifier}"
 
@@ -148,7 +148,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _aiohttp_has_timeout() -> bool:
-    """Asked of aiohttp itself: a backport is as good as a version."""
+    """Return whether aiohttp has what python-engineio needs. A backport is as good as a newer version."""
     if find_spec("aiohttp") is None:
         return False
     import aiohttp

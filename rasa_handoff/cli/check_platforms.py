@@ -1,17 +1,18 @@
-"""Checks of the channels of platforms with a desk of their own, as far as can be seen without Rasa."""
+"""Doctor's checks of the channels for platforms with a desk of their own, as far as they work without Rasa."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from rasa_handoff.cli.findings import Finding, mend, ok, warn
 from rasa_handoff.cli.project import Project
-from rasa_handoff.vocabulary import kommunicate, liveperson
-from rasa_handoff.vocabulary.errors import SettingsError
-from rasa_handoff.vocabulary.kommunicate import KommunicateSettings
+from rasa_handoff.platforms.kommunicate import settings as kommunicate
+from rasa_handoff.platforms.kommunicate.settings import KommunicateSettings
+from rasa_handoff.platforms.liveperson import settings as liveperson
+from rasa_handoff.protocol.errors import SettingsError
 
 
 def check_platforms(project: Project) -> Iterator[Finding]:
-    """Each that stands in ``credentials.yml`` has settings that are right."""
+    """Check the settings of each platform channel in ``credentials.yml``."""
     for name, check in CHECKS.items():
         if name in project.credentials:
             try:
@@ -20,21 +21,21 @@ def check_platforms(project: Project) -> Iterator[Finding]:
                 yield mend(str(problem))
 
 
-def _check_intents(channel: str, project: Project, heard: Mapping[str, str | None]) -> Iterator[Finding]:
-    """What the bot hears in an event's place is an intent of its domain."""
+def _check_intents(channel: str, project: Project, settings: Mapping[str, str | None]) -> Iterator[Finding]:
+    """Check that what the bot gets for an event is an intent of its domain."""
     intents = {next(iter(one)) if isinstance(one, dict) else one for one in project.domain.get("intents") or ()}
-    for key, intent in heard.items():
+    for key, intent in settings.items():
         if intent and not intent.startswith("/") and intent not in intents:
             yield mend(
-                f"{channel}: {key} is '{intent}', and the domain has no such intent: the bot would hear it as words."
+                f"{channel}: {key} is '{intent}', and the domain has no such intent: the bot would get it as a message."
             )
 
 
 def _kommunicate(project: Project, data: Any) -> Iterator[Finding]:
     settings = kommunicate.read_settings(data)
-    heard = {name: getattr(settings, name) for name in ("welcome", "attachment", "location", "talk_to_human")}
+    mapped = {name: getattr(settings, name) for name in ("welcome", "attachment", "location", "talk_to_human")}
     events = {f"events.{name}": intent for name, intent in settings.events.items()}
-    yield from _check_intents(kommunicate.CHANNEL_NAME, project, {**heard, **events})
+    yield from _check_intents(kommunicate.CHANNEL_NAME, project, {**mapped, **events})
     if settings.api_url.startswith("http://"):
         yield warn(f"{kommunicate.CHANNEL_NAME}: api_url begins with http://, so the API key is sent unencrypted.")
     yield ok(f"KommunicateChannel answers for {', '.join(settings.bots)}; {_beside(settings)}.")
@@ -44,16 +45,16 @@ def _liveperson(project: Project, data: Any) -> Iterator[Finding]:
     settings = liveperson.read_settings(data)
     names = ("welcome", "welcome_back", "attachment", "location", "rich_content")
     yield from _check_intents(liveperson.CHANNEL_NAME, project, {name: getattr(settings, name) for name in names})
-    doors = [f"the Functions {', '.join(settings.functions)}"] if settings.functions else []
+    served = [f"the Functions {', '.join(settings.functions)}"] if settings.functions else []
     if settings.endpoint is not None:
-        doors.append(f"Custom Endpoint's bots {', '.join(settings.endpoint.bots)}")
+        served.append(f"Custom Endpoint's bots {', '.join(settings.endpoint.bots)}")
         for name, bot in settings.endpoint.bots.items():
             if bot.checked_audience is None:
                 yield warn(
                     f"{liveperson.CHANNEL_NAME}: endpoint.bots.{name} takes any audience, so any customer of LivePerson's may "
                     f"call it: write your account's id."
                 )
-    yield ok(f"LivePersonChannel answers {' and '.join(doors)}.")
+    yield ok(f"LivePersonChannel answers {' and '.join(served)}.")
 
 
 def _beside(settings: KommunicateSettings) -> str:
@@ -62,7 +63,9 @@ def _beside(settings: KommunicateSettings) -> str:
         if settings.api_key
         else "without api_key, what comes too late waits"
     )
-    account = "agents' words are seen" if settings.account_token else "without account_token, agents' words aren't seen"
+    account = (
+        "agents' messages are seen" if settings.account_token else "without account_token, agents' messages aren't seen"
+    )
     return f"{api}; {account}"
 
 

@@ -1,4 +1,4 @@
-"""Checks of the project's own files: channel, importer, dialogues, forms, actions."""
+"""Doctor's checks of the project's own files: channel, importer, dialogues, forms, actions."""
 
 import contextlib
 import os
@@ -15,19 +15,19 @@ from rasa_handoff.cli.findings import Finding, mend, ok, warn
 from rasa_handoff.cli.project import Project, read_yaml, shaped
 from rasa_handoff.presets.examples import FEW, usual_number
 from rasa_handoff.presets.parts import Choice, preset_files, read_choice
-from rasa_handoff.vocabulary import names
-from rasa_handoff.vocabulary.errors import SettingsError
-from rasa_handoff.vocabulary.settings import CHANNEL_NAME, IntentSettings, Settings, read_settings, unknown_slots
+from rasa_handoff.protocol import names
+from rasa_handoff.protocol.errors import SettingsError
+from rasa_handoff.protocol.settings import CHANNEL_NAME, IntentSettings, Settings, read_settings, unknown_slots
 
 OUT_OF_SCOPE: Final = "out_of_scope"
-"""Rasa's own name for what a bot can't do."""
+"""Rasa's name for the intent of requests that a bot can't fulfil."""
 
 WEB_CHANNELS: Final = ("socketio", "rest", "callback")
-"""Channels whose customers are known by the id they say."""
+"""Channels whose customers are identified by an id that they send themselves."""
 
 
 def check_channel(project: Project) -> Iterator[Finding]:
-    """HandoffChannel is in ``credentials.yml`` and its settings are right."""
+    """Check that HandoffChannel is in ``credentials.yml`` and that its settings are right."""
     if CHANNEL_NAME not in project.credentials:
         if not any(name in project.credentials for name in names.PLATFORM_CHANNELS):
             yield mend(f"credentials.yml has no {CHANNEL_NAME}: run rasa-handoff init.")
@@ -50,7 +50,7 @@ def _check_desk_class(project: Project, settings: Settings) -> Iterator[Finding]
 
 
 def _check_hosted(project: Project, settings: Settings) -> Iterator[Finding]:
-    """Each hosted channel exists, as far as can be seen without Rasa."""
+    """Check that each hosted channel exists, as far as that works without Rasa."""
     for key in settings.channels:
         if "." in key:
             if not _can_be_found(project, key.rpartition(".")[0]):
@@ -62,7 +62,7 @@ def _check_hosted(project: Project, settings: Settings) -> Iterator[Finding]:
 
 
 def _can_be_found(project: Project, module: str) -> bool:
-    sys.path.insert(0, str(project.folder))  # as Rasa has it
+    sys.path.insert(0, str(project.folder))  # as Rasa does
     try:
         return find_spec(module) is not None
     except ModuleNotFoundError:
@@ -72,13 +72,13 @@ def _can_be_found(project: Project, module: str) -> bool:
 
 
 def check_customer_tokens(project: Project) -> Iterator[Finding]:
-    """Whether knowing a conversation's id is enough to use it."""
+    """Warn if the id of a conversation is enough to use it."""
     if CHANNEL_NAME not in project.credentials:
         return
     try:
         settings = read_settings(project.channel)
     except SettingsError:
-        return  # said by check_channel
+        return  # check_channel reports it
     web = [key for key in settings.channels if key in WEB_CHANNELS]
     if web and settings.customer_tokens == "off":
         yield warn(
@@ -88,8 +88,8 @@ def check_customer_tokens(project: Project) -> Iterator[Finding]:
 
 
 def check_sessions(project: Project) -> Iterator[Finding]:
-    """A customer's page keeps its conversation over a reload."""
-    with contextlib.suppress(SettingsError):  # said by check_channel
+    """Check that a customer's page keeps its conversation when it reloads."""
+    with contextlib.suppress(SettingsError):  # check_channel reports it
         for name, own in read_settings(project.channel).channels.items():
             if name == "socketio" and not (own or {}).get("session_persistence"):
                 yield warn(
@@ -100,7 +100,7 @@ def check_sessions(project: Project) -> Iterator[Finding]:
 
 
 def check_variables(project: Project) -> Iterator[Finding]:
-    """What the files take from the environment is there: Rasa doesn't start without."""
+    """Check that the environment variables in the files are set: Rasa doesn't start without them."""
     for name, file in project.variables():
         if name not in os.environ:
             yield warn(
@@ -109,7 +109,7 @@ def check_variables(project: Project) -> Iterator[Finding]:
 
 
 def check_outside_channels(project: Project) -> Iterator[Finding]:
-    """No channel stands beside HandoffChannel: what comes in there passes it by."""
+    """Check that no channel is configured beside HandoffChannel: messages on such a channel aren't handed over."""
     if CHANNEL_NAME in project.credentials:
         for key in project.credentials:
             if is_channel(key):
@@ -119,7 +119,7 @@ def check_outside_channels(project: Project) -> Iterator[Finding]:
 
 
 def check_importer(project: Project) -> Iterator[Finding]:
-    """The preset is there, by the importer or as files of the project's own."""
+    """Check that the preset is there, by the importer or as files of the project."""
     if not edit_config.has_importer(project.config):
         yield from _check_own_dialogues(project)
         return
@@ -140,7 +140,7 @@ def check_importer(project: Project) -> Iterator[Finding]:
 
 
 def check_actions(project: Project) -> Iterator[Finding]:
-    """With ``actions: true`` there is an action server, and it has the package's actions."""
+    """Check that there is an action server with the package's actions, with ``actions: true``."""
     try:
         choice = choice_of(project)
     except SettingsError:
@@ -161,7 +161,7 @@ def check_actions(project: Project) -> Iterator[Finding]:
 
 
 def check_forms(project: Project) -> Iterator[Finding]:
-    """Forms ignore what starts and ends a handoff, so that it isn't taken as an answer."""
+    """Check that forms ignore the intents that start and end a handoff, so that none is taken for an answer."""
     intents = _intents(project)
     wanted = [intents.execute, intents.options, intents.ended, names.CARRY_ON_INTENT]
     for form, body in (project.domain.get("forms") or {}).items():
@@ -175,7 +175,10 @@ def check_forms(project: Project) -> Iterator[Finding]:
 
 
 def check_examples(project: Project) -> Iterator[Finding]:
-    """The project's own intents have enough examples; else its NLU takes ordinary words for a request for a person."""
+    """Check that the project's own intents have enough examples.
+
+    Otherwise its NLU takes ordinary messages for a request for a person.
+    """
     ours = {*names.PRESET_INTENTS, *(getattr(_intents(project), name) for name in ("options", "execute", "ended"))}
     own = {intent: number for intent, number in project.examples.items() if intent not in ours}
     usual = usual_number(own.values())
@@ -188,7 +191,7 @@ def check_examples(project: Project) -> Iterator[Finding]:
 
 
 def check_slots(project: Project) -> Iterator[Finding]:
-    """The slots that agents see, or may set, are the domain's; quiet where they are."""
+    """Check that the slots which agents see, or may set, are in the domain; without a finding if they are."""
     try:
         settings, choice = read_settings(project.channel), choice_of(project)
     except SettingsError:
@@ -210,7 +213,7 @@ def check_slots(project: Project) -> Iterator[Finding]:
 
 
 def choice_of(project: Project) -> Choice:
-    """What the project chose beside the importer; the defaults where it has none.
+    """Return the importer's settings in the project; the defaults if it has none.
 
     Raises:
         SettingsError: a setting is wrong.

@@ -1,4 +1,4 @@
-"""Checks of what is around the project: stores, workers, and the live-agent server."""
+"""Doctor's checks of the project's surroundings: stores, workers, action server and live-agent server."""
 
 import json
 import os
@@ -11,16 +11,16 @@ from rasa_handoff.cli.check_project import choice_of
 from rasa_handoff.cli.database import relays_database
 from rasa_handoff.cli.findings import Finding, mend, ok, warn
 from rasa_handoff.cli.project import Project
-from rasa_handoff.vocabulary.errors import SettingsError
-from rasa_handoff.vocabulary.names import EXECUTE_ACTION, OPTIONS_ACTION, PROTOCOL
-from rasa_handoff.vocabulary.settings import Settings, read_settings
-from rasa_handoff.vocabulary.versions import go_together
+from rasa_handoff.protocol.errors import SettingsError
+from rasa_handoff.protocol.names import EXECUTE_ACTION, OPTIONS_ACTION, PROTOCOL
+from rasa_handoff.protocol.settings import Settings, read_settings
+from rasa_handoff.protocol.values import are_compatible
 
 SECONDS: Final = 5.0
 
 
 def check_tracker_store(project: Project) -> Iterator[Finding]:
-    """Conversations outlive a restart of Rasa."""
+    """Check that conversations survive a restart of Rasa."""
     kind = (project.endpoints.get("tracker_store") or {}).get("type")
     if kind in (None, "InMemory", "in_memory"):
         yield warn("endpoints.yml has no tracker_store: a restart of Rasa forgets conversations and half-filled forms.")
@@ -29,7 +29,7 @@ def check_tracker_store(project: Project) -> Iterator[Finding]:
 
 
 def check_workers(project: Project) -> Iterator[Finding]:
-    """One Rasa process has all conversations."""
+    """Check that one Rasa process has all conversations."""
     if _settings(project) is None:
         return
     workers = os.environ.get("SANIC_WORKERS", "1").strip()
@@ -42,7 +42,7 @@ def check_workers(project: Project) -> Iterator[Finding]:
 
 
 def check_desk(project: Project) -> Iterator[Finding]:
-    """The live-agent server answers and speaks our protocol."""
+    """Check that the live-agent server answers and speaks our protocol."""
     settings = _settings(project)
     if settings is None or settings.desk.type != "rasa-handoff":
         return
@@ -61,14 +61,14 @@ def check_desk(project: Project) -> Iterator[Finding]:
 
 
 def check_dead_letters(project: Project) -> Iterator[Finding]:
-    """Warn of what the relay couldn't deliver."""
+    """Warn of entries that the relay couldn't deliver."""
     if _settings(project) is None:
         return
     try:
         from rasa_handoff.cli.dead_letters import count_dead_letters
 
         letters = count_dead_letters(relays_database(project))
-    except ModuleNotFoundError:  # no relay can run here; another check names the package
+    except ModuleNotFoundError:  # no relay can run here; another check reports the package
         return
     if letters:
         yield warn(_set_aside(letters, "the relay", "rasa-handoff dead-letters list --side relay"))
@@ -80,7 +80,7 @@ def _set_aside(letters: int, whose: str, command: str) -> str:
 
 
 def check_action_server(project: Project) -> Iterator[Finding]:
-    """With ``actions: true`` the running action server knows the package's actions."""
+    """Check that the running action server has the package's actions, with ``actions: true``."""
     url = (project.endpoints.get("action_endpoint") or {}).get("url")
     if not url or not _wants_actions(project):
         return
@@ -112,7 +112,7 @@ def _judged(url: str, health: Any) -> Finding:
         return mend(
             f"What answers at {url} is no live-agent server of rasa-handoff: check desk.url in credentials.yml."
         )
-    if not go_together(protocol, PROTOCOL):
+    if not are_compatible(protocol, PROTOCOL):
         return mend(
             f"The live-agent server at {url} speaks protocol {protocol}, this package {PROTOCOL}: update the older."
         )
@@ -127,7 +127,7 @@ def _get(url: str) -> Any:
         with opener.open(url, timeout=SECONDS) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as problem:
-        if problem.code == 503:  # the server's own word for a database that can't be reached
+        if problem.code == 503:  # the server's status when its database can't be reached; the body says more
             return json.load(problem)
         raise
 

@@ -1,4 +1,4 @@
-"""``init --copy``: the preset's files written into the project, for those who want to edit them."""
+"""``init --copy``: write the preset's files into the project, for editing."""
 
 from pathlib import Path
 
@@ -9,16 +9,19 @@ from rasa_handoff.presets.parts import Choice, preset_files
 
 
 def copied_preset(project: Project, choice: Choice) -> dict[Path, str]:
-    """The new files to write, by path; without the domain's where a single ``domain.yml`` is to take it in."""
+    """Return the new files to write, by path.
+
+    A project with a single ``domain.yml`` gets no domain file: its own one is edited.
+    """
     files = [path for path in preset_files(choice) if has_domain_folder(project) or not _is_domain(path)]
     return {_target(project.folder, path): _fitting(project, path) for path in files}
 
 
 def with_preset_domain(text: str, choice: Choice) -> str:
-    """The text of a single ``domain.yml`` with the preset's entries in it.
+    """Add the preset's entries to the text of a single ``domain.yml``.
 
     Raises:
-        ByHand: it isn't of the usual shape.
+        NotEditable: it isn't of the usual shape.
     """
     for path in preset_files(choice):
         if _is_domain(path):
@@ -27,12 +30,12 @@ def with_preset_domain(text: str, choice: Choice) -> str:
 
 
 def has_domain_folder(project: Project) -> bool:
-    """Whether the project's domain may be several files."""
+    """Return whether the project's domain may be several files."""
     return (project.folder / "domain").is_dir()
 
 
 def _fitting(project: Project, path: Path) -> str:
-    """The file's text; of examples as many as fit to the project's own, as with the importer."""
+    """Return the file's text, with as many examples as fit the project's own, as the importer does."""
     text = path.read_text(encoding="utf-8")
     ours = examples_in(parse_yaml(text, path.name))
     if not ours:

@@ -6,14 +6,14 @@ import time
 from pathlib import Path
 
 from rasa_handoff.cli.project import Project
-from rasa_handoff.vocabulary.customer_tokens import make_token
-from rasa_handoff.vocabulary.errors import SettingsError
-from rasa_handoff.vocabulary.settings import CHANNEL_NAME, SECRETS_EXAMPLE, read_settings
-from rasa_handoff.vocabulary.variables import expanded
+from rasa_handoff.protocol.errors import SettingsError
+from rasa_handoff.protocol.settings import CHANNEL_NAME, SECRETS_EXAMPLE, read_settings
+from rasa_handoff.protocol.settings_errors import expanded
+from rasa_handoff.protocol.tokens import make_token
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
-    """The options of ``customer-token``."""
+    """Add the options of ``customer-token``."""
     wanted = parser.add_mutually_exclusive_group(required=True)
     wanted.add_argument(
         "conversation_id", metavar="CONVERSATION_ID", nargs="?", help="the session_id or sender it is for"
@@ -27,7 +27,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print it, alone, so that a script can take it."""
+    """Print the token or the secret, and nothing else, so that a script can use it."""
     if arguments.new_secret:
         print(secrets.token_hex(32))
         return 0

@@ -1,4 +1,4 @@
-"""What the commands for the desk's database have in common."""
+"""Options and checks that the commands for a database share."""
 
 import argparse
 import contextlib
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from rasa_handoff.cli.project import Project
-from rasa_handoff.vocabulary.errors import HandoffError
-from rasa_handoff.vocabulary.settings import CHANNEL_NAME, read_settings
+from rasa_handoff.protocol.errors import HandoffError
+from rasa_handoff.protocol.settings import CHANNEL_NAME, read_settings
 
 VARIABLE: Final = "RASA_HANDOFF_DATABASE"
 DEFAULT: Final = "sqlite:///rasa-handoff-desk.db"
@@ -26,7 +26,7 @@ def add_database(parser: argparse.ArgumentParser) -> None:
 
 
 def existing(database: str) -> str:
-    """The URL; for what only looks or takes away, which must not make a new file.
+    """Return the URL, for a command that must not make a new file.
 
     Raises:
         HandoffError: it names a SQLite file that isn't there.
@@ -40,10 +40,10 @@ def existing(database: str) -> str:
 
 
 def relays_database(project: Project) -> str:
-    """The URL of the relay's database, as the project's ``credentials.yml`` has it; a file is one of the project's folder.
+    """Return the URL of the relay's database, from the project's ``credentials.yml``. A file's path is relative to the project.
 
     Raises:
-        HandoffError: the settings can't be read; names the key.
+        HandoffError: the settings can't be read; the sentence names the key.
     """
     if project.channel is None:
         raise HandoffError(f"credentials.yml has no {CHANNEL_NAME}, so there is no relay here.")
@@ -63,7 +63,7 @@ def relays_database(project: Project) -> str:
 
 
 def usable(database: str) -> str:
-    """The URL; for what may make a new file.
+    """Return the URL, for a command that may make a new file.
 
     Raises:
         HandoffError: a SQLite file can't be made there.
@@ -81,7 +81,7 @@ def usable(database: str) -> str:
 
 @contextlib.contextmanager
 def adding_to(database: str) -> Iterator[str]:
-    """The URL, for adding something; where that makes a new SQLite file, it is said on standard error.
+    """Yield the URL, for a command that adds something. If that makes a new SQLite file, a line on standard error says so.
 
     Raises:
         HandoffError: the file can't be made there, or it would be gone when the command ends.
@@ -100,12 +100,12 @@ def adding_to(database: str) -> Iterator[str]:
 
 
 def _file(database: str) -> Path | None:
-    """The SQLite file that the URL names; options may follow it."""
+    """Return the SQLite file that the URL names, without options; None for another database."""
     whole = database.partition("?")[0]
     path = whole.removeprefix("sqlite:///")
     return Path(path) if path not in (whole, "", ":memory:") else None
 
 
 def server_module(name: str) -> Any:
-    """A module of ``rasa_handoff.server``, imported when the command runs, so that ``--help`` answers at once."""
+    """Import a module of ``rasa_handoff.server``. Commands do that when they run, so that ``--help`` answers at once."""
     return import_module(f"rasa_handoff.server.{name}")

@@ -1,7 +1,7 @@
-"""``rasa-handoff dead-letters``: what couldn't be delivered; look, send again, drop.
+"""``rasa-handoff dead-letters``: list, send again and drop entries that couldn't be delivered.
 
-Where a process has the database open, it does it: asked by the socket beside a SQLite file, or at its HTTP address (``--url``).
-Else the command takes the database and does it itself.
+If a process has the database open, it carries out the command: it is asked by the socket beside a SQLite file, or at its HTTP
+address (``--url``). Otherwise the command opens the database and does it itself.
 """
 
 import argparse
@@ -26,53 +26,53 @@ from rasa_handoff.admin.remote import ask_at, checked
 from rasa_handoff.admin.socket import NobodyThere, ask
 from rasa_handoff.cli.database import add_database, existing, relays_database
 from rasa_handoff.cli.project import Project
-from rasa_handoff.guard.requests import is_loopback
-from rasa_handoff.relay import memory
+from rasa_handoff.guard.socketio_requests import is_loopback
+from rasa_handoff.protocol.errors import HandoffError, StoreError
+from rasa_handoff.protocol.tokens import VARIABLE
+from rasa_handoff.relay import repository
 from rasa_handoff.relay.dead_letters import DEAD_LETTERS as OF_RELAY
 from rasa_handoff.server.dead_letters import DEAD_LETTERS as OF_SERVER
-from rasa_handoff.server.tables import open_store
+from rasa_handoff.server.storage.tables import open_store
 from rasa_handoff.store.engine import Store
-from rasa_handoff.store.ownership import DatabaseInUse
-from rasa_handoff.vocabulary.admin_token import VARIABLE
-from rasa_handoff.vocabulary.errors import HandoffError, StoreError
+from rasa_handoff.store.sqlite import DatabaseInUse
 
 ADDRESSES = {"server": ADMIN, "relay": f"/webhooks/handoff{ADMIN}"}
-"""Where each side takes commands, below its address."""
+"""The path of each side's admin commands."""
 
 Work = Callable[[DeadLetters, Connection], Any]
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
-    """The commands below ``dead-letters``."""
+    """Add the commands below ``dead-letters``."""
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     listing = commands.add_parser("list", help="what couldn't be delivered, the newest first")
     listing.add_argument("--json", action="store_true", help="one JSON object a line, with all of it")
     listing.set_defaults(run=show)
     sending = commands.add_parser("send", help="put one back into its lane, if its handoff goes on")
     dropping = commands.add_parser("drop", help="forget one")
-    for one, run in ((sending, send), (dropping, drop)):
-        one.add_argument("number", metavar="NUMBER", type=int, help="as the list says")
-        one.set_defaults(run=run)
-    for one in (listing, sending, dropping):
-        add_database(one)
-        default = one.get_default("database")
-        one.set_defaults(database=None, desks_database=default)
-        one.add_argument(
+    for command, run in ((sending, send), (dropping, drop)):
+        command.add_argument("number", metavar="NUMBER", type=int, help="as the list says")
+        command.set_defaults(run=run)
+    for command in (listing, sending, dropping):
+        add_database(command)
+        default = command.get_default("database")
+        command.set_defaults(database=None, desks_database=default)
+        command.add_argument(
             "--side",
             choices=("server", "relay"),
             default="server",
             help="whose: the live-agent server's (default) or the relay's",
         )
-        one.add_argument(
+        command.add_argument(
             "--url",
             metavar="URL",
             help="ask the side that runs at this address, such as https://desk.example.org, or with --side relay Rasa's; "
             f"with the admin token in the environment variable {VARIABLE}",
         )
-        one.add_argument(
+        command.add_argument(
             "--token", help=f"the admin token, where {VARIABLE} isn't set; others on this machine can read it here"
         )
-        one.add_argument(
+        command.add_argument(
             "--project",
             metavar="DIR",
             type=Path,
@@ -82,7 +82,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """One line each: number, when, for whom, what, why."""
+    """Print one line for each: number, time, target and lane, name, reason."""
     letters = _do(arguments, LIST, lambda side, connection: side.list(connection))
     for letter in letters:
         if arguments.json:
@@ -98,7 +98,7 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def send(arguments: argparse.Namespace) -> int:
-    """Send it again."""
+    """Send a dead letter again."""
     number = arguments.number
     _do(arguments, SEND, lambda side, connection: side.send(connection, number), number=number)
     print(f"Dead letter {number} is on its way again.")
@@ -106,7 +106,7 @@ def send(arguments: argparse.Namespace) -> int:
 
 
 def drop(arguments: argparse.Namespace) -> int:
-    """Forget it."""
+    """Drop a dead letter."""
     number = arguments.number
     _do(arguments, DROP, lambda side, connection: side.drop(connection, number), number=number)
     print(f"Dead letter {number} was dropped.")
@@ -131,7 +131,7 @@ def _do(arguments: argparse.Namespace, command: str, work: Work, **more: Any) ->
 
 
 def _address(arguments: argparse.Namespace) -> tuple[str, str]:
-    """Where the side takes commands, and the token.
+    """Return the address for admin commands, and the token.
 
     Raises:
         HandoffError: one sentence.
@@ -156,7 +156,7 @@ def _named(arguments: argparse.Namespace) -> str:
 
 
 def count_dead_letters(database: str) -> int:
-    """How many there are, looked up by the process that has the database, or by reading it; 0 where that can't be."""
+    """Count dead letters, by asking the process that has the database, or by reading it; 0 if neither works."""
     try:
         return len(ask(database, LIST))
     except (NobodyThere, HandoffError):
@@ -168,25 +168,27 @@ def count_dead_letters(database: str) -> int:
 def _read_count(database: str) -> int:
     url, more = make_url(database), {}
     if url.get_backend_name() == "sqlite":
-        url = make_url(f"sqlite:///file:{url.database}?mode=ro&uri=true")  # makes no file
+        url = make_url(f"sqlite:///file:{url.database}?mode=ro&uri=true")  # read-only, so that no file is made
     else:
         more = {"connect_timeout": 2}
     engine = create_engine(url, connect_args=more)
     try:
         with engine.connect() as connection:
-            return memory.outbox.count_dead_letters(connection)
+            return repository.outbox.count_dead_letters(connection)
     finally:
         engine.dispose()
 
 
 async def _do_here(database: str, work: Work) -> Any:
-    """Own the database of whichever side it is, and do it.
+    """Open the database, as the server's or the relay's, and do the work in it.
 
     Raises:
         StoreError: it can't be opened, or a process has it open that can't be asked.
     """
-    with contextlib.suppress(StoreError):  # the relay's, or one that can't be opened, which the relay's store says then
+    with contextlib.suppress(
+        StoreError
+    ):  # the relay's database, or one that can't be opened, which the next store reports
         async with open_store(database) as server:
             return await server.write(lambda connection: work(OF_SERVER, connection))
-    async with Store(database, memory.metadata, memory.SIDE, memory.SCHEMA) as relay:
+    async with Store(database, repository.metadata, repository.SIDE, repository.SCHEMA) as relay:
         return await relay.write(lambda connection: work(OF_RELAY, connection))

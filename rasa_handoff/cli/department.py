@@ -1,4 +1,4 @@
-"""``rasa-handoff department``: add, list, remove."""
+"""``rasa-handoff department``: add, list and remove departments."""
 
 import argparse
 import sys
@@ -7,7 +7,7 @@ from rasa_handoff.cli.database import add_database, adding_to, existing, server_
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
-    """The commands below ``department``."""
+    """Add the commands below ``department``."""
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     adding = commands.add_parser("add", help="add a department")
     adding.add_argument("name", metavar="NAME", help="what bots write, billing for example")
@@ -21,7 +21,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 
 def add(arguments: argparse.Namespace) -> int:
-    """Add the department."""
+    """Add a department."""
     accounts = server_module("accounts")
     with adding_to(arguments.database) as database:
         accounts.add_department(database, arguments.name, arguments.title)
@@ -30,7 +30,7 @@ def add(arguments: argparse.Namespace) -> int:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """One line each: name, title, agents."""
+    """Print one line for each department: name, title, agents."""
     departments = server_module("administration").departments(existing(arguments.database))
     for department in departments:
         print(f"{department.name}\t{department.title}\t{', '.join(department.agents) or 'nobody of its own'}")
@@ -40,7 +40,7 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def remove(arguments: argparse.Namespace) -> int:
-    """Take the department away."""
+    """Remove a department."""
     alone = server_module("administration").remove_department(existing(arguments.database), arguments.name)
     print(f"The department {arguments.name} is gone.")
     for email in alone:

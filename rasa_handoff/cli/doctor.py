@@ -1,4 +1,4 @@
-"""``rasa-handoff doctor``: one line per check; exit code 1 if something must be mended."""
+"""``rasa-handoff doctor``: check a Rasa project, with one line per finding. Exit code 1 if something must be mended."""
 
 import argparse
 import sys
@@ -9,7 +9,7 @@ from typing import Final
 from rasa_handoff.cli import check_installed, check_platforms, check_project, check_responses, check_surroundings
 from rasa_handoff.cli.findings import Finding, Grade, mend
 from rasa_handoff.cli.project import Project
-from rasa_handoff.vocabulary.errors import HandoffError
+from rasa_handoff.protocol.errors import HandoffError
 
 Check = Callable[[Project], Iterator[Finding]]
 
@@ -39,7 +39,7 @@ _COLOURS: Final = {Grade.OK: "92", Grade.WARN: "93", Grade.MEND: "91"}
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
-    """The options of ``doctor``."""
+    """Add the options of ``doctor``."""
     parser.add_argument("folder", metavar="DIR", nargs="?", type=Path, default=Path("."), help="the Rasa project")
     parser.set_defaults(run=run)
 
@@ -48,12 +48,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Run all checks and print what they find."""
     findings = examined(Project(arguments.folder))
     for finding in findings:
-        print(f"{_word(finding.grade)} {finding.sentence}")
+        print(f"{_label(finding.grade)} {finding.sentence}")
     return 1 if any(finding.grade is Grade.MEND for finding in findings) else 0
 
 
 def examined(project: Project) -> list[Finding]:
-    """All findings, in order, each once; a file that can't be read is one of them."""
+    """Return all findings in order, each once. A file that can't be read is a finding too."""
     findings: list[Finding] = []
     for check in CHECKS:
         try:
@@ -63,6 +63,6 @@ def examined(project: Project) -> list[Finding]:
     return list({finding.sentence: finding for finding in findings}.values())
 
 
-def _word(grade: Grade) -> str:
-    word = f"{grade.value:<4}"
-    return f"\033[{_COLOURS[grade]}m{word}\033[0m" if sys.stdout.isatty() else word
+def _label(grade: Grade) -> str:
+    label = f"{grade.value:<4}"
+    return f"\033[{_COLOURS[grade]}m{label}\033[0m" if sys.stdout.isatty() else label

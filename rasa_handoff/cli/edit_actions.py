@@ -1,9 +1,9 @@
-"""The project's actions file: the package's actions are imported, if an action server runs."""
+"""Edits of the project's actions file: import the package's actions, if the project has an action server."""
 
 import ast
 from typing import Final
 
-from rasa_handoff.cli.edit_credentials import ByHand
+from rasa_handoff.cli.edit_credentials import NotEditable
 from rasa_handoff.cli.lines import split
 
 MODULE: Final = "rasa_handoff.actions"
@@ -11,7 +11,7 @@ LINE: Final = f"from {MODULE} import *\n"
 
 
 def imports_actions(source: str) -> bool:
-    """Whether the package's actions are imported; a file that isn't Python imports nothing."""
+    """Return whether the package's actions are imported. A file that isn't valid Python imports nothing."""
     try:
         body = ast.parse(source).body
     except SyntaxError:
@@ -20,24 +20,28 @@ def imports_actions(source: str) -> bool:
 
 
 def edit_actions(source: str, name: str) -> str:
-    """The source with the import; the same if it has it.
+    """Add the import to the source, unless it has it.
 
     Raises:
-        ByHand: the file isn't Python.
+        NotEditable: the file isn't Python.
     """
     if imports_actions(source):
         return source
     try:
         body = ast.parse(source).body
     except SyntaxError as problem:
-        raise ByHand(f"{name} isn't valid Python (line {problem.lineno}). Mend it and add: {LINE.strip()}") from problem
+        raise NotEditable(
+            f"{name} isn't valid Python (line {problem.lineno}). Mend it and add: {LINE.strip()}"
+        ) from problem
     lines = split(source)
     place, gap = _place(body, len(lines))
     return "".join([*lines[:place], *gap, LINE, *lines[place:]])
 
 
 def _place(body: list[ast.stmt], length: int) -> tuple[int, list[str]]:
-    """After the last import at the head; else after docstring and comments."""
+    """Return the line for the import, and a blank line if one is needed: after the last import at the head, else after
+    docstring and
+    comments."""
     head = 0
     while head < len(body) and _is_head(body[head]):
         head += 1

@@ -1,4 +1,4 @@
-"""``config.yml``: the importer goes in, with the pipeline and the policies that Rasa would have chosen."""
+"""Edits of ``config.yml``: add the importer, and write out the pipeline and policies that Rasa would have chosen."""
 
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from ruamel.yaml import YAML
 
-from rasa_handoff.cli.edit_credentials import ByHand
+from rasa_handoff.cli.edit_credentials import NotEditable
 from rasa_handoff.cli.lines import end_of_block, places, split, start_of_comments
 from rasa_handoff.cli.project import parse_yaml
 from rasa_handoff.presets.parts import Choice
@@ -22,16 +22,16 @@ _WHY: Final = "# Rasa would have chosen these; with several importers it can't, 
 
 
 def has_importer(config: dict[str, Any]) -> bool:
-    """Whether the preset's importer is there."""
+    """Return whether the preset's importer is configured."""
     listed = config.get("importers")
     return isinstance(listed, list) and any(_name(entry) == IMPORTER for entry in listed)
 
 
 def edit_config(text: str, choice: Choice, defaults: Callable[[str], str]) -> str:
-    """The text with the importer; the same text if it has it. ``defaults`` gives Rasa's own block for a key.
+    """Add the importer to the text, unless it has it. ``defaults`` returns Rasa's own block for a key.
 
     Raises:
-        ByHand: ``importers`` isn't a list of names, one below the other.
+        NotEditable: ``importers`` isn't a list of names, one below the other.
     """
     before = parse_yaml(text, FILE)
     if not has_importer(before):
@@ -44,14 +44,14 @@ def edit_config(text: str, choice: Choice, defaults: Callable[[str], str]) -> st
 
 
 def rasas_default(key: str) -> str:
-    """The block that Rasa would choose for ``pipeline`` or ``policies``, from its own file.
+    """Return the block that Rasa would choose for ``pipeline`` or ``policies``, from its own file.
 
     Raises:
-        ByHand: Rasa isn't installed here.
+        NotEditable: Rasa isn't installed here.
     """
     spec = find_spec("rasa")
     if spec is None or not spec.submodule_search_locations:
-        raise ByHand(
+        raise NotEditable(
             f"{FILE} leaves '{key}' to Rasa, and Rasa isn't installed here. Run this in Rasa's environment "
             "(pip install 'rasa-handoff[rasa]'), or write out the pipeline and the policies."
         )
@@ -65,13 +65,13 @@ def _with_importer(text: str, before: dict[str, Any], choice: Choice) -> str:
     lines, where = split(text), places(text)
     listed = before.get("importers")
     if not where:
-        raise ByHand(f"{FILE} is written in one line with braces. Write one key per line and run this again.")
+        raise NotEditable(f"{FILE} is written in one line with braces. Write one key per line and run this again.")
     if listed is None:
         block = ["importers:\n", f"  - name: {RASAS_IMPORTER}\n", *_item(choice, 2)]
         return "".join(_with_block(lines, where, block))
     indent = _list_indent(text)
     if indent is None:
-        raise ByHand(f"{FILE}: 'importers' isn't a list, one below the other. Add '- name: {IMPORTER}' to it.")
+        raise NotEditable(f"{FILE}: 'importers' isn't a list, one below the other. Add '- name: {IMPORTER}' to it.")
     end = end_of_block(lines, where["importers"])
     return "".join([*lines[:end], *_item(choice, indent), *lines[end:]])
 
@@ -92,7 +92,7 @@ def _item(choice: Choice, indent: int) -> list[str]:
 
 
 def _list_indent(text: str) -> int | None:
-    """The column of the dashes, or None if it isn't such a list."""
+    """Return the column of the dashes of ``importers``, or None if it isn't a list with one entry a line."""
     listed: Any = YAML().load(text)["importers"]
     if not isinstance(listed, list) or not listed or listed.fa.flow_style():  # type: ignore[attr-defined]
         return None
@@ -108,7 +108,7 @@ def _written_out(text: str, key: str, default: str) -> str:
 
 
 def _after_generated(lines: list[str], start: int) -> int:
-    """Past the comment in which ``rasa train`` notes what it chose: the same now stands there in earnest."""
+    """Return the line after the comment in which ``rasa train`` notes what it chose: the block itself replaces it."""
     if start >= len(lines) or not lines[start].startswith(_GENERATED):
         return start
     while start < len(lines) and lines[start].startswith("#"):
@@ -120,7 +120,7 @@ def _check(before: dict[str, Any], text: str) -> None:
     after = parse_yaml(text, FILE)
     kept = all(after.get(key) == body for key, body in before.items() if key != "importers" and body is not None)
     if not kept or not has_importer(after):
-        raise ByHand(f"{FILE} has a shape this command doesn't know: add the importer {IMPORTER} by hand.")
+        raise NotEditable(f"{FILE} has a shape this command doesn't know: add the importer {IMPORTER} by hand.")
 
 
 def _name(entry: Any) -> Any:

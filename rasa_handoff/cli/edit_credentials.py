@@ -1,4 +1,4 @@
-"""``credentials.yml``: the project's channels move under HandoffChannel, with their comments."""
+"""Edits of ``credentials.yml``: move the project's channels under HandoffChannel, with their comments."""
 
 import json
 import re
@@ -8,9 +8,9 @@ import msgspec
 
 from rasa_handoff.cli.lines import comments_below, end_of_block, indented, places, split, start_of_comments
 from rasa_handoff.cli.project import parse_yaml
-from rasa_handoff.vocabulary import names
-from rasa_handoff.vocabulary.errors import HandoffError, SettingsError
-from rasa_handoff.vocabulary.settings import CHANNEL_NAME, read_settings
+from rasa_handoff.protocol import names
+from rasa_handoff.protocol.errors import HandoffError, SettingsError
+from rasa_handoff.protocol.settings import CHANNEL_NAME, read_settings
 
 FILE: Final = "credentials.yml"
 
@@ -27,8 +27,8 @@ _SLOTS: Final = """  slots: [{slots}]    # what agents see; take out what they s
 
 DEFAULT_URL: Final = "http://localhost:5065"
 
-_WORDS: Final = re.compile("true|false|null|yes|no|on|off|y|n", re.IGNORECASE)
-"""What YAML doesn't take as text."""
+_NOT_TEXT: Final = re.compile("true|false|null|yes|no|on|off|y|n", re.IGNORECASE)
+"""Plain scalars that YAML doesn't read as text."""
 
 _DEFAULT_CHANNELS: Final = """    rest:
     socketio:
@@ -39,40 +39,40 @@ _DEFAULT_CHANNELS: Final = """    rest:
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What is written under HandoffChannel; ``slots`` are those of the project."""
+    """The values to write under HandoffChannel; ``slots`` are the project's."""
 
     bot_id: str
     url: str = DEFAULT_URL
     slots: tuple[str, ...] = ()
 
 
-class ByHand(HandoffError):
-    """Something that is left to a person: what to do, and where."""
+class NotEditable(HandoffError):
+    """A file can't be edited by this command. The sentence says what a person has to do, and where."""
 
 
 def is_channel(key: object) -> bool:
-    """Whether a key of ``credentials.yml`` is a channel that HandoffChannel can host."""
+    """Return whether a key of ``credentials.yml`` is a channel that HandoffChannel can host."""
     return key in names.STOCK_CHANNELS or ("." in str(key) and key not in (CHANNEL_NAME, *names.PLATFORM_CHANNELS))
 
 
 def edit_credentials(text: str, asked: Asked) -> str:
-    """The text with HandoffChannel in it; the same text if it has it already, or only channels with a desk of their own.
+    """Add HandoffChannel to the text, unless it has it or has only channels with a desk of their own.
 
     Raises:
-        ByHand: it isn't YAML, or not of the usual shape, or there are channels beside HandoffChannel.
+        NotEditable: it isn't YAML, or not of the usual shape, or there are channels beside HandoffChannel.
     """
     before = parse_yaml(text, FILE)
     outside = [str(key) for key in before if is_channel(key)]
     if CHANNEL_NAME in before:
         if outside:
-            raise ByHand(f"{FILE}: move '{outside[0]}' under {CHANNEL_NAME}, channels.")
+            raise NotEditable(f"{FILE}: move '{outside[0]}' under {CHANNEL_NAME}, channels.")
         try:
             read_settings(before[CHANNEL_NAME])
         except SettingsError as problem:
-            raise ByHand(f"{FILE}: {problem}") from problem
+            raise NotEditable(f"{FILE}: {problem}") from problem
         return text
     if not outside and any(name in before for name in names.PLATFORM_CHANNELS):
-        return text  # its desk is its own, and nobody asked for another
+        return text  # the platform has a desk of its own
     after = _moved(text, outside, asked) if outside else _added(text, asked)
     _check(before, after, outside)
     return after
@@ -86,7 +86,7 @@ def _added(text: str, asked: Asked) -> str:
 def _moved(text: str, channels: list[str], asked: Asked) -> str:
     lines, where = split(text), places(text)
     if not where:
-        raise ByHand(f"{FILE} is written in one line with braces. Write one key per line and run this again.")
+        raise NotEditable(f"{FILE} is written in one line with braces. Write one key per line and run this again.")
     ranges = [_range(lines, where[channel]) for channel in channels]
     first = min(ranges)[0]
     body = [line for start, end in ranges for line in indented(lines[start:end], 4)]
@@ -97,7 +97,7 @@ def _moved(text: str, channels: list[str], asked: Asked) -> str:
 
 
 def _range(lines: list[str], start: int) -> tuple[int, int]:
-    """A channel's lines: its key and settings, with the comments that belong to it."""
+    """Return the range of a channel's lines: its key and settings, with the comments that belong to it."""
     end = end_of_block(lines, start)
     if end == start + 1:
         end = comments_below(lines, end)  # a channel without settings: the comment below is about it
@@ -111,10 +111,10 @@ def _head(asked: Asked) -> str:
 
 
 def _scalar(text: str) -> str:
-    """As YAML reads it back as this text, within braces too; plain where it can be."""
+    """Write a text as a YAML scalar that is read back as this text, within braces too; without quotes where possible."""
     return (
         text
-        if re.fullmatch(r"[A-Za-z_][\w.-]*|https?://[\w.:/-]+", text) and not _WORDS.fullmatch(text)
+        if re.fullmatch(r"[A-Za-z_][\w.-]*|https?://[\w.:/-]+", text) and not _NOT_TEXT.fullmatch(text)
         else json.dumps(text)
     )
 
@@ -123,7 +123,9 @@ def _check(before: dict[str, Any], text: str, moved: list[str]) -> None:
     after = parse_yaml(text, FILE)
     hosted = (after.pop(CHANNEL_NAME, None) or {}).get("channels")
     if (moved and hosted != {key: before[key] for key in moved}) or after != _without(before, moved):
-        raise ByHand(f"{FILE} has a shape this command doesn't know: move its channels under {CHANNEL_NAME} by hand.")
+        raise NotEditable(
+            f"{FILE} has a shape this command doesn't know: move its channels under {CHANNEL_NAME} by hand."
+        )
 
 
 def _without(mapping: dict[str, Any], keys: list[str]) -> dict[str, Any]:

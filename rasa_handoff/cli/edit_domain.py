@@ -1,8 +1,8 @@
-"""``domain.yml``: what the preset's domain has and the project's hasn't, section by section, with its comments."""
+"""Edits of ``domain.yml``: add the entries of the preset's domain that the project's hasn't, with their comments."""
 
 from typing import Any, Final
 
-from rasa_handoff.cli.edit_credentials import ByHand
+from rasa_handoff.cli.edit_credentials import NotEditable
 from rasa_handoff.cli.lines import end_of_block, places, split
 from rasa_handoff.cli.project import parse_yaml
 
@@ -12,10 +12,10 @@ INDENT: Final = 2
 
 
 def edit_domain(text: str, preset: str) -> str:
-    """The text with the preset's entries in it; the same text if it has them. What the project defines itself stays.
+    """Add the preset's entries to the text, unless it has them. Entries that the project defines itself stay.
 
     Raises:
-        ByHand: the file isn't of the usual shape.
+        NotEditable: the file isn't of the usual shape.
     """
     before, wanted = parse_yaml(text, FILE), parse_yaml(preset, "the preset's domain")
     lines, source = split(text), split(preset)
@@ -32,19 +32,21 @@ def edit_domain(text: str, preset: str) -> str:
 
 
 def _added(lines: list[str], section: str, entries: list[str]) -> list[str]:
-    """The lines with these entries at the end of the section, which is made if it isn't there."""
+    """Return the lines with these entries at the end of the section, which is added if it is missing."""
     text = "".join(lines)
     where = places(text)
     if section not in where:
         if not where and parse_yaml(text, FILE):
-            raise ByHand(f"{FILE} is written in one line with braces. Write one key per line and run this again.")
+            raise NotEditable(f"{FILE} is written in one line with braces. Write one key per line and run this again.")
         return [*lines, "\n", f"{section}:\n", *entries]
     start = where[section]
     end = end_of_block(lines, start)
     first = next((line for line in lines[start + 1 : end] if line.strip() and not line.lstrip().startswith("#")), None)
     if first is None:  # nothing below: `intents:` alone, `intents: []`, or all in one line
         if parse_yaml(text, FILE).get(section):
-            raise ByHand(f"{FILE}: '{section}' is written in one line. Write one entry per line and run this again.")
+            raise NotEditable(
+                f"{FILE}: '{section}' is written in one line. Write one entry per line and run this again."
+            )
         return [*lines[:start], f"{section}:\n", *entries, *lines[start + 1 :]]
     indent = len(first) - len(first.lstrip(" "))
     moved = [" " * indent + line[INDENT:] if line.strip() else line for line in entries]
@@ -52,7 +54,7 @@ def _added(lines: list[str], section: str, entries: list[str]) -> list[str]:
 
 
 def _entries(lines: list[str]) -> dict[str, list[str]]:
-    """The lines of each entry of a section, with the comments above it."""
+    """Return the lines of each entry of a section, with the comments above it."""
     found: dict[str, list[str]] = {}
     waiting: list[str] = []
     name = ""
@@ -70,7 +72,7 @@ def _entries(lines: list[str]) -> dict[str, list[str]]:
 
 
 def _check(before: dict[str, Any], wanted: dict[str, Any], text: str) -> None:
-    """All that was there is there, and what the preset has is there too."""
+    """Check that the new text has everything of the old one and of the preset."""
     after = parse_yaml(text, FILE)
     for section in {*before, *wanted}:
         old, body = before.get(section), wanted.get(section)
@@ -80,7 +82,7 @@ def _check(before: dict[str, Any], wanted: dict[str, Any], text: str) -> None:
         elif isinstance(body, dict):
             expected = {**body, **(old or {})}
         if after.get(section) != expected:
-            raise ByHand(
+            raise NotEditable(
                 f"{FILE}: '{section}' has a shape this command doesn't know. Leave out --copy, or edit it by hand."
             )
 
@@ -90,5 +92,5 @@ def _names(body: Any) -> set[str]:
 
 
 def _name(entry: Any) -> str:
-    """Of an entry of a section: ``greet``, or ``greet: {use_entities: []}``."""
+    """Return the name of a section's entry: ``greet``, or ``greet: {use_entities: []}``."""
     return str(next(iter(entry), None) if isinstance(entry, dict) else entry)

@@ -1,4 +1,4 @@
-"""What a check of ``doctor`` finds."""
+"""The findings of ``doctor``'s checks."""
 
 import enum
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Grade(str, enum.Enum):
-    """``mend`` makes the command fail; ``warn`` is for a person to weigh."""
+    """How serious a finding is. ``mend`` makes the command fail; ``warn`` is for a person to judge."""
 
     OK = "ok"
     WARN = "warn"
@@ -21,15 +21,15 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def ok(sentence: str) -> Finding:
-    """All is well."""
+    """Return a finding that something is right."""
     return Finding(Grade.OK, sentence)
 
 
 def warn(sentence: str) -> Finding:
-    """It works, and may surprise."""
+    """Return a finding about something that works, but may surprise."""
     return Finding(Grade.WARN, sentence)
 
 
 def mend(sentence: str) -> Finding:
-    """It doesn't work like this; the sentence says what to do."""
+    """Return a finding about something that doesn't work; the sentence says what to do."""
     return Finding(Grade.MEND, sentence)

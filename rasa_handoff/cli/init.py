@@ -1,4 +1,4 @@
-"""``rasa-handoff init``: puts the handoff into a Rasa project. Shows the difference, asks, keeps a backup."""
+"""``rasa-handoff init``: put the handoff into a Rasa project. It shows the changes, asks, and keeps backups."""
 
 import argparse
 import difflib
@@ -13,16 +13,16 @@ import msgspec
 from rasa_handoff.cli import edit_config, edit_credentials, edit_domain, text_files
 from rasa_handoff.cli.copy_preset import copied_preset, has_domain_folder, with_preset_domain
 from rasa_handoff.cli.edit_actions import edit_actions
-from rasa_handoff.cli.edit_credentials import DEFAULT_URL, Asked, ByHand
+from rasa_handoff.cli.edit_credentials import DEFAULT_URL, Asked, NotEditable
 from rasa_handoff.cli.lines import lines_of
 from rasa_handoff.cli.project import Project
 from rasa_handoff.presets.parts import Choice
-from rasa_handoff.vocabulary.errors import HandoffError
-from rasa_handoff.vocabulary.names import RASAS_SLOTS
-from rasa_handoff.vocabulary.settings import CHANNEL_NAME
+from rasa_handoff.protocol.errors import HandoffError
+from rasa_handoff.protocol.names import RASAS_SLOTS
+from rasa_handoff.protocol.settings import CHANNEL_NAME
 
 RASAS_AND_OURS: Final = (*RASAS_SLOTS, "handoff_")
-"""What slots begin with that an agent needn't see."""
+"""Prefixes of slots that an agent needn't see."""
 ACTIONS_ELSEWHERE: Final = (
     "endpoints.yml names an action server, but its actions aren't here. Add there: from rasa_handoff.actions "
     "import *, and write 'actions: true' beside the importer in config.yml. Until then the channel offers."
@@ -49,15 +49,15 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What would be changed; what keeps it from being done; and what else is left to a person."""
+    """The changes to make, what prevents them, and the steps that are left to a person."""
 
     changes: tuple[Change, ...]
     hindrances: tuple[str, ...] = ()
-    by_hand: tuple[str, ...] = ()
+    manual_steps: tuple[str, ...] = ()
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
-    """The options of ``init``."""
+    """Add the options of ``init``."""
     parser.add_argument("folder", metavar="DIR", nargs="?", type=Path, default=Path("."), help="the Rasa project")
     parser.add_argument("--yes", action="store_true", help="change without asking")
     parser.add_argument("--copy", action="store_true", help="write the preset's files out for editing, no importer")
@@ -71,7 +71,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Plan, show, ask, write. Returns 1 if something is left to do by hand or the answer was no."""
+    """Plan the changes, show them, ask, and write them. Returns 1 if a step is left to a person or the answer was no."""
     project = Project(arguments.folder)
     asked = Asked(arguments.bot_id or _bot_id(project), _checked_url(arguments.desk_url), _slots(project))
     plan = planned(project, asked, arguments.copy)
@@ -86,25 +86,29 @@ def run(arguments: argparse.Namespace) -> int:
     if agreed:
         _write(plan.changes)
     print(_summary(plan, agreed))
-    for sentence in plan.by_hand:
+    for sentence in plan.manual_steps:
         print(f"By hand: {sentence}")
     if agreed and plan.changes:
         print(_next_steps(Project(arguments.folder), arguments.desk_url))
-    return 0 if agreed and not plan.by_hand else 1
+    return 0 if agreed and not plan.manual_steps else 1
 
 
 def planned(project: Project, asked: Asked, copy: bool) -> Plan:
-    """Work out all changes; nothing is written."""
+    """Work out all changes, without writing any."""
     hindrances: list[str] = []
-    by_hand = [ACTIONS_ELSEWHERE] if project.has_action_server and project.actions_file() is None else []
+    manual_steps = [ACTIONS_ELSEWHERE] if project.has_action_server and project.actions_file() is None else []
     if CHANNEL_NAME in project.credentials and (asked.bot_id, asked.url) != (_bot_id(project), DEFAULT_URL):
-        by_hand.append(f"{edit_credentials.FILE} has {CHANNEL_NAME} already: change its bot_id and desk.url there.")
+        manual_steps.append(
+            f"{edit_credentials.FILE} has {CHANNEL_NAME} already: change its bot_id and desk.url there."
+        )
     actions = _attempt(hindrances, lambda: _actions(project)) or []
     choice = Choice(actions=bool(actions))
     changes = list(actions)
     changes += _attempt(hindrances, lambda: _preset(project, choice) if copy else [_config(project, choice)]) or []
     changes += _attempt(hindrances, lambda: [_credentials(project, asked)]) or []
-    return Plan(tuple(change for change in changes if change.before != change.after), tuple(hindrances), tuple(by_hand))
+    return Plan(
+        tuple(change for change in changes if change.before != change.after), tuple(hindrances), tuple(manual_steps)
+    )
 
 
 def _attempt(hindrances: list[str], work: Callable[[], list[Change]]) -> list[Change] | None:
@@ -130,7 +134,9 @@ def _config(project: Project, choice: Choice) -> Change:
 
 def _preset(project: Project, choice: Choice) -> list[Change]:
     if edit_config.has_importer(project.config):
-        raise ByHand("config.yml: the importer rasa_handoff.HandoffImporter is there. Take it out and run this again.")
+        raise NotEditable(
+            "config.yml: the importer rasa_handoff.HandoffImporter is there. Take it out and run this again."
+        )
     files = copied_preset(project, choice)
     changes = [Change(path, None, text) for path, text in files.items() if not path.exists()]
     if not has_domain_folder(project):
@@ -151,7 +157,7 @@ def _bot_id(project: Project) -> str:
 
 
 def _slots(project: Project) -> tuple[str, ...]:
-    """The project's own, of which an agent may want to know."""
+    """Return the project's own slots, which agents may want to see."""
     slots = project.domain.get("slots")
     return tuple(str(name) for name in slots or () if not str(name).startswith(RASAS_AND_OURS))
 
@@ -184,7 +190,7 @@ def _agreed() -> bool:
 
 
 def _write(changes: Sequence[Change]) -> None:
-    """All of them: whatever was there is copied before the first file is changed."""
+    """Write all changes. All existing files are backed up before the first one is changed."""
     for change in changes:
         if change.before is not None:
             text_files.back_up(change.path)

@@ -1,7 +1,7 @@
-"""Editing a YAML file as text, so that nothing but the lines in question changes.
+"""Editing of YAML files as text, so that only the lines in question change.
 
-A YAML library that writes a file back re-flows what it doesn't understand the author's reason for: indents, quotes, long
-lines. So ruamel only tells where things stand; after each edit the caller reads the result again and compares.
+A YAML library that writes a file back changes its indents, quotes and long lines. So ruamel is only used to find the lines;
+after each edit the caller parses the result and compares.
 """
 
 import io
@@ -12,7 +12,7 @@ from ruamel.yaml.comments import CommentedMap
 
 
 def places(text: str) -> dict[str, int]:
-    """The line (from 0) of each top-level key of a block mapping; empty for any other shape."""
+    """Return the line (from 0) of each top-level key of a block mapping; empty for any other shape."""
     loaded: Any = YAML().load(text)
     if not isinstance(loaded, CommentedMap) or loaded.fa.flow_style():
         return {}
@@ -20,7 +20,7 @@ def places(text: str) -> dict[str, int]:
 
 
 def end_of_block(lines: list[str], start: int) -> int:
-    """The line after the last one that belongs to the top-level key at ``start``; comments below it don't."""
+    """Return the line after the last one of the top-level key at ``start``. Comments below it don't belong to it."""
     end = start + 1
     for number in range(start + 1, len(lines)):
         if _is_bare(lines[number]):
@@ -32,7 +32,7 @@ def end_of_block(lines: list[str], start: int) -> int:
 
 
 def start_of_comments(lines: list[str], start: int) -> int:
-    """The first of the comment lines that stand right above ``start``; those at the file's head belong to the file."""
+    """Return the first of the comment lines right above ``start``. Comments at the file's head belong to the file."""
     first = start
     while first > 0 and lines[first - 1].startswith("#"):
         first -= 1
@@ -40,7 +40,7 @@ def start_of_comments(lines: list[str], start: int) -> int:
 
 
 def comments_below(lines: list[str], start: int) -> int:
-    """The line after the comments that stand right below ``start``, without a blank line between."""
+    """Return the line after the comments right below ``start``, without a blank line between."""
     end = start
     while end < len(lines) and lines[end].startswith("#"):
         end += 1
@@ -48,17 +48,17 @@ def comments_below(lines: list[str], start: int) -> int:
 
 
 def indented(lines: list[str], by: int) -> list[str]:
-    """The lines moved to the right; blank ones stay blank."""
+    """Return the lines moved to the right; blank ones stay blank."""
     return [" " * by + line if line.strip() else line for line in lines]
 
 
 def split(text: str) -> list[str]:
-    """The lines with their ends; a last line without one gets it."""
+    """Return the lines with their line ends; a last line without one gets it."""
     return lines_of(text if text.endswith("\n") or not text else text + "\n")
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines with their ends. Only a line feed ends one: Python and YAML count no form feed as a line's end."""
+    """Return the lines with their line ends. Only a line feed ends a line: for Python and YAML a form feed doesn't."""
     return io.StringIO(text, newline="\n").readlines()
 
 

@@ -1,4 +1,4 @@
-"""A Rasa project in a folder, as the command reads it: without Rasa."""
+"""A Rasa project in a folder, read without Rasa."""
 
 import re
 from collections import Counter
@@ -12,13 +12,13 @@ from ruamel.yaml.error import YAMLError
 
 from rasa_handoff.cli import text_files
 from rasa_handoff.presets.examples import examples_in
-from rasa_handoff.vocabulary.errors import HandoffError
-from rasa_handoff.vocabulary.settings import CHANNEL_NAME
-from rasa_handoff.vocabulary.variables import VARIABLE, expanded
+from rasa_handoff.protocol.errors import HandoffError
+from rasa_handoff.protocol.settings import CHANNEL_NAME
+from rasa_handoff.protocol.settings_errors import VARIABLE, expanded
 
 
 class NotYaml(HandoffError):
-    """A file isn't YAML, or not of the shape that Rasa reads. Names the file, and the line or the key."""
+    """A file isn't YAML, or not of the shape that Rasa reads. The sentence names the file, and the line or the key."""
 
 
 SHAPES: Final[Mapping[str, Mapping[str, tuple[Any, Any]]]] = {
@@ -34,11 +34,11 @@ SHAPES: Final[Mapping[str, Mapping[str, tuple[Any, Any]]]] = {
     },
     "data": {"rules": (list, dict), "stories": (list, dict)},
 }
-"""What a key of a file holds: a list or a mapping, and of what. Rasa gives up on others too, less clearly."""
+"""The shape of a key's value: a list or a mapping, and the type of its entries. Rasa fails on other shapes too, less clearly."""
 
 
 class Project:
-    """The files of a project, read when asked for. A missing one is empty.
+    """The files of a project, each read when it is first used. A missing file is empty.
 
     Raises:
         HandoffError: the folder is no Rasa project.
@@ -76,7 +76,7 @@ class Project:
 
     @cached_property
     def examples(self) -> dict[str, int]:
-        """How many NLU examples each intent has in the project's own files."""
+        """The number of NLU examples of each intent in the project's own files."""
         whole: Counter[str] = Counter()
         for path in self.data_files():
             whole.update(examples_in(read_yaml(path)))
@@ -84,32 +84,32 @@ class Project:
 
     @property
     def has_action_server(self) -> bool:
-        """Whether ``endpoints.yml`` names one."""
+        """Whether ``endpoints.yml`` names an action server."""
         return bool(self.endpoints.get("action_endpoint"))
 
     @property
     def channel(self) -> Any:
-        """What stands under HandoffChannel; None where it isn't there."""
+        """The settings under HandoffChannel; None if it isn't in ``credentials.yml``."""
         return self.credentials.get(CHANNEL_NAME)
 
     def domain_files(self) -> list[Path]:
-        """All files that hold a part of the domain."""
+        """Return all files that hold a part of the domain."""
         single = self.folder / "domain.yml"
         return [*([single] if single.is_file() else []), *yaml_files(self.folder / "domain")]
 
     def data_files(self) -> list[Path]:
-        """All training data files."""
+        """Return all training data files."""
         return yaml_files(self.folder / "data")
 
     def actions_file(self) -> Path | None:
-        """Where the project's actions are, or could be, imported."""
+        """Return the file in which the project's actions are, or could be, imported."""
         for name in ("actions/actions.py", "actions.py", "actions/__init__.py"):
             if (self.folder / name).is_file():
                 return self.folder / name
         return None
 
     def variables(self) -> list[tuple[str, str]]:
-        """The environment variables that files of the project name as ``${NAME}``, each with its file."""
+        """Return the environment variables that the project's files name as ``${NAME}``, each with its file."""
         found: dict[tuple[str, str], None] = {}
         for name in ("credentials.yml", "endpoints.yml"):
             path = self.folder / name
@@ -124,19 +124,19 @@ class Project:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML mapping.
+    """Read a YAML mapping from a file.
 
     Raises:
-        NotYaml: it isn't one; names the file and the line.
+        NotYaml: it isn't one; the sentence names the file and the line.
     """
     return parse_yaml(text_files.read(path), path.name)
 
 
 def shaped(content: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
-    """The content of a file, where it has the shape of its kind.
+    """Return a file's content, if it has the shape of its kind.
 
     Raises:
-        NotYaml: it hasn't; names the key.
+        NotYaml: it hasn't; the sentence names the key.
     """
     for key, (outer, inner) in SHAPES.get(kind, {}).items():
         body = content.get(key)
@@ -154,9 +154,9 @@ _A: Final[Mapping[Any, str]] = {list: "a list", dict: "keys and values", str: "t
 
 
 def parse_yaml(text: str, name: str) -> dict[str, Any]:
-    """The mapping in a YAML text; ``name`` of the file is for the error."""
+    """Parse a mapping in a YAML text. ``name``: the file's name, for the error."""
     try:
-        content = YAML(typ="safe").load(text)  # by the parser Rasa has, which takes less than the pure one
+        content = YAML(typ="safe").load(text)  # with the parser that Rasa uses, which accepts less than the pure one
     except YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         place = f" (line {mark.line + 1})" if mark else ""
@@ -169,14 +169,14 @@ def parse_yaml(text: str, name: str) -> dict[str, Any]:
 
 
 def _quotes(text: str, number: int) -> str | None:
-    """What to write where an address stands in braces without quotes."""
+    """Return advice if an address is in braces without quotes, else None."""
     line = "".join(text.split("\n")[number : number + 1])
     address = re.search(r"[{,].*?:\s*(https?://[^\s,}]+)", line)
     return f'Within braces an address needs quotes: write "{address[1]}".' if address else None
 
 
 def yaml_files(folder: Path) -> list[Path]:
-    """All YAML files in a folder and below."""
+    """Return all YAML files in a folder and below."""
     return sorted(path for path in folder.rglob("*") if path.suffix in (".yml", ".yaml"))
 
 

@@ -1,16 +1,16 @@
-"""``rasa-handoff serve``."""
+"""``rasa-handoff serve``: run the live-agent server with its desk."""
 
 import argparse
 import os
 
 from rasa_handoff.cli.database import add_database, server_module, usable
 from rasa_handoff.guard.hosts import read_hosts
-from rasa_handoff.vocabulary.admin_token import VARIABLE, check_admin_token
-from rasa_handoff.vocabulary.limits import read_limits
+from rasa_handoff.protocol.limits import read_limits
+from rasa_handoff.protocol.tokens import VARIABLE, check_admin_token
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
-    """The options of ``serve``."""
+    """Add the options of ``serve``."""
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=5065, help="port to listen on (default: 5065)")
     parser.add_argument(
@@ -22,7 +22,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--public-url",
         metavar="URL",
-        help="where browsers find the desk when a proxy stands before it, such as https://example.org/desk "
+        help="where browsers find the desk when a proxy is before it, such as https://example.org/desk "
         "(docs/security.md)",
     )
     parser.add_argument(
@@ -63,8 +63,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const="3000:4000",
         metavar="PORT:PORT",
-        help="hear the Tkinter demo's user window on this machine: where it sends the customer's words, and where it "
-        "takes the agent's (3000:4000)",
+        help="serve the Tkinter demo's user window on this machine: the port to which it sends the customer's messages, and "
+        "the port on which it takes the agent's (3000:4000)",
     )
     parser.add_argument(
         "--limit",
@@ -85,8 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
         port=arguments.port,
         database=usable(arguments.database),
         open_live_agent=arguments.open_live_agent,
-        timers=server_module("timekeeper").read_timers(arguments.timer),
-        tkinter_demo=server_module("tkinter_window").read_ports(arguments.tkinter_demo),
+        timers=server_module("service.scheduler").read_timers(arguments.timer),
+        tkinter_demo=server_module("gateways.tkinter_gateway").read_ports(arguments.tkinter_demo),
         public=server_module("public_url").read_public_url(arguments.public_url),
         proxies=server_module("public_url").read_proxies(arguments.trusted_proxy),
         hsts=arguments.hsts,
@@ -98,6 +98,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _admin_token() -> str | None:
-    """From the environment alone: others on this machine can read a command line."""
+    """Return the admin token. Only the environment may have it: others on this machine can read a command line."""
     token = os.environ.get(VARIABLE)
     return check_admin_token(token, VARIABLE) if token else None

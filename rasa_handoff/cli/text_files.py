@@ -1,4 +1,4 @@
-"""Text files of a project, read and written back with the line ends and the byte order mark that they have."""
+"""Reading and writing of a project's text files, which keep their line ends and byte order mark."""
 
 import difflib
 import shutil
@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Final
 
 from rasa_handoff.cli.lines import lines_of
-from rasa_handoff.vocabulary.errors import HandoffError
+from rasa_handoff.protocol.errors import HandoffError
 
 MARK: Final = "\ufeff"
 
 
 def read(path: Path) -> str:
-    """The text, with its line ends as ``\\n`` and without a mark.
+    """Return a file's text, with line ends as ``\\n`` and without a byte order mark.
 
     Raises:
         HandoffError: it isn't UTF-8.
@@ -21,7 +21,7 @@ def read(path: Path) -> str:
 
 
 def raw(path: Path) -> str:
-    """The text as it is.
+    """Return a file's text unchanged.
 
     Raises:
         HandoffError: it isn't UTF-8.
@@ -34,16 +34,15 @@ def raw(path: Path) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Write the text; in a file that is there, each line that stays keeps its own end, a new one has what most have."""
+    """Write the text. In an existing file each line that stays keeps its line end, and new lines get the most usual one."""
     before = raw(path) if path.exists() else ""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(_as_before(before, text).encode())
 
 
 def back_up(path: Path) -> Path:
-    """Copy it to ``config.yml.bak``, or a numbered one, so that the oldest is never lost; nobody else may read the copy
-    who mayn't read the file.
-    """
+    """Copy a file to ``config.yml.bak``, or to a numbered one, so that the oldest backup is never lost. The copy has the file's
+    permissions."""
     backup, number = path.with_name(f"{path.name}.bak"), 2
     while backup.exists():
         backup, number = path.with_name(f"{path.name}.bak{number}"), number + 1

@@ -1,4 +1,4 @@
-"""``rasa-handoff token``: add, list, revoke."""
+"""``rasa-handoff token``: add, list and revoke the tokens that bots sign in with."""
 
 import argparse
 import sys
@@ -8,7 +8,7 @@ from rasa_handoff.cli.database import add_database, adding_to, existing, server_
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
-    """The commands below ``token``."""
+    """Add the commands below ``token``."""
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     adding = commands.add_parser("add", help="make a token")
     listing = commands.add_parser("list", help="the bots that have tokens")
@@ -22,7 +22,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 
 def add(arguments: argparse.Namespace) -> int:
-    """Make the token and show it, this once; alone on standard output, so that a script can take it."""
+    """Make a token and print it, this one time. It is alone on standard output, so that a script can use it."""
     accounts = server_module("accounts")
     with adding_to(arguments.database) as database:
         token = accounts.add_token(database, arguments.bot_id)
@@ -33,7 +33,7 @@ def add(arguments: argparse.Namespace) -> int:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """One line each: bot, how many, the newest's day."""
+    """Print one line for each bot: its id, the number of tokens, the day of the newest."""
     tokens = server_module("administration").tokens(existing(arguments.database))
     for each in tokens:
         print(f"{each.bot_id}\t{each.count}\t{time.strftime('%Y-%m-%d', time.localtime(each.newest))}")
@@ -43,7 +43,7 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def revoke(arguments: argparse.Namespace) -> int:
-    """Take the bot's older tokens away, or all."""
+    """Revoke a bot's older tokens, or all."""
     count = server_module("administration").revoke_tokens(existing(arguments.database), arguments.bot_id, arguments.all)
     print(f"{arguments.bot_id}: {count} revoked. A running server ends the connections made with them.")
     return 0

@@ -1,1 +1,1 @@
-"""The agent's edge of the Rasa side: one file per system behind one base."""
+"""Desk adapters: the Rasa side's connections to systems with agents, behind one base class."""

@@ -1,27 +1,27 @@
 """A foreign live-agent server that speaks Botlhale's protocol (docs/adapters/botlhale.md).
 
-The protocol acknowledges nothing and knows no queue, agent, note or slot: accepted means that it asked for the conversation
-(``startConversation``), and the end is ``disconnect_socket``. Nothing connects before a handoff.
+The protocol has no acknowledgements, queue, agents, notes or slots. A handoff counts as accepted once the server has asked for
+the conversation (``startConversation``), and ends with ``disconnect_socket``. Nothing connects before a handoff.
 """
 
 import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
+from rasa_handoff.core.control import Control
 from rasa_handoff.desks.base import Desk, either
-from rasa_handoff.desks.wire import Wire
-from rasa_handoff.relay import memory
+from rasa_handoff.desks.botlhale_socket import BotlhaleSocket
+from rasa_handoff.protocol import events
+from rasa_handoff.protocol.capabilities import YES, Feature, Theirs
+from rasa_handoff.protocol.errors import Unreachable
+from rasa_handoff.protocol.logs import get_log, short_id
+from rasa_handoff.protocol.settings import Settings
+from rasa_handoff.protocol.values import Offer
+from rasa_handoff.relay import repository
 from rasa_handoff.relay.relay import Relay
-from rasa_handoff.store.apart import apart
+from rasa_handoff.store.failures import apart
 from rasa_handoff.store.outbox import Entry
-from rasa_handoff.store.tasks import ended
-from rasa_handoff.thinking.control import Control
-from rasa_handoff.vocabulary import events as e
-from rasa_handoff.vocabulary.errors import Unreachable
-from rasa_handoff.vocabulary.features import YES, Feature, Theirs
-from rasa_handoff.vocabulary.log_values import get_log, short_id
-from rasa_handoff.vocabulary.settings import Settings
-from rasa_handoff.vocabulary.values import Offer
+from rasa_handoff.store.tasks import cancel_all
 
 log = get_log(__name__)
 
@@ -29,7 +29,7 @@ MESSAGE_LEFT: Final = "message_left"
 
 
 class BotlhaleDesk(Desk):
-    """All conversations with a foreign server, each on its own :class:`Wire`."""
+    """All conversations with a foreign server, each on its own :class:`BotlhaleSocket`."""
 
     features = {
         Feature.INTENTS: YES,
@@ -50,17 +50,17 @@ class BotlhaleDesk(Desk):
     def __init__(self, settings: Settings, relay: Relay) -> None:
         super().__init__(settings, relay)
         self._answerable = settings.timers.silence
-        self._wires: dict[str, Wire] = {}
+        self._sockets: dict[str, BotlhaleSocket] = {}
         self._lingering: dict[str, asyncio.Task[None]] = {}
         self._closed = False
 
     @property
     def connected(self) -> bool:
-        """Nothing connects before a handoff, so there is nothing to miss."""
+        """Always True: nothing connects before a handoff."""
         return True
 
     async def open(self) -> None:
-        """Connect again for every conversation that was with the desk when this process ended."""
+        """Reconnect every conversation that was with the desk when the last process ended."""
         for conversation in self.relay.under_way:
             if conversation.desk_active and conversation.handoff_id is not None:
                 with apart(
@@ -69,19 +69,19 @@ class BotlhaleDesk(Desk):
                     conversation.handoff_id,
                     short_id(conversation.conversation_id),
                 ):
-                    self._wire(await self.relay.offer_of(conversation.handoff_id)).start()
+                    self._socket(await self.relay.offer_of(conversation.handoff_id)).start()
 
     async def close(self) -> None:
-        """Disconnect all; the conversations stay open on the other side, as far as it lets them."""
+        """Disconnect all sockets; the conversations stay open on the server, as far as it allows."""
         self._closed = True
-        await ended(*self._lingering.values())
-        for handoff_id, wire in list(self._wires.items()):
+        await cancel_all(*self._lingering.values())
+        for handoff_id, socket in list(self._sockets.items()):
             with apart(log, "The connection of handoff %s didn't close.", handoff_id):
-                await wire.stop()
-        self._wires.clear()
+                await socket.stop()
+        self._sockets.clear()
 
-    async def deliver(self, lane: str, entries: Sequence[Entry]) -> list[e.Event]:
-        """Open the conversation, say something in it, or end it."""
+    async def deliver(self, lane: str, entries: Sequence[Entry]) -> list[events.Event]:
+        """Open a conversation, send a message in it, or end it."""
         (entry,) = entries
         if self._closed:
             raise Unreachable("This process is stopping.")
@@ -89,62 +89,62 @@ class BotlhaleDesk(Desk):
         if entry.name == "handoff.initiate":
             return await self._initiate(lane, handoff_id)
         if entry.name == "handoff.transcript":
-            if handoff_id in self._wires:
-                await self._wires[handoff_id].tell_transcript(await self.relay.offer_of(handoff_id))
+            if handoff_id in self._sockets:
+                await self._sockets[handoff_id].send_transcript(await self.relay.offer_of(handoff_id))
         elif entry.name == "message":
             await self._say(lane, handoff_id, entry.body)
         elif entry.name == "handoff.status" and entry.body["status"] == MESSAGE_LEFT:
             self._linger(handoff_id)
         elif entry.name == "handoff.status":
             await self._end(handoff_id)
-        return []  # message.status: the protocol has no word for it
+        return []  # the protocol can't express message.status
 
-    async def _initiate(self, lane: str, handoff_id: str) -> list[e.Event]:
-        # A message that was left may still have a socket: the server tells conversations apart by an id that both would have.
-        for other in [wire.offer for wire in self._wires.values() if wire.offer.conversation_id == lane]:
+    async def _initiate(self, lane: str, handoff_id: str) -> list[events.Event]:
+        # A message that was left may still have a socket. The server identifies conversations by an id that both would share.
+        for other in [socket.offer for socket in self._sockets.values() if socket.offer.conversation_id == lane]:
             if other.handoff_id != handoff_id:
                 await self._end(other.handoff_id)
-        wire = self._wire(await self.relay.offer_of(handoff_id))
-        wire.start()
-        # As long as somebody waits for it and no longer: the next request stands behind this one.
-        await either(self.relay.wait_while(lane, {Control.REQUESTED}), wire.registered)
-        if not wire.registered.is_set():
+        socket = self._socket(await self.relay.offer_of(handoff_id))
+        socket.start()
+        # Wait only while the request is open: a later request would queue behind this one.
+        await either(self.relay.wait_while(lane, {Control.REQUESTED}), socket.registered)
+        if not socket.registered.is_set():
             raise Unreachable(f"The live-agent server at {self.settings.url} doesn't answer.")
-        return [e.HandoffAccepted(conversation_id=lane, handoff_id=handoff_id)]
+        return [events.HandoffAccepted(conversation_id=lane, handoff_id=handoff_id)]
 
     async def _say(self, lane: str, handoff_id: str, said: dict[str, Any]) -> None:
-        if handoff_id not in self._wires and not await self._is_owed(lane, handoff_id):
-            log.info("Words of %s came after the end of handoff %s; nobody hears them.", short_id(lane), handoff_id)
+        if handoff_id not in self._sockets and not await self._is_waiting(lane, handoff_id):
+            log.info("A message of %s came after the end of handoff %s and is dropped.", short_id(lane), handoff_id)
             return
-        wire = self._wire(await self.relay.offer_of(handoff_id))
-        wire.start()
-        await wire.say(said["text"], id=said["id"], number=said["number"])
+        socket = self._socket(await self.relay.offer_of(handoff_id))
+        socket.start()
+        await socket.say(said["text"], id=said["id"], number=said["number"])
 
-    async def _is_owed(self, lane: str, handoff_id: str) -> bool:
-        """Whether the words are for somebody: of a handoff under way, or a message that was left before a restart."""
+    async def _is_waiting(self, lane: str, handoff_id: str) -> bool:
+        """Return whether a message has a receiver: its handoff is under way, or a message was left before a restart."""
         conversation = self.relay.conversation(lane)
         if conversation.handoff_id == handoff_id and conversation.state is not Control.RETURNING:
             return True
-        return await self.relay.store.write(lambda connection: memory.has_message(connection, handoff_id))
+        return await self.relay.store.write(lambda connection: repository.has_message(connection, handoff_id))
 
-    def _wire(self, offer: Offer) -> Wire:
-        if offer.handoff_id not in self._wires:
-            self._wires[offer.handoff_id] = Wire(self.relay, self.settings, offer, self._end)
-        return self._wires[offer.handoff_id]
+    def _socket(self, offer: Offer) -> BotlhaleSocket:
+        if offer.handoff_id not in self._sockets:
+            self._sockets[offer.handoff_id] = BotlhaleSocket(self.relay, self.settings, offer, self._end)
+        return self._sockets[offer.handoff_id]
 
     def _linger(self, handoff_id: str) -> None:
-        """A socket that closes ends the conversation there: a message that was left keeps it open for the answer."""
+        """Keep the socket of a message that was left open for the answer: closing it would end the conversation there."""
 
         async def linger() -> None:
             await asyncio.sleep(self._answerable)
             await self._end(handoff_id)
 
-        if handoff_id in self._wires:
+        if handoff_id in self._sockets:
             self._lingering[handoff_id] = asyncio.create_task(linger())
 
     async def _end(self, handoff_id: str) -> None:
-        wire, lingering = self._wires.pop(handoff_id, None), self._lingering.pop(handoff_id, None)
+        socket, lingering = self._sockets.pop(handoff_id, None), self._lingering.pop(handoff_id, None)
         if lingering is not None and lingering is not asyncio.current_task():
-            await ended(lingering)
-        if wire is not None:
-            await wire.stop()
+            await cancel_all(lingering)
+        if socket is not None:
+            await socket.stop()

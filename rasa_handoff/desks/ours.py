@@ -1,7 +1,7 @@
 """Our own live-agent server: one connection on ``/relay`` for all conversations (docs/protocol.md).
 
-The handshake is explicit: after ``hello`` the server answers with ``welcome``; one that doesn't isn't ours, and nothing is
-sent to it. A lost connection is made again with growing pauses; what wasn't acknowledged is sent again by the outbox.
+The handshake is explicit: the server answers ``hello`` with ``welcome``. A server that doesn't isn't ours, and nothing is sent to
+it. A lost connection is reopened after growing pauses; the outbox sends again what wasn't acknowledged.
 """
 
 import asyncio
@@ -13,33 +13,40 @@ from urllib.parse import urlsplit
 import socketio
 from socketio.exceptions import SocketIOError
 
+from rasa_handoff.core.control import Control, IllegalEvent
 from rasa_handoff.desks.base import Desk, either, insist
-from rasa_handoff.desks.ours_words import MessageWord, StatusWord, Welcome, answer_to_offer, message_event, status_event
+from rasa_handoff.desks.ours_words import (
+    MessagePayload,
+    StatusPayload,
+    Welcome,
+    answer_to_offer,
+    message_event,
+    status_event,
+)
+from rasa_handoff.protocol import events
+from rasa_handoff.protocol.capabilities import YES, Feature
+from rasa_handoff.protocol.errors import Refused, StoreError, Unforeseen, Unreachable
+from rasa_handoff.protocol.logs import get_log, short_id
+from rasa_handoff.protocol.names import PROTOCOL, RELAY_NAMESPACE
+from rasa_handoff.protocol.settings import Settings
+from rasa_handoff.protocol.values import Agent, Availability, Offer, are_compatible, plain, read
 from rasa_handoff.relay.relay import DESK, Relay
 from rasa_handoff.store.outbox import Entry
-from rasa_handoff.store.tasks import ended
-from rasa_handoff.thinking.control import Control, IllegalEvent
-from rasa_handoff.vocabulary import events as e
-from rasa_handoff.vocabulary.errors import Refused, StoreError, Unforeseen, Unreachable
-from rasa_handoff.vocabulary.features import YES, Feature
-from rasa_handoff.vocabulary.log_values import get_log, short_id
-from rasa_handoff.vocabulary.names import PROTOCOL, RELAY_NAMESPACE
-from rasa_handoff.vocabulary.settings import Settings
-from rasa_handoff.vocabulary.values import Agent, Availability, Offer, plain, read
-from rasa_handoff.vocabulary.versions import go_together
+from rasa_handoff.store.tasks import cancel_all
 
 log = get_log(__name__)
 
 ANSWER_SECONDS: Final = 5.0
 LONGEST_PAUSE: Final = 3.0
 UNNOTICED_SECONDS: Final = 10.0
+"""A shorter absence of the server isn't reported to customers."""
 TOO_LATE: Final = ("ended", "unknown_handoff")
-"""Codes that say nothing of an entry but that its handoff is over."""
+"""Refusals that are no fault of the entry: its handoff is over."""
 CAPABILITIES: Final = ("typing", "message.status", "transfer")
 
 
 def socketio_path(url: str) -> str:
-    """Where a server at this address has its sockets: below its path. The client would leave the path out."""
+    """Return the Socket.IO path below the path of this URL, which the client would leave out."""
     return f"{urlsplit(url).path.strip('/')}/socket.io".lstrip("/")
 
 
@@ -70,7 +77,7 @@ class OurDesk(Desk):
         Feature.OUTCOME: YES,
         Feature.CLOSE: YES,
         Feature.SEVERAL_BOTS: YES,
-        Feature.KNOCK: "a token per bot",
+        Feature.AUTHENTICATION: "a token per bot",
         Feature.ONCE: YES,
     }
 
@@ -78,36 +85,36 @@ class OurDesk(Desk):
         super().__init__(settings, relay)
         self._client = socketio.AsyncClient(reconnection=False, logger=False)
         self._welcome: Welcome | None = None
-        # Why this server won't do: in its own words, or what is wrong with its welcome.
+        # Why this server can't be used: its own error, or what is wrong with its welcome.
         self._misfit: str | None = None
         self._availability: Availability | None = None
         self._welcomed, self._lost = asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._missing: asyncio.Task[None] | None = None
+        self._absence: asyncio.Task[None] | None = None
         self._listen()
 
     @property
     def connected(self) -> bool:
-        """Whether a server of ours has said welcome on this connection."""
+        """Whether a server of ours has sent its welcome on this connection."""
         return self._welcome is not None
 
     @property
     def availability(self) -> Availability | None:
-        """Who is there, as the server last said; None before the first welcome and while disconnected."""
+        """The availability that the server sent last; None before the first welcome and while disconnected."""
         return self._availability if self.connected else None
 
     async def open(self) -> None:
-        """Begin to connect, and keep connecting."""
+        """Begin to connect, and stay connected."""
         self._task = asyncio.create_task(self._stay_connected())
 
     async def close(self) -> None:
-        """Stop connecting and let go of the connection."""
-        for task in (self._task, self._missing):
+        """Disconnect, and stop connecting."""
+        for task in (self._task, self._absence):
             if task is not None:
-                await ended(task)
+                await cancel_all(task)
         await self._client.disconnect()
 
-    async def deliver(self, lane: str, entries: Sequence[Entry]) -> list[e.Event]:
+    async def deliver(self, lane: str, entries: Sequence[Entry]) -> list[events.Event]:
         """Send an entry and wait for its acknowledgement."""
         (entry,) = entries
         if entry.name == "handoff.transcript" and self._welcome is not None and not self._welcome.transcript_follows:
@@ -124,7 +131,7 @@ class OurDesk(Desk):
                 log.warning("The desk refused handoff %s of %s: %s", entry.body["handoff_id"], short_id(lane), why)
             return [answer_to_offer(lane, entry.body["handoff_id"], answer)]
         if answer.get("code") == "unknown_handoff" and entry.name == "message":
-            return await self._tell_again(lane, entry.body["handoff_id"])
+            return await self._offer_again(lane, entry.body["handoff_id"])
         if not answer.get("ok") and answer.get("code") not in TOO_LATE:
             raise Refused(str(answer.get("code")), f"The desk refused it: {answer.get('error')} ({answer.get('code')})")
         if not answer.get("ok"):
@@ -134,18 +141,20 @@ class OurDesk(Desk):
         return []
 
     async def find(self, conversation_id: str) -> tuple[Offer, Agent | None] | None:
-        """Ask the server (``handoff.find``)."""
+        """Ask the server for its open handoff of a conversation (``handoff.find``)."""
         answer = await self._call("handoff.find", {"conversation_id": conversation_id})
         if not answer.get("ok"):
             raise Unreachable(f"The live-agent server can't look for it now: {answer.get('error')}")
         found, agent = answer.get("handoff"), answer.get("agent")
         return (read(Offer, found), read(Agent, agent) if agent else None) if found else None
 
-    async def _tell_again(self, conversation_id: str, handoff_id: str) -> list[e.Event]:
-        """The server has lost a handoff that a message belongs to. One that is over must not hold up the next one.
+    async def _offer_again(self, conversation_id: str, handoff_id: str) -> list[events.Event]:
+        """Offer a handoff again that the server has lost and that a message belongs to.
+
+        If the handoff is over, the message is dropped, so that it doesn't hold up the next one.
 
         Raises:
-            Unreachable: it goes on, and its messages come again with the offer; or nothing can be taken now.
+            Unreachable: it was offered again, and the message is delivered after that; or the server can't take it now.
         """
         conversation = self.relay.conversation(conversation_id)
         if conversation.desk_active and conversation.handoff_id == handoff_id:
@@ -165,7 +174,7 @@ class OurDesk(Desk):
         )
 
     async def typing(self, handoff_id: str, on: bool) -> None:
-        """Pass the customer's typing on while connected."""
+        """Report the customer's typing, if connected."""
         if self.connected:
             with contextlib.suppress(SocketIOError):
                 await self._client.emit("typing", {"handoff_id": handoff_id, "on": on}, namespace=RELAY_NAMESPACE)
@@ -192,13 +201,14 @@ class OurDesk(Desk):
     async def _stay_connected(self) -> None:
         pause, complained = 0.1, ""
         while True:
-            if self._missing is None:
-                self._missing = asyncio.create_task(self._miss())
+            if self._absence is None:
+                self._absence = asyncio.create_task(self._report_absence())
             try:
                 await self._connect()
                 pause, complained = 0.1, ""
                 await self._lost.wait()
-            except Exception as problem:  # the client raises more than its own: a TypeError for a socket closed at once
+            # The client raises more than its own errors, such as a TypeError for a socket closed at once.
+            except Exception as problem:
                 if str(problem) != complained:  # once per reason, not once per attempt
                     complained = str(problem)
                     log.error("The live-agent server at %s can't be reached: %s", self.settings.url, complained)
@@ -208,16 +218,16 @@ class OurDesk(Desk):
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
-    async def _miss(self) -> None:
-        """A short absence is nobody's business; after that the customers are told, and their timers run."""
+    async def _report_absence(self) -> None:
+        """Report the desk as lost if it stays away: customers get a notice, and their timers run."""
         await asyncio.sleep(UNNOTICED_SECONDS)
-        await insist(lambda: self.relay.apply_to_all(e.DeskLost))
+        await insist(lambda: self.relay.apply_to_all(events.DeskLost))
 
-    async def _is_back(self) -> None:
-        """Before the conversations hear of it: that it is away mustn't be told after that."""
-        missing, self._missing = self._missing, None
-        if missing is not None:
-            await ended(missing)
+    async def _end_absence(self) -> None:
+        """Stop the pending report of absence, before the conversations are notified that the desk is back."""
+        absence, self._absence = self._absence, None
+        if absence is not None:
+            await cancel_all(absence)
 
     async def _connect(self) -> None:
         self._lost.clear()
@@ -241,7 +251,7 @@ class OurDesk(Desk):
             )
         except SocketIOError as problem:
             raise Unreachable(self._misfit or str(problem)) from problem
-        await self._client.emit("hello", {"open": await self.relay.heard()}, namespace=RELAY_NAMESPACE)
+        await self._client.emit("hello", {"open": await self.relay.acknowledged()}, namespace=RELAY_NAMESPACE)
         try:
             await asyncio.wait_for(self._welcomed.wait(), ANSWER_SECONDS)
         except asyncio.TimeoutError:
@@ -252,12 +262,12 @@ class OurDesk(Desk):
             raise Unreachable(self._misfit)
         log.info("Connected to the live-agent server at %s.", self.settings.url)
         if (welcome := self._welcome) is not None:
-            await self._is_back()
+            await self._end_absence()
             await self.relay.desk_has({known.handoff_id: known.last for known in welcome.open})
             await self.relay.greet(welcome.epoch, welcome.unknown)
-        await self.relay.ring(DESK)
+        await self.relay.notify(DESK)
 
-    # What the server says
+    # Events from the server
 
     def _listen(self) -> None:
         for name, handler in (
@@ -277,13 +287,13 @@ class OurDesk(Desk):
             self._misfit = str(data["message"])
 
     async def _on_present(self, *_: Any) -> dict[str, Any]:
-        """The server asks because another relay says it speaks for this bot."""
+        """Answer that this relay is alive: the server asks when another relay claims to speak for this bot."""
         return {"ok": True}
 
     async def _on_welcome(self, data: Any) -> None:
         try:
             welcome = read(Welcome, data)
-            if go_together(welcome.protocol, PROTOCOL):
+            if are_compatible(welcome.protocol, PROTOCOL):
                 self._welcome = self._availability = welcome
             else:
                 self._misfit = f"it speaks protocol {welcome.protocol}, this package {PROTOCOL}: update the older."
@@ -306,26 +316,29 @@ class OurDesk(Desk):
                 await self.on_typing(conversation_id, bool(data.get("on")))
 
     async def _on_status(self, data: Any) -> dict[str, Any]:
-        return await self._take_in(data, StatusWord, status_event)
+        return await self._take_in(data, StatusPayload, status_event)
 
     async def _on_message(self, data: Any) -> dict[str, Any]:
-        return await self._take_in(data, MessageWord, message_event)
+        return await self._take_in(data, MessagePayload, message_event)
 
     def _is_early(self, conversation_id: str, handoff_id: str) -> bool:
-        """Whether the server goes on with a handoff whose acceptance hasn't come yet: a lost answer to the offer."""
+        """Return whether an event belongs to an offer that isn't accepted here yet, because the answer was lost."""
         conversation = self.relay.conversation(conversation_id)
         return conversation.state is Control.REQUESTED and conversation.handoff_id == handoff_id
 
     async def _take_in(self, data: Any, kind: Any, event_of: Any) -> dict[str, Any]:
-        """Read, apply, acknowledge. Unreadable or too late is answered too, or the server would send it for ever."""
+        """Read, apply and acknowledge an event.
+
+        Invalid and late ones are answered too, or the server would repeat them for ever.
+        """
         try:
-            word = read(kind, data)
-            conversation_id = await self.relay.conversation_of(word.handoff_id)
+            payload = read(kind, data)
+            conversation_id = await self.relay.conversation_of(payload.handoff_id)
             if conversation_id is None:
-                raise Refused("unknown_handoff", f"This relay has no handoff {word.handoff_id}.")
-            event = event_of(conversation_id, word)
-            if self._is_early(conversation_id, word.handoff_id):
-                return {}  # no acknowledgement: it comes again
+                raise Refused("unknown_handoff", f"This relay has no handoff {payload.handoff_id}.")
+            event = event_of(conversation_id, payload)
+            if self._is_early(conversation_id, payload.handoff_id):
+                return {}  # without acknowledgement the server sends it again
             await self.relay.apply(event)
         except Refused as problem:
             return {"ok": False, "code": problem.code, "error": str(problem)}
@@ -333,8 +346,8 @@ class OurDesk(Desk):
             log.debug("%s", problem)
             return {"ok": False, "code": "ended", "error": "The conversation is back with the bot."}
         except StoreError:
-            return {}  # no acknowledgement: the server keeps it and sends it again
+            return {}  # without acknowledgement the server keeps it and sends it again
         except Exception as problem:
-            log.exception("What the live-agent server said (%s) couldn't be taken in.", kind.__name__)
+            log.exception("An event of the live-agent server (%s) couldn't be applied.", kind.__name__)
             return {"ok": False, "code": "failed", "error": f"The relay failed on it ({type(problem).__name__})."}
         return {"ok": True}

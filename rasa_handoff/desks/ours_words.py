@@ -1,22 +1,25 @@
-"""What our live-agent server says on ``/relay`` (docs/protocol.md), read, and as events of the relay."""
+"""Payloads of our live-agent server on ``/relay`` (docs/protocol.md), and the relay events they mean."""
 
 from typing import Any
 
-from rasa_handoff.vocabulary import events as e
-from rasa_handoff.vocabulary.errors import Refused
-from rasa_handoff.vocabulary.values import Agent, Availability, Count, Moment, Seconds, Value
+from rasa_handoff.protocol import events
+from rasa_handoff.protocol.errors import Refused
+from rasa_handoff.protocol.values import Agent, Availability, Count, Moment, Seconds, Value
 
 
 class Known(Value, frozen=True):
-    """How far the server has heard a handoff: the id of the last it has."""
+    """The last entry of a handoff that the server has, by its id."""
 
     handoff_id: str
     last: str
 
 
 class Welcome(Availability, frozen=True, kw_only=True):
-    """The server's answer to ``hello``. ``unknown``: of the handoffs we have under way, those it hasn't got;
-    None from a server that doesn't say. ``transcript_follows``: it takes a transcript after the offer."""
+    """The server's answer to ``hello``.
+
+    ``unknown``: the handoffs under way that the server doesn't have; None from a server that doesn't report them.
+    ``transcript_follows``: the server accepts a transcript after the offer.
+    """
 
     protocol: Count
     epoch: str
@@ -26,8 +29,8 @@ class Welcome(Availability, frozen=True, kw_only=True):
     transcript_follows: bool = False
 
 
-class StatusWord(Value, frozen=True):
-    """``handoff.status`` as the server sends it; which fields are there depends on ``status``."""
+class StatusPayload(Value, frozen=True):
+    """``handoff.status`` from the server; which fields are present depends on ``status``."""
 
     handoff_id: str
     status: str
@@ -42,8 +45,8 @@ class StatusWord(Value, frozen=True):
     reason: str = "desk_closed"
 
 
-class MessageWord(Value, frozen=True):
-    """``message`` as the server sends it."""
+class MessagePayload(Value, frozen=True):
+    """``message`` from the server."""
 
     handoff_id: str
     id: str
@@ -53,47 +56,53 @@ class MessageWord(Value, frozen=True):
     agent: str | None = None
 
 
-def answer_to_offer(conversation_id: str, handoff_id: str, answer: dict[str, Any]) -> e.Event:
-    """What the acknowledgement of ``handoff.initiate`` means."""
+def answer_to_offer(conversation_id: str, handoff_id: str, answer: dict[str, Any]) -> events.Event:
+    """Return the event that the acknowledgement of ``handoff.initiate`` means."""
     if answer.get("ok"):
         position, wait = answer.get("position"), answer.get("wait")
-        return e.HandoffAccepted(conversation_id=conversation_id, handoff_id=handoff_id, position=position, wait=wait)
+        return events.HandoffAccepted(
+            conversation_id=conversation_id, handoff_id=handoff_id, position=position, wait=wait
+        )
     code, sentence = str(answer.get("code") or "refused"), str(answer.get("error") or "")
-    return e.HandoffRefused(conversation_id=conversation_id, handoff_id=handoff_id, code=code, sentence=sentence)
+    return events.HandoffRefused(conversation_id=conversation_id, handoff_id=handoff_id, code=code, sentence=sentence)
 
 
-def message_event(conversation_id: str, word: MessageWord) -> e.Event:
-    """An agent's words."""
-    return e.AgentSaid(
+def message_event(conversation_id: str, payload: MessagePayload) -> events.Event:
+    """Return the event for an agent's message."""
+    return events.AgentSaid(
         conversation_id=conversation_id,
-        handoff_id=word.handoff_id,
-        number=word.number,
-        id=word.id,
-        text=word.text,
-        at=word.at,
-        agent=word.agent,
+        handoff_id=payload.handoff_id,
+        number=payload.number,
+        id=payload.id,
+        text=payload.text,
+        at=payload.at,
+        agent=payload.agent,
     )
 
 
-def status_event(conversation_id: str, word: StatusWord) -> e.Event:
-    """What became of the handoff.
+def status_event(conversation_id: str, payload: StatusPayload) -> events.Event:
+    """Return the event for a handoff's status.
 
     Raises:
-        Refused: of a status that isn't known.
+        Refused: the status is unknown.
     """
-    here: dict[str, Any] = {"conversation_id": conversation_id, "handoff_id": word.handoff_id, "number": word.number}
-    if word.status == "queued":
-        return e.PositionChanged(**here, position=word.position, wait=word.wait)
-    if word.status == "accepted":
-        return e.AgentJoined(**here, agent=word.agent or Agent(id="", name="an agent"))
-    if word.status == "transferred":
-        return e.HandoffTransferred(**here, department=word.department)
-    if word.status == "completed":
-        return e.HandoffCompleted(**here, outcome=word.outcome, note=word.note, slots=word.slots)
-    if word.status == "unanswered":
-        return e.NobodyCame(**here)
-    if word.status == "customer_silent":
-        return e.CustomerFellSilent(**here)
-    if word.status == "failed":
-        return e.HandoffFailed(**here, reason=word.reason)
-    raise Refused("invalid", f"This relay knows no status '{word.status}'.")
+    here: dict[str, Any] = {
+        "conversation_id": conversation_id,
+        "handoff_id": payload.handoff_id,
+        "number": payload.number,
+    }
+    if payload.status == "queued":
+        return events.PositionChanged(**here, position=payload.position, wait=payload.wait)
+    if payload.status == "accepted":
+        return events.AgentJoined(**here, agent=payload.agent or Agent(id="", name="an agent"))
+    if payload.status == "transferred":
+        return events.HandoffTransferred(**here, department=payload.department)
+    if payload.status == "completed":
+        return events.HandoffCompleted(**here, outcome=payload.outcome, note=payload.note, slots=payload.slots)
+    if payload.status == "unanswered":
+        return events.NobodyCame(**here)
+    if payload.status == "customer_silent":
+        return events.CustomerFellSilent(**here)
+    if payload.status == "failed":
+        return events.HandoffFailed(**here, reason=payload.reason)
+    raise Refused("invalid", f"This relay knows no status '{payload.status}'.")

@@ -1,5 +1,6 @@
-"""The guard before both servers: what it refuses never reaches a handler (docs/security.md, docs/settings.md).
+"""The guard of both servers: what it refuses never reaches a handler (docs/security.md, docs/settings.md).
 
 A connection passes :mod:`connections`, a request :mod:`requests`, a packet :mod:`packets`; :mod:`guard` hooks them to a
-Socket.IO server. Each refusal is one log line (:mod:`refusals`). What is merely too fast is slowed down, not lost.
+Socket.IO server. Each refusal is one log line (:mod:`refusals`). A client that is only too fast is slowed down, and loses
+nothing.
 """

@@ -1,4 +1,4 @@
-"""Token buckets: a rate with room for a burst."""
+"""Token buckets: a rate that allows a burst."""
 
 import asyncio
 import time
@@ -10,14 +10,14 @@ MOST_BUCKETS: Final = 20_000
 
 
 class Bucket:
-    """``rate`` tokens a second flow in, ``burst`` fit."""
+    """A bucket that gets ``rate`` tokens a second, and holds at most ``burst``."""
 
     def __init__(self, rate: float, burst: float) -> None:
         self._rate, self._burst = rate, burst
         self._tokens, self._at = burst, time.monotonic()
 
     def take(self, cost: float = 1) -> bool:
-        """Take tokens if they are there."""
+        """Take tokens if there are enough; return whether they were taken."""
         self._fill()
         if self._tokens < min(cost, self._burst):
             return False
@@ -25,18 +25,18 @@ class Bucket:
         return True
 
     def owe(self, cost: float = 1) -> float:
-        """Take tokens; how many seconds to wait until they have flowed in."""
+        """Take tokens, and return the seconds to wait until the bucket isn't overdrawn any more."""
         self._fill()
         self._tokens -= cost
         return max(0.0, -self._tokens / self._rate)
 
     async def wait(self, cost: float = 1) -> None:
-        """Take tokens, and wait until they have flowed in."""
+        """Take tokens, and wait until the bucket isn't overdrawn any more."""
         await asyncio.sleep(self.owe(cost))
 
     @property
     def full(self) -> bool:
-        """Whether nothing has been taken for so long that it may be forgotten."""
+        """Whether the bucket is full, so that it may be forgotten."""
         self._fill()
         return self._tokens >= self._burst
 
@@ -46,10 +46,10 @@ class Bucket:
 
 
 class Buckets:
-    """A bucket per key; full ones are forgotten, and beyond ``MOST_BUCKETS`` those that were not used for longest."""
+    """A bucket per key; full ones are forgotten, and beyond ``MOST_BUCKETS`` those that weren't used for longest."""
 
     def __init__(self, rate: float, seconds: float) -> None:
-        """``seconds``: how long the tokens of a burst take to flow in."""
+        """``seconds``: how long an empty bucket takes to fill."""
         self._make: Callable[[], Bucket] = lambda: Bucket(rate, max(1.0, rate * seconds))
         self._buckets: OrderedDict[str, Bucket] = OrderedDict()
 
@@ -57,7 +57,7 @@ class Buckets:
         return len(self._buckets)
 
     def of(self, key: str) -> Bucket:
-        """The bucket of this key."""
+        """Return the bucket of this key; a new one is full."""
         bucket = self._buckets.pop(key, None) or self._make()
         self._buckets[key] = bucket
         while len(self._buckets) > MOST_BUCKETS:
@@ -65,6 +65,6 @@ class Buckets:
         return bucket
 
     def sweep(self) -> None:
-        """Forget full ones."""
+        """Forget full buckets."""
         for key in [key for key, bucket in self._buckets.items() if bucket.full]:
             del self._buckets[key]

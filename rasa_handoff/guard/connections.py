@@ -1,7 +1,7 @@
-"""Connections of one listening server: how many, from where, and how long a request's head may take.
+"""Limits of one server's connections: how many, from where, and how long a request's head may take.
 
-The server tells of each connection when it is made (``rasa_handoff/server/protocol.py``, ``rasa_room/listening.py``); who is gone
-is seen by its transport, so that nothing depends on a library's order of callbacks.
+The server reports each new connection (``server/run.py``, ``channel/compat/http_connections.py``). Whether it has closed is
+read from its transport, so that nothing depends on a library's order of callbacks.
 """
 
 import asyncio
@@ -12,17 +12,17 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from rasa_handoff.guard.refusals import Refusals
-from rasa_handoff.vocabulary.limits import Limits
+from rasa_handoff.protocol.limits import Limits
 
 BACKLOG: Final = 100
-"""Connections that are accepted in one go, before any of them can be refused."""
+"""Connections that are accepted together, before any of them can be refused."""
 RESERVE: Final = BACKLOG + 60
-"""Descriptors kept for what is accepted in one go, the databases, and what the server opens itself."""
+"""Descriptors kept for connections that are accepted together, the databases, and what the server opens itself."""
 MOST_DESCRIPTORS: Final = 65_536
 
 Waiting = Callable[[], "tuple[str | None, Any]"]
-"""What a connection is waiting for: the ``head`` or the ``body`` of a request, ``next`` request on a connection that is kept for
-more, or None; and what tells this request from others of the connection."""
+"""Returns what a connection waits for, and an object that identifies the request: ``head`` or ``body`` of a request, ``next`` for
+another request on a kept connection, or None."""
 
 
 class _Connection:
@@ -43,7 +43,7 @@ class _Connection:
 
 
 class Connections:
-    """Those of one server."""
+    """The connections of one server."""
 
     def __init__(self, limits: Limits, refusals: Refusals) -> None:
         self._limits, self._refusals = limits, refusals
@@ -51,27 +51,27 @@ class Connections:
         self._per_address: dict[str, int] = {}
         self._most: int | None = None
         self.proxies: list[str] = []
-        """Addresses and networks that speak for many: they have no limit per address here, only those they name have one."""
+        """Addresses and networks that speak for many. They have no limit per address; the addresses they name have one."""
 
     def __len__(self) -> int:
         return len(self._open)
 
     @property
     def most(self) -> int:
-        """How many there may be."""
+        """The most connections there may be."""
         if self._most is None:
             self._most = most_connections(self._limits)
         return self._most
 
     def opened(self, transport: asyncio.BaseTransport, waiting: Waiting) -> bool:
-        """A connection was made; False if it was ended because there are too many."""
+        """Add a new connection; return False if it was ended because there are too many."""
         address = address_of_peer(transport)
         most = self.most if self._is_proxy(address) else self._limits.connections_per_address
         if len(self._open) >= self.most or self._per_address.get(address, 0) >= most:
             self._forget_closed()
-        if self._per_address.get(address, 0) >= most and not self._make_room(address):
+        if self._per_address.get(address, 0) >= most and not self._free_place(address):
             return self._refuse(transport, address, f"{most} connections are open already")
-        if len(self._open) >= self.most and not self._make_room(None):
+        if len(self._open) >= self.most and not self._free_place(None):
             return self._refuse(transport, address, f"all {self.most} connections are taken")
         self._open[id(transport)] = _Connection(transport, address, waiting)
         self._per_address[address] = self._per_address.get(address, 0) + 1
@@ -84,8 +84,7 @@ class Connections:
         return False
 
     def sweep(self) -> None:
-        """End those that have let a head or a body be waited for too long. How long a connection is kept for the next request is
-        the server's to say."""
+        """End connections whose head or body takes too long. The server decides how long one is kept for the next request."""
         self._forget_closed()
         now = time.monotonic()
         deadlines = {"head": self._limits.head_seconds, "body": self._limits.body_seconds}
@@ -99,9 +98,11 @@ class Connections:
         _Connection(transport, address, lambda: (None, None)).end()
         return False
 
-    def _make_room(self, address: str | None) -> bool:
-        """End the oldest connection (of this address) that has sent no request yet, or none again. False: there is none. Who
-        comes to speak does so at once; those that are left open would keep everybody out until their deadline."""
+    def _free_place(self, address: str | None) -> bool:
+        """End the oldest connection (of this address) that waits without a request; return False if there is none.
+
+        Real clients send their request at once. Connections left open would keep everybody out until their deadline.
+        """
         now = time.monotonic()
         for key, one in self._open.items():  # in the order in which they were made
             if address is None or one.address == address:
@@ -131,13 +132,13 @@ class Connections:
 
 
 def address_of_peer(transport: asyncio.BaseTransport) -> str:
-    """The real address of the other end, whatever a header says; ``unix`` where there is none."""
+    """Return the real address of the other end, whatever a header says; ``unix`` where there is none."""
     name = transport.get_extra_info("peername")
     return str(name[0]) if isinstance(name, tuple) and name else "unix"
 
 
 def most_connections(limits: Limits) -> int:
-    """How many fit into the descriptors of this process, whose limit is raised as far as the system lets us."""
+    """Return how many connections fit into the descriptors of this process, whose limit is raised as far as the system allows."""
     soft = _raise_descriptors(limits.connections + RESERVE)
     return max(16, min(limits.connections, soft - RESERVE))
 

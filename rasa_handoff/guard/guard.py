@@ -1,7 +1,7 @@
-"""The guard around a Socket.IO server, on ASGI or on Sanic: what it refuses no handler sees.
+"""The guard of a Socket.IO server, on ASGI or on Sanic: what it refuses never reaches a handler.
 
-It replaces how the server's Engine.IO takes requests, websocket messages and packets. These are private parts, the same in
-python-socketio 5.14 to 5.18 and python-engineio 4.11 to 4.15; ``tests/unit/test_guard.py`` says when they have changed.
+It replaces how the server's Engine.IO reads requests, websocket messages and packets. These are private parts, the same in
+python-socketio 5.14 to 5.18 and python-engineio 4.11 to 4.15; ``tests/unit/test_guard.py`` fails when they have changed.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from socketio import AsyncServer, packet
 
-from rasa_handoff.guard import packets, requests
+from rasa_handoff.guard import packets, socketio_requests
 from rasa_handoff.guard.buckets import Bucket, Buckets
 from rasa_handoff.guard.connections import Connections
 from rasa_handoff.guard.hosts import Hosts
@@ -21,8 +21,8 @@ from rasa_handoff.guard.http import REASONS, AsgiRequest, SanicRequest, TooLong,
 from rasa_handoff.guard.packets import Unfit
 from rasa_handoff.guard.pending import Pending
 from rasa_handoff.guard.refusals import Refusals, bound_logs
-from rasa_handoff.vocabulary.limits import Limits
-from rasa_handoff.vocabulary.log_values import get_log
+from rasa_handoff.protocol.limits import Limits
+from rasa_handoff.protocol.logs import get_log
 
 log = get_log(__name__)
 
@@ -33,21 +33,21 @@ NEW_SOCKETS_BURST_SECONDS: Final = 40.0
 CONVERSATIONS_BURST_SECONDS: Final = 600.0
 CONNECTS_PER_SECOND: Final = 0.5
 COMMANDS_PER_SECOND: Final = 5.0
-"""Of one address, at the address for commands (``admin/http.py``); with the right token, and as many without."""
+"""Commands over HTTP (``admin/http_endpoint.py``) of one address: so many with the right token, and as many without."""
 BYTES_PER_EVENT: Final = 10_000
-"""A message costs one event, and one more for each of these."""
+"""A message counts as one event, and as one more for each of so many bytes."""
 RELAY_AT_ONCE: Final = 1_000
 """Events of a relay whose handlers may run at the same time: it has all conversations of its bot."""
 MOST_UNFIT: Final = 20
-"""Events a socket may send that are refused one by one, before it is ended."""
+"""So many events of a socket are refused one by one before the socket is ended."""
 
 
 class Ended(OSError):
-    """The socket was refused; to python-engineio its transport is gone."""
+    """The socket was refused; python-engineio takes this error for a closed transport."""
 
 
 class Session:
-    """An Engine.IO socket. ``trusted``: a relay's, whose token was accepted."""
+    """An Engine.IO socket. ``trusted``: it is a relay's, whose token was accepted."""
 
     def __init__(self, sid: str, address: str, limits: Limits, at_once: int) -> None:
         self.sid, self.address, self._limits, self._at_once = sid, address, limits, at_once
@@ -61,27 +61,27 @@ class Session:
 
     @property
     def longest(self) -> int:
-        """Bytes of its longest message."""
+        """The most bytes of a message."""
         return self._limits.relay_message_bytes if self.trusted else self._limits.message_bytes
 
     def trust(self, yes: bool) -> None:
-        """A relay's handshake was accepted, or has ended."""
+        """Note that a relay's handshake was accepted, or that the relay has left."""
         self.trusted = yes
         self.pending.at_once = RELAY_AT_ONCE if yes else self._at_once
 
 
 class Guard:
-    """One per server process: ``async with guard``. :meth:`protect` each Socket.IO server before it hears anything.
+    """The guard of one server process: ``async with guard``. :meth:`protect` each Socket.IO server before it serves anything.
 
-    ``address_of`` tells the address that a request counts for, when a proxy may speak for others; the real peer by default.
-    ``hosts``: the names under which the server may be asked, which whoever has all its requests checks.
+    ``address_of`` returns the address that a request counts for, when a proxy may speak for others; by default the real peer.
+    ``hosts``: the host names that the server accepts; the application that gets all requests checks them.
     """
 
     def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008 - immutable
         self.limits = limits
         self.refusals = Refusals()
         self.connections = Connections(limits, self.refusals)
-        self.address_of: Callable[[requests.Head], str] = lambda head: head.address
+        self.address_of: Callable[[socketio_requests.Head], str] = lambda head: head.address
         self.hosts = Hosts()
         self.conversations = Buckets(limits.events_per_second, BURST_SECONDS)
         self._beginnings = Buckets(limits.conversations_per_minute / 60, CONVERSATIONS_BURST_SECONDS)
@@ -104,22 +104,25 @@ class Guard:
                 await self._sweeping
 
     def protect(self, sio: AsyncServer, at_once: int, relays: bool = False) -> None:
-        """From now on ``sio`` hears what fits. ``at_once``: events of a socket whose handlers may run at the same time.
-        ``relays``: it has relays among its clients, whose messages may be longer."""
+        """Let ``sio`` get only what passes the guard.
+
+        ``at_once``: events of a socket whose handlers may run at the same time. ``relays``: relays are among its clients, whose
+        messages may be longer.
+        """
         self._protected.append(_Protected(self, sio, at_once, relays))
 
     def trust(self, sio: AsyncServer, sid: str, namespace: str, yes: bool = True) -> None:
-        """The relay behind this socket has shown its token, or has left the namespace: its trust ends with that."""
+        """Trust the relay behind this socket, which has shown its token; or no longer, when it has left the namespace."""
         for protected in self._protected:
             if protected.sio is sio:
                 protected.trust(sid, namespace, yes)
 
     def address(self, environ: dict[str, Any]) -> str:
-        """The address a handshake counts for."""
+        """Return the address that a handshake counts for."""
         return str(environ.get("handoff.address", "unknown"))
 
     def may_begin(self, address: str, what: str) -> bool:
-        """Whether this address may begin another conversation; noted if it may not."""
+        """Return whether this address may begin another conversation; log it if not."""
         if self._beginnings.of(address).take():
             return True
         rate = self.limits.conversations_per_minute
@@ -127,13 +130,15 @@ class Guard:
         return False
 
     def may_command(self, address: str, trusted: bool) -> bool:
-        """Whether this address may ask for another command. ``trusted``: it showed the token."""
+        """Return whether this address may send another command. ``trusted``: it showed the token."""
         return self._commands.of(f"{address} {trusted}").take()
 
     def may_ask(self, address: str) -> bool:
-        """Whether this address may have another page or file; noted if it may not. A program of this machine, and a proxy here
-        that doesn't say for whom it speaks, may always."""
-        if requests.is_loopback(requests.as_host(address)) or self._requests.of(address).take():
+        """Return whether this address may get another page or file; log it if not.
+
+        This machine's own address always may: it is a program here, or a proxy that doesn't say for whom it speaks.
+        """
+        if socketio_requests.is_loopback(socketio_requests.as_host(address)) or self._requests.of(address).take():
             return True
         self.refusals.note(
             address, "http 429", f"a page: more than {self.limits.requests_per_second:g} requests a second."
@@ -141,7 +146,7 @@ class Guard:
         return False
 
     async def sweep(self) -> None:
-        """End what has been waited for too long, and forget what is over."""
+        """End what takes too long, and forget what is over."""
         self.connections.sweep()
         for buckets in (
             self.conversations,
@@ -156,13 +161,12 @@ class Guard:
             await protected.sweep()
 
     async def slow_down(self, session: Session, size: int) -> None:
-        """Wait as long as this socket and its address have been too fast. Nothing more of it is read meanwhile."""
+        """Wait if this socket or its address has been too fast. Nothing more of the socket is read meanwhile."""
         if session.trusted:
             return
         cost = 1 + size / BYTES_PER_EVENT
-        if not requests.is_loopback(
-            requests.as_host(session.address)
-        ):  # a proxy here, which speaks for all, or a program
+        # This machine's address is a proxy, which speaks for all, or a program: it has no limit of its own.
+        if not socketio_requests.is_loopback(socketio_requests.as_host(session.address)):
             rate = self.limits.events_per_second_per_address
             await self._slow_down(
                 session, self._addresses.of(session.address), cost, f"this address has sent more than {rate:g}"
@@ -179,9 +183,11 @@ class Guard:
                 self.refusals.note(session.address, "rate", f"{why} events a second, and is slowed down.")
             await asyncio.sleep(seconds)
 
-    def problem_of(self, head: requests.Head, sessions: "dict[str, Session]", longest: int) -> tuple[int, str] | None:
-        """Status and sentence with which a request is refused before its body is read; None: it may go on."""
-        problem = requests.problem_of(head, longest)
+    def problem_of(
+        self, head: socketio_requests.Head, sessions: "dict[str, Session]", longest: int
+    ) -> tuple[int, str] | None:
+        """Return status and sentence with which a request is refused before its body is read; None if it may go on."""
+        problem = socketio_requests.problem_of(head, longest)
         if problem is not None:
             return problem
         if head.session_id is not None or head.method == "OPTIONS":
@@ -201,7 +207,7 @@ class Guard:
             try:
                 await self.sweep()
             except Exception:
-                log.exception("Looking after connections failed; it will be tried again.")
+                log.exception("The sweep of connections failed; it will be tried again.")
 
 
 class _Protected:
@@ -269,7 +275,7 @@ class _Protected:
         return await self._respond(answer, {**request.environ, **_origin(request.head)})
 
     async def _respond(self, answer: dict[str, Any], environ: dict[str, Any]) -> Any:
-        headers = [*answer["headers"], *requests.HEADERS]
+        headers = [*answer["headers"], *socketio_requests.HEADERS]
         return await self._make_response({**answer, "headers": headers}, environ)
 
     def _transport(self, driver: dict[str, Any]) -> dict[str, Any]:
@@ -305,7 +311,7 @@ class _Protected:
         return {"translate_request": translate_request, "websocket": GuardedWebSocket if inner else None}
 
     async def _admit(self, sid: str, data: Any) -> None:
-        """A websocket message before it is read."""
+        """Check a websocket message before it is read, and slow its socket down."""
         session = self._sessions.get(sid)
         if session is None:
             raise Ended("The socket has ended.")
@@ -333,7 +339,7 @@ class _Protected:
         await self.sio._handle_eio_disconnect(sid, reason)
 
     async def _end(self, session: Session) -> None:
-        """End a socket, whether its client wants to hear of it or not."""
+        """End a socket, whatever its client does."""
         session.pending.drop()
         socket = self.sio.eio.sockets.get(session.sid)
         if socket is not None:
@@ -367,15 +373,15 @@ class _Protected:
         if session is None:
             return
         try:
-            async with session.reading:  # polling requests may come beside each other, and a handshake takes a moment
-                await self._hear(session, packets.read_packet(data), len(data))
+            async with session.reading:  # polling requests may come at the same time, and a handshake takes a moment
+                await self._handle(session, packets.read_packet(data), len(data))
         except Unfit as no:
             self._note(session, no)
             session.unfit += 1
             if no.kind != "reserved" or session.unfit > MOST_UNFIT:
                 await self._end(session)
 
-    async def _hear(self, session: Session, one: Any, size: int) -> None:
+    async def _handle(self, session: Session, one: Any, size: int) -> None:
         sio, namespace = self.sio, one.namespace or "/"
         if one.packet_type == packet.CONNECT:
             if not session.connects.take():
@@ -398,7 +404,7 @@ class _Protected:
             raise Unfit("binary", "a binary packet")
 
     async def _join(self, session: Session, one: Any) -> None:
-        """A handshake. python-socketio leaves a socket joined whose handshake raised, so its token would never be checked."""
+        """Run a handshake. If it raises, undo the join: python-socketio leaves such a socket joined without a checked token."""
         auth = one.data if isinstance(one.data, dict) else None  # handlers expect what the client libraries send
         manager, namespace = self.sio.manager, one.namespace or "/"
         before = manager.sid_from_eio_sid(session.sid, namespace)
@@ -412,7 +418,7 @@ class _Protected:
 
 
 def _streaming(handle: Callable[..., Any]) -> Callable[..., Any]:
-    """For Sanic, which then leaves reading the body to us."""
+    """Mark the handler for Sanic, which then leaves reading the body to us."""
 
     async def handle_request(*arguments: Any) -> Any:
         return await handle(*arguments)
@@ -421,5 +427,5 @@ def _streaming(handle: Callable[..., Any]) -> Callable[..., Any]:
     return handle_request
 
 
-def _origin(head: requests.Head) -> dict[str, str]:
+def _origin(head: socketio_requests.Head) -> dict[str, str]:
     return {"HTTP_ORIGIN": head.headers["origin"]} if "origin" in head.headers else {}

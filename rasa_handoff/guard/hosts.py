@@ -1,20 +1,21 @@
-"""The names under which a server may be asked: a foreign page whose name leads here (DNS rebinding) has none of them."""
+"""The host names that a server accepts: a foreign page whose name leads here (DNS rebinding) uses none of them."""
 
 import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from rasa_handoff.guard.requests import is_address, is_loopback
-from rasa_handoff.vocabulary.errors import HandoffError
+from rasa_handoff.guard.socketio_requests import is_address, is_loopback
+from rasa_handoff.protocol.errors import HandoffError
 
 
 class Hosts:
-    """``named``: by whoever runs the server. An address in digits always fits, since no name leads a page to it; so health
-    checks by address work. Names are compared without their ports.
+    """The accepted names. ``named``: those of the settings.
 
-    Others are refused (``strict``) where the server listens on its own machine alone, or where hosts are named by
-    :meth:`allow`. Elsewhere machines of one network have many names for each other, and whoever comes shows a token or a
-    password.
+    An IP address always fits, since DNS rebinding needs a name; so health checks by address work. Names are compared without
+    ports.
+
+    Other names are refused (``strict``) if the server listens on its own machine alone, or if :meth:`allow` has named hosts.
+    Elsewhere machines of one network have many names for each other, and clients need a token or a password.
     """
 
     def __init__(self, named: Iterable[str] = ()) -> None:
@@ -25,20 +26,20 @@ class Hosts:
         return ", ".join(sorted(self._names | {"localhost"}))
 
     def allow(self, named: Iterable[str]) -> None:
-        """These as well, and from now on no others."""
+        """Accept these, too, and from now on no others."""
         names = {_name(host) for host in named}
         self._names |= names
         self.strict = self.strict or bool(names)
 
     def listens_on(self, host: str) -> None:
-        """The address that the server listens on."""
+        """Take the address that the server listens on into account."""
         if is_loopback(f"[{host}]" if ":" in host else host):
             self.strict = True
         elif host and not is_address(host):
             self._names.add(_name(host))
 
     def fits(self, host: str | None) -> bool:
-        """``host``: what a request says; None, as old programs leave it out and browsers never do, fits."""
+        """Return whether a request's host is accepted. None is: old programs leave it out, and browsers never do."""
         if host is None or not self.strict or is_loopback(host):
             return True
         name = _name(host)
@@ -46,7 +47,7 @@ class Hosts:
 
 
 def read_hosts(given: Iterable[str]) -> list[str]:
-    """The setting ``--allowed-host``.
+    """Read the setting ``--allowed-host``.
 
     Raises:
         HandoffError: one isn't a host's name.

@@ -1,20 +1,28 @@
-"""A request as ASGI and as Sanic have it: its head, its body within the limits, and how it is refused."""
+"""A request of ASGI or Sanic: its head, its body within the limits, and its refusal."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from rasa_handoff.guard.requests import Head, read_query
+from rasa_handoff.guard.socketio_requests import Head, read_query
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
+REASONS = {
+    400: "400 BAD REQUEST",
+    403: "403 FORBIDDEN",
+    405: "405 METHOD NOT ALLOWED",
+    413: "413 PAYLOAD TOO LARGE",
+    429: "429 TOO MANY REQUESTS",
+}
+
 
 class TooLong(Exception):
-    """The body is longer than it may be, came too slowly, or was cut off."""
+    """The body is too long, came too slowly, or was cut off."""
 
 
 class AsgiRequest:
-    """``arguments``: what the Engine.IO server is called with, once the body has been read."""
+    """A request of ASGI. ``arguments``: for the call of the Engine.IO server, once the body has been read."""
 
     def __init__(self, scope: Any, receive: Receive, send: Any) -> None:
         self._scope, self._receive, self._send = scope, receive, send
@@ -34,10 +42,10 @@ class AsgiRequest:
         self.arguments: tuple[Any, ...] = (scope, receive, send)
 
     async def read(self, longest: int, seconds: float) -> bytes:
-        """The body.
+        """Read the body.
 
         Raises:
-            TooLong: it isn't to be had.
+            TooLong: the body is too long, too slow, or can't be read.
         """
         if self._scope["type"] != "http":
             return b""
@@ -66,11 +74,11 @@ class AsgiRequest:
         return b"".join(pieces)
 
     def leave_unread(self) -> None:
-        """uvicorn closes a connection whose body wasn't read."""
+        """Leave the body unread: uvicorn then closes the connection by itself."""
 
 
 class SanicRequest:
-    """The same for Sanic, whose handlers read the body themselves if they say so (``is_stream``)."""
+    """A request of Sanic, whose handlers read the body themselves if they have ``is_stream``."""
 
     def __init__(self, request: Any) -> None:
         self._request = request
@@ -90,10 +98,10 @@ class SanicRequest:
         self.arguments: tuple[Any, ...] = (request,)
 
     async def read(self, longest: int, seconds: float) -> bytes:
-        """The body.
+        """Read the body.
 
         Raises:
-            TooLong: it isn't to be had.
+            TooLong: the body is too long, too slow, or can't be read.
         """
         stream = self._request.stream
         if stream is None or not stream.request_body:
@@ -108,20 +116,11 @@ class SanicRequest:
         return bytes(self._request.body)
 
     def leave_unread(self) -> None:
-        """Or Sanic reads the rest of the body before it closes."""
+        """Close the connection without the rest of the body, which Sanic would otherwise read first."""
         if (stream := self._request.stream) is not None and stream.request_body:
             stream.request_body, stream.keep_alive = None, False
 
 
-REASONS = {
-    400: "400 BAD REQUEST",
-    403: "403 FORBIDDEN",
-    405: "405 METHOD NOT ALLOWED",
-    413: "413 PAYLOAD TOO LARGE",
-    429: "429 TOO MANY REQUESTS",
-}
-
-
 def request_of(arguments: tuple[Any, ...]) -> AsgiRequest | SanicRequest:
-    """Which it is, by what the Engine.IO server is called with."""
+    """Return the request for the arguments with which the Engine.IO server is called."""
     return AsgiRequest(*arguments) if len(arguments) == 3 else SanicRequest(*arguments)

@@ -1,4 +1,4 @@
-"""What a client's Engine.IO and Socket.IO packets may be. Looked at before the libraries read them."""
+"""Checks of a client's Engine.IO and Socket.IO packets, before the libraries read them."""
 
 import json
 from typing import Any, Final
@@ -8,7 +8,7 @@ from engineio.payload import Payload
 from socketio import packet
 
 MOST_IN_BODY: Final = 100
-"""Packets of one polling request. python-engineio's own 16 are fewer than a page sends after a reconnection."""
+"""Packets of one polling request. python-engineio allows 16, which is less than a page sends after a reconnection."""
 RESERVED: Final = frozenset(
     (
         "connect",
@@ -22,17 +22,17 @@ RESERVED: Final = frozenset(
         "message",
     )
 ) - {"message"}
-"""Events that are the libraries' own: from a client they would call the handlers of its beginning and end."""
-ENGINE_WORDS: Final = ("1", "2probe", "3", "3probe", "5", "6")
-"""Close, probe, pong, upgrade, noop. Anything behind them would be read as JSON."""
+"""The libraries' own events: sent by a client they would call the handlers of its connect and disconnect."""
+ENGINE_PACKETS: Final = ("1", "2probe", "3", "3probe", "5", "6")
+"""Close, probe, pong, upgrade, noop. Anything after them would be read as JSON."""
 SOCKET_PACKETS: Final = "0123"
-"""Connect, disconnect, event, acknowledgement. No errors, which are a server's, and nothing binary."""
+"""Connect, disconnect, event, acknowledgement. No errors, which only servers send, and nothing binary."""
 
 Payload.max_decode_packets = MOST_IN_BODY
 
 
 class Unfit(Exception):
-    """A packet that no client of ours sends. ``kind``: one word for counting."""
+    """A packet that no client of ours sends. ``kind``: a name for counting."""
 
     def __init__(self, kind: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -40,16 +40,16 @@ class Unfit(Exception):
 
 
 def check_raw(data: Any) -> None:
-    """An Engine.IO packet as it came.
+    """Check an Engine.IO packet as it came.
 
     Raises:
-        Unfit: it is binary, or none of a client's.
+        Unfit: the packet is binary, or a type that clients don't send.
     """
     if data is None or data == "":
         return
     if not isinstance(data, str) or data[0] == "b":
         raise Unfit("binary", "a binary packet")
-    if data in ENGINE_WORDS:
+    if data in ENGINE_PACKETS:
         return
     if data[:1] != "4" or data[1:2] not in SOCKET_PACKETS or len(data) < 2:
         binary = data[:2] in ("45", "46")
@@ -57,10 +57,10 @@ def check_raw(data: Any) -> None:
 
 
 def check_body(body: bytes) -> None:
-    """The body of a polling request.
+    """Check the body of a polling request.
 
     Raises:
-        Unfit: a packet in it is.
+        Unfit: the body isn't UTF-8, has too many packets, or one that :func:`check_raw` refuses.
     """
     try:
         packets = body.decode("utf-8").split("\x1e")
@@ -75,10 +75,10 @@ def check_body(body: bytes) -> None:
 
 
 def check_event(data: Any) -> str:
-    """The name of an event.
+    """Return the name of an event.
 
     Raises:
-        Unfit: it has none, or a reserved one.
+        Unfit: the event has no name, or a reserved one.
     """
     if not isinstance(data, list) or not data or not isinstance(data[0], str):
         raise Unfit("packet", "an event without a name")
@@ -88,7 +88,7 @@ def check_event(data: Any) -> str:
 
 
 class _Json:
-    """The libraries' JSON, without what isn't JSON (NaN), and with an error of its usual kind for what is nested too deeply."""
+    """The libraries' JSON, which also refuses NaN, and raises its usual error for what is nested too deeply."""
 
     dumps = staticmethod(plain_json.dumps)
     JSONDecodeError = json.JSONDecodeError
@@ -102,7 +102,7 @@ class _Json:
 
 
 class GuardedPacket(packet.Packet):
-    """A Socket.IO packet, read with care."""
+    """A Socket.IO packet that is read with the stricter JSON."""
 
     json = _Json
 
@@ -111,7 +111,7 @@ def read_packet(data: str) -> GuardedPacket:
     """Decode a Socket.IO packet.
 
     Raises:
-        Unfit: it can't be.
+        Unfit: the packet can't be decoded.
     """
     try:
         return GuardedPacket(encoded_packet=data)

@@ -1,23 +1,23 @@
-"""The events of one socket that wait for their handlers: so many at a time, in their order."""
+"""Events of one socket that wait for their handlers: a limited number runs at a time, in order."""
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from rasa_handoff.vocabulary.log_values import get_log
+from rasa_handoff.protocol.logs import get_log
 
 log = get_log(__name__)
 
 MOST_QUEUED: Final = 50
 DRAIN_WITHIN: Final = 2.0
-"""Seconds that what a client said before it left has to be taken up."""
+"""Seconds for the handlers of a closed socket's last events to begin."""
 
 Job = Callable[[], Awaitable[Any]]
 
 
 class Pending:
-    """``at_once``: handlers that may run at the same time. ``most_bytes``: of what waits."""
+    """The waiting events. ``at_once``: handlers that may run at the same time. ``most_bytes``: of waiting events."""
 
     def __init__(self, at_once: int, most_bytes: int) -> None:
         self.at_once, self._most_bytes = at_once, most_bytes
@@ -27,7 +27,7 @@ class Pending:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def add(self, job: Job, size: int) -> None:
-        """Let it be done in its turn. Waits while too much is queued: so long nothing more of this socket is read."""
+        """Queue a job. Waits while too much is queued; meanwhile nothing more of this socket is read."""
         while self._queued and (len(self._queued) >= MOST_QUEUED or self._bytes + size > self._most_bytes):
             await self._change()
         self._queued.append((job, size))
@@ -35,7 +35,7 @@ class Pending:
         self._start()
 
     async def drain(self) -> None:
-        """Wait until the last handler has begun, not for ever."""
+        """Wait until the last handler has begun, at most ``DRAIN_WITHIN``."""
         deadline = asyncio.get_running_loop().time() + DRAIN_WITHIN
         while self._queued:
             left = deadline - asyncio.get_running_loop().time()
@@ -46,7 +46,7 @@ class Pending:
         await asyncio.sleep(0)
 
     def drop(self) -> None:
-        """Forget what is queued."""
+        """Discard queued jobs."""
         self._queued.clear()
         self._bytes = 0
         self._changed.set()

@@ -1,4 +1,4 @@
-"""A dictionary of what happened lately: beyond ``most`` keys the oldest are forgotten."""
+"""A bounded dictionary: beyond ``most`` keys the oldest are forgotten."""
 
 from typing import Final, TypeVar
 
@@ -9,7 +9,7 @@ MOST: Final = 10_000
 
 
 class Recent(dict[K, V]):
-    """For what only saves work, or a second telling, when it is remembered."""
+    """A dictionary for what may be forgotten: remembering it only saves work, or a repetition."""
 
     def __init__(self, most: int = MOST) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class Recent(dict[K, V]):
             del self[next(iter(self))]
 
     def setdefault(self, key: K, value: V) -> V:
-        """As of any dictionary; the built-in one would pass our bound by."""
+        """As in any dictionary; the built-in method wouldn't keep the bound."""
         if key not in self:
             self[key] = value
         return self[key]

@@ -1,6 +1,6 @@
-"""One log line for each refusal: who, what, why; without secrets, escaped, and bounded per source.
+"""The log lines of refusals: who, what, why; without secrets, escaped, and limited per source.
 
-An attack must not fill the disk, nor hide what others were refused.
+An attack must neither fill the disk nor hide the refusals of others.
 """
 
 import ipaddress
@@ -9,19 +9,22 @@ import time
 from collections import OrderedDict
 from typing import Final
 
-from rasa_handoff.vocabulary.log_values import escaped as escaped
-from rasa_handoff.vocabulary.log_values import get_log
+from rasa_handoff.protocol.logs import escaped as escaped
+from rasa_handoff.protocol.logs import get_log
 
 log = get_log("rasa_handoff.guard")
 
 LINES_A_MINUTE: Final = 10
 LINES_OF_ALL: Final = 200
-"""A minute, from however many addresses."""
+"""Lines a minute of all addresses together."""
 MOST_SOURCES: Final = 1_000
 
 
 def shown_address(host: str | None) -> str:
-    """A client's address as the source of a refusal; what a proxy wrote may be anything, and all of that is one source."""
+    """Return a client's address as the source of a refusal.
+
+    A proxy may have written anything: what isn't an address is one source.
+    """
     try:
         return str(ipaddress.ip_address(host or ""))
     except ValueError:
@@ -29,7 +32,7 @@ def shown_address(host: str | None) -> str:
 
 
 class Refusals:
-    """Writes the lines. ``counted``: how often each kind was refused since the start."""
+    """Logs refusals. ``counted``: how often each kind was refused since the start."""
 
     def __init__(self) -> None:
         self.counted: dict[str, int] = {}
@@ -37,14 +40,17 @@ class Refusals:
         self._sources: OrderedDict[str, tuple[float, int, int]] = OrderedDict()
         self._minute, self._lines = 0.0, 0
 
-    def _has_room(self, now: float) -> bool:
+    def _may_write(self, now: float) -> bool:
         if now - self._minute >= 60:
             self._minute, self._lines = now, 0
         self._lines += 1
         return self._lines <= LINES_OF_ALL
 
     def note(self, source: str, kind: str, sentence: str) -> None:
-        """``source``: the address; ``kind``: one of our own words; ``sentence``: what was refused and why."""
+        """Log a refusal.
+
+        ``source``: the address. ``kind``: a name of ours for counting. ``sentence``: what was refused, and why.
+        """
         self.counted[kind] = self.counted.get(kind, 0) + 1
         now = time.monotonic()
         since, lines, left_out = self._sources.pop(source, (now, 0, 0))
@@ -52,7 +58,7 @@ class Refusals:
             if left_out:
                 log.warning("Refused %s: %d more were left out of the log.", escaped(source), left_out)
             since, lines, left_out = now, 0, 0
-        if lines < LINES_A_MINUTE and self._has_room(now):
+        if lines < LINES_A_MINUTE and self._may_write(now):
             more = "" if lines + 1 < LINES_A_MINUTE else " (further refusals of this address are counted for a minute)"
             log.warning("Refused %s: %s%s", escaped(source), escaped(sentence), more)
             lines += 1
@@ -64,14 +70,14 @@ class Refusals:
 
 
 class BoundedLog(logging.Filter):
-    """Lets a logger repeat itself ``LINES_A_MINUTE`` times a minute: lines of one template, whatever they are filled with."""
+    """Limits a logger to ``LINES_A_MINUTE`` lines of one template, whatever its arguments are."""
 
     def __init__(self) -> None:
         super().__init__()
         self._templates: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the line is written."""
+        """Return whether the line is written."""
         template, now = str(record.msg)[:40], time.monotonic()
         since, lines = self._templates.pop(template, (now, 0))
         if now - since >= 60:
@@ -90,12 +96,12 @@ FOREIGN_LOGGERS: Final = (
     "sanic.error",
     "rasa.core.channels.channel",  # a web token that can't be read
 )
-"""Libraries that write a line, or a traceback, for each thing a stranger sends."""
+"""Loggers of libraries that write a line, or a traceback, for each bad request of a stranger."""
 
 _bounded: Final = BoundedLog()
 
 
 def bound_logs() -> None:
-    """From now on strangers can't fill the disk by way of these libraries."""
+    """Limit the loggers of libraries, so that strangers can't fill the disk through them."""
     for name in FOREIGN_LOGGERS:
         logging.getLogger(name).addFilter(_bounded)  # a second time does nothing

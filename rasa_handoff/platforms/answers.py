@@ -1,33 +1,50 @@
-"""Answers in the making, those given, and what came too late for one.
+"""Answers to a platform's calls: everything the bot says in a turn, or what it has said when the time is over.
 
-Platforms tell a repeated call by a message's key. Each conversation's last answer is kept in this process, so that a repeated
-call gets the same. Of older ones, and after a restart, the tracker knows: it has each message's id (``rasa_room/retold.py``).
+The rules:
+
+1. A call that is repeated gets the answer it had. A message's key tells that it is repeated. The last answer of each conversation
+   is kept in this process; for older ones, and after a restart, the tracker has each message's id (``bot_turn.py``).
+2. Messages that came too late for one answer go out with the next one, before its own messages.
+3. If such a late message gives the conversation to people, the call's own message is for them: the platform learns of the handoff
+   only from this answer.
+4. A turn is always finished, also when the time is over. If it fails before its answer went out, the call fails: to the platform
+   that is a broken bot, and it gives the conversation to its people. Nothing of the failed answer is shown, and late messages go
+   on waiting. If it fails after its answer went out, the customer gets a failure notice, as a late message.
 """
 
+import asyncio
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from rasa.core.channels.channel import OutputChannel
 
-from rasa_handoff.vocabulary.log_values import get_log, short_id
+from rasa_handoff.channel.inbound.turn_lock import Work
+from rasa_handoff.platforms.conversations import Conversations
+from rasa_handoff.protocol.logs import get_log, short_id
 
 log = get_log(__name__)
 
 MOST: Final = 2_000
-"""Conversations whose last answer is kept; and those with something that came too late."""
-
+"""Conversations whose last answer is kept, and conversations with late messages."""
+DRAIN_SECONDS: Final = 5.0
+"""How long a stopping server waits for turns under way."""
 
 Say = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 """Says one of Rasa's messages to a conversation when there is no call to answer."""
+Push = Callable[[list[Any]], Awaitable[list[Any]]]
+"""Sends late messages outside a call, and returns those it couldn't send."""
 
 
 class Answer(OutputChannel):
-    """One answer, filled by the bot. ``given``: how many messages had gone out when it had to; None while it may be filled.
-    Rasa keeps it for reminders: when its turn is ``over``, it speaks ``outside``."""
+    """The output channel of one call, which collects what the bot says.
+
+    ``given``: how many messages had been said when the answer went out; None before that. Rasa keeps the channel for reminders:
+    once its turn is ``over``, messages go to ``outside``.
+    """
 
     has_own_desk = True
-    """HandoffChannel leaves what is said on it alone."""
+    """HandoffChannel leaves messages on it alone."""
 
     def __init__(self, outside: Say) -> None:
         self._outside = outside
@@ -37,65 +54,143 @@ class Answer(OutputChannel):
 
     @abstractmethod
     def rendered(self, message: dict[str, Any]) -> list[Any]:
-        """One of Rasa's messages as the platform's."""
+        """Translate one of Rasa's messages into the platform's."""
 
     async def send_response(self, recipient_id: str, message: dict[str, Any]) -> None:
-        """All of one of Rasa's messages at once: a text and its buttons are one message there too."""
+        """Collect one of Rasa's messages as a whole: a text and its buttons are one message on the platform too."""
         if self.over:
             await self._outside(recipient_id, message)
         else:
             self.messages.extend(self.rendered(message))
 
     async def send_text_message(self, recipient_id: str, text: str, **kwargs: Any) -> None:
-        """For code that doesn't go by ``send_response``."""
+        """Collect a text, for code that doesn't use ``send_response``."""
         await self.send_response(recipient_id, {"text": text})
 
     def give(self) -> list[Any]:
-        """It goes out now, as far as it is."""
+        """Return the messages so far. Whatever is said from now on is late."""
         self.given = len(self.messages)
         return list(self.messages)
 
     @property
     def late(self) -> list[Any]:
-        """What came after it had gone out."""
+        """The messages that came after the answer had gone out."""
         return [] if self.given is None else self.messages[self.given :]
 
 
 class Answers:
-    """Bounded memories, by conversation: the last answer with its message's key, and what is still to be said."""
+    """The last answer and the late messages of each conversation, in bounded memory."""
 
     def __init__(self) -> None:
         self._last: dict[str, tuple[str, Answer]] = {}
         self._late: dict[str, list[Any]] = {}
 
     def known(self, conversation_id: str, key: str | None) -> list[Any] | None:
-        """What this message was answered with, if it was the last one. What came too late for that goes another way, once."""
+        """Return the answer to this message, if it was the conversation's last one. Its late messages aren't part of it: they are
+        delivered once, in another way."""
         last_key, answer = self._last.get(conversation_id, (None, None))
         return answer.messages[: answer.given] if answer is not None and last_key == key else None
 
     def keep(self, conversation_id: str, key: str | None, answer: Answer) -> None:
-        """The answer is complete."""
+        """Keep a complete answer, for a repeated call."""
         self._last.pop(conversation_id, None)
         if key is not None:
             put(self._last, conversation_id, (key, answer))
 
     def leave(self, conversation_id: str, late: list[Any]) -> None:
-        """These came too late, and are to go out with the next answer, behind those that wait already."""
+        """Keep late messages for the next answer, after those that wait already."""
         if late:
             put(self._late, conversation_id, [*self._late.get(conversation_id, ()), *late])
 
     def take_late(self, conversation_id: str) -> list[Any]:
-        """What came too late for the answers before; it goes out with this one."""
+        """Return the late messages that wait, and forget them."""
         return self._late.pop(conversation_id, [])
 
 
 def put(memory: dict[Any, Any], name: Any, value: Any) -> None:
-    """Into a bounded memory, whose oldest is forgotten."""
+    """Add an entry to a bounded memory, which forgets its oldest."""
     memory.pop(name, None)
     memory[name] = value
     if len(memory) > MOST:
         oldest = next(iter(memory))
         if isinstance(memory.pop(oldest), list):
             log.warning(
-                "What %s was still to be told is forgotten: more than %s conversations wait.", short_id(oldest), MOST
+                "The late messages of %s are dropped: more than %s conversations have some.", short_id(oldest), MOST
             )
+
+
+async def _cannot(late: list[Any]) -> list[Any]:
+    return late
+
+
+class Call(NamedTuple):
+    """A platform's call.
+
+    ``key``: identifies its message; None if nothing does. ``to_bot`` lets the bot fill the answer; ``to_people`` notes that the
+    message is for people. ``push`` sends late messages, where the platform has a way for that.
+    """
+
+    conversation_id: str
+    key: str | None
+    answer: Answer
+    to_bot: Callable[[], Awaitable[None]]
+    to_people: Callable[[], Awaitable[None]]
+    push: Push = _cannot
+
+
+class Answering:
+    """Answers calls, by the rules above.
+
+    ``seconds``: how long an answer may take; ``given_away``: whether a message hands the conversation over. The channel uses
+    ``answers`` and ``work`` too, for messages outside a call.
+    """
+
+    def __init__(self, seconds: float, given_away: Callable[[Any], bool]) -> None:
+        self._seconds, self._given_away = seconds, given_away
+        self.answers, self.work = Answers(), Work()
+
+    async def answer(self, conversations: Conversations, call: Call) -> list[Any]:
+        """Run the turn and return the messages for this call's answer."""
+        try:
+            await asyncio.wait_for(self.work.finish(self._take(conversations, call)), self._seconds)
+        except asyncio.TimeoutError:
+            log.warning(
+                "The answer to %s of %s isn't complete after %s s: the rest follows.",
+                call.key, short_id(call.conversation_id), self._seconds,
+            )  # fmt: skip
+        return call.answer.give()
+
+    async def close(self) -> None:
+        """Wait for turns under way."""
+        await self.work.drained(DRAIN_SECONDS)
+
+    async def _take(self, conversations: Conversations, call: Call) -> None:
+        async with conversations.turn(call.conversation_id):
+            known = self.answers.known(call.conversation_id, call.key)
+            if known is not None:
+                log.info("The message %s of %s came again: the same answer.", call.key, short_id(call.conversation_id))
+                call.answer.messages.extend(known)
+                return
+            await self._make(conversations, call)
+            if call.answer.late:
+                self.answers.leave(call.conversation_id, await call.push(call.answer.late))
+
+    async def _make(self, conversations: Conversations, call: Call) -> None:
+        """Fill a new answer, with the late messages at its head."""
+        id, answer = call.conversation_id, call.answer
+        waiting = self.answers.take_late(id)
+        answer.messages.extend(waiting)
+        try:
+            await (call.to_people if any(map(self._given_away, waiting)) else call.to_bot)()
+        except (Exception, asyncio.CancelledError) as problem:
+            if answer.given is None:
+                self.answers.leave(id, waiting)
+            else:
+                await answer.send_response(id, await conversations.failure_notice(id))
+                self.answers.leave(id, await call.push(answer.late))
+            if isinstance(problem, asyncio.CancelledError):  # by the bot's code: nobody cancels this task
+                raise RuntimeError("The turn was cancelled from within.") from problem
+            raise
+        finally:
+            answer.over = True
+        self.answers.keep(id, call.key, answer)

@@ -1,37 +1,51 @@
-"""What the channels of platforms with a desk of their own share: set-up, the parts behind them, and the pause that holds.
+"""The base of channels for platforms that have a desk of their own, with the request checks they share.
 
-A platform calls the bot's webhook with each message, waits for the answer, and relays by itself once the answer hands over.
+Such a platform calls the bot's webhook with each message and waits for the answer. Once an answer hands the conversation over,
+the platform passes messages between customer and agent itself.
 """
 
+import hmac
+import json
 from abc import abstractmethod
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final
 
 from rasa.core.channels.channel import InputChannel
 from sanic import Blueprint, Sanic, response
 from sanic.request import Request
 from sanic.response import HTTPResponse
 
+from rasa_handoff.channel.compat import http_connections, processor
+from rasa_handoff.channel.compat.http_connections import ClosingConnections
+from rasa_handoff.channel.inbound.hosting import HandoffSettingsError
+from rasa_handoff.channel.tracker import unsaved_turns
+from rasa_handoff.channel.tracker.bot import Bot
+from rasa_handoff.channel.turn.bot_turn import BotTurn, OnMessage
+from rasa_handoff.channel.turn.options import Options
+from rasa_handoff.core.transcript import button_payloads, current_session
 from rasa_handoff.platforms.conversations import Conversations
-from rasa_handoff.rasa_room import guards, listening, tracker_store
-from rasa_handoff.rasa_room.bot import Bot
-from rasa_handoff.rasa_room.bot_turn import BotTurn, OnMessage
-from rasa_handoff.rasa_room.hosting import HandoffSettingsError
-from rasa_handoff.rasa_room.leaving import Connections
-from rasa_handoff.rasa_room.options import Options
-from rasa_handoff.vocabulary.errors import HandoffError
-from rasa_handoff.vocabulary.features import Features
-from rasa_handoff.vocabulary.settings import IntentSettings
-from rasa_handoff.vocabulary.values import Availability, Department
-from rasa_handoff.vocabulary.variables import expanded
+from rasa_handoff.protocol.capabilities import Features
+from rasa_handoff.protocol.errors import HandoffError
+from rasa_handoff.protocol.settings import IntentSettings
+from rasa_handoff.protocol.settings_errors import expanded
+from rasa_handoff.protocol.text import valid
+from rasa_handoff.protocol.values import Availability, Department
+
+Happened = Sequence[Mapping[str, Any]]
+"""Rasa's events of a conversation, as dicts, oldest first."""
+
+NOT_TRUSTED: Final = (
+    "This request isn't taken: it doesn't show that it comes from who may send it. Rasa's log says more."
+)
 
 
 class PlatformChannel(InputChannel):
-    """One entry in ``credentials.yml``. A channel reads its settings, adds its routes and says which departments there are."""
+    """One entry in ``credentials.yml``. A subclass reads its settings, adds its routes and names its departments."""
 
     has_own_desk = True
-    """HandoffChannel warns of channels beside it; not of these."""
+    """HandoffChannel warns of channels configured beside it, but not of these."""
     features: ClassVar[Features] = {}
-    """What it does, for the capability matrix."""
+    """The channel's capabilities, for the capability matrix."""
     intents: IntentSettings
     departments: tuple[Department, ...]
     crossing_seconds: float
@@ -41,7 +55,7 @@ class PlatformChannel(InputChannel):
         """Read the settings.
 
         Raises:
-            HandoffSettingsError: the only way out but success; one sentence.
+            HandoffSettingsError: they can't be used; one sentence. No other error leaves this method.
         """
         try:
             return cls.from_settings(expanded(credentials))
@@ -53,7 +67,7 @@ class PlatformChannel(InputChannel):
     @classmethod
     @abstractmethod
     def from_settings(cls, data: Any) -> "PlatformChannel":
-        """The channel, of what stands under its name.
+        """Create the channel from the settings under its name.
 
         Raises:
             SettingsError: one sentence.
@@ -61,17 +75,17 @@ class PlatformChannel(InputChannel):
 
     @abstractmethod
     def add_routes(self, blueprint: Blueprint) -> None:
-        """The platform's doors, below ``/webhooks/<name>``."""
+        """Add the platform's routes, below ``/webhooks/<name>``."""
 
     @abstractmethod
     def open(self, bot: Bot, conversations: Conversations) -> None:
-        """The application is there: what answers may be set up."""
+        """Set up what needs the bot, once Rasa's application exists."""
 
     async def close(self) -> None:
-        """The server stops."""
+        """Finish what is under way, before the server stops."""
 
     def blueprint(self, on_new_message: OnMessage) -> Blueprint:
-        """The doors, and a small page that says the channel is there."""
+        """Return the channel's routes, and one that reports that the channel runs."""
         blueprint = _Mount(f"{self.name()}_webhook", self, on_new_message)
 
         @blueprint.route("/", methods=["GET"])
@@ -81,23 +95,23 @@ class PlatformChannel(InputChannel):
         self.add_routes(blueprint)
         return blueprint
 
-    def furnish(self, app: Sanic, on_new_message: OnMessage) -> None:
-        """Put the parts together for this application and hook them to its life."""
+    def assemble(self, app: Sanic, on_new_message: OnMessage) -> None:
+        """Create the channel's parts for this application and start and stop them with it."""
         bot = Bot(app)
-        there = Availability(departments=self.departments, staffed=True)  # the platform doesn't tell who is there
-        options = Options(bot, self.intents.execute, (), lambda: there)
+        availability = Availability(departments=self.departments, staffed=True)  # platforms don't tell who is online
+        options = Options(bot, self.intents.execute, (), lambda: availability)
         turn = BotTurn(bot, self.intents, options, show_marker=False, on_new_message=on_new_message, follows=False)
         conversations = Conversations(bot, turn, self.name(), self.intents, self.crossing_seconds)
         self.open(bot, conversations)
         later = conversations.later
-        keeper = tracker_store.Keeper(later.keep_turn, later.keeps, conversations.has_turn)
+        keeper = unsaved_turns.Keeper(later.keep_turn, later.keeps, conversations.has_turn)
 
-        connections = Connections(app)
-        listening.bound_bodies(app)
+        connections = ClosingConnections(app)
+        http_connections.bound_bodies(app)
 
         async def before_start(app: Sanic, _: Any) -> None:
-            guards.install(self.desk_active)
-            tracker_store.mend(keeper)
+            processor.install(self.desk_active)
+            unsaved_turns.patch(keeper)
 
         async def before_stop(app: Sanic, _: Any) -> None:
             connections.leave()
@@ -105,25 +119,86 @@ class PlatformChannel(InputChannel):
             await conversations.later.close()
 
         async def after_stop(app: Sanic, _: Any) -> None:
-            tracker_store.restore(keeper)
-            guards.remove(self.desk_active)
+            unsaved_turns.restore(keeper)
+            processor.remove(self.desk_active)
 
         app.register_listener(before_start, "before_server_start")
         app.register_listener(before_stop, "before_server_stop")
         app.register_listener(after_stop, "after_server_stop")
 
     def desk_active(self, conversation_id: str) -> bool:
-        """For the guards: nothing is known here that the tracker doesn't know, and they read its pause themselves."""
+        """Return False: the only sign of a handoff is the tracker's pause, which the processor's patches read themselves."""
         return False
 
 
 class _Mount(Blueprint):
-    """The blueprint Rasa registers; at that moment there is an application to put the parts together for."""
+    """The blueprint that Rasa registers. Its registration is the first moment at which the application is known."""
 
     def __init__(self, name: str, channel: PlatformChannel, on_new_message: OnMessage) -> None:
         super().__init__(name)
         self.ctx.channel, self.ctx.on_new_message = channel, on_new_message
 
     def register(self, app: Sanic, options: dict[str, Any]) -> None:
-        self.ctx.channel.furnish(app, self.ctx.on_new_message)
+        self.ctx.channel.assemble(app, self.ctx.on_new_message)
         super().register(app, options)
+
+
+class Rejected(Exception):
+    """A request is refused with this status. The sentence goes to the log: it has the evidence, and nothing secret."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+    @property
+    def shown(self) -> str:
+        """The sentence for the caller. One that isn't authenticated doesn't even learn which header is expected."""
+        return NOT_TRUSTED if self.status == 401 else str(self)
+
+
+def carries(request: Request, header: str, secret: str) -> bool:
+    """Return whether this header has this value, compared in constant time. Blanks around it don't count, as in HTTP."""
+    given = (request.headers.get(header) or "").strip()
+    return hmac.compare_digest(given.encode(errors="surrogateescape"), secret.strip().encode())
+
+
+def json_object(body: bytes, limit: int) -> dict[str, Any]:
+    """Parse a body of at most ``limit`` bytes as a JSON object.
+
+    Raises:
+        Rejected: 413 too large; 400 not a JSON object.
+    """
+    if len(body) > limit:
+        raise Rejected(413, f"The body has {len(body)} bytes, body_limit is {limit}.")
+    try:
+        data = valid(json.loads(body))
+    except (ValueError, RecursionError) as problem:
+        raise Rejected(
+            400, f"The body of {len(body)} bytes is not JSON: {_reason(problem)}."
+        ) from None  # the cause may quote the body
+    if not isinstance(data, dict):
+        raise Rejected(400, f"The body is a JSON {type(data).__name__}, not an object.")
+    return data
+
+
+def _reason(problem: Exception) -> str:
+    """Describe a parsing error without the customer's message: some errors quote the body."""
+    if isinstance(problem, json.JSONDecodeError):
+        return f"{problem.msg} at {problem.pos}"
+    return "it isn't UTF-8" if isinstance(problem, UnicodeDecodeError) else "it is nested too deeply"
+
+
+def as_payload(intent: str) -> str:
+    """Return an intent from the settings in Rasa's short form, ``/intent``. A payload stays as it is."""
+    return intent if intent.startswith("/") else f"/{intent}"
+
+
+def payload_behind(text: str, happened: Happened, pressed: bool) -> str:
+    """Return the payload of the button with this title, else the text.
+
+    Only the buttons shown last count, since the same text may mean something else by now. If the customer is known to have
+    ``pressed`` a button, all buttons of the session count.
+    """
+    session = current_session(happened)
+    last = max((index for index, event in enumerate(session) if event.get("event") == "user"), default=0)
+    return button_payloads(session if pressed else session[last:]).get(text, text)

@@ -1,43 +1,43 @@
-"""Reading what platforms send, whatever its type: numbers for texts, JSON within JSON, nothing for nothing."""
+"""Tolerant readers for what platforms send: numbers in place of texts, JSON within JSON, missing fields. None of them raises."""
 
 import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from rasa_handoff.vocabulary.text import valid, valid_text
+from rasa_handoff.protocol.text import valid, valid_text
 
 LONGEST_ID: Final = 255
-"""What Rasa's SQL tracker store takes as a sender's id."""
+"""The longest sender id that Rasa's SQL tracker store takes."""
 
 
 def as_id(value: Any) -> str | None:
-    """An id, a text or a number, as text; None if it is neither or too long."""
+    """Return an id, which may be a text or a number, as text; None if it is neither, empty or too long."""
     usable = isinstance(value, str | int) and not isinstance(value, bool)
     id = as_text(str(value)) if usable else ""
     return id if 0 < len(id) <= LONGEST_ID else None
 
 
 def as_text(value: Any) -> str:
-    """A valid text, without blanks around it; a number as text, anything else as none."""
+    """Return a valid text without blanks around it; a number as text, anything else as the empty text."""
     if not isinstance(value, str):
         return "" if value is None or isinstance(value, bool | dict | list) else str(value)
     return valid_text(value).strip()
 
 
 def as_mapping(value: Any) -> Mapping[str, Any]:
-    """An object, also if it came as a JSON text; empty if it is none."""
+    """Return an object, also if it came as a JSON text; an empty one in place of anything else."""
     found = unwrapped(value)
     return found if isinstance(found, dict) else {}
 
 
 def as_list(value: Any) -> list[Mapping[str, Any]]:
-    """The objects of a list, also if it came as a JSON text."""
+    """Return the objects in a list, also if it came as a JSON text; none in place of anything else."""
     found = unwrapped(value)
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
 def unwrapped(value: Any) -> Any:
-    """What a JSON text says, None if it says nothing; anything else as it is."""
+    """Parse a JSON text, with None if it isn't one; return anything but a text as it is."""
     if not isinstance(value, str):
         return value
     try:
@@ -47,5 +47,5 @@ def unwrapped(value: Any) -> Any:
 
 
 def field_names(body: Mapping[str, Any]) -> str:
-    """The fields a request has, for a log line without its words."""
+    """Return the names of a request's fields, for a log line without its content."""
     return ", ".join(str(name)[:40] for name in list(body)[:30]) or "none"

@@ -1,1 +1,1 @@
-"""The preset dialogues (offering the departments, handing over, coming back), as YAML and as an importer."""
+"""The preset dialogues (offering the departments, requesting a handoff, the return), as YAML and as an importer."""

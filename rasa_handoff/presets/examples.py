@@ -1,7 +1,7 @@
-"""How many of the preset's examples a project gets: about a third as many as it has itself.
+"""The number of the preset's NLU examples that a project gets: about a third as many as it has itself.
 
-With more, the NLU of a small bot takes ordinary words for a request for a person ("Berlin", "12 Oak Avenue"), since most of what
-it has learnt is ours. With fewer, requests in other words are missed. Needs neither Rasa nor a YAML library.
+With more, the NLU of a small bot takes ordinary messages for a request for a person ("Berlin", "12 Oak Avenue"), since most of
+its training data is the preset's. With fewer, requests in other phrasings are missed. Needs neither Rasa nor a YAML library.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,22 +9,25 @@ from statistics import median
 from typing import Final
 
 PART: Final = 3
-"""The project's examples for each of ours: a bot of 195 takes all our 60 without harm, one of 68 doesn't."""
+"""Examples of the project for each of the preset: a bot with 195 takes all 60 without harm, one with 68 doesn't."""
 FEWEST: Final = 5
-"""Examples of our largest intent that every project gets; most requests for a person are understood with these."""
+"""Examples of the preset's largest intent that every project gets; most requests for a person are understood with these."""
 FEWEST_OF_EACH: Final = 2
+"""Examples of each other intent of the preset that every project gets."""
 FEW: Final = 15
-"""Examples an intent of the project's own should have; with fewer, guesses are common whatever we add."""
+"""Examples that an intent of the project should have; with fewer, wrong predictions are common whatever the preset adds."""
 
 
 def usual_number(own: Iterable[int]) -> int | None:
-    """How many examples an intent of the project's own has, by the median; None where it has none."""
+    """Return the median number of examples of the project's own intents; None if there are none."""
     counted = [number for number in own if number]
     return int(median(counted)) if counted else None
 
 
 def fitting_numbers(ours: Mapping[str, int], own: int) -> dict[str, int]:
-    """How many examples to take of each of our intents: the same part of each. ``own``: all examples of the project's intents.
+    """Return how many examples to take of each intent of the preset: the same part of each.
+
+    ``ours``: the numbers of the preset's examples by intent. ``own``: the number of examples of the project's own intents.
 
     >>> fitting_numbers({"ask": 38, "do": 22}, 68)
     {'ask': 13, 'do': 8}
@@ -40,7 +43,7 @@ def fitting_numbers(ours: Mapping[str, int], own: int) -> dict[str, int]:
 
 
 def shortened(text: str, numbers: Mapping[str, int]) -> str:
-    """The text of the preset's ``nlu.yml`` with the first examples of each intent, as many as ``numbers`` says."""
+    """Return the text of the preset's ``nlu.yml`` with only the first examples of each intent, by ``numbers``."""
     kept, left = [], 0
     for line in text.splitlines(keepends=True):
         start, _, rest = line.strip().partition(" ")
@@ -55,7 +58,7 @@ def shortened(text: str, numbers: Mapping[str, int]) -> str:
 
 
 def examples_in(content: Mapping[str, object]) -> dict[str, int]:
-    """How many examples of each intent a file of NLU data has, read from YAML; what isn't of that shape has none."""
+    """Return the number of examples by intent in a file of NLU data, read from YAML; none for anything of another shape."""
     found: dict[str, int] = {}
     blocks = content.get("nlu")
     for block in blocks if isinstance(blocks, list) else ():

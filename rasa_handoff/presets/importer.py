@@ -1,17 +1,17 @@
-"""The preset as a training data importer: what the project says itself always wins.
+"""The preset as a training data importer: the project's own data always takes precedence.
 
 In ``config.yml``, beside Rasa's own importer::
 
     importers:
       - name: RasaFileImporter
       - name: rasa_handoff.HandoffImporter
-        actions: false    # true: offer and hand over by the actions of rasa_handoff.actions
+        actions: false    # true: offer and request handoffs by the actions of rasa_handoff.actions
         contact: false    # true: ask for name and e-mail first (needs actions)
         fallback: true    # two-stage fallback that ends in the options
 
-A response, slot, form or intent the project defines replaces ours; so does an unconditional rule that begins
-with the same intent, and an example the project gives to another intent. A project with few examples gets few of
-ours (``examples.py``).
+A response, slot, form or intent that the project defines replaces the preset's. So does an unconditional rule that begins with
+the same intent, and an example that the project gives to another intent. A project with few examples gets few of the preset
+(``examples.py``).
 """
 
 import warnings
@@ -35,15 +35,15 @@ from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from rasa_handoff.presets.examples import fitting_numbers
 from rasa_handoff.presets.parts import preset_files, read_choice
-from rasa_handoff.vocabulary.errors import SettingsError
-from rasa_handoff.vocabulary.names import ENDED_INTENT
+from rasa_handoff.protocol.errors import SettingsError
+from rasa_handoff.protocol.names import ENDED_INTENT
 
 _KEYED = ("responses", "slots", "forms")
 _LISTED = ("intents", "entities", "actions")
 
 
 class PresetError(SettingsError, RasaException):
-    """The importer's settings don't fit. Rasa shows a RasaException as one line."""
+    """The importer's settings are wrong. Rasa prints a RasaException as one line."""
 
 
 class HandoffImporter(TrainingDataImporter):
@@ -58,36 +58,38 @@ class HandoffImporter(TrainingDataImporter):
         contact: bool = False,
         fallback: bool = True,
     ) -> None:
-        """Rasa gives the first three; the rest stands beside ``name`` in ``config.yml``.
+        """Rasa passes the first three arguments; the others are the keys beside ``name`` in ``config.yml``.
 
         Raises:
-            PresetError: a setting is not true or false, or ``contact`` is wanted without ``actions``.
+            PresetError: a setting is not true or false, or ``contact`` is true without ``actions``.
         """
         try:
             choice = read_choice({"actions": actions, "contact": contact, "fallback": fallback})
         except SettingsError as problem:
             raise PresetError(str(problem)) from problem
-        _hush_expected_warnings()
+        _ignore_expected_warnings()
         self._files = preset_files(choice)
         self._project = RasaFileImporter(config_file, domain_path, training_data_paths)
 
     def get_domain(self) -> Domain:
-        """The preset's domain, without what the project defines itself."""
+        """Return the preset's domain, without what the project defines itself."""
         return Domain.from_dict(_without(deepcopy(self._whole_domain.as_dict()), self._project.get_domain().as_dict()))
 
     def get_stories(self, exclusion_percentage: int | None = None) -> StoryGraph:
-        """The preset's rules, without those the project has a rule of its own for."""
+        """Return the preset's rules, without those that the project has a rule of its own for."""
         rules = story_graph_from_paths(self._named("rules"), self._whole_domain, exclusion_percentage)
         taken = {_trigger(step) for step in self._project.get_stories().story_steps if _is_rule(step)}
         return StoryGraph([step for step in rules.story_steps if _trigger(step) not in taken - {None}])
 
     def get_conversation_tests(self) -> StoryGraph:
-        """None: ``rasa test`` runs the project's own."""
+        """Return no tests: ``rasa test`` runs the project's own."""
         return StoryGraph([])
 
     def get_nlu_data(self, language: str | None = "en") -> TrainingData:
-        """The preset's examples (English), at most a third as many as the project's own, without those that the project gives
-        to another intent."""
+        """Return the preset's examples (English), at most a third as many as the project's own.
+
+        Examples that the project has itself, also for another intent, are left out.
+        """
         own = self._project.get_nlu_data(language).intent_examples
         ours = training_data_from_paths(self._named("nlu"), language or "en").training_examples
         counted = Counter(example.get("intent") for example in ours)
@@ -96,11 +98,11 @@ class HandoffImporter(TrainingDataImporter):
         return TrainingData(_first([example for example in ours if example.get("text") not in taken], numbers))
 
     def get_config(self) -> dict[str, Any]:
-        """Nothing: the pipeline and the policies are the project's."""
+        """Return nothing: the pipeline and the policies are the project's."""
         return {}
 
     def get_config_file_for_auto_config(self) -> str | None:
-        """None: Rasa can't choose a pipeline for a project with several importers."""
+        """Return None: Rasa can't choose a pipeline for a project with several importers."""
         return None
 
     @cached_property
@@ -112,7 +114,7 @@ class HandoffImporter(TrainingDataImporter):
 
 
 def _first(examples: Iterable[Message], numbers: Mapping[str, int]) -> list[Message]:
-    """Of each intent the first ones, as many as ``numbers`` says."""
+    """Return the first examples of each intent, by ``numbers``."""
     kept, seen = [], Counter[str]()
     for example in examples:
         intent = example.get("intent")
@@ -122,8 +124,8 @@ def _first(examples: Iterable[Message], numbers: Mapping[str, int]) -> list[Mess
     return kept
 
 
-def _hush_expected_warnings() -> None:
-    """Rasa's validator misses stories for what only HandoffChannel says and sends; nothing is wrong there."""
+def _ignore_expected_warnings() -> None:
+    """Ignore warnings of Rasa's validator that there are no stories for what only HandoffChannel sends."""
     warnings.filterwarnings("ignore", message="The utterance 'utter_handoff_")
     warnings.filterwarnings("ignore", message=f"The intent '{ENDED_INTENT}' is listed")
 
@@ -151,7 +153,7 @@ def _is_rule(step: StoryStep) -> bool:
 
 
 def _trigger(step: StoryStep) -> str | None:
-    """The intent an unconditional rule begins with."""
+    """Return the intent that an unconditional rule begins with; None for any other step."""
     if len(step.events) < 2 or not _is_snippet_start(step.events[0]):
         return None
     first = step.events[1]

@@ -1,19 +1,19 @@
-"""Which files make up the preset, by what the project chose. Needs neither Rasa nor a YAML library."""
+"""The files of the preset, selected by the project's choice. Needs neither Rasa nor a YAML library."""
 
 from pathlib import Path
 
 import msgspec
 
-from rasa_handoff.vocabulary.errors import SettingsError
+from rasa_handoff.protocol.errors import SettingsError
 
 HERE = Path(__file__).parent
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """What a project writes beside the importer in ``config.yml``.
+    """The project's settings of the importer in ``config.yml``.
 
-    ``actions``: the package's actions run on the project's action server. ``contact``: ask for name, e-mail
-    first (needs ``actions``). ``fallback``: two-stage fallback that ends in the options.
+    ``actions``: the package's actions run on the project's action server. ``contact``: ask for name and e-mail first (needs
+    ``actions``). ``fallback``: two-stage fallback that ends in the options.
     """
 
     actions: bool = False
@@ -25,7 +25,7 @@ def read_choice(settings: dict[str, object]) -> Choice:
     """Read and check the choice.
 
     Raises:
-        SettingsError: names the key that is wrong and what to write.
+        SettingsError: a key is unknown or its value wrong; the message says what to write.
     """
     for key, value in settings.items():
         if key not in Choice.__struct_fields__:
@@ -42,7 +42,7 @@ def read_choice(settings: dict[str, object]) -> Choice:
 
 
 def preset_files(choice: Choice) -> list[Path]:
-    """The YAML files of the preset: domains, NLU examples and rules."""
+    """Return the YAML files of the preset: domains, NLU examples and rules."""
     return [path for folder in _folders(choice) for path in _files_in(folder, choice)]
 
 
@@ -59,5 +59,5 @@ def _folders(choice: Choice) -> list[str]:
 
 def _files_in(folder: str, choice: Choice) -> list[Path]:
     files = sorted((HERE / folder).glob("*.yml"))
-    # The contact form opens where the options would be offered at once.
+    # With the contact form, the form opens instead of the options.
     return [path for path in files if not (choice.contact and path.name == "options_rules.yml")]

@@ -1,1 +1,1 @@
-"""The middle of the Rasa side: the one writer of conversations. Events in by one door, entries out by the outbox."""
+"""The core of the Rasa side: the only writer of its conversations. Events come in, outbox entries go out."""

@@ -1,20 +1,29 @@
-"""What is known of who may use a conversation: kept for as long as the conversation, so that a token can't be left out later."""
+"""Proof of who may use a conversation, in two tables of the relay.
+
+- ``customer_id``: the proof that a customer's requests have shown. It is kept as long as the conversation, so a later request
+  can't leave the token out.
+- ``resume_secret``: the secret by which the relay, as a Botlhale client of our own live-agent server, shows that a conversation
+  is its own. The server issues it when a conversation begins (``server/gateways/botlhale_clients.py``); a new one replaces it.
+  It is stored by conversation rather than by handoff, because the next handoff may find the conversation still open there.
+"""
 
 import enum
 import time
 from typing import Final
 
-from sqlalchemy import Column, Float, String, Table, insert, select, update
+from sqlalchemy import Column, Float, String, Table, delete, insert, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
-from rasa_handoff.relay import memory
+from rasa_handoff.protocol.values import Value
+from rasa_handoff.relay import repository
 from rasa_handoff.store.engine import Store
-from rasa_handoff.vocabulary.values import Value
+
+LONGEST_SECRET: Final = 200
 
 customer_ids: Final = Table(
     "customer_id",
-    memory.metadata,
+    repository.metadata,
     Column("conversation_id", String(300), primary_key=True),
     Column("proof", String(20), nullable=False),
     # The "sub" of the JSON web token that began it.
@@ -22,50 +31,57 @@ customer_ids: Final = Table(
     Column("at", Float, nullable=False),
 )
 
+resume_secrets: Final = Table(
+    "resume_secret",
+    repository.metadata,
+    Column("conversation_id", String(300), primary_key=True),
+    Column("secret", String(LONGEST_SECRET), nullable=False),
+)
+
 
 class ProofLevel(enum.Enum):
-    """What a conversation's requests must show from now on."""
+    """The proof that a conversation's requests must show from now on."""
 
     NONE = "none"
     CHANNEL = "channel"
-    """A token that HandoffChannel gave to the page that began it, or one of the backend's."""
+    """A token that HandoffChannel gave to the page that began the conversation, or one of the backend's."""
     BACKEND = "backend"
-    """A token of the project's backend, or a web token with the same subject."""
+    """A token of the project's backend, or a JSON web token with the same subject."""
 
     def outranks(self, other: "ProofLevel") -> bool:
-        """Whether it takes the other's place."""
+        """Return whether this proof replaces the other."""
         ranks = list(ProofLevel)
         return ranks.index(self) > ranks.index(other)
 
 
 class CustomerId(Value, frozen=True, kw_only=True):
-    """A conversation's id as it is kept."""
+    """The proof stored for a conversation. ``subject``: the ``sub`` of the JSON web token that began it."""
 
     proof: ProofLevel
     subject: str | None = None
 
 
 class CustomerIds:
-    """The relay's memory of what was shown."""
+    """The stored proofs of all conversations."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     async def find(self, conversation_id: str) -> CustomerId | None:
-        """What is known; None if nobody has used this conversation since tokens were switched on."""
+        """Return the stored proof; None if nobody has used this conversation since tokens were switched on."""
         return await self._store.write(lambda connection: _find(connection, conversation_id))
 
     async def note(self, conversation_id: str, shown: CustomerId) -> CustomerId | None:
-        """Keep what was shown, unless as much was shown before; returns what was known before."""
+        """Store this proof unless an equal or higher one is stored, and return the one stored before."""
         try:
             return await self._store.write(lambda connection: _note(connection, conversation_id, shown))
-        except IntegrityError:  # another process noted it in this moment
+        except IntegrityError:  # another process has just stored it
             return await self._store.write(lambda connection: _note(connection, conversation_id, shown))
 
 
 def _find(connection: Connection, conversation_id: str) -> CustomerId | None:
-    table = customer_ids.c
-    query = select(table.proof, table.subject).where(table.conversation_id == conversation_id)
+    columns = customer_ids.c
+    query = select(columns.proof, columns.subject).where(columns.conversation_id == conversation_id)
     row = connection.execute(query).one_or_none()
     return CustomerId(proof=ProofLevel(row.proof), subject=row.subject) if row is not None else None
 
@@ -79,3 +95,22 @@ def _note(connection: Connection, conversation_id: str, shown: CustomerId) -> Cu
         here = customer_ids.c.conversation_id == conversation_id
         connection.execute(update(customer_ids).where(here).values(values))
     return known
+
+
+def find_secret(connection: Connection, conversation_id: str) -> str | None:
+    """Return the resume secret of this conversation; None if there is none."""
+    here = resume_secrets.c.conversation_id == conversation_id
+    secret: str | None = connection.execute(select(resume_secrets.c.secret).where(here)).scalar_one_or_none()
+    return secret
+
+
+def keep_secret(connection: Connection, conversation_id: str, secret: str) -> None:
+    """Store the resume secret of this conversation in place of an earlier one."""
+    here = resume_secrets.c.conversation_id == conversation_id
+    if connection.execute(update(resume_secrets).where(here).values(secret=secret)).rowcount == 0:
+        connection.execute(insert(resume_secrets).values(conversation_id=conversation_id, secret=secret))
+
+
+def forget_secret(connection: Connection, conversation_id: str) -> None:
+    """Delete the resume secret of this conversation: the server doesn't accept it any more."""
+    connection.execute(delete(resume_secrets).where(resume_secrets.c.conversation_id == conversation_id))

@@ -1,72 +1,75 @@
-"""What it means for a conversation that something can't be delivered: its sender is told, and nobody is stuck."""
+"""Dead letters of the relay: notify the sender of what can't be delivered, and send it again on request."""
 
 from typing import Any, Final
 
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
-from rasa_handoff.admin.dead_letters import DeadLetters, Road, late
-from rasa_handoff.relay import memory
-from rasa_handoff.relay.memory import CUSTOMER, DESK, TRACKER
+from rasa_handoff.admin.dead_letters import DeadLetters, LaneKey, late
+from rasa_handoff.core.control import Control
+from rasa_handoff.protocol import events
+from rasa_handoff.protocol.errors import Refused
+from rasa_handoff.protocol.values import Speaker, Status
+from rasa_handoff.relay import repository
+from rasa_handoff.relay.repository import CUSTOMER, DESK, TRACKER
 from rasa_handoff.store.outbox import DeadLetter, Entry
-from rasa_handoff.thinking.control import Control
-from rasa_handoff.vocabulary import events as e
-from rasa_handoff.vocabulary.errors import Refused
-from rasa_handoff.vocabulary.values import Speaker, Status
 
 
-def given_up(entry: Entry, reason: str) -> list[e.Event]:
-    """The events that follow when this entry is set aside.
+def given_up(entry: Entry, reason: str) -> list[events.Event]:
+    """Return the events that follow when this entry becomes a dead letter.
 
-    - an agent's words: the desk is told that they failed, and why;
-    - a customer's words: the customer is told that they couldn't be passed on;
-    - an offer: the desk counts as having refused it;
-    - the return to the bot: the bot gets the conversation without.
+    - an agent's message: the desk gets the status failed, with the reason;
+    - a customer's message: the customer gets a notice that it couldn't be passed on;
+    - an offer: it counts as refused by the desk;
+    - the return to the bot: the bot gets the conversation although the tracker lacks it.
 
-    Of anything else (a notice, the bot's words, a line for the tracker) nobody waits for an answer: the log says it.
+    Nobody waits for anything else (a notice, a message of the bot, a line for the tracker), so it only appears in the log.
     """
     body = entry.body
     handoff_id = body.get("handoff_id")
     if handoff_id is None:
         return []
     here: dict[str, Any] = {"conversation_id": entry.lane, "handoff_id": handoff_id}
-    what = (entry.target, entry.name)
-    if what == (CUSTOMER, Speaker.AGENT.value) and "id" in body:
-        return [e.MessageReported(**here, message_id=body["id"], status=Status.FAILED, reason=reason)]
-    if what == (DESK, "message"):
-        return [e.WordsNotDelivered(**here, text=str(body.get("text") or ""))]
-    if what == (DESK, "handoff.initiate"):
-        return [e.HandoffRefused(**here, code="failed", sentence="The desk can't take it.")]
-    return [e.ReturnTimedOut(**here)] if what == (TRACKER, "back") else []
+    kind = (entry.target, entry.name)
+    if kind == (CUSTOMER, Speaker.AGENT.value) and "id" in body:
+        return [events.MessageReported(**here, message_id=body["id"], status=Status.FAILED, reason=reason)]
+    if kind == (DESK, "message"):
+        return [events.WordsNotDelivered(**here, text=str(body.get("text") or ""))]
+    if kind == (DESK, "handoff.initiate"):
+        return [events.HandoffRefused(**here, code="failed", sentence="The desk can't take it.")]
+    return [events.ReturnTimedOut(**here)] if kind == (TRACKER, "back") else []
 
 
-def send_again(connection: Connection, letter: DeadLetter) -> Road:
-    """Put it at the end of its lane, if its handoff goes on; words that newer ones have overtaken say so.
+def send_again(connection: Connection, letter: DeadLetter) -> LaneKey:
+    """Put a dead letter at the end of its lane again, and return the lane key.
+
+    A message is marked as late if newer ones were sent meanwhile.
 
     Raises:
         Refused: its handoff is over.
-        ValueError: it can't be read.
+        ValueError: its body can't be read.
     """
     entry = letter.entry
     body = dict(entry.body)
     handoff_id = body.get("handoff_id")
-    conversation = memory.load(connection, entry.lane)
+    conversation = repository.load(connection, entry.lane)
     if handoff_id is not None and (conversation.handoff_id != handoff_id or conversation.state is Control.BOT):
         raise Refused("ended", f"The handoff of dead letter {letter.number} is over, so nobody waits for it: drop it.")
     if isinstance(body.get("text"), str) and _is_overtaken(connection, handoff_id, body.get("id")):
         body["text"] = late(body["text"])
     if entry.target == DESK and handoff_id is not None:
-        body = memory.stamped(connection, body)
+        body = repository.stamped(connection, body)
     again = Entry(target=entry.target, lane=entry.lane, name=entry.name, body=body)
-    memory.outbox.put(connection, [again])
-    return again.road
+    repository.outbox.put(connection, [again])
+    return again.lane_key
 
 
 def _is_overtaken(connection: Connection, handoff_id: str | None, id: str | None) -> bool:
-    """Whether somebody has spoken since these words."""
-    m = memory.messages.c
-    own = select(m.place).where(m.handoff_id == handoff_id, m.id == id).scalar_subquery()
-    return connection.execute(select(m.id).where(m.handoff_id == handoff_id, m.place > own)).first() is not None
+    """Return whether a newer message of this handoff exists."""
+    messages = repository.messages.c
+    own = select(messages.place).where(messages.handoff_id == handoff_id, messages.id == id).scalar_subquery()
+    newer = select(messages.id).where(messages.handoff_id == handoff_id, messages.place > own)
+    return connection.execute(newer).first() is not None
 
 
-DEAD_LETTERS: Final = DeadLetters(memory.outbox, send_again)
+DEAD_LETTERS: Final = DeadLetters(repository.outbox, send_again)

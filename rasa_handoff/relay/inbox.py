@@ -1,8 +1,8 @@
-"""What customers have sent, by the ids their side gave it: nothing is heard twice.
+"""The customers' messages by the ids their side gave them, so that no message is processed twice.
 
-A message is noted as begun before anything is done with it, and as done with what it did to a live chat, in one transaction,
-or after the bot's turn. Begun and not done means that a process ended in between: then Rasa's tracker tells whether the turn was
-finished.
+A message is stored as begun before it is processed. It becomes done in the transaction that applies it to a live chat, or after
+the bot's turn. One that is begun but not done was interrupted by the end of a process; Rasa's tracker then shows whether the
+turn was finished.
 """
 
 import enum
@@ -13,31 +13,30 @@ from typing import Final
 from sqlalchemy import Boolean, Column, Float, String, Table, delete, insert, select, update
 from sqlalchemy.engine import Connection
 
-from rasa_handoff.relay import memory
+from rasa_handoff.relay import repository
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.outbox import Entry
 
 KEPT_SECONDS: Final = 7 * 86_400.0
-"""How long a message is known again."""
+"""Seconds for which a message's id is kept."""
 SWEPT_EVERY: Final = 1_000
-"""Messages between two looks for what may be forgotten."""
+"""Messages between two deletions of old ids."""
 
 ID_LENGTH: Final = 120
 
 received = Table(
     "received",
-    memory.metadata,
+    repository.metadata,
     Column("conversation_id", String(300), primary_key=True),
     Column("id", String(120), primary_key=True),
     Column("done", Boolean, nullable=False),
     Column("at", Float, nullable=False, index=True),
 )
 
-
 requests = Table(
     "request",
-    memory.metadata,
-    # The messages that asked for a person and were heard: a copy of one asks for nothing more.
+    repository.metadata,
+    # Messages that began a handoff: a copy of one must not begin another.
     Column("conversation_id", String(300), primary_key=True),
     Column("id", String(ID_LENGTH), primary_key=True),
     Column("at", Float, nullable=False, index=True),
@@ -45,7 +44,7 @@ requests = Table(
 
 
 class Met(enum.Enum):
-    """Whether a message was met before, and how far it came then."""
+    """Whether a message has come before, and how far it was processed then."""
 
     NEVER = "never"
     BEGUN = "begun"
@@ -53,14 +52,14 @@ class Met(enum.Enum):
 
 
 class Inbox:
-    """The relay's memory of what was sent."""
+    """The stored ids of the customers' messages."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._met = 0
 
     async def meet(self, conversation_id: str, id: str) -> Met:
-        """Note the message as begun; tells how far it had come before."""
+        """Store the message as begun, and return how far it was processed before."""
         sweep = self._is_swept_now()
 
         def work(connection: Connection) -> Met:
@@ -71,7 +70,10 @@ class Inbox:
         return await self._store.write(work)
 
     async def meet_lately(self, conversation_id: str, key: str, seconds: float) -> tuple[str, Met]:
-        """The same of a message whose id tells it only for so long: the id it goes by here, and how far it had come before."""
+        """Do as :meth:`meet` for a message whose ``key`` identifies it only for ``seconds``.
+
+        Returns the id it is stored by, and how far it was processed before.
+        """
         fresh, since, sweep = f"{key}.{uuid.uuid4().hex[:16]}", time.time() - seconds, self._is_swept_now()
 
         def work(connection: Connection) -> tuple[str, Met]:
@@ -89,16 +91,18 @@ class Inbox:
         return self._met % SWEPT_EVERY == 1
 
     async def led_to_handoff(self, conversation_id: str, id: str) -> bool:
-        """Whether this message has begun a handoff."""
+        """Return whether this message has begun a handoff."""
         return await self._store.write(lambda connection: _led_to_handoff(connection, conversation_id, id))
 
     async def done(self, conversation_id: str, id: str) -> None:
-        """The message needs nothing more."""
+        """Mark the message as done."""
         await self._store.write(lambda connection: done_with(connection, conversation_id, id))
 
     async def put_once(self, entry: Entry) -> None:
-        """Add something for the customer, unless it waits already: a turn that was cut off is done again. Where too much waits
-        it is left out, which the log says."""
+        """Add an entry to the outbox unless it waits there already, as after an interrupted turn that is repeated.
+
+        It is left out, with a log line, where its lane is full.
+        """
         await self._store.write(lambda connection: _put_once(connection, entry))
 
 
@@ -108,13 +112,13 @@ def _sweep(connection: Connection) -> None:
 
 
 def done_with(connection: Connection, conversation_id: str, id: str) -> None:
-    """A message of the customer's needs nothing more."""
+    """Mark a customer's message as done."""
     here = (received.c.conversation_id == conversation_id) & (received.c.id == id)
     connection.execute(update(received).where(here).values(done=True))
 
 
 def note_request(connection: Connection, conversation_id: str, id: str) -> None:
-    """A message has begun a handoff."""
+    """Store that this message has begun a handoff."""
     if not _led_to_handoff(connection, conversation_id, id):
         row = {"conversation_id": conversation_id, "id": id[:ID_LENGTH], "at": time.time()}
         connection.execute(insert(requests).values(row))
@@ -136,8 +140,8 @@ def _led_to_handoff(connection: Connection, conversation_id: str, id: str) -> bo
 
 
 def _put_once(connection: Connection, entry: Entry) -> None:
-    waiting = memory.outbox.head(connection, entry.target, entry.lane)
+    waiting = repository.outbox.head(connection, entry.target, entry.lane)
     if any(other.id == entry.id for other in waiting):
         return
-    if not memory.outbox.without_room(connection, [entry.target], [entry.lane]):
-        memory.outbox.put(connection, [entry])
+    if not repository.outbox.without_room(connection, [entry.target], [entry.lane]):
+        repository.outbox.put(connection, [entry])

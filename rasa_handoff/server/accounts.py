@@ -1,6 +1,6 @@
-"""Agents, departments and the bots' tokens.
+"""Accounts of agents, departments, and the bots' tokens.
 
-Passwords are kept as argon2 hashes. Tokens are long and random, so their SHA-256 is enough, and it is what is looked up.
+Passwords are stored as argon2 hashes. Tokens are long and random, so their SHA-256 is enough, and they are found by it.
 """
 
 import hashlib
@@ -18,7 +18,10 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from rasa_handoff.server.tables import (
+from rasa_handoff.protocol.errors import HandoffError, Refused, StoreError
+from rasa_handoff.protocol.text import valid_text
+from rasa_handoff.protocol.values import Agent, Value
+from rasa_handoff.server.storage.tables import (
     AGENTS,
     DEPARTMENTS,
     EMAIL,
@@ -30,9 +33,6 @@ from rasa_handoff.server.tables import (
     TOKENS,
     open_store,
 )
-from rasa_handoff.vocabulary.errors import HandoffError, Refused, StoreError
-from rasa_handoff.vocabulary.text import valid_text
-from rasa_handoff.vocabulary.values import Agent, Value
 
 T = TypeVar("T")
 
@@ -41,12 +41,12 @@ NOBODYS_HASH: Final = HASHER.hash(secrets.token_hex())
 """Verified for an unknown e-mail, so that the answer takes as long as for a known one."""
 SHORTEST_PASSWORD: Final = 8
 CHANGES: Final = "changes"
-"""The row of `secrets` by which a running server notices what the command line did."""
+"""The row of `secrets` by which a running server notices a change by the command line."""
 DEPARTMENT_NAME: Final = re.compile(r"[\w-]+")
 
 
 class Account(Value, frozen=True, kw_only=True):
-    """An agent with what only the desk needs to know."""
+    """An agent, with what only the desk needs to know."""
 
     id: str
     email: str
@@ -83,7 +83,7 @@ def add_department(database: str, name: str, title: str | None = None) -> None:
     """Add a department. ``name`` is what bots write, ``title`` (else the name) what people read.
 
     Raises:
-        HandoffError: there is one of this name, or the name is none.
+        HandoffError: there is one of this name already, or the name isn't valid.
     """
     if not DEPARTMENT_NAME.fullmatch(name) or len(name) > NAME:
         raise HandoffError(
@@ -118,12 +118,12 @@ def add_token(database: str, bot_id: str) -> str:
 
 
 def any_tokens(connection: Connection) -> bool:
-    """Whether any bot has a token; without one the server serves its own machine only."""
+    """Return whether any bot has a token; without one the server serves its own machine only."""
     return connection.execute(select(TOKENS.c.hash).limit(1)).first() is not None
 
 
 def token_fits(connection: Connection, token: str | None, bot_id: str | None = None) -> bool:
-    """Whether this is a token of the bot; of any bot, if none is given. Compared in constant time."""
+    """Return whether this is a token of the bot; without a bot, of any. Compared in constant time."""
     query = select(TOKENS.c.hash) if bot_id is None else select(TOKENS.c.hash).where(TOKENS.c.bot_id == bot_id)
     given = hashed(token or "")
     found = False
@@ -133,22 +133,22 @@ def token_fits(connection: Connection, token: str | None, bot_id: str | None = N
 
 
 def token_hashes(connection: Connection) -> frozenset[str]:
-    """Of all bots' tokens."""
+    """Return the hashes of all bots' tokens."""
     return frozenset(connection.execute(select(TOKENS.c.hash)).scalars())
 
 
 def changes(connection: Connection) -> str:
-    """A text that another process changes with each change of accounts, departments, tokens or sessions."""
+    """Return a text that another process changes with each change of accounts, departments, tokens or sessions."""
     return str(connection.execute(select(SECRETS.c.value).where(SECRETS.c.name == CHANGES)).scalar() or "")
 
 
 def hashed(token: str) -> str:
-    """What is kept of a random token."""
+    """Return the hash of a random token, which is all that is stored of it."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def right_password(account: Account | None, password: str) -> bool:
-    """Whether it is the account's password. Slow on purpose: call it in a thread."""
+    """Return whether this is the account's password. Slow on purpose: call it in a thread."""
     try:
         return HASHER.verify(account.password if account else NOBODYS_HASH, password) and account is not None
     except (VerificationError, InvalidHashError):
@@ -156,13 +156,13 @@ def right_password(account: Account | None, password: str) -> bool:
 
 
 def by_email(connection: Connection, email: str) -> Account | None:
-    """The account with this e-mail, however it is spelled."""
+    """Return the account with this e-mail, in capitals or small letters; None if there is none."""
     row = connection.execute(select(AGENTS.c.id).where(AGENTS.c.email == email.strip().lower())).first()
     return by_id(connection, row.id) if row else None
 
 
 def by_id(connection: Connection, id: str) -> Account | None:
-    """The account with this id."""
+    """Return the account with this id; None if there is none."""
     row = connection.execute(select(AGENTS).where(AGENTS.c.id == id)).first()
     if row is None:
         return None
@@ -181,7 +181,7 @@ def by_id(connection: Connection, id: str) -> Account | None:
 
 
 def person(connection: Connection, id: str) -> Agent:
-    """The agent as customers see them.
+    """Return the agent as customers see them.
 
     Raises:
         Refused: the account was removed.
@@ -193,15 +193,15 @@ def person(connection: Connection, id: str) -> Agent:
 
 
 def has_department(connection: Connection, name: str) -> bool:
-    """Whether there is a department of this name."""
+    """Return whether there is a department of this name."""
     return connection.execute(select(DEPARTMENTS.c.name).where(DEPARTMENTS.c.name == name)).first() is not None
 
 
 def check_agent(email: str, name: str, password: str) -> None:
-    """See whether an account can be like this.
+    """Check an account's e-mail, name and password.
 
     Raises:
-        HandoffError: what is wrong, and how to write it.
+        HandoffError: one of them isn't valid; the sentence says how to write it.
     """
     if not re.fullmatch(r"[^@\s]+@[^@\s]+", email) or len(email) > EMAIL:
         raise HandoffError(f"'{email}' isn't an e-mail address. Write one such as thandi@example.org.")
@@ -211,7 +211,7 @@ def check_agent(email: str, name: str, password: str) -> None:
         raise HandoffError(f"The password is too short: it needs at least {SHORTEST_PASSWORD} characters.")
 
 
-def _announced(connection: Connection, work: Callable[[Connection], T]) -> T:
+def _run_and_notify(connection: Connection, work: Callable[[Connection], T]) -> T:
     answer = work(connection)
     connection.execute(delete(SECRETS).where(SECRETS.c.name == CHANGES))
     connection.execute(insert(SECRETS).values(name=CHANGES, value=uuid.uuid4().hex))
@@ -223,17 +223,18 @@ def _must_have_department(connection: Connection, name: str) -> None:
         raise HandoffError(f"There is no department '{name}'. Add it first: rasa-handoff department add {name}")
 
 
-def run(database: str, work: Callable[[Connection], T], looks: bool = False) -> T:
-    """One transaction in the desk's database, without a loop: for the command line. A running server acts on it at once,
-    unless the work only ``looks``.
+def run(database: str, work: Callable[[Connection], T], only_reads: bool = False) -> T:
+    """Run one transaction in the desk's database without an event loop, for the command line.
+
+    A running server is notified of the change, unless the work ``only_reads``.
 
     Raises:
-        StoreError: the database can't be opened, or is locked, full or away.
+        StoreError: the database can't be opened, or is locked, full or unreachable.
     """
     store = open_store(database)
     try:
         store.prepare()
-        return store.run(work if looks else lambda connection: _announced(connection, work))
+        return store.run(work if only_reads else lambda connection: _run_and_notify(connection, work))
     except SQLAlchemyError as problem:
         reason = str(getattr(problem, "orig", None) or problem).splitlines()[0].rstrip(".")
         raise StoreError(f"The database can't be used now: {reason}. Nothing was changed; try again.") from problem

@@ -1,20 +1,21 @@
-"""What whoever runs the desk does with accounts, departments and tokens once they are there: look, change, take away."""
+"""Administration of existing accounts, departments and tokens: list, change, remove."""
 
 from collections.abc import Sequence
 
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 
-from rasa_handoff.server import accounts, records
+from rasa_handoff.core.assignment import Stage
+from rasa_handoff.protocol.errors import HandoffError
+from rasa_handoff.protocol.values import Value
+from rasa_handoff.server import accounts
 from rasa_handoff.server.accounts import Account
-from rasa_handoff.server.tables import AGENTS, DEPARTMENTS, HANDOFFS, SERVES, SERVES_NONE, SESSIONS, TOKENS
-from rasa_handoff.thinking.assignment import Stage
-from rasa_handoff.vocabulary.errors import HandoffError
-from rasa_handoff.vocabulary.values import Value
+from rasa_handoff.server.storage import handoffs
+from rasa_handoff.server.storage.tables import AGENTS, DEPARTMENTS, HANDOFFS, SERVES, SERVES_NONE, SESSIONS, TOKENS
 
 
 class Serving(Value, frozen=True, kw_only=True):
-    """A department and the e-mails of those who were added to it."""
+    """A department, and the e-mails of the agents who were added to it."""
 
     name: str
     title: str
@@ -22,7 +23,7 @@ class Serving(Value, frozen=True, kw_only=True):
 
 
 class Tokens(Value, frozen=True, kw_only=True):
-    """How many tokens a bot has, and when (seconds since 1970) the newest was made."""
+    """A bot's tokens: how many it has, and when (seconds since 1970) the newest was made."""
 
     bot_id: str
     count: int
@@ -30,17 +31,17 @@ class Tokens(Value, frozen=True, kw_only=True):
 
 
 def agents(database: str) -> list[Account]:
-    """Everybody who may sign in, by e-mail."""
+    """Return all accounts, sorted by e-mail."""
 
     def work(connection: Connection) -> list[Account]:
         ids = connection.execute(select(AGENTS.c.id).order_by(AGENTS.c.email)).scalars().all()
         return [account for id in ids if (account := accounts.by_id(connection, id)) is not None]
 
-    return accounts.run(database, work, looks=True)
+    return accounts.run(database, work, only_reads=True)
 
 
 def set_departments(database: str, email: str, names: Sequence[str], every: bool = False) -> None:
-    """Say which departments an agent serves from now on: these, or all of them.
+    """Set the departments an agent serves from now on: these, or all of them.
 
     Raises:
         HandoffError: there is no such agent or department, or neither a name nor ``every`` is given, or both.
@@ -62,15 +63,15 @@ def set_departments(database: str, email: str, names: Sequence[str], every: bool
 
 
 def remove_agent(database: str, email: str) -> None:
-    """Take an agent away; their desks are closed. What they said stays.
+    """Remove an agent; their desks are closed, their messages stay.
 
     Raises:
-        HandoffError: there is none, or they have conversations.
+        HandoffError: there is no such agent, or they have conversations.
     """
 
     def work(connection: Connection) -> None:
         account = _agent(connection, email)
-        has = len(records.assigned_to(connection, account.id))
+        has = len(handoffs.assigned_to(connection, account.id))
         if has:
             raise HandoffError(f"{account.name} has {has} open conversations: resolve them or pass them on first.")
         for table in (SESSIONS, SERVES, SERVES_NONE):
@@ -81,10 +82,10 @@ def remove_agent(database: str, email: str) -> None:
 
 
 def set_password(database: str, email: str, password: str) -> None:
-    """Give an agent another password; they have to sign in again.
+    """Set an agent's password; they have to sign in again.
 
     Raises:
-        HandoffError: there is none, or the password is too short.
+        HandoffError: there is no such agent, or the password is too short.
     """
 
     def work(connection: Connection) -> None:
@@ -98,21 +99,22 @@ def set_password(database: str, email: str, password: str) -> None:
 
 
 def departments(database: str) -> list[Serving]:
-    """All departments, by name."""
+    """Return all departments, sorted by name."""
 
     def work(connection: Connection) -> list[Serving]:
         found = connection.execute(select(DEPARTMENTS).order_by(DEPARTMENTS.c.name))
         return [Serving(name=row.name, title=row.title, agents=_serving(connection, row.name)) for row in found]
 
-    return accounts.run(database, work, looks=True)
+    return accounts.run(database, work, only_reads=True)
 
 
 def remove_department(database: str, name: str) -> tuple[str, ...]:
-    """Take a department away. Who served it alone serves no department from then on, until :func:`set_departments` says
-    otherwise, and not all of them: their e-mails are returned.
+    """Remove a department, and return the e-mails of the agents who served no other one.
+
+    These agents serve no department from then on, rather than all of them, until :func:`set_departments` is called.
 
     Raises:
-        HandoffError: there is none, or somebody waits for it.
+        HandoffError: there is no such department, or it has open conversations.
     """
 
     def work(connection: Connection) -> tuple[str, ...]:
@@ -135,22 +137,23 @@ def remove_department(database: str, name: str) -> tuple[str, ...]:
 
 
 def tokens(database: str) -> list[Tokens]:
-    """The bots that have tokens; the tokens themselves aren't kept."""
+    """Return the bots that have tokens; the tokens themselves aren't stored."""
     query = select(TOKENS.c.bot_id, func.count().label("count"), func.max(TOKENS.c.at).label("newest"))
     query = query.group_by(TOKENS.c.bot_id).order_by(TOKENS.c.bot_id)
 
     def work(connection: Connection) -> list[Tokens]:
         return [Tokens(**row) for row in connection.execute(query).mappings()]
 
-    return accounts.run(database, work, looks=True)
+    return accounts.run(database, work, only_reads=True)
 
 
 def revoke_tokens(database: str, bot_id: str, newest_too: bool = False) -> int:
-    """Take the tokens of a bot away, all but the newest one unless ``newest_too``; returns how many. A running server ends
-    the connections that were made with them.
+    """Revoke a bot's tokens, all but the newest one unless ``newest_too``; return how many.
+
+    A running server ends the connections that were made with them.
 
     Raises:
-        HandoffError: it has none, or no bot would have one: a running server would then ask nobody for a token.
+        HandoffError: the bot has none, or no bot would have one: a running server would then ask nobody for a token.
     """
 
     def work(connection: Connection) -> int:
@@ -177,7 +180,7 @@ def _agent(connection: Connection, email: str) -> Account:
 
 
 def _serving_alone(connection: Connection, department: str) -> dict[str, str]:
-    """Id and e-mail of those who serve this department and no other."""
+    """Return ids and e-mails of the agents who serve this department and no other."""
     others = select(SERVES.c.agent).where(SERVES.c.agent == AGENTS.c.id, SERVES.c.department != department)
     joined = SERVES.join(AGENTS, AGENTS.c.id == SERVES.c.agent)
     query = select(AGENTS.c.id, AGENTS.c.email).select_from(joined)

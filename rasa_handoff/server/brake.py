@@ -1,8 +1,8 @@
-"""How guessing passwords is slowed down without keeping an agent out of their own desk.
+"""The brake on sign-ins: it slows down guessing passwords without locking an agent out of their own desk.
 
 Tries are counted for an e-mail from one address, for an address over all e-mails, and for an e-mail over all addresses. So five
-wrong passwords from elsewhere brake whoever gave them; only a guess from very many addresses brakes an e-mail as a whole, and
-even then not in a browser in which that agent has signed in before: such a browser has a count of its own.
+wrong passwords slow down only the address they came from. Only guesses from very many addresses slow down an e-mail as a whole,
+and even then not in a browser in which that agent has signed in before: such a browser has a count of its own.
 """
 
 import ipaddress
@@ -14,7 +14,7 @@ from typing import Final
 
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
-from rasa_handoff.vocabulary.values import Value
+from rasa_handoff.protocol.values import Value
 
 FREE_TRIES: Final = 5
 """Of an e-mail from one address, and of an e-mail in a browser that knows it."""
@@ -23,7 +23,9 @@ FREE_OF_ADDRESS: Final = 20
 FREE_OF_EMAIL: Final = 100
 """Of one e-mail over all addresses, in browsers that don't know it."""
 LONGEST_BRAKE: Final = 300.0
+"""Seconds."""
 MOST_REMEMBERED: Final = 10_000
+"""Keys."""
 
 KNOWN_LASTS: Final = 180 * 24 * 3600
 MOST_KNOWN: Final = 10
@@ -31,7 +33,10 @@ MOST_KNOWN: Final = 10
 
 
 class Key(Value, frozen=True, kw_only=True):
-    """What tries are counted for, and how many are free. ``shared`` with others: a success gives only its own try back."""
+    """What tries are counted for.
+
+    ``free``: tries without a wait. ``shared`` with others: a success takes back only its own try.
+    """
 
     name: str
     free: int
@@ -39,14 +44,14 @@ class Key(Value, frozen=True, kw_only=True):
 
 
 class Brake:
-    """After its free tries each further failure of a key doubles the wait."""
+    """Counts tries: after the free ones of a key each further failure doubles the wait."""
 
     def __init__(self) -> None:
-        # Oldest first; what nobody tried for long is dropped when too many are remembered.
+        # Oldest first: these are dropped when too many are remembered.
         self._tries: dict[str, tuple[int, float]] = {}
 
     def wait(self, keys: Sequence[Key]) -> int:
-        """Seconds until the next try of these is heard; 0 when it may go on."""
+        """Return the seconds until the next try of these keys is accepted; 0 if it is now."""
         now = time.monotonic()
         return math.ceil(max((self._tries.get(key.name, (0, now))[1] - now for key in keys), default=0.0))
 
@@ -60,7 +65,10 @@ class Brake:
             del self._tries[next(iter(self._tries))]
 
     def succeeded(self, keys: Sequence[Key]) -> None:
-        """A right password. It mustn't clear what it shares with others, or one's own account would clear it."""
+        """Take the tries back after a right password.
+
+        Shared counts keep the others' tries, or an attacker's own account would clear them.
+        """
         for key in keys:
             count, _ = self._tries.pop(key.name, (1, 0.0))
             if key.shared and count > 1:
@@ -68,7 +76,7 @@ class Brake:
 
 
 def keys_of(email: str, address: str | None, known: "KnownBrowser | None") -> list[Key]:
-    """What a try is counted for. ``known``: the browser's mark, if the agent has signed in there before."""
+    """Return the keys a try is counted for. ``known``: the browser, if the agent has signed in there before."""
     if known is not None:
         return [Key(name=f"known {known.id} {email}", free=FREE_TRIES)]
     network = network_of(address)
@@ -80,7 +88,7 @@ def keys_of(email: str, address: str | None, known: "KnownBrowser | None") -> li
 
 
 def network_of(address: str | None) -> str:
-    """An IPv4 address, or the /64 of an IPv6 one, which is what one customer of a provider has."""
+    """Return an IPv4 address as it is, and the /64 of an IPv6 one: a provider gives a whole /64 to one customer."""
     try:
         found = ipaddress.ip_address(address or "")
     except ValueError:
@@ -93,7 +101,7 @@ def network_of(address: str | None) -> str:
 
 
 class KnownBrowser(Value, frozen=True, kw_only=True):
-    """A browser in which agents have signed in before: an id of its own, and theirs."""
+    """A browser in which agents have signed in before: its own id, and the agents' ids."""
 
     id: str
     agents: tuple[str, ...]
@@ -106,7 +114,7 @@ class KnownBrowsers:
         self._signer = URLSafeTimedSerializer(key, salt="rasa-handoff known browser")
 
     def read(self, cookie: str | None) -> KnownBrowser | None:
-        """The browser, if the cookie is ours and not too old."""
+        """Return the browser of a cookie; None if it isn't ours, or too old."""
         try:
             id, *agents = self._signer.loads(cookie or "", max_age=KNOWN_LASTS)
         except (BadSignature, ValueError, TypeError):
@@ -114,7 +122,7 @@ class KnownBrowsers:
         return KnownBrowser(id=str(id), agents=tuple(map(str, agents)))
 
     def sign(self, browser: KnownBrowser | None, agent: str) -> str:
-        """The cookie after this agent signed in there."""
+        """Return the cookie after this agent has signed in there."""
         before = browser.agents if browser is not None else ()
         agents = [agent, *(one for one in before if one != agent)][:MOST_KNOWN]
         return str(self._signer.dumps([browser.id if browser is not None else secrets.token_hex(8), *agents]))

@@ -1,7 +1,7 @@
-"""Where browsers find the desk when a proxy stands before it: the host and the path that only the proxy knows.
+"""The public address of the desk behind a proxy: the host and the path that only the proxy knows.
 
-The desk's pages name everything relative to themselves, so they work below any path; the public address is needed for what
-can't be relative: whether a page is our own, whether cookies are for TLS only, and a path that the proxy leaves in place.
+The desk's pages use relative addresses, so they work below any path. The public address is needed where nothing can be relative:
+to recognize our own pages, to limit cookies to TLS, and to remove a path that the proxy leaves in place.
 """
 
 import ipaddress
@@ -14,24 +14,27 @@ from starlette.datastructures import URL
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from rasa_handoff.vocabulary.errors import HandoffError
-from rasa_handoff.vocabulary.values import Value
+from rasa_handoff.protocol.errors import HandoffError
+from rasa_handoff.protocol.values import Value
 
 _HOST: Final = re.compile(r"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::\d{1,5})?")
 _PATH: Final = re.compile(r"(?:/[\w.~-]+)*", re.ASCII)
 _OURS: Final = frozenset({"static", "login", "logout", "health", "socket.io"})
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
+LOOPBACK: Final = ("127.0.0.0/8", "::1")
+"""The proxies whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are read unless others are named."""
+
 
 class PublicUrl(Value, frozen=True, kw_only=True):
-    """``origin``: scheme and host as browsers write them. ``path``: empty, or such as ``/desk``."""
+    """A public address. ``origin``: scheme and host as browsers write them. ``path``: empty, or such as ``/desk``."""
 
     origin: str
     path: str = ""
 
     @property
     def host(self) -> str:
-        """With the port, if it isn't the usual one."""
+        """The host, with the port if it isn't the usual one."""
         return urlsplit(self.origin).netloc
 
     @property
@@ -44,7 +47,7 @@ class PublicUrl(Value, frozen=True, kw_only=True):
 
 
 def read_public_url(text: str | None) -> PublicUrl | None:
-    """The setting ``--public-url``.
+    """Read the setting ``--public-url``.
 
     Raises:
         HandoffError: it isn't an address of http or https with a host and at most a path.
@@ -67,12 +70,8 @@ def read_public_url(text: str | None) -> PublicUrl | None:
     return PublicUrl(origin=f"{scheme}://{host.removesuffix(_DEFAULT_PORTS[scheme])}", path=path)
 
 
-LOOPBACK: Final = ("127.0.0.0/8", "::1")
-"""The proxies whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are read unless others are named."""
-
-
 def read_proxies(given: Sequence[str]) -> list[str]:
-    """The setting ``--trusted-proxy``: addresses or networks; those of this machine if none is given.
+    """Read the setting ``--trusted-proxy``: addresses or networks; those of this machine if none is given.
 
     Raises:
         HandoffError: one isn't an address or a network.
@@ -89,13 +88,13 @@ def read_proxies(given: Sequence[str]) -> list[str]:
 
 
 class BelowPath:
-    """Takes the public path off requests whose proxy left it in place; those of a proxy that took it off pass as they are."""
+    """Removes the public path from requests if the proxy left it in place."""
 
     def __init__(self, app: ASGIApp, path: str) -> None:
         self._app, self._path = app, path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Remove the path, and call the application (ASGI)."""
         if scope["type"] in ("http", "websocket") and self._path:
             path: str = scope["path"]
             if path == self._path and scope["type"] == "http":

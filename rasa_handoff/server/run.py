@@ -1,4 +1,8 @@
-"""Running the live-agent server: as a process, or inside somebody's loop."""
+"""Runs the live-agent server: as a process, or inside another event loop.
+
+The error that keeps the application from starting is raised, not only logged. The guard counts and ends uvicorn's connections.
+uvicorn uses h11 here: it limits a request's head to 16 kB; httptools, which uvicorn prefers, has no limit.
+"""
 
 import asyncio
 import contextlib
@@ -7,26 +11,48 @@ import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Sequence
-from typing import Final
+from typing import Any, Final
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from rasa_handoff.guard.connections import BACKLOG
+from rasa_handoff.core.assignment_timers import DeskTimers
+from rasa_handoff.guard.connections import BACKLOG, Connections
 from rasa_handoff.guard.guard import Guard
+from rasa_handoff.protocol.errors import HandoffError
+from rasa_handoff.protocol.limits import Limits
 from rasa_handoff.server import accounts
 from rasa_handoff.server.app import create_app
-from rasa_handoff.server.lifespan import started
-from rasa_handoff.server.protocol import guarded_http
+from rasa_handoff.server.gateways.tkinter_gateway import HERE, Ports
 from rasa_handoff.server.public_url import LOOPBACK, PublicUrl
-from rasa_handoff.server.tables import open_store
-from rasa_handoff.server.tkinter_window import HERE, Ports
-from rasa_handoff.thinking.desk_timing import DeskTimers
-from rasa_handoff.vocabulary.errors import HandoffError
-from rasa_handoff.vocabulary.limits import Limits
+from rasa_handoff.server.storage.tables import open_store
 
+PARTS: Final = {h11.IDLE: "head", h11.SEND_BODY: "body"}
+"""The part of a request that a connection waits for, by the client's state."""
 SHUTDOWN_WITHIN: Final = 1
 """Seconds open requests (a long poll) get at the end. Web sockets are closed at once, and clients connect again."""
+
+
+def guarded_http(connections: Connections) -> type[H11Protocol]:
+    """Return the protocol class for ``uvicorn.Config(http=...)``, which reports its connections to the guard."""
+
+    class GuardedHttp(H11Protocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:
+            super().connection_made(transport)
+            connections.opened(transport, self._waits_for)
+
+        def _waits_for(self) -> tuple[str | None, Any]:
+            transport: Any = self.transport
+            if transport.get_protocol() is not self:  # it has become a websocket
+                return None, None
+            begun = bool(self.conn.trailing_data[0])  # the head of the next request
+            if self.conn.their_state is h11.IDLE and self.cycle is not None and not begun:
+                return "next", self.cycle
+            return PARTS.get(self.conn.their_state), self.cycle
+
+    return GuardedHttp
 
 
 def serve(
@@ -43,12 +69,12 @@ def serve(
     hosts: Sequence[str] = (),
     admin_token: str | None = None,
 ) -> int:
-    """Run the server until SIGTERM or Ctrl-C; returns the exit code.
+    """Run the server until SIGTERM or Ctrl-C, and return the exit code.
 
     ``open_live_agent``: browsers on other machines may use ``/live_agent`` without a token, which means that anyone who
-    can reach this address can write to the agents. ``tkinter_demo``: the Tkinter demo's user window on this machine, too.
+    can reach this address can write to the agents. ``tkinter_demo``: the ports of the Tkinter demo's user window on this machine.
     ``public``: where browsers find the desk when a proxy stands before it. ``proxies``: whose ``X-Forwarded-For`` and
-    ``X-Forwarded-Proto`` are read. ``hsts``, ``limits``, ``hosts``, ``admin_token``: as :func:`create_app` has them.
+    ``X-Forwarded-Proto`` are read. ``hsts``, ``limits``, ``hosts``, ``admin_token``: see :func:`create_app`.
 
     Raises:
         HandoffError: the address is busy or not allowed without tokens, or the database can't be used.
@@ -81,7 +107,7 @@ def serve(
 async def running(
     app: ASGIApp, host: str = "127.0.0.1", port: int = 0, proxies: Sequence[str] = LOOPBACK
 ) -> AsyncIterator[str]:
-    """The application served inside this loop; gives its address, such as ``http://127.0.0.1:5065``."""
+    """Serve the application inside this event loop; yields its address, such as ``http://127.0.0.1:5065``."""
     server = _server(app, proxies, host)
     with _bound(host, port) as listening:
         async with started(app):
@@ -95,7 +121,7 @@ async def running(
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to whoever owns the loop; uvicorn would take them, and raise them again at the end."""
+    """Leaves signals to the owner of the event loop; uvicorn would take them, and raise them again at the end."""
 
     def capture_signals(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
@@ -109,7 +135,7 @@ def _server(app: ASGIApp, proxies: Sequence[str], host: str) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
         ws="wsproto",
-        # A compressed message may be a thousand times larger than what came.
+        # A compressed message may be a thousand times larger once it is decompressed.
         ws_per_message_deflate=False,
         ws_max_size=guard.limits.relay_message_bytes,
         http=guarded_http(guard.connections),
@@ -145,7 +171,7 @@ async def _listening(server: uvicorn.Server, task: "asyncio.Task[None]") -> None
         await asyncio.sleep(0.01)
     if task.done() and not server.started:
         await task
-        raise HandoffError("The server couldn't start; what went wrong stands above.")
+        raise HandoffError("The server couldn't start; the log above says why.")
 
 
 def _has_tokens(database: str) -> bool:
@@ -159,8 +185,8 @@ def _has_tokens(database: str) -> bool:
 
 def _bound(host: str, port: int, option: str = "--port") -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol named: asyncio turns Nagle's algorithm off only where it sees TCP, and two answers in a row to one
-    # socket (the news and the acknowledgement) would otherwise be 40 ms apart.
+    # The protocol is named because asyncio turns Nagle's algorithm off only for sockets it knows to be TCP. Otherwise two
+    # packets in a row to one socket (an event and an acknowledgement) would be 40 ms apart.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -195,3 +221,46 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+@contextlib.asynccontextmanager
+async def started(app: ASGIApp) -> AsyncIterator[None]:
+    """Run the application's startup and, at the end, its shutdown.
+
+    Raises:
+        Exception: what the application raised while it started or stopped.
+    """
+    asked: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    answered: asyncio.Queue[str] = asyncio.Queue()
+
+    async def send(message: Any) -> None:
+        answered.put_nowait(message["type"])
+
+    scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
+    running = asyncio.ensure_future(app(scope, asked.get, send))
+    try:
+        await _step(running, asked, answered, "startup")
+    except BaseException:
+        running.cancel()
+        raise
+    try:
+        yield
+    finally:
+        await _step(running, asked, answered, "shutdown")
+        await running
+
+
+async def _step(
+    running: "asyncio.Future[None]", asked: "asyncio.Queue[dict[str, Any]]", answered: "asyncio.Queue[str]", name: str
+) -> None:
+    """Ask for the startup or the shutdown, and wait until it is done."""
+    asked.put_nowait({"type": f"lifespan.{name}"})
+    reading = asyncio.ensure_future(answered.get())
+    try:
+        either: set[asyncio.Future[Any]] = {running, reading}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if not reading.done() or not reading.result().endswith(".complete"):
+            await running  # raises why
+            raise RuntimeError(f"The application ended during its {name}.")
+    finally:
+        reading.cancel()

@@ -1,1 +1,1 @@
-"""Memory: the database, the outbox and its pump. Relay and live-agent server share this room and bring their own tables."""
+"""The database, the outbox with its dispatcher, and the timers. Shared by relay and live-agent server, which add their tables."""

@@ -1,4 +1,4 @@
-"""What shares one commit, seen from the thread that does it and from the loop that waits for it."""
+"""Work that shares one commit: shared between the thread that does it and the event loop that waits for it."""
 
 import asyncio
 import threading
@@ -14,9 +14,9 @@ OPEN: Final = object()
 
 
 class Batch:
-    """Work that shares a commit, with an answer for each, and how far it has come.
+    """Work items that share a commit, with an answer for each.
 
-    Whoever waits may give up until the commit begins; from then on only the database knows what became of it.
+    The waiting side may give up until the commit begins; from then on only the database knows the outcome.
     """
 
     def __init__(self, works: Sequence[Work]) -> None:
@@ -26,13 +26,13 @@ class Batch:
         self._committing = self._given_up = False
 
     def begin_commit(self) -> bool:
-        """Called before the commit is sent; False if nobody waits for it any more."""
+        """Mark the commit as begun; return False if nobody waits for it any more."""
         with self._lock:
             self._committing = not self._given_up
             return self._committing
 
     def answer(self, answers: dict[int, Any]) -> None:
-        """The transaction has ended, with these answers by the work's place; they are kept, once given up, as they are."""
+        """Store the answers of an ended transaction by the work's index. Ignored after :meth:`give_up`."""
         with self._lock:
             self._committing = False
             if not self._given_up:
@@ -40,7 +40,7 @@ class Batch:
                     self.answers[place] = answer
 
     def give_up(self, problem: BaseException) -> bool:
-        """Answer what isn't done with the problem, and see that it is never done; False while a commit is under way."""
+        """Answer all open work with the problem and prevent its commit; return False while a commit is under way."""
         with self._lock:
             if self._committing:
                 return False
@@ -50,7 +50,7 @@ class Batch:
 
 
 class Doubt(Exception):
-    """A commit whose answer was lost: ``committed`` becomes known when the database can be asked for its ``number``."""
+    """A commit whose answer was lost. ``committed`` is set once the database can be asked about transaction ``number``."""
 
     def __init__(self, number: int, answers: dict[int, Any], problem: Exception) -> None:
         super().__init__(f"what became of transaction {number} isn't known yet")
@@ -59,14 +59,14 @@ class Doubt(Exception):
         self.waiting: list[tuple[asyncio.Future[Any], Any]] = []
 
     def resolve(self) -> None:
-        """Tell those who wait."""
+        """Answer the waiting callers."""
         for future, answer in self.waiting:
             resolve(future, answer if self.committed else self.problem)
 
 
 def resolve(future: "asyncio.Future[Any]", answer: Any) -> None:
-    """Give the answer, or raise it, there where it is awaited."""
-    if future.done():  # whoever asked has been cancelled; the commit stands
+    """Set the future's result, or its exception if the answer is one."""
+    if future.done():  # the caller was cancelled; the commit stands
         return
     if isinstance(answer, BaseException):
         future.set_exception(answer)
@@ -75,23 +75,24 @@ def resolve(future: "asyncio.Future[Any]", answer: Any) -> None:
 
 
 class Progress:
-    """Whether the thread gets on: it says ``step`` at each sign of life, the loop looks now and then.
+    """Detects a thread that makes no progress: the thread calls :meth:`step`, the event loop calls :meth:`is_still`.
 
-    Looks are counted rather than seconds: a process that was stopped itself has seen nothing meanwhile.
+    Calls are counted rather than seconds, so that a time in which this process itself was stopped doesn't count.
     """
 
     EVERY: Final = 0.25
+    """Seconds between two calls of :meth:`is_still`."""
 
     def __init__(self, seconds: float) -> None:
         self._most = max(1, round(seconds / self.EVERY))
         self._steps = self._seen = self._idle = 0
 
     def step(self) -> None:
-        """A statement begins or has its answer."""
+        """Record progress: a statement begins or has its answer."""
         self._steps += 1
 
     def is_still(self) -> bool:
-        """Asked every ``EVERY`` seconds: whether nothing has happened for too long. It then begins to count anew."""
+        """Return whether there was no progress for too long; counting then begins again."""
         if self._steps != self._seen:
             self._seen, self._idle = self._steps, 0
             return False

@@ -1,13 +1,13 @@
-"""One database with one writer.
+"""The store: one database with one writer.
 
-All work runs in one thread, in the order it was handed in, and what comes together shares a commit. The caller is
-answered after the commit, so what was answered is never lost. SQLite in a file by default, anything else by URL.
+All work runs in one thread, in the order it was submitted, and work that arrives together shares a commit. ``write`` returns
+after the commit, so its result is never lost. The database is a SQLite file by default, anything else by URL.
 
-A database that doesn't answer is given up after ``ANSWER_SECONDS``: the connection is cut, and whoever waits is told that
-nothing was done. One exception: if the connection is lost while Postgres commits, nobody knows yet whether it did. Those who
-wait for that commit wait until the database can be asked; what comes after it is refused meanwhile.
+A database that doesn't answer is given up after ``ANSWER_SECONDS``: the connection is cut, and the waiting callers get an error,
+with nothing done. There is one exception. If the connection is lost while Postgres commits, the outcome isn't known yet: the
+callers of that commit wait until the database can be asked, and later work is refused meanwhile.
 
-SQLAlchemy Core, called directly in a thread, costs about a tenth of its asyncio form (reference/rasa-facts.md, Storage).
+SQLAlchemy Core, called directly in a thread, takes about a tenth of the time of its asyncio form (measured).
 """
 
 import asyncio
@@ -21,13 +21,12 @@ from sqlalchemy import Column, MetaData, String, Table, create_engine, event, in
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, InterfaceError, InternalError, OperationalError, SQLAlchemyError, TimeoutError
 
+from rasa_handoff.protocol.errors import StoreError
+from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.store import postgres
 from rasa_handoff.store.batch import Batch, Doubt, Progress, resolve
 from rasa_handoff.store.migrations import Steps, migrate
-from rasa_handoff.store.ownership import DatabaseInUse, Ownership
-from rasa_handoff.store.sqlite import sqlite_engine
-from rasa_handoff.vocabulary.errors import StoreError
-from rasa_handoff.vocabulary.log_values import get_log
+from rasa_handoff.store.sqlite import DatabaseInUse, Ownership, sqlite_engine
 
 log = get_log(__name__)
 
@@ -35,19 +34,22 @@ T = TypeVar("T")
 Work = Callable[[Connection], T]
 
 TROUBLES: Final = (OperationalError, InterfaceError, InternalError, TimeoutError, DatabaseInUse)
-"""What a database raises that is locked, full or away: nothing was committed, and it may be tried again."""
+"""Errors of a database that is locked, full or unreachable: nothing was committed, and it may be tried again."""
 
+FORMAT: Final = "rasa-handoff"
+"""The value of ``format`` in the table ``meta``; databases from before the first release have none."""
 MOST_TO_A_COMMIT: Final = 200
+"""Work items that share one commit at most."""
 BUSY_SECONDS: Final = 2
-"""How long a locked SQLite file is waited for; shorter than anybody waits for an answer."""
+"""Seconds to wait for a locked SQLite file; shorter than any caller waits for an answer."""
 ANSWER_SECONDS: Final = 2.5
-"""How long a database may say nothing; a little longer than Postgres waits for a lock itself."""
+"""Seconds without a response after which a database is given up; a little more than Postgres itself waits for a lock."""
 DOUBT_PAUSE: Final = 0.5
-"""Seconds between two questions what became of a commit."""
+"""Seconds between two attempts to learn the outcome of a commit."""
 
 
 def meta_table(metadata: MetaData) -> Table:
-    """The table that says whose database this is: keys ``side``, ``schema``, ``epoch``."""
+    """Return the table that identifies the database, with the keys ``side``, ``schema`` and ``epoch``."""
     return Table(
         "meta", metadata, Column("key", String(40), primary_key=True), Column("value", String(200), nullable=False)
     )
@@ -56,8 +58,8 @@ def meta_table(metadata: MetaData) -> Table:
 class Store:
     """A database of one side (``"relay"`` or ``"server"``), opened as ``async with Store(...)``.
 
-    ``epoch`` is made once per database: a changed one tells the other side that a database was lost. ``shared``: other
-    processes may use it at the same time, which none of today's may.
+    ``epoch`` is made once per database: another one shows the other side that the database was lost. ``shared``: other processes
+    may use the database at the same time; no store does so yet.
     """
 
     shared = False
@@ -106,11 +108,11 @@ class Store:
         self._ownership.leave()
 
     async def write(self, work: Work[T]) -> T:
-        """Run ``work`` in a transaction; answered after the commit.
+        """Run ``work`` in a transaction, and return its result after the commit.
 
-        ``work`` may be run a second time (alone, if a neighbour in the same commit failed; or because the connection had ended
-        while nobody used it), so it must touch nothing but the connection. An exception it raises is raised here, and what it
-        wrote is rolled back.
+        ``work`` may run a second time (alone, if other work in the same commit failed; or because the connection had ended while
+        idle), so it must touch nothing but the connection. If it raises, what it wrote is rolled back and the exception is raised
+        here.
 
         Raises:
             StoreError: the store is closed.
@@ -131,7 +133,7 @@ class Store:
                 taken, self._waiting = self._waiting[:MOST_TO_A_COMMIT], self._waiting[MOST_TO_A_COMMIT:]
                 await self._answer([future for _, future in taken], Batch([work for work, _ in taken]))
         finally:
-            for doubt in self._doubts:  # closed: the next start reads what is there
+            for doubt in self._doubts:  # on close: the next start reads what was committed
                 doubt.resolve()
             self._doubts, self._committing = [], None
 
@@ -147,33 +149,33 @@ class Store:
                 resolve(future, answer)
 
     async def _do(self, batch: Batch) -> None:
-        """Wait until the thread has done it, but not for a database that says nothing."""
-        if self._stuck is not None and not await self._comes(self._stuck):
-            batch.give_up(_silence())
+        """Wait until the thread has done the batch, but give up on a database that doesn't respond."""
+        if self._stuck is not None and not await self._is_done(self._stuck):
+            batch.give_up(_no_response())
             return
         self._stuck = None
         doing = asyncio.get_running_loop().run_in_executor(self._thread, self._commit, batch)
-        while not await self._comes(doing):
-            if not (self._line is not None and self._line.cut()) and batch.give_up(_silence()):
+        while not await self._is_done(doing):
+            if not (self._line is not None and self._line.cut()) and batch.give_up(_no_response()):
                 self._stuck = doing
                 return
-        if (problem := doing.exception()) is not None:  # a mistake of ours; nobody may wait for it for ever
+        if (problem := doing.exception()) is not None:  # a bug of ours; its callers must not wait for ever
             batch.give_up(problem)
 
-    async def _comes(self, doing: "asyncio.Future[None]") -> bool:
-        """Whether it is done, before the thread has shown no sign of life for ``ANSWER_SECONDS``."""
+    async def _is_done(self, doing: "asyncio.Future[None]") -> bool:
+        """Wait until it is done. Return False once the thread has made no progress for ``ANSWER_SECONDS``."""
         while not (await asyncio.wait({doing}, timeout=Progress.EVERY))[0]:
             if self._progress.is_still():
                 return False
         return True
 
     def _commit(self, batch: Batch) -> None:
-        """In the thread: all in one transaction; if that fails, each alone."""
+        """Do all work in one transaction; if that fails, each item in its own. Runs in the thread."""
         places = range(len(batch.works))
         begun, problem = self._attempt(batch, places)
         if problem is None:
             return
-        if len(places) == 1 or not begun:  # locked or away: each alone would wait as long again
+        if len(places) == 1 or not begun:  # locked or unreachable: each alone would wait as long again
             batch.answer(dict.fromkeys(places, problem))
             return
         trouble: Exception | None = None
@@ -181,38 +183,38 @@ class Store:
             problem = trouble or self._attempt(batch, [place])[1]
             if problem is not None:
                 batch.answer({place: problem})
-            if isinstance(problem, TROUBLES):  # one that waits for it is enough
+            if isinstance(problem, TROUBLES):  # the database is unreachable: don't wait for it once per item
                 trouble = problem
 
     def _attempt(self, batch: Batch, places: Sequence[int], again: bool = False) -> tuple[bool, Exception | None]:
-        """One transaction: whether it began, and why it failed."""
+        """Try one transaction. Return whether it began, and the problem if it failed."""
         begun = False
         try:
             with self._engine.connect() as connection:
-                self._make_ready(connection)
+                self._own_and_settle(connection)
                 transaction = connection.begin()
                 begun = True
                 answers = {place: batch.works[place](connection) for place in places}
                 number = postgres.number_of(connection) if self._on_postgres else None
                 if not batch.begin_commit():
-                    return False, _silence()
+                    return False, _no_response()
                 try:
                     transaction.commit()
                 except BaseException as problem:
                     batch.answer({})
                     if number is None or not _is_lost(problem):
                         raise
-                    self._doubts.append(Doubt(number, answers, _silence()))
+                    self._doubts.append(Doubt(number, answers, _no_response()))
                     return False, self._doubts[-1]
                 batch.answer(answers)
                 return True, None
         except Exception as problem:
             if _is_lost(problem) and not again and not (self._line is not None and self._line.is_cut):
-                return self._attempt(batch, places, again=True)  # it had ended while nobody used it
+                return self._attempt(batch, places, again=True)  # the connection had ended while idle
             return begun and not _is_lost(problem), problem
 
-    def _make_ready(self, connection: Connection) -> None:
-        """Own the database, and know what became of all that was committed."""
+    def _own_and_settle(self, connection: Connection) -> None:
+        """Take ownership of the database, and learn the outcome of every doubtful commit."""
         if self._hold is not None and self._owns:
             self._hold.take(connection)
         for doubt in self._doubts:
@@ -222,19 +224,19 @@ class Store:
                 raise TimeoutError("what became of the last commit isn't known yet")
 
     def run(self, work: Work[T]) -> T:
-        """The same without a loop, for the command line: one transaction, at once."""
+        """Run ``work`` in a transaction at once, without an event loop, for the command line."""
         with self._engine.begin() as connection:
             return work(connection)
 
     def prepare(self) -> None:
-        """Make the tables if they are missing and check whose database it is.
+        """Check the identity of the database, migrate it, and create missing tables.
 
         Raises:
-            StoreError: if it can't be opened, is the other side's, has a newer schema, or has an older one and is in use.
+            StoreError: it can't be opened, belongs to the other side, has a newer schema, or has an older one and is in use.
         """
         try:
             with self._engine.connect() as connection:
-                self._make_ready(connection)
+                self._own_and_settle(connection)
                 with connection.begin():
                     if self._on_postgres:
                         postgres.let_take_its_time(connection)
@@ -248,10 +250,10 @@ class Store:
             raise
 
     def check_free(self) -> None:
-        """See whether another process has this database open.
+        """Check that no other process has this database open.
 
         Raises:
-            StoreError: if it has.
+            StoreError: another process has.
         """
         if self._hold is None:
             self._ownership.take()
@@ -261,17 +263,22 @@ class Store:
             self._hold.check(connection)
 
     def dispose(self) -> None:
-        """Let go of the file or the connections (the command line's ``close``)."""
+        """Close the file or the connections, for the command line."""
         self._engine.dispose()
 
     def _check(self, connection: Connection) -> None:
-        """Whose database it is, and of which schema; an older one is brought up to this version's."""
+        """Check the side and schema of the database; migrate an older schema."""
         assert self._meta is not None
         self._meta.create(connection, checkfirst=True)
         known = {row.key: row.value for row in connection.execute(select(self._meta))}
         if not known:
-            known = {"side": self._side, "schema": str(self._schema), "epoch": uuid.uuid4().hex}
+            known = {"format": FORMAT, "side": self._side, "schema": str(self._schema), "epoch": uuid.uuid4().hex}
             connection.execute(insert(self._meta), [{"key": key, "value": value} for key, value in known.items()])
+        if known.get("format") != FORMAT:
+            raise StoreError(
+                f"The database {_shown(self.url)} was written by a version of rasa-handoff from before its first release, which "
+                "this one can't read: name another database, or move this one away."
+            )
         if known["side"] != self._side:
             raise StoreError(
                 f"The database {_shown(self.url)} belongs to the {known['side']}, not to the {self._side}: "
@@ -288,7 +295,7 @@ class Store:
                 f"{self._schema}: install the newer version that wrote it."
             )
         if found < self._schema:
-            with self._alone(connection):  # an older version at work doesn't know the newer tables
+            with self._alone(connection):  # a running older version doesn't know the newer tables
                 migrate(connection, self._steps, found, self._schema)
                 here = self._meta.c.key == "schema"
                 connection.execute(update(self._meta).where(here).values(value=str(self._schema)))
@@ -316,13 +323,13 @@ def _engine(url: str) -> Engine:
         ) from problem
 
 
-def _silence() -> Exception:
+def _no_response() -> Exception:
     problem: Exception = TimeoutError(f"the database said nothing for {ANSWER_SECONDS:g} s")
     return problem
 
 
 def _is_lost(problem: BaseException) -> bool:
-    """Whether the connection has ended."""
+    """Return whether the connection was lost."""
     return bool(getattr(problem, "connection_invalidated", False))
 
 

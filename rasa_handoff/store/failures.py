@@ -1,29 +1,34 @@
-"""What a failed delivery means, decided here and nowhere else: try again, or set aside.
+"""Failed deliveries: this module alone decides whether an entry is tried again or set aside.
 
-- *wait*: the receiver will come and fetch it; nothing has failed (:class:`Waits`);
-- *retry later*: it may work later: the other side, a vendor or a database is away or busy;
-- *reject*: it will fail each time: the other side said no, or its content doesn't fit. At once it becomes a dead letter;
-- *unforeseen*: nobody can tell. It is tried a bounded number of times and then set aside, so that a fault of ours, of a
-  project's channel or of a vendor's client never holds up what comes after it.
+- *wait*: the receiver will fetch it; nothing has failed (:class:`Waits`).
+- *retry later*: it may work later; the other side, a vendor or a database is unreachable or busy.
+- *reject*: it will fail each time; the other side refused it, or its content is invalid. It becomes a dead letter at once.
+- *unforeseen*: unknown. It is tried a bounded number of times and then set aside, so that a bug of ours, of a project's channel
+  or of a vendor's client never blocks the entries behind it.
+
+:func:`apart` isolates failures in a loop: one unreadable row or failing conversation doesn't stop the others.
 """
 
 import asyncio
+import contextlib
 import enum
 import json
+import logging
+from collections.abc import Iterator
 from typing import Final
 
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, StatementError
 
+from rasa_handoff.protocol.errors import Refused, StoreError, Unreachable, Waits
+from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.store.engine import TROUBLES
 from rasa_handoff.store.outbox import Entry
-from rasa_handoff.vocabulary.errors import Refused, StoreError, Unreachable, Waits
-from rasa_handoff.vocabulary.log_values import get_log, short_id
 
 log = get_log(__name__)
 
 
 class Failure(enum.Enum):
-    """What it means."""
+    """The classes of failed deliveries."""
 
     WAIT = "wait"
     RETRY_LATER = "retry later"
@@ -42,17 +47,18 @@ WRONG: Final = (
     NotImplementedError,
     RecursionError,
 )
-"""What code raises that was given something it can't handle: three tries are enough."""
+"""Errors of code that got something it can't handle: few tries are enough."""
 
 MOST_TRIES: Final = 10
 LONGEST_TRIED: Final = 15.0
-"""Something unforeseen is tried so often, and for so many seconds: a project's own channel may raise anything while its vendor
-restarts."""
+"""An unforeseen failure is tried at least this many times and for this many seconds: a project's own channel may raise anything
+while its vendor restarts."""
 MOST_TRIES_OF_WRONG: Final = 3
+"""Tries of a failure of the kind :data:`WRONG`."""
 
 
 def meaning_of(problem: BaseException) -> Failure:
-    """What this exception of a delivery means."""
+    """Return the class of a failed delivery by its exception."""
     if isinstance(problem, Waits):
         return Failure.WAIT
     if isinstance(problem, RETRIED):
@@ -61,31 +67,45 @@ def meaning_of(problem: BaseException) -> Failure:
 
 
 def is_over(problem: BaseException, tries: int, seconds: float) -> bool:
-    """Whether what raises this was tried enough: so many times, the first so many seconds ago."""
+    """Return whether an entry that raises this was tried enough. ``seconds``: since its first failure."""
     if meaning_of(problem) is Failure.REJECT:
         return True
-    if isinstance(problem, WRONG) and not isinstance(
-        problem, json.JSONDecodeError
-    ):  # that may be a vendor's page of error
+    # A JSONDecodeError is no such error: it may come from the error page of a vendor that is away.
+    if isinstance(problem, WRONG) and not isinstance(problem, json.JSONDecodeError):
         return tries >= MOST_TRIES_OF_WRONG
     return tries >= MOST_TRIES and seconds >= LONGEST_TRIED
 
 
 def log_set_aside(entry: Entry, problem: BaseException) -> None:
-    """The one line in the log; with a traceback where nobody foresaw it."""
+    """Log that an entry was set aside; with a traceback if the failure was unforeseen."""
     trace = problem if meaning_of(problem) is Failure.UNFORESEEN else None
     log.error(
         "'%s' for the %s in %s can't be delivered and was set aside: %s",
         entry.name,
         entry.target,
         short_id(entry.lane),
-        told(problem),
+        reason_of(problem),
         exc_info=trace,
     )
 
 
-def told(problem: BaseException) -> str:
-    """The reason, in one line."""
+def reason_of(problem: BaseException) -> str:
+    """Return the reason of a failure, in one line."""
     if isinstance(problem, Refused):
         return str(problem)
     return " ".join(f"{type(problem).__name__}: {problem}".split())[:500]
+
+
+@contextlib.contextmanager
+def apart(log: logging.Logger, message: str, *about: object) -> Iterator[None]:
+    """Run one of many items: if it fails, log ``message`` with the traceback and go on.
+
+    Raises:
+        StoreError, Unreachable: the database or the other side can't be used now, which affects every item.
+    """
+    try:
+        yield
+    except (StoreError, Unreachable, *TROUBLES):
+        raise
+    except Exception:
+        log.exception(message, *about)

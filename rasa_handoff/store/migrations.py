@@ -1,9 +1,9 @@
-"""Bringing an older database to the schema of this version, one step at a time.
+"""Migration of an older database to the schema of this version, step by step.
 
-A side lists its steps by the schema they lead to; each is a function of Alembic's operations, which know how to change tables
-on SQLite and on Postgres alike. All steps of a start are one transaction with the new schema's number, so a process that is
-killed in between leaves the old schema whole. To change a table: change it where it is defined, raise ``SCHEMA`` beside it, and
-add the step.
+Each side lists its steps by the schema they lead to. A step is a function that takes Alembic's operations, which change tables on
+SQLite and on Postgres alike. All steps of a start share one transaction with the new schema's number, so a process that is
+killed in between leaves the old schema intact. To change a table: change its definition, raise ``SCHEMA`` beside it, and add the
+step.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,8 +19,8 @@ Steps: TypeAlias = Mapping[int, Step]
 
 
 def migrate(connection: Connection, steps: Steps, found: int, wanted: int) -> None:
-    """Take the steps from schema ``found`` to ``wanted``, inside the connection's transaction."""
-    # Loaded only when there is something to migrate: it registers plugins and tells each start about it.
+    """Run the steps from schema ``found`` to ``wanted``, inside the connection's transaction."""
+    # Imported only when there is something to migrate: it registers plugins and logs that at each start.
     from alembic.operations import Operations
     from alembic.runtime.migration import MigrationContext
 

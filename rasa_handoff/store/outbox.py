@@ -1,11 +1,11 @@
-"""The outbox: what is to be told, committed together with the state that made it necessary.
+"""The outbox: entries to be delivered, committed together with the state that made them necessary.
 
-An entry has a target (``"desk"``, ``"customer"``, ``"tracker"`` ...) and a lane, usually the conversation: entries of one
-lane are delivered one after the other, lanes don't wait for each other. The functions run inside a transaction of
+An entry has a target (``"desk"``, ``"customer"``, ``"tracker"`` ...) and a lane, usually the conversation. Entries of one lane
+are delivered in order; lanes don't wait for each other. The methods run inside a transaction of
 :class:`~rasa_handoff.store.engine.Store`.
 
-What can't be delivered becomes a dead letter: it leaves its lane and is kept beside the outbox, with the reason, in one
-transaction. Somebody may send it again, or drop it (``rasa-handoff dead-letters``).
+An entry that can't be delivered becomes a dead letter: in one transaction it leaves its lane and is kept in a table of its own,
+with the reason. An administrator may send it again or drop it (``rasa-handoff dead-letters``).
 """
 
 import time
@@ -34,21 +34,21 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Connection
 
-from rasa_handoff.vocabulary.log_values import get_log, short_id
-from rasa_handoff.vocabulary.text import as_json, valid_text
-from rasa_handoff.vocabulary.values import Value
+from rasa_handoff.protocol.logs import get_log, short_id
+from rasa_handoff.protocol.text import as_json, valid_text
+from rasa_handoff.protocol.values import Value
 
 log = get_log(__name__)
 
 LONGEST_LANE: Final = 1_000
-"""Entries that may wait in one lane. Beyond it people's words are refused aloud, and what can be left out is, with a log line.
-What a state's change needs (an offer, an end, the return) is put in always: it comes a few times in a handoff."""
+"""Entries that may wait in one lane. In a full lane, people's messages are refused with an error, and what is dispensable is left
+out with a log line. What a change of state needs (an offer, an end, the return) is always added: there are few per handoff."""
 MOST_NAMED: Final = 1_000
-"""Lanes of which the log has said that they are full, so many at a time."""
+"""Lanes remembered as already logged as full, at most."""
 
 
 class Entry(Value, frozen=True):
-    """Something to be told. ``name`` says what it is, ``body`` is JSON-ready."""
+    """Something to be delivered. ``name`` is its kind, ``body`` is JSON-ready."""
 
     target: str
     lane: str
@@ -57,19 +57,21 @@ class Entry(Value, frozen=True):
     key: int = 0
 
     @property
-    def road(self) -> tuple[str, str]:
-        """Target and lane: what is rung after the commit."""
+    def lane_key(self) -> tuple[str, str]:
+        """Target and lane: what the dispatcher is notified of after the commit."""
         return self.target, self.lane
 
     @property
     def id(self) -> str | None:
-        """The id that its body names; None if it names none. Whoever looks through a lane meets wrong entries too, which are
-        set aside only when it is their turn."""
+        """The id in its body; None if there is none.
+
+        A malformed body is tolerated: such an entry is set aside only when it is due for delivery.
+        """
         return self._named("id")
 
     @property
     def handoff_id(self) -> str | None:
-        """The handoff that its body names; None if it names none."""
+        """The handoff id in its body; None if there is none."""
         return self._named("handoff_id")
 
     def _named(self, key: str) -> str | None:
@@ -78,8 +80,11 @@ class Entry(Value, frozen=True):
 
 
 class DeadLetter(Value, frozen=True, kw_only=True):
-    """An entry that was set aside. ``at``: when it was accepted, ``set_aside_at``: when it was given up, seconds since 1970.
-    ``text`` is its body, JSON as it was stored: it may be what can't be read."""
+    """An entry that was set aside.
+
+    ``at``: when it was accepted, ``set_aside_at``: when it was given up, in seconds since 1970. ``text``: its body as stored,
+    which may not be valid JSON.
+    """
 
     number: int
     target: str
@@ -101,7 +106,7 @@ class DeadLetter(Value, frozen=True, kw_only=True):
 
 
 class Lease(Value, frozen=True):
-    """The right of one process to deliver: ``holder`` names it; from ``now`` on for ``seconds``."""
+    """The right of one process to deliver. ``holder``: the process; it lasts ``seconds``, from ``now`` on."""
 
     holder: str
     now: float
@@ -109,31 +114,36 @@ class Lease(Value, frozen=True):
 
 
 class Outbox:
-    """The outbox table of one side's metadata, and what is done with it."""
+    """The outbox and dead-letter tables of one side's metadata, and their operations."""
 
     def __init__(self, metadata: MetaData) -> None:
         self._named: dict[tuple[str, str], bool] = {}
         self.table = Table(
             "outbox",
             metadata,
-            # SQLite counts up by itself only on INTEGER; AUTOINCREMENT so that a number is never given twice.
+            # SQLite numbers rows only for INTEGER; AUTOINCREMENT makes sure that no number is used twice.
             Column("key", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
             Column("target", String(40), nullable=False),
             Column("lane", String(300), nullable=False),
             Column("name", String(60), nullable=False),
             Column("body", Text, nullable=False),
             Column("at", Float, nullable=False),
-            # Who is delivering it, and until when nobody else may.
+            # The process that delivers the entry, and the time until which no other may.
             Column("holder", String(40), nullable=False, default=""),
             Column("held_until", Float, nullable=False, default=0),
             Index("outbox_road", "target", "lane", "key"),
             sqlite_autoincrement=True,
         )
-        t = self.table
-        here = t.c.target.in_(bindparam("targets", expanding=True)), t.c.lane.in_(bindparam("lanes", expanding=True))
+        table = self.table
+        here = (
+            table.c.target.in_(bindparam("targets", expanding=True)),
+            table.c.lane.in_(bindparam("lanes", expanding=True)),
+        )
         whole = func.count() >= bindparam("most")
-        # Made once: it is asked of every message, and making it costs more than asking.
-        self._full = select(t.c.target, t.c.lane).where(*here).group_by(t.c.target, t.c.lane).having(whole)
+        # Built once: it runs for every message, and building it costs more than running it.
+        self._full = (
+            select(table.c.target, table.c.lane).where(*here).group_by(table.c.target, table.c.lane).having(whole)
+        )
         self.dead_letters = Table(
             "dead_letter",
             metadata,
@@ -156,30 +166,30 @@ class Outbox:
             connection.execute(insert(self.table).values(row))
 
     def full(self, connection: Connection, targets: Collection[str], lanes: Collection[str]) -> set[tuple[str, str]]:
-        """Which of these lanes, of these targets, hold all they may: one look at an index."""
+        """Return which of these lanes, of these targets, are full. Reads one index."""
         asked = {"targets": list(targets), "lanes": list(lanes), "most": LONGEST_LANE}
         return {(row.target, row.lane) for row in connection.execute(self._full, asked)}
 
     def is_full(self, connection: Connection, target: str, lane: str) -> bool:
-        """Whether this lane holds all it may."""
+        """Return whether this lane is full."""
         return bool(self.full(connection, [target], [lane]))
 
     def without_room(
         self, connection: Connection, targets: Collection[str], lanes: Collection[str]
     ) -> set[tuple[str, str]]:
-        """The same, for what can be left out and is then; said once in the log of each lane, until it has room again."""
+        """Return the full lanes, for entries that will be left out. Logs each once, until it isn't full any more."""
         full = self.full(connection, targets, lanes) if targets and lanes else set()
-        for road in product(targets, lanes):
-            if road not in full:
-                self._named.pop(road, None)
-        for road in full - self._named.keys():
-            self._named[road] = True
+        for lane_key in product(targets, lanes):
+            if lane_key not in full:
+                self._named.pop(lane_key, None)
+        for lane_key in full - self._named.keys():
+            self._named[lane_key] = True
             if len(self._named) > MOST_NAMED:
                 del self._named[next(iter(self._named))]
             many = f"{LONGEST_LANE:,}"
-            target, lane = road
+            target, lane = lane_key
             log.warning(
-                "%s entries wait for the %s in %s; what can be left out there is left out.",
+                "%s entries wait for the %s in %s; dispensable ones are left out there.",
                 many,
                 target,
                 short_id(lane),
@@ -187,10 +197,12 @@ class Outbox:
         return full
 
     def head(self, connection: Connection, target: str, lane: str, most: int | None = None) -> list[Entry]:
-        """The first entries of a lane, oldest first; all of them unless ``most`` is given. One whose body can't be read is set
-        aside."""
-        t = self.table
-        query = select(t).where(t.c.target == target, t.c.lane == lane).order_by(t.c.key).limit(most)
+        """Return the first entries of a lane, oldest first; all unless ``most`` is given.
+
+        An entry whose body can't be read is set aside.
+        """
+        table = self.table
+        query = select(table).where(table.c.target == target, table.c.lane == lane).order_by(table.c.key).limit(most)
         found, whole = [], True
         for row in connection.execute(query).all():
             try:
@@ -209,53 +221,54 @@ class Outbox:
         return found if whole else self.head(connection, target, lane, most)
 
     def claim(self, connection: Connection, target: str, lane: str, most: int, lease: "Lease") -> list[Entry]:
-        """The first entries of a lane, leased to this holder; none while another holder's lease on the first one lasts."""
+        """Lease the first entries of a lane to a holder and return them; none while another holder leases the first one."""
         entries = self.head(connection, target, lane, most)
         if not entries:
             return []
-        t, keys = self.table, [entry.key for entry in entries]
-        free = (t.c.holder == lease.holder) | (t.c.held_until <= lease.now)
+        table, keys = self.table, [entry.key for entry in entries]
+        free = (table.c.holder == lease.holder) | (table.c.held_until <= lease.now)
         held = {"holder": lease.holder, "held_until": lease.now + lease.seconds}
-        first = connection.execute(update(t).where((t.c.key == keys[0]) & free).values(held)).rowcount
+        first = connection.execute(update(table).where((table.c.key == keys[0]) & free).values(held)).rowcount
         if not first:
             return []
-        connection.execute(update(t).where(t.c.key.in_(keys[1:])).values(held))
+        connection.execute(update(table).where(table.c.key.in_(keys[1:])).values(held))
         return entries
 
     def remove(self, connection: Connection, entries: Sequence[Entry]) -> None:
-        """Forget entries that were delivered."""
+        """Remove delivered entries."""
         connection.execute(delete(self.table).where(self.table.c.key.in_([entry.key for entry in entries])))
 
     def set_aside(self, connection: Connection, key: int, reason: str) -> None:
-        """Make a dead letter of an entry, with what is wrong with it."""
-        t, d = self.table, self.dead_letters
+        """Make a dead letter of an entry, with the reason."""
+        table, dead_letters = self.table, self.dead_letters
         kept = ["target", "lane", "name", "body", "at"]
         more = (literal(time.time()).label("set_aside_at"), literal(valid_text(reason)).label("reason"))
-        row = select(*(t.c[name] for name in kept), *more).where(t.c.key == key)
-        connection.execute(insert(d).from_select([*kept, "set_aside_at", "reason"], row))
-        connection.execute(delete(t).where(t.c.key == key))
+        row = select(*(table.c[name] for name in kept), *more).where(table.c.key == key)
+        connection.execute(insert(dead_letters).from_select([*kept, "set_aside_at", "reason"], row))
+        connection.execute(delete(table).where(table.c.key == key))
 
-    def set_aside_ones(self, connection: Connection, most: int) -> list[DeadLetter]:
-        """The dead letters, the newest first."""
-        d = self.dead_letters
-        return [_dead_letter(row) for row in connection.execute(select(d).order_by(d.c.number.desc()).limit(most))]
+    def list_dead_letters(self, connection: Connection, most: int) -> list[DeadLetter]:
+        """Return the dead letters, newest first, ``most`` at most."""
+        dead_letters = self.dead_letters
+        query = select(dead_letters).order_by(dead_letters.c.number.desc()).limit(most)
+        return [_dead_letter(row) for row in connection.execute(query)]
 
     def dead_letter(self, connection: Connection, number: int) -> DeadLetter | None:
-        """The one with this number."""
+        """Return the dead letter with this number; None if there is none."""
         row = connection.execute(select(self.dead_letters).where(self.dead_letters.c.number == number)).first()
         return _dead_letter(row) if row else None
 
     def drop(self, connection: Connection, number: int) -> bool:
-        """Forget a dead letter; False if there is none with this number."""
+        """Remove a dead letter; return False if there is none with this number."""
         here = self.dead_letters.c.number == number
         return bool(connection.execute(delete(self.dead_letters).where(here)).rowcount)
 
     def count_dead_letters(self, connection: Connection) -> int:
-        """How many there are."""
+        """Return the number of dead letters."""
         return int(connection.execute(select(func.count()).select_from(self.dead_letters)).scalar_one())
 
-    def roads(self, connection: Connection, target: str | None = None) -> list[tuple[str, str]]:
-        """All target and lane pairs with something in them; of one target, if given."""
+    def lane_keys(self, connection: Connection, target: str | None = None) -> list[tuple[str, str]]:
+        """Return all lane keys that have entries; of one target, if given."""
         query = select(self.table.c.target, self.table.c.lane).distinct()
         if target is not None:
             query = query.where(self.table.c.target == target)

@@ -1,9 +1,9 @@
-"""How Postgres is opened: nothing waits for it without an end, and one process of a side works with a database.
+"""Postgres: every wait is bounded, and one process of a side works with a database.
 
-- A connection that isn't made within ``CONNECT_SECONDS`` fails, and a statement or lock that takes ``STATEMENT_SECONDS``.
-- A server that is stopped, or a network that swallows all, answers nothing: :meth:`Line.cut` ends the wait in libpq.
-- The right to write is an advisory lock of the connection that writes, so no transaction runs without it.
-- A commit whose answer was lost is asked for by its number (:func:`was_committed`) before anything else is done.
+- Connecting fails after ``CONNECT_SECONDS``; a statement, or waiting for a lock, after ``STATEMENT_SECONDS``.
+- A stopped server, or a network that drops packets, never answers: :meth:`Line.cut` ends the wait in libpq.
+- The right to write is an advisory lock held by the connection that writes, so no transaction runs without it.
+- After a commit whose answer was lost, its outcome is queried by transaction number (:func:`was_committed`) before anything else.
 """
 
 import contextlib
@@ -17,20 +17,21 @@ from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from rasa_handoff.store.ownership import DatabaseInUse
+from rasa_handoff.store.sqlite import DatabaseInUse
 
 CONNECT_SECONDS: Final = 2
 STATEMENT_SECONDS: Final = 2
 GHOST_SECONDS: Final = 2.0
-"""How long the lock of a connection that has just been lost, or of a process that has just ended, is waited for."""
+"""Seconds to wait for the lock of a connection just lost, or of a process that has just ended."""
 LOCK: Final = 1_214_606_444
-"""The first half of the advisory lock's key ("Hand"); the second is the schema, since each may hold a side's tables."""
+"""The first half of the advisory lock's key (ASCII "Hand"); the second is the schema, since each may contain a side's tables."""
 OURS: Final = "rasa-handoff-owner"
+"""Key in ``Connection.info`` of the connection that has the lock."""
 
 SERVER_SETTINGS: Final = {
     "statement_timeout": STATEMENT_SECONDS * 1000,
     "lock_timeout": STATEMENT_SECONDS * 1000,
-    # A machine that died without a word keeps the lock no longer than about half a minute.
+    # A crashed machine keeps the lock for about half a minute at most.
     "tcp_keepalives_idle": 10,
     "tcp_keepalives_interval": 5,
     "tcp_keepalives_count": 3,
@@ -47,7 +48,7 @@ CLIENT_SETTINGS: Final = {
 
 
 def postgres_engine(url: URL) -> Engine:
-    """The engine; what the URL says itself (``?connect_timeout=5&options=-c%20lock_timeout=1s``) goes before our values."""
+    """Return the engine. Options in the URL (``?connect_timeout=5&options=-c%20lock_timeout=1s``) override our values."""
     given = dict(url.query)
     ours = {name: value for name, value in CLIENT_SETTINGS.items() if name not in given}
     options = " ".join(f"-c {name}={value}" for name, value in SERVER_SETTINGS.items())
@@ -56,23 +57,26 @@ def postgres_engine(url: URL) -> Engine:
 
 
 def let_take_its_time(connection: Connection) -> None:
-    """Making and changing tables may take longer than a statement of the live path."""
+    """Lift the statement timeout of this transaction: creating and changing tables may take longer."""
     connection.execute(text("SET LOCAL statement_timeout = 0"))
 
 
 class Line:
-    """The socket of the engine's one connection, held a second time so that another thread may cut it."""
+    """A duplicate of the socket of the engine's one connection, by which another thread can cut it."""
 
     def __init__(self, engine: Engine) -> None:
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self.is_cut = False
-        # First of all who hear of it: SQLAlchemy asks the server some things itself.
+        # Before all other listeners: SQLAlchemy itself sends queries on a new connection.
         event.listen(engine, "connect", lambda connection, _: self._hold(connection), insert=True)
         event.listen(engine, "close", lambda *_: self._let_go())
 
     def cut(self) -> bool:
-        """Whoever waits for an answer on it gets an error at once. False if there is nothing to cut, or it was cut before."""
+        """Shut the socket down, so that a waiting thread gets an error at once.
+
+        Returns False if there is no socket, or it was cut before.
+        """
         with self._lock:
             if self._socket is None or self.is_cut:
                 return False
@@ -94,14 +98,14 @@ class Line:
 
 
 class Hold:
-    """The advisory lock that makes one process the owner; kept as long as its connection lives."""
+    """The advisory lock that makes one process the owner; held as long as its connection lives."""
 
     def __init__(self, shown: str) -> None:
         self._shown = shown
         self._last: tuple[int, Any] | None = None
 
     def take(self, connection: Connection) -> None:
-        """Own the database on this connection.
+        """Acquire the lock on this connection.
 
         Raises:
             DatabaseInUse: another process has it.
@@ -111,7 +115,7 @@ class Hold:
         deadline = time.monotonic() + GHOST_SECONDS
         while not self._try(connection):
             holder = self._holder(connection)
-            if holder is not None and (holder.pid, holder.backend_start) == self._last:  # the connection we have lost
+            if holder is not None and (holder.pid, holder.backend_start) == self._last:  # our own lost connection
                 connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": holder.pid})
             connection.rollback()
             if time.monotonic() > deadline:
@@ -123,10 +127,10 @@ class Hold:
         connection.info[OURS] = True
 
     def check(self, connection: Connection) -> None:
-        """See whether another process has it; for this transaction nobody else gets it.
+        """Acquire the lock for this transaction only.
 
         Raises:
-            DatabaseInUse: if it has.
+            DatabaseInUse: another process has it.
         """
         deadline = time.monotonic() + GHOST_SECONDS
         query = text("SELECT pg_try_advisory_xact_lock(:key, hashtext(current_schema()))")
@@ -155,21 +159,21 @@ class Hold:
 
 
 def number_of(connection: Connection) -> int | None:
-    """The transaction's number; None if it has written nothing."""
+    """Return the number of the current transaction; None if it has written nothing."""
     number: int | None = connection.execute(text("SELECT txid_current_if_assigned()")).scalar()
     return number
 
 
 def was_committed(connection: Connection, number: int) -> bool | None:
-    """Whether that transaction was committed; None while it is under way.
+    """Return whether that transaction was committed; None while it is under way.
 
-    A server that was restored or replaced, and has never had such a number, doesn't have what was in it either.
+    A restored or replaced server that doesn't know the number doesn't have the transaction's data either, so that counts as no.
     """
     try:
-        said = connection.execute(text("SELECT txid_status(:number)"), {"number": number}).scalar()
+        outcome = connection.execute(text("SELECT txid_status(:number)"), {"number": number}).scalar()
     except DBAPIError as problem:
         if problem.connection_invalidated:
             raise
-        said = "aborted"
+        outcome = "aborted"
     connection.rollback()
-    return None if said == "in progress" else said == "committed"
+    return None if outcome == "in progress" else outcome == "committed"

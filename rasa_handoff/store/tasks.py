@@ -1,20 +1,24 @@
-"""Tasks that are to end, and work that is not to stop half done."""
+"""Helpers for asyncio tasks: cancel them for good, finish work in spite of cancellation, run work in the background."""
 
 import asyncio
 from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
-from rasa_handoff.vocabulary.log_values import get_log
+from rasa_handoff.protocol.logs import get_log
 
 log = get_log(__name__)
 
 T = TypeVar("T")
 
 _under_way: Final[set["asyncio.Task[Any]"]] = set()
+"""Keeps a reference to each task, without which it could be garbage-collected."""
 
 
-async def ended(*tasks: "asyncio.Task[None]") -> None:
-    """Cancel them until they are: Python 3.10's ``wait_for`` swallows a cancellation that comes with its result."""
+async def cancel_all(*tasks: "asyncio.Task[None]") -> None:
+    """Cancel tasks and wait for them.
+
+    Cancels again until they end: Python 3.10's ``wait_for`` swallows a cancellation that arrives together with its result.
+    """
     while running := [task for task in tasks if not task.done()]:
         for task in running:
             task.cancel()
@@ -22,7 +26,7 @@ async def ended(*tasks: "asyncio.Task[None]") -> None:
 
 
 async def finish(work: Coroutine[Any, Any, T]) -> T:
-    """Do this to its end, also when whoever waits for it is cancelled: what follows a commit must follow it."""
+    """Await work that must not stop halfway: it goes on when the caller is cancelled, as what follows a commit must."""
     task = asyncio.create_task(work)
     _under_way.add(task)
     task.add_done_callback(_under_way.discard)
@@ -34,7 +38,7 @@ async def finish(work: Coroutine[Any, Any, T]) -> T:
 
 
 def begin(work: Coroutine[Any, Any, object]) -> None:
-    """Do this beside what is being done; nobody waits for it."""
+    """Run work in the background, without waiting for it."""
     task = asyncio.create_task(work)
     _under_way.add(task)
     task.add_done_callback(_under_way.discard)
@@ -43,4 +47,4 @@ def begin(work: Coroutine[Any, Any, object]) -> None:
 
 def _complain(task: "asyncio.Task[Any]") -> None:
     if not task.cancelled() and (problem := task.exception()) is not None:
-        log.error("What nobody waits for any more has failed: %r", problem)
+        log.error("A background task has failed: %r", problem)

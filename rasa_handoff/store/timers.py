@@ -1,9 +1,9 @@
-"""Timers as rows: what must happen by itself, and when, survives a restart like everything else.
+"""Timers as rows of the database, so that they survive a restart.
 
-A timer is set and cleared in the transaction that makes it necessary. When it is due the clock hands it to ``ring``, which
-turns it into an event and must remove it in the same transaction (:meth:`Timers.take`); until it does, it is rung again.
+A timer is set and cleared in the transaction that makes it necessary. When it is due, the clock passes it to ``fire``, which
+applies its event and must remove the timer in the same transaction (:meth:`Timers.take`). Until then it fires again.
 
-Each timer rings by itself: one that can't is put off (:data:`PUT_OFF`), said once in the log, and holds up no other.
+Timers fire independently: one that fails is postponed (:data:`PUT_OFF`), logged once, and doesn't hold up the others.
 """
 
 import asyncio
@@ -14,25 +14,26 @@ from typing import Final
 from sqlalchemy import Column, Float, Index, MetaData, String, Table, delete, insert, select, update
 from sqlalchemy.engine import Connection
 
+from rasa_handoff.protocol.errors import StoreError, Unreachable
+from rasa_handoff.protocol.logs import get_log, short_id
+from rasa_handoff.protocol.values import Value
 from rasa_handoff.store.engine import TROUBLES, Store
-from rasa_handoff.store.tasks import ended
-from rasa_handoff.vocabulary.errors import StoreError, Unreachable
-from rasa_handoff.vocabulary.log_values import get_log, short_id
-from rasa_handoff.vocabulary.values import Value
+from rasa_handoff.store.tasks import cancel_all
 
 log = get_log(__name__)
 
 LONGEST_NAP: Final = 1.0
-"""Seconds. The wall clock may jump, so the clock looks at least this often."""
+"""Seconds between two checks at most, because the wall clock may jump."""
 MOST_AT_ONCE: Final = 100
+"""Timers read at once."""
 PUT_OFF: Final = 300.0
-"""Seconds after which a timer that failed rings again: nobody is stuck for good because of a fault that is mended meanwhile."""
+"""Seconds after which a failed timer fires again, so that a conversation goes on once the cause is fixed."""
 RECOVERY: Final = 30.0
-"""Seconds after a start in which nothing rings."""
+"""Seconds after a start in which no timer fires."""
 
 
 class Timer(Value, frozen=True, kw_only=True):
-    """Something that is due: ``key`` says to whom, ``kind`` what, ``due`` when (seconds since 1970)."""
+    """A timer. ``key``: whose it is, such as a conversation; ``due``: when, in seconds since 1970."""
 
     key: str
     kind: str
@@ -40,7 +41,7 @@ class Timer(Value, frozen=True, kw_only=True):
 
 
 class Timers:
-    """The timer table of one side's metadata, and what is done with it. One timer of a kind for each key."""
+    """The timer table of one side's metadata, and its operations. A key has one timer of each kind at most."""
 
     def __init__(self, metadata: MetaData) -> None:
         self.table = Table(
@@ -53,55 +54,55 @@ class Timers:
         )
 
     def set(self, connection: Connection, timer: Timer) -> None:
-        """Start it, or start it anew."""
+        """Start or restart a timer."""
         self.clear(connection, timer.key, timer.kind)
         connection.execute(insert(self.table).values(key=timer.key, kind=timer.kind, due=timer.due))
 
     def clear(self, connection: Connection, key: str, kind: str | None = None) -> None:
-        """Stop one kind, or all of this key."""
+        """Stop the timer of one kind, or all timers, of this key."""
         here = self.table.c.key == key
         if kind is not None:
             here &= self.table.c.kind == kind
         connection.execute(delete(self.table).where(here))
 
     def running(self, connection: Connection, key: str) -> dict[str, float]:
-        """What runs for this key: kind and time."""
+        """Return the timers that run for this key: due time by kind."""
         query = select(self.table.c.kind, self.table.c.due).where(self.table.c.key == key)
         return {row.kind: row.due for row in connection.execute(query)}
 
     def take(self, connection: Connection, timer: Timer) -> bool:
-        """Remove a timer that was due; False if it was stopped or started anew meanwhile."""
-        t = self.table
-        here = (t.c.key == timer.key) & (t.c.kind == timer.kind) & (t.c.due == timer.due)
-        return bool(connection.execute(delete(t).where(here)).rowcount)
+        """Remove a due timer; return False if it was stopped or restarted meanwhile."""
+        table = self.table
+        here = (table.c.key == timer.key) & (table.c.kind == timer.kind) & (table.c.due == timer.due)
+        return bool(connection.execute(delete(table).where(here)).rowcount)
 
     def put_off(self, connection: Connection, timer: Timer, later: Timer) -> None:
-        """Set it for later, unless it was stopped or started anew meanwhile."""
+        """Set a due timer for later, unless it was stopped or restarted meanwhile."""
         if self.take(connection, timer):
             self.set(connection, later)
 
     def postpone(self, connection: Connection, soon: float) -> None:
-        """Nothing rings before then: who couldn't reach us while we were away wasn't silent."""
+        """Postpone all timers that are due earlier to ``soon``: nobody was silent who couldn't reach us while we were away."""
         connection.execute(update(self.table).where(self.table.c.due < soon).values(due=soon))
 
     def due(self, connection: Connection, now: float) -> list[Timer]:
-        """What is due, the longest overdue first."""
-        t = self.table
-        query = select(t).where(t.c.due <= now).order_by(t.c.due).limit(MOST_AT_ONCE)
+        """Return the due timers, the longest overdue first."""
+        table = self.table
+        query = select(table).where(table.c.due <= now).order_by(table.c.due).limit(MOST_AT_ONCE)
         return [Timer(key=row.key, kind=row.kind, due=row.due) for row in connection.execute(query)]
 
 
 class Clock:
-    """Rings what is due: ``async with Clock(store, timers, ring)``. ``now`` tells the wall-clock time."""
+    """Fires due timers: ``async with Clock(store, timers, fire)``. ``now`` returns the wall-clock time."""
 
     def __init__(
         self,
         store: Store,
         timers: Timers,
-        ring: Callable[[Timer], Awaitable[None]],
+        fire: Callable[[Timer], Awaitable[None]],
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._store, self._timers, self._ring, self._now = store, timers, ring, now
+        self._store, self._timers, self._fire, self._now = store, timers, fire, now
         self._task: asyncio.Task[None] | None = None
         self._failed: set[tuple[str, str]] = set()
 
@@ -111,35 +112,35 @@ class Clock:
 
     async def __aexit__(self, *_: object) -> None:
         assert self._task is not None
-        await ended(self._task)
+        await cancel_all(self._task)
 
     async def _tick(self) -> None:
         while True:
             try:
                 for timer in await self._store.write(lambda connection: self._timers.due(connection, self._now())):
-                    await self._ring_one(timer)
+                    await self._fire_one(timer)
             except (Unreachable, StoreError, *TROUBLES) as problem:
-                log.debug("Timers can't be rung now: %s", problem)  # the database says so itself where it matters
+                log.debug("Timers can't fire now: %s", problem)  # the database's outage is logged elsewhere
             except Exception:
                 log.exception("The timers couldn't be read; that is tried again.")
             await asyncio.sleep(LONGEST_NAP)
 
-    async def _ring_one(self, timer: Timer) -> None:
-        """Ring one, or put it off.
+    async def _fire_one(self, timer: Timer) -> None:
+        """Fire one timer; postpone it if it fails.
 
         Raises:
-            Unreachable, StoreError: the database can't be used now, which holds for all of them.
+            Unreachable, StoreError: the database can't be used now, which affects every timer.
         """
         which = timer.key, timer.kind
         try:
-            await self._ring(timer)
+            await self._fire(timer)
             self._failed.discard(which)
         except (Unreachable, StoreError, *TROUBLES):
             raise
         except Exception:
             if which not in self._failed:
                 whose = short_id(timer.key)
-                log.exception("The timer %s of %s can't ring; it is tried every %g s.", timer.kind, whose, PUT_OFF)
+                log.exception("The timer %s of %s failed; it is tried every %g s.", timer.kind, whose, PUT_OFF)
             if len(self._failed) < MOST_AT_ONCE:
                 self._failed.add(which)
             later = Timer(key=timer.key, kind=timer.kind, due=self._now() + PUT_OFF)

@@ -1,4 +1,4 @@
-"""For tests of your own desk or platform channel: the contracts ours pass, and what they need (``docs/adapters/adding.md``).
+"""Contract tests for a desk or platform channel of your own, and what they need (``docs/adapters/adding.md``).
 
 Needs ``pip install 'rasa-handoff[rasa,testing]'``. Write one class in your tests::
 

@@ -1,4 +1,4 @@
-"""Bots for tests, trained as a user does: by ``rasa train``, once per run."""
+"""Bots for tests, trained with ``rasa train``, as users do, once per run."""
 
 import fcntl
 import hashlib
@@ -16,15 +16,16 @@ RASA: Final = (sys.executable, "-m", "rasa")
 
 
 def train(folder: Path, out: Path, rasa: Sequence[str] = RASA) -> Path:
-    """Train the bot in this folder and return the model. A copy is trained: Rasa writes a cache beside what it reads. ``rasa``:
-    the command, if it isn't to be this Python's.
+    """Train the bot in this folder and return the model.
+
+    A copy is trained, since Rasa writes a cache beside the files it reads. ``rasa``: the command, if it isn't this Python's.
 
     Raises:
-        AssertionError: with all that Rasa said.
+        AssertionError: training failed; with Rasa's whole output.
     """
     name = folder.name
     ignored = shutil.ignore_patterns(".rasa", "models")
-    # It may be there already: of a run that was killed while it trained.
+    # The copy may exist, from a run that was killed while it trained.
     folder = shutil.copytree(folder, out / "source" / name, ignore=ignored, dirs_exist_ok=True)
     command = [*rasa, "train", "--out", str(out), "--fixed-model-name", name]
     environment = {**os.environ, "RASA_TELEMETRY_ENABLED": "false", "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -34,7 +35,7 @@ def train(folder: Path, out: Path, rasa: Sequence[str] = RASA) -> Path:
 
 
 def once(name: str, factory: pytest.TempPathFactory, make: Callable[[Path], Path]) -> Path:
-    """What ``make`` makes in the folder it is given, made once per run, also when several workers run the tests
+    """Return what ``make`` makes in the folder it is given. It is made once per run, also if several workers run the tests
     (pytest-xdist)."""
     folder = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
@@ -48,11 +49,12 @@ def once(name: str, factory: pytest.TempPathFactory, make: Callable[[Path], Path
 
 
 def trained_once(folder: Path, factory: pytest.TempPathFactory, rasa: Sequence[str] = RASA) -> Path:
-    """The model of the bot in this folder, trained once per run."""
+    """Return the model of the bot in this folder, trained once per run."""
     return once(f"{folder.name}-{_digest(folder)}", factory, lambda out: train(folder, out, rasa))
 
 
 def _digest(folder: Path) -> str:
-    """Of the bot's files: a run that shares its folder with an earlier one doesn't take that one's model of another bot."""
+    """Return a digest of the bot's files, so that a run doesn't take the model of another bot from an earlier run in its
+    folder."""
     files = sorted(path for path in folder.rglob("*.yml") if ".rasa" not in path.parts)
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:12]

@@ -1,6 +1,6 @@
-"""What every desk keeps, whichever system stands behind it.
+"""The contract of desks: tests that every desk adapter passes, whichever system is behind it.
 
-Ours, Botlhale's (their server and ours), and the Tkinter demo pass it: ``tests/contract/test_desks.py``.
+Ours, Botlhale's (with their server and ours) and the Tkinter demo's pass them: ``tests/contract/test_desks.py``.
 """
 
 import abc
@@ -12,56 +12,58 @@ from typing import Any, ClassVar
 import pytest
 import pytest_asyncio
 
+from rasa_handoff.core.control import Control, Conversation
 from rasa_handoff.desks.base import Desk
+from rasa_handoff.protocol import events
+from rasa_handoff.protocol.settings import Settings, read_settings
 from rasa_handoff.testing.relay_side import RelaySide
 from rasa_handoff.testing.waiting import until
-from rasa_handoff.thinking.control import Control, Conversation
-from rasa_handoff.vocabulary import events as e
-from rasa_handoff.vocabulary.settings import Settings, read_settings
 
 
 class FarSide(abc.ABC):
-    """The system behind a desk, played for real, and the person at it. ``kind``: the desk to be tried; ``near``: the relay that
-    met it, once it has."""
+    """The real system behind a desk adapter, and the agent who uses it.
+
+    ``kind``: the desk adapter under test; ``near``: the relay that connects to it.
+    """
 
     kind: ClassVar[type[Desk]]
     near: RelaySide
 
     @abc.abstractmethod
     async def start(self, folder: Path) -> dict[str, Any]:
-        """Start it; returns what stands under ``desk`` in the settings. ``folder`` is its own."""
+        """Start the system, which may use ``folder``; return the settings under ``desk``."""
 
     @abc.abstractmethod
     async def stop(self) -> None:
-        """End it."""
+        """Stop the system."""
 
-    async def take(self) -> None:  # noqa: B027 - most protocols know no such thing
-        """The agent takes the conversation, where the protocol knows such a thing."""
+    async def take(self) -> None:  # noqa: B027 - most protocols have no such step
+        """Let the agent take the conversation, if the protocol has such a step."""
 
     @abc.abstractmethod
     async def say(self, text: str) -> None:
-        """The agent says something."""
+        """Let the agent say something."""
 
     @abc.abstractmethod
-    async def heard(self) -> list[str]:
-        """The customer's words since the handoff, in order, each once."""
+    async def customer_messages(self) -> list[str]:
+        """Return the customer's messages since the handoff, in order, each once."""
 
     @abc.abstractmethod
     async def transcript(self) -> list[str]:
-        """What was said before the handoff, as the agent sees it."""
+        """Return the messages from before the handoff, as the agent sees them."""
 
     @abc.abstractmethod
     async def end(self) -> None:
-        """The agent ends the conversation."""
+        """Let the agent end the conversation."""
 
     @abc.abstractmethod
     async def cut(self) -> None:
-        """Break the connection, without ending the conversation; it can be made again at once."""
+        """Break the connection without ending the conversation. It can be made again at once."""
 
 
 @pytest.mark.asyncio
 class DeskContract:
-    """Subclass it as ``Test...`` and name your far side."""
+    """The tests. Subclass it as ``Test...`` and set ``far_side``."""
 
     far_side: ClassVar[type[FarSide]]
 
@@ -74,41 +76,41 @@ class DeskContract:
 
     @pytest_asyncio.fixture
     async def settings(self, far: FarSide, tmp_path: Path) -> Settings:
-        """Settings with the far side started."""
+        """The settings, with the far side started."""
         return settings_for(await far.start(tmp_path), tmp_path)
 
     @pytest_asyncio.fixture
     async def side(self, far: FarSide, settings: Settings) -> AsyncIterator[RelaySide]:
-        """A relay, connected."""
+        """A relay that is connected."""
         async with meeting(far, settings) as relay_side:
             yield relay_side
 
     async def test_it_gets_the_transcript(self, side: RelaySide, far: FarSide) -> None:
-        """What was said before reaches the agent."""
+        """The agent gets the messages from before the handoff."""
         await side.start()
         await far.take()
         assert await until(far.transcript) == ["help", "how?"]
 
     async def test_both_talk_in_order(self, side: RelaySide, far: FarSide) -> None:
-        """Ten words each way, each once."""
+        """Ten messages each way arrive in order, each once."""
         await side.start()
         for number in range(10):
             await side.says(f"customer {number}")
         await until(lambda: _is(far, [f"customer {number}" for number in range(10)]))
         for number in range(10):
             await far.say(f"agent {number}")
-        await until(lambda: len(side.told()) == 10)
-        assert side.told() == [f"agent {number}" for number in range(10)]
+        await until(lambda: len(side.agent_messages()) == 10)
+        assert side.agent_messages() == [f"agent {number}" for number in range(10)]
 
     async def test_its_end_brings_the_conversation_back(self, side: RelaySide, far: FarSide) -> None:
-        """The bot has it again, and the tracker is told both."""
+        """The conversation returns to the bot, and the tracker gets the pause and the return."""
         await side.start()
         await far.end()
         await until(lambda: side.relay.conversation("thabo").state is Control.BOT)
         assert [entry.name for entry in side.tracker.entries] == ["pause", "back"]
 
     async def test_a_front_end_learns_who_is_active(self, side: RelaySide, far: FarSide) -> None:
-        """At each change: somebody else, and the bot again."""
+        """A front end is told at each change: when people take over, and when the bot is back."""
         shown: list[str] = []
 
         async def show(conversation: Conversation) -> None:
@@ -118,12 +120,12 @@ class DeskContract:
         await side.start()
         assert shown[0] == "waiting"
         await far.say("hello")
-        await until(lambda: side.told() == ["hello"])
+        await until(lambda: side.agent_messages() == ["hello"])
         await far.end()
         await until(lambda: shown[-1] == "bot")
 
-    async def test_words_survive_a_cut(self, side: RelaySide, far: FarSide) -> None:
-        """What is said while the connection is away arrives in order, and so does what comes after."""
+    async def test_messages_survive_a_cut(self, side: RelaySide, far: FarSide) -> None:
+        """Messages sent while the connection is broken arrive in order, and so do later ones."""
         await side.start()
         await side.says("before")
         await until(lambda: _is(far, ["before"]))
@@ -131,10 +133,10 @@ class DeskContract:
         await side.says("after")
         await until(lambda: _has_all(far, ["before", "meanwhile", "after"]))
         await far.say("still here")
-        await until(lambda: side.told() == ["still here"])
+        await until(lambda: side.agent_messages() == ["still here"])
 
     async def test_a_restart_of_the_relay_goes_on(self, far: FarSide, settings: Settings) -> None:
-        """Another process on the same store talks to the same agent."""
+        """Another process with the same store goes on with the same agent."""
         async with meeting(far, settings) as side:
             await side.start()
             await side.says("one")
@@ -144,31 +146,31 @@ class DeskContract:
             await side.says("two")
             await until(lambda: _is(far, ["one", "two"]))
             await far.say("welcome back")
-            await until(lambda: side.told() == ["welcome back"])
+            await until(lambda: side.agent_messages() == ["welcome back"])
 
     async def test_the_customer_may_leave(self, side: RelaySide, far: FarSide) -> None:
-        """And may come again."""
+        """The customer may leave, and ask for a person again."""
         await side.start()
-        await side.relay.apply(e.CustomerLeaving(conversation_id="thabo", id="l", text="disconnect", at=4.0))
+        await side.relay.apply(events.CustomerLeaving(conversation_id="thabo", id="l", text="disconnect", at=4.0))
         await until(lambda: side.relay.conversation("thabo").state is Control.BOT)
         await side.start()
 
 
 def settings_for(desk: dict[str, Any], folder: Path) -> Settings:
-    """HandoffChannel's settings with this desk, and a store in this folder."""
+    """Return HandoffChannel's settings with this desk, and a store in this folder."""
     store = f"sqlite:///{folder / 'relay.db'}"
     return read_settings({"bot_id": "b", "desk": desk, "store": store, "channels": {"rest": None}})
 
 
 def meeting(far: FarSide, settings: Settings) -> RelaySide:
-    """A relay with the far side's kind of desk."""
+    """Return a relay with the far side's kind of desk."""
     far.near = RelaySide(far.kind, settings)
     return far.near
 
 
 async def _is(far: FarSide, texts: list[str]) -> bool:
-    return await far.heard() == texts
+    return await far.customer_messages() == texts
 
 
 async def _has_all(far: FarSide, texts: list[str]) -> bool:
-    return [text for text in await far.heard() if text in texts] == texts
+    return [text for text in await far.customer_messages() if text in texts] == texts

@@ -1,7 +1,7 @@
-"""What every platform channel keeps, whichever vendor calls it.
+"""The contract of platform channels: tests that every one passes, whichever vendor calls it.
 
-Kommunicate's passes it, and LivePerson's by both its doors: ``tests/platforms/test_contract.py``. The bot is a small one of the
-package's own (``rasa_handoff/testing/bot``), trained once per run.
+Kommunicate's passes them, and LivePerson's by a Function and by Custom Endpoint: ``tests/platforms/test_contract.py``. The bot
+is a small one of this package (``rasa_handoff/testing/bot``), trained once per run.
 """
 
 import abc
@@ -14,17 +14,20 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from rasa_handoff.protocol.values import Value
 from rasa_handoff.testing.bots import trained_once
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
-from rasa_handoff.vocabulary.values import Value
 
 BOT = Path(__file__).parent / "bot"
 
 
-class Heard(Value, frozen=True):
-    """What the platform made of an answer. ``titles``: of the buttons shown. ``to``: whom the conversation was handed to, in the
-    platform's own terms; None if it wasn't. ``body``: all of it."""
+class ShownAnswer(Value, frozen=True):
+    """An answer as the platform shows it.
+
+    ``titles``: of the buttons; ``to``: who got the conversation, in the platform's terms, None if it wasn't handed over;
+    ``body``: the whole answer.
+    """
 
     texts: tuple[str, ...] = ()
     titles: tuple[str, ...] = ()
@@ -33,9 +36,9 @@ class Heard(Value, frozen=True):
 
 
 class FarPlatform(abc.ABC):
-    """The vendor: calls the channel as its documents say, for as many customers as are named.
+    """The vendor, which calls the channel as its documents say, for any number of customers.
 
-    ``channel``: what stands in ``credentials.yml``. ``refusal``: the status it understands as "I don't know you".
+    ``channel``: the channel's name in ``credentials.yml``. ``refusal``: the status for a caller that isn't authenticated.
     """
 
     channel: ClassVar[str]
@@ -43,52 +46,52 @@ class FarPlatform(abc.ABC):
 
     @abc.abstractmethod
     def settings(self) -> dict[str, Any]:
-        """What stands under the channel's name, with a department ``billing`` and no time for messages to cross."""
+        """Return the channel's settings, with a department ``billing`` and ``crossing_seconds`` of zero."""
 
     @property
     @abc.abstractmethod
     def billing(self) -> str:
-        """What ``Heard.to`` is after a handoff to ``billing``."""
+        """The value of ``ShownAnswer.to`` after a handoff to ``billing``."""
 
     @abc.abstractmethod
     def sender(self, customer: str) -> str:
-        """The customer's conversation, as Rasa knows it."""
+        """Return the id of the customer's conversation in Rasa."""
 
     @abc.abstractmethod
-    async def says(self, url: str, http: aiohttp.ClientSession, customer: str, text: str, id: str) -> Heard:
-        """The customer's message, ``id`` its own; sent again it has the same. ``url`` is Rasa's."""
+    async def says(self, url: str, http: aiohttp.ClientSession, customer: str, text: str, id: str) -> ShownAnswer:
+        """Send a customer's message. A repeated one has the same ``id``. ``url`` is Rasa's."""
 
     @abc.abstractmethod
-    async def knocks(self, url: str, http: aiohttp.ClientSession, body: bytes, known: bool) -> int:
-        """The status of a call with this body, by somebody it knows or by a stranger."""
+    async def calls_with(self, url: str, http: aiohttp.ClientSession, body: bytes, known: bool) -> int:
+        """Return the status of a call with this body, by a caller that is authenticated or isn't."""
 
 
 class Customer:
-    """Talks to the bot through the platform."""
+    """A customer who talks to the bot through the platform."""
 
     def __init__(self, far: FarPlatform, rasa: RasaServer, name: str) -> None:
         self.far, self.rasa, self.name = far, rasa, name
         self._said = 0
 
-    async def says(self, text: str, id: str | None = None) -> Heard:
-        """A message, a new one unless ``id`` names an older."""
+    async def says(self, text: str, id: str | None = None) -> ShownAnswer:
+        """Send a message; a new one, unless ``id`` is that of an older one."""
         self._said += 1
         return await self.far.says(
             self.rasa.url, self.rasa.http, self.name, text, id or f"{self.name}-message-{self._said}"
         )
 
     async def tracker(self) -> dict[str, Any]:
-        """Rasa's tracker of this conversation."""
+        """Return Rasa's tracker of this conversation."""
         return await self.rasa.tracker(self.far.sender(self.name))
 
-    async def words(self) -> list[str]:
-        """What the bot has heard from them."""
+    async def messages(self) -> list[str]:
+        """Return the customer's messages that the bot has got."""
         return [event["text"] for event in (await self.tracker())["events"] if event["event"] == "user"]
 
 
 @pytest.mark.asyncio
 class PlatformContract:
-    """Subclass it as ``Test...`` and name your platform."""
+    """The tests. Subclass it as ``Test...`` and set ``platform``."""
 
     platform: ClassVar[type[FarPlatform]]
 
@@ -112,7 +115,7 @@ class PlatformContract:
         return Customer(far, rasa, "thabo")
 
     async def test_greet_ask_hand_over_and_back(self, thabo: Customer, far: FarPlatform) -> None:
-        """The story: the bot, a department, and the bot again, knowing that it is settled."""
+        """A whole handoff: the bot, a department, and the bot again, which knows that the handoff is resolved."""
         assert (await thabo.says("hello")).texts == ("Hello.",)
         assert (await thabo.says("which colours do you have")).titles == ("The red one", "The blue one")
         handed = await thabo.says("fetch somebody of billing")
@@ -124,35 +127,35 @@ class PlatformContract:
         assert tracker["slots"]["handoff_outcome"] == "resolved"
 
     async def test_it_may_be_handed_over_again(self, thabo: Customer, far: FarPlatform) -> None:
-        """By the intent alone, with the department as its entity."""
+        """A second handoff works, by the intent alone, with the department as its entity."""
         for _ in range(2):
             assert (await thabo.says('/execute_handoff{"department": "billing"}')).to == far.billing
             assert (await thabo.tracker())["paused"]
             assert (await thabo.says("hello")).texts == ("Hello.",)
 
     async def test_a_button_shows_its_title_and_keeps_its_payload(self, thabo: Customer) -> None:
-        """The customer sees no payload, and the bot hears it."""
+        """The customer doesn't see the payload, and the bot gets it."""
         shown = await thabo.says("which colours do you have")
         assert "/choose_red" not in str(shown.body)  # without the slash it may be among the NLU's guesses
         assert (await thabo.says("The red one")).texts == ("Red it is.",)
 
     async def test_a_call_that_comes_again_has_one_turn_and_the_same_answer(self, thabo: Customer) -> None:
-        """Also if it handed over."""
+        """A repeated call gets the same answer, also if that handed over."""
         for text in ("hello", "fetch somebody of billing"):
             first = await thabo.says(text, id=f"once-{text}")
             assert await thabo.says(text, id=f"once-{text}") == first
-        assert (await thabo.words()).count("hello") == 1
-        assert (await thabo.words()).count("fetch somebody of billing") == 1
+        assert (await thabo.messages()).count("hello") == 1
+        assert (await thabo.messages()).count("fetch somebody of billing") == 1
         assert (await thabo.tracker())["paused"]
 
     async def test_what_is_said_at_once_is_answered_each(self, thabo: Customer) -> None:
-        """Nothing lost, nothing heard twice."""
+        """Messages at the same time are each answered, none twice."""
         answers = await asyncio.gather(*(thabo.says("hello", id=f"at-once-{number}") for number in range(5)))
         assert [answer.texts for answer in answers] == [("Hello.",)] * 5
-        assert (await thabo.words()).count("hello") == 5
+        assert (await thabo.messages()).count("hello") == 5
 
     async def test_customers_stay_apart(self, thabo: Customer, far: FarPlatform, rasa: RasaServer) -> None:
-        """One is with people, the other with the bot."""
+        """One conversation is with people, another one with the bot."""
         lerato = Customer(far, rasa, "lerato")
         await thabo.says("fetch somebody of billing")
         assert (await lerato.says("hello")).texts == ("Hello.",)
@@ -162,7 +165,7 @@ class PlatformContract:
     async def test_a_tracker_store_that_is_away_keeps_nobody_from_people(
         self, thabo: Customer, far: FarPlatform, rasa: RasaServer
     ) -> None:
-        """The bot answers and hands over; all of it is in the tracker when the store is back."""
+        """The bot answers and hands over without its store; everything is in the tracker once the store is back."""
         await thabo.says("hello")
         store = rasa.app.ctx.agent.tracker_store._tracker_store
         session_scope = store.session_scope
@@ -180,22 +183,22 @@ class PlatformContract:
             return bool((await thabo.tracker())["paused"])
 
         await until(is_paused)
-        assert await thabo.words() == ["hello", "hello", "fetch somebody of billing"]
+        assert await thabo.messages() == ["hello", "hello", "fetch somebody of billing"]
         assert (await thabo.says("hello")).texts == ("Hello.",)
         assert (await thabo.tracker())["slots"]["handoff_outcome"] == "resolved"
 
     async def test_a_stranger_is_refused_and_nothing_comes_of_it(
         self, thabo: Customer, far: FarPlatform, rasa: RasaServer
     ) -> None:
-        """Whatever the body is."""
+        """A caller that isn't authenticated is refused, whatever the body is."""
         for body in (b"{}", b"not json"):
-            assert await far.knocks(rasa.url, rasa.http, body, known=False) == far.refusal
-        assert await thabo.words() == []
+            assert await far.calls_with(rasa.url, rasa.http, body, known=False) == far.refusal
+        assert await thabo.messages() == []
 
     @pytest.mark.parametrize("body", [b"", b"not json", b"[]", b'"text"', b"\xff\xfe"])
     async def test_what_cannot_be_read_is_refused_and_the_next_call_is_answered(
         self, thabo: Customer, far: FarPlatform, rasa: RasaServer, body: bytes
     ) -> None:
-        """A 400, not a 500: nothing of ours broke."""
-        assert await far.knocks(rasa.url, rasa.http, body, known=True) == 400
+        """A body that can't be read is refused with 400."""
+        assert await far.calls_with(rasa.url, rasa.http, body, known=True) == 400
         assert (await thabo.says("hello")).texts == ("Hello.",)

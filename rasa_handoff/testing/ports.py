@@ -1,8 +1,8 @@
-"""Ports for servers that are told theirs before they start.
+"""Ports for servers that need a port number before they start.
 
-Not the kernel's choice (``bind`` to 0): between the choice and the server's start anybody may get the same one, a client's
-end of a connection or a server of the other worker, and words go to a stranger. A client that calls a port of that range in
-which nobody listens may even be connected to itself. So: below that range, and a part for each worker.
+They aren't chosen by the kernel (``bind`` to 0). Between that choice and the server's start another socket may get the same
+port: a client's end of a connection, or a server of another worker. And a client that calls a port of the kernel's range on
+which nobody listens may be connected to itself. So the ports are below that range, with a part for each worker.
 """
 
 import os
@@ -13,13 +13,14 @@ from typing import Final
 FIRST: Final = 12_000
 """Below Linux's ephemeral range, which begins at 32768."""
 EACH: Final = 2_000
+"""Ports of one worker."""
 WORKERS: Final = 10
 
 _given: set[int] = set()
 
 
 def free_port() -> int:
-    """A port nobody listens on, and that nobody in this run is given again.
+    """Return a port on which nobody listens, and which isn't returned again in this run.
 
     Raises:
         RuntimeError: this worker's part is used up.

@@ -1,4 +1,4 @@
-"""A real Rasa server inside the test's loop: Rasa's own Sanic application on a real socket, with a trained model."""
+"""A real Rasa server in the test's event loop: Rasa's own Sanic application on a real socket, with a trained model."""
 
 import asyncio
 import contextlib
@@ -33,11 +33,11 @@ from sanic.touchup.schemes.ode import OptionalDispatchEvent
 from rasa_handoff.testing.ports import free_port
 
 Sanic.test_mode = True
-configure_structlog()  # or each turn prints all its states
-gc.freeze()  # what Rasa imports isn't looked through again at each server's end: a fifth of a second
+configure_structlog()  # otherwise each turn prints all its states
+gc.freeze()  # so that what Rasa imports isn't collected again at each server's end, which takes a fifth of a second
 
 ENDPOINTS: Final = {"action": "action_endpoint", "model": "models"}
-"""Rasa's names for two kinds of endpoints in a file, which are others than in its code."""
+"""Two kinds of endpoints have other names in Rasa's file than in its code."""
 
 _read: Final = MessageProcessor._load_model
 _find_error_format: Final = RouteMixin._determine_error_format
@@ -47,9 +47,8 @@ _methods: Final[dict[object, Callable[..., Any]]] = {}
 
 
 def _load_model(path: str) -> tuple[str, ModelMetadata, GraphRunner]:
-    """What Rasa loads from this model file, read once: half of a server's start. Each server has a domain of its own, since tests
-    change its session's expiry.
-    """
+    """Load a model file once: loading is half of a server's start. Each server gets a copy of the domain, since tests change its
+    session's expiry."""
     name, metadata, runner = _read_once(path, Path(path).stat().st_mtime_ns)
     return name, dataclasses.replace(metadata, domain=copy.deepcopy(metadata.domain)), runner
 
@@ -63,7 +62,7 @@ def _read_once(path: str, changed: int) -> tuple[str, ModelMetadata, GraphRunner
 
 
 def _error_format(self: RouteMixin, handler: Callable[..., Any]) -> str:
-    """What Sanic reads from a handler's source, for each of a server's routes; parsed once for each function."""
+    """Return what Sanic reads from a handler's source for each of a server's routes; each function is parsed once."""
     key = getattr(handler, "__code__", handler)
     if key not in _error_formats:
         _error_formats[key] = _find_error_format(self, handler)
@@ -73,7 +72,7 @@ def _error_format(self: RouteMixin, handler: Callable[..., Any]) -> str:
 def _method_without_signals(
     self: OptionalDispatchEvent, method: Callable[..., Any], namespace: dict[str, Any]
 ) -> Callable[..., Any]:
-    """A method of Sanic's without the signals that nobody listens to; compiled once for each set of signals."""
+    """Return a method of Sanic's without the signals that nobody listens to, compiled once for each set of signals."""
     key = method, frozenset(self._registered_events)
     if key not in _methods:
         _methods[key] = _compile_method(self, method, namespace)
@@ -82,7 +81,7 @@ def _method_without_signals(
 
 @contextlib.contextmanager
 def _starting_quickly() -> Iterator[None]:
-    """What Rasa and Sanic work out anew for each server of a process, and what comes out the same each time, is remembered."""
+    """Cache what Rasa and Sanic compute for each server of a process with the same result."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(mock.patch.object(MessageProcessor, "_load_model", staticmethod(_load_model)))
         stack.enter_context(mock.patch.object(RouteMixin, "_determine_error_format", _error_format))
@@ -91,14 +90,17 @@ def _starting_quickly() -> Iterator[None]:
 
 
 def _read_endpoints(endpoints: dict[str, Any]) -> AvailableEndpoints:
-    """As Rasa reads ``endpoints.yml``, which it opens and checks seven times."""
+    """Read endpoints as Rasa does, which opens and checks ``endpoints.yml`` seven times."""
     names = ("nlg", "nlu", "action", "model", "tracker_store", "lock_store", "event_broker")
     found = {name: endpoints.get(ENDPOINTS.get(name, name)) for name in names}
     return AvailableEndpoints(**{name: one and EndpointConfig.from_dict(one) for name, one in found.items()})
 
 
 class RasaServer:
-    """``async with RasaServer(model, folder, credentials)``; ``endpoints`` as in endpoints.yml, SQLite tracker by default."""
+    """A Rasa server: ``async with RasaServer(model, folder, credentials)``.
+
+    ``endpoints``: as in ``endpoints.yml``; by default the tracker store is SQLite.
+    """
 
     def __init__(
         self, model: Path, folder: Path, credentials: dict[str, Any], endpoints: dict[str, Any] | None = None
@@ -110,7 +112,7 @@ class RasaServer:
         self.http: aiohttp.ClientSession
 
     async def __aenter__(self) -> "RasaServer":
-        # JSON is YAML.
+        # JSON is valid YAML.
         (self.folder / "credentials.yml").write_text(json.dumps(self.credentials))
         (self.folder / "endpoints.yml").write_text(json.dumps(self.endpoints))
         endpoints = _read_endpoints(self.endpoints)
@@ -145,7 +147,7 @@ class RasaServer:
             if getattr(channel, "sio", None) is not None:
                 await channel.sio.shutdown()
         self.app.shutdown_tasks(timeout=0)
-        jobs.kill_scheduler()  # of reminders: one per process, and bound to the loop it was made in
+        jobs.kill_scheduler()  # the scheduler of reminders: one per process, and bound to the loop in which it was made
         Sanic._app_registry.pop(self.app.name, None)
         self._socket.close()
         tracker_store = self.app.ctx.agent.tracker_store
@@ -162,14 +164,14 @@ class RasaServer:
             return list(await answer.json())
 
     async def texts(self, text: str, sender: str = "thabo") -> list[str]:
-        """The same, only the texts."""
+        """Say something on ``rest`` and return the texts of the answers."""
         return [answer.get("text", "") for answer in await self.say(text, sender)]
 
     async def tracker(self, sender: str = "thabo") -> dict[str, Any]:
-        """The tracker as the HTTP API shows it."""
+        """Return the tracker, as the HTTP API shows it."""
         async with self.http.get(f"{self.url}/conversations/{sender}/tracker?include_events=ALL") as answer:
             return dict(await answer.json())
 
     async def events(self, sender: str = "thabo") -> list[dict[str, Any]]:
-        """The tracker's events."""
+        """Return the tracker's events."""
         return list((await self.tracker(sender))["events"])

@@ -1,6 +1,6 @@
-"""How slow this machine is beside the one the deadlines were chosen on, and how busy: bounded.
+"""The factor for deadlines in tests: how slow or busy this machine is, compared with the one the deadlines were chosen on.
 
-A deadline says when something is broken. On a machine that is slower, or busy with something else, it comes later.
+A deadline tells that something is broken. On a machine that is slower, or busy with something else, it has to be later.
 """
 
 import functools
@@ -10,16 +10,17 @@ import time
 from typing import Final
 
 REFERENCE: Final = 0.06
-"""Seconds that the piece of work takes about, on the machine the deadlines were chosen on (2 cores of an Intel Xeon)."""
+"""Seconds that the measured work takes on the machine the deadlines were chosen on (2 cores of an Intel Xeon)."""
 ROUNDS: Final = 3
+"""Measurements, of which the fastest counts."""
 MOST: Final = 4.0
-"""Nothing waits longer than so many times its deadline: what hangs is to be found."""
+"""The largest factor, so that something that hangs is found."""
 SUITE: Final = 2.0
 """Processes that want a processor at once while the suite runs by itself, per processor."""
 
 
 def slowness() -> float:
-    """From 1 to ``MOST``: what a deadline is multiplied by. How fast the machine is, is measured once; how busy, each time."""
+    """Return the factor for deadlines, from 1 to ``MOST``. The machine's speed is measured once, its load each time."""
     try:
         waiting = os.getloadavg()[0] / (os.cpu_count() or 1)
     except OSError:  # not on every system
@@ -28,7 +29,7 @@ def slowness() -> float:
 
 
 def scale(seconds: float, waiting: float) -> float:
-    """The factor for a machine on which the work took ``seconds``, with so many processes that want each processor."""
+    """Return the factor for a machine on which the work took ``seconds``, with ``waiting`` processes for each processor."""
     return min(MOST, max(1.0, seconds / REFERENCE, waiting / SUITE))
 
 
@@ -38,7 +39,7 @@ def _work() -> float:
 
 
 def _seconds() -> float:
-    """A fixed piece of work, as the interpreter and the processor do it."""
+    """Return the time of a fixed piece of work for interpreter and processor."""
     begun, text = time.perf_counter(), b""
     for number in range(40_000):
         text = hashlib.sha256(text + str(number).encode()).digest()

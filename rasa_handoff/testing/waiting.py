@@ -1,4 +1,4 @@
-"""Waiting by condition, with a deadline. No test sleeps for luck."""
+"""Waiting for a condition, with a deadline, so that no test has to sleep for a fixed time."""
 
 import asyncio
 import inspect
@@ -9,17 +9,19 @@ from typing import Any, Final, TypeVar
 from rasa_handoff.testing.slowness import slowness
 
 PAUSE: Final = 0.02
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 
 T = TypeVar("T")
 
 
 async def until(condition: Callable[[], Any], seconds: float = 10, what: str = "") -> Any:
-    """The first true value of the condition, awaited if it can be, looked at for so many ``seconds``, and longer on a machine
-    that is slow or busy (:mod:`rasa_handoff.testing.slowness`). ``what``: for the error.
+    """Wait until the condition is true and return its value, which is awaited if possible.
+
+    The deadline is in ``seconds``, longer on a machine that is slow or busy (:mod:`rasa_handoff.testing.slowness`). ``what``: a
+    description for the error.
 
     Raises:
-        AssertionError: with its last value, when the deadline passes.
+        AssertionError: the deadline has passed; with the condition's last value.
     """
     seconds *= slowness()
     deadline = time.monotonic() + seconds
@@ -35,10 +37,11 @@ async def until(condition: Callable[[], Any], seconds: float = 10, what: str = "
 
 
 async def within(awaited: Awaitable[T], seconds: float, what: str = "") -> T:
-    """What is awaited, if it comes within so many ``seconds``, more on a machine that is slow or busy. ``what``: for the error.
+    """Await something for so many ``seconds``, longer on a machine that is slow or busy, and return its result. ``what``: a
+    description for the error.
 
     Raises:
-        AssertionError: it doesn't; it is cancelled.
+        AssertionError: the deadline has passed; what was awaited is cancelled.
     """
     seconds *= slowness()
     try:

@@ -46,7 +46,7 @@ class Demo:
         await self.process.__aexit__(None, None, None)
 
     async def say(self, text: str, sender: str) -> list[str]:
-        """Say something on ``rest``; the texts of the answers."""
+        """Say something on ``rest`` and return the texts of the answers."""
         body = json.dumps({"sender": sender, "message": text})
         async with aiohttp.ClientSession() as http, http.post(self.rest, data=body) as answer:
             return [message.get("text", "") for message in await answer.json()]
@@ -73,14 +73,14 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 class Windows:
-    """Windows of separate people; what their consoles complain about is in ``troubles``."""
+    """Browser windows of separate people. ``troubles`` collects their consoles' errors and warnings."""
 
     def __init__(self, browser: Browser, demo: Demo) -> None:
         self.browser, self.demo = browser, demo
         self.troubles: list[str] = []
 
     async def open(self, address: str, width: int, height: int) -> Page:
-        """A fresh person's window."""
+        """Open a window for a new person."""
         page = await (await self.browser.new_context(viewport={"width": width, "height": height})).new_page()
         page.on("console", lambda line: self.troubles.append(line.text) if line.type in ("error", "warning") else None)
         page.on("pageerror", lambda problem: self.troubles.append(str(problem)))
@@ -88,13 +88,13 @@ class Windows:
         return page
 
     async def customer(self) -> Page:
-        """A customer on a phone."""
+        """Open the page of a customer on a phone."""
         page = await self.open(self.demo.page, 400, 780)
         await expect(page.get_by_test_id("connection")).to_contain_text("Connected")
         return page
 
     async def agent(self, email: str, password: str) -> Page:
-        """An agent, signed in."""
+        """Open the desk of an agent, signed in."""
         page = await self.open(self.demo.desk, 1280, 800)
         await page.get_by_test_id("email").fill(email)
         await page.get_by_test_id("password").fill(password)
@@ -105,7 +105,7 @@ class Windows:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def windows(chromium: Browser, demo: Demo) -> AsyncIterator[Windows]:
-    """Windows before the demo, closed after the test."""
+    """Browser windows for the demo, closed after the test."""
     opened = Windows(chromium, demo)
     yield opened
     for context in list(chromium.contexts):

@@ -27,7 +27,7 @@ expect.set_options(timeout=10_000 * slowness())
 
 
 class Server:
-    """Can be stopped and started again at the same address, with the same database."""
+    """A server that can be restarted at the same address, with the same database."""
 
     def __init__(self, database: str) -> None:
         self.database = database
@@ -45,7 +45,7 @@ class Server:
 
 
 class Desk:
-    """An agent's browser. ``troubles`` collects what the console complains about, CSP violations among it."""
+    """An agent's browser. ``troubles`` collects the console's errors and warnings, such as CSP violations."""
 
     def __init__(self, page: Page, address: str, email: str) -> None:
         self.page, self.address, self.email = page, address, email
@@ -97,14 +97,14 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 class Desks:
-    """Opens desks; at the end none may have had anything to complain about."""
+    """Open desks, and check at the end that none had errors in its console."""
 
     def __init__(self, chromium: Browser, server: Server) -> None:
         self._chromium, self._server = chromium, server
         self.opened: list[Desk] = []
 
     async def blank(self, name: str) -> Desk:
-        """A browser of the agent's, not signed in yet."""
+        """Open a browser for an agent who hasn't signed in."""
         context = await self._chromium.new_context(viewport={"width": 1280, "height": 800})
         desk = Desk(await context.new_page(), self._server.address, f"{name}@example.org")
         self.opened.append(desk)

@@ -37,11 +37,11 @@ async def until(condition: Callable[[], Any]) -> Any:
 
 
 class Relay:
-    """Acknowledges everything, keeps it in ``heard`` as (event, payload), and drops what it has already."""
+    """Acknowledges everything, keeps it in ``received`` as (event, payload), and drops what it has already."""
 
     def __init__(self, bot_id: str = "karoo-books") -> None:
         self.bot_id = bot_id
-        self.heard: list[tuple[str, dict[str, Any]]] = []
+        self.received: list[tuple[str, dict[str, Any]]] = []
         self._ids: set[str] = set()
         self._numbers: dict[str, int] = {}
         self._client = socketio.AsyncClient(reconnection_delay=0.1, reconnection_delay_max=0.2)
@@ -107,7 +107,7 @@ class Relay:
 
     def all(self, event: str, **like: Any) -> list[dict[str, Any]]:
         """What was heard of an event, with these values."""
-        bodies = [body for name, body in self.heard if name == event]
+        bodies = [body for name, body in self.received if name == event]
         return [body for body in bodies if all(body.get(key) == value for key, value in like.items())]
 
     async def one(self, event: str, **like: Any) -> dict[str, Any]:
@@ -121,7 +121,7 @@ class Relay:
     def _hears(self, event: str) -> Callable[..., Any]:
         async def hear(body: dict[str, Any]) -> dict[str, Any]:
             if body.get("id") not in self._ids:
-                self.heard.append((event, body))
+                self.received.append((event, body))
             if "id" in body:
                 self._ids.add(body["id"])
             return {"ok": True}

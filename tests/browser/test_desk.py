@@ -136,13 +136,13 @@ async def test_words_go_both_ways_as_text_with_their_status(desks: Desks, relay:
     handoff = await relay.offer(name=NASTY)
     await take(page)
     await say(page, NASTY)
-    heard = await relay.one("message", handoff_id=handoff)
-    assert (heard["text"], heard["agent"]) == (NASTY, "Thandi Nkosi")
+    received = await relay.one("message", handoff_id=handoff)
+    assert (received["text"], received["agent"]) == (NASTY, "Thandi Nkosi")
     mine = page.locator("[data-testid=message][data-speaker=agent]")
     await expect(mine.locator(".text")).to_have_text(NASTY)
     await expect(mine.get_by_test_id("status")).to_have_text("Sent")
     for status, words in (("waiting", "Waits until the customer writes"), ("delivered", "Delivered"), ("read", "Read")):
-        await relay.mark(handoff, heard["id"], status)
+        await relay.mark(handoff, received["id"], status)
         await expect(mine.get_by_test_id("status")).to_have_text(words)
     await relay.say(handoff, NASTY)
     theirs = page.locator("[data-testid=message][data-speaker=customer]")
@@ -155,8 +155,8 @@ async def test_an_undelivered_message_says_why(desks: Desks, relay: Relay) -> No
     handoff = await relay.offer()
     await take(page)
     await say(page, "Hello?")
-    heard = await relay.one("message", handoff_id=handoff)
-    await relay.mark(handoff, heard["id"], "failed", "the number is blocked")
+    received = await relay.one("message", handoff_id=handoff)
+    await relay.mark(handoff, received["id"], "failed", "the number is blocked")
     await expect(page.get_by_test_id("status")).to_have_text("Not delivered: the number is blocked")
 
 
@@ -259,7 +259,7 @@ async def test_away_is_told_to_the_bots(desks: Desks, relay: Relay) -> None:
     await until(lambda: relay.all("availability", staffed=True))
     await page.get_by_test_id("presence").click()
     await expect(page.get_by_test_id("presence")).to_have_attribute("aria-checked", "false")
-    await until(lambda: relay.heard[-1][0] == "availability" and relay.heard[-1][1]["staffed"] is False)
+    await until(lambda: relay.received[-1][0] == "availability" and relay.received[-1][1]["staffed"] is False)
 
 
 async def test_two_agents_with_two_customers_at_once(desks: Desks, relay: Relay) -> None:

@@ -29,7 +29,7 @@ async def test_words_written_while_the_server_is_away_are_sent_once(desks: Desks
     await expect(page.get_by_test_id("unsent")).to_have_count(0)
     await expect(page.get_by_test_id("message").locator(".text")).to_have_text(["First", "Second"])
     await relay.one("message", handoff_id=handoff, text="Second")
-    assert [heard["text"] for heard in relay.all("message")] == ["First", "Second"]
+    assert [received["text"] for received in relay.all("message")] == ["First", "Second"]
     desk.troubles.clear()  # the console tells of each try to connect
 
 
@@ -101,7 +101,7 @@ async def test_words_whose_answer_got_lost_outlive_a_reload_and_arrive_once(desk
     await page.get_by_test_id("composer").fill("And on")
     await page.get_by_test_id("composer").press("Enter")
     await relay.one("message", text="And on")
-    assert [heard["text"] for heard in relay.all("message")] == ["Only once", "And on"]
+    assert [received["text"] for received in relay.all("message")] == ["Only once", "And on"]
 
 
 async def test_the_whole_flow_by_keyboard_only(desks: Desks, relay: Relay) -> None:

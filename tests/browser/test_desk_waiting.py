@@ -121,7 +121,7 @@ async def test_words_a_locked_server_refuses_are_sent_again_by_themselves(
     await expect(page.get_by_test_id("message").locator(".text")).to_have_text("Good morning")
     await expect(page.get_by_test_id("unsent")).to_have_count(0)
     await until(lambda: relay.all("message", handoff_id=handoff))
-    assert [heard["text"] for heard in relay.all("message", handoff_id=handoff)] == ["Good morning"]
+    assert [received["text"] for received in relay.all("message", handoff_id=handoff)] == ["Good morning"]
     desks.opened[-1].troubles.clear()  # the console tells of the 503
 
 

@@ -37,7 +37,7 @@ def all_channels(vendors: Vendors) -> dict[str, Any]:
 def credentials(
     desk_url: str, folder: Path, channels: dict[str, Any], bot_id: str = "small", **more: Any
 ) -> dict[str, Any]:
-    """credentials.yml with HandoffChannel hosting these channels; ``more`` stands beside it."""
+    """Return credentials.yml with HandoffChannel hosting these channels; ``more`` is written beside it."""
     settings = {"bot_id": bot_id, "desk": {"url": desk_url}, "store": f"sqlite:///{folder / 'relay.db'}"}
     return {"rasa_handoff.HandoffChannel": {**settings, "channels": channels}, **more}
 
@@ -70,7 +70,7 @@ async def thandi(desk: DeskServer) -> AsyncIterator[AgentAtDesk]:
 
 @pytest.fixture(scope="package")
 def serve(small_model: Path, desk: DeskServer, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., RasaServer]:
-    """Make a Rasa server that hosts these channels; in the same folder it goes on where another one stopped."""
+    """Make a Rasa server that hosts these channels. In the folder of a stopped one it goes on with its state."""
 
     def serve(channels: dict[str, Any], folder: Path | None = None, **more: Any) -> RasaServer:
         folder = folder or tmp_path_factory.mktemp("rasa")

@@ -12,9 +12,9 @@ from xml.etree import ElementTree
 
 import jwt
 
+from rasa_handoff.protocol.text import valid_text
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
-from rasa_handoff.vocabulary.text import valid_text
 from tests.channels.vendors import RASA_KEY, TEAMS_KEY, Call, Vendors
 
 NUMBERS = itertools.count(1000)

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
-from rasa_handoff.vocabulary.log_values import short_id
 from tests.channels.people import Customer
 from tests.support.desk import AgentAtDesk
 

@@ -14,9 +14,9 @@ import pytest_asyncio
 from socketio.exceptions import ConnectionError
 
 from rasa_handoff.guard.refusals import Refusals
+from rasa_handoff.protocol.tokens import HEADER, Issuer, make_token
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
-from rasa_handoff.vocabulary.customer_tokens import HEADER, Issuer, make_token
 from tests.channels.browsers import Page
 from tests.channels.conftest import credentials
 from tests.channels.test_socketio import resolve
@@ -433,7 +433,7 @@ async def test_who_is_refused_has_a_bounded_log_line_without_tokens_and_ids(
 async def test_while_the_store_cannot_be_asked_nobody_is_let_in(
     required: RasaServer, session: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rasa_handoff.vocabulary.errors import StoreUnavailable
+    from rasa_handoff.protocol.errors import StoreUnavailable
 
     async def fails(*_: Any) -> None:
         raise StoreUnavailable("locked")

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from rasa.core.channels import BUILTIN_CHANNELS
 
+from rasa_handoff.protocol.logs import short_id
+from rasa_handoff.protocol.names import STOCK_CHANNELS
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
-from rasa_handoff.vocabulary.log_values import short_id
-from rasa_handoff.vocabulary.names import STOCK_CHANNELS
 from tests.channels.people import FETCHED, PUSHED, Customer, OnRest, OnTelegram
 from tests.channels.talking import resolved
 from tests.channels.vendors import Vendors

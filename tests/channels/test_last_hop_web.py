@@ -8,10 +8,10 @@ import pytest
 from rasa.core.channels.channel import UserMessage
 from sqlalchemy import update
 
+from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.relay import inbox
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
-from rasa_handoff.vocabulary.log_values import short_id
 from tests.channels.browsers import Page
 from tests.channels.talking import heard_from_customer, in_order
 from tests.channels.test_socketio import resolve

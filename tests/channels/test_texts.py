@@ -2,10 +2,10 @@
 
 import pytest
 
+from rasa_handoff.protocol.limits import LONGEST_MESSAGE
+from rasa_handoff.protocol.text import valid_text
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
-from rasa_handoff.vocabulary.limits import LONGEST_MESSAGE
-from rasa_handoff.vocabulary.text import valid_text
 from tests.channels.people import FETCHED, PUSHED, Customer
 from tests.channels.talking import heard_from_customer, resolved, taken
 from tests.channels.vendors import Vendors

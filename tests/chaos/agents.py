@@ -1,4 +1,4 @@
-"""Agents at the desk: signed in once, connecting again with their cookie, sending again with the same id until answered."""
+"""Agents at the desk. They sign in once, reconnect with their cookie, and repeat messages with the same id until answered."""
 
 import asyncio
 import contextlib
@@ -10,18 +10,18 @@ import aiohttp
 import socketio
 from socketio.exceptions import SocketIOError
 
-from rasa_handoff.store.tasks import ended
+from rasa_handoff.store.tasks import cancel_all
 from tests.chaos.book import Book
 from tests.chaos.seat import Seat
 from tests.support.desk import PASSWORD
 
 ANSWER_WITHIN = 5.0
 MOST = 8
-"""Conversations an agent has at once."""
+"""Conversations that an agent has at once."""
 
 
 class Agent:
-    """``open()``, then it works until ``stopping``: then it answers no more, and ends what there is."""
+    """An agent. After ``open()`` they work until ``stopping``; then they answer no more and end their conversations."""
 
     def __init__(
         self, name: str, email: str, book: Book, rng: random.Random, pace: float, url: Callable[[], str]
@@ -43,20 +43,20 @@ class Agent:
     async def close(self) -> None:
         tasks = [*self._tasks, *(seat.task for seat in self.seats.values() if seat.task is not None)]
         for task in tasks:
-            await ended(task)
+            await cancel_all(task)
 
     def drop(self) -> None:
-        """The connection breaks."""
+        """Break the connection."""
         with contextlib.suppress(AttributeError):
             self._sio.eio.ws._response.connection.transport.abort()  # type: ignore[union-attr]
 
     def reload(self) -> None:
-        """The page is loaded again: all it knew is asked for again."""
+        """Reload the page: everything it knew is requested again."""
         self._queue.clear()
         self._lost.set()
 
     async def ask(self, event: str, **body: Any) -> dict[str, Any]:
-        """Ask until there is an answer that says yes or a definite no."""
+        """Repeat a request until the answer is yes or a definite no."""
         while True:
             await self._ready.wait()
             sio = self._sio

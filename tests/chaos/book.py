@@ -1,4 +1,4 @@
-"""What both ends said and really received. The checks read this and nothing of the product's own memory."""
+"""The record of what both ends sent and really received. The checks read this, and no state of the product."""
 
 import json
 import time
@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from rasa_handoff.vocabulary.log_values import short_id
+from rasa_handoff.protocol.logs import short_id
 
 Fate = Literal["unsure", "accepted", "refused"]
 
 
 @dataclass
 class Said:
-    """A numbered word. ``accepted``: the sender was told so; ``unsure``: no answer came, it may have arrived or not."""
+    """A numbered message. ``accepted``: the sender got an answer; ``unsure``: none came, so it may have arrived or not."""
 
     word: str
     conversation: str
@@ -26,8 +26,11 @@ class Said:
 
 @dataclass
 class Heard:
-    """Something that a customer's end showed. ``kind``: agent, notice or bot. ``response``: which notice. ``asked``: when the
-    request was sent whose answer brought it; None if it was pushed."""
+    """A message that a customer's end showed.
+
+    ``kind``: agent, notice or bot; ``response``: which notice; ``asked``: when the request was sent that it answers, None if it
+    was pushed.
+    """
 
     at: float
     text: str
@@ -38,14 +41,17 @@ class Heard:
 
 @dataclass
 class Table:
-    """A conversation at the desk, as its agents saw it: customers' words in the order shown, and how agents' words fared.
-    ``seen``: when the first of them heard of it; ``resolved``: when the first of them asked to end it."""
+    """A conversation at the desk, as its agents saw it: the customer's messages in the order shown, and the states of the
+    agents'.
+
+    ``seen``: when the first agent learned of it; ``resolved``: when the first agent asked to end it.
+    """
 
     handoff_id: str
     conversation: str
     shown: list[str] = field(default_factory=list)
     statuses: dict[str, str] = field(default_factory=dict)
-    """By word, as the desk last showed it."""
+    """By message, as the desk last showed them."""
     takes: int = 0
     words: int = 0
     ended: bool = False
@@ -54,7 +60,7 @@ class Table:
 
 
 class Book:
-    """Everything, in memory for the checks and line by line in ``ends.jsonl`` for whoever looks for the cause."""
+    """The whole record: in memory for the checks, and line by line in ``ends.jsonl`` for people who look for a cause."""
 
     def __init__(self, folder: Path) -> None:
         self.customers: dict[str, dict[str, Said]] = {}
@@ -73,7 +79,7 @@ class Book:
         self._log.close()
 
     def note(self, what: str, who: str, **more: Any) -> None:
-        """Write down that something happened, for reading only."""
+        """Write an event to the log, which no check reads."""
         self._log.write(json.dumps({"at": round(time.time(), 3), "what": what, "who": who, **more}) + "\n")
         self._log.flush()
 
@@ -82,7 +88,7 @@ class Book:
         self.customers[name], self.heard[name], self.failures[name] = {}, [], []
 
     def called(self, short: str) -> str:
-        """The customer whose id the desk shows so."""
+        """Return the customer whose id the desk shows in this short form."""
         return next((name for name in self.channels if short_id(name) == short), short)
 
     def customer_says(self, conversation: str, word: str) -> Said:
@@ -92,7 +98,7 @@ class Book:
         return said
 
     def agent_says(self, table: Table, agent: str, behind: str = "") -> Said:
-        """The agent's next numbered word; ``behind``: a text that follows it, as it must arrive."""
+        """Return the agent's next numbered message; ``behind``: a text that follows the number, as it must arrive."""
         word = f"{agent}-{table.conversation}-{table.handoff_id[:8]}-{table.words + 1}{behind}"
         table.words += 1
         self.agents[word] = said = Said(word, table.conversation, table.words, table.handoff_id)
@@ -108,7 +114,7 @@ class Book:
         self.note("hears", conversation, kind=heard.kind, text=heard.text)
 
     def failed(self, conversation: str, why: str) -> None:
-        """A request of this customer's, or an answer to a push, went wrong: their channel may lose or double around now."""
+        """Note that a request of this customer, or an answer to a push, failed: messages may be lost or doubled around now."""
         self.failures[conversation].append(time.time())
         self.note("failed", conversation, why=why)
 
@@ -116,17 +122,17 @@ class Book:
         return self.tables.setdefault(handoff_id, Table(handoff_id, conversation))
 
     def asks(self, conversation: str) -> None:
-        """The customer begins to ask for a person; asking again until one is there is no new beginning."""
+        """Note that the customer begins to ask for a person. Asking again before one is there isn't noted."""
         self.asked[conversation].append(time.time())
         self.note("asks", conversation)
 
     def leaves(self, conversation: str) -> None:
-        """The customer says the leaving word that ends it: the second one, where somebody has come."""
+        """Note that the customer sends the leaving word that ends the handoff: the second one, if an agent has joined."""
         self.left[conversation].append(time.time())
         self.note("leaves", conversation)
 
     def resolves(self, table: Table, agent: str) -> None:
-        """The agent is about to end it."""
+        """Note that the agent is about to end the conversation."""
         table.resolved = table.resolved or time.time()
         self.note("resolves", agent, handoff=table.handoff_id)
 

@@ -1,4 +1,4 @@
-"""Customers in a real Chromium, on the example bot's page. What they hear is what the page shows."""
+"""Customers in a real Chromium, on the example bot's page. What the page shows is what they received."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from rasa_handoff.server.run import running
-from rasa_handoff.store.tasks import ended
+from rasa_handoff.store.tasks import cancel_all
 from rasa_handoff.testing.ports import free_port
 from tests.chaos.book import Book
 from tests.chaos.people import Customer
@@ -39,7 +39,8 @@ TROUBLES: Final = (PlaywrightError, asyncio.TimeoutError)
 
 
 class Chromium:
-    """``async with Chromium()``: the browser, the page's address, and its processes, which may be killed and stopped."""
+    """The browser, the page's address, and the browser's processes, which may be killed and stopped: ``async with
+    Chromium()``."""
 
     page: str
     browser: Browser
@@ -56,11 +57,11 @@ class Chromium:
         await self._stack.aclose()
 
     async def kill(self, pick: float) -> None:
-        """kill -9 of the process of a page."""
+        """Kill the process of a page (kill -9)."""
         os.kill(await self._process(pick), signal.SIGKILL)
 
     async def stop(self, pick: float, seconds: float) -> None:
-        """SIGSTOP of the process of a page, and SIGCONT after a while."""
+        """Stop the process of a page (SIGSTOP), and continue it after a while (SIGCONT)."""
         process = await self._process(pick)
         os.kill(process, signal.SIGSTOP)
         try:
@@ -69,20 +70,20 @@ class Chromium:
             os.kill(process, signal.SIGCONT)
 
     async def _process(self, pick: float) -> int:
-        told: dict[str, Any] = await self._session.send("SystemInfo.getProcessInfo")
-        pages = [int(process["id"]) for process in told["processInfo"] if process["type"] == "renderer"]
+        information: dict[str, Any] = await self._session.send("SystemInfo.getProcessInfo")
+        pages = [int(process["id"]) for process in information["processInfo"] if process["type"] == "renderer"]
         if not pages:
             raise ProcessLookupError("no page has a process now")
         return sorted(pages)[int(pick * len(pages))]
 
 
 def missing() -> str | None:
-    """Why there can be no Chromium here."""
+    """Return why Chromium can't run here; None if it can."""
     return None if EXECUTABLE else "no Chromium is installed"
 
 
 class Visitor(Customer):
-    """Exactly once, both ways, over reloads and kills of the page."""
+    """A customer in the browser: exactly once, both ways, across reloads and kills of the page."""
 
     channel = "socketio"
     types_into_a_page = True
@@ -98,10 +99,10 @@ class Visitor(Customer):
         # Looks at the page: the last begun, the last done, and the last begun before this page was opened.
         self._begun, self._done, self._came = 0, 0, 0
         self._reloads, self._typing = asyncio.Event(), asyncio.Lock()
-        self._heard: set[str] = set()
+        self._seen: set[str] = set()
         self._mine: dict[str, str] = {}
-        """What this customer typed, as the page shows it: a line's key, and what stands below it."""
-        self._errands: set[asyncio.Task[None]] = set()
+        """The customer's messages, as the page shows them: each message's key and the state below it."""
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         self._context: BrowserContext = await self._chromium.browser.new_context()
@@ -111,8 +112,8 @@ class Visitor(Customer):
         self._task = asyncio.create_task(self._stay())
 
     async def close(self) -> None:
-        for task in (self._task, *self._errands):
-            await ended(task)
+        for task in (self._task, *self._tasks):
+            await cancel_all(task)
         with contextlib.suppress(*TROUBLES):
             await asyncio.wait_for(self._context.close(), PATIENCE)
 
@@ -128,9 +129,9 @@ class Visitor(Customer):
         self._closed_until = time.monotonic() + seconds
 
     def drop(self) -> None:
-        errand = asyncio.create_task(self._go_offline())
-        self._errands.add(errand)
-        errand.add_done_callback(self._errands.discard)
+        task = asyncio.create_task(self._go_offline())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _go_offline(self) -> None:
         with contextlib.suppress(*TROUBLES):
@@ -149,7 +150,7 @@ class Visitor(Customer):
         return self._mine[key] != REFUSED
 
     async def _type(self, text: str, place: int) -> None:
-        """Type it, and look whether it is there: a reload between the keys has taken it away."""
+        """Type a message and check that it is there: a reload while typing removes it."""
         page, visit = self._page, self._visits
         if page is None:
             await asyncio.sleep(LOOKS_EVERY)
@@ -210,8 +211,8 @@ class Visitor(Customer):
         for key, kind, text, below in await self._page.evaluate(LINES):
             if kind == "user-message":
                 self._mine[key] = below
-            elif key not in self._heard:
-                self._heard.add(key)
+            elif key not in self._seen:
+                self._seen.add(key)
                 if text:
                     self.hear(text)
         self._done = number

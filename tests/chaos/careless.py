@@ -1,8 +1,8 @@
-"""Runs a module of the product with one of its promises broken, to see that the harness notices: no test without a failure.
+"""Run a module of the product with one of its guarantees broken, to see that the chaos checks notice it.
 
-``python -m tests.chaos.careless no-acks rasa run ...``: what was sent counts as delivered, whoever has heard it.
-``python -m tests.chaos.careless no-dedup rasa_handoff.cli serve ...``: whatever comes is new.
-``python -m tests.chaos.careless no-guards rasa run ...``: reminders and triggers speak to whoever talks to an agent.
+``python -m tests.chaos.careless no-acks rasa run ...``: what was sent counts as delivered, without an acknowledgement. ``python
+-m tests.chaos.careless no-dedup rasa_handoff.cli serve ...``: copies of a message count as new. ``python -m
+tests.chaos.careless no-guards rasa run ...``: reminders and triggered intents speak to customers who talk to an agent.
 """
 
 import runpy
@@ -17,7 +17,7 @@ from rasa_handoff.store.outbox import Entry
 
 
 def main() -> None:
-    """Break the promise, then run the module as ``python -m`` would."""
+    """Break the guarantee, then run the module as ``python -m`` would."""
     _, promise, module, *arguments = sys.argv
     BREAKING[promise](module)
     sys.argv = [module, *arguments]
@@ -33,7 +33,7 @@ def _no_acks(module: str) -> None:
 
 def _relay_does_not_wait() -> None:
     from rasa_handoff.desks.ours import OurDesk
-    from rasa_handoff.vocabulary.names import RELAY_NAMESPACE
+    from rasa_handoff.protocol.names import RELAY_NAMESPACE
 
     careful = OurDesk.deliver
 
@@ -49,12 +49,12 @@ def _relay_does_not_wait() -> None:
 
 
 def _server_does_not_wait() -> None:
-    from rasa_handoff.server.relay_edge import RelayEdge
-    from rasa_handoff.vocabulary.names import RELAY_NAMESPACE
+    from rasa_handoff.protocol.names import RELAY_NAMESPACE
+    from rasa_handoff.server.gateways.relay_gateway import RelayGateway
 
-    careful = RelayEdge.deliver
+    careful = RelayGateway.deliver
 
-    async def deliver(self: RelayEdge, lane: str, entries: Sequence[Entry]) -> Any:
+    async def deliver(self: RelayGateway, lane: str, entries: Sequence[Entry]) -> Any:
         (entry,) = entries
         if entry.name != "message":
             return await careful(self, lane, entries)
@@ -63,7 +63,7 @@ def _server_does_not_wait() -> None:
             await self._sio.emit(entry.name, entry.body["say"], to=sid, namespace=RELAY_NAMESPACE)
         return ()
 
-    RelayEdge.deliver = deliver  # type: ignore[method-assign]
+    RelayGateway.deliver = deliver  # type: ignore[method-assign]
 
 
 def _no_dedup(module: str) -> None:
@@ -86,23 +86,25 @@ def _relay_takes_all_for_new() -> None:
 
 
 def _server_takes_all_for_new() -> None:
-    from rasa_handoff.server import records
-    from rasa_handoff.server.turn import Turn
+    from rasa_handoff.server.service.unit_of_work import UnitOfWork
+    from rasa_handoff.server.storage import handoffs
 
-    careful = Turn.say
+    careful = UnitOfWork.say
 
-    def say(self: Turn, record: Any, event: Any) -> Any:
+    def say(self: UnitOfWork, record: Any, event: Any) -> Any:
         return careful(self, record, msgspec.structs.replace(event, id=uuid.uuid4().hex))
 
-    Turn.say = say  # type: ignore[method-assign]
-    records.last_heard = lambda *_: None  # nor does the server say on connecting what it has
+    UnitOfWork.say = say  # type: ignore[method-assign]
+    handoffs.last_received = lambda *_: None  # nor does the server say on connecting what it has
 
 
 def _no_guards(module: str) -> None:
     if module == "rasa":
-        from rasa_handoff.rasa_room import guards, tickets
+        from rasa_handoff.channel.compat import lock_store, processor
 
-        guards.install = lambda *_: tickets.mend()  # or a leap of the clock leaves customers stuck in Rasa's lock
+        processor.install = lambda *_: (
+            lock_store.patch()
+        )  # or a leap of the clock leaves customers stuck in Rasa's lock
 
 
 BREAKING: dict[str, Callable[[str], None]] = {"no-acks": _no_acks, "no-dedup": _no_dedup, "no-guards": _no_guards}

@@ -1,4 +1,4 @@
-"""What must be true once all has drained, read from what both ends really received."""
+"""The checks of a run, once everything has been delivered. They read what both ends really received."""
 
 import asyncio
 import math
@@ -14,7 +14,7 @@ from tests.chaos.poison import Poison
 from tests.chaos.world import World
 
 AROUND = 20.0
-"""Seconds after a failed answer or a kill in which a vendor's customer may get something twice."""
+"""Seconds around a failed answer or a kill in which a vendor's customer may get a message twice."""
 
 
 class Trackers:
@@ -35,11 +35,11 @@ class Trackers:
         return cls(found)
 
     def to_bot(self, conversation: str) -> list[str]:
-        """What of the customer's words the bot was given."""
+        """Return the customer's messages that the bot was given."""
         return [event["text"] for event in self._users(conversation) if _handoff(event) is None and event["text"]]
 
     def of_handoff(self, conversation: str, handoff_id: str) -> tuple[list[str], list[str]]:
-        """The customer's and the agents' words of a handoff."""
+        """Return the customer's and the agents' messages of a handoff."""
         customer = [event["text"] for event in self._users(conversation) if _handoff(event) == handoff_id]
         agents = [
             event["text"]
@@ -49,7 +49,7 @@ class Trackers:
         return [text for text in customer if not text.startswith("EXTERNAL")], agents
 
     def handoffs(self) -> dict[str, str]:
-        """Whose each handoff is that a tracker knows of."""
+        """Return the conversation of each handoff in the trackers."""
         return {
             id: conversation
             for conversation, events in self.events.items()
@@ -67,7 +67,9 @@ def _handoff(event: dict[str, Any]) -> str | None:
 
 
 def words_arrived(book: Book, trackers: Trackers) -> None:
-    """Each accepted word of a customer went to exactly one side, once; of an agent to the customer, once, or failed aloud."""
+    """Check that each accepted message of a customer reached exactly one side once, and each of an agent the customer once, or
+    is shown as
+    failed."""
     for conversation, words in book.customers.items():
         places = trackers.to_bot(conversation)
         for table in book.tables.values():
@@ -99,7 +101,7 @@ def _agent_word_arrived(book: Book, said: Said) -> None:
 
 
 def _may_have_broken_off(book: Book, said: Said) -> bool:
-    """Whether an answer to this customer broke off that may have held the word: since it was said, and before a later one."""
+    """Return whether an answer that may have held the message broke off: after it was sent, and before a later one arrived."""
     after = {word for word, other in book.agents.items() if _is_after(other, said)}
     heard = [one.at for one in book.heard[said.conversation] if one.text in after]
     latest = min(heard, default=math.inf) + ANSWER_WITHIN  # that long an answer beside it may be waited for in vain
@@ -111,13 +113,16 @@ def _is_after(other: Said, said: Said) -> bool:
 
 
 def _troubled(book: Book, conversation: str, at: list[float]) -> bool:
-    """Whether each of these moments is near a kill or an answer that failed."""
+    """Return whether each of these moments is near a kill or a failed answer."""
     troubles = (*book.failures[conversation], *book.kills)
     return all(any(abs(moment - trouble) < AROUND for trouble in troubles) for moment in at)
 
 
 def order_held(book: Book, trackers: Trackers) -> None:
-    """In each conversation and direction the numbers rise. To the bot: of the words accepted, each before the next was sent."""
+    """Check that numbers rise in each conversation and direction.
+
+    To the bot: those of accepted messages, each before the next was
+    sent."""
     for conversation, words in book.customers.items():
         given = [words[text] for text in trackers.to_bot(conversation) if text in words]
         _rises(book, conversation, "given to the bot", [said for said in given if said.fate == "accepted"])
@@ -139,7 +144,7 @@ def _rises(book: Book, conversation: str, where: str, words: list[Said]) -> None
 
 
 def joined_once(book: Book) -> None:
-    """Web chat is exactly once for notices too: as many arrivals of an agent as were taken."""
+    """Check that web chat shows each notice exactly once: an agent joins as often as conversations were taken."""
     for conversation, heard in book.heard.items():
         if book.channels[conversation] not in ("socketio", "mailbox"):
             continue
@@ -150,7 +155,8 @@ def joined_once(book: Book) -> None:
 
 
 def trackers_in_step(book: Book, trackers: Trackers) -> None:
-    """The tracker has each handoff's words in order, once each: those the desk has, and those its customers were told."""
+    """Check that the tracker has each handoff's messages in order, once: those that the desk has, and those delivered to
+    customers."""
     for table in book.tables.values():
         customer, agents = trackers.of_handoff(table.conversation, table.handoff_id)
         if customer != table.shown:
@@ -165,7 +171,7 @@ def trackers_in_step(book: Book, trackers: Trackers) -> None:
 
 
 def poison_was_set_aside(book: Book, poison: Poison) -> None:
-    """What can't be delivered is a dead letter now: nothing of it waits, nothing of it went without a trace."""
+    """Check that everything that can't be delivered is a dead letter: none of it waits, and none disappeared."""
     for one in poison.left():
         book.finding("stuck", "a poisoned entry", f"still waits in its lane: {one}")
     for one in poison.missing():
@@ -173,7 +179,7 @@ def poison_was_set_aside(book: Book, poison: Poison) -> None:
 
 
 async def nobody_is_stuck(world: World, within: float) -> None:
-    """After the end of it all every customer is answered by the bot again."""
+    """Check that the bot answers every customer again at the end."""
     answers = await asyncio.gather(*(_is_answered(customer, within) for customer in world.customers))
     for customer, answered in zip(world.customers, answers, strict=True):
         if not answered:
@@ -181,7 +187,7 @@ async def nobody_is_stuck(world: World, within: float) -> None:
 
 
 async def _is_answered(customer: Customer, within: float) -> bool:
-    """Whether the bot greets this customer back."""
+    """Return whether the bot answers this customer's greeting."""
     before = len(customer.book.heard[customer.name])
     loop = asyncio.get_running_loop()
     deadline = loop.time() + within

@@ -1,4 +1,4 @@
-"""Doing what the plan says. Faults overlap: each is a task of its own."""
+"""Carrying out the plan. Faults overlap: each is a task of its own."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ from tests.chaos.second_relay import come_and_go
 from tests.chaos.world import World
 
 BEFORE_THE_COMMIT = ("Rasa:", "relay's database", "disk full")
-"""Faults that can come between a vendor's answer and the relay's commit: it is then told again."""
+"""Faults that can come between a vendor's answer and the relay's commit: the message is then delivered again."""
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ SHOWN_EVERY = 100
 
 
 class Faults:
-    """``run(plan)`` lets them happen; ``done`` counts them."""
+    """Makes faults happen: ``run(plan)``. ``done`` counts them."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -89,7 +89,7 @@ class Faults:
 
     @staticmethod
     def impossible(world: World) -> dict[str, str]:
-        """Kinds that can't be done here, and why."""
+        """Return the kinds of faults that aren't possible here, and why."""
         missing = {}
         if not world.mounted:
             missing["disk full"] = "a disk of its own can be mounted only by root"
@@ -105,7 +105,7 @@ class Faults:
         return missing
 
     async def run(self, plan: Sequence[Fault], until: float) -> None:
-        """One after the other, not waiting for their ends, until ``until`` (monotonic) at the latest; then all ends."""
+        """Start the faults one after the other, without waiting for their ends, until ``until`` (monotonic) at the latest."""
         for count, fault in enumerate(plan):
             if count and count % SHOWN_EVERY == 0:
                 print(f"{count} of {len(plan)} faults", flush=True)
@@ -152,7 +152,7 @@ class Faults:
         await self._http("post", f"/conversations/{name}/trigger_intent?output_channel=latest", {"name": "greet"})
 
     async def _remind(self, fault: Fault) -> None:
-        """As an action would have set it, due while the chat goes on."""
+        """Set a reminder, as an action would, that is due while the chat goes on."""
         name = self._live(fault).name
         due = datetime.now(timezone.utc) + timedelta(seconds=0.3 + 2 * fault.size)
         reminder: dict[str, Any] = {

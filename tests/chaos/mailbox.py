@@ -1,4 +1,4 @@
-"""Customers on ``rest``: what waits comes with the answer to their next words."""
+"""Customers on ``rest``: waiting messages come with the answer to their next message."""
 
 import asyncio
 import random
@@ -17,7 +17,7 @@ ANSWER_WITHIN = 15.0
 
 
 class Rest(Customer):
-    """A stock client: an answer that broke off is gone, and a request that broke off may have been heard."""
+    """A stock client: an answer that broke off is lost, and a request that broke off may have been received."""
 
     channel = "rest"
 
@@ -36,7 +36,7 @@ class Rest(Customer):
         return not _not_taken(messages)
 
     async def post(self, body: dict[str, Any]) -> list[dict[str, Any]] | None:
-        """The answer, or None if none came."""
+        """Return the answer, or None if none came."""
         timeout = aiohttp.ClientTimeout(total=ANSWER_WITHIN)
         try:
             async with (

@@ -1,4 +1,4 @@
-"""Customers: what all of them do, whatever their channel. They ask for a person, talk, are answered, and come again."""
+"""Customers, whatever their channel. They ask for a person, talk, are answered, and come again."""
 
 import abc
 import asyncio
@@ -10,11 +10,14 @@ from tests.chaos.book import Book, Heard, Said
 from tests.chaos.texts import decorate
 
 PATIENCE = 10.0
-"""Seconds a customer waits for an answer to a request for a person before asking again."""
+"""Seconds after which a customer asks for a person again, if there is no answer."""
 
 
 class Customer(abc.ABC):
-    """``live()`` until ``stopping`` is set. The channel says how a text is sent and when it counts as accepted."""
+    """A customer, who acts in ``live()`` until ``stopping`` is set.
+
+    The channel decides how a text is sent and when it is accepted.
+    """
 
     channel: str
     types_into_a_page = False
@@ -31,28 +34,28 @@ class Customer(abc.ABC):
 
     @abc.abstractmethod
     async def send(self, text: str) -> bool:
-        """Send a text; True once it is accepted, False if nobody can say."""
+        """Send a text. Returns True once it is accepted, False if that isn't known."""
 
     async def open(self) -> None:  # noqa: B027 - not every channel has it
-        """Come in."""
+        """Open the channel."""
 
     async def close(self) -> None:  # noqa: B027 - not every channel has it
-        """Go away."""
+        """Close the channel."""
 
     def drop(self) -> None:  # noqa: B027 - not every channel has it
-        """The connection breaks, if there is one."""
+        """Break the connection, if there is one."""
 
     def reload(self) -> None:  # noqa: B027 - not every channel has it
-        """The page is loaded again, if there is one."""
+        """Reload the page, if there is one."""
 
     def close_tab(self, seconds: float) -> None:  # noqa: B027 - not every channel has it
-        """The page is closed, if there is one, and opened again so much later."""
+        """Close the page, if there is one, and open it again after so many seconds."""
 
     def go_deaf(self) -> None:  # noqa: B027 - not every channel has it
-        """The connection stays open and is read no more, as behind a lost network; the page connects anew."""
+        """Stop reading the connection, as if the network were lost; the page connects again."""
 
     def state(self) -> str:
-        """For whoever looks for the cause why this one is stuck."""
+        """Return details for people who look for the cause of a stuck customer."""
         return type(self).__name__
 
     async def live(self) -> None:
@@ -65,7 +68,7 @@ class Customer(abc.ABC):
             await self.wait(self.rng.expovariate(1.0 / self.pace))
 
     async def ask(self) -> None:
-        """Sometimes a word to the bot first; then ask for a person."""
+        """Ask for a person, sometimes after a message to the bot."""
         if self.handoffs and self.rng.random() < 0.5:
             await self.say()
         self.handoffs += 1
@@ -78,7 +81,7 @@ class Customer(abc.ABC):
             await self.wait(0.5)
 
     async def talk(self) -> None:
-        """A word; now and then two at once, or the leaving word twice."""
+        """Send a message; now and then two at once, or the leaving word twice."""
         chance = self.rng.random()
         if chance < 0.02:
             await self.leave()
@@ -88,14 +91,14 @@ class Customer(abc.ABC):
             await self.say()
 
     async def leave(self) -> None:
-        """The leaving word twice: where nobody has come yet the first one ends it, else the second."""
+        """Send the leaving word twice: the first one ends the handoff if no agent has joined, else the second."""
         for ends in (not self.joined, True):
             if ends:
                 self.book.leaves(self.name)
             await self.send("disconnect")
 
     async def say(self) -> Said:
-        """A new numbered word, sometimes with a text of any kind behind it."""
+        """Return a new numbered message, sometimes with a text of any kind behind it."""
         sent, said = self._next()
         if await self.send(sent):
             self.book.settle(said, "accepted")
@@ -104,12 +107,12 @@ class Customer(abc.ABC):
         return said
 
     async def say_two(self) -> None:
-        """Two words in a row; at once where the channel keeps an order."""
+        """Send two messages in a row; at once if the channel keeps their order."""
         await self.say()
         await self.say()
 
     def hear(self, text: str, asked: float | None = None) -> None:
-        """Something is shown to the customer. ``asked``: when the request was sent that it answers, if it does."""
+        """Note what is shown to the customer. ``asked``: when the request was sent that it answers, if it answers one."""
         kind, response = phrases.kind_of(text)
         self.book.hears(self.name, Heard(time.time(), text, kind, response, asked))
         if response in phrases.STARTS or response == phrases.JOINS:
@@ -122,7 +125,7 @@ class Customer(abc.ABC):
         self._heard_something.set()
 
     async def wait(self, seconds: float) -> None:
-        """Wait, but not past the end."""
+        """Wait, but not longer than the run."""
         until = time.monotonic() + seconds
         while not self.stopping and (left := until - time.monotonic()) > 0:  # noqa: ASYNC110
             await asyncio.sleep(min(left, 0.2))

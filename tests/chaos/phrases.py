@@ -1,4 +1,4 @@
-"""Telling apart what a customer hears: an agent's word, a notice of the relay, or the bot."""
+"""Telling apart a customer's messages: an agent's, a notice of the relay, or the bot's."""
 
 import re
 from pathlib import Path
@@ -36,7 +36,7 @@ ENDS = (
     "utter_handoff_message_left",
 )
 ASKED_ENDS = ("utter_handoff_resolved", "utter_handoff_ended", "utter_handoff_left", "utter_handoff_left_queue")
-"""Those that the agent or the customer asked for; the others the relay makes by itself."""
+"""Ends that the agent or the customer asked for; the relay makes the others by itself."""
 
 
 def _notices() -> list[tuple[str, re.Pattern[str]]]:
@@ -55,7 +55,7 @@ NOTICES = _notices()
 
 
 def kind_of(text: str) -> tuple[str, str]:
-    """``agent``, ``notice`` or ``bot``, and which notice."""
+    """Return ``agent``, ``notice`` or ``bot``, and which notice it is."""
     if AGENT_WORD.fullmatch(text):
         return "agent", ""
     for name, pattern in NOTICES:

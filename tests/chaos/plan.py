@@ -1,4 +1,4 @@
-"""Which faults come when: drawn from the seed before anything runs."""
+"""The plan of faults and their times, drawn from the seed before anything runs."""
 
 import random
 from collections.abc import Collection, Sequence

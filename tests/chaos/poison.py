@@ -1,4 +1,4 @@
-"""Entries that nobody can deliver, put among the others of a lane: they must be set aside, and hold nothing up.
+"""Entries that can't be delivered, put among the others of a lane: they must be set aside, and delay nothing.
 
 They are written into the database from outside, as a fault of ours or of a version before would have left them.
 """
@@ -20,12 +20,12 @@ NAMES: Final = {
     "tracker": ("agent", "notice", "nothing-known"),
     "relay": ("message", "handoff.status", "nothing.known"),
 }
-"""What such an entry may be called, by target; a body that fits none of them goes with it."""
+"""Names for such an entry, by target. Its body fits none of them."""
 BODIES: Final = ({}, {"id": 5}, {"handoff_id": None, "say": []}, [1, 2], "not an object", None)
 
 
 class Poison:
-    """Puts entries and remembers them. ``databases``: of the relay and of the desk."""
+    """Puts and remembers such entries. ``databases``: of the relay and of the desk."""
 
     def __init__(self, databases: dict[str, Path]) -> None:
         self._databases = databases
@@ -52,11 +52,11 @@ class Poison:
         return f"{target} {lane} {name} {text}"
 
     def left(self) -> list[str]:
-        """Those that still stand in a lane."""
+        """Return the entries that are still in a lane."""
         return [f"{side}: {mark}" for side, mark in self.put if mark in self._read(side, "outbox")]
 
     def missing(self) -> list[str]:
-        """Those that were neither set aside nor still wait: they went without a trace."""
+        """Return the entries that disappeared: they were neither set aside nor still wait."""
         gone = []
         for side, mark in self.put:
             if mark not in self._read(side, "outbox") and mark not in self._read(side, "dead_letter"):

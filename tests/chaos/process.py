@@ -19,7 +19,7 @@ AGAIN_AFTER = 0.3
 
 
 class Kept:
-    """``async with Kept(name, command, folder, up)``; ``up`` is an address that answers 200 once it serves."""
+    """A process that is kept running: ``async with Kept(name, command, folder, up)``. ``up`` answers 200 once it serves."""
 
     def __init__(self, name: str, command: Sequence[str], folder: Path, up: str, **environment: str) -> None:
         self.name, self.command, self.folder, self.up = name, list(command), folder, up
@@ -49,7 +49,7 @@ class Kept:
         children.forget(self._process.pid)
 
     async def is_up(self) -> bool:
-        """Whether it serves now."""
+        """Return whether the process serves now."""
         with contextlib.suppress(OSError, aiohttp.ClientError, asyncio.TimeoutError):
             timeout = aiohttp.ClientTimeout(total=2)
             async with aiohttp.ClientSession(timeout=timeout) as http, http.get(self.up) as answer:
@@ -60,15 +60,15 @@ class Kept:
         await until(self.is_up, seconds=seconds, what=f"{self.name} answers at {self.up}; see {self.log}")
 
     def kill(self) -> None:
-        """kill -9; the keeper starts it again."""
+        """Kill the process (kill -9); it is started again."""
         self._signal(signal.SIGKILL)
 
     def end(self) -> None:
-        """SIGTERM; the keeper starts it again."""
+        """End the process (SIGTERM); it is started again."""
         self._signal(signal.SIGTERM)
 
     async def stop(self, seconds: float) -> None:
-        """SIGSTOP, and SIGCONT after a while."""
+        """Stop the process (SIGSTOP), and continue it after a while (SIGCONT)."""
         process = self._process
         self._signal(signal.SIGSTOP)
         try:

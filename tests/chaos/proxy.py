@@ -1,4 +1,4 @@
-"""A TCP proxy that misbehaves when it is told to: it cuts, delays, or takes in bytes and passes nothing on (half-open)."""
+"""A TCP proxy that misbehaves on demand: it cuts, delays, or takes in bytes and passes nothing on (half-open)."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ from rasa_handoff.testing.ports import free_port
 
 CHUNK = 65536
 THERE, BACK = "there", "back"
-"""The ways of a connection, as its client sees them."""
+"""The directions of a connection, from the client's point of view."""
 WAYS = ((THERE, BACK), (THERE,), (BACK,))
 
 
@@ -62,7 +62,7 @@ class Proxy:
 
     async def half_open(self, seconds: float, ways: Sequence[str] = (THERE, BACK)) -> None:
         """Swallow what is sent, then reset: what was swallowed is gone, and neither side knew. Swallowed on its way ``BACK``
-        only, the acknowledgement of what was heard."""
+        only, acknowledgements are lost."""
         self._swallows.update(ways)
         try:
             await asyncio.sleep(seconds)

@@ -1,4 +1,4 @@
-"""The table at the end."""
+"""The table at the end of a run."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -31,11 +31,11 @@ class Report:
         return self.book.findings
 
     def found(self, kind: str) -> int:
-        """How often."""
+        """Return how often each kind happened."""
         return sum(1 for each, _, _ in self.findings if each == kind)
 
     def text(self) -> str:
-        """Lines for a person."""
+        """Return the table's lines."""
         sections = [self._faults(), self._traffic(), self._findings()]
         return "\n\n".join("\n".join(lines) for lines in sections)
 

@@ -37,7 +37,7 @@ HASTY = 5.0
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command; returns the exit code."""
+    """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(prog="make chaos", description="Random faults against real processes.")
     parser.add_argument("--faults", type=int, default=1000, help="how many (default: 1000)")
     parser.add_argument("--minutes", type=float, default=45, help="at most, not counting start and end (default: 45)")
@@ -89,7 +89,7 @@ async def _until_it_is_lively(world: World) -> None:
 
 
 async def calm(world: World, people: list["asyncio.Task[None]"], within: float) -> None:
-    """No more faults, nobody begins anything: what is under way is brought to its end."""
+    """Bring everything under way to its end: there are no more faults, and nobody begins anything."""
     world.vendor.troubles = False
     for customer in world.customers:
         customer.stopping = True
@@ -134,7 +134,7 @@ async def _nothing_under_way(world: World) -> bool:
 
 
 async def verdict(world: World, within: float) -> None:
-    """Ask for what waits, then compare both ends until they agree or the time is over."""
+    """Fetch waiting messages, then compare both ends until they agree or the time is over."""
     book = world.book
     await checks.nobody_is_stuck(world, 40 if within > HASTY else 5)
     for table in book.tables.values():
@@ -167,7 +167,7 @@ async def verdict(world: World, within: float) -> None:
 
 
 async def _read_unseen(world: World, trackers: checks.Trackers) -> None:
-    """What came and left while no agent's page was connected is at the desk, too."""
+    """Add the conversations to the record that came and ended while no agent's page was connected."""
     unseen = {id: whose for id, whose in trackers.handoffs().items() if id not in world.book.tables}
     for id, whose in unseen.items():
         world.book.table(id, whose)
@@ -175,7 +175,7 @@ async def _read_unseen(world: World, trackers: checks.Trackers) -> None:
 
 
 async def _read_again(world: World, handoff_id: str) -> None:
-    """The conversation as the desk shows it to whoever opens it."""
+    """Return the conversation, as the desk shows it to an agent who opens it."""
     table = world.book.tables[handoff_id]
     answer = await world.agents[0].ask("open", handoff_id=handoff_id, after=0)
     if not answer.get("ok"):

@@ -1,4 +1,4 @@
-"""The relay's three targets, scripted: they deliver, fail, wait, or hang between having delivered and saying so."""
+"""The relay's three targets, scripted: they deliver, fail, wait, or hang between delivery and acknowledgement."""
 
 import asyncio
 import tempfile
@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rasa_handoff.relay import memory
+from rasa_handoff.protocol import events
+from rasa_handoff.protocol.errors import Unreachable, Waits
+from rasa_handoff.protocol.settings import read_settings
+from rasa_handoff.relay import repository
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.testing.waiting import until
-from rasa_handoff.vocabulary import events as e
-from rasa_handoff.vocabulary.errors import Unreachable, Waits
-from rasa_handoff.vocabulary.settings import read_settings
 
 
 class Scripted:
-    """A target. ``manner``: ``takes``, ``fails``, ``waits``, or ``hangs``: it has taken it, and nobody learns of that."""
+    """A target. ``manner``: ``takes``, ``fails``, ``waits``, or ``hangs``, which delivers without an acknowledgement."""
 
     batch = 1
 
@@ -26,7 +26,7 @@ class Scripted:
         self.manner = "takes"
         self.taken: list[Entry] = []
 
-    async def deliver(self, lane: str, entries: Sequence[Entry]) -> list[e.Event]:
+    async def deliver(self, lane: str, entries: Sequence[Entry]) -> list[events.Event]:
         if self.manner == "fails":
             raise Unreachable("scripted")
         if self.manner == "waits":
@@ -36,27 +36,27 @@ class Scripted:
             await asyncio.Event().wait()
         return [event for entry in entries for event in self.answer(lane, entry)]
 
-    def answer(self, lane: str, entry: Entry) -> list[e.Event]:
+    def answer(self, lane: str, entry: Entry) -> list[events.Event]:
         return []
 
     def once(self) -> list[Entry]:
-        """What was taken, each entry where it came first."""
+        """The entries that were delivered, in order of their first delivery."""
         return list({entry.key: entry for entry in self.taken}.values())
 
 
 class ScriptedDesk(Scripted):
-    def answer(self, lane: str, entry: Entry) -> list[e.Event]:
+    def answer(self, lane: str, entry: Entry) -> list[events.Event]:
         if entry.name != "handoff.initiate":
             return []
-        return [e.HandoffAccepted(conversation_id=lane, handoff_id=entry.body["handoff_id"], position=1)]
+        return [events.HandoffAccepted(conversation_id=lane, handoff_id=entry.body["handoff_id"], position=1)]
 
 
 class ScriptedTracker(Scripted):
-    def answer(self, lane: str, entry: Entry) -> list[e.Event]:
+    def answer(self, lane: str, entry: Entry) -> list[events.Event]:
         if entry.name != "back":
             return []
         handoff_id = entry.body["handoff_id"]
-        return [e.Returned(conversation_id=lane, handoff_id=handoff_id, words=({"text": f"back {handoff_id}"},))]
+        return [events.Returned(conversation_id=lane, handoff_id=handoff_id, words=({"text": f"back {handoff_id}"},))]
 
 
 class Stage:
@@ -82,19 +82,19 @@ class Stage:
                 "start_timeout": 0.05,
             }
         )
-        self.relay = Relay(Store(url, memory.metadata, memory.SIDE, memory.SCHEMA), settings)
+        self.relay = Relay(Store(url, repository.metadata, repository.SIDE, repository.SCHEMA), settings)
         await self.relay.open({DESK: self.desk, CUSTOMER: self.customer, TRACKER: self.tracker})
 
     def targets(self) -> tuple[Scripted, ...]:
         return self.desk, self.customer, self.tracker
 
     def crash(self) -> None:
-        """Whatever was being delivered is neither noted nor undone; then everything starts again."""
+        """Abandon deliveries under way, neither noted nor undone, and start everything again."""
         self.run(self.relay.close())
         self.run(self._open())
 
     def drain(self) -> None:
-        """All targets take everything; until nothing is left to tell."""
+        """Let all targets deliver until no entry is left."""
         for target in self.targets():
             target.manner = "takes"
         self.crash()
@@ -102,8 +102,8 @@ class Stage:
 
     async def _nothing_left(self) -> bool:
         for name in (DESK, CUSTOMER, TRACKER):
-            await self.relay.ring(name)
-        return not await self.relay.store.write(memory.outbox.roads)
+            await self.relay.notify(name)
+        return not await self.relay.store.write(repository.outbox.lane_keys)
 
     def close(self) -> None:
         self.run(self.relay.close())

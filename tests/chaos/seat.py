@@ -1,4 +1,4 @@
-"""An agent's place at one conversation."""
+"""An agent's side of one conversation."""
 
 import asyncio
 import random
@@ -10,7 +10,7 @@ from tests.chaos.texts import decorate
 
 
 class Sitter(Protocol):
-    """The agent whose place it is."""
+    """The agent who has the conversation."""
 
     name: str
     book: Book
@@ -22,7 +22,7 @@ class Sitter(Protocol):
 
 
 class Seat:
-    """An agent's conversation: shows the customer's words in the server's order, answers them, and ends it."""
+    """An agent's conversation: it shows the customer's messages in the server's order, answers them, and ends."""
 
     def __init__(self, table: Table, agent: Sitter) -> None:
         self.agent, self.table = agent, table
@@ -34,11 +34,11 @@ class Seat:
         self._left = agent.rng.randint(2, 9)
 
     def look(self) -> None:
-        """The desk may have more than is shown here."""
+        """Note that the desk may have more messages than are shown here."""
         self._stale.set()
 
     def show(self, message: dict[str, Any]) -> None:
-        """A message as the desk pushes it; one with a gap before it is fetched instead."""
+        """Show a message that the desk pushes. One with a gap before it is fetched instead."""
         if message["seq"] > self._last + 1:
             self._stale.set()
         elif message["seq"] == self._last + 1:

@@ -6,7 +6,7 @@ import uuid
 
 import socketio
 
-from rasa_handoff.vocabulary.names import PROTOCOL, RELAY_NAMESPACE
+from rasa_handoff.protocol.names import PROTOCOL, RELAY_NAMESPACE
 from tests.chaos.book import Book
 
 

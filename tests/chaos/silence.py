@@ -1,6 +1,6 @@
-"""The bot is silent while the desk is active, as far as that can be told from both ends.
+"""The check that the bot is silent while the desk is active, as far as both ends can show it.
 
-A chat is watched from when its customer hears that they wait or talk, until they hear its end. What the bot says in between
+A chat is watched from the notice that its customer waits or talks until the notice of its end. A message of the bot in between
 is a finding, unless
 
 - this chat had ended at either end, or was asked to: what the customer is told of that may still be on its way, and be
@@ -17,12 +17,12 @@ from tests.chaos import phrases
 from tests.chaos.book import Book, Heard, Table
 
 SOON = 20.0
-"""Seconds within which the customer hears of an end that the relay made."""
+"""Seconds within which the customer gets the notice of an end that the relay made."""
 
 
 @dataclass
 class Chat:
-    """``asked``: when the customer began to ask for it; ``opened``: what told them that it began."""
+    """A chat. ``asked``: when the customer began to ask for it; ``opened``: the notice that it began."""
 
     conversation: str
     asked: float
@@ -34,7 +34,7 @@ class Chat:
 
 
 def bot_was_silent(book: Book) -> None:
-    """Nothing of the bot's while the desk was active."""
+    """Check that the bot said nothing while the desk was active."""
     for conversation, heard in book.heard.items():
         chat = None
         for place, one in enumerate(heard):
@@ -53,7 +53,7 @@ def _chat(book: Book, conversation: str, before: Chat | None, opened: Heard) -> 
 
 
 def _may_speak(book: Book, chat: Chat, heard: Sequence[Heard]) -> bool:
-    """Whether the first of these is no finding."""
+    """Return whether the first of these messages is no finding."""
     one = heard[0]
     return _ended(book, chat, one.at) or _was_asked_before(chat, one) or _relay_ended(heard) or _broke(book, chat, one)
 
@@ -65,7 +65,7 @@ def _ended(book: Book, chat: Chat, at: float) -> bool:
 
 
 def _was_asked_before(chat: Chat, one: Heard) -> bool:
-    """Whether it answers another request than the one that opened the chat, sent before that was answered."""
+    """Return whether a message answers another request than the one that opened the chat, sent before that one was answered."""
     return one.asked is not None and one.asked < chat.opened.at and one.asked != chat.opened.asked
 
 

@@ -11,8 +11,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from rasa_handoff.rasa_room.texts import preset_text
-from rasa_handoff.vocabulary import names
+from rasa_handoff.presets.responses import preset_text
+from rasa_handoff.protocol import names
 from tests.chaos import checks
 from tests.chaos.book import Book, Heard, Said
 from tests.chaos.poison import Poison

@@ -8,11 +8,11 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from rasa_handoff.core.control import Control, IllegalEvent
+from rasa_handoff.protocol import events
+from rasa_handoff.protocol.values import Agent, Channel, Offer
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.testing.waiting import until
-from rasa_handoff.thinking.control import Control, IllegalEvent
-from rasa_handoff.vocabulary import events as e
-from rasa_handoff.vocabulary.values import Agent, Channel, Offer
 from tests.chaos.scripted import Stage, new_id
 
 pytestmark = pytest.mark.timeout(120)
@@ -30,7 +30,7 @@ class RelayMachine(RuleBasedStateMachine):
         self.handoffs: list[str] = []
         self.to_desk: list[str] = []
         self.to_customer: list[str] = []
-        self.told: list[e.AgentSaid] = []
+        self.told: list[events.AgentSaid] = []
         self.count = 0
 
     # Steps
@@ -43,28 +43,28 @@ class RelayMachine(RuleBasedStateMachine):
         handoff_id = new_id()
         offer = Offer(handoff_id=handoff_id, conversation_id=WHO, bot_id="b", channel=Channel(name="rest"))
         here: dict[str, Any] = {"conversation_id": WHO, "handoff_id": handoff_id}
-        request = e.HandoffRequested(**here, offer=offer, leaving_word="disconnect")
+        request = events.HandoffRequested(**here, offer=offer, leaving_word="disconnect")
         with contextlib.suppress(IllegalEvent):
             self.stage.run(self.stage.relay.request(request))
             self.handoffs.append(handoff_id)
 
     @rule()
     def customer_says(self) -> None:
-        said = e.CustomerSaid(conversation_id=WHO, id=new_id(), text=self._word("c"), at=1.0)
+        said = events.CustomerSaid(conversation_id=WHO, id=new_id(), text=self._word("c"), at=1.0)
         if self._apply(said):  # else it is the bot's
             self.to_desk.append(said.text)
 
     @rule()
     def customer_leaves(self) -> None:
-        self._apply(e.CustomerLeaving(conversation_id=WHO, id=new_id(), text="disconnect", at=1.0))
+        self._apply(events.CustomerLeaving(conversation_id=WHO, id=new_id(), text="disconnect", at=1.0))
 
     @rule()
     def agent_joins(self) -> None:
-        self._apply(e.AgentJoined(**self._here(), agent=Agent(id="1", name="Thandi")))
+        self._apply(events.AgentJoined(**self._here(), agent=Agent(id="1", name="Thandi")))
 
     @rule()
     def agent_says(self) -> None:
-        said = e.AgentSaid(**self._here(), id=new_id(), text=self._word("a"), at=1.0)
+        said = events.AgentSaid(**self._here(), id=new_id(), text=self._word("a"), at=1.0)
         if self._apply(said) and self.desk_active:
             self.to_customer.append(said.text)
             self.told.append(said)
@@ -76,18 +76,18 @@ class RelayMachine(RuleBasedStateMachine):
 
     @rule()
     def agent_passes_it_on(self) -> None:
-        self._apply(e.HandoffTransferred(**self._here(), department=None))
+        self._apply(events.HandoffTransferred(**self._here(), department=None))
 
     @rule()
     def agent_resolves(self) -> None:
-        self._apply(e.HandoffCompleted(**self._here()))
+        self._apply(events.HandoffCompleted(**self._here()))
 
     @rule()
     def an_older_handoff_ends_late(self) -> None:
         active = self.desk_active
         if len(self.handoffs) < 2:
             return
-        self._apply(e.HandoffCompleted(conversation_id=WHO, handoff_id=self.handoffs[0]))
+        self._apply(events.HandoffCompleted(conversation_id=WHO, handoff_id=self.handoffs[0]))
         self.stage.run(self._settle())
         assert self.desk_active or not active
 
@@ -162,7 +162,7 @@ class RelayMachine(RuleBasedStateMachine):
         self.count += 1
         return f"{whose}{self.count}"
 
-    def _apply(self, event: e.Event) -> bool:
+    def _apply(self, event: events.Event) -> bool:
         before = self.state
         try:
             self.stage.run(self.stage.relay.apply(event))
@@ -172,7 +172,7 @@ class RelayMachine(RuleBasedStateMachine):
 
     async def _settle(self) -> None:
         for target in ("desk", "customer", "tracker"):
-            await self.stage.relay.ring(target)
+            await self.stage.relay.notify(target)
 
 
 def _of(entry: Entry) -> Any:

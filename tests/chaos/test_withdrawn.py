@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from rasa_handoff.core.control import Control
+from rasa_handoff.protocol import events
+from rasa_handoff.protocol.values import Channel, Offer
 from rasa_handoff.testing.waiting import until
-from rasa_handoff.thinking.control import Control
-from rasa_handoff.vocabulary import events as e
-from rasa_handoff.vocabulary.values import Channel, Offer
 from tests.chaos.scripted import Stage, new_id
 
 
@@ -16,14 +16,14 @@ def test_words_of_the_handoff_before_still_arrive() -> None:
         handoff_id = new_id()
         offer = Offer(handoff_id=handoff_id, conversation_id="thabo", bot_id="b", channel=Channel(name="rest"))
         here: dict[str, Any] = {"conversation_id": "thabo", "handoff_id": handoff_id}
-        stage.run(stage.relay.request(e.HandoffRequested(**here, offer=offer, leaving_word="disconnect")))
+        stage.run(stage.relay.request(events.HandoffRequested(**here, offer=offer, leaving_word="disconnect")))
 
     try:
         asks()
         stage.desk.manner = "fails"
         said: dict[str, Any] = {"conversation_id": "thabo", "at": 1.0}
-        stage.run(stage.relay.apply(e.CustomerSaid(**said, id="1", text="are you there")))
-        stage.run(stage.relay.apply(e.CustomerLeaving(**said, id="2", text="disconnect")))
+        stage.run(stage.relay.apply(events.CustomerSaid(**said, id="1", text="are you there")))
+        stage.run(stage.relay.apply(events.CustomerLeaving(**said, id="2", text="disconnect")))
         stage.run(until(lambda: stage.relay.conversation("thabo").state is Control.BOT))
         asks()
         assert stage.relay.conversation("thabo").state is Control.BOT

@@ -9,7 +9,7 @@ from typing import Final
 
 REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 EVERY: Final = 0.25
-"""The share of the words that have such a text behind them."""
+"""The share of messages that have such a text behind their number."""
 
 # No blank line: Rasa's output channels make several messages of a text that has one.
 UNCHANGED: Final = (
@@ -35,8 +35,10 @@ CHANGED: Final = (
 
 
 def decorate(word: str, rng: random.Random, whole: bool = False) -> tuple[str, str]:
-    """The word as it is sent, and as it must arrive; mostly the word alone. ``whole``: no half characters and no controls, for
-    who types into a page."""
+    """Return the message as it is sent and as it must arrive; mostly without such a text.
+
+    ``whole``: no lone surrogates and no control characters, for customers who type into a page.
+    """
     if rng.random() >= EVERY:
         return word, word
     kinds = [(text, text) for text in UNCHANGED] + [*CHANGED]

@@ -18,7 +18,7 @@ ANSWER_WITHIN = 15.0
 
 
 class Vendor:
-    """``async with Vendor(book, rng)``: the address that Rasa calls back, and the customers it knows."""
+    """The vendor: ``async with Vendor(book, rng)``. It has the address that Rasa calls back, and the customers."""
 
     def __init__(self, book: Book, rng: random.Random) -> None:
         self.book, self.rng = book, rng
@@ -40,7 +40,7 @@ class Vendor:
         await self._runner.cleanup()
 
     async def _take(self, request: web.Request) -> web.Response:
-        with contextlib.suppress(ConnectionResetError):  # whoever told it was killed meanwhile
+        with contextlib.suppress(ConnectionResetError):  # the caller was killed meanwhile
             return await self._taken(request)
         return web.Response(status=400)
 
@@ -65,7 +65,7 @@ class Vendor:
 
 class VendorCustomer(Customer):
     """At least once from the bot's side, doubled only around a kill or an answer that failed. ``refused``: how often the vendor
-    was told that a word wasn't taken, which comes before the answer to its request."""
+    was told that a message wasn't taken, which comes before the answer to its request."""
 
     channel = "callback"
     refused = 0

@@ -1,6 +1,6 @@
 """A customer on web chat: socketio with session persistence and acknowledgements, as the example page does it.
 
-What the page must keep over a reload (its words that wait, the ids it has shown) is kept here as it is there.
+What the page must keep over a reload (its waiting messages, the ids it has shown) is kept here as it is there.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from typing import Any
 import socketio
 from socketio.exceptions import SocketIOError
 
-from rasa_handoff.store.tasks import ended
+from rasa_handoff.store.tasks import cancel_all
 from tests.chaos.book import Book
 from tests.chaos.people import Customer
 
@@ -25,7 +25,7 @@ AGAIN_AFTER = 1.0
 
 
 class WebChat(Customer):
-    """Exactly once, both ways."""
+    """A customer on web chat: exactly once, both ways."""
 
     channel = "socketio"
 
@@ -36,7 +36,7 @@ class WebChat(Customer):
         self._unsent: deque[tuple[str, str, asyncio.Future[bool]]] = deque()
         self._sio: socketio.AsyncClient | None = None
         self._confirmed = asyncio.Event()
-        self._lost, self._bell = asyncio.Event(), asyncio.Event()
+        self._lost, self._wake = asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closed_until = 0.0
         self._deaf: list[socketio.AsyncClient] = []
@@ -46,7 +46,7 @@ class WebChat(Customer):
 
     async def close(self) -> None:
         assert self._task is not None
-        await ended(self._task)
+        await cancel_all(self._task)
         for sio in self._deaf:
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(sio.eio.disconnect(abort=True), 1)
@@ -70,7 +70,7 @@ class WebChat(Customer):
         self._lost.set()
 
     def go_deaf(self) -> None:
-        """Its pings stay unanswered, too: the server finds out by its own timeout."""
+        """Stop reading the connection. Pings stay unanswered too, so the server notices by its own timeout."""
         sio = self._sio
         with contextlib.suppress(AttributeError):
             sio.eio.ws._response.connection.transport.pause_reading()  # type: ignore[union-attr]
@@ -80,7 +80,7 @@ class WebChat(Customer):
     def _put(self, text: str) -> "asyncio.Future[bool]":
         sent: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._unsent.append((uuid.uuid4().hex, text, sent))
-        self._bell.set()
+        self._wake.set()
         return sent
 
     async def _stay(self) -> None:
@@ -113,7 +113,7 @@ class WebChat(Customer):
     async def _flush(self, sio: socketio.AsyncClient) -> None:
         """Send what waits, one after the other, and go on until the connection ends."""
         while not self._lost.is_set():
-            self._bell.clear()
+            self._wake.clear()
             while self._unsent:
                 id, text, sent = self._unsent[0]
                 outcome = await self._either(asyncio.ensure_future(self._emit(sio, id, text)))
@@ -124,10 +124,10 @@ class WebChat(Customer):
             if self._unsent:
                 await asyncio.sleep(AGAIN_AFTER)
             else:
-                await self._first(self._bell.wait(), self._lost.wait())
+                await self._first(self._wake.wait(), self._lost.wait())
 
     async def _emit(self, sio: socketio.AsyncClient, id: str, text: str) -> bool | None:
-        """Accepted, refused for good, or (None) to be sent again."""
+        """Return True for accepted, False for refused, None to send again."""
         body = {"message": text, "session_id": self.name, "id": id}
         try:
             answer = await sio.call("user_uttered", body, timeout=ANSWER_WITHIN)
@@ -139,7 +139,7 @@ class WebChat(Customer):
         return None if not isinstance(answer, dict) or answer.get("code") == "unavailable" else False
 
     async def _either(self, answer: "asyncio.Future[bool | None]") -> bool | None:
-        """The answer, or None if the connection ends before it."""
+        """Return the answer, or None if the connection ends before it."""
         await self._first(answer, self._lost.wait())
         if answer.done():
             return answer.result()

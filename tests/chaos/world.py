@@ -38,7 +38,9 @@ NEVER = 86400.0 * 365 * 20
 
 
 class World:
-    """``async with World(folder, model, rng)``. ``careless``: which promise ``careless.py`` breaks in the servers, if any;
+    """All of a run: ``async with World(folder, model, rng)``.
+
+    ``careless``: which guarantee ``careless.py`` breaks in the servers, if any;
     ``tracker``: where Rasa's trackers are."""
 
     def __init__(
@@ -114,13 +116,13 @@ class World:
         return f"http://127.0.0.1:{self.rasa_port}"
 
     def newer_model(self) -> None:
-        """From the next start on Rasa has the other model file."""
+        """Give Rasa the other model file from its next start on."""
         self.models.reverse()
         os.utime(self.models[0])
         self.rasa.command = self._rasa_command(0)
 
     def move_clock(self) -> None:
-        """Rasa's wall clock leaps past the session's expiry."""
+        """Move Rasa's wall clock past the session's expiry."""
         self.offset += LEAP
         self.clock.write_text(str(self.offset))
 
@@ -128,7 +130,7 @@ class World:
         return {"relay": self.disk / "relay.db", "desk": self.disk / "desk.db", "tracker": self.disk / "tracker.db"}
 
     def starts(self) -> dict[str, int]:
-        """How often each server was started."""
+        """Return how often each server was started."""
         return {server.name: server.starts for server in (self.rasa, self.actions, self.desk)}
 
     # Setting up

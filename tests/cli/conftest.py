@@ -1,4 +1,4 @@
-"""A project exactly as ``rasa init --no-prompt`` leaves it, short of the training itself."""
+"""A project as ``rasa init --no-prompt`` makes it, but without training, and the command under test."""
 
 import io
 import os
@@ -35,7 +35,7 @@ def project(rasa_init_output: Path, tmp_path: Path) -> Path:
 
 
 class Done(NamedTuple):
-    """How a command ended, as ``subprocess.run`` tells it."""
+    """The result of a command, as ``subprocess.run`` returns it."""
 
     returncode: int
     stdout: str
@@ -43,7 +43,9 @@ class Done(NamedTuple):
 
 
 def command(*arguments: str, stdin: str = "", **environment: str) -> Done:
-    """The command in this process, which saves the seconds that a process takes to start. An error that it lets through is the
+    """Run the command in this process, which saves the seconds that a process takes to start.
+
+    An error that it lets through is the
     test's: in a process of its own that would be a traceback.
     """
     out, err = _Written(io.BytesIO(), encoding="utf-8"), _Written(io.BytesIO(), encoding="utf-8")
@@ -63,7 +65,7 @@ class _Written(io.TextIOWrapper):
 
 
 def process(*arguments: str, stdin: str = "", **environment: str) -> "subprocess.CompletedProcess[str]":
-    """The command in a process of its own, where that is the point."""
+    """Run the command in a process of its own, for tests that need one."""
     return subprocess.run(
         [sys.executable, "-m", "rasa_handoff.cli", *arguments],
         input=stdin,

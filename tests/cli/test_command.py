@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from rasa_handoff.server import accounts, administration, staffing
-from rasa_handoff.store.ownership import Ownership
+from rasa_handoff.server import accounts, administration
+from rasa_handoff.server.service import availability
+from rasa_handoff.store.sqlite import Ownership
 from rasa_handoff.testing.ports import free_port
 
 from .conftest import Done, command, process
@@ -153,7 +154,7 @@ def test_whose_department_is_removed_serves_none_and_not_all(tmp_path: Path) -> 
         return done.stdout
 
     def serving(department: str | None) -> set[str]:
-        ids = accounts.run(database, lambda connection: staffing.serving(connection, department))
+        ids = accounts.run(database, lambda connection: availability.serving(connection, department))
         return {agent.name for agent in administration.agents(database) if agent.id in ids}
 
     said = run("department", "remove", "billing")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rasa_handoff.vocabulary.customer_tokens import Issuer, check_token, make_token
-from rasa_handoff.vocabulary.errors import Refused
+from rasa_handoff.protocol.errors import Refused
+from rasa_handoff.protocol.tokens import Issuer, check_token, make_token
 from tests.support.npm import program
 
 from .conftest import Done, command

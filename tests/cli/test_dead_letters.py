@@ -12,26 +12,26 @@ from rasa_handoff.admin.socket import socket_of
 from rasa_handoff.cli import main
 from rasa_handoff.cli.check_surroundings import check_dead_letters
 from rasa_handoff.cli.project import Project
-from rasa_handoff.relay import memory
-from rasa_handoff.relay.database import RelayStore
+from rasa_handoff.protocol import events
+from rasa_handoff.protocol.errors import Refused
+from rasa_handoff.protocol.settings import read_settings
+from rasa_handoff.protocol.values import Agent, Channel, Offer
+from rasa_handoff.relay import repository
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
+from rasa_handoff.relay.repository import RelayStore
 from rasa_handoff.store.outbox import Entry
-from rasa_handoff.testing.relay_side import Ear
+from rasa_handoff.testing.relay_side import RecordingTarget
 from rasa_handoff.testing.waiting import until
-from rasa_handoff.vocabulary import events as e
-from rasa_handoff.vocabulary.errors import Refused
-from rasa_handoff.vocabulary.settings import read_settings
-from rasa_handoff.vocabulary.values import Agent, Channel, Offer
 
 HERE: dict[str, Any] = {"conversation_id": "thabo", "handoff_id": "h1"}
 
 
-class Picky(Ear):
+class Picky(RecordingTarget):
     """Refuses what is in ``refused``."""
 
     refused: tuple[str, ...] = ()
 
-    async def deliver(self, lane: str, entries: Any) -> list[e.Event]:
+    async def deliver(self, lane: str, entries: Any) -> list[events.Event]:
         if entries[0].body.get("text") in self.refused:
             raise Refused("refused", "No such words here.")
         return await super().deliver(lane, entries)
@@ -43,11 +43,11 @@ class Side:
     def __init__(self, folder: Path) -> None:
         self.url = f"sqlite:///{folder / 'relay.db'}"
         settings = read_settings({"bot_id": "b", "desk": {"url": "http://127.0.0.1:1"}, "channels": {"rest": None}})
-        self.relay = Relay(RelayStore(self.url, memory.metadata, memory.SIDE, memory.SCHEMA), settings)
+        self.relay = Relay(RelayStore(self.url, repository.metadata, repository.SIDE, repository.SCHEMA), settings)
         self.customer = Picky()
 
     async def __aenter__(self) -> "Side":
-        await self.relay.open({DESK: Ear(), CUSTOMER: self.customer, TRACKER: Ear()})
+        await self.relay.open({DESK: RecordingTarget(), CUSTOMER: self.customer, TRACKER: RecordingTarget()})
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -55,12 +55,12 @@ class Side:
 
     async def chat(self) -> None:
         offer = Offer(handoff_id="h1", conversation_id="thabo", bot_id="b", channel=Channel(name="rest"))
-        await self.relay.apply(e.HandoffRequested(**HERE, offer=offer, leaving_word="bye"))
-        await self.relay.apply(e.HandoffAccepted(**HERE))
-        await self.relay.apply(e.AgentJoined(**HERE, agent=Agent(id="a", name="Thandi")))
+        await self.relay.apply(events.HandoffRequested(**HERE, offer=offer, leaving_word="bye"))
+        await self.relay.apply(events.HandoffAccepted(**HERE))
+        await self.relay.apply(events.AgentJoined(**HERE, agent=Agent(id="a", name="Thandi")))
 
     async def says(self, text: str) -> None:
-        await self.relay.apply(e.AgentSaid(**HERE, id=text, text=text, at=1.0))
+        await self.relay.apply(events.AgentSaid(**HERE, id=text, text=text, at=1.0))
 
     def heard(self) -> list[str]:
         return [entry.body["text"] for entry in self.customer.entries if entry.name == "agent"]
@@ -90,7 +90,7 @@ async def test_while_the_process_runs(tmp_path: Path, capsys: pytest.CaptureFixt
         side.customer.refused = ("two",)
         await side.says("two")
         await until(lambda: side.relay.count_dead_letters())
-        await side.relay.apply(e.HandoffCompleted(**HERE))
+        await side.relay.apply(events.HandoffCompleted(**HERE))
         await until(lambda: not side.relay.desk_active("thabo"))
         assert await run("send", "2", "--database", side.url) == 1
         assert "is over" in capsys.readouterr().err
@@ -134,7 +134,7 @@ async def test_what_isnt_a_request_is_answered(tmp_path: Path) -> None:
             assert b'"ok":false' in await reader.readline()
             writer.close()
         await side.relay.store.write(
-            lambda connection: memory.outbox.put(
+            lambda connection: repository.outbox.put(
                 connection, [Entry(target=CUSTOMER, lane="x", name="agent", body={"id": "1", "text": "t"})]
             )
         )

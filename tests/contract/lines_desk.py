@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from rasa_handoff.desks.base import Desk, apply
+from rasa_handoff.protocol import events
+from rasa_handoff.protocol.errors import Unreachable
+from rasa_handoff.protocol.settings import Settings
 from rasa_handoff.relay.relay import DESK, Relay
 from rasa_handoff.store.outbox import Entry
-from rasa_handoff.store.tasks import ended
-from rasa_handoff.vocabulary import events as e
-from rasa_handoff.vocabulary.errors import Unreachable
-from rasa_handoff.vocabulary.settings import Settings
+from rasa_handoff.store.tasks import cancel_all
 
 log = logging.getLogger(__name__)
 
@@ -45,16 +45,16 @@ class LinesDesk(Desk):
 
     async def close(self) -> None:
         if self._task is not None:
-            await ended(self._task)
+            await cancel_all(self._task)
 
-    async def deliver(self, lane: str, entries: Sequence[Entry]) -> list[e.Event]:
+    async def deliver(self, lane: str, entries: Sequence[Entry]) -> list[events.Event]:
         """Told is what was acknowledged; all else is an ``Unreachable``, and comes again with the same id."""
         (entry,) = entries
         handoff_id = entry.body["handoff_id"]
         if entry.name == "handoff.initiate":
             offer = await self.relay.offer_of(handoff_id)
             await self._tell(entry, "start", transcript=[line.text for line in offer.transcript])
-            return [e.HandoffAccepted(conversation_id=lane, handoff_id=handoff_id)]
+            return [events.HandoffAccepted(conversation_id=lane, handoff_id=handoff_id)]
         if entry.name == "message":
             await self._tell(entry, "said", text=entry.body["text"])
         elif entry.name == "handoff.status":
@@ -83,7 +83,7 @@ class LinesDesk(Desk):
             with contextlib.suppress(OSError):
                 reader, self._writer = await asyncio.open_connection(own["host"], own["port"])
                 try:
-                    await self.relay.ring(DESK)
+                    await self.relay.notify(DESK)
                     while line := await reader.readline():
                         await self._hear(json.loads(line))
                 finally:
@@ -108,7 +108,7 @@ class LinesDesk(Desk):
             here = {"conversation_id": conversation_id, "handoff_id": line["handoff"]}
             if line["kind"] == "said":
                 said = {"id": line.get("id") or uuid.uuid4().hex, "text": line["text"], "at": time.time()}
-                await apply(self.relay, e.AgentSaid(**here, **said))
+                await apply(self.relay, events.AgentSaid(**here, **said))
             else:
-                await apply(self.relay, e.HandoffCompleted(**here))
+                await apply(self.relay, events.HandoffCompleted(**here))
         self._write({"ack": line["id"]})

@@ -5,7 +5,7 @@ from typing import Any
 
 from rasa_handoff.desks.botlhale import BotlhaleDesk
 from rasa_handoff.desks.ours import OurDesk
-from rasa_handoff.desks.tkinter_demo import TkinterDesk
+from rasa_handoff.desks.tkinter import TkinterDesk
 from rasa_handoff.testing.desks import FarSide
 from rasa_handoff.testing.waiting import until
 from tests.support.admin_window import Admin
@@ -40,7 +40,7 @@ class OurFarSide(FarSide):
         await self._conversation()
         assert (await self.agent.say(self.handoff_id, text))["ok"]
 
-    async def heard(self) -> list[str]:
+    async def customer_messages(self) -> list[str]:
         messages = (await self._conversation())["messages"]
         return [message["text"] for message in messages if message["speaker"] == "customer"]
 
@@ -82,7 +82,7 @@ class ForeignFarSide(FarSide):
     async def say(self, text: str) -> None:
         await self.server.say("to_user", {"message": text})
 
-    async def heard(self) -> list[str]:
+    async def customer_messages(self) -> list[str]:
         return [data["message"] for data in self.server.all("from_user")]
 
     async def transcript(self) -> list[str]:
@@ -114,11 +114,11 @@ class TkinterFarSide(FarSide):
 
     async def say(self, text: str) -> None:
         """A person types slower than the other side reads; nothing else keeps two messages apart."""
-        known = len(self.near.told())
+        known = len(self.near.agent_messages())
         await self.admin.say(text)
-        await until(lambda: len(self.near.told()) > known)
+        await until(lambda: len(self.near.agent_messages()) > known)
 
-    async def heard(self) -> list[str]:
+    async def customer_messages(self) -> list[str]:
         before = [text for name, text in self.admin.before()[self.offered :] if name == "User"]
         return before + self.admin.since()
 

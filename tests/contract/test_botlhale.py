@@ -8,18 +8,18 @@ import pytest
 import socketio
 from sqlalchemy import create_engine, select
 
-from rasa_handoff.desks import wire
+from rasa_handoff.core.control import Control
+from rasa_handoff.desks import botlhale_socket
 from rasa_handoff.desks.botlhale import BotlhaleDesk
-from rasa_handoff.relay import memory, resume_secrets
+from rasa_handoff.protocol import events
+from rasa_handoff.protocol.logs import short_id
+from rasa_handoff.protocol.settings import Settings, read_settings
+from rasa_handoff.relay import customer_ids, repository
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER
-from rasa_handoff.server.resume_secrets import RESUME_SECRETS
+from rasa_handoff.server.gateways.botlhale_clients import RESUME_SECRETS
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.relay_side import RelaySide
 from rasa_handoff.testing.waiting import until
-from rasa_handoff.thinking.control import Control
-from rasa_handoff.vocabulary import events as e
-from rasa_handoff.vocabulary.log_values import short_id
-from rasa_handoff.vocabulary.settings import Settings, read_settings
 from tests.contract.sides import OurBotlhaleFarSide
 from tests.support.foreign import ForeignServer
 
@@ -78,7 +78,7 @@ async def test_each_conversation_has_its_own_socket(side: RelaySide, server: For
 
 async def test_the_leaving_word_ends_it_there(side: RelaySide, server: ForeignServer) -> None:
     await side.start()
-    await side.relay.apply(e.CustomerLeaving(conversation_id="thabo", id="l", text="disconnect", at=4.0))
+    await side.relay.apply(events.CustomerLeaving(conversation_id="thabo", id="l", text="disconnect", at=4.0))
     await is_back(side)
     await until(lambda: server.gone == server.sockets)
     assert server.all("from_user") == [], "the word is the relay's, not the agent's"
@@ -87,14 +87,14 @@ async def test_the_leaving_word_ends_it_there(side: RelaySide, server: ForeignSe
 async def test_what_means_nothing_leaves_a_line(
     side: RelaySide, server: ForeignServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO", logger=wire.__name__)
+    caplog.set_level("INFO", logger=botlhale_socket.__name__)
     await side.start()
     for name, payload in (("agent_typing" * 5, {"on": True}), ("to_user", {"message": " "}), ("to_user", "Hello.")):
         await server.say(name, payload)
     await until(lambda: told(side, "thabo") == ["Hello."])
-    assert [record.getMessage() for record in caplog.records if record.name == wire.__name__] == [
-        f"Nothing is done about the live-agent server's {('agent_typing' * 5)[:40]!r} for {short_id('thabo')}.",
-        f"The live-agent server said nothing to {short_id('thabo')}: to_user has no message.",
+    assert [record.getMessage() for record in caplog.records if record.name == botlhale_socket.__name__] == [
+        f"Ignoring the live-agent server's {('agent_typing' * 5)[:40]!r} for {short_id('thabo')}.",
+        f"The live-agent server sent no message to {short_id('thabo')}: its to_user is empty.",
     ]
 
 
@@ -148,7 +148,7 @@ async def test_a_server_that_asks_for_nothing_is_not_there(tmp_path: Path) -> No
 async def test_a_server_that_stays_away_is_told_and_hears_all_when_it_is_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wire, "UNNOTICED_SECONDS", 0.2)
+    monkeypatch.setattr(botlhale_socket, "UNNOTICED_SECONDS", 0.2)
     port = free_port()
     settings = settings_for(f"http://127.0.0.1:{port}", tmp_path)
     async with RelaySide(BotlhaleDesk, settings) as side:
@@ -167,14 +167,14 @@ async def test_a_server_that_stays_away_is_told_and_hears_all_when_it_is_back(
 
 
 async def server_leaves(side: RelaySide, who: str) -> None:
-    await side.relay.apply(e.CustomerLeaving(conversation_id=who, id=f"leave-{who}", text="disconnect", at=4.0))
+    await side.relay.apply(events.CustomerLeaving(conversation_id=who, id=f"leave-{who}", text="disconnect", at=4.0))
     await is_back(side, who)
 
 
 async def test_a_server_that_stays_away_too_long_gives_the_customer_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wire, "UNNOTICED_SECONDS", 0.1)
+    monkeypatch.setattr(botlhale_socket, "UNNOTICED_SECONDS", 0.1)
     port = free_port()
     settings = settings_for(f"http://127.0.0.1:{port}", tmp_path, timers={"desk_away": 0.2})
     async with RelaySide(BotlhaleDesk, settings) as side:
@@ -216,12 +216,12 @@ async def test_who_is_spoken_to_is_not_told_that_nobody_came(tmp_path: Path, ser
 
 async def running(side: RelaySide) -> dict[str, float]:
 
-    return await side.relay.store.write(lambda connection: memory.timers.running(connection, "thabo"))
+    return await side.relay.store.write(lambda connection: repository.timers.running(connection, "thabo"))
 
 
 async def leave_message(side: RelaySide) -> None:
     await side.start()
-    await side.relay.apply(e.CustomerWantsToWrite(conversation_id="thabo"))
+    await side.relay.apply(events.CustomerWantsToWrite(conversation_id="thabo"))
     await side.says("call me tomorrow")
     await is_back(side)
 
@@ -249,7 +249,7 @@ async def test_a_message_that_was_left_while_nobody_was_there_survives_a_restart
     async with RelaySide(BotlhaleDesk, settings) as side:
         async with ForeignServer(port=port):
             await side.start()
-        await side.relay.apply(e.CustomerWantsToWrite(conversation_id="thabo"))
+        await side.relay.apply(events.CustomerWantsToWrite(conversation_id="thabo"))
         await side.says("call me tomorrow")
         await is_back(side)
     async with RelaySide(BotlhaleDesk, settings) as side, ForeignServer(port=port) as server:
@@ -312,7 +312,7 @@ async def test_nobody_else_takes_a_conversation_at_our_own_server(tmp_path: Path
         await side.says("three")
         await until(lambda: is_heard(far, ["one", "two", "three"]))
         assert await refused(far)
-        await side.relay.apply(e.CustomerLeaving(conversation_id="thabo", id="l", text="disconnect", at=4.0))
+        await side.relay.apply(events.CustomerLeaving(conversation_id="thabo", id="l", text="disconnect", at=4.0))
         await is_back(side)
         await side.start()
         await side.says("four")
@@ -327,16 +327,16 @@ async def test_a_secret_that_is_of_something_else_is_let_go(tmp_path: Path) -> N
     far = OurBotlhaleFarSide()
     settings = settings_for((await far.start(tmp_path))["url"], tmp_path)
     async with RelaySide(BotlhaleDesk, settings) as side, socketio.AsyncSimpleClient() as before:
-        await side.relay.store.write(lambda connection: resume_secrets.keep(connection, "thabo", "old"))
+        await side.relay.store.write(lambda connection: customer_ids.keep_secret(connection, "thabo", "old"))
         await before.connect(far.server.url, namespace="/live_agent", transports=["websocket"])
         assert (await before.call("username", {"ConversationID": "thabo", "BotID": "b"}))["ok"]
         await before.disconnect()
         await side.start()
-        await until(lambda: side.relay.store.write(lambda c: resume_secrets.find(c, "thabo") is None))
+        await until(lambda: side.relay.store.write(lambda c: customer_ids.find_secret(c, "thabo") is None))
         await side.says("one")
         await until(lambda: is_heard(far, ["one"]))
     await far.stop()
 
 
 async def is_heard(far: OurBotlhaleFarSide, texts: list[str]) -> bool:
-    return await far.heard() == texts
+    return await far.customer_messages() == texts

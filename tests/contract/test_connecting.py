@@ -121,7 +121,7 @@ async def test_a_welcome_that_does_not_fit_is_said_once_and_tried_again(
 async def test_a_server_that_refuses_it_is_quoted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, protocol: int, why: str
 ) -> None:
-    monkeypatch.setattr("rasa_handoff.server.relay_edge.PROTOCOL", protocol)
+    monkeypatch.setattr("rasa_handoff.server.gateways.relay_gateway.PROTOCOL", protocol)
     async with DeskServer(tmp_path) as server:
         accounts.add_token(server.database, "b")
         side = RelaySide(OurDesk, settings_for({"url": server.url}, tmp_path))

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from rasa_handoff.desks.ours import OurDesk
-from rasa_handoff.relay import memory
+from rasa_handoff.relay import repository
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
 from rasa_handoff.store.engine import Store
 from rasa_handoff.testing.desks import DeskContract, meeting, settings_for
-from rasa_handoff.testing.relay_side import Ear
+from rasa_handoff.testing.relay_side import RecordingTarget
 from rasa_handoff.testing.waiting import until
 from tests.contract.sides import ForeignFarSide, OurBotlhaleFarSide, OurFarSide, TkinterFarSide
 from tests.support.foreign import ForeignServer
@@ -38,9 +38,9 @@ async def test_a_server_that_greets_at_once_is_heard(tmp_path: Path) -> None:
     far.server.greeting = "One moment please."
     async with meeting(far, settings) as side:
         await side.start()
-        await until(lambda: side.told() == ["One moment please."])
+        await until(lambda: side.agent_messages() == ["One moment please."])
         await far.say("What can I do for you?")
-        await until(lambda: side.told() == ["One moment please.", "What can I do for you?"])
+        await until(lambda: side.agent_messages() == ["One moment please.", "What can I do for you?"])
     await far.stop()
 
 
@@ -53,7 +53,7 @@ async def test_a_foreign_server_is_read_tolerantly(tmp_path: Path) -> None:
         await far.server.say("to_user", {"message": "with more", "mood": "good"})
         await far.server.say("to_user")
         await far.server.say("messages", {"again": True})
-        await until(lambda: side.told() == ["bare", "with more"])
+        await until(lambda: side.agent_messages() == ["bare", "with more"])
         await until(lambda: len(far.server.all("messages_to_client")) == 2)
         assert far.server.all("username") == [{"ConversationID": "thabo", "BotID": "b"}]
     await far.stop()
@@ -63,9 +63,9 @@ async def test_a_stranger_on_our_type_is_named(tmp_path: Path, caplog: pytest.Lo
     """A server without our namespace: the log says what to write, and a handoff fails kindly."""
     async with ForeignServer() as stranger:
         settings = settings_for({"url": stranger.url}, tmp_path)
-        relay = Relay(Store(settings.store, memory.metadata, memory.SIDE, memory.SCHEMA), settings)
+        relay = Relay(Store(settings.store, repository.metadata, repository.SIDE, repository.SCHEMA), settings)
         desk = OurDesk(settings, relay)
-        await relay.open({DESK: desk, CUSTOMER: Ear(), TRACKER: Ear()})
+        await relay.open({DESK: desk, CUSTOMER: RecordingTarget(), TRACKER: RecordingTarget()})
         await desk.open()
         await until(lambda: "can't be reached" in caplog.text)
         assert not desk.connected
@@ -85,8 +85,8 @@ async def test_what_our_server_sends_twice_is_told_once(tmp_path: Path) -> None:
         for _ in range(3):
             assert (await desk._on_status(moved))["ok"]
             assert (await desk._on_message(said))["ok"]
-        await until(lambda: side.told() == ["hi"])
+        await until(lambda: side.agent_messages() == ["hi"])
         told = [entry.body.get("response") for entry in side.customer.entries]
         assert told.count("utter_handoff_nobody_yet") == 1
-        assert [(one["handoff_id"], one["last"]) for one in await side.relay.heard()] == [(handoff_id, 902)]
+        assert [(one["handoff_id"], one["last"]) for one in await side.relay.acknowledged()] == [(handoff_id, 902)]
     await far.stop()

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from rasa_handoff.desks.known import desk_class
-from rasa_handoff.rasa_room.channel import HandoffChannel
+from rasa_handoff.channel.channel import HandoffChannel
+from rasa_handoff.desks.registry import desk_class
+from rasa_handoff.protocol.errors import SettingsError
 from rasa_handoff.testing.desks import DeskContract, FarSide
 from rasa_handoff.testing.ports import free_port
-from rasa_handoff.vocabulary.errors import SettingsError
 from tests.contract.lines_desk import LinesDesk
 
 
@@ -62,7 +62,7 @@ class LinesFarSide(FarSide):
     async def end(self) -> None:
         self._tell("over")
 
-    async def heard(self) -> list[str]:
+    async def customer_messages(self) -> list[str]:
         return [line["text"] for line in self.lines.values() if line["kind"] == "said"]
 
     async def transcript(self) -> list[str]:

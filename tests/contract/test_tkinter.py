@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from rasa_handoff.desks import tkinter_demo
-from rasa_handoff.desks.tkinter_demo import TkinterDesk
+from rasa_handoff.core.control import Control
+from rasa_handoff.desks import tkinter
+from rasa_handoff.desks.tkinter import TkinterDesk
+from rasa_handoff.protocol import events
+from rasa_handoff.protocol.settings import Settings, read_settings
+from rasa_handoff.protocol.text import valid_text
+from rasa_handoff.protocol.values import Channel, Line, Offer, Speaker
 from rasa_handoff.testing.relay_side import RelaySide
 from rasa_handoff.testing.waiting import until
-from rasa_handoff.thinking.control import Control
-from rasa_handoff.vocabulary import events as e
-from rasa_handoff.vocabulary.settings import Settings, read_settings
-from rasa_handoff.vocabulary.text import valid_text
-from rasa_handoff.vocabulary.values import Channel, Line, Offer, Speaker
 from tests.support import texts
 from tests.support.admin_window import Admin
 
@@ -45,7 +45,7 @@ def notices(side: RelaySide, who: str) -> list[tuple[str, Any]]:
 
 
 async def leaves(side: RelaySide, who: str) -> None:
-    await side.relay.apply(e.CustomerLeaving(conversation_id=who, id=f"leave-{who}", text="disconnect", at=4.0))
+    await side.relay.apply(events.CustomerLeaving(conversation_id=who, id=f"leave-{who}", text="disconnect", at=4.0))
 
 
 async def test_a_transcript_that_follows_is_shown(side: RelaySide, admin: Admin) -> None:
@@ -70,7 +70,7 @@ async def test_one_at_a_time_and_the_next_waits_in_line(side: RelaySide, admin: 
     assert admin.since() == []
 
     await admin.say("hello thabo")
-    await until(lambda: side.told() == ["hello thabo"])
+    await until(lambda: side.agent_messages() == ["hello thabo"])
     await admin.close()
     await until(lambda: [line for line in admin.since() if line] == ["is it my turn?"])
     await until(lambda: notices(side, "thabo")[-1][0] == "utter_handoff_resolved")
@@ -118,7 +118,7 @@ async def test_nobody_there_is_told_in_time_and_then_somebody_is(tmp_path: Path)
 async def test_a_window_that_stays_away_is_told_and_gets_it_all_when_it_is_back(
     side: RelaySide, admin: Admin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tkinter_demo, "UNNOTICED_SECONDS", 0.2)
+    monkeypatch.setattr(tkinter, "UNNOTICED_SECONDS", 0.2)
     await side.start()
     await until(admin.before)
     admin.window.close(reset=True)
@@ -148,7 +148,7 @@ async def test_who_leaves_while_the_window_is_away_makes_room_too(side: RelaySid
 async def test_a_message_left_in_the_line_is_shown_and_can_be_answered(side: RelaySide, admin: Admin) -> None:
     await side.start("thabo")
     await side.start("lerato")
-    await side.relay.apply(e.CustomerWantsToWrite(conversation_id="lerato"))
+    await side.relay.apply(events.CustomerWantsToWrite(conversation_id="lerato"))
     await side.says("call me tomorrow", "lerato")
     await until(lambda: side.relay.conversation("lerato").state is Control.BOT)
     await until(admin.before)
@@ -183,12 +183,12 @@ async def test_the_admins_characters_are_put_together(side: RelaySide, admin: Ad
     euro = "€".encode()
     window = admin.window
     await admin.say("it costs")
-    await until(lambda: side.told() == ["it costs"])
+    await until(lambda: side.agent_messages() == ["it costs"])
     assert window._speaking is not None
     window._speaking.sendall(b"5 " + euro[:2])
-    await until(lambda: side.told() == ["it costs", "5"])
+    await until(lambda: side.agent_messages() == ["it costs", "5"])
     window._speaking.sendall(euro[2:])
-    await until(lambda: side.told() == ["it costs", "5", "€"])
+    await until(lambda: side.agent_messages() == ["it costs", "5", "€"])
 
 
 async def test_a_long_story_leaves_room_for_what_is_said_now(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ async def test_a_long_story_leaves_room_for_what_is_said_now(tmp_path: Path) -> 
             handoff_id="h", conversation_id="thabo", bot_id="b", channel=Channel(name="rest"), transcript=lines
         )
         here = {"conversation_id": "thabo", "handoff_id": "h"}
-        await side.relay.request(e.HandoffRequested(**here, offer=offer, leaving_word="disconnect"))
+        await side.relay.request(events.HandoffRequested(**here, offer=offer, leaving_word="disconnect"))
         await until(admin.before)
         assert [text for _, text in admin.before()] == ["", *(f"before {number}" for number in range(24, 30))]
         assert admin.window.shown.splitlines()[1] == "[...]"
@@ -233,8 +233,8 @@ async def test_texts_of_every_kind_both_ways(side: RelaySide, admin: Admin) -> N
     assert dense("".join(map(valid_text, kinds))) in dense(admin.window.shown)
     said = b"".join(text.encode("utf-8", "surrogatepass") for text in (*kinds, "That is all."))
     await asyncio.to_thread(admin.window.send, said)
-    await until(lambda: any("That is all." in text for text in side.told()), seconds=30)
-    assert dense("".join(side.told())) == dense(valid_text(said.decode("utf-8", "replace")))
+    await until(lambda: any("That is all." in text for text in side.agent_messages()), seconds=30)
+    assert dense("".join(side.agent_messages())) == dense(valid_text(said.decode("utf-8", "replace")))
 
 
 def dense(text: str) -> str:

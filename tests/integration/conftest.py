@@ -1,4 +1,4 @@
-"""Real servers in the test's loop: Rasa with a small trained bot, the live-agent server, agents and customers."""
+"""Real servers in the test's event loop: Rasa with a small trained bot, the live-agent server, agents and customers."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,14 +14,14 @@ from tests.support.desk import AgentAtDesk, DeskServer
 
 @pytest.fixture(scope="session")
 def bare_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bot that has but the two intents, under other names, and nothing of the preset."""
+    """A bot with only the two intents, under other names, and nothing of the preset."""
     return trained_once("bare", tmp_path_factory)
 
 
 @pytest.fixture(autouse=True)
 def _another_database_waits_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A relay that lost its database has its bot's place at once, not after a quarter of a minute."""
-    monkeypatch.setattr("rasa_handoff.server.relay_owner.AWAY_SECONDS", 0.1)
+    """Let a relay that lost its database replace the former one at once, not after a quarter of a minute."""
+    monkeypatch.setattr("rasa_handoff.server.service.relay_owner.AWAY_SECONDS", 0.1)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ async def thandi(desk: DeskServer) -> AsyncIterator[AgentAtDesk]:
 
 
 def credentials(desk_url: str, folder: Path, **more: Any) -> dict[str, Any]:
-    """credentials.yml with HandoffChannel hosting socketio and rest."""
+    """Return credentials.yml with HandoffChannel hosting socketio and rest."""
     settings = {
         "bot_id": "small",
         "desk": {"url": desk_url},

@@ -12,13 +12,13 @@ from aiohttp import web
 from sqlalchemy.exc import DataError
 
 from rasa_handoff.cli import main
-from rasa_handoff.relay import memory
+from rasa_handoff.protocol.errors import SettingsError
+from rasa_handoff.protocol.settings import read_settings
+from rasa_handoff.protocol.tokens import VARIABLE
+from rasa_handoff.relay import repository
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
-from rasa_handoff.vocabulary.admin_token import VARIABLE
-from rasa_handoff.vocabulary.errors import SettingsError
-from rasa_handoff.vocabulary.settings import read_settings
 from tests.channels.browsers import Page
 from tests.integration.conftest import credentials
 from tests.integration.test_dead_letters import live
@@ -102,7 +102,7 @@ async def test_a_live_agent_server_that_runs_on_postgres(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    is_new, refused = memory.is_new, {"bad"}
+    is_new, refused = repository.is_new, {"bad"}
 
     def picky(connection: Any, handoff_id: str, said: Any) -> bool:
         if said.text in refused:
@@ -111,7 +111,7 @@ async def test_a_live_agent_server_that_runs_on_postgres(
 
     async with Page(rasa.url, "thabo") as page:
         handoff_id = await live(rasa, page, thandi)
-        monkeypatch.setattr(memory, "is_new", picky)
+        monkeypatch.setattr(repository, "is_new", picky)
         monkeypatch.setattr("rasa_handoff.store.failures.MOST_TRIES", 2)
         monkeypatch.setattr("rasa_handoff.store.failures.LONGEST_TRIED", 0)
         await thandi.say(handoff_id, "bad", id="b")

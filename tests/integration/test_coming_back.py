@@ -9,11 +9,11 @@ import pytest
 from rasa.shared.core.domain import SessionConfig
 from sqlalchemy import select
 
-from rasa_handoff.relay import memory
+from rasa_handoff.protocol import events as relay_events
+from rasa_handoff.protocol.logs import short_id
+from rasa_handoff.relay import repository
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
-from rasa_handoff.vocabulary import events as e
-from rasa_handoff.vocabulary.log_values import short_id
 from tests.integration.conftest import credentials
 from tests.support.desk import AgentAtDesk, DeskServer
 
@@ -248,7 +248,11 @@ async def test_an_event_of_an_older_handoff_changes_nothing(rasa: RasaServer, th
     await hand_over(rasa, thandi)
     relay, before = rasa.channel.relay, rasa.channel.relay.conversation("thabo")
     here = {"conversation_id": "thabo", "handoff_id": old}
-    for event in (e.HandoffCompleted(**here), e.HandoffFailed(**here, reason="x"), e.HandoffAccepted(**here)):
+    for event in (
+        relay_events.HandoffCompleted(**here),
+        relay_events.HandoffFailed(**here, reason="x"),
+        relay_events.HandoffAccepted(**here),
+    ):
         assert await relay.apply(event) == before
     assert relay.conversation("thabo") == before
 
@@ -274,7 +278,7 @@ async def test_words_of_an_older_handoff_are_refused_however_often_they_come(
 
 async def received(rasa: RasaServer) -> int:
     """The highest of the desk's numbers that was taken in, of the only handoff."""
-    query = select(memory.handoffs.c.received)
+    query = select(repository.handoffs.c.received)
     return int(await rasa.channel.store.write(lambda connection: connection.execute(query).scalar_one()))
 
 
@@ -322,14 +326,14 @@ async def test_the_way_back_is_made_once_though_the_process_ended_in_it(
         await until(lambda: rasa.channel.desk.connected)
         handoff_id = await hand_over(rasa, thandi)
         relay = rasa.channel.relay
-        settled = relay._pump._finish
+        settled = relay._dispatcher._finish
 
         async def dies(entries: Any, outcome: Any) -> None:
             if any(entry.name == "back" for entry in entries):
                 raise OSError("the process ends here")
             await settled(entries, outcome)
 
-        relay._pump._finish = dies
+        relay._dispatcher._finish = dies
         await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={})
         await until(lambda: _said(rasa, "You're back with me, the bot. I'm happy to help with anything else."))
     async with RasaServer(small_model, tmp_path, own) as rasa:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.relay.relay import CUSTOMER
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until, within
-from rasa_handoff.vocabulary.errors import Unreachable
 from tests.integration.conftest import credentials
 from tests.support.desk import AgentAtDesk, DeskServer
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import DataError
 
-from rasa_handoff.relay import memory
-from rasa_handoff.server import messages, records
+from rasa_handoff.relay import repository
+from rasa_handoff.server.storage import handoffs
 from rasa_handoff.store.outbox import DeadLetter
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
@@ -28,7 +28,7 @@ async def rasa(small_model: Path, desk: DeskServer, tmp_path: Path) -> AsyncIter
 
 async def letters(rasa: RasaServer) -> list[DeadLetter]:
     found: list[DeadLetter] = await rasa.channel.store.write(
-        lambda connection: memory.outbox.set_aside_ones(connection, 100)
+        lambda connection: repository.outbox.list_dead_letters(connection, 100)
     )
     return found
 
@@ -123,7 +123,7 @@ async def test_a_customers_words_that_the_desk_fails_on(
     rasa: RasaServer, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other side's database refuses them: the customer is told, and the next words arrive."""
-    keep = messages.keep
+    keep = handoffs.keep
 
     def picky(connection: Any, record: Any, kept: Any) -> Any:
         if kept.text == "bad":
@@ -132,7 +132,7 @@ async def test_a_customers_words_that_the_desk_fails_on(
 
     async with Page(rasa.url, "thabo") as page:
         await live(rasa, page, thandi)
-        monkeypatch.setattr(messages, "keep", picky)
+        monkeypatch.setattr(handoffs, "keep", picky)
         monkeypatch.setattr("rasa_handoff.store.failures.MOST_TRIES", 2)
         monkeypatch.setattr("rasa_handoff.store.failures.LONGEST_TRIED", 0)
         await page.say("bad")
@@ -146,7 +146,7 @@ async def test_a_customers_words_that_the_desk_fails_on(
 async def test_an_agents_words_that_the_relay_fails_on(
     rasa: RasaServer, desk: DeskServer, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    is_new = memory.is_new
+    is_new = repository.is_new
 
     def picky(connection: Any, handoff_id: str, said: Any) -> bool:
         if said.text == "bad":
@@ -155,7 +155,7 @@ async def test_an_agents_words_that_the_relay_fails_on(
 
     async with Page(rasa.url, "thabo") as page:
         handoff_id = await live(rasa, page, thandi)
-        monkeypatch.setattr(memory, "is_new", picky)
+        monkeypatch.setattr(repository, "is_new", picky)
         monkeypatch.setattr("rasa_handoff.store.failures.MOST_TRIES", 2)
         monkeypatch.setattr("rasa_handoff.store.failures.LONGEST_TRIED", 0)
         await thandi.say(handoff_id, "bad", id="b")
@@ -174,8 +174,8 @@ async def test_a_return_that_raises(rasa: RasaServer, thandi: AgentAtDesk, monke
 
     async with Page(rasa.url, "thabo") as page:
         handoff_id = await live(rasa, page, thandi)
-        target = rasa.channel.relay._pump._targets["tracker"]
-        monkeypatch.setattr(target, "_come_back", fails)
+        target = rasa.channel.relay._dispatcher._targets["tracker"]
+        monkeypatch.setattr(target, "_return_to_bot", fails)
         await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved")
         await until(lambda: not rasa.channel.relay.desk_active("thabo"))
         await page.say("hello")
@@ -189,7 +189,7 @@ async def test_an_offer_that_the_desk_fails_on(
     def fails(*_: Any) -> None:
         raise KeyError("no such offer here")
 
-    monkeypatch.setattr(records, "add", fails)
+    monkeypatch.setattr(handoffs, "add", fails)
     monkeypatch.setattr("rasa_handoff.store.failures.MOST_TRIES", 2)
     monkeypatch.setattr("rasa_handoff.store.failures.LONGEST_TRIED", 0)
     said = await rasa.texts("/execute_handoff")

@@ -12,8 +12,8 @@ from rasa.core.channels.socketio import SocketIOOutput
 from rasa.core.nlg.response import TemplatedNaturalLanguageGenerator
 from rasa.core.processor import MessageProcessor
 
-from rasa_handoff.rasa_room.offering import Offering
-from rasa_handoff.rasa_room.strays import Strays
+from rasa_handoff.channel.turn.handoff_offer import HandoffOffers
+from rasa_handoff.channel.turn.orphaned_pauses import OrphanedPauses
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
 from tests.channels.browsers import Page
@@ -45,8 +45,10 @@ IN_THE_BOT: dict[str, Break] = {
     "the tracker store": lambda patch, rasa: patch.setattr(MessageProcessor, "save_tracker", broken),
     "a turn that is called off": lambda patch, rasa: patch.setattr(MessageProcessor, "handle_message", called_off),
     "no model": lambda patch, rasa: patch.setattr(rasa.app.ctx, "agent", None),
-    "our look before the turn": lambda patch, rasa: patch.setattr(Strays, "bring_home", broken),
-    "a lookup of the intent": lambda patch, rasa: patch.setattr("rasa_handoff.rasa_room.interceptor.intent_of", broken),
+    "our look before the turn": lambda patch, rasa: patch.setattr(OrphanedPauses, "resume_orphan", broken),
+    "a lookup of the intent": lambda patch, rasa: patch.setattr(
+        "rasa_handoff.channel.inbound.interceptor.intent_of", broken
+    ),
 }
 
 
@@ -176,7 +178,7 @@ async def test_a_channel_that_takes_nothing_now_tells_it_later(rasa: RasaServer)
 
 async def test_a_handoff_that_fails_is_told(rasa: RasaServer, thandi: AgentAtDesk) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Offering, "request", broken)
+        patch.setattr(HandoffOffers, "request", broken)
         assert (await rasa.texts("/execute_handoff"))[-1] == NOT_TAKEN
     assert not rasa.channel.relay.desk_active("thabo")
     await until(lambda: rasa.channel.desk.availability.staffed)
@@ -187,6 +189,6 @@ async def test_words_to_an_agent_that_fail_are_told(rasa: RasaServer, thandi: Ag
     await until(lambda: rasa.channel.desk.availability.staffed)
     await rasa.texts("/execute_handoff")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rasa_handoff.rasa_room.to_desk._as_read", broken)
+        patch.setattr("rasa_handoff.channel.inbound.interceptor._as_read", broken)
         assert await rasa.texts("are you there?") == [NOT_TAKEN]
     assert await rasa.texts("are you there?") == []

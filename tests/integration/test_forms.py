@@ -1,8 +1,8 @@
 """A button of ours pressed while a form of the project's is open: never the form's answer, whatever the form ignores."""
 
+from rasa_handoff.protocol import names
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
-from rasa_handoff.vocabulary import names
 from tests.support.desk import AgentAtDesk
 
 QUESTION = "Which street, deaf one?"

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.store import outbox
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
-from rasa_handoff.vocabulary.errors import Unreachable
 from tests.channels.browsers import Page
 from tests.integration.test_dead_letters import live
 from tests.support.desk import AgentAtDesk
@@ -36,7 +36,7 @@ async def test_both_sides_are_told(rasa: RasaServer, thandi: AgentAtDesk, monkey
         await page.hears(TOO_MANY)
         assert await rasa.texts("five") == [TOO_MANY]
         away = False
-        await rasa.channel.relay.ring("desk")
+        await rasa.channel.relay.notify("desk")
         await thandi.hears("message", text="three")
         assert await page.tell("four", id="four") == {"ok": True}
         await thandi.hears("message", text="four")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rasa.core.channels.channel import CollectingOutputChannel
 
-from rasa_handoff.rasa_room.buttons import with_payloads
+from rasa_handoff.channel.compat.output_observer import with_payloads
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
 from tests.support.desk import AgentAtDesk

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
-from rasa_handoff.vocabulary.log_values import short_id
 from tests.integration.conftest import credentials
 from tests.support.actions import ActionServer
 from tests.support.desk import AgentAtDesk, DeskServer

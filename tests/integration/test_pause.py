@@ -148,7 +148,7 @@ async def test_words_appended_from_outside_are_the_bots_alone_to_say(
         await thandi.say(handoff_id, "I'm reading.")
         await page.hears("I'm reading.")
         assert "Behind the agent's back." not in page.texts
-        assert "Words of the bot's for decaf8a6 were not sent: an agent has the conversation." in caplog.text
+        assert "Messages of the bot for decaf8a6 were not sent: an agent has the conversation." in caplog.text
 
 
 async def test_a_pause_of_ours_holds_while_the_relay_has_lost_its_record(rasa: RasaServer) -> None:

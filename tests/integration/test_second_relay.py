@@ -25,7 +25,7 @@ async def test_the_second_is_refused_and_nobodys_chat_ends(
         await until(lambda: "Another Rasa server with another database speaks for the bot 'b' here" in caplog.text)
         assert not second.desk.connected
         assert (await thandi.say(handoff_id, "are you there?"))["ok"]
-        await until(lambda: first.told() == ["are you there?"])
+        await until(lambda: first.agent_messages() == ["are you there?"])
         await first.says("yes")
         await thandi.hears("message", text="yes")
         assert first.relay.desk_active("thabo")
@@ -34,7 +34,7 @@ async def test_the_second_is_refused_and_nobodys_chat_ends(
     await second.relay.close()
     async with _relay(desk, tmp_path / "first") as again:
         assert (await thandi.say(handoff_id, "welcome back"))["ok"]
-        await until(lambda: again.told() == ["welcome back"])
+        await until(lambda: again.agent_messages() == ["welcome back"])
 
 
 def _relay(desk: DeskServer, folder: Path) -> RelaySide:

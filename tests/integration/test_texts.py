@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from rasa_handoff.protocol.logs import short_id
+from rasa_handoff.protocol.text import valid, valid_text
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
-from rasa_handoff.vocabulary.log_values import short_id
-from rasa_handoff.vocabulary.text import valid, valid_text
 from tests.channels.browsers import Page
 from tests.integration.conftest import credentials
 from tests.support import texts

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rasa_handoff.server.tkinter_window import Ports
+from rasa_handoff.server.gateways.tkinter_gateway import Ports
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until

@@ -1,9 +1,9 @@
 """What is too long for the one connection to the desk is refused, or cut, before it is written down."""
 
+from rasa_handoff.core.transcript import LEFT_OUT, LINE_COST, LONGEST_TRANSCRIPT, latest
+from rasa_handoff.protocol.limits import LONGEST_MESSAGE
+from rasa_handoff.protocol.values import Line, Speaker
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.thinking.transcript import LEFT_OUT, LINE_COST, MOST_TOLD, latest
-from rasa_handoff.vocabulary.limits import LONGEST_MESSAGE
-from rasa_handoff.vocabulary.values import Line, Speaker
 from tests.channels.browsers import Page
 from tests.integration.test_database import live
 from tests.support.desk import AgentAtDesk
@@ -55,16 +55,16 @@ def lines(*texts: str) -> list[Line]:
 
 
 def test_all_is_told_that_fits() -> None:
-    story = lines("one", "x" * (MOST_TOLD - 3 * LINE_COST - 6), "two")
+    story = lines("one", "x" * (LONGEST_TRANSCRIPT - 3 * LINE_COST - 6), "two")
     assert latest(story) == tuple(story)
     assert latest([]) == ()
 
 
 def test_what_does_not_fit_is_left_out_from_the_beginning_and_said() -> None:
-    note, cut, last = latest(lines("gone", "x" * MOST_TOLD, "last"))
+    note, cut, last = latest(lines("gone", "x" * LONGEST_TRANSCRIPT, "last"))
     assert (note.speaker, note.text) == (Speaker.SYSTEM, LEFT_OUT)
-    assert cut.text == "[...]" + "x" * (MOST_TOLD - 2 * LINE_COST - 4)
+    assert cut.text == "[...]" + "x" * (LONGEST_TRANSCRIPT - 2 * LINE_COST - 4)
     assert last.text == "last"
-    many = latest(lines(*["x"] * MOST_TOLD))
+    many = latest(lines(*["x"] * LONGEST_TRANSCRIPT))
     assert many[0].text == LEFT_OUT
-    assert sum(len(line.text) + LINE_COST for line in many) < MOST_TOLD + 3 * LINE_COST
+    assert sum(len(line.text) + LINE_COST for line in many) < LONGEST_TRANSCRIPT + 3 * LINE_COST

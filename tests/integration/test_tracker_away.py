@@ -10,16 +10,16 @@ import pytest
 from rasa.core.tracker_store import InMemoryTrackerStore
 from rasa.shared.core.trackers import DialogueStateTracker
 
-from rasa_handoff.rasa_room.offering import Offering
-from rasa_handoff.rasa_room.store_access import access
-from rasa_handoff.rasa_room.tracker import TrackerTarget
+from rasa_handoff.channel.tracker.tracker_store import access
+from rasa_handoff.channel.tracker.tracker_writer import TrackerTarget
+from rasa_handoff.channel.turn.handoff_offer import HandoffOffers
+from rasa_handoff.core.control import Control
+from rasa_handoff.protocol.errors import StoreUnavailable, Unreachable
+from rasa_handoff.protocol.events import Event
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.slowness import slowness
 from rasa_handoff.testing.waiting import until, within
-from rasa_handoff.thinking.control import Control
-from rasa_handoff.vocabulary.errors import StoreUnavailable, Unreachable
-from rasa_handoff.vocabulary.events import Event
 from tests.channels.browsers import Page
 from tests.integration.conftest import credentials
 from tests.integration.test_database import NOT_TAKEN, locked
@@ -176,7 +176,7 @@ async def test_a_turn_that_finds_the_store_back_is_written_behind_one_that_waits
     monkeypatch.setattr(TrackerTarget, "deliver", held)
     with locked(tmp_path / "tracker.db"):
         assert await rasa.texts("/greet") == ["Hello."]
-    monkeypatch.setattr(Offering, "write_unsaved", not_now)
+    monkeypatch.setattr(HandoffOffers, "write_unsaved", not_now)
     access(rasa.app.ctx.agent.tracker_store)._failed_at = None
     assert await rasa.texts("show me things")
     free.set()
@@ -294,7 +294,7 @@ async def test_a_postgres_that_stops_answering_and_one_that_is_cut(
     endpoints = {"tracker_store": postgres.tracker_store()}
     async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path), endpoints) as rasa:
         handoff_id = await live(rasa, thandi)
-        monkeypatch.setattr("rasa_handoff.rasa_room.store_access.ANSWER_SECONDS", 0.5)
+        monkeypatch.setattr("rasa_handoff.channel.tracker.tracker_store.ANSWER_SECONDS", 0.5)
         postgres.cut()
         with postgres.server.stopped():
             assert await rasa.texts("hello", "lerato") == ["Hello."], "a bot's turn doesn't wait for it either"
@@ -315,7 +315,7 @@ async def test_a_redis_that_stops_answering_and_one_that_is_cut(
         endpoints = {"tracker_store": redis.tracker_store()}
         async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path), endpoints) as rasa:
             handoff_id = await live(rasa, thandi)
-            monkeypatch.setattr("rasa_handoff.rasa_room.store_access.ANSWER_SECONDS", 0.5)
+            monkeypatch.setattr("rasa_handoff.channel.tracker.tracker_store.ANSWER_SECONDS", 0.5)
             redis.cut()
             with redis.stopped():
                 assert await rasa.texts("hello", "lerato") == ["Hello."]

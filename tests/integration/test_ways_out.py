@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import socketio
 
-from rasa_handoff.rasa_room.channel import HandoffChannel, HandoffSettingsError
-from rasa_handoff.relay import memory
+from rasa_handoff.channel.channel import HandoffChannel, HandoffSettingsError
+from rasa_handoff.core.control import Control
+from rasa_handoff.protocol.errors import Unreachable
+from rasa_handoff.protocol.events import NobodyCame
+from rasa_handoff.protocol.logs import short_id
+from rasa_handoff.relay import repository
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until, within
-from rasa_handoff.thinking.control import Control
-from rasa_handoff.vocabulary.errors import Unreachable
-from rasa_handoff.vocabulary.events import NobodyCame
-from rasa_handoff.vocabulary.log_values import short_id
 from tests.integration.conftest import credentials
 from tests.support.desk import AgentAtDesk, DeskServer
 
@@ -160,7 +160,7 @@ async def test_what_waits_for_the_customer_is_no_silence_of_theirs(serve: Any, t
 
 
 async def running(rasa: RasaServer) -> dict[str, float]:
-    return await rasa.channel.relay.store.write(lambda connection: memory.timers.running(connection, "thabo"))
+    return await rasa.channel.relay.store.write(lambda connection: repository.timers.running(connection, "thabo"))
 
 
 async def test_a_desk_that_stays_away_gives_the_customer_back(
@@ -427,7 +427,7 @@ async def test_a_message_left_waits_for_a_desk_that_cannot_take_it_now(
 
         monkeypatch.setattr(rasa.channel.desk, "_call", locked)
         with pytest.raises(Unreachable, match="its database is locked"):
-            await rasa.channel.desk._tell_again("thabo", handoff_id)
+            await rasa.channel.desk._offer_again("thabo", handoff_id)
 
 
 async def test_a_message_left_is_answered_when_the_customer_is_back(serve: Any, thandi: AgentAtDesk) -> None:

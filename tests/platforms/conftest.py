@@ -1,4 +1,4 @@
-"""A real Rasa server with a platform channel; the platform is whoever calls its webhook."""
+"""A real Rasa server with Kommunicate's channel, and callers in Kommunicate's place."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.support.bots import trained_once
 
 @pytest.fixture(scope="session")
 def platform_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bot that says something of every kind."""
+    """A bot with messages of every kind."""
     return trained_once("platform", tmp_path_factory)
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from rasa_handoff.platforms.door import NOT_TRUSTED
+from rasa_handoff.platforms.base import NOT_TRUSTED
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
 from tests.platforms.caller import HEADER, SECRET, Account, Kommunicate, account_header, settings
@@ -135,10 +135,10 @@ async def test_a_call_that_could_not_be_noted_answers_500_and_may_come_again(
     await kommunicate.say("/give_up")
     call = account.body(WORDS)
     with monkeypatch.context() as while_there_is_no_model:
-        while_there_is_no_model.setattr("rasa_handoff.platforms.kommunicate.witness.DONE_WITHIN", 0.0)
+        while_there_is_no_model.setattr("rasa_handoff.platforms.kommunicate.account_events.DONE_WITHIN", 0.0)
         while_there_is_no_model.setattr(kommunicate.rasa.app.ctx, "agent", None)
         assert (await account.post(call))[0] == 500
-    assert f"What was said in de650d61 ({call['key']}) isn't in the tracker." in caplog.text
+    assert f"The message {call['key']} of de650d61 isn't in the tracker." in caplog.text
     assert "4111" not in caplog.text
     await account.tell(call)
     assert [event["event"] for event in await kommunicate.rasa.events("4711")][-1] == "agent"

@@ -6,7 +6,7 @@ from typing import Any
 
 import aiohttp
 
-from rasa_handoff.testing.platforms import FarPlatform, Heard, PlatformContract
+from rasa_handoff.testing.platforms import FarPlatform, PlatformContract, ShownAnswer
 from tests.platforms import caller
 from tests.platforms.liveperson import caller as liveperson
 
@@ -21,13 +21,13 @@ class Kommunicate(FarPlatform):
     def sender(self, customer: str) -> str:
         return f"group-{customer}"
 
-    async def says(self, url: str, http: aiohttp.ClientSession, customer: str, text: str, id: str) -> Heard:
+    async def says(self, url: str, http: aiohttp.ClientSession, customer: str, text: str, id: str) -> ShownAnswer:
         body = {"botId": "shop-bot", "key": id, "from": customer, "groupId": self.sender(customer), "message": text}
         async with http.post(self.webhook(url), json=body, headers={caller.HEADER: caller.SECRET}) as answer:
             assert answer.status == 200, await answer.text()
-            return self.heard(await answer.json())
+            return self.shown(await answer.json())
 
-    def heard(self, messages: list[dict[str, Any]]) -> Heard:
+    def shown(self, messages: list[dict[str, Any]]) -> ShownAnswer:
         texts, titles, to = [], [], None
         for message in messages:
             metadata = message.get("metadata") or {}
@@ -35,9 +35,9 @@ class Kommunicate(FarPlatform):
             texts += [message["message"]] if message["message"] else []
             if metadata.get("templateId") == "6":
                 titles += [reply["title"] for reply in metadata["payload"]]
-        return Heard(texts=tuple(texts), titles=tuple(titles), to=to, body=messages)
+        return ShownAnswer(texts=tuple(texts), titles=tuple(titles), to=to, body=messages)
 
-    async def knocks(self, url: str, http: aiohttp.ClientSession, body: bytes, known: bool) -> int:
+    async def calls_with(self, url: str, http: aiohttp.ClientSession, body: bytes, known: bool) -> int:
         headers = {"Content-Type": "application/json", **({caller.HEADER: caller.SECRET} if known else {})}
         async with http.post(self.webhook(url), data=body, headers=headers) as answer:
             return answer.status
@@ -59,29 +59,29 @@ class Function(FarPlatform):
         return f"c-{customer}"
 
     def event(self, customer: str, text: str, id: str) -> dict[str, Any]:
-        told = liveperson.text_event(text, conversationId=self.sender(customer), dialogId=self.sender(customer))
-        return {**told, "sequence": zlib.crc32(id.encode())}
+        fields = liveperson.text_event(text, conversationId=self.sender(customer), dialogId=self.sender(customer))
+        return {**fields, "sequence": zlib.crc32(id.encode())}
 
-    async def says(self, url: str, http: aiohttp.ClientSession, customer: str, text: str, id: str) -> Heard:
+    async def says(self, url: str, http: aiohttp.ClientSession, customer: str, text: str, id: str) -> ShownAnswer:
         context = {"lpEvent": self.event(customer, text, id), "lpSdes": {}}
         body = {"message": text, "convId": self.sender(customer), "context": context}
         headers = {liveperson.HEADER: liveperson.SECRET}
         async with http.post(self.webhook(url), json=body, headers=headers) as answer:
             assert answer.status == 200, await answer.text()
-            return self.heard(await answer.json())
+            return self.shown(await answer.json())
 
-    def heard(self, told: dict[str, Any]) -> Heard:
-        texts = [one for one in told["messages"] if isinstance(one, str)]
+    def shown(self, answer: dict[str, Any]) -> ShownAnswer:
+        texts = [one for one in answer["messages"] if isinstance(one, str)]
         titles: list[str] = []
-        for one in told["messages"]:
+        for one in answer["messages"]:
             if isinstance(one, dict) and "structuredContent" in one:
                 texts += [one["structuredContent"]["message"]]
                 titles += titles_in(one["structuredContent"])
-        context = told.get("context") or {}
+        context = answer.get("context") or {}
         to = context["actionParameters"]["skill"] if context.get("action") == "TRANSFER" else None
-        return Heard(texts=tuple(texts), titles=tuple(titles), to=to, body=told)
+        return ShownAnswer(texts=tuple(texts), titles=tuple(titles), to=to, body=answer)
 
-    async def knocks(self, url: str, http: aiohttp.ClientSession, body: bytes, known: bool) -> int:
+    async def calls_with(self, url: str, http: aiohttp.ClientSession, body: bytes, known: bool) -> int:
         headers = {liveperson.HEADER: liveperson.SECRET} if known else {}
         async with http.post(self.webhook(url), data=body, headers=headers) as answer:
             return answer.status
@@ -93,7 +93,7 @@ class Function(FarPlatform):
 class Endpoint(Function):
     """LivePerson by Custom Endpoint."""
 
-    async def says(self, url: str, http: aiohttp.ClientSession, customer: str, text: str, id: str) -> Heard:
+    async def says(self, url: str, http: aiohttp.ClientSession, customer: str, text: str, id: str) -> ShownAnswer:
         event = {
             "type": "TEXT",
             "source": "CONSUMER",
@@ -105,11 +105,11 @@ class Endpoint(Function):
             assert created.status in (201, 204, 409), await created.text()
         async with http.post(f"{address}/events", json=event, headers=self.signed()) as answer:
             assert answer.status == 200, await answer.text()
-            return self.heard(await answer.json())
+            return self.shown(await answer.json())
 
-    def heard(self, told: dict[str, Any]) -> Heard:
+    def shown(self, answer: dict[str, Any]) -> ShownAnswer:
         texts, titles, to = [], [], None
-        for one in told["response"]:
+        for one in answer["response"]:
             if one["type"] == "TEXT" and one["data"].get("messageAudience") != "AGENTS_AND_MANAGERS":
                 texts.append(one["data"]["message"])
             elif one["type"] == "STRUCTURED_CONTENT":
@@ -118,9 +118,9 @@ class Endpoint(Function):
                 titles += titles_in(content)
             elif one["type"] == "ACTION" and one["data"]["name"] == "TRANSFER":
                 to = one["data"]["parameters"]["skillName"]
-        return Heard(texts=tuple(texts), titles=tuple(titles), to=to, body=told)
+        return ShownAnswer(texts=tuple(texts), titles=tuple(titles), to=to, body=answer)
 
-    async def knocks(self, url: str, http: aiohttp.ClientSession, body: bytes, known: bool) -> int:
+    async def calls_with(self, url: str, http: aiohttp.ClientSession, body: bytes, known: bool) -> int:
         address = self.conversation(url, "thabo")
         if known:
             async with http.put(address, json={}, headers=self.signed()):

@@ -26,7 +26,7 @@ async def test_an_event_that_the_page_triggers_is_told_by_the_metadata(
     assert told == ["Shall I explain the prices?"]
     with caplog.at_level("INFO"):
         assert await kommunicate.texts(**triggered("NOBODY_KNOWS", contentType=content_type)) == []
-    assert "Nothing to say to the event 'NOBODY_KNOWS' of de650d61: it doesn't stand under 'events'." in caplog.text
+    assert "The event 'NOBODY_KNOWS' of de650d61 is ignored: it isn't in the settings, under 'events'." in caplog.text
     assert len(await kommunicate.user_events()) == 2, "nobody has said its name"
 
 

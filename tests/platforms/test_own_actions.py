@@ -81,7 +81,7 @@ async def test_buttons_that_are_texts_are_shown_and_can_be_pressed(
     actions.will({"text": "Sure?", "buttons": ["Hello", None, 5]})
     await customer.says("/remind")
     await customer.says("Hello")
-    assert (await customer.words())[-1] == "Hello"
+    assert (await customer.messages())[-1] == "Hello"
 
 
 async def test_an_action_that_fails_without_a_word_is_told(
@@ -98,4 +98,4 @@ async def test_a_message_of_any_shape_arrives(far: FarPlatform, rasa: RasaServer
     customer = Customer(far, rasa, "thabo")
     for odd in (0, 4.5, True, ["red", 2], {"colour": "red"}):
         await customer.says(odd)
-    assert await customer.words() == ["0", "4.5", "true", '["red", 2]', '{"colour": "red"}']
+    assert await customer.messages() == ["0", "4.5", "true", '["red", 2]', '{"colour": "red"}']

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rasa_handoff.rasa_room.hosting import HandoffSettingsError
+from rasa_handoff.channel.inbound.hosting import HandoffSettingsError
 from rasa_handoff.testing.rasa_server import RasaServer
 from tests.platforms.caller import HEADER, SECRET, Kommunicate, settings
 

@@ -10,11 +10,11 @@ from typing import Any
 import aiohttp.web as web
 import pytest
 
-from rasa_handoff.platforms.kommunicate.calling import Caller
+from rasa_handoff.platforms.kommunicate.api import Caller
+from rasa_handoff.protocol.errors import Unreachable
+from rasa_handoff.protocol.text import valid, valid_text
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import until
-from rasa_handoff.vocabulary.errors import Unreachable
-from rasa_handoff.vocabulary.text import valid, valid_text
 from tests.platforms.caller import Account, Kommunicate, settings
 from tests.platforms.rest_api import RestApi
 from tests.support import texts

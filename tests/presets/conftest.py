@@ -70,7 +70,7 @@ def trained(name: str, factory: pytest.TempPathFactory, **settings: bool) -> Pat
     """The starter project with these settings and a model, made once per run."""
 
     def make(out: Path) -> Path:
-        shutil.rmtree(out, ignore_errors=True)  # of a run that was killed while it trained
+        shutil.rmtree(out, ignore_errors=True)  # left by a run that was killed while it trained
         folder = starter_project(out / "bot", **settings)
         done = run_rasa(folder, "train", "--fixed-model-name", "model")
         assert done.returncode == 0, done.stdout + done.stderr
@@ -94,7 +94,7 @@ def contact_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def action_server(contact_project: Path) -> Iterator[str]:
-    """The address of a real ``rasa_sdk`` server that found our actions by the starred import."""
+    """The address of a real ``rasa_sdk`` server that has our actions by the starred import."""
     port = free_port()
     command = [sys.executable, "-m", "rasa_sdk", "--actions", "actions", "--port", str(port)]
     with (contact_project / "actions.log").open("w") as log:

@@ -12,7 +12,7 @@ from rasa.core.policies.policy import PolicyPrediction
 from rasa.core.utils import AvailableEndpoints
 from rasa.utils.endpoints import EndpointConfig
 
-from rasa_handoff.vocabulary import names
+from rasa_handoff.protocol import names
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -9,7 +9,7 @@ from rasa.shared.importers.importer import TrainingDataImporter
 from rasa_handoff.cli.project import read_yaml
 from rasa_handoff.presets.importer import PresetError
 from rasa_handoff.presets.parts import HERE as PRESET
-from rasa_handoff.vocabulary import names
+from rasa_handoff.protocol import names
 
 from .conftest import run_rasa, starter_project
 

@@ -1,4 +1,4 @@
-"""A live-agent server in the test's loop, and the sides that talk to it: relays, desks, Botlhale's clients."""
+"""A live-agent server in the test's event loop, and its clients: relays, desks and Botlhale's clients."""
 
 import contextlib
 import shutil
@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from rasa_handoff.core.assignment_timers import DeskTimers
 from rasa_handoff.server.accounts import add_agent, add_department
 from rasa_handoff.server.app import create_app
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.ports import free_port
-from rasa_handoff.thinking.desk_timing import DeskTimers
 from tests.support.postgres import Database, Postgres
 
 from .peers import ASKED, PASSWORD, Desk, OldClient, Peer, Relay
@@ -23,7 +23,7 @@ GRACE = 0.3
 
 
 class Server:
-    """Can be stopped and started again at the same address, with the same database. ``ahead``: how far its clock is moved."""
+    """A server that can be restarted at the same address, with the same database. ``ahead``: how far its clock is moved."""
 
     def __init__(self, database: str, timers: DeskTimers | None = None) -> None:
         self.database, self.address, self.timers, self.ahead = database, "", timers or DeskTimers(), 0.0
@@ -59,7 +59,7 @@ def _furnish(url: str) -> None:
 
 @pytest.fixture(scope="session")
 def furnished_postgres(postgres_server: Postgres) -> Database:
-    """The same on Postgres."""
+    """The same database on Postgres."""
     database = postgres_server.fresh()
     _furnish(database.url)
     return database
@@ -67,13 +67,13 @@ def furnished_postgres(postgres_server: Postgres) -> Database:
 
 @pytest.fixture
 def no_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server's rounds are too far apart to find anything: what a test sees came at once."""
-    monkeypatch.setattr("rasa_handoff.server.rounds.EVERY", 3_600.0)
+    """Make the server's sweeps so rare that a test only sees what comes at once."""
+    monkeypatch.setattr("rasa_handoff.server.service.scheduler.EVERY", 3_600.0)
 
 
 @pytest.fixture
 def database(request: pytest.FixtureRequest, tmp_path: Path, furnished: Path) -> Iterator[str]:
-    """On SQLite, unless a module is parametrised: ``tests/server/test_relay.py``."""
+    """The server's database: SQLite, unless a module is parametrised, as ``tests/server/test_relay.py`` is."""
     if getattr(request, "param", "sqlite") == "sqlite":
         yield f"sqlite:///{shutil.copy(furnished, tmp_path / 'server.db')}"
         return
@@ -94,7 +94,7 @@ async def server(database: str) -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def opened() -> AsyncIterator[list[Peer]]:
-    """Whoever connects in a test; closed after it."""
+    """The clients that connect in a test; they are closed after it."""
     some: list[Peer] = []
     yield some
     for peer in some:

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 import socketio
 
-from rasa_handoff.store.tasks import ended
+from rasa_handoff.store.tasks import cancel_all
 from rasa_handoff.testing.slowness import slowness
 
 PATIENCE = 10.0
@@ -30,14 +30,14 @@ async def until(condition: Callable[[], Any], patience: float = PATIENCE) -> Any
 
 
 class Peer:
-    """One connection to one namespace. ``heard``: (event, payload) in the order they came."""
+    """One connection to one namespace. ``received``: (event, payload) in the order they came."""
 
     events: tuple[str, ...] = ()
     patience = PATIENCE
 
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace
-        self.heard: list[tuple[str, Any]] = []
+        self.received: list[tuple[str, Any]] = []
         self.sio = socketio.AsyncClient(reconnection_delay=0.05, reconnection_delay_max=0.1)
         for event in ("connect_error", *self.events):
             self.sio.on(event, self._hearing(event), namespace=namespace)
@@ -46,7 +46,7 @@ class Peer:
         # python-socketio waits for ever if it is shut down in the moment before it begins to connect again.
         again, self.sio._reconnect_task = self.sio._reconnect_task, None
         if again is not None:
-            await ended(again)
+            await cancel_all(again)
         await self.sio.shutdown()
         if self.sio.eio.state == "connected":
             await self.sio.eio.disconnect(abort=True)
@@ -54,7 +54,7 @@ class Peer:
             await self.sio.eio.http.close()
 
     def all(self, event: str) -> list[Any]:
-        return [body for name, body in self.heard if name == event]
+        return [body for name, body in self.received if name == event]
 
     async def call(self, event: str, body: Any) -> Any:
         return await self.sio.call(event, body, namespace=self.namespace, timeout=self.patience)
@@ -63,7 +63,7 @@ class Peer:
         await self.sio.emit(event, body, namespace=self.namespace)
 
     def hears(self, event: str, body: Any) -> Any:
-        self.heard.append((event, body))
+        self.received.append((event, body))
         return {"ok": True}
 
     def _hearing(self, event: str) -> Any:
@@ -128,7 +128,7 @@ class Relay(Peer):
     def told(self, handoff_id: str) -> list[Any]:
         """Everything durable that was told about a handoff, in order."""
         names = ("message", "handoff.status")
-        return [body for name, body in self.heard if name in names and body["handoff_id"] == handoff_id]
+        return [body for name, body in self.received if name in names and body["handoff_id"] == handoff_id]
 
     def statuses(self, handoff_id: str) -> list[str]:
         return [body["status"] for body in self.told(handoff_id) if "status" in body]
@@ -186,7 +186,7 @@ class Desk(Peer):
     def shown(self, handoff_id: str) -> list[Any]:
         """The conversation's summaries, in the order they came."""
         names = ("arrival", "conversation")
-        return [body for name, body in self.heard if name in names and body["handoff_id"] == handoff_id]
+        return [body for name, body in self.received if name in names and body["handoff_id"] == handoff_id]
 
 
 class OldClient(Peer):

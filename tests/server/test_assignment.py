@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rasa_handoff.thinking.assignment import HELP_AFTER, TABLE, Stage, step
-from rasa_handoff.thinking.desk_events import (
+from rasa_handoff.core.assignment import HELP_AFTER, TABLE, Stage, step
+from rasa_handoff.core.assignment_events import (
     AgentSaid,
     AgentSilent,
     Arrived,
@@ -22,12 +22,12 @@ from rasa_handoff.thinking.desk_events import (
     Released,
     Resolved,
     SilenceTooLong,
+    StatusChanged,
     Taken,
-    Told,
     Transferred,
 )
-from rasa_handoff.vocabulary.errors import Refused
-from rasa_handoff.vocabulary.values import Agent
+from rasa_handoff.protocol.errors import Refused
+from rasa_handoff.protocol.values import Agent
 
 AGENTS = [Agent(id="1", name="Thandi"), Agent(id="2", name="Sipho")]
 DEPARTMENTS = st.sampled_from([None, "billing", "orders"])
@@ -76,7 +76,7 @@ def test_on_any_walk_the_promises_hold(events):
         if state is not None and state.agent and after.agent and state.agent != after.agent:
             # Changes hands through the queue, after reminders in vain, or when it is only a message to answer.
             assert state.reminders == HELP_AFTER or state.stage is Stage.MESSAGE
-        told += [effect.status for effect in effects if isinstance(effect, Told)]
+        told += [effect.status for effect in effects if isinstance(effect, StatusChanged)]
         state = after
         assert (state.stage is Stage.QUEUED) <= (state.agent is None)
         assert (state.stage is Stage.ASSIGNED) <= (state.agent is not None and state.assigned_at is not None)
@@ -129,7 +129,7 @@ def test_a_released_one_goes_back_to_its_old_place_and_a_transferred_one_to_the_
     released, effects = step(taken(), Released(at=9.0))
     assert (released.stage, released.department, released.queued_at) == (Stage.QUEUED, "billing", 1.0)
     assert released.ahead
-    assert effects == (Told(status="transferred", details={"department": "billing"}),)
+    assert effects == (StatusChanged(status="transferred", details={"department": "billing"}),)
     transferred, _ = step(taken(), Transferred(at=9.0, agent=AGENTS[0], department="orders"))
     assert (transferred.department, transferred.queued_at, transferred.agent) == ("orders", 9.0, None)
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from rasa_handoff.core.assignment_events import AgentLeft, CustomerEnded
 from rasa_handoff.server.app import create_app
 from rasa_handoff.server.run import running
-from rasa_handoff.server.turn import Turn
-from rasa_handoff.thinking.desk_events import AgentLeft, CustomerEnded
+from rasa_handoff.server.service.unit_of_work import UnitOfWork
 
 from .peers import until
 
@@ -51,15 +51,15 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Makes an event of one handoff raise, after it has written something."""
 
     def choose(handoff_id: str, kind: type) -> None:
-        apply = Turn.apply
+        apply = UnitOfWork.apply
 
-        def picky(turn: Turn, record: Any, event: Any) -> Any:
-            after = apply(turn, record, event)
+        def picky(unit: UnitOfWork, record: Any, event: Any) -> Any:
+            after = apply(unit, record, event)
             if record.handoff_id == handoff_id and isinstance(event, kind):
                 raise KeyError("a row's")
             return after
 
-        monkeypatch.setattr(Turn, "apply", picky)
+        monkeypatch.setattr(UnitOfWork, "apply", picky)
 
     return choose
 

@@ -6,13 +6,12 @@ import pytest
 from socketio import AsyncServer
 
 from rasa_handoff.guard.guard import Guard
-from rasa_handoff.server.botlhale_edge import BotlhaleEdge, Socket
-from rasa_handoff.server.client_words import NOT_TAKEN, OVER, TRY_AGAIN
-from rasa_handoff.server.clients import Client
-from rasa_handoff.server.database import Unavailable
+from rasa_handoff.protocol.errors import Refused, Unreachable, Waits
+from rasa_handoff.protocol.values import Status
+from rasa_handoff.server.gateways.botlhale_clients import Client
+from rasa_handoff.server.gateways.botlhale_gateway import NOT_TAKEN, OVER, TRY_AGAIN, BotlhaleGateway, Socket
+from rasa_handoff.server.storage.tables import Unavailable
 from rasa_handoff.store.outbox import Entry
-from rasa_handoff.vocabulary.errors import Refused, Unreachable, Waits
-from rasa_handoff.vocabulary.values import Status
 
 
 class Noting:
@@ -25,7 +24,7 @@ class Noting:
         self.marks.extend(marks)
 
 
-class Leaving(BotlhaleEdge):
+class Leaving(BotlhaleGateway):
     """Its client goes after so many words."""
 
     def __init__(self, noting: Noting, words: int) -> None:
@@ -81,7 +80,7 @@ async def test_words_that_are_not_taken_are_refused_aloud_whatever_the_reason(pr
         raise problem
 
     with pytest.raises(type(problem)):
-        await edge._aloud("from_user", fails)("s1", {})
+        await edge._refusing("from_user", fails)("s1", {})
     with pytest.raises(type(problem)):
-        await edge._aloud("username", fails)("s1", {})
+        await edge._refusing("username", fails)("s1", {})
     assert edge.sent == [words]

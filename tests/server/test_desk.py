@@ -9,8 +9,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from rasa_handoff.server.agent_side import AgentSide
-from rasa_handoff.server.desk_edge import OWN_PAGE
+from rasa_handoff.server.gateways.desk_gateway import OWN_PAGE
+from rasa_handoff.server.service.agent_operations import AgentService
 
 from .peers import Desk, refused, until
 
@@ -51,9 +51,9 @@ async def test_a_desk_that_connects_misses_nothing_of_what_happens_meanwhile(rel
     karoo, thandi = await relay(), await desk()
     handoff = await karoo.initiate()
     await thandi.take(handoff)
-    do, said = AgentSide.do, []
+    do, said = AgentService.do, []
 
-    async def do_and_be_overtaken(self: AgentSide, work: Any) -> Any:
+    async def do_and_be_overtaken(self: AgentService, work: Any) -> Any:
         answer = await do(self, work)
         if len(said) < 20 and not karoo.busy:  # not by what karoo's own words bring about
             karoo.busy = True
@@ -63,7 +63,7 @@ async def test_a_desk_that_connects_misses_nothing_of_what_happens_meanwhile(rel
         return answer
 
     karoo.busy = False
-    monkeypatch.setattr(AgentSide, "do", do_and_be_overtaken)
+    monkeypatch.setattr(AgentService, "do", do_and_be_overtaken)
     again = await desk()
     monkeypatch.undo()
     assert said
@@ -93,7 +93,7 @@ async def test_no_browser_is_told_the_id_by_which_a_conversation_is_used(server,
     answers += [await thandi.call("transfer", {"handoff_id": handoff, "department": "orders"})]
     answers += [await thandi.take(handoff), await thandi.resolve(handoff)]
     await until(lambda: thandi.shown(handoff)[-1]["state"] == "ended")
-    told = json.dumps([answers, thandi.heard, sipho.heard, late.heard])
+    told = json.dumps([answers, thandi.received, sipho.received, late.received])
     assert handoff in told
     assert id not in told
     assert thandi.shown(handoff)[-1]["short_id"] == hashlib.sha256(id.encode()).hexdigest()[:8]

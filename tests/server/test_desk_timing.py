@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rasa_handoff.server.timekeeper import read_timers
-from rasa_handoff.thinking.assignment import TABLE, Stage, step
-from rasa_handoff.thinking.desk_events import AgentCame, AgentLeft, Arrived, Delivered, Event
-from rasa_handoff.thinking.desk_timing import SWITCHABLE, TIMINGS, DeskTimers, rung, timers
-from rasa_handoff.vocabulary.errors import Refused, SettingsError
+from rasa_handoff.core.assignment import TABLE, Stage, step
+from rasa_handoff.core.assignment_events import AgentCame, AgentLeft, Arrived, Delivered, Event
+from rasa_handoff.core.assignment_timers import SWITCHABLE, TIMINGS, DeskTimers, due_event, timers
+from rasa_handoff.protocol.errors import Refused, SettingsError
+from rasa_handoff.server.service.scheduler import read_timers
 
 from .test_assignment import AT, EVENTS
 
@@ -44,7 +44,7 @@ class Walk:
     def ring_next(self) -> None:
         kind = min(self.running, key=self.running.get)
         self.now = self.running.pop(kind)
-        self.happen(rung(kind, self.now, self.settings.seconds(kind)))
+        self.happen(due_event(kind, self.now, self.settings.seconds(kind)))
 
 
 @pytest.mark.parametrize("off", SUBSETS, ids=lambda off: " ".join(off) or "all on")
@@ -67,7 +67,7 @@ def test_the_walk_reaches_every_stage_and_every_timer_rings_into_the_table():
     assert reached == set(Stage)
     for kind, timing in TIMINGS.items():
         for stage in timing.stages:
-            assert (stage, timing.rings) in TABLE, f"{kind} rings in {stage} for nothing"
+            assert (stage, timing.event) in TABLE, f"{kind} rings in {stage} for nothing"
 
 
 def test_the_walk_can_fail(monkeypatch):

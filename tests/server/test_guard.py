@@ -18,15 +18,15 @@ from socketio import ASGIApp, AsyncServer
 from rasa_handoff.guard.connections import RESERVE
 from rasa_handoff.guard.guard import Guard
 from rasa_handoff.guard.hosts import read_hosts
+from rasa_handoff.protocol.errors import HandoffError
+from rasa_handoff.protocol.limits import Limits
+from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.server.accounts import add_token
 from rasa_handoff.server.app import create_app
 from rasa_handoff.server.public_url import read_public_url
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.slowness import slowness
 from rasa_handoff.testing.waiting import within
-from rasa_handoff.vocabulary.errors import HandoffError
-from rasa_handoff.vocabulary.limits import Limits
-from rasa_handoff.vocabulary.log_values import short_id
 from tests.support import attacks
 from tests.support.attacks import stranger
 
@@ -469,19 +469,19 @@ async def test_a_handshake_that_is_no_object_is_refused(server, lines):
 
 async def test_a_handshake_whose_handler_fails_joins_nothing(lines):
     """python-socketio leaves such a socket joined, whatever its handler hadn't checked yet."""
-    sio, guard, heard = AsyncServer(async_mode="asgi"), Guard(), []
+    sio, guard, received = AsyncServer(async_mode="asgi"), Guard(), []
 
     async def connect(*_):
         raise LookupError("a handler's own trouble")
 
     sio.on("connect", connect, namespace="/n")
-    sio.on("said", lambda *said: heard.append(said), namespace="/n")
+    sio.on("said", lambda *said: received.append(said), namespace="/n")
     guard.protect(sio, 1)
     async with guard, running(ASGIApp(sio)) as address, stranger(address) as attacker:
         await attacker.send("40/n,")
         await attacker.send('42/n,["said"]')
         await attacker.ended()
-    assert heard == []
+    assert received == []
     assert "a handshake that can't be handled (LookupError)" in lines()[0]
 
 

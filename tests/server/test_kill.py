@@ -90,8 +90,8 @@ async def test_what_was_acknowledged_before_the_end_is_there_after_it_once_and_i
 
     talking = asyncio.gather(talk(karoo, "customer"), talk(thandi, "agent"))
     for _ in range(3):
-        heard = len(thandi.all("message"))
-        await until(lambda heard=heard: len(thandi.all("message")) > heard + 20)
+        received = len(thandi.all("message"))
+        await until(lambda received=received: len(thandi.all("message")) > received + 20)
         code, complaints = await served.end(how)
         assert (code, complaints) == ((0, b"") if how is signal.SIGTERM else (-signal.SIGKILL, b""))
         await served.start()

@@ -83,10 +83,10 @@ async def test_words_that_crossed_with_the_end_are_kept_and_shown_to_who_had_it(
 @pytest.mark.parametrize("event", ["message", "handoff.status"])
 async def test_what_the_relay_has_lost_ends_here_too(relay, desk, event):
     thandi, karoo = await desk(), await relay()
-    handoff, heard = await karoo.initiate(), []
+    handoff, received = await karoo.initiate(), []
 
     async def refuse(body):
-        heard.append(body)
+        received.append(body)
         return {"ok": False, "code": "unknown_handoff", "error": "It isn't known here."}
 
     if event == "message":
@@ -96,7 +96,7 @@ async def test_what_the_relay_has_lost_ends_here_too(relay, desk, event):
     await (thandi.say(handoff, "hello", "a-1") if event == "message" else thandi.take(handoff))
     await until(lambda: thandi.shown(handoff)[-1]["state"] == "ended")
     assert thandi.shown(handoff)[-1]["ended"]["outcome"] == "relay_lost_it"
-    assert len(heard) == 1
+    assert len(received) == 1
 
 
 class Forgetful(Relay):
@@ -125,16 +125,16 @@ async def test_all_the_words_a_relay_has_no_conversation_for_have_failed(server,
 
 async def test_a_relay_that_can_not_write_is_told_again(relay, desk):
     thandi, karoo = await desk(), await relay()
-    handoff, heard = await karoo.initiate(), []
+    handoff, received = await karoo.initiate(), []
 
     async def full(body):
-        heard.append(body)
-        return {"ok": len(heard) > 2, "code": "unavailable", "error": "The disk is full."}
+        received.append(body)
+        return {"ok": len(received) > 2, "code": "unavailable", "error": "The disk is full."}
 
     karoo.sio.on("handoff.status", full, namespace="/relay")
     await thandi.take(handoff)
-    await until(lambda: len(heard) == 3)
-    assert {body["status"] for body in heard} == {"accepted"}
+    await until(lambda: len(received) == 3)
+    assert {body["status"] for body in received} == {"accepted"}
 
 
 async def test_a_relay_finds_what_it_has_lost_while_it_is_open(relay, desk):

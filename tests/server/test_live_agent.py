@@ -2,10 +2,10 @@
 
 import pytest
 
+from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.server.accounts import add_token
 from rasa_handoff.server.app import create_app
 from rasa_handoff.server.run import running
-from rasa_handoff.vocabulary.log_values import short_id
 
 from .peers import OLD_BOT, OldClient, refused, until
 
@@ -54,7 +54,7 @@ async def test_a_front_end_learns_who_is_active(desk, old_client):
     await until(lambda: back.all("handoff_state") == [{"active": "person", "agent": "Sipho"}])
     await sipho.resolve(handoff)
     await until(lambda: back.all("disconnect_socket"))
-    assert back.heard[-2:] == [("handoff_state", bot), ("disconnect_socket", {})]
+    assert back.received[-2:] == [("handoff_state", bot), ("disconnect_socket", {})]
 
 
 async def test_what_happened_while_it_was_away_a_front_end_learns_in_its_turn(desk, old_client):
@@ -68,7 +68,7 @@ async def test_what_happened_while_it_was_away_a_front_end_learns_in_its_turn(de
     back = await old_client()
     await until(lambda: back.all("disconnect_socket"))
     assert [body["active"] for body in back.all("handoff_state")] == ["person", "bot"]
-    told = [event for event, _ in back.heard]
+    told = [event for event, _ in back.received]
     assert told.index("handoff_state") < told.index("to_user") < len(told) - 2
 
 

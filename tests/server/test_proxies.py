@@ -16,12 +16,12 @@ import pytest
 import socketio
 
 from rasa_handoff.desks.ours import OurDesk, socketio_path
+from rasa_handoff.protocol.settings import read_settings
 from rasa_handoff.server.app import create_app
 from rasa_handoff.server.public_url import read_public_url
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.relay_side import RelaySide
-from rasa_handoff.vocabulary.settings import read_settings
 
 from .peers import PASSWORD, until
 
@@ -158,8 +158,8 @@ async def _opens(url: str, origin: str, cookie: str, csrf: str, transport: str) 
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as http:
-        sio, heard = socketio.AsyncClient(reconnection=False, ssl_verify=False, http_session=http), []
-        sio.on("ready", heard.append, namespace="/desk")
+        sio, received = socketio.AsyncClient(reconnection=False, ssl_verify=False, http_session=http), []
+        sio.on("ready", received.append, namespace="/desk")
         await sio.connect(
             url,
             headers={"Cookie": cookie, "Origin": origin},
@@ -169,8 +169,8 @@ async def _opens(url: str, origin: str, cookie: str, csrf: str, transport: str) 
             socketio_path=socketio_path(url),
             wait_timeout=10,
         )
-        await until(lambda: heard)
-        assert heard[0]["me"]["name"] == "Thandi"
+        await until(lambda: received)
+        assert received[0]["me"]["name"] == "Thandi"
         await sio.eio.disconnect(abort=True)  # a long poll would otherwise be waited for
 
 

@@ -271,8 +271,8 @@ async def test_with_a_token_configured_a_relay_needs_it(server, relay, opened):
     [
         ({"protocol": 3}, "This server speaks protocol 1, the relay 3: bring both to the same version."),
         ({"protocol": 0}, "This server speaks protocol 1, the relay 0: bring both to the same version."),
-        ({"protocol": "one"}, "Auth: Expected `int`, got `str` - at `$.protocol`"),
-        ({"bot_id": ""}, "Auth: Expected `str` of length >= 1 - at `$.bot_id`"),
+        ({"protocol": "one"}, "RelayAuth: Expected `int`, got `str` - at `$.protocol`"),
+        ({"bot_id": ""}, "RelayAuth: Expected `str` of length >= 1 - at `$.bot_id`"),
     ],
 )
 async def test_a_relay_that_does_not_fit_is_told_why(server, opened, auth, sentence):
@@ -284,7 +284,7 @@ async def test_a_relay_that_does_not_fit_is_told_why(server, opened, auth, sente
 @pytest.mark.parametrize("newer", ["server", "relay"])
 async def test_the_protocol_before_is_spoken_whichever_side_is_the_newer(server, desk, opened, monkeypatch, newer):
     ours, theirs = (2, 1) if newer == "server" else (1, 2)
-    monkeypatch.setattr("rasa_handoff.server.relay_edge.PROTOCOL", ours)
+    monkeypatch.setattr("rasa_handoff.server.gateways.relay_gateway.PROTOCOL", ours)
     thandi, karoo = await desk(), Relay("karoo")
     opened.append(karoo)
     await karoo.connect(server.address, protocol=theirs)
@@ -297,7 +297,7 @@ async def test_the_protocol_before_is_spoken_whichever_side_is_the_newer(server,
 
 @pytest.mark.parametrize("theirs", [0, 1, 5])
 async def test_a_protocol_further_away_is_refused(server, opened, monkeypatch, theirs):
-    monkeypatch.setattr("rasa_handoff.server.relay_edge.PROTOCOL", 3)
+    monkeypatch.setattr("rasa_handoff.server.gateways.relay_gateway.PROTOCOL", 3)
     stranger = Relay("karoo")
     opened.append(stranger)
     sentence = await refused(stranger.connect(server.address, protocol=theirs), stranger)
@@ -309,8 +309,8 @@ async def test_numbers_from_the_wire_are_looked_at(desk, relay):
     thandi, one = await desk(), await relay()
     handoff = await one.initiate()
     for last in (1e40, 2**63, -1, "7", 1.5, True):
-        heard = await one.call("hello", {"open": [{"handoff_id": handoff, "last": last, "words": None}]})
-        assert heard["ok"], f"an odd item of a hello counts for nothing, and keeps nobody out: {last}"
+        received = await one.call("hello", {"open": [{"handoff_id": handoff, "last": last, "words": None}]})
+        assert received["ok"], f"an odd item of a hello counts for nothing, and keeps nobody out: {last}"
     for at in (1e40, -1, "now"):
         said = {"handoff_id": handoff, "id": "m", "number": 2, "speaker": "customer", "text": "hi", "at": at}
         refused = await one.call("message", said)

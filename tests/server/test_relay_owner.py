@@ -72,8 +72,8 @@ async def test_the_same_database_may_come_again_beside_its_old_connection(owner,
 
 
 async def test_a_connection_that_says_nothing_is_closed_in_the_end(owner, refused_owner, monkeypatch):
-    monkeypatch.setattr("rasa_handoff.server.relay_edge.PRESENT_WITHIN", 0.1)
-    monkeypatch.setattr("rasa_handoff.server.relay_owner.SILENT_SECONDS", 0.3)
+    monkeypatch.setattr("rasa_handoff.server.gateways.relay_gateway.PRESENT_WITHIN", 0.1)
+    monkeypatch.setattr("rasa_handoff.server.service.relay_owner.SILENT_SECONDS", 0.3)
     old = await owner("one")
     old.frozen = True
     assert "Another Rasa server" in await refused_owner("two")  # it may be stopped for a moment
@@ -97,7 +97,7 @@ async def test_a_lost_database_is_let_in_when_the_old_relay_is_gone(owner, refus
     await thandi.take(handoff)
     await old.close()
     assert "If it doesn't come back within 15 s, this one takes its place" in await refused_owner("two")
-    monkeypatch.setattr("rasa_handoff.server.relay_owner.AWAY_SECONDS", 0.0)
+    monkeypatch.setattr("rasa_handoff.server.service.relay_owner.AWAY_SECONDS", 0.0)
     assert await owner("two")
     assert "Another Rasa server" in await refused_owner("one")
 

@@ -11,11 +11,11 @@ import sys
 import pytest
 from sqlalchemy import text
 
+from rasa_handoff.protocol.errors import HandoffError
 from rasa_handoff.server.accounts import add_token
 from rasa_handoff.server.run import serve
-from rasa_handoff.server.tables import open_store
+from rasa_handoff.server.storage.tables import open_store
 from rasa_handoff.testing.waiting import within
-from rasa_handoff.vocabulary.errors import HandoffError
 from tools import children
 
 from .peers import Desk, Relay, until
@@ -96,11 +96,11 @@ async def test_a_newer_version_beside_a_running_older_one_changes_nothing(databa
     """Its schema stands for the older one's: what it counts is who has the file."""
     process, _, _ = await started(database)
     with contextlib.closing(sqlite3.connect(database.removeprefix("sqlite:///"), isolation_level=None)) as file:
-        file.execute("update meta set value = '1' where key = 'schema'")
+        file.execute("update meta set value = '0' where key = 'schema'")
         for newer in (lambda: serve("127.0.0.1", 0, database), lambda: add_token(database, "karoo")):
             with pytest.raises(HandoffError, match=rf"is in use by another process \({process.pid}\)"):
                 newer()
-        assert file.execute("select value from meta where key = 'schema'").fetchone() == ("1",)
+        assert file.execute("select value from meta where key = 'schema'").fetchone() == ("0",)
     process.terminate()
     await process.communicate()
 

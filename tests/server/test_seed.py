@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.testing.waiting import until as true_in_time
-from rasa_handoff.vocabulary.log_values import short_id
 from tests.support.chromium import launched
 from tests.support.npm import installed
 

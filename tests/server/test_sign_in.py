@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
+from rasa_handoff.protocol.errors import HandoffError
 from rasa_handoff.server.accounts import add_agent, add_department, add_token
 from rasa_handoff.server.brake import FREE_OF_ADDRESS, FREE_TRIES
-from rasa_handoff.vocabulary.errors import HandoffError
 
 from .peers import PASSWORD, Desk, cookies, post, until
 

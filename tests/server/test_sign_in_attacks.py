@@ -14,14 +14,15 @@ import aiohttp
 import pytest
 
 from rasa_handoff.guard.refusals import shown_address
-from rasa_handoff.server import accounts, brake, pages
+from rasa_handoff.protocol.errors import HandoffError
+from rasa_handoff.server import accounts, brake
 from rasa_handoff.server.app import create_app
 from rasa_handoff.server.brake import Brake, Key, KnownBrowsers, keys_of, network_of
-from rasa_handoff.server.desk_edge import OWN_PAGE
+from rasa_handoff.server.gateways.desk_gateway import OWN_PAGE
+from rasa_handoff.server.http import pages
 from rasa_handoff.server.public_url import read_proxies, read_public_url
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.waiting import within
-from rasa_handoff.vocabulary.errors import HandoffError
 
 from .peers import PASSWORD, Desk, cookies, post, refused, until
 

@@ -8,14 +8,14 @@ from typing import Any
 import aiohttp
 import pytest
 
+from rasa_handoff.protocol.logs import short_id
+from rasa_handoff.protocol.text import valid, valid_text
 from rasa_handoff.server import administration
 from rasa_handoff.server.accounts import add_agent, add_department, add_token
 from rasa_handoff.server.app import create_app
+from rasa_handoff.server.gateways.tkinter_gateway import Ports
 from rasa_handoff.server.run import running
-from rasa_handoff.server.tkinter_window import Ports
 from rasa_handoff.testing.ports import free_port
-from rasa_handoff.vocabulary.log_values import short_id
-from rasa_handoff.vocabulary.text import valid, valid_text
 from tests.support import texts
 from tests.support.admin_window import AdminWindow
 
@@ -62,8 +62,8 @@ async def test_customers_words(parties: tuple[Relay, Desk]) -> None:
     await desk.take(handoff_id)
     answers = await each(lambda text: relay.say(handoff_id, text), EVERY_KIND)
     assert all(answer["ok"] for answer in answers)
-    heard = await until(lambda: len(found := desk.all("message")) == len(EVERY_KIND) and found, LONG)
-    assert [body["text"] for body in heard] == [valid_text(text) for text in EVERY_KIND]
+    received = await until(lambda: len(found := desk.all("message")) == len(EVERY_KIND) and found, LONG)
+    assert [body["text"] for body in received] == [valid_text(text) for text in EVERY_KIND]
 
 
 @pytest.mark.timeout(LONG)
@@ -202,12 +202,12 @@ async def test_the_tkinter_user_window(database: str) -> None:
         handoff_id = thandi.all("arrival")[0]["handoff_id"]
         taken = await thandi.take(handoff_id)
 
-        def heard() -> str:
+        def received() -> str:
             messages = {one["id"]: one for one in (*taken["conversation"]["messages"], *thandi.all("message"))}
             return dense("".join(one["text"] for one in messages.values() if one["speaker"] == "customer"))
 
-        await until(lambda: heard().endswith("thelast"))
-        assert heard() == dense(valid_text(b"".join(sent).decode("utf-8", "replace")))
+        await until(lambda: received().endswith("thelast"))
+        assert received() == dense(valid_text(b"".join(sent).decode("utf-8", "replace")))
         said = [text for text in EVERY_KIND if valid_text(text)]
         await each(lambda text: thandi.say(handoff_id, text), [*said, "That is all."])
         await until(lambda: "That is all." in window.shown, LONG)

@@ -2,8 +2,8 @@
 
 import pytest
 
+from rasa_handoff.core.assignment_timers import DeskTimers
 from rasa_handoff.store.timers import RECOVERY
-from rasa_handoff.thinking.desk_timing import DeskTimers
 
 from .peers import until
 

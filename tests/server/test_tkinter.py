@@ -11,12 +11,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from rasa_handoff.protocol.errors import HandoffError
 from rasa_handoff.server.app import create_app
+from rasa_handoff.server.gateways.tkinter_gateway import Ports, read_ports
 from rasa_handoff.server.run import running, serve
-from rasa_handoff.server.tkinter_window import Ports, read_ports
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.waiting import within
-from rasa_handoff.vocabulary.errors import HandoffError
 from tests.support.admin_window import AdminWindow
 
 from .peers import Desk, until
@@ -142,7 +142,7 @@ async def test_what_the_window_of_an_ended_process_left_is_put_away(demo: Demo) 
         thandi, window = await demo.agent(), demo.window()
         await asyncio.to_thread(window.say, "one")
         await arrived(thandi)
-    await until(lambda: thandi.heard)
+    await until(lambda: thandi.received)
     async with demo.running():
         again = await demo.agent()
         ready = (await until(lambda: again.all("ready")))[0]

@@ -1,4 +1,4 @@
-"""A project's own action server, whose every action does what the test says."""
+"""A project's own action server, whose actions do what the test says."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,7 +9,7 @@ from rasa_handoff.testing.ports import free_port
 
 
 class ActionServer:
-    """``async with ActionServer() as actions``; :meth:`will` says what the next calls answer."""
+    """An action server: ``async with ActionServer() as actions``. :meth:`will` sets the answers to the next calls."""
 
     def __init__(self) -> None:
         self.url = f"http://127.0.0.1:{free_port()}/webhook"
@@ -18,11 +18,11 @@ class ActionServer:
 
     @property
     def endpoints(self) -> dict[str, Any]:
-        """What stands in ``endpoints.yml``."""
+        """The entry for ``endpoints.yml``."""
         return {"action_endpoint": {"url": self.url}}
 
     def will(self, *responses: dict[str, Any], events: Iterable[Any] = (), status: int = 200) -> None:
-        """Say these and return these events, each by itself or by its name; with another status fail."""
+        """Answer with these messages and events; fail with a status other than 200."""
         named = [event if isinstance(event, dict) else {"event": event} for event in events]
         self.status, self.body = status, {"events": named, "responses": list(responses)}
 

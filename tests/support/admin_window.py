@@ -1,8 +1,8 @@
-"""The Tkinter demo's admin window without its picture, as the document describes it, and the person at it.
+"""The Tkinter demo's admin window without its graphics, and the person who uses it.
 
-It listens on one port and takes one connection in its life; each read is of at most 1024 bytes, decoded by itself, and a
-character that lies across kills the reader. At its first words it connects to the other port. It asks for its port plainly, so
-that an address still in use is refused to it.
+The window listens on one port and accepts one connection in its life. It reads at most 1024 bytes at a time and decodes them by
+themselves; a character that is split between two reads ends the reader. At its first message it connects to the other port. It
+binds its port without options, so that an address still in use is refused.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ BEFORE, SINCE = "[What was said before]\n", "[What follows is said now]\n"
 
 
 class AdminWindow:
-    """One life of the window. ``reads``: what each read showed. ``broken``: what killed the reader."""
+    """The window, from start to end. ``reads``: the text of each read. ``broken``: the error that ended the reader."""
 
     def __init__(self, admin_port: int, listen_port: int) -> None:
         self._listen_port = listen_port
@@ -40,21 +40,21 @@ class AdminWindow:
 
     @property
     def shown(self) -> str:
-        """All that it showed."""
+        """Everything that the window showed."""
         return "".join(self.reads)
 
     def say(self, text: str) -> None:
-        """What the button does."""
+        """Send a text, as the button does."""
         self.send(text.encode())
 
     def send(self, data: bytes) -> None:
-        """The same with bytes that may be no text."""
+        """Send bytes, which needn't be a text."""
         if self._speaking is None:
             self._speaking = socket.create_connection(("localhost", self._listen_port))
         self._speaking.sendall(data)
 
     def close(self, reset: bool = False) -> None:
-        """The end of its process; ``reset``: as if the line were cut."""
+        """End the window's process; ``reset``: as if the connection were cut."""
         self._reset, self._closing = reset, True
         self._thread.join()
         if self._speaking is not None:
@@ -101,7 +101,7 @@ class AdminWindow:
 
 
 class Admin:
-    """``async with Admin()``: the person, who opens the window, and opens it again when a conversation has ended."""
+    """The person who opens the window, and opens it again when a conversation has ended: ``async with Admin()``."""
 
     def __init__(self, there: bool = True) -> None:
         self.admin_port, self.listen_port = free_port(), free_port()
@@ -111,7 +111,7 @@ class Admin:
 
     @property
     def window(self) -> AdminWindow:
-        """The one that is open now."""
+        """The window that is open now."""
         return self.windows[-1]
 
     async def __aenter__(self) -> "Admin":
@@ -135,12 +135,12 @@ class Admin:
             self._task = asyncio.create_task(self._watch())
 
     async def close(self) -> None:
-        """End the conversation, and be there for the next."""
+        """End the conversation, and open the window for the next one."""
         await asyncio.to_thread(self.window.close)
         await self.open()
 
     async def cut(self) -> None:
-        """Lose the line."""
+        """Lose the connection."""
         await asyncio.to_thread(self.window.close, True)
         await self.open()
 
@@ -149,13 +149,13 @@ class Admin:
         await asyncio.to_thread(self.window.say, text)
 
     def before(self) -> list[tuple[str, str]]:
-        """The transcript in the window: who, and what. Empty until all of it is there."""
-        told, end, _ = self.window.shown.removeprefix(BEFORE).partition(SINCE)
-        lines = [line.partition(": ") for line in told.splitlines()] if end else []
+        """The transcript in the window, as pairs of speaker and text. Empty until it is complete."""
+        transcript, end, _ = self.window.shown.removeprefix(BEFORE).partition(SINCE)
+        lines = [line.partition(": ") for line in transcript.splitlines()] if end else []
         return [(name, text) for name, _, text in lines]
 
     def since(self) -> list[str]:
-        """The words after it."""
+        """The text after the transcript."""
         return self.window.shown.partition(SINCE)[2].splitlines()
 
     def _opened(self) -> bool:

@@ -1,6 +1,6 @@
-"""What a stranger sends to ``/socket.io/``: raw requests, packets and connections, against either server.
+"""Attacks on ``/socket.io/``: raw requests, packets and connections, against either server.
 
-An attack ends with what the attacker sees; :func:`ended` waits until the server has ended the socket.
+An attack returns what the attacker sees; :func:`ended` waits until the server has ended the socket.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ SECONDS = 8.0
 
 
 class Stranger:
-    """A websocket to the Engine.IO server, with no library to stop it from doing what it likes."""
+    """A raw websocket to the Engine.IO server, without a client library's checks."""
 
     def __init__(self, ws: aiohttp.ClientWebSocketResponse, opening: dict[str, Any]) -> None:
         self.ws, self.sid = ws, opening["sid"]
@@ -31,12 +31,12 @@ class Stranger:
             await self.ws.send_str(text)
 
     async def join(self, namespace: str = "/", auth: Any = None) -> str:
-        """Join a namespace; what the server answers."""
+        """Join a namespace and return the server's answer."""
         await self.send(f"40{'' if namespace == '/' else namespace + ','}{json.dumps(auth) if auth else ''}")
         return await self.hears("40", "44")
 
     async def hears(self, *beginnings: str) -> str:
-        """The next packet that begins so."""
+        """Return the next packet that begins with a prefix."""
         while True:
             message = await within(self.ws.receive(), SECONDS)
             assert message.type is aiohttp.WSMsgType.TEXT, f"it was ended before {beginnings}"
@@ -44,14 +44,14 @@ class Stranger:
                 return str(message.data)
 
     async def ended(self) -> None:
-        """Wait until the server has ended it."""
+        """Wait until the server has ended the connection."""
         while True:
             message = await within(self.ws.receive(), SECONDS)
             if message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR):
                 return
 
     async def never_hears(self, beginning: str) -> None:
-        """It is ended, or answered to a probe sent now, before any packet that begins so."""
+        """Return whether the socket is ended, or answers a probe sent now, before any packet with this prefix."""
         await self.send("40/nowhere,")
         while True:
             message = await within(self.ws.receive(), SECONDS)
@@ -74,7 +74,7 @@ async def get(address: str, query: str, **more: Any) -> tuple[int, str, dict[str
 
 
 async def polling(address: str) -> str:
-    """The id of a new polling socket."""
+    """Return the id of a new polling socket."""
     status, body, _ = await get(address, QUERY + "polling")
     assert status == 200, body
     return str(json.loads(body[1:])["sid"])
@@ -105,7 +105,7 @@ class Raw:
             await self.writer.drain()
 
     async def ask(self, path: str) -> int:
-        """The status of one request, on a connection that is kept for more."""
+        """Return the status of one request, on a connection that stays open."""
         await self.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         head = await within(self.reader.readuntil(b"\r\n\r\n"), SECONDS)
         length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
@@ -113,7 +113,7 @@ class Raw:
         return int(head.split()[1])
 
     async def answer(self) -> bytes:
-        """All that comes until the server closes."""
+        """Return everything that comes until the server closes the connection."""
         with contextlib.suppress(ConnectionError):
             return await within(self.reader.read(), SECONDS)
         return b""

@@ -1,4 +1,4 @@
-"""Debian's Chromium, driven by Playwright, which would bring one of its own if it could download it."""
+"""Debian's Chromium, driven by Playwright. Playwright's own Chromium would have to be downloaded."""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ FLAGS: Final = (
 
 @asynccontextmanager
 async def launched() -> AsyncIterator[Browser]:
-    """One Chromium, closed at the end."""
+    """Start one Chromium, and close it at the end."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=EXECUTABLE, args=list(FLAGS))
         try:

@@ -1,4 +1,4 @@
-"""A real live-agent server in the test's loop, and an agent at it who speaks the /desk protocol without a browser."""
+"""A real live-agent server in the test's event loop, and an agent who speaks the ``/desk`` protocol without a browser."""
 
 from pathlib import Path
 from types import TracebackType
@@ -9,8 +9,8 @@ import socketio
 
 from rasa_handoff.server import accounts
 from rasa_handoff.server.app import create_app
+from rasa_handoff.server.gateways.tkinter_gateway import Ports
 from rasa_handoff.server.run import running
-from rasa_handoff.server.tkinter_window import Ports
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.slowness import slowness
 from rasa_handoff.testing.waiting import until
@@ -19,7 +19,7 @@ PASSWORD = "correct horse battery"
 
 
 class DeskServer:
-    """``async with DeskServer(folder)``; agents and departments are added before or while it runs."""
+    """A live-agent server: ``async with DeskServer(folder)``. Agents and departments may be added at any time."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class DeskServer:
 
 
 class AgentAtDesk:
-    """Signs in over HTTP as the browser does, then speaks on ``/desk``."""
+    """An agent, who signs in over HTTP as the browser does and then speaks on ``/desk``."""
 
     def __init__(self, url: str, email: str) -> None:
         self.url, self.email = url, email
@@ -98,7 +98,7 @@ class AgentAtDesk:
         return dict(await self.sio.call(event, body, namespace="/desk", timeout=5 * slowness()))
 
     async def hears(self, event: str, **wanted: Any) -> Any:
-        """The first event of this name whose fields are as wanted."""
+        """Wait for an event with this name and these fields, and return the first one."""
 
         def found() -> Any:
             for name, data in self.heard:
@@ -109,7 +109,7 @@ class AgentAtDesk:
         return await until(found, what=f"{event} {wanted} among {[name for name, _ in self.heard]}")
 
     async def take(self) -> dict[str, Any]:
-        """Wait for an arrival that wasn't taken yet, take it, and return the conversation."""
+        """Wait for a conversation that this agent hasn't taken yet, take it, and return it."""
         known = {data["handoff_id"] for name, data in self.heard if name == "taken"}
 
         def arrived() -> Any:
@@ -127,6 +127,6 @@ class AgentAtDesk:
         return dict(answer["conversation"])
 
     async def say(self, handoff_id: str, text: str, id: str | None = None) -> dict[str, Any]:
-        """Say something; returns the acknowledgement."""
+        """Say something and return the acknowledgement."""
         self._said = getattr(self, "_said", 0) + 1
         return await self.ask("message", handoff_id=handoff_id, id=id or f"m{self._said}", text=text)

@@ -1,7 +1,7 @@
-"""A foreign live-agent server that speaks Botlhale's protocol and nothing more: no ids, no acknowledgements, rough ways.
+"""A foreign live-agent server with Botlhale's protocol alone: without message ids and acknowledgements.
 
-It says ``startConversation`` inside the connect handler (before the connect is acknowledged), asks for the transcript as soon
-as it is told who it is, and ends without a word of why.
+It sends ``startConversation`` in the connect handler, before the connection is acknowledged. It asks for the transcript as soon
+as it knows the conversation, and ends conversations without a reason.
 """
 
 from types import TracebackType
@@ -14,7 +14,7 @@ from rasa_handoff.testing.ports import free_port
 
 
 class ForeignServer:
-    """``async with ForeignServer()``; everything heard is in ``heard`` as (event, payload).
+    """The server: ``async with ForeignServer()``. ``heard`` has everything it received, as (event, payload).
 
     ``socket_of``: the newest socket of each ConversationID. ``gone``: sockets that have closed.
     """
@@ -64,13 +64,13 @@ class ForeignServer:
         await self.sio.emit(name, *payload, to=sid, namespace=self.namespace)
 
     async def cut(self) -> None:
-        """Drop the newest socket without a word."""
+        """Drop the newest socket without a goodbye."""
         await self.sio.disconnect(self.sockets[-1], namespace=self.namespace)
 
     def texts(self, who: str) -> list[str]:
-        """What this customer was heard to say, in order."""
+        """Return this customer's messages, in order."""
         return [data["message"] for data in self.all("from_user") if data["ConversationID"] == who]
 
     def all(self, name: str) -> list[Any]:
-        """Payloads of this event, in order."""
+        """Return the payloads of this event, in order."""
         return [data for event, data in self.heard if event == name]

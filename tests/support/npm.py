@@ -1,4 +1,4 @@
-"""Client libraries from npm, by its ordinary client: installed once, and anew when the list of versions changes."""
+"""Client libraries from npm, installed once with its ordinary client, and again when the list of versions changes."""
 
 import fcntl
 import shutil
@@ -12,10 +12,10 @@ FOLDER: Final = ROOT / ".pytest_cache" / "clients"
 
 
 def program(name: str) -> str:
-    """Where ``node`` or ``npm`` is.
+    """Return the path of ``node`` or ``npm``.
 
     Raises:
-        RuntimeError: it isn't there. These tests are never skipped: nothing else shows that real clients are served.
+        RuntimeError: it isn't installed. These tests are never skipped: no others show that real clients work.
     """
     found = shutil.which(name)
     if found is None:
@@ -26,10 +26,10 @@ def program(name: str) -> str:
 
 
 def installed() -> Path:
-    """The folder with the packages of ``LIST``, also when several workers ask for it.
+    """Return the folder with the packages of ``LIST``. Several workers may ask for it.
 
     Raises:
-        RuntimeError: npm is missing, or says no; its words are in it.
+        RuntimeError: npm is missing or failed; with its output.
     """
     FOLDER.mkdir(parents=True, exist_ok=True)
     wanted, done = LIST.read_text(), FOLDER / "installed.json"

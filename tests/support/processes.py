@@ -21,7 +21,7 @@ _numbers = itertools.count(1)
 
 
 class Process:
-    """``async with Process(command, folder)``: runs in a group of its own, which is ended with it."""
+    """A process in a group of its own, which is ended with it: ``async with Process(command, folder)``."""
 
     def __init__(self, command: Sequence[str], folder: Path, up: str | None = None, **environment: str) -> None:
         self.command, self.folder, self.up = [str(word) for word in command], folder, up

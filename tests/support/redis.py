@@ -1,4 +1,4 @@
-"""A real Redis on this machine, out of a wheel. It keeps nothing, and ends with this process."""
+"""A real Redis on this machine, from a wheel. It stores nothing on disk, and ends with this process."""
 
 import importlib.util
 import signal
@@ -20,7 +20,7 @@ UP_WITHIN: Final = 30.0
 
 
 class RedisServer:
-    """``with RedisServer() as server``."""
+    """A server: ``with RedisServer() as server``."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -42,17 +42,17 @@ class RedisServer:
         children.forget(self.process.pid)
 
     def tracker_store(self) -> dict[str, Any]:
-        """What stands under ``tracker_store`` in endpoints.yml."""
+        """The entry under ``tracker_store`` in endpoints.yml."""
         return {"type": "redis", "url": "127.0.0.1", "port": self.port}
 
     def cut(self) -> None:
-        """End all its connections."""
+        """End all connections."""
         with Redis(port=self.port) as client:
             client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """SIGSTOP meanwhile: connections stay open, nothing answers."""
+        """Stop the server inside the block (SIGSTOP): connections stay open without answers."""
         self.process.send_signal(signal.SIGSTOP)
         try:
             yield

@@ -1,4 +1,4 @@
-"""Texts of every kind: what people and machines send, and what databases, encoders and readers stumble over."""
+"""Texts of every kind: those that people and machines send, and those that databases, encoders and readers fail on."""
 
 import os
 import random
@@ -7,7 +7,7 @@ from typing import Any, Final
 from hypothesis import strategies as st
 
 COUNT: Final = int(os.environ.get("TEXTS", "40"))
-"""How many at each place; ``TEXTS=1000`` for a longer look, another ``seed`` for other ones."""
+"""Texts at each place. Set ``TEXTS=1000`` for a longer test, and another ``seed`` for other texts."""
 LONGEST: Final = 19_000
 
 KINDS: Final = (
@@ -41,7 +41,7 @@ KINDS: Final = (
 
 
 def some(count: int, seed: int = 1) -> list[str]:
-    """So many texts, the same ones for a seed: each kind, then mixtures of them."""
+    """Return this many texts, the same ones for a seed: one of each kind, then mixtures."""
     chance = random.Random(seed)
     return [*KINDS, *(_mixed(chance) for _ in range(count - len(KINDS)))][:count]
 
@@ -68,7 +68,7 @@ texts = st.one_of(
     st.text(),
     st.just("\0"),
 )
-"""For Hypothesis. Its ``characters()`` has the halves too."""
+"""A strategy for Hypothesis. Its ``characters()`` includes lone surrogates."""
 
 _scalars = st.one_of(texts, st.none(), st.booleans(), st.integers(), st.floats())
 
@@ -77,4 +77,4 @@ data: st.SearchStrategy[Any] = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(texts, inner, max_size=4)),
     max_leaves=12,
 )
-"""JSON-like data as Python reads it: with halves, NaN and numbers of any size."""
+"""JSON-like data as Python reads it: with lone surrogates, NaN and numbers of any size."""

@@ -1,4 +1,4 @@
-"""A wire between a client and a server that can be cut, and that can swallow what goes one way."""
+"""A connection between a client and a server that can be cut, and can lose what goes one way."""
 
 import asyncio
 import contextlib
@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 
 class Wire:
-    """``async with Wire(server_url) as wire``: clients use ``wire.url``, or ``wire.port``.
+    """The wire: ``async with Wire(server_url) as wire``. Clients use ``wire.url`` or ``wire.port``.
 
-    What is swallowed is lost: cut afterwards.
+    After it has lost something, cut it.
     """
 
     def __init__(self, url: str) -> None:
@@ -38,7 +38,7 @@ class Wire:
             writer.transport.abort()
 
     def mend(self) -> None:
-        """As new."""
+        """Repair the wire."""
         self.is_cut = self.swallow_up = self.swallow_down = False
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from rasa_handoff.vocabulary.features import Feature
+from rasa_handoff.protocol.capabilities import Feature
 
 DESK = "rasa_handoff/testing/desks.py::"
 PLATFORM = "rasa_handoff/testing/platforms.py::"
@@ -31,7 +31,7 @@ PROOFS: Final[dict[str, dict[Feature, str]]] = {
         Feature.ALERT: "tests/browser/test_desk.py::test_an_arrival_shows_with_everything_an_agent_wants_to_know",
         Feature.RELAY: f"{DESK}test_both_talk_in_order",
         Feature.SEVERAL: "tests/browser/test_desk.py::test_two_agents_with_two_customers_at_once",
-        Feature.KEPT: f"{DESK}test_words_survive_a_cut",
+        Feature.KEPT: f"{DESK}test_messages_survive_a_cut",
         Feature.STATUS: f"{RELAY}test_what_became_of_a_message_only_rises_and_reaches_the_desk",
         Feature.TYPING: f"{RELAY}test_typing_both_ways_is_told_and_not_kept",
         Feature.TRACKED: "tests/integration/test_pause.py::test_the_tracker_has_three_speakers_and_the_slots_see_nothing",
@@ -42,7 +42,7 @@ PROOFS: Final[dict[str, dict[Feature, str]]] = {
         Feature.OUTCOME: "tests/server/test_desk.py::test_resolving_tells_the_bot_outcome_note_and_slots",
         Feature.CLOSE: f"{CLOSING}test_after_the_bot_ended_it_a_new_session_begins",
         Feature.SEVERAL_BOTS: "tests/server/test_desk.py::test_several_bots_meet_at_one_desk",
-        Feature.KNOCK: f"{RELAY}test_with_a_token_configured_a_relay_needs_it",
+        Feature.AUTHENTICATION: f"{RELAY}test_with_a_token_configured_a_relay_needs_it",
         Feature.ONCE: "tests/channels/test_retries.py::test_a_vendor_that_calls_again_is_heard_once",
     },
     "Botlhale's server": {
@@ -70,7 +70,7 @@ PROOFS: Final[dict[str, dict[Feature, str]]] = {
         Feature.TIMERS: f"{OLD}test_a_silent_client_is_asked_and_then_it_ends",
         Feature.BACK: f"{OLD}test_the_whole_conversation",
         Feature.SEVERAL_BOTS: f"{OLD}test_each_client_is_a_conversation_of_its_bot",
-        Feature.KNOCK: f"{OLD}test_clients_on_other_machines_need_a_token_or_the_option",
+        Feature.AUTHENTICATION: f"{OLD}test_clients_on_other_machines_need_a_token_or_the_option",
     },
     "Kommunicate": {
         Feature.INTENTS: f"{KOMMUNICATE}test_handing_over.py::test_every_trigger_names_who_gets_it",
@@ -95,7 +95,7 @@ PROOFS: Final[dict[str, dict[Feature, str]]] = {
         Feature.METADATA: f"{KOMMUNICATE}test_refused.py::test_unknown_fields_are_kept",
         Feature.LATE: f"{KOMMUNICATE}test_late.py::test_it_is_said_by_the_api_at_once",
         Feature.SEVERAL_BOTS: f"{KOMMUNICATE}test_refused.py::test_each_bot_has_its_header",
-        Feature.KNOCK: f"{PLATFORM}test_a_stranger_is_refused_and_nothing_comes_of_it",
+        Feature.AUTHENTICATION: f"{PLATFORM}test_a_stranger_is_refused_and_nothing_comes_of_it",
         Feature.ONCE: f"{PLATFORM}test_a_call_that_comes_again_has_one_turn_and_the_same_answer",
     },
     "LivePerson": {
@@ -125,7 +125,7 @@ PROOFS: Final[dict[str, dict[Feature, str]]] = {
         Feature.METADATA: f"{LIVEPERSON}test_requests.py::test_engagement_attributes_and_everything_else_reach_the_actions",
         Feature.LATE: f"{LIVEPERSON}test_late.py::test_it_goes_out_with_the_next_answer",
         Feature.SEVERAL_BOTS: f"{LIVEPERSON}test_refused.py::test_each_function_has_its_header",
-        Feature.KNOCK: f"{PLATFORM}test_a_stranger_is_refused_and_nothing_comes_of_it",
+        Feature.AUTHENTICATION: f"{PLATFORM}test_a_stranger_is_refused_and_nothing_comes_of_it",
         Feature.ONCE: f"{PLATFORM}test_a_call_that_comes_again_has_one_turn_and_the_same_answer",
     },
     "Tkinter admin window": {
@@ -135,7 +135,7 @@ PROOFS: Final[dict[str, dict[Feature, str]]] = {
         Feature.QUEUE: f"{TKINTER}test_one_at_a_time_and_the_next_waits_in_line",
         Feature.RELAY: f"{DESK}test_both_talk_in_order",
         Feature.SEVERAL: f"{TKINTER}test_one_at_a_time_and_the_next_waits_in_line",
-        Feature.KEPT: f"{DESK}test_words_survive_a_cut",
+        Feature.KEPT: f"{DESK}test_messages_survive_a_cut",
         Feature.TRACKED: "tests/integration/test_tkinter.py::test_a_conversation_goes_to_the_window_and_comes_back",
         Feature.ACTIVE: f"{DESK}test_a_front_end_learns_who_is_active",
         Feature.LEAVING: f"{DESK}test_the_customer_may_leave",

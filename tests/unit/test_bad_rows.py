@@ -7,17 +7,17 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.engine import Connection
 
+from rasa_handoff.core.control import Control, Conversation
 from rasa_handoff.desks.botlhale import BotlhaleDesk
-from rasa_handoff.relay import memory
-from rasa_handoff.relay.database import RelayStore
+from rasa_handoff.protocol import events
+from rasa_handoff.protocol.settings import Settings, read_settings
+from rasa_handoff.protocol.values import Channel, Offer
+from rasa_handoff.relay import repository
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
+from rasa_handoff.relay.repository import RelayStore
 from rasa_handoff.store.outbox import Entry
-from rasa_handoff.testing.relay_side import Ear, RelaySide
+from rasa_handoff.testing.relay_side import RecordingTarget, RelaySide
 from rasa_handoff.testing.waiting import until
-from rasa_handoff.thinking.control import Control, Conversation
-from rasa_handoff.vocabulary import events as e
-from rasa_handoff.vocabulary.settings import Settings, read_settings
-from rasa_handoff.vocabulary.values import Channel, Offer
 from tests.support.foreign import ForeignServer
 
 
@@ -28,7 +28,7 @@ def settings_for(store: str, url: str = "http://127.0.0.1:1") -> Settings:
 
 async def change(settings: Settings, work: Callable[[Connection], Any]) -> None:
     """As somebody's hand, or an older version, left the database."""
-    async with RelayStore(settings.store, memory.metadata, memory.SIDE, memory.SCHEMA) as store:
+    async with RelayStore(settings.store, repository.metadata, repository.SIDE, repository.SCHEMA) as store:
         await store.write(work)
 
 
@@ -37,7 +37,7 @@ async def test_a_handoff_whose_offer_cant_be_read_after_a_restart(database_url: 
         settings = settings_for(database_url, server.url)
         async with RelaySide(BotlhaleDesk, settings) as side:
             bad, _ = await side.start("thabo"), await side.start("lerato")
-        spoilt = update(memory.handoffs).where(memory.handoffs.c.handoff_id == bad).values(offer="{")
+        spoilt = update(repository.handoffs).where(repository.handoffs.c.handoff_id == bad).values(offer="{")
         await change(settings, lambda connection: connection.execute(spoilt))
         async with RelaySide(BotlhaleDesk, settings) as again:
             await again.says("still here", "lerato")
@@ -50,20 +50,20 @@ async def test_requests_that_nobody_waits_for_any_more(database_url: str, monkey
     def two(connection: Connection) -> None:
         for who in ("bad", "good"):
             offer = Offer(handoff_id=who, conversation_id=who, bot_id="b", channel=Channel(name="rest"))
-            memory.begin(connection, offer)
-            memory.save(connection, Conversation(conversation_id=who, handoff_id=who, state=Control.REQUESTED))
+            repository.begin(connection, offer)
+            repository.save(connection, Conversation(conversation_id=who, handoff_id=who, state=Control.REQUESTED))
 
     await change(settings, two)
-    relay = Relay(RelayStore(settings.store, memory.metadata, memory.SIDE, memory.SCHEMA), settings)
+    relay = Relay(RelayStore(settings.store, repository.metadata, repository.SIDE, repository.SCHEMA), settings)
     apply = relay._ledger.apply
 
-    def picky(connection: Connection, event: e.Event) -> Any:
+    def picky(connection: Connection, event: events.Event) -> Any:
         if event.conversation_id == "bad":
             raise KeyError("a row's")
         return apply(connection, event)
 
     monkeypatch.setattr(relay._ledger, "apply", picky)
-    await relay.open({DESK: Ear(), CUSTOMER: Ear(), TRACKER: Ear()})
+    await relay.open({DESK: RecordingTarget(), CUSTOMER: RecordingTarget(), TRACKER: RecordingTarget()})
     assert [one.conversation_id for one in relay.under_way] == ["bad"]
     await relay.close()
 
@@ -72,8 +72,8 @@ async def test_an_entry_that_lacks_what_it_needs(database_url: str) -> None:
     """It becomes a dead letter like any other, though nobody can be told of it."""
     settings = settings_for(database_url)
 
-    class NeedsAnId(Ear):
-        async def deliver(self, lane: str, entries: Any) -> list[e.Event]:
+    class NeedsAnId(RecordingTarget):
+        async def deliver(self, lane: str, entries: Any) -> list[events.Event]:
             assert entries[0].body["id"]
             return await super().deliver(lane, entries)
 
@@ -82,9 +82,9 @@ async def test_an_entry_that_lacks_what_it_needs(database_url: str) -> None:
         Entry(target=CUSTOMER, lane="thabo", name="agent", body=body)
         for body in ({"handoff_id": "h", "text": "bad"}, {"handoff_id": "h", "text": "good", "id": "2"})
     ]
-    await change(settings, lambda connection: memory.outbox.put(connection, entries))
-    relay = Relay(RelayStore(settings.store, memory.metadata, memory.SIDE, memory.SCHEMA), settings)
-    await relay.open({DESK: Ear(), CUSTOMER: customer, TRACKER: Ear()})
+    await change(settings, lambda connection: repository.outbox.put(connection, entries))
+    relay = Relay(RelayStore(settings.store, repository.metadata, repository.SIDE, repository.SCHEMA), settings)
+    await relay.open({DESK: RecordingTarget(), CUSTOMER: customer, TRACKER: RecordingTarget()})
     await until(lambda: [entry.body["text"] for entry in customer.entries] == ["good"])
     assert await relay.count_dead_letters() == 1
     await relay.close()
@@ -94,13 +94,13 @@ async def test_a_lane_that_nobody_delivers_is_said_once(database_url: str, caplo
     """An older version's target, for example; the others are delivered."""
     settings = settings_for(database_url)
     lanes = [Entry(target=target, lane="thabo", name="agent", body={"id": "1"}) for target in ("pigeons", CUSTOMER)]
-    await change(settings, lambda connection: memory.outbox.put(connection, lanes))
-    customer = Ear()
-    relay = Relay(RelayStore(settings.store, memory.metadata, memory.SIDE, memory.SCHEMA), settings)
-    await relay.open({DESK: Ear(), CUSTOMER: customer, TRACKER: Ear()})
+    await change(settings, lambda connection: repository.outbox.put(connection, lanes))
+    customer = RecordingTarget()
+    relay = Relay(RelayStore(settings.store, repository.metadata, repository.SIDE, repository.SCHEMA), settings)
+    await relay.open({DESK: RecordingTarget(), CUSTOMER: customer, TRACKER: RecordingTarget()})
     await until(lambda: customer.entries and "can't be read" in caplog.text)
     for _ in range(3):  # each ring is another try
-        await relay.ring("pigeons")
-        await relay.ring(CUSTOMER)
+        await relay.notify("pigeons")
+        await relay.notify(CUSTOMER)
     await relay.close()
     assert caplog.text.count("can't be read") == 1

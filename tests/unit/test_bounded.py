@@ -4,13 +4,13 @@ from typing import Any, cast
 
 import pytest
 
+from rasa_handoff.channel.outbound import customers
+from rasa_handoff.channel.outbound.customers import Customers
+from rasa_handoff.core.conversation import Conversation
 from rasa_handoff.guard.recent import Recent
-from rasa_handoff.rasa_room import customers
-from rasa_handoff.rasa_room.customers import Customers
-from rasa_handoff.server.client_sockets import MOST_NAMED, ClientSockets
+from rasa_handoff.protocol.errors import Unreachable
+from rasa_handoff.server.gateways.botlhale_clients import MOST_NAMED, ClientSockets
 from rasa_handoff.store.outbox import Entry
-from rasa_handoff.thinking.conversation import Conversation
-from rasa_handoff.vocabulary.errors import Unreachable
 
 
 def test_what_happened_lately() -> None:
@@ -48,11 +48,11 @@ async def test_customers_who_cant_be_reached(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(customers, "MOST_REMEMBERED", 50)
     relay = Stub()
     target = Customers(cast(Any, None), cast(Any, relay), {})
-    target._told_to_wait = Recent(50)
+    target._reported_waiting = Recent(50)
     for n in range(200):
         with pytest.raises(Unreachable):
             await target.deliver(f"c-{n}", [relay.entry(f"c-{n}")])
-    assert [len(kept) for kept in (target._failing, target._told_to_wait, target._waiting)] == [50, 50, 50]
+    assert [len(kept) for kept in (target._failing, target._reported_waiting, target._waiting)] == [50, 50, 50]
 
 
 def test_a_socket_that_names_many_conversations() -> None:

@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rasa_handoff.thinking.control import DESK_ACTIVE, TABLE, Control, Conversation, IllegalEvent, step
-from rasa_handoff.vocabulary import events as e
-from rasa_handoff.vocabulary.effects import Record, TellCustomer, TellDesk
-from rasa_handoff.vocabulary.values import Agent, BotState, Channel, Offer, Slot
+from rasa_handoff.core.control import DESK_ACTIVE, TABLE, Control, Conversation, IllegalEvent, step
+from rasa_handoff.protocol import events
+from rasa_handoff.protocol.effects import Record, TellCustomer, TellDesk
+from rasa_handoff.protocol.values import Agent, BotState, Channel, Offer, Slot
 
 HERE = {"conversation_id": "thabo"}
 SAID = {"id": "m1", "text": "words", "at": 1.0}
 
 
-def request(handoff_id: str) -> e.HandoffRequested:
+def request(handoff_id: str) -> events.HandoffRequested:
     offer = Offer(
         handoff_id=handoff_id,
         conversation_id="thabo",
@@ -23,56 +23,56 @@ def request(handoff_id: str) -> e.HandoffRequested:
         channel=Channel(name="rest"),
         bot=BotState(settable=(Slot(name="plan"),)),
     )
-    return e.HandoffRequested(**HERE, handoff_id=handoff_id, offer=offer, leaving_word="disconnect")
+    return events.HandoffRequested(**HERE, handoff_id=handoff_id, offer=offer, leaving_word="disconnect")
 
 
-def awaited(handoff_id: str) -> e.TranscriptAwaited:
+def awaited(handoff_id: str) -> events.TranscriptAwaited:
     asked = request(handoff_id)
-    return e.TranscriptAwaited(**HERE, handoff_id=handoff_id, offer=asked.offer, leaving_word="disconnect")
+    return events.TranscriptAwaited(**HERE, handoff_id=handoff_id, offer=asked.offer, leaving_word="disconnect")
 
 
-def happenings(handoff_id: str) -> list[e.Event]:
+def happenings(handoff_id: str) -> list[events.Event]:
     """One of every event that has a place in the table."""
     of = {**HERE, "handoff_id": handoff_id}
     return [
         request(handoff_id),
-        e.StartTimedOut(**of),
-        e.Returned(**of, words=({"text": "back"},)),
-        e.CustomerSaid(**HERE, **SAID),
-        e.CustomerLeaving(**HERE, **SAID),
-        e.CustomerAskedAgain(**HERE),
-        e.HandoffAccepted(**of, position=1),
-        e.HandoffRefused(**of, code="nobody_available"),
-        e.PositionChanged(**of, position=2),
-        e.AgentJoined(**of, agent=Agent(id="a", name="Thandi")),
-        e.HandoffTransferred(**of, department="orders"),
-        e.AgentSaid(**of, **SAID),
-        e.HandoffCompleted(**of, slots={"plan": "gold", "secret": "no"}),
-        e.HandoffFailed(**of, reason="agent_gone"),
-        e.HandoffAdopted(**of, offer=request(handoff_id).offer, leaving_word="disconnect", channel="rest"),
-        e.CustomerChose(**HERE),
-        e.CustomerWantsToWrite(**HERE),
-        e.DeskLost(**of),
-        e.DeskBack(**of),
-        e.DeskForgot(**of, offer=request(handoff_id).offer),
-        e.NobodyCame(**of),
-        e.NobodyWillCome(**of),
-        e.AgentFellSilent(**of),
-        e.CustomerFellSilent(**of),
-        e.CustomerIsGone(**of),
-        e.DeskStayedAway(**of),
-        e.MessageTimedOut(**of),
-        e.SilenceTooLong(**of),
-        e.ReturnTimedOut(**of),
+        events.StartTimedOut(**of),
+        events.Returned(**of, words=({"text": "back"},)),
+        events.CustomerSaid(**HERE, **SAID),
+        events.CustomerLeaving(**HERE, **SAID),
+        events.CustomerAskedAgain(**HERE),
+        events.HandoffAccepted(**of, position=1),
+        events.HandoffRefused(**of, code="nobody_available"),
+        events.PositionChanged(**of, position=2),
+        events.AgentJoined(**of, agent=Agent(id="a", name="Thandi")),
+        events.HandoffTransferred(**of, department="orders"),
+        events.AgentSaid(**of, **SAID),
+        events.HandoffCompleted(**of, slots={"plan": "gold", "secret": "no"}),
+        events.HandoffFailed(**of, reason="agent_gone"),
+        events.HandoffAdopted(**of, offer=request(handoff_id).offer, leaving_word="disconnect", channel="rest"),
+        events.CustomerChose(**HERE),
+        events.CustomerWantsToWrite(**HERE),
+        events.DeskLost(**of),
+        events.DeskBack(**of),
+        events.DeskForgot(**of, offer=request(handoff_id).offer),
+        events.NobodyCame(**of),
+        events.NobodyWillCome(**of),
+        events.AgentFellSilent(**of),
+        events.CustomerFellSilent(**of),
+        events.CustomerIsGone(**of),
+        events.DeskStayedAway(**of),
+        events.MessageTimedOut(**of),
+        events.SilenceTooLong(**of),
+        events.ReturnTimedOut(**of),
         awaited(handoff_id),
-        e.TranscriptRead(**of, offer=request(handoff_id).offer),
-        e.TranscriptTimedOut(**of),
+        events.TranscriptRead(**of, offer=request(handoff_id).offer),
+        events.TranscriptTimedOut(**of),
     ]
 
 
 def test_every_event_of_the_table_is_walked() -> None:
     assert {kind for _, kind in TABLE} == {type(event) for event in happenings("h")}
-    assert set(typing.get_args(e.DeskEvent)) <= {kind for _, kind in TABLE}
+    assert set(typing.get_args(events.DeskEvent)) <= {kind for _, kind in TABLE}
 
 
 @given(st.lists(st.tuples(st.integers(0, 31), st.sampled_from(["h1", "h2"])), max_size=60))
@@ -80,17 +80,17 @@ def test_whatever_happens_the_rules_hold(walk: list[tuple[int, str]]) -> None:
     conversation, illegal = Conversation(conversation_id="thabo"), set()
     for number, handoff_id in walk:
         event = happenings(handoff_id)[number]
-        new = isinstance(event, e.HandoffRequested | e.HandoffAdopted)
+        new = isinstance(event, events.HandoffRequested | events.HandoffAdopted)
         older = event.handoff_id not in (None, conversation.handoff_id) and not new
         try:
             after, effects = step(conversation, event)
         except IllegalEvent:
             if older:
-                assert isinstance(event, e.AgentSaid), "only an agent's words are refused: who said them must know"
+                assert isinstance(event, events.AgentSaid), "only an agent's words are refused: who said them must know"
             else:
                 illegal.add((conversation.state, type(event)))
             continue
-        assert not (older and isinstance(event, e.AgentSaid))
+        assert not (older and isinstance(event, events.AgentSaid))
         if older:
             assert (after, effects) == (conversation, ()), "an event of an older handoff changes nothing"
         check_control_passes_cleanly(conversation, after, effects)

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from rasa_handoff.thinking.transcript import in_words
-from rasa_handoff.vocabulary.directives import (
+from rasa_handoff.core.transcript import in_words
+from rasa_handoff.protocol.errors import MarkerError
+from rasa_handoff.protocol.markers import (
     Assign,
     Close,
     SetPriority,
@@ -14,8 +15,7 @@ from rasa_handoff.vocabulary.directives import (
     read_directives,
     without_directives,
 )
-from rasa_handoff.vocabulary.errors import MarkerError
-from rasa_handoff.vocabulary.values import Priority
+from rasa_handoff.protocol.values import Priority
 
 READ: list[tuple[Any, Any]] = [
     ({"handoff_close": True}, Close()),

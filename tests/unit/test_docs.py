@@ -9,12 +9,12 @@ from rasa.core.channels import BUILTIN_CHANNELS
 from rasa.shared.utils.io import read_yaml
 from ruamel.yaml import YAML
 
-from rasa_handoff.thinking.drawing import drawing
-from rasa_handoff.vocabulary.kommunicate import KommunicateSettings
-from rasa_handoff.vocabulary.limits import Limits
-from rasa_handoff.vocabulary.liveperson import EndpointSettings, LivePersonSettings
-from rasa_handoff.vocabulary.marker import HandoffRequest
-from rasa_handoff.vocabulary.settings import EXAMPLES, DeskSettings, Settings, TimerSettings
+from rasa_handoff.core.drawing import drawing
+from rasa_handoff.platforms.kommunicate.settings import KommunicateSettings
+from rasa_handoff.platforms.liveperson.settings import EndpointSettings, LivePersonSettings
+from rasa_handoff.protocol.limits import Limits
+from rasa_handoff.protocol.markers import HandoffRequest
+from rasa_handoff.protocol.settings import EXAMPLES, DeskSettings, Settings, TimerSettings
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = (ROOT / "docs" / "settings.md").read_text()
@@ -22,7 +22,7 @@ SETTINGS = (ROOT / "docs" / "settings.md").read_text()
 
 def test_the_drawing_is_the_table() -> None:
     text = (ROOT / "docs" / "design.md").read_text()
-    assert drawing() in text, "paste the output of: python -m rasa_handoff.thinking.drawing"
+    assert drawing() in text, "paste the output of: python -m rasa_handoff.core.drawing"
 
 
 def test_every_response_is_listed_and_no_other() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rasa_handoff.vocabulary.features import Feature, Theirs
+from rasa_handoff.protocol.capabilities import Feature, Theirs
 from tests.unit.feature_proofs import PROOFS
 from tools.matrix import PAGE, SYSTEMS, matrix, page
 

@@ -2,17 +2,17 @@
 
 from sqlalchemy.engine import Connection
 
-from rasa_handoff.relay import memory
-from rasa_handoff.relay.database import RelayStore
-from rasa_handoff.relay.ledger import DESK, forget_heard
+from rasa_handoff.protocol.values import Channel, Offer
+from rasa_handoff.relay import repository
+from rasa_handoff.relay.ledger import DESK, remove_acknowledged
+from rasa_handoff.relay.repository import RelayStore
 from rasa_handoff.store.outbox import Entry
-from rasa_handoff.vocabulary.values import Channel, Offer
 
 
 def _waiting(connection: Connection) -> list[str]:
     for handoff_id in ("old", "new"):
         offer = Offer(handoff_id=handoff_id, conversation_id="thabo", bot_id="b", channel=Channel(name="rest"))
-        memory.begin(connection, offer)
+        repository.begin(connection, offer)
     told = (
         ("old", "1", "handoff.status"),
         ("new", "1", "handoff.initiate"),
@@ -21,31 +21,33 @@ def _waiting(connection: Connection) -> list[str]:
         ("new", "4", "message.status"),
     )
     entries = [Entry(DESK, "thabo", name, {"handoff_id": handoff, "id": id}) for handoff, id, name in told]
-    memory.outbox.put(connection, entries)
-    forget_heard(connection, {"new": "3", "unheard-of": "9"})
-    forget_heard(connection, {"new": "an id of another life"})
-    return [f"{entry.body['handoff_id']} {entry.name}" for entry in memory.outbox.head(connection, DESK, "thabo", 99)]
+    repository.outbox.put(connection, entries)
+    remove_acknowledged(connection, {"new": "3", "unheard-of": "9"})
+    remove_acknowledged(connection, {"new": "an id of another life"})
+    return [
+        f"{entry.body['handoff_id']} {entry.name}" for entry in repository.outbox.head(connection, DESK, "thabo", 99)
+    ]
 
 
 async def test_up_to_that_id_but_for_the_offer(database_url: str) -> None:
-    async with RelayStore(database_url, memory.metadata, memory.SIDE, memory.SCHEMA) as store:
+    async with RelayStore(database_url, repository.metadata, repository.SIDE, repository.SCHEMA) as store:
         left = await store.write(_waiting)
     assert left == ["old handoff.status", "new handoff.initiate", "new message.status"]
 
 
 def _beside_wrong_entries(connection: Connection) -> list[str]:
     offer = Offer(handoff_id="new", conversation_id="thabo", bot_id="b", channel=Channel(name="rest"))
-    memory.begin(connection, offer)
+    repository.begin(connection, offer)
     wrong = [Entry(DESK, "thabo", "nothing.known", body) for body in ({}, {"handoff_id": 7}, {"handoff_id": "new"})]
     right = Entry(DESK, "thabo", "message", {"handoff_id": "new", "id": "1"})
-    memory.outbox.put(connection, [*wrong, right])
-    memory.told_again(connection, "new")
-    forget_heard(connection, {"new": "1"})
-    return [f"{entry.name} {entry.body}" for entry in memory.outbox.head(connection, DESK, "thabo", 99)]
+    repository.outbox.put(connection, [*wrong, right])
+    repository.offer_again(connection, "new")
+    remove_acknowledged(connection, {"new": "1"})
+    return [f"{entry.name} {entry.body}" for entry in repository.outbox.head(connection, DESK, "thabo", 99)]
 
 
 async def test_wrong_entries_in_the_lane_keep_nothing_from_being_told(database_url: str) -> None:
     """They raised, and the relay never connected again."""
-    async with RelayStore(database_url, memory.metadata, memory.SIDE, memory.SCHEMA) as store:
+    async with RelayStore(database_url, repository.metadata, repository.SIDE, repository.SCHEMA) as store:
         left = await store.write(_beside_wrong_entries)
     assert left == ["nothing.known {}", "nothing.known {'handoff_id': 7}"]

@@ -6,7 +6,7 @@ from rasa.shared.core.events import ActiveLoop, UserUttered
 from rasa.shared.core.slot_mappings import SlotMapping
 from rasa.shared.core.trackers import DialogueStateTracker
 
-from rasa_handoff.rasa_room import form_answers
+from rasa_handoff.channel.compat import forms
 
 OWN = ("execute_handoff", "handoff_carry_on")
 DOMAIN = Domain.from_dict({"intents": ["greet"], "forms": {"order_form": {"required_slots": []}}})
@@ -14,9 +14,9 @@ DOMAIN = Domain.from_dict({"intents": ["greet"], "forms": {"order_form": {"requi
 
 @pytest.fixture(autouse=True)
 def _patched() -> object:
-    form_answers.patch()
+    forms.patch()
     yield
-    form_answers.restore()
+    forms.restore()
 
 
 def taken(
@@ -24,7 +24,7 @@ def taken(
 ) -> bool:
     tracker = DialogueStateTracker("thabo", [])
     tracker.update_with_events([ActiveLoop(form), UserUttered(text, {"name": intent})], DOMAIN)
-    with form_answers.payload_turn(text, OWN):
+    with forms.payload_turn(text, OWN):
         return SlotMapping.intent_is_desired(mapping or {"type": "from_text"}, tracker, DOMAIN)
 
 

@@ -17,10 +17,10 @@ from rasa_handoff.guard.guard import Guard
 from rasa_handoff.guard.packets import Unfit
 from rasa_handoff.guard.pending import Pending
 from rasa_handoff.guard.refusals import LINES_A_MINUTE, BoundedLog, Refusals, escaped
-from rasa_handoff.guard.requests import Head, is_local, is_loopback, read_query
+from rasa_handoff.guard.socketio_requests import Head, is_local, is_loopback, read_query
+from rasa_handoff.protocol.errors import SettingsError
+from rasa_handoff.protocol.limits import Limits, read_limits
 from rasa_handoff.testing.waiting import until
-from rasa_handoff.vocabulary.errors import SettingsError
-from rasa_handoff.vocabulary.limits import Limits, read_limits
 
 
 def test_the_libraries_have_the_private_parts_that_are_replaced() -> None:

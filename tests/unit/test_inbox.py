@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from rasa_handoff.relay import memory
-from rasa_handoff.relay.database import RelayStore
+from rasa_handoff.protocol.errors import StoreUnavailable
+from rasa_handoff.protocol.events import HandoffRequested
+from rasa_handoff.protocol.settings import TimerSettings
+from rasa_handoff.protocol.values import Channel, Offer
+from rasa_handoff.relay import repository
 from rasa_handoff.relay.inbox import Inbox, Met
 from rasa_handoff.relay.ledger import Ledger
+from rasa_handoff.relay.repository import RelayStore
 from rasa_handoff.store.outbox import Entry
-from rasa_handoff.vocabulary.errors import StoreUnavailable
-from rasa_handoff.vocabulary.events import HandoffRequested
-from rasa_handoff.vocabulary.settings import TimerSettings
-from rasa_handoff.vocabulary.values import Channel, Offer
 
 
 @contextmanager
@@ -27,12 +27,12 @@ def held(request: pytest.FixtureRequest, url: str) -> Iterator[None]:
             other.execute("BEGIN EXCLUSIVE")
             yield
     else:
-        with request.getfixturevalue("postgres").locked(*memory.metadata.tables):
+        with request.getfixturevalue("postgres").locked(*repository.metadata.tables):
             yield
 
 
 async def test_a_locked_database_is_said_to_be_away_for_now(database_url: str, request: pytest.FixtureRequest) -> None:
-    async with RelayStore(database_url, memory.metadata, memory.SIDE, memory.SCHEMA) as store:
+    async with RelayStore(database_url, repository.metadata, repository.SIDE, repository.SCHEMA) as store:
         inbox = Inbox(store)
         assert await inbox.meet("thabo", "1") is Met.NEVER
         with held(request, database_url):
@@ -48,7 +48,7 @@ async def test_an_id_that_tells_copies_for_a_minute_alone_is_another_ones_afterw
 ) -> None:
     clock = [1_000_000.0]
     monkeypatch.setattr("time.time", lambda: clock[0])
-    async with RelayStore(database_url, memory.metadata, memory.SIDE, memory.SCHEMA) as store:
+    async with RelayStore(database_url, repository.metadata, repository.SIDE, repository.SCHEMA) as store:
         inbox = Inbox(store)
         first, met = await inbox.meet_lately("thabo", "key", 60.0)
         assert met is Met.NEVER
@@ -71,7 +71,7 @@ async def test_what_led_to_a_handoff_is_known_whatever_the_clock_does(
     clock = [1_000_000.0]
     monkeypatch.setattr("time.time", lambda: clock[0])
     ledger = Ledger(TimerSettings())
-    async with RelayStore(database_url, memory.metadata, memory.SIDE, memory.SCHEMA) as store:
+    async with RelayStore(database_url, repository.metadata, repository.SIDE, repository.SCHEMA) as store:
         inbox = Inbox(store)
         await inbox.meet("thabo", "asked")
         clock[0] -= 3600

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rasa_handoff.vocabulary.log_values import escaped, get_log, short_id
+from rasa_handoff.protocol.logs import escaped, get_log, short_id
 
 ROOT = Path(__file__).parents[2] / "rasa_handoff"
 FILES = [path for path in sorted(ROOT.rglob("*.py")) if path.name != "log_values.py"]

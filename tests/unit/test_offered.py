@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from rasa_handoff.rasa_room.bot_turn import BotTurn
-from rasa_handoff.vocabulary.settings import IntentSettings
+from rasa_handoff.channel.turn.bot_turn import BotTurn
+from rasa_handoff.protocol.settings import IntentSettings
 
 ASKED = {"event": "user", "parse_data": {"intent": {"name": "provide_handoff_options"}}}
 MARKER = {"event": "bot", "data": {"custom": {"handoff_options": {}}}}

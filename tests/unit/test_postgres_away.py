@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import Column, MetaData, String, Table, insert, text
 from sqlalchemy.exc import OperationalError, TimeoutError
 
-from rasa_handoff.relay.database import RelayStore
+from rasa_handoff.protocol.errors import StoreError, StoreUnavailable
+from rasa_handoff.relay.repository import RelayStore
 from rasa_handoff.store.engine import TROUBLES, Store
 from rasa_handoff.testing.waiting import until
-from rasa_handoff.vocabulary.errors import StoreError, StoreUnavailable
 from tests.support.postgres import Database
 
 QUICKLY = 8.0

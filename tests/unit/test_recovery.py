@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from rasa_handoff.relay import memory
-from rasa_handoff.thinking.control import Control
-from rasa_handoff.vocabulary import events as e
-from rasa_handoff.vocabulary.errors import StoreUnavailable
-from rasa_handoff.vocabulary.values import Channel, Offer
+from rasa_handoff.core.control import Control
+from rasa_handoff.protocol import events
+from rasa_handoff.protocol.errors import StoreUnavailable
+from rasa_handoff.protocol.values import Channel, Offer
+from rasa_handoff.relay import repository
 from tests.chaos.scripted import Stage
 
 WHO = "thabo"
@@ -24,7 +24,7 @@ def stage() -> Iterator[Stage]:
 def handed_over(stage: Stage, handoff_id: str) -> None:
     offer = Offer(handoff_id=handoff_id, conversation_id=WHO, bot_id="b", channel=Channel(name="rest"))
     here = {"conversation_id": WHO, "handoff_id": handoff_id}
-    stage.run(stage.relay.request(e.HandoffRequested(**here, offer=offer, leaving_word="disconnect")))
+    stage.run(stage.relay.request(events.HandoffRequested(**here, offer=offer, leaving_word="disconnect")))
 
 
 def test_offers_to_a_desk_that_lost_its_database_are_made_again_after_a_kill_among_them(
@@ -44,15 +44,15 @@ def test_offers_to_a_desk_that_lost_its_database_are_made_again_after_a_kill_amo
     stage.drain()
     offers = [entry.body["handoff_id"] for entry in stage.desk.once() if entry.name == "handoff.initiate"]
     assert offers == ["h1", "h1"]
-    assert stage.run(stage.relay.store.write(memory.desk_epoch)) == "second"
+    assert stage.run(stage.relay.store.write(repository.desk_epoch)) == "second"
 
 
 def test_the_bots_words_are_told_though_the_way_back_took_too_long(stage: Stage) -> None:
     handed_over(stage, "h1")
     stage.tracker.manner = "fails"
     here = {"conversation_id": WHO, "handoff_id": "h1"}
-    stage.run(stage.relay.apply(e.HandoffCompleted(**here)))
-    stage.run(stage.relay.apply(e.ReturnTimedOut(**here)))
+    stage.run(stage.relay.apply(events.HandoffCompleted(**here)))
+    stage.run(stage.relay.apply(events.ReturnTimedOut(**here)))
     assert stage.relay.conversation(WHO).state is Control.BOT
     stage.drain()
     told = [entry.body["message"] for entry in stage.customer.once() if entry.name == "bot"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rasa_handoff.guard.refusals import LINES_A_MINUTE, LINES_OF_ALL
-from rasa_handoff.vocabulary.limits import Limits
+from rasa_handoff.protocol.limits import Limits
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "security.md").read_text()

@@ -10,12 +10,12 @@ from alembic.operations import Operations
 from sqlalchemy import Column, Integer, MetaData, String, Table, inspect, text, update
 from sqlalchemy.exc import DataError, OperationalError
 
+from rasa_handoff.protocol.errors import Refused, StoreError, Unforeseen, Unreachable, Waits
+from rasa_handoff.store.dispatcher import Dispatcher
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.outbox import DeadLetter, Entry, Lease, Outbox
-from rasa_handoff.store.pump import Pump
 from rasa_handoff.store.timers import MOST_AT_ONCE, PUT_OFF, Clock, Timer, Timers
 from rasa_handoff.testing.waiting import until
-from rasa_handoff.vocabulary.errors import Refused, StoreError, Unforeseen, Unreachable, Waits
 
 
 class Database:
@@ -38,10 +38,10 @@ class Database:
         await self.store.write(lambda connection: self.outbox.set_aside(connection, entry.key, reason))
 
     async def dead_letters(self) -> list[DeadLetter]:
-        return await self.store.write(lambda connection: self.outbox.set_aside_ones(connection, 100))
+        return await self.store.write(lambda connection: self.outbox.list_dead_letters(connection, 100))
 
-    async def roads(self) -> list[tuple[str, str]]:
-        return await self.store.write(self.outbox.roads)
+    async def lane_keys(self) -> list[tuple[str, str]]:
+        return await self.store.write(self.outbox.lane_keys)
 
 
 class Listener:
@@ -85,7 +85,7 @@ async def test_a_failure_is_its_own_and_rolled_back(database_url: str) -> None:
             store.write(lambda c: database.outbox.put(c, good)), store.write(fails), return_exceptions=True
         )
         assert isinstance(results[1], ValueError)
-        assert await database.roads() == [("desk", "y")]
+        assert await database.lane_keys() == [("desk", "y")]
 
 
 async def test_the_other_sides_file_is_refused(database_url: str) -> None:
@@ -102,6 +102,15 @@ async def test_a_newer_schema_is_refused(database_url: str) -> None:
         pass
     with pytest.raises(StoreError, match="has schema 2, this version of rasa-handoff knows up to 1"):
         await Database(database_url, schema=1).store.__aenter__()
+
+
+async def test_a_database_from_before_the_first_release_is_refused_in_one_sentence(database_url: str) -> None:
+    async with Database(database_url).store as store:
+        await store.write(lambda connection: connection.execute(text("delete from meta where key = 'format'")))
+    with pytest.raises(
+        StoreError, match=r"from before its first release.*: name another database, or move this one away\.$"
+    ):
+        await Database(database_url).store.__aenter__()
 
 
 async def test_an_older_schema_is_brought_up_with_what_it_holds(database_url: str) -> None:
@@ -147,7 +156,7 @@ async def test_a_second_process_is_refused_and_the_first_goes_on(database_url: s
             await Database(database_url).store.__aenter__()
         await first.put("still writing")
     async with Database(database_url).store as again:
-        assert await again.write(first.outbox.roads)
+        assert await again.write(first.outbox.lane_keys)
 
 
 @pytest.mark.parametrize("entered", [True, False], ids=["entered", "prepared"])
@@ -246,11 +255,11 @@ async def test_lanes_keep_their_order_and_dont_wait_for_each_other(database_url:
     async with database.store:
         await database.put("1", "2", "3")
         await database.put("a", lane="lerato")
-        async with Pump(database.store, database.outbox, {"desk": listener}, database.finish, database.set_aside):
+        async with Dispatcher(database.store, database.outbox, {"desk": listener}, database.finish, database.set_aside):
             await until(lambda: len(listener.heard) == 4)
         names = [name for (name,) in listener.heard]
         assert [name for name in names if name.isdigit()] == ["1", "2", "3"]
-        assert await database.roads() == []
+        assert await database.lane_keys() == []
 
 
 @pytest.mark.parametrize("away", [Unreachable("gone"), ConnectionResetError("gone"), Unforeseen("gone")])
@@ -259,26 +268,26 @@ async def test_what_isnt_delivered_is_kept_and_tried_again(database_url: str, aw
     listener.away = away
     async with database.store:
         await database.put("1")
-        async with Pump(
+        async with Dispatcher(
             database.store, database.outbox, {"desk": listener}, database.finish, database.set_aside
-        ) as pump:
-            await until(lambda: database.roads())
+        ) as dispatcher:
+            await until(lambda: database.lane_keys())
             listener.away = None
-            pump.ring([("desk", "thabo")])
+            dispatcher.notify([("desk", "thabo")])
             await until(lambda: listener.heard == [["1"]])
 
 
 async def test_after_its_end_the_pump_begins_nothing(database_url: str) -> None:
     database, listener = Database(database_url), Listener()
     async with database.store:
-        async with Pump(
+        async with Dispatcher(
             database.store, database.outbox, {"desk": listener}, database.finish, database.set_aside
-        ) as pump:
+        ) as dispatcher:
             pass
         await database.put("late")
-        await pump.flush(("desk", "thabo"))
+        await dispatcher.flush(("desk", "thabo"))
         assert listener.heard == []
-        assert await database.roads() == [("desk", "thabo")]
+        assert await database.lane_keys() == [("desk", "thabo")]
 
 
 async def test_who_waits_is_rung(database_url: str) -> None:
@@ -286,13 +295,13 @@ async def test_who_waits_is_rung(database_url: str) -> None:
     listener.away = Waits("not here")
     async with database.store:
         await database.put("1")
-        async with Pump(
+        async with Dispatcher(
             database.store, database.outbox, {"desk": listener}, database.finish, database.set_aside
-        ) as pump:
-            await pump.flush(("desk", "thabo"))
+        ) as dispatcher:
+            await dispatcher.flush(("desk", "thabo"))
             assert listener.heard == []
             listener.away = None
-            await pump.flush(("desk", "thabo"))
+            await dispatcher.flush(("desk", "thabo"))
             assert listener.heard == [["1"]]
 
 
@@ -300,11 +309,13 @@ async def test_a_patient_target_gets_a_batch(database_url: str) -> None:
     database, listener = Database(database_url), Listener(batch=3, patience=30)
     async with (
         database.store,
-        Pump(database.store, database.outbox, {"desk": listener}, database.finish, database.set_aside) as pump,
+        Dispatcher(
+            database.store, database.outbox, {"desk": listener}, database.finish, database.set_aside
+        ) as dispatcher,
     ):
         for name in ("1", "2", "3"):
             await database.put(name)
-            pump.ring([("desk", "thabo")])
+            dispatcher.notify([("desk", "thabo")])
         await until(lambda: listener.heard == [["1", "2", "3"]])
 
 
@@ -313,7 +324,7 @@ async def test_a_restart_delivers_what_was_left(database_url: str) -> None:
     async with first.store:
         await first.put("left")
     again = Database(database_url)
-    async with again.store, Pump(again.store, again.outbox, {"desk": listener}, again.finish, again.set_aside):
+    async with again.store, Dispatcher(again.store, again.outbox, {"desk": listener}, again.finish, again.set_aside):
         await until(lambda: listener.heard == [["left"]])
 
 
@@ -360,7 +371,7 @@ async def test_what_fails_each_time_is_set_aside_and_the_lane_goes_on(
     database, target = Database(database_url), Choosy(problem, batch)
     async with database.store:
         await database.put("1", "2", "bad", "3", "4")
-        async with Pump(database.store, database.outbox, {"desk": target}, database.finish, database.set_aside):
+        async with Dispatcher(database.store, database.outbox, {"desk": target}, database.finish, database.set_aside):
             await until(lambda: sum(map(len, target.heard)) == 4)
             (letter,) = await database.dead_letters()
     assert [name for names in target.heard for name in names] == ["1", "2", "3", "4"]
@@ -377,7 +388,7 @@ async def test_what_nobody_foresaw_is_tried_for_a_while(database_url: str, monke
     database, target = Database(database_url), Choosy(RuntimeError("a vendor's"))
     async with database.store:
         await database.put("bad", "1")
-        async with Pump(database.store, database.outbox, {"desk": target}, database.finish, database.set_aside):
+        async with Dispatcher(database.store, database.outbox, {"desk": target}, database.finish, database.set_aside):
             await until(lambda: target.heard == [["1"]])
             assert len(await database.dead_letters()) == 1
     assert target.tries == 4
@@ -391,7 +402,7 @@ async def test_an_entry_that_cant_be_read_is_set_aside(database_url: str, body: 
         await database.put("bad", "1")
         spoil = update(table).where(table.c.name == "bad").values(body=body)
         await database.store.write(lambda connection: connection.execute(spoil))
-        async with Pump(database.store, database.outbox, {"desk": listener}, database.finish, database.set_aside):
+        async with Dispatcher(database.store, database.outbox, {"desk": listener}, database.finish, database.set_aside):
             await until(lambda: listener.heard == [["1"]])
             (letter,) = await database.dead_letters()
     assert letter.text == body
@@ -403,13 +414,13 @@ async def test_a_timer_that_cant_ring_is_put_off_and_the_others_ring(
     database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     metadata = MetaData()
-    timers, rung = Timers(metadata), []
+    timers, fired = Timers(metadata), []
     store, now = Store(database_url, metadata, "relay", 1), [1000.0]
 
     async def ring(timer: Timer) -> None:
         if timer.key.startswith("bad"):
             raise KeyError("no such state")
-        rung.append(timer.key)
+        fired.append(timer.key)
         await store.write(lambda connection: timers.take(connection, timer))
 
     def set_all(connection: Any) -> None:
@@ -420,7 +431,7 @@ async def test_a_timer_that_cant_ring_is_put_off_and_the_others_ring(
     async with store:
         await store.write(set_all)
         async with Clock(store, timers, ring, lambda: now[0]):
-            await until(lambda: rung == ["good"])
+            await until(lambda: fired == ["good"])
             assert await store.write(lambda connection: timers.due(connection, 1000.0)) == []
             assert len(await store.write(lambda connection: timers.due(connection, 1000.0 + PUT_OFF))) == MOST_AT_ONCE
-    assert caplog.text.count("can't ring") == MOST_AT_ONCE + 20
+    assert caplog.text.count("failed; it is tried every") == MOST_AT_ONCE + 20

@@ -14,10 +14,10 @@ from rasa.shared.core.domain import Domain
 from rasa.shared.core.events import ActionExecuted
 from sqlalchemy import event
 
-from rasa_handoff.rasa_room import store_access
-from rasa_handoff.rasa_room.store_access import access
+from rasa_handoff.channel.tracker import tracker_store
+from rasa_handoff.channel.tracker.tracker_store import access
+from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.testing.waiting import until
-from rasa_handoff.vocabulary.errors import Unreachable
 
 AWAY, BACK = "The tracker store can't be reached", "The tracker store is back."
 
@@ -71,7 +71,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> Any:
 
 async def test_load_is_no_outage(sql: Sql, lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many wait, each for longer than a silent store is waited for, and each gets an answer."""
-    monkeypatch.setattr(store_access, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(tracker_store, "ANSWER_SECONDS", 0.5)
     one, sql.seconds = access(sql.store), 0.05
     began = time.monotonic()
     assert await asyncio.gather(*(one.look(f"c{number}") for number in range(20))) == [None] * 20
@@ -95,8 +95,8 @@ async def test_a_silent_store_is_said_after_long_and_once(
     sql: Sql, lines: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first who waits gives up soon, the others at once; what nobody waits for goes on by itself."""
-    monkeypatch.setattr(store_access, "ANSWER_SECONDS", 0.3)
-    monkeypatch.setattr(store_access, "LONG_SECONDS", 3.0)
+    monkeypatch.setattr(tracker_store, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(tracker_store, "LONG_SECONDS", 3.0)
     one = access(sql.store)
     sql.go_on.clear()
     writing = asyncio.ensure_future(one.retrieve("written later"))
@@ -124,7 +124,7 @@ async def test_an_error_is_said_at_once_and_once_whoever_comes(sql: Sql, lines: 
         assert all(isinstance(result, Unreachable) for result in found)
     sql.problem = ""
     await asyncio.gather(*(one.retrieve(f"c{number}") for number in range(20)))
-    assert lines() == [f"{AWAY}: no route. What is to be written waits.", BACK]
+    assert lines() == [f"{AWAY}: no route. Writes wait.", BACK]
 
 
 async def test_what_was_asked_before_says_nothing_of_now(lines: Any) -> None:
@@ -144,13 +144,13 @@ async def test_what_was_asked_before_says_nothing_of_now(lines: Any) -> None:
     assert not one.failing
     assert all(isinstance(problem, Unreachable) for problem in await asyncio.gather(*late, return_exceptions=True))
     assert not one.failing
-    assert lines() == [f"{AWAY}: no route. What is to be written waits.", BACK]
+    assert lines() == [f"{AWAY}: no route. Writes wait.", BACK]
 
 
 async def test_an_own_store_that_is_silent(lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given up by who waits, its accesses are called off; what isn't waited for is watched."""
-    monkeypatch.setattr(store_access, "ANSWER_SECONDS", 0.2)
-    monkeypatch.setattr(store_access, "LONG_SECONDS", 0.8)
+    monkeypatch.setattr(tracker_store, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(tracker_store, "LONG_SECONDS", 0.8)
     store = Own()
     one, store.seconds = access(store), [60, 60, 60]
     with pytest.raises(Unreachable):

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-from rasa_handoff.store.tasks import ended
+from rasa_handoff.store.tasks import cancel_all
 
 
 async def test_a_cancellation_that_is_swallowed_is_said_again() -> None:
@@ -19,5 +19,5 @@ async def test_a_cancellation_that_is_swallowed_is_said_again() -> None:
     await asyncio.sleep(0)
     bell.set()
     await asyncio.sleep(0)
-    await asyncio.wait_for(ended(task), 10)
+    await asyncio.wait_for(cancel_all(task), 10)
     assert task.done()

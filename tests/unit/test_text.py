@@ -13,14 +13,14 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
 from rasa_handoff.cli import main
-from rasa_handoff.platforms.door import json_object
+from rasa_handoff.platforms.base import json_object
 from rasa_handoff.platforms.reading import as_mapping, as_text
-from rasa_handoff.relay import memory
+from rasa_handoff.protocol.events import CustomerSaid
+from rasa_handoff.protocol.settings_errors import expanded
+from rasa_handoff.protocol.text import DEEPEST, TOO_DEEP, as_json, valid, valid_text
+from rasa_handoff.protocol.values import BotState, Line, Speaker, plain, read
+from rasa_handoff.relay import repository
 from rasa_handoff.store.outbox import Entry
-from rasa_handoff.vocabulary.events import CustomerSaid
-from rasa_handoff.vocabulary.text import DEEPEST, TOO_DEEP, as_json, valid, valid_text
-from rasa_handoff.vocabulary.values import BotState, Line, Speaker, plain, read
-from rasa_handoff.vocabulary.variables import expanded
 from tests.support import texts
 
 
@@ -96,10 +96,10 @@ def test_what_a_wire_brings_is_valid_once_read(data: Any) -> None:
 def test_the_outbox_keeps_whatever_it_is_given(bodies: list[tuple[str, Any]]) -> None:
     engine = create_engine("sqlite://", future=True, poolclass=StaticPool)
     with engine.begin() as connection:
-        memory.metadata.create_all(connection)
+        repository.metadata.create_all(connection)
         entries = [Entry(target="desk", lane="c", name="message", body={text: data}) for text, data in bodies]
-        memory.outbox.put(connection, entries)
-        kept = memory.outbox.head(connection, "desk", "c", 10)
+        repository.outbox.put(connection, entries)
+        kept = repository.outbox.head(connection, "desk", "c", 10)
     assert [as_json(entry.body) for entry in kept] == [as_json(entry.body) for entry in entries]
     engine.dispose()
 

@@ -12,7 +12,7 @@ import rasa.server
 from rasa.core import lock as rasa_lock
 from rasa.core.lock_store import InMemoryLockStore, LockStore
 
-from rasa_handoff.rasa_room import tickets
+from rasa_handoff.channel.compat import lock_store
 from rasa_handoff.testing.waiting import until, within
 
 QUICK = {"wait_time_in_seconds": 0.01}
@@ -21,9 +21,9 @@ QUICK = {"wait_time_in_seconds": 0.01}
 
 @pytest.fixture
 def mended() -> Iterator[None]:
-    tickets.mend()
+    lock_store.patch()
     yield
-    tickets.restore()
+    lock_store.restore()
 
 
 async def wait_and_finish(store: LockStore, took: list[str], name: str, **more: float) -> None:
@@ -112,7 +112,7 @@ async def test_a_long_turns_ticket_is_renewed_for_other_processes(monkeypatch: p
 
 
 async def test_without_it_rasa_lets_the_waiter_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When this fails, Rasa has mended it: ``rasa_room/tickets.py`` can go."""
+    """When this fails, Rasa has mended it: ``channel/compat/lock_store.py`` can go."""
     store, took = InMemoryLockStore(), []
     async with store.lock("anna", **QUICK):
         waiting = await behind_another(store, took)
@@ -135,10 +135,10 @@ async def test_the_lock_is_still_a_lock_and_keeps_the_order() -> None:
 
 def test_it_is_taken_away_again() -> None:
     before = LockStore.lock, LockStore._acquire_lock
-    tickets.mend()
-    tickets.mend()
+    lock_store.patch()
+    lock_store.patch()
     assert LockStore.lock is not before[0]
-    tickets.restore()
+    lock_store.restore()
     assert (LockStore.lock, LockStore._acquire_lock) == before
 
 

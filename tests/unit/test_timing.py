@@ -4,30 +4,30 @@ from itertools import chain, combinations
 
 import pytest
 
-from rasa_handoff.thinking.control import TABLE, Control, Conversation, step
-from rasa_handoff.thinking.timing import TIMINGS, rung, timers
-from rasa_handoff.vocabulary import events as e
-from rasa_handoff.vocabulary.settings import AFTER_NOBODY, TimerSettings
-from rasa_handoff.vocabulary.values import Agent, Status
+from rasa_handoff.core.control import TABLE, Control, Conversation, step
+from rasa_handoff.core.control_timers import TIMINGS, due_event, timers
+from rasa_handoff.protocol import events
+from rasa_handoff.protocol.settings import AFTER_NOBODY, TimerSettings
+from rasa_handoff.protocol.values import Agent, Status
 from tests.unit.test_control import HERE, SAID, awaited, request
 
 OF = {**HERE, "handoff_id": "h"}
-START = [request("h"), e.HandoffAccepted(**OF, position=1)]
-JOINED = [*START, e.AgentJoined(**OF, agent=Agent(id="a", name="Thandi"))]
-DELIVERED = e.MessageReported(**OF, message_id="m", status=Status.DELIVERED)
-WALKS: dict[str, list[e.Event]] = {
+START = [request("h"), events.HandoffAccepted(**OF, position=1)]
+JOINED = [*START, events.AgentJoined(**OF, agent=Agent(id="a", name="Thandi"))]
+DELIVERED = events.MessageReported(**OF, message_id="m", status=Status.DELIVERED)
+WALKS: dict[str, list[events.Event]] = {
     "preparing": [awaited("h")],
     "requested": [request("h")],
     "waiting": START,
-    "waiting, asked": [*START, e.NobodyCame(**OF)],
+    "waiting, asked": [*START, events.NobodyCame(**OF)],
     "live": JOINED,
-    "live, agent owes an answer": [*JOINED, e.CustomerSaid(**HERE, **SAID)],
-    "live, customer owes an answer": [*JOINED, e.AgentSaid(**OF, **SAID), DELIVERED],
-    "live, desk away": [*JOINED, e.DeskLost(**OF)],
-    "leaving": [*JOINED, e.CustomerLeaving(**HERE, **SAID)],
-    "message": [*START, e.CustomerWantsToWrite(**HERE)],
-    "forgotten": [*JOINED, e.DeskForgot(**OF, offer=request("h").offer)],
-    "returning": [*JOINED, e.HandoffCompleted(**OF)],
+    "live, agent owes an answer": [*JOINED, events.CustomerSaid(**HERE, **SAID)],
+    "live, customer owes an answer": [*JOINED, events.AgentSaid(**OF, **SAID), DELIVERED],
+    "live, desk away": [*JOINED, events.DeskLost(**OF)],
+    "leaving": [*JOINED, events.CustomerLeaving(**HERE, **SAID)],
+    "message": [*START, events.CustomerWantsToWrite(**HERE)],
+    "forgotten": [*JOINED, events.DeskForgot(**OF, offer=request("h").offer)],
+    "returning": [*JOINED, events.HandoffCompleted(**OF)],
 }
 SWITCHABLE = ("nobody_takes", "message", "agent_silent", "customer_silent", "desk_away")
 SUBSETS = list(chain.from_iterable(combinations(SWITCHABLE, count) for count in range(len(SWITCHABLE) + 1)))
@@ -41,11 +41,11 @@ class World:
         self.settings, self.then = TimerSettings(**off), then
         self.conversation, self.running, self.now = Conversation(conversation_id="thabo"), dict[str, float](), 0.0
 
-    def happen(self, event: e.Event, rang: str | None = None) -> None:
+    def happen(self, event: events.Event, rang: str | None = None) -> None:
         before, running = self.conversation, dict(self.running)
         if rang is not None:
             del self.running[rang]
-        reported = isinstance(event, e.MessageReported)
+        reported = isinstance(event, events.MessageReported)
         self.conversation = before if reported else step(before, event)[0]
         start, stop = timers(before, self.conversation, event, running)
         for kind in stop:
@@ -60,7 +60,7 @@ class World:
             if self.conversation.state is Control.BOT or not self.running:
                 return count
             kind, self.now = min(self.running.items(), key=lambda item: item[1])
-            event = rung(kind, self.conversation, self.then)
+            event = due_event(kind, self.conversation, self.then)
             if (self.conversation.state, type(event)) in TABLE:
                 self.happen(event, rang=kind)
             else:
@@ -129,17 +129,17 @@ def test_words_start_and_stop_whose_turn_it_is() -> None:
     world = World(SWITCHABLE)
     for event in WALKS["live"]:
         world.happen(event)
-    world.happen(e.CustomerSaid(**HERE, **SAID))
+    world.happen(events.CustomerSaid(**HERE, **SAID))
     assert "agent_silent" in world.running
-    world.happen(e.AgentSaid(**OF, **SAID))
+    world.happen(events.AgentSaid(**OF, **SAID))
     assert "agent_silent" not in world.running
     assert "customer_silent" not in world.running  # not before it has reached them
-    waiting = e.MessageReported(**OF, message_id="m", status=Status.WAITING)
+    waiting = events.MessageReported(**OF, message_id="m", status=Status.WAITING)
     world.happen(waiting)
     assert "customer_silent" not in world.running
     world.happen(DELIVERED)
     assert "customer_silent" in world.running
-    world.happen(e.CustomerSaid(**HERE, **SAID))
+    world.happen(events.CustomerSaid(**HERE, **SAID))
     assert "customer_silent" not in world.running
 
 
@@ -149,6 +149,6 @@ def test_a_further_word_of_the_customers_gives_the_agent_no_more_time() -> None:
         world.happen(event)
     due = world.running["agent_silent"]
     world.now = 100.0
-    world.happen(e.CustomerSaid(**HERE, **SAID))
+    world.happen(events.CustomerSaid(**HERE, **SAID))
     assert world.running["agent_silent"] == due
     assert world.running["silence"] == 100.0 + world.settings.silence

@@ -2,44 +2,46 @@
 
 from sqlalchemy.engine import Connection
 
-from rasa_handoff.relay import memory
-from rasa_handoff.relay.database import RelayStore
-from rasa_handoff.thinking.transcript import LEFT_OUT, MOST_TOLD
-from rasa_handoff.vocabulary import events as e
-from rasa_handoff.vocabulary.values import Channel, Line, Offer
+from rasa_handoff.core.transcript import LEFT_OUT, LONGEST_TRANSCRIPT
+from rasa_handoff.protocol import events
+from rasa_handoff.protocol.values import Channel, Line, Offer
+from rasa_handoff.relay import repository
+from rasa_handoff.relay.repository import RelayStore
 
 
 def _told(connection: Connection) -> list[str]:
     offer = Offer(handoff_id="h", conversation_id="thabo", bot_id="b", channel=Channel(name="rest"))
-    memory.begin(connection, offer)
+    repository.begin(connection, offer)
     here = {"conversation_id": "thabo", "handoff_id": "h"}
     for said in (
-        e.CustomerSaid(**here, id="1", text="asked by our clock", at=10.0),
-        e.AgentSaid(**here, id="2", text="answered by the desk's, which is behind", at=9.0),
-        e.CustomerSaid(**here, id="3", text="thanked", at=11.0),
+        events.CustomerSaid(**here, id="1", text="asked by our clock", at=10.0),
+        events.AgentSaid(**here, id="2", text="answered by the desk's, which is behind", at=9.0),
+        events.CustomerSaid(**here, id="3", text="thanked", at=11.0),
     ):
-        assert memory.is_new(connection, "h", said)
-        assert not memory.is_new(connection, "h", said)
-    return [line.text for line in memory.told_again(connection, "h").transcript]
+        assert repository.is_new(connection, "h", said)
+        assert not repository.is_new(connection, "h", said)
+    return [line.text for line in repository.offer_again(connection, "h").transcript]
 
 
 async def test_whatever_the_clocks_say(database_url: str) -> None:
-    async with RelayStore(database_url, memory.metadata, memory.SIDE, memory.SCHEMA) as store:
+    async with RelayStore(database_url, repository.metadata, repository.SIDE, repository.SCHEMA) as store:
         told = await store.write(_told)
     assert told == ["asked by our clock", "answered by the desk's, which is behind", "thanked"]
 
 
 def _told_at_length(connection: Connection) -> tuple[Line, ...]:
     offer = Offer(handoff_id="h", conversation_id="thabo", bot_id="b", channel=Channel(name="rest"))
-    memory.begin(connection, offer)
+    repository.begin(connection, offer)
     for number in range(40):
-        said = e.CustomerSaid(conversation_id="thabo", handoff_id="h", id=str(number), text="x" * 20_000, at=number)
-        assert memory.is_new(connection, "h", said)
-    return memory.told_again(connection, "h").transcript
+        said = events.CustomerSaid(
+            conversation_id="thabo", handoff_id="h", id=str(number), text="x" * 20_000, at=number
+        )
+        assert repository.is_new(connection, "h", said)
+    return repository.offer_again(connection, "h").transcript
 
 
 async def test_what_would_not_fit_one_packet_is_told_by_its_end(database_url: str) -> None:
-    async with RelayStore(database_url, memory.metadata, memory.SIDE, memory.SCHEMA) as store:
+    async with RelayStore(database_url, repository.metadata, repository.SIDE, repository.SCHEMA) as store:
         told = await store.write(_told_at_length)
     assert (told[0].text, told[-1].at) == (LEFT_OUT, 39)
-    assert sum(len(line.text) for line in told) < MOST_TOLD
+    assert sum(len(line.text) for line in told) < LONGEST_TRANSCRIPT

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rasa_handoff.thinking.transcript import button_payloads, button_titles, in_words, transcript
+from rasa_handoff.core.transcript import button_payloads, button_titles, in_words, transcript
 
 
 def user(text: str, **more: object) -> dict[str, object]:

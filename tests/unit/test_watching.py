@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from rasa.core.channels.channel import CollectingOutputChannel
 
-from rasa_handoff.rasa_room.watching import Watch, Watcher, _with_options
-from rasa_handoff.vocabulary.marker import HandoffRequest
+from rasa_handoff.channel.compat.output_observer import ObservedTurn, OutputObserver, _with_options
+from rasa_handoff.protocol.markers import HandoffRequest
 
 OFFERED = {"text": "Nobody is there.", "buttons": [{"title": "Carry on", "payload": "/x"}]}
 
@@ -30,12 +30,14 @@ async def offered(_: str) -> dict[str, Any]:
     return OFFERED
 
 
-async def seen(custom: dict[str, Any], follows: bool) -> tuple[list[Any], Watch]:
+async def seen(custom: dict[str, Any], follows: bool) -> tuple[list[Any], ObservedTurn]:
     """What is left in the ``custom`` for the output channel, and what the turn has shown."""
     output = CollectingOutputChannel()
-    with Watcher("/execute_handoff", show_marker=False, follows=follows).turn(output, "thabo", offered) as watch:
+    with OutputObserver("/execute_handoff", show_marker=False, follows=follows).turn(
+        output, "thabo", offered
+    ) as observed:
         await output.send_response("thabo", {"custom": custom})
-    return [message["custom"] for message in output.messages if "custom" in message], watch
+    return [message["custom"] for message in output.messages if "custom" in message], observed
 
 
 @pytest.mark.parametrize(
@@ -53,8 +55,8 @@ async def test_directives_beside_a_marker_are_left_to_a_platform(custom: dict[st
 
 
 async def test_directives_beside_a_marker_are_followed(caplog: pytest.LogCaptureFixture) -> None:
-    left, watch = await seen({"handoff_options": {}, "handoff_close": {}}, follows=True)
-    assert (left, watch.offered, watch.close) == ([], True, True)
-    left, watch = await seen({"handoff": {}, "handoff_priority": "urgent"}, follows=True)
-    assert (left, watch.request) == ([], HandoffRequest())
+    left, observed = await seen({"handoff_options": {}, "handoff_close": {}}, follows=True)
+    assert (left, observed.offered, observed.close) == ([], True, True)
+    left, observed = await seen({"handoff": {}, "handoff_priority": "urgent"}, follows=True)
+    assert (left, observed.request) == ([], HandoffRequest())
     assert "The channel of decaf8a6 can't do what handoff_priority asks for." in caplog.text

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from rasa_handoff.rasa_room.wishing import up_to, wished
-from rasa_handoff.vocabulary.marker import HandoffRequest
-from rasa_handoff.vocabulary.settings import IntentSettings
-from rasa_handoff.vocabulary.values import Priority
+from rasa_handoff.channel.turn.handoff_request import complete_request, up_to
+from rasa_handoff.protocol.markers import HandoffRequest
+from rasa_handoff.protocol.settings import IntentSettings
+from rasa_handoff.protocol.values import Priority
 
 URGENT = {"event": "bot", "data": {"custom": {"handoff_options": {"priority": "urgent", "reason": "stolen card"}}}}
 OFFERED_AGAIN = {"event": "bot", "data": {"custom": {"handoff_options": {}}}}
@@ -23,7 +23,7 @@ BILLING = {"entities": [{"entity": "department", "value": "billing"}]}
 
 
 def of(*happened: dict[str, Any], marker: HandoffRequest | None = None) -> HandoffRequest:
-    return wished(marker, BILLING, happened, IntentSettings())
+    return complete_request(marker, BILLING, happened, IntentSettings())
 
 
 @pytest.mark.parametrize("between", [(), (WORDS,), (ASKED, WORDS)])

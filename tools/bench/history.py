@@ -9,10 +9,10 @@ from typing import Any
 
 from sqlalchemy import create_engine, insert
 
-from rasa_handoff.server.tables import HANDOFFS, MESSAGES
-from rasa_handoff.thinking.assignment import Stage
-from rasa_handoff.vocabulary.text import as_json
-from rasa_handoff.vocabulary.values import Channel, Line, Offer, Speaker, Status
+from rasa_handoff.core.assignment import Stage
+from rasa_handoff.protocol.text import as_json
+from rasa_handoff.protocol.values import Channel, Line, Offer, Speaker, Status
+from rasa_handoff.server.storage.tables import HANDOFFS, MESSAGES
 from tools.bench.bench import Bench
 from tools.bench.measure import Row, Samples, compared, in_turns
 from tools.bench.stack import BOT_ID, Scene
@@ -71,7 +71,7 @@ def _messages(number: int, at: float) -> Iterator[dict[str, Any]]:
 
 
 @dataclass
-class Conversations:
+class ConversationService:
     """Customers who ask, chat and go back to the bot, one after the other."""
 
     scene: Scene
@@ -110,7 +110,7 @@ async def ended(bench: Bench) -> list[Row]:
     count = bench.sizes.ended
     prepared = partial(insert_ended, count)
     async with bench.scene("without-ended") as one, bench.scene("with-ended", prepared) as other:
-        without, with_them = Conversations(one), Conversations(other)
+        without, with_them = ConversationService(one), ConversationService(other)
         for side in (without, with_them):
             await side.warm_up()
         await in_turns(bench.seconds, [with_them.one, without.one])

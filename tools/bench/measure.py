@@ -120,17 +120,17 @@ def wants_processor(pid: int) -> bool:
     return False
 
 
-async def quiet(system: Watched, heard: Callable[[], int], within: float) -> None:
-    """Until these processes have nothing to do any more, and nothing more is heard. ``heard``: how much has been.
+async def quiet(system: Watched, received: Callable[[], int], within: float) -> None:
+    """Until these processes have nothing to do any more, and nothing more is received. ``received``: how much has been.
 
     Raises:
         FigureError: they have after ``within`` seconds.
     """
     deadline = time.monotonic() + within * slowness()
-    before, since, said, calm = system.processor(), time.monotonic(), heard(), 0
+    before, since, said, calm = system.processor(), time.monotonic(), received(), 0
     while calm < 2:
         await asyncio.sleep(QUIET_FOR)
-        after, now, more = system.processor(), time.monotonic(), heard()
+        after, now, more = system.processor(), time.monotonic(), received()
         spent = sum(used(before, after).values()) / (now - since)
         is_calm = spent < QUIET and more == said and not system.wants_processor()
         calm, before, since, said = (calm + 1 if is_calm else 0), after, now, more

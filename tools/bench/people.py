@@ -6,8 +6,8 @@ import uuid
 from collections import Counter
 from typing import Any, TypeVar
 
+from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.testing.slowness import slowness
-from rasa_handoff.vocabulary.log_values import short_id
 from tests.server.peers import PATIENCE, Desk, Peer, until
 from tools.bench.measure import FigureError, Samples
 
@@ -73,11 +73,11 @@ class Customer(Peer):
         """Say something; the seconds until the agent's answer to it is here."""
         self._said += 1
         text = f"{self.name} says {self._said}"
-        heard = self._awaited[answer_to(text)] = asyncio.get_running_loop().create_future()
+        received = self._awaited[answer_to(text)] = asyncio.get_running_loop().create_future()
         began = time.perf_counter()
         sent = asyncio.ensure_future(self.send(text))
         try:
-            heard_at: float = await promised(heard, f"The agent's answer to '{text}'", self.patience)
+            heard_at: float = await promised(received, f"The agent's answer to '{text}'", self.patience)
             return heard_at - began
         finally:
             del self._awaited[answer_to(text)]
@@ -86,15 +86,15 @@ class Customer(Peer):
     def hears(self, event: str, body: Any) -> Any:
         """Keep only what is waited for: there will be many."""
         if event in ("session_confirm", "connect_error"):
-            self.heard.append((event, body))
+            self.received.append((event, body))
         elif event == "handoff_state" and body.get("active") == "bot":
             self._with_bot.set()
         elif event == "bot_uttered":
-            heard = self._awaited.get(body.get("text", ""))
-            if heard is None:
+            received = self._awaited.get(body.get("text", ""))
+            if received is None:
                 self.notices += 1
-            elif not heard.done():
-                heard.set_result(time.perf_counter())
+            elif not received.done():
+                received.set_result(time.perf_counter())
         return {"ok": True}
 
 
@@ -144,7 +144,7 @@ class Agent(Desk):
         """Count it; answer a customer's words."""
         self.counts[event] += 1
         if event in ("ready", "connect_error"):
-            self.heard.append((event, body))
+            self.received.append((event, body))
         elif event == "arrival":
             shown = self._arrival(body["short_id"])
             if not shown.done():

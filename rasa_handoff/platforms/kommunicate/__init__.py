@@ -1,1 +1,1 @@
-"""Kommunicate: custom bots by webhook."""
+"""The platform channel for Kommunicate, whose custom bots are called by webhook."""

@@ -4,43 +4,51 @@ rasa_handoff.KommunicateChannel:
   bots:
     my-bot-id: {header: X-Handoff-Key, secret: "${KOMMUNICATE_KEY}"}
   welcome: greet
+
+Kommunicate shows the customer a 2xx answer with a JSON array. Anything else is to it a bot that failed, and it gives the
+conversation to people by the rules of the dashboard. So a request that is refused loses no customer.
 """
 
+import base64
+import hmac
 import time
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from rasa.core.channels.channel import OutputChannel, UserMessage
 from sanic import Blueprint, response
 from sanic.request import Request
 from sanic.response import HTTPResponse
 
-from rasa_handoff.platforms.answering import Answering, Call
-from rasa_handoff.platforms.base import PlatformChannel
-from rasa_handoff.platforms.conversations import Conversations, Hear
-from rasa_handoff.platforms.door import Rejected
-from rasa_handoff.platforms.hearing import Happened
-from rasa_handoff.platforms.kommunicate.account import read_account
-from rasa_handoff.platforms.kommunicate.answers import Answer
-from rasa_handoff.platforms.kommunicate.api import Api
-from rasa_handoff.platforms.kommunicate.assigning import assignment, hands_over, with_assignment
-from rasa_handoff.platforms.kommunicate.deeds import describe, do
-from rasa_handoff.platforms.kommunicate.door import open_to, open_to_account
-from rasa_handoff.platforms.kommunicate.features import FEATURES
-from rasa_handoff.platforms.kommunicate.hearing import heard, metadata
-from rasa_handoff.platforms.kommunicate.outside import Outside, OutsideOutput
-from rasa_handoff.platforms.kommunicate.reading import WELCOME, Incoming, read_request
-from rasa_handoff.platforms.kommunicate.witness import Witness
-from rasa_handoff.platforms.kommunicate.writing import Message
-from rasa_handoff.rasa_room.bot import Bot
-from rasa_handoff.vocabulary.kommunicate import KommunicateSettings, read_settings
-from rasa_handoff.vocabulary.log_values import get_log, short_id
-from rasa_handoff.vocabulary.marker import HandoffRequest
+from rasa_handoff.channel.tracker.bot import Bot
+from rasa_handoff.platforms.answers import Answering, Call
+from rasa_handoff.platforms.base import Happened, PlatformChannel, Rejected, carries, json_object
+from rasa_handoff.platforms.conversations import Conversations, TextForBot
+from rasa_handoff.platforms.kommunicate.account_events import AccountEvents, Outside, OutsideOutput
+from rasa_handoff.platforms.kommunicate.api import Api, carry_out, write_details
+from rasa_handoff.platforms.kommunicate.capabilities import FEATURES
+from rasa_handoff.platforms.kommunicate.handoff import Message, assignment, hands_over, with_assignment
+from rasa_handoff.platforms.kommunicate.messages import Answer
+from rasa_handoff.platforms.kommunicate.requests import (
+    WELCOME,
+    Incoming,
+    metadata,
+    read_account_event,
+    read_request,
+    read_text_for_bot,
+)
+from rasa_handoff.platforms.kommunicate.settings import BotSettings, KommunicateSettings, read_settings
+from rasa_handoff.protocol.logs import get_log, short_id
+from rasa_handoff.protocol.markers import HandoffRequest
 
 log = get_log(__name__)
 
+ACCOUNT_HEADERS: Final = ("Authentication", "Authorization")
+"""The account webhook's header. The first is the documented one; the other is read in case the documents are wrong."""
+
 
 class KommunicateChannel(PlatformChannel):
-    """Channel and desk are Kommunicate's; the bot answers its webhook."""
+    """The channel of Kommunicate, which is channel and desk in one; the bot answers its webhook."""
 
     features = FEATURES
 
@@ -49,12 +57,12 @@ class KommunicateChannel(PlatformChannel):
 
     @classmethod
     def name(cls) -> str:
-        """The webhook is ``/webhooks/kommunicate/webhook``."""
+        """Return the channel's name in Rasa; its webhook is ``/webhooks/kommunicate/webhook``."""
         return "kommunicate"
 
     @classmethod
     def from_settings(cls, data: Any) -> "KommunicateChannel":
-        """The channel, of what stands under its name.
+        """Create the channel from the settings under its name.
 
         Raises:
             SettingsError: one sentence.
@@ -69,7 +77,7 @@ class KommunicateChannel(PlatformChannel):
         self._api = Api(settings, settings.api_key) if settings.api_key else None
 
     def add_routes(self, blueprint: Blueprint) -> None:
-        """The bots' webhook, and the account's if the settings have its token."""
+        """Add the bots' webhook, and the account webhook if the settings have its token."""
 
         @blueprint.route("/webhook", methods=["POST"])
         async def webhook(request: Request) -> HTTPResponse:
@@ -82,26 +90,25 @@ class KommunicateChannel(PlatformChannel):
                 return await self._account(request, token)
 
     def open(self, bot: Bot, conversations: Conversations) -> None:
-        """The bot is there."""
+        """Set up what needs the bot, once Rasa's application exists."""
         self.conversations = conversations
         self.outside = Outside(bot, conversations, self.settings, self._api, self._answering)
-
-        self.witness = Witness(bot, conversations, self.outside, self.settings, self.name())
+        self.account_events = AccountEvents(bot, conversations, self.outside, self.settings, self.name())
 
     def get_output_channel(self) -> OutputChannel:
-        """For what is said from outside: a triggered intent, a reminder."""
+        """Return the output channel for messages outside a call, such as a reminder or a triggered intent."""
         return OutsideOutput(self.outside)
 
     async def close(self) -> None:
-        """What was begun is finished."""
+        """Wait for turns under way."""
         await self._answering.close()
 
     async def _webhook(self, request: Request) -> HTTPResponse:
         arrived = time.time()
         try:
-            incoming = read_request(open_to(request, self.settings.bots, self.settings.body_limit))
-        except Rejected as no:
-            return _refused(request, no)
+            incoming = read_request(authenticate_bot(request, self.settings.bots, self.settings.body_limit))
+        except Rejected as rejection:
+            return _refused(request, rejection)
         try:
             return response.json(await self._answer(incoming, arrived))
         except Exception:
@@ -115,18 +122,18 @@ class KommunicateChannel(PlatformChannel):
     async def _account(self, request: Request, token: str) -> HTTPResponse:
         arrived = time.time()
         try:
-            seen = read_account(open_to_account(request, token, self.settings.body_limit))
-        except Rejected as no:
-            return _refused(request, no)
+            event = read_account_event(authenticate_account(request, token, self.settings.body_limit))
+        except Rejected as rejection:
+            return _refused(request, rejection)
         try:
-            await self._answering.work.finish(self.witness.take(seen, arrived))
+            await self._answering.work.finish(self.account_events.take(event, arrived))
         except Exception:
-            log.exception("What was said in %s (%s) isn't in the tracker.", short_id(seen.conversation_id), seen.key)
+            log.exception("The message %s of %s isn't in the tracker.", event.key, short_id(event.conversation_id))
             return response.json({"error": "It could not be noted."}, 500)
         return response.json({"status": "ok"})
 
     async def _answer(self, incoming: Incoming, arrived: float) -> list[Message]:
-        """What the bot says to a call, as far as it has said it in time."""
+        """Return what the bot says to a call, as far as it has said it in time."""
         id, answer = incoming.conversation_id, Answer(self.settings, self.outside.say)
         message = UserMessage(
             output_channel=answer,
@@ -136,29 +143,29 @@ class KommunicateChannel(PlatformChannel):
             metadata=metadata(incoming),
         )
 
-        def hear(happened: Happened) -> str | None:
-            return heard(incoming, self.settings, happened)
+        def text_for_bot(happened: Happened) -> str | None:
+            return read_text_for_bot(incoming, self.settings, happened)
 
         async def to_bot() -> None:
-            await self._to_bot(incoming, arrived, answer, message, hear)
+            await self._to_bot(incoming, arrived, answer, message, text_for_bot)
 
         async def to_people() -> None:
-            await self.conversations.pass_by(message, hear)
+            await self.conversations.note_for_people(message, text_for_bot)
 
         async def push(late: list[Message]) -> list[Message]:
-            return await do([], self._api, incoming.bot_id, id, late)
+            return await carry_out([], self._api, incoming.bot_id, id, late)
 
         call = Call(id, incoming.key, answer, to_bot, to_people, push)
         return await self._answering.answer(self.conversations, call)
 
     async def _to_bot(
-        self, incoming: Incoming, arrived: float, answer: Answer, message: UserMessage, hear: Hear
+        self, incoming: Incoming, arrived: float, answer: Answer, message: UserMessage, text_for_bot: TextForBot
     ) -> None:
         before = len(answer.messages)
         request = await self.conversations.take(
             message,
             arrived,
-            hear,
+            text_for_bot,
             welcome=incoming.event in WELCOME,
             hands_over=lambda: answer.hands_over(before),
             parting=lambda: None if len(answer.messages) > before else self.settings.handoff_response,
@@ -166,19 +173,56 @@ class KommunicateChannel(PlatformChannel):
         if request is not None:
             answer.stay_open(incoming.conversation_id)
             self._hand_over(incoming, answer, request, before)
-        if answer.deeds:
-            words = answer.take_back()
-            left = await do(answer.deeds, self._api, incoming.bot_id, incoming.conversation_id, words)
+        if answer.desk_actions:
+            unsent = answer.take_back()
+            left = await carry_out(answer.desk_actions, self._api, incoming.bot_id, incoming.conversation_id, unsent)
             answer.messages.extend(left)
 
     def _hand_over(self, incoming: Incoming, answer: Answer, request: HandoffRequest, before: int) -> None:
-        if not answer.hands_over(before):  # else the project's own words say whose it is
+        if not answer.hands_over(before):  # else the project's own message has the assignment
             place = answer.given or 0
             answer.messages[place:] = with_assignment(answer.messages[place:], assignment(request, self.settings))
         if self.settings.user_details and self._api is not None and incoming.user_id is not None:
-            self._answering.work.begin(describe(self._api, incoming.user_id, request))
+            self._answering.work.begin(write_details(self._api, incoming.user_id, request))
 
 
-def _refused(request: Request, no: Rejected) -> HTTPResponse:
-    log.warning("A request of %s to %s was refused with %s: %s", request.ip, request.path, no.status, no)
-    return response.json({"error": no.shown}, no.status)
+def _refused(request: Request, rejection: Rejected) -> HTTPResponse:
+    log.warning("A request of %s to %s was refused with %s: %s", request.ip, request.path, rejection.status, rejection)
+    return response.json({"error": rejection.shown}, rejection.status)
+
+
+def authenticate_bot(request: Request, bots: Mapping[str, BotSettings], limit: int) -> dict[str, Any]:
+    """Check who calls a bot's webhook, and return the request's body.
+
+    Raises:
+        Rejected: 401 wrong or missing header; 413 too large; 400 not a JSON object; 404 a bot that isn't in the settings.
+    """
+    trusted = {id for id, bot in bots.items() if carries(request, bot.header, bot.secret)}
+    if not trusted:
+        expected = sorted({bot.header for bot in bots.values()})
+        found = [name for name in expected if name in request.headers]
+        said = f"a wrong value in {', '.join(found)}" if found else f"none of the headers {', '.join(expected)}"
+        raise Rejected(401, f"The request has {said}.")
+    body = json_object(request.body, limit)
+    bot_id = body.get("botId")
+    if not isinstance(bot_id, str) or bot_id not in bots:
+        raise Rejected(404, f"botId is {str(bot_id)[:100]!r}, which doesn't stand under 'bots'.")
+    if bot_id not in trusted:
+        raise Rejected(401, f"The request for the bot {bot_id!r} has another bot's header.")
+    return body
+
+
+def authenticate_account(request: Request, token: str, limit: int) -> dict[str, Any]:
+    """Check who calls the account webhook, and return the request's body.
+
+    Raises:
+        Rejected: 401 wrong or missing header; 413 too large; 400 not a JSON object.
+    """
+    expected = base64.b64encode(token.strip().encode())
+    found = [request.headers[name] for name in ACCOUNT_HEADERS if name in request.headers]
+    kinds = [value.strip().partition(" ") for value in found]
+    given = [(kind.casefold(), rest.strip().encode(errors="surrogateescape")) for kind, _, rest in kinds]
+    if not any(kind == "basic" and hmac.compare_digest(value, expected) for kind, value in given):
+        wrong = "a wrong value in the header" if found else "neither of the headers"
+        raise Rejected(401, f"The request has {wrong} {' or '.join(ACCOUNT_HEADERS)}.")
+    return json_object(request.body, limit)

@@ -1,1 +1,1 @@
-"""LivePerson: bots by a LivePerson Function and by Custom Endpoint v1."""
+"""The platform channel for LivePerson, which calls a bot by a LivePerson Function or by Custom Endpoint v1."""

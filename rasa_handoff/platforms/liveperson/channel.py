@@ -15,39 +15,49 @@ from sanic import Blueprint, response
 from sanic.request import Request
 from sanic.response import HTTPResponse
 
+from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.platforms import answers
-from rasa_handoff.platforms.answering import Answering, Call
-from rasa_handoff.platforms.base import PlatformChannel
-from rasa_handoff.platforms.conversations import Conversations, Hear
-from rasa_handoff.platforms.door import Rejected
-from rasa_handoff.platforms.hearing import Happened
-from rasa_handoff.platforms.liveperson.assigning import note, transfer
-from rasa_handoff.platforms.liveperson.door import answered, open_to_function
+from rasa_handoff.platforms.answers import Answering, Call
+from rasa_handoff.platforms.base import Happened, PlatformChannel, Rejected
+from rasa_handoff.platforms.conversations import Conversations, TextForBot
+from rasa_handoff.platforms.liveperson.authentication import answer_or_refuse, authenticate_function
+from rasa_handoff.platforms.liveperson.capabilities import FEATURES
 from rasa_handoff.platforms.liveperson.endpoint import Endpoint
-from rasa_handoff.platforms.liveperson.features import FEATURES
-from rasa_handoff.platforms.liveperson.hearing import heard, metadata
-from rasa_handoff.platforms.liveperson.reading import TEST, WELCOME, Incoming, from_function
-from rasa_handoff.platforms.liveperson.responding import function_answer
-from rasa_handoff.platforms.liveperson.sayings import CLOSE, Action, Intent, Saying, Understood, hands_over
-from rasa_handoff.platforms.liveperson.writing import rendered
-from rasa_handoff.rasa_room.bot import Bot
-from rasa_handoff.vocabulary.directives import directives_in
-from rasa_handoff.vocabulary.errors import Unreachable
-from rasa_handoff.vocabulary.liveperson import LivePersonSettings, read_settings
-from rasa_handoff.vocabulary.log_values import get_log, short_id
-from rasa_handoff.vocabulary.marker import HandoffRequest
-from rasa_handoff.vocabulary.names import HANDOFF_MARKER
+from rasa_handoff.platforms.liveperson.handoff import note, transfer
+from rasa_handoff.platforms.liveperson.messages import (
+    CLOSE,
+    Action,
+    Intent,
+    Saying,
+    Understood,
+    function_answer,
+    hands_over,
+)
+from rasa_handoff.platforms.liveperson.requests import (
+    TEST,
+    WELCOME,
+    Incoming,
+    from_function,
+    metadata,
+    read_text_for_bot,
+)
+from rasa_handoff.platforms.liveperson.settings import LivePersonSettings, read_settings
+from rasa_handoff.platforms.liveperson.structured_content import rendered
+from rasa_handoff.protocol.errors import Unreachable
+from rasa_handoff.protocol.logs import get_log, short_id
+from rasa_handoff.protocol.markers import HandoffRequest, directives_in
+from rasa_handoff.protocol.names import HANDOFF_MARKER
 
 MOST_INTENTS: Final = 3
-"""The likeliest ones go to LivePerson."""
+"""How many intents LivePerson gets, likeliest first."""
 CONNECTED: Final = {"messages": ["The Rasa bot can be reached."], "context": {}}
-"""The answer to a Function that is tried without a conversation, as Test Connection may."""
+"""The answer to a Function that is called without a conversation, as Test Connection may."""
 
 log = get_log(__name__)
 
 
 class Answer(answers.Answer):
-    """One answer, before it is written for a surface."""
+    """The answer to a call, before it is written for the surface that called."""
 
     def __init__(self, settings: LivePersonSettings, outside: answers.Say) -> None:
         super().__init__(outside)
@@ -55,16 +65,16 @@ class Answer(answers.Answer):
 
     @classmethod
     def name(cls) -> str:
-        """By this name Rasa chooses channel-specific responses."""
+        """Return the name by which Rasa chooses channel-specific responses."""
         return "liveperson"
 
     def rendered(self, message: dict[str, Any]) -> list[Saying]:
-        """One of Rasa's messages as LivePerson's."""
+        """Translate one of Rasa's messages."""
         return rendered(message, self._settings.quick_replies, self._settings.other_bots)
 
 
 class LivePersonChannel(PlatformChannel):
-    """Channel and desk are LivePerson's; the bot answers a Function's calls, and those of Custom Endpoint."""
+    """The channel of LivePerson, which is channel and desk in one; the bot answers calls of Functions and of Custom Endpoint."""
 
     features = FEATURES
 
@@ -73,12 +83,12 @@ class LivePersonChannel(PlatformChannel):
 
     @classmethod
     def name(cls) -> str:
-        """The webhook is ``/webhooks/liveperson/webhook``."""
+        """Return the channel's name in Rasa; its webhook is ``/webhooks/liveperson/webhook``."""
         return "liveperson"
 
     @classmethod
     def from_settings(cls, data: Any) -> "LivePersonChannel":
-        """The channel, of what stands under its name.
+        """Create the channel from the settings under its name.
 
         Raises:
             SettingsError: one sentence.
@@ -95,45 +105,47 @@ class LivePersonChannel(PlatformChannel):
             self._endpoint = Endpoint(settings.endpoint, settings.body_limit, self.answer, lambda: self.bot.ready)
 
     def add_routes(self, blueprint: Blueprint) -> None:
-        """The webhook of the Functions, and Custom Endpoint's addresses."""
+        """Add the webhook of the Functions, and the routes of Custom Endpoint."""
         if self.settings.functions:
 
             @blueprint.route("/webhook", methods=["POST"])
             async def webhook(request: Request) -> HTTPResponse:
-                return await answered(request, self._webhook(request))
+                return await answer_or_refuse(request, self._webhook(request))
 
         if self._endpoint is not None:
             self._endpoint.add_routes(blueprint)
 
     def open(self, bot: Bot, conversations: Conversations) -> None:
-        """The bot is there."""
+        """Set up what needs the bot, once Rasa's application exists."""
         self.bot, self.conversations = bot, conversations
 
     def get_output_channel(self) -> OutputChannel:
-        """For what is said from outside: a triggered intent, a reminder."""
+        """Return the output channel for messages outside a call, such as a reminder or a triggered intent."""
         output = Answer(self.settings, self._say)
         output.over = True
         return output
 
     async def _say(self, conversation_id: str, message: Mapping[str, Any]) -> None:
-        """LivePerson has no way to call it: it waits for the next answer. Nobody can be asked to take over there."""
+        """Keep a message outside a call for the next answer: LivePerson has no way to call it. A handoff can't be made then."""
         shown = dict(await self.conversations.shown(conversation_id, message))
         if HANDOFF_MARKER in (shown.get("custom") or ()):
             log.warning("A handoff of %s was asked for outside a call: it isn't made.", short_id(conversation_id))
             shown["custom"] = directives_in(shown["custom"])
-        words = rendered(shown, self.settings.quick_replies, self.settings.other_bots)
-        self._answering.answers.leave(conversation_id, words)
+        messages = rendered(shown, self.settings.quick_replies, self.settings.other_bots)
+        self._answering.answers.leave(conversation_id, messages)
         log.info(
-            "%s messages for %s, said outside a call, wait for its next answer.", len(words), short_id(conversation_id)
+            "%s messages for %s, said outside a call, wait for its next answer.",
+            len(messages),
+            short_id(conversation_id),
         )
 
     async def close(self) -> None:
-        """What was begun is finished."""
+        """Wait for turns under way."""
         await self._answering.close()
 
     async def _webhook(self, request: Request) -> HTTPResponse:
         arrived = time.time()
-        caller, body = open_to_function(request, self.settings.functions, self.settings.body_limit)
+        caller, body = authenticate_function(request, self.settings.functions, self.settings.body_limit)
         incoming = from_function(body, caller)
         if incoming.kind != TEST:
             return response.json(function_answer(await self.answer(incoming, arrived)))
@@ -142,7 +154,7 @@ class LivePersonChannel(PlatformChannel):
         return response.json(CONNECTED)
 
     async def answer(self, incoming: Incoming, arrived: float) -> list[Saying]:
-        """What the bot says to a call, as far as it has said it in time."""
+        """Return what the bot says to a call, as far as it has said it in time."""
         id, answer = incoming.conversation_id, Answer(self.settings, self._say)
         message = UserMessage(
             output_channel=answer,
@@ -152,29 +164,29 @@ class LivePersonChannel(PlatformChannel):
             metadata=metadata(incoming),
         )
 
-        def hear(happened: Happened) -> str | None:
-            return heard(incoming, self.settings, happened)
+        def text_for_bot(happened: Happened) -> str | None:
+            return read_text_for_bot(incoming, self.settings, happened)
 
         async def to_bot() -> None:
-            # What came too late to close the conversation is overtaken: the customer has written again.
+            # A late request to close the conversation no longer counts: the customer has written again.
             answer.messages[:] = [one for one in answer.messages if not (isinstance(one, Action) and one.name == CLOSE)]
-            await self._to_bot(incoming, arrived, answer, message, hear)
+            await self._to_bot(incoming, arrived, answer, message, text_for_bot)
 
         async def to_people() -> None:
-            await self.conversations.pass_by(message, hear)
+            await self.conversations.note_for_people(message, text_for_bot)
 
         return await self._answering.answer(self.conversations, Call(id, incoming.key, answer, to_bot, to_people))
 
     async def _to_bot(
-        self, incoming: Incoming, arrived: float, answer: Answer, message: UserMessage, hear: Hear
+        self, incoming: Incoming, arrived: float, answer: Answer, message: UserMessage, text_for_bot: TextForBot
     ) -> None:
         before = len(answer.messages)
         request = await self.conversations.take(
             message,
             arrived,
-            hear,
+            text_for_bot,
             welcome=incoming.kind == WELCOME,
-            parting=lambda: None if _has_words(answer.messages[before:]) else self.settings.handoff_response,
+            parting=lambda: None if _says_something(answer.messages[before:]) else self.settings.handoff_response,
         )
         if not any(isinstance(one, Understood) for one in answer.messages[before:]):
             answer.messages.extend(_understood(message.parse_data or {}))
@@ -182,7 +194,7 @@ class LivePersonChannel(PlatformChannel):
             await self._hand_over(message.sender_id, answer, request)
 
     async def _hand_over(self, conversation_id: str, answer: Answer, request: HandoffRequest) -> None:
-        """The note and the transfer, at the end of one answer: what comes after a transfer isn't shown."""
+        """Add the note and the transfer, at the end of the answer: messages after a transfer aren't shown."""
         if self.settings.transfer_note:
             private = note(request, await self._happened(conversation_id))
             answer.messages.extend([private] if private is not None else [])
@@ -191,11 +203,11 @@ class LivePersonChannel(PlatformChannel):
     async def _happened(self, conversation_id: str) -> list[dict[str, Any]]:
         try:
             return [event.as_dict() for event in (await self.bot.tracker(conversation_id)).events]
-        except Unreachable:  # a note without what was said: nobody waits for it
+        except Unreachable:  # the note then has no transcript, and nobody waits for it
             return []
 
 
-def _has_words(said: Sequence[Saying]) -> bool:
+def _says_something(said: Sequence[Saying]) -> bool:
     return any(not isinstance(one, Understood | Action) for one in said)
 
 

@@ -1,4 +1,4 @@
-"""Custom Endpoint v1: LivePerson calls these addresses itself, with a token.
+"""The routes of Custom Endpoint v1, which LivePerson calls directly, with a token.
 
 https://developers.liveperson.com/third-party-bots-custom-endpoint-service-implementation.html
 """
@@ -13,39 +13,36 @@ from sanic.request import Request
 from sanic.response import HTTPResponse
 
 from rasa_handoff import __version__
-from rasa_handoff.platforms.door import Rejected, json_object
-from rasa_handoff.platforms.liveperson.door import answered, open_to_endpoint
-from rasa_handoff.platforms.liveperson.reading import CLOSED, Incoming, from_endpoint
-from rasa_handoff.platforms.liveperson.responding import endpoint_answer
-from rasa_handoff.platforms.liveperson.sayings import Saying
-from rasa_handoff.platforms.liveperson.started import Started
-from rasa_handoff.platforms.liveperson.tokens import Tokens
+from rasa_handoff.platforms.base import Rejected, json_object
+from rasa_handoff.platforms.liveperson.authentication import Tokens, answer_or_refuse, authenticate_endpoint
+from rasa_handoff.platforms.liveperson.messages import Saying, endpoint_answer
+from rasa_handoff.platforms.liveperson.requests import CLOSED, Incoming, StartedConversations, from_endpoint
+from rasa_handoff.platforms.liveperson.settings import EndpointSettings
 from rasa_handoff.platforms.reading import LONGEST_ID, as_mapping
-from rasa_handoff.vocabulary.liveperson import EndpointSettings
-from rasa_handoff.vocabulary.log_values import get_log, short_id
+from rasa_handoff.protocol.logs import get_log, short_id
 
 log = get_log(__name__)
 
-BOT = "/v1/bots/<bot_id>/environments"
-CONVERSATION = f"{BOT}/<environment>/conversations/<conversation_id>"
+BOT: Final = "/v1/bots/<bot_id>/environments"
+CONVERSATION: Final = f"{BOT}/<environment>/conversations/<conversation_id>"
 NOTHING: Final = (b"", b"null")
-"""Bodies that tell nothing about a conversation, which is created all the same."""
+"""Bodies without a context; the conversation is created all the same."""
 
 Ask = Callable[[Incoming, float], Awaitable[list[Saying]]]
-"""What the bot says to a call that arrived at this time."""
+"""Returns what the bot says to a call that arrived at this time."""
 
 Handler = Callable[..., Awaitable[HTTPResponse]]
 
 
 class Endpoint:
-    """The addresses. ``limit``: bytes of a body; ``ready``: whether a model is loaded."""
+    """The routes' handlers. ``limit``: the largest body, in bytes; ``ready``: whether a model is loaded."""
 
     def __init__(self, settings: EndpointSettings, limit: int, ask: Ask, ready: Callable[[], bool]) -> None:
         self._settings, self._limit, self._ask, self._ready = settings, limit, ask, ready
-        self._tokens, self._started = Tokens(settings), Started()
+        self._tokens, self._started = Tokens(settings), StartedConversations()
 
     def add_routes(self, blueprint: Blueprint) -> None:
-        """Below ``/webhooks/liveperson``, where LivePerson's vendor configuration has its base address."""
+        """Add the routes below ``/webhooks/liveperson``, which LivePerson's vendor configuration has as base address."""
         routes: dict[tuple[str, str], Handler] = {
             ("GET", BOT): self._environments,
             ("GET", f"{BOT}/<environment>/state"): self._state,
@@ -56,16 +53,16 @@ class Endpoint:
             blueprint.add_route(_answered(handler), uri, methods=[method], name=f"{method} {uri}", unquote=True)
 
     async def _environments(self, request: Request, bot_id: str) -> HTTPResponse:
-        open_to_endpoint(request, self._settings, self._tokens, bot_id)
+        authenticate_endpoint(request, self._settings, self._tokens, bot_id)
         return response.json(list(self._settings.bots[bot_id].environments))
 
     async def _state(self, request: Request, bot_id: str, environment: str) -> HTTPResponse:
-        """Asked at Test Connection and when the bot is started there; anything but ``online`` fails both."""
-        open_to_endpoint(request, self._settings, self._tokens, bot_id, environment)
+        """Return the bot's state. LivePerson asks for it at Test Connection and when the bot is started; both need ``online``."""
+        authenticate_endpoint(request, self._settings, self._tokens, bot_id, environment)
         return response.json({"state": "online" if self._ready() else "offline", "version": __version__})
 
     async def _create(self, request: Request, bot_id: str, environment: str, conversation_id: str) -> HTTPResponse:
-        open_to_endpoint(request, self._settings, self._tokens, bot_id, environment)
+        authenticate_endpoint(request, self._settings, self._tokens, bot_id, environment)
         if len(conversation_id) > LONGEST_ID:
             raise Rejected(
                 400, f"The conversation's id has {len(conversation_id)} characters, the most is {LONGEST_ID}."
@@ -76,7 +73,7 @@ class Endpoint:
 
     async def _event(self, request: Request, bot_id: str, environment: str, conversation_id: str) -> HTTPResponse:
         arrived = time.time()
-        open_to_endpoint(request, self._settings, self._tokens, bot_id, environment)
+        authenticate_endpoint(request, self._settings, self._tokens, bot_id, environment)
         incoming = from_endpoint(json_object(request.body, self._limit), bot_id, environment, conversation_id)
         context = self._started.context(conversation_id)
         if context is None:
@@ -96,6 +93,6 @@ def _with_context(incoming: Incoming, created: dict[str, Any]) -> Incoming:
 
 def _answered(handler: Handler) -> Handler:
     async def route(request: Request, **parts: str) -> HTTPResponse:
-        return await answered(request, handler(request, **parts))
+        return await answer_or_refuse(request, handler(request, **parts))
 
     return route

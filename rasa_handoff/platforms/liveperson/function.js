@@ -1,7 +1,7 @@
 // A LivePerson Function for rasa_handoff.LivePersonChannel: it passes the call on to the Rasa bot and returns the answer.
 // https://developers.liveperson.com/third-party-bots-custom-integration.html; set up as docs/adapters/liveperson.md says.
 //
-// It fits both runtimes: V1 calls lambda(input, callback) and has lp-faas-toolbelt, whose HTTP client knows the way out;
+// It fits both runtimes: V1 calls lambda(input, callback) and has lp-faas-toolbelt, whose HTTP client reaches the internet;
 // V2 awaits lambda(input) and has fetch. An error makes LivePerson pass the conversation to people.
 //
 // Environment variables: HANDOFF_URL, the webhook's address; HANDOFF_HEADER and HANDOFF_SECRET_NAME if yours have other

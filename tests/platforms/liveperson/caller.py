@@ -61,7 +61,7 @@ def settings(**more: Any) -> dict[str, Any]:
         "location": "/send_place",
         "departments": {
             "billing": {"skill": "Billing", "title": "Billing", "priorities": {"urgent": "Billing now"}},
-            "vip": {"skill": "Board", "agent": "4129463410"},
+            "vip": {"skill": "Publisher", "agent": "4129463410"},
         },
         "agents": {"thandi": "4711"},
         "other_bots": {"returns": "returns-bot"},

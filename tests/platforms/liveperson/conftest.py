@@ -1,4 +1,4 @@
-"""A real Rasa server with LivePersonChannel; LivePerson is whoever calls it."""
+"""A real Rasa server with LivePersonChannel, and callers in LivePerson's place."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -9,7 +9,7 @@ from typing import Any
 import jwt
 import pytest
 
-from rasa_handoff.rasa_room.hosting import HandoffSettingsError
+from rasa_handoff.channel.inbound.hosting import HandoffSettingsError
 from rasa_handoff.testing.rasa_server import RasaServer
 from tests.platforms.liveperson.caller import (
     ACCOUNT,
@@ -194,7 +194,10 @@ MISTAKES: dict[str, tuple[Any, str]] = {
     "nothing": (None, "needs settings: write at least skill"),
     "no skill": ({"functions": DOOR}, "needs the setting 'skill': write 'skill: human_skill'"),
     "an empty skill": ({**OWN, "skill": " "}, "skill is empty"),
-    "no door": ({"skill": "human"}, "has no door: write 'functions: {shop: {header: X-Handoff-Key"),
+    "no caller": (
+        {"skill": "human"},
+        "has neither functions nor endpoint: write 'functions: {shop: {header: X-Handoff-Key",
+    ),
     "a wrong key": ({**OWN, "welcom": "greet"}, "has no setting 'welcom': did you mean 'welcome'?"),
     "no secret": ({"skill": "human", "functions": {"f": {"header": HEADER}}}, "needs the setting 'functions.f.secret'"),
     "an unset variable": (

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
+from rasa_handoff.protocol.text import valid, valid_text
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.vocabulary.text import valid, valid_text
 from tests.platforms.liveperson.caller import LivePerson, settings, text_event
 from tests.platforms.test_texts import said_to_the_bot
 from tests.support import texts

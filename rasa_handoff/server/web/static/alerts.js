@@ -1,5 +1,5 @@
 // @ts-check
-/** Tells the agent that somebody arrived: title, sound, desktop notification, words for a screen reader. */
+/** Tells the agent that somebody arrived: title, sound, desktop notification, text for a screen reader. */
 
 import { isolated, undirected } from "./directions.js";
 import { keepSetting, setting } from "./memory.js";

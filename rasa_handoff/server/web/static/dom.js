@@ -89,7 +89,7 @@ export function icon(name) {
 const ADDRESS = /(https?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]])/g;
 
 /**
- * Words as text nodes, with web addresses as links. A link is read from left to right whatever stands around it.
+ * Return a text as text nodes, with web addresses as links. A link is read from left to right whatever surrounds it.
  *
  * @param {string} text
  * @returns {(string | HTMLElement)[]}
@@ -106,12 +106,12 @@ function link(address) {
 }
 
 /**
- * What an element asks of the desk: caught by main.js, wherever in the page it comes from.
+ * Ask the desk to do something: main.js listens for it on the whole page.
  *
  * @param {Element} element
- * @param {string} wish
+ * @param {string} name
  * @param {object} [detail]
  */
-export function ask(element, wish, detail = {}) {
-  element.dispatchEvent(new CustomEvent("wish", { bubbles: true, detail: { wish, ...detail } }));
+export function ask(element, name, detail = {}) {
+  element.dispatchEvent(new CustomEvent("wish", { bubbles: true, detail: { wish: name, ...detail } }));
 }

@@ -105,7 +105,7 @@ export function unread(state, id) {
 }
 
 /**
- * The same of a message that was left, of which often only the last words are known.
+ * The same for a message that was left, of which often only the last line is known.
  *
  * @param {State} state
  * @param {Summary} summary

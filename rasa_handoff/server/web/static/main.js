@@ -16,7 +16,7 @@
  *   take-this       takes the opened one, while it waits, or over from a colleague who doesn't answer
  *   transcript-line a line from before the handoff (data-speaker)
  *   message         a line of the live chat (data-speaker, data-id);  in it status (data-status)
- *   unsent          words the server hasn't got yet;  in it send-again and discard
+ *   unsent          a message the server doesn't have yet;  in it send-again and discard
  *   customer-typing shown while the customer types
  *   composer, send  the field and its button
  *   transfer, transfer-department, transfer-confirm

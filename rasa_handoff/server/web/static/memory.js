@@ -1,5 +1,5 @@
 // @ts-check
-/** What outlives a reload: unsent words and drafts in this tab, how far was read here, the hash. */
+/** What outlives a reload: unsent messages and drafts in this tab, the last read message of each conversation, the hash. */
 
 /** @typedef {import("./types.js").State} State */
 

@@ -43,11 +43,11 @@ export function listen(store, wishes) {
 
 /**
  * @param {Event} event
- * @param {() => unknown} deed
+ * @param {() => unknown} action
  */
-function take(event, deed) {
+function take(event, action) {
   event.preventDefault();
-  deed();
+  action();
 }
 
 /** The first of these that is there. @param {...string} selectors */
@@ -65,7 +65,7 @@ function takeFirst(state, wishes) {
   return first && wishes.take({ handoff_id: first.handoff_id });
 }
 
-/** The next with unread words, else simply the next. @param {State} state @param {Wishes} wishes */
+/** The next with unread messages, else the next one. @param {State} state @param {Wishes} wishes */
 function next(state, wishes) {
   const all = mine(state);
   const here = all.findIndex((summary) => summary.handoff_id === state.selected);

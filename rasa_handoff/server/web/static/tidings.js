@@ -1,5 +1,5 @@
 // @ts-check
-/** What an agent should be told in passing when something happened by itself. Pure. */
+/** Passing notices for the agent about what happened by itself. Pure. */
 
 import { isolated } from "./directions.js";
 import { isMine, overdue } from "./lists.js";
@@ -42,7 +42,7 @@ function changed(state, summary, before) {
 /** @param {State} state @param {Summary} summary @param {Summary | undefined} was */
 function ended(state, summary, was) {
   const { handoff_id, title, last } = summary;
-  // The desk hears of one that it no longer has only when the customer's words crossed with the end.
+  // The desk gets a conversation that it no longer has only when the customer's message crossed with the end.
   if (!was && last?.speaker === "customer")
     return { text: `${isolated(title)} wrote after the end: ${isolated(last.text)}`, handoff_id, urgent: false };
   const outcome = summary.ended?.outcome ?? null;

@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * The words of docs/protocol.md, section "/desk", as types. Nothing runs here.
+ * The payloads of docs/protocol.md, section "/desk", as types. Nothing runs here.
  *
  * @typedef {{name: string, title: string | null, open: boolean, staffed: boolean,
  *   wait: number | null}} Department
@@ -25,14 +25,14 @@
  * @typedef {Summary & Details & {messages: Message[]}} Conversation
  * @typedef {{id: string, name: string, email: string, online: boolean, departments: string[]}} Me
  *
- * An acknowledgement. `code` "offline" is our own: no answer came, the words are kept.
+ * An acknowledgement. `code` "offline" is our own: no answer came, the message is kept.
  * @typedef {{ok: boolean, code?: string, error?: string, conversation?: Conversation,
  *   message?: Message}} Answer
  *
- * Words the server hasn't acknowledged yet, and whose. `problem`: why it refused them; null on their way.
+ * A message the server hasn't acknowledged yet, and its agent. `problem`: why it was refused; null on its way.
  * @typedef {{id: string, handoff_id: string, agent: string, text: string, at: number,
  *   problem: string | null}} Unsent
- * Something to tell in passing. `handoff_id`: the conversation it is about, to be opened from it.
+ * A passing notice. `handoff_id`: the conversation it is about, to be opened from it.
  * @typedef {{id: string, text: string, kind: "info" | "problem", handoff_id?: string}} Notice
  *
  * @typedef {object} State

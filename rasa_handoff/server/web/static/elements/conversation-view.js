@@ -128,7 +128,7 @@ export class ConversationView extends HTMLElement {
     const unsent = state.unsent.filter((words) => words.handoff_id === id);
     /** @type {(Message | Unsent)[]} */
     const items = [...(state.messages.get(id) ?? []), ...unsent];
-    // Words on their way and words stored are different lines, though the id is the same.
+    // A message on its way and a stored one are different lines, though the id is the same.
     const key = (/** @type {Message | Unsent} */ item) =>
       "seq" in item ? `${id} ${item.id}` : `unsent ${item.id}`;
     const create = (/** @type {Message | Unsent} */ item) =>

@@ -64,7 +64,7 @@ export function updateMessage(child, message, customer) {
   say(status, statusWords(message));
 }
 
-/** Words the server doesn't have yet. @param {Unsent} words */
+/** A message the server doesn't have yet. @param {Unsent} words */
 export function unsentLine(words) {
   const again = el("button", { type: "button", class: "quiet", "data-testid": "send-again" }, "Send again");
   const discard = el("button", { type: "button", class: "quiet", "data-testid": "discard" }, "Discard");

@@ -2,7 +2,7 @@
 import { say } from "../dom.js";
 import { waiting } from "../words.js";
 
-/** How long it is since `since` (seconds since 1970), told anew each second. */
+/** The time since `since` (seconds since 1970), updated each second. */
 export class WaitClock extends HTMLElement {
   static observedAttributes = ["since"];
 

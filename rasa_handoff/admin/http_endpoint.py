@@ -1,0 +1,77 @@
+"""Commands over a running side's own HTTP server, with the admin token: the address ``/admin`` below the side's own.
+
+``POST`` with ``Authorization: Bearer <token>`` and the JSON of ``admin/commands.py``. Programs on this machine need the token,
+too, and web pages are refused. Without a token in the settings there is no such address.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from rasa_handoff.admin.commands import LONGEST_REQUEST, Handler, answer_to, refusal
+from rasa_handoff.guard.guard import Guard
+from rasa_handoff.guard.http import AsgiRequest, SanicRequest, TooLong
+from rasa_handoff.guard.socketio_requests import HEADERS
+from rasa_handoff.protocol.text import as_json
+from rasa_handoff.protocol.tokens import VARIABLE, shows_token
+from rasa_handoff.protocol.values import Value
+
+RETRY_SECONDS: Final = "5"
+
+
+class Answered(Value, frozen=True):
+    """An answer over HTTP."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+
+class AdminHttp:
+    """The address for commands of one side. ``handlers``: by the command's name, empty while the side isn't open. ``guard``: logs
+    refusals, and limits the rate."""
+
+    def __init__(self, token: str | None, handlers: Mapping[str, Handler], guard: Guard) -> None:
+        self._token, self._handlers, self._guard = token, handlers, guard
+
+    async def answer(self, request: AsgiRequest | SanicRequest) -> Answered:
+        """Answer one request. A refused one is answered before its body is read."""
+        refused = self._refused(request)
+        if refused is not None:
+            request.leave_unread()
+            return refused
+        try:
+            body = await request.read(LONGEST_REQUEST, self._guard.limits.body_seconds)
+        except TooLong as no:
+            request.leave_unread()
+            return self._no(request, 413, str(no))
+        if not self._handlers:
+            return _answered(503, refusal("This process is starting or stopping. Try again."))
+        return _answered(200, await answer_to(self._handlers, body))
+
+    def _refused(self, request: AsgiRequest | SanicRequest) -> Answered | None:
+        head = request.head
+        if self._token is None:
+            said = f"nothing is taken there without an admin token in the settings ({VARIABLE})"
+            return self._no(request, 404, said, shown="There is nothing here.")
+        if "origin" in head.headers:
+            return self._no(request, 403, "commands aren't taken from a web page")
+        is_right = shows_token(self._token, head.headers.get("authorization"))
+        # Counted apart, so that somebody who guesses behind the same proxy can't lock out the administrator.
+        if not self._guard.may_command(self._guard.address_of(head), is_right):
+            return self._no(request, 429, "too many requests", **{"Retry-After": RETRY_SECONDS})
+        if not is_right:
+            return self._no(request, 401, "the admin token isn't right", **{"WWW-Authenticate": "Bearer"})
+        if head.method != "POST":
+            return self._no(request, 405, "commands come by POST", Allow="POST")
+        return None
+
+    def _no(
+        self, request: AsgiRequest | SanicRequest, status: int, sentence: str, shown: str | None = None, **headers: str
+    ) -> Answered:
+        self._guard.refusals.note(self._guard.address_of(request.head), "admin", f"a command over HTTP: {sentence}.")
+        return _answered(status, refusal(shown or f"{sentence[:1].upper()}{sentence[1:]}."), headers)
+
+
+def _answered(status: int, body: dict[str, Any], headers: Mapping[str, str] | None = None) -> Answered:
+    more = {"Content-Type": "application/json", **dict(HEADERS), **(headers or {})}
+    return Answered(status=status, body=as_json(body).encode(), headers=more)

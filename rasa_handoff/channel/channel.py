@@ -1,0 +1,285 @@
+"""HandoffChannel: one entry in ``credentials.yml``, and the composition root of the Rasa side.
+
+For example::
+
+    rasa_handoff.HandoffChannel:
+      bot_id: my-bot
+      desk: {url: "http://localhost:5065"}
+      channels:
+        socketio: {session_persistence: true}
+        rest:
+"""
+
+import ipaddress
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from rasa.core.channels.channel import InputChannel, UserMessage
+from rasa.shared.core.events import Event
+from sanic import Blueprint, Sanic, response
+from sanic.request import Request
+from sanic.response import HTTPResponse
+
+from rasa_handoff.admin.commands import ADMIN
+from rasa_handoff.admin.http_endpoint import AdminHttp
+from rasa_handoff.channel.closing import CLOSED
+from rasa_handoff.channel.compat import http_connections, processor
+from rasa_handoff.channel.compat.http_connections import ClosingConnections
+from rasa_handoff.channel.hosted.customer_authentication import CustomerAuthentication
+from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
+from rasa_handoff.channel.hosted.vendor_channels import HandoffTelegram, HandoffTwilioVoice
+from rasa_handoff.channel.inbound.hosting import (
+    HandoffSettingsError,
+    HostBlueprint,
+    check_workers,
+    make_channels,
+    warn_of_replicas,
+)
+from rasa_handoff.channel.inbound.interceptor import Interceptor
+from rasa_handoff.channel.outbound.customers import Customers
+from rasa_handoff.channel.outbound.delivery_methods import delivery_method_of
+from rasa_handoff.channel.tracker import unsaved_turns
+from rasa_handoff.channel.tracker.bot import Bot
+from rasa_handoff.channel.tracker.bot_return import BotReturn
+from rasa_handoff.channel.tracker.tracker_writer import TrackerTarget
+from rasa_handoff.channel.turn.handoff_offer import warn_of_unknown_slots
+from rasa_handoff.channel.turn.options import Options
+from rasa_handoff.channel.turn.orphaned_pauses import OrphanedPauses
+from rasa_handoff.core.control import Conversation
+from rasa_handoff.desks.registry import desk_class
+from rasa_handoff.guard.guard import Guard
+from rasa_handoff.guard.http import SanicRequest
+from rasa_handoff.protocol.errors import HandoffError
+from rasa_handoff.protocol.logs import get_log
+from rasa_handoff.protocol.settings import Settings, read_settings
+from rasa_handoff.protocol.settings_errors import expanded
+from rasa_handoff.relay import repository
+from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
+from rasa_handoff.relay.repository import RelayStore
+
+log = get_log(__name__)
+
+HTTP_METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH")
+FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via", "origin")
+"""Headers that a proxy or a web page adds: such a request doesn't count as local, though it comes from this machine."""
+
+
+class HandoffChannel(InputChannel):
+    """Hosts the project's channels and stands between them and the bot."""
+
+    @classmethod
+    def name(cls) -> str:
+        """Return ``handoff``: the channel's own address is ``/webhooks/handoff``."""
+        return "handoff"
+
+    @classmethod
+    def from_credentials(cls, credentials: dict[str, Any] | None) -> "HandoffChannel":
+        """Read the settings, make the hosted channels, and open the store once to check that this works.
+
+        Raises:
+            HandoffSettingsError: something is wrong, in one sentence. Nothing else is raised for wrong settings.
+        """
+        try:
+            settings = read_settings(expanded(credentials))
+            check_workers()
+            channel = cls(settings, make_channels(settings.channels))
+            channel.store.prepare()
+            channel.store.check_free()
+            channel.store.dispose()  # Sanic may fork; a connection must not be shared
+            return channel
+        except HandoffError as problem:
+            raise HandoffSettingsError(str(problem)) from problem
+        except (ImportError, AttributeError) as problem:
+            raise HandoffSettingsError(f"rasa_handoff.HandoffChannel can't be set up: {problem!r}") from problem
+
+    def __init__(self, settings: Settings, channels: dict[str, InputChannel]) -> None:
+        self.settings = settings
+        self.channels = channels
+        self.store = RelayStore(settings.store, repository.metadata, repository.SIDE, repository.SCHEMA)
+        self.relay = Relay(self.store, settings)
+        self.desk = desk_class(settings.desk.type)(settings, self.relay)
+        self.guard = Guard(settings.limits)
+        self.authentication = CustomerAuthentication(settings, self.store, self.guard)
+        for hosted in channels.values():
+            if isinstance(hosted, HandoffSocketIO):
+                hosted.authentication = self.authentication
+        self.interceptor: Interceptor | None = None
+        for channel in channels.values():
+            if isinstance(channel, HandoffSocketIO):
+                channel.guard = self.guard
+
+    def blueprint(self, on_new_message: Callable[[UserMessage], Awaitable[Any]]) -> Blueprint:
+        """Make a blueprint with a health page, the admin commands and the hosted channels under their ordinary addresses."""
+        blueprint = _Mount("handoff_webhook", self)
+
+        @blueprint.route("/", methods=["GET"])
+        async def health(request: Request) -> HTTPResponse:
+            if not _is_local(request):
+                return response.json({"status": "ok"})
+            desk = "connected" if self.desk.connected else "not connected"
+            letters = await self.relay.count_dead_letters()
+            details = {"desk": desk, "under_way": len(self.relay.under_way), "dead_letters": letters}
+            return response.json({"status": "ok", **details})
+
+        admin = AdminHttp(self.settings.admin_token, self.relay.commands, self.guard)
+
+        @blueprint.route(ADMIN, methods=HTTP_METHODS, stream=True)
+        async def commands(request: Request) -> HTTPResponse:
+            answer = await admin.answer(SanicRequest(request))
+            return HTTPResponse(answer.body, answer.status, dict(answer.headers), answer.headers["Content-Type"])
+
+        blueprint.ctx.on_new_message = on_new_message
+        blueprint.host_channels(self.channels, self._receive, self.authentication)
+        return blueprint
+
+    async def _receive(self, channel: str, message: UserMessage) -> None:
+        assert self.interceptor is not None, "messages come only after the blueprint was registered"
+        await self.authentication.receive(self.channels[channel], message)
+        await self.interceptor.receive(channel, message)
+
+    def assemble(self, app: Sanic, on_new_message: Callable[[UserMessage], Awaitable[Any]]) -> None:
+        """Assemble the parts for this application and connect them to its start and stop."""
+        bot = Bot(app)
+        self.authentication.knows = bot.knows
+        delivery_methods = {name: delivery_method_of(channel) for name, channel in self.channels.items()}
+        customers = Customers(bot, self.relay, delivery_methods, self.settings.delivery_timeout)
+        execute, departments = self.settings.intents.execute, self.settings.departments
+        options = Options(bot, execute, departments, lambda: self.desk.availability)
+        return_to_bot = BotReturn(bot, self.settings.intents.ended)
+        orphaned_pauses = OrphanedPauses(bot, self.relay, self.desk, self.settings)
+        self.interceptor = Interceptor(
+            self.settings, self.relay, bot, customers, delivery_methods, options, orphaned_pauses, on_new_message
+        )
+
+        tracker = TrackerTarget(bot, self.relay, return_to_bot, self.interceptor.read_transcript)
+        targets = {DESK: self.desk, CUSTOMER: customers, TRACKER: tracker}
+
+        async def keep(conversation_id: str, events: Sequence[Event]) -> None:
+            # By way of JSON, as in Rasa's stores: an intent's name may be a numpy string.
+            plain = [json.loads(json.dumps(event.as_dict())) for event in events]
+            await self.relay.keep_unsaved(conversation_id, plain)
+
+        async def write() -> None:
+            await self.relay.notify(TRACKER)
+
+        keeper = unsaved_turns.Keeper(keep, self.relay.unsaved, write=write)
+        outside, connections = self.interceptor.proactive_turns.around, ClosingConnections(app)
+        http_connections.bound_bodies(app, self.settings.limits.webhook_bytes, self.guard.refusals)
+
+        async def before_start(app: Sanic, _: Any) -> None:
+            _warn_of_unhosted_channels(self, app.ctx.input_channels)
+            app.ctx.input_channels = [*app.ctx.input_channels, *self.channels.values()]
+            processor.install(self.relay.desk_active, outside)
+            unsaved_turns.patch(keeper)
+            http_connections.watch(app, self.guard.connections)
+
+        async def after_start(app: Sanic, _: Any) -> None:
+            warn_of_replicas(bot)
+            warn_of_unknown_slots(bot, self.settings)
+            await self.guard.__aenter__()
+            await self._open(targets)
+
+        async def before_stop(app: Sanic, _: Any) -> None:
+            connections.leave()
+            await self._close()
+
+        async def after_stop(app: Sanic, _: Any) -> None:
+            unsaved_turns.restore(keeper)
+            processor.remove(self.relay.desk_active, outside)
+            await self.guard.__aexit__()
+            http_connections.leave(app)
+
+        app.register_listener(before_start, "before_server_start")
+        app.register_listener(after_start, "after_server_start")
+        app.register_listener(before_stop, "before_server_stop")
+        app.register_listener(after_stop, "after_server_stop")
+
+    async def _open(self, targets: Any) -> None:
+        self._connect_callbacks()
+        await self.relay.open(targets)
+        await self.desk.open()
+        assert self.interceptor is not None
+        self.interceptor.open()
+        for channel in self.channels.values():
+            if isinstance(channel, HandoffTelegram):
+                await channel.announce()
+
+    async def _close(self) -> None:
+        """Stop in the reverse order of the start. Sanic calls this before it closes its socket, so requests still arrive."""
+        if self.interceptor is not None:
+            await self.interceptor.close()
+        await self.desk.close()
+        await self.relay.close()
+        for channel in self.channels.values():
+            if isinstance(channel, HandoffTelegram):
+                await channel.retire()
+
+    def _connect_callbacks(self) -> None:
+        """Connect presence, typing and read marks of hosted socketio channels with the relay and the desk, and silent callers."""
+        pages = [channel for channel in self.channels.values() if isinstance(channel, HandoffSocketIO)]
+
+        async def customer_types(conversation_id: str, on: bool) -> None:
+            conversation = self.relay.conversation(conversation_id)
+            if conversation.desk_active and conversation.handoff_id is not None:
+                await self.desk.typing(conversation.handoff_id, on)
+
+        async def agent_types(conversation_id: str, on: bool) -> None:
+            for page in pages:
+                await page.emit_typing(conversation_id, on)
+
+        async def show(conversation: Conversation) -> None:
+            for page in pages:
+                await page.emit_state(conversation.conversation_id, conversation.shown)
+
+        async def customer_is_there(conversation_id: str) -> None:
+            if (conversation := self.relay.conversation(conversation_id)).shown["active"] != "bot":
+                await show(conversation)
+            await self.relay.notify(CUSTOMER, conversation_id)
+
+        async def closed(conversation_id: str) -> None:
+            for page in pages:
+                await page.emit_state(conversation_id, CLOSED)
+
+        self.desk.on_typing, self.relay.on_shown = agent_types, show
+        for page in pages:
+            page.on_present, page.on_typing, page.on_read = customer_is_there, customer_types, self.relay.has_read
+        assert self.interceptor is not None
+        self.interceptor.closing.on_closed = closed
+        for channel in self.channels.values():
+            if isinstance(channel, HandoffTwilioVoice):
+                channel.on_silence = self.interceptor.silence
+
+
+def _warn_of_unhosted_channels(own: HandoffChannel, channels: list[InputChannel]) -> None:
+    """Log a warning for channels that aren't hosted: during a handoff the bot is silent there, and agents get no message."""
+    outside = [
+        channel.name() for channel in channels if channel is not own and not getattr(channel, "has_own_desk", False)
+    ]
+    if outside:
+        names = ", ".join(outside)
+        log.warning(
+            "Not hosted by rasa_handoff.HandoffChannel: %s. A customer there can't be handed over; move it under 'channels'.",
+            names,
+        )
+
+
+class _Mount(HostBlueprint):
+    """The blueprint that Rasa registers. Only then is the application known for which the parts are assembled."""
+
+    def __init__(self, name: str, channel: HandoffChannel) -> None:
+        super().__init__(name)
+        self.ctx.channel = channel
+
+    def register(self, app: Sanic, options: dict[str, Any]) -> None:
+        self.ctx.channel.assemble(app, self.ctx.on_new_message)
+        super().register(app, options)
+
+
+def _is_local(request: Request) -> bool:
+    """Return whether the request is from somebody at this machine, who may see more of the channel's health."""
+    try:
+        local = ipaddress.ip_address(request.ip).is_loopback
+    except ValueError:
+        return False
+    return local and not any(name in request.headers for name in FORWARDED)

@@ -1,0 +1,71 @@
+"""Rasa's forms: a button of this package never counts as an answer to a form.
+
+Rasa fills slots from whatever isn't ignored, so a form without the intent in its ``ignored_intents`` would take
+``/handoff_carry_on`` for a street. In a turn begun by a payload of this package, the form treats the payload's intent as ignored:
+it rejects the turn, the rules answer, and the form asks its open question again. A sentence that the NLU takes for a request is
+left to the form, since it may be an answer.
+
+Seen with ``rasa.shared.core.slot_mappings`` of 3.6.21; ``tests/integration/test_forms.py`` fails when it has changed.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from inspect import getattr_static
+from typing import Any, Final
+
+from rasa.shared.core.domain import Domain
+from rasa.shared.core.slot_mappings import SlotMapping
+from rasa.shared.core.trackers import DialogueStateTracker
+
+PAYLOAD: Final = re.compile(r"/([^{@\s]+)")
+PATCHED: Final = "intent_is_desired"
+"""The static method of ``SlotMapping`` that is wrapped."""
+
+_original: list[Any] = []
+_ignored: ContextVar[str | None] = ContextVar("handoff_ignored_intent", default=None)
+
+
+def patch() -> None:
+    """Make forms respect :func:`payload_turn`. Undone by :func:`restore`; a second call changes nothing."""
+    if not _original:
+        _original.append(getattr_static(SlotMapping, PATCHED))  # the staticmethod object itself
+        setattr(SlotMapping, PATCHED, _without_ignored(_original[0]))
+
+
+def restore() -> None:
+    """Restore Rasa's slot mappings."""
+    if _original:
+        setattr(SlotMapping, PATCHED, _original.pop())
+
+
+@contextmanager
+def payload_turn(text: str | None, own_intents: tuple[str, ...]) -> Iterator[None]:
+    """Enclose the turn of a message.
+
+    ``own_intents``: the intents of this package's buttons, whether or not the domain has them, since Rasa reads a payload with
+    an unknown intent as a sentence.
+    """
+    written = PAYLOAD.match((text or "").strip())
+    token = _ignored.set(written[1] if written and written[1] in own_intents else None)
+    try:
+        yield
+    finally:
+        _ignored.reset(token)
+
+
+def _without_ignored(original: Any) -> Any:
+    @wraps(original.__func__)
+    def intent_is_desired(mapping: Mapping[str, Any], tracker: DialogueStateTracker, domain: Domain) -> bool:
+        ignored = _ignored.get()
+        if (
+            ignored is not None
+            and tracker.active_loop_name
+            and ignored not in SlotMapping.to_list(mapping.get("intent"))
+        ):
+            return False
+        return bool(original.__func__(mapping, tracker, domain))
+
+    return staticmethod(intent_is_desired)

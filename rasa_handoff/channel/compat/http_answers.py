@@ -1,0 +1,74 @@
+"""Sanic's responses: whether the answer to an HTTP request was written.
+
+Only then are the messages in it delivered. Sanic 21.12 signals a response before it is sent, so the response's own ``send`` is
+wrapped. If the client has disconnected, ``send`` raises, or the connection's task ends before anything was sent.
+"""
+
+import asyncio
+from contextvars import ContextVar
+from typing import Any
+
+from sanic import Blueprint
+from sanic.request import Request
+from sanic.response import BaseHTTPResponse
+
+
+class Answer:
+    """The answer to one request. ``written``: True once all of it was written, False once that is no longer possible."""
+
+    def __init__(self) -> None:
+        self.written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def settle(self, written: bool) -> None:
+        """Set whether the answer was written; the first call counts."""
+        if not self.written.done():
+            self.written.set_result(written)
+
+
+_answer: ContextVar[Answer | None] = ContextVar("handoff_answer", default=None)
+
+
+def answer() -> Answer | None:
+    """Return the answer to the request that this task handles or was begun by; None without such a request."""
+    return _answer.get()
+
+
+def watch(blueprint: Blueprint) -> None:
+    """Follow the answers to the requests of this blueprint. A second call changes nothing."""
+    if getattr(blueprint.ctx, "handoff_watched", False):
+        return
+    blueprint.ctx.handoff_watched = True
+    blueprint.middleware("request")(_begin)
+    blueprint.middleware("response")(_follow)
+
+
+async def _begin(request: Request) -> None:
+    fresh = Answer()
+    request.ctx.handoff_answer = fresh
+    _answer.set(fresh)
+    connection = asyncio.current_task()
+    assert connection is not None
+
+    def over(_: Any) -> None:
+        fresh.settle(False)
+
+    connection.add_done_callback(over)
+    fresh.written.add_done_callback(lambda _: connection.remove_done_callback(over))
+
+
+async def _follow(request: Request, response: Any) -> None:
+    following: Answer | None = getattr(request.ctx, "handoff_answer", None)
+    if following is None or not isinstance(response, BaseHTTPResponse):
+        return  # a stream passes here twice: as itself, and as the response it is written to
+    original = response.send
+
+    async def send(data: Any = None, end_stream: bool | None = None) -> None:
+        try:
+            await original(data, end_stream)
+        except BaseException:
+            following.settle(False)
+            raise
+        if end_stream or (data is None and end_stream is None):
+            following.settle(True)
+
+    response.send = send

@@ -1,0 +1,109 @@
+"""Sanic's HTTP connections: counted and limited by the guard, and closed when the server stops.
+
+Sanic has no hook before it accepts a connection, so ``connection_made`` is wrapped: on the class, since Rasa sets no protocol of
+its own. Connections of other applications in the process are left alone.
+
+On a stop, Sanic 21.12 closes the connections that are idle at one moment and waits up to 15 s for the others. With Rasa's
+keep-alive of 120 s, a reverse proxy's busy connection stays open all that time, and Docker kills the process after 10 s. So each
+answer given after the stop began is its connection's last.
+"""
+
+import asyncio
+from typing import Any, Final
+
+from sanic import Sanic
+from sanic.exceptions import PayloadTooLarge
+from sanic.http import Stage
+from sanic.request import Request
+from sanic.server.protocols.http_protocol import HttpProtocol
+
+from rasa_handoff.guard.connections import Connections
+from rasa_handoff.guard.refusals import Refusals, shown_address
+from rasa_handoff.protocol.limits import Limits
+
+WEBHOOKS: Final = "/webhooks/"
+"""The path below which Rasa mounts its channels."""
+
+_original = HttpProtocol.connection_made
+_guarded: dict[Sanic, Connections] = {}
+
+
+class ClosingConnections:
+    """Closes the connections of one application with their next answer, once the server stops."""
+
+    def __init__(self, app: Sanic) -> None:
+        self._leaving = False
+        app.register_middleware(self._let_go, "response")
+
+    def leave(self) -> None:
+        """Make each answer from now on close its connection."""
+        self._leaving = True
+
+    async def _let_go(self, request: Request, _: Any) -> None:
+        if self._leaving and request.stream is not None:
+            request.stream.keep_alive = False
+
+
+def watch(app: Sanic, connections: Connections) -> None:
+    """Count the connections of this application from now on. Undone by :func:`leave`."""
+    _guarded[app] = connections
+    HttpProtocol.connection_made = _connection_made
+
+
+def leave(app: Sanic) -> None:
+    """Stop counting; without any application left, Sanic is as before."""
+    _guarded.pop(app, None)
+    if not _guarded:
+        HttpProtocol.connection_made = _original
+
+
+def bound_bodies(app: Sanic, longest: int = Limits().webhook_bytes, refusals: Refusals | None = None) -> None:
+    """Limit the bodies of requests to channels, since Sanic reads up to 100 MB into memory.
+
+    Must be called before the application starts: Sanic ignores signal handlers registered later. A second call changes nothing.
+    """
+    if getattr(app.ctx, "handoff_bounds_bodies", False):
+        return
+    app.ctx.handoff_bounds_bodies = True
+    noted = refusals or Refusals()
+
+    async def bound(request: Request, **_: Any) -> None:
+        if request.path.startswith(WEBHOOKS) and request.stream is not None:
+            request.stream.request_max_size = longest
+
+    async def note(request: Request, exception: Exception, **_: Any) -> None:
+        if isinstance(exception, PayloadTooLarge) and request is not None and request.path.startswith(WEBHOOKS):
+            noted.note(shown_address(request.ip), "http 413", f"a webhook's body has more than {longest} bytes.")
+
+    app.signal("http.routing.after")(bound)
+    app.signal("http.lifecycle.exception")(note)
+
+
+def _connection_made(self: Any, transport: asyncio.Transport) -> None:
+    _original(self, transport)
+    connections = _guarded.get(self.app)
+    if connections is not None:
+        connection = _Connection(self)
+        self.loop.call_soon(connection.begin)  # right after Sanic's own task has begun, before anything is read
+        connections.opened(transport, connection.waits_for)
+
+
+class _Connection:
+    """A connection, and what it waits for."""
+
+    def __init__(self, protocol: Any) -> None:
+        self._protocol, self._began = protocol, None
+
+    def begin(self) -> None:
+        """Note the time at which nothing was read or written yet."""
+        self._began = self._protocol._time
+
+    def waits_for(self) -> tuple[str | None, Any]:
+        """Return what the connection waits for, "head" or "next" request; None for a body, which is its channel's to time."""
+        protocol = self._protocol
+        http = getattr(protocol, "_http", None)  # set when the connection's task begins
+        if http is None or getattr(protocol, "websocket", None) is not None:
+            return None, None
+        if http.stage is Stage.IDLE:
+            return ("head" if protocol._time == self._began else "next"), None
+        return ("head" if http.stage is Stage.REQUEST else None), None

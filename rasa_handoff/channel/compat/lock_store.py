@@ -1,0 +1,143 @@
+"""Rasa's conversation lock, corrected so that no turn waits for ever and no two turns run at once.
+
+1. A waiter's ticket expires by wall clock (``TICKET_LOCK_LIFETIME``, 60 s) even while it waits: behind a turn of a minute, or if
+   the clock leaps. Rasa 3.6 then removes the ticket and goes on waiting for its number, which never comes. Here the waiter draws
+   a new one.
+2. After a model reload, messages use the old agent's lock store and reminders the new processor's. In memory these are two
+   that don't know each other, and if two turns run at once the tracker keeps one of them. Here they share their locks.
+3. The ticket of a turn that takes longer than the lifetime expires too, and the next turn starts beside it. Here it doesn't
+   expire in this process, and is renewed for other processes.
+
+Seen with ``rasa.core.lock_store`` of 3.6.21; ``tests/unit/test_tickets.py`` fails when it has changed.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from functools import wraps
+from typing import Any
+
+from rasa.core.lock import TicketLock
+from rasa.core.lock_store import LOCK_LIFETIME, InMemoryLockStore, LockError, LockStore
+
+from rasa_handoff.protocol.logs import get_log, short_id
+
+log = get_log(__name__)
+
+_originals: dict[str, Any] = {}
+_in_memory: dict[str, Any] = {}
+_originals_of_lock: dict[str, Any] = {}
+_locks: dict[str, TicketLock] = {}
+_held: set[tuple[str, int]] = set()
+"""Conversation and ticket number of each lock that is held in this process."""
+
+
+class TicketExpired(LockError):
+    """The ticket expired before its turn came."""
+
+
+def patch() -> None:
+    """Correct Rasa's lock. Undone by :func:`restore`; a second call changes nothing."""
+    if not _originals:
+        _originals.update(lock=LockStore.lock, _acquire_lock=LockStore._acquire_lock)
+        LockStore.lock = _drawing_again(LockStore.lock)
+        LockStore._acquire_lock = _acquire
+        _originals_of_lock["remove_expired_tickets"] = TicketLock.remove_expired_tickets
+        TicketLock.remove_expired_tickets = _remove_expired
+        for name, shared in (("get_lock", _get), ("save_lock", _save), ("delete_lock", _delete)):
+            _in_memory[name] = getattr(InMemoryLockStore, name)
+            setattr(InMemoryLockStore, name, shared)
+
+
+def restore() -> None:
+    """Restore Rasa's lock."""
+    for name, original in _originals.items():
+        setattr(LockStore, name, original)
+    for name, original in _in_memory.items():
+        setattr(InMemoryLockStore, name, original)
+    for name, original in _originals_of_lock.items():
+        setattr(TicketLock, name, original)
+    _originals_of_lock.clear()
+    _originals.clear()
+    _in_memory.clear()
+    _locks.clear()
+
+
+def _get(self: InMemoryLockStore, conversation_id: str) -> TicketLock | None:
+    return _locks.get(conversation_id)
+
+
+def _save(self: InMemoryLockStore, lock: TicketLock) -> None:
+    _locks[lock.conversation_id] = lock
+
+
+def _delete(self: InMemoryLockStore, conversation_id: str) -> None:
+    _locks.pop(conversation_id, None)
+
+
+def _remove_expired(self: TicketLock) -> None:
+    for ticket in list(self.tickets):
+        if ticket.has_expired() and (self.conversation_id, ticket.number) not in _held:
+            self.tickets.remove(ticket)
+
+
+def _drawing_again(original: Callable[..., Any]) -> Any:
+    @asynccontextmanager
+    @wraps(original)
+    async def lock(
+        self: LockStore, conversation_id: str, lock_lifetime: float = LOCK_LIFETIME, *rest: Any, **more: Any
+    ) -> AsyncIterator[TicketLock]:
+        async with AsyncExitStack() as held:
+            while True:
+                try:
+                    ours = await held.enter_async_context(original(self, conversation_id, lock_lifetime, *rest, **more))
+                    break
+                except TicketExpired:
+                    log.warning(
+                        "The ticket of %s in Rasa's lock expired while it waited: it draws a new one.",
+                        short_id(conversation_id),
+                    )
+            held.enter_context(_holding(self, conversation_id, ours.now_serving or 0, lock_lifetime))
+            yield ours
+
+    return lock
+
+
+@contextmanager
+def _holding(store: LockStore, conversation_id: str, number: int, lifetime: float) -> Iterator[None]:
+    """Keep the ticket from expiring while its lock is held."""
+    _held.add((conversation_id, number))
+    renewing = None
+    if not isinstance(store, InMemoryLockStore):
+        renewing = asyncio.create_task(_renew(store, conversation_id, number, lifetime))
+    try:
+        yield
+    finally:
+        _held.discard((conversation_id, number))
+        if renewing is not None:
+            renewing.cancel()
+
+
+async def _renew(store: LockStore, conversation_id: str, number: int, lifetime: float) -> None:
+    while True:
+        await asyncio.sleep(lifetime / 2)
+        try:
+            lock = store.get_lock(conversation_id)
+            for ticket in lock.tickets if lock is not None else ():
+                if ticket.number == number:
+                    ticket.expires = time.time() + lifetime
+                    store.save_lock(lock)
+        except Exception as problem:  # the lock store is unreachable: its locks are kept there, or lost anyway
+            log.warning("The lock of %s can't be renewed: %s", short_id(conversation_id), problem)
+
+
+async def _acquire(self: LockStore, conversation_id: str, ticket: int, wait_time_in_seconds: float) -> TicketLock:
+    while True:
+        lock = self.get_lock(conversation_id)
+        if lock is None or lock._ticket_for_ticket_number(ticket) is None:
+            raise TicketExpired(f"Ticket {ticket} for conversation {short_id(conversation_id)} expired.")
+        if not lock.is_locked(ticket):
+            return lock
+        await asyncio.sleep(wait_time_in_seconds)
+        self.update_lock(conversation_id)

@@ -1,0 +1,236 @@
+"""The output observer: reads the markers in a turn's messages, and completes buttons.
+
+It wraps ``send_response`` on the output channel's instance, so that the channel's type stays the same. A marker is removed
+before the message reaches the customer's front end: in plain Rasa it would make socketio, twilio, rocketchat and hangouts raise,
+and lose the turn. One output object may serve several customers and turns at once (telegram), so the observations belong to the
+turn's task.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from functools import partial
+from typing import Any, Final
+
+from rasa.core.channels.channel import OutputChannel
+
+from rasa_handoff.protocol.errors import MarkerError
+from rasa_handoff.protocol.logs import get_log, short_id
+from rasa_handoff.protocol.markers import (
+    Close,
+    HandoffRequest,
+    OptionsRequest,
+    directives_in,
+    key_of,
+    read_directives,
+    read_marker,
+    shows_options,
+    without_directives,
+)
+from rasa_handoff.protocol.names import PRIORITY_MARKER
+from rasa_handoff.protocol.text import valid
+
+log = get_log(__name__)
+
+Message = dict[str, Any]
+MakeOptions = Callable[[str], Awaitable[Message]]
+"""Makes the message with the options for a conversation."""
+
+SHOWN: Final = ("buttons", "quick_replies")
+"""The keys of Rasa's message dict that contain buttons."""
+
+
+def with_payloads(message: dict[str, Any]) -> dict[str, Any]:
+    """Return the message with a payload for each button: its title, if it has none.
+
+    Several of Rasa's channels raise for a button without a payload.
+    """
+    made = {name: _completed(message[name]) for name in SHOWN if isinstance(message.get(name), list)}
+    if isinstance(message.get("elements"), list):
+        made["elements"] = [_card(element) for element in message["elements"]]
+    return {**message, **made}
+
+
+def _card(element: Any) -> Any:
+    if not isinstance(element, Mapping) or not isinstance(element.get("buttons"), list):
+        return element
+    return {**element, "buttons": _completed(element["buttons"])}
+
+
+def _completed(buttons: list[Any]) -> list[Any]:
+    return [_complete(button) if isinstance(button, Mapping) else button for button in buttons]
+
+
+def _complete(button: Mapping[str, Any]) -> dict[str, Any]:
+    title, payload = button.get("title"), button.get("payload")
+    if payload is None and "url" not in button:
+        payload = title
+    more = {"title": payload if title is None else title, "payload": payload}
+    return {**button, **{name: value for name, value in more.items() if value is not None}}
+
+
+class ObservedTurn:
+    """The observations of one turn's output.
+
+    ``spoke``: whether the bot said anything. ``request``: the first handoff marker. ``marked``: whether there was one, readable
+    or not. ``offered``: whether the options were sent. ``close``: whether the bot ended the conversation. ``failed``: whether an
+    action failed and nothing was said after it.
+
+    With ``hold``, messages are held back until :meth:`release`.
+    """
+
+    def __init__(self, make_options: MakeOptions, hold: bool) -> None:
+        self.make_options, self.hold = make_options, hold
+        self.held: list[Callable[[], Awaitable[None]]] = []
+        self.request: HandoffRequest | None = None
+        self.spoke = False
+        self.marked = False
+        self.offered = False
+        self.close = False
+        self.failed = False
+
+    async def release(self) -> None:
+        """Send the messages held back, and hold no more."""
+        self.hold, held, self.held = False, self.held, []
+        for send in held:
+            await send()
+
+
+_turn: ContextVar[ObservedTurn | None] = ContextVar("handoff_turn", default=None)
+
+
+def action_failed() -> None:
+    """Note that an action of this task's turn has failed, which Rasa only logs."""
+    if (observed := _turn.get()) is not None:
+        observed.failed = True
+
+
+def turn_cut_off() -> None:
+    """Note that Rasa stopped this task's turn after too many actions; it has failed unless it said something."""
+    if (observed := _turn.get()) is not None:
+        observed.failed = not observed.spoke
+
+
+class OutputObserver:
+    """Observes output channels.
+
+    ``execute_prefix``: the beginning of the options' payloads, such as ``/execute_handoff``. ``follows``: whether directives are
+    followed here; otherwise they are left to the output channel.
+    """
+
+    def __init__(self, execute_prefix: str, show_marker: bool, follows: bool = True) -> None:
+        self._prefix, self._show_marker, self._follows = execute_prefix, show_marker, follows
+        self._watching: ContextVar[tuple[str, ObservedTurn] | None] = ContextVar("handoff_watching", default=None)
+
+    @contextmanager
+    def turn(
+        self, output: OutputChannel, recipient_id: str, make_options: MakeOptions, hold: bool = False
+    ) -> Iterator[ObservedTurn]:
+        """Observe the messages to this recipient during their turn; an options marker is replaced by ``make_options``."""
+        self._wrap(output)
+        observed = ObservedTurn(make_options, hold)
+        token, turn = self._watching.set((recipient_id, observed)), _turn.set(observed)
+        try:
+            yield observed
+        finally:
+            self._watching.reset(token)
+            _turn.reset(turn)
+
+    async def shown(self, conversation_id: str, message: Message, make_options: MakeOptions) -> Message:
+        """Return a message sent outside a turn, with the options in their marker's place. A handoff's marker stays."""
+        message = valid(message)
+        with suppress(MarkerError):
+            if isinstance(read_marker(message.get("custom")), HandoffRequest):
+                return message
+        return await self._seen(ObservedTurn(make_options, hold=False), conversation_id, message)
+
+    def _wrap(self, output: OutputChannel) -> None:
+        if "handoff_watched" in vars(output):
+            return
+        output.handoff_watched = True
+        original = output.send_response
+
+        async def send_response(recipient_id: str, message: Message) -> None:
+            message = with_payloads(valid(message))
+            about, observed = self._watching.get() or ("", None)
+            observed = observed if about == recipient_id else None
+            shown = message if observed is None else await self._seen(observed, recipient_id, message)
+            if shown and observed is not None and observed.hold:
+                observed.held.append(partial(original, recipient_id, shown))
+            elif shown:
+                await original(recipient_id, shown)
+
+        output.send_response = send_response
+
+    async def _seen(self, observed: ObservedTurn, recipient_id: str, message: Message) -> Message:
+        """Note what the message contains, and return what of it the customer gets."""
+        observed.spoke, observed.failed = True, False
+        if shows_options(message, self._prefix):
+            observed.offered = True
+        try:
+            marker = read_marker(message.get("custom"))
+        except MarkerError as problem:
+            observed.marked = True
+            log.error("A handoff marker was sent to %s that can't be read: %s", short_id(recipient_id), problem)
+            return without_marker(message)
+        if isinstance(marker, OptionsRequest):
+            observed.offered = True
+            options = _with_options(message, await observed.make_options(recipient_id))
+            return self._beside(observed, recipient_id, message, options, _sooner(marker.request))
+        if isinstance(marker, HandoffRequest):
+            observed.request, observed.marked = observed.request or marker, True
+            shown = message if self._show_marker else without_marker(message)
+            return self._beside(observed, recipient_id, message, shown, {})
+        return self._directed(observed, recipient_id, message) if self._follows else message
+
+    def _beside(
+        self, observed: ObservedTurn, recipient_id: str, message: Message, shown: Message, more: dict[str, Any]
+    ) -> Message:
+        """Return what is ``shown`` in a marker's place.
+
+        The directives beside the marker are followed or, together with ``more``, left to the output channel.
+        """
+        if self._follows:
+            self._directed(observed, recipient_id, message)
+            return shown
+        left = {**more, **directives_in(message["custom"])}
+        return {**shown, "custom": left} if left else shown
+
+    def _directed(self, observed: ObservedTurn, recipient_id: str, message: Message) -> Message:
+        """Follow the message's directives and return the message without them."""
+        try:
+            directives = read_directives(message.get("custom"))
+        except MarkerError as problem:
+            log.error("A directive was sent to %s that can't be read: %s", short_id(recipient_id), problem)
+            return without_marker(message)
+        for directive in directives:
+            if isinstance(directive, Close):
+                observed.close = True
+            else:
+                log.warning("The channel of %s can't do what %s asks for.", short_id(recipient_id), key_of(directive))
+        return without_directives_in(message) if directives and not self._show_marker else message
+
+
+def without_directives_in(message: Message) -> Message:
+    """Return the message without directives in its ``custom``; empty if nothing visible is left."""
+    rest = without_directives(message["custom"])
+    return {**message, "custom": rest} if rest else without_marker(message)
+
+
+def without_marker(message: Message) -> Message:
+    """Return the message without its ``custom``; empty if nothing visible is left."""
+    rest = {key: value for key, value in message.items() if key != "custom"}
+    seen = ("text", "buttons", "quick_replies", "image", "attachment", "elements")
+    return rest if any(rest.get(key) for key in seen) else {}
+
+
+def _sooner(request: HandoffRequest) -> dict[str, Any]:
+    """Return the priority for the platform: LivePerson can raise it before the transfer, not in the answer that transfers."""
+    return {PRIORITY_MARKER: request.priority.value} if request.priority is not None else {}
+
+
+def _with_options(message: Message, options: Message) -> Message:
+    """Return the message with the options in the marker's place, after its own text."""
+    own, offered = str(message.get("text") or ""), str(options["text"])
+    text = own if offered in own else " ".join(part for part in (own, offered) if part)
+    return {**without_marker(message), **options, "text": text}

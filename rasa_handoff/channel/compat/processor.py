@@ -1,0 +1,224 @@
+"""Rasa's ``MessageProcessor``, wrapped so that the bot never speaks while the desk is active.
+
+The interceptor keeps the messages of hosted channels from the bot. These wrappers cover the rest: session expiry, reminders,
+external intents, ``execute`` and appended events by HTTP, and messages of channels that aren't hosted. One wrapper also reports
+failed actions, which Rasa only logs. They are set on the class, so that they outlive a model reload.
+
+``lock_store.py`` and ``forms.py`` are patched together with it. ``tests/integration/test_pause.py`` fails when Rasa has changed.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from inspect import getattr_static
+from typing import Any
+
+from rasa.core.actions.action import Action, ActionExecutionRejection
+from rasa.core.channels.channel import OutputChannel
+from rasa.core.processor import MessageProcessor
+from rasa.shared.core.constants import ACTION_LISTEN_NAME
+from rasa.shared.core.events import ActionExecuted, BotUttered, ConversationPaused, Event
+from rasa.shared.core.trackers import DialogueStateTracker
+
+from rasa_handoff.channel.closing import closed
+from rasa_handoff.channel.compat import forms, lock_store
+from rasa_handoff.channel.compat.output_observer import action_failed, turn_cut_off
+from rasa_handoff.protocol.logs import get_log, short_id
+
+log = get_log(__name__)
+
+DeskActive = Callable[[str], bool]
+"""Whether the desk is active in the conversation with this id."""
+Outside = Callable[[str, OutputChannel], AbstractAsyncContextManager[None]]
+"""Entered around a proactive turn, with the conversation's id and the output."""
+
+GUARDED = (
+    "_has_session_expired",
+    "trigger_external_user_uttered",
+    "_run_prediction_loop",
+    "execute_action",
+    "_run_action",
+    "_send_bot_messages",
+)
+"""The methods of ``MessageProcessor`` that are wrapped. If one is missing, :func:`install` raises AttributeError."""
+
+_originals: dict[str, Any] = {}
+_outside: list[Outside] = []
+_asked: list[DeskActive] = []
+_coming_back: ContextVar[bool] = ContextVar("handoff_coming_back", default=False)
+
+
+@contextmanager
+def coming_back() -> Iterator[None]:
+    """Let the bot speak although the desk is still active, for the return of the conversation to the bot."""
+    token = _coming_back.set(True)
+    try:
+        yield
+    finally:
+        _coming_back.reset(token)
+
+
+def install(desk_active: DeskActive, outside: Outside | None = None) -> None:
+    """Keep the bot silent in conversations for which ``desk_active`` is true. Undone by :func:`remove`.
+
+    ``outside`` is entered around proactive turns.
+    """
+    if not _asked:
+        lock_store.patch()
+        forms.patch()
+        for name in GUARDED:
+            _originals[name] = getattr_static(MessageProcessor, name)  # the staticmethod object itself
+            setattr(MessageProcessor, name, WRAPPERS[name](_originals[name]))
+    _asked.append(desk_active)
+    if outside is not None:
+        _outside.append(outside)
+
+
+def remove(desk_active: DeskActive, outside: Outside | None = None) -> None:
+    """Undo one :func:`install`; after the last one, Rasa is as before."""
+    if desk_active in _asked:
+        _asked.remove(desk_active)
+    if outside in _outside:
+        _outside.remove(outside)
+    if not _asked:
+        lock_store.restore()
+        forms.restore()
+        for name, original in _originals.items():
+            setattr(MessageProcessor, name, original)
+        _originals.clear()
+
+
+def _held(conversation_id: str) -> bool:
+    """Return whether the bot must be silent in this conversation."""
+    return not _coming_back.get() and any(ask(conversation_id) for ask in _asked)
+
+
+@asynccontextmanager
+async def _around(conversation_id: str, output: OutputChannel) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        for outside in _outside:
+            await stack.enter_async_context(outside(conversation_id, output))
+        yield
+
+
+def _expiry(original: Any) -> Any:
+    @wraps(original)
+    def has_session_expired(self: MessageProcessor, tracker: DialogueStateTracker) -> bool:
+        if tracker.is_paused() or any(ask(tracker.sender_id) for ask in _asked):
+            return False  # a new session would clear the pause and the form
+        ended = closed(tracker) and self.domain.session_config.are_sessions_enabled()
+        return ended or bool(original(self, tracker))
+
+    return has_session_expired
+
+
+def _external(original: Any) -> Any:
+    @wraps(original)
+    async def trigger(
+        self: MessageProcessor, intent_name: str, entities: Any, tracker: DialogueStateTracker, output_channel: Any
+    ) -> None:
+        if _held(tracker.sender_id):
+            log.info(
+                "'%s' for %s was not triggered: an agent has the conversation.",
+                intent_name,
+                short_id(tracker.sender_id),
+            )
+            return
+        async with _around(tracker.sender_id, output_channel):
+            await original(self, intent_name, entities, tracker, output_channel)
+
+    return trigger
+
+
+def _prediction(original: Any) -> Any:
+    @wraps(original)
+    async def run(self: MessageProcessor, output_channel: Any, tracker: DialogueStateTracker) -> None:
+        if _held(tracker.sender_id):
+            log.warning("The bot stays silent for %s: an agent has the conversation.", short_id(tracker.sender_id))
+            return
+        if self.on_circuit_break is None:
+            self.on_circuit_break = _cut_off
+        await original(self, output_channel, tracker)
+
+    return run
+
+
+def _cut_off(tracker: DialogueStateTracker, *_: Any) -> None:
+    """Let the bot listen after a turn with too many actions.
+
+    Rasa counts the actions since the bot listened last: otherwise every later message would be cut off as well.
+    """
+    turn_cut_off()
+    tracker.update(ActionExecuted(ACTION_LISTEN_NAME))
+
+
+def _execution(original: Any) -> Any:
+    @wraps(original)
+    async def execute(
+        self: MessageProcessor, sender_id: str, action_name: str, output_channel: Any, *rest: Any, **more: Any
+    ) -> Any:
+        if _held(sender_id):
+            log.warning("'%s' was not run for %s: an agent has the conversation.", action_name, short_id(sender_id))
+            return await self.get_tracker(sender_id)
+        async with _around(sender_id, output_channel):
+            return await original(self, sender_id, action_name, output_channel, *rest, **more)
+
+    return execute
+
+
+def _action(original: Any) -> Any:
+    """Wrap ``_run_action`` to report a failed action, which Rasa only logs, so that the turn may end without a message."""
+
+    @wraps(original)
+    async def run_action(self: MessageProcessor, action: Action, *rest: Any, **more: Any) -> bool:
+        run = action.run
+
+        async def observed(*given: Any, **named: Any) -> Any:
+            try:
+                return await run(*given, **named)
+            except ActionExecutionRejection:
+                raise
+            except Exception:
+                action_failed()
+                raise
+
+        action.run = observed
+        return bool(await original(self, action, *rest, **more))
+
+    return run_action
+
+
+def _sending(original: Any) -> Any:
+    """Wrap ``_send_bot_messages``, which sends the messages of all events, also of those appended by HTTP with side effects."""
+
+    @wraps(original.__func__)
+    async def send(events: list[Event], tracker: DialogueStateTracker, output_channel: OutputChannel) -> None:
+        # A platform's output keeps silent by itself, and a directive for it may end the pause.
+        speaks = not getattr(output_channel, "has_own_desk", False) and any(
+            isinstance(event, BotUttered) for event in events
+        )
+        if speaks and (_held(tracker.sender_id) or _paused_by_us(tracker)):
+            log.warning(
+                "Messages of the bot for %s were not sent: an agent has the conversation.", short_id(tracker.sender_id)
+            )
+            return
+        await original.__func__(events, tracker, output_channel)
+
+    return staticmethod(send)
+
+
+def _paused_by_us(tracker: DialogueStateTracker) -> bool:
+    """Return whether this package paused the tracker, in case the relay has lost its own record."""
+    last = next((event for event in reversed(tracker.events) if isinstance(event, ConversationPaused)), None)
+    return tracker.is_paused() and last is not None and (last.metadata or {}).get("handoff_entry") == "pause"
+
+
+WRAPPERS: dict[str, Callable[[Any], Any]] = {
+    "_has_session_expired": _expiry,
+    "trigger_external_user_uttered": _external,
+    "_run_prediction_loop": _prediction,
+    "execute_action": _execution,
+    "_run_action": _action,
+    "_send_bot_messages": _sending,
+}

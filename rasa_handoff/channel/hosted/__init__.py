@@ -1,0 +1,1 @@
+"""Rasa's own channels with corrections, and authentication of their customers."""

@@ -1,0 +1,337 @@
+"""Rasa's socketio channel, corrected: same events, same payloads, same address, same output class.
+
+Three things differ:
+
+1. ``enter_room`` became a coroutine in python-socketio 5.10, and Rasa calls it without ``await``: with session persistence every
+   reply was lost. Here it enters at once.
+2. Rasa listens in the configured namespace and emits outside it. Here it emits in the same one.
+3. The channel knows who is connected. A message for a customer whose socket is away waits for the next ``session_request`` of
+   that session.
+
+A page may ask for more, which stock widgets never notice (``docs/reliability.md``). With ``acks: true`` in its
+``session_request``, each message to it has an ``id`` and is repeated until the page acknowledges it. A message from it with an
+``id`` is acknowledged once it is accepted, and handled once.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from rasa.core.channels.channel import OutputChannel, UserMessage
+from rasa.core.channels.socketio import SocketIOInput
+from sanic import Blueprint
+
+from rasa_handoff.channel.compat.message_parts import Emission, Recorder, ids_of_parts
+from rasa_handoff.channel.hosted.customer_authentication import CustomerAuthentication
+from rasa_handoff.channel.hosted.socket_sessions import SocketSessions, call_connect, subject_of
+from rasa_handoff.channel.message_ids import LONGEST_ID, Sent, any_of, outcome, refusal, sending
+from rasa_handoff.desks.base import either
+from rasa_handoff.guard.guard import Guard
+from rasa_handoff.presets.responses import preset_text
+from rasa_handoff.protocol import names
+from rasa_handoff.protocol.errors import Refused, StoreError, Unreachable, Waits
+from rasa_handoff.protocol.names import STATE_KEY
+from rasa_handoff.protocol.text import in_text, valid
+
+TYPING_EVENT = "typing"
+"""Both ways, ignored by stock widgets: ``{"session_id": str, "on": bool}``."""
+COPY_SECONDS: Final = 60.0
+"""How long a second message with the same id and text counts as a copy, if it is from a page without ``acks``."""
+COPY_DIGITS: Final = 40
+"""Hexadecimal digits of the digest by which such a copy is recognised."""
+READ_EVENT: Final = "message_read"
+"""From the page: ``{"session_id": str, "id": str}``, a message its customer has seen."""
+STATE_EVENT: Final = STATE_KEY
+"""To the page: ``{"session_id": str, "active": "bot", "waiting", "person" or "closed", "agent": str or null}``."""
+ACK_SECONDS: Final = 5.0
+"""How long a page has to acknowledge a message before the message is repeated."""
+EVENTS_AT_ONCE: Final = 20
+"""Events of one page that are handled at once: messages wait for the bot's turns, typing doesn't wait for messages."""
+
+Handler = Callable[..., Awaitable[Any]]
+
+
+def _with_valid_texts(handle: Handler) -> Handler:
+    """Wrap a handler so that it gets one payload with valid texts only: None if there is none, the first if there are several.
+
+    A session's room in Socket.IO and the conversation's id are then the same text.
+    """
+
+    async def handle_valid(sid: str, *data: Any) -> Any:
+        return await handle(sid, valid(data[0]) if data else None)
+
+    return handle_valid
+
+
+class HandoffSocketIO(SocketIOInput):
+    """The socketio channel as HandoffChannel hosts it."""
+
+    guard: Guard | None = None
+    """Set before the blueprint is made; otherwise one with the default limits is used."""
+    on_present: Callable[[str], Awaitable[None]] | None = None
+    """Called with the session's id after the session was confirmed to a socket."""
+    on_typing: Callable[[str, bool], Awaitable[None]] | None = None
+    """Called with the conversation's id when its customer begins or stops to type."""
+    on_read: Callable[[str, str], Awaitable[None]] | None = None
+    """Called with the ids of a conversation and of a message that its customer has read."""
+    authentication: CustomerAuthentication
+    """Decides who may use which session; set before the blueprint is made."""
+
+    @property
+    def _namespace(self) -> str:
+        return self.namespace or "/"
+
+    def connected(self, conversation_id: str) -> bool:
+        """Return whether a socket has joined this conversation."""
+        return bool(self._sockets(conversation_id))
+
+    def _sockets(self, conversation_id: str) -> list[str]:
+        if self.sio is None:
+            return []
+        rooms = self.sio.manager.rooms.get(self._namespace, {})
+        return list(rooms.get(conversation_id) or ())
+
+    async def emit_typing(self, conversation_id: str, on: bool) -> None:
+        """Tell the customer's page whether the agent is typing."""
+        if self.sio is not None:
+            await self.sio.emit(TYPING_EVENT, {"session_id": conversation_id, "on": on}, room=conversation_id)
+
+    async def emit_state(self, conversation_id: str, shown: Mapping[str, Any]) -> None:
+        """Tell the customer's page who is active now."""
+        if self.sio is not None:
+            await self.sio.emit(STATE_EVENT, {"session_id": conversation_id, **shown}, room=conversation_id)
+
+    async def send(self, output: OutputChannel, conversation_id: str, message: dict[str, Any], id: str) -> None:
+        """Send one of Rasa's message dicts to the connected pages; wait for the acknowledgement of those that send one.
+
+        Raises:
+            Waits: all pages disconnected before they acknowledged.
+            Unreachable: a page is connected but hasn't acknowledged in time.
+        """
+        if not any(sid in self._acknowledging for sid in self._sockets(conversation_id)):
+            await output.send_response(conversation_id, message)
+            return
+        recorder = Recorder()
+        output.sio = recorder
+        await output.send_response(conversation_id, message)
+        for emission, part in zip(recorder.emitted, ids_of_parts(id, len(recorder.emitted)), strict=True):
+            await self._emit_part(conversation_id, emission, part)
+
+    async def _emit_part(self, conversation_id: str, emission: Emission, id: str) -> None:
+        assert self.sio is not None
+        event, data, more = emission
+        named = {**data, "id": id} if isinstance(data, dict) else data
+        sockets = self._sockets(conversation_id)
+        calls = [self._call(sid, event, named) for sid in sockets if sid in self._acknowledging]
+        if not await any_of(calls):
+            if not self.connected(conversation_id):
+                raise Waits("The customer's page went away.")
+            raise Unreachable("The customer's page is connected, but hasn't acknowledged it.")
+        for sid in sockets:
+            if sid not in self._acknowledging:
+                await self.sio.emit(event, data, **{**more, "room": sid})
+
+    async def _call(self, sid: str, event: str, data: Any) -> bool:
+        """Emit an event to one socket and return whether its page has acknowledged it."""
+        assert self.sio is not None
+        gone = self._acknowledging.get(sid)
+        if gone is None:  # it disconnected before the call
+            return False
+        call = asyncio.ensure_future(self.sio.call(event, data, to=sid, namespace=self._namespace, timeout=ACK_SECONDS))
+        return await either(call, gone) and call.exception() is None
+
+    def blueprint(self, on_new_message: Callable[[UserMessage], Awaitable[Any]]) -> Blueprint:
+        """Make Rasa's blueprint and correct its Socket.IO server."""
+        self._acknowledging: dict[str, asyncio.Event] = {}
+        self._guard = self.guard or Guard()
+        self._sessions = SocketSessions(self.authentication, self._emit_to, self._leave_room, self._note)
+        self.authentication.on_raised.append(self._recheck)
+        blueprint = super().blueprint(on_new_message)
+        self._correct_server()
+        return blueprint
+
+    def _correct_server(self) -> None:
+        """Correct the server instance, so that a project's own subclass with a blueprint of its own is corrected too."""
+        sio = self.sio
+        assert sio is not None, "a socketio channel keeps its server in 'sio', as Rasa's does"
+        self._guard.protect(sio, EVENTS_AT_ONCE)
+        sio.enter_room = self._enter_room
+        sio.emit = self._emitting_in_our_namespace(sio.emit)
+        handlers = sio.handlers.setdefault(self._namespace, {})
+        wrappers = {
+            "session_request": self._joining,
+            self.user_message_evt: self._accepting,
+            "disconnect": self._disconnecting,
+        }
+        for event, wrap in wrappers.items():
+            if event in handlers:
+                sio.on(event, _with_valid_texts(wrap(handlers[event])), namespace=self._namespace)
+        sio.on("connect", self._connecting(handlers.get("connect", _accept_connection)), namespace=self._namespace)
+        sio.on(TYPING_EVENT, _with_valid_texts(self._customer_types), namespace=self._namespace)
+        sio.on(READ_EVENT, _with_valid_texts(self._customer_has_read), namespace=self._namespace)
+
+    def _emitting_in_our_namespace(self, emit: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+        async def emit_here(event: str, *data: Any, namespace: str | None = None, **more: Any) -> None:
+            await emit(event, *data, namespace=namespace or self._namespace, **more)
+
+        return emit_here
+
+    def _joining(self, confirm: Handler) -> Handler:
+        async def session_request(sid: str, data: Any) -> None:
+            asked: dict[str, Any] = dict(data) if isinstance(data, dict) else {}
+            if not self.session_persistence:
+                await confirm(sid, asked)
+                return
+            if asked.get("acks") is True:
+                self._acknowledging.setdefault(sid, asyncio.Event())
+            if await self._sessions.join(sid, asked, lambda: confirm(sid, asked)) and self.on_present is not None:
+                await self.on_present(asked["session_id"])
+
+        return session_request
+
+    def _connecting(self, connect: Handler) -> Handler:
+        async def connected(sid: str, environ: Any, auth: Any = None) -> Any:
+            answer = await call_connect(connect, sid, environ, auth)
+            address = self._guard.address(environ)
+            if answer is False:
+                self._note(
+                    address, f"a page of the channel {self.name()}: its handshake isn't one that the channel takes."
+                )
+            else:
+                self._sessions.add(sid, address, subject_of(auth, self.jwt_key, self.jwt_algorithm or "HS256"))
+            return answer
+
+        return connected
+
+    def _disconnecting(self, part: Handler) -> Handler:
+        async def disconnect(sid: str, *reason: Any) -> None:
+            self._sessions.remove(sid)
+            if (gone := self._acknowledging.pop(sid, None)) is not None:
+                gone.set()
+            await part(sid)
+
+        return disconnect
+
+    def _accepting(self, handle: Handler) -> Handler:
+        """Wrap the handler of messages so that a message with an id is acknowledged: accepted, or refused and why.
+
+        The page keeps such a message until it is accepted. If one without an id is refused, the page gets a text.
+        """
+
+        async def user_uttered(sid: str, data: Any = None) -> dict[str, Any] | None:
+            message = self._readable(data)
+            about = self._about(sid, message)
+            if self.session_persistence and not message.get("session_id"):
+                return await self._refuse(sid, about, "The message names no session.")
+            with sending(about):
+                try:
+                    message = await self._admit(about, sid, message)
+                except (Refused, StoreError) as no:
+                    if about.id is None:
+                        await self._sessions.refuse(sid, message, no)
+                    return await self._refuse(
+                        sid, about, str(no), no.code if isinstance(no, Refused) else "unavailable"
+                    )
+                if about.id is None:
+                    await handle(sid, message)
+                    return None
+                return await outcome(handle(sid, message), about)
+
+        return user_uttered
+
+    def _readable(self, data: Any) -> dict[str, Any]:
+        """Return what a page sent in the shape that Rasa reads, since Rasa silently drops anything else."""
+        message = dict(data) if isinstance(data, dict) else {"message": data}
+        message["message"] = in_text(message.get("message"))
+        own = message.get(self.metadata_key)
+        if isinstance(own, str):
+            try:
+                message[self.metadata_key] = json.loads(own)
+            except (ValueError, RecursionError):
+                message[self.metadata_key] = {"metadata": own}
+        return message
+
+    def _about(self, sid: str, message: dict[str, Any]) -> Sent:
+        """Return the id by which a copy of this message is recognised.
+
+        A widget that asks for no acknowledgements may mean something else by ``id``, such as the customer's. There a copy must
+        also have the same text, and arrive within ``COPY_SECONDS``.
+        """
+        about = Sent(message.get("id"), keeps=sid in self._acknowledging)
+        if about.keeps or about.id is None:
+            return about
+        digest = hashlib.sha256(f"{about.id}\0{message['message']}".encode(errors="surrogatepass")).hexdigest()
+        return Sent(digest[:COPY_DIGITS], within=COPY_SECONDS)
+
+    async def _admit(self, about: Sent, sid: str, message: dict[str, Any]) -> dict[str, Any]:
+        """Return the message if it is for the session that the socket has joined.
+
+        Raises:
+            Refused: it is for another session.
+        """
+        about.admitted = sid
+        if not self.session_persistence:
+            return message
+        about.admitted = await self._sessions.admit(sid, message)
+        await self._guard.conversations.of(about.admitted).wait()  # one limit for all of its sockets
+        return {**message, "session_id": about.admitted}
+
+    async def _refuse(self, sid: str, about: Sent, sentence: str, code: str = "invalid") -> dict[str, Any]:
+        self._sessions.note(sid, f"a message on the channel {self.name()}: {sentence}")
+        if about.id is None and self.sio is not None:
+            notice = {"text": preset_text(names.UTTER_NOT_TAKEN, {})}
+            await self.sio.emit(self.bot_message_evt, notice, room=sid)
+        return refusal(code, sentence)
+
+    async def _customer_types(self, sid: str, data: Any) -> None:
+        conversation_id = self._own(sid, data)
+        if self.on_typing is None or conversation_id is None:
+            return
+        await self.on_typing(conversation_id, bool(data.get("on")))
+
+    def _own(self, sid: str, data: Any) -> str | None:
+        """Return the conversation of a payload; None unless it is the socket's own and within the rate limit."""
+        if not isinstance(data, dict):
+            return None
+        if not self.session_persistence:
+            return sid
+        session_id = data.get("session_id")
+        if not self._sessions.joined(sid, session_id) or not self._guard.conversations.of(str(session_id)).take():
+            return None  # such events may be dropped, so a flood of them needn't wait
+        return str(session_id)
+
+    async def _customer_has_read(self, sid: str, data: Any) -> None:
+        conversation_id = self._own(sid, data)
+        if self.on_read is None or conversation_id is None:
+            return
+        with contextlib.suppress(StoreError):  # a lost "read" mark does no harm
+            await self.on_read(conversation_id, str(data.get("id"))[:LONGEST_ID])
+
+    def _note(self, address: str, sentence: str) -> None:
+        self._guard.refusals.note(address, "customer", sentence)
+
+    async def _emit_to(self, sid: str, event: str, data: Any) -> None:
+        if self.sio is not None:
+            await self.sio.emit(event, data, to=sid)
+
+    def _leave_room(self, sid: str, room: str) -> None:
+        if self.sio is not None:
+            self.sio.manager.basic_leave_room(sid, self._namespace, room)
+
+    async def _recheck(self, conversation_id: str) -> None:
+        await self._sessions.recheck(conversation_id, self._sockets(conversation_id))
+
+    def _enter_room(self, sid: str, room: str, namespace: str | None = None) -> "asyncio.Future[None]":
+        """Enter the room at once, whether or not the result is awaited."""
+        assert self.sio is not None
+        self.sio.manager.basic_enter_room(sid, namespace or self._namespace, room)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+
+async def _accept_connection(sid: str, environ: Any, auth: Any = None) -> None:
+    """Accept every connection: for a channel without a handler of its own."""

@@ -1,0 +1,257 @@
+"""Hosting: makes the project's channels from the settings and mounts them at their ordinary addresses.
+
+To Rasa, HandoffChannel is one channel; its blueprint mounts those of the hosted channels beside its own, as Rasa would have.
+
+One Rasa process has all conversations: those under way are in its memory (``relay.py``), and the database is their record. A
+second worker or replica, whatever the database, would pass messages meant for an agent to the bot, so it is refused or warned of.
+"""
+
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from difflib import get_close_matches
+from typing import Any, Final
+from urllib.parse import urljoin
+
+import rasa.shared.utils.common
+from rasa.core.channels import BUILTIN_CHANNELS
+from rasa.core.channels.channel import InputChannel, UserMessage
+from rasa.core.channels.socketio import SocketIOInput
+from rasa.core.channels.telegram import TelegramInput
+from rasa.core.channels.twilio import TwilioInput
+from rasa.core.channels.twilio_voice import TwilioVoiceInput
+from rasa.core.lock_store import InMemoryLockStore
+from rasa.shared.exceptions import RasaException
+from sanic import Blueprint, Sanic
+from sanic_routing.exceptions import RouteExists  # type: ignore[import-untyped]
+
+from rasa_handoff.channel import message_ids
+from rasa_handoff.channel.compat import http_answers
+from rasa_handoff.channel.hosted.customer_authentication import CustomerAuthentication
+from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
+from rasa_handoff.channel.hosted.vendor_channels import HandoffTelegram, HandoffTwilio, HandoffTwilioVoice
+from rasa_handoff.channel.tracker.bot import Bot
+from rasa_handoff.protocol.errors import SettingsError
+from rasa_handoff.protocol.logs import get_log
+from rasa_handoff.protocol.names import PLATFORM_CHANNELS, STOCK_CHANNELS
+from rasa_handoff.protocol.settings import CHANNEL_NAME
+from rasa_handoff.protocol.text import valid
+
+log = get_log(__name__)
+
+OnMessage = Callable[[UserMessage], Awaitable[Any]]
+Receive = Callable[[str, UserMessage], Awaitable[None]]
+
+ONE: Final = "one process has all conversations"
+
+
+class HandoffSettingsError(RasaException):
+    """The settings are wrong; the message says how, in one sentence.
+
+    Rasa prints a RasaException as one line. Other errors it prints as tracebacks, and it hides ``ImportError`` and
+    ``AttributeError`` behind "Unknown input channel".
+    """
+
+
+CORRECTED: Mapping[type[InputChannel], type[InputChannel]] = {
+    SocketIOInput: HandoffSocketIO,
+    TelegramInput: HandoffTelegram,
+    TwilioInput: HandoffTwilio,
+    TwilioVoiceInput: HandoffTwilioVoice,
+}
+
+KNOWN_SETTINGS: Mapping[type[InputChannel], tuple[str, ...]] = {
+    HandoffSocketIO: (
+        "user_message_evt",
+        "bot_message_evt",
+        "namespace",
+        "session_persistence",
+        "socketio_path",
+        "jwt_key",
+        "jwt_method",
+        "metadata_key",
+    ),
+}
+"""The settings of channels in which Rasa ignores misspelled names, where that costs most."""
+
+
+def make_channels(settings: Mapping[str, Mapping[str, Any] | None]) -> dict[str, InputChannel]:
+    """Make the hosted channels; return them by name, in the order of the settings.
+
+    Raises:
+        SettingsError: a name is unknown, can't be hosted or occurs twice, or a channel refuses its settings.
+    """
+    channels: dict[str, InputChannel] = {}
+    for key, credentials in settings.items():
+        channel = _make(key, dict(credentials) if credentials is not None else None)
+        if channel.name() in channels:
+            raise SettingsError(
+                f"{CHANNEL_NAME}: the channel '{channel.name()}' stands twice under 'channels' (again as '{key}'): keep one."
+            )
+        channels[channel.name()] = channel
+    return channels
+
+
+def _make(key: str, credentials: dict[str, Any] | None) -> InputChannel:
+    kind = _corrected(_channel_class(key))
+    _check_settings(key, kind, credentials or {})
+    try:
+        return kind.from_credentials(credentials)
+    except RasaException as problem:
+        if not credentials:
+            raise SettingsError(f"{CHANNEL_NAME}: channels.{key} needs settings: write them below it.") from problem
+        raise SettingsError(f"{CHANNEL_NAME}: channels.{key}: {problem}") from problem
+    except Exception as problem:  # a channel's constructor may do anything, the network included
+        raise SettingsError(
+            f"{CHANNEL_NAME}: channels.{key} can't be set up ({type(problem).__name__}: {problem}): correct its settings."
+        ) from problem
+
+
+def _channel_class(key: str) -> type[InputChannel]:
+    if key == "cmdline":
+        raise SettingsError(f"{CHANNEL_NAME}: 'cmdline' can't be hosted, it collides with rest: remove it.")
+    if key == CHANNEL_NAME:
+        raise SettingsError(f"{CHANNEL_NAME} can't host itself: list the project's own channels under 'channels'.")
+    if key in PLATFORM_CHANNELS:
+        raise SettingsError(
+            f"{CHANNEL_NAME} can't host {key}, which has a desk of its own: move it beside {CHANNEL_NAME}."
+        )
+    if key in BUILTIN_CHANNELS:
+        builtin: type[InputChannel] = BUILTIN_CHANNELS[key]
+        return builtin
+    if "." not in key:
+        near = get_close_matches(key, STOCK_CHANNELS, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"it may be one of: {', '.join(STOCK_CHANNELS)}."
+        raise SettingsError(f"{CHANNEL_NAME} knows no channel '{key}': {hint}")
+    try:
+        kind = rasa.shared.utils.common.class_from_module_path(key)
+    except (ImportError, AttributeError, RasaException) as problem:
+        raise SettingsError(
+            f"{CHANNEL_NAME}: the channel '{key}' can't be imported ({problem}): write the path of its class, such as "
+            f"my_package.my_module.MyInput."
+        ) from problem
+    if not (isinstance(kind, type) and issubclass(kind, InputChannel)):
+        raise SettingsError(f"{CHANNEL_NAME}: '{key}' is not a channel: it must be a subclass of Rasa's InputChannel.")
+    return kind
+
+
+def _corrected(kind: type[InputChannel]) -> type[InputChannel]:
+    """Return the corrected class for a channel; a project's own subclass of a corrected channel is combined with it."""
+    for stock, corrected in CORRECTED.items():
+        if kind is stock:
+            return corrected
+        if issubclass(kind, stock) and not issubclass(kind, corrected):
+            both: type[InputChannel] = type(kind.__name__, (corrected, kind), {"__module__": kind.__module__})
+            return both
+    return kind
+
+
+def _check_settings(key: str, kind: type[InputChannel], credentials: Mapping[str, Any]) -> None:
+    known = KNOWN_SETTINGS.get(kind)
+    for name in credentials if known else ():
+        if known and name not in known:
+            near = get_close_matches(str(name), known, n=1, cutoff=0.5)
+            hint = f"did you mean '{near[0]}'?" if near else f"it may be one of: {', '.join(sorted(known))}."
+            raise SettingsError(f"{CHANNEL_NAME}: channels.{key} has no setting '{name}': {hint}")
+
+
+class HostBlueprint(Blueprint):
+    """Mounts the hosted channels' blueprints where Rasa would have: ``/webhooks/<name>``.
+
+    A ``BlueprintGroup`` would answer 404, since Rasa's channels pass their module's name as a prefix.
+    """
+
+    def host_channels(
+        self, channels: Mapping[str, InputChannel], receive: Receive, authentication: CustomerAuthentication
+    ) -> None:
+        """Host these channels. Messages that ``authentication`` admits go to ``receive``, with the channel's name."""
+        self.ctx.hosted = [(channel, channel.blueprint(_named(name, receive))) for name, channel in channels.items()]
+        _check_names(self.ctx.hosted)
+        for channel, blueprint in self.ctx.hosted:
+            message_ids.watch(blueprint, channel)
+            authentication.watch(blueprint, channel)
+            http_answers.watch(blueprint)
+
+    def register(self, app: Sanic, options: dict[str, Any]) -> None:
+        """Mount all blueprints. ``options['url_prefix']`` is HandoffChannel's own address below Rasa's ``/webhooks/``."""
+        super().register(app, options)
+        own = options.get("url_prefix") or self.url_prefix or "/webhooks/handoff"
+        app.blueprints = _Mounted(
+            app.blueprints, {blueprint.name: channel.name() for channel, blueprint in self.ctx.hosted}
+        )
+        for channel, blueprint in self.ctx.hosted:
+            try:
+                app.blueprint(blueprint, url_prefix=urljoin(own, channel.url_prefix()))
+            except RouteExists as problem:
+                raise HandoffSettingsError(
+                    f"{CHANNEL_NAME}: an address of channels.{channel.name()} is taken ({problem}): give it another one, a "
+                    f"second socketio for example a 'socketio_path' of its own."
+                ) from problem
+
+
+def _check_names(hosted: list[tuple[InputChannel, Blueprint]]) -> None:
+    seen: dict[str, str] = {}
+    for channel, blueprint in hosted:
+        if other := seen.get(blueprint.name):
+            raise HandoffSettingsError(
+                f"{CHANNEL_NAME}: the channels '{other}' and '{channel.name()}' both call their blueprint "
+                f"'{blueprint.name}': keep one, or name one's blueprint otherwise."
+            )
+        seen[blueprint.name] = channel.name()
+
+
+class _Mounted(dict[str, Blueprint]):
+    """An application's blueprints, some of them of hosted channels; looking up one of those raises.
+
+    Sanic looks up a blueprint by name only while registering another one with that name, to assert that they are the same. For
+    a hosted channel this means that it also stands in credentials.yml by itself, before or after HandoffChannel.
+    """
+
+    def __init__(self, blueprints: Mapping[str, Blueprint], hosted: Mapping[str, str]) -> None:
+        super().__init__(blueprints)
+        self._hosted = hosted
+
+    def __getitem__(self, name: str) -> Blueprint:
+        if name in self._hosted:
+            raise HandoffSettingsError(
+                f"The channel '{self._hosted[name]}' stands twice in credentials.yml, by itself and under {CHANNEL_NAME}: "
+                f"keep the one under {CHANNEL_NAME}."
+            )
+        return super().__getitem__(name)
+
+
+def _make_valid(message: UserMessage) -> None:
+    """Repair invalid text before Rasa stores it: a lone surrogate in a tracker makes the bot fail at every later message."""
+    for attribute in ("text", "sender_id", "message_id", "input_channel", "metadata", "parse_data"):
+        setattr(message, attribute, valid(getattr(message, attribute)))
+
+
+def _named(name: str, receive: Receive) -> OnMessage:
+    async def on_message(message: UserMessage) -> None:
+        _make_valid(message)
+        message_ids.sent().name(message)
+        await receive(name, message)
+
+    return on_message
+
+
+def check_workers() -> None:
+    """Check, before anything is opened, that Rasa starts one worker.
+
+    Raises:
+        SettingsError: ``SANIC_WORKERS`` asks for several.
+    """
+    workers = os.environ.get("SANIC_WORKERS", "1").strip()
+    if workers.isdigit() and int(workers) > 1:
+        raise SettingsError(
+            f"rasa_handoff.HandoffChannel: SANIC_WORKERS is {workers}, but {ONE}: set SANIC_WORKERS=1, or leave it out."
+        )
+
+
+def warn_of_replicas(bot: Bot) -> None:
+    """Log a warning if Rasa's lock store is shared, which is a sign of several Rasa servers."""
+    if bot.ready and not isinstance(store := bot.agent.lock_store, InMemoryLockStore):
+        log.warning(
+            "endpoints.yml has a lock store for several Rasa servers (%s), but %s: run one server, and take lock_store out.",
+            type(store).__name__,
+            ONE,
+        )

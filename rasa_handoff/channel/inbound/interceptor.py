@@ -1,0 +1,364 @@
+"""The interceptor: every message of a hosted channel passes here, on its way to the bot or to the desk.
+
+The rules:
+
+1. A customer has one turn at a time, and each message is handled once. A turn that requests a handoff ends only when the desk
+   has answered.
+2. While the bot is active, the message goes on unchanged, except for a notice in its metadata and its NLU result.
+3. If the bot's turn asks for a handoff (``bot_turn.py``), the conversation is offered to the desk.
+4. While the desk is active, nothing reaches the bot: :class:`ToDesk` passes the message to the relay.
+5. While the conversation returns to the bot, the message waits, and then goes to the bot.
+6. A message of more than ``LONGEST_MESSAGE`` characters is refused, whoever it is for.
+7. Whatever fails, the customer gets a notice that the message was not accepted (``failure_notices.py``).
+"""
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from rasa.core.channels.channel import OutputChannel, UserMessage
+from rasa.shared.core.trackers import DialogueStateTracker
+
+from rasa_handoff.channel.closing import Closing
+from rasa_handoff.channel.compat.output_observer import ObservedTurn
+from rasa_handoff.channel.inbound.failure_notices import FailureNotices
+from rasa_handoff.channel.inbound.turn_lock import TurnLock, Work
+from rasa_handoff.channel.message_ids import sent
+from rasa_handoff.channel.outbound.customers import PAYLOADS, Customers, chosen
+from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
+from rasa_handoff.channel.tracker.bot import Bot
+from rasa_handoff.channel.turn.bot_turn import (
+    BotTurn,
+    FinishedTurn,
+    OnMessage,
+    ProactiveTurns,
+    RequestedHandoff,
+    find_finished_turn,
+)
+from rasa_handoff.channel.turn.handoff_offer import HandoffOffers
+from rasa_handoff.channel.turn.handoff_request import intent_of
+from rasa_handoff.channel.turn.options import Options, answers_with_options, triggered
+from rasa_handoff.channel.turn.orphaned_pauses import OrphanedPauses
+from rasa_handoff.core.control import ASKED, Control, Conversation, IllegalEvent
+from rasa_handoff.core.transcript import COMMAND
+from rasa_handoff.protocol import events, names
+from rasa_handoff.protocol.errors import Refused, StoreError, StoreUnavailable, Unreachable
+from rasa_handoff.protocol.events import TranscriptRead
+from rasa_handoff.protocol.limits import LONGEST_MESSAGE
+from rasa_handoff.protocol.logs import get_log, short_id
+from rasa_handoff.protocol.settings import IntentSettings, Settings
+from rasa_handoff.protocol.values import Offer
+from rasa_handoff.relay.inbox import Inbox, Met
+from rasa_handoff.relay.relay import TRACKER, Relay
+
+log = get_log(__name__)
+
+DRAIN_SECONDS: Final = 5.0
+"""How long a stop waits for the messages under way."""
+STARTED: Final = {Control.BOT: "refused or unreachable", Control.PREPARING: "waits for its transcript"}
+"""How a handoff has started, for the log; in any other state it was accepted."""
+RESUME_SECONDS: Final = 5.0
+"""How long a turn waits for the bot to resume, if its handoff didn't start."""
+MOMENT_SECONDS: Final = 0.5
+"""How often to check whether a message waits because the tracker store is unreachable."""
+RETURN_SECONDS: Final = 5.0
+"""How long the request of a customer who leaves waits for the bot's first message."""
+
+
+class Interceptor:
+    """Stands between the hosted channels and the bot."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        relay: Relay,
+        bot: Bot,
+        customers: Customers,
+        delivery_methods: Mapping[str, DeliveryMethod],
+        options: Options,
+        orphaned_pauses: OrphanedPauses,
+        on_new_message: OnMessage,
+    ) -> None:
+        self._settings, self._relay, self._bot, self._customers = settings, relay, bot, customers
+        self._orphaned_pauses, self._delivery_methods = orphaned_pauses, delivery_methods
+        self._offers = HandoffOffers(bot, relay, settings, delivery_methods)
+        self._turns, self._work, self._inbox = TurnLock(), Work(), Inbox(relay.store)
+        self._opened, self._closing = asyncio.Event(), False
+        self._execute = f"/{settings.intents.execute}"
+        self._to_desk = ToDesk(settings.intents, relay, bot, delivery_methods, self._too_long)
+        self._turn = BotTurn(bot, settings.intents, options, settings.show_marker, on_new_message)
+        self._failure_notices = FailureNotices(bot, customers, delivery_methods)
+        self.closing = Closing(settings.state_messages)
+        self.proactive_turns = ProactiveTurns(self._turn, self.closing)
+
+    def open(self) -> None:
+        """Let messages through. Until then they wait, since a request may arrive before everything has started."""
+        self._opened.set()
+
+    async def close(self) -> None:
+        """Finish the messages under way. New ones are refused, since they could no longer be stored."""
+        self._closing = True
+        await self._work.drained(DRAIN_SECONDS)
+
+    async def receive(self, channel: str, message: UserMessage) -> None:
+        """Handle a customer's message on a hosted channel."""
+        await self._work.finish(self._receive(channel, message))
+
+    async def _receive(self, channel: str, message: UserMessage) -> None:
+        async with self._turns.turn(message.sender_id):
+            await self._opened.wait()
+            try:
+                if self._closing:
+                    raise StoreUnavailable("The server is stopping.")
+                async with self._customers.request(
+                    message.sender_id, channel, message.output_channel, message.message_id
+                ):
+                    await self._once(channel, message)
+            except StoreError as problem:
+                await self._failure_notices.unwritable(channel, message, problem)
+            except (Exception, asyncio.CancelledError) as problem:  # from the bot, its channel or this package
+                await self._failure_notices.failed(channel, message, problem)
+
+    async def _once(self, channel: str, message: UserMessage) -> None:
+        """Route the message unless it is a copy: a message with a sender's id is handled once, however often it arrives."""
+        met = await self._meet(message)
+        if met is Met.DONE:
+            return
+        if len(message.text or "") > LONGEST_MESSAGE:
+            return await self._too_long(channel, message)
+        await self._route(channel, message, again=met is Met.BEGUN)
+
+    async def _too_long(self, channel: str, message: UserMessage) -> None:
+        """Refuse the message: it would slow the bot down and might exceed what the desk connection takes, at every retry."""
+        await self._failure_notices.too_long(channel, message)
+        if sent().refused is None:
+            await self._done(message)
+
+    async def _meet(self, message: UserMessage) -> Met:
+        """Return whether a message with this id was handled before, and note it in the inbox."""
+        if sent().id is None:
+            return Met.NEVER
+        try:
+            if (within := sent().within) is None:
+                return await self._inbox.meet(message.sender_id, message.message_id)
+            key, message.message_id = message.message_id, uuid.uuid4().hex
+            message.message_id, met = await self._inbox.meet_lately(message.sender_id, key, within)
+            return met
+        except StoreUnavailable:
+            if sent().keeps:
+                raise  # the sender repeats what isn't acknowledged
+            return Met.NEVER
+
+    async def _done(self, message: UserMessage) -> None:
+        """Note in the inbox that the message was handled."""
+        if sent().id is not None:
+            # "begun" suffices: for a copy, the tracker shows the finished turn
+            with contextlib.suppress(StoreUnavailable):
+                await self._inbox.done(message.sender_id, message.message_id)
+
+    async def silence(self, conversation_id: str, channel: str, output: OutputChannel) -> bool:
+        """Answer a customer's request that has no message, and return whether it was answered.
+
+        If that fails, the entries stay in the outbox for the next request.
+        """
+        await self._opened.wait()
+        async with self._turns.turn(conversation_id):
+            try:
+                return await self._customers.fetch(conversation_id, channel, output)
+            except Exception as problem:
+                log.error("The messages waiting for %s could not be fetched: %r", short_id(conversation_id), problem)
+                return False
+
+    async def _route(self, channel: str, message: UserMessage, again: bool = False) -> None:
+        """Pass the message to the bot or the desk, once the conversation is in a state in which one of them is active.
+
+        ``again``: the message is a copy whose handling was begun, and may have been finished.
+        """
+        while True:
+            conversation = self._relay.conversation(message.sender_id)
+            if conversation.state is Control.RETURNING:
+                await self._wait(channel, message, {Control.RETURNING})
+                # The end and the bot's first message go before its answer.
+                await self._customers.flush(message.sender_id)
+            elif conversation.state in ASKED:
+                await self._wait(channel, message, set(ASKED))  # the desk's answer decides whose message it is
+                await self._customers.flush(message.sender_id)
+            elif not conversation.desk_active:
+                await self._orphaned_pauses.resume_orphan(message.sender_id, channel)
+                if self._relay.conversation(message.sender_id).desk_active:
+                    continue
+                await self._customers.add_late(message.sender_id)
+                await self._to_bot(channel, message, again)
+                return await self._done(message)
+            elif again and await self._find_finished_turn(message) is not None:
+                return await self._done(message)  # the bot has handled it, with all its consequences
+            else:
+                try:
+                    return await self._to_desk.receive(channel, message, conversation)
+                except IllegalEvent:  # the handoff has just ended: decide anew
+                    await self._relay.refresh(message.sender_id)
+
+    async def _wait(self, channel: str, message: UserMessage, states: set[Control]) -> None:
+        """Wait until the conversation has left these states.
+
+        If that takes long because the tracker store is unreachable, send a notice, on channels that can push.
+        """
+        left, is_notified = asyncio.ensure_future(self._relay.wait_while(message.sender_id, states)), False
+        try:
+            while not (await asyncio.wait({left}, timeout=MOMENT_SECONDS))[0]:
+                if (
+                    not is_notified
+                    and self._delivery_methods[channel].push
+                    and self._bot.ready
+                    and self._bot.store.holds_up
+                ):
+                    is_notified = True
+                    await self._failure_notices.tell(channel, message, names.UTTER_MOMENT)
+            left.result()
+        finally:
+            left.cancel()
+
+    # The bot is active
+
+    async def _to_bot(self, channel: str, message: UserMessage, again: bool) -> None:
+        """Run the bot's turn, or repeat the messages of a finished one, and follow its requests."""
+        if message.text in PAYLOADS:
+            message.text = names.CARRY_ON_PAYLOAD  # a button of a handoff that has ended
+        finished = await self._find_finished_turn(message) if again else None
+        await self._offers.write_unsaved(message.sender_id)
+        result = await self._turn.run(channel, message, finished)
+        if finished is not None and await self._inbox.led_to_handoff(message.sender_id, message.message_id):
+            return await result.observed.release()
+        requested_handoff = await self._turn.requested_handoff(channel, message, result)
+        if requested_handoff is not None:
+            return await self._hand_over(channel, message, requested_handoff, result.observed)
+        if result.observed.marked or not result.observed.spoke:
+            self._orphaned_pauses.look_again(message.sender_id)
+        if intent_of(result.parsed) == self._settings.intents.options and answers_with_options(message, self._execute):
+            triggered(message, self._settings.trigger_text)
+        if result.observed.close:
+            await self.closing.tell(message.sender_id, channel, message.output_channel)
+
+    async def _find_finished_turn(self, message: UserMessage) -> FinishedTurn | None:
+        """Return the bot's turn for this message if it was finished by a process or request that has ended since.
+
+        Raises:
+            StoreUnavailable: the tracker can't be read now.
+        """
+        try:
+            if not await self._offers.write_unsaved(message.sender_id):  # its turn may be among those not yet saved
+                raise StoreUnavailable("An earlier turn still waits for the tracker store.")
+            return find_finished_turn(await self._bot.tracker(message.sender_id), message)
+        except Unreachable as problem:  # better sent again than answered twice
+            raise StoreUnavailable(str(problem)) from problem
+
+    async def _hand_over(
+        self, channel: str, message: UserMessage, requested_handoff: RequestedHandoff, observed: ObservedTurn
+    ) -> None:
+        """Offer the conversation to the desk.
+
+        With a trigger text, a front end on ``rest`` finds a person by itself and gets that text instead.
+        """
+        if triggered(message, self._settings.trigger_text):
+            return self._orphaned_pauses.look_again(message.sender_id)
+        if requested_handoff.form is None:
+            await observed.release()
+        request = await self._offers.request(
+            message.sender_id,
+            channel,
+            requested_handoff.request,
+            message,
+            requested_handoff.form,
+            self._turn.with_options,
+        )
+        conversation = await self._relay.request(request)
+        started = STARTED.get(conversation.state, "accepted")
+        log.info("Handoff %s of %s: %s.", request.handoff_id, short_id(message.sender_id), started)
+        if conversation.state is Control.BOT:
+            await self._customers.flush(message.sender_id)
+            await observed.release()
+            with contextlib.suppress(asyncio.TimeoutError):  # an action's own pause must end before the next message
+                await asyncio.wait_for(self._relay.flush(TRACKER, message.sender_id), RESUME_SECONDS)
+
+    async def read_transcript(
+        self, tracker: DialogueStateTracker, offer: Offer, message_id: str | None
+    ) -> TranscriptRead:
+        """Complete an offer that was made while the tracker couldn't be read."""
+        return await self._offers.follow(tracker, offer, message_id, self._turn.with_options)
+
+
+class ToDesk:
+    """Passes customers' messages to the desk, while that is active. ``too_long`` is called to refuse a message."""
+
+    def __init__(
+        self,
+        intents: IntentSettings,
+        relay: Relay,
+        bot: Bot,
+        delivery_methods: Mapping[str, DeliveryMethod],
+        too_long: Callable[[str, UserMessage], Awaitable[None]],
+    ) -> None:
+        self._execute, self._ask = f"/{intents.execute}", f"/{intents.options}"
+        self._relay, self._bot, self._delivery_methods, self._too_long = relay, bot, delivery_methods, too_long
+
+    async def receive(self, channel: str, message: UserMessage, conversation: Conversation) -> None:
+        """Apply the event that this message means: a choice, a repeated request, leaving, or a message for the agent.
+
+        Raises:
+            IllegalEvent: the desk is no longer active.
+            StoreError: the event can't be stored now.
+        """
+        text = (message.text or "").strip()
+        id = message.message_id if sent().id is not None else None
+        data = self._delivery_methods[channel].return_data(message.output_channel)
+        here: dict[str, Any] = {
+            "conversation_id": message.sender_id,
+            "sent": id,
+            "channel": channel,
+            "return_data": data,
+        }
+        said: dict[str, Any] = {
+            "id": message.message_id,
+            "text": _as_read(text, message, conversation),
+            "at": time.time(),
+        }
+        if len(said["text"]) > LONGEST_MESSAGE:
+            await self._too_long(channel, message)
+        elif text in PAYLOADS:
+            await self._leave(chosen(text, conversation, here, said))
+        elif text.startswith((self._execute, self._ask)):
+            await self._relay.apply(events.CustomerAskedAgain(**here))
+        elif text.casefold() == conversation.leaving_word.casefold():
+            await self._leave(events.CustomerLeaving(**here, **said))
+        else:
+            try:
+                await self._relay.apply(events.CustomerSaid(**here, **said))
+            except Refused as problem:
+                log.warning("A message of %s was not accepted: %s", short_id(message.sender_id), problem)
+                await self._tell(channel, message, names.UTTER_TOO_MANY)
+                sent().refused = (problem.code, str(problem))  # not noted as done: it may be sent again
+
+    async def _tell(self, channel: str, message: UserMessage, response: str) -> None:
+        notice = await self._bot.say(response, message.sender_id, channel)
+        await message.output_channel.send_response(message.sender_id, notice)
+
+    async def _leave(self, event: events.Event) -> None:
+        """Apply the event and wait briefly for the return, so that the bot's message is part of the same response."""
+        conversation = await self._relay.apply(event)
+        if conversation.state is Control.RETURNING:
+            with contextlib.suppress(asyncio.TimeoutError):
+                returned = self._relay.wait_while(event.conversation_id, {Control.RETURNING})
+                await asyncio.wait_for(returned, RETURN_SECONDS)
+
+
+def _as_read(text: str, message: UserMessage, conversation: Conversation) -> str:
+    """Return the customer's message as a person reads it: buttons by their titles, attachments described."""
+    if text.startswith(COMMAND) and text in conversation.titles:  # handoffs of older versions kept other titles too
+        return conversation.titles[text]
+    own: Any = message.metadata
+    attachments = own.get("attachments") if isinstance(own, Mapping) else None
+    described = f"[Attachment: {attachments}]" if attachments else ""
+    return " ".join(part for part in (text, described) if part) or "[a message without text]"

@@ -1,0 +1,173 @@
+"""Message ids of senders, by which a copy of a message is recognised, and acknowledgements.
+
+Vendors call again if they weren't answered in time, and pages send again what wasn't acknowledged; Rasa's channels don't pass
+the ids on. They are read before the channel reads the request, and travel in the context of the task that handles it.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextvars import ContextVar
+from typing import Any, Final
+
+from rasa.core.channels.channel import InputChannel, UserMessage
+from rasa.core.channels.rest import RestInput
+from sanic import Blueprint
+from sanic.exceptions import SanicException
+from sanic.request import Request
+
+from rasa_handoff.protocol.errors import Refused, StoreError
+from rasa_handoff.protocol.logs import get_log
+from rasa_handoff.protocol.text import in_text, valid
+
+log = get_log(__name__)
+
+AFTER_KEY: Final = "handoff_after"
+"""In a request's metadata: the id of the last message that the client has seen, or null. A client that sends this acknowledges:
+all messages to it, the bot's too, are kept until it has named them or a later one."""
+ID_KEY: Final = "handoff_message_id"
+"""In a request's metadata: the client's own id of this message, the same one if it is sent again."""
+LONGEST_ID: Final = 120
+"""Characters of an id; a longer one is ignored."""
+
+
+class Sent:
+    """Facts about the message that is being handled, and its sender.
+
+    ``id``: the sender's own id of it. ``keeps``: the sender acknowledges messages to it, by id. ``after``: the id of the last
+    message that the sender has seen. ``within``: seconds in which a second message with this id is a copy; None: for as long as
+    ids are remembered. ``refused``: why the message was not accepted, as code and sentence, once that is known. ``admitted``: the
+    conversation that the sender may use. ``issued``: the customer token that its front end gets.
+    """
+
+    def __init__(
+        self, id: Any = None, keeps: bool = False, after: str | None = None, within: float | None = None
+    ) -> None:
+        id = valid(id)
+        usable = isinstance(id, str | int) and not isinstance(id, bool) and 0 < len(str(id)) <= LONGEST_ID
+        self.id = str(id) if usable else None
+        self.keeps, self.after, self.within = keeps, valid(after), within
+        self.refused: tuple[str, str] | None = None
+        self.admitted: str | None = None
+        self.issued: str | None = None
+        self._named = 0
+
+    def name(self, message: UserMessage) -> None:
+        """Give the message its sender's id; further messages from the same request get that id with a number."""
+        self._named += 1
+        if self.id is not None:
+            message.message_id = self.id if self._named == 1 else f"{self.id}.{self._named}"
+
+
+_sent: ContextVar[Sent | None] = ContextVar("handoff_sent", default=None)
+
+
+def sent() -> Sent:
+    """Return the facts about the message that this task handles."""
+    return _sent.get() or Sent()
+
+
+@contextlib.contextmanager
+def sending(about: Sent) -> Iterator[None]:
+    """Make these facts those of the message that is handled inside."""
+    token = _sent.set(about)
+    try:
+        yield
+    finally:
+        _sent.reset(token)
+
+
+def watch(blueprint: Blueprint, channel: InputChannel) -> None:
+    """Read the ids in the requests of this channel's blueprint.
+
+    On ``rest`` and its subclasses the message is made a text too, since Rasa silently drops a number or an object.
+    """
+
+    async def read(request: Request) -> None:
+        _sent.set(_about(request, READERS.get(channel.name())))
+        if isinstance(channel, RestInput) and (body := _body(request)).get("message") is not None:
+            body["message"] = in_text(body["message"])
+
+    blueprint.middleware("request")(read)
+
+
+def _about(request: Request, reader: "Reader | None") -> Sent:
+    """Return the facts in a request, without an id if it has none that can be read; never raise, whatever it contains."""
+    if request.method != "POST":
+        return Sent()
+    body = _body(request)
+    metadata = body.get("metadata")
+    if isinstance(metadata, dict) and (AFTER_KEY in metadata or ID_KEY in metadata):
+        return Sent(metadata.get(ID_KEY), keeps=AFTER_KEY in metadata, after=metadata.get(AFTER_KEY))
+    with contextlib.suppress(AttributeError, IndexError, KeyError, TypeError, ValueError):
+        return Sent(reader(body) if reader is not None else None)
+    return Sent()
+
+
+def _body(request: Request) -> dict[str, Any]:
+    if "json" in (request.content_type or ""):
+        with contextlib.suppress(SanicException):
+            return request.json if isinstance(request.json, dict) else {}
+        return {}
+    return {name: values[0] for name, values in (request.form or {}).items()}
+
+
+Reader = Callable[[Mapping[str, Any]], Any]
+"""Reads a message's id from a vendor's request."""
+
+
+def _facebook(body: Mapping[str, Any]) -> Any:
+    """Return the id of a request's first message, the one that Rasa handles."""
+    for entry in body["entry"]:
+        for message in entry["messaging"]:
+            if content := message.get("message") or message.get("postback"):
+                return content.get("mid")
+    return None
+
+
+READERS: Final[Mapping[str, Reader]] = {
+    "botframework": lambda body: body.get("id"),
+    "facebook": _facebook,
+    "hangouts": lambda body: body["message"].get("name"),
+    "mattermost": lambda body: body.get("post_id") if "trigger_word" in body else None,
+    "rocketchat": lambda body: body.get("message_id"),
+    "slack": lambda body: body.get("event_id"),
+    "telegram": lambda body: body.get("update_id"),
+    "twilio": lambda body: body.get("MessageSid"),
+    "webexteams": lambda body: body["data"].get("id"),
+}
+"""Where each vendor puts the id of a message, the same one if it calls again."""
+
+
+async def any_of(asked: list[Any]) -> bool:
+    """Return whether one of these awaitables returns true; the others are cancelled."""
+    tasks = [asyncio.ensure_future(one) for one in asked]
+    try:
+        for next_one in asyncio.as_completed(tasks):
+            if await next_one:
+                return True
+        return False
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def outcome(handled: Awaitable[Any], about: Sent) -> dict[str, Any]:
+    """Wait until a customer's message is handled; return its acknowledgement: accepted, or why not."""
+    try:
+        await handled
+    except StoreError as problem:
+        log.error("A customer's message was not accepted, and their page keeps it: %s", problem)
+        return refusal("unavailable", "Your message can't be taken just now; it will be sent again.")
+    except Refused as problem:
+        return refusal(problem.code, str(problem))
+    except Exception:
+        log.exception("A customer's message (%s) could not be handled.", about.id)
+        return refusal("failed", "Your message could not be handled.")
+    return refusal(*about.refused) if about.refused is not None else {"ok": True}
+
+
+def refusal(code: str, sentence: str) -> dict[str, Any]:
+    """Return the acknowledgement of a message that was not accepted. Only the code ``unavailable`` is worth another try."""
+    return {"ok": False, "code": code, "error": sentence}

@@ -1,0 +1,1 @@
+"""Delivery to customers outside a turn of their own, by each channel's method."""

@@ -1,0 +1,283 @@
+"""The outbox's target ``"customer"``: delivers messages and notices through whatever channel the customer is on.
+
+An entry is delivered once the customer's side has acknowledged it, each channel in its way (``delivery_methods.py``); on a
+channel that can't push, once the response that contains it was written (``response_batch.py``). Until then it stays in the
+outbox, and the agent is notified that it waits. An entry that couldn't be delivered for too long fails: the agent is notified of
+the reason, and the next entry is delivered.
+
+The file also has the choices of a customer while nobody comes: go on waiting, leave a message, back to the bot.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import time
+import zlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import msgspec
+from rasa.core.channels.channel import OutputChannel, UserMessage
+
+from rasa_handoff.channel.compat.output_observer import with_payloads
+from rasa_handoff.channel.message_ids import sent
+from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
+from rasa_handoff.channel.outbound.response_batch import ResponseBatches
+from rasa_handoff.channel.tracker.bot import Bot
+from rasa_handoff.core.control import Control, Conversation
+from rasa_handoff.core.transcript import in_words
+from rasa_handoff.guard.recent import Recent
+from rasa_handoff.protocol import events, names
+from rasa_handoff.protocol.errors import HandoffError, Refused, Unreachable, Waits
+from rasa_handoff.protocol.logs import get_log, short_id
+from rasa_handoff.protocol.text import shown, valid
+from rasa_handoff.protocol.values import Speaker, Status
+from rasa_handoff.relay.inbox import Inbox
+from rasa_handoff.relay.relay import CUSTOMER, Relay
+from rasa_handoff.store.failures import apart
+from rasa_handoff.store.outbox import Entry
+
+log = get_log(__name__)
+
+CHOICES: Final = (
+    (names.UTTER_GO_ON_WAITING, names.WAIT_PAYLOAD),
+    (names.UTTER_LEAVE_MESSAGE, names.MESSAGE_PAYLOAD),
+    (names.UTTER_BACK_TO_BOT, names.BACK_PAYLOAD),
+)
+"""The buttons' responses and payloads."""
+PAYLOADS: Final = tuple(payload for _, payload in CHOICES)
+FLUSH_SECONDS: Final = 5.0
+"""How long the next message waits until the waiting ones are delivered."""
+STALE_SECONDS: Final = 86_400.0
+"""After this, a waiting message of the bot's own turns is dropped, since it is no longer news to a customer who comes back."""
+MOST_REMEMBERED: Final = 100_000
+"""Conversations for which something waits, and entries that fail."""
+
+
+async def with_choices(message: dict[str, Any], bot: Bot, conversation_id: str, channel: str) -> dict[str, Any]:
+    """Return the message with the buttons of the choices, unless the project has given it buttons of its own."""
+    if message.get("buttons"):
+        return message
+    buttons = []
+    for response, payload in CHOICES:
+        title = await bot.render(response, conversation_id, channel, {})
+        buttons.append({"title": str(title.get("text") or payload), "payload": payload})
+    return {**message, "buttons": buttons}
+
+
+def chosen(payload: str, conversation: Conversation, here: dict[str, Any], said: dict[str, Any]) -> events.Event:
+    """Return the event that such a button means now, since an agent may have come meanwhile.
+
+    ``here``: the attributes of every event; ``said``: those of the customer's message.
+    """
+    if conversation.state not in (Control.WAITING, Control.MESSAGE):
+        return events.CustomerAskedAgain(**here)
+    if payload == names.BACK_PAYLOAD:
+        return events.CustomerLeaving(**here, **said)
+    return events.CustomerWantsToWrite(**here) if payload == names.MESSAGE_PAYLOAD else events.CustomerChose(**here)
+
+
+class _InAnswer(Waits):
+    """The entry waits for a response to be written, which the agent needn't know."""
+
+
+class Customers:
+    """Delivers the outbox's entries to customers.
+
+    ``delivery_methods``: the delivery methods of the hosted channels, by name. ``patience``: seconds until an entry that can't be
+    delivered fails; None: never.
+    """
+
+    batch = 1
+
+    def __init__(
+        self, bot: Bot, relay: Relay, delivery_methods: Mapping[str, DeliveryMethod], patience: float | None = 3600.0
+    ) -> None:
+        self._bot, self._relay, self._delivery_methods, self._patience = bot, relay, delivery_methods, patience
+        self._batches, self._inbox = ResponseBatches(relay, self.make_message), Inbox(relay.store)
+        self._failing: dict[int, float] = Recent(MOST_REMEMBERED)
+        self._reported_waiting: dict[str, bool] = Recent()
+        # Forgotten conversations only get their entries at the end of the next response instead of at its beginning.
+        self._waiting: dict[str, bool] = Recent(MOST_REMEMBERED)
+
+    @asynccontextmanager
+    async def request(
+        self, conversation_id: str, channel: str, output: OutputChannel, message_id: str = ""
+    ) -> AsyncIterator[None]:
+        """Enclose the handling of a customer's request.
+
+        On a channel that can't push, waiting entries go into the response first, and those caused by the request follow. For a
+        sender who acknowledges, the bot's messages go by the outbox too.
+        """
+        method = self._delivery_methods[channel]
+        if sent().keeps:
+            self._keep(output, conversation_id, channel, message_id)
+        if not method.push:
+            waits = sent().keeps or self._may_wait(conversation_id)
+            async with self._batches.answering(conversation_id, method, output, waits):
+                yield
+            return
+        yield
+        if conversation_id in self._waiting:  # waiting since a channel that can't push
+            await self._relay.notify(CUSTOMER, conversation_id)
+
+    async def fetch(self, conversation_id: str, channel: str, output: OutputChannel) -> bool:
+        """Deliver waiting entries to a request without a message; return False if nothing waits and the bot is active."""
+        if not self._may_wait(conversation_id) and not self._relay.desk_active(conversation_id):
+            return False
+        async with self.request(conversation_id, channel, output):
+            return True
+
+    def _may_wait(self, conversation_id: str) -> bool:
+        """Return whether entries wait for the customer, or are being delivered at this moment."""
+        return conversation_id in self._waiting or self._relay.delivers(CUSTOMER, conversation_id)
+
+    async def flush(self, conversation_id: str) -> None:
+        """Deliver what waits, as far as possible, before anything else is sent."""
+        if not await self._batches.add(conversation_id):
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._relay.flush(CUSTOMER, conversation_id), FLUSH_SECONDS)
+
+    async def add_late(self, conversation_id: str) -> None:
+        """Add entries that arrived since the response was begun, before the bot's own messages."""
+        if self._batches.late(conversation_id):
+            await self._batches.add(conversation_id)
+
+    async def send_later(self, channel: str, message: UserMessage, notice: dict[str, Any]) -> None:
+        """Send by the outbox what the channel doesn't take now, to where the message came from."""
+        data = self._delivery_methods[channel].return_data(message.output_channel)
+        await self._put(message.sender_id, channel, f"{message.message_id}-later", notice, data)
+
+    # The bot's messages to a sender who acknowledges
+
+    def _keep(self, output: OutputChannel, conversation_id: str, channel: str, message_id: str) -> None:
+        numbers = itertools.count(1)
+
+        async def send_response(recipient_id: str, message: dict[str, Any]) -> None:
+            message = valid(message)
+            # When the turn is repeated after a crash, the same message in the same place gets the same id.
+            digest = zlib.crc32(msgspec.json.encode(message, order="sorted", enc_hook=shown))
+            await self._put(conversation_id, channel, f"{message_id}-{next(numbers)}-{digest:08x}", message)
+
+        output.send_response = send_response
+
+    async def _put(
+        self,
+        conversation_id: str,
+        channel: str,
+        id: str,
+        message: dict[str, Any],
+        data: Mapping[str, Any] | None = None,
+    ) -> None:
+        body = {"id": id, "handoff_id": None, "message": message, "channel": channel, "at": time.time()}
+        if data:
+            body["return_data"] = dict(data)
+        entry = Entry(target=CUSTOMER, lane=conversation_id, name=Speaker.BOT.value, body=body)
+        await self._inbox.put_once(entry)
+        await self._relay.notify(CUSTOMER, conversation_id)
+
+    # The outbox's target
+
+    async def deliver(self, lane: str, entries: Sequence[Entry]) -> list[events.Event]:
+        """Deliver one entry to the customer and return the events that report it."""
+        (entry,) = entries
+        conversation = await self._relay.recall(lane)
+        if (message := self._batches.fetched(entry)) is not None:
+            return self._said(lane, entry, message)
+        if entry.body.get("at", time.time()) < time.time() - STALE_SECONDS:
+            self._forget(lane, entry)
+            return []
+        try:
+            method = self._reach(entry.body.get("channel") or conversation.channel)
+            if not method.push and self._batches.busy(lane):
+                raise _InAnswer("It goes with the response that is being made.")
+            data = entry.body.get("return_data") or conversation.return_data
+            message = await self._say(method, lane, entry, data)
+        except _InAnswer:
+            raise
+        except Waits as problem:
+            await self._waits(lane, str(problem))
+            raise
+        except Refused:  # for good: the entry is set aside, and the agent gets the reason
+            self._forget(lane, entry)
+            raise
+        except Exception as problem:
+            await self._note_failure(lane, entry, problem)
+            raise
+        return self._said(lane, entry, message)
+
+    def _reach(self, channel: str | None) -> DeliveryMethod:
+        method = self._delivery_methods.get(channel or "")
+        if method is None:
+            raise Unreachable(f"The channel '{channel}' is no longer hosted.")
+        return method
+
+    async def _say(self, method: DeliveryMethod, lane: str, entry: Entry, data: Mapping[str, Any]) -> dict[str, Any]:
+        output = await method.output(lane, data)
+        message = await self.make_message(entry, method.channel.name())
+        await method.send(output, lane, message, entry.body["id"])
+        return message
+
+    async def make_message(self, entry: Entry, channel: str) -> dict[str, Any]:
+        """Return an entry as Rasa's message dict."""
+        return with_payloads(valid(await self._rendered(entry, channel)))
+
+    async def _rendered(self, entry: Entry, channel: str) -> dict[str, Any]:
+        body = entry.body
+        if body.get("message") is not None:
+            return dict(body["message"])
+        if body.get("response") is not None:
+            message = await self._bot.render(body["response"], entry.lane, channel, body["values"])
+            if body["response"] == names.UTTER_NOBODY_YET:
+                return await with_choices(message, self._bot, entry.lane, channel)
+            return message
+        return {"text": body["text"]}
+
+    # Outcomes
+
+    async def _note_failure(self, lane: str, entry: Entry, problem: Exception) -> None:
+        """Note that an attempt failed, which starts the clock of the entries behind it too.
+
+        Raises:
+            Refused: the entry has been tried for too long.
+        """
+        now = time.monotonic()
+        for waiting in await self._relay.queue(CUSTOMER, lane):
+            self._failing.setdefault(waiting.key, now)
+        reason = str(problem) if isinstance(problem, HandoffError) else f"It can't be sent: {problem!r}."
+        await self._waits(lane, reason)
+        if self._patience is not None and now - self._failing.get(entry.key, now) >= self._patience:
+            self._forget(lane, entry)
+            raise Refused("timeout", f"Tried for {self._patience:g} s: {reason}") from problem
+
+    async def _waits(self, lane: str, reason: str) -> None:
+        """Report to the agent, once per message, that this one and those behind it wait."""
+        self._waiting[lane] = True
+        for entry in await self._relay.queue(CUSTOMER, lane):
+            # An entry without an id is set aside when its turn comes.
+            if entry.name == Speaker.AGENT.value and entry.id is not None and entry.id not in self._reported_waiting:
+                with apart(log, "A message for %s waits, and that can't be reported to the agent.", short_id(lane)):
+                    await self._relay.apply(_report(lane, entry, Status.WAITING, reason))
+                self._reported_waiting[entry.id] = True
+
+    def _said(self, lane: str, entry: Entry, message: Mapping[str, Any]) -> list[events.Event]:
+        self._forget(lane, entry)
+        if entry.name == Speaker.AGENT.value:
+            return [_report(lane, entry, Status.DELIVERED)]
+        if entry.name != Speaker.SYSTEM.value:
+            return []  # the bot's messages come from the tracker and are already in it
+        text = in_words(message.get("text"), message)
+        about = {"handoff_id": entry.body["handoff_id"], "id": entry.body["id"], "response": entry.body["response"]}
+        return [events.NoticeShown(conversation_id=lane, text=text, at=time.time(), **about)]
+
+    def _forget(self, lane: str, entry: Entry) -> None:
+        self._waiting.pop(lane, None)
+        self._failing.pop(entry.key, None)
+        if entry.id is not None:
+            self._reported_waiting.pop(entry.id, None)
+
+
+def _report(lane: str, entry: Entry, status: Status, reason: str | None = None) -> events.MessageReported:
+    about = {"handoff_id": entry.body["handoff_id"], "message_id": entry.body["id"]}
+    return events.MessageReported(conversation_id=lane, **about, status=status, reason=reason)

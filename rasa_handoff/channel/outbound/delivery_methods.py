@@ -1,0 +1,229 @@
+"""The delivery methods: how a message reaches a customer outside a turn of their own, channel by channel.
+
+========================  =============================================================================
+method                    channels
+========================  =============================================================================
+:class:`ConnectedSocket`  socketio: while a socket is connected; else at the next ``session_request``
+:class:`Push`             telegram, a project's own with ``get_output_channel``
+:class:`Callback`         callback
+:class:`ThreadedPush`     facebook, rocketchat, twilio, webexteams: in a thread, since their clients block
+:class:`RebuiltOutput`    botframework, mattermost, slack: an output made from data of the last message
+:class:`Fetch`            rest, rasa, hangouts, twilio_voice: in the response to the next request
+========================  =============================================================================
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rasa.core.channels.botframework import BotFrameworkInput
+from rasa.core.channels.callback import CallbackInput
+from rasa.core.channels.channel import InputChannel, OutputChannel
+from rasa.core.channels.facebook import FacebookInput
+from rasa.core.channels.mattermost import MattermostInput
+from rasa.core.channels.rocketchat import RocketChatInput
+from rasa.core.channels.slack import SlackInput
+from rasa.core.channels.twilio import TwilioInput
+from rasa.core.channels.webexteams import WebexTeamsInput
+
+from rasa_handoff.channel.compat.message_parts import send_with_ids
+from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
+from rasa_handoff.channel.outbound.vendor_errors import (
+    CallbackWithErrors,
+    MattermostWithErrors,
+    WebexTeamsWithErrors,
+    raise_on_errors,
+    translate_error,
+)
+from rasa_handoff.protocol.errors import HandoffError, Unreachable, Waits
+
+Message = dict[str, Any]
+"""One of Rasa's message dicts."""
+Data = Mapping[str, Any]
+"""What a delivery method kept of the customer's last turn."""
+
+
+class DeliveryMethod:
+    """The way to one channel's customers. ``push``: whether a message can be delivered at any time."""
+
+    push = True
+
+    def __init__(self, channel: InputChannel) -> None:
+        self.channel = channel
+
+    def return_data(self, output: OutputChannel) -> dict[str, Any]:
+        """Return the data of this turn's output that is needed to write to the customer later. JSON-ready."""
+        return {}
+
+    async def output(self, conversation_id: str, data: Data) -> OutputChannel:
+        """Return an output that reaches the customer now.
+
+        Raises:
+            Waits: delivery is only possible once the customer connects or writes.
+            Unreachable: it may work a little later.
+        """
+        output = self.channel.get_output_channel()
+        if output is None:
+            raise Unreachable(f"The channel '{self.channel.name()}' gives no output channel now.")
+        return output
+
+    async def send(self, output: OutputChannel, conversation_id: str, message: Message, id: str) -> None:
+        """Send one of Rasa's message dicts and return once the other side has acknowledged it. A repetition has the same id.
+
+        Raises:
+            Unreachable: the vendor can't take it now.
+            Refused: the vendor will never take it.
+            Waits: the customer has disconnected meanwhile.
+        """
+        try:
+            await self._send(output, conversation_id, dict(message), id)
+        except HandoffError:
+            raise
+        except Exception as problem:  # each vendor's client has its own
+            if (translated := translate_error(problem, self.channel.name())) is None:
+                raise
+            raise translated from problem
+
+    async def _send(self, output: OutputChannel, conversation_id: str, message: Message, id: str) -> None:
+        await output.send_response(conversation_id, message)
+
+
+class Push(DeliveryMethod):
+    """The channel's own output channel, called in the event loop."""
+
+
+class ThreadedPush(DeliveryMethod):
+    """The channel's own output channel, called in a thread with an event loop of its own, since the vendor's client blocks."""
+
+    async def output(self, conversation_id: str, data: Data) -> OutputChannel:
+        """Return the channel's output, made in a thread too: rocketchat's signs in when it is made."""
+        output = await asyncio.to_thread(self.channel.get_output_channel)
+        if output is None:
+            raise Unreachable(f"The channel '{self.channel.name()}' gives no output channel now.")
+        return raise_on_errors(output)
+
+    async def _send(self, output: OutputChannel, conversation_id: str, message: Message, id: str) -> None:
+        await asyncio.to_thread(asyncio.run, output.send_response(conversation_id, message))
+
+
+class Callback(DeliveryMethod):
+    """Requests to the project's own address. Each message has an id, by which the receiver can drop copies."""
+
+    async def output(self, conversation_id: str, data: Data) -> OutputChannel:
+        """Return the channel's output, which raises if the receiver refuses."""
+        return CallbackWithErrors(self.channel.callback_endpoint)
+
+    async def _send(self, output: OutputChannel, conversation_id: str, message: Message, id: str) -> None:
+        await send_with_ids(output, conversation_id, message, id)
+
+
+class ConnectedSocket(DeliveryMethod):
+    """A connected socket; to a page that acknowledges, the message is repeated until it has."""
+
+    async def output(self, conversation_id: str, data: Data) -> OutputChannel:
+        """Return the channel's output, if a socket of the customer is connected."""
+        assert isinstance(self.channel, HandoffSocketIO)
+        if not self.channel.connected(conversation_id):
+            raise Waits("No socket of this customer is connected.")
+        return await super().output(conversation_id, data)
+
+    async def _send(self, output: OutputChannel, conversation_id: str, message: Message, id: str) -> None:
+        assert isinstance(self.channel, HandoffSocketIO)
+        await self.channel.send(output, conversation_id, message, id)
+
+
+class Fetch(DeliveryMethod):
+    """Only in the response to a request of the customer."""
+
+    push = False
+
+    async def output(self, conversation_id: str, data: Data) -> OutputChannel:
+        """Raise: there is no output outside a request."""
+        raise Waits(f"The channel '{self.channel.name()}' can't push.")
+
+    async def _send(self, output: OutputChannel, conversation_id: str, message: Message, id: str) -> None:
+        await send_with_ids(output, conversation_id, message, id)
+
+
+class RebuiltOutput(DeliveryMethod):
+    """An output made from the attributes ``kept`` of the last turn's output."""
+
+    kept: tuple[str, ...] = ()
+    build: Callable[[Any, Data], OutputChannel]
+
+    def return_data(self, output: OutputChannel) -> dict[str, Any]:
+        """Return the attributes that the vendor gave the output."""
+        return {name: getattr(output, name, None) for name in self.kept}
+
+    async def output(self, conversation_id: str, data: Data) -> OutputChannel:
+        """Return the output, made anew.
+
+        Raises:
+            Waits: no data is known before the customer's next message.
+        """
+        if not data:
+            raise Waits(f"Where '{self.channel.name()}' reaches this customer is known only with their next message.")
+        return self.build(self.channel, data)
+
+
+class Slack(RebuiltOutput):
+    """The channel and thread the customer wrote in."""
+
+    kept = ("slack_channel", "thread_id")
+
+    def build(self, channel: SlackInput, data: Data) -> OutputChannel:
+        """Return Slack's own output for that channel and thread."""
+        return channel.get_output_channel(data["slack_channel"], data["thread_id"])
+
+
+class Mattermost(RebuiltOutput):
+    """The channel the customer wrote in. The client blocks. Mattermost drops a copy that arrives within half a minute."""
+
+    kept = ("bot_channel",)
+
+    def build(self, channel: MattermostInput, data: Data) -> OutputChannel:
+        """Return Mattermost's output for that channel."""
+        return MattermostWithErrors(channel.url, channel.token, data["bot_channel"], channel.webhook_url)
+
+    async def _send(self, output: OutputChannel, conversation_id: str, message: Message, id: str) -> None:
+        assert isinstance(output, MattermostWithErrors)
+        output.named(id)
+        await asyncio.to_thread(asyncio.run, output.send_response(conversation_id, message))
+
+
+class Teams(RebuiltOutput):
+    """The Bot Framework's conversation, the bot's identity in it and the service's address. The client blocks."""
+
+    kept = ("conversation", "bot", "global_uri")
+
+    def build(self, channel: BotFrameworkInput, data: Data) -> OutputChannel:
+        """Return the Bot Framework's output for that conversation."""
+        service_url = str(data["global_uri"]).removesuffix("v3/")
+        return WebexTeamsWithErrors(
+            channel.app_id, channel.app_password, data["conversation"], data["bot"], service_url
+        )
+
+    _send = ThreadedPush._send
+
+
+METHODS: Mapping[type[InputChannel], type[DeliveryMethod]] = {
+    BotFrameworkInput: Teams,
+    CallbackInput: Callback,
+    FacebookInput: ThreadedPush,
+    HandoffSocketIO: ConnectedSocket,
+    MattermostInput: Mattermost,
+    RocketChatInput: ThreadedPush,
+    SlackInput: Slack,
+    TwilioInput: ThreadedPush,
+    WebexTeamsInput: ThreadedPush,
+}
+"""By class, so that a project's own subclass has the same method. Any other channel pushes if it has ``get_output_channel``."""
+
+
+def delivery_method_of(channel: InputChannel) -> DeliveryMethod:
+    """Return the delivery method of this channel."""
+    for kind, method in METHODS.items():
+        if isinstance(channel, kind):
+            return method(channel)
+    pushes = type(channel).get_output_channel is not InputChannel.get_output_channel
+    return Push(channel) if pushes else Fetch(channel)

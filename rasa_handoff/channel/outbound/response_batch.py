@@ -1,0 +1,162 @@
+"""Response batches: entries that go into the response to a customer's request, on channels that can't push.
+
+They leave the outbox once the response was written, or, for a client that acknowledges, once a later request names them as seen
+(``handoff_after``). If a response could not be written, its entries go into the next one.
+"""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from rasa.core.channels.channel import OutputChannel
+
+from rasa_handoff.channel.compat.http_answers import Answer, answer
+from rasa_handoff.channel.message_ids import sent
+from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
+from rasa_handoff.protocol.logs import get_log, short_id
+from rasa_handoff.relay.relay import CUSTOMER, Relay
+from rasa_handoff.store.failures import MOST_TRIES_OF_WRONG, Failure, meaning_of
+from rasa_handoff.store.outbox import Entry
+
+log = get_log(__name__)
+
+WRITING_SECONDS: Final = 5.0
+"""How long a request waits to learn whether the response before it was written."""
+MOST_FETCHED: Final = 10_000
+"""Delivered entries that are remembered until they leave the outbox."""
+
+MakeMessage = Callable[[Entry, str], Awaitable[dict[str, Any]]]
+"""Makes Rasa's message dict of an entry, for the channel of this name."""
+
+
+class ResponseBatch:
+    """The entries in one response.
+
+    ``messages``: the messages by their entries' keys. ``missed``: whether an entry may have come too late for this response.
+    """
+
+    def __init__(self, method: DeliveryMethod, output: OutputChannel) -> None:
+        self.method, self.output = method, output
+        self.messages: dict[int, dict[str, Any]] = {}
+        self.answer: Answer | None = None
+        self.missed = False
+
+
+class ResponseBatches:
+    """The responses under way, one for each conversation."""
+
+    def __init__(self, relay: Relay, make_message: MakeMessage) -> None:
+        self._relay, self._make_message = relay, make_message
+        self._batches: dict[str, ResponseBatch] = {}
+        self._fetched: dict[int, dict[str, Any]] = {}
+        self._notifications: set[asyncio.Task[None]] = set()
+
+    def busy(self, conversation_id: str) -> bool:
+        """Return whether a response is being made or written. If so, the conversation's lane is notified after that."""
+        batch = self._batches.get(conversation_id)
+        if batch is not None:
+            batch.missed = True
+        return batch is not None
+
+    def fetched(self, entry: Entry) -> dict[str, Any] | None:
+        """Return the message of this entry if the customer has got it."""
+        return self._fetched.get(entry.key)
+
+    @asynccontextmanager
+    async def answering(
+        self, conversation_id: str, method: DeliveryMethod, output: OutputChannel, waits: bool
+    ) -> AsyncIterator[None]:
+        """Enclose the handling of a request: add waiting entries first, if ``waits``, and at the end those that it caused."""
+        before = self._batches.get(conversation_id)
+        if before is not None and before.answer is not None:
+            await asyncio.wait({before.answer.written}, timeout=WRITING_SECONDS)
+            before.answer.settle(False)  # unknown: rather twice than never
+        if sent().keeps:
+            await self._acknowledge(conversation_id, method.channel.name(), sent().after)
+        batch = self._batches[conversation_id] = ResponseBatch(method, output)
+        try:
+            if waits or before is not None:
+                await self.add(conversation_id)
+            yield
+            await self.add(conversation_id)
+        finally:
+            self._conclude(conversation_id, batch)
+
+    def late(self, conversation_id: str) -> bool:
+        """Return whether an entry that arrived since the response was begun may not be in it yet."""
+        batch = self._batches.get(conversation_id)
+        return batch is not None and (batch.missed or self._relay.delivers(CUSTOMER, conversation_id))
+
+    async def add(self, conversation_id: str) -> bool:
+        """Add the waiting entries that aren't in the response yet; return False if no response is being made."""
+        batch = self._batches.get(conversation_id)
+        if batch is None or batch.answer is not None:
+            return False
+        try:
+            for entry in await self._relay.queue(CUSTOMER, conversation_id):
+                if entry.key not in batch.messages and entry.key not in self._fetched:
+                    await self._add_entry(batch, conversation_id, entry)
+        except Exception:
+            log.exception(
+                "Entries for %s could not be added to the response; they wait for the next.", short_id(conversation_id)
+            )
+        return True
+
+    async def _add_entry(self, batch: ResponseBatch, conversation_id: str, entry: Entry) -> None:
+        """Add one entry. An entry that can't go into any response is set aside, so that the next ones can."""
+        for tries in itertools.count(1):
+            try:
+                message = await self._make_message(entry, batch.method.channel.name())
+                await batch.method.send(batch.output, conversation_id, message, entry.body["id"])
+                batch.messages[entry.key] = message
+                return
+            except Exception as problem:
+                failure = meaning_of(problem)
+                if failure in (Failure.WAIT, Failure.RETRY_LATER):
+                    raise
+                if failure is Failure.REJECT or tries >= MOST_TRIES_OF_WRONG:
+                    return await self._relay.set_aside(entry, problem)
+
+    async def _acknowledge(self, conversation_id: str, channel: str, after: str | None) -> None:
+        """Note that the client has seen all entries up to and including this one."""
+        entries = await self._relay.queue(CUSTOMER, conversation_id)
+        ids = [entry.id for entry in entries]
+        if after in ids:
+            for entry in entries[: ids.index(after) + 1]:
+                try:
+                    self._note(entry.key, await self._make_message(entry, channel))
+                except Exception:
+                    log.exception("The text of an entry that %s has seen can't be made.", short_id(conversation_id))
+                    self._note(entry.key, {})
+            await self._relay.notify(CUSTOMER, conversation_id)
+
+    def _note(self, key: int, message: dict[str, Any]) -> None:
+        self._fetched[key] = message
+        if len(self._fetched) > MOST_FETCHED:
+            del self._fetched[next(iter(self._fetched))]
+
+    def _conclude(self, conversation_id: str, batch: ResponseBatch) -> None:
+        batch.answer = answer() or _written()
+        acknowledges = sent().keeps
+
+        def known(written: "asyncio.Future[bool]") -> None:
+            if written.result() and not acknowledges:
+                for key, message in batch.messages.items():
+                    self._note(key, message)
+            if self._batches.get(conversation_id) is batch:
+                del self._batches[conversation_id]
+            if batch.messages or batch.missed:
+                notify = asyncio.ensure_future(self._relay.notify(CUSTOMER, conversation_id))
+                self._notifications.add(notify)
+                notify.add_done_callback(self._notifications.discard)
+
+        batch.answer.written.add_done_callback(known)
+
+
+def _written() -> Answer:
+    """Return an answer that counts as written, for a channel whose responses can't be observed."""
+    unseen = Answer()
+    unseen.settle(True)
+    return unseen

@@ -1,0 +1,235 @@
+"""The bot's turn and what it asks for, on a hosted channel as on a platform with a desk of its own.
+
+1. A marker in the turn's output asks for a handoff. So does the bare intent ``execute_handoff``, unless the package's contact
+   form is open.
+2. The intent ``provide_handoff_options`` is answered here if the bot hasn't shown the options itself.
+3. Rasa saves a turn whole or not at all, and each user event carries its message's id. By this, a turn that was finished by a
+   process that ended before it could report it is found in the tracker, and its messages are sent again.
+4. Proactive turns, which no customer's message began (reminders, triggers, actions run from outside), are observed too, so that
+   their markers and directives don't reach the front end.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
+from typing import Any, NamedTuple
+
+from rasa.core.channels.channel import OutputChannel, UserMessage
+from rasa.shared.core.events import BotUttered, UserUttered
+from rasa.shared.core.trackers import DialogueStateTracker
+
+from rasa_handoff.channel.closing import Closing
+from rasa_handoff.channel.compat.forms import payload_turn
+from rasa_handoff.channel.compat.output_observer import ObservedTurn, OutputObserver
+from rasa_handoff.channel.tracker.bot import Bot
+from rasa_handoff.channel.turn.handoff_request import complete_request, intent_of, offers, up_to
+from rasa_handoff.channel.turn.options import Options
+from rasa_handoff.core.transcript import SESSION_STARTS
+from rasa_handoff.protocol import names
+from rasa_handoff.protocol.errors import Unreachable
+from rasa_handoff.protocol.logs import get_log, short_id
+from rasa_handoff.protocol.markers import ChannelNotice, HandoffRequest, shows_options
+from rasa_handoff.protocol.settings import IntentSettings
+from rasa_handoff.protocol.values import plain
+
+log = get_log(__name__)
+
+FinishedTurn = tuple[dict[str, Any], list[dict[str, Any]]]
+"""The NLU result of a message, and the bot's answers to it as Rasa's message dicts."""
+OnMessage = Callable[[UserMessage], Awaitable[Any]]
+
+
+def find_finished_turn(tracker: DialogueStateTracker, message: UserMessage) -> FinishedTurn | None:
+    """Return the finished turn of this message from the tracker, or None if there is none."""
+    events = list(tracker.events)
+    for place in reversed(range(len(events))):
+        event = events[place]
+        if isinstance(event, UserUttered) and event.message_id == message.message_id:
+            after = events[place + 1 :]
+            end = next((at for at, later in enumerate(after) if isinstance(later, UserUttered)), len(after))
+            return dict(event.parse_data), [later.message() for later in after[:end] if isinstance(later, BotUttered)]
+    return None
+
+
+class TurnResult(NamedTuple):
+    """A turn that has run. ``parsed``: the NLU result of its message; ``observed``: the observations of its output."""
+
+    parsed: Mapping[str, Any]
+    observed: ObservedTurn
+
+
+class RequestedHandoff(NamedTuple):
+    """A handoff that a turn asks for.
+
+    ``form``: the form that was open when the customer asked. It has repeated its question, which is held back, and is sent only
+    if nobody takes the conversation.
+    """
+
+    request: HandoffRequest
+    form: str | None
+
+
+class BotTurn:
+    """Runs turns of the bot.
+
+    ``on_new_message``: Rasa's own handler. ``show_marker``: whether markers reach the front end. ``follows``: see
+    :class:`OutputObserver`.
+    """
+
+    def __init__(
+        self,
+        bot: Bot,
+        intents: IntentSettings,
+        options: Options,
+        show_marker: bool,
+        on_new_message: OnMessage,
+        follows: bool = True,
+    ) -> None:
+        self._bot, self._intents, self._options, self._on_new_message = bot, intents, options, on_new_message
+        self._own_intents = (intents.options, intents.execute, intents.ended, names.CARRY_ON_INTENT)
+        self._observer = OutputObserver(f"/{intents.execute}", show_marker, follows)
+
+    async def run(self, channel: str, message: UserMessage, finished: FinishedTurn | None = None) -> TurnResult:
+        """Let the bot answer the message.
+
+        ``finished``: the message's turn in a process that has ended since; its messages are only sent again. The answer to a
+        request for a person is held back until :meth:`requested_handoff` or the caller releases it.
+
+        Raises:
+            Unreachable: no model is loaded, and Rasa would silently ignore the message.
+        """
+        notice = ChannelNotice(channel=channel, availability=self._options.availability())
+        message.metadata = {**_metadata_of(message), names.METADATA_KEY: plain(notice)}
+        parsed = await self._bot.parse(message) if finished is None else finished[0]
+        asked = intent_of(parsed) == self._intents.execute
+        with self._observer.turn(
+            message.output_channel, message.sender_id, self._make_options(channel), hold=asked
+        ) as observed:
+            if finished is None:
+                with payload_turn(message.text, self._own_intents):
+                    await self._on_new_message(message)
+            for answer in finished[1] if finished is not None else ():
+                await message.output_channel.send_response(message.sender_id, answer)
+        return TurnResult(parsed, observed)
+
+    def watching(self, output: OutputChannel, conversation_id: str) -> AbstractContextManager[ObservedTurn]:
+        """Observe the output of a proactive turn."""
+        return self._observer.turn(output, conversation_id, self._make_options(output.name()))
+
+    async def shown(self, channel: str, conversation_id: str, message: dict[str, Any]) -> dict[str, Any]:
+        """Return a message as the customer gets it, for a channel that follows handoff markers itself."""
+        return await self._observer.shown(conversation_id, message, self._make_options(channel))
+
+    async def requested_handoff(
+        self, channel: str, message: UserMessage, result: TurnResult
+    ) -> RequestedHandoff | None:
+        """Return the handoff that the turn asks for, or None.
+
+        If there is none, the messages held back are released, and the options sent if they were asked for.
+        """
+        intent, observed = intent_of(result.parsed), result.observed
+        if observed.request is None and intent not in (self._intents.execute, self._intents.options):
+            await self._conclude(channel, message, observed)
+            return None
+        tracker = await self._read(message.sender_id)
+        form = tracker.active_loop.name if tracker is not None and tracker.active_loop is not None else None
+        if observed.request is not None or (intent == self._intents.execute and form != names.CONTACT_FORM):
+            events = tracker.events if tracker is not None else ()
+            happened = up_to(message.message_id, [event.as_dict() for event in events])
+            request = complete_request(observed.request, result.parsed, happened, self._intents)
+            return RequestedHandoff(request, form if intent == self._intents.execute else None)
+        if intent == self._intents.options and not observed.offered and form != names.CONTACT_FORM:
+            await observed.release()
+            options = await self._options.message(message.sender_id, channel)
+            await message.output_channel.send_response(message.sender_id, options)
+        else:
+            await self._conclude(channel, message, observed)
+        return None
+
+    async def _read(self, conversation_id: str) -> DialogueStateTracker | None:
+        """Return the tracker, or None if it can't be read now, which must not prevent a handoff."""
+        try:
+            return await self._bot.tracker(conversation_id)
+        except Unreachable:
+            return None
+
+    async def _conclude(self, channel: str, message: UserMessage, observed: ObservedTurn) -> None:
+        """Release the messages held back; if the turn ended with a failed action, notify the customer."""
+        await observed.release()
+        if observed.failed:
+            notice_text = await self._bot.say(names.UTTER_NOT_TAKEN, message.sender_id, channel)
+            await message.output_channel.send_response(message.sender_id, notice_text)
+
+    async def with_options(
+        self, channel: str, conversation_id: str, happened: Sequence[Mapping[str, Any]]
+    ) -> list[Mapping[str, Any]]:
+        """Return the tracker's events with the options inserted where they were shown.
+
+        The tracker itself has only the marker, or only the request for the options.
+        """
+        if _starts_anew(happened):
+            happened = [event.as_dict() for event in (await self._bot.full_tracker(conversation_id)).events]
+        places = self._offered(happened)
+        if not places:
+            return list(happened)
+        options = await self._options.message(conversation_id, channel)
+        shown = {"event": "bot", "text": options.get("text"), "data": options}
+        finished: list[Mapping[str, Any]] = []
+        for place, event in enumerate(happened):
+            finished.append(event)
+            if place in places:
+                finished.append({**shown, "timestamp": event.get("timestamp")})
+        return finished
+
+    def _offered(self, happened: Sequence[Mapping[str, Any]]) -> set[int]:
+        """Return the indexes of the events after which options were shown: the bot's marker, or the request answered here."""
+        places: set[int] = set()
+        asked: int | None = None
+        for place, event in enumerate(happened):
+            if event.get("event") == "user":
+                asked = place if intent_of(event.get("parse_data") or {}) == self._intents.options else None
+                places |= {asked} if asked is not None else set()
+            elif offers(event) is not None:
+                places = {*places - {asked}, place}
+            elif event.get("event") == "bot" and shows_options(event.get("data") or {}, f"/{self._intents.execute}"):
+                places = {*places - {asked}}  # shown by an action, and in the tracker with the buttons
+        return places
+
+    def _make_options(self, channel: str) -> Callable[[str], Awaitable[dict[str, Any]]]:
+        return lambda conversation_id: self._options.message(conversation_id, channel)
+
+
+def _starts_anew(happened: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether the customer's message is missing: stores show the current session, and the turn began a new one."""
+    kinds = {event.get("event") for event in happened}
+    return "user" not in kinds and not kinds.isdisjoint(SESSION_STARTS)
+
+
+def _metadata_of(message: UserMessage) -> dict[str, Any]:
+    """Return the message's metadata as a dict; a front end may send anything, and what is no mapping is kept under a key."""
+    own: Any = message.metadata
+    if isinstance(own, Mapping):
+        return dict(own)
+    return {} if own is None else {"metadata": own}
+
+
+class ProactiveTurns:
+    """Observes turns that no customer's message began, called by ``compat/processor.py``."""
+
+    def __init__(self, turn: BotTurn, closing: Closing) -> None:
+        self._turn, self._closing = turn, closing
+
+    @asynccontextmanager
+    async def around(self, conversation_id: str, output: OutputChannel) -> AsyncIterator[None]:
+        """Observe such a turn. It may close the conversation; a handoff needs a customer's message to answer."""
+        if getattr(output, "has_own_desk", False):  # a platform observes its turns itself
+            yield
+            return
+        with self._turn.watching(output, conversation_id) as observed:
+            yield
+        if observed.request is not None:
+            log.warning(
+                "A handoff of %s was requested in a turn without a customer's message: it isn't made.",
+                short_id(conversation_id),
+            )
+        if observed.close:
+            await self._closing.tell(conversation_id, output.name(), output)

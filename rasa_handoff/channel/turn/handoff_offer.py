@@ -1,0 +1,239 @@
+"""The offer to the desk: the transcript, the bot's knowledge, and where to reach the customer."""
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from rasa.core.channels.channel import UserMessage
+from rasa.shared.core.trackers import DialogueStateTracker
+
+from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
+from rasa_handoff.channel.tracker.bot import Bot
+from rasa_handoff.channel.turn.handoff_request import complete_request, intent_of, up_to
+from rasa_handoff.core.transcript import button_titles, current_session, latest, transcript
+from rasa_handoff.protocol import events, names
+from rasa_handoff.protocol.errors import Unreachable
+from rasa_handoff.protocol.logs import get_log, short_id
+from rasa_handoff.protocol.markers import HandoffRequest
+from rasa_handoff.protocol.settings import Settings, unknown_slots
+from rasa_handoff.protocol.values import BotState, Channel, Contact, Guess, Offer, Priority, Slot
+from rasa_handoff.relay.relay import TRACKER, Relay
+
+log = get_log(__name__)
+
+LAST_INTENTS = 5
+"""Recognised intents that an offer lists."""
+FLUSH_SECONDS = 1.0
+"""How long an offer waits for an unsaved turn to be written."""
+
+Happened = Sequence[Mapping[str, Any]]
+"""A tracker's events, as dicts."""
+WithOptions = Callable[[str, str, Happened], Awaitable[list[Mapping[str, Any]]]]
+"""Inserts the options where they were shown; takes the channel's name, the conversation's id and the events."""
+
+
+class HandoffOffers:
+    """Makes offers from the tracker. ``delivery_methods``: the delivery methods of the hosted channels, by name."""
+
+    def __init__(
+        self, bot: Bot, relay: Relay, settings: Settings, delivery_methods: Mapping[str, DeliveryMethod]
+    ) -> None:
+        self._bot, self._relay, self._settings, self._delivery_methods = bot, relay, settings, delivery_methods
+
+    async def request(
+        self,
+        conversation_id: str,
+        channel: str,
+        request: HandoffRequest,
+        message: UserMessage,
+        asked_in_form: str | None,
+        with_options: WithOptions,
+    ) -> events.HandoffRequested:
+        """Return the event that starts a handoff.
+
+        ``message``: the message that asked. ``asked_in_form``: the form that was open when the customer asked; its answer to
+        the request was not shown to them. While the tracker can't be read, or isn't written yet, the event is a
+        ``TranscriptAwaited`` whose offer lacks the transcript and the bot's knowledge.
+        """
+        output = message.output_channel
+        try:
+            if not await self.write_unsaved(conversation_id):
+                raise Unreachable("The last turn isn't in the tracker yet.")
+            tracker = await self._bot.tracker(conversation_id)
+            happened = await with_options(channel, conversation_id, [event.as_dict() for event in tracker.events])
+        except Unreachable as problem:
+            log.warning(
+                "The transcript of %s can't be read now, and follows later: %s", short_id(conversation_id), problem
+            )
+            return self._without_transcript(conversation_id, channel, request, message)
+        offer = self._offer(tracker, _seen(happened) if asked_in_form else happened, channel, request)
+        return events.HandoffRequested(
+            conversation_id=conversation_id,
+            handoff_id=offer.handoff_id,
+            offer=offer,
+            leaving_word=self._settings.leaving_word(offer.language),
+            titles=button_titles(current_session(happened)),
+            return_data=self._delivery_methods[channel].return_data(output),
+            filled_slot=taken_slot(happened) if asked_in_form else None,
+            message_id=message.message_id,
+        )
+
+    async def write_unsaved(self, conversation_id: str) -> bool:
+        """Write the bot's turns that couldn't be saved, if that is possible now; return whether none is left."""
+        if not await self._relay.unsaved(conversation_id):
+            return True
+        if self._bot.ready and self._bot.store.away:
+            return False
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._relay.flush(TRACKER, conversation_id), FLUSH_SECONDS)
+        return not await self._relay.unsaved(conversation_id)
+
+    def _without_transcript(
+        self, conversation_id: str, channel: str, request: HandoffRequest, message: UserMessage
+    ) -> events.TranscriptAwaited:
+        method = self._delivery_methods[channel]
+        offer = Offer(
+            handoff_id=uuid.uuid4().hex,
+            conversation_id=conversation_id,
+            bot_id=self._settings.bot_id,
+            channel=Channel(name=channel, push=method.push),
+            department=request.department,
+            agent=request.agent,
+            reason=request.reason,
+            priority=request.priority or Priority.NORMAL,
+            note=request.note,
+            contact=request.contact,
+            language=request.language,
+            bot=BotState(settable=self._settable()),
+            transcript_follows=True,
+        )
+        return events.TranscriptAwaited(
+            conversation_id=conversation_id,
+            handoff_id=offer.handoff_id,
+            offer=offer,
+            leaving_word=self._settings.leaving_word(offer.language),
+            return_data=method.return_data(message.output_channel),
+            message_id=message.message_id,
+        )
+
+    async def follow(
+        self, tracker: DialogueStateTracker, offer: Offer, message_id: str | None, with_options: WithOptions
+    ) -> events.TranscriptRead:
+        """Complete an offer that was made without the tracker, now that it can be read."""
+        channel, intents = offer.channel.name, self._settings.intents
+        happened = await with_options(channel, tracker.sender_id, [event.as_dict() for event in tracker.events])
+        before = up_to(message_id, happened)
+        form = tracker.active_loop is not None and intent_of(_last_user(before)) == intents.execute
+        request = HandoffRequest(
+            department=offer.department,
+            agent=offer.agent,
+            reason=offer.reason,
+            priority=None if offer.priority is Priority.NORMAL else offer.priority,
+            note=offer.note,
+            contact=offer.contact,
+            language=offer.language,
+        )
+        whole = complete_request(request, _last_user(before), before, intents)
+        complete = self._offer(tracker, _seen(happened) if form else happened, channel, whole)
+        return events.TranscriptRead(
+            conversation_id=tracker.sender_id,
+            handoff_id=offer.handoff_id,
+            offer=msgspec.structs.replace(complete, handoff_id=offer.handoff_id),
+            titles=button_titles(current_session(happened)),
+            filled_slot=taken_slot(happened) if form else None,
+        )
+
+    def _offer(
+        self,
+        tracker: DialogueStateTracker,
+        happened: Sequence[Mapping[str, Any]],
+        channel: str,
+        request: HandoffRequest,
+    ) -> Offer:
+        slots = tracker.current_slot_values()
+        return Offer(
+            handoff_id=uuid.uuid4().hex,
+            conversation_id=tracker.sender_id,
+            bot_id=self._settings.bot_id,
+            channel=Channel(name=channel, push=self._delivery_methods[channel].push),
+            department=request.department,
+            agent=request.agent,
+            reason=request.reason,
+            priority=request.priority or Priority.NORMAL,
+            note=request.note,
+            contact=_contact(request.contact, slots),
+            language=request.language or _text(slots.get(self._settings.language_slot)),
+            transcript=latest(transcript(happened)),
+            bot=BotState(
+                slots={name: slots[name] for name in self._settings.slots if slots.get(name) is not None},
+                intents=_last_intents(happened),
+                form=tracker.active_loop.name if tracker.active_loop is not None else None,
+                settable=self._settable(),
+            ),
+        )
+
+    def _settable(self) -> tuple[Slot, ...]:
+        slots = {slot.name: slot for slot in self._bot.domain.slots}
+        return tuple(_slot(slots[name]) for name in self._settings.settable_slots if name in slots)
+
+
+def _last_user(happened: Happened) -> Mapping[str, Any]:
+    """Return the NLU result of the customer's last message."""
+    last = next((event for event in reversed(happened) if event.get("event") == "user"), {})
+    return last.get("parse_data") or {}
+
+
+def warn_of_unknown_slots(bot: Bot, settings: Settings) -> None:
+    """Log a warning for each slot in the settings that the domain lacks: an agent would never see it."""
+    if bot.ready:
+        for sentence in unknown_slots(settings, [slot.name for slot in bot.domain.slots]):
+            log.warning(sentence)
+
+
+def _slot(slot: Any) -> Slot:
+    values = tuple(getattr(slot, "values", None) or ())
+    return Slot(name=slot.name, type=str(slot.type_name), values=values or None)
+
+
+def _contact(request: Contact, slots: Mapping[str, Any]) -> Contact:
+    """Return the contact from the marker, completed by the slots of the preset's contact form."""
+    name = request.name or _text(slots.get(names.CONTACT_NAME_SLOT))
+    email = request.email or _text(slots.get(names.CONTACT_EMAIL_SLOT))
+    return Contact(name=name, email=email, phone=request.phone)
+
+
+def _text(value: Any) -> str | None:
+    return str(value) if value else None
+
+
+def _last_intents(happened: Sequence[Mapping[str, Any]]) -> tuple[Guess, ...]:
+    """Return the last recognised intents, oldest first."""
+    found = []
+    for event in happened:
+        intent = ((event.get("parse_data") or {}).get("intent") or {}) if event.get("event") == "user" else {}
+        if intent.get("name"):
+            found.append(Guess(name=str(intent["name"]), confidence=float(intent.get("confidence") or 0)))
+    return tuple(found[-LAST_INTENTS:])
+
+
+def _seen(happened: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the events without the bot's answers to the last message, which were held back."""
+    last = max((index for index, event in enumerate(happened) if event.get("event") == "user"), default=len(happened))
+    return [*happened[:last], *(event for event in happened[last:] if event.get("event") != "bot")]
+
+
+def taken_slot(happened: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return the slot that an open form filled with the customer's last message: asked for before it and set after it."""
+    last = max((index for index, event in enumerate(happened) if event.get("event") == "user"), default=0)
+    asked = [event for event in happened[:last] if _sets(event, "requested_slot")]
+    slot = asked[-1].get("value") if asked else None
+    if slot and any(_sets(event, slot) and event.get("value") is not None for event in happened[last:]):
+        return str(slot)
+    return None
+
+
+def _sets(event: Mapping[str, Any], slot: str) -> bool:
+    return event.get("event") == "slot" and event.get("name") == slot

@@ -1,0 +1,74 @@
+"""The options and the trigger.
+
+The options say who the customer can talk to now, as one message with a button for each.
+
+The trigger is a text by which a front end recognises that the bot would start a handoff, and goes to a person by itself. Such a
+front end (the user window of the Tkinter demo) reads only the first entry of an answer on ``rest``, with a reader that knows no
+``true``, ``false`` or ``null``. So the trigger is the whole answer, and the bot stays active: nobody writes to the conversation
+until the front end comes back. It has no buttons either, so a request for the options is answered with the trigger too.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rasa.core.channels.channel import CollectingOutputChannel, UserMessage
+
+from rasa_handoff.channel.tracker.bot import Bot
+from rasa_handoff.protocol import names
+from rasa_handoff.protocol.markers import option_buttons, shows_options, somebody_there
+from rasa_handoff.protocol.values import Availability, Department
+
+
+class Options:
+    """Makes the options.
+
+    ``execute``: the intent in the buttons' payloads; ``departments``: those of the settings; ``availability``: asks the desk, and
+    returns None if the desk doesn't know.
+    """
+
+    def __init__(
+        self, bot: Bot, execute: str, departments: Sequence[str], availability: Callable[[], Availability | None]
+    ) -> None:
+        self._bot, self._execute, self._departments, self._ask = bot, execute, departments, availability
+
+    def availability(self) -> Availability:
+        """Return the availability that the desk reports, or else the departments in the settings."""
+        known = self._ask()
+        if known is not None:
+            return known
+        listed = tuple(Department(name=name) for name in self._departments)
+        return Availability(departments=listed, staffed=bool(listed))
+
+    async def message(self, conversation_id: str, channel: str) -> dict[str, Any]:
+        """Return a message with the departments that are open and staffed, or that nobody is available; and to carry on."""
+
+        async def text(response: str) -> str:
+            message = await self._bot.render(response, conversation_id, channel, {})
+            return str(message.get("text") or "")
+
+        there = self.availability()
+        carry_on = await text(names.UTTER_CARRY_ON)
+        if not somebody_there(there):
+            button = {"title": carry_on, "payload": names.CARRY_ON_PAYLOAD}
+            return {"text": await text(names.UTTER_NOBODY), "buttons": [button]}
+        anybody = await text(names.UTTER_ANYBODY)
+        buttons = option_buttons(there, anybody=anybody, carry_on=carry_on, execute_intent=self._execute)
+        return {"text": await text(names.UTTER_OPTIONS), "buttons": buttons}
+
+
+def answers_with_options(message: UserMessage, execute: str) -> bool:
+    """Return whether the answer so far has a button of the options, with ``execute`` in its payload.
+
+    It has none if nobody is available.
+    """
+    said = getattr(message.output_channel, "messages", None)
+    return isinstance(said, list) and any(shows_options(one, execute) for one in said)
+
+
+def triggered(message: UserMessage, text: str | None) -> bool:
+    """Replace the turn's answer by the trigger; return False if there is no trigger, or the answer isn't collected."""
+    output = message.output_channel
+    if text is None or not isinstance(output, CollectingOutputChannel) or not isinstance(output.messages, list):
+        return False
+    output.messages[:] = [{"recipient_id": message.sender_id, "text": text}]
+    return True

@@ -1,0 +1,136 @@
+"""Orphaned pauses: trackers that are paused for a handoff which the relay doesn't know.
+
+The relay's database was lost, or an action paused and no handoff came of it. A conversation is checked with the first message
+in a process, and with the one after a turn that said nothing or asked for a handoff. The desk is asked whether an agent has the
+conversation; if none has, the bot resumes, so that no customer is left with neither.
+
+A pause of the project's own, without a handoff, is left alone, and ends when the project resumes.
+"""
+
+import asyncio
+import time
+from typing import Any, Final
+
+from rasa.shared.core.events import BotUttered, ConversationPaused, UserUttered
+from rasa.shared.core.trackers import DialogueStateTracker
+
+from rasa_handoff.channel.tracker.bot import Bot
+from rasa_handoff.channel.tracker.tracker_writer import resumed
+from rasa_handoff.channel.turn.handoff_request import intent_of
+from rasa_handoff.desks.base import Desk
+from rasa_handoff.protocol import events as relay_events
+from rasa_handoff.protocol.errors import MarkerError, Refused, Unreachable
+from rasa_handoff.protocol.logs import get_log, short_id
+from rasa_handoff.protocol.markers import HandoffRequest, read_marker
+from rasa_handoff.protocol.settings import Settings
+from rasa_handoff.protocol.values import Agent, Offer
+from rasa_handoff.relay.relay import Relay
+
+log = get_log(__name__)
+
+ASKS_EVERY: Final = 0.2
+"""Seconds between two attempts to ask the desk."""
+MOST: Final = 100_000
+"""Conversations remembered as checked. Beyond that all are forgotten, and checked once more."""
+
+
+def paused_for_handoff(tracker: DialogueStateTracker, execute: str) -> bool:
+    """Return whether the conversation is paused for a handoff.
+
+    The pause then carries a handoff's id, or was made in a turn that asked for a handoff, by a marker or by the intent
+    ``execute``. Any other ``ConversationPaused()`` is the project's own.
+    """
+    if not tracker.is_paused():
+        return False
+    events = list(tracker.events)
+    place = max((at for at, event in enumerate(events) if isinstance(event, ConversationPaused)), default=None)
+    if place is None:
+        return False
+    if (events[place].metadata or {}).get("handoff_id") is not None:
+        return True
+    return any(_asks(event, execute) for event in _turn_around(events, place))
+
+
+def _turn_around(events: list[Any], place: int) -> list[Any]:
+    """Return the events of the turn that contains the event at this index."""
+    users = [at for at, event in enumerate(events) if isinstance(event, UserUttered)]
+    start = max((at for at in users if at < place), default=0)
+    end = min((at for at in users if at > place), default=len(events))
+    return events[start:end]
+
+
+def _asks(event: Any, execute: str) -> bool:
+    if isinstance(event, UserUttered):
+        return intent_of(event.parse_data or {}) == execute
+    if not isinstance(event, BotUttered):
+        return False
+    try:
+        return isinstance(read_marker((event.data or {}).get("custom")), HandoffRequest)
+    except MarkerError:
+        return True
+
+
+class OrphanedPauses:
+    """Finds orphaned pauses and ends them, or continues their handoff."""
+
+    def __init__(self, bot: Bot, relay: Relay, desk: Desk, settings: Settings) -> None:
+        self._bot, self._relay, self._desk, self._settings = bot, relay, desk, settings
+        self._checked: set[str] = set()
+
+    async def resume_orphan(self, conversation_id: str, channel: str) -> None:
+        """Check this conversation, unless that was done before, and resume it if its pause is orphaned."""
+        if conversation_id in self._checked or not self._bot.ready:
+            return
+        try:
+            tracker = await self._bot.tracker(conversation_id)
+        except Unreachable:  # the tracker is unknown, but the desk knows whether an agent has the conversation
+            await self._adopted(conversation_id, channel)
+            return
+        if self._is_orphaned(tracker) and not await self._adopted(conversation_id, channel):
+            log.warning(
+                "%s was paused for a handoff and nobody has the conversation: the bot goes on.",
+                short_id(conversation_id),
+            )
+            async with self._bot.locked(conversation_id) as tracker:
+                tracker.update_with_events(resumed(tracker), self._bot.domain)
+        if len(self._checked) >= MOST:
+            self._checked.clear()
+        self._checked.add(conversation_id)  # last: a check that failed, at a locked database, is repeated
+
+    def _is_orphaned(self, tracker: DialogueStateTracker) -> bool:
+        return paused_for_handoff(tracker, self._settings.intents.execute)
+
+    def look_again(self, conversation_id: str) -> None:
+        """Check this conversation again: the bot was silent, or asked for a handoff that didn't start, and may be paused."""
+        self._checked.discard(conversation_id)
+
+    async def _find(self, conversation_id: str) -> tuple[Offer, Agent | None] | None:
+        """Ask the desk for the conversation's handoff and agent.
+
+        Waits for the desk, which may not be connected yet after a start, since a bot must not speak beside an agent.
+        """
+        deadline = time.monotonic() + self._settings.start_timeout
+        while True:
+            try:
+                return await self._desk.find(conversation_id)
+            except (Unreachable, Refused) as problem:
+                if isinstance(problem, Refused) or time.monotonic() > deadline:
+                    log.warning("The desk couldn't be asked about %s: %s", short_id(conversation_id), problem)
+                    return None
+            await asyncio.sleep(ASKS_EVERY)
+
+    async def _adopted(self, conversation_id: str, channel: str) -> bool:
+        """Continue the handoff that the desk has of this conversation; return whether there is one."""
+        found = await self._find(conversation_id)
+        if found is None:
+            return False
+        offer, agent = found
+        log.warning(
+            "%s is with an agent, which this relay had forgotten: the handoff goes on.", short_id(conversation_id)
+        )
+        word = self._settings.leaving_word(offer.language)
+        here: dict[str, Any] = {"conversation_id": conversation_id, "handoff_id": offer.handoff_id}
+        await self._relay.apply(relay_events.HandoffAdopted(**here, offer=offer, leaving_word=word, channel=channel))
+        if agent is not None:
+            await self._relay.apply(relay_events.AgentJoined(**here, agent=agent))
+        return True

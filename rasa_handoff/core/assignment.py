@@ -1,0 +1,296 @@
+"""The assignment of a conversation at the desk, as one state table without I/O.
+
+The rules:
+
+- A conversation is queued, assigned to exactly one agent, a message left to be answered, or ended. An ended one never reopens:
+  a new handoff has a new id.
+- :data:`TABLE` defines what an event does in a stage. A missing key is an illegal event and raises :class:`Refused`.
+- An illegal event leaves the state untouched. A repeated event (a lost answer, both sides ending at once) does nothing.
+- :func:`step` runs in the transaction that also writes its result, so only one of two agents who take the same conversation
+  gets it.
+- Events carry the time. The timers are defined in :mod:`~rasa_handoff.core.assignment_timers`.
+"""
+
+import enum
+from collections.abc import Callable
+from typing import Any, Final
+
+from rasa_handoff.core.assignment_events import (
+    AgentCame,
+    AgentLeft,
+    AgentSaid,
+    AgentSilent,
+    Arrived,
+    CustomerEnded,
+    CustomerSaid,
+    CustomerSilent,
+    Delivered,
+    Effect,
+    Event,
+    Kept,
+    MessageLeft,
+    NobodyTook,
+    RelayLost,
+    Released,
+    Reminded,
+    Resolved,
+    SilenceTooLong,
+    StatusChanged,
+    Taken,
+    Transferred,
+)
+from rasa_handoff.protocol.errors import Refused
+from rasa_handoff.protocol.values import Agent, Speaker, Value
+
+
+class Stage(str, enum.Enum):
+    """The stages of a conversation at the desk."""
+
+    QUEUED = "queued"
+    ASSIGNED = "assigned"
+    MESSAGE = "message"
+    ENDED = "ended"
+
+
+class Ending(Value, frozen=True):
+    """The end of a conversation. ``outcome``: as chosen by the agent, or the reason why the customer's side ended it."""
+
+    outcome: str
+    note: str | None
+    at: float
+
+
+class Assignment(Value, frozen=True):
+    """The state: the stage, the current or last agent, and since when.
+
+    ``ahead``: queued before others of the same priority. ``reminders``: how many times in a row the agent was reminded of an
+    unanswered customer; after :data:`HELP_AFTER` any agent may take it over. ``asked``: the customer was asked whether they are
+    still there.
+    """
+
+    stage: Stage
+    department: str | None
+    queued_at: float
+    agent: Agent | None = None
+    assigned_at: float | None = None
+    ahead: bool = False
+    reminders: int = 0
+    asked: bool = False
+    ended: Ending | None = None
+
+
+Step = tuple[Assignment, tuple[Effect, ...]]
+
+ENDED_SENTENCE: Final = "This conversation has ended."
+HELP_AFTER: Final = 2
+"""Unanswered reminders after which any agent may take a conversation over; after one more it is queued again."""
+
+
+def step(state: Assignment | None, event: Event) -> Step:
+    """Return the state after the event, and its effects. ``state`` is None for a conversation that isn't known yet.
+
+    Raises:
+        Refused: the event is illegal in this stage; its code is ``unknown_handoff``, ``ended``, ``taken``, ``not_yours`` or
+            ``invalid``.
+    """
+    move = TABLE.get((state.stage if state else None, type(event)))
+    if move is None:
+        raise _illegal(state, event)
+    return move(state, event)
+
+
+def _arrive(_: None, event: Arrived) -> Step:
+    state = Assignment(stage=Stage.QUEUED, department=event.department, queued_at=event.at, ahead=event.ahead)
+    return state, ()
+
+
+def _take(state: Assignment, event: Taken) -> Step:
+    notice = StatusChanged(status="accepted", details={"agent": {"id": event.agent.id, "name": event.agent.name}})
+    after = _but(state, stage=Stage.ASSIGNED, agent=event.agent, assigned_at=event.at, ahead=False)
+    return _but(after, reminders=0, asked=False), (notice,)
+
+
+def _take_again(state: Assignment, event: Taken) -> Step:
+    assert state.agent is not None
+    if state.agent.id == event.agent.id:
+        return state, ()
+    if state.reminders < HELP_AFTER:
+        raise Refused("taken", f"{state.agent.name} took this conversation a moment ago.")
+    return _take(state, event)
+
+
+def _hear(state: Assignment, event: CustomerSaid) -> Step:
+    return _but(state, asked=False), (Kept(speaker=Speaker.CUSTOMER, id=event.id, text=event.text, at=event.at),)
+
+
+def _answer(state: Assignment, event: AgentSaid) -> Step:
+    _must_have(state, event.agent)
+    return _but(state, reminders=0), (
+        Kept(speaker=Speaker.AGENT, id=event.id, text=event.text, at=event.at, agent=event.agent),
+    )
+
+
+def _transfer(state: Assignment, event: Transferred) -> Step:
+    _must_have(state, event.agent)
+    return _queued_again(state, event.department, event.at)
+
+
+def _release(state: Assignment, event: Released) -> Step:
+    return _queued_again(state, state.department, state.queued_at, ahead=True)
+
+
+def _queued_again(state: Assignment, department: str | None, since: float, ahead: bool = False) -> Step:
+    notice = StatusChanged(status="transferred", details={"department": department})
+    queued = Assignment(stage=Stage.QUEUED, department=department, queued_at=since, ahead=ahead)
+    return queued, (notice,)
+
+
+def _resolve(state: Assignment, event: Resolved) -> Step:
+    _must_have(state, event.agent)
+    details = {"outcome": event.outcome, "note": event.note, "slots": event.slots}
+    return _finish(state, event.outcome, event.note, event.at), (StatusChanged(status="completed", details=details),)
+
+
+def _resolve_again(state: Assignment, event: Resolved) -> Step:
+    _must_have(state, event.agent)
+    assert state.ended is not None
+    if (state.ended.outcome, state.ended.note) != (event.outcome, event.note):
+        raise Refused("ended", ENDED_SENTENCE)
+    return state, ()
+
+
+def _leave(state: Assignment, event: CustomerEnded) -> Step:
+    return _finish(state, event.reason, None, event.at), ()
+
+
+def _nothing(state: Assignment, _: Event) -> Step:
+    return state, ()
+
+
+# Messages left by customers: every agent who can see one may answer it
+
+
+def _leave_message(state: Assignment, _: MessageLeft) -> Step:
+    return _but(state, stage=Stage.MESSAGE, ahead=False, reminders=0, asked=False), ()
+
+
+def _answer_message(state: Assignment, event: AgentSaid) -> Step:
+    return _answer(_but(state, agent=event.agent), event)
+
+
+def _resolve_message(state: Assignment, event: Resolved) -> Step:
+    # The conversation is back with the bot, so the customer's side gets no status.
+    return _finish(_but(state, agent=event.agent), event.outcome, event.note, event.at), ()
+
+
+# Timers
+
+
+def _say_nobody(state: Assignment, event: NobodyTook) -> Step:
+    return state, (StatusChanged(status="unanswered", details={"seconds": event.at - state.queued_at}),)
+
+
+def _press(state: Assignment, event: AgentSilent) -> Step:
+    assert state.agent is not None
+    if state.reminders >= HELP_AFTER:
+        return _release(state, Released(at=event.at))
+    reminders = state.reminders + 1
+    return _but(state, reminders=reminders), (Reminded(agent=state.agent, seconds=reminders * event.seconds),)
+
+
+def _miss(state: Assignment, event: CustomerSilent) -> Step:
+    if state.asked:
+        return _fail(state, "customer_silent", event.at)
+    return _but(state, asked=True), (StatusChanged(status="customer_silent", details={"seconds": event.seconds}),)
+
+
+def _hear_again(state: Assignment, _: Delivered) -> Step:
+    return _but(state, asked=False), ()
+
+
+def _fall_silent(state: Assignment, event: SilenceTooLong) -> Step:
+    return _fail(state, "silence", event.at)
+
+
+def _forget(state: Assignment, event: SilenceTooLong) -> Step:
+    return _finish(state, "silence", None, event.at), ()
+
+
+def _lose(state: Assignment, event: RelayLost) -> Step:
+    return _finish(state, "relay_lost_it", None, event.at), ()
+
+
+def _fail(state: Assignment, reason: str, at: float) -> Step:
+    return _finish(state, reason, None, at), (StatusChanged(status="failed", details={"reason": reason}),)
+
+
+TABLE: Final[dict[tuple[Stage | None, type[Event]], Callable[[Any, Any], Step]]] = {
+    (None, Arrived): _arrive,
+    (Stage.QUEUED, Arrived): _nothing,
+    (Stage.QUEUED, Taken): _take,
+    (Stage.QUEUED, CustomerSaid): _hear,
+    (Stage.QUEUED, CustomerEnded): _leave,
+    (Stage.ASSIGNED, Arrived): _nothing,
+    (Stage.ASSIGNED, Taken): _take_again,
+    (Stage.ASSIGNED, CustomerSaid): _hear,
+    (Stage.ASSIGNED, AgentSaid): _answer,
+    (Stage.ASSIGNED, Transferred): _transfer,
+    (Stage.ASSIGNED, Released): _release,
+    (Stage.ASSIGNED, Resolved): _resolve,
+    (Stage.ASSIGNED, CustomerEnded): _leave,
+    (Stage.MESSAGE, Arrived): _nothing,
+    (Stage.MESSAGE, Taken): _nothing,
+    (Stage.MESSAGE, CustomerSaid): _hear,
+    (Stage.MESSAGE, AgentSaid): _answer_message,
+    (Stage.MESSAGE, Resolved): _resolve_message,
+    (Stage.MESSAGE, CustomerEnded): _leave,
+    (Stage.QUEUED, MessageLeft): _leave_message,
+    (Stage.ASSIGNED, MessageLeft): _leave_message,  # an agent took it while the customer was writing
+    (Stage.MESSAGE, MessageLeft): _nothing,
+    (Stage.ENDED, Arrived): _nothing,
+    (Stage.ENDED, CustomerSaid): _hear,  # it crossed with the end
+    (Stage.ENDED, MessageLeft): _nothing,
+    (Stage.ENDED, Resolved): _resolve_again,
+    (Stage.ENDED, CustomerEnded): _nothing,
+    (Stage.QUEUED, RelayLost): _lose,
+    (Stage.ASSIGNED, RelayLost): _lose,
+    (Stage.MESSAGE, RelayLost): _lose,
+    (Stage.ENDED, RelayLost): _nothing,
+    (Stage.ASSIGNED, Delivered): _hear_again,
+    (Stage.ASSIGNED, AgentLeft): _nothing,
+    (Stage.ASSIGNED, AgentCame): _nothing,
+    (Stage.QUEUED, NobodyTook): _say_nobody,
+    (Stage.ASSIGNED, AgentSilent): _press,
+    (Stage.ASSIGNED, CustomerSilent): _miss,
+    (Stage.QUEUED, SilenceTooLong): _fall_silent,
+    (Stage.ASSIGNED, SilenceTooLong): _fall_silent,
+    (Stage.MESSAGE, SilenceTooLong): _forget,
+}
+"""(stage, event) -> transition. The stage None is a conversation that isn't known yet."""
+
+
+def _illegal(state: Assignment | None, event: Event) -> Refused:
+    if state is None:
+        return Refused("unknown_handoff", "This conversation isn't known here.")
+    if state.stage is Stage.ENDED:
+        return Refused("ended", ENDED_SENTENCE)
+    if state.stage is Stage.MESSAGE:
+        return Refused("invalid", "The customer left a message. It can be answered and resolved.")
+    return Refused("not_yours", "Nobody has taken this conversation yet. Take it first.")
+
+
+def _must_have(state: Assignment, agent: Agent) -> None:
+    if state.agent is None:
+        raise Refused("ended", ENDED_SENTENCE)
+    if state.agent.id != agent.id:
+        raise Refused("not_yours", f"{state.agent.name} has this conversation.")
+
+
+def _finish(state: Assignment, outcome: str, note: str | None, at: float) -> Assignment:
+    ending = Ending(outcome=outcome, note=note, at=at)
+    return _but(state, stage=Stage.ENDED, ended=ending, ahead=False, reminders=0, asked=False)
+
+
+def _but(state: Assignment, **changes: Any) -> Assignment:
+    fields = {name: getattr(state, name) for name in Assignment.__struct_fields__}
+    return Assignment(**{**fields, **changes})

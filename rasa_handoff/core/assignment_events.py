@@ -1,0 +1,138 @@
+"""Events and effects of a conversation at the desk.
+
+The table in ``assignment.py`` defines what an event does in each stage.
+"""
+
+from typing import Any
+
+from rasa_handoff.protocol.values import Agent, Speaker, Value
+
+
+class Event(Value, frozen=True):
+    """Base of the events. ``at``: when it happened, in seconds since 1970."""
+
+    at: float
+
+
+class Arrived(Event, frozen=True):
+    """The bot's side handed a conversation over. ``ahead``: it was here before this desk's database was lost."""
+
+    department: str | None
+    ahead: bool = False
+
+
+class Taken(Event, frozen=True):
+    """An agent took the conversation."""
+
+    agent: Agent
+
+
+class CustomerSaid(Event, frozen=True):
+    """The customer wrote. ``id`` is unique in the handoff."""
+
+    id: str
+    text: str
+
+
+class AgentSaid(Event, frozen=True):
+    """An agent wrote."""
+
+    agent: Agent
+    id: str
+    text: str
+
+
+class Transferred(Event, frozen=True):
+    """The agent passed the conversation on to a department, or with None to everybody."""
+
+    agent: Agent
+    department: str | None
+
+
+class Delivered(Event, frozen=True):
+    """The agent's last message has reached the customer, who hasn't answered yet."""
+
+
+class AgentLeft(Event, frozen=True):
+    """The agent's desk has been closed for longer than a reload takes."""
+
+
+class AgentCame(Event, frozen=True):
+    """The agent's desk is open again."""
+
+
+class Released(Event, frozen=True):
+    """The agent is gone; the conversation is queued again, ahead of the others."""
+
+
+class Resolved(Event, frozen=True):
+    """The agent finished the conversation. ``slots``: values to set in the bot."""
+
+    agent: Agent
+    outcome: str
+    note: str | None = None
+    slots: dict[str, Any] = {}
+
+
+class CustomerEnded(Event, frozen=True):
+    """The customer's side ended the conversation: left, cancelled or fell silent."""
+
+    reason: str
+
+
+class MessageLeft(Event, frozen=True):
+    """The customer left a message because nobody came, and is back with the bot."""
+
+
+class RelayLost(Event, frozen=True):
+    """The bot's side has lost the conversation."""
+
+
+# Timers
+
+
+class NobodyTook(Event, frozen=True):
+    """Nobody has taken the conversation for a while."""
+
+
+class AgentSilent(Event, frozen=True):
+    """The customer has waited ``seconds`` for an answer, or ``seconds`` more since the last reminder."""
+
+    seconds: float
+
+
+class CustomerSilent(Event, frozen=True):
+    """The customer hasn't answered the last message, or the question whether they are there, within ``seconds``."""
+
+    seconds: float
+
+
+class SilenceTooLong(Event, frozen=True):
+    """Neither side has said anything for so long that the conversation counts as over."""
+
+
+class Kept(Value, frozen=True):
+    """Effect: store a message, and send it to the customer's side unless the customer wrote it."""
+
+    speaker: Speaker
+    id: str
+    text: str
+    at: float
+    agent: Agent | None = None
+
+
+class StatusChanged(Value, frozen=True):
+    """Effect: send a status to the customer's side (``handoff.status`` in docs/protocol.md)."""
+
+    status: str
+    details: dict[str, Any] = {}
+
+
+class Reminded(Value, frozen=True):
+    """Effect: remind the agent that the customer has waited ``seconds`` for an answer."""
+
+    agent: Agent
+    seconds: float
+
+
+Effect = Kept | StatusChanged | Reminded

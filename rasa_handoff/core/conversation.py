@@ -1,0 +1,77 @@
+"""A customer's conversation as the relay knows it, and the states of control it can be in."""
+
+import enum
+from typing import Any
+
+from rasa_handoff.protocol.errors import HandoffError
+from rasa_handoff.protocol.values import Value
+
+
+class Control(str, enum.Enum):
+    """States of control.
+
+    The desk is active in ``WAITING``, ``LIVE``, ``LEAVING`` (the customer was asked to confirm leaving) and ``MESSAGE`` (the
+    customer is about to leave a message). ``PREPARING``: requested, but the transcript can't be read yet.
+    """
+
+    BOT = "bot"
+    PREPARING = "preparing"
+    REQUESTED = "requested"
+    WAITING = "waiting"
+    LIVE = "live"
+    LEAVING = "leaving"
+    MESSAGE = "message"
+    RETURNING = "returning"
+
+
+ASKED = frozenset({Control.PREPARING, Control.REQUESTED})
+"""A handoff was requested and the desk hasn't answered: the bot is active, and the customer's messages wait."""
+DESK_ACTIVE = frozenset({Control.WAITING, Control.LIVE, Control.LEAVING, Control.MESSAGE})
+"""The customer's messages go to the desk."""
+
+
+class Conversation(Value, frozen=True):
+    """A customer's conversation as the relay knows it.
+
+    ``titles``: the title of each button shown to the customer, by its payload. ``settable``: the slots that the desk may set.
+    ``return_data``: what the channel needs to reach the customer again. ``filled_slot``: the slot of an open form that took the
+    handoff request as its answer. ``asked``: how often the customer was asked whether to go on waiting. ``reminded``: whether
+    they were asked if they are still there. ``desk_away``: whether they got the notice that the desk can't be reached.
+    """
+
+    conversation_id: str
+    state: Control = Control.BOT
+    handoff_id: str | None = None
+    channel: str | None = None
+    language: str | None = None
+    leaving_word: str = "disconnect"
+    department: str | None = None
+    agent: str | None = None
+    position: int | None = None
+    ended: str | None = None
+    titles: dict[str, str] = {}
+    settable: tuple[str, ...] = ()
+    return_data: dict[str, Any] = {}
+    filled_slot: str | None = None
+    asked: int = 0
+    reminded: bool = False
+    desk_away: bool = False
+
+    @property
+    def desk_active(self) -> bool:
+        """Whether the customer's messages go to the desk."""
+        return self.state in DESK_ACTIVE
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """Who is active, for the customer's front end.
+
+        ``active`` is ``"bot"``, ``"waiting"`` or ``"person"``; ``agent`` is the person's name, if it is known.
+        """
+        if self.state in (Control.LIVE, Control.LEAVING):
+            return {"active": "person", "agent": self.agent}
+        return {"active": "waiting" if self.desk_active else "bot", "agent": None}
+
+
+class IllegalEvent(HandoffError):
+    """The event is illegal in this state. Nothing was changed."""

@@ -1,0 +1,78 @@
+"""The settings that all platform channels share, and their checks."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rasa_handoff.protocol.errors import SettingsError
+from rasa_handoff.protocol.names import UTTER_ASSIGNED
+from rasa_handoff.protocol.settings import IntentSettings
+from rasa_handoff.protocol.settings_errors import check_keys, check_variables
+from rasa_handoff.protocol.values import Department, Value
+
+
+class PlatformSettings(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings of every platform channel.
+
+    ``welcome``, ``attachment``, ``location``: the intent or payload that the bot gets for such an event. ``handoff_response``:
+    the response for a handoff whose turn says nothing else; ``null``: none. ``answer_seconds``: after so long a call is answered
+    with what the bot has said so far. ``crossing_seconds``: for so long after a handoff a message counts as written before it.
+    ``body_limit``: the largest request body, in bytes.
+    """
+
+    welcome: str | None = None
+    attachment: str | None = None
+    location: str | None = None
+    handoff_response: str | None = UTTER_ASSIGNED
+    intents: IntentSettings = IntentSettings()
+    answer_seconds: float = 25.0
+    crossing_seconds: float = 2.0
+    body_limit: int = 1_000_000
+
+
+def offered(departments: Mapping[str, Any]) -> tuple[Department, ...]:
+    """Return the departments of the settings, each with its ``title``, as the handoff options show them."""
+    return tuple(Department(name=name, title=department.title) for name, department in departments.items())
+
+
+def check_shape(
+    channel: str,
+    kind: type[PlatformSettings],
+    data: Any,
+    nested: Mapping[str, type[Value]],
+    examples: Mapping[str, str],
+) -> None:
+    """Check that every key belongs to ``kind``, and that no environment variable is unset.
+
+    ``nested`` names keys that hold mappings of mappings, each with the kind of its inner ones.
+
+    Raises:
+        SettingsError: one sentence with the key, its nearest neighbour and what to write.
+    """
+    check_variables(channel, data)
+    check_keys(channel, kind, data, "", examples)
+    if isinstance(data.get("intents"), Mapping):
+        check_keys(channel, IntentSettings, data["intents"], "intents.", examples)
+    for name, inner_kind in nested.items():
+        for key, inner in mapping(data.get(name)).items():
+            check_keys(channel, inner_kind, mapping(inner), f"{name}.{key}.", examples)
+
+
+def mapping(data: Any) -> Mapping[Any, Any]:
+    """Return an empty mapping in place of anything else; ``convert`` reports that with a better sentence."""
+    return data if isinstance(data, Mapping) else {}
+
+
+def check_numbers(channel: str, settings: PlatformSettings, limit: float) -> None:
+    """Check times and sizes. ``limit``: seconds after which the platform gives a call up.
+
+    Raises:
+        SettingsError: one sentence with what to write.
+    """
+    if not 0 < settings.answer_seconds < limit:
+        raise SettingsError(
+            f"{channel}: answer_seconds is {settings.answer_seconds}: the platform waits {limit:g}, write less, such as 20."
+        )
+    if settings.crossing_seconds < 0:
+        raise SettingsError(f"{channel}: crossing_seconds is {settings.crossing_seconds}: write seconds, such as 2.")
+    if settings.body_limit <= 0:
+        raise SettingsError(f"{channel}: body_limit is {settings.body_limit}: write bytes, such as 1000000.")

@@ -1,0 +1,54 @@
+"""Effects of an event on the relay's side: what to deliver to the desk, the customer and the tracker."""
+
+from typing import Any
+
+from rasa_handoff.protocol.values import Speaker, Value
+
+
+class TellDesk(Value, frozen=True):
+    """Send an event of the protocol to the desk. ``id`` and ``number`` are added in the transaction."""
+
+    name: str
+    body: dict[str, Any]
+
+
+class TellCustomer(Value, frozen=True):
+    """Send a message to the customer.
+
+    Exactly one of three is given: the ``text`` of a speaker, a ``response`` of the domain with its ``values``, or a complete
+    Rasa ``message``.
+    """
+
+    speaker: Speaker
+    id: str | None = None
+    text: str | None = None
+    response: str | None = None
+    values: dict[str, Any] = {}
+    message: dict[str, Any] | None = None
+
+
+class Record(Value, frozen=True):
+    """Write to the tracker.
+
+    ``kind``: ``pause``, ``customer``, ``agent``, ``notice``, ``unpause`` or ``back``; or ``transcript``, which reads from it.
+    """
+
+    kind: str
+    body: dict[str, Any] = {}
+
+
+class WithdrawOffer(Value, frozen=True):
+    """Remove what still waits for the desk of this handoff."""
+
+
+class OfferStored(Value, frozen=True):
+    """Send the stored offer to the desk without a transcript, which follows later."""
+
+
+class OfferAgain(Value, frozen=True):
+    """Send the offer again to a desk that has lost the handoff; whatever else waits of it is sent after that."""
+
+    body: dict[str, Any]
+
+
+Effect = TellDesk | TellCustomer | Record | WithdrawOffer | OfferStored | OfferAgain

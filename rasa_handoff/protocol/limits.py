@@ -1,0 +1,88 @@
+"""Limits on what one sender, one address and all together may use; the same for both servers."""
+
+import math
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Final
+
+import msgspec
+
+from rasa_handoff.protocol.errors import SettingsError
+from rasa_handoff.protocol.values import Value
+
+LONGEST_MESSAGE: Final = 20_000
+"""Characters of one message in either direction; a longer one is refused with an error."""
+
+
+class Limits(Value, frozen=True, forbid_unknown_fields=True):
+    """The limits. The defaults suit a server whose customers may all come from one address (a proxy, a company's network).
+
+    ``connections``: open at once, as far as the system's descriptors allow; ``connections_per_address`` of them, and as many
+    Socket.IO sockets, from one address. ``new_sockets_per_second``: of one address; forty seconds' worth may come at once.
+    ``head_seconds``, ``body_seconds``: until a request's head or body has come. ``join_seconds``: until a socket has joined
+    a namespace. ``requests_per_second``: of one address, to the live-agent server's pages and files; twenty seconds' worth may
+    come at once. ``message_bytes``: one message or request body on ``/socket.io/``; ``relay_message_bytes``: from a relay,
+    whose offer carries the transcript; ``webhook_bytes``: the body of a request to any other channel. ``events_per_second``:
+    of one socket, and of one conversation over all its sockets; ``events_per_second_per_address``: of all sockets of an
+    address. Twenty and five seconds' worth may come at once, then the sender is slowed down.
+    ``conversations_per_minute``: that one address may begin on ``/live_agent``; ten minutes' worth may come at once. A relay
+    whose token was accepted is not limited by address or socket.
+    """
+
+    connections: int = 10_000
+    connections_per_address: int = 2_000
+    new_sockets_per_second: float = 50
+    head_seconds: float = 10
+    body_seconds: float = 30
+    join_seconds: float = 30
+    requests_per_second: float = 250
+    message_bytes: int = 1_000_000
+    relay_message_bytes: int = 8_000_000
+    webhook_bytes: int = 5_000_000
+    events_per_second: float = 50
+    events_per_second_per_address: float = 1_000
+    conversations_per_minute: float = 100
+
+
+def check_limits(limits: Limits, prefix: str) -> Limits:
+    """Return the limits if each is a positive number. ``prefix``: how the user writes a name.
+
+    Raises:
+        SettingsError: one isn't; the message is one sentence.
+    """
+    for name in Limits.__struct_fields__:
+        value = getattr(limits, name)
+        if not 0 < value < math.inf:
+            raise SettingsError(f"{prefix}{name} is {value}: write a number above 0.")
+    return limits
+
+
+def read_limits(given: Sequence[str]) -> Limits:
+    """Parse the values of all ``--limit`` options, such as ``connections_per_address=500``.
+
+    Raises:
+        SettingsError: a name is unknown or a value invalid; the message is one sentence.
+    """
+    changed: dict[str, float] = {}
+    for one in given:
+        name, equals, value = one.partition("=")
+        if name not in Limits.__struct_fields__:
+            near = get_close_matches(name, Limits.__struct_fields__, n=1, cutoff=0.5)
+            known = (
+                f"did you mean '{near[0]}'?" if near else f"it may be one of: {', '.join(Limits.__struct_fields__)}."
+            )
+            raise SettingsError(f"--limit knows no '{name}': {known}")
+        whole = Limits.__annotations__[name] is int
+        try:
+            changed[name] = (int(value) if whole else float(value)) if equals else math.nan
+        except ValueError:
+            changed[name] = math.nan
+        if not 0 < changed[name] < math.inf:
+            kind = "a whole number" if whole else "a number"
+            raise SettingsError(f"--limit {one}: write {kind} above 0, such as {name}={_default(name):g}.")
+    return msgspec.convert(changed, Limits)
+
+
+def _default(name: str) -> float:
+    value: float = getattr(Limits(), name)
+    return value

@@ -1,0 +1,207 @@
+"""Values of the /relay protocol (docs/protocol.md) and the compatibility of its versions. All values are immutable.
+
+Times are seconds since 1970 in UTC. What isn't known is ``None``. Encode with :func:`plain` and decode with :func:`read`, which
+turns msgspec's error into one of ours.
+"""
+
+import enum
+from typing import Annotated, Any, Final, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from rasa_handoff.protocol.errors import Refused
+from rasa_handoff.protocol.text import shown, valid
+
+T = TypeVar("T")
+
+OLDEST_PROTOCOL: Final = 1
+"""The first version of the /relay protocol."""
+
+Count = Annotated[int, Meta(ge=0, le=2_147_483_647)]
+"""A received number that is stored: it fits the integers of every database."""
+Moment = Annotated[float, Meta(ge=0, le=32_503_680_000)]
+"""Seconds since 1970, until the year 3000."""
+Seconds = Annotated[float, Meta(ge=0, le=1_000_000_000)]
+"""A duration."""
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all values: immutable, keyword-only, unknown keys are ignored."""
+
+
+class Speaker(str, enum.Enum):
+    """The author of a message. ``system``: notices such as "You are number 2 in the queue"."""
+
+    CUSTOMER = "customer"
+    BOT = "bot"
+    AGENT = "agent"
+    SYSTEM = "system"
+
+
+class Priority(str, enum.Enum):
+    """The urgency given by the bot; the queue serves a higher one first."""
+
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+    URGENT = "urgent"
+
+
+class Status(str, enum.Enum):
+    """The status of a message on its way to the customer."""
+
+    STORED = "stored"
+    WAITING = "waiting"
+    DELIVERED = "delivered"
+    READ = "read"
+    FAILED = "failed"
+
+
+class Contact(Value, frozen=True):
+    """The customer's contact details; all optional."""
+
+    name: str | None = None
+    email: str | None = None
+    phone: str | None = None
+
+
+class Department(Value, frozen=True):
+    """A group of agents. ``staffed``: one of them is online. ``wait``: expected seconds, if known."""
+
+    name: str
+    title: str | None = None
+    open: bool = True
+    staffed: bool = True
+    wait: Seconds | None = None
+
+    @property
+    def label(self) -> str:
+        """The title for customers, else the name."""
+        return self.title or self.name
+
+    @property
+    def available(self) -> bool:
+        """Whether somebody there can take a conversation now."""
+        return self.open and self.staffed
+
+
+class Availability(Value, frozen=True):
+    """The departments. ``staffed``: an agent is online, with or without a department."""
+
+    departments: tuple[Department, ...] = ()
+    staffed: bool = False
+
+    @property
+    def offered(self) -> tuple[Department, ...]:
+        """The departments to offer: those that are open and staffed."""
+        return tuple(department for department in self.departments if department.available)
+
+
+class Line(Value, frozen=True):
+    """One line of the transcript."""
+
+    speaker: Speaker
+    text: str
+    at: Moment
+
+
+class Guess(Value, frozen=True):
+    """An intent recognised by the bot's NLU, with its confidence from 0 to 1."""
+
+    name: str
+    confidence: float
+
+
+class Outcome(str, enum.Enum):
+    """The result of a conversation as chosen by the agent; the bot gets it in the slot ``handoff_outcome``."""
+
+    RESOLVED = "resolved"
+    UNRESOLVED = "unresolved"
+    FOLLOW_UP = "follow_up"
+
+
+class Slot(Value, frozen=True):
+    """A slot that the agent may set. ``values``: those allowed for a categorical slot."""
+
+    name: str
+    type: str = "any"
+    values: tuple[Any, ...] | None = None
+
+
+class BotState(Value, frozen=True):
+    """The bot's knowledge at the handoff; only the slots allowed in the settings."""
+
+    slots: dict[str, Any] = {}
+    intents: tuple[Guess, ...] = ()
+    form: str | None = None
+    settable: tuple[Slot, ...] = ()
+
+
+class Channel(Value, frozen=True):
+    """The customer's channel. ``push``: it can deliver a message at any time, not only in an answer."""
+
+    name: str
+    push: bool = True
+
+
+class Agent(Value, frozen=True):
+    """An agent, as customers and other systems see them."""
+
+    id: str
+    name: str
+
+
+class Offer(Value, frozen=True):
+    """A handoff as offered to the desk (``handoff.initiate``).
+
+    ``transcript_follows``: the tracker couldn't be read at the time of the offer. Transcript, bot state, contact and language are
+    sent later (``handoff.transcript``).
+    """
+
+    handoff_id: str
+    conversation_id: str
+    bot_id: str
+    channel: Channel
+    department: str | None = None
+    agent: str | None = None
+    reason: str | None = None
+    priority: Priority = Priority.NORMAL
+    note: str | None = None
+    contact: Contact = Contact()
+    language: str | None = None
+    transcript: tuple[Line, ...] = ()
+    bot: BotState = BotState()
+    transcript_follows: bool = False
+
+
+class Transcript(Value, frozen=True, kw_only=True):
+    """The missing part of an offer with ``transcript_follows`` (``handoff.transcript``)."""
+
+    transcript: tuple[Line, ...] = ()
+    bot: BotState = BotState()
+    contact: Contact = Contact()
+    language: str | None = None
+
+
+def plain(value: Any) -> Any:
+    """Return the value as JSON-ready dicts, lists, strings and numbers."""
+    return msgspec.to_builtins(value, enc_hook=shown)
+
+
+def read(kind: type[T], data: Any) -> T:
+    """Decode a received value and make its texts valid.
+
+    Raises:
+        Refused: the data is invalid; code ``invalid``, with msgspec's sentence, which names the field.
+    """
+    try:
+        return msgspec.convert(valid(data), kind)
+    except msgspec.ValidationError as problem:
+        name = kind.__name__.removesuffix("Payload")
+        raise Refused("invalid", f"{name}: {problem}") from problem
+
+
+def are_compatible(one: int, other: int) -> bool:
+    """Return whether two protocol versions are compatible: they differ by one at most, and neither is older than the first."""
+    return min(one, other) >= OLDEST_PROTOCOL and abs(one - other) <= 1

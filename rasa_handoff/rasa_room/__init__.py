@@ -1,1 +1,0 @@
-"""The Rasa room: the only code of the package's core that imports ``rasa``. Its composition root is ``channel.py``."""

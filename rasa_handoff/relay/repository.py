@@ -1,0 +1,288 @@
+"""The relay's database: conversations, handoffs, the messages of live chats, the outbox and the timers.
+
+The functions run inside a transaction of :class:`RelayStore`.
+"""
+
+import time
+import uuid
+from typing import Any, Final, TypeVar
+
+import msgspec
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.engine import Connection
+
+from rasa_handoff.core.control import Control, Conversation
+from rasa_handoff.core.transcript import latest
+from rasa_handoff.protocol.errors import StoreUnavailable
+from rasa_handoff.protocol.events import AgentSaid, CustomerSaid
+from rasa_handoff.protocol.logs import get_log, short_id
+from rasa_handoff.protocol.text import as_json
+from rasa_handoff.protocol.values import Line, Offer, Speaker
+from rasa_handoff.store.engine import TROUBLES, Store, Work
+from rasa_handoff.store.outbox import Entry, Outbox
+from rasa_handoff.store.timers import Timers
+
+T = TypeVar("T")
+
+log = get_log(__name__)
+
+DESK, CUSTOMER, TRACKER = "desk", "customer", "tracker"
+"""The outbox's targets on this side."""
+
+SIDE: Final = "relay"
+SCHEMA: Final = 1
+
+SAME_OUTAGE: Final = 60.0
+"""Failures less than this many seconds apart are one outage. With a full disk reads succeed while every write fails, so a success
+in between doesn't end an outage."""
+
+metadata = MetaData()
+outbox = Outbox(metadata)
+timers = Timers(metadata)
+
+conversations = Table(
+    "conversation",
+    metadata,
+    Column("conversation_id", String(300), primary_key=True),
+    Column("state", String(20), nullable=False, index=True),
+    Column("body", Text, nullable=False),
+)
+
+handoffs = Table(
+    "handoff",
+    metadata,
+    Column("handoff_id", String(64), primary_key=True),
+    Column("conversation_id", String(300), nullable=False, index=True),
+    # How many numbered events were sent to the desk: the next one's number is this plus one.
+    Column("sent", Integer, nullable=False, default=0),
+    # The highest number of an event that was received from the desk.
+    Column("received", Integer, nullable=False, default=0),
+    Column("offer", Text, nullable=False),
+    # The customer left a message: the desk may answer it although the conversation is the bot's again.
+    Column("message_left", Boolean, nullable=False, default=False),
+    Column("started_at", Float, nullable=False),
+)
+
+messages = Table(
+    "message",
+    metadata,
+    # The messages of live chats. The id is unique in its handoff, so that duplicates are recognised; the text is kept for a
+    # desk that has lost its database.
+    Column("handoff_id", String(64), primary_key=True),
+    Column("id", String(120), primary_key=True),
+    # 1, 2, 3 ... in its handoff. The times come from two machines' clocks, so they don't define an order.
+    Column("place", Integer, nullable=False),
+    Column("speaker", String(20), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+
+def load(connection: Connection, conversation_id: str) -> Conversation:
+    """Return the conversation, or a new one where the bot has always been active."""
+    query = select(conversations.c.body).where(conversations.c.conversation_id == conversation_id)
+    body = connection.execute(query).scalar_one_or_none()
+    known = None if body is None else _read(body, conversation_id)
+    return known or Conversation(conversation_id=conversation_id)
+
+
+def save(connection: Connection, conversation: Conversation) -> None:
+    """Insert or update the conversation."""
+    values = {"state": conversation.state.value, "body": as_json(conversation)}
+    known = conversations.c.conversation_id == conversation.conversation_id
+    if connection.execute(update(conversations).where(known).values(values)).rowcount == 0:
+        connection.execute(insert(conversations).values(conversation_id=conversation.conversation_id, **values))
+
+
+def under_way(connection: Connection) -> list[Conversation]:
+    """Return every conversation with a handoff under way."""
+    columns = conversations.c
+    rows = connection.execute(select(columns.body, columns.conversation_id).where(columns.state != Control.BOT.value))
+    found = [_read(row.body, row.conversation_id) for row in rows]
+    return [conversation for conversation in found if conversation is not None]
+
+
+def _read(body: str, conversation_id: str) -> Conversation | None:
+    """Decode a conversation's row; return None, with a log line, if it can't be read.
+
+    It then counts as the bot's: one bad row must not keep the others from being loaded. If its tracker is paused, the desk is
+    asked for the handoff (an orphaned pause).
+    """
+    try:
+        return msgspec.json.decode(body, type=Conversation)
+    except msgspec.DecodeError as problem:
+        log.error(
+            "The row of conversation %r can't be read, so it counts as the bot's: %s",
+            short_id(conversation_id),
+            problem,
+        )
+        return None
+
+
+def begin(connection: Connection, offer: Offer) -> None:
+    """Insert a new handoff, of which nothing was sent yet."""
+    row = {
+        "handoff_id": offer.handoff_id,
+        "conversation_id": offer.conversation_id,
+        "sent": 0,
+        "started_at": time.time(),
+    }
+    connection.execute(insert(handoffs).values(**row, offer=as_json(offer)))
+
+
+def offer_of(connection: Connection, handoff_id: str) -> Offer:
+    """Return the offer that a handoff began with."""
+    body = connection.execute(select(handoffs.c.offer).where(handoffs.c.handoff_id == handoff_id)).scalar_one()
+    return msgspec.json.decode(body, type=Offer)
+
+
+def keep_offer(connection: Connection, offer: Offer) -> None:
+    """Replace the offer of a handoff by one whose transcript could be read."""
+    here = handoffs.c.handoff_id == offer.handoff_id
+    connection.execute(update(handoffs).where(here).values(offer=as_json(offer)))
+
+
+def is_next(connection: Connection, handoff_id: str, number: int) -> bool:
+    """Store the number of an event from the desk; return False if it, or a later one, was stored before."""
+    here = (handoffs.c.handoff_id == handoff_id) & (handoffs.c.received < number)
+    return bool(connection.execute(update(handoffs).where(here).values(received=number)).rowcount)
+
+
+def reset_received(connection: Connection, handoff_id: str) -> None:
+    """Reset the numbers of the desk's events: its database was lost, so it begins at 1 again."""
+    connection.execute(update(handoffs).where(handoffs.c.handoff_id == handoff_id).values(received=0))
+
+
+def acknowledged(connection: Connection) -> list[dict[str, Any]]:
+    """Return the highest number received for each handoff under way, and the id of the last agent message."""
+    found = []
+    for conversation in under_way(connection):
+        query = select(handoffs.c.received).where(handoffs.c.handoff_id == conversation.handoff_id)
+        number = connection.execute(query).scalar_one_or_none()
+        if number is not None:
+            last_message = _last_agent_message(connection, str(conversation.handoff_id))
+            found.append({"handoff_id": conversation.handoff_id, "last": number, "words": last_message})
+    return found
+
+
+def _last_agent_message(connection: Connection, handoff_id: str) -> str | None:
+    of_agents = (messages.c.handoff_id == handoff_id) & (messages.c.speaker == Speaker.AGENT.value)
+    query = select(messages.c.id).where(of_agents).order_by(messages.c.place.desc()).limit(1)
+    id: str | None = connection.execute(query).scalar_one_or_none()
+    return id
+
+
+def leave_message(connection: Connection, handoff_id: str) -> None:
+    """Store that the customer left a message with this handoff."""
+    connection.execute(update(handoffs).where(handoffs.c.handoff_id == handoff_id).values(message_left=True))
+
+
+def has_message(connection: Connection, handoff_id: str | None) -> bool:
+    """Return whether the customer left a message with this handoff."""
+    query = select(handoffs.c.message_left).where(handoffs.c.handoff_id == handoff_id)
+    return bool(connection.execute(query).scalar_one_or_none())
+
+
+def conversation_of(connection: Connection, handoff_id: str) -> str | None:
+    """Return the id of the conversation that a handoff belongs to; None for one this relay never began."""
+    query = select(handoffs.c.conversation_id).where(handoffs.c.handoff_id == handoff_id)
+    found: str | None = connection.execute(query).scalar_one_or_none()
+    return found
+
+
+def is_new(connection: Connection, handoff_id: str, said: CustomerSaid | AgentSaid) -> bool:
+    """Store a message; return False if it was stored before."""
+    here = (messages.c.handoff_id == handoff_id) & (messages.c.id == said.id)
+    if connection.execute(select(messages.c.id).where(here)).first() is not None:
+        return False
+    speaker = Speaker.CUSTOMER if isinstance(said, CustomerSaid) else Speaker.AGENT
+    row = {"handoff_id": handoff_id, "id": said.id, "speaker": speaker.value, "text": said.text, "at": said.at}
+    before = select(func.coalesce(func.max(messages.c.place), 0) + 1).where(messages.c.handoff_id == handoff_id)
+    connection.execute(insert(messages).values(**row, place=before.scalar_subquery()))
+    return True
+
+
+def handoff_of_agent_message(connection: Connection, conversation_id: str, id: str) -> str | None:
+    """Return the handoff of an agent's message; None if it isn't a message of an agent."""
+    here = (handoffs.c.conversation_id == conversation_id) & (messages.c.handoff_id == handoffs.c.handoff_id)
+    query = select(messages.c.handoff_id).where(here, messages.c.id == id, messages.c.speaker == Speaker.AGENT.value)
+    found: str | None = connection.execute(query).scalars().first()
+    return found
+
+
+def offer_again(connection: Connection, handoff_id: str) -> Offer:
+    """Return the offer that a handoff began with, its transcript extended by what was said since, as much as fits an offer.
+
+    Messages that still wait for the desk are left out: they are delivered on their own.
+    """
+    offer = offer_of(connection, handoff_id)
+    query = select(messages).where(messages.c.handoff_id == handoff_id).order_by(messages.c.place)
+    undelivered = {entry.id for entry in waiting(connection, offer.conversation_id, handoff_id)}
+    rows = [row for row in connection.execute(query) if row.id not in undelivered]
+    lines = (Line(speaker=Speaker(row.speaker), text=row.text, at=row.at) for row in rows)
+    return msgspec.structs.replace(offer, transcript=latest((*offer.transcript, *lines)))
+
+
+def waiting(connection: Connection, lane: str, handoff_id: str | None) -> list[Entry]:
+    """Return the entries of this handoff that wait for the desk, oldest first."""
+    entries = outbox.head(connection, DESK, lane)
+    return [entry for entry in entries if entry.handoff_id == handoff_id]
+
+
+def desk_epoch(connection: Connection) -> str | None:
+    """Return the desk's epoch, as stored last."""
+    table = metadata.tables["meta"]
+    epoch: str | None = connection.execute(
+        select(table.c.value).where(table.c.key == "desk_epoch")
+    ).scalar_one_or_none()
+    return epoch
+
+
+def note_desk_epoch(connection: Connection, epoch: str) -> None:
+    """Store the desk's epoch."""
+    table = metadata.tables["meta"]
+    connection.execute(delete(table).where(table.c.key == "desk_epoch"))
+    connection.execute(insert(table).values(key="desk_epoch", value=epoch))
+
+
+def stamped(connection: Connection, body: dict[str, Any]) -> dict[str, Any]:
+    """Return the body with its number in the handoff and, unless it has one, an id."""
+    here = handoffs.c.handoff_id == body["handoff_id"]
+    connection.execute(update(handoffs).where(here).values(sent=handoffs.c.sent + 1))
+    number = connection.execute(select(handoffs.c.sent).where(here)).scalar_one()
+    return {"id": uuid.uuid4().hex, **body, "number": number}
+
+
+class RelayStore(Store):
+    """A store that raises :class:`StoreUnavailable` while its database is locked, full or unreachable."""
+
+    _failed_at = float("-inf")
+
+    async def write(self, work: Work[T]) -> T:
+        """Run ``work`` as :meth:`Store.write` does. An outage is logged once, not for each operation that fails.
+
+        Raises:
+            StoreUnavailable: the database can't be used now; nothing was done, and the caller may try again.
+        """
+        try:
+            return await super().write(work)
+        except TROUBLES as problem:
+            sentence = f"The relay's database can't be used now: {problem}"
+            if time.monotonic() - self._failed_at > SAME_OUTAGE:
+                log.error("%s", sentence)
+            self._failed_at = time.monotonic()
+            raise StoreUnavailable(sentence) from problem

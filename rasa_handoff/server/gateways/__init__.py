@@ -1,0 +1,1 @@
+"""The gateways, one file for each protocol: relays, desks, Botlhale's clients, the Tkinter demo's window."""

@@ -1,0 +1,352 @@
+"""The gateway of the namespaces ``/live_agent``, ``/live_server`` and ``/``: clients written for Botlhale's live agent.
+
+Each conversation has a socket. Payloads are read tolerantly and written strictly. A refusal goes into the acknowledgement; that
+of a customer's message is sent as ``to_user``, too, since such clients ask for no acknowledgement. A client that goes away
+keeps its conversation: messages wait for its next connect.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, Final
+
+from socketio import AsyncServer
+from socketio.exceptions import ConnectionRefusedError
+
+from rasa_handoff.core.assignment import Assignment, Stage
+from rasa_handoff.guard.guard import Guard
+from rasa_handoff.guard.recent import Recent
+from rasa_handoff.guard.socketio_requests import is_local
+from rasa_handoff.protocol.errors import Refused, Unreachable, Waits
+from rasa_handoff.protocol.limits import LONGEST_MESSAGE
+from rasa_handoff.protocol.logs import get_log
+from rasa_handoff.protocol.names import BOTLHALE_NAMESPACES, STATE_KEY
+from rasa_handoff.protocol.text import valid_text
+from rasa_handoff.protocol.values import Status, Value
+from rasa_handoff.server import accounts
+from rasa_handoff.server.gateways import botlhale_clients
+from rasa_handoff.server.gateways.botlhale_clients import (
+    BOTLHALE,
+    NOT_PROVEN,
+    RESUME_KEY,
+    Client,
+    ClientSockets,
+    Entered,
+)
+from rasa_handoff.server.gateways.event_answers import listen
+from rasa_handoff.server.service.base import Mark
+from rasa_handoff.server.service.bot_operations import BotService
+from rasa_handoff.server.service.unit_of_work import UnitOfWork
+from rasa_handoff.store.failures import apart
+from rasa_handoff.store.outbox import Entry
+
+log = get_log(__name__)
+
+Handler = Callable[[str, Any], Awaitable[dict[str, Any] | None]]
+
+NOT_OPEN: Final = (
+    "This desk takes clients from other machines, through a proxy, or from pages of other sites only with auth.token "
+    "(rasa-handoff token add)."
+)
+OVER: Final = "This conversation has ended, so your message wasn't read."
+TOO_LONG: Final = f"Your message is too long: at most {LONGEST_MESSAGE:,} characters can be read. Please shorten it."
+TOO_MANY: Final = "Too many conversations were begun from your network. Please try again in a few minutes."
+TRY_AGAIN: Final = "Your message couldn't be taken just now. Please send it again in a moment."
+NOT_TAKEN: Final = "Your message couldn't be taken, so nobody has read it."
+STATUS_TEXTS: Final = {
+    "unanswered": "Nobody has been free to answer yet. Your messages are kept, and you are still in the queue.",
+    "customer_silent": "Are you still there? The conversation ends by itself if you don't answer.",
+    "failed": "This conversation has ended because nothing was said for a while.",
+}
+"""Notices for statuses: no bot stands behind this server that would send them."""
+ENDINGS: Final = ("completed", "failed")
+FAILED: Final = {
+    "ok": False,
+    "code": "failed",
+    "error": "That couldn't be taken just now. Please try again in a moment.",
+}
+"""The acknowledgement when the server is stopping, or something unforeseen happened."""
+UNKNOWN: Final = {"ok": False, "code": "invalid", "error": "This protocol has no such event."}
+
+
+def apology(problem: Exception) -> str:
+    """Return the notice for a customer whose message was refused; the reason is for the acknowledgement and the log."""
+    if isinstance(problem, Unreachable) or not isinstance(problem, Refused):
+        return TRY_AGAIN
+    return {"ended": OVER, "too_long": TOO_LONG, "busy": TOO_MANY}.get(problem.code, NOT_TAKEN)
+
+
+def active_after(say: dict[str, Any]) -> dict[str, Any] | None:
+    """Return who is active after this status; None if the status doesn't change it."""
+    if say["status"] == "accepted":
+        return _active("person", say["agent"]["name"])
+    if say["status"] == "transferred":
+        return _active("waiting")
+    return _active("bot") if say["status"] in ENDINGS else None
+
+
+def active_in(state: Assignment, named: bool = True) -> dict[str, Any]:
+    """Return who is active in an open handoff: the body of ``handoff_state``, as on HandoffChannel's socketio.
+
+    Not ``named``: without the agent's name.
+    """
+    if state.stage is not Stage.ASSIGNED or state.agent is None:
+        return _active("waiting")
+    return _active("person", state.agent.name if named else None)
+
+
+def _active(active: str, agent: str | None = None) -> dict[str, Any]:
+    return {"active": active, "agent": agent}
+
+
+class Socket(Value, frozen=True, kw_only=True):
+    """A connected client: its namespace, its token if it needs one, and its address for the guard."""
+
+    namespace: str
+    token: str | None
+    address: str
+
+
+class BotlhaleGateway:
+    """Serves the clients, and is the outbox target ``"botlhale"``.
+
+    ``botlhale_clients.py`` has the rules of which socket has a conversation.
+    """
+
+    batch: int = 100
+
+    def __init__(self, sio: AsyncServer, conversations: BotService, open_live_agent: bool, guard: Guard) -> None:
+        self._sio, self._conversations, self._open, self._guard = sio, conversations, open_live_agent, guard
+        self._sockets: dict[str, Socket] = {}
+        self._places = ClientSockets()
+        # The last entry delivered in each lane: it isn't sent twice if noting its delivery failed.
+        self._delivered: dict[str, int] = Recent()
+        # Sockets that got the end and aren't closed yet.
+        self._dismissed: set[str] = set()
+        for namespace in BOTLHALE_NAMESPACES:
+            self._listen(namespace)
+
+    async def deliver(self, lane: str, entries: Sequence[Entry]) -> Sequence[Mark]:
+        """Send entries to the socket that has the conversation; the protocol has no acknowledgement."""
+        body = entries[0].body
+        client = Client(bot_id=body["bot_id"], conversation_id=body["conversation_id"])
+        sid = self._places.holder(client)
+        for entry in entries:
+            if entry.key <= self._delivered.get(lane, 0):
+                continue
+            if sid is None or sid not in self._sockets:
+                await self._note(lane, entries)
+                raise Waits("The client is away.")
+            if entry.key > self._places.last_shown(lane, sid):
+                await self._tell(sid, entry.name, entry.body["say"])
+            if self._places.counts(sid, client):
+                self._delivered[lane] = entry.key
+            else:
+                self._places.note_shown(lane, sid, entry.key)
+        if not _marks(lane, [entry for entry in entries if entry.key > self._delivered.get(lane, 0)], Status.WAITING):
+            self._places.forget(lane)
+            return _marks(lane, entries, Status.DELIVERED)
+        await self._note(lane, entries, NOT_PROVEN)
+        if not any(entry.body["say"].get("status") in ENDINGS for entry in entries):
+            raise Waits("Whether it reached the customer isn't known yet.")
+        self._places.forget(lane)  # the end was sent: it can't be sent to another socket
+        return ()
+
+    async def _note(self, lane: str, entries: Sequence[Entry], reason: str | None = None) -> None:
+        """Mark messages up to the last delivered entry as delivered, the others as waiting."""
+        last = self._delivered.get(lane, 0)
+        delivered = _marks(lane, [entry for entry in entries if entry.key <= last], Status.DELIVERED)
+        waiting = _marks(lane, [entry for entry in entries if entry.key > last], Status.WAITING, reason)
+        await self._conversations.note((*delivered, *waiting))
+
+    async def close_revoked(self) -> None:
+        """End the connections whose token was revoked."""
+        holding = await self._conversations.do(lambda unit: accounts.token_hashes(unit.connection))
+        for sid, socket in list(self._sockets.items()):
+            if socket.token is not None and accounts.hashed(socket.token) not in holding:
+                log.warning("The token of a client of Botlhale's protocol was revoked, so its connection is ended.")
+                with apart(log, "A connection whose token was revoked can't be disconnected."):
+                    await self._disconnect(sid)
+                    await self._sio.disconnect(sid, namespace=socket.namespace)
+
+    async def _tell(self, sid: str, name: str, say: dict[str, Any]) -> None:
+        if name == "message":
+            await self._emit(sid, "to_user", {"message": say["text"], "id": say["id"], "number": say["number"]})
+            return
+        status, active = say["status"], active_after(say)
+        if status in STATUS_TEXTS:
+            await self._emit(
+                sid, "to_user", {"message": STATUS_TEXTS[status], "id": say["id"], "number": say["number"]}
+            )
+        if active is not None:
+            await self._emit(sid, STATE_KEY, active)
+        if status == "accepted":
+            await self._emit(sid, "messages", {})
+        elif status in ENDINGS:
+            self._delivered.pop(say["handoff_id"], None)
+            await self._dismiss(sid)
+
+    def _listen(self, namespace: str) -> None:
+        async def connect(sid: str, environ: dict[str, Any], auth: Any = None) -> None:
+            await self._connect(namespace, sid, environ, auth)
+
+        handlers: dict[str, Handler] = {
+            "username": self._username,
+            "from_user": self._from_user,
+            "messages_to_client": self._messages_to_client,
+        }
+        self._sio.on("connect", connect, namespace=namespace)
+        self._sio.on("disconnect", self._disconnect, namespace=namespace)
+        listen(
+            self._sio, namespace, {event: self._refusing(event, handler) for event, handler in handlers.items()}, FAILED
+        )
+        self._sio.on("*", _unknown, namespace=namespace)
+
+    def _refusing(self, event: str, handler: Handler) -> Handler:
+        """Wrap a handler: log its refusals, and send the customer a notice if it was their message."""
+
+        async def handlers(sid: str, data: Any) -> dict[str, Any] | None:
+            try:
+                return await handler(sid, data)
+            except Exception as no:
+                if isinstance(no, Refused) and no.code != "busy":  # the guard has noted that already
+                    socket = self._sockets.get(sid)
+                    address = "unknown" if socket is None else socket.address
+                    self._guard.refusals.note(address, "client", f"a client's {event}: {no}")
+                if event == "from_user":
+                    await self._emit(sid, "to_user", {"message": apology(no)})
+                raise
+
+        return handlers
+
+    async def _connect(self, namespace: str, sid: str, environ: dict[str, Any], auth: Any) -> None:
+        token = None
+        if not self._open and not is_local(environ):
+            token = valid_text(str(auth.get("token") or "")) if isinstance(auth, dict) else ""
+            try:
+                fits = await self._conversations.do(lambda unit: accounts.token_fits(unit.connection, token))
+            except Unreachable as problem:
+                raise ConnectionRefusedError(str(problem)) from problem
+            if not fits:
+                self._guard.refusals.note(
+                    self._guard.address(environ), "client", f"a client of {namespace}: {NOT_OPEN}"
+                )
+                raise ConnectionRefusedError(NOT_OPEN)
+        self._sockets[sid] = Socket(namespace=namespace, token=token, address=self._guard.address(environ))
+        # Emitted here it would overtake the connect's acknowledgement, and clients in Python fail on that.
+        self._conversations.publisher.later(partial(self._emit, sid, "startConversation", {}))
+
+    async def _disconnect(self, sid: str, *_: Any) -> None:
+        self._sockets.pop(sid, None)
+        self._dismissed.discard(sid)
+        for client in self._places.leave(sid):
+            if self._places.holder(client) is not None:  # what the closed socket got last may be lost
+                await self._conversations.dispatcher.notify_all(BOTLHALE)
+                break
+
+    async def _username(self, sid: str, data: Any) -> dict[str, Any]:
+        client, resume = (
+            botlhale_clients.read_client(data, self._places.client(sid)),
+            botlhale_clients.read_resume(data),
+        )
+        return await self._enter(
+            sid, client, lambda unit: botlhale_clients.enter(unit, client, self._may_begin(sid), resume)
+        )
+
+    async def _from_user(self, sid: str, data: Any) -> dict[str, Any]:
+        client, id, text, resume = (
+            botlhale_clients.read_client(data, self._places.client(sid)),
+            botlhale_clients.read_id(data),
+            botlhale_clients.read_text(data),
+            botlhale_clients.read_resume(data),
+        )
+        if sid in self._dismissed:  # the message crossed with the end
+            self._conversations.publisher.later(partial(self._dismiss, sid))  # after the refusal
+            raise Refused("ended", OVER)
+        elsewhere = self._places.holder(client) not in (None, sid)
+        return await self._enter(
+            sid,
+            client,
+            lambda unit: botlhale_clients.keep_message(unit, client, id, text, self._may_begin(sid), resume, elsewhere),
+            speaks=True,
+        )
+
+    async def _messages_to_client(self, sid: str, data: Any) -> None:
+        client, lines = botlhale_clients.read_client(data, self._places.client(sid)), botlhale_clients.read_lines(data)
+        token, resume = self._token_of(sid), botlhale_clients.read_resume(data)
+        if self._places.holder(client) not in (None, sid):
+            raise Refused("refused", "Another connection has this conversation.")
+
+        def work(unit: UnitOfWork) -> None:
+            _check_token(unit, token, client)
+            botlhale_clients.keep_transcript(unit, client, lines, resume)
+
+        await self._conversations.do(work)
+
+    async def _enter(
+        self, sid: str, client: Client, work: Callable[[UnitOfWork], Entered], speaks: bool = False
+    ) -> dict[str, Any]:
+        """Run work that registers a socket. One that ``speaks`` has the conversation from then on."""
+        await self._guard.conversations.of(f"{client.bot_id} {client.conversation_id}").wait()
+        token, new = self._token_of(sid), self._places.client(sid) != client
+
+        def checked(unit: UnitOfWork) -> Entered:
+            _check_token(unit, token, client)
+            return work(unit)
+
+        entered = await self._conversations.do(checked)
+        record, answer = entered.record, {} if entered.secret is None else {RESUME_KEY: entered.secret}
+        if sid not in self._sockets:
+            return answer
+        had = self._places.holder(client)
+        if speaks and (shown := self._places.last_shown(record.handoff_id, sid)):  # it is alive, so it got that
+            self._delivered[record.handoff_id] = max(shown, self._delivered.get(record.handoff_id, 0))
+        self._places.join(sid, client, proven=speaks or entered.own)
+        has = self._places.holder(client) == sid
+        if new and record.assignment.stage is not Stage.ENDED:  # else the end waits in the outbox
+            await self._emit(sid, STATE_KEY, active_in(record.assignment, named=has))
+        if new or had != sid or speaks:
+            self._conversations.dispatcher.notify([(BOTLHALE, record.handoff_id)])
+        if new and has and not record.offer.transcript:
+            await self._emit(sid, "messages", {})
+        return answer
+
+    def _may_begin(self, sid: str) -> Callable[[], None]:
+        """Return a check to call before a conversation begins; it refuses if this address has begun too many."""
+        socket = self._sockets.get(sid)
+
+        def may_begin() -> None:
+            if socket is not None and not self._guard.may_begin(
+                socket.address, f"a conversation on {socket.namespace}"
+            ):
+                raise Refused("busy", TOO_MANY)
+
+        return may_begin
+
+    def _token_of(self, sid: str) -> str | None:
+        if sid not in self._sockets:
+            raise Refused("refused", "This connection has closed.")
+        return self._sockets[sid].token
+
+    async def _dismiss(self, sid: str) -> None:
+        self._dismissed.add(sid)
+        await self._emit(sid, "disconnect_socket", {})
+
+    async def _emit(self, sid: str, event: str, body: dict[str, Any]) -> None:
+        socket = self._sockets.get(sid)
+        if socket is not None:
+            await self._sio.emit(event, body, to=sid, namespace=socket.namespace)
+
+
+async def _unknown(event: str, sid: str, *_: Any) -> dict[str, Any]:
+    log.info("A client's event %r is none of the protocol's: ignored.", str(event)[:40])
+    return UNKNOWN
+
+
+def _marks(lane: str, entries: Sequence[Entry], status: Status, reason: str | None = None) -> tuple[Mark, ...]:
+    said = [entry.body["say"]["id"] for entry in entries if entry.name == "message"]
+    return tuple(Mark(handoff_id=lane, message_id=id, status=status, reason=reason) for id in said)
+
+
+def _check_token(unit: UnitOfWork, token: str | None, client: Client) -> None:
+    if token is not None and not accounts.token_fits(unit.connection, token, client.bot_id):
+        raise Refused("refused", f"The token isn't one of the bot '{client.bot_id}'.")

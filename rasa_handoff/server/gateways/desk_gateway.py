@@ -1,0 +1,228 @@
+"""The gateway of the namespace ``/desk``: agents' browsers (docs/protocol.md). Every event is checked against its sender."""
+
+import asyncio
+from functools import partial
+from typing import Any, Final
+
+from socketio import AsyncServer
+from socketio.exceptions import ConnectionRefusedError
+from starlette.requests import cookie_parser
+
+from rasa_handoff.guard.guard import Guard
+from rasa_handoff.protocol.errors import Refused, Unreachable
+from rasa_handoff.protocol.logs import get_log
+from rasa_handoff.protocol.names import DESK_NAMESPACE
+from rasa_handoff.protocol.values import Outcome, plain, read
+from rasa_handoff.server import accounts
+from rasa_handoff.server.accounts import Account
+from rasa_handoff.server.gateways.event_answers import answer_unknown, listen
+from rasa_handoff.server.http import sign_in
+from rasa_handoff.server.http.sign_in import Browsers
+from rasa_handoff.server.payloads import (
+    AgentMessagePayload,
+    HandoffPayload,
+    PresencePayload,
+    ResolvePayload,
+    TransferPayload,
+    TypingPayload,
+)
+from rasa_handoff.server.service import availability, summaries
+from rasa_handoff.server.service.agent_operations import AgentService
+from rasa_handoff.server.service.presence import Presence
+from rasa_handoff.server.service.publisher import (
+    Arrival,
+    AvailabilityChanged,
+    Changed,
+    CustomerTyping,
+    Marked,
+    Overdue,
+    PresenceChanged,
+    Publication,
+    Said,
+)
+from rasa_handoff.server.service.unit_of_work import UnitOfWork
+from rasa_handoff.store.failures import apart
+
+log = get_log(__name__)
+
+FAILED: Final = {"ok": False, "code": "failed", "error": "That didn't work. Please try again in a moment."}
+STRANGER: Final = "Please sign in again."
+OWN_PAGE: Final = "The desk is only for its own page. Please load it again."
+EVERYBODY: Final = "everybody"
+
+
+class DeskGateway:
+    """Serves desks, and sends them what is published. Each agent has a Socket.IO room, so that all their tabs show the same."""
+
+    def __init__(
+        self, sio: AsyncServer, conversations: AgentService, presence: Presence, browsers: Browsers, guard: Guard
+    ) -> None:
+        self._sio, self._conversations, self._presence, self._browsers = sio, conversations, presence, browsers
+        self._guard = guard
+        # Socket -> agent and hash of the session.
+        self._desks: dict[str, tuple[str, str]] = {}
+        conversations.publisher.listeners.append(self._publish)
+        sio.on("connect", self._connect, namespace=DESK_NAMESPACE)
+        sio.on("disconnect", self._disconnect, namespace=DESK_NAMESPACE)
+        sio.on("*", answer_unknown, namespace=DESK_NAMESPACE)
+        handlers = {
+            "presence": self._choose,
+            "take": self._take,
+            "open": self._open,
+            "message": self._message,
+            "typing": self._typing,
+            "transfer": self._transfer,
+            "resolve": self._resolve,
+        }
+        listen(sio, DESK_NAMESPACE, handlers, FAILED)
+
+    async def close_ended(self) -> None:
+        """Inform desks whose session has ended, and disconnect them."""
+        holding = await self._conversations.do(lambda unit: sign_in.holding(unit.connection))
+        for sid, (agent, session) in list(self._desks.items()):
+            if session not in holding:
+                self._forget(sid)
+                with apart(log, "A desk whose session has ended can't be disconnected."):
+                    await self._presence.signed_out(agent)
+                    await self._sio.emit("signed_out", {}, to=sid, namespace=DESK_NAMESPACE)
+                    await self._sio.disconnect(sid, namespace=DESK_NAMESPACE)
+
+    async def _connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
+        address = self._guard.address(environ)
+        if not self._browsers.is_own(environ.get("HTTP_ORIGIN"), environ.get("HTTP_HOST"), address):
+            raise ConnectionRefusedError(OWN_PAGE)
+        try:
+            await self._enter(sid, environ, auth.get("csrf") if isinstance(auth, dict) else None)
+        except Unreachable as problem:
+            self._forget(sid)
+            # With a code, so that the desk tries again by itself.
+            raise ConnectionRefusedError(str(problem), {"code": "unavailable"}) from problem
+
+    async def _enter(self, sid: str, environ: dict[str, Any], csrf: Any) -> None:
+        cookies = cookie_parser(environ.get("HTTP_COOKIE") or "")
+        token = self._browsers.cookie(cookies, sign_in.SESSION_COOKIE, environ["asgi.scope"]["scheme"])
+        account = await self._conversations.do(lambda unit: sign_in.account_of(unit.connection, token))
+        if account is None or token is None:
+            raise self._refusal(environ, STRANGER, "no session, or one that has ended")
+        if not await self._browsers.from_own_page(csrf, token):
+            raise self._refusal(environ, OWN_PAGE, f"{account.email}'s session, but not from the desk's own page")
+        self._desks[sid] = account.id, accounts.hashed(token)
+        await self._presence.came(account.id, sid)
+        loop = asyncio.get_running_loop()
+        answered = loop.create_future()
+
+        def work(unit: UnitOfWork) -> None:
+            body = _ready(unit, account.id)
+            unit.afterwards.append(partial(self._welcome, sid, account.id, body, answered))
+
+        try:
+            await self._conversations.do(work)
+        finally:
+            # python-socketio sends the connect's acknowledgement in this step of the event loop.
+            loop.call_soon(answered.set_result, None)
+
+    def _refusal(self, environ: dict[str, Any], sentence: str, why: str) -> ConnectionRefusedError:
+        self._guard.refusals.note(self._guard.address(environ), "desk", f"a desk: {why}.")
+        return ConnectionRefusedError(sentence)
+
+    async def _disconnect(self, sid: str, *_: Any) -> None:
+        self._forget(sid)
+
+    def _forget(self, sid: str) -> None:
+        agent, _ = self._desks.pop(sid, (None, None))
+        if agent is not None:
+            self._presence.went(agent, sid)
+
+    async def _welcome(self, sid: str, agent: str, body: dict[str, Any], answered: "asyncio.Future[None]") -> None:
+        """Send the desk its first state right after the transaction that read it, so that it misses no later change."""
+        await answered
+        if sid not in self._desks:  # the session has ended meanwhile: it may not see this
+            return
+        await self._sio.enter_room(sid, agent, namespace=DESK_NAMESPACE)
+        await self._sio.enter_room(sid, EVERYBODY, namespace=DESK_NAMESPACE)
+        await self._sio.emit("ready", body, to=sid, namespace=DESK_NAMESPACE)
+
+    def _agent(self, sid: str) -> str:
+        if sid not in self._desks:
+            raise Refused("signed_out", STRANGER)
+        return self._desks[sid][0]
+
+    async def _choose(self, sid: str, data: Any) -> None:
+        await self._presence.choose(self._agent(sid), read(PresencePayload, data).online)
+
+    async def _take(self, sid: str, data: Any) -> dict[str, Any]:
+        return {"conversation": await self._conversations.take(self._agent(sid), read(HandoffPayload, data).handoff_id)}
+
+    async def _open(self, sid: str, data: Any) -> dict[str, Any]:
+        about = read(HandoffPayload, data)
+        return {"conversation": await self._conversations.open(self._agent(sid), about.handoff_id, about.after)}
+
+    async def _message(self, sid: str, data: Any) -> dict[str, Any]:
+        message = read(AgentMessagePayload, data)
+        agent = self._agent(sid)
+        kept = await self._conversations.agent_said(agent, message.handoff_id, message.id, message.text)
+        return {"message": plain(kept)}
+
+    async def _typing(self, sid: str, data: Any) -> None:
+        typing = read(TypingPayload, data)
+        await self._conversations.agent_typing(self._agent(sid), typing.handoff_id, typing.on)
+
+    async def _transfer(self, sid: str, data: Any) -> None:
+        passing = read(TransferPayload, data)
+        await self._conversations.transfer(self._agent(sid), passing.handoff_id, passing.department)
+
+    async def _resolve(self, sid: str, data: Any) -> None:
+        end = read(ResolvePayload, data)
+        await self._conversations.resolve(self._agent(sid), end.handoff_id, end.outcome, end.note, end.slots)
+
+    async def _publish(self, publication: Publication) -> None:
+        emitted = _event_of(publication)
+        if emitted is not None:
+            event, body = emitted
+            rooms = [EVERYBODY] if isinstance(publication, AvailabilityChanged) else list(publication.viewers)
+            if rooms:
+                await self._sio.emit(event, body, room=rooms, namespace=DESK_NAMESPACE)
+
+
+def _event_of(publication: Publication) -> tuple[str, dict[str, Any]] | None:
+    """Return the desk's event for a publication, and its body; None if it isn't for desks."""
+    match publication:
+        case Arrival():
+            return "arrival", publication.summary
+        case Changed():
+            return "conversation", publication.summary
+        case Said():
+            return "message", {**plain(publication.message), "handoff_id": publication.handoff_id}
+        case Marked():
+            keys = ("handoff_id", "message_id", "status", "reason")
+            return "message.status", {key: plain(getattr(publication, key)) for key in keys}
+        case CustomerTyping():
+            return "typing", {"handoff_id": publication.handoff_id, "on": publication.on}
+        case Overdue():
+            return "reminder", {"handoff_id": publication.handoff_id, "seconds": publication.seconds}
+        case PresenceChanged():
+            return "presence", {"online": publication.online}
+        case AvailabilityChanged():
+            return "availability", plain(publication.availability)
+    return None
+
+
+def _ready(unit: UnitOfWork, agent: str) -> dict[str, Any]:
+    account = accounts.by_id(unit.connection, agent)
+    found = availability.availability(unit.connection)
+    return {
+        "me": _me(account) if account else None,
+        **plain(found),
+        **summaries.lists(unit.connection, agent),
+        "outcomes": [outcome.value for outcome in Outcome],
+    }
+
+
+def _me(account: Account) -> dict[str, Any]:
+    return {
+        "id": account.id,
+        "name": account.name,
+        "email": account.email,
+        "online": account.online,
+        "departments": list(account.departments),
+    }

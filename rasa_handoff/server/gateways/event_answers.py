@@ -1,0 +1,52 @@
+"""Acknowledgements of Socket.IO events: ``{"ok": true, ...}``, or ``{"ok": false, ...}`` with a code and a sentence."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from socketio import AsyncServer
+
+from rasa_handoff.protocol.errors import Refused, Unreachable
+from rasa_handoff.protocol.logs import get_log
+from rasa_handoff.protocol.text import valid
+
+log = get_log(__name__)
+
+Handler = Callable[[str, Any], Awaitable[Mapping[str, Any] | None]]
+
+UNFORESEEN: Final = {"ok": False, "code": "failed", "error": "The server failed on it; its log says why."}
+
+
+def listen(
+    sio: AsyncServer, namespace: str, handlers: Mapping[str, Handler], failed: Mapping[str, Any] | None = None
+) -> None:
+    """Register handlers of a namespace by event name.
+
+    Handlers of one socket are started in the order of their events. Each must reach its transaction without waiting for anything
+    else first: then the store, which works in order, keeps the order.
+
+    ``failed`` is the acknowledgement while the server stops, and after an unforeseen error. Without it there is no
+    acknowledgement while the server stops, so that our own senders send again; after an unforeseen error it has the code
+    ``failed``, and our own senders give up after some tries.
+    """
+    for event, handler in handlers.items():
+        sio.on(event, _answering(sio, event, handler, failed), namespace=namespace)
+
+
+async def answer_unknown(event: str, sid: str, *_: Any) -> dict[str, Any]:
+    """Answer an event that the namespace doesn't have. Without an answer a relay would send it for ever, and block its lane."""
+    return {"ok": False, "code": "unknown_event", "error": f"There is no event '{str(event)[:40]}' here."}
+
+
+def _answering(sio: AsyncServer, event: str, handler: Handler, failed: Mapping[str, Any] | None) -> Any:
+    async def answer(sid: str, data: Any = None, *_: Any) -> Any:
+        try:
+            return {"ok": True, **(await handler(sid, valid(data)) or {})}
+        except Refused as no:  # an unusable database is one, too
+            return {"ok": False, "code": no.code, "error": str(no)}
+        except Unreachable:  # the server is stopping
+            return sio.not_handled if failed is None else dict(failed)
+        except Exception:
+            log.exception("The event '%s' failed.", event)
+            return dict(UNFORESEEN if failed is None else failed)
+
+    return answer

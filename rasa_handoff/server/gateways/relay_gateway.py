@@ -1,0 +1,300 @@
+"""The gateway of the namespace ``/relay``: relays of HandoffChannel (docs/protocol.md)."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, Final
+
+from socketio import AsyncServer
+from socketio.exceptions import ConnectionRefusedError, SocketIOError
+
+from rasa_handoff import __version__
+from rasa_handoff.core.assignment_events import CustomerEnded, CustomerSaid
+from rasa_handoff.guard.guard import Guard
+from rasa_handoff.guard.socketio_requests import is_local
+from rasa_handoff.protocol.errors import Refused, Unforeseen, Unreachable
+from rasa_handoff.protocol.logs import get_log, short_id
+from rasa_handoff.protocol.names import PROTOCOL, RELAY_NAMESPACE
+from rasa_handoff.protocol.values import Offer, Speaker, Status, are_compatible, plain, read
+from rasa_handoff.server import accounts
+from rasa_handoff.server.gateways.event_answers import answer_unknown, listen
+from rasa_handoff.server.payloads import (
+    CustomerMessagePayload,
+    FindPayload,
+    HelloPayload,
+    MessageStatusPayload,
+    OfferIdsPayload,
+    OpenHandoffPayload,
+    RelayAuthPayload,
+    RelayStatusPayload,
+    TranscriptPayload,
+    TypingPayload,
+)
+from rasa_handoff.server.service.base import RELAY, Lost, Mark
+from rasa_handoff.server.service.bot_operations import BotService
+from rasa_handoff.server.service.publisher import AgentTyping, AvailabilityChanged, Publication
+from rasa_handoff.server.service.relay_owner import RelayOwner
+from rasa_handoff.store.engine import Store
+from rasa_handoff.store.failures import apart
+from rasa_handoff.store.outbox import Entry
+
+log = get_log(__name__)
+
+TOO_LATE: Final = ("ended", "unknown_handoff")
+"""Refusals that aren't about the entry: the bot has its conversation back, or never knew it."""
+ANSWER_WITHIN: Final = 5.0
+"""Seconds a relay may take to acknowledge an entry before it is sent again."""
+PRESENT_WITHIN: Final = 2.0
+"""Seconds a relay may take to answer that it is there, while another one waits to be let in."""
+
+
+class RelayGateway:
+    """Serves relays, and is the outbox target ``"relay"``: one entry of a handoff at a time, until it is acknowledged."""
+
+    batch: int = 1
+
+    def __init__(
+        self, sio: AsyncServer, conversations: BotService, store: Store, now: Callable[[], float], guard: Guard
+    ) -> None:
+        self._sio, self._conversations, self._store, self._now = sio, conversations, store, now
+        self._guard = guard
+        self._bots: dict[str, str] = {}
+        # The hash of the token of each socket; empty where none was needed.
+        self._tokens: dict[str, str] = {}
+        # Sockets that said hello, oldest first, each with a future that is resolved when it has gone.
+        self._greeted: dict[str, asyncio.Future[None]] = {}
+        self._owner = RelayOwner(self._is_present, self._end, RELAY)
+        conversations.publisher.listeners.append(self._publish)
+        sio.on("connect", self._connect, namespace=RELAY_NAMESPACE)
+        sio.on("disconnect", self._disconnect, namespace=RELAY_NAMESPACE)
+        sio.on("*", answer_unknown, namespace=RELAY_NAMESPACE)
+        handlers = {
+            "hello": self._hello,
+            "handoff.find": self._find,
+            "handoff.initiate": self._initiate,
+            "handoff.transcript": self._transcript,
+            "handoff.status": self._status,
+            "message": self._message,
+            "message.status": self._message_status,
+            "typing": self._typing,
+        }
+        listen(sio, RELAY_NAMESPACE, handlers)
+
+    async def deliver(self, lane: str, entries: Sequence[Entry]) -> Sequence[Mark | Lost]:
+        """Send an entry to the newest relay of the bot, and wait for its acknowledgement."""
+        (entry,) = entries
+        sid = self._newest(entry.body["bot_id"])
+        if sid is None:
+            raise Unreachable(f"No relay of the bot {entry.body['bot_id']} is connected.")
+        answer = await self._call(sid, entry.name, entry.body["say"])
+        if isinstance(answer, dict) and answer.get("ok"):
+            return ()
+        return self._refused(lane, entry, answer)
+
+    async def close_revoked(self) -> None:
+        """End connections whose token was revoked, and those without one as soon as tokens are needed.
+
+        A relay whose token is valid connects again by itself; another one is refused with a sentence.
+        """
+        holding = await self._conversations.do(lambda unit: accounts.token_hashes(unit.connection))
+        for sid, token in list(self._tokens.items()):
+            if holding and token not in holding:
+                log.warning(
+                    "The token of a relay of the bot %r was revoked, so its connection is ended.", self._bots[sid]
+                )
+                with apart(log, "A relay whose token was revoked can't be disconnected."):
+                    await self._disconnect(sid)
+                    await self._sio.disconnect(sid, namespace=RELAY_NAMESPACE)
+
+    def _refused(self, lane: str, entry: Entry, answer: Any) -> Sequence[Mark | Lost]:
+        if not isinstance(answer, dict) or "code" not in answer:
+            raise Unreachable(f"The relay answered {answer!r}, which isn't an acknowledgement.")
+        if answer["code"] == "unavailable":
+            raise Unreachable(f"The relay can't take anything now: {answer.get('error')}")
+        if answer["code"] == "failed":
+            raise Unforeseen(f"The relay failed on it: {answer.get('error')}")
+        if answer["code"] not in TOO_LATE:
+            raise Refused(str(answer["code"]), f"The relay refused it: {answer.get('error')} ({answer['code']})")
+        log.warning(
+            "The relay refused %s of %s: %s", entry.name, entry.handoff_id or short_id(lane), answer.get("error")
+        )
+        lost = (Lost(handoff_id=lane),) if answer["code"] == "unknown_handoff" else ()
+        if entry.name != "message":
+            return lost
+        reason = str(answer.get("error") or answer["code"])
+        return Mark(handoff_id=lane, message_id=entry.body["say"]["id"], status=Status.FAILED, reason=reason), *lost
+
+    async def _call(self, sid: str, event: str, body: dict[str, Any]) -> Any:
+        # python-socketio goes on waiting when the socket closes; a relay that comes back must not wait for that.
+        gone = self._greeted[sid]
+        call = asyncio.ensure_future(
+            self._sio.call(event, body, to=sid, namespace=RELAY_NAMESPACE, timeout=ANSWER_WITHIN)
+        )
+        try:
+            await asyncio.wait({call, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not call.done():
+                raise Unreachable("The relay's connection closed.")
+            return call.result()
+        except SocketIOError as late:
+            raise Unreachable(f"The relay didn't acknowledge {event} within {ANSWER_WITHIN:g} s.") from late
+        finally:
+            call.cancel()
+
+    def _bot(self, sid: str) -> str:
+        if sid not in self._bots:
+            raise Refused("refused", "This connection has closed.")
+        return self._bots[sid]
+
+    def _newest(self, bot_id: str) -> str | None:
+        return next((sid for sid in reversed(self._greeted) if self._bots[sid] == bot_id), None)
+
+    async def _connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
+        if environ.get("HTTP_ORIGIN") is not None:
+            raise self._refusal(environ, "A relay is a program; a web page can't be one.")
+        try:
+            offered = read(RelayAuthPayload, auth or {})
+        except Refused as no:
+            raise self._refusal(environ, str(no)) from no
+        if not are_compatible(offered.protocol, PROTOCOL):
+            raise self._refusal(
+                environ,
+                f"This server speaks protocol {PROTOCOL}, the relay {offered.protocol}: bring both to the same version.",
+            )
+        try:
+            may = await self._conversations.do(lambda unit: _may_relay(unit.connection, offered, is_local(environ)))
+        except Unreachable as problem:
+            raise ConnectionRefusedError(str(problem)) from problem
+        if not may:
+            raise self._refusal(
+                environ,
+                f"The token isn't one of the bot '{offered.bot_id}'. Make one: rasa-handoff token add {offered.bot_id}",
+            )
+        async with self._owner.deciding(offered.bot_id):
+            await self._let_in(sid, environ, offered.bot_id, offered.epoch)
+        self._bots[sid] = offered.bot_id
+        self._tokens[sid] = accounts.hashed(offered.token) if offered.token else ""
+        self._guard.trust(self._sio, sid, RELAY_NAMESPACE)
+
+    async def _let_in(self, sid: str, environ: dict[str, Any], bot_id: str, epoch: str | None) -> None:
+        """Let a relay in, unless another one speaks for its bot."""
+        refusal = await self._owner.refusal_beside_another(bot_id, epoch)
+        if refusal is None:
+            try:
+                refusal = await self._conversations.do(
+                    lambda unit: self._owner.refusal_after_another(unit.connection, bot_id, epoch)
+                )
+            except Unreachable as problem:
+                raise ConnectionRefusedError(str(problem)) from problem
+        if refusal is not None:
+            raise self._refusal(environ, refusal)
+        self._owner.is_here(sid, bot_id, epoch)
+
+    async def _is_present(self, sid: str) -> bool:
+        """Return whether the relay answers on its connection now."""
+        try:
+            await self._sio.call("present", to=sid, namespace=RELAY_NAMESPACE, timeout=PRESENT_WITHIN)
+        except SocketIOError:
+            return False
+        return True
+
+    async def _end(self, sid: str) -> None:
+        await self._sio.disconnect(sid, namespace=RELAY_NAMESPACE)
+
+    def _refusal(self, environ: dict[str, Any], sentence: str) -> ConnectionRefusedError:
+        self._guard.refusals.note(self._guard.address(environ), "relay", f"a relay: {sentence}")
+        return ConnectionRefusedError(sentence)
+
+    async def _disconnect(self, sid: str, *_: Any) -> None:
+        self._owner.has_left(sid)
+        self._bots.pop(sid, None)
+        self._tokens.pop(sid, None)
+        self._guard.trust(self._sio, sid, RELAY_NAMESPACE, False)
+        gone = self._greeted.pop(sid, None)
+        if gone is not None:
+            gone.set_result(None)
+
+    async def _hello(self, sid: str, data: Any) -> None:
+        numbered = list(_numbered(read(HelloPayload, data or {}).open))
+        ours = await self._conversations.catch_up(self._bot(sid), numbered)
+        known = [{"handoff_id": handoff_id, "last": id} for handoff_id, id in ours.received.items()]
+        await self._conversations.refresh_availability()
+        here = {"protocol": PROTOCOL, "server": __version__, "epoch": self._store.epoch, "transcript_follows": True}
+        body = {**here, "open": known, "unknown": list(ours.unknown)}
+        self._conversations.publisher.later(partial(self._welcome, sid, body))
+
+    async def _welcome(self, sid: str, body: dict[str, Any]) -> None:
+        if sid not in self._bots:
+            return
+        body.update(plain(self._conversations.last_availability))  # a change since then was published only to others
+        await self._sio.emit("welcome", body, to=sid, namespace=RELAY_NAMESPACE)
+        self._greeted.pop(sid, None)
+        self._greeted[sid] = asyncio.get_running_loop().create_future()
+        await self._conversations.dispatcher.notify_all(RELAY)
+
+    async def _initiate(self, sid: str, data: Any) -> dict[str, Any]:
+        keys = read(OfferIdsPayload, data)
+        offer = read(Offer, data)
+        if offer.bot_id != self._bot(sid):
+            raise Refused("refused", f"This connection isn't of the bot '{offer.bot_id}'.")
+        return await self._conversations.initiate(offer, keys.id, resumed=data.get("resumed") is True)
+
+    async def _transcript(self, sid: str, data: Any) -> None:
+        await self._conversations.transcript_followed(self._bot(sid), read(TranscriptPayload, data))
+
+    async def _find(self, sid: str, data: Any) -> dict[str, Any]:
+        sought = read(FindPayload, data)
+        found = await self._conversations.find(self._bot(sid), sought.conversation_id)
+        return {"handoff": plain(found and found.offer), "agent": plain(found and found.assignment.agent)}
+
+    async def _status(self, sid: str, data: Any) -> None:
+        over = read(RelayStatusPayload, data)
+        if over.status == "message_left":
+            return await self._conversations.message_left(self._bot(sid), over.handoff_id, over.id)
+        if over.status != "ended":
+            raise Refused("invalid", f"A relay says the status 'ended' or 'message_left', not '{over.status}'.")
+        event = CustomerEnded(at=self._now(), reason=over.reason)
+        await self._conversations.customer_ended(RELAY, self._bot(sid), over.handoff_id, event, over.id)
+
+    async def _message(self, sid: str, data: Any) -> None:
+        message = read(CustomerMessagePayload, data)
+        if isinstance(data, dict) and data.get("speaker", Speaker.CUSTOMER.value) != Speaker.CUSTOMER.value:
+            raise Refused("invalid", "A relay says only what the customer said.")
+        event = CustomerSaid(at=message.at, id=message.id, text=message.text)
+        await self._conversations.customer_said(RELAY, self._bot(sid), message.handoff_id, event)
+
+    async def _message_status(self, sid: str, data: Any) -> None:
+        report = read(MessageStatusPayload, data)
+        mark = Mark(
+            handoff_id=report.handoff_id, message_id=report.message_id, status=report.status, reason=report.reason
+        )
+        await self._conversations.message_status(self._bot(sid), mark, report.id)
+
+    async def _typing(self, sid: str, data: Any) -> None:
+        typing = read(TypingPayload, data)
+        await self._conversations.customer_typing(self._bot(sid), typing.handoff_id, typing.on)
+
+    async def _publish(self, publication: Publication) -> None:
+        if isinstance(publication, AvailabilityChanged):
+            for sid in list(self._greeted):
+                await self._sio.emit("availability", plain(publication.availability), to=sid, namespace=RELAY_NAMESPACE)
+        elif isinstance(publication, AgentTyping) and publication.side == RELAY:
+            body = {"handoff_id": publication.handoff_id, "on": publication.on}
+            newest = self._newest(publication.bot_id)
+            if newest is not None:
+                await self._sio.emit("typing", body, to=newest, namespace=RELAY_NAMESPACE)
+
+
+def _numbered(under_way: Sequence[Any]) -> Iterator[OpenHandoffPayload]:
+    """Yield the handoffs of a hello that have numbers; one that can't be read is skipped, and doesn't keep the relay out."""
+    for one in under_way:
+        if not isinstance(one, str):  # a relay that keeps no numbers sends the ids alone
+            try:
+                yield read(OpenHandoffPayload, one)
+            except Refused as problem:
+                log.warning("An open handoff in a relay's hello can't be read, and is skipped: %s", problem)
+
+
+def _may_relay(connection: Any, offered: RelayAuthPayload, local: bool) -> bool:
+    if not accounts.any_tokens(connection):
+        return local  # the server listens on its own machine only; a proxy there may speak for others
+    return accounts.token_fits(connection, offered.token, offered.bot_id)

@@ -1,0 +1,269 @@
+"""The gateway of the Tkinter demo's user window, as a customer of this desk (docs/adapters/tkinter.md). Off by default.
+
+A visit has two one-way streams of raw UTF-8, without frames: the window connects to us at the customer's first message, and we
+connect to it at the agent's. The end of either stream ends the visit, which is one conversation. There is one visit at a time,
+since the window has one port; the next connection isn't read before. Nothing of a window survives it: messages for a closed
+window have failed.
+"""
+
+import asyncio
+import codecs
+import contextlib
+import socket
+import struct
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, Final
+
+from rasa_handoff.core.assignment_events import CustomerEnded, CustomerSaid
+from rasa_handoff.core.tkinter_chunks import WholeCharacters
+from rasa_handoff.protocol.errors import HandoffError, Refused, Unreachable
+from rasa_handoff.protocol.logs import get_log
+from rasa_handoff.protocol.text import valid_text
+from rasa_handoff.protocol.values import Channel, Offer, Status, Value
+from rasa_handoff.server.service import availability
+from rasa_handoff.server.service.base import Mark
+from rasa_handoff.server.service.bot_operations import BotService
+from rasa_handoff.server.service.unit_of_work import UnitOfWork
+from rasa_handoff.server.storage import handoffs
+from rasa_handoff.store.outbox import Entry
+from rasa_handoff.store.tasks import cancel_all
+
+log = get_log(__name__)
+
+HERE: Final = "127.0.0.1"
+"""The protocol has no authentication, so it stays on this machine."""
+MOST_BYTES: Final = 65_536
+LAST_MESSAGE_SECONDS: Final = 1.0
+"""Seconds for the customer's last message after the window has closed the other stream."""
+
+TKINTER: Final = "tkinter"
+"""Side of the conversations that came from a window, and the outbox target that leads back to it."""
+BOT_ID: Final = "tkinter-demo"
+CHANNEL: Final = Channel(name="tkinter")
+PAUSE: Final = 1.0
+"""Seconds until a message that can't be kept now is tried again."""
+
+NOBODY: Final = "[Nobody is here at the moment. The next\nagent who comes will answer you]"
+ENDED: Final = (
+    "[The chat has ended. Nobody reads what you\nwrite now: end this program, and start it\nagain to talk to the bot]"
+)
+STATUS_TEXTS: Final = {
+    "unanswered": "[Nobody has been free to answer yet.\nYou are still in the queue]",
+    "customer_silent": "[Are you still there? The chat ends\nby itself if you don't answer]",
+    "completed": ENDED,
+    "failed": ENDED,
+}
+"""Notices for statuses. A window cuts lines off at about forty characters."""
+LAST: Final = ("completed", "failed")
+
+
+class Ports(Value, frozen=True, kw_only=True):
+    """``listen``: our port for the customer's messages. ``window``: the window's port for the agent's."""
+
+    listen: int = 3000
+    window: int = 4000
+
+
+def read_ports(given: str | None) -> Ports | None:
+    """Read the setting ``--tkinter-demo``, such as ``3000:4000``; None if it isn't given.
+
+    Raises:
+        HandoffError: these aren't two different ports.
+    """
+    if given is None:
+        return None
+    ports = [int(port) for port in given.split(":") if port.isdigit() and 0 < int(port) < 65_536]
+    if len(ports) != 2 or given.count(":") != 1 or ports[0] == ports[1]:
+        raise HandoffError(f"--tkinter-demo is '{given}': write two ports, such as 3000:4000.")
+    return Ports(listen=ports[0], window=ports[1])
+
+
+class Visit:
+    """A window that has connected. ``handoff_id``: the id of its conversation."""
+
+    def __init__(self, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.handoff_id = uuid.uuid4().hex
+        self._port, self._reader, self._writer = port, reader, writer
+        self._whole = WholeCharacters()
+        self._gone, self._all_read = False, asyncio.Event()
+        self._speaking: asyncio.StreamWriter | None = None
+        self._watching: asyncio.Task[None] | None = None
+
+    async def messages(self) -> AsyncIterator[str]:
+        """Yield the customer's messages until a stream ends. What came at once is one message."""
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        with contextlib.suppress(OSError):
+            while data := await self._reader.read(MOST_BYTES):
+                if said := valid_text(decoder.decode(data)).strip():
+                    yield said
+        self._gone = self._gone or not self._writer.is_closing()
+        self._all_read.set()
+
+    async def tell(self, text: str) -> None:
+        """Send a text to the window.
+
+        Raises:
+            Unreachable: the window doesn't listen.
+        """
+        try:
+            if self._speaking is None:
+                reader, self._speaking = await asyncio.open_connection(HERE, self._port)
+                self._watching = asyncio.create_task(self._watch(reader))
+            self._speaking.write(self._whole.encode(text + "\n", time.monotonic()))
+            await self._speaking.drain()
+        except OSError as problem:
+            raise Unreachable(f"The user window doesn't listen on port {self._port}: {problem}") from problem
+
+    def end(self) -> None:
+        """End both streams; :meth:`messages` ends with them."""
+        for writer in (self._writer, self._speaking):
+            if writer is not None:
+                if self._gone:
+                    _forget(writer)
+                writer.close()
+
+    async def close(self) -> None:
+        """End the visit, and wait until its connections are closed."""
+        if self._watching is not None:
+            await cancel_all(self._watching)
+        self.end()
+        for writer in (self._writer, self._speaking):
+            if writer is not None:
+                with contextlib.suppress(OSError):
+                    await writer.wait_closed()
+
+    async def _watch(self, reader: asyncio.StreamReader) -> None:
+        with contextlib.suppress(OSError):
+            while await reader.read(MOST_BYTES):
+                pass
+        # A window that closes ends both streams; its last message is still read.
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._all_read.wait(), LAST_MESSAGE_SECONDS)
+        self._gone = self._gone or not self._writer.is_closing()
+        self.end()
+
+
+def _forget(writer: asyncio.StreamWriter) -> None:
+    """Answer the window's end with a reset.
+
+    Otherwise the system keeps its port for a minute, and the window can't open it again.
+    """
+    end = writer.get_extra_info("socket")
+    with contextlib.suppress(OSError, ValueError):  # uvloop: a closed one has a negative descriptor
+        if end is not None:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+class TkinterGateway:
+    """Serves the window while it is entered, if it has ``ports``, and is the outbox target ``"tkinter"``."""
+
+    batch: int = 1
+
+    def __init__(self, conversations: BotService, ports: Ports | None) -> None:
+        self._conversations, self._ports = conversations, ports
+        self._visit: Visit | None = None
+        self._turn = asyncio.Lock()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._server: asyncio.AbstractServer | None = None
+
+    async def __aenter__(self) -> "TkinterGateway":
+        await self._conversations.do(_end_all)
+        if self._ports is not None:
+            try:
+                self._server = await asyncio.start_server(self._receive, HERE, self._ports.listen)
+            except OSError as problem:
+                raise HandoffError(
+                    f"{HERE}:{self._ports.listen} can't be listened on ({problem.strerror}): "
+                    "close the admin window there, or give --tkinter-demo other ports."
+                ) from problem
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._server is not None:
+            self._server.close()
+        await cancel_all(*self._tasks)
+
+    async def deliver(self, lane: str, entries: Sequence[Entry]) -> Sequence[Mark]:
+        """Send an entry to the window; the protocol has no acknowledgement."""
+        (entry,) = entries
+        say, visit = entry.body["say"], self._visit
+        if visit is None or visit.handoff_id != lane:
+            return _mark(lane, entry, Status.FAILED, "The window has closed.")
+        text = say["text"] if entry.name == "message" else STATUS_TEXTS.get(say["status"])
+        if text is not None:
+            await visit.tell(text)
+        if say.get("status") in LAST:
+            visit.end()
+        return _mark(lane, entry, Status.DELIVERED)
+
+    async def _receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        assert self._ports is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        visit = Visit(self._ports.window, reader, writer)
+        try:
+            async with self._turn:
+                self._visit = visit
+                await self._serve(visit)
+        finally:
+            self._visit = None if self._visit is visit else self._visit
+            await visit.close()
+
+    async def _serve(self, visit: Visit) -> None:
+        known = False
+        async for text in visit.messages():
+            said = CustomerSaid(at=time.time(), id=uuid.uuid4().hex, text=text)
+            await self._insist(partial(self._say if known else self._begin, visit.handoff_id, said))
+            known = True
+        self._visit = None
+        if known:
+            left = CustomerEnded(at=time.time(), reason="customer_left")
+            await self._insist(partial(self._conversations.customer_ended, TKINTER, BOT_ID, visit.handoff_id, left))
+
+    async def _begin(self, handoff_id: str, said: CustomerSaid) -> None:
+        offer = Offer(handoff_id=handoff_id, conversation_id=handoff_id, bot_id=BOT_ID, channel=CHANNEL)
+
+        def work(unit: UnitOfWork) -> None:
+            record = unit.arrive(offer, TKINTER)
+            if not availability.serving(unit.connection, None, only_online=True):
+                record = unit.notice(record, NOBODY, unit.now)
+            unit.say(record, said)
+
+        await self._conversations.do(work)
+
+    async def _say(self, handoff_id: str, said: CustomerSaid) -> None:
+        await self._conversations.customer_said(TKINTER, BOT_ID, handoff_id, said)
+
+    async def _insist(self, work: Callable[[], Awaitable[object]]) -> None:
+        """Repeat work until the database can be used: a window doesn't send a message again."""
+        while not self._conversations.closing:
+            try:
+                await work()
+                return
+            except Refused as no:
+                log.info("A window's message came too late: %s", no)
+                return
+            except Unreachable:
+                await asyncio.sleep(PAUSE)
+            except Exception:  # it mustn't end the task that reads the next messages
+                log.exception("A window's message couldn't be kept, and is lost.")
+                return
+
+
+def _end_all(unit: UnitOfWork) -> None:
+    """End the conversations of windows that were connected to an earlier process."""
+    for record in handoffs.unfinished(unit.connection):
+        if record.side == TKINTER:
+            with unit.apart("Handoff %s of a closed window can't be ended.", record.handoff_id):
+                unit.apply(record, CustomerEnded(at=unit.now, reason="customer_left"))
+
+
+def _mark(lane: str, entry: Entry, status: Status, reason: str | None = None) -> tuple[Mark, ...]:
+    if entry.name != "message":
+        return ()
+    return (Mark(handoff_id=lane, message_id=entry.body["say"]["id"], status=status, reason=reason),)

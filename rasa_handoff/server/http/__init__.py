@@ -1,0 +1,1 @@
+"""The desk's pages and files over HTTP, and signing in."""

@@ -1,0 +1,1 @@
+"""The operations on conversations, one transaction each, and how changes are published to connected pages and relays."""

@@ -1,0 +1,138 @@
+"""The operations of the agents, and the check of the slots that they fill in."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from rasa_handoff.core.assignment import Stage
+from rasa_handoff.core.assignment_events import AgentCame, AgentLeft, AgentSaid, Resolved, Taken, Transferred
+from rasa_handoff.protocol.errors import Refused
+from rasa_handoff.protocol.values import Outcome, Slot
+from rasa_handoff.server import accounts
+from rasa_handoff.server.service import availability, summaries
+from rasa_handoff.server.service.base import Service
+from rasa_handoff.server.service.publisher import AgentTyping
+from rasa_handoff.server.service.unit_of_work import UnitOfWork
+from rasa_handoff.server.storage import handoffs
+from rasa_handoff.server.storage.handoffs import Message, Record
+
+# A bool is an int in Python; for Rasa it isn't a number.
+FITS: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "text": lambda value: isinstance(value, str),
+    "bool": lambda value: isinstance(value, bool),
+    "float": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+    "list": lambda value: isinstance(value, list),
+}
+"""Whether a value fits a slot type of Rasa's; types that aren't listed take any value."""
+WANTED: Final = {"text": "a text", "bool": "yes or no", "float": "a number", "list": "a list"}
+
+
+def check_slots(slots: Mapping[str, Any], settable: Sequence[Slot]) -> None:
+    """Check that these slots may be set to these values; None empties any of them.
+
+    Raises:
+        Refused: with code ``invalid``; names the slot.
+    """
+    known = {slot.name: slot for slot in settable}
+    for name, value in slots.items():
+        if name not in known:
+            raise Refused("invalid", f"The slot '{name}' can't be set in this conversation.")
+        if value is not None:
+            _check_value(known[name], value)
+
+
+def _check_value(slot: Slot, value: Any) -> None:
+    if slot.values is not None and value not in slot.values:
+        choice = ", ".join(str(item) for item in slot.values)
+        raise Refused("invalid", f"The slot '{slot.name}' must be one of: {choice}.")
+    fits = FITS.get(slot.type)
+    if fits is not None and not fits(value):
+        raise Refused("invalid", f"The slot '{slot.name}' must be {WANTED[slot.type]}.")
+
+
+class AgentService(Service):
+    """The operations of the agents."""
+
+    async def take(self, agent_id: str, handoff_id: str) -> dict[str, Any]:
+        """Assign a handoff to the agent, and return the whole conversation."""
+
+        def work(unit: UnitOfWork) -> dict[str, Any]:
+            record = _of_agent(unit, agent_id, handoff_id)
+            agent = accounts.person(unit.connection, agent_id)
+            return summaries.conversation(unit.connection, unit.apply(record, Taken(at=unit.now, agent=agent)))
+
+        return await self.do(work)
+
+    async def open(self, agent_id: str, handoff_id: str, after: int) -> dict[str, Any]:
+        """Return the whole conversation, with the messages after number ``after``."""
+
+        def work(unit: UnitOfWork) -> dict[str, Any]:
+            return summaries.conversation(unit.connection, _of_agent(unit, agent_id, handoff_id), after)
+
+        return await self.do(work)
+
+    async def agent_said(self, agent_id: str, handoff_id: str, id: str, text: str) -> Message:
+        """Keep a message of the assigned agent, and send it to the customer."""
+
+        def work(unit: UnitOfWork) -> Message:
+            record = _of_agent(unit, agent_id, handoff_id)
+            agent = accounts.person(unit.connection, agent_id)
+            return unit.say(record, AgentSaid(at=unit.now, agent=agent, id=id, text=text))
+
+        return await self.do(work)
+
+    async def agent_typing(self, agent_id: str, handoff_id: str, on: bool) -> None:
+        """Publish the assigned agent's typing to the customer. It is never stored."""
+
+        def work(unit: UnitOfWork) -> None:
+            record = _of_agent(unit, agent_id, handoff_id)
+            state = record.assignment
+            if state.stage is Stage.ASSIGNED and state.agent is not None and state.agent.id == agent_id:
+                offer = record.offer
+                unit.publications.append(
+                    AgentTyping(side=record.side, bot_id=offer.bot_id, handoff_id=handoff_id, on=on)
+                )
+
+        await self.do(work)
+
+    async def transfer(self, agent_id: str, handoff_id: str, department: str | None) -> None:
+        """Put the handoff back into a department's queue; None: into the queue of all agents."""
+
+        def work(unit: UnitOfWork) -> None:
+            if department is not None and not accounts.has_department(unit.connection, department):
+                raise Refused("unknown_department", f"There is no department '{department}' at this desk.")
+            record = _of_agent(unit, agent_id, handoff_id)
+            agent = accounts.person(unit.connection, agent_id)
+            unit.apply(record, Transferred(at=unit.now, agent=agent, department=department))
+
+        await self.do(work)
+
+    async def resolve(
+        self, agent_id: str, handoff_id: str, outcome: Outcome, note: str | None, slots: dict[str, Any]
+    ) -> None:
+        """End the handoff with the agent's outcome, note and slots."""
+
+        def work(unit: UnitOfWork) -> None:
+            record = _of_agent(unit, agent_id, handoff_id)
+            check_slots(slots, record.offer.bot.settable)
+            agent = accounts.person(unit.connection, agent_id)
+            unit.apply(record, Resolved(at=unit.now, agent=agent, outcome=outcome.value, note=note, slots=slots))
+
+        await self.do(work)
+
+    async def agent_here(self, agent_id: str, here: bool) -> None:
+        """Note that a desk of the agent is open, or has been closed for longer than a reload takes."""
+
+        def work(unit: UnitOfWork) -> None:
+            availability.set_here(unit.connection, agent_id, here)
+            for record in handoffs.assigned_to(unit.connection, agent_id):
+                with unit.apart("Handoff %s can't be informed about agent %s.", record.handoff_id, agent_id):
+                    unit.apply(record, AgentCame(at=unit.now) if here else AgentLeft(at=unit.now))
+
+        await self.do(work)
+        await self.refresh_availability()
+
+
+def _of_agent(unit: UnitOfWork, agent_id: str, handoff_id: str) -> Record:
+    record = handoffs.must_find(unit.connection, handoff_id)
+    summaries.must_see(unit.connection, record, agent_id)
+    return record

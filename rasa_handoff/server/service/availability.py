@@ -1,0 +1,100 @@
+"""Availability: departments, the agents who serve them, the expected wait. Read inside a transaction."""
+
+from statistics import median
+from typing import Final
+
+from sqlalchemy import and_, or_, select, update
+from sqlalchemy.engine import Connection
+
+from rasa_handoff.protocol.errors import Refused
+from rasa_handoff.protocol.values import Availability, Department, Offer
+from rasa_handoff.server.storage import handoffs
+from rasa_handoff.server.storage.tables import AGENTS, DEPARTMENTS, SERVES, SERVES_NONE
+
+WAITS: Final = 20
+"""The expected wait is the median of so many last ones."""
+WAITS_WITHIN: Final = 24 * 3600.0
+"""Seconds; older waits say nothing about today."""
+WAIT_STEP: Final = 10
+"""Expected waits are rounded to so many seconds, so that they don't change with every conversation."""
+
+
+def serving(connection: Connection, department: str | None, only_online: bool = False) -> frozenset[str]:
+    """Return the ids of the agents who serve a department.
+
+    All agents serve None. An agent without departments serves all of them, unless theirs were removed.
+    """
+    query = select(AGENTS.c.id)
+    if only_online:
+        query = query.where(AGENTS.c.online, AGENTS.c.here)
+    if department is not None:
+        own = select(SERVES.c.agent).where(SERVES.c.agent == AGENTS.c.id)
+        none = select(SERVES_NONE.c.agent).where(SERVES_NONE.c.agent == AGENTS.c.id)
+        every = and_(~own.exists(), ~none.exists())
+        query = query.where(or_(every, own.where(SERVES.c.department == department).exists()))
+    return frozenset(row.id for row in connection.execute(query))
+
+
+def availability(connection: Connection) -> Availability:
+    """Return which departments are open and staffed; it is published to relays and desks at each change."""
+    rows = connection.execute(select(DEPARTMENTS).order_by(DEPARTMENTS.c.title, DEPARTMENTS.c.name)).all()
+    departments = tuple(
+        Department(
+            name=row.name,
+            title=row.title,
+            open=row.open,
+            staffed=bool(serving(connection, row.name, only_online=True)),
+            wait=expected_wait(connection, row.name),
+        )
+        for row in rows
+    )
+    return Availability(departments=departments, staffed=bool(serving(connection, None, only_online=True)))
+
+
+def set_here(connection: Connection, agent: str, here: bool) -> None:
+    """Note whether a desk of the agent is open, or was moments ago."""
+    connection.execute(update(AGENTS).where(AGENTS.c.id == agent).values(here=here))
+
+
+def expected_wait(connection: Connection, department: str | None) -> float | None:
+    """Return the expected seconds until an agent takes a conversation; None if nobody took one there lately."""
+    waits = handoffs.waits(connection, department, WAITS, WAITS_WITHIN)
+    return float(WAIT_STEP * round(median(waits) / WAIT_STEP)) if waits else None
+
+
+def check(connection: Connection, offer: Offer) -> None:
+    """Check that somebody can take the offered handoff.
+
+    Raises:
+        Refused: with code ``unknown_department``, ``unknown_agent`` or ``nobody_available``.
+    """
+    if offer.department is not None:
+        _check_department(connection, offer.department)
+    online = serving(connection, offer.department, only_online=True)
+    if offer.agent is not None:
+        _check_agent(connection, offer.agent)
+    elif not online:
+        raise Refused("nobody_available", "Nobody is there to take this conversation now.")
+
+
+def agent_called(connection: Connection, name: str) -> str | None:
+    """Return the id of the agent with this id or e-mail."""
+    query = select(AGENTS.c.id).where(or_(AGENTS.c.id == name, AGENTS.c.email == name.strip().lower()))
+    found: str | None = connection.execute(query).scalar()
+    return found
+
+
+def _check_department(connection: Connection, name: str) -> None:
+    row = connection.execute(select(DEPARTMENTS).where(DEPARTMENTS.c.name == name)).first()
+    if row is None:
+        raise Refused("unknown_department", f"There is no department '{name}' at this desk.")
+    if not row.open:
+        raise Refused("nobody_available", f"{row.title} is closed now.")
+
+
+def _check_agent(connection: Connection, name: str) -> None:
+    agent = agent_called(connection, name)
+    if agent is None:
+        raise Refused("unknown_agent", f"There is no agent '{name}' at this desk.")
+    if agent not in serving(connection, None, only_online=True):
+        raise Refused("nobody_available", f"{name} isn't there now.")

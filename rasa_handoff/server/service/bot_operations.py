@@ -1,0 +1,162 @@
+"""The operations of the customer's side: relays, clients of Botlhale's protocol, and the Tkinter demo's window."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from rasa_handoff.core.assignment import Stage
+from rasa_handoff.core.assignment_events import CustomerEnded, CustomerSaid, MessageLeft
+from rasa_handoff.core.transcript import latest
+from rasa_handoff.protocol.errors import Refused
+from rasa_handoff.protocol.values import Offer
+from rasa_handoff.server import accounts
+from rasa_handoff.server.payloads import OpenHandoffPayload, TranscriptPayload
+from rasa_handoff.server.service import availability, reconciliation, summaries
+from rasa_handoff.server.service.base import RELAY, Mark, Service
+from rasa_handoff.server.service.publisher import CustomerTyping
+from rasa_handoff.server.service.unit_of_work import UnitOfWork
+from rasa_handoff.server.storage import handoffs
+from rasa_handoff.server.storage.handoffs import Record
+
+
+class BotService(Service):
+    """The operations of the customer's side."""
+
+    async def initiate(self, offer: Offer, id: str | None = None, resumed: bool = False) -> dict[str, Any]:
+        """Queue an offered handoff; a repeated offer gets the same answer.
+
+        ``resumed``: the handoff was here before, and this database has lost it.
+        """
+
+        def work(unit: UnitOfWork) -> dict[str, Any]:
+            record = handoffs.find(unit.connection, offer.handoff_id)
+            if record is None:
+                record = _resume(unit, offer) if resumed else _begin(unit, offer)
+            elif not _belongs(record, RELAY, offer.bot_id):
+                raise Refused("refused", f"The handoff id '{offer.handoff_id}' is another bot's.")
+            _note_received(unit, offer.handoff_id, id)
+            wait = availability.expected_wait(unit.connection, record.assignment.department)
+            return {"status": "queued", "position": record.position or 1, "wait": wait}
+
+        return await self.do(work)
+
+    async def transcript_followed(self, bot_id: str, late: TranscriptPayload) -> None:
+        """Complete an offer that came without its transcript; a repetition changes nothing."""
+
+        def work(unit: UnitOfWork) -> None:
+            record = _of_bot(unit, RELAY, bot_id, late.handoff_id)
+            if record.offer.transcript_follows:
+                _complete(unit, record, late)
+            _note_received(unit, late.handoff_id, late.id)
+
+        await self.do(work)
+
+    async def customer_said(self, side: str, bot_id: str, handoff_id: str, event: CustomerSaid) -> None:
+        """Keep the customer's message."""
+
+        def work(unit: UnitOfWork) -> None:
+            unit.say(_of_bot(unit, side, bot_id, handoff_id), event)
+            _note_received(unit, handoff_id, event.id)
+
+        await self.do(work)
+
+    async def find(self, bot_id: str, conversation_id: str) -> Record | None:
+        """Return the handoff of a conversation that is queued or assigned; None if there is none."""
+
+        def work(unit: UnitOfWork) -> Record | None:
+            record = handoffs.newest_of(unit.connection, RELAY, bot_id, conversation_id)
+            under_way = record is not None and record.assignment.stage in (Stage.QUEUED, Stage.ASSIGNED)
+            return record if under_way else None
+
+        return await self.do(work)
+
+    async def catch_up(self, bot_id: str, open_handoffs: Sequence[OpenHandoffPayload]) -> reconciliation.CaughtUp:
+        """Reconcile a relay's open handoffs with ours: see :mod:`~rasa_handoff.server.service.reconciliation`."""
+        return await self.do(lambda unit: reconciliation.catch_up(unit, RELAY, bot_id, open_handoffs))
+
+    async def message_left(self, bot_id: str, handoff_id: str, id: str | None = None) -> None:
+        """Keep the handoff as a message to be answered later. An unknown handoff is ignored."""
+
+        def work(unit: UnitOfWork) -> None:
+            record = handoffs.find(unit.connection, handoff_id)
+            if record is not None and _belongs(record, RELAY, bot_id):
+                unit.apply(record, MessageLeft(at=unit.now))
+                _note_received(unit, handoff_id, id)
+
+        await self.do(work)
+
+    async def customer_ended(
+        self, side: str, bot_id: str, handoff_id: str, event: CustomerEnded, id: str | None = None
+    ) -> None:
+        """End the handoff for the customer's side. An unknown handoff is ignored."""
+
+        def work(unit: UnitOfWork) -> None:
+            record = handoffs.find(unit.connection, handoff_id)
+            if record is not None and _belongs(record, side, bot_id):
+                unit.apply(record, event)
+                _note_received(unit, handoff_id, id)
+
+        await self.do(work)
+
+    async def message_status(self, bot_id: str, mark: Mark, id: str | None = None) -> None:
+        """Note what a relay reports about an agent's message."""
+
+        def work(unit: UnitOfWork) -> None:
+            record = _of_bot(unit, RELAY, bot_id, mark.handoff_id)
+            unit.mark(record, mark.message_id, mark.status, mark.reason)
+            _note_received(unit, mark.handoff_id, id)
+
+        await self.do(work)
+
+    async def customer_typing(self, bot_id: str, handoff_id: str, on: bool) -> None:
+        """Publish the customer's typing to the agents who see the conversation. It is never stored."""
+
+        def work(unit: UnitOfWork) -> None:
+            record = _of_bot(unit, RELAY, bot_id, handoff_id)
+            seen_by = summaries.viewers(unit.connection, record)
+            unit.publications.append(CustomerTyping(viewers=seen_by, handoff_id=handoff_id, on=on))
+
+        await self.do(work)
+
+
+def _note_received(unit: UnitOfWork, handoff_id: str, id: str | None) -> None:
+    if id is not None:
+        handoffs.note_received(unit.connection, handoff_id, id)
+
+
+def _begin(unit: UnitOfWork, offer: Offer) -> Record:
+    availability.check(unit.connection, offer)
+    return unit.arrive(offer, RELAY, offer.department)
+
+
+def _resume(unit: UnitOfWork, offer: Offer) -> Record:
+    """Queue a lost handoff whether somebody is available or not; for every agent, if its department was lost too."""
+    known = offer.department is not None and accounts.has_department(unit.connection, offer.department)
+    return unit.arrive(offer, RELAY, offer.department if known else None, ahead=True)
+
+
+def _complete(unit: UnitOfWork, record: Record, late: TranscriptPayload) -> None:
+    """Add what followed the offer. An offer that was repeated meanwhile has live messages in its transcript: they come last."""
+    offer = msgspec.structs.replace(
+        record.offer,
+        transcript=latest((*late.transcript, *record.offer.transcript)),
+        bot=late.bot,
+        contact=late.contact,
+        language=late.language,
+        transcript_follows=False,
+    )
+    whole = record.but(offer=offer)
+    handoffs.save_offer(unit.connection, whole)
+    unit.show_whole(whole)
+
+
+def _of_bot(unit: UnitOfWork, side: str, bot_id: str, handoff_id: str) -> Record:
+    record = handoffs.must_find(unit.connection, handoff_id)
+    if not _belongs(record, side, bot_id):
+        raise Refused("unknown_handoff", "This conversation isn't known here.")
+    return record
+
+
+def _belongs(record: Record, side: str, bot_id: str) -> bool:
+    return record.side == side and record.offer.bot_id == bot_id

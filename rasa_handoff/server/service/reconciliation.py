@@ -1,0 +1,105 @@
+"""Reconciliation after a connect: relay and server compare the last that each has received from the other."""
+
+from collections.abc import Sequence
+
+from rasa_handoff.core.assignment import Ending
+from rasa_handoff.core.assignment_events import StatusChanged
+from rasa_handoff.protocol.logs import get_log
+from rasa_handoff.protocol.values import Outcome, Value
+from rasa_handoff.server.payloads import OpenHandoffPayload
+from rasa_handoff.server.service.unit_of_work import UnitOfWork
+from rasa_handoff.server.storage import handoffs
+from rasa_handoff.server.storage.handoffs import Record
+from rasa_handoff.server.storage.tables import OUTBOX
+from rasa_handoff.store.outbox import Entry
+
+log = get_log(__name__)
+
+
+class CaughtUp(Value, frozen=True, kw_only=True):
+    """The server's answer to a relay.
+
+    ``received``: by handoff, the id of the last that came from the relay. ``unknown``: handoffs that this database doesn't
+    have.
+    """
+
+    received: dict[str, str]
+    unknown: tuple[str, ...]
+
+
+def catch_up(unit: UnitOfWork, side: str, bot_id: str, open_handoffs: Sequence[OpenHandoffPayload]) -> CaughtUp:
+    """Compare a relay's open handoffs with ours, and return what this side has of each.
+
+    Entries that the relay has received are removed from the outbox. If the relay doesn't know that a handoff has ended (its
+    database is an earlier copy), the end is sent again.
+    """
+    ours, unknown = {}, []
+    for one in open_handoffs:
+        record = handoffs.find(unit.connection, one.handoff_id)
+        if record is None:
+            unknown.append(one.handoff_id)
+        elif record.side == side and record.offer.bot_id == bot_id:
+            with unit.apart("Handoff %s can't be reconciled with what the relay has received.", one.handoff_id):
+                _agree(unit, record, one)
+            id = handoffs.last_received(unit.connection, one.handoff_id)
+            if id is not None:
+                ours[one.handoff_id] = id
+    return CaughtUp(received=ours, unknown=tuple(unknown))
+
+
+def _agree(unit: UnitOfWork, record: Record, theirs: OpenHandoffPayload) -> None:
+    """Reconcile one handoff.
+
+    If the relay has a higher number than we remember, this database is an earlier copy: what it has numbered since would seem
+    old to the relay, so it is numbered anew.
+    """
+    waiting = OUTBOX.head(unit.connection, record.side, record.handoff_id)
+    earlier = theirs.last > record.last_number
+    if earlier:
+        log.warning(
+            "Handoff %s: the relay has received number %s, this database is a copy from number %s.",
+            record.handoff_id,
+            theirs.last,
+            record.last_number,
+        )
+    left = waiting if earlier else _not_received(waiting, theirs)
+    if (left and left[0].body["say"]["number"] <= theirs.last) or earlier:
+        record = _number_anew(unit, record, theirs.last, waiting, left)
+    else:
+        kept = {entry.key for entry in left}
+        OUTBOX.remove(unit.connection, [entry for entry in waiting if entry.key not in kept])
+    ended = record.assignment.ended
+    if ended is not None and not left:
+        unit.tell(record, _end_again(ended))
+
+
+def _not_received(waiting: Sequence[Entry], theirs: OpenHandoffPayload) -> list[Entry]:
+    """Return the waiting entries that the relay doesn't have.
+
+    Messages are compared by id: in an earlier copy of our database another message may have had the same number.
+    """
+    places = [place for place, entry in enumerate(waiting, start=1) if entry.body["say"]["id"] == theirs.words]
+    last_message = places[0] if places else 0
+    return [
+        entry
+        for place, entry in enumerate(waiting, start=1)
+        if (place > last_message if entry.name == "message" else entry.body["say"]["number"] > theirs.last)
+    ]
+
+
+def _number_anew(unit: UnitOfWork, record: Record, number: int, waiting: list[Entry], left: list[Entry]) -> Record:
+    """Replace the waiting entries by those that are left, numbered after ``number``."""
+    OUTBOX.remove(unit.connection, waiting)
+    for place, entry in enumerate(left, start=number + 1):
+        entry.body["say"]["number"] = place
+    OUTBOX.put(unit.connection, left)
+    counted = record.but(last_number=number + len(left))
+    handoffs.save(unit.connection, counted)
+    return counted
+
+
+def _end_again(ended: Ending) -> StatusChanged:
+    """Return the status that announces an end again: an agent's has an outcome, any other a reason. Slots are set only once."""
+    if ended.outcome in tuple(Outcome):
+        return StatusChanged(status="completed", details={"outcome": ended.outcome, "note": ended.note, "slots": {}})
+    return StatusChanged(status="failed", details={"reason": ended.outcome})

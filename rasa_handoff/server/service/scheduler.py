@@ -1,0 +1,149 @@
+"""The timers of conversations, set and stopped in the transaction that makes it necessary; and periodic checks.
+
+The periodic checks are for changes that no timer announces: a department added by the command line, a session that ran out.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from difflib import get_close_matches
+from typing import Final
+
+import msgspec
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
+
+from rasa_handoff.core.assignment import Assignment, Stage
+from rasa_handoff.core.assignment_events import Event
+from rasa_handoff.core.assignment_timers import SWITCHABLE, TIMINGS, DeskTimers, due_event, timers
+from rasa_handoff.protocol.errors import SettingsError, Unreachable
+from rasa_handoff.protocol.logs import get_log
+from rasa_handoff.server.storage.tables import HANDOFFS, TIMERS
+from rasa_handoff.store.tasks import cancel_all
+from rasa_handoff.store.timers import RECOVERY, Timer
+
+log = get_log(__name__)
+
+OFF: Final = ("off", "null", "none")
+"""Values on the command line that switch a timer off."""
+EVERY: Final = 5.0
+"""Seconds between two rounds of checks: a department added by the command, an expected wait, a session that ran out."""
+LOOK_EVERY: Final = 0.25
+"""Seconds between two looks for what another process changed: a session that the command line ended, a revoked token."""
+
+
+class Timekeeper:
+    """Sets the timers of conversations. ``now`` returns the wall-clock time in seconds since 1970."""
+
+    def __init__(self, settings: DeskTimers, now: Callable[[], float] = time.time) -> None:
+        self._settings, self.now = settings, now
+
+    def follow(
+        self, connection: Connection, handoff_id: str, before: Assignment | None, after: Assignment, event: Event
+    ) -> None:
+        """Start and stop the timers of a conversation after an event."""
+        start, stop = timers(before, after, event, TIMERS.running(connection, handoff_id))
+        for kind in stop:
+            TIMERS.clear(connection, handoff_id, kind)
+        for kind in start:
+            seconds = self._settings.seconds(kind)
+            if seconds is not None:
+                TIMERS.set(connection, Timer(key=handoff_id, kind=kind, due=self.now() + seconds))
+
+    def event(self, timer: Timer) -> Event | None:
+        """Return the event of a timer that is due; None if the timer was switched off since it was set."""
+        seconds = self._settings.seconds(timer.kind) if timer.kind in TIMINGS else None
+        return None if seconds is None else due_event(timer.kind, self.now(), seconds)
+
+    def again(self, connection: Connection, timer: Timer) -> None:
+        """Let a timer run once more."""
+        due = self.now() + (self._settings.seconds(timer.kind) or 0.0)
+        TIMERS.set(connection, Timer(key=timer.key, kind=timer.kind, due=due))
+
+    def recover(self, connection: Connection) -> None:
+        """Adjust the timers after a start.
+
+        Timers that fell due while the server was away are postponed. Conversations that an older version left without a timer
+        get one.
+        """
+        table = TIMERS.table
+        TIMERS.postpone(connection, self.now() + RECOVERY)
+        timeless = ~select(table.c.key).where(table.c.key == HANDOFFS.c.handoff_id).exists()
+        query = select(HANDOFFS.c.handoff_id, HANDOFFS.c.stage).where(HANDOFFS.c.stage != Stage.ENDED.value, timeless)
+        for row in connection.execute(query).all():
+            kind = "message" if row.stage == Stage.MESSAGE.value else "silence"
+            due = self.now() + getattr(self._settings, kind)
+            TIMERS.set(connection, Timer(key=row.handoff_id, kind=kind, due=due))
+
+
+def read_timers(given: Iterable[str]) -> DeskTimers:
+    """Read timers from the command line: ``agent_silent=60``, ``customer_silent=off``.
+
+    Raises:
+        SettingsError: one sentence with the timer and what to write.
+    """
+    return msgspec.convert(dict(_read_timer(one) for one in given), DeskTimers)
+
+
+def _read_timer(given: str) -> tuple[str, float | None]:
+    name, _, value = given.partition("=")
+    name, value = name.strip(), value.strip().lower()
+    if name not in TIMINGS:
+        near = get_close_matches(name, TIMINGS, n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}'?" if near else f"it may be one of: {', '.join(TIMINGS)}."
+        raise SettingsError(f"There is no timer '{name}': {hint}")
+    if value in OFF:
+        if name not in SWITCHABLE:
+            raise SettingsError(f"The timer '{name}' can be long, but not off: no conversation may last for ever.")
+        return name, None
+    if not re.fullmatch(r"\d+(\.\d+)?", value) or float(value) <= 0:
+        raise SettingsError(f"The timer '{name}' needs seconds, such as --timer {name}=300.")
+    return name, float(value)
+
+
+class Sweeper:
+    """Runs checks every few seconds while it is entered: ``async with Sweeper([...])``."""
+
+    def __init__(
+        self, checks: Sequence[Callable[[], Awaitable[object]]], changes: Callable[[], Awaitable[str]] | None = None
+    ) -> None:
+        """``changes`` returns another text when another process changed something; then the next round begins at once."""
+        self._checks, self._changes, self._seen = checks, changes, ""
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "Sweeper":
+        self._task = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._task is not None
+        await cancel_all(self._task)
+
+    async def _run(self) -> None:
+        while True:
+            await self._wait()
+            for check in self._checks:
+                try:
+                    await check()
+                except Unreachable as problem:  # the database has logged it once
+                    log.debug("A periodic check failed: %s", problem)
+                except Exception:
+                    log.exception("A periodic check failed; the next round is in %g s.", EVERY)
+
+    async def _wait(self) -> None:
+        """Wait until the next round is due, or another process changed something."""
+        due = time.monotonic() + EVERY
+        while time.monotonic() < due:
+            await asyncio.sleep(LOOK_EVERY)
+            if self._changes is not None and await self._changed(self._changes):
+                return
+
+    async def _changed(self, changes: Callable[[], Awaitable[str]]) -> bool:
+        try:
+            now = await changes()
+        except Exception as problem:  # the checks themselves log what is wrong
+            log.debug("Looking for changes failed: %s", problem)
+            return False
+        before, self._seen = self._seen, now
+        return now != before

@@ -1,0 +1,129 @@
+"""Conversations as the desk shows them (Summary and Conversation of docs/protocol.md), and who may see which."""
+
+from typing import Any, Final
+
+from sqlalchemy.engine import Connection
+
+from rasa_handoff.core.assignment import Stage
+from rasa_handoff.protocol.errors import Refused
+from rasa_handoff.protocol.logs import short_id
+from rasa_handoff.protocol.values import Speaker, plain
+from rasa_handoff.server.service import availability
+from rasa_handoff.server.storage import handoffs
+from rasa_handoff.server.storage.handoffs import Message, Record
+
+LONGEST_PREVIEW: Final = 300
+"""Characters of a message in a list; the whole of it comes with the conversation."""
+
+
+def summary(record: Record, last: Message | None) -> dict[str, Any]:
+    """Return one line of a list."""
+    offer, state = record.offer, record.assignment
+    return {
+        "handoff_id": offer.handoff_id,
+        "bot_id": offer.bot_id,
+        "short_id": short_id(offer.conversation_id),
+        "state": state.stage.value,
+        "title": _cut(offer.contact.name or offer.contact.email) or f"Customer {short_id(offer.conversation_id)[:4]}",
+        "department": state.department,
+        "agent": plain(state.agent),
+        "reason": _cut(offer.reason),
+        "priority": offer.priority.value,
+        "language": _cut(offer.language),
+        "channel": plain(offer.channel),
+        "queued_at": state.queued_at,
+        "assigned_at": state.assigned_at,
+        "ahead": state.ahead,
+        "reminders": state.reminders,
+        "position": record.position,
+        "last": _preview(last),
+        "words": _last_before(record),
+        "ended": plain(state.ended),
+    }
+
+
+def _last_before(record: Record) -> str | None:
+    """Return the customer's last message before the handoff."""
+    lines = (line.text for line in reversed(record.offer.transcript) if line.speaker is Speaker.CUSTOMER)
+    return _cut(next(lines, None))
+
+
+def _preview(last: Message | None) -> dict[str, Any] | None:
+    return None if last is None else {**plain(last), "text": _cut(last.text)}
+
+
+def _cut(text: str | None) -> str | None:
+    return text if text is None or len(text) <= LONGEST_PREVIEW else text[:LONGEST_PREVIEW] + "…"
+
+
+def summarized(connection: Connection, record: Record) -> dict[str, Any]:
+    """Return the summary, with the last message read from the database."""
+    return summary(record, handoffs.last(connection, [record.handoff_id]).get(record.handoff_id))
+
+
+def conversation(connection: Connection, record: Record, after: int = 0) -> dict[str, Any]:
+    """Return the whole conversation; of its messages those after number ``after``."""
+    offer = record.offer
+    return {
+        **summarized(connection, record),
+        "reason": offer.reason,
+        "contact": plain(offer.contact),
+        "note": offer.note,
+        "transcript": plain(offer.transcript),
+        "transcript_follows": offer.transcript_follows,
+        "bot": plain(offer.bot),
+        "messages": plain(handoffs.after(connection, record.handoff_id, after)),
+    }
+
+
+def viewers(connection: Connection, record: Record, serving: frozenset[str] | None = None) -> frozenset[str]:
+    """Return the agents who may see a conversation: those who serve its department, the assigned one, the one the bot named.
+
+    ``serving``: the agents of its department, if the caller knows them already.
+    """
+    seen = availability.serving(connection, record.assignment.department) if serving is None else serving
+    if record.assignment.agent is not None:
+        seen |= {record.assignment.agent.id}
+    if record.offer.agent is not None:
+        named = availability.agent_called(connection, record.offer.agent)
+        seen |= {named} if named else set()
+    return seen
+
+
+def must_see(connection: Connection, record: Record, agent: str) -> None:
+    """Check that the agent may see the conversation.
+
+    Raises:
+        Refused: with code ``unknown_handoff``, as if it didn't exist.
+    """
+    if agent not in viewers(connection, record):
+        raise Refused("unknown_handoff", "This conversation isn't known here.")
+
+
+def lists(connection: Connection, agent: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the lists of the event ``ready``: the queue, the agent's own and the others' conversations, and messages left."""
+    unfinished = handoffs.unfinished(connection)
+    departments = {record.assignment.department for record in unfinished}
+    serving = {department: availability.serving(connection, department) for department in departments}
+    seen = [
+        record for record in unfinished if agent in viewers(connection, record, serving[record.assignment.department])
+    ]
+    last = handoffs.last(connection, [record.handoff_id for record in seen])
+    found: dict[str, list[dict[str, Any]]] = {"queue": [], "mine": [], "others": [], "messages": []}
+    for record in seen:
+        found[_list_of(record, agent)].append(summary(record, last.get(record.handoff_id)))
+    return found
+
+
+def gone_summary(summary: dict[str, Any], at: float) -> dict[str, Any]:
+    """Return the summary for agents who may no longer see the conversation: ended, so that their lists drop it."""
+    ending = {"outcome": "transferred", "note": None, "at": at}
+    return {**summary, "state": Stage.ENDED.value, "last": None, "ended": ending}
+
+
+def _list_of(record: Record, agent: str) -> str:
+    if record.assignment.stage is Stage.QUEUED:
+        return "queue"
+    if record.assignment.stage is Stage.MESSAGE:
+        return "messages"
+    return "mine" if record.assignment.agent and record.assignment.agent.id == agent else "others"

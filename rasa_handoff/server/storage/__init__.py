@@ -1,0 +1,1 @@
+"""The server's tables, and its conversations and messages as they stand in them."""

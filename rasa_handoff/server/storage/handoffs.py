@@ -1,0 +1,315 @@
+"""The repository of conversations and their messages: read and written inside a transaction."""
+
+import time
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import and_, exists, func, insert, select, update
+from sqlalchemy.engine import Connection
+
+from rasa_handoff.core.assignment import Assignment, Ending, Stage
+from rasa_handoff.core.assignment_events import Kept
+from rasa_handoff.protocol.errors import Refused
+from rasa_handoff.protocol.logs import get_log
+from rasa_handoff.protocol.text import as_json
+from rasa_handoff.protocol.values import Agent, Offer, Priority, Speaker, Status, Value
+from rasa_handoff.server.storage.tables import HANDOFFS, MESSAGES
+from rasa_handoff.store.outbox import Entry
+
+log = get_log(__name__)
+
+MOST_NAMED: Final = 1_000
+"""So many rows that can't be read are logged, each once."""
+URGENCY: Final = {Priority.LOW: 0, Priority.NORMAL: 1, Priority.HIGH: 2, Priority.URGENT: 3}
+RANK: Final = {Status.STORED: 0, Status.WAITING: 1, Status.FAILED: 2, Status.DELIVERED: 3, Status.READ: 4}
+"""A message's status only rises: a late "waiting" doesn't undo "delivered"."""
+
+_unreadable: Final[set[str]] = set()
+
+
+class Record(Value, frozen=True, kw_only=True):
+    """A conversation: its offer and its state.
+
+    ``side``: the outbox target that leads to the customer. ``position``: the place in the queue that was sent last. ``seq``:
+    the last number of a message. ``last_number``: the last number of what was sent to the customer's side (column ``told``).
+    """
+
+    offer: Offer
+    side: str
+    assignment: Assignment
+    position: int | None = None
+    seq: int = 0
+    last_number: int = 0
+
+    @property
+    def handoff_id(self) -> str:
+        """The handoff's id, unique among all bots."""
+        return self.offer.handoff_id
+
+    def but(self, **changes: Any) -> "Record":
+        """Return a copy with some fields changed."""
+        return Record(**{name: changes.get(name, getattr(self, name)) for name in Record.__struct_fields__})
+
+
+def find(connection: Connection, handoff_id: str) -> Record | None:
+    """Return the conversation, locked until the transaction ends where the database has such locks; None if there is none."""
+    query = select(HANDOFFS).where(HANDOFFS.c.handoff_id == handoff_id).with_for_update()
+    row = connection.execute(query).first()
+    return _read(row) if row else None
+
+
+def must_find(connection: Connection, handoff_id: str) -> Record:
+    """Return the conversation.
+
+    Raises:
+        Refused: with code ``unknown_handoff``.
+    """
+    record = find(connection, handoff_id)
+    if record is None:
+        raise Refused("unknown_handoff", "This conversation isn't known here.")
+    return record
+
+
+def newest_of(connection: Connection, side: str, bot_id: str, conversation_id: str) -> Record | None:
+    """Return the last handoff of a conversation; None if there is none."""
+    columns = HANDOFFS.c
+    here = and_(columns.side == side, columns.bot_id == bot_id, columns.conversation_id == conversation_id)
+    row = connection.execute(select(HANDOFFS).where(here).order_by(columns.queued_at.desc()).limit(1)).first()
+    return _read(row) if row else None
+
+
+def unfinished(connection: Connection) -> list[Record]:
+    """Return all that haven't ended, in the queue's order: priority, who goes ahead, time."""
+    return _read_all(connection.execute(_in_order(HANDOFFS.c.stage != Stage.ENDED.value)))
+
+
+def assigned_to(connection: Connection, agent: str) -> list[Record]:
+    """Return the conversations of an agent, the oldest first."""
+    columns = HANDOFFS.c
+    query = (
+        select(HANDOFFS)
+        .where(columns.stage == Stage.ASSIGNED.value, columns.agent == agent)
+        .order_by(columns.queued_at)
+    )
+    return _read_all(connection.execute(query))
+
+
+def queued(connection: Connection, department: str | None) -> list[Record]:
+    """Return a department's queue, in its order; None: the queue of conversations without a department."""
+    here = and_(HANDOFFS.c.stage == Stage.QUEUED.value, HANDOFFS.c.department == department)
+    return _read_all(connection.execute(_in_order(here)))
+
+
+def add(connection: Connection, record: Record) -> None:
+    """Insert a new conversation."""
+    offer = record.offer
+    fixed = {
+        "handoff_id": offer.handoff_id,
+        "bot_id": offer.bot_id,
+        "conversation_id": offer.conversation_id,
+        "side": record.side,
+        "urgency": URGENCY[offer.priority],
+        "offer": _packed(offer),
+    }
+    connection.execute(insert(HANDOFFS).values(**fixed, **_changing(record)))
+
+
+def save(connection: Connection, record: Record) -> None:
+    """Update a conversation that changed; not its offer, which is large and stays."""
+    here = HANDOFFS.c.handoff_id == record.handoff_id
+    connection.execute(update(HANDOFFS).where(here).values(**_changing(record)))
+
+
+def save_offer(connection: Connection, record: Record) -> None:
+    """Update the offer of a conversation."""
+    here = HANDOFFS.c.handoff_id == record.handoff_id
+    connection.execute(update(HANDOFFS).where(here).values(offer=_packed(record.offer)))
+
+
+def note_received(connection: Connection, handoff_id: str, id: str) -> None:
+    """Store the id of the last that came from the customer's side."""
+    connection.execute(update(HANDOFFS).where(HANDOFFS.c.handoff_id == handoff_id).values({"heard": id}))
+
+
+def last_received(connection: Connection, handoff_id: str) -> str | None:
+    """Return the id of the last that came from the customer's side, if it had one."""
+    query = select(HANDOFFS.c["heard"]).where(HANDOFFS.c.handoff_id == handoff_id)
+    received: str | None = connection.execute(query).scalar_one_or_none()
+    return received
+
+
+def number_entry(record: Record, name: str, id: str, details: dict[str, Any]) -> tuple[Record, Entry]:
+    """Return an outbox entry for the customer's side with the next number and its address, and the record that has counted it."""
+    number = record.last_number + 1
+    say = {"handoff_id": record.handoff_id, "id": id, "number": number, **details}
+    body = {"bot_id": record.offer.bot_id, "conversation_id": record.offer.conversation_id, "say": say}
+    entry = Entry(target=record.side, lane=record.handoff_id, name=name, body=body)
+    return record.but(last_number=number), entry
+
+
+def waits(connection: Connection, department: str | None, most: int, within: float) -> list[float]:
+    """Return the seconds that the last ``most`` conversations of a department waited, if taken ``within`` so many seconds."""
+    columns = HANDOFFS.c
+    taken = and_(columns.assigned_at > time.time() - within, columns.department == department)
+    query = (
+        select(columns.assigned_at - columns.queued_at).where(taken).order_by(columns.assigned_at.desc()).limit(most)
+    )
+    return [row[0] for row in connection.execute(query)]
+
+
+def _in_order(here: Any) -> Any:
+    columns = HANDOFFS.c
+    order = (columns.urgency.desc(), columns.ahead.desc(), columns.queued_at, columns.handoff_id)
+    return select(HANDOFFS).where(here).order_by(*order)
+
+
+def _packed(offer: Offer) -> str:
+    return as_json(offer)
+
+
+def _changing(record: Record) -> dict[str, Any]:
+    state = record.assignment
+    return {
+        "stage": state.stage.value,
+        "department": state.department,
+        "agent": state.agent.id if state.agent else None,
+        "agent_name": state.agent.name if state.agent else None,
+        "queued_at": state.queued_at,
+        "assigned_at": state.assigned_at,
+        "ahead": state.ahead,
+        "reminders": state.reminders,
+        "asked": state.asked,
+        "ended_at": state.ended.at if state.ended else None,
+        "outcome": state.ended.outcome if state.ended else None,
+        "end_note": state.ended.note if state.ended else None,
+        "position": record.position,
+        "seq": record.seq,
+        "told": record.last_number,
+    }
+
+
+def _read_all(rows: Iterable[Any]) -> list[Record]:
+    found = [_read(row) for row in rows]
+    return [record for record in found if record is not None]
+
+
+def _read(row: Any) -> Record | None:
+    """Return the conversation of a row; None, with a line in the log, if it can't be read: it must not hide the others."""
+    try:
+        return _record(row)
+    except (ValueError, TypeError, msgspec.MsgspecError) as problem:
+        if row.handoff_id not in _unreadable and len(_unreadable) < MOST_NAMED:
+            _unreadable.add(row.handoff_id)
+            log.error("The row of handoff %r can't be read, and is skipped: %s", row.handoff_id, problem)
+        return None
+
+
+def _record(row: Any) -> Record:
+    ended = None if row.ended_at is None else Ending(outcome=row.outcome, note=row.end_note, at=row.ended_at)
+    assignment = Assignment(
+        stage=Stage(row.stage),
+        department=row.department,
+        queued_at=row.queued_at,
+        agent=Agent(id=row.agent, name=row.agent_name) if row.agent else None,
+        assigned_at=row.assigned_at,
+        ahead=row.ahead,
+        reminders=row.reminders,
+        asked=row.asked,
+        ended=ended,
+    )
+    offer = msgspec.json.decode(row.offer, type=Offer)
+    return Record(
+        offer=offer,
+        side=row.side,
+        assignment=assignment,
+        position=row.position,
+        seq=row.seq,
+        last_number=row._mapping["told"],
+    )
+
+
+class Message(Value, frozen=True, kw_only=True):
+    """A message of a live conversation, as the desk receives it (docs/protocol.md)."""
+
+    id: str
+    seq: int
+    speaker: Speaker
+    agent: str | None
+    text: str
+    at: float
+    status: Status
+    reason: str | None
+
+
+def keep(connection: Connection, record: Record, kept: Kept) -> tuple[Record, Message]:
+    """Insert a message under the next number; return the record that has counted it, and the message."""
+    message = Message(
+        id=kept.id,
+        seq=record.seq + 1,
+        speaker=kept.speaker,
+        agent=kept.agent.name if kept.agent else None,
+        text=kept.text,
+        at=kept.at,
+        status=Status.STORED,
+        reason=None,
+    )
+    row = {**msgspec.to_builtins(message), "handoff_id": record.handoff_id}
+    connection.execute(insert(MESSAGES).values(**row))
+    return record.but(seq=message.seq), message
+
+
+def known(connection: Connection, handoff_id: str, id: str) -> Message | None:
+    """Return the message with this id; None if there is none."""
+    columns = MESSAGES.c
+    row = connection.execute(select(MESSAGES).where(columns.handoff_id == handoff_id, columns.id == id)).first()
+    return _message(row) if row else None
+
+
+def after(connection: Connection, handoff_id: str, seq: int) -> list[Message]:
+    """Return the messages with a larger number than ``seq``, in order."""
+    columns = MESSAGES.c
+    query = select(MESSAGES).where(columns.handoff_id == handoff_id, columns.seq > seq).order_by(columns.seq)
+    return [_message(row) for row in connection.execute(query)]
+
+
+def last(connection: Connection, handoff_ids: list[str]) -> dict[str, Message]:
+    """Return the last message of each of these conversations that has any, by the handoff's id."""
+    columns = MESSAGES.c
+    latest = select(columns.handoff_id, func.max(columns.seq).label("seq")).where(columns.handoff_id.in_(handoff_ids))
+    ends = latest.group_by(columns.handoff_id).subquery()
+    query = select(MESSAGES).join(ends, and_(columns.handoff_id == ends.c.handoff_id, columns.seq == ends.c.seq))
+    return {row.handoff_id: _message(row) for row in connection.execute(query)}
+
+
+def mark(connection: Connection, handoff_id: str, id: str, status: Status, reason: str | None) -> Message | None:
+    """Raise the status of a message.
+
+    Return the message as it was; None if it isn't known, or has this status or a higher one.
+    """
+    message = known(connection, handoff_id, id)
+    if message is None or RANK[message.status] >= RANK[status]:
+        return None
+    here = and_(MESSAGES.c.handoff_id == handoff_id, MESSAGES.c.id == id)
+    connection.execute(update(MESSAGES).where(here).values(status=status.value, reason=reason))
+    return message
+
+
+def is_last_message(connection: Connection, handoff_id: str, message: Message) -> bool:
+    """Return whether the customer has sent nothing after this message."""
+    columns = MESSAGES.c
+    later = and_(columns.handoff_id == handoff_id, columns.seq > message.seq, columns.speaker == Speaker.CUSTOMER.value)
+    return not connection.execute(select(exists().where(later))).scalar()
+
+
+def _message(row: Any) -> Message:
+    return Message(
+        id=row.id,
+        seq=row.seq,
+        speaker=Speaker(row.speaker),
+        agent=row.agent,
+        text=row.text,
+        at=row.at,
+        status=Status(row.status),
+        reason=row.reason,
+    )

@@ -1,0 +1,227 @@
+"""The server's tables, and its database: how it is opened, and how it fails.
+
+While the database can't be used (locked, full, unreachable) nothing is accepted; it recovers by itself. A transaction that
+couldn't be committed has left nothing behind: its caller gets the code ``unavailable`` and tries again.
+"""
+
+import uuid
+from typing import Final, TypeVar
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    delete,
+    insert,
+)
+from sqlalchemy.engine import Connection
+
+from rasa_handoff.protocol.errors import Refused, Unreachable
+from rasa_handoff.protocol.logs import get_log
+from rasa_handoff.store.engine import TROUBLES, Store, Work
+from rasa_handoff.store.migrations import Steps
+from rasa_handoff.store.outbox import Outbox
+from rasa_handoff.store.timers import Timers
+
+T = TypeVar("T")
+
+log = get_log(__name__)
+
+SENTENCE: Final = "The live-agent server can't write anything down just now. Please try again in a moment."
+PROBE: Final = "x" * 200_000
+"""As long as a long conversation's offer: a full database may still take something shorter."""
+
+
+class Unavailable(Refused, Unreachable):
+    """The database can't be used now. Nothing was done; try again."""
+
+    def __init__(self) -> None:
+        super().__init__("unavailable", SENTENCE)
+
+
+class Database(Store):
+    """A store that knows whether it can be used. ``trouble``: why its last transaction failed; None if it didn't."""
+
+    def __init__(self, url: str, metadata: MetaData, side: str, schema: int, steps: Steps | None = None) -> None:
+        self.trouble: str | None = None
+        self._probes = metadata.tables.get("probe", None)
+        if self._probes is None:
+            self._probes = Table(
+                "probe", metadata, Column("id", String(32), primary_key=True), Column("text", Text, nullable=False)
+            )
+        super().__init__(url, metadata, side, schema, steps)
+
+    async def write(self, work: Work[T]) -> T:
+        """Run work in a transaction.
+
+        Raises:
+            Unavailable: the database is locked, full or unreachable; nothing was done.
+        """
+        try:
+            return await super().write(work)
+        except TROUBLES as problem:
+            if self.trouble is None:
+                log.error("The database can't be used, so messages are refused until it can: %s", _reason(problem))
+            self.trouble = _reason(problem)
+            raise Unavailable from problem
+
+    async def look(self) -> str | None:
+        """Return why the database can't be used now; None if it can. After a failure it is tried with the size of an offer."""
+        was = self.trouble
+        try:
+            await self.write(self._nothing if was is None else self._probe)
+        except Unavailable:
+            return self.trouble
+        if was is not None:
+            log.warning("The database can be used again.")
+        self.trouble = None
+        return None
+
+    def _nothing(self, connection: Connection) -> None:
+        """Do nothing: the transaction itself is the check."""
+
+    def _probe(self, connection: Connection) -> None:
+        probes, id = self._probes, uuid.uuid4().hex
+        assert probes is not None
+        connection.execute(insert(probes).values(id=id, text=PROBE))
+        connection.execute(delete(probes).where(probes.c.id == id))
+
+
+def _reason(problem: Exception) -> str:
+    return str(getattr(problem, "orig", None) or problem).splitlines()[0].rstrip(".")
+
+
+SIDE: Final = "server"
+SCHEMA: Final = 1
+ID: Final = 200
+"""Longest id of another system that is kept: bots, conversations, handoffs, messages."""
+NAME: Final = 100
+EMAIL: Final = 254
+
+METADATA: Final = MetaData()
+OUTBOX: Final = Outbox(METADATA)
+TIMERS: Final = Timers(METADATA)
+
+AGENTS: Final = Table(
+    "agents",
+    METADATA,
+    Column("id", String(32), primary_key=True),
+    Column("email", String(EMAIL), nullable=False, unique=True),
+    Column("name", String(NAME), nullable=False),
+    Column("password", String(300), nullable=False),
+    # `online` is what the agent chose, `here` whether a desk of theirs is open (or was moments ago).
+    Column("online", Boolean, nullable=False),
+    Column("here", Boolean, nullable=False),
+)
+
+DEPARTMENTS: Final = Table(
+    "departments",
+    METADATA,
+    Column("name", String(NAME), primary_key=True),
+    Column("title", String(NAME), nullable=False),
+    Column("open", Boolean, nullable=False),
+)
+
+SERVES: Final = Table(
+    "serves",
+    METADATA,
+    Column("agent", String(32), ForeignKey("agents.id", ondelete="CASCADE"), primary_key=True),
+    Column("department", String(NAME), ForeignKey("departments.name", ondelete="CASCADE"), primary_key=True),
+)
+
+SERVES_NONE: Final = Table(
+    "serves_none",
+    METADATA,
+    # Agents whose departments were all removed. Without a row in `serves` they would serve every department.
+    Column("agent", String(32), ForeignKey("agents.id", ondelete="CASCADE"), primary_key=True),
+)
+
+TOKENS: Final = Table(
+    "tokens",
+    METADATA,
+    Column("hash", String(64), primary_key=True),
+    Column("bot_id", String(ID), nullable=False, index=True),
+    Column("at", Float, nullable=False),
+)
+
+RELAYS: Final = Table(
+    "relays",
+    METADATA,
+    # The epoch of the database whose relay speaks for the bot.
+    Column("bot_id", String(ID), primary_key=True),
+    Column("epoch", String(ID), nullable=False),
+)
+
+SESSIONS: Final = Table(
+    "sessions",
+    METADATA,
+    Column("hash", String(64), primary_key=True),
+    Column("agent", String(32), ForeignKey("agents.id", ondelete="CASCADE"), nullable=False),
+    Column("until", Float, nullable=False),
+)
+
+SECRETS: Final = Table(
+    "secrets", METADATA, Column("name", String(40), primary_key=True), Column("value", String(100), nullable=False)
+)
+
+HANDOFFS: Final = Table(
+    "handoffs",
+    METADATA,
+    Column("handoff_id", String(ID), primary_key=True),
+    Column("bot_id", String(ID), nullable=False),
+    Column("conversation_id", String(ID), nullable=False),
+    # The outbox target that leads to the customer: "relay" or "botlhale".
+    Column("side", String(20), nullable=False),
+    Column("stage", String(20), nullable=False),
+    Column("department", String(NAME)),
+    Column("agent", String(32)),
+    Column("agent_name", String(NAME)),
+    # The queue's order: urgency, then who goes ahead, then time.
+    Column("urgency", Integer, nullable=False),
+    Column("ahead", Boolean, nullable=False),
+    Column("queued_at", Float, nullable=False),
+    Column("assigned_at", Float),
+    Column("reminders", Integer, nullable=False),
+    Column("asked", Boolean, nullable=False),
+    Column("ended_at", Float),
+    Column("outcome", String(100)),
+    Column("end_note", Text),
+    Column("offer", Text, nullable=False),
+    # The last place in the queue that was sent to the customer's side.
+    Column("position", Integer),
+    # The last number of a message, and of what was sent to the customer's side.
+    Column("seq", Integer, nullable=False),
+    Column("told", Integer, nullable=False),
+    # The id of the last durable event that came from the customer's side.
+    Column("heard", String(ID)),
+    Index("handoffs_queue", "stage", "department"),
+    Index("handoffs_conversation", "bot_id", "conversation_id"),
+)
+
+MESSAGES: Final = Table(
+    "messages",
+    METADATA,
+    Column("handoff_id", String(ID), ForeignKey("handoffs.handoff_id", ondelete="CASCADE"), primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("id", String(ID), nullable=False),
+    Column("speaker", String(20), nullable=False),
+    Column("agent", String(NAME)),
+    Column("text", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("reason", Text),
+    UniqueConstraint("handoff_id", "id"),
+)
+
+
+def open_store(database: str) -> Database:
+    """Return the server's database by URL; enter it, or ``prepare()`` it for work without an event loop."""
+    return Database(database, METADATA, SIDE, SCHEMA)
