@@ -1,4 +1,4 @@
-"""A short run of ``make chaos``: every kind of fault may come, nothing may be found."""
+"""A short run of ``make chaos``: every kind of fault may come, nothing may be found. ``.ci/run`` runs it beside the suite."""
 
 import time
 from pathlib import Path
@@ -10,6 +10,7 @@ from tests.chaos.run import chaos
 FAULTS, SECONDS = 50, 60.0
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 async def test_nothing_lost_doubled_reordered_or_stuck(acting_model: Path, tmp_path: Path) -> None:
     seed = int(time.time())
