@@ -64,7 +64,7 @@ class Conversation(Value, frozen=True):
 
     @property
     def shown(self) -> dict[str, Any]:
-        """Who is active, for the customer's front end.
+        """The active party, as the customer's front end is told.
 
         ``active`` is ``"bot"``, ``"waiting"`` or ``"person"``; ``agent`` is the person's name, if it is known.
         """

@@ -36,7 +36,7 @@ EXAMPLES: Final = {
     "channels": "channels: {rest: }",
     "url": "url: http://localhost:5065",
 }
-"""What to write for a missing setting."""
+"""A line to write for each required setting, named in the error where it is missing."""
 
 
 class DeskSettings(Value, frozen=True, forbid_unknown_fields=True):

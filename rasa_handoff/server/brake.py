@@ -33,7 +33,7 @@ MOST_KNOWN: Final = 10
 
 
 class Key(Value, frozen=True, kw_only=True):
-    """What tries are counted for.
+    """A key under which sign-in tries are counted.
 
     ``free``: tries without a wait. ``shared`` with others: a success takes back only its own try.
     """

@@ -40,7 +40,7 @@ from rasa_handoff.protocol.errors import HandoffError, Unreachable, Waits
 Message = dict[str, Any]
 """One of Rasa's message dicts."""
 Data = Mapping[str, Any]
-"""What a delivery method kept of the customer's last turn."""
+"""Return data of the customer's last turn: ``DeliveryMethod.return_data`` as it was stored."""
 
 
 class DeliveryMethod:

@@ -38,7 +38,7 @@ TYPES: Final = {
 """Types of Custom Endpoint's events, and the names of events of its type CONVERSATION."""
 
 Context = dict[str, Any]
-"""What Custom Endpoint created a conversation with."""
+"""The engagement attributes with which Custom Endpoint created a conversation."""
 
 
 class Incoming(Value, frozen=True):
