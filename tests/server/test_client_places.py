@@ -95,6 +95,22 @@ async def test_a_client_that_came_back_is_told_once_and_it_counts_when_it_writes
     await until(lambda: statuses(thandi, last) == ["delivered"])
 
 
+async def test_more_messages_repeat_none_of_those_shown_before(desk, old_client):
+    """Shown entries stay in the outbox until the client has written, and each delivery begins with the first of them."""
+    thandi, client = await desk(), await old_client()
+    handoff = await arrived(thandi)
+    await thandi.take(handoff)
+    await client.close()
+    back = await old_client()
+    for count, text in enumerate(("one", "two", "three"), start=1):
+        said = (await thandi.say(handoff, text))["message"]["id"]
+        await until(lambda: len(back.texts()) >= count)
+        await until(lambda: statuses(thandi, said) == ["waiting"])
+    await back.emit("from_user", {"message": "Yes", **back.ids})
+    await until(lambda: statuses(thandi, said) == ["waiting", "delivered"])
+    assert back.texts() == ["one", "two", "three"]
+
+
 async def test_a_half_dead_socket_loses_nothing(server, desk, old_client, opened):
     """What was said to it while the customer was connected anew is told again once it is gone."""
     thandi, client = await desk(), await old_client()

@@ -136,12 +136,13 @@ class BotlhaleGateway:
             if sid is None or sid not in self._sockets:
                 await self._note(lane, entries)
                 raise Waits("The client is away.")
-            if entry.key > self._places.last_shown(lane, sid):
+            shown = self._places.last_shown(lane, sid)
+            if entry.key > shown:
                 await self._tell(sid, entry.name, entry.body["say"])
             if self._places.counts(sid, client):
                 self._delivered[lane] = entry.key
             else:
-                self._places.note_shown(lane, sid, entry.key)
+                self._places.note_shown(lane, sid, max(entry.key, shown))
         if not _marks(lane, [entry for entry in entries if entry.key > self._delivered.get(lane, 0)], Status.WAITING):
             self._places.forget(lane)
             return _marks(lane, entries, Status.DELIVERED)
