@@ -1,6 +1,6 @@
 # Each target does all its own set-up: .venv with a Python 3.10 and the tested versions.
 #   make demo    a bookshop's bot, its desk and the customer's page; ports from RASA_PORT, ACTIONS_PORT, DESK_PORT, CHAT_PORT
-#   make test    the whole suite; ARGS='tests/cli -x' for a part of it
+#   make test    the whole suite; ARGS='tests/rasa/cli -x' for a part of it
 #   make chaos   random faults against real processes; FAULTS=1000 SEED=... MINUTES=45 TRACKER=sqlite or postgres
 #   make bench   what the live path costs, each figure beside its reference; ONLY=round-trip,throughput,take,ended SECONDS=30
 #   make dist    the wheel and the sources as an archive, in dist

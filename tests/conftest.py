@@ -17,19 +17,19 @@ AFTER_ITS_TIMEOUT: Final = 90.0
 """Seconds that a test may take to clean up after its timeout, which pytest-timeout no longer watches."""
 LONGEST: Final = (
     "tests/chaos/test_can_fail.py",
-    "tests/acceptance/test_fresh_project.py",
+    "tests/end_to_end/test_fresh_project.py",
     "tests/chaos/test_short.py",
-    "tests/presets/test_importer.py",
-    "tests/cli/test_demo.py",
-    "tests/acceptance/test_demo.py",
-    "tests/channels/test_settings.py",
-    "tests/channels/test_killed.py",
-    "tests/acceptance/test_shutdown.py",
-    "tests/bench/test_bench.py",
-    "tests/integration/test_pause.py",
-    "tests/server/test_guard.py",
-    "tests/server/test_kill.py",
-    "tests/presets/test_dialogues.py",
+    "tests/rasa/presets/test_importer.py",
+    "tests/rasa/cli/test_demo.py",
+    "tests/end_to_end/test_demo.py",
+    "tests/rasa/channels/test_settings.py",
+    "tests/rasa/channels/test_killed.py",
+    "tests/end_to_end/test_shutdown.py",
+    "tests/end_to_end/test_bench.py",
+    "tests/rasa/handoff/test_pause.py",
+    "tests/core/server/test_guard.py",
+    "tests/core/server/test_kill.py",
+    "tests/rasa/presets/test_dialogues.py",
     "tests/chaos/test_stateful.py",
 )
 """The files that take longest, by ``--durations``. They run first, so that all workers end together."""
@@ -40,7 +40,7 @@ HANGS: Final = pytest.StashKey[TextIO]()
 def passwords_cost_little() -> Iterator[None]:
     """Make password hashing cheap. It takes a quarter of a second, on purpose, and most tests make agents who sign in.
 
-    That ``rasa-handoff agent add`` hashes at full cost is tested in ``tests/cli/test_command.py``.
+    That ``rasa-handoff agent add`` hashes at full cost is tested in ``tests/rasa/cli/test_command.py``.
     """
     hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     with pytest.MonkeyPatch.context() as patch:

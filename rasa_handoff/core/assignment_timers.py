@@ -1,6 +1,6 @@
 """The desk's timers: in which stages each runs, what starts and stops it, and which event it becomes when it is due.
 
-Every stage has a timed way out. ``tests/server/test_desk_timing.py`` checks this: from every stage, with any subset of the
+Every stage has a timed way out. ``tests/core/test_assignment_timers.py`` checks this: from every stage, with any subset of the
 optional timers switched off, the conversation ends.
 """
 

@@ -1,7 +1,7 @@
 """The relay's timers: in which states each runs, what starts and stops it, and which event it becomes when it is due.
 
-Every state has a timed way out. ``tests/unit/test_timing.py`` checks this: from every state, with any subset of the optional
-timers switched off, the conversation ends.
+Every state has a timed way out. ``tests/core/test_control_timers.py`` checks this: from every state, with any subset of the
+optional timers switched off, the conversation ends.
 """
 
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
 """The guard of a Socket.IO server, on ASGI or on Sanic: what it refuses never reaches a handler.
 
 It replaces how the server's Engine.IO reads requests, websocket messages and packets. These are private parts, the same in
-python-socketio 5.14 to 5.18 and python-engineio 4.11 to 4.15; ``tests/unit/test_guard.py`` fails when they have changed.
+python-socketio 5.14 to 5.18 and python-engineio 4.11 to 4.15; ``tests/core/test_guard.py`` fails when they have changed.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """The capabilities of channels, desks and platforms, feature by feature.
 
 Each adapter lists its own in its file. ``tools/matrix.py`` makes the table in ``docs/adapters/README.md`` from them, and
-``tests/unit/test_features.py`` requires a test for each claim.
+``tests/repository/test_features.py`` requires a test for each claim.
 """
 
 import enum

@@ -1,7 +1,7 @@
 """The contract of platform channels: tests that every one passes, whichever vendor calls it.
 
-Kommunicate's passes them, and LivePerson's by a Function and by Custom Endpoint: ``tests/platforms/test_contract.py``. The bot
-is a small one of this package (``rasa_handoff/testing/bot``), trained once per run.
+Kommunicate's passes them, and LivePerson's by a Function and by Custom Endpoint: ``tests/rasa/platforms/test_contract.py``. The
+bot is a small one of this package (``rasa_handoff/testing/bot``), trained once per run.
 """
 
 import abc

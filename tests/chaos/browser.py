@@ -9,7 +9,6 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
@@ -25,8 +24,9 @@ from rasa_handoff.testing.ports import free_port
 from tests.chaos.book import Book
 from tests.chaos.people import Customer
 from tests.support.chromium import EXECUTABLE, launched
+from tests.support.paths import ROOT
 
-PAGE: Final = Path(__file__).parents[2] / "example_bot" / "web"
+PAGE: Final = ROOT / "example_bot" / "web"
 LOOKS_EVERY: Final = 0.15
 PATIENCE: Final = 10.0
 """Seconds a page may take to answer the harness; a stopped one takes up to seven."""

@@ -27,6 +27,7 @@ from tests.chaos.proxy import Proxy
 from tests.chaos.vendor import Vendor, VendorCustomer
 from tests.chaos.webchat import WebChat
 from tests.support.desk import PASSWORD
+from tests.support.paths import ROOT
 from tests.support.postgres import Database, Postgres
 
 Tracker = Literal["sqlite", "postgres"]
@@ -137,7 +138,7 @@ class World:
 
     def _kept(self, name: str, command: Sequence[str], page: str) -> Kept:
         port = {"desk": self.desk_port, "actions": self.actions_port, "rasa": self.rasa_port}[name]
-        environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
+        environment = {"PYTHONPATH": str(ROOT)}
         return Kept(name, command, self.folder, f"http://127.0.0.1:{port}/{page}", **environment)
 
     def _python(self, module: str) -> list[str]:

@@ -6,7 +6,8 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 LIST: Final = ROOT / "tests" / "server" / "clients" / "package.json"
 FOLDER: Final = ROOT / ".pytest_cache" / "clients"
 

@@ -11,9 +11,8 @@ import psycopg2
 import pytest
 
 from rasa_handoff.testing.waiting import until
+from tests.support.paths import ROOT
 from tests.support.postgres import Database
-
-ROOT = Path(__file__).parents[2]
 
 WORKER = """
 import subprocess, sys, time

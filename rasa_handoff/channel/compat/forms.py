@@ -5,7 +5,7 @@ Rasa fills slots from whatever isn't ignored, so a form without the intent in it
 it rejects the turn, the rules answer, and the form asks its open question again. A sentence that the NLU takes for a request is
 left to the form, since it may be an answer.
 
-Seen with ``rasa.shared.core.slot_mappings`` of 3.6.21; ``tests/integration/test_forms.py`` fails when it has changed.
+Seen with ``rasa.shared.core.slot_mappings`` of 3.6.21; ``tests/rasa/handoff/test_forms.py`` fails when it has changed.
 """
 
 import re

@@ -8,7 +8,7 @@
 3. The ticket of a turn that takes longer than the lifetime expires too, and the next turn starts beside it. Here it doesn't
    expire in this process, and is renewed for other processes.
 
-Seen with ``rasa.core.lock_store`` of 3.6.21; ``tests/unit/test_tickets.py`` fails when it has changed.
+Seen with ``rasa.core.lock_store`` of 3.6.21; ``tests/rasa/test_lock_store.py`` fails when it has changed.
 """
 
 import asyncio

@@ -4,7 +4,7 @@ The interceptor keeps the messages of hosted channels from the bot. These wrappe
 external intents, ``execute`` and appended events by HTTP, and messages of channels that aren't hosted. One wrapper also reports
 failed actions, which Rasa only logs. They are set on the class, so that they outlive a model reload.
 
-``lock_store.py`` and ``forms.py`` are patched together with it. ``tests/integration/test_pause.py`` fails when Rasa has changed.
+``lock_store.py`` and ``forms.py`` are patched together with it. ``tests/rasa/handoff/test_pause.py`` fails when Rasa has changed.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator

@@ -1,0 +1,298 @@
+"""The customer's page in real Chromium, against a real Rasa server with HandoffChannel and a real live-agent server."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Locator, Page, expect
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+
+from rasa_handoff.server.run import running
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
+from tests.end_to_end.browser.conftest import Desk, Server
+from tests.support.paths import ROOT
+from tests.support.wire import Wire
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+PAGE = ROOT / "example_bot" / "web"
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def rasa(
+    small_model: Path, server: Server, tmp_path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[RasaServer]:
+    """A test may ask for its ``customer_tokens`` by an indirect parameter."""
+    settings = {
+        "customer_tokens": getattr(request, "param", "off"),
+        "customer_token_secrets": ["s" * 32],
+        "bot_id": "small",
+        "desk": {"url": server.address},
+        "store": f"sqlite:///{tmp_path / 'relay.db'}",
+        "settable_slots": ["town"],
+        "channels": {"socketio": {"session_persistence": True}},
+    }
+    async with RasaServer(small_model, tmp_path, {"rasa_handoff.HandoffChannel": settings}) as one:
+        await until(lambda: one.channel.desk.connected)
+        yield one
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def wire(rasa: RasaServer) -> AsyncIterator[Wire]:
+    """Between the customer and Rasa."""
+    async with Wire(rasa.url) as one:
+        yield one
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def customer(chromium: Browser, wire: Wire) -> AsyncIterator[Page]:
+    """A customer's phone, connected; its console must have nothing to complain about."""
+    troubles: list[str] = []
+    async with running(Starlette(routes=[Mount("/", StaticFiles(directory=PAGE, html=True))])) as address:
+        context = await chromium.new_context(viewport={"width": 390, "height": 760})
+        page = await context.new_page()
+        page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda problem: troubles.append(str(problem)))
+        await page.goto(f"{address}/?rasa={wire.url}")
+        await connected(page)
+        yield page
+        await context.close()
+    expected = ("picture.png", "ERR_", "WebSocket connection")
+    assert not [trouble for trouble in troubles if not any(part in trouble for part in expected)]
+
+
+async def connected(page: Page) -> None:
+    await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "online")
+
+
+async def say(page: Page, text: str) -> None:
+    await page.get_by_test_id("chat-input").fill(text)
+    await page.get_by_test_id("chat-send").click()
+
+
+async def test_a_page_cut_while_it_loads_comes_by_itself(customer: Page) -> None:
+    """Without its script it would stand there for good, and what was being sent with it."""
+    await customer.route("**/memory.js", lambda route: route.abort(), times=2)
+    await customer.reload()
+    await expect(customer.get_by_test_id("connection")).to_have_attribute("data-state", "connecting")
+    await connected(customer)
+
+
+async def test_the_bot_answers_and_a_button_shows_its_title(customer: Page) -> None:
+    await say(customer, "hello")
+    await expect(customer.get_by_test_id("bot-message").locator(".text")).to_have_text("Hello.")
+    await say(customer, "show me things")
+    await customer.get_by_test_id("quick-reply").filter(has_text="The red one").click()
+    mine = customer.get_by_test_id("user-message").locator(".text")
+    await expect(mine).to_have_text(["hello", "show me things", "The red one"])
+    await expect(customer.get_by_test_id("bot-message").locator(".text").last).to_have_text("Hello.")
+    await expect(customer.get_by_test_id("quick-reply")).to_have_count(0)
+
+
+async def test_a_reload_keeps_what_was_said_and_a_new_conversation_doesnt(customer: Page) -> None:
+    await say(customer, "hello")
+    await expect(customer.get_by_test_id("bot-message")).to_have_count(1)
+    await customer.reload()
+    await connected(customer)
+    await expect(customer.get_by_test_id("bot-message").locator(".text")).to_have_text("Hello.")
+    await customer.get_by_test_id("new-conversation").click()
+    await expect(customer.get_by_test_id("bot-message")).to_have_count(0)
+    await connected(customer)
+    await say(customer, "hello")
+    await expect(customer.get_by_test_id("bot-message").locator(".text")).to_have_text("Hello.")
+
+
+async def test_a_customer_and_an_agent_talk_in_two_browsers(customer: Page, chromium: Browser, server: Server) -> None:
+    context = await chromium.new_context()
+    desk = await Desk(await context.new_page(), server.address, "thandi@example.org").sign_in()
+    agent = desk.page
+    who = customer.get_by_test_id("who")
+    await expect(who).to_have_text("Bot")
+    await say(customer, '/execute_handoff{"department": "billing"}')
+    await expect(who).to_have_text("Waiting for a person")
+    await agent.get_by_test_id("take").click()
+    await expect(customer.get_by_test_id("bot-message").last).to_contain_text("Thandi")
+    await expect(who).to_have_text("Thandi Nkosi")
+    await customer.reload()
+    await expect(who).to_have_text("Thandi Nkosi")
+    await agent.get_by_test_id("composer").press_sequentially("How are <b>you</b>?")
+    await expect(customer.get_by_test_id("typing")).to_be_visible()
+    await agent.get_by_test_id("composer").press("Enter")
+    await expect(customer.get_by_test_id("bot-message").locator(".text").last).to_have_text("How are <b>you</b>?")
+    await expect(agent.get_by_test_id("status")).to_have_text("Read")
+    await customer.get_by_test_id("chat-input").press_sequentially("Well")
+    await expect(agent.get_by_test_id("customer-typing")).to_be_visible()
+    await customer.get_by_test_id("chat-input").press("Enter")
+    theirs = agent.locator("[data-testid=message][data-speaker=customer]").locator(".text")
+    await expect(theirs).to_have_text("Well")
+    await agent.get_by_test_id("resolve").click()
+    await agent.get_by_test_id("resolve-confirm").click()
+    await expect(agent.get_by_test_id("mine-item")).to_have_count(0)
+    await expect(who).to_have_text("Bot")
+    await say(customer, "hello")
+    await expect(customer.get_by_test_id("bot-message").locator(".text").last).to_have_text("Hello.")
+    assert not desk.troubles
+    await context.close()
+
+
+async def talking(customer: Page, chromium: Browser, server: Server) -> Desk:
+    """An agent in a browser of their own who has the customer's conversation."""
+    context = await chromium.new_context()
+    desk = await Desk(await context.new_page(), server.address, "thandi@example.org").sign_in()
+    await say(customer, '/execute_handoff{"department": "billing"}')
+    await desk.page.get_by_test_id("take").click()
+    await expect(customer.get_by_test_id("bot-message").last).to_contain_text("Thandi")
+    return desk
+
+
+async def answer(desk: Desk, text: str) -> None:
+    await desk.page.get_by_test_id("composer").fill(text)
+    await desk.page.get_by_test_id("composer").press("Enter")
+
+
+def shown(page: Page, text: str, who: str = "bot") -> Locator:
+    return page.get_by_test_id(f"{who}-message").locator(".text").filter(has_text=text)
+
+
+async def test_what_was_accepted_but_not_acknowledged_is_sent_again_and_heard_once(
+    customer: Page, chromium: Browser, server: Server, wire: Wire
+) -> None:
+    desk = await talking(customer, chromium, server)
+    theirs = desk.page.locator("[data-testid=message][data-speaker=customer]").locator(".text")
+    wire.swallow_down = True
+    await say(customer, "Are you there?")
+    await expect(theirs).to_have_text(["Are you there?"])
+    await expect(customer.get_by_test_id("user-message").last.locator(".when")).to_have_text("Sending…")
+    await answer(desk, "Yes.")
+    await expect(desk.page.get_by_test_id("status")).to_have_text("Sent")
+    wire.cut()
+    await expect(customer.get_by_test_id("user-message").last.locator(".when")).to_have_text("Waits for the connection")
+    wire.mend()
+    await expect(shown(customer, "Yes.")).to_have_count(1)
+    await expect(desk.page.get_by_test_id("status")).to_have_text("Read")
+    await say(customer, "Good.")
+    await expect(theirs).to_have_text(["Are you there?", "Good."])
+    await desk.page.context.close()
+
+
+async def test_what_was_written_offline_outlives_a_reload_and_arrives_in_order(
+    customer: Page, chromium: Browser, server: Server, wire: Wire
+) -> None:
+    desk = await talking(customer, chromium, server)
+    wire.cut()
+    await expect(customer.get_by_test_id("connection")).to_have_attribute("data-state", "offline")
+    for text in ("One.", "Two.", "Three."):
+        await say(customer, text)
+    await customer.reload()
+    await expect(shown(customer, "Three.", "user")).to_have_count(1)
+    wire.mend()
+    theirs = desk.page.locator("[data-testid=message][data-speaker=customer]").locator(".text")
+    await expect(theirs).to_have_text(["One.", "Two.", "Three."])
+    await expect(customer.get_by_text("Waits for the connection")).to_have_count(0)
+    await desk.page.context.close()
+
+
+async def test_words_shown_before_a_reload_are_not_shown_again(
+    customer: Page, chromium: Browser, server: Server, wire: Wire
+) -> None:
+    desk = await talking(customer, chromium, server)
+    wire.swallow_up = True
+    await answer(desk, "Only once.")
+    await expect(shown(customer, "Only once.")).to_have_count(1)
+    await expect(desk.page.get_by_test_id("status")).not_to_have_text("Delivered")
+    wire.cut()
+    wire.mend()
+    await customer.reload()
+    await expect(desk.page.get_by_test_id("status")).to_have_text("Read")
+    await connected(customer)
+    await expect(shown(customer, "Only once.")).to_have_count(1)
+    await desk.page.context.close()
+
+
+async def test_two_tabs_show_the_same_and_say_it_once(customer: Page, rasa: RasaServer) -> None:
+    other = await customer.context.new_page()
+    await other.goto(customer.url)
+    await connected(other)
+    await say(customer, "hello")
+    await expect(shown(other, "Hello.")).to_have_count(1)
+    await expect(shown(other, "hello", "user")).to_have_count(1)
+    await say(other, "I want to move")
+    await expect(shown(customer, "Which street?")).to_have_count(1)
+    await expect(shown(customer, "Hello.")).to_have_count(1)
+    session = await other.evaluate("JSON.parse(localStorage['karoo.conversation']).session")
+    said = [event["text"] for event in await rasa.events(session) if event["event"] == "user"]
+    assert said == ["hello", "I want to move"]
+
+
+async def test_what_is_too_long_stays_in_its_place_with_a_sentence(customer: Page, rasa: RasaServer) -> None:
+    await say(customer, "\N{GRINNING FACE}" * 20_001)
+    await expect(customer.get_by_test_id("too-long")).to_contain_text("this one has 20,001")
+    await expect(customer.get_by_test_id("user-message")).to_have_count(0)
+    await say(customer, "hello")
+    await expect(customer.get_by_test_id("too-long")).to_be_hidden()
+    await expect(shown(customer, "Hello.")).to_have_count(1)
+
+
+async def restored(customer: Page, chromium: Browser, kept: dict[str, Any]) -> Page:
+    """Another browser whose storage has this conversation."""
+    context = await chromium.new_context()
+    other = await context.new_page()
+    await other.route("**/chat.js", lambda route: route.fulfill(body="", content_type="text/javascript"))
+    await other.goto(customer.url)
+    await other.evaluate("kept => localStorage.setItem('karoo.conversation', JSON.stringify(kept))", kept)
+    await other.unroute("**/chat.js")
+    await other.reload()
+    return other
+
+
+async def kept_by(page: Page) -> dict[str, Any]:
+    return dict(await page.evaluate("JSON.parse(localStorage['karoo.conversation'])"))
+
+
+@pytest.mark.parametrize("rasa", ["required", "optional"], indirect=True)
+async def test_a_page_keeps_its_token_and_who_knows_the_id_alone_is_refused_aloud(
+    customer: Page, chromium: Browser
+) -> None:
+    await say(customer, "hello")
+    await expect(shown(customer, "Hello.")).to_have_count(1)
+    kept = await kept_by(customer)
+    assert kept["token"].startswith("1p.0.")
+    await customer.reload()
+    await connected(customer)
+    await say(customer, "hello")
+    await expect(shown(customer, "Hello.")).to_have_count(2)
+    second_tab = await customer.context.new_page()
+    await second_tab.goto(customer.url)
+    await connected(second_tab)
+
+    thief = await restored(customer, chromium, {"session": kept["session"], "lines": []})
+    await expect(thief.get_by_test_id("refused")).to_contain_text("begun in another browser")
+    await expect(thief.get_by_test_id("connection")).to_have_attribute("data-state", "refused")
+    await expect(thief.get_by_test_id("chat-input")).to_be_hidden()
+    await say(customer, "hello")
+    await expect(shown(customer, "Hello.")).to_have_count(3)
+    await expect(thief.get_by_test_id("bot-message")).to_have_count(0)
+    await thief.get_by_test_id("new-conversation").click()
+    await connected(thief)
+    await expect(thief.get_by_test_id("refused")).to_be_hidden()
+    await say(thief, "hello")
+    await expect(shown(thief, "Hello.")).to_have_count(1)
+    assert (await kept_by(thief))["session"] != kept["session"]
+    await thief.context.close()
+
+    owner = await restored(customer, chromium, {**kept, "lines": []})
+    await connected(owner)
+    await say(owner, "hello")
+    await expect(shown(owner, "Hello.")).to_have_count(1)
+    await owner.context.close()
+
+    await customer.get_by_test_id("new-conversation").click()  # both tabs ask for its token, one is given it
+    await connected(customer)
+    await connected(second_tab)
+    await say(second_tab, "hello")
+    await expect(shown(customer, "Hello.")).to_have_count(1)

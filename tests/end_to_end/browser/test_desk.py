@@ -1,0 +1,274 @@
+"""What an agent does at the desk, in real Chromium against the real server, with a real ``/relay`` connection."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.end_to_end.browser.conftest import Desks
+from tests.end_to_end.browser.relay import Relay, until
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+NASTY = "<b>bold</b><img src=x onerror=alert(1)> & friends"
+
+
+async def take(page: Page) -> None:
+    await page.get_by_test_id("queue-item").get_by_test_id("take").click()
+    await expect(page.get_by_test_id("conversation")).to_have_attribute("data-state", "assigned")
+
+
+async def say(page: Page, text: str) -> None:
+    await page.get_by_test_id("composer").fill(text)
+    await page.get_by_test_id("send").click()
+
+
+async def test_a_wrong_password_is_told_and_the_right_one_signs_in_and_out(desks: Desks) -> None:
+    desk = await desks.blank("thandi")
+    page = desk.page
+    await page.goto(desk.address)
+    await page.get_by_test_id("email").fill(desk.email)
+    await page.get_by_test_id("password").fill("a wrong one")
+    await page.get_by_test_id("sign-in").click()
+    await expect(page.get_by_test_id("login-message")).to_contain_text("isn't right")
+    desk.troubles.clear()  # the console tells of the answer 401
+    await desk.sign_in()
+    await expect(page.locator(".me")).to_have_text("Thandi Nkosi")
+    await page.get_by_test_id("sign-out").click()
+    await expect(page.get_by_test_id("sign-in")).to_be_visible()
+
+
+async def test_signing_out_in_one_tab_signs_the_other_out(desks: Desks) -> None:
+    desk = await desks.open("thandi")
+    other = await desk.page.context.new_page()
+    await other.goto(desk.address)
+    await expect(other.get_by_test_id("presence")).to_be_enabled()
+    await other.get_by_test_id("sign-out").click()
+    await expect(desk.page.get_by_test_id("sign-in")).to_be_visible()
+
+
+async def test_an_arrival_shows_with_everything_an_agent_wants_to_know(desks: Desks, relay: Relay) -> None:
+    page = (await desks.open("thandi")).page
+    await expect(page).to_have_title("Live desk")
+    await relay.offer(department="billing", priority="high", language="zu", reason="A refund")
+    item = page.get_by_test_id("queue-item")
+    for words in ("Naledi Dube", "A refund", "High", "Billing", "zu"):
+        await expect(item).to_contain_text(words)
+    await expect(item.get_by_test_id("queue-words")).to_have_text("A person, please")
+    await expect(item.get_by_role("timer")).to_have_text("0:01")
+    await expect(page).to_have_title("(1) Live desk")
+    await expect(page.locator("#spoken")).to_have_text("Naledi Dube is waiting for Billing.")
+
+
+async def test_a_waiting_conversation_can_be_read_before_it_is_taken(desks: Desks, relay: Relay) -> None:
+    page = (await desks.open("thandi")).page
+    await relay.offer()
+    await page.get_by_test_id("queue-open").click()
+    lines = page.get_by_test_id("transcript-line").locator(".text")
+    await expect(lines).to_have_text(["Hi there", "Hello! What can I do for you?", "A person, please"])
+    context = page.get_by_test_id("context")
+    for words in ("naledi@example.org", "Asked for a person", "address_form", "change_address", "81 %"):
+        await expect(context).to_contain_text(words)
+    await expect(page.get_by_test_id("slot-value-order_number")).to_have_text("K-2041")
+    await expect(page.get_by_test_id("composer")).to_be_hidden()
+    await page.get_by_test_id("take-this").click()
+    await expect(page.get_by_test_id("composer")).to_be_focused()
+
+
+async def test_a_transcript_that_comes_late_appears_in_its_place(desks: Desks, relay: Relay) -> None:
+    page = (await desks.open("thandi")).page
+    handoff_id = await relay.offer(name=None, transcript=[], transcript_follows=True)
+    await take(page)
+    await expect(page.get_by_test_id("transcript-follows")).to_be_visible()
+    await relay.say(handoff_id, "are you there")
+    await expect(page.get_by_test_id("message").locator(".by")).to_contain_text("naledi@example.org")
+    await relay.follow(handoff_id, "my invoice is wrong")
+    await expect(page.get_by_test_id("transcript-line")).to_contain_text("my invoice is wrong")
+    await expect(page.get_by_test_id("transcript-follows")).to_be_hidden()
+    await expect(page.get_by_test_id("message")).to_contain_text("are you there")
+    for line in ("transcript-line", "message"):
+        await expect(page.get_by_test_id(line).locator(".by")).to_contain_text("Naledi Dube")
+    await expect(page.get_by_test_id("conversation")).not_to_contain_text("naledi@example.org")
+    await relay.follow(handoff_id, "said twice")
+    await page.reload()
+    await expect(page.get_by_test_id("transcript-line")).to_have_count(1)
+
+
+async def test_of_two_agents_exactly_one_gets_it_and_the_other_is_told(desks: Desks, relay: Relay) -> None:
+    late = await desks.blank("pieter")
+    # The slower agent's browser hears of the take only after its own click.
+    await late.page.route_web_socket("**/socket.io/**", deaf_to('["conversation"'))
+    await late.sign_in()
+    one, two = (await desks.open("thandi")).page, late.page
+    handoff = await relay.offer()
+    await expect(two.get_by_test_id("queue-item")).to_be_visible()
+    await take(one)
+    await two.get_by_test_id("queue-item").get_by_test_id("take").click()
+    await expect(two.get_by_test_id("notice")).to_contain_text("Thandi Nkosi took this conversation")
+    await expect(one.get_by_test_id("mine-item")).to_have_count(1)
+    await expect(two.get_by_test_id("mine-item")).to_have_count(0)
+    accepted = await relay.one("handoff.status", handoff_id=handoff, status="accepted")
+    assert accepted["agent"]["name"] == "Thandi Nkosi"
+    assert len(relay.all("handoff.status", status="accepted")) == 1
+
+
+def deaf_to(event: str) -> Any:
+    def route(socket: Any) -> None:
+        server = socket.connect_to_server()
+        socket.on_message(server.send)
+        server.on_message(lambda frame: None if event in frame else socket.send(frame))
+
+    return route
+
+
+async def test_a_colleagues_conversation_leaves_the_queue(desks: Desks, relay: Relay) -> None:
+    one, two = (await desks.open("thandi")).page, (await desks.open("pieter")).page
+    await relay.offer()
+    await expect(two.get_by_test_id("queue-item")).to_be_visible()
+    await take(one)
+    await expect(two.get_by_test_id("queue-item")).to_have_count(0)
+    await expect(two.get_by_test_id("others-item")).to_contain_text("with Thandi Nkosi")
+
+
+async def test_words_go_both_ways_as_text_with_their_status(desks: Desks, relay: Relay) -> None:
+    page = (await desks.open("thandi")).page
+    handoff = await relay.offer(name=NASTY)
+    await take(page)
+    await say(page, NASTY)
+    received = await relay.one("message", handoff_id=handoff)
+    assert (received["text"], received["agent"]) == (NASTY, "Thandi Nkosi")
+    mine = page.locator("[data-testid=message][data-speaker=agent]")
+    await expect(mine.locator(".text")).to_have_text(NASTY)
+    await expect(mine.get_by_test_id("status")).to_have_text("Sent")
+    for status, words in (("waiting", "Waits until the customer writes"), ("delivered", "Delivered"), ("read", "Read")):
+        await relay.mark(handoff, received["id"], status)
+        await expect(mine.get_by_test_id("status")).to_have_text(words)
+    await relay.say(handoff, NASTY)
+    theirs = page.locator("[data-testid=message][data-speaker=customer]")
+    await expect(theirs.locator(".text")).to_have_text(NASTY)
+    assert await page.locator("img, b").count() == 0
+
+
+async def test_an_undelivered_message_says_why(desks: Desks, relay: Relay) -> None:
+    page = (await desks.open("thandi")).page
+    handoff = await relay.offer()
+    await take(page)
+    await say(page, "Hello?")
+    received = await relay.one("message", handoff_id=handoff)
+    await relay.mark(handoff, received["id"], "failed", "the number is blocked")
+    await expect(page.get_by_test_id("status")).to_have_text("Not delivered: the number is blocked")
+
+
+async def test_each_side_sees_the_other_type(desks: Desks, relay: Relay) -> None:
+    page = (await desks.open("thandi")).page
+    handoff = await relay.offer()
+    await take(page)
+    await relay.typing(handoff, True)
+    await expect(page.get_by_test_id("customer-typing")).to_be_visible()
+    await expect(page.get_by_test_id("customer-typing")).to_have_text("Naledi Dube is typing…")
+    await relay.typing(handoff, False)
+    await expect(page.get_by_test_id("customer-typing")).to_be_hidden()
+    await page.get_by_test_id("composer").press_sequentially("Hel")
+    assert (await relay.one("typing"))["on"]
+    await page.get_by_test_id("composer").press("Enter")
+    await relay.one("typing", on=False)
+
+
+async def test_unread_words_are_counted_until_they_are_seen(desks: Desks, relay: Relay) -> None:
+    page = (await desks.open("thandi")).page
+    first = await relay.offer()
+    await take(page)
+    await relay.offer(name="Sipho")
+    await take(page)
+    await relay.say(first, "One")
+    await relay.say(first, "Two")
+    item = page.locator(f"[data-testid=mine-item][data-handoff='{first}']")
+    await expect(item.get_by_test_id("unread")).to_have_text("2")
+    await page.reload()
+    await expect(item.get_by_test_id("unread")).to_be_visible()
+    await expect(item.get_by_test_id("unread")).to_have_text("2")
+    await item.click()
+    await expect(item.get_by_test_id("unread")).to_be_hidden()
+    await expect(page.get_by_test_id("message")).to_have_count(2)
+
+
+async def test_a_reload_keeps_the_open_conversation_and_the_draft(desks: Desks, relay: Relay) -> None:
+    page = (await desks.open("thandi")).page
+    handoff = await relay.offer()
+    await take(page)
+    await relay.say(handoff, "Are you there?")
+    await expect(page.get_by_test_id("message")).to_have_count(1)
+    await page.get_by_test_id("composer").fill("Half a thou")
+    await page.reload()
+    await expect(page.get_by_test_id("conversation")).to_have_attribute("data-handoff", handoff)
+    await expect(page.get_by_test_id("message").locator(".text")).to_have_text("Are you there?")
+    await expect(page.get_by_test_id("transcript-line")).to_have_count(3)
+    await expect(page.get_by_test_id("composer")).to_have_value("Half a thou")
+
+
+async def test_resolving_brings_outcome_note_and_slots_to_the_relay(desks: Desks, relay: Relay) -> None:
+    page = (await desks.open("thandi")).page
+    handoff = await relay.offer()
+    await take(page)
+    await page.get_by_test_id("resolve").click()
+    await page.get_by_test_id("resolve-outcome").select_option("follow_up")
+    await page.get_by_test_id("resolve-note").fill("Moved house")
+    await page.get_by_test_id("slot-street").fill("12 Long Street")
+    await page.get_by_test_id("slot-express").select_option("false")
+    await page.get_by_test_id("slot-shipping").select_option("courier")
+    await page.get_by_test_id("slot-topics").fill("poetry, maps")
+    await page.get_by_test_id("slot-copies").fill("many")
+    await page.get_by_test_id("resolve-confirm").click()
+    await expect(page.get_by_test_id("resolve-problem")).to_contain_text("copies is a number")
+    await page.get_by_test_id("slot-copies").fill("")
+    await page.get_by_test_id("resolve-confirm").click()
+    done = await relay.one("handoff.status", handoff_id=handoff, status="completed")
+    slots = {"street": "12 Long Street", "express": False, "shipping": "courier", "topics": ["poetry", "maps"]}
+    assert (done["outcome"], done["note"], done["slots"]) == ("follow_up", "Moved house", slots)
+    await expect(page.get_by_test_id("mine-item")).to_have_count(0)
+    await expect(page.get_by_test_id("notice")).to_contain_text("Resolved")
+
+
+async def test_a_transfer_puts_it_into_the_other_departments_queue(desks: Desks, relay: Relay) -> None:
+    page = (await desks.open("thandi")).page
+    handoff = await relay.offer(department="billing")
+    await take(page)
+    await page.get_by_test_id("transfer").click()
+    await page.get_by_test_id("transfer-department").select_option("orders")
+    await page.get_by_test_id("transfer-confirm").click()
+    await relay.one("handoff.status", handoff_id=handoff, status="transferred", department="orders")
+    await expect(page.get_by_test_id("notice")).to_contain_text("Transferred to Orders")
+    await expect(page.get_by_test_id("queue-item")).to_contain_text("Orders")
+    await expect(page.get_by_test_id("mine-item")).to_have_count(0)
+
+
+async def test_the_customers_leaving_ends_it_before_the_agents_eyes(desks: Desks, relay: Relay) -> None:
+    page = (await desks.open("thandi")).page
+    handoff = await relay.offer()
+    await take(page)
+    await relay.leave(handoff)
+    await expect(page.get_by_test_id("conversation")).to_have_attribute("data-state", "ended")
+    await expect(page.get_by_test_id("transcript-line")).to_have_count(3)
+    await expect(page.get_by_test_id("composer")).to_be_hidden()
+    await expect(page.get_by_test_id("mine-item")).to_have_count(0)
+
+
+async def test_away_is_told_to_the_bots(desks: Desks, relay: Relay) -> None:
+    page = (await desks.open("thandi")).page
+    await until(lambda: relay.all("availability", staffed=True))
+    await page.get_by_test_id("presence").click()
+    await expect(page.get_by_test_id("presence")).to_have_attribute("aria-checked", "false")
+    await until(lambda: relay.received[-1][0] == "availability" and relay.received[-1][1]["staffed"] is False)
+
+
+async def test_two_agents_with_two_customers_at_once(desks: Desks, relay: Relay) -> None:
+    pages = [(await desks.open(name)).page for name in ("thandi", "pieter")]
+    handoffs = []
+    for page, name in zip(pages, ("Naledi", "Sipho"), strict=True):
+        handoffs.append(await relay.offer(name=name))
+        await take(page)
+    await asyncio.gather(*(say(page, f"Hello {place}") for place, page in enumerate(pages)))
+    for place, handoff in enumerate(handoffs):
+        await relay.one("message", handoff_id=handoff, text=f"Hello {place}")
+        assert len(relay.all("message", handoff_id=handoff)) == 1

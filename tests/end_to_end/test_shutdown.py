@@ -1,0 +1,126 @@
+"""SIGTERM to the real Rasa server in the middle of a chat: it ends soon and cleanly, goes on after its return, and keeps time."""
+
+import asyncio
+import contextlib
+import itertools
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import yaml
+
+from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.waiting import until
+from tests.rasa.handoff.conftest import credentials
+from tests.rasa.handoff.test_database import NOT_TAKEN
+from tests.support.desk import AgentAtDesk, DeskServer
+from tests.support.processes import Process
+from tools.rasa_command import RASA
+
+pytestmark = pytest.mark.timeout(240)
+AGENT_SILENT = 3
+SOON = 12
+"""Seconds: Sanic alone waits 15 for a connection that is used all the time."""
+
+
+async def test_sigterm_drains_and_the_chat_goes_on(small_model: Path, tmp_path: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    desk = DeskServer(tmp_path)
+    desk.add_agent("Thandi")
+    async with desk, AgentAtDesk(desk.url, "thandi@example.com") as thandi, aiohttp.ClientSession() as http:
+        (tmp_path / "credentials.yml").write_text(yaml.safe_dump(credentials(desk.url, tmp_path)))
+        store = {"type": "SQL", "dialect": "sqlite", "db": str(tmp_path / "tracker.db")}
+        (tmp_path / "endpoints.yml").write_text(yaml.safe_dump({"tracker_store": store}))
+        command = [*RASA, "run", "-m", str(small_model), "-p", str(port), "-i", "127.0.0.1"]
+
+        async def say(text: str) -> list[str]:
+            body = {"sender": "thabo", "message": text}
+            async with http.post(f"{url}/webhooks/rest/webhook", json=body) as answer:
+                return [message.get("text", "") for message in await answer.json()]
+
+        async def health() -> dict[str, Any]:
+            async with http.get(f"{url}/webhooks/handoff/") as answer:
+                return dict(await answer.json())
+
+        async def connected() -> bool:
+            return bool((await health())["desk"] == "connected")
+
+        async def with_bot() -> bool:
+            return bool((await health())["under_way"] == 0)
+
+        async with Process(command, tmp_path, up=url) as rasa:
+            await until(connected)
+            await say("/execute_handoff")
+            handoff_id = (await thandi.take())["handoff_id"]
+            await say("before the end")
+            await thandi.say(handoff_id, "said just before")
+            late = await Late.begin(port)
+            rasa.process.send_signal(signal.SIGTERM)
+            accepted = await asyncio.wait_for(_said_until_the_end(say), SOON)
+            assert "connection: close" in (await late.end()).lower()
+            await until(lambda: rasa.process.poll() is not None, seconds=SOON, what="it ends by itself")
+            assert "Traceback" not in rasa.said(), rasa.said()
+        await thandi.say(handoff_id, "said while it was away")
+        brief = credentials(desk.url, tmp_path, timers={"agent_silent": AGENT_SILENT})
+        (tmp_path / "credentials.yml").write_text(yaml.safe_dump(brief))
+        async with Process(command, tmp_path, up=url) as rasa:
+            await until(connected)
+            heard: list[str] = []
+
+            async def both() -> bool:
+                heard.extend(await say("are you there"))
+                return "said while it was away" in heard
+
+            await until(both)
+            assert [text for text in heard if text.startswith("said")] == ["said just before", "said while it was away"]
+            texts = await until(lambda: _texts(thandi, handoff_id))
+            assert texts[: len(accepted) + 1] == ["before the end", *accepted]
+            await until(with_bot, seconds=AGENT_SILENT + SOON, what="the relay's timer gives the customer back")
+
+
+async def _said_until_the_end(say: Callable[[str], Awaitable[list[str]]]) -> list[str]:
+    """What a server that is stopping took, and didn't say that it didn't. Its customer never stops asking, on a connection that
+    would be kept alive."""
+    accepted: list[str] = []
+    with contextlib.suppress(aiohttp.ClientError):
+        for number in itertools.count(1):
+            word = f"word {number}"
+            if NOT_TAKEN not in await say(word):
+                accepted.append(word)
+    return accepted
+
+
+class Late:
+    """A request that is only half there when the server stops; its connection would be kept alive for two minutes."""
+
+    BODY = b'{"sender": "late", "message": "hello"}'
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    @classmethod
+    async def begin(cls, port: int) -> "Late":
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = f"POST /webhooks/rest/webhook HTTP/1.1\r\nHost: here\r\nContent-Length: {len(cls.BODY)}\r\n\r\n"
+        writer.write(head.encode() + cls.BODY[:5])
+        await writer.drain()
+        return cls(reader, writer)
+
+    async def end(self) -> str:
+        """Send the rest; the head of the answer."""
+        self.writer.write(self.BODY[5:])
+        try:
+            return (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), SOON)).decode()
+        finally:
+            self.writer.close()
+            with contextlib.suppress(OSError):
+                await self.writer.wait_closed()
+
+
+async def _texts(agent: AgentAtDesk, handoff_id: str) -> list[str]:
+    conversation = (await agent.ask("open", handoff_id=handoff_id, after=0))["conversation"]
+    return [message["text"] for message in conversation["messages"] if message["speaker"] == "customer"]

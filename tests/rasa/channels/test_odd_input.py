@@ -1,0 +1,144 @@
+"""What a front end sends in odd shapes arrives in words, or is refused aloud; and a turn that fails is told on every channel."""
+
+import json
+import time
+import uuid
+from typing import Any
+
+import pytest
+from rasa.core.processor import MessageProcessor
+from sqlalchemy import update
+
+from rasa_handoff.protocol.logs import short_id
+from rasa_handoff.relay import inbox
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
+from tests.rasa.channels.browsers import Page
+from tests.rasa.channels.customers import FETCHED, PUSHED, Customer
+from tests.rasa.channels.talking import heard_from_customer, resolved, taken
+from tests.rasa.channels.vendors import Vendors
+from tests.rasa.handoff.test_database import NOT_TAKEN
+from tests.support.desk import AgentAtDesk
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
+
+ODD: list[tuple[Any, str]] = [
+    (0, "0"),
+    (42, "42"),
+    (1.5, "1.5"),
+    (True, "true"),
+    (["red", 2], '["red", 2]'),
+    ({"text": "hello", "größe": None}, '{"text": "hello", "größe": null}'),
+]
+"""What may stand in a message's place, and how an agent reads it."""
+WORDS = [words for _, words in ODD]
+
+
+@pytest.fixture
+def session() -> str:
+    return uuid.uuid4().hex
+
+
+async def live(page: Page, agent: AgentAtDesk) -> str:
+    await page.say("I give up completely")
+    conversation = await agent.take()
+    assert conversation["short_id"] == short_id(page.session)
+    await page.hears("Thandi is here")
+    return str(conversation["handoff_id"])
+
+
+async def end(rasa: RasaServer, agent: AgentAtDesk, page: Page, handoff_id: str) -> None:
+    answer = await agent.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={})
+    assert answer["ok"], answer
+    await until(lambda: not rasa.channel.relay.desk_active(str(page.session)))
+
+
+async def test_a_page_may_say_anything(rasa: RasaServer, thandi: AgentAtDesk, session: str) -> None:
+    async with Page(rasa.url, session) as page:
+        handoff_id = await live(page, thandi)
+        for odd, _ in ODD:
+            await page.sio.emit("user_uttered", {"message": odd, "session_id": session})
+        for metadata in ("no JSON", '{"a": 1}', ["a"], 7):
+            body = {"message": f"with {metadata}", "session_id": session, "metadata": metadata}
+            await page.sio.emit("user_uttered", body)
+        await page.sio.emit("user_uttered", {"message": "last", "session_id": session})
+        await until(lambda: "last" in heard_from_customer(thandi, handoff_id))
+        assert heard_from_customer(thandi, handoff_id)[: len(WORDS)] == WORDS
+        assert len(heard_from_customer(thandi, handoff_id)) == len(WORDS) + 5
+        await end(rasa, thandi, page, handoff_id)
+
+
+async def test_what_names_no_session_is_refused_aloud(rasa: RasaServer, session: str) -> None:
+    async with Page(rasa.url, session) as page:
+        for told, data in enumerate(("hello", 7, ["hello"], {}, {"message": "hello"}, {"session_id": None}), 1):
+            await page.sio.emit("user_uttered", data)
+            await until(lambda told=told: page.texts == [NOT_TAKEN] * told)
+        answer = await page.sio.call("user_uttered", {"message": "hello", "id": "1"}, timeout=10)
+        assert (answer["ok"], answer["code"]) == (False, "invalid")
+
+
+async def test_an_event_with_more_or_fewer_payloads_is_answered_like_any_other(
+    rasa: RasaServer, session: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Page(rasa.url, session) as page:
+        await page.sio.emit("user_uttered", ({"message": "hello", "session_id": session}, None, 5))
+        await page.hears("Hello.")
+        for event in ("session_request", "typing", "message_read", "user_uttered"):
+            await page.sio.emit(event, ())
+        await page.hears(NOT_TAKEN)
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in (*PUSHED, *FETCHED) if kind.channel in ("callback", "rasa", "rest")])
+async def test_a_request_may_say_anything(
+    rasa: RasaServer, vendors: Vendors, thandi: AgentAtDesk, kind: type[Customer]
+) -> None:
+    customer = kind(rasa, vendors, id=f"odd-{kind.__name__}", place="odd")
+    await customer.say("I give up completely")
+    handoff_id = await taken(rasa, thandi, customer)
+    for odd, _ in ODD:
+        await customer.say(odd)
+    await until(lambda: len(heard_from_customer(thandi, handoff_id)) == len(ODD))
+    assert heard_from_customer(thandi, handoff_id) == WORDS
+    await resolved(rasa, thandi, customer, handoff_id)
+
+
+async def test_a_widgets_constant_id_tells_no_copies(rasa: RasaServer, thandi: AgentAtDesk, session: str) -> None:
+    """The customer's id, perhaps: without ``acks`` nobody has agreed on what it means."""
+    async with Page(rasa.url, session) as page:
+        handoff_id = await live(page, thandi)
+        for text in ("One.", "Two.", "Two.", "One.", "Three."):
+            assert await page.tell(text, id="the-customer") == {"ok": True}
+        await until(lambda: "Three." in heard_from_customer(thandi, handoff_id))
+        assert heard_from_customer(thandi, handoff_id) == ["One.", "Two.", "Three."], "copies within a minute"
+        received = inbox.received
+        a_minute_ago = update(received).where(received.c.conversation_id == session).values(at=time.time() - 61)
+        await rasa.channel.relay.store.write(lambda connection: connection.execute(a_minute_ago))
+        assert await page.tell("One.", id="the-customer") == {"ok": True}
+        await until(lambda: heard_from_customer(thandi, handoff_id) == ["One.", "Two.", "Three.", "One."])
+        await end(rasa, thandi, page, handoff_id)
+        for text in ("hello", "hello"):
+            await page.tell(text, id="the-customer")
+        await page.tell("show me things", id="the-customer")
+        await page.hears("Which one?")
+        assert page.texts.count("Hello.") == 1
+
+
+EVERYWHERE = [*PUSHED, *FETCHED]
+
+
+@pytest.mark.parametrize("kind", EVERYWHERE, ids=lambda kind: kind.__name__)
+async def test_a_turn_that_fails_is_told(
+    rasa: RasaServer, vendors: Vendors, kind: type[Customer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customer = kind(rasa, vendors, id=f"55{EVERYWHERE.index(kind)}", place=f"{kind.__name__}-55")
+
+    async def broken(*_: Any) -> None:
+        raise LookupError("in this test")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MessageProcessor, "handle_message", broken)
+        await customer.say("hello")
+        await customer.hears(json.dumps(NOT_TAKEN)[1:-1])
+    await customer.say("hello")
+    await customer.hears("Hello.")

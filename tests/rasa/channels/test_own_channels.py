@@ -1,0 +1,61 @@
+"""A project's own channels, named by dotted path: mended and reached as the channels they are made from."""
+
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+import pytest_asyncio
+
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
+from tests.rasa.channels.browsers import Page
+from tests.rasa.channels.customers import OnRest
+from tests.rasa.channels.own_channels import CounterInput, KioskInput
+from tests.rasa.channels.talking import resolved, taken
+from tests.rasa.channels.vendors import Vendors
+from tests.support.desk import AgentAtDesk
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
+
+KIOSK, COUNTER = "tests.rasa.channels.own_channels.KioskInput", "tests.rasa.channels.own_channels.CounterInput"
+
+
+@pytest_asyncio.fixture(loop_scope="package")
+async def shop(serve: Callable[..., RasaServer]) -> AsyncIterator[RasaServer]:
+    """A server with both of them and Rasa's socketio beside."""
+    kiosk = {"session_persistence": True, "socketio_path": "/kiosk.io"}
+    async with serve({"socketio": None, KIOSK: kiosk, COUNTER: None}, bot_id="shop") as server:
+        await until(lambda: server.channel.desk.connected)
+        yield server
+
+
+async def test_they_stay_what_they_are(shop: RasaServer) -> None:
+    channels = shop.channel.channels
+    assert set(channels) == {"socketio", "kiosk", "counter"}
+    assert isinstance(channels["kiosk"], KioskInput)
+    assert type(channels["counter"]) is CounterInput
+
+
+async def test_a_kiosk_is_mended_and_its_words_wait(shop: RasaServer, thandi: AgentAtDesk) -> None:
+    async with Page(shop.url, "kiosk1", path="kiosk.io") as page:
+        await page.say("I give up completely")
+        await page.hears("number 1 in the queue")
+        conversation = await thandi.take()
+        await page.hears("Thandi is here")
+    await until(lambda: not shop.channel.channels["kiosk"].connected("kiosk1"))
+    await thandi.say(conversation["handoff_id"], "Still there?", id="kiosk")
+    await thandi.hears("message.status", message_id="kiosk", status="waiting")
+    async with Page(shop.url, "kiosk1", path="kiosk.io") as page:
+        await page.hears("Still there?")
+        await thandi.ask("resolve", handoff_id=conversation["handoff_id"], outcome="resolved", note=None, slots={})
+        await page.hears("back with me")
+
+
+async def test_at_the_counter_words_are_fetched(shop: RasaServer, vendors: Vendors, thandi: AgentAtDesk) -> None:
+    customer = OnRest(shop, vendors, id="counter1")
+    customer.channel = "counter"
+    await customer.ask("I give up completely")
+    handoff_id = await taken(shop, thandi, customer)
+    await thandi.say(handoff_id, "Next, please.", id="counter")
+    await thandi.hears("message.status", message_id="counter", status="waiting")
+    assert "Next, please." in await customer.ask("me")
+    await resolved(shop, thandi, customer, handoff_id)

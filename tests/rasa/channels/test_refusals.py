@@ -1,0 +1,62 @@
+"""A vendor that says no: for now, and the words come later; for good, and the agent is told."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
+from tests.rasa.channels.customers import PUSHED, Customer
+from tests.rasa.channels.talking import resolved, taken
+from tests.rasa.channels.vendors import Vendors
+from tests.support.desk import AgentAtDesk
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
+
+
+@pytest.fixture
+def broken(vendors: Vendors) -> Iterator[Vendors]:
+    """Vendors who may say no; in order again afterwards."""
+    yield vendors
+    vendors.failing.clear()
+    vendors.status = 503
+
+
+@pytest.mark.parametrize("kind", PUSHED, ids=lambda kind: kind.channel)
+async def test_words_reach_the_customer_once_the_vendor_is_back(
+    rasa: RasaServer, broken: Vendors, thandi: AgentAtDesk, kind: type[Customer]
+) -> None:
+    customer = kind(rasa, broken, id="96", place=f"{kind.channel}-96")
+    await customer.say("I give up completely")
+    handoff_id = await taken(rasa, thandi, customer)
+    await customer.hears("Thandi is here")
+    refused = broken.refused
+    broken.failing.add(kind.channel)
+    await thandi.say(handoff_id, "One.", id=f"{kind.channel}-96-1")
+    await thandi.say(handoff_id, "Two.", id=f"{kind.channel}-96-2")
+    await until(lambda: broken.refused > refused + 1)
+    assert "One." not in customer.heard()
+    broken.failing.clear()
+    await thandi.hears("message.status", message_id=f"{kind.channel}-96-2", status="delivered")
+    assert [text for text in customer.heard() if text in ("One.", "Two.")] == ["One.", "Two."]
+    await resolved(rasa, thandi, customer, handoff_id)
+
+
+@pytest.mark.parametrize("kind", PUSHED, ids=lambda kind: kind.channel)
+async def test_the_agent_is_told_when_the_vendor_refuses(
+    rasa: RasaServer, broken: Vendors, thandi: AgentAtDesk, kind: type[Customer]
+) -> None:
+    customer = kind(rasa, broken, id="97", place=f"{kind.channel}-97")
+    await customer.say("I give up completely")
+    handoff_id = await taken(rasa, thandi, customer)
+    await customer.hears("Thandi is here")
+    broken.status = 200 if kind.channel == "slack" else 403  # Slack's no is in its answer
+    broken.failing.add(kind.channel)
+    await thandi.say(handoff_id, "One.", id=f"{kind.channel}-97-1")
+    told = await thandi.hears("message.status", message_id=f"{kind.channel}-97-1", status="failed")
+    assert f"{kind.channel} refused it" in told["reason"]
+    assert "token" not in told["reason"]
+    broken.failing.clear()
+    await thandi.say(handoff_id, "Two.", id=f"{kind.channel}-97-2")
+    await thandi.hears("message.status", message_id=f"{kind.channel}-97-2", status="delivered")
+    await resolved(rasa, thandi, customer, handoff_id)

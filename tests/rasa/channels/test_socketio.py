@@ -1,0 +1,203 @@
+"""The hosted socketio: to a chat widget it is Rasa's, but replies arrive, and words wait for a customer who is away."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from rasa.core.channels.socketio import SocketIOOutput
+
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
+from tests.rasa.channels.browsers import Page
+from tests.rasa.channels.talking import in_order
+from tests.support.desk import AgentAtDesk
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
+
+SAID = {"hello": 1, "show me things": 2, "I want to move": 1, "Long Street": 1, "Cape Town": 1, "/greet": 1}
+"""What a customer says, and how many events it is answered with."""
+
+
+@pytest.fixture
+def session() -> str:
+    return uuid.uuid4().hex
+
+
+async def heard_in(server: RasaServer) -> list[tuple[str, Any]]:
+    """All that a widget hears of a dialogue; without what differs by nature: the session's id."""
+    async with Page(server.url, session="fixed") as page:
+        for text, answers in SAID.items():
+            wanted = len(page.texts) + answers
+            await page.say(text)
+            await until(lambda wanted=wanted: len(page.texts) >= wanted, what=text)
+        return page.heard
+
+
+async def test_a_widget_hears_the_same_as_from_rasas_own(serve: Callable[..., RasaServer], tmp_path: Any) -> None:
+    plain = serve({"rest": None}, tmp_path, bot_id="plain")
+    plain.credentials = {"socketio": {"session_persistence": False}}
+    hosted = serve({"socketio": {"session_persistence": False}}, bot_id="hosted")
+    async with plain:
+        expected = await heard_in(plain)
+        await shut_down(plain)
+    async with hosted:
+        assert await heard_in(hosted) == expected
+    assert ("bot_uttered", {"text": "Hello."}) in expected
+
+
+async def shut_down(plain: RasaServer) -> None:
+    """Rasa's own channel stands where the test server looks for HandoffChannel, so it has to be ended here."""
+    await plain.channel.sio.shutdown()
+
+
+async def test_replies_arrive_with_session_persistence(rasa: RasaServer, session: str) -> None:
+    async with Page(rasa.url, session) as page:
+        await page.say("hello")
+        await page.hears("Hello.")
+        assert page.heard == [("session_confirm", session), ("bot_uttered", {"text": "Hello."})]
+
+
+async def test_a_page_learns_whom_its_customer_has(rasa: RasaServer, thandi: AgentAtDesk, session: str) -> None:
+    def states(page: Page) -> list[tuple[str, str | None]]:
+        told = [data for event, data in page.heard if event == "handoff_state"]
+        assert {data["session_id"] for data in told} <= {session}
+        return [(data["active"], data["agent"]) for data in told]
+
+    async with Page(rasa.url, session) as page:
+        await page.say("hello")
+        await page.hears("Hello.")
+        await page.say("/execute_handoff")
+        handoff_id = (await thandi.take())["handoff_id"]
+        await until(lambda: states(page) == [("waiting", None), ("person", "Thandi")])
+        async with Page(rasa.url, session) as late:
+            await until(lambda: states(late) == [("person", "Thandi")])
+        await resolve(thandi, handoff_id)
+        await page.hears("back with me")
+        assert states(page)[-1] == ("bot", None)
+
+
+async def test_two_tabs_of_one_session_both_hear(rasa: RasaServer, session: str) -> None:
+    async with Page(rasa.url, session) as one, Page(rasa.url, session) as two:
+        await one.say("hello")
+        await two.hears("Hello.")
+        await one.hears("Hello.")
+
+
+async def test_a_reconnect_resumes_the_conversation(rasa: RasaServer, session: str) -> None:
+    async with Page(rasa.url, session) as page:
+        await page.say("I want to move")
+        await page.hears("Which street?")
+    async with Page(rasa.url, session) as page:
+        await page.say("Long Street")
+        await page.hears("Which town?")
+
+
+async def test_a_session_without_id_is_given_one(rasa: RasaServer) -> None:
+    async with Page(rasa.url, None) as page:
+        ((event, given),) = page.heard
+        assert (event, len(given)) == ("session_confirm", 32)
+
+
+async def test_a_marker_that_is_wrong_does_not_show(rasa: RasaServer, session: str) -> None:
+    async with Page(rasa.url, session) as page:
+        await page.say("try the wrong marker")
+        await page.hears("I tried.")
+        await page.say("hello")
+        await page.hears("Hello.")
+        assert page.texts == ["I tried.", "Hello."]
+        assert "departmnt" not in str(page.heard)
+
+
+async def test_the_output_class_is_rasas(rasa: RasaServer) -> None:
+    assert type(rasa.channel.channels["socketio"].get_output_channel()) is SocketIOOutput
+
+
+async def test_a_namespace_works(serve: Callable[..., RasaServer], session: str) -> None:
+    settings = {"namespace": "/shop", "session_persistence": True, "socketio_path": "/shop.io"}
+    async with (
+        serve({"socketio": settings}, bot_id="namespaced") as rasa,
+        Page(rasa.url, session, namespace="/shop", path="shop.io") as page,
+    ):
+        await page.say("hello")
+        await page.hears("Hello.")
+
+
+async def test_words_wait_for_a_customer_who_is_away(rasa: RasaServer, thandi: AgentAtDesk, session: str) -> None:
+    async with Page(rasa.url, session) as page:
+        await page.say("I give up completely")
+        await page.hears("number 1 in the queue")
+        conversation = await thandi.take()
+        assert conversation["channel"] == {"name": "socketio", "push": True}
+        await page.hears("Thandi is here")
+    handoff_id = conversation["handoff_id"]
+    await until(lambda: not rasa.channel.channels["socketio"].connected(session))
+    for number in range(1, 4):
+        await thandi.say(handoff_id, f"Word {number}.", id=f"away{number}")
+    for number in range(1, 4):
+        await thandi.hears("message.status", message_id=f"away{number}", status="waiting")
+    async with Page(rasa.url, session) as page:
+        await page.hears("Word 3.")
+        assert page.texts == ["Word 1.", "Word 2.", "Word 3."]
+        for number in range(1, 4):
+            await thandi.hears("message.status", message_id=f"away{number}", status="delivered")
+        await resolve(thandi, handoff_id)
+        await page.hears("back with me")
+        assert "handoff" not in str([data for event, data in page.heard if event != "handoff_state"])
+
+
+async def test_the_agent_learns_what_the_customer_has_read(rasa: RasaServer, thandi: AgentAtDesk, session: str) -> None:
+    async with Page(rasa.url, session) as page, Page(rasa.url, uuid.uuid4().hex) as stranger:
+        await page.say("I give up completely")
+        await page.hears("number 1 in the queue")
+        handoff_id = (await thandi.take())["handoff_id"]
+        for id in ("seen", "unseen"):
+            await thandi.say(handoff_id, f"{id}.", id=id)
+            await page.hears(f"{id}.")
+            await thandi.hears("message.status", message_id=id, status="delivered")
+        await stranger.sio.emit("message_read", {"session_id": stranger.session, "id": "unseen"})
+        for nonsense in (None, "seen", {}, {"session_id": session}, {"session_id": session, "id": 7}):
+            await page.sio.emit("message_read", nonsense)
+        await page.sio.emit("message_read", {"session_id": session, "id": "seen"})
+        await thandi.hears("message.status", message_id="seen", status="read")
+        told = [data for name, data in thandi.heard if name == "message.status" and data["status"] == "read"]
+        assert [data["message_id"] for data in told] == ["seen"]
+        await resolve(thandi, handoff_id)
+
+
+async def test_the_end_waits_for_a_customer_who_is_away_too(
+    rasa: RasaServer, thandi: AgentAtDesk, session: str
+) -> None:
+    async with Page(rasa.url, session) as page:
+        await page.say("I give up completely")
+        conversation = await thandi.take()
+        await page.hears("Thandi is here")
+    await until(lambda: not rasa.channel.channels["socketio"].connected(session))
+    await thandi.say(conversation["handoff_id"], "All done.", id="done")
+    await resolve(thandi, conversation["handoff_id"])
+    await until(lambda: not rasa.channel.relay.desk_active(session))
+    async with Page(rasa.url, session) as page:
+        await page.hears("back with me")
+        assert in_order(["All done.", "Thandi has ended the chat.", "back with me"], page.texts)
+        await page.say("hello")
+        await page.hears("Hello.")
+
+
+async def test_typing_shows_on_both_sides(rasa: RasaServer, thandi: AgentAtDesk, session: str) -> None:
+    async with Page(rasa.url, session) as page:
+        await page.say("I give up completely")
+        conversation = await thandi.take()
+        handoff_id = conversation["handoff_id"]
+        await page.hears("Thandi is here")
+        for on in (True, False):
+            await page.type(on)
+            await thandi.hears("typing", handoff_id=handoff_id, on=on)
+            await thandi.sio.emit("typing", {"handoff_id": handoff_id, "on": on}, namespace="/desk")
+            await until(lambda on=on: ("typing", {"session_id": session, "on": on}) in page.heard)
+        await resolve(thandi, handoff_id)
+        await page.hears("back with me")
+
+
+async def resolve(agent: AgentAtDesk, handoff_id: str) -> None:
+    answer = await agent.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={})
+    assert answer["ok"], answer

@@ -1,0 +1,53 @@
+"""Texts of every kind through each of Rasa's channels, both ways: they arrive, or are refused aloud."""
+
+import pytest
+
+from rasa_handoff.protocol.limits import LONGEST_MESSAGE
+from rasa_handoff.protocol.text import valid_text
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
+from tests.rasa.channels.customers import FETCHED, PUSHED, Customer
+from tests.rasa.channels.talking import heard_from_customer, resolved, taken
+from tests.rasa.channels.vendors import Vendors
+from tests.support import texts
+from tests.support.desk import AgentAtDesk
+
+pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(90)]
+
+EVERYWHERE = [*PUSHED, *FETCHED]
+WORDS = [text for text in texts.some(max(60, texts.COUNT // 5), seed=5) if not text.lstrip().startswith("/")]
+WITHOUT_WORDS = "[a message without text]"
+
+
+def dense(text: str) -> str:
+    """Without blanks: Rasa parts a text at empty lines, and some channels take out what they take for layout."""
+    return "".join(text.split())
+
+
+@pytest.mark.parametrize("kind", EVERYWHERE, ids=lambda kind: kind.__name__)
+async def test_words_of_both_sides(
+    rasa: RasaServer, vendors: Vendors, thandi: AgentAtDesk, kind: type[Customer]
+) -> None:
+    customer = kind(rasa, vendors, id=f"91{EVERYWHERE.index(kind)}", place=f"{kind.__name__}-91")
+    await customer.say("I give up completely")
+    handoff_id = await taken(rasa, thandi, customer)
+    for text in (*WORDS, "the last"):
+        await customer.say(text)
+    await until(lambda: "the last" in heard_from_customer(thandi, handoff_id))
+    heard = [text for text in heard_from_customer(thandi, handoff_id) if text != WITHOUT_WORDS]
+    arrives = [text for text in map(customer.arrives, WORDS) if dense(text) and len(text) <= LONGEST_MESSAGE]
+    assert [dense(text) for text in heard] == [*map(dense, arrives), "thelast"]
+
+    said = [text for text in WORDS if valid_text(text)]
+    for text in (*said, "That is all."):
+        answer = await thandi.say(handoff_id, text)
+        assert answer["ok"], answer
+
+    async def all_said() -> bool:
+        if kind in FETCHED:
+            await customer.say("and?")
+        return any("That is all." in text for text in customer.heard())  # hangouts answers with all in one text
+
+    await until(all_said, seconds=30)
+    assert dense("".join(map(customer.is_told, said))) in dense("".join(customer.heard()))
+    await resolved(rasa, thandi, customer, handoff_id)

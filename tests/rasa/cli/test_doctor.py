@@ -1,0 +1,394 @@
+"""``rasa-handoff doctor``: each check finds what is wrong, and is quiet where nothing is."""
+
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.rasa.cli.conftest import Done, command, process
+
+
+def doctor(project: Path, text: str) -> "Done | subprocess.CompletedProcess[str]":
+    """What it says where ``text`` is in a file. Rasa, once it has been loaded, has ruamel fill in variables itself, and fail
+    where one isn't set: such a text needs a process without Rasa, as the command is.
+    """
+    return (process if "${" in text else command)("doctor", str(project))
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+@pytest.fixture(scope="module")
+def handed_once(rasa_init_output: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    project = shutil.copytree(rasa_init_output, tmp_path_factory.mktemp("handed") / "my-bot")
+    assert command("init", str(project), "--yes").returncode == 0
+    return project
+
+
+@pytest.fixture
+def handed(handed_once: Path, tmp_path: Path) -> Path:
+    """A project after ``init``."""
+    return shutil.copytree(handed_once, tmp_path / "my-bot")
+
+
+@pytest.fixture
+def answering() -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Something on a port that answers GET with the body it is given."""
+    answer = {"body": b""}
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(answer["body"])
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", answer
+        server.shutdown()
+        thread.join()
+
+
+def test_an_untouched_project_is_told_to_run_init(project: Path) -> None:
+    done = command("doctor", str(project))
+    assert done.returncode == 1
+    assert "mend credentials.yml has no rasa_handoff.HandoffChannel: run rasa-handoff init." in done.stdout
+    assert "mend The intent 'execute_handoff' is not in the domain" in done.stdout
+
+
+def test_a_marker_that_cannot_be_read_is_found(handed: Path) -> None:
+    marker = """
+  utter_help_now:
+  - custom: {handoff: {priorty: urgent}}
+  utter_who_is_there:
+  - text: "Here they are."
+    custom: {handoff_options: {priority: urgent}}
+  utter_bye_now:
+  - custom: {handoff_close: {survey: false}}
+"""
+    domain = handed / "domain.yml"
+    domain.write_text(domain.read_text().replace("responses:", "responses:" + marker.rstrip(), 1))
+    done = command("doctor", str(handed))
+    assert (
+        "mend The response utter_help_now: custom.handoff has no field 'priorty'. Did you mean 'priority'?"
+        in done.stdout
+    )
+    assert "mend The response utter_bye_now: custom.handoff_close doesn't fit" in done.stdout
+    assert "utter_who_is_there" not in done.stdout
+
+
+PLATFORM = """rasa_handoff.KommunicateChannel:
+  bots: {shop: {header: X-Key, secret: "${KOMMUNICATE_KEY}"}}
+"""
+
+
+def test_a_platform_with_its_own_desk_needs_no_other(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KOMMUNICATE_KEY", "x")
+    (project / "credentials.yml").write_text(PLATFORM)
+    told = command("doctor", str(project)).stdout
+    assert "ok   KommunicateChannel answers for shop; without api_key, what comes too late waits" in told
+    assert "has no rasa_handoff.HandoffChannel" not in told
+
+
+LIVEPERSON = """rasa_handoff.LivePersonChannel:
+  skill: people
+  endpoint: {public_key: key.pem, bots: {shop: {audience: any}}}
+"""
+
+
+def test_livepersons_settings_are_checked_too(project: Path) -> None:
+    (project / "credentials.yml").write_text(LIVEPERSON)
+    told = command("doctor", str(project)).stdout
+    assert "warn rasa_handoff.LivePersonChannel: endpoint.bots.shop takes any audience" in told
+    assert "ok   LivePersonChannel answers Custom Endpoint's bots shop." in told
+    (project / "credentials.yml").write_text(LIVEPERSON + "  welcome: gret\n  rich_content: greet\n")
+    told = command("doctor", str(project)).stdout
+    assert "mend rasa_handoff.LivePersonChannel: welcome is 'gret', and the domain has no such intent" in told
+    assert "rich_content is" not in told
+    (project / "credentials.yml").write_text(LIVEPERSON.replace("skill", "skil"))
+    assert "mend rasa_handoff.LivePersonChannel has no setting 'skil'" in command("doctor", str(project)).stdout
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ("", "bots.shop.secret is empty"),
+        ("  welcom: greet\n", "has no setting 'welcom': did you mean 'welcome'?"),
+        ("  api_key: ${KOMMUNICATE_API}\n", "api_key is empty"),
+        ("  account_token: ''\n", "account_token is empty"),
+        ("  user_details: true\n", "user_details needs api_key"),
+    ],
+)
+def test_a_platforms_settings_are_checked(
+    project: Path, monkeypatch: pytest.MonkeyPatch, more: str, sentence: str
+) -> None:
+    monkeypatch.delenv("KOMMUNICATE_KEY", raising=False)
+    if more:
+        monkeypatch.setenv("KOMMUNICATE_KEY", "x")
+    (project / "credentials.yml").write_text(PLATFORM + more)
+    done = doctor(project, more)
+    assert done.returncode == 1
+    assert any(line.startswith("mend") and sentence in line for line in done.stdout.splitlines()), done.stdout
+
+
+def test_after_init_only_the_desk_is_missing(handed: Path) -> None:
+    replace(handed / "credentials.yml", "http://localhost:5065", "http://127.0.0.1:1")
+    done = command("doctor", str(handed))
+    assert [line for line in done.stdout.splitlines() if line.startswith("mend")] == [
+        "mend The live-agent server at http://127.0.0.1:1 doesn't answer (Connection refused): "
+        "start it with rasa-handoff serve."
+    ]
+    assert "ok   Rasa 3.6" in done.stdout
+    assert "warn endpoints.yml has no tracker_store" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("body", "line", "code"),
+    [
+        (b'{"status": "ok", "version": "0.1.0", "protocol": 1}', "ok   The live-agent server at", 0),
+        (b'{"status": "ok", "version": "9.0.0", "protocol": 9}', "speaks protocol 9, this package 1", 1),
+        (b'{"hello": 1}', "is no live-agent server of rasa-handoff", 1),
+        (b"<html>", "doesn't answer", 1),
+    ],
+)
+def test_the_desk_and_its_protocol(handed: Path, answering, body: bytes, line: str, code: int) -> None:
+    url, answer = answering
+    answer["body"] = body
+    replace(handed / "credentials.yml", "http://localhost:5065", url)
+    done = command("doctor", str(handed))
+    assert line in done.stdout
+    assert done.returncode == code
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "line"),
+    [
+        ("credentials.yml", "#facebook:", "slack:\n#facebook:", "mend credentials.yml: move 'slack' under"),
+        ("credentials.yml", "bot_id:", "bot_ids:", "mend rasa_handoff.HandoffChannel has no setting 'bot_ids'"),
+        (
+            "credentials.yml",
+            "    rest:",
+            "    rst:",
+            "mend rasa_handoff.HandoffChannel knows no channel 'rst', or can't host it: did",
+        ),
+        (
+            "credentials.yml",
+            "    rest:",
+            "    my.own.Channel:",
+            "mend rasa_handoff.HandoffChannel: the channel 'my.own.Channel' can't",
+        ),
+        ("credentials.yml", "    rest:", "    cmdline:", "knows no channel 'cmdline', or can't host it"),
+        (
+            "credentials.yml",
+            "bot_id:",
+            "note: ${NEVER_SET}  # ${NOT_THIS}\n  bot_id:",
+            "warn credentials.yml takes NEVER_SET from",
+        ),
+        ("config.yml", "actions: false", "actions: true", "mend config.yml says 'actions: true', and endpoints.yml"),
+        ("config.yml", "contact: false", "contact: true", "needs 'actions: true' too"),
+        ("config.yml", "fallback: true", "fallbak: true", "has no setting 'fallbak'"),
+        ("config.yml", "  - name: RasaFileImporter\n", "", "warn config.yml: RasaFileImporter isn't among"),
+        (
+            "domain.yml",
+            "responses:\n",
+            "responses:\n  utter_default:\n  - text: Eh?\n",
+            "warn utter_default is the project's",
+        ),
+        (
+            "domain.yml",
+            "session_config:",
+            "forms:\n  order_form:\n    required_slots: []\nsession_config:",
+            "warn The form 'order_form'",
+        ),
+        ("domain.yml", "version:", "version: [", "mend domain.yml isn't valid YAML"),
+        (
+            "credentials.yml",
+            "  bot_id:",
+            "  slots: [cty]\n  bot_id:",
+            "mend rasa_handoff.HandoffChannel: slots names 'cty', and the domain has no such slot: write one of: handoff_note",
+        ),
+        (
+            "credentials.yml",
+            "  bot_id:",
+            "  settable_slots: [handoff_note, handoff_ntoe]\n  bot_id:",
+            "settable_slots names 'handoff_ntoe', and the domain has no such slot: did you mean 'handoff_note'?",
+        ),
+        (
+            "domain.yml",
+            "session_config:",
+            "slots:\n  city:\n    type: text\nsession_config:",
+            "warn rasa_handoff.HandoffChannel: agents see nothing of what the bot knows: write 'slots: [city]'",
+        ),
+        ("credentials.yml", "bot_id: my-bot", 'bot_id: ""', "bot_id is empty: write 'bot_id: my-bot'."),
+        (
+            "credentials.yml",
+            "    rest:",
+            "    socketio:\n    rest:",
+            "warn The channel socketio has no session_persistence",
+        ),
+        (
+            "credentials.yml",
+            "  desk:\n    url: http://localhost:5065\n",
+            "  desk: {url: http://localhost:5065}\n",
+            'Within braces an address needs quotes: write "http://localhost:5065".',
+        ),
+        ("domain.yml", "intents:\n", "intents:\n  a: b\nx:\n", "mend domain.yml: 'intents' should be a list"),
+        (
+            "domain.yml",
+            "responses:\n",
+            "responses:\n  utter_x: hello\n",
+            "mend domain.yml: what stands under 'responses'",
+        ),
+        (
+            "config.yml",
+            "importers:\n",
+            "importers: 5\nx:\n",
+            "mend config.yml: 'importers' should be a list, but is 5.",
+        ),
+        (
+            "endpoints.yml",
+            "#",
+            "tracker_store: sql\n#",
+            "mend endpoints.yml: 'tracker_store' should be keys and values",
+        ),
+    ],
+)
+def test_what_is_wrong_is_found(handed: Path, name: str, old: str, new: str, line: str) -> None:
+    replace(handed / name, old, new)
+    done = doctor(handed, new)
+    assert line in done.stdout, done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_an_own_form_is_told_all_that_it_should_ignore(handed: Path) -> None:
+    """Also where it ignores what starts a handoff, as an older README had it."""
+    ignored = "[provide_handoff_options, execute_handoff, handoff_ended]"
+    form = f"forms:\n  order_form:\n    ignored_intents: {ignored}\n    required_slots: []\nsession_config:"
+    replace(handed / "domain.yml", "session_config:", form)
+    told = command("doctor", str(handed)).stdout
+    assert "add to its ignored_intents: handoff_carry_on." in told
+
+
+def test_few_examples_of_the_projects_own_are_told(handed: Path) -> None:
+    told = command("doctor", str(handed)).stdout
+    assert "warn An intent of the project's has 10 examples (the median)" in told
+    assert "an intent 'out_of_scope'" in told
+    scope = "\n- intent: out_of_scope\n  examples: |\n    - Berlin\n"
+    nlu = handed / "data" / "nlu.yml"
+    nlu.write_text(nlu.read_text() + scope)
+    assert "out_of_scope" not in command("doctor", str(handed)).stdout
+    more = "".join(f"    - sentence number {number}\n" for number in range(15))
+    nlu.write_text(f'version: "3.1"\nnlu:\n- intent: greet\n  examples: |\n{more}')
+    assert "(the median)" not in command("doctor", str(handed)).stdout
+
+
+def test_several_workers_are_found_whatever_the_store(handed: Path) -> None:
+    assert "mend SANIC_WORKERS is 2" in command("doctor", str(handed), SANIC_WORKERS="2").stdout
+    replace(handed / "credentials.yml", "  bot_id:", "  store: postgresql://relay@127.0.0.1:9/relay\n  bot_id:")
+    assert "mend SANIC_WORKERS is 2" in command("doctor", str(handed), SANIC_WORKERS="2").stdout
+
+
+def test_a_lock_store_for_several_servers_is_found(handed: Path) -> None:
+    (handed / "endpoints.yml").write_text("lock_store:\n  type: redis\n")
+    assert "mend endpoints.yml has a Redis lock store" in command("doctor", str(handed)).stdout
+
+
+def test_actions_said_and_not_imported_are_found(handed: Path) -> None:
+    replace(handed / "config.yml", "actions: false", "actions: true")
+    (handed / "endpoints.yml").write_text("action_endpoint:\n  url: http://localhost:5055/webhook\n")
+    done = command("doctor", str(handed))
+    assert "mend actions/actions.py: add the line: from rasa_handoff.actions import *" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        (
+            b'[{"name": "action_provide_handoff_options"}, {"name": "action_execute_handoff"}]',
+            "ok   The action server at",
+        ),
+        (b'[{"name": "action_joke"}]', "mend The action server at"),
+        (b"<html>", "warn The action server at"),
+    ],
+)
+def test_the_action_server_is_asked_what_it_has(handed: Path, answering, body: bytes, line: str) -> None:
+    url, answer = answering
+    answer["body"] = body
+    replace(handed / "config.yml", "actions: false", "actions: true")
+    (handed / "endpoints.yml").write_text(f"action_endpoint:\n  url: {url}/webhook\n")
+    assert line in command("doctor", str(handed)).stdout
+
+
+def test_the_copied_preset_counts_as_dialogues(project: Path) -> None:
+    (project / "domain").mkdir()
+    (project / "domain.yml").rename(project / "domain" / "domain.yml")
+    command("init", str(project), "--yes", "--copy")
+    assert "ok   The dialogues are the project's own." in command("doctor", str(project)).stdout
+
+
+def test_the_trap_of_engineio_and_aiohttp_is_found(
+    handed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metadata = tmp_path / "newer" / "python_engineio-4.15.0.dist-info" / "METADATA"
+    metadata.parent.mkdir(parents=True)
+    metadata.write_text("Metadata-Version: 2.1\nName: python-engineio\nVersion: 4.15.0\n")
+    monkeypatch.syspath_prepend(tmp_path / "newer")
+    done = command("doctor", str(handed))
+    assert "mend python-engineio 4.15.0 needs a newer aiohttp" in done.stdout
+
+
+def package(folder: Path, name: str, version: str, *requires: str) -> None:
+    """As if this version were installed in ``folder``."""
+    metadata = folder / f"{name.replace('-', '_')}-{version}.dist-info" / "METADATA"
+    metadata.parent.mkdir(parents=True)
+    needs = "".join(f"Requires-Dist: {each}\n" for each in requires)
+    metadata.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}")
+
+
+def test_what_rasa_requires_is_compared_with_what_is_installed(
+    handed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "ok   All packages that Rasa requires are installed" in command("doctor", str(handed)).stdout
+    package(tmp_path / "newer", "SQLAlchemy", "2.0.58")
+    package(tmp_path / "newer", "packaging", "26.4")
+    package(tmp_path / "newer", "aiohttp", "3.9.5", "no-such-package>=2", "multidict<5; python_version < '4'")
+    monkeypatch.syspath_prepend(tmp_path / "newer")
+    done = command("doctor", str(handed))
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    assert (
+        "mend rasa requires SQLAlchemy<1.5.0,>=1.4.0, but 2.0.58 is installed: pip install 'SQLAlchemy<1.5.0,>=1.4.0'"
+        in lines
+    )
+    assert (
+        "mend rasa requires packaging<21.0,>=20.0, but 26.4 is installed: pip install 'packaging<21.0,>=20.0'" in lines
+    )
+    assert any(line.startswith("mend aiohttp requires no-such-package>=2, which isn't installed") for line in lines)
+    assert any(line.startswith("mend aiohttp requires multidict<5, but ") for line in lines), "and what others require"
+
+
+@pytest.mark.parametrize(
+    ("socketio", "line"),
+    [
+        ("5.13.0", "mend python-socketio 5.13.0 unpickles what it reads from Redis (CVE-2025-61765)"),
+        ("5.16.1", "warn python-socketio 5.16.1 with python-engineio 4.12.3 has a known hole (CVE-2026-48804"),
+    ],
+)
+def test_a_known_hole_is_named(
+    handed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, socketio: str, line: str
+) -> None:
+    package(tmp_path / "other", "python-socketio", socketio)
+    package(tmp_path / "other", "python-engineio", "4.12.3")
+    monkeypatch.syspath_prepend(tmp_path / "other")
+    assert line in command("doctor", str(handed)).stdout

@@ -1,0 +1,198 @@
+"""What can't be delivered because it is wrong is set aside: its sender is told, the rest of its lane goes on."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import DataError
+
+from rasa_handoff.relay import repository
+from rasa_handoff.server.storage import handoffs
+from rasa_handoff.store.outbox import DeadLetter
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
+from tests.rasa.channels.browsers import Page
+from tests.rasa.handoff.conftest import credentials
+from tests.support.desk import AgentAtDesk, DeskServer
+
+JOINED = "utter_handoff_joined"
+
+
+@pytest.fixture
+async def rasa(small_model: Path, desk: DeskServer, tmp_path: Path) -> AsyncIterator[RasaServer]:
+    async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path)) as server:
+        await until(lambda: server.channel.desk.connected)
+        yield server
+
+
+async def letters(rasa: RasaServer) -> list[DeadLetter]:
+    found: list[DeadLetter] = await rasa.channel.store.write(
+        lambda connection: repository.outbox.list_dead_letters(connection, 100)
+    )
+    return found
+
+
+def says(rasa: RasaServer, monkeypatch: pytest.MonkeyPatch, response: str, message: dict[str, Any]) -> None:
+    """The domain's response is this message."""
+    nlg = rasa.app.ctx.agent.processor.nlg
+    generate = nlg.generate
+
+    async def other(name: str, *rest: Any, **more: Any) -> Any:
+        return dict(message) if name == response else await generate(name, *rest, **more)
+
+    monkeypatch.setattr(nlg, "generate", other)
+
+
+async def live(rasa: RasaServer, page: Page, agent: AgentAtDesk) -> str:
+    await page.say("/execute_handoff")
+    handoff_id = str((await agent.take())["handoff_id"])
+    await until(lambda: rasa.channel.relay.conversation("thabo").agent)
+    return handoff_id
+
+
+@pytest.mark.parametrize("acks", [True, False])
+async def test_a_button_without_a_payload_sends_its_title(
+    rasa: RasaServer, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch, acks: bool
+) -> None:
+    says(rasa, monkeypatch, JOINED, {"text": "Thandi!", "buttons": [{"title": "Good"}, {"payload": "/x"}]})
+    async with Page(rasa.url, "thabo", acks=acks) as page:
+        handoff_id = await live(rasa, page, thandi)
+        await thandi.say(handoff_id, "hello")
+        await until(lambda: "hello" in page.texts)
+        (joined,) = [data for event, data in page.heard if event == "bot_uttered" and data.get("text") == "Thandi!"]
+        assert [(one["title"], one["payload"]) for one in joined["quick_replies"]] == [("Good", "Good"), ("/x", "/x")]
+    assert await letters(rasa) == []
+
+
+async def test_a_message_that_its_channel_cant_send(
+    rasa: RasaServer, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says(rasa, monkeypatch, JOINED, {"custom": {"what": "no argument of emit", "data": {}}})
+    async with Page(rasa.url, "thabo") as page:
+        handoff_id = await live(rasa, page, thandi)
+        await thandi.say(handoff_id, "hello")
+        await until(lambda: "hello" in page.texts)
+    (letter,) = await letters(rasa)
+    assert (letter.target, letter.name, letter.entry.body["response"]) == ("customer", "system", JOINED)
+    assert "TypeError" in letter.reason
+
+
+async def test_where_nothing_can_be_pushed(
+    rasa: RasaServer, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says(rasa, monkeypatch, JOINED, {"text": 5})
+    assert await rasa.texts("/execute_handoff")
+    handoff_id = str((await thandi.take())["handoff_id"])
+    await until(lambda: rasa.channel.relay.conversation("thabo").agent)
+    await thandi.say(handoff_id, "hello")
+
+    async def heard() -> bool:
+        return "hello" in await rasa.texts("and?")
+
+    await until(heard)
+    assert [letter.entry.body["response"] for letter in await letters(rasa)] == [JOINED]
+
+
+async def test_an_agents_words_that_cant_be_sent(
+    rasa: RasaServer, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent sees that they failed, and why; the next ones arrive."""
+    async with Page(rasa.url, "thabo") as page:
+        handoff_id = await live(rasa, page, thandi)
+        page_channel = rasa.channel.channels["socketio"]
+        send = page_channel.send
+
+        async def picky(output: Any, conversation_id: str, message: dict[str, Any], id: str) -> None:
+            if message.get("text") == "bad":
+                raise KeyError("payload")
+            await send(output, conversation_id, message, id)
+
+        monkeypatch.setattr(page_channel, "send", picky)
+        await thandi.say(handoff_id, "bad", id="b")
+        await thandi.say(handoff_id, "good", id="g")
+        await until(lambda: "good" in page.texts)
+        failed = await thandi.hears("message.status", message_id="b", status="failed")
+        assert "KeyError" in failed["reason"]
+        await thandi.hears("message.status", message_id="g", status="delivered")
+    async with rasa.http.get(f"{rasa.url}/webhooks/handoff/") as answer:
+        assert (await answer.json())["dead_letters"] == 1
+
+
+async def test_a_customers_words_that_the_desk_fails_on(
+    rasa: RasaServer, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other side's database refuses them: the customer is told, and the next words arrive."""
+    keep = handoffs.keep
+
+    def picky(connection: Any, record: Any, kept: Any) -> Any:
+        if kept.text == "bad":
+            raise DataError("insert", {}, ValueError("no such words here"))
+        return keep(connection, record, kept)
+
+    async with Page(rasa.url, "thabo") as page:
+        await live(rasa, page, thandi)
+        monkeypatch.setattr(handoffs, "keep", picky)
+        monkeypatch.setattr("rasa_handoff.store.failures.MOST_TRIES", 2)
+        monkeypatch.setattr("rasa_handoff.store.failures.LONGEST_TRIED", 0)
+        await page.say("bad")
+        await page.say("good")
+        await thandi.hears("message", text="good")
+        await until(lambda: "I'm sorry, this couldn't be passed on: bad" in page.texts)
+    (letter,) = await letters(rasa)
+    assert (letter.target, letter.name) == ("desk", "message")
+
+
+async def test_an_agents_words_that_the_relay_fails_on(
+    rasa: RasaServer, desk: DeskServer, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_new = repository.is_new
+
+    def picky(connection: Any, handoff_id: str, said: Any) -> bool:
+        if said.text == "bad":
+            raise DataError("insert", {}, ValueError("no such words here"))
+        return is_new(connection, handoff_id, said)
+
+    async with Page(rasa.url, "thabo") as page:
+        handoff_id = await live(rasa, page, thandi)
+        monkeypatch.setattr(repository, "is_new", picky)
+        monkeypatch.setattr("rasa_handoff.store.failures.MOST_TRIES", 2)
+        monkeypatch.setattr("rasa_handoff.store.failures.LONGEST_TRIED", 0)
+        await thandi.say(handoff_id, "bad", id="b")
+        await thandi.say(handoff_id, "good", id="g")
+        await until(lambda: "good" in page.texts)
+        await thandi.hears("message.status", message_id="b", status="failed")
+    async with rasa.http.get(f"{desk.url}/health") as answer:
+        assert (await answer.json())["dead_letters"] == 1
+
+
+async def test_a_return_that_raises(rasa: RasaServer, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bot gets the conversation without it."""
+
+    async def fails(*_: Any, **__: Any) -> None:
+        raise KeyError("a policy's")
+
+    async with Page(rasa.url, "thabo") as page:
+        handoff_id = await live(rasa, page, thandi)
+        target = rasa.channel.relay._dispatcher._targets["tracker"]
+        monkeypatch.setattr(target, "_return_to_bot", fails)
+        await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved")
+        await until(lambda: not rasa.channel.relay.desk_active("thabo"))
+        await page.say("hello")
+        await until(lambda: "Hello." in page.texts)
+    assert [(letter.target, letter.name) for letter in await letters(rasa)] == [("tracker", "back")]
+
+
+async def test_an_offer_that_the_desk_fails_on(
+    rasa: RasaServer, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> None:
+        raise KeyError("no such offer here")
+
+    monkeypatch.setattr(handoffs, "add", fails)
+    monkeypatch.setattr("rasa_handoff.store.failures.MOST_TRIES", 2)
+    monkeypatch.setattr("rasa_handoff.store.failures.LONGEST_TRIED", 0)
+    said = await rasa.texts("/execute_handoff")
+    assert said, "the customer hears that nobody takes it"
+    assert not rasa.channel.relay.desk_active("thabo")
+    assert [letter.name for letter in await letters(rasa)] == ["handoff.initiate"]

@@ -1,0 +1,70 @@
+"""What is too long for the one connection to the desk is refused, or cut, before it is written down."""
+
+from rasa_handoff.core.transcript import LEFT_OUT, LINE_COST, LONGEST_TRANSCRIPT, latest
+from rasa_handoff.protocol.limits import LONGEST_MESSAGE
+from rasa_handoff.protocol.values import Line, Speaker
+from rasa_handoff.testing.rasa_server import RasaServer
+from tests.rasa.channels.browsers import Page
+from tests.rasa.handoff.test_database import live
+from tests.support.desk import AgentAtDesk
+
+TOO_LONG = "I'm sorry, that's too long to pass on. Please send it in shorter parts."
+
+
+async def test_a_message_too_long_is_refused_kindly_by_bot_and_desk(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+    assert await rasa.texts("x" * LONGEST_MESSAGE) != [TOO_LONG]
+    assert await rasa.texts("x" * (LONGEST_MESSAGE + 1)) == [TOO_LONG]
+    async with Page(rasa.url, "lerato") as plain, Page(rasa.url, "sipho", acks=True) as page:
+        await plain.say("y" * (LONGEST_MESSAGE + 1))
+        await plain.hears(TOO_LONG)
+        answer = await page.tell("y" * (LONGEST_MESSAGE + 1))
+        assert (answer["ok"], answer["code"]) == (False, "too_long")
+        await page.hears(TOO_LONG)
+        assert await page.tell("hello") == {"ok": True}
+        await page.hears("Hello.")
+    for customer in ("thabo", "lerato", "sipho"):
+        said = [event["text"] for event in await rasa.events(customer) if event["event"] == "user"]
+        assert [text for text in said if len(text) > LONGEST_MESSAGE] == [], customer
+    await live(rasa, thandi)
+    assert await rasa.texts("x" * (LONGEST_MESSAGE + 1)) == [TOO_LONG]
+    async with Page(rasa.url, "thabo", acks=True) as page:
+        answer = await page.tell("y" * (LONGEST_MESSAGE + 1))
+        assert (answer["ok"], answer["code"]) == (False, "too_long")
+        await page.hears(TOO_LONG)
+        assert await page.tell("z" * LONGEST_MESSAGE) == {"ok": True}
+    await thandi.hears("message", text="z" * LONGEST_MESSAGE)
+    said = [data["text"][0] for name, data in thandi.heard if name == "message" and data["speaker"] == "customer"]
+    assert said == ["b", "z"]
+
+
+async def test_a_long_story_reaches_the_desk_by_its_end(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+    await rasa.texts("hello")
+    address = f"{rasa.url}/conversations/thabo/tracker/events"
+    for number in range(10):
+        event = {"event": "bot", "text": f"{number}{'x' * 900_000}"}
+        async with rasa.http.post(address, json=event) as answer:
+            assert answer.status == 200, await answer.text()
+    handoff_id = await live(rasa, thandi)
+    told = (await thandi.ask("open", handoff_id=handoff_id, after=0))["conversation"]["transcript"]
+    assert told[0]["text"] == LEFT_OUT
+    assert told[1]["text"].startswith("[...]xxx")
+
+
+def lines(*texts: str) -> list[Line]:
+    return [Line(speaker=Speaker.CUSTOMER, text=text, at=float(place)) for place, text in enumerate(texts)]
+
+
+def test_all_is_told_that_fits() -> None:
+    story = lines("one", "x" * (LONGEST_TRANSCRIPT - 3 * LINE_COST - 6), "two")
+    assert latest(story) == tuple(story)
+    assert latest([]) == ()
+
+
+def test_what_does_not_fit_is_left_out_from_the_beginning_and_said() -> None:
+    note, cut, last = latest(lines("gone", "x" * LONGEST_TRANSCRIPT, "last"))
+    assert (note.speaker, note.text) == (Speaker.SYSTEM, LEFT_OUT)
+    assert cut.text == "[...]" + "x" * (LONGEST_TRANSCRIPT - 2 * LINE_COST - 4)
+    assert last.text == "last"
+    many = latest(lines(*["x"] * LONGEST_TRANSCRIPT))
+    assert many[0].text == LEFT_OUT
+    assert sum(len(line.text) + LINE_COST for line in many) < LONGEST_TRANSCRIPT + 3 * LINE_COST

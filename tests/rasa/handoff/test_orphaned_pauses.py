@@ -1,0 +1,69 @@
+"""Paused trackers that the relay knows nothing of: looked at until that has succeeded, and whenever the bot was silent."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rasa_handoff.testing.waiting import until, within
+from tests.rasa.handoff.test_database import locked
+from tests.rasa.handoff.test_timers import live, lose, pause, paused, ready, serve
+from tests.support.desk import AgentAtDesk
+
+__all__ = ["serve"]
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rasa_handoff.store.engine.BUSY_SECONDS", 0.1)
+
+
+async def forgotten(serve: Any, agent: AgentAtDesk, folder: Path) -> str:
+    """A live chat whose relay loses its database while it is down."""
+    async with serve() as rasa:
+        handoff_id = await live(rasa, agent)
+        await until(lambda: paused(rasa))
+    lose(folder, "relay.db")
+    return handoff_id
+
+
+async def test_a_pause_made_meanwhile_is_lifted_too(serve: Any, thandi: AgentAtDesk) -> None:
+    async with serve() as rasa:
+        await ready(rasa)
+        assert await rasa.texts("hello") == ["Hello."]
+        await pause(rasa)
+        assert await rasa.texts("hello") == []
+        assert await rasa.texts("hello") == ["Hello."]
+
+
+async def test_a_look_at_a_locked_database_is_taken_again(serve: Any, thandi: AgentAtDesk, tmp_path: Path) -> None:
+    """What the relay has forgotten can't be written down just now: the words are refused, and come again."""
+    handoff_id = await forgotten(serve, thandi, tmp_path)
+    async with serve() as rasa:
+        await until(lambda: rasa.channel.desk.connected)
+        with locked(tmp_path / "relay.db"):
+            await rasa.texts("said to a locked database")
+        await rasa.texts("said again")
+        await thandi.hears("message", text="said again", handoff_id=handoff_id)
+
+
+async def test_a_server_that_cannot_look_now_is_asked_again(serve: Any, thandi: AgentAtDesk, tmp_path: Path) -> None:
+    """The desk's database is locked: no proof that nobody has the conversation."""
+    handoff_id = await forgotten(serve, thandi, tmp_path)
+    async with serve() as rasa:
+        await until(lambda: rasa.channel.desk.connected)
+        asked, find = asyncio.Event(), rasa.channel.desk.find
+
+        async def noted(conversation_id: str) -> Any:
+            try:
+                return await find(conversation_id)
+            finally:
+                asked.set()
+
+        rasa.channel.desk.find = noted
+        with locked(tmp_path / "desk.db"):
+            asking = asyncio.create_task(rasa.texts("do you remember me"))
+            await within(asked.wait(), 10)
+        assert "Hello." not in await asking
+        await thandi.hears("message", text="do you remember me", handoff_id=handoff_id)

@@ -1,0 +1,204 @@
+"""What starts a handoff, and what doesn't, on a real Rasa server."""
+
+import asyncio
+import logging
+from pathlib import Path
+
+import pytest
+
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.waiting import until
+from tests.rasa.handoff.conftest import credentials
+from tests.support.desk import AgentAtDesk, DeskServer
+
+
+def buttons(answers: list[dict]) -> list[tuple[str, str]]:
+    return [(button["title"], button["payload"]) for answer in answers for button in answer.get("buttons", [])]
+
+
+async def there(rasa: RasaServer) -> None:
+    """The relay has heard that somebody of billing is there."""
+    desk = rasa.channel.desk
+    await until(lambda: desk.connected and any(d.staffed for d in desk.availability.departments))
+
+
+async def test_options_are_the_departments_that_are_staffed(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+    await there(rasa)
+    answers = await rasa.say("/provide_handoff_options")
+    assert answers[0]["text"] == "Who would you like to talk to?"
+    assert buttons(answers) == [
+        ("Billing", '/execute_handoff{"department": "billing"}'),
+        ("Carry on with the bot", "/handoff_carry_on"),
+    ]
+    assert await rasa.texts("/handoff_carry_on") == ["Gladly. What can I do for you?"]
+
+
+async def test_with_nobody_there_the_options_say_so(rasa: RasaServer) -> None:
+    answers = await rasa.say("/provide_handoff_options")
+    assert answers[0]["text"].count("nobody is there") == 1
+    assert buttons(answers) == [("Carry on with the bot", "/handoff_carry_on")]
+
+
+async def test_a_request_with_nobody_there_fails_kindly_and_the_bot_goes_on(rasa: RasaServer) -> None:
+    assert "nobody is there" in (await rasa.texts("/execute_handoff"))[0]
+    assert await rasa.texts("hello") == ["Hello."]
+    assert not (await rasa.tracker())["paused"]
+
+
+async def test_an_unknown_department_is_refused(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+    answers = await rasa.texts('/execute_handoff{"department": "moon"}')
+    assert answers == ["I'm sorry, I can't pass you on to a person for this. I'm still here to help."]
+    assert await rasa.texts("hello") == ["Hello."]
+
+
+async def test_without_a_department_anybody_may_take_it(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+    assert "number 1" in (await rasa.texts("/execute_handoff"))[0]
+    assert (await thandi.take())["department"] is None
+
+
+async def test_the_bare_intents_need_no_preset(
+    bare_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path
+) -> None:
+    own = credentials(desk.url, tmp_path, intents={"options": "who_is_there", "execute": "a_person_please"})
+    async with RasaServer(bare_model, tmp_path, own) as rasa:
+        await there(rasa)
+        answers = await rasa.say("is anybody there")
+        assert buttons(answers)[0] == ("Billing", '/a_person_please{"department": "billing"}')
+        assert await rasa.texts("get me a human") == ["In my own words: 1."]
+        conversation = await thandi.take()
+        assert conversation["bot"]["intents"][-1]["name"] == "a_person_please"
+        assert conversation["bot"]["intents"][-1]["confidence"] > 0.3
+
+
+async def test_a_marker_carries_what_the_project_says(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+    answers = await rasa.say("I give up completely")
+    assert answers[0]["text"] == "Wait a moment."
+    assert all("custom" not in answer for answer in answers), "the marker must not reach the front end"
+    conversation = await thandi.take()
+    told = {key: conversation[key] for key in ("department", "reason", "priority", "note", "language")}
+    assert told == {
+        "department": "billing",
+        "reason": "gave up",
+        "priority": "high",
+        "note": "be kind",
+        "language": "zu",
+    }
+    assert conversation["contact"]["name"] == "Thabo"
+
+
+async def test_options_say_what_the_handoff_chosen_from_them_says(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+    await there(rasa)
+    rasa.app.ctx.agent.processor.nlg.responses["utter_handoff_offer"] = [
+        {"custom": {"handoff_options": {"priority": "urgent", "reason": "stolen card"}}}
+    ]
+    (offered,) = await rasa.say("/provide_handoff_options")
+    assert set(offered) == {"recipient_id", "text", "buttons"}, "nothing of it reaches the front end"
+    await rasa.texts(offered["buttons"][0]["payload"])
+    conversation = await thandi.take()
+    told = {key: conversation[key] for key in ("department", "reason", "priority")}
+    assert told == {"department": "billing", "reason": "stolen card", "priority": "urgent"}
+
+
+async def test_the_marker_is_shown_if_a_setting_says_so(
+    small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path
+) -> None:
+    async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path, show_marker=True)) as rasa:
+        await there(rasa)
+        answers = await rasa.say("I give up completely")
+        assert any("handoff" in answer.get("custom", {}) for answer in answers)
+
+
+async def test_a_wrong_marker_is_logged_and_starts_nothing(
+    rasa: RasaServer, thandi: AgentAtDesk, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        assert await rasa.texts("try the wrong marker") == ["I tried."]
+    assert "no field 'departmnt'. Did you mean 'department'?" in caplog.text
+    assert not rasa.channel.relay.under_way
+
+
+async def test_what_the_channel_cannot_do_is_logged_and_kept_from_the_customer(
+    rasa: RasaServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    rasa.app.ctx.agent.processor.nlg.responses["utter_handoff_offer"] = [
+        {"text": "One moment.", "custom": {"handoff_assign": "thandi"}}
+    ]
+    (told, *_) = await rasa.say("/provide_handoff_options")
+    assert told == {"recipient_id": "thabo", "text": "One moment."}
+    assert "The channel of decaf8a6 can't do what handoff_assign asks for." in caplog.text
+
+
+async def test_botlhales_marker_is_read(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+    await rasa.texts("the botlhale way")
+    assert (await thandi.take())["department"] == "billing"
+
+
+async def test_a_second_request_says_where_the_customer_stands(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+    await rasa.texts("/execute_handoff")
+    handoff_id = rasa.channel.relay.conversation("thabo").handoff_id
+    assert "already in the queue, at number 1" in (await rasa.texts("/execute_handoff"))[0]
+    assert "already in the queue" in (await rasa.texts("/provide_handoff_options"))[0]
+    await thandi.take()
+    await until(lambda: rasa.channel.relay.conversation("thabo").agent)
+    assert "already talking to Thandi" in (await rasa.texts('/execute_handoff{"department": "orders"}'))[-1]
+    assert rasa.channel.relay.conversation("thabo").handoff_id == handoff_id
+
+
+async def test_an_unreachable_desk_leaves_the_bot_active(small_model: Path, tmp_path: Path) -> None:
+    nowhere = credentials("http://127.0.0.1:9", tmp_path, start_timeout=0.3)
+    async with RasaServer(small_model, tmp_path, nowhere) as rasa:
+        assert "can't reach our people" in (await rasa.texts("/execute_handoff"))[0]
+        assert await rasa.texts("hello") == ["Hello."]
+        assert not (await rasa.tracker())["paused"]
+
+
+async def test_an_offer_that_timed_out_is_called_off(
+    small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path
+) -> None:
+    """The desk comes late: it must not ring for somebody who was told that nobody can be reached."""
+    port = desk.port
+    await desk.__aexit__(None, None, None)
+    async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path, start_timeout=0.3)) as rasa:
+        assert "can't reach our people" in (await rasa.texts("/execute_handoff"))[0]
+        desk.port = port
+        await desk.__aenter__()
+        await until(lambda: rasa.channel.desk.connected)
+        async with AgentAtDesk(desk.url, "thandi@example.com") as agent:
+            ready = await agent.hears("ready")
+            assert ready["queue"] == []
+        assert await rasa.texts("hello") == ["Hello."]
+
+
+async def test_the_fallback_ends_in_the_options(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+    await there(rasa)
+    said: list[dict] = []
+    for _ in range(4):
+        said = await rasa.say("xyzzy plugh qwrt")
+        if buttons(said) and "execute_handoff" in buttons(said)[0][1]:
+            break
+    assert ("Billing", '/execute_handoff{"department": "billing"}') in buttons(said)
+
+
+async def test_what_is_typed_during_the_handover_goes_to_one_side(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+    first = asyncio.create_task(rasa.texts("/execute_handoff"))
+    await until(lambda: "thabo" in rasa.channel.interceptor._turns._locks, what="the turn that hands over")
+    rest = [asyncio.create_task(rasa.texts(f"word {number}")) for number in range(5)]
+    assert "number 1" in (await first)[0]
+    for task in rest:
+        assert await task == []
+    handoff_id = (await thandi.take())["handoff_id"]
+    texts = await until(lambda: _five_at_the_desk(thandi, handoff_id))
+    assert sorted(texts) == [f"word {number}" for number in range(5)]
+    events = await until(lambda: _five_words(rasa))
+    assert [event["text"] for event in events] == texts
+
+
+async def _five_at_the_desk(agent: AgentAtDesk, handoff_id: str) -> list[str] | None:
+    conversation = (await agent.ask("open", handoff_id=handoff_id, after=0))["conversation"]
+    texts = [message["text"] for message in conversation["messages"]]
+    return texts if len(texts) == 5 else None
+
+
+async def _five_words(rasa: RasaServer) -> list[dict] | None:
+    found = [event for event in await rasa.events() if (event.get("metadata") or {}).get("speaker") == "customer"]
+    return found if len(found) == 5 else None

@@ -1,0 +1,36 @@
+"""A real Rasa server with Kommunicate's channel, and callers in Kommunicate's place."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from rasa_handoff.testing.rasa_server import RasaServer
+from tests.rasa.platforms.caller import Kommunicate, settings
+from tests.rasa.platforms.rest_api import RestApi
+from tests.support.bots import trained_once
+
+
+@pytest.fixture(scope="session")
+def platform_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bot with messages of every kind."""
+    return trained_once("platform", tmp_path_factory)
+
+
+@pytest.fixture
+async def rasa(platform_model: Path, tmp_path: Path) -> AsyncIterator[RasaServer]:
+    async with RasaServer(platform_model, tmp_path, settings()) as server:
+        yield server
+
+
+@pytest.fixture
+def kommunicate(rasa: RasaServer) -> Kommunicate:
+    """Kommunicate, with one customer in the conversation 4711."""
+    return Kommunicate(rasa)
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[RestApi]:
+    """Kommunicate's REST API."""
+    async with RestApi() as stand_in:
+        yield stand_in
