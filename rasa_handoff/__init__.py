@@ -9,7 +9,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _LAZY = {
-    "HandoffChannel": "rasa_handoff.channel.channel",
+    "HandoffChannel": "rasa_handoff.channel.handoff_channel",
     "KommunicateChannel": "rasa_handoff.platforms.kommunicate.channel",
     "LivePersonChannel": "rasa_handoff.platforms.liveperson.channel",
     "Desk": "rasa_handoff.desks.base",

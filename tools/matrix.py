@@ -12,7 +12,7 @@ from rasa_handoff.desks.ours import OurDesk  # noqa: E402
 from rasa_handoff.desks.tkinter import TkinterDesk  # noqa: E402
 from rasa_handoff.platforms.kommunicate.channel import KommunicateChannel  # noqa: E402
 from rasa_handoff.platforms.liveperson.channel import LivePersonChannel  # noqa: E402
-from rasa_handoff.protocol.capabilities import GROUPS, Feature, Features  # noqa: E402
+from rasa_handoff.protocol.features import GROUPS, Feature, Features  # noqa: E402
 from rasa_handoff.server import capabilities  # noqa: E402
 
 PAGE = ROOT / "docs" / "adapters" / "README.md"

@@ -16,8 +16,8 @@ from rasa_handoff.cli.project import Project, read_yaml, shaped
 from rasa_handoff.presets.examples import FEW, usual_number
 from rasa_handoff.presets.parts import Choice, preset_files, read_choice
 from rasa_handoff.protocol import names
+from rasa_handoff.protocol.channel_settings import CHANNEL_NAME, IntentSettings, Settings, read_settings, unknown_slots
 from rasa_handoff.protocol.errors import SettingsError
-from rasa_handoff.protocol.settings import CHANNEL_NAME, IntentSettings, Settings, read_settings, unknown_slots
 
 OUT_OF_SCOPE: Final = "out_of_scope"
 """Rasa's name for the intent of requests that a bot can't fulfil."""

@@ -11,9 +11,9 @@ from rasa_handoff.cli.check_project import choice_of
 from rasa_handoff.cli.database import relays_database
 from rasa_handoff.cli.findings import Finding, mend, ok, warn
 from rasa_handoff.cli.project import Project
+from rasa_handoff.protocol.channel_settings import Settings, read_settings
 from rasa_handoff.protocol.errors import SettingsError
 from rasa_handoff.protocol.names import EXECUTE_ACTION, OPTIONS_ACTION, PROTOCOL
-from rasa_handoff.protocol.settings import Settings, read_settings
 from rasa_handoff.protocol.values import are_compatible
 
 SECONDS: Final = 5.0

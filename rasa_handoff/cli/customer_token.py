@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 from rasa_handoff.cli.project import Project
+from rasa_handoff.protocol.channel_settings import CHANNEL_NAME, SECRETS_EXAMPLE, read_settings
 from rasa_handoff.protocol.errors import SettingsError
-from rasa_handoff.protocol.settings import CHANNEL_NAME, SECRETS_EXAMPLE, read_settings
 from rasa_handoff.protocol.settings_errors import expanded
 from rasa_handoff.protocol.tokens import make_token
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from rasa_handoff.cli.project import Project
+from rasa_handoff.protocol.channel_settings import CHANNEL_NAME, read_settings
 from rasa_handoff.protocol.errors import HandoffError
-from rasa_handoff.protocol.settings import CHANNEL_NAME, read_settings
 
 VARIABLE: Final = "RASA_HANDOFF_DATABASE"
 DEFAULT: Final = "sqlite:///rasa-handoff-desk.db"

@@ -21,7 +21,7 @@ from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from rasa_handoff.admin.commands import ADMIN
-from rasa_handoff.admin.dead_letters import DROP, LIST, SEND, DeadLetters
+from rasa_handoff.admin.dead_letter_commands import DROP, LIST, SEND, DeadLetters
 from rasa_handoff.admin.remote import ask_at, checked
 from rasa_handoff.admin.socket import NobodyThere, ask
 from rasa_handoff.cli.database import add_database, existing, relays_database
@@ -30,8 +30,8 @@ from rasa_handoff.guard.socketio_requests import is_loopback
 from rasa_handoff.protocol.errors import HandoffError, StoreError
 from rasa_handoff.protocol.tokens import VARIABLE
 from rasa_handoff.relay import repository
-from rasa_handoff.relay.dead_letters import DEAD_LETTERS as OF_RELAY
-from rasa_handoff.server.dead_letters import DEAD_LETTERS as OF_SERVER
+from rasa_handoff.relay.undeliverable import DEAD_LETTERS as OF_RELAY
+from rasa_handoff.server.sending_again import DEAD_LETTERS as OF_SERVER
 from rasa_handoff.server.storage.tables import open_store
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.sqlite import DatabaseInUse

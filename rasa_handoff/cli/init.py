@@ -17,9 +17,9 @@ from rasa_handoff.cli.edit_credentials import DEFAULT_URL, Asked, NotEditable
 from rasa_handoff.cli.lines import lines_of
 from rasa_handoff.cli.project import Project
 from rasa_handoff.presets.parts import Choice
+from rasa_handoff.protocol.channel_settings import CHANNEL_NAME
 from rasa_handoff.protocol.errors import HandoffError
 from rasa_handoff.protocol.names import RASAS_SLOTS
-from rasa_handoff.protocol.settings import CHANNEL_NAME
 
 RASAS_AND_OURS: Final = (*RASAS_SLOTS, "handoff_")
 """Prefixes of slots that an agent needn't see."""
@@ -40,7 +40,7 @@ DESK_STEP = """  rasa-handoff agent add thandi@example.com --name Thandi      (o
 ACTIONS_STEP = "  rasa run actions                                       (goes on running)\n"
 
 
-class Change(msgspec.Struct, frozen=True):
+class FileChange(msgspec.Struct, frozen=True):
     """A file as it is and as it should be; ``before`` is None for a new one."""
 
     path: Path
@@ -51,7 +51,7 @@ class Change(msgspec.Struct, frozen=True):
 class Plan(msgspec.Struct, frozen=True):
     """The changes to make, what prevents them, and the steps that are left to a person."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[FileChange, ...]
     hindrances: tuple[str, ...] = ()
     manual_steps: tuple[str, ...] = ()
 
@@ -111,7 +111,7 @@ def planned(project: Project, asked: Asked, copy: bool) -> Plan:
     )
 
 
-def _attempt(hindrances: list[str], work: Callable[[], list[Change]]) -> list[Change] | None:
+def _attempt(hindrances: list[str], work: Callable[[], list[FileChange]]) -> list[FileChange] | None:
     try:
         return work()
     except HandoffError as problem:
@@ -119,7 +119,7 @@ def _attempt(hindrances: list[str], work: Callable[[], list[Change]]) -> list[Ch
         return None
 
 
-def _actions(project: Project) -> list[Change]:
+def _actions(project: Project) -> list[FileChange]:
     path = project.actions_file()
     if path is None or not project.has_action_server:
         return []
@@ -127,25 +127,25 @@ def _actions(project: Project) -> list[Change]:
     return [_edited(path, lambda source: edit_actions(source, name))]
 
 
-def _config(project: Project, choice: Choice) -> Change:
+def _config(project: Project, choice: Choice) -> FileChange:
     edit = lambda text: edit_config.edit_config(text, choice, edit_config.rasas_default)  # noqa: E731
     return _edited(project.folder / edit_config.FILE, edit)
 
 
-def _preset(project: Project, choice: Choice) -> list[Change]:
+def _preset(project: Project, choice: Choice) -> list[FileChange]:
     if edit_config.has_importer(project.config):
         raise NotEditable(
             "config.yml: the importer rasa_handoff.HandoffImporter is there. Take it out and run this again."
         )
     files = copied_preset(project, choice)
-    changes = [Change(path, None, text) for path, text in files.items() if not path.exists()]
+    changes = [FileChange(path, None, text) for path, text in files.items() if not path.exists()]
     if not has_domain_folder(project):
         path = project.folder / edit_domain.FILE
         changes.append(_edited(path, lambda text: with_preset_domain(text, choice)))
     return changes
 
 
-def _credentials(project: Project, asked: Asked) -> Change:
+def _credentials(project: Project, asked: Asked) -> FileChange:
     return _edited(project.folder / edit_credentials.FILE, lambda text: edit_credentials.edit_credentials(text, asked))
 
 
@@ -168,12 +168,12 @@ def _checked_url(url: str) -> str:
     return url
 
 
-def _edited(path: Path, edit: Callable[[str], str]) -> Change:
+def _edited(path: Path, edit: Callable[[str], str]) -> FileChange:
     before = text_files.read(path) if path.is_file() else None
-    return Change(path, before, edit(before or ""))
+    return FileChange(path, before, edit(before or ""))
 
 
-def _difference(change: Change, folder: Path) -> str:
+def _difference(change: FileChange, folder: Path) -> str:
     name = str(change.path.relative_to(folder))
     if change.before is None:
         return f"new file {name}\n" + "".join(f"+{line}" for line in lines_of(change.after))
@@ -189,7 +189,7 @@ def _agreed() -> bool:
         return False
 
 
-def _write(changes: Sequence[Change]) -> None:
+def _write(changes: Sequence[FileChange]) -> None:
     """Write all changes. All existing files are backed up before the first one is changed."""
     for change in changes:
         if change.before is not None:

@@ -12,8 +12,8 @@ from ruamel.yaml.error import YAMLError
 
 from rasa_handoff.cli import text_files
 from rasa_handoff.presets.examples import examples_in
+from rasa_handoff.protocol.channel_settings import CHANNEL_NAME
 from rasa_handoff.protocol.errors import HandoffError
-from rasa_handoff.protocol.settings import CHANNEL_NAME
 from rasa_handoff.protocol.settings_errors import VARIABLE, expanded
 
 

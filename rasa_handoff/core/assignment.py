@@ -18,15 +18,16 @@ from typing import Any, Final
 from rasa_handoff.core.assignment_events import (
     AgentCame,
     AgentLeft,
-    AgentSaid,
     AgentSilent,
+    AgentWrote,
     Arrived,
+    AssignmentEvent,
+    ConversationIdle,
     CustomerEnded,
-    CustomerSaid,
     CustomerSilent,
+    CustomerWrote,
     Delivered,
     Effect,
-    Event,
     Kept,
     MessageLeft,
     NobodyTook,
@@ -34,7 +35,6 @@ from rasa_handoff.core.assignment_events import (
     Released,
     Reminded,
     Resolved,
-    SilenceTooLong,
     StatusChanged,
     Taken,
     Transferred,
@@ -86,7 +86,7 @@ HELP_AFTER: Final = 2
 """Unanswered reminders after which any agent may take a conversation over; after one more it is queued again."""
 
 
-def step(state: Assignment | None, event: Event) -> Step:
+def step(state: Assignment | None, event: AssignmentEvent) -> Step:
     """Return the state after the event, and its effects. ``state`` is None for a conversation that isn't known yet.
 
     Raises:
@@ -119,11 +119,11 @@ def _take_again(state: Assignment, event: Taken) -> Step:
     return _take(state, event)
 
 
-def _hear(state: Assignment, event: CustomerSaid) -> Step:
+def _hear(state: Assignment, event: CustomerWrote) -> Step:
     return _but(state, asked=False), (Kept(speaker=Speaker.CUSTOMER, id=event.id, text=event.text, at=event.at),)
 
 
-def _answer(state: Assignment, event: AgentSaid) -> Step:
+def _answer(state: Assignment, event: AgentWrote) -> Step:
     _must_have(state, event.agent)
     return _but(state, reminders=0), (
         Kept(speaker=Speaker.AGENT, id=event.id, text=event.text, at=event.at, agent=event.agent),
@@ -163,7 +163,7 @@ def _leave(state: Assignment, event: CustomerEnded) -> Step:
     return _finish(state, event.reason, None, event.at), ()
 
 
-def _nothing(state: Assignment, _: Event) -> Step:
+def _nothing(state: Assignment, _: AssignmentEvent) -> Step:
     return state, ()
 
 
@@ -174,7 +174,7 @@ def _leave_message(state: Assignment, _: MessageLeft) -> Step:
     return _but(state, stage=Stage.MESSAGE, ahead=False, reminders=0, asked=False), ()
 
 
-def _answer_message(state: Assignment, event: AgentSaid) -> Step:
+def _answer_message(state: Assignment, event: AgentWrote) -> Step:
     return _answer(_but(state, agent=event.agent), event)
 
 
@@ -208,11 +208,11 @@ def _hear_again(state: Assignment, _: Delivered) -> Step:
     return _but(state, asked=False), ()
 
 
-def _fall_silent(state: Assignment, event: SilenceTooLong) -> Step:
+def _fall_silent(state: Assignment, event: ConversationIdle) -> Step:
     return _fail(state, "silence", event.at)
 
 
-def _forget(state: Assignment, event: SilenceTooLong) -> Step:
+def _forget(state: Assignment, event: ConversationIdle) -> Step:
     return _finish(state, "silence", None, event.at), ()
 
 
@@ -224,31 +224,31 @@ def _fail(state: Assignment, reason: str, at: float) -> Step:
     return _finish(state, reason, None, at), (StatusChanged(status="failed", details={"reason": reason}),)
 
 
-TABLE: Final[dict[tuple[Stage | None, type[Event]], Callable[[Any, Any], Step]]] = {
+TABLE: Final[dict[tuple[Stage | None, type[AssignmentEvent]], Callable[[Any, Any], Step]]] = {
     (None, Arrived): _arrive,
     (Stage.QUEUED, Arrived): _nothing,
     (Stage.QUEUED, Taken): _take,
-    (Stage.QUEUED, CustomerSaid): _hear,
+    (Stage.QUEUED, CustomerWrote): _hear,
     (Stage.QUEUED, CustomerEnded): _leave,
     (Stage.ASSIGNED, Arrived): _nothing,
     (Stage.ASSIGNED, Taken): _take_again,
-    (Stage.ASSIGNED, CustomerSaid): _hear,
-    (Stage.ASSIGNED, AgentSaid): _answer,
+    (Stage.ASSIGNED, CustomerWrote): _hear,
+    (Stage.ASSIGNED, AgentWrote): _answer,
     (Stage.ASSIGNED, Transferred): _transfer,
     (Stage.ASSIGNED, Released): _release,
     (Stage.ASSIGNED, Resolved): _resolve,
     (Stage.ASSIGNED, CustomerEnded): _leave,
     (Stage.MESSAGE, Arrived): _nothing,
     (Stage.MESSAGE, Taken): _nothing,
-    (Stage.MESSAGE, CustomerSaid): _hear,
-    (Stage.MESSAGE, AgentSaid): _answer_message,
+    (Stage.MESSAGE, CustomerWrote): _hear,
+    (Stage.MESSAGE, AgentWrote): _answer_message,
     (Stage.MESSAGE, Resolved): _resolve_message,
     (Stage.MESSAGE, CustomerEnded): _leave,
     (Stage.QUEUED, MessageLeft): _leave_message,
     (Stage.ASSIGNED, MessageLeft): _leave_message,  # an agent took it while the customer was writing
     (Stage.MESSAGE, MessageLeft): _nothing,
     (Stage.ENDED, Arrived): _nothing,
-    (Stage.ENDED, CustomerSaid): _hear,  # it crossed with the end
+    (Stage.ENDED, CustomerWrote): _hear,  # it crossed with the end
     (Stage.ENDED, MessageLeft): _nothing,
     (Stage.ENDED, Resolved): _resolve_again,
     (Stage.ENDED, CustomerEnded): _nothing,
@@ -262,14 +262,14 @@ TABLE: Final[dict[tuple[Stage | None, type[Event]], Callable[[Any, Any], Step]]]
     (Stage.QUEUED, NobodyTook): _say_nobody,
     (Stage.ASSIGNED, AgentSilent): _press,
     (Stage.ASSIGNED, CustomerSilent): _miss,
-    (Stage.QUEUED, SilenceTooLong): _fall_silent,
-    (Stage.ASSIGNED, SilenceTooLong): _fall_silent,
-    (Stage.MESSAGE, SilenceTooLong): _forget,
+    (Stage.QUEUED, ConversationIdle): _fall_silent,
+    (Stage.ASSIGNED, ConversationIdle): _fall_silent,
+    (Stage.MESSAGE, ConversationIdle): _forget,
 }
 """(stage, event) -> transition. The stage None is a conversation that isn't known yet."""
 
 
-def _illegal(state: Assignment | None, event: Event) -> Refused:
+def _illegal(state: Assignment | None, event: AssignmentEvent) -> Refused:
     if state is None:
         return Refused("unknown_handoff", "This conversation isn't known here.")
     if state.stage is Stage.ENDED:

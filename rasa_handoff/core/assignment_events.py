@@ -8,33 +8,33 @@ from typing import Any
 from rasa_handoff.protocol.values import Agent, Speaker, Value
 
 
-class Event(Value, frozen=True):
+class AssignmentEvent(Value, frozen=True):
     """Base of the events. ``at``: when it happened, in seconds since 1970."""
 
     at: float
 
 
-class Arrived(Event, frozen=True):
+class Arrived(AssignmentEvent, frozen=True):
     """The bot's side handed a conversation over. ``ahead``: it was here before this desk's database was lost."""
 
     department: str | None
     ahead: bool = False
 
 
-class Taken(Event, frozen=True):
+class Taken(AssignmentEvent, frozen=True):
     """An agent took the conversation."""
 
     agent: Agent
 
 
-class CustomerSaid(Event, frozen=True):
+class CustomerWrote(AssignmentEvent, frozen=True):
     """The customer wrote. ``id`` is unique in the handoff."""
 
     id: str
     text: str
 
 
-class AgentSaid(Event, frozen=True):
+class AgentWrote(AssignmentEvent, frozen=True):
     """An agent wrote."""
 
     agent: Agent
@@ -42,30 +42,30 @@ class AgentSaid(Event, frozen=True):
     text: str
 
 
-class Transferred(Event, frozen=True):
+class Transferred(AssignmentEvent, frozen=True):
     """The agent passed the conversation on to a department, or with None to everybody."""
 
     agent: Agent
     department: str | None
 
 
-class Delivered(Event, frozen=True):
+class Delivered(AssignmentEvent, frozen=True):
     """The agent's last message has reached the customer, who hasn't answered yet."""
 
 
-class AgentLeft(Event, frozen=True):
+class AgentLeft(AssignmentEvent, frozen=True):
     """The agent's desk has been closed for longer than a reload takes."""
 
 
-class AgentCame(Event, frozen=True):
+class AgentCame(AssignmentEvent, frozen=True):
     """The agent's desk is open again."""
 
 
-class Released(Event, frozen=True):
+class Released(AssignmentEvent, frozen=True):
     """The agent is gone; the conversation is queued again, ahead of the others."""
 
 
-class Resolved(Event, frozen=True):
+class Resolved(AssignmentEvent, frozen=True):
     """The agent finished the conversation. ``slots``: values to set in the bot."""
 
     agent: Agent
@@ -74,40 +74,40 @@ class Resolved(Event, frozen=True):
     slots: dict[str, Any] = {}
 
 
-class CustomerEnded(Event, frozen=True):
+class CustomerEnded(AssignmentEvent, frozen=True):
     """The customer's side ended the conversation: left, cancelled or fell silent."""
 
     reason: str
 
 
-class MessageLeft(Event, frozen=True):
+class MessageLeft(AssignmentEvent, frozen=True):
     """The customer left a message because nobody came, and is back with the bot."""
 
 
-class RelayLost(Event, frozen=True):
+class RelayLost(AssignmentEvent, frozen=True):
     """The bot's side has lost the conversation."""
 
 
 # Timers
 
 
-class NobodyTook(Event, frozen=True):
+class NobodyTook(AssignmentEvent, frozen=True):
     """Nobody has taken the conversation for a while."""
 
 
-class AgentSilent(Event, frozen=True):
+class AgentSilent(AssignmentEvent, frozen=True):
     """The customer has waited ``seconds`` for an answer, or ``seconds`` more since the last reminder."""
 
     seconds: float
 
 
-class CustomerSilent(Event, frozen=True):
+class CustomerSilent(AssignmentEvent, frozen=True):
     """The customer hasn't answered the last message, or the question whether they are there, within ``seconds``."""
 
     seconds: float
 
 
-class SilenceTooLong(Event, frozen=True):
+class ConversationIdle(AssignmentEvent, frozen=True):
     """Neither side has said anything for so long that the conversation counts as over."""
 
 

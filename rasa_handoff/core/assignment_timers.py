@@ -48,12 +48,12 @@ class Timing(Value, frozen=True, kw_only=True):
     """
 
     stages: frozenset[Stage]
-    event: type[assignment_events.Event]
+    event: type[assignment_events.AssignmentEvent]
     enters: bool = False
     anew: bool = False
-    starts: tuple[type[assignment_events.Event], ...] = ()
-    renews: tuple[type[assignment_events.Event], ...] = ()
-    stops: tuple[type[assignment_events.Event], ...] = ()
+    starts: tuple[type[assignment_events.AssignmentEvent], ...] = ()
+    renews: tuple[type[assignment_events.AssignmentEvent], ...] = ()
+    stops: tuple[type[assignment_events.AssignmentEvent], ...] = ()
 
 
 TIMINGS: Final[dict[str, Timing]] = {
@@ -68,9 +68,9 @@ TIMINGS: Final[dict[str, Timing]] = {
         event=assignment_events.AgentSilent,
         enters=True,
         anew=True,
-        starts=(assignment_events.CustomerSaid,),
+        starts=(assignment_events.CustomerWrote,),
         renews=(assignment_events.AgentSilent,),
-        stops=(assignment_events.AgentSaid,),
+        stops=(assignment_events.AgentWrote,),
     ),
     "agent_gone": Timing(
         stages=frozenset({Stage.ASSIGNED}),
@@ -82,24 +82,24 @@ TIMINGS: Final[dict[str, Timing]] = {
         stages=frozenset({Stage.ASSIGNED}),
         event=assignment_events.CustomerSilent,
         renews=(assignment_events.Delivered, assignment_events.CustomerSilent),
-        stops=(assignment_events.CustomerSaid,),
+        stops=(assignment_events.CustomerWrote,),
     ),
     "silence": Timing(
         stages=frozenset({Stage.QUEUED, Stage.ASSIGNED}),
-        event=assignment_events.SilenceTooLong,
+        event=assignment_events.ConversationIdle,
         enters=True,
-        renews=(assignment_events.CustomerSaid, assignment_events.AgentSaid, assignment_events.Taken),
+        renews=(assignment_events.CustomerWrote, assignment_events.AgentWrote, assignment_events.Taken),
     ),
     "message": Timing(
         stages=frozenset({Stage.MESSAGE}),
-        event=assignment_events.SilenceTooLong,
+        event=assignment_events.ConversationIdle,
         enters=True,
-        renews=(assignment_events.CustomerSaid, assignment_events.AgentSaid),
+        renews=(assignment_events.CustomerWrote, assignment_events.AgentWrote),
     ),
 }
 
 
-def due_event(kind: str, at: float, seconds: float) -> assignment_events.Event:
+def due_event(kind: str, at: float, seconds: float) -> assignment_events.AssignmentEvent:
     """Return the event that a due timer of this kind becomes; ``seconds``: how long it ran."""
     event = TIMINGS[kind].event
     return (
@@ -110,7 +110,7 @@ def due_event(kind: str, at: float, seconds: float) -> assignment_events.Event:
 
 
 def timers(
-    before: Assignment | None, after: Assignment, event: assignment_events.Event, running: Iterable[str]
+    before: Assignment | None, after: Assignment, event: assignment_events.AssignmentEvent, running: Iterable[str]
 ) -> tuple[frozenset[str], frozenset[str]]:
     """Return the kinds of timers to start (or restart) and the kinds to stop because of this event."""
     running = frozenset(running)
@@ -124,7 +124,7 @@ def timers(
 
 
 def _starts(
-    timing: Timing, before: Assignment | None, after: Assignment, event: assignment_events.Event, runs: bool
+    timing: Timing, before: Assignment | None, after: Assignment, event: assignment_events.AssignmentEvent, runs: bool
 ) -> bool:
     if isinstance(event, timing.renews):
         return True

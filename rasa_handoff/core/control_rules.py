@@ -9,10 +9,10 @@ from rasa_handoff.protocol.effects import (
     Effect,
     OfferAgain,
     OfferStored,
-    Record,
     TellCustomer,
     TellDesk,
     WithdrawOffer,
+    WriteTracker,
 )
 from rasa_handoff.protocol.values import Speaker, plain
 
@@ -57,7 +57,7 @@ def requested(conversation: Conversation, event: events.HandoffRequested) -> tup
 def preparing(conversation: Conversation, event: events.TranscriptAwaited) -> tuple[Changes, Effects]:
     changes, _ = requested(conversation, event)
     here = {"handoff_id": event.offer.handoff_id, "message_id": event.message_id}
-    return changes, (_notice(names.UTTER_MOMENT), Record(kind="transcript", body=here))
+    return changes, (_notice(names.UTTER_MOMENT), WriteTracker(kind="transcript", body=here))
 
 
 def prepared(conversation: Conversation, event: events.TranscriptRead) -> tuple[Changes, Effects]:
@@ -92,7 +92,9 @@ def adopted(conversation: Conversation, event: events.HandoffAdopted) -> tuple[C
 
 
 def accepted(conversation: Conversation, event: events.HandoffAccepted) -> tuple[Changes, Effects]:
-    pause = Record(kind="pause", body={"handoff_id": conversation.handoff_id, "filled_slot": conversation.filled_slot})
+    pause = WriteTracker(
+        kind="pause", body={"handoff_id": conversation.handoff_id, "filled_slot": conversation.filled_slot}
+    )
     response = names.UTTER_REQUESTED if event.position is None else names.UTTER_QUEUED
     notice = _notice(response, position=event.position, wait=event.wait, word=conversation.leaving_word)
     return {"position": event.position}, (pause, notice)
@@ -104,14 +106,14 @@ REFUSALS = {"nobody_available": names.UTTER_NOBODY}
 
 def refused(conversation: Conversation, event: events.HandoffRefused) -> tuple[Changes, Effects]:
     notice = _notice(REFUSALS.get(event.code, names.UTTER_REFUSED), reason=event.sentence)
-    return {"ended": event.code}, (Record(kind="unpause"), notice)
+    return {"ended": event.code}, (WriteTracker(kind="unpause"), notice)
 
 
 def timed_out(conversation: Conversation, event: events.StartTimedOut) -> tuple[Changes, Effects]:
     # The desk may have the offer although its answer didn't arrive, so it is both withdrawn here and cancelled there.
     cancelled = _to_desk(conversation, "handoff.status", status="ended", reason="cancelled")
     notice = _notice(names.UTTER_UNREACHABLE)
-    return {"ended": "desk_unreachable"}, (WithdrawOffer(), cancelled, Record(kind="unpause"), notice)
+    return {"ended": "desk_unreachable"}, (WithdrawOffer(), cancelled, WriteTracker(kind="unpause"), notice)
 
 
 # Waiting and live chat
@@ -138,7 +140,7 @@ def customer_said(conversation: Conversation, event: events.CustomerSaid) -> tup
     said = {"id": event.id, "text": event.text, "at": event.at}
     changes: Changes = {"reminded": False}
     to_desk = _to_desk(conversation, "message", speaker=Speaker.CUSTOMER.value, **said)
-    return changes, (to_desk, Record(kind="customer", body={"handoff_id": conversation.handoff_id, **said}))
+    return changes, (to_desk, WriteTracker(kind="customer", body={"handoff_id": conversation.handoff_id, **said}))
 
 
 def agent_said(conversation: Conversation, event: events.AgentSaid) -> tuple[Changes, Effects]:
@@ -150,7 +152,7 @@ def agent_said(conversation: Conversation, event: events.AgentSaid) -> tuple[Cha
         "agent": event.agent,
     }
     notice = TellCustomer(speaker=Speaker.AGENT, id=event.id, text=event.text)
-    return {"asked": 0}, (notice, Record(kind="agent", body=body))
+    return {"asked": 0}, (notice, WriteTracker(kind="agent", body=body))
 
 
 def standing(conversation: Conversation, event: events.CustomerAskedAgain) -> tuple[Changes, Effects]:
@@ -192,8 +194,10 @@ def failed(conversation: Conversation, event: events.HandoffFailed) -> tuple[Cha
     return {"ended": event.reason}, (notice, _back(conversation, event.reason, speak=not silent))
 
 
-def _back(conversation: Conversation, outcome: str, speak: bool = True, **more: Any) -> Record:
-    return Record(kind="back", body={"handoff_id": conversation.handoff_id, "outcome": outcome, "speak": speak, **more})
+def _back(conversation: Conversation, outcome: str, speak: bool = True, **more: Any) -> WriteTracker:
+    return WriteTracker(
+        kind="back", body={"handoff_id": conversation.handoff_id, "outcome": outcome, "speak": speak, **more}
+    )
 
 
 # While nobody comes
@@ -268,7 +272,7 @@ def returned(conversation: Conversation, event: events.Returned) -> tuple[Change
 
 def returned_without(conversation: Conversation, event: events.Event) -> tuple[Changes, Effects]:
     """Give the bot the conversation although the tracker couldn't be written: at least end the tracker's pause."""
-    return {}, (Record(kind="unpause"),)
+    return {}, (WriteTracker(kind="unpause"),)
 
 
 def nothing(conversation: Conversation, event: events.Event) -> tuple[Changes, Effects]:

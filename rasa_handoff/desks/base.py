@@ -1,7 +1,7 @@
 """The base class of desks: a target of the outbox that turns what happens on the agents' side into events for the relay.
 
 ``docs/adapters/adding.md`` describes how to add a desk of your own. A desk of this package also has a name in ``registry.py`` and
-in ``protocol/settings.py``, and a far side in ``tests/core/desks/far_sides.py``.
+in ``protocol/channel_settings.py``, and a far side in ``tests/core/desks/far_sides.py``.
 """
 
 import abc
@@ -11,10 +11,10 @@ from typing import ClassVar, Final
 
 from rasa_handoff.core.control import IllegalEvent
 from rasa_handoff.protocol import events
-from rasa_handoff.protocol.capabilities import Features
+from rasa_handoff.protocol.channel_settings import Settings
 from rasa_handoff.protocol.errors import Refused, StoreUnavailable
+from rasa_handoff.protocol.features import Features
 from rasa_handoff.protocol.logs import get_log, short_id
-from rasa_handoff.protocol.settings import Settings
 from rasa_handoff.protocol.values import Agent, Availability, Department, Offer
 from rasa_handoff.relay.relay import Relay
 from rasa_handoff.store.outbox import Entry

@@ -12,10 +12,10 @@ from rasa_handoff.core.control import Control
 from rasa_handoff.desks.base import Desk, either
 from rasa_handoff.desks.botlhale_socket import BotlhaleSocket
 from rasa_handoff.protocol import events
-from rasa_handoff.protocol.capabilities import YES, Feature, Theirs
+from rasa_handoff.protocol.channel_settings import Settings
 from rasa_handoff.protocol.errors import Unreachable
+from rasa_handoff.protocol.features import YES, Feature, Theirs
 from rasa_handoff.protocol.logs import get_log, short_id
-from rasa_handoff.protocol.settings import Settings
 from rasa_handoff.protocol.values import Offer
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.relay import Relay

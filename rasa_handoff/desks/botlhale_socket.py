@@ -18,9 +18,9 @@ from socketio.exceptions import SocketIOError
 from rasa_handoff.core.control import Control
 from rasa_handoff.desks.base import apply
 from rasa_handoff.protocol import events
+from rasa_handoff.protocol.channel_settings import DeskSettings
 from rasa_handoff.protocol.errors import StoreError, Unreachable
 from rasa_handoff.protocol.logs import get_log, short_id
-from rasa_handoff.protocol.settings import DeskSettings
 from rasa_handoff.protocol.text import in_text, valid
 from rasa_handoff.protocol.values import Line, Offer, Speaker
 from rasa_handoff.relay import customer_ids

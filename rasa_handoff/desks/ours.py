@@ -24,11 +24,11 @@ from rasa_handoff.desks.ours_words import (
     status_event,
 )
 from rasa_handoff.protocol import events
-from rasa_handoff.protocol.capabilities import YES, Feature
+from rasa_handoff.protocol.channel_settings import Settings
 from rasa_handoff.protocol.errors import Refused, StoreError, Unforeseen, Unreachable
+from rasa_handoff.protocol.features import YES, Feature
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.names import PROTOCOL, RELAY_NAMESPACE
-from rasa_handoff.protocol.settings import Settings
 from rasa_handoff.protocol.values import Agent, Availability, Offer, are_compatible, plain, read
 from rasa_handoff.relay.relay import DESK, Relay
 from rasa_handoff.store.outbox import Entry

@@ -17,10 +17,10 @@ from rasa_handoff.core.control import Control
 from rasa_handoff.desks.base import Desk, apply, insist
 from rasa_handoff.desks.tkinter_window import Window
 from rasa_handoff.protocol import events
-from rasa_handoff.protocol.capabilities import YES, Feature
+from rasa_handoff.protocol.channel_settings import DeskSettings, Settings
 from rasa_handoff.protocol.errors import Unreachable, Waits
+from rasa_handoff.protocol.features import YES, Feature
 from rasa_handoff.protocol.logs import get_log, short_id
-from rasa_handoff.protocol.settings import DeskSettings, Settings
 from rasa_handoff.protocol.values import Agent, Line, Offer, Speaker, Transcript, read
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.relay import DESK, Relay

@@ -18,7 +18,7 @@ from rasa_handoff.guard.buckets import Bucket, Buckets
 from rasa_handoff.guard.connections import Connections
 from rasa_handoff.guard.hosts import Hosts
 from rasa_handoff.guard.http import REASONS, AsgiRequest, SanicRequest, TooLong, request_of
-from rasa_handoff.guard.packets import Unfit
+from rasa_handoff.guard.packets import UnfitPacket
 from rasa_handoff.guard.pending import Pending
 from rasa_handoff.guard.refusals import Refusals, bound_logs
 from rasa_handoff.protocol.limits import Limits
@@ -249,7 +249,7 @@ class _Protected:
                 packets.check_body(body)
             except TooLong as no:
                 return await self._refuse(request, 413, str(no), known)
-            except Unfit as no:
+            except UnfitPacket as no:
                 return await self._refuse(request, 400, str(no), known, no.kind)
             if known is not None:
                 await self._guard.slow_down(known, len(body))
@@ -317,9 +317,9 @@ class _Protected:
             raise Ended("The socket has ended.")
         try:
             if data and len(data) > session.longest:
-                raise Unfit("size", f"a message of {len(data)} characters, {session.longest} are allowed")
+                raise UnfitPacket("size", f"a message of {len(data)} characters, {session.longest} are allowed")
             packets.check_raw(data)
-        except Unfit as no:
+        except UnfitPacket as no:
             self._note(session, no)
             session.pending.drop()
             raise Ended(str(no)) from no
@@ -356,14 +356,16 @@ class _Protected:
             elif self._joined(sid):
                 session.since = now
             elif now - session.since > limits.join_seconds:
-                self._note(session, Unfit("idle", f"a socket that joined nothing within {limits.join_seconds:g} s"))
+                self._note(
+                    session, UnfitPacket("idle", f"a socket that joined nothing within {limits.join_seconds:g} s")
+                )
                 await self._end(session)
 
     def _joined(self, eio_sid: str) -> bool:
         manager = self.sio.manager
         return any(manager.sid_from_eio_sid(eio_sid, namespace) for namespace in list(manager.get_namespaces()))
 
-    def _note(self, session: Session, no: Unfit) -> None:
+    def _note(self, session: Session, no: UnfitPacket) -> None:
         self._guard.refusals.note(session.address, no.kind, f"{no}.")
 
     # Socket.IO's packets
@@ -375,7 +377,7 @@ class _Protected:
         try:
             async with session.reading:  # polling requests may come at the same time, and a handshake takes a moment
                 await self._handle(session, packets.read_packet(data), len(data))
-        except Unfit as no:
+        except UnfitPacket as no:
             self._note(session, no)
             session.unfit += 1
             if no.kind != "reserved" or session.unfit > MOST_UNFIT:
@@ -385,7 +387,7 @@ class _Protected:
         sio, namespace = self.sio, one.namespace or "/"
         if one.packet_type == packet.CONNECT:
             if not session.connects.take():
-                raise Unfit("connects", "too many attempts to join a namespace")
+                raise UnfitPacket("connects", "too many attempts to join a namespace")
             await self._join(session, one)
         elif one.packet_type == packet.DISCONNECT:
             await session.pending.drain()
@@ -398,10 +400,10 @@ class _Protected:
                 await session.pending.add(job, size)
         elif one.packet_type == packet.ACK:
             if not isinstance(one.data, list):
-                raise Unfit("packet", "an acknowledgement that isn't a list")
+                raise UnfitPacket("packet", "an acknowledgement that isn't a list")
             await sio._handle_ack(session.sid, one.namespace, one.id, one.data)
         else:
-            raise Unfit("binary", "a binary packet")
+            raise UnfitPacket("binary", "a binary packet")
 
     async def _join(self, session: Session, one: Any) -> None:
         """Run a handshake. If it raises, undo the join: python-socketio leaves such a socket joined without a checked token."""
@@ -414,7 +416,7 @@ class _Protected:
             joined = manager.sid_from_eio_sid(session.sid, namespace)
             if joined is not None and joined != before:
                 await manager.disconnect(joined, namespace, ignore_queue=True)
-            raise Unfit("connects", f"a handshake that can't be handled ({type(problem).__name__})") from problem
+            raise UnfitPacket("connects", f"a handshake that can't be handled ({type(problem).__name__})") from problem
 
 
 def _streaming(handle: Callable[..., Any]) -> Callable[..., Any]:

@@ -31,7 +31,7 @@ SOCKET_PACKETS: Final = "0123"
 Payload.max_decode_packets = MOST_IN_BODY
 
 
-class Unfit(Exception):
+class UnfitPacket(Exception):
     """A packet that no client of ours sends. ``kind``: a name for counting."""
 
     def __init__(self, kind: str, sentence: str) -> None:
@@ -48,12 +48,14 @@ def check_raw(data: Any) -> None:
     if data is None or data == "":
         return
     if not isinstance(data, str) or data[0] == "b":
-        raise Unfit("binary", "a binary packet")
+        raise UnfitPacket("binary", "a binary packet")
     if data in ENGINE_PACKETS:
         return
     if data[:1] != "4" or data[1:2] not in SOCKET_PACKETS or len(data) < 2:
         binary = data[:2] in ("45", "46")
-        raise Unfit("binary" if binary else "packet", "a binary packet" if binary else "a packet of an unknown type")
+        raise UnfitPacket(
+            "binary" if binary else "packet", "a binary packet" if binary else "a packet of an unknown type"
+        )
 
 
 def check_body(body: bytes) -> None:
@@ -65,12 +67,12 @@ def check_body(body: bytes) -> None:
     try:
         packets = body.decode("utf-8").split("\x1e")
     except UnicodeDecodeError as problem:
-        raise Unfit("packet", "a body that isn't UTF-8") from problem
+        raise UnfitPacket("packet", "a body that isn't UTF-8") from problem
     if len(packets) > MOST_IN_BODY:
-        raise Unfit("packet", f"a body with more than {MOST_IN_BODY} packets")
+        raise UnfitPacket("packet", f"a body with more than {MOST_IN_BODY} packets")
     for one in packets:
         if one == "" and body:
-            raise Unfit("packet", "an empty packet")
+            raise UnfitPacket("packet", "an empty packet")
         check_raw(one)
 
 
@@ -81,9 +83,9 @@ def check_event(data: Any) -> str:
         Unfit: the event has no name, or a reserved one.
     """
     if not isinstance(data, list) or not data or not isinstance(data[0], str):
-        raise Unfit("packet", "an event without a name")
+        raise UnfitPacket("packet", "an event without a name")
     if data[0] in RESERVED:
-        raise Unfit("reserved", f"an event named '{data[0]}', which is reserved")
+        raise UnfitPacket("reserved", f"an event named '{data[0]}', which is reserved")
     return data[0]
 
 
@@ -116,7 +118,7 @@ def read_packet(data: str) -> GuardedPacket:
     try:
         return GuardedPacket(encoded_packet=data)
     except (ValueError, IndexError, TypeError) as problem:
-        raise Unfit("packet", f"a packet that can't be read ({type(problem).__name__})") from problem
+        raise UnfitPacket("packet", f"a packet that can't be read ({type(problem).__name__})") from problem
 
 
 def _refuse_constant(name: str) -> Any:

@@ -36,7 +36,7 @@ Push = Callable[[list[Any]], Awaitable[list[Any]]]
 """Sends late messages outside a call, and returns those it couldn't send."""
 
 
-class Answer(OutputChannel):
+class PlatformAnswer(OutputChannel):
     """The output channel of one call, which collects what the bot says.
 
     ``given``: how many messages had been said when the answer went out; None before that. Rasa keeps the channel for reminders:
@@ -82,7 +82,7 @@ class Answers:
     """The last answer and the late messages of each conversation, in bounded memory."""
 
     def __init__(self) -> None:
-        self._last: dict[str, tuple[str, Answer]] = {}
+        self._last: dict[str, tuple[str, PlatformAnswer]] = {}
         self._late: dict[str, list[Any]] = {}
 
     def known(self, conversation_id: str, key: str | None) -> list[Any] | None:
@@ -91,7 +91,7 @@ class Answers:
         last_key, answer = self._last.get(conversation_id, (None, None))
         return answer.messages[: answer.given] if answer is not None and last_key == key else None
 
-    def keep(self, conversation_id: str, key: str | None, answer: Answer) -> None:
+    def keep(self, conversation_id: str, key: str | None, answer: PlatformAnswer) -> None:
         """Keep a complete answer, for a repeated call."""
         self._last.pop(conversation_id, None)
         if key is not None:
@@ -132,7 +132,7 @@ class Call(NamedTuple):
 
     conversation_id: str
     key: str | None
-    answer: Answer
+    answer: PlatformAnswer
     to_bot: Callable[[], Awaitable[None]]
     to_people: Callable[[], Awaitable[None]]
     push: Push = _cannot

@@ -24,9 +24,9 @@ from rasa_handoff.channel.turn.bot_turn import BotTurn, OnMessage
 from rasa_handoff.channel.turn.options import Options
 from rasa_handoff.core.transcript import button_payloads, current_session
 from rasa_handoff.platforms.conversations import Conversations
-from rasa_handoff.protocol.capabilities import Features
+from rasa_handoff.protocol.channel_settings import IntentSettings
 from rasa_handoff.protocol.errors import HandoffError
-from rasa_handoff.protocol.settings import IntentSettings
+from rasa_handoff.protocol.features import Features
 from rasa_handoff.protocol.settings_errors import expanded
 from rasa_handoff.protocol.text import valid
 from rasa_handoff.protocol.values import Availability, Department
@@ -86,7 +86,7 @@ class PlatformChannel(InputChannel):
 
     def blueprint(self, on_new_message: OnMessage) -> Blueprint:
         """Return the channel's routes, and one that reports that the channel runs."""
-        blueprint = _Mount(f"{self.name()}_webhook", self, on_new_message)
+        blueprint = _PlatformMount(f"{self.name()}_webhook", self, on_new_message)
 
         @blueprint.route("/", methods=["GET"])
         async def health(_: Request) -> HTTPResponse:
@@ -131,7 +131,7 @@ class PlatformChannel(InputChannel):
         return False
 
 
-class _Mount(Blueprint):
+class _PlatformMount(Blueprint):
     """The blueprint that Rasa registers. Its registration is the first moment at which the application is known."""
 
     def __init__(self, name: str, channel: PlatformChannel, on_new_message: OnMessage) -> None:

@@ -37,12 +37,12 @@ from rasa_handoff.channel.turn.handoff_offer import taken_slot
 from rasa_handoff.channel.turn.orphaned_pauses import paused_for_handoff
 from rasa_handoff.core.transcript import button_titles
 from rasa_handoff.protocol import names
+from rasa_handoff.protocol.channel_settings import IntentSettings
 from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.protocol.limits import LONGEST_MESSAGE
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.markers import HandoffRequest
 from rasa_handoff.protocol.names import NOTE_SLOT, OUTCOME_SLOT
-from rasa_handoff.protocol.settings import IntentSettings
 
 log = get_log(__name__)
 

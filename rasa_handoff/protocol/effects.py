@@ -27,7 +27,7 @@ class TellCustomer(Value, frozen=True):
     message: dict[str, Any] | None = None
 
 
-class Record(Value, frozen=True):
+class WriteTracker(Value, frozen=True):
     """Write to the tracker.
 
     ``kind``: ``pause``, ``customer``, ``agent``, ``notice``, ``unpause`` or ``back``; or ``transcript``, which reads from it.
@@ -51,4 +51,4 @@ class OfferAgain(Value, frozen=True):
     body: dict[str, Any]
 
 
-Effect = TellDesk | TellCustomer | Record | WithdrawOffer | OfferStored | OfferAgain
+Effect = TellDesk | TellCustomer | WriteTracker | WithdrawOffer | OfferStored | OfferAgain

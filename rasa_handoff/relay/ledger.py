@@ -13,17 +13,17 @@ from sqlalchemy.engine import Connection
 from rasa_handoff.core.control import TABLE, Conversation, step
 from rasa_handoff.core.control_timers import due_event, timers
 from rasa_handoff.protocol import events, names
+from rasa_handoff.protocol.channel_settings import FIXED_TIMERS, TimerSettings
 from rasa_handoff.protocol.effects import (
     Effect,
     OfferAgain,
     OfferStored,
-    Record,
     TellCustomer,
     TellDesk,
     WithdrawOffer,
+    WriteTracker,
 )
 from rasa_handoff.protocol.errors import Refused
-from rasa_handoff.protocol.settings import FIXED_TIMERS, TimerSettings
 from rasa_handoff.protocol.text import valid
 from rasa_handoff.protocol.values import Speaker, Value, plain
 from rasa_handoff.relay import repository
@@ -180,7 +180,7 @@ def _dispensable(effect: Effect) -> str | None:
         return CUSTOMER
     if isinstance(effect, TellDesk) and effect.name == "message.status":
         return DESK
-    return TRACKER if isinstance(effect, Record) and effect.kind == "notice" else None
+    return TRACKER if isinstance(effect, WriteTracker) and effect.kind == "notice" else None
 
 
 def _full_targets(connection: Connection, lane: str, effects: Sequence[Effect]) -> set[str]:
@@ -193,7 +193,7 @@ def _reports(event: events.MessageReported | events.NoticeShown | events.WordsNo
     """Return the effects of an event that concerns a message rather than the conversation; legal in every state."""
     if isinstance(event, events.NoticeShown):
         body = {"handoff_id": event.handoff_id, "id": event.id, "text": event.text, "at": event.at}
-        return (Record(kind="notice", body={**body, "response": event.response}),)
+        return (WriteTracker(kind="notice", body={**body, "response": event.response}),)
     if isinstance(event, events.WordsNotDelivered):
         values = {"text": event.text if len(event.text) <= LONGEST_QUOTED else f"{event.text[:LONGEST_QUOTED]}..."}
         return (TellCustomer(speaker=Speaker.SYSTEM, response=names.UTTER_NOT_DELIVERED, values=values),)
@@ -206,7 +206,7 @@ def _reply(event: events.AgentSaid) -> tuple[Effect, ...]:
     body = {"handoff_id": event.handoff_id, "id": event.id, "text": event.text, "at": event.at, "agent": event.agent}
     values = {"agent": event.agent, "text": event.text}
     reply = TellCustomer(speaker=Speaker.AGENT, id=event.id, response=names.UTTER_REPLY, values=values)
-    return reply, Record(kind="agent", body=body)
+    return reply, WriteTracker(kind="agent", body=body)
 
 
 def _put_entries(
@@ -228,7 +228,7 @@ def _put_entries(
         elif isinstance(effect, TellDesk):
             body = repository.stamped(connection, effect.body)
             entries.append(Entry(target=DESK, lane=lane, name=effect.name, body=body))
-        elif isinstance(effect, Record):
+        elif isinstance(effect, WriteTracker):
             entries.append(Entry(target=TRACKER, lane=lane, name=effect.kind, body=effect.body))
         else:
             body = {**plain(effect), "id": effect.id or uuid.uuid4().hex, "handoff_id": handoff_id}

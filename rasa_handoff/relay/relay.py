@@ -19,15 +19,15 @@ from rasa_handoff.admin.commands import Handler
 from rasa_handoff.admin.socket import AdminSocket
 from rasa_handoff.core.control import ASKED, Control, Conversation, IllegalEvent
 from rasa_handoff.protocol import events as relay_events
+from rasa_handoff.protocol.channel_settings import Settings
 from rasa_handoff.protocol.errors import StoreError
 from rasa_handoff.protocol.logs import get_log, short_id
-from rasa_handoff.protocol.settings import Settings
 from rasa_handoff.protocol.text import valid, valid_text
 from rasa_handoff.protocol.values import Offer, Status
 from rasa_handoff.relay import repository
-from rasa_handoff.relay.dead_letters import DEAD_LETTERS, given_up
 from rasa_handoff.relay.ledger import Applied, Change, Ledger, remove_acknowledged
 from rasa_handoff.relay.repository import CUSTOMER, DESK, TRACKER
+from rasa_handoff.relay.undeliverable import DEAD_LETTERS, given_up
 from rasa_handoff.store.dispatcher import Dispatcher, Target
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.failures import apart, log_set_aside, reason_of

@@ -22,7 +22,7 @@ class Serving(Value, frozen=True, kw_only=True):
     agents: tuple[str, ...]
 
 
-class Tokens(Value, frozen=True, kw_only=True):
+class BotTokens(Value, frozen=True, kw_only=True):
     """A bot's tokens: how many it has, and when (seconds since 1970) the newest was made."""
 
     bot_id: str
@@ -136,13 +136,13 @@ def remove_department(database: str, name: str) -> tuple[str, ...]:
     return accounts.run(database, work)
 
 
-def tokens(database: str) -> list[Tokens]:
+def tokens(database: str) -> list[BotTokens]:
     """Return the bots that have tokens; the tokens themselves aren't stored."""
     query = select(TOKENS.c.bot_id, func.count().label("count"), func.max(TOKENS.c.at).label("newest"))
     query = query.group_by(TOKENS.c.bot_id).order_by(TOKENS.c.bot_id)
 
-    def work(connection: Connection) -> list[Tokens]:
-        return [Tokens(**row) for row in connection.execute(query).mappings()]
+    def work(connection: Connection) -> list[BotTokens]:
+        return [BotTokens(**row) for row in connection.execute(query).mappings()]
 
     return accounts.run(database, work, only_reads=True)
 

@@ -29,7 +29,6 @@ from rasa_handoff.guard.refusals import escaped, shown_address
 from rasa_handoff.guard.socketio_requests import HEADERS
 from rasa_handoff.protocol.limits import Limits
 from rasa_handoff.server import accounts
-from rasa_handoff.server.dead_letters import DEAD_LETTERS
 from rasa_handoff.server.gateways.botlhale_clients import BOTLHALE
 from rasa_handoff.server.gateways.botlhale_gateway import BotlhaleGateway
 from rasa_handoff.server.gateways.desk_gateway import DeskGateway
@@ -38,6 +37,7 @@ from rasa_handoff.server.gateways.tkinter_gateway import TKINTER, Ports, Tkinter
 from rasa_handoff.server.http.pages import Guarded, Pages, unavailable
 from rasa_handoff.server.http.sign_in import Browsers
 from rasa_handoff.server.public_url import BelowPath, PublicUrl
+from rasa_handoff.server.sending_again import DEAD_LETTERS
 from rasa_handoff.server.service.agent_operations import AgentService
 from rasa_handoff.server.service.base import RELAY
 from rasa_handoff.server.service.bot_operations import BotService

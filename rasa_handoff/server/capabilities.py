@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from rasa_handoff.protocol.capabilities import YES, Feature, Features
+from rasa_handoff.protocol.features import YES, Feature, Features
 
 BOTLHALE: Final[Features] = {
     Feature.RULES: "our desk's queue",

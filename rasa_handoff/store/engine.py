@@ -74,7 +74,7 @@ class Store:
         self._engine = _engine(url)
         self._ownership = Ownership(url)
         self._on_postgres = self._engine.dialect.name == "postgresql"
-        self._line = postgres.Line(self._engine) if self._on_postgres else None
+        self._line = postgres.SocketDuplicate(self._engine) if self._on_postgres else None
         self._hold = postgres.Hold(_shown(url)) if self._on_postgres else None
         self._owns = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"{side}-store")

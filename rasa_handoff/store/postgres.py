@@ -1,7 +1,7 @@
 """Postgres: every wait is bounded, and one process of a side works with a database.
 
 - Connecting fails after ``CONNECT_SECONDS``; a statement, or waiting for a lock, after ``STATEMENT_SECONDS``.
-- A stopped server, or a network that drops packets, never answers: :meth:`Line.cut` ends the wait in libpq.
+- A stopped server, or a network that drops packets, never answers: :meth:`SocketDuplicate.cut` ends the wait in libpq.
 - The right to write is an advisory lock held by the connection that writes, so no transaction runs without it.
 - After a commit whose answer was lost, its outcome is queried by transaction number (:func:`was_committed`) before anything else.
 """
@@ -61,7 +61,7 @@ def let_take_its_time(connection: Connection) -> None:
     connection.execute(text("SET LOCAL statement_timeout = 0"))
 
 
-class Line:
+class SocketDuplicate:
     """A duplicate of the socket of the engine's one connection, by which another thread can cut it."""
 
     def __init__(self, engine: Engine) -> None:

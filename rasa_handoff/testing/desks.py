@@ -15,7 +15,7 @@ import pytest_asyncio
 from rasa_handoff.core.control import Control, Conversation
 from rasa_handoff.desks.base import Desk
 from rasa_handoff.protocol import events
-from rasa_handoff.protocol.settings import Settings, read_settings
+from rasa_handoff.protocol.channel_settings import Settings, read_settings
 from rasa_handoff.testing.relay_side import RelaySide
 from rasa_handoff.testing.waiting import until
 

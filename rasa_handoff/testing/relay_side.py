@@ -10,7 +10,7 @@ import msgspec
 
 from rasa_handoff.desks.base import Desk
 from rasa_handoff.protocol import events
-from rasa_handoff.protocol.settings import Settings
+from rasa_handoff.protocol.channel_settings import Settings
 from rasa_handoff.protocol.values import Channel, Line, Offer, Speaker
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay

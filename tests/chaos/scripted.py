@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from rasa_handoff.protocol import events
+from rasa_handoff.protocol.channel_settings import read_settings
 from rasa_handoff.protocol.errors import Unreachable, Waits
-from rasa_handoff.protocol.settings import read_settings
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
 from rasa_handoff.store.engine import Store

@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 
 from rasa_handoff.core.assignment import HELP_AFTER, TABLE, Stage, step
 from rasa_handoff.core.assignment_events import (
-    AgentSaid,
     AgentSilent,
+    AgentWrote,
     Arrived,
+    ConversationIdle,
     CustomerEnded,
-    CustomerSaid,
     CustomerSilent,
+    CustomerWrote,
     Delivered,
     Kept,
     MessageLeft,
@@ -21,7 +22,6 @@ from rasa_handoff.core.assignment_events import (
     RelayLost,
     Released,
     Resolved,
-    SilenceTooLong,
     StatusChanged,
     Taken,
     Transferred,
@@ -36,8 +36,8 @@ AT = st.floats(0, 1e9)
 EVENTS = st.one_of(
     st.builds(Arrived, at=AT, department=DEPARTMENTS),
     st.builds(Taken, at=AT, agent=AGENT),
-    st.builds(CustomerSaid, at=AT, id=st.text(), text=st.text()),
-    st.builds(AgentSaid, at=AT, agent=AGENT, id=st.text(), text=st.text()),
+    st.builds(CustomerWrote, at=AT, id=st.text(), text=st.text()),
+    st.builds(AgentWrote, at=AT, agent=AGENT, id=st.text(), text=st.text()),
     st.builds(Transferred, at=AT, agent=AGENT, department=DEPARTMENTS),
     st.builds(Released, at=AT),
     st.builds(Resolved, at=AT, agent=AGENT, outcome=st.sampled_from(["resolved", "follow_up"])),
@@ -47,7 +47,7 @@ EVENTS = st.one_of(
     st.builds(NobodyTook, at=AT),
     st.builds(AgentSilent, at=AT, seconds=AT),
     st.builds(CustomerSilent, at=AT, seconds=AT),
-    st.builds(SilenceTooLong, at=AT),
+    st.builds(ConversationIdle, at=AT),
     st.builds(CustomerEnded, at=AT, reason=st.sampled_from(["customer_left", "cancelled"])),
 )
 
@@ -119,7 +119,7 @@ def test_after_two_reminders_anybody_may_take_it_and_after_three_it_is_queued_ah
     assert told == [("Thandi", 60.0), ("Thandi", 120.0)]
     over, _ = step(state, Taken(at=10.0, agent=AGENTS[1]))
     assert (over.agent, over.reminders) == (AGENTS[1], 0)
-    answered, _ = step(state, AgentSaid(at=10.0, agent=AGENTS[0], id="1", text="here I am"))
+    answered, _ = step(state, AgentWrote(at=10.0, agent=AGENTS[0], id="1", text="here I am"))
     assert answered.reminders == 0
     queued_again, _ = step(state, AgentSilent(at=10.0, seconds=60.0))
     assert (queued_again.stage, queued_again.ahead, queued_again.agent) == (Stage.QUEUED, True, None)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rasa_handoff.core.assignment import TABLE, Stage, step
-from rasa_handoff.core.assignment_events import AgentCame, AgentLeft, Arrived, Delivered, Event
+from rasa_handoff.core.assignment_events import AgentCame, AgentLeft, Arrived, AssignmentEvent, Delivered
 from rasa_handoff.core.assignment_timers import SWITCHABLE, TIMINGS, DeskTimers, due_event, timers
 from rasa_handoff.protocol.errors import Refused, SettingsError
 from rasa_handoff.server.service.scheduler import read_timers
@@ -17,7 +17,7 @@ from tests.support.paths import ROOT
 
 SUBSETS = [off for count in range(len(SWITCHABLE) + 1) for off in itertools.combinations(SWITCHABLE, count)]
 HAPPENINGS = st.one_of(EVENTS, st.builds(AgentLeft, at=AT), st.builds(AgentCame, at=AT), st.builds(Delivered, at=AT))
-MOST_RINGS = 1000
+MOST_TIMERS = 1000
 
 
 class Walk:
@@ -28,7 +28,7 @@ class Walk:
         self.state, self.running = None, {}
         self.happen(Arrived(at=0.0, department=None))
 
-    def happen(self, event: Event) -> None:
+    def happen(self, event: AssignmentEvent) -> None:
         try:
             after, _ = step(self.state, event)
         except Refused:
@@ -52,7 +52,7 @@ def test_from_everywhere_it_ends_by_timers_alone(off, events):
     walk = Walk(DeskTimers(**dict.fromkeys(off)))
     for event in events:
         walk.happen(event)
-    for _ in range(MOST_RINGS):
+    for _ in range(MOST_TIMERS):
         if walk.state.stage is Stage.ENDED:
             break
         assert walk.running, f"{walk.state} has no way out"

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from rasa_handoff.core.control import Control, Conversation
 from rasa_handoff.desks.botlhale import BotlhaleDesk
 from rasa_handoff.protocol import events
-from rasa_handoff.protocol.settings import Settings, read_settings
+from rasa_handoff.protocol.channel_settings import Settings, read_settings
 from rasa_handoff.protocol.values import Channel, Offer
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay

@@ -9,7 +9,7 @@ from typing import Any
 from rasa_handoff.core.assignment_timers import DeskTimers
 from rasa_handoff.core.control import Control
 from rasa_handoff.protocol import events
-from rasa_handoff.protocol.settings import DeskSettings, Settings
+from rasa_handoff.protocol.channel_settings import DeskSettings, Settings
 from rasa_handoff.protocol.values import Channel, Offer
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay

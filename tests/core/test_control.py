@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rasa_handoff.core.control import DESK_ACTIVE, TABLE, Control, Conversation, IllegalEvent, step
 from rasa_handoff.protocol import events
-from rasa_handoff.protocol.effects import Record, TellCustomer, TellDesk
+from rasa_handoff.protocol.effects import TellCustomer, TellDesk, WriteTracker
 from rasa_handoff.protocol.values import Agent, BotState, Channel, Offer, Slot
 
 HERE = {"conversation_id": "thabo"}
@@ -99,7 +99,7 @@ def test_whatever_happens_the_rules_hold(walk: list[tuple[int, str]]) -> None:
 
 
 def check_control_passes_cleanly(before: Conversation, after: Conversation, effects: tuple[object, ...]) -> None:
-    records = [effect.kind for effect in effects if isinstance(effect, Record)]
+    records = [effect.kind for effect in effects if isinstance(effect, WriteTracker)]
     adopted = before.state is Control.BOT and after.state is Control.WAITING  # found paused
     if after.state in DESK_ACTIVE and before.state not in DESK_ACTIVE and not adopted:
         assert records == ["pause"]
@@ -139,7 +139,7 @@ def test_from_every_state_the_desk_can_end_it() -> None:
 
 def test_only_settable_slots_come_back() -> None:
     _, effects = step(reach(0, 6, 9), happenings("h")[12])
-    (back,) = [effect for effect in effects if isinstance(effect, Record)]
+    (back,) = [effect for effect in effects if isinstance(effect, WriteTracker)]
     assert back.body["slots"] == {"plan": "gold"}
 
 

@@ -7,7 +7,7 @@ import pytest
 from rasa_handoff.core.control import TABLE, Control, Conversation, step
 from rasa_handoff.core.control_timers import TIMINGS, due_event, timers
 from rasa_handoff.protocol import events
-from rasa_handoff.protocol.settings import AFTER_NOBODY, TimerSettings
+from rasa_handoff.protocol.channel_settings import AFTER_NOBODY, TimerSettings
 from rasa_handoff.protocol.values import Agent, Status
 from tests.core.test_control import HERE, SAID, awaited, request
 

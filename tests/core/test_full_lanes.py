@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.protocol import events
+from rasa_handoff.protocol.channel_settings import TimerSettings, read_settings
 from rasa_handoff.protocol.errors import Refused, StoreError
-from rasa_handoff.protocol.settings import TimerSettings, read_settings
 from rasa_handoff.protocol.values import Agent, Channel, Offer, Status
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.inbox import Inbox

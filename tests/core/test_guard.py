@@ -14,7 +14,7 @@ from socketio import AsyncServer
 from rasa_handoff.guard import packets
 from rasa_handoff.guard.buckets import Bucket, Buckets
 from rasa_handoff.guard.guard import Guard
-from rasa_handoff.guard.packets import Unfit
+from rasa_handoff.guard.packets import UnfitPacket
 from rasa_handoff.guard.pending import Pending
 from rasa_handoff.guard.refusals import LINES_A_MINUTE, BoundedLog, Refusals, escaped
 from rasa_handoff.guard.socketio_requests import Head, is_local, is_loopback, read_query
@@ -45,11 +45,11 @@ def test_protecting_changes_one_server_alone() -> None:
 
 @given(st.text(max_size=300) | st.binary(max_size=50))
 def test_whatever_comes_is_read_or_unfit(data: str | bytes) -> None:
-    with contextlib.suppress(Unfit):
+    with contextlib.suppress(UnfitPacket):
         packets.check_raw(data)
         if isinstance(data, str) and data.startswith("4"):
             packets.read_packet(data[1:])
-    with contextlib.suppress(Unfit):
+    with contextlib.suppress(UnfitPacket):
         packets.check_body(data if isinstance(data, bytes) else data.encode("utf-8", "replace"))
 
 

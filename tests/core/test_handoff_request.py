@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from rasa_handoff.channel.turn.handoff_request import complete_request, up_to
+from rasa_handoff.protocol.channel_settings import IntentSettings
 from rasa_handoff.protocol.markers import HandoffRequest
-from rasa_handoff.protocol.settings import IntentSettings
 from rasa_handoff.protocol.values import Priority
 
 URGENT = {"event": "bot", "data": {"custom": {"handoff_options": {"priority": "urgent", "reason": "stolen card"}}}}

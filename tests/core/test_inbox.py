@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from rasa_handoff.protocol.channel_settings import TimerSettings
 from rasa_handoff.protocol.errors import StoreUnavailable
 from rasa_handoff.protocol.events import HandoffRequested
-from rasa_handoff.protocol.settings import TimerSettings
 from rasa_handoff.protocol.values import Channel, Offer
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.inbox import Inbox, Met

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from rasa_handoff.protocol.channel_settings import read_settings
 from rasa_handoff.protocol.errors import MarkerError, Refused, SettingsError
 from rasa_handoff.protocol.markers import HandoffRequest, OptionsRequest, filled, read_marker, read_notice
-from rasa_handoff.protocol.settings import read_settings
 from rasa_handoff.protocol.values import Contact, Department, Offer, Priority, plain, read
 
 RIGHT: dict[str, Any] = {"bot_id": "b", "desk": {"url": "http://localhost:5065"}, "channels": {"rest": None}}

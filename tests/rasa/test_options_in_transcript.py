@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from rasa_handoff.channel.turn.bot_turn import BotTurn
-from rasa_handoff.protocol.settings import IntentSettings
+from rasa_handoff.protocol.channel_settings import IntentSettings
 
 ASKED = {"event": "user", "parse_data": {"intent": {"name": "provide_handoff_options"}}}
 MARKER = {"event": "bot", "data": {"custom": {"handoff_options": {}}}}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rasa_handoff.channel.channel import HandoffChannel
+from rasa_handoff.channel.handoff_channel import HandoffChannel
 from rasa_handoff.desks.registry import desk_class
 from rasa_handoff.protocol.errors import SettingsError
 from rasa_handoff.testing.desks import DeskContract, FarSide

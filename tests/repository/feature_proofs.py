@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from rasa_handoff.protocol.capabilities import Feature
+from rasa_handoff.protocol.features import Feature
 
 DESK = "rasa_handoff/testing/desks.py::"
 PLATFORM = "rasa_handoff/testing/platforms.py::"

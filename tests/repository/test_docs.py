@@ -11,9 +11,9 @@ from ruamel.yaml import YAML
 from rasa_handoff.core.drawing import drawing
 from rasa_handoff.platforms.kommunicate.settings import KommunicateSettings
 from rasa_handoff.platforms.liveperson.settings import EndpointSettings, LivePersonSettings
+from rasa_handoff.protocol.channel_settings import EXAMPLES, DeskSettings, Settings, TimerSettings
 from rasa_handoff.protocol.limits import Limits
 from rasa_handoff.protocol.markers import HandoffRequest
-from rasa_handoff.protocol.settings import EXAMPLES, DeskSettings, Settings, TimerSettings
 from tests.support.paths import ROOT
 
 SETTINGS = (ROOT / "docs" / "settings.md").read_text()

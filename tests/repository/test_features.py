@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rasa_handoff.protocol.capabilities import Feature, Theirs
+from rasa_handoff.protocol.features import Feature, Theirs
 from tests.repository.feature_proofs import PROOFS
 from tests.support.paths import ROOT
 from tools.matrix import PAGE, SYSTEMS, matrix, page

@@ -13,7 +13,7 @@ from sanic.request import Request
 from sanic.response import BaseHTTPResponse
 
 
-class Answer:
+class HttpAnswer:
     """The answer to one request. ``written``: True once all of it was written, False once that is no longer possible."""
 
     def __init__(self) -> None:
@@ -25,10 +25,10 @@ class Answer:
             self.written.set_result(written)
 
 
-_answer: ContextVar[Answer | None] = ContextVar("handoff_answer", default=None)
+_answer: ContextVar[HttpAnswer | None] = ContextVar("handoff_answer", default=None)
 
 
-def answer() -> Answer | None:
+def answer() -> HttpAnswer | None:
     """Return the answer to the request that this task handles or was begun by; None without such a request."""
     return _answer.get()
 
@@ -43,7 +43,7 @@ def watch(blueprint: Blueprint) -> None:
 
 
 async def _begin(request: Request) -> None:
-    fresh = Answer()
+    fresh = HttpAnswer()
     request.ctx.handoff_answer = fresh
     _answer.set(fresh)
     connection = asyncio.current_task()
@@ -57,7 +57,7 @@ async def _begin(request: Request) -> None:
 
 
 async def _follow(request: Request, response: Any) -> None:
-    following: Answer | None = getattr(request.ctx, "handoff_answer", None)
+    following: HttpAnswer | None = getattr(request.ctx, "handoff_answer", None)
     if following is None or not isinstance(response, BaseHTTPResponse):
         return  # a stream passes here twice: as itself, and as the response it is written to
     original = response.send

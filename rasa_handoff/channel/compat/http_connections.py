@@ -83,12 +83,12 @@ def _connection_made(self: Any, transport: asyncio.Transport) -> None:
     _original(self, transport)
     connections = _guarded.get(self.app)
     if connections is not None:
-        connection = _Connection(self)
+        connection = _OpenConnection(self)
         self.loop.call_soon(connection.begin)  # right after Sanic's own task has begun, before anything is read
         connections.opened(transport, connection.waits_for)
 
 
-class _Connection:
+class _OpenConnection:
     """A connection, and what it waits for."""
 
     def __init__(self, protocol: Any) -> None:

@@ -21,9 +21,9 @@ from sanic.response import HTTPResponse
 from rasa_handoff.channel.message_ids import sent
 from rasa_handoff.guard.guard import Guard
 from rasa_handoff.guard.http import SanicRequest
+from rasa_handoff.protocol.channel_settings import Settings
 from rasa_handoff.protocol.errors import Refused, StoreUnavailable, Unreachable
 from rasa_handoff.protocol.logs import get_log
-from rasa_handoff.protocol.settings import Settings
 from rasa_handoff.protocol.text import valid
 from rasa_handoff.protocol.tokens import (
     HEADER,

@@ -30,10 +30,10 @@ from rasa_handoff.channel.hosted.customer_authentication import CustomerAuthenti
 from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
 from rasa_handoff.channel.hosted.vendor_channels import HandoffTelegram, HandoffTwilio, HandoffTwilioVoice
 from rasa_handoff.channel.tracker.bot import Bot
+from rasa_handoff.protocol.channel_settings import CHANNEL_NAME
 from rasa_handoff.protocol.errors import SettingsError
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.names import PLATFORM_CHANNELS, STOCK_CHANNELS
-from rasa_handoff.protocol.settings import CHANNEL_NAME
 from rasa_handoff.protocol.text import valid
 
 log = get_log(__name__)

@@ -45,11 +45,11 @@ from rasa_handoff.channel.turn.orphaned_pauses import OrphanedPauses
 from rasa_handoff.core.control import ASKED, Control, Conversation, IllegalEvent
 from rasa_handoff.core.transcript import COMMAND
 from rasa_handoff.protocol import events, names
+from rasa_handoff.protocol.channel_settings import IntentSettings, Settings
 from rasa_handoff.protocol.errors import Refused, StoreError, StoreUnavailable, Unreachable
 from rasa_handoff.protocol.events import TranscriptRead
 from rasa_handoff.protocol.limits import LONGEST_MESSAGE
 from rasa_handoff.protocol.logs import get_log, short_id
-from rasa_handoff.protocol.settings import IntentSettings, Settings
 from rasa_handoff.protocol.values import Offer
 from rasa_handoff.relay.inbox import Inbox, Met
 from rasa_handoff.relay.relay import TRACKER, Relay

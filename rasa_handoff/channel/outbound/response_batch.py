@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from rasa.core.channels.channel import OutputChannel
 
-from rasa_handoff.channel.compat.http_answers import Answer, answer
+from rasa_handoff.channel.compat.http_answers import HttpAnswer, answer
 from rasa_handoff.channel.message_ids import sent
 from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
 from rasa_handoff.protocol.logs import get_log, short_id
@@ -40,7 +40,7 @@ class ResponseBatch:
     def __init__(self, method: DeliveryMethod, output: OutputChannel) -> None:
         self.method, self.output = method, output
         self.messages: dict[int, dict[str, Any]] = {}
-        self.answer: Answer | None = None
+        self.answer: HttpAnswer | None = None
         self.missed = False
 
 
@@ -155,8 +155,8 @@ class ResponseBatches:
         batch.answer.written.add_done_callback(known)
 
 
-def _written() -> Answer:
+def _written() -> HttpAnswer:
     """Return an answer that counts as written, for a channel whose responses can't be observed."""
-    unseen = Answer()
+    unseen = HttpAnswer()
     unseen.settle(True)
     return unseen

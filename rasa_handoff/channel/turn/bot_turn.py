@@ -25,10 +25,10 @@ from rasa_handoff.channel.turn.handoff_request import complete_request, intent_o
 from rasa_handoff.channel.turn.options import Options
 from rasa_handoff.core.transcript import SESSION_STARTS
 from rasa_handoff.protocol import names
+from rasa_handoff.protocol.channel_settings import IntentSettings
 from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.markers import ChannelNotice, HandoffRequest, shows_options
-from rasa_handoff.protocol.settings import IntentSettings
 from rasa_handoff.protocol.values import plain
 
 log = get_log(__name__)

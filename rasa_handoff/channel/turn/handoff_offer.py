@@ -15,10 +15,10 @@ from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.channel.turn.handoff_request import complete_request, intent_of, up_to
 from rasa_handoff.core.transcript import button_titles, current_session, latest, transcript
 from rasa_handoff.protocol import events, names
+from rasa_handoff.protocol.channel_settings import Settings, unknown_slots
 from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.markers import HandoffRequest
-from rasa_handoff.protocol.settings import Settings, unknown_slots
 from rasa_handoff.protocol.values import BotState, Channel, Contact, Guess, Offer, Priority, Slot
 from rasa_handoff.relay.relay import TRACKER, Relay
 

@@ -5,10 +5,10 @@ from typing import Any, Final
 
 import msgspec
 
+from rasa_handoff.protocol.channel_settings import IntentSettings
 from rasa_handoff.protocol.errors import MarkerError
 from rasa_handoff.protocol.markers import HandoffRequest, OptionsRequest, filled, read_marker, shows_options
 from rasa_handoff.protocol.names import CARRY_ON_INTENT, CONTACT_FORM, DEPARTMENT_ENTITY
-from rasa_handoff.protocol.settings import IntentSettings
 
 Happened = Sequence[Mapping[str, Any]]
 """A tracker's events, as dicts."""

@@ -19,10 +19,10 @@ from rasa_handoff.channel.tracker.tracker_writer import resumed
 from rasa_handoff.channel.turn.handoff_request import intent_of
 from rasa_handoff.desks.base import Desk
 from rasa_handoff.protocol import events as relay_events
+from rasa_handoff.protocol.channel_settings import Settings
 from rasa_handoff.protocol.errors import MarkerError, Refused, Unreachable
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.markers import HandoffRequest, read_marker
-from rasa_handoff.protocol.settings import Settings
 from rasa_handoff.protocol.values import Agent, Offer
 from rasa_handoff.relay.relay import Relay
 

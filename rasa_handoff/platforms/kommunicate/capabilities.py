@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from rasa_handoff.protocol.capabilities import YES, Feature, Features, Theirs
+from rasa_handoff.protocol.features import YES, Feature, Features, Theirs
 
 FEATURES: Final[Features] = {
     Feature.INTENTS: YES,

@@ -28,10 +28,10 @@ from rasa_handoff.platforms.kommunicate.account_events import AccountEvents, Out
 from rasa_handoff.platforms.kommunicate.api import Api, carry_out, write_details
 from rasa_handoff.platforms.kommunicate.capabilities import FEATURES
 from rasa_handoff.platforms.kommunicate.handoff import Message, assignment, hands_over, with_assignment
-from rasa_handoff.platforms.kommunicate.messages import Answer
+from rasa_handoff.platforms.kommunicate.messages import KommunicateAnswer
 from rasa_handoff.platforms.kommunicate.requests import (
     WELCOME,
-    Incoming,
+    KommunicateCall,
     metadata,
     read_account_event,
     read_request,
@@ -132,9 +132,9 @@ class KommunicateChannel(PlatformChannel):
             return response.json({"error": "It could not be noted."}, 500)
         return response.json({"status": "ok"})
 
-    async def _answer(self, incoming: Incoming, arrived: float) -> list[Message]:
+    async def _answer(self, incoming: KommunicateCall, arrived: float) -> list[Message]:
         """Return what the bot says to a call, as far as it has said it in time."""
-        id, answer = incoming.conversation_id, Answer(self.settings, self.outside.say)
+        id, answer = incoming.conversation_id, KommunicateAnswer(self.settings, self.outside.say)
         message = UserMessage(
             output_channel=answer,
             sender_id=id,
@@ -159,7 +159,12 @@ class KommunicateChannel(PlatformChannel):
         return await self._answering.answer(self.conversations, call)
 
     async def _to_bot(
-        self, incoming: Incoming, arrived: float, answer: Answer, message: UserMessage, text_for_bot: TextForBot
+        self,
+        incoming: KommunicateCall,
+        arrived: float,
+        answer: KommunicateAnswer,
+        message: UserMessage,
+        text_for_bot: TextForBot,
     ) -> None:
         before = len(answer.messages)
         request = await self.conversations.take(
@@ -178,7 +183,9 @@ class KommunicateChannel(PlatformChannel):
             left = await carry_out(answer.desk_actions, self._api, incoming.bot_id, incoming.conversation_id, unsent)
             answer.messages.extend(left)
 
-    def _hand_over(self, incoming: Incoming, answer: Answer, request: HandoffRequest, before: int) -> None:
+    def _hand_over(
+        self, incoming: KommunicateCall, answer: KommunicateAnswer, request: HandoffRequest, before: int
+    ) -> None:
         if not answer.hands_over(before):  # else the project's own message has the assignment
             place = answer.given or 0
             answer.messages[place:] = with_assignment(answer.messages[place:], assignment(request, self.settings))

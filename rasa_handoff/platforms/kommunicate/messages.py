@@ -98,7 +98,7 @@ def _url(button: Mapping[str, Any]) -> str | None:
     return button.get("url") or None
 
 
-class Answer(answers.Answer):
+class KommunicateAnswer(answers.PlatformAnswer):
     """The answer to a call of Kommunicate. ``desk_actions``: what is to be done beside the messages."""
 
     def __init__(self, settings: KommunicateSettings, outside: Say) -> None:

@@ -44,7 +44,7 @@ TRIGGERED: Final = "KM_TRIGGER_EVENT"
 CREATED: Final = "created group"
 """How the platform's first message in a conversation begins; it counts as a welcome."""
 READ: Final = ("botId", "groupId", "key", "from", "message", "metadata", "contentType", "eventName")
-"""The fields of a request that have a field in ``Incoming``; all others go into its ``rest``."""
+"""The fields of a request that have a field in ``KommunicateCall``; all others go into its ``rest``."""
 ENDED: Final = ("resolved", "closed")
 """Values of ``KM_STATUS`` for a conversation that is over; otherwise it is open or waiting."""
 
@@ -70,7 +70,7 @@ def html_as_text(markup: str) -> str:
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", markup)).split())
 
 
-class Incoming(Value, frozen=True):
+class KommunicateCall(Value, frozen=True):
     """One call of a bot's webhook.
 
     ``files``: each with ``type`` and what is known of ``name``, ``url`` and ``size``; ``location``: ``lat`` and ``lon``,
@@ -94,7 +94,7 @@ class Incoming(Value, frozen=True):
     rest: dict[str, Any] = {}
 
 
-def read_request(body: Mapping[str, Any]) -> Incoming:
+def read_request(body: Mapping[str, Any]) -> KommunicateCall:
     """Read a call of a bot's webhook.
 
     Raises:
@@ -116,7 +116,7 @@ def read_request(body: Mapping[str, Any]) -> Incoming:
     place = places[0] if places else _place_in(text) if kind == LOCATION else None
     if kind == IMAGE_LINK and not files and text:
         files, text = [{"type": "image", "url": text}], ""
-    return Incoming(
+    return KommunicateCall(
         bot_id=str(body["botId"]),
         conversation_id=group,
         key=as_id(body.get("key")),
@@ -163,7 +163,7 @@ def _skips(*places: Mapping[str, Any]) -> tuple[str, ...]:
     return ()
 
 
-def read_text_for_bot(incoming: Incoming, settings: KommunicateSettings, happened: Happened) -> str | None:
+def read_text_for_bot(incoming: KommunicateCall, settings: KommunicateSettings, happened: Happened) -> str | None:
     """Return the text for the bot, given the conversation's events so far; None if there is nothing for it, and nothing to
     answer."""
     if incoming.talk_to_human:
@@ -184,7 +184,7 @@ def read_text_for_bot(incoming: Incoming, settings: KommunicateSettings, happene
     return _describe(incoming, happened)
 
 
-def metadata(incoming: Incoming) -> dict[str, Any]:
+def metadata(incoming: KommunicateCall) -> dict[str, Any]:
     """Return the message's metadata for Rasa: ``attachments`` and ``location`` as on all channels, the rest under
     ``kommunicate``."""
     found = {**incoming.rest, **plain(incoming)}
@@ -198,14 +198,14 @@ def metadata(incoming: Incoming) -> dict[str, Any]:
     return attached
 
 
-def _is_welcome(incoming: Incoming, happened: Happened) -> bool:
+def _is_welcome(incoming: KommunicateCall, happened: Happened) -> bool:
     if incoming.event in WELCOME:
         return True
     first = not any(event.get("event") == "user" for event in happened)
     return first and incoming.text.casefold().startswith(CREATED)
 
 
-def _describe(incoming: Incoming, happened: Happened) -> str | None:
+def _describe(incoming: KommunicateCall, happened: Happened) -> str | None:
     described = [f"[Attachment: {file.get('name') or file.get('url') or file.get('type')}]" for file in incoming.files]
     if incoming.location is not None:
         described.append(f"[Location: {incoming.location['lat']}, {incoming.location['lon']}]")
@@ -216,7 +216,7 @@ def _describe(incoming: Incoming, happened: Happened) -> str | None:
     return None
 
 
-def _log_ignored(incoming: Incoming) -> None:
+def _log_ignored(incoming: KommunicateCall) -> None:
     if incoming.event is None:
         log.info("A message of %s without text is ignored.", short_id(incoming.conversation_id))
     else:

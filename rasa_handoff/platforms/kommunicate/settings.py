@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from rasa_handoff.platforms.settings import PlatformSettings, check_numbers, check_shape, offered
+from rasa_handoff.platforms.platform_settings import PlatformSettings, check_numbers, check_shape, offered
 from rasa_handoff.protocol.errors import SettingsError
 from rasa_handoff.protocol.settings_errors import convert
 from rasa_handoff.protocol.values import Department, Value
@@ -20,7 +20,7 @@ class BotSettings(Value, frozen=True, forbid_unknown_fields=True):
     secret: str
 
 
-class DepartmentSettings(Value, frozen=True, forbid_unknown_fields=True):
+class KommunicateDepartment(Value, frozen=True, forbid_unknown_fields=True):
     """A department at Kommunicate: a team or an agent, by id; neither: the conversation rules. ``title``: its button's title."""
 
     team: str | int | None = None
@@ -42,7 +42,7 @@ class KommunicateSettings(PlatformSettings, frozen=True, kw_only=True, forbid_un
     bots: dict[str, BotSettings]
     talk_to_human: str | None = None
     events: dict[str, str | None] = {}
-    departments: dict[str, DepartmentSettings] = {}
+    departments: dict[str, KommunicateDepartment] = {}
     agents: dict[str, str | int] = {}
     api_key: str | None = None
     api_url: str = "https://services.kommunicate.io"
@@ -63,7 +63,7 @@ EXAMPLES: Final = {
     "secret": "secret: ${KOMMUNICATE_KEY}",
 }
 
-NESTED: Final[Mapping[str, type[Value]]] = {"bots": BotSettings, "departments": DepartmentSettings}
+NESTED: Final[Mapping[str, type[Value]]] = {"bots": BotSettings, "departments": KommunicateDepartment}
 
 
 def read_settings(data: Any) -> KommunicateSettings:

@@ -30,7 +30,7 @@ LEEWAY: Final = 30
 """Seconds by which LivePerson's clock and ours may differ."""
 
 
-class Tokens:
+class TokenCheck:
     """Checks tokens. ``settings.public_keys`` are PEM texts or paths of PEM files."""
 
     def __init__(self, settings: EndpointSettings) -> None:
@@ -100,7 +100,7 @@ def authenticate_function(
 
 
 def authenticate_endpoint(
-    request: Request, settings: EndpointSettings, tokens: Tokens, bot_id: str, environment: str | None = None
+    request: Request, settings: EndpointSettings, tokens: TokenCheck, bot_id: str, environment: str | None = None
 ) -> None:
     """Check that the caller may use this bot, and this environment of it.
 

@@ -36,7 +36,7 @@ from rasa_handoff.platforms.liveperson.messages import (
 from rasa_handoff.platforms.liveperson.requests import (
     TEST,
     WELCOME,
-    Incoming,
+    LivePersonCall,
     from_function,
     metadata,
     read_text_for_bot,
@@ -56,7 +56,7 @@ CONNECTED: Final = {"messages": ["The Rasa bot can be reached."], "context": {}}
 log = get_log(__name__)
 
 
-class Answer(answers.Answer):
+class LivePersonAnswer(answers.PlatformAnswer):
     """The answer to a call, before it is written for the surface that called."""
 
     def __init__(self, settings: LivePersonSettings, outside: answers.Say) -> None:
@@ -121,7 +121,7 @@ class LivePersonChannel(PlatformChannel):
 
     def get_output_channel(self) -> OutputChannel:
         """Return the output channel for messages outside a call, such as a reminder or a triggered intent."""
-        output = Answer(self.settings, self._say)
+        output = LivePersonAnswer(self.settings, self._say)
         output.over = True
         return output
 
@@ -153,9 +153,9 @@ class LivePersonChannel(PlatformChannel):
             raise Rejected(503, "No model is loaded yet.")
         return response.json(CONNECTED)
 
-    async def answer(self, incoming: Incoming, arrived: float) -> list[Saying]:
+    async def answer(self, incoming: LivePersonCall, arrived: float) -> list[Saying]:
         """Return what the bot says to a call, as far as it has said it in time."""
-        id, answer = incoming.conversation_id, Answer(self.settings, self._say)
+        id, answer = incoming.conversation_id, LivePersonAnswer(self.settings, self._say)
         message = UserMessage(
             output_channel=answer,
             sender_id=id,
@@ -178,7 +178,12 @@ class LivePersonChannel(PlatformChannel):
         return await self._answering.answer(self.conversations, Call(id, incoming.key, answer, to_bot, to_people))
 
     async def _to_bot(
-        self, incoming: Incoming, arrived: float, answer: Answer, message: UserMessage, text_for_bot: TextForBot
+        self,
+        incoming: LivePersonCall,
+        arrived: float,
+        answer: LivePersonAnswer,
+        message: UserMessage,
+        text_for_bot: TextForBot,
     ) -> None:
         before = len(answer.messages)
         request = await self.conversations.take(
@@ -193,7 +198,7 @@ class LivePersonChannel(PlatformChannel):
         if request is not None:
             await self._hand_over(message.sender_id, answer, request)
 
-    async def _hand_over(self, conversation_id: str, answer: Answer, request: HandoffRequest) -> None:
+    async def _hand_over(self, conversation_id: str, answer: LivePersonAnswer, request: HandoffRequest) -> None:
         """Add the note and the transfer, at the end of the answer: messages after a transfer aren't shown."""
         if self.settings.transfer_note:
             private = note(request, await self._happened(conversation_id))

@@ -14,9 +14,9 @@ from sanic.response import HTTPResponse
 
 from rasa_handoff import __version__
 from rasa_handoff.platforms.base import Rejected, json_object
-from rasa_handoff.platforms.liveperson.authentication import Tokens, answer_or_refuse, authenticate_endpoint
+from rasa_handoff.platforms.liveperson.authentication import TokenCheck, answer_or_refuse, authenticate_endpoint
 from rasa_handoff.platforms.liveperson.messages import Saying, endpoint_answer
-from rasa_handoff.platforms.liveperson.requests import CLOSED, Incoming, StartedConversations, from_endpoint
+from rasa_handoff.platforms.liveperson.requests import CLOSED, LivePersonCall, StartedConversations, from_endpoint
 from rasa_handoff.platforms.liveperson.settings import EndpointSettings
 from rasa_handoff.platforms.reading import LONGEST_ID, as_mapping
 from rasa_handoff.protocol.logs import get_log, short_id
@@ -28,7 +28,7 @@ CONVERSATION: Final = f"{BOT}/<environment>/conversations/<conversation_id>"
 NOTHING: Final = (b"", b"null")
 """Bodies without a context; the conversation is created all the same."""
 
-Ask = Callable[[Incoming, float], Awaitable[list[Saying]]]
+Ask = Callable[[LivePersonCall, float], Awaitable[list[Saying]]]
 """Returns what the bot says to a call that arrived at this time."""
 
 Handler = Callable[..., Awaitable[HTTPResponse]]
@@ -39,7 +39,7 @@ class Endpoint:
 
     def __init__(self, settings: EndpointSettings, limit: int, ask: Ask, ready: Callable[[], bool]) -> None:
         self._settings, self._limit, self._ask, self._ready = settings, limit, ask, ready
-        self._tokens, self._started = Tokens(settings), StartedConversations()
+        self._tokens, self._started = TokenCheck(settings), StartedConversations()
 
     def add_routes(self, blueprint: Blueprint) -> None:
         """Add the routes below ``/webhooks/liveperson``, which LivePerson's vendor configuration has as base address."""
@@ -86,7 +86,7 @@ class Endpoint:
         return response.json(endpoint_answer(said))
 
 
-def _with_context(incoming: Incoming, created: dict[str, Any]) -> Incoming:
+def _with_context(incoming: LivePersonCall, created: dict[str, Any]) -> LivePersonCall:
     rest = {**incoming.rest, **{name: value for name, value in created.items() if name != "sdes"}}
     return msgspec.structs.replace(incoming, attributes=dict(as_mapping(created.get("sdes"))), rest=rest)
 

@@ -41,7 +41,7 @@ Context = dict[str, Any]
 """The engagement attributes with which Custom Endpoint created a conversation."""
 
 
-class Incoming(Value, frozen=True):
+class LivePersonCall(Value, frozen=True):
     """One call.
 
     ``caller``: the Function's name in the settings, or the bot's id; ``last_words``: the customer's last message before a
@@ -65,7 +65,7 @@ class Incoming(Value, frozen=True):
     rest: dict[str, Any] = {}
 
 
-def from_function(body: Mapping[str, Any], caller: str) -> Incoming:
+def from_function(body: Mapping[str, Any], caller: str) -> LivePersonCall:
     """Read a Function's call. Its body is the payload, bare or as ``{"payload"}`` or ``{"input": {"payload"}}``.
 
     Raises:
@@ -80,7 +80,7 @@ def from_function(body: Mapping[str, Any], caller: str) -> Incoming:
             raise Rejected(400, f"convId is missing, or no text; the fields are {field_names(payload)}.")
         fields = field_names(payload)
         log.info("A call of %s with the fields %s names no conversation: it is answered as a test.", caller, fields)
-        return Incoming(conversation_id="", caller=caller, kind=TEST)
+        return LivePersonCall(conversation_id="", caller=caller, kind=TEST)
     text = as_text(in_text(payload.get("message")))
     kind = MAGIC.get(text, MESSAGE)
     if _is_welcome(payload, event):
@@ -94,7 +94,7 @@ def from_function(body: Mapping[str, Any], caller: str) -> Incoming:
     )
 
 
-def from_endpoint(body: Mapping[str, Any], bot_id: str, environment: str, conversation_id: str) -> Incoming:
+def from_endpoint(body: Mapping[str, Any], bot_id: str, environment: str, conversation_id: str) -> LivePersonCall:
     """Read an event of Custom Endpoint.
 
     Raises:
@@ -124,9 +124,9 @@ def _incoming(
     event: Mapping[str, Any],
     data: Mapping[str, Any],
     **more: Any,
-) -> Incoming:
+) -> LivePersonCall:
     content = _content(event, data) if kind == RICH_CONTENT else None
-    return Incoming(
+    return LivePersonCall(
         conversation_id=conversation_id,
         caller=caller,
         kind=kind,
@@ -203,7 +203,7 @@ def _without(body: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in body.items() if name not in names}
 
 
-def read_text_for_bot(incoming: Incoming, settings: LivePersonSettings, happened: Happened) -> str | None:
+def read_text_for_bot(incoming: LivePersonCall, settings: LivePersonSettings, happened: Happened) -> str | None:
     """Return the text for the bot, given the conversation's events; None if there is nothing for it, and nothing to answer."""
     if incoming.kind == WELCOME:
         return _welcome_text(incoming, settings, happened)
@@ -220,7 +220,7 @@ def read_text_for_bot(incoming: Incoming, settings: LivePersonSettings, happened
     return _full_text(incoming, happened)
 
 
-def metadata(incoming: Incoming) -> dict[str, Any]:
+def metadata(incoming: LivePersonCall) -> dict[str, Any]:
     """Return the metadata for Rasa: ``attachments`` and ``location`` as on all channels, the rest under ``liveperson``."""
     found = {**incoming.rest, **plain(incoming)}
     for name in ("rest", "text", "files", "location", "pressed"):
@@ -233,7 +233,7 @@ def metadata(incoming: Incoming) -> dict[str, Any]:
     return attached
 
 
-def _welcome_text(incoming: Incoming, settings: LivePersonSettings, happened: Happened) -> str | None:
+def _welcome_text(incoming: LivePersonCall, settings: LivePersonSettings, happened: Happened) -> str | None:
     """Return the text for a welcome.
 
     The customer's last message counts only if the bot is new to the customer; otherwise it may have
@@ -250,7 +250,7 @@ def _described(file: dict[str, Any]) -> str:
     return f"[Attachment: {known}]" if known else "[Attachment]"
 
 
-def _full_text(incoming: Incoming, happened: Happened) -> str | None:
+def _full_text(incoming: LivePersonCall, happened: Happened) -> str | None:
     described = [_described(file) for file in incoming.files]
     if incoming.location is not None:
         described.append(f"[Location: {incoming.location['lat']}, {incoming.location['lon']}]")

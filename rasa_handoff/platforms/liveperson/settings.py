@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from rasa_handoff.platforms.settings import PlatformSettings, check_numbers, check_shape, mapping, offered
+from rasa_handoff.platforms.platform_settings import PlatformSettings, check_numbers, check_shape, mapping, offered
 from rasa_handoff.protocol.errors import SettingsError
 from rasa_handoff.protocol.settings_errors import check_keys, convert
 from rasa_handoff.protocol.values import Department, Priority, Value
@@ -51,7 +51,7 @@ class EndpointSettings(Value, frozen=True, forbid_unknown_fields=True):
         return (self.public_key,) if isinstance(self.public_key, str) else self.public_key
 
 
-class DepartmentSettings(Value, frozen=True, forbid_unknown_fields=True):
+class LivePersonDepartment(Value, frozen=True, forbid_unknown_fields=True):
     """A department at LivePerson: a skill, by name, and perhaps an agent of it, by id. ``priorities``: another skill for handoffs
     of a priority. ``title``: its button's title."""
 
@@ -75,7 +75,7 @@ class LivePersonSettings(PlatformSettings, frozen=True, kw_only=True, forbid_unk
     endpoint: EndpointSettings | None = None
     welcome_back: str | None = None
     rich_content: str | None = None
-    departments: dict[str, DepartmentSettings] = {}
+    departments: dict[str, LivePersonDepartment] = {}
     agents: dict[str, str] = {}
     other_bots: dict[str, str] = {}
     quick_replies: bool = True
@@ -96,7 +96,7 @@ EXAMPLES: Final = {
     "bots": "bots: {my-bot-id: {audience: my-account-id}}",
 }
 
-NESTED: Final[Mapping[str, type[Value]]] = {"functions": FunctionSettings, "departments": DepartmentSettings}
+NESTED: Final[Mapping[str, type[Value]]] = {"functions": FunctionSettings, "departments": LivePersonDepartment}
 
 
 def read_settings(data: Any) -> LivePersonSettings:

@@ -122,7 +122,7 @@ def _checked(contents: Sequence[Element], message: Mapping[str, Any]) -> list[Sa
     try:
         for content in contents:
             check(content)
-    except Unfit as problem:
+    except UnfitContent as problem:
         log.warning("A message is sent as text, since LivePerson wouldn't show it: %s.", problem)
         return [Text(text=in_words(message.get("text"), _with_addresses(message)))]
     return [Rich(content=content) for content in contents]
@@ -189,7 +189,7 @@ def _url(button: Mapping[str, Any]) -> str | None:
     return button.get("url") or None
 
 
-class Unfit(Exception):
+class UnfitContent(Exception):
     """LivePerson wouldn't show this structured content. The sentence says where and why."""
 
 
@@ -201,19 +201,19 @@ def check(content: Mapping[str, Any]) -> None:
     """
     size = len(json.dumps(content, ensure_ascii=False).encode("utf-8", "replace"))
     if size > LARGEST:
-        raise Unfit(f"it has {size} bytes, the limit is {LARGEST}")
+        raise UnfitContent(f"it has {size} bytes, the limit is {LARGEST}")
     _check_addresses(content, "structuredContent")
     if "quickReplies" not in content:
         _check_element(content, "structuredContent")
         return
     if not content.get("message"):
-        raise Unfit("quick replies need a 'message' beside them")
+        raise UnfitContent("quick replies need a 'message' beside them")
     replies = content["quickReplies"].get("replies") if isinstance(content["quickReplies"], Mapping) else None
     if replies == []:
-        raise Unfit("quickReplies.replies is empty")
+        raise UnfitContent("quickReplies.replies is empty")
     for where, reply in _elements(replies, "quickReplies.replies"):
         if reply.get("type") != "button":
-            raise Unfit(f"{where} is of type {reply.get('type')!r}, not a button")
+            raise UnfitContent(f"{where} is of type {reply.get('type')!r}, not a button")
         _check_element(reply, where)
 
 
@@ -226,7 +226,7 @@ def _check_addresses(content: Any, where: str) -> None:
         for name, value in content.items():
             allowed = {"url": ("https://",), "uri": LINKS}.get(name)
             if allowed and not (isinstance(value, str) and value.casefold().startswith(allowed)):
-                raise Unfit(f"{where}.{name} isn't https")
+                raise UnfitContent(f"{where}.{name} isn't https")
             _check_addresses(value, f"{where}.{name}")
 
 
@@ -235,12 +235,12 @@ def _check_element(element: Mapping[str, Any], where: str) -> None:
     if kind in FORMS:
         return  # too many shapes to check; LivePerson's page does it, and their addresses were checked
     if kind not in (*CONTAINERS, *BASIC):
-        raise Unfit(f"{where} is of type {kind!r}, which isn't known")
+        raise UnfitContent(f"{where} is of type {kind!r}, which isn't known")
     _check_fields(element, where, NEEDED.get(str(kind), ()))
     if kind in CONTAINERS:
         inner = list(_elements(element.get("elements"), f"{where}.elements"))
         if kind == "carousel" and not 2 <= len(inner) <= MOST_CARDS:
-            raise Unfit(f"{where} has {len(inner)} cards, a carousel has 2 to {MOST_CARDS}")
+            raise UnfitContent(f"{where} has {len(inner)} cards, a carousel has 2 to {MOST_CARDS}")
         for place, one in inner:
             _check_element(one, place)
     if "click" in element:
@@ -250,31 +250,31 @@ def _check_element(element: Mapping[str, Any], where: str) -> None:
 def _check_click(click: Any, where: str) -> None:
     actions = list(_elements(click.get("actions", []) if isinstance(click, Mapping) else None, f"{where}.actions"))
     if len(actions) > MOST_ACTIONS:
-        raise Unfit(f"{where} has {len(actions)} actions, the most is {MOST_ACTIONS}")
+        raise UnfitContent(f"{where} has {len(actions)} actions, the most is {MOST_ACTIONS}")
     for place, action in actions:
         kind = str(action.get("type"))
         if kind not in ELEMENT_ACTIONS:
-            raise Unfit(f"{place} is of type {kind!r}, which isn't known")
+            raise UnfitContent(f"{place} is of type {kind!r}, which isn't known")
         _check_fields(action, place, ELEMENT_ACTIONS[kind])
         if kind == "publishText" and len(str(action["text"])) > LONGEST["tooltip"]:
-            raise Unfit(f"{place}.text is longer than {LONGEST['tooltip']}")
+            raise UnfitContent(f"{place}.text is longer than {LONGEST['tooltip']}")
 
 
 def _check_fields(element: Mapping[str, Any], where: str, needed: tuple[str, ...]) -> None:
     for name in needed:
         if element.get(name) in (None, ""):
-            raise Unfit(f"{where} has no {name!r}")
+            raise UnfitContent(f"{where} has no {name!r}")
     for name, most in LONGEST.items():
         if name in element and len(str(element[name])) > most:
-            raise Unfit(f"{where}.{name} is longer than {most}")
+            raise UnfitContent(f"{where}.{name} is longer than {most}")
 
 
 def _elements(listed: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if not isinstance(listed, list):
-        raise Unfit(f"{where} is no list")
+        raise UnfitContent(f"{where} is no list")
     for number, one in enumerate(listed):
         if not isinstance(one, Mapping):
-            raise Unfit(f"{where}[{number}] is no object")
+            raise UnfitContent(f"{where}[{number}] is no object")
         yield f"{where}[{number}]", one
 
 
@@ -292,9 +292,9 @@ def encoded(metadata: Any) -> str | None:
     try:
         base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError, TypeError):
-        raise Unfit("encodedMetadata isn't base64") from None
+        raise UnfitContent("encodedMetadata isn't base64") from None
     if len(text) > LARGEST_ENCODED:
-        raise Unfit(f"encodedMetadata has {len(text)} characters, the limit is {LARGEST_ENCODED}")
+        raise UnfitContent(f"encodedMetadata has {len(text)} characters, the limit is {LARGEST_ENCODED}")
     return str(text)
 
 
@@ -389,7 +389,7 @@ def _rich(message: Mapping[str, Any]) -> list[Saying]:
         content = {"message": message["text"], **content}
     try:
         check(content)
-    except Unfit as problem:
+    except UnfitContent as problem:
         log.error("Structured content is sent as text, since LivePerson wouldn't show it: %s.", problem)
         text = "\n".join(_texts(content))
         return [Text(text=text)] if text else []
@@ -416,7 +416,7 @@ def _metadata(message: Mapping[str, Any]) -> Metadata:
 def _encoded(message: Mapping[str, Any]) -> str | None:
     try:
         return encoded(message.get("encodedMetadata"))
-    except Unfit as problem:
+    except UnfitContent as problem:
         log.error("encodedMetadata is left out, since LivePerson would drop the message: %s.", problem)
         return None
 

@@ -24,7 +24,7 @@ from sqlalchemy import Boolean, Column, ForeignKey, String, Table, insert, selec
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.core.assignment import Stage
-from rasa_handoff.core.assignment_events import CustomerSaid
+from rasa_handoff.core.assignment_events import CustomerWrote
 from rasa_handoff.guard.recent import Recent
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.limits import LONGEST_MESSAGE
@@ -186,7 +186,7 @@ def keep_message(
     if elsewhere and entered.record.assignment.stage is not Stage.ENDED:
         unit.tell_desk(entered.record, SECOND_PLACE)
     record = handoffs.must_find(unit.connection, entered.record.handoff_id)
-    unit.say(record, CustomerSaid(at=unit.now, id=id, text=text))
+    unit.say(record, CustomerWrote(at=unit.now, id=id, text=text))
     return entered
 
 

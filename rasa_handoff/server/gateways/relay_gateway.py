@@ -9,7 +9,7 @@ from socketio import AsyncServer
 from socketio.exceptions import ConnectionRefusedError, SocketIOError
 
 from rasa_handoff import __version__
-from rasa_handoff.core.assignment_events import CustomerEnded, CustomerSaid
+from rasa_handoff.core.assignment_events import CustomerEnded, CustomerWrote
 from rasa_handoff.guard.guard import Guard
 from rasa_handoff.guard.socketio_requests import is_local
 from rasa_handoff.protocol.errors import Refused, Unforeseen, Unreachable
@@ -259,7 +259,7 @@ class RelayGateway:
         message = read(CustomerMessagePayload, data)
         if isinstance(data, dict) and data.get("speaker", Speaker.CUSTOMER.value) != Speaker.CUSTOMER.value:
             raise Refused("invalid", "A relay says only what the customer said.")
-        event = CustomerSaid(at=message.at, id=message.id, text=message.text)
+        event = CustomerWrote(at=message.at, id=message.id, text=message.text)
         await self._conversations.customer_said(RELAY, self._bot(sid), message.handoff_id, event)
 
     async def _message_status(self, sid: str, data: Any) -> None:

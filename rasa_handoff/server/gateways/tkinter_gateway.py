@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
-from rasa_handoff.core.assignment_events import CustomerEnded, CustomerSaid
+from rasa_handoff.core.assignment_events import CustomerEnded, CustomerWrote
 from rasa_handoff.core.tkinter_chunks import WholeCharacters
 from rasa_handoff.protocol.errors import HandoffError, Refused, Unreachable
 from rasa_handoff.protocol.logs import get_log
@@ -217,7 +217,7 @@ class TkinterGateway:
     async def _serve(self, visit: Visit) -> None:
         known = False
         async for text in visit.messages():
-            said = CustomerSaid(at=time.time(), id=uuid.uuid4().hex, text=text)
+            said = CustomerWrote(at=time.time(), id=uuid.uuid4().hex, text=text)
             await self._insist(partial(self._say if known else self._begin, visit.handoff_id, said))
             known = True
         self._visit = None
@@ -225,7 +225,7 @@ class TkinterGateway:
             left = CustomerEnded(at=time.time(), reason="customer_left")
             await self._insist(partial(self._conversations.customer_ended, TKINTER, BOT_ID, visit.handoff_id, left))
 
-    async def _begin(self, handoff_id: str, said: CustomerSaid) -> None:
+    async def _begin(self, handoff_id: str, said: CustomerWrote) -> None:
         offer = Offer(handoff_id=handoff_id, conversation_id=handoff_id, bot_id=BOT_ID, channel=CHANNEL)
 
         def work(unit: UnitOfWork) -> None:
@@ -236,7 +236,7 @@ class TkinterGateway:
 
         await self._conversations.do(work)
 
-    async def _say(self, handoff_id: str, said: CustomerSaid) -> None:
+    async def _say(self, handoff_id: str, said: CustomerWrote) -> None:
         await self._conversations.customer_said(TKINTER, BOT_ID, handoff_id, said)
 
     async def _insist(self, work: Callable[[], Awaitable[object]]) -> None:

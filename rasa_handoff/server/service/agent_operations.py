@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from rasa_handoff.core.assignment import Stage
-from rasa_handoff.core.assignment_events import AgentCame, AgentLeft, AgentSaid, Resolved, Taken, Transferred
+from rasa_handoff.core.assignment_events import AgentCame, AgentLeft, AgentWrote, Resolved, Taken, Transferred
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.values import Outcome, Slot
 from rasa_handoff.server import accounts
@@ -76,7 +76,7 @@ class AgentService(Service):
         def work(unit: UnitOfWork) -> Message:
             record = _of_agent(unit, agent_id, handoff_id)
             agent = accounts.person(unit.connection, agent_id)
-            return unit.say(record, AgentSaid(at=unit.now, agent=agent, id=id, text=text))
+            return unit.say(record, AgentWrote(at=unit.now, agent=agent, id=id, text=text))
 
         return await self.do(work)
 

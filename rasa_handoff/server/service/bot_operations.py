@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from rasa_handoff.core.assignment import Stage
-from rasa_handoff.core.assignment_events import CustomerEnded, CustomerSaid, MessageLeft
+from rasa_handoff.core.assignment_events import CustomerEnded, CustomerWrote, MessageLeft
 from rasa_handoff.core.transcript import latest
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.values import Offer
@@ -52,7 +52,7 @@ class BotService(Service):
 
         await self.do(work)
 
-    async def customer_said(self, side: str, bot_id: str, handoff_id: str, event: CustomerSaid) -> None:
+    async def customer_said(self, side: str, bot_id: str, handoff_id: str, event: CustomerWrote) -> None:
         """Keep the customer's message."""
 
         def work(unit: UnitOfWork) -> None:

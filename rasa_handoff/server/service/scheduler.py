@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.core.assignment import Assignment, Stage
-from rasa_handoff.core.assignment_events import Event
+from rasa_handoff.core.assignment_events import AssignmentEvent
 from rasa_handoff.core.assignment_timers import SWITCHABLE, TIMINGS, DeskTimers, due_event, timers
 from rasa_handoff.protocol.errors import SettingsError, Unreachable
 from rasa_handoff.protocol.logs import get_log
@@ -40,7 +40,12 @@ class Timekeeper:
         self._settings, self.now = settings, now
 
     def follow(
-        self, connection: Connection, handoff_id: str, before: Assignment | None, after: Assignment, event: Event
+        self,
+        connection: Connection,
+        handoff_id: str,
+        before: Assignment | None,
+        after: Assignment,
+        event: AssignmentEvent,
     ) -> None:
         """Start and stop the timers of a conversation after an event."""
         start, stop = timers(before, after, event, TIMERS.running(connection, handoff_id))
@@ -51,7 +56,7 @@ class Timekeeper:
             if seconds is not None:
                 TIMERS.set(connection, Timer(key=handoff_id, kind=kind, due=self.now() + seconds))
 
-    def event(self, timer: Timer) -> Event | None:
+    def event(self, timer: Timer) -> AssignmentEvent | None:
         """Return the event of a timer that is due; None if the timer was switched off since it was set."""
         seconds = self._settings.seconds(timer.kind) if timer.kind in TIMINGS else None
         return None if seconds is None else due_event(timer.kind, self.now(), seconds)

@@ -9,12 +9,12 @@ from sqlalchemy.engine import Connection
 
 from rasa_handoff.core.assignment import Assignment, Stage, step
 from rasa_handoff.core.assignment_events import (
-    AgentSaid,
+    AgentWrote,
     Arrived,
-    CustomerSaid,
+    AssignmentEvent,
+    CustomerWrote,
     Delivered,
     Effect,
-    Event,
     Kept,
     Reminded,
     StatusChanged,
@@ -69,7 +69,7 @@ class UnitOfWork:
         self._announce(record)
         return record
 
-    def apply(self, record: Record, event: Event) -> Record:
+    def apply(self, record: Record, event: AssignmentEvent) -> Record:
         """Apply an event to a conversation: its state, what follows from that, and its timers.
 
         Raises:
@@ -89,13 +89,13 @@ class UnitOfWork:
             self._show(after)
         return after
 
-    def say(self, record: Record, event: CustomerSaid | AgentSaid) -> Message:
+    def say(self, record: Record, event: CustomerWrote | AgentWrote) -> Message:
         """Keep a message, and return it; a repeated one isn't kept again.
 
         Raises:
             Refused: too many messages wait for the customer, the conversation doesn't allow it, or the id is another speaker's.
         """
-        speaker = Speaker.AGENT if isinstance(event, AgentSaid) else Speaker.CUSTOMER
+        speaker = Speaker.AGENT if isinstance(event, AgentWrote) else Speaker.CUSTOMER
         known = handoffs.known(self.connection, record.handoff_id, event.id)
         if known is None:
             if speaker is Speaker.AGENT and OUTBOX.is_full(self.connection, record.side, record.handoff_id):

@@ -15,8 +15,8 @@ from typing import Any
 
 from rasa_handoff.desks.base import Desk, apply
 from rasa_handoff.protocol import events
+from rasa_handoff.protocol.channel_settings import Settings
 from rasa_handoff.protocol.errors import Unreachable
-from rasa_handoff.protocol.settings import Settings
 from rasa_handoff.relay.relay import DESK, Relay
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.tasks import cancel_all

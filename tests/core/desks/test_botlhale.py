@@ -12,8 +12,8 @@ from rasa_handoff.core.control import Control
 from rasa_handoff.desks import botlhale_socket
 from rasa_handoff.desks.botlhale import BotlhaleDesk
 from rasa_handoff.protocol import events
+from rasa_handoff.protocol.channel_settings import Settings, read_settings
 from rasa_handoff.protocol.logs import short_id
-from rasa_handoff.protocol.settings import Settings, read_settings
 from rasa_handoff.relay import customer_ids, repository
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER
 from rasa_handoff.server.gateways.botlhale_clients import RESUME_SECRETS

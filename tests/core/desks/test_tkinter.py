@@ -11,7 +11,7 @@ from rasa_handoff.core.control import Control
 from rasa_handoff.desks import tkinter
 from rasa_handoff.desks.tkinter import TkinterDesk
 from rasa_handoff.protocol import events
-from rasa_handoff.protocol.settings import Settings, read_settings
+from rasa_handoff.protocol.channel_settings import Settings, read_settings
 from rasa_handoff.protocol.text import valid_text
 from rasa_handoff.protocol.values import Channel, Line, Offer, Speaker
 from rasa_handoff.testing.relay_side import RelaySide

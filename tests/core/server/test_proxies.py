@@ -16,7 +16,7 @@ import pytest
 import socketio
 
 from rasa_handoff.desks.ours import OurDesk, socketio_path
-from rasa_handoff.protocol.settings import read_settings
+from rasa_handoff.protocol.channel_settings import read_settings
 from rasa_handoff.server.app import create_app
 from rasa_handoff.server.public_url import read_public_url
 from rasa_handoff.server.run import running

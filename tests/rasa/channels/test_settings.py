@@ -13,7 +13,7 @@ from rasa.core.run import configure_app, create_http_input_channels
 from sanic import Sanic
 from sqlalchemy import text
 
-from rasa_handoff.channel.channel import HandoffChannel, HandoffSettingsError
+from rasa_handoff.channel.handoff_channel import HandoffChannel, HandoffSettingsError
 from rasa_handoff.testing.waiting import within
 
 Sanic.test_mode = True  # several applications of one name

@@ -13,8 +13,8 @@ from rasa_handoff.cli import main
 from rasa_handoff.cli.check_surroundings import check_dead_letters
 from rasa_handoff.cli.project import Project
 from rasa_handoff.protocol import events
+from rasa_handoff.protocol.channel_settings import read_settings
 from rasa_handoff.protocol.errors import Refused
-from rasa_handoff.protocol.settings import read_settings
 from rasa_handoff.protocol.values import Agent, Channel, Offer
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay

@@ -12,8 +12,8 @@ from aiohttp import web
 from sqlalchemy.exc import DataError
 
 from rasa_handoff.cli import main
+from rasa_handoff.protocol.channel_settings import read_settings
 from rasa_handoff.protocol.errors import SettingsError
-from rasa_handoff.protocol.settings import read_settings
 from rasa_handoff.protocol.tokens import VARIABLE
 from rasa_handoff.relay import repository
 from rasa_handoff.testing.ports import free_port

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import socketio
 
-from rasa_handoff.channel.channel import HandoffChannel, HandoffSettingsError
+from rasa_handoff.channel.handoff_channel import HandoffChannel, HandoffSettingsError
 from rasa_handoff.core.control import Control
 from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.protocol.events import NobodyCame

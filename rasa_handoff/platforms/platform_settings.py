@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rasa_handoff.protocol.channel_settings import IntentSettings
 from rasa_handoff.protocol.errors import SettingsError
 from rasa_handoff.protocol.names import UTTER_ASSIGNED
-from rasa_handoff.protocol.settings import IntentSettings
 from rasa_handoff.protocol.settings_errors import check_keys, check_variables
 from rasa_handoff.protocol.values import Department, Value
 

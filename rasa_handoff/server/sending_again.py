@@ -4,7 +4,7 @@ from typing import Final
 
 from sqlalchemy.engine import Connection
 
-from rasa_handoff.admin.dead_letters import DeadLetters, LaneKey, late
+from rasa_handoff.admin.dead_letter_commands import DeadLetters, LaneKey, late
 from rasa_handoff.core.assignment import Stage
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.values import Speaker

@@ -5,7 +5,7 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
-from rasa_handoff.admin.dead_letters import DeadLetters, LaneKey, late
+from rasa_handoff.admin.dead_letter_commands import DeadLetters, LaneKey, late
 from rasa_handoff.core.control import Control
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.errors import Refused

@@ -50,9 +50,9 @@ from rasa_handoff.core.control import Conversation
 from rasa_handoff.desks.registry import desk_class
 from rasa_handoff.guard.guard import Guard
 from rasa_handoff.guard.http import SanicRequest
+from rasa_handoff.protocol.channel_settings import Settings, read_settings
 from rasa_handoff.protocol.errors import HandoffError
 from rasa_handoff.protocol.logs import get_log
-from rasa_handoff.protocol.settings import Settings, read_settings
 from rasa_handoff.protocol.settings_errors import expanded
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
