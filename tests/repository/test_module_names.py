@@ -1,0 +1,74 @@
+"""A module's name is used once: who looks for a file by its name finds the one."""
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Final
+
+from tests.support.paths import ROOT
+
+ALLOWED: Final = frozenset({"__init__.py", "__main__.py", "base.py", "conftest.py"})
+PARALLEL: Final = (frozenset({"kommunicate", "liveperson"}), frozenset({"desks", "platforms"}))
+"""Folders whose files have the same names because they do the same job, each for its system."""
+TODAY: Final = frozenset(
+    {
+        "actions.py",
+        "bots.py",
+        "caller.py",
+        "capabilities.py",
+        "channel.py",
+        "customers.py",
+        "dead_letters.py",
+        "memory.js",
+        "people.py",
+        "postgres.py",
+        "processes.py",
+        "relay.py",
+        "report.py",
+        "run.py",
+        "settings.py",
+        "texts.py",
+        "typing.js",
+        "waiting.py",
+    }
+)
+"""Names that are still used twice. This list gets shorter, never longer."""
+
+
+def modules() -> list[Path]:
+    """All modules of ours but the tests themselves, which are named for what they test, each in its folder."""
+    found = [
+        path.relative_to(ROOT)
+        for folder in ("rasa_handoff", "tools", "tests", "example_bot")
+        for pattern in ("*.py", "*.js", "*.mjs")
+        for path in (ROOT / folder).rglob(pattern)
+    ]
+    skipped = {"vendor", "__pycache__", "models", "node_modules", "bots"}
+    return [path for path in found if not path.name.startswith("test_") and not skipped & set(path.parts)]
+
+
+def used_twice(paths: list[Path]) -> dict[str, list[str]]:
+    """Names that more than one module has. Parallel folders count as one."""
+    places: dict[str, dict[str, str]] = defaultdict(dict)
+    for path in paths:
+        if path.name not in ALLOWED:
+            parent = str(path.parent)
+            for folders in PARALLEL:
+                parent = "/".join(min(folders) if part in folders else part for part in parent.split("/"))
+            places[path.name].setdefault(parent, str(path))
+    return {name: sorted(found.values()) for name, found in places.items() if len(found) > 1}
+
+
+def test_no_name_is_used_for_two_jobs() -> None:
+    assert {name: places for name, places in used_twice(modules()).items() if name not in TODAY} == {}
+
+
+def test_the_list_of_today_gets_shorter() -> None:
+    assert set(TODAY) - set(used_twice(modules())) == set(), "take them out of TODAY"
+
+
+def test_the_check_can_fail() -> None:
+    systems = [Path("platforms", name, "requests.py") for name in ("kommunicate", "liveperson")]
+    assert used_twice([*systems, Path("a/base.py"), Path("b/base.py")]) == {}
+    assert used_twice([*systems, Path("server/requests.py")]) == {
+        "requests.py": ["platforms/kommunicate/requests.py", "server/requests.py"]
+    }
