@@ -13,8 +13,8 @@ from rasa_handoff.cli.findings import Finding, mend, ok, warn
 from rasa_handoff.cli.project import Project
 from rasa_handoff.protocol.channel_settings import Settings, read_settings
 from rasa_handoff.protocol.errors import SettingsError
-from rasa_handoff.protocol.names import EXECUTE_ACTION, OPTIONS_ACTION, PROTOCOL
-from rasa_handoff.protocol.values import are_compatible
+from rasa_handoff.protocol.handshake import FORMAT, PROTOCOL, are_compatible, is_our_format
+from rasa_handoff.protocol.names import EXECUTE_ACTION, OPTIONS_ACTION
 
 SECONDS: Final = 5.0
 
@@ -111,6 +111,11 @@ def _judged(url: str, health: Any) -> Finding:
     if not isinstance(protocol, int):
         return mend(
             f"What answers at {url} is no live-agent server of rasa-handoff: check desk.url in credentials.yml."
+        )
+    if not is_our_format(health):
+        return mend(
+            f"The live-agent server at {url} doesn't name the format '{FORMAT}', so it is from before the first release: "
+            "update rasa-handoff there."
         )
     if not are_compatible(protocol, PROTOCOL):
         return mend(

@@ -27,9 +27,10 @@ from rasa_handoff.protocol import events
 from rasa_handoff.protocol.channel_settings import Settings
 from rasa_handoff.protocol.errors import Refused, StoreError, Unforeseen, Unreachable
 from rasa_handoff.protocol.features import YES, Feature
+from rasa_handoff.protocol.handshake import FORMAT, PROTOCOL, are_compatible, is_our_format
 from rasa_handoff.protocol.logs import get_log, short_id
-from rasa_handoff.protocol.names import PROTOCOL, RELAY_NAMESPACE
-from rasa_handoff.protocol.values import Agent, Availability, Offer, are_compatible, plain, read
+from rasa_handoff.protocol.names import RELAY_NAMESPACE
+from rasa_handoff.protocol.values import Agent, Availability, Offer, plain, read
 from rasa_handoff.relay.relay import DESK, Relay
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.tasks import cancel_all
@@ -42,7 +43,10 @@ UNNOTICED_SECONDS: Final = 10.0
 """A shorter absence of the server isn't reported to customers."""
 TOO_LATE: Final = ("ended", "unknown_handoff")
 """Refusals that are no fault of the entry: its handoff is over."""
-CAPABILITIES: Final = ("typing", "message.status", "transfer")
+STRANGER: Final = (
+    f"its welcome doesn't name the format '{FORMAT}', so it is from before the first release, or something else: "
+    "update rasa-handoff there."
+)
 
 
 def socketio_path(url: str) -> str:
@@ -234,10 +238,10 @@ class OurDesk(Desk):
         self._welcomed.clear()
         self._misfit = None
         auth = {
-            "token": self.settings.token,
+            "format": FORMAT,
             "protocol": PROTOCOL,
+            "token": self.settings.token,
             "bot_id": self.bot_id,
-            "capabilities": list(CAPABILITIES),
             "epoch": self.relay.store.epoch,
         }
         try:
@@ -292,8 +296,10 @@ class OurDesk(Desk):
 
     async def _on_welcome(self, data: Any) -> None:
         try:
-            welcome = read(Welcome, data)
-            if are_compatible(welcome.protocol, PROTOCOL):
+            welcome = read(Welcome, data) if is_our_format(data) else None
+            if welcome is None:
+                self._misfit = STRANGER
+            elif are_compatible(welcome.protocol, PROTOCOL):
                 self._welcome = self._availability = welcome
             else:
                 self._misfit = f"it speaks protocol {welcome.protocol}, this package {PROTOCOL}: update the older."

@@ -39,12 +39,24 @@ class Refusals:
         # Source -> beginning of its minute, lines written in it, lines left out.
         self._sources: OrderedDict[str, tuple[float, int, int]] = OrderedDict()
         self._minute, self._lines = 0.0, 0
+        # What was logged once and for all: source and sentence.
+        self._said: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def _may_write(self, now: float) -> bool:
         if now - self._minute >= 60:
             self._minute, self._lines = now, 0
         self._lines += 1
         return self._lines <= LINES_OF_ALL
+
+    def note_once(self, source: str, kind: str, sentence: str) -> None:
+        """Log a refusal the first time; count it each time. For a peer that tries again until somebody updates it."""
+        if (source, sentence) in self._said:
+            self.counted[kind] = self.counted.get(kind, 0) + 1
+            return
+        self._said[source, sentence] = None
+        while len(self._said) > MOST_SOURCES:
+            self._said.popitem(last=False)
+        self.note(source, kind, sentence)
 
     def note(self, source: str, kind: str, sentence: str) -> None:
         """Log a refusal.

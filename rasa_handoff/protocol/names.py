@@ -2,9 +2,6 @@
 
 from typing import Final
 
-PROTOCOL: Final = 1
-"""Version of the /relay protocol (docs/protocol.md). Version N talks to N-1."""
-
 RELAY_NAMESPACE: Final = "/relay"
 DESK_NAMESPACE: Final = "/desk"
 BOTLHALE_NAMESPACES: Final = ("/live_agent", "/live_server", "/")

@@ -1,11 +1,11 @@
-"""Values of the /relay protocol (docs/protocol.md) and the compatibility of its versions. All values are immutable.
+"""Values of the /relay protocol (docs/protocol.md). All are immutable.
 
 Times are seconds since 1970 in UTC. What isn't known is ``None``. Encode with :func:`plain` and decode with :func:`read`, which
 turns msgspec's error into one of ours.
 """
 
 import enum
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -14,9 +14,6 @@ from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.text import shown, valid
 
 T = TypeVar("T")
-
-OLDEST_PROTOCOL: Final = 1
-"""The first version of the /relay protocol."""
 
 Count = Annotated[int, Meta(ge=0, le=2_147_483_647)]
 """A received number that is stored: it fits the integers of every database."""
@@ -200,8 +197,3 @@ def read(kind: type[T], data: Any) -> T:
     except msgspec.ValidationError as problem:
         name = kind.__name__.removesuffix("Payload")
         raise Refused("invalid", f"{name}: {problem}") from problem
-
-
-def are_compatible(one: int, other: int) -> bool:
-    """Return whether two protocol versions are compatible: they differ by one at most, and neither is older than the first."""
-    return min(one, other) >= OLDEST_PROTOCOL and abs(one - other) <= 1

@@ -22,6 +22,7 @@ from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, InterfaceError, InternalError, OperationalError, SQLAlchemyError, TimeoutError
 
 from rasa_handoff.protocol.errors import StoreError
+from rasa_handoff.protocol.handshake import FORMAT
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.store import postgres
 from rasa_handoff.store.batch import Batch, Doubt, Progress, resolve
@@ -36,8 +37,6 @@ Work = Callable[[Connection], T]
 TROUBLES: Final = (OperationalError, InterfaceError, InternalError, TimeoutError, DatabaseInUse)
 """Errors of a database that is locked, full or unreachable: nothing was committed, and it may be tried again."""
 
-FORMAT: Final = "rasa-handoff"
-"""The value of ``format`` in the table ``meta``; databases from before the first release have none."""
 MOST_TO_A_COMMIT: Final = 200
 """Work items that share one commit at most."""
 BUSY_SECONDS: Final = 2
@@ -49,7 +48,7 @@ DOUBT_PAUSE: Final = 0.5
 
 
 def meta_table(metadata: MetaData) -> Table:
-    """Return the table that identifies the database, with the keys ``side``, ``schema`` and ``epoch``."""
+    """Return the table that identifies the database, with the keys ``format``, ``side``, ``schema`` and ``epoch``."""
     return Table(
         "meta", metadata, Column("key", String(40), primary_key=True), Column("value", String(200), nullable=False)
     )

@@ -6,7 +6,8 @@ import uuid
 
 import socketio
 
-from rasa_handoff.protocol.names import PROTOCOL, RELAY_NAMESPACE
+from rasa_handoff.protocol.handshake import FORMAT, PROTOCOL
+from rasa_handoff.protocol.names import RELAY_NAMESPACE
 from tests.chaos.book import Book
 
 
@@ -19,7 +20,7 @@ async def come_and_go(url: str, bot_id: str, seconds: float, book: Book) -> None
         welcomed.set()
 
     client.on("welcome", on_welcome, namespace=RELAY_NAMESPACE)
-    auth = {"token": None, "protocol": PROTOCOL, "bot_id": bot_id, "capabilities": [], "epoch": uuid.uuid4().hex}
+    auth = {"format": FORMAT, "protocol": PROTOCOL, "token": None, "bot_id": bot_id, "epoch": uuid.uuid4().hex}
     outcome = "refused"
     try:
         await client.connect(url, namespaces=[RELAY_NAMESPACE], auth=auth, transports=["websocket"], wait_timeout=5)

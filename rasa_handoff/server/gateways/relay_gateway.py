@@ -13,9 +13,10 @@ from rasa_handoff.core.assignment_events import CustomerEnded, CustomerWrote
 from rasa_handoff.guard.guard import Guard
 from rasa_handoff.guard.socketio_requests import is_local
 from rasa_handoff.protocol.errors import Refused, Unforeseen, Unreachable
+from rasa_handoff.protocol.handshake import FORMAT, PROTOCOL, are_compatible, is_our_format
 from rasa_handoff.protocol.logs import get_log, short_id
-from rasa_handoff.protocol.names import PROTOCOL, RELAY_NAMESPACE
-from rasa_handoff.protocol.values import Offer, Speaker, Status, are_compatible, plain, read
+from rasa_handoff.protocol.names import RELAY_NAMESPACE
+from rasa_handoff.protocol.values import Offer, Speaker, Status, plain, read
 from rasa_handoff.server import accounts
 from rasa_handoff.server.gateways.event_answers import answer_unknown, listen
 from rasa_handoff.server.payloads import (
@@ -46,6 +47,10 @@ ANSWER_WITHIN: Final = 5.0
 """Seconds a relay may take to acknowledge an entry before it is sent again."""
 PRESENT_WITHIN: Final = 2.0
 """Seconds a relay may take to answer that it is there, while another one waits to be let in."""
+STRANGER: Final = (
+    f"This server speaks with relays that name their format '{FORMAT}', and this one doesn't: it is from before the first "
+    "release, or something else. Update rasa-handoff beside Rasa."
+)
 
 
 class RelayGateway:
@@ -151,12 +156,14 @@ class RelayGateway:
     async def _connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
         if environ.get("HTTP_ORIGIN") is not None:
             raise self._refusal(environ, "A relay is a program; a web page can't be one.")
+        if not is_our_format(auth):
+            raise self._misfit(environ, STRANGER)
         try:
-            offered = read(RelayAuthPayload, auth or {})
+            offered = read(RelayAuthPayload, auth)
         except Refused as no:
             raise self._refusal(environ, str(no)) from no
         if not are_compatible(offered.protocol, PROTOCOL):
-            raise self._refusal(
+            raise self._misfit(
                 environ,
                 f"This server speaks protocol {PROTOCOL}, the relay {offered.protocol}: bring both to the same version.",
             )
@@ -204,6 +211,11 @@ class RelayGateway:
         self._guard.refusals.note(self._guard.address(environ), "relay", f"a relay: {sentence}")
         return ConnectionRefusedError(sentence)
 
+    def _misfit(self, environ: dict[str, Any], sentence: str) -> ConnectionRefusedError:
+        """Refuse a relay that doesn't fit this server. It tries again every few seconds until one of the two is updated."""
+        self._guard.refusals.note_once(self._guard.address(environ), "relay", f"a relay: {sentence}")
+        return ConnectionRefusedError(sentence)
+
     async def _disconnect(self, sid: str, *_: Any) -> None:
         self._owner.has_left(sid)
         self._bots.pop(sid, None)
@@ -218,8 +230,8 @@ class RelayGateway:
         ours = await self._conversations.catch_up(self._bot(sid), numbered)
         known = [{"handoff_id": handoff_id, "last": id} for handoff_id, id in ours.received.items()]
         await self._conversations.refresh_availability()
-        here = {"protocol": PROTOCOL, "server": __version__, "epoch": self._store.epoch, "transcript_follows": True}
-        body = {**here, "open": known, "unknown": list(ours.unknown)}
+        about = {"format": FORMAT, "protocol": PROTOCOL, "server": __version__, "epoch": self._store.epoch}
+        body = {**about, "transcript_follows": True, "open": known, "unknown": list(ours.unknown)}
         self._conversations.publisher.later(partial(self._welcome, sid, body))
 
     async def _welcome(self, sid: str, body: dict[str, Any]) -> None:

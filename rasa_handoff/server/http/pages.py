@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rasa_handoff import __version__
 from rasa_handoff.guard.refusals import Refusals, shown_address
-from rasa_handoff.protocol.names import PROTOCOL
+from rasa_handoff.protocol.handshake import FORMAT, PROTOCOL
 from rasa_handoff.protocol.text import valid_text
 from rasa_handoff.server import accounts, brake
 from rasa_handoff.server.accounts import Account
@@ -199,7 +199,7 @@ class Pages:
         return response
 
     async def _health(self, _: Request) -> Response:
-        said: dict[str, Any] = {"version": __version__, "protocol": PROTOCOL}
+        said: dict[str, Any] = {"format": FORMAT, "protocol": PROTOCOL, "version": __version__}
         try:
             trouble = await asyncio.wait_for(self._store.look(), HEALTH_WITHIN)
         except Exception as problem:

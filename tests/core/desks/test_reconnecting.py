@@ -61,7 +61,7 @@ class Welcoming:
 
     def __init__(self, welcome: dict[str, Any]) -> None:
         self.greeted = 0
-        self._welcome, self._sio = welcome, AsyncServer(async_mode="asgi")
+        self.welcome, self._sio = welcome, AsyncServer(async_mode="asgi")
         self._sio.on("connect", self._connect, namespace="/relay")
         self._sio.on("hello", self._hello, namespace="/relay")
         self.app = ASGIApp(self._sio)
@@ -71,10 +71,23 @@ class Welcoming:
 
     async def _hello(self, sid: str, _: Any) -> None:
         self.greeted += 1
-        await self._sio.emit("welcome", self._welcome, to=sid, namespace="/relay")
+        await self._sio.emit("welcome", self.welcome, to=sid, namespace="/relay")
 
 
-WELCOME = {"protocol": 1, "server": "9.9", "epoch": "e" * 32, "open": [], "departments": [], "staffed": True}
+WELCOME = {
+    "format": "rasa-handoff",
+    "protocol": 1,
+    "server": "9.9",
+    "epoch": "e" * 32,
+    "open": [],
+    "departments": [],
+    "staffed": True,
+}
+
+BEFORE = (
+    "its welcome doesn't name the format 'rasa-handoff', so it is from before the first release, or something else: "
+    "update rasa-handoff there."
+)
 
 
 async def test_a_server_of_the_next_protocol_is_spoken_to(tmp_path: Path) -> None:
@@ -90,6 +103,8 @@ async def test_a_server_of_the_next_protocol_is_spoken_to(tmp_path: Path) -> Non
     [
         ({**WELCOME, "protocol": 3}, "it speaks protocol 3, this package 1: update the older."),
         ({**WELCOME, "protocol": 0}, "it speaks protocol 0, this package 1: update the older."),
+        ({**WELCOME, "format": "other"}, BEFORE),
+        ({name: value for name, value in WELCOME.items() if name != "format"}, BEFORE),
         ({**WELCOME, "epoch": None}, "its welcome can't be read: Welcome: Expected `str`, got `null` - at `$.epoch`"),
     ],
 )
@@ -109,6 +124,22 @@ async def test_a_welcome_that_does_not_fit_is_said_once_and_tried_again(
             await side.relay.close()
     said = [record.getMessage() for record in caplog.records if record.name == "rasa_handoff.desks.ours"]
     assert said == [f"The live-agent server at {url} can't be reached: {why}"]
+
+
+async def test_a_server_that_is_updated_is_spoken_to(tmp_path: Path) -> None:
+    server = Welcoming({**WELCOME, "format": None})
+    async with running(server.app) as url:
+        side = RelaySide(OurDesk, settings_for({"url": url}, tmp_path))
+        await side.relay.open({DESK: side.desk, CUSTOMER: side.customer, TRACKER: side.tracker})
+        await side.desk.open()
+        try:
+            await until(lambda: server.greeted >= 2, what="it is tried again")
+            assert not side.desk.connected
+            server.welcome = WELCOME
+            await until(lambda: side.desk.connected)
+        finally:
+            await side.desk.close()
+            await side.relay.close()
 
 
 @pytest.mark.parametrize(

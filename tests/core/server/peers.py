@@ -92,7 +92,7 @@ class Relay(Peer):
         self.sio.on("connect", self._greet, namespace="/relay")
 
     async def connect(self, address: str, token: str | None = None, **auth: Any) -> None:
-        full = {"token": token, "protocol": 1, "bot_id": self.bot_id, "capabilities": [], **auth}
+        full = {"format": "rasa-handoff", "protocol": 1, "token": token, "bot_id": self.bot_id, **auth}
         await self.sio.connect(
             address, namespaces=["/relay"], auth=full, transports=["websocket"], wait_timeout=PATIENCE
         )

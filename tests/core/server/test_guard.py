@@ -65,9 +65,11 @@ async def test_an_event_named_connect_gives_no_rights(server, database, lines):
     """Trust is taken once, from the real handshake: a connection stays what it was let in for, whatever token it names later."""
     karoo, other = (add_token(database, bot) for bot in ("karoo", "other"))
     async with stranger(server.address) as attacker:
-        joined = await attacker.join("/relay", {"token": karoo, "protocol": 1, "bot_id": "karoo"})
+        joined = await attacker.join(
+            "/relay", {"token": karoo, "format": "rasa-handoff", "protocol": 1, "bot_id": "karoo"}
+        )
         assert joined.startswith("40")
-        auth = json.dumps({"token": other, "protocol": 1, "bot_id": "other"})
+        auth = json.dumps({"token": other, "format": "rasa-handoff", "protocol": 1, "bot_id": "other"})
         await attacker.send(f'42/relay,["connect",{{}},{auth}]')
         await attacker.send('42/relay,1["handoff.initiate",{"bot_id":"other","handoff_id":"h","id":"i","number":1,'
                             '"conversation_id":"c","channel":{"name":"rest"}}]')  # fmt: skip
@@ -192,10 +194,14 @@ async def test_a_refused_relay_and_its_origin_are_logged_without_its_token(serve
     for headers in ({"Origin": "https://evil.example"}, {"Origin": server.address}, {"X-Forwarded-For": "203.0.113.9"},
                     {"Forwarded": "for=203.0.113.9"}):  # fmt: skip
         async with stranger(server.address, headers) as attacker:
-            assert (await attacker.join("/relay", {"protocol": 1, "bot_id": "karoo"})).startswith("44"), headers
+            assert (
+                await attacker.join("/relay", {"format": "rasa-handoff", "protocol": 1, "bot_id": "karoo"})
+            ).startswith("44"), headers
     token = add_token(database, "karoo")
     async with stranger(server.address) as attacker:
-        answer = await attacker.join("/relay", {"token": f"{token}\n", "protocol": 1, "bot_id": "karoo\nforged"})
+        answer = await attacker.join(
+            "/relay", {"token": f"{token}\n", "format": "rasa-handoff", "protocol": 1, "bot_id": "karoo\nforged"}
+        )
         assert answer.startswith("44")
     refusals = [line for line in lines() if "a relay:" in line]
     assert len(refusals) == 5
@@ -284,7 +290,7 @@ async def test_refused_relays_and_clients_have_a_log_line_each_without_their_tok
     auths = [{}, {"token": "a guess"}, {"token": other}, {"token": token, "protocol": 9}, {"token": [token]}]
     for auth in auths:
         async with stranger(server.address) as attacker:
-            await attacker.join("/relay", {"protocol": 1, "bot_id": "karoo", **auth})
+            await attacker.join("/relay", {"format": "rasa-handoff", "protocol": 1, "bot_id": "karoo", **auth})
     far = {"X-Forwarded-For": "203.0.113.9"}
     for auth in ({}, {"token": "a guess"}):
         async with stranger(server.address, far) as attacker:

@@ -12,7 +12,7 @@ async def test_welcome_says_who_is_there(relay, desk):
     await desk("sipho")
     karoo = await relay()
     (welcome,) = karoo.all("welcome")
-    assert welcome["protocol"] == 1
+    assert (welcome["format"], welcome["protocol"]) == ("rasa-handoff", 1)
     assert welcome["server"] == "0.1.0"
     assert len(welcome["epoch"]) == 32
     assert {d["name"]: d["staffed"] for d in welcome["departments"]} == {"billing": True, "orders": False}
@@ -278,6 +278,19 @@ async def test_a_relay_that_does_not_fit_is_told_why(server, opened, auth, sente
     stranger = Relay("karoo")
     opened.append(stranger)
     assert await refused(stranger.connect(server.address, **auth), stranger) == sentence
+
+
+@pytest.mark.parametrize("auth", [{"format": None}, {"format": "other"}, {"format": 1, "protocol": "x"}])
+async def test_a_relay_of_another_format_is_refused_with_what_to_do_and_logged_once(server, opened, caplog, auth):
+    """It is from before the first release, or somebody else's, and tries again and again."""
+    for _ in range(3):
+        stranger = Relay("karoo")
+        opened.append(stranger)
+        sentence = await refused(stranger.connect(server.address, **auth), stranger)
+        assert sentence.endswith(
+            "it is from before the first release, or something else. Update rasa-handoff beside Rasa."
+        )
+    assert caplog.text.count("from before the first release") == 1
 
 
 @pytest.mark.parametrize("newer", ["server", "relay"])

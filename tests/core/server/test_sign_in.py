@@ -140,7 +140,13 @@ async def test_nothing_that_signs_in_is_kept_in_clear(server, http, database):
 
 async def test_health(server, http):
     async with http.get(server.address + "/health") as answer:
-        assert await answer.json() == {"status": "ok", "dead_letters": 0, "version": "0.1.0", "protocol": 1}
+        assert await answer.json() == {
+            "status": "ok",
+            "dead_letters": 0,
+            "format": "rasa-handoff",
+            "protocol": 1,
+            "version": "0.1.0",
+        }
 
 
 async def test_health_is_unavailable_while_the_database_is(server, http, database):

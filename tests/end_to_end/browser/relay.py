@@ -50,7 +50,7 @@ class Relay:
         self._client.on("connect", self._greet, namespace=NAMESPACE)
 
     async def connect(self, address: str) -> None:
-        auth: dict[str, Any] = {"token": None, "protocol": 1, "bot_id": self.bot_id, "capabilities": []}
+        auth: dict[str, Any] = {"format": "rasa-handoff", "protocol": 1, "token": None, "bot_id": self.bot_id}
         await self._client.connect(address, namespaces=[NAMESPACE], auth=auth, transports=["websocket"])
         await until(lambda: self.all("welcome"))
 

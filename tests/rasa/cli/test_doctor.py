@@ -156,8 +156,21 @@ def test_after_init_only_the_desk_is_missing(handed: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "line", "code"),
     [
-        (b'{"status": "ok", "version": "0.1.0", "protocol": 1}', "ok   The live-agent server at", 0),
-        (b'{"status": "ok", "version": "9.0.0", "protocol": 9}', "speaks protocol 9, this package 1", 1),
+        (
+            b'{"status": "ok", "format": "rasa-handoff", "version": "0.1.0", "protocol": 1}',
+            "ok   The live-agent server at",
+            0,
+        ),
+        (
+            b'{"status": "ok", "format": "rasa-handoff", "version": "9.0.0", "protocol": 9}',
+            "speaks protocol 9, this package 1",
+            1,
+        ),
+        (
+            b'{"status": "ok", "version": "0.1.0", "protocol": 1}',
+            "is from before the first release: update rasa-handoff there",
+            1,
+        ),
         (b'{"hello": 1}', "is no live-agent server of rasa-handoff", 1),
         (b"<html>", "doesn't answer", 1),
     ],
