@@ -1,4 +1,4 @@
-"""Doctor's checks of the project's own files: channel, importer, dialogues, forms, actions."""
+"""Doctor's checks of the project's own files: channel, importer, dialogues, forms, actions, responses."""
 
 import contextlib
 import os
@@ -17,7 +17,8 @@ from rasa_handoff.presets.examples import FEW, usual_number
 from rasa_handoff.presets.parts import Choice, preset_files, read_choice
 from rasa_handoff.protocol import names
 from rasa_handoff.protocol.channel_settings import CHANNEL_NAME, IntentSettings, Settings, read_settings, unknown_slots
-from rasa_handoff.protocol.errors import SettingsError
+from rasa_handoff.protocol.errors import MarkerError, SettingsError
+from rasa_handoff.protocol.markers import read_directives, read_marker
 
 OUT_OF_SCOPE: Final = "out_of_scope"
 """Rasa's name for the intent of requests that a bot can't fulfil."""
@@ -270,3 +271,15 @@ def _name(entry: Any) -> Any:
     if isinstance(entry, dict):
         return entry.get("name") or next(iter(entry), None)
     return entry
+
+
+def check_markers(project: Project) -> Iterator[Finding]:
+    """Check that each marker and directive in the domain can be read; without a finding if all can."""
+    for name, variants in (project.domain.get("responses") or {}).items():
+        for variant in variants if isinstance(variants, list) else ():
+            custom = variant.get("custom") if isinstance(variant, dict) else None
+            try:
+                read_marker(custom)
+                read_directives(custom)
+            except MarkerError as problem:
+                yield mend(f"The response {name}: {problem}")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from rasa_handoff.cli import check_installed, check_platforms, check_project, check_responses, check_surroundings
+from rasa_handoff.cli import check_installed, check_platforms, check_project, check_surroundings
 from rasa_handoff.cli.findings import Finding, Grade, mend
 from rasa_handoff.cli.project import Project
 from rasa_handoff.protocol.errors import HandoffError
@@ -25,7 +25,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_project.check_slots,
     check_project.check_forms,
     check_project.check_examples,
-    check_responses.check_markers,
+    check_project.check_markers,
     check_surroundings.check_tracker_store,
     check_surroundings.check_workers,
     check_installed.check_requirements,

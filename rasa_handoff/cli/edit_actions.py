@@ -4,7 +4,7 @@ import ast
 from typing import Final
 
 from rasa_handoff.cli.edit_credentials import NotEditable
-from rasa_handoff.cli.lines import split
+from rasa_handoff.cli.text_files import split
 
 MODULE: Final = "rasa_handoff.actions"
 LINE: Final = f"from {MODULE} import *\n"

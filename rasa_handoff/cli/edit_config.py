@@ -8,8 +8,8 @@ from typing import Any, Final
 from ruamel.yaml import YAML
 
 from rasa_handoff.cli.edit_credentials import NotEditable
-from rasa_handoff.cli.lines import end_of_block, places, split, start_of_comments
 from rasa_handoff.cli.project import parse_yaml
+from rasa_handoff.cli.text_files import end_of_block, places, split, start_of_comments
 from rasa_handoff.presets.parts import Choice
 
 FILE: Final = "config.yml"

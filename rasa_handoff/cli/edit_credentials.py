@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from rasa_handoff.cli.lines import comments_below, end_of_block, indented, places, split, start_of_comments
 from rasa_handoff.cli.project import parse_yaml
+from rasa_handoff.cli.text_files import comments_below, end_of_block, indented, places, split, start_of_comments
 from rasa_handoff.protocol import names
 from rasa_handoff.protocol.channel_settings import CHANNEL_NAME, read_settings
 from rasa_handoff.protocol.errors import HandoffError, SettingsError

@@ -3,8 +3,8 @@
 from typing import Any, Final
 
 from rasa_handoff.cli.edit_credentials import NotEditable
-from rasa_handoff.cli.lines import end_of_block, places, split
 from rasa_handoff.cli.project import parse_yaml
+from rasa_handoff.cli.text_files import end_of_block, places, split
 
 FILE: Final = "domain.yml"
 INDENT: Final = 2

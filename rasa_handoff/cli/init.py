@@ -14,8 +14,8 @@ from rasa_handoff.cli import edit_config, edit_credentials, edit_domain, text_fi
 from rasa_handoff.cli.copy_preset import copied_preset, has_domain_folder, with_preset_domain
 from rasa_handoff.cli.edit_actions import edit_actions
 from rasa_handoff.cli.edit_credentials import DEFAULT_URL, Asked, NotEditable
-from rasa_handoff.cli.lines import lines_of
 from rasa_handoff.cli.project import Project
+from rasa_handoff.cli.text_files import lines_of
 from rasa_handoff.presets.parts import Choice
 from rasa_handoff.protocol.channel_settings import CHANNEL_NAME
 from rasa_handoff.protocol.errors import HandoffError
