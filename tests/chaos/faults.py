@@ -41,50 +41,59 @@ class Faults:
         self.world = world
         self.done: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
-        w = world
         self._ways: dict[str, Callable[[Fault], Awaitable[None] | None]] = {
-            "customer: connection dropped": lambda f: self._customer(f).drop(),
-            "customer: page reloaded": lambda f: self._customer(f).reload(),
-            "customer: tab closed for a while": lambda f: self._customer(f).close_tab(1 + 29 * f.size**2),
-            "customer: connection open but dead": lambda f: self._customer(f).go_deaf(),
-            "agent: connection dropped": lambda f: _pick(w.agents, f).drop(),
-            "agent: page reloaded": lambda f: _pick(w.agents, f).reload(),
-            "Rasa and desk: cut": lambda f: w.to_desk.refuse(f.size),
-            "Rasa and desk: delayed": lambda f: w.to_desk.delay(0.1 + f.pick, 1 + 3 * f.size),
-            "Rasa and desk: half-open": lambda f: w.to_desk.half_open(0.3 + 7 * f.size**2, _pick(WAYS, f)),
-            "customers and Rasa: cut": lambda f: w.to_rasa.refuse(f.size),
-            "customers and Rasa: delayed": lambda f: w.to_rasa.delay(0.1 + f.pick, 1 + 3 * f.size),
-            "customers and Rasa: half-open": lambda f: w.to_rasa.half_open(0.3 + 4 * f.size**2, _pick(WAYS, f)),
-            "agents and desk: cut": lambda f: w.to_agents.refuse(f.size),
-            "agents and desk: half-open": lambda f: w.to_agents.half_open(0.3 + 4 * f.size**2, _pick(WAYS, f)),
-            "Rasa: SIGSTOP, SIGCONT": lambda f: w.rasa.stop(0.2 + 7 * f.size**3),
-            "desk: SIGSTOP, SIGCONT": lambda f: w.desk.stop(0.2 + 7 * f.size**3),
-            "desk: kill -9": lambda f: w.desk.kill(),
-            "Rasa: kill -9": lambda f: w.rasa.kill(),
+            "customer: connection dropped": lambda fault: self._customer(fault).drop(),
+            "customer: page reloaded": lambda fault: self._customer(fault).reload(),
+            "customer: tab closed for a while": lambda fault: self._customer(fault).close_tab(1 + 29 * fault.size**2),
+            "customer: connection open but dead": lambda fault: self._customer(fault).go_deaf(),
+            "agent: connection dropped": lambda fault: _pick(world.agents, fault).drop(),
+            "agent: page reloaded": lambda fault: _pick(world.agents, fault).reload(),
+            "Rasa and desk: cut": lambda fault: world.to_desk.refuse(fault.size),
+            "Rasa and desk: delayed": lambda fault: world.to_desk.delay(0.1 + fault.pick, 1 + 3 * fault.size),
+            "Rasa and desk: half-open": lambda fault: world.to_desk.half_open(
+                0.3 + 7 * fault.size**2, _pick(WAYS, fault)
+            ),
+            "customers and Rasa: cut": lambda fault: world.to_rasa.refuse(fault.size),
+            "customers and Rasa: delayed": lambda fault: world.to_rasa.delay(0.1 + fault.pick, 1 + 3 * fault.size),
+            "customers and Rasa: half-open": lambda fault: world.to_rasa.half_open(
+                0.3 + 4 * fault.size**2, _pick(WAYS, fault)
+            ),
+            "agents and desk: cut": lambda fault: world.to_agents.refuse(fault.size),
+            "agents and desk: half-open": lambda fault: world.to_agents.half_open(
+                0.3 + 4 * fault.size**2, _pick(WAYS, fault)
+            ),
+            "Rasa: SIGSTOP, SIGCONT": lambda fault: world.rasa.stop(0.2 + 7 * fault.size**3),
+            "desk: SIGSTOP, SIGCONT": lambda fault: world.desk.stop(0.2 + 7 * fault.size**3),
+            "desk: kill -9": lambda fault: world.desk.kill(),
+            "Rasa: kill -9": lambda fault: world.rasa.kill(),
             "Rasa: newer model, restart": self._newer_model,
             "Rasa: model loaded anew": self._load_model,
-            "actions: kill -9": lambda f: w.actions.kill(),
-            "actions: SIGSTOP, SIGCONT": lambda f: w.actions.stop(0.2 + 7 * f.size**3),
-            "browser: a page's process killed -9": lambda f: _there(w.chromium).kill(f.pick),
-            "browser: a page's process SIGSTOP, SIGCONT": lambda f: _there(w.chromium).stop(
-                f.pick, 0.2 + 7 * f.size**3
+            "actions: kill -9": lambda fault: world.actions.kill(),
+            "actions: SIGSTOP, SIGCONT": lambda fault: world.actions.stop(0.2 + 7 * fault.size**3),
+            "browser: a page's process killed -9": lambda fault: _there(world.chromium).kill(fault.pick),
+            "browser: a page's process SIGSTOP, SIGCONT": lambda fault: _there(world.chromium).stop(
+                fault.pick, 0.2 + 7 * fault.size**3
             ),
-            "relay's database locked": lambda f: self._lock("relay", f),
-            "desk's database locked": lambda f: self._lock("desk", f),
-            "tracker's database locked": lambda f: self._lock("tracker", f),
-            "tracker's database cut off": lambda f: _there(w.to_tracker).refuse(0.3 + (LONGEST_LOCK - 0.3) * f.size**2),
-            "tracker's database half-open": lambda f: _there(w.to_tracker).half_open(
-                0.3 + 7 * f.size**2, _pick(WAYS, f)
+            "relay's database locked": lambda fault: self._lock("relay", fault),
+            "desk's database locked": lambda fault: self._lock("desk", fault),
+            "tracker's database locked": lambda fault: self._lock("tracker", fault),
+            "tracker's database cut off": lambda fault: _there(world.to_tracker).refuse(
+                0.3 + (LONGEST_LOCK - 0.3) * fault.size**2
+            ),
+            "tracker's database half-open": lambda fault: _there(world.to_tracker).half_open(
+                0.3 + 7 * fault.size**2, _pick(WAYS, fault)
             ),
             "a poisoned entry on a lane": self._poison,
-            "a second relay comes and goes": lambda f: come_and_go(w.desk_url, w.bot_id, 0.5 + 5 * f.size, w.book),
+            "a second relay comes and goes": lambda fault: come_and_go(
+                world.desk_url, world.bot_id, 0.5 + 5 * fault.size, world.book
+            ),
             "disk full": self._fill,
-            "customer types /restart": lambda f: self._types(f, "/restart"),
-            "customer types /session_start": lambda f: self._types(f, "/session_start"),
-            "customer types /greet": lambda f: self._types(f, "/greet"),
+            "customer types /restart": lambda fault: self._types(fault, "/restart"),
+            "customer types /session_start": lambda fault: self._types(fault, "/session_start"),
+            "customer types /greet": lambda fault: self._types(fault, "/greet"),
             "a reminder falls due": self._remind,
             "an intent by HTTP": self._trigger,
-            "Rasa's clock past the session's expiry": lambda f: w.move_clock(),
+            "Rasa's clock past the session's expiry": lambda fault: world.move_clock(),
         }
 
     @staticmethod

@@ -51,7 +51,10 @@ async def test_what_waits_already_isnt_put_in_again_however_much_waits(
     await inbox.put_once(Entry(target=CUSTOMER, lane="lerato", name="bot", body={"id": "1"}))
     await store.write(lambda connection: repository.outbox.remove(connection, left[:10]))
     await inbox.put_once(Entry(target=CUSTOMER, lane="thabo", name="bot", body={"id": "new"}))
-    assert await store.write(lambda c: len(repository.outbox.head(c, CUSTOMER, "thabo"))) == LONGEST_LANE - 4
+    assert (
+        await store.write(lambda connection: len(repository.outbox.head(connection, CUSTOMER, "thabo")))
+        == LONGEST_LANE - 4
+    )
 
 
 @pytest.fixture
@@ -122,8 +125,8 @@ async def test_what_can_be_left_out_is_and_what_a_handoff_needs_isnt(
         assert caplog.text.count(f"entries wait for the {target} in decaf8a6") == 1
     await chat(events.CustomerLeaving(conversation_id="thabo", **LEAVING))
     await chat(events.CustomerLeaving(conversation_id="thabo", **{**LEAVING, "id": "l2"}))
-    assert (await store.write(lambda c: names(c, DESK)))[-1] == "handoff.status"
-    assert (await store.write(lambda c: names(c, TRACKER)))[-1] == "back"
+    assert (await store.write(lambda connection: names(connection, DESK)))[-1] == "handoff.status"
+    assert (await store.write(lambda connection: names(connection, TRACKER)))[-1] == "back"
 
 
 async def test_turns_that_cant_be_saved_are_kept_so_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,8 +145,8 @@ async def test_a_look_at_the_lanes_costs_little(store: RelayStore) -> None:
     """On the way of each message: with many other conversations, and in a lane that is nearly full."""
 
     def many(connection: Connection) -> float:
-        for n in range(300):
-            repository.outbox.put(connection, entries(3, DESK, f"c-{n}"))
+        for number in range(300):
+            repository.outbox.put(connection, entries(3, DESK, f"c-{number}"))
         repository.outbox.put(connection, entries(LONGEST_LANE - 1, DESK))
         began = time.thread_time()
         for _ in range(100):

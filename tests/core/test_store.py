@@ -82,7 +82,9 @@ async def test_a_failure_is_its_own_and_rolled_back(database_url: str) -> None:
     async with database.store as store:
         good = [Entry(target="desk", lane="y", name="kept", body={})]
         results = await asyncio.gather(
-            store.write(lambda c: database.outbox.put(c, good)), store.write(fails), return_exceptions=True
+            store.write(lambda connection: database.outbox.put(connection, good)),
+            store.write(fails),
+            return_exceptions=True,
         )
         assert isinstance(results[1], ValueError)
         assert await database.lane_keys() == [("desk", "y")]
@@ -196,7 +198,7 @@ async def test_work_in_hand_is_leased(database_url: str) -> None:
 
         async def claim(holder: str, now: float) -> list[str]:
             lease = Lease(holder=holder, now=now, seconds=10)
-            entries = await store.write(lambda c: database.outbox.claim(c, "desk", "thabo", 2, lease))
+            entries = await store.write(lambda connection: database.outbox.claim(connection, "desk", "thabo", 2, lease))
             return [entry.name for entry in entries]
 
         assert await claim("a", 0) == ["1", "2"]

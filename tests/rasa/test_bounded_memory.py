@@ -15,9 +15,9 @@ from rasa_handoff.store.outbox import Entry
 
 def test_what_happened_lately() -> None:
     recent: Recent[int, int] = Recent(3)
-    for n in range(10):
-        assert recent.setdefault(n, n) == n
-        assert recent.setdefault(n, 99) == n
+    for number in range(10):
+        assert recent.setdefault(number, number) == number
+        assert recent.setdefault(number, 99) == number
         assert len(recent) <= 3
     assert list(recent) == [7, 8, 9]
 
@@ -49,16 +49,16 @@ async def test_customers_who_cant_be_reached(monkeypatch: pytest.MonkeyPatch) ->
     relay = Stub()
     target = Customers(cast(Any, None), cast(Any, relay), {})
     target._reported_waiting = Recent(50)
-    for n in range(200):
+    for number in range(200):
         with pytest.raises(Unreachable):
-            await target.deliver(f"c-{n}", [relay.entry(f"c-{n}")])
+            await target.deliver(f"c-{number}", [relay.entry(f"c-{number}")])
     assert [len(kept) for kept in (target._failing, target._reported_waiting, target._waiting)] == [50, 50, 50]
 
 
 def test_a_socket_that_names_many_conversations() -> None:
     sockets = ClientSockets()
-    for n in range(3 * MOST_NAMED):
-        sockets.join("s", ("b", f"c-{n}"), proven=n % 2 == 0)
+    for number in range(3 * MOST_NAMED):
+        sockets.join("s", ("b", f"c-{number}"), proven=number % 2 == 0)
     assert len(sockets._named["s"]) == len(sockets._joined) == MOST_NAMED
     assert len(sockets._proven) == MOST_NAMED / 2
     sockets.leave("s")

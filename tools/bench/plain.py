@@ -28,8 +28,8 @@ class PlainHops:
     def __init__(self, folder: Path) -> None:
         self.port_a, self.port_b = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port_a}"
-        a, b = [str(self.port_a), str(self.port_b)], [str(self.port_b)]
-        self._a, self._b = (self._process(folder, "a", a), self._process(folder, "b", b))
+        first, second = [str(self.port_a), str(self.port_b)], [str(self.port_b)]
+        self._a, self._b = (self._process(folder, "a", first), self._process(folder, "b", second))
         self._agent = PlainAgent()
         self._stack = contextlib.AsyncExitStack()
 

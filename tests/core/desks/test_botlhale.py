@@ -332,7 +332,9 @@ async def test_a_secret_that_is_of_something_else_is_let_go(tmp_path: Path) -> N
         assert (await before.call("username", {"ConversationID": "thabo", "BotID": "b"}))["ok"]
         await before.disconnect()
         await side.start()
-        await until(lambda: side.relay.store.write(lambda c: customer_ids.find_secret(c, "thabo") is None))
+        await until(
+            lambda: side.relay.store.write(lambda connection: customer_ids.find_secret(connection, "thabo") is None)
+        )
         await side.says("one")
         await until(lambda: is_heard(far, ["one"]))
     await far.stop()

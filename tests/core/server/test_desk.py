@@ -226,8 +226,8 @@ async def test_wrong_payloads_are_answered_with_a_sentence(relay, desk):
 async def test_open_gives_only_what_is_new(relay, desk):
     thandi, karoo = await desk(), await relay()
     handoff = await karoo.initiate()
-    for n in range(4):
-        await karoo.say(handoff, str(n))
+    for number in range(4):
+        await karoo.say(handoff, str(number))
     opened = await thandi.call("open", {"handoff_id": handoff, "after": 2})
     assert [m["text"] for m in opened["conversation"]["messages"]] == ["2", "3"]
 

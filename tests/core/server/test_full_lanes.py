@@ -13,15 +13,18 @@ async def test_an_agents_words_are_refused_where_no_more_may_wait(server, relay,
     await karoo.close()
     monkeypatch.setattr(outbox, "LONGEST_LANE", 3)
     OUTBOX._named.clear()
-    say = [await thandi.call("message", {"handoff_id": mine, "id": f"m-{n}", "text": f"{n}"}) for n in range(5)]
+    say = [
+        await thandi.call("message", {"handoff_id": mine, "id": f"m-{number}", "text": f"{number}"})
+        for number in range(5)
+    ]
     assert [answer["ok"] for answer in say] == [True, True, True, False, False]
     assert say[4]["code"] == "too_many"
     assert "already wait for this customer" in say[4]["error"]
     assert (await thandi.call("message", {"handoff_id": mine, "id": "m-1", "text": "1"}))["ok"], "it was taken before"
 
     await thandi.take(queued)
-    for n in range(2):
-        await thandi.call("message", {"handoff_id": queued, "id": f"q-{n}", "text": f"{n}"})
+    for number in range(2):
+        await thandi.call("message", {"handoff_id": queued, "id": f"q-{number}", "text": f"{number}"})
     await thandi.call("transfer", {"handoff_id": queued, "department": None})  # the lane is full, and that is told
     assert caplog.text.count("dispensable ones are left out there") == 1
     monkeypatch.setattr(outbox, "LONGEST_LANE", 1_000)

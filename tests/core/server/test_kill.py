@@ -84,8 +84,8 @@ async def test_what_was_acknowledged_before_the_end_is_there_after_it_once_and_i
     await thandi.take(handoff)
 
     async def talk(side, name):
-        for n in range(150):
-            await insist(side.say, handoff, f"{name} {n}", f"{name}-{n}")
+        for number in range(150):
+            await insist(side.say, handoff, f"{name} {number}", f"{name}-{number}")
 
     talking = asyncio.gather(talk(karoo, "customer"), talk(thandi, "agent"))
     for _ in range(3):
@@ -111,8 +111,8 @@ def staffed(furnished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The furnished database with many agents."""
     file = tmp_path_factory.mktemp("staffed") / "server.db"
     file.write_bytes(furnished.read_bytes())
-    for n in range(AGENTS):
-        add_agent(f"sqlite:///{file}", f"agent{n}@example.org", f"Agent {n}", PASSWORD)
+    for number in range(AGENTS):
+        add_agent(f"sqlite:///{file}", f"agent{number}@example.org", f"Agent {number}", PASSWORD)
     return file
 
 
@@ -122,11 +122,11 @@ async def test_after_a_kill_all_talk_again_and_nobody_signs_in_again(tmp_path, s
     served = Served(f"sqlite:///{tmp_path / 'server.db'}")
     await served.start()
     try:
-        karoo, desks = await joined(served, opened, *(f"agent{n}" for n in range(AGENTS)))
+        karoo, desks = await joined(served, opened, *(f"agent{number}" for number in range(AGENTS)))
         has: dict[str, Desk] = {}
-        for n in range(conversations):
+        for number in range(conversations):
             handoff = await karoo.initiate()
-            has[handoff] = desks[n % AGENTS]
+            has[handoff] = desks[number % AGENTS]
             await has[handoff].take(handoff)
         cookies = [one.cookie for one in desks]
         await served.end(signal.SIGKILL)

@@ -117,18 +117,18 @@ async def test_words_both_ways_are_numbered_and_deduplicated(relay, desk):
 async def test_many_at_once_keep_their_order(relay, desk):
     thandi, karoo = await desk(), await relay()
     handoff = await karoo.initiate()
-    for n in range(100):
+    for number in range(100):
         body = {
             "handoff_id": handoff,
-            "id": f"m-{n}",
-            "number": n + 2,
+            "id": f"m-{number}",
+            "number": number + 2,
             "speaker": "customer",
-            "text": str(n),
+            "text": str(number),
             "at": 1.0,
         }
         await karoo.emit("message", body)
     await until(lambda: len(thandi.all("message")) == 100)
-    assert [said["text"] for said in thandi.all("message")] == [str(n) for n in range(100)]
+    assert [said["text"] for said in thandi.all("message")] == [str(number) for number in range(100)]
     assert [said["seq"] for said in thandi.all("message")] == list(range(1, 101))
 
 

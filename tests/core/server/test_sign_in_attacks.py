@@ -76,8 +76,8 @@ async def test_a_guess_from_everywhere_brakes_an_e_mail_but_not_where_the_agent_
     monkeypatch.setattr(brake, "FREE_OF_EMAIL", 6)
     agent = browser("198.51.100.7")
     assert await agent.sign_in() == 303
-    for n in range(7):
-        await browser(f"203.0.113.{n}").sign_in("guess")
+    for number in range(7):
+        await browser(f"203.0.113.{number}").sign_in("guess")
     assert await browser("198.51.100.8").sign_in() == 429
     agent.http.cookie_jar.clear(lambda cookie: cookie.key == "handoff_session")
     assert await agent.sign_in() == 303
@@ -100,8 +100,8 @@ def test_addresses_are_counted_as_what_one_customer_of_a_provider_has():
 
 def test_the_brake_remembers_a_bounded_number_and_waits_no_longer_than_its_longest():
     brakes = Brake()
-    for n in range(brake.MOST_REMEMBERED + 500):
-        brakes.tried([Key(name=str(n), free=5)])
+    for number in range(brake.MOST_REMEMBERED + 500):
+        brakes.tried([Key(name=str(number), free=5)])
     assert len(brakes._tries) == brake.MOST_REMEMBERED
     for _ in range(2_000):
         brakes.tried([Key(name="one", free=5)])
@@ -125,8 +125,8 @@ async def test_x_forwarded_for_is_read_only_from_a_trusted_proxy(database):
         aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http,
     ):
         statuses = []
-        for n in range(6):
-            http.headers["X-Forwarded-For"] = f"203.0.113.{n}"
+        for number in range(6):
+            http.headers["X-Forwarded-For"] = f"203.0.113.{number}"
             statuses.append((await post(http, address, "/login", email=EMAIL, password="x")).status)
         assert statuses == [401] * 5 + [429]
         async with http.get(address, headers={"X-Forwarded-Proto": "https"}) as page:

@@ -112,7 +112,7 @@ async def test_only_allowed_slots_are_shown(rasa: RasaServer, thandi: AgentAtDes
     assert bot["slots"] == {"street": "Long Street 1"}
     assert bot["form"] == "move_form"
     assert {"name": "plan", "type": "categorical"}.items() <= next(
-        s for s in bot["settable"] if s["name"] == "plan"
+        slot for slot in bot["settable"] if slot["name"] == "plan"
     ).items()
 
 

@@ -1,0 +1,62 @@
+"""Names tell what they name: single letters stay within comprehensions of one line."""
+
+import ast
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.paths import ROOT
+
+ONE_LINE = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+FILES = sorted(
+    path
+    for folder in ("rasa_handoff", "tests", "tools", "example_bot")
+    for path in (ROOT / folder).rglob("*.py")
+    if "models" not in path.parts
+)
+
+
+def single_letters(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield line and name of every single-letter name that is bound outside a comprehension of one line.
+
+    Capitals are type variables; ``_`` is a value that nobody reads.
+    """
+    short = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ONE_LINE) and node.lineno == node.end_lineno
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        name = None
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            name = node.id
+        elif isinstance(node, ast.arg):
+            name = node.arg
+        elif isinstance(node, ast.alias):
+            name = node.asname
+        elif isinstance(node, ast.ExceptHandler):
+            name = node.name
+        if name is not None and len(name) == 1 and name.islower() and id(node) not in short:
+            yield getattr(node, "lineno", 0), name
+
+
+def test_no_name_is_a_single_letter() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{line}: {name}"
+        for path in FILES
+        for line, name in single_letters(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "source", ["x = 1", "def work(x): ...", "import os as o", "from protocol import events as e", "[x\n for x in y]"]
+)
+def test_a_single_letter_is_found(source: str) -> None:
+    assert len(list(single_letters(ast.parse(source)))) == 1
+
+
+@pytest.mark.parametrize("source", ["T = TypeVar('T')", "_ = 1", "[x for x in y]", "sum(n for n in numbers)"])
+def test_what_is_no_such_name(source: str) -> None:
+    assert list(single_letters(ast.parse(source))) == []
