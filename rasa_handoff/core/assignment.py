@@ -4,7 +4,8 @@ The rules:
 
 - A conversation is queued, assigned to exactly one agent, a message left to be answered, or ended. An ended one never reopens:
   a new handoff has a new id.
-- :data:`TABLE` defines what an event does in a stage. A missing key is an illegal event and raises :class:`Refused`.
+- :data:`TABLE` says what an event does in a stage, as explained in :mod:`~rasa_handoff.core.state_machine`. A missing key is an
+  illegal event and raises :class:`Refused`.
 - An illegal event leaves the state untouched. A repeated event (a lost answer, both sides ending at once) does nothing.
 - :func:`step` runs in the transaction that also writes its result, so only one of two agents who take the same conversation
   gets it.
@@ -12,8 +13,9 @@ The rules:
 """
 
 import enum
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
+
+from msgspec.structs import replace
 
 from rasa_handoff.core.assignment_events import (
     AgentCame,
@@ -39,6 +41,7 @@ from rasa_handoff.core.assignment_events import (
     Taken,
     Transferred,
 )
+from rasa_handoff.core.state_machine import StateMachine, Transition
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.values import Agent, Speaker, Value
 
@@ -93,10 +96,7 @@ def step(state: Assignment | None, event: AssignmentEvent) -> Step:
         Refused: the event is illegal in this stage; its code is ``unknown_handoff``, ``ended``, ``taken``, ``not_yours`` or
             ``invalid``.
     """
-    move = TABLE.get((state.stage if state else None, type(event)))
-    if move is None:
-        raise _illegal(state, event)
-    return move(state, event)
+    return MACHINE.step(state, event)
 
 
 def _arrive(_: None, event: Arrived) -> Step:
@@ -106,8 +106,8 @@ def _arrive(_: None, event: Arrived) -> Step:
 
 def _take(state: Assignment, event: Taken) -> Step:
     notice = StatusChanged(status="accepted", details={"agent": {"id": event.agent.id, "name": event.agent.name}})
-    after = _but(state, stage=Stage.ASSIGNED, agent=event.agent, assigned_at=event.at, ahead=False)
-    return _but(after, reminders=0, asked=False), (notice,)
+    after = replace(state, agent=event.agent, assigned_at=event.at, ahead=False, reminders=0, asked=False)
+    return after, (notice,)
 
 
 def _take_again(state: Assignment, event: Taken) -> Step:
@@ -119,13 +119,13 @@ def _take_again(state: Assignment, event: Taken) -> Step:
     return _take(state, event)
 
 
-def _hear(state: Assignment, event: CustomerWrote) -> Step:
-    return _but(state, asked=False), (Kept(speaker=Speaker.CUSTOMER, id=event.id, text=event.text, at=event.at),)
+def _keep_customer_message(state: Assignment, event: CustomerWrote) -> Step:
+    return replace(state, asked=False), (Kept(speaker=Speaker.CUSTOMER, id=event.id, text=event.text, at=event.at),)
 
 
-def _answer(state: Assignment, event: AgentWrote) -> Step:
+def _keep_agent_message(state: Assignment, event: AgentWrote) -> Step:
     _must_have(state, event.agent)
-    return _but(state, reminders=0), (
+    return replace(state, reminders=0), (
         Kept(speaker=Speaker.AGENT, id=event.id, text=event.text, at=event.at, agent=event.agent),
     )
 
@@ -148,7 +148,7 @@ def _queued_again(state: Assignment, department: str | None, since: float, ahead
 def _resolve(state: Assignment, event: Resolved) -> Step:
     _must_have(state, event.agent)
     details = {"outcome": event.outcome, "note": event.note, "slots": event.slots}
-    return _finish(state, event.outcome, event.note, event.at), (StatusChanged(status="completed", details=details),)
+    return _ended(state, event.outcome, event.note, event.at), (StatusChanged(status="completed", details=details),)
 
 
 def _resolve_again(state: Assignment, event: Resolved) -> Step:
@@ -159,8 +159,8 @@ def _resolve_again(state: Assignment, event: Resolved) -> Step:
     return state, ()
 
 
-def _leave(state: Assignment, event: CustomerEnded) -> Step:
-    return _finish(state, event.reason, None, event.at), ()
+def _end_by_customer(state: Assignment, event: CustomerEnded) -> Step:
+    return _ended(state, event.reason, None, event.at), ()
 
 
 def _nothing(state: Assignment, _: AssignmentEvent) -> Step:
@@ -171,102 +171,103 @@ def _nothing(state: Assignment, _: AssignmentEvent) -> Step:
 
 
 def _leave_message(state: Assignment, _: MessageLeft) -> Step:
-    return _but(state, stage=Stage.MESSAGE, ahead=False, reminders=0, asked=False), ()
+    return replace(state, ahead=False, reminders=0, asked=False), ()
 
 
 def _answer_message(state: Assignment, event: AgentWrote) -> Step:
-    return _answer(_but(state, agent=event.agent), event)
+    return _keep_agent_message(replace(state, agent=event.agent), event)
 
 
 def _resolve_message(state: Assignment, event: Resolved) -> Step:
     # The conversation is back with the bot, so the customer's side gets no status.
-    return _finish(_but(state, agent=event.agent), event.outcome, event.note, event.at), ()
+    return _ended(replace(state, agent=event.agent), event.outcome, event.note, event.at), ()
 
 
 # Timers
 
 
-def _say_nobody(state: Assignment, event: NobodyTook) -> Step:
+def _report_unanswered(state: Assignment, event: NobodyTook) -> Step:
     return state, (StatusChanged(status="unanswered", details={"seconds": event.at - state.queued_at}),)
 
 
-def _press(state: Assignment, event: AgentSilent) -> Step:
+def _remind_agent(state: Assignment, event: AgentSilent) -> Step:
     assert state.agent is not None
     if state.reminders >= HELP_AFTER:
         return _release(state, Released(at=event.at))
     reminders = state.reminders + 1
-    return _but(state, reminders=reminders), (Reminded(agent=state.agent, seconds=reminders * event.seconds),)
+    return replace(state, reminders=reminders), (Reminded(agent=state.agent, seconds=reminders * event.seconds),)
 
 
-def _miss(state: Assignment, event: CustomerSilent) -> Step:
+def _ask_customer(state: Assignment, event: CustomerSilent) -> Step:
     if state.asked:
-        return _fail(state, "customer_silent", event.at)
-    return _but(state, asked=True), (StatusChanged(status="customer_silent", details={"seconds": event.seconds}),)
+        return _end_failed(state, "customer_silent", event.at)
+    return replace(state, asked=True), (StatusChanged(status="customer_silent", details={"seconds": event.seconds}),)
 
 
-def _hear_again(state: Assignment, _: Delivered) -> Step:
-    return _but(state, asked=False), ()
+def _note_delivery(state: Assignment, _: Delivered) -> Step:
+    return replace(state, asked=False), ()
 
 
-def _fall_silent(state: Assignment, event: ConversationIdle) -> Step:
-    return _fail(state, "silence", event.at)
+def _end_silent(state: Assignment, event: ConversationIdle) -> Step:
+    return _end_failed(state, "silence", event.at)
 
 
-def _forget(state: Assignment, event: ConversationIdle) -> Step:
-    return _finish(state, "silence", None, event.at), ()
+def _end_message(state: Assignment, event: ConversationIdle) -> Step:
+    return _ended(state, "silence", None, event.at), ()
 
 
-def _lose(state: Assignment, event: RelayLost) -> Step:
-    return _finish(state, "relay_lost_it", None, event.at), ()
+def _end_lost(state: Assignment, event: RelayLost) -> Step:
+    return _ended(state, "relay_lost_it", None, event.at), ()
 
 
-def _fail(state: Assignment, reason: str, at: float) -> Step:
-    return _finish(state, reason, None, at), (StatusChanged(status="failed", details={"reason": reason}),)
+def _end_failed(state: Assignment, reason: str, at: float) -> Step:
+    return _ended(state, reason, None, at), (StatusChanged(status="failed", details={"reason": reason}),)
 
 
-TABLE: Final[dict[tuple[Stage | None, type[AssignmentEvent]], Callable[[Any, Any], Step]]] = {
-    (None, Arrived): _arrive,
-    (Stage.QUEUED, Arrived): _nothing,
-    (Stage.QUEUED, Taken): _take,
-    (Stage.QUEUED, CustomerWrote): _hear,
-    (Stage.QUEUED, CustomerEnded): _leave,
-    (Stage.ASSIGNED, Arrived): _nothing,
-    (Stage.ASSIGNED, Taken): _take_again,
-    (Stage.ASSIGNED, CustomerWrote): _hear,
-    (Stage.ASSIGNED, AgentWrote): _answer,
-    (Stage.ASSIGNED, Transferred): _transfer,
-    (Stage.ASSIGNED, Released): _release,
-    (Stage.ASSIGNED, Resolved): _resolve,
-    (Stage.ASSIGNED, CustomerEnded): _leave,
-    (Stage.MESSAGE, Arrived): _nothing,
-    (Stage.MESSAGE, Taken): _nothing,
-    (Stage.MESSAGE, CustomerWrote): _hear,
-    (Stage.MESSAGE, AgentWrote): _answer_message,
-    (Stage.MESSAGE, Resolved): _resolve_message,
-    (Stage.MESSAGE, CustomerEnded): _leave,
-    (Stage.QUEUED, MessageLeft): _leave_message,
-    (Stage.ASSIGNED, MessageLeft): _leave_message,  # an agent took it while the customer was writing
-    (Stage.MESSAGE, MessageLeft): _nothing,
-    (Stage.ENDED, Arrived): _nothing,
-    (Stage.ENDED, CustomerWrote): _hear,  # it crossed with the end
-    (Stage.ENDED, MessageLeft): _nothing,
-    (Stage.ENDED, Resolved): _resolve_again,
-    (Stage.ENDED, CustomerEnded): _nothing,
-    (Stage.QUEUED, RelayLost): _lose,
-    (Stage.ASSIGNED, RelayLost): _lose,
-    (Stage.MESSAGE, RelayLost): _lose,
-    (Stage.ENDED, RelayLost): _nothing,
-    (Stage.ASSIGNED, Delivered): _hear_again,
-    (Stage.ASSIGNED, AgentLeft): _nothing,
-    (Stage.ASSIGNED, AgentCame): _nothing,
-    (Stage.QUEUED, NobodyTook): _say_nobody,
-    (Stage.ASSIGNED, AgentSilent): _press,
-    (Stage.ASSIGNED, CustomerSilent): _miss,
-    (Stage.QUEUED, ConversationIdle): _fall_silent,
-    (Stage.ASSIGNED, ConversationIdle): _fall_silent,
-    (Stage.MESSAGE, ConversationIdle): _forget,
+TABLE: Final[dict[tuple[Stage | None, type[AssignmentEvent]], Transition[Stage, Assignment, Effect]]] = {
+    (None, Arrived): Transition(Stage.QUEUED, _arrive),
+    (Stage.QUEUED, Arrived): Transition(Stage.QUEUED, _nothing),
+    (Stage.QUEUED, Taken): Transition(Stage.ASSIGNED, _take),
+    (Stage.QUEUED, CustomerWrote): Transition(Stage.QUEUED, _keep_customer_message),
+    (Stage.QUEUED, CustomerEnded): Transition(Stage.ENDED, _end_by_customer),
+    (Stage.ASSIGNED, Arrived): Transition(Stage.ASSIGNED, _nothing),
+    (Stage.ASSIGNED, Taken): Transition(Stage.ASSIGNED, _take_again),
+    (Stage.ASSIGNED, CustomerWrote): Transition(Stage.ASSIGNED, _keep_customer_message),
+    (Stage.ASSIGNED, AgentWrote): Transition(Stage.ASSIGNED, _keep_agent_message),
+    (Stage.ASSIGNED, Transferred): Transition(Stage.QUEUED, _transfer),
+    (Stage.ASSIGNED, Released): Transition(Stage.QUEUED, _release),
+    (Stage.ASSIGNED, Resolved): Transition(Stage.ENDED, _resolve),
+    (Stage.ASSIGNED, CustomerEnded): Transition(Stage.ENDED, _end_by_customer),
+    (Stage.MESSAGE, Arrived): Transition(Stage.MESSAGE, _nothing),
+    (Stage.MESSAGE, Taken): Transition(Stage.MESSAGE, _nothing),
+    (Stage.MESSAGE, CustomerWrote): Transition(Stage.MESSAGE, _keep_customer_message),
+    (Stage.MESSAGE, AgentWrote): Transition(Stage.MESSAGE, _answer_message),
+    (Stage.MESSAGE, Resolved): Transition(Stage.ENDED, _resolve_message),
+    (Stage.MESSAGE, CustomerEnded): Transition(Stage.ENDED, _end_by_customer),
+    (Stage.QUEUED, MessageLeft): Transition(Stage.MESSAGE, _leave_message),
+    # An agent took it while the customer was writing.
+    (Stage.ASSIGNED, MessageLeft): Transition(Stage.MESSAGE, _leave_message),
+    (Stage.MESSAGE, MessageLeft): Transition(Stage.MESSAGE, _nothing),
+    (Stage.ENDED, Arrived): Transition(Stage.ENDED, _nothing),
+    (Stage.ENDED, CustomerWrote): Transition(Stage.ENDED, _keep_customer_message),  # it crossed with the end
+    (Stage.ENDED, MessageLeft): Transition(Stage.ENDED, _nothing),
+    (Stage.ENDED, Resolved): Transition(Stage.ENDED, _resolve_again),
+    (Stage.ENDED, CustomerEnded): Transition(Stage.ENDED, _nothing),
+    (Stage.QUEUED, RelayLost): Transition(Stage.ENDED, _end_lost),
+    (Stage.ASSIGNED, RelayLost): Transition(Stage.ENDED, _end_lost),
+    (Stage.MESSAGE, RelayLost): Transition(Stage.ENDED, _end_lost),
+    (Stage.ENDED, RelayLost): Transition(Stage.ENDED, _nothing),
+    (Stage.ASSIGNED, Delivered): Transition(Stage.ASSIGNED, _note_delivery),
+    (Stage.ASSIGNED, AgentLeft): Transition(Stage.ASSIGNED, _nothing),
+    (Stage.ASSIGNED, AgentCame): Transition(Stage.ASSIGNED, _nothing),
+    (Stage.QUEUED, NobodyTook): Transition(Stage.QUEUED, _report_unanswered),
+    (Stage.ASSIGNED, AgentSilent): Transition(Stage.ASSIGNED, _remind_agent, otherwise=Stage.QUEUED),
+    (Stage.ASSIGNED, CustomerSilent): Transition(Stage.ASSIGNED, _ask_customer, otherwise=Stage.ENDED),
+    (Stage.QUEUED, ConversationIdle): Transition(Stage.ENDED, _end_silent),
+    (Stage.ASSIGNED, ConversationIdle): Transition(Stage.ENDED, _end_silent),
+    (Stage.MESSAGE, ConversationIdle): Transition(Stage.ENDED, _end_message),
 }
-"""(stage, event) -> transition. The stage None is a conversation that isn't known yet."""
+"""(stage, event) -> the stage afterwards and the rule. The stage None is a conversation that isn't known yet."""
 
 
 def _illegal(state: Assignment | None, event: AssignmentEvent) -> Refused:
@@ -286,11 +287,9 @@ def _must_have(state: Assignment, agent: Agent) -> None:
         raise Refused("not_yours", f"{state.agent.name} has this conversation.")
 
 
-def _finish(state: Assignment, outcome: str, note: str | None, at: float) -> Assignment:
+def _ended(state: Assignment, outcome: str, note: str | None, at: float) -> Assignment:
     ending = Ending(outcome=outcome, note=note, at=at)
-    return _but(state, stage=Stage.ENDED, ended=ending, ahead=False, reminders=0, asked=False)
+    return replace(state, stage=Stage.ENDED, ended=ending, ahead=False, reminders=0, asked=False)
 
 
-def _but(state: Assignment, **changes: Any) -> Assignment:
-    fields = {name: getattr(state, name) for name in Assignment.__struct_fields__}
-    return Assignment(**{**fields, **changes})
+MACHINE: Final = StateMachine(TABLE, state_field="stage", illegal=_illegal)

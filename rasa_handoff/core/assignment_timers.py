@@ -4,11 +4,24 @@ Every stage has a timed way out. ``tests/core/test_assignment_timers.py`` checks
 optional timers switched off, the conversation ends.
 """
 
-from collections.abc import Iterable
 from typing import Final
 
-from rasa_handoff.core import assignment_events
 from rasa_handoff.core.assignment import Assignment, Stage
+from rasa_handoff.core.assignment_events import (
+    AgentCame,
+    AgentLeft,
+    AgentSilent,
+    AgentWrote,
+    AssignmentEvent,
+    ConversationIdle,
+    CustomerSilent,
+    CustomerWrote,
+    Delivered,
+    NobodyTook,
+    Released,
+    Taken,
+)
+from rasa_handoff.core.state_machine import Timing
 from rasa_handoff.protocol.values import Value
 
 
@@ -39,101 +52,44 @@ SWITCHABLE: Final = ("nobody_takes", "agent_silent", "agent_gone", "customer_sil
 """The timers that can be switched off."""
 
 
-class Timing(Value, frozen=True, kw_only=True):
-    """The rules of one kind of timer.
-
-    It runs only in ``stages`` and stops on leaving them, or on an event of ``stops``. An event of ``starts`` starts it, one of
-    ``renews`` starts it again from the beginning. ``enters``: it also starts on entering the stages; ``anew``: a change of the
-    agent counts as entering.
-    """
-
-    stages: frozenset[Stage]
-    event: type[assignment_events.AssignmentEvent]
-    enters: bool = False
-    anew: bool = False
-    starts: tuple[type[assignment_events.AssignmentEvent], ...] = ()
-    renews: tuple[type[assignment_events.AssignmentEvent], ...] = ()
-    stops: tuple[type[assignment_events.AssignmentEvent], ...] = ()
-
-
-TIMINGS: Final[dict[str, Timing]] = {
+TIMINGS: Final[dict[str, Timing[Stage, Assignment, AssignmentEvent]]] = {
     "nobody_takes": Timing(
-        stages=frozenset({Stage.QUEUED}),
-        event=assignment_events.NobodyTook,
-        enters=True,
-        renews=(assignment_events.NobodyTook,),
+        states=frozenset({Stage.QUEUED}),
+        event=NobodyTook,
+        on_entering=True,
+        restarts=(NobodyTook,),
     ),
     "agent_silent": Timing(
-        stages=frozenset({Stage.ASSIGNED}),
-        event=assignment_events.AgentSilent,
-        enters=True,
-        anew=True,
-        starts=(assignment_events.CustomerWrote,),
-        renews=(assignment_events.AgentSilent,),
-        stops=(assignment_events.AgentWrote,),
+        states=frozenset({Stage.ASSIGNED}),
+        event=AgentSilent,
+        on_entering=True,
+        concerns=lambda assignment: assignment.agent,
+        starts=(CustomerWrote,),
+        restarts=(AgentSilent,),
+        stops=(AgentWrote,),
     ),
     "agent_gone": Timing(
-        stages=frozenset({Stage.ASSIGNED}),
-        event=assignment_events.Released,
-        starts=(assignment_events.AgentLeft,),
-        stops=(assignment_events.AgentCame, assignment_events.Taken),
+        states=frozenset({Stage.ASSIGNED}),
+        event=Released,
+        starts=(AgentLeft,),
+        stops=(AgentCame, Taken),
     ),
     "customer_silent": Timing(
-        stages=frozenset({Stage.ASSIGNED}),
-        event=assignment_events.CustomerSilent,
-        renews=(assignment_events.Delivered, assignment_events.CustomerSilent),
-        stops=(assignment_events.CustomerWrote,),
+        states=frozenset({Stage.ASSIGNED}),
+        event=CustomerSilent,
+        restarts=(Delivered, CustomerSilent),
+        stops=(CustomerWrote,),
     ),
     "silence": Timing(
-        stages=frozenset({Stage.QUEUED, Stage.ASSIGNED}),
-        event=assignment_events.ConversationIdle,
-        enters=True,
-        renews=(assignment_events.CustomerWrote, assignment_events.AgentWrote, assignment_events.Taken),
+        states=frozenset({Stage.QUEUED, Stage.ASSIGNED}),
+        event=ConversationIdle,
+        on_entering=True,
+        restarts=(CustomerWrote, AgentWrote, Taken),
     ),
     "message": Timing(
-        stages=frozenset({Stage.MESSAGE}),
-        event=assignment_events.ConversationIdle,
-        enters=True,
-        renews=(assignment_events.CustomerWrote, assignment_events.AgentWrote),
+        states=frozenset({Stage.MESSAGE}),
+        event=ConversationIdle,
+        on_entering=True,
+        restarts=(CustomerWrote, AgentWrote),
     ),
 }
-
-
-def due_event(kind: str, at: float, seconds: float) -> assignment_events.AssignmentEvent:
-    """Return the event that a due timer of this kind becomes; ``seconds``: how long it ran."""
-    event = TIMINGS[kind].event
-    return (
-        event(at=at, seconds=seconds)
-        if event in (assignment_events.AgentSilent, assignment_events.CustomerSilent)
-        else event(at=at)
-    )
-
-
-def timers(
-    before: Assignment | None, after: Assignment, event: assignment_events.AssignmentEvent, running: Iterable[str]
-) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the kinds of timers to start (or restart) and the kinds to stop because of this event."""
-    running = frozenset(running)
-    start, stop = set(), set()
-    for kind, timing in TIMINGS.items():
-        if after.stage not in timing.stages or isinstance(event, timing.stops):
-            stop |= {kind} & running
-        elif _starts(timing, before, after, event, kind in running):
-            start.add(kind)
-    return frozenset(start), frozenset(stop)
-
-
-def _starts(
-    timing: Timing, before: Assignment | None, after: Assignment, event: assignment_events.AssignmentEvent, runs: bool
-) -> bool:
-    if isinstance(event, timing.renews):
-        return True
-    if isinstance(event, timing.starts):
-        return not runs
-    return timing.enters and _entered(timing, before, after)
-
-
-def _entered(timing: Timing, before: Assignment | None, after: Assignment) -> bool:
-    if before is None or before.stage not in timing.stages:
-        return True
-    return timing.anew and before.agent != after.agent

@@ -9,20 +9,29 @@ The rules:
 4. An event of an older handoff is ignored. The exception is an agent's message: it is an error, so that the agent learns that
    nobody receives it.
 5. The customer gets a notice of every change; its text is a response of the domain.
+
+:mod:`~rasa_handoff.core.state_machine` explains how table and rules work together.
 """
 
-from typing import Any
+from typing import Final
 
-from rasa_handoff.core import control_rules as rules
-from rasa_handoff.core.control_rules import Effects, Rule
-from rasa_handoff.core.conversation import ASKED, DESK_ACTIVE, Control, Conversation, IllegalEvent
+from msgspec.structs import replace
+
+from rasa_handoff.core import handoff_start
+from rasa_handoff.core.conversation import ASKED, DESK_ACTIVE, Control, Conversation, IllegalEvent, Step
+from rasa_handoff.core.state_machine import StateMachine, Transition
 from rasa_handoff.protocol import events, names
+from rasa_handoff.protocol.effects import Effect, TellCustomer, WriteTracker, make_notice
 from rasa_handoff.protocol.logs import short_id
+from rasa_handoff.protocol.values import Speaker
 
-__all__ = ["ASKED", "DESK_ACTIVE", "TABLE", "Control", "Conversation", "IllegalEvent", "step"]
+__all__ = ["ASKED", "DESK_ACTIVE", "MACHINE", "TABLE", "Control", "Conversation", "IllegalEvent", "step"]
+
+SILENT_ENDINGS: Final = frozenset({"silence", "customer_silent"})
+"""Endings after which the bot doesn't speak: the customer is no longer there."""
 
 
-def step(conversation: Conversation, event: events.Event) -> tuple[Conversation, Effects]:
+def step(conversation: Conversation, event: events.Event) -> Step:
     """Return the conversation after the event, and its effects.
 
     Raises:
@@ -32,18 +41,7 @@ def step(conversation: Conversation, event: events.Event) -> tuple[Conversation,
         if isinstance(event, events.AgentSaid):
             raise IllegalEvent(f"The handoff {event.handoff_id} of {short_id(conversation.conversation_id)} is over.")
         return conversation, ()
-    key = (conversation.state, type(event))
-    if key not in TABLE:
-        raise IllegalEvent(
-            f"{type(event).__name__} can't happen to conversation {short_id(conversation.conversation_id)} while it is "
-            f"'{conversation.state.value}'."
-        )
-    following, rule = TABLE[key]
-    changes, effects = rule(conversation, event)
-    if isinstance(event, events.CustomerEvent) and event.channel is not None:
-        known = conversation.return_data if event.channel == conversation.channel else {}
-        changes = {"channel": event.channel, "return_data": event.return_data or known, **changes}
-    return _changed(conversation, state=following, **changes), effects
+    return MACHINE.step(_on_channel_of(event, conversation), event)
 
 
 def _is_of_an_older_handoff(conversation: Conversation, event: events.Event) -> bool:
@@ -52,124 +50,258 @@ def _is_of_an_older_handoff(conversation: Conversation, event: events.Event) -> 
     return event.handoff_id != conversation.handoff_id
 
 
-def _changed(conversation: Conversation, **changes: Any) -> Conversation:
-    fields = {name: getattr(conversation, name) for name in conversation.__struct_fields__}
-    return Conversation(**{**fields, **changes})
+def _on_channel_of(event: events.Event, conversation: Conversation) -> Conversation:
+    """Return the conversation on the channel that the customer used last, with what is needed to reach them there."""
+    if not isinstance(event, events.CustomerEvent) or event.channel is None:
+        return conversation
+    known = conversation.return_data if event.channel == conversation.channel else {}
+    return replace(conversation, channel=event.channel, return_data=event.return_data or known)
 
 
-TABLE: dict[tuple[Control, type[events.Event]], tuple[Control, Rule]] = {
-    (Control.BOT, events.HandoffRequested): (Control.REQUESTED, rules.requested),
-    (Control.BOT, events.TranscriptAwaited): (Control.PREPARING, rules.preparing),
-    (Control.PREPARING, events.TranscriptRead): (Control.REQUESTED, rules.prepared),
-    (Control.PREPARING, events.TranscriptTimedOut): (Control.REQUESTED, rules.offered_without_transcript),
-    (Control.BOT, events.HandoffAdopted): (Control.WAITING, rules.adopted),
-    (Control.REQUESTED, events.HandoffAccepted): (Control.WAITING, rules.accepted),
-    (Control.REQUESTED, events.HandoffRefused): (Control.BOT, rules.refused),
-    (Control.REQUESTED, events.StartTimedOut): (Control.BOT, rules.timed_out),
-    (Control.WAITING, events.PositionChanged): (Control.WAITING, rules.moved),
-    (Control.WAITING, events.CustomerSaid): (Control.WAITING, rules.customer_said),
-    (Control.WAITING, events.CustomerAskedAgain): (Control.WAITING, rules.standing),
-    (Control.WAITING, events.CustomerLeaving): (Control.RETURNING, rules.left),
-    (Control.WAITING, events.AgentSaid): (Control.WAITING, rules.agent_said),  # a foreign desk's automatic replies
-    (Control.WAITING, events.AgentJoined): (Control.LIVE, rules.joined),
-    (Control.WAITING, events.HandoffTransferred): (Control.WAITING, rules.transferred),
-    (Control.WAITING, events.HandoffCompleted): (Control.RETURNING, rules.completed),
-    (Control.WAITING, events.HandoffFailed): (Control.RETURNING, rules.failed),
-    (Control.LIVE, events.CustomerSaid): (Control.LIVE, rules.customer_said),
-    (Control.LIVE, events.CustomerAskedAgain): (Control.LIVE, rules.standing),
-    (Control.LIVE, events.CustomerLeaving): (Control.LEAVING, rules.ask_to_confirm),
-    (Control.LIVE, events.AgentSaid): (Control.LIVE, rules.agent_said),
-    (Control.LIVE, events.AgentJoined): (Control.LIVE, rules.joined),
-    (Control.LIVE, events.HandoffTransferred): (Control.WAITING, rules.transferred),
-    (Control.LIVE, events.HandoffCompleted): (Control.RETURNING, rules.completed),
-    (Control.LIVE, events.HandoffFailed): (Control.RETURNING, rules.failed),
-    (Control.LEAVING, events.CustomerSaid): (Control.LIVE, rules.customer_said),
-    (Control.LEAVING, events.CustomerAskedAgain): (Control.LIVE, rules.standing),
-    (Control.LEAVING, events.CustomerLeaving): (Control.RETURNING, rules.left),
-    (Control.LEAVING, events.AgentSaid): (Control.LEAVING, rules.agent_said),
-    (Control.LEAVING, events.AgentJoined): (Control.LIVE, rules.joined),
-    (Control.LEAVING, events.HandoffTransferred): (Control.WAITING, rules.transferred),
-    (Control.LEAVING, events.HandoffCompleted): (Control.RETURNING, rules.completed),
-    (Control.LEAVING, events.HandoffFailed): (Control.RETURNING, rules.failed),
-    (Control.MESSAGE, events.CustomerSaid): (Control.RETURNING, rules.message_left),
-    (Control.MESSAGE, events.CustomerLeaving): (Control.RETURNING, rules.left),
-    (Control.MESSAGE, events.CustomerAskedAgain): (Control.WAITING, rules.standing),
-    (Control.MESSAGE, events.CustomerChose): (Control.WAITING, rules.goes_on_waiting),
-    (Control.MESSAGE, events.CustomerWantsToWrite): (Control.MESSAGE, rules.nothing),
-    (Control.MESSAGE, events.PositionChanged): (Control.MESSAGE, rules.nothing),
-    (Control.MESSAGE, events.AgentJoined): (Control.LIVE, rules.joined),
-    (Control.MESSAGE, events.AgentSaid): (Control.WAITING, rules.agent_said),
-    (Control.MESSAGE, events.HandoffTransferred): (Control.WAITING, rules.transferred),
-    (Control.MESSAGE, events.HandoffCompleted): (Control.RETURNING, rules.completed),
-    (Control.MESSAGE, events.HandoffFailed): (Control.RETURNING, rules.failed),
-    (Control.RETURNING, events.Returned): (Control.BOT, rules.returned),
+def _illegal(conversation: Conversation | None, event: events.Event) -> IllegalEvent:
+    assert conversation is not None
+    return IllegalEvent(
+        f"{type(event).__name__} can't happen to conversation {short_id(conversation.conversation_id)} while it is "
+        f"'{conversation.state.value}'."
+    )
+
+
+# Waiting and live chat
+
+
+def _moved(conversation: Conversation, event: events.PositionChanged) -> Step:
+    if event.position is None or event.position == conversation.position:
+        return conversation, ()
+    notice = make_notice(names.UTTER_POSITION, position=event.position, wait=event.wait)
+    return replace(conversation, position=event.position), (notice,)
+
+
+def _joined(conversation: Conversation, event: events.AgentJoined) -> Step:
+    notice = make_notice(names.UTTER_JOINED, agent=event.agent.name)
+    return replace(conversation, agent=event.agent.name, position=None), (notice,)
+
+
+def _transferred(conversation: Conversation, event: events.HandoffTransferred) -> Step:
+    response = names.UTTER_PASSED_ON if event.department is None else names.UTTER_TRANSFERRED
+    after = replace(conversation, agent=None, position=None, department=event.department)
+    return after, (make_notice(response, department=event.department),)
+
+
+def _customer_said(conversation: Conversation, event: events.CustomerSaid) -> Step:
+    said = {"id": event.id, "text": event.text, "at": event.at}
+    to_desk = conversation.to_desk("message", speaker=Speaker.CUSTOMER.value, **said)
+    to_tracker = WriteTracker(kind="customer", body={"handoff_id": conversation.handoff_id, **said})
+    return replace(conversation, reminded=False), (to_desk, to_tracker)
+
+
+def _agent_said(conversation: Conversation, event: events.AgentSaid) -> Step:
+    said = {"id": event.id, "text": event.text, "at": event.at, "agent": event.agent}
+    to_customer = TellCustomer(speaker=Speaker.AGENT, id=event.id, text=event.text)
+    to_tracker = WriteTracker(kind="agent", body={"handoff_id": conversation.handoff_id, **said})
+    return replace(conversation, asked=0), (to_customer, to_tracker)
+
+
+def _standing(conversation: Conversation, event: events.CustomerAskedAgain) -> Step:
+    """Answer a customer who asks for a person again with where their handoff stands."""
+    if conversation.agent is not None:
+        response = names.UTTER_STANDING_LIVE
+        return conversation, (make_notice(response, agent=conversation.agent, word=conversation.leaving_word),)
+    response = names.UTTER_STANDING_ASKED if conversation.position is None else names.UTTER_STANDING_WAITING
+    return conversation, (make_notice(response, position=conversation.position, word=conversation.leaving_word),)
+
+
+# While nobody comes or answers
+
+
+def _nobody_came(conversation: Conversation, event: events.NobodyCame) -> Step:
+    notice = make_notice(names.UTTER_NOBODY_YET, word=conversation.leaving_word)
+    return replace(conversation, asked=conversation.asked + 1), (notice,)
+
+
+def _goes_on_waiting(conversation: Conversation, event: events.CustomerChose) -> Step:
+    notice = make_notice(names.UTTER_WAITING_ON, position=conversation.position, word=conversation.leaving_word)
+    return conversation, (notice,)
+
+
+def _wants_to_write(conversation: Conversation, event: events.CustomerWantsToWrite) -> Step:
+    return conversation, (make_notice(names.UTTER_WRITE_MESSAGE, word=conversation.leaving_word),)
+
+
+def _are_you_there(conversation: Conversation, event: events.CustomerFellSilent) -> Step:
+    notice = make_notice(names.UTTER_STILL_THERE, agent=conversation.agent, word=conversation.leaving_word)
+    return replace(conversation, reminded=True), (notice,)
+
+
+# The end, and the return to the bot
+
+
+def _ask_to_confirm(conversation: Conversation, event: events.CustomerLeaving) -> Step:
+    notice = make_notice(names.UTTER_CONFIRM_LEAVE, word=conversation.leaving_word, agent=conversation.agent)
+    return conversation, (notice,)
+
+
+def _left(conversation: Conversation, event: events.CustomerLeaving) -> Step:
+    to_desk = conversation.to_desk("handoff.status", status="ended", reason="customer_left")
+    notice = make_notice(names.UTTER_LEFT_QUEUE if conversation.agent is None else names.UTTER_LEFT)
+    back = conversation.give_back("customer_left", speak=False)  # the customer left on their own
+    return replace(conversation, ended="customer_left"), (to_desk, notice, back)
+
+
+def _message_left(conversation: Conversation, event: events.CustomerSaid) -> Step:
+    after, said = _customer_said(conversation, event)
+    to_desk = conversation.to_desk("handoff.status", status="message_left", reason="message_left")
+    effects = (*said, to_desk, make_notice(names.UTTER_MESSAGE_LEFT), conversation.give_back("message_left"))
+    return replace(after, ended="message_left"), effects
+
+
+def _completed(conversation: Conversation, event: events.HandoffCompleted) -> Step:
+    response = names.UTTER_ENDED if conversation.agent is None else names.UTTER_RESOLVED
+    slots = {name: value for name, value in event.slots.items() if name in conversation.settable}
+    back = conversation.give_back(event.outcome, note=event.note, slots=slots)
+    return replace(conversation, ended="resolved"), (make_notice(response, agent=conversation.agent), back)
+
+
+def _failed(conversation: Conversation, event: events.HandoffFailed) -> Step:
+    silent = event.reason in SILENT_ENDINGS
+    notice = make_notice(names.UTTER_FELL_SILENT) if silent else make_notice(names.UTTER_FAILED, reason=event.reason)
+    return replace(conversation, ended=event.reason), (notice, conversation.give_back(event.reason, speak=not silent))
+
+
+def _given_up(reason: str, response: str) -> Transition[Control, Conversation, Effect]:
+    """Return the transition of a handoff that the relay ends itself; the desk is notified as soon as it is reachable."""
+
+    def rule(conversation: Conversation, event: events.Event) -> Step:
+        to_desk = conversation.to_desk("handoff.status", status="ended", reason=reason)
+        back = conversation.give_back(reason, speak=reason not in SILENT_ENDINGS)
+        return replace(conversation, ended=reason), (to_desk, make_notice(response, reason=reason), back)
+
+    return Transition(Control.RETURNING, rule)
+
+
+def _returned(conversation: Conversation, event: events.Returned) -> Step:
+    messages = (TellCustomer(speaker=Speaker.BOT, message=message) for message in event.words)
+    return replace(conversation, agent=None, position=None, titles={}), tuple(messages)
+
+
+def _returned_without(conversation: Conversation, event: events.Event) -> Step:
+    """Give the bot the conversation although the tracker couldn't be written: at least end the tracker's pause."""
+    return conversation, (WriteTracker(kind="unpause"),)
+
+
+# The connection to the desk
+
+
+def _desk_lost(conversation: Conversation, event: events.DeskLost) -> Step:
+    notice = make_notice(names.UTTER_DESK_AWAY, word=conversation.leaving_word)
+    return replace(conversation, desk_away=True), (() if conversation.desk_away else (notice,))
+
+
+def _desk_back(conversation: Conversation, event: events.DeskBack) -> Step:
+    return replace(conversation, desk_away=False), (
+        (make_notice(names.UTTER_DESK_BACK),) if conversation.desk_away else ()
+    )
+
+
+def _nothing(conversation: Conversation, event: events.Event) -> Step:
+    return conversation, ()
+
+
+TABLE: Final[dict[tuple[Control | None, type[events.Event]], Transition[Control, Conversation, Effect]]] = {
+    (Control.BOT, events.HandoffRequested): Transition(Control.REQUESTED, handoff_start.requested),
+    (Control.BOT, events.TranscriptAwaited): Transition(Control.PREPARING, handoff_start.preparing),
+    (Control.PREPARING, events.TranscriptRead): Transition(Control.REQUESTED, handoff_start.prepared),
+    (Control.PREPARING, events.TranscriptTimedOut): Transition(
+        Control.REQUESTED, handoff_start.offered_without_transcript
+    ),
+    (Control.BOT, events.HandoffAdopted): Transition(Control.WAITING, handoff_start.adopted),
+    (Control.REQUESTED, events.HandoffAccepted): Transition(Control.WAITING, handoff_start.accepted),
+    (Control.REQUESTED, events.HandoffRefused): Transition(Control.BOT, handoff_start.refused),
+    (Control.REQUESTED, events.StartTimedOut): Transition(Control.BOT, handoff_start.timed_out),
+    (Control.WAITING, events.PositionChanged): Transition(Control.WAITING, _moved),
+    (Control.WAITING, events.CustomerSaid): Transition(Control.WAITING, _customer_said),
+    (Control.WAITING, events.CustomerAskedAgain): Transition(Control.WAITING, _standing),
+    (Control.WAITING, events.CustomerLeaving): Transition(Control.RETURNING, _left),
+    (Control.WAITING, events.AgentSaid): Transition(Control.WAITING, _agent_said),  # a foreign desk's automatic replies
+    (Control.WAITING, events.AgentJoined): Transition(Control.LIVE, _joined),
+    (Control.WAITING, events.HandoffTransferred): Transition(Control.WAITING, _transferred),
+    (Control.WAITING, events.HandoffCompleted): Transition(Control.RETURNING, _completed),
+    (Control.WAITING, events.HandoffFailed): Transition(Control.RETURNING, _failed),
+    (Control.LIVE, events.CustomerSaid): Transition(Control.LIVE, _customer_said),
+    (Control.LIVE, events.CustomerAskedAgain): Transition(Control.LIVE, _standing),
+    (Control.LIVE, events.CustomerLeaving): Transition(Control.LEAVING, _ask_to_confirm),
+    (Control.LIVE, events.AgentSaid): Transition(Control.LIVE, _agent_said),
+    (Control.LIVE, events.AgentJoined): Transition(Control.LIVE, _joined),
+    (Control.LIVE, events.HandoffTransferred): Transition(Control.WAITING, _transferred),
+    (Control.LIVE, events.HandoffCompleted): Transition(Control.RETURNING, _completed),
+    (Control.LIVE, events.HandoffFailed): Transition(Control.RETURNING, _failed),
+    (Control.LEAVING, events.CustomerSaid): Transition(Control.LIVE, _customer_said),
+    (Control.LEAVING, events.CustomerAskedAgain): Transition(Control.LIVE, _standing),
+    (Control.LEAVING, events.CustomerLeaving): Transition(Control.RETURNING, _left),
+    (Control.LEAVING, events.AgentSaid): Transition(Control.LEAVING, _agent_said),
+    (Control.LEAVING, events.AgentJoined): Transition(Control.LIVE, _joined),
+    (Control.LEAVING, events.HandoffTransferred): Transition(Control.WAITING, _transferred),
+    (Control.LEAVING, events.HandoffCompleted): Transition(Control.RETURNING, _completed),
+    (Control.LEAVING, events.HandoffFailed): Transition(Control.RETURNING, _failed),
+    (Control.MESSAGE, events.CustomerSaid): Transition(Control.RETURNING, _message_left),
+    (Control.MESSAGE, events.CustomerLeaving): Transition(Control.RETURNING, _left),
+    (Control.MESSAGE, events.CustomerAskedAgain): Transition(Control.WAITING, _standing),
+    (Control.MESSAGE, events.CustomerChose): Transition(Control.WAITING, _goes_on_waiting),
+    (Control.MESSAGE, events.CustomerWantsToWrite): Transition(Control.MESSAGE, _nothing),
+    (Control.MESSAGE, events.PositionChanged): Transition(Control.MESSAGE, _nothing),
+    (Control.MESSAGE, events.AgentJoined): Transition(Control.LIVE, _joined),
+    (Control.MESSAGE, events.AgentSaid): Transition(Control.WAITING, _agent_said),
+    (Control.MESSAGE, events.HandoffTransferred): Transition(Control.WAITING, _transferred),
+    (Control.MESSAGE, events.HandoffCompleted): Transition(Control.RETURNING, _completed),
+    (Control.MESSAGE, events.HandoffFailed): Transition(Control.RETURNING, _failed),
+    (Control.RETURNING, events.Returned): Transition(Control.BOT, _returned),
+    (Control.BOT, events.TranscriptRead): Transition(Control.BOT, _nothing),  # the handoff is over
     # Offered again to a desk that lost its database.
-    (Control.WAITING, events.HandoffAccepted): (Control.WAITING, rules.accepted_again),
-    (Control.WAITING, events.HandoffRefused): (Control.RETURNING, rules.refused_again),
+    (Control.WAITING, events.HandoffAccepted): Transition(Control.WAITING, handoff_start.accepted_again),
+    (Control.WAITING, events.HandoffRefused): Transition(Control.RETURNING, handoff_start.refused_again),
     # Timers.
-    (Control.WAITING, events.NobodyCame): (Control.WAITING, rules.nobody_came),
-    (Control.MESSAGE, events.MessageTimedOut): (
-        Control.RETURNING,
-        rules.given_up("customer_left", names.UTTER_LEFT, speak=True),
-    ),
-    (Control.LIVE, events.AgentFellSilent): (
-        Control.RETURNING,
-        rules.given_up("agent_gone", names.UTTER_FAILED, speak=True),
-    ),
-    (Control.LEAVING, events.AgentFellSilent): (
-        Control.RETURNING,
-        rules.given_up("agent_gone", names.UTTER_FAILED, speak=True),
-    ),
-    (Control.LIVE, events.CustomerFellSilent): (Control.LIVE, rules.are_you_there),
-    (Control.LEAVING, events.CustomerFellSilent): (Control.LIVE, rules.are_you_there),
-    (Control.LIVE, events.CustomerIsGone): (
-        Control.RETURNING,
-        rules.given_up("customer_silent", names.UTTER_FELL_SILENT, speak=False),
-    ),
-    (Control.LEAVING, events.CustomerIsGone): (
-        Control.RETURNING,
-        rules.given_up("customer_silent", names.UTTER_FELL_SILENT, speak=False),
-    ),
-    (Control.WAITING, events.CustomerChose): (Control.WAITING, rules.goes_on_waiting),
-    (Control.WAITING, events.CustomerWantsToWrite): (Control.MESSAGE, rules.wants_to_write),
-    (Control.WAITING, events.NobodyWillCome): (
-        Control.RETURNING,
-        rules.given_up("nobody_available", names.UTTER_NOBODY, speak=True),
-    ),
-    (Control.RETURNING, events.ReturnTimedOut): (Control.BOT, rules.returned_without),
+    (Control.WAITING, events.NobodyCame): Transition(Control.WAITING, _nobody_came),
+    (Control.MESSAGE, events.MessageTimedOut): _given_up("customer_left", names.UTTER_LEFT),
+    (Control.LIVE, events.AgentFellSilent): _given_up("agent_gone", names.UTTER_FAILED),
+    (Control.LEAVING, events.AgentFellSilent): _given_up("agent_gone", names.UTTER_FAILED),
+    (Control.LIVE, events.CustomerFellSilent): Transition(Control.LIVE, _are_you_there),
+    (Control.LEAVING, events.CustomerFellSilent): Transition(Control.LIVE, _are_you_there),
+    (Control.LIVE, events.CustomerIsGone): _given_up("customer_silent", names.UTTER_FELL_SILENT),
+    (Control.LEAVING, events.CustomerIsGone): _given_up("customer_silent", names.UTTER_FELL_SILENT),
+    (Control.WAITING, events.CustomerChose): Transition(Control.WAITING, _goes_on_waiting),
+    (Control.WAITING, events.CustomerWantsToWrite): Transition(Control.MESSAGE, _wants_to_write),
+    (Control.WAITING, events.NobodyWillCome): _given_up("nobody_available", names.UTTER_NOBODY),
+    (Control.RETURNING, events.ReturnTimedOut): Transition(Control.BOT, _returned_without),
     # The tracker could be written only after ReturnTimedOut, and the bot has spoken.
-    (Control.BOT, events.Returned): (Control.BOT, rules.returned),
-    # The desk's events may cross with a change of state. EVERYWHERE below adds those that are legal in every active state.
-    (Control.LIVE, events.PositionChanged): (Control.LIVE, rules.nothing),
-    (Control.LEAVING, events.PositionChanged): (Control.LEAVING, rules.nothing),
-    (Control.RETURNING, events.PositionChanged): (Control.RETURNING, rules.nothing),
-    (Control.RETURNING, events.AgentJoined): (Control.RETURNING, rules.nothing),
-    (Control.RETURNING, events.HandoffTransferred): (Control.RETURNING, rules.nothing),
-    (Control.RETURNING, events.HandoffCompleted): (Control.RETURNING, rules.nothing),
-    (Control.RETURNING, events.HandoffFailed): (Control.RETURNING, rules.nothing),
+    (Control.BOT, events.Returned): Transition(Control.BOT, _returned),
+    # The desk's events may cross with a change of state. Those that are legal in every active state follow.
+    (Control.LIVE, events.PositionChanged): Transition(Control.LIVE, _nothing),
+    (Control.LEAVING, events.PositionChanged): Transition(Control.LEAVING, _nothing),
+    (Control.RETURNING, events.PositionChanged): Transition(Control.RETURNING, _nothing),
+    (Control.RETURNING, events.AgentJoined): Transition(Control.RETURNING, _nothing),
+    (Control.RETURNING, events.HandoffTransferred): Transition(Control.RETURNING, _nothing),
+    (Control.RETURNING, events.HandoffCompleted): Transition(Control.RETURNING, _nothing),
+    (Control.RETURNING, events.HandoffFailed): Transition(Control.RETURNING, _nothing),
 }
 
-EVERYWHERE: dict[type[events.Event], tuple[Control | None, Rule]] = {
-    events.DeskLost: (None, rules.desk_lost),
-    events.DeskBack: (None, rules.desk_back),
-    events.DeskForgot: (Control.WAITING, rules.offered_again),
-    events.DeskStayedAway: (Control.RETURNING, rules.given_up("desk_unreachable", names.UTTER_UNREACHABLE, speak=True)),
-    events.SilenceTooLong: (Control.RETURNING, rules.given_up("silence", names.UTTER_FELL_SILENT, speak=False)),
-}
-"""Events that are legal in every state in which the desk is active, and the state they lead to (None: unchanged)."""
+for _state in Control:
+    if _state in DESK_ACTIVE:
+        TABLE[_state, events.DeskLost] = Transition(_state, _desk_lost)
+        TABLE[_state, events.DeskBack] = Transition(_state, _desk_back)
+        TABLE[_state, events.DeskForgot] = Transition(Control.WAITING, handoff_start.offered_again)
+        TABLE[_state, events.DeskStayedAway] = _given_up("desk_unreachable", names.UTTER_UNREACHABLE)
+        TABLE[_state, events.SilenceTooLong] = _given_up("silence", names.UTTER_FELL_SILENT)
+# The same events change nothing in a conversation that is already on its way back.
+for _event in (
+    events.DeskLost,
+    events.DeskBack,
+    events.DeskForgot,
+    events.DeskStayedAway,
+    events.SilenceTooLong,
+):
+    TABLE[Control.RETURNING, _event] = Transition(Control.RETURNING, _nothing)
 
-_WITHOUT_OFFER = frozenset({Control.BOT, Control.PREPARING})
-TABLE.update(
-    {(state, event): (end or state, rule) for event, (end, rule) in EVERYWHERE.items() for state in sorted(DESK_ACTIVE)}
-)
 # A transcript that couldn't be read in time is sent later, whatever the state is by then.
-TABLE.update(
-    {
-        (state, events.TranscriptRead): (state, rules.transcript_follows)
-        for state in Control
-        if state not in _WITHOUT_OFFER
-    }
-)
-TABLE[Control.BOT, events.TranscriptRead] = (Control.BOT, rules.nothing)
-# These events change nothing in a conversation that is already on its way back.
-TABLE.update({(Control.RETURNING, event): (Control.RETURNING, rules.nothing) for event in EVERYWHERE})
+for _state in Control:
+    TABLE.setdefault((_state, events.TranscriptRead), Transition(_state, handoff_start.transcript_follows))
+
+MACHINE: Final = StateMachine(TABLE, state_field="state", illegal=_illegal)

@@ -4,40 +4,33 @@ Every state has a timed way out. ``tests/core/test_control_timers.py`` checks th
 optional timers switched off, the conversation ends.
 """
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Collection
+from typing import Any, Final
 
-from rasa_handoff.core.control import DESK_ACTIVE, Control, Conversation
+from rasa_handoff.core.control import DESK_ACTIVE, MACHINE, Control, Conversation
+from rasa_handoff.core.state_machine import Timing
 from rasa_handoff.protocol import events
-from rasa_handoff.protocol.values import Status, Value
+from rasa_handoff.protocol.values import Status
 
-TALKING = frozenset({Control.LIVE, Control.LEAVING})
+TALKING: Final = frozenset({Control.LIVE, Control.LEAVING})
+FOLLOW_UPS: Final[dict[str, type[events.Event]]] = {
+    "wait": events.NobodyCame,
+    "bot": events.NobodyWillCome,
+    "message": events.CustomerWantsToWrite,
+}
+"""What happens when a customer was asked whether to go on waiting and doesn't answer, by the setting ``nobody_takes_then``."""
 
-
-class Timing(Value, frozen=True, kw_only=True):
-    """The rules of one kind of timer.
-
-    It runs only in ``states`` and stops on leaving them, or on an event of ``stops``. An event of ``starts`` starts it (entering
-    the states, where none is named), one of ``renews`` starts it again from the beginning.
-    """
-
-    states: frozenset[Control]
-    event: type[events.Event]
-    starts: tuple[type[events.Event], ...] = ()
-    renews: tuple[type[events.Event], ...] = ()
-    stops: tuple[type[events.Event], ...] = ()
-
-
-TIMINGS: dict[str, Timing] = {
-    "story": Timing(states=frozenset({Control.PREPARING}), event=events.TranscriptTimedOut),
-    "start": Timing(states=frozenset({Control.REQUESTED}), event=events.StartTimedOut),
+TIMINGS: Final[dict[str, Timing[Control, Conversation, events.Event]]] = {
+    "story": Timing(states=frozenset({Control.PREPARING}), event=events.TranscriptTimedOut, on_entering=True),
+    "start": Timing(states=frozenset({Control.REQUESTED}), event=events.StartTimedOut, on_entering=True),
     "nobody_takes": Timing(
         states=frozenset({Control.WAITING}),
         event=events.NobodyCame,
+        on_entering=True,
         # A foreign desk doesn't report who took a conversation; an agent just writes in it.
-        renews=(events.NobodyCame, events.CustomerChose, events.DeskForgot, events.AgentSaid),
+        restarts=(events.NobodyCame, events.CustomerChose, events.DeskForgot, events.AgentSaid),
     ),
-    "message": Timing(states=frozenset({Control.MESSAGE}), event=events.MessageTimedOut),
+    "message": Timing(states=frozenset({Control.MESSAGE}), event=events.MessageTimedOut, on_entering=True),
     "agent_silent": Timing(
         states=TALKING,
         event=events.AgentFellSilent,
@@ -47,8 +40,8 @@ TIMINGS: dict[str, Timing] = {
     "customer_silent": Timing(
         states=TALKING,
         event=events.CustomerFellSilent,
-        starts=(events.MessageReported,),
-        renews=(events.MessageReported, events.CustomerFellSilent),
+        restarts=(events.MessageReported,),
+        prolongs=(events.CustomerFellSilent,),
         stops=(events.CustomerSaid, events.CustomerLeaving),
     ),
     "desk_away": Timing(
@@ -60,7 +53,8 @@ TIMINGS: dict[str, Timing] = {
     "silence": Timing(
         states=DESK_ACTIVE,
         event=events.SilenceTooLong,
-        renews=(
+        on_entering=True,
+        restarts=(
             events.CustomerSaid,
             events.CustomerChose,
             events.CustomerLeaving,
@@ -69,7 +63,7 @@ TIMINGS: dict[str, Timing] = {
             events.AgentJoined,
         ),
     ),
-    "returning": Timing(states=frozenset({Control.RETURNING}), event=events.ReturnTimedOut),
+    "returning": Timing(states=frozenset({Control.RETURNING}), event=events.ReturnTimedOut, on_entering=True),
 }
 
 
@@ -82,34 +76,14 @@ def due_event(kind: str, conversation: Conversation, nobody_takes_then: str) -> 
     if kind == "customer_silent" and conversation.reminded:
         return events.CustomerIsGone(**here)
     if kind == "nobody_takes" and conversation.asked:
-        follow_up: dict[str, type[events.Event]] = {
-            "bot": events.NobodyWillCome,
-            "message": events.CustomerWantsToWrite,
-        }
-        return follow_up.get(nobody_takes_then, events.NobodyCame)(**here)
-    return TIMINGS[kind].event(**here)
+        return FOLLOW_UPS[nobody_takes_then](**here)
+    return TIMINGS[kind].due_event(**here)
 
 
-def timers(
-    before: Conversation, after: Conversation, event: events.Event, running: Iterable[str]
+def timer_changes(
+    before: Conversation, after: Conversation, event: events.Event, running: Collection[str]
 ) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the kinds of timers to start (or restart) and the kinds to stop because of this event."""
-    running = frozenset(running)
-    start, stop = set(), set()
-    for kind, timing in TIMINGS.items():
-        if after.state not in timing.states or isinstance(event, timing.stops):
-            stop |= {kind} & running
-        elif _starts(timing, before, after, event, kind in running):
-            start.add(kind)
-    return frozenset(start), frozenset(stop)
-
-
-def _starts(timing: Timing, before: Conversation, after: Conversation, event: events.Event, runs: bool) -> bool:
+    """Return the kinds of timers to start (those that run, from the beginning) and the kinds to stop because of this event."""
     if isinstance(event, events.MessageReported) and event.status is not Status.DELIVERED:
-        return False  # a customer who hasn't got the message yet isn't silent
-    if isinstance(event, timing.renews):
-        return runs or isinstance(event, timing.starts) or not timing.starts
-    if timing.starts:
-        return isinstance(event, timing.starts) and not runs
-    new = before.handoff_id != after.handoff_id
-    return before.state not in timing.states or new
+        return frozenset(), frozenset()  # a customer who hasn't got the message yet isn't silent
+    return MACHINE.timer_changes(TIMINGS, before, after, event, running)

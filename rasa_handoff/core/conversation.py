@@ -1,8 +1,9 @@
 """A customer's conversation as the relay knows it, and the states of control it can be in."""
 
 import enum
-from typing import Any
+from typing import Any, TypeAlias
 
+from rasa_handoff.protocol.effects import Effect, TellDesk, WriteTracker
 from rasa_handoff.protocol.errors import HandoffError
 from rasa_handoff.protocol.values import Value
 
@@ -71,6 +72,19 @@ class Conversation(Value, frozen=True):
         if self.state in (Control.LIVE, Control.LEAVING):
             return {"active": "person", "agent": self.agent}
         return {"active": "waiting" if self.desk_active else "bot", "agent": None}
+
+    def to_desk(self, name: str, **body: Any) -> TellDesk:
+        """Return the effect that sends an event about this handoff to the desk."""
+        return TellDesk(name=name, body={"handoff_id": self.handoff_id, **body})
+
+    def give_back(self, outcome: str, speak: bool = True, **more: Any) -> WriteTracker:
+        """Return the effect that gives the conversation back to the bot. ``speak``: whether the bot then speaks first."""
+        body = {"handoff_id": self.handoff_id, "outcome": outcome, "speak": speak}
+        return WriteTracker(kind="back", body={**body, **more})
+
+
+Step: TypeAlias = tuple[Conversation, tuple[Effect, ...]]
+"""What a step of control returns: the conversation as it is now, and the effects."""
 
 
 class IllegalEvent(HandoffError):

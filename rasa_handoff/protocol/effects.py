@@ -52,3 +52,8 @@ class OfferAgain(Value, frozen=True):
 
 
 Effect = TellDesk | TellCustomer | WriteTracker | WithdrawOffer | OfferStored | OfferAgain
+
+
+def make_notice(response: str, **values: Any) -> TellCustomer:
+    """Return the effect that sends the customer a notice: a response of the domain, with the values that its text names."""
+    return TellCustomer(speaker=Speaker.SYSTEM, response=response, values=values)

@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.core.control import TABLE, Conversation, step
-from rasa_handoff.core.control_timers import due_event, timers
+from rasa_handoff.core.control_timers import due_event, timer_changes
 from rasa_handoff.protocol import events, names
 from rasa_handoff.protocol.channel_settings import FIXED_TIMERS, TimerSettings
 from rasa_handoff.protocol.effects import (
@@ -143,7 +143,7 @@ class Ledger:
     ) -> None:
         if event.handoff_id is not None and event.handoff_id != after.handoff_id:
             return  # of an older handoff
-        start, stop = timers(before, after, event, running)
+        start, stop = timer_changes(before, after, event, running)
         for kind in stop:
             repository.timers.clear(connection, event.conversation_id, kind)
         for kind in start:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rasa_handoff.core.assignment import TABLE, Stage, step
+from rasa_handoff.core.assignment import MACHINE, TABLE, Stage, step
 from rasa_handoff.core.assignment_events import AgentCame, AgentLeft, Arrived, AssignmentEvent, Delivered
-from rasa_handoff.core.assignment_timers import SWITCHABLE, TIMINGS, DeskTimers, due_event, timers
+from rasa_handoff.core.assignment_timers import SWITCHABLE, TIMINGS, DeskTimers
 from rasa_handoff.protocol.errors import Refused, SettingsError
 from rasa_handoff.server.service.scheduler import read_timers
 from tests.core.test_assignment import AT, EVENTS
@@ -33,7 +33,7 @@ class Walk:
             after, _ = step(self.state, event)
         except Refused:
             return
-        start, stop = timers(self.state, after, event, self.running)
+        start, stop = MACHINE.timer_changes(TIMINGS, self.state, after, event, self.running)
         self.state = after
         self.running = {kind: due for kind, due in self.running.items() if kind not in stop}
         for kind in start:
@@ -43,7 +43,7 @@ class Walk:
     def ring_next(self) -> None:
         kind = min(self.running, key=self.running.get)
         self.now = self.running.pop(kind)
-        self.happen(due_event(kind, self.now, self.settings.seconds(kind)))
+        self.happen(TIMINGS[kind].due_event(at=self.now, seconds=self.settings.seconds(kind)))
 
 
 @pytest.mark.parametrize("off", SUBSETS, ids=lambda off: " ".join(off) or "all on")
@@ -65,7 +65,7 @@ def test_the_walk_reaches_every_stage_and_every_timer_rings_into_the_table():
     reached = {stage for stage, _ in TABLE if stage is not None}
     assert reached == set(Stage)
     for kind, timing in TIMINGS.items():
-        for stage in timing.stages:
+        for stage in timing.states:
             assert (stage, timing.event) in TABLE, f"{kind} rings in {stage} for nothing"
 
 

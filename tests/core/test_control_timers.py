@@ -5,7 +5,7 @@ from itertools import chain, combinations
 import pytest
 
 from rasa_handoff.core.control import TABLE, Control, Conversation, step
-from rasa_handoff.core.control_timers import TIMINGS, due_event, timers
+from rasa_handoff.core.control_timers import TIMINGS, due_event, timer_changes
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.channel_settings import AFTER_NOBODY, TimerSettings
 from rasa_handoff.protocol.values import Agent, Status
@@ -47,7 +47,7 @@ class World:
             del self.running[rang]
         reported = isinstance(event, events.MessageReported)
         self.conversation = before if reported else step(before, event)[0]
-        start, stop = timers(before, self.conversation, event, running)
+        start, stop = timer_changes(before, self.conversation, event, running)
         for kind in stop:
             self.running.pop(kind, None)
         for kind in start:

@@ -8,7 +8,7 @@ from rasa.core.channels import BUILTIN_CHANNELS
 from rasa.shared.utils.io import read_yaml
 from ruamel.yaml import YAML
 
-from rasa_handoff.core.drawing import drawing
+from rasa_handoff.core import assignment, control
 from rasa_handoff.platforms.kommunicate.settings import KommunicateSettings
 from rasa_handoff.platforms.liveperson.settings import EndpointSettings, LivePersonSettings
 from rasa_handoff.protocol.channel_settings import EXAMPLES, DeskSettings, Settings, TimerSettings
@@ -19,9 +19,14 @@ from tests.support.paths import ROOT
 SETTINGS = (ROOT / "docs" / "settings.md").read_text()
 
 
-def test_the_drawing_is_the_table() -> None:
+@pytest.mark.parametrize(
+    "drawing",
+    [control.MACHINE.drawing(control.Control.BOT), assignment.MACHINE.drawing()],
+    ids=["control", "assignment"],
+)
+def test_the_drawing_is_the_table(drawing: str) -> None:
     text = (ROOT / "docs" / "design.md").read_text()
-    assert drawing() in text, "paste the output of: python -m rasa_handoff.core.drawing"
+    assert drawing in text, f"docs/design.md draws another table than:\n{drawing}"
 
 
 def test_every_response_is_listed_and_no_other() -> None:

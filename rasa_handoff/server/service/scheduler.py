@@ -14,9 +14,9 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
-from rasa_handoff.core.assignment import Assignment, Stage
+from rasa_handoff.core.assignment import MACHINE, Assignment, Stage
 from rasa_handoff.core.assignment_events import AssignmentEvent
-from rasa_handoff.core.assignment_timers import SWITCHABLE, TIMINGS, DeskTimers, due_event, timers
+from rasa_handoff.core.assignment_timers import SWITCHABLE, TIMINGS, DeskTimers
 from rasa_handoff.protocol.errors import SettingsError, Unreachable
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.server.storage.tables import HANDOFFS, TIMERS
@@ -48,7 +48,8 @@ class Timekeeper:
         event: AssignmentEvent,
     ) -> None:
         """Start and stop the timers of a conversation after an event."""
-        start, stop = timers(before, after, event, TIMERS.running(connection, handoff_id))
+        running = TIMERS.running(connection, handoff_id)
+        start, stop = MACHINE.timer_changes(TIMINGS, before, after, event, running)
         for kind in stop:
             TIMERS.clear(connection, handoff_id, kind)
         for kind in start:
@@ -59,7 +60,7 @@ class Timekeeper:
     def event(self, timer: Timer) -> AssignmentEvent | None:
         """Return the event of a timer that is due; None if the timer was switched off since it was set."""
         seconds = self._settings.seconds(timer.kind) if timer.kind in TIMINGS else None
-        return None if seconds is None else due_event(timer.kind, self.now(), seconds)
+        return None if seconds is None else TIMINGS[timer.kind].due_event(at=self.now(), seconds=seconds)
 
     def again(self, connection: Connection, timer: Timer) -> None:
         """Let a timer run once more."""

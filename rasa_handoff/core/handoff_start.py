@@ -1,0 +1,115 @@
+"""The start of a handoff: the rules of control from the request to the desk's answer, and for a desk that has lost it since.
+
+``control.py`` has the table that names them. What each is for is said by the docstring of its event (``protocol/events.py``).
+"""
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from rasa_handoff.core.conversation import Conversation, Step
+from rasa_handoff.protocol import events, names
+from rasa_handoff.protocol.effects import OfferAgain, OfferStored, TellDesk, WithdrawOffer, WriteTracker, make_notice
+from rasa_handoff.protocol.values import plain
+
+REFUSALS: Final = {"nobody_available": names.UTTER_NOBODY}
+"""Responses for refusals by code; any other code gets ``utter_handoff_refused``."""
+
+
+def requested(conversation: Conversation, event: events.HandoffRequested) -> Step:
+    offer = event.offer
+    after = replace(
+        conversation,
+        handoff_id=offer.handoff_id,
+        channel=offer.channel.name,
+        language=offer.language,
+        leaving_word=event.leaving_word,
+        department=offer.department,
+        titles=event.titles,
+        settable=tuple(slot.name for slot in offer.bot.settable),
+        return_data=event.return_data,
+        filled_slot=event.filled_slot,
+        agent=None,
+        position=None,
+        ended=None,
+        asked=0,
+        reminded=False,
+        desk_away=False,
+    )
+    return after, (TellDesk(name="handoff.initiate", body=plain(offer)),)
+
+
+def preparing(conversation: Conversation, event: events.TranscriptAwaited) -> Step:
+    after, _ = requested(conversation, event)
+    here = {"handoff_id": event.offer.handoff_id, "message_id": event.message_id}
+    return after, (make_notice(names.UTTER_MOMENT), WriteTracker(kind="transcript", body=here))
+
+
+def prepared(conversation: Conversation, event: events.TranscriptRead) -> Step:
+    offer, filled_slot = event.offer, event.filled_slot
+    after = replace(conversation, language=offer.language, department=offer.department, filled_slot=filled_slot)
+    return replace(after, titles=event.titles), (TellDesk(name="handoff.initiate", body=plain(offer)),)
+
+
+def offered_without_transcript(conversation: Conversation, event: events.TranscriptTimedOut) -> Step:
+    return conversation, (OfferStored(),)
+
+
+def transcript_follows(conversation: Conversation, event: events.TranscriptRead) -> Step:
+    offer, titles = event.offer, {**event.titles, **conversation.titles}
+    body = {"transcript": offer.transcript, "bot": offer.bot, "contact": offer.contact, "language": offer.language}
+    after = replace(conversation, titles=titles, filled_slot=event.filled_slot)
+    return after, (conversation.to_desk("handoff.transcript", **plain(body)),)
+
+
+def adopted(conversation: Conversation, event: events.HandoffAdopted) -> Step:
+    after = replace(
+        conversation,
+        handoff_id=event.offer.handoff_id,
+        channel=event.channel,
+        language=event.offer.language,
+        leaving_word=event.leaving_word,
+        department=event.offer.department,
+        settable=tuple(slot.name for slot in event.offer.bot.settable),
+        ended=None,
+    )
+    return after, ()  # a paused tracker led to this handoff, so there is nothing to pause
+
+
+def accepted(conversation: Conversation, event: events.HandoffAccepted) -> Step:
+    pause = WriteTracker(
+        kind="pause", body={"handoff_id": conversation.handoff_id, "filled_slot": conversation.filled_slot}
+    )
+    response = names.UTTER_REQUESTED if event.position is None else names.UTTER_QUEUED
+    notice = make_notice(response, position=event.position, wait=event.wait, word=conversation.leaving_word)
+    return replace(conversation, position=event.position), (pause, notice)
+
+
+def refused(conversation: Conversation, event: events.HandoffRefused) -> Step:
+    notice = make_notice(REFUSALS.get(event.code, names.UTTER_REFUSED), reason=event.sentence)
+    return replace(conversation, ended=event.code), (WriteTracker(kind="unpause"), notice)
+
+
+def timed_out(conversation: Conversation, event: events.StartTimedOut) -> Step:
+    # The desk may have the offer although its answer didn't arrive, so it is both withdrawn here and cancelled there.
+    cancelled = conversation.to_desk("handoff.status", status="ended", reason="cancelled")
+    effects = (WithdrawOffer(), cancelled, WriteTracker(kind="unpause"), make_notice(names.UTTER_UNREACHABLE))
+    return replace(conversation, ended="desk_unreachable"), effects
+
+
+# A desk that has lost the handoff
+
+
+def offered_again(conversation: Conversation, event: events.DeskForgot) -> Step:
+    again = OfferAgain(body={**plain(event.offer), "resumed": True})
+    notice = () if conversation.agent is None else (make_notice(names.UTTER_PASSED_ON),)
+    return replace(conversation, agent=None, position=None, desk_away=False), (again, *notice)
+
+
+def accepted_again(conversation: Conversation, event: events.HandoffAccepted) -> Step:
+    return replace(conversation, position=event.position), ()
+
+
+def refused_again(conversation: Conversation, event: events.HandoffRefused) -> Step:
+    notice = make_notice(names.UTTER_FAILED, reason=event.sentence)
+    return replace(conversation, ended=event.code), (notice, conversation.give_back(event.code))
