@@ -16,6 +16,7 @@ _LAZY = {
     "PlatformChannel": "rasa_handoff.platforms.base",
     "HandoffImporter": "rasa_handoff.presets.importer",
 }
+__all__ = ["__version__", *_LAZY]
 
 
 def __getattr__(name: str) -> Any:

@@ -84,7 +84,7 @@ def check_customer_tokens(project: Project) -> Iterator[Finding]:
     if web and settings.customer_tokens == "off":
         yield warn(
             f"customer_tokens is off: whoever knows a conversation's id can read it, speak in it and end it ({', '.join(web)}). "
-            f"Keep ids random and secret, or see 'Customer tokens' in docs/settings.md."
+            f"Keep ids random and secret, or see docs/customer-tokens.md."
         )
 
 
@@ -187,7 +187,7 @@ def check_examples(project: Project) -> Iterator[Finding]:
         advice = "" if OUT_OF_SCOPE in own else f", and an intent '{OUT_OF_SCOPE}' with what your bot can't do"
         yield warn(
             f"An intent of the project's has {usual} examples (the median), so the NLU may take other words for a request for a "
-            f"person: write about {FEW} or more for each{advice} ('Words that aren't a request' in docs/settings.md)."
+            f"person: write about {FEW} or more for each{advice} ('Words that aren't a request' in docs/add-the-handoff.md)."
         )
 
 

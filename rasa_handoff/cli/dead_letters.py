@@ -126,7 +126,7 @@ def _do(arguments: argparse.Namespace, command: str, work: Work, **more: Any) ->
     except DatabaseInUse as problem:
         raise HandoffError(
             f"{problem} Or have that process do it: --url with its address, if it was started with an admin token "
-            f"(docs/operations.md)."
+            f"(docs/dead-letters.md)."
         ) from problem
 
 

@@ -23,7 +23,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "--public-url",
         metavar="URL",
         help="where browsers find the desk when a proxy is before it, such as https://example.org/desk "
-        "(docs/security.md)",
+        "(docs/behind-a-proxy.md)",
     )
     parser.add_argument(
         "--allowed-host",
@@ -31,7 +31,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME",
         help="name under which this server may be asked, beside localhost, addresses in digits and --public-url's; may be "
-        "given several times, and others are refused then (docs/security.md)",
+        "given several times, and others are refused then (docs/behind-a-proxy.md)",
     )
     parser.add_argument(
         "--trusted-proxy",

@@ -1,11 +1,11 @@
 """Customer tokens and the admin token.
 
-A customer token allows reading and writing in one conversation (docs/security.md, "Customers"). It has the form
+A customer token allows reading and writing in one conversation (docs/customer-tokens.md). It has the form
 ``KIND.EXPIRES.SIGNATURE``: the kind is the issuer, ``EXPIRES`` is in seconds since 1970 (0: never), and the signature is an
 HMAC-SHA256 over kind, bot id, conversation id and expiry. Each is prefixed with its length, so that different values never give
 the same input. The documentation has the same function for a project's own backend.
 
-The admin token allows commands over HTTP (docs/operations.md, "Dead letters").
+The admin token allows commands over HTTP (docs/dead-letters.md).
 """
 
 import base64

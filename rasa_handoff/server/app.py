@@ -172,7 +172,7 @@ class GuardedApp:
             self._explained = True
             sentence += (
                 f" If {host} leads here by right, start the server with --allowed-host {host}, or with --public-url if it is "
-                "the address of a proxy (docs/security.md)."
+                "the address of a proxy (docs/behind-a-proxy.md)."
             )
         self.guard.refusals.note(_address(scope), "host", sentence)
         if scope["type"] == "websocket":

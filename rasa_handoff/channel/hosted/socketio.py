@@ -8,7 +8,7 @@ Three things differ:
 3. The channel knows who is connected. A message for a customer whose socket is away waits for the next ``session_request`` of
    that session.
 
-A page may ask for more, which stock widgets never notice (``docs/reliability.md``). With ``acks: true`` in its
+A page may ask for more, which stock widgets never notice (``docs/front-ends.md``). With ``acks: true`` in its
 ``session_request``, each message to it has an ``id`` and is repeated until the page acknowledges it. A message from it with an
 ``id`` is acknowledged once it is accepted, and handled once.
 """

@@ -130,7 +130,7 @@ class Browsers:
             self._explained = True
             sentence += (
                 " If that page is this desk behind a proxy, let the proxy pass Host on, or start the server with "
-                f"--public-url {shown} (docs/security.md)."
+                f"--public-url {shown} (docs/behind-a-proxy.md)."
             )
         self._refusals.note(address, "origin", sentence)
         return False

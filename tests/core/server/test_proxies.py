@@ -1,4 +1,4 @@
-"""The desk behind the real nginx and Caddy, with the very snippets of docs/security.md, at the root and below a path."""
+"""The desk behind the real nginx and Caddy, with the very snippets of docs/behind-a-proxy.md, at the root and below a path."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ from rasa_handoff.testing.relay_side import RelaySide
 from tests.core.server.peers import PASSWORD, until
 from tests.support.paths import ROOT
 
-DOCS = (ROOT / "docs" / "security.md").read_text()
+DOCS = (ROOT / "docs" / "behind-a-proxy.md").read_text()
 SNIPPETS = {
     (kind, place): text
     for kind, place, text in re.findall(r"```(nginx|caddy)\n# (at the root|below a path)\n(.*?)```", DOCS, re.S)

@@ -12,7 +12,7 @@ from tests.rasa.cli.conftest import Done, command
 from tests.support.npm import program
 from tests.support.paths import ROOT
 
-PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "customer-tokens.md").read_text(encoding="utf-8")
 SECRET = "s3cret-" * 8
 CASES = [
     ("my-bot", "c-1", 0),
@@ -23,14 +23,14 @@ CASES = [
 
 
 def snippet(language: str) -> str:
-    """The one block of this language in docs/security.md that makes a token."""
+    """The one block of this language in docs/customer-tokens.md that makes a token."""
     (found,) = [body for body in re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL) if "handoff-customer" in body]
     return str(found)
 
 
 def test_the_python_of_the_documents_makes_our_tokens() -> None:
     space: dict[str, object] = {}
-    exec(compile(snippet("python"), "docs/security.md", "exec"), space)
+    exec(compile(snippet("python"), "docs/customer-tokens.md", "exec"), space)
     made = [space["customer_token"](SECRET, *case) for case in CASES]  # type: ignore[operator]
     assert made == [make_token(SECRET, *case) for case in CASES]
 
@@ -106,13 +106,13 @@ def test_doctor_says_what_knowing_an_id_gives_away(project: Path) -> None:
 
 
 def test_what_the_error_says_to_write_is_read(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Within brackets YAML takes a variable only in quotes: the errors and docs/settings.md have them."""
+    """Within brackets YAML takes a variable only in quotes: the errors and docs/customer-tokens.md have them."""
     monkeypatch.setenv("HANDOFF_CUSTOMER_SECRET", "s" * 32)
     settings = "rasa_handoff.HandoffChannel:\n  bot_id: b\n  desk: {url: 'http://localhost:1'}\n  channels: {rest: }\n"
     (project / "credentials.yml").write_text(settings + "  customer_tokens: required\n")
     said = command("doctor", str(project)).stdout
     line = re.findall(r"write (customer_token_secrets: \S+)", said)[0]
-    page = (ROOT / "docs" / "settings.md").read_text()
+    page = (ROOT / "docs" / "customer-tokens.md").read_text()
     assert line.partition(": ")[2] in page
     (project / "credentials.yml").write_text(settings + f"  customer_tokens: required\n  {line}\n")
     said = command("doctor", str(project)).stdout
