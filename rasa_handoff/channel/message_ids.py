@@ -1,4 +1,4 @@
-"""Message ids of senders, by which a copy of a message is recognised, and acknowledgements.
+"""Senders' message ids, the idempotency keys by which a copy of a message is recognised, and acknowledgements.
 
 Vendors call again if they weren't answered in time, and pages send again what wasn't acknowledged; Rasa's channels don't pass
 the ids on. They are read before the channel reads the request, and travel in the context of the task that handles it.

@@ -1,4 +1,4 @@
-"""The customers' messages by the ids their side gave them, so that no message is processed twice.
+"""The customers' messages by the ids their side gave them (idempotency keys), so that none is processed twice.
 
 A message is stored as begun before it is processed. It becomes done in the transaction that applies it to a live chat, or after
 the bot's turn. One that is begun but not done was interrupted by the end of a process; Rasa's tracker then shows whether the

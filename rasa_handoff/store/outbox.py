@@ -1,7 +1,7 @@
 """The outbox: entries to be delivered, committed together with the state that made them necessary.
 
-An entry has a target (``"desk"``, ``"customer"``, ``"tracker"`` ...) and a lane, usually the conversation. Entries of one lane
-are delivered in order; lanes don't wait for each other. The methods run inside a transaction of
+An outbox entry has a target (``"desk"``, ``"customer"``, ``"tracker"`` ...) and a lane, usually the conversation. Entries of one
+lane are delivered in order; lanes don't wait for each other. The methods run inside a transaction of
 :class:`~rasa_handoff.store.engine.Store`.
 
 An entry that can't be delivered becomes a dead letter: in one transaction it leaves its lane and is kept in a table of its own,

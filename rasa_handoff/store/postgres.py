@@ -3,7 +3,8 @@
 - Connecting fails after ``CONNECT_SECONDS``; a statement, or waiting for a lock, after ``STATEMENT_SECONDS``.
 - A stopped server, or a network that drops packets, never answers: :meth:`SocketDuplicate.cut` ends the wait in libpq.
 - The right to write is an advisory lock held by the connection that writes, so no transaction runs without it.
-- After a commit whose answer was lost, its outcome is queried by transaction number (:func:`was_committed`) before anything else.
+- The outcome of a commit in doubt, whose answer was lost, is queried by transaction number (:func:`was_committed`) before
+  anything else.
 """
 
 import contextlib

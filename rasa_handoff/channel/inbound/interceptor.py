@@ -1,4 +1,4 @@
-"""The interceptor: every message of a hosted channel passes here, on its way to the bot or to the desk.
+"""The inbound interceptor: every message of a hosted channel passes here, on its way to the bot or to the desk.
 
 The rules:
 
