@@ -39,11 +39,11 @@ from rasa_handoff.server.http.sign_in import Browsers
 from rasa_handoff.server.public_url import BelowPath, PublicUrl
 from rasa_handoff.server.sending_again import DEAD_LETTERS
 from rasa_handoff.server.service.agent_operations import AgentService
-from rasa_handoff.server.service.base import RELAY
 from rasa_handoff.server.service.bot_operations import BotService
 from rasa_handoff.server.service.presence import GRACE, Presence
-from rasa_handoff.server.service.publisher import Publisher
 from rasa_handoff.server.service.scheduler import Sweeper, Timekeeper
+from rasa_handoff.server.service.unit_of_work import Publisher
+from rasa_handoff.server.storage.handoffs import RELAY
 from rasa_handoff.server.storage.tables import OUTBOX, TIMERS, Unavailable, open_store
 from rasa_handoff.store.dispatcher import Dispatcher, Target
 from rasa_handoff.store.timers import Clock
@@ -105,7 +105,7 @@ def create_app(
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(store)
             await store.write(timekeeper.recover)
-            clock = Clock(store, TIMERS, conversations.notify, now)
+            clock = Clock(store, TIMERS, conversations.fire, now)
             checks = [
                 store.look,
                 conversations.refresh_availability,

@@ -13,10 +13,11 @@ from rasa_handoff.protocol.channel_settings import DeskSettings, Settings
 from rasa_handoff.protocol.values import Channel, Offer
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
-from rasa_handoff.server.service.base import RELAY
 from rasa_handoff.server.service.bot_operations import BotService
-from rasa_handoff.server.service.publisher import Arrival, Publication, Publisher
+from rasa_handoff.server.service.publications import Arrival, Publication
 from rasa_handoff.server.service.scheduler import Timekeeper
+from rasa_handoff.server.service.unit_of_work import Publisher
+from rasa_handoff.server.storage.handoffs import RELAY
 from rasa_handoff.server.storage.tables import METADATA, OUTBOX, SCHEMA, SIDE
 from rasa_handoff.store.dispatcher import Dispatcher
 from rasa_handoff.store.engine import Store

@@ -1,4 +1,4 @@
-"""The ways of a message in docs/design.md name files and functions that are there."""
+"""The ways of a message in docs/design.md name files and functions that are there, and cross few files."""
 
 import ast
 import re
@@ -8,7 +8,11 @@ import pytest
 from tests.support.paths import ROOT
 
 PAGE = (ROOT / "docs" / "design.md").read_text()
-STEPS = re.findall(r"^\| `([\w/]+\.py)` \| `([\w.]+)` \|", PAGE, re.MULTILINE)
+STEP = re.compile(r"^\| `([\w/]+\.py)` \| `([\w.]+)` \|", re.MULTILINE)
+STEPS = STEP.findall(PAGE)
+WAYS = ("A customer's message to the agent", "An agent's message to the customer")
+MOST = {"rasa": 7, "server": 4}
+"""Files that a message may cross on each side; ``store/``, which both sides share, isn't counted."""
 
 
 def names_in(source: str) -> set[str]:
@@ -21,6 +25,28 @@ def names_in(source: str) -> set[str]:
         elif isinstance(node, ast.ClassDef):
             found |= {f"{node.name}.{one.name}" for one in node.body if isinstance(one, functions)}
     return found
+
+
+def files_of(way: str, page: str) -> dict[str, set[str]]:
+    """The files of the table below the sentence that begins like this, by side."""
+    table = page.partition(f"\n{way}")[2].partition("\n\n")[2].partition("\n\n")[0]
+    found: dict[str, set[str]] = {"rasa": set(), "server": set()}
+    for file, _ in STEP.findall(table):
+        if not file.startswith("store/"):
+            found["server" if file.startswith("server/") or file == "core/assignment.py" else "rasa"].add(file)
+    return found
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("side", MOST)
+def test_a_message_crosses_few_files(way: str, side: str) -> None:
+    assert 3 <= len(files_of(way, PAGE)[side]) <= MOST[side]
+
+
+def test_files_are_counted_once_and_by_side() -> None:
+    rows = ("server/a.py", "server/a.py", "core/assignment.py", "store/x.py", "relay/y.py")
+    page = "\nA way:\n\n" + "\n".join(f"| `{file}` | `f` | |" for file in rows) + "\n\n| `server/b.py` | `f` | |\n"
+    assert files_of("A way", page) == {"rasa": {"relay/y.py"}, "server": {"server/a.py", "core/assignment.py"}}
 
 
 @pytest.mark.parametrize(("file", "function"), sorted(set(STEPS)))

@@ -30,7 +30,7 @@ from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.limits import LONGEST_MESSAGE
 from rasa_handoff.protocol.text import in_text
 from rasa_handoff.protocol.values import Channel, Line, Offer, Speaker, Value
-from rasa_handoff.server.service import availability
+from rasa_handoff.server.service import availability, queues
 from rasa_handoff.server.service.unit_of_work import UnitOfWork
 from rasa_handoff.server.storage import handoffs
 from rasa_handoff.server.storage.handoffs import Record
@@ -162,7 +162,7 @@ def enter(unit: UnitOfWork, client: Client, may_begin: Callable[[], None], resum
     offer = Offer(
         handoff_id=uuid.uuid4().hex, conversation_id=client.conversation_id, bot_id=client.bot_id, channel=CHANNEL
     )
-    record = unit.arrive(offer, BOTLHALE)
+    record = queues.arrive(unit, offer, BOTLHALE)
     secret = issue(unit.connection, record.handoff_id)
     if not availability.serving(unit.connection, None, only_online=True):
         record = unit.notice(record, NOBODY, unit.now)  # the protocol has no refusal, so it waits in the queue
@@ -184,7 +184,7 @@ def keep_message(
     """
     entered = enter(unit, client, may_begin, resume)
     if elsewhere and entered.record.assignment.stage is not Stage.ENDED:
-        unit.tell_desk(entered.record, SECOND_PLACE)
+        unit.notice_for_desk(entered.record, SECOND_PLACE)
     record = handoffs.must_find(unit.connection, entered.record.handoff_id)
     unit.say(record, CustomerWrote(at=unit.now, id=id, text=text))
     return entered

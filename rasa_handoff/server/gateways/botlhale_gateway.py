@@ -33,8 +33,8 @@ from rasa_handoff.server.gateways.botlhale_clients import (
     Entered,
 )
 from rasa_handoff.server.gateways.event_answers import listen
-from rasa_handoff.server.service.base import Mark
 from rasa_handoff.server.service.bot_operations import BotService
+from rasa_handoff.server.service.deliveries import Mark
 from rasa_handoff.server.service.unit_of_work import UnitOfWork
 from rasa_handoff.store.failures import apart
 from rasa_handoff.store.outbox import Entry

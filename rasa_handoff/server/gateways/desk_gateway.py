@@ -29,7 +29,7 @@ from rasa_handoff.server.payloads import (
 from rasa_handoff.server.service import availability, summaries
 from rasa_handoff.server.service.agent_operations import AgentService
 from rasa_handoff.server.service.presence import Presence
-from rasa_handoff.server.service.publisher import (
+from rasa_handoff.server.service.publications import (
     Arrival,
     AvailabilityChanged,
     Changed,

@@ -31,10 +31,11 @@ from rasa_handoff.server.payloads import (
     TranscriptPayload,
     TypingPayload,
 )
-from rasa_handoff.server.service.base import RELAY, Lost, Mark
 from rasa_handoff.server.service.bot_operations import BotService
-from rasa_handoff.server.service.publisher import AgentTyping, AvailabilityChanged, Publication
+from rasa_handoff.server.service.deliveries import Lost, Mark
+from rasa_handoff.server.service.publications import AgentTyping, AvailabilityChanged, Publication
 from rasa_handoff.server.service.relay_owner import RelayOwner
+from rasa_handoff.server.storage.handoffs import RELAY
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.failures import apart
 from rasa_handoff.store.outbox import Entry

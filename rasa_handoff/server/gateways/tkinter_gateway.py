@@ -23,9 +23,9 @@ from rasa_handoff.protocol.errors import HandoffError, Refused, Unreachable
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.text import valid_text
 from rasa_handoff.protocol.values import Channel, Offer, Status, Value
-from rasa_handoff.server.service import availability
-from rasa_handoff.server.service.base import Mark
+from rasa_handoff.server.service import availability, queues
 from rasa_handoff.server.service.bot_operations import BotService
+from rasa_handoff.server.service.deliveries import Mark
 from rasa_handoff.server.service.unit_of_work import UnitOfWork
 from rasa_handoff.server.storage import handoffs
 from rasa_handoff.store.outbox import Entry
@@ -229,7 +229,7 @@ class TkinterGateway:
         offer = Offer(handoff_id=handoff_id, conversation_id=handoff_id, bot_id=BOT_ID, channel=CHANNEL)
 
         def work(unit: UnitOfWork) -> None:
-            record = unit.arrive(offer, TKINTER)
+            record = queues.arrive(unit, offer, TKINTER)
             if not availability.serving(unit.connection, None, only_online=True):
                 record = unit.notice(record, NOBODY, unit.now)
             unit.say(record, said)

@@ -4,16 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from rasa_handoff.core.assignment import Stage
-from rasa_handoff.core.assignment_events import AgentCame, AgentLeft, AgentWrote, Resolved, Taken, Transferred
+from rasa_handoff.core.assignment_events import AgentCame, AgentLeft, Resolved, Taken, Transferred
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.values import Outcome, Slot
 from rasa_handoff.server import accounts
 from rasa_handoff.server.service import availability, summaries
-from rasa_handoff.server.service.base import Service
-from rasa_handoff.server.service.publisher import AgentTyping
-from rasa_handoff.server.service.unit_of_work import UnitOfWork
+from rasa_handoff.server.service.publications import AgentTyping
+from rasa_handoff.server.service.unit_of_work import Service, UnitOfWork, must_find_for_agent
 from rasa_handoff.server.storage import handoffs
-from rasa_handoff.server.storage.handoffs import Message, Record
 
 # A bool is an int in Python; for Rasa it isn't a number.
 FITS: Final[Mapping[str, Callable[[Any], bool]]] = {
@@ -56,7 +54,7 @@ class AgentService(Service):
         """Assign a handoff to the agent, and return the whole conversation."""
 
         def work(unit: UnitOfWork) -> dict[str, Any]:
-            record = _of_agent(unit, agent_id, handoff_id)
+            record = must_find_for_agent(unit, agent_id, handoff_id)
             agent = accounts.person(unit.connection, agent_id)
             return summaries.conversation(unit.connection, unit.apply(record, Taken(at=unit.now, agent=agent)))
 
@@ -66,17 +64,7 @@ class AgentService(Service):
         """Return the whole conversation, with the messages after number ``after``."""
 
         def work(unit: UnitOfWork) -> dict[str, Any]:
-            return summaries.conversation(unit.connection, _of_agent(unit, agent_id, handoff_id), after)
-
-        return await self.do(work)
-
-    async def agent_said(self, agent_id: str, handoff_id: str, id: str, text: str) -> Message:
-        """Keep a message of the assigned agent, and send it to the customer."""
-
-        def work(unit: UnitOfWork) -> Message:
-            record = _of_agent(unit, agent_id, handoff_id)
-            agent = accounts.person(unit.connection, agent_id)
-            return unit.say(record, AgentWrote(at=unit.now, agent=agent, id=id, text=text))
+            return summaries.conversation(unit.connection, must_find_for_agent(unit, agent_id, handoff_id), after)
 
         return await self.do(work)
 
@@ -84,7 +72,7 @@ class AgentService(Service):
         """Publish the assigned agent's typing to the customer. It is never stored."""
 
         def work(unit: UnitOfWork) -> None:
-            record = _of_agent(unit, agent_id, handoff_id)
+            record = must_find_for_agent(unit, agent_id, handoff_id)
             state = record.assignment
             if state.stage is Stage.ASSIGNED and state.agent is not None and state.agent.id == agent_id:
                 offer = record.offer
@@ -100,7 +88,7 @@ class AgentService(Service):
         def work(unit: UnitOfWork) -> None:
             if department is not None and not accounts.has_department(unit.connection, department):
                 raise Refused("unknown_department", f"There is no department '{department}' at this desk.")
-            record = _of_agent(unit, agent_id, handoff_id)
+            record = must_find_for_agent(unit, agent_id, handoff_id)
             agent = accounts.person(unit.connection, agent_id)
             unit.apply(record, Transferred(at=unit.now, agent=agent, department=department))
 
@@ -112,7 +100,7 @@ class AgentService(Service):
         """End the handoff with the agent's outcome, note and slots."""
 
         def work(unit: UnitOfWork) -> None:
-            record = _of_agent(unit, agent_id, handoff_id)
+            record = must_find_for_agent(unit, agent_id, handoff_id)
             check_slots(slots, record.offer.bot.settable)
             agent = accounts.person(unit.connection, agent_id)
             unit.apply(record, Resolved(at=unit.now, agent=agent, outcome=outcome.value, note=note, slots=slots))
@@ -130,9 +118,3 @@ class AgentService(Service):
 
         await self.do(work)
         await self.refresh_availability()
-
-
-def _of_agent(unit: UnitOfWork, agent_id: str, handoff_id: str) -> Record:
-    record = handoffs.must_find(unit.connection, handoff_id)
-    summaries.must_see(unit.connection, record, agent_id)
-    return record

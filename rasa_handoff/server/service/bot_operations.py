@@ -6,21 +6,21 @@ from typing import Any
 import msgspec
 
 from rasa_handoff.core.assignment import Stage
-from rasa_handoff.core.assignment_events import CustomerEnded, CustomerWrote, MessageLeft
+from rasa_handoff.core.assignment_events import CustomerEnded, MessageLeft
 from rasa_handoff.core.transcript import latest
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.values import Offer
 from rasa_handoff.server import accounts
 from rasa_handoff.server.payloads import OpenHandoffPayload, TranscriptPayload
-from rasa_handoff.server.service import availability, reconciliation, summaries
-from rasa_handoff.server.service.base import RELAY, Mark, Service
-from rasa_handoff.server.service.publisher import CustomerTyping
-from rasa_handoff.server.service.unit_of_work import UnitOfWork
+from rasa_handoff.server.service import availability, queues, reconciliation, summaries
+from rasa_handoff.server.service.deliveries import DeliveryService, Mark, mark_message
+from rasa_handoff.server.service.publications import CustomerTyping
+from rasa_handoff.server.service.unit_of_work import UnitOfWork, must_find_of_bot
 from rasa_handoff.server.storage import handoffs
-from rasa_handoff.server.storage.handoffs import Record
+from rasa_handoff.server.storage.handoffs import RELAY, Record
 
 
-class BotService(Service):
+class BotService(DeliveryService):
     """The operations of the customer's side."""
 
     async def initiate(self, offer: Offer, id: str | None = None, resumed: bool = False) -> dict[str, Any]:
@@ -33,9 +33,9 @@ class BotService(Service):
             record = handoffs.find(unit.connection, offer.handoff_id)
             if record is None:
                 record = _resume(unit, offer) if resumed else _begin(unit, offer)
-            elif not _belongs(record, RELAY, offer.bot_id):
+            elif not record.is_of(RELAY, offer.bot_id):
                 raise Refused("refused", f"The handoff id '{offer.handoff_id}' is another bot's.")
-            _note_received(unit, offer.handoff_id, id)
+            handoffs.note_received(unit.connection, offer.handoff_id, id)
             wait = availability.expected_wait(unit.connection, record.assignment.department)
             return {"status": "queued", "position": record.position or 1, "wait": wait}
 
@@ -45,19 +45,10 @@ class BotService(Service):
         """Complete an offer that came without its transcript; a repetition changes nothing."""
 
         def work(unit: UnitOfWork) -> None:
-            record = _of_bot(unit, RELAY, bot_id, late.handoff_id)
+            record = must_find_of_bot(unit, RELAY, bot_id, late.handoff_id)
             if record.offer.transcript_follows:
                 _complete(unit, record, late)
-            _note_received(unit, late.handoff_id, late.id)
-
-        await self.do(work)
-
-    async def customer_said(self, side: str, bot_id: str, handoff_id: str, event: CustomerWrote) -> None:
-        """Keep the customer's message."""
-
-        def work(unit: UnitOfWork) -> None:
-            unit.say(_of_bot(unit, side, bot_id, handoff_id), event)
-            _note_received(unit, handoff_id, event.id)
+            handoffs.note_received(unit.connection, late.handoff_id, late.id)
 
         await self.do(work)
 
@@ -80,9 +71,9 @@ class BotService(Service):
 
         def work(unit: UnitOfWork) -> None:
             record = handoffs.find(unit.connection, handoff_id)
-            if record is not None and _belongs(record, RELAY, bot_id):
+            if record is not None and record.is_of(RELAY, bot_id):
                 unit.apply(record, MessageLeft(at=unit.now))
-                _note_received(unit, handoff_id, id)
+                handoffs.note_received(unit.connection, handoff_id, id)
 
         await self.do(work)
 
@@ -93,9 +84,9 @@ class BotService(Service):
 
         def work(unit: UnitOfWork) -> None:
             record = handoffs.find(unit.connection, handoff_id)
-            if record is not None and _belongs(record, side, bot_id):
+            if record is not None and record.is_of(side, bot_id):
                 unit.apply(record, event)
-                _note_received(unit, handoff_id, id)
+                handoffs.note_received(unit.connection, handoff_id, id)
 
         await self.do(work)
 
@@ -103,9 +94,9 @@ class BotService(Service):
         """Note what a relay reports about an agent's message."""
 
         def work(unit: UnitOfWork) -> None:
-            record = _of_bot(unit, RELAY, bot_id, mark.handoff_id)
-            unit.mark(record, mark.message_id, mark.status, mark.reason)
-            _note_received(unit, mark.handoff_id, id)
+            record = must_find_of_bot(unit, RELAY, bot_id, mark.handoff_id)
+            mark_message(unit, record, mark)
+            handoffs.note_received(unit.connection, mark.handoff_id, id)
 
         await self.do(work)
 
@@ -113,27 +104,22 @@ class BotService(Service):
         """Publish the customer's typing to the agents who see the conversation. It is never stored."""
 
         def work(unit: UnitOfWork) -> None:
-            record = _of_bot(unit, RELAY, bot_id, handoff_id)
+            record = must_find_of_bot(unit, RELAY, bot_id, handoff_id)
             seen_by = summaries.viewers(unit.connection, record)
             unit.publications.append(CustomerTyping(viewers=seen_by, handoff_id=handoff_id, on=on))
 
         await self.do(work)
 
 
-def _note_received(unit: UnitOfWork, handoff_id: str, id: str | None) -> None:
-    if id is not None:
-        handoffs.note_received(unit.connection, handoff_id, id)
-
-
 def _begin(unit: UnitOfWork, offer: Offer) -> Record:
     availability.check(unit.connection, offer)
-    return unit.arrive(offer, RELAY, offer.department)
+    return queues.arrive(unit, offer, RELAY, offer.department)
 
 
 def _resume(unit: UnitOfWork, offer: Offer) -> Record:
     """Queue a lost handoff whether somebody is available or not; for every agent, if its department was lost too."""
     known = offer.department is not None and accounts.has_department(unit.connection, offer.department)
-    return unit.arrive(offer, RELAY, offer.department if known else None, ahead=True)
+    return queues.arrive(unit, offer, RELAY, offer.department if known else None, ahead=True)
 
 
 def _complete(unit: UnitOfWork, record: Record, late: TranscriptPayload) -> None:
@@ -149,14 +135,3 @@ def _complete(unit: UnitOfWork, record: Record, late: TranscriptPayload) -> None
     whole = record.but(offer=offer)
     handoffs.save_offer(unit.connection, whole)
     unit.show_whole(whole)
-
-
-def _of_bot(unit: UnitOfWork, side: str, bot_id: str, handoff_id: str) -> Record:
-    record = handoffs.must_find(unit.connection, handoff_id)
-    if not _belongs(record, side, bot_id):
-        raise Refused("unknown_handoff", "This conversation isn't known here.")
-    return record
-
-
-def _belongs(record: Record, side: str, bot_id: str) -> bool:
-    return record.side == side and record.offer.bot_id == bot_id

@@ -13,7 +13,7 @@ from rasa_handoff.core.assignment import Stage
 from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.server.service.agent_operations import AgentService
-from rasa_handoff.server.service.publisher import PresenceChanged
+from rasa_handoff.server.service.publications import PresenceChanged
 from rasa_handoff.server.service.unit_of_work import UnitOfWork
 from rasa_handoff.server.storage.tables import AGENTS, HANDOFFS
 from rasa_handoff.store.tasks import cancel_all

@@ -1,9 +1,9 @@
 """Reconciliation after a connect: relay and server compare the last that each has received from the other."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from rasa_handoff.core.assignment import Ending
-from rasa_handoff.core.assignment_events import StatusChanged
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.values import Outcome, Value
 from rasa_handoff.server.payloads import OpenHandoffPayload
@@ -38,7 +38,7 @@ def catch_up(unit: UnitOfWork, side: str, bot_id: str, open_handoffs: Sequence[O
         record = handoffs.find(unit.connection, one.handoff_id)
         if record is None:
             unknown.append(one.handoff_id)
-        elif record.side == side and record.offer.bot_id == bot_id:
+        elif record.is_of(side, bot_id):
             with unit.apart("Handoff %s can't be reconciled with what the relay has received.", one.handoff_id):
                 _agree(unit, record, one)
             id = handoffs.last_received(unit.connection, one.handoff_id)
@@ -70,7 +70,7 @@ def _agree(unit: UnitOfWork, record: Record, theirs: OpenHandoffPayload) -> None
         OUTBOX.remove(unit.connection, [entry for entry in waiting if entry.key not in kept])
     ended = record.assignment.ended
     if ended is not None and not left:
-        unit.tell(record, _end_again(ended))
+        handoffs.save(unit.connection, unit.send_status(record, *_end_again(ended)))
 
 
 def _not_received(waiting: Sequence[Entry], theirs: OpenHandoffPayload) -> list[Entry]:
@@ -98,8 +98,8 @@ def _number_anew(unit: UnitOfWork, record: Record, number: int, waiting: list[En
     return counted
 
 
-def _end_again(ended: Ending) -> StatusChanged:
+def _end_again(ended: Ending) -> tuple[str, dict[str, Any]]:
     """Return the status that announces an end again: an agent's has an outcome, any other a reason. Slots are set only once."""
     if ended.outcome in tuple(Outcome):
-        return StatusChanged(status="completed", details={"outcome": ended.outcome, "note": ended.note, "slots": {}})
-    return StatusChanged(status="failed", details={"reason": ended.outcome})
+        return "completed", {"outcome": ended.outcome, "note": ended.note, "slots": {}}
+    return "failed", {"reason": ended.outcome}

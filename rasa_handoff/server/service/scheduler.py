@@ -8,20 +8,25 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from difflib import get_close_matches
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
-from rasa_handoff.core.assignment import MACHINE, Assignment, Stage
-from rasa_handoff.core.assignment_events import AssignmentEvent
+from rasa_handoff.core.assignment import MACHINE, TABLE, Assignment, Stage
+from rasa_handoff.core.assignment_events import AssignmentEvent, CustomerSilent, NobodyTook
 from rasa_handoff.core.assignment_timers import SWITCHABLE, TIMINGS, DeskTimers
 from rasa_handoff.protocol.errors import SettingsError, Unreachable
 from rasa_handoff.protocol.logs import get_log
-from rasa_handoff.server.storage.tables import HANDOFFS, TIMERS
+from rasa_handoff.server.storage import handoffs
+from rasa_handoff.server.storage.handoffs import RELAY, Record
+from rasa_handoff.server.storage.tables import HANDOFFS, OUTBOX, TIMERS
 from rasa_handoff.store.tasks import cancel_all
 from rasa_handoff.store.timers import RECOVERY, Timer
+
+if TYPE_CHECKING:  # a unit of work has a timekeeper
+    from rasa_handoff.server.service.unit_of_work import UnitOfWork
 
 log = get_log(__name__)
 
@@ -57,13 +62,21 @@ class Timekeeper:
             if seconds is not None:
                 TIMERS.set(connection, Timer(key=handoff_id, kind=kind, due=self.now() + seconds))
 
-    def event(self, timer: Timer) -> AssignmentEvent | None:
-        """Return the event of a timer that is due; None if the timer was switched off since it was set."""
+    def fire(self, unit: "UnitOfWork", timer: Timer) -> None:
+        """Apply the event of a due timer to its conversation; a timer that was switched off since it was set does nothing."""
+        record, event = handoffs.find(unit.connection, timer.key), self._event(timer)
+        if not TIMERS.take(unit.connection, timer) or record is None or event is None:
+            return
+        if isinstance(event, NobodyTook | CustomerSilent) and _relay_is_away(unit.connection, record):
+            self._run_again(unit.connection, timer)
+        elif (record.assignment.stage, type(event)) in TABLE:
+            unit.apply(record, event)
+
+    def _event(self, timer: Timer) -> AssignmentEvent | None:
         seconds = self._settings.seconds(timer.kind) if timer.kind in TIMINGS else None
         return None if seconds is None else TIMINGS[timer.kind].due_event(at=self.now(), seconds=seconds)
 
-    def again(self, connection: Connection, timer: Timer) -> None:
-        """Let a timer run once more."""
+    def _run_again(self, connection: Connection, timer: Timer) -> None:
         due = self.now() + (self._settings.seconds(timer.kind) or 0.0)
         TIMERS.set(connection, Timer(key=timer.key, kind=timer.kind, due=due))
 
@@ -81,6 +94,11 @@ class Timekeeper:
             kind = "message" if row.stage == Stage.MESSAGE.value else "silence"
             due = self.now() + getattr(self._settings, kind)
             TIMERS.set(connection, Timer(key=row.handoff_id, kind=kind, due=due))
+
+
+def _relay_is_away(connection: Connection, record: Record) -> bool:
+    """Return whether entries still wait for the relay: then the customer can't have been asked, or have answered."""
+    return record.side == RELAY and bool(OUTBOX.head(connection, RELAY, record.handoff_id, 1))
 
 
 def read_timers(given: Iterable[str]) -> DeskTimers:

@@ -97,7 +97,7 @@ def must_see(connection: Connection, record: Record, agent: str) -> None:
         Refused: with code ``unknown_handoff``, as if it didn't exist.
     """
     if agent not in viewers(connection, record):
-        raise Refused("unknown_handoff", "This conversation isn't known here.")
+        raise Refused("unknown_handoff", handoffs.UNKNOWN)
 
 
 def lists(connection: Connection, agent: str) -> dict[str, list[dict[str, Any]]]:

@@ -1,35 +1,52 @@
-"""The unit of work: what one transaction reads and changes, and what is published after it."""
+"""Units of work: what a message passes on the server's side, whoever wrote it.
 
+A gateway calls an operation of :class:`Service`, such as ``customer_said`` or ``agent_said``. In one transaction, the
+:class:`UnitOfWork`, the state machine in :mod:`~rasa_handoff.core.assignment` decides, and rows and outbox entries are written.
+After the commit the dispatcher is notified, the :class:`Publisher` informs the gateways, and the caller gets its answer. No
+gateway calls another one.
+
+Other operations of the two sides are in ``bot_operations.py`` and ``agent_operations.py``; what a change means for queues is in
+``queues.py``.
+"""
+
+import asyncio
 import contextlib
 import uuid
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Any, Final, TypeVar
 
 from sqlalchemy.engine import Connection
 
-from rasa_handoff.core.assignment import Assignment, Stage, step
+from rasa_handoff.core.assignment import Stage, step
 from rasa_handoff.core.assignment_events import (
     AgentWrote,
-    Arrived,
     AssignmentEvent,
     CustomerWrote,
-    Delivered,
     Effect,
     Kept,
     Reminded,
     StatusChanged,
 )
-from rasa_handoff.protocol.errors import Refused
+from rasa_handoff.protocol.errors import Refused, Unreachable
 from rasa_handoff.protocol.logs import get_log
-from rasa_handoff.protocol.values import Offer, Speaker, Status
-from rasa_handoff.server.service import availability, summaries
-from rasa_handoff.server.service.publisher import Arrival, Callback, Changed, Marked, Overdue, Publication, Said
+from rasa_handoff.protocol.values import Availability, Speaker
+from rasa_handoff.server import accounts
+from rasa_handoff.server.service import availability, queues, summaries
+from rasa_handoff.server.service.publications import AvailabilityChanged, Changed, Overdue, Publication, Said
 from rasa_handoff.server.service.scheduler import Timekeeper
 from rasa_handoff.server.storage import handoffs
 from rasa_handoff.server.storage.handoffs import Message, Record
 from rasa_handoff.server.storage.tables import OUTBOX
+from rasa_handoff.store.dispatcher import Dispatcher
+from rasa_handoff.store.engine import Store
 from rasa_handoff.store.failures import apart
 from rasa_handoff.store.outbox import LONGEST_LANE, Entry
+from rasa_handoff.store.tasks import cancel_all, finish
+from rasa_handoff.store.timers import Timer
+
+T = TypeVar("T")
+Listener = Callable[[Publication], Awaitable[None]]
+Callback = Callable[[], Awaitable[object]]
 
 log = get_log(__name__)
 
@@ -37,7 +54,6 @@ TOO_MANY: Final = (
     f"{LONGEST_LANE:,} messages already wait for this customer, so this one wasn't sent. "
     "Please try again when some have been delivered."
 )
-ARRIVED: Final = (Status.DELIVERED, Status.READ)
 
 
 class UnitOfWork:
@@ -48,7 +64,7 @@ class UnitOfWork:
     """
 
     def __init__(self, connection: Connection, timekeeper: Timekeeper) -> None:
-        self.connection, self._timekeeper = connection, timekeeper
+        self.connection, self.timekeeper = connection, timekeeper
         self.entries: list[Entry] = []
         self.publications: list[Publication] = []
         self.afterwards: list[Callback] = []
@@ -56,38 +72,7 @@ class UnitOfWork:
     @property
     def now(self) -> float:
         """Seconds since 1970."""
-        return self._timekeeper.now()
-
-    def arrive(self, offer: Offer, side: str, department: str | None = None, ahead: bool = False) -> Record:
-        """Add a new conversation to the queue. ``ahead``: before others of the same priority."""
-        event = Arrived(at=self.now, department=department, ahead=ahead)
-        state, _ = step(None, event)
-        handoffs.add(self.connection, Record(offer=offer, side=side, assignment=state))
-        self._timekeeper.follow(self.connection, offer.handoff_id, None, state, event)
-        self._rerank(state.department, quiet=offer.handoff_id)
-        record = handoffs.must_find(self.connection, offer.handoff_id)
-        self._announce(record)
-        return record
-
-    def apply(self, record: Record, event: AssignmentEvent) -> Record:
-        """Apply an event to a conversation: its state, what follows from that, and its timers.
-
-        Raises:
-            Refused: the event is illegal in this state; nothing has changed.
-        """
-        before = record.assignment
-        state, effects = step(before, event)
-        after = record.but(assignment=state)
-        for effect in effects:
-            after = self._follow(after, effect)
-        self._timekeeper.follow(self.connection, record.handoff_id, before, state, event)
-        if _place(state) != _place(before):
-            return self._move(record, after, event.at)
-        if effects or state != before:
-            handoffs.save(self.connection, after)
-        if state.reminders != before.reminders:
-            self._show(after)
-        return after
+        return self.timekeeper.now()
 
     def say(self, record: Record, event: CustomerWrote | AgentWrote) -> Message:
         """Keep a message, and return it; a repeated one isn't kept again.
@@ -104,10 +89,83 @@ class UnitOfWork:
             known = handoffs.known(self.connection, record.handoff_id, event.id)
             assert known is not None
             if record.assignment.stage is Stage.ENDED:
-                self._show_late(record)
+                # The agent's list no longer contains this conversation.
+                self.show(record, self._readers(record))
         elif known.speaker is not speaker:
             raise Refused("invalid", f"Another message of this conversation has the id '{event.id}'.")
         return known
+
+    def apply(self, record: Record, event: AssignmentEvent) -> Record:
+        """Apply an event to a conversation: its state, what follows from that, and its timers.
+
+        Raises:
+            Refused: the event is illegal in this state; nothing has changed.
+        """
+        before = record.assignment
+        state, effects = step(before, event)
+        after = record.but(assignment=state)
+        for effect in effects:
+            after = self._follow(after, effect)
+        self.timekeeper.follow(self.connection, record.handoff_id, before, state, event)
+        if queues.place(state) != queues.place(before):
+            return queues.move(self, record, after, event.at)
+        if effects or state != before:
+            handoffs.save(self.connection, after)
+        if state.reminders != before.reminders:
+            self.show(after)
+        return after
+
+    def _follow(self, record: Record, effect: Effect) -> Record:
+        if isinstance(effect, Reminded):
+            reminded = frozenset({effect.agent.id})
+            self.publications.append(Overdue(viewers=reminded, handoff_id=record.handoff_id, seconds=effect.seconds))
+            return record
+        if isinstance(effect, StatusChanged):
+            return self.send_status(record, effect.status, effect.details)
+        after, message = handoffs.keep(self.connection, record, effect)
+        self.publications.append(Said(viewers=self._readers(record), handoff_id=record.handoff_id, message=message))
+        if effect.speaker is Speaker.CUSTOMER:
+            return after
+        details = {"speaker": effect.speaker.value, "text": effect.text, "at": effect.at, "agent": message.agent}
+        return self._send(after, "message", effect.id, details)
+
+    def send_status(self, record: Record, status: str, details: dict[str, Any]) -> Record:
+        """Add a status for the customer's side, and return the record that has counted it; the caller saves that."""
+        return self._send(record, "handoff.status", uuid.uuid4().hex, {"status": status, **details})
+
+    def _send(self, record: Record, name: str, id: str, details: dict[str, Any]) -> Record:
+        after, entry = handoffs.number_entry(record, name, id, details)
+        self.entries.append(entry)
+        return after
+
+    def notice(self, record: Record, text: str, at: float) -> Record:
+        """Send the customer a notice."""
+        after = self._follow(record, Kept(speaker=Speaker.SYSTEM, id=uuid.uuid4().hex, text=text, at=at))
+        handoffs.save(self.connection, after)
+        return after
+
+    def notice_for_desk(self, record: Record, text: str) -> None:
+        """Add a notice to the conversation that only the desk shows."""
+        kept = Kept(speaker=Speaker.SYSTEM, id=uuid.uuid4().hex, text=text, at=self.now)
+        after, message = handoffs.keep(self.connection, record, kept)
+        handoffs.save(self.connection, after)
+        self.publications.append(Said(viewers=self._readers(record), handoff_id=record.handoff_id, message=message))
+
+    def show(self, record: Record, viewers: frozenset[str] | None = None) -> None:
+        """Publish the summary of a conversation; to all who may see it, unless ``viewers`` are given."""
+        seen_by = summaries.viewers(self.connection, record) if viewers is None else viewers
+        self.publications.append(Changed(viewers=seen_by, summary=summaries.summarized(self.connection, record)))
+
+    def show_whole(self, record: Record) -> None:
+        """Publish the whole conversation after its offer was completed."""
+        whole = summaries.conversation(self.connection, record)
+        self.publications.append(Changed(viewers=self._readers(record), summary=whole))
+
+    def _readers(self, record: Record) -> frozenset[str]:
+        """Return the agents to whom messages are published: after the end, only the one who had the conversation."""
+        if record.assignment.stage is not Stage.ENDED:
+            return summaries.viewers(self.connection, record)
+        return frozenset({record.assignment.agent.id} if record.assignment.agent else ())
 
     @contextlib.contextmanager
     def apart(self, message: str, *about: object) -> Iterator[None]:
@@ -121,136 +179,144 @@ class UnitOfWork:
                 del self.entries[entries:], self.publications[publications:]
                 raise
 
-    def notice(self, record: Record, text: str, at: float) -> Record:
-        """Send the customer a notice."""
-        after = self._follow(record, Kept(speaker=Speaker.SYSTEM, id=uuid.uuid4().hex, text=text, at=at))
-        handoffs.save(self.connection, after)
-        return after
 
-    def tell_desk(self, record: Record, text: str) -> None:
-        """Add a notice to the conversation that only the desk shows."""
-        kept = Kept(speaker=Speaker.SYSTEM, id=uuid.uuid4().hex, text=text, at=self.now)
-        after, message = handoffs.keep(self.connection, record, kept)
-        handoffs.save(self.connection, after)
-        self.publications.append(Said(viewers=self._readers(record), handoff_id=record.handoff_id, message=message))
+class Publisher:
+    """One task that calls listeners, one publication after the other: ``async with Publisher() as publisher``.
 
-    def tell(self, record: Record, status: StatusChanged) -> None:
-        """Send the customer's side a status, though nothing has happened."""
-        handoffs.save(self.connection, self._follow(record, status))
+    What is published right after a commit reaches listeners in the order of the commits, so that no desk ends up with an older
+    state.
+    """
 
-    def mark(self, record: Record, message_id: str, status: Status, reason: str | None) -> None:
-        """Store the status of a message on its way to the customer."""
-        message = handoffs.mark(self.connection, record.handoff_id, message_id, status, reason)
-        if message is None:
-            return
-        self.publications.append(
-            Marked(
-                viewers=summaries.viewers(self.connection, record),
-                handoff_id=record.handoff_id,
-                message_id=message_id,
-                status=status,
-                reason=reason,
-            )
-        )
-        if record.assignment.stage is Stage.ASSIGNED and self._arrived(record, message, status):
-            self.apply(record, Delivered(at=self.now))
+    def __init__(self) -> None:
+        self.listeners: list[Listener] = []
+        self._callbacks: asyncio.Queue[Callback] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
 
-    def _arrived(self, record: Record, message: Message, status: Status) -> bool:
-        """Whether an agent's message has just reached the customer, and the customer hasn't answered already."""
-        arrived = message.status not in ARRIVED and status in ARRIVED
-        agents = message.speaker is Speaker.AGENT
-        return arrived and agents and handoffs.is_last_message(self.connection, record.handoff_id, message)
+    async def __aenter__(self) -> "Publisher":
+        self._task = asyncio.create_task(self._run())
+        return self
 
-    def _follow(self, record: Record, effect: Effect) -> Record:
-        if isinstance(effect, Reminded):
-            reminded = frozenset({effect.agent.id})
-            self.publications.append(Overdue(viewers=reminded, handoff_id=record.handoff_id, seconds=effect.seconds))
-            return record
-        if isinstance(effect, StatusChanged):
-            return self._tell(record, "handoff.status", uuid.uuid4().hex, {"status": effect.status, **effect.details})
-        after, message = handoffs.keep(self.connection, record, effect)
-        self.publications.append(Said(viewers=self._readers(record), handoff_id=record.handoff_id, message=message))
-        if effect.speaker is Speaker.CUSTOMER:
-            return after
-        details = {"speaker": effect.speaker.value, "text": effect.text, "at": effect.at, "agent": message.agent}
-        return self._tell(after, "message", effect.id, details)
+    async def __aexit__(self, *_: object) -> None:
+        assert self._task is not None
+        await cancel_all(self._task)
 
-    def _readers(self, record: Record) -> frozenset[str]:
-        """Return the agents to whom messages are published: after the end, only the one who had the conversation."""
-        if record.assignment.stage is not Stage.ENDED:
-            return summaries.viewers(self.connection, record)
-        return frozenset({record.assignment.agent.id} if record.assignment.agent else ())
+    def publish(self, publications: Iterable[Publication]) -> None:
+        """Call every listener with each of these."""
+        for item in publications:
+            for listener in self.listeners:
+                self._callbacks.put_nowait(lambda item=item, listener=listener: listener(item))  # type: ignore[misc]
 
-    def _tell(self, record: Record, name: str, id: str, details: dict[str, object]) -> Record:
-        after, entry = handoffs.number_entry(record, name, id, details)
-        self.entries.append(entry)
-        return after
+    def later(self, callback: Callback) -> None:
+        """Call this after everything that was published before."""
+        self._callbacks.put_nowait(callback)
 
-    def _move(self, before: Record, after: Record, at: float) -> Record:
-        """Save a conversation whose stage, department or agent changed; bring queues and desks up to date."""
-        seen_before = summaries.viewers(self.connection, before)
-        handoffs.save(self.connection, after.but(position=None))
-        for department in {before.assignment.department, after.assignment.department}:
-            self._rerank(department)
-        record = handoffs.must_find(self.connection, after.handoff_id)
-        if record.assignment.stage is Stage.QUEUED:
-            self._announce(record)
-        else:
-            self._show(record)
-        lost = seen_before - summaries.viewers(self.connection, record)
-        if lost:
-            gone_summary = summaries.gone_summary(summaries.summarized(self.connection, record), at)
-            self.publications.append(Changed(viewers=lost, summary=gone_summary))
-        return record
-
-    def _rerank(self, department: str | None, quiet: str | None = None) -> None:
-        """Save and send the places in a queue that changed; not to ``quiet``, which gets its place with the acknowledgement."""
-        wait = availability.expected_wait(self.connection, department)
-        queue = enumerate(handoffs.queued(self.connection, department), start=1)
-        moved = [(record, place) for place, record in queue if record.position != place]
-        last = handoffs.last(self.connection, [record.handoff_id for record, _ in moved])
-        serving = availability.serving(self.connection, department)
-        full = self._full_lanes([record for record, _ in moved])
-        for record, place in moved:
-            placed = record.but(position=place)
-            if record.handoff_id != quiet and record.handoff_id not in full:
-                details = {"status": "queued", "position": place, "wait": wait}
-                placed = self._tell(placed, "handoff.status", uuid.uuid4().hex, details)
-            handoffs.save(self.connection, placed)
-            if record.position is not None:  # those that come into this queue are announced
-                seen_by = summaries.viewers(self.connection, placed, serving)
-                summary = summaries.summary(placed, last.get(placed.handoff_id))
-                self.publications.append(Changed(viewers=seen_by, summary=summary))
-
-    def _full_lanes(self, moved: Sequence[Record]) -> set[str]:
-        """Return the handoffs whose lane is too full for a new place."""
-        sides = {record.side for record in moved}
-        full = OUTBOX.without_room(self.connection, sides, [record.handoff_id for record in moved])
-        return {lane for _, lane in full}
-
-    def _show(self, record: Record) -> None:
-        seen_by = summaries.viewers(self.connection, record)
-        self.publications.append(Changed(viewers=seen_by, summary=summaries.summarized(self.connection, record)))
-
-    def show_whole(self, record: Record) -> None:
-        """Publish the whole conversation after its offer was completed."""
-        whole = summaries.conversation(self.connection, record)
-        self.publications.append(Changed(viewers=self._readers(record), summary=whole))
-
-    def _show_late(self, record: Record) -> None:
-        """Publish the summary again: the agent's list no longer contains this conversation."""
-        late = summaries.summarized(self.connection, record)
-        self.publications.append(Changed(viewers=self._readers(record), summary=late))
-
-    def _announce(self, record: Record) -> None:
-        """Publish an arrival to those it is meant for: the agent the bot named, else all who serve the department."""
-        seen_by, summary = summaries.viewers(self.connection, record), summaries.summarized(self.connection, record)
-        named = record.offer.agent and availability.agent_called(self.connection, record.offer.agent)
-        meant = frozenset({named}) if named else seen_by
-        self.publications.append(Arrival(viewers=meant, summary=summary))
-        self.publications.append(Changed(viewers=seen_by - meant, summary=summary))
+    async def _run(self) -> None:
+        while True:
+            callback = await self._callbacks.get()
+            try:
+                await callback()
+            except ValueError as gone:  # python-socketio raises it for a socket that left meanwhile
+                log.debug("A publication has no receiver any more: %s", gone)
+            except Exception:
+                log.exception("Publishing a change failed; the receiver gets it with its next connect.")
 
 
-def _place(state: Assignment) -> tuple[Any, ...]:
-    """Return what decides in which list a conversation is."""
-    return state.stage, state.department, state.agent
+class Service:
+    """Runs units of work, and takes messages from both sides.
+
+    The composition root (``server/app.py``) sets ``dispatcher`` before the first call, and ``closing`` when the server stops.
+    """
+
+    dispatcher: Dispatcher
+    closing: bool = False
+
+    def __init__(self, store: Store, publisher: Publisher, timekeeper: Timekeeper) -> None:
+        self._store, self.publisher, self._timekeeper = store, publisher, timekeeper
+        self._availability: Availability | None = None
+
+    async def customer_said(self, side: str, bot_id: str, handoff_id: str, event: CustomerWrote) -> None:
+        """Keep the customer's message."""
+
+        def work(unit: UnitOfWork) -> None:
+            unit.say(must_find_of_bot(unit, side, bot_id, handoff_id), event)
+            handoffs.note_received(unit.connection, handoff_id, event.id)
+
+        await self.do(work)
+
+    async def agent_said(self, agent_id: str, handoff_id: str, id: str, text: str) -> Message:
+        """Keep a message of the assigned agent, and send it to the customer."""
+
+        def work(unit: UnitOfWork) -> Message:
+            record = must_find_for_agent(unit, agent_id, handoff_id)
+            agent = accounts.person(unit.connection, agent_id)
+            return unit.say(record, AgentWrote(at=unit.now, agent=agent, id=id, text=text))
+
+        return await self.do(work)
+
+    async def do(self, work: Callable[[UnitOfWork], T]) -> T:
+        """Run ``work`` in a transaction; after the commit, notify the dispatcher and publish what changed.
+
+        Raises:
+            Unreachable: the server is stopping, or the database can't be used now.
+        """
+        if self.closing:
+            raise Unreachable("The server is stopping.")
+        return await finish(self._do(work))
+
+    async def _do(self, work: Callable[[UnitOfWork], T]) -> T:
+        def transact(connection: Any) -> tuple[T, UnitOfWork]:
+            unit = UnitOfWork(connection, self._timekeeper)
+            answer = work(unit)
+            OUTBOX.put(connection, unit.entries)
+            return answer, unit
+
+        answer, unit = await self._store.write(transact)
+        self.dispatcher.notify({entry.lane_key for entry in unit.entries})
+        self.publisher.publish(unit.publications)
+        for callback in unit.afterwards:
+            self.publisher.later(callback)
+        return answer
+
+    async def fire(self, timer: Timer) -> None:
+        """Apply the event of a timer that is due.
+
+        Raises:
+            Unreachable: the database can't be used now, or the server is stopping.
+        """
+        await self.do(lambda unit: self._timekeeper.fire(unit, timer))
+
+    @property
+    def last_availability(self) -> Availability | None:
+        """The availability that was published last."""
+        return self._availability
+
+    async def refresh_availability(self) -> Availability:
+        """Read which departments are staffed; publish it if it has changed."""
+        found = await self.do(lambda unit: availability.availability(unit.connection))
+        if found != self._availability:
+            self._availability = found
+            self.publisher.publish([AvailabilityChanged(availability=found)])
+        return found
+
+
+def must_find_of_bot(unit: UnitOfWork, side: str, bot_id: str, handoff_id: str) -> Record:
+    """Return the conversation of a bot.
+
+    Raises:
+        Refused: with code ``unknown_handoff``; for another bot's conversation, too.
+    """
+    record = handoffs.must_find(unit.connection, handoff_id)
+    if not record.is_of(side, bot_id):
+        raise Refused("unknown_handoff", handoffs.UNKNOWN)
+    return record
+
+
+def must_find_for_agent(unit: UnitOfWork, agent_id: str, handoff_id: str) -> Record:
+    """Return a conversation that the agent may see.
+
+    Raises:
+        Refused: with code ``unknown_handoff``; for one that the agent may not see, too.
+    """
+    record = handoffs.must_find(unit.connection, handoff_id)
+    summaries.must_see(unit.connection, record, agent_id)
+    return record

@@ -19,6 +19,9 @@ from rasa_handoff.store.outbox import Entry
 
 log = get_log(__name__)
 
+RELAY: Final = "relay"
+"""Side of the conversations that HandoffChannel handed over, and the outbox target that leads back to it."""
+UNKNOWN: Final = "This conversation isn't known here."
 MOST_NAMED: Final = 1_000
 """So many rows that can't be read are logged, each once."""
 URGENCY: Final = {Priority.LOW: 0, Priority.NORMAL: 1, Priority.HIGH: 2, Priority.URGENT: 3}
@@ -47,6 +50,10 @@ class Record(Value, frozen=True, kw_only=True):
         """The handoff's id, unique among all bots."""
         return self.offer.handoff_id
 
+    def is_of(self, side: str, bot_id: str) -> bool:
+        """Return whether this is a conversation of this bot, on this side."""
+        return self.side == side and self.offer.bot_id == bot_id
+
     def but(self, **changes: Any) -> "Record":
         """Return a copy with some fields changed."""
         return Record(**{name: changes.get(name, getattr(self, name)) for name in Record.__struct_fields__})
@@ -67,7 +74,7 @@ def must_find(connection: Connection, handoff_id: str) -> Record:
     """
     record = find(connection, handoff_id)
     if record is None:
-        raise Refused("unknown_handoff", "This conversation isn't known here.")
+        raise Refused("unknown_handoff", UNKNOWN)
     return record
 
 
@@ -127,8 +134,10 @@ def save_offer(connection: Connection, record: Record) -> None:
     connection.execute(update(HANDOFFS).where(here).values(offer=_packed(record.offer)))
 
 
-def note_received(connection: Connection, handoff_id: str, id: str) -> None:
-    """Store the id of the last that came from the customer's side."""
+def note_received(connection: Connection, handoff_id: str, id: str | None) -> None:
+    """Store the id of the last that came from the customer's side; nothing if it had none."""
+    if id is None:
+        return
     connection.execute(update(HANDOFFS).where(HANDOFFS.c.handoff_id == handoff_id).values({"heard": id}))
 
 

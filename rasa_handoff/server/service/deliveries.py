@@ -1,0 +1,116 @@
+"""Deliveries to the customer's side: what the outbox entries of a conversation became, and what that says about its messages."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from rasa_handoff.core.assignment import Stage
+from rasa_handoff.core.assignment_events import Delivered, RelayLost
+from rasa_handoff.protocol.values import Speaker, Status, Value
+from rasa_handoff.server.service import summaries
+from rasa_handoff.server.service.publications import Marked
+from rasa_handoff.server.service.unit_of_work import Service, UnitOfWork
+from rasa_handoff.server.storage import handoffs
+from rasa_handoff.server.storage.handoffs import Message, Record
+from rasa_handoff.server.storage.tables import OUTBOX
+from rasa_handoff.store.outbox import Entry
+
+FORGOTTEN: Final = "The bot's side no longer knows this conversation."
+ARRIVED: Final = (Status.DELIVERED, Status.READ)
+
+
+class Mark(Value, frozen=True, kw_only=True):
+    """The status of a message, as delivering its outbox entry showed it."""
+
+    handoff_id: str
+    message_id: str
+    status: Status
+    reason: str | None = None
+
+
+class Lost(Value, frozen=True, kw_only=True):
+    """Delivering an outbox entry showed that the bot's side doesn't know the conversation."""
+
+    handoff_id: str
+
+
+class DeliveryService(Service):
+    """Notes what became of deliveries: for the dispatcher, and for gateways."""
+
+    async def finish(self, entries: Sequence[Entry], shown: Sequence[Mark | Lost]) -> None:
+        """Remove delivered entries. ``shown``: what delivering them showed about messages and conversations."""
+
+        def work(unit: UnitOfWork) -> None:
+            OUTBOX.remove(unit.connection, entries)
+            _mark_all(unit, [mark for mark in shown if isinstance(mark, Mark)])
+            for lost in shown:
+                if isinstance(lost, Lost):
+                    _lose(unit, lost.handoff_id)
+
+        await self.do(work)
+
+    async def set_aside(self, entry: Entry, reason: str) -> None:
+        """Make a dead letter of an entry that can't be delivered. A message is marked as failed, so that its sender sees it."""
+
+        def work(unit: UnitOfWork) -> None:
+            OUTBOX.set_aside(unit.connection, entry.key, reason)
+            _mark_all(unit, _failed(entry, reason))
+
+        await self.do(work)
+
+    async def note(self, marks: Sequence[Mark]) -> None:
+        """Note the status of messages whose entries stay in the outbox."""
+        await self.do(lambda unit: _mark_all(unit, marks))
+
+
+def mark_message(unit: UnitOfWork, record: Record, mark: Mark) -> None:
+    """Store and publish the status of a message on its way to the customer."""
+    message = handoffs.mark(unit.connection, record.handoff_id, mark.message_id, mark.status, mark.reason)
+    if message is None:
+        return
+    unit.publications.append(
+        Marked(
+            viewers=summaries.viewers(unit.connection, record),
+            handoff_id=record.handoff_id,
+            message_id=mark.message_id,
+            status=mark.status,
+            reason=mark.reason,
+        )
+    )
+    if record.assignment.stage is Stage.ASSIGNED and _has_arrived(unit, record, message, mark.status):
+        unit.apply(record, Delivered(at=unit.now))
+
+
+def _has_arrived(unit: UnitOfWork, record: Record, message: Message, status: Status) -> bool:
+    """Return whether an agent's message has just reached the customer, and the customer hasn't answered already."""
+    arrived = message.status not in ARRIVED and status in ARRIVED
+    agents = message.speaker is Speaker.AGENT
+    return arrived and agents and handoffs.is_last_message(unit.connection, record.handoff_id, message)
+
+
+def _mark_all(unit: UnitOfWork, marks: Sequence[Mark]) -> None:
+    for mark in marks:
+        record = handoffs.find(unit.connection, mark.handoff_id)
+        if record is not None:
+            mark_message(unit, record, mark)
+
+
+def _lose(unit: UnitOfWork, handoff_id: str) -> None:
+    """End a conversation that the bot's side doesn't know; what still waits for it has failed."""
+    record = handoffs.find(unit.connection, handoff_id)
+    if record is not None:
+        waiting = OUTBOX.head(unit.connection, record.side, handoff_id)
+        for entry in waiting:
+            _mark_all(unit, _failed(entry, FORGOTTEN))
+        OUTBOX.remove(unit.connection, waiting)
+        unit.apply(record, RelayLost(at=unit.now))
+
+
+def _failed(entry: Entry, reason: str) -> tuple[Mark, ...]:
+    """Return the mark of a message that can't be delivered; nothing for another kind of entry, or for a malformed one."""
+    say = entry.body.get("say")
+    id = say.get("id") if isinstance(say, dict) and entry.name == "message" else None
+    return (
+        (Mark(handoff_id=entry.lane, message_id=id, status=Status.FAILED, reason=reason),)
+        if isinstance(id, str)
+        else ()
+    )

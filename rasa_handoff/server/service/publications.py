@@ -1,0 +1,75 @@
+"""Publications: what gateways are informed of after a commit (:class:`~rasa_handoff.server.service.unit_of_work.Publisher`)."""
+
+from typing import Any
+
+from rasa_handoff.protocol.values import Availability, Status, Value
+from rasa_handoff.server.storage.handoffs import Message
+
+
+class Publication(Value, frozen=True, kw_only=True):
+    """Something that changed. ``viewers``: ids of the agents it is for."""
+
+    viewers: frozenset[str] = frozenset()
+
+
+class Arrival(Publication, frozen=True, kw_only=True):
+    """A conversation joined the queue; its summary."""
+
+    summary: dict[str, Any]
+
+
+class Changed(Publication, frozen=True, kw_only=True):
+    """A conversation changed; its summary, or the whole conversation."""
+
+    summary: dict[str, Any]
+
+
+class Said(Publication, frozen=True, kw_only=True):
+    """A message was stored."""
+
+    handoff_id: str
+    message: Message
+
+
+class Marked(Publication, frozen=True, kw_only=True):
+    """A message has another status."""
+
+    handoff_id: str
+    message_id: str
+    status: Status
+    reason: str | None
+
+
+class CustomerTyping(Publication, frozen=True, kw_only=True):
+    """The customer types, or stopped."""
+
+    handoff_id: str
+    on: bool
+
+
+class AgentTyping(Publication, frozen=True, kw_only=True):
+    """The agent types, or stopped; for the customer's side."""
+
+    side: str
+    bot_id: str
+    handoff_id: str
+    on: bool
+
+
+class Overdue(Publication, frozen=True, kw_only=True):
+    """The customer's message has waited so many seconds for this agent's answer."""
+
+    handoff_id: str
+    seconds: float
+
+
+class PresenceChanged(Publication, frozen=True, kw_only=True):
+    """An agent chose to be online or away."""
+
+    online: bool
+
+
+class AvailabilityChanged(Publication, frozen=True, kw_only=True):
+    """Other departments are staffed; for everybody."""
+
+    availability: Availability
