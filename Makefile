@@ -1,6 +1,7 @@
 # Each target does all its own set-up: .venv with a Python 3.10 and the tested versions.
 #   make demo    a bookshop's bot, its desk and the customer's page; ports from RASA_PORT, ACTIONS_PORT, DESK_PORT, CHAT_PORT
 #   make test    the whole suite; ARGS='tests/rasa/cli -x' for a part of it
+#   make test-fast   tests/core on SQLite: state machines, store, protocol, limits; no Rasa, no server, no browser; seconds
 #   make chaos   random faults against real processes; FAULTS=1000 SEED=... MINUTES=45 TRACKER=sqlite or postgres
 #   make bench   what the live path costs, each figure beside its reference; ONLY=round-trip,throughput,take,ended SECONDS=30
 #   make dist    the wheel and the sources as an archive, in dist
@@ -10,7 +11,7 @@
 
 PYTHON := .venv/bin/python
 
-.PHONY: demo test chaos bench dist test-install lint clean setup setup-packages setup-test
+.PHONY: demo test test-fast chaos bench dist test-install lint clean setup setup-packages setup-test
 
 setup:
 	@sh tools/setup.sh
@@ -25,6 +26,9 @@ demo: setup
 # ends the run: with another in its place it would stand still.
 test: setup-test
 	@TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart=0 $(ARGS)
+
+test-fast: setup-packages
+	@$(PYTHON) -m pytest -q -n 2 -m 'not slow and not postgres' tests/core $(ARGS)
 
 chaos: setup-test
 	@TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) tools/chaos.py $(if $(FAULTS),--faults $(FAULTS)) $(if $(SEED),--seed $(SEED)) \

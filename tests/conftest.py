@@ -27,8 +27,8 @@ LONGEST: Final = (
     "tests/end_to_end/test_shutdown.py",
     "tests/end_to_end/test_bench.py",
     "tests/rasa/handoff/test_pause.py",
-    "tests/core/server/test_guard.py",
-    "tests/core/server/test_kill.py",
+    "tests/server/test_guard.py",
+    "tests/server/test_kill.py",
     "tests/rasa/presets/test_dialogues.py",
     "tests/chaos/test_stateful.py",
 )
@@ -80,9 +80,20 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first and keep the order of the others. ``make test`` keeps this order."""
+    """Mark what needs Postgres, put the longest files first, and keep the order of the others. ``make test`` keeps this order."""
+    for item in items:
+        if _needs_postgres(item):
+            item.add_marker("postgres")
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
+
+
+def _needs_postgres(item: pytest.Item) -> bool:
+    """Whether a test asks for a Postgres: by a fixture, or by the parameter of a fixture that runs on both databases."""
+    call = getattr(item, "callspec", None)
+    return "postgres_server" in getattr(item, "fixturenames", ()) or (
+        call is not None and "postgres" in call.params.values()
+    )
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -1,7 +1,7 @@
 """The base class of desks: a target of the outbox that turns what happens on the agents' side into events for the relay.
 
 ``docs/adapters/adding.md`` describes how to add a desk of your own. A desk of this package also has a name in ``registry.py`` and
-in ``protocol/channel_settings.py``, and a far side in ``tests/core/desks/far_sides.py``.
+in ``protocol/channel_settings.py``, and a far side in ``tests/desks/far_sides.py``.
 """
 
 import abc

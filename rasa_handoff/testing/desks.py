@@ -1,6 +1,6 @@
 """The contract of desks: tests that every desk adapter passes, whichever system is behind it.
 
-Ours, Botlhale's (with their server and ours) and the Tkinter demo's pass them: ``tests/core/desks/test_desks.py``.
+Ours, Botlhale's (with their server and ours) and the Tkinter demo's pass them: ``tests/desks/test_desks.py``.
 """
 
 import abc

@@ -12,7 +12,7 @@ from rasa_handoff.desks.registry import desk_class
 from rasa_handoff.protocol.errors import SettingsError
 from rasa_handoff.testing.desks import DeskContract, FarSide
 from rasa_handoff.testing.ports import free_port
-from tests.core.desks.lines_desk import LinesDesk
+from tests.desks.lines_desk import LinesDesk
 
 
 class LinesFarSide(FarSide):
@@ -81,8 +81,8 @@ class TestLines(DeskContract):
     ("path", "says"),
     [
         ("no_such_package.Desk", "desk.type 'no_such_package.Desk' can't be imported"),
-        ("tests.core.desks.lines_desk.LineDesk", "Did you mean 'tests.core.desks.lines_desk.LinesDesk'?"),
-        ("tests.core.desks.lines_desk.PAUSE", "is no desk: write the path of a subclass of rasa_handoff.Desk"),
+        ("tests.desks.lines_desk.LineDesk", "Did you mean 'tests.desks.lines_desk.LinesDesk'?"),
+        ("tests.desks.lines_desk.PAUSE", "is no desk: write the path of a subclass of rasa_handoff.Desk"),
     ],
 )
 def test_a_path_that_leads_to_no_desk_is_named(path: str, says: str) -> None:
@@ -94,7 +94,7 @@ def test_a_path_that_leads_to_no_desk_is_named(path: str, says: str) -> None:
 def test_handoff_channel_takes_it_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DESK_HOST", "127.0.0.1")
     settings = {"host": "${DESK_HOST}", "port": 1}  # quoted in the YAML, so that Rasa leaves it
-    desk = {"type": "tests.core.desks.lines_desk.LinesDesk", "settings": settings}
+    desk = {"type": "tests.desks.lines_desk.LinesDesk", "settings": settings}
     store = f"sqlite:///{tmp_path / 'relay.db'}"
     channel = HandoffChannel.from_credentials({"bot_id": "b", "desk": desk, "store": store, "channels": {"rest": None}})
     assert isinstance(channel.desk, LinesDesk)

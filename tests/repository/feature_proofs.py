@@ -7,12 +7,12 @@ from rasa_handoff.protocol.features import Feature
 DESK = "rasa_handoff/testing/desks.py::"
 PLATFORM = "rasa_handoff/testing/platforms.py::"
 TRIGGERS = "tests/rasa/handoff/test_triggers.py::"
-RELAY = "tests/core/server/test_relay.py::"
-OLD = "tests/core/server/test_live_agent.py::"
+RELAY = "tests/server/test_relay.py::"
+OLD = "tests/server/test_live_agent.py::"
 BACK = "tests/rasa/handoff/test_bot_return.py::"
 CLOSING = "tests/rasa/handoff/test_closing.py::"
-BOTLHALE = "tests/core/desks/test_botlhale.py::"
-TKINTER = "tests/core/desks/test_tkinter.py::"
+BOTLHALE = "tests/desks/test_botlhale.py::"
+TKINTER = "tests/desks/test_tkinter.py::"
 KOMMUNICATE = "tests/rasa/platforms/"
 LIVEPERSON = "tests/rasa/platforms/liveperson/"
 STORY = f"{PLATFORM}test_greet_ask_hand_over_and_back"
@@ -39,16 +39,16 @@ PROOFS: Final[dict[str, dict[Feature, str]]] = {
         Feature.LEAVING: f"{DESK}test_the_customer_may_leave",
         Feature.TIMERS: "tests/rasa/handoff/test_timers.py::test_timers_outlive_the_process",
         Feature.BACK: f"{BACK}test_an_interrupted_form_asks_its_open_question_and_goes_on",
-        Feature.OUTCOME: "tests/core/server/test_desk.py::test_resolving_tells_the_bot_outcome_note_and_slots",
+        Feature.OUTCOME: "tests/server/test_desk.py::test_resolving_tells_the_bot_outcome_note_and_slots",
         Feature.CLOSE: f"{CLOSING}test_after_the_bot_ended_it_a_new_session_begins",
-        Feature.SEVERAL_BOTS: "tests/core/server/test_desk.py::test_several_bots_meet_at_one_desk",
+        Feature.SEVERAL_BOTS: "tests/server/test_desk.py::test_several_bots_meet_at_one_desk",
         Feature.AUTHENTICATION: f"{RELAY}test_with_a_token_configured_a_relay_needs_it",
         Feature.ONCE: "tests/rasa/channels/test_retries.py::test_a_vendor_that_calls_again_is_heard_once",
     },
     "Botlhale's server": {
         Feature.INTENTS: "tests/rasa/handoff/test_botlhale.py::test_the_whole_story",
         Feature.OPTIONS: "tests/rasa/handoff/test_botlhale.py::test_the_whole_story",
-        Feature.TRANSCRIPT: "tests/core/desks/test_desks.py::test_a_foreign_server_is_read_tolerantly",
+        Feature.TRANSCRIPT: "tests/desks/test_desks.py::test_a_foreign_server_is_read_tolerantly",
         Feature.RELAY: f"{DESK}test_both_talk_in_order",
         Feature.SEVERAL: f"{BOTLHALE}test_each_conversation_has_its_own_socket",
         Feature.KEPT: f"{BOTLHALE}test_a_server_that_stays_away_is_told_and_hears_all_when_it_is_back",
@@ -60,10 +60,10 @@ PROOFS: Final[dict[str, dict[Feature, str]]] = {
         Feature.CLOSE: f"{CLOSING}test_after_the_bot_ended_it_a_new_session_begins",
     },
     "Botlhale's front ends": {
-        Feature.RULES: "tests/core/server/test_seed.py::test_the_snippet_talks_to_an_agent",
-        Feature.TRANSCRIPT: "tests/core/server/test_seed.py::test_the_snippet_talks_to_an_agent",
+        Feature.RULES: "tests/server/test_seed.py::test_the_snippet_talks_to_an_agent",
+        Feature.TRANSCRIPT: "tests/server/test_seed.py::test_the_snippet_talks_to_an_agent",
         Feature.ALERT: f"{OLD}test_the_whole_conversation",
-        Feature.RELAY: "tests/core/server/test_seed.py::test_the_snippet_talks_to_an_agent",
+        Feature.RELAY: "tests/server/test_seed.py::test_the_snippet_talks_to_an_agent",
         Feature.SEVERAL: f"{OLD}test_each_client_is_a_conversation_of_its_bot",
         Feature.KEPT: f"{OLD}test_what_is_said_while_the_client_is_away_waits_for_it",
         Feature.ACTIVE: f"{OLD}test_a_front_end_learns_who_is_active",
@@ -145,10 +145,10 @@ PROOFS: Final[dict[str, dict[Feature, str]]] = {
     },
     "Tkinter user window": {
         Feature.INTENTS: "tests/rasa/handoff/test_tkinter.py::test_the_user_window_finds_an_agent_by_the_trigger",
-        Feature.RULES: "tests/core/server/test_tkinter.py::test_the_whole_conversation",
-        Feature.ALERT: "tests/core/server/test_tkinter.py::test_the_whole_conversation",
-        Feature.RELAY: "tests/core/server/test_tkinter.py::test_the_whole_conversation",
-        Feature.SEVERAL: "tests/core/server/test_tkinter.py::test_a_window_that_is_closed_has_left_and_the_next_is_heard",
-        Feature.TIMERS: "tests/core/server/test_tkinter.py::test_who_waits_or_is_silent_is_told_in_the_window_and_then_it_ends",
+        Feature.RULES: "tests/server/test_tkinter.py::test_the_whole_conversation",
+        Feature.ALERT: "tests/server/test_tkinter.py::test_the_whole_conversation",
+        Feature.RELAY: "tests/server/test_tkinter.py::test_the_whole_conversation",
+        Feature.SEVERAL: "tests/server/test_tkinter.py::test_a_window_that_is_closed_has_left_and_the_next_is_heard",
+        Feature.TIMERS: "tests/server/test_tkinter.py::test_who_waits_or_is_silent_is_told_in_the_window_and_then_it_ends",
     },
 }

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.testing.slowness import slowness
-from tests.core.server.peers import PATIENCE, Desk, Peer, until
+from tests.server.peers import PATIENCE, Desk, Peer, until
 from tools.bench.measure import FigureError, Samples
 
 T = TypeVar("T")

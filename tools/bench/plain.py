@@ -14,7 +14,7 @@ import socketio
 from aiohttp import web
 
 from rasa_handoff.testing.ports import free_port
-from tests.core.server.peers import PATIENCE, Peer
+from tests.server.peers import PATIENCE, Peer
 from tests.support.processes import Process
 from tools.bench.measure import processor_seconds
 from tools.bench.people import Customer, answer_to

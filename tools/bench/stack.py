@@ -14,7 +14,7 @@ import yaml
 from rasa_handoff.server import accounts
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.waiting import until
-from tests.core.server.peers import PASSWORD
+from tests.server.peers import PASSWORD
 from tests.support.processes import Process
 from tools.bench.measure import processor_seconds, wants_processor
 from tools.bench.people import Agent, Customer

@@ -29,7 +29,7 @@ def test_help_loads_no_heavy_package() -> None:
 
 
 def test_each_command_runs_in_a_process_of_its_own(project: Path, tmp_path: Path) -> None:
-    """The other tests call it in theirs; ``serve`` has its own in tests/core/server."""
+    """The other tests call it in theirs; ``serve`` has its own in tests/server."""
     database = ("--database", f"sqlite:///{tmp_path / 'desk.db'}")
     calls: dict[tuple[str, ...], str] = {
         ("init", str(project), "--yes", "--desk-url", "http://127.0.0.1:1"): "rasa_handoff.HandoffChannel",

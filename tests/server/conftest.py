@@ -1,0 +1,136 @@
+"""A live-agent server in the test's event loop, and its clients: relays, desks and Botlhale's clients."""
+
+import contextlib
+import shutil
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from rasa_handoff.core.assignment_timers import DeskTimers
+from rasa_handoff.server.accounts import add_agent, add_department
+from rasa_handoff.server.app import create_app
+from rasa_handoff.server.run import running
+from rasa_handoff.testing.ports import free_port
+from tests.server.peers import ASKED, PASSWORD, Desk, OldClient, Peer, Relay
+from tests.support.postgres import Database, Postgres
+
+GRACE = 0.3
+
+
+class Server:
+    """A server that can be restarted at the same address, with the same database. ``ahead``: how far its clock is moved."""
+
+    def __init__(self, database: str, timers: DeskTimers | None = None) -> None:
+        self.database, self.address, self.timers, self.ahead = database, "", timers or DeskTimers(), 0.0
+        self._runs = contextlib.AsyncExitStack()
+
+    async def start(self, grace: float = GRACE) -> None:
+        port = urlsplit(self.address).port or free_port()
+        app = create_app(self.database, grace=grace, timers=self.timers, now=lambda: time.time() + self.ahead)
+        self.address = await self._runs.enter_async_context(running(app, port=port))
+
+    async def stop(self) -> None:
+        await self._runs.aclose()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: takes more than ten seconds")
+
+
+@pytest.fixture(scope="session")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with two departments and two agents: hashing passwords is slow on purpose, so it's done once."""
+    file = tmp_path_factory.mktemp("furnished") / "server.db"
+    _furnish(f"sqlite:///{file}")
+    return file
+
+
+def _furnish(url: str) -> None:
+    add_department(url, "billing", "Billing")
+    add_department(url, "orders", "Orders")
+    add_agent(url, "thandi@example.org", "Thandi", PASSWORD)
+    add_agent(url, "sipho@example.org", "Sipho", PASSWORD, ["billing"])
+
+
+@pytest.fixture(scope="session")
+def furnished_postgres(postgres_server: Postgres) -> Database:
+    """The same database on Postgres."""
+    database = postgres_server.fresh()
+    _furnish(database.url)
+    return database
+
+
+@pytest.fixture
+def no_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the server's sweeps so rare that a test only sees what comes at once."""
+    monkeypatch.setattr("rasa_handoff.server.service.scheduler.EVERY", 3_600.0)
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest, tmp_path: Path, furnished: Path) -> Iterator[str]:
+    """The server's database: SQLite, unless a module is parametrised, as ``tests/server/test_relay.py`` is."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        yield f"sqlite:///{shutil.copy(furnished, tmp_path / 'server.db')}"
+        return
+    copied: Database = request.getfixturevalue("furnished_postgres")
+    one = copied.server.fresh(copied.name)
+    yield one.url
+    one.server.go_on()
+    one.server.drop(one)
+
+
+@pytest.fixture
+async def server(database: str) -> AsyncIterator[Server]:
+    one = Server(database)
+    await one.start()
+    yield one
+    await one.stop()
+
+
+@pytest.fixture
+async def opened() -> AsyncIterator[list[Peer]]:
+    """The clients that connect in a test; they are closed after it."""
+    some: list[Peer] = []
+    yield some
+    for peer in some:
+        await peer.close()
+
+
+@pytest.fixture
+def relay(server: Server, opened: list[Peer]) -> Callable[..., Awaitable[Relay]]:
+    async def connect(bot_id: str = "karoo", token: str | None = None, open: Sequence[Any] = ()) -> Relay:
+        one = Relay(bot_id, open)
+        opened.append(one)
+        await one.connect(server.address, token)
+        return one
+
+    return connect
+
+
+@pytest.fixture
+def desk(server: Server, opened: list[Peer]) -> Callable[..., Awaitable[Desk]]:
+    async def connect(name: str = "thandi") -> Desk:
+        one = Desk(name)
+        opened.append(one)
+        await one.sign_in(server.address)
+        await one.connect(server.address)
+        return one
+
+    return connect
+
+
+@pytest.fixture
+def old_client(server: Server, opened: list[Peer]) -> Callable[..., Awaitable[OldClient]]:
+    async def connect(
+        conversation_id: str = "c-1", namespace: str = "/live_agent", answers: Sequence[str] = ASKED
+    ) -> OldClient:
+        one = OldClient(conversation_id, namespace, answers)
+        opened.append(one)
+        await one.connect(server.address)
+        return one
+
+    return connect

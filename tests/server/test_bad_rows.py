@@ -1,0 +1,89 @@
+"""One row that can't be handled stops nobody else: when a relay greets, an agent comes or goes, the server starts."""
+
+import json
+import sqlite3
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from rasa_handoff.core.assignment_events import AgentLeft, CustomerEnded
+from rasa_handoff.server.app import create_app
+from rasa_handoff.server.run import running
+from rasa_handoff.server.service.unit_of_work import UnitOfWork
+from tests.server.peers import until
+
+
+def rows(database: str, statement: str, *values: Any) -> list[Any]:
+    with closing(sqlite3.connect(database.removeprefix("sqlite:///"), isolation_level=None)) as connection:
+        return connection.execute(statement, values).fetchall()
+
+
+async def test_an_entry_that_lacks_what_it_needs(server, relay, desk, opened):
+    """It is set aside, its lane goes on, and the relay is let in with all its other handoffs."""
+    thandi, karoo = await desk(), await relay()
+    bad, good = await karoo.initiate(), await karoo.initiate()
+    await thandi.take(bad)
+    await thandi.take(good)
+    await until(lambda: karoo.told(bad) and karoo.told(good))
+    await karoo.close()
+    await thandi.say(bad, "poisoned")
+    await thandi.say(bad, "after it")
+    await thandi.say(good, "hello")
+    await server.stop()
+    (key, body), *_ = rows(server.database, "select key, body from outbox where lane = ? order by key", bad)
+    poisoned = {name: value for name, value in json.loads(body).items() if name != "say"}
+    rows(server.database, "update outbox set body = ? where key = ?", json.dumps(poisoned), key)
+    await server.start()
+    last = len(karoo.told(good))
+    odd = [{"handoff_id": "not an id", "last": 1}, {"handoff_id": good, "last": "x"}, 5, "an-id-alone"]
+    under_way = [*odd, {"handoff_id": bad, "last": last}, {"handoff_id": good, "last": last}]
+    back = await relay(open=under_way)
+    assert {one["handoff_id"] for one in back.all("welcome")[0]["open"]} == {bad, good}
+    await until(lambda: [one["text"] for one in back.all("message") if one["handoff_id"] == good] == ["hello"])
+    await until(lambda: [one["text"] for one in back.all("message") if one["handoff_id"] == bad] == ["after it"])
+    assert rows(server.database, "select lane, reason from dead_letter") == [(bad, "KeyError: 'say'")]
+
+
+@pytest.fixture
+def poison(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Makes an event of one handoff raise, after it has written something."""
+
+    def choose(handoff_id: str, kind: type) -> None:
+        apply = UnitOfWork.apply
+
+        def picky(unit: UnitOfWork, record: Any, event: Any) -> Any:
+            after = apply(unit, record, event)
+            if record.handoff_id == handoff_id and isinstance(event, kind):
+                raise KeyError("a row's")
+            return after
+
+        monkeypatch.setattr(UnitOfWork, "apply", picky)
+
+    return choose
+
+
+async def test_an_agent_who_goes(server, relay, desk, poison):
+    thandi, karoo = await desk(), await relay()
+    bad, good = await karoo.initiate(), await karoo.initiate()
+    await thandi.take(bad)
+    await thandi.take(good)
+    poison(bad, AgentLeft)
+    await thandi.close()
+    await until(lambda: rows(server.database, "select 1 from timer where kind = 'agent_gone' and key = ?", good))
+    assert not rows(server.database, "select 1 from timer where kind = 'agent_gone' and key = ?", bad)
+    await until(lambda: karoo.all("availability")[-1:] and not karoo.all("availability")[-1]["staffed"])
+
+
+async def test_windows_of_the_process_before(server, relay, desk, poison):
+    thandi, karoo = await desk(), await relay()
+    bad, good = await karoo.initiate(), await karoo.initiate()
+    await thandi.take(good)
+    await server.stop()
+    rows(server.database, "update handoffs set side = 'tkinter'")
+    poison(bad, CustomerEnded)
+    async with running(create_app(server.database)):
+        assert rows(server.database, "select handoff_id, stage from handoffs order by stage") == [
+            (good, "ended"),
+            (bad, "queued"),
+        ]

@@ -1,0 +1,153 @@
+"""The real process, killed and stopped at the worst moments: what was acknowledged is there, and all go on by themselves."""
+
+import asyncio
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import socketio
+
+from rasa_handoff.server.accounts import add_agent
+from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.waiting import within
+from tests.server.peers import PASSWORD, Desk, Peer, Relay, until
+from tools import children
+
+SCRIPT = (
+    "import sys; from rasa_handoff.server.run import serve; sys.exit(serve('127.0.0.1', int(sys.argv[2]), sys.argv[1]))"
+)
+AGENTS = 20
+
+
+class Served:
+    """``rasa-handoff serve`` as a process that comes back at the same port."""
+
+    def __init__(self, database: str) -> None:
+        self.database, self.address = database, ""
+
+    async def start(self) -> None:
+        port = str(urlsplit(self.address).port or free_port())
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", SCRIPT, self.database, port,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        children.end_with_us(self.process.pid)
+        line = (await within(self.process.stdout.readline(), 30)).decode()
+        self.address = re.search(r"http://127\.0\.0\.1:\d+", line).group()
+
+    async def end(self, how: signal.Signals) -> tuple[int, bytes]:
+        if self.process.returncode is None:
+            self.process.send_signal(how)
+        _, complaints = await within(self.process.communicate(), 15)
+        return self.process.returncode, complaints
+
+
+@pytest.fixture
+async def served(database: str) -> AsyncIterator[Served]:
+    one = Served(database)
+    await one.start()
+    yield one
+    await one.end(signal.SIGKILL)
+
+
+async def joined(served: Served, opened: list[Peer], *names: str) -> tuple[Relay, list[Desk]]:
+    karoo, desks = Relay("karoo"), [Desk(name) for name in names]
+    opened.extend([karoo, *desks])
+    for one in desks:
+        await one.sign_in(served.address)
+        await one.connect(served.address)
+    await karoo.connect(served.address)
+    return karoo, desks
+
+
+async def insist(say, *arguments: str) -> dict:
+    """Send again until it is acknowledged, as relay and desk do."""
+    while True:
+        try:
+            answer = await say(*arguments)
+        except (socketio.exceptions.SocketIOError, asyncio.TimeoutError):
+            await asyncio.sleep(0.02)
+            continue
+        assert answer["ok"], answer
+        return answer
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+async def test_what_was_acknowledged_before_the_end_is_there_after_it_once_and_in_order(served, opened, how):
+    karoo, (thandi,) = await joined(served, opened, "thandi")
+    karoo.patience = thandi.patience = 1.0
+    handoff = await karoo.initiate()
+    await thandi.take(handoff)
+
+    async def talk(side, name):
+        for number in range(150):
+            await insist(side.say, handoff, f"{name} {number}", f"{name}-{number}")
+
+    talking = asyncio.gather(talk(karoo, "customer"), talk(thandi, "agent"))
+    for _ in range(3):
+        received = len(thandi.all("message"))
+        await until(lambda received=received: len(thandi.all("message")) > received + 20)
+        code, complaints = await served.end(how)
+        assert (code, complaints) == ((0, b"") if how is signal.SIGTERM else (-signal.SIGKILL, b""))
+        await served.start()
+    await within(talking, 60)
+    conversation = (await thandi.call("open", {"handoff_id": handoff, "after": 0}))["conversation"]
+    said = [one["text"] for one in conversation["messages"]]
+    for name in ("customer", "agent"):
+        assert [text for text in said if text.startswith(name)] == [f"{name} {n}" for n in range(150)]
+    told = {}
+    await until(lambda: karoo.told(handoff)[-1].get("text") == "agent 149")
+    for one in karoo.told(handoff):
+        told.setdefault(one["id"], one)  # a relay drops what it has
+    assert [one["number"] for one in told.values()] == list(range(1, 152))
+
+
+@pytest.fixture(scope="session")
+def staffed(furnished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The furnished database with many agents."""
+    file = tmp_path_factory.mktemp("staffed") / "server.db"
+    file.write_bytes(furnished.read_bytes())
+    for number in range(AGENTS):
+        add_agent(f"sqlite:///{file}", f"agent{number}@example.org", f"Agent {number}", PASSWORD)
+    return file
+
+
+@pytest.mark.parametrize("conversations", [20, pytest.param(200, marks=pytest.mark.slow)])
+async def test_after_a_kill_all_talk_again_and_nobody_signs_in_again(tmp_path, staffed, opened, conversations):
+    (tmp_path / "server.db").write_bytes(staffed.read_bytes())
+    served = Served(f"sqlite:///{tmp_path / 'server.db'}")
+    await served.start()
+    try:
+        karoo, desks = await joined(served, opened, *(f"agent{number}" for number in range(AGENTS)))
+        has: dict[str, Desk] = {}
+        for number in range(conversations):
+            handoff = await karoo.initiate()
+            has[handoff] = desks[number % AGENTS]
+            await has[handoff].take(handoff)
+        cookies = [one.cookie for one in desks]
+        await served.end(signal.SIGKILL)
+        await served.start()
+        await asyncio.gather(*(talk_again(karoo, one, handoff) for handoff, one in has.items()))
+        assert [one.cookie for one in desks] == cookies
+        assert all(len(one.all("ready")) == 2 for one in desks)
+    finally:
+        await served.end(signal.SIGKILL)
+
+
+async def talk_again(karoo: Relay, desk: Desk, handoff: str) -> None:
+    """The customer's words reach the agent, and the agent's the relay."""
+    await insist(karoo.say, handoff, "are you there?", f"c-{handoff}")
+    await until(lambda: "are you there?" in (last_words(desk, handoff)))
+    await insist(desk.say, handoff, "still here", f"a-{handoff}")
+    await until(lambda: any(one.get("text") == "still here" for one in karoo.told(handoff)))
+
+
+def last_words(desk: Desk, handoff: str) -> list[str]:
+    """What came as a message, or was there when the desk was back."""
+    live = [one["text"] for one in desk.all("message") if one["handoff_id"] == handoff]
+    mine = [one for ready in desk.all("ready") for one in ready["mine"] if one["handoff_id"] == handoff]
+    return live + [one["last"]["text"] for one in mine if one["last"]]

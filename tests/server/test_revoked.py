@@ -1,0 +1,86 @@
+"""What whoever runs the desk takes away is gone at once, also for who is connected."""
+
+import asyncio
+
+import pytest
+
+from rasa_handoff.server import accounts, administration
+from tests.server.peers import OldClient, Relay, refused, until
+
+pytestmark = pytest.mark.usefixtures("no_rounds")
+
+CHANGES = {
+    "a new password": lambda database: administration.set_password(database, "thandi@example.org", "another long one"),
+    "a removed agent": lambda database: administration.remove_agent(database, "thandi@example.org"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_a_session_ended_by_the_command_line_ends_the_open_desk(server, database, desk, relay, change):
+    thandi, sipho, karoo = await desk("thandi"), await desk("sipho"), await relay()
+    await asyncio.to_thread(CHANGES[change], database)
+    await until(lambda: thandi.all("signed_out") == [{}])
+    handoff = await karoo.initiate()
+    await until(lambda: sipho.shown(handoff))
+    assert thandi.shown(handoff) == []
+    await until(lambda: not thandi.sio.connected)
+
+
+async def test_a_revoked_token_ends_the_relays_connection_and_another_one_stays(server, database, relay, opened):
+    old, new, other = (accounts.add_token(database, bot) for bot in ("karoo", "karoo", "other"))
+    first, second, third = (
+        await relay("karoo", token=old),
+        await relay("karoo", token=new),
+        await relay("other", token=other),
+    )
+    assert await asyncio.to_thread(administration.revoke_tokens, database, "karoo") == 1
+    await until(lambda: not first.sio.connected or first.all("connect_error"))
+    assert second.sio.connected
+    assert third.sio.connected
+    assert (await second.call("handoff.find", {"conversation_id": "c-1"}))["ok"]
+    again = Relay("karoo")
+    opened.append(again)
+    assert "isn't one of the bot 'karoo'" in await refused(again.connect(server.address, old), again)
+
+
+async def test_the_first_token_ends_connections_that_were_let_in_without_one(database, relay):
+    karoo = await relay()
+    await asyncio.to_thread(accounts.add_token, database, "karoo")
+    await until(lambda: not karoo.sio.connected or karoo.all("connect_error"))
+
+
+async def test_a_revoked_token_ends_a_client_of_botlhales_protocol(server, database, opened):
+    token, _ = accounts.add_token(database, "old-bot"), accounts.add_token(database, "another")
+    client = OldClient("c-1", "/live_agent", forwarded_for="203.0.113.9")
+    opened.append(client)
+    await client.connect(server.address, auth={"token": token})
+    await until(lambda: client.all("messages"))
+    await asyncio.to_thread(administration.revoke_tokens, database, "old-bot", True)
+    await until(lambda: not client.sio.connected or client.all("connect_error"))
+
+
+async def test_an_added_department_is_known_at_once(database, relay):
+    karoo = await relay()
+    await asyncio.to_thread(accounts.add_department, database, "advice")
+
+    def known() -> bool:
+        told = karoo.all("availability")
+        return bool(told) and "advice" in [department["name"] for department in told[-1]["departments"]]
+
+    await until(known)
+
+
+@pytest.mark.parametrize("id", ["a b", "a\nb", "a\u202eb", "<script>", "", "x" * 201, "'", '"'])
+async def test_a_handoff_has_an_id_that_can_stand_in_a_page_and_a_log(relay, id):
+    karoo = await relay()
+    answer = await karoo.call("handoff.initiate", karoo.offer(handoff_id=id))
+    assert (answer["ok"], answer["code"]) == (False, "invalid")
+
+
+@pytest.mark.parametrize("id", ["constructor", "__proto__", "a.b:c-d_e"])
+async def test_any_other_id_is_one(relay, desk, id):
+    karoo, thandi = await relay(), await desk()
+    await karoo.initiate(handoff_id=id)
+    assert (await thandi.take(id))["ok"]
+    assert (await karoo.say(id, "hello", "__proto__"))["ok"]
+    assert (await karoo.say(id, "hello", "a\nb"))["code"] == "invalid"

@@ -1,0 +1,118 @@
+"""The server as a process: what it says, refuses, and how it ends."""
+
+import asyncio
+import contextlib
+import re
+import signal
+import socket
+import sqlite3
+import sys
+
+import pytest
+from sqlalchemy import text
+
+from rasa_handoff.protocol.errors import HandoffError
+from rasa_handoff.server.accounts import add_token
+from rasa_handoff.server.run import serve
+from rasa_handoff.server.storage.tables import open_store
+from rasa_handoff.testing.waiting import within
+from tests.server.peers import Desk, Relay, until
+from tools import children
+
+SCRIPT = "import sys; from rasa_handoff.server.run import serve; sys.exit(serve('127.0.0.1', 0, sys.argv[1]))"
+
+
+async def started(database):
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", SCRIPT, database, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    children.end_with_us(process.pid)
+    line = (await within(process.stdout.readline(), 30)).decode()
+    return process, line, re.search(r"http://127\.0\.0\.1:\d+", line).group()
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+async def test_it_says_where_it_is_and_ends_quietly_and_soon(database, opened, stop):
+    process, line, address = await started(database)
+    assert line.startswith("The live-agent server is ready; the desk is at http://127.0.0.1:")
+    assert "No bot has a token yet: only this machine is served." in line
+    karoo = Relay("karoo")
+    opened.append(karoo)
+    await karoo.connect(address)
+    process.send_signal(stop)
+    assert await within(process.wait(), 5) == 0
+    said, complained = await process.communicate()
+    assert said + complained == b""
+
+
+async def test_its_database_is_as_sure_as_its_url_says(database):
+    url = f"{database}?synchronous=FULL"
+    add_token(url, "karoo")
+    process, line, _ = await started(url)
+    assert "No bot has a token yet" not in line  # the same file
+    process.terminate()
+    await process.communicate()
+    store = open_store(url)
+    assert store.run(lambda connection: connection.execute(text("pragma synchronous")).scalar()) == 2
+    store.dispose()
+
+
+async def test_with_a_token_it_says_no_more_than_where_it_is(database):
+    add_token(database, "karoo")
+    process, line, address = await started(database)
+    assert line == f"The live-agent server is ready; the desk is at {address}/.\n"
+    process.terminate()
+    await process.communicate()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "desk.example.org"])
+def test_without_a_token_no_other_machine_is_served(database, host):
+    with pytest.raises(HandoffError, match="Make one first: rasa-handoff token add BOT_ID"):
+        serve(host, 0, database)
+
+
+async def test_a_timer_given_to_the_command_rings_on_the_real_process(database, opened):
+    command = [sys.executable, "-m", "rasa_handoff.cli", "serve", "--port", "0", "--database", database]
+    process = await asyncio.create_subprocess_exec(
+        *command, "--timer", "nobody_takes=1", "--timer", "silence=3", stdout=asyncio.subprocess.PIPE
+    )
+    line = (await within(process.stdout.readline(), 30)).decode()
+    karoo, thandi = Relay("karoo"), Desk("thandi")
+    opened.extend([karoo, thandi])
+    address = re.search(r"http://127\.0\.0\.1:\d+", line).group()
+    await thandi.sign_in(address)
+    await thandi.connect(address)
+    await karoo.connect(address)
+    handoff = await karoo.initiate()
+    await until(lambda: "failed" in karoo.statuses(handoff))
+    assert karoo.statuses(handoff)[0] == "unanswered"
+    assert thandi.shown(handoff)[-1]["ended"]["outcome"] == "silence"
+    process.terminate()
+    await process.communicate()
+
+
+async def test_a_newer_version_beside_a_running_older_one_changes_nothing(database):
+    """Its schema stands for the older one's: what it counts is who has the file."""
+    process, _, _ = await started(database)
+    with contextlib.closing(sqlite3.connect(database.removeprefix("sqlite:///"), isolation_level=None)) as file:
+        file.execute("update meta set value = '0' where key = 'schema'")
+        for newer in (lambda: serve("127.0.0.1", 0, database), lambda: add_token(database, "karoo")):
+            with pytest.raises(HandoffError, match=rf"is in use by another process \({process.pid}\)"):
+                newer()
+        assert file.execute("select value from meta where key = 'schema'").fetchone() == ("0",)
+    process.terminate()
+    await process.communicate()
+
+
+def test_a_busy_port_is_one_sentence(database):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(HandoffError, match=f"127.0.0.1:{port} can't be listened on .*choose another --port"):
+            serve("127.0.0.1", port, database)
+
+
+def test_a_database_that_can_not_be_opened_is_one_sentence(tmp_path):
+    with pytest.raises(HandoffError, match="can't be opened"):
+        serve("127.0.0.1", 0, f"sqlite:///{tmp_path}/nowhere/x.db")

@@ -1,0 +1,220 @@
+"""Texts of every kind at each place of the live-agent server, on both databases: they arrive, or are refused aloud."""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import aiohttp
+import pytest
+
+from rasa_handoff.protocol.logs import short_id
+from rasa_handoff.protocol.text import valid, valid_text
+from rasa_handoff.server import administration
+from rasa_handoff.server.accounts import add_agent, add_department, add_token
+from rasa_handoff.server.app import create_app
+from rasa_handoff.server.gateways.tkinter_gateway import Ports
+from rasa_handoff.server.run import running
+from rasa_handoff.testing.ports import free_port
+from tests.server.conftest import Server
+from tests.server.peers import PASSWORD, Desk, OldClient, Peer, Relay, post, until
+from tests.support import texts
+from tests.support.admin_window import AdminWindow
+
+EVERY_KIND = texts.some(texts.COUNT)
+SOME = texts.some(120, seed=2)
+KINDS = [*texts.KINDS, *SOME[-20:]]
+AT_ONCE = 100
+LONG = 60
+
+
+@pytest.fixture
+def database(database_url: str) -> str:
+    """Empty but for one agent who serves all; on SQLite and on Postgres."""
+    add_agent(database_url, "thandi@example.org", "Thandi", PASSWORD)
+    return database_url
+
+
+@pytest.fixture
+async def parties(server: Server, opened: list[Peer]) -> tuple[Relay, Desk]:
+    relay, desk = Relay("karoo"), Desk("thandi")
+    opened += [relay, desk]
+    await relay.connect(server.address)
+    await desk.sign_in(server.address)
+    await desk.connect(server.address)
+    return relay, desk
+
+
+async def each(say: Callable[[str], Awaitable[Any]], said: Iterable[str]) -> list[Any]:
+    """What is answered to each, in order; a hundred on their way at once."""
+    waiting, answers = list(said), []
+    while waiting:
+        answers += await asyncio.gather(*(say(text) for text in waiting[:AT_ONCE]))
+        del waiting[:AT_ONCE]
+    return answers
+
+
+@pytest.mark.timeout(LONG)
+async def test_customers_words(parties: tuple[Relay, Desk]) -> None:
+    relay, desk = parties
+    handoff_id = await relay.initiate()
+    await desk.take(handoff_id)
+    answers = await each(lambda text: relay.say(handoff_id, text), EVERY_KIND)
+    assert all(answer["ok"] for answer in answers)
+    received = await until(lambda: len(found := desk.all("message")) == len(EVERY_KIND) and found, LONG)
+    assert [body["text"] for body in received] == [valid_text(text) for text in EVERY_KIND]
+
+
+@pytest.mark.timeout(LONG)
+async def test_agents_words(parties: tuple[Relay, Desk]) -> None:
+    relay, desk = parties
+    handoff_id = await relay.initiate()
+    await desk.take(handoff_id)
+    answers = await each(lambda text: desk.say(handoff_id, text), EVERY_KIND)
+    taken = [valid_text(text) for text, answer in zip(EVERY_KIND, answers, strict=True) if answer["ok"]]
+    refused = [text for text, answer in zip(EVERY_KIND, answers, strict=True) if not answer["ok"]]
+    assert {valid_text(text) for text in refused} <= {""}, "only what has no character is refused"
+    await until(lambda: len(relay.all("message")) == len(taken), LONG)
+    assert [body["text"] for body in relay.all("message")] == taken
+
+
+async def test_stories_slots_and_notes(parties: tuple[Relay, Desk]) -> None:
+    relay, desk = parties
+    story = [{"speaker": "customer", "text": text, "at": 1.0} for text in SOME]
+    slots = {text: {"deep": [text, {text: math.pi}]} for text in SOME}
+    contact = {"name": SOME[3], "email": SOME[10], "phone": SOME[12]}
+    settable = [{"name": "any", "type": "any"}]
+    offer = {
+        "transcript": story, "note": SOME[3], "reason": SOME[8], "contact": contact, "language": "en\0",
+        "bot": {"slots": slots, "settable": settable},
+    }  # fmt: skip
+    handoff_id = await relay.initiate(**offer)
+    shown = (await desk.take(handoff_id))["conversation"]
+    assert [line["text"] for line in shown["transcript"]] == [valid_text(text) for text in SOME]
+    assert shown["bot"]["slots"] == valid(slots)
+    assert (shown["note"], shown["contact"]["name"]) == (valid_text(SOME[3]), valid_text(SOME[3]))
+
+    answer = await desk.resolve(handoff_id, note="".join(SOME)[:15_000], slots={"any": slots})
+    assert answer["ok"], answer
+    await until(lambda: "completed" in relay.statuses(handoff_id))
+    (end,) = [body for body in relay.told(handoff_id) if body.get("status") == "completed"]
+    assert end["slots"] == {"any": valid(slots)}
+    assert end["note"] == valid_text("".join(SOME)[:15_000])
+
+
+@pytest.mark.parametrize("text", ["c\ud83d", "\0c", "\udc80", "c" * 200])
+async def test_ids(parties: tuple[Relay, Desk], text: str) -> None:
+    """A conversation and a message whose ids aren't valid texts go on under valid ones; such a handoff is refused aloud."""
+    relay, desk = parties
+    if not valid_text(text).isascii():
+        answer = await relay.call("handoff.initiate", relay.offer(handoff_id=text, id="i", conversation_id=text))
+        assert (answer["ok"], answer["code"]) == (False, "invalid")
+    answer = await relay.call("handoff.initiate", relay.offer(handoff_id="h", id="i", conversation_id=text))
+    assert answer["ok"], answer
+    assert (await desk.take("h"))["conversation"]["short_id"] == short_id(valid_text(text))
+    assert (await relay.say("h", "words", id=text))["ok"]
+    assert (await relay.call("handoff.find", {"conversation_id": text}))["handoff"]["handoff_id"] == "h"
+    status = {"handoff_id": "h", "message_id": text, "id": "x", "status": "failed", "reason": text}
+    assert (await relay.call("message.status", status))["ok"]
+    assert (await desk.resolve("h"))["ok"]
+
+
+@pytest.mark.timeout(LONG)
+async def test_clients_of_botlhales_protocol(
+    parties: tuple[Relay, Desk], old_client: Callable[..., Awaitable[OldClient]]
+) -> None:
+    _, desk = parties
+    client = await old_client(answers=["startConversation"])
+    arrived = await until(lambda: desk.all("arrival"))
+    handoff_id = arrived[0]["handoff_id"]
+    lines = [{"sender": text, "message": text} for text in SOME]
+    assert (await client.call("messages_to_client", {**client.ids, "messages": lines}))["ok"]
+    shown = (await desk.take(handoff_id))["conversation"]
+    assert [line["text"] for line in shown["transcript"]] == [valid_text(text) for text in SOME]
+    answers = await each(lambda text: client.call("from_user", {**client.ids, "message": text}), EVERY_KIND)
+    taken = [valid_text(text) for text, answer in zip(EVERY_KIND, answers, strict=True) if answer["ok"]]
+    assert len(taken) == len(EVERY_KIND), [answer for answer in answers if not answer["ok"]][:3]
+    await until(lambda: len(desk.all("message")) == len(taken))
+    assert [body["text"] for body in desk.all("message")] == taken
+    await each(lambda text: desk.say(handoff_id, text), SOME[1:])
+    last = valid_text("the last one \ud83d")
+    await desk.say(handoff_id, last)
+    await until(lambda: last in client.texts())
+
+
+async def test_a_client_whose_ids_are_no_valid_texts(
+    parties: tuple[Relay, Desk], old_client: Callable[..., Awaitable[OldClient]]
+) -> None:
+    _, desk = parties
+    client = await old_client("c\ud83d\0")
+    await until(lambda: desk.all("arrival"))
+    assert desk.all("arrival")[0]["short_id"] == short_id("c\ufffd")
+    assert (await client.call("from_user", {**client.ids, "message": "hello"}))["ok"]
+
+
+async def test_sign_in_with_every_kind_of_text(server: Server) -> None:
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
+        for text in ("thandi\0@example.org", "\ufffd", "%ED%A0%BD", "\u202ethandi"):
+            answer = await post(http, server.address, "/login", email=text, password=text)
+            assert answer.status in (303, 401, 429), answer
+
+
+def test_names_of_accounts(database: str) -> None:
+    add_agent(database, "sipho\0@example.org", "Sipho \ud83d", PASSWORD)
+    add_department(database, "billing", "Rückgabe \ud83d\0")
+    add_token(database, "bot\0")
+    assert [agent.name for agent in administration.agents(database)] == ["Sipho \ufffd", "Thandi"]
+    assert administration.departments(database)[0].title == "Rückgabe \ufffd"
+    assert administration.tokens(database)[0].bot_id == "bot"
+
+
+async def test_departments_titles_and_keys_reach_relays_and_desks(
+    server: Server, database: str, opened: list[Peer]
+) -> None:
+    """A title without any character is the department's name."""
+    for place, text in enumerate(KINDS):
+        add_department(database, f"d{place}", text[:100])
+    titles = {f"d{place}": valid_text(text[:100]).strip() or f"d{place}" for place, text in enumerate(KINDS)}
+    relay, thandi = Relay("karoo"), Desk("thandi")
+    opened.extend([relay, thandi])
+    await thandi.sign_in(server.address)
+    await thandi.connect(server.address)
+    await relay.connect(server.address)
+    told = {one["name"]: one["title"] for one in relay.all("welcome")[0]["departments"]}
+    assert told == titles
+    offer = relay.offer(handoff_id="h", conversation_id="c")
+    answer = await relay.call("handoff.initiate", {**offer, **{f"{text} key": {text: text} for text in SOME}})
+    assert answer["ok"], answer
+
+
+@pytest.mark.timeout(LONG)
+async def test_the_tkinter_user_window(database: str) -> None:
+    """Both ways: streams of bytes, which may be anything."""
+    ports = Ports(listen=free_port(), window=free_port())
+    async with running(create_app(database, tkinter_demo=ports), port=free_port()) as address:
+        thandi, window = Desk("thandi"), AdminWindow(ports.window, ports.listen)
+        await thandi.sign_in(address)
+        await thandi.connect(address)
+        sent = [text.encode("utf-8", "surrogatepass") for text in ("hello", *EVERY_KIND, "the last")]
+        await asyncio.to_thread(window.send, b"".join(sent))
+        await until(lambda: thandi.all("arrival"))
+        handoff_id = thandi.all("arrival")[0]["handoff_id"]
+        taken = await thandi.take(handoff_id)
+
+        def received() -> str:
+            messages = {one["id"]: one for one in (*taken["conversation"]["messages"], *thandi.all("message"))}
+            return dense("".join(one["text"] for one in messages.values() if one["speaker"] == "customer"))
+
+        await until(lambda: received().endswith("thelast"))
+        assert received() == dense(valid_text(b"".join(sent).decode("utf-8", "replace")))
+        said = [text for text in EVERY_KIND if valid_text(text)]
+        await each(lambda text: thandi.say(handoff_id, text), [*said, "That is all."])
+        await until(lambda: "That is all." in window.shown, LONG)
+        assert dense("".join(map(valid_text, said))) in dense(window.shown)
+        await thandi.close()
+        await asyncio.to_thread(window.close)
+        assert window.broken is None
+
+
+def dense(text: str) -> str:
+    return "".join(text.split())

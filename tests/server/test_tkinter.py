@@ -1,0 +1,202 @@
+"""The Tkinter demo's user window (wire formats, section 4) as a customer of this desk.
+
+The stand-in is the admin window's: both are the same two streams, turned round.
+"""
+
+import asyncio
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from rasa_handoff.protocol.errors import HandoffError
+from rasa_handoff.server.app import create_app
+from rasa_handoff.server.gateways.tkinter_gateway import Ports, read_ports
+from rasa_handoff.server.run import running, serve
+from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.waiting import within
+from tests.server.peers import Desk, until
+from tests.support.admin_window import AdminWindow
+
+
+class Demo:
+    """A server that hears the window, and agents at it. ``ahead``: how far its clock is moved."""
+
+    def __init__(self, database: str) -> None:
+        self.database, self.port, self.ahead = database, free_port(), 0.0
+        self.ports = Ports(listen=free_port(), window=free_port())
+        self.windows: list[AdminWindow] = []
+        self.peers: list[Desk] = []
+
+    def running(self):
+        app = create_app(self.database, tkinter_demo=self.ports, now=lambda: time.time() + self.ahead)
+        return running(app, port=self.port)
+
+    def window(self) -> AdminWindow:
+        """The customer's window, from the trigger on."""
+        self.windows.append(AdminWindow(self.ports.window, self.ports.listen))
+        return self.windows[-1]
+
+    def reopened(self) -> AdminWindow | None:
+        """The same, unless its port is still held for the one before."""
+        try:
+            return self.window()
+        except OSError:
+            return None
+
+    async def agent(self) -> Desk:
+        self.peers.append(Desk("thandi"))
+        await self.peers[-1].sign_in(f"http://127.0.0.1:{self.port}")
+        await self.peers[-1].connect(f"http://127.0.0.1:{self.port}")
+        return self.peers[-1]
+
+
+@pytest.fixture
+async def demo(database: str) -> AsyncIterator[Demo]:
+    one = Demo(database)
+    yield one
+    for window in one.windows:
+        await asyncio.to_thread(window.close)
+        assert window.broken is None
+    for peer in one.peers:
+        await peer.close()
+
+
+def said(thandi: Desk) -> list[str]:
+    return [message["text"] for message in thandi.all("message") if message["speaker"] == "customer"]
+
+
+async def arrived(thandi: Desk, number: int = 1) -> str:
+    return (await until(lambda: thandi.all("arrival")[number - 1 :]))[0]["handoff_id"]
+
+
+async def test_the_whole_conversation(demo: Demo) -> None:
+    async with demo.running():
+        thandi, window = await demo.agent(), demo.window()
+        await asyncio.to_thread(window.say, "molo, ndinengxaki €")
+        handoff = await arrived(thandi)
+        taken = await thandi.take(handoff)
+        assert taken["conversation"]["channel"]["name"] == "tkinter"
+        await asyncio.to_thread(window.say, "are you there?")
+        await until(lambda: "are you there?" in said(thandi))
+        await thandi.say(handoff, "Yes. " + "ç€😀" * 500)
+        await thandi.say(handoff, "Still here")
+        await until(lambda: "Still here" in window.shown)
+        assert "".join(window.shown.split()) == "Yes." + "ç€😀" * 500 + "Stillhere"
+        await until(lambda: [mark["status"] for mark in thandi.all("message.status")] == ["delivered"] * 2)
+        await thandi.resolve(handoff)
+        await until(lambda: window.over and "[The chat has ended" in window.shown)
+
+
+async def test_a_window_that_is_closed_has_left_and_the_next_is_heard(demo: Demo) -> None:
+    async with demo.running():
+        thandi, first = await demo.agent(), demo.window()
+        await asyncio.to_thread(first.say, "one")
+        handoff = await arrived(thandi)
+        await thandi.take(handoff)
+        await thandi.say(handoff, "hello")
+        await until(lambda: "hello" in first.shown)
+        waiting = await asyncio.to_thread(socket.create_connection, ("127.0.0.1", demo.ports.listen))
+        waiting.sendall(b"two, in line")
+        await asyncio.to_thread(first.close)
+        after = await arrived(thandi, 2)
+        assert after != handoff
+        await until(lambda: "two, in line" in said(thandi))
+        late = await thandi.say(handoff, "are you gone?")
+        assert not late["ok"]
+        second = await until(demo.reopened)
+        await thandi.take(after)
+        await thandi.say(after, "hello two")
+        await until(lambda: second.shown == "hello two\n")
+        waiting.close()
+
+
+async def test_nobody_there_is_told_in_the_window(demo: Demo) -> None:
+    async with demo.running():
+        window = demo.window()
+        await asyncio.to_thread(window.say, "hello?")
+        await until(lambda: "[Nobody is here at the moment" in window.shown)
+
+
+async def test_who_waits_or_is_silent_is_told_in_the_window_and_then_it_ends(demo: Demo) -> None:
+    async with demo.running():
+        thandi, window = await demo.agent(), demo.window()
+        await asyncio.to_thread(window.say, "hello?")
+        handoff = await arrived(thandi)
+        demo.ahead += 301
+        await until(lambda: "[Nobody has been free to answer yet" in window.shown)
+        await thandi.take(handoff)
+        await thandi.say(handoff, "which order is it?")
+        await until(lambda: [mark["status"] for mark in thandi.all("message.status")] == ["delivered"])
+        demo.ahead += 601
+        await until(lambda: "[Are you still there?" in window.shown)
+        demo.ahead += 601
+        await until(lambda: window.over and "[The chat has ended" in window.shown)
+
+
+async def test_what_the_window_of_an_ended_process_left_is_put_away(demo: Demo) -> None:
+    async with demo.running():
+        thandi, window = await demo.agent(), demo.window()
+        await asyncio.to_thread(window.say, "one")
+        await arrived(thandi)
+    await until(lambda: thandi.received)
+    async with demo.running():
+        again = await demo.agent()
+        ready = (await until(lambda: again.all("ready")))[0]
+        assert ready["queue"] == []
+
+
+async def test_without_the_option_nothing_listens(database: str) -> None:
+    async with running(create_app(database), port=free_port()):
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", 3000))
+
+
+async def test_an_agents_words_wait_until_the_window_listens(demo: Demo) -> None:
+    async with demo.running():
+        thandi = await demo.agent()
+        early = await asyncio.to_thread(socket.create_connection, ("127.0.0.1", demo.ports.listen))
+        early.sendall(b"one")
+        handoff = await arrived(thandi)
+        await thandi.take(handoff)
+        await thandi.say(handoff, "hello")
+        assert thandi.all("message.status") == []
+        window = demo.window()
+        await until(lambda: window.shown == "hello\n")
+        early.close()
+
+
+async def test_the_command_hears_the_window_too(demo: Demo) -> None:
+    ports = f"{demo.ports.listen}:{demo.ports.window}"
+    options = ["--port", str(demo.port), "--database", demo.database, "--tkinter-demo", ports]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "rasa_handoff.cli", "serve", *options, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert b"is ready" in await within(process.stdout.readline(), 30)
+    thandi, window = await demo.agent(), demo.window()
+    await asyncio.to_thread(window.say, "hello")
+    await arrived(thandi)
+    process.terminate()
+    await process.communicate()
+
+
+def test_a_busy_port_is_one_sentence(database: str) -> None:
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
+        wanted = f"127.0.0.1:{port} can't be listened on .*choose another --tkinter-demo"
+        with pytest.raises(HandoffError, match=wanted):
+            serve("127.0.0.1", 0, database, tkinter_demo=Ports(listen=port, window=port + 1))
+
+
+@pytest.mark.parametrize("given", ["3000", "3000:", "a:b", "3000:3000", "0:1", "1:70000", "1:2:3"])
+def test_ports_that_are_none_are_named(given: str) -> None:
+    with pytest.raises(HandoffError, match="write two ports, such as 3000:4000"):
+        read_ports(given)
+
+
+def test_ports_are_read() -> None:
+    assert read_ports(None) is None
+    assert read_ports("13000:14000") == Ports(listen=13000, window=14000)

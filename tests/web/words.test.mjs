@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { readSlot, showValue } from "../../rasa_handoff/server/web/static/slots.js";
+import { readable, statusWords, waiting } from "../../rasa_handoff/server/web/static/words.js";
+
+const slot = (type, values = null) => ({ name: "s", type, values });
+
+test("an empty field leaves its slot unchanged, whatever its type", () => {
+  for (const type of ["text", "bool", "float", "categorical", "list", "any"]) {
+    assert.deepEqual(readSlot(slot(type), "  "), { changed: false });
+  }
+});
+
+test("each type reads its value", () => {
+  assert.equal(readSlot(slot("text"), " 12 Long Street ").value, "12 Long Street");
+  assert.equal(readSlot(slot("bool"), "false").value, false);
+  assert.equal(readSlot(slot("float"), "12,5").value, 12.5);
+  assert.equal(readSlot(slot("categorical", ["post", 3]), "3").value, 3);
+  assert.deepEqual(readSlot(slot("list"), "poetry, maps,").value, ["poetry", "maps"]);
+  assert.equal(readSlot(slot("constructor"), "x").value, "x");
+});
+
+test("a number that isn't one is named", () => {
+  assert.match(readSlot(slot("float"), "many").problem, /s is a number/);
+});
+
+test("values as a person reads them", () => {
+  assert.deepEqual([null, true, ["a", 1], { a: 1 }, 0].map(showValue), [
+    "not set",
+    "yes",
+    "a, 1",
+    '{"a":1}',
+    "0",
+  ]);
+});
+
+test("waiting time", () => {
+  assert.deepEqual([-3, 42, 725, 4800].map(waiting), ["0:00", "0:42", "12:05", "1 h 20 min"]);
+});
+
+test("a failed message says why", () => {
+  assert.equal(statusWords({ status: "failed", reason: "blocked" }), "Not delivered: blocked");
+  assert.equal(statusWords({ status: "waiting", reason: null }), "Waits until the customer writes");
+});
+
+test("names in words", () => {
+  assert.equal(readable("needs_follow_up"), "Needs follow up");
+});
