@@ -24,13 +24,14 @@ from sanic.response import HTTPResponse
 from rasa_handoff.admin.commands import ADMIN
 from rasa_handoff.admin.http_endpoint import AdminHttp
 from rasa_handoff.channel.closing import CLOSED
-from rasa_handoff.channel.compat import http_connections, processor
+from rasa_handoff.channel.compat import fail_safe_store, http_connections, processor
+from rasa_handoff.channel.compat.blueprints import HandoffSettingsError
 from rasa_handoff.channel.compat.http_connections import ClosingConnections
+from rasa_handoff.channel.compat.rasa_channels import AsksWhileSilent, WithLifetime
+from rasa_handoff.channel.compat.rasa_line import warn_of_untested_rasa
 from rasa_handoff.channel.hosted.customer_authentication import CustomerAuthentication
 from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
-from rasa_handoff.channel.hosted.vendor_channels import HandoffTelegram, HandoffTwilioVoice
 from rasa_handoff.channel.inbound.hosting import (
-    HandoffSettingsError,
     HostBlueprint,
     check_workers,
     make_channels,
@@ -39,7 +40,6 @@ from rasa_handoff.channel.inbound.hosting import (
 from rasa_handoff.channel.inbound.interceptor import Interceptor
 from rasa_handoff.channel.outbound.customers import Customers
 from rasa_handoff.channel.outbound.delivery_methods import delivery_method_of
-from rasa_handoff.channel.tracker import unsaved_turns
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.channel.tracker.bot_return import BotReturn
 from rasa_handoff.channel.tracker.tracker_writer import TrackerTarget
@@ -111,7 +111,7 @@ class HandoffChannel(InputChannel):
 
     def blueprint(self, on_new_message: Callable[[UserMessage], Awaitable[Any]]) -> Blueprint:
         """Make a blueprint with a health page, the admin commands and the hosted channels under their ordinary addresses."""
-        blueprint = _Mount("handoff_webhook", self)
+        blueprint = HostBlueprint("handoff_webhook", self.assemble, on_new_message)
 
         @blueprint.route("/", methods=["GET"])
         async def health(request: Request) -> HTTPResponse:
@@ -129,7 +129,6 @@ class HandoffChannel(InputChannel):
             answer = await admin.answer(SanicRequest(request))
             return HTTPResponse(answer.body, answer.status, dict(answer.headers), answer.headers["Content-Type"])
 
-        blueprint.ctx.on_new_message = on_new_message
         blueprint.host_channels(self.channels, self._receive, self.authentication)
         return blueprint
 
@@ -163,7 +162,7 @@ class HandoffChannel(InputChannel):
         async def write() -> None:
             await self.relay.notify(TRACKER)
 
-        keeper = unsaved_turns.Keeper(keep, self.relay.unsaved, write=write)
+        keeper = fail_safe_store.Keeper(keep, self.relay.unsaved, write=write)
         outside, connections = self.interceptor.proactive_turns.around, ClosingConnections(app)
         http_connections.bound_bodies(app, self.settings.limits.webhook_bytes, self.guard.refusals)
 
@@ -171,10 +170,11 @@ class HandoffChannel(InputChannel):
             _warn_of_unhosted_channels(self, app.ctx.input_channels)
             app.ctx.input_channels = [*app.ctx.input_channels, *self.channels.values()]
             processor.install(self.relay.desk_active, outside)
-            unsaved_turns.patch(keeper)
+            fail_safe_store.patch(keeper)
             http_connections.watch(app, self.guard.connections)
 
         async def after_start(app: Sanic, _: Any) -> None:
+            warn_of_untested_rasa()
             warn_of_replicas(bot)
             warn_of_unknown_slots(bot, self.settings)
             await self.guard.__aenter__()
@@ -185,7 +185,7 @@ class HandoffChannel(InputChannel):
             await self._close()
 
         async def after_stop(app: Sanic, _: Any) -> None:
-            unsaved_turns.restore(keeper)
+            fail_safe_store.restore(keeper)
             processor.remove(self.relay.desk_active, outside)
             await self.guard.__aexit__()
             http_connections.leave(app)
@@ -202,7 +202,7 @@ class HandoffChannel(InputChannel):
         assert self.interceptor is not None
         self.interceptor.open()
         for channel in self.channels.values():
-            if isinstance(channel, HandoffTelegram):
+            if isinstance(channel, WithLifetime):
                 await channel.announce()
 
     async def _close(self) -> None:
@@ -212,7 +212,7 @@ class HandoffChannel(InputChannel):
         await self.desk.close()
         await self.relay.close()
         for channel in self.channels.values():
-            if isinstance(channel, HandoffTelegram):
+            if isinstance(channel, WithLifetime):
                 await channel.retire()
 
     def _connect_callbacks(self) -> None:
@@ -247,7 +247,7 @@ class HandoffChannel(InputChannel):
         assert self.interceptor is not None
         self.interceptor.closing.on_closed = closed
         for channel in self.channels.values():
-            if isinstance(channel, HandoffTwilioVoice):
+            if isinstance(channel, AsksWhileSilent):
                 channel.on_silence = self.interceptor.silence
 
 
@@ -262,18 +262,6 @@ def _warn_of_unhosted_channels(own: HandoffChannel, channels: list[InputChannel]
             "Not hosted by rasa_handoff.HandoffChannel: %s. A customer there can't be handed over; move it under 'channels'.",
             names,
         )
-
-
-class _Mount(HostBlueprint):
-    """The blueprint that Rasa registers. Only then is the application known for which the parts are assembled."""
-
-    def __init__(self, name: str, channel: HandoffChannel) -> None:
-        super().__init__(name)
-        self.ctx.channel = channel
-
-    def register(self, app: Sanic, options: dict[str, Any]) -> None:
-        self.ctx.channel.assemble(app, self.ctx.on_new_message)
-        super().register(app, options)
 
 
 def _is_local(request: Request) -> bool:

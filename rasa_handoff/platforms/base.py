@@ -15,12 +15,12 @@ from sanic import Blueprint, Sanic, response
 from sanic.request import Request
 from sanic.response import HTTPResponse
 
-from rasa_handoff.channel.compat import http_connections, processor
+from rasa_handoff.channel.compat import fail_safe_store, http_connections, processor
+from rasa_handoff.channel.compat.blueprints import ChannelBlueprint, HandoffSettingsError, OnMessage
 from rasa_handoff.channel.compat.http_connections import ClosingConnections
-from rasa_handoff.channel.inbound.hosting import HandoffSettingsError
-from rasa_handoff.channel.tracker import unsaved_turns
+from rasa_handoff.channel.compat.rasa_line import warn_of_untested_rasa
 from rasa_handoff.channel.tracker.bot import Bot
-from rasa_handoff.channel.turn.bot_turn import BotTurn, OnMessage
+from rasa_handoff.channel.turn.bot_turn import BotTurn
 from rasa_handoff.channel.turn.options import Options
 from rasa_handoff.core.transcript import button_payloads, current_session
 from rasa_handoff.platforms.conversations import Conversations
@@ -86,7 +86,7 @@ class PlatformChannel(InputChannel):
 
     def blueprint(self, on_new_message: OnMessage) -> Blueprint:
         """Return the channel's routes, and one that reports that the channel runs."""
-        blueprint = _PlatformMount(f"{self.name()}_webhook", self, on_new_message)
+        blueprint = ChannelBlueprint(f"{self.name()}_webhook", self.assemble, on_new_message)
 
         @blueprint.route("/", methods=["GET"])
         async def health(_: Request) -> HTTPResponse:
@@ -104,14 +104,15 @@ class PlatformChannel(InputChannel):
         conversations = Conversations(bot, turn, self.name(), self.intents, self.crossing_seconds)
         self.open(bot, conversations)
         later = conversations.later
-        keeper = unsaved_turns.Keeper(later.keep_turn, later.keeps, conversations.has_turn)
+        keeper = fail_safe_store.Keeper(later.keep_turn, later.keeps, conversations.has_turn)
 
         connections = ClosingConnections(app)
         http_connections.bound_bodies(app)
 
         async def before_start(app: Sanic, _: Any) -> None:
+            warn_of_untested_rasa()
             processor.install(self.desk_active)
-            unsaved_turns.patch(keeper)
+            fail_safe_store.patch(keeper)
 
         async def before_stop(app: Sanic, _: Any) -> None:
             connections.leave()
@@ -119,7 +120,7 @@ class PlatformChannel(InputChannel):
             await conversations.later.close()
 
         async def after_stop(app: Sanic, _: Any) -> None:
-            unsaved_turns.restore(keeper)
+            fail_safe_store.restore(keeper)
             processor.remove(self.desk_active)
 
         app.register_listener(before_start, "before_server_start")
@@ -129,18 +130,6 @@ class PlatformChannel(InputChannel):
     def desk_active(self, conversation_id: str) -> bool:
         """Return False: the only sign of a handoff is the tracker's pause, which the processor's patches read themselves."""
         return False
-
-
-class _PlatformMount(Blueprint):
-    """The blueprint that Rasa registers. Its registration is the first moment at which the application is known."""
-
-    def __init__(self, name: str, channel: PlatformChannel, on_new_message: OnMessage) -> None:
-        super().__init__(name)
-        self.ctx.channel, self.ctx.on_new_message = channel, on_new_message
-
-    def register(self, app: Sanic, options: dict[str, Any]) -> None:
-        self.ctx.channel.assemble(app, self.ctx.on_new_message)
-        super().register(app, options)
 
 
 class Rejected(Exception):

@@ -30,8 +30,8 @@ from rasa.shared.core.trackers import DialogueStateTracker
 from rasa_handoff.channel.inbound.turn_lock import TurnLock
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.channel.tracker.bot_return import BotReturn, Messages
+from rasa_handoff.channel.tracker.later_writer import LaterWriter
 from rasa_handoff.channel.tracker.tracker_writer import customer, listening, pause
-from rasa_handoff.channel.tracker.unsaved_turns import LaterWriter
 from rasa_handoff.channel.turn.bot_turn import BotTurn, find_finished_turn
 from rasa_handoff.channel.turn.handoff_offer import taken_slot
 from rasa_handoff.channel.turn.orphaned_pauses import paused_for_handoff

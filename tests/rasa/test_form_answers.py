@@ -14,9 +14,9 @@ DOMAIN = Domain.from_dict({"intents": ["greet"], "forms": {"order_form": {"requi
 
 @pytest.fixture(autouse=True)
 def _patched() -> object:
-    forms.patch()
+    forms.PATCHES.apply()
     yield
-    forms.restore()
+    forms.PATCHES.restore()
 
 
 def taken(

@@ -14,8 +14,8 @@ from rasa.shared.core.domain import Domain
 from rasa.shared.core.events import ActionExecuted
 from sqlalchemy import event
 
-from rasa_handoff.channel.tracker import tracker_store
-from rasa_handoff.channel.tracker.tracker_store import access
+from rasa_handoff.channel.compat import tracker_store
+from rasa_handoff.channel.compat.tracker_store import access
 from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.testing.waiting import until
 

@@ -13,32 +13,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
-from inspect import getattr_static
 from typing import Any, Final
 
 from rasa.shared.core.domain import Domain
 from rasa.shared.core.slot_mappings import SlotMapping
 from rasa.shared.core.trackers import DialogueStateTracker
 
+from rasa_handoff.channel.compat.patches import Patches
+
 PAYLOAD: Final = re.compile(r"/([^{@\s]+)")
-PATCHED: Final = "intent_is_desired"
-"""The static method of ``SlotMapping`` that is wrapped."""
-
-_original: list[Any] = []
 _ignored: ContextVar[str | None] = ContextVar("handoff_ignored_intent", default=None)
-
-
-def patch() -> None:
-    """Make forms respect :func:`payload_turn`. Undone by :func:`restore`; a second call changes nothing."""
-    if not _original:
-        _original.append(getattr_static(SlotMapping, PATCHED))  # the staticmethod object itself
-        setattr(SlotMapping, PATCHED, _without_ignored(_original[0]))
-
-
-def restore() -> None:
-    """Restore Rasa's slot mappings."""
-    if _original:
-        setattr(SlotMapping, PATCHED, _original.pop())
 
 
 @contextmanager
@@ -69,3 +53,7 @@ def _without_ignored(original: Any) -> Any:
         return bool(original.__func__(mapping, tracker, domain))
 
     return staticmethod(intent_is_desired)
+
+
+PATCHES: Final = Patches(SlotMapping, {"intent_is_desired": _without_ignored})
+"""Make forms respect :func:`payload_turn`."""

@@ -9,6 +9,7 @@ answer given after the stop began is its connection's last.
 """
 
 import asyncio
+from functools import wraps
 from typing import Any, Final
 
 from sanic import Sanic
@@ -17,6 +18,7 @@ from sanic.http import Stage
 from sanic.request import Request
 from sanic.server.protocols.http_protocol import HttpProtocol
 
+from rasa_handoff.channel.compat.patches import Patches
 from rasa_handoff.guard.connections import Connections
 from rasa_handoff.guard.refusals import Refusals, shown_address
 from rasa_handoff.protocol.limits import Limits
@@ -24,7 +26,6 @@ from rasa_handoff.protocol.limits import Limits
 WEBHOOKS: Final = "/webhooks/"
 """The path below which Rasa mounts its channels."""
 
-_original = HttpProtocol.connection_made
 _guarded: dict[Sanic, Connections] = {}
 
 
@@ -47,14 +48,14 @@ class ClosingConnections:
 def watch(app: Sanic, connections: Connections) -> None:
     """Count the connections of this application from now on. Undone by :func:`leave`."""
     _guarded[app] = connections
-    HttpProtocol.connection_made = _connection_made
+    PATCHES.apply()
 
 
 def leave(app: Sanic) -> None:
     """Stop counting; without any application left, Sanic is as before."""
     _guarded.pop(app, None)
     if not _guarded:
-        HttpProtocol.connection_made = _original
+        PATCHES.restore()
 
 
 def bound_bodies(app: Sanic, longest: int = Limits().webhook_bytes, refusals: Refusals | None = None) -> None:
@@ -79,13 +80,17 @@ def bound_bodies(app: Sanic, longest: int = Limits().webhook_bytes, refusals: Re
     app.signal("http.lifecycle.exception")(note)
 
 
-def _connection_made(self: Any, transport: asyncio.Transport) -> None:
-    _original(self, transport)
-    connections = _guarded.get(self.app)
-    if connections is not None:
-        connection = _OpenConnection(self)
-        self.loop.call_soon(connection.begin)  # right after Sanic's own task has begun, before anything is read
-        connections.opened(transport, connection.waits_for)
+def _reporting(original: Any) -> Any:
+    @wraps(original)
+    def connection_made(self: HttpProtocol, transport: asyncio.Transport) -> None:
+        original(self, transport)
+        connections = _guarded.get(self.app)
+        if connections is not None:
+            connection = _OpenConnection(self)
+            self.loop.call_soon(connection.begin)  # right after Sanic's own task has begun, before anything is read
+            connections.opened(transport, connection.waits_for)
+
+    return connection_made
 
 
 class _OpenConnection:
@@ -107,3 +112,6 @@ class _OpenConnection:
         if http.stage is Stage.IDLE:
             return ("head" if protocol._time == self._began else "next"), None
         return ("head" if http.stage is Stage.REQUEST else None), None
+
+
+PATCHES: Final = Patches(HttpProtocol, {"connection_made": _reporting})

@@ -16,18 +16,16 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import wraps
-from typing import Any
+from typing import Any, Final
 
 from rasa.core.lock import TicketLock
 from rasa.core.lock_store import LOCK_LIFETIME, InMemoryLockStore, LockError, LockStore
 
+from rasa_handoff.channel.compat.patches import Patches, instead
 from rasa_handoff.protocol.logs import get_log, short_id
 
 log = get_log(__name__)
 
-_originals: dict[str, Any] = {}
-_in_memory: dict[str, Any] = {}
-_originals_of_lock: dict[str, Any] = {}
 _locks: dict[str, TicketLock] = {}
 _held: set[tuple[str, int]] = set()
 """Conversation and ticket number of each lock that is held in this process."""
@@ -39,28 +37,14 @@ class TicketExpired(LockError):
 
 def patch() -> None:
     """Correct Rasa's lock. Undone by :func:`restore`; a second call changes nothing."""
-    if not _originals:
-        _originals.update(lock=LockStore.lock, _acquire_lock=LockStore._acquire_lock)
-        LockStore.lock = _drawing_again(LockStore.lock)
-        LockStore._acquire_lock = _acquire
-        _originals_of_lock["remove_expired_tickets"] = TicketLock.remove_expired_tickets
-        TicketLock.remove_expired_tickets = _remove_expired
-        for name, shared in (("get_lock", _get), ("save_lock", _save), ("delete_lock", _delete)):
-            _in_memory[name] = getattr(InMemoryLockStore, name)
-            setattr(InMemoryLockStore, name, shared)
+    for patches in PATCHES:
+        patches.apply()
 
 
 def restore() -> None:
     """Restore Rasa's lock."""
-    for name, original in _originals.items():
-        setattr(LockStore, name, original)
-    for name, original in _in_memory.items():
-        setattr(InMemoryLockStore, name, original)
-    for name, original in _originals_of_lock.items():
-        setattr(TicketLock, name, original)
-    _originals_of_lock.clear()
-    _originals.clear()
-    _in_memory.clear()
+    for patches in PATCHES:
+        patches.restore()
     _locks.clear()
 
 
@@ -141,3 +125,12 @@ async def _acquire(self: LockStore, conversation_id: str, ticket: int, wait_time
             return lock
         await asyncio.sleep(wait_time_in_seconds)
         self.update_lock(conversation_id)
+
+
+PATCHES: Final = (
+    Patches(LockStore, {"lock": _drawing_again, "_acquire_lock": instead(_acquire)}),
+    Patches(TicketLock, {"remove_expired_tickets": instead(_remove_expired)}),
+    Patches(
+        InMemoryLockStore, {"get_lock": instead(_get), "save_lock": instead(_save), "delete_lock": instead(_delete)}
+    ),
+)

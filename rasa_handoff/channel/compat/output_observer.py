@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from rasa.core.channels.channel import OutputChannel
 
+from rasa_handoff.channel.compat.rasa_channels import Message, Send, replace_sending
 from rasa_handoff.protocol.errors import MarkerError
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.markers import (
@@ -32,7 +33,6 @@ from rasa_handoff.protocol.text import valid
 
 log = get_log(__name__)
 
-Message = dict[str, Any]
 MakeOptions = Callable[[str], Awaitable[Message]]
 """Makes the message with the options for a conversation."""
 
@@ -148,8 +148,9 @@ class OutputObserver:
         if "handoff_watched" in vars(output):
             return
         output.handoff_watched = True
-        original = output.send_response
+        replace_sending(output, self._observing)
 
+    def _observing(self, original: Send) -> Send:
         async def send_response(recipient_id: str, message: Message) -> None:
             message = with_payloads(valid(message))
             about, observed = self._watching.get() or ("", None)
@@ -160,7 +161,7 @@ class OutputObserver:
             elif shown:
                 await original(recipient_id, shown)
 
-        output.send_response = send_response
+        return send_response
 
     async def _seen(self, observed: ObservedTurn, recipient_id: str, message: Message) -> Message:
         """Note what the message contains, and return what of it the customer gets."""

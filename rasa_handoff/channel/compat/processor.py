@@ -11,8 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from functools import wraps
-from inspect import getattr_static
-from typing import Any
+from typing import Any, Final
 
 from rasa.core.actions.action import Action, ActionExecutionRejection
 from rasa.core.channels.channel import OutputChannel
@@ -24,6 +23,7 @@ from rasa.shared.core.trackers import DialogueStateTracker
 from rasa_handoff.channel.closing import closed
 from rasa_handoff.channel.compat import forms, lock_store
 from rasa_handoff.channel.compat.output_observer import action_failed, turn_cut_off
+from rasa_handoff.channel.compat.patches import Patches
 from rasa_handoff.protocol.logs import get_log, short_id
 
 log = get_log(__name__)
@@ -33,17 +33,6 @@ DeskActive = Callable[[str], bool]
 Outside = Callable[[str, OutputChannel], AbstractAsyncContextManager[None]]
 """Entered around a proactive turn, with the conversation's id and the output."""
 
-GUARDED = (
-    "_has_session_expired",
-    "trigger_external_user_uttered",
-    "_run_prediction_loop",
-    "execute_action",
-    "_run_action",
-    "_send_bot_messages",
-)
-"""The methods of ``MessageProcessor`` that are wrapped. If one is missing, :func:`install` raises AttributeError."""
-
-_originals: dict[str, Any] = {}
 _outside: list[Outside] = []
 _asked: list[DeskActive] = []
 _coming_back: ContextVar[bool] = ContextVar("handoff_coming_back", default=False)
@@ -66,10 +55,8 @@ def install(desk_active: DeskActive, outside: Outside | None = None) -> None:
     """
     if not _asked:
         lock_store.patch()
-        forms.patch()
-        for name in GUARDED:
-            _originals[name] = getattr_static(MessageProcessor, name)  # the staticmethod object itself
-            setattr(MessageProcessor, name, WRAPPERS[name](_originals[name]))
+        forms.PATCHES.apply()
+        PATCHES.apply()
     _asked.append(desk_active)
     if outside is not None:
         _outside.append(outside)
@@ -83,10 +70,8 @@ def remove(desk_active: DeskActive, outside: Outside | None = None) -> None:
         _outside.remove(outside)
     if not _asked:
         lock_store.restore()
-        forms.restore()
-        for name, original in _originals.items():
-            setattr(MessageProcessor, name, original)
-        _originals.clear()
+        forms.PATCHES.restore()
+        PATCHES.restore()
 
 
 def _held(conversation_id: str) -> bool:
@@ -214,11 +199,27 @@ def _paused_by_us(tracker: DialogueStateTracker) -> bool:
     return tracker.is_paused() and last is not None and (last.metadata or {}).get("handoff_entry") == "pause"
 
 
-WRAPPERS: dict[str, Callable[[Any], Any]] = {
-    "_has_session_expired": _expiry,
-    "trigger_external_user_uttered": _external,
-    "_run_prediction_loop": _prediction,
-    "execute_action": _execution,
-    "_run_action": _action,
-    "_send_bot_messages": _sending,
-}
+PATCHES: Final = Patches(
+    MessageProcessor,
+    {
+        "_has_session_expired": _expiry,
+        "trigger_external_user_uttered": _external,
+        "_run_prediction_loop": _prediction,
+        "execute_action": _execution,
+        "_run_action": _action,
+        "_send_bot_messages": _sending,
+    },
+)
+
+
+async def let_bot_speak(processor: MessageProcessor, tracker: DialogueStateTracker, output: OutputChannel) -> None:
+    """Predict and run actions until the bot listens, although the desk is still active: for the return to the bot."""
+    with coming_back():
+        await processor._run_prediction_loop(output, tracker)
+
+
+def predict_next(processor: MessageProcessor, tracker: DialogueStateTracker) -> tuple[str, str]:
+    """Return the action that comes next, and the policy that says so, by a prediction on a copy of the tracker."""
+    prediction = processor._predict_next_with_tracker(tracker.copy())
+    action = processor.domain.action_names_or_texts[prediction.max_confidence_index]
+    return str(action), str(prediction.policy_name or "")

@@ -18,6 +18,7 @@ from sanic import Blueprint, response
 from sanic.request import Request
 from sanic.response import HTTPResponse
 
+from rasa_handoff.channel.compat.rasa_channels import sender_of
 from rasa_handoff.channel.message_ids import sent
 from rasa_handoff.guard.guard import Guard
 from rasa_handoff.guard.http import SanicRequest
@@ -157,7 +158,7 @@ class CustomerAuthentication:
             if self.off or request.method != "POST":
                 return None
             try:
-                sender = await channel._extract_sender(request)
+                sender = await sender_of(channel, request)
             except Exception:  # a project's own may raise anything, and raises it again in the channel
                 return None
             return await self._look(request, valid(UserMessage("", sender_id=sender).sender_id))

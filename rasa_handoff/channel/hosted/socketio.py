@@ -1,12 +1,7 @@
 """Rasa's socketio channel, corrected: same events, same payloads, same address, same output class.
 
-Three things differ:
-
-1. ``enter_room`` became a coroutine in python-socketio 5.10, and Rasa calls it without ``await``: with session persistence every
-   reply was lost. Here it enters at once.
-2. Rasa listens in the configured namespace and emits outside it. Here it emits in the same one.
-3. The channel knows who is connected. A message for a customer whose socket is away waits for the next ``session_request`` of
-   that session.
+Its Socket.IO server is corrected (``compat/socketio_server.py``), and the channel knows who is connected: a message for a
+customer whose socket is away waits for the next ``session_request`` of that session.
 
 A page may ask for more, which stock widgets never notice (``docs/front-ends.md``). With ``acks: true`` in its
 ``session_request``, each message to it has an ``id`` and is repeated until the page acknowledges it. A message from it with an
@@ -24,7 +19,9 @@ from rasa.core.channels.channel import OutputChannel, UserMessage
 from rasa.core.channels.socketio import SocketIOInput
 from sanic import Blueprint
 
-from rasa_handoff.channel.compat.message_parts import Emission, Recorder, ids_of_parts
+from rasa_handoff.channel.compat import socketio_server
+from rasa_handoff.channel.compat.rasa_channels import Emission, emissions_of, ids_of_parts
+from rasa_handoff.channel.compat.socketio_server import Handler
 from rasa_handoff.channel.hosted.customer_authentication import CustomerAuthentication
 from rasa_handoff.channel.hosted.socket_sessions import SocketSessions, call_connect, subject_of
 from rasa_handoff.channel.message_ids import LONGEST_ID, Sent, any_of, outcome, refusal, sending
@@ -50,8 +47,6 @@ ACK_SECONDS: Final = 5.0
 """How long a page has to acknowledge a message before the message is repeated."""
 EVENTS_AT_ONCE: Final = 20
 """Events of one page that are handled at once: messages wait for the bot's turns, typing doesn't wait for messages."""
-
-Handler = Callable[..., Awaitable[Any]]
 
 
 def _with_valid_texts(handle: Handler) -> Handler:
@@ -91,8 +86,7 @@ class HandoffSocketIO(SocketIOInput):
     def _sockets(self, conversation_id: str) -> list[str]:
         if self.sio is None:
             return []
-        rooms = self.sio.manager.rooms.get(self._namespace, {})
-        return list(rooms.get(conversation_id) or ())
+        return socketio_server.sockets_in(self.sio, self._namespace, conversation_id)
 
     async def emit_typing(self, conversation_id: str, on: bool) -> None:
         """Tell the customer's page whether the agent is typing."""
@@ -114,10 +108,8 @@ class HandoffSocketIO(SocketIOInput):
         if not any(sid in self._acknowledging for sid in self._sockets(conversation_id)):
             await output.send_response(conversation_id, message)
             return
-        recorder = Recorder()
-        output.sio = recorder
-        await output.send_response(conversation_id, message)
-        for emission, part in zip(recorder.emitted, ids_of_parts(id, len(recorder.emitted)), strict=True):
+        emissions = await emissions_of(output, conversation_id, message)
+        for emission, part in zip(emissions, ids_of_parts(id, len(emissions)), strict=True):
             await self._emit_part(conversation_id, emission, part)
 
     async def _emit_part(self, conversation_id: str, emission: Emission, id: str) -> None:
@@ -150,17 +142,16 @@ class HandoffSocketIO(SocketIOInput):
         self._sessions = SocketSessions(self.authentication, self._emit_to, self._leave_room, self._note)
         self.authentication.on_raised.append(self._recheck)
         blueprint = super().blueprint(on_new_message)
-        self._correct_server()
+        self._wrap_handlers()
         return blueprint
 
-    def _correct_server(self) -> None:
-        """Correct the server instance, so that a project's own subclass with a blueprint of its own is corrected too."""
+    def _wrap_handlers(self) -> None:
+        """Correct the Socket.IO server and wrap its handlers: those of a project's own subclass too."""
         sio = self.sio
         assert sio is not None, "a socketio channel keeps its server in 'sio', as Rasa's does"
         self._guard.protect(sio, EVENTS_AT_ONCE)
-        sio.enter_room = self._enter_room
-        sio.emit = self._emitting_in_our_namespace(sio.emit)
-        handlers = sio.handlers.setdefault(self._namespace, {})
+        socketio_server.correct_server(sio, self._namespace)
+        handlers = socketio_server.handlers_of(sio, self._namespace)
         wrappers = {
             "session_request": self._joining,
             self.user_message_evt: self._accepting,
@@ -172,12 +163,6 @@ class HandoffSocketIO(SocketIOInput):
         sio.on("connect", self._connecting(handlers.get("connect", _accept_connection)), namespace=self._namespace)
         sio.on(TYPING_EVENT, _with_valid_texts(self._customer_types), namespace=self._namespace)
         sio.on(READ_EVENT, _with_valid_texts(self._customer_has_read), namespace=self._namespace)
-
-    def _emitting_in_our_namespace(self, emit: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-        async def emit_here(event: str, *data: Any, namespace: str | None = None, **more: Any) -> None:
-            await emit(event, *data, namespace=namespace or self._namespace, **more)
-
-        return emit_here
 
     def _joining(self, confirm: Handler) -> Handler:
         async def session_request(sid: str, data: Any) -> None:
@@ -319,18 +304,10 @@ class HandoffSocketIO(SocketIOInput):
 
     def _leave_room(self, sid: str, room: str) -> None:
         if self.sio is not None:
-            self.sio.manager.basic_leave_room(sid, self._namespace, room)
+            socketio_server.leave_room(self.sio, self._namespace, sid, room)
 
     async def _recheck(self, conversation_id: str) -> None:
         await self._sessions.recheck(conversation_id, self._sockets(conversation_id))
-
-    def _enter_room(self, sid: str, room: str, namespace: str | None = None) -> "asyncio.Future[None]":
-        """Enter the room at once, whether or not the result is awaited."""
-        assert self.sio is not None
-        self.sio.manager.basic_enter_room(sid, namespace or self._namespace, room)
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        done.set_result(None)
-        return done
 
 
 async def _accept_connection(sid: str, environ: Any, auth: Any = None) -> None:

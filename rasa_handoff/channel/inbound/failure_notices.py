@@ -14,6 +14,7 @@ from typing import Any, Final
 from rasa.core.channels.channel import UserMessage
 from rasa.core.channels.rest import QueueOutputChannel
 
+from rasa_handoff.channel.compat.rasa_channels import send_directly
 from rasa_handoff.channel.message_ids import sent
 from rasa_handoff.channel.outbound.customers import Customers
 from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
@@ -104,6 +105,5 @@ class FailureNotices:
         return sent().keeps and sent().id is not None and self._delivery_methods[channel].push
 
     async def _send(self, message: UserMessage, notice: dict[str, Any]) -> None:
-        # The method of the class: the instance's may be observed, or write to the outbox, which may fail as well.
-        output = message.output_channel
-        await type(output).send_response(output, message.sender_id, dict(notice))
+        # Not by the outbox, which may fail as well.
+        await send_directly(message.output_channel, message.sender_id, dict(notice))

@@ -10,25 +10,19 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from difflib import get_close_matches
 from typing import Any, Final
-from urllib.parse import urljoin
 
 import rasa.shared.utils.common
 from rasa.core.channels import BUILTIN_CHANNELS
 from rasa.core.channels.channel import InputChannel, UserMessage
-from rasa.core.channels.socketio import SocketIOInput
-from rasa.core.channels.telegram import TelegramInput
-from rasa.core.channels.twilio import TwilioInput
-from rasa.core.channels.twilio_voice import TwilioVoiceInput
 from rasa.core.lock_store import InMemoryLockStore
 from rasa.shared.exceptions import RasaException
-from sanic import Blueprint, Sanic
-from sanic_routing.exceptions import RouteExists  # type: ignore[import-untyped]
 
 from rasa_handoff.channel import message_ids
 from rasa_handoff.channel.compat import http_answers
+from rasa_handoff.channel.compat.blueprints import ChannelBlueprint, OnMessage
+from rasa_handoff.channel.compat.rasa_channels import class_names
 from rasa_handoff.channel.hosted.customer_authentication import CustomerAuthentication
 from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
-from rasa_handoff.channel.hosted.vendor_channels import HandoffTelegram, HandoffTwilio, HandoffTwilioVoice
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.protocol.channel_settings import CHANNEL_NAME
 from rasa_handoff.protocol.errors import SettingsError
@@ -38,26 +32,18 @@ from rasa_handoff.protocol.text import valid
 
 log = get_log(__name__)
 
-OnMessage = Callable[[UserMessage], Awaitable[Any]]
 Receive = Callable[[str, UserMessage], Awaitable[None]]
 
 ONE: Final = "one process has all conversations"
 
 
-class HandoffSettingsError(RasaException):
-    """The settings are wrong; the message says how, in one sentence.
-
-    Rasa prints a RasaException as one line. Other errors it prints as tracebacks, and it hides ``ImportError`` and
-    ``AttributeError`` behind "Unknown input channel".
-    """
-
-
-CORRECTED: Mapping[type[InputChannel], type[InputChannel]] = {
-    SocketIOInput: HandoffSocketIO,
-    TelegramInput: HandoffTelegram,
-    TwilioInput: HandoffTwilio,
-    TwilioVoiceInput: HandoffTwilioVoice,
+CORRECTED: Final[Mapping[str, str]] = {
+    "rasa.core.channels.socketio.SocketIOInput": "rasa_handoff.channel.hosted.socketio.HandoffSocketIO",
+    "rasa.core.channels.telegram.TelegramInput": "rasa_handoff.channel.compat.telegram.HandoffTelegram",
+    "rasa.core.channels.twilio.TwilioInput": "rasa_handoff.channel.compat.twilio.HandoffTwilio",
+    "rasa.core.channels.twilio_voice.TwilioVoiceInput": "rasa_handoff.channel.compat.twilio.HandoffTwilioVoice",
 }
+"""Rasa's channels that are hosted corrected. By name: a vendor's SDK is loaded only when its channel is hosted."""
 
 KNOWN_SETTINGS: Mapping[type[InputChannel], tuple[str, ...]] = {
     HandoffSocketIO: (
@@ -136,12 +122,15 @@ def _channel_class(key: str) -> type[InputChannel]:
 
 def _corrected(kind: type[InputChannel]) -> type[InputChannel]:
     """Return the corrected class for a channel; a project's own subclass of a corrected channel is combined with it."""
-    for stock, corrected in CORRECTED.items():
-        if kind is stock:
-            return corrected
-        if issubclass(kind, stock) and not issubclass(kind, corrected):
-            both: type[InputChannel] = type(kind.__name__, (corrected, kind), {"__module__": kind.__module__})
-            return both
+    names = class_names(kind)
+    for name in names:
+        if name in CORRECTED:
+            corrected: type[InputChannel] = rasa.shared.utils.common.class_from_module_path(CORRECTED[name])
+            if issubclass(kind, corrected):
+                return kind
+            if name == names[0]:
+                return corrected
+            return type(kind.__name__, (corrected, kind), {"__module__": kind.__module__})
     return kind
 
 
@@ -154,69 +143,19 @@ def _check_settings(key: str, kind: type[InputChannel], credentials: Mapping[str
             raise SettingsError(f"{CHANNEL_NAME}: channels.{key} has no setting '{name}': {hint}")
 
 
-class HostBlueprint(Blueprint):
-    """Mounts the hosted channels' blueprints where Rasa would have: ``/webhooks/<name>``.
-
-    A ``BlueprintGroup`` would answer 404, since Rasa's channels pass their module's name as a prefix.
-    """
+class HostBlueprint(ChannelBlueprint):
+    """HandoffChannel's blueprint, which mounts those of the hosted channels where Rasa would have: ``/webhooks/<name>``."""
 
     def host_channels(
         self, channels: Mapping[str, InputChannel], receive: Receive, authentication: CustomerAuthentication
     ) -> None:
         """Host these channels. Messages that ``authentication`` admits go to ``receive``, with the channel's name."""
-        self.ctx.hosted = [(channel, channel.blueprint(_named(name, receive))) for name, channel in channels.items()]
-        _check_names(self.ctx.hosted)
-        for channel, blueprint in self.ctx.hosted:
+        for name, channel in channels.items():
+            blueprint = channel.blueprint(_named(name, receive))
+            self.mount(channel, blueprint)
             message_ids.watch(blueprint, channel)
             authentication.watch(blueprint, channel)
             http_answers.watch(blueprint)
-
-    def register(self, app: Sanic, options: dict[str, Any]) -> None:
-        """Mount all blueprints. ``options['url_prefix']`` is HandoffChannel's own address below Rasa's ``/webhooks/``."""
-        super().register(app, options)
-        own = options.get("url_prefix") or self.url_prefix or "/webhooks/handoff"
-        app.blueprints = _Mounted(
-            app.blueprints, {blueprint.name: channel.name() for channel, blueprint in self.ctx.hosted}
-        )
-        for channel, blueprint in self.ctx.hosted:
-            try:
-                app.blueprint(blueprint, url_prefix=urljoin(own, channel.url_prefix()))
-            except RouteExists as problem:
-                raise HandoffSettingsError(
-                    f"{CHANNEL_NAME}: an address of channels.{channel.name()} is taken ({problem}): give it another one, a "
-                    f"second socketio for example a 'socketio_path' of its own."
-                ) from problem
-
-
-def _check_names(hosted: list[tuple[InputChannel, Blueprint]]) -> None:
-    seen: dict[str, str] = {}
-    for channel, blueprint in hosted:
-        if other := seen.get(blueprint.name):
-            raise HandoffSettingsError(
-                f"{CHANNEL_NAME}: the channels '{other}' and '{channel.name()}' both call their blueprint "
-                f"'{blueprint.name}': keep one, or name one's blueprint otherwise."
-            )
-        seen[blueprint.name] = channel.name()
-
-
-class _Mounted(dict[str, Blueprint]):
-    """An application's blueprints, some of them of hosted channels; looking up one of those raises.
-
-    Sanic looks up a blueprint by name only while registering another one with that name, to assert that they are the same. For
-    a hosted channel this means that it also stands in credentials.yml by itself, before or after HandoffChannel.
-    """
-
-    def __init__(self, blueprints: Mapping[str, Blueprint], hosted: Mapping[str, str]) -> None:
-        super().__init__(blueprints)
-        self._hosted = hosted
-
-    def __getitem__(self, name: str) -> Blueprint:
-        if name in self._hosted:
-            raise HandoffSettingsError(
-                f"The channel '{self._hosted[name]}' stands twice in credentials.yml, by itself and under {CHANNEL_NAME}: "
-                f"keep the one under {CHANNEL_NAME}."
-            )
-        return super().__getitem__(name)
 
 
 def _make_valid(message: UserMessage) -> None:

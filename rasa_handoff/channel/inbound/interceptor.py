@@ -23,6 +23,7 @@ from rasa.core.channels.channel import OutputChannel, UserMessage
 from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.channel.closing import Closing
+from rasa_handoff.channel.compat.blueprints import OnMessage
 from rasa_handoff.channel.compat.output_observer import ObservedTurn
 from rasa_handoff.channel.inbound.failure_notices import FailureNotices
 from rasa_handoff.channel.inbound.turn_lock import TurnLock, Work
@@ -33,7 +34,6 @@ from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.channel.turn.bot_turn import (
     BotTurn,
     FinishedTurn,
-    OnMessage,
     ProactiveTurns,
     RequestedHandoff,
     find_finished_turn,

@@ -21,6 +21,7 @@ import msgspec
 from rasa.core.channels.channel import OutputChannel, UserMessage
 
 from rasa_handoff.channel.compat.output_observer import with_payloads
+from rasa_handoff.channel.compat.rasa_channels import replace_sending
 from rasa_handoff.channel.message_ids import sent
 from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
 from rasa_handoff.channel.outbound.response_batch import ResponseBatches
@@ -160,7 +161,7 @@ class Customers:
             digest = zlib.crc32(msgspec.json.encode(message, order="sorted", enc_hook=shown))
             await self._put(conversation_id, channel, f"{message_id}-{next(numbers)}-{digest:08x}", message)
 
-        output.send_response = send_response
+        replace_sending(output, lambda _: send_response)
 
     async def _put(
         self,

@@ -14,28 +14,19 @@ method                    channels
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
-from rasa.core.channels.botframework import BotFrameworkInput
-from rasa.core.channels.callback import CallbackInput
 from rasa.core.channels.channel import InputChannel, OutputChannel
-from rasa.core.channels.facebook import FacebookInput
-from rasa.core.channels.mattermost import MattermostInput
-from rasa.core.channels.rocketchat import RocketChatInput
-from rasa.core.channels.slack import SlackInput
-from rasa.core.channels.twilio import TwilioInput
-from rasa.core.channels.webexteams import WebexTeamsInput
 
-from rasa_handoff.channel.compat.message_parts import send_with_ids
+from rasa_handoff.channel.compat.rasa_channels import class_names, send_with_ids
+from rasa_handoff.channel.compat.vendor_errors import CallbackWithErrors, raise_on_errors, translate_error
 from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
-from rasa_handoff.channel.outbound.vendor_errors import (
-    CallbackWithErrors,
-    MattermostWithErrors,
-    WebexTeamsWithErrors,
-    raise_on_errors,
-    translate_error,
-)
 from rasa_handoff.protocol.errors import HandoffError, Unreachable, Waits
+
+if TYPE_CHECKING:  # a vendor's channel is loaded only when it is hosted
+    from rasa.core.channels.botframework import BotFrameworkInput
+    from rasa.core.channels.mattermost import MattermostInput
+    from rasa.core.channels.slack import SlackInput
 
 Message = dict[str, Any]
 """One of Rasa's message dicts."""
@@ -171,7 +162,7 @@ class Slack(RebuiltOutput):
 
     kept = ("slack_channel", "thread_id")
 
-    def build(self, channel: SlackInput, data: Data) -> OutputChannel:
+    def build(self, channel: "SlackInput", data: Data) -> OutputChannel:
         """Return Slack's own output for that channel and thread."""
         return channel.get_output_channel(data["slack_channel"], data["thread_id"])
 
@@ -181,12 +172,13 @@ class Mattermost(RebuiltOutput):
 
     kept = ("bot_channel",)
 
-    def build(self, channel: MattermostInput, data: Data) -> OutputChannel:
+    def build(self, channel: "MattermostInput", data: Data) -> OutputChannel:
         """Return Mattermost's output for that channel."""
+        from rasa_handoff.channel.compat.vendor_outputs import MattermostWithErrors
+
         return MattermostWithErrors(channel.url, channel.token, data["bot_channel"], channel.webhook_url)
 
     async def _send(self, output: OutputChannel, conversation_id: str, message: Message, id: str) -> None:
-        assert isinstance(output, MattermostWithErrors)
         output.named(id)
         await asyncio.to_thread(asyncio.run, output.send_response(conversation_id, message))
 
@@ -196,34 +188,36 @@ class Teams(RebuiltOutput):
 
     kept = ("conversation", "bot", "global_uri")
 
-    def build(self, channel: BotFrameworkInput, data: Data) -> OutputChannel:
+    def build(self, channel: "BotFrameworkInput", data: Data) -> OutputChannel:
         """Return the Bot Framework's output for that conversation."""
+        from rasa_handoff.channel.compat.vendor_outputs import BotFrameworkWithErrors
+
         service_url = str(data["global_uri"]).removesuffix("v3/")
-        return WebexTeamsWithErrors(
+        return BotFrameworkWithErrors(
             channel.app_id, channel.app_password, data["conversation"], data["bot"], service_url
         )
 
     _send = ThreadedPush._send
 
 
-METHODS: Mapping[type[InputChannel], type[DeliveryMethod]] = {
-    BotFrameworkInput: Teams,
-    CallbackInput: Callback,
-    FacebookInput: ThreadedPush,
-    HandoffSocketIO: ConnectedSocket,
-    MattermostInput: Mattermost,
-    RocketChatInput: ThreadedPush,
-    SlackInput: Slack,
-    TwilioInput: ThreadedPush,
-    WebexTeamsInput: ThreadedPush,
+METHODS: Final[Mapping[str, type[DeliveryMethod]]] = {
+    "rasa.core.channels.botframework.BotFrameworkInput": Teams,
+    "rasa.core.channels.callback.CallbackInput": Callback,
+    "rasa.core.channels.facebook.FacebookInput": ThreadedPush,
+    "rasa.core.channels.mattermost.MattermostInput": Mattermost,
+    "rasa.core.channels.rocketchat.RocketChatInput": ThreadedPush,
+    "rasa.core.channels.slack.SlackInput": Slack,
+    "rasa.core.channels.socketio.SocketIOInput": ConnectedSocket,
+    "rasa.core.channels.twilio.TwilioInput": ThreadedPush,
+    "rasa.core.channels.webexteams.WebexTeamsInput": ThreadedPush,
 }
 """By class, so that a project's own subclass has the same method. Any other channel pushes if it has ``get_output_channel``."""
 
 
 def delivery_method_of(channel: InputChannel) -> DeliveryMethod:
     """Return the delivery method of this channel."""
-    for kind, method in METHODS.items():
-        if isinstance(channel, kind):
-            return method(channel)
+    for name in class_names(type(channel)):
+        if name in METHODS:
+            return METHODS[name](channel)
     pushes = type(channel).get_output_channel is not InputChannel.get_output_channel
     return Push(channel) if pushes else Fetch(channel)

@@ -11,7 +11,7 @@ from rasa.core.processor import MessageProcessor
 from rasa.shared.core.domain import Domain
 from rasa.shared.core.trackers import DialogueStateTracker
 
-from rasa_handoff.channel.tracker.tracker_store import StoreAccess, access
+from rasa_handoff.channel.compat.tracker_store import StoreAccess, access
 from rasa_handoff.presets.responses import preset_text
 from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.protocol.logs import get_log

@@ -26,7 +26,7 @@ from rasa.shared.core.events import (
 from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.channel.compat.output_observer import without_directives_in
-from rasa_handoff.channel.compat.processor import coming_back
+from rasa_handoff.channel.compat.processor import let_bot_speak, predict_next
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.protocol.names import NOTE_SLOT, OUTCOME_SLOT
 from rasa_handoff.protocol.values import Value
@@ -100,15 +100,12 @@ class BotReturn:
                 tracker.update(ActionExecuted(ACTION_LISTEN_NAME), processor.domain)
                 return
             tracker.update_with_events([LoopInterrupted(True), FollowupAction(loop)], processor.domain)
-        with coming_back():
-            await processor._run_prediction_loop(_silent_output(channel), tracker)
+        await let_bot_speak(processor, tracker, _silent_output(channel))
 
     def _has_rule(self, processor: MessageProcessor, tracker: DialogueStateTracker, loop: str | None) -> bool:
-        """Return whether a rule answers ``handoff_ended``, by a prediction on a copy of the tracker."""
-        prediction = processor._predict_next_with_tracker(tracker.copy())
-        action = processor.domain.action_names_or_texts[prediction.max_confidence_index]
-        from_rule = "RulePolicy" in (prediction.policy_name or "")
-        return from_rule and action not in (ACTION_LISTEN_NAME, ACTION_DEFAULT_FALLBACK_NAME, loop)
+        """Return whether a rule answers ``handoff_ended``."""
+        action, policy = predict_next(processor, tracker)
+        return "RulePolicy" in policy and action not in (ACTION_LISTEN_NAME, ACTION_DEFAULT_FALLBACK_NAME, loop)
 
 
 def _is_back(tracker: DialogueStateTracker, handoff_id: str) -> bool:

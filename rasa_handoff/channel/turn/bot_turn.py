@@ -18,6 +18,7 @@ from rasa.shared.core.events import BotUttered, UserUttered
 from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.channel.closing import Closing
+from rasa_handoff.channel.compat.blueprints import OnMessage
 from rasa_handoff.channel.compat.forms import payload_turn
 from rasa_handoff.channel.compat.output_observer import ObservedTurn, OutputObserver
 from rasa_handoff.channel.tracker.bot import Bot
@@ -35,7 +36,6 @@ log = get_log(__name__)
 
 FinishedTurn = tuple[dict[str, Any], list[dict[str, Any]]]
 """The NLU result of a message, and the bot's answers to it as Rasa's message dicts."""
-OnMessage = Callable[[UserMessage], Awaitable[Any]]
 
 
 def find_finished_turn(tracker: DialogueStateTracker, message: UserMessage) -> FinishedTurn | None:

@@ -10,7 +10,7 @@ import pytest
 from rasa.core.tracker_store import InMemoryTrackerStore
 from rasa.shared.core.trackers import DialogueStateTracker
 
-from rasa_handoff.channel.tracker.tracker_store import access
+from rasa_handoff.channel.compat.tracker_store import access
 from rasa_handoff.channel.tracker.tracker_writer import TrackerTarget
 from rasa_handoff.channel.turn.handoff_offer import HandoffOffers
 from rasa_handoff.core.control import Control
@@ -294,7 +294,7 @@ async def test_a_postgres_that_stops_answering_and_one_that_is_cut(
     endpoints = {"tracker_store": postgres.tracker_store()}
     async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path), endpoints) as rasa:
         handoff_id = await live(rasa, thandi)
-        monkeypatch.setattr("rasa_handoff.channel.tracker.tracker_store.ANSWER_SECONDS", 0.5)
+        monkeypatch.setattr("rasa_handoff.channel.compat.tracker_store.ANSWER_SECONDS", 0.5)
         postgres.cut()
         with postgres.server.stopped():
             assert await rasa.texts("hello", "lerato") == ["Hello."], "a bot's turn doesn't wait for it either"
@@ -315,7 +315,7 @@ async def test_a_redis_that_stops_answering_and_one_that_is_cut(
         endpoints = {"tracker_store": redis.tracker_store()}
         async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path), endpoints) as rasa:
             handoff_id = await live(rasa, thandi)
-            monkeypatch.setattr("rasa_handoff.channel.tracker.tracker_store.ANSWER_SECONDS", 0.5)
+            monkeypatch.setattr("rasa_handoff.channel.compat.tracker_store.ANSWER_SECONDS", 0.5)
             redis.cut()
             with redis.stopped():
                 assert await rasa.texts("hello", "lerato") == ["Hello."]

@@ -1,4 +1,4 @@
-"""Turns of the bot that the tracker store can't save, kept until it can.
+"""Rasa's wrapper of its tracker store, replaced so that no turn is lost while the store is away.
 
 Rasa 3.6 wraps every tracker store in ``FailSafeTrackerStore``. If the store can't be read, the wrapper answers None, so that the
 bot takes the customer for a new one; if it can't be written, the turn goes to a memory that nobody reads. And Rasa's stores for
@@ -7,13 +7,10 @@ takes at a stopped Postgres.
 
 While :func:`patch` is in force, Rasa's turns use the store by ``tracker_store.py``. A turn that can't be saved is given to a
 :class:`Keeper`, which writes it when the store is back: the relay with its outbox, or, for platform channels, which have no
-database, a :class:`LaterWriter` with its memory. A turn that couldn't read its tracker is never saved over the stored one. A
-turn that could, while an earlier one still waits, is written after that.
-
-Seen with ``rasa.core.tracker_store`` of 3.6.21.
+database, a ``LaterWriter`` (``tracker/later_writer.py``) with its memory. A turn that couldn't read its tracker is never saved
+over the stored one. A turn that could, while an earlier one still waits, is written after that.
 """
 
-import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final, NamedTuple
@@ -23,12 +20,10 @@ from rasa.shared.core.constants import ACTION_LISTEN_NAME
 from rasa.shared.core.events import ActionExecuted, Event
 from rasa.shared.core.trackers import DialogueStateTracker
 
-from rasa_handoff.channel.tracker.bot import Bot
-from rasa_handoff.channel.tracker.tracker_store import LASTING, access, begun_when_back
-from rasa_handoff.channel.tracker.tracker_writer import turn
+from rasa_handoff.channel.compat.patches import Patches, instead
+from rasa_handoff.channel.compat.tracker_store import LASTING, access, begun_when_back
 from rasa_handoff.protocol.errors import StoreError, Unreachable
 from rasa_handoff.protocol.logs import get_log, short_id
-from rasa_handoff.store.tasks import cancel_all
 
 log = get_log(__name__)
 
@@ -36,12 +31,6 @@ KNOWN: Final = "_handoff_known"
 """Attribute of a tracker: how many of its events are in the store, or kept for it."""
 UNREAD: Final = "_handoff_unread"
 """Attribute of a tracker that is blank because the store couldn't be read."""
-PAUSE: Final = 1.0
-"""Seconds between two attempts to write what is kept."""
-MOST: Final = 10_000
-"""Changes that are kept at most, of all conversations."""
-
-Change = Callable[[DialogueStateTracker], Any]
 
 
 class Keeper(NamedTuple):
@@ -58,16 +47,12 @@ class Keeper(NamedTuple):
     write: Callable[[], Coroutine[Any, Any, None]] | None = None
 
 
-_originals: dict[str, Any] = {}
 _keeping: list[Keeper] = []
 
 
 def patch(keeper: Keeper) -> None:
     """Make Rasa's turns use :mod:`tracker_store`, and give ``keeper`` those that can't be saved. Undone by :func:`restore`."""
-    if not _keeping:
-        for name, ours in PATCHES.items():
-            _originals[name] = FailSafeTrackerStore.__dict__.get(name)
-            setattr(FailSafeTrackerStore, name, ours)
+    PATCHES.apply()
     _keeping.append(keeper)
     if keeper.write is not None:
         begun_when_back.append(keeper.write)
@@ -80,12 +65,7 @@ def restore(keeper: Keeper) -> None:
         if keeper.write is not None:
             begun_when_back.remove(keeper.write)
     if not _keeping:
-        for name, original in _originals.items():
-            if original is None:
-                delattr(FailSafeTrackerStore, name)
-            else:
-                setattr(FailSafeTrackerStore, name, original)
-        _originals.clear()
+        PATCHES.restore()
 
 
 async def _retrieve(self: FailSafeTrackerStore, sender_id: str) -> DialogueStateTracker | None:
@@ -178,99 +158,12 @@ async def _kept(tracker: DialogueStateTracker) -> bool:
     return False
 
 
-PATCHES: Final[dict[str, Any]] = {
-    "retrieve": _retrieve,
-    "retrieve_full_tracker": _retrieve_full_tracker,
-    "get_or_create_tracker": _get_or_create_tracker,
-    "save": _save,
-}
-
-
-class LaterWriter:
-    """Changes to trackers, kept in memory and made when the tracker store is back, in order for each conversation.
-
-    Those that still wait when the process ends are lost, which is logged.
-    """
-
-    def __init__(self, bot: Bot) -> None:
-        self._bot = bot
-        self._waiting: dict[str, list[Change]] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-
-    async def change(self, conversation_id: str, change: Change) -> Any:
-        """Make the change now and return its result, or None if it is made later."""
-        if conversation_id not in self._waiting:
-            try:
-                async with self._bot.locked(conversation_id) as tracker:
-                    return change(tracker)
-            except Unreachable as problem:
-                log.warning("The tracker of %s is written later: %s", short_id(conversation_id), problem)
-        self.keep(conversation_id, change)
-        return None
-
-    def keep(self, conversation_id: str, change: Change) -> None:
-        """Make the change as soon as the store can be written.
-
-        Raises:
-            StoreError: too many changes wait.
-        """
-        if sum(map(len, self._waiting.values())) >= MOST:
-            raise StoreError(f"More than {MOST:,} changes wait for the tracker store.")
-        self._waiting.setdefault(conversation_id, []).append(change)
-        if conversation_id not in self._tasks:
-            self._tasks[conversation_id] = asyncio.create_task(self._write(conversation_id))
-
-    async def keep_turn(self, conversation_id: str, events: Sequence[Event]) -> None:
-        """Keep the events of a bot's turn that Rasa couldn't save.
-
-        Raises:
-            StoreError: too many changes wait.
-        """
-        body = {"events": [event.as_dict() for event in events]}
-        self.keep(conversation_id, lambda tracker: self._add(tracker, body))
-
-    async def keeps(self, conversation_id: str) -> bool:
-        """Return whether changes of this conversation wait to be written."""
-        return conversation_id in self._waiting
-
-    def _add(self, tracker: DialogueStateTracker, body: dict[str, Any]) -> None:
-        tracker.update_with_events(turn(tracker, body, ""), self._bot.domain)
-
-    async def written(self, conversation_id: str, seconds: float) -> None:
-        """Wait until no change of this conversation waits, for at most this many seconds."""
-        task = self._tasks.get(conversation_id)
-        if task is not None:
-            await asyncio.wait({task}, timeout=seconds)
-
-    async def close(self) -> None:
-        """Stop writing, and log the changes that are lost."""
-        await cancel_all(*self._tasks.values())
-        for conversation_id, changes in self._waiting.items():
-            log.error(
-                "%s changes to the tracker of %s are lost: its store stayed away.",
-                len(changes),
-                short_id(conversation_id),
-            )
-
-    async def _write(self, conversation_id: str) -> None:
-        waiting, made = self._waiting[conversation_id], 0
-        try:
-            while waiting:
-                try:
-                    async with self._bot.locked(conversation_id) as tracker:
-                        made = 0
-                        for change in list(waiting):
-                            change(tracker)
-                            made += 1
-                except Unreachable:
-                    await asyncio.sleep(PAUSE)
-                except Exception:
-                    log.exception(
-                        "A change to the tracker of %s can't be made: it is dropped.", short_id(conversation_id)
-                    )
-                    del waiting[made]
-                else:
-                    del waiting[:made]
-            del self._waiting[conversation_id]
-        finally:
-            del self._tasks[conversation_id]
+PATCHES: Final = Patches(
+    FailSafeTrackerStore,
+    {
+        "retrieve": instead(_retrieve),
+        "retrieve_full_tracker": instead(_retrieve_full_tracker),
+        "get_or_create_tracker": instead(_get_or_create_tracker),
+        "save": instead(_save),
+    },
+)

@@ -1,7 +1,4 @@
-"""Rasa's telegram, twilio and twilio_voice channels, corrected.
-
-telegram: Rasa makes its output, aiohttp session included, in an event loop that is closed at once, so that each webhook is
-answered with "Event loop is closed". Here one output serves the channel's life, and the webhook is set once the server runs.
+"""Rasa's twilio and twilio_voice channels, corrected; imported only when one is hosted, since they load Twilio's SDK.
 
 twilio: a picture by MMS or WhatsApp comes without ``Body``. Rasa fails on the missing field, with a 500 that nobody reads.
 
@@ -15,8 +12,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from rasa.core.channels.channel import OutputChannel, UserMessage
-from rasa.core.channels.telegram import TelegramInput, TelegramOutput
+from rasa.core.channels.channel import UserMessage
 from rasa.core.channels.twilio import TwilioInput
 from rasa.core.channels.twilio_voice import TwilioVoiceCollectingOutputChannel, TwilioVoiceInput
 from sanic import Blueprint, response
@@ -25,44 +21,12 @@ from sanic.response import HTTPResponse
 from twilio.twiml.voice_response import Gather, VoiceResponse  # type: ignore[import-untyped]
 
 from rasa_handoff.channel.compat import http_answers
+from rasa_handoff.channel.compat.rasa_channels import AsksWhileSilent
 from rasa_handoff.core.transcript import in_words
-from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.text import valid_text
-
-log = get_log(__name__)
 
 NOT_IN_XML: Final = re.compile("[^\\t\\n\\r\\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 doesn't allow."""
-
-Fetch = Callable[[str, str, OutputChannel], Awaitable[bool]]
-
-
-class HandoffTelegram(TelegramInput):
-    """The telegram channel as HandoffChannel hosts it."""
-
-    def __init__(self, *arguments: Any, **more: Any) -> None:
-        super().__init__(*arguments, **more)
-        # Made here, so that an impossible token is reported as an error of the settings. It opens its session when first used.
-        self._output = TelegramOutput(self.access_token)
-
-    def get_output_channel(self) -> TelegramOutput:
-        """Return the one output of this channel."""
-        return self._output
-
-    async def announce(self) -> None:
-        """Set the webhook at Telegram. A failure is logged only, so that the other channels go on."""
-        try:
-            await self._output.set_webhook(url=self.webhook_url)
-        except Exception as problem:  # the network or Telegram's answer; aiogram has a class for each
-            log.error(
-                "The webhook could not be set at Telegram (%s). It calls the previous one; to set it again, open "
-                "/webhooks/telegram/set_webhook or restart.",
-                problem,
-            )
-
-    async def retire(self) -> None:
-        """Close the connections to Telegram."""
-        await self._output.session.close()
 
 
 class HandoffTwilio(TwilioInput):
@@ -81,11 +45,8 @@ async def _with_body(request: Request) -> None:
         form["Body"] = [""]
 
 
-class HandoffTwilioVoice(TwilioVoiceInput):
+class HandoffTwilioVoice(AsksWhileSilent, TwilioVoiceInput):
     """The twilio_voice channel as HandoffChannel hosts it."""
-
-    on_silence: Fetch | None = None
-    """Called with the caller, the channel's name and an output for the waiting messages; False leaves the answer to Rasa."""
 
     def blueprint(self, on_new_message: Callable[[UserMessage], Awaitable[Any]]) -> Blueprint:
         """Make Rasa's blueprint; requests of silent callers are handled before it."""
