@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from rasa_handoff.admin.commands import LONGEST_REQUEST, Handler, answer_to, refusal
+from rasa_handoff.guard.compat.http_requests import AsgiRequest, SanicRequest, TooLong
 from rasa_handoff.guard.guard import Guard
-from rasa_handoff.guard.http import AsgiRequest, SanicRequest, TooLong
 from rasa_handoff.guard.socketio_requests import HEADERS
 from rasa_handoff.protocol.text import as_json
 from rasa_handoff.protocol.tokens import VARIABLE, shows_token

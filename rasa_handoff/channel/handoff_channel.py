@@ -48,8 +48,8 @@ from rasa_handoff.channel.turn.options import Options
 from rasa_handoff.channel.turn.orphaned_pauses import OrphanedPauses
 from rasa_handoff.core.control import Conversation
 from rasa_handoff.desks.registry import desk_class
+from rasa_handoff.guard.compat.http_requests import SanicRequest
 from rasa_handoff.guard.guard import Guard
-from rasa_handoff.guard.http import SanicRequest
 from rasa_handoff.protocol.channel_settings import Settings, read_settings
 from rasa_handoff.protocol.errors import HandoffError
 from rasa_handoff.protocol.logs import get_log

@@ -1,11 +1,6 @@
 """Checks of a client's Engine.IO and Socket.IO packets, before the libraries read them."""
 
-import json
 from typing import Any, Final
-
-from engineio import json as plain_json
-from engineio.payload import Payload
-from socketio import packet
 
 MOST_IN_BODY: Final = 100
 """Packets of one polling request. python-engineio allows 16, which is less than a page sends after a reconnection."""
@@ -28,8 +23,6 @@ ENGINE_PACKETS: Final = ("1", "2probe", "3", "3probe", "5", "6")
 SOCKET_PACKETS: Final = "0123"
 """Connect, disconnect, event, acknowledgement. No errors, which only servers send, and nothing binary."""
 
-Payload.max_decode_packets = MOST_IN_BODY
-
 
 class UnfitPacket(Exception):
     """A packet that no client of ours sends. ``kind``: a name for counting."""
@@ -43,7 +36,7 @@ def check_raw(data: Any) -> None:
     """Check an Engine.IO packet as it came.
 
     Raises:
-        Unfit: the packet is binary, or a type that clients don't send.
+        UnfitPacket: the packet is binary, or a type that clients don't send.
     """
     if data is None or data == "":
         return
@@ -62,7 +55,7 @@ def check_body(body: bytes) -> None:
     """Check the body of a polling request.
 
     Raises:
-        Unfit: the body isn't UTF-8, has too many packets, or one that :func:`check_raw` refuses.
+        UnfitPacket: the body isn't UTF-8, has too many packets, or one that :func:`check_raw` refuses.
     """
     try:
         packets = body.decode("utf-8").split("\x1e")
@@ -80,46 +73,10 @@ def check_event(data: Any) -> str:
     """Return the name of an event.
 
     Raises:
-        Unfit: the event has no name, or a reserved one.
+        UnfitPacket: the event has no name, or a reserved one.
     """
     if not isinstance(data, list) or not data or not isinstance(data[0], str):
         raise UnfitPacket("packet", "an event without a name")
     if data[0] in RESERVED:
         raise UnfitPacket("reserved", f"an event named '{data[0]}', which is reserved")
     return data[0]
-
-
-class _Json:
-    """The libraries' JSON, which also refuses NaN, and raises its usual error for what is nested too deeply."""
-
-    dumps = staticmethod(plain_json.dumps)
-    JSONDecodeError = json.JSONDecodeError
-
-    @staticmethod
-    def loads(text: str, **more: Any) -> Any:
-        try:
-            return plain_json.loads(text, parse_constant=_refuse_constant, **more)
-        except RecursionError:
-            raise ValueError("nested too deeply") from None
-
-
-class GuardedPacket(packet.Packet):
-    """A Socket.IO packet that is read with the stricter JSON."""
-
-    json = _Json
-
-
-def read_packet(data: str) -> GuardedPacket:
-    """Decode a Socket.IO packet.
-
-    Raises:
-        Unfit: the packet can't be decoded.
-    """
-    try:
-        return GuardedPacket(encoded_packet=data)
-    except (ValueError, IndexError, TypeError) as problem:
-        raise UnfitPacket("packet", f"a packet that can't be read ({type(problem).__name__})") from problem
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} isn't JSON")

@@ -22,9 +22,9 @@ from rasa_handoff.admin.commands import ADMIN, Handler
 from rasa_handoff.admin.http_endpoint import AdminHttp
 from rasa_handoff.admin.socket import AdminSocket
 from rasa_handoff.core.assignment_timers import DeskTimers
+from rasa_handoff.guard.compat.http_requests import AsgiRequest
 from rasa_handoff.guard.guard import Guard
 from rasa_handoff.guard.hosts import Hosts
-from rasa_handoff.guard.http import AsgiRequest
 from rasa_handoff.guard.refusals import escaped, shown_address
 from rasa_handoff.guard.socketio_requests import HEADERS
 from rasa_handoff.protocol.limits import Limits

@@ -13,10 +13,11 @@ from socketio import AsyncServer
 
 from rasa_handoff.guard import packets
 from rasa_handoff.guard.buckets import Bucket, Buckets
+from rasa_handoff.guard.compat.protected_server import GuardedPacket, read_packet
 from rasa_handoff.guard.guard import Guard
 from rasa_handoff.guard.packets import UnfitPacket
-from rasa_handoff.guard.pending import Pending
 from rasa_handoff.guard.refusals import LINES_A_MINUTE, BoundedLog, Refusals, escaped
+from rasa_handoff.guard.sessions import Pending
 from rasa_handoff.guard.socketio_requests import Head, is_local, is_loopback, read_query
 from rasa_handoff.protocol.errors import SettingsError
 from rasa_handoff.protocol.limits import Limits, read_limits
@@ -40,7 +41,7 @@ def test_protecting_changes_one_server_alone() -> None:
     one, other = AsyncServer(async_mode="asgi"), AsyncServer(async_mode="asgi")
     Guard().protect(one, 1)
     assert one.eio._async is not other.eio._async
-    assert other.packet_class is not packets.GuardedPacket
+    assert other.packet_class is not GuardedPacket
 
 
 @given(st.text(max_size=300) | st.binary(max_size=50))
@@ -48,7 +49,7 @@ def test_whatever_comes_is_read_or_unfit(data: str | bytes) -> None:
     with contextlib.suppress(UnfitPacket):
         packets.check_raw(data)
         if isinstance(data, str) and data.startswith("4"):
-            packets.read_packet(data[1:])
+            read_packet(data[1:])
     with contextlib.suppress(UnfitPacket):
         packets.check_body(data if isinstance(data, bytes) else data.encode("utf-8", "replace"))
 

@@ -14,6 +14,8 @@ WAYS = ("A customer's message to the agent", "An agent's message to the customer
 MOST = {"rasa": 7, "server": 4}
 """Files that a message may cross on each side; ``store/``, which both sides share, isn't counted."""
 
+COMPAT_ROWS = re.findall(r"^\| `(\w+/compat/\w+\.py)` \|.*\| `([\w/]+\.py)` `(\w+)` \|$", PAGE, re.MULTILINE)
+
 
 def names_in(source: str) -> set[str]:
     """The functions and methods defined at the top of a module and in its classes, methods as ``Class.method``."""
@@ -57,6 +59,17 @@ def test_each_step_of_a_message_is_there(file: str, function: str) -> None:
 def test_both_ways_are_read() -> None:
     assert len(STEPS) > 15
     assert names_in("class A:\n    async def b(self): ...\ndef c(): ...") == {"A.b", "c"}
+
+
+@pytest.mark.parametrize("row", COMPAT_ROWS, ids=[file for file, _, _ in COMPAT_ROWS])
+def test_what_is_replaced_in_the_hosts_has_its_test(row: tuple[str, str, str]) -> None:
+    file, test_file, test = row
+    assert (ROOT / "rasa_handoff" / file).is_file()
+    assert test in names_in((ROOT / test_file).read_text())
+
+
+def test_the_table_of_what_is_replaced_is_read() -> None:
+    assert len(COMPAT_ROWS) > 15
 
 
 @pytest.mark.parametrize("page", sorted(path.name for path in (ROOT / "docs").glob("*.md")))

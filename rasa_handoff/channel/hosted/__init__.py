@@ -1,1 +1,1 @@
-"""Rasa's own channels with corrections, and authentication of their customers."""
+"""Rasa's socketio channel, corrected, and authentication of customers where no vendor does it."""

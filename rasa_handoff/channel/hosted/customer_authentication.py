@@ -20,8 +20,8 @@ from sanic.response import HTTPResponse
 
 from rasa_handoff.channel.compat.rasa_channels import sender_of
 from rasa_handoff.channel.message_ids import sent
+from rasa_handoff.guard.compat.http_requests import SanicRequest
 from rasa_handoff.guard.guard import Guard
-from rasa_handoff.guard.http import SanicRequest
 from rasa_handoff.protocol.channel_settings import Settings
 from rasa_handoff.protocol.errors import Refused, StoreUnavailable, Unreachable
 from rasa_handoff.protocol.logs import get_log

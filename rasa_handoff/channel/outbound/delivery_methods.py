@@ -94,7 +94,7 @@ class ThreadedPush(DeliveryMethod):
         return raise_on_errors(output)
 
     async def _send(self, output: OutputChannel, conversation_id: str, message: Message, id: str) -> None:
-        await asyncio.to_thread(asyncio.run, output.send_response(conversation_id, message))
+        await asyncio.to_thread(lambda: asyncio.run(output.send_response(conversation_id, message)))
 
 
 class Callback(DeliveryMethod):
@@ -180,7 +180,7 @@ class Mattermost(RebuiltOutput):
 
     async def _send(self, output: OutputChannel, conversation_id: str, message: Message, id: str) -> None:
         output.named(id)
-        await asyncio.to_thread(asyncio.run, output.send_response(conversation_id, message))
+        await asyncio.to_thread(lambda: asyncio.run(output.send_response(conversation_id, message)))
 
 
 class Teams(RebuiltOutput):

@@ -1,10 +1,12 @@
-"""Events of one socket that wait for their handlers: a limited number runs at a time, in order."""
+"""Sockets as the guard sees them: each one's rates, and its events that wait for their handlers."""
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from rasa_handoff.guard.buckets import Bucket
+from rasa_handoff.protocol.limits import Limits
 from rasa_handoff.protocol.logs import get_log
 
 log = get_log(__name__)
@@ -13,7 +15,36 @@ MOST_QUEUED: Final = 50
 DRAIN_WITHIN: Final = 2.0
 """Seconds for the handlers of a closed socket's last events to begin."""
 
+BURST_SECONDS: Final = 20.0
+CONNECTS_PER_SECOND: Final = 0.5
+RELAY_AT_ONCE: Final = 1_000
+"""Events of a relay whose handlers may run at the same time: it has all conversations of its bot."""
+
 Job = Callable[[], Awaitable[Any]]
+
+
+class Session:
+    """An Engine.IO socket. ``trusted``: it is a relay's, whose token was accepted."""
+
+    def __init__(self, sid: str, address: str, limits: Limits, at_once: int) -> None:
+        self.sid, self.address, self._limits, self._at_once = sid, address, limits, at_once
+        self.since = asyncio.get_running_loop().time()
+        self.trusted, self.unfit = False, 0
+        self.slowed: set[str] = set()
+        self.reading = asyncio.Lock()
+        self.bucket = Bucket(limits.events_per_second, limits.events_per_second * BURST_SECONDS)
+        self.connects = Bucket(CONNECTS_PER_SECOND, CONNECTS_PER_SECOND * BURST_SECONDS * 2)
+        self.pending = Pending(at_once, limits.message_bytes)
+
+    @property
+    def longest(self) -> int:
+        """The most bytes of a message."""
+        return self._limits.relay_message_bytes if self.trusted else self._limits.message_bytes
+
+    def trust(self, yes: bool) -> None:
+        """Note that a relay's handshake was accepted, or that the relay has left."""
+        self.trusted = yes
+        self.pending.at_once = RELAY_AT_ONCE if yes else self._at_once
 
 
 class Pending:
