@@ -13,7 +13,7 @@ from rasa.shared.exceptions import RasaException
 from sanic import Blueprint, Sanic
 from sanic_routing.exceptions import RouteExists  # type: ignore[import-untyped]
 
-from rasa_handoff.protocol.settings import CHANNEL_NAME
+from rasa_handoff.protocol.channel_settings import CHANNEL_NAME
 
 OnMessage = Callable[[UserMessage], Awaitable[Any]]
 """Rasa's handler of a channel's messages."""
