@@ -5,10 +5,10 @@ bot takes the customer for a new one; if it can't be written, the turn goes to a
 SQL, Redis and Mongo block while they wait: for five seconds at a SQLite file that another process has locked, for as long as it
 takes at a stopped Postgres.
 
-While :func:`patch` is in force, Rasa's turns use the store by ``tracker_store.py``. A turn that can't be saved is given to a
-:class:`Keeper`, which writes it when the store is back: the relay with its outbox, or, for platform channels, which have no
-database, a ``LaterWriter`` (``tracker/later_writer.py``) with its memory. A turn that couldn't read its tracker is never saved
-over the stored one. A turn that could, while an earlier one still waits, is written after that.
+While :func:`patch` is in force, Rasa's turns use the store by ``tracker_store.py``. An unsaved turn, one that the store doesn't
+take now, is given to a :class:`Keeper`, which writes it when the store is back: the relay with its outbox, or, for platform
+channels, which have no database, a ``LaterWriter`` (``tracker/later_writer.py``) with its memory. A turn that couldn't read its
+tracker is never saved over the stored one. A turn that could, while an earlier one still waits, is written after that.
 """
 
 import contextlib
