@@ -1,11 +1,12 @@
-"""Names tell what they name: single letters stay within comprehensions of one line."""
+"""Names tell what they name: no two classes of the package share one, and single letters stay within one line."""
 
 import ast
+from collections import defaultdict
 from collections.abc import Iterator
 
 import pytest
 
-from tests.support.paths import ROOT
+from tests.support.paths import PACKAGE, ROOT
 
 ONE_LINE = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 FILES = sorted(
@@ -60,3 +61,12 @@ def test_a_single_letter_is_found(source: str) -> None:
 @pytest.mark.parametrize("source", ["T = TypeVar('T')", "_ = 1", "[x for x in y]", "sum(n for n in numbers)"])
 def test_what_is_no_such_name(source: str) -> None:
     assert list(single_letters(ast.parse(source))) == []
+
+
+def test_each_class_has_a_name_of_its_own() -> None:
+    places = defaultdict(list)
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(str(path.relative_to(PACKAGE)))
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
