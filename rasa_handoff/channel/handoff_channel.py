@@ -55,6 +55,7 @@ from rasa_handoff.protocol.errors import HandoffError
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.settings_errors import expanded
 from rasa_handoff.relay import repository
+from rasa_handoff.relay.kept_turns import has_kept_turn, keep_turn
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
 from rasa_handoff.relay.repository import RelayStore
 
@@ -157,12 +158,15 @@ class HandoffChannel(InputChannel):
         async def keep(conversation_id: str, events: Sequence[Event]) -> None:
             # By way of JSON, as in Rasa's stores: an intent's name may be a numpy string.
             plain = [json.loads(json.dumps(event.as_dict())) for event in events]
-            await self.relay.keep_unsaved(conversation_id, plain)
+            await keep_turn(self.relay, conversation_id, plain)
+
+        async def keeps(conversation_id: str) -> bool:
+            return await has_kept_turn(self.relay, conversation_id)
 
         async def write() -> None:
             await self.relay.notify(TRACKER)
 
-        keeper = fail_safe_store.Keeper(keep, self.relay.unsaved, write=write)
+        keeper = fail_safe_store.Keeper(keep, keeps, write=write)
         outside, connections = self.interceptor.proactive_turns.around, ClosingConnections(app)
         http_connections.bound_bodies(app, self.settings.limits.webhook_bytes, self.guard.refusals)
 

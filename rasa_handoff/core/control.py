@@ -21,12 +21,24 @@ from rasa_handoff.core import handoff_start
 from rasa_handoff.core.conversation import ASKED, DESK_ACTIVE, Control, Conversation, IllegalEvent, Step
 from rasa_handoff.core.state_machine import StateMachine, Transition
 from rasa_handoff.protocol import events, names
-from rasa_handoff.protocol.effects import Effect, TellCustomer, WriteTracker, make_notice
+from rasa_handoff.protocol.effects import Effect, TellCustomer, TellDesk, WriteTracker, make_notice
 from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.protocol.values import Speaker
 
-__all__ = ["ASKED", "DESK_ACTIVE", "MACHINE", "TABLE", "Control", "Conversation", "IllegalEvent", "step"]
+__all__ = [
+    "ASKED",
+    "DESK_ACTIVE",
+    "MACHINE",
+    "TABLE",
+    "Control",
+    "Conversation",
+    "IllegalEvent",
+    "answer_message_left",
+    "step",
+]
 
+LONGEST_QUOTED: Final = 100
+"""Characters of a customer's message that a notice about it quotes."""
 SILENT_ENDINGS: Final = frozenset({"silence", "customer_silent"})
 """Endings after which the bot doesn't speak: the customer is no longer there."""
 
@@ -34,9 +46,14 @@ SILENT_ENDINGS: Final = frozenset({"silence", "customer_silent"})
 def step(conversation: Conversation, event: events.Event) -> Step:
     """Return the conversation after the event, and its effects.
 
+    An event that concerns a message rather than the conversation changes nothing and is legal in every state, so the table
+    doesn't have it.
+
     Raises:
         IllegalEvent: the table has no such pair, or an agent writes in an older handoff.
     """
+    if isinstance(event, events.MessageReported | events.NoticeShown | events.WordsNotDelivered):
+        return conversation, (_report(event),)
     if _is_of_an_older_handoff(conversation, event):
         if isinstance(event, events.AgentSaid):
             raise IllegalEvent(f"The handoff {event.handoff_id} of {short_id(conversation.conversation_id)} is over.")
@@ -64,6 +81,28 @@ def _illegal(conversation: Conversation | None, event: events.Event) -> IllegalE
         f"{type(event).__name__} can't happen to conversation {short_id(conversation.conversation_id)} while it is "
         f"'{conversation.state.value}'."
     )
+
+
+# Messages, whoever is active
+
+
+def _report(event: events.MessageReported | events.NoticeShown | events.WordsNotDelivered) -> Effect:
+    if isinstance(event, events.NoticeShown):
+        body = {"handoff_id": event.handoff_id, "id": event.id, "text": event.text, "at": event.at}
+        return WriteTracker(kind="notice", body={**body, "response": event.response})
+    if isinstance(event, events.WordsNotDelivered):
+        quoted = event.text if len(event.text) <= LONGEST_QUOTED else f"{event.text[:LONGEST_QUOTED]}..."
+        return make_notice(names.UTTER_NOT_DELIVERED, text=quoted)
+    body = {"handoff_id": event.handoff_id, "message_id": event.message_id}
+    return TellDesk(name="message.status", body={**body, "status": event.status.value, "reason": event.reason})
+
+
+def answer_message_left(event: events.AgentSaid) -> tuple[Effect, ...]:
+    """Return the effects of an agent's answer to a message that was left: it is sent with the agent's name."""
+    said = {"id": event.id, "text": event.text, "at": event.at, "agent": event.agent}
+    values = {"agent": event.agent, "text": event.text}
+    answer = TellCustomer(speaker=Speaker.AGENT, id=event.id, response=names.UTTER_REPLY, values=values)
+    return answer, WriteTracker(kind="agent", body={"handoff_id": event.handoff_id, **said})
 
 
 # Waiting and live chat

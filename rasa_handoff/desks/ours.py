@@ -162,9 +162,9 @@ class OurDesk(Desk):
         """
         conversation = self.relay.conversation(conversation_id)
         if conversation.desk_active and conversation.handoff_id == handoff_id:
-            await self.relay.offer_again(conversation)
+            await self.relay.reconnection.offer_again(conversation)
             raise Unreachable("The live-agent server didn't know the handoff; it is offered again.")
-        left = await self.relay.left_message(handoff_id)
+        left = await self.relay.reconnection.message_left(handoff_id)
         if left is None:
             log.warning(
                 "The live-agent server no longer knows handoff %s of %s.", handoff_id, short_id(conversation_id)
@@ -225,7 +225,7 @@ class OurDesk(Desk):
     async def _report_absence(self) -> None:
         """Report the desk as lost if it stays away: customers get a notice, and their timers run."""
         await asyncio.sleep(UNNOTICED_SECONDS)
-        await insist(lambda: self.relay.apply_to_all(events.DeskLost))
+        await insist(lambda: self.relay.reconnection.apply_to_all(events.DeskLost))
 
     async def _end_absence(self) -> None:
         """Stop the pending report of absence, before the conversations are notified that the desk is back."""
@@ -255,7 +255,9 @@ class OurDesk(Desk):
             )
         except SocketIOError as problem:
             raise Unreachable(self._misfit or str(problem)) from problem
-        await self._client.emit("hello", {"open": await self.relay.acknowledged()}, namespace=RELAY_NAMESPACE)
+        await self._client.emit(
+            "hello", {"open": await self.relay.reconnection.acknowledged()}, namespace=RELAY_NAMESPACE
+        )
         try:
             await asyncio.wait_for(self._welcomed.wait(), ANSWER_SECONDS)
         except asyncio.TimeoutError:
@@ -267,8 +269,8 @@ class OurDesk(Desk):
         log.info("Connected to the live-agent server at %s.", self.settings.url)
         if (welcome := self._welcome) is not None:
             await self._end_absence()
-            await self.relay.desk_has({known.handoff_id: known.last for known in welcome.open})
-            await self.relay.greet(welcome.epoch, welcome.unknown)
+            await self.relay.reconnection.remove_acknowledged({known.handoff_id: known.last for known in welcome.open})
+            await self.relay.reconnection.complete(welcome.epoch, welcome.unknown)
         await self.relay.notify(DESK)
 
     # Events from the server

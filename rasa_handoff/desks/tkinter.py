@@ -266,7 +266,7 @@ class TkinterDesk(Desk):
         conversation_id = str(await self.relay.conversation_of(self._line[0]))
         conversation = self.relay.conversation(conversation_id)
         if conversation.desk_active and conversation.handoff_id == self._line[0]:
-            await insist(lambda: self.relay.offer_again(conversation))
+            await insist(lambda: self.relay.reconnection.offer_again(conversation))
         else:
             await self.relay.notify(DESK, conversation_id)
 
@@ -289,9 +289,9 @@ class TkinterDesk(Desk):
         if now - self._absent_since >= UNNOTICED_SECONDS:
             desk_away = [conversation.desk_away for conversation in self.relay.under_way if conversation.desk_active]
             if not all(desk_away):
-                await self.relay.apply_to_all(events.DeskLost)
+                await self.relay.reconnection.apply_to_all(events.DeskLost)
 
     async def _end_absence(self) -> None:
         self._absent_since = None
         if any(conversation.desk_away for conversation in self.relay.under_way):
-            await self.relay.apply_to_all(events.DeskBack)
+            await self.relay.reconnection.apply_to_all(events.DeskBack)

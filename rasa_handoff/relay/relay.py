@@ -3,13 +3,18 @@
     customer -> hosted channel -> interceptor -> apply -> control.step -> commit -> outbox -> desk -> agent
     customer <- output channel <- outbox <- commit <- control.step <- apply <- desk <- agent
 
-Nothing else writes conversations. Once :meth:`Relay.apply` returns, the event is committed.
+Nothing else writes conversations. Once :meth:`Relay.apply` returns, the event is committed: the state, the messages, the timers
+and the outbox entries. An illegal event is rolled back as a whole.
+
+What isn't on the way of an ordinary message has files of its own: ``handoff_requests.py`` (offering a conversation to the desk),
+``desk_reconnection.py`` (what each side has lost), ``kept_turns.py`` (turns of the bot that couldn't be saved) and
+``undeliverable.py`` (dead letters).
 """
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -17,47 +22,64 @@ from sqlalchemy.engine import Connection
 
 from rasa_handoff.admin.commands import Handler
 from rasa_handoff.admin.socket import AdminSocket
-from rasa_handoff.core.control import ASKED, Control, Conversation, IllegalEvent
-from rasa_handoff.protocol import events as relay_events
+from rasa_handoff.core.control import ASKED, TABLE, Control, Conversation, IllegalEvent, answer_message_left, step
+from rasa_handoff.core.control_timers import due_event, timer_changes
+from rasa_handoff.protocol import events, names
 from rasa_handoff.protocol.channel_settings import Settings
-from rasa_handoff.protocol.errors import StoreError
+from rasa_handoff.protocol.effects import Effect, TellCustomer, TellDesk, WriteTracker
+from rasa_handoff.protocol.errors import Refused, StoreError
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.text import valid, valid_text
-from rasa_handoff.protocol.values import Offer, Status
+from rasa_handoff.protocol.values import Offer, Speaker, Status, Value, plain
 from rasa_handoff.relay import repository
-from rasa_handoff.relay.ledger import Applied, Change, Ledger, remove_acknowledged
+from rasa_handoff.relay.desk_reconnection import DeskReconnection
+from rasa_handoff.relay.handoff_requests import HandoffRequests, offer_entries
+from rasa_handoff.relay.inbox import done_with, note_request
 from rasa_handoff.relay.repository import CUSTOMER, DESK, TRACKER
 from rasa_handoff.relay.undeliverable import DEAD_LETTERS, given_up
 from rasa_handoff.store.dispatcher import Dispatcher, Target
 from rasa_handoff.store.engine import Store
-from rasa_handoff.store.failures import apart, log_set_aside, reason_of
+from rasa_handoff.store.failures import log_set_aside, reason_of
 from rasa_handoff.store.outbox import LONGEST_LANE, Entry
-from rasa_handoff.store.tasks import cancel_all, finish
+from rasa_handoff.store.tasks import finish
 from rasa_handoff.store.timers import RECOVERY, Clock, Timer
 
-__all__ = ["CUSTOMER", "DESK", "TRACKER", "Relay"]
+__all__ = ["CUSTOMER", "DESK", "TRACKER", "Applied", "Change", "ConversationWriter", "Relay"]
 
 log = get_log(__name__)
+
+
+class Applied(Exception):
+    """The event was applied before, so it is acknowledged and changes nothing. Not an error."""
+
+
+class Change(Value, frozen=True, kw_only=True):
+    """The result of an event: the conversation as it is now, and the lanes to notify."""
+
+    conversation: Conversation
+    lane_keys: tuple[tuple[str, str], ...] = ()
 
 
 class Relay:
     """All conversations of one Rasa process, with their outbox and timers.
 
     Conversations under way are also kept in memory, so that reading them needs no database access on the live path.
+    ``requests`` offers handoffs to the desk; ``reconnection`` compares what both sides have. ``on_shown`` is called after another
+    party became active (``Conversation.shown``), and not repeated after a crash. ``commands``: administration commands by name;
+    empty unless the relay is open.
     """
 
     def __init__(self, store: Store, settings: Settings, now: Callable[[], float] = time.time) -> None:
         self.store = store
-        self._settings, self._now = settings, now
-        self._ledger = Ledger(settings.timers, settings.state_messages, now, settings.story_timeout)
+        self.requests = HandoffRequests(self, settings.start_timeout)
+        self.reconnection = DeskReconnection(self, store)
+        self.on_shown: Callable[[Conversation], Awaitable[None]] | None = None
+        self.commands: dict[str, Handler] = {}
+        self._now = now
+        self._writer = ConversationWriter(settings, now)
         self._under_way: dict[str, Conversation] = {}
         self._changed = asyncio.Condition()
-        self.on_shown: Callable[[Conversation], Awaitable[None]] | None = None
-        """Called after another party became active (``Conversation.shown``); not repeated after a crash."""
-        self.commands: dict[str, Handler] = {}
-        """Administration commands by name; empty unless the relay is open."""
         self._dispatcher: Dispatcher | None = None
-        self._asking: set[asyncio.Task[Any]] = set()
         self._stack = AsyncExitStack()
 
     async def open(self, targets: Mapping[str, Target]) -> None:
@@ -65,14 +87,14 @@ class Relay:
         await self._stack.enter_async_context(self.store)
         for conversation in await self.store.write(repository.under_way):
             self._under_way[conversation.conversation_id] = conversation
-        self._stack.push_async_callback(self._stop_asking)
+        self._stack.push_async_callback(self.requests.stop_waiting)
         self._dispatcher = await self._stack.enter_async_context(
             Dispatcher(self.store, repository.outbox, targets, self._settle, self._set_aside)
         )
-        self.commands.update(DEAD_LETTERS.handlers(self.store.write, self._notify_lane))
+        self.commands.update(DEAD_LETTERS.handlers(self.store.write, lambda lane_key: self._deliver([lane_key])))
         self._stack.callback(self.commands.clear)
         await self._stack.enter_async_context(AdminSocket(self.store.url, self.commands))
-        await self._end_unanswered_requests()
+        await self.requests.end_unanswered()
         await self.store.write(lambda connection: repository.timers.postpone(connection, self._now() + RECOVERY))
         await self._stack.enter_async_context(Clock(self.store, repository.timers, self._fire, self._now))
 
@@ -80,92 +102,135 @@ class Relay:
         """Stop delivering and close the store. What still waits is delivered after the next start."""
         await self._stack.aclose()
 
+    # Events
+
+    async def apply(self, event: events.Event) -> Conversation:
+        """Apply an event, and return the conversation after the commit.
+
+        Raises:
+            IllegalEvent: the state table has no such pair; nothing was changed.
+            Refused: too many messages already wait for the receiver; nothing was changed.
+            StoreUnavailable: the database can't be used now; nothing was changed.
+        """
+        return await finish(self._apply(event))
+
+    async def _apply(self, event: events.Event) -> Conversation:
+        event = valid(event)
+        try:
+            change = await self.store.write(lambda connection: self._writer.apply(connection, event))
+        except Applied:
+            return self.conversation(event.conversation_id)
+        return await self._follow(change)
+
+    async def _follow(self, change: Change) -> Conversation:
+        """After a commit: update the memory, wake those who wait for a change, and deliver."""
+        conversation = change.conversation
+        before = self.conversation(conversation.conversation_id)
+        self._deliver(change.lane_keys)  # first, so that whoever sees the new state finds its messages on their way
+        if conversation.state is Control.BOT:
+            self._under_way.pop(conversation.conversation_id, None)
+        else:
+            self._under_way[conversation.conversation_id] = conversation
+        if self.on_shown is not None and before.shown != conversation.shown:
+            await self.on_shown(conversation)
+        async with self._changed:
+            self._changed.notify_all()
+        if before.state is Control.PREPARING and conversation.state is Control.REQUESTED:
+            self.requests.await_answer_later(conversation)
+        return conversation
+
+    async def _fire(self, timer: Timer) -> None:
+        """Apply the event of a due timer."""
+        change = await self.store.write(lambda connection: self._writer.fire(connection, timer))
+        if change is not None:
+            log.info("%s of %s was due.", timer.kind, short_id(timer.key))
+            await self._follow(change)
+
+    async def _settle(self, entries: Sequence[Entry], outcome: Any) -> None:
+        """Remove delivered entries and apply the events that follow (``outcome``: a list or None), in one transaction."""
+        await self._apply_after(lambda connection: repository.outbox.remove(connection, entries), outcome or ())
+
+    async def set_aside(self, entry: Entry, problem: Exception) -> None:
+        """Log an entry that can't be delivered and make a dead letter of it."""
+        log_set_aside(entry, problem)
+        await self._set_aside(entry, reason_of(problem))
+
+    async def _set_aside(self, entry: Entry, reason: str) -> None:
+        """Make a dead letter of an entry and apply the events that notify its sender, in one transaction."""
+        await self._apply_after(
+            lambda connection: repository.outbox.set_aside(connection, entry.key, reason), given_up(entry, reason)
+        )
+
+    async def _apply_after(self, work: Callable[[Connection], object], follow_ups: Iterable[events.Event]) -> None:
+        """Run ``work`` and apply the events that follow from it in one transaction; illegal ones are logged and left out."""
+
+        def transact(connection: Connection) -> list[Change]:
+            work(connection)
+            changes = (self._apply_if_possible(connection, event) for event in follow_ups)
+            return [change for change in changes if change is not None]
+
+        for change in await self.store.write(transact):
+            await self._follow(change)
+
+    def _apply_if_possible(self, connection: Connection, event: events.Event) -> Change | None:
+        try:
+            with connection.begin_nested():  # rolls back only what a refused event has written
+                return self._writer.apply(connection, event)
+        except Applied:
+            return None
+        except IllegalEvent as problem:
+            log.warning("%s", problem)
+            return None
+
+    async def has_read(self, conversation_id: str, message_id: str) -> None:
+        """Report that the customer has read a message. Ignored unless an agent wrote it."""
+        handoff_id = await self.store.write(
+            lambda connection: repository.handoff_of_agent_message(connection, conversation_id, message_id)
+        )
+        if handoff_id is not None:
+            here: dict[str, Any] = {"conversation_id": conversation_id, "handoff_id": handoff_id}
+            await self.apply(events.MessageReported(**here, message_id=message_id, status=Status.READ))
+
+    # Conversations
+
     def conversation(self, conversation_id: str) -> Conversation:
         """Return the conversation as it is now."""
         return self._under_way.get(conversation_id) or Conversation(conversation_id=conversation_id)
-
-    def desk_active(self, conversation_id: str) -> bool:
-        """Return whether the bot must not speak: from the desk's acceptance until the conversation is back."""
-        state = self.conversation(conversation_id).state
-        return state is not Control.BOT and state not in ASKED
 
     @property
     def under_way(self) -> list[Conversation]:
         """Every conversation with a handoff under way."""
         return list(self._under_way.values())
 
-    async def apply(self, event: relay_events.Event) -> Conversation:
-        """Apply an event, and return the conversation after the commit.
-
-        Raises:
-            IllegalEvent: the state table has no such pair; nothing was changed.
-            StoreUnavailable: the database can't be used now; nothing was changed.
-        """
-        return await finish(self._apply(event))
-
-    async def _apply(self, event: relay_events.Event) -> Conversation:
-        event = valid(event)
-        try:
-            change = await self.store.write(lambda connection: self._ledger.apply(connection, event))
-        except Applied:
-            return self.conversation(event.conversation_id)
-        return await self._follow(change)
-
-    async def apply_to_all(self, kind: type[relay_events.Event]) -> None:
-        """Apply an event of this kind to every conversation in which the desk is active."""
-        for conversation in self.under_way:
-            if conversation.desk_active:
-                here: dict[str, Any] = {
-                    "conversation_id": conversation.conversation_id,
-                    "handoff_id": conversation.handoff_id,
-                }
-                whose = short_id(conversation.conversation_id)
-                with apart(log, "%s can't be applied to %s.", kind.__name__, whose), contextlib.suppress(IllegalEvent):
-                    await self.apply(kind(**here))
-
-    async def request(self, event: relay_events.HandoffRequested) -> Conversation:
-        """Offer a handoff to the desk and wait until it has answered, ``start_timeout`` seconds at most.
-
-        The state of the returned conversation is ``WAITING`` or later if the desk accepted, ``BOT`` if it didn't,
-        ``PREPARING`` if it will be offered once its transcript can be read.
-        """
-        conversation = await self.apply(event)
-        if conversation.state is Control.PREPARING:
-            return conversation
-        return await self._await_answer(event.conversation_id, event.offer.handoff_id)
-
-    async def _await_answer(self, conversation_id: str, handoff_id: str) -> Conversation:
-        try:
-            return await asyncio.wait_for(
-                self.wait_while(conversation_id, {Control.REQUESTED}), self._settings.start_timeout
-            )
-        except asyncio.TimeoutError:
-            return await self._time_out(conversation_id, handoff_id)
-
-    async def keep_unsaved(self, conversation_id: str, events: Sequence[Mapping[str, Any]]) -> None:
-        """Store the events of a bot turn, to be written to the tracker when that is possible again.
-
-        Raises:
-            StoreError: they can't be stored, for example because too many wait already.
-        """
-        entry = Entry(target=TRACKER, lane=conversation_id, name="turn", body={"events": list(events)})
-
-        def put(connection: Connection) -> None:
-            if repository.outbox.is_full(connection, TRACKER, conversation_id):
-                raise StoreError(f"{LONGEST_LANE:,} changes wait for the tracker of {short_id(conversation_id)}.")
-            repository.outbox.put(connection, [entry])
-
-        async def keep() -> None:
-            await self.store.write(put)
-            await self.notify(TRACKER, conversation_id)
-
-        await finish(keep())
+    def desk_active(self, conversation_id: str) -> bool:
+        """Return whether the bot must not speak: from the desk's acceptance until the conversation is back."""
+        state = self.conversation(conversation_id).state
+        return state is not Control.BOT and state not in ASKED
 
     async def wait_while(self, conversation_id: str, states: set[Control]) -> Conversation:
-        """Wait until the conversation has left these states."""
+        """Wait until the conversation has left these states, and return it."""
         async with self._changed:
             await self._changed.wait_for(lambda: self.conversation(conversation_id).state not in states)
         return self.conversation(conversation_id)
+
+    async def recall(self, conversation_id: str) -> Conversation:
+        """Load the conversation from the database, with its last channel, also when it is back with the bot."""
+        return await self.store.write(lambda connection: repository.load(connection, conversation_id))
+
+    async def refresh(self, conversation_id: str) -> None:
+        """Replace the conversation in memory by the one in the database."""
+        await self._follow(Change(conversation=await self.recall(conversation_id)))
+
+    async def conversation_of(self, handoff_id: str) -> str | None:
+        """Return the id of the conversation that a handoff belongs to; None for one this relay never began."""
+        known = valid_text(handoff_id)
+        return await self.store.write(lambda connection: repository.conversation_of(connection, known))
+
+    async def offer_of(self, handoff_id: str) -> Offer:
+        """Return the offer that a handoff began with."""
+        return await self.store.write(lambda connection: repository.offer_of(connection, handoff_id))
+
+    # Lanes of the outbox
 
     async def notify(self, target: str, conversation_id: str | None = None) -> None:
         """Deliver what waits for a target, in one conversation or in all: its receiver is back."""
@@ -174,7 +239,11 @@ class Relay:
         if conversation_id is None:
             await self._dispatcher.notify_all(target)
         else:
-            self._dispatcher.notify([(target, conversation_id)])
+            self._deliver([(target, conversation_id)])
+
+    def _deliver(self, lane_keys: Iterable[tuple[str, str]]) -> None:
+        assert self._dispatcher is not None
+        self._dispatcher.notify(lane_keys)
 
     def delivers(self, target: str, conversation_id: str) -> bool:
         """Return whether something in this lane is being delivered now."""
@@ -189,26 +258,6 @@ class Relay:
         """Return the entries that wait in this lane, oldest first."""
         return await self.store.write(lambda connection: repository.outbox.head(connection, target, conversation_id))
 
-    async def unsaved(self, conversation_id: str) -> bool:
-        """Return whether a bot turn waits to be written to the tracker.
-
-        Raises:
-            StoreError: the database can't be used now.
-        """
-        # Entries for the tracker are retried until they are delivered, so a waiting one has a task.
-        if not self.delivers(TRACKER, conversation_id):
-            return False
-        return any(entry.name == "turn" for entry in await self.queue(TRACKER, conversation_id))
-
-    async def conversation_of(self, handoff_id: str) -> str | None:
-        """Return the id of the conversation that a handoff belongs to; None for one this relay never began."""
-        known = valid_text(handoff_id)
-        return await self.store.write(lambda connection: repository.conversation_of(connection, known))
-
-    async def recall(self, conversation_id: str) -> Conversation:
-        """Load the conversation from the database, with its last channel, also when it is back with the bot."""
-        return await self.store.write(lambda connection: repository.load(connection, conversation_id))
-
     async def count_dead_letters(self) -> int | None:
         """Return the number of dead letters; None while the database can't be used."""
         try:
@@ -216,158 +265,150 @@ class Relay:
         except StoreError:
             return None
 
-    async def acknowledged(self) -> list[dict[str, Any]]:
-        """Return the last event received from the desk for each handoff under way, as sent in ``hello`` (docs/protocol.md)."""
-        return await self.store.write(repository.acknowledged)
 
-    async def refresh(self, conversation_id: str) -> None:
-        """Replace the conversation in memory by the one in the database."""
-        await self._follow(Change(conversation=await self.recall(conversation_id)))
+class ConversationWriter:
+    """What one transaction does with an event: loads the conversation, steps, and writes the new state with all its effects.
 
-    async def offer_of(self, handoff_id: str) -> Offer:
-        """Return the offer that a handoff began with."""
-        return await self.store.write(lambda connection: repository.offer_of(connection, handoff_id))
+    ``now`` returns the wall-clock time in seconds since 1970.
+    """
 
-    async def has_read(self, conversation_id: str, id: str) -> None:
-        """Report that the customer has read a message. Ignored unless an agent wrote it."""
-        handoff_id = await self.store.write(
-            lambda connection: repository.handoff_of_agent_message(connection, conversation_id, id)
-        )
-        if handoff_id is not None:
-            here: dict[str, Any] = {"conversation_id": conversation_id, "handoff_id": handoff_id}
-            await self.apply(relay_events.MessageReported(**here, message_id=id, status=Status.READ))
+    def __init__(self, settings: Settings, now: Callable[[], float] = time.time) -> None:
+        self._settings, self._now = settings, now
 
-    async def left_message(self, handoff_id: str) -> Offer | None:
-        """Return the offer, with everything said since, if the customer left a message with this handoff; else None."""
+    def apply(self, connection: Connection, event: events.Event) -> Change:
+        """Apply an event.
 
-        def read(connection: Connection) -> Offer | None:
-            return (
-                repository.offer_again(connection, handoff_id)
-                if repository.has_message(connection, handoff_id)
-                else None
-            )
-
-        return await self.store.write(read)
-
-    async def desk_has(self, last: Mapping[str, str]) -> None:
-        """Remove what the desk has acknowledged. ``last``: the id of the last entry it has, by handoff."""
-        if last:
-            await self.store.write(lambda connection: remove_acknowledged(connection, last))
-
-    async def greet(self, epoch: str, unknown: Sequence[str] | None = None) -> None:
-        """Handle a (re)connected desk: offer the handoffs again that it has lost.
-
-        ``unknown``: the handoffs that the desk doesn't have, because its database was lost or restored from an earlier copy. A
-        desk that doesn't report them (None) has lost everything if its epoch is new.
+        Raises:
+            IllegalEvent: the state table has no such pair.
+            Applied: the event was applied before.
+            Refused: too many messages already wait for the receiver.
         """
-        before = await self.store.write(repository.desk_epoch)
-        lost = before not in (None, epoch)
-        for conversation in self.under_way:
-            forgotten = lost if unknown is None else conversation.handoff_id in unknown
-            if forgotten and conversation.desk_active:
-                log.warning("The desk has lost handoff %s: it is offered again.", conversation.handoff_id)
-                with apart(log, "Handoff %s can't be offered again.", conversation.handoff_id):
-                    await self.offer_again(conversation)
-        if before != epoch:  # last, so that a process killed before has all offers repeated
-            await self.store.write(lambda connection: repository.note_desk_epoch(connection, epoch))
-        await self.apply_to_all(relay_events.DeskBack)
+        event = valid(event)
+        return self._apply(connection, event, repository.timers.running(connection, event.conversation_id))
 
-    async def offer_again(self, conversation: Conversation) -> None:
-        """Offer a handoff that the desk has lost again, with everything said since."""
-        handoff_id = str(conversation.handoff_id)
-        offer = await self.store.write(lambda connection: repository.offer_again(connection, handoff_id))
-        here: dict[str, Any] = {"conversation_id": conversation.conversation_id, "handoff_id": handoff_id}
-        with contextlib.suppress(IllegalEvent):
-            await self.apply(relay_events.DeskForgot(**here, offer=offer))
-
-    def _begin(self, work: Coroutine[Any, Any, object]) -> None:
-        task = asyncio.create_task(work)
-        self._asking.add(task)
-        task.add_done_callback(self._asking.discard)
-
-    async def _stop_asking(self) -> None:
-        await cancel_all(*self._asking)
-
-    async def _time_out(self, conversation_id: str, handoff_id: str) -> Conversation:
-        try:
-            return await self.apply(relay_events.StartTimedOut(conversation_id=conversation_id, handoff_id=handoff_id))
-        except IllegalEvent:  # the desk has just answered
-            return self.conversation(conversation_id)
-
-    async def _end_unanswered_requests(self) -> None:
-        """Time out the requests that an earlier process left unanswered: nobody waits for the answer any more."""
-        for conversation in self.under_way:
-            if conversation.state is Control.REQUESTED and conversation.handoff_id is not None:
-                with apart(log, "The request of %s can't be ended.", short_id(conversation.conversation_id)):
-                    await self._time_out(conversation.conversation_id, conversation.handoff_id)
-
-    def _notify_lane(self, lane_key: tuple[str, str]) -> None:
-        assert self._dispatcher is not None
-        self._dispatcher.notify([lane_key])
-
-    async def _fire(self, timer: Timer) -> None:
-        """Apply the event of a due timer."""
-        change = await self.store.write(lambda connection: self._ledger.fire(connection, timer))
-        if change is not None:
-            log.info("%s of %s was due.", timer.kind, short_id(timer.key))
-            await self._follow(change)
-
-    async def _settle(self, entries: Sequence[Entry], outcome: Any) -> None:
-        """Remove delivered entries and apply the events that follow (``outcome``: a list or None), in one transaction."""
-        events: list[relay_events.Event] = list(outcome or ())
-
-        def work(connection: Connection) -> list[Change]:
-            repository.outbox.remove(connection, entries)
-            changes = (self._apply_if_possible(connection, event) for event in events)
-            return [change for change in changes if change is not None]
-
-        for change in await self.store.write(work):
-            await self._follow(change)
-
-    async def set_aside(self, entry: Entry, problem: Exception) -> None:
-        """Log an entry that can't be delivered and make a dead letter of it."""
-        log_set_aside(entry, problem)
-        await self._set_aside(entry, reason_of(problem))
-
-    async def _set_aside(self, entry: Entry, reason: str) -> None:
-        """Make a dead letter of an entry and apply the events that notify its sender, in one transaction."""
-        events = given_up(entry, reason)
-
-        def work(connection: Connection) -> list[Change]:
-            repository.outbox.set_aside(connection, entry.key, reason)
-            changes = (self._apply_if_possible(connection, event) for event in events)
-            return [change for change in changes if change is not None]
-
-        for change in await self.store.write(work):
-            await self._follow(change)
-
-    def _apply_if_possible(self, connection: Connection, event: relay_events.Event) -> Change | None:
-        try:
-            with connection.begin_nested():  # rolls back only what a refused event has written
-                return self._ledger.apply(connection, event)
-        except Applied:
+    def fire(self, connection: Connection, timer: Timer) -> Change | None:
+        """Apply the event of a due timer; return None if it was stopped meanwhile, or is illegal in this state."""
+        running = repository.timers.running(connection, timer.key)
+        if not repository.timers.take(connection, timer):
             return None
-        except IllegalEvent as problem:
-            log.warning("%s", problem)
-            return None
+        conversation = repository.load(connection, timer.key)
+        event = due_event(timer.kind, conversation, self._settings.timers.nobody_takes_then)
+        return self._apply(connection, event, running) if (conversation.state, type(event)) in TABLE else None
 
-    async def _follow(self, change: Change) -> Conversation:
-        """After a commit: update the memory, wake those who wait for a change, and deliver."""
-        conversation = change.conversation
-        before = self.conversation(conversation.conversation_id)
-        assert self._dispatcher is not None
-        self._dispatcher.notify(
-            change.lane_keys
-        )  # first, so that whoever sees the new state finds its messages on their way
-        if conversation.state is Control.BOT:
-            self._under_way.pop(conversation.conversation_id, None)
+    def _apply(self, connection: Connection, event: events.Event, running: Mapping[str, float]) -> Change:
+        if event.number is not None and not repository.is_next(connection, str(event.handoff_id), event.number):
+            raise Applied
+        before = repository.load(connection, event.conversation_id)
+        if isinstance(event, events.NobodyCame) and event.handoff_id == before.handoff_id:
+            # Whether the desk's timer or ours was due, the setting decides what follows.
+            event = due_event("nobody_takes", before, self._settings.timers.nobody_takes_then)
+        _note_beginning(connection, event)
+        if isinstance(event, events.AgentSaid) and repository.has_message(connection, event.handoff_id):
+            after, effects = before, answer_message_left(event)
         else:
-            self._under_way[conversation.conversation_id] = conversation
-        if self.on_shown is not None and before.shown != conversation.shown:
-            await self.on_shown(conversation)
-        async with self._changed:
-            self._changed.notify_all()
-        if before.state is Control.PREPARING and conversation.state is Control.REQUESTED:
-            # The turn that requested the handoff has ended meanwhile.
-            self._begin(self._await_answer(conversation.conversation_id, str(conversation.handoff_id)))
-        return conversation
+            after, effects = step(before, event)
+        _note_event(connection, event, after)
+        if isinstance(event, events.CustomerSaid | events.AgentSaid):
+            _refuse_where_full(connection, event)
+        if after is not before:
+            repository.save(connection, after)
+        self._set_timers(connection, before, after, event, running)
+        effects = (*self._state_message(before, after), *effects)
+        lane_keys = _put_entries(connection, event.conversation_id, event.handoff_id or after.handoff_id, effects)
+        return Change(conversation=after, lane_keys=tuple(lane_keys))
+
+    def _state_message(self, before: Conversation, after: Conversation) -> tuple[Effect, ...]:
+        """Return a message for the front ends of the channels in ``state_messages`` when another party became active."""
+        if after.shown == before.shown or after.channel not in self._settings.state_messages:
+            return ()
+        return (TellCustomer(speaker=Speaker.BOT, message={"custom": {names.STATE_KEY: after.shown}}),)
+
+    def _set_timers(
+        self,
+        connection: Connection,
+        before: Conversation,
+        after: Conversation,
+        event: events.Event,
+        running: Mapping[str, float],
+    ) -> None:
+        if event.handoff_id is not None and event.handoff_id != after.handoff_id:
+            return  # of an older handoff
+        start, stop = timer_changes(before, after, event, running)
+        for kind in stop:
+            repository.timers.clear(connection, event.conversation_id, kind)
+        for kind in start:
+            seconds = self._settings.story_timeout if kind == "story" else self._settings.timers.seconds(kind)
+            if seconds is not None:
+                due = self._now() + seconds
+                repository.timers.set(connection, Timer(key=event.conversation_id, kind=kind, due=due))
+
+
+def _note_beginning(connection: Connection, event: events.Event) -> None:
+    """Store a handoff that begins, and the message that requested it."""
+    if isinstance(event, events.HandoffRequested | events.HandoffAdopted):
+        repository.begin(connection, event.offer)
+    if isinstance(event, events.HandoffRequested) and event.message_id is not None:
+        note_request(connection, event.conversation_id, event.message_id)
+
+
+def _note_event(connection: Connection, event: events.Event, after: Conversation) -> None:
+    """Store what is kept beside the state: a message, that the channel's message is done, what became of the offer.
+
+    Raises:
+        Applied: the message was stored before.
+    """
+    handoff_id = str(event.handoff_id or after.handoff_id)
+    if event.sent is not None:
+        done_with(connection, event.conversation_id, event.sent)
+    said = event if isinstance(event, events.CustomerSaid | events.AgentSaid) else None
+    if said is not None and not repository.is_new(connection, handoff_id, said):
+        raise Applied
+    if isinstance(event, events.TranscriptRead):
+        repository.keep_offer(connection, event.offer)
+    if isinstance(event, events.DeskForgot):
+        repository.reset_received(connection, handoff_id)
+    if isinstance(event, events.CustomerSaid) and after.ended == "message_left":
+        repository.leave_message(connection, handoff_id)
+
+
+def _refuse_where_full(connection: Connection, event: events.CustomerSaid | events.AgentSaid) -> None:
+    to, whom = (DESK, "the agents") if isinstance(event, events.CustomerSaid) else (CUSTOMER, "the customer")
+    full = repository.outbox.full(connection, [to, TRACKER], [event.conversation_id])
+    if full:
+        who = whom if (to, event.conversation_id) in full else "Rasa's tracker"
+        raise Refused("too_many", f"{LONGEST_LANE:,} messages already wait for {who}, so this one wasn't taken.")
+
+
+def _put_entries(
+    connection: Connection, lane: str, handoff_id: str | None, effects: Sequence[Effect]
+) -> list[tuple[str, str]]:
+    """Put the effects into the outbox and return the keys of their lanes; what a full lane can do without is left out."""
+    wanted = {target for effect in effects if (target := _dispensable_for(effect)) is not None}
+    full = {target for target, _ in repository.outbox.without_room(connection, wanted, [lane])}
+    entries: list[Entry] = []
+    for effect in effects:
+        if _dispensable_for(effect) not in full:
+            entries += _entries(connection, lane, handoff_id, effect)
+    repository.outbox.put(connection, entries)
+    return [entry.lane_key for entry in entries]
+
+
+def _dispensable_for(effect: Effect) -> str | None:
+    """Return the target of an effect that may be left out when its lane is full: a notice or a message's status; else None."""
+    if isinstance(effect, TellCustomer) and effect.speaker is Speaker.SYSTEM:
+        return CUSTOMER
+    if isinstance(effect, TellDesk) and effect.name == "message.status":
+        return DESK
+    return TRACKER if isinstance(effect, WriteTracker) and effect.kind == "notice" else None
+
+
+def _entries(connection: Connection, lane: str, handoff_id: str | None, effect: Effect) -> list[Entry]:
+    if isinstance(effect, TellDesk):
+        body = repository.stamped(connection, effect.body)
+        return [Entry(target=DESK, lane=lane, name=effect.name, body=body)]
+    if isinstance(effect, WriteTracker):
+        return [Entry(target=TRACKER, lane=lane, name=effect.kind, body=effect.body)]
+    if isinstance(effect, TellCustomer):
+        body = {**plain(effect), "id": effect.id or uuid.uuid4().hex, "handoff_id": handoff_id}
+        return [Entry(target=CUSTOMER, lane=lane, name=effect.speaker.value, body=body)]
+    return offer_entries(connection, lane, handoff_id, effect)

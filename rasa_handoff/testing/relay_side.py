@@ -67,7 +67,9 @@ class RelaySide:
         """Hand a conversation over and return the handoff's id. The desk accepts it; the transcript is "help" and "how?"."""
         offer = _offer(who, LINES)
         here: dict[str, Any] = {"conversation_id": who, "handoff_id": offer.handoff_id}
-        conversation = await self.relay.request(events.HandoffRequested(**here, offer=offer, leaving_word="disconnect"))
+        conversation = await self.relay.requests.offer(
+            events.HandoffRequested(**here, offer=offer, leaving_word="disconnect")
+        )
         assert conversation.desk_active, conversation
         return offer.handoff_id
 
@@ -78,7 +80,7 @@ class RelaySide:
         """
         offer = msgspec.structs.replace(_offer(who), transcript_follows=True)
         here: dict[str, Any] = {"conversation_id": who, "handoff_id": offer.handoff_id}
-        await self.relay.request(events.TranscriptAwaited(**here, offer=offer, leaving_word="disconnect"))
+        await self.relay.requests.offer(events.TranscriptAwaited(**here, offer=offer, leaving_word="disconnect"))
         await self.relay.apply(events.TranscriptTimedOut(**here))
         await until(lambda: self.relay.desk_active(who))
         return offer

@@ -74,15 +74,15 @@ def _no_dedup(module: str) -> None:
 
 
 def _relay_takes_all_for_new() -> None:
-    from rasa_handoff.relay.ledger import Ledger
+    from rasa_handoff.relay.relay import ConversationWriter
 
-    careful = Ledger._apply
+    careful = ConversationWriter._apply
 
-    def apply(self: Ledger, connection: Any, event: Any, running: Any) -> Any:
+    def apply(self: ConversationWriter, connection: Any, event: Any, running: Any) -> Any:
         anew = {"number": None} | ({"id": uuid.uuid4().hex} if type(event).__name__ == "AgentSaid" else {})
         return careful(self, connection, msgspec.structs.replace(event, **anew), running)
 
-    Ledger._apply = apply  # type: ignore[method-assign]
+    ConversationWriter._apply = apply  # type: ignore[method-assign]
 
 
 def _server_takes_all_for_new() -> None:

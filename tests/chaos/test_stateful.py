@@ -45,7 +45,7 @@ class RelayMachine(RuleBasedStateMachine):
         here: dict[str, Any] = {"conversation_id": WHO, "handoff_id": handoff_id}
         request = events.HandoffRequested(**here, offer=offer, leaving_word="disconnect")
         with contextlib.suppress(IllegalEvent):
-            self.stage.run(self.stage.relay.request(request))
+            self.stage.run(self.stage.relay.requests.offer(request))
             self.handoffs.append(handoff_id)
 
     @rule()

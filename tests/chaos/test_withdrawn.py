@@ -16,7 +16,7 @@ def test_words_of_the_handoff_before_still_arrive() -> None:
         handoff_id = new_id()
         offer = Offer(handoff_id=handoff_id, conversation_id="thabo", bot_id="b", channel=Channel(name="rest"))
         here: dict[str, Any] = {"conversation_id": "thabo", "handoff_id": handoff_id}
-        stage.run(stage.relay.request(events.HandoffRequested(**here, offer=offer, leaving_word="disconnect")))
+        stage.run(stage.relay.requests.offer(events.HandoffRequested(**here, offer=offer, leaving_word="disconnect")))
 
     try:
         asks()

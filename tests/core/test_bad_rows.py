@@ -55,14 +55,14 @@ async def test_requests_that_nobody_waits_for_any_more(database_url: str, monkey
 
     await change(settings, two)
     relay = Relay(RelayStore(settings.store, repository.metadata, repository.SIDE, repository.SCHEMA), settings)
-    apply = relay._ledger.apply
+    apply = relay._writer.apply
 
     def picky(connection: Connection, event: events.Event) -> Any:
         if event.conversation_id == "bad":
             raise KeyError("a row's")
         return apply(connection, event)
 
-    monkeypatch.setattr(relay._ledger, "apply", picky)
+    monkeypatch.setattr(relay._writer, "apply", picky)
     await relay.open({DESK: RecordingTarget(), CUSTOMER: RecordingTarget(), TRACKER: RecordingTarget()})
     assert [one.conversation_id for one in relay.under_way] == ["bad"]
     await relay.close()

@@ -98,7 +98,7 @@ async def test_a_refused_event_of_a_targets_leaves_nothing_behind(tmp_path: Path
     relay, customer = relay_for(tmp_path), RecordingTarget()
     await relay.open({DESK: EagerDesk(), CUSTOMER: customer, TRACKER: RecordingTarget()})
     try:
-        await relay.request(events.HandoffRequested(**HERE, offer=OFFER, leaving_word="disconnect"))
+        await relay.requests.offer(events.HandoffRequested(**HERE, offer=OFFER, leaving_word="disconnect"))
         await relay.apply(events.AgentSaid(**HERE, number=1, id="w", text="too early", at=1.0))
         await until(lambda: any(entry.body.get("text") == "too early" for entry in customer.entries))
     finally:

@@ -9,17 +9,18 @@ import pytest
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.protocol import events
-from rasa_handoff.protocol.channel_settings import TimerSettings, read_settings
+from rasa_handoff.protocol.channel_settings import read_settings
 from rasa_handoff.protocol.errors import Refused, StoreError
 from rasa_handoff.protocol.values import Agent, Channel, Offer, Status
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.inbox import Inbox
-from rasa_handoff.relay.ledger import Applied, Change, Ledger
-from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
+from rasa_handoff.relay.kept_turns import keep_turn
+from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Applied, Change, ConversationWriter, Relay
 from rasa_handoff.relay.repository import RelayStore
 from rasa_handoff.store import outbox
 from rasa_handoff.store.outbox import LONGEST_LANE, Entry
 
+SETTINGS = read_settings({"bot_id": "b", "desk": {"url": "http://127.0.0.1:1"}, "channels": {"rest": None}})
 HERE: dict[str, Any] = {"conversation_id": "thabo", "handoff_id": "h"}
 LEAVING: dict[str, Any] = {"id": "l", "text": "bye", "at": 9.0}
 
@@ -60,11 +61,11 @@ async def test_what_waits_already_isnt_put_in_again_however_much_waits(
 @pytest.fixture
 async def chat(store: RelayStore, monkeypatch: pytest.MonkeyPatch) -> Callable[[events.Event], Any]:
     """A live chat whose lanes hold five entries each; ``chat(event)`` lets something happen in it."""
-    ledger = Ledger(TimerSettings())
+    writer = ConversationWriter(SETTINGS)
 
     def apply(event: events.Event) -> Any:
         def work(connection: Connection) -> Change:
-            return ledger.apply(connection, event)
+            return writer.apply(connection, event)
 
         return store.write(work)
 
@@ -130,15 +131,14 @@ async def test_what_can_be_left_out_is_and_what_a_handoff_needs_isnt(
 
 
 async def test_turns_that_cant_be_saved_are_kept_so_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = read_settings({"bot_id": "b", "desk": {"url": "http://127.0.0.1:1"}, "channels": {"rest": None}})
     url = f"sqlite:///{tmp_path / 'relay.db'}"
     async with RelayStore(url, repository.metadata, repository.SIDE, repository.SCHEMA) as store:
-        relay = Relay(store, settings)
+        relay = Relay(store, SETTINGS)
         monkeypatch.setattr(outbox, "LONGEST_LANE", 2)
         for _ in range(2):
-            await relay.keep_unsaved("thabo", [])
+            await keep_turn(relay, "thabo", [])
         with pytest.raises(StoreError, match="wait for the tracker of decaf8a6"):
-            await relay.keep_unsaved("thabo", [])
+            await keep_turn(relay, "thabo", [])
 
 
 async def test_a_look_at_the_lanes_costs_little(store: RelayStore) -> None:

@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 
-from rasa_handoff.protocol.channel_settings import TimerSettings
+from rasa_handoff.protocol.channel_settings import read_settings
 from rasa_handoff.protocol.errors import StoreUnavailable
 from rasa_handoff.protocol.events import HandoffRequested
 from rasa_handoff.protocol.values import Channel, Offer
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.inbox import Inbox, Met
-from rasa_handoff.relay.ledger import Ledger
+from rasa_handoff.relay.relay import ConversationWriter
 from rasa_handoff.relay.repository import RelayStore
 from rasa_handoff.store.outbox import Entry
+
+SETTINGS = read_settings({"bot_id": "b", "desk": {"url": "http://127.0.0.1:1"}, "channels": {"rest": None}})
 
 
 @contextmanager
@@ -70,7 +72,7 @@ async def test_what_led_to_a_handoff_is_known_whatever_the_clock_does(
     """It steps back between a message and the handoff it asked for, and between a handoff and a later message."""
     clock = [1_000_000.0]
     monkeypatch.setattr("time.time", lambda: clock[0])
-    ledger = Ledger(TimerSettings())
+    writer = ConversationWriter(SETTINGS)
     async with RelayStore(database_url, repository.metadata, repository.SIDE, repository.SCHEMA) as store:
         inbox = Inbox(store)
         await inbox.meet("thabo", "asked")
@@ -78,7 +80,7 @@ async def test_what_led_to_a_handoff_is_known_whatever_the_clock_does(
         offer = Offer(handoff_id="h", conversation_id="thabo", bot_id="b", channel=Channel(name="rest"))
         here: dict[str, Any] = {"conversation_id": "thabo", "handoff_id": "h", "message_id": "asked"}
         event = HandoffRequested(**here, offer=offer, leaving_word="disconnect")
-        await store.write(lambda connection: ledger.apply(connection, event))
+        await store.write(lambda connection: writer.apply(connection, event))
         assert await inbox.led_to_handoff("thabo", "asked")
         clock[0] -= 3600
         await inbox.meet("thabo", "later")

@@ -4,8 +4,8 @@ from sqlalchemy.engine import Connection
 
 from rasa_handoff.protocol.values import Channel, Offer
 from rasa_handoff.relay import repository
-from rasa_handoff.relay.ledger import DESK, remove_acknowledged
-from rasa_handoff.relay.repository import RelayStore
+from rasa_handoff.relay.desk_reconnection import remove_acknowledged
+from rasa_handoff.relay.repository import DESK, RelayStore
 from rasa_handoff.store.outbox import Entry
 
 

@@ -24,23 +24,23 @@ def stage() -> Iterator[Stage]:
 def handed_over(stage: Stage, handoff_id: str) -> None:
     offer = Offer(handoff_id=handoff_id, conversation_id=WHO, bot_id="b", channel=Channel(name="rest"))
     here = {"conversation_id": WHO, "handoff_id": handoff_id}
-    stage.run(stage.relay.request(events.HandoffRequested(**here, offer=offer, leaving_word="disconnect")))
+    stage.run(stage.relay.requests.offer(events.HandoffRequested(**here, offer=offer, leaving_word="disconnect")))
 
 
 def test_offers_to_a_desk_that_lost_its_database_are_made_again_after_a_kill_among_them(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage.run(stage.relay.greet("first"))
+    stage.run(stage.relay.reconnection.complete("first"))
     handed_over(stage, "h1")
 
     async def killed(*_: object) -> None:
         raise StoreUnavailable("killed")
 
-    monkeypatch.setattr(stage.relay, "offer_again", killed)
+    monkeypatch.setattr(stage.relay.reconnection, "offer_again", killed)
     with pytest.raises(StoreUnavailable):
-        stage.run(stage.relay.greet("second"))
+        stage.run(stage.relay.reconnection.complete("second"))
     stage.crash()
-    stage.run(stage.relay.greet("second"))
+    stage.run(stage.relay.reconnection.complete("second"))
     stage.drain()
     offers = [entry.body["handoff_id"] for entry in stage.desk.once() if entry.name == "handoff.initiate"]
     assert offers == ["h1", "h1"]

@@ -199,7 +199,7 @@ async def test_a_long_story_leaves_room_for_what_is_said_now(tmp_path: Path) -> 
             handoff_id="h", conversation_id="thabo", bot_id="b", channel=Channel(name="rest"), transcript=lines
         )
         here = {"conversation_id": "thabo", "handoff_id": "h"}
-        await side.relay.request(events.HandoffRequested(**here, offer=offer, leaving_word="disconnect"))
+        await side.relay.requests.offer(events.HandoffRequested(**here, offer=offer, leaving_word="disconnect"))
         await until(admin.before)
         assert [text for _, text in admin.before()] == ["", *(f"before {number}" for number in range(24, 30))]
         assert admin.window.shown.splitlines()[1] == "[...]"

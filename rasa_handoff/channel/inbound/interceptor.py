@@ -274,7 +274,7 @@ class Interceptor:
             requested_handoff.form,
             self._turn.with_options,
         )
-        conversation = await self._relay.request(request)
+        conversation = await self._relay.requests.offer(request)
         started = STARTED.get(conversation.state, "accepted")
         log.info("Handoff %s of %s: %s.", request.handoff_id, short_id(message.sender_id), started)
         if conversation.state is Control.BOT:

@@ -20,6 +20,7 @@ from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.markers import HandoffRequest
 from rasa_handoff.protocol.values import BotState, Channel, Contact, Guess, Offer, Priority, Slot
+from rasa_handoff.relay.kept_turns import has_kept_turn
 from rasa_handoff.relay.relay import TRACKER, Relay
 
 log = get_log(__name__)
@@ -83,13 +84,13 @@ class HandoffOffers:
 
     async def write_unsaved(self, conversation_id: str) -> bool:
         """Write the bot's turns that couldn't be saved, if that is possible now; return whether none is left."""
-        if not await self._relay.unsaved(conversation_id):
+        if not await has_kept_turn(self._relay, conversation_id):
             return True
         if self._bot.ready and self._bot.store.away:
             return False
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._relay.flush(TRACKER, conversation_id), FLUSH_SECONDS)
-        return not await self._relay.unsaved(conversation_id)
+        return not await has_kept_turn(self._relay, conversation_id)
 
     def _without_transcript(
         self, conversation_id: str, channel: str, request: HandoffRequest, message: UserMessage

@@ -187,7 +187,7 @@ async def test_an_offer_made_again_to_a_locked_server_is_not_refused(
 
     rasa.channel.desk.deliver = noted
     with locked(tmp_path / "desk.db"):
-        await relay.offer_again(relay.conversation("thabo"))
+        await relay.reconnection.offer_again(relay.conversation("thabo"))
         await within(tried.wait(), 10)
     await rasa.texts("still here")
     await thandi.hears("message", text="still here", handoff_id=handoff_id)
@@ -204,7 +204,7 @@ async def test_words_that_wait_when_it_is_offered_again_are_told_after_it(
         await desk.__aexit__(None, None, None)
         await until(lambda: not rasa.channel.desk.connected)
         assert await rasa.texts("said meanwhile") == []
-        await relay.offer_again(relay.conversation("thabo"))
+        await relay.reconnection.offer_again(relay.conversation("thabo"))
         await desk.__aenter__()
         async with AgentAtDesk(desk.url, "thandi@example.com") as again:
             await until(lambda: _has(again, handoff_id, ["before", "said meanwhile"]))

@@ -189,12 +189,10 @@ async def test_a_turn_that_can_be_written_nowhere_is_told(rasa: RasaServer, tmp_
     """Neither to the tracker nor into the relay's database, which stand on the same full disk: it isn't accepted in silence."""
     await rasa.texts("hello")
     async with Page(rasa.url, "acks", acks=True) as page:
-        keep = rasa.channel.relay.keep_unsaved
-        rasa.channel.relay.keep_unsaved = cannot_be_written
-        with locked(tmp_path / "tracker.db"):
+        with pytest.MonkeyPatch.context() as patch, locked(tmp_path / "tracker.db"):
+            patch.setattr("rasa_handoff.channel.handoff_channel.keep_turn", cannot_be_written)
             assert NOT_TAKEN in await rasa.texts("hello again")
             assert (await page.tell("hello", id="one"))["ok"] is False
-        rasa.channel.relay.keep_unsaved = keep
         await until(lambda: _taken(page), what="the page's message is taken when it is sent again")
         assert "customer: hello" in spoken(await rasa.events("acks"))
 

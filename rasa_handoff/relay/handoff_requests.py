@@ -1,0 +1,121 @@
+"""Handoff requests: offering a conversation to the desk and waiting for its answer.
+
+The desk has ``start_timeout`` seconds. An offer that isn't answered by then is withdrawn, and cancelled at the desk in case it
+arrived.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Final, Protocol
+
+from sqlalchemy.engine import Connection
+
+from rasa_handoff.core.control import Control, Conversation, IllegalEvent
+from rasa_handoff.protocol import events
+from rasa_handoff.protocol.effects import OfferAgain, OfferStored, WithdrawOffer
+from rasa_handoff.protocol.logs import get_log, short_id
+from rasa_handoff.protocol.values import plain
+from rasa_handoff.relay import repository
+from rasa_handoff.relay.repository import DESK
+from rasa_handoff.store.failures import apart
+from rasa_handoff.store.outbox import Entry
+from rasa_handoff.store.tasks import cancel_all
+
+log = get_log(__name__)
+
+OFFER: Final = "handoff.initiate"
+"""The name of an outbox entry that offers a handoff to the desk."""
+
+
+class ConversationAccess(Protocol):
+    """What handoff requests and the desk's reconnection use of the relay (``relay.py``)."""
+
+    async def apply(self, event: events.Event) -> Conversation:
+        """Apply an event, and return the conversation after the commit."""
+
+    def conversation(self, conversation_id: str) -> Conversation:
+        """Return the conversation as it is now."""
+
+    async def wait_while(self, conversation_id: str, states: set[Control]) -> Conversation:
+        """Wait until the conversation has left these states."""
+
+    @property
+    def under_way(self) -> list[Conversation]:
+        """Every conversation with a handoff under way."""
+
+
+class HandoffRequests:
+    """Offers handoffs and waits for the desk's answers. ``start_timeout``: seconds that the desk has to answer."""
+
+    def __init__(self, conversations: ConversationAccess, start_timeout: float) -> None:
+        self._conversations, self._start_timeout = conversations, start_timeout
+        self._waiting: set[asyncio.Task[Any]] = set()
+
+    async def offer(self, event: events.HandoffRequested) -> Conversation:
+        """Offer a handoff to the desk and wait until it has answered, ``start_timeout`` seconds at most.
+
+        The state of the returned conversation is ``WAITING`` or later if the desk accepted, ``BOT`` if it didn't,
+        ``PREPARING`` if it will be offered once its transcript can be read.
+
+        Raises:
+            IllegalEvent: another handoff of this conversation is under way.
+            StoreUnavailable: the database can't be used now; nothing was changed.
+        """
+        conversation = await self._conversations.apply(event)
+        if conversation.state is Control.PREPARING:
+            return conversation
+        return await self._await_answer(event.conversation_id, event.offer.handoff_id)
+
+    def await_answer_later(self, conversation: Conversation) -> None:
+        """Wait in the background for the answer to an offer whose turn has ended: its transcript could only be read now."""
+        self._begin(self._await_answer(conversation.conversation_id, str(conversation.handoff_id)))
+
+    async def end_unanswered(self) -> None:
+        """Time out the requests that an earlier process left unanswered: nobody waits for the answer any more."""
+        for conversation in self._conversations.under_way:
+            if conversation.state is Control.REQUESTED and conversation.handoff_id is not None:
+                with apart(log, "The request of %s can't be ended.", short_id(conversation.conversation_id)):
+                    await self._time_out(conversation.conversation_id, conversation.handoff_id)
+
+    async def stop_waiting(self) -> None:
+        """Cancel what waits in the background for an answer, and wait until it has ended."""
+        await cancel_all(*self._waiting)
+
+    async def _await_answer(self, conversation_id: str, handoff_id: str) -> Conversation:
+        answered = self._conversations.wait_while(conversation_id, {Control.REQUESTED})
+        try:
+            return await asyncio.wait_for(answered, self._start_timeout)
+        except asyncio.TimeoutError:
+            return await self._time_out(conversation_id, handoff_id)
+
+    async def _time_out(self, conversation_id: str, handoff_id: str) -> Conversation:
+        event = events.StartTimedOut(conversation_id=conversation_id, handoff_id=handoff_id)
+        try:
+            return await self._conversations.apply(event)
+        except IllegalEvent:  # the desk has just answered
+            return self._conversations.conversation(conversation_id)
+
+    def _begin(self, work: Coroutine[Any, Any, object]) -> None:
+        task = asyncio.create_task(work)
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
+
+
+def offer_entries(
+    connection: Connection, lane: str, handoff_id: str | None, effect: WithdrawOffer | OfferAgain | OfferStored
+) -> list[Entry]:
+    """Return the outbox entries of an effect that concerns the offer itself, and remove those that it replaces.
+
+    ``lane``: the conversation's id.
+    """
+    if isinstance(effect, OfferStored):
+        return [_offer(connection, lane, plain(repository.offer_of(connection, str(handoff_id))))]
+    waiting = repository.waiting(connection, lane, handoff_id)
+    repository.outbox.remove(connection, waiting)
+    if isinstance(effect, WithdrawOffer):
+        return []
+    return [_offer(connection, lane, effect.body), *(entry for entry in waiting if entry.name != OFFER)]
+
+
+def _offer(connection: Connection, lane: str, body: dict[str, Any]) -> Entry:
+    return Entry(target=DESK, lane=lane, name=OFFER, body=repository.stamped(connection, body))
