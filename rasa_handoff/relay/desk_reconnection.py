@@ -24,7 +24,7 @@ log = get_log(__name__)
 
 
 class DeskReconnection:
-    """Compares what the desk and this side have, after every connect."""
+    """The relay's part of the reconciliation with a desk that has (re)connected: each side says what it has."""
 
     def __init__(self, conversations: ConversationAccess, store: Store) -> None:
         self._conversations, self._store = conversations, store
