@@ -27,7 +27,8 @@ demo: setup
 test: setup-test
 	@TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart=0 $(ARGS)
 
-test-fast: setup-packages
+# With a Python of your own, which has the dependency group `core` and the extra `server`: make test-fast PYTHON=python3.13
+test-fast: $(if $(filter .venv/bin/python,$(PYTHON)),setup-packages)
 	@$(PYTHON) -m pytest -q -n 2 -m 'not slow and not postgres' tests/core $(ARGS)
 
 chaos: setup-test
