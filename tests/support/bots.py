@@ -1,10 +1,11 @@
 """The bots of tests/bots."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
-import yaml
+from ruamel.yaml import YAML
 
 from rasa_handoff.testing import bots
 from tools.rasa_command import RASA
@@ -15,9 +16,9 @@ BOTS = Path(__file__).parents[1] / "bots"
 def train_with_actions(bot: str, out: Path) -> Path:
     """Train a bot of tests/bots with the preset whose actions run on an action server, and return the model."""
     copy = shutil.copytree(BOTS / bot, out / "with-actions" / bot, ignore=shutil.ignore_patterns(".rasa"))
-    config = yaml.safe_load((copy / "config.yml").read_text())
+    config = YAML(typ="safe").load(copy / "config.yml")
     next(one for one in config["importers"] if one["name"] == "rasa_handoff.HandoffImporter")["actions"] = True
-    (copy / "config.yml").write_text(yaml.safe_dump(config))
+    (copy / "config.yml").write_text(json.dumps(config))  # JSON is valid YAML
     return bots.train(copy, out, RASA)
 
 
