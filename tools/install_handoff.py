@@ -12,7 +12,7 @@ import aiohttp
 
 from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.testing.ports import free_port
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.support.desk import PASSWORD, AgentAtDesk
 from tests.support.processes import Process
 
@@ -65,7 +65,7 @@ async def hands_over(binaries: Path, folder: Path) -> list[str]:
         async def connected() -> bool:
             return (await state())["desk"] == "connected"
 
-        await until(connected, seconds=30, what="the relay is connected to the desk")
+        await eventually(connected, seconds=30, what="the relay is connected to the desk")
         doctor = await _done(project, handoff, "doctor")
         assert "All packages that Rasa requires are installed" in doctor, doctor
         body = json.dumps({"sender": "thabo", "message": "/execute_handoff"})

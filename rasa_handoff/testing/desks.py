@@ -17,7 +17,7 @@ from rasa_handoff.desks.base import Desk
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.channel_settings import Settings, read_settings
 from rasa_handoff.testing.relay_side import RelaySide
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 
 
 class FarSide(abc.ABC):
@@ -89,24 +89,24 @@ class DeskContract:
         """The agent gets the messages from before the handoff."""
         await side.start()
         await far.take()
-        assert await until(far.transcript) == ["help", "how?"]
+        assert await eventually(far.transcript) == ["help", "how?"]
 
     async def test_both_talk_in_order(self, side: RelaySide, far: FarSide) -> None:
         """Ten messages each way arrive in order, each once."""
         await side.start()
         for number in range(10):
             await side.says(f"customer {number}")
-        await until(lambda: _is(far, [f"customer {number}" for number in range(10)]))
+        await eventually(lambda: _is(far, [f"customer {number}" for number in range(10)]))
         for number in range(10):
             await far.say(f"agent {number}")
-        await until(lambda: len(side.agent_messages()) == 10)
+        await eventually(lambda: len(side.agent_messages()) == 10)
         assert side.agent_messages() == [f"agent {number}" for number in range(10)]
 
     async def test_its_end_brings_the_conversation_back(self, side: RelaySide, far: FarSide) -> None:
         """The conversation returns to the bot, and the tracker gets the pause and the return."""
         await side.start()
         await far.end()
-        await until(lambda: side.relay.conversation("thabo").state is Control.BOT)
+        await eventually(lambda: side.relay.conversation("thabo").state is Control.BOT)
         assert [entry.name for entry in side.tracker.entries] == ["pause", "back"]
 
     async def test_a_front_end_learns_who_is_active(self, side: RelaySide, far: FarSide) -> None:
@@ -120,39 +120,39 @@ class DeskContract:
         await side.start()
         assert shown[0] == "waiting"
         await far.say("hello")
-        await until(lambda: side.agent_messages() == ["hello"])
+        await eventually(lambda: side.agent_messages() == ["hello"])
         await far.end()
-        await until(lambda: shown[-1] == "bot")
+        await eventually(lambda: shown[-1] == "bot")
 
     async def test_messages_survive_a_cut(self, side: RelaySide, far: FarSide) -> None:
         """Messages sent while the connection is broken arrive in order, and so do later ones."""
         await side.start()
         await side.says("before")
-        await until(lambda: _is(far, ["before"]))
+        await eventually(lambda: _is(far, ["before"]))
         await asyncio.gather(far.cut(), side.says("meanwhile"))
         await side.says("after")
-        await until(lambda: _has_all(far, ["before", "meanwhile", "after"]))
+        await eventually(lambda: _has_all(far, ["before", "meanwhile", "after"]))
         await far.say("still here")
-        await until(lambda: side.agent_messages() == ["still here"])
+        await eventually(lambda: side.agent_messages() == ["still here"])
 
     async def test_a_restart_of_the_relay_goes_on(self, far: FarSide, settings: Settings) -> None:
         """Another process with the same store goes on with the same agent."""
         async with meeting(far, settings) as side:
             await side.start()
             await side.says("one")
-            await until(lambda: _is(far, ["one"]))
+            await eventually(lambda: _is(far, ["one"]))
         async with meeting(far, settings) as side:
             assert side.relay.desk_active("thabo")
             await side.says("two")
-            await until(lambda: _is(far, ["one", "two"]))
+            await eventually(lambda: _is(far, ["one", "two"]))
             await far.say("welcome back")
-            await until(lambda: side.agent_messages() == ["welcome back"])
+            await eventually(lambda: side.agent_messages() == ["welcome back"])
 
     async def test_the_customer_may_leave(self, side: RelaySide, far: FarSide) -> None:
         """The customer may leave, and ask for a person again."""
         await side.start()
         await side.relay.apply(events.CustomerLeaving(conversation_id="thabo", id="l", text="disconnect", at=4.0))
-        await until(lambda: side.relay.conversation("thabo").state is Control.BOT)
+        await eventually(lambda: side.relay.conversation("thabo").state is Control.BOT)
         await side.start()
 
 

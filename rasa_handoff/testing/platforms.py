@@ -17,7 +17,7 @@ import pytest_asyncio
 from rasa_handoff.protocol.values import Value
 from rasa_handoff.testing.bots import trained_once
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 
 BOT = Path(__file__).parent / "bot"
 
@@ -182,7 +182,7 @@ class PlatformContract:
         async def is_paused() -> bool:
             return bool((await thabo.tracker())["paused"])
 
-        await until(is_paused)
+        await eventually(is_paused)
         assert await thabo.messages() == ["hello", "hello", "fetch somebody of billing"]
         assert (await thabo.says("hello")).texts == ("Hello.",)
         assert (await thabo.tracker())["slots"]["handoff_outcome"] == "resolved"

@@ -16,7 +16,7 @@ from rasa_handoff.relay import repository
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.outbox import Entry
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 
 LINES: Final = (Line(speaker=Speaker.CUSTOMER, text="help", at=1.0), Line(speaker=Speaker.BOT, text="how?", at=2.0))
 
@@ -56,7 +56,7 @@ class RelaySide:
     async def __aenter__(self) -> "RelaySide":
         await self.relay.open({DESK: self.desk, CUSTOMER: self.customer, TRACKER: self.tracker})
         await self.desk.open()
-        await until(lambda: self.desk.connected)
+        await eventually(lambda: self.desk.connected)
         return self
 
     async def __aexit__(self, kind: type | None, problem: BaseException | None, trace: TracebackType | None) -> None:
@@ -82,7 +82,7 @@ class RelaySide:
         here: dict[str, Any] = {"conversation_id": who, "handoff_id": offer.handoff_id}
         await self.relay.requests.offer(events.TranscriptAwaited(**here, offer=offer, leaving_word="disconnect"))
         await self.relay.apply(events.TranscriptTimedOut(**here))
-        await until(lambda: self.relay.desk_active(who))
+        await eventually(lambda: self.relay.desk_active(who))
         return offer
 
     async def transcript_follows(self, offer: Offer) -> None:

@@ -11,7 +11,7 @@ from types import TracebackType
 
 import aiohttp
 
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.support.processes import ENVIRONMENT
 from tools import children
 
@@ -42,7 +42,7 @@ class Kept:
         if self._process.poll() is None:
             self._process.terminate()
         with contextlib.suppress(AssertionError):
-            await until(lambda: self._process is not None and self._process.poll() is not None, seconds=10)
+            await eventually(lambda: self._process is not None and self._process.poll() is not None, seconds=10)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -57,7 +57,7 @@ class Kept:
         return False
 
     async def wait_until_up(self, seconds: float = 120) -> None:
-        await until(self.is_up, seconds=seconds, what=f"{self.name} answers at {self.up}; see {self.log}")
+        await eventually(self.is_up, seconds=seconds, what=f"{self.name} answers at {self.up}; see {self.log}")
 
     def kill(self) -> None:
         """Kill the process (kill -9); it is started again."""

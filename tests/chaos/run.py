@@ -19,7 +19,7 @@ from typing import Any, get_args
 
 import aiohttp
 
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.chaos import checks
 from tests.chaos.faults import Faults
 from tests.chaos.plan import plan
@@ -85,7 +85,7 @@ async def _until_it_is_lively(world: World) -> None:
     """Faults begin once half of the customers talk to somebody."""
     with contextlib.suppress(AssertionError):
         half = len(world.customers) / 2
-        await until(lambda: sum(customer.with_desk for customer in world.customers) >= half, seconds=30)
+        await eventually(lambda: sum(customer.with_desk for customer in world.customers) >= half, seconds=30)
 
 
 async def calm(world: World, people: list["asyncio.Task[None]"], within: float) -> None:
@@ -107,7 +107,7 @@ async def calm(world: World, people: list["asyncio.Task[None]"], within: float) 
     for agent in world.agents:
         agent.stopping = True
     with contextlib.suppress(AssertionError):
-        await until(lambda: _nothing_under_way(world), seconds=within, what="conversations under way")
+        await eventually(lambda: _nothing_under_way(world), seconds=within, what="conversations under way")
 
 
 def _waits_for(world: World, name: str) -> str:

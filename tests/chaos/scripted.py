@@ -14,7 +14,7 @@ from rasa_handoff.relay import repository
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.outbox import Entry
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 
 
 class Scripted:
@@ -98,7 +98,7 @@ class Stage:
         for target in self.targets():
             target.manner = "takes"
         self.crash()
-        self.run(until(self._nothing_left, seconds=5, what="an empty outbox"))
+        self.run(eventually(self._nothing_left, seconds=5, what="an empty outbox"))
 
     async def _nothing_left(self) -> bool:
         for name in (DESK, CUSTOMER, TRACKER):

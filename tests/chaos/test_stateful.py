@@ -12,7 +12,7 @@ from rasa_handoff.core.control import Control, IllegalEvent
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.values import Agent, Channel, Offer
 from rasa_handoff.store.outbox import Entry
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.chaos.scripted import Stage, new_id
 
 pytestmark = pytest.mark.timeout(120)
@@ -109,7 +109,7 @@ class RelayMachine(RuleBasedStateMachine):
 
     @invariant()
     def memory_is_the_database(self) -> None:
-        self.stage.run(until(self._remembered, seconds=2, what="a memory that is the database"))
+        self.stage.run(eventually(self._remembered, seconds=2, what="a memory that is the database"))
 
     def teardown(self) -> None:
         try:

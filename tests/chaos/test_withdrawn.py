@@ -5,7 +5,7 @@ from typing import Any
 from rasa_handoff.core.control import Control
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.values import Channel, Offer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.chaos.scripted import Stage, new_id
 
 
@@ -24,7 +24,7 @@ def test_words_of_the_handoff_before_still_arrive() -> None:
         said: dict[str, Any] = {"conversation_id": "thabo", "at": 1.0}
         stage.run(stage.relay.apply(events.CustomerSaid(**said, id="1", text="are you there")))
         stage.run(stage.relay.apply(events.CustomerLeaving(**said, id="2", text="disconnect")))
-        stage.run(until(lambda: stage.relay.conversation("thabo").state is Control.BOT))
+        stage.run(eventually(lambda: stage.relay.conversation("thabo").state is Control.BOT))
         asks()
         assert stage.relay.conversation("thabo").state is Control.BOT
         stage.drain()

@@ -17,7 +17,7 @@ from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
 from rasa_handoff.relay.repository import RelayStore
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.testing.relay_side import RecordingTarget, RelaySide
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.support.foreign import ForeignServer
 
 
@@ -41,7 +41,7 @@ async def test_a_handoff_whose_offer_cant_be_read_after_a_restart(database_url: 
         await change(settings, lambda connection: connection.execute(spoilt))
         async with RelaySide(BotlhaleDesk, settings) as again:
             await again.says("still here", "lerato")
-            await until(lambda: server.texts("lerato") == ["still here"])
+            await eventually(lambda: server.texts("lerato") == ["still here"])
 
 
 async def test_requests_that_nobody_waits_for_any_more(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +85,7 @@ async def test_an_entry_that_lacks_what_it_needs(database_url: str) -> None:
     await change(settings, lambda connection: repository.outbox.put(connection, entries))
     relay = Relay(RelayStore(settings.store, repository.metadata, repository.SIDE, repository.SCHEMA), settings)
     await relay.open({DESK: RecordingTarget(), CUSTOMER: customer, TRACKER: RecordingTarget()})
-    await until(lambda: [entry.body["text"] for entry in customer.entries] == ["good"])
+    await eventually(lambda: [entry.body["text"] for entry in customer.entries] == ["good"])
     assert await relay.count_dead_letters() == 1
     await relay.close()
 
@@ -98,7 +98,7 @@ async def test_a_lane_that_nobody_delivers_is_said_once(database_url: str, caplo
     customer = RecordingTarget()
     relay = Relay(RelayStore(settings.store, repository.metadata, repository.SIDE, repository.SCHEMA), settings)
     await relay.open({DESK: RecordingTarget(), CUSTOMER: customer, TRACKER: RecordingTarget()})
-    await until(lambda: customer.entries and "can't be read" in caplog.text)
+    await eventually(lambda: customer.entries and "can't be read" in caplog.text)
     for _ in range(3):  # each ring is another try
         await relay.notify("pigeons")
         await relay.notify(CUSTOMER)

@@ -22,7 +22,7 @@ from rasa_handoff.server.storage.tables import METADATA, OUTBOX, SCHEMA, SIDE
 from rasa_handoff.store.dispatcher import Dispatcher
 from rasa_handoff.store.engine import Store
 from rasa_handoff.testing.relay_side import RecordingTarget
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 
 OFFER = Offer(handoff_id="h", conversation_id="thabo", bot_id="b", channel=Channel(name="rest"))
 HERE: dict[str, Any] = {"conversation_id": "thabo", "handoff_id": "h"}
@@ -60,10 +60,10 @@ async def test_the_relay_delivers_and_knows_who_is_active(tmp_path: Path) -> Non
         await relay.apply(events.HandoffRequested(**HERE, offer=OFFER, leaving_word="disconnect"))
         accepted = events.HandoffAccepted(**HERE)
         await cancelled_after_its_commit(relay.store, lambda: relay.apply(accepted))
-        await until(lambda: relay.conversation("thabo").state is Control.WAITING)
+        await eventually(lambda: relay.conversation("thabo").state is Control.WAITING)
         said = events.CustomerSaid(conversation_id="thabo", id="m", text="hello", at=time.time())
         await cancelled_after_its_commit(relay.store, lambda: relay.apply(said))
-        await until(lambda: [entry.name for entry in desk.entries] == ["handoff.initiate", "message"])
+        await eventually(lambda: [entry.name for entry in desk.entries] == ["handoff.initiate", "message"])
     finally:
         await relay.close()
 
@@ -81,7 +81,7 @@ async def test_the_server_tells_desk_and_relay(tmp_path: Path) -> None:
         async with Dispatcher(store, OUTBOX, {RELAY: relay}, side.finish, side.set_aside) as dispatcher:
             side.dispatcher = dispatcher
             await cancelled_after_its_commit(store, lambda: side.initiate(OFFER, resumed=True))
-            await until(lambda: any(isinstance(news, Arrival) for news in heard))
+            await eventually(lambda: any(isinstance(news, Arrival) for news in heard))
 
 
 async def test_a_refused_event_of_a_targets_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -100,6 +100,6 @@ async def test_a_refused_event_of_a_targets_leaves_nothing_behind(tmp_path: Path
     try:
         await relay.requests.offer(events.HandoffRequested(**HERE, offer=OFFER, leaving_word="disconnect"))
         await relay.apply(events.AgentSaid(**HERE, number=1, id="w", text="too early", at=1.0))
-        await until(lambda: any(entry.body.get("text") == "too early" for entry in customer.entries))
+        await eventually(lambda: any(entry.body.get("text") == "too early" for entry in customer.entries))
     finally:
         await relay.close()

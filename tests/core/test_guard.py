@@ -21,7 +21,7 @@ from rasa_handoff.guard.sessions import Pending
 from rasa_handoff.guard.socketio_requests import Head, is_local, is_loopback, read_query
 from rasa_handoff.protocol.errors import SettingsError
 from rasa_handoff.protocol.limits import Limits, read_limits
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 
 
 def test_the_libraries_have_the_private_parts_that_are_replaced() -> None:
@@ -124,7 +124,7 @@ async def test_so_many_events_at_a_time_in_their_order() -> None:
     for place in range(300):
         await pending.add(job(place), 100)
     await pending.drain()
-    await until(lambda: len(done) == 300)
+    await eventually(lambda: len(done) == 300)
     assert (done, most) == (list(range(300)), 1)
 
 

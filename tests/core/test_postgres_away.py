@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError, TimeoutError
 from rasa_handoff.protocol.errors import StoreError, StoreUnavailable
 from rasa_handoff.relay.repository import RelayStore
 from rasa_handoff.store.engine import TROUBLES, Store
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.support.postgres import Database
 
 QUICKLY = 8.0
@@ -91,7 +91,7 @@ async def test_a_half_open_connection_is_given_up_and_its_lock_with_it(postgres:
             wire.swallow_up = wire.swallow_down = True
             assert isinstance((await answers(words.say("b")))[0], TROUBLES)
             wire.mend()
-            await until(lambda: _works(words, "c"))
+            await eventually(lambda: _works(words, "c"))
             assert await words.said() == ["a", "c"]
 
 
@@ -111,7 +111,7 @@ async def test_a_commit_whose_answer_is_lost_is_answered_with_the_truth(postgres
 
             store._engine.dialect.do_commit = lose
             unsure = asyncio.create_task(words.say("b"))
-            await until(lambda: wire.swallow_down)
+            await eventually(lambda: wire.swallow_down)
             wire_is_away = await answers(words.say("c"))
             assert isinstance(wire_is_away[0], TROUBLES)
             assert not unsure.done()
@@ -136,7 +136,7 @@ async def test_a_store_closes_although_nobody_knows_what_became_of_a_commit(post
 
             store._engine.dialect.do_commit = lose
             unsure = asyncio.create_task(words.say("b"))
-            await until(lambda: wire.swallow_down)
+            await eventually(lambda: wire.swallow_down)
         assert isinstance((await answers(unsure))[0], TROUBLES)
 
 
@@ -171,7 +171,7 @@ async def test_a_database_that_hangs_elsewhere_refuses_too_and_what_was_refused_
         refused = [(await answers(words.say(word)))[0] for word in ("b", "c")]
         assert [type(said) for said in refused] == [TimeoutError] * 2
         hangs = False
-        await until(lambda: _works(words, "d"))
+        await eventually(lambda: _works(words, "d"))
         assert await words.said() == ["a", "d"]
 
 
@@ -186,7 +186,7 @@ async def test_who_lost_the_database_to_another_process_doesnt_write(postgres: D
             assert isinstance(said, TROUBLES)
             assert "in use by another process" in str(said)
             await second.say("c")
-        await until(lambda: _works(first, "d"))
+        await eventually(lambda: _works(first, "d"))
         assert await first.said() == ["a", "c", "d"]
 
 

@@ -39,6 +39,21 @@ async def test_what_is_awaited_is_given_as_much_longer(monkeypatch: pytest.Monke
 async def test_a_condition_is_waited_for_as_much_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "slowness", lambda: 3.0)
     begun = time.monotonic()
-    assert await waiting.until(lambda: time.monotonic() - begun > 0.2, seconds=0.1)
+    assert await waiting.eventually(lambda: time.monotonic() - begun > 0.2, seconds=0.1)
     with pytest.raises(AssertionError, match=r"never: still False after 0\.3 s"):
-        await waiting.until(lambda: False, seconds=0.1, what="never")
+        await waiting.eventually(lambda: False, seconds=0.1, what="never")
+
+
+async def test_a_failure_shows_the_condition_and_its_last_value() -> None:
+    seen: list[int] = []
+
+    async def three() -> list[int]:
+        seen.append(len(seen))
+        return seen[3:]
+
+    assert await waiting.eventually(three) == [3]
+    with pytest.raises(AssertionError, match=r"lambda: seen\[100_000:\].*: still \[\] after"):
+        await waiting.eventually(lambda: seen[100_000:], seconds=0.01)
+    with pytest.raises(AssertionError, match=r"lambda: seen and None.*: still None after"):
+        waiting.eventually_blocking(lambda: seen and None, seconds=0.01)
+    assert waiting.eventually_blocking(lambda: seen) == [0, 1, 2, 3]

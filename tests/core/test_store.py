@@ -15,7 +15,7 @@ from rasa_handoff.store.dispatcher import Dispatcher
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.outbox import DeadLetter, Entry, Lease, Outbox
 from rasa_handoff.store.timers import MOST_AT_ONCE, PUT_OFF, Clock, Timer, Timers
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 
 
 class Database:
@@ -258,7 +258,7 @@ async def test_lanes_keep_their_order_and_dont_wait_for_each_other(database_url:
         await database.put("1", "2", "3")
         await database.put("a", lane="lerato")
         async with Dispatcher(database.store, database.outbox, {"desk": listener}, database.finish, database.set_aside):
-            await until(lambda: len(listener.heard) == 4)
+            await eventually(lambda: len(listener.heard) == 4)
         names = [name for (name,) in listener.heard]
         assert [name for name in names if name.isdigit()] == ["1", "2", "3"]
         assert await database.lane_keys() == []
@@ -273,10 +273,10 @@ async def test_what_isnt_delivered_is_kept_and_tried_again(database_url: str, aw
         async with Dispatcher(
             database.store, database.outbox, {"desk": listener}, database.finish, database.set_aside
         ) as dispatcher:
-            await until(lambda: database.lane_keys())
+            await eventually(lambda: database.lane_keys())
             listener.away = None
             dispatcher.notify([("desk", "thabo")])
-            await until(lambda: listener.heard == [["1"]])
+            await eventually(lambda: listener.heard == [["1"]])
 
 
 async def test_after_its_end_the_pump_begins_nothing(database_url: str) -> None:
@@ -318,7 +318,7 @@ async def test_a_patient_target_gets_a_batch(database_url: str) -> None:
         for name in ("1", "2", "3"):
             await database.put(name)
             dispatcher.notify([("desk", "thabo")])
-        await until(lambda: listener.heard == [["1", "2", "3"]])
+        await eventually(lambda: listener.heard == [["1", "2", "3"]])
 
 
 async def test_a_restart_delivers_what_was_left(database_url: str) -> None:
@@ -327,7 +327,7 @@ async def test_a_restart_delivers_what_was_left(database_url: str) -> None:
         await first.put("left")
     again = Database(database_url)
     async with again.store, Dispatcher(again.store, again.outbox, {"desk": listener}, again.finish, again.set_aside):
-        await until(lambda: listener.heard == [["left"]])
+        await eventually(lambda: listener.heard == [["left"]])
 
 
 async def test_a_locked_database_says_so_and_recovers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -374,7 +374,7 @@ async def test_what_fails_each_time_is_set_aside_and_the_lane_goes_on(
     async with database.store:
         await database.put("1", "2", "bad", "3", "4")
         async with Dispatcher(database.store, database.outbox, {"desk": target}, database.finish, database.set_aside):
-            await until(lambda: sum(map(len, target.heard)) == 4)
+            await eventually(lambda: sum(map(len, target.heard)) == 4)
             (letter,) = await database.dead_letters()
     assert [name for names in target.heard for name in names] == ["1", "2", "3", "4"]
     assert (letter.name, letter.lane, letter.target, letter.entry.body) == ("bad", "thabo", "desk", {})
@@ -391,7 +391,7 @@ async def test_what_nobody_foresaw_is_tried_for_a_while(database_url: str, monke
     async with database.store:
         await database.put("bad", "1")
         async with Dispatcher(database.store, database.outbox, {"desk": target}, database.finish, database.set_aside):
-            await until(lambda: target.heard == [["1"]])
+            await eventually(lambda: target.heard == [["1"]])
             assert len(await database.dead_letters()) == 1
     assert target.tries == 4
 
@@ -405,7 +405,7 @@ async def test_an_entry_that_cant_be_read_is_set_aside(database_url: str, body: 
         spoil = update(table).where(table.c.name == "bad").values(body=body)
         await database.store.write(lambda connection: connection.execute(spoil))
         async with Dispatcher(database.store, database.outbox, {"desk": listener}, database.finish, database.set_aside):
-            await until(lambda: listener.heard == [["1"]])
+            await eventually(lambda: listener.heard == [["1"]])
             (letter,) = await database.dead_letters()
     assert letter.text == body
     with pytest.raises(ValueError):  # noqa: PT011 - whatever msgspec says
@@ -433,7 +433,7 @@ async def test_a_timer_that_cant_ring_is_put_off_and_the_others_ring(
     async with store:
         await store.write(set_all)
         async with Clock(store, timers, ring, lambda: now[0]):
-            await until(lambda: fired == ["good"])
+            await eventually(lambda: fired == ["good"])
             assert await store.write(lambda connection: timers.due(connection, 1000.0)) == []
             assert len(await store.write(lambda connection: timers.due(connection, 1000.0 + PUT_OFF))) == MOST_AT_ONCE
     assert caplog.text.count("failed; it is tried every") == MOST_AT_ONCE + 20

@@ -7,7 +7,7 @@ from rasa_handoff.desks.botlhale import BotlhaleDesk
 from rasa_handoff.desks.ours import OurDesk
 from rasa_handoff.desks.tkinter import TkinterDesk
 from rasa_handoff.testing.desks import FarSide
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.support.admin_window import Admin
 from tests.support.desk import AgentAtDesk, DeskServer
 from tests.support.foreign import ForeignServer
@@ -86,7 +86,7 @@ class ForeignFarSide(FarSide):
         return [data["message"] for data in self.server.all("from_user")]
 
     async def transcript(self) -> list[str]:
-        told = await until(lambda: self.server.all("messages_to_client"))
+        told = await eventually(lambda: self.server.all("messages_to_client"))
         return [line["message"] for line in told[-1]["messages"]]
 
     async def end(self) -> None:
@@ -95,7 +95,7 @@ class ForeignFarSide(FarSide):
     async def cut(self) -> None:
         known = len(self.server.all("username"))
         await self.server.cut()
-        await until(lambda: len(self.server.all("username")) > known)
+        await eventually(lambda: len(self.server.all("username")) > known)
 
 
 class TkinterFarSide(FarSide):
@@ -116,7 +116,7 @@ class TkinterFarSide(FarSide):
         """A person types slower than the other side reads; nothing else keeps two messages apart."""
         known = len(self.near.agent_messages())
         await self.admin.say(text)
-        await until(lambda: len(self.near.agent_messages()) > known)
+        await eventually(lambda: len(self.near.agent_messages()) > known)
 
     async def customer_messages(self) -> list[str]:
         before = [text for name, text in self.admin.before()[self.offered :] if name == "User"]
@@ -126,7 +126,7 @@ class TkinterFarSide(FarSide):
         return [text for _, text in self.admin.before()]
 
     async def end(self) -> None:
-        await until(self.admin.before)
+        await eventually(self.admin.before)
         await self.admin.close()
 
     async def cut(self) -> None:

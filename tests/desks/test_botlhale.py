@@ -19,7 +19,7 @@ from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER
 from rasa_handoff.server.gateways.botlhale_clients import RESUME_SECRETS
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.relay_side import RelaySide
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.desks.far_sides import OurBotlhaleFarSide
 from tests.support.foreign import ForeignServer
 
@@ -53,7 +53,7 @@ def notices(side: RelaySide, who: str = "thabo") -> list[str]:
 
 
 async def is_back(side: RelaySide, who: str = "thabo") -> None:
-    await until(lambda: side.relay.conversation(who).state is Control.BOT)
+    await eventually(lambda: side.relay.conversation(who).state is Control.BOT)
 
 
 async def test_each_conversation_has_its_own_socket(side: RelaySide, server: ForeignServer) -> None:
@@ -61,18 +61,18 @@ async def test_each_conversation_has_its_own_socket(side: RelaySide, server: For
     for who in people:
         await side.start(who)
         await side.says(f"I am {who}", who)
-    await until(lambda: len(server.all("from_user")) == 3)
+    await eventually(lambda: len(server.all("from_user")) == 3)
     assert len(set(server.socket_of.values())) == len(server.sockets) == 3
     for who in people:
         await server.say("to_user", {"message": f"hello {who}"}, who=who)
     for who in people:
         assert server.texts(who) == [f"I am {who}"]
-        await until(lambda who=who: told(side, who) == [f"hello {who}"])
+        await eventually(lambda who=who: told(side, who) == [f"hello {who}"])
     await server.say("disconnect_socket", who="lerato")
     await is_back(side, "lerato")
-    await until(lambda: server.gone == [server.socket_of["lerato"]])
+    await eventually(lambda: server.gone == [server.socket_of["lerato"]])
     await side.says("still here", "sipho")
-    await until(lambda: server.texts("sipho") == ["I am sipho", "still here"])
+    await eventually(lambda: server.texts("sipho") == ["I am sipho", "still here"])
     assert side.relay.desk_active("thabo")
 
 
@@ -80,7 +80,7 @@ async def test_the_leaving_word_ends_it_there(side: RelaySide, server: ForeignSe
     await side.start()
     await side.relay.apply(events.CustomerLeaving(conversation_id="thabo", id="l", text="disconnect", at=4.0))
     await is_back(side)
-    await until(lambda: server.gone == server.sockets)
+    await eventually(lambda: server.gone == server.sockets)
     assert server.all("from_user") == [], "the word is the relay's, not the agent's"
 
 
@@ -91,7 +91,7 @@ async def test_what_means_nothing_leaves_a_line(
     await side.start()
     for name, payload in (("agent_typing" * 5, {"on": True}), ("to_user", {"message": " "}), ("to_user", "Hello.")):
         await server.say(name, payload)
-    await until(lambda: told(side, "thabo") == ["Hello."])
+    await eventually(lambda: told(side, "thabo") == ["Hello."])
     assert [record.getMessage() for record in caplog.records if record.name == botlhale_socket.__name__] == [
         f"Ignoring the live-agent server's {('agent_typing' * 5)[:40]!r} for {short_id('thabo')}.",
         f"The live-agent server sent no message to {short_id('thabo')}: its to_user is empty.",
@@ -102,12 +102,12 @@ async def test_a_transcript_that_follows_is_the_first_answer(side: RelaySide, se
     """The server asks as soon as it is connected: some take the first answer alone."""
     offer = await side.start_without_transcript()
     await side.says("are you there")
-    await until(lambda: server.texts("thabo") == ["are you there"])
+    await eventually(lambda: server.texts("thabo") == ["are you there"])
     assert server.all("messages_to_client") == []
     await side.transcript_follows(offer)
-    await until(lambda: server.all("messages_to_client"))
+    await eventually(lambda: server.all("messages_to_client"))
     await server.say("messages", {})
-    await until(lambda: len(server.all("messages_to_client")) == 2)
+    await eventually(lambda: len(server.all("messages_to_client")) == 2)
     for told_so_far in server.all("messages_to_client"):
         assert [line["message"] for line in told_so_far["messages"]] == ["help", "how?"]
 
@@ -116,7 +116,7 @@ async def test_words_after_the_end_open_nothing(side: RelaySide, server: Foreign
     await side.start()
     await server.say("disconnect_socket", {})
     await is_back(side)
-    await until(lambda: server.gone == server.sockets)
+    await eventually(lambda: server.gone == server.sockets)
     assert side.tracker.entries[-1].body["outcome"] == "resolved"
     assert len(server.sockets) == 1
 
@@ -128,7 +128,7 @@ async def test_nobody_there_is_told_in_time_and_nothing_is_opened_later(tmp_path
         with pytest.raises(AssertionError):
             await side.start()
         assert side.relay.conversation("thabo").state is Control.BOT
-        await until(lambda: notices(side) == ["utter_handoff_unreachable"])
+        await eventually(lambda: notices(side) == ["utter_handoff_unreachable"])
         async with ForeignServer(port=port) as server:
             await side.start()
             assert len(server.all("username")) == 1, "the conversation that was called off isn't opened"
@@ -141,7 +141,7 @@ async def test_a_server_that_asks_for_nothing_is_not_there(tmp_path: Path) -> No
         async with RelaySide(BotlhaleDesk, settings) as side:
             with pytest.raises(AssertionError):
                 await side.start()
-            await until(lambda: notices(side) == ["utter_handoff_unreachable"])
+            await eventually(lambda: notices(side) == ["utter_handoff_unreachable"])
             assert server.heard == []
 
 
@@ -157,11 +157,11 @@ async def test_a_server_that_stays_away_is_told_and_hears_all_when_it_is_back(
             await side.start("lerato")
             await server_leaves(side, "lerato")
         await side.says("are you there?")
-        await until(lambda: notices(side)[-1] == "utter_handoff_desk_away")
+        await eventually(lambda: notices(side)[-1] == "utter_handoff_desk_away")
         await side.says("hello?")
         async with ForeignServer(port=port) as server:
-            await until(lambda: server.texts("thabo") == ["are you there?", "hello?"])
-            await until(lambda: notices(side)[-1] == "utter_handoff_desk_back")
+            await eventually(lambda: server.texts("thabo") == ["are you there?", "hello?"])
+            await eventually(lambda: notices(side)[-1] == "utter_handoff_desk_back")
             assert list(server.socket_of) == ["thabo"]
     assert "utter_handoff_desk_away" not in notices(side, "lerato")
 
@@ -193,7 +193,7 @@ async def test_a_day_of_silence_ends_it(tmp_path: Path, server: ForeignServer) -
         await side.start()
         await is_back(side)
         assert side.tracker.entries[-1].body["outcome"] == "silence"
-        await until(lambda: server.gone == server.sockets)
+        await eventually(lambda: server.gone == server.sockets)
 
 
 async def test_who_is_spoken_to_is_not_told_that_nobody_came(tmp_path: Path, server: ForeignServer) -> None:
@@ -204,14 +204,14 @@ async def test_who_is_spoken_to_is_not_told_that_nobody_came(tmp_path: Path, ser
         for number in range(1, 9):
             known = (await running(side))["nobody_takes"]
             await server.say("to_user", {"message": f"word {number}"}, who="thabo")
-            await until(lambda number=number: len(told(side, "thabo")) == number)
+            await eventually(lambda number=number: len(told(side, "thabo")) == number)
             assert (await running(side))["nobody_takes"] > known
-        await until(lambda: "utter_handoff_nobody_yet" in notices(side))
+        await eventually(lambda: "utter_handoff_nobody_yet" in notices(side))
         await server.say("to_user", {"message": "I am here"}, who="thabo")
-        await until(lambda: side.relay.conversation("thabo").asked == 0)
+        await eventually(lambda: side.relay.conversation("thabo").asked == 0)
         await is_back(side)
         assert notices(side).count("utter_handoff_nobody_yet") == 2, "asked again before it is given up"
-        await until(lambda: server.gone == server.sockets)
+        await eventually(lambda: server.gone == server.sockets)
 
 
 async def running(side: RelaySide) -> dict[str, float]:
@@ -228,14 +228,14 @@ async def leave_message(side: RelaySide) -> None:
 
 async def test_a_message_that_was_left_can_be_answered(side: RelaySide, server: ForeignServer) -> None:
     await leave_message(side)
-    await until(lambda: server.texts("thabo") == ["call me tomorrow"])
+    await eventually(lambda: server.texts("thabo") == ["call me tomorrow"])
     await server.say("to_user", {"message": "I will"})
-    await until(lambda: notices_of_reply(side))
+    await eventually(lambda: notices_of_reply(side))
     assert server.gone == [], "a socket that closes ends the conversation there"
     await side.start()
-    await until(lambda: server.gone == server.sockets[:1])
+    await eventually(lambda: server.gone == server.sockets[:1])
     await side.says("me again")
-    await until(lambda: server.texts("thabo")[-1] == "me again")
+    await eventually(lambda: server.texts("thabo")[-1] == "me again")
 
 
 def notices_of_reply(side: RelaySide) -> list[str]:
@@ -253,9 +253,9 @@ async def test_a_message_that_was_left_while_nobody_was_there_survives_a_restart
         await side.says("call me tomorrow")
         await is_back(side)
     async with RelaySide(BotlhaleDesk, settings) as side, ForeignServer(port=port) as server:
-        await until(lambda: server.texts("thabo") == ["call me tomorrow"])
+        await eventually(lambda: server.texts("thabo") == ["call me tomorrow"])
         await server.say("to_user", {"message": "I will"})
-        await until(lambda: notices_of_reply(side) == ["I will"])
+        await eventually(lambda: notices_of_reply(side) == ["I will"])
 
 
 async def test_words_that_waited_are_told_however_early_the_pump_is(tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ async def test_words_that_waited_are_told_however_early_the_pump_is(tmp_path: Pa
     late = RelaySide(BotlhaleDesk, settings)
     async with ForeignServer(port=port) as server:
         await late.relay.open({DESK: late.desk, CUSTOMER: late.customer, TRACKER: late.tracker})
-        await until(lambda: server.texts("thabo") == ["are you there?"])
+        await eventually(lambda: server.texts("thabo") == ["are you there?"])
         await late.__aexit__(None, None, None)
 
 
@@ -297,26 +297,26 @@ async def test_nobody_else_takes_a_conversation_at_our_own_server(tmp_path: Path
 
     async with RelaySide(BotlhaleDesk, settings) as side:
         await side.start()
-        await until(is_shown)
+        await eventually(is_shown)
         assert await refused(far)
         await side.says("one")
-        await until(lambda: is_heard(far, ["one"]))
+        await eventually(lambda: is_heard(far, ["one"]))
         await far.say("hello")
-        await until(lambda: told(side, "thabo") == ["hello"])
+        await eventually(lambda: told(side, "thabo") == ["hello"])
         await far.cut()
         await side.says("two")
-        await until(lambda: is_heard(far, ["one", "two"]))
+        await eventually(lambda: is_heard(far, ["one", "two"]))
         assert await refused(far)
     assert await refused(far)
     async with RelaySide(BotlhaleDesk, settings) as side:
         await side.says("three")
-        await until(lambda: is_heard(far, ["one", "two", "three"]))
+        await eventually(lambda: is_heard(far, ["one", "two", "three"]))
         assert await refused(far)
         await side.relay.apply(events.CustomerLeaving(conversation_id="thabo", id="l", text="disconnect", at=4.0))
         await is_back(side)
         await side.start()
         await side.says("four")
-        await until(lambda: is_heard(far, ["one", "two", "three", "four"]))
+        await eventually(lambda: is_heard(far, ["one", "two", "three", "four"]))
         assert await refused(far)
     engine.dispose()
     await far.stop()
@@ -332,11 +332,11 @@ async def test_a_secret_that_is_of_something_else_is_let_go(tmp_path: Path) -> N
         assert (await before.call("username", {"ConversationID": "thabo", "BotID": "b"}))["ok"]
         await before.disconnect()
         await side.start()
-        await until(
+        await eventually(
             lambda: side.relay.store.write(lambda connection: customer_ids.find_secret(connection, "thabo") is None)
         )
         await side.says("one")
-        await until(lambda: is_heard(far, ["one"]))
+        await eventually(lambda: is_heard(far, ["one"]))
     await far.stop()
 
 

@@ -11,7 +11,7 @@ from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
 from rasa_handoff.store.engine import Store
 from rasa_handoff.testing.desks import DeskContract, meeting, settings_for
 from rasa_handoff.testing.relay_side import RecordingTarget
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.desks.far_sides import ForeignFarSide, OurBotlhaleFarSide, OurFarSide, TkinterFarSide
 from tests.support.foreign import ForeignServer
 
@@ -38,9 +38,9 @@ async def test_a_server_that_greets_at_once_is_heard(tmp_path: Path) -> None:
     far.server.greeting = "One moment please."
     async with meeting(far, settings) as side:
         await side.start()
-        await until(lambda: side.agent_messages() == ["One moment please."])
+        await eventually(lambda: side.agent_messages() == ["One moment please."])
         await far.say("What can I do for you?")
-        await until(lambda: side.agent_messages() == ["One moment please.", "What can I do for you?"])
+        await eventually(lambda: side.agent_messages() == ["One moment please.", "What can I do for you?"])
     await far.stop()
 
 
@@ -53,8 +53,8 @@ async def test_a_foreign_server_is_read_tolerantly(tmp_path: Path) -> None:
         await far.server.say("to_user", {"message": "with more", "mood": "good"})
         await far.server.say("to_user")
         await far.server.say("messages", {"again": True})
-        await until(lambda: side.agent_messages() == ["bare", "with more"])
-        await until(lambda: len(far.server.all("messages_to_client")) == 2)
+        await eventually(lambda: side.agent_messages() == ["bare", "with more"])
+        await eventually(lambda: len(far.server.all("messages_to_client")) == 2)
         assert far.server.all("username") == [{"ConversationID": "thabo", "BotID": "b"}]
     await far.stop()
 
@@ -67,7 +67,7 @@ async def test_a_stranger_on_our_type_is_named(tmp_path: Path, caplog: pytest.Lo
         desk = OurDesk(settings, relay)
         await relay.open({DESK: desk, CUSTOMER: RecordingTarget(), TRACKER: RecordingTarget()})
         await desk.open()
-        await until(lambda: "can't be reached" in caplog.text)
+        await eventually(lambda: "can't be reached" in caplog.text)
         assert not desk.connected
         await desk.close()
         await relay.close()
@@ -78,14 +78,14 @@ async def test_what_our_server_sends_twice_is_told_once(tmp_path: Path) -> None:
     far = OurFarSide()
     async with meeting(far, settings_for(await far.start(tmp_path), tmp_path)) as side:
         handoff_id = await side.start()
-        await until(lambda: side.customer.entries)
+        await eventually(lambda: side.customer.entries)
         desk: Any = side.desk
         moved = {"handoff_id": handoff_id, "id": "s1", "number": 901, "status": "unanswered", "seconds": 1}
         said = {"handoff_id": handoff_id, "id": "m1", "number": 902, "speaker": "agent", "text": "hi", "at": 1.0}
         for _ in range(3):
             assert (await desk._on_status(moved))["ok"]
             assert (await desk._on_message(said))["ok"]
-        await until(lambda: side.agent_messages() == ["hi"])
+        await eventually(lambda: side.agent_messages() == ["hi"])
         told = [entry.body.get("response") for entry in side.customer.entries]
         assert told.count("utter_handoff_nobody_yet") == 1
         assert [(one["handoff_id"], one["last"]) for one in await side.relay.reconnection.acknowledged()] == [

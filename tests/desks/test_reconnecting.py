@@ -13,7 +13,7 @@ from rasa_handoff.server import accounts
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.desks import settings_for
 from rasa_handoff.testing.relay_side import RelaySide
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.support.desk import DeskServer
 
 
@@ -49,7 +49,7 @@ async def test_a_socket_closed_before_a_word_is_tried_again(tmp_path: Path) -> N
     await side.relay.open({DESK: side.desk, CUSTOMER: side.customer, TRACKER: side.tracker})
     await side.desk.open()
     try:
-        await until(lambda: closing.opened >= 3, what="it is tried again and again")
+        await eventually(lambda: closing.opened >= 3, what="it is tried again and again")
     finally:
         await closing.stop()
         await side.desk.close()
@@ -117,7 +117,7 @@ async def test_a_welcome_that_does_not_fit_is_said_once_and_tried_again(
         await side.relay.open({DESK: side.desk, CUSTOMER: side.customer, TRACKER: side.tracker})
         await side.desk.open()
         try:
-            await until(lambda: server.greeted >= 3, what="it is tried again and again")
+            await eventually(lambda: server.greeted >= 3, what="it is tried again and again")
             assert not side.desk.connected
         finally:
             await side.desk.close()
@@ -133,10 +133,10 @@ async def test_a_server_that_is_updated_is_spoken_to(tmp_path: Path) -> None:
         await side.relay.open({DESK: side.desk, CUSTOMER: side.customer, TRACKER: side.tracker})
         await side.desk.open()
         try:
-            await until(lambda: server.greeted >= 2, what="it is tried again")
+            await eventually(lambda: server.greeted >= 2, what="it is tried again")
             assert not side.desk.connected
             server.welcome = WELCOME
-            await until(lambda: side.desk.connected)
+            await eventually(lambda: side.desk.connected)
         finally:
             await side.desk.close()
             await side.relay.close()
@@ -159,7 +159,7 @@ async def test_a_server_that_refuses_it_is_quoted(
         await side.relay.open({DESK: side.desk, CUSTOMER: side.customer, TRACKER: side.tracker})
         await side.desk.open()
         try:
-            await until(lambda: f"The live-agent server at {server.url} can't be reached: {why}" in caplog.text)
+            await eventually(lambda: f"The live-agent server at {server.url} can't be reached: {why}" in caplog.text)
         finally:
             await side.desk.close()
             await side.relay.close()

@@ -15,7 +15,7 @@ from rasa_handoff.protocol.channel_settings import Settings, read_settings
 from rasa_handoff.protocol.text import valid_text
 from rasa_handoff.protocol.values import Channel, Line, Offer, Speaker
 from rasa_handoff.testing.relay_side import RelaySide
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.support import texts
 from tests.support.admin_window import Admin
 
@@ -53,9 +53,9 @@ async def test_a_transcript_that_follows_is_shown(side: RelaySide, admin: Admin)
     offer, waiting = await side.start_without_transcript("thabo"), await side.start_without_transcript("lerato")
     for one in (offer, waiting):
         await side.transcript_follows(one)
-    await until(lambda: "User: help" in admin.windows[0].shown)
+    await eventually(lambda: "User: help" in admin.windows[0].shown)
     await leaves(side, "thabo")
-    await until(lambda: len(admin.windows) == 2 and "User: help" in admin.windows[1].shown)
+    await eventually(lambda: len(admin.windows) == 2 and "User: help" in admin.windows[1].shown)
 
 
 async def test_one_at_a_time_and_the_next_waits_in_line(side: RelaySide, admin: Admin) -> None:
@@ -63,20 +63,22 @@ async def test_one_at_a_time_and_the_next_waits_in_line(side: RelaySide, admin: 
     await side.start("lerato")
     await side.start("sipho")
     await side.says("is it my turn?", "lerato")
-    await until(lambda: notices(side, "sipho"))
+    await eventually(lambda: notices(side, "sipho"))
     assert notices(side, "thabo") == [("utter_handoff_requested", None)]
     assert notices(side, "lerato") == [("utter_handoff_queued", 1)]
     assert notices(side, "sipho") == [("utter_handoff_queued", 2)]
     assert admin.since() == []
 
     await admin.say("hello thabo")
-    await until(lambda: side.agent_messages() == ["hello thabo"])
+    await eventually(lambda: side.agent_messages() == ["hello thabo"])
     await admin.close()
-    await until(lambda: [line for line in admin.since() if line] == ["is it my turn?"])
-    await until(lambda: notices(side, "thabo")[-1][0] == "utter_handoff_resolved")
-    await until(lambda: notices(side, "sipho")[-1] == ("utter_handoff_position", 1))
+    await eventually(lambda: [line for line in admin.since() if line] == ["is it my turn?"])
+    await eventually(lambda: notices(side, "thabo")[-1][0] == "utter_handoff_resolved")
+    await eventually(lambda: notices(side, "sipho")[-1] == ("utter_handoff_position", 1))
     await admin.say("it is")
-    await until(lambda: [entry.lane for entry in side.customer.entries if entry.name == "agent"] == ["thabo", "lerato"])
+    await eventually(
+        lambda: [entry.lane for entry in side.customer.entries if entry.name == "agent"] == ["thabo", "lerato"]
+    )
     assert side.relay.conversation("lerato").state is Control.LIVE
 
 
@@ -86,20 +88,20 @@ async def test_who_leaves_the_line_makes_room(side: RelaySide, admin: Admin) -> 
     await side.start("sipho")
     await side.says("never mind", "lerato")
     await leaves(side, "lerato")
-    await until(lambda: notices(side, "sipho")[-1] == ("utter_handoff_position", 1))
-    await until(admin.before)
+    await eventually(lambda: notices(side, "sipho")[-1] == ("utter_handoff_position", 1))
+    await eventually(admin.before)
     await leaves(side, "thabo")
-    await until(lambda: "The customer has left" in admin.windows[0].shown and admin.windows[0].over)
-    await until(lambda: len(admin.windows) == 2 and admin.before())
+    await eventually(lambda: "The customer has left" in admin.windows[0].shown and admin.windows[0].over)
+    await eventually(lambda: len(admin.windows) == 2 and admin.before())
     await side.says("sipho here", "sipho")
-    await until(lambda: admin.since() == ["sipho here"])
+    await eventually(lambda: admin.since() == ["sipho here"])
 
 
 async def test_a_window_closed_without_a_word_is_told(side: RelaySide, admin: Admin) -> None:
     await side.start()
-    await until(admin.before)
+    await eventually(admin.before)
     await admin.close()
-    await until(lambda: side.relay.conversation("thabo").state is Control.BOT)
+    await eventually(lambda: side.relay.conversation("thabo").state is Control.BOT)
     assert side.tracker.entries[-1].body["outcome"] == "desk_closed"
 
 
@@ -109,10 +111,10 @@ async def test_nobody_there_is_told_in_time_and_then_somebody_is(tmp_path: Path)
         async with RelaySide(TkinterDesk, settings) as side:
             with pytest.raises(AssertionError):
                 await side.start()
-            await until(lambda: notices(side, "thabo") == [("utter_handoff_unreachable", None)])
+            await eventually(lambda: notices(side, "thabo") == [("utter_handoff_unreachable", None)])
             await admin.open()
             await side.start()
-            await until(admin.before)
+            await eventually(admin.before)
 
 
 async def test_a_window_that_stays_away_is_told_and_gets_it_all_when_it_is_back(
@@ -120,28 +122,28 @@ async def test_a_window_that_stays_away_is_told_and_gets_it_all_when_it_is_back(
 ) -> None:
     monkeypatch.setattr(tkinter, "UNNOTICED_SECONDS", 0.2)
     await side.start()
-    await until(admin.before)
+    await eventually(admin.before)
     admin.window.close(reset=True)
     await side.says("are you there?")
-    await until(lambda: notices(side, "thabo")[-1][0] == "utter_handoff_desk_away")
+    await eventually(lambda: notices(side, "thabo")[-1][0] == "utter_handoff_desk_away")
     await side.says("hello?")
     await admin.open()
-    await until(lambda: notices(side, "thabo")[-1][0] == "utter_handoff_desk_back")
-    await until(lambda: [text for _, text in admin.before()][2:] + admin.since() == ["are you there?", "hello?"])
+    await eventually(lambda: notices(side, "thabo")[-1][0] == "utter_handoff_desk_back")
+    await eventually(lambda: [text for _, text in admin.before()][2:] + admin.since() == ["are you there?", "hello?"])
 
 
 async def test_who_leaves_while_the_window_is_away_makes_room_too(side: RelaySide, admin: Admin) -> None:
     await side.start("thabo")
     await side.start("lerato")
-    await until(admin.before)
+    await eventually(admin.before)
     admin.window.close(reset=True)
-    await until(lambda: side.relay.queue("desk", "thabo"), what="it is offered again")
+    await eventually(lambda: side.relay.queue("desk", "thabo"), what="it is offered again")
     await leaves(side, "thabo")
-    await until(lambda: side.relay.conversation("thabo").state is Control.BOT)
+    await eventually(lambda: side.relay.conversation("thabo").state is Control.BOT)
     await admin.open()
-    await until(admin.before)
+    await eventually(admin.before)
     await admin.say("hello lerato")
-    await until(lambda: side.relay.conversation("lerato").state is Control.LIVE)
+    await eventually(lambda: side.relay.conversation("lerato").state is Control.LIVE)
     assert len(admin.windows) == 2, "no window was spent on who has left"
 
 
@@ -150,25 +152,25 @@ async def test_a_message_left_in_the_line_is_shown_and_can_be_answered(side: Rel
     await side.start("lerato")
     await side.relay.apply(events.CustomerWantsToWrite(conversation_id="lerato"))
     await side.says("call me tomorrow", "lerato")
-    await until(lambda: side.relay.conversation("lerato").state is Control.BOT)
-    await until(admin.before)
+    await eventually(lambda: side.relay.conversation("lerato").state is Control.BOT)
+    await eventually(admin.before)
     await admin.close()
-    await until(lambda: admin.since() == ["call me tomorrow"])
+    await eventually(lambda: admin.since() == ["call me tomorrow"])
     await admin.say("I will")
-    await until(lambda: side.customer.entries[-1].body["response"] == "utter_handoff_reply")
+    await eventually(lambda: side.customer.entries[-1].body["response"] == "utter_handoff_reply")
     assert side.customer.entries[-1].body["values"]["text"] == "I will"
 
 
 async def test_no_character_is_cut_for_a_window_that_reads_late(side: RelaySide, admin: Admin) -> None:
     await side.start()
-    await until(admin.before)
+    await eventually(admin.before)
     texts = [f"{number} " + "ngiyabonga kakhulu, merci à toi €€ 😀 " * 40 for number in range(5)]
     admin.window.slow = True
     for text in texts:
         await side.says(text)
-    await until(lambda: _is_sent(side))
+    await eventually(lambda: _is_sent(side))
     admin.window.slow = False
-    await until(lambda: admin.window.shown.count("ngiyabonga") == 200 or admin.window.broken)
+    await eventually(lambda: admin.window.shown.count("ngiyabonga") == 200 or admin.window.broken)
     assert admin.window.broken is None
     assert " ".join(" ".join(admin.since()).split()) == " ".join(" ".join(texts).split())
 
@@ -179,16 +181,16 @@ async def _is_sent(side: RelaySide) -> bool:
 
 async def test_the_admins_characters_are_put_together(side: RelaySide, admin: Admin) -> None:
     await side.start()
-    await until(admin.before)
+    await eventually(admin.before)
     euro = "€".encode()
     window = admin.window
     await admin.say("it costs")
-    await until(lambda: side.agent_messages() == ["it costs"])
+    await eventually(lambda: side.agent_messages() == ["it costs"])
     assert window._speaking is not None
     window._speaking.sendall(b"5 " + euro[:2])
-    await until(lambda: side.agent_messages() == ["it costs", "5"])
+    await eventually(lambda: side.agent_messages() == ["it costs", "5"])
     window._speaking.sendall(euro[2:])
-    await until(lambda: side.agent_messages() == ["it costs", "5", "€"])
+    await eventually(lambda: side.agent_messages() == ["it costs", "5", "€"])
 
 
 async def test_a_long_story_leaves_room_for_what_is_said_now(tmp_path: Path) -> None:
@@ -200,15 +202,15 @@ async def test_a_long_story_leaves_room_for_what_is_said_now(tmp_path: Path) -> 
         )
         here = {"conversation_id": "thabo", "handoff_id": "h"}
         await side.relay.requests.offer(events.HandoffRequested(**here, offer=offer, leaving_word="disconnect"))
-        await until(admin.before)
+        await eventually(admin.before)
         assert [text for _, text in admin.before()] == ["", *(f"before {number}" for number in range(24, 30))]
         assert admin.window.shown.splitlines()[1] == "[...]"
         since = [f"since {number}" for number in range(10)]
         for text in since:
             await side.says(text)
-        await until(lambda: admin.since() == since)
+        await eventually(lambda: admin.since() == since)
         await admin.cut()
-        await until(lambda: len(admin.windows) == 2 and admin.before())
+        await eventually(lambda: len(admin.windows) == 2 and admin.before())
         assert [text for _, text in admin.before()][-10:] == since
         assert len(admin.before()) == 17
 
@@ -217,10 +219,10 @@ async def test_silence_ends_it_by_the_relays_timers(tmp_path: Path) -> None:
     timers = {"nobody_takes": 0.3, "silence": 3}
     async with Admin() as admin, RelaySide(TkinterDesk, settings_for(admin, tmp_path, timers=timers)) as side:
         await side.start()
-        await until(lambda: "utter_handoff_nobody_yet" in [response for response, _ in notices(side, "thabo")])
-        await until(lambda: side.relay.conversation("thabo").state is Control.BOT)
+        await eventually(lambda: "utter_handoff_nobody_yet" in [response for response, _ in notices(side, "thabo")])
+        await eventually(lambda: side.relay.conversation("thabo").state is Control.BOT)
         assert side.tracker.entries[-1].body["outcome"] == "silence"
-        await until(lambda: admin.windows[0].over)
+        await eventually(lambda: admin.windows[0].over)
 
 
 async def test_texts_of_every_kind_both_ways(side: RelaySide, admin: Admin) -> None:
@@ -229,11 +231,11 @@ async def test_texts_of_every_kind_both_ways(side: RelaySide, admin: Admin) -> N
     kinds = [text for text in texts.some(texts.COUNT, seed=8) if valid_text(text).strip()]
     for text in (*kinds, "the last"):
         await side.says(text)
-    await until(lambda: "the last" in admin.window.shown, seconds=30)
+    await eventually(lambda: "the last" in admin.window.shown, seconds=30)
     assert dense("".join(map(valid_text, kinds))) in dense(admin.window.shown)
     said = b"".join(text.encode("utf-8", "surrogatepass") for text in (*kinds, "That is all."))
     await asyncio.to_thread(admin.window.send, said)
-    await until(lambda: any("That is all." in text for text in side.agent_messages()), seconds=30)
+    await eventually(lambda: any("That is all." in text for text in side.agent_messages()), seconds=30)
     assert dense("".join(side.agent_messages())) == dense(valid_text(said.decode("utf-8", "replace")))
 
 

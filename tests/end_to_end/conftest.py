@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Page, expect
 
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.slowness import slowness
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.support.chromium import launched
 from tests.support.paths import ROOT
 from tests.support.processes import BIN, Process
@@ -34,7 +34,7 @@ class Demo:
 
     async def __aenter__(self) -> "Demo":
         await self.process.__aenter__()
-        await until(lambda: "Ctrl-C ends the demo" in self.process.said(), seconds=170, what="the demo is up")
+        await eventually(lambda: "Ctrl-C ends the demo" in self.process.said(), seconds=170, what="the demo is up")
         said = self.process.said()
         self.page = re.findall(r"customer's page:\s+(\S+)", said)[0]
         self.desk = re.findall(r"The desk:\s+(\S+)", said)[0]
@@ -60,7 +60,7 @@ async def demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Demo]:
         database = f"sqlite:///{running.folder / 'desk.db'}"
         command = f"echo '{PASSWORD}' | {BIN / 'rasa-handoff'} {' '.join(add)} --database {database}"
         async with Process(["sh", "-c", command], running.folder) as adding:
-            await until(lambda: adding.process.poll() is not None)
+            await eventually(lambda: adding.process.poll() is not None)
             assert adding.process.returncode == 0, adding.said()
         yield running
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.support.desk import DeskServer
 from tools.bench import report
 from tools.bench.bench import Bench, Sizes
@@ -112,10 +112,10 @@ async def test_who_waits_for_a_core_is_not_at_rest(monkeypatch: pytest.MonkeyPat
 async def test_a_process_that_computes_wants_a_core_and_one_that_waits_does_not() -> None:
     with subprocess.Popen([sys.executable, "-c", COMPUTES], stdin=subprocess.PIPE) as process:  # noqa: ASYNC220
         try:
-            await until(lambda: not wants_processor(process.pid))
+            await eventually(lambda: not wants_processor(process.pid))
             process.stdin.write(b"\n")
             process.stdin.flush()
-            await until(lambda: wants_processor(process.pid))
+            await eventually(lambda: wants_processor(process.pid))
         finally:
             process.kill()
 

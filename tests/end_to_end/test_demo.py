@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.end_to_end.conftest import PASSWORD, Demo, Windows
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
@@ -103,7 +103,7 @@ async def test_the_same_on_rest(demo: Demo, windows: Windows) -> None:
         said.extend(await demo.say("Cape Town", "lerato"))
         return any("postcode" in text for text in said)
 
-    await until(heard, seconds=20)
+    await eventually(heard, seconds=20)
     assert said[0] == "Thandi has ended the chat."
     assert "back with me" in said[1]
 

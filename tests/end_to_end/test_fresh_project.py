@@ -8,7 +8,7 @@ import pytest
 from rasa.cli.scaffold import create_initial_project
 
 from rasa_handoff.testing.ports import free_port
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.support.desk import PASSWORD, AgentAtDesk
 from tests.support.processes import BIN, Process
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.timeout(420)
 
 async def run(folder: Path, *command: str, seconds: float = 300) -> str:
     async with Process(command, folder) as process:
-        await until(lambda: process.process.poll() is not None, seconds=seconds)
+        await eventually(lambda: process.process.poll() is not None, seconds=seconds)
         assert process.process.returncode == 0, process.said()
         return process.said()
 
@@ -50,7 +50,7 @@ async def test_a_fresh_project_hands_over(tmp_path: Path) -> None:
                 return [message.get("text", "") for message in await answer.json()]
 
         assert (await say("hello"))[0].startswith("Hey!")
-        await until(lambda: _connected(http, server), what="the relay is connected")
+        await eventually(lambda: _connected(http, server), what="the relay is connected")
         options = await say("can I talk to a person please")
         assert options == ["Who would you like to talk to?"]
         assert "number 1 in the queue" in (await say("/execute_handoff"))[0]
@@ -59,7 +59,7 @@ async def test_a_fresh_project_hands_over(tmp_path: Path) -> None:
         await thandi.hears("message.status", status="waiting")
         assert "Hello from a person" in await say("thanks")
         await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={})
-        await until(lambda: _quiet(http, server))
+        await eventually(lambda: _quiet(http, server))
         assert any("back with me" in text for text in await say("hello"))
 
 

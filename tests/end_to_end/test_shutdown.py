@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from rasa_handoff.testing.ports import free_port
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.handoff.conftest import credentials
 from tests.rasa.handoff.test_database import NOT_TAKEN
 from tests.support.desk import AgentAtDesk, DeskServer
@@ -53,7 +53,7 @@ async def test_sigterm_drains_and_the_chat_goes_on(small_model: Path, tmp_path: 
             return bool((await health())["under_way"] == 0)
 
         async with Process(command, tmp_path, up=url) as rasa:
-            await until(connected)
+            await eventually(connected)
             await say("/execute_handoff")
             handoff_id = (await thandi.take())["handoff_id"]
             await say("before the end")
@@ -62,24 +62,24 @@ async def test_sigterm_drains_and_the_chat_goes_on(small_model: Path, tmp_path: 
             rasa.process.send_signal(signal.SIGTERM)
             accepted = await asyncio.wait_for(_said_until_the_end(say), SOON)
             assert "connection: close" in (await late.end()).lower()
-            await until(lambda: rasa.process.poll() is not None, seconds=SOON, what="it ends by itself")
+            await eventually(lambda: rasa.process.poll() is not None, seconds=SOON, what="it ends by itself")
             assert "Traceback" not in rasa.said(), rasa.said()
         await thandi.say(handoff_id, "said while it was away")
         brief = credentials(desk.url, tmp_path, timers={"agent_silent": AGENT_SILENT})
         (tmp_path / "credentials.yml").write_text(yaml.safe_dump(brief))
         async with Process(command, tmp_path, up=url) as rasa:
-            await until(connected)
+            await eventually(connected)
             heard: list[str] = []
 
             async def both() -> bool:
                 heard.extend(await say("are you there"))
                 return "said while it was away" in heard
 
-            await until(both)
+            await eventually(both)
             assert [text for text in heard if text.startswith("said")] == ["said just before", "said while it was away"]
-            texts = await until(lambda: _texts(thandi, handoff_id))
+            texts = await eventually(lambda: _texts(thandi, handoff_id))
             assert texts[: len(accepted) + 1] == ["before the end", *accepted]
-            await until(with_bot, seconds=AGENT_SILENT + SOON, what="the relay's timer gives the customer back")
+            await eventually(with_bot, seconds=AGENT_SILENT + SOON, what="the relay's timer gives the customer back")
 
 
 async def _said_until_the_end(say: Callable[[str], Awaitable[list[str]]]) -> list[str]:

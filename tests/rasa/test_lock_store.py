@@ -13,7 +13,7 @@ from rasa.core import lock as rasa_lock
 from rasa.core.lock_store import InMemoryLockStore, LockStore
 
 from rasa_handoff.channel.compat import lock_store
-from rasa_handoff.testing.waiting import until, within
+from rasa_handoff.testing.waiting import eventually, within
 
 QUICK = {"wait_time_in_seconds": 0.01}
 """Rasa's waiter looks again once a second."""
@@ -40,7 +40,7 @@ async def behind_another(store: LockStore, took: list[str], lifetime: float = 60
 
 async def drawn(store: LockStore, number: int) -> None:
     """So many tickets are drawn, the holder's among them."""
-    await until(lambda: len(store.get_lock("anna").tickets) == number)
+    await eventually(lambda: len(store.get_lock("anna").tickets) == number)
 
 
 @pytest.mark.usefixtures("mended")
@@ -62,7 +62,7 @@ async def test_a_waiter_behind_a_turn_longer_than_its_ticket_gets_its_turn() -> 
     async with store.lock("anna", **QUICK):
         waiting = await behind_another(store, took, lifetime=0.05)
         expired = time.time() + 0.05
-        await until(lambda: time.time() > expired)
+        await eventually(lambda: time.time() > expired)
         assert took == []  # the turn isn't over: nobody is let in beside it
     await within(waiting, 5)
     assert took == ["waiter"]
@@ -74,10 +74,10 @@ async def test_nobody_is_let_in_beside_a_turn_longer_than_its_own_ticket() -> No
     store, took = InMemoryLockStore(), []
     async with store.lock("anna", lock_lifetime=0.05, **QUICK):
         expired = time.time() + 0.05
-        await until(lambda: time.time() > expired)
+        await eventually(lambda: time.time() > expired)
         waiting = asyncio.create_task(wait_and_finish(store, took, "waiter"))
         await drawn(store, 2)
-        await until(lambda: time.time() > expired + 0.1)
+        await eventually(lambda: time.time() > expired + 0.1)
         assert took == []
     await within(waiting, 5)
     assert took == ["waiter"]
@@ -105,7 +105,7 @@ async def test_a_long_turns_ticket_is_renewed_for_other_processes(monkeypatch: p
     store = FarLockStore()
     async with store.lock("anna", lock_lifetime=0.3, **QUICK):
         began = time.time()
-        await until(lambda: time.time() > began + 0.5)
+        await eventually(lambda: time.time() > began + 0.5)
         (ticket,) = json.loads(store.kept["anna"])["tickets"]
         assert json.loads(ticket)["expires"] > time.time()
     assert store.kept == {}

@@ -17,7 +17,7 @@ from sqlalchemy import event
 from rasa_handoff.channel.compat import tracker_store
 from rasa_handoff.channel.compat.tracker_store import access
 from rasa_handoff.protocol.errors import Unreachable
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 
 AWAY, BACK = "The tracker store can't be reached", "The tracker store is back."
 
@@ -108,7 +108,7 @@ async def test_a_silent_store_is_said_after_long_and_once(
     assert time.monotonic() - began < 0.2
     assert one.away
     assert lines() == [], "slow is told to customers, not to the log"
-    await until(lines)
+    await eventually(lines)
     assert not writing.done()
     sql.go_on.set()
     assert await writing is None
@@ -136,7 +136,7 @@ async def test_what_was_asked_before_says_nothing_of_now(lines: Any) -> None:
     await asyncio.sleep(0)
     store.problem, store.seconds = "no route", [0.1, 0.8, 0.9]
     late = [asyncio.ensure_future(one.retrieve(f"asked while it was away {number}")) for number in range(3)]
-    await until(lines)
+    await eventually(lines)
     assert await early is None
     assert one.failing
     store.problem = ""
@@ -157,7 +157,7 @@ async def test_an_own_store_that_is_silent(lines: Any, monkeypatch: pytest.Monke
         await one.look("c")
     assert (one.away, lines()) == (True, [])
     writing = asyncio.ensure_future(one.retrieve("written later"))
-    await until(lines)
+    await eventually(lines)
     assert len(lines()) == 1
     writing.cancel()
     store.seconds = []

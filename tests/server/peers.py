@@ -1,10 +1,9 @@
 """Real python-socketio clients that speak each of the server's protocols and keep what they hear."""
 
-import asyncio
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 import aiohttp
@@ -12,21 +11,12 @@ import pytest
 import socketio
 
 from rasa_handoff.store.tasks import cancel_all
-from rasa_handoff.testing.slowness import slowness
+from rasa_handoff.testing.waiting import eventually
 
 PATIENCE = 10.0
 PASSWORD = "correct horse battery"
 OLD_BOT = "old-bot"
 ASKED = ("startConversation", "messages")
-
-
-async def until(condition: Callable[[], Any], patience: float = PATIENCE) -> Any:
-    """What the condition gives once it holds, asked again and again until the deadline."""
-    deadline = time.monotonic() + patience * slowness()
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"{condition} didn't come true within {patience:g} s"
-        await asyncio.sleep(0.005)
-    return found
 
 
 class Peer:
@@ -96,7 +86,7 @@ class Relay(Peer):
         await self.sio.connect(
             address, namespaces=["/relay"], auth=full, transports=["websocket"], wait_timeout=PATIENCE
         )
-        await until(lambda: self.all("welcome"))
+        await eventually(lambda: self.all("welcome"))
 
     async def _greet(self) -> None:
         await self.emit("hello", {"open": self.open})
@@ -166,7 +156,7 @@ class Desk(Peer):
             transports=["websocket"],
             wait_timeout=PATIENCE,
         )
-        await until(lambda: self.all("ready"))
+        await eventually(lambda: self.all("ready"))
 
     async def token(self, address: str) -> str:
         """What stands in the page that the server gives to this browser."""
@@ -211,7 +201,7 @@ class OldClient(Peer):
             transports=["websocket"],
             wait_timeout=PATIENCE,
         )
-        await until(lambda: self.all("startConversation"))
+        await eventually(lambda: self.all("startConversation"))
 
     def hears(self, event: str, body: Any) -> None:
         super().hears(event, body)

@@ -11,7 +11,7 @@ from rasa_handoff.core.assignment_events import AgentLeft, CustomerEnded
 from rasa_handoff.server.app import create_app
 from rasa_handoff.server.run import running
 from rasa_handoff.server.service.unit_of_work import UnitOfWork
-from tests.server.peers import until
+from rasa_handoff.testing.waiting import eventually
 
 
 def rows(database: str, statement: str, *values: Any) -> list[Any]:
@@ -25,7 +25,7 @@ async def test_an_entry_that_lacks_what_it_needs(server, relay, desk, opened):
     bad, good = await karoo.initiate(), await karoo.initiate()
     await thandi.take(bad)
     await thandi.take(good)
-    await until(lambda: karoo.told(bad) and karoo.told(good))
+    await eventually(lambda: karoo.told(bad) and karoo.told(good))
     await karoo.close()
     await thandi.say(bad, "poisoned")
     await thandi.say(bad, "after it")
@@ -40,8 +40,8 @@ async def test_an_entry_that_lacks_what_it_needs(server, relay, desk, opened):
     under_way = [*odd, {"handoff_id": bad, "last": last}, {"handoff_id": good, "last": last}]
     back = await relay(open=under_way)
     assert {one["handoff_id"] for one in back.all("welcome")[0]["open"]} == {bad, good}
-    await until(lambda: [one["text"] for one in back.all("message") if one["handoff_id"] == good] == ["hello"])
-    await until(lambda: [one["text"] for one in back.all("message") if one["handoff_id"] == bad] == ["after it"])
+    await eventually(lambda: [one["text"] for one in back.all("message") if one["handoff_id"] == good] == ["hello"])
+    await eventually(lambda: [one["text"] for one in back.all("message") if one["handoff_id"] == bad] == ["after it"])
     assert rows(server.database, "select lane, reason from dead_letter") == [(bad, "KeyError: 'say'")]
 
 
@@ -70,9 +70,9 @@ async def test_an_agent_who_goes(server, relay, desk, poison):
     await thandi.take(good)
     poison(bad, AgentLeft)
     await thandi.close()
-    await until(lambda: rows(server.database, "select 1 from timer where kind = 'agent_gone' and key = ?", good))
+    await eventually(lambda: rows(server.database, "select 1 from timer where kind = 'agent_gone' and key = ?", good))
     assert not rows(server.database, "select 1 from timer where kind = 'agent_gone' and key = ?", bad)
-    await until(lambda: karoo.all("availability")[-1:] and not karoo.all("availability")[-1]["staffed"])
+    await eventually(lambda: karoo.all("availability")[-1:] and not karoo.all("availability")[-1]["staffed"])
 
 
 async def test_windows_of_the_process_before(server, relay, desk, poison):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.server.peers import OldClient, until
+from rasa_handoff.testing.waiting import eventually
+from tests.server.peers import OldClient
 from tests.server.test_live_agent import arrived
 
 
@@ -32,11 +33,11 @@ async def test_who_only_joins_hears_nothing_and_learns_no_name(server, desk, old
     refused = await thief.call("messages_to_client", {"messages": [{"sender": "bot", "message": "lies"}], **thief.ids})
     assert refused["ok"] is False
     said = (await thandi.say(handoff, "Your code is 1234"))["message"]["id"]
-    await until(lambda: client.texts() == ["Your code is 1234"])
+    await eventually(lambda: client.texts() == ["Your code is 1234"])
     # Beside another one it may be half dead: it counts as delivered when the customer's answers.
-    await until(lambda: statuses(thandi, said) == ["waiting"])
+    await eventually(lambda: statuses(thandi, said) == ["waiting"])
     await client.emit("from_user", {"message": "Thank you", **client.ids})
-    await until(lambda: statuses(thandi, said) == ["waiting", "delivered"])
+    await eventually(lambda: statuses(thandi, said) == ["waiting", "delivered"])
     assert thief.texts() == []
     assert [said["text"] for said in thandi.all("message") if said["speaker"] == "system"] == []
 
@@ -47,15 +48,15 @@ async def test_the_newest_words_win_and_the_agent_is_told(server, desk, old_clie
     await thandi.take(handoff)
     other, _ = await listening(server, opened, client)
     await other.call("from_user", {"message": "It's me, on my phone", **other.ids})
-    await until(lambda: thandi.all("message")[-1:] and thandi.all("message")[-1]["text"] == "It's me, on my phone")
+    await eventually(lambda: thandi.all("message")[-1:] and thandi.all("message")[-1]["text"] == "It's me, on my phone")
     assert "two places" in thandi.all("message")[-2]["text"]
     await thandi.say(handoff, "hello phone")
-    await until(lambda: other.texts() == ["hello phone"])
+    await eventually(lambda: other.texts() == ["hello phone"])
     assert client.texts() == []
     await client.emit("from_user", {"message": "No, here", **client.ids})
-    await until(lambda: thandi.all("message")[-1]["text"] == "No, here")
+    await eventually(lambda: thandi.all("message")[-1]["text"] == "No, here")
     await thandi.say(handoff, "hello you")
-    await until(lambda: client.texts()[-1:] == ["hello you"])
+    await eventually(lambda: client.texts()[-1:] == ["hello you"])
     assert "hello you" not in other.texts()
     assert [text for text in client.texts() + other.texts() if "two places" in text] == []
 
@@ -67,15 +68,15 @@ async def test_words_that_a_thief_got_are_not_delivered_and_the_customer_gets_th
     await client.close()
     thief, _ = await listening(server, opened, client)
     said = (await thandi.say(handoff, "Your code is 1234"))["message"]["id"]
-    await until(lambda: thief.texts() == ["Your code is 1234"])  # the protocol can't tell it from the customer's
-    await until(lambda: statuses(thandi, said) == ["waiting"])
+    await eventually(lambda: thief.texts() == ["Your code is 1234"])  # the protocol can't tell it from the customer's
+    await eventually(lambda: statuses(thandi, said) == ["waiting"])
     back = await old_client()
     assert back.texts() == []
     await back.emit("from_user", {"message": "I am back", **back.ids})
-    await until(lambda: back.texts() == ["Your code is 1234"])
+    await eventually(lambda: back.texts() == ["Your code is 1234"])
     await thief.close()
     await back.emit("from_user", {"message": "Thank you", **back.ids})
-    await until(lambda: statuses(thandi, said)[-1:] == ["delivered"])
+    await eventually(lambda: statuses(thandi, said)[-1:] == ["delivered"])
     assert back.texts() == ["Your code is 1234"]
 
 
@@ -86,19 +87,19 @@ async def test_a_client_that_came_back_is_told_once_and_it_counts_when_it_writes
     await client.close()
     back = await old_client()
     said = (await thandi.say(handoff, "Are you there?"))["message"]["id"]
-    await until(lambda: back.texts() == ["Are you there?"])
-    await until(lambda: statuses(thandi, said) == ["waiting"])
+    await eventually(lambda: back.texts() == ["Are you there?"])
+    await eventually(lambda: statuses(thandi, said) == ["waiting"])
     await back.emit("from_user", {"message": "Yes", **back.ids})
-    await until(lambda: statuses(thandi, said) == ["waiting", "delivered"])
+    await eventually(lambda: statuses(thandi, said) == ["waiting", "delivered"])
     assert back.texts() == ["Are you there?"]
     last = (await thandi.say(handoff, "Good"))["message"]["id"]
-    await until(lambda: statuses(thandi, last) == ["delivered"])
+    await eventually(lambda: statuses(thandi, last) == ["delivered"])
 
 
 async def shown_waiting(desk, handoff, text):
     """Say something, wait until it counts as shown but not as delivered, and return its id."""
     said = (await desk.say(handoff, text))["message"]["id"]
-    await until(lambda: statuses(desk, said) == ["waiting"])
+    await eventually(lambda: statuses(desk, said) == ["waiting"])
     return said
 
 
@@ -109,10 +110,10 @@ async def test_more_messages_repeat_none_of_those_shown_before(desk, old_client)
     await thandi.take(handoff)
     await client.close()
     back = await old_client()
-    await until(lambda: back.all("handoff_state"))
+    await eventually(lambda: back.all("handoff_state"))
     said = [(await shown_waiting(thandi, handoff, text)) for text in ("one", "two", "three")]
     await back.emit("from_user", {"message": "Yes", **back.ids})
-    await until(lambda: statuses(thandi, said[-1]) == ["waiting", "delivered"])
+    await eventually(lambda: statuses(thandi, said[-1]) == ["waiting", "delivered"])
     assert back.texts() == ["one", "two", "three"]
 
 
@@ -123,9 +124,9 @@ async def test_a_half_dead_socket_loses_nothing(server, desk, old_client, opened
     await thandi.take(handoff)
     again, _ = await listening(server, opened, client)
     await thandi.say(handoff, "one")
-    await until(lambda: client.texts() == ["one"])
+    await eventually(lambda: client.texts() == ["one"])
     await client.close()
-    await until(lambda: again.texts() == ["one"])
+    await eventually(lambda: again.texts() == ["one"])
 
 
 async def test_what_is_resumed_with_its_secret_is_never_joined_without(server, desk, opened):
@@ -140,7 +141,7 @@ async def test_what_is_resumed_with_its_secret_is_never_joined_without(server, d
     back, answer = await listening(server, opened, first, resume=secret)
     assert answer == {"ok": True}
     said = (await thandi.say(handoff, "hello"))["message"]["id"]
-    await until(lambda: statuses(thandi, said) == ["delivered"])  # without a word
+    await eventually(lambda: statuses(thandi, said) == ["delivered"])  # without a word
     for wrong in ({}, {"resume": "x"}, {"resume": 7}, {"resume": "é"}, {"resume": None}):
         thief, refused = await listening(server, opened, first, **wrong)
         assert (refused["ok"], refused["code"]) == (False, "resume_needed")

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from tests.server.peers import Desk, until
+from rasa_handoff.testing.waiting import eventually
+from tests.server.peers import Desk
 
 LONG = "x" * 19_000
 
@@ -54,7 +55,7 @@ async def test_while_it_is_locked_everybody_is_refused_with_a_code_and_then_it_g
     thandi, karoo = await desk(), await relay()
     handoff, told = await karoo.initiate(), []
     await thandi.take(handoff)
-    await until(lambda: karoo.statuses(handoff) == ["accepted"])
+    await eventually(lambda: karoo.statuses(handoff) == ["accepted"])
     with locked():
         told = await asyncio.gather(
             karoo.say(handoff, "hello", "m-1"),
@@ -73,7 +74,7 @@ async def test_while_it_is_locked_everybody_is_refused_with_a_code_and_then_it_g
     assert conversation["state"] == "assigned"
     assert await karoo.say(handoff, "hello", "m-1") == {"ok": True}
     assert (await thandi.say(handoff, "good morning", "a-1"))["message"]["seq"] == 2
-    await until(lambda: [one.get("text") for one in karoo.told(handoff)] == [None, "good morning"])
+    await eventually(lambda: [one.get("text") for one in karoo.told(handoff)] == [None, "good morning"])
     assert [one["text"] for one in thandi.all("message")] == ["hello", "good morning"]
 
 
@@ -81,17 +82,17 @@ async def test_while_it_is_locked_an_old_clients_words_are_refused_aloud_and_the
     server, desk, old_client, locked
 ):
     thandi, client = await desk(), await old_client()
-    await until(lambda: thandi.all("arrival"))
+    await eventually(lambda: thandi.all("arrival"))
     with locked():
         refused = await client.call("from_user", {"message": "lost?", **client.ids})
         assert client.texts() == ["Your message couldn't be taken just now. Please send it again in a moment."]
         await client.emit("from_user", {"message": "and this?", **client.ids})  # as they do: asking for no answer
-        await until(lambda: len(client.texts()) == 2)
+        await eventually(lambda: len(client.texts()) == 2)
     assert (refused["ok"], refused["code"]) == (False, "unavailable")
     assert refused["error"].endswith(".")
     assert await healthy(server)
     assert await client.call("from_user", {"message": "once more", **client.ids}) == {"ok": True}
-    await until(lambda: [one["text"] for one in thandi.all("message")] == ["once more"])
+    await eventually(lambda: [one["text"] for one in thandi.all("message")] == ["once more"])
     assert len(client.texts()) == 2
 
 
@@ -117,7 +118,7 @@ async def test_a_desk_that_connects_meanwhile_is_told_to_try_again(server, opene
             wait_timeout=10,
             wait=False,
         )
-        await until(lambda: thandi.all("connect_error"))
+        await eventually(lambda: thandi.all("connect_error"))
         async with aiohttp.ClientSession() as http, http.get(server.address) as answer:
             assert answer.status == 503
     assert thandi.all("connect_error")[0]["data"] == {"code": "unavailable"}
@@ -147,7 +148,7 @@ async def test_while_it_is_full_messages_are_refused_and_nothing_is_half_done(co
     assert await healthy(server)
     again = [await karoo.say(handoff, LONG, f"m-{n}") for n in range(10)]
     assert all(answer["ok"] for answer in again)
-    await until(lambda: len(thandi.all("message")) == 10)
+    await eventually(lambda: len(thandi.all("message")) == 10)
     assert [one["id"] for one in thandi.all("message")] == [f"m-{n}" for n in range(10)]
 
 
@@ -156,18 +157,18 @@ async def test_an_agent_who_leaves_while_it_is_locked_is_noted_when_it_is_not(se
     with locked():
         await thandi.close()
         assert (await karoo.call("handoff.initiate", karoo.offer()))["code"] == "unavailable"
-    await until(lambda: not (karoo.all("availability") or [{"staffed": True}])[-1]["staffed"])
+    await eventually(lambda: not (karoo.all("availability") or [{"staffed": True}])[-1]["staffed"])
 
 
 async def test_words_to_an_old_client_are_not_doubled_when_noting_them_fails(desk, old_client, database, caplog):
     thandi, client = await desk(), await old_client()
-    handoff = (await until(lambda: thandi.all("arrival")))[0]["handoff_id"]
+    handoff = (await eventually(lambda: thandi.all("arrival")))[0]["handoff_id"]
     await thandi.take(handoff)
     with contextlib.closing(sqlite3.connect(database.removeprefix("sqlite:///"), isolation_level=None)) as other:
         other.execute("CREATE TRIGGER no BEFORE DELETE ON outbox BEGIN SELECT RAISE(ABORT, 'not now'); END")
         await thandi.say(handoff, "first")
-        await until(lambda: "An undeliverable entry for" in caplog.text)
+        await eventually(lambda: "An undeliverable entry for" in caplog.text)
         other.execute("DROP TRIGGER no")
     await thandi.say(handoff, "last")
-    await until(lambda: client.texts()[-1:] == ["last"])
+    await eventually(lambda: client.texts()[-1:] == ["last"])
     assert client.texts() == ["first", "last"]

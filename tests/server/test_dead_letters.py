@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from rasa_handoff.cli import main
-from tests.server.peers import Relay, until
+from rasa_handoff.testing.waiting import eventually
+from tests.server.peers import Relay
 
 NO = {"ok": False, "code": "invalid", "error": "No such words here."}
 
@@ -36,16 +37,16 @@ async def test_sent_again_late_or_refused_after_the_end(
     karoo.refused = ("one", "two")
     await thandi.say(handoff, "one")
     await thandi.say(handoff, "newer")
-    await until(lambda: [one.get("text") for one in karoo.told(handoff)][-1:] == ["newer"])
-    await until(lambda: [one for one in thandi.all("message.status") if one["status"] == "failed"])
+    await eventually(lambda: [one.get("text") for one in karoo.told(handoff)][-1:] == ["newer"])
+    await eventually(lambda: [one for one in thandi.all("message.status") if one["status"] == "failed"])
     assert await run("list") == 0
     assert "No such words here." in capsys.readouterr().out
     assert await run("send", "1") == 0
-    await until(lambda: karoo.told(handoff)[-1].get("text") == "[sent late] one")
+    await eventually(lambda: karoo.told(handoff)[-1].get("text") == "[sent late] one")
     numbers = [one["number"] for one in karoo.told(handoff)]
     assert numbers == sorted(set(numbers)), "under a number of its own, after the newer words"
     await thandi.say(handoff, "two")
-    await until(lambda: len([one for one in thandi.all("message.status") if one["status"] == "failed"]) == 2)
+    await eventually(lambda: len([one for one in thandi.all("message.status") if one["status"] == "failed"]) == 2)
     await thandi.call("resolve", {"handoff_id": handoff, "outcome": "resolved", "note": None, "slots": {}})
     assert await run("send", "2") == 1
     assert "is over" in capsys.readouterr().err

@@ -11,7 +11,8 @@ import pytest
 
 from rasa_handoff.server.gateways.desk_gateway import OWN_PAGE
 from rasa_handoff.server.service.agent_operations import AgentService
-from tests.server.peers import Desk, refused, until
+from rasa_handoff.testing.waiting import eventually
+from tests.server.peers import Desk, refused
 
 SETTABLE = [
     {"name": "street", "type": "text"},
@@ -67,7 +68,7 @@ async def test_a_desk_that_connects_misses_nothing_of_what_happens_meanwhile(rel
     monkeypatch.undo()
     assert said
     (mine,) = again.all("ready")[-1]["mine"]
-    await until(lambda: [said[-1]] == [one["text"] for one in [mine["last"], *again.all("message")]][-1:])
+    await eventually(lambda: [said[-1]] == [one["text"] for one in [mine["last"], *again.all("message")]][-1:])
 
 
 async def test_an_arrival_is_told_with_its_summary(relay, desk):
@@ -75,7 +76,7 @@ async def test_an_arrival_is_told_with_its_summary(relay, desk):
     handoff = await karoo.initiate(
         conversation_id="abc-3f2a", department="orders", reason="a refund", priority="high", language="zu"
     )
-    (arrival,) = await until(lambda: thandi.all("arrival"))
+    (arrival,) = await eventually(lambda: thandi.all("arrival"))
     wanted = {"handoff_id": handoff, "state": "queued", "title": "Customer 2807", "department": "orders", "agent": None}
     assert arrival == {**arrival, **wanted, "reason": "a refund", "priority": "high", "language": "zu", "position": 1}
 
@@ -91,7 +92,7 @@ async def test_no_browser_is_told_the_id_by_which_a_conversation_is_used(server,
     late = await desk("thandi")
     answers += [await thandi.call("transfer", {"handoff_id": handoff, "department": "orders"})]
     answers += [await thandi.take(handoff), await thandi.resolve(handoff)]
-    await until(lambda: thandi.shown(handoff)[-1]["state"] == "ended")
+    await eventually(lambda: thandi.shown(handoff)[-1]["state"] == "ended")
     told = json.dumps([answers, thandi.received, sipho.received, late.received])
     assert handoff in told
     assert id not in told
@@ -109,7 +110,7 @@ async def test_of_two_agents_who_take_the_same_one_exactly_one_gets_it(relay, de
         loser = next(answer for answer in answers if not answer["ok"])
         winner = "Sipho" if loser is answers[0] else "Thandi"
         assert (loser["code"], loser["error"]) == ("taken", f"{winner} took this conversation a moment ago.")
-        await until(lambda handoff=handoff: karoo.told(handoff))
+        await eventually(lambda handoff=handoff: karoo.told(handoff))
         assert [said["agent"]["name"] for said in karoo.told(handoff)] == [winner]
 
 
@@ -127,11 +128,11 @@ async def test_all_tabs_of_an_agent_and_the_others_see_the_same(relay, desk):
     await tab.take(handoff)
     said = (await tab.say(handoff, "hello"))["message"]
     for one in (tab, other_tab, sipho):
-        await until(lambda one=one: one.all("message"))
+        await eventually(lambda one=one: one.all("message"))
         assert one.shown(handoff)[-1]["agent"]["name"] == "Thandi"
         assert one.all("message") == [{**said, "handoff_id": handoff}]
     await tab.call("presence", {"online": False})
-    await until(lambda: other_tab.all("presence") == [{"online": False}])
+    await eventually(lambda: other_tab.all("presence") == [{"online": False}])
 
 
 async def test_only_who_has_it_may_talk_resolve_or_pass_it_on(relay, desk):
@@ -151,7 +152,7 @@ async def test_an_agent_sees_only_the_departments_they_serve(relay, desk):
     thandi, sipho, karoo = await desk("thandi"), await desk("sipho"), await relay()
     hidden = await karoo.initiate(department="orders")
     shown = await karoo.initiate(department="billing")
-    await until(lambda: sipho.shown(shown) and thandi.shown(hidden))
+    await eventually(lambda: sipho.shown(shown) and thandi.shown(hidden))
     assert sipho.shown(hidden) == []
     for event in ("take", "open"):
         assert (await sipho.call(event, {"handoff_id": hidden}))["code"] == "unknown_handoff"
@@ -166,12 +167,12 @@ async def test_a_transfer_queues_again_and_leaves_the_lists_of_who_no_longer_see
         "code"
     ] == "unknown_department"
     assert await sipho.call("transfer", {"handoff_id": handoff, "department": "orders"}) == {"ok": True}
-    await until(lambda: len(karoo.told(handoff)) == 3 and sipho.shown(handoff)[-1]["state"] == "ended")
+    await eventually(lambda: len(karoo.told(handoff)) == 3 and sipho.shown(handoff)[-1]["state"] == "ended")
     assert karoo.statuses(handoff) == ["accepted", "transferred", "queued"]
     assert [said.get("department") for said in karoo.told(handoff)] == [None, "orders", None]
-    await until(lambda: len(thandi.all("arrival")) == 2)
+    await eventually(lambda: len(thandi.all("arrival")) == 2)
     assert (await thandi.take(handoff))["ok"]
-    await until(lambda: karoo.statuses(handoff)[-1] == "accepted")
+    await eventually(lambda: karoo.statuses(handoff)[-1] == "accepted")
 
 
 async def test_resolving_tells_the_bot_outcome_note_and_slots(relay, desk):
@@ -181,10 +182,10 @@ async def test_resolving_tells_the_bot_outcome_note_and_slots(relay, desk):
     slots = {"street": "Long Street", "express": True, "copies": 2, "size": "large", "topics": ["a"]}
     for _ in range(2):  # the second is one sent again after a lost answer
         assert await thandi.resolve(handoff, "follow_up", note="call back", slots=slots) == {"ok": True}
-    await until(lambda: karoo.statuses(handoff) == ["accepted", "completed"])
+    await eventually(lambda: karoo.statuses(handoff) == ["accepted", "completed"])
     ended = karoo.told(handoff)[-1]
     assert ended == {**ended, "outcome": "follow_up", "note": "call back", "slots": slots}
-    await until(lambda: thandi.shown(handoff)[-1]["state"] == "ended")
+    await eventually(lambda: thandi.shown(handoff)[-1]["state"] == "ended")
     assert (await thandi.say(handoff, "too late"))["code"] == "ended"
     assert (await thandi.resolve(handoff, "resolved"))["code"] == "ended"
 
@@ -258,6 +259,6 @@ async def test_several_bots_meet_at_one_desk(relay, desk):
         assert conversation["bot_id"] == bot.bot_id
         await thandi.say(handoff, f"hello {bot.bot_id}", uuid.uuid4().hex)
     for handoff, bot in handoffs.items():
-        await until(lambda handoff=handoff, bot=bot: bot.told(handoff)[-1:] and "text" in bot.told(handoff)[-1])
+        await eventually(lambda handoff=handoff, bot=bot: bot.told(handoff)[-1:] and "text" in bot.told(handoff)[-1])
         assert bot.told(handoff)[-1]["text"] == f"hello {bot.bot_id}"
         assert [said["handoff_id"] for said in bot.all("message")] == [handoff]

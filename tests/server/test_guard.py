@@ -26,8 +26,8 @@ from rasa_handoff.server.app import create_app
 from rasa_handoff.server.public_url import read_public_url
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.slowness import slowness
-from rasa_handoff.testing.waiting import within
-from tests.server.peers import Desk, Relay, until
+from rasa_handoff.testing.waiting import eventually, within
+from tests.server.peers import Desk, Relay
 from tests.support import attacks
 from tests.support.attacks import stranger
 
@@ -89,9 +89,9 @@ async def test_a_session_that_ended_hears_nothing_more(server, desk, relay, open
         page = await (await http.get(server.address)).text()
         token = page.split('name="csrf" content="')[1].split('"')[0]
         await http.post(server.address + "/logout", data={"csrf": token}, headers={"Origin": server.address})
-    await until(lambda: thandi.all("signed_out"))
+    await eventually(lambda: thandi.all("signed_out"))
     await karoo.initiate(department="billing")
-    await until(lambda: sipho.all("arrival"))
+    await eventually(lambda: sipho.all("arrival"))
     assert thandi.all("arrival") == []
 
 
@@ -340,7 +340,7 @@ async def test_who_sends_ten_thousand_events_waits_for_himself(server, desk, rel
                 await attacker.send(said)
 
         flooding = asyncio.create_task(flood())
-        await until(lambda: [s for s in thandi.all("arrival") if s["short_id"] == short_id("c")])
+        await eventually(lambda: [s for s in thandi.all("arrival") if s["short_id"] == short_id("c")])
         assert (await thandi.take(handoff))["ok"]
         assert (await thandi.say(handoff, "Good day"))["ok"]
         flooding.cancel()
@@ -358,8 +358,8 @@ async def test_the_order_of_a_sockets_words_holds_and_the_last_are_taken_after_i
             await customer.send("42/live_agent," + json.dumps(["from_user", said]))
         await customer.send("41/live_agent,")
         await customer.send("1")
-    arrival = (await until(lambda: thandi.all("arrival")))[0]
-    await until(lambda: len(thandi.all("message")) >= 60)
+    arrival = (await eventually(lambda: thandi.all("arrival")))[0]
+    await eventually(lambda: len(thandi.all("message")) >= 60)
     said = (await thandi.take(arrival["handoff_id"]))["conversation"]["messages"]
     assert [message["text"] for message in said if message["speaker"] == "customer"] == [str(n) for n in range(60)]
 
@@ -410,7 +410,7 @@ async def test_conversations_of_one_address_are_bounded_and_refused_aloud(limite
 async def test_a_message_has_at_most_twenty_thousand_characters_and_lists_show_less(server, desk, old_client):
     thandi, client = await desk(), await old_client()
     assert (await client.call("from_user", {**client.ids, "message": "x" * 20_001}))["code"] == "too_long"
-    assert "20,000" in (await until(client.texts))[-1]
+    assert "20,000" in (await eventually(client.texts))[-1]
     assert (await client.call("from_user", {**client.ids, "message": "x" * 20_000}))["ok"]
     other = Desk("thandi")
     await other.sign_in(server.address)
@@ -429,7 +429,7 @@ async def test_lists_show_no_more_of_what_a_bot_says_of_a_conversation(desk, rel
     handoff = await karoo.initiate(contact={"name": long, "email": long}, reason=long, note=long, language="x" * 99)
     (arrived,) = thandi.shown(handoff)[:1]
     taken = (await thandi.take(handoff))["conversation"]
-    await until(lambda: len(thandi.shown(handoff)) >= 2)
+    await eventually(lambda: len(thandi.shown(handoff)) >= 2)
     assert max(len(json.dumps(summary)) for summary in (arrived, *thandi.shown(handoff))) < 2_500
     assert (taken["reason"], taken["note"], taken["contact"]["name"]) == (long, long, long)
 

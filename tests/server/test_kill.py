@@ -13,8 +13,8 @@ import socketio
 
 from rasa_handoff.server.accounts import add_agent
 from rasa_handoff.testing.ports import free_port
-from rasa_handoff.testing.waiting import within
-from tests.server.peers import PASSWORD, Desk, Peer, Relay, until
+from rasa_handoff.testing.waiting import eventually, within
+from tests.server.peers import PASSWORD, Desk, Peer, Relay
 from tools import children
 
 SCRIPT = (
@@ -90,7 +90,7 @@ async def test_what_was_acknowledged_before_the_end_is_there_after_it_once_and_i
     talking = asyncio.gather(talk(karoo, "customer"), talk(thandi, "agent"))
     for _ in range(3):
         received = len(thandi.all("message"))
-        await until(lambda received=received: len(thandi.all("message")) > received + 20)
+        await eventually(lambda received=received: len(thandi.all("message")) > received + 20)
         code, complaints = await served.end(how)
         assert (code, complaints) == ((0, b"") if how is signal.SIGTERM else (-signal.SIGKILL, b""))
         await served.start()
@@ -100,7 +100,7 @@ async def test_what_was_acknowledged_before_the_end_is_there_after_it_once_and_i
     for name in ("customer", "agent"):
         assert [text for text in said if text.startswith(name)] == [f"{name} {n}" for n in range(150)]
     told = {}
-    await until(lambda: karoo.told(handoff)[-1].get("text") == "agent 149")
+    await eventually(lambda: karoo.told(handoff)[-1].get("text") == "agent 149")
     for one in karoo.told(handoff):
         told.setdefault(one["id"], one)  # a relay drops what it has
     assert [one["number"] for one in told.values()] == list(range(1, 152))
@@ -141,9 +141,9 @@ async def test_after_a_kill_all_talk_again_and_nobody_signs_in_again(tmp_path, s
 async def talk_again(karoo: Relay, desk: Desk, handoff: str) -> None:
     """The customer's words reach the agent, and the agent's the relay."""
     await insist(karoo.say, handoff, "are you there?", f"c-{handoff}")
-    await until(lambda: "are you there?" in (last_words(desk, handoff)))
+    await eventually(lambda: "are you there?" in (last_words(desk, handoff)))
     await insist(desk.say, handoff, "still here", f"a-{handoff}")
-    await until(lambda: any(one.get("text") == "still here" for one in karoo.told(handoff)))
+    await eventually(lambda: any(one.get("text") == "still here" for one in karoo.told(handoff)))
 
 
 def last_words(desk: Desk, handoff: str) -> list[str]:

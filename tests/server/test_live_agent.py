@@ -6,12 +6,13 @@ from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.server.accounts import add_token
 from rasa_handoff.server.app import create_app
 from rasa_handoff.server.run import running
-from tests.server.peers import OLD_BOT, OldClient, refused, until
+from rasa_handoff.testing.waiting import eventually
+from tests.server.peers import OLD_BOT, OldClient, refused
 
 
 async def arrived(desk):
     """The handoff id of the first conversation in the desk's queue."""
-    return (await until(lambda: desk.all("arrival")))[0]["handoff_id"]
+    return (await eventually(lambda: desk.all("arrival")))[0]["handoff_id"]
 
 
 @pytest.mark.parametrize("namespace", ["/live_agent", "/live_server", "/"])
@@ -21,51 +22,51 @@ async def test_the_whole_conversation(desk, old_client, namespace):
     summary = thandi.all("arrival")[0]
     wanted = {"bot_id": OLD_BOT, "short_id": short_id("abc-77f0"), "title": "Customer 56db", "state": "queued"}
     assert summary == {**summary, **wanted, "channel": {"name": "live_agent", "push": True}}
-    await until(lambda: client.all("messages") == [{}] and thandi.all("conversation"))
+    await eventually(lambda: client.all("messages") == [{}] and thandi.all("conversation"))
     conversation = (await thandi.take(handoff))["conversation"]
     lines = [(line["speaker"], line["text"]) for line in conversation["transcript"]]
     assert lines == [("customer", "I want a person"), ("bot", "One moment")]
-    await until(lambda: len(client.all("messages")) == 2)
+    await eventually(lambda: len(client.all("messages")) == 2)
     await client.emit("from_user", {"message": "hello?", **client.ids})
-    await until(lambda: thandi.all("message"))
+    await eventually(lambda: thandi.all("message"))
     answer = (await thandi.say(handoff, "Good day"))["message"]
-    await until(lambda: client.texts() == ["Good day"])
+    await eventually(lambda: client.texts() == ["Good day"])
     assert client.all("to_user")[0]["id"] == answer["id"]
     assert isinstance(client.all("to_user")[0]["number"], int)
-    await until(lambda: [said["status"] for said in thandi.all("message.status")] == ["delivered"])
+    await eventually(lambda: [said["status"] for said in thandi.all("message.status")] == ["delivered"])
     await thandi.resolve(handoff)
-    await until(lambda: client.all("disconnect_socket") == [{}])
+    await eventually(lambda: client.all("disconnect_socket") == [{}])
 
 
 async def test_a_front_end_learns_who_is_active(desk, old_client):
     thandi, sipho, client = await desk(), await desk("sipho"), await old_client()
     waiting, bot = {"active": "waiting", "agent": None}, {"active": "bot", "agent": None}
     handoff = await arrived(thandi)
-    await until(lambda: client.all("handoff_state") == [waiting])
+    await eventually(lambda: client.all("handoff_state") == [waiting])
     await thandi.take(handoff)
-    await until(lambda: client.all("handoff_state")[1:] == [{"active": "person", "agent": "Thandi"}])
+    await eventually(lambda: client.all("handoff_state")[1:] == [{"active": "person", "agent": "Thandi"}])
     await thandi.call("transfer", {"handoff_id": handoff, "department": "billing"})
-    await until(lambda: client.all("handoff_state")[2:] == [waiting])
+    await eventually(lambda: client.all("handoff_state")[2:] == [waiting])
     await sipho.take(handoff)
-    await until(lambda: client.all("handoff_state")[3:] == [{"active": "person", "agent": "Sipho"}])
+    await eventually(lambda: client.all("handoff_state")[3:] == [{"active": "person", "agent": "Sipho"}])
     await client.close()
     back = await old_client()
-    await until(lambda: back.all("handoff_state") == [{"active": "person", "agent": "Sipho"}])
+    await eventually(lambda: back.all("handoff_state") == [{"active": "person", "agent": "Sipho"}])
     await sipho.resolve(handoff)
-    await until(lambda: back.all("disconnect_socket"))
+    await eventually(lambda: back.all("disconnect_socket"))
     assert back.received[-2:] == [("handoff_state", bot), ("disconnect_socket", {})]
 
 
 async def test_what_happened_while_it_was_away_a_front_end_learns_in_its_turn(desk, old_client):
     thandi, client = await desk(), await old_client()
     handoff = await arrived(thandi)
-    await until(lambda: client.all("handoff_state"))
+    await eventually(lambda: client.all("handoff_state"))
     await client.close()
     await thandi.take(handoff)
     await thandi.say(handoff, "hello")
     await thandi.resolve(handoff)
     back = await old_client()
-    await until(lambda: back.all("disconnect_socket"))
+    await eventually(lambda: back.all("disconnect_socket"))
     assert [body["active"] for body in back.all("handoff_state")] == ["person", "bot"]
     told = [event for event, _ in back.received]
     assert told.index("handoff_state") < told.index("to_user") < len(told) - 2
@@ -78,18 +79,18 @@ async def test_what_is_said_while_the_client_is_away_waits_for_it(desk, old_clie
     await client.close()
     await thandi.say(handoff, "one")
     await thandi.say(handoff, "two")
-    await until(lambda: [said["status"] for said in thandi.all("message.status")] == ["waiting"] * 2)
+    await eventually(lambda: [said["status"] for said in thandi.all("message.status")] == ["waiting"] * 2)
     back = await old_client()
-    await until(lambda: back.texts() == ["one", "two"])
+    await eventually(lambda: back.texts() == ["one", "two"])
     assert len(thandi.all("arrival")) == 1
     await back.close()
     await thandi.resolve(handoff)
     last = await old_client()
-    await until(lambda: last.all("disconnect_socket"))
+    await eventually(lambda: last.all("disconnect_socket"))
     assert len(thandi.all("arrival")) == 1
     await last.close()
     await old_client()
-    await until(lambda: len(thandi.all("arrival")) == 2)
+    await eventually(lambda: len(thandi.all("arrival")) == 2)
 
 
 async def test_each_client_is_a_conversation_of_its_bot(desk, old_client):
@@ -97,7 +98,7 @@ async def test_each_client_is_a_conversation_of_its_bot(desk, old_client):
     for conversation, bot in (("c-1", OLD_BOT), ("c-2", "another-bot")):
         client = await old_client(conversation, answers=())
         await client.emit("username", {"ConversationID": conversation, "BotID": bot})
-    arrivals = await until(lambda: len(thandi.all("arrival")) == 2 and thandi.all("arrival"))
+    arrivals = await eventually(lambda: len(thandi.all("arrival")) == 2 and thandi.all("arrival"))
     told = {(arrival["short_id"], arrival["bot_id"]) for arrival in arrivals}
     assert told == {(short_id("c-1"), OLD_BOT), (short_id("c-2"), "another-bot")}
 
@@ -107,12 +108,12 @@ async def test_a_silent_client_is_asked_and_then_it_ends(server, desk, old_clien
     handoff = await arrived(thandi)
     await thandi.take(handoff)
     await thandi.say(handoff, "which order is it?")
-    await until(lambda: [said["status"] for said in thandi.all("message.status")] == ["delivered"])
+    await eventually(lambda: [said["status"] for said in thandi.all("message.status")] == ["delivered"])
     server.ahead += 601
-    await until(lambda: client.texts()[-1].startswith("Are you still there?"))
+    await eventually(lambda: client.texts()[-1].startswith("Are you still there?"))
     server.ahead += 601
-    await until(lambda: client.all("disconnect_socket"))
-    await until(lambda: thandi.shown(handoff)[-1]["ended"]["outcome"] == "customer_silent")
+    await eventually(lambda: client.all("disconnect_socket"))
+    await eventually(lambda: thandi.shown(handoff)[-1]["ended"]["outcome"] == "customer_silent")
 
 
 async def test_a_message_sent_twice_with_id_and_number_is_heard_once_and_an_id_alone_means_nothing(desk, old_client):
@@ -121,7 +122,7 @@ async def test_a_message_sent_twice_with_id_and_number_is_heard_once_and_an_id_a
     for more in ({"id": "a", "number": 1}, {"id": "a", "number": 1}, {"id": "b"}, {"id": "b"}):
         await client.emit("from_user", {"message": f"{more['id']}", **client.ids, **more})
     await client.emit("from_user", {"message": "last", **client.ids})
-    await until(lambda: [said["text"] for said in thandi.all("message")][-1:] == ["last"])
+    await eventually(lambda: [said["text"] for said in thandi.all("message")][-1:] == ["last"])
     assert [said["text"] for said in thandi.all("message")] == ["a", "b", "b", "last"]
 
 
@@ -129,14 +130,14 @@ async def test_a_newer_socket_has_it_once_the_older_one_is_gone(desk, old_client
     thandi, old = await desk(), await old_client(answers=["startConversation"])
     handoff = await arrived(thandi)
     new = await old_client()
-    await until(lambda: new.all("handoff_state"))
+    await eventually(lambda: new.all("handoff_state"))
     await thandi.take(handoff)
     await thandi.say(handoff, "hello")
-    await until(lambda: old.texts() == ["hello"])
+    await eventually(lambda: old.texts() == ["hello"])
     assert new.texts() == []
     await old.close()
     await thandi.say(handoff, "still you")
-    await until(lambda: new.texts() == ["hello", "still you"])
+    await eventually(lambda: new.texts() == ["hello", "still you"])
 
 
 @pytest.mark.parametrize(
@@ -151,12 +152,12 @@ async def test_a_newer_socket_has_it_once_the_older_one_is_gone(desk, old_client
 async def test_from_user_before_username_registers(desk, old_client, payload):
     thandi, client = await desk(), await old_client(answers=())
     await client.emit("from_user", payload)
-    (said,) = await until(lambda: thandi.all("message"))
+    (said,) = await eventually(lambda: thandi.all("message"))
     assert (said["text"], said["speaker"]) == ("hi", "customer")
     handoff = await arrived(thandi)
     await thandi.take(handoff)
     await thandi.say(handoff, "hello")
-    await until(lambda: client.texts() == ["hello"])
+    await eventually(lambda: client.texts() == ["hello"])
 
 
 async def test_a_message_of_any_shape_arrives_in_words(desk, old_client):
@@ -166,7 +167,7 @@ async def test_a_message_of_any_shape_arrives_in_words(desk, old_client):
     for odd in (0, True, ["red", 2], {"colour": "red"}):
         await client.emit("from_user", {"message": odd, **client.ids})
     await client.emit("messages_to_client", {"messages": [{"sender": "user", "message": {"a": 1}}], **client.ids})
-    await until(lambda: len(thandi.all("message")) == 4)
+    await eventually(lambda: len(thandi.all("message")) == 4)
     assert [said["text"] for said in thandi.all("message")] == ["0", "true", '["red", 2]', '{"colour": "red"}']
 
 
@@ -181,9 +182,9 @@ async def test_strange_payloads_change_nothing_and_break_nothing(desk, old_clien
     await client.emit("from_user", {"message": None})
     strange = [{"sender": "robot", "message": 5}, "x", {"message": "no sender"}, {"sender": "user", "message": "mine"}]
     await client.emit("messages_to_client", {"messages": strange, "bot_id": 7})
-    await until(lambda: len(thandi.all("message")) == 2)
+    await eventually(lambda: len(thandi.all("message")) == 2)
     assert [said["text"] for said in thandi.all("message")] == ["a bare string", ""]
-    await until(lambda: thandi.all("conversation"))
+    await eventually(lambda: thandi.all("conversation"))
     transcript = (await thandi.take(handoff))["conversation"]["transcript"]
     assert [(line["speaker"], line["text"]) for line in transcript] == [
         ("bot", "5"), ("bot", "no sender"), ("customer", "mine"),
@@ -203,11 +204,11 @@ async def test_who_asks_for_an_acknowledgement_hears_what_became_of_it(desk, old
     assert await client.call("username", client.ids) == {"ok": True}
     assert await client.call("from_user", {"message": "hello"}) == {"ok": True}
     assert await client.call("messages_to_client", {"messages": []}) == {"ok": True}
-    await until(lambda: [said["text"] for said in thandi.all("message")] == ["hello"])
+    await eventually(lambda: [said["text"] for said in thandi.all("message")] == ["hello"])
     handoff = await arrived(thandi)
     await thandi.take(handoff)
     await thandi.resolve(handoff)
-    await until(lambda: client.all("disconnect_socket"))
+    await eventually(lambda: client.all("disconnect_socket"))
     late = await client.call("from_user", {"message": "one more thing"})
     assert (late["code"], late["error"]) == ("ended", client.texts()[-1])
 
@@ -221,16 +222,16 @@ async def test_an_event_of_no_protocol_is_refused_noted_and_changes_nothing(desk
     assert f"A client's event {('typing_indicator' * 5)[:40]!r} is none of the protocol's: ignored." in caplog.text
     await client.emit("typing_indicator", client.ids)  # nor does one who asks for no answer harm
     assert await client.call("from_user", {"message": "still here"}) == {"ok": True}
-    await until(lambda: [said["text"] for said in thandi.all("message")] == ["still here"])
+    await eventually(lambda: [said["text"] for said in thandi.all("message")] == ["still here"])
     assert len(thandi.all("arrival")) == 1
 
 
 async def test_with_nobody_there_it_waits_and_the_client_is_told_once(old_client, desk):
     client = await old_client(answers=["startConversation"])
-    await until(lambda: client.texts())
+    await eventually(lambda: client.texts())
     await client.close()
     back = await old_client()
-    await until(lambda: back.all("messages"))
+    await eventually(lambda: back.all("messages"))
     thandi = await desk()
     (waiting,) = thandi.all("ready")[0]["queue"]
     assert waiting["short_id"] == short_id("c-1")
@@ -245,10 +246,10 @@ async def test_words_that_cross_with_the_end_are_answered_and_open_nothing(desk,
     handoff = await arrived(thandi)
     await thandi.take(handoff)
     await thandi.resolve(handoff)
-    await until(lambda: client.all("disconnect_socket"))
+    await eventually(lambda: client.all("disconnect_socket"))
     await client.emit("from_user", {"message": "one more thing", **client.ids})
-    await until(lambda: client.texts() == ["This conversation has ended, so your message wasn't read."])
-    await until(lambda: len(client.all("disconnect_socket")) == 2)
+    await eventually(lambda: client.texts() == ["This conversation has ended, so your message wasn't read."])
+    await eventually(lambda: len(client.all("disconnect_socket")) == 2)
     assert len(thandi.all("arrival")) == 1
 
 
@@ -265,10 +266,10 @@ async def test_clients_on_other_machines_need_a_token_or_the_option(database, op
         opened.extend([known, of_other_bot])
         await of_other_bot.connect(address, {"token": other})
         await known.connect(address, {"token": token})
-        await until(lambda: known.texts())
+        await eventually(lambda: known.texts())
         assert of_other_bot.texts() == []
     async with running(create_app(database, open_live_agent=True)) as address:
         anyone = OldClient("c-3", "/live_agent", forwarded_for="203.0.113.5")
         opened.append(anyone)
         await anyone.connect(address)
-        await until(lambda: anyone.texts())
+        await eventually(lambda: anyone.texts())

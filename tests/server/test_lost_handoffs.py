@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.server.peers import Relay, until
+from rasa_handoff.testing.waiting import eventually
+from tests.server.peers import Relay
 
 
 async def leave(karoo, handoff, text="please call me"):
@@ -21,21 +22,21 @@ async def test_a_message_left_is_listed_answered_and_resolved_without_a_word_to_
     thandi, karoo = await desk(), await relay()
     handoff = await karoo.initiate()
     assert await leave(karoo, handoff) == {"ok": True}
-    await until(lambda: thandi.shown(handoff)[-1]["state"] == "message")
+    await eventually(lambda: thandi.shown(handoff)[-1]["state"] == "message")
     assert thandi.shown(handoff)[-1]["last"]["text"] == "please call me"
     sipho = await desk("sipho")
     assert [one["handoff_id"] for one in sipho.all("ready")[0]["messages"]] == [handoff]
     assert sipho.all("ready")[0]["queue"] == []
     assert (await sipho.say(handoff, "we will", "a-1"))["ok"]
-    await until(lambda: [said.get("text") for said in karoo.told(handoff)] == ["we will"])
+    await eventually(lambda: [said.get("text") for said in karoo.told(handoff)] == ["we will"])
     status = {"handoff_id": handoff, "id": "s", "number": 4, "message_id": "a-1", "status": "waiting", "reason": None}
     assert await karoo.call("message.status", status) == {"ok": True}
-    await until(lambda: sipho.all("message.status"))
+    await eventually(lambda: sipho.all("message.status"))
     told = len(karoo.told(handoff))
     assert (await thandi.say(handoff, "and so will I"))["ok"]
-    await until(lambda: len(karoo.told(handoff)) == told + 1)
+    await eventually(lambda: len(karoo.told(handoff)) == told + 1)
     assert await thandi.resolve(handoff) == {"ok": True}
-    await until(lambda: thandi.shown(handoff)[-1]["state"] == "ended")
+    await eventually(lambda: thandi.shown(handoff)[-1]["state"] == "ended")
     assert (await sipho.say(handoff, "too late"))["code"] == "ended"
     assert "completed" not in karoo.statuses(handoff)
 
@@ -61,7 +62,7 @@ async def test_a_message_left_is_kept_a_month(server, relay, desk):
     server.ahead += 29 * 86400
     assert (await thandi.call("open", {"handoff_id": handoff}))["conversation"]["state"] == "message"
     server.ahead += 2 * 86400
-    await until(lambda: thandi.shown(handoff)[-1]["state"] == "ended")
+    await eventually(lambda: thandi.shown(handoff)[-1]["state"] == "ended")
     assert karoo.statuses(handoff) == []
 
 
@@ -72,8 +73,8 @@ async def test_words_that_crossed_with_the_end_are_kept_and_shown_to_who_had_it(
     await thandi.resolve(handoff)
     assert await karoo.say(handoff, "one more thing", "m-9") == {"ok": True}
     assert await karoo.say(handoff, "one more thing", "m-9") == {"ok": True}
-    await until(lambda: thandi.all("message"))
-    await until(lambda: (thandi.shown(handoff)[-1]["last"] or {}).get("text") == "one more thing")
+    await eventually(lambda: thandi.all("message"))
+    await eventually(lambda: (thandi.shown(handoff)[-1]["last"] or {}).get("text") == "one more thing")
     assert thandi.shown(handoff)[-1]["state"] == "ended"
     conversation = (await thandi.call("open", {"handoff_id": handoff, "after": 0}))["conversation"]
     assert [one["text"] for one in conversation["messages"]] == ["one more thing"]
@@ -91,10 +92,10 @@ async def test_what_the_relay_has_lost_ends_here_too(relay, desk, event):
 
     if event == "message":
         await thandi.take(handoff)
-        await until(lambda: karoo.statuses(handoff) == ["accepted"])
+        await eventually(lambda: karoo.statuses(handoff) == ["accepted"])
     karoo.sio.on(event, refuse, namespace="/relay")
     await (thandi.say(handoff, "hello", "a-1") if event == "message" else thandi.take(handoff))
-    await until(lambda: thandi.shown(handoff)[-1]["state"] == "ended")
+    await eventually(lambda: thandi.shown(handoff)[-1]["state"] == "ended")
     assert thandi.shown(handoff)[-1]["ended"]["outcome"] == "relay_lost_it"
     assert len(received) == 1
 
@@ -112,13 +113,13 @@ async def test_all_the_words_a_relay_has_no_conversation_for_have_failed(server,
     thandi, karoo = await desk(), await relay()
     handoff = await karoo.initiate()
     await thandi.take(handoff)
-    await until(lambda: karoo.statuses(handoff) == ["accepted"])
+    await eventually(lambda: karoo.statuses(handoff) == ["accepted"])
     await karoo.close()
     await thandi.say(handoff, "one", "w-1")
     await thandi.say(handoff, "two", "w-2")
     opened.append(back := Forgetful("karoo"))
     await back.connect(server.address)
-    await until(lambda: thandi.shown(handoff)[-1]["state"] == "ended")
+    await eventually(lambda: thandi.shown(handoff)[-1]["state"] == "ended")
     messages = (await thandi.call("open", {"handoff_id": handoff, "after": 0}))["conversation"]["messages"]
     assert [(said["id"], said["status"]) for said in messages] == [("w-1", "failed"), ("w-2", "failed")]
 
@@ -133,7 +134,7 @@ async def test_a_relay_that_can_not_write_is_told_again(relay, desk):
 
     karoo.sio.on("handoff.status", full, namespace="/relay")
     await thandi.take(handoff)
-    await until(lambda: len(received) == 3)
+    await eventually(lambda: len(received) == 3)
     assert {body["status"] for body in received} == {"accepted"}
 
 
@@ -183,9 +184,9 @@ async def test_hello_says_what_needs_no_telling_again(relay, desk, opened):
     await thandi.say(handoff, "had", "w-1")
     await thandi.say(handoff, "new")
     back = await relay(open=[{"handoff_id": handoff, "last": 2, "words": "w-1"}, "another"])
-    await until(lambda: back.told(handoff))
+    await eventually(lambda: back.told(handoff))
     assert [said["text"] for said in back.told(handoff)] == ["new"]
     stranger = await relay("other", open=[{"handoff_id": handoff, "last": 9}])
     assert stranger.told(handoff) == []
     await thandi.say(handoff, "newer")
-    await until(lambda: len(back.told(handoff)) == 2)
+    await eventually(lambda: len(back.told(handoff)) == 2)

@@ -22,7 +22,8 @@ from rasa_handoff.server.public_url import read_public_url
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.relay_side import RelaySide
-from tests.server.peers import PASSWORD, until
+from rasa_handoff.testing.waiting import eventually
+from tests.server.peers import PASSWORD
 from tests.support.paths import ROOT
 
 DOCS = (ROOT / "docs" / "behind-a-proxy.md").read_text()
@@ -169,7 +170,7 @@ async def _opens(url: str, origin: str, cookie: str, csrf: str, transport: str) 
             socketio_path=socketio_path(url),
             wait_timeout=10,
         )
-        await until(lambda: received)
+        await eventually(lambda: received)
         assert received[0]["me"]["name"] == "Thandi"
         await sio.eio.disconnect(abort=True)  # a long poll would otherwise be waited for
 

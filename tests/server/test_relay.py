@@ -3,7 +3,8 @@
 import pytest
 
 from rasa_handoff.server.accounts import add_token
-from tests.server.peers import Relay, refused, until
+from rasa_handoff.testing.waiting import eventually
+from tests.server.peers import Relay, refused
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
 
@@ -23,13 +24,13 @@ async def test_availability_is_pushed_when_an_agent_comes_goes_and_steps_away(re
     karoo = await relay()
     assert karoo.all("welcome")[0]["staffed"] is False
     thandi = await desk()
-    await until(lambda: karoo.all("availability")[-1:] and karoo.all("availability")[-1]["staffed"])
+    await eventually(lambda: karoo.all("availability")[-1:] and karoo.all("availability")[-1]["staffed"])
     assert await thandi.call("presence", {"online": False}) == {"ok": True}
-    await until(lambda: not karoo.all("availability")[-1]["staffed"])
+    await eventually(lambda: not karoo.all("availability")[-1]["staffed"])
     await thandi.call("presence", {"online": True})
-    await until(lambda: karoo.all("availability")[-1]["staffed"])
+    await eventually(lambda: karoo.all("availability")[-1]["staffed"])
     await thandi.close()
-    await until(lambda: not karoo.all("availability")[-1]["staffed"])
+    await eventually(lambda: not karoo.all("availability")[-1]["staffed"])
 
 
 @pytest.mark.parametrize(
@@ -77,8 +78,8 @@ async def test_an_offer_sent_again_is_answered_the_same_and_changes_nothing(rela
 async def test_a_named_agent_hears_of_the_arrival_and_the_others_see_it(relay, desk):
     thandi, sipho, karoo = await desk(), await desk("sipho"), await relay()
     handoff = await karoo.initiate(agent="thandi@example.org")
-    await until(lambda: [one["handoff_id"] for one in thandi.all("arrival")] == [handoff])
-    await until(lambda: sipho.shown(handoff))
+    await eventually(lambda: [one["handoff_id"] for one in thandi.all("arrival")] == [handoff])
+    await eventually(lambda: sipho.shown(handoff))
     assert sipho.all("arrival") == []
 
 
@@ -86,11 +87,11 @@ async def test_queue_is_ordered_by_priority_then_time_and_places_are_told_only_w
     thandi, karoo = await desk(), await relay()
     first, second = await karoo.initiate(), await karoo.initiate()
     urgent = await karoo.initiate(priority="urgent")
-    await until(lambda: karoo.told(first) and karoo.told(second))
+    await eventually(lambda: karoo.told(first) and karoo.told(second))
     assert [said["position"] for said in karoo.told(first)] == [2]
     assert [said["position"] for said in karoo.told(second)] == [3]
     await thandi.take(urgent)
-    await until(lambda: len(karoo.told(first)) == 2 and len(karoo.told(second)) == 2 and karoo.told(urgent))
+    await eventually(lambda: len(karoo.told(first)) == 2 and len(karoo.told(second)) == 2 and karoo.told(urgent))
     assert [said["position"] for said in karoo.told(second)] == [3, 2]
     assert karoo.statuses(urgent) == ["accepted"]
     assert karoo.told(urgent)[0]["agent"] == {"id": thandi.all("ready")[0]["me"]["id"], "name": "Thandi"}
@@ -105,7 +106,7 @@ async def test_words_both_ways_are_numbered_and_deduplicated(relay, desk):
     assert [m["text"] for m in conversation["messages"]] == ["still there?"]
     answers = [await thandi.say(handoff, f"line {n}", f"a-{n}") for n in range(5)]
     assert (await thandi.say(handoff, "line 0", "a-0"))["message"]["seq"] == answers[0]["message"]["seq"] == 2
-    await until(lambda: len(karoo.told(handoff)) == 6)
+    await eventually(lambda: len(karoo.told(handoff)) == 6)
     told = karoo.told(handoff)
     assert [said["number"] for said in told] == [1, 2, 3, 4, 5, 6]
     assert [said["text"] for said in told[1:]] == [f"line {n}" for n in range(5)]
@@ -127,7 +128,7 @@ async def test_many_at_once_keep_their_order(relay, desk):
             "at": 1.0,
         }
         await karoo.emit("message", body)
-    await until(lambda: len(thandi.all("message")) == 100)
+    await eventually(lambda: len(thandi.all("message")) == 100)
     assert [said["text"] for said in thandi.all("message")] == [str(number) for number in range(100)]
     assert [said["seq"] for said in thandi.all("message")] == list(range(1, 101))
 
@@ -136,11 +137,11 @@ async def test_what_is_said_while_the_relay_is_away_waits_for_its_hello(relay, d
     thandi, karoo = await desk(), await relay()
     handoff = await karoo.initiate()
     await thandi.take(handoff)
-    await until(lambda: karoo.statuses(handoff) == ["accepted"])
+    await eventually(lambda: karoo.statuses(handoff) == ["accepted"])
     await karoo.close()
     assert (await thandi.say(handoff, "are you there?"))["message"]["status"] == "stored"
     back = await relay()
-    await until(lambda: back.told(handoff))
+    await eventually(lambda: back.told(handoff))
     assert [said.get("text") for said in back.told(handoff)] == ["are you there?"]
 
 
@@ -149,7 +150,7 @@ async def test_each_side_says_the_last_it_has(relay, desk):
     handoff, untouched = await karoo.initiate(), await karoo.initiate()
     await thandi.take(handoff)
     await karoo.say(handoff, "hello", "c-1")
-    await until(lambda: karoo.statuses(handoff) == ["accepted"])
+    await eventually(lambda: karoo.statuses(handoff) == ["accepted"])
     await karoo.close()
     await thandi.say(handoff, "one", "w-1")
     await thandi.say(handoff, "two")
@@ -159,7 +160,7 @@ async def test_each_side_says_the_last_it_has(relay, desk):
         {"handoff_id": handoff, "last": "c-1"},
         {"handoff_id": untouched, "last": f"{untouched}-offer"},
     ]
-    await until(lambda: back.told(handoff))
+    await eventually(lambda: back.told(handoff))
     assert [said["text"] for said in back.told(handoff)] == ["two"], "'one' was number 2"
     assert back.all("welcome")[0]["unknown"] == ["unheard-of"]
 
@@ -169,15 +170,15 @@ async def test_words_with_a_number_of_a_lost_timeline_are_told_all_the_same(rela
     thandi, karoo = await desk(), await relay()
     handoff = await karoo.initiate()
     await thandi.take(handoff)
-    await until(lambda: karoo.statuses(handoff) == ["accepted"])
+    await eventually(lambda: karoo.statuses(handoff) == ["accepted"])
     await karoo.close()
     await thandi.say(handoff, "one", "w-1")
     await thandi.say(handoff, "two", "w-2")
     back = await relay(open=[{"handoff_id": handoff, "last": 3, "words": "lost-2"}])
-    await until(lambda: len(back.told(handoff)) == 2)
+    await eventually(lambda: len(back.told(handoff)) == 2)
     assert [(said["text"], said["number"]) for said in back.told(handoff)] == [("one", 4), ("two", 5)]
     await thandi.say(handoff, "three", "w-3")
-    await until(lambda: back.told(handoff)[-1]["number"] == 6)
+    await eventually(lambda: back.told(handoff)[-1]["number"] == 6)
 
 
 async def test_what_became_of_a_message_only_rises_and_reaches_the_desk(relay, desk):
@@ -200,7 +201,7 @@ async def test_what_became_of_a_message_only_rises_and_reaches_the_desk(relay, d
     for status in ("waiting", "delivered", "waiting"):
         assert await became(status) == {"ok": True}
     assert (await became("eaten"))["code"] == "invalid"
-    await until(lambda: len(thandi.all("message.status")) == 2)
+    await eventually(lambda: len(thandi.all("message.status")) == 2)
     assert [said["status"] for said in thandi.all("message.status")] == ["waiting", "delivered"]
     conversation = (await thandi.call("open", {"handoff_id": handoff, "after": 0}))["conversation"]
     assert conversation["messages"][0]["status"] == "delivered"
@@ -216,7 +217,7 @@ async def test_a_refused_message_is_shown_as_failed(relay, desk):
 
     karoo.sio.on("message", refuse, namespace="/relay")
     await thandi.say(handoff, "hello", "a-1")
-    await until(lambda: thandi.all("message.status"))
+    await eventually(lambda: thandi.all("message.status"))
     assert thandi.all("message.status")[0]["status"] == "failed"
     assert thandi.all("message.status")[0]["reason"] == "It isn't known here."
 
@@ -228,7 +229,7 @@ async def test_the_customer_ends_it_and_unknown_ends_are_fine(relay, desk):
     assert await karoo.call("handoff.status", end) == {"ok": True}
     assert await karoo.call("handoff.status", end) == {"ok": True}
     assert await karoo.call("handoff.status", {**end, "handoff_id": "unheard-of"}) == {"ok": True}
-    await until(lambda: thandi.shown(handoff)[-1]["state"] == "ended")
+    await eventually(lambda: thandi.shown(handoff)[-1]["state"] == "ended")
     assert thandi.shown(handoff)[-1]["ended"]["outcome"] == "customer_left"
     assert (await thandi.take(handoff))["code"] == "ended"
     assert (await karoo.say("unheard-of", "hello"))["code"] == "unknown_handoff"
@@ -242,7 +243,7 @@ async def test_a_relay_touches_only_its_bots_conversations(relay, desk):
     assert await other.call("handoff.status", end) == {"ok": True}
     assert (await thandi.take(handoff))["ok"]
     await thandi.say(handoff, "hello")
-    await until(lambda: len(karoo.told(handoff)) == 2)
+    await eventually(lambda: len(karoo.told(handoff)) == 2)
     assert other.told(handoff) == []
 
 
@@ -251,9 +252,9 @@ async def test_typing_both_ways_is_told_and_not_kept(relay, desk):
     handoff = await karoo.initiate()
     await thandi.take(handoff)
     await karoo.emit("typing", {"handoff_id": handoff, "on": True})
-    await until(lambda: thandi.all("typing") == [{"handoff_id": handoff, "on": True}])
+    await eventually(lambda: thandi.all("typing") == [{"handoff_id": handoff, "on": True}])
     await thandi.emit("typing", {"handoff_id": handoff, "on": False})
-    await until(lambda: karoo.all("typing") == [{"handoff_id": handoff, "on": False}])
+    await eventually(lambda: karoo.all("typing") == [{"handoff_id": handoff, "on": False}])
 
 
 async def test_with_a_token_configured_a_relay_needs_it(server, relay, opened):
@@ -304,7 +305,7 @@ async def test_the_protocol_before_is_spoken_whichever_side_is_the_newer(server,
     handoff = await karoo.initiate()
     await thandi.take(handoff)
     await thandi.say(handoff, "good day")
-    await until(lambda: [said.get("text") for said in karoo.told(handoff)] == [None, "good day"])
+    await eventually(lambda: [said.get("text") for said in karoo.told(handoff)] == [None, "good day"])
 
 
 @pytest.mark.parametrize("theirs", [0, 1, 5])

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 from socketio.exceptions import ConnectionError
 
-from tests.server.peers import Relay, refused, until
+from rasa_handoff.testing.waiting import eventually
+from tests.server.peers import Relay, refused
 
 
 class Owner(Relay):
@@ -18,7 +19,7 @@ class Owner(Relay):
 
     async def _present(self, *_):
         if self.frozen:
-            await until(lambda: not self.frozen, patience=60)
+            await eventually(lambda: not self.frozen, seconds=60)
         return {"ok": True}
 
 
@@ -54,7 +55,7 @@ async def test_a_second_database_is_refused_and_the_first_ones_chat_goes_on(owne
         said = await refused_owner("two")
         assert said.startswith("Another Rasa server with another database speaks for the bot 'karoo' here.")
     await thandi.say(handoff, "good morning")
-    await until(lambda: [one.get("text") for one in first.told(handoff)] == [None, "good morning"])
+    await eventually(lambda: [one.get("text") for one in first.told(handoff)] == [None, "good morning"])
     assert (await first.say(handoff, "hello"))["ok"]
     assert [one["state"] for one in thandi.shown(handoff)][-1] == "assigned"
 
@@ -67,7 +68,7 @@ async def test_the_same_database_may_come_again_beside_its_old_connection(owner,
     old.frozen = True
     new = await owner("one")
     await thandi.say(handoff, "to whoever is there")
-    await until(lambda: [one["text"] for one in new.all("message")] == ["to whoever is there"])
+    await eventually(lambda: [one["text"] for one in new.all("message")] == ["to whoever is there"])
     old.frozen = False
 
 
@@ -129,7 +130,7 @@ async def test_an_older_relay_that_doesnt_say_its_database_takes_no_chat_from_on
     assert said.startswith("Another Rasa server with another database speaks for the bot 'karoo' here.")
     assert said.endswith("This one doesn't say which database it has: update rasa-handoff there.")
     await thandi.say(handoff, "good morning")
-    await until(lambda: [one.get("text") for one in first.told(handoff)] == [None, "good morning"])
+    await eventually(lambda: [one.get("text") for one in first.told(handoff)] == [None, "good morning"])
     assert [one["state"] for one in thandi.shown(handoff)][-1] == "assigned"
     await first.close()
     assert "takes its place. This one doesn't say" in await refused_owner(None)
@@ -152,4 +153,4 @@ async def test_an_older_relay_is_followed_by_its_own_newer_version_at_once(owner
     await old.close()
     new = await owner("one", open=[handoff])
     await thandi.say(handoff, "good morning")
-    await until(lambda: [one["text"] for one in new.all("message")] == ["good morning"])
+    await eventually(lambda: [one["text"] for one in new.all("message")] == ["good morning"])

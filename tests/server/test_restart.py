@@ -8,9 +8,9 @@ import pytest
 from rasa_handoff.server.app import create_app
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.slowness import slowness
-from rasa_handoff.testing.waiting import within
+from rasa_handoff.testing.waiting import eventually, within
 from tests.server.conftest import Server
-from tests.server.peers import Desk, OldClient, Relay, until
+from tests.server.peers import Desk, OldClient, Relay
 
 
 @pytest.fixture
@@ -35,14 +35,14 @@ async def test_a_conversation_goes_on_after_a_restart(server, relay, desk):
     epoch = karoo.all("welcome")[0]["epoch"]
     await server.stop()
     await server.start(grace=30.0)
-    await until(lambda: len(thandi.all("ready")) == 2 and len(karoo.all("welcome")) == 2)
+    await eventually(lambda: len(thandi.all("ready")) == 2 and len(karoo.all("welcome")) == 2)
     assert karoo.all("welcome")[1]["epoch"] == epoch
     (mine,) = thandi.all("ready")[1]["mine"]
     assert mine["last"]["text"] == "before"
     assert (await karoo.say(handoff, "before", "m-1")) == {"ok": True}
     assert (await karoo.say(handoff, "after", "m-2")) == {"ok": True}
     await thandi.say(handoff, "I am back")
-    await until(lambda: karoo.told(handoff)[-1].get("text") == "I am back")
+    await eventually(lambda: karoo.told(handoff)[-1].get("text") == "I am back")
     conversation = (await thandi.call("open", {"handoff_id": handoff, "after": 0}))["conversation"]
     assert [m["text"] for m in conversation["messages"]] == ["before", "after", "I am back"]
     assert [said["number"] for said in karoo.told(handoff)] == [1, 2]
@@ -57,7 +57,7 @@ async def test_what_was_not_acknowledged_before_the_restart_is_told_after_it(ser
     await server.stop()
     await server.start(grace=30.0)
     back = await relay()
-    await until(lambda: len(back.told(handoff)) == 2)
+    await eventually(lambda: len(back.told(handoff)) == 2)
     assert [said["number"] for said in back.told(handoff)] == [1, 2]
 
 
@@ -66,20 +66,20 @@ async def test_agents_count_as_there_during_the_grace_after_a_restart(server, re
     await thandi.close()
     await server.stop()
     await server.start(grace=30.0)
-    await until(lambda: len(karoo.all("welcome")) == 2)
+    await eventually(lambda: len(karoo.all("welcome")) == 2)
     assert karoo.all("welcome")[1]["staffed"] is True
     assert (await karoo.call("handoff.initiate", karoo.offer()))["ok"]
 
 
 async def test_an_old_clients_conversation_goes_on_after_a_restart(server, desk, old_client):
     thandi, client = await desk(), await old_client()
-    handoff = (await until(lambda: thandi.all("arrival")))[0]["handoff_id"]
+    handoff = (await eventually(lambda: thandi.all("arrival")))[0]["handoff_id"]
     await thandi.take(handoff)
     await server.stop()
     await server.start(grace=30.0)
-    await until(lambda: len(client.all("startConversation")) == 2 and len(thandi.all("ready")) == 2)
+    await eventually(lambda: len(client.all("startConversation")) == 2 and len(thandi.all("ready")) == 2)
     await thandi.say(handoff, "still here")
-    await until(lambda: client.texts() == ["still here"])
+    await eventually(lambda: client.texts() == ["still here"])
 
 
 async def test_stopping_is_quick_with_everybody_connected_and_while_polling(server, relay, desk, old_client, opened):
@@ -87,7 +87,7 @@ async def test_stopping_is_quick_with_everybody_connected_and_while_polling(serv
     polling = OldClient("c-2", "/live_agent")
     opened.append(polling)
     await polling.sio.connect(server.address, namespaces=["/live_agent"], transports=["polling"], wait_timeout=10)
-    await until(lambda: polling.all("startConversation"))
+    await eventually(lambda: polling.all("startConversation"))
     loop = asyncio.get_running_loop()
     began = loop.time()
     await server.stop()
@@ -112,7 +112,7 @@ async def test_a_relay_that_reconnects_at_once_is_told_without_waiting(server, r
     began = asyncio.get_running_loop().time()
     await karoo.close()
     await back.connect(server.address)
-    await until(lambda: back.statuses(handoff) == ["accepted"])
+    await eventually(lambda: back.statuses(handoff) == ["accepted"])
     assert asyncio.get_running_loop().time() - began < 3 * slowness()
 
 
@@ -126,9 +126,9 @@ async def test_an_agent_who_stays_away_gives_their_conversations_back(database, 
         await thandi.connect(address)
         first, second = await karoo.initiate(), await karoo.initiate()
         await thandi.take(first)
-        await until(lambda: karoo.statuses(first) == ["accepted"] and karoo.statuses(second) == ["queued"])
+        await eventually(lambda: karoo.statuses(first) == ["accepted"] and karoo.statuses(second) == ["queued"])
         await thandi.close()
-        await until(lambda: not karoo.all("availability")[-1]["staffed"])
+        await eventually(lambda: not karoo.all("availability")[-1]["staffed"])
     await karoo.close()
     clock = Server(database)
     async with running(create_app(database, grace=0.1, now=lambda: time.time() + clock.ahead)) as address:
@@ -136,7 +136,7 @@ async def test_an_agent_who_stays_away_gives_their_conversations_back(database, 
         opened.append(back)
         await back.connect(address)
         clock.ahead = 301
-        await until(lambda: back.statuses(first) == ["transferred", "queued"])
+        await eventually(lambda: back.statuses(first) == ["transferred", "queued"])
         assert back.told(first)[-1]["position"] == 1
         await sipho.sign_in(address)
         await sipho.connect(address)

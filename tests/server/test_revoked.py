@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from rasa_handoff.server import accounts, administration
-from tests.server.peers import OldClient, Relay, refused, until
+from rasa_handoff.testing.waiting import eventually
+from tests.server.peers import OldClient, Relay, refused
 
 pytestmark = pytest.mark.usefixtures("no_rounds")
 
@@ -19,11 +20,11 @@ CHANGES = {
 async def test_a_session_ended_by_the_command_line_ends_the_open_desk(server, database, desk, relay, change):
     thandi, sipho, karoo = await desk("thandi"), await desk("sipho"), await relay()
     await asyncio.to_thread(CHANGES[change], database)
-    await until(lambda: thandi.all("signed_out") == [{}])
+    await eventually(lambda: thandi.all("signed_out") == [{}])
     handoff = await karoo.initiate()
-    await until(lambda: sipho.shown(handoff))
+    await eventually(lambda: sipho.shown(handoff))
     assert thandi.shown(handoff) == []
-    await until(lambda: not thandi.sio.connected)
+    await eventually(lambda: not thandi.sio.connected)
 
 
 async def test_a_revoked_token_ends_the_relays_connection_and_another_one_stays(server, database, relay, opened):
@@ -34,7 +35,7 @@ async def test_a_revoked_token_ends_the_relays_connection_and_another_one_stays(
         await relay("other", token=other),
     )
     assert await asyncio.to_thread(administration.revoke_tokens, database, "karoo") == 1
-    await until(lambda: not first.sio.connected or first.all("connect_error"))
+    await eventually(lambda: not first.sio.connected or first.all("connect_error"))
     assert second.sio.connected
     assert third.sio.connected
     assert (await second.call("handoff.find", {"conversation_id": "c-1"}))["ok"]
@@ -46,7 +47,7 @@ async def test_a_revoked_token_ends_the_relays_connection_and_another_one_stays(
 async def test_the_first_token_ends_connections_that_were_let_in_without_one(database, relay):
     karoo = await relay()
     await asyncio.to_thread(accounts.add_token, database, "karoo")
-    await until(lambda: not karoo.sio.connected or karoo.all("connect_error"))
+    await eventually(lambda: not karoo.sio.connected or karoo.all("connect_error"))
 
 
 async def test_a_revoked_token_ends_a_client_of_botlhales_protocol(server, database, opened):
@@ -54,9 +55,9 @@ async def test_a_revoked_token_ends_a_client_of_botlhales_protocol(server, datab
     client = OldClient("c-1", "/live_agent", forwarded_for="203.0.113.9")
     opened.append(client)
     await client.connect(server.address, auth={"token": token})
-    await until(lambda: client.all("messages"))
+    await eventually(lambda: client.all("messages"))
     await asyncio.to_thread(administration.revoke_tokens, database, "old-bot", True)
-    await until(lambda: not client.sio.connected or client.all("connect_error"))
+    await eventually(lambda: not client.sio.connected or client.all("connect_error"))
 
 
 async def test_an_added_department_is_known_at_once(database, relay):
@@ -67,7 +68,7 @@ async def test_an_added_department_is_known_at_once(database, relay):
         told = karoo.all("availability")
         return bool(told) and "advice" in [department["name"] for department in told[-1]["departments"]]
 
-    await until(known)
+    await eventually(known)
 
 
 @pytest.mark.parametrize("id", ["a b", "a\nb", "a\u202eb", "<script>", "", "x" * 201, "'", '"'])

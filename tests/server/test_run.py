@@ -15,8 +15,8 @@ from rasa_handoff.protocol.errors import HandoffError
 from rasa_handoff.server.accounts import add_token
 from rasa_handoff.server.run import serve
 from rasa_handoff.server.storage.tables import open_store
-from rasa_handoff.testing.waiting import within
-from tests.server.peers import Desk, Relay, until
+from rasa_handoff.testing.waiting import eventually, within
+from tests.server.peers import Desk, Relay
 from tools import children
 
 SCRIPT = "import sys; from rasa_handoff.server.run import serve; sys.exit(serve('127.0.0.1', 0, sys.argv[1]))"
@@ -84,7 +84,7 @@ async def test_a_timer_given_to_the_command_rings_on_the_real_process(database, 
     await thandi.connect(address)
     await karoo.connect(address)
     handoff = await karoo.initiate()
-    await until(lambda: "failed" in karoo.statuses(handoff))
+    await eventually(lambda: "failed" in karoo.statuses(handoff))
     assert karoo.statuses(handoff)[0] == "unanswered"
     assert thandi.shown(handoff)[-1]["ended"]["outcome"] == "silence"
     process.terminate()

@@ -7,9 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from rasa_handoff.protocol.logs import short_id
-from rasa_handoff.testing.waiting import until as true_in_time
+from rasa_handoff.testing.waiting import eventually
 from tests.server.front_ends import FrontEnd, front_end
-from tests.server.peers import until
 from tests.support.chromium import launched
 from tests.support.npm import installed
 
@@ -38,15 +37,15 @@ async def test_the_snippet_talks_to_an_agent(server, desk, front, namespace):
     assert await front.value("toBot") == ["is it the bot I talk to?"]
 
     await front.run("socket.connect()")
-    arrival = (await until(lambda: thandi.all("arrival")))[0]
+    arrival = (await eventually(lambda: thandi.all("arrival")))[0]
     assert (arrival["short_id"], arrival["bot_id"]) == (short_id("conv-51af"), "seed-bot")
     handoff = arrival["handoff_id"]
-    await until(lambda: thandi.all("conversation"))
+    await eventually(lambda: thandi.all("conversation"))
     transcript = (await thandi.take(handoff))["conversation"]["transcript"]
     said = [(line["speaker"], line["text"]) for line in transcript]
     assert said == [("customer", "I want a person"), ("bot", "One moment")]
     await front.send("I have a question €")
-    await until(lambda: [said["text"] for said in thandi.all("message")] == ["I have a question €"])
+    await eventually(lambda: [said["text"] for said in thandi.all("message")] == ["I have a question €"])
     await thandi.say(handoff, "Good day")
     await shows(front, ["Good day"])
 
@@ -57,7 +56,7 @@ async def test_the_snippet_talks_to_an_agent(server, desk, front, namespace):
     assert len(thandi.all("arrival")) == 1
 
     await thandi.resolve(handoff)
-    await true_in_time(lambda: front.value("socket.disconnected"))
+    await eventually(lambda: front.value("socket.disconnected"))
     await front.send("to the bot again")
     assert await front.value("toBot") == ["to the bot again"]
 
@@ -66,17 +65,19 @@ async def test_it_connects_again_by_itself(server, desk, front):
     thandi = await desk()
     await front.open(server.address + "/live_agent", "conv-77c2")
     await front.run("socket.connect()")
-    handoff = (await until(lambda: thandi.all("arrival")))[0]["handoff_id"]
+    handoff = (await eventually(lambda: thandi.all("arrival")))[0]["handoff_id"]
     await thandi.take(handoff)
     await server.stop()
-    await true_in_time(lambda: front.value("!socket.connected"))
+    await eventually(lambda: front.value("!socket.connected"))
     front.troubles.clear()
     await server.start(grace=30.0)
-    await until(lambda: len(thandi.all("ready")) == 2)
+    await eventually(lambda: len(thandi.all("ready")) == 2)
     await thandi.say(handoff, "Here we are again")
     await shows(front, ["Here we are again"])
     await front.send("good")
-    await until(lambda: [said["text"] for said in thandi.all("message") if said["speaker"] == "customer"] == ["good"])
+    await eventually(
+        lambda: [said["text"] for said in thandi.all("message") if said["speaker"] == "customer"] == ["good"]
+    )
     assert len(thandi.all("arrival")) == 1
     front.troubles.clear()  # a browser complains of each attempt to reach a server that is stopped
 
@@ -85,7 +86,7 @@ async def shows(front: FrontEnd, texts: list[str]) -> None:
     async def shown() -> bool:
         return await front.value("shown") == texts
 
-    await true_in_time(shown)
+    await eventually(shown)
 
 
 def test_the_client_from_npm_is_the_one_the_documentation_loads():

@@ -10,7 +10,8 @@ import pytest
 from rasa_handoff.protocol.errors import HandoffError
 from rasa_handoff.server.accounts import add_agent, add_department, add_token
 from rasa_handoff.server.brake import FREE_OF_ADDRESS, FREE_TRIES
-from tests.server.peers import PASSWORD, Desk, cookies, post, until
+from rasa_handoff.testing.waiting import eventually
+from tests.server.peers import PASSWORD, Desk, cookies, post
 
 
 @pytest.fixture
@@ -116,14 +117,14 @@ async def test_signing_out_closes_all_desks_of_the_session(no_rounds, server, ht
         opened.append(tab)
         tab.cookie = cookies(http)
         await tab.connect(server.address)
-    await until(lambda: karoo.all("availability")[-1]["staffed"])
+    await eventually(lambda: karoo.all("availability")[-1]["staffed"])
     async with http.get(server.address) as page:
         token = re.search(r'name="csrf" content="([^"]+)"', await page.text()).group(1)
     async with http.post(server.address + "/logout", data={"csrf": token}) as answer:
         assert answer.status == 200
     for tab in tabs:
-        await until(lambda tab=tab: tab.all("signed_out") == [{}])
-    await until(lambda: not karoo.all("availability")[-1]["staffed"])
+        await eventually(lambda tab=tab: tab.all("signed_out") == [{}])
+    await eventually(lambda: not karoo.all("availability")[-1]["staffed"])
 
 
 async def test_nothing_that_signs_in_is_kept_in_clear(server, http, database):

@@ -22,8 +22,8 @@ from rasa_handoff.server.gateways.desk_gateway import OWN_PAGE
 from rasa_handoff.server.http import pages
 from rasa_handoff.server.public_url import read_proxies, read_public_url
 from rasa_handoff.server.run import running
-from rasa_handoff.testing.waiting import within
-from tests.server.peers import PASSWORD, Desk, cookies, post, refused, until
+from rasa_handoff.testing.waiting import eventually, within
+from tests.server.peers import PASSWORD, Desk, cookies, post, refused
 
 EMAIL = "thandi@example.org"
 
@@ -202,7 +202,7 @@ async def test_a_session_that_was_there_before_is_ended_by_signing_in(browser, o
         assert answer.status == 303
         assert "handoff_session=" in "".join(answer.headers.getall("Set-Cookie"))
         assert token not in "".join(answer.headers.getall("Set-Cookie"))
-    await until(lambda: tab.all("signed_out") == [{}])
+    await eventually(lambda: tab.all("signed_out") == [{}])
 
 
 async def test_every_form_needs_the_token_of_the_page_that_this_session_was_given(browser, server):

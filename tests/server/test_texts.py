@@ -16,8 +16,9 @@ from rasa_handoff.server.app import create_app
 from rasa_handoff.server.gateways.tkinter_gateway import Ports
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.waiting import eventually
 from tests.server.conftest import Server
-from tests.server.peers import PASSWORD, Desk, OldClient, Peer, Relay, post, until
+from tests.server.peers import PASSWORD, Desk, OldClient, Peer, Relay, post
 from tests.support import texts
 from tests.support.admin_window import AdminWindow
 
@@ -61,7 +62,7 @@ async def test_customers_words(parties: tuple[Relay, Desk]) -> None:
     await desk.take(handoff_id)
     answers = await each(lambda text: relay.say(handoff_id, text), EVERY_KIND)
     assert all(answer["ok"] for answer in answers)
-    received = await until(lambda: len(found := desk.all("message")) == len(EVERY_KIND) and found, LONG)
+    received = await eventually(lambda: len(found := desk.all("message")) == len(EVERY_KIND) and found, LONG)
     assert [body["text"] for body in received] == [valid_text(text) for text in EVERY_KIND]
 
 
@@ -74,7 +75,7 @@ async def test_agents_words(parties: tuple[Relay, Desk]) -> None:
     taken = [valid_text(text) for text, answer in zip(EVERY_KIND, answers, strict=True) if answer["ok"]]
     refused = [text for text, answer in zip(EVERY_KIND, answers, strict=True) if not answer["ok"]]
     assert {valid_text(text) for text in refused} <= {""}, "only what has no character is refused"
-    await until(lambda: len(relay.all("message")) == len(taken), LONG)
+    await eventually(lambda: len(relay.all("message")) == len(taken), LONG)
     assert [body["text"] for body in relay.all("message")] == taken
 
 
@@ -96,7 +97,7 @@ async def test_stories_slots_and_notes(parties: tuple[Relay, Desk]) -> None:
 
     answer = await desk.resolve(handoff_id, note="".join(SOME)[:15_000], slots={"any": slots})
     assert answer["ok"], answer
-    await until(lambda: "completed" in relay.statuses(handoff_id))
+    await eventually(lambda: "completed" in relay.statuses(handoff_id))
     (end,) = [body for body in relay.told(handoff_id) if body.get("status") == "completed"]
     assert end["slots"] == {"any": valid(slots)}
     assert end["note"] == valid_text("".join(SOME)[:15_000])
@@ -125,7 +126,7 @@ async def test_clients_of_botlhales_protocol(
 ) -> None:
     _, desk = parties
     client = await old_client(answers=["startConversation"])
-    arrived = await until(lambda: desk.all("arrival"))
+    arrived = await eventually(lambda: desk.all("arrival"))
     handoff_id = arrived[0]["handoff_id"]
     lines = [{"sender": text, "message": text} for text in SOME]
     assert (await client.call("messages_to_client", {**client.ids, "messages": lines}))["ok"]
@@ -134,12 +135,12 @@ async def test_clients_of_botlhales_protocol(
     answers = await each(lambda text: client.call("from_user", {**client.ids, "message": text}), EVERY_KIND)
     taken = [valid_text(text) for text, answer in zip(EVERY_KIND, answers, strict=True) if answer["ok"]]
     assert len(taken) == len(EVERY_KIND), [answer for answer in answers if not answer["ok"]][:3]
-    await until(lambda: len(desk.all("message")) == len(taken))
+    await eventually(lambda: len(desk.all("message")) == len(taken))
     assert [body["text"] for body in desk.all("message")] == taken
     await each(lambda text: desk.say(handoff_id, text), SOME[1:])
     last = valid_text("the last one \ud83d")
     await desk.say(handoff_id, last)
-    await until(lambda: last in client.texts())
+    await eventually(lambda: last in client.texts())
 
 
 async def test_a_client_whose_ids_are_no_valid_texts(
@@ -147,7 +148,7 @@ async def test_a_client_whose_ids_are_no_valid_texts(
 ) -> None:
     _, desk = parties
     client = await old_client("c\ud83d\0")
-    await until(lambda: desk.all("arrival"))
+    await eventually(lambda: desk.all("arrival"))
     assert desk.all("arrival")[0]["short_id"] == short_id("c\ufffd")
     assert (await client.call("from_user", {**client.ids, "message": "hello"}))["ok"]
 
@@ -197,7 +198,7 @@ async def test_the_tkinter_user_window(database: str) -> None:
         await thandi.connect(address)
         sent = [text.encode("utf-8", "surrogatepass") for text in ("hello", *EVERY_KIND, "the last")]
         await asyncio.to_thread(window.send, b"".join(sent))
-        await until(lambda: thandi.all("arrival"))
+        await eventually(lambda: thandi.all("arrival"))
         handoff_id = thandi.all("arrival")[0]["handoff_id"]
         taken = await thandi.take(handoff_id)
 
@@ -205,11 +206,11 @@ async def test_the_tkinter_user_window(database: str) -> None:
             messages = {one["id"]: one for one in (*taken["conversation"]["messages"], *thandi.all("message"))}
             return dense("".join(one["text"] for one in messages.values() if one["speaker"] == "customer"))
 
-        await until(lambda: received().endswith("thelast"))
+        await eventually(lambda: received().endswith("thelast"))
         assert received() == dense(valid_text(b"".join(sent).decode("utf-8", "replace")))
         said = [text for text in EVERY_KIND if valid_text(text)]
         await each(lambda text: thandi.say(handoff_id, text), [*said, "That is all."])
-        await until(lambda: "That is all." in window.shown, LONG)
+        await eventually(lambda: "That is all." in window.shown, LONG)
         assert dense("".join(map(valid_text, said))) in dense(window.shown)
         await thandi.close()
         await asyncio.to_thread(window.close)

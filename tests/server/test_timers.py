@@ -4,7 +4,7 @@ import pytest
 
 from rasa_handoff.core.assignment_timers import DeskTimers
 from rasa_handoff.store.timers import RECOVERY
-from tests.server.peers import until
+from rasa_handoff.testing.waiting import eventually
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
 
@@ -32,7 +32,7 @@ async def test_nobody_takes_it_so_the_bots_side_is_told_again_and_again(server, 
     handoff = await karoo.initiate()
     for times in (1, 2):
         server.ahead += 301
-        await until(lambda times=times: karoo.statuses(handoff) == ["unanswered"] * times)
+        await eventually(lambda times=times: karoo.statuses(handoff) == ["unanswered"] * times)
     assert 600 < karoo.told(handoff)[-1]["seconds"] < 660
 
 
@@ -44,16 +44,16 @@ async def test_a_silent_agent_is_reminded_then_the_others_then_it_is_queued_ahea
     await karoo.say(handoff, "are you there?")
     waiting = await karoo.initiate(department="billing")
     server.ahead += 181
-    await until(lambda: thandi.all("reminder") == [{"handoff_id": handoff, "seconds": 180.0}])
+    await eventually(lambda: thandi.all("reminder") == [{"handoff_id": handoff, "seconds": 180.0}])
     assert sipho.all("reminder") == []
     assert (await sipho.take(handoff))["code"] == "taken"
     server.ahead += 180
-    await until(lambda: last(sipho, handoff)["reminders"] == 2)
+    await eventually(lambda: last(sipho, handoff)["reminders"] == 2)
     assert thandi.all("reminder")[-1]["seconds"] == 360.0
     server.ahead += 180
-    await until(lambda: last(sipho, handoff)["state"] == "queued")
+    await eventually(lambda: last(sipho, handoff)["state"] == "queued")
     assert last(sipho, handoff)["ahead"] is True
-    await until(lambda: karoo.statuses(handoff)[-1] == "queued")
+    await eventually(lambda: karoo.statuses(handoff)[-1] == "queued")
     assert karoo.told(handoff)[-1]["position"] == 1
     assert karoo.statuses(waiting)[-1] == "queued"
     assert karoo.told(waiting)[-1]["position"] == 2
@@ -64,13 +64,13 @@ async def test_an_answer_ends_the_reminders(server, relay, desk):
     handoff = await karoo.initiate()
     await thandi.take(handoff)
     server.ahead += 181
-    await until(lambda: thandi.all("reminder"))
+    await eventually(lambda: thandi.all("reminder"))
     await thandi.say(handoff, "sorry, here I am")
-    await until(lambda: last(thandi, handoff)["reminders"] == 0)
+    await eventually(lambda: last(thandi, handoff)["reminders"] == 0)
     server.ahead += 400
     other = await karoo.initiate()
     server.ahead += 301
-    await until(lambda: "unanswered" in karoo.statuses(other))  # so the clock has looked
+    await eventually(lambda: "unanswered" in karoo.statuses(other))  # so the clock has looked
     assert len(thandi.all("reminder")) == 1
 
 
@@ -80,11 +80,11 @@ async def test_a_colleague_may_take_over_what_waits_too_long(server, relay, desk
     await thandi.take(handoff)
     for times in (1, 2):
         server.ahead += 181
-        await until(lambda times=times: last(thandi, handoff)["reminders"] == times)
+        await eventually(lambda times=times: last(thandi, handoff)["reminders"] == times)
     assert (await sipho.take(handoff))["ok"]
-    await until(lambda: last(thandi, handoff)["agent"]["name"] == "Sipho")
+    await eventually(lambda: last(thandi, handoff)["agent"]["name"] == "Sipho")
     assert (await thandi.say(handoff, "wait"))["code"] == "not_yours"
-    await until(lambda: karoo.statuses(handoff) == ["accepted", "accepted"])
+    await eventually(lambda: karoo.statuses(handoff) == ["accepted", "accepted"])
 
 
 async def test_an_agent_who_is_gone_loses_their_conversations_and_one_who_is_back_keeps_them(server, relay, desk):
@@ -92,19 +92,19 @@ async def test_an_agent_who_is_gone_loses_their_conversations_and_one_who_is_bac
     handoff = await karoo.initiate()
     await thandi.take(handoff)
     await thandi.close()
-    await until(lambda: orders_unstaffed(karoo))
+    await eventually(lambda: orders_unstaffed(karoo))
     thandi = await desk()
     await thandi.say(handoff, "back again")
     server.ahead += 301
     other = await karoo.initiate()
     server.ahead += 301
-    await until(lambda: "unanswered" in karoo.statuses(other))
+    await eventually(lambda: "unanswered" in karoo.statuses(other))
     assert karoo.statuses(handoff) == ["accepted"]
     await thandi.close()
-    await until(lambda: orders_unstaffed(karoo))
+    await eventually(lambda: orders_unstaffed(karoo))
     server.ahead += 301
-    await until(lambda: last(sipho, handoff)["state"] == "queued")
-    await until(lambda: karoo.statuses(handoff)[:3] == ["accepted", "transferred", "queued"])
+    await eventually(lambda: last(sipho, handoff)["state"] == "queued")
+    await eventually(lambda: karoo.statuses(handoff)[:3] == ["accepted", "transferred", "queued"])
 
 
 async def test_a_silent_customer_is_asked_and_then_it_ends(server, relay, desk):
@@ -117,13 +117,13 @@ async def test_a_silent_customer_is_asked_and_then_it_ends(server, relay, desk):
     await become(karoo, handoff, "a-1", "delivered")
     assert karoo.statuses(handoff) == ["accepted"]
     server.ahead += 601
-    await until(lambda: karoo.statuses(handoff) == ["accepted", "customer_silent"])
+    await eventually(lambda: karoo.statuses(handoff) == ["accepted", "customer_silent"])
     await become(karoo, handoff, "a-1", "read")  # reading isn't answering
     server.ahead += 601
-    await until(lambda: len(karoo.statuses(handoff)) == 3)
+    await eventually(lambda: len(karoo.statuses(handoff)) == 3)
     assert karoo.statuses(handoff) == ["accepted", "customer_silent", "failed"]
     assert karoo.told(handoff)[-1]["reason"] == "customer_silent"
-    await until(lambda: last(thandi, handoff)["state"] == "ended")
+    await eventually(lambda: last(thandi, handoff)["state"] == "ended")
     assert last(thandi, handoff)["ended"]["outcome"] == "customer_silent"
 
 
@@ -136,9 +136,9 @@ async def test_a_customer_who_answered_before_the_delivery_was_told_is_not_silen
     await become(karoo, handoff, "a-1", "delivered")
     for times in (1, 2):
         server.ahead += 301
-        await until(lambda times=times: last(thandi, handoff)["reminders"] == times)
+        await eventually(lambda times=times: last(thandi, handoff)["reminders"] == times)
     server.ahead += 301
-    await until(lambda: "transferred" in karoo.statuses(handoff))
+    await eventually(lambda: "transferred" in karoo.statuses(handoff))
     assert karoo.statuses(handoff)[:2] == ["accepted", "transferred"]
 
 
@@ -151,10 +151,10 @@ async def test_a_customer_who_answers_is_not_silent(server, relay, desk):
     await thandi.say(handoff, "a moment", "a-2")
     await become(karoo, handoff, "a-2", "delivered")
     server.ahead += 601
-    await until(lambda: karoo.statuses(handoff)[-1] == "customer_silent")
+    await eventually(lambda: karoo.statuses(handoff)[-1] == "customer_silent")
     await karoo.say(handoff, "I am here")
     server.ahead += 1300
-    await until(lambda: last(thandi, handoff)["reminders"])
+    await eventually(lambda: last(thandi, handoff)["reminders"])
     assert karoo.statuses(handoff) == ["accepted", "customer_silent"]
 
 
@@ -172,9 +172,9 @@ async def test_a_day_of_silence_ends_it_with_all_else_off(database, relay, desk,
     server.ahead += 86400 - 100
     assert (await thandi.call("open", {"handoff_id": handoff}))["conversation"]["state"] != "ended"
     server.ahead += 101
-    await until(lambda: karoo.statuses(handoff)[-1:] == ["failed"])
+    await eventually(lambda: karoo.statuses(handoff)[-1:] == ["failed"])
     assert karoo.told(handoff)[-1]["reason"] == "silence"
-    await until(lambda: last(thandi, handoff)["state"] == "ended")
+    await eventually(lambda: last(thandi, handoff)["state"] == "ended")
 
 
 async def test_timers_outlive_a_restart_and_what_fell_due_meanwhile_gets_a_while_more(server, relay, desk):
@@ -185,28 +185,28 @@ async def test_timers_outlive_a_restart_and_what_fell_due_meanwhile_gets_a_while
     await server.stop()
     server.ahead += 200
     await server.start(grace=30.0)
-    await until(lambda: len(thandi.all("ready")) == 2 and len(karoo.all("welcome")) == 2)
+    await eventually(lambda: len(thandi.all("ready")) == 2 and len(karoo.all("welcome")) == 2)
     other = await karoo.initiate()
     await karoo.say(handoff, "anybody?")
     assert thandi.all("reminder") == []
     server.ahead += RECOVERY + 1
-    await until(lambda: thandi.all("reminder"))
+    await eventually(lambda: thandi.all("reminder"))
     assert karoo.statuses(other) == []
 
 
 async def test_an_old_client_reads_what_a_relay_would_say(server, desk, old_client):
     thandi, client = await desk(), await old_client()
-    handoff = (await until(lambda: thandi.all("arrival")))[0]["handoff_id"]
+    handoff = (await eventually(lambda: thandi.all("arrival")))[0]["handoff_id"]
     server.ahead += 301
-    await until(lambda: len(client.texts()) == 1)
+    await eventually(lambda: len(client.texts()) == 1)
     await thandi.take(handoff)
     await thandi.say(handoff, "hello")
-    await until(lambda: client.texts()[-1] == "hello")
-    await until(lambda: [said["status"] for said in thandi.all("message.status")] == ["delivered"])
+    await eventually(lambda: client.texts()[-1] == "hello")
+    await eventually(lambda: [said["status"] for said in thandi.all("message.status")] == ["delivered"])
     for words in ("Are you still there", "has ended"):
         server.ahead += 601
-        await until(lambda words=words: words in client.texts()[-1])
-    await until(lambda: client.all("disconnect_socket"))
+        await eventually(lambda words=words: words in client.texts()[-1])
+    await eventually(lambda: client.all("disconnect_socket"))
 
 
 async def test_nobody_is_blamed_while_the_relay_is_away(server, relay, desk):
@@ -214,21 +214,21 @@ async def test_nobody_is_blamed_while_the_relay_is_away(server, relay, desk):
     handoff, waiting = await karoo.initiate(), await karoo.initiate()
     await thandi.take(handoff)
     await thandi.say(handoff, "which order is it?", "a-1")
-    await until(lambda: karoo.told(handoff)[-1].get("text"))
+    await eventually(lambda: karoo.told(handoff)[-1].get("text"))
     await become(karoo, handoff, "a-1", "delivered")
-    await until(lambda: karoo.statuses(waiting) == ["queued"])
+    await eventually(lambda: karoo.statuses(waiting) == ["queued"])
     await karoo.close()
     for times in (1, 2, 3):
         server.ahead += 601
         other = {"handoff_id": handoff}
-        await until(lambda times=times: last(thandi, handoff)["reminders"] == 0 and times)
+        await eventually(lambda times=times: last(thandi, handoff)["reminders"] == 0 and times)
         assert (await thandi.call("open", other))["conversation"]["state"] == "assigned"
         reminded = len(thandi.all("reminder"))
         await thandi.take(await other_relays(relay))
         server.ahead += 181
-        await until(lambda reminded=reminded: len(thandi.all("reminder")) > reminded)  # so the clock has looked
+        await eventually(lambda reminded=reminded: len(thandi.all("reminder")) > reminded)  # so the clock has looked
     back = await relay()
-    await until(lambda: back.statuses(waiting) and back.statuses(handoff))
+    await eventually(lambda: back.statuses(waiting) and back.statuses(handoff))
     places = "queued"  # the others come back into the queue, ahead of it, when thandi doesn't answer them
     assert [status for status in back.statuses(waiting) if status != places] == ["unanswered"]
     assert back.statuses(handoff) == ["customer_silent"]

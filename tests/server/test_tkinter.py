@@ -16,8 +16,8 @@ from rasa_handoff.server.app import create_app
 from rasa_handoff.server.gateways.tkinter_gateway import Ports, read_ports
 from rasa_handoff.server.run import running, serve
 from rasa_handoff.testing.ports import free_port
-from rasa_handoff.testing.waiting import within
-from tests.server.peers import Desk, until
+from rasa_handoff.testing.waiting import eventually, within
+from tests.server.peers import Desk
 from tests.support.admin_window import AdminWindow
 
 
@@ -69,7 +69,7 @@ def said(thandi: Desk) -> list[str]:
 
 
 async def arrived(thandi: Desk, number: int = 1) -> str:
-    return (await until(lambda: thandi.all("arrival")[number - 1 :]))[0]["handoff_id"]
+    return (await eventually(lambda: thandi.all("arrival")[number - 1 :]))[0]["handoff_id"]
 
 
 async def test_the_whole_conversation(demo: Demo) -> None:
@@ -80,14 +80,14 @@ async def test_the_whole_conversation(demo: Demo) -> None:
         taken = await thandi.take(handoff)
         assert taken["conversation"]["channel"]["name"] == "tkinter"
         await asyncio.to_thread(window.say, "are you there?")
-        await until(lambda: "are you there?" in said(thandi))
+        await eventually(lambda: "are you there?" in said(thandi))
         await thandi.say(handoff, "Yes. " + "ç€😀" * 500)
         await thandi.say(handoff, "Still here")
-        await until(lambda: "Still here" in window.shown)
+        await eventually(lambda: "Still here" in window.shown)
         assert "".join(window.shown.split()) == "Yes." + "ç€😀" * 500 + "Stillhere"
-        await until(lambda: [mark["status"] for mark in thandi.all("message.status")] == ["delivered"] * 2)
+        await eventually(lambda: [mark["status"] for mark in thandi.all("message.status")] == ["delivered"] * 2)
         await thandi.resolve(handoff)
-        await until(lambda: window.over and "[The chat has ended" in window.shown)
+        await eventually(lambda: window.over and "[The chat has ended" in window.shown)
 
 
 async def test_a_window_that_is_closed_has_left_and_the_next_is_heard(demo: Demo) -> None:
@@ -97,19 +97,19 @@ async def test_a_window_that_is_closed_has_left_and_the_next_is_heard(demo: Demo
         handoff = await arrived(thandi)
         await thandi.take(handoff)
         await thandi.say(handoff, "hello")
-        await until(lambda: "hello" in first.shown)
+        await eventually(lambda: "hello" in first.shown)
         waiting = await asyncio.to_thread(socket.create_connection, ("127.0.0.1", demo.ports.listen))
         waiting.sendall(b"two, in line")
         await asyncio.to_thread(first.close)
         after = await arrived(thandi, 2)
         assert after != handoff
-        await until(lambda: "two, in line" in said(thandi))
+        await eventually(lambda: "two, in line" in said(thandi))
         late = await thandi.say(handoff, "are you gone?")
         assert not late["ok"]
-        second = await until(demo.reopened)
+        second = await eventually(demo.reopened)
         await thandi.take(after)
         await thandi.say(after, "hello two")
-        await until(lambda: second.shown == "hello two\n")
+        await eventually(lambda: second.shown == "hello two\n")
         waiting.close()
 
 
@@ -117,7 +117,7 @@ async def test_nobody_there_is_told_in_the_window(demo: Demo) -> None:
     async with demo.running():
         window = demo.window()
         await asyncio.to_thread(window.say, "hello?")
-        await until(lambda: "[Nobody is here at the moment" in window.shown)
+        await eventually(lambda: "[Nobody is here at the moment" in window.shown)
 
 
 async def test_who_waits_or_is_silent_is_told_in_the_window_and_then_it_ends(demo: Demo) -> None:
@@ -126,14 +126,14 @@ async def test_who_waits_or_is_silent_is_told_in_the_window_and_then_it_ends(dem
         await asyncio.to_thread(window.say, "hello?")
         handoff = await arrived(thandi)
         demo.ahead += 301
-        await until(lambda: "[Nobody has been free to answer yet" in window.shown)
+        await eventually(lambda: "[Nobody has been free to answer yet" in window.shown)
         await thandi.take(handoff)
         await thandi.say(handoff, "which order is it?")
-        await until(lambda: [mark["status"] for mark in thandi.all("message.status")] == ["delivered"])
+        await eventually(lambda: [mark["status"] for mark in thandi.all("message.status")] == ["delivered"])
         demo.ahead += 601
-        await until(lambda: "[Are you still there?" in window.shown)
+        await eventually(lambda: "[Are you still there?" in window.shown)
         demo.ahead += 601
-        await until(lambda: window.over and "[The chat has ended" in window.shown)
+        await eventually(lambda: window.over and "[The chat has ended" in window.shown)
 
 
 async def test_what_the_window_of_an_ended_process_left_is_put_away(demo: Demo) -> None:
@@ -141,10 +141,10 @@ async def test_what_the_window_of_an_ended_process_left_is_put_away(demo: Demo) 
         thandi, window = await demo.agent(), demo.window()
         await asyncio.to_thread(window.say, "one")
         await arrived(thandi)
-    await until(lambda: thandi.received)
+    await eventually(lambda: thandi.received)
     async with demo.running():
         again = await demo.agent()
-        ready = (await until(lambda: again.all("ready")))[0]
+        ready = (await eventually(lambda: again.all("ready")))[0]
         assert ready["queue"] == []
 
 
@@ -164,7 +164,7 @@ async def test_an_agents_words_wait_until_the_window_listens(demo: Demo) -> None
         await thandi.say(handoff, "hello")
         assert thandi.all("message.status") == []
         window = demo.window()
-        await until(lambda: window.shown == "hello\n")
+        await eventually(lambda: window.shown == "hello\n")
         early.close()
 
 

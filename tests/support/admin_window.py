@@ -12,7 +12,7 @@ import threading
 from types import TracebackType
 
 from rasa_handoff.testing.ports import free_port
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 
 BEFORE, SINCE = "[What was said before]\n", "[What follows is said now]\n"
 
@@ -130,7 +130,7 @@ class Admin:
 
     async def open(self) -> None:
         """Open the window, and from then on watch for the end of each conversation."""
-        await until(self._opened, what=f"port {self.admin_port} is free")
+        await eventually(self._opened, what=f"port {self.admin_port} is free")
         if self._task is None:
             self._task = asyncio.create_task(self._watch())
 
@@ -167,5 +167,5 @@ class Admin:
 
     async def _watch(self) -> None:
         while True:
-            await until(lambda: self.window.over, seconds=600)
+            await eventually(lambda: self.window.over, seconds=600)
             await self.close()

@@ -13,7 +13,7 @@ from rasa_handoff.server.gateways.tkinter_gateway import Ports
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.slowness import slowness
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 
 PASSWORD = "correct horse battery"
 
@@ -106,7 +106,7 @@ class AgentAtDesk:
                     return data or True
             return None
 
-        return await until(found, what=f"{event} {wanted} among {[name for name, _ in self.heard]}")
+        return await eventually(found, what=f"{event} {wanted} among {[name for name, _ in self.heard]}")
 
     async def take(self) -> dict[str, Any]:
         """Wait for a conversation that this agent hasn't taken yet, take it, and return it."""
@@ -120,7 +120,7 @@ class AgentAtDesk:
                         return summary
             return None
 
-        summary = await until(arrived, what="an arrival")
+        summary = await eventually(arrived, what="an arrival")
         self.heard.append(("taken", summary))
         answer = await self.ask("take", handoff_id=summary["handoff_id"])
         assert answer["ok"], answer

@@ -13,7 +13,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +21,7 @@ from typing import Any, Final
 import psycopg2
 
 from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.waiting import eventually_blocking
 from tests.support.wire import Wire
 from tools import children
 
@@ -70,15 +70,15 @@ class Postgres:
                 **self._account,
             )
         children.end_with_us(self.process.pid)
-        deadline = time.monotonic() + UP_WITHIN
-        while True:
-            try:
-                self.execute("postgres", "select 1")
-                return self
-            except psycopg2.OperationalError:
-                assert self.process.poll() is None, (self.folder / "log").read_text()
-                assert time.monotonic() < deadline, (self.folder / "log").read_text()
-                time.sleep(0.02)
+        eventually_blocking(self._answers, UP_WITHIN, what=f"Postgres answers; see {self.folder / 'log'}")
+        return self
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None, (self.folder / "log").read_text()
+        with contextlib.suppress(psycopg2.OperationalError):
+            self.execute("postgres", "select 1")
+            return True
+        return False
 
     def __exit__(self, kind: type | None, problem: BaseException | None, trace: TracebackType | None) -> None:
         self.go_on()

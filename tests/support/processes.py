@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tools import children
 
 BIN = Path(sys.executable).parent
@@ -35,7 +35,7 @@ class Process:
             )
         children.end_with_us(self.process.pid)
         if self.up is not None:
-            await until(self._answers, seconds=120, what=f"{self.up} of {self.command}")
+            await eventually(self._answers, seconds=120, what=f"{self.up} of {self.command}")
         return self
 
     def _answers(self) -> bool:
@@ -52,7 +52,7 @@ class Process:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
         try:
-            await until(lambda: self.process.poll() is not None, seconds=20)
+            await eventually(lambda: self.process.poll() is not None, seconds=20)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)

@@ -3,7 +3,6 @@
 import importlib.util
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError
 
 from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.waiting import eventually_blocking
 from tools import children
 
 UP_WITHIN: Final = 30.0
@@ -29,11 +29,7 @@ class RedisServer:
         command = [_program(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
         children.end_with_us(self.process.pid)
-        deadline = time.monotonic() + UP_WITHIN
-        while not self._answers():
-            assert self.process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        eventually_blocking(self._answers, UP_WITHIN)
         return self
 
     def __exit__(self, kind: type | None, problem: BaseException | None, trace: TracebackType | None) -> None:

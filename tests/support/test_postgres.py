@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.support.paths import ROOT
 from tests.support.postgres import Database
 
@@ -63,7 +63,7 @@ async def test_it_ends_with_its_worker_even_if_that_is_killed(how: str) -> None:
         ours = [int(pid) for pid in (postmaster, sleeper, *_started_by(postmaster), *_started_by(sleeper))]
         assert len(ours) > 4
         worker.send_signal(signal.SIGKILL)
-    await until(lambda: not [pid for pid in ours if _runs(pid)], seconds=20)
+    await eventually(lambda: not [pid for pid in ours if _runs(pid)], seconds=20)
 
 
 def _started_by(pid: str) -> list[str]:

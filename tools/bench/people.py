@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.testing.slowness import slowness
-from tests.server.peers import PATIENCE, Desk, Peer, until
+from rasa_handoff.testing.waiting import eventually
+from tests.server.peers import PATIENCE, Desk, Peer
 from tools.bench.measure import FigureError, Samples
 
 T = TypeVar("T")
@@ -48,7 +49,7 @@ class Customer(Peer):
         """Come in; the session is confirmed."""
         await self.sio.connect(url, transports=["websocket"], wait_timeout=PATIENCE)
         await self.emit("session_request", {"session_id": self.name, "acks": True})
-        await until(lambda: self.all("session_confirm"))
+        await eventually(lambda: self.all("session_confirm"))
 
     async def send(self, text: str) -> None:
         """Say something; it is accepted.

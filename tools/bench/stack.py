@@ -13,7 +13,7 @@ import yaml
 
 from rasa_handoff.server import accounts
 from rasa_handoff.testing.ports import free_port
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.server.peers import PASSWORD
 from tests.support.processes import Process
 from tools.bench.measure import processor_seconds, wants_processor
@@ -109,7 +109,7 @@ class Scene:
         self.customers: list[Customer] = []
 
     async def __aenter__(self) -> "Scene":
-        await until(self._is_connected, what="Rasa's connection to the live-agent server")
+        await eventually(self._is_connected, what="Rasa's connection to the live-agent server")
         await self.agent.sign_in(self.stack.desk_url)
         await self.agent.connect(self.stack.desk_url)
         return self

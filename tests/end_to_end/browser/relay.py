@@ -1,6 +1,5 @@
 """A relay as the live-agent server sees one: a real ``/relay`` connection that offers handoffs and hears the desk."""
 
-import asyncio
 import time
 import uuid
 from collections.abc import Callable
@@ -8,7 +7,7 @@ from typing import Any
 
 import socketio
 
-from rasa_handoff.testing.slowness import slowness
+from rasa_handoff.testing.waiting import eventually
 
 PATIENCE = 10.0
 NAMESPACE = "/relay"
@@ -27,15 +26,6 @@ BOT_STATE = {
 }
 
 
-async def until(condition: Callable[[], Any]) -> Any:
-    """What the condition gives once it holds, asked again and again until the deadline."""
-    deadline = time.monotonic() + PATIENCE * slowness()
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"{condition} didn't come true within {PATIENCE:g} s"
-        await asyncio.sleep(0.01)
-    return found
-
-
 class Relay:
     """Acknowledges everything, keeps it in ``received`` as (event, payload), and drops what it has already."""
 
@@ -52,7 +42,7 @@ class Relay:
     async def connect(self, address: str) -> None:
         auth: dict[str, Any] = {"format": "rasa-handoff", "protocol": 1, "token": None, "bot_id": self.bot_id}
         await self._client.connect(address, namespaces=[NAMESPACE], auth=auth, transports=["websocket"])
-        await until(lambda: self.all("welcome"))
+        await eventually(lambda: self.all("welcome"))
 
     async def close(self) -> None:
         await self._client.shutdown()
@@ -112,7 +102,7 @@ class Relay:
 
     async def one(self, event: str, **like: Any) -> dict[str, Any]:
         """The first such, when it has come."""
-        found: dict[str, Any] = (await until(lambda: self.all(event, **like)))[0]
+        found: dict[str, Any] = (await eventually(lambda: self.all(event, **like)))[0]
         return found
 
     async def _greet(self) -> None:

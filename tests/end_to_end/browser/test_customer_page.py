@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.end_to_end.browser.conftest import Desk, Server
 from tests.support.paths import ROOT
 from tests.support.wire import Wire
@@ -38,7 +38,7 @@ async def rasa(
         "channels": {"socketio": {"session_persistence": True}},
     }
     async with RasaServer(small_model, tmp_path, {"rasa_handoff.HandoffChannel": settings}) as one:
-        await until(lambda: one.channel.desk.connected)
+        await eventually(lambda: one.channel.desk.connected)
         yield one
 
 

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
+from rasa_handoff.testing.waiting import eventually
 from tests.end_to_end.browser.conftest import Desks
-from tests.end_to_end.browser.relay import Relay, until
+from tests.end_to_end.browser.relay import Relay
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -256,10 +257,10 @@ async def test_the_customers_leaving_ends_it_before_the_agents_eyes(desks: Desks
 
 async def test_away_is_told_to_the_bots(desks: Desks, relay: Relay) -> None:
     page = (await desks.open("thandi")).page
-    await until(lambda: relay.all("availability", staffed=True))
+    await eventually(lambda: relay.all("availability", staffed=True))
     await page.get_by_test_id("presence").click()
     await expect(page.get_by_test_id("presence")).to_have_attribute("aria-checked", "false")
-    await until(lambda: relay.received[-1][0] == "availability" and relay.received[-1][1]["staffed"] is False)
+    await eventually(lambda: relay.received[-1][0] == "availability" and relay.received[-1][1]["staffed"] is False)
 
 
 async def test_two_agents_with_two_customers_at_once(desks: Desks, relay: Relay) -> None:

@@ -6,8 +6,9 @@ import sqlite3
 import pytest
 from playwright.async_api import Page, expect
 
+from rasa_handoff.testing.waiting import eventually
 from tests.end_to_end.browser.conftest import Desks, Server
-from tests.end_to_end.browser.relay import Relay, until
+from tests.end_to_end.browser.relay import Relay
 from tests.end_to_end.browser.test_desk import say, take
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -120,7 +121,7 @@ async def test_words_a_locked_server_refuses_are_sent_again_by_themselves(
         assert (await health.value).status == 503
     await expect(page.get_by_test_id("message").locator(".text")).to_have_text("Good morning")
     await expect(page.get_by_test_id("unsent")).to_have_count(0)
-    await until(lambda: relay.all("message", handoff_id=handoff))
+    await eventually(lambda: relay.all("message", handoff_id=handoff))
     assert [received["text"] for received in relay.all("message", handoff_id=handoff)] == ["Good morning"]
     desks.opened[-1].troubles.clear()  # the console tells of the 503
 
@@ -137,7 +138,7 @@ async def test_a_desk_opened_while_the_server_is_locked_comes_in_by_itself(
     file = server.database.removeprefix("sqlite:///")
     with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        await until(lambda: any("unavailable" in frame for frame in frames))
+        await eventually(lambda: any("unavailable" in frame for frame in frames))
         await expect(desk.page.get_by_test_id("connection")).to_contain_text("Reconnecting…")
     await expect(desk.page.get_by_test_id("connection")).to_be_hidden()
     desk.troubles.clear()  # the console tells of each try to connect

@@ -10,7 +10,7 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from rasa_handoff.server.run import running
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.end_to_end.browser.conftest import Desks
 from tests.end_to_end.browser.relay import BOT_STATE, Relay
 from tests.end_to_end.browser.test_customer_page import PAGE, say
@@ -113,7 +113,7 @@ async def test_a_broken_address_or_storage_does_not_stop_the_examples_page_nor_l
             await page.goto(f"{address}/?rasa={led[place % len(led)]}{HASHES[place % len(HASHES)]}")
             await say(page, f"hello {place}")
             await expect(page.get_by_test_id("user-message").last).to_contain_text(f"hello {place}")
-            await until(lambda: any(":5005/" in url for url in asked))
+            await eventually(lambda: any(":5005/" in url for url in asked))
             assert {urlsplit(url).hostname for url in asked} == {"127.0.0.1"}
             asked.clear()
             await spoil(page, value, "karoo.conversation")

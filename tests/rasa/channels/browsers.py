@@ -6,7 +6,7 @@ from typing import Any
 
 import socketio
 
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 
 
 class Page:
@@ -52,7 +52,7 @@ class Page:
         self.session = session
         wish = {"session_id": session, **({"acks": True} if self.acks else {}), **request}
         await self.sio.emit("session_request", wish, namespace=self.namespace)
-        await until(lambda: self.answers > answers)
+        await eventually(lambda: self.answers > answers)
 
     @property
     def answers(self) -> int:
@@ -106,4 +106,4 @@ class Page:
         return [data.get("text", "") for data in words.values()]
 
     async def hears(self, words: str) -> None:
-        await until(lambda: any(words in text for text in self.texts), what=f"{words!r} among {self.texts}")
+        await eventually(lambda: any(words in text for text in self.texts), what=f"{words!r} among {self.texts}")

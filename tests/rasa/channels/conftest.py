@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.redirect import redirect
 from tests.rasa.channels.vendors import Vendors
 from tests.support.desk import AgentAtDesk, DeskServer
@@ -83,5 +83,5 @@ def serve(small_model: Path, desk: DeskServer, tmp_path_factory: pytest.TempPath
 async def rasa(serve: Callable[..., RasaServer], vendors: Vendors) -> AsyncIterator[RasaServer]:
     """The small bot on a real Rasa server that hosts all channels."""
     async with serve(all_channels(vendors)) as server:
-        await until(lambda: server.channel.desk.connected)
+        await eventually(lambda: server.channel.desk.connected)
         yield server

@@ -14,7 +14,7 @@ import jwt
 
 from rasa_handoff.protocol.text import valid_text
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.vendors import RASA_KEY, TEAMS_KEY, Call, Vendors
 
 NUMBERS = itertools.count(1000)
@@ -93,7 +93,7 @@ class Customer:
         return json.dumps([call.body for call in self.calls()])
 
     async def hears(self, words: str) -> str:
-        return await until(lambda: next((text for text in self.heard() if words in text), None), what=f"{words!r}")
+        return await eventually(lambda: next((text for text in self.heard() if words in text), None), what=f"{words!r}")
 
 
 class OnSlack(Customer):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.customers import Customer
 from tests.support.desk import AgentAtDesk
 
@@ -25,7 +25,7 @@ async def taken(rasa: RasaServer, agent: AgentAtDesk, customer: Customer) -> str
     """The agent takes the customer's handoff; returns its id once the relay knows."""
     conversation = await agent.take()
     assert conversation["short_id"] == short_id(customer.conversation_id), conversation
-    await until(lambda: rasa.channel.relay.conversation(customer.conversation_id).agent is not None)
+    await eventually(lambda: rasa.channel.relay.conversation(customer.conversation_id).agent is not None)
     return str(conversation["handoff_id"])
 
 
@@ -33,7 +33,7 @@ async def resolved(rasa: RasaServer, agent: AgentAtDesk, customer: Customer, han
     """The agent resolves, and the bot is active again."""
     answer = await agent.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={})
     assert answer["ok"], answer
-    await until(lambda: not rasa.channel.relay.desk_active(customer.conversation_id))
+    await eventually(lambda: not rasa.channel.relay.desk_active(customer.conversation_id))
 
 
 def heard_from_customer(agent: AgentAtDesk, handoff_id: str) -> list[str]:

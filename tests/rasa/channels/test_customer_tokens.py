@@ -16,7 +16,7 @@ from socketio.exceptions import ConnectionError
 from rasa_handoff.guard.refusals import Refusals
 from rasa_handoff.protocol.tokens import HEADER, Issuer, make_token
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
 from tests.rasa.channels.conftest import credentials
 from tests.rasa.channels.test_socketio import resolve
@@ -59,14 +59,14 @@ def serve_with(
 @pytest_asyncio.fixture(scope="module", loop_scope="package")
 async def required(serve_with: Serve) -> AsyncIterator[RasaServer]:
     async with serve_with("required") as server:
-        await until(lambda: server.channel.desk.connected)
+        await eventually(lambda: server.channel.desk.connected)
         yield server
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="package")
 async def optional(serve_with: Serve) -> AsyncIterator[RasaServer]:
     async with serve_with("optional") as server:
-        await until(lambda: server.channel.desk.connected)
+        await eventually(lambda: server.channel.desk.connected)
         yield server
 
 
@@ -176,7 +176,7 @@ async def test_who_knows_the_id_alone_gets_nothing(
             status, _ = await post(server, session, "give me everything", channel="callback", **inside)
             assert status == 403
             assert await page.tell("hello", id="next") == {"ok": True}
-            await until(lambda: page.texts.count("Hello.") == 2)
+            await eventually(lambda: page.texts.count("Hello.") == 2)
             assert thief.texts == []
     said = [event["text"] for event in await server.events(session) if event["event"] == "user"]
     assert said == ["hello", "hello"]
@@ -200,7 +200,7 @@ async def test_an_expired_token_ends_what_it_let_in(required: RasaServer, sessio
     async with Page(required.url, session, token=token(required, session, expires=soon)) as page:
         await page.say("hello")
         await page.hears("Hello.")
-        await until(lambda: refusals(page) == ["customer_token"])
+        await eventually(lambda: refusals(page) == ["customer_token"])
         assert (await page.tell("hello"))["code"] == "not_joined"
         assert not required.channel.channels["socketio"].connected(session)
         await page.join(session, token=token(required, session))
@@ -287,7 +287,7 @@ async def test_the_backend_outranks_who_came_first(required: RasaServer, session
     async with Page(required.url, session, token=None) as stranger:
         (given,) = stranger.all("customer_token")
         async with Page(required.url, session, token=token(required, session)) as page:
-            await until(lambda: refusals(stranger) == ["customer_token"])
+            await eventually(lambda: refusals(stranger) == ["customer_token"])
             await page.say("hello")
             await page.hears("Hello.")
             assert stranger.texts == []
@@ -323,9 +323,9 @@ async def test_who_listened_before_the_first_token_is_out_with_it(optional: Rasa
         await thief.hears("Hello.")
         await page.join(session, token=token(optional, session))
         assert refusals(page) == []
-        await until(lambda: refusals(thief) == ["customer_token"])
+        await eventually(lambda: refusals(thief) == ["customer_token"])
         await page.say("hello")
-        await until(lambda: page.texts.count("Hello.") == 2)
+        await eventually(lambda: page.texts.count("Hello.") == 2)
         assert thief.texts == ["Hello."]
         assert (await thief.tell("hello"))["ok"] is False
         assert (await post(optional, session))[0] == 403
@@ -334,7 +334,7 @@ async def test_who_listened_before_the_first_token_is_out_with_it(optional: Rasa
 async def test_a_token_shown_by_rest_puts_listening_pages_out(optional: RasaServer, session: str) -> None:
     async with Page(optional.url, session) as thief:
         assert (await post(optional, session, headers={HEADER: token(optional, session)}))[0] == 200
-        await until(lambda: refusals(thief) == ["customer_token"])
+        await eventually(lambda: refusals(thief) == ["customer_token"])
         assert not optional.channel.channels["socketio"].connected(session)
 
 

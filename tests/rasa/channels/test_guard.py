@@ -15,7 +15,7 @@ import pytest
 from rasa_handoff.guard.buckets import Buckets
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.slowness import slowness
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
 from tests.support import attacks
 from tests.support.attacks import stranger
@@ -132,7 +132,7 @@ async def test_a_flood_of_one_page_is_slowed_down_and_holds_up_nobody_else(rasa:
         said = json.dumps(["typing", {"session_id": "flood", "on": True}])
         for _ in range(3_000):
             await attacker.send("42" + said)
-        await until(lambda: counted.get("rate", 0) > before, what="the page is slowed down")
+        await eventually(lambda: counted.get("rate", 0) > before, what="the page is slowed down")
 
 
 async def test_sockets_of_one_conversation_share_its_rate(rasa: RasaServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,5 +188,5 @@ async def test_slow_heads_and_sockets_that_join_nothing_are_ended_and_rest_goes_
         for raw in [body, *raws]:
             await raw.close()
         connections = server.channel.guard.connections
-        await until(lambda: len(connections) <= 12)
+        await eventually(lambda: len(connections) <= 12)
     assert "head didn't come" in caplog.text

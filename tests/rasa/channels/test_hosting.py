@@ -10,7 +10,7 @@ from rasa.core.channels import BUILTIN_CHANNELS
 from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.protocol.names import STOCK_CHANNELS
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.customers import FETCHED, PUSHED, Customer, OnRest, OnTelegram
 from tests.rasa.channels.talking import resolved
 from tests.rasa.channels.vendors import Vendors
@@ -49,14 +49,14 @@ async def test_a_reminder_finds_the_latest_channel(rasa: RasaServer, vendors: Ve
     trigger = f"{rasa.url}/conversations/71/trigger_intent?output_channel=latest"
     async with rasa.http.post(trigger, json={"name": "greet"}) as answer:
         assert answer.status == 200, await answer.text()
-    await until(lambda: customer.heard() == ["Hello.", "Hello."])
+    await eventually(lambda: customer.heard() == ["Hello.", "Hello."])
 
 
 async def test_telegram_is_told_where_to_call(rasa: RasaServer, vendors: Vendors) -> None:
     def announced() -> list[Any]:
         return [call.body.get("url") for call in vendors.calls if call.path.lower().endswith("setwebhook")]
 
-    await until(announced)
+    await eventually(announced)
     assert announced() == ["https://127.0.0.1/hook"]
 
 

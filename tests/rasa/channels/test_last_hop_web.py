@@ -11,7 +11,7 @@ from sqlalchemy import update
 from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.relay import inbox
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
 from tests.rasa.channels.talking import heard_from_customer, in_order
 from tests.rasa.channels.test_socketio import resolve
@@ -46,7 +46,7 @@ async def test_words_are_delivered_when_the_page_has_acknowledged(
         await page.hears("Do you read me?")
         told = await thandi.hears("message.status", message_id=f"{session}-1", status="waiting")
         assert "acknowledged" in told["reason"]
-        await until(lambda: page.texts.count("Do you read me?") > 1, what="told again")
+        await eventually(lambda: page.texts.count("Do you read me?") > 1, what="told again")
         page.attentive.set()
         await thandi.hears("message.status", message_id=f"{session}-1", status="delivered")
         assert page.shown.count("Do you read me?") == 1, page.heard
@@ -80,7 +80,7 @@ async def test_a_page_without_acks_is_told_as_by_rasa(rasa: RasaServer, thandi: 
         conversation = await thandi.take()
         await thandi.say(conversation["handoff_id"], "Hello.", id=f"{session}-1")
         await thandi.hears("message.status", message_id=f"{session}-1", status="delivered")
-        await until(lambda: "Hello." in page.texts)
+        await eventually(lambda: "Hello." in page.texts)
         assert not any(page.ids), page.heard
         await resolve(thandi, conversation["handoff_id"])
 
@@ -126,7 +126,7 @@ async def test_leaving_is_not_confirmed_by_a_second_copy(
             assert await page.tell("disconnect", id="leave") == OK
         assert rasa.channel.relay.desk_active(session)
         assert await page.tell("disconnect", id="really") == OK
-        await until(lambda: not rasa.channel.relay.desk_active(session))
+        await eventually(lambda: not rasa.channel.relay.desk_active(session))
         await thandi.hears("conversation", handoff_id=handoff_id, state="ended")
 
 
@@ -173,7 +173,7 @@ async def test_messages_sent_at_once_keep_their_order(
         await page.hears("back with me")
         for text in ("I want to move", "Long Street", "Cape Town"):
             await page.say(text)
-        await until(lambda: "Cape Town" in page.texts[-1], what=f"{page.texts}")
+        await eventually(lambda: "Cape Town" in page.texts[-1], what=f"{page.texts}")
         assert in_order(["Which street?", "Which town?", "Cape Town"], page.texts)
 
 
@@ -181,9 +181,9 @@ async def test_the_bots_words_reach_a_page_that_was_away_during_the_turn(rasa: R
     async with Page(rasa.url, session, acks=True) as page:
         page.attentive.clear()
         await page.say("show me things")
-        await until(lambda: page.texts, what="the first of several words")
+        await eventually(lambda: page.texts, what="the first of several words")
     async with Page(rasa.url, session, acks=True) as back:
-        await until(lambda: len({*page.ids, *back.ids}) == 2, what=f"{page.heard} {back.heard}")
+        await eventually(lambda: len({*page.ids, *back.ids}) == 2, what=f"{page.heard} {back.heard}")
         assert back.ids[0] == page.ids[0]
         assert any("attachment" in data for event, data in back.heard if event == "bot_uttered")
 
@@ -204,10 +204,10 @@ async def as_if_killed_before_done(rasa: RasaServer, session: str) -> None:
 async def test_a_finished_turn_is_not_run_again_but_told_again(rasa: RasaServer, session: str) -> None:
     async with Page(rasa.url, session, acks=True) as page:
         assert await page.tell("show me things", id="once") == OK
-        await until(lambda: len(page.ids) == 2)
+        await eventually(lambda: len(page.ids) == 2)
         await as_if_killed_before_done(rasa, session)
         assert await page.tell("show me things", id="once") == OK
-        await until(lambda: len(page.ids) == 4)
+        await eventually(lambda: len(page.ids) == 4)
         assert page.ids[2:] == page.ids[:2], "the same ids, so that a page drops what it has"
     said = [event for event in await rasa.events(session) if event["event"] in ("user", "bot")]
     assert [event["event"] for event in said].count("user") == 1
@@ -229,7 +229,7 @@ async def test_a_handoff_that_a_finished_turn_asked_for_is_still_made(
         await agent.handle_message(UserMessage("I give up completely", None, session, message_id="asked"))
         assert await page.tell("I give up completely", id="asked") == OK
         conversation = await thandi.take()
-        await until(lambda: in_order(["Wait a moment.", "number 1 in the queue"], page.texts))
+        await eventually(lambda: in_order(["Wait a moment.", "number 1 in the queue"], page.texts))
         await as_if_killed_before_done(rasa, session)
         assert await page.tell("I give up completely", id="asked") == OK
         await resolve(thandi, conversation["handoff_id"])

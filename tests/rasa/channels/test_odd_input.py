@@ -12,7 +12,7 @@ from sqlalchemy import update
 from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.relay import inbox
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
 from tests.rasa.channels.customers import FETCHED, PUSHED, Customer
 from tests.rasa.channels.talking import heard_from_customer, resolved, taken
@@ -50,7 +50,7 @@ async def live(page: Page, agent: AgentAtDesk) -> str:
 async def end(rasa: RasaServer, agent: AgentAtDesk, page: Page, handoff_id: str) -> None:
     answer = await agent.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={})
     assert answer["ok"], answer
-    await until(lambda: not rasa.channel.relay.desk_active(str(page.session)))
+    await eventually(lambda: not rasa.channel.relay.desk_active(str(page.session)))
 
 
 async def test_a_page_may_say_anything(rasa: RasaServer, thandi: AgentAtDesk, session: str) -> None:
@@ -62,7 +62,7 @@ async def test_a_page_may_say_anything(rasa: RasaServer, thandi: AgentAtDesk, se
             body = {"message": f"with {metadata}", "session_id": session, "metadata": metadata}
             await page.sio.emit("user_uttered", body)
         await page.sio.emit("user_uttered", {"message": "last", "session_id": session})
-        await until(lambda: "last" in heard_from_customer(thandi, handoff_id))
+        await eventually(lambda: "last" in heard_from_customer(thandi, handoff_id))
         assert heard_from_customer(thandi, handoff_id)[: len(WORDS)] == WORDS
         assert len(heard_from_customer(thandi, handoff_id)) == len(WORDS) + 5
         await end(rasa, thandi, page, handoff_id)
@@ -72,7 +72,7 @@ async def test_what_names_no_session_is_refused_aloud(rasa: RasaServer, session:
     async with Page(rasa.url, session) as page:
         for told, data in enumerate(("hello", 7, ["hello"], {}, {"message": "hello"}, {"session_id": None}), 1):
             await page.sio.emit("user_uttered", data)
-            await until(lambda told=told: page.texts == [NOT_TAKEN] * told)
+            await eventually(lambda told=told: page.texts == [NOT_TAKEN] * told)
         answer = await page.sio.call("user_uttered", {"message": "hello", "id": "1"}, timeout=10)
         assert (answer["ok"], answer["code"]) == (False, "invalid")
 
@@ -98,7 +98,7 @@ async def test_a_request_may_say_anything(
     handoff_id = await taken(rasa, thandi, customer)
     for odd, _ in ODD:
         await customer.say(odd)
-    await until(lambda: len(heard_from_customer(thandi, handoff_id)) == len(ODD))
+    await eventually(lambda: len(heard_from_customer(thandi, handoff_id)) == len(ODD))
     assert heard_from_customer(thandi, handoff_id) == WORDS
     await resolved(rasa, thandi, customer, handoff_id)
 
@@ -109,13 +109,13 @@ async def test_a_widgets_constant_id_tells_no_copies(rasa: RasaServer, thandi: A
         handoff_id = await live(page, thandi)
         for text in ("One.", "Two.", "Two.", "One.", "Three."):
             assert await page.tell(text, id="the-customer") == {"ok": True}
-        await until(lambda: "Three." in heard_from_customer(thandi, handoff_id))
+        await eventually(lambda: "Three." in heard_from_customer(thandi, handoff_id))
         assert heard_from_customer(thandi, handoff_id) == ["One.", "Two.", "Three."], "copies within a minute"
         received = inbox.received
         a_minute_ago = update(received).where(received.c.conversation_id == session).values(at=time.time() - 61)
         await rasa.channel.relay.store.write(lambda connection: connection.execute(a_minute_ago))
         assert await page.tell("One.", id="the-customer") == {"ok": True}
-        await until(lambda: heard_from_customer(thandi, handoff_id) == ["One.", "Two.", "Three.", "One."])
+        await eventually(lambda: heard_from_customer(thandi, handoff_id) == ["One.", "Two.", "Three.", "One."])
         await end(rasa, thandi, page, handoff_id)
         for text in ("hello", "hello"):
             await page.tell(text, id="the-customer")

@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
 from tests.rasa.channels.customers import OnRest
 from tests.rasa.channels.own_channels import CounterInput, KioskInput
@@ -24,7 +24,7 @@ async def shop(serve: Callable[..., RasaServer]) -> AsyncIterator[RasaServer]:
     """A server with both of them and Rasa's socketio beside."""
     kiosk = {"session_persistence": True, "socketio_path": "/kiosk.io"}
     async with serve({"socketio": None, KIOSK: kiosk, COUNTER: None}, bot_id="shop") as server:
-        await until(lambda: server.channel.desk.connected)
+        await eventually(lambda: server.channel.desk.connected)
         yield server
 
 
@@ -41,7 +41,7 @@ async def test_a_kiosk_is_mended_and_its_words_wait(shop: RasaServer, thandi: Ag
         await page.hears("number 1 in the queue")
         conversation = await thandi.take()
         await page.hears("Thandi is here")
-    await until(lambda: not shop.channel.channels["kiosk"].connected("kiosk1"))
+    await eventually(lambda: not shop.channel.channels["kiosk"].connected("kiosk1"))
     await thandi.say(conversation["handoff_id"], "Still there?", id="kiosk")
     await thandi.hears("message.status", message_id="kiosk", status="waiting")
     async with Page(shop.url, "kiosk1", path="kiosk.io") as page:

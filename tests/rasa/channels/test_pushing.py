@@ -3,7 +3,7 @@
 import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.customers import FETCHED, PUSHED, Customer, Fetching
 from tests.rasa.channels.talking import in_order, resolved, taken
 from tests.rasa.channels.vendors import Vendors
@@ -27,7 +27,7 @@ async def test_the_agents_words_are_pushed(
     await customer.hears("Thandi is here")
     await thandi.say(handoff_id, "One.", id=f"{kind.channel}1")
     await thandi.say(handoff_id, "Two.", id=f"{kind.channel}2")
-    await until(lambda: in_order(["Thandi is here", "One.", "Two."], customer.heard()), what=str(customer.heard()))
+    await eventually(lambda: in_order(["Thandi is here", "One.", "Two."], customer.heard()), what=str(customer.heard()))
     await thandi.hears("message.status", message_id=f"{kind.channel}2", status="delivered")
     await customer.say("thank you")
     await thandi.hears("message", handoff_id=handoff_id, text="thank you")
@@ -72,4 +72,4 @@ async def test_the_options_are_offered(
 ) -> None:
     customer = kind(rasa, vendors, id="84", place=f"{kind.__name__}-84")
     await customer.say("/provide_handoff_options")
-    await until(lambda: "Carry on" in customer.raw() or "carry on" in customer.raw(), what=customer.raw())
+    await eventually(lambda: "Carry on" in customer.raw() or "carry on" in customer.raw(), what=customer.raw())

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.customers import PUSHED, Customer
 from tests.rasa.channels.talking import resolved, taken
 from tests.rasa.channels.vendors import Vendors
@@ -34,7 +34,7 @@ async def test_words_reach_the_customer_once_the_vendor_is_back(
     broken.failing.add(kind.channel)
     await thandi.say(handoff_id, "One.", id=f"{kind.channel}-96-1")
     await thandi.say(handoff_id, "Two.", id=f"{kind.channel}-96-2")
-    await until(lambda: broken.refused > refused + 1)
+    await eventually(lambda: broken.refused > refused + 1)
     assert "One." not in customer.heard()
     broken.failing.clear()
     await thandi.hears("message.status", message_id=f"{kind.channel}-96-2", status="delivered")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.conftest import all_channels
 from tests.rasa.channels.customers import PUSHED, Customer, OnBotFramework, OnCallback, OnMattermost, OnRest, OnSlack
 from tests.rasa.channels.talking import resolved, taken
@@ -68,7 +68,7 @@ async def test_the_place_is_known_after_a_restart(
 ) -> None:
     channels = {kind.channel: all_channels(vendors)[kind.channel]}
     async with serve(channels, tmp_path, bot_id="restarted") as rasa:
-        await until(lambda: rasa.channel.desk.connected)
+        await eventually(lambda: rasa.channel.desk.connected)
         customer = kind(rasa, vendors, id="93", place=f"{kind.channel}-93")
         await customer.say("I give up completely")
         handoff_id = await taken(rasa, thandi, customer)

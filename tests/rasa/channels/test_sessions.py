@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
 from tests.rasa.channels.test_socketio import resolve
 from tests.support.desk import AgentAtDesk
@@ -99,4 +99,4 @@ async def test_nonsense_harms_nobody(rasa: RasaServer, session: str) -> None:
         await page.join(session)
         await page.say("hello")
         await page.hears("Hello.")
-        await until(lambda: page.texts.count("Hello.") == 1)
+        await eventually(lambda: page.texts.count("Hello.") == 1)

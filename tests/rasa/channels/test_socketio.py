@@ -8,7 +8,7 @@ import pytest
 from rasa.core.channels.socketio import SocketIOOutput
 
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
 from tests.rasa.channels.talking import in_order
 from tests.support.desk import AgentAtDesk
@@ -30,7 +30,7 @@ async def heard_in(server: RasaServer) -> list[tuple[str, Any]]:
         for text, answers in SAID.items():
             wanted = len(page.texts) + answers
             await page.say(text)
-            await until(lambda wanted=wanted: len(page.texts) >= wanted, what=text)
+            await eventually(lambda wanted=wanted: len(page.texts) >= wanted, what=text)
         return page.heard
 
 
@@ -69,9 +69,9 @@ async def test_a_page_learns_whom_its_customer_has(rasa: RasaServer, thandi: Age
         await page.hears("Hello.")
         await page.say("/execute_handoff")
         handoff_id = (await thandi.take())["handoff_id"]
-        await until(lambda: states(page) == [("waiting", None), ("person", "Thandi")])
+        await eventually(lambda: states(page) == [("waiting", None), ("person", "Thandi")])
         async with Page(rasa.url, session) as late:
-            await until(lambda: states(late) == [("person", "Thandi")])
+            await eventually(lambda: states(late) == [("person", "Thandi")])
         await resolve(thandi, handoff_id)
         await page.hears("back with me")
         assert states(page)[-1] == ("bot", None)
@@ -131,7 +131,7 @@ async def test_words_wait_for_a_customer_who_is_away(rasa: RasaServer, thandi: A
         assert conversation["channel"] == {"name": "socketio", "push": True}
         await page.hears("Thandi is here")
     handoff_id = conversation["handoff_id"]
-    await until(lambda: not rasa.channel.channels["socketio"].connected(session))
+    await eventually(lambda: not rasa.channel.channels["socketio"].connected(session))
     for number in range(1, 4):
         await thandi.say(handoff_id, f"Word {number}.", id=f"away{number}")
     for number in range(1, 4):
@@ -172,10 +172,10 @@ async def test_the_end_waits_for_a_customer_who_is_away_too(
         await page.say("I give up completely")
         conversation = await thandi.take()
         await page.hears("Thandi is here")
-    await until(lambda: not rasa.channel.channels["socketio"].connected(session))
+    await eventually(lambda: not rasa.channel.channels["socketio"].connected(session))
     await thandi.say(conversation["handoff_id"], "All done.", id="done")
     await resolve(thandi, conversation["handoff_id"])
-    await until(lambda: not rasa.channel.relay.desk_active(session))
+    await eventually(lambda: not rasa.channel.relay.desk_active(session))
     async with Page(rasa.url, session) as page:
         await page.hears("back with me")
         assert in_order(["All done.", "Thandi has ended the chat.", "back with me"], page.texts)
@@ -193,7 +193,7 @@ async def test_typing_shows_on_both_sides(rasa: RasaServer, thandi: AgentAtDesk,
             await page.type(on)
             await thandi.hears("typing", handoff_id=handoff_id, on=on)
             await thandi.sio.emit("typing", {"handoff_id": handoff_id, "on": on}, namespace="/desk")
-            await until(lambda on=on: ("typing", {"session_id": session, "on": on}) in page.heard)
+            await eventually(lambda on=on: ("typing", {"session_id": session, "on": on}) in page.heard)
         await resolve(thandi, handoff_id)
         await page.hears("back with me")
 

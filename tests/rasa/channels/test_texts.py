@@ -5,7 +5,7 @@ import pytest
 from rasa_handoff.protocol.limits import LONGEST_MESSAGE
 from rasa_handoff.protocol.text import valid_text
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.customers import FETCHED, PUSHED, Customer
 from tests.rasa.channels.talking import heard_from_customer, resolved, taken
 from tests.rasa.channels.vendors import Vendors
@@ -33,7 +33,7 @@ async def test_words_of_both_sides(
     handoff_id = await taken(rasa, thandi, customer)
     for text in (*WORDS, "the last"):
         await customer.say(text)
-    await until(lambda: "the last" in heard_from_customer(thandi, handoff_id))
+    await eventually(lambda: "the last" in heard_from_customer(thandi, handoff_id))
     heard = [text for text in heard_from_customer(thandi, handoff_id) if text != WITHOUT_WORDS]
     arrives = [text for text in map(customer.arrives, WORDS) if dense(text) and len(text) <= LONGEST_MESSAGE]
     assert [dense(text) for text in heard] == [*map(dense, arrives), "thelast"]
@@ -48,6 +48,6 @@ async def test_words_of_both_sides(
             await customer.say("and?")
         return any("That is all." in text for text in customer.heard())  # hangouts answers with all in one text
 
-    await until(all_said, seconds=30)
+    await eventually(all_said, seconds=30)
     assert dense("".join(map(customer.is_told, said))) in dense("".join(customer.heard()))
     await resolved(rasa, thandi, customer, handoff_id)

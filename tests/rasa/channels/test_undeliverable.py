@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.conftest import all_channels
 from tests.rasa.channels.customers import OnCallback
 from tests.rasa.channels.talking import resolved, taken
@@ -30,7 +30,7 @@ async def rasa(serve: Callable[..., RasaServer], vendors: Vendors) -> AsyncItera
     server = serve({"callback": all_channels(vendors)["callback"]}, bot_id="impatient")
     server.credentials["rasa_handoff.HandoffChannel"]["delivery_timeout"] = 1.0
     async with server:
-        await until(lambda: server.channel.desk.connected)
+        await eventually(lambda: server.channel.desk.connected)
         yield server
 
 

@@ -21,7 +21,7 @@ from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
 from rasa_handoff.relay.repository import RelayStore
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.testing.relay_side import RecordingTarget
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 
 HERE: dict[str, Any] = {"conversation_id": "thabo", "handoff_id": "h1"}
 
@@ -77,21 +77,21 @@ async def test_while_the_process_runs(tmp_path: Path, capsys: pytest.CaptureFixt
         side.customer.refused = ("one", "two")
         await side.says("one")
         await side.says("newer")
-        await until(lambda: side.heard() == ["newer"])
+        await eventually(lambda: side.heard() == ["newer"])
         assert stat.S_IMODE(socket_of(side.url).stat().st_mode) == 0o600  # type: ignore[union-attr]
         assert await run("list", "--database", side.url) == 0
         assert "No such words here." in capsys.readouterr().out
         side.customer.refused = ()
         assert await run("send", "1", "--database", side.url) == 0
-        await until(lambda: side.heard() == ["newer", "[sent late] one"])
+        await eventually(lambda: side.heard() == ["newer", "[sent late] one"])
         assert await run("send", "1", "--database", side.url) == 1
         assert "There is no dead letter 1" in capsys.readouterr().err
 
         side.customer.refused = ("two",)
         await side.says("two")
-        await until(lambda: side.relay.count_dead_letters())
+        await eventually(lambda: side.relay.count_dead_letters())
         await side.relay.apply(events.HandoffCompleted(**HERE))
-        await until(lambda: not side.relay.desk_active("thabo"))
+        await eventually(lambda: not side.relay.desk_active("thabo"))
         assert await run("send", "2", "--database", side.url) == 1
         assert "is over" in capsys.readouterr().err
         assert await run("drop", "2", "--database", side.url) == 0
@@ -104,13 +104,13 @@ async def test_while_none_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str
         await side.chat()
         side.customer.refused = ("one",)
         await side.says("one")
-        await until(lambda: side.relay.count_dead_letters())
+        await eventually(lambda: side.relay.count_dead_letters())
     assert not socket_of(side.url).exists()  # type: ignore[union-attr]
     assert await run("list", "--json", "--database", side.url) == 0
     assert '"reason": "No such words here."' in capsys.readouterr().out
     assert await run("send", "1", "--database", side.url) == 0
     async with Side(tmp_path) as again:
-        await until(lambda: again.heard() == ["one"])
+        await eventually(lambda: again.heard() == ["one"])
 
 
 async def test_a_socket_that_a_killed_process_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,7 +156,7 @@ async def test_the_relays_by_its_project(
         await side.chat()
         side.customer.refused = ("one",)
         await side.says("one")
-        await until(lambda: side.relay.count_dead_letters())
+        await eventually(lambda: side.relay.count_dead_letters())
         (running,) = await asyncio.to_thread(lambda: list(check_dead_letters(project)))
         assert await run("list", "--side", "relay", "--project", str(tmp_path)) == 0
     (stopped,) = check_dead_letters(project)

@@ -6,15 +6,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from rasa_handoff.testing.ports import free_port
-from rasa_handoff.testing.slowness import slowness
+from rasa_handoff.testing.waiting import eventually_blocking
 from tests.support.paths import ROOT
 
 DEMO = ROOT / "tools" / "demo.py"
@@ -76,13 +74,6 @@ def read_until(process: "subprocess.Popen[str]", wanted: str) -> str:
     raise AssertionError(seen)
 
 
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds * slowness()
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.05)
-
-
 def get(url: str) -> str:
     with urllib.request.urlopen(url, timeout=10) as answer:
         return answer.read().decode()
@@ -126,7 +117,7 @@ def test_it_starts_tells_and_leaves_nothing_behind(bot: Path, ports: dict[str, s
     finally:
         process.kill()
         process.stdout.close()
-    until(lambda: all(is_free(port) for port in ports.values()))
+    eventually_blocking(lambda: all(is_free(port) for port in ports.values()), seconds=20)
     assert mentioning(str(bot.parent)) == []
 
 
@@ -149,7 +140,7 @@ def test_a_process_that_dies_is_named_with_its_log_and_nothing_is_trained_again(
     assert "Training" not in seen
     assert "Traceback" not in seen
     assert "no_such_module" in log.read_text()
-    until(lambda: all(is_free(port) for port in ports.values()))
+    eventually_blocking(lambda: all(is_free(port) for port in ports.values()), seconds=20)
 
 
 def test_a_failed_training_is_said_with_its_log(tmp_path: Path, ports: dict[str, str]) -> None:
@@ -201,8 +192,8 @@ def test_servers_end_with_a_demo_that_is_killed(trained: Path, ports: dict[str, 
 
     process = demo(trained, ports)
     try:
-        until(lambda: len(running()) >= 3, seconds=60)
+        eventually_blocking(lambda: len(running()) >= 3, seconds=60)
     finally:
         process.kill()
         process.communicate()
-    until(lambda: not running())
+    eventually_blocking(lambda: not running(), seconds=20)

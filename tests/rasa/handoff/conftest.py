@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.support.bots import trained_once
 from tests.support.desk import AgentAtDesk, DeskServer
 
@@ -62,5 +62,5 @@ def credentials(desk_url: str, folder: Path, **more: Any) -> dict[str, Any]:
 async def rasa(small_model: Path, desk: DeskServer, tmp_path: Path) -> AsyncIterator[RasaServer]:
     """The small bot on a real Rasa server, connected to the desk."""
     async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path)) as server:
-        await until(lambda: server.channel.desk.connected)
+        await eventually(lambda: server.channel.desk.connected)
         yield server

@@ -18,7 +18,7 @@ from rasa_handoff.protocol.tokens import VARIABLE
 from rasa_handoff.relay import repository
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
 from tests.rasa.handoff.conftest import credentials
 from tests.rasa.handoff.test_dead_letters import live
@@ -45,7 +45,7 @@ async def desk(postgres_server: Postgres, tmp_path: Path) -> AsyncIterator[DeskS
 async def rasa(small_model: Path, desk: DeskServer, tmp_path: Path, postgres: Database) -> AsyncIterator[RasaServer]:
     settings = credentials(desk.url, tmp_path, store=postgres.url, admin_token=RELAYS)
     async with RasaServer(small_model, tmp_path, settings) as server:
-        await until(lambda: server.channel.desk.connected)
+        await eventually(lambda: server.channel.desk.connected)
         yield server
 
 
@@ -75,7 +75,7 @@ async def test_a_relay_that_runs_on_postgres(
         monkeypatch.setattr(channel, "send", picky)
         for text in ("one", "two", "newer"):
             await thandi.say(handoff_id, text)
-        await until(lambda: "newer" in page.texts)
+        await eventually(lambda: "newer" in page.texts)
 
         assert await run("list", "--side", "relay", "--database", postgres.url) == 1
         assert "--url with its address" in capsys.readouterr().err
@@ -87,7 +87,7 @@ async def test_a_relay_that_runs_on_postgres(
         assert [(letter["number"], letter["target"]) for letter in listed] == [(2, "customer"), (1, "customer")]
         refused.clear()
         assert await run("send", "1", *there) == 0
-        await until(lambda: page.texts[-1] == "[sent late] one")
+        await eventually(lambda: page.texts[-1] == "[sent late] one")
         assert await run("send", "1", *there) == 1
         assert capsys.readouterr().err == "There is no dead letter 1: see rasa-handoff dead-letters list.\n"
         assert await run("drop", "2", *there) == 0
@@ -123,7 +123,7 @@ async def test_a_live_agent_server_that_runs_on_postgres(
         assert await run("list", "--url", f"{desk.url}/") == 0
         assert capsys.readouterr().out.startswith("1\t")
         assert await run("send", "1", "--url", desk.url) == 0
-        await until(lambda: any("bad" in text for text in page.texts))
+        await eventually(lambda: any("bad" in text for text in page.texts))
     assert await run("list", "--side", "relay", "--url", rasa.url) == 1
     assert "doesn't take this token" in capsys.readouterr().err
 

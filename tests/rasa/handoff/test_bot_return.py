@@ -13,7 +13,7 @@ from rasa_handoff.protocol import events as relay_events
 from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.relay import repository
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.handoff.conftest import credentials
 from tests.support.desk import AgentAtDesk, DeskServer
 
@@ -21,14 +21,14 @@ from tests.support.desk import AgentAtDesk, DeskServer
 async def hand_over(rasa: RasaServer, agent: AgentAtDesk, how: str = "/execute_handoff") -> str:
     await rasa.texts(how)
     handoff_id = str((await agent.take())["handoff_id"])
-    await until(lambda: rasa.channel.relay.conversation("thabo").agent)
+    await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
     return handoff_id
 
 
 async def resolve(rasa: RasaServer, agent: AgentAtDesk, handoff_id: str, **slots: Any) -> None:
     answer = await agent.ask("resolve", handoff_id=handoff_id, outcome="resolved", note="settled", slots=slots)
     assert answer["ok"], answer
-    await until(lambda: not rasa.channel.relay.desk_active("thabo"))
+    await eventually(lambda: not rasa.channel.relay.desk_active("thabo"))
 
 
 async def test_an_interrupted_form_asks_its_open_question_and_goes_on(rasa: RasaServer, thandi: AgentAtDesk) -> None:
@@ -40,7 +40,7 @@ async def test_an_interrupted_form_asks_its_open_question_and_goes_on(rasa: Rasa
     handoff_id = conversation["handoff_id"]
     assert [line["text"] for line in conversation["transcript"]][-1] == "Which town?"
     assert [line["text"] for line in conversation["transcript"]].count("Which town?") == 1
-    await until(lambda: rasa.channel.relay.conversation("thabo").agent)
+    await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
     assert "Thandi is here" in (await rasa.texts("help me with this"))[0]
     await resolve(rasa, thandi, handoff_id)
     assert (await rasa.tracker())["active_loop"]["name"] == "move_form"
@@ -57,7 +57,7 @@ async def test_the_form_goes_on_after_a_chat_longer_than_the_session(rasa: RasaS
     processor = rasa.app.ctx.agent.processor
     processor.domain.session_config = SessionConfig(0.01, True)
     since = time.time()
-    await until(lambda: time.time() > since + 0.8)
+    await eventually(lambda: time.time() > since + 0.8)
     await resolve(rasa, thandi, handoff_id)
     processor.domain.session_config = SessionConfig(60, True)
     assert (await rasa.texts("Cape Town"))[-1] == "Moved to Long Street 1 in Cape Town."
@@ -77,7 +77,7 @@ async def test_a_slot_the_agent_sets_fills_the_form(rasa: RasaServer, thandi: Ag
     await rasa.texts("Long Street 1")
     handoff_id = await hand_over(rasa, thandi)
     await resolve(rasa, thandi, handoff_id, town="Durban")
-    await until(lambda: _said(rasa, "Moved to Long Street 1 in Durban."))
+    await eventually(lambda: _said(rasa, "Moved to Long Street 1 in Durban."))
     assert "Moved to Long Street 1 in Durban." in await rasa.texts("hello")
 
 
@@ -132,7 +132,7 @@ async def test_the_transcript_is_what_a_person_would_have_seen(rasa: RasaServer,
 
 
 async def test_the_agent_sees_the_options_and_what_was_chosen(rasa: RasaServer, thandi: AgentAtDesk) -> None:
-    await until(lambda: any(one.staffed for one in rasa.channel.desk.availability.departments))
+    await eventually(lambda: any(one.staffed for one in rasa.channel.desk.availability.departments))
     await rasa.texts("/provide_handoff_options")
     await rasa.texts('/execute_handoff{"department": "billing"}')
     lines = [(line["speaker"], line["text"]) for line in (await thandi.take())["transcript"]]
@@ -154,7 +154,7 @@ async def test_a_button_pressed_in_the_chat_reaches_the_agent_by_its_title(
 async def test_the_leaving_word_leaves_the_queue_at_once(rasa: RasaServer, thandi: AgentAtDesk) -> None:
     await rasa.texts("/execute_handoff")
     assert await rasa.texts("  DISCONNECT ") == ["You are no longer in the queue."]
-    await until(lambda: not rasa.channel.relay.desk_active("thabo"))
+    await eventually(lambda: not rasa.channel.relay.desk_active("thabo"))
     assert await rasa.texts("hello") == ["Hello."]
     assert (await rasa.tracker())["slots"]["handoff_outcome"] == "customer_left"
     await thandi.hears("conversation", state="ended")
@@ -167,7 +167,7 @@ async def test_in_a_live_chat_leaving_is_confirmed_once(rasa: RasaServer, thandi
     await thandi.hears("message", text="no, wait", handoff_id=handoff_id)
     assert "again to leave" in (await rasa.texts("disconnect"))[-1]
     assert await rasa.texts("disconnect") == ["You have left the chat."]
-    await until(lambda: not rasa.channel.relay.desk_active("thabo"))
+    await eventually(lambda: not rasa.channel.relay.desk_active("thabo"))
     await thandi.hears("conversation", state="ended")
     assert await rasa.texts("hello") == ["Hello."]
 
@@ -207,9 +207,9 @@ async def test_the_end_is_told_before_the_bots_answer_to_what_was_typed_meanwhil
     lock = rasa.app.ctx.agent.lock_store.lock("thabo")
     async with lock:  # the tracker can't be written yet
         await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={})
-        await until(lambda: rasa.channel.relay.conversation("thabo").state.value == "returning")
+        await eventually(lambda: rasa.channel.relay.conversation("thabo").state.value == "returning")
         answer = asyncio.create_task(rasa.texts("hello"))
-        await until(lambda: "thabo" in rasa.channel.interceptor._turns._locks)
+        await eventually(lambda: "thabo" in rasa.channel.interceptor._turns._locks)
     answers = await answer
     assert answers[0] == "Thandi has ended the chat."
     assert "back with me" in answers[1]
@@ -227,13 +227,13 @@ async def test_the_end_is_told_first_though_the_answer_was_begun_before_it(
 
     async def held(*message: Any) -> None:
         begun.set()
-        await until(lambda: rasa.channel.relay.conversation("thabo").state.value == "bot")
+        await eventually(lambda: rasa.channel.relay.conversation("thabo").state.value == "bot")
         await once(*message)
 
     interceptor._once = held
     async with rasa.app.ctx.agent.lock_store.lock("thabo"):  # the tracker can't be written yet
         await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={})
-        await until(lambda: rasa.channel.relay.conversation("thabo").state.value == "returning")
+        await eventually(lambda: rasa.channel.relay.conversation("thabo").state.value == "returning")
         answer = asyncio.create_task(rasa.texts("hello"))
         await begun.wait()
     answers = await answer
@@ -288,7 +288,7 @@ async def test_the_customer_is_told_of_a_transfer(desk: DeskServer, rasa: RasaSe
         answer = await thandi.ask("transfer", handoff_id=handoff_id, department="orders")
         assert answer["ok"], answer
         await pieter.take()
-        await until(lambda: rasa.channel.relay.conversation("thabo").agent == "Pieter")
+        await eventually(lambda: rasa.channel.relay.conversation("thabo").agent == "Pieter")
         answers = await rasa.texts("hello?")
         assert any("passed on to" in answer for answer in answers)
         assert answers[-1].startswith("Pieter is here")
@@ -300,7 +300,7 @@ async def test_the_place_in_the_queue_is_told(desk: DeskServer, rasa: RasaServer
     assert "number 2" in (await rasa.texts("/execute_handoff"))[0]
     first = await thandi.take()
     assert first["short_id"] == short_id("first")
-    await until(lambda: rasa.channel.relay.conversation("thabo").position == 1)
+    await eventually(lambda: rasa.channel.relay.conversation("thabo").position == 1)
     assert await rasa.texts("and now?") == ["You are now number 1 in the queue."]
 
 
@@ -309,7 +309,7 @@ async def test_a_project_that_paused_by_itself_is_resumed_when_the_start_fails(r
     async with rasa.http.post(f"{rasa.url}/conversations/thabo/tracker/events", json={"event": "pause"}) as answer:
         assert answer.status == 200
     await rasa.texts("/execute_handoff")
-    await until(lambda: _resumed(rasa))
+    await eventually(lambda: _resumed(rasa))
     assert await rasa.texts("hello") == ["Hello."]
 
 
@@ -323,7 +323,7 @@ async def test_the_way_back_is_made_once_though_the_process_ended_in_it(
     """Killed between the tracker's save and the outbox's commit: the next process repeats the words, not the turn."""
     own = credentials(desk.url, tmp_path)
     async with RasaServer(small_model, tmp_path, own) as rasa:
-        await until(lambda: rasa.channel.desk.connected)
+        await eventually(lambda: rasa.channel.desk.connected)
         handoff_id = await hand_over(rasa, thandi)
         relay = rasa.channel.relay
         settled = relay._dispatcher._finish
@@ -335,9 +335,9 @@ async def test_the_way_back_is_made_once_though_the_process_ended_in_it(
 
         relay._dispatcher._finish = dies
         await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={})
-        await until(lambda: _said(rasa, "You're back with me, the bot. I'm happy to help with anything else."))
+        await eventually(lambda: _said(rasa, "You're back with me, the bot. I'm happy to help with anything else."))
     async with RasaServer(small_model, tmp_path, own) as rasa:
-        await until(lambda: not rasa.channel.relay.desk_active("thabo"))
+        await eventually(lambda: not rasa.channel.relay.desk_active("thabo"))
         answers = await rasa.texts("hello")
         assert [text for text in answers if "back with me" in text] == answers[-2:-1]
         assert answers[-1] == "Hello."
@@ -350,11 +350,11 @@ async def test_what_is_on_its_way_when_the_customer_asks_comes_before_the_answer
     """The lane hasn't found yet that the customer must fetch it; nobody knows that it waits."""
     await rasa.texts("/execute_handoff")
     handoff_id = (await thandi.take())["handoff_id"]
-    await until(lambda: rasa.channel.relay.conversation("thabo").agent)
+    await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
     await rasa.texts("hello?")
     customers, found = rasa.channel.interceptor._customers, asyncio.Event()
     deliver = customers.deliver
-    await until(lambda: not customers._waiting, what="all before is told")
+    await eventually(lambda: not customers._waiting, what="all before is told")
 
     async def held(lane: str, entries: Any) -> Any:
         await found.wait()
@@ -362,7 +362,7 @@ async def test_what_is_on_its_way_when_the_customer_asks_comes_before_the_answer
 
     customers.deliver = held
     await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved")
-    await until(lambda: not rasa.channel.relay.under_way)
+    await eventually(lambda: not rasa.channel.relay.under_way)
     answer = await rasa.texts("/greet")
     found.set()
     assert answer[-1] == "Hello."
@@ -385,7 +385,7 @@ async def test_words_that_are_a_buttons_payload_stay_the_customers(rasa: RasaSer
         await rasa.texts(text)
     await thandi.hears("message", text="yes", handoff_id=handoff_id)
     await thandi.hears("message", text="Hello", handoff_id=handoff_id)
-    await until(lambda: _live(rasa, ["yes", "Hello"]))
+    await eventually(lambda: _live(rasa, ["yes", "Hello"]))
 
 
 async def _live(rasa: RasaServer, words: list[str]) -> bool:

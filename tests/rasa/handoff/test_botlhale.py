@@ -10,7 +10,7 @@ import yaml
 
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
 from tests.rasa.handoff.conftest import credentials
 from tests.support.foreign import ForeignServer
@@ -55,26 +55,26 @@ async def test_the_whole_story(small_model: Path, tmp_path: Path) -> None:
             await customer.say('/execute_handoff{"department": "billing"}')
             await customer.hears("I've asked for a person")
             assert desk.all("username") == [{"ConversationID": "thabo", "BotID": "small"}]
-            (told,) = await until(lambda: desk.all("messages_to_client"))
+            (told,) = await eventually(lambda: desk.all("messages_to_client"))
             assert told["bot_id"] == "small"
             assert told["messages"][:2] == [
                 {"sender": "user", "message": "hello"},
                 {"sender": "bot", "message": "Hello."},
             ]
             await customer.say("hello")
-            await until(lambda: desk.texts("thabo") == ["hello"])
+            await eventually(lambda: desk.texts("thabo") == ["hello"])
             await desk.say("to_user", {"message": "Good day, this is billing"})
             await customer.hears("Good day, this is billing")
             rasa.kill()
         async with Rasa(small_model, tmp_path, desk.url) as rasa, Page(rasa.url, "thabo") as customer:
-            await until(lambda: len(desk.all("username")) == 2)
+            await eventually(lambda: len(desk.all("username")) == 2)
             await customer.say("are you still there?")
-            await until(lambda: desk.texts("thabo")[-1] == "are you still there?")
+            await eventually(lambda: desk.texts("thabo")[-1] == "are you still there?")
             await desk.say("to_user", {"message": "I am"})
             await customer.hears("I am")
             await desk.say("disconnect_socket")
             await customer.hears("The chat has ended.")
-            await until(lambda: len(desk.gone) == 2)
+            await eventually(lambda: len(desk.gone) == 2)
             await customer.say("hello")
             await customer.hears("Hello.")
             assert len(desk.sockets) == 2
@@ -93,7 +93,7 @@ async def test_without_departments_anybody_there_is_offered(small_model: Path, t
         await customer.say(offered["quick_replies"][0]["payload"])
         await customer.hears("I've asked for a person")
         await customer.say("where is my order?")
-        await until(lambda: desk.texts("thabo") == ["where is my order?"])
+        await eventually(lambda: desk.texts("thabo") == ["where is my order?"])
 
 
 async def test_a_desk_that_is_not_there(small_model: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
 from tests.rasa.handoff.conftest import credentials
 from tests.support.desk import AgentAtDesk, DeskServer
@@ -34,7 +34,7 @@ async def test_a_trigger_may_end_it_and_no_marker_is_shown(rasa: RasaServer) -> 
                 assert answer.status == 200, await answer.text()
             await page.hears(words)
         over = {"session_id": "thabo", "active": "closed", "agent": None}
-        await until(lambda: ("handoff_state", over) in page.heard)
+        await eventually(lambda: ("handoff_state", over) in page.heard)
         assert "handoff_close" not in str(page.heard)
         assert not rasa.channel.relay.under_way
 
@@ -44,7 +44,7 @@ async def test_a_page_learns_that_it_is_over(rasa: RasaServer) -> None:
         await page.say("/finish")
         await page.hears("Goodbye.")
         over = {"session_id": "thabo", "active": "closed", "agent": None}
-        await until(lambda: ("handoff_state", over) in page.heard)
+        await eventually(lambda: ("handoff_state", over) in page.heard)
         assert "handoff_close" not in str(page.heard)
 
 
@@ -52,16 +52,16 @@ async def test_a_mailbox_learns_whom_its_customer_has(
     small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path
 ) -> None:
     async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path, state_messages=["rest"])) as rasa:
-        await until(lambda: rasa.channel.desk.connected)
+        await eventually(lambda: rasa.channel.desk.connected)
         waiting = await rasa.say("/execute_handoff")
         assert states(waiting) == [("waiting", None)]
         assert "number 1" in waiting[1]["text"]
         handoff_id = (await thandi.take())["handoff_id"]
-        await until(lambda: rasa.channel.relay.conversation("thabo").agent)
+        await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
         assert states(await rasa.say("are you there?")) == [("person", "Thandi")]
         resolved = await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={})
         assert resolved["ok"], resolved
-        await until(lambda: not rasa.channel.relay.under_way)
+        await eventually(lambda: not rasa.channel.relay.under_way)
         back = await rasa.say("hello")
         assert states(back) == [("bot", None)]
         assert back[-1]["text"] == "Hello."

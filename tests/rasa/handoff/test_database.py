@@ -12,7 +12,7 @@ import pytest
 from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.relay.relay import CUSTOMER
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until, within
+from rasa_handoff.testing.waiting import eventually, within
 from tests.rasa.handoff.conftest import credentials
 from tests.support.desk import AgentAtDesk, DeskServer
 
@@ -40,13 +40,13 @@ def _restore(copy: Path, database: Path) -> None:
 
 
 async def live(rasa: RasaServer, agent: AgentAtDesk) -> str:
-    await until(lambda: rasa.channel.desk.connected)
+    await eventually(lambda: rasa.channel.desk.connected)
     await rasa.texts("/execute_handoff")
     handoff_id = str((await agent.take())["handoff_id"])
-    await until(lambda: rasa.channel.relay.conversation("thabo").agent)
+    await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
     await rasa.texts("before")
     await agent.hears("message", text="before")
-    await until(lambda: _all_told(rasa), what="all is told")  # or it is told again: rest acknowledges nothing
+    await eventually(lambda: _all_told(rasa), what="all is told")  # or it is told again: rest acknowledges nothing
     return handoff_id
 
 
@@ -80,7 +80,7 @@ async def test_a_locked_database_refuses_and_resumes(
                 seen.extend(await rasa.texts("and you?"))
             return "said to a locked relay" in seen
 
-        await until(arrived, seconds=15)
+        await eventually(arrived, seconds=15)
         assert seen.count("said to a locked relay") == 1
 
 
@@ -114,15 +114,15 @@ async def test_a_server_set_back_to_a_backup_goes_on(
             heard.extend(await rasa.texts("and?"))
             return text in heard
 
-        await until(lambda: come("three"))  # the relay has them: what only the lost database had is lost
+        await eventually(lambda: come("three"))  # the relay has them: what only the lost database had is lost
         await thandi.sio.disconnect()
         await desk.__aexit__(None, None, None)
         _restore(kept, file)
         await desk.__aenter__()
-        await until(lambda: rasa.channel.desk.connected, seconds=20)
+        await eventually(lambda: rasa.channel.desk.connected, seconds=20)
         async with AgentAtDesk(desk.url, "thandi@example.com") as again:
             await again.say(handoff_id, "after the restore", id="new")
-            await until(lambda: come("after the restore"))
+            await eventually(lambda: come("after the restore"))
     assert [text for text in heard if text in ("one", "two", "three", "after the restore")] == [
         "one", "two", "three", "after the restore",
     ]  # fmt: skip
@@ -145,7 +145,7 @@ async def test_a_server_set_back_learns_of_newer_handoffs_by_itself(
             seen = (await again.ask("open", handoff_id=handoff_id, after=0))["conversation"]
             assert seen["transcript"][-1]["text"] == "before"
             await again.say(handoff_id, "here again", id="new")
-            await until(lambda: _heard(rasa, "here again"), seconds=20)
+            await eventually(lambda: _heard(rasa, "here again"), seconds=20)
 
 
 @pytest.mark.parametrize("by_agent", [True, False])
@@ -162,13 +162,13 @@ async def test_a_relay_set_back_ends_what_has_ended(
         else:
             await rasa.texts("disconnect")
             await rasa.texts("disconnect")
-        await until(lambda: not rasa.channel.relay.under_way)
-        await until(lambda: _is_ended(thandi, handoff_id))
+        await eventually(lambda: not rasa.channel.relay.under_way)
+        await eventually(lambda: _is_ended(thandi, handoff_id))
         assert (await rasa.texts("/greet"))[-1] == "Hello."
     _restore(tmp_path / "kept.db", tmp_path / "relay.db")
     async with RasaServer(small_model, tmp_path, own) as rasa:
         assert rasa.channel.relay.desk_active("thabo")
-        await until(lambda: not rasa.channel.relay.under_way)
+        await eventually(lambda: not rasa.channel.relay.under_way)
         assert (await rasa.texts("/greet")).count("Hello.") == 1, "what the bot said after that end isn't told again"
 
 
@@ -202,12 +202,12 @@ async def test_words_that_wait_when_it_is_offered_again_are_told_after_it(
         handoff_id, relay = await live(rasa, thandi), rasa.channel.relay
         await thandi.sio.disconnect()
         await desk.__aexit__(None, None, None)
-        await until(lambda: not rasa.channel.desk.connected)
+        await eventually(lambda: not rasa.channel.desk.connected)
         assert await rasa.texts("said meanwhile") == []
         await relay.reconnection.offer_again(relay.conversation("thabo"))
         await desk.__aenter__()
         async with AgentAtDesk(desk.url, "thandi@example.com") as again:
-            await until(lambda: _has(again, handoff_id, ["before", "said meanwhile"]))
+            await eventually(lambda: _has(again, handoff_id, ["before", "said meanwhile"]))
 
 
 async def test_what_an_agent_does_before_the_offers_answer_is_heard_waits_for_it(
@@ -222,7 +222,7 @@ async def test_what_an_agent_does_before_the_offers_answer_is_heard_waits_for_it
             handoff_id = (await thandi.take())["handoff_id"]
             await thandi.say(handoff_id, "taken at once")
             early.append(handoff_id)
-            await until(lambda: "accepted" in told)
+            await eventually(lambda: "accepted" in told)
             raise Unreachable("The answer was lost.")
         return answer
 
@@ -236,10 +236,10 @@ async def test_what_an_agent_does_before_the_offers_answer_is_heard_waits_for_it
 
     client.on("handoff.status", noted, namespace="/relay")
     rasa.channel.desk.deliver = losing
-    await until(lambda: rasa.channel.desk.connected)
+    await eventually(lambda: rasa.channel.desk.connected)
     await rasa.texts("/execute_handoff")
-    await until(lambda: rasa.channel.relay.conversation("thabo").agent == "Thandi")
-    await until(lambda: _heard(rasa, "taken at once"))
+    await eventually(lambda: rasa.channel.relay.conversation("thabo").agent == "Thandi")
+    await eventually(lambda: _heard(rasa, "taken at once"))
 
 
 async def _has(agent: AgentAtDesk, handoff_id: str, texts: list[str]) -> bool:
@@ -263,11 +263,11 @@ async def test_a_backup_taken_in_a_live_chat_restores_it(
     own = credentials(desk.url, tmp_path)
     async with RasaServer(small_model, tmp_path, own) as rasa:
         handoff_id = await live(rasa, thandi)
-        await until(lambda: _all_is_told(rasa))  # or a copy of before tells it once more
+        await eventually(lambda: _all_is_told(rasa))  # or a copy of before tells it once more
         _back_up(tmp_path / "relay.db", tmp_path / "kept.db")
     _restore(tmp_path / "kept.db", tmp_path / "relay.db")
     async with RasaServer(small_model, tmp_path, own) as rasa:
-        await until(lambda: rasa.channel.desk.connected)
+        await eventually(lambda: rasa.channel.desk.connected)
         assert await rasa.texts("restored") == []
         await thandi.hears("message", text="restored", handoff_id=handoff_id)
 

@@ -11,7 +11,7 @@ from rasa_handoff.relay import repository
 from rasa_handoff.server.storage import handoffs
 from rasa_handoff.store.outbox import DeadLetter
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
 from tests.rasa.handoff.conftest import credentials
 from tests.support.desk import AgentAtDesk, DeskServer
@@ -22,7 +22,7 @@ JOINED = "utter_handoff_joined"
 @pytest.fixture
 async def rasa(small_model: Path, desk: DeskServer, tmp_path: Path) -> AsyncIterator[RasaServer]:
     async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path)) as server:
-        await until(lambda: server.channel.desk.connected)
+        await eventually(lambda: server.channel.desk.connected)
         yield server
 
 
@@ -47,7 +47,7 @@ def says(rasa: RasaServer, monkeypatch: pytest.MonkeyPatch, response: str, messa
 async def live(rasa: RasaServer, page: Page, agent: AgentAtDesk) -> str:
     await page.say("/execute_handoff")
     handoff_id = str((await agent.take())["handoff_id"])
-    await until(lambda: rasa.channel.relay.conversation("thabo").agent)
+    await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
     return handoff_id
 
 
@@ -59,7 +59,7 @@ async def test_a_button_without_a_payload_sends_its_title(
     async with Page(rasa.url, "thabo", acks=acks) as page:
         handoff_id = await live(rasa, page, thandi)
         await thandi.say(handoff_id, "hello")
-        await until(lambda: "hello" in page.texts)
+        await eventually(lambda: "hello" in page.texts)
         (joined,) = [data for event, data in page.heard if event == "bot_uttered" and data.get("text") == "Thandi!"]
         assert [(one["title"], one["payload"]) for one in joined["quick_replies"]] == [("Good", "Good"), ("/x", "/x")]
     assert await letters(rasa) == []
@@ -72,7 +72,7 @@ async def test_a_message_that_its_channel_cant_send(
     async with Page(rasa.url, "thabo") as page:
         handoff_id = await live(rasa, page, thandi)
         await thandi.say(handoff_id, "hello")
-        await until(lambda: "hello" in page.texts)
+        await eventually(lambda: "hello" in page.texts)
     (letter,) = await letters(rasa)
     assert (letter.target, letter.name, letter.entry.body["response"]) == ("customer", "system", JOINED)
     assert "TypeError" in letter.reason
@@ -84,13 +84,13 @@ async def test_where_nothing_can_be_pushed(
     says(rasa, monkeypatch, JOINED, {"text": 5})
     assert await rasa.texts("/execute_handoff")
     handoff_id = str((await thandi.take())["handoff_id"])
-    await until(lambda: rasa.channel.relay.conversation("thabo").agent)
+    await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
     await thandi.say(handoff_id, "hello")
 
     async def heard() -> bool:
         return "hello" in await rasa.texts("and?")
 
-    await until(heard)
+    await eventually(heard)
     assert [letter.entry.body["response"] for letter in await letters(rasa)] == [JOINED]
 
 
@@ -111,7 +111,7 @@ async def test_an_agents_words_that_cant_be_sent(
         monkeypatch.setattr(page_channel, "send", picky)
         await thandi.say(handoff_id, "bad", id="b")
         await thandi.say(handoff_id, "good", id="g")
-        await until(lambda: "good" in page.texts)
+        await eventually(lambda: "good" in page.texts)
         failed = await thandi.hears("message.status", message_id="b", status="failed")
         assert "KeyError" in failed["reason"]
         await thandi.hears("message.status", message_id="g", status="delivered")
@@ -138,7 +138,7 @@ async def test_a_customers_words_that_the_desk_fails_on(
         await page.say("bad")
         await page.say("good")
         await thandi.hears("message", text="good")
-        await until(lambda: "I'm sorry, this couldn't be passed on: bad" in page.texts)
+        await eventually(lambda: "I'm sorry, this couldn't be passed on: bad" in page.texts)
     (letter,) = await letters(rasa)
     assert (letter.target, letter.name) == ("desk", "message")
 
@@ -160,7 +160,7 @@ async def test_an_agents_words_that_the_relay_fails_on(
         monkeypatch.setattr("rasa_handoff.store.failures.LONGEST_TRIED", 0)
         await thandi.say(handoff_id, "bad", id="b")
         await thandi.say(handoff_id, "good", id="g")
-        await until(lambda: "good" in page.texts)
+        await eventually(lambda: "good" in page.texts)
         await thandi.hears("message.status", message_id="b", status="failed")
     async with rasa.http.get(f"{desk.url}/health") as answer:
         assert (await answer.json())["dead_letters"] == 1
@@ -177,9 +177,9 @@ async def test_a_return_that_raises(rasa: RasaServer, thandi: AgentAtDesk, monke
         target = rasa.channel.relay._dispatcher._targets["tracker"]
         monkeypatch.setattr(target, "_return_to_bot", fails)
         await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved")
-        await until(lambda: not rasa.channel.relay.desk_active("thabo"))
+        await eventually(lambda: not rasa.channel.relay.desk_active("thabo"))
         await page.say("hello")
-        await until(lambda: "Hello." in page.texts)
+        await eventually(lambda: "Hello." in page.texts)
     assert [(letter.target, letter.name) for letter in await letters(rasa)] == [("tracker", "back")]
 
 

@@ -15,7 +15,7 @@ from rasa.core.processor import MessageProcessor
 from rasa_handoff.channel.turn.handoff_offer import HandoffOffers
 from rasa_handoff.channel.turn.orphaned_pauses import OrphanedPauses
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
 from tests.rasa.handoff.conftest import credentials
 from tests.rasa.handoff.test_database import NOT_TAKEN
@@ -61,7 +61,7 @@ async def actions() -> AsyncIterator[ActionServer]:
 @pytest.fixture
 async def rasa(small_model: Path, desk: DeskServer, actions: ActionServer, tmp_path: Path) -> AsyncIterator[RasaServer]:
     async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path), actions.endpoints) as server:
-        await until(lambda: server.channel.desk.connected)
+        await eventually(lambda: server.channel.desk.connected)
         yield server
 
 
@@ -91,7 +91,7 @@ async def test_whatever_fails_the_customer_is_told_and_the_bot_goes_on(
                     assert len(complaints(caplog)) == 1, (name, complaints(caplog))
                 told = plain.texts.count(NOT_TAKEN)
                 await plain.say("hello")
-                await until(lambda told=told: plain.texts.count(NOT_TAKEN) == told + 1, what=name)
+                await eventually(lambda told=told: plain.texts.count(NOT_TAKEN) == told + 1, what=name)
                 answer = await acks.tell("hello")
                 if name == "a response":
                     await acks.hears(NOT_TAKEN)
@@ -151,7 +151,7 @@ async def test_a_channel_that_fails_half_way_through_an_answer(rasa: RasaServer)
         patch.setattr(SocketIOOutput, "send_text_message", refuses)
         async with Page(rasa.url, "thabo") as page:
             await page.say("hello")
-            await until(lambda: sent == [NOT_TAKEN])
+            await eventually(lambda: sent == [NOT_TAKEN])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CollectingOutputChannel, "send_image_url", broken)
         told = await rasa.texts("show me things")
@@ -171,7 +171,7 @@ async def test_a_channel_that_takes_nothing_now_tells_it_later(rasa: RasaServer)
         patch.setattr(SocketIOOutput, "send_text_message", sends)
         async with Page(rasa.url, "thabo") as page:
             await page.say("hello")
-            await until(lambda: rasa.channel.relay.queue("customer", "thabo"))
+            await eventually(lambda: rasa.channel.relay.queue("customer", "thabo"))
             down = False
             await page.hears(NOT_TAKEN)
 
@@ -181,12 +181,12 @@ async def test_a_handoff_that_fails_is_told(rasa: RasaServer, thandi: AgentAtDes
         patch.setattr(HandoffOffers, "request", broken)
         assert (await rasa.texts("/execute_handoff"))[-1] == NOT_TAKEN
     assert not rasa.channel.relay.desk_active("thabo")
-    await until(lambda: rasa.channel.desk.availability.staffed)
+    await eventually(lambda: rasa.channel.desk.availability.staffed)
     assert "number 1" in (await rasa.texts("/execute_handoff"))[0]
 
 
 async def test_words_to_an_agent_that_fail_are_told(rasa: RasaServer, thandi: AgentAtDesk) -> None:
-    await until(lambda: rasa.channel.desk.availability.staffed)
+    await eventually(lambda: rasa.channel.desk.availability.staffed)
     await rasa.texts("/execute_handoff")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("rasa_handoff.channel.inbound.interceptor._as_read", broken)

@@ -2,7 +2,7 @@
 
 from rasa_handoff.protocol import names
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.support.desk import AgentAtDesk
 
 QUESTION = "Which street, deaf one?"
@@ -37,7 +37,7 @@ async def test_no_button_of_ours_is_an_answer_to_a_form(rasa: RasaServer) -> Non
 
 async def test_the_offered_buttons_in_a_form(rasa: RasaServer, thandi: AgentAtDesk) -> None:
     """As the customer comes to them: asked for, shown, pressed."""
-    await until(lambda: any(one.staffed for one in rasa.channel.desk.availability.departments))
+    await eventually(lambda: any(one.staffed for one in rasa.channel.desk.availability.departments))
     await rasa.texts("start the deaf form")
     shown = [
         button["payload"]
@@ -49,7 +49,7 @@ async def test_the_offered_buttons_in_a_form(rasa: RasaServer, thandi: AgentAtDe
     assert "number 1" in (await rasa.texts(shown[0]))[0]
     handoff_id = (await thandi.take())["handoff_id"]
     await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={})
-    await until(lambda: not rasa.channel.relay.desk_active("thabo"))
+    await eventually(lambda: not rasa.channel.relay.desk_active("thabo"))
     assert QUESTION in await rasa.texts(names.CARRY_ON_PAYLOAD)
     assert await _slots_are_empty(rasa, "thabo")
 

@@ -7,7 +7,7 @@ import pytest
 from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.store import outbox
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
 from tests.rasa.handoff.test_dead_letters import live
 from tests.support.desk import AgentAtDesk
@@ -25,11 +25,11 @@ async def test_both_sides_are_told(rasa: RasaServer, thandi: AgentAtDesk, monkey
 
     async with Page(rasa.url, "thabo", acks=True) as page:
         handoff_id = await live(rasa, page, thandi)
-        await until(lambda: not rasa.channel.relay.delivers("desk", "thabo"))
+        await eventually(lambda: not rasa.channel.relay.delivers("desk", "thabo"))
         monkeypatch.setattr(rasa.channel.desk, "deliver", stuck)
         monkeypatch.setattr(outbox, "LONGEST_LANE", 3)
         for text in ("one", "two", "three"):
-            await until(lambda: not rasa.channel.relay.delivers("tracker", "thabo"))
+            await eventually(lambda: not rasa.channel.relay.delivers("tracker", "thabo"))
             assert await page.tell(text) == {"ok": True}
         refused = await page.tell("four", id="four")
         assert (refused["ok"], refused["code"]) == (False, "too_many")
@@ -41,10 +41,10 @@ async def test_both_sides_are_told(rasa: RasaServer, thandi: AgentAtDesk, monkey
         assert await page.tell("four", id="four") == {"ok": True}
         await thandi.hears("message", text="four")
     for number in range(3):
-        await until(lambda: not rasa.channel.relay.delivers("tracker", "thabo"))
+        await eventually(lambda: not rasa.channel.relay.delivers("tracker", "thabo"))
         await thandi.say(handoff_id, f"{number}", id=f"w-{number}")
         await thandi.hears("message.status", message_id=f"w-{number}", status="waiting")
-    await until(lambda: not rasa.channel.relay.delivers("tracker", "thabo"))
+    await eventually(lambda: not rasa.channel.relay.delivers("tracker", "thabo"))
     await thandi.say(handoff_id, "one too many", id="w-3")
     failed = await thandi.hears("message.status", message_id="w-3", status="failed")
     assert "messages already wait for the customer" in failed["reason"]

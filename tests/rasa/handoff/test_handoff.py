@@ -1,7 +1,7 @@
 """The main job on a real Rasa server and a real live-agent server: hand over, talk, come back."""
 
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.support.desk import AgentAtDesk
 
 
@@ -16,7 +16,7 @@ async def test_a_conversation_goes_to_a_person_and_comes_back(rasa: RasaServer, 
         ("customer", "hello"),
         ("bot", "Hello."),
     ]
-    await until(lambda: rasa.channel.relay.conversation("thabo").agent == "Thandi")
+    await eventually(lambda: rasa.channel.relay.conversation("thabo").agent == "Thandi")
     assert "Thandi is here" in (await rasa.texts("are you a person?"))[0]
     said = await thandi.hears("message", text="are you a person?")
     assert said["speaker"] == "customer"
@@ -29,7 +29,7 @@ async def test_a_conversation_goes_to_a_person_and_comes_back(rasa: RasaServer, 
     await thandi.ask(
         "resolve", handoff_id=conversation["handoff_id"], outcome="resolved", note="all good", slots={"plan": "gold"}
     )
-    await until(lambda: not rasa.channel.relay.desk_active("thabo"))
+    await eventually(lambda: not rasa.channel.relay.desk_active("thabo"))
     back = await rasa.texts("hello")
     assert back[0] == "Thandi has ended the chat."
     assert "back with me" in back[1]

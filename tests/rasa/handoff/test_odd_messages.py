@@ -8,7 +8,7 @@ from rasa.core.channels.channel import CollectingOutputChannel
 
 from rasa_handoff.channel.compat.output_observer import with_payloads
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.support.desk import AgentAtDesk
 
 ODD: dict[str, dict[str, Any]] = {
@@ -59,7 +59,7 @@ async def test_odd_messages_are_shown_as_plain_rasa_shows_them(rasa: RasaServer,
         if expected is not None and shown != expected:
             differing[name] = (expected, shown)
     assert not differing
-    await until(lambda: rasa.channel.desk.connected and rasa.channel.desk.availability.staffed)
+    await eventually(lambda: rasa.channel.desk.connected and rasa.channel.desk.availability.staffed)
     await rasa.say("/execute_handoff")
     conversation = await thandi.take()
     told = "\n".join(line["text"] for line in conversation["transcript"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rasa_handoff.testing.waiting import until, within
+from rasa_handoff.testing.waiting import eventually, within
 from tests.rasa.handoff.test_database import locked
 from tests.rasa.handoff.test_timers import live, lose, pause, paused, ready, serve
 from tests.support.desk import AgentAtDesk
@@ -23,7 +23,7 @@ async def forgotten(serve: Any, agent: AgentAtDesk, folder: Path) -> str:
     """A live chat whose relay loses its database while it is down."""
     async with serve() as rasa:
         handoff_id = await live(rasa, agent)
-        await until(lambda: paused(rasa))
+        await eventually(lambda: paused(rasa))
     lose(folder, "relay.db")
     return handoff_id
 
@@ -41,7 +41,7 @@ async def test_a_look_at_a_locked_database_is_taken_again(serve: Any, thandi: Ag
     """What the relay has forgotten can't be written down just now: the words are refused, and come again."""
     handoff_id = await forgotten(serve, thandi, tmp_path)
     async with serve() as rasa:
-        await until(lambda: rasa.channel.desk.connected)
+        await eventually(lambda: rasa.channel.desk.connected)
         with locked(tmp_path / "relay.db"):
             await rasa.texts("said to a locked database")
         await rasa.texts("said again")
@@ -52,7 +52,7 @@ async def test_a_server_that_cannot_look_now_is_asked_again(serve: Any, thandi: 
     """The desk's database is locked: no proof that nobody has the conversation."""
     handoff_id = await forgotten(serve, thandi, tmp_path)
     async with serve() as rasa:
-        await until(lambda: rasa.channel.desk.connected)
+        await eventually(lambda: rasa.channel.desk.connected)
         asked, find = asyncio.Event(), rasa.channel.desk.find
 
         async def noted(conversation_id: str) -> Any:

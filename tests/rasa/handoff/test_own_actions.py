@@ -8,7 +8,7 @@ import pytest
 
 from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.handoff.conftest import credentials
 from tests.support.actions import ActionServer
 from tests.support.desk import AgentAtDesk, DeskServer
@@ -27,13 +27,13 @@ async def actions() -> AsyncIterator[ActionServer]:
 async def rasa(small_model: Path, desk: DeskServer, actions: ActionServer, tmp_path: Path) -> AsyncIterator[RasaServer]:
     own = credentials(desk.url, tmp_path)
     async with RasaServer(small_model, tmp_path, own, actions.endpoints) as server:
-        await until(lambda: server.channel.desk.connected)
+        await eventually(lambda: server.channel.desk.connected)
         yield server
 
 
 async def staffed(rasa: RasaServer) -> None:
     desk = rasa.channel.desk
-    await until(lambda: desk.availability is not None and desk.availability.staffed)
+    await eventually(lambda: desk.availability is not None and desk.availability.staffed)
 
 
 async def goes_on(rasa: RasaServer, sender: str) -> None:
@@ -105,7 +105,7 @@ async def test_a_marker_hands_over_whatever_its_turn_does_to_the_tracker(
         actions.will(MARKER, events=events)
         await rasa.texts("/act", name)
         assert rasa.channel.relay.desk_active(name), name
-        await until(lambda name=name: _paused(rasa, name), what=f"the pause of {name}")
+        await eventually(lambda name=name: _paused(rasa, name), what=f"the pause of {name}")
         conversation = await thandi.take()
         assert conversation["short_id"] == short_id(name)
         told = [(line["speaker"], line["text"]) for line in conversation["transcript"]]
@@ -114,7 +114,7 @@ async def test_a_marker_hands_over_whatever_its_turn_does_to_the_tracker(
             "resolve", handoff_id=conversation["handoff_id"], outcome="resolved", note=None, slots={}
         )
         assert answer["ok"], answer
-        await until(lambda name=name: not rasa.channel.relay.desk_active(name))
+        await eventually(lambda name=name: not rasa.channel.relay.desk_active(name))
         assert (await rasa.texts("hello", name))[-1] == "Hello.", name
 
 

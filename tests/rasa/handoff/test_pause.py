@@ -16,7 +16,7 @@ from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.relay.relay import TRACKER
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
 from tests.rasa.handoff.conftest import credentials
 from tests.support.desk import AgentAtDesk, DeskServer
@@ -34,11 +34,11 @@ async def live(rasa: RasaServer, thandi: AgentAtDesk) -> tuple[RasaServer, Agent
 async def go_live(rasa: RasaServer, agent: AgentAtDesk) -> str:
     await rasa.texts("/execute_handoff")
     handoff_id = str((await agent.take())["handoff_id"])
-    await until(lambda: rasa.channel.relay.conversation("thabo").agent)
+    await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
     heard = await rasa.texts("are you there")
     await agent.hears("message", text="are you there", handoff_id=handoff_id)
     while not any("Thandi is here" in text for text in heard):  # the notice was still on its way
-        await until(lambda: rasa.channel.relay.queue("customer", "thabo"), what="the notice of who is here")
+        await eventually(lambda: rasa.channel.relay.queue("customer", "thabo"), what="the notice of who is here")
         heard += await rasa.texts("still there")
     return handoff_id
 
@@ -68,9 +68,9 @@ async def test_an_expired_session_keeps_the_pause(live: Live) -> None:
     rasa, _, _ = live
     expire_sessions(rasa)
     since = time.time()
-    await until(lambda: time.time() > since + 0.2)
+    await eventually(lambda: time.time() > since + 0.2)
     await reaches_the_agent_alone(live, "still here")
-    await until(lambda: _texts_of(rasa, "still here"))
+    await eventually(lambda: _texts_of(rasa, "still here"))
     assert (await rasa.tracker())["paused"]
     assert [event["event"] for event in await rasa.events()].count("session_started") == 1
 
@@ -89,7 +89,7 @@ async def test_a_reminder_stays_silent(live: Live) -> None:
         await processor.execute_side_effects([reminder], tracker, output)
     scheduler = await _scheduler()
     assert scheduler.get_jobs()
-    await until(lambda: not scheduler.get_jobs(), what="the reminder falls due")
+    await eventually(lambda: not scheduler.get_jobs(), what="the reminder falls due")
     await reaches_the_agent_alone(live, "and now")
     assert await _bot_words(rasa) == said
 
@@ -173,7 +173,7 @@ async def test_a_channel_left_outside_is_silent_and_said_in_the_log(
     outside = {**credentials(desk.url, tmp_path), "rasa": {"url": "http://127.0.0.1:9"}}
     async with RasaServer(small_model, tmp_path, outside) as rasa:
         assert "Not hosted by rasa_handoff.HandoffChannel: rasa." in caplog.text
-        await until(lambda: rasa.channel.desk.connected)
+        await eventually(lambda: rasa.channel.desk.connected)
         await go_live(rasa, thandi)
         around = CollectingOutputChannel()
         await rasa.app.ctx.agent.handle_message(UserMessage("/restart", around, "thabo", input_channel="rasa"))
@@ -195,17 +195,17 @@ async def test_a_restart_of_rasa_keeps_the_pause(
 ) -> None:
     own = credentials(desk.url, tmp_path)
     async with RasaServer(small_model, tmp_path, own) as rasa:
-        await until(lambda: rasa.channel.desk.connected)
+        await eventually(lambda: rasa.channel.desk.connected)
         handoff_id = await go_live(rasa, thandi)
-        await until(lambda: _all_told(rasa), what="all is told")  # or it is told again: rest acknowledges nothing
+        await eventually(lambda: _all_told(rasa), what="all is told")  # or it is told again: rest acknowledges nothing
     await thandi.say(handoff_id, "said while you were away")
     async with RasaServer(small_model, tmp_path, own) as rasa:
-        await until(lambda: rasa.channel.desk.connected)
+        await eventually(lambda: rasa.channel.desk.connected)
         await thandi.hears("message.status", status="waiting")
         assert await rasa.texts("hello") == ["said while you were away"]
         await thandi.hears("message", text="hello", handoff_id=handoff_id)
         await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={})
-        await until(lambda: not rasa.channel.relay.desk_active("thabo"))
+        await eventually(lambda: not rasa.channel.relay.desk_active("thabo"))
         assert (await rasa.texts("hello"))[-1] == "Hello."
 
 
@@ -222,8 +222,8 @@ async def test_a_restart_of_the_desk_loses_nothing(live: Live, desk: DeskServer)
     async with AgentAtDesk(desk.url, "thandi@example.com") as again:
         ready = await again.hears("ready")
         assert [summary["handoff_id"] for summary in ready["mine"]] == [handoff_id]
-        await until(lambda: rasa.channel.desk.connected)
-        texts = await until(lambda: _has(again, handoff_id, "and once more"))
+        await eventually(lambda: rasa.channel.desk.connected)
+        texts = await eventually(lambda: _has(again, handoff_id, "and once more"))
         assert texts[-2:] == ["said into the dark", "and once more"]
 
 
@@ -238,7 +238,7 @@ async def test_the_tracker_has_three_speakers_and_the_slots_see_nothing(live: Li
     await rasa.texts("my card is 4111")
     await thandi.say(handoff_id, "please don't send that")
     await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved", note="told off", slots={})
-    await until(lambda: not rasa.channel.relay.desk_active("thabo"))
+    await eventually(lambda: not rasa.channel.relay.desk_active("thabo"))
     await rasa.texts("hello")
     tracker = await rasa.tracker()
     said = [
@@ -260,7 +260,7 @@ async def test_the_policies_see_nothing_of_the_chat(live: Live) -> None:
     rasa, thandi, handoff_id = live
     await thandi.say(handoff_id, "an agent's words")
     await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={})
-    await until(lambda: not rasa.channel.relay.desk_active("thabo"))
+    await eventually(lambda: not rasa.channel.relay.desk_active("thabo"))
     processor = rasa.app.ctx.agent.processor
     tracker = await processor.get_tracker("thabo")
     without = [event for event in tracker.events if not _of_the_chat(event)]
@@ -284,9 +284,9 @@ async def test_the_live_chat_reaches_an_event_broker_and_rasa_export(
 ) -> None:
     broker = {"event_broker": {"type": "SQL", "dialect": "sqlite", "db": str(tmp_path / "events.db")}}
     async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path), broker) as rasa:
-        await until(lambda: rasa.channel.desk.connected)
+        await eventually(lambda: rasa.channel.desk.connected)
         await go_live(rasa, thandi)
-        await until(lambda: _streamed(tmp_path / "events.db", "are you there"))
+        await eventually(lambda: _streamed(tmp_path / "events.db", "are you there"))
         await rasa.channel.relay.flush(TRACKER, "thabo")  # what is streamed is saved a moment later
         rasa.app.ctx.agent.tracker_store.event_broker.engine.dispose()
     exported = tmp_path / "endpoints.yml"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.handoff.conftest import credentials
 from tests.rasa.handoff.test_database import NOT_TAKEN, live
 from tests.support.desk import AgentAtDesk, DeskServer
@@ -52,10 +52,10 @@ async def test_a_handoff_from_the_request_to_the_return_with_every_connection_cu
         heard.extend(await rasa.texts("and?"))
         return "agent 2" in heard
 
-    await until(all_heard)
+    await eventually(all_heard)
     assert heard == ["agent 0", "agent 1", "agent 2"]
     assert (await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved"))["ok"]
-    await until(lambda: not rasa.channel.relay.under_way)
+    await eventually(lambda: not rasa.channel.relay.under_way)
     assert (await rasa.texts("/greet"))[-1] == "Hello."
     said = [event.get("text") for event in await rasa.events()]
     assert [text for text in said if str(text).startswith("agent")] == ["agent 0", "agent 1", "agent 2"]
@@ -70,11 +70,11 @@ async def test_while_it_is_stopped_both_sides_refuse_within_seconds_and_then_it_
         assert (await thandi.say(handoff_id, "agent, while stopped"))["code"] == "unavailable"
         async with rasa.http.get(f"{thandi.url}/health") as health:
             assert health.status == 503
-    await until(lambda: _is_taken(rasa, "after"), seconds=20)
+    await eventually(lambda: _is_taken(rasa, "after"), seconds=20)
     await thandi.hears("message", text="after")
     texts = [data["text"] for name, data in thandi.heard if name == "message" and data["speaker"] == "customer"]
     assert texts == ["before", "after"]
-    await until(lambda: _is_well(rasa, thandi.url), seconds=20)
+    await eventually(lambda: _is_well(rasa, thandi.url), seconds=20)
     assert (await thandi.say(handoff_id, "agent, after"))["ok"]
 
 

@@ -7,7 +7,7 @@ import pytest
 from rasa_handoff.desks.ours import OurDesk
 from rasa_handoff.testing.desks import settings_for
 from rasa_handoff.testing.relay_side import RelaySide
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.support.desk import AgentAtDesk, DeskServer
 
 
@@ -22,19 +22,19 @@ async def test_the_second_is_refused_and_nobodys_chat_ends(
         handoff_id = (await thandi.take())["handoff_id"]
         await second.relay.open({"desk": second.desk, "customer": second.customer, "tracker": second.tracker})
         await second.desk.open()
-        await until(lambda: "Another Rasa server with another database speaks for the bot 'b' here" in caplog.text)
+        await eventually(lambda: "Another Rasa server with another database speaks for the bot 'b' here" in caplog.text)
         assert not second.desk.connected
         assert (await thandi.say(handoff_id, "are you there?"))["ok"]
-        await until(lambda: first.agent_messages() == ["are you there?"])
+        await eventually(lambda: first.agent_messages() == ["are you there?"])
         await first.says("yes")
         await thandi.hears("message", text="yes")
         assert first.relay.desk_active("thabo")
-    await until(lambda: second.desk.connected or "takes its place" in caplog.text)
+    await eventually(lambda: second.desk.connected or "takes its place" in caplog.text)
     await second.desk.close()
     await second.relay.close()
     async with _relay(desk, tmp_path / "first") as again:
         assert (await thandi.say(handoff_id, "welcome back"))["ok"]
-        await until(lambda: again.agent_messages() == ["welcome back"])
+        await eventually(lambda: again.agent_messages() == ["welcome back"])
 
 
 def _relay(desk: DeskServer, folder: Path) -> RelaySide:

@@ -10,7 +10,7 @@ import pytest
 from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.protocol.text import valid, valid_text
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
 from tests.rasa.handoff.conftest import credentials
 from tests.support import texts
@@ -35,7 +35,7 @@ async def rasa(
         tracker_database = request.getfixturevalue("postgres_server").fresh()
         endpoints = {"tracker_store": tracker_database.tracker_store()}
     async with RasaServer(small_model, tmp_path, settings, endpoints) as server:
-        await until(lambda: server.channel.desk.connected)
+        await eventually(lambda: server.channel.desk.connected)
         yield server
 
 
@@ -46,7 +46,7 @@ def _dense(text: str) -> str:
 async def handed_over(rasa: RasaServer, agent: AgentAtDesk, sender: str = "thabo") -> dict[str, Any]:
     assert "I've asked for a person" in " ".join(await rasa.texts("/execute_handoff", sender))
     taken = await agent.take()
-    await until(lambda: rasa.channel.relay.conversation(valid_text(sender)).agent)
+    await eventually(lambda: rasa.channel.relay.conversation(valid_text(sender)).agent)
     return taken
 
 
@@ -71,7 +71,7 @@ async def test_a_customer_whose_id_is_no_valid_text(rasa: RasaServer, thandi: Ag
     await rasa.say("words", sender)
     await thandi.hears("message", text="words")
     await thandi.say(taken["handoff_id"], "an answer")
-    await until(lambda: rasa.channel.relay.queue("customer", valid_text(sender)))
+    await eventually(lambda: rasa.channel.relay.queue("customer", valid_text(sender)))
     assert "an answer" in await rasa.texts("more", sender)
 
 
@@ -79,7 +79,7 @@ async def test_live_words_on_rest(rasa: RasaServer, thandi: AgentAtDesk) -> None
     taken = await handed_over(rasa, thandi)
     for text in EVERY_KIND:
         await rasa.say(text)
-    heard = await until(
+    heard = await eventually(
         lambda: (
             len(found := [data["text"] for name, data in thandi.heard if name == "message"]) >= len(EVERY_KIND)
             and found
@@ -98,11 +98,11 @@ async def test_live_words_on_rest(rasa: RasaServer, thandi: AgentAtDesk) -> None
         found.extend(await rasa.texts("and?"))
         return "the last" in found
 
-    await until(all_heard)
+    await eventually(all_heard)
     # Rasa parts a text at empty lines.
     assert _dense("".join(map(valid_text, said))) in _dense("".join(found))
     assert (await thandi.ask("resolve", handoff_id=taken["handoff_id"], outcome="resolved", note="n\0 \ud83d"))["ok"]
-    await until(lambda: not rasa.channel.relay.desk_active("thabo"))
+    await eventually(lambda: not rasa.channel.relay.desk_active("thabo"))
     written = [event for event in await rasa.events() if event["event"] in ("user", "agent")]
     assert {valid_text(one) for one in said} <= {event["text"] for event in written}
     assert valid(written) == written
@@ -112,17 +112,17 @@ async def test_live_words_on_rest(rasa: RasaServer, thandi: AgentAtDesk) -> None
 async def test_live_words_of_a_page(rasa: RasaServer, thandi: AgentAtDesk, acks: bool) -> None:
     async with Page(rasa.url, "tab \ud83d\0", acks=acks) as page:
         await page.say("hello \ud83d")
-        await until(lambda: page.texts)
+        await eventually(lambda: page.texts)
         await page.say("/execute_handoff")
         taken = await thandi.take()
-        await until(lambda: rasa.channel.relay.conversation("tab \ufffd").agent)
+        await eventually(lambda: rasa.channel.relay.conversation("tab \ufffd").agent)
         for text in WORDS:
             await page.tell(text)
-        await until(lambda: len([1 for name, _ in thandi.heard if name == "message"]) >= len(WORDS))
+        await eventually(lambda: len([1 for name, _ in thandi.heard if name == "message"]) >= len(WORDS))
         for text in filter(None, map(valid_text, WORDS)):
             assert (await thandi.say(taken["handoff_id"], text))["ok"]
         assert (await thandi.say(taken["handoff_id"], "the last"))["ok"]
-        await until(lambda: "the last" in page.texts)
+        await eventually(lambda: "the last" in page.texts)
 
 
 async def test_the_bots_words(rasa: RasaServer, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,16 +153,16 @@ async def test_a_server_of_botlhales_kind(small_model: Path, tmp_path: Path) -> 
         settings = credentials(foreign.url, tmp_path, desk={"type": "botlhale", "url": foreign.url})
         async with RasaServer(small_model, tmp_path, settings) as rasa, Page(rasa.url, "thabo") as page:
             await page.say("/execute_handoff")
-            await until(lambda: foreign.all("username"))
+            await eventually(lambda: foreign.all("username"))
             for text in WORDS:
                 await foreign.say("to_user", {"message": text})
             for poison in ({"message": {"\ud83d": 1}}, {"message": ["\0"], "id": {}, "number": []}, 5, None, "\ud83d"):
                 await foreign.say("to_user", poison)
             await foreign.say("to_user", {"message": "still heard"})
-            await until(lambda: "still heard" in page.texts)
+            await eventually(lambda: "still heard" in page.texts)
             for text in WORDS:
                 await page.say(text)
             await page.say("the last")
-            await until(lambda: "the last" in [body["message"] for body in foreign.all("from_user")])
+            await eventually(lambda: "the last" in [body["message"] for body in foreign.all("from_user")])
             await foreign.say("disconnect_socket")
-            await until(lambda: not rasa.channel.relay.desk_active("thabo"))
+            await eventually(lambda: not rasa.channel.relay.desk_active("thabo"))

@@ -15,7 +15,7 @@ from rasa_handoff.protocol.events import NobodyCame
 from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.relay import repository
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until, within
+from rasa_handoff.testing.waiting import eventually, within
 from tests.rasa.handoff.conftest import credentials
 from tests.support.desk import AgentAtDesk, DeskServer
 
@@ -34,14 +34,14 @@ def serve(small_model: Path, desk: DeskServer, tmp_path: Path) -> Any:
 
 async def ready(rasa: RasaServer) -> None:
     desk = rasa.channel.desk
-    await until(lambda: desk.connected and desk.availability.staffed)
+    await eventually(lambda: desk.connected and desk.availability.staffed)
 
 
 async def live(rasa: RasaServer, agent: AgentAtDesk) -> str:
     await ready(rasa)
     await rasa.texts("/execute_handoff")
     handoff_id = str((await agent.take())["handoff_id"])
-    await until(lambda: rasa.channel.relay.conversation("thabo").agent)
+    await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
     await rasa.texts("are you there")
     return handoff_id
 
@@ -52,7 +52,7 @@ def titles(answers: list[dict[str, Any]]) -> list[str]:
 
 async def asked(rasa: RasaServer) -> list[dict[str, Any]]:
     """Wait until the customer was asked, and fetch the question."""
-    await until(lambda: rasa.channel.relay.conversation("thabo").asked)
+    await eventually(lambda: rasa.channel.relay.conversation("thabo").asked)
     return await rasa.say("hm")
 
 
@@ -79,7 +79,7 @@ async def test_a_setting_takes_them_back_who_dont_choose(serve: Any, thandi: Age
     async with serve(nobody_takes=QUICK, nobody_takes_then="bot") as rasa:
         await ready(rasa)
         await rasa.texts("/execute_handoff")
-        await until(lambda: not rasa.channel.relay.under_way)
+        await eventually(lambda: not rasa.channel.relay.under_way)
         assert (await rasa.texts("hello"))[-1] == "Hello."
         assert (await rasa.tracker())["slots"]["handoff_outcome"] == "nobody_available"
 
@@ -94,7 +94,7 @@ async def test_the_setting_counts_for_the_desks_clock_too(serve: Any, thandi: Ag
         await relay.apply(NobodyCame(**here))
         assert titles(await asked(rasa)) == ["Go on waiting", "Leave a message", "Back to the bot"]
         await relay.apply(NobodyCame(**here))
-        await until(lambda: not relay.under_way)
+        await eventually(lambda: not relay.under_way)
         assert (await rasa.texts("hello"))[-1] == "Hello."
 
 
@@ -106,7 +106,7 @@ async def test_a_button_of_a_chat_that_is_over_does_no_harm(serve: Any, thandi: 
 async def test_an_agent_who_never_answers_doesnt_hold_the_customer(serve: Any, thandi: AgentAtDesk) -> None:
     async with serve(agent_silent=QUICK) as rasa:
         await live(rasa, thandi)
-        await until(lambda: not rasa.channel.relay.under_way)
+        await eventually(lambda: not rasa.channel.relay.under_way)
         answers = await rasa.texts("hello")
         assert any("didn't work out" in answer for answer in answers)
         assert answers[-1] == "Hello."
@@ -124,11 +124,11 @@ async def test_a_customer_who_falls_silent_is_asked_once_and_then_closed(serve: 
             "Are you still there? Write anything to stay in the chat.",
             "I've closed the chat because it was quiet for so long. You can ask for a person again at any time.",
         ]
-        await until(lambda: page.heard[-3:] == closed)
-        await until(lambda: not rasa.channel.relay.under_way)
+        await eventually(lambda: page.heard[-3:] == closed)
+        await eventually(lambda: not rasa.channel.relay.under_way)
         await thandi.hears("conversation", state="ended")
         await page.say("hello")
-        await until(lambda: page.heard[-1] == "Hello.")
+        await eventually(lambda: page.heard[-1] == "Hello.")
 
 
 class Page:
@@ -170,7 +170,7 @@ async def test_a_desk_that_stays_away_gives_the_customer_back(
     async with serve(desk_away=QUICK) as rasa:
         await live(rasa, thandi)
         await desk.__aexit__(None, None, None)
-        await until(lambda: not rasa.channel.relay.under_way)
+        await eventually(lambda: not rasa.channel.relay.under_way)
         answers = await rasa.texts("hello")
         assert answers[-3:-1] == [
             "I'm sorry, I can't reach our people right now. Please try again in a few minutes.",
@@ -179,7 +179,7 @@ async def test_a_desk_that_stays_away_gives_the_customer_back(
         assert "The connection to our people is interrupted. What you write is kept and passed on." in answers
         await desk.__aenter__()
         async with AgentAtDesk(desk.url, "thandi@example.com") as again:
-            await until(lambda: _gone(again))
+            await eventually(lambda: _gone(again))
 
 
 async def _gone(agent: AgentAtDesk) -> bool:
@@ -195,12 +195,12 @@ async def test_a_short_absence_of_the_desk_is_told_and_made_good(
     async with serve() as rasa:
         handoff_id = await live(rasa, thandi)
         await desk.__aexit__(None, None, None)
-        await until(lambda: rasa.channel.relay.conversation("thabo").desk_away)
+        await eventually(lambda: rasa.channel.relay.conversation("thabo").desk_away)
         await rasa.texts("said meanwhile")
         await desk.__aenter__()
-        await until(lambda: not rasa.channel.relay.conversation("thabo").desk_away)
+        await eventually(lambda: not rasa.channel.relay.conversation("thabo").desk_away)
         async with AgentAtDesk(desk.url, "thandi@example.com") as again:
-            await until(lambda: _heard(again, handoff_id, "said meanwhile"))
+            await eventually(lambda: _heard(again, handoff_id, "said meanwhile"))
         assert "The connection is back, and your words have been passed on." in await rasa.texts("good")
 
 
@@ -213,7 +213,7 @@ async def test_silence_ends_it_though_all_else_is_off(serve: Any, thandi: AgentA
     off = dict.fromkeys(("nobody_takes", "agent_silent", "customer_silent", "desk_away", "message"))
     async with serve(**off, silence=QUICK) as rasa:
         await live(rasa, thandi)
-        await until(lambda: not rasa.channel.relay.under_way)
+        await eventually(lambda: not rasa.channel.relay.under_way)
         assert (await rasa.tracker())["slots"]["handoff_outcome"] == "silence"
 
 
@@ -224,7 +224,7 @@ async def test_timers_outlive_the_process(serve: Any, thandi: AgentAtDesk, monke
         due = (await running(rasa))["agent_silent"]
     async with serve(agent_silent=3.0) as rasa:
         assert (await running(rasa)).get("agent_silent", due) == due
-        await until(lambda: not rasa.channel.relay.under_way)
+        await eventually(lambda: not rasa.channel.relay.under_way)
 
 
 async def test_what_fell_due_while_we_were_away_waits_for_what_was_said_meanwhile(
@@ -234,7 +234,7 @@ async def test_what_fell_due_while_we_were_away_waits_for_what_was_said_meanwhil
         handoff_id = await live(rasa, thandi)
         due = (await running(rasa))["agent_silent"]
     await thandi.say(handoff_id, "I've looked it up")
-    await until(lambda: time.time() > due + 1)
+    await eventually(lambda: time.time() > due + 1)
     async with serve(agent_silent=3.0) as rasa:
         heard: list[str] = []
 
@@ -242,7 +242,7 @@ async def test_what_fell_due_while_we_were_away_waits_for_what_was_said_meanwhil
             heard.extend(await rasa.texts("and?"))
             return "I've looked it up" in heard
 
-        await until(answered)
+        await eventually(answered)
         assert rasa.channel.relay.conversation("thabo").state is Control.LIVE
 
 
@@ -253,7 +253,7 @@ async def test_a_desk_that_lost_its_database_is_told_all_again(
         await rasa.texts("hello")
         handoff_id = await live(rasa, thandi)
         await thandi.say(handoff_id, "I am here")
-        await until(lambda: _told(rasa, "I am here"))
+        await eventually(lambda: _told(rasa, "I am here"))
         await desk.__aexit__(None, None, None)
         lose(tmp_path, "desk.db")
         desk.add_agent("Lerato")
@@ -262,7 +262,7 @@ async def test_a_desk_that_lost_its_database_is_told_all_again(
             again = await lerato.take()
             assert again["handoff_id"] == handoff_id
             assert [line["text"] for line in again["transcript"]] == ["hello", "Hello.", "are you there", "I am here"]
-            await until(lambda: rasa.channel.relay.conversation("thabo").agent == "Lerato")
+            await eventually(lambda: rasa.channel.relay.conversation("thabo").agent == "Lerato")
             assert any("passed on" in text for text in await rasa.texts("still me"))
             await lerato.hears("message", text="still me")
 
@@ -277,7 +277,7 @@ async def test_words_of_a_handoff_that_nobody_knows_hold_up_no_other(
         await thandi.sio.disconnect()
         await desk.__aexit__(None, None, None)
         await rasa.texts("is anybody there")
-        await until(lambda: not rasa.channel.relay.under_way)
+        await eventually(lambda: not rasa.channel.relay.under_way)
         lose(tmp_path, "desk.db")
         desk.add_agent("Lerato")
         await desk.__aenter__()
@@ -300,7 +300,7 @@ async def _told(rasa: RasaServer, text: str) -> bool:
 async def test_a_relay_that_lost_its_database_asks_the_desk(serve: Any, thandi: AgentAtDesk, tmp_path: Path) -> None:
     async with serve() as rasa:
         handoff_id = await live(rasa, thandi)
-        await until(lambda: paused(rasa))
+        await eventually(lambda: paused(rasa))
     lose(tmp_path, "relay.db")
     async with serve() as rasa:
         await ready(rasa)
@@ -315,7 +315,7 @@ async def test_it_asks_too_if_the_desk_is_not_connected_yet(
     """Right after a start pages send again what they have: the bot mustn't answer beside an agent."""
     async with serve() as rasa:
         handoff_id = await live(rasa, thandi)
-        await until(lambda: paused(rasa))
+        await eventually(lambda: paused(rasa))
     lose(tmp_path, "relay.db")
     await thandi.sio.disconnect()
     await desk.__aexit__(None, None, None)
@@ -332,7 +332,7 @@ async def test_it_asks_too_if_the_desk_is_not_connected_yet(
         await desk.__aenter__()
         assert "Hello." not in await asking
         async with AgentAtDesk(desk.url, "thandi@example.com") as again:
-            await until(lambda: _heard(again, handoff_id, "do you remember me"))
+            await eventually(lambda: _heard(again, handoff_id, "do you remember me"))
 
 
 async def paused(rasa: RasaServer) -> bool:
@@ -397,17 +397,17 @@ async def test_a_message_left_reaches_a_desk_that_lost_its_database(
         desk.add_agent("Lerato")
         await desk.__aenter__()
         async with AgentAtDesk(desk.url, "lerato@example.com") as lerato:
-            await until(lambda: "please call me" in str(lerato.heard), what="the message on the desk")
+            await eventually(lambda: "please call me" in str(lerato.heard), what="the message on the desk")
 
             async def taken() -> bool:
                 return bool((await lerato.say(handoff_id, "I'll call you", id="m1"))["ok"])
 
-            await until(taken)
+            await eventually(taken)
 
             async def answered() -> bool:
                 return "I'll call you" in str(await rasa.texts("hello"))
 
-            await until(answered)
+            await eventually(answered)
 
 
 async def test_a_message_left_waits_for_a_desk_that_cannot_take_it_now(
@@ -420,7 +420,7 @@ async def test_a_message_left_waits_for_a_desk_that_cannot_take_it_now(
         await asked(rasa)
         await rasa.texts("/handoff_leave_message")
         await rasa.texts("please call me")
-        await until(lambda: not rasa.channel.relay.under_way)
+        await eventually(lambda: not rasa.channel.relay.under_way)
 
         async def locked(*_: object) -> dict[str, Any]:
             return {"ok": False, "code": "unavailable", "error": "its database is locked"}
@@ -438,7 +438,7 @@ async def test_a_message_left_is_answered_when_the_customer_is_back(serve: Any, 
         await asked(rasa)
         assert "Please write your message now" in (await rasa.texts("/handoff_leave_message"))[-1]
         assert "your message is with our people" in (await rasa.texts("my parcel is wet"))[0]
-        await until(lambda: not rasa.channel.relay.under_way)
+        await eventually(lambda: not rasa.channel.relay.under_way)
         await thandi.hears("conversation", handoff_id=handoff_id, state="message")
         assert (await rasa.texts("hello"))[-1] == "Hello."
 
@@ -451,4 +451,4 @@ async def test_a_message_left_is_answered_when_the_customer_is_back(serve: Any, 
         assert (await rasa.tracker())["slots"]["handoff_outcome"] == "message_left"
         events = [(event["event"], event.get("text")) for event in await rasa.events()]
         assert ("user", "my parcel is wet") in events
-        await until(lambda: _told(rasa, "We send you another one."))
+        await eventually(lambda: _told(rasa, "We send you another one."))

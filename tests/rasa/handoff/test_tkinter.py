@@ -10,7 +10,7 @@ import pytest
 from rasa_handoff.server.gateways.tkinter_gateway import Ports
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.support.admin_window import Admin, AdminWindow
 from tests.support.desk import AgentAtDesk, DeskServer
 
@@ -31,23 +31,23 @@ async def test_a_conversation_goes_to_the_window_and_comes_back(small_model: Pat
     async with Admin() as admin, RasaServer(small_model, tmp_path, credentials(admin, tmp_path)) as rasa:
         assert await rasa.texts("hello") == ["Hello."]
         assert "I've asked for a person" in (await rasa.texts("/execute_handoff"))[0]
-        await until(lambda: admin.before() == [("User", "hello"), ("Bot", "Hello.")])
+        await eventually(lambda: admin.before() == [("User", "hello"), ("Bot", "Hello.")])
 
         assert await rasa.texts("ndiyabulela €") == []
-        await until(lambda: admin.since() == ["ndiyabulela €"])
+        await eventually(lambda: admin.since() == ["ndiyabulela €"])
         await admin.say("Molo, how can I help?")
-        await until(lambda: rasa.channel.relay.conversation("thabo").agent == "Admin")
+        await eventually(lambda: rasa.channel.relay.conversation("thabo").agent == "Admin")
         told: list[str] = []
 
         async def hears() -> bool:
             told.extend(await rasa.texts("with my order"))
             return "Molo, how can I help?" in told
 
-        await until(hears)
+        await eventually(hears)
         assert "Admin is here" in told[0]
 
         await admin.close()
-        await until(lambda: not rasa.channel.relay.desk_active("thabo"))
+        await eventually(lambda: not rasa.channel.relay.desk_active("thabo"))
         back = await rasa.texts("hello")
         assert back[0] == "Admin has ended the chat."
         assert back[-1] == "Hello."
@@ -65,9 +65,9 @@ async def test_who_asks_for_a_person_is_offered_one(department: str | None, smal
             f'/execute_handoff{{"department": "{department}"}}' if department else offered["buttons"][0]["payload"]
         )
         assert "I've asked for a person" in (await rasa.texts(pressed))[0]
-        await until(lambda: ("User", "I want to talk to a human") in admin.before())
+        await eventually(lambda: ("User", "I want to talk to a human") in admin.before())
         await rasa.texts("where is my order?")
-        await until(lambda: admin.since() == ["where is my order?"])
+        await eventually(lambda: admin.since() == ["where is my order?"])
 
 
 async def test_the_options_are_the_departments_of_the_settings(small_model: Path, tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ async def test_the_options_are_the_departments_of_the_settings(small_model: Path
             (offered,) = await rasa.say("I want to talk to a human")
             assert [button["title"] for button in offered["buttons"]] == ["billing", "orders", "Carry on with the bot"]
             assert "I've asked for a person" in (await rasa.texts(offered["buttons"][1]["payload"]))[0]
-            await until(lambda: ("User", "I want to talk to a human") in admin.before())
+            await eventually(lambda: ("User", "I want to talk to a human") in admin.before())
 
 
 async def test_a_restart_of_rasa_tells_the_next_window_all(small_model: Path, tmp_path: Path) -> None:
@@ -85,11 +85,11 @@ async def test_a_restart_of_rasa_tells_the_next_window_all(small_model: Path, tm
         async with RasaServer(small_model, tmp_path, credentials(admin, tmp_path)) as rasa:
             await rasa.texts("/execute_handoff")
             await rasa.texts("one")
-            await until(lambda: admin.since() == ["one"])
+            await eventually(lambda: admin.since() == ["one"])
         async with RasaServer(small_model, tmp_path, credentials(admin, tmp_path)) as rasa:
-            await until(lambda: len(admin.windows) == 2 and ("User", "one") in admin.before())
+            await eventually(lambda: len(admin.windows) == 2 and ("User", "one") in admin.before())
             await rasa.texts("two")
-            await until(lambda: admin.since() == ["two"])
+            await eventually(lambda: admin.since() == ["two"])
 
 
 async def post(rasa: RasaServer, text: str) -> str:
@@ -119,7 +119,7 @@ async def test_the_user_window_finds_an_agent_by_the_trigger(small_model: Path, 
         AgentAtDesk(server.url, "thandi@example.com") as thandi,
         RasaServer(small_model, tmp_path, triggering(server, tmp_path)) as rasa,
     ):
-        await until(lambda: rasa.channel.desk.connected)
+        await eventually(lambda: rasa.channel.desk.connected)
         assert await post(rasa, "hello") == "Hello."
         assert await post(rasa, "/botlhale") == "Human Handoff", "not what the bot said before its marker"
         assert await post(rasa, "/execute_handoff") == "Human Handoff"
@@ -130,9 +130,9 @@ async def test_the_user_window_finds_an_agent_by_the_trigger(small_model: Path, 
         conversation = await thandi.take()
         assert [message["text"] for message in conversation["messages"]] == ["I need a person"]
         await thandi.say(conversation["handoff_id"], "Here I am €")
-        await until(lambda: window.shown == "Here I am €\n")
+        await eventually(lambda: window.shown == "Here I am €\n")
         await thandi.ask("resolve", handoff_id=conversation["handoff_id"], outcome="resolved", note=None, slots={})
-        await until(lambda: window.over)
+        await eventually(lambda: window.over)
         await asyncio.to_thread(window.close)
         assert await post(rasa, "hello") == "Hello."
 
@@ -141,10 +141,10 @@ async def test_the_trigger_is_for_who_asks_and_finds_somebody(small_model: Path,
     server = DeskServer(tmp_path)
     server.add_agent("Thandi")
     async with server, RasaServer(small_model, tmp_path, triggering(server, tmp_path)) as rasa:
-        await until(lambda: rasa.channel.desk.connected)
+        await eventually(lambda: rasa.channel.desk.connected)
         assert "nobody is there" in await post(rasa, "I want to talk to a human")
         async with AgentAtDesk(server.url, "thandi@example.com"):
-            await until(lambda: rasa.channel.desk.availability.staffed)
+            await eventually(lambda: rasa.channel.desk.availability.staffed)
             assert await post(rasa, "I want to talk to a human") == "Human Handoff"
             offered = [await post(rasa, "xyzzy plugh qwrt") for _ in range(4)]
             assert any("Who would you like to talk to?" in text for text in offered), "the fallback's options"

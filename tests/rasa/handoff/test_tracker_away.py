@@ -19,7 +19,7 @@ from rasa_handoff.protocol.events import Event
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.slowness import slowness
-from rasa_handoff.testing.waiting import until, within
+from rasa_handoff.testing.waiting import eventually, within
 from tests.rasa.channels.browsers import Page
 from tests.rasa.handoff.conftest import credentials
 from tests.rasa.handoff.test_database import NOT_TAKEN, locked
@@ -43,7 +43,7 @@ async def rasa(small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_pat
     settings = credentials(desk.url, tmp_path, story_timeout=1)
     endpoints = {"tracker_store": tracker_store(tmp_path)}
     async with RasaServer(small_model, tmp_path, settings, endpoints) as server:
-        await until(lambda: server.channel.desk.connected and server.channel.desk.availability.staffed)
+        await eventually(lambda: server.channel.desk.connected and server.channel.desk.availability.staffed)
         yield server
 
 
@@ -61,7 +61,7 @@ async def written(rasa: RasaServer, *texts: str) -> list[dict[str, Any]]:
         said = spoken(events)
         return events if all(text in said for text in texts) else []
 
-    return list(await until(there, what=f"{texts} in the tracker"))
+    return list(await eventually(there, what=f"{texts} in the tracker"))
 
 
 async def heard(rasa: RasaServer, text: str, said: str = "and?") -> list[str]:
@@ -72,7 +72,7 @@ async def heard(rasa: RasaServer, text: str, said: str = "and?") -> list[str]:
         found.extend(await rasa.texts(said))
         return any(text in one for one in found)
 
-    await until(there, what=f"{text} among {found}")
+    await eventually(there, what=f"{text} among {found}")
     return found
 
 
@@ -97,7 +97,7 @@ async def test_nothing_is_missing_after_a_handoff_a_talk_and_an_end(
         conversation = await thandi.take()
         handoff_id = conversation["handoff_id"]
         assert (conversation["transcript"], conversation["transcript_follows"]) == ([], True)
-        await until(lambda: rasa.channel.relay.conversation("thabo").agent)
+        await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
         told = await rasa.texts("are you there")
         assert any("number 1" in text for text in told)
         await thandi.hears("message", text="are you there", handoff_id=handoff_id)
@@ -105,7 +105,7 @@ async def test_nothing_is_missing_after_a_handoff_a_talk_and_an_end(
         await heard(rasa, "yes I am")
         answer = await thandi.ask("resolve", handoff_id=handoff_id, **RESOLVED)
         assert answer["ok"], answer
-        await until(lambda: rasa.channel.relay.conversation("thabo").state is Control.RETURNING)
+        await eventually(lambda: rasa.channel.relay.conversation("thabo").state is Control.RETURNING)
         waiting = asyncio.create_task(rasa.texts("what is my plan"))
     assert await within(waiting, 10)
     events = await written(rasa, "customer: are you there", "agent: yes I am", "customer: what is my plan")
@@ -193,7 +193,7 @@ async def test_a_turn_that_can_be_written_nowhere_is_told(rasa: RasaServer, tmp_
             patch.setattr("rasa_handoff.channel.handoff_channel.keep_turn", cannot_be_written)
             assert NOT_TAKEN in await rasa.texts("hello again")
             assert (await page.tell("hello", id="one"))["ok"] is False
-        await until(lambda: _taken(page), what="the page's message is taken when it is sent again")
+        await eventually(lambda: _taken(page), what="the page's message is taken when it is sent again")
         assert "customer: hello" in spoken(await rasa.events("acks"))
 
 
@@ -212,9 +212,9 @@ async def test_a_message_that_comes_again_while_its_turn_waits_is_heard_once(
             patch.setattr(TrackerTarget, "deliver", cannot_be_reached)
             with locked(tmp_path / "tracker.db"):
                 assert (await page.tell("hello", id="one"))["ok"]
-            await until(lambda: not access(rasa.app.ctx.agent.tracker_store).away, what="the store may be read")
+            await eventually(lambda: not access(rasa.app.ctx.agent.tracker_store).away, what="the store may be read")
             assert (await page.tell("hello", id="one")).get("code") == "unavailable"
-        await until(lambda: _taken(page), what="it is taken when it is sent again")
+        await eventually(lambda: _taken(page), what="it is taken when it is sent again")
         assert spoken(await rasa.events("acks")).count("customer: hello") == 2, "the first one, and this once"
 
 
@@ -248,11 +248,11 @@ async def test_words_go_on_while_a_bots_turn_waits_for_the_database(
 
 
 async def live(rasa: RasaServer, agent: AgentAtDesk) -> str:
-    await until(lambda: rasa.channel.desk.connected and rasa.channel.desk.availability.staffed)
+    await eventually(lambda: rasa.channel.desk.connected and rasa.channel.desk.availability.staffed)
     await rasa.texts("hello")
     await rasa.texts("/execute_handoff")
     handoff_id = str((await agent.take())["handoff_id"])
-    await until(lambda: rasa.channel.relay.conversation("thabo").agent)
+    await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
     return handoff_id
 
 
@@ -264,11 +264,11 @@ async def talk_and_end(rasa: RasaServer, agent: AgentAtDesk, handoff_id: str) ->
     await heard(rasa, "yes I am")
     answer = await agent.ask("resolve", handoff_id=handoff_id, **RESOLVED)
     assert answer["ok"], answer
-    await until(lambda: rasa.channel.relay.conversation("thabo").state is Control.RETURNING)
+    await eventually(lambda: rasa.channel.relay.conversation("thabo").state is Control.RETURNING)
 
 
 async def all_is_written(rasa: RasaServer) -> None:
-    await until(lambda: not rasa.channel.relay.under_way, seconds=15)
+    await eventually(lambda: not rasa.channel.relay.under_way, seconds=15)
     events = await written(rasa, "customer: are you there", "agent: yes I am")
     kinds = [event["event"] for event in events if event["event"] in ("pause", "resume")]
     assert kinds == ["pause", "resume"]
@@ -298,7 +298,7 @@ async def test_a_postgres_that_stops_answering_and_one_that_is_cut(
             assert await rasa.texts("hello", "lerato") == ["Hello."], "a bot's turn doesn't wait for it either"
             await talk_and_end(rasa, thandi, handoff_id)
         await all_is_written(rasa)
-        await until(lambda: said_by(rasa, "lerato"))
+        await eventually(lambda: said_by(rasa, "lerato"))
         assert spoken(await rasa.events("lerato")) == ["customer: hello", "bot: Hello."]
         postgres.cut()
         assert (await rasa.texts("/greet"))[-1] == "Hello."
@@ -319,7 +319,7 @@ async def test_a_redis_that_stops_answering_and_one_that_is_cut(
                 assert await rasa.texts("hello", "lerato") == ["Hello."]
                 await talk_and_end(rasa, thandi, handoff_id)
             await all_is_written(rasa)
-            await until(lambda: said_by(rasa, "lerato"))
+            await eventually(lambda: said_by(rasa, "lerato"))
             assert spoken(await rasa.events("lerato")) == ["customer: hello", "bot: Hello."]
             redis.cut()
             assert (await rasa.texts("/greet"))[-1] == "Hello."
@@ -386,7 +386,7 @@ async def test_a_paused_tracker_that_cannot_be_read_is_not_resumed(
 
     handoff_id = await forgotten(serve, thandi, tmp_path)
     async with serve() as rasa:
-        await until(lambda: rasa.channel.desk.connected)
+        await eventually(lambda: rasa.channel.desk.connected)
         with locked(tmp_path / "tracker.db"):
             assert "Hello." not in await rasa.texts("hello")
         await thandi.hears("message", text="hello", handoff_id=handoff_id)

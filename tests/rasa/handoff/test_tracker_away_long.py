@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 
 from rasa_handoff.testing.ports import free_port
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
 from tests.rasa.handoff.conftest import credentials
 from tests.rasa.handoff.test_database import locked
@@ -107,13 +107,13 @@ class Story:
         await self._says("/greet", "One moment" if is_away else "Hello.")
         if is_away:
             await self._is_back()
-            await until(lambda: self.customer.texts.count("Hello.") == 2, seconds=30)
+            await eventually(lambda: self.customer.texts.count("Hello.") == 2, seconds=30)
 
     async def _says(self, text: str, hears: str) -> None:
         before = self._how_often(hears)
         async with self._heard(f"customer: {text}"):
             await self.customer.say(text)
-            await until(lambda: self._how_often(hears) > before, what=f"{hears!r} among {self.customer.texts}")
+            await eventually(lambda: self._how_often(hears) > before, what=f"{hears!r} among {self.customer.texts}")
 
     def _how_often(self, words: str) -> int:
         return sum(words in text for text in self.customer.texts)
@@ -144,7 +144,7 @@ class Story:
             tracker.update(await self.rasa.tracker(self.customer.session or ""))
             return sum(text == "bot: Hello." for text in spoken(tracker["events"])) == 2
 
-        await until(there, seconds=30, what="the bot's last words in the tracker")
+        await eventually(there, seconds=30, what="the bot's last words in the tracker")
         events = tracker["events"]
         wanted = ["customer: hello", "bot: Hello.", "customer: /execute_handoff"]
         wanted += ["customer: please hurry"] if self.moment == "handoff" else []
@@ -185,7 +185,7 @@ async def test_away_for_25_seconds(
     waits: dict[str, float] = {}
     async with Rasa(small_model, tmp_path, desk.url, settings) as rasa:
         try:
-            await until(rasa.has_its_desk)
+            await eventually(rasa.has_its_desk)
             for moment in MOMENTS:
                 story = Story(rasa, thandi, moment, away())
                 await story.tell()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.handoff.conftest import credentials
 from tests.support.desk import AgentAtDesk, DeskServer
 
@@ -19,7 +19,7 @@ def buttons(answers: list[dict]) -> list[tuple[str, str]]:
 async def there(rasa: RasaServer) -> None:
     """The relay has heard that somebody of billing is there."""
     desk = rasa.channel.desk
-    await until(lambda: desk.connected and any(d.staffed for d in desk.availability.departments))
+    await eventually(lambda: desk.connected and any(d.staffed for d in desk.availability.departments))
 
 
 async def test_options_are_the_departments_that_are_staffed(rasa: RasaServer, thandi: AgentAtDesk) -> None:
@@ -139,7 +139,7 @@ async def test_a_second_request_says_where_the_customer_stands(rasa: RasaServer,
     assert "already in the queue, at number 1" in (await rasa.texts("/execute_handoff"))[0]
     assert "already in the queue" in (await rasa.texts("/provide_handoff_options"))[0]
     await thandi.take()
-    await until(lambda: rasa.channel.relay.conversation("thabo").agent)
+    await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
     assert "already talking to Thandi" in (await rasa.texts('/execute_handoff{"department": "orders"}'))[-1]
     assert rasa.channel.relay.conversation("thabo").handoff_id == handoff_id
 
@@ -162,7 +162,7 @@ async def test_an_offer_that_timed_out_is_called_off(
         assert "can't reach our people" in (await rasa.texts("/execute_handoff"))[0]
         desk.port = port
         await desk.__aenter__()
-        await until(lambda: rasa.channel.desk.connected)
+        await eventually(lambda: rasa.channel.desk.connected)
         async with AgentAtDesk(desk.url, "thandi@example.com") as agent:
             ready = await agent.hears("ready")
             assert ready["queue"] == []
@@ -181,15 +181,15 @@ async def test_the_fallback_ends_in_the_options(rasa: RasaServer, thandi: AgentA
 
 async def test_what_is_typed_during_the_handover_goes_to_one_side(rasa: RasaServer, thandi: AgentAtDesk) -> None:
     first = asyncio.create_task(rasa.texts("/execute_handoff"))
-    await until(lambda: "thabo" in rasa.channel.interceptor._turns._locks, what="the turn that hands over")
+    await eventually(lambda: "thabo" in rasa.channel.interceptor._turns._locks, what="the turn that hands over")
     rest = [asyncio.create_task(rasa.texts(f"word {number}")) for number in range(5)]
     assert "number 1" in (await first)[0]
     for task in rest:
         assert await task == []
     handoff_id = (await thandi.take())["handoff_id"]
-    texts = await until(lambda: _five_at_the_desk(thandi, handoff_id))
+    texts = await eventually(lambda: _five_at_the_desk(thandi, handoff_id))
     assert sorted(texts) == [f"word {number}" for number in range(5)]
-    events = await until(lambda: _five_words(rasa))
+    events = await eventually(lambda: _five_words(rasa))
     assert [event["text"] for event in events] == texts
 
 

@@ -10,7 +10,7 @@ import pytest
 from rasa.shared.core.domain import SessionConfig
 
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.platforms.caller import Account, Kommunicate, sample, settings
 from tests.rasa.platforms.rest_api import RestApi
 
@@ -116,12 +116,12 @@ async def test_the_first_words_after_the_way_back_are_the_bots_in_any_order(
         kommunicate, account = Kommunicate(rasa), Account(rasa)
         await kommunicate.say("/give_up")
         handed = time.time()
-        await until(lambda: time.time() - handed > 1)
+        await eventually(lambda: time.time() - handed > 1)
         asked = kommunicate.body("hello")
         noting = asyncio.ensure_future(
             account.tell(account.body("hello", sender="thabo@example.com", key=asked["key"]))
         )
-        await until(lambda: rasa.channel._answering.work._under_way)
+        await eventually(lambda: rasa.channel._answering.work._under_way)
         assert await kommunicate.call(asked) == [{"message": "Hello."}]
         await noting
         assert [event["text"] for event in await kommunicate.user_events()].count("hello") == 1

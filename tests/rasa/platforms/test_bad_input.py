@@ -10,7 +10,7 @@ import pytest
 
 from rasa_handoff.platforms.base import NOT_TRUSTED
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.platforms.caller import HEADER, SECRET, Account, Kommunicate, account_header, settings
 
 TOKEN = "a token nobody guesses"
@@ -159,7 +159,7 @@ async def test_a_late_call_that_comes_again_is_answered_once_and_whole(
         asked = kommunicate.body(f"/greet {WORDS}")
         async with rasa.app.ctx.agent.lock_store.lock("4711"):
             assert await asyncio.gather(kommunicate.call(asked), kommunicate.call(asked)) == [[], []]
-        await until(lambda: not rasa.channel._answering.work._under_way)
+        await eventually(lambda: not rasa.channel._answering.work._under_way)
         assert f"The answer to {asked['key']} of de650d61 isn't complete after 0.2 s" in caplog.text
         assert "4111" not in caplog.text
         told = [*await kommunicate.texts("/welcome"), *await kommunicate.texts("/welcome")]

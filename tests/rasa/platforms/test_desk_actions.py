@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.platforms.caller import Kommunicate, settings
 from tests.rasa.platforms.rest_api import RestApi
 
@@ -96,7 +96,7 @@ async def test_it_may_be_given_back_from_outside_while_people_have_it(with_api: 
     for action in ("utter_pass_back", "utter_goodbye"):
         async with with_api.rasa.http.post(url, json={"name": action}) as answer:
             assert answer.status == 200
-    await until(lambda: api.statuses)
+    await eventually(lambda: api.statuses)
     assert (api.assignees, api.statuses, api.said) == ({"4711": "shop-bot"}, {"4711": "2"}, []), "done, nothing said"
 
 
@@ -125,7 +125,7 @@ ABOUT = {
 async def test_what_the_bot_says_about_a_handoff_reaches_the_people(with_api: Kommunicate, api: RestApi) -> None:
     (told,) = await with_api.say("/urgently")
     assert told["metadata"] == {"KM_ASSIGN_TO": "boss@example.com", "KM_CHAT_CONTEXT": {"handoff": ABOUT}}
-    await until(lambda: api.users)
+    await eventually(lambda: api.users)
     notes = {"handoff_reason": "refund", "handoff_note": "third call", "handoff_priority": "urgent", "phone": "+27 11"}
     details = {"displayName": "Thabo", "email": "t@example.com", "metadata": notes}
     assert api.users == {"thabo@example.com": details}

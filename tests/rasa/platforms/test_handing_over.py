@@ -9,7 +9,7 @@ import pytest
 from rasa.shared.core.domain import SessionConfig
 
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.platforms.caller import Kommunicate, settings
 
 ASSIGNMENTS: dict[str, dict[str, str]] = {
@@ -77,7 +77,7 @@ async def test_a_message_right_after_it_crossed_it_too(platform_model: Path, tmp
         handed = time.time()
         assert await kommunicate.say("hello") == []
         assert (await rasa.tracker("4711"))["paused"]
-        await until(lambda: time.time() - handed > 2)
+        await eventually(lambda: time.time() - handed > 2)
         assert await kommunicate.texts("hello") == ["Hello."]
 
 
@@ -102,7 +102,7 @@ async def test_a_form_goes_on_after_a_chat_longer_than_the_session(kommunicate: 
     processor = kommunicate.rasa.app.ctx.agent.processor
     processor.domain.session_config = SessionConfig(0.02, True)
     last = (await kommunicate.user_events())[-1]["timestamp"]
-    await until(lambda: time.time() - last > 1.2 * 2)
+    await eventually(lambda: time.time() - last > 1.2 * 2)
     assert await kommunicate.texts("Church Road 17") == ["Which town?"]
     processor.domain.session_config = SessionConfig(60, True)
     assert await kommunicate.texts("Durban") == ["Moved to Church Road 17 in Durban."]

@@ -8,7 +8,7 @@ import pytest
 from rasa.core.processor import MessageProcessor
 
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.handoff.test_database import NOT_TAKEN
 from tests.rasa.platforms.caller import Kommunicate, settings
 from tests.rasa.platforms.rest_api import RestApi
@@ -18,8 +18,8 @@ async def say_too_late(kommunicate: Kommunicate, text: str, done: Callable[[], A
     """The turn takes longer than the answer may: somebody else has Rasa's lock."""
     async with kommunicate.rasa.app.ctx.agent.lock_store.lock("4711"):
         assert await kommunicate.say(text) == []
-    await until(done)
-    await until(lambda: not kommunicate.rasa.channel._answering.work._under_way)
+    await eventually(done)
+    await eventually(lambda: not kommunicate.rasa.channel._answering.work._under_way)
 
 
 def left(rasa: RasaServer) -> Any:
@@ -129,7 +129,7 @@ async def test_nothing_late_is_lost_when_the_next_answer_is_late_too(platform_mo
         async with rasa.app.ctx.agent.lock_store.lock("4711"):
             assert await kommunicate.say("/give_up") == []
             assert await kommunicate.say("are you there?") == []
-        await until(lambda: not rasa.channel._answering.work._under_way)
+        await eventually(lambda: not rasa.channel._answering.work._under_way)
         (told,) = await kommunicate.say("hello?")
         assert (told["message"], told["metadata"]) == ("our agents will get back to you", {"KM_ASSIGN_TO": ""})
 
@@ -162,7 +162,7 @@ async def test_what_came_too_late_is_not_in_the_repeated_answer(platform_model: 
         asked = kommunicate.body("/give_up")
         async with rasa.app.ctx.agent.lock_store.lock("4711"):
             assert await kommunicate.call(asked) == []
-        await until(lambda: left(rasa))
+        await eventually(lambda: left(rasa))
         assert await kommunicate.call(asked) == []
         assert (await kommunicate.say("are you there?"))[0]["metadata"] == {"KM_ASSIGN_TO": ""}
         assert await kommunicate.texts("hello") == ["Hello."], "handed over once"
@@ -177,7 +177,7 @@ async def test_what_the_api_has_said_is_not_in_the_repeated_answer(
         asked = kommunicate.body("/greet")
         async with rasa.app.ctx.agent.lock_store.lock("4711"):
             assert await kommunicate.call(asked) == []
-        await until(lambda: not rasa.channel._answering.work._under_way)
+        await eventually(lambda: not rasa.channel._answering.work._under_way)
         assert (api.said, await kommunicate.call(asked)) == (["Hello."], [])
 
 
@@ -189,7 +189,7 @@ async def test_what_was_given_before_the_turn_failed_is_not_said_again(platform_
             async with rasa.app.ctx.agent.lock_store.lock("4711"):
                 assert await kommunicate.texts("hello") == ["Welcome."]
                 patch.setattr(MessageProcessor, "log_message", None)
-            await until(lambda: not rasa.channel._answering.work._under_way)
+            await eventually(lambda: not rasa.channel._answering.work._under_way)
         assert await kommunicate.texts("hello") == [NOT_TAKEN, "Hello."], "what failed too late for its answer is said"
 
 

@@ -14,7 +14,7 @@ from rasa_handoff.platforms.kommunicate.api import Caller
 from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.protocol.text import valid, valid_text
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.platforms.caller import Account, Kommunicate, settings
 from tests.rasa.platforms.rest_api import RestApi
 from tests.support import texts
@@ -95,7 +95,7 @@ async def test_what_the_bot_says(rasa: RasaServer, api: RestApi, monkeypatch: py
         url = f"{rasa.url}/conversations/4711/trigger_intent?output_channel=latest"
         async with rasa.http.post(url, json={"name": "welcome"}) as answer:
             assert answer.status == 200
-    await until(lambda: len(api.messages) == len(spoken))
+    await eventually(lambda: len(api.messages) == len(spoken))
     assert api.said == [valid_text(text) for text in spoken]
     assert valid(api.messages) == api.messages
 

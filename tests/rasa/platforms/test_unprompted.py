@@ -11,7 +11,7 @@ from rasa.core import jobs
 
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.platforms.caller import Kommunicate, settings
 from tests.rasa.platforms.rest_api import RestApi
 
@@ -35,7 +35,7 @@ def idle(kommunicate: Kommunicate) -> bool:
 async def test_a_triggered_intent_is_said_by_the_api(with_api: Kommunicate, api: RestApi) -> None:
     await with_api.say("hello")
     await trigger(with_api, "suggest")
-    await until(lambda: len(api.said) == 2)
+    await eventually(lambda: len(api.said) == 2)
     assert api.said[0] == "A message can be simple as a plain text", "in order"
     assert {call.user for call in api.calls} == {"shop-bot"}
 
@@ -44,7 +44,7 @@ async def test_options_are_offered_from_outside_too(with_api: Kommunicate, api: 
     await with_api.say("hello")
     with_api.will_say({"custom": {"handoff_options": {"priority": "urgent"}}})
     await trigger(with_api, "native")
-    await until(lambda: api.said)
+    await eventually(lambda: api.said)
     assert api.said == ["Who would you like to talk to?"]
     assert "Billing" in [one["title"] for one in api.messages[0]["metadata"]["payload"]]
     (told,) = await with_api.say("Billing")
@@ -58,7 +58,7 @@ async def test_without_the_api_it_is_logged_and_said_with_the_next_answer(
     await kommunicate.say("hello")
     await trigger(kommunicate, "welcome")
     await trigger(kommunicate, "opened_pricing")
-    await until(lambda: idle(kommunicate))
+    await eventually(lambda: idle(kommunicate))
     assert "1 messages for de650d61 are left for an answer: There is no api_key in the settings." in caplog.text
     assert await kommunicate.texts("hello") == ["Welcome.", "Shall I explain the prices?", "Hello."]
     assert await kommunicate.texts("hello") == ["Hello."]
@@ -68,7 +68,7 @@ async def test_an_api_that_is_away_loses_nothing(with_api: Kommunicate, api: Res
     await with_api.say("hello")
     api.refuse(503, 503, 503)
     await trigger(with_api, "welcome")
-    await until(lambda: len(api.calls) == 3 and idle(with_api))
+    await eventually(lambda: len(api.calls) == 3 and idle(with_api))
     assert await with_api.texts("hello") == ["Welcome.", "Hello."]
 
 
@@ -76,7 +76,7 @@ async def test_while_people_have_it_nothing_is_said(with_api: Kommunicate, api: 
     await with_api.say("/give_up")
     await trigger(with_api, "welcome")
     assert await executed(with_api, "utter_welcome") == 200
-    await until(lambda: idle(with_api))
+    await eventually(lambda: idle(with_api))
     assert api.calls == []
     assert await with_api.texts("hello") == ["Hello."], "nor later"
 
@@ -90,16 +90,16 @@ async def executed(kommunicate: Kommunicate, action: str) -> int:
 async def test_a_handoff_from_outside_pauses_and_assigns(with_api: Kommunicate, api: RestApi) -> None:
     await with_api.say("hello")
     await trigger(with_api, "thandi_please")
-    await until(lambda: api.assignees)
+    await eventually(lambda: api.assignees)
     assert (api.said, api.assignees) == (["I'll fetch Thandi."], {"4711": "thandi@example.com"})
-    await until(lambda: idle(with_api))
+    await eventually(lambda: idle(with_api))
     assert (await with_api.rasa.tracker("4711"))["paused"]
 
 
 async def test_one_to_the_rules_waits_for_an_answer(with_api: Kommunicate, api: RestApi) -> None:
     await with_api.say("hello")
     await trigger(with_api, "give_up")
-    await until(lambda: api.said and idle(with_api))
+    await eventually(lambda: api.said and idle(with_api))
     assert await with_api.say("hello") == [{"message": "", "metadata": {"KM_ASSIGN_TO": ""}}]
     assert (await with_api.rasa.tracker("4711"))["paused"]
 
@@ -142,7 +142,7 @@ async def test_a_reminder_is_said_by_the_api(platform_model: Path, tmp_path: Pat
         endpoints: dict[str, Any] = {"action_endpoint": {"url": url}}
         async with RasaServer(platform_model, tmp_path, own, endpoints) as rasa:
             assert await Kommunicate(rasa).say("/remind") == []
-            await until(lambda: api.said == ["Welcome."])
+            await eventually(lambda: api.said == ["Welcome."])
 
 
 async def test_a_reminder_is_silent_while_people_have_it(platform_model: Path, tmp_path: Path, api: RestApi) -> None:
@@ -153,7 +153,7 @@ async def test_a_reminder_is_silent_while_people_have_it(platform_model: Path, t
             kommunicate = Kommunicate(rasa)
             await kommunicate.say("/remind")
             await kommunicate.say("/give_up")
-            await until(lambda: fired(rasa))
-            await until(lambda: idle(kommunicate))
+            await eventually(lambda: fired(rasa))
+            await eventually(lambda: idle(kommunicate))
             assert api.calls == []
             assert (await rasa.tracker("4711"))["paused"]

@@ -5,11 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import rasa
@@ -17,7 +15,7 @@ import rasa
 import rasa_handoff.presets
 from rasa_handoff.testing.bots import once
 from rasa_handoff.testing.ports import free_port
-from rasa_handoff.testing.slowness import slowness
+from rasa_handoff.testing.waiting import eventually_blocking
 from tools import children
 from tools.rasa_command import RASA
 
@@ -101,7 +99,7 @@ def action_server(contact_project: Path) -> Iterator[str]:
         server = subprocess.Popen(command, cwd=contact_project, env=environment(), stdout=log, stderr=log)
     children.end_with_us(server.pid)
     try:
-        until(lambda: answers(f"http://127.0.0.1:{port}/health"))
+        eventually_blocking(lambda: answers(f"http://127.0.0.1:{port}/health"), seconds=40)
         yield f"http://127.0.0.1:{port}/webhook"
     finally:
         server.terminate()
@@ -114,10 +112,3 @@ def answers(url: str) -> bool:
             return True
     except OSError:
         return False
-
-
-def until(condition: Callable[[], Any], seconds: float = 40) -> None:
-    deadline = time.monotonic() + seconds * slowness()
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.05)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.platforms.liveperson.caller import LivePerson, settings
 
 SKILLS: dict[str, dict[str, str]] = {
@@ -185,7 +185,7 @@ async def test_a_message_right_after_it_crossed_it_too(platform_model: Path, tmp
         await liveperson.say("/give_up")
         handed = time.time()
         assert await liveperson.messages("hello") == SILENCE
-        await until(lambda: time.time() - handed > 2)
+        await eventually(lambda: time.time() - handed > 2)
         assert await liveperson.messages("hello") == ["Hello."]
 
 

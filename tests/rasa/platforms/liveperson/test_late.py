@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
-from rasa_handoff.testing.waiting import until
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.platforms.liveperson.caller import LivePerson, settings
 
 SILENCE = [{"delay": 1, "typing": False}]
@@ -23,7 +23,7 @@ async def say_too_late(liveperson: LivePerson, text: str) -> None:
     """The turn takes longer than the answer may: somebody else has Rasa's lock."""
     async with liveperson.rasa.app.ctx.agent.lock_store.lock("c-1"):
         assert await liveperson.messages(text) == SILENCE
-    await until(lambda: not liveperson.rasa.channel._answering.work._under_way)
+    await eventually(lambda: not liveperson.rasa.channel._answering.work._under_way)
 
 
 def left(liveperson: LivePerson) -> Any:
@@ -49,7 +49,7 @@ async def test_what_came_too_late_is_not_in_the_repeated_answer(slow: LivePerson
     asked = slow.payload("/give_up")
     async with slow.rasa.app.ctx.agent.lock_store.lock("c-1"):
         assert (await slow.call(asked))["messages"] == SILENCE
-    await until(lambda: left(slow))
+    await eventually(lambda: left(slow))
     assert (await slow.call(asked))["messages"] == SILENCE
     assert (await slow.say("are you there?"))["context"]["action"] == "TRANSFER"
     assert (await slow.say("hello"))["messages"] == ["Hello."], "handed over once"
@@ -59,7 +59,7 @@ async def test_nothing_late_is_lost_when_the_next_answer_is_late_too(slow: LiveP
     async with slow.rasa.app.ctx.agent.lock_store.lock("c-1"):
         assert await slow.messages("/give_up") == SILENCE
         assert await slow.messages("are you there?") == SILENCE
-    await until(lambda: not slow.rasa.channel._answering.work._under_way)
+    await eventually(lambda: not slow.rasa.channel._answering.work._under_way)
     assert (await slow.say("hello?"))["context"]["action"] == "TRANSFER"
 
 
