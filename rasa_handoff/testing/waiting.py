@@ -27,7 +27,7 @@ async def eventually(condition: Callable[[], Any], seconds: float = 10, what: st
     Raises:
         AssertionError: the deadline has passed; with the condition's last value.
     """
-    deadline = Deadline(seconds)
+    deadline = _Deadline(seconds)
     while True:
         value: Any = condition()
         if inspect.isawaitable(value):
@@ -40,7 +40,7 @@ async def eventually(condition: Callable[[], Any], seconds: float = 10, what: st
 
 def eventually_blocking(condition: Callable[[], T | None], seconds: float = 10, what: str = "") -> T:
     """Wait as :func:`eventually` does, in a test or fixture that isn't a coroutine."""
-    deadline = Deadline(seconds)
+    deadline = _Deadline(seconds)
     while not (value := condition()):
         deadline.check(condition, value, what)
         time.sleep(PAUSE)
@@ -61,7 +61,7 @@ async def within(awaited: Awaitable[T], seconds: float, what: str = "") -> T:
         raise AssertionError(f"{what or 'What is awaited'}: it didn't come within {seconds:g} s") from None
 
 
-class Deadline:
+class _Deadline:
     """A time by which a condition has to be true, later on a machine that is slow or busy."""
 
     def __init__(self, seconds: float) -> None:
