@@ -1,25 +1,26 @@
 // @ts-check
 /**
  * The customer's page of Karoo Books. Any front end for Rasa's socketio channel would do; this one shows
- * what one needs.
+ * what such a page needs.
  *
  * Names for tests (data-testid): chat-input, chat-send, bot-message, user-message, quick-reply, suggestion,
- * new-conversation, typing, refused, too-long, connection (data-state: connecting, online, offline, refused), who (data-active: bot, waiting, person).
+ * new-conversation, typing, refused, too-long, connection (data-state: connecting, online, offline, refused),
+ * who (data-active: bot, waiting, person).
  */
 
-import { drawn, update } from "./lines.js";
-import { freshId, Memory } from "./memory.js";
-import { rasaAddress, Talk } from "./talk.js";
-import { TypingSign } from "./typing.js";
+import { ConversationStorage, freshId } from "./conversation-storage.js";
+import { createItem, updateItem } from "./message-items.js";
+import { rasaAddress, RasaSocket } from "./rasa-socket.js";
+import { TypingIndicator } from "./typing-indicator.js";
 
-/** @typedef {import("./lines.js").Line} Line */
-/** @typedef {import("./talk.js").Reply} Reply */
-/** @typedef {import("./talk.js").Uttered} Uttered */
-/** @typedef {import("./talk.js").Connection} Connection */
-/** @typedef {import("./talk.js").Active} Active */
+/** @typedef {import("./message-items.js").Line} Line */
+/** @typedef {import("./rasa-socket.js").Reply} Reply */
+/** @typedef {import("./rasa-socket.js").Uttered} Uttered */
+/** @typedef {import("./rasa-socket.js").Connection} Connection */
+/** @typedef {import("./rasa-socket.js").Active} Active */
 
 const TYPING_LASTS = 6_000;
-const AGAIN_AFTER = 1_000;
+const RETRY_AFTER = 1_000;
 const LONGEST_MESSAGE = 20_000;
 const STATES = {
   connecting: "Connecting…",
@@ -30,20 +31,27 @@ const STATES = {
 
 const find = (/** @type {string} */ selector) =>
   /** @type {HTMLElement} */ (document.querySelector(selector));
-const words = /** @type {HTMLTextAreaElement} */ (find("#words"));
+const field = /** @type {HTMLTextAreaElement} */ (find("#message"));
 const list = find("#lines");
 const scroller = find(".scroller");
 
 /** @type {Connection} */
 let connection = "connecting";
+/** What each item was drawn with. @type {WeakMap<Element, string>} */
+const looks = new WeakMap();
 
-const memory = new Memory(changedElsewhere);
-const talk = new Talk(rasaAddress(), () => memory.kept, { connection: connected, heard, typing: typed, active, given });
-
-const sign = new TypingSign((on) => talk.typing(on));
+const storage = new ConversationStorage(onChangeElsewhere);
+const socket = new RasaSocket(rasaAddress(), () => storage.conversation, {
+  onConnection,
+  onMessage,
+  onTyping,
+  onActive,
+  onToken,
+});
+const indicator = new TypingIndicator((on) => socket.sendTyping(on));
 
 /** @param {Connection} state */
-function connected(state) {
+function onConnection(state) {
   connection = state;
   const place = find(".connection");
   place.dataset.state = state;
@@ -51,19 +59,22 @@ function connected(state) {
   find("#refused").hidden = state !== "refused";
   find("#write").hidden = state === "refused";
   draw();
-  void sendKept();
+  void sendUnsent();
 }
 
-/** The token of a new conversation: who has it may use the conversation, so it is kept before anything is said.
- * @param {{session_id: string, token: string}} told */
-function given({ session_id, token }) {
-  memory.change((kept) => {
-    if (kept.session === session_id) kept.token = token;
+/**
+ * Keep the token of a new conversation: only with it the page may use the conversation again.
+ *
+ * @param {{session_id: string, token: string}} credentials
+ */
+function onToken({ session_id, token }) {
+  storage.change((conversation) => {
+    if (conversation.session === session_id) conversation.token = token;
   });
 }
 
-/** Whom the customer has now: the colour follows by `data-active`. @param {Active} who */
-function active({ active, agent }) {
+/** Show whom the customer has now; its colour comes from `data-active`. @param {Active} who */
+function onActive({ active, agent }) {
   const place = find(".who");
   place.dataset.active = active;
   place.textContent = { bot: "Bot", waiting: "Waiting for a person", person: agent || "A person" }[active] ?? "Bot";
@@ -71,71 +82,71 @@ function active({ active, agent }) {
 
 let sending = false;
 
-/** In its order, one after the other: each is said again, with its id, until it is acknowledged. */
-async function sendKept() {
+/** Send unsent messages in their order: each again, with its id, until it is acknowledged. */
+async function sendUnsent() {
   if (sending) return;
   sending = true;
   for (let line = unsent(); line && connection === "online"; line = unsent()) {
-    const outcome = await talk.say(String(line.id), line.message ?? line.text);
-    if (outcome === "unknown") await new Promise((resolve) => setTimeout(resolve, AGAIN_AFTER));
+    const outcome = await socket.sendMessage(String(line.id), line.message ?? line.text);
+    if (outcome === "unknown") await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER));
     else settle(String(line.id), outcome === "accepted");
   }
   sending = false;
 }
 
-const unsent = () => memory.kept.lines.find((line) => line.sent === false && !line.refused);
+const unsent = () => storage.conversation.lines.find((line) => line.sent === false && !line.refused);
 
 /** @param {string} id @param {boolean} accepted */
 function settle(id, accepted) {
-  memory.change(({ lines }) => {
+  storage.change(({ lines }) => {
     const line = lines.find((one) => one.id === id);
     if (line) Object.assign(line, accepted ? { sent: true } : { refused: true });
   });
   draw();
 }
 
-/** @param {boolean} joinAgain */
-function changedElsewhere(joinAgain) {
-  if (joinAgain || (connection === "refused" && memory.kept.token !== null)) talk.start();
+/** @param {boolean} sessionChanged */
+function onChangeElsewhere(sessionChanged) {
+  if (sessionChanged || (connection === "refused" && storage.conversation.token !== null)) socket.reconnect();
   draw();
-  void sendKept();
+  void sendUnsent();
 }
 
-/** Told again what it has shown, the page only acknowledges. @param {Uttered} message */
-function heard({ id, text, quick_replies, attachment }) {
+/** A message that comes again is only acknowledged: `add` knows its id. @param {Uttered} message */
+function onMessage({ id, text, quick_replies, attachment }) {
   /** @type {Line} */
   const line = { id, who: "bot", text: text ?? "", at: Date.now() };
-  typed(false);
+  onTyping(false);
   if (quick_replies?.length) line.replies = quick_replies.map(({ title, payload }) => ({ title, payload }));
   if (attachment?.type === "image") line.image = String(attachment.payload?.src ?? "");
-  else if (attachment) line.link = described(attachment);
+  else if (attachment) line.link = describe(attachment);
   if (line.text || line.replies || line.image || line.link) add(line);
   if (id) unread.add(id);
-  lookedAt();
+  sendSeen();
 }
 
 /** @type {Set<string>} ids of messages that came while nobody looked */
 const unread = new Set();
 
-function lookedAt() {
+function sendSeen() {
   if (document.visibilityState !== "visible") return;
-  unread.forEach((id) => talk.read(id));
+  unread.forEach((id) => socket.sendRead(id));
   unread.clear();
 }
 
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let typingEnds;
 
-/** Somebody is typing to the customer; a sign whose end got lost ends by itself. @param {boolean} on */
-function typed(on) {
+/** Show that somebody is typing to the customer; an indicator whose end got lost ends by itself. @param {boolean} on */
+function onTyping(on) {
   clearTimeout(typingEnds);
-  if (on) typingEnds = setTimeout(() => typed(false), TYPING_LASTS);
+  if (on) typingEnds = setTimeout(() => onTyping(false), TYPING_LASTS);
   find(".typing").hidden = !on;
-  if (on) toEnd();
+  if (on) scrollToEnd();
 }
 
-/** An attachment that isn't a picture, in words. @param {any} attachment */
-function described({ payload }) {
+/** Describe an attachment that isn't a picture. @param {any} attachment */
+function describe({ payload }) {
   const { title, subtitle, item_url, image_url, src, url } = payload?.elements ?? payload ?? {};
   return [title, subtitle, item_url ?? url ?? src ?? image_url].filter(Boolean).join("\n");
 }
@@ -144,41 +155,52 @@ function described({ payload }) {
  * @param {string} text as the customer sees it
  * @param {string} [message] what is sent, a button's payload
  */
-function say(text, message) {
+function send(text, message) {
   const line = { id: freshId(), who: /** @type {"user"} */ ("user"), text, at: Date.now(), sent: false };
   add(message === undefined ? line : { ...line, message });
-  void sendKept();
+  void sendUnsent();
 }
 
 /** @param {Line} line */
 function add(line) {
-  memory.change(({ lines }) => {
+  storage.change(({ lines }) => {
     if (!line.id || !lines.some(({ id }) => id === line.id)) lines.push(line);
   });
   draw();
 }
 
-/** Lines that are there stay, so that a screen reader reads out only what is new. */
+/**
+ * Items that are there stay, so that a screen reader reads out only what is new; only those are updated that look
+ * different now.
+ */
 function draw() {
-  const { lines } = memory.kept;
+  const { lines } = storage.conversation;
   find(".welcome").hidden = lines.length > 0;
   while (list.children.length > lines.length) list.lastElementChild?.remove();
   const answered = lines.findLastIndex((line) => line.who === "user");
-  lines.forEach((line, place) => update(lineAt(place), line, place > answered, connection));
-  toEnd();
+  for (const [place, line] of lines.entries()) {
+    const item = itemAt(place, line);
+    const look = `${line.sent} ${line.refused} ${place > answered} ${line.sent === false && connection}`;
+    if (looks.get(item) === look) continue;
+    looks.set(item, look);
+    updateItem(item, line, place > answered, connection);
+  }
+  scrollToEnd();
 }
 
-function toEnd() {
+function scrollToEnd() {
   scroller.scrollTop = scroller.scrollHeight;
 }
 
-/** @param {number} place */
-function lineAt(place) {
-  const line = memory.kept.lines[place];
+/**
+ * @param {number} place
+ * @param {Line} line
+ */
+function itemAt(place, line) {
   const key = `${line.who} ${line.at} ${line.text}`;
   const there = /** @type {HTMLElement | undefined} */ (list.children[place]);
   if (there?.dataset.key === key) return there;
-  const item = drawn(line, (/** @type {Reply} */ { title, payload }) => choose(title, payload));
+  const item = createItem(line, (/** @type {Reply} */ { title, payload }) => choose(title, payload));
   item.dataset.key = key;
   if (there) there.replaceWith(item);
   else list.append(item);
@@ -190,27 +212,27 @@ function lineAt(place) {
  * @param {string} [payload]
  */
 function choose(title, payload) {
-  say(title, payload);
-  words.focus({ preventScroll: true });
+  send(title, payload);
+  field.focus({ preventScroll: true });
 }
 
 function grow() {
-  words.style.height = "auto";
-  words.style.height = `${words.scrollHeight + 2}px`;
+  field.style.height = "auto";
+  field.style.height = `${field.scrollHeight + 2}px`;
 }
 
 function submit() {
-  const text = words.value.trim();
+  const text = field.value.trim();
   const length = [...text].length;
-  if (!text || tooLong(length)) return;
-  words.value = "";
-  sign.over();
+  if (!text || isTooLong(length)) return;
+  field.value = "";
+  indicator.stop();
   grow();
-  say(text);
+  send(text);
 }
 
-/** What wouldn't be taken stays where it was written, to be shortened. @param {number} length */
-function tooLong(length) {
+/** A message that is too long stays in the field, to be shortened. @param {number} length */
+function isTooLong(length) {
   const excess = length > LONGEST_MESSAGE;
   const place = find("#too-long");
   place.hidden = !excess;
@@ -220,29 +242,29 @@ function tooLong(length) {
   return excess;
 }
 
-function startFresh() {
-  memory.startFresh();
+function startAgain() {
+  storage.startAgain();
   draw();
-  connected("connecting");
-  talk.start();
-  words.focus();
+  onConnection("connecting");
+  socket.reconnect();
+  field.focus();
 }
 
 find("#write").addEventListener("submit", (event) => (event.preventDefault(), submit()));
-find("#fresh").addEventListener("click", startFresh);
+find("#start-again").addEventListener("click", startAgain);
 find("#suggestions").addEventListener("click", (event) => {
   const button = /** @type {HTMLElement} */ (event.target).closest("button");
   if (button) choose(button.textContent ?? "");
 });
 // A picture has its height only when it has come.
-list.addEventListener("load", toEnd, { capture: true });
-document.addEventListener("visibilitychange", lookedAt);
-words.addEventListener("input", () => (grow(), sign.key()));
-words.addEventListener("keydown", (event) => {
+list.addEventListener("load", scrollToEnd, { capture: true });
+document.addEventListener("visibilitychange", sendSeen);
+field.addEventListener("input", () => (grow(), indicator.keyPressed()));
+field.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
   event.preventDefault();
   submit();
 });
 
 draw();
-talk.start();
+socket.reconnect();

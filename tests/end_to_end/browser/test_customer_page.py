@@ -77,7 +77,7 @@ async def say(page: Page, text: str) -> None:
 
 async def test_a_page_cut_while_it_loads_comes_by_itself(customer: Page) -> None:
     """Without its script it would stand there for good, and what was being sent with it."""
-    await customer.route("**/memory.js", lambda route: route.abort(), times=2)
+    await customer.route("**/conversation-storage.js", lambda route: route.abort(), times=2)
     await customer.reload()
     await expect(customer.get_by_test_id("connection")).to_have_attribute("data-state", "connecting")
     await connected(customer)

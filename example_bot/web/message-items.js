@@ -1,8 +1,8 @@
 // @ts-check
-/** The conversation's lines as elements. Text enters as text nodes only. */
+/** The conversation's messages as elements. Text enters as text nodes only. */
 
-/** @typedef {import("./talk.js").Reply} Reply */
-/** @typedef {import("./talk.js").Connection} Connection */
+/** @typedef {import("./rasa-socket.js").Reply} Reply */
+/** @typedef {import("./rasa-socket.js").Connection} Connection */
 /**
  * One line. `id` tells it from a second copy. `message` is what was really sent, where a button's payload
  * differs from its title; `sent` is false until it was acknowledged, `refused` if it won't be taken.
@@ -26,28 +26,28 @@ function el(tag, attributes, ...children) {
  * @param {Line} line
  * @param {(reply: Reply) => void} choose
  */
-export function drawn(line, choose) {
+export function createItem(line, choose) {
   const item = el("li", { class: `line ${line.who}`, "data-testid": `${line.who}-message` });
-  if (line.text) item.append(el("p", { class: "text", dir: "auto" }, ...linked(line.text)));
+  if (line.text) item.append(el("p", { class: "text", dir: "auto" }, ...withLinks(line.text)));
   if (line.image) item.append(picture(line.image));
-  if (line.link) item.append(el("p", { class: "text" }, ...linked(line.link)));
+  if (line.link) item.append(el("p", { class: "text" }, ...withLinks(line.link)));
   item.append(el("p", { class: "when" }));
   if (line.replies?.length) item.append(choices(line.replies, choose));
   return item;
 }
 
 /**
- * What changes about a line that is there: when it went out, and whether its buttons may still be pressed.
+ * Update what changes about a message that is there: its state, and whether its buttons may still be pressed.
  *
  * @param {HTMLElement} item
  * @param {Line} line
  * @param {boolean} open nothing was answered yet
  * @param {Connection} connection
  */
-export function update(item, line, open, connection) {
+export function updateItem(item, line, open, connection) {
   const place = /** @type {HTMLElement} */ (item.querySelector(".when"));
-  const words = when(line, connection);
-  if (place.textContent !== words) place.textContent = words;
+  const text = stateText(line, connection);
+  if (place.textContent !== text) place.textContent = text;
   if (!open) item.querySelector(".choices")?.remove();
 }
 
@@ -74,23 +74,23 @@ function picture(src) {
 const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 
 /** @param {Line} line @param {Connection} connection */
-function when(line, connection) {
+function stateText(line, connection) {
   if (line.refused || (line.sent === false && connection === "refused")) return "Couldn't be sent";
   if (line.sent === false) return connection === "online" ? "Sending…" : "Waits for the connection";
   return TIME.format(new Date(line.at));
 }
 
-/** What changes the direction of the text around it, seen by nobody. */
-const CONTROLS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
-const ADDRESS = /(https?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]])/g;
+/** Invisible characters that change the direction of the text around them. */
+const DIRECTION_CONTROLS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+const WEB_ADDRESS = /(https?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]])/g;
 
 /** @param {string} text */
-function linked(text) {
-  const parts = text.split(ADDRESS);
-  return parts.map((part, place) => (place % 2 ? link(part.replace(CONTROLS, "")) : part));
+function withLinks(text) {
+  const parts = text.split(WEB_ADDRESS);
+  return parts.map((part, place) => (place % 2 ? link(part.replace(DIRECTION_CONTROLS, "")) : part));
 }
 
-/** Read from left to right whatever stands around it. @param {string} address */
+/** It is read from left to right whatever surrounds it. @param {string} address */
 function link(address) {
   return el("a", { href: address, dir: "ltr", target: "_blank", rel: "noopener noreferrer" }, address);
 }

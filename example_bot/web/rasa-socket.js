@@ -3,11 +3,11 @@
  * Rasa's socketio protocol: session_request, user_uttered, bot_uttered. `typing`, `message_read`, `acks` and the
  * ids are HandoffChannel's additions, which Rasa's own channel doesn't mind.
  *
- * With `acks` what the page is told has an id and is told again until the page has acknowledged it; what it
- * says has an id too and is acknowledged when it is accepted.
+ * With `acks` a message to the page has an id and is sent again until the page has acknowledged it; the page's messages
+ * have ids too and are acknowledged when they are accepted.
  *
  * With `customer_tokens: optional` or `required` a new conversation is given its token once, in `customer_token`; the page
- * keeps it and shows it in each `session_request`. `session_refused` says that this page may not use the conversation.
+ * keeps it and sends it in each `session_request`. `session_refused` says that this page may not use the conversation.
  */
 
 import { io } from "./vendor/socket.io-client-4.8.4.MIT.esm.min.js";
@@ -18,18 +18,28 @@ import { io } from "./vendor/socket.io-client-4.8.4.MIT.esm.min.js";
 /** @typedef {{session: string, token: string | null}} Credentials */
 /** Whom the customer has now. @typedef {{active: "bot" | "waiting" | "person", agent: string | null}} Active */
 /** @typedef {"accepted" | "refused" | "unknown"} Outcome */
+/**
+ * What the page does about what happens. `onMessage` returns when the message is stored.
+ *
+ * @typedef {object} Handlers
+ * @property {(state: Connection) => void} onConnection
+ * @property {(message: Uttered) => void} onMessage
+ * @property {(on: boolean) => void} onTyping
+ * @property {(who: Active) => void} onActive
+ * @property {(credentials: {session_id: string, token: string}) => void} onToken
+ */
 
-const AGAIN_AFTER = 1_000;
+const RETRY_AFTER = 1_000;
 const ANSWER_WITHIN = 15_000;
 
-/** Why a message wasn't taken, where the same one may be: the store is away, or the page isn't let in (again) yet. */
-const MAY_BE_TAKEN_LATER = ["unavailable", "not_joined", "customer_token"];
+/** Codes of what passes: Rasa's side can't store anything just now, or the page hasn't joined its session (again) yet. */
+const RETRY_LATER = ["unavailable", "not_joined", "customer_token"];
 
 const LOOPBACK = ["localhost", "127.0.0.1", "[::1]"];
 
 /**
  * Where Rasa is: `?rasa=http://localhost:5005`, else this host on Rasa's usual port. Only this host, or this machine
- * for a page of this machine: a link must not lead what the customer says to somebody else.
+ * for a page of this machine: a link must not lead the customer's messages to somebody else.
  */
 export function rasaAddress() {
   const usual = `${location.protocol}//${location.hostname || "localhost"}:5005`;
@@ -41,15 +51,13 @@ export function rasaAddress() {
   return near ? asked : usual;
 }
 
-export class Talk {
+export class RasaSocket {
   /**
    * @param {string} address
    * @param {() => Credentials} credentials the session's id, and the token that was given for it
-   * @param {{connection: (state: Connection) => void, heard: (message: Uttered) => void,
-   *   typing: (on: boolean) => void, active: (who: Active) => void,
-   *   given: (credentials: {session_id: string, token: string}) => void}} tell `heard` returns when the message is safe
+   * @param {Handlers} handlers
    */
-  constructor(address, credentials, tell) {
+  constructor(address, credentials, { onConnection, onMessage, onTyping, onActive, onToken }) {
     this.credentials = credentials;
     this.session = () => credentials().session;
     // The websocket first: polling from another origin needs `rasa run --cors`.
@@ -59,25 +67,25 @@ export class Talk {
       autoConnect: false,
     });
     this.socket.on("connect", () => this.join());
-    this.socket.on("customer_token", tell.given);
+    this.socket.on("customer_token", onToken);
     this.socket.on("session_refused", (/** @type {{code?: string}} */ { code } = {}) => {
-      if (code === "unavailable") setTimeout(() => this.join(), AGAIN_AFTER);
-      else tell.connection("refused");
+      if (code === "unavailable") setTimeout(() => this.join(), RETRY_AFTER);
+      else onConnection("refused");
     });
     this.socket.on("session_confirm", () => {
-      tell.connection("online");
-      tell.active({ active: "bot", agent: null }); // unless it is told otherwise in a moment
+      onConnection("online");
+      onActive({ active: "bot", agent: null }); // unless a handoff_state follows
     });
-    this.socket.on("handoff_state", (/** @type {Active} */ who) => tell.active(who));
+    this.socket.on("handoff_state", onActive);
     this.socket.on("disconnect", (/** @type {string} */ reason) => {
-      tell.connection("offline");
-      // Sent away by a server that restarts, the client would leave it at that.
-      if (reason === "io server disconnect") setTimeout(() => this.socket.connect(), AGAIN_AFTER);
+      onConnection("offline");
+      // After a disconnect by a server that restarts the client doesn't reconnect by itself.
+      if (reason === "io server disconnect") setTimeout(() => this.socket.connect(), RETRY_AFTER);
     });
-    this.socket.on("connect_error", () => tell.connection("offline"));
-    this.socket.on("typing", (/** @type {{on?: boolean}} */ { on } = {}) => tell.typing(on === true));
+    this.socket.on("connect_error", () => onConnection("offline"));
+    this.socket.on("typing", (/** @type {{on?: boolean}} */ { on } = {}) => onTyping(on === true));
     this.socket.on("bot_uttered", (/** @type {Uttered} */ message, /** @type {unknown} */ acknowledge) => {
-      tell.heard(message ?? {});
+      onMessage(message ?? {});
       if (typeof acknowledge === "function") acknowledge({ ok: true });
     });
   }
@@ -89,34 +97,34 @@ export class Talk {
   }
 
   /** Also after the session's id has changed: the old session's room is left by it. */
-  start() {
+  reconnect() {
     this.socket.disconnect();
     this.socket.connect();
   }
 
-  /** May be lost. @param {boolean} on */
-  typing(on) {
+  /** Send that the customer types, or no longer; may be lost. @param {boolean} on */
+  sendTyping(on) {
     this.socket.volatile.emit("typing", { session_id: this.session(), on });
   }
 
-  /** Its customer has seen a message. May be lost. @param {string} id */
-  read(id) {
+  /** Send that the customer has seen a message; may be lost. @param {string} id */
+  sendRead(id) {
     this.socket.emit("message_read", { session_id: this.session(), id });
   }
 
   /**
-   * Say it once; "unknown" may have arrived or not, and is said again with the same id.
+   * Send a message once. "unknown" may have arrived or not, and is to be sent again with the same id.
    *
    * @param {string} id
    * @param {string} message
    * @returns {Promise<Outcome>}
    */
-  async say(id, message) {
+  async sendMessage(id, message) {
     try {
       const body = { message, session_id: this.session(), id };
       const answer = await this.socket.timeout(ANSWER_WITHIN).emitWithAck("user_uttered", body);
       // Rasa's own channel acknowledges with nothing.
-      if (answer?.ok === false) return MAY_BE_TAKEN_LATER.includes(answer.code) ? "unknown" : "refused";
+      if (answer?.ok === false) return RETRY_LATER.includes(answer.code) ? "unknown" : "refused";
       return "accepted";
     } catch {
       return "unknown";

@@ -1,0 +1,85 @@
+// @ts-check
+/** What outlives a reload and is shared by all tabs: the session's id, its customer token and its messages. */
+
+/** @typedef {{session: string, token: string | null, lines: import("./message-items.js").Line[]}} Conversation */
+
+const KEY = "karoo.conversation";
+const MOST_LINES = 500;
+
+export function freshId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** @returns {Conversation} */
+function newConversation() {
+  return { session: freshId(), token: null, lines: [] };
+}
+
+/**
+ * Read what is stored, as far as it can be read: another page of this address, an extension or an older version may have
+ * written something else there.
+ *
+ * @returns {Conversation | null}
+ */
+function load() {
+  try {
+    const { session, token, lines } = JSON.parse(localStorage.getItem(KEY) ?? "null");
+    if (typeof session !== "string" || !session || !Array.isArray(lines)) return null;
+    return { session, token: typeof token === "string" ? token : null, lines: lines.filter(isLine) };
+  } catch {
+    return null;
+  }
+}
+
+/** @param {any} value @returns {value is import("./message-items.js").Line} */
+function isLine(value) {
+  const { who, text, at, replies, link, image, id, message } = value ?? {};
+  const optional = [link, image, id, message].every((one) => one === undefined || typeof one === "string");
+  const repliesFit = replies === undefined || (Array.isArray(replies) && replies.every(isReply));
+  return ["user", "bot"].includes(who) && typeof text === "string" && Number.isFinite(at) && optional && repliesFit;
+}
+
+/** @param {any} reply */
+function isReply(reply) {
+  return typeof reply?.title === "string";
+}
+
+/** The conversation. A change is made to what is stored now, so that tabs don't undo each other's. */
+export class ConversationStorage {
+  /** @param {(sessionChanged: boolean) => void} onChange another tab has changed it, maybe the session or its token */
+  constructor(onChange) {
+    this.conversation = load() ?? newConversation();
+    for (const line of this.conversation.lines) if (line.sent === false) line.id ??= freshId();
+    this.save();
+    addEventListener("storage", (event) => {
+      if (event.key !== KEY) return;
+      const { session, token } = this.conversation;
+      this.conversation = load() ?? this.conversation;
+      onChange(this.conversation.session !== session || this.conversation.token !== token);
+    });
+  }
+
+  /** @param {(conversation: Conversation) => void} change */
+  change(change) {
+    const stored = load();
+    const elsewhere = stored !== null && stored.session !== this.conversation.session;
+    if (stored && !elsewhere) this.conversation = stored;
+    change(this.conversation);
+    if (!elsewhere) this.save(); // another tab has begun anew, and informs this one in a moment
+  }
+
+  startAgain() {
+    this.conversation = newConversation();
+    this.save();
+  }
+
+  save() {
+    this.conversation.lines = this.conversation.lines.slice(-MOST_LINES);
+    try {
+      localStorage.setItem(KEY, JSON.stringify(this.conversation));
+    } catch {
+      // Without storage the conversation lasts as long as the page.
+    }
+  }
+}
