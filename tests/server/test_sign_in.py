@@ -44,7 +44,7 @@ async def test_the_page_is_the_sign_in_until_one_signed_in_and_after_signing_out
 
 
 async def test_every_page_is_guarded_by_headers(server, http):
-    for path in ("/", "/health", "/static/desk.js", "/nothing-here"):
+    for path in ("/", "/health", "/static/main.js", "/nothing-here"):
         async with http.get(server.address + path) as page:
             policy = page.headers["Content-Security-Policy"]
             assert "default-src 'none'; connect-src 'self';" in policy

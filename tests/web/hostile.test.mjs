@@ -1,13 +1,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { isolated, undirected } from "../../rasa_handoff/server/web/static/directions.js";
-import { last, mine, queue, unread } from "../../rasa_handoff/server/web/static/lists.js";
-import { addressed, draft, recall, setting } from "../../rasa_handoff/server/web/static/memory.js";
+import { isolate, stripDirectionControls } from "../../rasa_handoff/server/web/static/text-direction.js";
+import {
+  lastMessage,
+  myConversations,
+  queuedConversations,
+  unreadCount,
+} from "../../rasa_handoff/server/web/static/selectors.js";
+import { conversationInAddress, loadDraft, loadSaved } from "../../rasa_handoff/server/web/static/browser-storage.js";
 import { readSlot } from "../../rasa_handoff/server/web/static/slots.js";
-import { initial, reduce } from "../../rasa_handoff/server/web/static/state.js";
-import { tiding } from "../../rasa_handoff/server/web/static/tidings.js";
-import { endingWords, language, statusWords } from "../../rasa_handoff/server/web/static/words.js";
+import { initialState, reduce } from "../../rasa_handoff/server/web/static/reducer.js";
+import { toastFor } from "../../rasa_handoff/server/web/static/toasts.js";
+import { endingText, languageName, statusText } from "../../rasa_handoff/server/web/static/formatting.js";
 
 const ME = { id: "a1", name: "Thandi", email: "thandi@example.org", online: true, departments: [] };
 const NAMES = ["constructor", "__proto__", "toString", "hasOwnProperty", "valueOf"];
@@ -23,42 +28,42 @@ for (const id of NAMES) {
   test(`a handoff and a message with the id ${id} are like any other`, () => {
     const assigned = summary(id, { state: "assigned", agent: { id: "a1", name: "Thandi" }, assigned_at: 2 });
     const message = { id, seq: 1, speaker: "customer", text: "hello", at: 1, status: "stored", reason: null };
-    let state = reduce(initial(), ready);
-    assert.equal(unread(state, id), 0);
-    assert.equal(last(state, summary(id)), null);
+    let state = reduce(initialState(), ready);
+    assert.equal(unreadCount(state, id), 0);
+    assert.equal(lastMessage(state, summary(id)), null);
     state = reduce(state, { type: "arrival", summary: summary(id) });
-    assert.deepEqual(queue(state).map((one) => one.handoff_id), [id]);
+    assert.deepEqual(queuedConversations(state).map((one) => one.handoff_id), [id]);
     state = reduce(state, { type: "conversation", summary: assigned });
-    assert.deepEqual(mine(state).map((one) => one.handoff_id), [id]);
+    assert.deepEqual(myConversations(state).map((one) => one.handoff_id), [id]);
     state = reduce(state, { type: "message", handoff_id: id, message });
-    assert.equal(unread(state, id), 1);
+    assert.equal(unreadCount(state, id), 1);
     state = reduce(state, { type: "typing", handoff_id: id, on: true });
     assert.equal(state.typing.get(id), true);
     state = reduce(state, { type: "message.status", handoff_id: id, message_id: id, status: "read", reason: null });
     state = reduce(state, { type: "seen", handoff_id: id });
-    assert.equal(unread(state, id), 0);
+    assert.equal(unreadCount(state, id), 0);
     state = reduce(state, { type: "opened", conversation: { ...assigned, messages: [message], transcript: [] } });
     assert.equal(state.messages.get(id).length, 1);
-    assert.equal(tiding(state, { type: "reminder", handoff_id: id, seconds: 60 }, state).handoff_id, id);
+    assert.equal(toastFor(state, { type: "reminder", handoff_id: id, seconds: 60 }, state).handoff_id, id);
     state = reduce(state, { type: "conversation", summary: { ...assigned, state: "ended" } });
     assert.equal(state.summaries.size, 0);
   });
 
   test(`an outcome, a status, a language and a slot's type named ${id} are words`, () => {
-    for (const words of [endingWords("Naledi", id), statusWords({ status: id }), language(id)])
-      assert.doesNotMatch(words, /function|\[object/);
+    for (const text of [endingText("Naledi", id), statusText({ status: id }), languageName(id)])
+      assert.doesNotMatch(text, /function|\[object/);
     assert.equal(readSlot({ name: "s", type: id, values: null }, "x").value, "x");
   });
 }
 
 test("what turns the direction of text around is taken out of names, and a name doesn't move what stands beside it", () => {
-  assert.equal(undirected("Nale\u202edi\u2066\u200f"), "Naledi");
-  assert.equal(isolated("Naledi"), "Naledi");
-  assert.equal(isolated("\u202eNaledi"), "Naledi");
-  assert.equal(isolated("נעמי"), "\u2068נעמי\u2069");
-  assert.equal(isolated("\u2069נעמי"), "\u2068נעמי\u2069");
-  const state = reduce(initial(), { ...ready, mine: [summary("h", { state: "assigned", title: "\u202eevil" })] });
-  assert.match(tiding(state, { type: "reminder", handoff_id: "h", seconds: 60 }, state).text, /^evil has waited/);
+  assert.equal(stripDirectionControls("Nale\u202edi\u2066\u200f"), "Naledi");
+  assert.equal(isolate("Naledi"), "Naledi");
+  assert.equal(isolate("\u202eNaledi"), "Naledi");
+  assert.equal(isolate("נעמי"), "\u2068נעמי\u2069");
+  assert.equal(isolate("\u2069נעמי"), "\u2068נעמי\u2069");
+  const state = reduce(initialState(), { ...ready, mine: [summary("h", { state: "assigned", title: "\u202eevil" })] });
+  assert.match(toastFor(state, { type: "reminder", handoff_id: "h", seconds: 60 }, state).text, /^evil has waited/);
 });
 
 const BROKEN = ["5", '"text"', "{}", "[]", "null", "[null, 5, {}]", "{not json", '{"seen": "x", "h": "7"}', "true"];
@@ -80,21 +85,21 @@ function browser(value, hash = "") {
 for (const value of [...BROKEN, undefined])
   test(`a storage that holds ${value ?? "nothing, since it is forbidden"}`, () => {
     browser(value);
-    const kept = recall();
+    const kept = loadSaved();
     assert.deepEqual(kept.unsent, []);
     assert.equal(kept.seen instanceof Map, true);
     assert.equal([...kept.seen.values()].every(Number.isFinite), true);
-    assert.equal(typeof draft("h"), "string");
-    assert.equal(typeof setting("sound", true), "boolean");
-    const state = reduce(initial(kept), ready);
-    assert.equal(unread(state, "h"), 0);
+    assert.equal(typeof loadDraft("h"), "string");
+    assert.equal(typeof kept.sound, "boolean");
+    const state = reduce(initialState(kept), ready);
+    assert.equal(unreadCount(state, "h"), 0);
   });
 
 test("a broken address names no conversation", () => {
   for (const hash of ["#c=%E0%A4%A", "#c=%", "#c=", "#other", ""]) {
     browser("null", hash);
-    assert.equal(addressed(), null);
+    assert.equal(conversationInAddress(), null);
   }
   browser("null", "#c=a%20b");
-  assert.equal(addressed(), "a b");
+  assert.equal(conversationInAddress(), "a b");
 });

@@ -2,48 +2,48 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { Outbox } from "../../rasa_handoff/server/web/static/outbox.js";
-import { initial } from "../../rasa_handoff/server/web/static/state.js";
+import { initialState } from "../../rasa_handoff/server/web/static/reducer.js";
 import { Store } from "../../rasa_handoff/server/web/static/store.js";
 
-const words = (id, handoff_id = "h") => ({ id, handoff_id, agent: "a1", text: id, at: 1, problem: null });
+const unsentMessage = (id, handoff_id = "h") => ({ id, handoff_id, agent: "a1", text: id, at: 1, problem: null });
 
-/** A line to a server that answers when the test says so. */
-function line() {
-  const asked = [];
-  const request = (_, payload) => new Promise((answer) => asked.push({ ...payload, answer }));
-  return { asked, request };
+/** A connection to a server that answers when the test says so. */
+function connection() {
+  const requests = [];
+  const request = (_, payload) => new Promise((answer) => requests.push({ ...payload, answer }));
+  return { requests, request };
 }
 
 /** Lets everything run that was only waiting for an answer. */
 const settled = () => new Promise((done) => setImmediate(done));
 
-function desk(unsent, connection = "online") {
-  const { asked, request } = line();
-  const store = new Store(initial({ unsent, connection }));
-  return { store, asked, outbox: new Outbox(store, request) };
+function desk(unsent, state = "online") {
+  const { requests, request } = connection();
+  const store = new Store(initialState({ unsent, connection: state }));
+  return { store, requests, outbox: new Outbox(store, request) };
 }
 
 test("one at a time per conversation, in the order they were written", async () => {
-  const { asked, outbox } = desk([words("a"), words("b"), words("c", "other")]);
-  outbox.pump();
-  outbox.pump();
-  assert.deepEqual(asked.map((one) => one.id).sort(), ["a", "c"]);
-  asked.find((one) => one.id === "a").answer({ ok: true });
+  const { requests, outbox } = desk([unsentMessage("a"), unsentMessage("b"), unsentMessage("c", "other")]);
+  outbox.flush();
+  outbox.flush();
+  assert.deepEqual(requests.map((one) => one.id).sort(), ["a", "c"]);
+  requests.find((one) => one.id === "a").answer({ ok: true });
   await settled();
-  assert.equal(asked.at(-1).id, "b");
+  assert.equal(requests.at(-1).id, "b");
 });
 
 test("nothing is sent without a connection", () => {
-  const { asked, outbox } = desk([words("a")], "offline");
-  outbox.pump();
-  assert.equal(asked.length, 0);
+  const { requests, outbox } = desk([unsentMessage("a")], "offline");
+  outbox.flush();
+  assert.equal(requests.length, 0);
 });
 
-test("a lost answer keeps the words, with their id", async () => {
-  const { store, asked, outbox } = desk([words("a")]);
-  outbox.pump();
+test("a lost answer keeps the message, with its id", async () => {
+  const { store, requests, outbox } = desk([unsentMessage("a")]);
+  outbox.flush();
   store.dispatch({ type: "disconnected" });
-  asked[0].answer({ ok: false, code: "offline" });
+  requests[0].answer({ ok: false, code: "offline" });
   await settled();
   assert.deepEqual(
     store.state.unsent.map((one) => one.id),
@@ -58,26 +58,26 @@ test("a lost answer keeps the words, with their id", async () => {
     mine: [],
     others: [],
   });
-  outbox.pump();
+  outbox.flush();
   assert.deepEqual(
-    asked.map((one) => one.id),
+    requests.map((one) => one.id),
     ["a", "a"],
   );
 });
 
-test("refused words let the next ones pass", async () => {
-  const { store, asked, outbox } = desk([words("a"), words("b")]);
-  outbox.pump();
-  asked[0].answer({ ok: false, code: "ended", error: "It has ended." });
+test("a refused message lets the next ones pass", async () => {
+  const { store, requests, outbox } = desk([unsentMessage("a"), unsentMessage("b")]);
+  outbox.flush();
+  requests[0].answer({ ok: false, code: "ended", error: "It has ended." });
   await settled();
   assert.equal(store.state.unsent[0].problem, "It has ended.");
-  assert.equal(asked[1].id, "b");
+  assert.equal(requests[1].id, "b");
 });
 
 test("a server that can't write anything down just now refuses nothing for good", async () => {
-  const { store, asked, outbox } = desk([words("a")]);
-  outbox.pump();
-  asked[0].answer({ ok: false, code: "unavailable", error: "Not now." });
+  const { store, requests, outbox } = desk([unsentMessage("a")]);
+  outbox.flush();
+  requests[0].answer({ ok: false, code: "unavailable", error: "Not now." });
   await settled();
   assert.deepEqual(
     store.state.unsent.map((one) => one.problem),

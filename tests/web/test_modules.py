@@ -1,5 +1,6 @@
-"""The desk's pure modules (state, lists, slots, words, outbox), run by node's own test runner."""
+"""The desk's pure modules (reducer, selectors, outbox, ...), run by node's own test runner; and copies that must agree."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -28,3 +29,26 @@ def test_module(module: str, copied: Path) -> None:
     command = [program("node"), "--test", str(copied / "tests" / "web" / module)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_socket_listens_to_every_event_of_the_protocol() -> None:
+    table = (ROOT / "docs" / "protocol.md").read_text()
+    events = re.findall(r"^\| server -> desk \| `([^`]+)`", table, re.MULTILINE)
+    module = (ROOT / STATIC / "desk-socket.js").read_text()
+    listened = module.split("const EVENTS = {")[1].split("\n};")[0]
+    assert events
+    assert set(re.findall(r'^  "?([\w.]+)"?: ', listened, re.MULTILINE)) == set(events)
+
+
+@pytest.mark.parametrize("name", ["typing-indicator.js", "vendor/socket.io-client-4.8.4.MIT.esm.min.js"])
+def test_both_pages_have_the_same_copy(name: str) -> None:
+    assert (ROOT / STATIC / name).read_bytes() == (ROOT / "example_bot" / "web" / name).read_bytes()
+
+
+def test_a_vendored_module_has_its_licence_beside_it() -> None:
+    for folder in (ROOT / STATIC / "vendor", ROOT / "example_bot" / "web" / "vendor"):
+        modules = list(folder.glob("*.js"))
+        assert modules
+        for module in modules:
+            licence = module.with_name(module.name.replace(".esm.min.js", ".LICENSE.txt"))
+            assert "Permission is hereby granted" in licence.read_text()

@@ -59,7 +59,7 @@ async def test_an_arrival_shows_with_everything_an_agent_wants_to_know(desks: De
     await expect(item.get_by_test_id("queue-words")).to_have_text("A person, please")
     await expect(item.get_by_role("timer")).to_have_text("0:01")
     await expect(page).to_have_title("(1) Live desk")
-    await expect(page.locator("#spoken")).to_have_text("Naledi Dube is waiting for Billing.")
+    await expect(page.locator("#announcements")).to_have_text("Naledi Dube is waiting for Billing.")
 
 
 async def test_a_waiting_conversation_can_be_read_before_it_is_taken(desks: Desks, relay: Relay) -> None:
@@ -106,7 +106,7 @@ async def test_of_two_agents_exactly_one_gets_it_and_the_other_is_told(desks: De
     await expect(two.get_by_test_id("queue-item")).to_be_visible()
     await take(one)
     await two.get_by_test_id("queue-item").get_by_test_id("take").click()
-    await expect(two.get_by_test_id("notice")).to_contain_text("Thandi Nkosi took this conversation")
+    await expect(two.get_by_test_id("toast")).to_contain_text("Thandi Nkosi took this conversation")
     await expect(one.get_by_test_id("mine-item")).to_have_count(1)
     await expect(two.get_by_test_id("mine-item")).to_have_count(0)
     accepted = await relay.one("handoff.status", handoff_id=handoff, status="accepted")
@@ -221,14 +221,14 @@ async def test_resolving_brings_outcome_note_and_slots_to_the_relay(desks: Desks
     await page.get_by_test_id("slot-topics").fill("poetry, maps")
     await page.get_by_test_id("slot-copies").fill("many")
     await page.get_by_test_id("resolve-confirm").click()
-    await expect(page.get_by_test_id("resolve-problem")).to_contain_text("copies is a number")
+    await expect(page.get_by_test_id("slot-copies-error")).to_contain_text("copies is a number")
     await page.get_by_test_id("slot-copies").fill("")
     await page.get_by_test_id("resolve-confirm").click()
     done = await relay.one("handoff.status", handoff_id=handoff, status="completed")
     slots = {"street": "12 Long Street", "express": False, "shipping": "courier", "topics": ["poetry", "maps"]}
     assert (done["outcome"], done["note"], done["slots"]) == ("follow_up", "Moved house", slots)
     await expect(page.get_by_test_id("mine-item")).to_have_count(0)
-    await expect(page.get_by_test_id("notice")).to_contain_text("Resolved")
+    await expect(page.get_by_test_id("toast")).to_contain_text("Resolved")
 
 
 async def test_a_transfer_puts_it_into_the_other_departments_queue(desks: Desks, relay: Relay) -> None:
@@ -239,7 +239,7 @@ async def test_a_transfer_puts_it_into_the_other_departments_queue(desks: Desks,
     await page.get_by_test_id("transfer-department").select_option("orders")
     await page.get_by_test_id("transfer-confirm").click()
     await relay.one("handoff.status", handoff_id=handoff, status="transferred", department="orders")
-    await expect(page.get_by_test_id("notice")).to_contain_text("Transferred to Orders")
+    await expect(page.get_by_test_id("toast")).to_contain_text("Transferred to Orders")
     await expect(page.get_by_test_id("queue-item")).to_contain_text("Orders")
     await expect(page.get_by_test_id("mine-item")).to_have_count(0)
 

@@ -14,8 +14,8 @@ from tests.end_to_end.browser.test_desk import say, take
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-def notice(page: Page, words: str) -> object:
-    return page.get_by_test_id("notice").filter(has_text=words)
+def toast(page: Page, words: str) -> object:
+    return page.get_by_test_id("toast").filter(has_text=words)
 
 
 async def test_an_agent_is_reminded_then_the_others_are_told_and_may_take_over(
@@ -26,17 +26,17 @@ async def test_an_agent_is_reminded_then_the_others_are_told_and_may_take_over(
     await take(mine)
     await relay.say(handoff, "Are you there?")
     server.ahead += 181
-    await expect(notice(mine, "Naledi Dube has waited 3 minutes for your answer.")).to_be_visible()
+    await expect(toast(mine, "Naledi Dube has waited 3 minutes for your answer.")).to_be_visible()
     await expect(mine.get_by_test_id("mine-item")).to_have_attribute("data-overdue", "")
     await expect(mine.get_by_test_id("conversation")).to_contain_text("waits for your answer")
     server.ahead += 181
-    await expect(notice(other, "Naledi Dube waits for an answer. You can take over.")).to_be_visible()
+    await expect(toast(other, "Naledi Dube waits for an answer. You can take over.")).to_be_visible()
     await expect(other.get_by_test_id("others-item")).to_contain_text("waits for Thandi Nkosi")
-    await notice(other, "You can take over.").get_by_test_id("notice-open").click()
+    await toast(other, "You can take over.").get_by_test_id("toast-open").click()
     await expect(other.get_by_test_id("take-this")).to_have_text("Take over")
     await other.get_by_test_id("take-this").click()
     await expect(other.get_by_test_id("composer")).to_be_focused()
-    await expect(notice(mine, "Pieter Botha took over: Naledi Dube.")).to_be_visible()
+    await expect(toast(mine, "Pieter Botha took over: Naledi Dube.")).to_be_visible()
     await expect(mine.get_by_test_id("mine-item")).to_have_count(0)
 
 
@@ -93,14 +93,14 @@ async def test_a_customer_who_is_silent_and_then_writes_after_the_end(
     server.ahead += 601
     await relay.one("handoff.status", handoff_id=handoff, status="customer_silent")
     server.ahead += 601
-    await expect(notice(page, "Naledi Dube didn't answer any more")).to_be_visible()
+    await expect(toast(page, "Naledi Dube didn't answer any more")).to_be_visible()
     await expect(page.get_by_test_id("conversation")).to_have_attribute("data-state", "ended")
     other = await relay.offer("Sipho")
     await page.get_by_test_id("queue-open").click()
     await expect(page.get_by_test_id("conversation")).to_have_attribute("data-handoff", other)
     await relay.say(handoff, "The blue one!")
-    late = notice(page, "Naledi Dube wrote after the end: The blue one!")
-    await late.get_by_test_id("notice-open").click()
+    late = toast(page, "Naledi Dube wrote after the end: The blue one!")
+    await late.get_by_test_id("toast-open").click()
     await expect(page.get_by_test_id("message").last).to_contain_text("The blue one!")
     await expect(page.get_by_test_id("conversation")).to_have_attribute("data-state", "ended")
 

@@ -1,72 +1,59 @@
 // @ts-check
-/** Tells the agent that somebody arrived: title, sound, desktop notification, text for a screen reader. */
+/** Draws the agent's attention to what arrived: title, sound, desktop notification, text for a screen reader. */
 
-import { isolated, undirected } from "./directions.js";
-import { keepSetting, setting } from "./memory.js";
-import { departmentTitle, isMine, messagesLeft, queue, unread, unreadLeft } from "./lists.js";
-import { tiding } from "./tidings.js";
+import { attentionCount, departmentTitle, isMine, queuedConversations } from "./selectors.js";
+import { isolate, stripDirectionControls } from "./text-direction.js";
+import { toastFor } from "./toasts.js";
 
 /** @typedef {import("./types.js").State} State */
-/** @typedef {import("./types.js").Action} Action */
+/** @typedef {import("./types.js").DeskEvent} DeskEvent */
 /** @typedef {import("./types.js").Summary} Summary */
 
+/** Tones in Hz. */
 const ARRIVAL = [659, 880];
-const WORDS = [587];
+const MESSAGE = [587];
+
+/** @returns {State["permission"]} */
+export function notificationPermission() {
+  return "Notification" in window ? Notification.permission : "denied";
+}
 
 export class Alerts {
   /**
-   * @param {HTMLElement} spoken a live region
+   * @param {HTMLElement} liveRegion read out by screen readers
    * @param {(handoff_id: string) => void} open
    */
-  constructor(spoken, open) {
-    this.spoken = spoken;
+  constructor(liveRegion, open) {
+    this.liveRegion = liveRegion;
     this.open = open;
-    this.name = document.title;
-    this.sound = setting("sound", true);
+    this.title = document.title;
     /** @type {AudioContext | null} */
     this.audio = null;
     // Browsers let a page make a sound only after the person touched it.
     for (const gesture of ["pointerdown", "keydown"])
-      addEventListener(gesture, () => this.#wake(), { once: true });
+      addEventListener(gesture, () => this.#allowSound(), { once: true });
   }
 
   /**
    * @param {State} state
-   * @param {Action} action
+   * @param {DeskEvent} event
    * @param {State} before
    */
-  hear(state, action, before) {
-    this.#title(state);
+  handle(state, event, before) {
+    this.#showCount(state, before);
+    if (event.type === "sound changed") this.#play(state, ARRIVAL);
     if (!state.me?.online) return;
-    for (const summary of arrivals(state, action, before)) this.#arrived(state, summary);
-    if (action.type === "message") this.#said(state, action, before);
-    const news = tiding(state, action, before);
-    if (news?.urgent) this.#urge(news);
+    for (const summary of arrivals(state, event, before)) this.#arrived(state, summary);
+    if (event.type === "message") this.#messageArrived(state, event, before);
+    const toast = toastFor(state, event, before);
+    if (toast?.urgent) this.#alert(state, MESSAGE, toast.text, "", toast.handoff_id);
   }
 
-  /** @param {boolean} on */
-  setSound(on) {
-    this.sound = on;
-    keepSetting("sound", on);
-    if (on) this.#ring(ARRIVAL);
-  }
-
-  /** @returns {"default" | "granted" | "denied"} */
-  get permission() {
-    return "Notification" in window ? Notification.permission : "denied";
-  }
-
-  async allow() {
-    return Notification.requestPermission();
-  }
-
-  /** @param {State} state */
-  #title(state) {
-    const open = [...state.summaries.values()].filter((summary) => isMine(state, summary));
-    const read = open.filter((summary) => unread(state, summary.handoff_id));
-    const left = messagesLeft(state).filter((summary) => unreadLeft(state, summary));
-    const count = queue(state).length + read.length + left.length;
-    document.title = count ? `(${count}) ${this.name}` : this.name;
+  /** @param {State} state @param {State} before */
+  #showCount(state, before) {
+    if (state.lists === before.lists && state.messages === before.messages && state.seen === before.seen) return;
+    const count = attentionCount(state);
+    document.title = count ? `(${count}) ${this.title}` : this.title;
   }
 
   /**
@@ -75,70 +62,70 @@ export class Alerts {
    */
   #arrived(state, summary) {
     const where = departmentTitle(state, summary.department);
-    const who = isolated(summary.title);
-    const text = where ? `${who} is waiting for ${isolated(where)}.` : `${who} is waiting.`;
-    this.spoken.textContent = text;
-    this.#ring(ARRIVAL);
-    this.#show(text, summary.reason ?? "", summary.handoff_id);
+    const who = isolate(summary.title);
+    const text = where ? `${who} is waiting for ${isolate(where)}.` : `${who} is waiting.`;
+    this.liveRegion.textContent = text;
+    this.#alert(state, ARRIVAL, text, summary.reason ?? "", summary.handoff_id);
   }
 
   /**
    * @param {State} state
-   * @param {Action} action
+   * @param {DeskEvent} event
    * @param {State} before
    */
-  #said(state, { handoff_id, message }, before) {
+  #messageArrived(state, { handoff_id, message }, before) {
     const summary = state.summaries.get(handoff_id);
-    const known = before.messages.get(handoff_id)?.some((one) => one.id === message.id);
-    if (!summary || known || message.speaker !== "customer" || !isMine(state, summary)) return;
-    if (document.hasFocus() && state.selected === handoff_id) return;
-    this.#ring(WORDS);
-    this.#show(`${isolated(summary.title)} wrote`, message.text, handoff_id);
-  }
-
-  /** @param {{text: string, handoff_id: string}} news */
-  #urge({ text, handoff_id }) {
-    this.#ring(WORDS);
-    this.#show(text, "", handoff_id);
+    if (!summary || message.speaker !== "customer" || !isMine(state, summary)) return;
+    const known = message.seq <= (before.messages.get(handoff_id)?.at(-1)?.seq ?? 0);
+    if (known || (document.hasFocus() && state.selected === handoff_id)) return;
+    this.#alert(state, MESSAGE, `${isolate(summary.title)} wrote`, message.text, handoff_id);
   }
 
   /**
+   * @param {State} state
+   * @param {number[]} tones
    * @param {string} title
    * @param {string} body
    * @param {string} handoff_id
    */
-  #show(title, body, handoff_id) {
-    if (this.permission !== "granted" || document.hasFocus()) return;
+  #alert(state, tones, title, body, handoff_id) {
+    this.#play(state, tones);
+    if (state.permission !== "granted" || document.hasFocus()) return;
     try {
-      const note = new Notification(title, { body: undirected(body), tag: handoff_id });
-      note.onclick = () => (window.focus(), this.open(handoff_id), note.close());
+      const notification = new Notification(title, { body: stripDirectionControls(body), tag: handoff_id });
+      notification.onclick = () => (window.focus(), this.open(handoff_id), notification.close());
     } catch {
-      // Chrome on Android knows the word but only lets service workers say it.
+      // Chrome on Android has the class but lets only service workers use it.
     }
   }
 
-  #wake() {
+  #allowSound() {
     this.audio ??= new AudioContext();
     void this.audio.resume();
   }
 
-  /** @param {number[]} notes in Hz, a seventh of a second apart */
-  #ring(notes) {
-    if (!this.sound || this.audio?.state !== "running") return;
-    for (const [place, pitch] of notes.entries()) ring(this.audio, pitch, this.audio.currentTime + place / 7);
+  /**
+   * @param {State} state
+   * @param {number[]} tones a seventh of a second apart
+   */
+  #play(state, tones) {
+    if (!state.sound || this.audio?.state !== "running") return;
+    for (const [place, pitch] of tones.entries()) playTone(this.audio, pitch, this.audio.currentTime + place / 7);
   }
 }
 
 /**
- * Those who came by this action. A `ready` after a reconnect brings whoever came meanwhile; the first nobody.
+ * Those who came by this event. A `ready` after a reconnect brings whoever came meanwhile; the first one nobody.
  *
  * @param {State} state
- * @param {Action} action
+ * @param {DeskEvent} event
  * @param {State} before
  */
-function arrivals(state, action, before) {
-  if (action.type !== "arrival" && (action.type !== "ready" || !before.me)) return [];
-  return queue(state).filter((summary) => !before.summaries.has(summary.handoff_id));
+function arrivals(state, event, before) {
+  if (event.type === "arrival")
+    return event.summary.state === "queued" && !before.summaries.has(event.summary.handoff_id) ? [event.summary] : [];
+  if (event.type !== "ready" || !before.me) return [];
+  return queuedConversations(state).filter((summary) => !before.summaries.has(summary.handoff_id));
 }
 
 /**
@@ -146,7 +133,7 @@ function arrivals(state, action, before) {
  * @param {number} pitch
  * @param {number} at
  */
-function ring(audio, pitch, at) {
+function playTone(audio, pitch, at) {
   const tone = new OscillatorNode(audio, { frequency: pitch });
   const volume = new GainNode(audio, { gain: 0 });
   volume.gain.setValueAtTime(0, at);

@@ -1,12 +1,12 @@
 // @ts-check
-/** Making and keeping elements. Text enters as text nodes only. */
+/** Makes and changes elements. Text enters the page as text nodes only. */
 
-import { undirected } from "./directions.js";
+import { stripDirectionControls } from "./text-direction.js";
 
 /** @typedef {string | boolean | number | null | undefined | ((event: any) => void)} Attribute */
 
 /**
- * `el("button", {class: "quiet", onclick: leave}, "Leave")`. True is an empty attribute, false and null none.
+ * Make an element: `el("button", {class: "quiet", onclick: leave}, "Leave")`.
  *
  * @template {keyof HTMLElementTagNameMap} T
  * @param {T} tag
@@ -16,17 +16,19 @@ import { undirected } from "./directions.js";
  */
 export function el(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) set(element, name, value);
+  for (const [name, value] of Object.entries(attributes)) setAttribute(element, name, value);
   element.append(...children.filter((child) => child !== null && child !== false));
   return element;
 }
 
 /**
+ * Set an attribute, or a listener for `onclick` and the like. True is an empty attribute, false and null none.
+ *
  * @param {Element} element
  * @param {string} name
  * @param {Attribute} value
  */
-export function set(element, name, value) {
+export function setAttribute(element, name, value) {
   if (typeof value === "function") element.addEventListener(name.slice(2), value);
   else if (value === true) element.setAttribute(name, "");
   else if (value === false || value === null || value === undefined) element.removeAttribute(name);
@@ -34,45 +36,31 @@ export function set(element, name, value) {
 }
 
 /**
- * Writes only what differs, so that a screen reader isn't told twice and a selection stays.
+ * Set the text if it is another one, so that a screen reader doesn't read it out twice and a selection stays.
  *
  * @param {Element} element
  * @param {string} text
  */
-export function say(element, text) {
+export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
 /**
- * Keeps one child per item, in the items' order, and leaves untouched what stays, with its focus.
+ * The element inside another one that is known to be there.
  *
- * @template T
- * @param {Element} parent
- * @param {T[]} items
- * @param {(item: T) => string} keyOf
- * @param {(item: T) => HTMLElement} create
- * @param {(child: HTMLElement, item: T) => void} [update]
+ * @param {Element} element
+ * @param {string} selector
+ * @returns {HTMLElement}
  */
-export function keep(parent, items, keyOf, create, update = () => {}) {
-  const children = /** @type {HTMLElement[]} */ ([...parent.children]);
-  const wanted = new Set(items.map(keyOf));
-  const known = new Map(children.map((child) => [child.dataset.key, child]));
-  for (const child of children) if (!wanted.has(child.dataset.key ?? "")) child.remove();
-  let place = parent.firstElementChild;
-  for (const item of items) {
-    const child = known.get(keyOf(item)) ?? create(item);
-    child.dataset.key = keyOf(item);
-    update(child, item);
-    if (child === place) place = place.nextElementSibling;
-    else parent.insertBefore(child, place);
-  }
+export function inside(element, selector) {
+  return /** @type {HTMLElement} */ (element.querySelector(selector));
 }
 
 const SVG = "http://www.w3.org/2000/svg";
 const ICONS = new URL("icons.svg", import.meta.url).href;
 
 /**
- * A decorative drawing from icons.svg.
+ * Make a decorative drawing from icons.svg.
  *
  * @param {string} name
  */
@@ -86,7 +74,7 @@ export function icon(name) {
   return drawing;
 }
 
-const ADDRESS = /(https?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]])/g;
+const WEB_ADDRESS = /(https?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]])/g;
 
 /**
  * Return a text as text nodes, with web addresses as links. A link is read from left to right whatever surrounds it.
@@ -94,10 +82,8 @@ const ADDRESS = /(https?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]])/g;
  * @param {string} text
  * @returns {(string | HTMLElement)[]}
  */
-export function linked(text) {
-  return text
-    .split(ADDRESS)
-    .map((part, place) => (place % 2 ? link(undirected(part)) : part));
+export function withLinks(text) {
+  return text.split(WEB_ADDRESS).map((part, place) => (place % 2 ? link(stripDirectionControls(part)) : part));
 }
 
 /** @param {string} address */
@@ -106,12 +92,12 @@ function link(address) {
 }
 
 /**
- * Ask the desk to do something: main.js listens for it on the whole page.
+ * Give the desk a command; main.js listens for them on the whole page.
  *
  * @param {Element} element
  * @param {string} name
  * @param {object} [detail]
  */
-export function ask(element, name, detail = {}) {
-  element.dispatchEvent(new CustomEvent("wish", { bubbles: true, detail: { wish: name, ...detail } }));
+export function sendCommand(element, name, detail = {}) {
+  element.dispatchEvent(new CustomEvent("command", { bubbles: true, detail: { name, ...detail } }));
 }

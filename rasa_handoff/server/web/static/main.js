@@ -1,112 +1,118 @@
 // @ts-check
 /**
- * The agent's desk: puts the parts together. The server's events and the agent's wishes change the state
- * (state.js), and every element with `data-view` draws it anew.
+ * The agent's desk: puts the parts together. The server's events and what the agent does become events of the state
+ * (reducer.js), and every element with `data-view` shows it.
  *
  * Names for tests (data-testid), all stable:
  *   connection      the banner while there is no connection
  *   presence        the online/away switch (role switch)
  *   alerts          the button that allows desktop notifications;  sound: the sound switch
- *   queue-item      one who waits (data-handoff);  in it queue-open (read first) and take
+ *   queue-item      one who waits (data-handoff);  in it queue-open (read first), queue-words and take
  *   mine-item       one of my conversations (data-handoff);  in it unread
  *   others-item     a colleague's conversation
  *   left-item       a message that was left (data-handoff);  in it unread
  *   (rows of conversations whose customer waits too long for an answer have data-overdue)
  *   conversation    the middle, with data-handoff and data-state
  *   take-this       takes the opened one, while it waits, or over from a colleague who doesn't answer
- *   transcript-line a line from before the handoff (data-speaker)
+ *   transcript-line a line from before the handoff (data-speaker);  transcript-follows while they can't be read yet
  *   message         a line of the live chat (data-speaker, data-id);  in it status (data-status)
  *   unsent          a message the server doesn't have yet;  in it send-again and discard
  *   customer-typing shown while the customer types
  *   composer, send  the field and its button
- *   transfer, transfer-department, transfer-confirm
- *   resolve, resolve-outcome, resolve-note, slot-<name>, resolve-confirm, resolve-problem
+ *   transfer        opens transfer-dialog: transfer-department, transfer-problem, transfer-confirm
+ *   resolve         opens resolve-dialog: resolve-outcome, resolve-note, slot-<name>, slot-<name>-error,
+ *                   resolve-problem, resolve-confirm
  *   context         the panel on the right;  in it slot-value-<name>, intent
- *   notice          a passing message at the bottom;  data-kind: info or problem;  in it notice-open
+ *   toast           a passing message at the bottom (data-kind: info or problem);  in it toast-open
  *   left-hint       says of an opened message that it was left
  *   help            the button for the list of keys;  help-dialog
  *   sign-out
  */
 
-import { Alerts } from "./alerts.js";
-import { Desk } from "./desk.js";
-import { unread } from "./lists.js";
-import { addressed, recall, remember } from "./memory.js";
+import { Alerts, notificationPermission } from "./alerts.js";
+import { conversationInAddress, loadSaved, saveChanges } from "./browser-storage.js";
+import { DeskSocket } from "./desk-socket.js";
+import "./elements/register.js";
+import { Operations } from "./operations.js";
 import { Outbox } from "./outbox.js";
-import { listen } from "./shortcuts.js";
-import { DeskSocket } from "./socket.js";
-import { initial } from "./state.js";
+import { initialState } from "./reducer.js";
+import { unreadCount } from "./selectors.js";
+import { listenForShortcuts } from "./shortcuts.js";
 import { Store } from "./store.js";
-import { tiding } from "./tidings.js";
-import "./elements/all.js";
+import { toastFor } from "./toasts.js";
 
 /** @typedef {import("./types.js").State} State */
-/** @typedef {import("./types.js").Action} Action */
+/** @typedef {import("./types.js").DeskEvent} DeskEvent */
 
-const store = new Store(initial(recall()));
-const socket = new DeskSocket((action) => store.dispatch(action));
+const DAY_CHECKED_EVERY = 60_000;
+
+const today = () => new Date().toDateString();
+const store = new Store(initialState({ ...loadSaved(), permission: notificationPermission(), day: today() }));
+const socket = new DeskSocket((event) => store.dispatch(event));
 const outbox = new Outbox(store, (event, payload) => socket.request(event, payload));
-const desk = new Desk(store, socket, outbox);
-const spoken = /** @type {HTMLElement} */ (document.querySelector("#spoken"));
-const alerts = new Alerts(spoken, (id) => desk.select(id));
-const views = /** @type {any[]} */ ([...document.querySelectorAll("[data-view]")]);
+const operations = new Operations(store, socket, outbox);
+const liveRegion = /** @type {HTMLElement} */ (document.querySelector("#announcements"));
+const alerts = new Alerts(liveRegion, (id) => operations.select(id));
+const views = /** @type {import("./elements/view.js").View[]} */ ([...document.querySelectorAll("[data-view]")]);
 
-/** What elements ask for (`ask` in dom.js). @type {Record<string, (detail: any) => unknown>} */
-const wishes = {
-  select: ({ handoff_id }) => desk.select(handoff_id),
-  take: ({ handoff_id }) => desk.take(handoff_id),
-  say: ({ handoff_id, text }) => desk.say(handoff_id, text),
-  "say again": ({ id }) => desk.sayAgain(id),
-  discard: ({ id }) => store.dispatch({ type: "discard", id }),
-  typing: ({ handoff_id, on }) => desk.typing(handoff_id, on),
-  presence: ({ online }) => desk.presence(online),
-  dialog: ({ name }) => store.dispatch({ type: "dialog", name }),
+/** What elements and keys ask for (`sendCommand` in dom.js). @type {Record<string, (detail: any) => unknown>} */
+const commands = {
+  select: ({ handoff_id }) => operations.select(handoff_id),
+  take: ({ handoff_id }) => operations.take(handoff_id),
+  "send message": ({ handoff_id, text }) => operations.sendMessage(handoff_id, text),
+  "retry message": ({ id }) => operations.retryMessage(id),
+  "discard message": ({ id }) => store.dispatch({ type: "message discarded", id }),
+  typing: ({ handoff_id, on }) => operations.sendTyping(handoff_id, on),
+  presence: ({ online }) => operations.setPresence(online),
+  sound: ({ on }) => store.dispatch({ type: "sound changed", on }),
+  "allow notifications": () => operations.allowNotifications(),
+  dialog: ({ dialog }) => store.dispatch({ type: "dialog changed", name: dialog }),
   transfer: async ({ handoff_id, department, title, done }) =>
-    done(await desk.transfer(handoff_id, department, title)),
-  resolve: async ({ handoff_id, result, done }) => done(await desk.resolve(handoff_id, result)),
-  "dismiss notice": ({ id }) => store.dispatch({ type: "notice gone", id }),
+    done(await operations.transfer(handoff_id, department, title)),
+  resolve: async ({ handoff_id, result, done }) => done(await operations.resolve(handoff_id, result)),
+  "dismiss toast": ({ id }) => store.dispatch({ type: "toast dismissed", id }),
 };
 
 /** @param {State} state */
-function draw(state) {
-  for (const view of views) view.render(state, alerts);
+function render(state) {
+  for (const view of views) view.render(state);
 }
 
 /**
- * What follows from an action, beyond the state.
+ * Do what follows from an event, beyond the state.
  *
  * @param {State} state
- * @param {Action} action
+ * @param {DeskEvent} event
  * @param {State} before
  */
-function follow(state, action, before) {
-  const news = tiding(state, action, before);
-  if (news) desk.notify(news.text, "info", news.handoff_id);
-  if (action.type === "ready") void desk.catchUp();
-  if (action.type === "typing" && action.on) desk.endTypingLater(action.handoff_id);
-  if (action.type === "signed_out") location.assign("./");
-  look(state);
+function follow(state, event, before) {
+  const toast = toastFor(state, event, before);
+  if (toast) operations.showToast(toast.text, "info", toast.handoff_id);
+  if (event.type === "ready") void operations.catchUp();
+  if (event.type === "typing" && event.on) operations.endTypingLater(event.handoff_id);
+  if (event.type === "signed_out") location.assign("./");
+  markSeen(state);
 }
 
-/** What stands before the agent's eyes is read. @param {State} state */
-function look(state) {
+/** The open conversation counts as read while the page is visible. @param {State} state */
+function markSeen(state) {
   const id = state.selected;
-  if (id && !document.hidden && unread(state, id)) store.dispatch({ type: "seen", handoff_id: id });
+  if (id && !document.hidden && unreadCount(state, id)) store.dispatch({ type: "seen", handoff_id: id });
 }
 
-store.subscribe((state, _, before) => remember(state, before));
-store.subscribe((state, action, before) => alerts.hear(state, action, before));
-store.subscribe(draw);
+store.subscribe((state, _, before) => saveChanges(state, before));
+store.subscribe((state, event, before) => alerts.handle(state, event, before));
+store.subscribe(render);
 store.subscribe(follow);
 
-document.addEventListener("wish", (event) => {
-  const { wish, ...detail } = /** @type {CustomEvent} */ (event).detail;
-  void wishes[wish](detail);
+document.addEventListener("command", (event) => {
+  const { name, ...detail } = /** @type {CustomEvent} */ (event).detail;
+  void commands[name](detail);
 });
-document.addEventListener("visibilitychange", () => look(store.state));
-document.addEventListener("alerts changed", () => draw(store.state));
-addEventListener("popstate", () => desk.select(addressed()));
-listen(store, wishes);
+document.addEventListener("visibilitychange", () => markSeen(store.state));
+addEventListener("popstate", () => operations.select(conversationInAddress()));
+setInterval(() => store.dispatch({ type: "day changed", day: today() }), DAY_CHECKED_EVERY);
+listenForShortcuts(store, commands);
 
-draw(store.state);
-socket.open();
+render(store.state);
+socket.connect();

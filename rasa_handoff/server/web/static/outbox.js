@@ -1,16 +1,16 @@
 // @ts-check
 /**
- * Sends what the agent wrote until the server has it: with the same id each time, per conversation in the
- * order it was written, the next only after the one before is acknowledged.
+ * Sends the agent's messages until the server has them: each with the same id every time, per conversation in the order
+ * they were written, the next only after the one before is acknowledged.
  */
 
 /** @typedef {import("./store.js").Store} Store */
 /** @typedef {import("./types.js").Unsent} Unsent */
 /** @typedef {import("./types.js").Answer} Answer */
 
-const AGAIN_AFTER = 2_000;
-/** What passes by itself: no answer came, or the server can't write anything down just now. */
-const PASSING = new Set(["offline", "unavailable"]);
+const RETRY_AFTER = 2_000;
+/** Codes of what passes by itself: no answer came, or the server can't write to its database just now. */
+const RETRY_LATER = new Set(["offline", "unavailable"]);
 
 export class Outbox {
   /**
@@ -20,32 +20,32 @@ export class Outbox {
   constructor(store, request) {
     this.store = store;
     this.request = request;
-    /** @type {Set<string>} */
-    this.busy = new Set();
+    /** @type {Set<string>} conversations with a message on its way */
+    this.sending = new Set();
   }
 
-  /** Sends on, wherever nothing is under way already. */
-  pump() {
+  /** Send the next message of each conversation that has none on its way. */
+  flush() {
     if (this.store.state.connection !== "online") return;
-    for (const words of this.#next()) void this.#send(words);
+    for (const unsent of this.#next()) void this.#send(unsent);
   }
 
-  /** The first of each conversation. */
+  /** The oldest of each conversation. */
   #next() {
-    const waiting = this.store.state.unsent.filter((words) => words.problem === null);
-    const first = new Map([...waiting].reverse().map((words) => [words.handoff_id, words]));
-    return [...first.values()].filter((words) => !this.busy.has(words.handoff_id));
+    const waiting = this.store.state.unsent.filter((unsent) => unsent.problem === null);
+    const oldest = new Map(waiting.reverse().map((unsent) => [unsent.handoff_id, unsent]));
+    return [...oldest.values()].filter((unsent) => !this.sending.has(unsent.handoff_id));
   }
 
-  /** @param {Unsent} words */
+  /** @param {Unsent} unsent */
   async #send({ id, handoff_id, text }) {
-    this.busy.add(handoff_id);
+    this.sending.add(handoff_id);
     const answer = await this.request("message", { handoff_id, id, text });
-    this.busy.delete(handoff_id);
+    this.sending.delete(handoff_id);
     if (answer.ok) this.#stored(id, handoff_id, answer);
-    else if (PASSING.has(answer.code ?? "")) return void setTimeout(() => this.pump(), AGAIN_AFTER);
-    else this.store.dispatch({ type: "not sent", id, problem: answer.error ?? "The server refused it." });
-    this.pump();
+    else if (RETRY_LATER.has(answer.code ?? "")) return void setTimeout(() => this.flush(), RETRY_AFTER);
+    else this.#rejected(id, answer);
+    this.flush();
   }
 
   /**
@@ -55,6 +55,14 @@ export class Outbox {
    */
   #stored(id, handoff_id, answer) {
     if (answer.message) this.store.dispatch({ type: "message", handoff_id, message: answer.message });
-    this.store.dispatch({ type: "discard", id });
+    this.store.dispatch({ type: "message discarded", id });
+  }
+
+  /**
+   * @param {string} id
+   * @param {Answer} answer
+   */
+  #rejected(id, answer) {
+    this.store.dispatch({ type: "message rejected", id, problem: answer.error ?? "The server refused it." });
   }
 }

@@ -1,92 +1,132 @@
 // @ts-check
-/** Keys. The list in the help dialog (desk.html) tells the same. */
+/**
+ * The desk's keys. The list in the help dialog is made of the same table.
+ *
+ * With Alt a letter is meant as it stands on the keyboard (AZERTY's Q isn't where QWERTY's is). Where the key types no Latin
+ * letter, on a Cyrillic or Hebrew keyboard or with Option on a Mac, it is the key in that letter's place on QWERTY.
+ */
 
-import { isMine, mayAnswer, mayTake, mine, queue, selected, unread } from "./lists.js";
+import {
+  isMine,
+  mayAnswer,
+  mayTake,
+  myConversations,
+  queuedConversations,
+  selectedConversation,
+  unreadCount,
+} from "./selectors.js";
+import { tinykeys } from "./vendor/tinykeys-3.1.0.MIT.esm.min.js";
 
 /** @typedef {import("./types.js").State} State */
-/** @typedef {Record<string, (detail: any) => unknown>} Wishes */
+/** @typedef {Record<string, (detail: any) => unknown>} Commands what elements can ask for, by name */
+/** @typedef {{letter: string, does: string, run: (state: State, commands: Commands) => unknown}} Shortcut */
 
-/**
- * With Alt, by the key's place, since Alt+T may type a letter of its own.
- *
- * @type {Record<string, (state: State, wishes: Wishes) => unknown>}
- */
-const KEYS = {
-  KeyQ: () => focus("[data-testid=queue-open]", "#queue"),
-  KeyC: () => focus("[data-testid=mine-item]", "#mine"),
-  KeyM: () => focus("[data-testid=composer]"),
-  KeyL: () => focus("#log"),
-  KeyI: () => (document.querySelector("#context")?.classList.add("shown"), focus("#context")),
-  KeyT: (state, wishes) => takeFirst(state, wishes),
-  KeyN: (state, wishes) => next(state, wishes),
-  KeyR: (state, wishes) => answerable(state) && wishes.dialog({ name: "resolve" }),
-  KeyX: (state, wishes) => own(state) && wishes.dialog({ name: "transfer" }),
-  KeyO: (state, wishes) => state.me && wishes.presence({ online: !state.me.online }),
-};
+/** With Alt. @type {readonly Shortcut[]} */
+export const SHORTCUTS = [
+  { letter: "Q", does: "Go to the queue", run: () => focusFirst("[data-testid=queue-open]", "#queue") },
+  { letter: "T", does: "Take the first in the queue, or the one you are reading", run: take },
+  { letter: "C", does: "Go to my conversations", run: () => focusFirst("[data-testid=mine-item]", "#mine") },
+  { letter: "N", does: "Next conversation, unread first", run: selectNext },
+  { letter: "M", does: "Write a message", run: () => focusFirst("[data-testid=composer]") },
+  { letter: "L", does: "Go to the live messages", run: () => focusFirst("#log") },
+  { letter: "I", does: "Go to the details", run: showDetails },
+  { letter: "X", does: "Transfer", run: openTransfer },
+  { letter: "R", does: "Resolve", run: openResolve },
+  { letter: "O", does: "Online or away", run: switchPresence },
+];
 
 /**
  * @param {import("./store.js").Store} store
- * @param {Wishes} wishes
+ * @param {Commands} commands
  */
-export function listen(store, wishes) {
-  const skip = /** @type {HTMLElement} */ (document.querySelector(".skip"));
-  // Not by its address: that names the open conversation.
-  skip.addEventListener("click", (event) => take(event, () => focus("#conversation")));
-  addEventListener("keydown", (event) => {
-    const { state } = store;
-    if (state.dialog || event.ctrlKey || event.metaKey) return;
-    if (event.key === "?" && !writes(event.target)) return take(event, () => wishes.dialog({ name: "help" }));
-    const key = event.altKey ? KEYS[event.code] : undefined;
-    if (key) take(event, () => key(state, wishes));
-  });
+export function listenForShortcuts(store, commands) {
+  /** @type {Record<string, (event: KeyboardEvent) => void>} */
+  const bindings = {};
+  for (const { letter, run } of SHORTCUTS) {
+    const handle = unlessBusy(store, (state) => run(state, commands));
+    bindings[`Alt+${letter}`] = handle;
+    bindings[`Alt+Key${letter}`] = (event) => typesLatin(event) || handle(event);
+  }
+  const help = unlessBusy(store, () => commands.dialog({ dialog: "help" }));
+  bindings["?"] = bindings["Shift+?"] = (event) => isTextField(event.target) || help(event);
+  tinykeys(window, bindings);
+  listenForSkipLink();
 }
 
 /**
- * @param {Event} event
- * @param {() => unknown} action
+ * Nothing happens while a dialog is open, nor again while the key is held down.
+ *
+ * @param {import("./store.js").Store} store
+ * @param {(state: State) => unknown} run
  */
-function take(event, action) {
-  event.preventDefault();
-  action();
+function unlessBusy(store, run) {
+  return (/** @type {KeyboardEvent} */ event) => {
+    if (store.state.dialog) return;
+    event.preventDefault();
+    if (!event.repeat) run(store.state);
+  };
 }
 
-/** The first of these that is there. @param {...string} selectors */
-function focus(...selectors) {
+/** The key's letter has a shortcut of its own, or none. @param {KeyboardEvent} event */
+function typesLatin(event) {
+  return /^[a-z]$/i.test(event.key);
+}
+
+/** @param {EventTarget | null} target */
+function isTextField(target) {
+  return target instanceof HTMLElement && target.matches("input, textarea, select");
+}
+
+/** Not by its address: that names the open conversation. */
+function listenForSkipLink() {
+  document.querySelector(".skip")?.addEventListener("click", (event) => {
+    event.preventDefault();
+    focusFirst("#conversation");
+  });
+}
+
+/** Focus the first of these that is there. @param {...string} selectors */
+function focusFirst(...selectors) {
   for (const selector of selectors) {
     const element = /** @type {HTMLElement | null} */ (document.querySelector(selector));
     if (element) return element.focus();
   }
 }
 
-/** @param {State} state @param {Wishes} wishes */
-function takeFirst(state, wishes) {
-  const chosen = selected(state);
-  const first = chosen && mayTake(state, chosen) ? chosen : queue(state)[0];
-  return first && wishes.take({ handoff_id: first.handoff_id });
+/** @param {State} state @param {Commands} commands */
+function take(state, commands) {
+  const selected = selectedConversation(state);
+  const taken = selected && mayTake(state, selected) ? selected : queuedConversations(state)[0];
+  return taken && commands.take({ handoff_id: taken.handoff_id });
 }
 
-/** The next with unread messages, else the next one. @param {State} state @param {Wishes} wishes */
-function next(state, wishes) {
-  const all = mine(state);
-  const here = all.findIndex((summary) => summary.handoff_id === state.selected);
-  const round = [...all.slice(here + 1), ...all.slice(0, here + 1)];
-  const chosen = round.find((summary) => unread(state, summary.handoff_id)) ?? round[0];
-  return chosen && wishes.select({ handoff_id: chosen.handoff_id });
+/** The next one with unread messages, else the next one. @param {State} state @param {Commands} commands */
+function selectNext(state, commands) {
+  const all = myConversations(state);
+  const place = all.findIndex((summary) => summary.handoff_id === state.selected);
+  const following = [...all.slice(place + 1), ...all.slice(0, place + 1)];
+  const next = following.find((summary) => unreadCount(state, summary.handoff_id)) ?? following[0];
+  return next && commands.select({ handoff_id: next.handoff_id });
 }
 
-/** @param {State} state */
-function own(state) {
-  const chosen = selected(state);
-  return Boolean(chosen && isMine(state, chosen));
+function showDetails() {
+  document.querySelector("#context")?.classList.add("shown");
+  focusFirst("#context");
 }
 
-/** @param {State} state */
-function answerable(state) {
-  const chosen = selected(state);
-  return Boolean(chosen && mayAnswer(state, chosen));
+/** @param {State} state @param {Commands} commands */
+function openTransfer(state, commands) {
+  const selected = selectedConversation(state);
+  return selected && isMine(state, selected) && commands.dialog({ dialog: "transfer" });
 }
 
-/** @param {EventTarget | null} target */
-function writes(target) {
-  return target instanceof HTMLElement && target.matches("input, textarea, select");
+/** @param {State} state @param {Commands} commands */
+function openResolve(state, commands) {
+  const selected = selectedConversation(state);
+  return selected && mayAnswer(state, selected) && commands.dialog({ dialog: "resolve" });
+}
+
+/** @param {State} state @param {Commands} commands */
+function switchPresence(state, commands) {
+  return state.me && commands.presence({ online: !state.me.online });
 }

@@ -1,11 +1,11 @@
 // @ts-check
-/** Holds the state; tells whoever listens after each change. */
+/** Holds the state, and calls its listeners after each event. */
 
-import { reduce } from "./state.js";
+import { reduce } from "./reducer.js";
 
 /** @typedef {import("./types.js").State} State */
-/** @typedef {import("./types.js").Action} Action */
-/** @typedef {(state: State, action: Action, before: State) => void} Listener */
+/** @typedef {import("./types.js").DeskEvent} DeskEvent */
+/** @typedef {(state: State, event: DeskEvent, before: State) => void} Listener */
 
 export class Store {
   /** @param {State} state */
@@ -20,10 +20,10 @@ export class Store {
     this.listeners.push(listener);
   }
 
-  /** @param {Action} action */
-  dispatch(action) {
+  /** @param {DeskEvent} event */
+  dispatch(event) {
     const before = this.state;
-    this.state = reduce(before, action);
-    for (const listener of this.listeners) listener(this.state, action, before);
+    this.state = reduce(before, event);
+    for (const listener of this.listeners) listener(this.state, event, before);
   }
 }

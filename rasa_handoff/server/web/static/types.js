@@ -32,25 +32,38 @@
  * A message the server hasn't acknowledged yet, and its agent. `problem`: why it was refused; null on its way.
  * @typedef {{id: string, handoff_id: string, agent: string, text: string, at: number,
  *   problem: string | null}} Unsent
- * A passing notice. `handoff_id`: the conversation it is about, to be opened from it.
- * @typedef {{id: string, text: string, kind: "info" | "problem", handoff_id?: string}} Notice
- *
+ * A passing message to the agent. `handoff_id`: the conversation it is about, to be opened from it.
+ * @typedef {{id: string, text: string, kind: "info" | "problem", handoff_id?: string}} Toast
+ * The conversations of each list, in its order.
+ * @typedef {{queue: Summary[], mine: Summary[], others: Summary[], left: Summary[]}} Lists
+ */
+
+/**
+ * @template T
+ * @typedef {import("./persistent-map.js").PersistentMap<T>} PersistentMap
+ */
+
+/**
  * @typedef {object} State
  * @property {"connecting" | "online" | "offline" | "refused"} connection
  * @property {string | null} refusal the server's sentence when it refused the connection
  * @property {Me | null} me
  * @property {Department[]} departments
  * @property {string[]} outcomes
- * @property {Map<string, Summary>} summaries every conversation the desk knows, by handoff_id
- * @property {Map<string, Details>} details what opening a conversation adds
- * @property {Map<string, Message[]>} messages in order of seq
- * @property {Map<string, number>} seen the largest seq this agent has had before their eyes
- * @property {Map<string, boolean>} typing customers who are typing
+ * @property {PersistentMap<Summary>} summaries every conversation the desk knows, by handoff_id
+ * @property {Lists} lists the same in the lists of the left column; ended ones are in none
+ * @property {PersistentMap<Details>} details what opening a conversation adds
+ * @property {PersistentMap<Message[]>} messages in order of seq
+ * @property {Map<string, number>} seen the largest seq this agent has seen, the conversation seen last at the end
+ * @property {PersistentMap<boolean>} typing customers who are typing
  * @property {Unsent[]} unsent
  * @property {string | null} selected the conversation in the middle
  * @property {"resolve" | "transfer" | "help" | null} dialog
- * @property {Notice[]} notices
+ * @property {Toast[]} toasts
+ * @property {boolean} sound whether arrivals and messages make a sound
+ * @property {"default" | "granted" | "denied"} permission for desktop notifications
+ * @property {string} day today, since times are shown with the day when it is another one
  *
- * @typedef {{type: string, [key: string]: any}} Action
+ * @typedef {{type: string, [key: string]: any}} DeskEvent what the reducer takes
  */
 export {};

@@ -1,12 +1,13 @@
 // @ts-check
-import { undirected } from "../directions.js";
-import { ask, el, say } from "../dom.js";
-import { forget } from "../memory.js";
+import { clearTab } from "../browser-storage.js";
+import { el, sendCommand, setText } from "../dom.js";
+import { stripDirectionControls } from "../text-direction.js";
+import { View } from "./view.js";
 
 /** @typedef {import("../types.js").State} State */
 
-/** Who is signed in, the list of keys, and the way out. */
-export class AgentAccount extends HTMLElement {
+/** Who is signed in, the list of keys, and signing out. */
+export class AgentAccount extends View {
   #help = el(
     "button",
     { type: "button", class: "round", "data-testid": "help", "aria-label": "Keys", title: "Keys (?)" },
@@ -17,18 +18,20 @@ export class AgentAccount extends HTMLElement {
   connectedCallback() {
     const csrf = document.querySelector("meta[name=csrf]")?.getAttribute("content") ?? "";
     const token = el("input", { type: "hidden", name: "csrf", value: csrf });
-    const leave = el("button", { class: "quiet", "data-testid": "sign-out" }, "Sign out");
-    this.append(
-      this.#help,
-      this.#name,
-      el("form", { method: "post", action: "logout", onsubmit: forget }, token, leave),
-    );
-    this.#help.addEventListener("click", () => ask(this, "dialog", { name: "help" }));
+    const signOut = el("button", { class: "quiet", "data-testid": "sign-out" }, "Sign out");
+    const form = el("form", { method: "post", action: "logout", onsubmit: clearTab }, token, signOut);
+    this.append(this.#help, this.#name, form);
+    this.#help.addEventListener("click", () => sendCommand(this, "dialog", { dialog: "help" }));
   }
 
   /** @param {State} state */
-  render(state) {
-    say(this.#name, undirected(state.me?.name ?? ""));
-    this.#name.title = state.me?.email ?? "";
+  inputs(state) {
+    return [state.me];
+  }
+
+  /** @param {State} state */
+  draw({ me }) {
+    setText(this.#name, stripDirectionControls(me?.name ?? ""));
+    this.#name.title = me?.email ?? "";
   }
 }

@@ -1,46 +1,37 @@
 // @ts-check
-import { el, icon, set } from "../dom.js";
+import { el, icon, sendCommand, setAttribute } from "../dom.js";
+import { View } from "./view.js";
 
 /** @typedef {import("../types.js").State} State */
-/** @typedef {import("../alerts.js").Alerts} Alerts */
 
 /** Sound on or off, and the permission for desktop notifications. */
-export class AlertButtons extends HTMLElement {
+export class AlertButtons extends View {
   #sound = el("button", { type: "button", class: "round", "data-testid": "sound", "aria-label": "Sound" });
   #allow = el(
     "button",
     { type: "button", class: "quiet", "data-testid": "alerts", "aria-label": "Allow notifications" },
-    icon("bell"),
+    icon("notifications"),
     el("span", {}, "Allow notifications"),
   );
-  /** @type {Alerts | null} */
-  #alerts = null;
+  #on = true;
 
   connectedCallback() {
     this.append(this.#allow, this.#sound);
     this.#sound.append(icon("sound"), icon("mute"));
-    this.#sound.addEventListener("click", () => this.#toggle());
-    this.#allow.addEventListener("click", () => this.#permit());
+    this.#sound.addEventListener("click", () => sendCommand(this, "sound", { on: !this.#on }));
+    this.#allow.addEventListener("click", () => sendCommand(this, "allow notifications"));
   }
 
-  /**
-   * @param {State} _state
-   * @param {Alerts} alerts
-   */
-  render(_state, alerts) {
-    this.#alerts = alerts;
-    this.#allow.hidden = alerts.permission !== "default";
-    set(this.#sound, "aria-pressed", String(alerts.sound));
-    set(this.#sound, "title", alerts.sound ? "Sound is on" : "Sound is off");
+  /** @param {State} state */
+  inputs(state) {
+    return [state.sound, state.permission];
   }
 
-  #toggle() {
-    this.#alerts?.setSound(!this.#alerts.sound);
-    document.dispatchEvent(new CustomEvent("alerts changed"));
-  }
-
-  async #permit() {
-    await this.#alerts?.allow();
-    document.dispatchEvent(new CustomEvent("alerts changed"));
+  /** @param {State} state */
+  draw({ sound, permission }) {
+    this.#on = sound;
+    this.#allow.hidden = permission !== "default";
+    setAttribute(this.#sound, "aria-pressed", String(sound));
+    setAttribute(this.#sound, "title", sound ? "Sound is on" : "Sound is off");
   }
 }

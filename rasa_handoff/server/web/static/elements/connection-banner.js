@@ -1,30 +1,36 @@
 // @ts-check
-import { el, say } from "../dom.js";
+import { el, setText } from "../dom.js";
+import { View } from "./view.js";
 
 /** @typedef {import("../types.js").State} State */
 
 /** Stands at the top while the desk has no connection. */
-export class ConnectionBanner extends HTMLElement {
-  #words = el("span");
-  #again = el("a", { href: "./", class: "button quiet", hidden: true }, "Sign in again");
+export class ConnectionBanner extends View {
+  #text = el("span");
+  #signIn = el("a", { href: "./", class: "button quiet", hidden: true }, "Sign in again");
 
   connectedCallback() {
     this.setAttribute("role", "status");
     this.dataset.testid = "connection";
-    this.append(this.#words, this.#again);
+    this.append(this.#text, this.#signIn);
   }
 
   /** @param {State} state */
-  render(state) {
+  inputs(state) {
+    return [state.connection, state.refusal, state.me === null];
+  }
+
+  /** @param {State} state */
+  draw(state) {
     this.dataset.state = state.connection;
     this.hidden = state.connection === "online";
-    this.#again.hidden = state.connection !== "refused";
-    say(this.#words, words(state));
+    this.#signIn.hidden = state.connection !== "refused";
+    setText(this.#text, describe(state));
   }
 }
 
 /** @param {State} state */
-function words(state) {
+function describe(state) {
   if (state.connection === "online") return "";
   if (state.connection === "refused") return state.refusal ?? "The server refused the connection.";
   return state.me ? "Reconnecting… your words are kept." : "Connecting…";

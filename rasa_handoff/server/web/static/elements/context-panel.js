@@ -1,21 +1,26 @@
 // @ts-check
-import { isolated, undirected } from "../directions.js";
-import { el, keep, say } from "../dom.js";
-import { departmentTitle, selected } from "../lists.js";
+import { el, inside, setText } from "../dom.js";
+import { clockTime, languageName, readable } from "../formatting.js";
+import { KeyedList } from "../keyed-list.js";
+import { departmentTitle, selectedConversation } from "../selectors.js";
 import { showValue } from "../slots.js";
-import { clock, language, readable } from "../words.js";
+import { isolate, stripDirectionControls } from "../text-direction.js";
+import { View } from "./view.js";
 
 /** @typedef {import("../types.js").State} State */
 /** @typedef {import("../types.js").Summary} Summary */
 /** @typedef {import("../types.js").Details} Details */
 /** @typedef {{name: string, value: string, href?: string, testid?: string}} Fact */
+/** @typedef {{name: string, confidence: number}} Intent */
 
 /** What is known about the customer and what the bot knew. */
-export class ContextPanel extends HTMLElement {
-  #contact = el("dl", { class: "facts" });
-  #handoff = el("dl", { class: "facts" });
-  #slots = el("dl", { class: "facts" });
+export class ContextPanel extends View {
+  #contact = new FactList();
+  #handoff = new FactList();
+  #slots = new FactList();
   #intents = el("ul", { class: "intents" });
+  /** @type {KeyedList<Intent>} */
+  #intentList = new KeyedList(this.#intents, { keyOf: intentKey, create: createIntent });
   #empty = el("p", { class: "empty" }, "Details of the chosen conversation appear here.");
   #close = el("button", { type: "button", class: "quiet close" }, "Close");
   #all = el(
@@ -23,11 +28,11 @@ export class ContextPanel extends HTMLElement {
     { class: "all" },
     this.#close,
     el("h3", {}, "Customer"),
-    this.#contact,
+    this.#contact.element,
     el("h3", {}, "Handoff"),
-    this.#handoff,
+    this.#handoff.element,
     el("h3", {}, "What the bot knew"),
-    this.#slots,
+    this.#slots.element,
     el("h3", {}, "What the bot understood last"),
     this.#intents,
   );
@@ -42,79 +47,82 @@ export class ContextPanel extends HTMLElement {
   }
 
   /** @param {State} state */
-  render(state) {
-    const summary = selected(state);
+  inputs(state) {
+    const details = state.selected ? state.details.get(state.selected) : undefined;
+    return [selectedConversation(state), details, state.departments, state.day];
+  }
+
+  /** @param {State} state */
+  draw(state) {
+    const summary = selectedConversation(state);
     const details = summary ? state.details.get(summary.handoff_id) : undefined;
     this.#all.hidden = !details;
     this.#empty.hidden = Boolean(details);
     if (!summary || !details) return;
-    facts(this.#contact, contact(details));
-    facts(this.#handoff, handoff(state, summary, details));
-    facts(this.#slots, known(details));
-    this.#guesses(details);
-  }
-
-  /** @param {Details} details */
-  #guesses({ bot }) {
-    const items = bot.intents.map((guess, place) => ({
-      ...guess,
-      key: `${place} ${guess.name} ${guess.confidence}`,
-    }));
-    keep(this.#intents, items, (item) => item.key, guess);
-    this.#intents.hidden = items.length === 0;
+    this.#contact.render(contactFacts(details));
+    this.#handoff.render(handoffFacts(state, summary, details));
+    this.#slots.render(slotFacts(details));
+    this.#intentList.render(details.bot.intents);
+    this.#intents.hidden = details.bot.intents.length === 0;
   }
 }
 
-/** @param {{name: string, confidence: number}} item */
-function guess({ name, confidence }) {
+/** @param {Intent} intent @param {number} place */
+function intentKey({ name, confidence }, place) {
+  return `${place} ${name} ${confidence}`;
+}
+
+/** @param {Intent} intent */
+function createIntent({ name, confidence }) {
   const meter = el("meter", {
     min: "0",
     max: "1",
     value: String(confidence),
-    "aria-label": `Confidence of ${undirected(name)}`,
+    "aria-label": `Confidence of ${stripDirectionControls(name)}`,
   });
   const percent = el("span", { class: "percent" }, `${Math.round(confidence * 100)} %`);
-  return el("li", { "data-testid": "intent" }, el("span", { class: "intent", dir: "auto" }, undirected(name)), meter, percent);
+  const text = el("span", { class: "intent", dir: "auto" }, stripDirectionControls(name));
+  return el("li", { "data-testid": "intent" }, text, meter, percent);
 }
 
 /** @param {Details} details @returns {Fact[]} */
-function contact({ contact }) {
+function contactFacts({ contact }) {
   const { name, email, phone } = contact;
   return [
-    ...maybe("Name", name),
-    ...maybe("E-mail", email, `mailto:${encodeURIComponent(undirected(email ?? ""))}`),
-    ...maybe("Phone", phone, `tel:${encodeURIComponent(undirected(phone ?? ""))}`),
-    ...(name || email || phone ? [] : maybe("Contact", "not known")),
+    ...factIf("Name", name),
+    ...factIf("E-mail", email, `mailto:${encodeURIComponent(stripDirectionControls(email ?? ""))}`),
+    ...factIf("Phone", phone, `tel:${encodeURIComponent(stripDirectionControls(phone ?? ""))}`),
+    ...(name || email || phone ? [] : factIf("Contact", "not known")),
   ];
 }
 
 /** @param {State} state @param {Summary} summary @param {Details} details @returns {Fact[]} */
-function handoff(state, summary, details) {
+function handoffFacts(state, summary, details) {
   const { name, push } = summary.channel;
   return [
-    ...maybe("Reason", summary.reason),
-    ...maybe("Note", details.note),
-    ...maybe("Priority", readable(summary.priority)),
-    ...maybe("Department", departmentTitle(state, summary.department)),
-    ...maybe("Language", summary.language && language(summary.language)),
-    ...maybe("Channel", push ? name : `${isolated(name)} (words wait for the customer's next message)`),
-    ...maybe("Bot", summary.bot_id),
-    ...maybe("Waiting since", clock(summary.queued_at)),
-    ...maybe("Taken", summary.assigned_at ? clock(summary.assigned_at) : null),
+    ...factIf("Reason", summary.reason),
+    ...factIf("Note", details.note),
+    ...factIf("Priority", readable(summary.priority)),
+    ...factIf("Department", departmentTitle(state, summary.department)),
+    ...factIf("Language", summary.language && languageName(summary.language)),
+    ...factIf("Channel", push ? name : `${isolate(name)} (words wait for the customer's next message)`),
+    ...factIf("Bot", summary.bot_id),
+    ...factIf("Waiting since", clockTime(summary.queued_at)),
+    ...factIf("Taken", summary.assigned_at ? clockTime(summary.assigned_at) : null),
   ];
 }
 
 /** @param {Details} details @returns {Fact[]} */
-function known({ bot }) {
+function slotFacts({ bot }) {
   const slots = Object.entries(bot.slots).map(([name, value]) => ({
     name,
     value: showValue(value),
     testid: `slot-value-${name}`,
   }));
   return [
-    ...maybe("Open form", bot.form),
+    ...factIf("Open form", bot.form),
     ...slots,
-    ...(slots.length || bot.form ? [] : maybe("Slots", "none")),
+    ...(slots.length || bot.form ? [] : factIf("Slots", "none")),
   ];
 }
 
@@ -124,31 +132,32 @@ function known({ bot }) {
  * @param {string} [href]
  * @returns {Fact[]}
  */
-function maybe(name, value, href) {
-  return value ? [{ name, value: undirected(value), href }] : [];
+function factIf(name, value, href) {
+  return value ? [{ name, value: stripDirectionControls(value), href }] : [];
 }
 
-/**
- * @param {HTMLElement} list
- * @param {Fact[]} items
- */
-function facts(list, items) {
-  keep(
-    list,
-    items,
-    (item) => item.name,
-    fact,
-    (child, item) => {
-      const value = /** @type {HTMLElement} */ (child.querySelector(".value"));
-      say(value, item.value);
-      if (item.href) value.setAttribute("href", item.href);
-    },
-  );
+/** Names with their values. */
+class FactList {
+  element = el("dl", { class: "facts" });
+  /** @type {KeyedList<Fact>} */
+  #list = new KeyedList(this.element, { keyOf: (fact) => fact.name, create: createFact, update: updateFact });
+
+  /** @param {Fact[]} facts */
+  render(facts) {
+    this.#list.render(facts);
+  }
 }
 
-/** @param {Fact} item */
-function fact({ name, href, testid }) {
+/** @param {Fact} fact */
+function createFact({ name, href, testid }) {
   // An address or a number is read from left to right whatever was written into it.
   const value = el(href ? "a" : "span", { class: "value", dir: href ? "ltr" : "auto", "data-testid": testid });
-  return el("div", {}, el("dt", { dir: "auto" }, undirected(name)), el("dd", {}, value));
+  return el("div", {}, el("dt", { dir: "auto" }, stripDirectionControls(name)), el("dd", {}, value));
+}
+
+/** @param {HTMLElement} element @param {Fact} fact */
+function updateFact(element, { value, href }) {
+  const place = inside(element, ".value");
+  setText(place, value);
+  if (href) place.setAttribute("href", href);
 }

@@ -1,8 +1,8 @@
 // @ts-check
-import { isolated, undirected } from "../directions.js";
-import { ask, el, icon, say, set } from "../dom.js";
-import { isMine, mayAnswer, overdue } from "../lists.js";
-import { tags, tagsKey } from "./tags.js";
+import { el, icon, sendCommand, setAttribute, setText } from "../dom.js";
+import { isMine, isOverdue, mayAnswer } from "../selectors.js";
+import { isolate, stripDirectionControls } from "../text-direction.js";
+import { updateTags } from "./tags.js";
 
 /** @typedef {import("../types.js").State} State */
 /** @typedef {import("../types.js").Summary} Summary */
@@ -49,9 +49,9 @@ export class ConversationHead {
       this.#transfer,
       this.#resolve,
     );
-    this.#back.addEventListener("click", () => ask(this.element, "select", { handoff_id: null }));
-    this.#transfer.addEventListener("click", () => ask(this.element, "dialog", { name: "transfer" }));
-    this.#resolve.addEventListener("click", () => ask(this.element, "dialog", { name: "resolve" }));
+    this.#back.addEventListener("click", () => sendCommand(this.element, "select", { handoff_id: null }));
+    this.#transfer.addEventListener("click", () => sendCommand(this.element, "dialog", { dialog: "transfer" }));
+    this.#resolve.addEventListener("click", () => sendCommand(this.element, "dialog", { dialog: "resolve" }));
     this.#context.addEventListener("click", showContext);
   }
 
@@ -61,17 +61,14 @@ export class ConversationHead {
    */
   render(state, summary) {
     const own = isMine(state, summary);
-    say(this.#name, undirected(summary.title));
-    say(this.#where, standing(summary, own));
-    set(this.#where, "data-overdue", overdue(state, summary));
+    setText(this.#name, stripDirectionControls(summary.title));
+    setText(this.#where, describe(summary, own));
+    setAttribute(this.#where, "data-overdue", isOverdue(state, summary));
     this.#transfer.hidden = !own;
     this.#resolve.hidden = !mayAnswer(state, summary);
-    set(this.#resolve, "disabled", state.connection !== "online");
-    set(this.#transfer, "disabled", state.connection !== "online");
-    const key = tagsKey(state, summary);
-    if (this.#tags.dataset.shows === key) return;
-    this.#tags.dataset.shows = key;
-    this.#tags.replaceChildren(...tags(state, summary));
+    setAttribute(this.#resolve, "disabled", state.connection !== "online");
+    setAttribute(this.#transfer, "disabled", state.connection !== "online");
+    updateTags(this.#tags, state, summary);
   }
 }
 
@@ -86,10 +83,10 @@ function showContext() {
  * @param {Summary} summary
  * @param {boolean} own
  */
-function standing(summary, own) {
+function describe(summary, own) {
   if (summary.state === "queued") return "Waiting in the queue";
   if (summary.state === "ended") return "Ended";
   if (summary.state === "message") return "Left a message";
   if (own) return summary.reminders ? "With you · waits for your answer" : "With you";
-  return `With ${isolated(summary.agent?.name ?? "a colleague")}`;
+  return `With ${isolate(summary.agent?.name ?? "a colleague")}`;
 }

@@ -1,15 +1,14 @@
 // @ts-check
-import { isolated } from "../directions.js";
-import { el, keep, say, set } from "../dom.js";
-import { isMine, selected } from "../lists.js";
-import { clock, readable } from "../words.js";
+import { el, setAttribute, setText } from "../dom.js";
+import { clockTime, readable } from "../formatting.js";
+import { isMine, selectedConversation } from "../selectors.js";
+import { isolate } from "../text-direction.js";
 import { ConversationHead } from "./conversation-head.js";
-import { line, messageLine, unsentLine, updateLine, updateMessage, updateUnsent } from "./message-lines.js";
+import { LiveList, TranscriptList, UnsentList } from "./message-list.js";
+import { View } from "./view.js";
 
 /** @typedef {import("../types.js").State} State */
 /** @typedef {import("../types.js").Summary} Summary */
-/** @typedef {import("../types.js").Message} Message */
-/** @typedef {import("../types.js").Unsent} Unsent */
 
 const NEAR = 120;
 const LOG = {
@@ -22,77 +21,93 @@ const LOG = {
 };
 
 /** The middle of the desk: what the bot and the customer said, then the live chat. */
-export class ConversationView extends HTMLElement {
+export class ConversationView extends View {
   #empty = el(
     "div",
     { class: "nothing" },
     el("p", {}, "Choose a conversation on the left, or take the first in the queue."),
   );
   #head = new ConversationHead();
-  #before = el("ol", { class: "lines", "aria-label": "Before the handoff" });
-  #unread = el(
+  #transcript = new TranscriptList({ "aria-label": "Before the handoff" });
+  #transcriptFollows = el(
     "p",
     { class: "typing", "data-testid": "transcript-follows", hidden: true },
     "What was said before the handoff can't be read yet. It will appear here.",
   );
   #handoff = el("p", { class: "divider" });
-  #log = el("ol", { class: "lines" });
+  #live = new LiveList();
+  #unsent = new UnsentList();
   #typing = el("p", { class: "typing", "data-testid": "customer-typing", hidden: true });
   #ended = el("p", { class: "divider ended", hidden: true });
   #scroller = el(
     "div",
     { class: "scroller", tabindex: "0", role: "region", "aria-label": "Messages" },
     el("p", { class: "divider first" }, "Before the handoff"),
-    this.#before,
-    this.#unread,
+    this.#transcript.element,
+    this.#transcriptFollows,
     this.#handoff,
-    el("div", { ...LOG }, this.#log),
+    el("div", { ...LOG }, this.#live.element, this.#unsent.element),
     this.#typing,
     this.#ended,
   );
   /** @type {string | null} */
   #shown = null;
-  #follows = true;
+  #staysAtEnd = true;
 
   connectedCallback() {
     this.dataset.testid = "conversation";
     this.append(this.#empty, this.#head.element, this.#scroller);
-    this.#scroller.addEventListener("scroll", () => (this.#follows = this.#atEnd()));
+    this.#scroller.addEventListener("scroll", () => (this.#staysAtEnd = this.#isAtEnd()));
     // A keyboard on a phone, or a growing composer, takes room away.
-    new ResizeObserver(() => this.#follow()).observe(this.#scroller);
+    new ResizeObserver(() => this.#scrollToEnd()).observe(this.#scroller);
   }
 
   /** @param {State} state */
-  render(state) {
-    const summary = selected(state);
+  inputs(state) {
+    const id = state.selected ?? "";
+    const shown = [selectedConversation(state), state.details.get(id), state.messages.get(id), state.typing.get(id)];
+    return [...shown, state.unsent, state.connection, state.me, state.departments, state.day];
+  }
+
+  /** @param {State} state */
+  draw(state) {
+    const summary = selectedConversation(state);
     this.#empty.hidden = summary !== null;
     this.#head.element.hidden = this.#scroller.hidden = summary === null;
-    set(this, "data-handoff", summary?.handoff_id ?? null);
-    set(this, "data-state", summary?.state ?? null);
-    if (summary) this.#draw(state, summary);
-    else this.#shown = null;
+    setAttribute(this, "data-handoff", summary?.handoff_id ?? null);
+    setAttribute(this, "data-state", summary?.state ?? null);
+    if (this.#shown !== (summary?.handoff_id ?? null)) this.#changeOver(summary);
+    if (summary) this.#drawConversation(state, summary);
+  }
+
+  /** @param {Summary | null} summary */
+  #changeOver(summary) {
+    this.#shown = summary?.handoff_id ?? null;
+    this.#staysAtEnd = true;
+    for (const list of [this.#transcript, this.#live, this.#unsent]) list.clear();
   }
 
   /**
    * @param {State} state
    * @param {Summary} summary
    */
-  #draw(state, summary) {
-    if (this.#shown !== summary.handoff_id) this.#follows = true;
-    this.#shown = summary.handoff_id;
+  #drawConversation(state, summary) {
     this.#head.render(state, summary);
-    this.#drawBefore(state, summary);
-    this.#drawLive(state, summary);
+    this.#drawMessages(state, summary);
+    const since = `Handed over ${clockTime(summary.queued_at)}`;
+    setText(this.#handoff, summary.reason ? `${since} · ${isolate(summary.reason)}` : since);
+    this.#typing.hidden = !(state.typing.get(summary.handoff_id) && isMine(state, summary));
+    setText(this.#typing, `${isolate(summary.title)} is typing…`);
     this.#drawEnd(summary);
-    this.#follow();
+    this.#scrollToEnd();
   }
 
   /** The end stays in view, unless the agent has gone back to read. */
-  #follow() {
-    if (this.#follows) this.#scroller.scrollTop = this.#scroller.scrollHeight;
+  #scrollToEnd() {
+    if (this.#staysAtEnd) this.#scroller.scrollTop = this.#scroller.scrollHeight;
   }
 
-  #atEnd() {
+  #isAtEnd() {
     const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
     return scrollHeight - scrollTop - clientHeight < NEAR;
   }
@@ -101,51 +116,21 @@ export class ConversationView extends HTMLElement {
    * @param {State} state
    * @param {Summary} summary
    */
-  #drawBefore(state, summary) {
-    const details = state.details.get(summary.handoff_id);
-    const lines = details?.transcript ?? [];
-    this.#unread.hidden = !details?.transcript_follows;
-    const items = lines.map((one, place) => ({ key: `${summary.handoff_id} ${place}`, ...one }));
-    keep(
-      this.#before,
-      items,
-      (item) => item.key,
-      line,
-      (child, item) => updateLine(child, item, summary.title),
-    );
-    say(
-      this.#handoff,
-      `Handed over ${clock(summary.queued_at)}${summary.reason ? ` · ${isolated(summary.reason)}` : ""}`,
-    );
-  }
-
-  /**
-   * @param {State} state
-   * @param {Summary} summary
-   */
-  #drawLive(state, summary) {
-    const id = summary.handoff_id;
-    const unsent = state.unsent.filter((words) => words.handoff_id === id);
-    /** @type {(Message | Unsent)[]} */
-    const items = [...(state.messages.get(id) ?? []), ...unsent];
-    // A message on its way and a stored one are different lines, though the id is the same.
-    const key = (/** @type {Message | Unsent} */ item) =>
-      "seq" in item ? `${id} ${item.id}` : `unsent ${item.id}`;
-    const create = (/** @type {Message | Unsent} */ item) =>
-      "seq" in item ? messageLine(item) : unsentLine(item);
-    keep(this.#log, items, key, create, (child, item) =>
-      "seq" in item
-        ? updateMessage(child, item, summary.title)
-        : updateUnsent(child, item, state.connection === "online"),
-    );
-    this.#typing.hidden = !(state.typing.get(id) && isMine(state, summary));
-    say(this.#typing, `${isolated(summary.title)} is typing…`);
+  #drawMessages(state, { handoff_id, title }) {
+    const details = state.details.get(handoff_id);
+    const context = { customer: title, online: state.connection === "online", day: state.day };
+    this.#transcriptFollows.hidden = !details?.transcript_follows;
+    this.#transcript.render(details?.transcript ?? [], context);
+    this.#live.render(state.messages.get(handoff_id) ?? [], context);
+    const unsent = state.unsent.filter((one) => one.handoff_id === handoff_id);
+    this.#unsent.render(unsent, context);
   }
 
   /** @param {Summary} summary */
   #drawEnd({ ended }) {
     this.#ended.hidden = !ended;
-    if (ended)
-      say(this.#ended, `Ended ${clock(ended.at)}${ended.outcome ? ` · ${isolated(readable(ended.outcome))}` : ""}`);
+    if (!ended) return;
+    const at = `Ended ${clockTime(ended.at)}`;
+    setText(this.#ended, ended.outcome ? `${at} · ${isolate(readable(ended.outcome))}` : at);
   }
 }

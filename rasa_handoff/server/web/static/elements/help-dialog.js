@@ -1,17 +1,39 @@
 // @ts-check
-import { Modal } from "./modal.js";
+import { el } from "../dom.js";
+import { SHORTCUTS } from "../shortcuts.js";
+import { ModalDialog } from "./modal-dialog.js";
 
-/** The list of keys: written in desk.html, so that it can be read and translated there. */
-export class HelpDialog extends Modal {
-  /** @type {import("../types.js").State["dialog"]} */
+/** @typedef {import("../types.js").State} State */
+
+/** The list of keys. */
+export class HelpDialog extends ModalDialog {
+  /** @type {State["dialog"]} */
   static dialog = "help";
 
   connectedCallback() {
     super.connectedCallback();
+    const close = el("button", { type: "button", class: "primary" }, "Close");
+    close.addEventListener("click", () => this.dialog.close());
     this.dialog.dataset.testid = "help-dialog";
-    this.dialog.setAttribute("aria-label", "Keys");
-    const written = /** @type {HTMLTemplateElement} */ (document.querySelector("#keys"));
-    this.dialog.append(written.content.cloneNode(true));
-    this.dialog.querySelector("button")?.addEventListener("click", () => this.dialog.close());
+    this.dialog.setAttribute("aria-labelledby", "help-title");
+    this.dialog.append(
+      el("h2", { id: "help-title" }, "Keys"),
+      el("dl", { class: "shortcuts" }, ...SHORTCUTS.map(({ letter, does }) => entry(["Alt", letter], does)), ...OTHERS),
+      el("div", { class: "buttons" }, close),
+    );
   }
+}
+
+const OTHERS = [
+  entry(["Enter"], "Send; with ", el("kbd", {}, "Shift"), " a new line"),
+  entry(["?"], "This list; ", el("kbd", {}, "Esc"), " closes it"),
+];
+
+/**
+ * @param {string[]} keys
+ * @param {...(string | Node)} does
+ */
+function entry(keys, ...does) {
+  const names = keys.flatMap((key, place) => [place ? " " : "", el("kbd", {}, key)]);
+  return el("div", {}, el("dt", {}, ...names), el("dd", {}, ...does));
 }

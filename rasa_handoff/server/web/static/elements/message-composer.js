@@ -1,15 +1,16 @@
 // @ts-check
-import { isolated } from "../directions.js";
-import { ask, el, icon, say, set } from "../dom.js";
-import { mayAnswer, mayTake, overdue, selected } from "../lists.js";
-import { draft, keepDraft } from "../memory.js";
-import { TypingSign } from "../typing.js";
+import { loadDraft, saveDraft } from "../browser-storage.js";
+import { el, icon, sendCommand, setAttribute, setText } from "../dom.js";
+import { isOverdue, mayAnswer, mayTake, selectedConversation } from "../selectors.js";
+import { isolate } from "../text-direction.js";
+import { TypingIndicator } from "../typing-indicator.js";
+import { View } from "./view.js";
 
 /** @typedef {import("../types.js").State} State */
 /** @typedef {import("../types.js").Summary} Summary */
 
 /** Where the agent writes; for a conversation that isn't theirs, what they can do instead. */
-export class MessageComposer extends HTMLElement {
+export class MessageComposer extends View {
   #label = el("label", { for: "composer", class: "hidden" });
   #field = el("textarea", {
     id: "composer",
@@ -23,12 +24,12 @@ export class MessageComposer extends HTMLElement {
   #keys = el("p", { id: "composer-keys", class: "keys" }, "Enter sends, Shift+Enter makes a new line");
   #waits = el(
     "p",
-    { class: "waits" },
+    { class: "delivery-hint" },
     "This customer's channel can't be pushed to: your words arrive with their next message.",
   );
   #left = el(
     "p",
-    { class: "waits", "data-testid": "left-hint" },
+    { class: "delivery-hint", "data-testid": "left-hint" },
     "The customer left a message; your answer reaches them at once or when they are back.",
   );
   #form = el(
@@ -49,87 +50,92 @@ export class MessageComposer extends HTMLElement {
   );
   /** @type {string | null} */
   #handoff = null;
-  #sign = new TypingSign((on) => ask(this, "typing", { handoff_id: this.#handoff, on }));
+  #typing = new TypingIndicator((on) => sendCommand(this, "typing", { handoff_id: this.#handoff, on }));
 
   connectedCallback() {
     this.#instead.append(this.#why, this.#take);
     this.append(this.#form, this.#instead);
-    this.#form.addEventListener("submit", (event) => (event.preventDefault(), this.#say()));
-    this.#field.addEventListener("keydown", (event) => this.#key(event));
+    this.#form.addEventListener("submit", (event) => (event.preventDefault(), this.#submit()));
+    this.#field.addEventListener("keydown", (event) => this.#keyPressed(event));
     this.#field.addEventListener("input", () => this.#typed());
-    this.#take.addEventListener("click", () => ask(this, "take", { handoff_id: this.#handoff }));
+    this.#take.addEventListener("click", () => sendCommand(this, "take", { handoff_id: this.#handoff }));
   }
 
   /** @param {State} state */
-  render(state) {
-    const summary = selected(state);
+  inputs(state) {
+    return [selectedConversation(state), state.connection, state.me];
+  }
+
+  /** @param {State} state */
+  draw(state) {
+    const summary = selectedConversation(state);
     this.hidden = summary === null;
     const own = summary !== null && mayAnswer(state, summary);
-    const turned = this.#turn(summary, own);
+    const isAnother = this.#changeOver(summary, own);
     this.#form.hidden = !own;
     this.#instead.hidden = own;
-    if (summary) this.#words(state, summary);
-    if (turned) this.#grow(); // not before it is shown: what is hidden has no height
-    // Who has just taken or opened a conversation wants to write; nobody is torn out of another field.
-    if (turned && own && !state.dialog) this.#field.focus();
+    if (summary) this.#drawTexts(state, summary);
+    if (isAnother) this.#grow(); // not before it is shown: what is hidden has no height
+    // Who has just taken or opened a conversation wants to write; the focus isn't taken from a dialog's field.
+    if (isAnother && own && !state.dialog) this.#field.focus();
   }
 
   /**
-   * Changes over to another conversation, with its draft; says whether it did.
+   * Change over to another conversation, with its draft. Whether there is another one, or it may be answered now.
    *
    * @param {Summary | null} summary
    * @param {boolean} own
    */
-  #turn(summary, own) {
+  #changeOver(summary, own) {
     const id = summary?.handoff_id ?? null;
-    const turned = id !== this.#handoff || (own && this.#form.hidden);
+    const isAnother = id !== this.#handoff || (own && this.#form.hidden);
     if (id !== this.#handoff) {
-      this.#sign.over();
+      this.#typing.stop();
       this.#handoff = id;
-      this.#field.value = id ? draft(id) : "";
+      this.#field.value = id ? loadDraft(id) : "";
     }
-    return turned;
+    return isAnother;
   }
 
   /**
    * @param {State} state
    * @param {Summary} summary
    */
-  #words(state, summary) {
-    say(this.#label, `Your message to ${isolated(summary.title)}`);
+  #drawTexts(state, summary) {
+    setText(this.#label, `Your message to ${isolate(summary.title)}`);
     const left = summary.state === "message";
     this.#left.hidden = !left;
     this.#waits.hidden = left || summary.channel.push;
     this.#take.hidden = !mayTake(state, summary);
-    say(this.#take, summary.state === "queued" ? "Take this conversation" : "Take over");
-    set(this.#take, "disabled", state.connection !== "online");
-    say(this.#why, why(summary, overdue(state, summary)));
+    setText(this.#take, summary.state === "queued" ? "Take this conversation" : "Take over");
+    setAttribute(this.#take, "disabled", state.connection !== "online");
+    setText(this.#why, explain(summary, isOverdue(state, summary)));
   }
 
   /** @param {KeyboardEvent} event */
-  #key(event) {
+  #keyPressed(event) {
     // While an input method composes a character, Enter chooses it.
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
     event.preventDefault();
-    this.#say();
+    this.#submit();
   }
 
-  #say() {
+  #submit() {
     const text = this.#field.value.trim();
     if (!text || !this.#handoff) return;
     this.#field.value = "";
-    keepDraft(this.#handoff, "");
-    this.#sign.over();
+    saveDraft(this.#handoff, "");
+    this.#typing.stop();
     this.#grow();
-    ask(this, "say", { handoff_id: this.#handoff, text });
+    sendCommand(this, "send message", { handoff_id: this.#handoff, text });
     this.#field.focus();
   }
 
   #typed() {
     if (!this.#handoff) return;
-    keepDraft(this.#handoff, this.#field.value);
+    saveDraft(this.#handoff, this.#field.value);
     this.#grow();
-    this.#sign.key();
+    this.#typing.keyPressed();
   }
 
   #grow() {
@@ -142,10 +148,10 @@ export class MessageComposer extends HTMLElement {
  * @param {Summary} summary
  * @param {boolean} late
  */
-function why(summary, late) {
+function explain(summary, late) {
   if (summary.state === "queued") return "Waiting for a person.";
   if (summary.state === "ended") return "This conversation has ended.";
-  const name = isolated(summary.agent?.name ?? "A colleague");
+  const name = isolate(summary.agent?.name ?? "A colleague");
   return late
     ? `${name} hasn't answered this customer for a while.`
     : `${name} is talking with this customer.`;

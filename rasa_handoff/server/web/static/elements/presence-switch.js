@@ -1,11 +1,12 @@
 // @ts-check
-import { ask, el, say, set } from "../dom.js";
+import { el, sendCommand, setAttribute, setText } from "../dom.js";
+import { View } from "./view.js";
 
 /** @typedef {import("../types.js").State} State */
 
 /** Whether this agent is there for customers. */
-export class PresenceSwitch extends HTMLElement {
-  #word = el("span", { class: "word" });
+export class PresenceSwitch extends View {
+  #text = el("span");
   #button = el(
     "button",
     {
@@ -16,21 +17,26 @@ export class PresenceSwitch extends HTMLElement {
       "aria-label": "Available for customers",
     },
     el("span", { class: "knob", "aria-hidden": "true" }),
-    this.#word,
+    this.#text,
   );
   #online = false;
 
   connectedCallback() {
     this.append(this.#button);
-    this.#button.addEventListener("click", () => ask(this, "presence", { online: !this.#online }));
+    this.#button.addEventListener("click", () => sendCommand(this, "presence", { online: !this.#online }));
   }
 
   /** @param {State} state */
-  render(state) {
+  inputs(state) {
+    return [state.me, state.connection];
+  }
+
+  /** @param {State} state */
+  draw(state) {
     this.#online = state.me?.online ?? false;
-    set(this.#button, "aria-checked", String(this.#online));
-    set(this.#button, "disabled", state.connection !== "online");
-    set(this.#button, "title", `${this.#online ? "You are online" : "You are away"} (Alt+O)`);
-    say(this.#word, this.#online ? "Online" : "Away");
+    setAttribute(this.#button, "aria-checked", String(this.#online));
+    setAttribute(this.#button, "disabled", state.connection !== "online");
+    setAttribute(this.#button, "title", `${this.#online ? "You are online" : "You are away"} (Alt+O)`);
+    setText(this.#text, this.#online ? "Online" : "Away");
   }
 }

@@ -1,15 +1,15 @@
 // @ts-check
-import { isolated, undirected } from "../directions.js";
-import { ask, el, say } from "../dom.js";
-import { selected } from "../lists.js";
+import { el } from "../dom.js";
+import { readable } from "../formatting.js";
 import { readSlot, showValue } from "../slots.js";
-import { readable } from "../words.js";
-import { Modal, labelled } from "./modal.js";
+import { stripDirectionControls } from "../text-direction.js";
+import { FormDialog } from "./form-dialog.js";
+import { FormField, select, setOptions } from "./form-field.js";
 
 /** @typedef {import("../types.js").State} State */
+/** @typedef {import("../types.js").Summary} Summary */
 /** @typedef {import("../types.js").Slot} Slot */
 /** @typedef {import("../types.js").BotState} BotState */
-/** @typedef {import("../types.js").Answer} Answer */
 
 const HINTS = new Map([
   ["list", "Separate several by commas."],
@@ -17,91 +17,60 @@ const HINTS = new Map([
 ]);
 
 /** Gives the conversation back to the bot: outcome, note, and what the bot should know from now on. */
-export class ResolveDialog extends Modal {
+export class ResolveDialog extends FormDialog {
   /** @type {State["dialog"]} */
   static dialog = "resolve";
-  #title = el("h2", { id: "resolve-title" }, "Resolve");
-  #outcome = el("select", { "data-testid": "resolve-outcome", required: true });
-  #note = el("textarea", { rows: "3", dir: "auto", "data-testid": "resolve-note" });
-  #slots = el("fieldset");
-  #problem = el("p", { class: "problem", role: "alert", "data-testid": "resolve-problem" });
-  #confirm = el("button", { type: "submit", class: "primary", "data-testid": "resolve-confirm" }, "Resolve");
-  /** @type {string | null} */
-  #handoff = null;
-  /** @type {Slot[]} */
-  #settable = [];
+  verb = "Resolve";
+  #outcomes = el("select", { "data-testid": "resolve-outcome", required: true });
+  #outcome = new FormField("resolve-outcome", "Outcome", this.#outcomes);
+  #note = new FormField(
+    "resolve-note",
+    "Note (for the record and the bot)",
+    el("textarea", { rows: "3", dir: "auto", "data-testid": "resolve-note" }),
+  );
+  #fieldset = el("fieldset");
+  /** @type {{slot: Slot, field: FormField}[]} */
+  #slots = [];
 
-  connectedCallback() {
-    super.connectedCallback();
-    this.dialog.setAttribute("aria-labelledby", "resolve-title");
-    const cancel = el("button", { type: "button", class: "quiet" }, "Cancel");
-    const form = el(
-      "form",
-      {},
-      this.#title,
-      labelled("resolve-outcome", "Outcome", this.#outcome),
-      labelled("resolve-note", "Note (for the record and the bot)", this.#note),
-      this.#slots,
-      this.#problem,
-      el("div", { class: "buttons" }, cancel, this.#confirm),
-    );
-    cancel.addEventListener("click", () => this.dialog.close());
-    form.addEventListener("submit", (event) => (event.preventDefault(), this.#submit()));
-    this.dialog.append(form);
+  fields() {
+    return [this.#outcome.element, this.#note.element, this.#fieldset];
   }
 
-  /** @param {State} state */
-  prepare(state) {
-    const summary = selected(state);
+  /** @param {State} state @param {Summary | null} summary */
+  fill(state, summary) {
     const bot = summary ? state.details.get(summary.handoff_id)?.bot : undefined;
-    this.#handoff = summary?.handoff_id ?? null;
     // A message left is resolved for the record alone: the bot has the conversation already.
-    this.#settable = summary?.state === "message" ? [] : (bot?.settable ?? []);
-    say(this.#title, `Resolve ${isolated(summary?.title ?? "")}`);
-    say(this.#problem, "");
-    this.#note.value = "";
-    this.#confirm.disabled = false;
-    this.#outcome.replaceChildren(
-      ...state.outcomes.map((outcome) => el("option", { value: outcome }, readable(outcome))),
+    const settable = summary?.state === "message" ? [] : (bot?.settable ?? []);
+    setOptions(
+      this.#outcomes,
+      state.outcomes.map((outcome) => [outcome, readable(outcome)]),
     );
-    this.#slots.hidden = this.#settable.length === 0;
-    this.#slots.replaceChildren(el("legend", {}, "What the bot should know (empty stays unchanged)"));
-    this.#slots.append(...this.#settable.map((slot) => field(slot, bot)));
+    this.#note.value = "";
+    this.#slots = settable.map((slot) => ({ slot, field: slotField(slot, bot) }));
+    this.#fieldset.hidden = settable.length === 0;
+    this.#fieldset.replaceChildren(
+      el("legend", {}, "What the bot should know (empty stays unchanged)"),
+      ...this.#slots.map(({ field }) => field.element),
+    );
   }
 
-  #submit() {
-    const { slots, problem } = this.#read();
-    say(this.#problem, problem ?? "");
-    if (problem) return;
-    const result = { outcome: this.#outcome.value, note: this.#note.value.trim() || null, slots };
-    this.#confirm.disabled = true;
-    ask(this, "resolve", {
-      handoff_id: this.#handoff,
-      result,
-      done: (/** @type {Answer} */ answer) => this.#done(answer),
-    });
+  read() {
+    const slots = this.#readSlots();
+    return slots && { result: { outcome: this.#outcome.value, note: this.#note.value.trim() || null, slots } };
   }
 
-  /** @param {Answer} answer */
-  #done(answer) {
-    if (answer.ok) return this.dialog.close();
-    this.#confirm.disabled = false;
-    say(this.#problem, answer.error ?? "That didn't work. Please try again.");
-  }
-
-  #read() {
-    /** @type {Map<string, any>} */
-    const slots = new Map();
-    const read = (/** @type {string | null} */ problem) => ({ slots: Object.fromEntries(slots), problem });
-    for (const slot of this.#settable) {
-      const control = /** @type {HTMLInputElement} */ (
-        this.dialog.querySelector(`#${CSS.escape(`slot-${slot.name}`)}`)
-      );
-      const reading = readSlot(slot, control.value);
-      if (reading.changed) slots.set(slot.name, reading.value);
-      else if ("problem" in reading) return (control.focus(), read(reading.problem));
-    }
-    return read(null);
+  /** Those that change; null, with the error at its field, if one can't be read. */
+  #readSlots() {
+    const readings = this.#slots.map(({ slot, field }) => ({ slot, field, reading: readSlot(slot, field.value) }));
+    for (const { field } of readings) field.showError(null);
+    for (const { field, reading } of readings)
+      if ("problem" in reading) {
+        field.showError(reading.problem);
+        return null;
+      }
+    return Object.fromEntries(
+      readings.flatMap(({ slot, reading }) => (reading.changed ? [[slot.name, reading.value]] : [])),
+    );
   }
 }
 
@@ -109,37 +78,24 @@ export class ResolveDialog extends Modal {
  * @param {Slot} slot
  * @param {BotState | undefined} bot
  */
-function field(slot, bot) {
+function slotField(slot, bot) {
   const now = bot && Object.hasOwn(bot.slots, slot.name) ? `Now: ${showValue(bot.slots[slot.name])}.` : null;
   const hint = [now, HINTS.get(slot.type)].filter(Boolean).join(" ") || null;
-  const input = control(slot);
-  input.dataset.testid = `slot-${slot.name}`;
-  return labelled(`slot-${slot.name}`, undirected(readable(slot.name)), input, hint);
+  const id = `slot-${slot.name}`;
+  const control = slotControl(slot);
+  control.dataset.testid = id;
+  return new FormField(id, stripDirectionControls(readable(slot.name)), control, hint);
 }
 
 /** @param {Slot} slot */
-function control(slot) {
-  if (slot.type === "bool")
-    return choices([
-      ["true", "Yes"],
-      ["false", "No"],
-    ]);
-  if (slot.type === "categorical")
-    return choices((slot.values ?? []).map((value) => [String(value), showValue(value)]));
-  return el("input", {
-    type: "text",
-    dir: "auto",
-    inputmode: slot.type === "float" ? "decimal" : null,
-    autocomplete: "off",
-  });
+function slotControl(slot) {
+  if (slot.type === "bool") return choice([["true", "Yes"], ["false", "No"]]);
+  if (slot.type === "categorical") return choice((slot.values ?? []).map((value) => [String(value), showValue(value)]));
+  const inputmode = slot.type === "float" ? "decimal" : null;
+  return el("input", { type: "text", dir: "auto", inputmode, autocomplete: "off" });
 }
 
-/** @param {string[][]} pairs */
-function choices(pairs) {
-  return el(
-    "select",
-    {},
-    el("option", { value: "" }, "Unchanged"),
-    ...pairs.map(([value, words]) => el("option", { value }, words)),
-  );
+/** @param {(readonly [string, string])[]} options */
+function choice(options) {
+  return select([["", "Unchanged"], ...options]);
 }

@@ -1,6 +1,11 @@
 // @ts-check
-import { say } from "../dom.js";
-import { waiting } from "../words.js";
+import { setText } from "../dom.js";
+import { waitingTime } from "../formatting.js";
+
+/** Those on the page, moved by one timer. @type {Set<WaitClock>} */
+const clocks = new Set();
+/** @type {ReturnType<typeof setInterval> | undefined} */
+let timer;
 
 /** The time since `since` (seconds since 1970), updated each second. */
 export class WaitClock extends HTMLElement {
@@ -8,20 +13,24 @@ export class WaitClock extends HTMLElement {
 
   connectedCallback() {
     this.setAttribute("role", "timer");
-    this.ticks = setInterval(() => this.#tick(), 1000);
-    this.#tick();
+    clocks.add(this);
+    timer ??= setInterval(() => clocks.forEach((clock) => clock.update()), 1000);
+    this.update();
   }
 
   disconnectedCallback() {
-    clearInterval(this.ticks);
+    clocks.delete(this);
+    if (clocks.size) return;
+    clearInterval(timer);
+    timer = undefined;
   }
 
   attributeChangedCallback() {
-    this.#tick();
+    this.update();
   }
 
-  #tick() {
+  update() {
     const since = Number(this.getAttribute("since"));
-    if (since) say(this, waiting(Date.now() / 1000 - since));
+    if (since) setText(this, waitingTime(Date.now() / 1000 - since));
   }
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { readSlot, showValue } from "../../rasa_handoff/server/web/static/slots.js";
-import { readable, statusWords, waiting } from "../../rasa_handoff/server/web/static/words.js";
+import { readable, statusText, waitingTime } from "../../rasa_handoff/server/web/static/formatting.js";
 
 const slot = (type, values = null) => ({ name: "s", type, values });
 
@@ -36,12 +36,12 @@ test("values as a person reads them", () => {
 });
 
 test("waiting time", () => {
-  assert.deepEqual([-3, 42, 725, 4800].map(waiting), ["0:00", "0:42", "12:05", "1 h 20 min"]);
+  assert.deepEqual([-3, 42, 725, 4800].map(waitingTime), ["0:00", "0:42", "12:05", "1 h 20 min"]);
 });
 
 test("a failed message says why", () => {
-  assert.equal(statusWords({ status: "failed", reason: "blocked" }), "Not delivered: blocked");
-  assert.equal(statusWords({ status: "waiting", reason: null }), "Waits until the customer writes");
+  assert.equal(statusText({ status: "failed", reason: "blocked" }), "Not delivered: blocked");
+  assert.equal(statusText({ status: "waiting", reason: null }), "Waits until the customer writes");
 });
 
 test("names in words", () => {

@@ -1,7 +1,7 @@
 // @ts-check
-/** Times, states and names in words. Pure. */
+/** Times, states and names as people read them. Pure. */
 
-import { isolated } from "./directions.js";
+import { isolate } from "./text-direction.js";
 
 /** @typedef {import("./types.js").Message} Message */
 
@@ -10,7 +10,7 @@ import { isolated } from "./directions.js";
  *
  * @param {number} seconds
  */
-export function waiting(seconds) {
+export function waitingTime(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
   const minutes = Math.floor(whole / 60);
   if (minutes >= 60) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
@@ -29,7 +29,7 @@ const DAY_AND_TIME = new Intl.DateTimeFormat(undefined, {
  * @param {number} at seconds since 1970
  * @param {number} [now] the same
  */
-export function clock(at, now = Date.now() / 1000) {
+export function clockTime(at, now = Date.now() / 1000) {
   const moment = new Date(at * 1000);
   const today = moment.toDateString() === new Date(now * 1000).toDateString();
   return (today ? TIME : DAY_AND_TIME).format(moment);
@@ -44,12 +44,12 @@ const STATUS = {
 };
 
 /** @param {Message} message */
-export function statusWords(message) {
-  const words = Object.hasOwn(STATUS, message.status) ? STATUS[message.status] : message.status;
-  return message.status === "failed" && message.reason ? `${words}: ${isolated(message.reason)}` : words;
+export function statusText(message) {
+  const text = Object.hasOwn(STATUS, message.status) ? STATUS[message.status] : message.status;
+  return message.status === "failed" && message.reason ? `${text}: ${isolate(message.reason)}` : text;
 }
 
-/** How a conversation ended when it wasn't this agent who ended it. The outcome's words come from outside. */
+/** How a conversation ended when it wasn't this agent who ended it, by its outcome. */
 const ENDINGS = new Map([
   ["customer_left", "left the conversation"],
   ["customer_silent", "didn't answer any more, so the conversation has ended"],
@@ -61,8 +61,8 @@ const ENDINGS = new Map([
  * @param {string} title
  * @param {string | null} outcome
  */
-export function endingWords(title, outcome) {
-  return `${isolated(title)} ${ENDINGS.get(outcome ?? "") ?? "has left: the conversation has ended"}.`;
+export function endingText(title, outcome) {
+  return `${isolate(title)} ${ENDINGS.get(outcome ?? "") ?? "has left: the conversation has ended"}.`;
 }
 
 /**
@@ -70,7 +70,7 @@ export function endingWords(title, outcome) {
  *
  * @param {number} seconds
  */
-export function minutes(seconds) {
+export function minutesText(seconds) {
   const whole = Math.max(1, Math.round(seconds / 60));
   return whole === 1 ? "a minute" : `${whole} minutes`;
 }
@@ -81,8 +81,8 @@ export function minutes(seconds) {
  * @param {string} name
  */
 export function readable(name) {
-  const words = name.replaceAll(/[_-]+/g, " ").trim();
-  return words.charAt(0).toUpperCase() + words.slice(1);
+  const text = name.replaceAll(/[_-]+/g, " ").trim();
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /**
@@ -90,11 +90,11 @@ export function readable(name) {
  *
  * @param {string} tag
  */
-export function language(tag) {
+export function languageName(tag) {
   try {
     const name = new Intl.DisplayNames(undefined, { type: "language" }).of(tag);
     return name && name !== tag ? `${name} (${tag})` : tag;
   } catch {
-    return isolated(tag);
+    return isolate(tag);
   }
 }

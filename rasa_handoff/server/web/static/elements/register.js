@@ -1,18 +1,17 @@
 // @ts-check
 /** Every element of the desk, by name. */
 
-import { ConnectionBanner } from "./connection-banner.js";
-import { ContextPanel } from "./context-panel.js";
-import { ConversationView } from "./conversation-view.js";
-import { HelpDialog } from "./help-dialog.js";
-import { LeftList, MineList, OthersList } from "./mine-list.js";
-import { NoticeList } from "./notice-list.js";
-import { MessageComposer } from "./message-composer.js";
-import { PresenceSwitch } from "./presence-switch.js";
 import { AgentAccount } from "./agent-account.js";
 import { AlertButtons } from "./alert-buttons.js";
-import { QueueList } from "./queue-list.js";
+import { ConnectionBanner } from "./connection-banner.js";
+import { ContextPanel } from "./context-panel.js";
+import { ColleaguesConversations, MessagesLeft, MyConversations, QueueList } from "./conversation-lists.js";
+import { ConversationView } from "./conversation-view.js";
+import { HelpDialog } from "./help-dialog.js";
+import { MessageComposer } from "./message-composer.js";
+import { PresenceSwitch } from "./presence-switch.js";
 import { ResolveDialog } from "./resolve-dialog.js";
+import { ToastList } from "./toast-list.js";
 import { TransferDialog } from "./transfer-dialog.js";
 import { WaitClock } from "./wait-clock.js";
 
@@ -22,13 +21,13 @@ customElements.define("presence-switch", PresenceSwitch);
 customElements.define("alert-buttons", AlertButtons);
 customElements.define("agent-account", AgentAccount);
 customElements.define("queue-list", QueueList);
-customElements.define("mine-list", MineList);
-customElements.define("left-list", LeftList);
-customElements.define("others-list", OthersList);
+customElements.define("my-conversations", MyConversations);
+customElements.define("messages-left", MessagesLeft);
+customElements.define("colleagues-conversations", ColleaguesConversations);
 customElements.define("conversation-view", ConversationView);
 customElements.define("message-composer", MessageComposer);
 customElements.define("context-panel", ContextPanel);
 customElements.define("resolve-dialog", ResolveDialog);
 customElements.define("transfer-dialog", TransferDialog);
 customElements.define("help-dialog", HelpDialog);
-customElements.define("notice-list", NoticeList);
+customElements.define("toast-list", ToastList);

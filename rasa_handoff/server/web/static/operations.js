@@ -1,18 +1,18 @@
 // @ts-check
-/** What an agent can do, as requests to the server and changes of the state. */
+/** What an agent can do, as requests to the server and events for the state. */
 
-import { isolated } from "./directions.js";
-import { isMine, mine } from "./lists.js";
+import { isMine, myConversations } from "./selectors.js";
+import { isolate } from "./text-direction.js";
 
 /** @typedef {import("./store.js").Store} Store */
-/** @typedef {import("./socket.js").DeskSocket} DeskSocket */
+/** @typedef {import("./desk-socket.js").DeskSocket} DeskSocket */
 /** @typedef {import("./outbox.js").Outbox} Outbox */
 /** @typedef {import("./types.js").Answer} Answer */
 
-const NOTICE_STAYS = 8_000;
+const TOAST_LASTS = 8_000;
 const TYPING_LASTS = 6_000;
 
-export class Desk {
+export class Operations {
   /**
    * @param {Store} store
    * @param {DeskSocket} socket
@@ -26,28 +26,27 @@ export class Desk {
     this.typingEnds = new Map();
   }
 
-  /** After every `ready`: what was missed meanwhile, then what couldn't be said. */
+  /** After every `ready`: load what was missed meanwhile, then send what couldn't be sent. */
   async catchUp() {
     const { state } = this.store;
-    const missed = new Set(mine(state).map((summary) => summary.handoff_id));
+    const missed = new Set(myConversations(state).map((summary) => summary.handoff_id));
     if (state.selected) missed.add(state.selected);
     await Promise.all([...missed].map((id) => this.#load(id, { quietly: id !== state.selected })));
-    this.outbox.pump();
+    this.outbox.flush();
   }
 
   /** @param {string | null} handoff_id */
   async select(handoff_id) {
     if (this.store.state.selected === handoff_id) return;
-    this.store.dispatch({ type: "select", handoff_id });
-    if (handoff_id && this.store.state.connection === "online")
-      await this.#load(handoff_id, { quietly: false });
+    this.store.dispatch({ type: "selected", handoff_id });
+    if (handoff_id && this.store.state.connection === "online") await this.#load(handoff_id, { quietly: false });
   }
 
   /** @param {string} handoff_id */
   async take(handoff_id) {
     const answer = await this.socket.request("take", { handoff_id });
-    if (!answer.ok || !answer.conversation) return this.#complain(answer);
-    this.store.dispatch({ type: "select", handoff_id });
+    if (!answer.ok || !answer.conversation) return this.#showProblem(answer);
+    this.store.dispatch({ type: "selected", handoff_id });
     this.store.dispatch({ type: "opened", conversation: answer.conversation });
   }
 
@@ -55,28 +54,28 @@ export class Desk {
    * @param {string} handoff_id
    * @param {string} text
    */
-  say(handoff_id, text) {
+  sendMessage(handoff_id, text) {
     const agent = this.store.state.me?.id ?? "";
     const unsent = { id: freshId(), handoff_id, agent, text, at: Date.now() / 1000, problem: null };
-    this.store.dispatch({ type: "compose", unsent });
-    this.outbox.pump();
+    this.store.dispatch({ type: "message composed", unsent });
+    this.outbox.flush();
   }
 
   /** @param {string} id */
-  sayAgain(id) {
-    this.store.dispatch({ type: "send again", id });
-    this.outbox.pump();
+  retryMessage(id) {
+    this.store.dispatch({ type: "message retried", id });
+    this.outbox.flush();
   }
 
   /**
    * @param {string} handoff_id
    * @param {boolean} on
    */
-  typing(handoff_id, on) {
-    this.socket.tell("typing", { handoff_id, on });
+  sendTyping(handoff_id, on) {
+    this.socket.sendVolatile("typing", { handoff_id, on });
   }
 
-  /** A typing sign whose end got lost ends by itself. @param {string} handoff_id */
+  /** A customer's typing whose end got lost ends by itself. @param {string} handoff_id */
   endTypingLater(handoff_id) {
     clearTimeout(this.typingEnds.get(handoff_id));
     const end = () => {
@@ -87,10 +86,10 @@ export class Desk {
   }
 
   /** @param {boolean} online */
-  async presence(online) {
+  async setPresence(online) {
     const answer = await this.socket.request("presence", { online });
     if (answer.ok) this.store.dispatch({ type: "presence", online });
-    else this.#complain(answer);
+    else this.#showProblem(answer);
   }
 
   /**
@@ -101,8 +100,8 @@ export class Desk {
   async transfer(handoff_id, department, title) {
     const answer = await this.socket.request("transfer", { handoff_id, department });
     if (!answer.ok) return answer;
-    this.store.dispatch({ type: "select", handoff_id: null });
-    this.notify(`Transferred to ${isolated(title)}.`);
+    this.store.dispatch({ type: "selected", handoff_id: null });
+    this.showToast(`Transferred to ${isolate(title)}.`);
     return answer;
   }
 
@@ -114,9 +113,15 @@ export class Desk {
     const answer = await this.socket.request("resolve", { handoff_id, ...result });
     if (!answer.ok) return answer;
     const left = this.store.state.summaries.get(handoff_id)?.state === "message";
-    this.store.dispatch({ type: "select", handoff_id: null });
-    this.notify(left ? "Resolved." : "Resolved. The bot has the conversation again.");
+    this.store.dispatch({ type: "selected", handoff_id: null });
+    this.showToast(left ? "Resolved." : "Resolved. The bot has the conversation again.");
     return answer;
+  }
+
+  /** Ask the browser for the permission to show desktop notifications. */
+  async allowNotifications() {
+    const permission = await Notification.requestPermission();
+    this.store.dispatch({ type: "permission changed", permission });
   }
 
   /**
@@ -124,10 +129,10 @@ export class Desk {
    * @param {"info" | "problem"} [kind]
    * @param {string} [handoff_id] the conversation it is about
    */
-  notify(text, kind = "info", handoff_id = undefined) {
-    const notice = { id: freshId(), text, kind, handoff_id };
-    this.store.dispatch({ type: "notice", notice });
-    setTimeout(() => this.store.dispatch({ type: "notice gone", id: notice.id }), NOTICE_STAYS);
+  showToast(text, kind = "info", handoff_id = undefined) {
+    const toast = { id: freshId(), text, kind, handoff_id };
+    this.store.dispatch({ type: "toast shown", toast });
+    setTimeout(() => this.store.dispatch({ type: "toast dismissed", id: toast.id }), TOAST_LASTS);
   }
 
   /**
@@ -139,26 +144,25 @@ export class Desk {
   async #load(handoff_id, { quietly }) {
     const known = this.store.state.messages.get(handoff_id)?.at(-1)?.seq ?? 0;
     const answer = await this.socket.request("open", { handoff_id, after: quietly ? known : 0 });
-    if (answer.ok && answer.conversation)
-      this.store.dispatch({ type: "opened", conversation: answer.conversation });
-    else if (!quietly && answer.code !== "offline") this.#notThere(handoff_id, answer);
+    if (answer.ok && answer.conversation) this.store.dispatch({ type: "opened", conversation: answer.conversation });
+    else if (!quietly && answer.code !== "offline") this.#closeUnavailable(handoff_id, answer);
   }
 
   /**
    * @param {string} handoff_id
    * @param {Answer} answer
    */
-  #notThere(handoff_id, answer) {
+  #closeUnavailable(handoff_id, answer) {
     const { state } = this.store;
     const summary = state.summaries.get(handoff_id);
-    if (summary && isMine(state, summary)) return this.#complain(answer);
-    if (state.selected === handoff_id) this.store.dispatch({ type: "select", handoff_id: null });
-    this.#complain(answer);
+    const mine = summary !== undefined && isMine(state, summary);
+    if (!mine && state.selected === handoff_id) this.store.dispatch({ type: "selected", handoff_id: null });
+    this.#showProblem(answer);
   }
 
   /** @param {Answer} answer */
-  #complain(answer) {
-    this.notify(answer.error ?? "That didn't work. Please try again.", "problem");
+  #showProblem(answer) {
+    this.showToast(answer.error ?? "That didn't work. Please try again.", "problem");
   }
 }
 

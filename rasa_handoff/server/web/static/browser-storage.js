@@ -1,15 +1,19 @@
 // @ts-check
-/** What outlives a reload: unsent messages and drafts in this tab, the last read message of each conversation, the hash. */
+/**
+ * What outlives a reload: unsent messages and drafts in this tab; in this browser how far each conversation was read, and
+ * the switches; the open conversation in the page's address.
+ */
 
 /** @typedef {import("./types.js").State} State */
 
-const MARK = "#c=";
+const HASH = "#c=";
+const MOST_SEEN = 200;
 
 /** Their getters throw where the browser forbids them. @type {Record<"tab" | "browser", () => Storage>} */
 const STORAGES = { tab: () => sessionStorage, browser: () => localStorage };
 
 /**
- * What is kept under the key, if it is of the kind that was kept: an extension, an older version or another page of
+ * Read what is kept under the key, if it is of the kind that was kept: an extension, an older version or another page of
  * this address may have written something else, and a broken value must not stop the desk.
  *
  * @template T
@@ -68,52 +72,52 @@ const readText = (value) => (typeof value === "string" ? value : undefined);
 /** @param {any} value */
 const readSwitch = (value) => (typeof value === "boolean" ? value : undefined);
 
-/** @returns {Partial<State>} */
-export function recall() {
+/** Read what the state begins with. @returns {Partial<State>} */
+export function loadSaved() {
   return {
     unsent: load("tab", "desk.unsent", readUnsent, []),
     seen: load("browser", "desk.seen", readSeen, new Map()),
-    selected: addressed(),
+    sound: load("browser", "desk.sound", readSwitch, true),
+    selected: conversationInAddress(),
   };
 }
 
 /**
+ * Keep what an event has changed.
+ *
  * @param {State} state
  * @param {State} before
  */
-export function remember(state, before) {
+export function saveChanges(state, before) {
   if (state.unsent !== before.unsent) save("tab", "desk.unsent", state.unsent);
-  if (state.seen !== before.seen) save("browser", "desk.seen", recent(state.seen));
-  if (state.selected !== before.selected) address(state.selected);
+  if (state.seen !== before.seen) save("browser", "desk.seen", newest(state.seen));
+  if (state.sound !== before.sound) save("browser", "desk.sound", state.sound);
+  if (state.selected !== before.selected) putIntoAddress(state.selected);
 }
 
-/**
- * The newest two hundred, so that years of conversations don't pile up.
- *
- * @param {Map<string, number>} seen
- */
-function recent(seen) {
-  return Object.fromEntries([...seen].slice(-200));
+/** Years of conversations don't pile up. @param {Map<string, number>} seen */
+function newest(seen) {
+  return Object.fromEntries([...seen].slice(-MOST_SEEN));
 }
 
 /** The conversation in the page's address; null if there is none, or something broken. */
-export function addressed() {
+export function conversationInAddress() {
   try {
-    return location.hash.startsWith(MARK) ? decodeURIComponent(location.hash.slice(MARK.length)) || null : null;
+    return location.hash.startsWith(HASH) ? decodeURIComponent(location.hash.slice(HASH.length)) || null : null;
   } catch {
     return null;
   }
 }
 
 /** @param {string | null} handoff_id */
-function address(handoff_id) {
-  if (addressed() === handoff_id) return;
-  const hash = handoff_id ? MARK + encodeURIComponent(handoff_id) : "";
+function putIntoAddress(handoff_id) {
+  if (conversationInAddress() === handoff_id) return;
+  const hash = handoff_id ? HASH + encodeURIComponent(handoff_id) : "";
   history.pushState(null, "", location.pathname + hash);
 }
 
 /** @param {string} handoff_id */
-export function draft(handoff_id) {
+export function loadDraft(handoff_id) {
   return load("tab", `desk.draft.${handoff_id}`, readText, "");
 }
 
@@ -121,32 +125,16 @@ export function draft(handoff_id) {
  * @param {string} handoff_id
  * @param {string} text
  */
-export function keepDraft(handoff_id, text) {
+export function saveDraft(handoff_id, text) {
   if (text) save("tab", `desk.draft.${handoff_id}`, text);
   else remove(`desk.draft.${handoff_id}`);
 }
 
-/** Leaves nothing of this agent's to the next one in this tab. */
-export function forget() {
+/** Leave nothing of this agent's to the next one in this tab. */
+export function clearTab() {
   try {
     sessionStorage.clear();
   } catch {
     // Forbidden, so nothing was kept either.
   }
-}
-
-/**
- * @param {string} name
- * @param {boolean} otherwise
- */
-export function setting(name, otherwise) {
-  return load("browser", `desk.${name}`, readSwitch, otherwise);
-}
-
-/**
- * @param {string} name
- * @param {boolean} value
- */
-export function keepSetting(name, value) {
-  save("browser", `desk.${name}`, value);
 }

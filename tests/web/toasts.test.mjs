@@ -1,9 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { mayAnswer, mayTake, messagesLeft, overdue, queue, unreadLeft } from "../../rasa_handoff/server/web/static/lists.js";
-import { initial, reduce } from "../../rasa_handoff/server/web/static/state.js";
-import { tiding } from "../../rasa_handoff/server/web/static/tidings.js";
+import {
+  isOverdue,
+  mayAnswer,
+  mayTake,
+  messagesLeft,
+  queuedConversations,
+  unreadLeftCount,
+} from "../../rasa_handoff/server/web/static/selectors.js";
+import { initialState, reduce } from "../../rasa_handoff/server/web/static/reducer.js";
+import { toastFor } from "../../rasa_handoff/server/web/static/toasts.js";
 
 const ME = { id: "a1", name: "Thandi", email: "thandi@example.org", online: true, departments: [] };
 
@@ -21,10 +28,10 @@ function ready(lists = {}) {
   return { type: "ready", me: ME, departments: [], outcomes: ["resolved"], ...empty, ...lists };
 }
 
-/** What is told when this happens to a desk that has these. */
-function told(before, action) {
-  const state = reduce(initial(), ready({ mine: before }));
-  return tiding(reduce(state, action), action, state)?.text ?? null;
+/** The toast when this happens to a desk that has these. */
+function toastText(before, event) {
+  const state = reduce(initialState(), ready({ mine: before }));
+  return toastFor(reduce(state, event), event, state)?.text ?? null;
 }
 
 const changed = (one) => ({ type: "conversation", summary: one });
@@ -35,53 +42,53 @@ test("who goes ahead is before the others of the same priority", () => {
     summary({ handoff_id: "ahead", queued_at: 9, ahead: true }),
     summary({ handoff_id: "urgent", queued_at: 10, priority: "urgent" }),
   ];
-  const ids = queue(reduce(initial(), ready({ queue: waiting }))).map((one) => one.handoff_id);
+  const ids = queuedConversations(reduce(initialState(), ready({ queue: waiting }))).map((one) => one.handoff_id);
   assert.deepEqual(ids, ["urgent", "ahead", "first"]);
 });
 
 test("a message left is a list of its own, and everybody's to answer", () => {
   const one = summary({ state: "message", last: said(3) });
-  let state = reduce(initial(), ready({ messages: [one] }));
+  let state = reduce(initialState(), ready({ messages: [one] }));
   assert.deepEqual(messagesLeft(state), [one]);
   assert.equal(mayAnswer(state, one), true);
   assert.equal(mayTake(state, one), false);
-  assert.equal(unreadLeft(state, one), 1);
+  assert.equal(unreadLeftCount(state, one), 1);
   state = reduce(reduce(state, { type: "message", handoff_id: "h", message: said(3) }), { type: "seen", handoff_id: "h" });
-  assert.equal(unreadLeft(state, one), 0);
+  assert.equal(unreadLeftCount(state, one), 0);
   state = reduce(state, changed({ ...one, state: "ended" }));
   assert.deepEqual(messagesLeft(state), []);
 });
 
 test("mine is overdue after one reminder, a colleague's after two, and then it can be taken over", () => {
-  const state = reduce(initial(), ready());
-  const levels = [0, 1, 2].map((reminders) => overdue(state, held("a1", { reminders })));
+  const state = reduce(initialState(), ready());
+  const levels = [0, 1, 2].map((reminders) => isOverdue(state, held("a1", { reminders })));
   assert.deepEqual(levels, [false, true, true]);
   assert.equal(mayTake(state, held("a2", { reminders: 1 })), false);
   assert.equal(mayTake(state, held("a2", { reminders: 2 })), true);
   assert.equal(mayTake(state, held("a1", { reminders: 2 })), false);
 });
 
-test("a reminder is told in minutes", () => {
-  const action = { type: "reminder", handoff_id: "h", seconds: 180 };
-  assert.equal(told([held("a1")], action), "Naledi has waited 3 minutes for your answer.");
+test("a reminder counts in minutes", () => {
+  const event = { type: "reminder", handoff_id: "h", seconds: 180 };
+  assert.equal(toastText([held("a1")], event), "Naledi has waited 3 minutes for your answer.");
 });
 
-test("a colleague's that waits is told once", () => {
+test("a colleague's that waits is mentioned once", () => {
   const waits = held("a2", { reminders: 2 });
-  assert.equal(told([held("a2", { reminders: 1 })], changed(waits)), "Naledi waits for an answer. You can take over.");
-  assert.equal(told([waits], changed(waits)), null);
+  assert.equal(toastText([held("a2", { reminders: 1 })], changed(waits)), "Naledi waits for an answer. You can take over.");
+  assert.equal(toastText([waits], changed(waits)), null);
 });
 
-test("what is no longer mine by itself is told, what I did myself isn't", () => {
+test("a toast says what is no longer mine by itself, not what I did myself", () => {
   const mine = held("a1");
-  assert.match(told([mine], changed(summary({ ahead: true }))), /waited too long/);
-  assert.equal(told([mine], changed(summary())), null);
-  assert.equal(told([mine], changed(held("a2"))), "Sipho took over: Naledi.");
-  assert.match(told([mine], changed(summary({ state: "message" }))), /left a message/);
+  assert.match(toastText([mine], changed(summary({ ahead: true }))), /waited too long/);
+  assert.equal(toastText([mine], changed(summary())), null);
+  assert.equal(toastText([mine], changed(held("a2"))), "Sipho took over: Naledi.");
+  assert.match(toastText([mine], changed(summary({ state: "message" }))), /left a message/);
 });
 
-test("an end is told with its reason, unless an agent ended it", () => {
-  const end = (outcome) => told([held("a1")], changed(held("a1", { state: "ended", ended: { outcome } })));
+test("a toast gives the reason of an end, unless an agent ended it", () => {
+  const end = (outcome) => toastText([held("a1")], changed(held("a1", { state: "ended", ended: { outcome } })));
   assert.equal(end("customer_left"), "Naledi left the conversation.");
   assert.match(end("customer_silent"), /didn't answer any more/);
   assert.match(end("relay_lost_it"), /the bot no longer knows/);
@@ -90,8 +97,8 @@ test("an end is told with its reason, unless an agent ended it", () => {
   assert.equal(end("transferred"), null);
 });
 
-test("words that crossed with the end are told to who had it", () => {
+test("a message that crossed with the end is shown to who had it", () => {
   const late = held("a1", { state: "ended", ended: { outcome: "resolved" }, last: said(4) });
-  assert.equal(told([], changed(late)), "Naledi wrote after the end: one more thing");
-  assert.equal(told([], changed({ ...late, last: null })), null);
+  assert.equal(toastText([], changed(late)), "Naledi wrote after the end: one more thing");
+  assert.equal(toastText([], changed({ ...late, last: null })), null);
 });

@@ -1,0 +1,108 @@
+// @ts-check
+/** The one module that knows the socket: events of docs/protocol.md, "/desk", in and out. */
+
+import { io } from "./vendor/socket.io-client-4.8.4.MIT.esm.min.js";
+
+/** @typedef {import("./types.js").DeskEvent} DeskEvent */
+/** @typedef {import("./types.js").Answer} Answer */
+/** @typedef {Error & {data?: {code?: string}}} ConnectError */
+
+/** The desk may live below a path: beside the folder of this module. */
+const PATH = new URL("../socket.io/", import.meta.url).pathname;
+const ANSWER_WITHIN = 10_000;
+const RECONNECT_AFTER = 1_000;
+/** @type {Answer} */
+const NO_ANSWER = {
+  ok: false,
+  code: "offline",
+  error: "The server can't be reached just now. Please try again in a moment.",
+};
+
+/**
+ * How the payload of each event from the server is given to the reducer.
+ *
+ * @type {Record<string, (payload: any) => object>}
+ */
+const EVENTS = {
+  ready: (payload) => payload,
+  arrival: (summary) => ({ summary }),
+  conversation: (summary) => ({ summary }),
+  message: ({ handoff_id, ...message }) => ({ handoff_id, message }),
+  "message.status": (payload) => payload,
+  typing: (payload) => payload,
+  reminder: (payload) => payload,
+  presence: (payload) => payload,
+  availability: (payload) => payload,
+  signed_out: (payload) => payload,
+};
+
+export class DeskSocket {
+  /** @param {(event: DeskEvent) => void} dispatch */
+  constructor(dispatch) {
+    this.dispatch = dispatch;
+    // The websocket first: with several server processes polling would need sticky sessions.
+    this.socket = io("/desk", {
+      path: PATH,
+      // Shows that our own page connects, and not another one that this browser sends its cookie with.
+      auth: { csrf: document.querySelector("meta[name=csrf]")?.getAttribute("content") ?? "" },
+      transports: ["websocket", "polling"],
+      tryAllTransports: true,
+      autoConnect: false,
+    });
+    this.socket.on("connect", () => dispatch({ type: "connected" }));
+    this.socket.on("disconnect", (/** @type {string} */ reason) => this.#disconnected(reason));
+    this.socket.on("connect_error", (/** @type {ConnectError} */ error) => this.#notConnected(error));
+    for (const [type, convert] of Object.entries(EVENTS))
+      this.socket.on(type, (/** @type {any} */ payload) => dispatch({ ...convert(payload ?? {}), type }));
+  }
+
+  connect() {
+    this.socket.connect();
+  }
+
+  /**
+   * Send an event and wait for its acknowledgement. Never rejects: no answer is an answer with code "offline".
+   *
+   * @param {string} event
+   * @param {object} payload
+   * @returns {Promise<Answer>}
+   */
+  async request(event, payload) {
+    // While disconnected the client would keep it, and send it beside what the outbox sends again.
+    if (!this.socket.connected) return NO_ANSWER;
+    try {
+      return await this.socket.timeout(ANSWER_WITHIN).emitWithAck(event, payload);
+    } catch {
+      return NO_ANSWER;
+    }
+  }
+
+  /**
+   * Send something that may be lost.
+   *
+   * @param {string} event
+   * @param {object} payload
+   */
+  sendVolatile(event, payload) {
+    this.socket.volatile.emit(event, payload);
+  }
+
+  /** @param {string} reason */
+  #disconnected(reason) {
+    this.dispatch({ type: "disconnected" });
+    // After a disconnect by the server (a restart, an ended session) the client doesn't reconnect by itself.
+    if (reason === "io server disconnect") this.#connectLater();
+  }
+
+  /** @param {ConnectError} error */
+  #notConnected(error) {
+    const unavailable = error.data?.code === "unavailable"; // a trouble of the server's that passes
+    if (!this.socket.active && !unavailable) return this.dispatch({ type: "refused", error: error.message });
+    this.dispatch({ type: "disconnected" });
+    if (!this.socket.active) this.#connectLater();
+  }
+
+  #connectLater() {
+    setTimeout(() => this.socket.connect(), RECONNECT_AFTER);
+  }
+}

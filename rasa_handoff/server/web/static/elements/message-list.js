@@ -1,0 +1,147 @@
+// @ts-check
+import { el, inside, sendCommand, setAttribute, setText, withLinks } from "../dom.js";
+import { clockTime, statusText } from "../formatting.js";
+import { KeyedList } from "../keyed-list.js";
+import { isolate } from "../text-direction.js";
+
+/** @typedef {import("../types.js").Message} Message */
+/** @typedef {import("../types.js").Unsent} Unsent */
+/** @typedef {import("../types.js").Line} Line */
+/**
+ * What all messages of a conversation are shown with. The customer's name may become known, or another one, while they are
+ * there.
+ *
+ * @typedef {{customer: string, online: boolean, day: string}} Context
+ */
+
+/**
+ * A list of messages: its element, and `render`. How one kind of them looks is given by subclasses.
+ *
+ * @template Item
+ */
+class MessageList {
+  /** @param {Record<string, string>} [attributes] */
+  constructor(attributes = {}) {
+    this.element = el("ol", { class: "lines", ...attributes });
+    /** @type {KeyedList<Item, Context>} */
+    this.list = new KeyedList(this.element, {
+      keyOf: (item, place) => this.keyOf(item, place),
+      create: (item) => this.create(item),
+      update: (element, item, context) => this.update(element, item, context),
+    });
+  }
+
+  /**
+   * @param {readonly Item[]} items
+   * @param {Context} context
+   */
+  render(items, context) {
+    this.list.render(items, context, [context.customer, context.online, context.day]);
+  }
+
+  /** Another conversation follows. */
+  clear() {
+    this.list.clear();
+  }
+
+  /** @param {Item} _item @param {number} place */
+  keyOf(_item, place) {
+    return String(place);
+  }
+
+  /** @param {Item} _item @returns {HTMLElement} */
+  create(_item) {
+    return el("li");
+  }
+
+  /** @param {HTMLElement} _element @param {Item} _item @param {Context} _context */
+  update(_element, _item, _context) {}
+}
+
+/**
+ * @param {HTMLElement} element
+ * @param {string | null} name
+ * @param {number} at
+ */
+function setAuthor(element, name, at) {
+  setText(inside(element, ".by"), name ? `${isolate(name)} · ${clockTime(at)}` : clockTime(at));
+}
+
+/** What was said before the handoff. @extends {MessageList<Line>} */
+export class TranscriptList extends MessageList {
+  /** @param {Line} line */
+  create(line) {
+    return el(
+      "li",
+      { class: "line transcript", "data-testid": "transcript-line", "data-speaker": line.speaker },
+      el("p", { class: "by" }),
+      el("p", { class: "text", dir: "auto" }, ...withLinks(line.text)),
+    );
+  }
+
+  /** @param {HTMLElement} element @param {Line} line @param {Context} context */
+  update(element, { speaker, at }, { customer }) {
+    setAuthor(element, speaker === "customer" ? customer : speaker === "bot" ? "Bot" : "Agent", at);
+  }
+}
+
+/** The live chat. @extends {MessageList<Message>} */
+export class LiveList extends MessageList {
+  /** @param {Message} message */
+  keyOf(message) {
+    return message.id;
+  }
+
+  /** @param {Message} message */
+  create({ id, speaker, text }) {
+    return el(
+      "li",
+      { class: "line", "data-testid": "message", "data-speaker": speaker, "data-id": id },
+      el("p", { class: "by" }),
+      el("p", { class: "text", dir: "auto" }, ...withLinks(text)),
+      speaker === "agent" && el("p", { class: "status", "data-testid": "status" }),
+    );
+  }
+
+  /** @param {HTMLElement} element @param {Message} message @param {Context} context */
+  update(element, message, { customer }) {
+    const { speaker, agent, at } = message;
+    setAuthor(element, speaker === "customer" ? customer : speaker === "system" ? null : agent, at);
+    const status = element.querySelector(".status");
+    if (!status) return;
+    setAttribute(status, "data-status", message.status);
+    setText(status, statusText(message));
+  }
+}
+
+/** Messages that the server doesn't have yet. @extends {MessageList<Unsent>} */
+export class UnsentList extends MessageList {
+  /** @param {Unsent} unsent */
+  keyOf(unsent) {
+    return unsent.id;
+  }
+
+  /** @param {Unsent} unsent */
+  create({ id, text }) {
+    const retry = el("button", { type: "button", class: "quiet", "data-testid": "send-again" }, "Send again");
+    const discard = el("button", { type: "button", class: "quiet", "data-testid": "discard" }, "Discard");
+    retry.addEventListener("click", () => sendCommand(retry, "retry message", { id }));
+    discard.addEventListener("click", () => sendCommand(discard, "discard message", { id }));
+    return el(
+      "li",
+      { class: "line unsent", "data-testid": "unsent", "data-speaker": "agent", "data-id": id },
+      el("p", { class: "text", dir: "auto" }, ...withLinks(text)),
+      el("p", { class: "status" }),
+      el("p", { class: "choice" }, retry, discard),
+    );
+  }
+
+  /** @param {HTMLElement} element @param {Unsent} unsent @param {Context} context */
+  update(element, { problem }, { online }) {
+    const status = inside(element, ".status");
+    setAttribute(status, "data-status", problem === null ? "sending" : "failed");
+    inside(element, ".choice").hidden = problem === null;
+    if (problem !== null) setText(status, `Not sent: ${isolate(problem)}`);
+    else setText(status, online ? "Sending…" : "Kept, and sent when the connection is back");
+  }
+}

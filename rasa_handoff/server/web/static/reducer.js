@@ -1,0 +1,270 @@
+// @ts-check
+/**
+ * The desk's state, and the one place where it changes: state and event in, state out. No clock, no socket, no page.
+ *
+ * An event is the server's (docs/protocol.md, "/desk") or one of the page's own ("selected", ...). Whatever arrives twice
+ * changes nothing the second time: messages are kept by id, summaries are replaced whole, and the number of unread messages
+ * is derived from `seen`, never counted up. Parts of the state that an event doesn't concern stay the same objects, by
+ * which elements know that they have nothing to draw; no event copies or sorts all conversations or messages.
+ */
+
+import { moveConversation, NO_CONVERSATIONS, sortConversations } from "./conversation-order.js";
+import { PersistentMap } from "./persistent-map.js";
+
+/** @typedef {import("./types.js").State} State */
+/** @typedef {import("./types.js").DeskEvent} DeskEvent */
+/** @typedef {import("./types.js").Message} Message */
+/** @typedef {import("./types.js").Summary} Summary */
+/** @typedef {import("./types.js").Conversation} Conversation */
+
+/**
+ * @param {Partial<State>} [saved] what a reload brings back: unsent, seen, selected, sound
+ * @returns {State}
+ */
+export function initialState(saved = {}) {
+  return {
+    connection: "connecting",
+    refusal: null,
+    me: null,
+    departments: [],
+    outcomes: [],
+    summaries: new PersistentMap(),
+    lists: NO_CONVERSATIONS,
+    details: new PersistentMap(),
+    messages: new PersistentMap(),
+    seen: new Map(),
+    typing: new PersistentMap(),
+    unsent: [],
+    selected: null,
+    dialog: null,
+    toasts: [],
+    sound: true,
+    permission: "denied",
+    day: "",
+    ...saved,
+  };
+}
+
+/**
+ * @param {State} state
+ * @param {DeskEvent} event
+ * @returns {State} the same object when nothing changed
+ */
+export function reduce(state, event) {
+  const step = Object.hasOwn(steps, event.type) ? steps[event.type] : null;
+  return step ? step(state, event) : state;
+}
+
+/** @type {Record<string, (state: State, event: any) => State>} */
+const steps = {
+  connected: (state) => ({ ...state, connection: "connecting", refusal: null }),
+  disconnected: (state) => ({ ...state, connection: "offline", typing: new PersistentMap() }),
+  refused: (state, { error }) => ({ ...state, connection: "refused", refusal: error }),
+
+  ready: replaceAll,
+  arrival: (state, { summary }) => withSummary(state, summary),
+  // All of it, when what was said before the handoff comes later than the handoff.
+  conversation: (state, { summary }) =>
+    "transcript" in summary ? withConversation(state, summary) : withSummary(state, summary),
+  opened: (state, { conversation }) => withConversation(state, conversation),
+  message: (state, { handoff_id, message }) => withMessages(state, handoff_id, [message]),
+  "message.status": withStatus,
+  typing: withTyping,
+  presence: (state, { online }) => (state.me ? { ...state, me: { ...state.me, online } } : state),
+  availability: (state, { departments }) => ({ ...state, departments }),
+
+  selected: withSelected,
+  seen: withSeen,
+  "dialog changed": (state, { name }) => ({ ...state, dialog: name }),
+  "toast shown": (state, { toast }) => ({ ...state, toasts: state.toasts.concat(toast) }),
+  "toast dismissed": (state, { id }) => ({ ...state, toasts: state.toasts.filter((toast) => toast.id !== id) }),
+  "sound changed": (state, { on }) => ({ ...state, sound: on }),
+  "permission changed": (state, { permission }) => ({ ...state, permission }),
+  "day changed": (state, { day }) => (day === state.day ? state : { ...state, day }),
+
+  "message composed": (state, { unsent }) => ({ ...state, unsent: state.unsent.concat(unsent) }),
+  "message rejected": (state, { id, problem }) => withProblem(state, id, problem),
+  "message retried": (state, { id }) => withProblem(state, id, null),
+  "message discarded": (state, { id }) => ({ ...state, unsent: state.unsent.filter((unsent) => unsent.id !== id) }),
+};
+
+/**
+ * After a reconnect everything is the server's; only the open conversation stays, so that it doesn't vanish under the
+ * agent's eyes when it ended meanwhile.
+ *
+ * @param {State} state
+ * @param {DeskEvent} event
+ * @returns {State}
+ */
+function replaceAll(state, { me, departments, outcomes, queue, mine, others, messages = [] }) {
+  const open = state.selected ? state.summaries.get(state.selected) : undefined;
+  const all = new Map([open ? [open] : [], queue, mine, others, messages].flat().map((one) => [one.handoff_id, one]));
+  /** @param {[string, unknown]} entry */
+  const stays = ([id]) => all.has(id) || id === state.selected;
+  return {
+    ...state,
+    connection: "online",
+    me,
+    departments,
+    outcomes,
+    summaries: PersistentMap.from(all),
+    lists: sortConversations(me, all.values()),
+    details: PersistentMap.from([...state.details.entries()].filter(stays)),
+    messages: PersistentMap.from([...state.messages.entries()].filter(stays)),
+    // Somebody else may have signed in where these were kept.
+    unsent: state.unsent.filter((unsent) => unsent.agent === me.id),
+    typing: new PersistentMap(),
+  };
+}
+
+/**
+ * What had ended leaves when the agent looks at something else.
+ *
+ * @param {State} state
+ * @param {DeskEvent} event
+ * @returns {State}
+ */
+function withSelected(state, { handoff_id }) {
+  const left = state.selected === handoff_id ? null : state.selected;
+  const ended = left !== null && state.summaries.get(left)?.state === "ended";
+  return { ...(ended ? withoutConversation(state, left) : state), selected: handoff_id, dialog: null };
+}
+
+/**
+ * @param {State} state
+ * @param {Summary} summary
+ * @returns {State}
+ */
+function withSummary(state, summary) {
+  const id = summary.handoff_id;
+  if (summary.state === "ended" && state.selected !== id) return withoutConversation(state, id);
+  return {
+    ...state,
+    summaries: state.summaries.with(id, summary),
+    lists: moveConversation(state.lists, state.me, state.summaries.get(id), summary),
+  };
+}
+
+/**
+ * Nothing of it stays but how far it was read: a desk is open for days.
+ *
+ * @param {State} state
+ * @param {string} id
+ * @returns {State}
+ */
+function withoutConversation(state, id) {
+  return {
+    ...state,
+    summaries: state.summaries.without(id),
+    lists: moveConversation(state.lists, state.me, state.summaries.get(id), undefined),
+    details: state.details.without(id),
+    messages: state.messages.without(id),
+    typing: state.typing.without(id),
+  };
+}
+
+/**
+ * @param {State} state
+ * @param {Conversation} conversation
+ * @returns {State}
+ */
+function withConversation(state, conversation) {
+  const { contact, note, transcript, transcript_follows, bot, messages, ...summary } = conversation;
+  const id = summary.handoff_id;
+  if (summary.state === "ended" && state.selected !== id) return withoutConversation(state, id);
+  const details = state.details.with(id, { contact, note, transcript, transcript_follows, bot });
+  return withMessages({ ...withSummary(state, summary), details }, id, messages);
+}
+
+/**
+ * @param {State} state
+ * @param {string} id
+ * @param {Message[]} arrived
+ * @returns {State}
+ */
+function withMessages(state, id, arrived) {
+  const before = state.messages.get(id);
+  const messages = mergeMessages(before ?? [], arrived);
+  const customerSaid = messages !== before && arrived.some((message) => message.speaker === "customer");
+  const sent = state.unsent.filter((unsent) => arrived.some((message) => message.id === unsent.id));
+  const typing = customerSaid && state.typing.get(id) ? state.typing.with(id, false) : state.typing;
+  if (messages === before && !sent.length && typing === state.typing) return state;
+  return {
+    ...state,
+    messages: state.messages.with(id, messages),
+    unsent: sent.length ? state.unsent.filter((unsent) => !sent.includes(unsent)) : state.unsent,
+    typing,
+  };
+}
+
+/**
+ * In order of seq, each id once; the same array if nothing is new. What is newer than all, the usual case, is appended.
+ *
+ * @param {Message[]} known
+ * @param {Message[]} arrived
+ * @returns {Message[]}
+ */
+function mergeMessages(known, arrived) {
+  if (arrived.every((message, place) => message.seq > ((place ? arrived[place - 1] : known.at(-1))?.seq ?? -1)))
+    return arrived.length ? known.concat(arrived) : known;
+  const merged = new Map(known.map((message) => [message.id, message]));
+  for (const message of arrived) {
+    const before = merged.get(message.id);
+    if (!before || !isSame(before, message)) merged.set(message.id, message);
+  }
+  const ordered = [...merged.values()].sort((one, other) => one.seq - other.seq);
+  const changed = ordered.length !== known.length || ordered.some((message, place) => message !== known[place]);
+  return changed ? ordered : known;
+}
+
+/** @param {Message} one @param {Message} other */
+function isSame(one, other) {
+  const keys = /** @type {(keyof Message)[]} */ (Object.keys(other));
+  return keys.every((key) => one[key] === other[key]);
+}
+
+/**
+ * @param {State} state
+ * @param {DeskEvent} event
+ * @returns {State}
+ */
+function withStatus(state, { handoff_id, message_id, status, reason }) {
+  const list = state.messages.get(handoff_id) ?? [];
+  const place = list.findLastIndex((message) => message.id === message_id);
+  const before = list[place];
+  if (!before || (before.status === status && before.reason === reason)) return state;
+  return { ...state, messages: state.messages.with(handoff_id, list.with(place, { ...before, status, reason })) };
+}
+
+/**
+ * @param {State} state
+ * @param {DeskEvent} event
+ * @returns {State}
+ */
+function withTyping(state, { handoff_id, on }) {
+  if ((state.typing.get(handoff_id) ?? false) === on) return state;
+  return { ...state, typing: state.typing.with(handoff_id, on) };
+}
+
+/**
+ * @param {State} state
+ * @param {DeskEvent} event
+ * @returns {State}
+ */
+function withSeen(state, { handoff_id }) {
+  const newest = state.messages.get(handoff_id)?.at(-1);
+  if (!newest || newest.seq <= (state.seen.get(handoff_id) ?? 0)) return state;
+  const seen = new Map(state.seen);
+  seen.delete(handoff_id);
+  return { ...state, seen: seen.set(handoff_id, newest.seq) };
+}
+
+/**
+ * @param {State} state
+ * @param {string} id
+ * @param {string | null} problem
+ * @returns {State}
+ */
+function withProblem(state, id, problem) {
+  return { ...state, unsent: state.unsent.map((unsent) => (unsent.id === id ? { ...unsent, problem } : unsent)) };
+}
