@@ -67,6 +67,13 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "the port on which it takes the agent's (3000:4000)",
     )
     parser.add_argument(
+        "--history-days",
+        type=int,
+        default=400,
+        metavar="DAYS",
+        help="how long it is kept what happened to each handoff (default: 400 days)",
+    )
+    parser.add_argument(
         "--limit",
         action="append",
         default=[],
@@ -93,6 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
         limits=read_limits(arguments.limit),
         hosts=read_hosts(arguments.allowed_host),
         admin_token=_admin_token(),
+        history_days=server_module("service.scheduler").check_history_days(arguments.history_days),
     )
     return code
 

@@ -68,7 +68,7 @@ class Assignment(Value, frozen=True):
 
     ``ahead``: queued before others of the same priority. ``reminders``: how many times in a row the agent was reminded of an
     unanswered customer; after :data:`HELP_AFTER` any agent may take it over. ``asked``: the customer was asked whether they are
-    still there.
+    still there. ``answered``: the agent has written since they took it, or somebody since it became a message.
     """
 
     stage: Stage
@@ -79,6 +79,7 @@ class Assignment(Value, frozen=True):
     ahead: bool = False
     reminders: int = 0
     asked: bool = False
+    answered: bool = False
     ended: Ending | None = None
 
 
@@ -106,8 +107,8 @@ def _arrive(_: None, event: Arrived) -> Step:
 
 def _take(state: Assignment, event: Taken) -> Step:
     notice = StatusChanged(status="accepted", details={"agent": {"id": event.agent.id, "name": event.agent.name}})
-    after = replace(state, agent=event.agent, assigned_at=event.at, ahead=False, reminders=0, asked=False)
-    return after, (notice,)
+    fresh = {"ahead": False, "reminders": 0, "asked": False, "answered": False}
+    return replace(state, agent=event.agent, assigned_at=event.at, **fresh), (notice,)
 
 
 def _take_again(state: Assignment, event: Taken) -> Step:
@@ -125,7 +126,7 @@ def _keep_customer_message(state: Assignment, event: CustomerWrote) -> Step:
 
 def _keep_agent_message(state: Assignment, event: AgentWrote) -> Step:
     _must_have(state, event.agent)
-    return replace(state, reminders=0), (
+    return replace(state, reminders=0, answered=True), (
         Kept(speaker=Speaker.AGENT, id=event.id, text=event.text, at=event.at, agent=event.agent),
     )
 
@@ -171,7 +172,7 @@ def _nothing(state: Assignment, _: AssignmentEvent) -> Step:
 
 
 def _leave_message(state: Assignment, _: MessageLeft) -> Step:
-    return replace(state, ahead=False, reminders=0, asked=False), ()
+    return replace(state, ahead=False, reminders=0, asked=False, answered=False), ()
 
 
 def _answer_message(state: Assignment, event: AgentWrote) -> Step:

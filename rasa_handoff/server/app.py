@@ -41,7 +41,7 @@ from rasa_handoff.server.sending_again import DEAD_LETTERS
 from rasa_handoff.server.service.agent_operations import AgentService
 from rasa_handoff.server.service.bot_operations import BotService
 from rasa_handoff.server.service.presence import GRACE, Presence
-from rasa_handoff.server.service.scheduler import Sweeper, Timekeeper
+from rasa_handoff.server.service.scheduler import HISTORY_DAYS, HistoryRetention, Sweeper, Timekeeper
 from rasa_handoff.server.service.unit_of_work import Publisher
 from rasa_handoff.server.storage.handoffs import RELAY
 from rasa_handoff.server.storage.tables import OUTBOX, TIMERS, Unavailable, open_store
@@ -71,6 +71,7 @@ def create_app(
     limits: Limits = Limits(),  # noqa: B008 - immutable
     hosts: Sequence[str] = (),
     admin_token: str | None = None,
+    history_days: int = HISTORY_DAYS,
 ) -> ASGIApp:
     """Return the live-agent server as an ASGI application; its lifespan opens and closes the database.
 
@@ -81,6 +82,7 @@ def create_app(
     TLS may use nothing else.
     ``limits``: of the application's ``guard``. ``hosts``: the only host names that are accepted, beside the public one.
     ``admin_token``: lets commands in over HTTP; None: there are none over HTTP.
+    ``history_days``: how long rows of ``handoff_event`` are kept.
     """
     # Any origin, for front ends that speak Botlhale's protocol; without credentials, and /desk checks for itself.
     sio = AsyncServer(async_mode="asgi", cors_allowed_origins="*", cors_credentials=False)
@@ -112,6 +114,7 @@ def create_app(
                 desk.close_ended,
                 relay.close_revoked,
                 botlhale.close_revoked,
+                HistoryRetention(store, history_days, now).check,
             ]
             sweeper = Sweeper(checks, lambda: store.write(accounts.changes))
             stack.callback(commands.clear)

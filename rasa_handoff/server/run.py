@@ -27,6 +27,7 @@ from rasa_handoff.server import accounts
 from rasa_handoff.server.app import create_app
 from rasa_handoff.server.gateways.tkinter_gateway import HERE, Ports
 from rasa_handoff.server.public_url import LOOPBACK, PublicUrl
+from rasa_handoff.server.service.scheduler import HISTORY_DAYS
 from rasa_handoff.server.storage.tables import open_store
 
 PARTS: Final = {h11.IDLE: "head", h11.SEND_BODY: "body"}
@@ -68,13 +69,15 @@ def serve(
     limits: Limits = Limits(),  # noqa: B008 - immutable
     hosts: Sequence[str] = (),
     admin_token: str | None = None,
+    history_days: int = HISTORY_DAYS,
 ) -> int:
     """Run the server until SIGTERM or Ctrl-C, and return the exit code.
 
     ``open_live_agent``: browsers on other machines may use ``/live_agent`` without a token, which means that anyone who
     can reach this address can write to the agents. ``tkinter_demo``: the ports of the Tkinter demo's user window on this machine.
     ``public``: where browsers find the desk when a proxy stands before it. ``proxies``: whose ``X-Forwarded-For`` and
-    ``X-Forwarded-Proto`` are read. ``hsts``, ``limits``, ``hosts``, ``admin_token``: see :func:`create_app`.
+    ``X-Forwarded-Proto`` are read. ``hsts``, ``limits``, ``hosts``, ``admin_token``, ``history_days``: see
+    :func:`create_app`.
 
     Raises:
         HandoffError: the address is busy or not allowed without tokens, or the database can't be used.
@@ -95,6 +98,7 @@ def serve(
         limits=limits,
         hosts=hosts,
         admin_token=admin_token,
+        history_days=history_days,
     )
     if tkinter_demo is not None:
         _bound(HERE, tkinter_demo.listen, "--tkinter-demo").close()

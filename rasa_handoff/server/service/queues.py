@@ -11,7 +11,7 @@ from rasa_handoff.core.assignment_events import Arrived
 from rasa_handoff.protocol.values import Offer
 from rasa_handoff.server.service import availability, summaries
 from rasa_handoff.server.service.publications import Arrival, Changed
-from rasa_handoff.server.storage import handoffs
+from rasa_handoff.server.storage import handoff_events, handoffs
 from rasa_handoff.server.storage.handoffs import Record
 from rasa_handoff.server.storage.tables import OUTBOX
 
@@ -29,6 +29,7 @@ def arrive(unit: "UnitOfWork", offer: Offer, side: str, department: str | None =
     event = Arrived(at=unit.now, department=department, ahead=ahead)
     state, _ = step(None, event)
     handoffs.add(unit.connection, Record(offer=offer, side=side, assignment=state))
+    handoff_events.add(unit.connection, offer, None, event, state)
     unit.timekeeper.follow(unit.connection, offer.handoff_id, None, state, event)
     _rerank(unit, state.department, quiet=offer.handoff_id)
     record = handoffs.must_find(unit.connection, offer.handoff_id)

@@ -1,6 +1,7 @@
 """The timers of conversations, set and stopped in the transaction that makes it necessary; and periodic checks.
 
-The periodic checks are for changes that no timer announces: a department added by the command line, a session that ran out.
+The periodic checks are for what no timer announces: a department added by the command line, a session that ran out, a history
+that is too old.
 """
 
 import asyncio
@@ -19,9 +20,10 @@ from rasa_handoff.core.assignment_events import AssignmentEvent, CustomerSilent,
 from rasa_handoff.core.assignment_timers import SWITCHABLE, TIMINGS, DeskTimers
 from rasa_handoff.protocol.errors import SettingsError, Unreachable
 from rasa_handoff.protocol.logs import get_log
-from rasa_handoff.server.storage import handoffs
+from rasa_handoff.server.storage import handoff_events, handoffs
 from rasa_handoff.server.storage.handoffs import RELAY, Record
 from rasa_handoff.server.storage.tables import HANDOFFS, OUTBOX, TIMERS
+from rasa_handoff.store.engine import Store
 from rasa_handoff.store.tasks import cancel_all
 from rasa_handoff.store.timers import RECOVERY, Timer
 
@@ -34,6 +36,12 @@ OFF: Final = ("off", "null", "none")
 """Values on the command line that switch a timer off."""
 EVERY: Final = 5.0
 """Seconds between two rounds of checks: a department added by the command, an expected wait, a session that ran out."""
+HISTORY_DAYS: Final = 400
+"""Days for which what happened to handoffs is kept: a year and its comparison with the one before."""
+MOST_REMOVED: Final = 1_000
+"""Rows of the history removed in one transaction: others wait for it."""
+REMOVE_EVERY: Final = 3_600.0
+"""Seconds between two looks for rows that are too old, once none is left."""
 LOOK_EVERY: Final = 0.25
 """Seconds between two looks for what another process changed: a session that the command line ended, a revoked token."""
 
@@ -171,3 +179,32 @@ class Sweeper:
             return False
         before, self._seen = self._seen, now
         return now != before
+
+
+class HistoryRetention:
+    """Removes rows of ``handoff_event`` that are older than ``days``. A check of the :class:`Sweeper`."""
+
+    def __init__(self, store: Store, days: int, now: Callable[[], float]) -> None:
+        self._store, self._days, self._now = store, days, now
+        self._next = 0.0
+
+    async def check(self) -> None:
+        """Remove some of what is too old; what is left is removed by the next checks."""
+        now = self._now()
+        if now < self._next:
+            return
+        oldest = now - self._days * 86_400
+        removed = await self._store.write(lambda rows: handoff_events.remove_before(rows, oldest, MOST_REMOVED))
+        if removed < MOST_REMOVED:
+            self._next = now + REMOVE_EVERY
+
+
+def check_history_days(days: int) -> int:
+    """Return the days for which the history is kept, if they are some.
+
+    Raises:
+        SettingsError: they aren't.
+    """
+    if days < 1:
+        raise SettingsError("What happened to handoffs is kept for a day at least, such as --history-days 400.")
+    return days

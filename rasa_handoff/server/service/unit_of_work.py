@@ -34,7 +34,7 @@ from rasa_handoff.server import accounts
 from rasa_handoff.server.service import availability, queues, summaries
 from rasa_handoff.server.service.publications import AvailabilityChanged, Changed, Overdue, Publication, Said
 from rasa_handoff.server.service.scheduler import Timekeeper
-from rasa_handoff.server.storage import handoffs
+from rasa_handoff.server.storage import handoff_events, handoffs
 from rasa_handoff.server.storage.handoffs import Message, Record
 from rasa_handoff.server.storage.tables import OUTBOX
 from rasa_handoff.store.dispatcher import Dispatcher
@@ -96,13 +96,14 @@ class UnitOfWork:
         return known
 
     def apply(self, record: Record, event: AssignmentEvent) -> Record:
-        """Apply an event to a conversation: its state, what follows from that, and its timers.
+        """Apply an event to a conversation: its state, its history, what follows from that, and its timers.
 
         Raises:
             Refused: the event is illegal in this state; nothing has changed.
         """
         before = record.assignment
         state, effects = step(before, event)
+        handoff_events.add(self.connection, record.offer, before, event, state)
         after = record.but(assignment=state)
         for effect in effects:
             after = self._follow(after, effect)

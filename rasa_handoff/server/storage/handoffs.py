@@ -189,6 +189,7 @@ def _changing(record: Record) -> dict[str, Any]:
         "ahead": state.ahead,
         "reminders": state.reminders,
         "asked": state.asked,
+        "answered": state.answered,
         "ended_at": state.ended.at if state.ended else None,
         "outcome": state.ended.outcome if state.ended else None,
         "end_note": state.ended.note if state.ended else None,
@@ -225,6 +226,7 @@ def _record(row: Any) -> Record:
         ahead=row.ahead,
         reminders=row.reminders,
         asked=row.asked,
+        answered=row.answered,
         ended=ended,
     )
     offer = msgspec.json.decode(row.offer, type=Offer)

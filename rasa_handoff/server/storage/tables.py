@@ -8,6 +8,7 @@ import uuid
 from typing import Final, TypeVar
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Float,
@@ -191,6 +192,7 @@ HANDOFFS: Final = Table(
     Column("assigned_at", Float),
     Column("reminders", Integer, nullable=False),
     Column("asked", Boolean, nullable=False),
+    Column("answered", Boolean, nullable=False),
     Column("ended_at", Float),
     Column("outcome", String(100)),
     Column("end_note", Text),
@@ -219,6 +221,25 @@ MESSAGES: Final = Table(
     Column("status", String(20), nullable=False),
     Column("reason", Text),
     UniqueConstraint("handoff_id", "id"),
+)
+
+
+HANDOFF_EVENTS: Final = Table(
+    "handoff_event",
+    METADATA,
+    # The order in which things happened to a handoff; AUTOINCREMENT makes sure that no number is used twice.
+    Column("key", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    # No foreign key: a row stays when the handoff is deleted.
+    Column("handoff_id", String(ID), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("what", String(20), nullable=False),
+    Column("who", String(20), nullable=False),
+    Column("agent", String(32)),
+    Column("department", String(NAME)),
+    Column("details", Text, nullable=False),
+    Index("handoff_event_handoff", "handoff_id", "key"),
+    Index("handoff_event_at", "at"),
+    sqlite_autoincrement=True,
 )
 
 

@@ -235,6 +235,8 @@ def test_mistakes_on_the_command_line_are_said_in_one_sentence(tmp_path: Path) -
     command("token", "add", "shop", "--database", database)
     host = process("serve", "--host", "a" * 70, "--database", database)
     assert "can't be listened on" in one_sentence(host)
+    days = command("serve", "--history-days", "0", "--database", database)
+    assert "--history-days 400" in one_sentence(days)
     title = command("department", "add", "billing", "--title", "x" * 200, "--database", database)
     assert "too long" in one_sentence(title)
     name = process("agent", "add", "t@example.com", "--name", os.fsdecode(b"Th\xff"), "--database", database)

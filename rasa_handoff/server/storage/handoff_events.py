@@ -1,0 +1,229 @@
+"""The history of handoffs, a row for each thing that happened: reports, audits and the history of a customer read it.
+
+Rows are only added, by the unit of work in the transaction of the change they describe, so a change that was undone has none.
+Messages have no rows here, except an agent's first answer. How long a step took is the time between two rows of a handoff.
+
+Rows stay when the handoff itself is deleted, and go after a time of their own (:func:`remove_before`). Erasing a customer
+(:func:`erase`) takes texts and names out of ``details`` and keeps the row, so that counts and times stay right.
+"""
+
+import enum
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.engine import Connection
+
+from rasa_handoff.core.assignment import Assignment, Stage
+from rasa_handoff.core.assignment_events import (
+    AgentSilent,
+    AgentWrote,
+    Arrived,
+    AssignmentEvent,
+    CustomerEnded,
+    CustomerSilent,
+    MessageLeft,
+    NobodyTook,
+    RelayLost,
+    Released,
+    Resolved,
+    Taken,
+    Transferred,
+)
+from rasa_handoff.protocol.text import as_json
+from rasa_handoff.protocol.values import Agent, Offer, Value
+from rasa_handoff.server.storage.tables import HANDOFF_EVENTS, HANDOFFS
+
+
+class What(str, enum.Enum):
+    """What happened to a handoff."""
+
+    QUEUED = "queued"
+    RESUMED = "resumed"
+    """Queued by a relay that had it already, after this database had lost it."""
+    NOBODY_TOOK = "nobody_took"
+    TAKEN = "taken"
+    ANSWERED = "answered"
+    """The first message of the agent who has it."""
+    REMINDED = "reminded"
+    """The agent, of a customer who waits for an answer."""
+    TRANSFERRED = "transferred"
+    QUEUED_AGAIN = "queued_again"
+    """Its agent was gone, or didn't answer."""
+    CUSTOMER_ASKED = "customer_asked"
+    """Whether they are still there."""
+    MESSAGE_LEFT = "message_left"
+    RESOLVED = "resolved"
+    ENDED = "ended"
+    """By anybody but an agent; the outcome says why."""
+
+
+class Who(str, enum.Enum):
+    """Who did it. For an agent, the column ``agent`` says which one."""
+
+    AGENT = "agent"
+    CUSTOMER = "customer"
+    BOT = "bot"
+    TIMER = "timer"
+
+
+class Details(Value, frozen=True, kw_only=True, omit_defaults=True):
+    """What else there is to say, each where it fits.
+
+    ``seconds``: how long somebody has waited. ``previous_agent``: the id of the agent from whom it was taken over.
+    ``to``: the department it was transferred to; none means every agent. ``reason``: the bot's, for the handoff.
+    """
+
+    bot_id: str | None = None
+    channel: str | None = None
+    priority: str | None = None
+    previous_agent: str | None = None
+    to: str | None = None
+    seconds: float | None = None
+    outcome: str | None = None
+    reason: str | None = None
+    note: str | None = None
+    agent_name: str | None = None
+
+
+TEXTS: Final = ("reason", "note", "agent_name")
+"""The fields of :class:`Details` that erasing a customer empties: what people wrote, and names."""
+
+
+class HandoffEvent(Value, frozen=True, kw_only=True):
+    """A row. ``agent``: the id of the agent who did it, or whom it is about. ``department``: the one it happened in."""
+
+    handoff_id: str
+    at: float
+    what: What
+    who: Who
+    agent: str | None = None
+    department: str | None = None
+    details: Details = Details()
+
+
+def add(
+    connection: Connection, offer: Offer, before: Assignment | None, event: AssignmentEvent, after: Assignment
+) -> None:
+    """Add what an event did to a handoff, if it is one of those that are kept; ``before`` and ``after``: its states."""
+    row = _describe(offer, before, event, after)
+    if row is not None:
+        values = {"what": row.what.value, "who": row.who.value, "details": as_json(row.details)}
+        fixed = {name: getattr(row, name) for name in ("handoff_id", "at", "agent", "department")}
+        connection.execute(insert(HANDOFF_EVENTS).values(**fixed, **values))
+
+
+def of_handoff(connection: Connection, handoff_id: str) -> list[HandoffEvent]:
+    """Return what happened to a handoff, in order. The first row is its first queueing, unless that was removed by its age."""
+    columns = HANDOFF_EVENTS.c
+    query = select(HANDOFF_EVENTS).where(columns.handoff_id == handoff_id).order_by(columns.key)
+    return [_row(row) for row in connection.execute(query)]
+
+
+def erase(connection: Connection, bot_id: str, conversation_id: str) -> None:
+    """Empty texts and names in what happened to a customer's handoffs.
+
+    Who deletes the handoffs themselves calls this first: they say which rows are the customer's.
+    """
+    handoffs, columns = HANDOFFS.c, HANDOFF_EVENTS.c
+    theirs = select(handoffs.handoff_id).where(handoffs.bot_id == bot_id, handoffs.conversation_id == conversation_id)
+    query = select(columns.key, columns.details).where(columns.handoff_id.in_(theirs))
+    for row in connection.execute(query).all():
+        kept = {name: value for name, value in msgspec.json.decode(row.details).items() if name not in TEXTS}
+        connection.execute(update(HANDOFF_EVENTS).where(columns.key == row.key).values(details=as_json(kept)))
+
+
+def remove_before(connection: Connection, at: float, most: int) -> int:
+    """Remove rows older than ``at``, the oldest first and ``most`` at once, and return how many were removed."""
+    columns = HANDOFF_EVENTS.c
+    oldest = select(columns.key).where(columns.at < at).order_by(columns.at).limit(most)
+    return int(connection.execute(delete(HANDOFF_EVENTS).where(columns.key.in_(oldest))).rowcount)
+
+
+def _describe(
+    offer: Offer, before: Assignment | None, event: AssignmentEvent, after: Assignment
+) -> HandoffEvent | None:
+    """Return what an event did; None if that isn't kept."""
+    if before is None:
+        return _arrival(offer, event, after)
+    if before == after and not isinstance(event, NobodyTook):
+        return None
+    found = _by_people(before, event) or _by_timers(before, event, after)
+    if found is None:
+        return None
+    what, who, agent, details = found
+    if agent is not None:
+        details = msgspec.structs.replace(details, agent_name=agent.name)
+    return HandoffEvent(
+        handoff_id=offer.handoff_id,
+        at=event.at,
+        what=what,
+        who=who,
+        agent=agent.id if agent else None,
+        department=before.department,
+        details=details,
+    )
+
+
+def _arrival(offer: Offer, event: AssignmentEvent, after: Assignment) -> HandoffEvent:
+    resumed = isinstance(event, Arrived) and event.ahead
+    return HandoffEvent(
+        handoff_id=offer.handoff_id,
+        at=event.at,
+        what=What.RESUMED if resumed else What.QUEUED,
+        who=Who.BOT,
+        department=after.department,
+        details=Details(
+            bot_id=offer.bot_id, channel=offer.channel.name, priority=offer.priority.value, reason=offer.reason
+        ),
+    )
+
+
+Found = tuple[What, Who, Agent | None, Details]
+
+
+def _by_people(before: Assignment, event: AssignmentEvent) -> Found | None:
+    had = before.agent if before.stage is Stage.ASSIGNED else None
+    match event:
+        case Taken():
+            return What.TAKEN, Who.AGENT, event.agent, Details(previous_agent=had.id if had else None)
+        case AgentWrote() if not before.answered:
+            return What.ANSWERED, Who.AGENT, event.agent, Details()
+        case Transferred():
+            return What.TRANSFERRED, Who.AGENT, event.agent, Details(to=event.department)
+        case Resolved():
+            return What.RESOLVED, Who.AGENT, event.agent, Details(outcome=event.outcome, note=event.note)
+        case MessageLeft():
+            return What.MESSAGE_LEFT, Who.CUSTOMER, had, Details()
+        case CustomerEnded():
+            return What.ENDED, Who.CUSTOMER, had, Details(outcome=event.reason)
+    return None
+
+
+def _by_timers(before: Assignment, event: AssignmentEvent, after: Assignment) -> Found | None:
+    had = before.agent if before.stage is Stage.ASSIGNED else None
+    if after.ended is not None:
+        who = Who.BOT if isinstance(event, RelayLost) else Who.TIMER
+        return What.ENDED, who, had, Details(outcome=after.ended.outcome)
+    match event:
+        case NobodyTook():
+            return What.NOBODY_TOOK, Who.TIMER, None, Details(seconds=event.at - before.queued_at)
+        case Released() | AgentSilent() if after.stage is Stage.QUEUED:
+            return What.QUEUED_AGAIN, Who.TIMER, had, Details()
+        case AgentSilent():
+            return What.REMINDED, Who.TIMER, had, Details(seconds=after.reminders * event.seconds)
+        case CustomerSilent():
+            return What.CUSTOMER_ASKED, Who.TIMER, had, Details(seconds=event.seconds)
+    return None
+
+
+def _row(row: Any) -> HandoffEvent:
+    return HandoffEvent(
+        handoff_id=row.handoff_id,
+        at=row.at,
+        what=What(row.what),
+        who=Who(row.who),
+        agent=row.agent,
+        department=row.department,
+        details=msgspec.json.decode(row.details, type=Details),
+    )
