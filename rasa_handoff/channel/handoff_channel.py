@@ -97,7 +97,9 @@ class HandoffChannel(InputChannel):
     def __init__(self, settings: Settings, channels: dict[str, InputChannel]) -> None:
         self.settings = settings
         self.channels = channels
-        self.store = RelayStore(settings.store, repository.metadata, repository.SIDE, repository.SCHEMA)
+        self.store = RelayStore(
+            settings.store, repository.metadata, repository.SIDE, repository.SCHEMA, repository.STEPS
+        )
         self.relay = Relay(self.store, settings)
         self.desk = desk_class(settings.desk.type)(settings, self.relay)
         self.guard = Guard(settings.limits)

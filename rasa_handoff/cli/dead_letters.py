@@ -190,5 +190,5 @@ async def _do_here(database: str, work: Work) -> Any:
     ):  # the relay's database, or one that can't be opened, which the next store reports
         async with open_store(database) as server:
             return await server.write(lambda connection: work(OF_SERVER, connection))
-    async with Store(database, repository.metadata, repository.SIDE, repository.SCHEMA) as relay:
+    async with Store(database, repository.metadata, repository.SIDE, repository.SCHEMA, repository.STEPS) as relay:
         return await relay.write(lambda connection: work(OF_RELAY, connection))

@@ -33,6 +33,7 @@ from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.text import as_json
 from rasa_handoff.protocol.values import Line, Offer, Speaker
 from rasa_handoff.store.engine import TROUBLES, Store, Work
+from rasa_handoff.store.migrations import Steps
 from rasa_handoff.store.outbox import Entry, Outbox
 from rasa_handoff.store.timers import Timers
 
@@ -45,6 +46,8 @@ DESK, CUSTOMER, TRACKER = "desk", "customer", "tracker"
 
 SIDE: Final = "relay"
 SCHEMA: Final = 1
+STEPS: Final[Steps] = {}
+"""For each schema after the first, the step that leads to it (``store/migrations.py``)."""
 
 SAME_OUTAGE: Final = 60.0
 """Failures less than this many seconds apart are one outage. With a full disk reads succeed while every write fails, so a success

@@ -1,9 +1,9 @@
 """Migration of an older database to the schema of this version, step by step.
 
-Each side lists its steps by the schema they lead to. A step is a function that takes Alembic's operations, which change tables on
-SQLite and on Postgres alike. All steps of a start share one transaction with the new schema's number, so a process that is
-killed in between leaves the old schema intact. To change a table: change its definition, raise ``SCHEMA`` beside it, and add the
-step.
+Each side lists its steps by the schema they lead to, in ``STEPS`` (``server/storage/tables.py``, ``relay/repository.py``). A
+step is a function that takes Alembic's operations, which change tables on SQLite and on Postgres alike. All steps of a start
+share one transaction with the new schema's number, so a process that is killed in between leaves the old schema intact. To change
+a table: change its definition, raise ``SCHEMA`` beside it, and add the step.
 """
 
 from collections.abc import Callable, Mapping

@@ -110,9 +110,10 @@ def missing_paths(text: str) -> Iterator[str]:
 
 
 def missing_files(path: Path, text: str) -> Iterator[str]:
-    """A file in backticks is named from the top, from the package, from the folder it is named in, or by its name alone."""
+    """A file in backticks is named by the end of its path: from the top, from the package, from a folder, or by its name."""
     for name, test in FILE.findall(text):
         places = [base / name for base in (ROOT, PACKAGE, path.parent)]
+        places += [source for source in SOURCES if "/" in name and str(source).endswith(f"/{name}")]
         found = next((place for place in places if place.is_file()), None)
         if found is None and name not in PROJECTS_OWN and ("/" in name or name not in NAMES):
             yield name

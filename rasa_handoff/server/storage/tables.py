@@ -102,6 +102,8 @@ def _reason(problem: Exception) -> str:
 
 SIDE: Final = "server"
 SCHEMA: Final = 1
+STEPS: Final[Steps] = {}
+"""For each schema after the first, the step that leads to it (``store/migrations.py``)."""
 ID: Final = 200
 """Longest id of another system that is kept: bots, conversations, handoffs, messages."""
 NAME: Final = 100
@@ -245,4 +247,4 @@ HANDOFF_EVENTS: Final = Table(
 
 def open_store(database: str) -> Database:
     """Return the server's database by URL; enter it, or ``prepare()`` it for work without an event loop."""
-    return Database(database, METADATA, SIDE, SCHEMA)
+    return Database(database, METADATA, SIDE, SCHEMA, STEPS)
