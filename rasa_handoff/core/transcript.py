@@ -36,8 +36,8 @@ def current_session(events: Iterable[Event]) -> list[Event]:
     the handoff is about what was said before.
     """
     found = list(events)
-    latest = max((at for at, event in enumerate(found) if event.get("event") == "user"), default=-1)
-    starts = (at for at, event in enumerate(found[: max(latest, 0)]) if event.get("event") in SESSION_STARTS)
+    last = max((place for place, event in enumerate(found) if event.get("event") == "user"), default=0)
+    starts = (place for place, event in enumerate(found[:last]) if event.get("event") in SESSION_STARTS)
     return found[max(starts, default=0) :]
 
 

@@ -125,7 +125,7 @@ class BotlhaleDesk(Desk):
         conversation = self.relay.conversation(lane)
         if conversation.handoff_id == handoff_id and conversation.state is not Control.RETURNING:
             return True
-        return await self.relay.store.write(lambda connection: repository.has_message(connection, handoff_id))
+        return await self.relay.store.write(lambda connection: repository.message_was_left(connection, handoff_id))
 
     def _socket(self, offer: Offer) -> BotlhaleSocket:
         if offer.handoff_id not in self._sockets:

@@ -232,7 +232,7 @@ class TkinterDesk(Desk):
         """Return whether a message has a receiver: its handoff is under way, or a message was left."""
         if self._is_wanted(lane, handoff_id):
             return True
-        return await self.relay.store.write(lambda connection: repository.has_message(connection, handoff_id))
+        return await self.relay.store.write(lambda connection: repository.message_was_left(connection, handoff_id))
 
     async def _leave(self, handoff_id: str) -> None:
         if self._session is not None and self._has_window(handoff_id):

@@ -53,7 +53,7 @@ class DeskReconnection:
                 with apart(log, "Handoff %s can't be offered again.", conversation.handoff_id):
                     await self.offer_again(conversation)
         if before != epoch:  # last, so that a process killed before has all offers repeated
-            await self._store.write(lambda connection: repository.note_desk_epoch(connection, epoch))
+            await self._store.write(lambda connection: repository.keep_desk_epoch(connection, epoch))
         await self.apply_to_all(events.DeskBack)
 
     async def apply_to_all(self, kind: type[events.DeskLost | events.DeskBack]) -> None:
@@ -67,7 +67,7 @@ class DeskReconnection:
     async def offer_again(self, conversation: Conversation) -> None:
         """Offer a handoff that the desk has lost again, with everything said since."""
         handoff_id = str(conversation.handoff_id)
-        offer = await self._store.write(lambda connection: repository.offer_again(connection, handoff_id))
+        offer = await self._store.write(lambda connection: repository.offer_with_messages(connection, handoff_id))
         with contextlib.suppress(IllegalEvent):
             await self._conversations.apply(events.DeskForgot(**_of(conversation), offer=offer))
 
@@ -75,9 +75,9 @@ class DeskReconnection:
         """Return the offer, with everything said since, if the customer left a message with this handoff; else None."""
 
         def read(connection: Connection) -> Offer | None:
-            if not repository.has_message(connection, handoff_id):
+            if not repository.message_was_left(connection, handoff_id):
                 return None
-            return repository.offer_again(connection, handoff_id)
+            return repository.offer_with_messages(connection, handoff_id)
 
         return await self._store.write(read)
 
@@ -89,7 +89,7 @@ def remove_acknowledged(connection: Connection, last: Mapping[str, str]) -> None
     """
     for handoff_id, entry_id in last.items():
         lane = repository.conversation_of(connection, handoff_id)
-        waiting = repository.waiting(connection, lane, handoff_id) if lane is not None else []
+        waiting = repository.waiting_for_desk(connection, lane, handoff_id) if lane is not None else []
         places = [place for place, entry in enumerate(waiting, start=1) if entry.id == entry_id]
         acknowledged = waiting[: places[0]] if places else []
         repository.outbox.remove(connection, [entry for entry in acknowledged if entry.name != OFFER])

@@ -110,7 +110,7 @@ def offer_entries(
     """
     if isinstance(effect, OfferStored):
         return [_offer(connection, lane, plain(repository.offer_of(connection, str(handoff_id))))]
-    waiting = repository.waiting(connection, lane, handoff_id)
+    waiting = repository.waiting_for_desk(connection, lane, handoff_id)
     repository.outbox.remove(connection, waiting)
     if isinstance(effect, WithdrawOffer):
         return []
@@ -118,4 +118,4 @@ def offer_entries(
 
 
 def _offer(connection: Connection, lane: str, body: dict[str, Any]) -> Entry:
-    return Entry(target=DESK, lane=lane, name=OFFER, body=repository.stamped(connection, body))
+    return Entry(target=DESK, lane=lane, name=OFFER, body=repository.numbered(connection, body))

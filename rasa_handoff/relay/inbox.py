@@ -28,7 +28,7 @@ received = Table(
     "received",
     repository.metadata,
     Column("conversation_id", String(300), primary_key=True),
-    Column("id", String(120), primary_key=True),
+    Column("id", String(ID_LENGTH), primary_key=True),
     Column("done", Boolean, nullable=False),
     Column("at", Float, nullable=False, index=True),
 )
@@ -43,60 +43,63 @@ requests = Table(
 )
 
 
-class Met(enum.Enum):
-    """Whether a message has come before, and how far it was processed then."""
+class MessageProgress(enum.Enum):
+    """How far a message was processed when it came before; ``NEW``: it hasn't come before."""
 
-    NEVER = "never"
+    NEW = "new"
     BEGUN = "begun"
     DONE = "done"
 
 
 class Inbox:
-    """The stored ids of the customers' messages."""
+    """The stored ids of the customers' messages.
+
+    Each method is one transaction, and raises ``StoreUnavailable`` while the database can't be used.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._met = 0
+        self._begun = 0
 
-    async def meet(self, conversation_id: str, id: str) -> Met:
+    async def begin(self, conversation_id: str, message_id: str) -> MessageProgress:
         """Store the message as begun, and return how far it was processed before."""
-        sweep = self._is_swept_now()
+        sweep = self._sweep_is_due()
 
-        def work(connection: Connection) -> Met:
+        def work(connection: Connection) -> MessageProgress:
             if sweep:
                 _sweep(connection)
-            return _meet(connection, conversation_id, id)
+            return _begin(connection, conversation_id, message_id)
 
         return await self._store.write(work)
 
-    async def meet_lately(self, conversation_id: str, key: str, seconds: float) -> tuple[str, Met]:
-        """Do as :meth:`meet` for a message whose ``key`` identifies it only for ``seconds``.
+    async def begin_recent(self, conversation_id: str, key: str, seconds: float) -> tuple[str, MessageProgress]:
+        """Store a message as begun whose ``key`` identifies it only for ``seconds``, as :meth:`begin` does.
 
         Returns the id it is stored by, and how far it was processed before.
         """
-        fresh, since, sweep = f"{key}.{uuid.uuid4().hex[:16]}", time.time() - seconds, self._is_swept_now()
+        fresh, since, sweep = f"{key}.{uuid.uuid4().hex[:16]}", time.time() - seconds, self._sweep_is_due()
 
-        def work(connection: Connection) -> tuple[str, Met]:
+        def work(connection: Connection) -> tuple[str, MessageProgress]:
             if sweep:
                 _sweep(connection)
             lately = (received.c.conversation_id == conversation_id) & (received.c.at > since)
             same = select(received.c.id).where(lately & received.c.id.like(f"{key}.%")).limit(1)
-            id = connection.execute(same).scalar_one_or_none() or fresh
-            return id, _meet(connection, conversation_id, id)
+            message_id = connection.execute(same).scalar_one_or_none() or fresh
+            return message_id, _begin(connection, conversation_id, message_id)
 
         return await self._store.write(work)
 
-    def _is_swept_now(self) -> bool:
-        self._met += 1
-        return self._met % SWEPT_EVERY == 1
+    def _sweep_is_due(self) -> bool:
+        self._begun += 1
+        return self._begun % SWEPT_EVERY == 1
 
-    async def led_to_handoff(self, conversation_id: str, id: str) -> bool:
+    async def led_to_handoff(self, conversation_id: str, message_id: str) -> bool:
         """Return whether this message has begun a handoff."""
-        return await self._store.write(lambda connection: _led_to_handoff(connection, conversation_id, id))
+        return await self._store.write(lambda connection: _led_to_handoff(connection, conversation_id, message_id))
 
-    async def done(self, conversation_id: str, id: str) -> None:
+    async def finish(self, conversation_id: str, message_id: str) -> None:
         """Mark the message as done."""
-        await self._store.write(lambda connection: done_with(connection, conversation_id, id))
+        await self._store.write(lambda connection: finish_message(connection, conversation_id, message_id))
 
     async def put_once(self, entry: Entry) -> None:
         """Add an entry to the outbox unless it waits there already, as after an interrupted turn that is repeated.
@@ -111,31 +114,31 @@ def _sweep(connection: Connection) -> None:
         connection.execute(delete(table).where(table.c.at < time.time() - KEPT_SECONDS))
 
 
-def done_with(connection: Connection, conversation_id: str, id: str) -> None:
+def finish_message(connection: Connection, conversation_id: str, message_id: str) -> None:
     """Mark a customer's message as done."""
-    here = (received.c.conversation_id == conversation_id) & (received.c.id == id)
+    here = (received.c.conversation_id == conversation_id) & (received.c.id == message_id)
     connection.execute(update(received).where(here).values(done=True))
 
 
-def note_request(connection: Connection, conversation_id: str, id: str) -> None:
+def note_request(connection: Connection, conversation_id: str, message_id: str) -> None:
     """Store that this message has begun a handoff."""
-    if not _led_to_handoff(connection, conversation_id, id):
-        row = {"conversation_id": conversation_id, "id": id[:ID_LENGTH], "at": time.time()}
+    if not _led_to_handoff(connection, conversation_id, message_id):
+        row = {"conversation_id": conversation_id, "id": message_id[:ID_LENGTH], "at": time.time()}
         connection.execute(insert(requests).values(row))
 
 
-def _meet(connection: Connection, conversation_id: str, id: str) -> Met:
-    here = (received.c.conversation_id == conversation_id) & (received.c.id == id)
+def _begin(connection: Connection, conversation_id: str, message_id: str) -> MessageProgress:
+    here = (received.c.conversation_id == conversation_id) & (received.c.id == message_id)
     done = connection.execute(select(received.c.done).where(here)).scalar_one_or_none()
     if done is None:
-        row = {"conversation_id": conversation_id, "id": id, "done": False, "at": time.time()}
+        row = {"conversation_id": conversation_id, "id": message_id, "done": False, "at": time.time()}
         connection.execute(insert(received).values(row))
-        return Met.NEVER
-    return Met.DONE if done else Met.BEGUN
+        return MessageProgress.NEW
+    return MessageProgress.DONE if done else MessageProgress.BEGUN
 
 
-def _led_to_handoff(connection: Connection, conversation_id: str, id: str) -> bool:
-    here = (requests.c.conversation_id == conversation_id) & (requests.c.id == id[:ID_LENGTH])
+def _led_to_handoff(connection: Connection, conversation_id: str, message_id: str) -> bool:
+    here = (requests.c.conversation_id == conversation_id) & (requests.c.id == message_id[:ID_LENGTH])
     return connection.execute(select(requests.c.id).where(here)).first() is not None
 
 

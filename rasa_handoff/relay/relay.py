@@ -34,7 +34,7 @@ from rasa_handoff.protocol.values import Offer, Speaker, Status, Value, plain
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.desk_reconnection import DeskReconnection
 from rasa_handoff.relay.handoff_requests import HandoffRequests, offer_entries
-from rasa_handoff.relay.inbox import done_with, note_request
+from rasa_handoff.relay.inbox import finish_message, note_request
 from rasa_handoff.relay.repository import CUSTOMER, DESK, TRACKER
 from rasa_handoff.relay.undeliverable import DEAD_LETTERS, given_up
 from rasa_handoff.store.dispatcher import Dispatcher, Target
@@ -296,14 +296,14 @@ class ConversationWriter:
         return self._apply(connection, event, running) if (conversation.state, type(event)) in TABLE else None
 
     def _apply(self, connection: Connection, event: events.Event, running: Mapping[str, float]) -> Change:
-        if event.number is not None and not repository.is_next(connection, str(event.handoff_id), event.number):
+        if event.number is not None and not repository.accept_number(connection, str(event.handoff_id), event.number):
             raise Applied
         before = repository.load(connection, event.conversation_id)
         if isinstance(event, events.NobodyCame) and event.handoff_id == before.handoff_id:
             # Whether the desk's timer or ours was due, the setting decides what follows.
             event = due_event("nobody_takes", before, self._settings.timers.nobody_takes_then)
         _note_beginning(connection, event)
-        if isinstance(event, events.AgentSaid) and repository.has_message(connection, event.handoff_id):
+        if isinstance(event, events.AgentSaid) and repository.message_was_left(connection, event.handoff_id):
             after, effects = before, answer_message_left(event)
         else:
             after, effects = step(before, event)
@@ -346,7 +346,7 @@ class ConversationWriter:
 def _note_beginning(connection: Connection, event: events.Event) -> None:
     """Store a handoff that begins, and the message that requested it."""
     if isinstance(event, events.HandoffRequested | events.HandoffAdopted):
-        repository.begin(connection, event.offer)
+        repository.add_handoff(connection, event.offer)
     if isinstance(event, events.HandoffRequested) and event.message_id is not None:
         note_request(connection, event.conversation_id, event.message_id)
 
@@ -359,16 +359,16 @@ def _note_event(connection: Connection, event: events.Event, after: Conversation
     """
     handoff_id = str(event.handoff_id or after.handoff_id)
     if event.sent is not None:
-        done_with(connection, event.conversation_id, event.sent)
+        finish_message(connection, event.conversation_id, event.sent)
     said = event if isinstance(event, events.CustomerSaid | events.AgentSaid) else None
-    if said is not None and not repository.is_new(connection, handoff_id, said):
+    if said is not None and not repository.keep_message(connection, handoff_id, said):
         raise Applied
     if isinstance(event, events.TranscriptRead):
-        repository.keep_offer(connection, event.offer)
+        repository.replace_offer(connection, event.offer)
     if isinstance(event, events.DeskForgot):
         repository.reset_received(connection, handoff_id)
     if isinstance(event, events.CustomerSaid) and after.ended == "message_left":
-        repository.leave_message(connection, handoff_id)
+        repository.mark_message_left(connection, handoff_id)
 
 
 def _refuse_where_full(connection: Connection, event: events.CustomerSaid | events.AgentSaid) -> None:
@@ -404,7 +404,7 @@ def _dispensable_for(effect: Effect) -> str | None:
 
 def _entries(connection: Connection, lane: str, handoff_id: str | None, effect: Effect) -> list[Entry]:
     if isinstance(effect, TellDesk):
-        body = repository.stamped(connection, effect.body)
+        body = repository.numbered(connection, effect.body)
         return [Entry(target=DESK, lane=lane, name=effect.name, body=body)]
     if isinstance(effect, WriteTracker):
         return [Entry(target=TRACKER, lane=lane, name=effect.kind, body=effect.body)]

@@ -136,7 +136,7 @@ def _read(body: str, conversation_id: str) -> Conversation | None:
         return None
 
 
-def begin(connection: Connection, offer: Offer) -> None:
+def add_handoff(connection: Connection, offer: Offer) -> None:
     """Insert a new handoff, of which nothing was sent yet."""
     row = {
         "handoff_id": offer.handoff_id,
@@ -153,14 +153,14 @@ def offer_of(connection: Connection, handoff_id: str) -> Offer:
     return msgspec.json.decode(body, type=Offer)
 
 
-def keep_offer(connection: Connection, offer: Offer) -> None:
+def replace_offer(connection: Connection, offer: Offer) -> None:
     """Replace the offer of a handoff by one whose transcript could be read."""
     here = handoffs.c.handoff_id == offer.handoff_id
     connection.execute(update(handoffs).where(here).values(offer=as_json(offer)))
 
 
-def is_next(connection: Connection, handoff_id: str, number: int) -> bool:
-    """Store the number of an event from the desk; return False if it, or a later one, was stored before."""
+def accept_number(connection: Connection, handoff_id: str, number: int) -> bool:
+    """Store the number of an event from the desk; return False, and store nothing, if it or a later one was stored before."""
     here = (handoffs.c.handoff_id == handoff_id) & (handoffs.c.received < number)
     return bool(connection.execute(update(handoffs).where(here).values(received=number)).rowcount)
 
@@ -185,16 +185,16 @@ def acknowledged(connection: Connection) -> list[dict[str, Any]]:
 def _last_agent_message(connection: Connection, handoff_id: str) -> str | None:
     of_agents = (messages.c.handoff_id == handoff_id) & (messages.c.speaker == Speaker.AGENT.value)
     query = select(messages.c.id).where(of_agents).order_by(messages.c.place.desc()).limit(1)
-    id: str | None = connection.execute(query).scalar_one_or_none()
-    return id
+    found: str | None = connection.execute(query).scalar_one_or_none()
+    return found
 
 
-def leave_message(connection: Connection, handoff_id: str) -> None:
+def mark_message_left(connection: Connection, handoff_id: str) -> None:
     """Store that the customer left a message with this handoff."""
     connection.execute(update(handoffs).where(handoffs.c.handoff_id == handoff_id).values(message_left=True))
 
 
-def has_message(connection: Connection, handoff_id: str | None) -> bool:
+def message_was_left(connection: Connection, handoff_id: str | None) -> bool:
     """Return whether the customer left a message with this handoff."""
     query = select(handoffs.c.message_left).where(handoffs.c.handoff_id == handoff_id)
     return bool(connection.execute(query).scalar_one_or_none())
@@ -207,8 +207,8 @@ def conversation_of(connection: Connection, handoff_id: str) -> str | None:
     return found
 
 
-def is_new(connection: Connection, handoff_id: str, said: CustomerSaid | AgentSaid) -> bool:
-    """Store a message; return False if it was stored before."""
+def keep_message(connection: Connection, handoff_id: str, said: CustomerSaid | AgentSaid) -> bool:
+    """Store a message; return False, and store nothing, if one with its id was stored in this handoff before."""
     here = (messages.c.handoff_id == handoff_id) & (messages.c.id == said.id)
     if connection.execute(select(messages.c.id).where(here)).first() is not None:
         return False
@@ -219,28 +219,30 @@ def is_new(connection: Connection, handoff_id: str, said: CustomerSaid | AgentSa
     return True
 
 
-def handoff_of_agent_message(connection: Connection, conversation_id: str, id: str) -> str | None:
+def handoff_of_agent_message(connection: Connection, conversation_id: str, message_id: str) -> str | None:
     """Return the handoff of an agent's message; None if it isn't a message of an agent."""
     here = (handoffs.c.conversation_id == conversation_id) & (messages.c.handoff_id == handoffs.c.handoff_id)
-    query = select(messages.c.handoff_id).where(here, messages.c.id == id, messages.c.speaker == Speaker.AGENT.value)
+    query = select(messages.c.handoff_id).where(
+        here, messages.c.id == message_id, messages.c.speaker == Speaker.AGENT.value
+    )
     found: str | None = connection.execute(query).scalars().first()
     return found
 
 
-def offer_again(connection: Connection, handoff_id: str) -> Offer:
+def offer_with_messages(connection: Connection, handoff_id: str) -> Offer:
     """Return the offer that a handoff began with, its transcript extended by what was said since, as much as fits an offer.
 
     Messages that still wait for the desk are left out: they are delivered on their own.
     """
     offer = offer_of(connection, handoff_id)
     query = select(messages).where(messages.c.handoff_id == handoff_id).order_by(messages.c.place)
-    undelivered = {entry.id for entry in waiting(connection, offer.conversation_id, handoff_id)}
+    undelivered = {entry.id for entry in waiting_for_desk(connection, offer.conversation_id, handoff_id)}
     rows = [row for row in connection.execute(query) if row.id not in undelivered]
     lines = (Line(speaker=Speaker(row.speaker), text=row.text, at=row.at) for row in rows)
     return msgspec.structs.replace(offer, transcript=latest((*offer.transcript, *lines)))
 
 
-def waiting(connection: Connection, lane: str, handoff_id: str | None) -> list[Entry]:
+def waiting_for_desk(connection: Connection, lane: str, handoff_id: str | None) -> list[Entry]:
     """Return the entries of this handoff that wait for the desk, oldest first."""
     entries = outbox.head(connection, DESK, lane)
     return [entry for entry in entries if entry.handoff_id == handoff_id]
@@ -255,15 +257,15 @@ def desk_epoch(connection: Connection) -> str | None:
     return epoch
 
 
-def note_desk_epoch(connection: Connection, epoch: str) -> None:
+def keep_desk_epoch(connection: Connection, epoch: str) -> None:
     """Store the desk's epoch."""
     table = metadata.tables["meta"]
     connection.execute(delete(table).where(table.c.key == "desk_epoch"))
     connection.execute(insert(table).values(key="desk_epoch", value=epoch))
 
 
-def stamped(connection: Connection, body: dict[str, Any]) -> dict[str, Any]:
-    """Return the body with its number in the handoff and, unless it has one, an id."""
+def numbered(connection: Connection, body: dict[str, Any]) -> dict[str, Any]:
+    """Return the body of an event for the desk with the next number in its handoff and, unless it has one, an id."""
     here = handoffs.c.handoff_id == body["handoff_id"]
     connection.execute(update(handoffs).where(here).values(sent=handoffs.c.sent + 1))
     number = connection.execute(select(handoffs.c.sent).where(here)).scalar_one()

@@ -58,16 +58,16 @@ def send_again(connection: Connection, letter: DeadLetter) -> LaneKey:
     if isinstance(body.get("text"), str) and _is_overtaken(connection, handoff_id, body.get("id")):
         body["text"] = late(body["text"])
     if entry.target == DESK and handoff_id is not None:
-        body = repository.stamped(connection, body)
+        body = repository.numbered(connection, body)
     again = Entry(target=entry.target, lane=entry.lane, name=entry.name, body=body)
     repository.outbox.put(connection, [again])
     return again.lane_key
 
 
-def _is_overtaken(connection: Connection, handoff_id: str | None, id: str | None) -> bool:
+def _is_overtaken(connection: Connection, handoff_id: str | None, message_id: str | None) -> bool:
     """Return whether a newer message of this handoff exists."""
     messages = repository.messages.c
-    own = select(messages.place).where(messages.handoff_id == handoff_id, messages.id == id).scalar_subquery()
+    own = select(messages.place).where(messages.handoff_id == handoff_id, messages.id == message_id).scalar_subquery()
     newer = select(messages.id).where(messages.handoff_id == handoff_id, messages.place > own)
     return connection.execute(newer).first() is not None
 

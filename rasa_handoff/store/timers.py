@@ -3,7 +3,7 @@
 A timer is set and cleared in the transaction that makes it necessary. When it is due, the clock passes it to ``fire``, which
 applies its event and must remove the timer in the same transaction (:meth:`Timers.take`). Until then it fires again.
 
-Timers fire independently: one that fails is postponed (:data:`PUT_OFF`), logged once, and doesn't hold up the others.
+Timers fire independently: one that fails is postponed (:data:`RETRY_SECONDS`), logged once, and doesn't hold up the others.
 """
 
 import asyncio
@@ -22,18 +22,18 @@ from rasa_handoff.store.tasks import cancel_all
 
 log = get_log(__name__)
 
-LONGEST_NAP: Final = 1.0
+CHECK_SECONDS: Final = 1.0
 """Seconds between two checks at most, because the wall clock may jump."""
 MOST_AT_ONCE: Final = 100
 """Timers read at once."""
-PUT_OFF: Final = 300.0
+RETRY_SECONDS: Final = 300.0
 """Seconds after which a failed timer fires again, so that a conversation goes on once the cause is fixed."""
 RECOVERY: Final = 30.0
 """Seconds after a start in which no timer fires."""
 
 
 class Timer(Value, frozen=True, kw_only=True):
-    """A timer. ``key``: whose it is, such as a conversation; ``due``: when, in seconds since 1970."""
+    """A timer. ``key``: whose it is, such as a conversation's id; ``kind``: what for; ``due``: when, in seconds since 1970."""
 
     key: str
     kind: str
@@ -76,13 +76,16 @@ class Timers:
         here = (table.c.key == timer.key) & (table.c.kind == timer.kind) & (table.c.due == timer.due)
         return bool(connection.execute(delete(table).where(here)).rowcount)
 
-    def put_off(self, connection: Connection, timer: Timer, later: Timer) -> None:
+    def retry_later(self, connection: Connection, timer: Timer, later: Timer) -> None:
         """Set a due timer for later, unless it was stopped or restarted meanwhile."""
         if self.take(connection, timer):
             self.set(connection, later)
 
     def postpone(self, connection: Connection, soon: float) -> None:
-        """Postpone all timers that are due earlier to ``soon``: nobody was silent who couldn't reach us while we were away."""
+        """Postpone the timers that are due before ``soon`` (seconds since 1970) until then.
+
+        After a start: whoever couldn't reach this side while it was away wasn't silent.
+        """
         connection.execute(update(self.table).where(self.table.c.due < soon).values(due=soon))
 
     def due(self, connection: Connection, now: float) -> list[Timer]:
@@ -93,7 +96,10 @@ class Timers:
 
 
 class Clock:
-    """Fires due timers: ``async with Clock(store, timers, fire)``. ``now`` returns the wall-clock time."""
+    """Fires due timers while it is entered: ``async with Clock(store, timers, fire)``.
+
+    ``now`` returns the wall-clock time in seconds since 1970.
+    """
 
     def __init__(
         self,
@@ -123,7 +129,7 @@ class Clock:
                 log.debug("Timers can't fire now: %s", problem)  # the database's outage is logged elsewhere
             except Exception:
                 log.exception("The timers couldn't be read; that is tried again.")
-            await asyncio.sleep(LONGEST_NAP)
+            await asyncio.sleep(CHECK_SECONDS)
 
     async def _fire_one(self, timer: Timer) -> None:
         """Fire one timer; postpone it if it fails.
@@ -140,8 +146,8 @@ class Clock:
         except Exception:
             if which not in self._failed:
                 whose = short_id(timer.key)
-                log.exception("The timer %s of %s failed; it is tried every %g s.", timer.kind, whose, PUT_OFF)
+                log.exception("The timer %s of %s failed; it is tried every %g s.", timer.kind, whose, RETRY_SECONDS)
             if len(self._failed) < MOST_AT_ONCE:
                 self._failed.add(which)
-            later = Timer(key=timer.key, kind=timer.kind, due=self._now() + PUT_OFF)
-            await self._store.write(lambda connection: self._timers.put_off(connection, timer, later))
+            later = Timer(key=timer.key, kind=timer.kind, due=self._now() + RETRY_SECONDS)
+            await self._store.write(lambda connection: self._timers.retry_later(connection, timer, later))

@@ -50,7 +50,7 @@ async def test_requests_that_nobody_waits_for_any_more(database_url: str, monkey
     def two(connection: Connection) -> None:
         for who in ("bad", "good"):
             offer = Offer(handoff_id=who, conversation_id=who, bot_id="b", channel=Channel(name="rest"))
-            repository.begin(connection, offer)
+            repository.add_handoff(connection, offer)
             repository.save(connection, Conversation(conversation_id=who, handoff_id=who, state=Control.REQUESTED))
 
     await change(settings, two)

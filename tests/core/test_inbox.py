@@ -13,7 +13,7 @@ from rasa_handoff.protocol.errors import StoreUnavailable
 from rasa_handoff.protocol.events import HandoffRequested
 from rasa_handoff.protocol.values import Channel, Offer
 from rasa_handoff.relay import repository
-from rasa_handoff.relay.inbox import Inbox, Met
+from rasa_handoff.relay.inbox import Inbox, MessageProgress
 from rasa_handoff.relay.relay import ConversationWriter
 from rasa_handoff.relay.repository import RelayStore
 from rasa_handoff.store.outbox import Entry
@@ -36,13 +36,13 @@ def held(request: pytest.FixtureRequest, url: str) -> Iterator[None]:
 async def test_a_locked_database_is_said_to_be_away_for_now(database_url: str, request: pytest.FixtureRequest) -> None:
     async with RelayStore(database_url, repository.metadata, repository.SIDE, repository.SCHEMA) as store:
         inbox = Inbox(store)
-        assert await inbox.meet("thabo", "1") is Met.NEVER
+        assert await inbox.begin("thabo", "1") is MessageProgress.NEW
         with held(request, database_url):
-            works = (inbox.meet("thabo", "2"), inbox.done("thabo", "1"), inbox.put_once(_entry()))
+            works = (inbox.begin("thabo", "2"), inbox.finish("thabo", "1"), inbox.put_once(_entry()))
             for problem in await asyncio.gather(*works, return_exceptions=True):
                 assert isinstance(problem, StoreUnavailable)
-        assert await inbox.meet("thabo", "1") is Met.BEGUN
-        assert await inbox.meet("thabo", "2") is Met.NEVER
+        assert await inbox.begin("thabo", "1") is MessageProgress.BEGUN
+        assert await inbox.begin("thabo", "2") is MessageProgress.NEW
 
 
 async def test_an_id_that_tells_copies_for_a_minute_alone_is_another_ones_afterwards(
@@ -52,17 +52,17 @@ async def test_an_id_that_tells_copies_for_a_minute_alone_is_another_ones_afterw
     monkeypatch.setattr("time.time", lambda: clock[0])
     async with RelayStore(database_url, repository.metadata, repository.SIDE, repository.SCHEMA) as store:
         inbox = Inbox(store)
-        first, met = await inbox.meet_lately("thabo", "key", 60.0)
-        assert met is Met.NEVER
-        assert await inbox.meet_lately("thabo", "key", 60.0) == (first, Met.BEGUN)
-        await inbox.done("thabo", first)
+        first, met = await inbox.begin_recent("thabo", "key", 60.0)
+        assert met is MessageProgress.NEW
+        assert await inbox.begin_recent("thabo", "key", 60.0) == (first, MessageProgress.BEGUN)
+        await inbox.finish("thabo", first)
         clock[0] += 59
-        assert await inbox.meet_lately("thabo", "key", 60.0) == (first, Met.DONE)
-        assert (await inbox.meet_lately("sipho", "key", 60.0))[1] is Met.NEVER
-        assert (await inbox.meet_lately("thabo", "ke", 60.0))[1] is Met.NEVER
+        assert await inbox.begin_recent("thabo", "key", 60.0) == (first, MessageProgress.DONE)
+        assert (await inbox.begin_recent("sipho", "key", 60.0))[1] is MessageProgress.NEW
+        assert (await inbox.begin_recent("thabo", "ke", 60.0))[1] is MessageProgress.NEW
         clock[0] += 2
-        second, met = await inbox.meet_lately("thabo", "key", 60.0)
-        assert met is Met.NEVER
+        second, met = await inbox.begin_recent("thabo", "key", 60.0)
+        assert met is MessageProgress.NEW
         assert second != first
 
 
@@ -75,7 +75,7 @@ async def test_what_led_to_a_handoff_is_known_whatever_the_clock_does(
     writer = ConversationWriter(SETTINGS)
     async with RelayStore(database_url, repository.metadata, repository.SIDE, repository.SCHEMA) as store:
         inbox = Inbox(store)
-        await inbox.meet("thabo", "asked")
+        await inbox.begin("thabo", "asked")
         clock[0] -= 3600
         offer = Offer(handoff_id="h", conversation_id="thabo", bot_id="b", channel=Channel(name="rest"))
         here: dict[str, Any] = {"conversation_id": "thabo", "handoff_id": "h", "message_id": "asked"}
@@ -83,7 +83,7 @@ async def test_what_led_to_a_handoff_is_known_whatever_the_clock_does(
         await store.write(lambda connection: writer.apply(connection, event))
         assert await inbox.led_to_handoff("thabo", "asked")
         clock[0] -= 3600
-        await inbox.meet("thabo", "later")
+        await inbox.begin("thabo", "later")
         assert not await inbox.led_to_handoff("thabo", "later")
 
 

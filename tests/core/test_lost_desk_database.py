@@ -11,16 +11,16 @@ from rasa_handoff.relay.repository import RelayStore
 
 def _told(connection: Connection) -> list[str]:
     offer = Offer(handoff_id="h", conversation_id="thabo", bot_id="b", channel=Channel(name="rest"))
-    repository.begin(connection, offer)
+    repository.add_handoff(connection, offer)
     here = {"conversation_id": "thabo", "handoff_id": "h"}
     for said in (
         events.CustomerSaid(**here, id="1", text="asked by our clock", at=10.0),
         events.AgentSaid(**here, id="2", text="answered by the desk's, which is behind", at=9.0),
         events.CustomerSaid(**here, id="3", text="thanked", at=11.0),
     ):
-        assert repository.is_new(connection, "h", said)
-        assert not repository.is_new(connection, "h", said)
-    return [line.text for line in repository.offer_again(connection, "h").transcript]
+        assert repository.keep_message(connection, "h", said)
+        assert not repository.keep_message(connection, "h", said)
+    return [line.text for line in repository.offer_with_messages(connection, "h").transcript]
 
 
 async def test_whatever_the_clocks_say(database_url: str) -> None:
@@ -31,13 +31,13 @@ async def test_whatever_the_clocks_say(database_url: str) -> None:
 
 def _told_at_length(connection: Connection) -> tuple[Line, ...]:
     offer = Offer(handoff_id="h", conversation_id="thabo", bot_id="b", channel=Channel(name="rest"))
-    repository.begin(connection, offer)
+    repository.add_handoff(connection, offer)
     for number in range(40):
         said = events.CustomerSaid(
             conversation_id="thabo", handoff_id="h", id=str(number), text="x" * 20_000, at=number
         )
-        assert repository.is_new(connection, "h", said)
-    return repository.offer_again(connection, "h").transcript
+        assert repository.keep_message(connection, "h", said)
+    return repository.offer_with_messages(connection, "h").transcript
 
 
 async def test_what_would_not_fit_one_packet_is_told_by_its_end(database_url: str) -> None:

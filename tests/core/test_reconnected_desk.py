@@ -12,7 +12,7 @@ from rasa_handoff.store.outbox import Entry
 def _waiting(connection: Connection) -> list[str]:
     for handoff_id in ("old", "new"):
         offer = Offer(handoff_id=handoff_id, conversation_id="thabo", bot_id="b", channel=Channel(name="rest"))
-        repository.begin(connection, offer)
+        repository.add_handoff(connection, offer)
     told = (
         ("old", "1", "handoff.status"),
         ("new", "1", "handoff.initiate"),
@@ -37,11 +37,11 @@ async def test_up_to_that_id_but_for_the_offer(database_url: str) -> None:
 
 def _beside_wrong_entries(connection: Connection) -> list[str]:
     offer = Offer(handoff_id="new", conversation_id="thabo", bot_id="b", channel=Channel(name="rest"))
-    repository.begin(connection, offer)
+    repository.add_handoff(connection, offer)
     wrong = [Entry(DESK, "thabo", "nothing.known", body) for body in ({}, {"handoff_id": 7}, {"handoff_id": "new"})]
     right = Entry(DESK, "thabo", "message", {"handoff_id": "new", "id": "1"})
     repository.outbox.put(connection, [*wrong, right])
-    repository.offer_again(connection, "new")
+    repository.offer_with_messages(connection, "new")
     remove_acknowledged(connection, {"new": "1"})
     return [f"{entry.name} {entry.body}" for entry in repository.outbox.head(connection, DESK, "thabo", 99)]
 

@@ -14,7 +14,7 @@ from rasa_handoff.protocol.errors import Refused, StoreError, Unforeseen, Unreac
 from rasa_handoff.store.dispatcher import Dispatcher
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.outbox import DeadLetter, Entry, Lease, Outbox
-from rasa_handoff.store.timers import MOST_AT_ONCE, PUT_OFF, Clock, Timer, Timers
+from rasa_handoff.store.timers import MOST_AT_ONCE, RETRY_SECONDS, Clock, Timer, Timers
 from rasa_handoff.testing.waiting import eventually
 
 
@@ -435,5 +435,8 @@ async def test_a_timer_that_cant_ring_is_put_off_and_the_others_ring(
         async with Clock(store, timers, ring, lambda: now[0]):
             await eventually(lambda: fired == ["good"])
             assert await store.write(lambda connection: timers.due(connection, 1000.0)) == []
-            assert len(await store.write(lambda connection: timers.due(connection, 1000.0 + PUT_OFF))) == MOST_AT_ONCE
+            assert (
+                len(await store.write(lambda connection: timers.due(connection, 1000.0 + RETRY_SECONDS)))
+                == MOST_AT_ONCE
+            )
     assert caplog.text.count("failed; it is tried every") == MOST_AT_ONCE + 20

@@ -51,7 +51,7 @@ from rasa_handoff.protocol.events import TranscriptRead
 from rasa_handoff.protocol.limits import LONGEST_MESSAGE
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.values import Offer
-from rasa_handoff.relay.inbox import Inbox, Met
+from rasa_handoff.relay.inbox import Inbox, MessageProgress
 from rasa_handoff.relay.relay import TRACKER, Relay
 
 log = get_log(__name__)
@@ -124,12 +124,12 @@ class Interceptor:
 
     async def _once(self, channel: str, message: UserMessage) -> None:
         """Route the message unless it is a copy: a message with a sender's id is handled once, however often it arrives."""
-        met = await self._meet(message)
-        if met is Met.DONE:
+        progress = await self._progress(message)
+        if progress is MessageProgress.DONE:
             return
         if len(message.text or "") > LONGEST_MESSAGE:
             return await self._too_long(channel, message)
-        await self._route(channel, message, again=met is Met.BEGUN)
+        await self._route(channel, message, again=progress is MessageProgress.BEGUN)
 
     async def _too_long(self, channel: str, message: UserMessage) -> None:
         """Refuse the message: it would slow the bot down and might exceed what the desk connection takes, at every retry."""
@@ -137,27 +137,27 @@ class Interceptor:
         if sent().refused is None:
             await self._done(message)
 
-    async def _meet(self, message: UserMessage) -> Met:
-        """Return whether a message with this id was handled before, and note it in the inbox."""
+    async def _progress(self, message: UserMessage) -> MessageProgress:
+        """Store the message in the inbox as begun, and return how far one with this id was processed before."""
         if sent().id is None:
-            return Met.NEVER
+            return MessageProgress.NEW
         try:
             if (within := sent().within) is None:
-                return await self._inbox.meet(message.sender_id, message.message_id)
+                return await self._inbox.begin(message.sender_id, message.message_id)
             key, message.message_id = message.message_id, uuid.uuid4().hex
-            message.message_id, met = await self._inbox.meet_lately(message.sender_id, key, within)
-            return met
+            message.message_id, progress = await self._inbox.begin_recent(message.sender_id, key, within)
+            return progress
         except StoreUnavailable:
             if sent().keeps:
                 raise  # the sender repeats what isn't acknowledged
-            return Met.NEVER
+            return MessageProgress.NEW
 
     async def _done(self, message: UserMessage) -> None:
         """Note in the inbox that the message was handled."""
         if sent().id is not None:
             # "begun" suffices: for a copy, the tracker shows the finished turn
             with contextlib.suppress(StoreUnavailable):
-                await self._inbox.done(message.sender_id, message.message_id)
+                await self._inbox.finish(message.sender_id, message.message_id)
 
     async def silence(self, conversation_id: str, channel: str, output: OutputChannel) -> bool:
         """Answer a customer's request that has no message, and return whether it was answered.

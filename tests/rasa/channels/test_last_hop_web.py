@@ -119,7 +119,7 @@ async def test_leaving_is_not_confirmed_by_a_second_copy(
     rasa: RasaServer, thandi: AgentAtDesk, session: str, monkeypatch: pytest.MonkeyPatch, killed: bool
 ) -> None:
     if killed:  # right after the commit: nothing that comes later is written down
-        monkeypatch.setattr(inbox.Inbox, "done", AsyncMock())
+        monkeypatch.setattr(inbox.Inbox, "finish", AsyncMock())
     async with Page(rasa.url, session, acks=True) as page:
         handoff_id = await live(page, thandi)
         for _ in range(2):
@@ -214,7 +214,7 @@ async def test_a_finished_turn_is_not_run_again_but_told_again(rasa: RasaServer,
 
 
 async def test_a_turn_that_was_cut_off_is_run(rasa: RasaServer, session: str) -> None:
-    await inbox.Inbox(rasa.channel.relay.store).meet(session, "cut")
+    await inbox.Inbox(rasa.channel.relay.store).begin(session, "cut")
     async with Page(rasa.url, session, acks=True) as page:
         assert await page.tell("hello", id="cut") == OK
         await page.hears("Hello.")
@@ -225,7 +225,7 @@ async def test_a_handoff_that_a_finished_turn_asked_for_is_still_made(
 ) -> None:
     async with Page(rasa.url, session, acks=True) as page:
         agent = rasa.app.ctx.agent
-        await inbox.Inbox(rasa.channel.relay.store).meet(session, "asked")
+        await inbox.Inbox(rasa.channel.relay.store).begin(session, "asked")
         await agent.handle_message(UserMessage("I give up completely", None, session, message_id="asked"))
         assert await page.tell("I give up completely", id="asked") == OK
         conversation = await thandi.take()

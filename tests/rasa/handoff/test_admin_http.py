@@ -102,7 +102,7 @@ async def test_a_live_agent_server_that_runs_on_postgres(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    is_new, refused = repository.is_new, {"bad"}
+    is_new, refused = repository.keep_message, {"bad"}
 
     def picky(connection: Any, handoff_id: str, said: Any) -> bool:
         if said.text in refused:

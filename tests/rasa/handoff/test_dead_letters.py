@@ -146,7 +146,7 @@ async def test_a_customers_words_that_the_desk_fails_on(
 async def test_an_agents_words_that_the_relay_fails_on(
     rasa: RasaServer, desk: DeskServer, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    is_new = repository.is_new
+    is_new = repository.keep_message
 
     def picky(connection: Any, handoff_id: str, said: Any) -> bool:
         if said.text == "bad":
