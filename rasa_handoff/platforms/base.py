@@ -24,12 +24,16 @@ from rasa_handoff.channel.turn.bot_turn import BotTurn
 from rasa_handoff.channel.turn.options import Options
 from rasa_handoff.core.transcript import button_payloads, current_session
 from rasa_handoff.platforms.conversations import Conversations
+from rasa_handoff.platforms.platform_settings import SecretHeader
 from rasa_handoff.protocol.channel_settings import IntentSettings
 from rasa_handoff.protocol.errors import HandoffError
 from rasa_handoff.protocol.features import Features
+from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.settings_errors import expanded
 from rasa_handoff.protocol.text import valid
 from rasa_handoff.protocol.values import Availability, Department
+
+log = get_log(__name__)
 
 Happened = Sequence[Mapping[str, Any]]
 """Rasa's events of a conversation, as dicts, oldest first."""
@@ -143,6 +147,27 @@ class Rejected(Exception):
     def shown(self) -> str:
         """The sentence for the caller. One that isn't authenticated doesn't even learn which header is expected."""
         return NOT_TRUSTED if self.status == 401 else str(self)
+
+
+def refuse(request: Request, rejection: Rejected) -> HTTPResponse:
+    """Return the answer to a request that is refused, with a line in the log."""
+    log.warning("A request of %s to %s was refused with %s: %s", request.ip, request.path, rejection.status, rejection)
+    return response.json({"error": rejection.shown}, rejection.status)
+
+
+def trusted_callers(request: Request, callers: Mapping[str, SecretHeader]) -> list[str]:
+    """Return the names of the callers whose header the request has, in the order of the settings.
+
+    Raises:
+        Rejected: 401 if it has none of them.
+    """
+    trusted = [name for name, caller in callers.items() if carries(request, caller.header, caller.secret)]
+    if not trusted:
+        expected = sorted({caller.header for caller in callers.values()})
+        found = [name for name in expected if name in request.headers]
+        said = f"a wrong value in {', '.join(found)}" if found else f"none of the headers {', '.join(expected)}"
+        raise Rejected(401, f"The request has {said}.")
+    return trusted
 
 
 def carries(request: Request, header: str, secret: str) -> bool:

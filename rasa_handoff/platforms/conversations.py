@@ -102,42 +102,53 @@ class Conversations:
         """
         tracker = await self._read(message.sender_id)
         finished = find_finished_turn(tracker, message) if tracker is not None else None
-        if tracker is None:
-            message.text = text_for_bot(())
-            if message.text is None or not await self._is_for_bot_without_tracker(message, arrived):
-                return None
-        elif finished is None:
-            happened = [event.as_dict() for event in tracker.events]
-            message.text = text_for_bot(await self._turn.with_options(self._channel, message.sender_id, happened))
-            paused = paused_for_handoff(tracker, self._execute)
-            if message.text is None:
-                if welcome and paused:
-                    await self._is_for_bot(tracker, message, arrived)  # resumes it, and the bot says nothing
-                return None
-            if paused and welcome and tracker.active_loop is not None:
-                await self._repeat_form_question(message)
-                return None
-            if paused and not await self._is_for_bot(tracker, message, arrived):
-                return None
-        else:
+        if finished is not None:
             message.parse_data = finished[0]  # a turn sets it too
-        if len(message.text or "") > LONGEST_MESSAGE:
-            log.warning(
-                "A message of %s has %s characters: refused.", short_id(message.sender_id), len(message.text or "")
-            )
-            response = await self._bot.say(names.UTTER_TOO_LONG, message.sender_id, self._channel)
-            await message.output_channel.send_response(message.sender_id, response)
+        elif not await self._is_to_answer(tracker, message, arrived, text_for_bot, welcome):
             return None
-        ran = await self._turn.run(self._channel, message, finished)
-        requested_handoff = await self._turn.requested_handoff(self._channel, message, ran)
+        if len(message.text or "") > LONGEST_MESSAGE:
+            await self._refuse_long(message)
+            return None
+        result = await self._turn.run(self._channel, message, finished)
+        requested_handoff = await self._turn.requested_handoff(self._channel, message, result)
         if requested_handoff is None:
             if hands_over():
                 await self._handed_over(message, None, None, again=finished is not None)
             return None
         if requested_handoff.form is None:
-            await ran.observed.release()
+            await result.observed.release()
         handed_over = await self._handed_over(message, requested_handoff.form, parting(), again=finished is not None)
         return requested_handoff.request if handed_over else None
+
+    async def _is_to_answer(
+        self,
+        tracker: DialogueStateTracker | None,
+        message: UserMessage,
+        arrived: float,
+        text_for_bot: TextForBot,
+        welcome: bool,
+    ) -> bool:
+        """Set the message's text, and return whether the bot is to answer it: it has the conversation, or gets it back here."""
+        if tracker is None:
+            message.text = text_for_bot(())
+            return message.text is not None and await self._is_for_bot_without_tracker(message, arrived)
+        happened = [event.as_dict() for event in tracker.events]
+        message.text = text_for_bot(await self._turn.with_options(self._channel, message.sender_id, happened))
+        if not paused_for_handoff(tracker, self._execute):
+            return message.text is not None
+        if message.text is None:
+            if welcome:
+                await self._is_for_bot(tracker, message, arrived)  # resumes it, and the bot says nothing
+            return False
+        if welcome and tracker.active_loop is not None:
+            await self._repeat_form_question(message)
+            return False
+        return await self._is_for_bot(tracker, message, arrived)
+
+    async def _refuse_long(self, message: UserMessage) -> None:
+        log.warning("A message of %s has %s characters: refused.", short_id(message.sender_id), len(message.text or ""))
+        response = await self._bot.say(names.UTTER_TOO_LONG, message.sender_id, self._channel)
+        await message.output_channel.send_response(message.sender_id, response)
 
     async def note_for_people(self, message: UserMessage, text_for_bot: TextForBot) -> None:
         """Note a message that is for the platform's people, and do nothing else. Call it within :meth:`turn`."""

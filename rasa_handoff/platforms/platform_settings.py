@@ -1,13 +1,28 @@
 """The settings that all platform channels share, and their checks."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from rasa_handoff.protocol.channel_settings import IntentSettings
 from rasa_handoff.protocol.errors import SettingsError
 from rasa_handoff.protocol.names import UTTER_ASSIGNED
 from rasa_handoff.protocol.settings_errors import check_keys, check_variables
 from rasa_handoff.protocol.values import Department, Value
+
+
+class SecretHeader(Value, frozen=True, forbid_unknown_fields=True):
+    """The request header that authenticates a caller of the webhook: its name and its value."""
+
+    header: str
+    secret: str
+
+
+class DepartmentTitle(Protocol):
+    """A department of the settings, as far as the handoff options show it."""
+
+    @property
+    def title(self) -> str | None:
+        """The title of its button."""
 
 
 class PlatformSettings(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -17,6 +32,8 @@ class PlatformSettings(Value, frozen=True, kw_only=True, forbid_unknown_fields=T
     the response for a handoff whose turn says nothing else; ``null``: none. ``answer_seconds``: after so long a call is answered
     with what the bot has said so far. ``crossing_seconds``: for so long after a handoff a message counts as written before it.
     ``body_limit``: the largest request body, in bytes.
+
+    Each platform has ``departments`` of its own, by name.
     """
 
     welcome: str | None = None
@@ -28,10 +45,11 @@ class PlatformSettings(Value, frozen=True, kw_only=True, forbid_unknown_fields=T
     crossing_seconds: float = 2.0
     body_limit: int = 1_000_000
 
-
-def offered(departments: Mapping[str, Any]) -> tuple[Department, ...]:
-    """Return the departments of the settings, each with its ``title``, as the handoff options show them."""
-    return tuple(Department(name=name, title=department.title) for name, department in departments.items())
+    @property
+    def offered(self) -> tuple[Department, ...]:
+        """The departments, as the handoff options show them."""
+        listed: Mapping[str, DepartmentTitle] = getattr(self, "departments", {})
+        return tuple(Department(name=name, title=department.title) for name, department in listed.items())
 
 
 def check_shape(
@@ -55,6 +73,22 @@ def check_shape(
     for name, inner_kind in nested.items():
         for key, inner in mapping(data.get(name)).items():
             check_keys(channel, inner_kind, mapping(inner), f"{name}.{key}.", examples)
+
+
+def check_headers(channel: str, key: str, callers: Mapping[str, SecretHeader], write: str) -> None:
+    """Check that no header and no secret is empty, as one from an unset environment variable is.
+
+    ``key``: the key of the callers in the settings; ``write``: what to write instead.
+
+    Raises:
+        SettingsError: one sentence with the key and what to write.
+    """
+    for name, caller in callers.items():
+        for part, value in (("header", caller.header), ("secret", caller.secret)):
+            if not value.strip():
+                raise SettingsError(
+                    f"{channel}: {key}.{name}.{part} is empty: {write}, and set the variable if it comes from one."
+                )
 
 
 def mapping(data: Any) -> Mapping[Any, Any]:

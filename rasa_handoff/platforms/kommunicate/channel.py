@@ -4,15 +4,9 @@ rasa_handoff.KommunicateChannel:
   bots:
     my-bot-id: {header: X-Handoff-Key, secret: "${KOMMUNICATE_KEY}"}
   welcome: greet
-
-Kommunicate shows the customer a 2xx answer with a JSON array. Anything else is to it a bot that failed, and it gives the
-conversation to people by the rules of the dashboard. So a request that is refused loses no customer.
 """
 
-import base64
-import hmac
 import time
-from collections.abc import Mapping
 from typing import Any, Final
 
 from rasa.core.channels.channel import OutputChannel, UserMessage
@@ -22,11 +16,11 @@ from sanic.response import HTTPResponse
 
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.platforms.answers import Answering, Call
-from rasa_handoff.platforms.base import Happened, PlatformChannel, Rejected, carries, json_object
+from rasa_handoff.platforms.base import Happened, PlatformChannel, Rejected, refuse
 from rasa_handoff.platforms.conversations import Conversations, TextForBot
 from rasa_handoff.platforms.kommunicate.account_events import AccountEvents, Outside, OutsideOutput
 from rasa_handoff.platforms.kommunicate.api import Api, carry_out, write_details
-from rasa_handoff.platforms.kommunicate.capabilities import FEATURES
+from rasa_handoff.platforms.kommunicate.authentication import authenticate_account, authenticate_bot
 from rasa_handoff.platforms.kommunicate.handoff import Message, assignment, hands_over, with_assignment
 from rasa_handoff.platforms.kommunicate.messages import KommunicateAnswer
 from rasa_handoff.platforms.kommunicate.requests import (
@@ -37,14 +31,43 @@ from rasa_handoff.platforms.kommunicate.requests import (
     read_request,
     read_text_for_bot,
 )
-from rasa_handoff.platforms.kommunicate.settings import BotSettings, KommunicateSettings, read_settings
+from rasa_handoff.platforms.kommunicate.settings import KommunicateSettings, read_settings
+from rasa_handoff.protocol.features import YES, Feature, Features, Theirs
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.markers import HandoffRequest
 
 log = get_log(__name__)
 
-ACCOUNT_HEADERS: Final = ("Authentication", "Authorization")
-"""The account webhook's header. The first is the documented one; the other is read in case the documents are wrong."""
+FEATURES: Final[Features] = {
+    Feature.INTENTS: YES,
+    Feature.OPTIONS: YES,
+    Feature.DEPARTMENT: "team or agent",
+    Feature.AGENT: YES,
+    Feature.RULES: "its conversation rules",
+    Feature.OTHER_BOT: "with `api_key`",
+    Feature.SILENT: YES,
+    Feature.TRANSCRIPT: Theirs("Kommunicate has it"),
+    Feature.REASON: "message metadata, or customer details",
+    Feature.RELAY: Theirs("Kommunicate"),
+    Feature.SEVERAL: YES,
+    Feature.TRACKED: "with `account_token`",
+    Feature.ACTIVE: Theirs("Kommunicate knows"),
+    Feature.BACK: "its next call, or at once with `account_token`",
+    Feature.OUTCOME: "`resolved`, and a note with `account_token`",
+    Feature.CLOSE: "with `api_key`",
+    Feature.WELCOME: YES,
+    Feature.FILES: YES,
+    Feature.EVENTS: YES,
+    Feature.BUTTONS: YES,
+    Feature.PICTURES: YES,
+    Feature.CUSTOM: YES,
+    Feature.METADATA: YES,
+    Feature.LATE: "by the REST API, else with the next",
+    Feature.SEVERAL_BOTS: YES,
+    Feature.AUTHENTICATION: "a header per bot",
+    Feature.ONCE: YES,
+}
+"""The channel's capabilities, for the capability matrix."""
 
 
 class KommunicateChannel(PlatformChannel):
@@ -108,7 +131,7 @@ class KommunicateChannel(PlatformChannel):
         try:
             incoming = read_request(authenticate_bot(request, self.settings.bots, self.settings.body_limit))
         except Rejected as rejection:
-            return _refused(request, rejection)
+            return refuse(request, rejection)
         try:
             return response.json(await self._answer(incoming, arrived))
         except Exception:
@@ -124,7 +147,7 @@ class KommunicateChannel(PlatformChannel):
         try:
             event = read_account_event(authenticate_account(request, token, self.settings.body_limit))
         except Rejected as rejection:
-            return _refused(request, rejection)
+            return refuse(request, rejection)
         try:
             await self._answering.work.finish(self.account_events.take(event, arrived))
         except Exception:
@@ -191,45 +214,3 @@ class KommunicateChannel(PlatformChannel):
             answer.messages[place:] = with_assignment(answer.messages[place:], assignment(request, self.settings))
         if self.settings.user_details and self._api is not None and incoming.user_id is not None:
             self._answering.work.begin(write_details(self._api, incoming.user_id, request))
-
-
-def _refused(request: Request, rejection: Rejected) -> HTTPResponse:
-    log.warning("A request of %s to %s was refused with %s: %s", request.ip, request.path, rejection.status, rejection)
-    return response.json({"error": rejection.shown}, rejection.status)
-
-
-def authenticate_bot(request: Request, bots: Mapping[str, BotSettings], limit: int) -> dict[str, Any]:
-    """Check who calls a bot's webhook, and return the request's body.
-
-    Raises:
-        Rejected: 401 wrong or missing header; 413 too large; 400 not a JSON object; 404 a bot that isn't in the settings.
-    """
-    trusted = {id for id, bot in bots.items() if carries(request, bot.header, bot.secret)}
-    if not trusted:
-        expected = sorted({bot.header for bot in bots.values()})
-        found = [name for name in expected if name in request.headers]
-        said = f"a wrong value in {', '.join(found)}" if found else f"none of the headers {', '.join(expected)}"
-        raise Rejected(401, f"The request has {said}.")
-    body = json_object(request.body, limit)
-    bot_id = body.get("botId")
-    if not isinstance(bot_id, str) or bot_id not in bots:
-        raise Rejected(404, f"botId is {str(bot_id)[:100]!r}, which doesn't stand under 'bots'.")
-    if bot_id not in trusted:
-        raise Rejected(401, f"The request for the bot {bot_id!r} has another bot's header.")
-    return body
-
-
-def authenticate_account(request: Request, token: str, limit: int) -> dict[str, Any]:
-    """Check who calls the account webhook, and return the request's body.
-
-    Raises:
-        Rejected: 401 wrong or missing header; 413 too large; 400 not a JSON object.
-    """
-    expected = base64.b64encode(token.strip().encode())
-    found = [request.headers[name] for name in ACCOUNT_HEADERS if name in request.headers]
-    kinds = [value.strip().partition(" ") for value in found]
-    given = [(kind.casefold(), rest.strip().encode(errors="surrogateescape")) for kind, _, rest in kinds]
-    if not any(kind == "basic" and hmac.compare_digest(value, expected) for kind, value in given):
-        wrong = "a wrong value in the header" if found else "neither of the headers"
-        raise Rejected(401, f"The request has {wrong} {' or '.join(ACCOUNT_HEADERS)}.")
-    return json_object(request.body, limit)

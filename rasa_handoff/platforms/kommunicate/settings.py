@@ -3,21 +3,20 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from rasa_handoff.platforms.platform_settings import PlatformSettings, check_numbers, check_shape, offered
+from rasa_handoff.platforms.platform_settings import (
+    PlatformSettings,
+    SecretHeader,
+    check_headers,
+    check_numbers,
+    check_shape,
+)
 from rasa_handoff.protocol.errors import SettingsError
 from rasa_handoff.protocol.settings_errors import convert
-from rasa_handoff.protocol.values import Department, Value
+from rasa_handoff.protocol.values import Value
 
 CHANNEL_NAME: Final = "rasa_handoff.KommunicateChannel"
 TIMEOUT: Final = 30.0
 """Seconds after which Kommunicate gives a webhook up."""
-
-
-class BotSettings(Value, frozen=True, forbid_unknown_fields=True):
-    """The request header that authenticates calls for a bot: its name and its value."""
-
-    header: str
-    secret: str
 
 
 class KommunicateDepartment(Value, frozen=True, forbid_unknown_fields=True):
@@ -39,7 +38,7 @@ class KommunicateSettings(PlatformSettings, frozen=True, kw_only=True, forbid_un
     it.
     """
 
-    bots: dict[str, BotSettings]
+    bots: dict[str, SecretHeader]
     talk_to_human: str | None = None
     events: dict[str, str | None] = {}
     departments: dict[str, KommunicateDepartment] = {}
@@ -51,11 +50,6 @@ class KommunicateSettings(PlatformSettings, frozen=True, kw_only=True, forbid_un
     handoff_context: bool = True
     account_token: str | None = None
 
-    @property
-    def offered(self) -> tuple[Department, ...]:
-        """The departments, as the handoff options show them."""
-        return offered(self.departments)
-
 
 EXAMPLES: Final = {
     "bots": 'bots: {my-bot-id: {header: X-Handoff-Key, secret: "${KOMMUNICATE_KEY}"}}',
@@ -63,7 +57,7 @@ EXAMPLES: Final = {
     "secret": "secret: ${KOMMUNICATE_KEY}",
 }
 
-NESTED: Final[Mapping[str, type[Value]]] = {"bots": BotSettings, "departments": KommunicateDepartment}
+NESTED: Final[Mapping[str, type[Value]]] = {"bots": SecretHeader, "departments": KommunicateDepartment}
 
 
 def read_settings(data: Any) -> KommunicateSettings:
@@ -93,13 +87,9 @@ def _check_values(settings: KommunicateSettings) -> None:
 
 def _check_secrets(settings: KommunicateSettings) -> None:
     """Check that no secret is empty, as one from an unset environment variable is."""
-    for id, bot in settings.bots.items():
-        for key in ("header", "secret"):
-            if not getattr(bot, key).strip():
-                raise SettingsError(
-                    f"{CHANNEL_NAME}: bots.{id}.{key} is empty: write what stands under 'request header' in Kommunicate's "
-                    f"dashboard, and set the variable if it comes from one."
-                )
+    check_headers(
+        CHANNEL_NAME, "bots", settings.bots, "write what stands under 'request header' in Kommunicate's dashboard"
+    )
     for key, place in (("api_key", "Install"), ("api_user", "Team"), ("account_token", "Webhooks & Security")):
         value = getattr(settings, key)
         if value is not None and not value.strip():

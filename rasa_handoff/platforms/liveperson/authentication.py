@@ -19,8 +19,9 @@ from sanic import response
 from sanic.request import Request
 from sanic.response import HTTPResponse
 
-from rasa_handoff.platforms.base import Rejected, carries, json_object
-from rasa_handoff.platforms.liveperson.settings import CHANNEL_NAME, EndpointSettings, FunctionSettings
+from rasa_handoff.platforms.base import Rejected, json_object, refuse, trusted_callers
+from rasa_handoff.platforms.liveperson.settings import CHANNEL_NAME, EndpointSettings
+from rasa_handoff.platforms.platform_settings import SecretHeader
 from rasa_handoff.protocol.errors import SettingsError
 from rasa_handoff.protocol.logs import get_log
 
@@ -83,19 +84,14 @@ def _key(written: str) -> Any:
 
 
 def authenticate_function(
-    request: Request, functions: Mapping[str, FunctionSettings], limit: int
+    request: Request, functions: Mapping[str, SecretHeader], limit: int
 ) -> tuple[str, dict[str, Any]]:
     """Check who calls the webhook; return the Function's name in the settings and the request's body.
 
     Raises:
         Rejected: 401 wrong or missing header; 413 too large; 400 not a JSON object.
     """
-    name = next((name for name, one in functions.items() if carries(request, one.header, one.secret)), None)
-    if name is None:
-        expected = sorted({function.header for function in functions.values()})
-        found = [header for header in expected if header in request.headers]
-        said = f"a wrong value in {', '.join(found)}" if found else f"none of the headers {', '.join(expected)}"
-        raise Rejected(401, f"The request has {said}.")
+    name = trusted_callers(request, functions)[0]
     return name, json_object(request.body, limit)
 
 
@@ -120,10 +116,7 @@ async def answer_or_refuse(request: Request, work: Awaitable[HTTPResponse]) -> H
     try:
         return await work
     except Rejected as rejection:
-        log.warning(
-            "A request of %s to %s was refused with %s: %s", request.ip, request.path, rejection.status, rejection
-        )
-        return response.json({"error": rejection.shown}, rejection.status)
+        return refuse(request, rejection)
     except Exception:
         log.exception("A request to %s failed; LivePerson passes the conversation to people.", request.path)
         return response.json({"error": "The bot failed."}, 500)

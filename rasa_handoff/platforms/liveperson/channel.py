@@ -16,15 +16,10 @@ from sanic.request import Request
 from sanic.response import HTTPResponse
 
 from rasa_handoff.channel.tracker.bot import Bot
-from rasa_handoff.platforms import answers
 from rasa_handoff.platforms.answers import Answering, Call
 from rasa_handoff.platforms.base import Happened, PlatformChannel, Rejected
 from rasa_handoff.platforms.conversations import Conversations, TextForBot
-from rasa_handoff.platforms.liveperson.authentication import answer_or_refuse, authenticate_function
-from rasa_handoff.platforms.liveperson.capabilities import FEATURES
-from rasa_handoff.platforms.liveperson.endpoint import Endpoint
-from rasa_handoff.platforms.liveperson.handoff import note, transfer
-from rasa_handoff.platforms.liveperson.messages import (
+from rasa_handoff.platforms.liveperson.answer_parts import (
     CLOSE,
     Action,
     Intent,
@@ -33,6 +28,10 @@ from rasa_handoff.platforms.liveperson.messages import (
     function_answer,
     hands_over,
 )
+from rasa_handoff.platforms.liveperson.authentication import answer_or_refuse, authenticate_function
+from rasa_handoff.platforms.liveperson.endpoint import Endpoint
+from rasa_handoff.platforms.liveperson.handoff import note, transfer
+from rasa_handoff.platforms.liveperson.messages import LivePersonAnswer, rendered
 from rasa_handoff.platforms.liveperson.requests import (
     TEST,
     WELCOME,
@@ -42,8 +41,8 @@ from rasa_handoff.platforms.liveperson.requests import (
     read_text_for_bot,
 )
 from rasa_handoff.platforms.liveperson.settings import LivePersonSettings, read_settings
-from rasa_handoff.platforms.liveperson.structured_content import rendered
 from rasa_handoff.protocol.errors import Unreachable
+from rasa_handoff.protocol.features import YES, Feature, Features, Theirs
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.markers import HandoffRequest, directives_in
 from rasa_handoff.protocol.names import HANDOFF_MARKER
@@ -56,21 +55,39 @@ CONNECTED: Final = {"messages": ["The Rasa bot can be reached."], "context": {}}
 log = get_log(__name__)
 
 
-class LivePersonAnswer(answers.PlatformAnswer):
-    """The answer to a call, before it is written for the surface that called."""
-
-    def __init__(self, settings: LivePersonSettings, outside: answers.Say) -> None:
-        super().__init__(outside)
-        self._settings = settings
-
-    @classmethod
-    def name(cls) -> str:
-        """Return the name by which Rasa chooses channel-specific responses."""
-        return "liveperson"
-
-    def rendered(self, message: dict[str, Any]) -> list[Saying]:
-        """Translate one of Rasa's messages."""
-        return rendered(message, self._settings.quick_replies, self._settings.other_bots)
+FEATURES: Final[Features] = {
+    Feature.INTENTS: YES,
+    Feature.OPTIONS: YES,
+    Feature.DEPARTMENT: "skill, by priority too",
+    Feature.AGENT: YES,
+    Feature.RULES: "the skill's routing",
+    Feature.OTHER_BOT: YES,
+    Feature.SILENT: YES,
+    Feature.TRANSCRIPT: "a private note",
+    Feature.REASON: "the note; the priority by the skill, or with the options",
+    Feature.PRIORITY: YES,
+    Feature.RECOGNISED: YES,
+    Feature.RELAY: Theirs("LivePerson"),
+    Feature.SEVERAL: YES,
+    Feature.ACTIVE: Theirs("LivePerson knows"),
+    Feature.BACK: "its next call",
+    Feature.OUTCOME: "`resolved`",
+    Feature.CLOSE: YES,
+    Feature.WELCOME: "in its three forms",
+    Feature.FILES: YES,
+    Feature.EVENTS: "rich content",
+    Feature.BUTTONS: YES,
+    Feature.PICTURES: YES,
+    Feature.CUSTOM: "checked before it leaves",
+    Feature.DELAYS: YES,
+    Feature.METADATA: "engagement attributes too",
+    Feature.LATE: "with the next",
+    Feature.SEVERAL_BOTS: YES,
+    Feature.AUTHENTICATION: "a header per Function; a signed token",
+    Feature.ONCE: YES,
+    Feature.TEST: YES,
+}
+"""The channel's capabilities, for the capability matrix."""
 
 
 class LivePersonChannel(PlatformChannel):

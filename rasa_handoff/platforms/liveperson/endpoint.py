@@ -14,8 +14,8 @@ from sanic.response import HTTPResponse
 
 from rasa_handoff import __version__
 from rasa_handoff.platforms.base import Rejected, json_object
+from rasa_handoff.platforms.liveperson.answer_parts import Saying, endpoint_answer
 from rasa_handoff.platforms.liveperson.authentication import TokenCheck, answer_or_refuse, authenticate_endpoint
-from rasa_handoff.platforms.liveperson.messages import Saying, endpoint_answer
 from rasa_handoff.platforms.liveperson.requests import CLOSED, LivePersonCall, StartedConversations, from_endpoint
 from rasa_handoff.platforms.liveperson.settings import EndpointSettings
 from rasa_handoff.platforms.reading import LONGEST_ID, as_mapping

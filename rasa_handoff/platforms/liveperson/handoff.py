@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from rasa_handoff.core.transcript import transcript
-from rasa_handoff.platforms.liveperson.messages import CHANGE_TTR, CLOSE, TRANSFER, Action, Saying, Text
+from rasa_handoff.platforms.liveperson.answer_parts import CHANGE_TTR, CLOSE, TRANSFER, Action, Saying, Text
 from rasa_handoff.platforms.liveperson.settings import LivePersonSettings
 from rasa_handoff.protocol.errors import MarkerError
 from rasa_handoff.protocol.logs import get_log

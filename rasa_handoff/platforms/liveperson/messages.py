@@ -1,175 +1,337 @@
-"""LivePerson's messages, and how a list of them is written as an answer.
+"""Translation of Rasa's messages, and of a response's ``custom``, into LivePerson's, and the answer that collects them.
 
-What the bot says is first collected in the types below, then written for the surface that called: a LivePerson Function or Custom
-Endpoint.
+A message becomes a text, quick replies, cards or a carousel. A button publishes its title in the customer's name, and the
+payload behind it stays here (``payload_behind`` in ``platforms/base.py``). The ``ExternalId`` that comes back with the title
+tells that it comes from a button.
+
+A response's ``custom`` may be in the shape of LivePerson's documents. It is read tolerantly, slips of the documents included:
+``intenId``, a confidence above 1, ``ttrtype``, metadata as an object, structured content in ``context``. It is written strictly:
+what doesn't fit is logged, and sent as text or left out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
+
+from rasa_handoff.core.transcript import in_words
+from rasa_handoff.platforms.answers import PlatformAnswer, Say
+from rasa_handoff.platforms.liveperson.answer_parts import (
+    ACTIONS,
+    CHANGE_TTR,
+    PRIVATE,
+    Action,
+    Delay,
+    Intent,
+    Metadata,
+    Rich,
+    Saying,
+    Text,
+    Understood,
+)
+from rasa_handoff.platforms.liveperson.handoff import actions_for_directives
+from rasa_handoff.platforms.liveperson.settings import LivePersonSettings
+from rasa_handoff.platforms.liveperson.structured_content import LONGEST, MOST_CARDS, UnfitContent, check, encoded
 from rasa_handoff.protocol.logs import get_log
-from rasa_handoff.protocol.values import Value
+from rasa_handoff.protocol.markers import without_directives
+from rasa_handoff.protocol.text import buttons_in, mappings, own_buttons
 
 log = get_log(__name__)
 
-TRANSFER: Final = "TRANSFER"
-CLOSE: Final = "CLOSE_CONVERSATION"
-CHANGE_TTR: Final = "CHANGE_TTR"
-INVOCATION: Final = "INVOCATION"
-ACTIONS: Final = (TRANSFER, CLOSE, INVOCATION, CHANGE_TTR)
-"""LivePerson's actions, by a Function's names. An answer may have one; the first of these takes precedence."""
+Element = dict[str, Any]
 
-PRIVATE: Final = "AGENTS_AND_MANAGERS"
-"""The audience of a message that the customer doesn't see."""
-LONGEST_NAME: Final = 256
-"""Characters of an intent's id and name."""
-
-Metadata = tuple[dict[str, Any], ...]
+PER_ROW: Final = 8
+"""Quick replies in a row."""
+EXTERNAL_ID: Final = "ExternalId"
+ATTACHED: Final = {"metadata", "encodedMetadata"}
+"""A ``custom`` with no other keys belongs to the message beside it."""
+TTR_TYPES: Final = ("URGENT", "NORMAL", "PRIORITIZED", "CUSTOM")
 
 
-class Text(Value, frozen=True):
-    """A message. ``private``: for agents and managers alone. ``encoded``: base64."""
+class LivePersonAnswer(PlatformAnswer):
+    """The answer to a call, before it is written for the surface that called."""
 
-    text: str
-    private: bool = False
-    metadata: Metadata = ()
-    encoded: str | None = None
+    def __init__(self, settings: LivePersonSettings, outside: Say) -> None:
+        super().__init__(outside)
+        self._settings = settings
 
+    @classmethod
+    def name(cls) -> str:
+        """Return the name by which Rasa chooses channel-specific responses."""
+        return "liveperson"
 
-class Rich(Value, frozen=True):
-    """Structured content that was checked (``structured_content.py``)."""
-
-    content: dict[str, Any]
-    metadata: Metadata = ()
-    encoded: str | None = None
-
-
-class Delay(Value, frozen=True):
-    """A pause before the next message, in whole seconds."""
-
-    seconds: int
-    typing: bool = True
+    def rendered(self, message: dict[str, Any]) -> list[Saying]:
+        """Translate one of Rasa's messages."""
+        return rendered(message, self._settings.quick_replies, self._settings.other_bots)
 
 
-class Action(Value, frozen=True):
-    """An action that LivePerson carries out after the messages. ``parameters``: by a Function's names."""
+def rendered(message: Mapping[str, Any], quick_replies: bool, other_bots: Mapping[str, str]) -> list[Saying]:
+    """Translate one of Rasa's messages; the list is empty if there is nothing to show.
 
-    name: str
-    parameters: dict[str, Any] = {}
-
-
-class Intent(Value, frozen=True):
-    """An intent, with its confidence from 0 to 1."""
-
-    id: str
-    name: str
-    confidence: float
-
-
-class Understood(Value, frozen=True):
-    """The intents that the NLU found in the customer's message, likeliest first; agents see them."""
-
-    intents: tuple[Intent, ...]
-
-
-Saying = Text | Rich | Delay | Action | Understood
-
-SILENCE: Final = Delay(seconds=1, typing=False)
-"""The answer that says nothing. Without any message LivePerson takes the bot for failed."""
-
-
-def hands_over(saying: Saying) -> bool:
-    """Return whether this gives the conversation to somebody else."""
-    return isinstance(saying, Action) and saying.name == TRANSFER
-
-
-def function_answer(sayings: Sequence[Saying]) -> dict[str, Any]:
-    """Write the answer to a Function.
-
-    https://developers.liveperson.com/third-party-bots-liveperson-functions-basic-content.html
+    ``quick_replies``: the channel has them.
     """
-    action, intents = _action(sayings), _intents(sayings)
-    shown = _shown(sayings, action)
-    context: dict[str, Any] = {}
-    for text in (one for one in shown if isinstance(one, Text) and not one.private):
-        context.update(
-            _attached(text)
-        )  # a plain text has no metadata of its own: the context's counts for all messages
-    if intents:
-        context.update(_function_intent(intents[0]))
-        if intents[1:]:
-            context["alternativeIntents"] = [_function_intent(intent) for intent in intents[1:]]
-    if action is not None:
-        context["action"] = action.name
-        if action.parameters:
-            context["actionParameters"] = action.parameters
-    return {"messages": [_function_message(one) for one in shown], "context": context}
+    custom = message.get("custom")
+    if not isinstance(custom, Mapping) or not custom:
+        return _plain(message, quick_replies)
+    if set(custom) <= ATTACHED:
+        return with_metadata(_plain(message, quick_replies), custom)
+    if message.get("text") and needs_text(custom):
+        return from_custom({"text": message["text"], **custom}, other_bots)
+    return [*_plain(message, quick_replies), *from_custom(custom, other_bots)]
 
 
-def endpoint_answer(sayings: Sequence[Saying]) -> dict[str, Any]:
-    """Write the answer to Custom Endpoint.
+def _plain(message: Mapping[str, Any], quick_replies: bool) -> list[Saying]:
+    text = str(message.get("text") or "")
+    buttons = own_buttons(message)
+    cards = [_card(element) for element in mappings(message.get("elements"))]
+    contents = [_vertical([_image(message["image"])])] if message.get("image") else []
+    contents += _carousels([card for card in cards if card["elements"]])
+    if quick_replies and text and buttons and not contents and not any(_url(button) for button in buttons):
+        return _checked([_quick_replies(text, buttons)], message)
+    if buttons:
+        contents.append(_vertical([_button(button) for button in buttons]))
+    said: list[Saying] = [Text(text=text)] if text else []
+    if contents:
+        said += _checked(contents, {**message, "text": None})
+    if message.get("attachment"):
+        said.append(Text(text=str(message["attachment"])))
+    return said
 
-    https://developers.liveperson.com/third-party-bots-custom-endpoint-basic-content.html
-    """
-    action = _action(sayings)
-    response = [_endpoint_message(one) for one in _shown(sayings, action)]
-    if action is not None:
-        response.append({"type": "ACTION", "data": _endpoint_action(action)})
-    intents = [
-        {"id": "_".join(one.id.split())[:LONGEST_NAME], "description": one.name, "confidenceScore": one.confidence}
-        for one in _intents(sayings)
+
+def _checked(contents: Sequence[Element], message: Mapping[str, Any]) -> list[Saying]:
+    """Return the contents, or the message as text if LivePerson wouldn't show one of them: the customer misses nothing."""
+    try:
+        for content in contents:
+            check(content)
+    except UnfitContent as problem:
+        log.warning("A message is sent as text, since LivePerson wouldn't show it: %s.", problem)
+        return [Text(text=in_words(message.get("text"), _with_addresses(message)))]
+    return [Rich(content=content) for content in contents]
+
+
+def _with_addresses(message: Mapping[str, Any]) -> Element:
+    """Return the part of a message that is sent as text. Addresses are added, since a link can't be pressed in a text."""
+    shown = {**message, "custom": None, "attachment": None}
+    for name in ("buttons", "quick_replies"):
+        shown[name] = [_addressed(button) for button in buttons_in(message.get(name))]
+    shown["elements"] = [
+        {**one, "buttons": [_addressed(button) for button in buttons_in(one.get("buttons"))]}
+        for one in mappings(message.get("elements"))
     ]
-    return {"response": response, "analytics": {"intents": intents}}
+    return shown
 
 
-def _action(sayings: Sequence[Saying]) -> Action | None:
-    """Return the answer's action. LivePerson takes only one; a transfer takes precedence."""
-    actions = sorted((one for one in sayings if isinstance(one, Action)), key=lambda one: ACTIONS.index(one.name))
-    for other in actions[1:]:
-        log.warning("LivePerson takes one action in an answer: %s goes before %s.", actions[0].name, other.name)
-    return actions[0] if actions else None
+def _addressed(button: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**button, "title": f"{button.get('title')}: {button['url']}"} if _url(button) else button
 
 
-def _intents(sayings: Sequence[Saying]) -> tuple[Intent, ...]:
-    found = [one.intents for one in sayings if isinstance(one, Understood)]
-    return found[-1] if found else ()
+def _quick_replies(text: str, buttons: Sequence[Mapping[str, Any]]) -> Element:
+    replies = [_button(button) for button in buttons]
+    return {"message": text, "quickReplies": {"type": "quickReplies", "itemsPerRow": PER_ROW, "replies": replies}}
 
 
-def _shown(sayings: Sequence[Saying], action: Action | None) -> list[Text | Rich | Delay]:
-    shown = [one for one in sayings if isinstance(one, Text | Rich | Delay)]
-    return shown or ([] if action is not None else [SILENCE])
+def _button(button: Mapping[str, Any]) -> Element:
+    title = str(button["title"]).strip()
+    action: Element = {"type": "publishText", "text": title}
+    if url := _url(button):
+        action = {"type": "link", "uri": url, "name": title}
+    click = {"actions": [action], "metadata": [{"type": EXTERNAL_ID, "id": title}]}
+    return {"type": "button", "title": title, "tooltip": title, "click": click}
 
 
-def _attached(saying: Text | Rich) -> dict[str, Any]:
-    attached: dict[str, Any] = {"metadata": list(saying.metadata)} if saying.metadata else {}
-    return {**attached, **({"encodedMetadata": saying.encoded} if saying.encoded else {})}
+def _image(url: Any, caption: str = "") -> Element:
+    return {"type": "image", "url": str(url), **({"tooltip": caption[: LONGEST["tooltip"]]} if caption else {})}
 
 
-def _function_message(saying: Text | Rich | Delay) -> Any:
-    if isinstance(saying, Delay):
-        return {"delay": saying.seconds, "typing": saying.typing}
-    if isinstance(saying, Rich):
-        return {"structuredContent": saying.content, **_attached(saying)}
-    return {"text": saying.text, "messageAudience": PRIVATE, **_attached(saying)} if saying.private else saying.text
+def _card(element: Mapping[str, Any]) -> Element:
+    title = str(element.get("title") or "")
+    parts = [_image(element["image_url"], title)] if element.get("image_url") else []
+    parts += [{"type": "text", "text": str(element[key])} for key in ("title", "subtitle") if element.get(key)]
+    if parts and (url := next(map(_url, mappings(element.get("default_action"))), None)):
+        parts[-1] = {**parts[-1], "click": {"actions": [{"type": "link", "uri": url}]}}
+    parts += [_button(button) for button in buttons_in(element.get("buttons"))]
+    return _vertical(parts)
 
 
-def _function_intent(intent: Intent) -> dict[str, Any]:
-    id, name = intent.id[:LONGEST_NAME], intent.name[:LONGEST_NAME]
-    return {"intentId": id, "intentName": name, "confidenceScore": intent.confidence}
+def _carousels(cards: Sequence[Element]) -> list[Element]:
+    """Return as few carousels as possible; one card alone is no carousel."""
+    if len(cards) < 2:
+        return list(cards)
+    carousels = -(-len(cards) // MOST_CARDS)
+    size = -(-len(cards) // carousels)
+    return [{"type": "carousel", "elements": list(cards[start : start + size])} for start in range(0, len(cards), size)]
 
 
-def _endpoint_message(saying: Text | Rich | Delay) -> dict[str, Any]:
-    if isinstance(saying, Delay):
-        return {"type": "DELAY", "data": {"seconds": saying.seconds, "typing": saying.typing}}
-    if isinstance(saying, Rich):
-        return {"type": "STRUCTURED_CONTENT", "data": {"structuredContent": saying.content, **_attached(saying)}}
-    private = {"messageAudience": PRIVATE} if saying.private else {}
-    return {"type": "TEXT", "data": {"message": saying.text, **private, **_attached(saying)}}
+def _vertical(elements: list[Element]) -> Element:
+    return {"type": "vertical", "elements": elements}
 
 
-def _endpoint_action(action: Action) -> dict[str, Any]:
-    """Translate an action into Custom Endpoint's names."""
-    parameters = dict(action.parameters)
-    if action.name == TRANSFER and "skill" in parameters:
-        parameters = {"skillName": parameters.pop("skill"), **parameters}
-    return {"name": "INVOKE_FUNCTION" if action.name == INVOCATION else action.name, "parameters": parameters}
+def _url(button: Mapping[str, Any]) -> str | None:
+    return button.get("url") or None
+
+
+def from_custom(custom: Mapping[str, Any], other_bots: Mapping[str, str]) -> list[Saying]:
+    """Translate the ``custom`` of one of Rasa's messages."""
+    actions = actions_for_directives(custom, other_bots)
+    if actions is None:
+        return _own(custom)
+    rest = without_directives(custom)
+    return [*(_own(rest) if rest else ()), *actions]
+
+
+def with_metadata(said: list[Saying], custom: Mapping[str, Any]) -> list[Saying]:
+    """Return the messages, each with the metadata in ``custom``."""
+    more = {"metadata": _metadata(custom), "encoded": _encoded(custom)}
+    return [msgspec.structs.replace(one, **more) if isinstance(one, Text | Rich) else one for one in said]
+
+
+def needs_text(custom: Mapping[str, Any]) -> bool:
+    """Return whether these are quick replies that need the message's text beside them."""
+    content = custom.get("structuredContent", custom)
+    return isinstance(content, Mapping) and "quickReplies" in content and not content.get("message")
+
+
+def _own(custom: Mapping[str, Any]) -> list[Saying]:
+    """Translate what is in the shape of LivePerson's own documents."""
+    if "messages" in custom or "context" in custom:
+        return list(_answer(custom))
+    if "action" in custom:
+        return _action(custom)
+    if any(key in custom for key in ("structuredContent", "delay", "text", "quickReplies")):
+        return list(_one(custom))
+    if "type" in custom and "elements" in custom:
+        return list(_one({"structuredContent": custom}))
+    log.warning("A custom message with %s isn't in a format of LivePerson's: left out.", ", ".join(map(str, custom)))
+    return []
+
+
+def _answer(answer: Mapping[str, Any]) -> Iterator[Saying]:
+    """Read a whole answer as a Function gives it."""
+    context = answer.get("context") if isinstance(answer.get("context"), Mapping) else {}
+    assert isinstance(context, Mapping)
+    messages = [one for one in _listed(answer.get("messages")) if isinstance(one, str | Mapping)]
+    content = context.get("structuredContent")
+    own = {"metadata": context.get("metadata"), "encodedMetadata": context.get("encodedMetadata")}
+    if isinstance(content, Mapping) and needs_text(content) and messages and isinstance(messages[-1], str):
+        content = {"message": messages.pop(), **content}  # quick replies belong to the text before them
+    texts = {"encodedMetadata": own["encodedMetadata"]} if content else own
+    for one in messages:
+        yield from _one({"text": one, **texts} if isinstance(one, str) else one)
+    if isinstance(content, Mapping):
+        yield from _one({"structuredContent": content, **own})
+    yield from _understood(context)
+    if "action" in context:
+        yield from _action(context)
+
+
+def _one(message: Mapping[str, Any]) -> Iterator[Saying]:
+    """Read one of an answer's ``messages``."""
+    if "delay" in message:
+        yield from _delay(message)
+    elif "structuredContent" in message or "quickReplies" in message:
+        yield from _rich(message)
+    elif message.get("text"):
+        yield _text(message)
+
+
+def _text(message: Mapping[str, Any]) -> Text:
+    private = message.get("messageAudience") == PRIVATE
+    return Text(
+        text=str(message["text"]), private=private, metadata=_metadata(message), encoded=_encoded(message)
+    )  # fmt: skip
+
+
+def _delay(message: Mapping[str, Any]) -> list[Saying]:
+    try:
+        seconds = round(float(message["delay"]))
+    except (TypeError, ValueError, OverflowError):
+        log.warning("A delay of %r is no number of seconds: left out.", message["delay"])
+        return []
+    return [Delay(seconds=max(1, seconds), typing=message.get("typing") is not False)]
+
+
+def _rich(message: Mapping[str, Any]) -> list[Saying]:
+    content = (
+        message["structuredContent"] if "structuredContent" in message else {"quickReplies": message["quickReplies"]}
+    )
+    if not isinstance(content, Mapping):
+        log.warning("structuredContent is no object: left out.")
+        return []
+    if "message" not in content and message.get("text"):
+        content = {"message": message["text"], **content}
+    try:
+        check(content)
+    except UnfitContent as problem:
+        log.error("Structured content is sent as text, since LivePerson wouldn't show it: %s.", problem)
+        text = "\n".join(_texts(content))
+        return [Text(text=text)] if text else []
+    return [Rich(content=dict(content), metadata=_metadata(message), encoded=_encoded(message))]
+
+
+def _texts(content: Any) -> Iterator[str]:
+    """Yield all texts in structured content."""
+    if isinstance(content, list):
+        for one in content:
+            yield from _texts(one)
+    elif isinstance(content, Mapping):
+        yield from (str(content[key]) for key in ("message", "text", "title") if isinstance(content.get(key), str))
+        for key in ("elements", "replies", "quickReplies"):
+            yield from _texts(content.get(key))
+
+
+def _metadata(message: Mapping[str, Any]) -> Metadata:
+    found = message.get("metadata")
+    listed = found if isinstance(found, list) else [found]
+    return tuple(dict(one) for one in listed if isinstance(one, Mapping))
+
+
+def _encoded(message: Mapping[str, Any]) -> str | None:
+    try:
+        return encoded(message.get("encodedMetadata"))
+    except UnfitContent as problem:
+        log.error("encodedMetadata is left out, since LivePerson would drop the message: %s.", problem)
+        return None
+
+
+def _understood(context: Mapping[str, Any]) -> list[Saying]:
+    listed = [context, *(one for one in _listed(context.get("alternativeIntents")) if isinstance(one, Mapping))]
+    ids = [(one.get("intentId") or one.get("intenId") or one.get("intentName"), one) for one in listed]
+    intents = tuple(
+        Intent(id=str(id), name=str(one.get("intentName") or id), confidence=_confidence(one.get("confidenceScore")))
+        for id, one in ids
+        if id
+    )
+    return [Understood(intents=intents)] if intents else []
+
+
+def _confidence(score: Any) -> float:
+    try:
+        return min(1.0, max(0.0, float(score)))
+    except (TypeError, ValueError):
+        return 0.0
+
+
+def _action(context: Mapping[str, Any]) -> list[Saying]:
+    given = context.get("actionParameters")
+    parameters = dict(given) if isinstance(given, Mapping) else {}
+    name = str(context["action"])
+    if name not in ACTIONS:
+        log.warning("The action %r is none of LivePerson's: left out.", name)
+        return []
+    checked = _ttr(parameters) if name == CHANGE_TTR else parameters
+    return [] if checked is None else [Action(name=name, parameters=checked)]
+
+
+def _ttr(given: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the parameters as LivePerson spells them; None if they aren't one of its four types, or a custom one without
+    seconds."""
+    kind = str(given.get("ttrType", given.get("ttrtype"))).upper()
+    value = str(given.get("value", "")).strip()
+    if kind not in TTR_TYPES or (kind == "CUSTOM" and not value.isdecimal()):
+        log.warning("CHANGE_TTR with %r is none of LivePerson's types: left out.", given)
+        return None
+    return {"ttrType": kind, **({"value": value} if kind == "CUSTOM" else {})}
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -3,23 +3,23 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from rasa_handoff.platforms.platform_settings import PlatformSettings, check_numbers, check_shape, mapping, offered
+from rasa_handoff.platforms.platform_settings import (
+    PlatformSettings,
+    SecretHeader,
+    check_headers,
+    check_numbers,
+    check_shape,
+    mapping,
+)
 from rasa_handoff.protocol.errors import SettingsError
 from rasa_handoff.protocol.settings_errors import check_keys, convert
-from rasa_handoff.protocol.values import Department, Priority, Value
+from rasa_handoff.protocol.values import Priority, Value
 
 CHANNEL_NAME: Final = "rasa_handoff.LivePersonChannel"
 TIMEOUT: Final = 30.0
 """Seconds after which LivePerson ends a Function; Custom Endpoint has 60."""
 ANY_AUDIENCE: Final = "any"
 """An ``audience`` that takes the tokens of every account."""
-
-
-class FunctionSettings(Value, frozen=True, forbid_unknown_fields=True):
-    """The request header that authenticates a LivePerson Function: its name and its value."""
-
-    header: str
-    secret: str
 
 
 class EndpointBot(Value, frozen=True, forbid_unknown_fields=True):
@@ -64,14 +64,14 @@ class LivePersonDepartment(Value, frozen=True, forbid_unknown_fields=True):
 class LivePersonSettings(PlatformSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings of LivePersonChannel.
 
-    ``skill``: gets handoffs without a department. ``functions``: by a name of your own, for the log and the actions.
-    ``welcome_back`` and ``rich_content``: the intent or payload that the bot gets when people return a conversation and for
-    rich content. ``agents``: LivePerson's ids by the names the bot uses. ``other_bots``: skills by name. ``quick_replies``:
+    ``skill``: gets handoffs without a department. ``functions``: the header of each, by a name of your own, for the log and the
+    actions. ``welcome_back`` and ``rich_content``: the intent or payload that the bot gets when people return a conversation and
+    for rich content. ``agents``: LivePerson's ids by the names the bot uses. ``other_bots``: skills by name. ``quick_replies``:
     turn it off for chat, which has none; buttons are on a card then. ``transfer_note``: agents get a private note.
     """
 
     skill: str
-    functions: dict[str, FunctionSettings] = {}
+    functions: dict[str, SecretHeader] = {}
     endpoint: EndpointSettings | None = None
     welcome_back: str | None = None
     rich_content: str | None = None
@@ -82,11 +82,6 @@ class LivePersonSettings(PlatformSettings, frozen=True, kw_only=True, forbid_unk
     transfer_note: bool = True
     answer_seconds: float = 20.0
 
-    @property
-    def offered(self) -> tuple[Department, ...]:
-        """The departments, as the handoff options show them."""
-        return offered(self.departments)
-
 
 EXAMPLES: Final = {
     "skill": "skill: human_skill",
@@ -96,7 +91,7 @@ EXAMPLES: Final = {
     "bots": "bots: {my-bot-id: {audience: my-account-id}}",
 }
 
-NESTED: Final[Mapping[str, type[Value]]] = {"functions": FunctionSettings, "departments": LivePersonDepartment}
+NESTED: Final[Mapping[str, type[Value]]] = {"functions": SecretHeader, "departments": LivePersonDepartment}
 
 
 def read_settings(data: Any) -> LivePersonSettings:
@@ -128,13 +123,7 @@ def _check_callers(settings: LivePersonSettings) -> None:
             f"{CHANNEL_NAME} has neither functions nor endpoint: write 'functions: {{shop: {{{EXAMPLES['header']}, "
             f"{EXAMPLES['secret']}}}}}', or endpoint."
         )
-    for name, function in settings.functions.items():
-        for key in ("header", "secret"):
-            if not getattr(function, key).strip():
-                raise SettingsError(
-                    f"{CHANNEL_NAME}: functions.{name}.{key} is empty: write what your Function sends, and set the variable "
-                    f"if it comes from one."
-                )
+    check_headers(CHANNEL_NAME, "functions", settings.functions, "write what your Function sends")
     if settings.endpoint is not None and not settings.endpoint.bots:
         raise SettingsError(f"{CHANNEL_NAME}: no bot stands under 'endpoint.bots': write '{EXAMPLES['bots']}'.")
     for name, bot in settings.endpoint.bots.items() if settings.endpoint is not None else ():
