@@ -12,7 +12,7 @@ For example::
 
 import ipaddress
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rasa.core.channels.channel import InputChannel, UserMessage
@@ -24,11 +24,11 @@ from sanic.response import HTTPResponse
 from rasa_handoff.admin.commands import ADMIN
 from rasa_handoff.admin.http_endpoint import AdminHttp
 from rasa_handoff.channel.closing import CLOSED
-from rasa_handoff.channel.compat import fail_safe_store, http_connections, processor
-from rasa_handoff.channel.compat.blueprints import HandoffSettingsError
-from rasa_handoff.channel.compat.http_connections import ClosingConnections
+from rasa_handoff.channel.compat import http_connections
+from rasa_handoff.channel.compat.blueprints import HandoffSettingsError, OnMessage
+from rasa_handoff.channel.compat.fail_safe_store import Keeper
 from rasa_handoff.channel.compat.rasa_channels import AsksWhileSilent, WithLifetime
-from rasa_handoff.channel.compat.rasa_line import warn_of_untested_rasa
+from rasa_handoff.channel.compat.server_patches import ServerPatches
 from rasa_handoff.channel.hosted.customer_authentication import CustomerAuthentication
 from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
 from rasa_handoff.channel.inbound.hosting import (
@@ -112,7 +112,7 @@ class HandoffChannel(InputChannel):
             if isinstance(channel, HandoffSocketIO):
                 channel.guard = self.guard
 
-    def blueprint(self, on_new_message: Callable[[UserMessage], Awaitable[Any]]) -> Blueprint:
+    def blueprint(self, on_new_message: OnMessage) -> Blueprint:
         """Make a blueprint with a health page, the admin commands and the hosted channels under their ordinary addresses."""
         blueprint = HostBlueprint("handoff_webhook", self.assemble, on_new_message)
 
@@ -140,7 +140,7 @@ class HandoffChannel(InputChannel):
         await self.authentication.receive(self.channels[channel], message)
         await self.interceptor.receive(channel, message)
 
-    def assemble(self, app: Sanic, on_new_message: Callable[[UserMessage], Awaitable[Any]]) -> None:
+    def assemble(self, app: Sanic, on_new_message: OnMessage) -> None:
         """Assemble the parts for this application and connect them to its start and stop."""
         bot = Bot(app)
         self.authentication.knows = bot.knows
@@ -148,14 +148,35 @@ class HandoffChannel(InputChannel):
         customers = Customers(bot, self.relay, delivery_methods, self.settings.delivery_timeout)
         execute, departments = self.settings.intents.execute, self.settings.departments
         options = Options(bot, execute, departments, lambda: self.desk.availability)
-        return_to_bot = BotReturn(bot, self.settings.intents.ended)
         orphaned_pauses = OrphanedPauses(bot, self.relay, self.desk, self.settings)
-        self.interceptor = Interceptor(
+        interceptor = self.interceptor = Interceptor(
             self.settings, self.relay, bot, customers, delivery_methods, options, orphaned_pauses, on_new_message
         )
+        return_to_bot = BotReturn(bot, self.settings.intents.ended)
+        tracker = TrackerTarget(bot, self.relay, return_to_bot, interceptor.read_transcript)
+        self._follow(app, bot, interceptor, {DESK: self.desk, CUSTOMER: customers, TRACKER: tracker})
 
-        tracker = TrackerTarget(bot, self.relay, return_to_bot, self.interceptor.read_transcript)
-        targets = {DESK: self.desk, CUSTOMER: customers, TRACKER: tracker}
+    def _follow(self, app: Sanic, bot: Bot, interceptor: Interceptor, targets: Any) -> None:
+        """Start and stop with the application."""
+        http_connections.bound_bodies(app, self.settings.limits.webhook_bytes, self.guard.refusals)
+
+        async def prepare() -> None:
+            _warn_of_unhosted_channels(self, app.ctx.input_channels)
+            app.ctx.input_channels = [*app.ctx.input_channels, *self.channels.values()]
+
+        async def start() -> None:
+            warn_of_replicas(bot)
+            warn_of_unknown_slots(bot, self.settings)
+            await self.guard.__aenter__()
+            await self._open(targets)
+
+        patches = ServerPatches(
+            self.relay.desk_active, self._keeper(), interceptor.proactive_turns.around, self.guard.connections
+        )
+        patches.follow(app, self._close, prepare=prepare, start=start, finish=self.guard.__aexit__)
+
+    def _keeper(self) -> Keeper:
+        """Return what keeps the turns that the tracker store can't save: the relay's outbox."""
 
         async def keep(conversation_id: str, events: Sequence[Event]) -> None:
             # By way of JSON, as in Rasa's stores: an intent's name may be a numpy string.
@@ -168,38 +189,7 @@ class HandoffChannel(InputChannel):
         async def write() -> None:
             await self.relay.notify(TRACKER)
 
-        keeper = fail_safe_store.Keeper(keep, keeps, write=write)
-        outside, connections = self.interceptor.proactive_turns.around, ClosingConnections(app)
-        http_connections.bound_bodies(app, self.settings.limits.webhook_bytes, self.guard.refusals)
-
-        async def before_start(app: Sanic, _: Any) -> None:
-            _warn_of_unhosted_channels(self, app.ctx.input_channels)
-            app.ctx.input_channels = [*app.ctx.input_channels, *self.channels.values()]
-            processor.install(self.relay.desk_active, outside)
-            fail_safe_store.patch(keeper)
-            http_connections.watch(app, self.guard.connections)
-
-        async def after_start(app: Sanic, _: Any) -> None:
-            warn_of_untested_rasa()
-            warn_of_replicas(bot)
-            warn_of_unknown_slots(bot, self.settings)
-            await self.guard.__aenter__()
-            await self._open(targets)
-
-        async def before_stop(app: Sanic, _: Any) -> None:
-            connections.leave()
-            await self._close()
-
-        async def after_stop(app: Sanic, _: Any) -> None:
-            fail_safe_store.restore(keeper)
-            processor.remove(self.relay.desk_active, outside)
-            await self.guard.__aexit__()
-            http_connections.leave(app)
-
-        app.register_listener(before_start, "before_server_start")
-        app.register_listener(after_start, "after_server_start")
-        app.register_listener(before_stop, "before_server_stop")
-        app.register_listener(after_stop, "after_server_stop")
+        return Keeper(keep, keeps, write=write)
 
     async def _open(self, targets: Any) -> None:
         self._connect_callbacks()

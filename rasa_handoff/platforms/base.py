@@ -15,10 +15,10 @@ from sanic import Blueprint, Sanic, response
 from sanic.request import Request
 from sanic.response import HTTPResponse
 
-from rasa_handoff.channel.compat import fail_safe_store, http_connections, processor
+from rasa_handoff.channel.compat import http_connections
 from rasa_handoff.channel.compat.blueprints import ChannelBlueprint, HandoffSettingsError, OnMessage
-from rasa_handoff.channel.compat.http_connections import ClosingConnections
-from rasa_handoff.channel.compat.rasa_line import warn_of_untested_rasa
+from rasa_handoff.channel.compat.fail_safe_store import Keeper
+from rasa_handoff.channel.compat.server_patches import ServerPatches
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.channel.turn.bot_turn import BotTurn
 from rasa_handoff.channel.turn.options import Options
@@ -107,29 +107,15 @@ class PlatformChannel(InputChannel):
         turn = BotTurn(bot, self.intents, options, show_marker=False, on_new_message=on_new_message, follows=False)
         conversations = Conversations(bot, turn, self.name(), self.intents, self.crossing_seconds)
         self.open(bot, conversations)
-        later = conversations.later
-        keeper = fail_safe_store.Keeper(later.keep_turn, later.keeps, conversations.has_turn)
-
-        connections = ClosingConnections(app)
         http_connections.bound_bodies(app)
+        later = conversations.later
 
-        async def before_start(app: Sanic, _: Any) -> None:
-            warn_of_untested_rasa()
-            processor.install(self.desk_active)
-            fail_safe_store.patch(keeper)
-
-        async def before_stop(app: Sanic, _: Any) -> None:
-            connections.leave()
+        async def stop() -> None:
             await self.close()
-            await conversations.later.close()
+            await later.close()
 
-        async def after_stop(app: Sanic, _: Any) -> None:
-            fail_safe_store.restore(keeper)
-            processor.remove(self.desk_active)
-
-        app.register_listener(before_start, "before_server_start")
-        app.register_listener(before_stop, "before_server_stop")
-        app.register_listener(after_stop, "after_server_stop")
+        keeper = Keeper(later.keep_turn, later.keeps, conversations.has_turn)
+        ServerPatches(self.desk_active, keeper).follow(app, stop)
 
     def desk_active(self, conversation_id: str) -> bool:
         """Return False: the only sign of a handoff is the tracker's pause, which the processor's patches read themselves."""

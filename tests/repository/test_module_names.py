@@ -15,7 +15,6 @@ TODAY: Final = frozenset(
         "actions.py",
         "bots.py",
         "caller.py",
-        "capabilities.py",
         "customers.py",
         "people.py",
         "postgres.py",

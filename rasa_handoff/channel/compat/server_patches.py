@@ -1,0 +1,77 @@
+"""The patches that a channel needs while its Rasa server runs: installed when the server starts, removed when it has stopped."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+from sanic import Sanic
+
+from rasa_handoff.channel.compat import fail_safe_store, http_connections, processor
+from rasa_handoff.channel.compat.fail_safe_store import Keeper
+from rasa_handoff.channel.compat.http_connections import ClosingConnections
+from rasa_handoff.channel.compat.processor import DeskActive, Outside
+from rasa_handoff.channel.compat.rasa_line import warn_of_untested_rasa
+from rasa_handoff.guard.connections import Connections
+
+Step = Callable[[], Awaitable[None]]
+
+
+async def _nothing() -> None:
+    """Do nothing: the default of a step."""
+
+
+class ServerPatches(NamedTuple):
+    """What one channel needs.
+
+    ``desk_active``: in which conversations the bot is silent. ``keeper``: keeps the turns that can't be saved. ``outside``: is
+    entered around proactive turns. ``connections``: counts and limits the server's connections.
+    """
+
+    desk_active: DeskActive
+    keeper: Keeper
+    outside: Outside | None = None
+    connections: Connections | None = None
+
+    def install(self, app: Sanic) -> None:
+        """Install the patches, and say if Rasa is another one than they were made for."""
+        warn_of_untested_rasa()
+        processor.install(self.desk_active, self.outside)
+        fail_safe_store.patch(self.keeper)
+        if self.connections is not None:
+            http_connections.watch(app, self.connections)
+
+    def remove(self, app: Sanic) -> None:
+        """Remove them; those that another channel needs stay."""
+        fail_safe_store.restore(self.keeper)
+        processor.remove(self.desk_active, self.outside)
+        if self.connections is not None:
+            http_connections.leave(app)
+
+    def follow(
+        self, app: Sanic, stop: Step, *, prepare: Step = _nothing, start: Step = _nothing, finish: Step = _nothing
+    ) -> None:
+        """Install and remove them with the server.
+
+        ``stop`` is called while requests still arrive, ``prepare`` before the server starts, ``start`` once it listens, and
+        ``finish`` after the last request.
+        """
+        closing = ClosingConnections(app)
+
+        async def before_start(app: Sanic, _: Any) -> None:
+            await prepare()
+            self.install(app)
+
+        async def after_start(app: Sanic, _: Any) -> None:
+            await start()
+
+        async def before_stop(app: Sanic, _: Any) -> None:
+            closing.leave()
+            await stop()
+
+        async def after_stop(app: Sanic, _: Any) -> None:
+            self.remove(app)
+            await finish()
+
+        app.register_listener(before_start, "before_server_start")
+        app.register_listener(after_start, "after_server_start")
+        app.register_listener(before_stop, "before_server_stop")
+        app.register_listener(after_stop, "after_server_stop")
