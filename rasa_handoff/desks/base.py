@@ -23,6 +23,9 @@ log = get_log(__name__)
 
 STORE_PAUSE: Final = 1.0
 """Seconds between two tries while the database can't be used."""
+FIRST_PAUSE: Final = 0.1
+LONGEST_PAUSE: Final = 3.0
+"""Seconds between two attempts to connect: twice as long after each that failed."""
 
 OnTyping = Callable[[str, bool], Awaitable[None]]
 
@@ -125,3 +128,24 @@ async def either(coroutine: Awaitable[object], event: asyncio.Event) -> bool:
         if not work.done():
             work.cancel()
         await asyncio.gather(work, signal, return_exceptions=True)
+
+
+class Attempts:
+    """Attempts to connect to a desk: the pauses between them, and which failures are logged."""
+
+    def __init__(self) -> None:
+        self._pause, self._complained = FIRST_PAUSE, ""
+
+    def succeeded(self) -> None:
+        """Begin anew after a connection that was made."""
+        self._pause, self._complained = FIRST_PAUSE, ""
+
+    def is_new(self, problem: Exception) -> bool:
+        """Return whether this failure is to be logged: once per reason, not once per attempt."""
+        before, self._complained = self._complained, str(problem)
+        return before != self._complained
+
+    async def pause(self) -> None:
+        """Wait until the next attempt."""
+        await asyncio.sleep(self._pause)
+        self._pause = min(self._pause * 2, LONGEST_PAUSE)

@@ -16,7 +16,7 @@ import socketio
 from socketio.exceptions import SocketIOError
 
 from rasa_handoff.core.control import Control
-from rasa_handoff.desks.base import apply
+from rasa_handoff.desks.base import Attempts, apply
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.channel_settings import DeskSettings
 from rasa_handoff.protocol.errors import StoreError, Unreachable
@@ -31,7 +31,6 @@ from rasa_handoff.store.tasks import cancel_all
 
 log = get_log(__name__)
 
-LONGEST_PAUSE: Final = 3.0
 RESUME_KEY: Final = "resume"
 RESUME_REFUSED: Final = "resume_needed"
 UNNOTICED_SECONDS: Final = 10.0
@@ -104,24 +103,22 @@ class BotlhaleSocket:
     # Staying connected
 
     async def _stay_connected(self) -> None:
-        pause, complained = 0.1, ""
+        attempts = Attempts()
         while not self._over:
             self._lost.clear()
             try:
                 await self._connect()
-                pause, complained = 0.1, ""
+                attempts.succeeded()
                 await self._lost.wait()
             # The client raises more than its own errors, such as a TypeError for a socket closed at once.
             except Exception as problem:
-                if str(problem) != complained:  # once per reason, not once per attempt
-                    complained = str(problem)
-                    log.warning("The live-agent server at %s can't be reached: %s", self._settings.url, complained)
+                if attempts.is_new(problem):
+                    log.warning("The live-agent server at %s can't be reached: %s", self._settings.url, problem)
                 with contextlib.suppress(Exception):
                     await self._client.disconnect()
             self._acknowledged.clear()
             self._register(False)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
+            await attempts.pause()
 
     async def _connect(self) -> None:
         if self._resume is None:

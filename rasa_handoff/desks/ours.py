@@ -14,7 +14,7 @@ import socketio
 from socketio.exceptions import SocketIOError
 
 from rasa_handoff.core.control import Control, IllegalEvent
-from rasa_handoff.desks.base import Desk, either, insist
+from rasa_handoff.desks.base import Attempts, Desk, either, insist
 from rasa_handoff.desks.ours_words import (
     MessagePayload,
     StatusPayload,
@@ -38,7 +38,6 @@ from rasa_handoff.store.tasks import cancel_all
 log = get_log(__name__)
 
 ANSWER_SECONDS: Final = 5.0
-LONGEST_PAUSE: Final = 3.0
 UNNOTICED_SECONDS: Final = 10.0
 """A shorter absence of the server isn't reported to customers."""
 TOO_LATE: Final = ("ended", "unknown_handoff")
@@ -203,24 +202,22 @@ class OurDesk(Desk):
     # Staying connected
 
     async def _stay_connected(self) -> None:
-        pause, complained = 0.1, ""
+        attempts = Attempts()
         while True:
             if self._absence is None:
                 self._absence = asyncio.create_task(self._report_absence())
             try:
                 await self._connect()
-                pause, complained = 0.1, ""
+                attempts.succeeded()
                 await self._lost.wait()
             # The client raises more than its own errors, such as a TypeError for a socket closed at once.
             except Exception as problem:
-                if str(problem) != complained:  # once per reason, not once per attempt
-                    complained = str(problem)
-                    log.error("The live-agent server at %s can't be reached: %s", self.settings.url, complained)
+                if attempts.is_new(problem):
+                    log.error("The live-agent server at %s can't be reached: %s", self.settings.url, problem)
                 with contextlib.suppress(Exception):
                     await self._client.disconnect()
             self._welcome = None
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
+            await attempts.pause()
 
     async def _report_absence(self) -> None:
         """Report the desk as lost if it stays away: customers get a notice, and their timers run."""
