@@ -87,20 +87,20 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until stopped."""
-    code: int = server_module("run").serve(
-        host=arguments.host,
-        port=arguments.port,
-        database=usable(arguments.database),
+    settings = server_module("app").ServerSettings(
         open_live_agent=arguments.open_live_agent,
         timers=server_module("service.scheduler").read_timers(arguments.timer),
         tkinter_demo=server_module("gateways.tkinter_gateway").read_ports(arguments.tkinter_demo),
         public=server_module("public_url").read_public_url(arguments.public_url),
-        proxies=server_module("public_url").read_proxies(arguments.trusted_proxy),
         hsts=arguments.hsts,
         limits=read_limits(arguments.limit),
-        hosts=read_hosts(arguments.allowed_host),
+        hosts=tuple(read_hosts(arguments.allowed_host)),
         admin_token=_admin_token(),
         history_days=server_module("service.scheduler").check_history_days(arguments.history_days),
+    )
+    proxies = server_module("public_url").read_proxies(arguments.trusted_proxy)
+    code: int = server_module("run").serve(
+        arguments.host, arguments.port, usable(arguments.database), settings, proxies
     )
     return code
 

@@ -7,7 +7,7 @@ often.
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from socketio import ASGIApp as SocketIOApp
@@ -28,6 +28,7 @@ from rasa_handoff.guard.hosts import Hosts
 from rasa_handoff.guard.refusals import escaped, shown_address
 from rasa_handoff.guard.socketio_requests import HEADERS
 from rasa_handoff.protocol.limits import Limits
+from rasa_handoff.protocol.values import Value
 from rasa_handoff.server import accounts
 from rasa_handoff.server.gateways.botlhale_clients import BOTLHALE
 from rasa_handoff.server.gateways.botlhale_gateway import BotlhaleGateway
@@ -59,82 +60,109 @@ class ConversationService(BotService, AgentService):
     """The operations of both sides, over one database."""
 
 
+class ServerSettings(Value, frozen=True, kw_only=True):
+    """What whoever runs the server may choose (``rasa-handoff serve``).
+
+    ``open_live_agent`` lets clients of Botlhale's protocol in from other machines without a token. ``timers``: how long each
+    state may last. ``tkinter_demo``: the ports of the Tkinter demo's user window. ``public``: where browsers find the desk when
+    a proxy stands before it. ``hsts``: seconds for which browsers that came by TLS may use nothing else. ``limits``: of the
+    application's ``guard``. ``hosts``: the only host names that are accepted, beside the public one. ``admin_token``: lets
+    commands in over HTTP; None: there are none over HTTP. ``history_days``: how long rows of ``handoff_event`` are kept.
+    """
+
+    open_live_agent: bool = False
+    timers: DeskTimers = DeskTimers()
+    tkinter_demo: Ports | None = None
+    public: PublicUrl | None = None
+    hsts: int = 0
+    limits: Limits = Limits()
+    hosts: tuple[str, ...] = ()
+    admin_token: str | None = None
+    history_days: int = HISTORY_DAYS
+
+
 def create_app(
     database: str,
-    open_live_agent: bool = False,
+    settings: ServerSettings = ServerSettings(),  # noqa: B008 - immutable
     grace: float = GRACE,
-    timers: DeskTimers = DeskTimers(),  # noqa: B008 - immutable
     now: Callable[[], float] = time.time,
-    tkinter_demo: Ports | None = None,
-    public: PublicUrl | None = None,
-    hsts: int = 0,
-    limits: Limits = Limits(),  # noqa: B008 - immutable
-    hosts: Sequence[str] = (),
-    admin_token: str | None = None,
-    history_days: int = HISTORY_DAYS,
 ) -> ASGIApp:
     """Return the live-agent server as an ASGI application; its lifespan opens and closes the database.
 
-    ``open_live_agent`` lets clients of Botlhale's protocol in from other machines without a token.
-    ``grace``: seconds a desk may be closed before its agent counts as away. ``timers``: how long each state may last.
-    ``now`` returns the wall-clock time in seconds since 1970. ``tkinter_demo``: the ports of the Tkinter demo's user window.
-    ``public``: where browsers find the desk when a proxy stands before it. ``hsts``: seconds for which browsers that came by
-    TLS may use nothing else.
-    ``limits``: of the application's ``guard``. ``hosts``: the only host names that are accepted, beside the public one.
-    ``admin_token``: lets commands in over HTTP; None: there are none over HTTP.
-    ``history_days``: how long rows of ``handoff_event`` are kept.
+    ``grace``: seconds a desk may be closed before its agent counts as away. ``now`` returns the wall-clock time in seconds since
+    1970.
     """
-    # Any origin, for front ends that speak Botlhale's protocol; without credentials, and /desk checks for itself.
-    sio = AsyncServer(async_mode="asgi", cors_allowed_origins="*", cors_credentials=False)
-    guard = Guard(limits)
-    guard.protect(sio, EVENTS_AT_ONCE, relays=True)
-    store, publisher = open_store(database), Publisher()
-    timekeeper = Timekeeper(timers, now)
-    conversations = ConversationService(store, publisher, timekeeper)
-    presence = Presence(conversations, grace)
-    relay = RelayGateway(sio, conversations, store, now, guard)
-    botlhale = BotlhaleGateway(sio, conversations, open_live_agent, guard)
-    browsers = Browsers(store, public, guard.refusals)
-    desk = DeskGateway(sio, conversations, presence, browsers, guard)
-    tkinter = TkinterGateway(conversations, tkinter_demo)
-    targets: dict[str, Target] = {RELAY: relay, BOTLHALE: botlhale, TKINTER: tkinter}
-    conversations.dispatcher = Dispatcher(store, OUTBOX, targets, conversations.finish, conversations.set_aside)
+    return _LiveAgentServer(database, settings, grace, now).application()
 
-    commands: dict[str, Handler] = {}
+
+class _LiveAgentServer:
+    """The parts of the server, over one database, and how they start and stop together."""
+
+    def __init__(self, database: str, settings: ServerSettings, grace: float, now: Callable[[], float]) -> None:
+        self._database, self._settings, self._now = database, settings, now
+        # Any origin, for front ends that speak Botlhale's protocol; without credentials, and /desk checks for itself.
+        self._sio = AsyncServer(async_mode="asgi", cors_allowed_origins="*", cors_credentials=False)
+        self._guard = self._make_guard()
+        self._store, self._publisher = open_store(database), Publisher()
+        self._timekeeper = Timekeeper(settings.timers, now)
+        service = self._service = ConversationService(self._store, self._publisher, self._timekeeper)
+        self._presence = Presence(service, grace)
+        self._browsers = Browsers(self._store, settings.public, self._guard.refusals)
+        self._relay = RelayGateway(self._sio, service, self._store, now, self._guard)
+        self._desk = DeskGateway(self._sio, service, self._presence, self._browsers, self._guard)
+        self._botlhale = BotlhaleGateway(self._sio, service, settings.open_live_agent, self._guard)
+        self._tkinter = TkinterGateway(service, settings.tkinter_demo)
+        targets: dict[str, Target] = {RELAY: self._relay, BOTLHALE: self._botlhale, TKINTER: self._tkinter}
+        service.dispatcher = Dispatcher(self._store, OUTBOX, targets, service.finish, service.set_aside)
+        self._commands: dict[str, Handler] = {}
+
+    def _make_guard(self) -> Guard:
+        settings = self._settings
+        guard = Guard(settings.limits)
+        guard.protect(self._sio, EVENTS_AT_ONCE, relays=True)
+        guard.hosts = Hosts([settings.public.host] if settings.public else [])
+        guard.hosts.allow(settings.hosts)
+        return guard
+
+    def application(self) -> "GuardedApp":
+        """Return the ASGI application, whose lifespan starts and stops the parts."""
+        settings, guard = self._settings, self._guard
+        routes = Pages(self._store, self._browsers, guard.refusals, self._desk.close_ended).routes()
+        routes.append(Route(ADMIN, _Commands(AdminHttp(settings.admin_token, self._commands, guard))))
+        web = Starlette(routes=routes, lifespan=self._lifespan, exception_handlers={Unavailable: unavailable})
+        web.router.redirect_slashes = False  # it would send browsers to whatever Host says
+        both = SocketIOApp(self._sio, Guarded(web, self._browsers, settings.hsts))
+        return GuardedApp(BelowPath(both, settings.public.path if settings.public else ""), guard)
 
     @contextlib.asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        service = self._service
         async with contextlib.AsyncExitStack() as stack:
-            await stack.enter_async_context(store)
-            await store.write(timekeeper.recover)
-            clock = Clock(store, TIMERS, conversations.fire, now)
-            checks = [
-                store.look,
-                conversations.refresh_availability,
-                desk.close_ended,
-                relay.close_revoked,
-                botlhale.close_revoked,
-                HistoryRetention(store, history_days, now).check,
-            ]
-            sweeper = Sweeper(checks, lambda: store.write(accounts.changes))
-            stack.callback(commands.clear)
-            commands.update(
-                DEAD_LETTERS.handlers(store.write, lambda lane_key: conversations.dispatcher.notify([lane_key]))
+            await stack.enter_async_context(self._store)
+            await self._store.write(self._timekeeper.recover)
+            clock = Clock(self._store, TIMERS, service.fire, self._now)
+            stack.callback(self._commands.clear)
+            self._commands.update(
+                DEAD_LETTERS.handlers(self._store.write, lambda lane_key: service.dispatcher.notify([lane_key]))
             )
-            await stack.enter_async_context(AdminSocket(database, commands))
-            for part in (guard, conversations.dispatcher, publisher, presence, clock, sweeper, tkinter):
+            await stack.enter_async_context(AdminSocket(self._database, self._commands))
+            parts = (self._guard, service.dispatcher, self._publisher, self._presence, clock, self._sweeper())
+            for part in (*parts, self._tkinter):
                 await stack.enter_async_context(part)
             yield
-            conversations.closing = True
-            await sio.shutdown()
+            service.closing = True
+            await self._sio.shutdown()
 
-    routes = Pages(store, browsers, guard.refusals, desk.close_ended).routes()
-    routes.append(Route(ADMIN, _Commands(AdminHttp(admin_token, commands, guard))))
-    web = Starlette(routes=routes, lifespan=lifespan, exception_handlers={Unavailable: unavailable})
-    web.router.redirect_slashes = False  # it would send browsers to whatever Host says
-    guard.hosts = Hosts([public.host] if public else [])
-    guard.hosts.allow(hosts)
-    return GuardedApp(BelowPath(SocketIOApp(sio, Guarded(web, browsers, hsts)), public.path if public else ""), guard)
+    def _sweeper(self) -> Sweeper:
+        checks = [
+            self._store.look,
+            self._service.refresh_availability,
+            self._desk.close_ended,
+            self._relay.close_revoked,
+            self._botlhale.close_revoked,
+            HistoryRetention(self._store, self._settings.history_days, self._now).check,
+        ]
+        return Sweeper(checks, lambda: self._store.write(accounts.changes))
 
 
 class _Commands:

@@ -18,16 +18,13 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from rasa_handoff.core.assignment_timers import DeskTimers
 from rasa_handoff.guard.connections import BACKLOG, Connections
 from rasa_handoff.guard.guard import Guard
 from rasa_handoff.protocol.errors import HandoffError
-from rasa_handoff.protocol.limits import Limits
 from rasa_handoff.server import accounts
-from rasa_handoff.server.app import create_app
-from rasa_handoff.server.gateways.tkinter_gateway import HERE, Ports
+from rasa_handoff.server.app import ServerSettings, create_app
+from rasa_handoff.server.gateways.tkinter_gateway import HERE
 from rasa_handoff.server.public_url import LOOPBACK, PublicUrl
-from rasa_handoff.server.service.scheduler import HISTORY_DAYS
 from rasa_handoff.server.storage.tables import open_store
 
 PARTS: Final = {h11.IDLE: "head", h11.SEND_BODY: "body"}
@@ -60,24 +57,12 @@ def serve(
     host: str,
     port: int,
     database: str,
-    open_live_agent: bool = False,
-    timers: DeskTimers = DeskTimers(),  # noqa: B008 - immutable
-    tkinter_demo: Ports | None = None,
-    public: PublicUrl | None = None,
+    settings: ServerSettings = ServerSettings(),  # noqa: B008 - immutable
     proxies: Sequence[str] = LOOPBACK,
-    hsts: int = 0,
-    limits: Limits = Limits(),  # noqa: B008 - immutable
-    hosts: Sequence[str] = (),
-    admin_token: str | None = None,
-    history_days: int = HISTORY_DAYS,
 ) -> int:
     """Run the server until SIGTERM or Ctrl-C, and return the exit code.
 
-    ``open_live_agent``: browsers on other machines may use ``/live_agent`` without a token, which means that anyone who
-    can reach this address can write to the agents. ``tkinter_demo``: the ports of the Tkinter demo's user window on this machine.
-    ``public``: where browsers find the desk when a proxy stands before it. ``proxies``: whose ``X-Forwarded-For`` and
-    ``X-Forwarded-Proto`` are read. ``hsts``, ``limits``, ``hosts``, ``admin_token``, ``history_days``: see
-    :func:`create_app`.
+    ``proxies``: whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are read.
 
     Raises:
         HandoffError: the address is busy or not allowed without tokens, or the database can't be used.
@@ -88,22 +73,11 @@ def serve(
             f"No bot has a token yet, so only this machine is served, not {host}. "
             "Make one first: rasa-handoff token add BOT_ID"
         )
-    app = create_app(
-        database,
-        open_live_agent,
-        timers=timers,
-        tkinter_demo=tkinter_demo,
-        public=public,
-        hsts=hsts,
-        limits=limits,
-        hosts=hosts,
-        admin_token=admin_token,
-        history_days=history_days,
-    )
-    if tkinter_demo is not None:
-        _bound(HERE, tkinter_demo.listen, "--tkinter-demo").close()
+    app = create_app(database, settings)
+    if settings.tkinter_demo is not None:
+        _bound(HERE, settings.tkinter_demo.listen, "--tkinter-demo").close()
     with _bound(host, port) as listening:
-        asyncio.run(_run(app, proxies, host, listening, _welcome(listening, tokens, public)))
+        asyncio.run(_run(app, proxies, host, listening, _welcome(listening, tokens, settings.public)))
     return 0
 
 

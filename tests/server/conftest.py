@@ -12,7 +12,7 @@ import pytest
 
 from rasa_handoff.core.assignment_timers import DeskTimers
 from rasa_handoff.server.accounts import add_agent, add_department
-from rasa_handoff.server.app import create_app
+from rasa_handoff.server.app import ServerSettings, create_app
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.ports import free_port
 from tests.server.peers import ASKED, PASSWORD, Desk, OldClient, Peer, Relay
@@ -30,7 +30,8 @@ class Server:
 
     async def start(self, grace: float = GRACE) -> None:
         port = urlsplit(self.address).port or free_port()
-        app = create_app(self.database, grace=grace, timers=self.timers, now=lambda: time.time() + self.ahead)
+        settings = ServerSettings(timers=self.timers)
+        app = create_app(self.database, settings, grace=grace, now=lambda: time.time() + self.ahead)
         self.address = await self._runs.enter_async_context(running(app, port=port))
 
     async def stop(self) -> None:

@@ -22,7 +22,7 @@ from rasa_handoff.protocol.errors import HandoffError
 from rasa_handoff.protocol.limits import Limits
 from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.server.accounts import add_token
-from rasa_handoff.server.app import create_app
+from rasa_handoff.server.app import ServerSettings, create_app
 from rasa_handoff.server.public_url import read_public_url
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.slowness import slowness
@@ -43,7 +43,7 @@ def limited(database):
     """Serve with these limits."""
 
     def serve(**limits):
-        return running(create_app(database, limits=Limits(**limits)))
+        return running(create_app(database, ServerSettings(limits=Limits(**limits))))
 
     return serve
 
@@ -258,7 +258,7 @@ async def test_a_name_of_somebody_elses_that_leads_here_reaches_nothing(server, 
 
 async def test_names_that_are_given_or_public_are_served_and_others_are_not(database, lines):
     public = read_public_url("https://desk.example.org:8443/desk")
-    async with running(create_app(database, public=public, hosts=["intern"])) as address:
+    async with running(create_app(database, ServerSettings(public=public, hosts=("intern",)))) as address:
         for host in ("desk.example.org", "Desk.Example.org:8443", "intern:5065", "127.0.0.1"):
             assert " 200" in await ask(address, host), host
         assert " 403" in await ask(address, "rebound.example", headers=["Origin: https://desk.example.org:8443"])
@@ -272,7 +272,7 @@ async def test_a_server_of_a_network_is_asked_under_any_name_unless_some_are_giv
     add_token(database, "karoo")
     async with running(create_app(database), host="0.0.0.0") as address:
         assert " 200" in await ask(address, "desk.some-network:5065")
-    async with running(create_app(database, hosts=["intern"]), host="0.0.0.0") as address:
+    async with running(create_app(database, ServerSettings(hosts=("intern",))), host="0.0.0.0") as address:
         assert [(await ask(address, host))[9:12] for host in ("desk.some-network", "intern", "10.0.0.7")] == [
             "403", "200", "200",
         ]  # fmt: skip

@@ -4,7 +4,7 @@ import pytest
 
 from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.server.accounts import add_token
-from rasa_handoff.server.app import create_app
+from rasa_handoff.server.app import ServerSettings, create_app
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.waiting import eventually
 from tests.server.peers import OLD_BOT, OldClient, refused
@@ -268,7 +268,7 @@ async def test_clients_on_other_machines_need_a_token_or_the_option(database, op
         await known.connect(address, {"token": token})
         await eventually(lambda: known.texts())
         assert of_other_bot.texts() == []
-    async with running(create_app(database, open_live_agent=True)) as address:
+    async with running(create_app(database, ServerSettings(open_live_agent=True))) as address:
         anyone = OldClient("c-3", "/live_agent", forwarded_for="203.0.113.5")
         opened.append(anyone)
         await anyone.connect(address)

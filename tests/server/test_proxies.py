@@ -17,7 +17,7 @@ import socketio
 
 from rasa_handoff.desks.ours import OurDesk, socketio_path
 from rasa_handoff.protocol.channel_settings import read_settings
-from rasa_handoff.server.app import create_app
+from rasa_handoff.server.app import ServerSettings, create_app
 from rasa_handoff.server.public_url import read_public_url
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.ports import free_port
@@ -83,7 +83,7 @@ async def proxied(kind: str, place: str, database: str, certificate, folder: Pat
     """The server behind the proxy; gives the public address."""
     port = free_port()
     url = f"https://localhost:{port}" + ("/desk" if place == "below a path" else "")
-    app = create_app(database, public=read_public_url(url))
+    app = create_app(database, ServerSettings(public=read_public_url(url)))
     async with running(app) as address:
         command = {"nginx": nginx, "caddy": caddy}[kind](SNIPPETS[kind, place], port, address, certificate, folder)
         with (folder / "log").open("w") as log:
@@ -186,7 +186,7 @@ async def test_a_relay_finds_a_server_below_a_path(database, tmp_path, path):
         "channels": {"rest": None},
     }
     async with (
-        running(create_app(database, public=read_public_url(url)), port=port),
+        running(create_app(database, ServerSettings(public=read_public_url(url))), port=port),
         RelaySide(OurDesk, read_settings(raw)),
         aiohttp.ClientSession() as http,
     ):

@@ -12,7 +12,7 @@ from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.protocol.text import valid, valid_text
 from rasa_handoff.server import administration
 from rasa_handoff.server.accounts import add_agent, add_department, add_token
-from rasa_handoff.server.app import create_app
+from rasa_handoff.server.app import ServerSettings, create_app
 from rasa_handoff.server.gateways.tkinter_gateway import Ports
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.ports import free_port
@@ -192,7 +192,7 @@ async def test_departments_titles_and_keys_reach_relays_and_desks(
 async def test_the_tkinter_user_window(database: str) -> None:
     """Both ways: streams of bytes, which may be anything."""
     ports = Ports(listen=free_port(), window=free_port())
-    async with running(create_app(database, tkinter_demo=ports), port=free_port()) as address:
+    async with running(create_app(database, ServerSettings(tkinter_demo=ports)), port=free_port()) as address:
         thandi, window = Desk("thandi"), AdminWindow(ports.window, ports.listen)
         await thandi.sign_in(address)
         await thandi.connect(address)

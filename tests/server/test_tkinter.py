@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from rasa_handoff.protocol.errors import HandoffError
-from rasa_handoff.server.app import create_app
+from rasa_handoff.server.app import ServerSettings, create_app
 from rasa_handoff.server.gateways.tkinter_gateway import Ports, read_ports
 from rasa_handoff.server.run import running, serve
 from rasa_handoff.testing.ports import free_port
@@ -31,7 +31,7 @@ class Demo:
         self.peers: list[Desk] = []
 
     def running(self):
-        app = create_app(self.database, tkinter_demo=self.ports, now=lambda: time.time() + self.ahead)
+        app = create_app(self.database, ServerSettings(tkinter_demo=self.ports), now=lambda: time.time() + self.ahead)
         return running(app, port=self.port)
 
     def window(self) -> AdminWindow:
@@ -188,7 +188,7 @@ def test_a_busy_port_is_one_sentence(database: str) -> None:
     with socket.create_server(("127.0.0.1", port)):
         wanted = f"127.0.0.1:{port} can't be listened on .*choose another --tkinter-demo"
         with pytest.raises(HandoffError, match=wanted):
-            serve("127.0.0.1", 0, database, tkinter_demo=Ports(listen=port, window=port + 1))
+            serve("127.0.0.1", 0, database, ServerSettings(tkinter_demo=Ports(listen=port, window=port + 1)))
 
 
 @pytest.mark.parametrize("given", ["3000", "3000:", "a:b", "3000:3000", "0:1", "1:70000", "1:2:3"])

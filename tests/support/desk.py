@@ -8,7 +8,7 @@ import aiohttp
 import socketio
 
 from rasa_handoff.server import accounts
-from rasa_handoff.server.app import create_app
+from rasa_handoff.server.app import ServerSettings, create_app
 from rasa_handoff.server.gateways.tkinter_gateway import Ports
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.ports import free_port
@@ -44,7 +44,11 @@ class DeskServer:
 
     async def __aenter__(self) -> "DeskServer":
         self._running = running(
-            create_app(self.database, grace=self.grace, tkinter_demo=self.tkinter_demo, admin_token=self.admin_token),
+            create_app(
+                self.database,
+                ServerSettings(tkinter_demo=self.tkinter_demo, admin_token=self.admin_token),
+                grace=self.grace,
+            ),
             port=self.port,
         )
         self.url = await self._running.__aenter__()
