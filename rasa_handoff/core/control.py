@@ -13,7 +13,7 @@ The rules:
 :mod:`~rasa_handoff.core.state_machine` explains how table and rules work together.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -23,6 +23,8 @@ from rasa_handoff.core.state_machine import StateMachine, Transition
 from rasa_handoff.protocol import events, names
 from rasa_handoff.protocol.effects import Effect, TellCustomer, TellDesk, WriteTracker, make_notice
 from rasa_handoff.protocol.logs import short_id
+from rasa_handoff.protocol.outbox_bodies import AgentSaidBody, CustomerSaidBody, NoticeBody, UnpauseBody
+from rasa_handoff.protocol.payloads import MessageLeftPayload, MessagePayload, MessageStatusPayload
 from rasa_handoff.protocol.values import Speaker
 
 __all__ = [
@@ -88,21 +90,25 @@ def _illegal(conversation: Conversation | None, event: events.Event) -> IllegalE
 
 def _report(event: events.MessageReported | events.NoticeShown | events.WordsNotDelivered) -> Effect:
     if isinstance(event, events.NoticeShown):
-        body = {"handoff_id": event.handoff_id, "id": event.id, "text": event.text, "at": event.at}
-        return WriteTracker(kind="notice", body={**body, "response": event.response})
+        notice = NoticeBody(
+            handoff_id=event.handoff_id, id=event.id, text=event.text, at=event.at, response=event.response
+        )
+        return WriteTracker(body=notice)
     if isinstance(event, events.WordsNotDelivered):
         quoted = event.text if len(event.text) <= LONGEST_QUOTED else f"{event.text[:LONGEST_QUOTED]}..."
         return make_notice(names.UTTER_NOT_DELIVERED, text=quoted)
-    body = {"handoff_id": event.handoff_id, "message_id": event.message_id}
-    return TellDesk(name="message.status", body={**body, "status": event.status.value, "reason": event.reason})
+    status = MessageStatusPayload(
+        handoff_id=str(event.handoff_id), message_id=event.message_id, status=event.status, reason=event.reason
+    )
+    return TellDesk(payload=status)
 
 
 def answer_message_left(event: events.AgentSaid) -> tuple[Effect, ...]:
     """Return the effects of an agent's answer to a message that was left: it is sent with the agent's name."""
-    said = {"id": event.id, "text": event.text, "at": event.at, "agent": event.agent}
+    said = AgentSaidBody(handoff_id=event.handoff_id, id=event.id, text=event.text, at=event.at, agent=event.agent)
     values = {"agent": event.agent, "text": event.text}
     answer = TellCustomer(speaker=Speaker.AGENT, id=event.id, response=names.UTTER_REPLY, values=values)
-    return answer, WriteTracker(kind="agent", body={"handoff_id": event.handoff_id, **said})
+    return answer, WriteTracker(body=said)
 
 
 # Waiting and live chat
@@ -127,17 +133,22 @@ def _transferred(conversation: Conversation, event: events.HandoffTransferred) -
 
 
 def _customer_said(conversation: Conversation, event: events.CustomerSaid) -> Step:
-    said = {"id": event.id, "text": event.text, "at": event.at}
-    to_desk = conversation.to_desk("message", speaker=Speaker.CUSTOMER.value, **said)
-    to_tracker = WriteTracker(kind="customer", body={"handoff_id": conversation.handoff_id, **said})
-    return replace(conversation, reminded=False), (to_desk, to_tracker)
+    said: dict[str, Any] = {
+        "handoff_id": str(conversation.handoff_id),
+        "id": event.id,
+        "text": event.text,
+        "at": event.at,
+    }
+    to_desk = TellDesk(payload=MessagePayload(speaker=Speaker.CUSTOMER, **said))
+    return replace(conversation, reminded=False), (to_desk, WriteTracker(body=CustomerSaidBody(**said)))
 
 
 def _agent_said(conversation: Conversation, event: events.AgentSaid) -> Step:
-    said = {"id": event.id, "text": event.text, "at": event.at, "agent": event.agent}
+    said = AgentSaidBody(
+        handoff_id=conversation.handoff_id, id=event.id, text=event.text, at=event.at, agent=event.agent
+    )
     to_customer = TellCustomer(speaker=Speaker.AGENT, id=event.id, text=event.text)
-    to_tracker = WriteTracker(kind="agent", body={"handoff_id": conversation.handoff_id, **said})
-    return replace(conversation, asked=0), (to_customer, to_tracker)
+    return replace(conversation, asked=0), (to_customer, WriteTracker(body=said))
 
 
 def _standing(conversation: Conversation, event: events.CustomerAskedAgain) -> Step:
@@ -180,7 +191,7 @@ def _ask_to_confirm(conversation: Conversation, event: events.CustomerLeaving) -
 
 
 def _left(conversation: Conversation, event: events.CustomerLeaving) -> Step:
-    to_desk = conversation.to_desk("handoff.status", status="ended", reason="customer_left")
+    to_desk = conversation.end_at_desk("customer_left")
     notice = make_notice(names.UTTER_LEFT_QUEUE if conversation.agent is None else names.UTTER_LEFT)
     back = conversation.give_back("customer_left", speak=False)  # the customer left on their own
     return replace(conversation, ended="customer_left"), (to_desk, notice, back)
@@ -188,7 +199,7 @@ def _left(conversation: Conversation, event: events.CustomerLeaving) -> Step:
 
 def _message_left(conversation: Conversation, event: events.CustomerSaid) -> Step:
     after, said = _customer_said(conversation, event)
-    to_desk = conversation.to_desk("handoff.status", status="message_left", reason="message_left")
+    to_desk = TellDesk(payload=MessageLeftPayload(handoff_id=str(conversation.handoff_id)))
     effects = (*said, to_desk, make_notice(names.UTTER_MESSAGE_LEFT), conversation.give_back("message_left"))
     return replace(after, ended="message_left"), effects
 
@@ -210,7 +221,7 @@ def _given_up(reason: str, response: str) -> Transition[Control, Conversation, E
     """Return the transition of a handoff that the relay ends itself; the desk is notified as soon as it is reachable."""
 
     def rule(conversation: Conversation, event: events.Event) -> Step:
-        to_desk = conversation.to_desk("handoff.status", status="ended", reason=reason)
+        to_desk = conversation.end_at_desk(reason)
         back = conversation.give_back(reason, speak=reason not in SILENT_ENDINGS)
         return replace(conversation, ended=reason), (to_desk, make_notice(response, reason=reason), back)
 
@@ -224,7 +235,7 @@ def _returned(conversation: Conversation, event: events.Returned) -> Step:
 
 def _returned_without(conversation: Conversation, event: events.Event) -> Step:
     """Give the bot the conversation although the tracker couldn't be written: at least end the tracker's pause."""
-    return conversation, (WriteTracker(kind="unpause"),)
+    return conversation, (WriteTracker(body=UnpauseBody()),)
 
 
 # The connection to the desk

@@ -1,10 +1,14 @@
 """A customer's conversation as the relay knows it, and the states of control it can be in."""
 
 import enum
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from rasa_handoff.protocol.effects import Effect, TellDesk, WriteTracker
 from rasa_handoff.protocol.errors import HandoffError
+from rasa_handoff.protocol.outbox_bodies import ReturnBody
+from rasa_handoff.protocol.payloads import EndedPayload
 from rasa_handoff.protocol.values import Value
 
 
@@ -73,14 +77,18 @@ class Conversation(Value, frozen=True):
             return {"active": "person", "agent": self.agent}
         return {"active": "waiting" if self.desk_active else "bot", "agent": None}
 
-    def to_desk(self, name: str, **body: Any) -> TellDesk:
-        """Return the effect that sends an event about this handoff to the desk."""
-        return TellDesk(name=name, body={"handoff_id": self.handoff_id, **body})
+    def end_at_desk(self, reason: str) -> TellDesk:
+        """Return the effect that ends the handoff at the desk."""
+        return TellDesk(payload=EndedPayload(handoff_id=str(self.handoff_id), reason=reason))
 
-    def give_back(self, outcome: str, speak: bool = True, **more: Any) -> WriteTracker:
+    def give_back(
+        self, outcome: str, speak: bool = True, note: str | None = None, slots: Mapping[str, Any] = MappingProxyType({})
+    ) -> WriteTracker:
         """Return the effect that gives the conversation back to the bot. ``speak``: whether the bot then speaks first."""
-        body = {"handoff_id": self.handoff_id, "outcome": outcome, "speak": speak}
-        return WriteTracker(kind="back", body={**body, **more})
+        handoff_id = str(self.handoff_id)
+        return WriteTracker(
+            body=ReturnBody(handoff_id=handoff_id, outcome=outcome, speak=speak, note=note, slots=dict(slots))
+        )
 
 
 Step: TypeAlias = tuple[Conversation, tuple[Effect, ...]]

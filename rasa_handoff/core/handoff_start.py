@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from rasa_handoff.core.conversation import Conversation, Step
 from rasa_handoff.protocol import events, names
 from rasa_handoff.protocol.effects import OfferAgain, OfferStored, TellDesk, WithdrawOffer, WriteTracker, make_notice
-from rasa_handoff.protocol.values import plain
+from rasa_handoff.protocol.outbox_bodies import PauseBody, TranscriptBody, UnpauseBody
+from rasa_handoff.protocol.payloads import OfferPayload, TranscriptPayload
 
 REFUSALS: Final = {"nobody_available": names.UTTER_NOBODY}
 """Responses for refusals by code; any other code gets ``utter_handoff_refused``."""
@@ -36,19 +37,19 @@ def requested(conversation: Conversation, event: events.HandoffRequested) -> Ste
         reminded=False,
         desk_away=False,
     )
-    return after, (TellDesk(name="handoff.initiate", body=plain(offer)),)
+    return after, (TellDesk(payload=OfferPayload.of(offer)),)
 
 
 def preparing(conversation: Conversation, event: events.TranscriptAwaited) -> Step:
     after, _ = requested(conversation, event)
-    here = {"handoff_id": event.offer.handoff_id, "message_id": event.message_id}
-    return after, (make_notice(names.UTTER_MOMENT), WriteTracker(kind="transcript", body=here))
+    reading = TranscriptBody(handoff_id=event.offer.handoff_id, message_id=event.message_id)
+    return after, (make_notice(names.UTTER_MOMENT), WriteTracker(body=reading))
 
 
 def prepared(conversation: Conversation, event: events.TranscriptRead) -> Step:
     offer, filled_slot = event.offer, event.filled_slot
     after = replace(conversation, language=offer.language, department=offer.department, filled_slot=filled_slot)
-    return replace(after, titles=event.titles), (TellDesk(name="handoff.initiate", body=plain(offer)),)
+    return replace(after, titles=event.titles), (TellDesk(payload=OfferPayload.of(offer)),)
 
 
 def offered_without_transcript(conversation: Conversation, event: events.TranscriptTimedOut) -> Step:
@@ -57,9 +58,15 @@ def offered_without_transcript(conversation: Conversation, event: events.Transcr
 
 def transcript_follows(conversation: Conversation, event: events.TranscriptRead) -> Step:
     offer, titles = event.offer, {**event.titles, **conversation.titles}
-    body = {"transcript": offer.transcript, "bot": offer.bot, "contact": offer.contact, "language": offer.language}
+    payload = TranscriptPayload(
+        handoff_id=str(conversation.handoff_id),
+        transcript=offer.transcript,
+        bot=offer.bot,
+        contact=offer.contact,
+        language=offer.language,
+    )
     after = replace(conversation, titles=titles, filled_slot=event.filled_slot)
-    return after, (conversation.to_desk("handoff.transcript", **plain(body)),)
+    return after, (TellDesk(payload=payload),)
 
 
 def adopted(conversation: Conversation, event: events.HandoffAdopted) -> Step:
@@ -77,9 +84,7 @@ def adopted(conversation: Conversation, event: events.HandoffAdopted) -> Step:
 
 
 def accepted(conversation: Conversation, event: events.HandoffAccepted) -> Step:
-    pause = WriteTracker(
-        kind="pause", body={"handoff_id": conversation.handoff_id, "filled_slot": conversation.filled_slot}
-    )
+    pause = WriteTracker(body=PauseBody(handoff_id=conversation.handoff_id, filled_slot=conversation.filled_slot))
     response = names.UTTER_REQUESTED if event.position is None else names.UTTER_QUEUED
     notice = make_notice(response, position=event.position, wait=event.wait, word=conversation.leaving_word)
     return replace(conversation, position=event.position), (pause, notice)
@@ -87,13 +92,13 @@ def accepted(conversation: Conversation, event: events.HandoffAccepted) -> Step:
 
 def refused(conversation: Conversation, event: events.HandoffRefused) -> Step:
     notice = make_notice(REFUSALS.get(event.code, names.UTTER_REFUSED), reason=event.sentence)
-    return replace(conversation, ended=event.code), (WriteTracker(kind="unpause"), notice)
+    return replace(conversation, ended=event.code), (WriteTracker(body=UnpauseBody()), notice)
 
 
 def timed_out(conversation: Conversation, event: events.StartTimedOut) -> Step:
     # The desk may have the offer although its answer didn't arrive, so it is both withdrawn here and cancelled there.
-    cancelled = conversation.to_desk("handoff.status", status="ended", reason="cancelled")
-    effects = (WithdrawOffer(), cancelled, WriteTracker(kind="unpause"), make_notice(names.UTTER_UNREACHABLE))
+    cancelled = conversation.end_at_desk("cancelled")
+    effects = (WithdrawOffer(), cancelled, WriteTracker(body=UnpauseBody()), make_notice(names.UTTER_UNREACHABLE))
     return replace(conversation, ended="desk_unreachable"), effects
 
 
@@ -101,7 +106,7 @@ def timed_out(conversation: Conversation, event: events.StartTimedOut) -> Step:
 
 
 def offered_again(conversation: Conversation, event: events.DeskForgot) -> Step:
-    again = OfferAgain(body={**plain(event.offer), "resumed": True})
+    again = OfferAgain(offer=OfferPayload.of(event.offer, resumed=True))
     notice = () if conversation.agent is None else (make_notice(names.UTTER_PASSED_ON),)
     return replace(conversation, agent=None, position=None, desk_away=False), (again, *notice)
 

@@ -6,7 +6,6 @@ the conversation (``startConversation``), and ends with ``disconnect_socket``. N
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Final
 
 from rasa_handoff.core.control import Control
 from rasa_handoff.desks.base import Desk, either
@@ -16,6 +15,14 @@ from rasa_handoff.protocol.channel_settings import Settings
 from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.protocol.features import YES, Feature, Theirs
 from rasa_handoff.protocol.logs import get_log, short_id
+from rasa_handoff.protocol.payloads import (
+    MessageLeftPayload,
+    MessagePayload,
+    OfferPayload,
+    RelayStatusPayload,
+    StatusPayload,
+    TranscriptPayload,
+)
 from rasa_handoff.protocol.values import Offer
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.relay import Relay
@@ -24,8 +31,6 @@ from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.tasks import cancel_all
 
 log = get_log(__name__)
-
-MESSAGE_LEFT: Final = "message_left"
 
 
 class BotlhaleDesk(Desk):
@@ -85,18 +90,19 @@ class BotlhaleDesk(Desk):
         (entry,) = entries
         if self._closed:
             raise Unreachable("This process is stopping.")
-        handoff_id = entry.body["handoff_id"]
-        if entry.name == "handoff.initiate":
+        handoff_id = str(entry.handoff_id)
+        if entry.name == OfferPayload.event:
             return await self._initiate(lane, handoff_id)
-        if entry.name == "handoff.transcript":
+        if entry.name == TranscriptPayload.event:
             if handoff_id in self._sockets:
                 await self._sockets[handoff_id].send_transcript(await self.relay.offer_of(handoff_id))
-        elif entry.name == "message":
-            await self._say(lane, handoff_id, entry.body)
-        elif entry.name == "handoff.status" and entry.body["status"] == MESSAGE_LEFT:
-            self._linger(handoff_id)
-        elif entry.name == "handoff.status":
-            await self._end(handoff_id)
+        elif entry.name == MessagePayload.event:
+            await self._say(lane, entry.read(MessagePayload))
+        elif entry.name == StatusPayload.event:
+            if isinstance(entry.read(RelayStatusPayload), MessageLeftPayload):
+                self._linger(handoff_id)
+            else:
+                await self._end(handoff_id)
         return []  # the protocol can't express message.status
 
     async def _initiate(self, lane: str, handoff_id: str) -> list[events.Event]:
@@ -112,13 +118,14 @@ class BotlhaleDesk(Desk):
             raise Unreachable(f"The live-agent server at {self.settings.url} doesn't answer.")
         return [events.HandoffAccepted(conversation_id=lane, handoff_id=handoff_id)]
 
-    async def _say(self, lane: str, handoff_id: str, said: dict[str, Any]) -> None:
+    async def _say(self, lane: str, said: MessagePayload) -> None:
+        handoff_id = said.handoff_id
         if handoff_id not in self._sockets and not await self._is_waiting(lane, handoff_id):
             log.info("A message of %s came after the end of handoff %s and is dropped.", short_id(lane), handoff_id)
             return
         socket = self._socket(await self.relay.offer_of(handoff_id))
         socket.start()
-        await socket.say(said["text"], id=said["id"], number=said["number"])
+        await socket.say(said.text, id=said.id, number=said.number)
 
     async def _is_waiting(self, lane: str, handoff_id: str) -> bool:
         """Return whether a message has a receiver: its handoff is under way, or a message was left before a restart."""

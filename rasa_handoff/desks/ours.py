@@ -6,7 +6,7 @@ it. A lost connection is reopened after growing pauses; the outbox sends again w
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -15,14 +15,7 @@ from socketio.exceptions import SocketIOError
 
 from rasa_handoff.core.control import Control, IllegalEvent
 from rasa_handoff.desks.base import Attempts, Desk, either, insist
-from rasa_handoff.desks.ours_words import (
-    MessagePayload,
-    StatusPayload,
-    Welcome,
-    answer_to_offer,
-    message_event,
-    status_event,
-)
+from rasa_handoff.desks.ours_events import answer_to_offer, message_event, status_event
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.channel_settings import Settings
 from rasa_handoff.protocol.errors import Refused, StoreError, Unforeseen, Unreachable
@@ -30,6 +23,20 @@ from rasa_handoff.protocol.features import YES, Feature
 from rasa_handoff.protocol.handshake import FORMAT, PROTOCOL, are_compatible, is_our_format
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.names import RELAY_NAMESPACE
+from rasa_handoff.protocol.payloads import (
+    Acknowledgement,
+    DeskStatusPayload,
+    FindPayload,
+    FoundAnswer,
+    HelloPayload,
+    MessagePayload,
+    OfferPayload,
+    QueuedAnswer,
+    RelayAuthPayload,
+    TranscriptPayload,
+    TypingPayload,
+    WelcomePayload,
+)
 from rasa_handoff.protocol.values import Agent, Availability, Offer, plain, read
 from rasa_handoff.relay.relay import DESK, Relay
 from rasa_handoff.store.outbox import Entry
@@ -40,6 +47,8 @@ log = get_log(__name__)
 ANSWER_SECONDS: Final = 5.0
 UNNOTICED_SECONDS: Final = 10.0
 """A shorter absence of the server isn't reported to customers."""
+OFFER: Final = OfferPayload.event
+ACCEPTED: Final[dict[str, Any]] = plain(Acknowledgement(ok=True))
 TOO_LATE: Final = ("ended", "unknown_handoff")
 """Refusals that are no fault of the entry: its handoff is over."""
 STRANGER: Final = (
@@ -87,7 +96,7 @@ class OurDesk(Desk):
     def __init__(self, settings: Settings, relay: Relay) -> None:
         super().__init__(settings, relay)
         self._client = socketio.AsyncClient(reconnection=False, logger=False)
-        self._welcome: Welcome | None = None
+        self._welcome: WelcomePayload | None = None
         # Why this server can't be used: its own error, or what is wrong with its welcome.
         self._misfit: str | None = None
         self._availability: Availability | None = None
@@ -120,36 +129,37 @@ class OurDesk(Desk):
     async def deliver(self, lane: str, entries: Sequence[Entry]) -> list[events.Event]:
         """Send an entry and wait for its acknowledgement."""
         (entry,) = entries
-        if entry.name == "handoff.transcript" and self._welcome is not None and not self._welcome.transcript_follows:
+        handoff_id = str(entry.handoff_id)
+        if entry.name == TranscriptPayload.event and self._welcome is not None and not self._welcome.transcript_follows:
             log.warning("The live-agent server is too old for a transcript that follows; %s has none.", short_id(lane))
             return []
-        answer = await self._call(entry.name, entry.body)
-        if answer.get("code") == "unavailable":
-            raise Unreachable(f"The live-agent server can't take anything now: {answer.get('error')}")
-        if answer.get("code") == "failed":
-            raise Unforeseen(f"The live-agent server failed on it: {answer.get('error')}")
-        if entry.name == "handoff.initiate":
-            if not answer.get("ok"):
-                why = f"{answer.get('error')} ({answer.get('code')})"
-                log.warning("The desk refused handoff %s of %s: %s", entry.body["handoff_id"], short_id(lane), why)
-            return [answer_to_offer(lane, entry.body["handoff_id"], answer)]
-        if answer.get("code") == "unknown_handoff" and entry.name == "message":
-            return await self._offer_again(lane, entry.body["handoff_id"])
-        if not answer.get("ok") and answer.get("code") not in TOO_LATE:
-            raise Refused(str(answer.get("code")), f"The desk refused it: {answer.get('error')} ({answer.get('code')})")
-        if not answer.get("ok"):
+        answer = await self._call(entry.name, entry.body, QueuedAnswer if entry.name == OFFER else Acknowledgement)
+        if answer.code == "unavailable":
+            raise Unreachable(f"The live-agent server can't take anything now: {answer.error}")
+        if answer.code == "failed":
+            raise Unforeseen(f"The live-agent server failed on it: {answer.error}")
+        if entry.name == OFFER:
+            if not answer.ok:
+                why = f"{answer.error} ({answer.code})"
+                log.warning("The desk refused handoff %s of %s: %s", handoff_id, short_id(lane), why)
+            return [answer_to_offer(lane, handoff_id, answer)]
+        if answer.code == "unknown_handoff" and entry.name == MessagePayload.event:
+            return await self._offer_again(lane, handoff_id)
+        if not answer.ok and answer.code not in TOO_LATE:
+            raise Refused(str(answer.code), f"The desk refused it: {answer.error} ({answer.code})")
+        if not answer.ok:
             log.warning(
-                "The desk didn't take a '%s' of handoff %s: %s", entry.name, entry.body.get("handoff_id"), answer
+                "The desk didn't take a '%s' of handoff %s: %s (%s)", entry.name, handoff_id, answer.error, answer.code
             )
         return []
 
     async def find(self, conversation_id: str) -> tuple[Offer, Agent | None] | None:
         """Ask the server for its open handoff of a conversation (``handoff.find``)."""
-        answer = await self._call("handoff.find", {"conversation_id": conversation_id})
-        if not answer.get("ok"):
-            raise Unreachable(f"The live-agent server can't look for it now: {answer.get('error')}")
-        found, agent = answer.get("handoff"), answer.get("agent")
-        return (read(Offer, found), read(Agent, agent) if agent else None) if found else None
+        sought = FindPayload(conversation_id=conversation_id)
+        answer = await self._call(sought.event, plain(sought), FoundAnswer)
+        if not isinstance(answer, FoundAnswer):
+            raise Unreachable(f"The live-agent server can't look for it now: {answer.error}")
+        return None if answer.handoff is None else (answer.handoff, answer.agent)
 
     async def _offer_again(self, conversation_id: str, handoff_id: str) -> list[events.Event]:
         """Offer a handoff again that the server has lost and that a message belongs to.
@@ -169,9 +179,9 @@ class OurDesk(Desk):
                 "The live-agent server no longer knows handoff %s of %s.", handoff_id, short_id(conversation_id)
             )
             return []
-        answer = await self._call("handoff.initiate", {**plain(left), "resumed": True})
-        if not answer.get("ok"):
-            raise Unreachable(f"The live-agent server can't take a message left now: {answer.get('error')}")
+        answer = await self._call(OFFER, plain(OfferPayload.of(left, resumed=True)), QueuedAnswer)
+        if not answer.ok:
+            raise Unreachable(f"The live-agent server can't take a message left now: {answer.error}")
         raise Unreachable(
             "The live-agent server didn't know the message's handoff; it is offered, and the message comes again."
         )
@@ -180,24 +190,25 @@ class OurDesk(Desk):
         """Report the customer's typing, if connected."""
         if self.connected:
             with contextlib.suppress(SocketIOError):
-                await self._client.emit("typing", {"handoff_id": handoff_id, "on": on}, namespace=RELAY_NAMESPACE)
+                typing = TypingPayload(handoff_id=handoff_id, on=on)
+                await self._client.emit(typing.event, plain(typing), namespace=RELAY_NAMESPACE)
 
-    async def _call(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def _call(self, name: str, body: dict[str, Any], accepted: type[Acknowledgement]) -> Acknowledgement:
+        """Send an event and return its acknowledgement; if it was accepted, as ``accepted``."""
         if not self.connected:
             raise Unreachable(f"The live-agent server at {self.settings.url} isn't connected.")
-        answer: dict[str, Any] = {}
-
-        async def call() -> None:
-            reply = await self._client.call(name, body, namespace=RELAY_NAMESPACE, timeout=ANSWER_SECONDS)
-            answer.update(reply if isinstance(reply, dict) else {})
-
+        call = asyncio.ensure_future(self._client.call(name, body, namespace=RELAY_NAMESPACE, timeout=ANSWER_SECONDS))
         try:
-            if not await either(task := asyncio.ensure_future(call()), self._lost):
+            if not await either(call, self._lost):
                 raise Unreachable("The connection to the live-agent server was lost.")
-            task.result()
+            said = call.result()
         except SocketIOError as problem:
             raise Unreachable(f"The live-agent server didn't answer '{name}': {problem!r}") from problem
-        return answer
+        try:
+            answer = read(Acknowledgement, said)
+            return read(accepted, said) if answer.ok else answer
+        except Refused as problem:
+            raise Unforeseen(f"The live-agent server's answer to '{name}' can't be read: {problem}") from problem
 
     # Staying connected
 
@@ -234,17 +245,13 @@ class OurDesk(Desk):
         self._lost.clear()
         self._welcomed.clear()
         self._misfit = None
-        auth = {
-            "format": FORMAT,
-            "protocol": PROTOCOL,
-            "token": self.settings.token,
-            "bot_id": self.bot_id,
-            "epoch": self.relay.store.epoch,
-        }
+        auth = RelayAuthPayload(
+            protocol=PROTOCOL, token=self.settings.token, bot_id=self.bot_id, epoch=self.relay.store.epoch
+        )
         try:
             await self._client.connect(
                 self.settings.url,
-                auth=auth,
+                auth=plain(auth),
                 namespaces=[RELAY_NAMESPACE],
                 transports=["websocket"],
                 wait_timeout=5,
@@ -252,9 +259,8 @@ class OurDesk(Desk):
             )
         except SocketIOError as problem:
             raise Unreachable(self._misfit or str(problem)) from problem
-        await self._client.emit(
-            "hello", {"open": await self.relay.reconnection.acknowledged()}, namespace=RELAY_NAMESPACE
-        )
+        hello = HelloPayload(open=tuple(await self.relay.reconnection.acknowledged()))
+        await self._client.emit(hello.event, plain(hello), namespace=RELAY_NAMESPACE)
         try:
             await asyncio.wait_for(self._welcomed.wait(), ANSWER_SECONDS)
         except asyncio.TimeoutError:
@@ -291,11 +297,11 @@ class OurDesk(Desk):
 
     async def _on_present(self, *_: Any) -> dict[str, Any]:
         """Answer that this relay is alive: the server asks when another relay claims to speak for this bot."""
-        return {"ok": True}
+        return dict(ACCEPTED)
 
     async def _on_welcome(self, data: Any) -> None:
         try:
-            welcome = read(Welcome, data) if is_our_format(data) else None
+            welcome = read(WelcomePayload, data) if is_our_format(data) else None
             if welcome is None:
                 self._misfit = STRANGER
             elif are_compatible(welcome.protocol, PROTOCOL):
@@ -315,13 +321,15 @@ class OurDesk(Desk):
         self._lost.set()
 
     async def _on_typing(self, data: Any) -> None:
-        if self.on_typing is not None and isinstance(data, dict):
-            conversation_id = await self.relay.conversation_of(str(data.get("handoff_id")))
-            if conversation_id is not None:
-                await self.on_typing(conversation_id, bool(data.get("on")))
+        if self.on_typing is not None:
+            with contextlib.suppress(Refused):  # nobody waits for it
+                typing = read(TypingPayload, data)
+                conversation_id = await self.relay.conversation_of(typing.handoff_id)
+                if conversation_id is not None:
+                    await self.on_typing(conversation_id, typing.on)
 
     async def _on_status(self, data: Any) -> dict[str, Any]:
-        return await self._take_in(data, StatusPayload, status_event)
+        return await self._take_in(data, DeskStatusPayload, status_event)
 
     async def _on_message(self, data: Any) -> dict[str, Any]:
         return await self._take_in(data, MessagePayload, message_event)
@@ -331,10 +339,11 @@ class OurDesk(Desk):
         conversation = self.relay.conversation(conversation_id)
         return conversation.state is Control.REQUESTED and conversation.handoff_id == handoff_id
 
-    async def _take_in(self, data: Any, kind: Any, event_of: Any) -> dict[str, Any]:
+    async def _take_in(self, data: Any, kind: Any, event_of: Callable[[str, Any], events.Event]) -> dict[str, Any]:
         """Read, apply and acknowledge an event.
 
-        Invalid and late ones are answered too, or the server would repeat them for ever.
+        Invalid and late ones are answered too, or the server would repeat them for ever. Nothing is answered, so that the server
+        sends it again, while the database can't be used and to what belongs to an offer that isn't accepted here yet.
         """
         try:
             payload = read(kind, data)
@@ -343,16 +352,21 @@ class OurDesk(Desk):
                 raise Refused("unknown_handoff", f"This relay has no handoff {payload.handoff_id}.")
             event = event_of(conversation_id, payload)
             if self._is_early(conversation_id, payload.handoff_id):
-                return {}  # without acknowledgement the server sends it again
+                return {}
             await self.relay.apply(event)
         except Refused as problem:
-            return {"ok": False, "code": problem.code, "error": str(problem)}
+            return _refusal(problem.code, str(problem))
         except IllegalEvent as problem:
             log.debug("%s", problem)
-            return {"ok": False, "code": "ended", "error": "The conversation is back with the bot."}
+            return _refusal("ended", "The conversation is back with the bot.")
         except StoreError:
-            return {}  # without acknowledgement the server keeps it and sends it again
+            return {}
         except Exception as problem:
-            log.exception("An event of the live-agent server (%s) couldn't be applied.", kind.__name__)
-            return {"ok": False, "code": "failed", "error": f"The relay failed on it ({type(problem).__name__})."}
-        return {"ok": True}
+            log.exception("An event of the live-agent server couldn't be applied.")
+            return _refusal("failed", f"The relay failed on it ({type(problem).__name__}).")
+        return dict(ACCEPTED)
+
+
+def _refusal(code: str, sentence: str) -> dict[str, Any]:
+    refusal: dict[str, Any] = plain(Acknowledgement(ok=False, code=code, error=sentence))
+    return refusal

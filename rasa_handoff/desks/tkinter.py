@@ -21,7 +21,15 @@ from rasa_handoff.protocol.channel_settings import DeskSettings, Settings
 from rasa_handoff.protocol.errors import Unreachable, Waits
 from rasa_handoff.protocol.features import YES, Feature
 from rasa_handoff.protocol.logs import get_log, short_id
-from rasa_handoff.protocol.values import Agent, Line, Offer, Speaker, Transcript, read
+from rasa_handoff.protocol.payloads import (
+    EndedPayload,
+    MessagePayload,
+    OfferPayload,
+    RelayStatusPayload,
+    StatusPayload,
+    TranscriptPayload,
+)
+from rasa_handoff.protocol.values import Agent, Line, Offer, Speaker
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.relay import DESK, Relay
 from rasa_handoff.store.outbox import Entry
@@ -161,22 +169,22 @@ class TkinterDesk(Desk):
     async def deliver(self, lane: str, entries: Sequence[Entry]) -> list[events.Event]:
         """Offer a conversation, send a message in it, or end it."""
         (entry,) = entries
-        handoff_id = entry.body["handoff_id"]
+        handoff_id = str(entry.handoff_id)
         await self._opened.wait()
         async with self._turn:
             if self._closed:
                 raise Unreachable(STOPPING)
-            if entry.name == "handoff.initiate" and not self._is_wanted(lane, handoff_id):
+            if entry.name == OfferPayload.event and not self._is_wanted(lane, handoff_id):
                 await self._leave(handoff_id)  # the customer left while the window was away
-            elif entry.name == "handoff.initiate":
-                position = await self._line_up(read(Offer, entry.body))
+            elif entry.name == OfferPayload.event:
+                position = await self._line_up(entry.read(OfferPayload).offer)
                 return [events.HandoffAccepted(conversation_id=lane, handoff_id=handoff_id, position=position)]
-            elif entry.name == "handoff.transcript" and self._session is not None and self._has_window(handoff_id):
-                lines = read(Transcript, entry.body).transcript
+            elif entry.name == TranscriptPayload.event and self._session is not None and self._has_window(handoff_id):
+                lines = entry.read(TranscriptPayload).transcript
                 await self._session.window.show(transcript_text(lines, len(lines)))
-            elif entry.name == "message":
-                await self._say(lane, handoff_id, entry.body["text"])
-            elif entry.name == "handoff.status" and entry.body["status"] == "ended":
+            elif entry.name == MessagePayload.event:
+                await self._say(lane, handoff_id, entry.read(MessagePayload).text)
+            elif entry.name == StatusPayload.event and isinstance(entry.read(RelayStatusPayload), EndedPayload):
                 await self._leave(handoff_id)
         return []  # message.status can't be shown; a message that was left stays until the window is closed
 

@@ -43,6 +43,7 @@ from rasa_handoff.protocol.limits import LONGEST_MESSAGE
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.markers import HandoffRequest
 from rasa_handoff.protocol.names import NOTE_SLOT, OUTCOME_SLOT
+from rasa_handoff.protocol.outbox_bodies import CustomerSaidBody, PauseBody, ReturnBody
 
 log = get_log(__name__)
 
@@ -210,7 +211,7 @@ class Conversations:
             await message.output_channel.send_response(message.sender_id, response)
 
     async def _return_to_bot(self, tracker: DialogueStateTracker, note: str | None) -> Messages:
-        body = {"handoff_id": last_handoff(tracker), "outcome": RESOLVED, "note": note, "speak": True}
+        body = ReturnBody(handoff_id=str(last_handoff(tracker)), outcome=RESOLVED, note=note)
         return await BotReturn(self._bot, self._ended)(tracker, body, self._channel)
 
     async def _is_for_bot(self, tracker: DialogueStateTracker, message: UserMessage, arrived: float) -> bool:
@@ -227,13 +228,15 @@ class Conversations:
         return True
 
     async def _note(self, message: UserMessage) -> None:
-        body = {"id": message.message_id, "at": time.time()}
+        at = time.time()
 
         def note(tracker: DialogueStateTracker) -> None:
             titles = button_titles(event.as_dict() for event in tracker.events)
-            text = titles.get(message.text or "", message.text)  # people read the title that the customer has pressed
-            entry = {**body, "text": text, "handoff_id": last_handoff(tracker)}
-            tracker.update_with_events(customer(tracker, entry, self._channel), self._bot.domain)
+            text = titles.get(
+                message.text or "", message.text or ""
+            )  # people read the title that the customer has pressed
+            said = CustomerSaidBody(handoff_id=last_handoff(tracker), id=message.message_id, text=text, at=at)
+            tracker.update(customer(said, self._channel), self._bot.domain)
 
         await self.later.change(message.sender_id, note)
 
@@ -304,9 +307,9 @@ class Conversations:
 
     def _pause(self, tracker: DialogueStateTracker, form: str | None) -> None:
         happened = [event.as_dict() for event in tracker.events]
-        body = {"handoff_id": uuid.uuid4().hex, "filled_slot": taken_slot(happened) if form else None}
-        tracker.update_with_events(pause(tracker, body, self._channel), self._bot.domain)
-        log.info("Handoff %s of %s: left to the platform's people.", body["handoff_id"], short_id(tracker.sender_id))
+        body = PauseBody(handoff_id=uuid.uuid4().hex, filled_slot=taken_slot(happened) if form else None)
+        tracker.update_with_events(pause(tracker, body), self._bot.domain)
+        log.info("Handoff %s of %s: left to the platform's people.", body.handoff_id, short_id(tracker.sender_id))
 
 
 def _bot_uttered(response: Mapping[str, Any], name: str | None) -> BotUttered:

@@ -2,14 +2,15 @@
 
 from typing import Any
 
+from rasa_handoff.protocol.outbox_bodies import TrackerBody
+from rasa_handoff.protocol.payloads import OfferPayload, ToDeskPayload
 from rasa_handoff.protocol.values import Speaker, Value
 
 
 class TellDesk(Value, frozen=True):
-    """Send an event of the protocol to the desk. ``id`` and ``number`` are added in the transaction."""
+    """Send a payload to the desk. Its ``id`` and ``number`` are added in the transaction."""
 
-    name: str
-    body: dict[str, Any]
+    payload: ToDeskPayload
 
 
 class TellCustomer(Value, frozen=True):
@@ -28,13 +29,9 @@ class TellCustomer(Value, frozen=True):
 
 
 class WriteTracker(Value, frozen=True):
-    """Write to the tracker.
+    """Write to the tracker; a :class:`~rasa_handoff.protocol.outbox_bodies.TranscriptBody` reads from it."""
 
-    ``kind``: ``pause``, ``customer``, ``agent``, ``notice``, ``unpause`` or ``back``; or ``transcript``, which reads from it.
-    """
-
-    kind: str
-    body: dict[str, Any] = {}
+    body: TrackerBody
 
 
 class WithdrawOffer(Value, frozen=True):
@@ -48,7 +45,7 @@ class OfferStored(Value, frozen=True):
 class OfferAgain(Value, frozen=True):
     """Send the offer again to a desk that has lost the handoff; whatever else waits of it is sent after that."""
 
-    body: dict[str, Any]
+    offer: OfferPayload
 
 
 Effect = TellDesk | TellCustomer | WriteTracker | WithdrawOffer | OfferStored | OfferAgain

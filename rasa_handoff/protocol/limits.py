@@ -10,8 +10,12 @@ import msgspec
 from rasa_handoff.protocol.errors import SettingsError
 from rasa_handoff.protocol.values import Value
 
+LONGEST_ID: Final = 255
+"""Characters of an id: a conversation's, as many as Rasa's SQL tracker store keeps of it, and all of ours."""
 LONGEST_MESSAGE: Final = 20_000
 """Characters of one message in either direction; a longer one is refused with an error."""
+LONGEST_REASON: Final = 100
+"""Characters of the reason for which a handoff ended."""
 
 
 class Limits(Value, frozen=True, forbid_unknown_fields=True):

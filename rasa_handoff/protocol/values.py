@@ -5,12 +5,14 @@ turns msgspec's error into one of ours.
 """
 
 import enum
-from typing import Annotated, Any, TypeVar
+from types import UnionType
+from typing import Annotated, Any, TypeVar, overload
 
 import msgspec
 from msgspec import Meta
 
 from rasa_handoff.protocol.errors import Refused
+from rasa_handoff.protocol.field_errors import sentence
 from rasa_handoff.protocol.text import shown, valid
 
 T = TypeVar("T")
@@ -56,7 +58,7 @@ class Status(str, enum.Enum):
 
 
 class Contact(Value, frozen=True):
-    """The customer's contact details; all optional."""
+    """The customer's contact details. ``name``, ``email``, ``phone``: as far as they are known."""
 
     name: str | None = None
     email: str | None = None
@@ -64,7 +66,12 @@ class Contact(Value, frozen=True):
 
 
 class Department(Value, frozen=True):
-    """A group of agents. ``staffed``: one of them is online. ``wait``: expected seconds, if known."""
+    """A group of agents.
+
+    ``name``: by which it is known to programs. ``title``: by which customers know it. ``open``: whether it takes conversations
+    at all. ``staffed``: whether an agent who serves it is online. ``wait``: expected seconds until one takes a conversation, if
+    known.
+    """
 
     name: str
     title: str | None = None
@@ -84,7 +91,10 @@ class Department(Value, frozen=True):
 
 
 class Availability(Value, frozen=True):
-    """The departments. ``staffed``: an agent is online, with or without a department."""
+    """Who could take a conversation now.
+
+    ``departments``: all there are. ``staffed``: whether any agent is online, with or without a department.
+    """
 
     departments: tuple[Department, ...] = ()
     staffed: bool = False
@@ -96,7 +106,7 @@ class Availability(Value, frozen=True):
 
 
 class Line(Value, frozen=True):
-    """One line of the transcript."""
+    """One line of the transcript. ``speaker``: who said it. ``text``: as a person saw it. ``at``: when."""
 
     speaker: Speaker
     text: str
@@ -104,7 +114,7 @@ class Line(Value, frozen=True):
 
 
 class Guess(Value, frozen=True):
-    """An intent recognised by the bot's NLU, with its confidence from 0 to 1."""
+    """An intent recognised by the bot's NLU. ``name``: its name. ``confidence``: from 0 to 1."""
 
     name: str
     confidence: float
@@ -119,7 +129,11 @@ class Outcome(str, enum.Enum):
 
 
 class Slot(Value, frozen=True):
-    """A slot that the agent may set. ``values``: those allowed for a categorical slot."""
+    """A slot that the agent may set.
+
+    ``name``: its name. ``type``: ``text``, ``bool``, ``float``, ``categorical``, ``list`` or ``any``. ``values``: those allowed
+    for a categorical slot.
+    """
 
     name: str
     type: str = "any"
@@ -127,7 +141,11 @@ class Slot(Value, frozen=True):
 
 
 class BotState(Value, frozen=True):
-    """The bot's knowledge at the handoff; only the slots allowed in the settings."""
+    """The bot's knowledge at the handoff.
+
+    ``slots``: values by name; only those allowed in the settings. ``intents``: of the customer's last message. ``form``: the open
+    one. ``settable``: the slots that the agent may set.
+    """
 
     slots: dict[str, Any] = {}
     intents: tuple[Guess, ...] = ()
@@ -136,14 +154,18 @@ class BotState(Value, frozen=True):
 
 
 class Channel(Value, frozen=True):
-    """The customer's channel. ``push``: it can deliver a message at any time, not only in an answer."""
+    """The customer's channel.
+
+    ``name``: as in Rasa. ``push``: whether it can deliver a message at any time; else messages wait until the customer's next
+    request.
+    """
 
     name: str
     push: bool = True
 
 
 class Agent(Value, frozen=True):
-    """An agent, as customers and other systems see them."""
+    """An agent, as customers and other systems see them. ``id``: the account's. ``name``: the person's."""
 
     id: str
     name: str
@@ -152,8 +174,12 @@ class Agent(Value, frozen=True):
 class Offer(Value, frozen=True):
     """A handoff as offered to the desk (``handoff.initiate``).
 
-    ``transcript_follows``: the tracker couldn't be read at the time of the offer. Transcript, bot state, contact and language are
-    sent later (``handoff.transcript``).
+    ``handoff_id``: made by the relay. ``conversation_id``: Rasa's ``sender_id``. ``bot_id``: the bot. ``channel``: the
+    customer's. ``department``: the one it is meant for. ``agent``: the one it is meant for, by e-mail. ``reason``: why the
+    bot hands over. ``priority``: how soon it is to be taken. ``note``: for the agent. ``contact``: the customer's.
+    ``language``: the customer's. ``transcript``: what was said before, oldest first. ``bot``: what the bot knows.
+    ``transcript_follows``: whether the tracker couldn't be read at the time of the offer; then transcript, bot, contact and
+    language are sent later (``handoff.transcript``).
     """
 
     handoff_id: str
@@ -173,7 +199,11 @@ class Offer(Value, frozen=True):
 
 
 class Transcript(Value, frozen=True, kw_only=True):
-    """The missing part of an offer with ``transcript_follows`` (``handoff.transcript``)."""
+    """The missing part of an offer with ``transcript_follows`` (``handoff.transcript``).
+
+    ``transcript``: what was said before, oldest first. ``bot``: what the bot knows. ``contact``: the customer's. ``language``:
+    the customer's.
+    """
 
     transcript: tuple[Line, ...] = ()
     bot: BotState = BotState()
@@ -186,14 +216,17 @@ def plain(value: Any) -> Any:
     return msgspec.to_builtins(value, enc_hook=shown)
 
 
-def read(kind: type[T], data: Any) -> T:
+@overload
+def read(kind: type[T], data: Any) -> T: ...
+@overload
+def read(kind: UnionType, data: Any) -> Any: ...
+def read(kind: Any, data: Any) -> Any:
     """Decode a received value and make its texts valid.
 
     Raises:
-        Refused: the data is invalid; code ``invalid``, with msgspec's sentence, which names the field.
+        Refused: the data is invalid; code ``invalid``, with a sentence that names the field and what is allowed.
     """
     try:
         return msgspec.convert(valid(data), kind)
     except msgspec.ValidationError as problem:
-        name = kind.__name__.removesuffix("Payload")
-        raise Refused("invalid", f"{name}: {problem}") from problem
+        raise Refused("invalid", sentence(kind, problem)) from problem

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 from rasa_handoff.core.control import Conversation, IllegalEvent
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.logs import get_log, short_id
+from rasa_handoff.protocol.payloads import OpenHandoffPayload
 from rasa_handoff.protocol.values import Offer
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.handoff_requests import OFFER, ConversationAccess
@@ -29,7 +30,7 @@ class DeskReconnection:
     def __init__(self, conversations: ConversationAccess, store: Store) -> None:
         self._conversations, self._store = conversations, store
 
-    async def acknowledged(self) -> list[dict[str, Any]]:
+    async def acknowledged(self) -> list[OpenHandoffPayload]:
         """Return the last event received from the desk for each handoff under way, as sent in ``hello`` (docs/protocol.md)."""
         return await self._store.write(repository.acknowledged)
 

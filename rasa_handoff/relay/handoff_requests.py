@@ -14,7 +14,7 @@ from rasa_handoff.core.control import Control, Conversation, IllegalEvent
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.effects import OfferAgain, OfferStored, WithdrawOffer
 from rasa_handoff.protocol.logs import get_log, short_id
-from rasa_handoff.protocol.values import plain
+from rasa_handoff.protocol.payloads import OfferPayload
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.repository import DESK
 from rasa_handoff.store.failures import apart
@@ -23,7 +23,7 @@ from rasa_handoff.store.tasks import cancel_all
 
 log = get_log(__name__)
 
-OFFER: Final = "handoff.initiate"
+OFFER: Final = OfferPayload.event
 """The name of an outbox entry that offers a handoff to the desk."""
 
 
@@ -109,13 +109,13 @@ def offer_entries(
     ``lane``: the conversation's id.
     """
     if isinstance(effect, OfferStored):
-        return [_offer(connection, lane, plain(repository.offer_of(connection, str(handoff_id))))]
+        return [_offer(connection, lane, OfferPayload.of(repository.offer_of(connection, str(handoff_id))))]
     waiting = repository.waiting_for_desk(connection, lane, handoff_id)
     repository.outbox.remove(connection, waiting)
     if isinstance(effect, WithdrawOffer):
         return []
-    return [_offer(connection, lane, effect.body), *(entry for entry in waiting if entry.name != OFFER)]
+    return [_offer(connection, lane, effect.offer), *(entry for entry in waiting if entry.name != OFFER)]
 
 
-def _offer(connection: Connection, lane: str, body: dict[str, Any]) -> Entry:
-    return Entry(target=DESK, lane=lane, name=OFFER, body=repository.numbered(connection, body))
+def _offer(connection: Connection, lane: str, payload: OfferPayload) -> Entry:
+    return Entry.of(DESK, lane, payload.event, repository.numbered(connection, payload))

@@ -10,13 +10,14 @@ from sqlalchemy.engine import Connection
 
 from rasa_handoff.protocol.errors import StoreError
 from rasa_handoff.protocol.logs import short_id
+from rasa_handoff.protocol.outbox_bodies import TurnBody
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.relay import Relay
 from rasa_handoff.relay.repository import TRACKER
 from rasa_handoff.store.outbox import LONGEST_LANE, Entry
 from rasa_handoff.store.tasks import finish
 
-TURN: Final = "turn"
+TURN: Final = TurnBody.kind
 """The name of an outbox entry that holds the events of a turn."""
 
 
@@ -26,7 +27,7 @@ async def keep_turn(relay: Relay, conversation_id: str, turn: Sequence[Mapping[s
     Raises:
         StoreError: they can't be stored, for example because too many wait already.
     """
-    entry = Entry(target=TRACKER, lane=conversation_id, name=TURN, body={"events": list(turn)})
+    entry = Entry.of(TRACKER, conversation_id, TURN, TurnBody(events=[dict(event) for event in turn]))
 
     def put(connection: Connection) -> None:
         if repository.outbox.is_full(connection, TRACKER, conversation_id):

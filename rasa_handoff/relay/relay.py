@@ -29,8 +29,10 @@ from rasa_handoff.protocol.channel_settings import Settings
 from rasa_handoff.protocol.effects import Effect, TellCustomer, TellDesk, WriteTracker
 from rasa_handoff.protocol.errors import Refused, StoreError
 from rasa_handoff.protocol.logs import get_log, short_id
+from rasa_handoff.protocol.outbox_bodies import CustomerBody, NoticeBody
+from rasa_handoff.protocol.payloads import MessageStatusPayload
 from rasa_handoff.protocol.text import valid, valid_text
-from rasa_handoff.protocol.values import Offer, Speaker, Status, Value, plain
+from rasa_handoff.protocol.values import Offer, Speaker, Status, Value
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.desk_reconnection import DeskReconnection
 from rasa_handoff.relay.handoff_requests import HandoffRequests, offer_entries
@@ -397,18 +399,24 @@ def _dispensable_for(effect: Effect) -> str | None:
     """Return the target of an effect that may be left out when its lane is full: a notice or a message's status; else None."""
     if isinstance(effect, TellCustomer) and effect.speaker is Speaker.SYSTEM:
         return CUSTOMER
-    if isinstance(effect, TellDesk) and effect.name == "message.status":
+    if isinstance(effect, TellDesk) and isinstance(effect.payload, MessageStatusPayload):
         return DESK
-    return TRACKER if isinstance(effect, WriteTracker) and effect.kind == "notice" else None
+    return TRACKER if isinstance(effect, WriteTracker) and isinstance(effect.body, NoticeBody) else None
 
 
 def _entries(connection: Connection, lane: str, handoff_id: str | None, effect: Effect) -> list[Entry]:
     if isinstance(effect, TellDesk):
-        body = repository.numbered(connection, effect.body)
-        return [Entry(target=DESK, lane=lane, name=effect.name, body=body)]
+        return [Entry.of(DESK, lane, effect.payload.event, repository.numbered(connection, effect.payload))]
     if isinstance(effect, WriteTracker):
-        return [Entry(target=TRACKER, lane=lane, name=effect.kind, body=effect.body)]
+        return [Entry.of(TRACKER, lane, effect.body.kind, effect.body)]
     if isinstance(effect, TellCustomer):
-        body = {**plain(effect), "id": effect.id or uuid.uuid4().hex, "handoff_id": handoff_id}
-        return [Entry(target=CUSTOMER, lane=lane, name=effect.speaker.value, body=body)]
+        body = CustomerBody(
+            id=effect.id or uuid.uuid4().hex,
+            handoff_id=handoff_id,
+            text=effect.text,
+            response=effect.response,
+            values=effect.values,
+            message=effect.message,
+        )
+        return [Entry.of(CUSTOMER, lane, effect.speaker.value, body)]
     return offer_entries(connection, lane, handoff_id, effect)

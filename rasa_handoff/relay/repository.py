@@ -5,7 +5,7 @@ The functions run inside a transaction of :class:`RelayStore`.
 
 import time
 import uuid
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 from sqlalchemy import (
@@ -30,6 +30,7 @@ from rasa_handoff.core.transcript import latest
 from rasa_handoff.protocol.errors import StoreUnavailable
 from rasa_handoff.protocol.events import AgentSaid, CustomerSaid
 from rasa_handoff.protocol.logs import get_log, short_id
+from rasa_handoff.protocol.payloads import OpenHandoffPayload, ToDeskPayload
 from rasa_handoff.protocol.text import as_json
 from rasa_handoff.protocol.values import Line, Offer, Speaker
 from rasa_handoff.store.engine import TROUBLES, Store, Work
@@ -170,7 +171,7 @@ def reset_received(connection: Connection, handoff_id: str) -> None:
     connection.execute(update(handoffs).where(handoffs.c.handoff_id == handoff_id).values(received=0))
 
 
-def acknowledged(connection: Connection) -> list[dict[str, Any]]:
+def acknowledged(connection: Connection) -> list[OpenHandoffPayload]:
     """Return the highest number received for each handoff under way, and the id of the last agent message."""
     found = []
     for conversation in under_way(connection):
@@ -178,7 +179,7 @@ def acknowledged(connection: Connection) -> list[dict[str, Any]]:
         number = connection.execute(query).scalar_one_or_none()
         if number is not None:
             last_message = _last_agent_message(connection, str(conversation.handoff_id))
-            found.append({"handoff_id": conversation.handoff_id, "last": number, "words": last_message})
+            found.append(OpenHandoffPayload(handoff_id=str(conversation.handoff_id), last=number, words=last_message))
     return found
 
 
@@ -264,12 +265,17 @@ def keep_desk_epoch(connection: Connection, epoch: str) -> None:
     connection.execute(insert(table).values(key="desk_epoch", value=epoch))
 
 
-def numbered(connection: Connection, body: dict[str, Any]) -> dict[str, Any]:
-    """Return the body of an event for the desk with the next number in its handoff and, unless it has one, an id."""
-    here = handoffs.c.handoff_id == body["handoff_id"]
+def next_number(connection: Connection, handoff_id: str) -> int:
+    """Count one more payload that is sent to the desk in this handoff, and return its number."""
+    here = handoffs.c.handoff_id == handoff_id
     connection.execute(update(handoffs).where(here).values(sent=handoffs.c.sent + 1))
-    number = connection.execute(select(handoffs.c.sent).where(here)).scalar_one()
-    return {"id": uuid.uuid4().hex, **body, "number": number}
+    return int(connection.execute(select(handoffs.c.sent).where(here)).scalar_one())
+
+
+def numbered(connection: Connection, payload: ToDeskPayload) -> ToDeskPayload:
+    """Return a payload for the desk with the next number in its handoff and, unless it has one, an id."""
+    number = next_number(connection, payload.handoff_id)
+    return msgspec.structs.replace(payload, id=payload.id or uuid.uuid4().hex, number=number)
 
 
 class RelayStore(Store):

@@ -9,6 +9,8 @@ from rasa_handoff.admin.dead_letter_commands import DeadLetters, LaneKey, late
 from rasa_handoff.core.control import Control
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.errors import Refused
+from rasa_handoff.protocol.outbox_bodies import ReturnBody
+from rasa_handoff.protocol.payloads import MessagePayload, OfferPayload
 from rasa_handoff.protocol.values import Speaker, Status
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.repository import CUSTOMER, DESK, TRACKER
@@ -25,19 +27,17 @@ def given_up(entry: Entry, reason: str) -> list[events.Event]:
 
     Nobody waits for anything else (a notice, a message of the bot, a line for the tracker), so it only appears in the log.
     """
-    body = entry.body
-    handoff_id = body.get("handoff_id")
-    if handoff_id is None:
+    if entry.handoff_id is None:
         return []
-    here: dict[str, Any] = {"conversation_id": entry.lane, "handoff_id": handoff_id}
+    here: dict[str, Any] = {"conversation_id": entry.lane, "handoff_id": entry.handoff_id}
     kind = (entry.target, entry.name)
-    if kind == (CUSTOMER, Speaker.AGENT.value) and "id" in body:
-        return [events.MessageReported(**here, message_id=body["id"], status=Status.FAILED, reason=reason)]
-    if kind == (DESK, "message"):
-        return [events.WordsNotDelivered(**here, text=str(body.get("text") or ""))]
-    if kind == (DESK, "handoff.initiate"):
+    if kind == (CUSTOMER, Speaker.AGENT.value) and entry.id is not None:
+        return [events.MessageReported(**here, message_id=entry.id, status=Status.FAILED, reason=reason)]
+    if kind == (DESK, MessagePayload.event):
+        return [events.WordsNotDelivered(**here, text=str(entry.body.get("text") or ""))]
+    if kind == (DESK, OfferPayload.event):
         return [events.HandoffRefused(**here, code="failed", sentence="The desk can't take it.")]
-    return [events.ReturnTimedOut(**here)] if kind == (TRACKER, "back") else []
+    return [events.ReturnTimedOut(**here)] if kind == (TRACKER, ReturnBody.kind) else []
 
 
 def send_again(connection: Connection, letter: DeadLetter) -> LaneKey:
@@ -58,7 +58,7 @@ def send_again(connection: Connection, letter: DeadLetter) -> LaneKey:
     if isinstance(body.get("text"), str) and _is_overtaken(connection, handoff_id, body.get("id")):
         body["text"] = late(body["text"])
     if entry.target == DESK and handoff_id is not None:
-        body = repository.numbered(connection, body)
+        body["number"] = repository.next_number(connection, handoff_id)
     again = Entry(target=entry.target, lane=entry.lane, name=entry.name, body=body)
     repository.outbox.put(connection, [again])
     return again.lane_key

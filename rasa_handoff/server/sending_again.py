@@ -7,10 +7,14 @@ from sqlalchemy.engine import Connection
 from rasa_handoff.admin.dead_letter_commands import DeadLetters, LaneKey, late
 from rasa_handoff.core.assignment import Stage
 from rasa_handoff.protocol.errors import Refused
+from rasa_handoff.protocol.payloads import MessagePayload
 from rasa_handoff.protocol.values import Speaker
 from rasa_handoff.server.storage import handoffs
+from rasa_handoff.server.storage.customer_entries import read_entry, renumbered
 from rasa_handoff.server.storage.tables import OUTBOX
-from rasa_handoff.store.outbox import DeadLetter, Entry
+from rasa_handoff.store.outbox import DeadLetter
+
+PEOPLE: Final = (Speaker.AGENT, Speaker.CUSTOMER)
 
 
 def send_again(connection: Connection, letter: DeadLetter) -> LaneKey:
@@ -20,20 +24,28 @@ def send_again(connection: Connection, letter: DeadLetter) -> LaneKey:
         Refused: its handoff has ended.
         ValueError: the letter can't be read.
     """
-    say = dict(letter.entry.body["say"])
+    entry = letter.entry
+    try:
+        payload = read_entry(entry).payload
+    except Refused as problem:
+        raise ValueError(str(problem)) from problem
     record = handoffs.find(connection, letter.lane)
     if record is None or record.assignment.stage is Stage.ENDED:
         raise Refused("ended", f"The handoff of dead letter {letter.number} is over, so nobody waits for it: drop it.")
-    own = handoffs.known(connection, letter.lane, say["id"])
-    people = (Speaker.AGENT, Speaker.CUSTOMER)
-    if own is not None and any(one.speaker in people for one in handoffs.after(connection, letter.lane, own.seq)):
-        say["text"] = late(say["text"])
     number = record.last_number + 1
-    say["number"] = number
+    text = late(payload.text) if isinstance(payload, MessagePayload) and _is_overtaken(connection, payload) else None
     handoffs.save(connection, record.but(last_number=number))
-    again = Entry(target=letter.target, lane=letter.lane, name=letter.name, body={**letter.entry.body, "say": say})
+    again = renumbered(entry, number, text)
     OUTBOX.put(connection, [again])
     return again.lane_key
+
+
+def _is_overtaken(connection: Connection, said: MessagePayload) -> bool:
+    """Return whether somebody has said something after this message."""
+    own = handoffs.known(connection, said.handoff_id, said.id)
+    if own is None:
+        return False
+    return any(one.speaker in PEOPLE for one in handoffs.after(connection, said.handoff_id, own.seq))
 
 
 DEAD_LETTERS: Final = DeadLetters(OUTBOX, send_again)

@@ -11,7 +11,8 @@ with the reason. An administrator may send it again or drop it (``rasa-handoff d
 import time
 from collections.abc import Collection, Iterable, Sequence
 from itertools import product
-from typing import Any, Final
+from types import UnionType
+from typing import Any, Final, TypeVar, overload
 
 import msgspec
 from sqlalchemy import (
@@ -34,9 +35,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Connection
 
+from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.text import as_json, valid_text
-from rasa_handoff.protocol.values import Value
+from rasa_handoff.protocol.values import Value, plain, read
+
+T = TypeVar("T")
 
 log = get_log(__name__)
 
@@ -48,13 +52,36 @@ MOST_NAMED: Final = 1_000
 
 
 class Entry(Value, frozen=True):
-    """Something to be delivered. ``name`` is its kind, ``body`` is JSON-ready."""
+    """Something to be delivered.
+
+    ``name``: its kind. ``body``: as stored, JSON-ready; it is made from a struct by :meth:`of`, and :meth:`read` reads it as one.
+    """
 
     target: str
     lane: str
     name: str
     body: dict[str, Any]
     key: int = 0
+
+    @classmethod
+    def of(cls, target: str, lane: str, name: str, body: msgspec.Struct) -> "Entry":
+        """Return an entry with this body."""
+        return cls(target=target, lane=lane, name=name, body=plain(body))
+
+    @overload
+    def read(self, kind: type[T]) -> T: ...
+    @overload
+    def read(self, kind: UnionType) -> Any: ...
+    def read(self, kind: Any) -> Any:
+        """Return the body as a value of this kind.
+
+        Raises:
+            Refused: it can't be read so, which makes a dead letter of the entry.
+        """
+        try:
+            return read(kind, self.body)
+        except Refused as problem:
+            raise Refused(problem.code, f"Its body can't be read: {problem}") from problem
 
     @property
     def lane_key(self) -> tuple[str, str]:

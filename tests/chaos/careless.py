@@ -60,7 +60,7 @@ def _server_does_not_wait() -> None:
             return await careful(self, lane, entries)
         sid = self._newest(entry.body["bot_id"])
         if sid is not None:
-            await self._sio.emit(entry.name, entry.body["say"], to=sid, namespace=RELAY_NAMESPACE)
+            await self._sio.emit(entry.name, entry.body["payload"], to=sid, namespace=RELAY_NAMESPACE)
         return ()
 
     RelayGateway.deliver = deliver  # type: ignore[method-assign]

@@ -21,7 +21,7 @@ NAMES: Final = {
     "relay": ("message", "handoff.status", "nothing.known"),
 }
 """Names for such an entry, by target. Its body fits none of them."""
-BODIES: Final = ({}, {"id": 5}, {"handoff_id": None, "say": []}, [1, 2], "not an object", None)
+BODIES: Final = ({}, {"id": 5}, {"handoff_id": None, "payload": []}, [1, 2], "not an object", None)
 
 
 class Poison:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from rasa_handoff.core.control import DESK_ACTIVE, TABLE, Control, Conversation, IllegalEvent, step
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.effects import TellCustomer, TellDesk, WriteTracker
+from rasa_handoff.protocol.outbox_bodies import ReturnBody
 from rasa_handoff.protocol.values import Agent, BotState, Channel, Offer, Slot
 
 HERE = {"conversation_id": "thabo"}
@@ -99,7 +100,7 @@ def test_whatever_happens_the_rules_hold(walk: list[tuple[int, str]]) -> None:
 
 
 def check_control_passes_cleanly(before: Conversation, after: Conversation, effects: tuple[object, ...]) -> None:
-    records = [effect.kind for effect in effects if isinstance(effect, WriteTracker)]
+    records = [effect.body.kind for effect in effects if isinstance(effect, WriteTracker)]
     adopted = before.state is Control.BOT and after.state is Control.WAITING  # found paused
     if after.state in DESK_ACTIVE and before.state not in DESK_ACTIVE and not adopted:
         assert records == ["pause"]
@@ -117,7 +118,7 @@ def check_control_passes_cleanly(before: Conversation, after: Conversation, effe
         )
     for effect in effects:
         if isinstance(effect, TellDesk):
-            assert effect.body["handoff_id"] == after.handoff_id
+            assert effect.payload.handoff_id == after.handoff_id
         if isinstance(effect, TellCustomer):
             assert [effect.text, effect.response, effect.message].count(None) == 2
 
@@ -140,7 +141,8 @@ def test_from_every_state_the_desk_can_end_it() -> None:
 def test_only_settable_slots_come_back() -> None:
     _, effects = step(reach(0, 6, 9), happenings("h")[12])
     (back,) = [effect for effect in effects if isinstance(effect, WriteTracker)]
-    assert back.body["slots"] == {"plan": "gold"}
+    assert isinstance(back.body, ReturnBody)
+    assert back.body.slots == {"plan": "gold"}
 
 
 def test_a_word_after_the_leaving_word_stays() -> None:
@@ -165,4 +167,4 @@ def test_a_transcript_is_told_to_the_desk_once() -> None:
         ((29, 31, 7, 30), []),
     ):
         _, effects = step(reach(*walk[:-1]), happenings("h")[walk[-1]])
-        assert [effect.name for effect in effects if isinstance(effect, TellDesk)] == told, walk
+        assert [effect.payload.event for effect in effects if isinstance(effect, TellDesk)] == told, walk

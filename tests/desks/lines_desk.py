@@ -17,6 +17,7 @@ from rasa_handoff.desks.base import Desk, apply
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.channel_settings import Settings
 from rasa_handoff.protocol.errors import Unreachable
+from rasa_handoff.protocol.payloads import MessagePayload, OfferPayload, StatusPayload
 from rasa_handoff.relay.relay import DESK, Relay
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.tasks import cancel_all
@@ -50,22 +51,22 @@ class LinesDesk(Desk):
     async def deliver(self, lane: str, entries: Sequence[Entry]) -> list[events.Event]:
         """Told is what was acknowledged; all else is an ``Unreachable``, and comes again with the same id."""
         (entry,) = entries
-        handoff_id = entry.body["handoff_id"]
-        if entry.name == "handoff.initiate":
+        handoff_id = str(entry.handoff_id)
+        if entry.name == OfferPayload.event:
             offer = await self.relay.offer_of(handoff_id)
             await self._tell(entry, "start", transcript=[line.text for line in offer.transcript])
             return [events.HandoffAccepted(conversation_id=lane, handoff_id=handoff_id)]
-        if entry.name == "message":
-            await self._tell(entry, "said", text=entry.body["text"])
-        elif entry.name == "handoff.status":
+        if entry.name == MessagePayload.event:
+            await self._tell(entry, "said", text=entry.read(MessagePayload).text)
+        elif entry.name == StatusPayload.event:
             await self._tell(entry, "over")
         return []
 
     async def _tell(self, entry: Entry, kind: str, **more: Any) -> None:
-        id = entry.body["id"]
+        id = str(entry.id)
         self._acknowledged[id] = asyncio.get_running_loop().create_future()
         try:
-            self._write({"id": id, "handoff": entry.body["handoff_id"], "kind": kind, **more})
+            self._write({"id": id, "handoff": entry.handoff_id, "kind": kind, **more})
             await asyncio.wait_for(self._acknowledged[id], ANSWER_SECONDS)
         except (asyncio.TimeoutError, OSError) as problem:
             raise Unreachable(f"The desk didn't acknowledge '{kind}': {problem!r}") from problem

@@ -32,7 +32,7 @@ async def test_an_entry_that_lacks_what_it_needs(server, relay, desk, opened):
     await thandi.say(good, "hello")
     await server.stop()
     (key, body), *_ = rows(server.database, "select key, body from outbox where lane = ? order by key", bad)
-    poisoned = {name: value for name, value in json.loads(body).items() if name != "say"}
+    poisoned = {name: value for name, value in json.loads(body).items() if name != "payload"}
     rows(server.database, "update outbox set body = ? where key = ?", json.dumps(poisoned), key)
     await server.start()
     last = len(karoo.told(good))
@@ -42,7 +42,9 @@ async def test_an_entry_that_lacks_what_it_needs(server, relay, desk, opened):
     assert {one["handoff_id"] for one in back.all("welcome")[0]["open"]} == {bad, good}
     await eventually(lambda: [one["text"] for one in back.all("message") if one["handoff_id"] == good] == ["hello"])
     await eventually(lambda: [one["text"] for one in back.all("message") if one["handoff_id"] == bad] == ["after it"])
-    assert rows(server.database, "select lane, reason from dead_letter") == [(bad, "KeyError: 'say'")]
+    assert rows(server.database, "select lane, reason from dead_letter") == [
+        (bad, "Its body can't be read: 'payload' is missing.")
+    ]
 
 
 @pytest.fixture

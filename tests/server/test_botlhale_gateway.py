@@ -39,8 +39,8 @@ class Leaving(BotlhaleGateway):
 
 
 def said(key: int) -> Entry:
-    say = {"id": f"m{key}", "number": key, "text": f"word {key}", "handoff_id": "h"}
-    body = {"bot_id": "b", "conversation_id": "c", "say": say}
+    say = {"id": f"m{key}", "number": key, "text": f"word {key}", "handoff_id": "h", "at": 1.0}
+    body = {"bot_id": "b", "conversation_id": "c", "payload": say}
     return Entry(target="botlhale", lane="h", name="message", body=body, key=key)
 
 

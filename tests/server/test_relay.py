@@ -44,7 +44,8 @@ async def test_availability_is_pushed_when_an_agent_comes_goes_and_steps_away(re
         ({"bot_id": "another"}, "refused"),
         ({"priority": "soon"}, "invalid"),
         ({"conversation_id": ""}, "invalid"),
-        ({"conversation_id": "c" * 201}, "invalid"),
+        ({"conversation_id": "c" * 256}, "invalid"),
+        ({"handoff_id": "h\n"}, "invalid"),
     ],
 )
 async def test_an_offer_nobody_can_take_is_refused_with_a_reason(relay, more, code):
@@ -271,8 +272,8 @@ async def test_with_a_token_configured_a_relay_needs_it(server, relay, opened):
     [
         ({"protocol": 3}, "This server speaks protocol 1, the relay 3: bring both to the same version."),
         ({"protocol": 0}, "This server speaks protocol 1, the relay 0: bring both to the same version."),
-        ({"protocol": "one"}, "RelayAuth: Expected `int`, got `str` - at `$.protocol`"),
-        ({"bot_id": ""}, "RelayAuth: Expected `str` of length >= 1 - at `$.bot_id`"),
+        ({"protocol": "one"}, "'protocol' must be a whole number, not a text."),
+        ({"bot_id": ""}, "'bot_id' mustn't be empty."),
     ],
 )
 async def test_a_relay_that_does_not_fit_is_told_why(server, opened, auth, sentence):

@@ -32,6 +32,7 @@ from rasa_handoff.guard.recent import Recent
 from rasa_handoff.protocol import events, names
 from rasa_handoff.protocol.errors import HandoffError, Refused, Unreachable, Waits
 from rasa_handoff.protocol.logs import get_log, short_id
+from rasa_handoff.protocol.outbox_bodies import CustomerBody
 from rasa_handoff.protocol.text import shown, valid
 from rasa_handoff.protocol.values import Speaker, Status
 from rasa_handoff.relay.inbox import Inbox
@@ -171,10 +172,15 @@ class Customers:
         message: dict[str, Any],
         data: Mapping[str, Any] | None = None,
     ) -> None:
-        body = {"id": id, "handoff_id": None, "message": message, "channel": channel, "at": time.time()}
-        if data:
-            body["return_data"] = dict(data)
-        entry = Entry(target=CUSTOMER, lane=conversation_id, name=Speaker.BOT.value, body=body)
+        body = CustomerBody(
+            id=id,
+            handoff_id=None,
+            message=message,
+            channel=channel,
+            return_data=dict(data) if data else None,
+            at=time.time(),
+        )
+        entry = Entry.of(CUSTOMER, conversation_id, Speaker.BOT.value, body)
         await self._inbox.put_once(entry)
         await self._relay.notify(CUSTOMER, conversation_id)
 
@@ -186,15 +192,15 @@ class Customers:
         conversation = await self._relay.recall(lane)
         if (message := self._batches.fetched(entry)) is not None:
             return self._said(lane, entry, message)
-        if entry.body.get("at", time.time()) < time.time() - STALE_SECONDS:
-            self._forget(lane, entry)
-            return []
         try:
-            method = self._reach(entry.body.get("channel") or conversation.channel)
+            body = entry.read(CustomerBody)
+            if body.at is not None and body.at < time.time() - STALE_SECONDS:
+                self._forget(lane, entry)
+                return []
+            method = self._reach(body.channel or conversation.channel)
             if not method.push and self._batches.busy(lane):
                 raise _InAnswer("It goes with the response that is being made.")
-            data = entry.body.get("return_data") or conversation.return_data
-            message = await self._say(method, lane, entry, data)
+            message = await self._say(method, lane, entry, body.return_data or conversation.return_data)
         except _InAnswer:
             raise
         except Waits as problem:
@@ -217,7 +223,7 @@ class Customers:
     async def _say(self, method: DeliveryMethod, lane: str, entry: Entry, data: Mapping[str, Any]) -> dict[str, Any]:
         output = await method.output(lane, data)
         message = await self.make_message(entry, method.channel.name())
-        await method.send(output, lane, message, entry.body["id"])
+        await method.send(output, lane, message, str(entry.id))
         return message
 
     async def make_message(self, entry: Entry, channel: str) -> dict[str, Any]:
@@ -225,15 +231,15 @@ class Customers:
         return with_payloads(valid(await self._rendered(entry, channel)))
 
     async def _rendered(self, entry: Entry, channel: str) -> dict[str, Any]:
-        body = entry.body
-        if body.get("message") is not None:
-            return dict(body["message"])
-        if body.get("response") is not None:
-            message = await self._bot.render(body["response"], entry.lane, channel, body["values"])
-            if body["response"] == names.UTTER_NOBODY_YET:
+        body = entry.read(CustomerBody)
+        if body.message is not None:
+            return body.message
+        if body.response is not None:
+            message = await self._bot.render(body.response, entry.lane, channel, body.values)
+            if body.response == names.UTTER_NOBODY_YET:
                 return await with_choices(message, self._bot, entry.lane, channel)
             return message
-        return {"text": body["text"]}
+        return {"text": body.text}
 
     # Outcomes
 
@@ -269,7 +275,8 @@ class Customers:
         if entry.name != Speaker.SYSTEM.value:
             return []  # the bot's messages come from the tracker and are already in it
         text = in_words(message.get("text"), message)
-        about = {"handoff_id": entry.body["handoff_id"], "id": entry.body["id"], "response": entry.body["response"]}
+        body = entry.read(CustomerBody)
+        about: dict[str, Any] = {"handoff_id": body.handoff_id, "id": body.id, "response": body.response or ""}
         return [events.NoticeShown(conversation_id=lane, text=text, at=time.time(), **about)]
 
     def _forget(self, lane: str, entry: Entry) -> None:
@@ -280,5 +287,5 @@ class Customers:
 
 
 def _report(lane: str, entry: Entry, status: Status, reason: str | None = None) -> events.MessageReported:
-    about = {"handoff_id": entry.body["handoff_id"], "message_id": entry.body["id"]}
+    about: dict[str, Any] = {"handoff_id": entry.handoff_id, "message_id": str(entry.id)}
     return events.MessageReported(conversation_id=lane, **about, status=status, reason=reason)

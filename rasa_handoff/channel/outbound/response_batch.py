@@ -109,7 +109,7 @@ class ResponseBatches:
         for tries in itertools.count(1):
             try:
                 message = await self._make_message(entry, batch.method.channel.name())
-                await batch.method.send(batch.output, conversation_id, message, entry.body["id"])
+                await batch.method.send(batch.output, conversation_id, message, str(entry.id))
                 batch.messages[entry.key] = message
                 return
             except Exception as problem:

@@ -29,7 +29,7 @@ from rasa_handoff.channel.compat.output_observer import without_directives_in
 from rasa_handoff.channel.compat.processor import let_bot_speak, predict_next
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.protocol.names import NOTE_SLOT, OUTCOME_SLOT
-from rasa_handoff.protocol.values import Value
+from rasa_handoff.protocol.outbox_bodies import ReturnBody
 
 Messages = tuple[dict[str, Any], ...]
 """Messages of the bot, as Rasa's message dicts."""
@@ -38,19 +38,9 @@ Messages = tuple[dict[str, Any], ...]
 class ReturnToBot(Protocol):
     """Resumes a paused tracker and returns the bot's messages."""
 
-    async def __call__(self, tracker: DialogueStateTracker, body: dict[str, Any], channel: str) -> Messages:
-        """``body``: ``handoff_id``, ``outcome``, ``speak`` and optionally ``note`` and ``slots``."""
+    async def __call__(self, tracker: DialogueStateTracker, back: ReturnBody, channel: str) -> Messages:
+        """``back``: what the handoff settled."""
         ...
-
-
-class EndedHandoff(Value, frozen=True):
-    """The facts about a handoff's end that the tracker gets."""
-
-    handoff_id: str
-    outcome: str
-    speak: bool = True
-    note: str | None = None
-    slots: dict[str, Any] = {}
 
 
 class BotReturn:
@@ -59,9 +49,8 @@ class BotReturn:
     def __init__(self, bot: Bot, ended_intent: str) -> None:
         self._bot, self._intent = bot, ended_intent
 
-    async def __call__(self, tracker: DialogueStateTracker, body: dict[str, Any], channel: str) -> Messages:
+    async def __call__(self, tracker: DialogueStateTracker, back: ReturnBody, channel: str) -> Messages:
         """Resume, set the slots and let the bot speak. If this was done before, only return its messages again."""
-        back = EndedHandoff(**{name: body[name] for name in EndedHandoff.__struct_fields__ if name in body})
         if not _is_back(tracker, back.handoff_id):
             processor = self._bot.processor
             self._resume(processor, tracker, back)
@@ -70,7 +59,7 @@ class BotReturn:
                 await self._speak(processor, tracker, back, channel)
         return _messages_since(tracker, back.handoff_id)
 
-    def _resume(self, processor: MessageProcessor, tracker: DialogueStateTracker, back: EndedHandoff) -> None:
+    def _resume(self, processor: MessageProcessor, tracker: DialogueStateTracker, back: ReturnBody) -> None:
         metadata = {"handoff_id": back.handoff_id, "handoff_entry": "back"}
         tracker.update(ConversationResumed(metadata=metadata), processor.domain)
         known = {slot.name for slot in processor.domain.slots}
@@ -78,9 +67,7 @@ class BotReturn:
             if name in known:
                 tracker.update(SlotSet(name, value), processor.domain)
 
-    def _mark(
-        self, processor: MessageProcessor, tracker: DialogueStateTracker, back: EndedHandoff, channel: str
-    ) -> None:
+    def _mark(self, processor: MessageProcessor, tracker: DialogueStateTracker, back: ReturnBody, channel: str) -> None:
         intent = {"name": self._intent, "confidence": 1.0}
         metadata = {IS_EXTERNAL: True, "handoff_id": back.handoff_id}
         text = f"EXTERNAL: {self._intent}"
@@ -91,7 +78,7 @@ class BotReturn:
             tracker.update(ActionExecutionRejected(tracker.active_loop.name), processor.domain)
 
     async def _speak(
-        self, processor: MessageProcessor, tracker: DialogueStateTracker, back: EndedHandoff, channel: str
+        self, processor: MessageProcessor, tracker: DialogueStateTracker, back: ReturnBody, channel: str
     ) -> None:
         loop = tracker.active_loop.name if tracker.active_loop is not None else None
         if not (back.speak and self._has_rule(processor, tracker, loop)):

@@ -11,6 +11,7 @@ from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.channel.tracker.tracker_writer import turn
 from rasa_handoff.protocol.errors import StoreError, Unreachable
 from rasa_handoff.protocol.logs import get_log, short_id
+from rasa_handoff.protocol.outbox_bodies import TurnBody
 from rasa_handoff.store.tasks import cancel_all
 
 log = get_log(__name__)
@@ -63,15 +64,15 @@ class LaterWriter:
         Raises:
             StoreError: too many changes wait.
         """
-        body = {"events": [event.as_dict() for event in events]}
+        body = TurnBody(events=[event.as_dict() for event in events])
         self.keep(conversation_id, lambda tracker: self._add(tracker, body))
 
     async def keeps(self, conversation_id: str) -> bool:
         """Return whether changes of this conversation wait to be written."""
         return conversation_id in self._waiting
 
-    def _add(self, tracker: DialogueStateTracker, body: dict[str, Any]) -> None:
-        tracker.update_with_events(turn(tracker, body, ""), self._bot.domain)
+    def _add(self, tracker: DialogueStateTracker, body: TurnBody) -> None:
+        tracker.update_with_events(turn(tracker, body), self._bot.domain)
 
     async def written(self, conversation_id: str, seconds: float) -> None:
         """Wait until no change of this conversation waits, for at most this many seconds."""

@@ -6,8 +6,8 @@ nothing of the chat. Each event carries the id of its message, by which a batch 
 timestamps stay in the metadata: SQL tracker stores hide events older than the last session start.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
 
 from rasa.shared.core.constants import ACTION_LISTEN_NAME
 from rasa.shared.core.events import (
@@ -25,6 +25,17 @@ from rasa.shared.core.trackers import DialogueStateTracker
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.channel.tracker.bot_return import ReturnToBot
 from rasa_handoff.protocol import events as relay_events
+from rasa_handoff.protocol.outbox_bodies import (
+    AgentSaidBody,
+    CustomerSaidBody,
+    NoticeBody,
+    PauseBody,
+    ReturnBody,
+    TrackerBody,
+    TranscriptBody,
+    TurnBody,
+    UnpauseBody,
+)
 from rasa_handoff.protocol.values import Offer
 from rasa_handoff.relay.relay import Relay
 from rasa_handoff.store.outbox import Entry
@@ -34,11 +45,26 @@ PATIENCE = 1.0
 AT_ONCE = ("pause", "unpause", "back", "transcript", "turn")
 """Entries that are written without that wait."""
 
+Stamped = PauseBody | CustomerSaidBody | AgentSaidBody | NoticeBody
+"""Bodies whose events name their handoff and message in the metadata."""
+
 ReadTranscript = Callable[[DialogueStateTracker, Offer, str | None], Awaitable[relay_events.TranscriptRead]]
 """Completes an offer that was made while the tracker couldn't be read; takes the id of the message that asked, too."""
 
-Writer = Callable[[DialogueStateTracker, dict[str, Any], str], list[Event]]
-"""Makes the tracker's events from an outbox entry's body, with the customer's channel."""
+BODIES: Final[Mapping[str, type[TrackerBody]]] = {
+    kind.kind: kind
+    for kind in (
+        TurnBody,
+        PauseBody,
+        UnpauseBody,
+        CustomerSaidBody,
+        AgentSaidBody,
+        NoticeBody,
+        ReturnBody,
+        TranscriptBody,
+    )
+}
+"""The body of an entry, by the entry's name."""
 
 
 class TrackerTarget:
@@ -62,28 +88,44 @@ class TrackerTarget:
         filled_slot = conversation.filled_slot
         async with self._bot.locked(lane) as tracker:
             for entry in entries:
-                if entry.name == "back":
-                    said = await self._return_to_bot(tracker, entry.body, channel)
-                    answers.append(
-                        relay_events.Returned(conversation_id=lane, handoff_id=entry.body["handoff_id"], words=said)
-                    )
-                elif entry.name == "transcript":
-                    offer = await self._relay.offer_of(entry.body["handoff_id"])
-                    read = await self._read_transcript(tracker, offer, entry.body["message_id"])
+                body = entry.read(BODIES[entry.name])
+                if isinstance(body, ReturnBody):
+                    said = await self._return_to_bot(tracker, body, channel)
+                    answers.append(relay_events.Returned(conversation_id=lane, handoff_id=body.handoff_id, words=said))
+                elif isinstance(body, TranscriptBody):
+                    offer = await self._relay.offer_of(body.handoff_id)
+                    read = await self._read_transcript(tracker, offer, body.message_id)
                     filled_slot = read.filled_slot
                     answers.append(read)
-                elif entry.name == "pause" and not _is_written(tracker, entry):
-                    # With a transcript that followed, the slot is known only after the pause was requested.
-                    body = {**entry.body, "filled_slot": entry.body["filled_slot"] or filled_slot}
-                    tracker.update_with_events(pause(tracker, body, channel), self._bot.domain)
                 elif not _is_written(tracker, entry):
-                    for event in WRITERS[entry.name](tracker, entry.body, channel):
+                    if isinstance(body, PauseBody):
+                        # With a transcript that followed, the slot is known only after the pause was requested.
+                        body = PauseBody(handoff_id=body.handoff_id, filled_slot=body.filled_slot or filled_slot)
+                    for event in _events_of(tracker, body, channel):
                         tracker.update(event, self._bot.domain)
         return answers
 
 
+def _events_of(tracker: DialogueStateTracker, body: TrackerBody, channel: str) -> list[Event]:
+    """Return the tracker's events of an entry, with the customer's channel."""
+    match body:
+        case TurnBody():
+            return turn(tracker, body)
+        case PauseBody():
+            return pause(tracker, body)
+        case UnpauseBody():
+            return resumed(tracker)
+        case CustomerSaidBody():
+            return [customer(body, channel)]
+        case AgentSaidBody():
+            return [agent(body)]
+        case NoticeBody():
+            return [_notice(body)]
+    raise TypeError(f"Nothing is written for {type(body).__name__}.")
+
+
 def _is_written(tracker: DialogueStateTracker, entry: Entry) -> bool:
-    wanted = (entry.body.get("handoff_id"), entry.body.get("id"), entry.name)
+    wanted = (entry.handoff_id, entry.id, entry.name)
     return any(_stamp_of(event) == wanted for event in reversed(tracker.events))
 
 
@@ -92,20 +134,18 @@ def _stamp_of(event: Event) -> tuple[Any, Any, Any]:
     return metadata.get("handoff_id"), metadata.get("handoff_message_id"), metadata.get("handoff_entry")
 
 
-def _stamp(kind: str, body: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"handoff_id": body["handoff_id"], "handoff_message_id": body.get("id"), "handoff_entry": kind, **more}
+def _stamp(body: Stamped, **more: Any) -> dict[str, Any]:
+    id = None if isinstance(body, PauseBody) else body.id
+    return {"handoff_id": body.handoff_id, "handoff_message_id": id, "handoff_entry": body.kind, **more}
 
 
-def pause(tracker: DialogueStateTracker, body: dict[str, Any], channel: str) -> list[Event]:
-    """Return the events that pause the bot for a handoff, after it has listened, whether or not it was paused before.
-
-    ``body``: ``handoff_id``, and ``filled_slot``, the slot that an open form filled with the request for a person.
-    """
+def pause(tracker: DialogueStateTracker, body: PauseBody) -> list[Event]:
+    """Return the events that pause the bot for a handoff, after it has listened, whether or not it was paused before."""
     events: list[Event] = []
     if tracker.is_paused():
         events.append(ConversationResumed())
-    events.extend(_cleared_slot(tracker, body))
-    return [*events, *listening(tracker), ConversationPaused(metadata=_stamp("pause", body))]
+    events.extend(_cleared_slot(tracker, body.filled_slot))
+    return [*events, *listening(tracker), ConversationPaused(metadata=_stamp(body))]
 
 
 def listening(tracker: DialogueStateTracker) -> list[Event]:
@@ -116,29 +156,21 @@ def listening(tracker: DialogueStateTracker) -> list[Event]:
     return [ActionExecuted(ACTION_LISTEN_NAME, hide_rule_turn=last.hide_rule_turn)]
 
 
-def _cleared_slot(tracker: DialogueStateTracker, body: dict[str, Any]) -> list[Event]:
+def _cleared_slot(tracker: DialogueStateTracker, slot: str | None) -> list[Event]:
     """Return the events that clear the slot which an open form filled with the request for a person, to be asked again later.
 
     A form without ``ignored_intents`` takes such a request for the answer to its question.
     """
-    slot = body.get("filled_slot")
     if not slot or tracker.active_loop is None:
         return []
     return [SlotSet(slot, None), SlotSet("requested_slot", slot)]
 
 
-def turn(tracker: DialogueStateTracker, body: dict[str, Any], channel: str) -> list[Event]:
-    """Return the events of a bot's turn that Rasa couldn't save, without those already in the tracker.
-
-    ``body``: ``events``, as Rasa serialises them.
-    """
+def turn(tracker: DialogueStateTracker, body: TurnBody) -> list[Event]:
+    """Return the events of a bot's turn that Rasa couldn't save, without those already in the tracker."""
     there = {(event.type_name, event.timestamp) for event in tracker.events}
-    events = [Event.from_parameters(parameters) for parameters in body["events"]]
+    events = [Event.from_parameters(parameters) for parameters in body.events]
     return [event for event in events if event is not None and (event.type_name, event.timestamp) not in there]
-
-
-def _unpause(tracker: DialogueStateTracker, body: dict[str, Any], channel: str) -> list[Event]:
-    return resumed(tracker)
 
 
 def resumed(tracker: DialogueStateTracker) -> list[Event]:
@@ -150,36 +182,22 @@ def resumed(tracker: DialogueStateTracker) -> list[Event]:
     return [ConversationResumed(), *listening(tracker)] if tracker.is_paused() else []
 
 
-def customer(tracker: DialogueStateTracker, body: dict[str, Any], channel: str) -> list[Event]:
-    """Return the event of a customer's message to an agent.
-
-    ``body``: ``handoff_id``, ``id``, ``text``, ``at``, optionally ``attachments``.
-    """
-    metadata = _stamp("customer", body, speaker="customer", at=body["at"], **_attached(body))
+def customer(body: CustomerSaidBody, channel: str) -> Event:
+    """Return the event of a customer's message to an agent."""
+    metadata = _stamp(body, speaker="customer", at=body.at, **_attached(body))
     intent = {"name": None, "confidence": 0.0}
-    return [UserUttered(body["text"], intent=intent, input_channel=channel, message_id=body["id"], metadata=metadata)]
+    return UserUttered(body.text, intent=intent, input_channel=channel, message_id=body.id, metadata=metadata)
 
 
-def agent(tracker: DialogueStateTracker, body: dict[str, Any], channel: str) -> list[Event]:
-    """Return the event of an agent's message. ``body``: as for :func:`customer`, and ``agent``, its author."""
-    metadata = _stamp("agent", body, speaker="agent", agent=body.get("agent"), at=body["at"], **_attached(body))
-    return [AgentUttered(body["text"], metadata=metadata)]
+def agent(body: AgentSaidBody) -> Event:
+    """Return the event of an agent's message."""
+    metadata = _stamp(body, speaker="agent", agent=body.agent, at=body.at, **_attached(body))
+    return AgentUttered(body.text, metadata=metadata)
 
 
-def _attached(body: dict[str, Any]) -> dict[str, Any]:
-    return {"attachments": body["attachments"]} if body.get("attachments") else {}
+def _attached(body: CustomerSaidBody | AgentSaidBody) -> dict[str, Any]:
+    return {"attachments": body.attachments} if body.attachments else {}
 
 
-def _notice(tracker: DialogueStateTracker, body: dict[str, Any], channel: str) -> list[Event]:
-    metadata = _stamp("notice", body, speaker="system", utter_action=body["response"], at=body["at"])
-    return [BotUttered(body["text"], metadata=metadata)]
-
-
-WRITERS: dict[str, Writer] = {
-    "turn": turn,
-    "pause": pause,
-    "unpause": _unpause,
-    "customer": customer,
-    "agent": agent,
-    "notice": _notice,
-}
+def _notice(body: NoticeBody) -> Event:
+    return BotUttered(body.text, metadata=_stamp(body, speaker="system", utter_action=body.response, at=body.at))

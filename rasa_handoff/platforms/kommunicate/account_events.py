@@ -41,6 +41,7 @@ from rasa_handoff.platforms.kommunicate.settings import KommunicateSettings
 from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.markers import HandoffRequest, read_marker
+from rasa_handoff.protocol.outbox_bodies import AgentSaidBody, CustomerSaidBody
 
 log = get_log(__name__)
 
@@ -189,18 +190,19 @@ class AccountEvents:
             if _is_known(tracker, event.key) or (from_customer and not tracker.is_paused()):
                 return
             async with self._bot.locked(event.conversation_id) as tracker:
-                tracker.update_with_events(self._events(tracker, event, from_customer), self._bot.domain)
+                tracker.update(self._event_of(tracker, event, from_customer), self._bot.domain)
 
-    def _events(self, tracker: DialogueStateTracker, event: AccountEvent, from_customer: bool) -> list[Event]:
-        body: dict[str, Any] = {
+    def _event_of(self, tracker: DialogueStateTracker, event: AccountEvent, from_customer: bool) -> Event:
+        said: dict[str, Any] = {
             "handoff_id": last_handoff(tracker),
             "id": f"{PREFIX}{event.key}",
             "text": event.full_text,
-            "agent": None if from_customer else event.sender,
             "at": event.at or time.time(),
-            "attachments": [dict(event.file)] if event.file else None,
+            "attachments": [dict(event.file)] if event.file else [],
         }
-        return (customer if from_customer else agent)(tracker, body, self._channel)
+        if from_customer:
+            return customer(CustomerSaidBody(**said), self._channel)
+        return agent(AgentSaidBody(**said, agent=event.sender))
 
 
 def _customers(tracker: DialogueStateTracker) -> set[str]:

@@ -28,6 +28,7 @@ from rasa_handoff.core.assignment_events import CustomerWrote
 from rasa_handoff.guard.recent import Recent
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.limits import LONGEST_MESSAGE
+from rasa_handoff.protocol.payloads import Acknowledgement
 from rasa_handoff.protocol.text import in_text
 from rasa_handoff.protocol.values import Channel, Line, Offer, Speaker, Value
 from rasa_handoff.server.service import availability, queues
@@ -147,6 +148,12 @@ class Entered(Value, frozen=True, kw_only=True):
     record: Record
     secret: str | None = None
     own: bool = False
+
+
+class EnteredAnswer(Acknowledgement, frozen=True, kw_only=True):
+    """The acknowledgement of what registers a client. ``resume``: the secret, if the conversation has just begun."""
+
+    resume: str | None = None
 
 
 def enter(unit: UnitOfWork, client: Client, may_begin: Callable[[], None], resume: Any = None) -> Entered:

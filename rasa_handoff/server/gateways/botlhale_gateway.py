@@ -5,7 +5,7 @@ of a customer's message is sent as ``to_user``, too, since such clients ask for 
 keeps its conversation: messages wait for its next connect.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -20,28 +20,39 @@ from rasa_handoff.protocol.errors import Refused, Unreachable, Waits
 from rasa_handoff.protocol.limits import LONGEST_MESSAGE
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.names import BOTLHALE_NAMESPACES, STATE_KEY
+from rasa_handoff.protocol.payloads import (
+    AcceptedPayload,
+    Acknowledgement,
+    CompletedPayload,
+    CustomerSilentPayload,
+    DeskStatusPayload,
+    FailedPayload,
+    MessagePayload,
+    StatusPayload,
+    TransferredPayload,
+    UnansweredPayload,
+)
 from rasa_handoff.protocol.text import valid_text
-from rasa_handoff.protocol.values import Status, Value
+from rasa_handoff.protocol.values import Status, Value, plain
 from rasa_handoff.server import accounts
 from rasa_handoff.server.gateways import botlhale_clients
 from rasa_handoff.server.gateways.botlhale_clients import (
     BOTLHALE,
     NOT_PROVEN,
-    RESUME_KEY,
     Client,
     ClientSockets,
     Entered,
+    EnteredAnswer,
 )
-from rasa_handoff.server.gateways.event_answers import listen
+from rasa_handoff.server.gateways.event_answers import Handler, listen, refusal
 from rasa_handoff.server.service.bot_operations import BotService
 from rasa_handoff.server.service.deliveries import Mark
 from rasa_handoff.server.service.unit_of_work import UnitOfWork
+from rasa_handoff.server.storage.customer_entries import read_entry
 from rasa_handoff.store.failures import apart
 from rasa_handoff.store.outbox import Entry
 
 log = get_log(__name__)
-
-Handler = Callable[[str, Any], Awaitable[dict[str, Any] | None]]
 
 NOT_OPEN: Final = (
     "This desk takes clients from other machines, through a proxy, or from pages of other sites only with auth.token "
@@ -52,20 +63,16 @@ TOO_LONG: Final = f"Your message is too long: at most {LONGEST_MESSAGE:,} charac
 TOO_MANY: Final = "Too many conversations were begun from your network. Please try again in a few minutes."
 TRY_AGAIN: Final = "Your message couldn't be taken just now. Please send it again in a moment."
 NOT_TAKEN: Final = "Your message couldn't be taken, so nobody has read it."
-STATUS_TEXTS: Final = {
-    "unanswered": "Nobody has been free to answer yet. Your messages are kept, and you are still in the queue.",
-    "customer_silent": "Are you still there? The conversation ends by itself if you don't answer.",
-    "failed": "This conversation has ended because nothing was said for a while.",
+STATUS_TEXTS: Final[Mapping[type[StatusPayload], str]] = {
+    UnansweredPayload: "Nobody has been free to answer yet. Your messages are kept, and you are still in the queue.",
+    CustomerSilentPayload: "Are you still there? The conversation ends by itself if you don't answer.",
+    FailedPayload: "This conversation has ended because nothing was said for a while.",
 }
 """Notices for statuses: no bot stands behind this server that would send them."""
-ENDINGS: Final = ("completed", "failed")
-FAILED: Final = {
-    "ok": False,
-    "code": "failed",
-    "error": "That couldn't be taken just now. Please try again in a moment.",
-}
+ENDINGS: Final = (CompletedPayload, FailedPayload)
+FAILED: Final = refusal("failed", "That couldn't be taken just now. Please try again in a moment.")
 """The acknowledgement when the server is stopping, or something unforeseen happened."""
-UNKNOWN: Final = {"ok": False, "code": "invalid", "error": "This protocol has no such event."}
+UNKNOWN: Final = refusal("invalid", "This protocol has no such event.")
 
 
 def apology(problem: Exception) -> str:
@@ -75,13 +82,13 @@ def apology(problem: Exception) -> str:
     return {"ended": OVER, "too_long": TOO_LONG, "busy": TOO_MANY}.get(problem.code, NOT_TAKEN)
 
 
-def active_after(say: dict[str, Any]) -> dict[str, Any] | None:
+def active_after(status: DeskStatusPayload) -> dict[str, Any] | None:
     """Return who is active after this status; None if the status doesn't change it."""
-    if say["status"] == "accepted":
-        return _active("person", say["agent"]["name"])
-    if say["status"] == "transferred":
+    if isinstance(status, AcceptedPayload):
+        return _active("person", status.agent.name)
+    if isinstance(status, TransferredPayload):
         return _active("waiting")
-    return _active("bot") if say["status"] in ENDINGS else None
+    return _active("bot") if isinstance(status, ENDINGS) else None
 
 
 def active_in(state: Assignment, named: bool = True) -> dict[str, Any]:
@@ -127,8 +134,9 @@ class BotlhaleGateway:
 
     async def deliver(self, lane: str, entries: Sequence[Entry]) -> Sequence[Mark]:
         """Send entries to the socket that has the conversation; the protocol has no acknowledgement."""
-        body = entries[0].body
-        client = Client(bot_id=body["bot_id"], conversation_id=body["conversation_id"])
+        bodies = {entry.key: read_entry(entry) for entry in entries}
+        address = bodies[entries[0].key]
+        client = Client(bot_id=address.bot_id, conversation_id=address.conversation_id)
         sid = self._places.holder(client)
         for entry in entries:
             if entry.key <= self._delivered.get(lane, 0):
@@ -138,7 +146,7 @@ class BotlhaleGateway:
                 raise Waits("The client is away.")
             shown = self._places.last_shown(lane, sid)
             if entry.key > shown:
-                await self._tell(sid, entry.name, entry.body["say"])
+                await self._tell(sid, bodies[entry.key].payload)
             if self._places.counts(sid, client):
                 self._delivered[lane] = entry.key
             else:
@@ -147,7 +155,7 @@ class BotlhaleGateway:
             self._places.forget(lane)
             return _marks(lane, entries, Status.DELIVERED)
         await self._note(lane, entries, NOT_PROVEN)
-        if not any(entry.body["say"].get("status") in ENDINGS for entry in entries):
+        if not any(isinstance(body.payload, ENDINGS) for body in bodies.values()):
             raise Waits("Whether it reached the customer isn't known yet.")
         self._places.forget(lane)  # the end was sent: it can't be sent to another socket
         return ()
@@ -169,21 +177,20 @@ class BotlhaleGateway:
                     await self._disconnect(sid)
                     await self._sio.disconnect(sid, namespace=socket.namespace)
 
-    async def _tell(self, sid: str, name: str, say: dict[str, Any]) -> None:
-        if name == "message":
-            await self._emit(sid, "to_user", {"message": say["text"], "id": say["id"], "number": say["number"]})
+    async def _tell(self, sid: str, payload: MessagePayload | DeskStatusPayload) -> None:
+        said = {"id": payload.id, "number": payload.number}
+        if isinstance(payload, MessagePayload):
+            await self._emit(sid, "to_user", {"message": payload.text, **said})
             return
-        status, active = say["status"], active_after(say)
-        if status in STATUS_TEXTS:
-            await self._emit(
-                sid, "to_user", {"message": STATUS_TEXTS[status], "id": say["id"], "number": say["number"]}
-            )
+        text, active = STATUS_TEXTS.get(type(payload)), active_after(payload)
+        if text is not None:
+            await self._emit(sid, "to_user", {"message": text, **said})
         if active is not None:
             await self._emit(sid, STATE_KEY, active)
-        if status == "accepted":
+        if isinstance(payload, AcceptedPayload):
             await self._emit(sid, "messages", {})
-        elif status in ENDINGS:
-            self._delivered.pop(say["handoff_id"], None)
+        elif isinstance(payload, ENDINGS):
+            self._delivered.pop(payload.handoff_id, None)
             await self._dismiss(sid)
 
     def _listen(self, namespace: str) -> None:
@@ -205,7 +212,7 @@ class BotlhaleGateway:
     def _refusing(self, event: str, handler: Handler) -> Handler:
         """Wrap a handler: log its refusals, and send the customer a notice if it was their message."""
 
-        async def handlers(sid: str, data: Any) -> dict[str, Any] | None:
+        async def handlers(sid: str, data: Any) -> Acknowledgement | None:
             try:
                 return await handler(sid, data)
             except Exception as no:
@@ -244,7 +251,7 @@ class BotlhaleGateway:
                 await self._conversations.dispatcher.notify_all(BOTLHALE)
                 break
 
-    async def _username(self, sid: str, data: Any) -> dict[str, Any]:
+    async def _username(self, sid: str, data: Any) -> EnteredAnswer:
         client, resume = (
             botlhale_clients.read_client(data, self._places.client(sid)),
             botlhale_clients.read_resume(data),
@@ -253,7 +260,7 @@ class BotlhaleGateway:
             sid, client, lambda unit: botlhale_clients.enter(unit, client, self._may_begin(sid), resume)
         )
 
-    async def _from_user(self, sid: str, data: Any) -> dict[str, Any]:
+    async def _from_user(self, sid: str, data: Any) -> EnteredAnswer:
         client, id, text, resume = (
             botlhale_clients.read_client(data, self._places.client(sid)),
             botlhale_clients.read_id(data),
@@ -285,7 +292,7 @@ class BotlhaleGateway:
 
     async def _enter(
         self, sid: str, client: Client, work: Callable[[UnitOfWork], Entered], speaks: bool = False
-    ) -> dict[str, Any]:
+    ) -> EnteredAnswer:
         """Run work that registers a socket. One that ``speaks`` has the conversation from then on."""
         await self._guard.conversations.of(f"{client.bot_id} {client.conversation_id}").wait()
         token, new = self._token_of(sid), self._places.client(sid) != client
@@ -295,7 +302,7 @@ class BotlhaleGateway:
             return work(unit)
 
         entered = await self._conversations.do(checked)
-        record, answer = entered.record, {} if entered.secret is None else {RESUME_KEY: entered.secret}
+        record, answer = entered.record, EnteredAnswer(ok=True, resume=entered.secret)
         if sid not in self._sockets:
             return answer
         had = self._places.holder(client)
@@ -340,11 +347,12 @@ class BotlhaleGateway:
 
 async def _unknown(event: str, sid: str, *_: Any) -> dict[str, Any]:
     log.info("A client's event %r is none of the protocol's: ignored.", str(event)[:40])
-    return UNKNOWN
+    answer: dict[str, Any] = plain(UNKNOWN)
+    return answer
 
 
 def _marks(lane: str, entries: Sequence[Entry], status: Status, reason: str | None = None) -> tuple[Mark, ...]:
-    said = [entry.body["say"]["id"] for entry in entries if entry.name == "message"]
+    said = [str(read_entry(entry).payload.id) for entry in entries if entry.name == MessagePayload.event]
     return tuple(Mark(handoff_id=lane, message_id=id, status=status, reason=reason) for id in said)
 
 

@@ -4,28 +4,38 @@ import asyncio
 from functools import partial
 from typing import Any, Final
 
+from msgspec import Struct
 from socketio import AsyncServer
 from socketio.exceptions import ConnectionRefusedError
 from starlette.requests import cookie_parser
 
 from rasa_handoff.guard.guard import Guard
+from rasa_handoff.protocol.desk_payloads import (
+    ARRIVAL,
+    AgentMessagePayload,
+    ConversationAnswer,
+    Me,
+    Message,
+    MessageAnswer,
+    OpenPayload,
+    PresencePayload,
+    ReadyPayload,
+    ReminderPayload,
+    ResolvePayload,
+    ShownMessagePayload,
+    TakePayload,
+    TransferPayload,
+)
 from rasa_handoff.protocol.errors import Refused, Unreachable
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.names import DESK_NAMESPACE
-from rasa_handoff.protocol.values import Outcome, plain, read
+from rasa_handoff.protocol.payloads import AVAILABILITY, MessageStatusPayload, TypingPayload
+from rasa_handoff.protocol.values import plain, read
 from rasa_handoff.server import accounts
 from rasa_handoff.server.accounts import Account
-from rasa_handoff.server.gateways.event_answers import answer_unknown, listen
+from rasa_handoff.server.gateways.event_answers import answer_unknown, listen, refusal
 from rasa_handoff.server.http import sign_in
 from rasa_handoff.server.http.sign_in import Browsers
-from rasa_handoff.server.payloads import (
-    AgentMessagePayload,
-    HandoffPayload,
-    PresencePayload,
-    ResolvePayload,
-    TransferPayload,
-    TypingPayload,
-)
 from rasa_handoff.server.service import availability, summaries
 from rasa_handoff.server.service.agent_operations import AgentService
 from rasa_handoff.server.service.presence import Presence
@@ -45,7 +55,7 @@ from rasa_handoff.store.failures import apart
 
 log = get_log(__name__)
 
-FAILED: Final = {"ok": False, "code": "failed", "error": "That didn't work. Please try again in a moment."}
+FAILED: Final = refusal("failed", "That didn't work. Please try again in a moment.")
 STRANGER: Final = "Please sign in again."
 OWN_PAGE: Final = "The desk is only for its own page. Please load it again."
 EVERYBODY: Final = "everybody"
@@ -112,8 +122,8 @@ class DeskGateway:
         answered = loop.create_future()
 
         def work(unit: UnitOfWork) -> None:
-            body = _ready(unit, account.id)
-            unit.afterwards.append(partial(self._welcome, sid, account.id, body, answered))
+            ready = _ready(unit, account.id)
+            unit.afterwards.append(partial(self._welcome, sid, account.id, ready, answered))
 
         try:
             await self._conversations.do(work)
@@ -133,14 +143,14 @@ class DeskGateway:
         if agent is not None:
             self._presence.went(agent, sid)
 
-    async def _welcome(self, sid: str, agent: str, body: dict[str, Any], answered: "asyncio.Future[None]") -> None:
+    async def _welcome(self, sid: str, agent: str, ready: ReadyPayload, answered: "asyncio.Future[None]") -> None:
         """Send the desk its first state right after the transaction that read it, so that it misses no later change."""
         await answered
         if sid not in self._desks:  # the session has ended meanwhile: it may not see this
             return
         await self._sio.enter_room(sid, agent, namespace=DESK_NAMESPACE)
         await self._sio.enter_room(sid, EVERYBODY, namespace=DESK_NAMESPACE)
-        await self._sio.emit("ready", body, to=sid, namespace=DESK_NAMESPACE)
+        await self._sio.emit(ready.event, plain(ready), to=sid, namespace=DESK_NAMESPACE)
 
     def _agent(self, sid: str) -> str:
         if sid not in self._desks:
@@ -150,18 +160,20 @@ class DeskGateway:
     async def _choose(self, sid: str, data: Any) -> None:
         await self._presence.choose(self._agent(sid), read(PresencePayload, data).online)
 
-    async def _take(self, sid: str, data: Any) -> dict[str, Any]:
-        return {"conversation": await self._conversations.take(self._agent(sid), read(HandoffPayload, data).handoff_id)}
+    async def _take(self, sid: str, data: Any) -> ConversationAnswer:
+        whole = await self._conversations.take(self._agent(sid), read(TakePayload, data).handoff_id)
+        return ConversationAnswer(ok=True, conversation=whole)
 
-    async def _open(self, sid: str, data: Any) -> dict[str, Any]:
-        about = read(HandoffPayload, data)
-        return {"conversation": await self._conversations.open(self._agent(sid), about.handoff_id, about.after)}
+    async def _open(self, sid: str, data: Any) -> ConversationAnswer:
+        about = read(OpenPayload, data)
+        whole = await self._conversations.open(self._agent(sid), about.handoff_id, about.after)
+        return ConversationAnswer(ok=True, conversation=whole)
 
-    async def _message(self, sid: str, data: Any) -> dict[str, Any]:
+    async def _message(self, sid: str, data: Any) -> MessageAnswer:
         message = read(AgentMessagePayload, data)
         agent = self._agent(sid)
         kept = await self._conversations.agent_said(agent, message.handoff_id, message.id, message.text)
-        return {"message": plain(kept)}
+        return MessageAnswer(ok=True, message=kept)
 
     async def _typing(self, sid: str, data: Any) -> None:
         typing = read(TypingPayload, data)
@@ -178,51 +190,66 @@ class DeskGateway:
     async def _publish(self, publication: Publication) -> None:
         emitted = _event_of(publication)
         if emitted is not None:
-            event, body = emitted
+            event, payload = emitted
             rooms = [EVERYBODY] if isinstance(publication, AvailabilityChanged) else list(publication.viewers)
             if rooms:
-                await self._sio.emit(event, body, room=rooms, namespace=DESK_NAMESPACE)
+                await self._sio.emit(event, plain(payload), room=rooms, namespace=DESK_NAMESPACE)
 
 
-def _event_of(publication: Publication) -> tuple[str, dict[str, Any]] | None:
-    """Return the desk's event for a publication, and its body; None if it isn't for desks."""
+def _event_of(publication: Publication) -> tuple[str, Struct] | None:
+    """Return the desk's event for a publication, and its payload; None if it isn't for desks."""
     match publication:
         case Arrival():
-            return "arrival", publication.summary
+            return ARRIVAL, publication.summary
         case Changed():
-            return "conversation", publication.summary
+            return publication.summary.event, publication.summary
         case Said():
-            return "message", {**plain(publication.message), "handoff_id": publication.handoff_id}
+            message = publication.message
+            fields = {name: getattr(message, name) for name in Message.__struct_fields__}
+            shown = ShownMessagePayload(**fields, handoff_id=publication.handoff_id)
+            return shown.event, shown
         case Marked():
-            keys = ("handoff_id", "message_id", "status", "reason")
-            return "message.status", {key: plain(getattr(publication, key)) for key in keys}
+            status = MessageStatusPayload(
+                handoff_id=publication.handoff_id,
+                message_id=publication.message_id,
+                status=publication.status,
+                reason=publication.reason,
+            )
+            return status.event, status
         case CustomerTyping():
-            return "typing", {"handoff_id": publication.handoff_id, "on": publication.on}
+            typing = TypingPayload(handoff_id=publication.handoff_id, on=publication.on)
+            return typing.event, typing
         case Overdue():
-            return "reminder", {"handoff_id": publication.handoff_id, "seconds": publication.seconds}
+            reminder = ReminderPayload(handoff_id=publication.handoff_id, seconds=publication.seconds)
+            return reminder.event, reminder
         case PresenceChanged():
-            return "presence", {"online": publication.online}
+            presence = PresencePayload(online=publication.online)
+            return presence.event, presence
         case AvailabilityChanged():
-            return "availability", plain(publication.availability)
+            return AVAILABILITY, publication.availability
     return None
 
 
-def _ready(unit: UnitOfWork, agent: str) -> dict[str, Any]:
+def _ready(unit: UnitOfWork, agent: str) -> ReadyPayload:
     account = accounts.by_id(unit.connection, agent)
     found = availability.availability(unit.connection)
-    return {
-        "me": _me(account) if account else None,
-        **plain(found),
-        **summaries.lists(unit.connection, agent),
-        "outcomes": [outcome.value for outcome in Outcome],
-    }
+    lists = summaries.lists(unit.connection, agent)
+    return ReadyPayload(
+        me=_me(account) if account else None,
+        departments=found.departments,
+        staffed=found.staffed,
+        queue=lists["queue"],
+        mine=lists["mine"],
+        others=lists["others"],
+        messages=lists["messages"],
+    )
 
 
-def _me(account: Account) -> dict[str, Any]:
-    return {
-        "id": account.id,
-        "name": account.name,
-        "email": account.email,
-        "online": account.online,
-        "departments": list(account.departments),
-    }
+def _me(account: Account) -> Me:
+    return Me(
+        id=account.id,
+        name=account.name,
+        email=account.email,
+        online=account.online,
+        departments=tuple(account.departments),
+    )

@@ -7,17 +7,21 @@ from socketio import AsyncServer
 
 from rasa_handoff.protocol.errors import Refused, Unreachable
 from rasa_handoff.protocol.logs import get_log
+from rasa_handoff.protocol.payloads import Acknowledgement
 from rasa_handoff.protocol.text import valid
+from rasa_handoff.protocol.values import plain
 
 log = get_log(__name__)
 
-Handler = Callable[[str, Any], Awaitable[Mapping[str, Any] | None]]
+Handler = Callable[[str, Any], Awaitable[Acknowledgement | None]]
+"""Takes the socket and the payload; None is an acknowledgement that says nothing more."""
 
-UNFORESEEN: Final = {"ok": False, "code": "failed", "error": "The server failed on it; its log says why."}
+ACCEPTED: Final = Acknowledgement(ok=True)
+UNFORESEEN: Final = Acknowledgement(ok=False, code="failed", error="The server failed on it; its log says why.")
 
 
 def listen(
-    sio: AsyncServer, namespace: str, handlers: Mapping[str, Handler], failed: Mapping[str, Any] | None = None
+    sio: AsyncServer, namespace: str, handlers: Mapping[str, Handler], failed: Acknowledgement | None = None
 ) -> None:
     """Register handlers of a namespace by event name.
 
@@ -32,21 +36,27 @@ def listen(
         sio.on(event, _answering(sio, event, handler, failed), namespace=namespace)
 
 
+def refusal(code: str, sentence: str) -> Acknowledgement:
+    """Return the acknowledgement that something was refused."""
+    return Acknowledgement(ok=False, code=code, error=sentence)
+
+
 async def answer_unknown(event: str, sid: str, *_: Any) -> dict[str, Any]:
     """Answer an event that the namespace doesn't have. Without an answer a relay would send it for ever, and block its lane."""
-    return {"ok": False, "code": "unknown_event", "error": f"There is no event '{str(event)[:40]}' here."}
+    answer: dict[str, Any] = plain(refusal("unknown_event", f"There is no event '{str(event)[:40]}' here."))
+    return answer
 
 
-def _answering(sio: AsyncServer, event: str, handler: Handler, failed: Mapping[str, Any] | None) -> Any:
+def _answering(sio: AsyncServer, event: str, handler: Handler, failed: Acknowledgement | None) -> Any:
     async def answer(sid: str, data: Any = None, *_: Any) -> Any:
         try:
-            return {"ok": True, **(await handler(sid, valid(data)) or {})}
+            return plain(await handler(sid, valid(data)) or ACCEPTED)
         except Refused as no:  # an unusable database is one, too
-            return {"ok": False, "code": no.code, "error": str(no)}
+            return plain(refusal(no.code, str(no)))
         except Unreachable:  # the server is stopping
-            return sio.not_handled if failed is None else dict(failed)
+            return sio.not_handled if failed is None else plain(failed)
         except Exception:
             log.exception("The event '%s' failed.", event)
-            return dict(UNFORESEEN if failed is None else failed)
+            return plain(failed or UNFORESEEN)
 
     return answer

@@ -14,27 +14,36 @@ from rasa_handoff.guard.guard import Guard
 from rasa_handoff.guard.socketio_requests import is_local
 from rasa_handoff.protocol.errors import Refused, Unforeseen, Unreachable
 from rasa_handoff.protocol.handshake import FORMAT, PROTOCOL, are_compatible, is_our_format
-from rasa_handoff.protocol.logs import get_log, short_id
+from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.names import RELAY_NAMESPACE
-from rasa_handoff.protocol.values import Offer, Speaker, Status, plain, read
-from rasa_handoff.server import accounts
-from rasa_handoff.server.gateways.event_answers import answer_unknown, listen
-from rasa_handoff.server.payloads import (
-    CustomerMessagePayload,
+from rasa_handoff.protocol.payloads import (
+    AVAILABILITY,
+    Acknowledgement,
+    DeskStatusPayload,
+    EndedPayload,
     FindPayload,
+    FoundAnswer,
     HelloPayload,
+    KnownHandoffPayload,
+    MessagePayload,
     MessageStatusPayload,
-    OfferIdsPayload,
+    OfferPayload,
     OpenHandoffPayload,
+    QueuedAnswer,
     RelayAuthPayload,
     RelayStatusPayload,
     TranscriptPayload,
     TypingPayload,
+    WelcomePayload,
 )
+from rasa_handoff.protocol.values import Speaker, Status, plain, read
+from rasa_handoff.server import accounts
+from rasa_handoff.server.gateways.event_answers import answer_unknown, listen
 from rasa_handoff.server.service.bot_operations import BotService
 from rasa_handoff.server.service.deliveries import Lost, Mark
 from rasa_handoff.server.service.publications import AgentTyping, AvailabilityChanged, Publication
 from rasa_handoff.server.service.relay_owner import RelayOwner
+from rasa_handoff.server.storage.customer_entries import read_entry
 from rasa_handoff.server.storage.handoffs import RELAY
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.failures import apart
@@ -89,13 +98,16 @@ class RelayGateway:
     async def deliver(self, lane: str, entries: Sequence[Entry]) -> Sequence[Mark | Lost]:
         """Send an entry to the newest relay of the bot, and wait for its acknowledgement."""
         (entry,) = entries
-        sid = self._newest(entry.body["bot_id"])
+        body = read_entry(entry)
+        sid = self._newest(body.bot_id)
         if sid is None:
-            raise Unreachable(f"No relay of the bot {entry.body['bot_id']} is connected.")
-        answer = await self._call(sid, entry.name, entry.body["say"])
-        if isinstance(answer, dict) and answer.get("ok"):
-            return ()
-        return self._refused(lane, entry, answer)
+            raise Unreachable(f"No relay of the bot {body.bot_id} is connected.")
+        said = await self._call(sid, entry.name, plain(body.payload))
+        try:
+            answer = read(Acknowledgement, said)
+        except Refused as problem:
+            raise Unreachable(f"The relay answered {said!r}, which isn't an acknowledgement: {problem}") from problem
+        return () if answer.ok else self._refused(lane, body.payload, answer)
 
     async def close_revoked(self) -> None:
         """End connections whose token was revoked, and those without one as soon as tokens are needed.
@@ -112,23 +124,23 @@ class RelayGateway:
                     await self._disconnect(sid)
                     await self._sio.disconnect(sid, namespace=RELAY_NAMESPACE)
 
-    def _refused(self, lane: str, entry: Entry, answer: Any) -> Sequence[Mark | Lost]:
-        if not isinstance(answer, dict) or "code" not in answer:
-            raise Unreachable(f"The relay answered {answer!r}, which isn't an acknowledgement.")
-        if answer["code"] == "unavailable":
-            raise Unreachable(f"The relay can't take anything now: {answer.get('error')}")
-        if answer["code"] == "failed":
-            raise Unforeseen(f"The relay failed on it: {answer.get('error')}")
-        if answer["code"] not in TOO_LATE:
-            raise Refused(str(answer["code"]), f"The relay refused it: {answer.get('error')} ({answer['code']})")
-        log.warning(
-            "The relay refused %s of %s: %s", entry.name, entry.handoff_id or short_id(lane), answer.get("error")
-        )
-        lost = (Lost(handoff_id=lane),) if answer["code"] == "unknown_handoff" else ()
-        if entry.name != "message":
+    def _refused(
+        self, lane: str, payload: MessagePayload | DeskStatusPayload, answer: Acknowledgement
+    ) -> Sequence[Mark | Lost]:
+        if answer.code is None:
+            raise Unreachable("The relay refused it without saying why.")
+        if answer.code == "unavailable":
+            raise Unreachable(f"The relay can't take anything now: {answer.error}")
+        if answer.code == "failed":
+            raise Unforeseen(f"The relay failed on it: {answer.error}")
+        if answer.code not in TOO_LATE:
+            raise Refused(answer.code, f"The relay refused it: {answer.error} ({answer.code})")
+        log.warning("The relay refused %s of %s: %s", payload.event, payload.handoff_id, answer.error)
+        lost = (Lost(handoff_id=lane),) if answer.code == "unknown_handoff" else ()
+        if not isinstance(payload, MessagePayload):
             return lost
-        reason = str(answer.get("error") or answer["code"])
-        return Mark(handoff_id=lane, message_id=entry.body["say"]["id"], status=Status.FAILED, reason=reason), *lost
+        reason = answer.error or answer.code
+        return Mark(handoff_id=lane, message_id=payload.id, status=Status.FAILED, reason=reason), *lost
 
     async def _call(self, sid: str, event: str, body: dict[str, Any]) -> Any:
         # python-socketio goes on waiting when the socket closes; a relay that comes back must not wait for that.
@@ -229,49 +241,57 @@ class RelayGateway:
     async def _hello(self, sid: str, data: Any) -> None:
         numbered = list(_numbered(read(HelloPayload, data or {}).open))
         ours = await self._conversations.catch_up(self._bot(sid), numbered)
-        known = [{"handoff_id": handoff_id, "last": id} for handoff_id, id in ours.received.items()]
+        known = tuple(KnownHandoffPayload(handoff_id=handoff_id, last=id) for handoff_id, id in ours.received.items())
         await self._conversations.refresh_availability()
-        about = {"format": FORMAT, "protocol": PROTOCOL, "server": __version__, "epoch": self._store.epoch}
-        body = {**about, "transcript_follows": True, "open": known, "unknown": list(ours.unknown)}
-        self._conversations.publisher.later(partial(self._welcome, sid, body))
+        self._conversations.publisher.later(partial(self._welcome, sid, known, ours.unknown))
 
-    async def _welcome(self, sid: str, body: dict[str, Any]) -> None:
+    async def _welcome(self, sid: str, known: tuple[KnownHandoffPayload, ...], unknown: tuple[str, ...]) -> None:
         if sid not in self._bots:
             return
-        body.update(plain(self._conversations.last_availability))  # a change since then was published only to others
-        await self._sio.emit("welcome", body, to=sid, namespace=RELAY_NAMESPACE)
+        there = self._conversations.last_availability  # a change since the hello was published only to others
+        assert there is not None
+        welcome = WelcomePayload(
+            protocol=PROTOCOL,
+            server=__version__,
+            epoch=self._store.epoch,
+            departments=there.departments,
+            staffed=there.staffed,
+            open=known,
+            unknown=unknown,
+            transcript_follows=True,
+        )
+        await self._sio.emit(welcome.event, plain(welcome), to=sid, namespace=RELAY_NAMESPACE)
         self._greeted.pop(sid, None)
         self._greeted[sid] = asyncio.get_running_loop().create_future()
         await self._conversations.dispatcher.notify_all(RELAY)
 
-    async def _initiate(self, sid: str, data: Any) -> dict[str, Any]:
-        keys = read(OfferIdsPayload, data)
-        offer = read(Offer, data)
-        if offer.bot_id != self._bot(sid):
-            raise Refused("refused", f"This connection isn't of the bot '{offer.bot_id}'.")
-        return await self._conversations.initiate(offer, keys.id, resumed=data.get("resumed") is True)
+    async def _initiate(self, sid: str, data: Any) -> QueuedAnswer:
+        offered = read(OfferPayload, data)
+        if offered.bot_id != self._bot(sid):
+            raise Refused("refused", f"This connection isn't of the bot '{offered.bot_id}'.")
+        return await self._conversations.initiate(offered.offer, offered.id, resumed=offered.resumed)
 
     async def _transcript(self, sid: str, data: Any) -> None:
         await self._conversations.transcript_followed(self._bot(sid), read(TranscriptPayload, data))
 
-    async def _find(self, sid: str, data: Any) -> dict[str, Any]:
+    async def _find(self, sid: str, data: Any) -> FoundAnswer:
         sought = read(FindPayload, data)
         found = await self._conversations.find(self._bot(sid), sought.conversation_id)
-        return {"handoff": plain(found and found.offer), "agent": plain(found and found.assignment.agent)}
+        if found is None:
+            return FoundAnswer(ok=True, handoff=None, agent=None)
+        return FoundAnswer(ok=True, handoff=found.offer, agent=found.assignment.agent)
 
     async def _status(self, sid: str, data: Any) -> None:
-        over = read(RelayStatusPayload, data)
-        if over.status == "message_left":
+        over: RelayStatusPayload = read(RelayStatusPayload, data)
+        if not isinstance(over, EndedPayload):
             return await self._conversations.message_left(self._bot(sid), over.handoff_id, over.id)
-        if over.status != "ended":
-            raise Refused("invalid", f"A relay says the status 'ended' or 'message_left', not '{over.status}'.")
         event = CustomerEnded(at=self._now(), reason=over.reason)
         await self._conversations.customer_ended(RELAY, self._bot(sid), over.handoff_id, event, over.id)
 
     async def _message(self, sid: str, data: Any) -> None:
-        message = read(CustomerMessagePayload, data)
-        if isinstance(data, dict) and data.get("speaker", Speaker.CUSTOMER.value) != Speaker.CUSTOMER.value:
-            raise Refused("invalid", "A relay says only what the customer said.")
+        message = read(MessagePayload, data)
+        if message.speaker is not Speaker.CUSTOMER:
+            raise Refused("invalid", "A relay says only what the customer said: 'speaker' must be 'customer'.")
         event = CustomerWrote(at=message.at, id=message.id, text=message.text)
         await self._conversations.customer_said(RELAY, self._bot(sid), message.handoff_id, event)
 
@@ -289,12 +309,12 @@ class RelayGateway:
     async def _publish(self, publication: Publication) -> None:
         if isinstance(publication, AvailabilityChanged):
             for sid in list(self._greeted):
-                await self._sio.emit("availability", plain(publication.availability), to=sid, namespace=RELAY_NAMESPACE)
+                await self._sio.emit(AVAILABILITY, plain(publication.availability), to=sid, namespace=RELAY_NAMESPACE)
         elif isinstance(publication, AgentTyping) and publication.side == RELAY:
-            body = {"handoff_id": publication.handoff_id, "on": publication.on}
+            typing = TypingPayload(handoff_id=publication.handoff_id, on=publication.on)
             newest = self._newest(publication.bot_id)
             if newest is not None:
-                await self._sio.emit("typing", body, to=newest, namespace=RELAY_NAMESPACE)
+                await self._sio.emit(typing.event, plain(typing), to=newest, namespace=RELAY_NAMESPACE)
 
 
 def _numbered(under_way: Sequence[Any]) -> Iterator[OpenHandoffPayload]:

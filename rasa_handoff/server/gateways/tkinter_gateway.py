@@ -13,7 +13,7 @@ import socket
 import struct
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -21,6 +21,15 @@ from rasa_handoff.core.assignment_events import CustomerEnded, CustomerWrote
 from rasa_handoff.core.tkinter_chunks import WholeCharacters
 from rasa_handoff.protocol.errors import HandoffError, Refused, Unreachable
 from rasa_handoff.protocol.logs import get_log
+from rasa_handoff.protocol.payloads import (
+    CompletedPayload,
+    CustomerSilentPayload,
+    DeskStatusPayload,
+    FailedPayload,
+    MessagePayload,
+    StatusPayload,
+    UnansweredPayload,
+)
 from rasa_handoff.protocol.text import valid_text
 from rasa_handoff.protocol.values import Channel, Offer, Status, Value
 from rasa_handoff.server.service import availability, queues
@@ -28,6 +37,7 @@ from rasa_handoff.server.service.bot_operations import BotService
 from rasa_handoff.server.service.deliveries import Mark
 from rasa_handoff.server.service.unit_of_work import UnitOfWork
 from rasa_handoff.server.storage import handoffs
+from rasa_handoff.server.storage.customer_entries import read_entry
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.tasks import cancel_all
 
@@ -50,14 +60,14 @@ NOBODY: Final = "[Nobody is here at the moment. The next\nagent who comes will a
 ENDED: Final = (
     "[The chat has ended. Nobody reads what you\nwrite now: end this program, and start it\nagain to talk to the bot]"
 )
-STATUS_TEXTS: Final = {
-    "unanswered": "[Nobody has been free to answer yet.\nYou are still in the queue]",
-    "customer_silent": "[Are you still there? The chat ends\nby itself if you don't answer]",
-    "completed": ENDED,
-    "failed": ENDED,
+STATUS_TEXTS: Final[Mapping[type[StatusPayload], str]] = {
+    UnansweredPayload: "[Nobody has been free to answer yet.\nYou are still in the queue]",
+    CustomerSilentPayload: "[Are you still there? The chat ends\nby itself if you don't answer]",
+    CompletedPayload: ENDED,
+    FailedPayload: ENDED,
 }
 """Notices for statuses. A window cuts lines off at about forty characters."""
-LAST: Final = ("completed", "failed")
+LAST: Final = (CompletedPayload, FailedPayload)
 
 
 class Ports(Value, frozen=True, kw_only=True):
@@ -189,15 +199,15 @@ class TkinterGateway:
     async def deliver(self, lane: str, entries: Sequence[Entry]) -> Sequence[Mark]:
         """Send an entry to the window; the protocol has no acknowledgement."""
         (entry,) = entries
-        say, visit = entry.body["say"], self._visit
+        payload, visit = read_entry(entry).payload, self._visit
         if visit is None or visit.handoff_id != lane:
-            return _mark(lane, entry, Status.FAILED, "The window has closed.")
-        text = say["text"] if entry.name == "message" else STATUS_TEXTS.get(say["status"])
+            return _mark(lane, payload, Status.FAILED, "The window has closed.")
+        text = payload.text if isinstance(payload, MessagePayload) else STATUS_TEXTS.get(type(payload))
         if text is not None:
             await visit.tell(text)
-        if say.get("status") in LAST:
+        if isinstance(payload, LAST):
             visit.end()
-        return _mark(lane, entry, Status.DELIVERED)
+        return _mark(lane, payload, Status.DELIVERED)
 
     async def _receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -263,7 +273,9 @@ def _end_all(unit: UnitOfWork) -> None:
                 unit.apply(record, CustomerEnded(at=unit.now, reason="customer_left"))
 
 
-def _mark(lane: str, entry: Entry, status: Status, reason: str | None = None) -> tuple[Mark, ...]:
-    if entry.name != "message":
+def _mark(
+    lane: str, payload: MessagePayload | DeskStatusPayload, status: Status, reason: str | None = None
+) -> tuple[Mark, ...]:
+    if not isinstance(payload, MessagePayload):
         return ()
-    return (Mark(handoff_id=lane, message_id=entry.body["say"]["id"], status=status, reason=reason),)
+    return (Mark(handoff_id=lane, message_id=payload.id, status=status, reason=reason),)

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from rasa_handoff.core.assignment import Stage
 from rasa_handoff.core.assignment_events import AgentCame, AgentLeft, Resolved, Taken, Transferred
+from rasa_handoff.protocol.desk_payloads import WholeConversation
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.values import Outcome, Slot
 from rasa_handoff.server import accounts
@@ -50,20 +51,20 @@ def _check_value(slot: Slot, value: Any) -> None:
 class AgentService(Service):
     """The operations of the agents."""
 
-    async def take(self, agent_id: str, handoff_id: str) -> dict[str, Any]:
+    async def take(self, agent_id: str, handoff_id: str) -> WholeConversation:
         """Assign a handoff to the agent, and return the whole conversation."""
 
-        def work(unit: UnitOfWork) -> dict[str, Any]:
+        def work(unit: UnitOfWork) -> WholeConversation:
             record = must_find_for_agent(unit, agent_id, handoff_id)
             agent = accounts.person(unit.connection, agent_id)
             return summaries.conversation(unit.connection, unit.apply(record, Taken(at=unit.now, agent=agent)))
 
         return await self.do(work)
 
-    async def open(self, agent_id: str, handoff_id: str, after: int) -> dict[str, Any]:
+    async def open(self, agent_id: str, handoff_id: str, after: int) -> WholeConversation:
         """Return the whole conversation, with the messages after number ``after``."""
 
-        def work(unit: UnitOfWork) -> dict[str, Any]:
+        def work(unit: UnitOfWork) -> WholeConversation:
             return summaries.conversation(unit.connection, must_find_for_agent(unit, agent_id, handoff_id), after)
 
         return await self.do(work)

@@ -1,7 +1,6 @@
 """The operations of the customer's side: relays, clients of Botlhale's protocol, and the Tkinter demo's window."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
@@ -9,9 +8,9 @@ from rasa_handoff.core.assignment import Stage
 from rasa_handoff.core.assignment_events import CustomerEnded, MessageLeft
 from rasa_handoff.core.transcript import latest
 from rasa_handoff.protocol.errors import Refused
+from rasa_handoff.protocol.payloads import OpenHandoffPayload, QueuedAnswer, TranscriptPayload
 from rasa_handoff.protocol.values import Offer
 from rasa_handoff.server import accounts
-from rasa_handoff.server.payloads import OpenHandoffPayload, TranscriptPayload
 from rasa_handoff.server.service import availability, queues, reconciliation, summaries
 from rasa_handoff.server.service.deliveries import DeliveryService, Mark, mark_message
 from rasa_handoff.server.service.publications import CustomerTyping
@@ -23,13 +22,13 @@ from rasa_handoff.server.storage.handoffs import RELAY, Record
 class BotService(DeliveryService):
     """The operations of the customer's side."""
 
-    async def initiate(self, offer: Offer, id: str | None = None, resumed: bool = False) -> dict[str, Any]:
+    async def initiate(self, offer: Offer, id: str | None = None, resumed: bool = False) -> QueuedAnswer:
         """Queue an offered handoff; a repeated offer gets the same answer.
 
         ``resumed``: the handoff was here before, and this database has lost it.
         """
 
-        def work(unit: UnitOfWork) -> dict[str, Any]:
+        def work(unit: UnitOfWork) -> QueuedAnswer:
             record = handoffs.find(unit.connection, offer.handoff_id)
             if record is None:
                 record = _resume(unit, offer) if resumed else _begin(unit, offer)
@@ -37,7 +36,7 @@ class BotService(DeliveryService):
                 raise Refused("refused", f"The handoff id '{offer.handoff_id}' is another bot's.")
             handoffs.note_received(unit.connection, offer.handoff_id, id)
             wait = availability.expected_wait(unit.connection, record.assignment.department)
-            return {"status": "queued", "position": record.position or 1, "wait": wait}
+            return QueuedAnswer(ok=True, status="queued", position=record.position or 1, wait=wait)
 
         return await self.do(work)
 

@@ -5,12 +5,14 @@ from typing import Final
 
 from rasa_handoff.core.assignment import Stage
 from rasa_handoff.core.assignment_events import Delivered, RelayLost
+from rasa_handoff.protocol.desk_payloads import Message
+from rasa_handoff.protocol.payloads import MessagePayload
 from rasa_handoff.protocol.values import Speaker, Status, Value
 from rasa_handoff.server.service import summaries
 from rasa_handoff.server.service.publications import Marked
 from rasa_handoff.server.service.unit_of_work import Service, UnitOfWork
 from rasa_handoff.server.storage import handoffs
-from rasa_handoff.server.storage.handoffs import Message, Record
+from rasa_handoff.server.storage.handoffs import Record
 from rasa_handoff.server.storage.tables import OUTBOX
 from rasa_handoff.store.outbox import Entry
 
@@ -107,8 +109,8 @@ def _lose(unit: UnitOfWork, handoff_id: str) -> None:
 
 def _failed(entry: Entry, reason: str) -> tuple[Mark, ...]:
     """Return the mark of a message that can't be delivered; nothing for another kind of entry, or for a malformed one."""
-    say = entry.body.get("say")
-    id = say.get("id") if isinstance(say, dict) and entry.name == "message" else None
+    payload = entry.body.get("payload")
+    id = payload.get("id") if isinstance(payload, dict) and entry.name == MessagePayload.event else None
     return (
         (Mark(handoff_id=entry.lane, message_id=id, status=Status.FAILED, reason=reason),)
         if isinstance(id, str)

@@ -1,9 +1,7 @@
 """Publications: what gateways are informed of after a commit (:class:`~rasa_handoff.server.service.unit_of_work.Publisher`)."""
 
-from typing import Any
-
+from rasa_handoff.protocol.desk_payloads import Message, Summary
 from rasa_handoff.protocol.values import Availability, Status, Value
-from rasa_handoff.server.storage.handoffs import Message
 
 
 class Publication(Value, frozen=True, kw_only=True):
@@ -15,13 +13,13 @@ class Publication(Value, frozen=True, kw_only=True):
 class Arrival(Publication, frozen=True, kw_only=True):
     """A conversation joined the queue; its summary."""
 
-    summary: dict[str, Any]
+    summary: Summary
 
 
 class Changed(Publication, frozen=True, kw_only=True):
     """A conversation changed; its summary, or the whole conversation."""
 
-    summary: dict[str, Any]
+    summary: Summary
 
 
 class Said(Publication, frozen=True, kw_only=True):

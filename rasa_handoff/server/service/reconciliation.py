@@ -5,10 +5,11 @@ from typing import Any
 
 from rasa_handoff.core.assignment import Ending
 from rasa_handoff.protocol.logs import get_log
+from rasa_handoff.protocol.payloads import MessagePayload, OpenHandoffPayload
 from rasa_handoff.protocol.values import Outcome, Value
-from rasa_handoff.server.payloads import OpenHandoffPayload
 from rasa_handoff.server.service.unit_of_work import UnitOfWork
 from rasa_handoff.server.storage import handoffs
+from rasa_handoff.server.storage.customer_entries import read_entry, renumbered
 from rasa_handoff.server.storage.handoffs import Record
 from rasa_handoff.server.storage.tables import OUTBOX
 from rasa_handoff.store.outbox import Entry
@@ -63,7 +64,7 @@ def _agree(unit: UnitOfWork, record: Record, theirs: OpenHandoffPayload) -> None
             record.last_number,
         )
     left = waiting if earlier else _not_received(waiting, theirs)
-    if (left and left[0].body["say"]["number"] <= theirs.last) or earlier:
+    if (left and _number(left[0]) <= theirs.last) or earlier:
         record = _number_anew(unit, record, theirs.last, waiting, left)
     else:
         kept = {entry.key for entry in left}
@@ -78,21 +79,23 @@ def _not_received(waiting: Sequence[Entry], theirs: OpenHandoffPayload) -> list[
 
     Messages are compared by id: in an earlier copy of our database another message may have had the same number.
     """
-    places = [place for place, entry in enumerate(waiting, start=1) if entry.body["say"]["id"] == theirs.words]
+    places = [place for place, entry in enumerate(waiting, start=1) if read_entry(entry).payload.id == theirs.words]
     last_message = places[0] if places else 0
     return [
         entry
         for place, entry in enumerate(waiting, start=1)
-        if (place > last_message if entry.name == "message" else entry.body["say"]["number"] > theirs.last)
+        if (place > last_message if entry.name == MessagePayload.event else _number(entry) > theirs.last)
     ]
+
+
+def _number(entry: Entry) -> int:
+    return read_entry(entry).payload.number or 0
 
 
 def _number_anew(unit: UnitOfWork, record: Record, number: int, waiting: list[Entry], left: list[Entry]) -> Record:
     """Replace the waiting entries by those that are left, numbered after ``number``."""
     OUTBOX.remove(unit.connection, waiting)
-    for place, entry in enumerate(left, start=number + 1):
-        entry.body["say"]["number"] = place
-    OUTBOX.put(unit.connection, left)
+    OUTBOX.put(unit.connection, [renumbered(entry, place) for place, entry in enumerate(left, start=number + 1)])
     counted = record.but(last_number=number + len(left))
     handoffs.save(unit.connection, counted)
     return counted

@@ -1,45 +1,51 @@
 """Conversations as the desk shows them (Summary and Conversation of docs/protocol.md), and who may see which."""
 
-from typing import Any, Final
+from typing import Final
 
+from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
-from rasa_handoff.core.assignment import Stage
+from rasa_handoff.core.assignment import Ending, Stage
+from rasa_handoff.protocol.desk_payloads import EndSummary, Message, Summary, WholeConversation
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.logs import short_id
-from rasa_handoff.protocol.values import Speaker, plain
+from rasa_handoff.protocol.values import Speaker
 from rasa_handoff.server.service import availability
 from rasa_handoff.server.storage import handoffs
-from rasa_handoff.server.storage.handoffs import Message, Record
+from rasa_handoff.server.storage.handoffs import Record
 
 LONGEST_PREVIEW: Final = 300
 """Characters of a message in a list; the whole of it comes with the conversation."""
 
 
-def summary(record: Record, last: Message | None) -> dict[str, Any]:
+def summary(record: Record, last: Message | None) -> Summary:
     """Return one line of a list."""
     offer, state = record.offer, record.assignment
-    return {
-        "handoff_id": offer.handoff_id,
-        "bot_id": offer.bot_id,
-        "short_id": short_id(offer.conversation_id),
-        "state": state.stage.value,
-        "title": _cut(offer.contact.name or offer.contact.email) or f"Customer {short_id(offer.conversation_id)[:4]}",
-        "department": state.department,
-        "agent": plain(state.agent),
-        "reason": _cut(offer.reason),
-        "priority": offer.priority.value,
-        "language": _cut(offer.language),
-        "channel": plain(offer.channel),
-        "queued_at": state.queued_at,
-        "assigned_at": state.assigned_at,
-        "ahead": state.ahead,
-        "reminders": state.reminders,
-        "position": record.position,
-        "last": _preview(last),
-        "words": _last_before(record),
-        "ended": plain(state.ended),
-    }
+    return Summary(
+        handoff_id=offer.handoff_id,
+        bot_id=offer.bot_id,
+        short_id=short_id(offer.conversation_id),
+        state=state.stage.value,
+        title=_cut(offer.contact.name or offer.contact.email) or f"Customer {short_id(offer.conversation_id)[:4]}",
+        department=state.department,
+        agent=state.agent,
+        reason=_cut(offer.reason),
+        priority=offer.priority,
+        language=_cut(offer.language),
+        channel=offer.channel,
+        queued_at=state.queued_at,
+        assigned_at=state.assigned_at,
+        ahead=state.ahead,
+        reminders=state.reminders,
+        position=record.position,
+        last=None if last is None else replace(last, text=_cut(last.text)),
+        words=_last_before(record),
+        ended=_ended(state.ended),
+    )
+
+
+def _ended(ending: Ending | None) -> EndSummary | None:
+    return None if ending is None else EndSummary(outcome=ending.outcome, note=ending.note, at=ending.at)
 
 
 def _last_before(record: Record) -> str | None:
@@ -48,32 +54,28 @@ def _last_before(record: Record) -> str | None:
     return _cut(next(lines, None))
 
 
-def _preview(last: Message | None) -> dict[str, Any] | None:
-    return None if last is None else {**plain(last), "text": _cut(last.text)}
-
-
 def _cut(text: str | None) -> str | None:
     return text if text is None or len(text) <= LONGEST_PREVIEW else text[:LONGEST_PREVIEW] + "…"
 
 
-def summarized(connection: Connection, record: Record) -> dict[str, Any]:
+def summarized(connection: Connection, record: Record) -> Summary:
     """Return the summary, with the last message read from the database."""
     return summary(record, handoffs.last(connection, [record.handoff_id]).get(record.handoff_id))
 
 
-def conversation(connection: Connection, record: Record, after: int = 0) -> dict[str, Any]:
+def conversation(connection: Connection, record: Record, after: int = 0) -> WholeConversation:
     """Return the whole conversation; of its messages those after number ``after``."""
-    offer = record.offer
-    return {
-        **summarized(connection, record),
-        "reason": offer.reason,
-        "contact": plain(offer.contact),
-        "note": offer.note,
-        "transcript": plain(offer.transcript),
-        "transcript_follows": offer.transcript_follows,
-        "bot": plain(offer.bot),
-        "messages": plain(handoffs.after(connection, record.handoff_id, after)),
-    }
+    offer, line = record.offer, summarized(connection, record)
+    fields = {name: getattr(line, name) for name in Summary.__struct_fields__}
+    return WholeConversation(
+        **{**fields, "reason": offer.reason},
+        contact=offer.contact,
+        note=offer.note,
+        transcript=offer.transcript,
+        transcript_follows=offer.transcript_follows,
+        bot=offer.bot,
+        messages=tuple(handoffs.after(connection, record.handoff_id, after)),
+    )
 
 
 def viewers(connection: Connection, record: Record, serving: frozenset[str] | None = None) -> frozenset[str]:
@@ -100,7 +102,7 @@ def must_see(connection: Connection, record: Record, agent: str) -> None:
         raise Refused("unknown_handoff", handoffs.UNKNOWN)
 
 
-def lists(connection: Connection, agent: str) -> dict[str, list[dict[str, Any]]]:
+def lists(connection: Connection, agent: str) -> dict[str, tuple[Summary, ...]]:
     """Return the lists of the event ``ready``: the queue, the agent's own and the others' conversations, and messages left."""
     unfinished = handoffs.unfinished(connection)
     departments = {record.assignment.department for record in unfinished}
@@ -109,16 +111,16 @@ def lists(connection: Connection, agent: str) -> dict[str, list[dict[str, Any]]]
         record for record in unfinished if agent in viewers(connection, record, serving[record.assignment.department])
     ]
     last = handoffs.last(connection, [record.handoff_id for record in seen])
-    found: dict[str, list[dict[str, Any]]] = {"queue": [], "mine": [], "others": [], "messages": []}
+    found: dict[str, list[Summary]] = {"queue": [], "mine": [], "others": [], "messages": []}
     for record in seen:
         found[_list_of(record, agent)].append(summary(record, last.get(record.handoff_id)))
-    return found
+    return {name: tuple(summaries) for name, summaries in found.items()}
 
 
-def gone_summary(summary: dict[str, Any], at: float) -> dict[str, Any]:
+def gone_summary(summary: Summary, at: float) -> Summary:
     """Return the summary for agents who may no longer see the conversation: ended, so that their lists drop it."""
-    ending = {"outcome": "transferred", "note": None, "at": at}
-    return {**summary, "state": Stage.ENDED.value, "last": None, "ended": ending}
+    ending = EndSummary(outcome="transferred", note=None, at=at)
+    return replace(summary, state=Stage.ENDED.value, last=None, ended=ending)
 
 
 def _list_of(record: Record, agent: str) -> str:

@@ -27,15 +27,17 @@ from rasa_handoff.core.assignment_events import (
     Reminded,
     StatusChanged,
 )
+from rasa_handoff.protocol.desk_payloads import Message
 from rasa_handoff.protocol.errors import Refused, Unreachable
 from rasa_handoff.protocol.logs import get_log
-from rasa_handoff.protocol.values import Availability, Speaker
+from rasa_handoff.protocol.payloads import DeskStatusPayload, MessagePayload
+from rasa_handoff.protocol.values import Availability, Speaker, read
 from rasa_handoff.server import accounts
 from rasa_handoff.server.service import availability, queues, summaries
 from rasa_handoff.server.service.publications import AvailabilityChanged, Changed, Overdue, Publication, Said
 from rasa_handoff.server.service.scheduler import Timekeeper
 from rasa_handoff.server.storage import handoff_events, handoffs
-from rasa_handoff.server.storage.handoffs import Message, Record
+from rasa_handoff.server.storage.handoffs import Record
 from rasa_handoff.server.storage.tables import OUTBOX
 from rasa_handoff.store.dispatcher import Dispatcher
 from rasa_handoff.store.engine import Store
@@ -127,15 +129,23 @@ class UnitOfWork:
         self.publications.append(Said(viewers=self._readers(record), handoff_id=record.handoff_id, message=message))
         if effect.speaker is Speaker.CUSTOMER:
             return after
-        details = {"speaker": effect.speaker.value, "text": effect.text, "at": effect.at, "agent": message.agent}
-        return self._send(after, "message", effect.id, details)
+        said = MessagePayload(
+            handoff_id=record.handoff_id,
+            id=effect.id,
+            speaker=effect.speaker,
+            text=effect.text,
+            at=effect.at,
+            agent=message.agent,
+        )
+        return self._send(after, said)
 
     def send_status(self, record: Record, status: str, details: dict[str, Any]) -> Record:
-        """Add a status for the customer's side, and return the record that has counted it; the caller saves that."""
-        return self._send(record, "handoff.status", uuid.uuid4().hex, {"status": status, **details})
+        """Send the customer's side a status of the handoff."""
+        fields = {"handoff_id": record.handoff_id, "status": status, **details}
+        return self._send(record, read(DeskStatusPayload, fields))
 
-    def _send(self, record: Record, name: str, id: str, details: dict[str, Any]) -> Record:
-        after, entry = handoffs.number_entry(record, name, id, details)
+    def _send(self, record: Record, payload: MessagePayload | DeskStatusPayload) -> Record:
+        after, entry = handoffs.number_entry(record, payload)
         self.entries.append(entry)
         return after
 

@@ -1,19 +1,24 @@
 """The repository of conversations and their messages: read and written inside a transaction."""
 
 import time
+import uuid
 from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import and_, exists, func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.core.assignment import Assignment, Ending, Stage
 from rasa_handoff.core.assignment_events import Kept
+from rasa_handoff.protocol.desk_payloads import Message
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.logs import get_log
+from rasa_handoff.protocol.payloads import DeskStatusPayload, MessagePayload
 from rasa_handoff.protocol.text import as_json
 from rasa_handoff.protocol.values import Agent, Offer, Priority, Speaker, Status, Value
+from rasa_handoff.server.storage.customer_entries import MessageEntry, StatusEntry
 from rasa_handoff.server.storage.tables import HANDOFFS, MESSAGES
 from rasa_handoff.store.outbox import Entry
 
@@ -148,13 +153,17 @@ def last_received(connection: Connection, handoff_id: str) -> str | None:
     return received
 
 
-def number_entry(record: Record, name: str, id: str, details: dict[str, Any]) -> tuple[Record, Entry]:
+def number_entry(record: Record, payload: MessagePayload | DeskStatusPayload) -> tuple[Record, Entry]:
     """Return an outbox entry for the customer's side with the next number and its address, and the record that has counted it."""
-    number = record.last_number + 1
-    say = {"handoff_id": record.handoff_id, "id": id, "number": number, **details}
-    body = {"bot_id": record.offer.bot_id, "conversation_id": record.offer.conversation_id, "say": say}
-    entry = Entry(target=record.side, lane=record.handoff_id, name=name, body=body)
-    return record.but(last_number=number), entry
+    number, offer = record.last_number + 1, record.offer
+    body: MessageEntry | StatusEntry
+    if isinstance(payload, MessagePayload):
+        message = replace(payload, number=number)
+        body = MessageEntry(bot_id=offer.bot_id, conversation_id=offer.conversation_id, payload=message)
+    else:
+        status = replace(payload, number=number, id=payload.id or uuid.uuid4().hex)
+        body = StatusEntry(bot_id=offer.bot_id, conversation_id=offer.conversation_id, payload=status)
+    return record.but(last_number=number), Entry.of(record.side, record.handoff_id, payload.event, body)
 
 
 def waits(connection: Connection, department: str | None, most: int, within: float) -> list[float]:
@@ -238,19 +247,6 @@ def _record(row: Any) -> Record:
         seq=row.seq,
         last_number=row._mapping["told"],
     )
-
-
-class Message(Value, frozen=True, kw_only=True):
-    """A message of a live conversation, as the desk receives it (docs/protocol.md)."""
-
-    id: str
-    seq: int
-    speaker: Speaker
-    agent: str | None
-    text: str
-    at: float
-    status: Status
-    reason: str | None
 
 
 def keep(connection: Connection, record: Record, kept: Kept) -> tuple[Record, Message]:

@@ -1,0 +1,63 @@
+"""The relay events that the payloads of our live-agent server mean."""
+
+from typing import Any
+
+from rasa_handoff.protocol import events
+from rasa_handoff.protocol.payloads import (
+    AcceptedPayload,
+    Acknowledgement,
+    CompletedPayload,
+    CustomerSilentPayload,
+    DeskStatusPayload,
+    FailedPayload,
+    MessagePayload,
+    QueuedAnswer,
+    QueuedPayload,
+    TransferredPayload,
+    UnansweredPayload,
+)
+
+
+def answer_to_offer(conversation_id: str, handoff_id: str, answer: Acknowledgement) -> events.Event:
+    """Return the event that the acknowledgement of ``handoff.initiate`` means."""
+    here: dict[str, Any] = {"conversation_id": conversation_id, "handoff_id": handoff_id}
+    if isinstance(answer, QueuedAnswer):
+        return events.HandoffAccepted(**here, position=answer.position, wait=answer.wait)
+    return events.HandoffRefused(**here, code=answer.code or "refused", sentence=answer.error or "")
+
+
+def message_event(conversation_id: str, payload: MessagePayload) -> events.Event:
+    """Return the event for an agent's message."""
+    return events.AgentSaid(
+        conversation_id=conversation_id,
+        handoff_id=payload.handoff_id,
+        number=payload.number,
+        id=payload.id,
+        text=payload.text,
+        at=payload.at,
+        agent=payload.agent,
+    )
+
+
+def status_event(conversation_id: str, payload: DeskStatusPayload) -> events.Event:
+    """Return the event for a handoff's status."""
+    here: dict[str, Any] = {
+        "conversation_id": conversation_id,
+        "handoff_id": payload.handoff_id,
+        "number": payload.number,
+    }
+    match payload:
+        case QueuedPayload():
+            return events.PositionChanged(**here, position=payload.position, wait=payload.wait)
+        case AcceptedPayload():
+            return events.AgentJoined(**here, agent=payload.agent)
+        case TransferredPayload():
+            return events.HandoffTransferred(**here, department=payload.department)
+        case CompletedPayload():
+            return events.HandoffCompleted(**here, outcome=payload.outcome, note=payload.note, slots=payload.slots)
+        case FailedPayload():
+            return events.HandoffFailed(**here, reason=payload.reason)
+        case UnansweredPayload():
+            return events.NobodyCame(**here)
+        case CustomerSilentPayload():
+            return events.CustomerFellSilent(**here)

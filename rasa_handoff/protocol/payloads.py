@@ -1,0 +1,358 @@
+"""The payloads of ``/relay``, in both directions (docs/protocol.md is made from them, by ``tools/protocol_tables.py``).
+
+Each is written and read with its struct on both sides: :func:`~rasa_handoff.protocol.values.plain` and
+:func:`~rasa_handoff.protocol.values.read`. A field that isn't known, from a newer peer, is ignored; a missing or wrong one is
+refused with its name. The outbox keeps what is durable as these structs too.
+"""
+
+from typing import Annotated, Any, ClassVar, Final
+
+import msgspec
+from msgspec import Meta
+
+from rasa_handoff.protocol.handshake import FORMAT
+from rasa_handoff.protocol.limits import LONGEST_ID, LONGEST_REASON
+from rasa_handoff.protocol.values import (
+    Agent,
+    Availability,
+    Count,
+    Moment,
+    Offer,
+    Seconds,
+    Speaker,
+    Status,
+    Transcript,
+    Value,
+)
+
+Key = Annotated[
+    str, Meta(min_length=1, max_length=LONGEST_ID, pattern=r"^[^\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff]+\Z")
+]
+"""An id of another system: anything without blanks and controls, which would forge lines of a log or hide in a page."""
+HandoffId = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID, pattern=r"^[A-Za-z0-9._:@+=~/-]+\Z")]
+"""An id that relays make; the desk's page has it in addresses and attributes."""
+ConversationId = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID)]
+"""An id of the customer's channel. A customer may choose it, so it is escaped wherever it is shown."""
+Reason = Annotated[str, Meta(max_length=LONGEST_REASON)]
+
+
+AVAILABILITY: Final = "availability"
+"""The event that carries an :class:`~rasa_handoff.protocol.values.Availability`."""
+
+
+class Payload(Value, frozen=True, kw_only=True):
+    """Base of all payloads. ``event``: the name of the Socket.IO event that carries it."""
+
+    event: ClassVar[str] = ""
+
+
+class DurablePayload(Payload, frozen=True, kw_only=True):
+    """Base of the payloads that are sent again until they are acknowledged.
+
+    ``handoff_id``: the handoff it belongs to. ``id``: unique in its handoff; the receiver drops what it has. ``number``: 1, 2, 3
+    ... in its handoff and direction.
+    """
+
+    handoff_id: HandoffId
+    id: Key | None = None
+    number: Count | None = None
+
+
+# The handshake
+
+
+class RelayAuthPayload(Payload, frozen=True, kw_only=True):
+    """The ``auth`` of a relay's connect.
+
+    ``format``: the name of our format, by which a peer is known. ``protocol``: the version that the relay speaks. ``bot_id``: the
+    bot that it speaks for. ``token``: needed as soon as a bot has one at this server. ``epoch``: of the relay's database; a relay
+    that doesn't say it is refused beside one that does.
+    """
+
+    protocol: Count
+    bot_id: Key
+    format: str = FORMAT
+    token: str | None = None
+    epoch: Key | None = None
+
+
+class OpenHandoffPayload(Payload, frozen=True, kw_only=True):
+    """A handoff that is open at a relay.
+
+    ``handoff_id``: the handoff. ``last``: the number of the last that the relay has received of it. ``words``: the id of the last
+    agent's message that it has received.
+    """
+
+    handoff_id: HandoffId
+    last: Count = 0
+    words: str | None = None
+
+
+class HelloPayload(Payload, frozen=True, kw_only=True):
+    """What the relay has under way.
+
+    ``open``: an OpenHandoffPayload for each open handoff. They are read one by one: one that can't be read is skipped, as is
+    an id alone.
+    """
+
+    event = "hello"
+
+    open: tuple[Any, ...] = ()
+
+
+class KnownHandoffPayload(Payload, frozen=True, kw_only=True):
+    """A handoff that the server knows.
+
+    ``handoff_id``: the handoff. ``last``: the id of the last thing of the relay's that the server has accepted in it.
+    """
+
+    handoff_id: str
+    last: str
+
+
+class WelcomePayload(Availability, frozen=True, kw_only=True):
+    """The server's answer to ``hello``, with the departments as in ``availability``. A server that doesn't send one isn't ours.
+
+    ``format``: the name of our format, by which a peer is known. ``protocol``: the version that the server speaks. ``epoch``: of
+    the server's database. ``server``: the version of its package. ``open``: the handoffs of the ``hello`` that it has.
+    ``unknown``: those that it hasn't, because its database was lost or is an earlier copy. ``transcript_follows``: whether it
+    accepts a transcript after the offer.
+    """
+
+    event: ClassVar[str] = "welcome"
+
+    protocol: Count
+    epoch: str
+    format: str = FORMAT
+    server: str = ""
+    open: tuple[KnownHandoffPayload, ...] = ()
+    unknown: tuple[str, ...] | None = None
+    transcript_follows: bool = False
+
+
+# The offer
+
+
+class OfferPayload(Offer, frozen=True, kw_only=True):
+    """A handoff that is offered. Sent again with the same ``handoff_id`` it is answered the same way and changes nothing.
+
+    ``id``: unique in its handoff. ``number``: 1, 2, 3 ... in its handoff and direction. ``resumed``: whether the handoff was here
+    before, and the server's database has lost it; then it is queued ahead of the others, whoever is there.
+    """
+
+    event: ClassVar[str] = "handoff.initiate"
+
+    handoff_id: HandoffId
+    conversation_id: ConversationId
+    bot_id: Key
+    id: Key | None = None
+    number: Count | None = None
+    resumed: bool = False
+
+    @classmethod
+    def of(cls, offer: Offer, resumed: bool = False) -> "OfferPayload":
+        """Return the payload of an offer."""
+        return cls(**{name: getattr(offer, name) for name in Offer.__struct_fields__}, resumed=resumed)
+
+    @property
+    def offer(self) -> Offer:
+        """The offer alone."""
+        return Offer(**{name: getattr(self, name) for name in Offer.__struct_fields__})
+
+
+class TranscriptPayload(Transcript, frozen=True, kw_only=True):
+    """What an offer with ``transcript_follows`` lacked; once, also after the end, and only to a server that accepts it.
+
+    ``handoff_id``: the handoff it belongs to. ``id``: unique in its handoff. ``number``: 1, 2, 3 ... in its handoff and
+    direction.
+    """
+
+    event: ClassVar[str] = "handoff.transcript"
+
+    handoff_id: HandoffId
+    id: Key | None = None
+    number: Count | None = None
+
+
+class FindPayload(Payload, frozen=True, kw_only=True):
+    """Is a handoff of this conversation open that I know nothing of? A tracker was found paused.
+
+    ``conversation_id``: the conversation.
+    """
+
+    event = "handoff.find"
+
+    conversation_id: ConversationId
+
+
+# Messages
+
+
+class MessagePayload(DurablePayload, frozen=True, kw_only=True):
+    """What somebody said.
+
+    ``id``: unique in its handoff; the receiver drops what it has. ``speaker``: ``customer`` from the relay; ``agent`` or
+    ``system`` from the server. ``text``: as a person reads it. ``at``: when it was said. ``agent``: the agent's name, from the
+    server.
+    """
+
+    event = "message"
+
+    id: Key
+    text: str
+    at: Moment
+    speaker: Speaker = Speaker.CUSTOMER
+    agent: str | None = None
+
+
+class MessageStatusPayload(DurablePayload, frozen=True, kw_only=True):
+    """What became of an agent's message on its way to the customer.
+
+    ``message_id``: the message. ``status``: as in Message. ``reason``: why it failed or waits.
+    """
+
+    event = "message.status"
+
+    message_id: Key
+    status: Status
+    reason: str | None = None
+
+
+class TypingPayload(Payload, frozen=True, kw_only=True):
+    """Whether somebody types. Never stored.
+
+    ``handoff_id``: the handoff. ``on``: false when they have stopped.
+    """
+
+    event = "typing"
+
+    handoff_id: HandoffId
+    on: bool
+
+
+# Statuses of a handoff, from the server
+
+
+class StatusPayload(DurablePayload, frozen=True, kw_only=True, tag_field="status"):
+    """Base of the payloads of ``handoff.status``, which are told apart by ``status``."""
+
+    event = "handoff.status"
+
+
+class QueuedPayload(StatusPayload, frozen=True, kw_only=True, tag="queued"):
+    """It has another place in the queue. ``position``: the place, from 1. ``wait``: expected seconds, if known."""
+
+    position: Count | None = None
+    wait: Seconds | None = None
+
+
+class AcceptedPayload(StatusPayload, frozen=True, kw_only=True, tag="accepted"):
+    """An agent took it. ``agent``: who."""
+
+    agent: Agent
+
+
+class TransferredPayload(StatusPayload, frozen=True, kw_only=True, tag="transferred"):
+    """It is queued again; ``queued`` and ``accepted`` follow. ``department``: where; null: for every agent."""
+
+    department: str | None = None
+
+
+class CompletedPayload(StatusPayload, frozen=True, kw_only=True, tag="completed"):
+    """An agent ended it. ``outcome``: what came of it. ``note``: for the bot. ``slots``: values to set in the bot, by name."""
+
+    outcome: str = "resolved"
+    note: str | None = None
+    slots: dict[str, Any] = {}
+
+
+class FailedPayload(StatusPayload, frozen=True, kw_only=True, tag="failed"):
+    """The desk ended it without an outcome. ``reason``: why."""
+
+    reason: str = "desk_closed"
+
+
+class UnansweredPayload(StatusPayload, frozen=True, kw_only=True, tag="unanswered"):
+    """Nobody has taken it yet: the customer is asked. ``seconds``: how long it has waited."""
+
+    seconds: Seconds | None = None
+
+
+class CustomerSilentPayload(StatusPayload, frozen=True, kw_only=True, tag="customer_silent"):
+    """The customer hasn't answered: they are asked whether they are there. ``seconds``: how long."""
+
+    seconds: Seconds | None = None
+
+
+DeskStatusPayload = (
+    QueuedPayload
+    | AcceptedPayload
+    | TransferredPayload
+    | CompletedPayload
+    | FailedPayload
+    | UnansweredPayload
+    | CustomerSilentPayload
+)
+"""``handoff.status`` from the server."""
+
+
+# Statuses of a handoff, from the relay
+
+
+class EndedPayload(StatusPayload, frozen=True, kw_only=True, tag="ended"):
+    """The customer's side ended it.
+
+    ``reason``: ``customer_left``, ``cancelled``, ``agent_gone``, ``customer_silent``, ``silence``, ``desk_unreachable`` or
+    ``nobody_available``.
+    """
+
+    reason: Reason = "cancelled"
+
+
+class MessageLeftPayload(StatusPayload, frozen=True, kw_only=True, tag="message_left"):
+    """The customer's last message is one to be answered later; the bot has the conversation."""
+
+
+RelayStatusPayload = EndedPayload | MessageLeftPayload
+"""``handoff.status`` from the relay."""
+
+
+ToDeskPayload = (
+    OfferPayload | TranscriptPayload | MessagePayload | MessageStatusPayload | EndedPayload | MessageLeftPayload
+)
+"""What a relay sends durably."""
+
+
+# Acknowledgements
+
+
+class Acknowledgement(Value, frozen=True, kw_only=True, omit_defaults=True):
+    """The answer to an event.
+
+    ``ok``: whether it was accepted. ``code``: why it wasn't, for programs. ``error``: the same in one sentence, for people.
+    """
+
+    ok: bool = msgspec.field()
+    code: str | None = None
+    error: str | None = None
+
+
+class QueuedAnswer(Acknowledgement, frozen=True, kw_only=True):
+    """The answer to an offer that was accepted.
+
+    ``status``: ``queued``. ``position``: the place in the queue, from 1. ``wait``: expected seconds, if known.
+    """
+
+    status: str
+    position: Count | None
+    wait: Seconds | None
+
+
+class FoundAnswer(Acknowledgement, frozen=True, kw_only=True):
+    """The answer to ``handoff.find``.
+
+    ``handoff``: the open handoff; null if there is none. ``agent``: who has it.
+    """
+
+    handoff: Offer | None
+    agent: Agent | None
