@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rasa_handoff.channel.inbound.hosting import HandoffSettingsError
+from rasa_handoff.channel.compat.blueprints import HandoffSettingsError
 from rasa_handoff.testing.rasa_server import RasaServer
 from tests.rasa.platforms.caller import HEADER, SECRET, Kommunicate, settings
 

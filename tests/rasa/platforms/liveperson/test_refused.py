@@ -9,7 +9,7 @@ from typing import Any
 import jwt
 import pytest
 
-from rasa_handoff.channel.inbound.hosting import HandoffSettingsError
+from rasa_handoff.channel.compat.blueprints import HandoffSettingsError
 from rasa_handoff.testing.rasa_server import RasaServer
 from tests.rasa.platforms.liveperson.caller import (
     ACCOUNT,
