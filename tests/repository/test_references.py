@@ -176,6 +176,15 @@ def test_comments_docstrings_and_messages_refer_to_what_is_there() -> None:
     assert [f"{name_of(path)}: {one}" for path in SOURCES for one in broken_in(path, path.read_text())] == []
 
 
+def test_every_page_is_linked_from_the_readme() -> None:
+    links = {(ROOT / link.partition("#")[0]).resolve() for link in LINK.findall((ROOT / "README.md").read_text())}
+    pages = [
+        path for path in DOCUMENTS if path.suffix == ".md" and ".github" not in path.parts and path.name != "README.md"
+    ]
+    assert len(pages) > 20
+    assert [name_of(path) for path in pages if path.resolve() not in links] == []
+
+
 def texts_of(page: str) -> Iterator[list[str]]:
     """The paragraphs and list items of a page, each as its lines."""
     block: list[str] = []
