@@ -2,6 +2,7 @@
 #   make demo    a bookshop's bot, its desk and the customer's page; ports from RASA_PORT, ACTIONS_PORT, DESK_PORT, CHAT_PORT
 #   make test    the whole suite; ARGS='tests/rasa/cli -x' for a part of it
 #   make test-fast   tests/core on SQLite: state machines, store, protocol, limits; no Rasa, no server, no browser; seconds
+#   make test-core   what needs no Rasa, on newer Pythons with SQLAlchemy 2; VERSIONS=3.11,3.12,3.13 ARGS=tests/core
 #   make chaos   random faults against real processes; FAULTS=1000 SEED=... MINUTES=45 TRACKER=sqlite or postgres
 #   make bench   what the live path costs, each figure beside its reference; ONLY=round-trip,throughput,take,ended SECONDS=30
 #   make dist    the wheel and the sources as an archive, in dist
@@ -10,8 +11,9 @@
 #   make clean   takes away what the others made, .venv too
 
 PYTHON := .venv/bin/python
+VERSIONS ?= 3.11,3.12,3.13
 
-.PHONY: demo test test-fast chaos bench dist test-install lint clean setup setup-packages setup-test
+.PHONY: demo test test-fast test-core chaos bench dist test-install lint clean setup setup-packages setup-test
 
 setup:
 	@sh tools/setup.sh
@@ -30,6 +32,9 @@ test: setup-test
 # With a Python of your own, which has the dependency group `core` and the extra `server`: make test-fast PYTHON=python3.13
 test-fast: $(if $(filter .venv/bin/python,$(PYTHON)),setup-packages)
 	@$(PYTHON) -m pytest -q -n 2 -m 'not slow and not postgres' tests/core $(ARGS)
+
+test-core:
+	@sh tools/test_core.sh $(VERSIONS) $(or $(ARGS),tests/core tests/server tests/desks --ignore tests/server/test_seed.py)
 
 chaos: setup-test
 	@TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) tools/chaos.py $(if $(FAULTS),--faults $(FAULTS)) $(if $(SEED),--seed $(SEED)) \
@@ -53,5 +58,5 @@ lint: setup-packages
 	@$(PYTHON) -m mypy
 
 clean:
-	rm -rf .venv .uv .demo .rasa .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build example_bot/models example_bot/.rasa
+	rm -rf .venv .venv-3.1? .uv .demo .rasa .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build example_bot/models example_bot/.rasa
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

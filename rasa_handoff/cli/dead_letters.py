@@ -34,6 +34,7 @@ from rasa_handoff.relay.undeliverable import DEAD_LETTERS as OF_RELAY
 from rasa_handoff.server.sending_again import DEAD_LETTERS as OF_SERVER
 from rasa_handoff.server.storage.tables import open_store
 from rasa_handoff.store.engine import Store
+from rasa_handoff.store.postgres import with_driver
 from rasa_handoff.store.sqlite import DatabaseInUse
 
 ADDRESSES = {"server": ADMIN, "relay": f"/webhooks/handoff{ADMIN}"}
@@ -170,7 +171,7 @@ def _read_count(database: str) -> int:
     if url.get_backend_name() == "sqlite":
         url = make_url(f"sqlite:///file:{url.database}?mode=ro&uri=true")  # read-only, so that no file is made
     else:
-        more = {"connect_timeout": 2}
+        url, more = with_driver(url), {"connect_timeout": 2}
     engine = create_engine(url, connect_args=more)
     try:
         with engine.connect() as connection:

@@ -1,6 +1,6 @@
 """Valid text and tolerant reading of incoming data.
 
-A lone surrogate, which JSON may contain as ``\ud83d``, can't be encoded as UTF-8, and Postgres stores no NUL. Either would be
+A lone surrogate, which JSON may contain as ``\\ud83d``, can't be encoded as UTF-8, and Postgres stores no NUL. Either would be
 accepted at first and then fail each time. So data is made valid where it enters: whoever reads a message, a request or a foreign
 row calls :func:`valid` first. What it returns, every database, protocol and encoder here accepts.
 

@@ -54,7 +54,12 @@ def postgres_engine(url: URL) -> Engine:
     ours = {name: value for name, value in CLIENT_SETTINGS.items() if name not in given}
     options = " ".join(f"-c {name}={value}" for name, value in SERVER_SETTINGS.items())
     ours["options"] = f"{options} {given.get('options', '')}".strip()
-    return create_engine(url, future=True, pool_size=1, max_overflow=0, connect_args=ours)
+    return create_engine(with_driver(url), future=True, pool_size=1, max_overflow=0, connect_args=ours)
+
+
+def with_driver(url: URL) -> URL:
+    """Name the driver in a URL that names none: psycopg2, which SQLAlchemy no longer takes by itself from 2.1 on."""
+    return url.set(drivername="postgresql+psycopg2") if url.drivername == "postgresql" else url
 
 
 def let_take_its_time(connection: Connection) -> None:

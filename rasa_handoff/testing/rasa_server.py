@@ -16,6 +16,7 @@ from unittest import mock
 
 import aiohttp
 import skops.io  # type: ignore[import-untyped]  # noqa: F401 - before Rasa: behind it, it takes nine seconds instead of two
+import structlog
 from rasa.core import jobs
 from rasa.core.agent import load_agent
 from rasa.core.channels.channel import InputChannel
@@ -31,10 +32,6 @@ from sanic.mixins.routes import RouteMixin
 from sanic.touchup.schemes.ode import OptionalDispatchEvent
 
 from rasa_handoff.testing.ports import free_port
-
-Sanic.test_mode = True
-configure_structlog()  # otherwise each turn prints all its states
-gc.freeze()  # so that what Rasa imports isn't collected again at each server's end, which takes a fifth of a second
 
 ENDPOINTS: Final = {"action": "action_endpoint", "model": "models"}
 """Two kinds of endpoints have other names in Rasa's file than in its code."""
@@ -57,7 +54,7 @@ def _load_model(path: str) -> tuple[str, ModelMetadata, GraphRunner]:
 def _read_once(path: str, changed: int) -> tuple[str, ModelMetadata, GraphRunner]:
     loaded: tuple[str, ModelMetadata, GraphRunner] = _read(path)
     gc.collect()
-    gc.freeze()
+    gc.freeze()  # what Rasa imports and loads would be collected again at each server's end, which takes a fifth of a second
     return loaded
 
 
@@ -77,6 +74,31 @@ def _method_without_signals(
     if key not in _methods:
         _methods[key] = _compile_method(self, method, namespace)
     return _methods[key]
+
+
+class _TestMode:
+    """What is different in a process while a test's Rasa server runs in it; afterwards it is as it was."""
+
+    def __init__(self) -> None:
+        self._servers = 0
+        self._before = contextlib.ExitStack()
+
+    def enter(self) -> None:
+        """Begin it with the first server."""
+        self._servers += 1
+        if self._servers == 1:
+            self._before.enter_context(mock.patch.object(Sanic, "test_mode", True))
+            self._before.callback(structlog.configure, **structlog.get_config())
+            configure_structlog()  # otherwise each turn prints all its states
+
+    def leave(self) -> None:
+        """End it with the last server."""
+        self._servers -= 1
+        if self._servers == 0:
+            self._before.close()
+
+
+_test_mode: Final = _TestMode()
 
 
 @contextlib.contextmanager
@@ -118,8 +140,13 @@ class RasaServer:
         endpoints = _read_endpoints(self.endpoints)
         channels = create_http_input_channels(None, str(self.folder / "credentials.yml"))
         self.channel = next((channel for channel in channels if channel.name() == "handoff"), channels[0])
-        with _starting_quickly():
-            await self._start(channels, endpoints)
+        _test_mode.enter()
+        try:
+            with _starting_quickly():
+                await self._start(channels, endpoints)
+        except BaseException:
+            _test_mode.leave()
+            raise
         self.http = aiohttp.ClientSession()
         return self
 
@@ -155,6 +182,7 @@ class RasaServer:
             tracker_store.engine.dispose()
         await asyncio.sleep(0)
         gc.collect()
+        _test_mode.leave()
 
     async def say(self, text: str, sender: str = "thabo", **more: Any) -> list[dict[str, Any]]:
         """Say something on ``rest`` and return the answers."""
