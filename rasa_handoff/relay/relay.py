@@ -69,6 +69,9 @@ class Relay:
     ``requests`` offers handoffs to the desk; ``reconnection`` compares what both sides have. ``on_shown`` is called after another
     party became active (``Conversation.shown``), and not repeated after a crash. ``commands``: administration commands by name;
     empty unless the relay is open.
+
+    What reads or writes the database raises ``StoreUnavailable`` while it can't be used. A lane is named by its target (``DESK``,
+    ``CUSTOMER`` or ``TRACKER``) and the conversation's id. ``now`` returns the wall-clock time in seconds since 1970.
     """
 
     def __init__(self, store: Store, settings: Settings, now: Callable[[], float] = time.time) -> None:

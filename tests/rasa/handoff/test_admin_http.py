@@ -102,16 +102,16 @@ async def test_a_live_agent_server_that_runs_on_postgres(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    is_new, refused = repository.keep_message, {"bad"}
+    keep_message, refused = repository.keep_message, {"bad"}
 
     def picky(connection: Any, handoff_id: str, said: Any) -> bool:
         if said.text in refused:
             raise DataError("insert", {}, ValueError("no such words here"))
-        return is_new(connection, handoff_id, said)
+        return keep_message(connection, handoff_id, said)
 
     async with Page(rasa.url, "thabo") as page:
         handoff_id = await live(rasa, page, thandi)
-        monkeypatch.setattr(repository, "is_new", picky)
+        monkeypatch.setattr(repository, "keep_message", picky)
         monkeypatch.setattr("rasa_handoff.store.failures.MOST_TRIES", 2)
         monkeypatch.setattr("rasa_handoff.store.failures.LONGEST_TRIED", 0)
         await thandi.say(handoff_id, "bad", id="b")

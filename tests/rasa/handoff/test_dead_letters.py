@@ -146,16 +146,16 @@ async def test_a_customers_words_that_the_desk_fails_on(
 async def test_an_agents_words_that_the_relay_fails_on(
     rasa: RasaServer, desk: DeskServer, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    is_new = repository.keep_message
+    keep_message = repository.keep_message
 
     def picky(connection: Any, handoff_id: str, said: Any) -> bool:
         if said.text == "bad":
             raise DataError("insert", {}, ValueError("no such words here"))
-        return is_new(connection, handoff_id, said)
+        return keep_message(connection, handoff_id, said)
 
     async with Page(rasa.url, "thabo") as page:
         handoff_id = await live(rasa, page, thandi)
-        monkeypatch.setattr(repository, "is_new", picky)
+        monkeypatch.setattr(repository, "keep_message", picky)
         monkeypatch.setattr("rasa_handoff.store.failures.MOST_TRIES", 2)
         monkeypatch.setattr("rasa_handoff.store.failures.LONGEST_TRIED", 0)
         await thandi.say(handoff_id, "bad", id="b")
