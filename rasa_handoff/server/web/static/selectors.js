@@ -1,5 +1,5 @@
 // @ts-check
-/** Reads the state: who waits, which conversations are this agent's, how many messages are unread. Pure. */
+/** Selectors, functions that read the state: who waits, which conversations are this agent's, what is unread. Pure. */
 
 /** @typedef {import("./types.js").State} State */
 /** @typedef {import("./types.js").Summary} Summary */

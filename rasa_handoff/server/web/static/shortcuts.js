@@ -19,20 +19,20 @@ import { tinykeys } from "./vendor/tinykeys-3.1.0.MIT.esm.min.js";
 
 /** @typedef {import("./types.js").State} State */
 /** @typedef {Record<string, (detail: any) => unknown>} Commands what elements can ask for, by name */
-/** @typedef {{letter: string, does: string, run: (state: State, commands: Commands) => unknown}} Shortcut */
+/** @typedef {{letter: string, description: string, run: (state: State, commands: Commands) => unknown}} Shortcut */
 
 /** With Alt. @type {readonly Shortcut[]} */
 export const SHORTCUTS = [
-  { letter: "Q", does: "Go to the queue", run: () => focusFirst("[data-testid=queue-open]", "#queue") },
-  { letter: "T", does: "Take the first in the queue, or the one you are reading", run: take },
-  { letter: "C", does: "Go to my conversations", run: () => focusFirst("[data-testid=mine-item]", "#mine") },
-  { letter: "N", does: "Next conversation, unread first", run: selectNext },
-  { letter: "M", does: "Write a message", run: () => focusFirst("[data-testid=composer]") },
-  { letter: "L", does: "Go to the live messages", run: () => focusFirst("#log") },
-  { letter: "I", does: "Go to the details", run: showDetails },
-  { letter: "X", does: "Transfer", run: openTransfer },
-  { letter: "R", does: "Resolve", run: openResolve },
-  { letter: "O", does: "Online or away", run: switchPresence },
+  { letter: "Q", description: "Go to the queue", run: () => focusFirst("[data-testid=queue-open]", "#queue") },
+  { letter: "T", description: "Take the first in the queue, or the one you are reading", run: take },
+  { letter: "C", description: "Go to my conversations", run: () => focusFirst("[data-testid=mine-item]", "#mine") },
+  { letter: "N", description: "Next conversation, unread first", run: selectNext },
+  { letter: "M", description: "Write a message", run: () => focusFirst("[data-testid=composer]") },
+  { letter: "L", description: "Go to the live messages", run: () => focusFirst("#log") },
+  { letter: "I", description: "Go to the details", run: showDetails },
+  { letter: "X", description: "Transfer", run: openTransfer },
+  { letter: "R", description: "Resolve", run: openResolve },
+  { letter: "O", description: "Online or away", run: switchPresence },
 ];
 
 /**

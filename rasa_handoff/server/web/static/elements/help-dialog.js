@@ -16,9 +16,10 @@ export class HelpDialog extends ModalDialog {
     close.addEventListener("click", () => this.dialog.close());
     this.dialog.dataset.testid = "help-dialog";
     this.dialog.setAttribute("aria-labelledby", "help-title");
+    const shortcuts = SHORTCUTS.map(({ letter, description }) => entry(["Alt", letter], description));
     this.dialog.append(
       el("h2", { id: "help-title" }, "Keys"),
-      el("dl", { class: "shortcuts" }, ...SHORTCUTS.map(({ letter, does }) => entry(["Alt", letter], does)), ...OTHERS),
+      el("dl", { class: "shortcuts" }, ...shortcuts, ...OTHERS),
       el("div", { class: "buttons" }, close),
     );
   }
@@ -31,9 +32,9 @@ const OTHERS = [
 
 /**
  * @param {string[]} keys
- * @param {...(string | Node)} does
+ * @param {...(string | Node)} description
  */
-function entry(keys, ...does) {
+function entry(keys, ...description) {
   const names = keys.flatMap((key, place) => [place ? " " : "", el("kbd", {}, key)]);
-  return el("div", {}, el("dt", {}, ...names), el("dd", {}, ...does));
+  return el("div", {}, el("dt", {}, ...names), el("dd", {}, ...description));
 }
