@@ -17,6 +17,7 @@ from sanic.exceptions import SanicException
 from sanic.request import Request
 
 from rasa_handoff.protocol.errors import Refused, StoreError
+from rasa_handoff.protocol.limits import LONGEST_ID
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.text import in_text, valid
 
@@ -27,8 +28,6 @@ AFTER_KEY: Final = "handoff_after"
 all messages to it, the bot's too, are kept until it has named them or a later one."""
 ID_KEY: Final = "handoff_message_id"
 """In a request's metadata: the client's own id of this message, the same one if it is sent again."""
-LONGEST_ID: Final = 120
-"""Characters of an id; a longer one is ignored."""
 
 
 class Sent:

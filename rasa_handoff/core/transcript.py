@@ -10,14 +10,13 @@ from typing import Any, Final
 import msgspec
 
 from rasa_handoff.protocol.errors import MarkerError
+from rasa_handoff.protocol.limits import LONGEST_TRANSCRIPT
 from rasa_handoff.protocol.markers import read_directives, read_marker
 from rasa_handoff.protocol.text import buttons_in, mappings, own_buttons, payload_of
 from rasa_handoff.protocol.values import Line, Speaker
 
 Event = Mapping[str, Any]
 
-LONGEST_TRANSCRIPT: Final = 500_000
-"""Characters kept, from the end: an offer is one packet, and our server accepts eight million bytes."""
 LINE_COST: Final = 100
 """Characters that a line counts in addition to its text."""
 LEFT_OUT: Final = "[What was said before this is left out: it is too long.]"

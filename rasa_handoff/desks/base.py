@@ -27,6 +27,9 @@ FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 3.0
 """Seconds between two attempts to connect: twice as long after each that failed."""
 
+UNNOTICED_SECONDS: Final = 10.0
+"""A shorter absence of the desk isn't reported to customers: it is a restart, or a break in the network."""
+
 OnTyping = Callable[[str, bool], Awaitable[None]]
 
 

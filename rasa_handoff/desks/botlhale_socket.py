@@ -16,7 +16,7 @@ import socketio
 from socketio.exceptions import SocketIOError
 
 from rasa_handoff.core.control import Control
-from rasa_handoff.desks.base import Attempts, apply
+from rasa_handoff.desks.base import UNNOTICED_SECONDS, Attempts, apply
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.channel_settings import DeskSettings
 from rasa_handoff.protocol.errors import StoreError, Unreachable
@@ -33,8 +33,6 @@ log = get_log(__name__)
 
 RESUME_KEY: Final = "resume"
 RESUME_REFUSED: Final = "resume_needed"
-UNNOTICED_SECONDS: Final = 10.0
-"""A shorter absence of the server isn't reported to the customer."""
 
 OnEnd = Callable[[str], Awaitable[None]]
 

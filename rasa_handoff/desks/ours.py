@@ -14,7 +14,7 @@ import socketio
 from socketio.exceptions import SocketIOError
 
 from rasa_handoff.core.control import Control, IllegalEvent
-from rasa_handoff.desks.base import Attempts, Desk, either, insist
+from rasa_handoff.desks.base import UNNOTICED_SECONDS, Attempts, Desk, either, insist
 from rasa_handoff.desks.ours_events import answer_to_offer, message_event, status_event
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.channel_settings import Settings
@@ -45,8 +45,6 @@ from rasa_handoff.store.tasks import cancel_all
 log = get_log(__name__)
 
 ANSWER_SECONDS: Final = 5.0
-UNNOTICED_SECONDS: Final = 10.0
-"""A shorter absence of the server isn't reported to customers."""
 OFFER: Final = OfferPayload.event
 ACCEPTED: Final[dict[str, Any]] = plain(Acknowledgement(ok=True))
 TOO_LATE: Final = ("ended", "unknown_handoff")

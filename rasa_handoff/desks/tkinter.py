@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from rasa_handoff.core.control import Control
-from rasa_handoff.desks.base import Desk, apply, insist
+from rasa_handoff.desks.base import UNNOTICED_SECONDS, Desk, apply, insist
 from rasa_handoff.desks.tkinter_window import Window
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.channel_settings import DeskSettings, Settings
@@ -37,13 +37,11 @@ from rasa_handoff.store.tasks import cancel_all
 
 log = get_log(__name__)
 
-UNNOTICED_SECONDS: Final = 10.0
-"""A shorter absence of the window isn't reported to customers."""
 STOPPING: Final = "This process is stopping."
 
 ADMIN: Final = Agent(id="admin", name="Admin")
 """The window doesn't report a name."""
-LONGEST_TRANSCRIPT: Final = 30_000
+LONGEST_IN_WINDOW: Final = 30_000
 """Characters of the transcript, from its end: as many as a window can buffer in one piece."""
 MOST_BEFORE: Final = 6
 """Messages from before the handoff: the window shows its first twenty lines and doesn't scroll, so some are left for the chat."""
@@ -113,7 +111,7 @@ def transcript_text(transcript: Sequence[Line], before: int) -> str:
     kept = transcript[max(0, before - MOST_BEFORE) :]
     lines = [MORE] if len(kept) < len(transcript) else []
     lines += [f"{NAMES.get(line.speaker, 'Bot')}: {line.text}" for line in kept]
-    return "\n".join([BEFORE, "\n".join(lines)[-LONGEST_TRANSCRIPT:], SINCE])
+    return "\n".join([BEFORE, "\n".join(lines)[-LONGEST_IN_WINDOW:], SINCE])
 
 
 class TkinterDesk(Desk):

@@ -2,12 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
+from rasa_handoff.protocol.limits import LONGEST_ID
 from rasa_handoff.protocol.text import valid, valid_text
-
-LONGEST_ID: Final = 255
-"""The longest sender id that Rasa's SQL tracker store takes."""
 
 
 def as_id(value: Any) -> str | None:

@@ -1,4 +1,7 @@
-"""Limits on what one sender, one address and all together may use; the same for both servers."""
+"""Limits: the lengths of ids and texts, and what one sender, one address and all together may use; the same for both servers.
+
+A number that matters to one module only is a constant there.
+"""
 
 import math
 from collections.abc import Sequence
@@ -14,6 +17,14 @@ LONGEST_ID: Final = 255
 """Characters of an id: a conversation's, as many as Rasa's SQL tracker store keeps of it, and all of ours."""
 LONGEST_MESSAGE: Final = 20_000
 """Characters of one message in either direction; a longer one is refused with an error."""
+LONGEST_TRANSCRIPT: Final = 500_000
+"""Characters of a transcript that are kept, from the end: an offer is one packet, and our server accepts eight million bytes."""
+MOST_LINES: Final = 1_000
+"""Lines of a transcript that are taken from a client of Botlhale's protocol, from the end."""
+LONGEST_LANE: Final = 1_000
+"""Entries that may wait in one lane of an outbox. In a full lane, people's messages are refused with an error, and what is
+dispensable is left out with a log line. What a change of state needs (an offer, an end, the return) is always added: there are
+few per handoff."""
 LONGEST_REASON: Final = 100
 """Characters of the reason for which a handoff ended."""
 

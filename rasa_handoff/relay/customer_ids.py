@@ -15,6 +15,7 @@ from sqlalchemy import Column, Float, String, Table, delete, insert, select, upd
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
+from rasa_handoff.protocol.limits import LONGEST_ID
 from rasa_handoff.protocol.values import Value
 from rasa_handoff.relay import repository
 from rasa_handoff.store.engine import Store
@@ -24,17 +25,17 @@ LONGEST_SECRET: Final = 200
 customer_ids: Final = Table(
     "customer_id",
     repository.metadata,
-    Column("conversation_id", String(300), primary_key=True),
+    Column("conversation_id", String(LONGEST_ID), primary_key=True),
     Column("proof", String(20), nullable=False),
     # The "sub" of the JSON web token that began it.
-    Column("subject", String(300)),
+    Column("subject", String(LONGEST_ID)),
     Column("at", Float, nullable=False),
 )
 
 resume_secrets: Final = Table(
     "resume_secret",
     repository.metadata,
-    Column("conversation_id", String(300), primary_key=True),
+    Column("conversation_id", String(LONGEST_ID), primary_key=True),
     Column("secret", String(LONGEST_SECRET), nullable=False),
 )
 

@@ -13,6 +13,7 @@ from typing import Final
 from sqlalchemy import Boolean, Column, Float, String, Table, delete, insert, select, update
 from sqlalchemy.engine import Connection
 
+from rasa_handoff.protocol.limits import LONGEST_ID
 from rasa_handoff.relay import repository
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.outbox import Entry
@@ -22,13 +23,11 @@ KEPT_SECONDS: Final = 7 * 86_400.0
 SWEPT_EVERY: Final = 1_000
 """Messages between two deletions of old ids."""
 
-ID_LENGTH: Final = 120
-
 received = Table(
     "received",
     repository.metadata,
-    Column("conversation_id", String(300), primary_key=True),
-    Column("id", String(ID_LENGTH), primary_key=True),
+    Column("conversation_id", String(LONGEST_ID), primary_key=True),
+    Column("id", String(LONGEST_ID), primary_key=True),
     Column("done", Boolean, nullable=False),
     Column("at", Float, nullable=False, index=True),
 )
@@ -37,8 +36,8 @@ requests = Table(
     "request",
     repository.metadata,
     # Messages that began a handoff: a copy of one must not begin another.
-    Column("conversation_id", String(300), primary_key=True),
-    Column("id", String(ID_LENGTH), primary_key=True),
+    Column("conversation_id", String(LONGEST_ID), primary_key=True),
+    Column("id", String(LONGEST_ID), primary_key=True),
     Column("at", Float, nullable=False, index=True),
 )
 
@@ -123,7 +122,7 @@ def finish_message(connection: Connection, conversation_id: str, message_id: str
 def note_request(connection: Connection, conversation_id: str, message_id: str) -> None:
     """Store that this message has begun a handoff."""
     if not _led_to_handoff(connection, conversation_id, message_id):
-        row = {"conversation_id": conversation_id, "id": message_id[:ID_LENGTH], "at": time.time()}
+        row = {"conversation_id": conversation_id, "id": message_id[:LONGEST_ID], "at": time.time()}
         connection.execute(insert(requests).values(row))
 
 
@@ -138,7 +137,7 @@ def _begin(connection: Connection, conversation_id: str, message_id: str) -> Mes
 
 
 def _led_to_handoff(connection: Connection, conversation_id: str, message_id: str) -> bool:
-    here = (requests.c.conversation_id == conversation_id) & (requests.c.id == message_id[:ID_LENGTH])
+    here = (requests.c.conversation_id == conversation_id) & (requests.c.id == message_id[:LONGEST_ID])
     return connection.execute(select(requests.c.id).where(here)).first() is not None
 
 

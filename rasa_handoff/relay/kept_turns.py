@@ -9,12 +9,13 @@ from typing import Any, Final
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.protocol.errors import StoreError
+from rasa_handoff.protocol.limits import LONGEST_LANE
 from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.protocol.outbox_bodies import TurnBody
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.relay import Relay
 from rasa_handoff.relay.repository import TRACKER
-from rasa_handoff.store.outbox import LONGEST_LANE, Entry
+from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.tasks import finish
 
 TURN: Final = TurnBody.kind

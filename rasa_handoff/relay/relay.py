@@ -28,6 +28,7 @@ from rasa_handoff.protocol import events, names
 from rasa_handoff.protocol.channel_settings import Settings
 from rasa_handoff.protocol.effects import Effect, TellCustomer, TellDesk, WriteTracker
 from rasa_handoff.protocol.errors import Refused, StoreError
+from rasa_handoff.protocol.limits import LONGEST_LANE
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.outbox_bodies import CustomerBody, NoticeBody
 from rasa_handoff.protocol.payloads import MessageStatusPayload
@@ -42,7 +43,7 @@ from rasa_handoff.relay.undeliverable import DEAD_LETTERS, given_up
 from rasa_handoff.store.dispatcher import Dispatcher, Target
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.failures import log_set_aside, reason_of
-from rasa_handoff.store.outbox import LONGEST_LANE, Entry
+from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.tasks import finish
 from rasa_handoff.store.timers import RECOVERY, Clock, Timer
 

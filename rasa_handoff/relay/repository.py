@@ -29,6 +29,7 @@ from rasa_handoff.core.control import Control, Conversation
 from rasa_handoff.core.transcript import latest
 from rasa_handoff.protocol.errors import StoreUnavailable
 from rasa_handoff.protocol.events import AgentSaid, CustomerSaid
+from rasa_handoff.protocol.limits import LONGEST_ID
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.payloads import OpenHandoffPayload, ToDeskPayload
 from rasa_handoff.protocol.text import as_json
@@ -61,7 +62,7 @@ timers = Timers(metadata)
 conversations = Table(
     "conversation",
     metadata,
-    Column("conversation_id", String(300), primary_key=True),
+    Column("conversation_id", String(LONGEST_ID), primary_key=True),
     Column("state", String(20), nullable=False, index=True),
     Column("body", Text, nullable=False),
 )
@@ -69,8 +70,8 @@ conversations = Table(
 handoffs = Table(
     "handoff",
     metadata,
-    Column("handoff_id", String(64), primary_key=True),
-    Column("conversation_id", String(300), nullable=False, index=True),
+    Column("handoff_id", String(LONGEST_ID), primary_key=True),
+    Column("conversation_id", String(LONGEST_ID), nullable=False, index=True),
     # How many numbered events were sent to the desk: the next one's number is this plus one.
     Column("sent", Integer, nullable=False, default=0),
     # The highest number of an event that was received from the desk.
@@ -86,8 +87,8 @@ messages = Table(
     metadata,
     # The messages of live chats. The id is unique in its handoff, so that duplicates are recognised; the text is kept for a
     # desk that has lost its database.
-    Column("handoff_id", String(64), primary_key=True),
-    Column("id", String(120), primary_key=True),
+    Column("handoff_id", String(LONGEST_ID), primary_key=True),
+    Column("id", String(LONGEST_ID), primary_key=True),
     # 1, 2, 3 ... in its handoff. The times come from two machines' clocks, so they don't define an order.
     Column("place", Integer, nullable=False),
     Column("speaker", String(20), nullable=False),

@@ -19,13 +19,13 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from rasa_handoff.protocol.errors import HandoffError, Refused, StoreError
+from rasa_handoff.protocol.limits import LONGEST_ID
 from rasa_handoff.protocol.text import valid_text
 from rasa_handoff.protocol.values import Agent, Value
 from rasa_handoff.server.storage.tables import (
     AGENTS,
     DEPARTMENTS,
     EMAIL,
-    ID,
     NAME,
     SECRETS,
     SERVES,
@@ -110,8 +110,8 @@ def add_token(database: str, bot_id: str) -> str:
         HandoffError: the bot id is empty or too long.
     """
     bot_id, token = valid_text(bot_id).strip(), secrets.token_urlsafe(32)
-    if not bot_id or len(bot_id) > ID:
-        raise HandoffError(f"A token needs the bot_id of credentials.yml, of at most {ID} characters.")
+    if not bot_id or len(bot_id) > LONGEST_ID:
+        raise HandoffError(f"A token needs the bot_id of credentials.yml, of at most {LONGEST_ID} characters.")
     row = {"hash": hashed(token), "bot_id": bot_id, "at": time.time()}
     run(database, lambda connection: connection.execute(insert(TOKENS).values(**row)))
     return token

@@ -36,6 +36,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.protocol.errors import Refused
+from rasa_handoff.protocol.limits import LONGEST_ID, LONGEST_LANE
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.text import as_json, valid_text
 from rasa_handoff.protocol.values import Value, plain, read
@@ -44,9 +45,6 @@ T = TypeVar("T")
 
 log = get_log(__name__)
 
-LONGEST_LANE: Final = 1_000
-"""Entries that may wait in one lane. In a full lane, people's messages are refused with an error, and what is dispensable is left
-out with a log line. What a change of state needs (an offer, an end, the return) is always added: there are few per handoff."""
 MOST_NAMED: Final = 1_000
 """Lanes remembered as already logged as full, at most."""
 
@@ -151,7 +149,7 @@ class Outbox:
             # SQLite numbers rows only for INTEGER; AUTOINCREMENT makes sure that no number is used twice.
             Column("key", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
             Column("target", String(40), nullable=False),
-            Column("lane", String(300), nullable=False),
+            Column("lane", String(LONGEST_ID), nullable=False),
             Column("name", String(60), nullable=False),
             Column("body", Text, nullable=False),
             Column("at", Float, nullable=False),
@@ -176,7 +174,7 @@ class Outbox:
             metadata,
             Column("number", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
             Column("target", String(40), nullable=False),
-            Column("lane", String(300), nullable=False),
+            Column("lane", String(LONGEST_ID), nullable=False),
             Column("name", String(60), nullable=False),
             Column("body", Text, nullable=False),
             Column("at", Float, nullable=False),

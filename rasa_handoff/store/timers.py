@@ -15,6 +15,7 @@ from sqlalchemy import Column, Float, Index, MetaData, String, Table, delete, in
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.protocol.errors import StoreError, Unreachable
+from rasa_handoff.protocol.limits import LONGEST_ID
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.values import Value
 from rasa_handoff.store.engine import TROUBLES, Store
@@ -47,7 +48,7 @@ class Timers:
         self.table = Table(
             "timer",
             metadata,
-            Column("key", String(300), primary_key=True),
+            Column("key", String(LONGEST_ID), primary_key=True),
             Column("kind", String(40), primary_key=True),
             Column("due", Float, nullable=False),
             Index("timer_due", "due"),

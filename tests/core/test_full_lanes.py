@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.channel_settings import read_settings
 from rasa_handoff.protocol.errors import Refused, StoreError
+from rasa_handoff.protocol.limits import LONGEST_LANE
 from rasa_handoff.protocol.values import Agent, Channel, Offer, Status
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.inbox import Inbox
@@ -18,7 +19,7 @@ from rasa_handoff.relay.kept_turns import keep_turn
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Applied, Change, ConversationWriter, Relay
 from rasa_handoff.relay.repository import RelayStore
 from rasa_handoff.store import outbox
-from rasa_handoff.store.outbox import LONGEST_LANE, Entry
+from rasa_handoff.store.outbox import Entry
 
 SETTINGS = read_settings({"bot_id": "b", "desk": {"url": "http://127.0.0.1:1"}, "channels": {"rest": None}})
 HERE: dict[str, Any] = {"conversation_id": "thabo", "handoff_id": "h"}

@@ -2,8 +2,9 @@
 
 from sqlalchemy.engine import Connection
 
-from rasa_handoff.core.transcript import LEFT_OUT, LONGEST_TRANSCRIPT
+from rasa_handoff.core.transcript import LEFT_OUT
 from rasa_handoff.protocol import events
+from rasa_handoff.protocol.limits import LONGEST_TRANSCRIPT
 from rasa_handoff.protocol.values import Channel, Line, Offer
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.repository import RelayStore

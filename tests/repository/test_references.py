@@ -221,7 +221,7 @@ def test_each_check_can_fail() -> None:
     assert list(broken("see `core/nowhere.py`")) == ["core/nowhere.py"]
     assert list(broken("see `nowhere.py`")) == ["nowhere.py"]
     assert list(broken("see tests/core/test_nowhere.py.")) == ["tests/core/test_nowhere.py"]
-    assert list(broken("`rasa_handoff.store.outbox.LONGEST_LANE`", "rasa_handoff.store.nowhere")) == [
+    assert list(broken("`rasa_handoff.protocol.limits.LONGEST_LANE`", "rasa_handoff.store.nowhere")) == [
         "rasa_handoff.store.nowhere"
     ]
     assert list(broken('(docs/settings.md, "Nothing of the kind")')) == ['docs/settings.md, "Nothing of the kind"']

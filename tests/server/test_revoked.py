@@ -71,7 +71,7 @@ async def test_an_added_department_is_known_at_once(database, relay):
     await eventually(known)
 
 
-@pytest.mark.parametrize("id", ["a b", "a\nb", "a\u202eb", "<script>", "", "x" * 201, "'", '"'])
+@pytest.mark.parametrize("id", ["a b", "a\nb", "a\u202eb", "<script>", "", "x" * 256, "'", '"'])
 async def test_a_handoff_has_an_id_that_can_stand_in_a_page_and_a_log(relay, id):
     karoo = await relay()
     answer = await karoo.call("handoff.initiate", karoo.offer(handoff_id=id))

@@ -24,12 +24,13 @@ from rasa_handoff.channel.compat.rasa_channels import Emission, emissions_of, id
 from rasa_handoff.channel.compat.socketio_server import Handler
 from rasa_handoff.channel.hosted.customer_authentication import CustomerAuthentication
 from rasa_handoff.channel.hosted.socket_sessions import SocketSessions, call_connect, subject_of
-from rasa_handoff.channel.message_ids import LONGEST_ID, Sent, any_of, outcome, refusal, sending
+from rasa_handoff.channel.message_ids import Sent, any_of, outcome, refusal, sending
 from rasa_handoff.desks.base import either
 from rasa_handoff.guard.guard import Guard
 from rasa_handoff.presets.responses import preset_text
 from rasa_handoff.protocol import names
 from rasa_handoff.protocol.errors import Refused, StoreError, Unreachable, Waits
+from rasa_handoff.protocol.limits import LONGEST_ID
 from rasa_handoff.protocol.names import STATE_KEY
 from rasa_handoff.protocol.text import in_text, valid
 

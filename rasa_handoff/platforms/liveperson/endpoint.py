@@ -18,7 +18,8 @@ from rasa_handoff.platforms.liveperson.answer_parts import Saying, endpoint_answ
 from rasa_handoff.platforms.liveperson.authentication import TokenCheck, answer_or_refuse, authenticate_endpoint
 from rasa_handoff.platforms.liveperson.requests import CLOSED, LivePersonCall, StartedConversations, from_endpoint
 from rasa_handoff.platforms.liveperson.settings import EndpointSettings
-from rasa_handoff.platforms.reading import LONGEST_ID, as_mapping
+from rasa_handoff.platforms.reading import as_mapping
+from rasa_handoff.protocol.limits import LONGEST_ID
 from rasa_handoff.protocol.logs import get_log, short_id
 
 log = get_log(__name__)

@@ -27,7 +27,7 @@ from rasa_handoff.core.assignment import Stage
 from rasa_handoff.core.assignment_events import CustomerWrote
 from rasa_handoff.guard.recent import Recent
 from rasa_handoff.protocol.errors import Refused
-from rasa_handoff.protocol.limits import LONGEST_MESSAGE
+from rasa_handoff.protocol.limits import LONGEST_ID, LONGEST_MESSAGE, MOST_LINES
 from rasa_handoff.protocol.payloads import Acknowledgement
 from rasa_handoff.protocol.text import in_text
 from rasa_handoff.protocol.values import Channel, Line, Offer, Speaker, Value
@@ -35,13 +35,12 @@ from rasa_handoff.server.service import availability, queues
 from rasa_handoff.server.service.unit_of_work import UnitOfWork
 from rasa_handoff.server.storage import handoffs
 from rasa_handoff.server.storage.handoffs import Record
-from rasa_handoff.server.storage.tables import ID, METADATA, OUTBOX
+from rasa_handoff.server.storage.tables import METADATA, OUTBOX
 
 BOTLHALE: Final = "botlhale"
 """Side of the conversations that came by this protocol, and the outbox target that leads back to them."""
 CHANNEL: Final = Channel(name="live_agent")
 
-MOST_LINES: Final = 1_000
 CONVERSATION_KEYS: Final = ("ConversationID", "conversation_id", "conversationId", "ConversationId")
 BOT_KEYS: Final = ("BotID", "bot_id", "botId", "BotId")
 SPEAKERS: Final = {"user": Speaker.CUSTOMER, "customer": Speaker.CUSTOMER}
@@ -65,7 +64,7 @@ REFUSED: Final = "resume_needed"
 RESUME_SECRETS: Final = Table(
     "resume_secrets",
     METADATA,
-    Column("handoff_id", String(ID), ForeignKey("handoffs.handoff_id", ondelete="CASCADE"), primary_key=True),
+    Column("handoff_id", String(LONGEST_ID), ForeignKey("handoffs.handoff_id", ondelete="CASCADE"), primary_key=True),
     Column("secret", String(64), nullable=False),
     Column("shown", Boolean, nullable=False),
 )
@@ -87,8 +86,8 @@ def read_client(data: Any, known: Client | None) -> Client:
     conversation_id, bot_id = _first(data, CONVERSATION_KEYS), _first(data, BOT_KEYS)
     if known is not None:
         conversation_id, bot_id = conversation_id or known.conversation_id, bot_id or known.bot_id
-    if not conversation_id or not bot_id or max(len(conversation_id), len(bot_id)) > ID:
-        raise Refused("invalid", f"ConversationID and BotID are needed, of at most {ID} characters each.")
+    if not conversation_id or not bot_id or max(len(conversation_id), len(bot_id)) > LONGEST_ID:
+        raise Refused("invalid", f"ConversationID and BotID are needed, of at most {LONGEST_ID} characters each.")
     return Client(bot_id=bot_id, conversation_id=conversation_id)
 
 
@@ -114,7 +113,7 @@ def read_id(data: Any) -> str:
     An ``id`` counts only beside a ``number``, as our own client sends it; that client may repeat a message. The protocol
     doesn't define an ``id`` alone.
     """
-    given = _first(data, ("id",))[:ID] if isinstance(data, dict) and "number" in data else ""
+    given = _first(data, ("id",))[:LONGEST_ID] if isinstance(data, dict) and "number" in data else ""
     return given or uuid.uuid4().hex
 
 

@@ -29,6 +29,7 @@ from rasa_handoff.core.assignment_events import (
 )
 from rasa_handoff.protocol.desk_payloads import Message
 from rasa_handoff.protocol.errors import Refused, Unreachable
+from rasa_handoff.protocol.limits import LONGEST_LANE
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.payloads import DeskStatusPayload, MessagePayload
 from rasa_handoff.protocol.values import Availability, Speaker, read
@@ -42,7 +43,7 @@ from rasa_handoff.server.storage.tables import OUTBOX
 from rasa_handoff.store.dispatcher import Dispatcher
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.failures import apart
-from rasa_handoff.store.outbox import LONGEST_LANE, Entry
+from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.tasks import cancel_all, finish
 from rasa_handoff.store.timers import Timer
 

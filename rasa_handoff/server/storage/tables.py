@@ -26,6 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.protocol.errors import Refused, Unreachable
+from rasa_handoff.protocol.limits import LONGEST_ID
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.store.engine import TROUBLES, Store, Work
 from rasa_handoff.store.migrations import Steps
@@ -104,8 +105,6 @@ SIDE: Final = "server"
 SCHEMA: Final = 1
 STEPS: Final[Steps] = {}
 """For each schema after the first, the step that leads to it (``store/migrations.py``)."""
-ID: Final = 200
-"""Longest id of another system that is kept: bots, conversations, handoffs, messages."""
 NAME: Final = 100
 EMAIL: Final = 254
 
@@ -151,7 +150,7 @@ TOKENS: Final = Table(
     "tokens",
     METADATA,
     Column("hash", String(64), primary_key=True),
-    Column("bot_id", String(ID), nullable=False, index=True),
+    Column("bot_id", String(LONGEST_ID), nullable=False, index=True),
     Column("at", Float, nullable=False),
 )
 
@@ -159,8 +158,8 @@ RELAYS: Final = Table(
     "relays",
     METADATA,
     # The epoch of the database whose relay speaks for the bot.
-    Column("bot_id", String(ID), primary_key=True),
-    Column("epoch", String(ID), nullable=False),
+    Column("bot_id", String(LONGEST_ID), primary_key=True),
+    Column("epoch", String(LONGEST_ID), nullable=False),
 )
 
 SESSIONS: Final = Table(
@@ -178,9 +177,9 @@ SECRETS: Final = Table(
 HANDOFFS: Final = Table(
     "handoffs",
     METADATA,
-    Column("handoff_id", String(ID), primary_key=True),
-    Column("bot_id", String(ID), nullable=False),
-    Column("conversation_id", String(ID), nullable=False),
+    Column("handoff_id", String(LONGEST_ID), primary_key=True),
+    Column("bot_id", String(LONGEST_ID), nullable=False),
+    Column("conversation_id", String(LONGEST_ID), nullable=False),
     # The outbox target that leads to the customer: "relay" or "botlhale".
     Column("side", String(20), nullable=False),
     Column("stage", String(20), nullable=False),
@@ -205,7 +204,7 @@ HANDOFFS: Final = Table(
     Column("seq", Integer, nullable=False),
     Column("told", Integer, nullable=False),
     # The id of the last durable event that came from the customer's side.
-    Column("heard", String(ID)),
+    Column("heard", String(LONGEST_ID)),
     Index("handoffs_queue", "stage", "department"),
     Index("handoffs_conversation", "bot_id", "conversation_id"),
 )
@@ -213,9 +212,9 @@ HANDOFFS: Final = Table(
 MESSAGES: Final = Table(
     "messages",
     METADATA,
-    Column("handoff_id", String(ID), ForeignKey("handoffs.handoff_id", ondelete="CASCADE"), primary_key=True),
+    Column("handoff_id", String(LONGEST_ID), ForeignKey("handoffs.handoff_id", ondelete="CASCADE"), primary_key=True),
     Column("seq", Integer, primary_key=True),
-    Column("id", String(ID), nullable=False),
+    Column("id", String(LONGEST_ID), nullable=False),
     Column("speaker", String(20), nullable=False),
     Column("agent", String(NAME)),
     Column("text", Text, nullable=False),
@@ -232,7 +231,7 @@ HANDOFF_EVENTS: Final = Table(
     # The order in which things happened to a handoff; AUTOINCREMENT makes sure that no number is used twice.
     Column("key", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
     # No foreign key: a row stays when the handoff is deleted.
-    Column("handoff_id", String(ID), nullable=False),
+    Column("handoff_id", String(LONGEST_ID), nullable=False),
     Column("at", Float, nullable=False),
     Column("what", String(20), nullable=False),
     Column("who", String(20), nullable=False),

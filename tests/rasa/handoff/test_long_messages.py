@@ -1,7 +1,7 @@
 """What is too long for the one connection to the desk is refused, or cut, before it is written down."""
 
-from rasa_handoff.core.transcript import LEFT_OUT, LINE_COST, LONGEST_TRANSCRIPT, latest
-from rasa_handoff.protocol.limits import LONGEST_MESSAGE
+from rasa_handoff.core.transcript import LEFT_OUT, LINE_COST, latest
+from rasa_handoff.protocol.limits import LONGEST_MESSAGE, LONGEST_TRANSCRIPT
 from rasa_handoff.protocol.values import Line, Speaker
 from rasa_handoff.testing.rasa_server import RasaServer
 from tests.rasa.channels.browsers import Page
