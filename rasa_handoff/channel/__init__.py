@@ -1,1 +1,1 @@
-"""HandoffChannel: hosts the project's channels inside Rasa. Put together in ``channel.py``."""
+"""HandoffChannel: hosts the project's channels inside Rasa. Put together in ``handoff_channel.py``."""

@@ -34,7 +34,7 @@ from rasa_handoff.server.storage import handoff_events, handoffs
 from rasa_handoff.server.storage.handoff_events import HandoffEvent
 from rasa_handoff.server.storage.handoffs import RELAY
 from rasa_handoff.server.storage.tables import HANDOFF_EVENTS, HANDOFFS, Database, open_store
-from tests.server.peers import until
+from rasa_handoff.testing.waiting import eventually
 
 DAY = 86_400.0
 THANDI, SIPHO = Agent(id="t", name="Thandi"), Agent(id="s", name="Sipho")
@@ -327,6 +327,6 @@ async def test_a_real_desk_leaves_its_history_which_outlives_no_retention(server
 
         assert history() == ["queued", "taken", "answered", "resolved"]
         server.ahead += 401 * DAY
-        await until(lambda: history() == [])
+        await eventually(lambda: history() == [])
     finally:
         store.dispose()

@@ -187,7 +187,7 @@ class OutputObserver:
     def _beside(
         self, observed: ObservedTurn, recipient_id: str, message: Message, shown: Message, more: dict[str, Any]
     ) -> Message:
-        """Return what is ``shown`` in a marker's place.
+        """Return the message that the customer gets in place of one with a marker: ``shown``.
 
         The directives beside the marker are followed or, together with ``more``, left to the output channel.
         """

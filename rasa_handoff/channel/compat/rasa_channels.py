@@ -22,10 +22,10 @@ class WithLifetime:
     """Base of hosted channels that do something when the server has started, and when it stops."""
 
     async def announce(self) -> None:
-        """Called once the server runs."""
+        """Begin, once the server runs."""
 
     async def retire(self) -> None:
-        """Called when the server stops."""
+        """End, when the server stops."""
 
 
 class AsksWhileSilent:
@@ -36,7 +36,7 @@ class AsksWhileSilent:
 
 
 def class_names(kind: type) -> list[str]:
-    """Return the full names of a class and its bases, nearest first. By name, no vendor's SDK is loaded to compare with it."""
+    """Return the full names of a class and its bases, nearest first. To compare by name loads no vendor's SDK."""
     return [f"{base.__module__}.{base.__qualname__}" for base in kind.__mro__]
 
 

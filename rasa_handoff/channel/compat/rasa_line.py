@@ -30,7 +30,7 @@ def warn_of_untested_rasa() -> None:
 
 
 def untested(found: str) -> str | None:
-    """Return what is to be said about this version of Rasa; None if it was tested."""
+    """Return a sentence about a version of Rasa that this package wasn't tested with; None for one that it was."""
     if found in TESTED:
         return None
     tested = f"rasa-handoff was tested with Rasa {' and '.join(TESTED)}"

@@ -20,7 +20,7 @@ async def _nothing() -> None:
 
 
 class ServerPatches(NamedTuple):
-    """What one channel needs.
+    """The patches of one channel.
 
     ``desk_active``: in which conversations the bot is silent. ``keeper``: keeps the turns that can't be saved. ``outside``: is
     entered around proactive turns. ``connections``: counts and limits the server's connections.
@@ -32,7 +32,7 @@ class ServerPatches(NamedTuple):
     connections: Connections | None = None
 
     def install(self, app: Sanic) -> None:
-        """Install the patches, and say if Rasa is another one than they were made for."""
+        """Install the patches, and log a warning if they weren't tested with the installed Rasa."""
         warn_of_untested_rasa()
         processor.install(self.desk_active, self.outside)
         fail_safe_store.patch(self.keeper)
@@ -49,7 +49,7 @@ class ServerPatches(NamedTuple):
     def follow(
         self, app: Sanic, stop: Step, *, prepare: Step = _nothing, start: Step = _nothing, finish: Step = _nothing
     ) -> None:
-        """Install and remove them with the server.
+        """Install the patches when the server starts, and remove them when it has stopped.
 
         ``stop`` is called while requests still arrive, ``prepare`` before the server starts, ``start`` once it listens, and
         ``finish`` after the last request.

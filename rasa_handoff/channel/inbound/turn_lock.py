@@ -40,7 +40,7 @@ class TurnLock:
 
 
 class Work:
-    """Tasks that are finished once they have begun."""
+    """Tasks that run to their end once they have begun, also if their request is cancelled."""
 
     def __init__(self) -> None:
         self._under_way: set[asyncio.Task[None]] = set()

@@ -69,7 +69,7 @@ async def with_choices(message: dict[str, Any], bot: Bot, conversation_id: str, 
 
 
 def chosen(payload: str, conversation: Conversation, here: dict[str, Any], said: dict[str, Any]) -> events.Event:
-    """Return the event that such a button means now, since an agent may have come meanwhile.
+    """Return the event that a pressed button of the choices means now: an agent may have come meanwhile.
 
     ``here``: the attributes of every event; ``said``: those of the customer's message.
     """

@@ -80,11 +80,11 @@ class DeliveryMethod:
 
 
 class Push(DeliveryMethod):
-    """The channel's own output channel, called in the event loop."""
+    """Delivery by the channel's own output channel, called in the event loop."""
 
 
 class ThreadedPush(DeliveryMethod):
-    """The channel's own output channel, called in a thread with an event loop of its own, since the vendor's client blocks."""
+    """Delivery by the channel's own output channel, in a thread with an event loop of its own: the vendor's client blocks."""
 
     async def output(self, conversation_id: str, data: Data) -> OutputChannel:
         """Return the channel's output, made in a thread too: rocketchat's signs in when it is made."""
@@ -98,7 +98,7 @@ class ThreadedPush(DeliveryMethod):
 
 
 class Callback(DeliveryMethod):
-    """Requests to the project's own address. Each message has an id, by which the receiver can drop copies."""
+    """Delivery by requests to the project's own address. Each message has an id, by which the receiver can drop copies."""
 
     async def output(self, conversation_id: str, data: Data) -> OutputChannel:
         """Return the channel's output, which raises if the receiver refuses."""
@@ -109,7 +109,7 @@ class Callback(DeliveryMethod):
 
 
 class ConnectedSocket(DeliveryMethod):
-    """A connected socket; to a page that acknowledges, the message is repeated until it has."""
+    """Delivery to a connected socket; to a page that acknowledges, the message is repeated until it has."""
 
     async def output(self, conversation_id: str, data: Data) -> OutputChannel:
         """Return the channel's output, if a socket of the customer is connected."""
@@ -124,7 +124,7 @@ class ConnectedSocket(DeliveryMethod):
 
 
 class Fetch(DeliveryMethod):
-    """Only in the response to a request of the customer."""
+    """Delivery in the response to the customer's next request, on a channel that can't push."""
 
     push = False
 
@@ -137,7 +137,7 @@ class Fetch(DeliveryMethod):
 
 
 class RebuiltOutput(DeliveryMethod):
-    """An output made from the attributes ``kept`` of the last turn's output."""
+    """Delivery by an output that is made anew, from the attributes ``kept`` of the last turn's output."""
 
     kept: tuple[str, ...] = ()
     build: Callable[[Any, Data], OutputChannel]
@@ -158,7 +158,7 @@ class RebuiltOutput(DeliveryMethod):
 
 
 class Slack(RebuiltOutput):
-    """The channel and thread the customer wrote in."""
+    """Delivery to the Slack channel and thread that the customer wrote in."""
 
     kept = ("slack_channel", "thread_id")
 
@@ -168,7 +168,10 @@ class Slack(RebuiltOutput):
 
 
 class Mattermost(RebuiltOutput):
-    """The channel the customer wrote in. The client blocks. Mattermost drops a copy that arrives within half a minute."""
+    """Delivery to the Mattermost channel that the customer wrote in. The client blocks.
+
+    Mattermost drops a copy that arrives within half a minute.
+    """
 
     kept = ("bot_channel",)
 
@@ -184,7 +187,7 @@ class Mattermost(RebuiltOutput):
 
 
 class Teams(RebuiltOutput):
-    """The Bot Framework's conversation, the bot's identity in it and the service's address. The client blocks."""
+    """Delivery by the Bot Framework, to its conversation, with the bot's identity in it, at the service's address. It blocks."""
 
     kept = ("conversation", "bot", "global_uri")
 

@@ -39,12 +39,12 @@ class ReturnToBot(Protocol):
     """Resumes a paused tracker and returns the bot's messages."""
 
     async def __call__(self, tracker: DialogueStateTracker, back: ReturnBody, channel: str) -> Messages:
-        """``back``: what the handoff settled."""
+        """Let the bot take the conversation again. ``back``: what the handoff settled."""
         ...
 
 
 class BotReturn:
-    """:class:`ReturnToBot` on a real bot."""
+    """The return to the running bot."""
 
     def __init__(self, bot: Bot, ended_intent: str) -> None:
         self._bot, self._intent = bot, ended_intent

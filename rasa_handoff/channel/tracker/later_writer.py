@@ -1,4 +1,4 @@
-"""Changes to trackers that are made later, for platform channels, which have no database: the tracker store is away just now."""
+"""Changes to trackers that wait in memory while the tracker store is away, for platform channels, which have no database."""
 
 import asyncio
 from collections.abc import Callable, Sequence

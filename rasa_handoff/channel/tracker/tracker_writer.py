@@ -149,7 +149,7 @@ def pause(tracker: DialogueStateTracker, body: PauseBody) -> list[Event]:
 
 
 def listening(tracker: DialogueStateTracker) -> list[Event]:
-    """Return the event after which the bot has listened last; none if it already has."""
+    """Return ``action_listen``, which ends the bot's turn; nothing if that is its last action already."""
     last = next((event for event in reversed(tracker.applied_events()) if isinstance(event, ActionExecuted)), None)
     if last is None or last.action_name == ACTION_LISTEN_NAME:
         return []
@@ -157,7 +157,7 @@ def listening(tracker: DialogueStateTracker) -> list[Event]:
 
 
 def _cleared_slot(tracker: DialogueStateTracker, slot: str | None) -> list[Event]:
-    """Return the events that clear the slot which an open form filled with the request for a person, to be asked again later.
+    """Return the events by which an open form asks again for the slot that it filled with the request for a person.
 
     A form without ``ignored_intents`` takes such a request for the answer to its question.
     """

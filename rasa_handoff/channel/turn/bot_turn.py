@@ -220,7 +220,7 @@ class ProactiveTurns:
 
     @asynccontextmanager
     async def around(self, conversation_id: str, output: OutputChannel) -> AsyncIterator[None]:
-        """Observe such a turn. It may close the conversation; a handoff needs a customer's message to answer."""
+        """Observe a proactive turn. It may close the conversation; a handoff needs a customer's message to answer."""
         if getattr(output, "has_own_desk", False):  # a platform observes its turns itself
             yield
             return

@@ -192,7 +192,7 @@ def needs_text(custom: Mapping[str, Any]) -> bool:
 
 
 def _own(custom: Mapping[str, Any]) -> list[Saying]:
-    """Translate what is in the shape of LivePerson's own documents."""
+    """Translate a ``custom`` in the format of LivePerson's documents."""
     if "messages" in custom or "context" in custom:
         return list(_answer(custom))
     if "action" in custom:
@@ -206,7 +206,7 @@ def _own(custom: Mapping[str, Any]) -> list[Saying]:
 
 
 def _answer(answer: Mapping[str, Any]) -> Iterator[Saying]:
-    """Read a whole answer as a Function gives it."""
+    """Translate the whole answer of a Function: its ``messages`` and its ``context``."""
     context = answer.get("context") if isinstance(answer.get("context"), Mapping) else {}
     assert isinstance(context, Mapping)
     messages = [one for one in _listed(answer.get("messages")) if isinstance(one, str | Mapping)]
@@ -225,7 +225,7 @@ def _answer(answer: Mapping[str, Any]) -> Iterator[Saying]:
 
 
 def _one(message: Mapping[str, Any]) -> Iterator[Saying]:
-    """Read one of an answer's ``messages``."""
+    """Translate one of the ``messages`` of a Function's answer."""
     if "delay" in message:
         yield from _delay(message)
     elif "structuredContent" in message or "quickReplies" in message:

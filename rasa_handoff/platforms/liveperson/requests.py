@@ -42,7 +42,7 @@ Context = dict[str, Any]
 
 
 class LivePersonCall(Value, frozen=True):
-    """One call.
+    """One call of a Function or of Custom Endpoint.
 
     ``caller``: the Function's name in the settings, or the bot's id; ``last_words``: the customer's last message before a
     welcome; ``files``: each with what is known of ``type``, ``name`` and ``url``; ``location``: ``lat`` and ``lon``;
