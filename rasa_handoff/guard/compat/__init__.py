@@ -1,1 +1,1 @@
-"""What the guard replaces, or relies on, of private parts of python-socketio, python-engineio, ASGI servers and Sanic."""
+"""Compatibility patches of the guard: all that it replaces, or relies on, in python-socketio, python-engineio, ASGI and Sanic."""
