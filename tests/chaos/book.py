@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from rasa_handoff.protocol.logs import short_id
 
-Fate = Literal["unsure", "accepted", "refused"]
+Outcome = Literal["unsure", "accepted", "refused"]
 
 
 @dataclass
@@ -19,13 +19,13 @@ class Said:
     conversation: str
     number: int
     handoff_id: str | None = None
-    fate: Fate = "unsure"
+    outcome: Outcome = "unsure"
     reason: str = ""
     at: float = field(default_factory=time.time)
 
 
 @dataclass
-class Heard:
+class ReceivedText:
     """A message that a customer's end showed.
 
     ``kind``: agent, notice or bot; ``response``: which notice; ``asked``: when the request was sent that it answers, None if it
@@ -65,7 +65,7 @@ class Book:
     def __init__(self, folder: Path) -> None:
         self.customers: dict[str, dict[str, Said]] = {}
         self.agents: dict[str, Said] = {}
-        self.heard: dict[str, list[Heard]] = {}
+        self.received: dict[str, list[ReceivedText]] = {}
         self.tables: dict[str, Table] = {}
         self.channels: dict[str, str] = {}
         self.failures: dict[str, list[float]] = {}
@@ -85,7 +85,7 @@ class Book:
 
     def customer(self, name: str, channel: str) -> None:
         self.channels[name], self.asked[name], self.left[name] = channel, [], []
-        self.customers[name], self.heard[name], self.failures[name] = {}, [], []
+        self.customers[name], self.received[name], self.failures[name] = {}, [], []
 
     def called(self, short: str) -> str:
         """Return the customer whose id the desk shows in this short form."""
@@ -105,13 +105,13 @@ class Book:
         self.note("says", agent, word=word, conversation=table.conversation)
         return said
 
-    def settle(self, said: Said, fate: Fate, reason: str = "") -> None:
-        said.fate, said.reason = fate, reason
-        self.note(fate, said.conversation, word=said.word, reason=reason)
+    def settle(self, said: Said, outcome: Outcome, reason: str = "") -> None:
+        said.outcome, said.reason = outcome, reason
+        self.note(outcome, said.conversation, word=said.word, reason=reason)
 
-    def hears(self, conversation: str, heard: Heard) -> None:
-        self.heard[conversation].append(heard)
-        self.note("hears", conversation, kind=heard.kind, text=heard.text)
+    def hears(self, conversation: str, received: ReceivedText) -> None:
+        self.received[conversation].append(received)
+        self.note("hears", conversation, kind=received.kind, text=received.text)
 
     def failed(self, conversation: str, why: str) -> None:
         """Note that a request of this customer, or an answer to a push, failed: messages may be lost or doubled around now."""

@@ -76,7 +76,7 @@ def words_arrived(book: Book, trackers: Trackers) -> None:
             places += table.shown if table.conversation == conversation else []
         for said in words.values():
             count = places.count(said.word)
-            if count == 0 and said.fate == "accepted":
+            if count == 0 and said.outcome == "accepted":
                 book.finding("lost", conversation, f"{said.word} was accepted and reached neither agent nor bot")
             if count > 1:
                 book.finding("doubled", conversation, f"{said.word} arrived {count} times")
@@ -86,10 +86,10 @@ def words_arrived(book: Book, trackers: Trackers) -> None:
 
 def _agent_word_arrived(book: Book, said: Said) -> None:
     channel = book.channels[said.conversation]
-    at = [heard.at for heard in book.heard[said.conversation] if heard.text == said.word]
+    at = [received.at for received in book.received[said.conversation] if received.text == said.word]
     failed = book.tables[str(said.handoff_id)].statuses.get(said.word) == "failed"
     broke_off = channel == "rest" and _may_have_broken_off(book, said)
-    if not at and said.fate == "accepted" and not failed and not broke_off:
+    if not at and said.outcome == "accepted" and not failed and not broke_off:
         status = book.tables[str(said.handoff_id)].statuses.get(said.word)
         detail = f"{said.word} was accepted and never heard; the desk shows it as {status}"
         book.finding("lost", said.conversation, detail)
@@ -103,8 +103,8 @@ def _agent_word_arrived(book: Book, said: Said) -> None:
 def _may_have_broken_off(book: Book, said: Said) -> bool:
     """Return whether an answer that may have held the message broke off: after it was sent, and before a later one arrived."""
     after = {word for word, other in book.agents.items() if _is_after(other, said)}
-    heard = [one.at for one in book.heard[said.conversation] if one.text in after]
-    latest = min(heard, default=math.inf) + ANSWER_WITHIN  # that long an answer beside it may be waited for in vain
+    received = [one.at for one in book.received[said.conversation] if one.text in after]
+    latest = min(received, default=math.inf) + ANSWER_WITHIN  # that long an answer beside it may be waited for in vain
     return any(said.at < failure < latest for failure in book.failures[said.conversation])
 
 
@@ -125,12 +125,12 @@ def order_held(book: Book, trackers: Trackers) -> None:
     sent."""
     for conversation, words in book.customers.items():
         given = [words[text] for text in trackers.to_bot(conversation) if text in words]
-        _rises(book, conversation, "given to the bot", [said for said in given if said.fate == "accepted"])
+        _rises(book, conversation, "given to the bot", [said for said in given if said.outcome == "accepted"])
     for table in book.tables.values():
         own = book.customers.get(table.conversation, {})
         _rises(book, table.conversation, "shown to the agent", [own[word] for word in table.shown if word in own])
-    for conversation, heard in book.heard.items():
-        firsts = list(dict.fromkeys(one.text for one in heard if one.kind == "agent"))
+    for conversation, received in book.received.items():
+        firsts = list(dict.fromkeys(one.text for one in received if one.kind == "agent"))
         for handoff_id in {said.handoff_id for said in book.agents.values() if said.conversation == conversation}:
             words = [book.agents[text] for text in firsts if text in book.agents]
             _rises(book, conversation, "heard", [said for said in words if said.handoff_id == handoff_id])
@@ -145,10 +145,10 @@ def _rises(book: Book, conversation: str, where: str, words: list[Said]) -> None
 
 def joined_once(book: Book) -> None:
     """Check that web chat shows each notice exactly once: an agent joins as often as conversations were taken."""
-    for conversation, heard in book.heard.items():
+    for conversation, received in book.received.items():
         if book.channels[conversation] not in ("socketio", "mailbox"):
             continue
-        joins = sum(1 for one in heard if one.response == phrases.JOINS)
+        joins = sum(1 for one in received if one.response == phrases.JOINS)
         takes = sum(table.takes for table in book.tables.values() if table.conversation == conversation)
         if joins > takes:
             book.finding("doubled", conversation, f"{joins} times an agent joined, {takes} took it")
@@ -163,10 +163,12 @@ def trackers_in_step(book: Book, trackers: Trackers) -> None:
             detail = f"{table.handoff_id}: customer, tracker {customer}, desk {table.shown}"
             book.finding("tracker out of step", table.conversation, detail)
         mine = [said for said in book.agents.values() if said.handoff_id == table.handoff_id]
-        told = {said.word for said in mine if said.fate == "accepted" and table.statuses.get(said.word) != "failed"}
+        reported = {
+            said.word for said in mine if said.outcome == "accepted" and table.statuses.get(said.word) != "failed"
+        }
         known = {said.word for said in mine}
-        if [word for word in agents if word in known] != sorted(told, key=lambda word: book.agents[word].number):
-            detail = f"{table.handoff_id}: agent, tracker {agents}, said {sorted(told)}"
+        if [word for word in agents if word in known] != sorted(reported, key=lambda word: book.agents[word].number):
+            detail = f"{table.handoff_id}: agent, tracker {agents}, said {sorted(reported)}"
             book.finding("tracker out of step", table.conversation, detail)
 
 
@@ -188,13 +190,13 @@ async def nobody_is_stuck(world: World, within: float) -> None:
 
 async def _is_answered(customer: Customer, within: float) -> bool:
     """Return whether the bot answers this customer's greeting."""
-    before = len(customer.book.heard[customer.name])
+    before = len(customer.book.received[customer.name])
     loop = asyncio.get_running_loop()
     deadline = loop.time() + within
     while loop.time() < deadline:
         await asyncio.wait({asyncio.ensure_future(customer.send("/greet"))}, timeout=10)
         for _ in range(20):
-            if any(heard.text == "Hello." for heard in customer.book.heard[customer.name][before:]):
+            if any(received.text == "Hello." for received in customer.book.received[customer.name][before:]):
                 return True
             await asyncio.sleep(0.1)
     return False

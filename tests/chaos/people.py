@@ -6,7 +6,7 @@ import random
 import time
 
 from tests.chaos import phrases
-from tests.chaos.book import Book, Heard, Said
+from tests.chaos.book import Book, ReceivedText, Said
 from tests.chaos.texts import decorate
 
 PATIENCE = 10.0
@@ -114,7 +114,7 @@ class Customer(abc.ABC):
     def hear(self, text: str, asked: float | None = None) -> None:
         """Note what is shown to the customer. ``asked``: when the request was sent that it answers, if it answers one."""
         kind, response = phrases.kind_of(text)
-        self.book.hears(self.name, Heard(time.time(), text, kind, response, asked))
+        self.book.hears(self.name, ReceivedText(time.time(), text, kind, response, asked))
         if response in phrases.STARTS or response == phrases.JOINS:
             self.with_desk, self.joined = True, response == phrases.JOINS
         elif response in phrases.ENDS or (kind == "bot" and self.channel == "rest"):

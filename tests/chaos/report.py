@@ -49,7 +49,7 @@ class Report:
         book, (under_faults, whole) = self.book, self.times
         channels = Counter(book.channels.values())
         spoken = [said for words in book.customers.values() for said in words.values()]
-        accepted = Counter(said.fate for said in (*spoken, *book.agents.values()))
+        accepted = Counter(said.outcome for said in (*spoken, *book.agents.values()))
         kinds = ", ".join(f"{count} on {name}" for name, count in channels.items())
         return [
             f"customers {len(book.channels)} ({kinds}; {self.pages} in Chromium), conversations with agents {len(book.tables)}",

@@ -112,7 +112,7 @@ async def calm(world: World, people: list["asyncio.Task[None]"], within: float) 
 
 def _waits_for(world: World, name: str) -> str:
     words, customer = list(world.book.customers[name].values()), next(c for c in world.customers if c.name == name)
-    last = f"{words[-1].word} ({words[-1].fate})" if words else "the first word"
+    last = f"{words[-1].word} ({words[-1].outcome})" if words else "the first word"
     return (
         f"waits on {customer.channel} for an acknowledgement after everything is back; last {last}; {customer.state()}"
     )

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tests.chaos import phrases
-from tests.chaos.book import Book, Heard, Table
+from tests.chaos.book import Book, ReceivedText, Table
 
 SOON = 20.0
 """Seconds within which the customer gets the notice of an end that the relay made."""
@@ -26,7 +26,7 @@ class Chat:
 
     conversation: str
     asked: float
-    opened: Heard
+    opened: ReceivedText
 
     def is_at(self, table: Table) -> bool:
         """Whether this may be what the desk has there: an agent heard of it after the customer began to ask."""
@@ -35,27 +35,29 @@ class Chat:
 
 def bot_was_silent(book: Book) -> None:
     """Check that the bot said nothing while the desk was active."""
-    for conversation, heard in book.heard.items():
+    for conversation, received in book.received.items():
         chat = None
-        for place, one in enumerate(heard):
+        for place, one in enumerate(received):
             if one.response in phrases.STARTS or one.response == phrases.JOINS:
                 chat = _chat(book, conversation, chat, one)
             elif one.response in phrases.ENDS:
                 chat = None
-            elif chat and one.kind == "bot" and not _may_speak(book, chat, heard[place:]):
+            elif chat and one.kind == "bot" and not _may_speak(book, chat, received[place:]):
                 book.finding("bot spoke", conversation, f"{one.text!r} at {one.at:.3f}, while the desk was active")
 
 
-def _chat(book: Book, conversation: str, before: Chat | None, opened: Heard) -> Chat:
+def _chat(book: Book, conversation: str, before: Chat | None, opened: ReceivedText) -> Chat:
     """The chat that is meant: a new one, if the customer has asked anew since (who has lost the end of the one before did)."""
     asked = max((at for at in book.asked[conversation] if at <= opened.at), default=opened.at)
     return before if before is not None and before.asked == asked else Chat(conversation, asked, opened)
 
 
-def _may_speak(book: Book, chat: Chat, heard: Sequence[Heard]) -> bool:
+def _may_speak(book: Book, chat: Chat, received: Sequence[ReceivedText]) -> bool:
     """Return whether the first of these messages is no finding."""
-    one = heard[0]
-    return _ended(book, chat, one.at) or _was_asked_before(chat, one) or _relay_ended(heard) or _broke(book, chat, one)
+    one = received[0]
+    return (
+        _ended(book, chat, one.at) or _was_asked_before(chat, one) or _relay_ended(received) or _broke(book, chat, one)
+    )
 
 
 def _ended(book: Book, chat: Chat, at: float) -> bool:
@@ -64,19 +66,19 @@ def _ended(book: Book, chat: Chat, at: float) -> bool:
     return any(moment <= at for moment in (*resolved, *left))
 
 
-def _was_asked_before(chat: Chat, one: Heard) -> bool:
+def _was_asked_before(chat: Chat, one: ReceivedText) -> bool:
     """Return whether a message answers another request than the one that opened the chat, sent before that one was answered."""
     return one.asked is not None and one.asked < chat.opened.at and one.asked != chat.opened.asked
 
 
-def _relay_ended(heard: Sequence[Heard]) -> bool:
-    turning = (one for one in heard if one.response in (*phrases.STARTS, phrases.JOINS, *phrases.ENDS))
+def _relay_ended(received: Sequence[ReceivedText]) -> bool:
+    turning = (one for one in received if one.response in (*phrases.STARTS, phrases.JOINS, *phrases.ENDS))
     following = next(turning, None)
-    if following is None or following.at - heard[0].at > SOON:
+    if following is None or following.at - received[0].at > SOON:
         return False
     return following.response in phrases.ENDS and following.response not in phrases.ASKED_ENDS
 
 
-def _broke(book: Book, chat: Chat, one: Heard) -> bool:
+def _broke(book: Book, chat: Chat, one: ReceivedText) -> bool:
     failures = book.failures[chat.conversation] if book.channels[chat.conversation] == "rest" else []
     return any(chat.opened.at < failure <= one.at for failure in failures)

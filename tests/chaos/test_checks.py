@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestServer
 from rasa_handoff.presets.responses import preset_text
 from rasa_handoff.protocol import names
 from tests.chaos import checks
-from tests.chaos.book import Book, Heard, Said
+from tests.chaos.book import Book, ReceivedText, Said
 from tests.chaos.poison import Poison
 from tests.chaos.vendor import Vendor, VendorCustomer
 
@@ -36,7 +36,7 @@ def agent_said(book: Book, *moments: float) -> list[Said]:
     table = book.table("handoff", WHO)
     said = [book.agent_says(table, "a1") for _ in moments]
     for one, at in zip(said, moments, strict=True):
-        one.at, one.fate = at, "accepted"
+        one.at, one.outcome = at, "accepted"
     return said
 
 
@@ -53,7 +53,7 @@ def test_on_rest_a_word_is_lost_only_with_an_answer_that_may_have_held_it(
     book: Book, failures: Sequence[float], kinds: list[str]
 ) -> None:
     _, later = agent_said(book, 10, 19)
-    book.heard[WHO].append(Heard(20, later.word, "agent"))
+    book.received[WHO].append(ReceivedText(20, later.word, "agent"))
     book.failures[WHO].extend(failures)
     checks.words_arrived(book, bot_was_given())
     assert [kind for kind, _, _ in book.findings] == kinds
@@ -71,14 +71,14 @@ def test_an_answer_of_another_customers_is_no_excuse(book: Book) -> None:
 def test_the_bot_is_given_words_in_their_order(book: Book, given: Sequence[int], kinds: list[str]) -> None:
     said = [book.customer_says(WHO, f"{WHO}-h1-{number}") for number in range(3)]
     for one in said:
-        one.fate = "accepted"
+        one.outcome = "accepted"
     checks.order_held(book, bot_was_given(*(said[place].word for place in given)))
     assert [kind for kind, _, _ in book.findings] == kinds
 
 
 def test_a_word_without_an_answer_may_come_to_the_bot_later(book: Book) -> None:
     first, second = (book.customer_says(WHO, f"{WHO}-h1-{number}") for number in range(2))
-    second.fate = "accepted"
+    second.outcome = "accepted"
     checks.order_held(book, bot_was_given(second.word, first.word))
     assert not book.findings
 
@@ -100,7 +100,7 @@ async def test_a_word_is_refused_if_its_vendor_was_told_so(book: Book, taken: bo
                 "c2", book, random.Random(1), 1.0, lambda: str(rasa.make_url("")).rstrip("/"), vendor
             )
             said = await customer.say()
-    assert said.fate == ("accepted" if taken else "unsure")
+    assert said.outcome == ("accepted" if taken else "unsure")
 
 
 @pytest.mark.parametrize(("where", "kinds"), [("outbox", ["stuck"]), ("dead_letter", []), (None, ["lost"])])
@@ -120,6 +120,6 @@ def test_poison_must_be_a_dead_letter(book: Book, tmp_path: Path, where: str | N
 @pytest.mark.parametrize("half", [False, True])
 def test_a_text_that_arrives_otherwise_than_it_was_sent_is_lost(book: Book, half: bool) -> None:
     arrives = "c1-h1-1 ~half \N{REPLACEMENT CHARACTER} of it~"
-    book.customer_says(WHO, arrives).fate = "accepted"
+    book.customer_says(WHO, arrives).outcome = "accepted"
     checks.words_arrived(book, bot_was_given("c1-h1-1 ~half  of it~" if half else arrives))
     assert [kind for kind, _, _ in book.findings] == (["lost"] if half else [])

@@ -30,14 +30,14 @@ class Quiet(Customer):
 
 
 @pytest.mark.parametrize(
-    ("heard", "noted"), [([QUEUED], [1, 2]), ([QUEUED, JOINED], [0, 1]), ([QUEUED, JOINED, PASSED_ON], [1, 2])]
+    ("received", "noted"), [([QUEUED], [1, 2]), ([QUEUED, JOINED], [0, 1]), ([QUEUED, JOINED, PASSED_ON], [1, 2])]
 )
 async def test_leaving_ends_a_live_chat_with_the_second_word(
-    tmp_path: Path, heard: Sequence[str], noted: list[int]
+    tmp_path: Path, received: Sequence[str], noted: list[int]
 ) -> None:
     with closing(Book(tmp_path)) as book:
         customer = Quiet(book)
-        for text in heard:
+        for text in received:
             customer.hear(text)
         await customer.leave()
     assert customer.noted == noted

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos import phrases
-from tests.chaos.book import Book, Heard, Table
+from tests.chaos.book import Book, ReceivedText, Table
 from tests.chaos.silence import SOON, bot_was_silent
 
 WHO = "c1"
@@ -18,14 +18,14 @@ UNREACHABLE = "utter_handoff_unreachable"
 class Story(Book):
     """What one customer hears, said in numbers of seconds."""
 
-    def told(self, at: float, response: str, asked: float | None = None) -> None:
-        self.heard[WHO].append(Heard(at, response, "notice", response, asked))
+    def notifies(self, at: float, response: str, asked: float | None = None) -> None:
+        self.received[WHO].append(ReceivedText(at, response, "notice", response, asked))
 
     def starts(self, at: float, asked: float | None = None) -> None:
-        self.told(at, phrases.STARTS[0], asked)
+        self.notifies(at, phrases.STARTS[0], asked)
 
     def bot(self, at: float, asked: float | None = None) -> None:
-        self.heard[WHO].append(Heard(at, "Hello.", "bot", "", asked))
+        self.received[WHO].append(ReceivedText(at, "Hello.", "bot", "", asked))
 
     def chat(self, asked: float, seen: float, resolved: float | None = None) -> None:
         """The customer asks for a person, and the desk has it."""
@@ -56,7 +56,7 @@ def test_words_before_and_after_a_chat_are_fine(story: Story) -> None:
     story.bot(0)
     story.chat(asked=1, seen=2, resolved=5)
     story.starts(2)
-    story.told(6, RESOLVED)
+    story.notifies(6, RESOLVED)
     story.bot(6.1)
     assert not story.found()
 
@@ -64,7 +64,7 @@ def test_words_before_and_after_a_chat_are_fine(story: Story) -> None:
 def test_the_end_of_the_chat_before_excuses_nothing(story: Story) -> None:
     story.chat(asked=1, seen=2, resolved=5)
     story.starts(2)
-    story.told(6, RESOLVED)
+    story.notifies(6, RESOLVED)
     story.chat(asked=7, seen=8)
     story.starts(8)
     story.bot(9)
@@ -75,7 +75,7 @@ def test_an_agent_who_resolves_the_chat_before_late_excuses_nothing(story: Story
     story.chat(asked=1, seen=2, resolved=9)
     story.left[WHO].append(5)
     story.starts(2)
-    story.told(6, "utter_handoff_left")
+    story.notifies(6, "utter_handoff_left")
     story.chat(asked=7, seen=8)
     story.starts(8)
     story.bot(10)
@@ -86,7 +86,7 @@ def test_the_end_may_be_overtaken_on_its_way_to_the_customer(story: Story) -> No
     story.chat(asked=1, seen=2, resolved=5)
     story.starts(2)
     story.bot(6)
-    story.told(60, RESOLVED)
+    story.notifies(60, RESOLVED)
     assert not story.found()
 
 
@@ -94,7 +94,7 @@ def test_a_chat_may_have_ended_before_its_customer_hears_of_it(story: Story) -> 
     story.chat(asked=1, seen=2, resolved=5)
     story.starts(40)
     story.bot(41)
-    story.told(42, RESOLVED)
+    story.notifies(42, RESOLVED)
     assert not story.found()
 
 
@@ -110,16 +110,16 @@ def test_an_end_asked_for_later_excuses_nothing(story: Story) -> None:
     story.chat(asked=1, seen=2, resolved=4)
     story.starts(2)
     story.bot(3)
-    story.told(5, RESOLVED)
+    story.notifies(5, RESOLVED)
     assert story.found() == 1
 
 
-@pytest.mark.parametrize(("heard", "findings"), [(SOON, 0), (2 * SOON, 1)])
-def test_an_end_of_the_relays_own_is_heard_soon(story: Story, heard: float, findings: int) -> None:
+@pytest.mark.parametrize(("received", "findings"), [(SOON, 0), (2 * SOON, 1)])
+def test_an_end_of_the_relays_own_is_heard_soon(story: Story, received: float, findings: int) -> None:
     story.chat(asked=1, seen=2)
     story.starts(2)
     story.bot(3)
-    story.told(3 + heard, UNREACHABLE)
+    story.notifies(3 + received, UNREACHABLE)
     assert story.found() == findings
 
 

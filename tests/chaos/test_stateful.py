@@ -30,7 +30,7 @@ class RelayMachine(RuleBasedStateMachine):
         self.handoffs: list[str] = []
         self.to_desk: list[str] = []
         self.to_customer: list[str] = []
-        self.told: list[events.AgentSaid] = []
+        self.reported: list[events.AgentSaid] = []
         self.count = 0
 
     # Steps
@@ -67,12 +67,12 @@ class RelayMachine(RuleBasedStateMachine):
         said = events.AgentSaid(**self._here(), id=new_id(), text=self._word("a"), at=1.0)
         if self._apply(said) and self.desk_active:
             self.to_customer.append(said.text)
-            self.told.append(said)
+            self.reported.append(said)
 
     @rule(which=st.integers(0, 99))
     def agent_word_comes_again(self, which: int) -> None:
-        if self.told:
-            self._apply(self.told[which % len(self.told)])
+        if self.reported:
+            self._apply(self.reported[which % len(self.reported)])
 
     @rule()
     def agent_passes_it_on(self) -> None:

@@ -28,8 +28,8 @@ def test_words_of_the_handoff_before_still_arrive() -> None:
         asks()
         assert stage.relay.conversation("thabo").state is Control.BOT
         stage.drain()
-        told = [(entry.name, entry.body.get("text") or entry.body.get("reason")) for entry in stage.desk.once()[1:]]
-        assert told == [
+        reported = [(entry.name, entry.body.get("text") or entry.body.get("reason")) for entry in stage.desk.once()[1:]]
+        assert reported == [
             ("message", "are you there"),
             ("handoff.status", "customer_left"),
             ("handoff.status", "cancelled"),

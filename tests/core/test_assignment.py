@@ -62,7 +62,7 @@ def tried(state, event):
 
 @given(st.lists(EVENTS, max_size=30))
 def test_on_any_walk_the_promises_hold(events):
-    state, told = None, []
+    state, reported = None, []
     for event in events:
         after, effects, code = tried(state, event)
         if code is not None:
@@ -76,15 +76,15 @@ def test_on_any_walk_the_promises_hold(events):
         if state is not None and state.agent and after.agent and state.agent != after.agent:
             # Changes hands through the queue, after reminders in vain, or when it is only a message to answer.
             assert state.reminders == HELP_AFTER or state.stage is Stage.MESSAGE
-        told += [effect.status for effect in effects if isinstance(effect, StatusChanged)]
+        reported += [effect.status for effect in effects if isinstance(effect, StatusChanged)]
         state = after
         assert (state.stage is Stage.QUEUED) <= (state.agent is None)
         assert (state.stage is Stage.ASSIGNED) <= (state.agent is not None and state.assigned_at is not None)
         assert (state.ended is not None) == (state.stage is Stage.ENDED)
-    assert told.count("completed") <= 1
-    hands = [status for status in told if status in ("accepted", "transferred")]
-    assert ("transferred", "transferred") not in itertools.pairwise(hands)
-    assert hands[:1] in ([], ["accepted"])
+    assert reported.count("completed") <= 1
+    owners = [status for status in reported if status in ("accepted", "transferred")]
+    assert ("transferred", "transferred") not in itertools.pairwise(owners)
+    assert owners[:1] in ([], ["accepted"])
 
 
 @given(st.lists(EVENTS, max_size=10), EVENTS)
@@ -112,11 +112,11 @@ def test_the_second_who_takes_it_is_told_who_did():
 
 
 def test_after_two_reminders_anybody_may_take_it_and_after_three_it_is_queued_ahead():
-    state, told = taken(), []
+    state, reported = taken(), []
     for _ in range(2):
         state, (effect,) = step(state, AgentSilent(at=9.0, seconds=60.0))
-        told.append((effect.agent.name, effect.seconds))
-    assert told == [("Thandi", 60.0), ("Thandi", 120.0)]
+        reported.append((effect.agent.name, effect.seconds))
+    assert reported == [("Thandi", 60.0), ("Thandi", 120.0)]
     over, _ = step(state, Taken(at=10.0, agent=AGENTS[1]))
     assert (over.agent, over.reminders) == (AGENTS[1], 0)
     answered, _ = step(state, AgentWrote(at=10.0, agent=AGENTS[0], id="1", text="here I am"))

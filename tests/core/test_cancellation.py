@@ -69,10 +69,10 @@ async def test_the_relay_delivers_and_knows_who_is_active(tmp_path: Path) -> Non
 
 
 async def test_the_server_tells_desk_and_relay(tmp_path: Path) -> None:
-    heard: list[Publication] = []
+    received: list[Publication] = []
 
     async def hear(news: Publication) -> None:
-        heard.append(news)
+        received.append(news)
 
     relay, store = RecordingTarget(), Store(f"sqlite:///{tmp_path / 'desk.db'}", METADATA, SIDE, SCHEMA)
     async with store, Publisher() as publisher:
@@ -81,7 +81,7 @@ async def test_the_server_tells_desk_and_relay(tmp_path: Path) -> None:
         async with Dispatcher(store, OUTBOX, {RELAY: relay}, side.finish, side.set_aside) as dispatcher:
             side.dispatcher = dispatcher
             await cancelled_after_its_commit(store, lambda: side.initiate(OFFER, resumed=True))
-            await eventually(lambda: any(isinstance(news, Arrival) for news in heard))
+            await eventually(lambda: any(isinstance(news, Arrival) for news in received))
 
 
 async def test_a_refused_event_of_a_targets_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def test_an_illegal_event_names_event_and_state() -> None:
 
 def test_a_transcript_is_told_to_the_desk_once() -> None:
     """In time it is in the offer; later it follows, in every state but the bot's."""
-    for walk, told in (
+    for walk, reported in (
         ((29, 30), ["handoff.initiate"]),
         ((29, 31, 30), ["handoff.transcript"]),
         ((29, 31, 6, 30), ["handoff.transcript"]),
@@ -167,4 +167,4 @@ def test_a_transcript_is_told_to_the_desk_once() -> None:
         ((29, 31, 7, 30), []),
     ):
         _, effects = step(reach(*walk[:-1]), happenings("h")[walk[-1]])
-        assert [effect.payload.event for effect in effects if isinstance(effect, TellDesk)] == told, walk
+        assert [effect.payload.event for effect in effects if isinstance(effect, TellDesk)] == reported, walk

@@ -10,7 +10,7 @@ from rasa_handoff.relay import repository
 from rasa_handoff.relay.repository import RelayStore
 
 
-def _told(connection: Connection) -> list[str]:
+def _entries_told(connection: Connection) -> list[str]:
     offer = Offer(handoff_id="h", conversation_id="thabo", bot_id="b", channel=Channel(name="rest"))
     repository.add_handoff(connection, offer)
     here = {"conversation_id": "thabo", "handoff_id": "h"}
@@ -26,8 +26,8 @@ def _told(connection: Connection) -> list[str]:
 
 async def test_whatever_the_clocks_say(database_url: str) -> None:
     async with RelayStore(database_url, repository.metadata, repository.SIDE, repository.SCHEMA) as store:
-        told = await store.write(_told)
-    assert told == ["asked by our clock", "answered by the desk's, which is behind", "thanked"]
+        reported = await store.write(_entries_told)
+    assert reported == ["asked by our clock", "answered by the desk's, which is behind", "thanked"]
 
 
 def _told_at_length(connection: Connection) -> tuple[Line, ...]:
@@ -43,6 +43,6 @@ def _told_at_length(connection: Connection) -> tuple[Line, ...]:
 
 async def test_what_would_not_fit_one_packet_is_told_by_its_end(database_url: str) -> None:
     async with RelayStore(database_url, repository.metadata, repository.SIDE, repository.SCHEMA) as store:
-        told = await store.write(_told_at_length)
-    assert (told[0].text, told[-1].at) == (LEFT_OUT, 39)
-    assert sum(len(line.text) for line in told) < LONGEST_TRANSCRIPT
+        reported = await store.write(_told_at_length)
+    assert (reported[0].text, reported[-1].at) == (LEFT_OUT, 39)
+    assert sum(len(line.text) for line in reported) < LONGEST_TRANSCRIPT

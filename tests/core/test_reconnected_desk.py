@@ -13,14 +13,14 @@ def _waiting(connection: Connection) -> list[str]:
     for handoff_id in ("old", "new"):
         offer = Offer(handoff_id=handoff_id, conversation_id="thabo", bot_id="b", channel=Channel(name="rest"))
         repository.add_handoff(connection, offer)
-    told = (
+    reported = (
         ("old", "1", "handoff.status"),
         ("new", "1", "handoff.initiate"),
         ("new", "2", "message"),
         ("new", "3", "message"),
         ("new", "4", "message.status"),
     )
-    entries = [Entry(DESK, "thabo", name, {"handoff_id": handoff, "id": id}) for handoff, id, name in told]
+    entries = [Entry(DESK, "thabo", name, {"handoff_id": handoff, "id": id}) for handoff, id, name in reported]
     repository.outbox.put(connection, entries)
     remove_acknowledged(connection, {"new": "3", "unheard-of": "9"})
     remove_acknowledged(connection, {"new": "an id of another life"})

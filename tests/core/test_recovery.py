@@ -55,5 +55,5 @@ def test_the_bots_words_are_told_though_the_way_back_took_too_long(stage: Stage)
     stage.run(stage.relay.apply(events.ReturnTimedOut(**here)))
     assert stage.relay.conversation(WHO).state is Control.BOT
     stage.drain()
-    told = [entry.body["message"] for entry in stage.customer.once() if entry.name == "bot"]
-    assert told == [{"text": "back h1"}]
+    reported = [entry.body["message"] for entry in stage.customer.once() if entry.name == "bot"]
+    assert reported == [{"text": "back h1"}]

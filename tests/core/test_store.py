@@ -49,7 +49,7 @@ class Listener:
 
     def __init__(self, batch: int = 1, patience: float = 0) -> None:
         self.batch, self._patience = batch, patience
-        self.heard: list[list[str]] = []
+        self.received: list[list[str]] = []
         self.away: Exception | None = None
 
     def patience(self, entries: Sequence[Entry]) -> float:
@@ -58,7 +58,7 @@ class Listener:
     async def deliver(self, lane: str, entries: Sequence[Entry]) -> None:
         if self.away is not None:
             raise self.away
-        self.heard.append([entry.name for entry in entries])
+        self.received.append([entry.name for entry in entries])
 
 
 async def test_what_comes_together_shares_a_commit(database_url: str) -> None:
@@ -258,8 +258,8 @@ async def test_lanes_keep_their_order_and_dont_wait_for_each_other(database_url:
         await database.put("1", "2", "3")
         await database.put("a", lane="lerato")
         async with Dispatcher(database.store, database.outbox, {"desk": listener}, database.finish, database.set_aside):
-            await eventually(lambda: len(listener.heard) == 4)
-        names = [name for (name,) in listener.heard]
+            await eventually(lambda: len(listener.received) == 4)
+        names = [name for (name,) in listener.received]
         assert [name for name in names if name.isdigit()] == ["1", "2", "3"]
         assert await database.lane_keys() == []
 
@@ -276,7 +276,7 @@ async def test_what_isnt_delivered_is_kept_and_tried_again(database_url: str, aw
             await eventually(lambda: database.lane_keys())
             listener.away = None
             dispatcher.notify([("desk", "thabo")])
-            await eventually(lambda: listener.heard == [["1"]])
+            await eventually(lambda: listener.received == [["1"]])
 
 
 async def test_after_its_end_the_pump_begins_nothing(database_url: str) -> None:
@@ -288,11 +288,11 @@ async def test_after_its_end_the_pump_begins_nothing(database_url: str) -> None:
             pass
         await database.put("late")
         await dispatcher.flush(("desk", "thabo"))
-        assert listener.heard == []
+        assert listener.received == []
         assert await database.lane_keys() == [("desk", "thabo")]
 
 
-async def test_who_waits_is_rung(database_url: str) -> None:
+async def test_who_waits_is_notified(database_url: str) -> None:
     database, listener = Database(database_url), Listener()
     listener.away = Waits("not here")
     async with database.store:
@@ -301,10 +301,10 @@ async def test_who_waits_is_rung(database_url: str) -> None:
             database.store, database.outbox, {"desk": listener}, database.finish, database.set_aside
         ) as dispatcher:
             await dispatcher.flush(("desk", "thabo"))
-            assert listener.heard == []
+            assert listener.received == []
             listener.away = None
             await dispatcher.flush(("desk", "thabo"))
-            assert listener.heard == [["1"]]
+            assert listener.received == [["1"]]
 
 
 async def test_a_patient_target_gets_a_batch(database_url: str) -> None:
@@ -318,7 +318,7 @@ async def test_a_patient_target_gets_a_batch(database_url: str) -> None:
         for name in ("1", "2", "3"):
             await database.put(name)
             dispatcher.notify([("desk", "thabo")])
-        await eventually(lambda: listener.heard == [["1", "2", "3"]])
+        await eventually(lambda: listener.received == [["1", "2", "3"]])
 
 
 async def test_a_restart_delivers_what_was_left(database_url: str) -> None:
@@ -327,7 +327,7 @@ async def test_a_restart_delivers_what_was_left(database_url: str) -> None:
         await first.put("left")
     again = Database(database_url)
     async with again.store, Dispatcher(again.store, again.outbox, {"desk": listener}, again.finish, again.set_aside):
-        await eventually(lambda: listener.heard == [["left"]])
+        await eventually(lambda: listener.received == [["left"]])
 
 
 async def test_a_locked_database_says_so_and_recovers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -374,9 +374,9 @@ async def test_what_fails_each_time_is_set_aside_and_the_lane_goes_on(
     async with database.store:
         await database.put("1", "2", "bad", "3", "4")
         async with Dispatcher(database.store, database.outbox, {"desk": target}, database.finish, database.set_aside):
-            await eventually(lambda: sum(map(len, target.heard)) == 4)
+            await eventually(lambda: sum(map(len, target.received)) == 4)
             (letter,) = await database.dead_letters()
-    assert [name for names in target.heard for name in names] == ["1", "2", "3", "4"]
+    assert [name for names in target.received for name in names] == ["1", "2", "3", "4"]
     assert (letter.name, letter.lane, letter.target, letter.entry.body) == ("bad", "thabo", "desk", {})
     assert type(problem).__name__ in letter.reason or letter.reason == "It said no."
     assert target.tries == tries + (batch > 1)
@@ -391,7 +391,7 @@ async def test_what_nobody_foresaw_is_tried_for_a_while(database_url: str, monke
     async with database.store:
         await database.put("bad", "1")
         async with Dispatcher(database.store, database.outbox, {"desk": target}, database.finish, database.set_aside):
-            await eventually(lambda: target.heard == [["1"]])
+            await eventually(lambda: target.received == [["1"]])
             assert len(await database.dead_letters()) == 1
     assert target.tries == 4
 
@@ -405,7 +405,7 @@ async def test_an_entry_that_cant_be_read_is_set_aside(database_url: str, body: 
         spoil = update(table).where(table.c.name == "bad").values(body=body)
         await database.store.write(lambda connection: connection.execute(spoil))
         async with Dispatcher(database.store, database.outbox, {"desk": listener}, database.finish, database.set_aside):
-            await eventually(lambda: listener.heard == [["1"]])
+            await eventually(lambda: listener.received == [["1"]])
             (letter,) = await database.dead_letters()
     assert letter.text == body
     with pytest.raises(ValueError):  # noqa: PT011 - whatever msgspec says

@@ -86,8 +86,8 @@ class ForeignFarSide(FarSide):
         return [data["message"] for data in self.server.all("from_user")]
 
     async def transcript(self) -> list[str]:
-        told = await eventually(lambda: self.server.all("messages_to_client"))
-        return [line["message"] for line in told[-1]["messages"]]
+        reported = await eventually(lambda: self.server.all("messages_to_client"))
+        return [line["message"] for line in reported[-1]["messages"]]
 
     async def end(self) -> None:
         await self.server.say("disconnect_socket", {})

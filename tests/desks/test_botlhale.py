@@ -42,7 +42,7 @@ async def side(server: ForeignServer, tmp_path: Path) -> AsyncIterator[RelaySide
         yield relay_side
 
 
-def told(side: RelaySide, who: str) -> list[str]:
+def texts_for(side: RelaySide, who: str) -> list[str]:
     """The words of agents that this customer was told."""
     return [entry.body["text"] for entry in side.customer.entries if entry.lane == who and entry.name == "agent"]
 
@@ -67,7 +67,7 @@ async def test_each_conversation_has_its_own_socket(side: RelaySide, server: For
         await server.say("to_user", {"message": f"hello {who}"}, who=who)
     for who in people:
         assert server.texts(who) == [f"I am {who}"]
-        await eventually(lambda who=who: told(side, who) == [f"hello {who}"])
+        await eventually(lambda who=who: texts_for(side, who) == [f"hello {who}"])
     await server.say("disconnect_socket", who="lerato")
     await is_back(side, "lerato")
     await eventually(lambda: server.gone == [server.socket_of["lerato"]])
@@ -91,7 +91,7 @@ async def test_what_means_nothing_leaves_a_line(
     await side.start()
     for name, payload in (("agent_typing" * 5, {"on": True}), ("to_user", {"message": " "}), ("to_user", "Hello.")):
         await server.say(name, payload)
-    await eventually(lambda: told(side, "thabo") == ["Hello."])
+    await eventually(lambda: texts_for(side, "thabo") == ["Hello."])
     assert [record.getMessage() for record in caplog.records if record.name == botlhale_socket.__name__] == [
         f"Ignoring the live-agent server's {('agent_typing' * 5)[:40]!r} for {short_id('thabo')}.",
         f"The live-agent server sent no message to {short_id('thabo')}: its to_user is empty.",
@@ -142,7 +142,7 @@ async def test_a_server_that_asks_for_nothing_is_not_there(tmp_path: Path) -> No
             with pytest.raises(AssertionError):
                 await side.start()
             await eventually(lambda: notices(side) == ["utter_handoff_unreachable"])
-            assert server.heard == []
+            assert server.received == []
 
 
 async def test_a_server_that_stays_away_is_told_and_hears_all_when_it_is_back(
@@ -204,7 +204,7 @@ async def test_who_is_spoken_to_is_not_told_that_nobody_came(tmp_path: Path, ser
         for number in range(1, 9):
             known = (await running(side))["nobody_takes"]
             await server.say("to_user", {"message": f"word {number}"}, who="thabo")
-            await eventually(lambda number=number: len(told(side, "thabo")) == number)
+            await eventually(lambda number=number: len(texts_for(side, "thabo")) == number)
             assert (await running(side))["nobody_takes"] > known
         await eventually(lambda: "utter_handoff_nobody_yet" in notices(side))
         await server.say("to_user", {"message": "I am here"}, who="thabo")
@@ -276,9 +276,9 @@ async def test_words_that_waited_are_told_however_early_the_pump_is(tmp_path: Pa
 async def refused(far: OurBotlhaleFarSide, who: str = "thabo") -> bool:
     """Whether somebody else who knows the conversation's ids is kept from it, whatever they try."""
     async with socketio.AsyncSimpleClient() as thief:
-        heard: list[str] = []
+        received: list[str] = []
         await thief.connect(far.server.url, namespace="/live_agent", transports=["websocket"])
-        thief.client.on("to_user", lambda data: heard.append(data["message"]), namespace="/live_agent")
+        thief.client.on("to_user", lambda data: received.append(data["message"]), namespace="/live_agent")
         ids = {"ConversationID": who, "BotID": "b"}
         tried = [await thief.call("username", ids), await thief.call("from_user", {**ids, "message": "lies"})]
     return [answer.get("code") for answer in tried] == ["resume_needed"] * 2
@@ -302,7 +302,7 @@ async def test_nobody_else_takes_a_conversation_at_our_own_server(tmp_path: Path
         await side.says("one")
         await eventually(lambda: is_heard(far, ["one"]))
         await far.say("hello")
-        await eventually(lambda: told(side, "thabo") == ["hello"])
+        await eventually(lambda: texts_for(side, "thabo") == ["hello"])
         await far.cut()
         await side.says("two")
         await eventually(lambda: is_heard(far, ["one", "two"]))

@@ -86,8 +86,8 @@ async def test_what_our_server_sends_twice_is_told_once(tmp_path: Path) -> None:
             assert (await desk._on_status(moved))["ok"]
             assert (await desk._on_message(said))["ok"]
         await eventually(lambda: side.agent_messages() == ["hi"])
-        told = [entry.body.get("response") for entry in side.customer.entries]
-        assert told.count("utter_handoff_nobody_yet") == 1
+        reported = [entry.body.get("response") for entry in side.customer.entries]
+        assert reported.count("utter_handoff_nobody_yet") == 1
         assert [(one.handoff_id, one.last) for one in await side.relay.reconnection.acknowledged()] == [
             (handoff_id, 902)
         ]

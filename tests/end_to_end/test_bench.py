@@ -91,22 +91,22 @@ class Starved:
     """It has something to do, and no core to do it: what it uses shows nothing of it. ``told``: what others hear of it."""
 
     def __init__(self) -> None:
-        self.looks, self.told = 0, 0
+        self.looks, self.reported = 0, 0
 
     def processor(self) -> dict[str, float]:
         return {"server": 0.0}
 
     def wants_processor(self) -> bool:
         self.looks += 1
-        self.told += self.looks in (3, 4)  # not seen waiting, and yet something came
+        self.reported += self.looks in (3, 4)  # not seen waiting, and yet something came
         return self.looks <= 2
 
 
 async def test_who_waits_for_a_core_is_not_at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tools.bench.measure.QUIET_FOR", 0.001)
     starved = Starved()
-    await quiet(starved, lambda: starved.told, 10)
-    assert (starved.looks, starved.told) == (6, 2)
+    await quiet(starved, lambda: starved.reported, 10)
+    assert (starved.looks, starved.reported) == (6, 2)
 
 
 async def test_a_process_that_computes_wants_a_core_and_one_that_waits_does_not() -> None:

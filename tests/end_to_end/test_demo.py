@@ -99,11 +99,11 @@ async def test_the_same_on_rest(demo: Demo, windows: Windows) -> None:
     await expect(thandi.get_by_test_id("mine-item")).to_have_count(0)
     said: list[str] = []
 
-    async def heard() -> bool:
+    async def received() -> bool:
         said.extend(await demo.say("Cape Town", "lerato"))
         return any("postcode" in text for text in said)
 
-    await eventually(heard, seconds=20)
+    await eventually(received, seconds=20)
     assert said[0] == "Thandi has ended the chat."
     assert "back with me" in said[1]
 

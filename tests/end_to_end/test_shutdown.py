@@ -69,14 +69,17 @@ async def test_sigterm_drains_and_the_chat_goes_on(small_model: Path, tmp_path: 
         (tmp_path / "credentials.yml").write_text(yaml.safe_dump(brief))
         async with Process(command, tmp_path, up=url) as rasa:
             await eventually(connected)
-            heard: list[str] = []
+            received: list[str] = []
 
             async def both() -> bool:
-                heard.extend(await say("are you there"))
-                return "said while it was away" in heard
+                received.extend(await say("are you there"))
+                return "said while it was away" in received
 
             await eventually(both)
-            assert [text for text in heard if text.startswith("said")] == ["said just before", "said while it was away"]
+            assert [text for text in received if text.startswith("said")] == [
+                "said just before",
+                "said while it was away",
+            ]
             texts = await eventually(lambda: _texts(thandi, handoff_id))
             assert texts[: len(accepted) + 1] == ["before the end", *accepted]
             await eventually(with_bot, seconds=AGENT_SILENT + SOON, what="the relay's timer gives the customer back")

@@ -38,12 +38,12 @@ class LinesFarSide(FarSide):
         for line in self.saying.values():
             self._write(line)
         while line := await reader.readline():
-            told = json.loads(line)
-            if "ack" in told:
-                self.saying.pop(told["ack"], None)
+            reported = json.loads(line)
+            if "ack" in reported:
+                self.saying.pop(reported["ack"], None)
             else:
-                self.lines.setdefault(told["id"], told)
-                self._write({"ack": told["id"]})
+                self.lines.setdefault(reported["id"], reported)
+                self._write({"ack": reported["id"]})
         writer.close()
 
     def _write(self, line: dict[str, Any]) -> None:

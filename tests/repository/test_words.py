@@ -49,7 +49,7 @@ GONE = frozenset(
 """As a part of a name, too."""
 GONE_AS_NOUNS = frozenset({"hand", "hands", "told", "heard", "owed", "rasa_room"})
 """As a whole name: 'hand_over' is a verb."""
-FILES = sorted(path for folder in ("rasa_handoff", "tools") for path in (ROOT / folder).rglob("*.py"))
+FILES = sorted(path for folder in ("rasa_handoff", "tools", "tests") for path in (ROOT / folder).rglob("*.py"))
 WEB_FOLDERS = ("rasa_handoff/server/web", "example_bot/web", "tests/web")
 WEB_FILES = sorted(
     path

@@ -115,13 +115,13 @@ class Relay(Peer):
         body = {"handoff_id": handoff_id, "id": id or uuid.uuid4().hex, "number": 2, "speaker": "customer"}
         return await self.call("message", {**body, "text": text, "at": time.time()})
 
-    def told(self, handoff_id: str) -> list[Any]:
+    def handoff_events(self, handoff_id: str) -> list[Any]:
         """Everything durable that was told about a handoff, in order."""
         names = ("message", "handoff.status")
         return [body for name, body in self.received if name in names and body["handoff_id"] == handoff_id]
 
     def statuses(self, handoff_id: str) -> list[str]:
-        return [body["status"] for body in self.told(handoff_id) if "status" in body]
+        return [body["status"] for body in self.handoff_events(handoff_id) if "status" in body]
 
 
 class Desk(Peer):

@@ -25,7 +25,7 @@ async def test_an_entry_that_lacks_what_it_needs(server, relay, desk, opened):
     bad, good = await karoo.initiate(), await karoo.initiate()
     await thandi.take(bad)
     await thandi.take(good)
-    await eventually(lambda: karoo.told(bad) and karoo.told(good))
+    await eventually(lambda: karoo.handoff_events(bad) and karoo.handoff_events(good))
     await karoo.close()
     await thandi.say(bad, "poisoned")
     await thandi.say(bad, "after it")
@@ -35,7 +35,7 @@ async def test_an_entry_that_lacks_what_it_needs(server, relay, desk, opened):
     poisoned = {name: value for name, value in json.loads(body).items() if name != "payload"}
     rows(server.database, "update outbox set body = ? where key = ?", json.dumps(poisoned), key)
     await server.start()
-    last = len(karoo.told(good))
+    last = len(karoo.handoff_events(good))
     odd = [{"handoff_id": "not an id", "last": 1}, {"handoff_id": good, "last": "x"}, 5, "an-id-alone"]
     under_way = [*odd, {"handoff_id": bad, "last": last}, {"handoff_id": good, "last": last}]
     back = await relay(open=under_way)

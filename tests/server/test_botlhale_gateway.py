@@ -46,21 +46,21 @@ def said(key: int) -> Entry:
 
 async def test_what_it_was_not_sent_is_not_delivered_and_nothing_is_sent_twice() -> None:
     noting = Noting()
-    edge = Leaving(noting, words=1)
+    gateway = Leaving(noting, words=1)
     client = Client(bot_id="b", conversation_id="c")
     socket = Socket(namespace="/live_agent", token=None, address="127.0.0.1")
-    edge._sockets["s1"] = socket
-    edge._places.join("s1", client, proven=True)
+    gateway._sockets["s1"] = socket
+    gateway._places.join("s1", client, proven=True)
     entries = [said(key) for key in (1, 2, 3)]
     with pytest.raises(Waits):
-        await edge.deliver("h", entries)
+        await gateway.deliver("h", entries)
     assert [mark.status for mark in noting.marks] == [Status.DELIVERED, Status.WAITING, Status.WAITING]
-    edge.words = 0
-    edge._places.leave("s1")
-    edge._sockets["s2"] = socket
-    edge._places.join("s2", client, proven=True)
-    assert [mark.status for mark in await edge.deliver("h", entries)] == [Status.DELIVERED] * 3
-    assert edge.sent == ["word 1", "word 2", "word 3"]
+    gateway.words = 0
+    gateway._places.leave("s1")
+    gateway._sockets["s2"] = socket
+    gateway._places.join("s2", client, proven=True)
+    assert [mark.status for mark in await gateway.deliver("h", entries)] == [Status.DELIVERED] * 3
+    assert gateway.sent == ["word 1", "word 2", "word 3"]
 
 
 @pytest.mark.parametrize(
@@ -74,13 +74,13 @@ async def test_what_it_was_not_sent_is_not_delivered_and_nothing_is_sent_twice()
     ],
 )
 async def test_words_that_are_not_taken_are_refused_aloud_whatever_the_reason(problem: Exception, words: str) -> None:
-    edge = Leaving(Noting(), words=0)
+    gateway = Leaving(Noting(), words=0)
 
     async def fails(*_: Any) -> None:
         raise problem
 
     with pytest.raises(type(problem)):
-        await edge._refusing("from_user", fails)("s1", {})
+        await gateway._refusing("from_user", fails)("s1", {})
     with pytest.raises(type(problem)):
-        await edge._refusing("username", fails)("s1", {})
-    assert edge.sent == [words]
+        await gateway._refusing("username", fails)("s1", {})
+    assert gateway.sent == [words]

@@ -53,11 +53,11 @@ async def healthy(server):
 
 async def test_while_it_is_locked_everybody_is_refused_with_a_code_and_then_it_goes_on(server, relay, desk, locked):
     thandi, karoo = await desk(), await relay()
-    handoff, told = await karoo.initiate(), []
+    handoff, reported = await karoo.initiate(), []
     await thandi.take(handoff)
     await eventually(lambda: karoo.statuses(handoff) == ["accepted"])
     with locked():
-        told = await asyncio.gather(
+        reported = await asyncio.gather(
             karoo.say(handoff, "hello", "m-1"),
             karoo.call("handoff.initiate", karoo.offer()),
             thandi.say(handoff, "good morning", "a-1"),
@@ -66,15 +66,15 @@ async def test_while_it_is_locked_everybody_is_refused_with_a_code_and_then_it_g
         status, said = await health(server)
         assert (status, said["status"]) == (503, "unavailable")
         assert "database is locked" in said["reason"]
-    assert [answer["code"] for answer in told] == ["unavailable"] * 4
-    assert all(answer["error"].endswith(".") for answer in told)
+    assert [answer["code"] for answer in reported] == ["unavailable"] * 4
+    assert all(answer["error"].endswith(".") for answer in reported)
     assert await healthy(server)
     conversation = (await thandi.call("open", {"handoff_id": handoff, "after": 0}))["conversation"]
     assert conversation["messages"] == []
     assert conversation["state"] == "assigned"
     assert await karoo.say(handoff, "hello", "m-1") == {"ok": True}
     assert (await thandi.say(handoff, "good morning", "a-1"))["message"]["seq"] == 2
-    await eventually(lambda: [one.get("text") for one in karoo.told(handoff)] == [None, "good morning"])
+    await eventually(lambda: [one.get("text") for one in karoo.handoff_events(handoff)] == [None, "good morning"])
     assert [one["text"] for one in thandi.all("message")] == ["hello", "good morning"]
 
 
@@ -100,9 +100,9 @@ async def test_many_who_ask_at_once_are_refused_at_once(server, relay, locked):
     karoo = await relay()
     with locked():
         began = asyncio.get_running_loop().time()
-        told = await asyncio.gather(*(karoo.call("handoff.initiate", karoo.offer()) for _ in range(30)))
+        reported = await asyncio.gather(*(karoo.call("handoff.initiate", karoo.offer()) for _ in range(30)))
         assert asyncio.get_running_loop().time() - began < 9
-    assert {answer["code"] for answer in told} == {"unavailable"}
+    assert {answer["code"] for answer in reported} == {"unavailable"}
 
 
 async def test_a_desk_that_connects_meanwhile_is_told_to_try_again(server, opened, locked):

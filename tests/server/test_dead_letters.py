@@ -37,13 +37,13 @@ async def test_sent_again_late_or_refused_after_the_end(
     karoo.refused = ("one", "two")
     await thandi.say(handoff, "one")
     await thandi.say(handoff, "newer")
-    await eventually(lambda: [one.get("text") for one in karoo.told(handoff)][-1:] == ["newer"])
+    await eventually(lambda: [one.get("text") for one in karoo.handoff_events(handoff)][-1:] == ["newer"])
     await eventually(lambda: [one for one in thandi.all("message.status") if one["status"] == "failed"])
     assert await run("list") == 0
     assert "No such words here." in capsys.readouterr().out
     assert await run("send", "1") == 0
-    await eventually(lambda: karoo.told(handoff)[-1].get("text") == "[sent late] one")
-    numbers = [one["number"] for one in karoo.told(handoff)]
+    await eventually(lambda: karoo.handoff_events(handoff)[-1].get("text") == "[sent late] one")
+    numbers = [one["number"] for one in karoo.handoff_events(handoff)]
     assert numbers == sorted(set(numbers)), "under a number of its own, after the newer words"
     await thandi.say(handoff, "two")
     await eventually(lambda: len([one for one in thandi.all("message.status") if one["status"] == "failed"]) == 2)

@@ -93,9 +93,9 @@ async def test_no_browser_is_told_the_id_by_which_a_conversation_is_used(server,
     answers += [await thandi.call("transfer", {"handoff_id": handoff, "department": "orders"})]
     answers += [await thandi.take(handoff), await thandi.resolve(handoff)]
     await eventually(lambda: thandi.shown(handoff)[-1]["state"] == "ended")
-    told = json.dumps([answers, thandi.received, sipho.received, late.received])
-    assert handoff in told
-    assert id not in told
+    reported = json.dumps([answers, thandi.received, sipho.received, late.received])
+    assert handoff in reported
+    assert id not in reported
     assert thandi.shown(handoff)[-1]["short_id"] == hashlib.sha256(id.encode()).hexdigest()[:8]
     async with aiohttp.ClientSession() as http, http.get(f"{server.address}/health") as health:
         assert id not in await health.text()
@@ -110,8 +110,8 @@ async def test_of_two_agents_who_take_the_same_one_exactly_one_gets_it(relay, de
         loser = next(answer for answer in answers if not answer["ok"])
         winner = "Sipho" if loser is answers[0] else "Thandi"
         assert (loser["code"], loser["error"]) == ("taken", f"{winner} took this conversation a moment ago.")
-        await eventually(lambda handoff=handoff: karoo.told(handoff))
-        assert [said["agent"]["name"] for said in karoo.told(handoff)] == [winner]
+        await eventually(lambda handoff=handoff: karoo.handoff_events(handoff))
+        assert [said["agent"]["name"] for said in karoo.handoff_events(handoff)] == [winner]
 
 
 async def test_taking_again_after_a_lost_answer_is_fine(relay, desk):
@@ -167,9 +167,9 @@ async def test_a_transfer_queues_again_and_leaves_the_lists_of_who_no_longer_see
         "code"
     ] == "unknown_department"
     assert await sipho.call("transfer", {"handoff_id": handoff, "department": "orders"}) == {"ok": True}
-    await eventually(lambda: len(karoo.told(handoff)) == 3 and sipho.shown(handoff)[-1]["state"] == "ended")
+    await eventually(lambda: len(karoo.handoff_events(handoff)) == 3 and sipho.shown(handoff)[-1]["state"] == "ended")
     assert karoo.statuses(handoff) == ["accepted", "transferred", "queued"]
-    assert [said.get("department") for said in karoo.told(handoff)] == [None, "orders", None]
+    assert [said.get("department") for said in karoo.handoff_events(handoff)] == [None, "orders", None]
     await eventually(lambda: len(thandi.all("arrival")) == 2)
     assert (await thandi.take(handoff))["ok"]
     await eventually(lambda: karoo.statuses(handoff)[-1] == "accepted")
@@ -183,7 +183,7 @@ async def test_resolving_tells_the_bot_outcome_note_and_slots(relay, desk):
     for _ in range(2):  # the second is one sent again after a lost answer
         assert await thandi.resolve(handoff, "follow_up", note="call back", slots=slots) == {"ok": True}
     await eventually(lambda: karoo.statuses(handoff) == ["accepted", "completed"])
-    ended = karoo.told(handoff)[-1]
+    ended = karoo.handoff_events(handoff)[-1]
     assert ended == {**ended, "outcome": "follow_up", "note": "call back", "slots": slots}
     await eventually(lambda: thandi.shown(handoff)[-1]["state"] == "ended")
     assert (await thandi.say(handoff, "too late"))["code"] == "ended"
@@ -259,6 +259,10 @@ async def test_several_bots_meet_at_one_desk(relay, desk):
         assert conversation["bot_id"] == bot.bot_id
         await thandi.say(handoff, f"hello {bot.bot_id}", uuid.uuid4().hex)
     for handoff, bot in handoffs.items():
-        await eventually(lambda handoff=handoff, bot=bot: bot.told(handoff)[-1:] and "text" in bot.told(handoff)[-1])
-        assert bot.told(handoff)[-1]["text"] == f"hello {bot.bot_id}"
+        await eventually(
+            lambda handoff=handoff, bot=bot: (
+                bot.handoff_events(handoff)[-1:] and "text" in bot.handoff_events(handoff)[-1]
+            )
+        )
+        assert bot.handoff_events(handoff)[-1]["text"] == f"hello {bot.bot_id}"
         assert [said["handoff_id"] for said in bot.all("message")] == [handoff]

@@ -9,7 +9,7 @@ async def test_an_agents_words_are_refused_where_no_more_may_wait(server, relay,
     thandi, karoo = await desk(), await relay()
     mine, queued = await karoo.initiate(), await karoo.initiate()
     await thandi.take(mine)
-    await eventually(lambda: karoo.told(mine))
+    await eventually(lambda: karoo.handoff_events(mine))
     await karoo.close()
     monkeypatch.setattr(outbox, "LONGEST_LANE", 3)
     OUTBOX._named.clear()
@@ -29,8 +29,8 @@ async def test_an_agents_words_are_refused_where_no_more_may_wait(server, relay,
     assert caplog.text.count("dispensable ones are left out there") == 1
     monkeypatch.setattr(outbox, "LONGEST_LANE", 1_000)
     back = await relay()
-    await eventually(lambda: [said.get("text") for said in back.told(mine)] == ["0", "1", "2"])
+    await eventually(lambda: [said.get("text") for said in back.handoff_events(mine)] == ["0", "1", "2"])
     await eventually(
-        lambda: [said.get("status") for said in back.told(queued)] == ["accepted", None, None, "transferred"]
+        lambda: [said.get("status") for said in back.handoff_events(queued)] == ["accepted", None, None, "transferred"]
     )
     assert (await thandi.call("message", {"handoff_id": mine, "id": "m-9", "text": "9"}))["ok"]

@@ -377,9 +377,9 @@ async def test_pages_of_one_address_are_bounded_and_refused_in_one_place(limited
                 url = f"{address}{paths[place % len(paths)]}"
                 async with http.get(url, headers=headers, allow_redirects=False) as answer:
                     found.append(answer.status)
-                    told = await answer.text()
+                    reported = await answer.text()
                     if answer.status == 429:
-                        assert "Please try again" in told
+                        assert "Please try again" in reported
                         assert answer.headers["Retry-After"] == "1"
                         assert answer.headers["X-Content-Type-Options"] == "nosniff"
             return found
@@ -392,9 +392,9 @@ async def test_pages_of_one_address_are_bounded_and_refused_in_one_place(limited
         status, _, _ = await attacks.get(address, "EIO=4&transport=polling", headers={"X-Forwarded-For": "203.0.113.7"})
         assert status == 200
         assert 429 not in await statuses("198.51.100.9", 5) + await statuses(None, 40)
-        told = [line for line in lines() if "203.0.113.7" in line]
-        assert 0 < len(told) <= 10
-        assert all("more than 1 requests a second" in line for line in told)
+        reported = [line for line in lines() if "203.0.113.7" in line]
+        assert 0 < len(reported) <= 10
+        assert all("more than 1 requests a second" in line for line in reported)
 
 
 async def test_conversations_of_one_address_are_bounded_and_refused_aloud(limited, lines):

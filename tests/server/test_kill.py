@@ -99,11 +99,11 @@ async def test_what_was_acknowledged_before_the_end_is_there_after_it_once_and_i
     said = [one["text"] for one in conversation["messages"]]
     for name in ("customer", "agent"):
         assert [text for text in said if text.startswith(name)] == [f"{name} {n}" for n in range(150)]
-    told = {}
-    await eventually(lambda: karoo.told(handoff)[-1].get("text") == "agent 149")
-    for one in karoo.told(handoff):
-        told.setdefault(one["id"], one)  # a relay drops what it has
-    assert [one["number"] for one in told.values()] == list(range(1, 152))
+    reported = {}
+    await eventually(lambda: karoo.handoff_events(handoff)[-1].get("text") == "agent 149")
+    for one in karoo.handoff_events(handoff):
+        reported.setdefault(one["id"], one)  # a relay drops what it has
+    assert [one["number"] for one in reported.values()] == list(range(1, 152))
 
 
 @pytest.fixture(scope="session")
@@ -143,7 +143,7 @@ async def talk_again(karoo: Relay, desk: Desk, handoff: str) -> None:
     await insist(karoo.say, handoff, "are you there?", f"c-{handoff}")
     await eventually(lambda: "are you there?" in (last_words(desk, handoff)))
     await insist(desk.say, handoff, "still here", f"a-{handoff}")
-    await eventually(lambda: any(one.get("text") == "still here" for one in karoo.told(handoff)))
+    await eventually(lambda: any(one.get("text") == "still here" for one in karoo.handoff_events(handoff)))
 
 
 def last_words(desk: Desk, handoff: str) -> list[str]:

@@ -68,8 +68,8 @@ async def test_what_happened_while_it_was_away_a_front_end_learns_in_its_turn(de
     back = await old_client()
     await eventually(lambda: back.all("disconnect_socket"))
     assert [body["active"] for body in back.all("handoff_state")] == ["person", "bot"]
-    told = [event for event, _ in back.received]
-    assert told.index("handoff_state") < told.index("to_user") < len(told) - 2
+    reported = [event for event, _ in back.received]
+    assert reported.index("handoff_state") < reported.index("to_user") < len(reported) - 2
 
 
 async def test_what_is_said_while_the_client_is_away_waits_for_it(desk, old_client):
@@ -99,8 +99,8 @@ async def test_each_client_is_a_conversation_of_its_bot(desk, old_client):
         client = await old_client(conversation, answers=())
         await client.emit("username", {"ConversationID": conversation, "BotID": bot})
     arrivals = await eventually(lambda: len(thandi.all("arrival")) == 2 and thandi.all("arrival"))
-    told = {(arrival["short_id"], arrival["bot_id"]) for arrival in arrivals}
-    assert told == {(short_id("c-1"), OLD_BOT), (short_id("c-2"), "another-bot")}
+    reported = {(arrival["short_id"], arrival["bot_id"]) for arrival in arrivals}
+    assert reported == {(short_id("c-1"), OLD_BOT), (short_id("c-2"), "another-bot")}
 
 
 async def test_a_silent_client_is_asked_and_then_it_ends(server, desk, old_client):

@@ -28,13 +28,13 @@ async def test_a_message_left_is_listed_answered_and_resolved_without_a_word_to_
     assert [one["handoff_id"] for one in sipho.all("ready")[0]["messages"]] == [handoff]
     assert sipho.all("ready")[0]["queue"] == []
     assert (await sipho.say(handoff, "we will", "a-1"))["ok"]
-    await eventually(lambda: [said.get("text") for said in karoo.told(handoff)] == ["we will"])
+    await eventually(lambda: [said.get("text") for said in karoo.handoff_events(handoff)] == ["we will"])
     status = {"handoff_id": handoff, "id": "s", "number": 4, "message_id": "a-1", "status": "waiting", "reason": None}
     assert await karoo.call("message.status", status) == {"ok": True}
     await eventually(lambda: sipho.all("message.status"))
-    told = len(karoo.told(handoff))
+    reported = len(karoo.handoff_events(handoff))
     assert (await thandi.say(handoff, "and so will I"))["ok"]
-    await eventually(lambda: len(karoo.told(handoff)) == told + 1)
+    await eventually(lambda: len(karoo.handoff_events(handoff)) == reported + 1)
     assert await thandi.resolve(handoff) == {"ok": True}
     await eventually(lambda: thandi.shown(handoff)[-1]["state"] == "ended")
     assert (await sipho.say(handoff, "too late"))["code"] == "ended"
@@ -184,9 +184,9 @@ async def test_hello_says_what_needs_no_telling_again(relay, desk, opened):
     await thandi.say(handoff, "had", "w-1")
     await thandi.say(handoff, "new")
     back = await relay(open=[{"handoff_id": handoff, "last": 2, "words": "w-1"}, "another"])
-    await eventually(lambda: back.told(handoff))
-    assert [said["text"] for said in back.told(handoff)] == ["new"]
+    await eventually(lambda: back.handoff_events(handoff))
+    assert [said["text"] for said in back.handoff_events(handoff)] == ["new"]
     stranger = await relay("other", open=[{"handoff_id": handoff, "last": 9}])
-    assert stranger.told(handoff) == []
+    assert stranger.handoff_events(handoff) == []
     await thandi.say(handoff, "newer")
-    await eventually(lambda: len(back.told(handoff)) == 2)
+    await eventually(lambda: len(back.handoff_events(handoff)) == 2)

@@ -88,14 +88,20 @@ async def test_queue_is_ordered_by_priority_then_time_and_places_are_told_only_w
     thandi, karoo = await desk(), await relay()
     first, second = await karoo.initiate(), await karoo.initiate()
     urgent = await karoo.initiate(priority="urgent")
-    await eventually(lambda: karoo.told(first) and karoo.told(second))
-    assert [said["position"] for said in karoo.told(first)] == [2]
-    assert [said["position"] for said in karoo.told(second)] == [3]
+    await eventually(lambda: karoo.handoff_events(first) and karoo.handoff_events(second))
+    assert [said["position"] for said in karoo.handoff_events(first)] == [2]
+    assert [said["position"] for said in karoo.handoff_events(second)] == [3]
     await thandi.take(urgent)
-    await eventually(lambda: len(karoo.told(first)) == 2 and len(karoo.told(second)) == 2 and karoo.told(urgent))
-    assert [said["position"] for said in karoo.told(second)] == [3, 2]
+    await eventually(
+        lambda: (
+            len(karoo.handoff_events(first)) == 2
+            and len(karoo.handoff_events(second)) == 2
+            and karoo.handoff_events(urgent)
+        )
+    )
+    assert [said["position"] for said in karoo.handoff_events(second)] == [3, 2]
     assert karoo.statuses(urgent) == ["accepted"]
-    assert karoo.told(urgent)[0]["agent"] == {"id": thandi.all("ready")[0]["me"]["id"], "name": "Thandi"}
+    assert karoo.handoff_events(urgent)[0]["agent"] == {"id": thandi.all("ready")[0]["me"]["id"], "name": "Thandi"}
 
 
 async def test_words_both_ways_are_numbered_and_deduplicated(relay, desk):
@@ -107,13 +113,13 @@ async def test_words_both_ways_are_numbered_and_deduplicated(relay, desk):
     assert [m["text"] for m in conversation["messages"]] == ["still there?"]
     answers = [await thandi.say(handoff, f"line {n}", f"a-{n}") for n in range(5)]
     assert (await thandi.say(handoff, "line 0", "a-0"))["message"]["seq"] == answers[0]["message"]["seq"] == 2
-    await eventually(lambda: len(karoo.told(handoff)) == 6)
-    told = karoo.told(handoff)
-    assert [said["number"] for said in told] == [1, 2, 3, 4, 5, 6]
-    assert [said["text"] for said in told[1:]] == [f"line {n}" for n in range(5)]
-    assert told[1]["speaker"] == "agent"
-    assert told[1]["agent"] == "Thandi"
-    assert told[1]["id"] == "a-0"
+    await eventually(lambda: len(karoo.handoff_events(handoff)) == 6)
+    reported = karoo.handoff_events(handoff)
+    assert [said["number"] for said in reported] == [1, 2, 3, 4, 5, 6]
+    assert [said["text"] for said in reported[1:]] == [f"line {n}" for n in range(5)]
+    assert reported[1]["speaker"] == "agent"
+    assert reported[1]["agent"] == "Thandi"
+    assert reported[1]["id"] == "a-0"
 
 
 async def test_many_at_once_keep_their_order(relay, desk):
@@ -142,8 +148,8 @@ async def test_what_is_said_while_the_relay_is_away_waits_for_its_hello(relay, d
     await karoo.close()
     assert (await thandi.say(handoff, "are you there?"))["message"]["status"] == "stored"
     back = await relay()
-    await eventually(lambda: back.told(handoff))
-    assert [said.get("text") for said in back.told(handoff)] == ["are you there?"]
+    await eventually(lambda: back.handoff_events(handoff))
+    assert [said.get("text") for said in back.handoff_events(handoff)] == ["are you there?"]
 
 
 async def test_each_side_says_the_last_it_has(relay, desk):
@@ -161,8 +167,8 @@ async def test_each_side_says_the_last_it_has(relay, desk):
         {"handoff_id": handoff, "last": "c-1"},
         {"handoff_id": untouched, "last": f"{untouched}-offer"},
     ]
-    await eventually(lambda: back.told(handoff))
-    assert [said["text"] for said in back.told(handoff)] == ["two"], "'one' was number 2"
+    await eventually(lambda: back.handoff_events(handoff))
+    assert [said["text"] for said in back.handoff_events(handoff)] == ["two"], "'one' was number 2"
     assert back.all("welcome")[0]["unknown"] == ["unheard-of"]
 
 
@@ -176,10 +182,10 @@ async def test_words_with_a_number_of_a_lost_timeline_are_told_all_the_same(rela
     await thandi.say(handoff, "one", "w-1")
     await thandi.say(handoff, "two", "w-2")
     back = await relay(open=[{"handoff_id": handoff, "last": 3, "words": "lost-2"}])
-    await eventually(lambda: len(back.told(handoff)) == 2)
-    assert [(said["text"], said["number"]) for said in back.told(handoff)] == [("one", 4), ("two", 5)]
+    await eventually(lambda: len(back.handoff_events(handoff)) == 2)
+    assert [(said["text"], said["number"]) for said in back.handoff_events(handoff)] == [("one", 4), ("two", 5)]
     await thandi.say(handoff, "three", "w-3")
-    await eventually(lambda: back.told(handoff)[-1]["number"] == 6)
+    await eventually(lambda: back.handoff_events(handoff)[-1]["number"] == 6)
 
 
 async def test_what_became_of_a_message_only_rises_and_reaches_the_desk(relay, desk):
@@ -244,8 +250,8 @@ async def test_a_relay_touches_only_its_bots_conversations(relay, desk):
     assert await other.call("handoff.status", end) == {"ok": True}
     assert (await thandi.take(handoff))["ok"]
     await thandi.say(handoff, "hello")
-    await eventually(lambda: len(karoo.told(handoff)) == 2)
-    assert other.told(handoff) == []
+    await eventually(lambda: len(karoo.handoff_events(handoff)) == 2)
+    assert other.handoff_events(handoff) == []
 
 
 async def test_typing_both_ways_is_told_and_not_kept(relay, desk):
@@ -306,7 +312,7 @@ async def test_the_protocol_before_is_spoken_whichever_side_is_the_newer(server,
     handoff = await karoo.initiate()
     await thandi.take(handoff)
     await thandi.say(handoff, "good day")
-    await eventually(lambda: [said.get("text") for said in karoo.told(handoff)] == [None, "good day"])
+    await eventually(lambda: [said.get("text") for said in karoo.handoff_events(handoff)] == [None, "good day"])
 
 
 @pytest.mark.parametrize("theirs", [0, 1, 5])

@@ -55,7 +55,7 @@ async def test_a_second_database_is_refused_and_the_first_ones_chat_goes_on(owne
         said = await refused_owner("two")
         assert said.startswith("Another Rasa server with another database speaks for the bot 'karoo' here.")
     await thandi.say(handoff, "good morning")
-    await eventually(lambda: [one.get("text") for one in first.told(handoff)] == [None, "good morning"])
+    await eventually(lambda: [one.get("text") for one in first.handoff_events(handoff)] == [None, "good morning"])
     assert (await first.say(handoff, "hello"))["ok"]
     assert [one["state"] for one in thandi.shown(handoff)][-1] == "assigned"
 
@@ -130,7 +130,7 @@ async def test_an_older_relay_that_doesnt_say_its_database_takes_no_chat_from_on
     assert said.startswith("Another Rasa server with another database speaks for the bot 'karoo' here.")
     assert said.endswith("This one doesn't say which database it has: update rasa-handoff there.")
     await thandi.say(handoff, "good morning")
-    await eventually(lambda: [one.get("text") for one in first.told(handoff)] == [None, "good morning"])
+    await eventually(lambda: [one.get("text") for one in first.handoff_events(handoff)] == [None, "good morning"])
     assert [one["state"] for one in thandi.shown(handoff)][-1] == "assigned"
     await first.close()
     assert "takes its place. This one doesn't say" in await refused_owner(None)

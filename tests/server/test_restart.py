@@ -42,10 +42,10 @@ async def test_a_conversation_goes_on_after_a_restart(server, relay, desk):
     assert (await karoo.say(handoff, "before", "m-1")) == {"ok": True}
     assert (await karoo.say(handoff, "after", "m-2")) == {"ok": True}
     await thandi.say(handoff, "I am back")
-    await eventually(lambda: karoo.told(handoff)[-1].get("text") == "I am back")
+    await eventually(lambda: karoo.handoff_events(handoff)[-1].get("text") == "I am back")
     conversation = (await thandi.call("open", {"handoff_id": handoff, "after": 0}))["conversation"]
     assert [m["text"] for m in conversation["messages"]] == ["before", "after", "I am back"]
-    assert [said["number"] for said in karoo.told(handoff)] == [1, 2]
+    assert [said["number"] for said in karoo.handoff_events(handoff)] == [1, 2]
 
 
 async def test_what_was_not_acknowledged_before_the_restart_is_told_after_it(server, relay, desk):
@@ -57,8 +57,8 @@ async def test_what_was_not_acknowledged_before_the_restart_is_told_after_it(ser
     await server.stop()
     await server.start(grace=30.0)
     back = await relay()
-    await eventually(lambda: len(back.told(handoff)) == 2)
-    assert [said["number"] for said in back.told(handoff)] == [1, 2]
+    await eventually(lambda: len(back.handoff_events(handoff)) == 2)
+    assert [said["number"] for said in back.handoff_events(handoff)] == [1, 2]
 
 
 async def test_agents_count_as_there_during_the_grace_after_a_restart(server, relay, desk):
@@ -137,7 +137,7 @@ async def test_an_agent_who_stays_away_gives_their_conversations_back(database, 
         await back.connect(address)
         clock.ahead = 301
         await eventually(lambda: back.statuses(first) == ["transferred", "queued"])
-        assert back.told(first)[-1]["position"] == 1
+        assert back.handoff_events(first)[-1]["position"] == 1
         await sipho.sign_in(address)
         await sipho.connect(address)
         assert (await sipho.take(first))["ok"]

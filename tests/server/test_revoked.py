@@ -65,8 +65,8 @@ async def test_an_added_department_is_known_at_once(database, relay):
     await asyncio.to_thread(accounts.add_department, database, "advice")
 
     def known() -> bool:
-        told = karoo.all("availability")
-        return bool(told) and "advice" in [department["name"] for department in told[-1]["departments"]]
+        reported = karoo.all("availability")
+        return bool(reported) and "advice" in [department["name"] for department in reported[-1]["departments"]]
 
     await eventually(known)
 

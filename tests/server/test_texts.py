@@ -98,7 +98,7 @@ async def test_stories_slots_and_notes(parties: tuple[Relay, Desk]) -> None:
     answer = await desk.resolve(handoff_id, note="".join(SOME)[:15_000], slots={"any": slots})
     assert answer["ok"], answer
     await eventually(lambda: "completed" in relay.statuses(handoff_id))
-    (end,) = [body for body in relay.told(handoff_id) if body.get("status") == "completed"]
+    (end,) = [body for body in relay.handoff_events(handoff_id) if body.get("status") == "completed"]
     assert end["slots"] == {"any": valid(slots)}
     assert end["note"] == valid_text("".join(SOME)[:15_000])
 
@@ -181,8 +181,8 @@ async def test_departments_titles_and_keys_reach_relays_and_desks(
     await thandi.sign_in(server.address)
     await thandi.connect(server.address)
     await relay.connect(server.address)
-    told = {one["name"]: one["title"] for one in relay.all("welcome")[0]["departments"]}
-    assert told == titles
+    reported = {one["name"]: one["title"] for one in relay.all("welcome")[0]["departments"]}
+    assert reported == titles
     offer = relay.offer(handoff_id="h", conversation_id="c")
     answer = await relay.call("handoff.initiate", {**offer, **{f"{text} key": {text: text} for text in SOME}})
     assert answer["ok"], answer

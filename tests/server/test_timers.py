@@ -33,7 +33,7 @@ async def test_nobody_takes_it_so_the_bots_side_is_told_again_and_again(server, 
     for times in (1, 2):
         server.ahead += 301
         await eventually(lambda times=times: karoo.statuses(handoff) == ["unanswered"] * times)
-    assert 600 < karoo.told(handoff)[-1]["seconds"] < 660
+    assert 600 < karoo.handoff_events(handoff)[-1]["seconds"] < 660
 
 
 async def test_a_silent_agent_is_reminded_then_the_others_then_it_is_queued_ahead(server, relay, desk):
@@ -54,9 +54,9 @@ async def test_a_silent_agent_is_reminded_then_the_others_then_it_is_queued_ahea
     await eventually(lambda: last(sipho, handoff)["state"] == "queued")
     assert last(sipho, handoff)["ahead"] is True
     await eventually(lambda: karoo.statuses(handoff)[-1] == "queued")
-    assert karoo.told(handoff)[-1]["position"] == 1
+    assert karoo.handoff_events(handoff)[-1]["position"] == 1
     assert karoo.statuses(waiting)[-1] == "queued"
-    assert karoo.told(waiting)[-1]["position"] == 2
+    assert karoo.handoff_events(waiting)[-1]["position"] == 2
 
 
 async def test_an_answer_ends_the_reminders(server, relay, desk):
@@ -122,7 +122,7 @@ async def test_a_silent_customer_is_asked_and_then_it_ends(server, relay, desk):
     server.ahead += 601
     await eventually(lambda: len(karoo.statuses(handoff)) == 3)
     assert karoo.statuses(handoff) == ["accepted", "customer_silent", "failed"]
-    assert karoo.told(handoff)[-1]["reason"] == "customer_silent"
+    assert karoo.handoff_events(handoff)[-1]["reason"] == "customer_silent"
     await eventually(lambda: last(thandi, handoff)["state"] == "ended")
     assert last(thandi, handoff)["ended"]["outcome"] == "customer_silent"
 
@@ -173,7 +173,7 @@ async def test_a_day_of_silence_ends_it_with_all_else_off(database, relay, desk,
     assert (await thandi.call("open", {"handoff_id": handoff}))["conversation"]["state"] != "ended"
     server.ahead += 101
     await eventually(lambda: karoo.statuses(handoff)[-1:] == ["failed"])
-    assert karoo.told(handoff)[-1]["reason"] == "silence"
+    assert karoo.handoff_events(handoff)[-1]["reason"] == "silence"
     await eventually(lambda: last(thandi, handoff)["state"] == "ended")
 
 
@@ -214,7 +214,7 @@ async def test_nobody_is_blamed_while_the_relay_is_away(server, relay, desk):
     handoff, waiting = await karoo.initiate(), await karoo.initiate()
     await thandi.take(handoff)
     await thandi.say(handoff, "which order is it?", "a-1")
-    await eventually(lambda: karoo.told(handoff)[-1].get("text"))
+    await eventually(lambda: karoo.handoff_events(handoff)[-1].get("text"))
     await become(karoo, handoff, "a-1", "delivered")
     await eventually(lambda: karoo.statuses(waiting) == ["queued"])
     await karoo.close()

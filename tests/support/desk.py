@@ -64,11 +64,11 @@ class AgentAtDesk:
     def __init__(self, url: str, email: str) -> None:
         self.url, self.email = url, email
         self.sio = socketio.AsyncClient(reconnection=False)
-        self.heard: list[tuple[str, Any]] = []
+        self.received: list[tuple[str, Any]] = []
         self.sio.on("*", self._hear, namespace="/desk")
 
     async def _hear(self, event: str, data: Any = None) -> None:
-        self.heard.append((event, data))
+        self.received.append((event, data))
 
     async def __aenter__(self) -> "AgentAtDesk":
         jar = aiohttp.CookieJar(unsafe=True)
@@ -105,19 +105,19 @@ class AgentAtDesk:
         """Wait for an event with this name and these fields, and return the first one."""
 
         def found() -> Any:
-            for name, data in self.heard:
+            for name, data in self.received:
                 if name == event and all((data or {}).get(key) == value for key, value in wanted.items()):
                     return data or True
             return None
 
-        return await eventually(found, what=f"{event} {wanted} among {[name for name, _ in self.heard]}")
+        return await eventually(found, what=f"{event} {wanted} among {[name for name, _ in self.received]}")
 
     async def take(self) -> dict[str, Any]:
         """Wait for a conversation that this agent hasn't taken yet, take it, and return it."""
-        known = {data["handoff_id"] for name, data in self.heard if name == "taken"}
+        known = {data["handoff_id"] for name, data in self.received if name == "taken"}
 
         def arrived() -> Any:
-            for name, data in self.heard:
+            for name, data in self.received:
                 queue = data["queue"] if name == "ready" else [data] if name == "arrival" else []
                 for summary in queue:
                     if summary["handoff_id"] not in known:
@@ -125,7 +125,7 @@ class AgentAtDesk:
             return None
 
         summary = await eventually(arrived, what="an arrival")
-        self.heard.append(("taken", summary))
+        self.received.append(("taken", summary))
         answer = await self.ask("take", handoff_id=summary["handoff_id"])
         assert answer["ok"], answer
         return dict(answer["conversation"])

@@ -21,7 +21,7 @@ class ForeignServer:
 
     def __init__(self, namespace: str = "/live_agent", port: int | None = None) -> None:
         self.namespace, self.port = namespace, port or free_port()
-        self.heard: list[tuple[str, Any]] = []
+        self.received: list[tuple[str, Any]] = []
         self.sockets: list[str] = []
         self.socket_of: dict[str, str] = {}
         self.gone: list[str] = []
@@ -49,7 +49,7 @@ class ForeignServer:
 
     def _hear(self, name: str) -> Any:
         async def hear(sid: str, data: Any) -> None:
-            self.heard.append((name, data))
+            self.received.append((name, data))
             if name == "username":
                 self.socket_of[data["ConversationID"]] = sid
                 await self.sio.emit("messages", to=sid, namespace=self.namespace)
@@ -73,4 +73,4 @@ class ForeignServer:
 
     def all(self, name: str) -> list[Any]:
         """Return the payloads of this event, in order."""
-        return [data for event, data in self.heard if event == name]
+        return [data for event, data in self.received if event == name]

@@ -56,8 +56,8 @@ async def test_ids_and_names_that_javascript_has_itself_are_like_any_other(desks
         await expect(page.get_by_test_id("message").locator(".text")).to_have_text(f"words of {name}")
         await page.get_by_test_id("composer").fill("Good day")
         await page.get_by_test_id("send").click()
-        told = await relay.one("message", handoff_id=name)
-        await relay.mark(name, told["id"], "read")
+        reported = await relay.one("message", handoff_id=name)
+        await relay.mark(name, reported["id"], "read")
         await expect(page.get_by_test_id("status")).to_have_text("Read")
         assert urlsplit(page.url).fragment == f"c={name}"
     await page.reload()

@@ -28,7 +28,7 @@ class Page:
     ) -> None:
         self.url, self.session, self.namespace, self.path, self.acks = url, session, namespace, path, acks
         self.auth, self.request = auth, request
-        self.heard: list[tuple[str, Any]] = []
+        self.received: list[tuple[str, Any]] = []
         self.attentive = asyncio.Event()
         self.attentive.set()
 
@@ -50,18 +50,18 @@ class Page:
         """Ask for a session; answered when it is confirmed or refused."""
         answers = self.answers
         self.session = session
-        wish = {"session_id": session, **({"acks": True} if self.acks else {}), **request}
-        await self.sio.emit("session_request", wish, namespace=self.namespace)
+        body = {"session_id": session, **({"acks": True} if self.acks else {}), **request}
+        await self.sio.emit("session_request", body, namespace=self.namespace)
         await eventually(lambda: self.answers > answers)
 
     @property
     def answers(self) -> int:
         """How often it was answered that it has a session, or hasn't."""
-        return len([event for event, _ in self.heard if event in ("session_confirm", "session_refused")])
+        return len([event for event, _ in self.received if event in ("session_confirm", "session_refused")])
 
     def all(self, event: str) -> list[Any]:
         """What came with each event of this name."""
-        return [data for name, data in self.heard if name == event]
+        return [data for name, data in self.received if name == event]
 
     async def __aexit__(self, *_: object) -> None:
         await self.sio.disconnect()
@@ -69,7 +69,7 @@ class Page:
 
     async def _hear(self, event: str, data: Any = None) -> None:
         """What returns is acknowledged."""
-        self.heard.append((event, data))
+        self.received.append((event, data))
         if event == "bot_uttered":
             await self.attentive.wait()
 
@@ -88,19 +88,19 @@ class Page:
     @property
     def texts(self) -> list[str]:
         """What the bot or an agent said."""
-        return [data.get("text", "") for event, data in self.heard if event == "bot_uttered"]
+        return [data.get("text", "") for event, data in self.received if event == "bot_uttered"]
 
     @property
     def ids(self) -> list[str]:
         """Their ids; None where there is none."""
-        return [data.get("id") for event, data in self.heard if event == "bot_uttered"]
+        return [data.get("id") for event, data in self.received if event == "bot_uttered"]
 
     @property
     def shown(self) -> list[str]:
         """What a page shows that drops what it has."""
         words = {
             data.get("id") or str(place): data
-            for place, (event, data) in enumerate(self.heard)
+            for place, (event, data) in enumerate(self.received)
             if event == "bot_uttered"
         }
         return [data.get("text", "") for data in words.values()]

@@ -85,7 +85,7 @@ class Customer:
     def text(self, call: Call) -> str | None:
         return call.body.get("text")
 
-    def heard(self) -> list[str]:
+    def received_texts(self) -> list[str]:
         return [self.text(call) or "" for call in self.calls()]
 
     def raw(self) -> str:
@@ -93,7 +93,9 @@ class Customer:
         return json.dumps([call.body for call in self.calls()])
 
     async def hears(self, words: str) -> str:
-        return await eventually(lambda: next((text for text in self.heard() if words in text), None), what=f"{words!r}")
+        return await eventually(
+            lambda: next((text for text in self.received_texts() if words in text), None), what=f"{words!r}"
+        )
 
 
 class OnSlack(Customer):
@@ -261,7 +263,7 @@ class Fetching(Customer):
     def read(self, answer: str) -> list[str]:
         return [message.get("text", "") for message in json.loads(answer)]
 
-    def heard(self) -> list[str]:
+    def received_texts(self) -> list[str]:
         return self.texts
 
     def raw(self) -> str:

@@ -9,9 +9,9 @@ from tests.rasa.channels.customers import Customer
 from tests.support.desk import AgentAtDesk
 
 
-def in_order(words: Sequence[str], heard: Sequence[str]) -> bool:
+def in_order(words: Sequence[str], received: Sequence[str]) -> bool:
     """Whether the words were heard in this order, whatever was heard between."""
-    everything = "\n".join(heard)
+    everything = "\n".join(received)
     at = 0
     for word in words:
         found = everything.find(word, at)
@@ -38,5 +38,5 @@ async def resolved(rasa: RasaServer, agent: AgentAtDesk, customer: Customer, han
 
 def heard_from_customer(agent: AgentAtDesk, handoff_id: str) -> list[str]:
     """What the agent has heard from the customer, in order."""
-    messages = [data for name, data in agent.heard if name == "message" and data["handoff_id"] == handoff_id]
+    messages = [data for name, data in agent.received if name == "message" and data["handoff_id"] == handoff_id]
     return [data["text"] for data in messages if data["speaker"] == "customer"]

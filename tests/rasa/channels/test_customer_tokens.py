@@ -89,7 +89,7 @@ async def post(server: RasaServer, session: Any, text: str = "hello", channel: s
 
 
 def refusals(page: Page) -> list[str]:
-    return [told["code"] for told in page.all("session_refused")]
+    return [reported["code"] for reported in page.all("session_refused")]
 
 
 # A page with the backend's token
@@ -218,7 +218,7 @@ async def test_a_new_conversation_is_given_its_token_once(
     async with Page(server.url, session, token=None) as page:
         (given,) = page.all("customer_token")
         assert given["session_id"] == session
-        assert [event for event, _ in page.heard] == ["customer_token", "session_confirm"]
+        assert [event for event, _ in page.received] == ["customer_token", "session_confirm"]
         await page.say("hello")
         await page.hears("Hello.")
         async with Page(server.url, session, token=None) as thief:
@@ -238,7 +238,7 @@ async def test_two_who_ask_at_once_for_one_new_conversation_are_not_both_given_i
     for page in pages:
         await page.__aenter__()
     await asyncio.gather(*(page.join(session, token=None) for page in pages))
-    given = [told for page in pages for told in page.all("customer_token") if told["session_id"] == session]
+    given = [reported for page in pages for reported in page.all("customer_token") if reported["session_id"] == session]
     assert len(given) == 1
     for page in pages:
         await page.__aexit__()
@@ -310,7 +310,7 @@ async def test_without_tokens_optional_changes_nothing(optional: RasaServer, tha
         await thandi.hears("message", handoff_id=handoff_id, text="back on the page")
         await resolve(thandi, handoff_id)
         await page.hears("back with me")
-        names = {event for event, _ in page.heard}
+        names = {event for event, _ in page.received}
         assert names == {"session_confirm", "bot_uttered", "handoff_state"}
     async with Page(optional.url, session, token=None) as thief:  # it exists, so nobody is given a token for it
         assert thief.all("customer_token") == []

@@ -49,7 +49,7 @@ async def test_a_reminder_finds_the_latest_channel(rasa: RasaServer, vendors: Ve
     trigger = f"{rasa.url}/conversations/71/trigger_intent?output_channel=latest"
     async with rasa.http.post(trigger, json={"name": "greet"}) as answer:
         assert answer.status == 200, await answer.text()
-    await eventually(lambda: customer.heard() == ["Hello.", "Hello."])
+    await eventually(lambda: customer.received_texts() == ["Hello.", "Hello."])
 
 
 async def test_telegram_is_told_where_to_call(rasa: RasaServer, vendors: Vendors) -> None:
@@ -119,8 +119,8 @@ async def test_telegram_keeps_customers_apart_who_write_at_once(
         await customer.hears(f"To {customer.id}.")
         await resolved(rasa, thandi, customer, handoff_id)
         await customer.hears("back with me")
-    assert other.heard() == ["Hello."]
-    assert [text for text in one.heard() if text.startswith("To ")] == ["To 731."]
+    assert other.received_texts() == ["Hello."]
+    assert [text for text in one.received_texts() if text.startswith("To ")] == ["To 731."]
     assert "handoff" not in one.raw() + two.raw()
 
 

@@ -78,6 +78,6 @@ async def test_a_kill_loses_nothing_and_doubles_nothing(
 
 def _shown(before: Page, after: Page, *words: str) -> list[str]:
     """What of these words a page shows that drops what it has, over its reload."""
-    told = [data for page in (before, after) for event, data in page.heard if event == "bot_uttered"]
-    shown = {data["id"]: data.get("text") for data in told}
+    reported = [data for page in (before, after) for event, data in page.received if event == "bot_uttered"]
+    shown = {data["id"]: data.get("text") for data in reported}
     return [text for text in shown.values() if text in words]

@@ -74,8 +74,8 @@ async def test_words_are_told_in_one_of_two_answers_asked_for_at_once(
         await thandi.say(handoff_id, f"Word {number}.", id=f"{customer.id}-{number}")
     await thandi.hears("message.status", message_id=f"{customer.id}-2", status="waiting")
     answers = await asyncio.gather(*(rasa.texts(f"here {number}", customer.id) for number in range(5)))
-    told = [text for answer in answers for text in answer]
-    assert [text for text in told if text.startswith("Word")] == ["Word 0.", "Word 1.", "Word 2."]
+    reports = [text for answer in answers for text in answer]
+    assert [text for text in reports if text.startswith("Word")] == ["Word 0.", "Word 1.", "Word 2."]
     await resolved(rasa, thandi, customer, handoff_id)
 
 
@@ -106,9 +106,9 @@ async def test_a_mailbox_gives_its_words_until_they_are_named(
     await thandi.say(handoff_id, "Hello?", id=f"{customer.id}-1")
     await thandi.hears("message.status", message_id=f"{customer.id}-1", status="waiting")
     for lost in (True, False):
-        heard = await mailbox.ask("are you there?", id="there", lost=lost)
-        assert in_order(["Wait a moment.", "number 1 in the queue", "Thandi is here", "Hello?"], heard)
-    reported = [data for name, data in thandi.heard if name == "message.status"]
+        received = await mailbox.ask("are you there?", id="there", lost=lost)
+        assert in_order(["Wait a moment.", "number 1 in the queue", "Thandi is here", "Hello?"], received)
+    reported = [data for name, data in thandi.received if name == "message.status"]
     assert [data["status"] for data in reported if data["message_id"] == f"{customer.id}-1"] == ["waiting"]
     assert await mailbox.ask("good") == []
     await thandi.hears("message", handoff_id=handoff_id, text="good")

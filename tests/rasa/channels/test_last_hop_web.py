@@ -44,12 +44,12 @@ async def test_words_are_delivered_when_the_page_has_acknowledged(
         page.attentive.clear()
         await thandi.say(handoff_id, "Do you read me?", id=f"{session}-1")
         await page.hears("Do you read me?")
-        told = await thandi.hears("message.status", message_id=f"{session}-1", status="waiting")
-        assert "acknowledged" in told["reason"]
+        reported = await thandi.hears("message.status", message_id=f"{session}-1", status="waiting")
+        assert "acknowledged" in reported["reason"]
         await eventually(lambda: page.texts.count("Do you read me?") > 1, what="told again")
         page.attentive.set()
         await thandi.hears("message.status", message_id=f"{session}-1", status="delivered")
-        assert page.shown.count("Do you read me?") == 1, page.heard
+        assert page.shown.count("Do you read me?") == 1, page.received
         await resolve(thandi, handoff_id)
         await page.hears("back with me")
 
@@ -70,7 +70,7 @@ async def test_words_that_were_not_acknowledged_come_again_after_a_reconnect(
         assert page.ids[-1] == f"{session}-1", "the same id, so that a page can drop it"
         await resolve(thandi, handoff_id)
         await back.hears("back with me")
-        assert all(back.ids), back.heard
+        assert all(back.ids), back.received
 
 
 async def test_a_page_without_acks_is_told_as_by_rasa(rasa: RasaServer, thandi: AgentAtDesk, session: str) -> None:
@@ -81,7 +81,7 @@ async def test_a_page_without_acks_is_told_as_by_rasa(rasa: RasaServer, thandi: 
         await thandi.say(conversation["handoff_id"], "Hello.", id=f"{session}-1")
         await thandi.hears("message.status", message_id=f"{session}-1", status="delivered")
         await eventually(lambda: "Hello." in page.texts)
-        assert not any(page.ids), page.heard
+        assert not any(page.ids), page.received
         await resolve(thandi, conversation["handoff_id"])
 
 
@@ -183,9 +183,9 @@ async def test_the_bots_words_reach_a_page_that_was_away_during_the_turn(rasa: R
         await page.say("show me things")
         await eventually(lambda: page.texts, what="the first of several words")
     async with Page(rasa.url, session, acks=True) as back:
-        await eventually(lambda: len({*page.ids, *back.ids}) == 2, what=f"{page.heard} {back.heard}")
+        await eventually(lambda: len({*page.ids, *back.ids}) == 2, what=f"{page.received} {back.received}")
         assert back.ids[0] == page.ids[0]
-        assert any("attachment" in data for event, data in back.heard if event == "bot_uttered")
+        assert any("attachment" in data for event, data in back.received if event == "bot_uttered")
 
 
 async def test_a_message_that_names_no_session_is_refused_aloud(rasa: RasaServer, session: str) -> None:

@@ -70,9 +70,9 @@ async def test_a_page_may_say_anything(rasa: RasaServer, thandi: AgentAtDesk, se
 
 async def test_what_names_no_session_is_refused_aloud(rasa: RasaServer, session: str) -> None:
     async with Page(rasa.url, session) as page:
-        for told, data in enumerate(("hello", 7, ["hello"], {}, {"message": "hello"}, {"session_id": None}), 1):
+        for reported, data in enumerate(("hello", 7, ["hello"], {}, {"message": "hello"}, {"session_id": None}), 1):
             await page.sio.emit("user_uttered", data)
-            await eventually(lambda told=told: page.texts == [NOT_TAKEN] * told)
+            await eventually(lambda reported=reported: page.texts == [NOT_TAKEN] * reported)
         answer = await page.sio.call("user_uttered", {"message": "hello", "id": "1"}, timeout=10)
         assert (answer["ok"], answer["code"]) == (False, "invalid")
 

@@ -27,7 +27,10 @@ async def test_the_agents_words_are_pushed(
     await customer.hears("Thandi is here")
     await thandi.say(handoff_id, "One.", id=f"{kind.channel}1")
     await thandi.say(handoff_id, "Two.", id=f"{kind.channel}2")
-    await eventually(lambda: in_order(["Thandi is here", "One.", "Two."], customer.heard()), what=str(customer.heard()))
+    await eventually(
+        lambda: in_order(["Thandi is here", "One.", "Two."], customer.received_texts()),
+        what=str(customer.received_texts()),
+    )
     await thandi.hears("message.status", message_id=f"{kind.channel}2", status="delivered")
     await customer.say("thank you")
     await thandi.hears("message", handoff_id=handoff_id, text="thank you")

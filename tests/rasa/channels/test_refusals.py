@@ -35,10 +35,10 @@ async def test_words_reach_the_customer_once_the_vendor_is_back(
     await thandi.say(handoff_id, "One.", id=f"{kind.channel}-96-1")
     await thandi.say(handoff_id, "Two.", id=f"{kind.channel}-96-2")
     await eventually(lambda: broken.refused > refused + 1)
-    assert "One." not in customer.heard()
+    assert "One." not in customer.received_texts()
     broken.failing.clear()
     await thandi.hears("message.status", message_id=f"{kind.channel}-96-2", status="delivered")
-    assert [text for text in customer.heard() if text in ("One.", "Two.")] == ["One.", "Two."]
+    assert [text for text in customer.received_texts() if text in ("One.", "Two.")] == ["One.", "Two."]
     await resolved(rasa, thandi, customer, handoff_id)
 
 
@@ -53,9 +53,9 @@ async def test_the_agent_is_told_when_the_vendor_refuses(
     broken.status = 200 if kind.channel == "slack" else 403  # Slack's no is in its answer
     broken.failing.add(kind.channel)
     await thandi.say(handoff_id, "One.", id=f"{kind.channel}-97-1")
-    told = await thandi.hears("message.status", message_id=f"{kind.channel}-97-1", status="failed")
-    assert f"{kind.channel} refused it" in told["reason"]
-    assert "token" not in told["reason"]
+    reported = await thandi.hears("message.status", message_id=f"{kind.channel}-97-1", status="failed")
+    assert f"{kind.channel} refused it" in reported["reason"]
+    assert "token" not in reported["reason"]
     broken.failing.clear()
     await thandi.say(handoff_id, "Two.", id=f"{kind.channel}-97-2")
     await thandi.hears("message.status", message_id=f"{kind.channel}-97-2", status="delivered")

@@ -77,7 +77,7 @@ async def test_the_place_is_known_after_a_restart(
     async with serve(channels, tmp_path, bot_id="restarted") as rasa:
         customer.rasa = rasa
         await customer.hears("Still here?")
-        assert customer.heard().count("Still here?") == 1
+        assert customer.received_texts().count("Still here?") == 1
         if kind is OnSlack:
             assert customer.calls()[-1].body["thread_ts"] == OnSlack.thread
         if kind is OnBotFramework:
@@ -100,7 +100,7 @@ async def test_a_slow_vendor_holds_up_nobody_else(
         await thandi.say(handoff_id, "Slowly.", id=f"{kind.channel}-94")
         await asyncio.wrap_future(arrived)
         assert await other.ask("hello") == ["Hello."]
-        assert "Slowly." not in customer.heard(), "the vendor had answered before the other customer was"
+        assert "Slowly." not in customer.received_texts(), "the vendor had answered before the other customer was"
         await customer.hears("Slowly.")
     finally:
         vendors.delay = 0

@@ -60,7 +60,7 @@ async def test_words_told_again_carry_the_same_key(
     await customer.hears("Thandi is here")
     broken.answers_lost = True
     await thandi.say(handoff_id, "Once?", id=f"{kind.channel}-88")
-    await eventually(lambda: customer.heard().count("Once?") > 1, what="told again, since no answer came")
+    await eventually(lambda: customer.received_texts().count("Once?") > 1, what="told again, since no answer came")
     broken.answers_lost = False
     await thandi.hears("message.status", message_id=f"{kind.channel}-88", status="delivered")
     keys = {call.body[key] for call in customer.calls() if customer.text(call) == "Once?"}

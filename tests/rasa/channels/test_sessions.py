@@ -37,12 +37,12 @@ async def test_a_stranger_socket_says_types_and_reads_nothing(
         # Known in advance, the id of the customer's next message is still theirs.
         assert await page.tell("Are you there?", id="next") == {"ok": True}
         await thandi.hears("message", handoff_id=handoff_id, text="Are you there?")
-        heard = str([data for name, data in thandi.heard if data.get("handoff_id") == handoff_id])
-        assert "thief" not in heard
-        assert "me again" not in heard
-        assert "'read'" not in heard
-        assert not [data for name, data in thandi.heard if name == "typing" and data["handoff_id"] == handoff_id]
-        assert [told["code"] for told in thief.all("session_refused")] == ["not_joined"]
+        received = str([data for name, data in thandi.received if data.get("handoff_id") == handoff_id])
+        assert "thief" not in received
+        assert "me again" not in received
+        assert "'read'" not in received
+        assert not [data for name, data in thandi.received if name == "typing" and data["handoff_id"] == handoff_id]
+        assert [reported["code"] for reported in thief.all("session_refused")] == ["not_joined"]
         await resolve(thandi, handoff_id)
 
 
@@ -75,14 +75,14 @@ async def test_what_is_said_right_after_the_request_is_heard(rasa: RasaServer, s
 @pytest.mark.parametrize("wrong", [["a"], {"a": 1}, True, ""])
 async def test_what_is_no_id_is_refused(rasa: RasaServer, wrong: Any) -> None:
     async with Page(rasa.url, wrong) as page:
-        assert [told["code"] for told in page.all("session_refused")] == ["invalid"]
+        assert [reported["code"] for reported in page.all("session_refused")] == ["invalid"]
 
 
 async def test_the_room_of_another_socket_is_no_session(rasa: RasaServer, session: str) -> None:
     async with Page(rasa.url, session) as page, Page(rasa.url, page.sio.get_sid()) as thief:
         assert thief.all("session_confirm") == []
         await page.join(uuid.uuid4().hex)
-        assert len(thief.heard) == 1
+        assert len(thief.received) == 1
 
 
 async def test_a_session_that_is_a_number_hears(rasa: RasaServer) -> None:

@@ -31,7 +31,7 @@ async def heard_in(server: RasaServer) -> list[tuple[str, Any]]:
             wanted = len(page.texts) + answers
             await page.say(text)
             await eventually(lambda wanted=wanted: len(page.texts) >= wanted, what=text)
-        return page.heard
+        return page.received
 
 
 async def test_a_widget_hears_the_same_as_from_rasas_own(serve: Callable[..., RasaServer], tmp_path: Any) -> None:
@@ -55,14 +55,14 @@ async def test_replies_arrive_with_session_persistence(rasa: RasaServer, session
     async with Page(rasa.url, session) as page:
         await page.say("hello")
         await page.hears("Hello.")
-        assert page.heard == [("session_confirm", session), ("bot_uttered", {"text": "Hello."})]
+        assert page.received == [("session_confirm", session), ("bot_uttered", {"text": "Hello."})]
 
 
 async def test_a_page_learns_whom_its_customer_has(rasa: RasaServer, thandi: AgentAtDesk, session: str) -> None:
     def states(page: Page) -> list[tuple[str, str | None]]:
-        told = [data for event, data in page.heard if event == "handoff_state"]
-        assert {data["session_id"] for data in told} <= {session}
-        return [(data["active"], data["agent"]) for data in told]
+        reported = [data for event, data in page.received if event == "handoff_state"]
+        assert {data["session_id"] for data in reported} <= {session}
+        return [(data["active"], data["agent"]) for data in reported]
 
     async with Page(rasa.url, session) as page:
         await page.say("hello")
@@ -95,7 +95,7 @@ async def test_a_reconnect_resumes_the_conversation(rasa: RasaServer, session: s
 
 async def test_a_session_without_id_is_given_one(rasa: RasaServer) -> None:
     async with Page(rasa.url, None) as page:
-        ((event, given),) = page.heard
+        ((event, given),) = page.received
         assert (event, len(given)) == ("session_confirm", 32)
 
 
@@ -106,7 +106,7 @@ async def test_a_marker_that_is_wrong_does_not_show(rasa: RasaServer, session: s
         await page.say("hello")
         await page.hears("Hello.")
         assert page.texts == ["I tried.", "Hello."]
-        assert "departmnt" not in str(page.heard)
+        assert "departmnt" not in str(page.received)
 
 
 async def test_the_output_class_is_rasas(rasa: RasaServer) -> None:
@@ -143,7 +143,7 @@ async def test_words_wait_for_a_customer_who_is_away(rasa: RasaServer, thandi: A
             await thandi.hears("message.status", message_id=f"away{number}", status="delivered")
         await resolve(thandi, handoff_id)
         await page.hears("back with me")
-        assert "handoff" not in str([data for event, data in page.heard if event != "handoff_state"])
+        assert "handoff" not in str([data for event, data in page.received if event != "handoff_state"])
 
 
 async def test_the_agent_learns_what_the_customer_has_read(rasa: RasaServer, thandi: AgentAtDesk, session: str) -> None:
@@ -160,8 +160,8 @@ async def test_the_agent_learns_what_the_customer_has_read(rasa: RasaServer, tha
             await page.sio.emit("message_read", nonsense)
         await page.sio.emit("message_read", {"session_id": session, "id": "seen"})
         await thandi.hears("message.status", message_id="seen", status="read")
-        told = [data for name, data in thandi.heard if name == "message.status" and data["status"] == "read"]
-        assert [data["message_id"] for data in told] == ["seen"]
+        reported = [data for name, data in thandi.received if name == "message.status" and data["status"] == "read"]
+        assert [data["message_id"] for data in reported] == ["seen"]
         await resolve(thandi, handoff_id)
 
 
@@ -193,7 +193,7 @@ async def test_typing_shows_on_both_sides(rasa: RasaServer, thandi: AgentAtDesk,
             await page.type(on)
             await thandi.hears("typing", handoff_id=handoff_id, on=on)
             await thandi.sio.emit("typing", {"handoff_id": handoff_id, "on": on}, namespace="/desk")
-            await eventually(lambda on=on: ("typing", {"session_id": session, "on": on}) in page.heard)
+            await eventually(lambda on=on: ("typing", {"session_id": session, "on": on}) in page.received)
         await resolve(thandi, handoff_id)
         await page.hears("back with me")
 

@@ -34,9 +34,9 @@ async def test_words_of_both_sides(
     for text in (*WORDS, "the last"):
         await customer.say(text)
     await eventually(lambda: "the last" in heard_from_customer(thandi, handoff_id))
-    heard = [text for text in heard_from_customer(thandi, handoff_id) if text != WITHOUT_WORDS]
+    received = [text for text in heard_from_customer(thandi, handoff_id) if text != WITHOUT_WORDS]
     arrives = [text for text in map(customer.arrives, WORDS) if dense(text) and len(text) <= LONGEST_MESSAGE]
-    assert [dense(text) for text in heard] == [*map(dense, arrives), "thelast"]
+    assert [dense(text) for text in received] == [*map(dense, arrives), "thelast"]
 
     said = [text for text in WORDS if valid_text(text)]
     for text in (*said, "That is all."):
@@ -46,8 +46,10 @@ async def test_words_of_both_sides(
     async def all_said() -> bool:
         if kind in FETCHED:
             await customer.say("and?")
-        return any("That is all." in text for text in customer.heard())  # hangouts answers with all in one text
+        return any(
+            "That is all." in text for text in customer.received_texts()
+        )  # hangouts answers with all in one text
 
     await eventually(all_said, seconds=30)
-    assert dense("".join(map(customer.is_told, said))) in dense("".join(customer.heard()))
+    assert dense("".join(map(customer.is_told, said))) in dense("".join(customer.received_texts()))
     await resolved(rasa, thandi, customer, handoff_id)

@@ -53,5 +53,5 @@ async def test_what_a_vendor_does_not_take_for_too_long_has_failed(
     broken.failing.clear()
     await thandi.say(handoff_id, "Three.", id="impatient3")
     await thandi.hears("message.status", message_id="impatient3", status="delivered")
-    assert [text for text in customer.heard() if text in ("One.", "Two.", "Three.")] == ["Three."]
+    assert [text for text in customer.received_texts() if text in ("One.", "Two.", "Three.")] == ["Three."]
     await resolved(rasa, thandi, customer, handoff_id)

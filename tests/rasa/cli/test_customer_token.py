@@ -100,9 +100,9 @@ def test_doctor_says_what_knowing_an_id_gives_away(project: Path) -> None:
     (project / "credentials.yml").write_text(
         settings + f"  customer_tokens: required\n  customer_token_secrets: [{'s' * 32}]\n"
     )
-    told = command("doctor", str(project)).stdout
-    assert "customer_token" not in told
-    assert "HandoffChannel stands before rest" in told
+    output = command("doctor", str(project)).stdout
+    assert "customer_token" not in output
+    assert "HandoffChannel stands before rest" in output
 
 
 def test_what_the_error_says_to_write_is_read(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

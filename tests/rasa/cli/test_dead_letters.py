@@ -62,7 +62,7 @@ class Side:
     async def says(self, text: str) -> None:
         await self.relay.apply(events.AgentSaid(**HERE, id=text, text=text, at=1.0))
 
-    def heard(self) -> list[str]:
+    def received_texts(self) -> list[str]:
         return [entry.body["text"] for entry in self.customer.entries if entry.name == "agent"]
 
 
@@ -77,13 +77,13 @@ async def test_while_the_process_runs(tmp_path: Path, capsys: pytest.CaptureFixt
         side.customer.refused = ("one", "two")
         await side.says("one")
         await side.says("newer")
-        await eventually(lambda: side.heard() == ["newer"])
+        await eventually(lambda: side.received_texts() == ["newer"])
         assert stat.S_IMODE(socket_of(side.url).stat().st_mode) == 0o600  # type: ignore[union-attr]
         assert await run("list", "--database", side.url) == 0
         assert "No such words here." in capsys.readouterr().out
         side.customer.refused = ()
         assert await run("send", "1", "--database", side.url) == 0
-        await eventually(lambda: side.heard() == ["newer", "[sent late] one"])
+        await eventually(lambda: side.received_texts() == ["newer", "[sent late] one"])
         assert await run("send", "1", "--database", side.url) == 1
         assert "There is no dead letter 1" in capsys.readouterr().err
 
@@ -110,7 +110,7 @@ async def test_while_none_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert '"reason": "No such words here."' in capsys.readouterr().out
     assert await run("send", "1", "--database", side.url) == 0
     async with Side(tmp_path) as again:
-        await eventually(lambda: again.heard() == ["one"])
+        await eventually(lambda: again.received_texts() == ["one"])
 
 
 async def test_a_socket_that_a_killed_process_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

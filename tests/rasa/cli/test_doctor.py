@@ -96,9 +96,9 @@ PLATFORM = """rasa_handoff.KommunicateChannel:
 def test_a_platform_with_its_own_desk_needs_no_other(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KOMMUNICATE_KEY", "x")
     (project / "credentials.yml").write_text(PLATFORM)
-    told = command("doctor", str(project)).stdout
-    assert "ok   KommunicateChannel answers for shop; without api_key, what comes too late waits" in told
-    assert "has no rasa_handoff.HandoffChannel" not in told
+    output = command("doctor", str(project)).stdout
+    assert "ok   KommunicateChannel answers for shop; without api_key, what comes too late waits" in output
+    assert "has no rasa_handoff.HandoffChannel" not in output
 
 
 LIVEPERSON = """rasa_handoff.LivePersonChannel:
@@ -109,13 +109,13 @@ LIVEPERSON = """rasa_handoff.LivePersonChannel:
 
 def test_livepersons_settings_are_checked_too(project: Path) -> None:
     (project / "credentials.yml").write_text(LIVEPERSON)
-    told = command("doctor", str(project)).stdout
-    assert "warn rasa_handoff.LivePersonChannel: endpoint.bots.shop takes any audience" in told
-    assert "ok   LivePersonChannel answers Custom Endpoint's bots shop." in told
+    output = command("doctor", str(project)).stdout
+    assert "warn rasa_handoff.LivePersonChannel: endpoint.bots.shop takes any audience" in output
+    assert "ok   LivePersonChannel answers Custom Endpoint's bots shop." in output
     (project / "credentials.yml").write_text(LIVEPERSON + "  welcome: gret\n  rich_content: greet\n")
-    told = command("doctor", str(project)).stdout
-    assert "mend rasa_handoff.LivePersonChannel: welcome is 'gret', and the domain has no such intent" in told
-    assert "rich_content is" not in told
+    output = command("doctor", str(project)).stdout
+    assert "mend rasa_handoff.LivePersonChannel: welcome is 'gret', and the domain has no such intent" in output
+    assert "rich_content is" not in output
     (project / "credentials.yml").write_text(LIVEPERSON.replace("skill", "skil"))
     assert "mend rasa_handoff.LivePersonChannel has no setting 'skil'" in command("doctor", str(project)).stdout
 
@@ -289,14 +289,14 @@ def test_an_own_form_is_told_all_that_it_should_ignore(handed: Path) -> None:
     ignored = "[provide_handoff_options, execute_handoff, handoff_ended]"
     form = f"forms:\n  order_form:\n    ignored_intents: {ignored}\n    required_slots: []\nsession_config:"
     replace(handed / "domain.yml", "session_config:", form)
-    told = command("doctor", str(handed)).stdout
-    assert "add to its ignored_intents: handoff_carry_on." in told
+    output = command("doctor", str(handed)).stdout
+    assert "add to its ignored_intents: handoff_carry_on." in output
 
 
 def test_few_examples_of_the_projects_own_are_told(handed: Path) -> None:
-    told = command("doctor", str(handed)).stdout
-    assert "warn An intent of the project's has 10 examples (the median)" in told
-    assert "an intent 'out_of_scope'" in told
+    output = command("doctor", str(handed)).stdout
+    assert "warn An intent of the project's has 10 examples (the median)" in output
+    assert "an intent 'out_of_scope'" in output
     scope = "\n- intent: out_of_scope\n  examples: |\n    - Berlin\n"
     nlu = handed / "data" / "nlu.yml"
     nlu.write_text(nlu.read_text() + scope)

@@ -268,12 +268,12 @@ async def test_words_of_an_older_handoff_are_refused_however_often_they_come(
     assert "in time" in await rasa.texts("thanks")
     await resolve(rasa, thandi, handoff_id)
     await rasa.texts("hello")
-    told = {"handoff_id": handoff_id, "id": "told", "text": "in time", "at": 1.0, "number": await received(rasa)}
-    assert await say(told) == {"ok": True}, "it was heard"
-    late = {**told, "id": "late", "text": "late", "number": told["number"] + 1}
+    reported = {"handoff_id": handoff_id, "id": "told", "text": "in time", "at": 1.0, "number": await received(rasa)}
+    assert await say(reported) == {"ok": True}, "it was heard"
+    late = {**reported, "id": "late", "text": "late", "number": reported["number"] + 1}
     for _ in range(2):
         assert (await say(late))["code"] == "ended"
-    assert await received(rasa) == told["number"]
+    assert await received(rasa) == reported["number"]
 
 
 async def received(rasa: RasaServer) -> int:
@@ -379,8 +379,8 @@ async def test_words_that_are_a_buttons_payload_stay_the_customers(rasa: RasaSer
     await rasa.texts("/greet")
     handoff_id = await hand_over(rasa, thandi)
     opened = (await thandi.ask("open", handoff_id=handoff_id, after=0))["conversation"]
-    told = [line["text"] for line in opened["transcript"] if line["speaker"] == "customer"]
-    assert told[:3] == ["hello", "yes", "Hello"]
+    reported = [line["text"] for line in opened["transcript"] if line["speaker"] == "customer"]
+    assert reported[:3] == ["hello", "yes", "Hello"]
     for text in ("yes", "/greet"):
         await rasa.texts(text)
     await thandi.hears("message", text="yes", handoff_id=handoff_id)

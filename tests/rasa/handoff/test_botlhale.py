@@ -55,9 +55,9 @@ async def test_the_whole_story(small_model: Path, tmp_path: Path) -> None:
             await customer.say('/execute_handoff{"department": "billing"}')
             await customer.hears("I've asked for a person")
             assert desk.all("username") == [{"ConversationID": "thabo", "BotID": "small"}]
-            (told,) = await eventually(lambda: desk.all("messages_to_client"))
-            assert told["bot_id"] == "small"
-            assert told["messages"][:2] == [
+            (reported,) = await eventually(lambda: desk.all("messages_to_client"))
+            assert reported["bot_id"] == "small"
+            assert reported["messages"][:2] == [
                 {"sender": "user", "message": "hello"},
                 {"sender": "bot", "message": "Hello."},
             ]
@@ -88,7 +88,7 @@ async def test_without_departments_anybody_there_is_offered(small_model: Path, t
     ):
         await customer.say("I want to talk to a human")
         await customer.hears("Who would you like to talk to?")
-        (offered,) = [data for event, data in customer.heard if event == "bot_uttered"]
+        (offered,) = [data for event, data in customer.received if event == "bot_uttered"]
         assert [button["title"] for button in offered["quick_replies"]] == ["Talk to a person", "Carry on with the bot"]
         await customer.say(offered["quick_replies"][0]["payload"])
         await customer.hears("I've asked for a person")

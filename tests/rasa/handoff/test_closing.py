@@ -34,8 +34,8 @@ async def test_a_trigger_may_end_it_and_no_marker_is_shown(rasa: RasaServer) -> 
                 assert answer.status == 200, await answer.text()
             await page.hears(words)
         over = {"session_id": "thabo", "active": "closed", "agent": None}
-        await eventually(lambda: ("handoff_state", over) in page.heard)
-        assert "handoff_close" not in str(page.heard)
+        await eventually(lambda: ("handoff_state", over) in page.received)
+        assert "handoff_close" not in str(page.received)
         assert not rasa.channel.relay.under_way
 
 
@@ -44,8 +44,8 @@ async def test_a_page_learns_that_it_is_over(rasa: RasaServer) -> None:
         await page.say("/finish")
         await page.hears("Goodbye.")
         over = {"session_id": "thabo", "active": "closed", "agent": None}
-        await eventually(lambda: ("handoff_state", over) in page.heard)
-        assert "handoff_close" not in str(page.heard)
+        await eventually(lambda: ("handoff_state", over) in page.received)
+        assert "handoff_close" not in str(page.received)
 
 
 async def test_a_mailbox_learns_whom_its_customer_has(
@@ -69,5 +69,5 @@ async def test_a_mailbox_learns_whom_its_customer_has(
 
 
 def states(answers: list[dict[str, Any]]) -> list[tuple[str, str | None]]:
-    told = [answer["custom"]["handoff_state"] for answer in answers if "custom" in answer]
-    return [(state["active"], state["agent"]) for state in told]
+    reported = [answer["custom"]["handoff_state"] for answer in answers if "custom" in answer]
+    return [(state["active"], state["agent"]) for state in reported]

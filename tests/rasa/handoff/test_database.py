@@ -72,7 +72,7 @@ async def test_a_locked_database_refuses_and_resumes(
         assert len(outages) == 1, "an outage is logged once, not once for each message"
         seen = await rasa.texts("after")
         await thandi.hears("message", text="after")
-        texts = [data["text"] for name, data in thandi.heard if name == "message" and data["speaker"] == "customer"]
+        texts = [data["text"] for name, data in thandi.received if name == "message" and data["speaker"] == "customer"]
         assert texts == ["before", "after"]
 
         async def arrived() -> bool:
@@ -108,11 +108,11 @@ async def test_a_server_set_back_to_a_backup_goes_on(
         _back_up(file, kept)
         for text in ("one", "two", "three"):
             await thandi.say(handoff_id, text)
-        heard: list[str] = []
+        received: list[str] = []
 
         async def come(text: str) -> bool:
-            heard.extend(await rasa.texts("and?"))
-            return text in heard
+            received.extend(await rasa.texts("and?"))
+            return text in received
 
         await eventually(lambda: come("three"))  # the relay has them: what only the lost database had is lost
         await thandi.sio.disconnect()
@@ -123,7 +123,7 @@ async def test_a_server_set_back_to_a_backup_goes_on(
         async with AgentAtDesk(desk.url, "thandi@example.com") as again:
             await again.say(handoff_id, "after the restore", id="new")
             await eventually(lambda: come("after the restore"))
-    assert [text for text in heard if text in ("one", "two", "three", "after the restore")] == [
+    assert [text for text in received if text in ("one", "two", "three", "after the restore")] == [
         "one", "two", "three", "after the restore",
     ]  # fmt: skip
 
@@ -145,7 +145,7 @@ async def test_a_server_set_back_learns_of_newer_handoffs_by_itself(
             seen = (await again.ask("open", handoff_id=handoff_id, after=0))["conversation"]
             assert seen["transcript"][-1]["text"] == "before"
             await again.say(handoff_id, "here again", id="new")
-            await eventually(lambda: _heard(rasa, "here again"), seconds=20)
+            await eventually(lambda: _has_received(rasa, "here again"), seconds=20)
 
 
 @pytest.mark.parametrize("by_agent", [True, False])
@@ -222,24 +222,24 @@ async def test_what_an_agent_does_before_the_offers_answer_is_heard_waits_for_it
             handoff_id = (await thandi.take())["handoff_id"]
             await thandi.say(handoff_id, "taken at once")
             early.append(handoff_id)
-            await eventually(lambda: "accepted" in told)
+            await eventually(lambda: "accepted" in reported)
             raise Unreachable("The answer was lost.")
         return answer
 
-    told: list[str] = []
+    reported: list[str] = []
     client = rasa.channel.desk._client
-    heard = client.handlers["/relay"]["handoff.status"]
+    received = client.handlers["/relay"]["handoff.status"]
 
     async def noted(data: Any) -> Any:
-        told.append(data["status"])
-        return await heard(data)
+        reported.append(data["status"])
+        return await received(data)
 
     client.on("handoff.status", noted, namespace="/relay")
     rasa.channel.desk.deliver = losing
     await eventually(lambda: rasa.channel.desk.connected)
     await rasa.texts("/execute_handoff")
     await eventually(lambda: rasa.channel.relay.conversation("thabo").agent == "Thandi")
-    await eventually(lambda: _heard(rasa, "taken at once"))
+    await eventually(lambda: _has_received(rasa, "taken at once"))
 
 
 async def _has(agent: AgentAtDesk, handoff_id: str, texts: list[str]) -> bool:
@@ -247,7 +247,7 @@ async def _has(agent: AgentAtDesk, handoff_id: str, texts: list[str]) -> bool:
     return [said["text"] for said in conversation["messages"] if said["speaker"] == "customer"] == texts
 
 
-async def _heard(rasa: RasaServer, text: str) -> bool:
+async def _has_received(rasa: RasaServer, text: str) -> bool:
     return text in await rasa.texts("and?")
 
 

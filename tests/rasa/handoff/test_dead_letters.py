@@ -60,7 +60,7 @@ async def test_a_button_without_a_payload_sends_its_title(
         handoff_id = await live(rasa, page, thandi)
         await thandi.say(handoff_id, "hello")
         await eventually(lambda: "hello" in page.texts)
-        (joined,) = [data for event, data in page.heard if event == "bot_uttered" and data.get("text") == "Thandi!"]
+        (joined,) = [data for event, data in page.received if event == "bot_uttered" and data.get("text") == "Thandi!"]
         assert [(one["title"], one["payload"]) for one in joined["quick_replies"]] == [("Good", "Good"), ("/x", "/x")]
     assert await letters(rasa) == []
 
@@ -87,10 +87,10 @@ async def test_where_nothing_can_be_pushed(
     await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
     await thandi.say(handoff_id, "hello")
 
-    async def heard() -> bool:
+    async def received() -> bool:
         return "hello" in await rasa.texts("and?")
 
-    await eventually(heard)
+    await eventually(received)
     assert [letter.entry.body["response"] for letter in await letters(rasa)] == [JOINED]
 
 

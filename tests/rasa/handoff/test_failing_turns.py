@@ -89,9 +89,9 @@ async def test_whatever_fails_the_customer_is_told_and_the_bot_goes_on(
                 assert (name, (await rasa.texts("hello", "resting"))[-1]) == (name, NOT_TAKEN)
                 if name != "a response":  # Rasa has logged the error of an action
                     assert len(complaints(caplog)) == 1, (name, complaints(caplog))
-                told = plain.texts.count(NOT_TAKEN)
+                reported = plain.texts.count(NOT_TAKEN)
                 await plain.say("hello")
-                await eventually(lambda told=told: plain.texts.count(NOT_TAKEN) == told + 1, what=name)
+                await eventually(lambda reported=reported: plain.texts.count(NOT_TAKEN) == reported + 1, what=name)
                 answer = await acks.tell("hello")
                 if name == "a response":
                     await acks.hears(NOT_TAKEN)
@@ -154,8 +154,8 @@ async def test_a_channel_that_fails_half_way_through_an_answer(rasa: RasaServer)
             await eventually(lambda: sent == [NOT_TAKEN])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CollectingOutputChannel, "send_image_url", broken)
-        told = await rasa.texts("show me things")
-        assert told[-1] == NOT_TAKEN
+        reported = await rasa.texts("show me things")
+        assert reported[-1] == NOT_TAKEN
 
 
 async def test_a_channel_that_takes_nothing_now_tells_it_later(rasa: RasaServer) -> None:

@@ -33,7 +33,7 @@ async def test_a_message_too_long_is_refused_kindly_by_bot_and_desk(rasa: RasaSe
         await page.hears(TOO_LONG)
         assert await page.tell("z" * LONGEST_MESSAGE) == {"ok": True}
     await thandi.hears("message", text="z" * LONGEST_MESSAGE)
-    said = [data["text"][0] for name, data in thandi.heard if name == "message" and data["speaker"] == "customer"]
+    said = [data["text"][0] for name, data in thandi.received if name == "message" and data["speaker"] == "customer"]
     assert said == ["b", "z"]
 
 
@@ -45,9 +45,9 @@ async def test_a_long_story_reaches_the_desk_by_its_end(rasa: RasaServer, thandi
         async with rasa.http.post(address, json=event) as answer:
             assert answer.status == 200, await answer.text()
     handoff_id = await live(rasa, thandi)
-    told = (await thandi.ask("open", handoff_id=handoff_id, after=0))["conversation"]["transcript"]
-    assert told[0]["text"] == LEFT_OUT
-    assert told[1]["text"].startswith("[...]xxx")
+    reported = (await thandi.ask("open", handoff_id=handoff_id, after=0))["conversation"]["transcript"]
+    assert reported[0]["text"] == LEFT_OUT
+    assert reported[1]["text"].startswith("[...]xxx")
 
 
 def lines(*texts: str) -> list[Line]:

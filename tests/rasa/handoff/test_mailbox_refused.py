@@ -33,7 +33,7 @@ async def test_a_mailbox_is_refused_and_heard_once_when_it_comes_again(
             await ask()
         if with_desk:
             await thandi.hears("message", text="hello")
-            said = [data["text"] for name, data in thandi.heard if name == "message"]
+            said = [data["text"] for name, data in thandi.received if name == "message"]
             assert said == ["before", "hello"]
         else:
             events = await rasa.events()

@@ -62,9 +62,9 @@ async def test_odd_messages_are_shown_as_plain_rasa_shows_them(rasa: RasaServer,
     await eventually(lambda: rasa.channel.desk.connected and rasa.channel.desk.availability.staffed)
     await rasa.say("/execute_handoff")
     conversation = await thandi.take()
-    told = "\n".join(line["text"] for line in conversation["transcript"])
+    reported = "\n".join(line["text"] for line in conversation["transcript"])
     for words in ("Sure? [Yes] [No]", "How many? [1] [2.5]", "Look a card [Yes]", "42 [Yes]"):
-        assert words in told
+        assert words in reported
 
 
 @pytest.mark.parametrize("metadata", [["a"], "a", 7, True], ids=str)

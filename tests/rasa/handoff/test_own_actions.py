@@ -108,8 +108,8 @@ async def test_a_marker_hands_over_whatever_its_turn_does_to_the_tracker(
         await eventually(lambda name=name: _paused(rasa, name), what=f"the pause of {name}")
         conversation = await thandi.take()
         assert conversation["short_id"] == short_id(name)
-        told = [(line["speaker"], line["text"]) for line in conversation["transcript"]]
-        assert told[:2] == [("customer", "hello"), ("bot", "Hello.")], name
+        reported = [(line["speaker"], line["text"]) for line in conversation["transcript"]]
+        assert reported[:2] == [("customer", "hello"), ("bot", "Hello.")], name
         answer = await thandi.ask(
             "resolve", handoff_id=conversation["handoff_id"], outcome="resolved", note=None, slots={}
         )

@@ -35,11 +35,11 @@ async def go_live(rasa: RasaServer, agent: AgentAtDesk) -> str:
     await rasa.texts("/execute_handoff")
     handoff_id = str((await agent.take())["handoff_id"])
     await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
-    heard = await rasa.texts("are you there")
+    received = await rasa.texts("are you there")
     await agent.hears("message", text="are you there", handoff_id=handoff_id)
-    while not any("Thandi is here" in text for text in heard):  # the notice was still on its way
+    while not any("Thandi is here" in text for text in received):  # the notice was still on its way
         await eventually(lambda: rasa.channel.relay.queue("customer", "thabo"), what="the notice of who is here")
-        heard += await rasa.texts("still there")
+        received += await rasa.texts("still there")
     return handoff_id
 
 
@@ -121,7 +121,7 @@ async def test_execute_and_predict_stay_silent(live: Live) -> None:
 
 
 @pytest.mark.parametrize("event", [{"event": "resume"}, {"event": "restart"}, {"event": "session_started"}])
-async def test_a_tracker_changed_from_outside_opens_no_door(live: Live, event: dict[str, str]) -> None:
+async def test_a_tracker_changed_from_outside_changes_nothing_for_the_desk(live: Live, event: dict[str, str]) -> None:
     """The relay's store is the truth of the pause; what anybody writes into the tracker isn't."""
     rasa, _, _ = live
     said = await _bot_words(rasa)

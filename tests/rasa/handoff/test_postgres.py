@@ -40,20 +40,20 @@ async def rasa(
 async def test_a_handoff_from_the_request_to_the_return_with_every_connection_cut_meanwhile(
     rasa: RasaServer, thandi: AgentAtDesk, postgres_server: Postgres
 ) -> None:
-    handoff_id, heard = await live(rasa, thandi), []
+    handoff_id, received = await live(rasa, thandi), []
     for number in range(3):
         _cut_all(postgres_server)
-        heard += await rasa.texts(f"customer {number}")
+        received += await rasa.texts(f"customer {number}")
         await thandi.hears("message", text=f"customer {number}")
         _cut_all(postgres_server)
         assert (await thandi.say(handoff_id, f"agent {number}"))["ok"]
 
     async def all_heard() -> bool:
-        heard.extend(await rasa.texts("and?"))
-        return "agent 2" in heard
+        received.extend(await rasa.texts("and?"))
+        return "agent 2" in received
 
     await eventually(all_heard)
-    assert heard == ["agent 0", "agent 1", "agent 2"]
+    assert received == ["agent 0", "agent 1", "agent 2"]
     assert (await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved"))["ok"]
     await eventually(lambda: not rasa.channel.relay.under_way)
     assert (await rasa.texts("/greet"))[-1] == "Hello."
@@ -72,7 +72,7 @@ async def test_while_it_is_stopped_both_sides_refuse_within_seconds_and_then_it_
             assert health.status == 503
     await eventually(lambda: _is_taken(rasa, "after"), seconds=20)
     await thandi.hears("message", text="after")
-    texts = [data["text"] for name, data in thandi.heard if name == "message" and data["speaker"] == "customer"]
+    texts = [data["text"] for name, data in thandi.received if name == "message" and data["speaker"] == "customer"]
     assert texts == ["before", "after"]
     await eventually(lambda: _is_well(rasa, thandi.url), seconds=20)
     assert (await thandi.say(handoff_id, "agent, after"))["ok"]

@@ -79,14 +79,14 @@ async def test_live_words_on_rest(rasa: RasaServer, thandi: AgentAtDesk) -> None
     taken = await handed_over(rasa, thandi)
     for text in EVERY_KIND:
         await rasa.say(text)
-    heard = await eventually(
+    received = await eventually(
         lambda: (
-            len(found := [data["text"] for name, data in thandi.heard if name == "message"]) >= len(EVERY_KIND)
+            len(found := [data["text"] for name, data in thandi.received if name == "message"]) >= len(EVERY_KIND)
             and found
         ),
         LONG,
     )
-    assert heard == [valid_text(text).strip() or "[a message without text]" for text in EVERY_KIND]
+    assert received == [valid_text(text).strip() or "[a message without text]" for text in EVERY_KIND]
 
     said = [text for text in texts.some(100, seed=4) if valid_text(text)]
     for text in said:
@@ -118,7 +118,7 @@ async def test_live_words_of_a_page(rasa: RasaServer, thandi: AgentAtDesk, acks:
         await eventually(lambda: rasa.channel.relay.conversation("tab \ufffd").agent)
         for text in WORDS:
             await page.tell(text)
-        await eventually(lambda: len([1 for name, _ in thandi.heard if name == "message"]) >= len(WORDS))
+        await eventually(lambda: len([1 for name, _ in thandi.received if name == "message"]) >= len(WORDS))
         for text in filter(None, map(valid_text, WORDS)):
             assert (await thandi.say(taken["handoff_id"], text))["ok"]
         assert (await thandi.say(taken["handoff_id"], "the last"))["ok"]

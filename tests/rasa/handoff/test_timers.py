@@ -124,20 +124,20 @@ async def test_a_customer_who_falls_silent_is_asked_once_and_then_closed(serve: 
             "Are you still there? Write anything to stay in the chat.",
             "I've closed the chat because it was quiet for so long. You can ask for a person again at any time.",
         ]
-        await eventually(lambda: page.heard[-3:] == closed)
+        await eventually(lambda: page.received[-3:] == closed)
         await eventually(lambda: not rasa.channel.relay.under_way)
         await thandi.hears("conversation", state="ended")
         await page.say("hello")
-        await eventually(lambda: page.heard[-1] == "Hello.")
+        await eventually(lambda: page.received[-1] == "Hello.")
 
 
 class Page:
     """A customer with a web chat, speaking Rasa's socketio protocol."""
 
     def __init__(self, url: str) -> None:
-        self.url, self.heard = url, list[str]()
+        self.url, self.received = url, list[str]()
         self.sio = socketio.AsyncClient(reconnection=False)
-        self.sio.on("bot_uttered", lambda data: self.heard.append(data["text"]))
+        self.sio.on("bot_uttered", lambda data: self.received.append(data["text"]))
 
     async def __aenter__(self) -> "Page":
         await self.sio.connect(self.url, transports=["websocket"])
@@ -183,8 +183,8 @@ async def test_a_desk_that_stays_away_gives_the_customer_back(
 
 
 async def _gone(agent: AgentAtDesk) -> bool:
-    ended = [data for name, data in agent.heard if name == "conversation" and data["state"] == "ended"]
-    ready = [data for name, data in agent.heard if name == "ready"][-1]
+    ended = [data for name, data in agent.received if name == "conversation" and data["state"] == "ended"]
+    ready = [data for name, data in agent.received if name == "ready"][-1]
     return bool(ended) or not (ready["mine"] or ready["queue"])
 
 
@@ -200,11 +200,11 @@ async def test_a_short_absence_of_the_desk_is_told_and_made_good(
         await desk.__aenter__()
         await eventually(lambda: not rasa.channel.relay.conversation("thabo").desk_away)
         async with AgentAtDesk(desk.url, "thandi@example.com") as again:
-            await eventually(lambda: _heard(again, handoff_id, "said meanwhile"))
+            await eventually(lambda: _has_received(again, handoff_id, "said meanwhile"))
         assert "The connection is back, and your words have been passed on." in await rasa.texts("good")
 
 
-async def _heard(agent: AgentAtDesk, handoff_id: str, text: str) -> bool:
+async def _has_received(agent: AgentAtDesk, handoff_id: str, text: str) -> bool:
     answer = await agent.ask("open", handoff_id=handoff_id, after=0)
     return answer["ok"] and text in [message["text"] for message in answer["conversation"]["messages"]]
 
@@ -236,11 +236,11 @@ async def test_what_fell_due_while_we_were_away_waits_for_what_was_said_meanwhil
     await thandi.say(handoff_id, "I've looked it up")
     await eventually(lambda: time.time() > due + 1)
     async with serve(agent_silent=3.0) as rasa:
-        heard: list[str] = []
+        received: list[str] = []
 
         async def answered() -> bool:
-            heard.extend(await rasa.texts("and?"))
-            return "I've looked it up" in heard
+            received.extend(await rasa.texts("and?"))
+            return "I've looked it up" in received
 
         await eventually(answered)
         assert rasa.channel.relay.conversation("thabo").state is Control.LIVE
@@ -253,7 +253,7 @@ async def test_a_desk_that_lost_its_database_is_told_all_again(
         await rasa.texts("hello")
         handoff_id = await live(rasa, thandi)
         await thandi.say(handoff_id, "I am here")
-        await eventually(lambda: _told(rasa, "I am here"))
+        await eventually(lambda: _bot_said(rasa, "I am here"))
         await desk.__aexit__(None, None, None)
         lose(tmp_path, "desk.db")
         desk.add_agent("Lerato")
@@ -293,7 +293,7 @@ def lose(folder: Path, database: str) -> None:
         path.unlink()
 
 
-async def _told(rasa: RasaServer, text: str) -> bool:
+async def _bot_said(rasa: RasaServer, text: str) -> bool:
     return any(event.get("text") == text for event in await rasa.events())
 
 
@@ -332,7 +332,7 @@ async def test_it_asks_too_if_the_desk_is_not_connected_yet(
         await desk.__aenter__()
         assert "Hello." not in await asking
         async with AgentAtDesk(desk.url, "thandi@example.com") as again:
-            await eventually(lambda: _heard(again, handoff_id, "do you remember me"))
+            await eventually(lambda: _has_received(again, handoff_id, "do you remember me"))
 
 
 async def paused(rasa: RasaServer) -> bool:
@@ -397,7 +397,7 @@ async def test_a_message_left_reaches_a_desk_that_lost_its_database(
         desk.add_agent("Lerato")
         await desk.__aenter__()
         async with AgentAtDesk(desk.url, "lerato@example.com") as lerato:
-            await eventually(lambda: "please call me" in str(lerato.heard), what="the message on the desk")
+            await eventually(lambda: "please call me" in str(lerato.received), what="the message on the desk")
 
             async def taken() -> bool:
                 return bool((await lerato.say(handoff_id, "I'll call you", id="m1"))["ok"])
@@ -451,4 +451,4 @@ async def test_a_message_left_is_answered_when_the_customer_is_back(serve: Any, 
         assert (await rasa.tracker())["slots"]["handoff_outcome"] == "message_left"
         events = [(event["event"], event.get("text")) for event in await rasa.events()]
         assert ("user", "my parcel is wet") in events
-        await eventually(lambda: _told(rasa, "We send you another one."))
+        await eventually(lambda: _bot_said(rasa, "We send you another one."))

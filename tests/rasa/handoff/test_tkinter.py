@@ -37,14 +37,14 @@ async def test_a_conversation_goes_to_the_window_and_comes_back(small_model: Pat
         await eventually(lambda: admin.since() == ["ndiyabulela €"])
         await admin.say("Molo, how can I help?")
         await eventually(lambda: rasa.channel.relay.conversation("thabo").agent == "Admin")
-        told: list[str] = []
+        reported: list[str] = []
 
         async def hears() -> bool:
-            told.extend(await rasa.texts("with my order"))
-            return "Molo, how can I help?" in told
+            reported.extend(await rasa.texts("with my order"))
+            return "Molo, how can I help?" in reported
 
         await eventually(hears)
-        assert "Admin is here" in told[0]
+        assert "Admin is here" in reported[0]
 
         await admin.close()
         await eventually(lambda: not rasa.channel.relay.desk_active("thabo"))

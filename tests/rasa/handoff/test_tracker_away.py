@@ -64,7 +64,7 @@ async def written(rasa: RasaServer, *texts: str) -> list[dict[str, Any]]:
     return list(await eventually(there, what=f"{texts} in the tracker"))
 
 
-async def heard(rasa: RasaServer, text: str, said: str = "and?") -> list[str]:
+async def received(rasa: RasaServer, text: str, said: str = "and?") -> list[str]:
     """What the customer is told, by asking until ``text`` is among it."""
     found: list[str] = []
 
@@ -98,11 +98,11 @@ async def test_nothing_is_missing_after_a_handoff_a_talk_and_an_end(
         handoff_id = conversation["handoff_id"]
         assert (conversation["transcript"], conversation["transcript_follows"]) == ([], True)
         await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
-        told = await rasa.texts("are you there")
-        assert any("number 1" in text for text in told)
+        reported = await rasa.texts("are you there")
+        assert any("number 1" in text for text in reported)
         await thandi.hears("message", text="are you there", handoff_id=handoff_id)
         await thandi.say(handoff_id, "yes I am")
-        await heard(rasa, "yes I am")
+        await received(rasa, "yes I am")
         answer = await thandi.ask("resolve", handoff_id=handoff_id, **RESOLVED)
         assert answer["ok"], answer
         await eventually(lambda: rasa.channel.relay.conversation("thabo").state is Control.RETURNING)
@@ -261,7 +261,7 @@ async def talk_and_end(rasa: RasaServer, agent: AgentAtDesk, handoff_id: str) ->
     await rasa.texts("are you there")
     await agent.hears("message", text="are you there", handoff_id=handoff_id)
     await agent.say(handoff_id, "yes I am")
-    await heard(rasa, "yes I am")
+    await received(rasa, "yes I am")
     answer = await agent.ask("resolve", handoff_id=handoff_id, **RESOLVED)
     assert answer["ok"], answer
     await eventually(lambda: rasa.channel.relay.conversation("thabo").state is Control.RETURNING)

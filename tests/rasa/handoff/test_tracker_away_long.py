@@ -80,28 +80,28 @@ class Story:
             await self._says("please hurry", "One moment")
             await self._is_back()
         await self._at("take")
-        async with self._heard("agent: take"):
+        async with self._has_received("agent: take"):
             handoff_id = str((await self.agent.take())["handoff_id"])
-        async with self._heard("customer: who took it"):
+        async with self._has_received("customer: who took it"):
             await self.customer.hears("Thandi is here")
         return handoff_id
 
     async def _talk(self, handoff_id: str) -> None:
         await self._at("talk")
         for number in range(3):
-            async with self._heard(f"agent: question {number}"):
+            async with self._has_received(f"agent: question {number}"):
                 await self.customer.say(f"question {number}")
                 await self.agent.hears("message", text=f"question {number}", handoff_id=handoff_id)
-            async with self._heard(f"customer: answer {number}"):
+            async with self._has_received(f"customer: answer {number}"):
                 assert (await self.agent.say(handoff_id, f"answer {number}"))["ok"]
                 await self.customer.hears(f"answer {number}")
 
     async def _resolved(self, handoff_id: str) -> None:
         await self._at("resolve")
-        async with self._heard("agent: resolve"):
+        async with self._has_received("agent: resolve"):
             answer = await self.agent.ask("resolve", handoff_id=handoff_id, **RESOLVED)
             assert answer["ok"], answer
-        async with self._heard("customer: the end"):
+        async with self._has_received("customer: the end"):
             await self.customer.hears("has ended the chat")
         is_away = self.moment != "handoff"
         await self._says("/greet", "One moment" if is_away else "Hello.")
@@ -111,7 +111,7 @@ class Story:
 
     async def _says(self, text: str, hears: str) -> None:
         before = self._how_often(hears)
-        async with self._heard(f"customer: {text}"):
+        async with self._has_received(f"customer: {text}"):
             await self.customer.say(text)
             await eventually(lambda: self._how_often(hears) > before, what=f"{hears!r} among {self.customer.texts}")
 
@@ -122,7 +122,7 @@ class Story:
         if moment == self.moment:
             self._store.enter_context(self.away)
             self._since = time.monotonic()
-            async with self._heard("beside: the bot"):  # a customer of the bot's alone
+            async with self._has_received("beside: the bot"):  # a customer of the bot's alone
                 await self.other.say("/greet")
                 await self.other.hears("Hello.")
 
@@ -132,7 +132,7 @@ class Story:
         self._store.close()
 
     @contextlib.asynccontextmanager
-    async def _heard(self, what: str) -> Any:
+    async def _has_received(self, what: str) -> Any:
         began = time.monotonic()
         yield
         self.waits[what] = time.monotonic() - began

@@ -75,8 +75,8 @@ async def test_a_marker_carries_what_the_project_says(rasa: RasaServer, thandi: 
     assert answers[0]["text"] == "Wait a moment."
     assert all("custom" not in answer for answer in answers), "the marker must not reach the front end"
     conversation = await thandi.take()
-    told = {key: conversation[key] for key in ("department", "reason", "priority", "note", "language")}
-    assert told == {
+    reported = {key: conversation[key] for key in ("department", "reason", "priority", "note", "language")}
+    assert reported == {
         "department": "billing",
         "reason": "gave up",
         "priority": "high",
@@ -95,8 +95,8 @@ async def test_options_say_what_the_handoff_chosen_from_them_says(rasa: RasaServ
     assert set(offered) == {"recipient_id", "text", "buttons"}, "nothing of it reaches the front end"
     await rasa.texts(offered["buttons"][0]["payload"])
     conversation = await thandi.take()
-    told = {key: conversation[key] for key in ("department", "reason", "priority")}
-    assert told == {"department": "billing", "reason": "stolen card", "priority": "urgent"}
+    reported = {key: conversation[key] for key in ("department", "reason", "priority")}
+    assert reported == {"department": "billing", "reason": "stolen card", "priority": "urgent"}
 
 
 async def test_the_marker_is_shown_if_a_setting_says_so(
@@ -123,8 +123,8 @@ async def test_what_the_channel_cannot_do_is_logged_and_kept_from_the_customer(
     rasa.app.ctx.agent.processor.nlg.responses["utter_handoff_offer"] = [
         {"text": "One moment.", "custom": {"handoff_assign": "thandi"}}
     ]
-    (told, *_) = await rasa.say("/provide_handoff_options")
-    assert told == {"recipient_id": "thabo", "text": "One moment."}
+    (reported, *_) = await rasa.say("/provide_handoff_options")
+    assert reported == {"recipient_id": "thabo", "text": "One moment."}
     assert "The channel of decaf8a6 can't do what handoff_assign asks for." in caplog.text
 
 

@@ -46,8 +46,8 @@ async def test_every_kind_of_message_has_its_template(kommunicate: Kommunicate, 
 
 
 async def test_a_button_comes_back_by_its_title_and_reaches_the_bot_as_its_payload(kommunicate: Kommunicate) -> None:
-    told = await kommunicate.say("/suggest")
-    assert "/choose_red" not in str(told)
+    replies = await kommunicate.say("/suggest")
+    assert "/choose_red" not in str(replies)
     assert await kommunicate.texts("Suggested Reply button 1") == ["Red it is."]
 
 
@@ -64,8 +64,8 @@ async def test_an_old_button_counts_only_if_it_was_pressed(kommunicate: Kommunic
 
 
 async def test_the_options_are_the_departments_of_the_settings(kommunicate: Kommunicate) -> None:
-    (told,) = await kommunicate.say("/provide_handoff_options")
-    titles = [one["title"] for one in told["metadata"]["payload"]]
+    (replies,) = await kommunicate.say("/provide_handoff_options")
+    titles = [one["title"] for one in replies["metadata"]["payload"]]
     assert titles == ["Billing", "vip", "Carry on with the bot"]
     (last,) = await kommunicate.say("Billing")
     assert last["metadata"] == {"KM_ASSIGN_TEAM": "77"}

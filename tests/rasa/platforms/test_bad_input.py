@@ -80,17 +80,17 @@ def account(rasa: RasaServer) -> Account:
     return Account(rasa, TOKEN)
 
 
-@pytest.mark.parametrize("door", REFUSED)
+@pytest.mark.parametrize("endpoint", REFUSED)
 async def test_what_is_refused_is_said_and_does_nothing(
-    kommunicate: Kommunicate, account: Account, caplog: pytest.LogCaptureFixture, door: str
+    kommunicate: Kommunicate, account: Account, caplog: pytest.LogCaptureFixture, endpoint: str
 ) -> None:
     """One server for all of a door's cases: none may harm the next."""
     await kommunicate.say("/give_up")
     before = await kommunicate.rasa.events("4711")
-    for name, bad in REFUSED[door].items():
+    for name, bad in REFUSED[endpoint].items():
         caplog.clear()
         with caplog.at_level(logging.WARNING):
-            status, answer = await (kommunicate if door == "webhook" else account).post(bad.body, bad.headers)
+            status, answer = await (kommunicate if endpoint == "webhook" else account).post(bad.body, bad.headers)
         assert (name, status) == (name, bad.status)
         assert bad.evidence in caplog.text, name
         assert answer["error"] == NOT_TRUSTED if status == 401 else bad.evidence in answer["error"], name
@@ -162,7 +162,7 @@ async def test_a_late_call_that_comes_again_is_answered_once_and_whole(
         await eventually(lambda: not rasa.channel._answering.work._under_way)
         assert f"The answer to {asked['key']} of de650d61 isn't complete after 0.2 s" in caplog.text
         assert "4111" not in caplog.text
-        told = [*await kommunicate.texts("/welcome"), *await kommunicate.texts("/welcome")]
-        assert told.count("Welcome.") == 2
-        assert len(told) == 3, "what came late is said once"
+        replies = [*await kommunicate.texts("/welcome"), *await kommunicate.texts("/welcome")]
+        assert replies.count("Welcome.") == 2
+        assert len(replies) == 3, "what came late is said once"
         assert len(await kommunicate.user_events()) == 3

@@ -109,8 +109,10 @@ async def test_an_own_assignment_pauses_it(kommunicate: Kommunicate) -> None:
 
 
 async def test_an_own_assignment_stands_beside_a_marker(kommunicate: Kommunicate) -> None:
-    told = await kommunicate.say("/own_and_marker")
-    assert [one["metadata"] for one in told] == [{"KM_ASSIGN_TEAM": 12, "colour": "red"}], "one handoff, the project's"
+    replies = await kommunicate.say("/own_and_marker")
+    assert [one["metadata"] for one in replies] == [{"KM_ASSIGN_TEAM": 12, "colour": "red"}], (
+        "one handoff, the project's"
+    )
     assert (await kommunicate.rasa.tracker("4711"))["paused"]
 
 
@@ -123,8 +125,8 @@ ABOUT = {
 
 
 async def test_what_the_bot_says_about_a_handoff_reaches_the_people(with_api: Kommunicate, api: RestApi) -> None:
-    (told,) = await with_api.say("/urgently")
-    assert told["metadata"] == {"KM_ASSIGN_TO": "boss@example.com", "KM_CHAT_CONTEXT": {"handoff": ABOUT}}
+    (replies,) = await with_api.say("/urgently")
+    assert replies["metadata"] == {"KM_ASSIGN_TO": "boss@example.com", "KM_CHAT_CONTEXT": {"handoff": ABOUT}}
     await eventually(lambda: api.users)
     notes = {"handoff_reason": "refund", "handoff_note": "third call", "handoff_priority": "urgent", "phone": "+27 11"}
     details = {"displayName": "Thabo", "email": "t@example.com", "metadata": notes}
@@ -143,20 +145,20 @@ async def test_options_say_what_the_handoff_chosen_from_them_says(with_api: Komm
     with_api.rasa.app.ctx.agent.processor.nlg.responses["utter_native"] = [{"custom": {"handoff_options": ABOUT}}]
     (offered,) = await with_api.say("/native")
     assert "Billing" in [one["title"] for one in offered["metadata"]["payload"]]
-    (told,) = await with_api.say("Billing")
+    (replies,) = await with_api.say("Billing")
     context = {"handoff": ABOUT}
-    assert told["metadata"] == {"KM_ASSIGN_TEAM": "77", "KM_CHAT_CONTEXT": context}
+    assert replies["metadata"] == {"KM_ASSIGN_TEAM": "77", "KM_CHAT_CONTEXT": context}
 
 
 async def test_it_stays_here_if_the_settings_say_so(platform_model: Path, tmp_path: Path) -> None:
     async with RasaServer(platform_model, tmp_path, settings(handoff_context=False)) as rasa:
-        (told,) = await Kommunicate(rasa).say("/urgently")
-        assert told["metadata"] == {"KM_ASSIGN_TO": "boss@example.com"}
+        (replies,) = await Kommunicate(rasa).say("/urgently")
+        assert replies["metadata"] == {"KM_ASSIGN_TO": "boss@example.com"}
 
 
 async def test_the_words_of_a_handoff_are_in_the_tracker_before_the_pause(kommunicate: Kommunicate) -> None:
-    (told,) = await kommunicate.say("/silently")
+    (replies,) = await kommunicate.say("/silently")
     events = await kommunicate.rasa.events("4711")
-    (said,) = [event for event in events if event.get("text") == told["message"]]
+    (said,) = [event for event in events if event.get("text") == replies["message"]]
     assert (said["event"], said["metadata"]["utter_action"]) == ("bot", "utter_handoff_assigned")
     assert events.index(said) < [event["event"] for event in events].index("pause")

@@ -22,8 +22,8 @@ async def test_an_event_that_the_page_triggers_is_told_by_the_metadata(
     kommunicate: Kommunicate, caplog: pytest.LogCaptureFixture, content_type: int
 ) -> None:
     assert await kommunicate.texts(**triggered("WELCOME", contentType=content_type)) == ["Welcome."]
-    told = await kommunicate.texts(**triggered("OPENED_PRICING", contentType=content_type))
-    assert told == ["Shall I explain the prices?"]
+    replies = await kommunicate.texts(**triggered("OPENED_PRICING", contentType=content_type))
+    assert replies == ["Shall I explain the prices?"]
     with caplog.at_level("INFO"):
         assert await kommunicate.texts(**triggered("NOBODY_KNOWS", contentType=content_type)) == []
     assert "The event 'NOBODY_KNOWS' of de650d61 is ignored: it isn't in the settings, under 'events'." in caplog.text

@@ -29,8 +29,8 @@ def handed_over(messages: list[dict[str, Any]]) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("text", ASSIGNMENTS)
 async def test_every_trigger_names_who_gets_it(kommunicate: Kommunicate, text: str) -> None:
-    told = await kommunicate.say(text)
-    assert handed_over(told) == [ASSIGNMENTS[text]]
+    replies = await kommunicate.say(text)
+    assert handed_over(replies) == [ASSIGNMENTS[text]]
     assert (await kommunicate.rasa.tracker("4711"))["paused"]
 
 
@@ -62,8 +62,8 @@ async def test_a_note_of_the_platform_does_not_take_it_back(kommunicate: Kommuni
 
 
 async def test_a_message_that_crosses_the_handoff_is_the_peoples(kommunicate: Kommunicate) -> None:
-    asked, told = await asyncio.gather(kommunicate.say("/give_up"), kommunicate.say("hello"))
-    assert (handed_over(asked), told) == ([{"KM_ASSIGN_TO": ""}], [])
+    asked, replies = await asyncio.gather(kommunicate.say("/give_up"), kommunicate.say("hello"))
+    assert (handed_over(asked), replies) == ([{"KM_ASSIGN_TO": ""}], [])
     assert (await kommunicate.rasa.tracker("4711"))["paused"]
     last = (await kommunicate.user_events())[-1]
     assert (last["text"], last["metadata"]["speaker"]) == ("hello", "customer")
@@ -97,8 +97,8 @@ async def test_nothing_makes_the_bot_speak_meanwhile(kommunicate: Kommunicate) -
 
 async def test_a_form_goes_on_after_a_chat_longer_than_the_session(kommunicate: Kommunicate) -> None:
     assert await kommunicate.texts("I want to move") == ["Which street?"]
-    told = await kommunicate.say("/execute_handoff")
-    assert "Which street?" not in str(told), "the form's own question is held back"
+    replies = await kommunicate.say("/execute_handoff")
+    assert "Which street?" not in str(replies), "the form's own question is held back"
     processor = kommunicate.rasa.app.ctx.agent.processor
     processor.domain.session_config = SessionConfig(0.02, True)
     last = (await kommunicate.user_events())[-1]["timestamp"]
@@ -119,8 +119,8 @@ async def test_a_form_that_took_the_request_as_its_answer_asks_again(kommunicate
 async def test_a_welcome_after_it_is_no_answer_in_a_form(kommunicate: Kommunicate) -> None:
     await kommunicate.say("I want to move")
     await kommunicate.say("/execute_handoff")
-    told = await kommunicate.texts(eventName="WELCOME")
-    assert told[-1] == "Which street?"
+    replies = await kommunicate.texts(eventName="WELCOME")
+    assert replies[-1] == "Which street?"
     tracker = await kommunicate.rasa.tracker("4711")
     assert (tracker["paused"], tracker["slots"]["street"]) == (False, None)
     assert await kommunicate.texts("Church Road 17") == ["Which town?"]

@@ -30,8 +30,8 @@ async def test_it_goes_out_with_the_next_answer(platform_model: Path, tmp_path: 
     async with RasaServer(platform_model, tmp_path, settings(answer_seconds=0.2)) as rasa:
         kommunicate = Kommunicate(rasa)
         await say_too_late(kommunicate, "/suggest", lambda: left(rasa))
-        told = await kommunicate.texts("/handoff_carry_on")
-        assert told[:2] == [
+        replies = await kommunicate.texts("/handoff_carry_on")
+        assert replies[:2] == [
             "A message can be simple as a plain text",
             "A message can be a actionable message containing metadata",
         ]
@@ -42,8 +42,8 @@ async def test_a_handoff_takes_effect_with_the_next_answer(platform_model: Path,
     async with RasaServer(platform_model, tmp_path, settings(answer_seconds=0.2)) as rasa:
         kommunicate = Kommunicate(rasa)
         await say_too_late(kommunicate, "/give_up", lambda: left(rasa))
-        (told,) = await kommunicate.say("are you there?")
-        assert (told["message"], told["metadata"]) == ("our agents will get back to you", {"KM_ASSIGN_TO": ""})
+        (replies,) = await kommunicate.say("are you there?")
+        assert (replies["message"], replies["metadata"]) == ("our agents will get back to you", {"KM_ASSIGN_TO": ""})
         assert (await rasa.tracker("4711"))["paused"], "only now the platform knows whose it is"
 
 
@@ -88,8 +88,8 @@ async def test_what_the_api_refuses_waits_for_the_next_answer(
     async with RasaServer(platform_model, tmp_path, own) as rasa:
         kommunicate = Kommunicate(rasa)
         await say_too_late(kommunicate, "/give_up", lambda: left(rasa))
-        (told,) = await kommunicate.say("hello")
-        assert (told["message"], told["metadata"]) == ("our agents will get back to you", {"KM_ASSIGN_TO": ""})
+        (replies,) = await kommunicate.say("hello")
+        assert (replies["message"], replies["metadata"]) == ("our agents will get back to you", {"KM_ASSIGN_TO": ""})
         assert len(api.calls) == 3, "tried, and not for ever"
 
 
@@ -130,8 +130,8 @@ async def test_nothing_late_is_lost_when_the_next_answer_is_late_too(platform_mo
             assert await kommunicate.say("/give_up") == []
             assert await kommunicate.say("are you there?") == []
         await eventually(lambda: not rasa.channel._answering.work._under_way)
-        (told,) = await kommunicate.say("hello?")
-        assert (told["message"], told["metadata"]) == ("our agents will get back to you", {"KM_ASSIGN_TO": ""})
+        (replies,) = await kommunicate.say("hello?")
+        assert (replies["message"], replies["metadata"]) == ("our agents will get back to you", {"KM_ASSIGN_TO": ""})
 
 
 async def test_a_call_that_comes_again_takes_nothing_that_waits(kommunicate: Kommunicate) -> None:
@@ -148,9 +148,9 @@ async def test_the_call_whose_answer_hands_over_late_may_come_again(platform_mod
         kommunicate = Kommunicate(rasa)
         await say_too_late(kommunicate, "/give_up", lambda: left(rasa))
         asked = kommunicate.body("are you there?")
-        told = await kommunicate.call(asked)
-        assert told[0]["metadata"] == {"KM_ASSIGN_TO": ""}
-        assert await kommunicate.call(asked) == told
+        replies = await kommunicate.call(asked)
+        assert replies[0]["metadata"] == {"KM_ASSIGN_TO": ""}
+        assert await kommunicate.call(asked) == replies
     async with RasaServer(platform_model, tmp_path, settings()) as rasa:
         assert await Kommunicate(rasa).call(asked) == [], "in another process it is still the people's"
         assert (await rasa.tracker("4711"))["paused"]

@@ -53,9 +53,9 @@ async def test_a_marker_hands_over_whatever_its_turn_does_to_the_tracker(
         customer = Customer(far, rasa, name)
         assert (await customer.says("hello")).texts == ("Hello.",)
         actions.will(MARKER, events=events)
-        told = await customer.says("/remind", id=f"{name}-asks")
-        assert (name, told.to) == (name, far.billing)
-        assert "Passing you on." in told.texts
+        replies = await customer.says("/remind", id=f"{name}-asks")
+        assert (name, replies.to) == (name, far.billing)
+        assert "Passing you on." in replies.texts
         assert (await customer.tracker())["paused"], name
         assert (await customer.says("/remind", id=f"{name}-asks")).to == far.billing, "the call comes again"
         assert (await customer.says("hello")).texts[-1] == "Hello.", name

@@ -31,8 +31,8 @@ async def test_each_bot_has_its_header(
     kommunicate: Kommunicate, caplog: pytest.LogCaptureFixture, bot: Any, headers: dict[str, str], status: int
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        told, _ = await kommunicate.post(kommunicate.body("hello", botId=bot), headers)
-    assert told == status
+        replies, _ = await kommunicate.post(kommunicate.body("hello", botId=bot), headers)
+    assert replies == status
     assert len(await kommunicate.user_events()) == (status == 200)
     assert SECRET not in caplog.text
     if status != 200:

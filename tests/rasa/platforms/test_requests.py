@@ -109,8 +109,8 @@ async def test_what_is_not_mapped_is_told_in_words(platform_model: Path, tmp_pat
 
 async def test_the_talk_to_human_button_may_mean_something_else(platform_model: Path, tmp_path: Path) -> None:
     async with RasaServer(platform_model, tmp_path, settings(talk_to_human="opened_pricing")) as rasa:
-        told = await Kommunicate(rasa).texts("Talk to human", metadata={"TALK_TO_HUMAN": True})
-        assert told == ["Shall I explain the prices?"]
+        replies = await Kommunicate(rasa).texts("Talk to human", metadata={"TALK_TO_HUMAN": True})
+        assert replies == ["Shall I explain the prices?"]
 
 
 @pytest.mark.parametrize("content_type", [3, "3", "html"])
@@ -169,9 +169,9 @@ async def test_what_the_platform_notes_is_not_the_customers(kommunicate: Kommuni
 
 
 async def test_the_talk_to_human_button_hands_over(kommunicate: Kommunicate) -> None:
-    (told,) = await kommunicate.say("Talk to human", metadata={"TALK_TO_HUMAN": True})
-    assert told["metadata"] == {"KM_ASSIGN_TO": ""}
-    assert "asked for a person" in told["message"]
+    (replies,) = await kommunicate.say("Talk to human", metadata={"TALK_TO_HUMAN": True})
+    assert replies["metadata"] == {"KM_ASSIGN_TO": ""}
+    assert "asked for a person" in replies["message"]
 
 
 def test_every_sample_is_read_by_a_test() -> None:

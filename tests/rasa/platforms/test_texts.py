@@ -65,8 +65,8 @@ async def test_customers_words_ids_and_keys(rasa: RasaServer) -> None:
         for text in some:
             more = {"metadata": KEYS} if text is some[0] else {}
             await customer.say(text, **{"from": text, **more, text: text} if text != "botId" else {})
-        heard = await said_to_the_bot(rasa, valid_text(group).strip())
-        assert heard == [words for text in some if (words := valid_text(text).strip())]
+        received = await said_to_the_bot(rasa, valid_text(group).strip())
+        assert received == [words for text in some if (words := valid_text(text).strip())]
 
 
 async def test_what_the_bot_says(rasa: RasaServer, api: RestApi, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +121,7 @@ class Answers:
 
     def __init__(self) -> None:
         self.answer, self.status = b"", 200
-        self.heard: list[tuple[str, Any, dict[str, str]]] = []
+        self.received: list[tuple[str, Any, dict[str, str]]] = []
 
     async def __aenter__(self) -> "Answers":
         app = web.Application()
@@ -138,7 +138,7 @@ class Answers:
 
     async def _answer(self, request: web.Request) -> web.Response:
         body = json.loads(await request.read() or b"null")
-        self.heard.append((request.headers["Of-User-Id"], body, dict(request.query)))
+        self.received.append((request.headers["Of-User-Id"], body, dict(request.query)))
         return web.Response(body=self.answer, status=self.status, content_type="application/json")
 
 
@@ -170,9 +170,9 @@ async def _called(caller: Caller, refused: bool) -> None:
     if not refused:
         await caller.call("shop-bot", "POST", "/rest", json={})
         return
-    with pytest.raises(Unreachable) as told:
+    with pytest.raises(Unreachable) as replies:
         await caller.call("shop-bot", "POST", "/rest", json={})
-    assert str(told.value).isprintable()
+    assert str(replies.value).isprintable()
 
 
 async def test_what_the_rest_api_is_sent() -> None:
@@ -187,6 +187,6 @@ async def test_what_the_rest_api_is_sent() -> None:
                     await call
                 continue
             await call
-            assert api.heard[-1][1:] == ({made: [made]}, {"assignee": made})
+            assert api.received[-1][1:] == ({made: [made]}, {"assignee": made})
         await caller.call("shop-bot", "POST", "/rest", json=valid(KEYS))
-        assert api.heard[-1][1] == valid(KEYS)
+        assert api.received[-1][1] == valid(KEYS)

@@ -47,9 +47,9 @@ async def test_options_are_offered_from_outside_too(with_api: Kommunicate, api: 
     await eventually(lambda: api.said)
     assert api.said == ["Who would you like to talk to?"]
     assert "Billing" in [one["title"] for one in api.messages[0]["metadata"]["payload"]]
-    (told,) = await with_api.say("Billing")
+    (replies,) = await with_api.say("Billing")
     context = {"handoff": {"priority": "urgent"}}
-    assert told["metadata"] == {"KM_ASSIGN_TEAM": "77", "KM_CHAT_CONTEXT": context}
+    assert replies["metadata"] == {"KM_ASSIGN_TEAM": "77", "KM_CHAT_CONTEXT": context}
 
 
 async def test_without_the_api_it_is_logged_and_said_with_the_next_answer(

@@ -21,9 +21,9 @@ def function(liveperson: LivePerson, folder: Path, version: int, secret: str = S
 
 @BOTH
 async def test_it_returns_what_the_bot_says(liveperson: LivePerson, tmp_path: Path, version: int) -> None:
-    told = await function(liveperson, tmp_path, version).invoke(liveperson.payload("/give_up"))
-    assert told["result"]["messages"] == ["our agents will get back to you"]
-    assert told["result"]["context"]["actionParameters"] == {"skill": "human_skill"}
+    output = await function(liveperson, tmp_path, version).invoke(liveperson.payload("/give_up"))
+    assert output["result"]["messages"] == ["our agents will get back to you"]
+    assert output["result"]["context"]["actionParameters"] == {"skill": "human_skill"}
 
 
 @BOTH
@@ -33,16 +33,16 @@ async def test_it_returns_what_the_bot_says(liveperson: LivePerson, tmp_path: Pa
 async def test_a_test_connection_says_whether_the_bot_is_there(
     liveperson: LivePerson, tmp_path: Path, version: int, payload: Any
 ) -> None:
-    told = await function(liveperson, tmp_path, version).invoke(payload)
-    assert told["result"]["messages"] == ["The Rasa bot can be reached."]
+    output = await function(liveperson, tmp_path, version).invoke(payload)
+    assert output["result"]["messages"] == ["The Rasa bot can be reached."]
 
 
 @BOTH
 async def test_a_refusal_is_an_error_without_secrets(liveperson: LivePerson, tmp_path: Path, version: int) -> None:
-    told = await function(liveperson, tmp_path, version, secret="not this").invoke(
+    output = await function(liveperson, tmp_path, version, secret="not this").invoke(
         liveperson.payload("my card is 4111")
     )
-    assert told == {"error": "The Rasa bot didn't answer: status 401"}
+    assert output == {"error": "The Rasa bot didn't answer: status 401"}
 
 
 @BOTH
@@ -52,16 +52,16 @@ async def test_header_and_secret_may_have_other_names(liveperson: LivePerson, tm
         "HANDOFF_SECRET_NAME": "other",
         "SECRETS": '{"other": "Basic 123"}',
     }
-    told = await function(liveperson, tmp_path, version, **environment).invoke(liveperson.payload("hello"))
-    assert told["result"]["messages"] == ["Hello."]
+    output = await function(liveperson, tmp_path, version, **environment).invoke(liveperson.payload("hello"))
+    assert output["result"]["messages"] == ["Hello."]
 
 
 @BOTH
 async def test_what_is_missing_is_said(liveperson: LivePerson, tmp_path: Path, version: int) -> None:
-    told = await function(liveperson, tmp_path / "a", version, HANDOFF_URL="").invoke({})
-    assert "set the environment variable HANDOFF_URL" in told["error"]
-    told = await function(liveperson, tmp_path / "b", version, SECRETS="{}").invoke({})
-    assert "There is no secret rasa_handoff." in told["error"]
+    output = await function(liveperson, tmp_path / "a", version, HANDOFF_URL="").invoke({})
+    assert "set the environment variable HANDOFF_URL" in output["error"]
+    output = await function(liveperson, tmp_path / "b", version, SECRETS="{}").invoke({})
+    assert "There is no secret rasa_handoff." in output["error"]
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ async def stranger() -> AsyncIterator[str]:
 
 @BOTH
 async def test_another_server_at_that_address_is_an_error(stranger: str, tmp_path: Path, version: int) -> None:
-    told = await Runtime(tmp_path / "a", version, stranger, SECRET).invoke({})
-    assert "that isn't the answer of rasa_handoff" in told["error"]
+    output = await Runtime(tmp_path / "a", version, stranger, SECRET).invoke({})
+    assert "that isn't the answer of rasa_handoff" in output["error"]
     nobody = f"http://127.0.0.1:{free_port()}/"
     assert "The Rasa bot didn't answer" in (await Runtime(tmp_path / "b", version, nobody, SECRET).invoke({}))["error"]

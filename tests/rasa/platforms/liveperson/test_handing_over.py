@@ -172,8 +172,8 @@ async def test_the_end_of_a_conversation_does_not_take_it_back(liveperson: LiveP
 
 
 async def test_a_message_that_crosses_the_handoff_is_the_peoples(liveperson: LivePerson) -> None:
-    asked, told = await asyncio.gather(liveperson.say("/give_up"), liveperson.say("hello"))
-    assert (transferred(asked), told["messages"]) == ({"skill": "human_skill"}, SILENCE)
+    asked, replies = await asyncio.gather(liveperson.say("/give_up"), liveperson.say("hello"))
+    assert (transferred(asked), replies["messages"]) == ({"skill": "human_skill"}, SILENCE)
     assert (await liveperson.rasa.tracker("c-1"))["paused"]
     last = (await liveperson.user_events())[-1]
     assert (last["text"], last["metadata"]["speaker"]) == ("hello", "customer")
@@ -192,8 +192,8 @@ async def test_a_message_right_after_it_crossed_it_too(platform_model: Path, tmp
 async def test_a_welcome_after_it_is_no_answer_in_a_form(liveperson: LivePerson) -> None:
     await liveperson.say("I want to move")
     await liveperson.say("/execute_handoff")
-    told = await liveperson.messages(event={"content": "welcome"})
-    assert told[-1] == "Which street?"
+    replies = await liveperson.messages(event={"content": "welcome"})
+    assert replies[-1] == "Which street?"
     tracker = await liveperson.rasa.tracker("c-1")
     assert (tracker["paused"], tracker["slots"]["street"]) == (False, None)
 

@@ -186,13 +186,13 @@ async def test_a_bot_that_fails_answers_500(
     assert (await liveperson.call(asked))["messages"] == ["Hello."], "nothing was done, so it may be done now"
 
 
-DOOR = {"shop": {"header": HEADER, "secret": SECRET}}
+FUNCTIONS = {"shop": {"header": HEADER, "secret": SECRET}}
 KEY = public_key()
-OWN = {"skill": "human", "functions": DOOR}
+OWN = {"skill": "human", "functions": FUNCTIONS}
 BOTS = {"b": {"audience": "any"}}
 MISTAKES: dict[str, tuple[Any, str]] = {
     "nothing": (None, "needs settings: write at least skill"),
-    "no skill": ({"functions": DOOR}, "needs the setting 'skill': write 'skill: human_skill'"),
+    "no skill": ({"functions": FUNCTIONS}, "needs the setting 'skill': write 'skill: human_skill'"),
     "an empty skill": ({**OWN, "skill": " "}, "skill is empty"),
     "no caller": (
         {"skill": "human"},

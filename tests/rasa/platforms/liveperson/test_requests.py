@@ -91,10 +91,10 @@ async def test_what_is_not_mapped_is_told_in_words(platform_model: Path, tmp_pat
         await liveperson.say(FILE, event={"event": HOSTED})
         await liveperson.say(RICH, event=rich_event(FORM, 4))
         await liveperson.say(FILE, event={})
-        heard = list(
+        received = list(
             dict.fromkeys(event["text"] for event in await liveperson.user_events())
         )  # the fallback says some again
-        assert heard == [
+        assert received == [
             "[Location: -33.9, 18.4]",
             "[Attachment: PNG bill /a/b/bill.png]",
             "[Rich content]",

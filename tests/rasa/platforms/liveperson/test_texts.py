@@ -81,8 +81,8 @@ async def test_what_the_bot_says(rasa: RasaServer, monkeypatch: pytest.MonkeyPat
         said = await customer.say("hello")
         assert valid(said) == said
         assert valid_text(text) in str(said["messages"]) or valid_text(text) in _texts(said["messages"])
-        told = await customer.tell("hello")
-        assert valid(told) == told
+        replies = await customer.tell("hello")
+        assert valid(replies) == replies
     for text in spoken:
         saying = {"text": text}
         url = f"{rasa.url}/conversations/c-1/trigger_intent?output_channel=latest"
