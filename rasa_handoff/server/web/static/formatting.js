@@ -6,7 +6,7 @@ import { isolate } from "./text-direction.js";
 /** @typedef {import("./types.js").Message} Message */
 
 /**
- * How long somebody waits: "0:42", "12:05", "1 h 20 min".
+ * Write how long somebody waits: "0:42", "12:05", "1 h 20 min".
  *
  * @param {number} seconds
  */
@@ -26,6 +26,8 @@ const DAY_AND_TIME = new Intl.DateTimeFormat(undefined, {
 });
 
 /**
+ * Write a time, with the day if it isn't today.
+ *
  * @param {number} at seconds since 1970
  * @param {number} [now] the same
  */
@@ -49,7 +51,7 @@ export function statusText(message) {
   return message.status === "failed" && message.reason ? `${text}: ${isolate(message.reason)}` : text;
 }
 
-/** How a conversation ended when it wasn't this agent who ended it, by its outcome. */
+/** How a conversation ended when it wasn't an agent who ended it, by its outcome. */
 const ENDINGS = new Map([
   ["customer_left", "left the conversation"],
   ["customer_silent", "didn't answer any more, so the conversation has ended"],
@@ -58,6 +60,8 @@ const ENDINGS = new Map([
 ]);
 
 /**
+ * Write that a conversation has ended, and why.
+ *
  * @param {string} title
  * @param {string | null} outcome
  */
@@ -66,7 +70,7 @@ export function endingText(title, outcome) {
 }
 
 /**
- * "3 minutes", for how long somebody has waited.
+ * Write how long somebody has waited, as "3 minutes".
  *
  * @param {number} seconds
  */
@@ -76,7 +80,7 @@ export function minutesText(seconds) {
 }
 
 /**
- * "needs_follow_up" as "Needs follow up".
+ * Write a name as people read it: "needs_follow_up" as "Needs follow up".
  *
  * @param {string} name
  */
@@ -86,7 +90,7 @@ export function readable(name) {
 }
 
 /**
- * "zu" as "Zulu (zu)"; a tag nobody knows stays as it is.
+ * Write a language by its tag: "zu" as "Zulu (zu)". An unknown tag stays as it is.
  *
  * @param {string} tag
  */

@@ -1,5 +1,5 @@
 // @ts-check
-/** What an agent types into a slot's field, as the value the bot gets. Pure. */
+/** Reads what an agent types into a slot's field, as the value that the bot gets. Pure. */
 
 /** @typedef {import("./types.js").Slot} Slot */
 /** @typedef {{changed: false} | {changed: true, value: any} | {changed: false, problem: string}} Reading */
@@ -8,7 +8,7 @@
 const UNCHANGED = { changed: false };
 
 /**
- * An empty field leaves the slot as it is.
+ * Read a field. An empty one leaves the slot unchanged.
  *
  * @param {Slot} slot
  * @param {string} typed
@@ -51,7 +51,7 @@ function readNumber(text, slot) {
 }
 
 /**
- * A slot's value as a person reads it.
+ * Write a slot's value as people read it.
  *
  * @param {any} value
  * @returns {string}

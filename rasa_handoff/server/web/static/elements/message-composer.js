@@ -81,7 +81,7 @@ export class MessageComposer extends View {
   }
 
   /**
-   * Change over to another conversation, with its draft. Whether there is another one, or it may be answered now.
+   * Change over to another conversation, with its draft. Return whether it is another one, or may be answered only now.
    *
    * @param {Summary | null} summary
    * @param {boolean} own
