@@ -16,7 +16,7 @@ import socketio
 from socketio.exceptions import SocketIOError
 
 from rasa_handoff.core.control import Control
-from rasa_handoff.desks.base import UNNOTICED_SECONDS, Attempts, apply
+from rasa_handoff.desks.base import UNNOTICED_SECONDS, Attempts, apply, either
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.channel_settings import DeskSettings
 from rasa_handoff.protocol.errors import StoreError, Unreachable
@@ -33,6 +33,8 @@ log = get_log(__name__)
 
 RESUME_KEY: Final = "resume"
 RESUME_REFUSED: Final = "resume_needed"
+ANSWER_SECONDS: Final = 5.0
+"""How long an acknowledgement is waited for before the message is sent again."""
 
 OnEnd = Callable[[str], Awaitable[None]]
 
@@ -75,16 +77,27 @@ class BotlhaleSocket:
         await self._client.disconnect()
 
     async def say(self, text: str, **additions: Any) -> None:
-        """Send a customer's message; it counts as sent once it is on a registered socket.
+        """Send a customer's message.
 
-        ``additions``: extra keys, which foreign servers ignore and by which our own recognises duplicates.
+        It counts as sent once it is on a registered socket; toward a server that gave a resume secret, as our own does, once that
+        has acknowledged it. ``additions``: extra keys, which foreign servers ignore and by which our own recognises duplicates.
 
         Raises:
-            Unreachable: the socket isn't registered; the lane is notified when it is.
+            Unreachable: the socket isn't registered, or was lost before the acknowledgement; the lane is notified when it is
+                registered again.
         """
         if not self.registered.is_set():
             raise Unreachable(f"The live-agent server at {self._settings.url} isn't connected.")
-        await self._emit("from_user", {"message": text, **self._ids(), **additions})
+        body = {"message": text, **self._ids(), **additions}
+        if self._resume is None:
+            await self._emit("from_user", body)
+            return
+        answered = asyncio.Event()
+        await self._emit("from_user", body, callback=lambda *_: answered.set())
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(either(answered.wait(), self._lost), ANSWER_SECONDS)
+        if not answered.is_set():
+            raise Unreachable(f"The live-agent server at {self._settings.url} didn't acknowledge a message.")
 
     def _ids(self) -> dict[str, str]:
         return {"ConversationID": self.offer.conversation_id, "BotID": self.offer.bot_id, **self._secret()}

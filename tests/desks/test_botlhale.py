@@ -22,6 +22,7 @@ from rasa_handoff.testing.relay_side import RelaySide
 from rasa_handoff.testing.waiting import eventually
 from tests.desks.far_sides import OurBotlhaleFarSide
 from tests.support.foreign import ForeignServer
+from tests.support.wire import Wire
 
 
 def settings_for(url: str, folder: Path, **more: Any) -> Settings:
@@ -337,6 +338,29 @@ async def test_a_secret_that_is_of_something_else_is_let_go(tmp_path: Path) -> N
         )
         await side.says("one")
         await eventually(lambda: is_heard(far, ["one"]))
+    await far.stop()
+
+
+@pytest.mark.parametrize("way", ["swallow_up", "swallow_down"])
+async def test_a_message_that_a_dying_connection_took_is_sent_again_to_a_server_that_acknowledges(
+    tmp_path: Path, way: str
+) -> None:
+    """The message, or its acknowledgement, is lost on the way; it arrives once."""
+    far = OurBotlhaleFarSide()
+    url = (await far.start(tmp_path))["url"]
+    async with Wire(url) as wire, RelaySide(BotlhaleDesk, settings_for(wire.url, tmp_path)) as side:
+        await side.start()
+        await eventually(lambda: side.relay.store.write(lambda open: customer_ids.find_secret(open, "thabo")))
+        await eventually(far.transcript)
+        await side.says("before")
+        await eventually(lambda: is_heard(far, ["before"]))
+        setattr(wire, way, True)
+        await side.says("meanwhile")
+        await eventually(lambda: wire.swallowed)
+        wire.cut()
+        wire.mend()
+        await side.says("after")
+        await eventually(lambda: is_heard(far, ["before", "meanwhile", "after"]))
     await far.stop()
 
 

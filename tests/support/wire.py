@@ -9,13 +9,14 @@ from urllib.parse import urlsplit
 class Wire:
     """The wire: ``async with Wire(server_url) as wire``. Clients use ``wire.url`` or ``wire.port``.
 
-    After it has lost something, cut it.
+    After it has lost something, cut it. ``swallowed``: how many bytes it has lost.
     """
 
     def __init__(self, url: str) -> None:
         place = urlsplit(url)
         self._host, self._port = str(place.hostname), int(place.port or 80)
         self.swallow_up = self.swallow_down = self.is_cut = False
+        self.swallowed = 0
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -59,7 +60,9 @@ class Wire:
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: str) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
-                if not getattr(self, f"swallow_{way}"):
+                if getattr(self, f"swallow_{way}"):
+                    self.swallowed += len(data)
+                else:
                     writer.write(data)
                     await writer.drain()
         writer.close()
