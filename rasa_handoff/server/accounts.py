@@ -137,8 +137,8 @@ def token_hashes(connection: Connection) -> frozenset[str]:
     return frozenset(connection.execute(select(TOKENS.c.hash)).scalars())
 
 
-def changes(connection: Connection) -> str:
-    """Return a text that another process changes with each change of accounts, departments, tokens or sessions."""
+def last_change(connection: Connection) -> str:
+    """Return the id of the last change that a command made to accounts, departments, tokens or sessions."""
     return str(connection.execute(select(SECRETS.c.value).where(SECRETS.c.name == CHANGES)).scalar() or "")
 
 
@@ -147,7 +147,7 @@ def hashed(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def right_password(account: Account | None, password: str) -> bool:
+def is_right_password(account: Account | None, password: str) -> bool:
     """Return whether this is the account's password. Slow on purpose: call it in a thread."""
     try:
         return HASHER.verify(account.password if account else NOBODYS_HASH, password) and account is not None
@@ -180,7 +180,7 @@ def by_id(connection: Connection, id: str) -> Account | None:
     )
 
 
-def person(connection: Connection, id: str) -> Agent:
+def agent_by_id(connection: Connection, id: str) -> Agent:
     """Return the agent as customers see them.
 
     Raises:

@@ -35,7 +35,7 @@ from rasa_handoff.server.gateways.botlhale_gateway import BotlhaleGateway
 from rasa_handoff.server.gateways.desk_gateway import DeskGateway
 from rasa_handoff.server.gateways.relay_gateway import RelayGateway
 from rasa_handoff.server.gateways.tkinter_gateway import TKINTER, Ports, TkinterGateway
-from rasa_handoff.server.http.pages import Guarded, Pages, unavailable
+from rasa_handoff.server.http.pages import Pages, SecurityHeaders, unavailable
 from rasa_handoff.server.http.sign_in import Browsers
 from rasa_handoff.server.public_url import BelowPath, PublicUrl
 from rasa_handoff.server.sending_again import DEAD_LETTERS
@@ -131,7 +131,7 @@ class _LiveAgentServer:
         routes.append(Route(ADMIN, _Commands(AdminHttp(settings.admin_token, self._commands, guard))))
         web = Starlette(routes=routes, lifespan=self._lifespan, exception_handlers={Unavailable: unavailable})
         web.router.redirect_slashes = False  # it would send browsers to whatever Host says
-        both = SocketIOApp(self._sio, Guarded(web, self._browsers, settings.hsts))
+        both = SocketIOApp(self._sio, SecurityHeaders(web, self._browsers, settings.hsts))
         return GuardedApp(BelowPath(both, settings.public.path if settings.public else ""), guard)
 
     @contextlib.asynccontextmanager
@@ -162,7 +162,7 @@ class _LiveAgentServer:
             self._botlhale.close_revoked,
             HistoryRetention(self._store, self._settings.history_days, self._now).check,
         ]
-        return Sweeper(checks, lambda: self._store.write(accounts.changes))
+        return Sweeper(checks, lambda: self._store.write(accounts.last_change))
 
 
 class _Commands:

@@ -17,15 +17,15 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from rasa_handoff.protocol.values import Value
 
 FREE_TRIES: Final = 5
-"""Of an e-mail from one address, and of an e-mail in a browser that knows it."""
+"""Tries without a wait, for an e-mail from one address, and for an e-mail in a browser that knows it."""
 FREE_OF_ADDRESS: Final = 20
-"""Of one address over all e-mails: the agents of an office share one."""
+"""Tries without a wait, from one address for all e-mails: the agents of an office share an address."""
 FREE_OF_EMAIL: Final = 100
-"""Of one e-mail over all addresses, in browsers that don't know it."""
+"""Tries without a wait, for one e-mail from all addresses, in browsers that don't know it."""
 LONGEST_BRAKE: Final = 300.0
-"""Seconds."""
+"""Seconds until the next try, at most."""
 MOST_REMEMBERED: Final = 10_000
-"""Keys."""
+"""Keys whose tries are counted at a time."""
 
 KNOWN_LASTS: Final = 180 * 24 * 3600
 MOST_KNOWN: Final = 10

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.admin.dead_letter_commands import DeadLetters, LaneKey, late
@@ -34,7 +35,7 @@ def send_again(connection: Connection, letter: DeadLetter) -> LaneKey:
         raise Refused("ended", f"The handoff of dead letter {letter.number} is over, so nobody waits for it: drop it.")
     number = record.last_number + 1
     text = late(payload.text) if isinstance(payload, MessagePayload) and _is_overtaken(connection, payload) else None
-    handoffs.save(connection, record.but(last_number=number))
+    handoffs.save(connection, replace(record, last_number=number))
     again = renumbered(entry, number, text)
     OUTBOX.put(connection, [again])
     return again.lane_key
@@ -42,10 +43,10 @@ def send_again(connection: Connection, letter: DeadLetter) -> LaneKey:
 
 def _is_overtaken(connection: Connection, said: MessagePayload) -> bool:
     """Return whether somebody has said something after this message."""
-    own = handoffs.known(connection, said.handoff_id, said.id)
+    own = handoffs.find_message(connection, said.handoff_id, said.id)
     if own is None:
         return False
-    return any(one.speaker in PEOPLE for one in handoffs.after(connection, said.handoff_id, own.seq))
+    return any(one.speaker in PEOPLE for one in handoffs.messages_after(connection, said.handoff_id, own.seq))
 
 
 DEAD_LETTERS: Final = DeadLetters(OUTBOX, send_again)

@@ -50,15 +50,15 @@ async def test_what_it_was_not_sent_is_not_delivered_and_nothing_is_sent_twice()
     client = Client(bot_id="b", conversation_id="c")
     socket = Socket(namespace="/live_agent", token=None, address="127.0.0.1")
     gateway._sockets["s1"] = socket
-    gateway._places.join("s1", client, proven=True)
+    gateway._client_sockets.join("s1", client, proven=True)
     entries = [said(key) for key in (1, 2, 3)]
     with pytest.raises(Waits):
         await gateway.deliver("h", entries)
     assert [mark.status for mark in noting.marks] == [Status.DELIVERED, Status.WAITING, Status.WAITING]
     gateway.words = 0
-    gateway._places.leave("s1")
+    gateway._client_sockets.leave("s1")
     gateway._sockets["s2"] = socket
-    gateway._places.join("s2", client, proven=True)
+    gateway._client_sockets.join("s2", client, proven=True)
     assert [mark.status for mark in await gateway.deliver("h", entries)] == [Status.DELIVERED] * 3
     assert gateway.sent == ["word 1", "word 2", "word 3"]
 

@@ -312,7 +312,7 @@ async def test_old_rows_go_some_at_a_time_and_are_looked_for_every_hour(
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
-async def test_a_real_desk_leaves_its_history_which_outlives_no_retention(server, relay, desk):
+async def test_a_real_desk_writes_the_history_and_removes_what_is_old(server, relay, desk):
     thandi, karoo = await desk(), await relay()
     handoff = await karoo.initiate(reason="a refund")
     await thandi.take(handoff)

@@ -265,7 +265,7 @@ async def test_passwords_are_hashed_two_at_a_time_and_a_crowd_is_asked_to_come_a
             at_once -= 1
         return False
 
-    monkeypatch.setattr(accounts, "right_password", slow)
+    monkeypatch.setattr(accounts, "is_right_password", slow)
     monkeypatch.setattr(pages, "MOST_WAITING", 4)
     statuses = await asyncio.gather(*(browser(f"203.0.113.{n}").sign_in("x", f"a{n}@b") for n in range(30)))
     assert set(statuses) == {401, 503}
@@ -281,7 +281,7 @@ def test_an_unknown_e_mail_takes_as_long_as_a_known_one(monkeypatch):
             return hash.startswith("$argon2id$")
 
     monkeypatch.setattr(accounts, "HASHER", hasher := Counting())
-    assert not accounts.right_password(None, "x")
+    assert not accounts.is_right_password(None, "x")
     assert hasher.verified == 1
 
 

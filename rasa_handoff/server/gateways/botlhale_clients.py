@@ -20,6 +20,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any, Final
 
+from msgspec.structs import replace
 from sqlalchemy import Boolean, Column, ForeignKey, String, Table, insert, select, update
 from sqlalchemy.engine import Connection
 
@@ -163,13 +164,13 @@ def enter(unit: UnitOfWork, client: Client, may_begin: Callable[[], None], resum
     """
     record = handoffs.newest_of(unit.connection, BOTLHALE, client.bot_id, client.conversation_id)
     if record is not None and (record.assignment.stage is not Stage.ENDED or _has_waiting(unit, record)):
-        return Entered(record=record, own=show(unit.connection, record.handoff_id, resume))
+        return Entered(record=record, own=check_secret(unit.connection, record.handoff_id, resume))
     may_begin()
     offer = Offer(
         handoff_id=uuid.uuid4().hex, conversation_id=client.conversation_id, bot_id=client.bot_id, channel=CHANNEL
     )
     record = queues.arrive(unit, offer, BOTLHALE)
-    secret = issue(unit.connection, record.handoff_id)
+    secret = make_secret(unit.connection, record.handoff_id)
     if not availability.serving(unit.connection, None, only_online=True):
         record = unit.notice(record, NOBODY, unit.now)  # the protocol has no refusal, so it waits in the queue
     return Entered(record=record, secret=secret, own=True)
@@ -201,11 +202,10 @@ def keep_transcript(unit: UnitOfWork, client: Client, lines: list[Line], resume:
     record = handoffs.newest_of(unit.connection, BOTLHALE, client.bot_id, client.conversation_id)
     if record is None:
         return
-    show(unit.connection, record.handoff_id, resume)
+    check_secret(unit.connection, record.handoff_id, resume)
     if record.offer.transcript or not lines:
         return
-    fields = {name: getattr(record.offer, name) for name in Offer.__struct_fields__}
-    completed = record.but(offer=Offer(**{**fields, "transcript": tuple(lines)}))
+    completed = replace(record, offer=replace(record.offer, transcript=tuple(lines)))
     handoffs.save_offer(unit.connection, completed)
     unit.show_whole(completed)
 
@@ -246,7 +246,7 @@ class ClientSockets:
         named = self._named.setdefault(sid, [])
         named[:] = [*(one for one in named if one != client), client]
         if len(named) > MOST_NAMED:
-            self._let_go(sid, named.pop(0))
+            self._remove(sid, named.pop(0))
         joined = self._joined.setdefault(client, [])
         if proven:
             self._proven.add((sid, client))
@@ -261,10 +261,10 @@ class ClientSockets:
         """Remove a socket that has closed; return its conversations."""
         named = self._named.pop(sid, [])
         for client in named:
-            self._let_go(sid, client)
+            self._remove(sid, client)
         return named
 
-    def _let_go(self, sid: str, client: Client) -> None:
+    def _remove(self, sid: str, client: Client) -> None:
         self._proven.discard((sid, client))
         self._joined[client].remove(sid)
         if not self._joined[client]:
@@ -288,15 +288,15 @@ class ClientSockets:
         self._shown.pop(lane, None)
 
 
-def issue(connection: Connection, handoff_id: str) -> str:
+def make_secret(connection: Connection, handoff_id: str) -> str:
     """Make the secret of a conversation that has just begun, and return it."""
     secret = secrets.token_hex(32)
     connection.execute(insert(RESUME_SECRETS).values(handoff_id=handoff_id, secret=secret, shown=False))
     return secret
 
 
-def show(connection: Connection, handoff_id: str, given: Any) -> bool:
-    """Return whether the conversation's secret was given.
+def check_secret(connection: Connection, handoff_id: str, given: Any) -> bool:
+    """Return whether the client has shown the conversation's secret.
 
     Raises:
         Refused: another secret was given, or none although it was shown before.

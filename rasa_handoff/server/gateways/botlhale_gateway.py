@@ -124,7 +124,7 @@ class BotlhaleGateway:
     def __init__(self, sio: AsyncServer, conversations: BotService, open_live_agent: bool, guard: Guard) -> None:
         self._sio, self._conversations, self._open, self._guard = sio, conversations, open_live_agent, guard
         self._sockets: dict[str, Socket] = {}
-        self._places = ClientSockets()
+        self._client_sockets = ClientSockets()
         # The last entry delivered in each lane: it isn't sent twice if noting its delivery failed.
         self._delivered: dict[str, int] = Recent()
         # Sockets that got the end and aren't closed yet.
@@ -137,27 +137,27 @@ class BotlhaleGateway:
         bodies = {entry.key: read_entry(entry) for entry in entries}
         address = bodies[entries[0].key]
         client = Client(bot_id=address.bot_id, conversation_id=address.conversation_id)
-        sid = self._places.holder(client)
+        sid = self._client_sockets.holder(client)
         for entry in entries:
             if entry.key <= self._delivered.get(lane, 0):
                 continue
             if sid is None or sid not in self._sockets:
                 await self._note(lane, entries)
                 raise Waits("The client is away.")
-            shown = self._places.last_shown(lane, sid)
+            shown = self._client_sockets.last_shown(lane, sid)
             if entry.key > shown:
                 await self._tell(sid, bodies[entry.key].payload)
-            if self._places.counts(sid, client):
+            if self._client_sockets.counts(sid, client):
                 self._delivered[lane] = entry.key
             else:
-                self._places.note_shown(lane, sid, max(entry.key, shown))
+                self._client_sockets.note_shown(lane, sid, max(entry.key, shown))
         if not _marks(lane, [entry for entry in entries if entry.key > self._delivered.get(lane, 0)], Status.WAITING):
-            self._places.forget(lane)
+            self._client_sockets.forget(lane)
             return _marks(lane, entries, Status.DELIVERED)
         await self._note(lane, entries, NOT_PROVEN)
         if not any(isinstance(body.payload, ENDINGS) for body in bodies.values()):
             raise Waits("Whether it reached the customer isn't known yet.")
-        self._places.forget(lane)  # the end was sent: it can't be sent to another socket
+        self._client_sockets.forget(lane)  # the end was sent: it can't be sent to another socket
         return ()
 
     async def _note(self, lane: str, entries: Sequence[Entry], reason: str | None = None) -> None:
@@ -212,7 +212,7 @@ class BotlhaleGateway:
     def _refusing(self, event: str, handler: Handler) -> Handler:
         """Wrap a handler: log its refusals, and send the customer a notice if it was their message."""
 
-        async def handlers(sid: str, data: Any) -> Acknowledgement | None:
+        async def refusing(sid: str, data: Any) -> Acknowledgement | None:
             try:
                 return await handler(sid, data)
             except Exception as no:
@@ -224,7 +224,7 @@ class BotlhaleGateway:
                     await self._emit(sid, "to_user", {"message": apology(no)})
                 raise
 
-        return handlers
+        return refusing
 
     async def _connect(self, namespace: str, sid: str, environ: dict[str, Any], auth: Any) -> None:
         token = None
@@ -246,14 +246,14 @@ class BotlhaleGateway:
     async def _disconnect(self, sid: str, *_: Any) -> None:
         self._sockets.pop(sid, None)
         self._dismissed.discard(sid)
-        for client in self._places.leave(sid):
-            if self._places.holder(client) is not None:  # what the closed socket got last may be lost
+        for client in self._client_sockets.leave(sid):
+            if self._client_sockets.holder(client) is not None:  # what the closed socket got last may be lost
                 await self._conversations.dispatcher.notify_all(BOTLHALE)
                 break
 
     async def _username(self, sid: str, data: Any) -> EnteredAnswer:
         client, resume = (
-            botlhale_clients.read_client(data, self._places.client(sid)),
+            botlhale_clients.read_client(data, self._client_sockets.client(sid)),
             botlhale_clients.read_resume(data),
         )
         return await self._enter(
@@ -262,7 +262,7 @@ class BotlhaleGateway:
 
     async def _from_user(self, sid: str, data: Any) -> EnteredAnswer:
         client, id, text, resume = (
-            botlhale_clients.read_client(data, self._places.client(sid)),
+            botlhale_clients.read_client(data, self._client_sockets.client(sid)),
             botlhale_clients.read_id(data),
             botlhale_clients.read_text(data),
             botlhale_clients.read_resume(data),
@@ -270,7 +270,7 @@ class BotlhaleGateway:
         if sid in self._dismissed:  # the message crossed with the end
             self._conversations.publisher.later(partial(self._dismiss, sid))  # after the refusal
             raise Refused("ended", OVER)
-        elsewhere = self._places.holder(client) not in (None, sid)
+        elsewhere = self._client_sockets.holder(client) not in (None, sid)
         return await self._enter(
             sid,
             client,
@@ -279,9 +279,12 @@ class BotlhaleGateway:
         )
 
     async def _messages_to_client(self, sid: str, data: Any) -> None:
-        client, lines = botlhale_clients.read_client(data, self._places.client(sid)), botlhale_clients.read_lines(data)
+        client, lines = (
+            botlhale_clients.read_client(data, self._client_sockets.client(sid)),
+            botlhale_clients.read_lines(data),
+        )
         token, resume = self._token_of(sid), botlhale_clients.read_resume(data)
-        if self._places.holder(client) not in (None, sid):
+        if self._client_sockets.holder(client) not in (None, sid):
             raise Refused("refused", "Another connection has this conversation.")
 
         def work(unit: UnitOfWork) -> None:
@@ -295,7 +298,7 @@ class BotlhaleGateway:
     ) -> EnteredAnswer:
         """Run work that registers a socket. One that ``speaks`` has the conversation from then on."""
         await self._guard.conversations.of(f"{client.bot_id} {client.conversation_id}").wait()
-        token, new = self._token_of(sid), self._places.client(sid) != client
+        token, new = self._token_of(sid), self._client_sockets.client(sid) != client
 
         def checked(unit: UnitOfWork) -> Entered:
             _check_token(unit, token, client)
@@ -305,11 +308,11 @@ class BotlhaleGateway:
         record, answer = entered.record, EnteredAnswer(ok=True, resume=entered.secret)
         if sid not in self._sockets:
             return answer
-        had = self._places.holder(client)
-        if speaks and (shown := self._places.last_shown(record.handoff_id, sid)):  # it is alive, so it got that
+        had = self._client_sockets.holder(client)
+        if speaks and (shown := self._client_sockets.last_shown(record.handoff_id, sid)):  # it is alive, so it got that
             self._delivered[record.handoff_id] = max(shown, self._delivered.get(record.handoff_id, 0))
-        self._places.join(sid, client, proven=speaks or entered.own)
-        has = self._places.holder(client) == sid
+        self._client_sockets.join(sid, client, proven=speaks or entered.own)
+        has = self._client_sockets.holder(client) == sid
         if new and record.assignment.stage is not Stage.ENDED:  # else the end waits in the outbox
             await self._emit(sid, STATE_KEY, active_in(record.assignment, named=has))
         if new or had != sid or speaks:

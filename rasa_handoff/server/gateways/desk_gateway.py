@@ -88,7 +88,7 @@ class DeskGateway:
 
     async def close_ended(self) -> None:
         """Inform desks whose session has ended, and disconnect them."""
-        holding = await self._conversations.do(lambda unit: sign_in.holding(unit.connection))
+        holding = await self._conversations.do(lambda unit: sign_in.session_hashes(unit.connection))
         for sid, (agent, session) in list(self._desks.items()):
             if session not in holding:
                 self._forget(sid)

@@ -207,7 +207,7 @@ class RelayGateway:
                 raise ConnectionRefusedError(str(problem)) from problem
         if refusal is not None:
             raise self._refusal(environ, refusal)
-        self._owner.is_here(sid, bot_id, epoch)
+        self._owner.note_accepted(sid, bot_id, epoch)
 
     async def _is_present(self, sid: str) -> bool:
         """Return whether the relay answers on its connection now."""
@@ -230,7 +230,7 @@ class RelayGateway:
         return ConnectionRefusedError(sentence)
 
     async def _disconnect(self, sid: str, *_: Any) -> None:
-        self._owner.has_left(sid)
+        self._owner.note_left(sid)
         self._bots.pop(sid, None)
         self._tokens.pop(sid, None)
         self._guard.trust(self._sio, sid, RELAY_NAMESPACE, False)

@@ -73,14 +73,14 @@ OLD_FORM: Final = "This page was open too long. Please try again."
 STRANGE_ORIGIN: Final = "Sign in on the desk's own page."
 
 
-class Guarded:
+class SecurityHeaders:
     """Adds the security headers to every HTTP answer. ``hsts``: seconds for which browsers may come by TLS only."""
 
     def __init__(self, app: ASGIApp, browsers: Browsers, hsts: int = 0) -> None:
         self._app, self._browsers, self._hsts = app, browsers, hsts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Call the application, and add the headers to its answer (ASGI)."""
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -156,7 +156,7 @@ class Pages:
         self._waiting += 1
         try:
             async with self._hashing:
-                return await asyncio.to_thread(accounts.right_password, account, password)
+                return await asyncio.to_thread(accounts.is_right_password, account, password)
         finally:
             self._waiting -= 1
 

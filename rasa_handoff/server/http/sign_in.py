@@ -59,7 +59,7 @@ def account_of(connection: Connection, token: str | None) -> Account | None:
     return accounts.by_id(connection, row.agent) if row else None
 
 
-def holding(connection: Connection) -> frozenset[str]:
+def session_hashes(connection: Connection) -> frozenset[str]:
     """Return the hashes of all sessions that haven't expired."""
     rows = connection.execute(select(SESSIONS.c.hash).where(SESSIONS.c.until > time.time()))
     return frozenset(row.hash for row in rows)

@@ -56,7 +56,7 @@ class AgentService(Service):
 
         def work(unit: UnitOfWork) -> WholeConversation:
             record = must_find_for_agent(unit, agent_id, handoff_id)
-            agent = accounts.person(unit.connection, agent_id)
+            agent = accounts.agent_by_id(unit.connection, agent_id)
             return summaries.conversation(unit.connection, unit.apply(record, Taken(at=unit.now, agent=agent)))
 
         return await self.do(work)
@@ -90,7 +90,7 @@ class AgentService(Service):
             if department is not None and not accounts.has_department(unit.connection, department):
                 raise Refused("unknown_department", f"There is no department '{department}' at this desk.")
             record = must_find_for_agent(unit, agent_id, handoff_id)
-            agent = accounts.person(unit.connection, agent_id)
+            agent = accounts.agent_by_id(unit.connection, agent_id)
             unit.apply(record, Transferred(at=unit.now, agent=agent, department=department))
 
         await self.do(work)
@@ -103,7 +103,7 @@ class AgentService(Service):
         def work(unit: UnitOfWork) -> None:
             record = must_find_for_agent(unit, agent_id, handoff_id)
             check_slots(slots, record.offer.bot.settable)
-            agent = accounts.person(unit.connection, agent_id)
+            agent = accounts.agent_by_id(unit.connection, agent_id)
             unit.apply(record, Resolved(at=unit.now, agent=agent, outcome=outcome.value, note=note, slots=slots))
 
         await self.do(work)

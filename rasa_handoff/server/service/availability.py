@@ -58,7 +58,7 @@ def set_here(connection: Connection, agent: str, here: bool) -> None:
 
 def expected_wait(connection: Connection, department: str | None) -> float | None:
     """Return the expected seconds until an agent takes a conversation; None if nobody took one there lately."""
-    waits = handoffs.waits(connection, department, WAITS, WAITS_WITHIN)
+    waits = handoffs.recent_waits(connection, department, WAITS, WAITS_WITHIN)
     return float(WAIT_STEP * round(median(waits) / WAIT_STEP)) if waits else None
 
 
@@ -77,7 +77,7 @@ def check(connection: Connection, offer: Offer) -> None:
         raise Refused("nobody_available", "Nobody is there to take this conversation now.")
 
 
-def agent_called(connection: Connection, name: str) -> str | None:
+def agent_id_of(connection: Connection, name: str) -> str | None:
     """Return the id of the agent with this id or e-mail."""
     query = select(AGENTS.c.id).where(or_(AGENTS.c.id == name, AGENTS.c.email == name.strip().lower()))
     found: str | None = connection.execute(query).scalar()
@@ -93,7 +93,7 @@ def _check_department(connection: Connection, name: str) -> None:
 
 
 def _check_agent(connection: Connection, name: str) -> None:
-    agent = agent_called(connection, name)
+    agent = agent_id_of(connection, name)
     if agent is None:
         raise Refused("unknown_agent", f"There is no agent '{name}' at this desk.")
     if agent not in serving(connection, None, only_online=True):

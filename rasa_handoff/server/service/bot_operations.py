@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-import msgspec
+from msgspec.structs import replace
 
 from rasa_handoff.core.assignment import Stage
 from rasa_handoff.core.assignment_events import CustomerEnded, MessageLeft
@@ -123,7 +123,7 @@ def _resume(unit: UnitOfWork, offer: Offer) -> Record:
 
 def _complete(unit: UnitOfWork, record: Record, late: TranscriptPayload) -> None:
     """Add what followed the offer. An offer that was repeated meanwhile has live messages in its transcript: they come last."""
-    offer = msgspec.structs.replace(
+    offer = replace(
         record.offer,
         transcript=latest((*late.transcript, *record.offer.transcript)),
         bot=late.bot,
@@ -131,6 +131,6 @@ def _complete(unit: UnitOfWork, record: Record, late: TranscriptPayload) -> None
         language=late.language,
         transcript_follows=False,
     )
-    whole = record.but(offer=offer)
+    whole = replace(record, offer=offer)
     handoffs.save_offer(unit.connection, whole)
     unit.show_whole(whole)

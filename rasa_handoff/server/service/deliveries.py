@@ -66,7 +66,7 @@ class DeliveryService(Service):
 
 def mark_message(unit: UnitOfWork, record: Record, mark: Mark) -> None:
     """Store and publish the status of a message on its way to the customer."""
-    message = handoffs.mark(unit.connection, record.handoff_id, mark.message_id, mark.status, mark.reason)
+    message = handoffs.raise_status(unit.connection, record.handoff_id, mark.message_id, mark.status, mark.reason)
     if message is None:
         return
     unit.publications.append(

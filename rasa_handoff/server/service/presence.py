@@ -37,7 +37,7 @@ class Presence:
 
     async def __aenter__(self) -> "Presence":
         self._entered = True
-        for agent in await self._conversations.do(_expected):
+        for agent in await self._conversations.do(_here_before):
             self._leave_later(agent, self._grace)
         await self._conversations.refresh_availability()
         return self
@@ -99,7 +99,7 @@ class Presence:
         self._leaving.pop(agent, None)
 
 
-def _expected(unit: UnitOfWork) -> list[str]:
+def _here_before(unit: UnitOfWork) -> list[str]:
     """Return the agents who were here, or had conversations, when the server stopped."""
     agents, handoffs = AGENTS.c, HANDOFFS.c
     assigned = select(handoffs.agent).where(handoffs.stage == Stage.ASSIGNED.value)

@@ -6,6 +6,8 @@ A place is sent to the customer's side when it differs from the last one sent (`
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from rasa_handoff.core.assignment import Assignment, Stage, step
 from rasa_handoff.core.assignment_events import Arrived
 from rasa_handoff.protocol.values import Offer
@@ -40,7 +42,7 @@ def arrive(unit: "UnitOfWork", offer: Offer, side: str, department: str | None =
 def move(unit: "UnitOfWork", before: Record, after: Record, at: float) -> Record:
     """Save a conversation whose stage, department or agent changed; bring queues and desks up to date."""
     seen_before = summaries.viewers(unit.connection, before)
-    handoffs.save(unit.connection, after.but(position=None))
+    handoffs.save(unit.connection, replace(after, position=None))
     for department in {before.assignment.department, after.assignment.department}:
         _rerank(unit, department)
     record = handoffs.must_find(unit.connection, after.handoff_id)
@@ -50,7 +52,7 @@ def move(unit: "UnitOfWork", before: Record, after: Record, at: float) -> Record
         unit.show(record)
     lost = seen_before - summaries.viewers(unit.connection, record)
     if lost:
-        gone_summary = summaries.gone_summary(summaries.summarized(unit.connection, record), at)
+        gone_summary = summaries.gone_summary(summaries.load_summary(unit.connection, record), at)
         unit.publications.append(Changed(viewers=lost, summary=gone_summary))
     return record
 
@@ -60,11 +62,11 @@ def _rerank(unit: "UnitOfWork", department: str | None, quiet: str | None = None
     wait = availability.expected_wait(unit.connection, department)
     queue = enumerate(handoffs.queued(unit.connection, department), start=1)
     moved = [(record, place) for place, record in queue if record.position != place]
-    last = handoffs.last(unit.connection, [record.handoff_id for record, _ in moved])
+    last = handoffs.last_messages(unit.connection, [record.handoff_id for record, _ in moved])
     serving = availability.serving(unit.connection, department)
     full = _full_lanes(unit, [record for record, _ in moved])
     for record, place in moved:
-        placed = record.but(position=place)
+        placed = replace(record, position=place)
         if record.handoff_id != quiet and record.handoff_id not in full:
             placed = unit.send_status(placed, "queued", {"position": place, "wait": wait})
         handoffs.save(unit.connection, placed)
@@ -83,8 +85,8 @@ def _full_lanes(unit: "UnitOfWork", moved: Sequence[Record]) -> set[str]:
 
 def _announce(unit: "UnitOfWork", record: Record) -> None:
     """Publish an arrival to those it is meant for: the agent the bot named, else all who serve the department."""
-    seen_by, summary = summaries.viewers(unit.connection, record), summaries.summarized(unit.connection, record)
-    named = record.offer.agent and availability.agent_called(unit.connection, record.offer.agent)
+    seen_by, summary = summaries.viewers(unit.connection, record), summaries.load_summary(unit.connection, record)
+    named = record.offer.agent and availability.agent_id_of(unit.connection, record.offer.agent)
     meant = frozenset({named}) if named else seen_by
     unit.publications.append(Arrival(viewers=meant, summary=summary))
     unit.publications.append(Changed(viewers=seen_by - meant, summary=summary))

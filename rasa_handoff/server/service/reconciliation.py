@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from rasa_handoff.core.assignment import Ending
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.payloads import MessagePayload, OpenHandoffPayload
@@ -29,7 +31,7 @@ class CaughtUp(Value, frozen=True, kw_only=True):
 
 
 def catch_up(unit: UnitOfWork, side: str, bot_id: str, open_handoffs: Sequence[OpenHandoffPayload]) -> CaughtUp:
-    """Compare a relay's open handoffs with ours, and return what this side has of each.
+    """Compare a relay's open handoffs with ours, and return the last that this side has received of each.
 
     Entries that the relay has received are removed from the outbox. If the relay doesn't know that a handoff has ended (its
     database is an earlier copy), the end is sent again.
@@ -96,7 +98,7 @@ def _number_anew(unit: UnitOfWork, record: Record, number: int, waiting: list[En
     """Replace the waiting entries by those that are left, numbered after ``number``."""
     OUTBOX.remove(unit.connection, waiting)
     OUTBOX.put(unit.connection, [renumbered(entry, place) for place, entry in enumerate(left, start=number + 1)])
-    counted = record.but(last_number=number + len(left))
+    counted = replace(record, last_number=number + len(left))
     handoffs.save(unit.connection, counted)
     return counted
 

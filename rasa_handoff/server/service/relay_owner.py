@@ -73,7 +73,7 @@ class RelayOwner:
             if time.monotonic() - self._silent_since.setdefault(sid, time.monotonic()) < SILENT_SECONDS:
                 return in_use
             await self._close(sid)
-            self.has_left(sid)
+            self.note_left(sid)
         return None
 
     def refusal_after_another(self, connection: Connection, bot_id: str, database: str | None) -> str | None:
@@ -92,11 +92,11 @@ class RelayOwner:
             connection.execute(insert(RELAYS).values(bot_id=bot_id, epoch=database))
         return None
 
-    def is_here(self, sid: str, bot_id: str, database: str | None) -> None:
+    def note_accepted(self, sid: str, bot_id: str, database: str | None) -> None:
         """Note that a relay was accepted."""
         self._sockets[sid] = bot_id, database
 
-    def has_left(self, sid: str) -> None:
+    def note_left(self, sid: str) -> None:
         """Note that a relay's connection has ended."""
         bot_id, _ = self._sockets.pop(sid, ("", ""))
         self._silent_since.pop(sid, None)

@@ -37,9 +37,9 @@ OFF: Final = ("off", "null", "none")
 EVERY: Final = 5.0
 """Seconds between two rounds of checks: a department added by the command, an expected wait, a session that ran out."""
 HISTORY_DAYS: Final = 400
-"""Days for which what happened to handoffs is kept: a year and its comparison with the one before."""
+"""Days for which what happened to handoffs is kept, so that a month can be compared with the same one of the year before."""
 MOST_REMOVED: Final = 1_000
-"""Rows of the history removed in one transaction: others wait for it."""
+"""Rows of the history that one transaction removes: other transactions wait for it."""
 REMOVE_EVERY: Final = 3_600.0
 """Seconds between two looks for rows that are too old, once none is left."""
 LOOK_EVERY: Final = 0.25

@@ -58,14 +58,14 @@ def _cut(text: str | None) -> str | None:
     return text if text is None or len(text) <= LONGEST_PREVIEW else text[:LONGEST_PREVIEW] + "…"
 
 
-def summarized(connection: Connection, record: Record) -> Summary:
+def load_summary(connection: Connection, record: Record) -> Summary:
     """Return the summary, with the last message read from the database."""
-    return summary(record, handoffs.last(connection, [record.handoff_id]).get(record.handoff_id))
+    return summary(record, handoffs.last_messages(connection, [record.handoff_id]).get(record.handoff_id))
 
 
 def conversation(connection: Connection, record: Record, after: int = 0) -> WholeConversation:
     """Return the whole conversation; of its messages those after number ``after``."""
-    offer, line = record.offer, summarized(connection, record)
+    offer, line = record.offer, load_summary(connection, record)
     fields = {name: getattr(line, name) for name in Summary.__struct_fields__}
     return WholeConversation(
         **{**fields, "reason": offer.reason},
@@ -74,7 +74,7 @@ def conversation(connection: Connection, record: Record, after: int = 0) -> Whol
         transcript=offer.transcript,
         transcript_follows=offer.transcript_follows,
         bot=offer.bot,
-        messages=tuple(handoffs.after(connection, record.handoff_id, after)),
+        messages=tuple(handoffs.messages_after(connection, record.handoff_id, after)),
     )
 
 
@@ -87,7 +87,7 @@ def viewers(connection: Connection, record: Record, serving: frozenset[str] | No
     if record.assignment.agent is not None:
         seen |= {record.assignment.agent.id}
     if record.offer.agent is not None:
-        named = availability.agent_called(connection, record.offer.agent)
+        named = availability.agent_id_of(connection, record.offer.agent)
         seen |= {named} if named else set()
     return seen
 
@@ -110,7 +110,7 @@ def lists(connection: Connection, agent: str) -> dict[str, tuple[Summary, ...]]:
     seen = [
         record for record in unfinished if agent in viewers(connection, record, serving[record.assignment.department])
     ]
-    last = handoffs.last(connection, [record.handoff_id for record in seen])
+    last = handoffs.last_messages(connection, [record.handoff_id for record in seen])
     found: dict[str, list[Summary]] = {"queue": [], "mine": [], "others": [], "messages": []}
     for record in seen:
         found[_list_of(record, agent)].append(summary(record, last.get(record.handoff_id)))

@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, Final, TypeVar
 
+from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.core.assignment import Stage, step
@@ -84,12 +85,12 @@ class UnitOfWork:
             Refused: too many messages wait for the customer, the conversation doesn't allow it, or the id is another speaker's.
         """
         speaker = Speaker.AGENT if isinstance(event, AgentWrote) else Speaker.CUSTOMER
-        known = handoffs.known(self.connection, record.handoff_id, event.id)
+        known = handoffs.find_message(self.connection, record.handoff_id, event.id)
         if known is None:
             if speaker is Speaker.AGENT and OUTBOX.is_full(self.connection, record.side, record.handoff_id):
                 raise Refused("too_many", TOO_MANY)
             self.apply(record, event)
-            known = handoffs.known(self.connection, record.handoff_id, event.id)
+            known = handoffs.find_message(self.connection, record.handoff_id, event.id)
             assert known is not None
             if record.assignment.stage is Stage.ENDED:
                 # The agent's list no longer contains this conversation.
@@ -107,7 +108,7 @@ class UnitOfWork:
         before = record.assignment
         state, effects = step(before, event)
         handoff_events.add(self.connection, record.offer, before, event, state)
-        after = record.but(assignment=state)
+        after = replace(record, assignment=state)
         for effect in effects:
             after = self._follow(after, effect)
         self.timekeeper.follow(self.connection, record.handoff_id, before, state, event)
@@ -126,7 +127,7 @@ class UnitOfWork:
             return record
         if isinstance(effect, StatusChanged):
             return self.send_status(record, effect.status, effect.details)
-        after, message = handoffs.keep(self.connection, record, effect)
+        after, message = handoffs.add_message(self.connection, record, effect)
         self.publications.append(Said(viewers=self._readers(record), handoff_id=record.handoff_id, message=message))
         if effect.speaker is Speaker.CUSTOMER:
             return after
@@ -159,14 +160,14 @@ class UnitOfWork:
     def notice_for_desk(self, record: Record, text: str) -> None:
         """Add a notice to the conversation that only the desk shows."""
         kept = Kept(speaker=Speaker.SYSTEM, id=uuid.uuid4().hex, text=text, at=self.now)
-        after, message = handoffs.keep(self.connection, record, kept)
+        after, message = handoffs.add_message(self.connection, record, kept)
         handoffs.save(self.connection, after)
         self.publications.append(Said(viewers=self._readers(record), handoff_id=record.handoff_id, message=message))
 
     def show(self, record: Record, viewers: frozenset[str] | None = None) -> None:
         """Publish the summary of a conversation; to all who may see it, unless ``viewers`` are given."""
         seen_by = summaries.viewers(self.connection, record) if viewers is None else viewers
-        self.publications.append(Changed(viewers=seen_by, summary=summaries.summarized(self.connection, record)))
+        self.publications.append(Changed(viewers=seen_by, summary=summaries.load_summary(self.connection, record)))
 
     def show_whole(self, record: Record) -> None:
         """Publish the whole conversation after its offer was completed."""
@@ -260,7 +261,7 @@ class Service:
 
         def work(unit: UnitOfWork) -> Message:
             record = must_find_for_agent(unit, agent_id, handoff_id)
-            agent = accounts.person(unit.connection, agent_id)
+            agent = accounts.agent_by_id(unit.connection, agent_id)
             return unit.say(record, AgentWrote(at=unit.now, agent=agent, id=id, text=text))
 
         return await self.do(work)

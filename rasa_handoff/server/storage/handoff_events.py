@@ -11,6 +11,7 @@ import enum
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.engine import Connection
 
@@ -153,7 +154,7 @@ def _describe(
         return None
     what, who, agent, details = found
     if agent is not None:
-        details = msgspec.structs.replace(details, agent_name=agent.name)
+        details = replace(details, agent_name=agent.name)
     return HandoffEvent(
         handoff_id=offer.handoff_id,
         at=event.at,

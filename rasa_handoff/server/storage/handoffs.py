@@ -40,7 +40,7 @@ class Record(Value, frozen=True, kw_only=True):
     """A conversation: its offer and its state.
 
     ``side``: the outbox target that leads to the customer. ``position``: the place in the queue that was sent last. ``seq``:
-    the last number of a message. ``last_number``: the last number of what was sent to the customer's side (column ``told``).
+    the last number of a message. ``last_number``: the last number of what was sent to the customer's side.
     """
 
     offer: Offer
@@ -58,10 +58,6 @@ class Record(Value, frozen=True, kw_only=True):
     def is_of(self, side: str, bot_id: str) -> bool:
         """Return whether this is a conversation of this bot, on this side."""
         return self.side == side and self.offer.bot_id == bot_id
-
-    def but(self, **changes: Any) -> "Record":
-        """Return a copy with some fields changed."""
-        return Record(**{name: changes.get(name, getattr(self, name)) for name in Record.__struct_fields__})
 
 
 def find(connection: Connection, handoff_id: str) -> Record | None:
@@ -140,21 +136,21 @@ def save_offer(connection: Connection, record: Record) -> None:
 
 
 def note_received(connection: Connection, handoff_id: str, id: str | None) -> None:
-    """Store the id of the last that came from the customer's side; nothing if it had none."""
+    """Store the id of the last event that came from the customer's side; nothing if the event has no id."""
     if id is None:
         return
-    connection.execute(update(HANDOFFS).where(HANDOFFS.c.handoff_id == handoff_id).values({"heard": id}))
+    connection.execute(update(HANDOFFS).where(HANDOFFS.c.handoff_id == handoff_id).values(last_received=id))
 
 
 def last_received(connection: Connection, handoff_id: str) -> str | None:
-    """Return the id of the last that came from the customer's side, if it had one."""
-    query = select(HANDOFFS.c["heard"]).where(HANDOFFS.c.handoff_id == handoff_id)
+    """Return the id of the last event that came from the customer's side; None if none had an id."""
+    query = select(HANDOFFS.c.last_received).where(HANDOFFS.c.handoff_id == handoff_id)
     received: str | None = connection.execute(query).scalar_one_or_none()
     return received
 
 
 def number_entry(record: Record, payload: MessagePayload | DeskStatusPayload) -> tuple[Record, Entry]:
-    """Return an outbox entry for the customer's side with the next number and its address, and the record that has counted it."""
+    """Make an outbox entry for the customer's side under the next number; return the record that counted it, and the entry."""
     number, offer = record.last_number + 1, record.offer
     body: MessageEntry | StatusEntry
     if isinstance(payload, MessagePayload):
@@ -163,10 +159,10 @@ def number_entry(record: Record, payload: MessagePayload | DeskStatusPayload) ->
     else:
         status = replace(payload, number=number, id=payload.id or uuid.uuid4().hex)
         body = StatusEntry(bot_id=offer.bot_id, conversation_id=offer.conversation_id, payload=status)
-    return record.but(last_number=number), Entry.of(record.side, record.handoff_id, payload.event, body)
+    return replace(record, last_number=number), Entry.of(record.side, record.handoff_id, payload.event, body)
 
 
-def waits(connection: Connection, department: str | None, most: int, within: float) -> list[float]:
+def recent_waits(connection: Connection, department: str | None, most: int, within: float) -> list[float]:
     """Return the seconds that the last ``most`` conversations of a department waited, if taken ``within`` so many seconds."""
     columns = HANDOFFS.c
     taken = and_(columns.assigned_at > time.time() - within, columns.department == department)
@@ -204,7 +200,7 @@ def _changing(record: Record) -> dict[str, Any]:
         "end_note": state.ended.note if state.ended else None,
         "position": record.position,
         "seq": record.seq,
-        "told": record.last_number,
+        "last_number": record.last_number,
     }
 
 
@@ -245,11 +241,11 @@ def _record(row: Any) -> Record:
         assignment=assignment,
         position=row.position,
         seq=row.seq,
-        last_number=row._mapping["told"],
+        last_number=row.last_number,
     )
 
 
-def keep(connection: Connection, record: Record, kept: Kept) -> tuple[Record, Message]:
+def add_message(connection: Connection, record: Record, kept: Kept) -> tuple[Record, Message]:
     """Insert a message under the next number; return the record that has counted it, and the message."""
     message = Message(
         id=kept.id,
@@ -263,24 +259,24 @@ def keep(connection: Connection, record: Record, kept: Kept) -> tuple[Record, Me
     )
     row = {**msgspec.to_builtins(message), "handoff_id": record.handoff_id}
     connection.execute(insert(MESSAGES).values(**row))
-    return record.but(seq=message.seq), message
+    return replace(record, seq=message.seq), message
 
 
-def known(connection: Connection, handoff_id: str, id: str) -> Message | None:
+def find_message(connection: Connection, handoff_id: str, id: str) -> Message | None:
     """Return the message with this id; None if there is none."""
     columns = MESSAGES.c
     row = connection.execute(select(MESSAGES).where(columns.handoff_id == handoff_id, columns.id == id)).first()
     return _message(row) if row else None
 
 
-def after(connection: Connection, handoff_id: str, seq: int) -> list[Message]:
+def messages_after(connection: Connection, handoff_id: str, seq: int) -> list[Message]:
     """Return the messages with a larger number than ``seq``, in order."""
     columns = MESSAGES.c
     query = select(MESSAGES).where(columns.handoff_id == handoff_id, columns.seq > seq).order_by(columns.seq)
     return [_message(row) for row in connection.execute(query)]
 
 
-def last(connection: Connection, handoff_ids: list[str]) -> dict[str, Message]:
+def last_messages(connection: Connection, handoff_ids: list[str]) -> dict[str, Message]:
     """Return the last message of each of these conversations that has any, by the handoff's id."""
     columns = MESSAGES.c
     latest = select(columns.handoff_id, func.max(columns.seq).label("seq")).where(columns.handoff_id.in_(handoff_ids))
@@ -289,12 +285,14 @@ def last(connection: Connection, handoff_ids: list[str]) -> dict[str, Message]:
     return {row.handoff_id: _message(row) for row in connection.execute(query)}
 
 
-def mark(connection: Connection, handoff_id: str, id: str, status: Status, reason: str | None) -> Message | None:
+def raise_status(
+    connection: Connection, handoff_id: str, id: str, status: Status, reason: str | None
+) -> Message | None:
     """Raise the status of a message.
 
     Return the message as it was; None if it isn't known, or has this status or a higher one.
     """
-    message = known(connection, handoff_id, id)
+    message = find_message(connection, handoff_id, id)
     if message is None or RANK[message.status] >= RANK[status]:
         return None
     here = and_(MESSAGES.c.handoff_id == handoff_id, MESSAGES.c.id == id)

@@ -202,9 +202,9 @@ HANDOFFS: Final = Table(
     Column("position", Integer),
     # The last number of a message, and of what was sent to the customer's side.
     Column("seq", Integer, nullable=False),
-    Column("told", Integer, nullable=False),
+    Column("last_number", Integer, nullable=False),
     # The id of the last durable event that came from the customer's side.
-    Column("heard", String(LONGEST_ID)),
+    Column("last_received", String(LONGEST_ID)),
     Index("handoffs_queue", "stage", "department"),
     Index("handoffs_conversation", "bot_id", "conversation_id"),
 )
