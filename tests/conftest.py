@@ -8,10 +8,11 @@ from typing import Any, Final, TextIO
 
 import pytest
 from argon2 import PasswordHasher
+from hypothesis import settings
 
 from rasa_handoff.server import accounts
-from tests.support.bots import trained_once
-from tests.support.postgres import Database, Postgres
+from tests.support.postgres_server import Database, Postgres
+from tests.support.trained_bots import trained_once
 
 AFTER_ITS_TIMEOUT: Final = 90.0
 """Seconds that a test may take to clean up after its timeout, which pytest-timeout no longer watches."""
@@ -44,6 +45,10 @@ LONGEST: Final = (
     "tests/rasa/handoff/test_bot_return.py",
 )
 """The files that take longest, by ``--durations``. They run first, so that all workers end together."""
+# A deadline for each example would fail on a machine that is busy with something else.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
+
 HANGS: Final = pytest.StashKey[TextIO]()
 
 

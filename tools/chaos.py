@@ -1,11 +1,11 @@
-"""``make chaos``: see tests/chaos/run.py."""
+"""``make chaos``: see tests/chaos/chaos_run.py."""
 
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.chaos.run import main
+from tests.chaos.chaos_run import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -14,7 +14,7 @@ from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.waiting import eventually
 from tests.support.desk import PASSWORD, AgentAtDesk
-from tests.support.processes import Process
+from tests.support.started_processes import Process
 
 PROJECT = "from rasa.cli.scaffold import create_initial_project; create_initial_project('.')"
 CONFIG = """recipe: default.v1

@@ -22,7 +22,7 @@ from rasa_handoff.server.run import running
 from rasa_handoff.store.tasks import cancel_all
 from rasa_handoff.testing.ports import free_port
 from tests.chaos.book import Book
-from tests.chaos.people import Customer
+from tests.chaos.chaos_customers import Customer
 from tests.support.chromium import EXECUTABLE, launched
 from tests.support.paths import ROOT
 

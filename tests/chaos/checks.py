@@ -8,8 +8,8 @@ import aiohttp
 
 from tests.chaos import phrases
 from tests.chaos.book import Book, Said
+from tests.chaos.chaos_customers import Customer
 from tests.chaos.mailbox import ANSWER_WITHIN
-from tests.chaos.people import Customer
 from tests.chaos.poison import Poison
 from tests.chaos.world import World
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.bots import trained_once
+from tests.support.trained_bots import trained_once
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ import aiohttp
 from playwright.async_api import Error as PlaywrightError
 
 from tests.chaos.browser import missing as no_chromium
-from tests.chaos.people import Customer
+from tests.chaos.chaos_customers import Customer
 from tests.chaos.plan import WEIGHTS, Fault
 from tests.chaos.proxy import WAYS
 from tests.chaos.second_relay import come_and_go

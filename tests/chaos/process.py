@@ -12,7 +12,7 @@ from types import TracebackType
 import aiohttp
 
 from rasa_handoff.testing.waiting import eventually
-from tests.support.processes import ENVIRONMENT
+from tests.support.started_processes import ENVIRONMENT
 from tools import children
 
 AGAIN_AFTER = 0.3

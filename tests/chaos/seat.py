@@ -6,7 +6,7 @@ import uuid
 from typing import Any, Protocol
 
 from tests.chaos.book import Book, Table
-from tests.chaos.texts import decorate
+from tests.chaos.chaos_texts import decorate
 
 
 class Sitter(Protocol):

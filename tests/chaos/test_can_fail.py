@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.run import chaos
+from tests.chaos.chaos_run import chaos
 
 ON_THE_LINK = ("Rasa and desk: cut", "Rasa and desk: half-open", "desk: kill -9", "desk: SIGSTOP, SIGCONT")
 UNASKED = ("a reminder falls due", "an intent by HTTP", "Rasa's clock past the session's expiry")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.book import Book
-from tests.chaos.people import Customer
+from tests.chaos.chaos_customers import Customer
 
 QUEUED = "Thank you, I've asked for a person. You are number 1 in the queue. To leave it, type disconnect."
 JOINED = "Thandi is here and has read what we wrote so far."

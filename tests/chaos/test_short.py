@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.run import chaos
+from tests.chaos.chaos_run import chaos
 
 FAULTS, SECONDS = 50, 60.0
 

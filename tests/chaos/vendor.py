@@ -12,7 +12,7 @@ from aiohttp import web
 
 from tests.chaos import phrases
 from tests.chaos.book import Book
-from tests.chaos.people import Customer
+from tests.chaos.chaos_customers import Customer
 
 ANSWER_WITHIN = 15.0
 

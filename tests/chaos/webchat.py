@@ -17,7 +17,7 @@ from socketio.exceptions import SocketIOError
 
 from rasa_handoff.store.tasks import cancel_all
 from tests.chaos.book import Book
-from tests.chaos.people import Customer
+from tests.chaos.chaos_customers import Customer
 
 ANSWER_WITHIN = 10.0
 AGAIN_AFTER = 1.0

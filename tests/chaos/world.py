@@ -19,8 +19,8 @@ from tests.chaos.agents import Agent
 from tests.chaos.book import Book
 from tests.chaos.browser import Chromium, Visitor
 from tests.chaos.browser import missing as no_chromium
+from tests.chaos.chaos_customers import Customer
 from tests.chaos.mailbox import Mailbox, Rest
-from tests.chaos.people import Customer
 from tests.chaos.poison import Poison
 from tests.chaos.process import Kept
 from tests.chaos.proxy import Proxy
@@ -28,7 +28,7 @@ from tests.chaos.vendor import Vendor, VendorCustomer
 from tests.chaos.webchat import WebChat
 from tests.support.desk import PASSWORD
 from tests.support.paths import ROOT
-from tests.support.postgres import Database, Postgres
+from tests.support.postgres_server import Database, Postgres
 
 Tracker = Literal["sqlite", "postgres"]
 

@@ -12,7 +12,7 @@ from rasa_handoff.protocol.errors import StoreError, StoreUnavailable
 from rasa_handoff.relay.repository import RelayStore
 from rasa_handoff.store.engine import TROUBLES, Store
 from rasa_handoff.testing.waiting import eventually
-from tests.support.postgres import Database
+from tests.support.postgres_server import Database
 
 QUICKLY = 8.0
 """Seconds: two limits of the store one after the other, on a busy machine."""

@@ -15,7 +15,7 @@ from rasa_handoff.testing.slowness import slowness
 from rasa_handoff.testing.waiting import eventually
 from tests.support.chromium import launched
 from tests.support.paths import ROOT
-from tests.support.processes import BIN, Process
+from tests.support.started_processes import BIN, Process
 
 PASSWORD = "correct horse battery"
 

@@ -17,10 +17,10 @@ import pytest
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import eventually
 from tests.support.desk import DeskServer
-from tools.bench import report
+from tools.bench import figures_table
 from tools.bench.bench import Bench, Sizes
+from tools.bench.command import FIGURES, main, produce
 from tools.bench.measure import Row, processor_seconds, quiet, wants_processor
-from tools.bench.run import FIGURES, main, produce
 from tools.bench.stack import credentials, prepare
 
 SMALL = Sizes(customers=2, few=1, many=2, ended=50)
@@ -73,7 +73,7 @@ async def test_figures_are_produced(names: tuple[str, ...], small_model: Path, t
     rows, failures = await produce(bench(tmp_path, small_model), names)
     assert not failures
     assert len(rows) > len(names)
-    shown = report.text(rows, failures, BRIEF, report.load())
+    shown = figures_table.text(rows, failures, BRIEF, figures_table.load())
     for row in rows:
         assert min(row.samples) > 0
         assert row.measured > 0 or row.unit == "each"
@@ -124,7 +124,7 @@ async def test_an_agent_who_never_answers_is_a_failure(small_model: Path, tmp_pa
     rows, failures = await produce(bench(tmp_path, small_model, answers=False, patience=0.5), ["round-trip"])
     assert rows == []
     assert "The agent's answer to 'c1 says 1' didn't come" in failures["round-trip"]
-    assert "round-trip could not be produced" in report.text(rows, failures, BRIEF, report.load())
+    assert "round-trip could not be produced" in figures_table.text(rows, failures, BRIEF, figures_table.load())
 
 
 def test_a_figure_that_fails_hides_no_other_and_is_the_exit_code(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
@@ -134,7 +134,7 @@ def test_a_figure_that_fails_hides_no_other_and_is_the_exit_code(monkeypatch: py
     async def some(_: Bench) -> list[Any]:
         return [Row("some", "ms", 2.0, 1.0, (3, 4))]
 
-    monkeypatch.setattr("tools.bench.run.train", lambda bot, folder: folder)
+    monkeypatch.setattr("tools.bench.command.train", lambda bot, folder: folder)
     monkeypatch.setitem(FIGURES, "take", none)
     monkeypatch.setitem(FIGURES, "ended", some)
     assert main(["--only", "ended"]) == 0

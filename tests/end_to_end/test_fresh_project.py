@@ -10,7 +10,7 @@ from rasa.cli.scaffold import create_initial_project
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.waiting import eventually
 from tests.support.desk import PASSWORD, AgentAtDesk
-from tests.support.processes import BIN, Process
+from tests.support.started_processes import BIN, Process
 
 pytestmark = pytest.mark.timeout(420)
 

@@ -17,7 +17,7 @@ from rasa_handoff.testing.waiting import eventually
 from tests.rasa.handoff.conftest import credentials
 from tests.rasa.handoff.test_database import NOT_TAKEN
 from tests.support.desk import AgentAtDesk, DeskServer
-from tests.support.processes import Process
+from tests.support.started_processes import Process
 from tools.rasa_command import RASA
 
 pytestmark = pytest.mark.timeout(240)

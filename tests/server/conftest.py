@@ -16,7 +16,7 @@ from rasa_handoff.server.app import ServerSettings, create_app
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.ports import free_port
 from tests.server.peers import ASKED, PASSWORD, Desk, OldClient, Peer, Relay
-from tests.support.postgres import Database, Postgres
+from tests.support.postgres_server import Database, Postgres
 
 GRACE = 0.3
 

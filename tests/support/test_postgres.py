@@ -12,11 +12,11 @@ import pytest
 
 from rasa_handoff.testing.waiting import eventually
 from tests.support.paths import ROOT
-from tests.support.postgres import Database
+from tests.support.postgres_server import Database
 
 WORKER = """
 import subprocess, sys, time
-from tests.support.postgres import Postgres
+from tests.support.postgres_server import Postgres
 from tools import children
 
 with Postgres() as server:

@@ -2,7 +2,7 @@
 
 import sys
 
-from tools.bench.run import main
+from tools.bench.command import main
 
 if __name__ == "__main__":
     sys.exit(main())

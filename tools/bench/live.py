@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from tools.bench.bench import Bench
 from tools.bench.measure import LEAST_TURNS, Row, Samples, compared, in_turns, used
-from tools.bench.people import Customer
+from tools.bench.measuring_people import Customer
 from tools.bench.plain import PlainHops
 from tools.bench.stack import Scene
 

@@ -15,9 +15,9 @@ from aiohttp import web
 
 from rasa_handoff.testing.ports import free_port
 from tests.server.peers import PATIENCE, Peer
-from tests.support.processes import Process
+from tests.support.started_processes import Process
 from tools.bench.measure import processor_seconds
-from tools.bench.people import Customer, answer_to
+from tools.bench.measuring_people import Customer, answer_to
 
 ROOT = Path(__file__).parents[2]
 

@@ -15,9 +15,9 @@ from rasa_handoff.server import accounts
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.waiting import eventually
 from tests.server.peers import PASSWORD
-from tests.support.processes import Process
+from tests.support.started_processes import Process
 from tools.bench.measure import processor_seconds, wants_processor
-from tools.bench.people import Agent, Customer
+from tools.bench.measuring_people import Agent, Customer
 from tools.rasa_command import RASA
 
 ROOT = Path(__file__).parents[2]

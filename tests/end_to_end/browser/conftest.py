@@ -17,7 +17,7 @@ from rasa_handoff.server.app import create_app
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.slowness import slowness
-from tests.end_to_end.browser.relay import Relay
+from tests.end_to_end.browser.scripted_relay import Relay
 from tests.support.chromium import launched
 
 PASSWORD = "a long enough one"

@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import WebSocketRoute, expect
 
 from tests.end_to_end.browser.conftest import Desks, Server
-from tests.end_to_end.browser.relay import Relay
+from tests.end_to_end.browser.scripted_relay import Relay
 from tests.end_to_end.browser.test_desk import take
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

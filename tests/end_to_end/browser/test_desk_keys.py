@@ -5,7 +5,7 @@ from playwright.async_api import CDPSession, Page, expect
 
 from rasa_handoff.testing.waiting import eventually
 from tests.end_to_end.browser.conftest import Desks
-from tests.end_to_end.browser.relay import Relay
+from tests.end_to_end.browser.scripted_relay import Relay
 from tests.end_to_end.browser.test_desk import take
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

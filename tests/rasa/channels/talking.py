@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.channels.customers import Customer
+from tests.rasa.channels.channel_customers import Customer
 from tests.support.desk import AgentAtDesk
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
-from tests.rasa.channels.customers import OnCallback, OnRest, OnTwilioVoice
+from tests.rasa.channels.channel_customers import OnCallback, OnRest, OnTwilioVoice
 from tests.rasa.channels.talking import in_order, resolved, taken
 from tests.rasa.channels.vendors import Vendors
 from tests.support.desk import AgentAtDesk

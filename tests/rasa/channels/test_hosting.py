@@ -11,7 +11,7 @@ from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.protocol.names import STOCK_CHANNELS
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.channels.customers import FETCHED, PUSHED, Customer, OnRest, OnTelegram
+from tests.rasa.channels.channel_customers import FETCHED, PUSHED, Customer, OnRest, OnTelegram
 from tests.rasa.channels.talking import resolved
 from tests.rasa.channels.vendors import Vendors
 from tests.support.desk import AgentAtDesk

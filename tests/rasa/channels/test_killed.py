@@ -12,7 +12,7 @@ from tests.rasa.channels.browsers import Page
 from tests.rasa.channels.conftest import credentials
 from tests.rasa.channels.talking import heard_from_customer
 from tests.support.desk import AgentAtDesk, DeskServer
-from tests.support.processes import Process
+from tests.support.started_processes import Process
 from tools.rasa_command import RASA
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")

@@ -11,7 +11,7 @@ import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.channels.customers import OnRest
+from tests.rasa.channels.channel_customers import OnRest
 from tests.rasa.channels.talking import heard_from_customer, in_order, resolved, taken
 from tests.rasa.channels.vendors import Vendors
 from tests.support.desk import AgentAtDesk

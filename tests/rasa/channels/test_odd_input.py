@@ -14,7 +14,7 @@ from rasa_handoff.relay import inbox
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
-from tests.rasa.channels.customers import FETCHED, PUSHED, Customer
+from tests.rasa.channels.channel_customers import FETCHED, PUSHED, Customer
 from tests.rasa.channels.talking import heard_from_customer, resolved, taken
 from tests.rasa.channels.vendors import Vendors
 from tests.rasa.handoff.test_database import NOT_TAKEN

@@ -8,7 +8,7 @@ import pytest_asyncio
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
-from tests.rasa.channels.customers import OnRest
+from tests.rasa.channels.channel_customers import OnRest
 from tests.rasa.channels.own_channels import CounterInput, KioskInput
 from tests.rasa.channels.talking import resolved, taken
 from tests.rasa.channels.vendors import Vendors

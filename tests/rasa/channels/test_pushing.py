@@ -4,7 +4,7 @@ import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.channels.customers import FETCHED, PUSHED, Customer, Fetching
+from tests.rasa.channels.channel_customers import FETCHED, PUSHED, Customer, Fetching
 from tests.rasa.channels.talking import in_order, resolved, taken
 from tests.rasa.channels.vendors import Vendors
 from tests.support.desk import AgentAtDesk

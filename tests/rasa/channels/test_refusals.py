@@ -6,7 +6,7 @@ import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.channels.customers import PUSHED, Customer
+from tests.rasa.channels.channel_customers import PUSHED, Customer
 from tests.rasa.channels.talking import resolved, taken
 from tests.rasa.channels.vendors import Vendors
 from tests.support.desk import AgentAtDesk

@@ -8,8 +8,16 @@ import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import eventually
+from tests.rasa.channels.channel_customers import (
+    PUSHED,
+    Customer,
+    OnBotFramework,
+    OnCallback,
+    OnMattermost,
+    OnRest,
+    OnSlack,
+)
 from tests.rasa.channels.conftest import all_channels
-from tests.rasa.channels.customers import PUSHED, Customer, OnBotFramework, OnCallback, OnMattermost, OnRest, OnSlack
 from tests.rasa.channels.talking import resolved, taken
 from tests.rasa.channels.vendors import Vendors
 from tests.support.desk import AgentAtDesk

@@ -6,7 +6,7 @@ from rasa_handoff.protocol.limits import LONGEST_MESSAGE
 from rasa_handoff.protocol.text import valid_text
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.channels.customers import FETCHED, PUSHED, Customer
+from tests.rasa.channels.channel_customers import FETCHED, PUSHED, Customer
 from tests.rasa.channels.talking import heard_from_customer, resolved, taken
 from tests.rasa.channels.vendors import Vendors
 from tests.support import texts

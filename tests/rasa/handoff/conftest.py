@@ -8,8 +8,8 @@ import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import eventually
-from tests.support.bots import trained_once
 from tests.support.desk import AgentAtDesk, DeskServer
+from tests.support.trained_bots import trained_once
 
 
 @pytest.fixture(scope="session")

@@ -23,8 +23,8 @@ from tests.rasa.channels.browsers import Page
 from tests.rasa.handoff.conftest import credentials
 from tests.rasa.handoff.test_dead_letters import live
 from tests.support.desk import AgentAtDesk, DeskServer
-from tests.support.postgres import Database, Postgres
-from tests.support.processes import BIN, Process
+from tests.support.postgres_server import Database, Postgres
+from tests.support.started_processes import BIN, Process
 
 DESKS, RELAYS = "d" * 40, "r" * 40
 LIST = {"command": "dead-letters.list"}

@@ -14,7 +14,7 @@ from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
 from tests.rasa.handoff.conftest import credentials
 from tests.support.foreign import ForeignServer
-from tests.support.processes import Process
+from tests.support.started_processes import Process
 from tools.rasa_command import RASA
 
 pytestmark = pytest.mark.timeout(300)

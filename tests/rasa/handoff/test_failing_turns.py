@@ -19,8 +19,8 @@ from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
 from tests.rasa.handoff.conftest import credentials
 from tests.rasa.handoff.test_database import NOT_TAKEN
-from tests.support.actions import ActionServer
 from tests.support.desk import AgentAtDesk, DeskServer
+from tests.support.scripted_actions import ActionServer
 
 
 class Broken(Exception):

@@ -10,8 +10,8 @@ from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.handoff.conftest import credentials
-from tests.support.actions import ActionServer
 from tests.support.desk import AgentAtDesk, DeskServer
+from tests.support.scripted_actions import ActionServer
 
 MARKER: dict[str, Any] = {"text": "Passing you on.", "custom": {"handoff": {"reason": "asked"}}}
 WRONG: dict[str, Any] = {"text": "Passing you on.", "custom": {"handoff": {"departmnt": "billing"}}}

@@ -10,7 +10,7 @@ from rasa_handoff.testing.waiting import eventually
 from tests.rasa.handoff.conftest import credentials
 from tests.rasa.handoff.test_database import NOT_TAKEN, live
 from tests.support.desk import AgentAtDesk, DeskServer
-from tests.support.postgres import Database, Postgres
+from tests.support.postgres_server import Database, Postgres
 
 
 @pytest.fixture

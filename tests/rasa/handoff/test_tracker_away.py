@@ -25,7 +25,7 @@ from tests.rasa.handoff.conftest import credentials
 from tests.rasa.handoff.test_database import NOT_TAKEN, locked
 from tests.rasa.handoff.test_orphaned_pauses import forgotten
 from tests.support.desk import AgentAtDesk, DeskServer
-from tests.support.postgres import Database
+from tests.support.postgres_server import Database
 from tests.support.redis import RedisServer
 
 RESOLVED = {"outcome": "resolved", "note": "sent a new card", "slots": {"plan": "gold"}}

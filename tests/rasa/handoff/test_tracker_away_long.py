@@ -23,7 +23,7 @@ from tests.rasa.handoff.conftest import credentials
 from tests.rasa.handoff.test_database import locked
 from tests.rasa.handoff.test_tracker_away import RESOLVED, spoken
 from tests.support.desk import AgentAtDesk, DeskServer
-from tests.support.processes import Process
+from tests.support.started_processes import Process
 from tools.rasa_command import RASA
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]

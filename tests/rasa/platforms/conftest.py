@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
-from tests.rasa.platforms.caller import Kommunicate, settings
+from tests.rasa.platforms.kommunicate_caller import Kommunicate, settings
 from tests.rasa.platforms.rest_api import RestApi
-from tests.support.bots import trained_once
+from tests.support.trained_bots import trained_once
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from rasa.shared.core.domain import SessionConfig
 
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.platforms.caller import Account, Kommunicate, sample, settings
+from tests.rasa.platforms.kommunicate_caller import Account, Kommunicate, sample, settings
 from tests.rasa.platforms.rest_api import RestApi
 
 TOKEN = "abcdef"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.rasa.platforms.caller import Kommunicate
+from tests.rasa.platforms.kommunicate_caller import Kommunicate
 
 
 def template(id: str, payload: Any) -> dict[str, Any]:

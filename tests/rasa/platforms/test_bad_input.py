@@ -11,7 +11,7 @@ import pytest
 from rasa_handoff.platforms.base import NOT_TRUSTED
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.platforms.caller import HEADER, SECRET, Account, Kommunicate, account_header, settings
+from tests.rasa.platforms.kommunicate_caller import HEADER, SECRET, Account, Kommunicate, account_header, settings
 
 TOKEN = "a token nobody guesses"
 WORDS = "my card is 4111"

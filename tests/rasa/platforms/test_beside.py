@@ -6,7 +6,7 @@ import pytest
 
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.rasa_server import RasaServer
-from tests.rasa.platforms.caller import Kommunicate, settings
+from tests.rasa.platforms.kommunicate_caller import Kommunicate, settings
 
 
 async def test_each_has_its_customers(platform_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import aiohttp
 
 from rasa_handoff.testing.platforms import FarPlatform, PlatformContract, ShownAnswer
-from tests.rasa.platforms import caller
-from tests.rasa.platforms.liveperson import caller as liveperson
+from tests.rasa.platforms import kommunicate_caller
+from tests.rasa.platforms.liveperson import liveperson_caller as liveperson
 
 
 class Kommunicate(FarPlatform):
@@ -16,14 +16,16 @@ class Kommunicate(FarPlatform):
     billing = "77"
 
     def settings(self) -> dict[str, Any]:
-        return dict(caller.settings()[self.channel])
+        return dict(kommunicate_caller.settings()[self.channel])
 
     def sender(self, customer: str) -> str:
         return f"group-{customer}"
 
     async def says(self, url: str, http: aiohttp.ClientSession, customer: str, text: str, id: str) -> ShownAnswer:
         body = {"botId": "shop-bot", "key": id, "from": customer, "groupId": self.sender(customer), "message": text}
-        async with http.post(self.webhook(url), json=body, headers={caller.HEADER: caller.SECRET}) as answer:
+        async with http.post(
+            self.webhook(url), json=body, headers={kommunicate_caller.HEADER: kommunicate_caller.SECRET}
+        ) as answer:
             assert answer.status == 200, await answer.text()
             return self.shown(await answer.json())
 
@@ -38,7 +40,10 @@ class Kommunicate(FarPlatform):
         return ShownAnswer(texts=tuple(texts), titles=tuple(titles), to=to, body=messages)
 
     async def calls_with(self, url: str, http: aiohttp.ClientSession, body: bytes, known: bool) -> int:
-        headers = {"Content-Type": "application/json", **({caller.HEADER: caller.SECRET} if known else {})}
+        headers = {
+            "Content-Type": "application/json",
+            **({kommunicate_caller.HEADER: kommunicate_caller.SECRET} if known else {}),
+        }
         async with http.post(self.webhook(url), data=body, headers=headers) as answer:
             return answer.status
 

@@ -7,7 +7,7 @@ import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.platforms.caller import Kommunicate, settings
+from tests.rasa.platforms.kommunicate_caller import Kommunicate, settings
 from tests.rasa.platforms.rest_api import RestApi
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.rasa.platforms.caller import Kommunicate
+from tests.rasa.platforms.kommunicate_caller import Kommunicate
 
 
 def triggered(event: str, **more: Any) -> dict[str, Any]:

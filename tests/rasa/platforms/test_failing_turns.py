@@ -8,10 +8,10 @@ import pytest
 from rasa_handoff.testing.rasa_server import RasaServer
 from tests.rasa.handoff.test_database import NOT_TAKEN
 from tests.rasa.handoff.test_failing_turns import IN_THE_BOT, complaints
-from tests.rasa.platforms import caller
-from tests.rasa.platforms.caller import Kommunicate
-from tests.rasa.platforms.liveperson import caller as liveperson_caller
-from tests.rasa.platforms.liveperson.caller import LivePerson
+from tests.rasa.platforms import kommunicate_caller
+from tests.rasa.platforms.kommunicate_caller import Kommunicate
+from tests.rasa.platforms.liveperson import liveperson_caller as liveperson_caller
+from tests.rasa.platforms.liveperson.liveperson_caller import LivePerson
 
 OF_THE_CHANNEL = ("our look before the turn", "a lookup of the intent")
 """What only HandoffChannel does."""
@@ -21,7 +21,7 @@ BREAKS = {name: break_it for name, break_it in IN_THE_BOT.items() if name not in
 async def test_whatever_fails_kommunicates_people_get_it(
     platform_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with RasaServer(platform_model, tmp_path, caller.settings()) as rasa:
+    async with RasaServer(platform_model, tmp_path, kommunicate_caller.settings()) as rasa:
         kommunicate = Kommunicate(rasa)
         for name, break_it in BREAKS.items():
             asked = kommunicate.body("hello")

@@ -10,7 +10,7 @@ from rasa.shared.core.domain import SessionConfig
 
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.platforms.caller import Kommunicate, settings
+from tests.rasa.platforms.kommunicate_caller import Kommunicate, settings
 
 ASSIGNMENTS: dict[str, dict[str, str]] = {
     "/give_up": {"KM_ASSIGN_TO": ""},

@@ -10,7 +10,7 @@ from rasa.core.processor import MessageProcessor
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.handoff.test_database import NOT_TAKEN
-from tests.rasa.platforms.caller import Kommunicate, settings
+from tests.rasa.platforms.kommunicate_caller import Kommunicate, settings
 from tests.rasa.platforms.rest_api import RestApi
 
 

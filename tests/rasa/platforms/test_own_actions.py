@@ -10,7 +10,7 @@ from rasa_handoff.testing.platforms import Customer, FarPlatform
 from rasa_handoff.testing.rasa_server import RasaServer
 from tests.rasa.handoff.test_database import NOT_TAKEN
 from tests.rasa.platforms.test_contract import Endpoint, Function, Kommunicate
-from tests.support.actions import ActionServer
+from tests.support.scripted_actions import ActionServer
 
 MARKER: dict[str, Any] = {"text": "Passing you on.", "custom": {"handoff": {"department": "billing"}}}
 TURNS: dict[str, list[Any]] = {

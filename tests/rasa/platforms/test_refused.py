@@ -10,7 +10,7 @@ import pytest
 
 from rasa_handoff.channel.compat.blueprints import HandoffSettingsError
 from rasa_handoff.testing.rasa_server import RasaServer
-from tests.rasa.platforms.caller import HEADER, SECRET, Kommunicate, settings
+from tests.rasa.platforms.kommunicate_caller import HEADER, SECRET, Kommunicate, settings
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
-from tests.rasa.platforms.caller import SAMPLES, Kommunicate, sample, settings
+from tests.rasa.platforms.kommunicate_caller import SAMPLES, Kommunicate, sample, settings
 
 
 async def test_the_documented_request_is_answered(kommunicate: Kommunicate) -> None:

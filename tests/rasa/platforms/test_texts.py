@@ -15,7 +15,7 @@ from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.protocol.text import valid, valid_text
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.platforms.caller import Account, Kommunicate, settings
+from tests.rasa.platforms.kommunicate_caller import Account, Kommunicate, settings
 from tests.rasa.platforms.rest_api import RestApi
 from tests.support import texts
 

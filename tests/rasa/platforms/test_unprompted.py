@@ -12,7 +12,7 @@ from rasa.core import jobs
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.platforms.caller import Kommunicate, settings
+from tests.rasa.platforms.kommunicate_caller import Kommunicate, settings
 from tests.rasa.platforms.rest_api import RestApi
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
-from tests.rasa.platforms.liveperson.caller import LivePerson, settings
+from tests.rasa.platforms.liveperson.liveperson_caller import LivePerson, settings
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
-from tests.rasa.platforms.liveperson.caller import LivePerson, settings, text_event
+from tests.rasa.platforms.liveperson.liveperson_caller import LivePerson, settings, text_event
 
 RED = "https://example.com/red.png"
 SILENCE = {"delay": 1, "typing": False}

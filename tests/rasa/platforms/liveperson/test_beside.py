@@ -6,8 +6,8 @@ import pytest
 
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.rasa_server import RasaServer
-from tests.rasa.platforms import caller as kommunicate
-from tests.rasa.platforms.liveperson.caller import LivePerson, settings
+from tests.rasa.platforms import kommunicate_caller as kommunicate
+from tests.rasa.platforms.liveperson.liveperson_caller import LivePerson, settings
 
 
 async def test_each_has_its_customers(platform_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,7 +8,7 @@ import aiohttp.web as web
 import pytest
 
 from rasa_handoff.testing.ports import free_port
-from tests.rasa.platforms.liveperson.caller import SECRET, LivePerson
+from tests.rasa.platforms.liveperson.liveperson_caller import SECRET, LivePerson
 from tests.rasa.platforms.liveperson.runtime import NODE, Runtime
 
 pytestmark = pytest.mark.skipif(NODE is None, reason="needs node 20 or newer on PATH")

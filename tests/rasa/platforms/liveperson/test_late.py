@@ -8,7 +8,7 @@ import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.platforms.liveperson.caller import LivePerson, settings
+from tests.rasa.platforms.liveperson.liveperson_caller import LivePerson, settings
 
 SILENCE = [{"delay": 1, "typing": False}]
 

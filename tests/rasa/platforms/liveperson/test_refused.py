@@ -11,7 +11,7 @@ import pytest
 
 from rasa_handoff.channel.compat.blueprints import HandoffSettingsError
 from rasa_handoff.testing.rasa_server import RasaServer
-from tests.rasa.platforms.liveperson.caller import (
+from tests.rasa.platforms.liveperson.liveperson_caller import (
     ACCOUNT,
     HEADER,
     SECRET,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
-from tests.rasa.platforms.liveperson.caller import LivePerson, settings, text_event
+from tests.rasa.platforms.liveperson.liveperson_caller import LivePerson, settings, text_event
 
 RICH, FILE = (f"com.liveperson.bot-connectors.consumer.send-{what}" for what in ("rich-content", "file"))
 MAP = {"type": "vertical", "elements": [{"type": "map", "la": -33.9, "lo": 18.4, "alt": "the harbour"}]}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.rasa.platforms.liveperson.caller import LivePerson, sample
+from tests.rasa.platforms.liveperson.liveperson_caller import LivePerson, sample
 
 RICH = sample("structured_content")["context"]
 ASKED = sample("quick_replies")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
-from tests.rasa.platforms.liveperson.caller import LivePerson, settings
+from tests.rasa.platforms.liveperson.liveperson_caller import LivePerson, settings
 from tests.rasa.platforms.liveperson.runtime import NODE, Runtime
 
 Say = Callable[[str | None, dict[str, Any] | None], Awaitable[tuple[list[str], Any]]]

@@ -10,7 +10,7 @@ import pytest
 
 from rasa_handoff.protocol.text import valid, valid_text
 from rasa_handoff.testing.rasa_server import RasaServer
-from tests.rasa.platforms.liveperson.caller import LivePerson, settings, text_event
+from tests.rasa.platforms.liveperson.liveperson_caller import LivePerson, settings, text_event
 from tests.rasa.platforms.test_texts import said_to_the_bot
 from tests.support import texts
 

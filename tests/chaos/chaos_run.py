@@ -22,11 +22,11 @@ import aiohttp
 from rasa_handoff.testing.waiting import eventually
 from tests.chaos import checks
 from tests.chaos.faults import Faults
+from tests.chaos.findings_table import Report
 from tests.chaos.plan import plan
-from tests.chaos.report import Report
 from tests.chaos.silence import bot_was_silent
 from tests.chaos.world import Tracker, World
-from tests.support.bots import train_with_actions
+from tests.support.trained_bots import train_with_actions
 
 GAP = 1.0
 """Seconds between two faults on average: a thousand in some 17 minutes."""

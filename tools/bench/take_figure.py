@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from tools.bench.bench import Bench
 from tools.bench.measure import Row, Samples, compared, in_turns, quiet, used
-from tools.bench.people import Customer
+from tools.bench.measuring_people import Customer
 from tools.bench.stack import Scene
 
 SETTLES_WITHIN = 60.0

@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.support.bots import train
-from tools.bench import report
+from tests.support.trained_bots import train
+from tools.bench import figures_table
 from tools.bench.bench import Bench
 from tools.bench.history import ended
 from tools.bench.live import round_trip, throughput
 from tools.bench.measure import Row
-from tools.bench.waiting import take
+from tools.bench.take_figure import take
 
 FIGURES: Final[dict[str, Callable[[Bench], Awaitable[list[Row]]]]] = {
     "round-trip": round_trip,
@@ -41,11 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error(f"there is no figure '{name}'; there are {', '.join(FIGURES)}")
     if options.seconds <= 0:
         parser.error("SECONDS is how long each figure measures: a number above 0")
-    folder, load_before = Path(tempfile.mkdtemp(prefix="bench-")), report.load()
+    folder, load_before = Path(tempfile.mkdtemp(prefix="bench-")), figures_table.load()
     print(f"Logs and databases: {folder}\nTraining the small bot (about half a minute) ...", flush=True)
     bench = Bench(folder, train("small", folder), options.seconds)
     rows, failures = asyncio.run(produce(bench, names))
-    print(report.text(rows, failures, options.seconds, load_before))
+    print(figures_table.text(rows, failures, options.seconds, load_before))
     return 1 if failures else 0
 
 
@@ -65,5 +65,5 @@ async def produce(bench: Bench, names: Sequence[str]) -> tuple[list[Row], dict[s
             failures[name] = f"{str(problem) or repr(problem)} See the logs in {bench.folder}."
         else:
             rows += produced
-            print(report.table(produced), file=sys.stderr, flush=True)
+            print(figures_table.table(produced), file=sys.stderr, flush=True)
     return rows, failures

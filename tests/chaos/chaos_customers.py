@@ -7,7 +7,7 @@ import time
 
 from tests.chaos import phrases
 from tests.chaos.book import Book, ReceivedText, Said
-from tests.chaos.texts import decorate
+from tests.chaos.chaos_texts import decorate
 
 PATIENCE = 10.0
 """Seconds after which a customer asks for a person again, if there is no answer."""
