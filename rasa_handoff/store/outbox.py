@@ -156,7 +156,7 @@ class Outbox:
             # The process that delivers the entry, and the time until which no other may.
             Column("holder", String(40), nullable=False, default=""),
             Column("held_until", Float, nullable=False, default=0),
-            Index("outbox_road", "target", "lane", "key"),
+            Index("outbox_lane", "target", "lane", "key"),
             sqlite_autoincrement=True,
         )
         table = self.table

@@ -364,6 +364,38 @@ async def test_the_order_of_a_sockets_words_holds_and_the_last_are_taken_after_i
     assert [message["text"] for message in said if message["speaker"] == "customer"] == [str(n) for n in range(60)]
 
 
+async def test_messages_that_were_slowed_down_are_kept_though_their_socket_closes(limited, opened):
+    """No acknowledgement would tell the customer that they were refused. A conversation's limit counts all its sockets."""
+
+    async def send(customer, texts):
+        for text in texts:
+            said = {"ConversationID": "c", "BotID": "b", "message": text}
+            await customer.send("42/live_agent," + json.dumps(["from_user", said]))
+
+    first, last = [f"first {place}" for place in range(80)], [f"last {place}" for place in range(36)]
+    async with limited(events_per_second=5) as address:
+        thandi = Desk("thandi")
+        opened.append(thandi)
+        await thandi.sign_in(address)
+        await thandi.connect(address)
+        async with stranger(address) as customer:
+            await customer.join("/live_agent")
+            await send(customer, first)
+            await eventually(lambda: len(thandi.all("message")) >= len(first))
+            async with stranger(address) as other:
+                await other.join("/live_agent")
+                await send(other, last)
+            arrival = thandi.all("arrival")[0]
+            wanted = first + last
+            await eventually(
+                lambda: (
+                    [said["text"] for said in thandi.all("message") if said["speaker"] == "customer"][-1] == wanted[-1]
+                )
+            )
+        said = (await thandi.take(arrival["handoff_id"]))["conversation"]["messages"]
+    assert [message["text"] for message in said if message["speaker"] == "customer"] == wanted
+
+
 async def test_pages_of_one_address_are_bounded_and_refused_in_one_place(limited, lines):
     """Whatever is asked for; who comes from elsewhere, a program of this machine and sockets aren't held up."""
     paths = ("/", "/health", "/login", "/static/main.js", "/nowhere")

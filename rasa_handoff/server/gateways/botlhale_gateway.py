@@ -256,9 +256,8 @@ class BotlhaleGateway:
             botlhale_clients.read_client(data, self._client_sockets.client(sid)),
             botlhale_clients.read_resume(data),
         )
-        return await self._enter(
-            sid, client, lambda unit: botlhale_clients.enter(unit, client, self._may_begin(sid), resume)
-        )
+        may_begin = self._may_begin(sid)
+        return await self._enter(sid, client, lambda unit: botlhale_clients.enter(unit, client, may_begin, resume))
 
     async def _from_user(self, sid: str, data: Any) -> EnteredAnswer:
         client, id, text, resume = (
@@ -270,11 +269,11 @@ class BotlhaleGateway:
         if sid in self._dismissed:  # the message crossed with the end
             self._conversations.publisher.later(partial(self._dismiss, sid))  # after the refusal
             raise Refused("ended", OVER)
-        elsewhere = self._client_sockets.holder(client) not in (None, sid)
+        elsewhere, may_begin = self._client_sockets.holder(client) not in (None, sid), self._may_begin(sid)
         return await self._enter(
             sid,
             client,
-            lambda unit: botlhale_clients.keep_message(unit, client, id, text, self._may_begin(sid), resume, elsewhere),
+            lambda unit: botlhale_clients.keep_message(unit, client, id, text, may_begin, resume, elsewhere),
             speaks=True,
         )
 
@@ -297,8 +296,9 @@ class BotlhaleGateway:
         self, sid: str, client: Client, work: Callable[[UnitOfWork], Entered], speaks: bool = False
     ) -> EnteredAnswer:
         """Run work that registers a socket. One that ``speaks`` has the conversation from then on."""
+        token = self._token_of(sid)  # before the wait: the last messages of a socket that closes meanwhile are kept
         await self._guard.conversations.of(f"{client.bot_id} {client.conversation_id}").wait()
-        token, new = self._token_of(sid), self._client_sockets.client(sid) != client
+        new = self._client_sockets.client(sid) != client
 
         def checked(unit: UnitOfWork) -> Entered:
             _check_token(unit, token, client)
@@ -322,7 +322,10 @@ class BotlhaleGateway:
         return answer
 
     def _may_begin(self, sid: str) -> Callable[[], None]:
-        """Return a check to call before a conversation begins; it refuses if this address has begun too many."""
+        """Return a check to call before a conversation begins; it refuses if this address has begun too many.
+
+        It also holds for a socket that has closed when the check is called.
+        """
         socket = self._sockets.get(sid)
 
         def may_begin() -> None:
