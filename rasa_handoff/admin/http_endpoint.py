@@ -12,7 +12,7 @@ from rasa_handoff.guard.compat.http_requests import AsgiRequest, SanicRequest, T
 from rasa_handoff.guard.guard import Guard
 from rasa_handoff.guard.socketio_requests import HEADERS
 from rasa_handoff.protocol.text import as_json
-from rasa_handoff.protocol.tokens import VARIABLE, shows_token
+from rasa_handoff.protocol.tokens import ADMIN_TOKEN_VARIABLE, shows_token
 from rasa_handoff.protocol.values import Value
 
 RETRY_SECONDS: Final = "5"
@@ -41,9 +41,9 @@ class AdminHttp:
             return refused
         try:
             body = await request.read(LONGEST_REQUEST, self._guard.limits.body_seconds)
-        except TooLong as no:
+        except TooLong as problem:
             request.leave_unread()
-            return self._no(request, 413, str(no))
+            return self._refuse(request, 413, str(problem))
         if not self._handlers:
             return _answered(503, refusal("This process is starting or stopping. Try again."))
         return _answered(200, await answer_to(self._handlers, body))
@@ -51,25 +51,31 @@ class AdminHttp:
     def _refused(self, request: AsgiRequest | SanicRequest) -> Answered | None:
         head = request.head
         if self._token is None:
-            said = f"nothing is taken there without an admin token in the settings ({VARIABLE})"
-            return self._no(request, 404, said, shown="There is nothing here.")
+            logged = f"nothing is taken there without an admin token in the settings ({ADMIN_TOKEN_VARIABLE})"
+            return self._refuse(request, 404, logged, answered="There is nothing here.")
         if "origin" in head.headers:
-            return self._no(request, 403, "commands aren't taken from a web page")
+            return self._refuse(request, 403, "commands aren't taken from a web page")
         is_right = shows_token(self._token, head.headers.get("authorization"))
         # Counted apart, so that somebody who guesses behind the same proxy can't lock out the administrator.
         if not self._guard.may_command(self._guard.address_of(head), is_right):
-            return self._no(request, 429, "too many requests", **{"Retry-After": RETRY_SECONDS})
+            return self._refuse(request, 429, "too many requests", **{"Retry-After": RETRY_SECONDS})
         if not is_right:
-            return self._no(request, 401, "the admin token isn't right", **{"WWW-Authenticate": "Bearer"})
+            return self._refuse(request, 401, "the admin token isn't right", **{"WWW-Authenticate": "Bearer"})
         if head.method != "POST":
-            return self._no(request, 405, "commands come by POST", Allow="POST")
+            return self._refuse(request, 405, "commands come by POST", Allow="POST")
         return None
 
-    def _no(
-        self, request: AsgiRequest | SanicRequest, status: int, sentence: str, shown: str | None = None, **headers: str
+    def _refuse(
+        self,
+        request: AsgiRequest | SanicRequest,
+        status: int,
+        sentence: str,
+        answered: str | None = None,
+        **headers: str,
     ) -> Answered:
+        """Log a refusal and return its answer: the same sentence, unless ``answered`` is given."""
         self._guard.refusals.note(self._guard.address_of(request.head), "admin", f"a command over HTTP: {sentence}.")
-        return _answered(status, refusal(shown or f"{sentence[:1].upper()}{sentence[1:]}."), headers)
+        return _answered(status, refusal(answered or f"{sentence[:1].upper()}{sentence[1:]}."), headers)
 
 
 def _answered(status: int, body: dict[str, Any], headers: Mapping[str, str] | None = None) -> Answered:

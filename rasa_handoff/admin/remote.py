@@ -11,7 +11,7 @@ from rasa_handoff.admin.commands import ANSWER_SECONDS, request_for, result_of
 from rasa_handoff.guard.socketio_requests import is_loopback
 from rasa_handoff.protocol.errors import HandoffError
 from rasa_handoff.protocol.text import valid
-from rasa_handoff.protocol.tokens import VARIABLE
+from rasa_handoff.protocol.tokens import ADMIN_TOKEN_VARIABLE
 
 LONGEST_ANSWER: Final = 200_000_000
 """Bytes: a thousand dead letters of any length."""
@@ -74,11 +74,13 @@ def _read(answer: Any) -> Any:
 
 def _said(url: str, problem: urllib.error.HTTPError) -> str:
     if problem.code == 401:
-        return f"{url} doesn't take this token: give the one it was started with ({VARIABLE}, or admin_token)."
+        return (
+            f"{url} doesn't take this token: give the one it was started with ({ADMIN_TOKEN_VARIABLE}, or admin_token)."
+        )
     if problem.code == 404:
         return (
-            f"{url} takes no commands: start that side with an admin token ({VARIABLE} for rasa-handoff serve, admin_token in "
-            f"credentials.yml for the relay), and check the address and --side."
+            f"{url} takes no commands: start that side with an admin token ({ADMIN_TOKEN_VARIABLE} for rasa-handoff serve, "
+            f"admin_token in credentials.yml for the relay), and check the address and --side."
         )
     if problem.code in (301, 302, 303, 307, 308):
         return f"{url} sends the command elsewhere ({problem.headers.get('Location')!r}): give that address, if it is yours."

@@ -226,10 +226,10 @@ class HandoffChannel(InputChannel):
 
         async def show(conversation: Conversation) -> None:
             for page in pages:
-                await page.emit_state(conversation.conversation_id, conversation.shown)
+                await page.emit_state(conversation.conversation_id, conversation.active_party)
 
         async def customer_is_there(conversation_id: str) -> None:
-            if (conversation := self.relay.conversation(conversation_id)).shown["active"] != "bot":
+            if (conversation := self.relay.conversation(conversation_id)).active_party["active"] != "bot":
                 await show(conversation)
             await self.relay.notify(CUSTOMER, conversation_id)
 
@@ -237,7 +237,7 @@ class HandoffChannel(InputChannel):
             for page in pages:
                 await page.emit_state(conversation_id, CLOSED)
 
-        self.desk.on_typing, self.relay.on_shown = agent_types, show
+        self.desk.on_typing, self.relay.on_active_changed = agent_types, show
         for page in pages:
             page.on_present, page.on_typing, page.on_read = customer_is_there, customer_types, self.relay.has_read
         assert self.interceptor is not None

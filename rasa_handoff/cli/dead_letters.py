@@ -28,7 +28,7 @@ from rasa_handoff.cli.database import add_database, existing, relays_database
 from rasa_handoff.cli.project import Project
 from rasa_handoff.guard.socketio_requests import is_loopback
 from rasa_handoff.protocol.errors import HandoffError, StoreError
-from rasa_handoff.protocol.tokens import VARIABLE
+from rasa_handoff.protocol.tokens import ADMIN_TOKEN_VARIABLE
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.undeliverable import DEAD_LETTERS as OF_RELAY
 from rasa_handoff.server.sending_again import DEAD_LETTERS as OF_SERVER
@@ -68,10 +68,11 @@ def describe(parser: argparse.ArgumentParser) -> None:
             "--url",
             metavar="URL",
             help="ask the side that runs at this address, such as https://desk.example.org, or with --side relay Rasa's; "
-            f"with the admin token in the environment variable {VARIABLE}",
+            f"with the admin token in the environment variable {ADMIN_TOKEN_VARIABLE}",
         )
         command.add_argument(
-            "--token", help=f"the admin token, where {VARIABLE} isn't set; others on this machine can read it here"
+            "--token",
+            help=f"the admin token, where {ADMIN_TOKEN_VARIABLE} isn't set; others on this machine can read it here",
         )
         command.add_argument(
             "--project",
@@ -139,9 +140,9 @@ def _address(arguments: argparse.Namespace) -> tuple[str, str]:
     """
     if arguments.database is not None:
         raise HandoffError("Give --url or --database: one names a running process, the other a database.")
-    token = arguments.token or os.environ.get(VARIABLE)
+    token = arguments.token or os.environ.get(ADMIN_TOKEN_VARIABLE)
     if not token:
-        raise HandoffError(f"--url needs the admin token of that side: set {VARIABLE} to it.")
+        raise HandoffError(f"--url needs the admin token of that side: set {ADMIN_TOKEN_VARIABLE} to it.")
     if not (token.isascii() and token.isprintable()):
         raise HandoffError("The admin token has characters that can't stand in a header: give the one that side has.")
     url = checked(arguments.url.rstrip("/")) + ADDRESSES[arguments.side]

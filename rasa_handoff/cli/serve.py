@@ -6,7 +6,7 @@ import os
 from rasa_handoff.cli.database import add_database, server_module, usable
 from rasa_handoff.guard.hosts import read_hosts
 from rasa_handoff.protocol.limits import read_limits
-from rasa_handoff.protocol.tokens import VARIABLE, check_admin_token
+from rasa_handoff.protocol.tokens import ADMIN_TOKEN_VARIABLE, check_admin_token
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -107,5 +107,5 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _admin_token() -> str | None:
     """Return the admin token. Only the environment may have it: others on this machine can read a command line."""
-    token = os.environ.get(VARIABLE)
-    return check_admin_token(token, VARIABLE) if token else None
+    token = os.environ.get(ADMIN_TOKEN_VARIABLE)
+    return check_admin_token(token, ADMIN_TOKEN_VARIABLE) if token else None

@@ -64,11 +64,14 @@ class Ending(Value, frozen=True):
 
 
 class Assignment(Value, frozen=True):
-    """The state: the stage, the current or last agent, and since when.
+    """What is kept of a conversation at the desk: its stage, the current or last agent, and since when.
+
+    In the rules and in :func:`step` it is called ``state``.
 
     ``ahead``: queued before others of the same priority. ``reminders``: how many times in a row the agent was reminded of an
     unanswered customer; after :data:`HELP_AFTER` any agent may take it over. ``asked``: the customer was asked whether they are
-    still there. ``answered``: the agent has written since they took it, or somebody since it became a message.
+    still there. ``answered``: the agent has written since they took it; in the stage ``MESSAGE``, any agent has
+    written since then.
     """
 
     stage: Stage

@@ -28,7 +28,8 @@ from rasa_handoff.protocol.values import Value
 class DeskTimers(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long each state may last at the desk, in seconds. None switches a timer off, except ``silence`` and ``message``.
 
-    ``nobody_takes``: until the bot's side is notified that nobody has taken a conversation, each time. ``agent_silent``: until
+    ``nobody_takes``: until the bot's side is notified that nobody has taken a conversation, and then
+    between two notifications. ``agent_silent``: until
     the agent is reminded of an unanswered customer, then until other agents may take it over, then until it is queued again.
     ``agent_gone``: how long an agent whose desk is closed keeps their conversations. ``customer_silent``: after delivery of the
     agent's message, until the customer is asked whether they are there; then until the conversation ends. ``silence``: until a

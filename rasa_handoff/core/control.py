@@ -18,7 +18,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from rasa_handoff.core import handoff_start
-from rasa_handoff.core.conversation import ASKED, DESK_ACTIVE, Control, Conversation, IllegalEvent, Step
+from rasa_handoff.core.conversation import AWAITING_DESK, DESK_ACTIVE, Control, Conversation, IllegalEvent, Step
 from rasa_handoff.core.state_machine import StateMachine, Transition
 from rasa_handoff.protocol import events, names
 from rasa_handoff.protocol.effects import Effect, TellCustomer, TellDesk, WriteTracker, make_notice
@@ -28,7 +28,7 @@ from rasa_handoff.protocol.payloads import MessageLeftPayload, MessagePayload, M
 from rasa_handoff.protocol.values import Speaker
 
 __all__ = [
-    "ASKED",
+    "AWAITING_DESK",
     "DESK_ACTIVE",
     "MACHINE",
     "TABLE",
@@ -114,7 +114,7 @@ def answer_message_left(event: events.AgentSaid) -> tuple[Effect, ...]:
 # Waiting and live chat
 
 
-def _moved(conversation: Conversation, event: events.PositionChanged) -> Step:
+def _position_changed(conversation: Conversation, event: events.PositionChanged) -> Step:
     if event.position is None or event.position == conversation.position:
         return conversation, ()
     notice = make_notice(names.UTTER_POSITION, position=event.position, wait=event.wait)
@@ -151,12 +151,12 @@ def _agent_said(conversation: Conversation, event: events.AgentSaid) -> Step:
     return replace(conversation, asked=0), (to_customer, WriteTracker(body=said))
 
 
-def _standing(conversation: Conversation, event: events.CustomerAskedAgain) -> Step:
-    """Answer a customer who asks for a person again with where their handoff stands."""
+def _answer_where_it_stands(conversation: Conversation, event: events.CustomerAskedAgain) -> Step:
+    """Tell a customer who asks for a person again where their handoff stands."""
     if conversation.agent is not None:
-        response = names.UTTER_STANDING_LIVE
+        response = names.UTTER_ALREADY_LIVE
         return conversation, (make_notice(response, agent=conversation.agent, word=conversation.leaving_word),)
-    response = names.UTTER_STANDING_ASKED if conversation.position is None else names.UTTER_STANDING_WAITING
+    response = names.UTTER_ALREADY_ASKED if conversation.position is None else names.UTTER_ALREADY_WAITING
     return conversation, (make_notice(response, position=conversation.position, word=conversation.leaving_word),)
 
 
@@ -168,7 +168,7 @@ def _nobody_came(conversation: Conversation, event: events.NobodyCame) -> Step:
     return replace(conversation, asked=conversation.asked + 1), (notice,)
 
 
-def _goes_on_waiting(conversation: Conversation, event: events.CustomerChose) -> Step:
+def _goes_on_waiting(conversation: Conversation, event: events.CustomerChoseToWait) -> Step:
     notice = make_notice(names.UTTER_WAITING_ON, position=conversation.position, word=conversation.leaving_word)
     return conversation, (notice,)
 
@@ -217,7 +217,7 @@ def _failed(conversation: Conversation, event: events.HandoffFailed) -> Step:
     return replace(conversation, ended=event.reason), (notice, conversation.give_back(event.reason, speak=not silent))
 
 
-def _given_up(reason: str, response: str) -> Transition[Control, Conversation, Effect]:
+def _ended_by_relay(reason: str, response: str) -> Transition[Control, Conversation, Effect]:
     """Return the transition of a handoff that the relay ends itself; the desk is notified as soon as it is reachable."""
 
     def rule(conversation: Conversation, event: events.Event) -> Step:
@@ -233,7 +233,7 @@ def _returned(conversation: Conversation, event: events.Returned) -> Step:
     return replace(conversation, agent=None, position=None, titles={}), tuple(messages)
 
 
-def _returned_without(conversation: Conversation, event: events.Event) -> Step:
+def _returned_without_tracker(conversation: Conversation, event: events.Event) -> Step:
     """Give the bot the conversation although the tracker couldn't be written: at least end the tracker's pause."""
     return conversation, (WriteTracker(body=UnpauseBody()),)
 
@@ -267,9 +267,9 @@ TABLE: Final[dict[tuple[Control | None, type[events.Event]], Transition[Control,
     (Control.REQUESTED, events.HandoffAccepted): Transition(Control.WAITING, handoff_start.accepted),
     (Control.REQUESTED, events.HandoffRefused): Transition(Control.BOT, handoff_start.refused),
     (Control.REQUESTED, events.StartTimedOut): Transition(Control.BOT, handoff_start.timed_out),
-    (Control.WAITING, events.PositionChanged): Transition(Control.WAITING, _moved),
+    (Control.WAITING, events.PositionChanged): Transition(Control.WAITING, _position_changed),
     (Control.WAITING, events.CustomerSaid): Transition(Control.WAITING, _customer_said),
-    (Control.WAITING, events.CustomerAskedAgain): Transition(Control.WAITING, _standing),
+    (Control.WAITING, events.CustomerAskedAgain): Transition(Control.WAITING, _answer_where_it_stands),
     (Control.WAITING, events.CustomerLeaving): Transition(Control.RETURNING, _left),
     (Control.WAITING, events.AgentSaid): Transition(Control.WAITING, _agent_said),  # a foreign desk's automatic replies
     (Control.WAITING, events.AgentJoined): Transition(Control.LIVE, _joined),
@@ -277,7 +277,7 @@ TABLE: Final[dict[tuple[Control | None, type[events.Event]], Transition[Control,
     (Control.WAITING, events.HandoffCompleted): Transition(Control.RETURNING, _completed),
     (Control.WAITING, events.HandoffFailed): Transition(Control.RETURNING, _failed),
     (Control.LIVE, events.CustomerSaid): Transition(Control.LIVE, _customer_said),
-    (Control.LIVE, events.CustomerAskedAgain): Transition(Control.LIVE, _standing),
+    (Control.LIVE, events.CustomerAskedAgain): Transition(Control.LIVE, _answer_where_it_stands),
     (Control.LIVE, events.CustomerLeaving): Transition(Control.LEAVING, _ask_to_confirm),
     (Control.LIVE, events.AgentSaid): Transition(Control.LIVE, _agent_said),
     (Control.LIVE, events.AgentJoined): Transition(Control.LIVE, _joined),
@@ -285,7 +285,7 @@ TABLE: Final[dict[tuple[Control | None, type[events.Event]], Transition[Control,
     (Control.LIVE, events.HandoffCompleted): Transition(Control.RETURNING, _completed),
     (Control.LIVE, events.HandoffFailed): Transition(Control.RETURNING, _failed),
     (Control.LEAVING, events.CustomerSaid): Transition(Control.LIVE, _customer_said),
-    (Control.LEAVING, events.CustomerAskedAgain): Transition(Control.LIVE, _standing),
+    (Control.LEAVING, events.CustomerAskedAgain): Transition(Control.LIVE, _answer_where_it_stands),
     (Control.LEAVING, events.CustomerLeaving): Transition(Control.RETURNING, _left),
     (Control.LEAVING, events.AgentSaid): Transition(Control.LEAVING, _agent_said),
     (Control.LEAVING, events.AgentJoined): Transition(Control.LIVE, _joined),
@@ -294,8 +294,8 @@ TABLE: Final[dict[tuple[Control | None, type[events.Event]], Transition[Control,
     (Control.LEAVING, events.HandoffFailed): Transition(Control.RETURNING, _failed),
     (Control.MESSAGE, events.CustomerSaid): Transition(Control.RETURNING, _message_left),
     (Control.MESSAGE, events.CustomerLeaving): Transition(Control.RETURNING, _left),
-    (Control.MESSAGE, events.CustomerAskedAgain): Transition(Control.WAITING, _standing),
-    (Control.MESSAGE, events.CustomerChose): Transition(Control.WAITING, _goes_on_waiting),
+    (Control.MESSAGE, events.CustomerAskedAgain): Transition(Control.WAITING, _answer_where_it_stands),
+    (Control.MESSAGE, events.CustomerChoseToWait): Transition(Control.WAITING, _goes_on_waiting),
     (Control.MESSAGE, events.CustomerWantsToWrite): Transition(Control.MESSAGE, _nothing),
     (Control.MESSAGE, events.PositionChanged): Transition(Control.MESSAGE, _nothing),
     (Control.MESSAGE, events.AgentJoined): Transition(Control.LIVE, _joined),
@@ -310,17 +310,17 @@ TABLE: Final[dict[tuple[Control | None, type[events.Event]], Transition[Control,
     (Control.WAITING, events.HandoffRefused): Transition(Control.RETURNING, handoff_start.refused_again),
     # Timers.
     (Control.WAITING, events.NobodyCame): Transition(Control.WAITING, _nobody_came),
-    (Control.MESSAGE, events.MessageTimedOut): _given_up("customer_left", names.UTTER_LEFT),
-    (Control.LIVE, events.AgentFellSilent): _given_up("agent_gone", names.UTTER_FAILED),
-    (Control.LEAVING, events.AgentFellSilent): _given_up("agent_gone", names.UTTER_FAILED),
+    (Control.MESSAGE, events.MessageTimedOut): _ended_by_relay("customer_left", names.UTTER_LEFT),
+    (Control.LIVE, events.AgentFellSilent): _ended_by_relay("agent_gone", names.UTTER_FAILED),
+    (Control.LEAVING, events.AgentFellSilent): _ended_by_relay("agent_gone", names.UTTER_FAILED),
     (Control.LIVE, events.CustomerFellSilent): Transition(Control.LIVE, _are_you_there),
     (Control.LEAVING, events.CustomerFellSilent): Transition(Control.LIVE, _are_you_there),
-    (Control.LIVE, events.CustomerIsGone): _given_up("customer_silent", names.UTTER_FELL_SILENT),
-    (Control.LEAVING, events.CustomerIsGone): _given_up("customer_silent", names.UTTER_FELL_SILENT),
-    (Control.WAITING, events.CustomerChose): Transition(Control.WAITING, _goes_on_waiting),
+    (Control.LIVE, events.CustomerIsGone): _ended_by_relay("customer_silent", names.UTTER_FELL_SILENT),
+    (Control.LEAVING, events.CustomerIsGone): _ended_by_relay("customer_silent", names.UTTER_FELL_SILENT),
+    (Control.WAITING, events.CustomerChoseToWait): Transition(Control.WAITING, _goes_on_waiting),
     (Control.WAITING, events.CustomerWantsToWrite): Transition(Control.MESSAGE, _wants_to_write),
-    (Control.WAITING, events.NobodyWillCome): _given_up("nobody_available", names.UTTER_NOBODY),
-    (Control.RETURNING, events.ReturnTimedOut): Transition(Control.BOT, _returned_without),
+    (Control.WAITING, events.NobodyWillCome): _ended_by_relay("nobody_available", names.UTTER_NOBODY),
+    (Control.RETURNING, events.ReturnTimedOut): Transition(Control.BOT, _returned_without_tracker),
     # The tracker could be written only after ReturnTimedOut, and the bot has spoken.
     (Control.BOT, events.Returned): Transition(Control.BOT, _returned),
     # The desk's events may cross with a change of state. Those that are legal in every active state follow.
@@ -338,8 +338,8 @@ for _state in Control:
         TABLE[_state, events.DeskLost] = Transition(_state, _desk_lost)
         TABLE[_state, events.DeskBack] = Transition(_state, _desk_back)
         TABLE[_state, events.DeskForgot] = Transition(Control.WAITING, handoff_start.offered_again)
-        TABLE[_state, events.DeskStayedAway] = _given_up("desk_unreachable", names.UTTER_UNREACHABLE)
-        TABLE[_state, events.SilenceTooLong] = _given_up("silence", names.UTTER_FELL_SILENT)
+        TABLE[_state, events.DeskStayedAway] = _ended_by_relay("desk_unreachable", names.UTTER_UNREACHABLE)
+        TABLE[_state, events.SilenceTooLong] = _ended_by_relay("silence", names.UTTER_FELL_SILENT)
 # The same events change nothing in a conversation that is already on its way back.
 for _event in (
     events.DeskLost,
@@ -352,6 +352,6 @@ for _event in (
 
 # A transcript that couldn't be read in time is sent later, whatever the state is by then.
 for _state in Control:
-    TABLE.setdefault((_state, events.TranscriptRead), Transition(_state, handoff_start.transcript_follows))
+    TABLE.setdefault((_state, events.TranscriptRead), Transition(_state, handoff_start.late_transcript))
 
 MACHINE: Final = StateMachine(TABLE, state_field="state", illegal=_illegal)

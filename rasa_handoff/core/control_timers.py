@@ -28,7 +28,7 @@ TIMINGS: Final[dict[str, Timing[Control, Conversation, events.Event]]] = {
         event=events.NobodyCame,
         on_entering=True,
         # A foreign desk doesn't report who took a conversation; an agent just writes in it.
-        restarts=(events.NobodyCame, events.CustomerChose, events.DeskForgot, events.AgentSaid),
+        restarts=(events.NobodyCame, events.CustomerChoseToWait, events.DeskForgot, events.AgentSaid),
     ),
     "message": Timing(states=frozenset({Control.MESSAGE}), event=events.MessageTimedOut, on_entering=True),
     "agent_silent": Timing(
@@ -56,7 +56,7 @@ TIMINGS: Final[dict[str, Timing[Control, Conversation, events.Event]]] = {
         on_entering=True,
         restarts=(
             events.CustomerSaid,
-            events.CustomerChose,
+            events.CustomerChoseToWait,
             events.CustomerLeaving,
             events.CustomerAskedAgain,
             events.AgentSaid,
@@ -83,7 +83,10 @@ def due_event(kind: str, conversation: Conversation, nobody_takes_then: str) -> 
 def timer_changes(
     before: Conversation, after: Conversation, event: events.Event, running: Collection[str]
 ) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the kinds of timers to start (those that run, from the beginning) and the kinds to stop because of this event."""
+    """Return the kinds of timers to start, and the kinds to stop, because of this event.
+
+    A running timer that is started again runs from the beginning.
+    """
     if isinstance(event, events.MessageReported) and event.status is not Status.DELIVERED:
         return frozenset(), frozenset()  # a customer who hasn't got the message yet isn't silent
     return MACHINE.timer_changes(TIMINGS, before, after, event, running)

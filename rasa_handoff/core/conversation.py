@@ -29,7 +29,7 @@ class Control(str, enum.Enum):
     RETURNING = "returning"
 
 
-ASKED = frozenset({Control.PREPARING, Control.REQUESTED})
+AWAITING_DESK = frozenset({Control.PREPARING, Control.REQUESTED})
 """A handoff was requested and the desk hasn't answered: the bot is active, and the customer's messages wait."""
 DESK_ACTIVE = frozenset({Control.WAITING, Control.LIVE, Control.LEAVING, Control.MESSAGE})
 """The customer's messages go to the desk."""
@@ -41,7 +41,9 @@ class Conversation(Value, frozen=True):
     ``titles``: the title of each button shown to the customer, by its payload. ``settable``: the slots that the desk may set.
     ``return_data``: what the channel needs to reach the customer again. ``filled_slot``: the slot of an open form that took the
     handoff request as its answer. ``asked``: how often the customer was asked whether to go on waiting. ``reminded``: whether
-    they were asked if they are still there. ``desk_away``: whether they got the notice that the desk can't be reached.
+    they were asked if they are still there (``asked`` in the desk's :class:`~rasa_handoff.core.assignment.Assignment`).
+    ``ended``: how the last handoff ended, a reason such as ``customer_left``; ``resolved`` for every outcome that an agent chose.
+    ``desk_away``: whether they got the notice that the desk can't be reached.
     """
 
     conversation_id: str
@@ -68,7 +70,7 @@ class Conversation(Value, frozen=True):
         return self.state in DESK_ACTIVE
 
     @property
-    def shown(self) -> dict[str, Any]:
+    def active_party(self) -> dict[str, Any]:
         """The active party, as the customer's front end is told.
 
         ``active`` is ``"bot"``, ``"waiting"`` or ``"person"``; ``agent`` is the person's name, if it is known.

@@ -9,7 +9,14 @@ from msgspec.structs import replace
 
 from rasa_handoff.core.conversation import Conversation, Step
 from rasa_handoff.protocol import events, names
-from rasa_handoff.protocol.effects import OfferAgain, OfferStored, TellDesk, WithdrawOffer, WriteTracker, make_notice
+from rasa_handoff.protocol.effects import (
+    OfferAgain,
+    OfferWithoutTranscript,
+    TellDesk,
+    WithdrawOffer,
+    WriteTracker,
+    make_notice,
+)
 from rasa_handoff.protocol.outbox_bodies import PauseBody, TranscriptBody, UnpauseBody
 from rasa_handoff.protocol.payloads import OfferPayload, TranscriptPayload
 
@@ -53,10 +60,10 @@ def prepared(conversation: Conversation, event: events.TranscriptRead) -> Step:
 
 
 def offered_without_transcript(conversation: Conversation, event: events.TranscriptTimedOut) -> Step:
-    return conversation, (OfferStored(),)
+    return conversation, (OfferWithoutTranscript(),)
 
 
-def transcript_follows(conversation: Conversation, event: events.TranscriptRead) -> Step:
+def late_transcript(conversation: Conversation, event: events.TranscriptRead) -> Step:
     offer, titles = event.offer, {**event.titles, **conversation.titles}
     payload = TranscriptPayload(
         handoff_id=str(conversation.handoff_id),

@@ -43,7 +43,8 @@ class Timing(Generic[StateT, SubjectT, EventT]):
     """The rules of one kind of timer.
 
     It runs only in ``states`` and stops on leaving them. ``event``: what it becomes when it is due. ``on_entering``: entering the
-    states starts it. ``concerns``: whom it is about; another one counts as entering, though the state is the same.
+    states starts it. ``concerns``: returns whom the timer is about. If that changes, for example to another agent, the
+    states count as entered again.
 
     Events of ``starts`` start it unless it runs, those of ``restarts`` start it from the beginning whether it runs or not, those
     of ``prolongs`` only if it runs, and those of ``stops`` stop it.
@@ -101,7 +102,9 @@ class StateMachine(Generic[StateT, SubjectT, EventT, EffectT]):
         event: EventT,
         running: Collection[str],
     ) -> tuple[frozenset[str], frozenset[str]]:
-        """Return the kinds of timers to start (those that run, from the beginning) and the kinds to stop after an event.
+        """Return the kinds of timers to start, and the kinds to stop, after an event.
+
+        A running timer that is started again runs from the beginning.
 
         ``timings``: by kind. ``before`` and ``after``: the subject. ``running``: the kinds that run already.
         """
@@ -138,7 +141,8 @@ class StateMachine(Generic[StateT, SubjectT, EventT, EffectT]):
     def drawing(self, first: StateT | None = None) -> str:
         """Return the table as a Mermaid state diagram: one arrow for each pair of states, labelled with its events.
 
-        ``first``: the state that every subject begins in; not needed where an event without a subject makes it.
+        ``first``: the state that every subject begins in. None: subjects are made by an event, and the table has the state of
+        that.
         """
         arrows: dict[tuple[StateT | None, StateT], list[str]] = {}
         for (state, event), transition in self._table.items():

@@ -1,14 +1,14 @@
 """Encoding for the Tkinter demo's reader, which reads up to 1024 bytes at a time and decodes each read by itself.
 
-A character that is split between two reads crashes that reader. Where a read ends depends on where it began: at the start of
-this message, if everything before it had been read, or of an earlier one that was still unread. So no character may cross any of
-the possible ends: spaces are inserted before its word to move it past them.
+A character that is split between two reads crashes that reader, so none may lie across the end of a read. Where reads end isn't
+known: they are counted from the start of this message if the reader had read everything before, else from the start of an earlier
+message. So all these possible ends are avoided: where a character would lie across one, spaces before its word move it past it.
 """
 
 import re
 from typing import Final
 
-TAKE: Final = 1024
+BYTES_PER_READ: Final = 1024
 """Bytes of one read."""
 UNREAD_SECONDS: Final = 10.0
 """After this long a message counts as read."""
@@ -29,7 +29,7 @@ class WholeCharacters:
         """Return the next message in UTF-8. ``now``: the time of a monotonic clock, in seconds."""
         unread = [(start, at) for start, at in self._begun if now - at < UNREAD_SECONDS]
         self._begun = [*unread, (self._sent, now)][-MOST_UNREAD:]
-        ends = frozenset(start % TAKE for start, _ in self._begun)
+        ends = frozenset(start % BYTES_PER_READ for start, _ in self._begun)
         encoded = bytearray()
         for word in re.findall(r"\s*\S+|\s+", text):
             encoded += _moved(word, self._sent + len(encoded), ends)
@@ -65,7 +65,7 @@ def _spread(word: str, place: int, ends: frozenset[int]) -> bytes:
 
 
 def _lies_across(place: int, length: int, ends: frozenset[int]) -> bool:
-    return any((place + step) % TAKE in ends for step in range(1, length))
+    return any((place + step) % BYTES_PER_READ in ends for step in range(1, length))
 
 
 def _utf8(text: str) -> bytes:

@@ -53,7 +53,10 @@ def transcript(events: Iterable[Event]) -> tuple[Line, ...]:
 
 
 def latest(lines: Sequence[Line]) -> tuple[Line, ...]:
-    """Return the last lines that fit; the first that doesn't is cut, and a line before it says so."""
+    """Return the last lines, as many as fit into an offer.
+
+    The next earlier one is cut to its end, and a line before it says that something is left out.
+    """
     kept: list[Line] = []
     left = LONGEST_TRANSCRIPT
     for line in reversed(lines):
@@ -71,15 +74,15 @@ def button_titles(events: Iterable[Event]) -> dict[str, str]:
 
     Only payloads that begin with ``/`` are included: others, such as ``yes``, are text that a customer may type themselves.
     """
-    return {payload: title for title, payload in _shown(events) if payload.startswith(COMMAND)}
+    return {payload: title for title, payload in _buttons_shown(events) if payload.startswith(COMMAND)}
 
 
 def button_payloads(events: Iterable[Event]) -> dict[str, str]:
     """Return the payloads of the buttons the bot has shown, by title; the latest payload wins."""
-    return {title.strip(): payload for title, payload in _shown(events)}
+    return {title.strip(): payload for title, payload in _buttons_shown(events)}
 
 
-def _shown(events: Iterable[Event]) -> Iterator[tuple[str, str]]:
+def _buttons_shown(events: Iterable[Event]) -> Iterator[tuple[str, str]]:
     for event in events:
         if event.get("event") == "bot":
             for button in _buttons(event.get("data") or {}):
@@ -101,8 +104,9 @@ def _customer_text(event: Event, titles: Mapping[str, str]) -> str:
     text = str(event.get("text") or "").strip()
     if text in titles:
         return titles[text]
+    # What was said to an agent has a speaker in its metadata (``channel/tracker``): it is shown as it was typed.
     if text.startswith(COMMAND) and not (event.get("metadata") or {}).get("speaker"):
-        return ""  # the payload of no button that was shown: internal
+        return ""  # a payload, and of no button that was shown: internal
     return "" if text.startswith(EXTERNAL_PREFIX) else text
 
 

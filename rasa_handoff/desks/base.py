@@ -1,7 +1,7 @@
 """The base class of desks: a target of the outbox that turns what happens on the agents' side into events for the relay.
 
 ``docs/adapters/adding.md`` describes how to add a desk of your own. A desk of this package also has a name in ``registry.py`` and
-in ``protocol/channel_settings.py``, and a far side in ``tests/desks/far_sides.py``.
+in ``protocol/channel_settings.py``, and, for the tests, the system behind it (its far side) in ``tests/desks/far_sides.py``.
 """
 
 import abc
@@ -143,8 +143,8 @@ class Attempts:
         """Begin anew after a connection that was made."""
         self._pause, self._complained = FIRST_PAUSE, ""
 
-    def is_new(self, problem: Exception) -> bool:
-        """Return whether this failure is to be logged: once per reason, not once per attempt."""
+    def note_failure(self, problem: Exception) -> bool:
+        """Note a failure, and return whether it is to be logged: once per reason, not once per attempt."""
         before, self._complained = self._complained, str(problem)
         return before != self._complained
 

@@ -40,7 +40,7 @@ class BotlhaleDesk(Desk):
         Feature.INTENTS: YES,
         Feature.OPTIONS: "`departments` of the settings",
         Feature.RULES: Theirs("theirs"),
-        Feature.TRANSCRIPT: "when asked, again too",
+        Feature.TRANSCRIPT: "when asked, also when asked again",
         Feature.RELAY: "this package",
         Feature.SEVERAL: "a socket each",
         Feature.KEPT: "what wasn't sent; nothing is acknowledged",
@@ -54,7 +54,7 @@ class BotlhaleDesk(Desk):
 
     def __init__(self, settings: Settings, relay: Relay) -> None:
         super().__init__(settings, relay)
-        self._answerable = settings.timers.silence
+        self._answerable_seconds = settings.timers.silence
         self._sockets: dict[str, BotlhaleSocket] = {}
         self._lingering: dict[str, asyncio.Task[None]] = {}
         self._closed = False
@@ -112,7 +112,7 @@ class BotlhaleDesk(Desk):
                 await self._end(other.handoff_id)
         socket = self._socket(await self.relay.offer_of(handoff_id))
         socket.start()
-        # Wait only while the request is open: a later request would queue behind this one.
+        # Wait only while the request is open: if it has timed out, a later request of this lane must not wait for this one.
         await either(self.relay.wait_while(lane, {Control.REQUESTED}), socket.registered)
         if not socket.registered.is_set():
             raise Unreachable(f"The live-agent server at {self.settings.url} doesn't answer.")
@@ -120,14 +120,14 @@ class BotlhaleDesk(Desk):
 
     async def _say(self, lane: str, said: MessagePayload) -> None:
         handoff_id = said.handoff_id
-        if handoff_id not in self._sockets and not await self._is_waiting(lane, handoff_id):
+        if handoff_id not in self._sockets and not await self._has_receiver(lane, handoff_id):
             log.info("A message of %s came after the end of handoff %s and is dropped.", short_id(lane), handoff_id)
             return
         socket = self._socket(await self.relay.offer_of(handoff_id))
         socket.start()
         await socket.say(said.text, id=said.id, number=said.number)
 
-    async def _is_waiting(self, lane: str, handoff_id: str) -> bool:
+    async def _has_receiver(self, lane: str, handoff_id: str) -> bool:
         """Return whether a message has a receiver: its handoff is under way, or a message was left before a restart."""
         conversation = self.relay.conversation(lane)
         if conversation.handoff_id == handoff_id and conversation.state is not Control.RETURNING:
@@ -143,7 +143,7 @@ class BotlhaleDesk(Desk):
         """Keep the socket of a message that was left open for the answer: closing it would end the conversation there."""
 
         async def linger() -> None:
-            await asyncio.sleep(self._answerable)
+            await asyncio.sleep(self._answerable_seconds)
             await self._end(handoff_id)
 
         if handoff_id in self._sockets:

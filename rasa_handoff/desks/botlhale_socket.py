@@ -52,7 +52,7 @@ class BotlhaleSocket:
         self._acknowledged, self._lost = asyncio.Event(), asyncio.Event()
         self.registered, self._absent = asyncio.Event(), asyncio.Event()
         self._over = False
-        self._asked = False
+        self._asked_too_early = False
         self._resume: str | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -79,8 +79,9 @@ class BotlhaleSocket:
     async def say(self, text: str, **additions: Any) -> None:
         """Send a customer's message.
 
-        It counts as sent once it is on a registered socket; toward a server that gave a resume secret, as our own does, once that
-        has acknowledged it. ``additions``: extra keys, which foreign servers ignore and by which our own recognises duplicates.
+        It counts as sent once it is on a registered socket. If the server gave a resume secret, as our own does, it counts as
+        sent once the server has acknowledged it. ``additions``: extra keys, which foreign servers ignore and by which our own
+        recognises duplicates.
 
         Raises:
             Unreachable: the socket isn't registered, or was lost before the acknowledgement; the lane is notified when it is
@@ -123,12 +124,12 @@ class BotlhaleSocket:
                 await self._lost.wait()
             # The client raises more than its own errors, such as a TypeError for a socket closed at once.
             except Exception as problem:
-                if attempts.is_new(problem):
+                if attempts.note_failure(problem):
                     log.warning("The live-agent server at %s can't be reached: %s", self._settings.url, problem)
                 with contextlib.suppress(Exception):
                     await self._client.disconnect()
             self._acknowledged.clear()
-            self._register(False)
+            self._set_registered(False)
             await attempts.pause()
 
     async def _connect(self) -> None:
@@ -153,10 +154,11 @@ class BotlhaleSocket:
                 await apply(self._relay, events.DeskBack(**self._here))
             await self._absent.wait()
 
-    def _register(self, registered: bool) -> None:
-        now, no_more = (self.registered, self._absent) if registered else (self._absent, self.registered)
-        now.set()
-        no_more.clear()
+    def _set_registered(self, registered: bool) -> None:
+        """Set one of the events ``registered`` and ``_absent``, and clear the other."""
+        to_set, to_clear = (self.registered, self._absent) if registered else (self._absent, self.registered)
+        to_set.set()
+        to_clear.clear()
 
     @property
     def _is_ours(self) -> bool:
@@ -182,7 +184,7 @@ class BotlhaleSocket:
         await self._acknowledged.wait()
         with contextlib.suppress(Unreachable):  # disconnected again: the server will ask again
             await self._enter()
-            self._register(True)
+            self._set_registered(True)
             await self._relay.notify(DESK, self.offer.conversation_id)
 
     async def _enter(self) -> None:
@@ -218,12 +220,12 @@ class BotlhaleSocket:
     async def send_transcript(self, offer: Offer) -> None:
         """Take over the offer with its transcript; send it now if the server has asked for it already."""
         self.offer = offer
-        if self._asked:
+        if self._asked_too_early:
             await self._on_messages()
 
     async def _on_messages(self, *_: Any) -> None:
-        self._asked = self.offer.transcript_follows
-        if self._asked:
+        self._asked_too_early = self.offer.transcript_follows
+        if self._asked_too_early:
             return  # answered later: some servers accept only the first answer
         lines = [{"sender": _sender(line), "message": line.text} for line in self.offer.transcript]
         with contextlib.suppress(Unreachable):
@@ -239,7 +241,7 @@ class BotlhaleSocket:
                 short_id(self.offer.conversation_id),
             )
             return
-        # Our own server sends both; an "id" of a foreign server may mean anything.
+        # Our own server sends an id with a number; an "id" alone is a foreign server's, and may mean anything.
         id = str(body["id"]) if body.get("id") and "number" in body else uuid.uuid4().hex
         said: dict[str, Any] = {"id": id, "text": text, "at": time.time()}
         self._incoming.put_nowait(events.AgentSaid(**self._here, **said))
@@ -255,7 +257,7 @@ class BotlhaleSocket:
         self._incoming.put_nowait(events.HandoffCompleted(**self._here))
 
     async def _on_disconnect(self, *_: Any) -> None:
-        self._register(False)
+        self._set_registered(False)
         self._lost.set()
 
 

@@ -160,18 +160,18 @@ class OurDesk(Desk):
         return None if answer.handoff is None else (answer.handoff, answer.agent)
 
     async def _offer_again(self, conversation_id: str, handoff_id: str) -> list[events.Event]:
-        """Offer a handoff again that the server has lost and that a message belongs to.
+        """Offer a handoff again, after the server answered a message of it with ``unknown_handoff``.
 
-        If the handoff is over, the message is dropped, so that it doesn't hold up the next one.
+        Returns only if the handoff is over: then the message is dropped, so that it doesn't hold up the next one.
 
         Raises:
-            Unreachable: it was offered again, and the message is delivered after that; or the server can't take it now.
+            Unreachable: the handoff was offered again, or can't be now; the outbox sends the message again.
         """
         conversation = self.relay.conversation(conversation_id)
         if conversation.desk_active and conversation.handoff_id == handoff_id:
             await self.relay.reconnection.offer_again(conversation)
             raise Unreachable("The live-agent server didn't know the handoff; it is offered again.")
-        left = await self.relay.reconnection.message_left(handoff_id)
+        left = await self.relay.reconnection.offer_of_message_left(handoff_id)
         if left is None:
             log.warning(
                 "The live-agent server no longer knows handoff %s of %s.", handoff_id, short_id(conversation_id)
@@ -221,7 +221,7 @@ class OurDesk(Desk):
                 await self._lost.wait()
             # The client raises more than its own errors, such as a TypeError for a socket closed at once.
             except Exception as problem:
-                if attempts.is_new(problem):
+                if attempts.note_failure(problem):
                     log.error("The live-agent server at %s can't be reached: %s", self.settings.url, problem)
                 with contextlib.suppress(Exception):
                     await self._client.disconnect()
@@ -340,8 +340,8 @@ class OurDesk(Desk):
     async def _take_in(self, data: Any, kind: Any, event_of: Callable[[str, Any], events.Event]) -> dict[str, Any]:
         """Read, apply and acknowledge an event.
 
-        Invalid and late ones are answered too, or the server would repeat them for ever. Nothing is answered, so that the server
-        sends it again, while the database can't be used and to what belongs to an offer that isn't accepted here yet.
+        Invalid and late ones are answered too, or the server would repeat them for ever. The answer is empty, so that the server
+        sends the event again, in two cases: the database can't be used now, or the offer isn't accepted here yet.
         """
         try:
             payload = read(kind, data)

@@ -44,7 +44,8 @@ ADMIN: Final = Agent(id="admin", name="Admin")
 LONGEST_IN_WINDOW: Final = 30_000
 """Characters of the transcript, from its end: as many as a window can buffer in one piece."""
 MOST_BEFORE: Final = 6
-"""Messages from before the handoff: the window shows its first twenty lines and doesn't scroll, so some are left for the chat."""
+"""Messages that are shown from before the handoff. The window shows twenty lines and doesn't scroll, so the chat needs the
+rest."""
 
 BEFORE: Final = "[What was said before]"
 MORE: Final = "[...]"
@@ -137,7 +138,7 @@ class TkinterDesk(Desk):
         super().__init__(settings, relay)
         self._session: WindowSession | None = None
         self._line: list[str] = []
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._opened = asyncio.Event()
         self._closed = False
         self._absent_since: float | None = None
@@ -151,13 +152,13 @@ class TkinterDesk(Desk):
         """Queue what was with the desk when the last process ended. The window saw that as an end, so all is offered again."""
         with_us = [conversation for conversation in self.relay.under_way if conversation.desk_active]
         with_us.sort(key=lambda conversation: conversation.position or 0)
-        async with self._turn:
+        async with self._lock:
             self._line = [str(conversation.handoff_id) for conversation in with_us]
             await self._call_next()
         self._opened.set()
 
     async def close(self) -> None:
-        """Disconnect from the window, which takes it for the end; the conversations stay as they are."""
+        """Disconnect from the window, which then treats its conversation as ended; here the conversations stay as they are."""
         self._closed = True
         session, self._session = self._session, None
         if session is not None and session.task is not None:
@@ -169,10 +170,10 @@ class TkinterDesk(Desk):
         (entry,) = entries
         handoff_id = str(entry.handoff_id)
         await self._opened.wait()
-        async with self._turn:
+        async with self._lock:
             if self._closed:
                 raise Unreachable(STOPPING)
-            if entry.name == OfferPayload.event and not self._is_wanted(lane, handoff_id):
+            if entry.name == OfferPayload.event and not self._is_under_way(lane, handoff_id):
                 await self._leave(handoff_id)  # the customer left while the window was away
             elif entry.name == OfferPayload.event:
                 position = await self._line_up(entry.read(OfferPayload).offer)
@@ -218,25 +219,26 @@ class TkinterDesk(Desk):
         await self._report_positions()
 
     async def _say(self, lane: str, handoff_id: str, text: str) -> None:
-        if not await self._is_waiting(lane, handoff_id):
+        if not await self._has_receiver(lane, handoff_id):
             log.info("A message of %s came after the end of handoff %s and is dropped.", short_id(lane), handoff_id)
             return
         if not self._has_window(handoff_id) and handoff_id not in self._line:
             self._line.append(handoff_id)  # a message that was left before a restart
+        # A message that was left isn't offered again; it gets the window here.
         if self._session is None and self._line[0] == handoff_id and not self.relay.conversation(lane).desk_active:
             await self._take(await self.relay.offer_of(handoff_id))
         if self._session is None or not self._has_window(handoff_id) or self._session.window.gone:
             raise Waits(f"The admin window isn't available for {short_id(lane)} now.")
         await self._session.window.show(text)
 
-    def _is_wanted(self, lane: str, handoff_id: str) -> bool:
+    def _is_under_way(self, lane: str, handoff_id: str) -> bool:
         conversation = self.relay.conversation(lane)
         asked = conversation.desk_active or conversation.state is Control.REQUESTED
         return asked and conversation.handoff_id == handoff_id
 
-    async def _is_waiting(self, lane: str, handoff_id: str) -> bool:
+    async def _has_receiver(self, lane: str, handoff_id: str) -> bool:
         """Return whether a message has a receiver: its handoff is under way, or a message was left."""
-        if self._is_wanted(lane, handoff_id):
+        if self._is_under_way(lane, handoff_id):
             return True
         return await self.relay.store.write(lambda connection: repository.message_was_left(connection, handoff_id))
 
@@ -253,7 +255,7 @@ class TkinterDesk(Desk):
     async def _attend(self, session: WindowSession) -> None:
         """Wait until the window is closed, then give it to the next in line."""
         closed = await session.window.ended()
-        async with self._turn:
+        async with self._lock:
             if self._session is not session:
                 return
             self._session = None

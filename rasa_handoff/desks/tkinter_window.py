@@ -1,8 +1,8 @@
 """The connection to the Tkinter demo's admin window: two one-way streams of raw UTF-8 without framing.
 
 We connect to the window to send; the window connects to us when the person first writes. The window accepts one connection per
-run and shows each read as a message of the customer. A stream that ends normally was read to its end and closed by the person;
-one that is reset was cut, or contained text that nobody read.
+run and shows each read as a message of the customer. A stream that ends normally: the person has closed the window, which had
+read everything. A stream that is reset: it was cut, or the window hadn't read everything.
 """
 
 import asyncio

@@ -17,7 +17,10 @@ class Bucket:
         self._tokens, self._at = burst, time.monotonic()
 
     def take(self, cost: float = 1) -> bool:
-        """Take tokens if there are enough; return whether they were taken."""
+        """Take tokens if there are enough; return whether they were taken.
+
+        More than a full bucket holds are taken from a full one, which is then overdrawn.
+        """
         self._fill()
         if self._tokens < min(cost, self._burst):
             return False

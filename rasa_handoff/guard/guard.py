@@ -1,6 +1,6 @@
 """The guard of a Socket.IO server, on ASGI or on Sanic: what it refuses never reaches a handler.
 
-How a server is made to ask it stands in ``compat/protected_server.py``.
+``compat/protected_server.py`` makes a Socket.IO server ask the guard.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from rasa_handoff.guard.buckets import Bucket, Buckets
 from rasa_handoff.guard.compat.protected_server import ProtectedServer
 from rasa_handoff.guard.connections import Connections
 from rasa_handoff.guard.hosts import Hosts
-from rasa_handoff.guard.refusals import Refusals, bound_logs
+from rasa_handoff.guard.refusals import Refusals, limit_foreign_logs
 from rasa_handoff.guard.sessions import BURST_SECONDS, Session
 from rasa_handoff.protocol.limits import Limits
 from rasa_handoff.protocol.logs import get_log
@@ -36,7 +36,8 @@ class Guard:
     """The guard of one server process: ``async with guard``. :meth:`protect` each Socket.IO server before it serves anything.
 
     ``address_of`` returns the address that a request counts for, when a proxy may speak for others; by default the real peer.
-    ``hosts``: the host names that the server accepts; the application that gets all requests checks them.
+    ``hosts``: the host names that the server accepts; the application that gets all requests checks them. ``conversations``: the
+    rate of events of each conversation, over all its sockets; the gateways use it.
     """
 
     def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008 - immutable
@@ -53,7 +54,7 @@ class Guard:
         self._requests = Buckets(limits.requests_per_second, BURST_SECONDS)
         self._protected: list[ProtectedServer] = []
         self._sweeping: asyncio.Task[None] | None = None
-        bound_logs()
+        limit_foreign_logs()
 
     async def __aenter__(self) -> "Guard":
         self._sweeping = asyncio.create_task(self._sweep_for_ever())

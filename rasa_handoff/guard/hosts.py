@@ -39,7 +39,10 @@ class Hosts:
             self._names.add(_name(host))
 
     def fits(self, host: str | None) -> bool:
-        """Return whether a request's host is accepted. None is: old programs leave it out, and browsers never do."""
+        """Return whether a request's host is accepted.
+
+        A request without a host (None) is accepted: only old programs leave it out, browsers never do.
+        """
         if host is None or not self.strict or is_loopback(host):
             return True
         name = _name(host)

@@ -14,12 +14,11 @@ RESERVED: Final = frozenset(
         "newListener",
         "removeListener",
         "*",
-        "message",
     )
-) - {"message"}
+)
 """The libraries' own events: sent by a client they would call the handlers of its connect and disconnect."""
 ENGINE_PACKETS: Final = ("1", "2probe", "3", "3probe", "5", "6")
-"""Close, probe, pong, upgrade, noop. Anything after them would be read as JSON."""
+"""Close, probe, pong, upgrade, noop. Nothing may follow: python-engineio would read it as JSON."""
 SOCKET_PACKETS: Final = "0123"
 """Connect, disconnect, event, acknowledgement. No errors, which only servers send, and nothing binary."""
 

@@ -23,7 +23,7 @@ MOST_SOURCES: Final = 1_000
 def shown_address(host: str | None) -> str:
     """Return a client's address as the source of a refusal.
 
-    A proxy may have written anything: what isn't an address is one source.
+    A proxy may have written anything there. All that isn't an address counts as the same source.
     """
     try:
         return str(ipaddress.ip_address(host or ""))
@@ -42,7 +42,8 @@ class Refusals:
         # What was logged once and for all: source and sentence.
         self._said: OrderedDict[tuple[str, str], None] = OrderedDict()
 
-    def _may_write(self, now: float) -> bool:
+    def _count_line(self, now: float) -> bool:
+        """Count one more line of this minute, and return whether it may be written."""
         if now - self._minute >= 60:
             self._minute, self._lines = now, 0
         self._lines += 1
@@ -70,7 +71,7 @@ class Refusals:
             if left_out:
                 log.warning("Refused %s: %d more were left out of the log.", escaped(source), left_out)
             since, lines, left_out = now, 0, 0
-        if lines < LINES_A_MINUTE and self._may_write(now):
+        if lines < LINES_A_MINUTE and self._count_line(now):
             more = "" if lines + 1 < LINES_A_MINUTE else " (further refusals of this address are counted for a minute)"
             log.warning("Refused %s: %s%s", escaped(source), escaped(sentence), more)
             lines += 1
@@ -81,7 +82,7 @@ class Refusals:
             self._sources.popitem(last=False)
 
 
-class BoundedLog(logging.Filter):
+class LimitedLog(logging.Filter):
     """Limits a logger to ``LINES_A_MINUTE`` lines of one template, whatever its arguments are."""
 
     def __init__(self) -> None:
@@ -110,10 +111,10 @@ FOREIGN_LOGGERS: Final = (
 )
 """Loggers of libraries that write a line, or a traceback, for each bad request of a stranger."""
 
-_bounded: Final = BoundedLog()
+_bounded: Final = LimitedLog()
 
 
-def bound_logs() -> None:
+def limit_foreign_logs() -> None:
     """Limit the loggers of libraries, so that strangers can't fill the disk through them."""
     for name in FOREIGN_LOGGERS:
         logging.getLogger(name).addFilter(_bounded)  # a second time does nothing

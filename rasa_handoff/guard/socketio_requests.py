@@ -23,19 +23,19 @@ HEADERS: Final = (("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-s
 class Head(Value, frozen=True):
     """A request's head.
 
-    ``address``: of the real peer. ``headers``: names in small letters. ``asked``: its query, the first value of each name.
+    ``address``: of the real peer. ``headers``: names in small letters. ``query``: the first value of each name.
     """
 
     address: str
     method: str
-    asked: Mapping[str, str]
+    query: Mapping[str, str]
     headers: Mapping[str, str]
     version: str = "1.1"
 
     @property
     def session_id(self) -> str | None:
         """The id of the Engine.IO socket; None if the request asks for a new one."""
-        return self.asked.get("sid")
+        return self.query.get("sid")
 
 
 def read_query(query: str) -> dict[str, str]:
@@ -52,19 +52,19 @@ def problem_of(head: Head, longest: int) -> tuple[int, str] | None:
 
     ``longest``: the most bytes of a body.
     """
-    asked, sid = head.asked, head.session_id
+    query, sid = head.query, head.session_id
     length = head.headers.get("content-length", "0")
-    if "j" in asked:
+    if "j" in query:
         return 400, "JSONP isn't spoken here"
     if not HOST.fullmatch(head.headers.get("host", "")):
         return 400, "the host isn't one"
     if head.method not in METHODS:
         return 405, "the method isn't one of Socket.IO's"
-    if asked.get("transport", "polling") not in TRANSPORTS:
+    if query.get("transport", "polling") not in TRANSPORTS:
         return 400, "the transport isn't one of Socket.IO's"
     if sid is not None and not SESSION_ID.fullmatch(sid):
         return 400, "the session id isn't one"
-    if sid is None and head.method == "GET" and asked.get("EIO") != "4":
+    if sid is None and head.method == "GET" and query.get("EIO") != "4":
         return 400, "the client speaks another version than Engine.IO 4"
     if not length.isdigit() or len(length) > 12 or int(length) > longest:
         return 413, f"the body has more than {longest} bytes"
@@ -95,10 +95,11 @@ def is_address(name: str) -> bool:
 
 
 def is_local(environ: Mapping[str, Any]) -> bool:
-    """Return whether a handshake comes from a program on this machine, or from a page of this machine in a browser here.
+    """Return whether a handshake comes from this machine: from a program, or from a page that a server here gave a browser here.
 
-    A proxy on this machine doesn't count, since it speaks for others. A foreign page doesn't count: it is known by its origin,
-    or by the host name it asked for (a name of its own that leads to this machine).
+    A proxy on this machine doesn't count, since it speaks for others: it adds headers, or speaks HTTP 1.0, as
+    only proxies do. A page of another site, in a browser here, doesn't count either. It is recognised by its origin, or by the
+    host name in its request, if that is a name of the other site that leads to this machine.
     """
     head = environ.get("handoff.head")
     if not isinstance(head, Head) or any(name in head.headers for name in FORWARDED) or head.version == "1.0":

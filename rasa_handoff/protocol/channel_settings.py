@@ -27,8 +27,9 @@ AFTER_NOBODY: Final = ("wait", "message", "bot")
 """The values of ``timers.nobody_takes_then``."""
 
 FIXED_TIMERS: Final = {"story": 30.0, "start": 60.0, "returning": 300.0}
-"""Seconds of the timers that aren't under ``timers``: a tracker that can't be read (its setting is ``story_timeout``), a start
-whose process ended, a tracker that can't be written."""
+"""Seconds of the timers that aren't under ``timers``. ``story``: how long a handoff waits for a tracker that can't be read (the
+default of ``story_timeout``). ``start``: for the desk's answer, when the process that offered the handoff has ended.
+``returning``: for a tracker that can't be written."""
 
 EXAMPLES: Final = {
     "bot_id": "bot_id: my-bot",
@@ -45,8 +46,9 @@ class DeskSettings(Value, frozen=True, forbid_unknown_fields=True):
     ``url``: the server's address without namespace. ``type``: one of ``DESK_TYPES``, or the import path of your own class
     (``my_package.MyDesk``), which gets ``settings`` and needs no ``url``.
 
-    ``namespace`` is only for ``type: botlhale``, where servers differ: ``/live_agent`` or ``/live_server``. ``admin_port``, where
-    the admin window listens, and ``listen_port``, where it connects to, are only for ``type: tkinter``, which needs no ``url``.
+    ``namespace`` is only for ``type: botlhale``, where servers differ: ``/live_agent`` or ``/live_server``. The two ports are
+    only for ``type: tkinter``, which needs no ``url``. ``admin_port``: the admin window listens on it, and we connect to it.
+    ``listen_port``: we listen on it, and the window connects to it.
     """
 
     url: str = ""
@@ -69,8 +71,8 @@ class IntentSettings(Value, frozen=True, forbid_unknown_fields=True):
 class TimerSettings(Value, frozen=True, forbid_unknown_fields=True):
     """How long each state may last, in seconds; ``null`` switches a timer off, except ``silence``.
 
-    Our own server has shorter timers, which act first; with a foreign desk these are the only ones. ``nobody_takes_then``: what
-    happens if a customer who was asked because nobody came doesn't choose: ``wait``, ``message`` or ``bot``.
+    Our own server has shorter timers, which act first; with a foreign desk these are the only ones. When nobody came, the
+    customer is asked what to do. ``nobody_takes_then``: what happens if they don't answer: ``wait``, ``message`` or ``bot``.
     """
 
     nobody_takes: float | None = 900
@@ -95,11 +97,12 @@ class Settings(Value, frozen=True, forbid_unknown_fields=True):
     ``language_slot``: the slot where the bot keeps it. ``departments``: offered if the desk can't report its own.
 
     ``start_timeout``: seconds the desk has to accept. ``story_timeout``: seconds a handoff waits for a transcript that can't be
-    read. ``delivery_timeout``: seconds until a message that a channel doesn't accept has failed; ``null``: never.
+    read. ``delivery_timeout``: seconds for which a message is tried that its channel doesn't accept; then it
+    has failed. ``null``: it is tried for ever.
 
     ``show_marker``: the marker also reaches the customer's front end. ``state_messages``: the hosted channels on which a
-    ``custom`` message reports who is active, at each change. ``trigger_text``: a front end on ``rest`` that connects to its desk
-    by itself gets this text as the answer, and there is no handoff here.
+    ``custom`` message reports who is active, at each change. ``trigger_text``: for a front end on ``rest`` that connects to its
+    desk by itself when it is answered with this text. A request for a person is answered with it, and no handoff is made here.
 
     ``customer_tokens``: one of ``CUSTOMER_TOKENS``. ``customer_token_secrets``: the first one signs, all are accepted.
     ``admin_token``: allows commands over HTTP; None: there are none.

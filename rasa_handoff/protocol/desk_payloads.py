@@ -22,7 +22,7 @@ from rasa_handoff.protocol.values import (
 )
 
 ARRIVAL: Final = "arrival"
-"""The event of a Summary that is new in the queue; one that changed has its own."""
+"""The event of a Summary that is new in the queue; a Summary that changed is sent with the event ``conversation``."""
 
 # What is shown
 
@@ -58,14 +58,14 @@ class Summary(Payload, frozen=True, kw_only=True):
     """A conversation as a line of a list; replaces what the desk has. ``ended`` ones leave the lists.
 
     ``handoff_id``: its handoff. ``bot_id``: the bot. ``short_id``: the first eight digits of the SHA-256 of the conversation's
-    id, as in log lines; a browser isn't told the id itself, which may be all it takes to use the conversation. ``state``:
-    ``queued``, ``assigned``, ``message`` (left to be answered) or ``ended``. ``title``: the contact's name or e-mail, else
-    "Customer 3f2a". ``department``: the one it is queued in; null: for every agent. ``agent``: who has it. ``reason``: why the
-    bot handed it over, cut. ``priority``: the queue is by this, then ``ahead``, then ``queued_at``. ``language``: the customer's.
-    ``channel``: the customer's. ``queued_at``: since when it is in the queue. ``assigned_at``: when it was taken. ``ahead``:
-    whether it is queued before others of the same priority. ``reminders``: how often in a row its agent was reminded of the
-    customer's words; from 2 on anybody who sees it may take it. ``position``: the place in the queue. ``last``: the last message,
-    its text cut. ``words``: the customer's last ones before the handoff. ``ended``: how it ended.
+    id, as in log lines; browsers aren't told the id itself, because whoever knows it may be able to use the conversation.
+    ``state``: ``queued``, ``assigned``, ``message`` (left to be answered) or ``ended``. ``title``: the contact's name or e-mail,
+    else "Customer 3f2a". ``department``: the one it is queued in; null: for every agent. ``agent``: who has it. ``reason``: why
+    the bot handed it over, cut. ``priority``: the queue is ordered by this, then by ``ahead``, then by ``queued_at``.
+    ``language``: the customer's. ``channel``: the customer's. ``queued_at``: since when it is in the queue. ``assigned_at``: when
+    it was taken. ``ahead``: whether it is queued before others of the same priority. ``reminders``: how often in a row its agent
+    was reminded of the customer's words; from 2 on anybody who sees it may take it. ``position``: the place in the queue.
+    ``last``: the last message, its text cut. ``words``: what the customer said last before the handoff. ``ended``: how it ended.
     """
 
     event = "conversation"
@@ -110,7 +110,7 @@ class Me(Value, frozen=True, kw_only=True):
     """The agent at this desk.
 
     ``id``: the account's. ``name``: as customers see it. ``email``: they sign in with it. ``online``: whether they take
-    conversations. ``departments``: those they serve; none: all.
+    conversations. ``departments``: those they serve; if it is empty, all.
     """
 
     id: str
@@ -173,7 +173,7 @@ class MessageAnswer(Acknowledgement, frozen=True, kw_only=True):
 
 
 class PresencePayload(Payload, frozen=True, kw_only=True):
-    """The agent chose to be online or away; from the server: in another tab. ``online``: whether they are."""
+    """The agent chose to be online or away. The server sends it to the agent's other tabs. ``online``: what they chose."""
 
     event = "presence"
 
@@ -221,7 +221,7 @@ class TransferPayload(Payload, frozen=True, kw_only=True):
 
 
 class ResolvePayload(Payload, frozen=True, kw_only=True):
-    """The agent ends a conversation; of a message left nobody is told.
+    """The agent ends a conversation. The customer is notified, unless it is a message that was left.
 
     ``handoff_id``: its handoff. ``outcome``: what came of it. ``note``: for the bot. ``slots``: values to set in the bot, by
     name.

@@ -35,20 +35,21 @@ class WriteTracker(Value, frozen=True):
 
 
 class WithdrawOffer(Value, frozen=True):
-    """Remove what still waits for the desk of this handoff."""
+    """Take the offer, and everything else of this handoff that still waits for the desk, out of the outbox."""
 
 
-class OfferStored(Value, frozen=True):
+class OfferWithoutTranscript(Value, frozen=True):
     """Send the stored offer to the desk without a transcript, which follows later."""
 
 
 class OfferAgain(Value, frozen=True):
-    """Send the offer again to a desk that has lost the handoff; whatever else waits of it is sent after that."""
+    """Send the offer again to a desk that has lost the handoff; whatever else of the handoff waits in the outbox follows the
+    offer."""
 
     offer: OfferPayload
 
 
-Effect = TellDesk | TellCustomer | WriteTracker | WithdrawOffer | OfferStored | OfferAgain
+Effect = TellDesk | TellCustomer | WriteTracker | WithdrawOffer | OfferWithoutTranscript | OfferAgain
 
 
 def make_notice(response: str, **values: Any) -> TellCustomer:

@@ -28,8 +28,8 @@ class Event(Value, frozen=True, tag=True):
 class HandoffRequested(Event, frozen=True, kw_only=True):
     """The bot's turn ended in a handoff request.
 
-    ``titles``: the titles of the buttons shown to the customer, by payload. ``filled_slot``: the slot of an open form that took
-    the request itself as its answer. ``message_id``: the message that requested the handoff.
+    ``titles``: the titles of the buttons shown to the customer, by payload. ``filled_slot``: the slot that an open form filled
+    with the request itself, taken for the answer to its question. ``message_id``: the message that requested the handoff.
     """
 
     offer: Offer
@@ -108,8 +108,11 @@ class CustomerAskedAgain(CustomerEvent, frozen=True, kw_only=True):
     """The customer requested a handoff while one is under way."""
 
 
-class CustomerChose(CustomerEvent, frozen=True, kw_only=True):
-    """The customer, asked because nobody came, goes on waiting. (Going back to the bot is :class:`CustomerLeaving`.)"""
+class CustomerChoseToWait(CustomerEvent, frozen=True, kw_only=True):
+    """Asked what to do because nobody came, the customer chose to go on waiting.
+
+    The choice to go back to the bot is :class:`CustomerLeaving`.
+    """
 
 
 class CustomerWantsToWrite(CustomerEvent, frozen=True, kw_only=True):
@@ -225,7 +228,7 @@ class SilenceTooLong(Event, frozen=True, kw_only=True):
 
 
 class ReturnTimedOut(Event, frozen=True, kw_only=True):
-    """The tracker couldn't be written in time: the bot gets the conversation without that."""
+    """The tracker couldn't be written in time: the bot gets the conversation although the tracker lacks the return."""
 
 
 # From delivery to the customer

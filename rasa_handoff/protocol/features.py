@@ -23,7 +23,7 @@ class Feature(enum.Enum):
     OPTIONS = "the options: one button per department"
     DEPARTMENT = "to a department (team, skill)"
     AGENT = "to a named agent"
-    RULES = "to whom the desk's own rules choose"
+    RULES = "to the agent that the desk's own rules choose"
     OTHER_BOT = "to another bot"
     SILENT = "silently, or with words in the same answer"
     TRANSCRIPT = "the agent sees what was said before"

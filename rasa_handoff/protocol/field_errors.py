@@ -1,7 +1,8 @@
 """What is wrong with a payload, in one sentence: which field, what it must be, what is allowed.
 
-msgspec says it in its own terms, such as ``Expected `str`, got `int` - at `$.desk.url```. People who haven't heard of msgspec
-read it: agents, and whoever runs a server.
+msgspec says it in its own terms, such as ``Expected `str`, got `int` - at `$.desk.url```. The sentences here are for people who
+haven't heard of msgspec: agents, and whoever runs a server. Mistakes in YAML have sentences of their own, in
+``settings_errors.py``: there the types have other names (a mapping, a text), and the sentence begins with the channel.
 """
 
 import re

@@ -14,7 +14,7 @@ from rasa_handoff.protocol.errors import SettingsError
 from rasa_handoff.protocol.values import Value
 
 LONGEST_ID: Final = 255
-"""Characters of an id: a conversation's, as many as Rasa's SQL tracker store keeps of it, and all of ours."""
+"""Characters of any id. Rasa's SQL tracker store keeps as many of a conversation's id, and ours are no longer."""
 LONGEST_MESSAGE: Final = 20_000
 """Characters of one message in either direction; a longer one is refused with an error."""
 LONGEST_TRANSCRIPT: Final = 500_000
@@ -38,8 +38,9 @@ class Limits(Value, frozen=True, forbid_unknown_fields=True):
     a namespace. ``requests_per_second``: of one address, to the live-agent server's pages and files; twenty seconds' worth may
     come at once. ``message_bytes``: one message or request body on ``/socket.io/``; ``relay_message_bytes``: from a relay,
     whose offer carries the transcript; ``webhook_bytes``: the body of a request to any other channel. ``events_per_second``:
-    of one socket, and of one conversation over all its sockets; ``events_per_second_per_address``: of all sockets of an
-    address. Twenty and five seconds' worth may come at once, then the sender is slowed down.
+    of one socket, and of one conversation over all its sockets; twenty seconds' worth may come at once.
+    ``events_per_second_per_address``: of all sockets of an address; five seconds' worth may come at once. A sender of more events
+    is slowed down.
     ``conversations_per_minute``: that one address may begin on ``/live_agent``; ten minutes' worth may come at once. A relay
     whose token was accepted is not limited by address or socket.
     """

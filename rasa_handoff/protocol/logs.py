@@ -34,7 +34,7 @@ def escaped(value: object, longest: int = LONGEST) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in shown)
 
 
-class _Shown:
+class _EscapedValue:
     """Wraps a value of a log line, and escapes it when it is formatted."""
 
     def __init__(self, value: object) -> None:
@@ -52,7 +52,7 @@ class _Escape(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         args = (record.args,) if isinstance(record.args, Mapping) else record.args or ()
-        record.args = tuple(each if isinstance(each, int | float) else _Shown(each) for each in args)
+        record.args = tuple(each if isinstance(each, int | float) else _EscapedValue(each) for each in args)
         return True
 
 

@@ -4,8 +4,8 @@ A marker is how an action or a response of the project requests a handoff:
 
 - ``{"handoff": {...}}`` with any field of :class:`HandoffRequest`;
 - ``{"department": "billing"}``, the form of Botlhale's preset, only if it is the only key;
-- ``{"handoff_options": {}}``, which the channel replaces by the options; it may have the fields of a handoff that the customer
-  then chooses.
+- ``{"handoff_options": {}}``, which the channel replaces by the options. It may have any field of :class:`HandoffRequest`: these
+  are the defaults of the handoff that the customer then chooses.
 
 A directive asks something of the customer's channel without a handoff:
 
@@ -79,7 +79,7 @@ class ChannelNotice(Value, frozen=True):
 
 
 Marker = HandoffRequest | OptionsRequest
-Said = TypeVar("Said", HandoffRequest, Contact)
+Fields = TypeVar("Fields", HandoffRequest, Contact)
 
 
 def read_marker(custom: Any) -> Marker | None:
@@ -99,15 +99,15 @@ def read_marker(custom: Any) -> Marker | None:
     return None
 
 
-def filled(request: HandoffRequest, behind: HandoffRequest) -> HandoffRequest:
-    """Return the request, with the fields that it leaves open taken from ``behind``."""
-    return msgspec.structs.replace(_over(request, behind), contact=_over(request.contact, behind.contact))
+def with_defaults(request: HandoffRequest, defaults: HandoffRequest) -> HandoffRequest:
+    """Return the request; the fields that it leaves open are taken from ``defaults``."""
+    return msgspec.structs.replace(_set_over(request, defaults), contact=_set_over(request.contact, defaults.contact))
 
 
-def _over(said: Said, behind: Said) -> Said:
-    """Return ``behind`` with every field replaced that ``said`` sets."""
+def _set_over(said: Fields, defaults: Fields) -> Fields:
+    """Return ``defaults`` with every field replaced that ``said`` sets."""
     own = {name: getattr(said, name) for name in said.__struct_fields__}
-    return msgspec.structs.replace(behind, **{name: value for name, value in own.items() if value is not None})
+    return msgspec.structs.replace(defaults, **{name: value for name, value in own.items() if value is not None})
 
 
 def read_notice(metadata: Any) -> ChannelNotice | None:

@@ -28,7 +28,8 @@ from rasa_handoff.protocol.values import (
 Key = Annotated[
     str, Meta(min_length=1, max_length=LONGEST_ID, pattern=r"^[^\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff]+\Z")
 ]
-"""An id of another system: anything without blanks and controls, which would forge lines of a log or hide in a page."""
+"""An id that another system made, such as a message's or a bot's: anything without blanks and controls, which would forge lines
+of a log or hide in a page."""
 HandoffId = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID, pattern=r"^[A-Za-z0-9._:@+=~/-]+\Z")]
 """An id that relays make; the desk's page has it in addresses and attributes."""
 ConversationId = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID)]
@@ -65,8 +66,8 @@ class RelayAuthPayload(Payload, frozen=True, kw_only=True):
     """The ``auth`` of a relay's connect.
 
     ``format``: the name of our format, by which a peer is known. ``protocol``: the version that the relay speaks. ``bot_id``: the
-    bot that it speaks for. ``token``: needed as soon as a bot has one at this server. ``epoch``: of the relay's database; a relay
-    that doesn't say it is refused beside one that does.
+    bot that it speaks for. ``token``: needed if the server has a token for this bot. ``epoch``: of the relay's database; while a
+    relay that gave its epoch is connected, another one for the same bot that gives none is refused.
     """
 
     protocol: Count
@@ -79,8 +80,8 @@ class RelayAuthPayload(Payload, frozen=True, kw_only=True):
 class OpenHandoffPayload(Payload, frozen=True, kw_only=True):
     """A handoff that is open at a relay.
 
-    ``handoff_id``: the handoff. ``last``: the number of the last that the relay has received of it. ``words``: the id of the last
-    agent's message that it has received.
+    ``handoff_id``: the handoff. ``last``: the ``number`` of the last payload that the relay has received in it. ``words``: the
+    ``id`` of the last message of an agent that the relay has received in it.
     """
 
     handoff_id: HandoffId
@@ -91,8 +92,8 @@ class OpenHandoffPayload(Payload, frozen=True, kw_only=True):
 class HelloPayload(Payload, frozen=True, kw_only=True):
     """What the relay has under way.
 
-    ``open``: an OpenHandoffPayload for each open handoff. They are read one by one: one that can't be read is skipped, as is
-    an id alone.
+    ``open``: an OpenHandoffPayload for each open handoff. They are read one by one: one that can't be read is skipped (also
+    a text, a bare handoff id).
     """
 
     event = "hello"
@@ -103,7 +104,8 @@ class HelloPayload(Payload, frozen=True, kw_only=True):
 class KnownHandoffPayload(Payload, frozen=True, kw_only=True):
     """A handoff that the server knows.
 
-    ``handoff_id``: the handoff. ``last``: the id of the last thing of the relay's that the server has accepted in it.
+    ``handoff_id``: the handoff. ``last``: the ``id`` of the last payload of the relay's that the server has accepted in
+    it (in OpenHandoffPayload, ``last`` is a number).
     """
 
     handoff_id: str
@@ -136,8 +138,8 @@ class WelcomePayload(Availability, frozen=True, kw_only=True):
 class OfferPayload(Offer, frozen=True, kw_only=True):
     """A handoff that is offered. Sent again with the same ``handoff_id`` it is answered the same way and changes nothing.
 
-    ``id``: unique in its handoff. ``number``: 1, 2, 3 ... in its handoff and direction. ``resumed``: whether the handoff was here
-    before, and the server's database has lost it; then it is queued ahead of the others, whoever is there.
+    ``id``: unique in its handoff. ``number``: 1, 2, 3 ... in its handoff and direction. ``resumed``: whether the server had the
+    handoff before and its database has lost it; then it is queued ahead of the others, also if no agent is online.
     """
 
     event: ClassVar[str] = "handoff.initiate"
@@ -161,7 +163,9 @@ class OfferPayload(Offer, frozen=True, kw_only=True):
 
 
 class TranscriptPayload(Transcript, frozen=True, kw_only=True):
-    """What an offer with ``transcript_follows`` lacked; once, also after the end, and only to a server that accepts it.
+    """The part that an offer with ``transcript_follows`` lacked.
+
+    It is sent once, also after the end of the handoff, and only to a server that accepts it.
 
     ``handoff_id``: the handoff it belongs to. ``id``: unique in its handoff. ``number``: 1, 2, 3 ... in its handoff and
     direction.
@@ -175,7 +179,8 @@ class TranscriptPayload(Transcript, frozen=True, kw_only=True):
 
 
 class FindPayload(Payload, frozen=True, kw_only=True):
-    """Is a handoff of this conversation open that I know nothing of? A tracker was found paused.
+    """The relay asks whether the server has an open handoff of this conversation: its tracker was found paused, without a
+    handoff.
 
     ``conversation_id``: the conversation.
     """

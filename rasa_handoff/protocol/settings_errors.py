@@ -86,7 +86,7 @@ def expanded(settings: Any) -> Any:
 
 
 def check_variables(channel: str, settings: Any) -> None:
-    """Check that every variable is set, so that its name isn't taken for a secret.
+    """Check that every variable is set. Otherwise the text ``${NAME}`` itself would be used, for example as a secret.
 
     Raises:
         SettingsError: one isn't; one sentence with the key.

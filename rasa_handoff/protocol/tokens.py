@@ -29,7 +29,7 @@ REFUSED: Final = "customer_token"
 LEAST_SECRET: Final = 32
 """Characters that a secret must have."""
 
-VARIABLE: Final = "RASA_HANDOFF_ADMIN_TOKEN"
+ADMIN_TOKEN_VARIABLE: Final = "RASA_HANDOFF_ADMIN_TOKEN"
 """The environment variable with the admin token, for ``serve`` and for commands that call a side over HTTP."""
 LEAST_ADMIN_TOKEN: Final = 32
 """Characters that an admin token must have. Failed tries aren't counted, because a stranger could use that to lock others out."""

@@ -2,9 +2,10 @@
 
 - ``customer_id``: the proof that a customer's requests have shown. It is kept as long as the conversation, so a later request
   can't leave the token out.
-- ``resume_secret``: the secret by which the relay, as a Botlhale client of our own live-agent server, shows that a conversation
-  is its own. The server issues it when a conversation begins (``server/gateways/botlhale_clients.py``); a new one replaces it.
-  It is stored by conversation rather than by handoff, because the next handoff may find the conversation still open there.
+- ``resume_secret``: a secret for each conversation. If the desk is our own live-agent server in Botlhale's protocol, the relay
+  shows by it that the conversation is its own. The server issues it when a conversation begins
+  (``server/gateways/botlhale_clients.py``); a new one replaces it. It is stored by conversation rather than by handoff, because
+  the next handoff may find the conversation still open there.
 """
 
 import enum
@@ -55,7 +56,7 @@ class ProofLevel(enum.Enum):
         return ranks.index(self) > ranks.index(other)
 
 
-class CustomerId(Value, frozen=True, kw_only=True):
+class StoredProof(Value, frozen=True, kw_only=True):
     """The proof stored for a conversation. ``subject``: the ``sub`` of the JSON web token that began it."""
 
     proof: ProofLevel
@@ -68,11 +69,11 @@ class CustomerIds:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def find(self, conversation_id: str) -> CustomerId | None:
+    async def find(self, conversation_id: str) -> StoredProof | None:
         """Return the stored proof; None if nobody has used this conversation since tokens were switched on."""
         return await self._store.write(lambda connection: _find(connection, conversation_id))
 
-    async def note(self, conversation_id: str, shown: CustomerId) -> CustomerId | None:
+    async def note(self, conversation_id: str, shown: StoredProof) -> StoredProof | None:
         """Store this proof unless an equal or higher one is stored, and return the one stored before."""
         try:
             return await self._store.write(lambda connection: _note(connection, conversation_id, shown))
@@ -80,14 +81,14 @@ class CustomerIds:
             return await self._store.write(lambda connection: _note(connection, conversation_id, shown))
 
 
-def _find(connection: Connection, conversation_id: str) -> CustomerId | None:
+def _find(connection: Connection, conversation_id: str) -> StoredProof | None:
     columns = customer_ids.c
     query = select(columns.proof, columns.subject).where(columns.conversation_id == conversation_id)
     row = connection.execute(query).one_or_none()
-    return CustomerId(proof=ProofLevel(row.proof), subject=row.subject) if row is not None else None
+    return StoredProof(proof=ProofLevel(row.proof), subject=row.subject) if row is not None else None
 
 
-def _note(connection: Connection, conversation_id: str, shown: CustomerId) -> CustomerId | None:
+def _note(connection: Connection, conversation_id: str, shown: StoredProof) -> StoredProof | None:
     known = _find(connection, conversation_id)
     values = {"proof": shown.proof.value, "subject": shown.subject, "at": time.time()}
     if known is None:

@@ -53,7 +53,7 @@ class DeskReconnection:
                 log.warning("The desk has lost handoff %s: it is offered again.", conversation.handoff_id)
                 with apart(log, "Handoff %s can't be offered again.", conversation.handoff_id):
                     await self.offer_again(conversation)
-        if before != epoch:  # last, so that a process killed before has all offers repeated
+        if before != epoch:  # last: if the process is killed before, all offers are repeated
             await self._store.write(lambda connection: repository.keep_desk_epoch(connection, epoch))
         await self.apply_to_all(events.DeskBack)
 
@@ -72,7 +72,7 @@ class DeskReconnection:
         with contextlib.suppress(IllegalEvent):
             await self._conversations.apply(events.DeskForgot(**_of(conversation), offer=offer))
 
-    async def message_left(self, handoff_id: str) -> Offer | None:
+    async def offer_of_message_left(self, handoff_id: str) -> Offer | None:
         """Return the offer, with everything said since, if the customer left a message with this handoff; else None."""
 
         def read(connection: Connection) -> Offer | None:

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from rasa_handoff.core.control import Control, Conversation, IllegalEvent
 from rasa_handoff.protocol import events
-from rasa_handoff.protocol.effects import OfferAgain, OfferStored, WithdrawOffer
+from rasa_handoff.protocol.effects import OfferAgain, OfferWithoutTranscript, WithdrawOffer
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.payloads import OfferPayload
 from rasa_handoff.relay import repository
@@ -67,7 +67,10 @@ class HandoffRequests:
         return await self._await_answer(event.conversation_id, event.offer.handoff_id)
 
     def await_answer_later(self, conversation: Conversation) -> None:
-        """Wait in the background for the answer to an offer whose turn has ended: its transcript could only be read now."""
+        """Wait in the background for the answer to an offer that was made after the bot's turn had ended.
+
+        Its transcript couldn't be read during the turn.
+        """
         self._begin(self._await_answer(conversation.conversation_id, str(conversation.handoff_id)))
 
     async def end_unanswered(self) -> None:
@@ -102,13 +105,16 @@ class HandoffRequests:
 
 
 def offer_entries(
-    connection: Connection, lane: str, handoff_id: str | None, effect: WithdrawOffer | OfferAgain | OfferStored
+    connection: Connection,
+    lane: str,
+    handoff_id: str | None,
+    effect: WithdrawOffer | OfferAgain | OfferWithoutTranscript,
 ) -> list[Entry]:
     """Return the outbox entries of an effect that concerns the offer itself, and remove those that it replaces.
 
     ``lane``: the conversation's id.
     """
-    if isinstance(effect, OfferStored):
+    if isinstance(effect, OfferWithoutTranscript):
         return [_offer(connection, lane, OfferPayload.of(repository.offer_of(connection, str(handoff_id))))]
     waiting = repository.waiting_for_desk(connection, lane, handoff_id)
     repository.outbox.remove(connection, waiting)

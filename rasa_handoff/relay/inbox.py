@@ -32,7 +32,7 @@ received = Table(
     Column("at", Float, nullable=False, index=True),
 )
 
-requests = Table(
+handoff_messages = Table(
     "request",
     repository.metadata,
     # Messages that began a handoff: a copy of one must not begin another.
@@ -62,7 +62,7 @@ class Inbox:
 
     async def begin(self, conversation_id: str, message_id: str) -> MessageProgress:
         """Store the message as begun, and return how far it was processed before."""
-        sweep = self._sweep_is_due()
+        sweep = self._count_toward_sweep()
 
         def work(connection: Connection) -> MessageProgress:
             if sweep:
@@ -72,11 +72,11 @@ class Inbox:
         return await self._store.write(work)
 
     async def begin_recent(self, conversation_id: str, key: str, seconds: float) -> tuple[str, MessageProgress]:
-        """Store a message as begun whose ``key`` identifies it only for ``seconds``, as :meth:`begin` does.
+        """Store a message as begun, as :meth:`begin` does, if its ``key`` identifies it only for ``seconds``.
 
         Returns the id it is stored by, and how far it was processed before.
         """
-        fresh, since, sweep = f"{key}.{uuid.uuid4().hex[:16]}", time.time() - seconds, self._sweep_is_due()
+        fresh, since, sweep = f"{key}.{uuid.uuid4().hex[:16]}", time.time() - seconds, self._count_toward_sweep()
 
         def work(connection: Connection) -> tuple[str, MessageProgress]:
             if sweep:
@@ -88,7 +88,8 @@ class Inbox:
 
         return await self._store.write(work)
 
-    def _sweep_is_due(self) -> bool:
+    def _count_toward_sweep(self) -> bool:
+        """Count one more message, and return whether old ids are to be deleted now."""
         self._begun += 1
         return self._begun % SWEPT_EVERY == 1
 
@@ -109,7 +110,7 @@ class Inbox:
 
 
 def _sweep(connection: Connection) -> None:
-    for table in (received, requests):
+    for table in (received, handoff_messages):
         connection.execute(delete(table).where(table.c.at < time.time() - KEPT_SECONDS))
 
 
@@ -123,7 +124,7 @@ def note_request(connection: Connection, conversation_id: str, message_id: str) 
     """Store that this message has begun a handoff."""
     if not _led_to_handoff(connection, conversation_id, message_id):
         row = {"conversation_id": conversation_id, "id": message_id[:LONGEST_ID], "at": time.time()}
-        connection.execute(insert(requests).values(row))
+        connection.execute(insert(handoff_messages).values(row))
 
 
 def _begin(connection: Connection, conversation_id: str, message_id: str) -> MessageProgress:
@@ -137,8 +138,8 @@ def _begin(connection: Connection, conversation_id: str, message_id: str) -> Mes
 
 
 def _led_to_handoff(connection: Connection, conversation_id: str, message_id: str) -> bool:
-    here = (requests.c.conversation_id == conversation_id) & (requests.c.id == message_id[:LONGEST_ID])
-    return connection.execute(select(requests.c.id).where(here)).first() is not None
+    here = (handoff_messages.c.conversation_id == conversation_id) & (handoff_messages.c.id == message_id[:LONGEST_ID])
+    return connection.execute(select(handoff_messages.c.id).where(here)).first() is not None
 
 
 def _put_once(connection: Connection, entry: Entry) -> None:

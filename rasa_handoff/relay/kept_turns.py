@@ -48,7 +48,7 @@ async def has_kept_turn(relay: Relay, conversation_id: str) -> bool:
     Raises:
         StoreError: the database can't be used now.
     """
-    # Entries for the tracker are retried until they are delivered, so a waiting one has a task.
+    # A lane of the tracker has a task of the dispatcher as long as entries wait in it, so most calls need no query.
     if not relay.delivers(TRACKER, conversation_id):
         return False
     return any(entry.name == TURN for entry in await relay.queue(TRACKER, conversation_id))

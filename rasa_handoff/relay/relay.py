@@ -22,7 +22,15 @@ from sqlalchemy.engine import Connection
 
 from rasa_handoff.admin.commands import Handler
 from rasa_handoff.admin.socket import AdminSocket
-from rasa_handoff.core.control import ASKED, TABLE, Control, Conversation, IllegalEvent, answer_message_left, step
+from rasa_handoff.core.control import (
+    AWAITING_DESK,
+    TABLE,
+    Control,
+    Conversation,
+    IllegalEvent,
+    answer_message_left,
+    step,
+)
 from rasa_handoff.core.control_timers import due_event, timer_changes
 from rasa_handoff.protocol import events, names
 from rasa_handoff.protocol.channel_settings import Settings
@@ -39,7 +47,7 @@ from rasa_handoff.relay.desk_reconnection import DeskReconnection
 from rasa_handoff.relay.handoff_requests import HandoffRequests, offer_entries
 from rasa_handoff.relay.inbox import finish_message, note_request
 from rasa_handoff.relay.repository import CUSTOMER, DESK, TRACKER
-from rasa_handoff.relay.undeliverable import DEAD_LETTERS, given_up
+from rasa_handoff.relay.undeliverable import DEAD_LETTERS, events_after_set_aside
 from rasa_handoff.store.dispatcher import Dispatcher, Target
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.failures import log_set_aside, reason_of
@@ -67,9 +75,9 @@ class Relay:
     """All conversations of one Rasa process, with their outbox and timers.
 
     Conversations under way are also kept in memory, so that reading them needs no database access on the live path.
-    ``requests`` offers handoffs to the desk; ``reconnection`` compares what both sides have. ``on_shown`` is called after another
-    party became active (``Conversation.shown``), and not repeated after a crash. ``commands``: administration commands by name;
-    empty unless the relay is open.
+    ``requests`` offers handoffs to the desk; ``reconnection`` compares what both sides have. ``on_active_changed`` is called
+    after another party became active (``Conversation.active_party``), and not repeated after a crash. ``commands``:
+    administration commands by name; empty unless the relay is open.
 
     What reads or writes the database raises ``StoreUnavailable`` while it can't be used. A lane is named by its target (``DESK``,
     ``CUSTOMER`` or ``TRACKER``) and the conversation's id. ``now`` returns the wall-clock time in seconds since 1970.
@@ -79,7 +87,7 @@ class Relay:
         self.store = store
         self.requests = HandoffRequests(self, settings.start_timeout)
         self.reconnection = DeskReconnection(self, store)
-        self.on_shown: Callable[[Conversation], Awaitable[None]] | None = None
+        self.on_active_changed: Callable[[Conversation], Awaitable[None]] | None = None
         self.commands: dict[str, Handler] = {}
         self._now = now
         self._writer = ConversationWriter(settings, now)
@@ -137,8 +145,8 @@ class Relay:
             self._under_way.pop(conversation.conversation_id, None)
         else:
             self._under_way[conversation.conversation_id] = conversation
-        if self.on_shown is not None and before.shown != conversation.shown:
-            await self.on_shown(conversation)
+        if self.on_active_changed is not None and before.active_party != conversation.active_party:
+            await self.on_active_changed(conversation)
         async with self._changed:
             self._changed.notify_all()
         if before.state is Control.PREPARING and conversation.state is Control.REQUESTED:
@@ -157,14 +165,16 @@ class Relay:
         await self._apply_after(lambda connection: repository.outbox.remove(connection, entries), outcome or ())
 
     async def set_aside(self, entry: Entry, problem: Exception) -> None:
-        """Log an entry that can't be delivered and make a dead letter of it."""
+        """Log an entry that can't be delivered, and make a dead letter of it. For targets; the dispatcher logs what it sets
+        aside."""
         log_set_aside(entry, problem)
         await self._set_aside(entry, reason_of(problem))
 
     async def _set_aside(self, entry: Entry, reason: str) -> None:
         """Make a dead letter of an entry and apply the events that notify its sender, in one transaction."""
         await self._apply_after(
-            lambda connection: repository.outbox.set_aside(connection, entry.key, reason), given_up(entry, reason)
+            lambda connection: repository.outbox.set_aside(connection, entry.key, reason),
+            events_after_set_aside(entry, reason),
         )
 
     async def _apply_after(self, work: Callable[[Connection], object], follow_ups: Iterable[events.Event]) -> None:
@@ -209,9 +219,12 @@ class Relay:
         return list(self._under_way.values())
 
     def desk_active(self, conversation_id: str) -> bool:
-        """Return whether the bot must not speak: from the desk's acceptance until the conversation is back."""
+        """Return whether the bot must not speak: from the desk's acceptance until the conversation is back.
+
+        Unlike :attr:`Conversation.desk_active` this is also true while the conversation is ``RETURNING``.
+        """
         state = self.conversation(conversation_id).state
-        return state is not Control.BOT and state not in ASKED
+        return state is not Control.BOT and state not in AWAITING_DESK
 
     async def wait_while(self, conversation_id: str, states: set[Control]) -> Conversation:
         """Wait until the conversation has left these states, and return it."""
@@ -325,9 +338,9 @@ class ConversationWriter:
 
     def _state_message(self, before: Conversation, after: Conversation) -> tuple[Effect, ...]:
         """Return a message for the front ends of the channels in ``state_messages`` when another party became active."""
-        if after.shown == before.shown or after.channel not in self._settings.state_messages:
+        if after.active_party == before.active_party or after.channel not in self._settings.state_messages:
             return ()
-        return (TellCustomer(speaker=Speaker.BOT, message={"custom": {names.STATE_KEY: after.shown}}),)
+        return (TellCustomer(speaker=Speaker.BOT, message={"custom": {names.STATE_KEY: after.active_party}}),)
 
     def _set_timers(
         self,
@@ -358,7 +371,7 @@ def _note_beginning(connection: Connection, event: events.Event) -> None:
 
 
 def _note_event(connection: Connection, event: events.Event, after: Conversation) -> None:
-    """Store what is kept beside the state: a message, that the channel's message is done, what became of the offer.
+    """Store what is kept beside the state: the message itself, that it is done in the inbox, and changes of the offer.
 
     Raises:
         Applied: the message was stored before.
@@ -378,11 +391,11 @@ def _note_event(connection: Connection, event: events.Event, after: Conversation
 
 
 def _refuse_where_full(connection: Connection, event: events.CustomerSaid | events.AgentSaid) -> None:
-    to, whom = (DESK, "the agents") if isinstance(event, events.CustomerSaid) else (CUSTOMER, "the customer")
-    full = repository.outbox.full(connection, [to, TRACKER], [event.conversation_id])
+    target, title = (DESK, "the agents") if isinstance(event, events.CustomerSaid) else (CUSTOMER, "the customer")
+    full = repository.outbox.full(connection, [target, TRACKER], [event.conversation_id])
     if full:
-        who = whom if (to, event.conversation_id) in full else "Rasa's tracker"
-        raise Refused("too_many", f"{LONGEST_LANE:,} messages already wait for {who}, so this one wasn't taken.")
+        receiver = title if (target, event.conversation_id) in full else "Rasa's tracker"
+        raise Refused("too_many", f"{LONGEST_LANE:,} messages already wait for {receiver}, so this one wasn't taken.")
 
 
 def _put_entries(

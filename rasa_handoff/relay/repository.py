@@ -216,8 +216,8 @@ def keep_message(connection: Connection, handoff_id: str, said: CustomerSaid | A
         return False
     speaker = Speaker.CUSTOMER if isinstance(said, CustomerSaid) else Speaker.AGENT
     row = {"handoff_id": handoff_id, "id": said.id, "speaker": speaker.value, "text": said.text, "at": said.at}
-    before = select(func.coalesce(func.max(messages.c.place), 0) + 1).where(messages.c.handoff_id == handoff_id)
-    connection.execute(insert(messages).values(**row, place=before.scalar_subquery()))
+    place = select(func.coalesce(func.max(messages.c.place), 0) + 1).where(messages.c.handoff_id == handoff_id)
+    connection.execute(insert(messages).values(**row, place=place.scalar_subquery()))
     return True
 
 

@@ -17,7 +17,7 @@ from rasa_handoff.relay.repository import CUSTOMER, DESK, TRACKER
 from rasa_handoff.store.outbox import DeadLetter, Entry
 
 
-def given_up(entry: Entry, reason: str) -> list[events.Event]:
+def events_after_set_aside(entry: Entry, reason: str) -> list[events.Event]:
     """Return the events that follow when this entry becomes a dead letter.
 
     - an agent's message: the desk gets the status failed, with the reason;

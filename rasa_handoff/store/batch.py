@@ -16,7 +16,7 @@ OPEN: Final = object()
 class Batch:
     """Work items that share a commit, with an answer for each.
 
-    The waiting side may give up until the commit begins; from then on only the database knows the outcome.
+    Before the commit begins, the waiting side may give up (:meth:`give_up`). Afterwards only the database knows the outcome.
     """
 
     def __init__(self, works: Sequence[Work]) -> None:
@@ -75,13 +75,13 @@ def resolve(future: "asyncio.Future[Any]", answer: Any) -> None:
 
 
 class Progress:
-    """Detects a thread that makes no progress: the thread calls :meth:`step`, the event loop calls :meth:`is_still`.
+    """Detects a thread that makes no progress: the thread calls :meth:`step`, the event loop calls :meth:`has_stalled`.
 
     Calls are counted rather than seconds, so that a time in which this process itself was stopped doesn't count.
     """
 
     EVERY: Final = 0.25
-    """Seconds between two calls of :meth:`is_still`."""
+    """Seconds between two calls of :meth:`has_stalled`."""
 
     def __init__(self, seconds: float) -> None:
         self._most = max(1, round(seconds / self.EVERY))
@@ -91,8 +91,8 @@ class Progress:
         """Record progress: a statement begins or has its answer."""
         self._steps += 1
 
-    def is_still(self) -> bool:
-        """Return whether there was no progress for too long; counting then begins again."""
+    def has_stalled(self) -> bool:
+        """Count one more call, and return whether there was no progress for too long; counting then begins again."""
         if self._steps != self._seen:
             self._seen, self._idle = self._steps, 0
             return False

@@ -28,7 +28,8 @@ log = get_log(__name__)
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
 LEASE: Final = 15.0
-"""Seconds a process may hold entries of a shared database. A SQLite file has one process, which needs no lease."""
+"""Seconds a process may hold entries of a shared database. Used only where :attr:`Store.shared` is true, which it is for no store
+yet: the one process that owns a database needs no lease."""
 
 LaneKey = tuple[str, str]
 Finish = Callable[[Sequence[Entry], Any], Awaitable[None]]
@@ -167,7 +168,8 @@ class Dispatcher:
     ) -> bool:
         """Set the failing entry aside if it was tried enough. Return whether the lane goes on at once.
 
-        It also goes on after a batch failed, to find the failing entry one by one.
+        It also goes on after a batch failed, to find the failing entry one by one. ``entries`` is empty if they couldn't be read:
+        then nothing is set aside.
         """
         if len(entries) > 1:
             tries.one_by_one = True

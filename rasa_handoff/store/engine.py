@@ -71,10 +71,11 @@ class Store:
         if self._meta is None:
             self._meta = meta_table(metadata)
         self._engine = _engine(url)
+        # The right to be the one writer: of a SQLite file its lock, of a Postgres database an advisory lock on each connection.
         self._ownership = Ownership(url)
         self._on_postgres = self._engine.dialect.name == "postgresql"
-        self._line = postgres.SocketDuplicate(self._engine) if self._on_postgres else None
-        self._hold = postgres.Hold(_shown(url)) if self._on_postgres else None
+        self._duplicate = postgres.SocketDuplicate(self._engine) if self._on_postgres else None
+        self._advisory_lock = postgres.AdvisoryLock(_without_password(url)) if self._on_postgres else None
         self._owns = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"{side}-store")
         self._progress = Progress(ANSWER_SECONDS)
@@ -117,7 +118,7 @@ class Store:
             StoreError: the store is closed.
         """
         if self._closed:
-            raise StoreError(f"The database {_shown(self.url)} is closed.")
+            raise StoreError(f"The database {_without_password(self.url)} is closed.")
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.append((work, answer))
         if self._committing is None:
@@ -155,7 +156,8 @@ class Store:
         self._stuck = None
         doing = asyncio.get_running_loop().run_in_executor(self._thread, self._commit, batch)
         while not await self._is_done(doing):
-            if not (self._line is not None and self._line.cut()) and batch.give_up(_no_response()):
+            # On Postgres the connection is cut first: the thread then gets an error, and the next round of this loop its answer.
+            if not (self._duplicate is not None and self._duplicate.cut()) and batch.give_up(_no_response()):
                 self._stuck = doing
                 return
         if (problem := doing.exception()) is not None:  # a bug of ours; its callers must not wait for ever
@@ -164,7 +166,7 @@ class Store:
     async def _is_done(self, doing: "asyncio.Future[None]") -> bool:
         """Wait until it is done. Return False once the thread has made no progress for ``ANSWER_SECONDS``."""
         while not (await asyncio.wait({doing}, timeout=Progress.EVERY))[0]:
-            if self._progress.is_still():
+            if self._progress.has_stalled():
                 return False
         return True
 
@@ -186,7 +188,10 @@ class Store:
                 trouble = problem
 
     def _attempt(self, batch: Batch, places: Sequence[int], again: bool = False) -> tuple[bool, Exception | None]:
-        """Try one transaction. Return whether it began, and the problem if it failed."""
+        """Try one transaction. Return whether it began, and the problem if it failed.
+
+        One whose connection was lost, or that nobody waits for, counts as not begun: its work isn't tried item by item.
+        """
         begun = False
         try:
             with self._engine.connect() as connection:
@@ -208,14 +213,14 @@ class Store:
                 batch.answer(answers)
                 return True, None
         except Exception as problem:
-            if _is_lost(problem) and not again and not (self._line is not None and self._line.is_cut):
+            if _is_lost(problem) and not again and not (self._duplicate is not None and self._duplicate.is_cut):
                 return self._attempt(batch, places, again=True)  # the connection had ended while idle
             return begun and not _is_lost(problem), problem
 
     def _own_and_settle(self, connection: Connection) -> None:
         """Take ownership of the database, and learn the outcome of every doubtful commit."""
-        if self._hold is not None and self._owns:
-            self._hold.take(connection)
+        if self._advisory_lock is not None and self._owns:
+            self._advisory_lock.take(connection)
         for doubt in self._doubts:
             if doubt.committed is None:
                 doubt.committed = postgres.was_committed(connection, doubt.number)
@@ -244,7 +249,7 @@ class Store:
         except BaseException as problem:
             self._engine.dispose()
             if isinstance(problem, SQLAlchemyError):
-                shown = f"The database {_shown(self.url)} can't be opened: {_first_line(problem)}."
+                shown = f"The database {_without_password(self.url)} can't be opened: {_first_line(problem)}."
                 raise StoreError(shown) from problem
             raise
 
@@ -254,12 +259,12 @@ class Store:
         Raises:
             StoreError: another process has.
         """
-        if self._hold is None:
+        if self._advisory_lock is None:
             self._ownership.take()
             self._ownership.leave()
             return
         with self._engine.connect() as connection:
-            self._hold.check(connection)
+            self._advisory_lock.check(connection)
 
     def dispose(self) -> None:
         """Close the file or the connections, for the command line."""
@@ -275,12 +280,12 @@ class Store:
             connection.execute(insert(self._meta), [{"key": key, "value": value} for key, value in known.items()])
         if known.get("format") != FORMAT:
             raise StoreError(
-                f"The database {_shown(self.url)} was written by a version of rasa-handoff from before its first release, which "
-                "this one can't read: name another database, or move this one away."
+                f"The database {_without_password(self.url)} was written by a version of rasa-handoff from before its first "
+                "release, which this one can't read: name another database, or move this one away."
             )
         if known["side"] != self._side:
             raise StoreError(
-                f"The database {_shown(self.url)} belongs to the {known['side']}, not to the {self._side}: "
+                f"The database {_without_password(self.url)} belongs to the {known['side']}, not to the {self._side}: "
                 f"give the {self._side} a database of its own."
             )
         self._migrate(connection, int(known["schema"]))
@@ -290,7 +295,7 @@ class Store:
         assert self._meta is not None
         if found > self._schema:
             raise StoreError(
-                f"The database {_shown(self.url)} has schema {found}, this version of rasa-handoff knows up to "
+                f"The database {_without_password(self.url)} has schema {found}, this version of rasa-handoff knows up to "
                 f"{self._schema}: install the newer version that wrote it."
             )
         if found < self._schema:
@@ -298,13 +303,15 @@ class Store:
                 migrate(connection, self._steps, found, self._schema)
                 here = self._meta.c.key == "schema"
                 connection.execute(update(self._meta).where(here).values(value=str(self._schema)))
-            log.info("The database %s was brought from schema %s to %s.", _shown(self.url), found, self._schema)
+            log.info(
+                "The database %s was brought from schema %s to %s.", _without_password(self.url), found, self._schema
+            )
 
     def _alone(self, connection: Connection) -> contextlib.AbstractContextManager[None]:
-        if self._hold is None:
+        if self._advisory_lock is None:
             return self._ownership.held()
         if not self._owns:
-            self._hold.check(connection)
+            self._advisory_lock.check(connection)
         return contextlib.nullcontext()
 
 
@@ -332,7 +339,7 @@ def _is_lost(problem: BaseException) -> bool:
     return bool(getattr(problem, "connection_invalidated", False))
 
 
-def _shown(url: str) -> str:
+def _without_password(url: str) -> str:
     with contextlib.suppress(ArgumentError):
         return str(make_url(url).render_as_string(hide_password=True))
     return url

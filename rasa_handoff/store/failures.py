@@ -98,7 +98,7 @@ def reason_of(problem: BaseException) -> str:
 
 @contextlib.contextmanager
 def apart(log: logging.Logger, message: str, *about: object) -> Iterator[None]:
-    """Run one of many items: if it fails, log ``message`` with the traceback and go on.
+    """Keep a failure apart from the other items of a loop: log ``message`` with the traceback, and let the loop go on.
 
     Raises:
         StoreError, Unreachable: the database or the other side can't be used now, which affects every item.

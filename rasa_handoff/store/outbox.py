@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 log = get_log(__name__)
 
-MOST_NAMED: Final = 1_000
+MOST_LOGGED_FULL: Final = 1_000
 """Lanes remembered as already logged as full, at most."""
 
 
@@ -142,7 +142,7 @@ class Outbox:
     """The outbox and dead-letter tables of one side's metadata, and their operations."""
 
     def __init__(self, metadata: MetaData) -> None:
-        self._named: dict[tuple[str, str], bool] = {}
+        self._logged_full: dict[tuple[str, str], bool] = {}
         self.table = Table(
             "outbox",
             metadata,
@@ -164,10 +164,10 @@ class Outbox:
             table.c.target.in_(bindparam("targets", expanding=True)),
             table.c.lane.in_(bindparam("lanes", expanding=True)),
         )
-        whole = func.count() >= bindparam("most")
+        is_full = func.count() >= bindparam("most")
         # Built once: it runs for every message, and building it costs more than running it.
         self._full = (
-            select(table.c.target, table.c.lane).where(*here).group_by(table.c.target, table.c.lane).having(whole)
+            select(table.c.target, table.c.lane).where(*here).group_by(table.c.target, table.c.lane).having(is_full)
         )
         self.dead_letters = Table(
             "dead_letter",
@@ -202,15 +202,18 @@ class Outbox:
     def without_room(
         self, connection: Connection, targets: Collection[str], lanes: Collection[str]
     ) -> set[tuple[str, str]]:
-        """Return the full lanes, for entries that will be left out. Logs each once, until it isn't full any more."""
+        """Return the full lanes, as :meth:`full` does, to a caller that will leave out dispensable entries.
+
+        Logs each full lane once, until it isn't full any more.
+        """
         full = self.full(connection, targets, lanes) if targets and lanes else set()
         for lane_key in product(targets, lanes):
             if lane_key not in full:
-                self._named.pop(lane_key, None)
-        for lane_key in full - self._named.keys():
-            self._named[lane_key] = True
-            if len(self._named) > MOST_NAMED:
-                del self._named[next(iter(self._named))]
+                self._logged_full.pop(lane_key, None)
+        for lane_key in full - self._logged_full.keys():
+            self._logged_full[lane_key] = True
+            if len(self._logged_full) > MOST_LOGGED_FULL:
+                del self._logged_full[next(iter(self._logged_full))]
             many = f"{LONGEST_LANE:,}"
             target, lane = lane_key
             log.warning(

@@ -75,7 +75,7 @@ class SocketDuplicate:
         self._socket: socket.socket | None = None
         self.is_cut = False
         # Before all other listeners: SQLAlchemy itself sends queries on a new connection.
-        event.listen(engine, "connect", lambda connection, _: self._hold(connection), insert=True)
+        event.listen(engine, "connect", lambda connection, _: self._keep(connection), insert=True)
         event.listen(engine, "close", lambda *_: self._let_go())
 
     def cut(self) -> bool:
@@ -91,7 +91,7 @@ class SocketDuplicate:
                 self._socket.shutdown(socket.SHUT_RDWR)
             return True
 
-    def _hold(self, connection: Any) -> None:
+    def _keep(self, connection: Any) -> None:
         self._let_go()
         with self._lock:
             self._socket, self.is_cut = socket.socket(fileno=os.dup(connection.fileno())), False
@@ -103,7 +103,7 @@ class SocketDuplicate:
                 self._socket = None
 
 
-class Hold:
+class AdvisoryLock:
     """The advisory lock that makes one process the owner; held as long as its connection lives."""
 
     def __init__(self, shown: str) -> None:

@@ -26,7 +26,7 @@ async def cancel_all(*tasks: "asyncio.Task[None]") -> None:
 
 
 async def finish(work: Coroutine[Any, Any, T]) -> T:
-    """Await work that must not stop halfway: it goes on when the caller is cancelled, as what follows a commit must."""
+    """Await work that must not stop halfway, such as what follows a commit: it goes on when the caller is cancelled."""
     task = asyncio.create_task(work)
     _under_way.add(task)
     task.add_done_callback(_under_way.discard)

@@ -1,7 +1,7 @@
 """Timers as rows of the database, so that they survive a restart.
 
 A timer is set and cleared in the transaction that makes it necessary. When it is due, the clock passes it to ``fire``, which
-applies its event and must remove the timer in the same transaction (:meth:`Timers.take`). Until then it fires again.
+applies its event and must remove the timer in the same transaction (:meth:`Timers.take`). A timer that isn't removed fires again.
 
 Timers fire independently: one that fails is postponed (:data:`RETRY_SECONDS`), logged once, and doesn't hold up the others.
 """

@@ -35,8 +35,10 @@ def train(folder: Path, out: Path, rasa: Sequence[str] = RASA) -> Path:
 
 
 def once(name: str, factory: pytest.TempPathFactory, make: Callable[[Path], Path]) -> Path:
-    """Return what ``make`` makes in the folder it is given. It is made once per run, also if several workers run the tests
-    (pytest-xdist)."""
+    """Call ``make`` with a folder, once per run, and return the path that it returned.
+
+    It is called once also if several workers run the tests (pytest-xdist). ``name``: of the result.
+    """
     folder = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent  # what the workers share
@@ -54,7 +56,6 @@ def trained_once(folder: Path, factory: pytest.TempPathFactory, rasa: Sequence[s
 
 
 def _digest(folder: Path) -> str:
-    """Return a digest of the bot's files, so that a run doesn't take the model of another bot from an earlier run in its
-    folder."""
+    """Return a digest of the bot's files: a bot that was changed, or another one with its name, has another model."""
     files = sorted(path for path in folder.rglob("*.yml") if ".rasa" not in path.parts)
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:12]

@@ -82,7 +82,7 @@ class DeskContract:
     @pytest_asyncio.fixture
     async def side(self, far: FarSide, settings: Settings) -> AsyncIterator[RelaySide]:
         """A relay that is connected."""
-        async with meeting(far, settings) as relay_side:
+        async with relay_for(far, settings) as relay_side:
             yield relay_side
 
     async def test_it_gets_the_transcript(self, side: RelaySide, far: FarSide) -> None:
@@ -114,9 +114,9 @@ class DeskContract:
         shown: list[str] = []
 
         async def show(conversation: Conversation) -> None:
-            shown.append(conversation.shown["active"])
+            shown.append(conversation.active_party["active"])
 
-        side.relay.on_shown = show
+        side.relay.on_active_changed = show
         await side.start()
         assert shown[0] == "waiting"
         await far.say("hello")
@@ -137,11 +137,11 @@ class DeskContract:
 
     async def test_a_restart_of_the_relay_goes_on(self, far: FarSide, settings: Settings) -> None:
         """Another process with the same store goes on with the same agent."""
-        async with meeting(far, settings) as side:
+        async with relay_for(far, settings) as side:
             await side.start()
             await side.says("one")
             await eventually(lambda: _is(far, ["one"]))
-        async with meeting(far, settings) as side:
+        async with relay_for(far, settings) as side:
             assert side.relay.desk_active("thabo")
             await side.says("two")
             await eventually(lambda: _is(far, ["one", "two"]))
@@ -162,8 +162,8 @@ def settings_for(desk: dict[str, Any], folder: Path) -> Settings:
     return read_settings({"bot_id": "b", "desk": desk, "store": store, "channels": {"rest": None}})
 
 
-def meeting(far: FarSide, settings: Settings) -> RelaySide:
-    """Return a relay with the far side's kind of desk."""
+def relay_for(far: FarSide, settings: Settings) -> RelaySide:
+    """Return a relay that will connect to this far side, and make it the far side's ``near``."""
     far.near = RelaySide(far.kind, settings)
     return far.near
 

@@ -46,7 +46,10 @@ class FarPlatform(abc.ABC):
 
     @abc.abstractmethod
     def settings(self) -> dict[str, Any]:
-        """Return the channel's settings, with a department ``billing`` and ``crossing_seconds`` of zero."""
+        """Return the channel's settings, with a department ``billing``.
+
+        ``crossing_seconds`` must be zero, so that a message right after a handoff counts as one written after it.
+        """
 
     @property
     @abc.abstractmethod

@@ -36,7 +36,7 @@ from rasa_handoff.testing.ports import free_port
 ENDPOINTS: Final = {"action": "action_endpoint", "model": "models"}
 """Two kinds of endpoints have other names in Rasa's file than in its code."""
 
-_read: Final = MessageProcessor._load_model
+_rasas_load_model: Final = MessageProcessor._load_model
 _find_error_format: Final = RouteMixin._determine_error_format
 _compile_method: Final = OptionalDispatchEvent.run
 _error_formats: Final[dict[object, str]] = {}
@@ -52,14 +52,15 @@ def _load_model(path: str) -> tuple[str, ModelMetadata, GraphRunner]:
 
 @functools.lru_cache(maxsize=8)
 def _read_once(path: str, changed: int) -> tuple[str, ModelMetadata, GraphRunner]:
-    loaded: tuple[str, ModelMetadata, GraphRunner] = _read(path)
+    loaded: tuple[str, ModelMetadata, GraphRunner] = _rasas_load_model(path)
     gc.collect()
     gc.freeze()  # what Rasa imports and loads would be collected again at each server's end, which takes a fifth of a second
     return loaded
 
 
 def _error_format(self: RouteMixin, handler: Callable[..., Any]) -> str:
-    """Return what Sanic reads from a handler's source for each of a server's routes; each function is parsed once."""
+    """Return the format of a handler's errors. Sanic reads it from the handler's source for each route; here that is done
+    once."""
     key = getattr(handler, "__code__", handler)
     if key not in _error_formats:
         _error_formats[key] = _find_error_format(self, handler)
@@ -77,7 +78,7 @@ def _method_without_signals(
 
 
 class _TestMode:
-    """What is different in a process while a test's Rasa server runs in it; afterwards it is as it was."""
+    """Sanic's test mode and a quiet log, while a process runs at least one Rasa server; then both are set back."""
 
     def __init__(self) -> None:
         self._servers = 0

@@ -15,8 +15,8 @@ ROUNDS: Final = 3
 """Measurements, of which the fastest counts."""
 MOST: Final = 4.0
 """The largest factor, so that something that hangs is found."""
-SUITE: Final = 2.0
-"""Processes that want a processor at once while the suite runs by itself, per processor."""
+NORMAL_LOAD: Final = 2.0
+"""The load per processor while the suite runs and nothing else does; only what is above it makes deadlines later."""
 
 
 def slowness() -> float:
@@ -30,7 +30,7 @@ def slowness() -> float:
 
 def scale(seconds: float, waiting: float) -> float:
     """Return the factor for a machine on which the work took ``seconds``, with ``waiting`` processes for each processor."""
-    return min(MOST, max(1.0, seconds / REFERENCE, waiting / SUITE))
+    return min(MOST, max(1.0, seconds / REFERENCE, waiting / NORMAL_LOAD))
 
 
 @functools.lru_cache(maxsize=1)

@@ -51,7 +51,7 @@ def happenings(handoff_id: str) -> list[events.Event]:
         events.HandoffCompleted(**of, slots={"plan": "gold", "secret": "no"}),
         events.HandoffFailed(**of, reason="agent_gone"),
         events.HandoffAdopted(**of, offer=request(handoff_id).offer, leaving_word="disconnect", channel="rest"),
-        events.CustomerChose(**HERE),
+        events.CustomerChoseToWait(**HERE),
         events.CustomerWantsToWrite(**HERE),
         events.DeskLost(**of),
         events.DeskBack(**of),

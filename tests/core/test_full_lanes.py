@@ -75,7 +75,7 @@ async def chat(store: RelayStore, monkeypatch: pytest.MonkeyPatch) -> Callable[[
     await apply(events.HandoffAccepted(**HERE))
     await apply(events.AgentJoined(**HERE, agent=Agent(id="a", name="Thandi")))
     monkeypatch.setattr(outbox, "LONGEST_LANE", 5)
-    repository.outbox._named.clear()
+    repository.outbox._logged_full.clear()
     return apply
 
 

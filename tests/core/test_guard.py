@@ -16,7 +16,7 @@ from rasa_handoff.guard.buckets import Bucket, Buckets
 from rasa_handoff.guard.compat.protected_server import GuardedPacket, read_packet
 from rasa_handoff.guard.guard import Guard
 from rasa_handoff.guard.packets import UnfitPacket
-from rasa_handoff.guard.refusals import LINES_A_MINUTE, BoundedLog, Refusals, escaped
+from rasa_handoff.guard.refusals import LINES_A_MINUTE, LimitedLog, Refusals, escaped
 from rasa_handoff.guard.sessions import Pending
 from rasa_handoff.guard.socketio_requests import Head, is_local, is_loopback, read_query
 from rasa_handoff.protocol.errors import SettingsError
@@ -83,7 +83,7 @@ def test_refusals_of_one_address_are_bounded_and_do_not_hide_anothers(caplog: py
 
 
 def test_a_library_repeats_itself_no_more_than_that() -> None:
-    bounded = BoundedLog()
+    bounded = LimitedLog()
     records = [logging.LogRecord("asyncio", logging.ERROR, "", 0, "socket.accept() %s", (n,), None) for n in range(99)]
     assert sum(bounded.filter(record) for record in records) == LINES_A_MINUTE
 

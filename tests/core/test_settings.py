@@ -6,7 +6,7 @@ import pytest
 
 from rasa_handoff.protocol.channel_settings import read_settings
 from rasa_handoff.protocol.errors import MarkerError, Refused, SettingsError
-from rasa_handoff.protocol.markers import HandoffRequest, OptionsRequest, filled, read_marker, read_notice
+from rasa_handoff.protocol.markers import HandoffRequest, OptionsRequest, read_marker, read_notice, with_defaults
 from rasa_handoff.protocol.values import Contact, Department, Offer, Priority, plain, read
 
 RIGHT: dict[str, Any] = {"bot_id": "b", "desk": {"url": "http://localhost:5065"}, "channels": {"rest": None}}
@@ -86,11 +86,11 @@ def test_options_may_say_what_a_handoff_chosen_from_them_says() -> None:
     marker = read_marker({"handoff_options": {"priority": "urgent", "reason": "stolen card"}})
     assert marker == OptionsRequest(request=urgent)
     own = HandoffRequest(department="billing", reason="angry")
-    assert filled(own, urgent) == HandoffRequest(department="billing", reason="angry", priority=Priority.URGENT)
+    assert with_defaults(own, urgent) == HandoffRequest(department="billing", reason="angry", priority=Priority.URGENT)
     calm = HandoffRequest(priority=Priority.NORMAL, contact=Contact(email="thabo@example.com"))
     known = HandoffRequest(priority=Priority.URGENT, contact=Contact(name="Thabo", email="old@example.com"))
     contact = Contact(name="Thabo", email="thabo@example.com")
-    assert filled(calm, known) == HandoffRequest(priority=Priority.NORMAL, contact=contact), "field by field"
+    assert with_defaults(calm, known) == HandoffRequest(priority=Priority.NORMAL, contact=contact), "field by field"
     with pytest.raises(MarkerError, match="handoff_options has no field 'priorty'"):
         read_marker({"handoff_options": {"priorty": "urgent"}})
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rasa_handoff.core.tkinter_chunks import TAKE, UNREAD_SECONDS, WholeCharacters
+from rasa_handoff.core.tkinter_chunks import BYTES_PER_READ, UNREAD_SECONDS, WholeCharacters
 
 CHARACTERS = st.text(alphabet="a é€😀\n", min_size=1, max_size=900)
 
@@ -15,8 +15,8 @@ def takes(messages: list[bytes], reads_after: list[bool]) -> list[bytes]:
     for message, reads in zip(messages, [*reads_after, True], strict=False):
         waiting += message
         while reads and waiting:
-            taken.append(waiting[:TAKE])
-            waiting = waiting[TAKE:]
+            taken.append(waiting[:BYTES_PER_READ])
+            waiting = waiting[BYTES_PER_READ:]
     return taken
 
 
@@ -28,7 +28,7 @@ def test_every_take_can_be_decoded(texts: list[str], reads_after: list[bool]) ->
     shown = "".join(take.decode() for take in takes(messages, reads_after[: len(texts) - 1]))
     assert "".join(shown.split()) == "".join("".join(texts).split())
     spaces = len(shown) - sum(map(len, texts))
-    assert spaces <= 8 * (1 + sum(map(len, messages)) // TAKE) * len(texts), "a few, where a take may end"
+    assert spaces <= 8 * (1 + sum(map(len, messages)) // BYTES_PER_READ) * len(texts), "a few, where a take may end"
 
 
 def test_sent_as_it_is_a_character_is_cut() -> None:

@@ -9,7 +9,7 @@ from rasa_handoff.desks.ours import OurDesk
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
 from rasa_handoff.store.engine import Store
-from rasa_handoff.testing.desks import DeskContract, meeting, settings_for
+from rasa_handoff.testing.desks import DeskContract, relay_for, settings_for
 from rasa_handoff.testing.relay_side import RecordingTarget
 from rasa_handoff.testing.waiting import eventually
 from tests.desks.far_sides import ForeignFarSide, OurBotlhaleFarSide, OurFarSide, TkinterFarSide
@@ -36,7 +36,7 @@ async def test_a_server_that_greets_at_once_is_heard(tmp_path: Path) -> None:
     far = ForeignFarSide()
     settings = settings_for(await far.start(tmp_path), tmp_path)
     far.server.greeting = "One moment please."
-    async with meeting(far, settings) as side:
+    async with relay_for(far, settings) as side:
         await side.start()
         await eventually(lambda: side.agent_messages() == ["One moment please."])
         await far.say("What can I do for you?")
@@ -47,7 +47,7 @@ async def test_a_server_that_greets_at_once_is_heard(tmp_path: Path) -> None:
 async def test_a_foreign_server_is_read_tolerantly(tmp_path: Path) -> None:
     """A bare string, an unknown key, no payload at all, a second request for the transcript."""
     far = ForeignFarSide()
-    async with meeting(far, settings_for(await far.start(tmp_path), tmp_path)) as side:
+    async with relay_for(far, settings_for(await far.start(tmp_path), tmp_path)) as side:
         await side.start()
         await far.server.say("to_user", "bare")
         await far.server.say("to_user", {"message": "with more", "mood": "good"})
@@ -76,7 +76,7 @@ async def test_a_stranger_on_our_type_is_named(tmp_path: Path, caplog: pytest.Lo
 async def test_what_our_server_sends_twice_is_told_once(tmp_path: Path) -> None:
     """An acknowledgement that was lost: the same status and the same message come again, and are acknowledged again."""
     far = OurFarSide()
-    async with meeting(far, settings_for(await far.start(tmp_path), tmp_path)) as side:
+    async with relay_for(far, settings_for(await far.start(tmp_path), tmp_path)) as side:
         handoff_id = await side.start()
         await eventually(lambda: side.customer.entries)
         desk: Any = side.desk

@@ -5,7 +5,7 @@ import re
 import pytest
 
 import rasa_handoff
-from rasa_handoff.protocol.tokens import VARIABLE
+from rasa_handoff.protocol.tokens import ADMIN_TOKEN_VARIABLE
 from tests.support.paths import ROOT
 from tools.public_names import PAGE, page, tables
 
@@ -37,7 +37,7 @@ def test_entry_points_and_extras_are_there() -> None:
     row = next(line for line in BY_HAND.splitlines() if line.startswith("| the extras"))
     assert re.findall(r"`(\w+)`", row) == extras
     assert "entry-points" not in PYPROJECT, "say them on the page"
-    assert f"`{VARIABLE}`" in BY_HAND
+    assert f"`{ADMIN_TOKEN_VARIABLE}`" in BY_HAND
 
 
 def test_names_for_desks_are_in_their_modules() -> None:

@@ -36,7 +36,7 @@ from rasa_handoff.protocol.tokens import (
     make_token,
 )
 from rasa_handoff.protocol.values import Value
-from rasa_handoff.relay.customer_ids import CustomerId, CustomerIds, ProofLevel
+from rasa_handoff.relay.customer_ids import CustomerIds, ProofLevel, StoredProof
 from rasa_handoff.relay.repository import RelayStore
 
 log = get_log(__name__)
@@ -97,23 +97,23 @@ class CustomerAuthentication:
             return None
         issuer = self.check(conversation_id, proof)
         if issuer is not None:
-            await self._note(conversation_id, CustomerId(proof=LEVELS[issuer]))
+            await self._note(conversation_id, StoredProof(proof=LEVELS[issuer]))
             return None
         known = await self._ids.find(conversation_id)
         if await self._has_subject(conversation_id, proof, known):
-            await self._note(conversation_id, CustomerId(proof=ProofLevel.BACKEND, subject=proof.subject))
+            await self._note(conversation_id, StoredProof(proof=ProofLevel.BACKEND, subject=proof.subject))
         elif await self._may_be_given(conversation_id, proof, known):
-            if await self._note(conversation_id, CustomerId(proof=ProofLevel.CHANNEL)) is not None:
+            if await self._note(conversation_id, StoredProof(proof=ProofLevel.CHANNEL)) is not None:
                 raise Refused(REFUSED, NEEDED)  # another request got the token first
             secret, bot_id = self._settings.customer_token_secrets[0], self._settings.bot_id
             return make_token(secret, bot_id, conversation_id, issuer=Issuer.CHANNEL)
         elif self._settings.customer_tokens == "required":
             raise Refused(REFUSED, NEEDED)
         else:
-            await self._note(conversation_id, CustomerId(proof=ProofLevel.NONE))
+            await self._note(conversation_id, StoredProof(proof=ProofLevel.NONE))
         return None
 
-    async def _has_subject(self, conversation_id: str, proof: Proof, known: CustomerId | None) -> bool:
+    async def _has_subject(self, conversation_id: str, proof: Proof, known: StoredProof | None) -> bool:
         """Return whether a web token belongs to this conversation: its subject is the id, or began it, or begins it now."""
         if proof.subject is None:
             return False
@@ -121,7 +121,7 @@ class CustomerAuthentication:
             return True
         return known is None and can_be_issued(conversation_id) and await self._is_new(conversation_id)
 
-    async def _may_be_given(self, conversation_id: str, proof: Proof, known: CustomerId | None) -> bool:
+    async def _may_be_given(self, conversation_id: str, proof: Proof, known: StoredProof | None) -> bool:
         asked = proof.wants_token and known is None and can_be_issued(conversation_id)
         return asked and await self._is_new(conversation_id)
 
@@ -131,7 +131,7 @@ class CustomerAuthentication:
         except Unreachable as problem:
             raise StoreUnavailable(f"Whether a conversation is new can't be looked up now: {problem}") from problem
 
-    async def _note(self, conversation_id: str, shown: CustomerId) -> CustomerId | None:
+    async def _note(self, conversation_id: str, shown: StoredProof) -> StoredProof | None:
         """Store the proof and return what was known before, read in the same transaction.
 
         Raises:

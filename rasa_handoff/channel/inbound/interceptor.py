@@ -42,7 +42,7 @@ from rasa_handoff.channel.turn.handoff_offer import HandoffOffers
 from rasa_handoff.channel.turn.handoff_request import intent_of
 from rasa_handoff.channel.turn.options import Options, answers_with_options, triggered
 from rasa_handoff.channel.turn.orphaned_pauses import OrphanedPauses
-from rasa_handoff.core.control import ASKED, Control, Conversation, IllegalEvent
+from rasa_handoff.core.control import AWAITING_DESK, Control, Conversation, IllegalEvent
 from rasa_handoff.core.transcript import COMMAND
 from rasa_handoff.protocol import events, names
 from rasa_handoff.protocol.channel_settings import IntentSettings, Settings
@@ -183,8 +183,8 @@ class Interceptor:
                 await self._wait(channel, message, {Control.RETURNING})
                 # The end and the bot's first message go before its answer.
                 await self._customers.flush(message.sender_id)
-            elif conversation.state in ASKED:
-                await self._wait(channel, message, set(ASKED))  # the desk's answer decides whose message it is
+            elif conversation.state in AWAITING_DESK:
+                await self._wait(channel, message, set(AWAITING_DESK))  # the desk's answer decides whose message it is
                 await self._customers.flush(message.sender_id)
             elif not conversation.desk_active:
                 await self._orphaned_pauses.resume_orphan(message.sender_id, channel)

@@ -77,7 +77,9 @@ def chosen(payload: str, conversation: Conversation, here: dict[str, Any], said:
         return events.CustomerAskedAgain(**here)
     if payload == names.BACK_PAYLOAD:
         return events.CustomerLeaving(**here, **said)
-    return events.CustomerWantsToWrite(**here) if payload == names.MESSAGE_PAYLOAD else events.CustomerChose(**here)
+    return (
+        events.CustomerWantsToWrite(**here) if payload == names.MESSAGE_PAYLOAD else events.CustomerChoseToWait(**here)
+    )
 
 
 class _InAnswer(Waits):

@@ -7,7 +7,7 @@ import msgspec
 
 from rasa_handoff.protocol.channel_settings import IntentSettings
 from rasa_handoff.protocol.errors import MarkerError
-from rasa_handoff.protocol.markers import HandoffRequest, OptionsRequest, filled, read_marker, shows_options
+from rasa_handoff.protocol.markers import HandoffRequest, OptionsRequest, read_marker, shows_options, with_defaults
 from rasa_handoff.protocol.names import CARRY_ON_INTENT, CONTACT_FORM, DEPARTMENT_ENTITY
 
 Happened = Sequence[Mapping[str, Any]]
@@ -26,7 +26,7 @@ def complete_request(
     names of the intents.
     """
     said = _with_department(marker or HandoffRequest(), parsed)
-    return filled(said, _last_options(_before_choice(happened, intents.execute), intents))
+    return with_defaults(said, _last_options(_before_choice(happened, intents.execute), intents))
 
 
 def up_to(message_id: str | None, happened: Happened) -> Happened:

@@ -22,7 +22,10 @@ class TooLong(Exception):
 
 
 class AsgiRequest:
-    """A request of ASGI. ``arguments``: for the call of the Engine.IO server, once the body has been read."""
+    """A request of ASGI.
+
+    ``arguments``: with which the Engine.IO server is called afterwards; once :meth:`read` was called, they give it that body.
+    """
 
     def __init__(self, scope: Any, receive: Receive, send: Any) -> None:
         self._scope, self._receive, self._send = scope, receive, send
@@ -34,7 +37,7 @@ class AsgiRequest:
         self.head = Head(
             address=str((scope.get("client") or ("unix",))[0]),
             method=scope.get("method", "GET"),
-            asked=read_query(scope.get("query_string", b"").decode("utf-8", "replace")),
+            query=read_query(scope.get("query_string", b"").decode("utf-8", "replace")),
             headers=headers,
             version=scope.get("http_version", "1.1"),
         )
@@ -90,7 +93,7 @@ class SanicRequest:
         self.head = Head(
             address=str(peer[0]) if isinstance(peer, tuple) and peer else "unix",
             method=request.method,
-            asked=read_query(request.query_string or ""),
+            query=read_query(request.query_string or ""),
             headers=headers,
             version=request.version,
         )

@@ -101,15 +101,16 @@ class ProtectedServer:
         longest = known.longest if known is not None else self._guard.limits.message_bytes
         problem = self._guard.problem_of(head, self._sessions, longest)
         if problem is not None:
+            # A body that is too long ends its socket; the other problems are of this request alone.
             return await self._refuse(request, *problem, known if problem[0] == 413 else None)
         if head.method == "POST":
             try:
                 body = await request.read(longest, self._guard.limits.body_seconds)
                 packets.check_body(body)
-            except TooLong as no:
-                return await self._refuse(request, 413, str(no), known)
-            except UnfitPacket as no:
-                return await self._refuse(request, 400, str(no), known, no.kind)
+            except TooLong as refused:
+                return await self._refuse(request, 413, str(refused), known)
+            except UnfitPacket as refused:
+                return await self._refuse(request, 400, str(refused), known, refused.kind)
             if known is not None:
                 await self._guard.slow_down(known, len(body))
         return await self._handle_request(*request.arguments)
@@ -178,10 +179,10 @@ class ProtectedServer:
             if data and len(data) > session.longest:
                 raise UnfitPacket("size", f"a message of {len(data)} characters, {session.longest} are allowed")
             packets.check_raw(data)
-        except UnfitPacket as no:
-            self._note(session, no)
+        except UnfitPacket as problem:
+            self._note(session, problem)
             session.pending.drop()
-            raise Ended(str(no)) from no
+            raise Ended(str(problem)) from problem
         await self._guard.slow_down(session, len(data or ""))
 
     # Engine.IO's sockets
@@ -224,8 +225,8 @@ class ProtectedServer:
         manager = self.sio.manager
         return any(manager.sid_from_eio_sid(eio_sid, namespace) for namespace in list(manager.get_namespaces()))
 
-    def _note(self, session: Session, no: UnfitPacket) -> None:
-        self._guard.refusals.note(session.address, no.kind, f"{no}.")
+    def _note(self, session: Session, problem: UnfitPacket) -> None:
+        self._guard.refusals.note(session.address, problem.kind, f"{problem}.")
 
     # Socket.IO's packets
 
@@ -236,10 +237,11 @@ class ProtectedServer:
         try:
             async with session.reading:  # polling requests may come at the same time, and a handshake takes a moment
                 await self._handle(session, read_packet(data), len(data))
-        except UnfitPacket as no:
-            self._note(session, no)
+        except UnfitPacket as problem:
+            self._note(session, problem)
             session.unfit += 1
-            if no.kind != "reserved" or session.unfit > MOST_UNFIT:
+            # A reserved name is harmless once refused, and a project's page may use one by mistake. Nothing else is by mistake.
+            if problem.kind != "reserved" or session.unfit > MOST_UNFIT:
                 await self._end(session)
 
     async def _handle(self, session: Session, one: Any, size: int) -> None:

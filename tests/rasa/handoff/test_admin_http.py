@@ -14,7 +14,7 @@ from sqlalchemy.exc import DataError
 from rasa_handoff.cli import main
 from rasa_handoff.protocol.channel_settings import read_settings
 from rasa_handoff.protocol.errors import SettingsError
-from rasa_handoff.protocol.tokens import VARIABLE
+from rasa_handoff.protocol.tokens import ADMIN_TOKEN_VARIABLE
 from rasa_handoff.relay import repository
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.rasa_server import RasaServer
@@ -80,8 +80,10 @@ async def test_a_relay_that_runs_on_postgres(
         assert await run("list", "--side", "relay", "--database", postgres.url) == 1
         assert "--url with its address" in capsys.readouterr().err
         assert await run("list", *there) == 1
-        assert capsys.readouterr().err == f"--url needs the admin token of that side: set {VARIABLE} to it.\n"
-        monkeypatch.setenv(VARIABLE, RELAYS)
+        assert (
+            capsys.readouterr().err == f"--url needs the admin token of that side: set {ADMIN_TOKEN_VARIABLE} to it.\n"
+        )
+        monkeypatch.setenv(ADMIN_TOKEN_VARIABLE, RELAYS)
         assert await run("list", "--json", *there) == 0
         listed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         assert [(letter["number"], letter["target"]) for letter in listed] == [(2, "customer"), (1, "customer")]
@@ -117,7 +119,7 @@ async def test_a_live_agent_server_that_runs_on_postgres(
         await thandi.say(handoff_id, "bad", id="b")
         await thandi.hears("message.status", message_id="b", status="failed")
         refused.clear()
-        monkeypatch.setenv(VARIABLE, DESKS)
+        monkeypatch.setenv(ADMIN_TOKEN_VARIABLE, DESKS)
         assert await run("list", "--database", desk.database) == 1
         assert "--url with its address" in capsys.readouterr().err
         assert await run("list", "--url", f"{desk.url}/") == 0
@@ -170,7 +172,7 @@ async def test_without_an_admin_token_there_is_no_such_address(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv(VARIABLE, DESKS)
+    monkeypatch.setenv(ADMIN_TOKEN_VARIABLE, DESKS)
     async with DeskServer(tmp_path) as desk:
         async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path)) as rasa:
             for side, url in (("server", desk.url), ("relay", rasa.url)):
@@ -188,7 +190,7 @@ async def test_the_token_goes_to_nobody_else(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A redirect isn't followed, what isn't an answer of ours is said so, and an address must be one."""
-    monkeypatch.setenv(VARIABLE, DESKS)
+    monkeypatch.setenv(ADMIN_TOKEN_VARIABLE, DESKS)
     asked: list[str] = []
 
     async def sends_on(request: web.Request) -> web.Response:
@@ -223,10 +225,10 @@ async def test_the_token_goes_to_nobody_else(
 def test_a_token_that_is_none(
     token: str, why: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv(VARIABLE, token)
+    monkeypatch.setenv(ADMIN_TOKEN_VARIABLE, token)
     assert main(["serve", "--database", f"sqlite:///{tmp_path / 'x.db'}"]) == 1
     said = capsys.readouterr().err
-    assert said.startswith(f"{VARIABLE} has ")
+    assert said.startswith(f"{ADMIN_TOKEN_VARIABLE} has ")
     assert why in said
     desk = {"url": "http://127.0.0.1:1"}
     with pytest.raises(SettingsError, match=f"admin_token has .*{why}") as problem:
@@ -238,10 +240,10 @@ async def test_serve_takes_commands_with_the_token_of_its_environment(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a process, below a public path."""
-    monkeypatch.setenv(VARIABLE, DESKS)
+    monkeypatch.setenv(ADMIN_TOKEN_VARIABLE, DESKS)
     url = f"http://127.0.0.1:{(port := free_port())}"
     command = [BIN / "rasa-handoff", "serve", "--port", port, "--public-url", f"{url}/desk"]
-    async with Process(command, tmp_path, f"{url}/health", **{VARIABLE: DESKS}):
+    async with Process(command, tmp_path, f"{url}/health", **{ADMIN_TOKEN_VARIABLE: DESKS}):
         for path in ("", "/desk"):
             assert await run("list", "--url", f"{url}{path}") == 0
             assert capsys.readouterr().out == "There are no dead letters.\n"
