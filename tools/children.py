@@ -1,8 +1,8 @@
 """Child processes that end with this one, however it ends: after ``kill -9`` too.
 
-A small watcher process holds the reading end of a pipe whose writing end is ours. When we end, the pipe closes, and the
-watcher ends the children that were told to it, with what they started. ``PR_SET_PDEATHSIG`` isn't enough: the kernel sends it
-when the *thread* ends that forked, forgets it when a child changes its user, and it doesn't reach grandchildren.
+A small watcher process holds the reading end of a pipe whose writing end is ours. When we end, the pipe closes, and the watcher
+ends the children whose ids it was given, and the processes that they started. ``PR_SET_PDEATHSIG`` isn't enough: the kernel
+sends it when the *thread* ends that forked, forgets it when a child changes its user, and it doesn't reach grandchildren.
 """
 
 import atexit
@@ -63,7 +63,7 @@ def _leave() -> None:
 
 
 def _let_go() -> None:
-    """A fork of ours would keep the pipe open."""
+    """Close the pipe in a fork of this process, which would keep it open."""
     global _watcher
     if _watcher is not None and _watcher.stdin is not None:
         _watcher.stdin.close()
@@ -90,7 +90,7 @@ def watch() -> None:
     while time.monotonic() < deadline and any(_born(pid) == when for pid, when in family.items()):
         time.sleep(0.05)
     _signal(family, signal.SIGKILL)
-    for pid in left:  # and what their groups have got since
+    for pid in left:  # and processes that have joined their groups since
         with contextlib.suppress(OSError):
             os.killpg(pid, signal.SIGKILL)
 

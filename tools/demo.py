@@ -37,7 +37,11 @@ def main() -> int:
     parser.add_argument("--bot", type=Path, default=ROOT / "example_bot", help="the Rasa project")
     parser.add_argument("--folder", type=Path, default=ROOT / ".demo", help="where the demo keeps its files")
     options = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # SIGINT too: a shell's & has it ignored
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+        signal.SIGHUP,
+    ):  # SIGINT too: a shell lets a process started with & ignore it
         signal.signal(number, _interrupt)
     try:
         run(options.bot.resolve(), options.folder.resolve())
@@ -72,7 +76,7 @@ def run(bot: Path, folder: Path) -> None:
 
 
 def close_to_others(folder: Path) -> None:
-    """What an earlier demo left open to all."""
+    """Take other users' rights from files that an earlier demo left readable for all."""
     for path in [folder, folder / "logs", *folder.glob("*.db*"), *(folder / "logs").iterdir()]:
         path.chmod(0o700 if path.is_dir() else 0o600)
 
@@ -104,7 +108,7 @@ def configure(bot: Path, folder: Path, ports: dict[str, int]) -> None:
 
 
 def agent_password(folder: Path) -> str:
-    """The demo agent's, made with the agent the first time; it opens this demo's desk and nothing else."""
+    """Return the demo agent's password; the first time, make both. It opens this demo's desk and nothing else."""
     kept = folder / "agent-password"
     if kept.exists() and (folder / "desk.db").exists():
         return kept.read_text(encoding="utf-8")
@@ -128,7 +132,7 @@ def desk_command(folder: Path, arguments: list[str], line: str = "") -> None:
 
 
 def database(folder: Path) -> str:
-    """The desk's."""
+    """Return the URL of the desk's database."""
     return f"sqlite:///{folder / 'desk.db'}"
 
 

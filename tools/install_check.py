@@ -1,8 +1,8 @@
 """``make test-install WHEEL``: the wheel installed beside the newest that pip takes with ``rasa==3.6.*``, in both orders.
 
 In the first environment Rasa is there before, and a handoff is made: a project of ``rasa init`` with a SQL tracker store, the
-channel and the server as installed, one message to an agent's queue. In the second one Rasa comes afterwards. What pip would do
-for all other combinations it says itself, by its report of what it would install.
+channel and the server as installed, one message to an agent's queue. In the second one Rasa comes afterwards. For all other
+combinations pip is only asked what it would install (``--dry-run --report``).
 """
 
 import argparse
@@ -31,7 +31,7 @@ RASA = "rasa==3.6.*"
 EXTRAS = ("", "[server]", "[rasa]", "[postgres]", "[redis]", "[testing]", "[rasa,server,postgres,redis,testing]")
 WITHOUT_RASA = ("3.11", "3.12", "3.13")
 NEWER_PINS = {"python-socketio": ">=5.16.3,<5.17", "python-engineio": ">=4.13.2,<4.14"}
-"""As Rasa Pro has them, and without CVE-2026-48804."""
+"""What pip should take where there is no Rasa 3.6: the versions that Rasa Pro pins, which don't have CVE-2026-48804."""
 FULL_VERSION = "import platform; print(platform.python_version())"
 SECONDS = 420.0
 """For one command."""
@@ -95,10 +95,10 @@ def rasa_first(wheel: Path, folder: Path) -> None:
     for extras in EXTRAS:
         step(f"What pip would install for rasa-handoff{extras} beside it ...")
         would = report(environment.bin("python"), folder, f"{wheel}{extras}")
-        fits({**before, **would}, f"rasa-handoff{extras} beside Rasa")
+        check_requirements({**before, **would}, f"rasa-handoff{extras} beside Rasa")
     step("rasa-handoff[server] beside it ...")
     environment.pip("install", "--quiet", f"{wheel}[server]")
-    whole(environment)
+    check_installed(environment)
     step("A handoff: rasa run with a SQL tracker store, rasa-handoff serve, one message ...")
     try:
         lines = asyncio.run(hands_over(environment.folder / "bin", folder))
@@ -115,15 +115,15 @@ def rasa_afterwards(wheel: Path, folder: Path) -> None:
     environment.pip("install", "--quiet", "--upgrade", "pip")
     environment.pip("install", "--quiet", "--no-compile", f"{wheel}[server]")
     environment.pip("install", "--quiet", "--no-compile", RASA)
-    whole(environment)
+    check_installed(environment)
     step("All extras and Rasa at once ...")
     python = environment.bin("python")
     would = report(python, folder, RASA, f"{wheel}[rasa,server,postgres,redis,testing]", "--ignore-installed")
-    fits(would, "all extras with Rasa at once")
+    check_requirements(would, "all extras with Rasa at once")
 
 
 def without_rasa(wheel: Path, folder: Path) -> None:
-    """The server on newer Pythons, where there is no Rasa 3.6: the mended versions, which fit Rasa Pro."""
+    """Check the server on newer Pythons, where there is no Rasa 3.6: pip takes the versions of ``NEWER_PINS``."""
     for version in WITHOUT_RASA:
         python = interpreter(version)
         if python is None:
@@ -131,23 +131,25 @@ def without_rasa(wheel: Path, folder: Path) -> None:
             continue
         step(f"What pip would install on Python {version}, all extras ...")
         would = report(python, folder, f"{wheel}[server,rasa,postgres,redis,testing]", "--ignore-installed")
-        fits(would, f"all extras on Python {version}", run(python, "-c", FULL_VERSION).strip())
+        check_requirements(would, f"all extras on Python {version}", run(python, "-c", FULL_VERSION).strip())
         for name, wanted in NEWER_PINS.items():
             if not Requirement(f"{name}{wanted}").specifier.contains(would[name][0]):
                 raise CheckError(f"On Python {version} pip takes {name} {would[name][0]}, not {wanted}.")
 
 
-def whole(environment: Environment) -> None:
-    """pip and our own doctor find nothing; Rasa's stores that need SQL, Redis and Mongo can be imported."""
+def check_installed(environment: Environment) -> None:
+    """Check that pip finds no conflict; Rasa's stores that need SQL, Redis and Mongo can be imported."""
     environment.pip("check")
-    fits(environment.installed(), "what is installed")
+    check_requirements(environment.installed(), "what is installed")
     stores = "import sqlalchemy, redis, pymongo, socketio, rasa.core.tracker_store, rasa_handoff.server.app"
     run(environment.bin("python"), "-W", "ignore", "-c", stores)
     step("  pip check finds nothing, and the tracker stores' packages load")
 
 
-def fits(packages: Mapping[str, tuple[str, Iterable[str]]], title: str, python: str | None = None) -> None:
-    """Every requirement of every package is met.
+def check_requirements(
+    packages: Mapping[str, tuple[str, Iterable[str]]], title: str, python: str | None = None
+) -> None:
+    """Check that every requirement of every package is met.
 
     Raises:
         CheckError: names what isn't.

@@ -51,11 +51,11 @@ class Server:
         return answers(self.health)
 
     def ask_to_stop(self) -> None:
-        """The whole group, so that workers go too."""
+        """Send SIGTERM to the whole process group, so that workers end too."""
         self._signal(signal.SIGTERM)
 
-    def make_sure(self, deadline: float) -> None:
-        """Wait for the end, and bring it about if it doesn't come."""
+    def wait_then_kill(self, deadline: float) -> None:
+        """Wait until the process has ended, or the deadline; then kill what is left of its group."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(max(0.1, deadline - time.monotonic()))
         self._signal(signal.SIGKILL)
@@ -80,11 +80,11 @@ def stopping_all(servers: Sequence[Server]) -> Iterator[None]:
             server.ask_to_stop()
         deadline = time.monotonic() + STOP_WITHIN
         for server in reversed(servers):
-            server.make_sure(deadline)
+            server.wait_then_kill(deadline)
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Ours, so that logs are written at once and nothing calls home or listens on other addresses."""
+    """Return our environment variables, changed so that logs are written at once and nothing calls home or listens elsewhere."""
     quiet = {"RASA_TELEMETRY_ENABLED": "false", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     return {**os.environ, **quiet, "SANIC_HOST": LOOPBACK, "SANIC_WORKERS": "1", **(more or {})}
 

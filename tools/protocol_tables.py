@@ -144,7 +144,7 @@ SHARED: Sequence[Kind] = (
 _FIELD = re.compile(r"(?:^|(?<=[.;:] )|(?<=\n))((?:``\w+``, )*``\w+``): ")
 
 
-def is_listed(kind: Kind, other: Kind) -> bool:
+def inherits_from_table(kind: Kind, other: Kind) -> bool:
     """Return whether ``kind`` inherits fields of ``other`` that have a table of their own."""
     return kind is not other and issubclass(kind, other) and bool(other.__struct_fields__)
 
@@ -162,7 +162,7 @@ def described(kind: Kind) -> tuple[str, Mapping[str, str]]:
 
 
 def meaning_of(kind: Kind, field: str) -> str | None:
-    """Return the meaning of a field, as the struct or the one that it inherits it from says it."""
+    """Return the meaning of a field from the docstring of the struct, or of the base that has the field."""
     for each in kind.__mro__:
         if issubclass(each, msgspec.Struct) and (meaning := described(each)[1].get(field)):
             return meaning
@@ -173,7 +173,7 @@ def table(kind: Kind) -> str:
     """Return the table of a struct: its fields, beside those that another table has."""
     info = inspect.type_info(kind)
     assert isinstance(info, inspect.StructType)
-    elsewhere = [other for other in SHARED if is_listed(kind, other)]
+    elsewhere = [other for other in SHARED if inherits_from_table(kind, other)]
     known = {name for other in elsewhere for name in other.__struct_fields__ if name not in described(kind)[1]}
     rows = [
         f"| `{field.encode_name}` | {_type(field.type)} | {_default(field)} | {meaning_of(kind, field.name) or ''} |"

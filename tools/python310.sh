@@ -1,7 +1,7 @@
 #!/bin/sh
-# Prints the path of a Python 3.10, since Rasa 3.6 runs on no newer one: PYTHON310, on PATH, pyenv's, uv's. Where there is
-# none, uv fetches one; where there is no uv, that comes from PyPI. Both into .uv, a folder of their own, which make clean takes
-# away. Where the network refuses, this ends within ten seconds.
+# Prints the path of a Python 3.10, since Rasa 3.6 runs on no newer one: PYTHON310, on PATH, pyenv's, uv's. If there is none, uv
+# fetches one; if there is no uv, pip fetches uv from PyPI first. Both go into the folder .uv, which make clean removes. Where the
+# network refuses, this ends within ten seconds.
 set -u
 cd "${0%/*}/.."
 

@@ -31,7 +31,7 @@ def trained_model(bot: Path, folder: Path, presets: Path) -> Path:
 
 
 def fingerprint(bot: Path, presets: Path) -> str:
-    """Of everything that training reads."""
+    """Return a hash of everything that training reads."""
     read = hashlib.sha256(version("rasa").encode())
     paths = [bot / "config.yml", bot / "domain.yml", *sorted((bot / "data").rglob("*.yml"))]
     for path in [*paths, *sorted(presets.rglob("*.yml")), *sorted(presets.rglob("*.py"))]:

@@ -25,8 +25,8 @@ from rasa_handoff.protocol.values import Agent, Value
 from rasa_handoff.server.storage.tables import (
     AGENTS,
     DEPARTMENTS,
-    EMAIL,
-    NAME,
+    LONGEST_EMAIL,
+    LONGEST_NAME,
     SECRETS,
     SERVES,
     SERVES_NONE,
@@ -41,7 +41,7 @@ NOBODYS_HASH: Final = HASHER.hash(secrets.token_hex())
 """Verified for an unknown e-mail, so that the answer takes as long as for a known one."""
 SHORTEST_PASSWORD: Final = 8
 CHANGES: Final = "changes"
-"""The row of `secrets` by which a running server notices a change by the command line."""
+"""The row of the table `secrets` with the id of the command line's last change; a running server looks whether it differs."""
 DEPARTMENT_NAME: Final = re.compile(r"[\w-]+")
 
 
@@ -55,7 +55,7 @@ class Account(Value, frozen=True, kw_only=True):
     online: bool
     departments: tuple[str, ...]
     serves_none: bool = False
-    """Whether, without departments, they serve none of them rather than all."""
+    """Whether they serve no department, since theirs were all removed; an agent who never had one serves all."""
 
 
 def add_agent(database: str, email: str, name: str, password: str, departments: Iterable[str] = ()) -> None:
@@ -85,13 +85,13 @@ def add_department(database: str, name: str, title: str | None = None) -> None:
     Raises:
         HandoffError: there is one of this name already, or the name isn't valid.
     """
-    if not DEPARTMENT_NAME.fullmatch(name) or len(name) > NAME:
+    if not DEPARTMENT_NAME.fullmatch(name) or len(name) > LONGEST_NAME:
         raise HandoffError(
-            f"'{name}' can't be a department's name, which bots write: letters, digits, - and _, at most {NAME}. What people "
-            "read is its --title."
+            f"'{name}' can't be a department's name, which bots write: letters, digits, - and _, at most {LONGEST_NAME}. "
+            "What people read is its --title."
         )
-    if title and len(title.strip()) > NAME:
-        raise HandoffError(f"The title of the department {name} is too long: at most {NAME} characters.")
+    if title and len(title.strip()) > LONGEST_NAME:
+        raise HandoffError(f"The title of the department {name} is too long: at most {LONGEST_NAME} characters.")
 
     def work(connection: Connection) -> None:
         if has_department(connection, name):
@@ -203,15 +203,15 @@ def check_agent(email: str, name: str, password: str) -> None:
     Raises:
         HandoffError: one of them isn't valid; the sentence says how to write it.
     """
-    if not re.fullmatch(r"[^@\s]+@[^@\s]+", email) or len(email) > EMAIL:
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", email) or len(email) > LONGEST_EMAIL:
         raise HandoffError(f"'{email}' isn't an e-mail address. Write one such as thandi@example.org.")
-    if not name or len(name) > NAME:
-        raise HandoffError(f"An agent needs a name of at most {NAME} characters: customers see it.")
+    if not name or len(name) > LONGEST_NAME:
+        raise HandoffError(f"An agent needs a name of at most {LONGEST_NAME} characters: customers see it.")
     if len(password) < SHORTEST_PASSWORD:
         raise HandoffError(f"The password is too short: it needs at least {SHORTEST_PASSWORD} characters.")
 
 
-def _run_and_notify(connection: Connection, work: Callable[[Connection], T]) -> T:
+def _run_and_note_change(connection: Connection, work: Callable[[Connection], T]) -> T:
     answer = work(connection)
     connection.execute(delete(SECRETS).where(SECRETS.c.name == CHANGES))
     connection.execute(insert(SECRETS).values(name=CHANGES, value=uuid.uuid4().hex))
@@ -234,7 +234,7 @@ def run(database: str, work: Callable[[Connection], T], only_reads: bool = False
     store = open_store(database)
     try:
         store.prepare()
-        return store.run(work if only_reads else lambda connection: _run_and_notify(connection, work))
+        return store.run(work if only_reads else lambda connection: _run_and_note_change(connection, work))
     except SQLAlchemyError as problem:
         reason = str(getattr(problem, "orig", None) or problem).splitlines()[0].rstrip(".")
         raise StoreError(f"The database can't be used now: {reason}. Nothing was changed; try again.") from problem

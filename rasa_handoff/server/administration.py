@@ -14,7 +14,7 @@ from rasa_handoff.server.storage import handoffs
 from rasa_handoff.server.storage.tables import AGENTS, DEPARTMENTS, HANDOFFS, SERVES, SERVES_NONE, SESSIONS, TOKENS
 
 
-class Serving(Value, frozen=True, kw_only=True):
+class ListedDepartment(Value, frozen=True, kw_only=True):
     """A department, and the e-mails of the agents who were added to it."""
 
     name: str
@@ -98,12 +98,14 @@ def set_password(database: str, email: str, password: str) -> None:
     accounts.run(database, work)
 
 
-def departments(database: str) -> list[Serving]:
+def departments(database: str) -> list[ListedDepartment]:
     """Return all departments, sorted by name."""
 
-    def work(connection: Connection) -> list[Serving]:
+    def work(connection: Connection) -> list[ListedDepartment]:
         found = connection.execute(select(DEPARTMENTS).order_by(DEPARTMENTS.c.name))
-        return [Serving(name=row.name, title=row.title, agents=_serving(connection, row.name)) for row in found]
+        return [
+            ListedDepartment(name=row.name, title=row.title, agents=_serving(connection, row.name)) for row in found
+        ]
 
     return accounts.run(database, work, only_reads=True)
 
@@ -120,8 +122,8 @@ def remove_department(database: str, name: str) -> tuple[str, ...]:
     def work(connection: Connection) -> tuple[str, ...]:
         if not accounts.has_department(connection, name):
             raise HandoffError(f"There is no department '{name}'. See: rasa-handoff department list")
-        here = (HANDOFFS.c.department == name) & (HANDOFFS.c.stage != Stage.ENDED.value)
-        count = connection.execute(select(func.count()).select_from(HANDOFFS).where(here)).scalar_one()
+        still_open = (HANDOFFS.c.department == name) & (HANDOFFS.c.stage != Stage.ENDED.value)
+        count = connection.execute(select(func.count()).select_from(HANDOFFS).where(still_open)).scalar_one()
         if count:
             raise HandoffError(
                 f"The department '{name}' has {count} open conversations: finish or transfer them first."
@@ -153,16 +155,17 @@ def revoke_tokens(database: str, bot_id: str, newest_too: bool = False) -> int:
     A running server ends the connections that were made with them.
 
     Raises:
-        HandoffError: the bot has none, or no bot would have one: a running server would then ask nobody for a token.
+        HandoffError: the bot has no token, or these are the last ones of any bot: without tokens a running server asks
+            nobody for one.
     """
 
     def work(connection: Connection) -> int:
-        here = TOKENS.c.bot_id == bot_id
-        newest = connection.execute(select(TOKENS.c.hash).where(here).order_by(TOKENS.c.at.desc()).limit(1)).scalar()
+        of_bot = TOKENS.c.bot_id == bot_id
+        newest = connection.execute(select(TOKENS.c.hash).where(of_bot).order_by(TOKENS.c.at.desc()).limit(1)).scalar()
         if newest is None:
             raise HandoffError(f"The bot '{bot_id}' has no token. See: rasa-handoff token list")
-        going = here if newest_too else here & (TOKENS.c.hash != newest)
-        count = int(connection.execute(delete(TOKENS).where(going)).rowcount)
+        revoked = of_bot if newest_too else of_bot & (TOKENS.c.hash != newest)
+        count = int(connection.execute(delete(TOKENS).where(revoked)).rowcount)
         if not accounts.any_tokens(connection):
             raise HandoffError(
                 "These are the last tokens, and a server without any asks nobody for one: add another first."

@@ -50,7 +50,7 @@ from rasa_handoff.store.dispatcher import Dispatcher, Target
 from rasa_handoff.store.timers import Clock
 
 EVENTS_AT_ONCE: Final = 1
-"""Handlers of one socket that run at the same time: who sends many events delays only their own."""
+"""Handlers that run at the same time for one socket. With one, a socket that sends many events delays only its own."""
 TOO_MANY: Final = "Too many requests came from your network. Please try again in a moment."
 SOCKETS: Final = "/socket.io/"
 FOREIGN_HOST: Final = "This server isn't to be found under this name. Its log says what whoever runs it can do."
@@ -64,10 +64,11 @@ class ServerSettings(Value, frozen=True, kw_only=True):
     """What whoever runs the server may choose (``rasa-handoff serve``).
 
     ``open_live_agent`` lets clients of Botlhale's protocol in from other machines without a token. ``timers``: how long each
-    state may last. ``tkinter_demo``: the ports of the Tkinter demo's user window. ``public``: where browsers find the desk when
-    a proxy stands before it. ``hsts``: seconds for which browsers that came by TLS may use nothing else. ``limits``: of the
-    application's ``guard``. ``hosts``: the only host names that are accepted, beside the public one. ``admin_token``: lets
-    commands in over HTTP; None: there are none over HTTP. ``history_days``: how long rows of ``handoff_event`` are kept.
+    state may last. ``tkinter_demo``: the ports of the Tkinter demo's user window. ``public``: where browsers find the desk
+    when a proxy stands before it. ``hsts``: seconds for which browsers that came by TLS may use nothing else. ``limits``: how
+    much the guard lets one sender, one address and all together use. ``hosts``: the only host names that are accepted, beside
+    the public one. ``admin_token``: lets commands in over HTTP; None: there are none over HTTP. ``history_days``: how long
+    rows of ``handoff_event`` are kept.
     """
 
     open_live_agent: bool = False
@@ -155,7 +156,7 @@ class _LiveAgentServer:
 
     def _sweeper(self) -> Sweeper:
         checks = [
-            self._store.look,
+            self._store.look,  # whether the database can be used
             self._service.refresh_availability,
             self._desk.close_ended,
             self._relay.close_revoked,

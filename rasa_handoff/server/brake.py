@@ -35,7 +35,8 @@ MOST_KNOWN: Final = 10
 class Key(Value, frozen=True, kw_only=True):
     """A key under which sign-in tries are counted.
 
-    ``free``: tries without a wait. ``shared`` with others: a success takes back only its own try.
+    ``free``: tries without a wait. ``shared``: whether others' tries are counted under it too; then a success takes back one try
+    and not all.
     """
 
     name: str
@@ -47,7 +48,7 @@ class Brake:
     """Counts tries: after the free ones of a key each further failure doubles the wait."""
 
     def __init__(self) -> None:
-        # Oldest first: these are dropped when too many are remembered.
+        # Key -> tries so far, and when the next one is accepted. Oldest first: these are dropped when there are too many.
         self._tries: dict[str, tuple[int, float]] = {}
 
     def wait(self, keys: Sequence[Key]) -> int:

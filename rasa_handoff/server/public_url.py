@@ -54,15 +54,15 @@ def read_public_url(text: str | None) -> PublicUrl | None:
     """
     if text is None:
         return None
-    no = HandoffError(f"'{text}' can't be the public address. Write one such as https://example.org/desk.")
-    scheme, found, rest = text.strip().partition("://")
+    unusable = HandoffError(f"'{text}' can't be the public address. Write one such as https://example.org/desk.")
+    scheme, separator, rest = text.strip().partition("://")
     host, slash, path = rest.partition("/")
     scheme, host, path = scheme.lower(), host.lower(), f"{slash}{path}".rstrip("/")
-    if not found or scheme not in _DEFAULT_PORTS or not _HOST.fullmatch(host) or not _PATH.fullmatch(path):
-        raise no
+    if not separator or scheme not in _DEFAULT_PORTS or not _HOST.fullmatch(host) or not _PATH.fullmatch(path):
+        raise unusable
     segments = path.split("/")[1:]
     if {".", ".."} & set(segments):
-        raise no
+        raise unusable
     if segments and segments[0] in _OURS:
         raise HandoffError(
             f"The path of the public address can't begin with /{segments[0]}: the desk has such a path itself."

@@ -30,7 +30,7 @@ from rasa_handoff.server.storage.tables import open_store
 PARTS: Final = {h11.IDLE: "head", h11.SEND_BODY: "body"}
 """The part of a request that a connection waits for, by the client's state."""
 SHUTDOWN_WITHIN: Final = 1
-"""Seconds open requests (a long poll) get at the end. Web sockets are closed at once, and clients connect again."""
+"""Seconds for which a shutdown waits for requests (a long poll). Web sockets are closed at once, and clients connect again."""
 
 
 def guarded_http(connections: Connections) -> type[H11Protocol]:
@@ -42,6 +42,7 @@ def guarded_http(connections: Connections) -> type[H11Protocol]:
             connections.opened(transport, self._waits_for)
 
         def _waits_for(self) -> tuple[str | None, Any]:
+            """Return what the connection waits for, and an object for its request (``Waiting`` in guard/connections.py)."""
             transport: Any = self.transport
             if transport.get_protocol() is not self:  # it has become a websocket
                 return None, None
@@ -91,7 +92,7 @@ async def running(
         async with started(app):
             task = asyncio.create_task(server.serve(sockets=[listening]))
             try:
-                await _listening(server, task)
+                await _until_listening(server, task)
                 yield _address(listening)
             finally:
                 server.should_exit = True
@@ -135,7 +136,7 @@ async def _run(app: ASGIApp, proxies: Sequence[str], host: str, listening: socke
         loop.add_signal_handler(stop, _stop, server)
     async with started(app):
         task = asyncio.create_task(server.serve(sockets=[listening]))
-        await _listening(server, task)
+        await _until_listening(server, task)
         print(welcome, flush=True)
         await task
 
@@ -144,7 +145,7 @@ def _stop(server: uvicorn.Server) -> None:
     server.should_exit = True
 
 
-async def _listening(server: uvicorn.Server, task: "asyncio.Task[None]") -> None:
+async def _until_listening(server: uvicorn.Server, task: "asyncio.Task[None]") -> None:
     while not server.started and not task.done():  # noqa: ASYNC110 (uvicorn has no event for it)
         await asyncio.sleep(0.01)
     if task.done() and not server.started:
@@ -238,7 +239,7 @@ async def _step(
         either: set[asyncio.Future[Any]] = {running, reading}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not reading.done() or not reading.result().endswith(".complete"):
-            await running  # raises why
+            await running  # raises the application's own error, if there is one
             raise RuntimeError(f"The application ended during its {name}.")
     finally:
         reading.cancel()

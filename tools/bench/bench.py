@@ -1,4 +1,4 @@
-"""What a figure is given: where and how long it measures, how many take part, and systems to measure."""
+"""The parameters of all figures (folder, seconds, sizes), and the systems that they measure."""
 
 import contextlib
 import tempfile
@@ -13,7 +13,11 @@ from tools.bench.stack import Scene, Stack
 
 @dataclass(frozen=True)
 class Sizes:
-    """``customers`` at once; a take among ``many`` beside a take among ``few``; ``ended`` conversations beside none."""
+    """How many take part.
+
+    ``customers``: who chat at once (throughput). ``few``, ``many``: who wait in the two queues that a take is compared in.
+    ``ended``: ended conversations in the database of the history figure.
+    """
 
     customers: int = 100
     few: int = 10
@@ -23,8 +27,11 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Bench:
-    """``seconds``: what a figure measures for. ``patience``: seconds until what doesn't come has failed. ``answers``: whether
-    the agents do; ``stack``: what is measured, both for tests."""
+    """The parameters of a run.
+
+    ``seconds``: how long each figure measures. ``patience``: seconds to wait for an answer until the figure has failed. For
+    tests: ``answers``, whether agents answer, and ``stack``, the class of the measured system.
+    """
 
     folder: Path
     model: Path
@@ -36,7 +43,7 @@ class Bench:
 
     @contextlib.asynccontextmanager
     async def scene(self, name: str, prepared: Callable[[str], None] | None = None) -> AsyncIterator[Scene]:
-        """A system of its own with an agent. ``prepared``: gets the server's database before the start."""
+        """Start a system for one figure, with an agent. ``prepared``: called with the server's database before the start."""
         folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
         async with (
             self.stack(folder, self.model, prepared) as stack,

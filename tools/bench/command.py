@@ -1,4 +1,4 @@
-"""The command: which figures, one after the other; a failure of one is said and doesn't hide the others."""
+"""The command ``make bench``: measures the chosen figures one after the other. If one fails, the others go on."""
 
 import argparse
 import asyncio
@@ -24,7 +24,7 @@ FIGURES: Final[dict[str, Callable[[Bench], Awaitable[list[Row]]]]] = {
 }
 SECONDS: Final = 30.0
 BESIDE: Final = 240.0
-"""Seconds that a figure may take beside those it measures for: starting, getting everybody there, the last slice."""
+"""Seconds that a figure may take in addition to those that it measures: to start, to connect all customers, to end a turn."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -22,13 +22,13 @@ def load() -> str:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """As Markdown."""
+    """Return the rows as a table in Markdown."""
     lines = [HEAD, ("---", "---", "--:", "--:", "--:", "--:"), *(_cells(row) for row in rows)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def text(rows: Sequence[Row], failures: Mapping[str, str], seconds: float, load_before: str) -> str:
-    """All of it: on what it was measured, the table, and what couldn't be."""
+    """Return the whole result: the machine and versions, the table, and the figures that failed."""
     parts = [*_surroundings(seconds, load_before), "", table(rows)]
     if failures:
         parts += ["", *(f"- **{name} could not be produced**: {why}" for name, why in failures.items())]

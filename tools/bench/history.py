@@ -1,4 +1,4 @@
-"""Figure 4: what the live path costs with many ended conversations in the server's database, beside none."""
+"""Figure 4: what the live path costs with many ended conversations in the server's database, compared with none."""
 
 import asyncio
 import time
@@ -71,8 +71,8 @@ def _messages(number: int, at: float) -> Iterator[dict[str, Any]]:
 
 
 @dataclass
-class ConversationService:
-    """Customers who ask, chat and go back to the bot, one after the other."""
+class Conversations:
+    """Whole conversations, one after the other: a customer asks for a person, chats, and goes back to the bot."""
 
     scene: Scene
     arrivals: Samples = field(default_factory=Samples)
@@ -81,7 +81,7 @@ class ConversationService:
     count: int = 0
 
     async def one(self) -> None:
-        """A whole conversation."""
+        """Run one conversation, and add its samples."""
         self.count += 1
         agent = self.scene.agent
         customer = await self.scene.arrives(f"c{self.count}")
@@ -98,7 +98,7 @@ class ConversationService:
         await self.scene.leaves(customer)
 
     async def warm_up(self) -> None:
-        """Two that don't count."""
+        """Run two conversations whose samples aren't counted."""
         for _ in range(2):
             await self.one()
         self.arrivals, self.takes, self.trips = Samples(), Samples(), Samples()
@@ -106,11 +106,11 @@ class ConversationService:
 
 
 async def ended(bench: Bench) -> list[Row]:
-    """An arrival, a take, a round trip and an agent's acknowledgement."""
+    """Measure arrivals, takes, round trips and agents' acknowledgements on both systems."""
     count = bench.sizes.ended
     prepared = partial(insert_ended, count)
     async with bench.scene("without-ended") as one, bench.scene("with-ended", prepared) as other:
-        without, with_them = ConversationService(one), ConversationService(other)
+        without, with_them = Conversations(one), Conversations(other)
         for side in (without, with_them):
             await side.warm_up()
         await in_turns(bench.seconds, [with_them.one, without.one])

@@ -20,8 +20,7 @@ IDLE_SLICE, BUSY_SLICE = 1.0, 5.0
 
 @dataclass
 class Side:
-    """Customers in live chats on one side, what they measured, and the processor time of what lies between them and the
-    agents."""
+    """One side of the comparison: its customers, their round trips, and the processor time of its servers."""
 
     system: Scene | PlainHops
     customers: list[Customer] = field(default_factory=list)
@@ -31,7 +30,7 @@ class Side:
     counted: int = 0
 
     async def chat(self, seconds: float) -> None:
-        """All of them, one round trip after the other; none begins after ``seconds``, and all that began are counted."""
+        """Let all customers chat at once; none begins a round trip after ``seconds``, and all that began are counted."""
         processor = self.system.processor()
         began, before = time.perf_counter(), len(self.trips.values)
         await asyncio.gather(*(self._chat(customer, began + seconds) for customer in self.customers))
@@ -41,7 +40,7 @@ class Side:
             self.spent[name] = self.spent.get(name, 0.0) + more
 
     async def warm_up(self) -> None:
-        """What only the first words cost isn't measured."""
+        """Make some round trips that don't count: the first messages of a conversation cost more."""
         for _ in range(WARM_UP):
             await asyncio.gather(*(customer.round_trip() for customer in self.customers))
 

@@ -14,6 +14,7 @@ from rasa_handoff.testing.slowness import slowness
 
 LEAST_TURNS = 2
 QUIET_FOR = 0.25
+"""Seconds between two looks at whether a system is quiet."""
 QUIET = 0.05
 """Seconds of processor per second below which a system does nothing but wait."""
 
@@ -36,7 +37,7 @@ class FigureError(Exception):
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: what was measured beside its reference, and how often. ``unit``: of both."""
+    """One line of the table: the measured value, its reference, and the number of samples of each. ``unit``: of both values."""
 
     what: str
     unit: str
@@ -46,7 +47,7 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """The measured beside the reference; None if that is nothing."""
+        """The measured value divided by the reference; None if the reference is 0."""
         return self.measured / self.reference if self.reference else None
 
 
@@ -71,7 +72,7 @@ class Samples:
         return sorted(self.values)[max(0, math.ceil(share * len(self.values)) - 1)]
 
     def mean(self) -> float:
-        """Of all.
+        """Return the mean of all samples.
 
         Raises:
             FigureError: there is none.
@@ -98,8 +99,10 @@ async def in_turns(seconds: float, sides: Sequence[Action]) -> None:
 
 
 def processor_seconds(pid: int) -> float:
-    """What a process has used so far, all its threads; by the kernel's own clock for it, since /proc/PID/stat counts in
-    hundredths."""
+    """Return the processor seconds that all threads of a process have used so far.
+
+    Read from the kernel's clock of the process, since /proc/PID/stat counts in hundredths.
+    """
     return time.clock_gettime((~pid << 3) | 2)  # Linux: the clock of the scheduler (2) of that process
 
 
@@ -121,18 +124,18 @@ def wants_processor(pid: int) -> bool:
 
 
 async def quiet(system: Watched, received: Callable[[], int], within: float) -> None:
-    """Until these processes have nothing to do any more, and nothing more is received. ``received``: how much has been.
+    """Wait until these processes have nothing to do, and nothing more is received. ``received``: how much has been so far.
 
     Raises:
-        FigureError: they have after ``within`` seconds.
+        FigureError: they are still busy after ``within`` seconds.
     """
     deadline = time.monotonic() + within * slowness()
-    before, since, said, calm = system.processor(), time.monotonic(), received(), 0
-    while calm < 2:
+    before, since, count, quiet_looks = system.processor(), time.monotonic(), received(), 0
+    while quiet_looks < 2:
         await asyncio.sleep(QUIET_FOR)
-        after, now, more = system.processor(), time.monotonic(), received()
+        after, now, count_now = system.processor(), time.monotonic(), received()
         spent = sum(used(before, after).values()) / (now - since)
-        is_calm = spent < QUIET and more == said and not system.wants_processor()
-        calm, before, since, said = (calm + 1 if is_calm else 0), after, now, more
+        is_quiet = spent < QUIET and count_now == count and not system.wants_processor()
+        quiet_looks, before, since, count = (quiet_looks + 1 if is_quiet else 0), after, now, count_now
         if now > deadline:
             raise FigureError(f"After {within:g} s it is still busy ({spent:.2f} processors): {used(before, after)}.")

@@ -1,4 +1,4 @@
-"""Customers and agents that measure: the tests' python-socketio clients, driven by what they hear and not by looking."""
+"""Customers and agents that measure: the tests' python-socketio clients, which react to events and don't poll."""
 
 import asyncio
 import time
@@ -21,10 +21,10 @@ def answer_to(text: str) -> str:
 
 
 async def promised(awaited: "asyncio.Future[T]", what: str, patience: float) -> T:
-    """What comes, within ``patience`` seconds, more on a slow machine.
+    """Return the result of a future that comes within ``patience`` seconds, more on a slow machine. ``what``: its name.
 
     Raises:
-        FigureError: it doesn't.
+        FigureError: it doesn't come.
     """
     try:
         return await asyncio.wait_for(awaited, patience * slowness())
@@ -33,7 +33,7 @@ async def promised(awaited: "asyncio.Future[T]", what: str, patience: float) -> 
 
 
 class Customer(Peer):
-    """On socketio with acknowledgements, as the example page is. ``notices``: how often something else than an answer came."""
+    """A customer on socketio with acknowledgements, as the example page is. ``notices``: messages that were no agent's answer."""
 
     events = ("session_confirm", "bot_uttered", "handoff_state")
 
@@ -100,8 +100,10 @@ class Customer(Peer):
 
 
 class Agent(Desk):
-    """At the desk, and answers every customer's words at once, if ``answers``. ``counts``: of what the desk pushed.
-    ``acknowledged``: seconds until each answer was accepted."""
+    """An agent at the desk, who answers each message of a customer at once, if ``answers``.
+
+    ``counts``: events from the server, by name. ``acknowledged``: seconds until each answer was accepted.
+    """
 
     def __init__(self, name: str, answers: bool = True, patience: float = PATIENCE) -> None:
         super().__init__(name)
@@ -120,10 +122,10 @@ class Agent(Desk):
         return shown
 
     async def must(self, event: str, **body: Any) -> dict[str, Any]:
-        """Ask for something that can't be refused.
+        """Send an event that the server has no reason to refuse, and return its answer.
 
         Raises:
-            FigureError: it was.
+            FigureError: it was refused.
         """
         answer = await self.call(event, body)
         if not isinstance(answer, dict) or not answer.get("ok"):
@@ -131,7 +133,7 @@ class Agent(Desk):
         return answer
 
     async def timed(self, event: str, **body: Any) -> float:
-        """The same; the seconds until it was answered."""
+        """Send an event as :meth:`must` does, and return the seconds until it was answered."""
         began = time.perf_counter()
         await self.must(event, **body)
         return time.perf_counter() - began

@@ -64,22 +64,22 @@ class PlainHops:
 
 
 class PlainCustomer(Customer):
-    """The same without acknowledgements."""
+    """A customer of the plain hops, who sends without acknowledgements."""
 
     async def send(self, text: str) -> None:
-        """Emit it."""
+        """Send a message, and don't wait for an answer."""
         await self.emit("user_uttered", {"session_id": self.name, "message": text})
 
 
 class PlainAgent(Peer):
-    """Answers everything."""
+    """An agent of the plain hops, who answers every message."""
 
     def __init__(self) -> None:
         super().__init__("/desk")
         self.sio.on("message", self._answer, namespace="/desk")
 
     async def connect(self, url: str) -> None:
-        """Be there."""
+        """Connect to server B."""
         await self.sio.connect(url, namespaces=["/desk"], transports=["websocket"], wait_timeout=PATIENCE)
 
     async def _answer(self, data: Any) -> None:
@@ -87,7 +87,7 @@ class PlainAgent(Peer):
 
 
 async def serve_a(port: int, port_of_b: int) -> None:
-    """Where Rasa stands: customers come here, and it is a client of B."""
+    """Run server A, in Rasa's place: customers connect to it, and it is a client of B."""
     server, client = socketio.AsyncServer(async_mode="aiohttp"), socketio.AsyncClient()
 
     async def enter(sid: str, data: Any) -> None:
@@ -108,7 +108,7 @@ async def serve_a(port: int, port_of_b: int) -> None:
 
 
 async def serve_b(port: int) -> None:
-    """Where the live-agent server stands: what one side says, the other is told."""
+    """Run server B, in the live-agent server's place: it passes messages between A and the agent."""
     server = socketio.AsyncServer(async_mode="aiohttp", namespaces=["/relay", "/desk"])
 
     async def pass_on(sid: str, data: Any) -> None:

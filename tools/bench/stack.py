@@ -37,7 +37,7 @@ def prepare(database: str, prepared: Callable[[str], None] | None = None) -> Non
 
 
 def credentials(folder: Path, desk_url: str) -> dict[str, Any]:
-    """Of a Rasa whose handoffs go to this live-agent server."""
+    """Return the credentials.yml of a Rasa server whose handoffs go to this live-agent server."""
     channels = {"socketio": {"session_persistence": True}, "rest": None}
     store = f"sqlite:///{folder / 'relay.db'}"
     return {
@@ -127,7 +127,7 @@ class Scene:
         return bool(self.stack.wants_processor())
 
     async def all(self, comes: Callable[[str], Awaitable[T]], names: Sequence[str]) -> list[T]:
-        """These customers come, a few at a time and in this order."""
+        """Let these customers come, a few at a time and in this order."""
         places = asyncio.Semaphore(AT_A_TIME)
 
         async def one(name: str) -> T:
@@ -146,20 +146,20 @@ class Scene:
             return bool((await answer.json())["desk"] == "connected")
 
     async def arrives(self, name: str) -> Customer:
-        """A customer comes in, and talks to nobody yet."""
+        """Let a customer connect, who talks to nobody yet."""
         customer = Customer(name, self.patience)
         self.customers.append(customer)
         await customer.connect(self.stack.url)
         return customer
 
     async def waits(self, name: str) -> tuple[Customer, str]:
-        """A customer comes and asks for a person; with the handoff's id."""
+        """Let a customer come and ask for a person; return the customer and the handoff's id."""
         customer = await self.arrives(name)
         await customer.ask_for_person()
         return customer, (await self.agent.arrival(name))[0]
 
     async def talks(self, name: str) -> Customer:
-        """A customer whom the agent has taken."""
+        """Let a customer come whom the agent takes; return the customer."""
         customer, handoff_id = await self.waits(name)
         await self.agent.must("take", handoff_id=handoff_id)
         return customer

@@ -55,7 +55,7 @@ class Queue:
 
 
 async def take(bench: Bench) -> list[Row]:
-    """The processor of both servers until everything that follows from it is done, and whom it tells what."""
+    """Measure, per take, the processor time of both servers until all that follows is done, and the messages that it causes."""
     few, many = bench.sizes.few, bench.sizes.many
     async with bench.scene("few") as one, bench.scene("many") as other:
         small, large = Queue(one), Queue(other)

@@ -2,12 +2,12 @@
 
 Several sockets may name one conversation. The rules of who has it:
 
-1. The socket that began the conversation has it, or showed its secret, or spoke last. Such a socket is *proven*.
+1. A socket has the conversation if it began it, showed its secret, or spoke last. Such a socket is *proven*.
 2. A socket that only joins doesn't take the conversation from a connected one.
 3. A socket that joins while no other is connected gets the waiting messages: it is usually the customer's, and the protocol has
    no proof of that. But they count as delivered only once it is proven; until then another socket gets them again.
-4. While several sockets are connected nothing counts as delivered before the one that has the conversation speaks again: its
-   connection may be half-open.
+4. While several sockets are connected, the connection of the one that has the conversation may be half-open. So nothing counts
+   as delivered before that socket speaks again.
 
 The secret shows that a conversation is the client's own when it comes back. It is our addition to the protocol, which other
 clients ignore. Once a conversation's secret was shown, nobody joins it without.
@@ -39,7 +39,7 @@ from rasa_handoff.server.storage.handoffs import Record
 from rasa_handoff.server.storage.tables import METADATA, OUTBOX
 
 BOTLHALE: Final = "botlhale"
-"""Side of the conversations that came by this protocol, and the outbox target that leads back to them."""
+"""What ``Record.side`` is for conversations that came by this protocol: the outbox target that leads back to them."""
 CHANNEL: Final = Channel(name="live_agent")
 
 CONVERSATION_KEYS: Final = ("ConversationID", "conversation_id", "conversationId", "ConversationId")
@@ -59,7 +59,8 @@ MOST_NAMED: Final = 20
 """Conversations that one socket may have at a time; the protocol has one."""
 
 RESUME_KEY: Final = "resume"
-"""The secret's key, in the acknowledgement of what began a conversation, and in what a client sends to show it."""
+"""The payload's field with the secret: in the acknowledgement of the event that began a conversation, and where a client shows
+it."""
 REFUSED: Final = "resume_needed"
 
 RESUME_SECRETS: Final = Table(
@@ -255,6 +256,7 @@ class ClientSockets:
         holder = joined[-1] if joined else None
         if sid in joined:
             joined.remove(sid)
+        # A socket that only joins comes before the last one, which has the conversation.
         joined.insert(len(joined) if proven or holder is None else len(joined) - 1, sid)
 
     def leave(self, sid: str) -> list[Client]:
@@ -270,7 +272,7 @@ class ClientSockets:
         if not self._joined[client]:
             del self._joined[client]
 
-    def counts(self, sid: str, client: Client) -> bool:
+    def counts_as_delivered(self, sid: str, client: Client) -> bool:
         """Return whether what is sent to this socket counts as delivered."""
         return (sid, client) in self._proven and len(self._joined[client]) == 1
 
@@ -302,13 +304,13 @@ def check_secret(connection: Connection, handoff_id: str, given: Any) -> bool:
         Refused: another secret was given, or none although it was shown before.
     """
     table = RESUME_SECRETS.c
-    here = table.handoff_id == handoff_id
-    known = connection.execute(select(table.secret, table.shown).where(here)).one_or_none()
+    of_handoff = table.handoff_id == handoff_id
+    known = connection.execute(select(table.secret, table.shown).where(of_handoff)).one_or_none()
     if known is None:
         return False
     fits = isinstance(given, str) and hmac.compare_digest(given.encode(), known.secret.encode())
     if not fits and (known.shown or given is not None):
         raise Refused(REFUSED, "This conversation is resumed with the secret that it began with.")
     if fits and not known.shown:
-        connection.execute(update(RESUME_SECRETS).where(here).values(shown=True))
+        connection.execute(update(RESUME_SECRETS).where(of_handoff).values(shown=True))
     return fits

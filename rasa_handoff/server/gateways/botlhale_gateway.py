@@ -1,8 +1,8 @@
 """The gateway of the namespaces ``/live_agent``, ``/live_server`` and ``/``: clients written for Botlhale's live agent.
 
-Each conversation has a socket. Payloads are read tolerantly and written strictly. A refusal goes into the acknowledgement; that
-of a customer's message is sent as ``to_user``, too, since such clients ask for no acknowledgement. A client that goes away
-keeps its conversation: messages wait for its next connect.
+Each conversation has a socket of its own, unless several name it. Payloads are read tolerantly and written strictly. A refusal
+goes into the acknowledgement; that of a customer's message is sent as ``to_user``, too, since such clients ask for no
+acknowledgement. A client that goes away keeps its conversation: messages wait for its next connect.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -94,7 +94,7 @@ def active_after(status: DeskStatusPayload) -> dict[str, Any] | None:
 def active_in(state: Assignment, named: bool = True) -> dict[str, Any]:
     """Return who is active in an open handoff: the body of ``handoff_state``, as on HandoffChannel's socketio.
 
-    Not ``named``: without the agent's name.
+    ``named``: whether the agent's name is in it.
     """
     if state.stage is not Stage.ASSIGNED or state.agent is None:
         return _active("waiting")
@@ -135,8 +135,8 @@ class BotlhaleGateway:
     async def deliver(self, lane: str, entries: Sequence[Entry]) -> Sequence[Mark]:
         """Send entries to the socket that has the conversation; the protocol has no acknowledgement."""
         bodies = {entry.key: read_entry(entry) for entry in entries}
-        address = bodies[entries[0].key]
-        client = Client(bot_id=address.bot_id, conversation_id=address.conversation_id)
+        first = bodies[entries[0].key]  # all entries of a lane go to the same client
+        client = Client(bot_id=first.bot_id, conversation_id=first.conversation_id)
         sid = self._client_sockets.holder(client)
         for entry in entries:
             if entry.key <= self._delivered.get(lane, 0):
@@ -147,11 +147,12 @@ class BotlhaleGateway:
             shown = self._client_sockets.last_shown(lane, sid)
             if entry.key > shown:
                 await self._tell(sid, bodies[entry.key].payload)
-            if self._client_sockets.counts(sid, client):
+            if self._client_sockets.counts_as_delivered(sid, client):
                 self._delivered[lane] = entry.key
             else:
                 self._client_sockets.note_shown(lane, sid, max(entry.key, shown))
-        if not _marks(lane, [entry for entry in entries if entry.key > self._delivered.get(lane, 0)], Status.WAITING):
+        left = [entry for entry in entries if entry.key > self._delivered.get(lane, 0)]
+        if not any(entry.name == MessagePayload.event for entry in left):
             self._client_sockets.forget(lane)
             return _marks(lane, entries, Status.DELIVERED)
         await self._note(lane, entries, NOT_PROVEN)
@@ -296,7 +297,9 @@ class BotlhaleGateway:
         self, sid: str, client: Client, work: Callable[[UnitOfWork], Entered], speaks: bool = False
     ) -> EnteredAnswer:
         """Run work that registers a socket. One that ``speaks`` has the conversation from then on."""
-        token = self._token_of(sid)  # before the wait: the last messages of a socket that closes meanwhile are kept
+        # A socket may close while it waits for its conversation's rate limit. Its message is kept all the same, so the token is
+        # read before.
+        token = self._token_of(sid)
         await self._guard.conversations.of(f"{client.bot_id} {client.conversation_id}").wait()
         new = self._client_sockets.client(sid) != client
 
@@ -308,23 +311,23 @@ class BotlhaleGateway:
         record, answer = entered.record, EnteredAnswer(ok=True, resume=entered.secret)
         if sid not in self._sockets:
             return answer
-        had = self._client_sockets.holder(client)
+        holder_before = self._client_sockets.holder(client)
         if speaks and (shown := self._client_sockets.last_shown(record.handoff_id, sid)):  # it is alive, so it got that
             self._delivered[record.handoff_id] = max(shown, self._delivered.get(record.handoff_id, 0))
         self._client_sockets.join(sid, client, proven=speaks or entered.own)
-        has = self._client_sockets.holder(client) == sid
+        is_holder = self._client_sockets.holder(client) == sid
         if new and record.assignment.stage is not Stage.ENDED:  # else the end waits in the outbox
-            await self._emit(sid, STATE_KEY, active_in(record.assignment, named=has))
-        if new or had != sid or speaks:
+            await self._emit(sid, STATE_KEY, active_in(record.assignment, named=is_holder))
+        if new or holder_before != sid or speaks:
             self._conversations.dispatcher.notify([(BOTLHALE, record.handoff_id)])
-        if new and has and not record.offer.transcript:
+        if new and is_holder and not record.offer.transcript:
             await self._emit(sid, "messages", {})
         return answer
 
     def _may_begin(self, sid: str) -> Callable[[], None]:
         """Return a check to call before a conversation begins; it refuses if this address has begun too many.
 
-        It also holds for a socket that has closed when the check is called.
+        The address counts even if the socket has closed before the check is called.
         """
         socket = self._sockets.get(sid)
 

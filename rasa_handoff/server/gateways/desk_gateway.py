@@ -128,7 +128,8 @@ class DeskGateway:
         try:
             await self._conversations.do(work)
         finally:
-            # python-socketio sends the connect's acknowledgement in this step of the event loop.
+            # python-socketio acknowledges the connect when this handler returns, in the same step of the event loop. `_welcome`
+            # goes on in the next step, so nothing overtakes the acknowledgement.
             loop.call_soon(answered.set_result, None)
 
     def _refusal(self, environ: dict[str, Any], sentence: str, why: str) -> ConnectionRefusedError:
@@ -165,8 +166,8 @@ class DeskGateway:
         return ConversationAnswer(ok=True, conversation=whole)
 
     async def _open(self, sid: str, data: Any) -> ConversationAnswer:
-        about = read(OpenPayload, data)
-        whole = await self._conversations.open(self._agent(sid), about.handoff_id, about.after)
+        opened = read(OpenPayload, data)
+        whole = await self._conversations.open(self._agent(sid), opened.handoff_id, opened.after)
         return ConversationAnswer(ok=True, conversation=whole)
 
     async def _message(self, sid: str, data: Any) -> MessageAnswer:
@@ -180,12 +181,14 @@ class DeskGateway:
         await self._conversations.agent_typing(self._agent(sid), typing.handoff_id, typing.on)
 
     async def _transfer(self, sid: str, data: Any) -> None:
-        passing = read(TransferPayload, data)
-        await self._conversations.transfer(self._agent(sid), passing.handoff_id, passing.department)
+        transfer = read(TransferPayload, data)
+        await self._conversations.transfer(self._agent(sid), transfer.handoff_id, transfer.department)
 
     async def _resolve(self, sid: str, data: Any) -> None:
-        end = read(ResolvePayload, data)
-        await self._conversations.resolve(self._agent(sid), end.handoff_id, end.outcome, end.note, end.slots)
+        resolution = read(ResolvePayload, data)
+        await self._conversations.resolve(
+            self._agent(sid), resolution.handoff_id, resolution.outcome, resolution.note, resolution.slots
+        )
 
     async def _publish(self, publication: Publication) -> None:
         emitted = _event_of(publication)

@@ -25,8 +25,8 @@ def listen(
 ) -> None:
     """Register handlers of a namespace by event name.
 
-    Handlers of one socket are started in the order of their events. Each must reach its transaction without waiting for anything
-    else first: then the store, which works in order, keeps the order.
+    Handlers of one socket are started in the order of their events. The store works in order, too, so the order is kept if each
+    handler waits for nothing before its transaction.
 
     ``failed`` is the acknowledgement while the server stops, and after an unforeseen error. Without it there is no
     acknowledgement while the server stops, so that our own senders send again; after an unforeseen error it has the code
@@ -51,7 +51,7 @@ def _answering(sio: AsyncServer, event: str, handler: Handler, failed: Acknowled
     async def answer(sid: str, data: Any = None, *_: Any) -> Any:
         try:
             return plain(await handler(sid, valid(data)) or ACCEPTED)
-        except Refused as no:  # an unusable database is one, too
+        except Refused as no:  # `Unavailable` among them, while the database can't be used
             return plain(refusal(no.code, str(no)))
         except Unreachable:  # the server is stopping
             return sio.not_handled if failed is None else plain(failed)

@@ -170,13 +170,13 @@ class RelayGateway:
         if environ.get("HTTP_ORIGIN") is not None:
             raise self._refusal(environ, "A relay is a program; a web page can't be one.")
         if not is_our_format(auth):
-            raise self._misfit(environ, STRANGER)
+            raise self._refusal_logged_once(environ, STRANGER)
         try:
             offered = read(RelayAuthPayload, auth)
         except Refused as no:
             raise self._refusal(environ, str(no)) from no
         if not are_compatible(offered.protocol, PROTOCOL):
-            raise self._misfit(
+            raise self._refusal_logged_once(
                 environ,
                 f"This server speaks protocol {PROTOCOL}, the relay {offered.protocol}: bring both to the same version.",
             )
@@ -224,8 +224,8 @@ class RelayGateway:
         self._guard.refusals.note(self._guard.address(environ), "relay", f"a relay: {sentence}")
         return ConnectionRefusedError(sentence)
 
-    def _misfit(self, environ: dict[str, Any], sentence: str) -> ConnectionRefusedError:
-        """Refuse a relay that doesn't fit this server. It tries again every few seconds until one of the two is updated."""
+    def _refusal_logged_once(self, environ: dict[str, Any], sentence: str) -> ConnectionRefusedError:
+        """Refuse a relay of another format or protocol. It tries again every few seconds until one of the two is updated."""
         self._guard.refusals.note_once(self._guard.address(environ), "relay", f"a relay: {sentence}")
         return ConnectionRefusedError(sentence)
 
@@ -240,22 +240,24 @@ class RelayGateway:
 
     async def _hello(self, sid: str, data: Any) -> None:
         numbered = list(_numbered(read(HelloPayload, data or {}).open))
-        ours = await self._conversations.catch_up(self._bot(sid), numbered)
-        known = tuple(KnownHandoffPayload(handoff_id=handoff_id, last=id) for handoff_id, id in ours.received.items())
+        caught_up = await self._conversations.catch_up(self._bot(sid), numbered)
+        known = tuple(
+            KnownHandoffPayload(handoff_id=handoff_id, last=id) for handoff_id, id in caught_up.received.items()
+        )
         await self._conversations.refresh_availability()
-        self._conversations.publisher.later(partial(self._welcome, sid, known, ours.unknown))
+        self._conversations.publisher.later(partial(self._welcome, sid, known, caught_up.unknown))
 
     async def _welcome(self, sid: str, known: tuple[KnownHandoffPayload, ...], unknown: tuple[str, ...]) -> None:
         if sid not in self._bots:
             return
-        there = self._conversations.last_availability  # a change since the hello was published only to others
-        assert there is not None
+        availability = self._conversations.last_availability  # a change since the hello was published only to others
+        assert availability is not None
         welcome = WelcomePayload(
             protocol=PROTOCOL,
             server=__version__,
             epoch=self._store.epoch,
-            departments=there.departments,
-            staffed=there.staffed,
+            departments=availability.departments,
+            staffed=availability.staffed,
             open=known,
             unknown=unknown,
             transcript_follows=True,
@@ -282,11 +284,11 @@ class RelayGateway:
         return FoundAnswer(ok=True, handoff=found.offer, agent=found.assignment.agent)
 
     async def _status(self, sid: str, data: Any) -> None:
-        over: RelayStatusPayload = read(RelayStatusPayload, data)
-        if not isinstance(over, EndedPayload):
-            return await self._conversations.message_left(self._bot(sid), over.handoff_id, over.id)
-        event = CustomerEnded(at=self._now(), reason=over.reason)
-        await self._conversations.customer_ended(RELAY, self._bot(sid), over.handoff_id, event, over.id)
+        status: RelayStatusPayload = read(RelayStatusPayload, data)
+        if not isinstance(status, EndedPayload):
+            return await self._conversations.message_left(self._bot(sid), status.handoff_id, status.id)
+        event = CustomerEnded(at=self._now(), reason=status.reason)
+        await self._conversations.customer_ended(RELAY, self._bot(sid), status.handoff_id, event, status.id)
 
     async def _message(self, sid: str, data: Any) -> None:
         message = read(MessagePayload, data)

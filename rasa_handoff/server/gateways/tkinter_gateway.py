@@ -2,8 +2,8 @@
 
 A visit has two one-way streams of raw UTF-8, without frames: the window connects to us at the customer's first message, and we
 connect to it at the agent's. The end of either stream ends the visit, which is one conversation. There is one visit at a time,
-since the window has one port; the next connection isn't read before. Nothing of a window survives it: messages for a closed
-window have failed.
+since the window has one port; the next connection is read when that one has ended. A closed window keeps nothing, so messages
+for it have failed.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ LAST_MESSAGE_SECONDS: Final = 1.0
 """Seconds for the customer's last message after the window has closed the other stream."""
 
 TKINTER: Final = "tkinter"
-"""Side of the conversations that came from a window, and the outbox target that leads back to it."""
+"""What ``Record.side`` is for conversations that came from a window: the outbox target that leads back to it."""
 BOT_ID: Final = "tkinter-demo"
 CHANNEL: Final = Channel(name="tkinter")
 PAUSE: Final = 1.0
@@ -67,7 +67,7 @@ STATUS_TEXTS: Final[Mapping[type[StatusPayload], str]] = {
     FailedPayload: ENDED,
 }
 """Notices for statuses. A window cuts lines off at about forty characters."""
-LAST: Final = (CompletedPayload, FailedPayload)
+ENDINGS: Final = (CompletedPayload, FailedPayload)
 
 
 class Ports(Value, frozen=True, kw_only=True):
@@ -97,8 +97,8 @@ class Visit:
     def __init__(self, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.handoff_id = uuid.uuid4().hex
         self._port, self._reader, self._writer = port, reader, writer
-        self._whole = WholeCharacters()
-        self._gone, self._all_read = False, asyncio.Event()
+        self._encoder = WholeCharacters()
+        self._ended_by_window, self._all_read = False, asyncio.Event()
         self._speaking: asyncio.StreamWriter | None = None
         self._watching: asyncio.Task[None] | None = None
 
@@ -109,7 +109,8 @@ class Visit:
             while data := await self._reader.read(MOST_BYTES):
                 if said := valid_text(decoder.decode(data)).strip():
                     yield said
-        self._gone = self._gone or not self._writer.is_closing()
+        # A stream that ends before we close our own was ended by the window.
+        self._ended_by_window = self._ended_by_window or not self._writer.is_closing()
         self._all_read.set()
 
     async def tell(self, text: str) -> None:
@@ -122,7 +123,7 @@ class Visit:
             if self._speaking is None:
                 reader, self._speaking = await asyncio.open_connection(HERE, self._port)
                 self._watching = asyncio.create_task(self._watch(reader))
-            self._speaking.write(self._whole.encode(text + "\n", time.monotonic()))
+            self._speaking.write(self._encoder.encode(text + "\n", time.monotonic()))
             await self._speaking.drain()
         except OSError as problem:
             raise Unreachable(f"The user window doesn't listen on port {self._port}: {problem}") from problem
@@ -131,8 +132,8 @@ class Visit:
         """End both streams; :meth:`messages` ends with them."""
         for writer in (self._writer, self._speaking):
             if writer is not None:
-                if self._gone:
-                    _forget(writer)
+                if self._ended_by_window:
+                    _close_by_reset(writer)
                 writer.close()
 
     async def close(self) -> None:
@@ -152,12 +153,12 @@ class Visit:
         # A window that closes ends both streams; its last message is still read.
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._all_read.wait(), LAST_MESSAGE_SECONDS)
-        self._gone = self._gone or not self._writer.is_closing()
+        self._ended_by_window = self._ended_by_window or not self._writer.is_closing()
         self.end()
 
 
-def _forget(writer: asyncio.StreamWriter) -> None:
-    """Answer the window's end with a reset.
+def _close_by_reset(writer: asyncio.StreamWriter) -> None:
+    """Have the closing of this connection reset it.
 
     Otherwise the system keeps its port for a minute, and the window can't open it again.
     """
@@ -175,7 +176,7 @@ class TkinterGateway:
     def __init__(self, conversations: BotService, ports: Ports | None) -> None:
         self._conversations, self._ports = conversations, ports
         self._visit: Visit | None = None
-        self._turn = asyncio.Lock()
+        self._one_at_a_time = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._server: asyncio.AbstractServer | None = None
 
@@ -205,7 +206,7 @@ class TkinterGateway:
         text = payload.text if isinstance(payload, MessagePayload) else STATUS_TEXTS.get(type(payload))
         if text is not None:
             await visit.tell(text)
-        if isinstance(payload, LAST):
+        if isinstance(payload, ENDINGS):
             visit.end()
         return _mark(lane, payload, Status.DELIVERED)
 
@@ -217,7 +218,7 @@ class TkinterGateway:
         task.add_done_callback(self._tasks.discard)
         visit = Visit(self._ports.window, reader, writer)
         try:
-            async with self._turn:
+            async with self._one_at_a_time:
                 self._visit = visit
                 await self._serve(visit)
         finally:

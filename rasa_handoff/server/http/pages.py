@@ -58,7 +58,7 @@ HEADERS: Final = {
     "Cache-Control": "no-store",
 }
 FILES: Final = "/static/"
-# Files are asked for again each time (and mostly unchanged), so that an upgrade is seen at once.
+# Browsers ask for a file each time, and are mostly told that it hasn't changed: so an upgrade is seen at once.
 FILES_HEADERS: Final = {"Cache-Control": "no-cache"}
 MOST_FORM_BYTES: Final = 10_000
 MOST_HASHING: Final = 2
@@ -136,8 +136,8 @@ class Pages:
         email = fields.get("email", "").strip().lower()
         account = await self._store.write(lambda connection: accounts.by_email(connection, email))
         known = await self._known(request)
-        knows = known if known is not None and account is not None and account.id in known.agents else None
-        keys = brake.keys_of(hashlib.sha256(email.encode()).hexdigest(), _address(request), knows)
+        known_to_agent = known if known is not None and account is not None and account.id in known.agents else None
+        keys = brake.keys_of(hashlib.sha256(email.encode()).hexdigest(), _address(request), known_to_agent)
         wait = self._brake.wait(keys)
         if wait > 0:
             self._note(request, account, "too many tries")
@@ -179,8 +179,8 @@ class Pages:
         token = await self._store.write(begin)
         response = RedirectResponse(HOME, status_code=303)
         self._set_cookie(request, response, SESSION_COOKIE, token, sign_in.LASTS)
-        mark = (await self._browsers.known()).sign(known, id)
-        self._set_cookie(request, response, KNOWN_COOKIE, mark, brake.KNOWN_LASTS)
+        known_cookie = (await self._browsers.known()).sign(known, id)
+        self._set_cookie(request, response, KNOWN_COOKIE, known_cookie, brake.KNOWN_LASTS)
         if before is not None:
             await self._signed_out()
         return response
@@ -199,43 +199,46 @@ class Pages:
         return response
 
     async def _health(self, _: Request) -> Response:
-        said: dict[str, Any] = {"format": FORMAT, "protocol": PROTOCOL, "version": __version__}
+        versions: dict[str, Any] = {"format": FORMAT, "protocol": PROTOCOL, "version": __version__}
         try:
             trouble = await asyncio.wait_for(self._store.look(), HEALTH_WITHIN)
         except Exception as problem:
             trouble = self._store.trouble or str(problem) or "it doesn't answer"
         if trouble is not None:
             reason = f"The database can't be used: {trouble}.".splitlines()[0]
-            return JSONResponse({"status": "unavailable", "reason": reason, **said}, status_code=503)
+            return JSONResponse({"status": "unavailable", "reason": reason, **versions}, status_code=503)
         letters = await self._store.write(OUTBOX.count_dead_letters)
-        return JSONResponse({"status": "ok", "dead_letters": letters, **said})
+        return JSONResponse({"status": "ok", "dead_letters": letters, **versions})
 
-    async def _form(self, request: Request, browser: str | None) -> tuple[dict[str, str], Response | None]:
-        """Return the fields of a form that we gave to this browser; for any other form, the response that refuses it."""
+    async def _form(self, request: Request, owner: str | None) -> tuple[dict[str, str], Response | None]:
+        """Return the fields of a form that we gave to its owner; for any other form, the response that refuses it.
+
+        ``owner``: what the form's token is bound to, the browser's cookie or the hash of its session.
+        """
         if not self._browsers.is_own(
             request.headers.get("origin"), request.headers.get("host"), shown_address(_address(request))
         ):
             return {}, PlainTextResponse(STRANGE_ORIGIN, status_code=403)
         fields = await _fields(request)
-        if not (await self._browsers.forms()).fits(fields.get("csrf", ""), browser):
+        if not (await self._browsers.forms()).fits(fields.get("csrf", ""), owner):
             return {}, await self._login_page(request, OLD_FORM, 403)
         return fields, None
 
     async def _login_page(
         self, request: Request, message: str = "", status: int = 200, headers: dict[str, str] | None = None
     ) -> Response:
-        known = self._cookie(request, FORM_COOKIE)
-        browser = known or secrets.token_urlsafe(16)
+        kept = self._cookie(request, FORM_COOKIE)
+        browser = kept or secrets.token_urlsafe(16)
         response = await self._page("login.html", browser, message, status, headers)
-        if known is None:
+        if kept is None:
             self._set_cookie(request, response, FORM_COOKIE, browser, None)
         return response
 
     async def _page(
-        self, name: str, browser: str, message: str = "", status: int = 200, headers: dict[str, str] | None = None
+        self, name: str, owner: str, message: str = "", status: int = 200, headers: dict[str, str] | None = None
     ) -> Response:
         page = (WEB / name).read_text(encoding="utf-8")
-        filled = {"{{csrf}}": (await self._browsers.forms()).sign(browser), "{{message}}": message}
+        filled = {"{{csrf}}": (await self._browsers.forms()).sign(owner), "{{message}}": message}
         for placeholder, value in filled.items():
             page = page.replace(placeholder, html.escape(value))
         return HTMLResponse(page, status, headers)

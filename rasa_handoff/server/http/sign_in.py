@@ -66,7 +66,7 @@ def session_hashes(connection: Connection) -> frozenset[str]:
 
 
 def secret(connection: Connection) -> str:
-    """Return the key that signs forms; made once per database, so that a form outlives a restart."""
+    """Return the key that signs forms and the known browsers' cookies; made once per database: both outlive a restart."""
     known = connection.execute(select(SECRETS.c.value).where(SECRETS.c.name == "forms")).scalar()
     if known is None:
         known = secrets.token_hex(32)
@@ -121,10 +121,11 @@ class Browsers:
         """
         if origin is None or (self._public is not None and origin == self._public.origin):
             return True
-        asked = urlsplit(origin).netloc if _LOGGABLE.fullmatch(origin) else ""
-        if asked and asked == host and (self._public is None or asked != self._public.host):
+        # With a public address, its host counts only with its scheme too (checked above): its http page isn't ours.
+        page_host = urlsplit(origin).netloc if _LOGGABLE.fullmatch(origin) else ""
+        if page_host and page_host == host and (self._public is None or page_host != self._public.host):
             return True
-        shown = origin if asked else "another origin"
+        shown = origin if page_host else "another origin"
         sentence = f"a page of {shown}: this server was asked as {host if _LOGGABLE.fullmatch(host or '') else 'another host'}."
         if not self._explained:
             self._explained = True

@@ -12,7 +12,7 @@ from rasa_handoff.server.storage import handoffs
 from rasa_handoff.server.storage.tables import AGENTS, DEPARTMENTS, SERVES, SERVES_NONE
 
 WAITS: Final = 20
-"""The expected wait is the median of so many last ones."""
+"""How many of the last waits count: the expected wait is their median."""
 WAITS_WITHIN: Final = 24 * 3600.0
 """Seconds; older waits say nothing about today."""
 WAIT_STEP: Final = 10
@@ -22,7 +22,8 @@ WAIT_STEP: Final = 10
 def serving(connection: Connection, department: str | None, only_online: bool = False) -> frozenset[str]:
     """Return the ids of the agents who serve a department.
 
-    All agents serve None. An agent without departments serves all of them, unless theirs were removed.
+    ``department`` None is no department: all agents serve it. An agent without departments serves all of them, unless theirs were
+    removed.
     """
     query = select(AGENTS.c.id)
     if only_online:

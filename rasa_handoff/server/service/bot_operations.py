@@ -122,7 +122,10 @@ def _resume(unit: UnitOfWork, offer: Offer) -> Record:
 
 
 def _complete(unit: UnitOfWork, record: Record, late: TranscriptPayload) -> None:
-    """Add what followed the offer. An offer that was repeated meanwhile has live messages in its transcript: they come last."""
+    """Add what followed the offer.
+
+    If the offer was repeated meanwhile, its transcript has live messages; they come after what followed.
+    """
     offer = replace(
         record.offer,
         transcript=latest((*late.transcript, *record.offer.transcript)),

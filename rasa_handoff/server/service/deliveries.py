@@ -21,7 +21,7 @@ ARRIVED: Final = (Status.DELIVERED, Status.READ)
 
 
 class Mark(Value, frozen=True, kw_only=True):
-    """The status of a message, as delivering its outbox entry showed it."""
+    """A message's status, known from the delivery of its outbox entry."""
 
     handoff_id: str
     message_id: str
@@ -38,13 +38,13 @@ class Lost(Value, frozen=True, kw_only=True):
 class DeliveryService(Service):
     """Notes what became of deliveries: for the dispatcher, and for gateways."""
 
-    async def finish(self, entries: Sequence[Entry], shown: Sequence[Mark | Lost]) -> None:
-        """Remove delivered entries. ``shown``: what delivering them showed about messages and conversations."""
+    async def finish(self, entries: Sequence[Entry], results: Sequence[Mark | Lost]) -> None:
+        """Remove delivered entries. ``results``: what is known from delivering them about messages and conversations."""
 
         def work(unit: UnitOfWork) -> None:
             OUTBOX.remove(unit.connection, entries)
-            _mark_all(unit, [mark for mark in shown if isinstance(mark, Mark)])
-            for lost in shown:
+            _mark_all(unit, [mark for mark in results if isinstance(mark, Mark)])
+            for lost in results:
                 if isinstance(lost, Lost):
                     _lose(unit, lost.handoff_id)
 
@@ -86,7 +86,7 @@ def _has_arrived(unit: UnitOfWork, record: Record, message: Message, status: Sta
     """Return whether an agent's message has just reached the customer, and the customer hasn't answered already."""
     arrived = message.status not in ARRIVED and status in ARRIVED
     agents = message.speaker is Speaker.AGENT
-    return arrived and agents and handoffs.is_last_message(unit.connection, record.handoff_id, message)
+    return arrived and agents and handoffs.is_unanswered(unit.connection, record.handoff_id, message)
 
 
 def _mark_all(unit: UnitOfWork, marks: Sequence[Mark]) -> None:

@@ -1,4 +1,4 @@
-"""Presence of agents: the flag they chose, and a desk that is open or closed moments ago.
+"""Presence of agents: whether they chose to be online, and whether a desk of theirs is open, or was moments ago.
 
 ``here`` in the database outlives a restart: an agent who was here has the grace period to come back before bots learn that they
 are away. If they stay away longer, the timer ``agent_gone`` returns each of their conversations to the queue.

@@ -68,6 +68,6 @@ class PresenceChanged(Publication, frozen=True, kw_only=True):
 
 
 class AvailabilityChanged(Publication, frozen=True, kw_only=True):
-    """Other departments are staffed; for everybody."""
+    """Which departments are open or staffed, or an expected wait, has changed. For everybody: it has no ``viewers``."""
 
     availability: Availability

@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # a unit of work calls `move`
     from rasa_handoff.server.service.unit_of_work import UnitOfWork
 
 
-def place(state: Assignment) -> tuple[Any, ...]:
+def list_key(state: Assignment) -> tuple[Any, ...]:
     """Return what decides in which list a conversation is: a queue, or an agent's."""
     return state.stage, state.department, state.agent
 
@@ -42,6 +42,7 @@ def arrive(unit: "UnitOfWork", offer: Offer, side: str, department: str | None =
 def move(unit: "UnitOfWork", before: Record, after: Record, at: float) -> Record:
     """Save a conversation whose stage, department or agent changed; bring queues and desks up to date."""
     seen_before = summaries.viewers(unit.connection, before)
+    # Without a place it counts as new in its queue: `_rerank` gives it one, and `_announce` publishes it.
     handoffs.save(unit.connection, replace(after, position=None))
     for department in {before.assignment.department, after.assignment.department}:
         _rerank(unit, department)
@@ -70,7 +71,7 @@ def _rerank(unit: "UnitOfWork", department: str | None, quiet: str | None = None
         if record.handoff_id != quiet and record.handoff_id not in full:
             placed = unit.send_status(placed, "queued", {"position": place, "wait": wait})
         handoffs.save(unit.connection, placed)
-        if record.position is not None:  # those that come into this queue are announced
+        if record.position is not None:  # one that has come into this queue is published by `_announce`
             seen_by = summaries.viewers(unit.connection, placed, serving)
             summary = summaries.summary(placed, last.get(placed.handoff_id))
             unit.publications.append(Changed(viewers=seen_by, summary=summary))

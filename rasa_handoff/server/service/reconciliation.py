@@ -22,8 +22,8 @@ log = get_log(__name__)
 class CaughtUp(Value, frozen=True, kw_only=True):
     """The server's answer to a relay.
 
-    ``received``: by handoff, the id of the last that came from the relay. ``unknown``: handoffs that this database doesn't
-    have.
+    ``received``: for each handoff, the id of the last event that came from the relay. ``unknown``: handoffs that this database
+    doesn't have.
     """
 
     received: dict[str, str]
@@ -31,7 +31,7 @@ class CaughtUp(Value, frozen=True, kw_only=True):
 
 
 def catch_up(unit: UnitOfWork, side: str, bot_id: str, open_handoffs: Sequence[OpenHandoffPayload]) -> CaughtUp:
-    """Compare a relay's open handoffs with ours, and return the last that this side has received of each.
+    """Compare a relay's open handoffs with ours, and return the last event that this side has received of each.
 
     Entries that the relay has received are removed from the outbox. If the relay doesn't know that a handoff has ended (its
     database is an earlier copy), the end is sent again.
@@ -57,16 +57,17 @@ def _agree(unit: UnitOfWork, record: Record, theirs: OpenHandoffPayload) -> None
     old to the relay, so it is numbered anew.
     """
     waiting = OUTBOX.head(unit.connection, record.side, record.handoff_id)
-    earlier = theirs.last > record.last_number
-    if earlier:
+    is_earlier_copy = theirs.last > record.last_number
+    if is_earlier_copy:
         log.warning(
             "Handoff %s: the relay has received number %s, this database is a copy from number %s.",
             record.handoff_id,
             theirs.last,
             record.last_number,
         )
-    left = waiting if earlier else _not_received(waiting, theirs)
-    if (left and _number(left[0]) <= theirs.last) or earlier:
+    left = waiting if is_earlier_copy else _not_received(waiting, theirs)
+    # A waiting entry may have a number that the relay has received with another one: it would take the entry for old.
+    if (left and _number(left[0]) <= theirs.last) or is_earlier_copy:
         record = _number_anew(unit, record, theirs.last, waiting, left)
     else:
         kept = {entry.key for entry in left}
@@ -79,7 +80,8 @@ def _agree(unit: UnitOfWork, record: Record, theirs: OpenHandoffPayload) -> None
 def _not_received(waiting: Sequence[Entry], theirs: OpenHandoffPayload) -> list[Entry]:
     """Return the waiting entries that the relay doesn't have.
 
-    Messages are compared by id: in an earlier copy of our database another message may have had the same number.
+    Messages are compared by id (``theirs.words`` is the last one that the relay has): in an earlier copy of our database another
+    message may have had the same number.
     """
     places = [place for place, entry in enumerate(waiting, start=1) if read_entry(entry).payload.id == theirs.words]
     last_message = places[0] if places else 0

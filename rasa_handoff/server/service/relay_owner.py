@@ -10,9 +10,9 @@ Another one is refused
 
 So a relay whose database was lost gets in once the old process is gone.
 
-A relay of an older version doesn't name its database. All of them count as one more database: accepted when alone,
-refused like another database beside one that names its own, or shortly after it. It isn't stored, so that its newer version
-can follow at once.
+A relay of an older version doesn't name its database. Such relays count as if they all had one further database: they are
+accepted while no other relay speaks for the bot, and refused beside a relay that names its database, or shortly after it. That
+one isn't stored, so that the relay is accepted at once when it has been updated and names its own.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ class RelayOwner:
         self._sockets: dict[str, tuple[str, str | None]] = {}
         self._silent_since: dict[str, float] = {}
         # When a bot's relay was connected last; without an entry, the start of this server counts.
-        self._here: dict[str, float] = {}
+        self._last_connected: dict[str, float] = {}
         self._started = time.monotonic()
         self._deciding: dict[str, asyncio.Lock] = {}
 
@@ -77,12 +77,12 @@ class RelayOwner:
         return None
 
     def refusal_after_another(self, connection: Connection, bot_id: str, database: str | None) -> str | None:
-        """Return why a relay is refused after the one that is stored; None if it isn't, and then store this one."""
+        """Store this relay's database as the bot's, unless the stored one was here lately; return why it is refused, or None."""
         relays, handoffs = RELAYS.c, HANDOFFS.c
         known = connection.execute(select(relays.epoch).where(relays.bot_id == bot_id)).scalar_one_or_none()
         if known == database:
             return None
-        left = AWAY_SECONDS - (time.monotonic() - self._here.get(bot_id, self._started))
+        left = AWAY_SECONDS - (time.monotonic() - self._last_connected.get(bot_id, self._started))
         mine = (handoffs.bot_id == bot_id) & (handoffs.side == self._side)
         under_way = mine & (handoffs.stage != Stage.ENDED.value)
         if known is not None and left > 0 and connection.execute(select(func.count()).where(under_way)).scalar():
@@ -101,4 +101,4 @@ class RelayOwner:
         bot_id, _ = self._sockets.pop(sid, ("", ""))
         self._silent_since.pop(sid, None)
         if bot_id:
-            self._here[bot_id] = time.monotonic()
+            self._last_connected[bot_id] = time.monotonic()

@@ -1,4 +1,4 @@
-"""The timers of conversations, set and stopped in the transaction that makes it necessary; and periodic checks.
+"""The timers of conversations, set and stopped in the transaction of the event that asks for it; and periodic checks.
 
 The periodic checks are for what no timer announces: a department added by the command line, a session that ran out, a history
 that is too old.
@@ -41,7 +41,7 @@ HISTORY_DAYS: Final = 400
 MOST_REMOVED: Final = 1_000
 """Rows of the history that one transaction removes: other transactions wait for it."""
 REMOVE_EVERY: Final = 3_600.0
-"""Seconds between two looks for rows that are too old, once none is left."""
+"""Seconds until rows that are too old are looked for again, once all of them have been removed."""
 LOOK_EVERY: Final = 0.25
 """Seconds between two looks for what another process changed: a session that the command line ended, a revoked token."""
 
@@ -140,7 +140,7 @@ class Sweeper:
     def __init__(
         self, checks: Sequence[Callable[[], Awaitable[object]]], changes: Callable[[], Awaitable[str]] | None = None
     ) -> None:
-        """``changes`` returns another text when another process changed something; then the next round begins at once."""
+        """``changes`` returns the id of the last change by another process; when it differs, the next round begins at once."""
         self._checks, self._changes, self._seen = checks, changes, ""
         self._task: asyncio.Task[None] | None = None
 
@@ -200,10 +200,10 @@ class HistoryRetention:
 
 
 def check_history_days(days: int) -> int:
-    """Return the days for which the history is kept, if they are some.
+    """Return the days for which the history is kept, after a check.
 
     Raises:
-        SettingsError: they aren't.
+        SettingsError: it is less than one day.
     """
     if days < 1:
         raise SettingsError("What happened to handoffs is kept for a day at least, such as --history-days 400.")

@@ -92,7 +92,7 @@ def viewers(connection: Connection, record: Record, serving: frozenset[str] | No
     return seen
 
 
-def must_see(connection: Connection, record: Record, agent: str) -> None:
+def check_may_see(connection: Connection, record: Record, agent: str) -> None:
     """Check that the agent may see the conversation.
 
     Raises:

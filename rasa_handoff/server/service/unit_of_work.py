@@ -1,4 +1,4 @@
-"""Units of work: what a message passes on the server's side, whoever wrote it.
+"""Units of work: the way of a message through the server, whoever wrote it.
 
 A gateway calls an operation of :class:`Service`, such as ``customer_said`` or ``agent_said``. In one transaction, the
 :class:`UnitOfWork`, the state machine in :mod:`~rasa_handoff.core.assignment` decides, and rows and outbox entries are written.
@@ -41,9 +41,9 @@ from rasa_handoff.server.service.scheduler import Timekeeper
 from rasa_handoff.server.storage import handoff_events, handoffs
 from rasa_handoff.server.storage.handoffs import Record
 from rasa_handoff.server.storage.tables import OUTBOX
+from rasa_handoff.store import failures
 from rasa_handoff.store.dispatcher import Dispatcher
 from rasa_handoff.store.engine import Store
-from rasa_handoff.store.failures import apart
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.tasks import cancel_all, finish
 from rasa_handoff.store.timers import Timer
@@ -112,7 +112,7 @@ class UnitOfWork:
         for effect in effects:
             after = self._follow(after, effect)
         self.timekeeper.follow(self.connection, record.handoff_id, before, state, event)
-        if queues.place(state) != queues.place(before):
+        if queues.list_key(state) != queues.list_key(before):
             return queues.move(self, record, after, event.at)
         if effects or state != before:
             handoffs.save(self.connection, after)
@@ -184,7 +184,7 @@ class UnitOfWork:
     def apart(self, message: str, *about: object) -> Iterator[None]:
         """Run one of many steps of this transaction: if it fails, it alone is undone and logged, and the others stay."""
         entries, publications = len(self.entries), len(self.publications)
-        with apart(log, message, *about):
+        with failures.apart(log, message, *about):
             try:
                 with self.connection.begin_nested():
                     yield
@@ -274,7 +274,7 @@ class Service:
         """
         if self.closing:
             raise Unreachable("The server is stopping.")
-        return await finish(self._do(work))
+        return await finish(self._do(work))  # a caller that is cancelled doesn't stop it between commit and publication
 
     async def _do(self, work: Callable[[UnitOfWork], T]) -> T:
         def transact(connection: Any) -> tuple[T, UnitOfWork]:
@@ -331,5 +331,5 @@ def must_find_for_agent(unit: UnitOfWork, agent_id: str, handoff_id: str) -> Rec
         Refused: with code ``unknown_handoff``; for one that the agent may not see, too.
     """
     record = handoffs.must_find(unit.connection, handoff_id)
-    summaries.must_see(unit.connection, record, agent_id)
+    summaries.check_may_see(unit.connection, record, agent_id)
     return record

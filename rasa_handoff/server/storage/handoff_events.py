@@ -41,7 +41,7 @@ class What(str, enum.Enum):
 
     QUEUED = "queued"
     RESUMED = "resumed"
-    """Queued by a relay that had it already, after this database had lost it."""
+    """Queued by a relay that previous it already, after this database previous lost it."""
     NOBODY_TOOK = "nobody_took"
     TAKEN = "taken"
     ANSWERED = "answered"
@@ -106,7 +106,7 @@ class HandoffEvent(Value, frozen=True, kw_only=True):
 def add(
     connection: Connection, offer: Offer, before: Assignment | None, event: AssignmentEvent, after: Assignment
 ) -> None:
-    """Add what an event did to a handoff, if it is one of those that are kept; ``before`` and ``after``: its states."""
+    """Add a row for an event, if events of its kind have one; ``before`` and ``after``: the handoff's states."""
     row = _describe(offer, before, event, after)
     if row is not None:
         values = {"what": row.what.value, "who": row.who.value, "details": as_json(row.details)}
@@ -124,7 +124,7 @@ def of_handoff(connection: Connection, handoff_id: str) -> list[HandoffEvent]:
 def erase(connection: Connection, bot_id: str, conversation_id: str) -> None:
     """Empty texts and names in what happened to a customer's handoffs.
 
-    Who deletes the handoffs themselves calls this first: they say which rows are the customer's.
+    To be called before the handoffs themselves are deleted: by them the customer's rows are found.
     """
     handoffs, columns = HANDOFFS.c, HANDOFF_EVENTS.c
     theirs = select(handoffs.handoff_id).where(handoffs.bot_id == bot_id, handoffs.conversation_id == conversation_id)
@@ -184,10 +184,10 @@ Found = tuple[What, Who, Agent | None, Details]
 
 
 def _by_people(before: Assignment, event: AssignmentEvent) -> Found | None:
-    had = before.agent if before.stage is Stage.ASSIGNED else None
+    previous = before.agent if before.stage is Stage.ASSIGNED else None
     match event:
         case Taken():
-            return What.TAKEN, Who.AGENT, event.agent, Details(previous_agent=had.id if had else None)
+            return What.TAKEN, Who.AGENT, event.agent, Details(previous_agent=previous.id if previous else None)
         case AgentWrote() if not before.answered:
             return What.ANSWERED, Who.AGENT, event.agent, Details()
         case Transferred():
@@ -195,26 +195,26 @@ def _by_people(before: Assignment, event: AssignmentEvent) -> Found | None:
         case Resolved():
             return What.RESOLVED, Who.AGENT, event.agent, Details(outcome=event.outcome, note=event.note)
         case MessageLeft():
-            return What.MESSAGE_LEFT, Who.CUSTOMER, had, Details()
+            return What.MESSAGE_LEFT, Who.CUSTOMER, previous, Details()
         case CustomerEnded():
-            return What.ENDED, Who.CUSTOMER, had, Details(outcome=event.reason)
+            return What.ENDED, Who.CUSTOMER, previous, Details(outcome=event.reason)
     return None
 
 
 def _by_timers(before: Assignment, event: AssignmentEvent, after: Assignment) -> Found | None:
-    had = before.agent if before.stage is Stage.ASSIGNED else None
+    previous = before.agent if before.stage is Stage.ASSIGNED else None
     if after.ended is not None:
         who = Who.BOT if isinstance(event, RelayLost) else Who.TIMER
-        return What.ENDED, who, had, Details(outcome=after.ended.outcome)
+        return What.ENDED, who, previous, Details(outcome=after.ended.outcome)
     match event:
         case NobodyTook():
             return What.NOBODY_TOOK, Who.TIMER, None, Details(seconds=event.at - before.queued_at)
         case Released() | AgentSilent() if after.stage is Stage.QUEUED:
-            return What.QUEUED_AGAIN, Who.TIMER, had, Details()
+            return What.QUEUED_AGAIN, Who.TIMER, previous, Details()
         case AgentSilent():
-            return What.REMINDED, Who.TIMER, had, Details(seconds=after.reminders * event.seconds)
+            return What.REMINDED, Who.TIMER, previous, Details(seconds=after.reminders * event.seconds)
         case CustomerSilent():
-            return What.CUSTOMER_ASKED, Who.TIMER, had, Details(seconds=event.seconds)
+            return What.CUSTOMER_ASKED, Who.TIMER, previous, Details(seconds=event.seconds)
     return None
 
 

@@ -25,10 +25,10 @@ from rasa_handoff.store.outbox import Entry
 log = get_log(__name__)
 
 RELAY: Final = "relay"
-"""Side of the conversations that HandoffChannel handed over, and the outbox target that leads back to it."""
+"""What ``Record.side`` is for conversations that HandoffChannel handed over: the outbox target that leads back to it."""
 UNKNOWN: Final = "This conversation isn't known here."
-MOST_NAMED: Final = 1_000
-"""So many rows that can't be read are logged, each once."""
+MOST_LOGGED: Final = 1_000
+"""Most rows that can't be read and are logged; each is logged once."""
 URGENCY: Final = {Priority.LOW: 0, Priority.NORMAL: 1, Priority.HIGH: 2, Priority.URGENT: 3}
 RANK: Final = {Status.STORED: 0, Status.WAITING: 1, Status.FAILED: 2, Status.DELIVERED: 3, Status.READ: 4}
 """A message's status only rises: a late "waiting" doesn't undo "delivered"."""
@@ -40,7 +40,8 @@ class Record(Value, frozen=True, kw_only=True):
     """A conversation: its offer and its state.
 
     ``side``: the outbox target that leads to the customer. ``position``: the place in the queue that was sent last. ``seq``:
-    the last number of a message. ``last_number``: the last number of what was sent to the customer's side.
+    the number of the last message, whoever wrote it. ``last_number``: the number of the last entry to the customer's side, a
+    message or a status.
     """
 
     offer: Offer
@@ -82,8 +83,8 @@ def must_find(connection: Connection, handoff_id: str) -> Record:
 def newest_of(connection: Connection, side: str, bot_id: str, conversation_id: str) -> Record | None:
     """Return the last handoff of a conversation; None if there is none."""
     columns = HANDOFFS.c
-    here = and_(columns.side == side, columns.bot_id == bot_id, columns.conversation_id == conversation_id)
-    row = connection.execute(select(HANDOFFS).where(here).order_by(columns.queued_at.desc()).limit(1)).first()
+    matches = and_(columns.side == side, columns.bot_id == bot_id, columns.conversation_id == conversation_id)
+    row = connection.execute(select(HANDOFFS).where(matches).order_by(columns.queued_at.desc()).limit(1)).first()
     return _read(row) if row else None
 
 
@@ -105,8 +106,8 @@ def assigned_to(connection: Connection, agent: str) -> list[Record]:
 
 def queued(connection: Connection, department: str | None) -> list[Record]:
     """Return a department's queue, in its order; None: the queue of conversations without a department."""
-    here = and_(HANDOFFS.c.stage == Stage.QUEUED.value, HANDOFFS.c.department == department)
-    return _read_all(connection.execute(_in_order(here)))
+    matches = and_(HANDOFFS.c.stage == Stage.QUEUED.value, HANDOFFS.c.department == department)
+    return _read_all(connection.execute(_in_order(matches)))
 
 
 def add(connection: Connection, record: Record) -> None:
@@ -125,14 +126,14 @@ def add(connection: Connection, record: Record) -> None:
 
 def save(connection: Connection, record: Record) -> None:
     """Update a conversation that changed; not its offer, which is large and stays."""
-    here = HANDOFFS.c.handoff_id == record.handoff_id
-    connection.execute(update(HANDOFFS).where(here).values(**_changing(record)))
+    matches = HANDOFFS.c.handoff_id == record.handoff_id
+    connection.execute(update(HANDOFFS).where(matches).values(**_changing(record)))
 
 
 def save_offer(connection: Connection, record: Record) -> None:
     """Update the offer of a conversation."""
-    here = HANDOFFS.c.handoff_id == record.handoff_id
-    connection.execute(update(HANDOFFS).where(here).values(offer=_packed(record.offer)))
+    matches = HANDOFFS.c.handoff_id == record.handoff_id
+    connection.execute(update(HANDOFFS).where(matches).values(offer=_packed(record.offer)))
 
 
 def note_received(connection: Connection, handoff_id: str, id: str | None) -> None:
@@ -172,10 +173,10 @@ def recent_waits(connection: Connection, department: str | None, most: int, with
     return [row[0] for row in connection.execute(query)]
 
 
-def _in_order(here: Any) -> Any:
+def _in_order(matches: Any) -> Any:
     columns = HANDOFFS.c
     order = (columns.urgency.desc(), columns.ahead.desc(), columns.queued_at, columns.handoff_id)
-    return select(HANDOFFS).where(here).order_by(*order)
+    return select(HANDOFFS).where(matches).order_by(*order)
 
 
 def _packed(offer: Offer) -> str:
@@ -214,7 +215,7 @@ def _read(row: Any) -> Record | None:
     try:
         return _record(row)
     except (ValueError, TypeError, msgspec.MsgspecError) as problem:
-        if row.handoff_id not in _unreadable and len(_unreadable) < MOST_NAMED:
+        if row.handoff_id not in _unreadable and len(_unreadable) < MOST_LOGGED:
             _unreadable.add(row.handoff_id)
             log.error("The row of handoff %r can't be read, and is skipped: %s", row.handoff_id, problem)
         return None
@@ -295,13 +296,13 @@ def raise_status(
     message = find_message(connection, handoff_id, id)
     if message is None or RANK[message.status] >= RANK[status]:
         return None
-    here = and_(MESSAGES.c.handoff_id == handoff_id, MESSAGES.c.id == id)
-    connection.execute(update(MESSAGES).where(here).values(status=status.value, reason=reason))
+    matches = and_(MESSAGES.c.handoff_id == handoff_id, MESSAGES.c.id == id)
+    connection.execute(update(MESSAGES).where(matches).values(status=status.value, reason=reason))
     return message
 
 
-def is_last_message(connection: Connection, handoff_id: str, message: Message) -> bool:
-    """Return whether the customer has sent nothing after this message."""
+def is_unanswered(connection: Connection, handoff_id: str, message: Message) -> bool:
+    """Return whether the customer has written nothing after this message."""
     columns = MESSAGES.c
     later = and_(columns.handoff_id == handoff_id, columns.seq > message.seq, columns.speaker == Speaker.CUSTOMER.value)
     return not connection.execute(select(exists().where(later))).scalar()

@@ -76,7 +76,10 @@ class Database(Store):
             raise Unavailable from problem
 
     async def look(self) -> str | None:
-        """Return why the database can't be used now; None if it can. After a failure it is tried with the size of an offer."""
+        """Check whether the database can be used now, and return why not, or None.
+
+        After a failure the check writes as much as an offer has, and ``trouble`` is emptied only when that works.
+        """
         was = self.trouble
         try:
             await self.write(self._nothing if was is None else self._probe)
@@ -105,8 +108,8 @@ SIDE: Final = "server"
 SCHEMA: Final = 1
 STEPS: Final[Steps] = {}
 """For each schema after the first, the step that leads to it (``store/migrations.py``)."""
-NAME: Final = 100
-EMAIL: Final = 254
+LONGEST_NAME: Final = 100
+LONGEST_EMAIL: Final = 254
 
 METADATA: Final = MetaData()
 OUTBOX: Final = Outbox(METADATA)
@@ -116,8 +119,8 @@ AGENTS: Final = Table(
     "agents",
     METADATA,
     Column("id", String(32), primary_key=True),
-    Column("email", String(EMAIL), nullable=False, unique=True),
-    Column("name", String(NAME), nullable=False),
+    Column("email", String(LONGEST_EMAIL), nullable=False, unique=True),
+    Column("name", String(LONGEST_NAME), nullable=False),
     Column("password", String(300), nullable=False),
     # `online` is what the agent chose, `here` whether a desk of theirs is open (or was moments ago).
     Column("online", Boolean, nullable=False),
@@ -127,8 +130,8 @@ AGENTS: Final = Table(
 DEPARTMENTS: Final = Table(
     "departments",
     METADATA,
-    Column("name", String(NAME), primary_key=True),
-    Column("title", String(NAME), nullable=False),
+    Column("name", String(LONGEST_NAME), primary_key=True),
+    Column("title", String(LONGEST_NAME), nullable=False),
     Column("open", Boolean, nullable=False),
 )
 
@@ -136,7 +139,7 @@ SERVES: Final = Table(
     "serves",
     METADATA,
     Column("agent", String(32), ForeignKey("agents.id", ondelete="CASCADE"), primary_key=True),
-    Column("department", String(NAME), ForeignKey("departments.name", ondelete="CASCADE"), primary_key=True),
+    Column("department", String(LONGEST_NAME), ForeignKey("departments.name", ondelete="CASCADE"), primary_key=True),
 )
 
 SERVES_NONE: Final = Table(
@@ -180,18 +183,19 @@ HANDOFFS: Final = Table(
     Column("handoff_id", String(LONGEST_ID), primary_key=True),
     Column("bot_id", String(LONGEST_ID), nullable=False),
     Column("conversation_id", String(LONGEST_ID), nullable=False),
-    # The outbox target that leads to the customer: "relay" or "botlhale".
+    # The outbox target that leads to the customer: "relay", "botlhale" or "tkinter".
     Column("side", String(20), nullable=False),
     Column("stage", String(20), nullable=False),
-    Column("department", String(NAME)),
+    Column("department", String(LONGEST_NAME)),
     Column("agent", String(32)),
-    Column("agent_name", String(NAME)),
+    Column("agent_name", String(LONGEST_NAME)),
     # The queue's order: urgency, then who goes ahead, then time.
     Column("urgency", Integer, nullable=False),
     Column("ahead", Boolean, nullable=False),
     Column("queued_at", Float, nullable=False),
     Column("assigned_at", Float),
     Column("reminders", Integer, nullable=False),
+    # Whether the silent customer was asked if they are there, and whether the agent who has it has written.
     Column("asked", Boolean, nullable=False),
     Column("answered", Boolean, nullable=False),
     Column("ended_at", Float),
@@ -216,7 +220,7 @@ MESSAGES: Final = Table(
     Column("seq", Integer, primary_key=True),
     Column("id", String(LONGEST_ID), nullable=False),
     Column("speaker", String(20), nullable=False),
-    Column("agent", String(NAME)),
+    Column("agent", String(LONGEST_NAME)),
     Column("text", Text, nullable=False),
     Column("at", Float, nullable=False),
     Column("status", String(20), nullable=False),
@@ -236,7 +240,7 @@ HANDOFF_EVENTS: Final = Table(
     Column("what", String(20), nullable=False),
     Column("who", String(20), nullable=False),
     Column("agent", String(32)),
-    Column("department", String(NAME)),
+    Column("department", String(LONGEST_NAME)),
     Column("details", Text, nullable=False),
     Index("handoff_event_handoff", "handoff_id", "key"),
     Index("handoff_event_at", "at"),

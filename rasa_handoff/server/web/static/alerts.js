@@ -115,7 +115,8 @@ export class Alerts {
 }
 
 /**
- * Those who came by this event. A `ready` after a reconnect brings whoever came meanwhile; the first one nobody.
+ * The conversations that this event has added to the queue. A `ready` after a reconnect adds those that came meanwhile; the
+ * first `ready` after loading the page adds none.
  *
  * @param {State} state
  * @param {DeskEvent} event

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * What outlives a reload: unsent messages and drafts in this tab; in this browser how far each conversation was read, and
- * the switches; the open conversation in the page's address.
+ * What outlives a reload. This tab's storage keeps unsent messages and drafts; this browser's storage keeps how far each
+ * conversation was read, and the switch for sound; the page's address keeps which conversation is open.
  */
 
 /** @typedef {import("./types.js").State} State */
@@ -9,12 +9,16 @@
 const HASH = "#c=";
 const MOST_SEEN = 200;
 
-/** Their getters throw where the browser forbids them. @type {Record<"tab" | "browser", () => Storage>} */
+/**
+ * Functions, since reading these names throws where the browser forbids storage.
+ *
+ * @type {Record<"tab" | "browser", () => Storage>}
+ */
 const STORAGES = { tab: () => sessionStorage, browser: () => localStorage };
 
 /**
- * Read what is kept under the key, if it is of the kind that was kept: an extension, an older version or another page of
- * this address may have written something else, and a broken value must not stop the desk.
+ * Read what is kept under the key, if `read` recognizes it as what the desk keeps there: an extension, an older version or
+ * another page of this address may have written something else, and a broken value must not stop the desk.
  *
  * @template T
  * @param {"tab" | "browser"} where
@@ -95,7 +99,7 @@ export function saveChanges(state, before) {
   if (state.selected !== before.selected) putIntoAddress(state.selected);
 }
 
-/** Years of conversations don't pile up. @param {Map<string, number>} seen */
+/** The conversations seen last; older ones are forgotten, so that they don't pile up. @param {Map<string, number>} seen */
 function newest(seen) {
   return Object.fromEntries([...seen].slice(-MOST_SEEN));
 }

@@ -14,8 +14,9 @@ const URGENCY = { urgent: 0, high: 1, normal: 2, low: 3 };
 export const NO_CONVERSATIONS = { queue: [], mine: [], others: [], left: [] };
 
 /**
- * The queue in the order it should be served: by priority, then who goes ahead, then by waiting time. The assigned ones
- * the oldest first, a list that doesn't jump while one is typing. What customers left, the oldest first.
+ * How each list is sorted. The queue, in the order it should be served: by priority, then those that go ahead, then by waiting
+ * time. Assigned conversations, the oldest first, so that the list doesn't jump while the agent types. Messages that customers
+ * left, the oldest first.
  *
  * @type {Record<keyof Lists, (one: Summary, other: Summary) => number>}
  */
@@ -76,6 +77,7 @@ export function sortConversations(me, summaries) {
 export function moveConversation(lists, me, before, after) {
   const from = before ? listOf(me, before) : null;
   const to = after ? listOf(me, after) : null;
+  // In the same list, with the same rank: it is replaced where it is.
   if (before && after && from && from === to && ORDER[to](before, after) === 0) {
     const place = lists[to].indexOf(before);
     if (place >= 0) return { ...lists, [to]: lists[to].with(place, after) };

@@ -7,7 +7,7 @@ import { io } from "./vendor/socket.io-client-4.8.4.MIT.esm.min.js";
 /** @typedef {import("./types.js").Answer} Answer */
 /** @typedef {Error & {data?: {code?: string}}} ConnectError */
 
-/** The desk may live below a path: beside the folder of this module. */
+/** Relative to this module, since the desk may live below a path of a proxy: socket.io is beside the folder of this file. */
 const PATH = new URL("../socket.io/", import.meta.url).pathname;
 const ANSWER_WITHIN = 10_000;
 const RECONNECT_AFTER = 1_000;
@@ -68,7 +68,7 @@ export class DeskSocket {
    * @returns {Promise<Answer>}
    */
   async request(event, payload) {
-    // While disconnected the client would keep it, and send it beside what the outbox sends again.
+    // While disconnected the Socket.IO client would keep the event and send it later, and the outbox would send it once more.
     if (!this.socket.connected) return NO_ANSWER;
     try {
       return await this.socket.timeout(ANSWER_WITHIN).emitWithAck(event, payload);

@@ -46,7 +46,7 @@ export function setText(element, text) {
 }
 
 /**
- * The element inside another one that is known to be there.
+ * Return the element that the selector finds inside another one, where it surely is.
  *
  * @param {Element} element
  * @param {string} selector

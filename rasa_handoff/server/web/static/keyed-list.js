@@ -9,8 +9,8 @@
  * @typedef {object} Row
  * @property {string} key
  * @property {HTMLElement} element
- * @property {Item | undefined} item as it was drawn last
- * @property {readonly unknown[]} inputs the same of what it shows beside the item
+ * @property {Item | undefined} item the item as it was drawn last
+ * @property {readonly unknown[]} inputs what the row shows beside the item, as it was drawn last
  */
 
 /** @type {readonly unknown[]} */
@@ -59,12 +59,12 @@ export class KeyedList {
    */
   render(items, context, shared = NONE) {
     this.#arrange(items);
-    const all = !sameValues(shared, this.#shared);
+    const sharedChanged = !sameValues(shared, this.#shared);
     this.#shared = shared;
-    for (const [place, item] of items.entries()) this.#refresh(this.#rows[place], item, context, all);
+    for (const [place, item] of items.entries()) this.#refresh(this.#rows[place], item, context, sharedChanged);
   }
 
-  /** Begin anew: with the next items every element is another one. */
+  /** Remove all rows. Elements for the next items are made anew, even for keys that were here. */
   clear() {
     this.parent.replaceChildren();
     this.#rows = [];
@@ -74,11 +74,11 @@ export class KeyedList {
    * @param {Row<Item>} row
    * @param {Item} item
    * @param {Context} context
-   * @param {boolean} changed
+   * @param {boolean} always even if neither item nor inputs have changed
    */
-  #refresh(row, item, context, changed) {
+  #refresh(row, item, context, always) {
     const inputs = this.inputsOf(item, context);
-    if (!changed && row.item === item && sameValues(inputs, row.inputs)) return;
+    if (!always && row.item === item && sameValues(inputs, row.inputs)) return;
     row.item = item;
     row.inputs = inputs;
     this.update(row.element, item, context);

@@ -7,13 +7,13 @@
  *   connection      the banner while there is no connection
  *   presence        the online/away switch (role switch)
  *   alerts          the button that allows desktop notifications;  sound: the sound switch
- *   queue-item      one who waits (data-handoff);  in it queue-open (read first), queue-words and take
+ *   queue-item      one who waits (data-handoff);  in it queue-open (opens it without taking it), queue-words and take
  *   mine-item       one of my conversations (data-handoff);  in it unread
  *   others-item     a colleague's conversation
  *   left-item       a message that was left (data-handoff);  in it unread
  *   (rows of conversations whose customer waits too long for an answer have data-overdue)
  *   conversation    the middle, with data-handoff and data-state
- *   take-this       takes the opened one, while it waits, or over from a colleague who doesn't answer
+ *   take-this       takes the opened conversation: from the queue, or over from a colleague who doesn't answer
  *   transcript-line a line from before the handoff (data-speaker);  transcript-follows while they can't be read yet
  *   message         a line of the live chat (data-speaker, data-id);  in it status (data-status)
  *   unsent          a message the server doesn't have yet;  in it send-again and discard

@@ -75,7 +75,7 @@ export class Operations {
     this.socket.sendVolatile("typing", { handoff_id, on });
   }
 
-  /** A customer's typing whose end got lost ends by itself. @param {string} handoff_id */
+  /** End a customer's typing after some seconds, since the event that ends it may get lost. @param {string} handoff_id */
   endTypingLater(handoff_id) {
     clearTimeout(this.typingEnds.get(handoff_id));
     const end = () => {
@@ -136,7 +136,8 @@ export class Operations {
   }
 
   /**
-   * The whole of the open one, since a message's status may have changed; of the others only what is new.
+   * Load a conversation. `quietly`, for one that isn't open: only messages that are new, and without a word about a failure.
+   * Else all messages, since the status of an older one may have changed.
    *
    * @param {string} handoff_id
    * @param {{quietly: boolean}} how
@@ -166,7 +167,7 @@ export class Operations {
   }
 }
 
-/** Unique without crypto.randomUUID, which browsers withhold from plain http on other hosts than this one. */
+/** Make a unique id. Not by crypto.randomUUID: browsers have it only on pages by https or from localhost. */
 function freshId() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");

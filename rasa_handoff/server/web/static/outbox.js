@@ -33,6 +33,7 @@ export class Outbox {
   /** The oldest of each conversation. */
   #next() {
     const waiting = this.store.state.unsent.filter((unsent) => unsent.problem === null);
+    // The last entry of a key stays in a Map: reversed, that is the oldest.
     const oldest = new Map(waiting.reverse().map((unsent) => [unsent.handoff_id, unsent]));
     return [...oldest.values()].filter((unsent) => !this.sending.has(unsent.handoff_id));
   }

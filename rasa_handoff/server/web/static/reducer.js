@@ -63,7 +63,7 @@ const steps = {
 
   ready: replaceAll,
   arrival: (state, { summary }) => withSummary(state, summary),
-  // All of it, when what was said before the handoff comes later than the handoff.
+  // The whole conversation comes when a transcript has followed its handoff; otherwise a summary.
   conversation: (state, { summary }) =>
     "transcript" in summary ? withConversation(state, summary) : withSummary(state, summary),
   opened: (state, { conversation }) => withConversation(state, conversation),
@@ -111,14 +111,14 @@ function replaceAll(state, { me, departments, outcomes, queue, mine, others, mes
     lists: sortConversations(me, all.values()),
     details: PersistentMap.from([...state.details.entries()].filter(stays)),
     messages: PersistentMap.from([...state.messages.entries()].filter(stays)),
-    // Somebody else may have signed in where these were kept.
+    // Another agent may have written these in this tab before this one signed in.
     unsent: state.unsent.filter((unsent) => unsent.agent === me.id),
     typing: new PersistentMap(),
   };
 }
 
 /**
- * What had ended leaves when the agent looks at something else.
+ * Select a conversation. The one that was open before is removed if it has ended.
  *
  * @param {State} state
  * @param {DeskEvent} event
@@ -146,7 +146,7 @@ function withSummary(state, summary) {
 }
 
 /**
- * Nothing of it stays but how far it was read: a desk is open for days.
+ * Remove a conversation, all but how far it was read: a desk is open for days, and mustn't grow.
  *
  * @param {State} state
  * @param {string} id
@@ -205,6 +205,7 @@ function withMessages(state, id, arrived) {
  * @returns {Message[]}
  */
 function mergeMessages(known, arrived) {
+  // Each is newer than the one before it, the first newer than all that are known.
   if (arrived.every((message, place) => message.seq > ((place ? arrived[place - 1] : known.at(-1))?.seq ?? -1)))
     return arrived.length ? known.concat(arrived) : known;
   const merged = new Map(known.map((message) => [message.id, message]));

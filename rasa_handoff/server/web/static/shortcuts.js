@@ -2,8 +2,8 @@
 /**
  * The desk's keys. The list in the help dialog is made of the same table.
  *
- * With Alt a letter is meant as it stands on the keyboard (AZERTY's Q isn't where QWERTY's is). Where the key types no Latin
- * letter, on a Cyrillic or Hebrew keyboard or with Option on a Mac, it is the key in that letter's place on QWERTY.
+ * Alt with a letter means the key that types this letter (Q is elsewhere on AZERTY than on QWERTY). Where keys type no Latin
+ * letters, on a Cyrillic or Hebrew keyboard or with Option on a Mac, it means the key that is in the letter's place on QWERTY.
  */
 
 import {
@@ -67,7 +67,11 @@ function unlessBusy(store, run) {
   };
 }
 
-/** The key's letter has a shortcut of its own, or none. @param {KeyboardEvent} event */
+/**
+ * Whether the key types a Latin letter: then this letter decides, and not the key's place on QWERTY.
+ *
+ * @param {KeyboardEvent} event
+ */
 function typesLatin(event) {
   return /^[a-z]$/i.test(event.key);
 }
@@ -77,7 +81,7 @@ function isTextField(target) {
   return target instanceof HTMLElement && target.matches("input, textarea, select");
 }
 
-/** Not by its address: that names the open conversation. */
+/** The skip link moves the focus here, and doesn't change the page's address, which names the open conversation. */
 function listenForSkipLink() {
   document.querySelector(".skip")?.addEventListener("click", (event) => {
     event.preventDefault();

@@ -45,7 +45,7 @@ function changed(state, summary, before) {
 /** @param {State} state @param {Summary} summary @param {Summary | undefined} previous */
 function ended(state, summary, previous) {
   const { handoff_id, title, last } = summary;
-  // The desk gets a conversation that it no longer has only when the customer's message crossed with the end.
+  // A summary of an ended conversation that the desk has dropped comes only if the customer's message crossed with the end.
   if (!previous && last?.speaker === "customer")
     return { text: `${isolate(title)} wrote after the end: ${isolate(last.text)}`, handoff_id, urgent: false };
   const outcome = summary.ended?.outcome ?? null;
@@ -54,7 +54,12 @@ function ended(state, summary, previous) {
   return { text: endingText(title, outcome), handoff_id, urgent: false };
 }
 
-/** It was this agent's. @param {Summary} summary @returns {ToastContent | null} */
+/**
+ * What to say about a conversation that was this agent's and no longer is.
+ *
+ * @param {Summary} summary
+ * @returns {ToastContent | null}
+ */
 function movedOn({ handoff_id, state, title, agent, ahead }) {
   if (state === "message")
     return { text: `${isolate(title)} left a message instead of waiting.`, handoff_id, urgent: false };

@@ -51,7 +51,7 @@ class ConversationList extends View {
     return [this.conversations(state), state.messages, state.selected, ...this.sharedInputs(state), ...this.ownInputs(state)];
   }
 
-  /** Without conversations a list that has no text for that is hidden. @param {State} state */
+  /** An empty list shows its `empty` text; a list without such a text is hidden. @param {State} state */
   draw(state) {
     const conversations = this.conversations(state);
     setText(this.#count, String(conversations.length));
@@ -70,7 +70,12 @@ class ConversationList extends View {
     return [state.day];
   }
 
-  /** What rows are made of beside that, each of its own part. @param {State} _state @returns {readonly unknown[]} */
+  /**
+   * What `rowInputs` reads of the state; rows are compared only if it has changed.
+   *
+   * @param {State} _state
+   * @returns {readonly unknown[]}
+   */
   ownInputs(_state) {
     return [];
   }

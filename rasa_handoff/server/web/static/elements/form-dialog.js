@@ -13,7 +13,7 @@ import { ModalDialog } from "./modal-dialog.js";
  * when it hasn't. Subclasses give the fields and the command.
  */
 export class FormDialog extends ModalDialog {
-  /** The command, in the title and on the button, and the beginning of its ids. */
+  /** The name of the command. The title and the button show it, and the dialog's ids begin with it. */
   verb = "";
   /** @type {string | null} */
   handoff_id = null;

@@ -81,7 +81,8 @@ export class MessageComposer extends View {
   }
 
   /**
-   * Change over to another conversation, with its draft. Return whether it is another one, or may be answered only now.
+   * Change over to the conversation with its draft, if it isn't here yet. Return whether it is another one than before, or
+   * the same one that this agent may answer from now on.
    *
    * @param {Summary | null} summary
    * @param {boolean} own

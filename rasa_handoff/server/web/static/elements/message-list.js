@@ -8,8 +8,7 @@ import { isolate } from "../text-direction.js";
 /** @typedef {import("../types.js").Unsent} Unsent */
 /** @typedef {import("../types.js").Line} Line */
 /**
- * What all messages of a conversation are shown with. The customer's name may become known, or another one, while they are
- * there.
+ * What the look of every message depends on beside the message. The customer's name may change while messages are shown.
  *
  * @typedef {{customer: string, online: boolean, day: string}} Context
  */
@@ -39,7 +38,7 @@ class MessageList {
     this.list.render(items, context, [context.customer, context.online, context.day]);
   }
 
-  /** Another conversation follows. */
+  /** Remove all messages, before those of another conversation. */
   clear() {
     this.list.clear();
   }

@@ -59,7 +59,7 @@ export class ResolveDialog extends FormDialog {
     return slots && { result: { outcome: this.#outcome.value, note: this.#note.value.trim() || null, slots } };
   }
 
-  /** Those that change; null, with the error at its field, if one can't be read. */
+  /** Return the slots to change, by name. If a field can't be read, show the error there and return null. */
   #readSlots() {
     const readings = this.#slots.map(({ slot, field }) => ({ slot, field, reading: readSlot(slot, field.value) }));
     for (const { field } of readings) field.showError(null);

@@ -2,7 +2,7 @@
 import { setText } from "../dom.js";
 import { waitingTime } from "../formatting.js";
 
-/** Those on the page, moved by one timer. @type {Set<WaitClock>} */
+/** The clocks on the page; one timer updates all of them. @type {Set<WaitClock>} */
 const clocks = new Set();
 /** @type {ReturnType<typeof setInterval> | undefined} */
 let timer;
