@@ -43,7 +43,10 @@ UNKNOWN = "or code `unknown_handoff`"
 RELAY = (
     Exchange(TO_SERVER, "connect", [relay.RelayAuthPayload], "refused with one sentence"),
     Exchange(
-        TO_RELAY, "present", [], "anything; asked when another relay with another database speaks for the same bot"
+        TO_RELAY,
+        "present",
+        [],
+        "anything: is the relay there? Asked when one with another database connects for the same bot",
     ),
     Exchange(TO_SERVER, "hello", [relay.HelloPayload], ""),
     Exchange(TO_RELAY, "welcome", [relay.WelcomePayload], ""),
@@ -68,9 +71,14 @@ RELAY = (
             relay.UnansweredPayload,
             relay.CustomerSilentPayload,
         ],
-        f"{UNKNOWN}: the relay knows nothing of it, the server ends it",
+        f"{UNKNOWN}, if the relay doesn't know the handoff; then the server ends it",
     ),
-    Exchange(TO_SERVER, "handoff.status", [relay.EndedPayload, relay.MessageLeftPayload], "for an unknown handoff too"),
+    Exchange(
+        TO_SERVER,
+        "handoff.status",
+        [relay.EndedPayload, relay.MessageLeftPayload],
+        "accepted for an unknown handoff, too",
+    ),
     Exchange(
         BOTH,
         "message",
