@@ -37,11 +37,8 @@ def main() -> int:
     parser.add_argument("--bot", type=Path, default=ROOT / "example_bot", help="the Rasa project")
     parser.add_argument("--folder", type=Path, default=ROOT / ".demo", help="where the demo keeps its files")
     options = parser.parse_args()
-    for number in (
-        signal.SIGINT,
-        signal.SIGTERM,
-        signal.SIGHUP,
-    ):  # SIGINT too: a shell lets a process started with & ignore it
+    # SIGINT too: a shell lets a process started with & ignore it.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
         run(options.bot.resolve(), options.folder.resolve())

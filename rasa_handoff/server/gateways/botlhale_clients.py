@@ -2,7 +2,7 @@
 
 Several sockets may name one conversation. The rules of who has it:
 
-1. A socket has the conversation if it began it, showed its secret, or spoke last. Such a socket is *proven*.
+1. A socket has the conversation if it began it, showed its secret, or spoke last in it. Such a socket is *proven*.
 2. A socket that only joins doesn't take the conversation from a connected one.
 3. A socket that joins while no other is connected gets the waiting messages: it is usually the customer's, and the protocol has
    no proof of that. But they count as delivered only once it is proven; until then another socket gets them again.

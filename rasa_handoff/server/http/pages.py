@@ -136,8 +136,8 @@ class Pages:
         email = fields.get("email", "").strip().lower()
         account = await self._store.write(lambda connection: accounts.by_email(connection, email))
         known = await self._known(request)
-        known_to_agent = known if known is not None and account is not None and account.id in known.agents else None
-        keys = brake.keys_of(hashlib.sha256(email.encode()).hexdigest(), _address(request), known_to_agent)
+        browser_of_agent = known if known is not None and account is not None and account.id in known.agents else None
+        keys = brake.keys_of(hashlib.sha256(email.encode()).hexdigest(), _address(request), browser_of_agent)
         wait = self._brake.wait(keys)
         if wait > 0:
             self._note(request, account, "too many tries")

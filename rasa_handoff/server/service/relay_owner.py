@@ -77,7 +77,7 @@ class RelayOwner:
         return None
 
     def refusal_after_another(self, connection: Connection, bot_id: str, database: str | None) -> str | None:
-        """Store this relay's database as the bot's, unless the stored one was here lately; return why it is refused, or None."""
+        """Store this relay's database as the bot's, unless the stored one may come back; return why it is refused, or None."""
         relays, handoffs = RELAYS.c, HANDOFFS.c
         known = connection.execute(select(relays.epoch).where(relays.bot_id == bot_id)).scalar_one_or_none()
         if known == database:

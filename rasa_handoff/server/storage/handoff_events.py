@@ -41,7 +41,7 @@ class What(str, enum.Enum):
 
     QUEUED = "queued"
     RESUMED = "resumed"
-    """Queued by a relay that previous it already, after this database previous lost it."""
+    """Queued by a relay that had it already, after this database had lost it."""
     NOBODY_TOOK = "nobody_took"
     TAKEN = "taken"
     ANSWERED = "answered"
