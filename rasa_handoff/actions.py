@@ -25,7 +25,7 @@ Domain = dict[str, Any]
 
 
 class ActionProvideHandoffOptions(Action):
-    """Offers the departments that are open and staffed as buttons, and to carry on with the bot.
+    """Shows the options: a button for each department that is open and staffed, and one to carry on with the bot.
 
     If nobody is available, it says so. The departments are in the message's metadata, where HandoffChannel puts them.
     """
@@ -100,6 +100,7 @@ class ValidateHandoffContactForm(FormValidationAction):
 
 
 def _notice(tracker: Tracker) -> ChannelNotice | None:
+    """Return what HandoffChannel says about the channel and the desk in the message's metadata; None without HandoffChannel."""
     return read_notice(tracker.latest_message.get("metadata"))
 
 

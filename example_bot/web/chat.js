@@ -112,7 +112,7 @@ function onChangeElsewhere(sessionChanged) {
   void sendUnsent();
 }
 
-/** A message that comes again is only acknowledged: `add` knows its id. @param {Uttered} message */
+/** Show a message. A repeated one isn't shown again, since `add` knows its id; the socket acknowledges both. @param {Uttered} message */
 function onMessage({ id, text, quick_replies, attachment }) {
   /** @type {Line} */
   const line = { id, who: "bot", text: text ?? "", at: Date.now() };
@@ -177,13 +177,13 @@ function draw() {
   const { lines } = storage.conversation;
   find(".welcome").hidden = lines.length > 0;
   while (list.children.length > lines.length) list.lastElementChild?.remove();
-  const answered = lines.findLastIndex((line) => line.who === "user");
+  const lastFromCustomer = lines.findLastIndex((line) => line.who === "user");
   for (const [place, line] of lines.entries()) {
     const item = itemAt(place, line);
-    const look = `${line.sent} ${line.refused} ${place > answered} ${line.sent === false && connection}`;
+    const look = `${line.sent} ${line.refused} ${place > lastFromCustomer} ${line.sent === false && connection}`;
     if (looks.get(item) === look) continue;
     looks.set(item, look);
-    updateItem(item, line, place > answered, connection);
+    updateItem(item, line, place > lastFromCustomer, connection);
   }
   scrollToEnd();
 }

@@ -4,7 +4,7 @@
 /** @typedef {import("./rasa-socket.js").Reply} Reply */
 /** @typedef {import("./rasa-socket.js").Connection} Connection */
 /**
- * One line. `id` tells it from a second copy. `message` is what was really sent, where a button's payload
+ * One line. By its `id` a repeated message is recognised. `message` is what was really sent, where a button's payload
  * differs from its title; `sent` is false until it was acknowledged, `refused` if it won't be taken.
  * @typedef {{id?: string, who: "user" | "bot", text: string, at: number, message?: string, sent?: boolean,
  *   refused?: boolean, replies?: Reply[], image?: string, link?: string}} Line

@@ -32,14 +32,14 @@ import { io } from "./vendor/socket.io-client-4.8.4.MIT.esm.min.js";
 const RETRY_AFTER = 1_000;
 const ANSWER_WITHIN = 15_000;
 
-/** Codes of what passes: Rasa's side can't store anything just now, or the page hasn't joined its session (again) yet. */
+/** Codes of refusals that don't last: Rasa's side can't store anything just now, or the page hasn't joined its session (again) yet. */
 const RETRY_LATER = ["unavailable", "not_joined", "customer_token"];
 
 const LOOPBACK = ["localhost", "127.0.0.1", "[::1]"];
 
 /**
- * Where Rasa is: `?rasa=http://localhost:5005`, else this host on Rasa's usual port. Only this host, or this machine
- * for a page of this machine: a link must not lead the customer's messages to somebody else.
+ * Where Rasa is: `?rasa=http://localhost:5005`, else this host on Rasa's usual port. No other host
+ * is taken, except among the names of this machine: a link must not lead the customer's messages to somebody else.
  */
 export function rasaAddress() {
   const usual = `${location.protocol}//${location.hostname || "localhost"}:5005`;
@@ -90,13 +90,13 @@ export class RasaSocket {
     });
   }
 
-  /** Ask for the session; `token: null` asks for its token too, which only a new one is given. */
+  /** Ask for the session; `token: null` asks for its token too, which only a new session gets. */
   join() {
     const { session, token } = this.credentials();
     this.socket.emit("session_request", { session_id: session, token, acks: true });
   }
 
-  /** Also after the session's id has changed: the old session's room is left by it. */
+  /** Connect anew. After the session's id has changed, this also leaves the old session. */
   reconnect() {
     this.socket.disconnect();
     this.socket.connect();

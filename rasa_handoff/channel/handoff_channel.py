@@ -154,10 +154,10 @@ class HandoffChannel(InputChannel):
         )
         return_to_bot = BotReturn(bot, self.settings.intents.ended)
         tracker = TrackerTarget(bot, self.relay, return_to_bot, interceptor.read_transcript)
-        self._follow(app, bot, interceptor, {DESK: self.desk, CUSTOMER: customers, TRACKER: tracker})
+        self._run_with(app, bot, interceptor, {DESK: self.desk, CUSTOMER: customers, TRACKER: tracker})
 
-    def _follow(self, app: Sanic, bot: Bot, interceptor: Interceptor, targets: Any) -> None:
-        """Start and stop with the application."""
+    def _run_with(self, app: Sanic, bot: Bot, interceptor: Interceptor, targets: Any) -> None:
+        """Start and stop the assembled parts together with the application."""
         http_connections.bound_bodies(app, self.settings.limits.webhook_bytes, self.guard.refusals)
 
         async def prepare() -> None:
@@ -176,7 +176,7 @@ class HandoffChannel(InputChannel):
         patches.follow(app, self._close, prepare=prepare, start=start, finish=self.guard.__aexit__)
 
     def _keeper(self) -> Keeper:
-        """Return what keeps the turns that the tracker store can't save: the relay's outbox."""
+        """Return the keeper of turns that the tracker store can't save; it puts them into the relay's outbox."""
 
         async def keep(conversation_id: str, events: Sequence[Event]) -> None:
             # By way of JSON, as in Rasa's stores: an intent's name may be a numpy string.
@@ -212,7 +212,7 @@ class HandoffChannel(InputChannel):
                 await channel.retire()
 
     def _connect_callbacks(self) -> None:
-        """Connect presence, typing and read marks of hosted socketio channels with the relay and the desk, and silent callers."""
+        """Connect the hosted channels' callbacks: presence, typing and read marks of socketio, and requests of silent callers."""
         pages = [channel for channel in self.channels.values() if isinstance(channel, HandoffSocketIO)]
 
         async def customer_types(conversation_id: str, on: bool) -> None:

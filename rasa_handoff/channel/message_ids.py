@@ -30,22 +30,22 @@ ID_KEY: Final = "handoff_message_id"
 """In a request's metadata: the client's own id of this message, the same one if it is sent again."""
 
 
-class Sent:
-    """Facts about the message that is being handled, and its sender.
+class MessageFacts:
+    """Facts about the message that is being handled, and about its sender.
 
-    ``id``: the sender's own id of it. ``keeps``: the sender acknowledges messages to it, by id. ``after``: the id of the last
-    message that the sender has seen. ``within``: seconds in which a second message with this id is a copy; None: for as long as
-    ids are remembered. ``refused``: why the message was not accepted, as code and sentence, once that is known. ``admitted``: the
-    conversation that the sender may use. ``issued``: the customer token that its front end gets.
+    ``id``: the sender's own id of it. ``acknowledges``: the sender acknowledges the messages that it gets, by id. ``after``: the
+    id of the last message that the sender has seen. ``within``: seconds in which a second message with this id is a copy; None:
+    for as long as ids are remembered. ``refused``: why the message was not accepted, as code and sentence, once that is known.
+    ``admitted``: the conversation that the sender may use. ``issued``: the customer token that its front end gets.
     """
 
     def __init__(
-        self, id: Any = None, keeps: bool = False, after: str | None = None, within: float | None = None
+        self, id: Any = None, acknowledges: bool = False, after: str | None = None, within: float | None = None
     ) -> None:
         id = valid(id)
         usable = isinstance(id, str | int) and not isinstance(id, bool) and 0 < len(str(id)) <= LONGEST_ID
         self.id = str(id) if usable else None
-        self.keeps, self.after, self.within = keeps, valid(after), within
+        self.acknowledges, self.after, self.within = acknowledges, valid(after), within
         self.refused: tuple[str, str] | None = None
         self.admitted: str | None = None
         self.issued: str | None = None
@@ -58,17 +58,17 @@ class Sent:
             message.message_id = self.id if self._named == 1 else f"{self.id}.{self._named}"
 
 
-_sent: ContextVar[Sent | None] = ContextVar("handoff_sent", default=None)
+_sent: ContextVar[MessageFacts | None] = ContextVar("handoff_sent", default=None)
 
 
-def sent() -> Sent:
+def sent() -> MessageFacts:
     """Return the facts about the message that this task handles."""
-    return _sent.get() or Sent()
+    return _sent.get() or MessageFacts()
 
 
 @contextlib.contextmanager
-def sending(about: Sent) -> Iterator[None]:
-    """Make these facts those of the message that is handled inside."""
+def sending(about: MessageFacts) -> Iterator[None]:
+    """Let :func:`sent` return these facts while the message is handled."""
     token = _sent.set(about)
     try:
         yield
@@ -90,17 +90,17 @@ def watch(blueprint: Blueprint, channel: InputChannel) -> None:
     blueprint.middleware("request")(read)
 
 
-def _about(request: Request, reader: "Reader | None") -> Sent:
+def _about(request: Request, reader: "Reader | None") -> MessageFacts:
     """Return the facts in a request, without an id if it has none that can be read; never raise, whatever it contains."""
     if request.method != "POST":
-        return Sent()
+        return MessageFacts()
     body = _body(request)
     metadata = body.get("metadata")
     if isinstance(metadata, dict) and (AFTER_KEY in metadata or ID_KEY in metadata):
-        return Sent(metadata.get(ID_KEY), keeps=AFTER_KEY in metadata, after=metadata.get(AFTER_KEY))
+        return MessageFacts(metadata.get(ID_KEY), acknowledges=AFTER_KEY in metadata, after=metadata.get(AFTER_KEY))
     with contextlib.suppress(AttributeError, IndexError, KeyError, TypeError, ValueError):
-        return Sent(reader(body) if reader is not None else None)
-    return Sent()
+        return MessageFacts(reader(body) if reader is not None else None)
+    return MessageFacts()
 
 
 def _body(request: Request) -> dict[str, Any]:
@@ -152,7 +152,7 @@ async def any_of(asked: list[Any]) -> bool:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def outcome(handled: Awaitable[Any], about: Sent) -> dict[str, Any]:
+async def outcome(handled: Awaitable[Any], about: MessageFacts) -> dict[str, Any]:
     """Wait until a customer's message is handled; return its acknowledgement: accepted, or why not."""
     try:
         await handled

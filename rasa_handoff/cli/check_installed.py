@@ -103,7 +103,7 @@ def _conflicts(package: str) -> Iterator[str]:
                         f"pip install '{_plain(required)}'"
                     )
             except (InvalidRequirement, InvalidVersion):
-                continue  # an older packaging than the metadata: nothing can be said
+                continue  # the installed "packaging" is too old for this metadata, so it isn't checked
             each = (required.name, frozenset(required.extras))
             if each not in seen:
                 seen.add(each)

@@ -22,7 +22,7 @@ def check_platforms(project: Project) -> Iterator[Finding]:
 
 
 def _check_intents(channel: str, project: Project, settings: Mapping[str, str | None]) -> Iterator[Finding]:
-    """Check that what the bot gets for an event is an intent of its domain."""
+    """Check that each intent in the channel's settings is in the bot's domain."""
     intents = {next(iter(one)) if isinstance(one, dict) else one for one in project.domain.get("intents") or ()}
     for key, intent in settings.items():
         if intent and not intent.startswith("/") and intent not in intents:
@@ -38,7 +38,7 @@ def _kommunicate(project: Project, data: Any) -> Iterator[Finding]:
     yield from _check_intents(kommunicate.CHANNEL_NAME, project, {**mapped, **events})
     if settings.api_url.startswith("http://"):
         yield warn(f"{kommunicate.CHANNEL_NAME}: api_url begins with http://, so the API key is sent unencrypted.")
-    yield ok(f"KommunicateChannel answers for {', '.join(settings.bots)}; {_beside(settings)}.")
+    yield ok(f"KommunicateChannel answers for {', '.join(settings.bots)}; {_optional_parts(settings)}.")
 
 
 def _liveperson(project: Project, data: Any) -> Iterator[Finding]:
@@ -57,7 +57,7 @@ def _liveperson(project: Project, data: Any) -> Iterator[Finding]:
     yield ok(f"LivePersonChannel answers {' and '.join(served)}.")
 
 
-def _beside(settings: KommunicateSettings) -> str:
+def _optional_parts(settings: KommunicateSettings) -> str:
     api = (
         "what comes too late is said by the REST API"
         if settings.api_key

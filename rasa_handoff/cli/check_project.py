@@ -133,7 +133,7 @@ def check_importer(project: Project) -> Iterator[Finding]:
     for key in edit_config.CHOSEN_BY_RASA:
         if project.config.get(key) is None:
             yield mend(
-                f"config.yml: write out '{key}'; with several importers Rasa can't choose it (rasa-handoff init does)."
+                f"config.yml: write out '{key}'; with several importers Rasa can't choose it. rasa-handoff init writes it."
             )
     if edit_config.RASAS_IMPORTER not in [_name(entry) for entry in project.config["importers"]]:
         yield warn("config.yml: RasaFileImporter isn't among the importers, so the project's own data may not be read.")
@@ -154,7 +154,7 @@ def check_actions(project: Project) -> Iterator[Finding]:
         )
     path = project.actions_file()
     if path is None:
-        yield warn(f"No actions.py here: the action server's own must have the line: {LINE.strip()}")
+        yield warn(f"No actions.py here: the action server's actions.py must have the line: {LINE.strip()}")
     elif imports_actions(text_files.read(path)):
         yield ok("The package's actions are imported.")
     else:

@@ -22,7 +22,9 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--project", metavar="DIR", type=Path, default=Path("."), help="the Rasa project (default: here)"
     )
-    parser.add_argument("--expires-in", metavar="SECONDS", type=int, help="how long it is to be taken; else for ever")
+    parser.add_argument(
+        "--expires-in", metavar="SECONDS", type=int, help="how long the token is valid (default: for ever)"
+    )
     parser.set_defaults(run=run)
 
 

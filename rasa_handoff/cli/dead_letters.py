@@ -56,6 +56,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
         command.set_defaults(run=run)
     for command in (listing, sending, dropping):
         add_database(command)
+        # With None for "database" it is known whether --database was given.
         default = command.get_default("database")
         command.set_defaults(database=None, desks_database=default)
         command.add_argument(
@@ -118,7 +119,7 @@ def drop(arguments: argparse.Namespace) -> int:
 def _do(arguments: argparse.Namespace, command: str, work: Work, **more: Any) -> Any:
     if arguments.url is not None:
         return ask_at(*_address(arguments), command, **more)
-    database = _named(arguments)
+    database = _database(arguments)
     try:
         return ask(database, command, **more)
     except NobodyThere:
@@ -151,7 +152,7 @@ def _address(arguments: argparse.Namespace) -> tuple[str, str]:
     return url, token
 
 
-def _named(arguments: argparse.Namespace) -> str:
+def _database(arguments: argparse.Namespace) -> str:
     if arguments.database is None and arguments.side == "relay":
         return existing(relays_database(Project(arguments.project)))
     return existing(arguments.database or arguments.desks_database)
@@ -187,9 +188,8 @@ async def _do_here(database: str, work: Work) -> Any:
     Raises:
         StoreError: it can't be opened, or a process has it open that can't be asked.
     """
-    with contextlib.suppress(
-        StoreError
-    ):  # the relay's database, or one that can't be opened, which the next store reports
+    # It may be the relay's database; if it can't be opened at all, the second attempt raises.
+    with contextlib.suppress(StoreError):
         async with open_store(database) as server:
             return await server.write(lambda connection: work(OF_SERVER, connection))
     async with Store(database, repository.metadata, repository.SIDE, repository.SCHEMA, repository.STEPS) as relay:

@@ -38,7 +38,7 @@ _DEFAULT_CHANNELS: Final = """    rest:
 """
 
 
-class Asked(msgspec.Struct, frozen=True):
+class ChannelValues(msgspec.Struct, frozen=True):
     """The values to write under HandoffChannel; ``slots`` are the project's."""
 
     bot_id: str
@@ -55,7 +55,7 @@ def is_channel(key: object) -> bool:
     return key in names.STOCK_CHANNELS or ("." in str(key) and key not in (CHANNEL_NAME, *names.PLATFORM_CHANNELS))
 
 
-def edit_credentials(text: str, asked: Asked) -> str:
+def edit_credentials(text: str, values: ChannelValues) -> str:
     """Add HandoffChannel to the text, unless it has it or has only channels with a desk of their own.
 
     Raises:
@@ -73,17 +73,17 @@ def edit_credentials(text: str, asked: Asked) -> str:
         return text
     if not outside and any(name in before for name in names.PLATFORM_CHANNELS):
         return text  # the platform has a desk of its own
-    after = _moved(text, outside, asked) if outside else _added(text, asked)
+    after = _moved(text, outside, values) if outside else _added(text, values)
     _check(before, after, outside)
     return after
 
 
-def _added(text: str, asked: Asked) -> str:
+def _added(text: str, values: ChannelValues) -> str:
     gap = "\n" if text.strip() else ""
-    return "".join(split(text)) + gap + _head(asked) + _DEFAULT_CHANNELS
+    return "".join(split(text)) + gap + _head(values) + _DEFAULT_CHANNELS
 
 
-def _moved(text: str, channels: list[str], asked: Asked) -> str:
+def _moved(text: str, channels: list[str], values: ChannelValues) -> str:
     lines, where = split(text), places(text)
     if not where:
         raise NotEditable(f"{FILE} is written in one line with braces. Write one key per line and run this again.")
@@ -93,7 +93,7 @@ def _moved(text: str, channels: list[str], asked: Asked) -> str:
     kept_above = lines[:first]
     taken = {number for start, end in ranges for number in range(start, end)}
     kept_below = [line for number, line in enumerate(lines) if number >= first and number not in taken]
-    return "".join([*kept_above, _head(asked), *body, *kept_below])
+    return "".join([*kept_above, _head(values), *body, *kept_below])
 
 
 def _range(lines: list[str], start: int) -> tuple[int, int]:
@@ -104,9 +104,9 @@ def _range(lines: list[str], start: int) -> tuple[int, int]:
     return start_of_comments(lines, start), end
 
 
-def _head(asked: Asked) -> str:
-    head = _HEAD.format(channel=CHANNEL_NAME, bot_id=_scalar(asked.bot_id), url=_scalar(asked.url))
-    slots = _SLOTS.format(slots=", ".join(_scalar(name) for name in asked.slots)) if asked.slots else ""
+def _head(values: ChannelValues) -> str:
+    head = _HEAD.format(channel=CHANNEL_NAME, bot_id=_scalar(values.bot_id), url=_scalar(values.url))
+    slots = _SLOTS.format(slots=", ".join(_scalar(name) for name in values.slots)) if values.slots else ""
     return f"{head}{slots}  channels:\n"
 
 

@@ -13,7 +13,7 @@ import msgspec
 from rasa_handoff.cli import edit_config, edit_credentials, edit_domain, text_files
 from rasa_handoff.cli.copy_preset import copied_preset, has_domain_folder, with_preset_domain
 from rasa_handoff.cli.edit_actions import edit_actions
-from rasa_handoff.cli.edit_credentials import DEFAULT_URL, Asked, NotEditable
+from rasa_handoff.cli.edit_credentials import DEFAULT_URL, ChannelValues, NotEditable
 from rasa_handoff.cli.project import Project
 from rasa_handoff.cli.text_files import lines_of
 from rasa_handoff.presets.parts import Choice
@@ -25,7 +25,7 @@ RASAS_AND_OURS: Final = (*RASAS_SLOTS, "handoff_")
 """Prefixes of slots that an agent needn't see."""
 ACTIONS_ELSEWHERE: Final = (
     "endpoints.yml names an action server, but its actions aren't here. Add there: from rasa_handoff.actions "
-    "import *, and write 'actions: true' beside the importer in config.yml. Until then the channel offers."
+    "import *, and write 'actions: true' beside the importer in config.yml. Until then the channel offers the departments itself."
 )
 
 NEXT_STEPS = """
@@ -73,8 +73,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Plan the changes, show them, ask, and write them. Returns 1 if a step is left to a person or the answer was no."""
     project = Project(arguments.folder)
-    asked = Asked(arguments.bot_id or _bot_id(project), _checked_url(arguments.desk_url), _slots(project))
-    plan = planned(project, asked, arguments.copy)
+    values = ChannelValues(arguments.bot_id or _bot_id(project), _checked_url(arguments.desk_url), _slots(project))
+    plan = planned(project, values, arguments.copy)
     if plan.hindrances:
         print("Nothing was changed, since not all of it can be done:")
         for sentence in plan.hindrances:
@@ -93,11 +93,11 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if agreed and not plan.manual_steps else 1
 
 
-def planned(project: Project, asked: Asked, copy: bool) -> Plan:
+def planned(project: Project, values: ChannelValues, copy: bool) -> Plan:
     """Work out all changes, without writing any."""
     hindrances: list[str] = []
     manual_steps = [ACTIONS_ELSEWHERE] if project.has_action_server and project.actions_file() is None else []
-    if CHANNEL_NAME in project.credentials and (asked.bot_id, asked.url) != (_bot_id(project), DEFAULT_URL):
+    if CHANNEL_NAME in project.credentials and (values.bot_id, values.url) != (_bot_id(project), DEFAULT_URL):
         manual_steps.append(
             f"{edit_credentials.FILE} has {CHANNEL_NAME} already: change its bot_id and desk.url there."
         )
@@ -105,7 +105,7 @@ def planned(project: Project, asked: Asked, copy: bool) -> Plan:
     choice = Choice(actions=bool(actions))
     changes = list(actions)
     changes += _attempt(hindrances, lambda: _preset(project, choice) if copy else [_config(project, choice)]) or []
-    changes += _attempt(hindrances, lambda: [_credentials(project, asked)]) or []
+    changes += _attempt(hindrances, lambda: [_credentials(project, values)]) or []
     return Plan(
         tuple(change for change in changes if change.before != change.after), tuple(hindrances), tuple(manual_steps)
     )
@@ -145,8 +145,8 @@ def _preset(project: Project, choice: Choice) -> list[FileChange]:
     return changes
 
 
-def _credentials(project: Project, asked: Asked) -> FileChange:
-    return _edited(project.folder / edit_credentials.FILE, lambda text: edit_credentials.edit_credentials(text, asked))
+def _credentials(project: Project, values: ChannelValues) -> FileChange:
+    return _edited(project.folder / edit_credentials.FILE, lambda text: edit_credentials.edit_credentials(text, values))
 
 
 def _bot_id(project: Project) -> str:

@@ -143,14 +143,18 @@ def shaped(content: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
         if body is None:
             continue
         if not isinstance(body, outer):
-            raise NotYaml(f"{name}: '{key}' should be {_A[outer]}, but is {_A.get(type(body), repr(body))}.")
+            raise NotYaml(
+                f"{name}: '{key}' should be {_SHAPE_NAMES[outer]}, but is {_SHAPE_NAMES.get(type(body), repr(body))}."
+            )
         for entry in body.values() if isinstance(body, dict) else body:
             if entry is not None and not isinstance(entry, inner):
-                raise NotYaml(f"{name}: what stands under '{key}' should each be {_A[inner]}, but one is {entry!r}.")
+                raise NotYaml(
+                    f"{name}: what stands under '{key}' should each be {_SHAPE_NAMES[inner]}, but one is {entry!r}."
+                )
     return content
 
 
-_A: Final[Mapping[Any, str]] = {list: "a list", dict: "keys and values", str: "text"}
+_SHAPE_NAMES: Final[Mapping[Any, str]] = {list: "a list", dict: "keys and values", str: "text"}
 
 
 def parse_yaml(text: str, name: str) -> dict[str, Any]:
@@ -161,14 +165,14 @@ def parse_yaml(text: str, name: str) -> dict[str, Any]:
         mark = getattr(problem, "problem_mark", None)
         place = f" (line {mark.line + 1})" if mark else ""
         reason = getattr(problem, "problem", None) or "it can't be read"
-        advice = _quotes(text, mark.line if mark else -1) or "Mend it and try again."
+        advice = _advice_on_quotes(text, mark.line if mark else -1) or "Mend it and try again."
         raise NotYaml(f"{name} isn't valid YAML{place}: {reason}. {advice}") from problem
     if content is not None and not isinstance(content, dict):
         raise NotYaml(f"{name} should hold keys and values, but holds a {type(content).__name__}.")
     return content or {}
 
 
-def _quotes(text: str, number: int) -> str | None:
+def _advice_on_quotes(text: str, number: int) -> str | None:
     """Return advice if an address is in braces without quotes, else None."""
     line = "".join(text.split("\n")[number : number + 1])
     address = re.search(r"[{,].*?:\s*(https?://[^\s,}]+)", line)

@@ -30,8 +30,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="name under which this server may be asked, beside localhost, addresses in digits and --public-url's; may be "
-        "given several times, and others are refused then (docs/behind-a-proxy.md)",
+        help="host name that requests may use for this server, beside localhost, addresses in digits and --public-url's; may be "
+        "given several times; with any given, other names are refused (docs/behind-a-proxy.md)",
     )
     parser.add_argument(
         "--trusted-proxy",
@@ -48,7 +48,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
         const=31_536_000,
         default=0,
         metavar="SECONDS",
-        help="tell browsers that came by TLS to come by nothing else for so long (a year)",
+        help="tell browsers that came by TLS to use only TLS for so long (without a number: a year)",
     )
     parser.add_argument(
         "--timer",
@@ -71,7 +71,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=400,
         metavar="DAYS",
-        help="how long it is kept what happened to each handoff (default: 400 days)",
+        help="how long the history of each handoff is kept (default: 400 days)",
     )
     parser.add_argument(
         "--limit",

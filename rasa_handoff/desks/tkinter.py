@@ -121,7 +121,7 @@ class TkinterDesk(Desk):
     features = {
         Feature.INTENTS: YES,
         Feature.OPTIONS: "`departments` of the settings",
-        Feature.TRANSCRIPT: "its end",
+        Feature.TRANSCRIPT: "its last messages",
         Feature.QUEUE: "place in the line",
         Feature.RELAY: "this package",
         Feature.SEVERAL: "one; the next wait in line",

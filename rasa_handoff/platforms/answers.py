@@ -5,8 +5,8 @@ The rules:
 1. A call that is repeated gets the answer it had. A message's key tells that it is repeated. The last answer of each conversation
    is kept in this process; for older ones, and after a restart, the tracker has each message's id (``bot_turn.py``).
 2. Messages that came too late for one answer go out with the next one, before its own messages.
-3. If such a late message gives the conversation to people, the call's own message is for them: the platform learns of the handoff
-   only from this answer.
+3. If such a late message gives the conversation to people, the customer's message in this call is for them, not for the bot: the
+   platform learns of the handoff only from the answer to this call.
 4. A turn is always finished, also when the time is over. If it fails before its answer went out, the call fails: to the platform
    that is a broken bot, and it gives the conversation to its people. Nothing of the failed answer is shown, and late messages go
    on waiting. If it fails after its answer went out, the customer gets a failure notice, as a late message.
@@ -86,8 +86,10 @@ class Answers:
         self._late: dict[str, list[Any]] = {}
 
     def known(self, conversation_id: str, key: str | None) -> list[Any] | None:
-        """Return the answer to this message, if it was the conversation's last one. Its late messages aren't part of it: they are
-        delivered once, in another way."""
+        """Return the answer to this message, if it was the conversation's last one.
+
+        Messages that came too late for it are left out: they go out once, with the next answer or by the platform's API.
+        """
         last_key, answer = self._last.get(conversation_id, (None, None))
         return answer.messages[: answer.given] if answer is not None and last_key == key else None
 
@@ -113,13 +115,14 @@ def put(memory: dict[Any, Any], name: Any, value: Any) -> None:
     memory[name] = value
     if len(memory) > MOST:
         oldest = next(iter(memory))
-        if isinstance(memory.pop(oldest), list):
+        if isinstance(memory.pop(oldest), list):  # late messages, which would otherwise have been sent
             log.warning(
                 "The late messages of %s are dropped: more than %s conversations have some.", short_id(oldest), MOST
             )
 
 
-async def _cannot(late: list[Any]) -> list[Any]:
+async def _send_nothing(late: list[Any]) -> list[Any]:
+    """Send nothing, for a platform that takes messages only in answers."""
     return late
 
 
@@ -135,18 +138,18 @@ class Call(NamedTuple):
     answer: PlatformAnswer
     to_bot: Callable[[], Awaitable[None]]
     to_people: Callable[[], Awaitable[None]]
-    push: Push = _cannot
+    push: Push = _send_nothing
 
 
 class Answering:
     """Answers calls, by the rules above.
 
-    ``seconds``: how long an answer may take; ``given_away``: whether a message hands the conversation over. The channel uses
+    ``seconds``: how long an answer may take; ``hands_over``: whether a message hands the conversation over. The channel uses
     ``answers`` and ``work`` too, for messages outside a call.
     """
 
-    def __init__(self, seconds: float, given_away: Callable[[Any], bool]) -> None:
-        self._seconds, self._given_away = seconds, given_away
+    def __init__(self, seconds: float, hands_over: Callable[[Any], bool]) -> None:
+        self._seconds, self._hands_over = seconds, hands_over
         self.answers, self.work = Answers(), Work()
 
     async def answer(self, conversations: Conversations, call: Call) -> list[Any]:
@@ -181,7 +184,7 @@ class Answering:
         waiting = self.answers.take_late(id)
         answer.messages.extend(waiting)
         try:
-            await (call.to_people if any(map(self._given_away, waiting)) else call.to_bot)()
+            await (call.to_people if any(map(self._hands_over, waiting)) else call.to_bot)()
         except (Exception, asyncio.CancelledError) as problem:
             if answer.given is None:
                 self.answers.leave(id, waiting)

@@ -38,9 +38,7 @@ log = get_log(__name__)
 Happened = Sequence[Mapping[str, Any]]
 """Rasa's events of a conversation, as dicts, oldest first."""
 
-NOT_TRUSTED: Final = (
-    "This request isn't taken: it doesn't show that it comes from who may send it. Rasa's log says more."
-)
+NOT_TRUSTED: Final = "This request was refused: it carries no valid proof of its sender. Rasa's log says more."
 
 
 class PlatformChannel(InputChannel):
@@ -53,6 +51,7 @@ class PlatformChannel(InputChannel):
     intents: IntentSettings
     departments: tuple[Department, ...]
     crossing_seconds: float
+    """Seconds after a handoff in which a message counts as written before it. A subclass sets this and the two above."""
 
     @classmethod
     def from_credentials(cls, credentials: dict[str, Any] | None) -> "PlatformChannel":

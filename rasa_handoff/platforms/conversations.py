@@ -60,7 +60,7 @@ Parting = Callable[[], str | None]
 
 
 class Conversations:
-    """Takes messages to the bot, or notes those for people.
+    """Lets the bot answer messages, and writes those that are for people to the tracker.
 
     ``channel``: the platform's name in Rasa; ``crossing``: seconds after a handoff in which a message counts as written before
     it.
@@ -98,14 +98,14 @@ class Conversations:
         ``arrived``: when the request came. ``welcome``: the customer hasn't said anything; the platform reports that the bot has
         the conversation. ``hands_over``: whether the answer already hands the conversation over, in the platform's own format.
 
-        Returns the handoff request that the answer has still to carry out. The conversation is paused then, and if the answer
-        ``hands_over`` by itself.
+        Returns the handoff request that the answer has still to carry out, or None. The conversation is paused if there is one,
+        and also if the answer ``hands_over`` by itself.
         """
         tracker = await self._read(message.sender_id)
         finished = find_finished_turn(tracker, message) if tracker is not None else None
         if finished is not None:
-            message.parse_data = finished[0]  # a turn sets it too
-        elif not await self._is_to_answer(tracker, message, arrived, text_for_bot, welcome):
+            message.parse_data = finished[0]  # as the bot sets it in a turn, for the caller
+        elif not await self._prepare_for_bot(tracker, message, arrived, text_for_bot, welcome):
             return None
         if len(message.text or "") > LONGEST_MESSAGE:
             await self._refuse_long(message)
@@ -121,7 +121,7 @@ class Conversations:
         handed_over = await self._handed_over(message, requested_handoff.form, parting(), again=finished is not None)
         return requested_handoff.request if handed_over else None
 
-    async def _is_to_answer(
+    async def _prepare_for_bot(
         self,
         tracker: DialogueStateTracker | None,
         message: UserMessage,
@@ -132,19 +132,19 @@ class Conversations:
         """Set the message's text, and return whether the bot is to answer it: it has the conversation, or gets it back here."""
         if tracker is None:
             message.text = text_for_bot(())
-            return message.text is not None and await self._is_for_bot_without_tracker(message, arrived)
+            return message.text is not None and await self._resume_unless_crossed_without_tracker(message, arrived)
         happened = [event.as_dict() for event in tracker.events]
         message.text = text_for_bot(await self._turn.with_options(self._channel, message.sender_id, happened))
         if not paused_for_handoff(tracker, self._execute):
             return message.text is not None
         if message.text is None:
             if welcome:
-                await self._is_for_bot(tracker, message, arrived)  # resumes it, and the bot says nothing
+                await self._resume_unless_crossed(tracker, message, arrived)  # resumes it, and the bot says nothing
             return False
         if welcome and tracker.active_loop is not None:
             await self._repeat_form_question(message)
             return False
-        return await self._is_for_bot(tracker, message, arrived)
+        return await self._resume_unless_crossed(tracker, message, arrived)
 
     async def _refuse_long(self, message: UserMessage) -> None:
         log.warning("A message of %s has %s characters: refused.", short_id(message.sender_id), len(message.text or ""))
@@ -171,8 +171,8 @@ class Conversations:
             log.warning("The tracker of %s can't be read: %s", short_id(conversation_id), problem)
             return None
 
-    async def _is_for_bot_without_tracker(self, message: UserMessage, arrived: float) -> bool:
-        """Do the same as :meth:`_is_for_bot` while the tracker can't be read, by the handoffs that this process has made."""
+    async def _resume_unless_crossed_without_tracker(self, message: UserMessage, arrived: float) -> bool:
+        """Do the same as :meth:`_resume_unless_crossed` while the tracker can't be read, by this process's own handoffs."""
         handed_at = self._handed_over_at.get(message.sender_id)
         if handed_at is not None and handed_at + self._crossing > arrived:
             log.info(
@@ -203,8 +203,10 @@ class Conversations:
         await self.later.change(conversation_id, leave)
 
     async def _repeat_form_question(self, message: UserMessage) -> None:
-        """Return the conversation to the bot in an open form, which asks its question again: the form would take the welcome's
-        intent for an answer."""
+        """Return the conversation to the bot in an open form, which asks its question again.
+
+        The welcome isn't passed to the bot, since the form would take its intent for an answer.
+        """
         async with self._bot.locked(message.sender_id) as tracker:
             responses = await self._return_to_bot(tracker, None)
         for response in responses:
@@ -214,7 +216,7 @@ class Conversations:
         body = ReturnBody(handoff_id=str(last_handoff(tracker)), outcome=RESOLVED, note=note)
         return await BotReturn(self._bot, self._ended)(tracker, body, self._channel)
 
-    async def _is_for_bot(self, tracker: DialogueStateTracker, message: UserMessage, arrived: float) -> bool:
+    async def _resume_unless_crossed(self, tracker: DialogueStateTracker, message: UserMessage, arrived: float) -> bool:
         """Return whether a message in a paused conversation shows that the bot has it again, and resume it then."""
         paused = _last_pause(tracker)
         if paused is not None and paused.timestamp + self._crossing > arrived:
@@ -280,13 +282,15 @@ class Conversations:
     async def _handed_over(self, message: UserMessage, form: str | None, parting: str | None, again: bool) -> bool:
         """Pause a conversation that is handed over, unless it is paused, and say the ``parting`` response.
 
-        A message that comes ``again`` after the conversation has gone on pauses nothing. For a turn that has just run this isn't
-        asked, since it may have removed its own message from the tracker (``UserUtteranceReverted``, ``Restarted``).
+        A message that comes ``again``, after the customer has written another one, pauses nothing. Whether there is another one
+        is only checked for such a copy: a turn that has just run may have removed its own message from the tracker
+        (``UserUtteranceReverted``, ``Restarted``).
         """
         response = await self._bot.render(parting, message.sender_id, self._channel, {}) if parting is not None else {}
+        now = time.time()
 
         def hand_over(tracker: DialogueStateTracker) -> bool:
-            if self._handed_over_at.get(message.sender_id) == now:
+            if self._handed_over_at.get(message.sender_id) == now:  # unless a later handoff has set it
                 del self._handed_over_at[message.sender_id]
             if any(_is_pause(event) for event in _since(tracker, message)):
                 return bool(tracker.is_paused())
@@ -297,7 +301,6 @@ class Conversations:
             self._pause(tracker, form)
             return True
 
-        now = time.time()
         self._handed_over_at[message.sender_id] = now
         if await self.later.change(message.sender_id, hand_over) is False:
             return False

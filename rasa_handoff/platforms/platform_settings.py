@@ -64,7 +64,7 @@ def check_shape(
     ``nested`` names keys that hold mappings of mappings, each with the kind of its inner ones.
 
     Raises:
-        SettingsError: one sentence with the key, its nearest neighbour and what to write.
+        SettingsError: one sentence with the key, the known key most like it, and what to write.
     """
     check_variables(channel, data)
     check_keys(channel, kind, data, "", examples)

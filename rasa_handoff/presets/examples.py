@@ -9,7 +9,7 @@ from statistics import median
 from typing import Final
 
 PART: Final = 3
-"""Examples of the project for each of the preset: a bot with 195 takes all 60 without harm, one with 68 doesn't."""
+"""The project needs this many examples for each that the preset adds: with 195, all 60 do no harm; with 68 they do."""
 FEWEST: Final = 5
 """Examples of the preset's largest intent that every project gets; most requests for a person are understood with these."""
 FEWEST_OF_EACH: Final = 2

@@ -76,7 +76,7 @@ class HandoffImporter(TrainingDataImporter):
         return Domain.from_dict(_without(deepcopy(self._whole_domain.as_dict()), self._project.get_domain().as_dict()))
 
     def get_stories(self, exclusion_percentage: int | None = None) -> StoryGraph:
-        """Return the preset's rules, without those that the project has a rule of its own for."""
+        """Return the preset's rules, without those for which the project has a rule of its own."""
         rules = story_graph_from_paths(self._named("rules"), self._whole_domain, exclusion_percentage)
         taken = {_trigger(step) for step in self._project.get_stories().story_steps if _is_rule(step)}
         return StoryGraph([step for step in rules.story_steps if _trigger(step) not in taken - {None}])

@@ -28,7 +28,7 @@ class Feature(enum.Enum):
     SILENT = "silently, or with words in the same answer"
     TRANSCRIPT = "the agent sees what was said before"
     REASON = "reason, priority, note and contact reach the agent"
-    PRIORITY = "how soon it is to be answered, without a handoff"
+    PRIORITY = "the bot sets the priority outside a handoff"
     RECOGNISED = "the intents the bot recognised, with confidence"
     QUEUE = "place in the queue and expected wait"
     ALERT = "the agent is told of the arrival"
@@ -48,7 +48,7 @@ class Feature(enum.Enum):
     OUTCOME = "with outcome, note and slots"
     CLOSE = "the bot ends the conversation"
     # the bot's turn on a platform
-    WELCOME = "welcome, and leaving it out"
+    WELCOME = "the bot's welcome, unless the page wants none"
     FILES = "files and places from the customer"
     EVENTS = "the platform's own events"
     BUTTONS = "buttons, their payloads out of sight"

@@ -10,7 +10,7 @@ BOTLHALE: Final[Features] = {
     Feature.ALERT: YES,
     Feature.RELAY: "their front end",
     Feature.SEVERAL: YES,
-    Feature.KEPT: "they wait for it",
+    Feature.KEPT: "kept until the front end is back",
     Feature.ACTIVE: YES,
     Feature.TIMERS: "the desk's",
     Feature.BACK: "`disconnect_socket`",

@@ -30,7 +30,7 @@ class HandoffSettingsError(RasaException):
 
 
 class ChannelBlueprint(Blueprint):
-    """A channel's blueprint. With its registration the parts are assembled, and the blueprints mounted on it registered."""
+    """A channel's blueprint. Its registration assembles the channel's parts and registers the blueprints mounted on it."""
 
     def __init__(self, name: str, assemble: Assemble, on_new_message: OnMessage) -> None:
         super().__init__(name)
@@ -65,8 +65,8 @@ class ChannelBlueprint(Blueprint):
                 app.blueprint(blueprint, url_prefix=urljoin(own, channel.url_prefix()))
             except RouteExists as problem:
                 raise HandoffSettingsError(
-                    f"{CHANNEL_NAME}: an address of channels.{channel.name()} is taken ({problem}): give it another one, a "
-                    f"second socketio for example a 'socketio_path' of its own."
+                    f"{CHANNEL_NAME}: an address of channels.{channel.name()} is taken ({problem}): give it another "
+                    f"one; a second socketio, for example, needs a 'socketio_path' of its own."
                 ) from problem
 
 

@@ -8,7 +8,8 @@ takes at a stopped Postgres.
 While :func:`patch` is in force, Rasa's turns use the store by ``tracker_store.py``. An unsaved turn, one that the store doesn't
 take now, is given to a :class:`Keeper`, which writes it when the store is back: the relay with its outbox, or, for platform
 channels, which have no database, a ``LaterWriter`` (``tracker/later_writer.py``) with its memory. A turn that couldn't read its
-tracker is never saved over the stored one. A turn that could, while an earlier one still waits, is written after that.
+tracker is never saved over the stored one. A turn that could read its tracker while an
+earlier turn still waits is written after the earlier one.
 """
 
 import contextlib
@@ -37,7 +38,8 @@ class Keeper(NamedTuple):
     """Keeps the events of turns that couldn't be saved, and has them written later.
 
     ``keep`` takes the events of a conversation, or raises StoreError if it can't. ``keeps`` returns whether events of this
-    conversation wait. ``claims`` returns whether the conversation is certainly this keeper's. ``write`` is called when the store
+    conversation wait. ``claims`` returns whether this keeper's channel is handling the conversation now; such a
+    keeper is asked first. ``write`` is called when the store
     is back.
     """
 
@@ -127,7 +129,7 @@ async def _save(self: FailSafeTrackerStore, tracker: DialogueStateTracker) -> No
 async def _earlier_waits(conversation_id: str) -> bool:
     """Return whether earlier events of this conversation are still kept. None is written meanwhile, since Rasa's lock is held."""
     for keeper in _keeping:
-        with contextlib.suppress(StoreError):  # a keeper that can't be asked couldn't keep it either
+        with contextlib.suppress(StoreError):  # a keeper that fails here would also have failed to keep events
             if await keeper.keeps(conversation_id):
                 return True
     return False

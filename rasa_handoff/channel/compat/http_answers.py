@@ -1,7 +1,8 @@
 """Sanic's responses: whether the answer to an HTTP request was written.
 
-Only then are the messages in it delivered. Sanic 21.12 signals a response before it is sent, so the response's own ``send`` is
-wrapped. If the client has disconnected, ``send`` raises, or the connection's task ends before anything was sent.
+The messages in an answer count as delivered only once it was written. Sanic 21.12 signals a response before it is sent, so the
+response's own ``send`` is wrapped. If the client has disconnected, ``send`` raises, or the connection's task ends before anything
+was sent.
 """
 
 import asyncio
@@ -59,7 +60,7 @@ async def _begin(request: Request) -> None:
 async def _follow(request: Request, response: Any) -> None:
     following: HttpAnswer | None = getattr(request.ctx, "handoff_answer", None)
     if following is None or not isinstance(response, BaseHTTPResponse):
-        return  # a stream passes here twice: as itself, and as the response it is written to
+        return  # the stream object itself; the response that it is written to comes here too, and is followed
     original = response.send
 
     async def send(data: Any = None, end_stream: bool | None = None) -> None:
@@ -68,7 +69,9 @@ async def _follow(request: Request, response: Any) -> None:
         except BaseException:
             following.settle(False)
             raise
-        if end_stream or (data is None and end_stream is None):
+        if end_stream or (
+            data is None and end_stream is None
+        ):  # in Sanic, a call without both arguments ends the stream
             following.settle(True)
 
     response.send = send

@@ -1,7 +1,7 @@
 """Sanic's HTTP connections: counted and limited by the guard, and closed when the server stops.
 
-Sanic has no hook before it accepts a connection, so ``connection_made`` is wrapped: on the class, since Rasa sets no protocol of
-its own. Connections of other applications in the process are left alone.
+Sanic has no hook before it accepts a connection, so ``connection_made`` is wrapped. It is wrapped on Sanic's protocol class,
+which Rasa's server uses as it is. Connections of other applications in the process are left alone.
 
 On a stop, Sanic 21.12 closes the connections that are idle at one moment and waits up to 15 s for the others. With Rasa's
 keep-alive of 120 s, a reverse proxy's busy connection stays open all that time, and Docker kills the process after 10 s. So each
@@ -34,13 +34,13 @@ class ClosingConnections:
 
     def __init__(self, app: Sanic) -> None:
         self._leaving = False
-        app.register_middleware(self._let_go, "response")
+        app.register_middleware(self._close_after, "response")
 
     def leave(self) -> None:
         """Make each answer from now on close its connection."""
         self._leaving = True
 
-    async def _let_go(self, request: Request, _: Any) -> None:
+    async def _close_after(self, request: Request, _: Any) -> None:
         if self._leaving and request.stream is not None:
             request.stream.keep_alive = False
 
@@ -100,11 +100,11 @@ class _OpenConnection:
         self._protocol, self._began = protocol, None
 
     def begin(self) -> None:
-        """Note the time at which nothing was read or written yet."""
+        """Note the connection's time of last activity, before anything is read or written."""
         self._began = self._protocol._time
 
     def waits_for(self) -> tuple[str | None, Any]:
-        """Return what the connection waits for, "head" or "next" request; None for a body, which is its channel's to time."""
+        """Return what the connection waits for, "head" or "next" request; None for a body, whose time is up to the channel."""
         protocol = self._protocol
         http = getattr(protocol, "_http", None)  # set when the connection's task begins
         if http is None or getattr(protocol, "websocket", None) is not None:

@@ -4,7 +4,7 @@
    the clock leaps. Rasa 3.6 then removes the ticket and goes on waiting for its number, which never comes. Here the waiter draws
    a new one.
 2. After a model reload, messages use the old agent's lock store and reminders the new processor's. In memory these are two
-   that don't know each other, and if two turns run at once the tracker keeps one of them. Here they share their locks.
+   that don't know each other, and if two turns run at once the tracker keeps the events of only one. Here they share their locks.
 3. The ticket of a turn that takes longer than the lifetime expires too, and the next turn starts beside it. Here it doesn't
    expire in this process, and is renewed for other processes.
 
@@ -112,7 +112,7 @@ async def _renew(store: LockStore, conversation_id: str, number: int, lifetime: 
                 if ticket.number == number:
                     ticket.expires = time.time() + lifetime
                     store.save_lock(lock)
-        except Exception as problem:  # the lock store is unreachable: its locks are kept there, or lost anyway
+        except Exception as problem:  # the lock store is unreachable: it still has the lock, or the lock is lost anyway
             log.warning("The lock of %s can't be renewed: %s", short_id(conversation_id), problem)
 
 

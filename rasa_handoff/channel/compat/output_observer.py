@@ -142,7 +142,7 @@ class OutputObserver:
         with suppress(MarkerError):
             if isinstance(read_marker(message.get("custom")), HandoffRequest):
                 return message
-        return await self._seen(ObservedTurn(make_options, hold=False), conversation_id, message)
+        return await self._observe(ObservedTurn(make_options, hold=False), conversation_id, message)
 
     def _wrap(self, output: OutputChannel) -> None:
         if "handoff_watched" in vars(output):
@@ -155,7 +155,7 @@ class OutputObserver:
             message = with_payloads(valid(message))
             about, observed = self._watching.get() or ("", None)
             observed = observed if about == recipient_id else None
-            shown = message if observed is None else await self._seen(observed, recipient_id, message)
+            shown = message if observed is None else await self._observe(observed, recipient_id, message)
             if shown and observed is not None and observed.hold:
                 observed.held.append(partial(original, recipient_id, shown))
             elif shown:
@@ -163,7 +163,7 @@ class OutputObserver:
 
         return send_response
 
-    async def _seen(self, observed: ObservedTurn, recipient_id: str, message: Message) -> Message:
+    async def _observe(self, observed: ObservedTurn, recipient_id: str, message: Message) -> Message:
         """Note what the message contains, and return what of it the customer gets."""
         observed.spoke, observed.failed = True, False
         if shows_options(message, self._prefix):
@@ -177,27 +177,29 @@ class OutputObserver:
         if isinstance(marker, OptionsRequest):
             observed.offered = True
             options = _with_options(message, await observed.make_options(recipient_id))
-            return self._beside(observed, recipient_id, message, options, _sooner(marker.request))
+            return self._in_place_of_marked(
+                observed, recipient_id, message, options, _priority_directive(marker.request)
+            )
         if isinstance(marker, HandoffRequest):
             observed.request, observed.marked = observed.request or marker, True
             shown = message if self._show_marker else without_marker(message)
-            return self._beside(observed, recipient_id, message, shown, {})
-        return self._directed(observed, recipient_id, message) if self._follows else message
+            return self._in_place_of_marked(observed, recipient_id, message, shown, {})
+        return self._follow_directives(observed, recipient_id, message) if self._follows else message
 
-    def _beside(
+    def _in_place_of_marked(
         self, observed: ObservedTurn, recipient_id: str, message: Message, shown: Message, more: dict[str, Any]
     ) -> Message:
-        """Return the message that the customer gets in place of one with a marker: ``shown``.
+        """Return ``shown``, which the customer gets in place of a message with a marker.
 
-        The directives beside the marker are followed or, together with ``more``, left to the output channel.
+        The directives beside the marker are followed here or, together with ``more``, left in the message for the output channel.
         """
         if self._follows:
-            self._directed(observed, recipient_id, message)
+            self._follow_directives(observed, recipient_id, message)
             return shown
         left = {**more, **directives_in(message["custom"])}
         return {**shown, "custom": left} if left else shown
 
-    def _directed(self, observed: ObservedTurn, recipient_id: str, message: Message) -> Message:
+    def _follow_directives(self, observed: ObservedTurn, recipient_id: str, message: Message) -> Message:
         """Follow the message's directives and return the message without them."""
         try:
             directives = read_directives(message.get("custom"))
@@ -225,8 +227,8 @@ def without_marker(message: Message) -> Message:
     return rest if any(rest.get(key) for key in seen) else {}
 
 
-def _sooner(request: HandoffRequest) -> dict[str, Any]:
-    """Return the priority for the platform: LivePerson can raise it before the transfer, not in the answer that transfers."""
+def _priority_directive(request: HandoffRequest) -> dict[str, Any]:
+    """Return the priority as a directive beside the options: LivePerson can't take it in the answer that transfers."""
     return {PRIORITY_MARKER: request.priority.value} if request.priority is not None else {}
 
 

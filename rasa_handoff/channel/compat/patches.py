@@ -5,7 +5,7 @@ from inspect import getattr_static
 from typing import Any
 
 MakeReplacement = Callable[[Any], Any]
-"""Makes the replacement of a method. It gets the original as it stands in its class: a staticmethod as the object itself."""
+"""Makes the replacement of a method. It gets the original as it is in the class: for a static method, the ``staticmethod``."""
 
 
 class Patches:

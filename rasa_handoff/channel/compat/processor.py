@@ -30,11 +30,11 @@ log = get_log(__name__)
 
 DeskActive = Callable[[str], bool]
 """Whether the desk is active in the conversation with this id."""
-Outside = Callable[[str, OutputChannel], AbstractAsyncContextManager[None]]
+AroundTurn = Callable[[str, OutputChannel], AbstractAsyncContextManager[None]]
 """Entered around a proactive turn, with the conversation's id and the output."""
 
-_outside: list[Outside] = []
-_asked: list[DeskActive] = []
+_around_turns: list[AroundTurn] = []
+_active_checks: list[DeskActive] = []
 _coming_back: ContextVar[bool] = ContextVar("handoff_coming_back", default=False)
 
 
@@ -48,49 +48,49 @@ def coming_back() -> Iterator[None]:
         _coming_back.reset(token)
 
 
-def install(desk_active: DeskActive, outside: Outside | None = None) -> None:
+def install(desk_active: DeskActive, around_turn: AroundTurn | None = None) -> None:
     """Keep the bot silent in conversations for which ``desk_active`` is true. Undone by :func:`remove`.
 
-    ``outside`` is entered around proactive turns.
+    ``around_turn`` is entered around proactive turns.
     """
-    if not _asked:
+    if not _active_checks:
         lock_store.patch()
         forms.PATCHES.apply()
         PATCHES.apply()
-    _asked.append(desk_active)
-    if outside is not None:
-        _outside.append(outside)
+    _active_checks.append(desk_active)
+    if around_turn is not None:
+        _around_turns.append(around_turn)
 
 
-def remove(desk_active: DeskActive, outside: Outside | None = None) -> None:
+def remove(desk_active: DeskActive, around_turn: AroundTurn | None = None) -> None:
     """Undo one :func:`install`; after the last one, Rasa is as before."""
-    if desk_active in _asked:
-        _asked.remove(desk_active)
-    if outside in _outside:
-        _outside.remove(outside)
-    if not _asked:
+    if desk_active in _active_checks:
+        _active_checks.remove(desk_active)
+    if around_turn in _around_turns:
+        _around_turns.remove(around_turn)
+    if not _active_checks:
         lock_store.restore()
         forms.PATCHES.restore()
         PATCHES.restore()
 
 
-def _held(conversation_id: str) -> bool:
+def _must_be_silent(conversation_id: str) -> bool:
     """Return whether the bot must be silent in this conversation."""
-    return not _coming_back.get() and any(ask(conversation_id) for ask in _asked)
+    return not _coming_back.get() and any(is_active(conversation_id) for is_active in _active_checks)
 
 
 @asynccontextmanager
 async def _around(conversation_id: str, output: OutputChannel) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
-        for outside in _outside:
-            await stack.enter_async_context(outside(conversation_id, output))
+        for around_turn in _around_turns:
+            await stack.enter_async_context(around_turn(conversation_id, output))
         yield
 
 
 def _expiry(original: Any) -> Any:
     @wraps(original)
     def has_session_expired(self: MessageProcessor, tracker: DialogueStateTracker) -> bool:
-        if tracker.is_paused() or any(ask(tracker.sender_id) for ask in _asked):
+        if tracker.is_paused() or any(is_active(tracker.sender_id) for is_active in _active_checks):
             return False  # a new session would clear the pause and the form
         ended = closed(tracker) and self.domain.session_config.are_sessions_enabled()
         return ended or bool(original(self, tracker))
@@ -103,7 +103,7 @@ def _external(original: Any) -> Any:
     async def trigger(
         self: MessageProcessor, intent_name: str, entities: Any, tracker: DialogueStateTracker, output_channel: Any
     ) -> None:
-        if _held(tracker.sender_id):
+        if _must_be_silent(tracker.sender_id):
             log.info(
                 "'%s' for %s was not triggered: an agent has the conversation.",
                 intent_name,
@@ -119,7 +119,7 @@ def _external(original: Any) -> Any:
 def _prediction(original: Any) -> Any:
     @wraps(original)
     async def run(self: MessageProcessor, output_channel: Any, tracker: DialogueStateTracker) -> None:
-        if _held(tracker.sender_id):
+        if _must_be_silent(tracker.sender_id):
             log.warning("The bot stays silent for %s: an agent has the conversation.", short_id(tracker.sender_id))
             return
         if self.on_circuit_break is None:
@@ -143,7 +143,7 @@ def _execution(original: Any) -> Any:
     async def execute(
         self: MessageProcessor, sender_id: str, action_name: str, output_channel: Any, *rest: Any, **more: Any
     ) -> Any:
-        if _held(sender_id):
+        if _must_be_silent(sender_id):
             log.warning("'%s' was not run for %s: an agent has the conversation.", action_name, short_id(sender_id))
             return await self.get_tracker(sender_id)
         async with _around(sender_id, output_channel):
@@ -179,11 +179,11 @@ def _sending(original: Any) -> Any:
 
     @wraps(original.__func__)
     async def send(events: list[Event], tracker: DialogueStateTracker, output_channel: OutputChannel) -> None:
-        # A platform's output keeps silent by itself, and a directive for it may end the pause.
+        # Not for a platform's output: it keeps silent by itself, and must get directives, which may end the pause.
         speaks = not getattr(output_channel, "has_own_desk", False) and any(
             isinstance(event, BotUttered) for event in events
         )
-        if speaks and (_held(tracker.sender_id) or _paused_by_us(tracker)):
+        if speaks and (_must_be_silent(tracker.sender_id) or _paused_by_us(tracker)):
             log.warning(
                 "Messages of the bot for %s were not sent: an agent has the conversation.", short_id(tracker.sender_id)
             )

@@ -61,7 +61,7 @@ def ids_of_parts(id: str, parts: int) -> list[str]:
 
 
 async def send_with_ids(output: OutputChannel, conversation_id: str, message: Message, id: str) -> None:
-    """Send a message through a collecting output, each part with an ``id`` beside Rasa's keys, which front ends ignore."""
+    """Send a message through a collecting output, each part with an ``id`` added, which stock front ends ignore."""
     if not isinstance(output, CollectingOutputChannel):
         await send_directly(output, conversation_id, message)
         return

@@ -13,7 +13,7 @@ log = get_log(__name__)
 
 LINE: Final = (3, 6)
 TESTED: Final = ("3.6.20", "3.6.21")
-"""Tests run with the last. In the other the parts that are replaced or relied on have the same sources."""
+"""Tests run with the last one. In the first one, the parts of Rasa that are replaced or relied on have the same source."""
 
 
 @cache

@@ -41,11 +41,11 @@ ANSWER_SECONDS = 1.5
 loop, so that a busy machine isn't taken for a silent store."""
 TICK_SECONDS: Final = 0.1
 HOLDS_UP_SECONDS: Final = 1.0
-"""After this, an access without an answer counts as waiting longer than a moment."""
+"""How long an access may wait for an answer before the store counts as holding callers up."""
 LONG_SECONDS = 10.0
 """How long a caller waits for a store that answers others, and after how long without any answer it counts as unreachable."""
 AWAY_SECONDS: Final = 5.0
-"""How long after a failure or a silence no caller who waits for an answer tries again. The outbox does."""
+"""For so long after a failure or a silence, callers who wait for an answer give up at once. The outbox goes on trying."""
 
 BLOCKING: Final = (SQLTrackerStore, RedisTrackerStore, MongoTrackerStore)
 """Stores that block and may be called from a thread. (boto3's tables, in ``DynamoTrackerStore``, may not.)"""
@@ -92,7 +92,7 @@ class StoreAccess:
 
     @property
     def holds_up(self) -> bool:
-        """Whether the store fails, or an access has waited for it longer than a moment."""
+        """Whether the store fails, or has left an access without an answer for ``HOLDS_UP_SECONDS``."""
         asked = min((one.asked for one in self._open), default=math.inf)
         return self.failing or time.monotonic() - max(asked, self._answered_at) > HOLDS_UP_SECONDS
 
@@ -149,6 +149,7 @@ class StoreAccess:
                 await asyncio.wait({task}, timeout=TICK_SECONDS)
 
     async def _patiently(self, task: "asyncio.Future[T]", asked: float, seconds: float | None) -> T:
+        """Wait for the task: at most ``seconds``; with None, until the store has answered nobody for ``ANSWER_SECONDS``."""
         waited, silent, answered = 0.0, 0.0, self._answered_at
         while waited < (LONG_SECONDS if seconds is None else seconds):
             if (await asyncio.wait({task}, timeout=TICK_SECONDS))[0]:
@@ -159,10 +160,10 @@ class StoreAccess:
             if seconds is None and silent >= ANSWER_SECONDS:
                 break
         if seconds is None and self._answered_at < asked:
-            self._is_silent(asked)
+            self._note_silence(asked)
         raise Unreachable(f"The tracker store didn't answer within {waited:.1f} s.")
 
-    def _is_silent(self, asked: float) -> None:
+    def _note_silence(self, asked: float) -> None:
         """Note that a caller has waited in vain since ``asked``, and that nobody else was answered."""
         now, since = time.monotonic(), self._silent_since
         if since is None or now - self._late_at > 2 * AWAY_SECONDS:  # nobody has asked in between

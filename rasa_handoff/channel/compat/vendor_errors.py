@@ -18,10 +18,10 @@ from rasa.utils.endpoints import ClientResponseError
 from rasa_handoff.channel.compat.rasa_channels import class_names
 from rasa_handoff.protocol.errors import HandoffError, Refused, Unreachable
 
-PASSING: Final = (408, 425, 429)
+RETRYABLE: Final = (408, 425, 429)
 """4xx statuses that allow a retry."""
 
-SLACK_PASSING: Final = ("ratelimited", "internal_error", "fatal_error", "service_unavailable", "request_timeout")
+SLACK_RETRYABLE: Final = ("ratelimited", "internal_error", "fatal_error", "service_unavailable", "request_timeout")
 """Slack's errors that allow a retry; it sends them with status 200 too."""
 
 SLACK_ERROR: Final = "slack_sdk.errors.SlackApiError"
@@ -90,14 +90,16 @@ def translate_error(problem: Exception, channel: str) -> HandoffError | None:
     """Translate an exception of a push into one of this package's; None if its meaning is unknown."""
     kinds = class_names(type(problem))
     slack = str(getattr(problem, "response", {}).get("error")) if SLACK_ERROR in kinds else None
-    if slack is not None and slack not in SLACK_PASSING:
+    if slack is not None and slack not in SLACK_RETRYABLE:
         return Refused("refused", f"{channel} refused it: {slack}.")
     status = _status(problem, kinds)
-    refused = status is not None and 400 <= status < 500 and status not in PASSING
+    refused = status is not None and 400 <= status < 500 and status not in RETRYABLE
     if refused or any(kind in TELEGRAM_REFUSALS for kind in kinds):
         return Refused("refused", f"{channel} refused it: {problem}.")
-    passing = isinstance(problem, OSError | asyncio.TimeoutError | aiohttp.ClientError) or TELEGRAM_ERROR in kinds
-    if passing or status is not None or slack is not None:
+    may_be_retried = (
+        isinstance(problem, OSError | asyncio.TimeoutError | aiohttp.ClientError) or TELEGRAM_ERROR in kinds
+    )
+    if may_be_retried or status is not None or slack is not None:
         return Unreachable(f"{channel} doesn't take it now: {type(problem).__name__} {status or ''}".rstrip() + ".")
     return None
 

@@ -33,7 +33,7 @@ class MattermostWithErrors(MattermostBot):
 
 
 class BotFrameworkWithErrors(BotFramework):
-    """Rasa's output, which only logs a refusal, of its token too; this one raises."""
+    """Rasa's output, which only logs that a message or its request for a token was refused; this one raises."""
 
     async def send(self, message_data: dict[str, Any]) -> None:
         """Post an activity to the conversation."""

@@ -48,8 +48,8 @@ LEVELS: Final = {Issuer.BACKEND: ProofLevel.BACKEND, Issuer.CHANNEL: ProofLevel.
 class Proof(Value, frozen=True, kw_only=True):
     """The proof that a request carries.
 
-    ``wants_token``: it has none, and its front end will keep the one it gets. ``subject``: the ``sub`` of the JSON web token that
-    its socket connected with.
+    ``wants_token``: the request has no token, and its front end will keep the token that it gets. ``subject``: the ``sub`` of
+    the JSON web token that the request's socket connected with.
     """
 
     token: str | None = None
@@ -67,7 +67,7 @@ class CustomerAuthentication:
 
     def __init__(self, settings: Settings, store: RelayStore, guard: Guard) -> None:
         self._settings, self._ids, self._guard = settings, CustomerIds(store), guard
-        self.on_raised: list[Callable[[str], Awaitable[None]]] = []
+        self.on_more_proof_needed: list[Callable[[str], Awaitable[None]]] = []
         """Called with a conversation's id when its requests need a stronger proof than before."""
 
     @property
@@ -102,7 +102,7 @@ class CustomerAuthentication:
         known = await self._ids.find(conversation_id)
         if await self._has_subject(conversation_id, proof, known):
             await self._note(conversation_id, StoredProof(proof=ProofLevel.BACKEND, subject=proof.subject))
-        elif await self._may_be_given(conversation_id, proof, known):
+        elif await self._gets_token(conversation_id, proof, known):
             if await self._note(conversation_id, StoredProof(proof=ProofLevel.CHANNEL)) is not None:
                 raise Refused(REFUSED, NEEDED)  # another request got the token first
             secret, bot_id = self._settings.customer_token_secrets[0], self._settings.bot_id
@@ -114,14 +114,18 @@ class CustomerAuthentication:
         return None
 
     async def _has_subject(self, conversation_id: str, proof: Proof, known: StoredProof | None) -> bool:
-        """Return whether a web token belongs to this conversation: its subject is the id, or began it, or begins it now."""
+        """Return whether a web token belongs to this conversation.
+
+        The token's subject is the conversation's id, or is who began the conversation, or who begins it now.
+        """
         if proof.subject is None:
             return False
         if proof.subject == conversation_id or (known is not None and proof.subject == known.subject):
             return True
         return known is None and can_be_issued(conversation_id) and await self._is_new(conversation_id)
 
-    async def _may_be_given(self, conversation_id: str, proof: Proof, known: StoredProof | None) -> bool:
+    async def _gets_token(self, conversation_id: str, proof: Proof, known: StoredProof | None) -> bool:
+        """Return whether this request gets a token: it asks for one, and the conversation is new."""
         asked = proof.wants_token and known is None and can_be_issued(conversation_id)
         return asked and await self._is_new(conversation_id)
 
@@ -131,41 +135,43 @@ class CustomerAuthentication:
         except Unreachable as problem:
             raise StoreUnavailable(f"Whether a conversation is new can't be looked up now: {problem}") from problem
 
-    async def _note(self, conversation_id: str, shown: StoredProof) -> StoredProof | None:
+    async def _note(self, conversation_id: str, proven: StoredProof) -> StoredProof | None:
         """Store the proof and return what was known before, read in the same transaction.
 
         Raises:
             Refused: this conversation needs a stronger proof.
         """
-        known = await self._ids.note(conversation_id, shown)
+        known = await self._ids.note(conversation_id, proven)
         before = known.proof if known is not None else ProofLevel.NONE
-        another = shown.subject not in (None, conversation_id) and known is not None and known.subject != shown.subject
-        if before.outranks(shown.proof) or another:
+        is_of_another = (
+            proven.subject not in (None, conversation_id) and known is not None and known.subject != proven.subject
+        )
+        if before.outranks(proven.proof) or is_of_another:
             raise Refused(REFUSED, NEEDED)
-        if shown.proof.outranks(before):
-            for tell in self.on_raised:
+        if proven.proof.outranks(before):
+            for tell in self.on_more_proof_needed:
                 await tell(conversation_id)
         return known
 
     # Requests by HTTP
 
-    def watch(self, blueprint: Blueprint, channel: InputChannel) -> None:
+    def check_requests(self, blueprint: Blueprint, channel: InputChannel) -> None:
         """Check the requests of this channel's blueprint before the channel reads them."""
         if not isinstance(channel, RestInput) or isinstance(channel, RasaChatInput):
             return
 
-        async def look(request: Request) -> HTTPResponse | None:
+        async def check_request(request: Request) -> HTTPResponse | None:
             if self.off or request.method != "POST":
                 return None
             try:
                 sender = await sender_of(channel, request)
-            except Exception:  # a project's own may raise anything, and raises it again in the channel
+            except Exception:  # of a project's own channel, which reads the request next and raises it there
                 return None
-            return await self._look(request, valid(UserMessage("", sender_id=sender).sender_id))
+            return await self._check_request(request, valid(UserMessage("", sender_id=sender).sender_id))
 
-        blueprint.middleware("request")(look)
+        blueprint.middleware("request")(check_request)
 
-    async def _look(self, request: Request, conversation_id: str) -> HTTPResponse | None:
+    async def _check_request(self, request: Request, conversation_id: str) -> HTTPResponse | None:
         about = sent()
         try:
             about.issued = await self.admit(conversation_id, proof_of(request))

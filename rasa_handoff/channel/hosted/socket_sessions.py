@@ -100,7 +100,7 @@ class SocketSessions:
             proof = Proof(token=None if token is None else str(token), wants_token=wants, subject=here.subject)
             before, here.proof = here.proof, proof
             try:
-                if session_id is None or session_id in self._sessions:  # each socket's id is a room of its own
+                if session_id is None or session_id in self._sessions:  # a socket's id is the name of its own room
                     raise Refused("invalid", "A session_id is a text.")
                 issued = await self._authentication.admit(session_id, proof)
             except (Refused, StoreError) as no:
@@ -128,7 +128,7 @@ class SocketSessions:
         """
         here = self._sessions.get(sid)
         if here is not None:
-            async with here.joining:
+            async with here.joining:  # wait until a join under way has ended
                 pass
         session_id = as_id(data.get("session_id"))
         if here is None or session_id is None or here.session_id != session_id:
@@ -142,6 +142,7 @@ class SocketSessions:
                 raise
             self._watch_expiry(sid, here)
         elif self._authentication.check(session_id, here.proof) is not Issuer.BACKEND:
+            # Look up what is needed now: the backend's is the highest proof, and needs no look-up.
             await self._authentication.admit(session_id, here.proof)
         return session_id
 

@@ -24,7 +24,7 @@ from rasa_handoff.channel.compat.rasa_channels import Emission, emissions_of, id
 from rasa_handoff.channel.compat.socketio_server import Handler
 from rasa_handoff.channel.hosted.customer_authentication import CustomerAuthentication
 from rasa_handoff.channel.hosted.socket_sessions import SocketSessions, call_connect, subject_of
-from rasa_handoff.channel.message_ids import Sent, any_of, outcome, refusal, sending
+from rasa_handoff.channel.message_ids import MessageFacts, any_of, outcome, refusal, sending
 from rasa_handoff.desks.base import either
 from rasa_handoff.guard.guard import Guard
 from rasa_handoff.presets.responses import preset_text
@@ -119,7 +119,7 @@ class HandoffSocketIO(SocketIOInput):
         named = {**data, "id": id} if isinstance(data, dict) else data
         sockets = self._sockets(conversation_id)
         calls = [self._call(sid, event, named) for sid in sockets if sid in self._acknowledging]
-        if not await any_of(calls):
+        if not await any_of(calls):  # one page that acknowledges suffices: the customer has the message
             if not self.connected(conversation_id):
                 raise Waits("The customer's page went away.")
             raise Unreachable("The customer's page is connected, but hasn't acknowledged it.")
@@ -141,7 +141,7 @@ class HandoffSocketIO(SocketIOInput):
         self._acknowledging: dict[str, asyncio.Event] = {}
         self._guard = self.guard or Guard()
         self._sessions = SocketSessions(self.authentication, self._emit_to, self._leave_room, self._note)
-        self.authentication.on_raised.append(self._recheck)
+        self.authentication.on_more_proof_needed.append(self._recheck)
         blueprint = super().blueprint(on_new_message)
         self._wrap_handlers()
         return blueprint
@@ -192,12 +192,12 @@ class HandoffSocketIO(SocketIOInput):
 
         return connected
 
-    def _disconnecting(self, part: Handler) -> Handler:
+    def _disconnecting(self, handle: Handler) -> Handler:
         async def disconnect(sid: str, *reason: Any) -> None:
             self._sessions.remove(sid)
             if (gone := self._acknowledging.pop(sid, None)) is not None:
                 gone.set()
-            await part(sid)
+            await handle(sid)
 
         return disconnect
 
@@ -240,19 +240,19 @@ class HandoffSocketIO(SocketIOInput):
                 message[self.metadata_key] = {"metadata": own}
         return message
 
-    def _about(self, sid: str, message: dict[str, Any]) -> Sent:
-        """Return the id by which a copy of this message is recognised.
+    def _about(self, sid: str, message: dict[str, Any]) -> MessageFacts:
+        """Return the facts about this message, with the id by which a copy of it is recognised.
 
         A widget that asks for no acknowledgements may mean something else by ``id``, such as the customer's. There a copy must
         also have the same text, and arrive within ``COPY_SECONDS``.
         """
-        about = Sent(message.get("id"), keeps=sid in self._acknowledging)
-        if about.keeps or about.id is None:
+        about = MessageFacts(message.get("id"), acknowledges=sid in self._acknowledging)
+        if about.acknowledges or about.id is None:
             return about
         digest = hashlib.sha256(f"{about.id}\0{message['message']}".encode(errors="surrogatepass")).hexdigest()
-        return Sent(digest[:COPY_DIGITS], within=COPY_SECONDS)
+        return MessageFacts(digest[:COPY_DIGITS], within=COPY_SECONDS)
 
-    async def _admit(self, about: Sent, sid: str, message: dict[str, Any]) -> dict[str, Any]:
+    async def _admit(self, about: MessageFacts, sid: str, message: dict[str, Any]) -> dict[str, Any]:
         """Return the message if it is for the session that the socket has joined.
 
         Raises:
@@ -265,7 +265,7 @@ class HandoffSocketIO(SocketIOInput):
         await self._guard.conversations.of(about.admitted).wait()  # one limit for all of its sockets
         return {**message, "session_id": about.admitted}
 
-    async def _refuse(self, sid: str, about: Sent, sentence: str, code: str = "invalid") -> dict[str, Any]:
+    async def _refuse(self, sid: str, about: MessageFacts, sentence: str, code: str = "invalid") -> dict[str, Any]:
         self._sessions.note(sid, f"a message on the channel {self.name()}: {sentence}")
         if about.id is None and self.sio is not None:
             notice = {"text": preset_text(names.UTTER_NOT_TAKEN, {})}

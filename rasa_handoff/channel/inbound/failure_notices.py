@@ -2,8 +2,8 @@
 
 1. The notice goes the way the bot's own messages go: into the response, to the socket, to the vendor. It needs neither the
    tracker nor the domain: where those fail too, the preset's text is used.
-2. A page that acknowledges messages gets it in the acknowledgement of its message.
-3. A channel that can push, but doesn't take the notice now, gets it by the outbox.
+2. To a page that asks for acknowledgements, the notice is the acknowledgement of its message: a refusal.
+3. If a channel that can push doesn't take the notice now, the notice goes into the outbox.
 """
 
 import time
@@ -44,7 +44,7 @@ class FailureNotices:
         """Log that a turn failed, in the bot, its channel or this package, and notify the customer.
 
         Raises:
-            BaseException: the problem itself, if the notice can't be delivered in any way, so that the sender's side fails.
+            BaseException: the problem itself, if the notice can't be delivered in any way: the request then gets an error.
         """
         trace = None if isinstance(problem, HandoffError) or self._traced_lately(problem) else problem
         log.error(
@@ -73,7 +73,7 @@ class FailureNotices:
         return lately
 
     async def too_long(self, channel: str, message: UserMessage) -> None:
-        """Refuse a message of more than ``LONGEST_MESSAGE`` characters, to the bot or to an agent, for good."""
+        """Refuse a message of more than ``LONGEST_MESSAGE`` characters, whoever it is for; sending it again doesn't help."""
         log.warning("A message of %s has %s characters: refused.", short_id(message.sender_id), len(message.text or ""))
         notice = await self._bot.say(names.UTTER_TOO_LONG, message.sender_id, channel)
         await message.output_channel.send_response(message.sender_id, notice)
@@ -102,7 +102,7 @@ class FailureNotices:
             log.warning("%s could not be sent to %s now: %r", response, short_id(message.sender_id), problem)
 
     def _hears_by_acknowledgement(self, channel: str) -> bool:
-        return sent().keeps and sent().id is not None and self._delivery_methods[channel].push
+        return sent().acknowledges and sent().id is not None and self._delivery_methods[channel].push
 
     async def _send(self, message: UserMessage, notice: dict[str, Any]) -> None:
         # Not by the outbox, which may fail as well.

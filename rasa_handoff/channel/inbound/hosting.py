@@ -57,7 +57,7 @@ KNOWN_SETTINGS: Mapping[type[InputChannel], tuple[str, ...]] = {
         "metadata_key",
     ),
 }
-"""The settings of channels in which Rasa ignores misspelled names, where that costs most."""
+"""The settings of channels for which a misspelled name, which Rasa ignores, does the most harm."""
 
 
 def make_channels(settings: Mapping[str, Mapping[str, Any] | None]) -> dict[str, InputChannel]:
@@ -154,7 +154,7 @@ class HostBlueprint(ChannelBlueprint):
             blueprint = channel.blueprint(_named(name, receive))
             self.mount(channel, blueprint)
             message_ids.watch(blueprint, channel)
-            authentication.watch(blueprint, channel)
+            authentication.check_requests(blueprint, channel)
             http_answers.watch(blueprint)
 
 
@@ -165,6 +165,8 @@ def _make_valid(message: UserMessage) -> None:
 
 
 def _named(name: str, receive: Receive) -> OnMessage:
+    """Return a handler that passes messages to ``receive``, with the channel's name and the sender's message id."""
+
     async def on_message(message: UserMessage) -> None:
         _make_valid(message)
         message_ids.sent().name(message)

@@ -40,7 +40,7 @@ from rasa_handoff.channel.turn.bot_turn import (
 )
 from rasa_handoff.channel.turn.handoff_offer import HandoffOffers
 from rasa_handoff.channel.turn.handoff_request import intent_of
-from rasa_handoff.channel.turn.options import Options, answers_with_options, triggered
+from rasa_handoff.channel.turn.options import Options, answers_with_options, replace_by_trigger
 from rasa_handoff.channel.turn.orphaned_pauses import OrphanedPauses
 from rasa_handoff.core.control import AWAITING_DESK, Control, Conversation, IllegalEvent
 from rasa_handoff.core.transcript import COMMAND
@@ -86,7 +86,7 @@ class Interceptor:
         self._orphaned_pauses, self._delivery_methods = orphaned_pauses, delivery_methods
         self._offers = HandoffOffers(bot, relay, settings, delivery_methods)
         self._turns, self._work, self._inbox = TurnLock(), Work(), Inbox(relay.store)
-        self._opened, self._closing = asyncio.Event(), False
+        self._opened, self._stopping = asyncio.Event(), False
         self._execute = f"/{settings.intents.execute}"
         self._to_desk = ToDesk(settings.intents, relay, bot, delivery_methods, self._too_long)
         self._turn = BotTurn(bot, settings.intents, options, settings.show_marker, on_new_message)
@@ -100,7 +100,7 @@ class Interceptor:
 
     async def close(self) -> None:
         """Finish the messages under way. New ones are refused, since they could no longer be stored."""
-        self._closing = True
+        self._stopping = True
         await self._work.drained(DRAIN_SECONDS)
 
     async def receive(self, channel: str, message: UserMessage) -> None:
@@ -111,7 +111,7 @@ class Interceptor:
         async with self._turns.turn(message.sender_id):
             await self._opened.wait()
             try:
-                if self._closing:
+                if self._stopping:
                     raise StoreUnavailable("The server is stopping.")
                 async with self._customers.request(
                     message.sender_id, channel, message.output_channel, message.message_id
@@ -144,18 +144,19 @@ class Interceptor:
         try:
             if (within := sent().within) is None:
                 return await self._inbox.begin(message.sender_id, message.message_id)
+            # The sender may use the same id later for another message, so the tracker gets an id of our own.
             key, message.message_id = message.message_id, uuid.uuid4().hex
             message.message_id, progress = await self._inbox.begin_recent(message.sender_id, key, within)
             return progress
         except StoreUnavailable:
-            if sent().keeps:
+            if sent().acknowledges:
                 raise  # the sender repeats what isn't acknowledged
             return MessageProgress.NEW
 
     async def _done(self, message: UserMessage) -> None:
         """Note in the inbox that the message was handled."""
         if sent().id is not None:
-            # "begun" suffices: for a copy, the tracker shows the finished turn
+            # If this fails, the message stays "begun": of a copy the finished turn is found in the tracker.
             with contextlib.suppress(StoreUnavailable):
                 await self._inbox.finish(message.sender_id, message.message_id)
 
@@ -181,7 +182,7 @@ class Interceptor:
             conversation = self._relay.conversation(message.sender_id)
             if conversation.state is Control.RETURNING:
                 await self._wait(channel, message, {Control.RETURNING})
-                # The end and the bot's first message go before its answer.
+                # The notice of the end and the bot's first message go before the answer to this message.
                 await self._customers.flush(message.sender_id)
             elif conversation.state in AWAITING_DESK:
                 await self._wait(channel, message, set(AWAITING_DESK))  # the desk's answer decides whose message it is
@@ -231,14 +232,14 @@ class Interceptor:
         await self._offers.write_unsaved(message.sender_id)
         result = await self._turn.run(channel, message, finished)
         if finished is not None and await self._inbox.led_to_handoff(message.sender_id, message.message_id):
-            return await result.observed.release()
+            return await result.observed.release()  # the handoff was offered with the first copy of the message
         requested_handoff = await self._turn.requested_handoff(channel, message, result)
         if requested_handoff is not None:
             return await self._hand_over(channel, message, requested_handoff, result.observed)
         if result.observed.marked or not result.observed.spoke:
             self._orphaned_pauses.look_again(message.sender_id)
         if intent_of(result.parsed) == self._settings.intents.options and answers_with_options(message, self._execute):
-            triggered(message, self._settings.trigger_text)
+            replace_by_trigger(message, self._settings.trigger_text)
         if result.observed.close:
             await self.closing.tell(message.sender_id, channel, message.output_channel)
 
@@ -262,7 +263,7 @@ class Interceptor:
 
         With a trigger text, a front end on ``rest`` finds a person by itself and gets that text instead.
         """
-        if triggered(message, self._settings.trigger_text):
+        if replace_by_trigger(message, self._settings.trigger_text):
             return self._orphaned_pauses.look_again(message.sender_id)
         if requested_handoff.form is None:
             await observed.release()
@@ -356,7 +357,7 @@ class ToDesk:
 
 def _as_read(text: str, message: UserMessage, conversation: Conversation) -> str:
     """Return the customer's message as a person reads it: buttons by their titles, attachments described."""
-    if text.startswith(COMMAND) and text in conversation.titles:  # handoffs of older versions kept other titles too
+    if text.startswith(COMMAND) and text in conversation.titles:  # only payloads: older versions kept other titles too
         return conversation.titles[text]
     own: Any = message.metadata
     attachments = own.get("attachments") if isinstance(own, Mapping) else None

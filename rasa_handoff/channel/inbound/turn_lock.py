@@ -48,7 +48,7 @@ class Work:
     async def finish(self, work: Coroutine[Any, Any, None]) -> None:
         """Run this to its end, even if the request that awaits it is cancelled.
 
-        After half a turn, neither the bot nor the desk might be active.
+        If a turn stopped halfway, the conversation might be left without bot and desk.
         """
         task = asyncio.create_task(work)
         self._under_way.add(task)

@@ -54,7 +54,7 @@ FLUSH_SECONDS: Final = 5.0
 STALE_SECONDS: Final = 86_400.0
 """After this, a waiting message of the bot's own turns is dropped, since it is no longer news to a customer who comes back."""
 MOST_REMEMBERED: Final = 100_000
-"""Conversations for which something waits, and entries that fail."""
+"""The most conversations with waiting entries, and the most failing entries, that are remembered."""
 
 
 async def with_choices(message: dict[str, Any], bot: Bot, conversation_id: str, channel: str) -> dict[str, Any]:
@@ -102,7 +102,7 @@ class Customers:
         self._batches, self._inbox = ResponseBatches(relay, self.make_message), Inbox(relay.store)
         self._failing: dict[int, float] = Recent(MOST_REMEMBERED)
         self._reported_waiting: dict[str, bool] = Recent()
-        # Forgotten conversations only get their entries at the end of the next response instead of at its beginning.
+        # A conversation that no longer fits in here gets its entries at the end of the next response, not at the beginning.
         self._waiting: dict[str, bool] = Recent(MOST_REMEMBERED)
 
     @asynccontextmanager
@@ -115,10 +115,10 @@ class Customers:
         sender who acknowledges, the bot's messages go by the outbox too.
         """
         method = self._delivery_methods[channel]
-        if sent().keeps:
+        if sent().acknowledges:
             self._keep(output, conversation_id, channel, message_id)
         if not method.push:
-            waits = sent().keeps or self._may_wait(conversation_id)
+            waits = sent().acknowledges or self._may_wait(conversation_id)
             async with self._batches.answering(conversation_id, method, output, waits):
                 yield
             return
@@ -193,20 +193,20 @@ class Customers:
         (entry,) = entries
         conversation = await self._relay.recall(lane)
         if (message := self._batches.fetched(entry)) is not None:
-            return self._said(lane, entry, message)
+            return self._delivered(lane, entry, message)
         try:
             body = entry.read(CustomerBody)
             if body.at is not None and body.at < time.time() - STALE_SECONDS:
                 self._forget(lane, entry)
                 return []
-            method = self._reach(body.channel or conversation.channel)
+            method = self._method_of(body.channel or conversation.channel)
             if not method.push and self._batches.busy(lane):
                 raise _InAnswer("It goes with the response that is being made.")
             message = await self._say(method, lane, entry, body.return_data or conversation.return_data)
         except _InAnswer:
             raise
         except Waits as problem:
-            await self._waits(lane, str(problem))
+            await self._note_waiting(lane, str(problem))
             raise
         except Refused:  # for good: the entry is set aside, and the agent gets the reason
             self._forget(lane, entry)
@@ -214,9 +214,9 @@ class Customers:
         except Exception as problem:
             await self._note_failure(lane, entry, problem)
             raise
-        return self._said(lane, entry, message)
+        return self._delivered(lane, entry, message)
 
-    def _reach(self, channel: str | None) -> DeliveryMethod:
+    def _method_of(self, channel: str | None) -> DeliveryMethod:
         method = self._delivery_methods.get(channel or "")
         if method is None:
             raise Unreachable(f"The channel '{channel}' is no longer hosted.")
@@ -255,22 +255,22 @@ class Customers:
         for waiting in await self._relay.queue(CUSTOMER, lane):
             self._failing.setdefault(waiting.key, now)
         reason = str(problem) if isinstance(problem, HandoffError) else f"It can't be sent: {problem!r}."
-        await self._waits(lane, reason)
+        await self._note_waiting(lane, reason)
         if self._patience is not None and now - self._failing.get(entry.key, now) >= self._patience:
             self._forget(lane, entry)
             raise Refused("timeout", f"Tried for {self._patience:g} s: {reason}") from problem
 
-    async def _waits(self, lane: str, reason: str) -> None:
+    async def _note_waiting(self, lane: str, reason: str) -> None:
         """Report to the agent, once per message, that this one and those behind it wait."""
         self._waiting[lane] = True
         for entry in await self._relay.queue(CUSTOMER, lane):
-            # An entry without an id is set aside when its turn comes.
+            # An entry without an id can't be reported; it is set aside when it is the next to deliver.
             if entry.name == Speaker.AGENT.value and entry.id is not None and entry.id not in self._reported_waiting:
                 with apart(log, "A message for %s waits, and that can't be reported to the agent.", short_id(lane)):
                     await self._relay.apply(_report(lane, entry, Status.WAITING, reason))
                 self._reported_waiting[entry.id] = True
 
-    def _said(self, lane: str, entry: Entry, message: Mapping[str, Any]) -> list[events.Event]:
+    def _delivered(self, lane: str, entry: Entry, message: Mapping[str, Any]) -> list[events.Event]:
         self._forget(lane, entry)
         if entry.name == Speaker.AGENT.value:
             return [_report(lane, entry, Status.DELIVERED)]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # a vendor's channel is loaded only when it is hosted
 Message = dict[str, Any]
 """One of Rasa's message dicts."""
 Data = Mapping[str, Any]
-"""Return data of the customer's last turn: ``DeliveryMethod.return_data`` as it was stored."""
+"""What is stored of the customer's last turn to write to them later: the result of ``DeliveryMethod.return_data``."""
 
 
 class DeliveryMethod:
@@ -187,7 +187,10 @@ class Mattermost(RebuiltOutput):
 
 
 class Teams(RebuiltOutput):
-    """Delivery by the Bot Framework, to its conversation, with the bot's identity in it, at the service's address. It blocks."""
+    """Delivery by the Bot Framework, whose client blocks.
+
+    It needs the Framework's conversation, the bot's identity in it, and the address of the service.
+    """
 
     kept = ("conversation", "bot", "global_uri")
 

@@ -54,7 +54,10 @@ class ResponseBatches:
         self._notifications: set[asyncio.Task[None]] = set()
 
     def busy(self, conversation_id: str) -> bool:
-        """Return whether a response is being made or written. If so, the conversation's lane is notified after that."""
+        """Return whether a response is being made or written.
+
+        If so, note that an entry missed it, so that the conversation's lane is notified when the response is written.
+        """
         batch = self._batches.get(conversation_id)
         if batch is not None:
             batch.missed = True
@@ -72,8 +75,8 @@ class ResponseBatches:
         before = self._batches.get(conversation_id)
         if before is not None and before.answer is not None:
             await asyncio.wait({before.answer.written}, timeout=WRITING_SECONDS)
-            before.answer.settle(False)  # unknown: rather twice than never
-        if sent().keeps:
+            before.answer.settle(False)  # not known to be written, so its entries are sent again
+        if sent().acknowledges:
             await self._acknowledge(conversation_id, method.channel.name(), sent().after)
         batch = self._batches[conversation_id] = ResponseBatch(method, output)
         try:
@@ -85,7 +88,7 @@ class ResponseBatches:
             self._conclude(conversation_id, batch)
 
     def late(self, conversation_id: str) -> bool:
-        """Return whether an entry that arrived since the response was begun may not be in it yet."""
+        """Return whether the response may lack an entry that arrived after the response was begun."""
         batch = self._batches.get(conversation_id)
         return batch is not None and (batch.missed or self._relay.delivers(CUSTOMER, conversation_id))
 
@@ -139,7 +142,7 @@ class ResponseBatches:
 
     def _conclude(self, conversation_id: str, batch: ResponseBatch) -> None:
         batch.answer = answer() or _written()
-        acknowledges = sent().keeps
+        acknowledges = sent().acknowledges
 
         def known(written: "asyncio.Future[bool]") -> None:
             if written.result() and not acknowledges:

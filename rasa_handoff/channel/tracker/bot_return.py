@@ -55,7 +55,7 @@ class BotReturn:
             processor = self._bot.processor
             self._resume(processor, tracker, back)
             if back.speak or tracker.active_loop is not None:
-                self._mark(processor, tracker, back, channel)
+                self._add_ended_turn(processor, tracker, back, channel)
                 await self._speak(processor, tracker, back, channel)
         return _messages_since(tracker, back.handoff_id)
 
@@ -67,7 +67,9 @@ class BotReturn:
             if name in known:
                 tracker.update(SlotSet(name, value), processor.domain)
 
-    def _mark(self, processor: MessageProcessor, tracker: DialogueStateTracker, back: ReturnBody, channel: str) -> None:
+    def _add_ended_turn(
+        self, processor: MessageProcessor, tracker: DialogueStateTracker, back: ReturnBody, channel: str
+    ) -> None:
         intent = {"name": self._intent, "confidence": 1.0}
         metadata = {IS_EXTERNAL: True, "handoff_id": back.handoff_id}
         text = f"EXTERNAL: {self._intent}"
@@ -96,10 +98,10 @@ class BotReturn:
 
 
 def _is_back(tracker: DialogueStateTracker, handoff_id: str) -> bool:
-    return any(_ended(event, handoff_id) for event in reversed(tracker.events))
+    return any(_is_return_of(event, handoff_id) for event in reversed(tracker.events))
 
 
-def _ended(event: Any, handoff_id: str) -> bool:
+def _is_return_of(event: Any, handoff_id: str) -> bool:
     metadata = event.metadata or {}
     return isinstance(event, ConversationResumed) and metadata.get("handoff_id") == handoff_id
 
@@ -107,7 +109,7 @@ def _ended(event: Any, handoff_id: str) -> bool:
 def _messages_since(tracker: DialogueStateTracker, handoff_id: str) -> Messages:
     """Return the bot's messages on the return of this handoff, up to the customer's next message."""
     events = list(tracker.events)
-    start = next((index for index, event in enumerate(events) if _ended(event, handoff_id)), len(events))
+    start = next((index for index, event in enumerate(events) if _is_return_of(event, handoff_id)), len(events))
     of_it = takewhile(lambda event: not _goes_on(event), events[start:])
     said = (_shown(event.message()) for event in of_it if isinstance(event, BotUttered))
     return tuple(message for message in said if _has_content(message))
@@ -116,7 +118,7 @@ def _messages_since(tracker: DialogueStateTracker, handoff_id: str) -> Messages:
 def _goes_on(event: Any) -> bool:
     """Return whether the conversation went on with this event.
 
-    It has if the return was made before, for a relay that has lost its record of it.
+    That happens if the return is made a second time, since the relay has lost its record of the first.
     """
     by_customer = isinstance(event, UserUttered) and not (event.metadata or {}).get(IS_EXTERNAL)
     return by_customer or isinstance(event, ConversationPaused)

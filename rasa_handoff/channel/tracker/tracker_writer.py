@@ -40,7 +40,7 @@ from rasa_handoff.protocol.values import Offer
 from rasa_handoff.relay.relay import Relay
 from rasa_handoff.store.outbox import Entry
 
-PATIENCE = 1.0
+COLLECTING_SECONDS = 1.0
 """Seconds in which the messages of a live chat are collected before they are written."""
 AT_ONCE = ("pause", "unpause", "back", "transcript", "turn")
 """Entries that are written without that wait."""
@@ -78,7 +78,7 @@ class TrackerTarget:
 
     def patience(self, entries: Sequence[Entry]) -> float:
         """Return how long to wait for more entries: messages are collected, a pause or a return is written at once."""
-        return 0 if any(entry.name in AT_ONCE for entry in entries) else PATIENCE
+        return 0 if any(entry.name in AT_ONCE for entry in entries) else COLLECTING_SECONDS
 
     async def deliver(self, lane: str, entries: Sequence[Entry]) -> list[relay_events.Event]:
         """Write the entries in one save; if a return to the bot is among them, let the bot speak in the same save."""
@@ -140,7 +140,10 @@ def _stamp(body: Stamped, **more: Any) -> dict[str, Any]:
 
 
 def pause(tracker: DialogueStateTracker, body: PauseBody) -> list[Event]:
-    """Return the events that pause the bot for a handoff, after it has listened, whether or not it was paused before."""
+    """Return the events that pause the bot for a handoff, after those that let it listen.
+
+    A paused bot is resumed first, so that the last pause in the tracker is that of this handoff.
+    """
     events: list[Event] = []
     if tracker.is_paused():
         events.append(ConversationResumed())
@@ -157,9 +160,9 @@ def listening(tracker: DialogueStateTracker) -> list[Event]:
 
 
 def _cleared_slot(tracker: DialogueStateTracker, slot: str | None) -> list[Event]:
-    """Return the events by which an open form asks again for the slot that it filled with the request for a person.
+    """Return the events that empty this slot and let the open form ask for it again.
 
-    A form without ``ignored_intents`` takes such a request for the answer to its question.
+    A form without ``ignored_intents`` takes the request for a person for the answer to its question, and fills the slot with it.
     """
     if not slot or tracker.active_loop is None:
         return []

@@ -3,8 +3,8 @@
 1. A marker in the turn's output asks for a handoff. So does the bare intent ``execute_handoff``, unless the package's contact
    form is open.
 2. The intent ``provide_handoff_options`` is answered here if the bot hasn't shown the options itself.
-3. Rasa saves a turn whole or not at all, and each user event carries its message's id. By this, a turn that was finished by a
-   process that ended before it could report it is found in the tracker, and its messages are sent again.
+3. Rasa saves a turn whole or not at all, and each user event carries its message's id. A process may end after it has saved a
+   turn and before it has sent the messages: then the turn is found in the tracker by this id, and its messages are sent again.
 4. Proactive turns, which no customer's message began (reminders, triggers, actions run from outside), are observed too, so that
    their markers and directives don't reach the front end.
 """
@@ -22,7 +22,7 @@ from rasa_handoff.channel.compat.blueprints import OnMessage
 from rasa_handoff.channel.compat.forms import payload_turn
 from rasa_handoff.channel.compat.output_observer import ObservedTurn, OutputObserver
 from rasa_handoff.channel.tracker.bot import Bot
-from rasa_handoff.channel.turn.handoff_request import complete_request, intent_of, offers, up_to
+from rasa_handoff.channel.turn.handoff_request import complete_request, intent_of, options_marker_of, up_to
 from rasa_handoff.channel.turn.options import Options
 from rasa_handoff.core.transcript import SESSION_STARTS
 from rasa_handoff.protocol import names
@@ -91,7 +91,7 @@ class BotTurn:
     async def run(self, channel: str, message: UserMessage, finished: FinishedTurn | None = None) -> TurnResult:
         """Let the bot answer the message.
 
-        ``finished``: the message's turn in a process that has ended since; its messages are only sent again. The answer to a
+        ``finished``: the message's turn, if it ran before; then its messages are only sent again. The answer to a
         request for a person is held back until :meth:`requested_handoff` or the caller releases it.
 
         Raises:
@@ -166,7 +166,7 @@ class BotTurn:
 
         The tracker itself has only the marker, or only the request for the options.
         """
-        if _starts_anew(happened):
+        if _began_session(happened):
             happened = [event.as_dict() for event in (await self._bot.full_tracker(conversation_id)).events]
         places = self._offered(happened)
         if not places:
@@ -188,7 +188,7 @@ class BotTurn:
             if event.get("event") == "user":
                 asked = place if intent_of(event.get("parse_data") or {}) == self._intents.options else None
                 places |= {asked} if asked is not None else set()
-            elif offers(event) is not None:
+            elif options_marker_of(event) is not None:
                 places = {*places - {asked}, place}
             elif event.get("event") == "bot" and shows_options(event.get("data") or {}, f"/{self._intents.execute}"):
                 places = {*places - {asked}}  # shown by an action, and in the tracker with the buttons
@@ -198,8 +198,11 @@ class BotTurn:
         return lambda conversation_id: self._options.message(conversation_id, channel)
 
 
-def _starts_anew(happened: Sequence[Mapping[str, Any]]) -> bool:
-    """Return whether the customer's message is missing: stores show the current session, and the turn began a new one."""
+def _began_session(happened: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether the turn began a new session, so that the customer's message isn't among these events.
+
+    Tracker stores return only the current session.
+    """
     kinds = {event.get("event") for event in happened}
     return "user" not in kinds and not kinds.isdisjoint(SESSION_STARTS)
 

@@ -70,7 +70,7 @@ class HandoffOffers:
                 "The transcript of %s can't be read now, and follows later: %s", short_id(conversation_id), problem
             )
             return self._without_transcript(conversation_id, channel, request, message)
-        offer = self._offer(tracker, _seen(happened) if asked_in_form else happened, channel, request)
+        offer = self._offer(tracker, _without_last_answers(happened) if asked_in_form else happened, channel, request)
         return events.HandoffRequested(
             conversation_id=conversation_id,
             handoff_id=offer.handoff_id,
@@ -127,7 +127,7 @@ class HandoffOffers:
         channel, intents = offer.channel.name, self._settings.intents
         happened = await with_options(channel, tracker.sender_id, [event.as_dict() for event in tracker.events])
         before = up_to(message_id, happened)
-        form = tracker.active_loop is not None and intent_of(_last_user(before)) == intents.execute
+        asked_in_form = tracker.active_loop is not None and intent_of(_last_user(before)) == intents.execute
         request = HandoffRequest(
             department=offer.department,
             agent=offer.agent,
@@ -137,14 +137,16 @@ class HandoffOffers:
             contact=offer.contact,
             language=offer.language,
         )
-        whole = complete_request(request, _last_user(before), before, intents)
-        complete = self._offer(tracker, _seen(happened) if form else happened, channel, whole)
+        completed_request = complete_request(request, _last_user(before), before, intents)
+        completed_offer = self._offer(
+            tracker, _without_last_answers(happened) if asked_in_form else happened, channel, completed_request
+        )
         return events.TranscriptRead(
             conversation_id=tracker.sender_id,
             handoff_id=offer.handoff_id,
-            offer=msgspec.structs.replace(complete, handoff_id=offer.handoff_id),
+            offer=msgspec.structs.replace(completed_offer, handoff_id=offer.handoff_id),
             titles=button_titles(current_session(happened)),
-            filled_slot=taken_slot(happened) if form else None,
+            filled_slot=taken_slot(happened) if asked_in_form else None,
         )
 
     def _offer(
@@ -220,7 +222,7 @@ def _last_intents(happened: Sequence[Mapping[str, Any]]) -> tuple[Guess, ...]:
     return tuple(found[-LAST_INTENTS:])
 
 
-def _seen(happened: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _without_last_answers(happened: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return the events without the bot's answers to the last message, which were held back."""
     last = max((index for index, event in enumerate(happened) if event.get("event") == "user"), default=len(happened))
     return [*happened[:last], *(event for event in happened[last:] if event.get("event") != "bot")]

@@ -32,7 +32,8 @@ def complete_request(
 def up_to(message_id: str | None, happened: Happened) -> Happened:
     """Return the events up to this message.
 
-    Later ones don't belong to the request: a pause of its own turn, or, if the message is a copy, of its own handoff.
+    A later event isn't part of what was asked: a pause by the message's turn, for example, or, if the message is a copy, by its
+    handoff.
     """
     own = [
         place
@@ -47,7 +48,7 @@ def intent_of(parsed: Mapping[str, Any]) -> str | None:
     return (parsed.get("intent") or {}).get("name")
 
 
-def offers(event: Mapping[str, Any]) -> OptionsRequest | None:
+def options_marker_of(event: Mapping[str, Any]) -> OptionsRequest | None:
     """Return the options marker in a bot's event; None if there is none, or it can't be read."""
     custom = (event.get("data") or {}).get("custom") if event.get("event") == "bot" else None
     try:
@@ -60,7 +61,7 @@ def offers(event: Mapping[str, Any]) -> OptionsRequest | None:
 def _before_choice(happened: Happened, execute: str) -> Happened:
     """Return the events before the customer asked for a person; none if they didn't.
 
-    They asked with the last message, or with one that opened the contact form.
+    The request was the customer's last message, or the one that opened the contact form.
     """
     latest, before = _last_of("user", happened)
     if not _asks(latest, execute):
@@ -84,8 +85,8 @@ def _last_of(kind: str, happened: Happened) -> tuple[Mapping[str, Any], Happened
 def _last_options(happened: Happened, intents: IntentSettings) -> HandoffRequest:
     """Return the request in the marker of the options that the customer saw last; blank if there is none."""
     for event in reversed(happened):
-        if (offer := offers(event)) is not None:
-            return offer.request
+        if (marker := options_marker_of(event)) is not None:
+            return marker.request
         if event.get("event") in OVER or _ends(event, intents):
             break
     return HandoffRequest()

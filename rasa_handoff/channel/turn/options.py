@@ -4,8 +4,9 @@ The options say who the customer can talk to now, as one message with a button f
 
 The trigger is a text by which a front end recognises that the bot would start a handoff, and goes to a person by itself. Such a
 front end (the user window of the Tkinter demo) reads only the first entry of an answer on ``rest``, with a reader that knows no
-``true``, ``false`` or ``null``. So the trigger is the whole answer, and the bot stays active: nobody writes to the conversation
-until the front end comes back. It has no buttons either, so a request for the options is answered with the trigger too.
+``true``, ``false`` or ``null``. So the trigger is the whole answer. No handoff starts and the bot stays active, since the
+front end sends nothing to this conversation until the customer is back. The front end has no buttons either, so a request for the
+options is answered with the trigger too.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,7 +41,10 @@ class Options:
         return Availability(departments=listed, staffed=bool(listed))
 
     async def message(self, conversation_id: str, channel: str) -> dict[str, Any]:
-        """Return a message with the departments that are open and staffed, or that nobody is available; and to carry on."""
+        """Return the message with the options: the departments that are open and staffed, and carrying on with the bot.
+
+        If nobody is available, it says so, and the only button is that for carrying on.
+        """
 
         async def text(response: str) -> str:
             message = await self._bot.render(response, conversation_id, channel, {})
@@ -65,7 +69,7 @@ def answers_with_options(message: UserMessage, execute: str) -> bool:
     return isinstance(said, list) and any(shows_options(one, execute) for one in said)
 
 
-def triggered(message: UserMessage, text: str | None) -> bool:
+def replace_by_trigger(message: UserMessage, text: str | None) -> bool:
     """Replace the turn's answer by the trigger; return False if there is no trigger, or the answer isn't collected."""
     output = message.output_channel
     if text is None or not isinstance(output, CollectingOutputChannel) or not isinstance(output.messages, list):

@@ -1,8 +1,8 @@
 """Orphaned pauses: trackers that are paused for a handoff which the relay doesn't know.
 
-The relay's database was lost, or an action paused and no handoff came of it. A conversation is checked with the first message
-in a process, and with the one after a turn that said nothing or asked for a handoff. The desk is asked whether an agent has the
-conversation; if none has, the bot resumes, so that no customer is left with neither.
+The relay's database was lost, or an action paused and no handoff came of it. A conversation is checked when its first message
+comes in a process, and at the next message after a turn that said nothing or asked for a handoff. The desk is asked whether an
+agent has the conversation; if none has, the bot resumes, so that no customer is left without both.
 
 A pause of the project's own, without a handoff, is left alone, and ends when the project resumes.
 """
@@ -84,9 +84,9 @@ class OrphanedPauses:
         try:
             tracker = await self._bot.tracker(conversation_id)
         except Unreachable:  # the tracker is unknown, but the desk knows whether an agent has the conversation
-            await self._adopted(conversation_id, channel)
+            await self._adopt(conversation_id, channel)
             return
-        if self._is_orphaned(tracker) and not await self._adopted(conversation_id, channel):
+        if self._is_orphaned(tracker) and not await self._adopt(conversation_id, channel):
             log.warning(
                 "%s was paused for a handoff and nobody has the conversation: the bot goes on.",
                 short_id(conversation_id),
@@ -95,7 +95,9 @@ class OrphanedPauses:
                 tracker.update_with_events(resumed(tracker), self._bot.domain)
         if len(self._checked) >= MOST:
             self._checked.clear()
-        self._checked.add(conversation_id)  # last: a check that failed, at a locked database, is repeated
+        self._checked.add(
+            conversation_id
+        )  # last, so that a check that raised, at a locked database for example, is repeated
 
     def _is_orphaned(self, tracker: DialogueStateTracker) -> bool:
         return paused_for_handoff(tracker, self._settings.intents.execute)
@@ -119,7 +121,7 @@ class OrphanedPauses:
                     return None
             await asyncio.sleep(ASKS_EVERY)
 
-    async def _adopted(self, conversation_id: str, channel: str) -> bool:
+    async def _adopt(self, conversation_id: str, channel: str) -> bool:
         """Continue the handoff that the desk has of this conversation; return whether there is one."""
         found = await self._find(conversation_id)
         if found is None:

@@ -5,7 +5,8 @@ The rules for events:
 1. Only conversations that the bot knows count; the webhook reports the whole account.
 2. Agents' messages are written to the tracker as they come: they change nothing for the bot.
 3. Customers' messages are written to the tracker while people have the conversation; otherwise they come to the bot's own
-   webhook. Both webhooks report the first message after the return, in any order: so it waits, in case the bot gets it.
+   webhook. Both webhooks report the first message after the return, in any order. So a message of a customer waits here for
+   ``crossing_seconds``, and is not written if the bot has it by then.
 4. A conversation that is resolved or given to one of our bots is resumed. If it is given to a bot, the bot speaks, if it can.
 
 Outside a call the bot speaks by a reminder, a triggered intent or an action run by the HTTP API. With Kommunicate's REST API such
@@ -53,7 +54,7 @@ PREFIX: Final = "account:"
 """Before a message's key in the tracker: the bare key marks messages that came by the bot's webhook."""
 
 
-class Outside:
+class UnpromptedMessages:
     """Says messages outside a call, in order. It works beside the turn that says them, since the turn holds Rasa's lock."""
 
     def __init__(
@@ -116,12 +117,12 @@ class Outside:
         return next(iter(self._settings.bots))
 
 
-class OutsideOutput(OutputChannel):
+class UnpromptedOutput(OutputChannel):
     """Rasa's output channel for messages outside a call."""
 
     has_own_desk = True
 
-    def __init__(self, outside: Outside) -> None:
+    def __init__(self, outside: UnpromptedMessages) -> None:
         self._outside = outside
 
     @classmethod
@@ -142,7 +143,12 @@ class AccountEvents:
     """Takes account events, in order for each conversation. ``channel``: the platform's name in Rasa."""
 
     def __init__(
-        self, bot: Bot, conversations: Conversations, outside: Outside, settings: KommunicateSettings, channel: str
+        self,
+        bot: Bot,
+        conversations: Conversations,
+        outside: UnpromptedMessages,
+        settings: KommunicateSettings,
+        channel: str,
     ) -> None:
         self._bot, self._conversations, self._outside = bot, conversations, outside
         self._settings, self._channel = settings, channel

@@ -5,7 +5,7 @@ and teams: a handoff to those waits for the next answer.
 
 A call is tried a few times. One that may be done twice without harm is tried again after any failure. A message isn't such a
 call: it is sent again only if it surely wasn't taken, since nobody listened or the answer was "not now". A refusal isn't tried
-again, and a 200 may be one too: then the body says so.
+again. An answer with 200 may be a refusal too, which its body then says.
 """
 
 import asyncio
@@ -137,7 +137,7 @@ class Api:
                     message = messages[place] = {"message": "", "metadata": handoff_metadata(message["metadata"])}
             if agent:
                 await self.assign(bot_id, conversation_id, agent)
-            if agent is None or agent:
+            if agent is None or agent:  # all is done; with an empty agent, the handoff to rules or a team is left
                 messages.remove(message)
 
     async def assign(self, bot_id: str, conversation_id: str, assignee: str) -> None:

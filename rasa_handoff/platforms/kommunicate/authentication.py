@@ -1,7 +1,7 @@
 """Authentication of Kommunicate's calls: a bot's header, or the account webhook's token.
 
-Kommunicate shows the customer a 2xx answer with a JSON array. Anything else is to it a bot that failed, and it gives the
-conversation to people by the rules of the dashboard. So a request that is refused loses no customer.
+Kommunicate shows the customer a 2xx answer with a JSON array. To any other answer it reacts as to a bot that has failed:
+it gives the conversation to people by the rules of the dashboard. So a request that is refused loses no customer.
 """
 
 import base64

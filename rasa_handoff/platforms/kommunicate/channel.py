@@ -18,7 +18,7 @@ from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.platforms.answers import Answering, Call
 from rasa_handoff.platforms.base import Happened, PlatformChannel, Rejected, refuse
 from rasa_handoff.platforms.conversations import Conversations, TextForBot
-from rasa_handoff.platforms.kommunicate.account_events import AccountEvents, Outside, OutsideOutput
+from rasa_handoff.platforms.kommunicate.account_events import AccountEvents, UnpromptedMessages, UnpromptedOutput
 from rasa_handoff.platforms.kommunicate.api import Api, carry_out, write_details
 from rasa_handoff.platforms.kommunicate.authentication import authenticate_account, authenticate_bot
 from rasa_handoff.platforms.kommunicate.handoff import Message, assignment, hands_over, with_assignment
@@ -46,7 +46,7 @@ FEATURES: Final[Features] = {
     Feature.RULES: "its conversation rules",
     Feature.OTHER_BOT: "with `api_key`",
     Feature.SILENT: YES,
-    Feature.TRANSCRIPT: Theirs("Kommunicate has it"),
+    Feature.TRANSCRIPT: Theirs("in Kommunicate"),
     Feature.REASON: "message metadata, or customer details",
     Feature.RELAY: Theirs("Kommunicate"),
     Feature.SEVERAL: YES,
@@ -76,7 +76,7 @@ class KommunicateChannel(PlatformChannel):
     features = FEATURES
 
     conversations: Conversations
-    outside: Outside
+    outside: UnpromptedMessages
 
     @classmethod
     def name(cls) -> str:
@@ -115,12 +115,12 @@ class KommunicateChannel(PlatformChannel):
     def open(self, bot: Bot, conversations: Conversations) -> None:
         """Set up what needs the bot, once Rasa's application exists."""
         self.conversations = conversations
-        self.outside = Outside(bot, conversations, self.settings, self._api, self._answering)
+        self.outside = UnpromptedMessages(bot, conversations, self.settings, self._api, self._answering)
         self.account_events = AccountEvents(bot, conversations, self.outside, self.settings, self.name())
 
     def get_output_channel(self) -> OutputChannel:
         """Return the output channel for messages outside a call, such as a reminder or a triggered intent."""
-        return OutsideOutput(self.outside)
+        return UnpromptedOutput(self.outside)
 
     async def close(self) -> None:
         """Wait for turns under way."""

@@ -59,7 +59,7 @@ def about_handoff(request: HandoffRequest) -> dict[str, Any]:
 
 
 def details(request: HandoffRequest) -> dict[str, Any]:
-    """Return the same as a customer's details at Kommunicate: name and e-mail in their fields, the rest in ``metadata``."""
+    """Return :func:`about_handoff` as Kommunicate's customer details: name and e-mail as fields, the rest in ``metadata``."""
     about = about_handoff(request)
     contact = about.pop("contact", {})
     notes = {f"handoff_{name}": value for name, value in about.items()}

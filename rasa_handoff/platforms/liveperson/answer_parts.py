@@ -17,7 +17,7 @@ CLOSE: Final = "CLOSE_CONVERSATION"
 CHANGE_TTR: Final = "CHANGE_TTR"
 INVOCATION: Final = "INVOCATION"
 ACTIONS: Final = (TRANSFER, CLOSE, INVOCATION, CHANGE_TTR)
-"""LivePerson's actions, by a Function's names. An answer may have one; the first of these takes precedence."""
+"""LivePerson's actions, as a Function names them. An answer may have one: of several, the one that is first here."""
 
 PRIVATE: Final = "AGENTS_AND_MANAGERS"
 """The audience of a message that the customer doesn't see."""
@@ -73,6 +73,7 @@ class Understood(Value, frozen=True):
 
 
 Saying = Text | Rich | Delay | Action | Understood
+"""One part of an answer."""
 
 SILENCE: Final = Delay(seconds=1, typing=False)
 """The answer that says nothing. Without any message LivePerson takes the bot for failed."""
@@ -92,9 +93,8 @@ def function_answer(sayings: Sequence[Saying]) -> dict[str, Any]:
     shown = _shown(sayings, action)
     context: dict[str, Any] = {}
     for text in (one for one in shown if isinstance(one, Text) and not one.private):
-        context.update(
-            _attached(text)
-        )  # a plain text has no metadata of its own: the context's counts for all messages
+        # A plain text has no place for metadata, so the context gets it; of several texts, the last one's counts.
+        context.update(_attached(text))
     if intents:
         context.update(_function_intent(intents[0]))
         if intents[1:]:

@@ -143,7 +143,7 @@ class LivePersonChannel(PlatformChannel):
         return output
 
     async def _say(self, conversation_id: str, message: Mapping[str, Any]) -> None:
-        """Keep a message outside a call for the next answer: LivePerson has no way to call it. A handoff can't be made then."""
+        """Keep a message outside a call for the next answer, since LivePerson can't be called. A handoff can't be made here."""
         shown = dict(await self.conversations.shown(conversation_id, message))
         if HANDOFF_MARKER in (shown.get("custom") or ()):
             log.warning("A handoff of %s was asked for outside a call: it isn't made.", short_id(conversation_id))
@@ -225,7 +225,7 @@ class LivePersonChannel(PlatformChannel):
     async def _happened(self, conversation_id: str) -> list[dict[str, Any]]:
         try:
             return [event.as_dict() for event in (await self.bot.tracker(conversation_id)).events]
-        except Unreachable:  # the note then has no transcript, and nobody waits for it
+        except Unreachable:  # the note is then sent without a transcript, at once
             return []
 
 

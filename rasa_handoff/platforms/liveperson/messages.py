@@ -157,7 +157,7 @@ def _carousels(cards: Sequence[Element]) -> list[Element]:
     """Return as few carousels as possible; one card alone is no carousel."""
     if len(cards) < 2:
         return list(cards)
-    carousels = -(-len(cards) // MOST_CARDS)
+    carousels = -(-len(cards) // MOST_CARDS)  # rounded up, as is the size
     size = -(-len(cards) // carousels)
     return [{"type": "carousel", "elements": list(cards[start : start + size])} for start in range(0, len(cards), size)]
 
@@ -214,6 +214,7 @@ def _answer(answer: Mapping[str, Any]) -> Iterator[Saying]:
     own = {"metadata": context.get("metadata"), "encodedMetadata": context.get("encodedMetadata")}
     if isinstance(content, Mapping) and needs_text(content) and messages and isinstance(messages[-1], str):
         content = {"message": messages.pop(), **content}  # quick replies belong to the text before them
+    # Metadata of the context belongs to its structured content; without any, to the texts.
     texts = {"encodedMetadata": own["encodedMetadata"]} if content else own
     for one in messages:
         yield from _one({"text": one, **texts} if isinstance(one, str) else one)

@@ -5,8 +5,8 @@ name for an event.
 
 Custom Endpoint creates a conversation before its first event, with the engagement attributes. They are kept in this process.
 After a restart the first event is answered with 404: LivePerson then creates the conversation again and repeats the event, so
-the attributes come back. That is done once for each conversation, since with several processes the repeated call may come to
-another one.
+the attributes come back. That is done once for each conversation: with several processes, the new conversation and the
+repeated event may come to different ones, so another 404 would not help.
 """
 
 from collections.abc import Iterator, Mapping
@@ -183,8 +183,10 @@ def _elements(content: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _files(event: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield a hosted file with its ``caption``, ``relativePath`` and ``fileType``, wherever they are; with nothing if they are
-    nowhere."""
+    """Yield one hosted file, from ``caption``, ``relativePath`` and ``fileType``, which may be in any of several places.
+
+    If they are in none of them, the file is an empty dict.
+    """
     inner = as_mapping(event.get("event"))
     places = (
         data,
@@ -236,8 +238,9 @@ def metadata(incoming: LivePersonCall) -> dict[str, Any]:
 def _welcome_text(incoming: LivePersonCall, settings: LivePersonSettings, happened: Happened) -> str | None:
     """Return the text for a welcome.
 
-    The customer's last message counts only if the bot is new to the customer; otherwise it may have
-    answered that one, by handing over."""
+    Without an intent in the settings it is the customer's last message, but only if the bot is new to this customer: otherwise
+    the bot may have answered that message already, by handing over.
+    """
     is_new = not any(event.get("event") == "user" for event in happened)
     intent = settings.welcome if is_new else settings.welcome_back or settings.welcome
     if intent is not None:
@@ -276,7 +279,10 @@ class StartedConversations:
         return new
 
     def context(self, conversation_id: str) -> Context | None:
-        """Return a conversation's context. If it isn't known: None the first time, then an empty one."""
+        """Return a conversation's context, and remember that it was asked for.
+
+        Of an unknown conversation it is None the first time, and empty from then on.
+        """
         known = conversation_id in self._contexts
         context = self._contexts.get(conversation_id)
         put(self._contexts, conversation_id, context)

@@ -98,7 +98,7 @@ def read_settings(data: Any) -> LivePersonSettings:
     """Read the settings under ``rasa_handoff.LivePersonChannel``.
 
     Raises:
-        SettingsError: one sentence with the key, its nearest neighbour and what to write.
+        SettingsError: one sentence with the key, the known key most like it, and what to write.
     """
     if not isinstance(data, Mapping):
         raise SettingsError(f"{CHANNEL_NAME} needs settings: write at least skill and functions or endpoint below it.")

@@ -1,7 +1,7 @@
 """Checks of structured content and metadata before they are sent, since LivePerson silently drops a message that doesn't fit.
 
-The limits are those of LivePerson's own checker (json-pollock, ``js/schema``); that one has none for the whole content, so this
-limit is ours. Images must be https: https://developers.liveperson.com/third-party-bots-custom-endpoint-basic-content.html.
+The limits are those of LivePerson's own checker (json-pollock, ``js/schema``). It has none for the size of the whole content, so
+``LARGEST`` is ours. Images must be https: https://developers.liveperson.com/third-party-bots-custom-endpoint-basic-content.html.
 """
 
 import base64
