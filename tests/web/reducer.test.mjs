@@ -141,7 +141,7 @@ test("a refused message keeps the reason until it is sent again or discarded", (
   assert.equal(state.unsent[0].problem, "It has ended.");
   state = reduce(state, { type: "message retried", id: "w" });
   assert.equal(state.unsent[0].problem, null);
-  assert.deepEqual(reduce(state, { type: "message discarded", id: "w" }).unsent, []);
+  assert.deepEqual(reduce(state, { type: "message removed", id: "w" }).unsent, []);
 });
 
 test("messages kept by somebody else in this tab are dropped", () => {

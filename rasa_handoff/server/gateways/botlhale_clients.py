@@ -53,7 +53,7 @@ SECOND_PLACE: Final = (
 )
 """A notice to the agent alone."""
 NOBODY: Final = "Nobody is here at the moment. Your message is kept, and the next agent who comes will answer you."
-NOT_PROVEN: Final = "Shown on a connection that hasn't written yet since it came; it may not have reached the customer."
+NOT_PROVEN: Final = "Sent to a client that hasn't written since it connected; it may not have reached the customer."
 
 MOST_NAMED: Final = 20
 """Conversations that one socket may have at a time; the protocol has one."""
@@ -230,7 +230,7 @@ class ClientSockets:
         self._joined: dict[Client, list[str]] = {}
         self._proven: set[tuple[str, Client]] = set()
         # The last entry that was sent and doesn't count as delivered yet: lane -> (sid, entry).
-        self._shown: dict[str, tuple[str, int]] = Recent()
+        self._sent: dict[str, tuple[str, int]] = Recent()
 
     def client(self, sid: str) -> Client | None:
         """Return the conversation that a socket named last."""
@@ -276,18 +276,18 @@ class ClientSockets:
         """Return whether what is sent to this socket counts as delivered."""
         return (sid, client) in self._proven and len(self._joined[client]) == 1
 
-    def last_shown(self, lane: str, sid: str) -> int:
+    def last_sent(self, lane: str, sid: str) -> int:
         """Return the last entry of the lane that was sent to this socket without counting as delivered."""
-        shown = self._shown.get(lane)
-        return shown[1] if shown is not None and shown[0] == sid else 0
+        sent = self._sent.get(lane)
+        return sent[1] if sent is not None and sent[0] == sid else 0
 
-    def note_shown(self, lane: str, sid: str, key: int) -> None:
+    def note_sent(self, lane: str, sid: str, key: int) -> None:
         """Note an entry that was sent to this socket and doesn't count as delivered."""
-        self._shown[lane] = (sid, key)
+        self._sent[lane] = (sid, key)
 
     def forget(self, lane: str) -> None:
         """Forget a lane: everything was delivered, or the conversation has ended."""
-        self._shown.pop(lane, None)
+        self._sent.pop(lane, None)
 
 
 def make_secret(connection: Connection, handoff_id: str) -> str:

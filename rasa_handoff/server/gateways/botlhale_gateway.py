@@ -144,13 +144,13 @@ class BotlhaleGateway:
             if sid is None or sid not in self._sockets:
                 await self._note(lane, entries)
                 raise Waits("The client is away.")
-            shown = self._client_sockets.last_shown(lane, sid)
-            if entry.key > shown:
+            last_sent = self._client_sockets.last_sent(lane, sid)
+            if entry.key > last_sent:
                 await self._tell(sid, bodies[entry.key].payload)
             if self._client_sockets.counts_as_delivered(sid, client):
                 self._delivered[lane] = entry.key
             else:
-                self._client_sockets.note_shown(lane, sid, max(entry.key, shown))
+                self._client_sockets.note_sent(lane, sid, max(entry.key, last_sent))
         left = [entry for entry in entries if entry.key > self._delivered.get(lane, 0)]
         if not any(entry.name == MessagePayload.event for entry in left):
             self._client_sockets.forget(lane)
@@ -312,8 +312,10 @@ class BotlhaleGateway:
         if sid not in self._sockets:
             return answer
         holder_before = self._client_sockets.holder(client)
-        if speaks and (shown := self._client_sockets.last_shown(record.handoff_id, sid)):  # it is alive, so it got that
-            self._delivered[record.handoff_id] = max(shown, self._delivered.get(record.handoff_id, 0))
+        if speaks and (
+            last_sent := self._client_sockets.last_sent(record.handoff_id, sid)
+        ):  # it is alive, so it got that
+            self._delivered[record.handoff_id] = max(last_sent, self._delivered.get(record.handoff_id, 0))
         self._client_sockets.join(sid, client, proven=speaks or entered.own)
         is_holder = self._client_sockets.holder(client) == sid
         if new and record.assignment.stage is not Stage.ENDED:  # else the end waits in the outbox

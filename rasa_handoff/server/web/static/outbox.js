@@ -56,7 +56,7 @@ export class Outbox {
    */
   #stored(id, handoff_id, answer) {
     if (answer.message) this.store.dispatch({ type: "message", handoff_id, message: answer.message });
-    this.store.dispatch({ type: "message discarded", id });
+    this.store.dispatch({ type: "message removed", id });
   }
 
   /**

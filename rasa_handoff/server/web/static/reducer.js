@@ -85,7 +85,7 @@ const steps = {
   "message composed": (state, { unsent }) => ({ ...state, unsent: state.unsent.concat(unsent) }),
   "message rejected": (state, { id, problem }) => withProblem(state, id, problem),
   "message retried": (state, { id }) => withProblem(state, id, null),
-  "message discarded": (state, { id }) => ({ ...state, unsent: state.unsent.filter((unsent) => unsent.id !== id) }),
+  "message removed": (state, { id }) => ({ ...state, unsent: state.unsent.filter((unsent) => unsent.id !== id) }),
 };
 
 /**
