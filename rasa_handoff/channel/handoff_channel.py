@@ -171,7 +171,7 @@ class HandoffChannel(InputChannel):
             await self._open(targets)
 
         patches = ServerPatches(
-            self.relay.desk_active, self._keeper(), interceptor.proactive_turns.around, self.guard.connections
+            self.relay.silences_bot, self._keeper(), interceptor.proactive_turns.around, self.guard.connections
         )
         patches.follow(app, self._close, prepare=prepare, start=start, finish=self.guard.__aexit__)
 

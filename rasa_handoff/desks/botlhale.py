@@ -26,7 +26,7 @@ from rasa_handoff.protocol.payloads import (
 from rasa_handoff.protocol.values import Offer
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.relay import Relay
-from rasa_handoff.store.failures import apart
+from rasa_handoff.store.failures import isolated
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.tasks import cancel_all
 
@@ -68,7 +68,7 @@ class BotlhaleDesk(Desk):
         """Reconnect every conversation that was with the desk when the last process ended."""
         for conversation in self.relay.under_way:
             if conversation.desk_active and conversation.handoff_id is not None:
-                with apart(
+                with isolated(
                     log,
                     "Handoff %s of %s can't be connected again.",
                     conversation.handoff_id,
@@ -81,7 +81,7 @@ class BotlhaleDesk(Desk):
         self._closed = True
         await cancel_all(*self._lingering.values())
         for handoff_id, socket in list(self._sockets.items()):
-            with apart(log, "The connection of handoff %s didn't close.", handoff_id):
+            with isolated(log, "The connection of handoff %s didn't close.", handoff_id):
                 await socket.stop()
         self._sockets.clear()
 

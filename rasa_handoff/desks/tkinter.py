@@ -1,6 +1,6 @@
 """The Tkinter demo's admin window as a desk: this package plays the demo's user (docs/adapters/tkinter.md).
 
-1. One conversation has the window; the others wait in line and get their position.
+1. One conversation has the window; the others wait for it in order and get their position.
 2. The window accepts one connection per run, so it is free again only after it was closed and opened.
 3. Closing the window ends its conversation. If the connection was cut, or lost by our restart, the window no longer has the
    conversation, which is offered again with everything said since.
@@ -116,7 +116,7 @@ def transcript_text(transcript: Sequence[Line], before: int) -> str:
 
 
 class TkinterDesk(Desk):
-    """One admin window, and the line of handoffs that wait for it."""
+    """One admin window, and the handoffs that wait for it, in their order."""
 
     features = {
         Feature.INTENTS: YES,
@@ -137,7 +137,7 @@ class TkinterDesk(Desk):
     def __init__(self, settings: Settings, relay: Relay) -> None:
         super().__init__(settings, relay)
         self._session: WindowSession | None = None
-        self._line: list[str] = []
+        self._waiting: list[str] = []
         self._lock = asyncio.Lock()
         self._opened = asyncio.Event()
         self._closed = False
@@ -153,7 +153,7 @@ class TkinterDesk(Desk):
         with_us = [conversation for conversation in self.relay.under_way if conversation.desk_active]
         with_us.sort(key=lambda conversation: conversation.position or 0)
         async with self._lock:
-            self._line = [str(conversation.handoff_id) for conversation in with_us]
+            self._waiting = [str(conversation.handoff_id) for conversation in with_us]
             await self._call_next()
         self._opened.set()
 
@@ -176,7 +176,7 @@ class TkinterDesk(Desk):
             if entry.name == OfferPayload.event and not self._is_under_way(lane, handoff_id):
                 await self._leave(handoff_id)  # the customer left while the window was away
             elif entry.name == OfferPayload.event:
-                position = await self._line_up(entry.read(OfferPayload).offer)
+                position = await self._enqueue(entry.read(OfferPayload).offer)
                 return [events.HandoffAccepted(conversation_id=lane, handoff_id=handoff_id, position=position)]
             elif entry.name == TranscriptPayload.event and self._session is not None and self._has_window(handoff_id):
                 lines = entry.read(TranscriptPayload).transcript
@@ -187,19 +187,19 @@ class TkinterDesk(Desk):
                 await self._leave(handoff_id)
         return []  # message.status can't be shown; a message that was left stays until the window is closed
 
-    # The line
+    # Handoffs that wait for the window
 
-    async def _line_up(self, offer: Offer) -> int | None:
+    async def _enqueue(self, offer: Offer) -> int | None:
         """Queue an offer and return its position, from 1; None if it has the window."""
         handoff_id = offer.handoff_id
-        first = self._line[0] if self._line else handoff_id
+        first = self._waiting[0] if self._waiting else handoff_id
         if self._session is None and first == handoff_id:
             await self._take(offer)
-        elif not self._has_window(handoff_id) and handoff_id not in self._line:
+        elif not self._has_window(handoff_id) and handoff_id not in self._waiting:
             if self._absent_since is not None:
                 raise Unreachable("The admin window isn't there.")
-            self._line.append(handoff_id)
-        return self._line.index(handoff_id) + 1 if handoff_id in self._line else None
+            self._waiting.append(handoff_id)
+        return self._waiting.index(handoff_id) + 1 if handoff_id in self._waiting else None
 
     async def _take(self, offer: Offer) -> None:
         session = WindowSession(offer, self.settings, self.relay)
@@ -212,8 +212,8 @@ class TkinterDesk(Desk):
             await session.window.close()
             raise Unreachable(STOPPING)
         self._session = session
-        if offer.handoff_id in self._line:
-            self._line.remove(offer.handoff_id)
+        if offer.handoff_id in self._waiting:
+            self._waiting.remove(offer.handoff_id)
         session.task = asyncio.create_task(self._attend(session))
         await self._end_absence()
         await self._report_positions()
@@ -222,10 +222,10 @@ class TkinterDesk(Desk):
         if not await self._has_receiver(lane, handoff_id):
             log.info("A message of %s came after the end of handoff %s and is dropped.", short_id(lane), handoff_id)
             return
-        if not self._has_window(handoff_id) and handoff_id not in self._line:
-            self._line.append(handoff_id)  # a message that was left before a restart
+        if not self._has_window(handoff_id) and handoff_id not in self._waiting:
+            self._waiting.append(handoff_id)  # a message that was left before a restart
         # A message that was left isn't offered again; it gets the window here.
-        if self._session is None and self._line[0] == handoff_id and not self.relay.conversation(lane).desk_active:
+        if self._session is None and self._waiting[0] == handoff_id and not self.relay.conversation(lane).desk_active:
             await self._take(await self.relay.offer_of(handoff_id))
         if self._session is None or not self._has_window(handoff_id) or self._session.window.gone:
             raise Waits(f"The admin window isn't available for {short_id(lane)} now.")
@@ -245,15 +245,15 @@ class TkinterDesk(Desk):
     async def _leave(self, handoff_id: str) -> None:
         if self._session is not None and self._has_window(handoff_id):
             await self._session.leave()
-        elif handoff_id in self._line:
-            first = self._line[0] == handoff_id
-            self._line.remove(handoff_id)
+        elif handoff_id in self._waiting:
+            first = self._waiting[0] == handoff_id
+            self._waiting.remove(handoff_id)
             await self._report_positions()
             if first:
                 await self._call_next()
 
     async def _attend(self, session: WindowSession) -> None:
-        """Wait until the window is closed, then give it to the next in line."""
+        """Wait until the window is closed, then give it to the next handoff."""
         closed = await session.window.ended()
         async with self._lock:
             if self._session is not session:
@@ -263,23 +263,23 @@ class TkinterDesk(Desk):
             if not session.over and closed:
                 await session.end()
             elif not session.over:
-                self._line.insert(0, session.offer.handoff_id)
+                self._waiting.insert(0, session.offer.handoff_id)
             await self.relay.notify(DESK, session.offer.conversation_id)
             await self._call_next()
 
     async def _call_next(self) -> None:
-        """Offer the first in line again, with what was said since; the outbox delivers it."""
-        if self._session is not None or not self._line:
+        """Offer the first handoff that waits again, with what was said since; the outbox delivers it."""
+        if self._session is not None or not self._waiting:
             return
-        conversation_id = str(await self.relay.conversation_of(self._line[0]))
+        conversation_id = str(await self.relay.conversation_of(self._waiting[0]))
         conversation = self.relay.conversation(conversation_id)
-        if conversation.desk_active and conversation.handoff_id == self._line[0]:
+        if conversation.desk_active and conversation.handoff_id == self._waiting[0]:
             await insist(lambda: self.relay.reconnection.offer_again(conversation))
         else:
             await self.relay.notify(DESK, conversation_id)
 
     async def _report_positions(self) -> None:
-        for place, handoff_id in enumerate(self._line, start=1):
+        for place, handoff_id in enumerate(self._waiting, start=1):
             conversation_id = str(await self.relay.conversation_of(handoff_id))
             here: dict[str, Any] = {"conversation_id": conversation_id, "handoff_id": handoff_id}
             await apply(self.relay, events.PositionChanged(**here, position=place))

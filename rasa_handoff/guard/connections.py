@@ -144,6 +144,10 @@ def most_connections(limits: Limits) -> int:
 
 
 def _raise_descriptors(wanted: int) -> int:
+    """Raise this process's soft limit to ``wanted`` as far as the system allows; return how many descriptors it may open.
+
+    The limit is never lowered. Where there is none (``RLIM_INFINITY``), ``MOST_DESCRIPTORS`` counts as the limit.
+    """
     try:
         import resource
     except ImportError:  # Windows has no such limit

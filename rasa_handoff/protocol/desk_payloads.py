@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Final
 from msgspec import Meta
 
 from rasa_handoff.protocol.limits import LONGEST_MESSAGE
-from rasa_handoff.protocol.payloads import Acknowledgement, HandoffId, Key, Payload
+from rasa_handoff.protocol.payloads import Acknowledgement, ForeignId, HandoffId, Payload
 from rasa_handoff.protocol.values import (
     Agent,
     Availability,
@@ -207,7 +207,7 @@ class AgentMessagePayload(Payload, frozen=True, kw_only=True):
     event = "message"
 
     handoff_id: HandoffId
-    id: Key
+    id: ForeignId
     text: Annotated[str, Meta(min_length=1, max_length=LONGEST_MESSAGE)]
 
 

@@ -25,7 +25,7 @@ from rasa_handoff.protocol.values import (
     Value,
 )
 
-Key = Annotated[
+ForeignId = Annotated[
     str, Meta(min_length=1, max_length=LONGEST_ID, pattern=r"^[^\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff]+\Z")
 ]
 """An id that another system made, such as a message's or a bot's: anything without blanks and controls, which would forge lines
@@ -55,7 +55,7 @@ class DurablePayload(Payload, frozen=True, kw_only=True):
     """
 
     handoff_id: HandoffId
-    id: Key | None = None
+    id: ForeignId | None = None
     number: Count | None = None
 
 
@@ -71,10 +71,10 @@ class RelayAuthPayload(Payload, frozen=True, kw_only=True):
     """
 
     protocol: Count
-    bot_id: Key
+    bot_id: ForeignId
     format: str = FORMAT
     token: str | None = None
-    epoch: Key | None = None
+    epoch: ForeignId | None = None
 
 
 class OpenHandoffPayload(Payload, frozen=True, kw_only=True):
@@ -146,8 +146,8 @@ class OfferPayload(Offer, frozen=True, kw_only=True):
 
     handoff_id: HandoffId
     conversation_id: ConversationId
-    bot_id: Key
-    id: Key | None = None
+    bot_id: ForeignId
+    id: ForeignId | None = None
     number: Count | None = None
     resumed: bool = False
 
@@ -174,7 +174,7 @@ class TranscriptPayload(Transcript, frozen=True, kw_only=True):
     event: ClassVar[str] = "handoff.transcript"
 
     handoff_id: HandoffId
-    id: Key | None = None
+    id: ForeignId | None = None
     number: Count | None = None
 
 
@@ -203,7 +203,7 @@ class MessagePayload(DurablePayload, frozen=True, kw_only=True):
 
     event = "message"
 
-    id: Key
+    id: ForeignId
     text: str
     at: Moment
     speaker: Speaker = Speaker.CUSTOMER
@@ -218,7 +218,7 @@ class MessageStatusPayload(DurablePayload, frozen=True, kw_only=True):
 
     event = "message.status"
 
-    message_id: Key
+    message_id: ForeignId
     status: Status
     reason: str | None = None
 

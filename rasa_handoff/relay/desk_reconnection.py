@@ -19,7 +19,7 @@ from rasa_handoff.protocol.values import Offer
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.handoff_requests import OFFER, ConversationAccess
 from rasa_handoff.store.engine import Store
-from rasa_handoff.store.failures import apart
+from rasa_handoff.store.failures import isolated
 
 log = get_log(__name__)
 
@@ -51,7 +51,7 @@ class DeskReconnection:
             forgotten = lost if unknown is None else conversation.handoff_id in unknown
             if forgotten and conversation.desk_active:
                 log.warning("The desk has lost handoff %s: it is offered again.", conversation.handoff_id)
-                with apart(log, "Handoff %s can't be offered again.", conversation.handoff_id):
+                with isolated(log, "Handoff %s can't be offered again.", conversation.handoff_id):
                     await self.offer_again(conversation)
         if before != epoch:  # last: if the process is killed before, all offers are repeated
             await self._store.write(lambda connection: repository.keep_desk_epoch(connection, epoch))
@@ -62,7 +62,10 @@ class DeskReconnection:
         for conversation in self._conversations.under_way:
             if conversation.desk_active:
                 whose = short_id(conversation.conversation_id)
-                with apart(log, "%s can't be applied to %s.", kind.__name__, whose), contextlib.suppress(IllegalEvent):
+                with (
+                    isolated(log, "%s can't be applied to %s.", kind.__name__, whose),
+                    contextlib.suppress(IllegalEvent),
+                ):
                     await self._conversations.apply(kind(**_of(conversation)))
 
     async def offer_again(self, conversation: Conversation) -> None:

@@ -17,7 +17,7 @@ from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.payloads import OfferPayload
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.repository import DESK
-from rasa_handoff.store.failures import apart
+from rasa_handoff.store.failures import isolated
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.tasks import cancel_all
 
@@ -77,7 +77,7 @@ class HandoffRequests:
         """Time out the requests that an earlier process left unanswered: nobody waits for the answer any more."""
         for conversation in self._conversations.under_way:
             if conversation.state is Control.REQUESTED and conversation.handoff_id is not None:
-                with apart(log, "The request of %s can't be ended.", short_id(conversation.conversation_id)):
+                with isolated(log, "The request of %s can't be ended.", short_id(conversation.conversation_id)):
                     await self._time_out(conversation.conversation_id, conversation.handoff_id)
 
     async def stop_waiting(self) -> None:

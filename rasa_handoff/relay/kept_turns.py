@@ -16,7 +16,7 @@ from rasa_handoff.relay import repository
 from rasa_handoff.relay.relay import Relay
 from rasa_handoff.relay.repository import TRACKER
 from rasa_handoff.store.outbox import Entry
-from rasa_handoff.store.tasks import finish
+from rasa_handoff.store.tasks import finish_despite_cancellation
 
 TURN: Final = TurnBody.kind
 """The name of an outbox entry that holds the events of a turn."""
@@ -39,7 +39,7 @@ async def keep_turn(relay: Relay, conversation_id: str, turn: Sequence[Mapping[s
         await relay.store.write(put)
         await relay.notify(TRACKER, conversation_id)
 
-    await finish(keep())
+    await finish_despite_cancellation(keep())
 
 
 async def has_kept_turn(relay: Relay, conversation_id: str) -> bool:

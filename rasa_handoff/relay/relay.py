@@ -52,7 +52,7 @@ from rasa_handoff.store.dispatcher import Dispatcher, Target
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.failures import log_set_aside, reason_of
 from rasa_handoff.store.outbox import Entry
-from rasa_handoff.store.tasks import finish
+from rasa_handoff.store.tasks import finish_despite_cancellation
 from rasa_handoff.store.timers import RECOVERY, Clock, Timer
 
 __all__ = ["CUSTOMER", "DESK", "TRACKER", "Applied", "Change", "ConversationWriter", "Relay"]
@@ -126,7 +126,7 @@ class Relay:
             Refused: too many messages already wait for the receiver; nothing was changed.
             StoreUnavailable: the database can't be used now; nothing was changed.
         """
-        return await finish(self._apply(event))
+        return await finish_despite_cancellation(self._apply(event))
 
     async def _apply(self, event: events.Event) -> Conversation:
         event = valid(event)
@@ -218,7 +218,7 @@ class Relay:
         """Every conversation with a handoff under way."""
         return list(self._under_way.values())
 
-    def desk_active(self, conversation_id: str) -> bool:
+    def silences_bot(self, conversation_id: str) -> bool:
         """Return whether the bot must not speak: from the desk's acceptance until the conversation is back.
 
         Unlike :attr:`Conversation.desk_active` this is also true while the conversation is ``RETURNING``.

@@ -6,7 +6,7 @@
 - *unforeseen*: unknown. It is tried a bounded number of times and then set aside, so that a bug of ours, of a project's channel
   or of a vendor's client never blocks the entries behind it.
 
-:func:`apart` isolates failures in a loop: one unreadable row or failing conversation doesn't stop the others.
+:func:`isolated` isolates failures in a loop: one unreadable row or failing conversation doesn't stop the others.
 """
 
 import asyncio
@@ -97,7 +97,7 @@ def reason_of(problem: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def apart(log: logging.Logger, message: str, *about: object) -> Iterator[None]:
+def isolated(log: logging.Logger, message: str, *about: object) -> Iterator[None]:
     """Keep a failure apart from the other items of a loop: log ``message`` with the traceback, and let the loop go on.
 
     Raises:

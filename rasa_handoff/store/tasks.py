@@ -25,7 +25,7 @@ async def cancel_all(*tasks: "asyncio.Task[None]") -> None:
         await asyncio.wait(running, timeout=0.5)
 
 
-async def finish(work: Coroutine[Any, Any, T]) -> T:
+async def finish_despite_cancellation(work: Coroutine[Any, Any, T]) -> T:
     """Await work that must not stop halfway, such as what follows a commit: it goes on when the caller is cancelled."""
     task = asyncio.create_task(work)
     _under_way.add(task)

@@ -142,7 +142,7 @@ class DeskContract:
             await side.says("one")
             await eventually(lambda: _is(far, ["one"]))
         async with relay_for(far, settings) as side:
-            assert side.relay.desk_active("thabo")
+            assert side.relay.silences_bot("thabo")
             await side.says("two")
             await eventually(lambda: _is(far, ["one", "two"]))
             await far.say("welcome back")

@@ -82,7 +82,7 @@ class RelaySide:
         here: dict[str, Any] = {"conversation_id": who, "handoff_id": offer.handoff_id}
         await self.relay.requests.offer(events.TranscriptAwaited(**here, offer=offer, leaving_word="disconnect"))
         await self.relay.apply(events.TranscriptTimedOut(**here))
-        await eventually(lambda: self.relay.desk_active(who))
+        await eventually(lambda: self.relay.silences_bot(who))
         return offer
 
     async def transcript_follows(self, offer: Offer) -> None:

@@ -13,7 +13,7 @@ FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.name != "log_val
 IDS = {"conversation_id", "sender_id", "recipient_id", "lane"}
 """A lane is a conversation's id in the relay, and so is a timer's key."""
 LEVELS = {"debug", "info", "warning", "error", "exception"}
-HELPERS = {"apart", "complain"}
+HELPERS = {"isolated", "complain"}
 """They log ``*about``, which they were given."""
 
 FORGED = "thabo\n2026-11-26 ERROR all is lost\r\x1b[2J\u2028\u202e\x00\ud800"

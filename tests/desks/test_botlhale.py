@@ -74,7 +74,7 @@ async def test_each_conversation_has_its_own_socket(side: RelaySide, server: For
     await eventually(lambda: server.gone == [server.socket_of["lerato"]])
     await side.says("still here", "sipho")
     await eventually(lambda: server.texts("sipho") == ["I am sipho", "still here"])
-    assert side.relay.desk_active("thabo")
+    assert side.relay.silences_bot("thabo")
 
 
 async def test_the_leaving_word_ends_it_there(side: RelaySide, server: ForeignServer) -> None:

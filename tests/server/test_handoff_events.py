@@ -224,15 +224,15 @@ def test_what_was_undone_has_no_row(at_desk: Desk) -> None:
     def refused(unit: UnitOfWork) -> None:
         unit.apply(handoffs.must_find(unit.connection, "h"), Transferred(at=2, agent=THANDI, department=None))
 
-    def apart(unit: UnitOfWork) -> None:
-        with unit.apart("One of many failed."):
+    def isolated(unit: UnitOfWork) -> None:
+        with unit.isolated("One of many failed."):
             fail(unit)
 
     with pytest.raises(RuntimeError):
         at_desk.run(fail)
     with pytest.raises(Refused):
         at_desk.run(refused)
-    at_desk.run(apart)
+    at_desk.run(isolated)
     assert [step[0] for step in at_desk.steps()] == ["queued"]
 
 

@@ -37,7 +37,7 @@ from rasa_handoff.protocol.text import shown, valid
 from rasa_handoff.protocol.values import Speaker, Status
 from rasa_handoff.relay.inbox import Inbox
 from rasa_handoff.relay.relay import CUSTOMER, Relay
-from rasa_handoff.store.failures import apart
+from rasa_handoff.store.failures import isolated
 from rasa_handoff.store.outbox import Entry
 
 log = get_log(__name__)
@@ -128,7 +128,7 @@ class Customers:
 
     async def fetch(self, conversation_id: str, channel: str, output: OutputChannel) -> bool:
         """Deliver waiting entries to a request without a message; return False if nothing waits and the bot is active."""
-        if not self._may_wait(conversation_id) and not self._relay.desk_active(conversation_id):
+        if not self._may_wait(conversation_id) and not self._relay.silences_bot(conversation_id):
             return False
         async with self.request(conversation_id, channel, output):
             return True
@@ -266,7 +266,7 @@ class Customers:
         for entry in await self._relay.queue(CUSTOMER, lane):
             # An entry without an id can't be reported; it is set aside when it is the next to deliver.
             if entry.name == Speaker.AGENT.value and entry.id is not None and entry.id not in self._reported_waiting:
-                with apart(log, "A message for %s waits, and that can't be reported to the agent.", short_id(lane)):
+                with isolated(log, "A message for %s waits, and that can't be reported to the agent.", short_id(lane)):
                     await self._relay.apply(_report(lane, entry, Status.WAITING, reason))
                 self._reported_waiting[entry.id] = True
 

@@ -41,6 +41,7 @@ class AsgiRequest:
             headers=headers,
             version=scope.get("http_version", "1.1"),
         )
+        # For the answer to a refused request: as to a GET, whatever its method. Only an accepted OPTIONS gets more headers.
         self.environ = {"asgi.scope": scope, "asgi.send": send, "asgi.receive": receive, "REQUEST_METHOD": "GET"}
         self.arguments: tuple[Any, ...] = (scope, receive, send)
 

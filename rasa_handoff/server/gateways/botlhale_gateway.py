@@ -49,7 +49,7 @@ from rasa_handoff.server.service.bot_operations import BotService
 from rasa_handoff.server.service.deliveries import Mark
 from rasa_handoff.server.service.unit_of_work import UnitOfWork
 from rasa_handoff.server.storage.customer_entries import read_entry
-from rasa_handoff.store.failures import apart
+from rasa_handoff.store.failures import isolated
 from rasa_handoff.store.outbox import Entry
 
 log = get_log(__name__)
@@ -174,7 +174,7 @@ class BotlhaleGateway:
         for sid, socket in list(self._sockets.items()):
             if socket.token is not None and accounts.hashed(socket.token) not in holding:
                 log.warning("The token of a client of Botlhale's protocol was revoked, so its connection is ended.")
-                with apart(log, "A connection whose token was revoked can't be disconnected."):
+                with isolated(log, "A connection whose token was revoked can't be disconnected."):
                     await self._disconnect(sid)
                     await self._sio.disconnect(sid, namespace=socket.namespace)
 

@@ -51,7 +51,7 @@ from rasa_handoff.server.service.publications import (
     Said,
 )
 from rasa_handoff.server.service.unit_of_work import UnitOfWork
-from rasa_handoff.store.failures import apart
+from rasa_handoff.store.failures import isolated
 
 log = get_log(__name__)
 
@@ -92,7 +92,7 @@ class DeskGateway:
         for sid, (agent, session) in list(self._desks.items()):
             if session not in holding:
                 self._forget(sid)
-                with apart(log, "A desk whose session has ended can't be disconnected."):
+                with isolated(log, "A desk whose session has ended can't be disconnected."):
                     await self._presence.signed_out(agent)
                     await self._sio.emit("signed_out", {}, to=sid, namespace=DESK_NAMESPACE)
                     await self._sio.disconnect(sid, namespace=DESK_NAMESPACE)

@@ -46,7 +46,7 @@ from rasa_handoff.server.service.relay_owner import RelayOwner
 from rasa_handoff.server.storage.customer_entries import read_entry
 from rasa_handoff.server.storage.handoffs import RELAY
 from rasa_handoff.store.engine import Store
-from rasa_handoff.store.failures import apart
+from rasa_handoff.store.failures import isolated
 from rasa_handoff.store.outbox import Entry
 
 log = get_log(__name__)
@@ -120,7 +120,7 @@ class RelayGateway:
                 log.warning(
                     "The token of a relay of the bot %r was revoked, so its connection is ended.", self._bots[sid]
                 )
-                with apart(log, "A relay whose token was revoked can't be disconnected."):
+                with isolated(log, "A relay whose token was revoked can't be disconnected."):
                     await self._disconnect(sid)
                     await self._sio.disconnect(sid, namespace=RELAY_NAMESPACE)
 

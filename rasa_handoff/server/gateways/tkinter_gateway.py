@@ -270,7 +270,7 @@ def _end_all(unit: UnitOfWork) -> None:
     """End the conversations of windows that were connected to an earlier process."""
     for record in handoffs.unfinished(unit.connection):
         if record.side == TKINTER:
-            with unit.apart("Handoff %s of a closed window can't be ended.", record.handoff_id):
+            with unit.isolated("Handoff %s of a closed window can't be ended.", record.handoff_id):
                 unit.apply(record, CustomerEnded(at=unit.now, reason="customer_left"))
 
 

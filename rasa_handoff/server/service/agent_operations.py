@@ -114,7 +114,7 @@ class AgentService(Service):
         def work(unit: UnitOfWork) -> None:
             availability.set_here(unit.connection, agent_id, here)
             for record in handoffs.assigned_to(unit.connection, agent_id):
-                with unit.apart("Handoff %s can't be informed about agent %s.", record.handoff_id, agent_id):
+                with unit.isolated("Handoff %s can't be informed about agent %s.", record.handoff_id, agent_id):
                     unit.apply(record, AgentCame(at=unit.now) if here else AgentLeft(at=unit.now))
 
         await self.do(work)

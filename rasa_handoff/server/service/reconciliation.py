@@ -42,7 +42,7 @@ def catch_up(unit: UnitOfWork, side: str, bot_id: str, open_handoffs: Sequence[O
         if record is None:
             unknown.append(one.handoff_id)
         elif record.is_of(side, bot_id):
-            with unit.apart("Handoff %s can't be reconciled with what the relay has received.", one.handoff_id):
+            with unit.isolated("Handoff %s can't be reconciled with what the relay has received.", one.handoff_id):
                 _agree(unit, record, one)
             id = handoffs.last_received(unit.connection, one.handoff_id)
             if id is not None:

@@ -45,7 +45,7 @@ from rasa_handoff.store import failures
 from rasa_handoff.store.dispatcher import Dispatcher
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.outbox import Entry
-from rasa_handoff.store.tasks import cancel_all, finish
+from rasa_handoff.store.tasks import cancel_all, finish_despite_cancellation
 from rasa_handoff.store.timers import Timer
 
 T = TypeVar("T")
@@ -181,10 +181,10 @@ class UnitOfWork:
         return frozenset({record.assignment.agent.id} if record.assignment.agent else ())
 
     @contextlib.contextmanager
-    def apart(self, message: str, *about: object) -> Iterator[None]:
+    def isolated(self, message: str, *about: object) -> Iterator[None]:
         """Run one of many steps of this transaction: if it fails, it alone is undone and logged, and the others stay."""
         entries, publications = len(self.entries), len(self.publications)
-        with failures.apart(log, message, *about):
+        with failures.isolated(log, message, *about):
             try:
                 with self.connection.begin_nested():
                     yield
@@ -274,7 +274,8 @@ class Service:
         """
         if self.closing:
             raise Unreachable("The server is stopping.")
-        return await finish(self._do(work))  # a caller that is cancelled doesn't stop it between commit and publication
+        # A caller that is cancelled doesn't stop it between commit and publication.
+        return await finish_despite_cancellation(self._do(work))
 
     async def _do(self, work: Callable[[UnitOfWork], T]) -> T:
         def transact(connection: Any) -> tuple[T, UnitOfWork]:

@@ -33,7 +33,7 @@ async def resolved(rasa: RasaServer, agent: AgentAtDesk, customer: Customer, han
     """The agent resolves, and the bot is active again."""
     answer = await agent.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={})
     assert answer["ok"], answer
-    await eventually(lambda: not rasa.channel.relay.desk_active(customer.conversation_id))
+    await eventually(lambda: not rasa.channel.relay.silences_bot(customer.conversation_id))
 
 
 def heard_from_customer(agent: AgentAtDesk, handoff_id: str) -> list[str]:

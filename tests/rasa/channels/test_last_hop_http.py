@@ -59,7 +59,7 @@ async def test_a_turn_once_begun_is_finished_though_the_client_hangs_up(
     rasa: RasaServer, thandi: AgentAtDesk, customer: OnRest
 ) -> None:
     await ask_and_go(rasa, "/webhooks/rest/webhook", {"sender": customer.id, "message": "I give up completely"})
-    await eventually(lambda: rasa.channel.relay.desk_active(customer.id))
+    await eventually(lambda: rasa.channel.relay.silences_bot(customer.id))
     handoff_id = await taken(rasa, thandi, customer)
     assert in_order(["number 1 in the queue", "Thandi is here"], await customer.ask("hello?"))
     await resolved(rasa, thandi, customer, handoff_id)

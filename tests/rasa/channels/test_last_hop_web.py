@@ -124,9 +124,9 @@ async def test_leaving_is_not_confirmed_by_a_second_copy(
         handoff_id = await live(page, thandi)
         for _ in range(2):
             assert await page.tell("disconnect", id="leave") == OK
-        assert rasa.channel.relay.desk_active(session)
+        assert rasa.channel.relay.silences_bot(session)
         assert await page.tell("disconnect", id="really") == OK
-        await eventually(lambda: not rasa.channel.relay.desk_active(session))
+        await eventually(lambda: not rasa.channel.relay.silences_bot(session))
         await thandi.hears("conversation", handoff_id=handoff_id, state="ended")
 
 
@@ -151,7 +151,7 @@ async def test_a_second_request_for_a_person_is_none_after_the_chat(
         await resolve(thandi, conversation["handoff_id"])
         await page.hears("back with me")
         assert await page.tell('/execute_handoff{"department": "orders"}', id="person") == OK
-        assert not rasa.channel.relay.desk_active(session)
+        assert not rasa.channel.relay.silences_bot(session)
 
 
 @pytest.mark.parametrize("acks", [True, False], ids=["acks", "plain"])
@@ -236,7 +236,7 @@ async def test_a_handoff_that_a_finished_turn_asked_for_is_still_made(
         await page.hears("back with me")
         await as_if_killed_before_done(rasa, session)
         assert await page.tell("I give up completely", id="asked") == OK
-        assert not rasa.channel.relay.desk_active(session)
+        assert not rasa.channel.relay.silences_bot(session)
         assert heard_from_customer(thandi, conversation["handoff_id"]) == []
 
 

@@ -50,7 +50,7 @@ async def live(page: Page, agent: AgentAtDesk) -> str:
 async def end(rasa: RasaServer, agent: AgentAtDesk, page: Page, handoff_id: str) -> None:
     answer = await agent.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={})
     assert answer["ok"], answer
-    await eventually(lambda: not rasa.channel.relay.desk_active(str(page.session)))
+    await eventually(lambda: not rasa.channel.relay.silences_bot(str(page.session)))
 
 
 async def test_a_page_may_say_anything(rasa: RasaServer, thandi: AgentAtDesk, session: str) -> None:

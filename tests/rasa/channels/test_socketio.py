@@ -175,7 +175,7 @@ async def test_the_end_waits_for_a_customer_who_is_away_too(
     await eventually(lambda: not rasa.channel.channels["socketio"].connected(session))
     await thandi.say(conversation["handoff_id"], "All done.", id="done")
     await resolve(thandi, conversation["handoff_id"])
-    await eventually(lambda: not rasa.channel.relay.desk_active(session))
+    await eventually(lambda: not rasa.channel.relay.silences_bot(session))
     async with Page(rasa.url, session) as page:
         await page.hears("back with me")
         assert in_order(["All done.", "Thandi has ended the chat.", "back with me"], page.texts)

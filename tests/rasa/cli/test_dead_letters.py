@@ -91,7 +91,7 @@ async def test_while_the_process_runs(tmp_path: Path, capsys: pytest.CaptureFixt
         await side.says("two")
         await eventually(lambda: side.relay.count_dead_letters())
         await side.relay.apply(events.HandoffCompleted(**HERE))
-        await eventually(lambda: not side.relay.desk_active("thabo"))
+        await eventually(lambda: not side.relay.silences_bot("thabo"))
         assert await run("send", "2", "--database", side.url) == 1
         assert "is over" in capsys.readouterr().err
         assert await run("drop", "2", "--database", side.url) == 0

@@ -28,7 +28,7 @@ async def hand_over(rasa: RasaServer, agent: AgentAtDesk, how: str = "/execute_h
 async def resolve(rasa: RasaServer, agent: AgentAtDesk, handoff_id: str, **slots: Any) -> None:
     answer = await agent.ask("resolve", handoff_id=handoff_id, outcome="resolved", note="settled", slots=slots)
     assert answer["ok"], answer
-    await eventually(lambda: not rasa.channel.relay.desk_active("thabo"))
+    await eventually(lambda: not rasa.channel.relay.silences_bot("thabo"))
 
 
 async def test_an_interrupted_form_asks_its_open_question_and_goes_on(rasa: RasaServer, thandi: AgentAtDesk) -> None:
@@ -101,7 +101,7 @@ async def test_a_slot_that_may_not_be_set_is_refused_at_the_desk(rasa: RasaServe
     answer = await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={"secret": "out"})
     assert not answer["ok"]
     assert "secret" in answer["error"]
-    assert rasa.channel.relay.desk_active("thabo")
+    assert rasa.channel.relay.silences_bot("thabo")
 
 
 async def test_only_allowed_slots_are_shown(rasa: RasaServer, thandi: AgentAtDesk) -> None:
@@ -154,7 +154,7 @@ async def test_a_button_pressed_in_the_chat_reaches_the_agent_by_its_title(
 async def test_the_leaving_word_leaves_the_queue_at_once(rasa: RasaServer, thandi: AgentAtDesk) -> None:
     await rasa.texts("/execute_handoff")
     assert await rasa.texts("  DISCONNECT ") == ["You are no longer in the queue."]
-    await eventually(lambda: not rasa.channel.relay.desk_active("thabo"))
+    await eventually(lambda: not rasa.channel.relay.silences_bot("thabo"))
     assert await rasa.texts("hello") == ["Hello."]
     assert (await rasa.tracker())["slots"]["handoff_outcome"] == "customer_left"
     await thandi.hears("conversation", state="ended")
@@ -167,7 +167,7 @@ async def test_in_a_live_chat_leaving_is_confirmed_once(rasa: RasaServer, thandi
     await thandi.hears("message", text="no, wait", handoff_id=handoff_id)
     assert "again to leave" in (await rasa.texts("disconnect"))[-1]
     assert await rasa.texts("disconnect") == ["You have left the chat."]
-    await eventually(lambda: not rasa.channel.relay.desk_active("thabo"))
+    await eventually(lambda: not rasa.channel.relay.silences_bot("thabo"))
     await thandi.hears("conversation", state="ended")
     assert await rasa.texts("hello") == ["Hello."]
 
@@ -337,7 +337,7 @@ async def test_the_way_back_is_made_once_though_the_process_ended_in_it(
         await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={})
         await eventually(lambda: _said(rasa, "You're back with me, the bot. I'm happy to help with anything else."))
     async with RasaServer(small_model, tmp_path, own) as rasa:
-        await eventually(lambda: not rasa.channel.relay.desk_active("thabo"))
+        await eventually(lambda: not rasa.channel.relay.silences_bot("thabo"))
         answers = await rasa.texts("hello")
         assert [text for text in answers if "back with me" in text] == answers[-2:-1]
         assert answers[-1] == "Hello."

@@ -167,7 +167,7 @@ async def test_a_relay_set_back_ends_what_has_ended(
         assert (await rasa.texts("/greet"))[-1] == "Hello."
     _restore(tmp_path / "kept.db", tmp_path / "relay.db")
     async with RasaServer(small_model, tmp_path, own) as rasa:
-        assert rasa.channel.relay.desk_active("thabo")
+        assert rasa.channel.relay.silences_bot("thabo")
         await eventually(lambda: not rasa.channel.relay.under_way)
         assert (await rasa.texts("/greet")).count("Hello.") == 1, "what the bot said after that end isn't told again"
 
@@ -191,7 +191,7 @@ async def test_an_offer_made_again_to_a_locked_server_is_not_refused(
         await within(tried.wait(), 10)
     await rasa.texts("still here")
     await thandi.hears("message", text="still here", handoff_id=handoff_id)
-    assert relay.desk_active("thabo")
+    assert relay.silences_bot("thabo")
 
 
 async def test_words_that_wait_when_it_is_offered_again_are_told_after_it(

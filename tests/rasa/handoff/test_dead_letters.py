@@ -177,7 +177,7 @@ async def test_a_return_that_raises(rasa: RasaServer, thandi: AgentAtDesk, monke
         target = rasa.channel.relay._dispatcher._targets["tracker"]
         monkeypatch.setattr(target, "_return_to_bot", fails)
         await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved")
-        await eventually(lambda: not rasa.channel.relay.desk_active("thabo"))
+        await eventually(lambda: not rasa.channel.relay.silences_bot("thabo"))
         await page.say("hello")
         await eventually(lambda: "Hello." in page.texts)
     assert [(letter.target, letter.name) for letter in await letters(rasa)] == [("tracker", "back")]
@@ -194,5 +194,5 @@ async def test_an_offer_that_the_desk_fails_on(
     monkeypatch.setattr("rasa_handoff.store.failures.LONGEST_TRIED", 0)
     said = await rasa.texts("/execute_handoff")
     assert said, "the customer hears that nobody takes it"
-    assert not rasa.channel.relay.desk_active("thabo")
+    assert not rasa.channel.relay.silences_bot("thabo")
     assert [letter.name for letter in await letters(rasa)] == ["handoff.initiate"]

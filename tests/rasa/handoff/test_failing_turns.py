@@ -180,7 +180,7 @@ async def test_a_handoff_that_fails_is_told(rasa: RasaServer, thandi: AgentAtDes
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(HandoffOffers, "request", broken)
         assert (await rasa.texts("/execute_handoff"))[-1] == NOT_TAKEN
-    assert not rasa.channel.relay.desk_active("thabo")
+    assert not rasa.channel.relay.silences_bot("thabo")
     await eventually(lambda: rasa.channel.desk.availability.staffed)
     assert "number 1" in (await rasa.texts("/execute_handoff"))[0]
 

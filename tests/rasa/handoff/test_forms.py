@@ -49,7 +49,7 @@ async def test_the_offered_buttons_in_a_form(rasa: RasaServer, thandi: AgentAtDe
     assert "number 1" in (await rasa.texts(shown[0]))[0]
     handoff_id = (await thandi.take())["handoff_id"]
     await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={})
-    await eventually(lambda: not rasa.channel.relay.desk_active("thabo"))
+    await eventually(lambda: not rasa.channel.relay.silences_bot("thabo"))
     assert QUESTION in await rasa.texts(names.CARRY_ON_PAYLOAD)
     assert await _slots_are_empty(rasa, "thabo")
 

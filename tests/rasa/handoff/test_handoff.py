@@ -29,7 +29,7 @@ async def test_a_conversation_goes_to_a_person_and_comes_back(rasa: RasaServer, 
     await thandi.ask(
         "resolve", handoff_id=conversation["handoff_id"], outcome="resolved", note="all good", slots={"plan": "gold"}
     )
-    await eventually(lambda: not rasa.channel.relay.desk_active("thabo"))
+    await eventually(lambda: not rasa.channel.relay.silences_bot("thabo"))
     back = await rasa.texts("hello")
     assert back[0] == "Thandi has ended the chat."
     assert "back with me" in back[1]

@@ -104,7 +104,7 @@ async def test_a_marker_hands_over_whatever_its_turn_does_to_the_tracker(
         await rasa.texts("hello", name)
         actions.will(MARKER, events=events)
         await rasa.texts("/act", name)
-        assert rasa.channel.relay.desk_active(name), name
+        assert rasa.channel.relay.silences_bot(name), name
         await eventually(lambda name=name: _paused(rasa, name), what=f"the pause of {name}")
         conversation = await thandi.take()
         assert conversation["short_id"] == short_id(name)
@@ -114,7 +114,7 @@ async def test_a_marker_hands_over_whatever_its_turn_does_to_the_tracker(
             "resolve", handoff_id=conversation["handoff_id"], outcome="resolved", note=None, slots={}
         )
         assert answer["ok"], answer
-        await eventually(lambda name=name: not rasa.channel.relay.desk_active(name))
+        await eventually(lambda name=name: not rasa.channel.relay.silences_bot(name))
         assert (await rasa.texts("hello", name))[-1] == "Hello.", name
 
 

@@ -50,7 +50,7 @@ async def reaches_the_agent_alone(live: Live, text: str, reads: str | None = Non
     rasa, thandi, handoff_id = live
     assert await rasa.texts(text) == []
     await thandi.hears("message", text=reads or text, handoff_id=handoff_id)
-    assert rasa.channel.relay.desk_active("thabo")
+    assert rasa.channel.relay.silences_bot("thabo")
 
 
 def expire_sessions(rasa: RasaServer) -> None:
@@ -179,7 +179,7 @@ async def test_a_channel_left_outside_is_silent_and_said_in_the_log(
         await rasa.app.ctx.agent.handle_message(UserMessage("/restart", around, "thabo", input_channel="rasa"))
         await rasa.app.ctx.agent.handle_message(UserMessage("hello", around, "thabo", input_channel="rasa"))
         assert around.messages == []
-        assert rasa.channel.relay.desk_active("thabo")
+        assert rasa.channel.relay.silences_bot("thabo")
 
 
 async def test_a_model_reload_keeps_the_pause(live: Live) -> None:
@@ -205,7 +205,7 @@ async def test_a_restart_of_rasa_keeps_the_pause(
         assert await rasa.texts("hello") == ["said while you were away"]
         await thandi.hears("message", text="hello", handoff_id=handoff_id)
         await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={})
-        await eventually(lambda: not rasa.channel.relay.desk_active("thabo"))
+        await eventually(lambda: not rasa.channel.relay.silences_bot("thabo"))
         assert (await rasa.texts("hello"))[-1] == "Hello."
 
 
@@ -238,7 +238,7 @@ async def test_the_tracker_has_three_speakers_and_the_slots_see_nothing(live: Li
     await rasa.texts("my card is 4111")
     await thandi.say(handoff_id, "please don't send that")
     await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved", note="told off", slots={})
-    await eventually(lambda: not rasa.channel.relay.desk_active("thabo"))
+    await eventually(lambda: not rasa.channel.relay.silences_bot("thabo"))
     await rasa.texts("hello")
     tracker = await rasa.tracker()
     said = [
@@ -260,7 +260,7 @@ async def test_the_policies_see_nothing_of_the_chat(live: Live) -> None:
     rasa, thandi, handoff_id = live
     await thandi.say(handoff_id, "an agent's words")
     await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={})
-    await eventually(lambda: not rasa.channel.relay.desk_active("thabo"))
+    await eventually(lambda: not rasa.channel.relay.silences_bot("thabo"))
     processor = rasa.app.ctx.agent.processor
     tracker = await processor.get_tracker("thabo")
     without = [event for event in tracker.events if not _of_the_chat(event)]

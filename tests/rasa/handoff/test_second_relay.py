@@ -28,7 +28,7 @@ async def test_the_second_is_refused_and_nobodys_chat_ends(
         await eventually(lambda: first.agent_messages() == ["are you there?"])
         await first.says("yes")
         await thandi.hears("message", text="yes")
-        assert first.relay.desk_active("thabo")
+        assert first.relay.silences_bot("thabo")
     await eventually(lambda: second.desk.connected or "takes its place" in caplog.text)
     await second.desk.close()
     await second.relay.close()

@@ -102,7 +102,7 @@ async def test_live_words_on_rest(rasa: RasaServer, thandi: AgentAtDesk) -> None
     # Rasa parts a text at empty lines.
     assert _dense("".join(map(valid_text, said))) in _dense("".join(found))
     assert (await thandi.ask("resolve", handoff_id=taken["handoff_id"], outcome="resolved", note="n\0 \ud83d"))["ok"]
-    await eventually(lambda: not rasa.channel.relay.desk_active("thabo"))
+    await eventually(lambda: not rasa.channel.relay.silences_bot("thabo"))
     written = [event for event in await rasa.events() if event["event"] in ("user", "agent")]
     assert {valid_text(one) for one in said} <= {event["text"] for event in written}
     assert valid(written) == written
@@ -165,4 +165,4 @@ async def test_a_server_of_botlhales_kind(small_model: Path, tmp_path: Path) -> 
             await page.say("the last")
             await eventually(lambda: "the last" in [body["message"] for body in foreign.all("from_user")])
             await foreign.say("disconnect_socket")
-            await eventually(lambda: not rasa.channel.relay.desk_active("thabo"))
+            await eventually(lambda: not rasa.channel.relay.silences_bot("thabo"))

@@ -47,7 +47,7 @@ async def test_a_conversation_goes_to_the_window_and_comes_back(small_model: Pat
         assert "Admin is here" in reported[0]
 
         await admin.close()
-        await eventually(lambda: not rasa.channel.relay.desk_active("thabo"))
+        await eventually(lambda: not rasa.channel.relay.silences_bot("thabo"))
         back = await rasa.texts("hello")
         assert back[0] == "Admin has ended the chat."
         assert back[-1] == "Hello."
