@@ -63,10 +63,10 @@ export class ConversationStorage {
   /** @param {(conversation: Conversation) => void} change */
   change(change) {
     const stored = load();
-    const elsewhere = stored !== null && stored.session !== this.conversation.session;
-    if (stored && !elsewhere) this.conversation = stored;
+    const isOther = stored !== null && stored.session !== this.conversation.session;
+    if (stored && !isOther) this.conversation = stored;
     change(this.conversation);
-    if (!elsewhere) this.save(); // another tab has begun anew, and informs this one in a moment
+    if (!isOther) this.save(); // another tab has begun anew, and informs this one in a moment
   }
 
   startAgain() {

@@ -104,13 +104,10 @@ class HandoffChannel(InputChannel):
         self.desk = desk_class(settings.desk.type)(settings, self.relay)
         self.guard = Guard(settings.limits)
         self.authentication = CustomerAuthentication(settings, self.store, self.guard)
-        for hosted in channels.values():
-            if isinstance(hosted, HandoffSocketIO):
-                hosted.authentication = self.authentication
-        self.interceptor: Interceptor | None = None
         for channel in channels.values():
             if isinstance(channel, HandoffSocketIO):
-                channel.guard = self.guard
+                channel.authentication, channel.guard = self.authentication, self.guard
+        self.interceptor: Interceptor | None = None
 
     def blueprint(self, on_new_message: OnMessage) -> Blueprint:
         """Make a blueprint with a health page, the admin commands and the hosted channels under their ordinary addresses."""

@@ -51,29 +51,29 @@ class MessageFacts:
         self.issued: str | None = None
         self._named = 0
 
-    def name(self, message: UserMessage) -> None:
+    def give_id(self, message: UserMessage) -> None:
         """Give the message its sender's id; further messages from the same request get that id with a number."""
         self._named += 1
         if self.id is not None:
             message.message_id = self.id if self._named == 1 else f"{self.id}.{self._named}"
 
 
-_sent: ContextVar[MessageFacts | None] = ContextVar("handoff_sent", default=None)
+_message_facts: ContextVar[MessageFacts | None] = ContextVar("handoff_sent", default=None)
 
 
-def sent() -> MessageFacts:
+def message_facts() -> MessageFacts:
     """Return the facts about the message that this task handles."""
-    return _sent.get() or MessageFacts()
+    return _message_facts.get() or MessageFacts()
 
 
 @contextlib.contextmanager
-def sending(about: MessageFacts) -> Iterator[None]:
-    """Let :func:`sent` return these facts while the message is handled."""
-    token = _sent.set(about)
+def handling(about: MessageFacts) -> Iterator[None]:
+    """Let :func:`message_facts` return these facts while the message is handled."""
+    token = _message_facts.set(about)
     try:
         yield
     finally:
-        _sent.reset(token)
+        _message_facts.reset(token)
 
 
 def watch(blueprint: Blueprint, channel: InputChannel) -> None:
@@ -83,7 +83,7 @@ def watch(blueprint: Blueprint, channel: InputChannel) -> None:
     """
 
     async def read(request: Request) -> None:
-        _sent.set(_about(request, READERS.get(channel.name())))
+        _message_facts.set(_about(request, READERS.get(channel.name())))
         if isinstance(channel, RestInput) and (body := _body(request)).get("message") is not None:
             body["message"] = in_text(body["message"])
 

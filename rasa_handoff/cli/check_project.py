@@ -39,7 +39,7 @@ def check_channel(project: Project) -> Iterator[Finding]:
         yield mend(str(problem))
     else:
         wrong = [*_check_desk_class(project, settings), *_check_hosted(project, settings)]
-        yield from wrong or [ok(f"HandoffChannel stands before {', '.join(settings.channels)}.")]
+        yield from wrong or [ok(f"HandoffChannel hosts {', '.join(settings.channels)}.")]
 
 
 def _check_desk_class(project: Project, settings: Settings) -> Iterator[Finding]:
@@ -186,7 +186,7 @@ def check_examples(project: Project) -> Iterator[Finding]:
     if usual is not None and usual < FEW:
         advice = "" if OUT_OF_SCOPE in own else f", and an intent '{OUT_OF_SCOPE}' with what your bot can't do"
         yield warn(
-            f"An intent of the project's has {usual} examples (the median), so the NLU may take other words for a request for a "
+            f"The project's intents have {usual} examples each (the median), so the NLU may take other words for a request for a "
             f"person: write about {FEW} or more for each{advice} ('Words that aren't a request' in docs/add-the-handoff.md)."
         )
 

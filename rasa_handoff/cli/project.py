@@ -37,6 +37,9 @@ SHAPES: Final[Mapping[str, Mapping[str, tuple[Any, Any]]]] = {
 """The shape of a key's value: a list or a mapping, and the type of its entries. Rasa fails on other shapes too, less clearly."""
 
 
+_SHAPE_NAMES: Final[Mapping[Any, str]] = {list: "a list", dict: "keys and values", str: "text"}
+
+
 class Project:
     """The files of a project, each read when it is first used. A missing file is empty.
 
@@ -152,9 +155,6 @@ def shaped(content: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
                     f"{name}: what stands under '{key}' should each be {_SHAPE_NAMES[inner]}, but one is {entry!r}."
                 )
     return content
-
-
-_SHAPE_NAMES: Final[Mapping[Any, str]] = {list: "a list", dict: "keys and values", str: "text"}
 
 
 def parse_yaml(text: str, name: str) -> dict[str, Any]:

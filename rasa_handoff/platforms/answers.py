@@ -39,8 +39,8 @@ Push = Callable[[list[Any]], Awaitable[list[Any]]]
 class PlatformAnswer(OutputChannel):
     """The output channel of one call, which collects what the bot says.
 
-    ``given``: how many messages had been said when the answer went out; None before that. Rasa keeps the channel for reminders:
-    once its turn is ``over``, messages go to ``outside``.
+    ``sent_count``: how many messages had been said when the answer went out; None before that. Rasa keeps the channel for
+    reminders: once its turn is ``over``, messages go to ``outside``.
     """
 
     has_own_desk = True
@@ -49,7 +49,7 @@ class PlatformAnswer(OutputChannel):
     def __init__(self, outside: Say) -> None:
         self._outside = outside
         self.messages: list[Any] = []
-        self.given: int | None = None
+        self.sent_count: int | None = None
         self.over = False
 
     @abstractmethod
@@ -69,16 +69,16 @@ class PlatformAnswer(OutputChannel):
 
     def give(self) -> list[Any]:
         """Return the messages so far. Whatever is said from now on is late."""
-        self.given = len(self.messages)
+        self.sent_count = len(self.messages)
         return list(self.messages)
 
     @property
     def late(self) -> list[Any]:
         """The messages that came after the answer had gone out."""
-        return [] if self.given is None else self.messages[self.given :]
+        return [] if self.sent_count is None else self.messages[self.sent_count :]
 
 
-class Answers:
+class KeptAnswers:
     """The last answer and the late messages of each conversation, in bounded memory."""
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class Answers:
         Messages that came too late for it are left out: they go out once, with the next answer or by the platform's API.
         """
         last_key, answer = self._last.get(conversation_id, (None, None))
-        return answer.messages[: answer.given] if answer is not None and last_key == key else None
+        return answer.messages[: answer.sent_count] if answer is not None and last_key == key else None
 
     def keep(self, conversation_id: str, key: str | None, answer: PlatformAnswer) -> None:
         """Keep a complete answer, for a repeated call."""
@@ -99,7 +99,7 @@ class Answers:
         if key is not None:
             put(self._last, conversation_id, (key, answer))
 
-    def leave(self, conversation_id: str, late: list[Any]) -> None:
+    def keep_late(self, conversation_id: str, late: list[Any]) -> None:
         """Keep late messages for the next answer, after those that wait already."""
         if late:
             put(self._late, conversation_id, [*self._late.get(conversation_id, ()), *late])
@@ -150,7 +150,7 @@ class Answering:
 
     def __init__(self, seconds: float, hands_over: Callable[[Any], bool]) -> None:
         self._seconds, self._hands_over = seconds, hands_over
-        self.answers, self.work = Answers(), Work()
+        self.answers, self.work = KeptAnswers(), Work()
 
     async def answer(self, conversations: Conversations, call: Call) -> list[Any]:
         """Run the turn and return the messages for this call's answer."""
@@ -176,7 +176,7 @@ class Answering:
                 return
             await self._make(conversations, call)
             if call.answer.late:
-                self.answers.leave(call.conversation_id, await call.push(call.answer.late))
+                self.answers.keep_late(call.conversation_id, await call.push(call.answer.late))
 
     async def _make(self, conversations: Conversations, call: Call) -> None:
         """Fill a new answer, with the late messages at its head."""
@@ -186,11 +186,11 @@ class Answering:
         try:
             await (call.to_people if any(map(self._hands_over, waiting)) else call.to_bot)()
         except (Exception, asyncio.CancelledError) as problem:
-            if answer.given is None:
-                self.answers.leave(id, waiting)
+            if answer.sent_count is None:
+                self.answers.keep_late(id, waiting)
             else:
                 await answer.send_response(id, await conversations.failure_notice(id))
-                self.answers.leave(id, await call.push(answer.late))
+                self.answers.keep_late(id, await call.push(answer.late))
             if isinstance(problem, asyncio.CancelledError):  # by the bot's code: nobody cancels this task
                 raise RuntimeError("The turn was cancelled from within.") from problem
             raise

@@ -31,7 +31,7 @@ from rasa_handoff.channel.inbound.turn_lock import TurnLock
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.channel.tracker.bot_return import BotReturn, Messages
 from rasa_handoff.channel.tracker.later_writer import LaterWriter
-from rasa_handoff.channel.tracker.tracker_writer import customer, listening, pause
+from rasa_handoff.channel.tracker.tracker_writer import customer_event, listen_events, pause_events
 from rasa_handoff.channel.turn.bot_turn import BotTurn, find_finished_turn
 from rasa_handoff.channel.turn.handoff_offer import taken_slot
 from rasa_handoff.channel.turn.orphaned_pauses import paused_for_handoff
@@ -238,7 +238,7 @@ class Conversations:
                 message.text or "", message.text or ""
             )  # people read the title that the customer has pressed
             said = CustomerSaidBody(handoff_id=last_handoff(tracker), id=message.message_id, text=text, at=at)
-            tracker.update(customer(said, self._channel), self._bot.domain)
+            tracker.update(customer_event(said, self._channel), self._bot.domain)
 
         await self.later.change(message.sender_id, note)
 
@@ -277,7 +277,7 @@ class Conversations:
         # Rasa's session expires by the customer's last message to the bot; without a new one an open form would be lost.
         awake = UserUttered(f"EXTERNAL: {self._ended}", {"name": None, "confidence": 0.0}, metadata=metadata)
         found = [SlotSet(name, slots[name]) for name in slots if name in known]
-        return [ConversationResumed(metadata=metadata), *found, *listening(tracker), awake]
+        return [ConversationResumed(metadata=metadata), *found, *listen_events(tracker), awake]
 
     async def _handed_over(self, message: UserMessage, form: str | None, parting: str | None, again: bool) -> bool:
         """Pause a conversation that is handed over, unless it is paused, and say the ``parting`` response.
@@ -311,7 +311,7 @@ class Conversations:
     def _pause(self, tracker: DialogueStateTracker, form: str | None) -> None:
         happened = [event.as_dict() for event in tracker.events]
         body = PauseBody(handoff_id=uuid.uuid4().hex, filled_slot=taken_slot(happened) if form else None)
-        tracker.update_with_events(pause(tracker, body), self._bot.domain)
+        tracker.update_with_events(pause_events(tracker, body), self._bot.domain)
         log.info("Handoff %s of %s: left to the platform's people.", body.handoff_id, short_id(tracker.sender_id))
 
 

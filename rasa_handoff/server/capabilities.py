@@ -19,7 +19,7 @@ BOTLHALE: Final[Features] = {
 }
 
 TKINTER: Final[Features] = {
-    Feature.INTENTS: "the trigger text",
+    Feature.INTENTS: "by the trigger text",
     Feature.RULES: "our desk's queue",
     Feature.ALERT: YES,
     Feature.RELAY: "its streams",

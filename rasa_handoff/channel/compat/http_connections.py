@@ -33,25 +33,25 @@ class ClosingConnections:
     """Closes the connections of one application with their next answer, once the server stops."""
 
     def __init__(self, app: Sanic) -> None:
-        self._leaving = False
+        self._closing = False
         app.register_middleware(self._close_after, "response")
 
-    def leave(self) -> None:
+    def close_from_now_on(self) -> None:
         """Make each answer from now on close its connection."""
-        self._leaving = True
+        self._closing = True
 
     async def _close_after(self, request: Request, _: Any) -> None:
-        if self._leaving and request.stream is not None:
+        if self._closing and request.stream is not None:
             request.stream.keep_alive = False
 
 
 def watch(app: Sanic, connections: Connections) -> None:
-    """Count the connections of this application from now on. Undone by :func:`leave`."""
+    """Count the connections of this application from now on. Undone by :func:`unwatch`."""
     _guarded[app] = connections
     PATCHES.apply()
 
 
-def leave(app: Sanic) -> None:
+def unwatch(app: Sanic) -> None:
     """Stop counting; without any application left, Sanic is as before."""
     _guarded.pop(app, None)
     if not _guarded:

@@ -44,7 +44,7 @@ class ServerPatches(NamedTuple):
         fail_safe_store.restore(self.keeper)
         processor.remove(self.desk_active, self.around_turn)
         if self.connections is not None:
-            http_connections.leave(app)
+            http_connections.unwatch(app)
 
     def follow(
         self, app: Sanic, stop: Step, *, prepare: Step = _nothing, start: Step = _nothing, finish: Step = _nothing
@@ -64,7 +64,7 @@ class ServerPatches(NamedTuple):
             await start()
 
         async def before_stop(app: Sanic, _: Any) -> None:
-            closing.leave()
+            closing.close_from_now_on()
             await stop()
 
         async def after_stop(app: Sanic, _: Any) -> None:

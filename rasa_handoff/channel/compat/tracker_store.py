@@ -73,10 +73,15 @@ class StoreAccess:
         self._store = weakref.ref(store)  # weak: the access is kept for as long as its store
         self._thread = _Thread() if _blocks(store) else None
         self._failed_at: float | None = None
+        """When the store failed last; None once an access has shown that it is back."""
         self._failed_writing = False
+        """Whether a write was among the failures since then."""
         self._back_at = self._answered_at = self._late_at = -math.inf
+        """When the store came back, when it answered last (an error is an answer), and when a caller last gave up waiting."""
         self._asked_in_vain: float | None = None
+        """When the first of the callers who gave up had begun to wait."""
         self._open: set[_Call] = set()
+        """The accesses under way."""
 
     @property
     def failing(self) -> bool:
@@ -261,6 +266,7 @@ class StoreAccess:
         except Exception as problem:
             sentence = str(getattr(problem, "orig", None) or problem) or repr(problem)
             self._fail(sentence.splitlines()[0], one.began)
+            # _failed_at is None if the failure was ignored: it is from before the store came back.
             self._failed_writing = self._failed_writing or (one.writes and self._failed_at is not None)
             raise Unreachable(f"The tracker store can't be reached: {sentence.splitlines()[0]}") from problem
 

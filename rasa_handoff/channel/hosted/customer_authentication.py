@@ -19,7 +19,7 @@ from sanic.request import Request
 from sanic.response import HTTPResponse
 
 from rasa_handoff.channel.compat.rasa_channels import sender_of
-from rasa_handoff.channel.message_ids import sent
+from rasa_handoff.channel.message_ids import message_facts
 from rasa_handoff.guard.compat.http_requests import SanicRequest
 from rasa_handoff.guard.guard import Guard
 from rasa_handoff.protocol.channel_settings import Settings
@@ -172,7 +172,7 @@ class CustomerAuthentication:
         blueprint.middleware("request")(check_request)
 
     async def _check_request(self, request: Request, conversation_id: str) -> HTTPResponse | None:
-        about = sent()
+        about = message_facts()
         try:
             about.issued = await self.admit(conversation_id, proof_of(request))
         except Refused as no:
@@ -195,7 +195,7 @@ class CustomerAuthentication:
             message.metadata = {key: value for key, value in message.metadata.items() if key != TOKEN_KEY}
         if self.off or not authenticates(channel):
             return
-        about = sent()
+        about = message_facts()
         if about.admitted != message.sender_id:
             log.warning("A message was refused: its conversation is not the one that its request was admitted to.")
             raise Refused(REFUSED, NEEDED)

@@ -24,7 +24,7 @@ from rasa_handoff.channel.compat.rasa_channels import Emission, emissions_of, id
 from rasa_handoff.channel.compat.socketio_server import Handler
 from rasa_handoff.channel.hosted.customer_authentication import CustomerAuthentication
 from rasa_handoff.channel.hosted.socket_sessions import SocketSessions, call_connect, subject_of
-from rasa_handoff.channel.message_ids import MessageFacts, any_of, outcome, refusal, sending
+from rasa_handoff.channel.message_ids import MessageFacts, any_of, handling, outcome, refusal
 from rasa_handoff.desks.base import either
 from rasa_handoff.guard.guard import Guard
 from rasa_handoff.presets.responses import preset_text
@@ -134,6 +134,7 @@ class HandoffSocketIO(SocketIOInput):
         if gone is None:  # it disconnected before the call
             return False
         call = asyncio.ensure_future(self.sio.call(event, data, to=sid, namespace=self._namespace, timeout=ACK_SECONDS))
+        # True if the call ended, by an acknowledgement and not by a timeout, before the socket was gone.
         return await either(call, gone) and call.exception() is None
 
     def blueprint(self, on_new_message: Callable[[UserMessage], Awaitable[Any]]) -> Blueprint:
@@ -212,7 +213,7 @@ class HandoffSocketIO(SocketIOInput):
             about = self._about(sid, message)
             if self.session_persistence and not message.get("session_id"):
                 return await self._refuse(sid, about, "The message names no session.")
-            with sending(about):
+            with handling(about):
                 try:
                     message = await self._admit(about, sid, message)
                 except (Refused, StoreError) as no:
@@ -258,7 +259,7 @@ class HandoffSocketIO(SocketIOInput):
         Raises:
             Refused: it is for another session.
         """
-        about.admitted = sid
+        about.admitted = sid  # without session_persistence, the socket's id is the conversation's
         if not self.session_persistence:
             return message
         about.admitted = await self._sessions.admit(sid, message)

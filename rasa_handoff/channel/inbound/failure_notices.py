@@ -15,7 +15,7 @@ from rasa.core.channels.channel import UserMessage
 from rasa.core.channels.rest import QueueOutputChannel
 
 from rasa_handoff.channel.compat.rasa_channels import send_directly
-from rasa_handoff.channel.message_ids import sent
+from rasa_handoff.channel.message_ids import message_facts
 from rasa_handoff.channel.outbound.customers import Customers
 from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
 from rasa_handoff.channel.tracker.bot import Bot
@@ -50,7 +50,7 @@ class FailureNotices:
         log.error(
             "A message of %s on %s was not accepted: %r", short_id(message.sender_id), channel, problem, exc_info=trace
         )
-        sent().refused = ("failed", "Your message could not be handled.")
+        message_facts().refused = ("failed", "Your message could not be handled.")
         if self._hears_by_acknowledgement(channel):
             return
         notice = await self._bot.say(names.UTTER_NOT_TAKEN, message.sender_id, channel)
@@ -78,7 +78,7 @@ class FailureNotices:
         notice = await self._bot.say(names.UTTER_TOO_LONG, message.sender_id, channel)
         await message.output_channel.send_response(message.sender_id, notice)
         if self._hears_by_acknowledgement(channel):
-            sent().refused = ("too_long", f"A message has at most {LONGEST_MESSAGE:,} characters.")
+            message_facts().refused = ("too_long", f"A message has at most {LONGEST_MESSAGE:,} characters.")
 
     async def unwritable(self, channel: str, message: UserMessage, problem: StoreError) -> None:
         """Notify the customer that nothing can be stored now, which is better than to accept the message and lose it.
@@ -90,7 +90,7 @@ class FailureNotices:
             raise problem
         notice = await self._bot.say(names.UTTER_NOT_TAKEN, message.sender_id, channel)
         await self._send(message, notice)
-        if sent().id is not None and not isinstance(message.output_channel, QueueOutputChannel):
+        if message_facts().id is not None and not isinstance(message.output_channel, QueueOutputChannel):
             raise problem
         log.error("A message of %s on %s was not accepted: %s", short_id(message.sender_id), channel, problem)
 
@@ -102,7 +102,7 @@ class FailureNotices:
             log.warning("%s could not be sent to %s now: %r", response, short_id(message.sender_id), problem)
 
     def _hears_by_acknowledgement(self, channel: str) -> bool:
-        return sent().acknowledges and sent().id is not None and self._delivery_methods[channel].push
+        return message_facts().acknowledges and message_facts().id is not None and self._delivery_methods[channel].push
 
     async def _send(self, message: UserMessage, notice: dict[str, Any]) -> None:
         # Not by the outbox, which may fail as well.

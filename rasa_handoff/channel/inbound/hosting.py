@@ -169,7 +169,7 @@ def _named(name: str, receive: Receive) -> OnMessage:
 
     async def on_message(message: UserMessage) -> None:
         _make_valid(message)
-        message_ids.sent().name(message)
+        message_ids.message_facts().give_id(message)
         await receive(name, message)
 
     return on_message

@@ -27,7 +27,7 @@ from rasa_handoff.channel.compat.blueprints import OnMessage
 from rasa_handoff.channel.compat.output_observer import ObservedTurn
 from rasa_handoff.channel.inbound.failure_notices import FailureNotices
 from rasa_handoff.channel.inbound.turn_lock import TurnLock, Work
-from rasa_handoff.channel.message_ids import sent
+from rasa_handoff.channel.message_ids import message_facts
 from rasa_handoff.channel.outbound.customers import PAYLOADS, Customers, chosen
 from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
 from rasa_handoff.channel.tracker.bot import Bot
@@ -134,28 +134,28 @@ class Interceptor:
     async def _too_long(self, channel: str, message: UserMessage) -> None:
         """Refuse the message: it would slow the bot down and might exceed what the desk connection takes, at every retry."""
         await self._failure_notices.too_long(channel, message)
-        if sent().refused is None:
+        if message_facts().refused is None:
             await self._done(message)
 
     async def _progress(self, message: UserMessage) -> MessageProgress:
         """Store the message in the inbox as begun, and return how far one with this id was processed before."""
-        if sent().id is None:
+        if message_facts().id is None:
             return MessageProgress.NEW
         try:
-            if (within := sent().within) is None:
+            if (within := message_facts().within) is None:
                 return await self._inbox.begin(message.sender_id, message.message_id)
             # The sender may use the same id later for another message, so the tracker gets an id of our own.
             key, message.message_id = message.message_id, uuid.uuid4().hex
             message.message_id, progress = await self._inbox.begin_recent(message.sender_id, key, within)
             return progress
         except StoreUnavailable:
-            if sent().acknowledges:
+            if message_facts().acknowledges:
                 raise  # the sender repeats what isn't acknowledged
             return MessageProgress.NEW
 
     async def _done(self, message: UserMessage) -> None:
         """Note in the inbox that the message was handled."""
-        if sent().id is not None:
+        if message_facts().id is not None:
             # If this fails, the message stays "begun": of a copy the finished turn is found in the tracker.
             with contextlib.suppress(StoreUnavailable):
                 await self._inbox.finish(message.sender_id, message.message_id)
@@ -313,34 +313,34 @@ class ToDesk:
             StoreError: the event can't be stored now.
         """
         text = (message.text or "").strip()
-        id = message.message_id if sent().id is not None else None
+        id = message.message_id if message_facts().id is not None else None
         data = self._delivery_methods[channel].return_data(message.output_channel)
-        here: dict[str, Any] = {
+        common: dict[str, Any] = {
             "conversation_id": message.sender_id,
             "sent": id,
             "channel": channel,
             "return_data": data,
         }
-        said: dict[str, Any] = {
+        content: dict[str, Any] = {
             "id": message.message_id,
             "text": _as_read(text, message, conversation),
             "at": time.time(),
         }
-        if len(said["text"]) > LONGEST_MESSAGE:
+        if len(content["text"]) > LONGEST_MESSAGE:
             await self._too_long(channel, message)
         elif text in PAYLOADS:
-            await self._leave(chosen(text, conversation, here, said))
+            await self._leave(chosen(text, conversation, common, content))
         elif text.startswith((self._execute, self._ask)):
-            await self._relay.apply(events.CustomerAskedAgain(**here))
+            await self._relay.apply(events.CustomerAskedAgain(**common))
         elif text.casefold() == conversation.leaving_word.casefold():
-            await self._leave(events.CustomerLeaving(**here, **said))
+            await self._leave(events.CustomerLeaving(**common, **content))
         else:
             try:
-                await self._relay.apply(events.CustomerSaid(**here, **said))
+                await self._relay.apply(events.CustomerSaid(**common, **content))
             except Refused as problem:
                 log.warning("A message of %s was not accepted: %s", short_id(message.sender_id), problem)
                 await self._tell(channel, message, names.UTTER_TOO_MANY)
-                sent().refused = (problem.code, str(problem))  # not noted as done: it may be sent again
+                message_facts().refused = (problem.code, str(problem))  # not noted as done: it may be sent again
 
     async def _tell(self, channel: str, message: UserMessage, response: str) -> None:
         notice = await self._bot.say(response, message.sender_id, channel)

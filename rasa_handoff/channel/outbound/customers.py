@@ -22,7 +22,7 @@ from rasa.core.channels.channel import OutputChannel, UserMessage
 
 from rasa_handoff.channel.compat.output_observer import with_payloads
 from rasa_handoff.channel.compat.rasa_channels import replace_sending
-from rasa_handoff.channel.message_ids import sent
+from rasa_handoff.channel.message_ids import message_facts
 from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
 from rasa_handoff.channel.outbound.response_batch import ResponseBatches
 from rasa_handoff.channel.tracker.bot import Bot
@@ -68,17 +68,19 @@ async def with_choices(message: dict[str, Any], bot: Bot, conversation_id: str, 
     return {**message, "buttons": buttons}
 
 
-def chosen(payload: str, conversation: Conversation, here: dict[str, Any], said: dict[str, Any]) -> events.Event:
+def chosen(payload: str, conversation: Conversation, common: dict[str, Any], content: dict[str, Any]) -> events.Event:
     """Return the event that a pressed button of the choices means now: an agent may have come meanwhile.
 
-    ``here``: the attributes of every event; ``said``: those of the customer's message.
+    ``common``: the attributes of every event; ``content``: those of the customer's message.
     """
     if conversation.state not in (Control.WAITING, Control.MESSAGE):
-        return events.CustomerAskedAgain(**here)
+        return events.CustomerAskedAgain(**common)
     if payload == names.BACK_PAYLOAD:
-        return events.CustomerLeaving(**here, **said)
+        return events.CustomerLeaving(**common, **content)
     return (
-        events.CustomerWantsToWrite(**here) if payload == names.MESSAGE_PAYLOAD else events.CustomerChoseToWait(**here)
+        events.CustomerWantsToWrite(**common)
+        if payload == names.MESSAGE_PAYLOAD
+        else events.CustomerChoseToWait(**common)
     )
 
 
@@ -115,10 +117,10 @@ class Customers:
         sender who acknowledges, the bot's messages go by the outbox too.
         """
         method = self._delivery_methods[channel]
-        if sent().acknowledges:
+        if message_facts().acknowledges:
             self._keep(output, conversation_id, channel, message_id)
         if not method.push:
-            waits = sent().acknowledges or self._may_wait(conversation_id)
+            waits = message_facts().acknowledges or self._may_wait(conversation_id)
             async with self._batches.answering(conversation_id, method, output, waits):
                 yield
             return

@@ -13,7 +13,7 @@ from typing import Any, Final
 from rasa.core.channels.channel import OutputChannel
 
 from rasa_handoff.channel.compat.http_answers import HttpAnswer, answer
-from rasa_handoff.channel.message_ids import sent
+from rasa_handoff.channel.message_ids import message_facts
 from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.relay.relay import CUSTOMER, Relay
@@ -51,6 +51,7 @@ class ResponseBatches:
         self._relay, self._make_message = relay, make_message
         self._batches: dict[str, ResponseBatch] = {}
         self._fetched: dict[int, dict[str, Any]] = {}
+        """The messages that customers have got, by their entries' keys: the newest ``MOST_FETCHED``."""
         self._notifications: set[asyncio.Task[None]] = set()
 
     def busy(self, conversation_id: str) -> bool:
@@ -76,8 +77,8 @@ class ResponseBatches:
         if before is not None and before.answer is not None:
             await asyncio.wait({before.answer.written}, timeout=WRITING_SECONDS)
             before.answer.settle(False)  # not known to be written, so its entries are sent again
-        if sent().acknowledges:
-            await self._acknowledge(conversation_id, method.channel.name(), sent().after)
+        if message_facts().acknowledges:
+            await self._acknowledge(conversation_id, method.channel.name(), message_facts().after)
         batch = self._batches[conversation_id] = ResponseBatch(method, output)
         try:
             if waits or before is not None:
@@ -142,7 +143,7 @@ class ResponseBatches:
 
     def _conclude(self, conversation_id: str, batch: ResponseBatch) -> None:
         batch.answer = answer() or _written()
-        acknowledges = sent().acknowledges
+        acknowledges = message_facts().acknowledges
 
         def known(written: "asyncio.Future[bool]") -> None:
             if written.result() and not acknowledges:

@@ -8,7 +8,7 @@ from rasa.shared.core.events import Event
 from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.channel.tracker.bot import Bot
-from rasa_handoff.channel.tracker.tracker_writer import turn
+from rasa_handoff.channel.tracker.tracker_writer import turn_events
 from rasa_handoff.protocol.errors import StoreError, Unreachable
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.outbox_bodies import TurnBody
@@ -72,7 +72,7 @@ class LaterWriter:
         return conversation_id in self._waiting
 
     def _add(self, tracker: DialogueStateTracker, body: TurnBody) -> None:
-        tracker.update_with_events(turn(tracker, body), self._bot.domain)
+        tracker.update_with_events(turn_events(tracker, body), self._bot.domain)
 
     async def written(self, conversation_id: str, seconds: float) -> None:
         """Wait until no change of this conversation waits, for at most this many seconds."""

@@ -110,17 +110,17 @@ def _events_of(tracker: DialogueStateTracker, body: TrackerBody, channel: str) -
     """Return the tracker's events of an entry, with the customer's channel."""
     match body:
         case TurnBody():
-            return turn(tracker, body)
+            return turn_events(tracker, body)
         case PauseBody():
-            return pause(tracker, body)
+            return pause_events(tracker, body)
         case UnpauseBody():
-            return resumed(tracker)
+            return resume_events(tracker)
         case CustomerSaidBody():
-            return [customer(body, channel)]
+            return [customer_event(body, channel)]
         case AgentSaidBody():
-            return [agent(body)]
+            return [agent_event(body)]
         case NoticeBody():
-            return [_notice(body)]
+            return [_notice_event(body)]
     raise TypeError(f"Nothing is written for {type(body).__name__}.")
 
 
@@ -139,7 +139,7 @@ def _stamp(body: Stamped, **more: Any) -> dict[str, Any]:
     return {"handoff_id": body.handoff_id, "handoff_message_id": id, "handoff_entry": body.kind, **more}
 
 
-def pause(tracker: DialogueStateTracker, body: PauseBody) -> list[Event]:
+def pause_events(tracker: DialogueStateTracker, body: PauseBody) -> list[Event]:
     """Return the events that pause the bot for a handoff, after those that let it listen.
 
     A paused bot is resumed first, so that the last pause in the tracker is that of this handoff.
@@ -148,10 +148,10 @@ def pause(tracker: DialogueStateTracker, body: PauseBody) -> list[Event]:
     if tracker.is_paused():
         events.append(ConversationResumed())
     events.extend(_cleared_slot(tracker, body.filled_slot))
-    return [*events, *listening(tracker), ConversationPaused(metadata=_stamp(body))]
+    return [*events, *listen_events(tracker), ConversationPaused(metadata=_stamp(body))]
 
 
-def listening(tracker: DialogueStateTracker) -> list[Event]:
+def listen_events(tracker: DialogueStateTracker) -> list[Event]:
     """Return ``action_listen``, which ends the bot's turn; nothing if that is its last action already."""
     last = next((event for event in reversed(tracker.applied_events()) if isinstance(event, ActionExecuted)), None)
     if last is None or last.action_name == ACTION_LISTEN_NAME:
@@ -169,30 +169,30 @@ def _cleared_slot(tracker: DialogueStateTracker, slot: str | None) -> list[Event
     return [SlotSet(slot, None), SlotSet("requested_slot", slot)]
 
 
-def turn(tracker: DialogueStateTracker, body: TurnBody) -> list[Event]:
+def turn_events(tracker: DialogueStateTracker, body: TurnBody) -> list[Event]:
     """Return the events of a bot's turn that Rasa couldn't save, without those already in the tracker."""
     there = {(event.type_name, event.timestamp) for event in tracker.events}
     events = [Event.from_parameters(parameters) for parameters in body.events]
     return [event for event in events if event is not None and (event.type_name, event.timestamp) not in there]
 
 
-def resumed(tracker: DialogueStateTracker) -> list[Event]:
+def resume_events(tracker: DialogueStateTracker) -> list[Event]:
     """Return the events that resume a paused conversation.
 
     A pause made by an action ends its turn before the bot listens. Without ``action_listen`` the policies would continue that
     turn, and answer every message with the fallback.
     """
-    return [ConversationResumed(), *listening(tracker)] if tracker.is_paused() else []
+    return [ConversationResumed(), *listen_events(tracker)] if tracker.is_paused() else []
 
 
-def customer(body: CustomerSaidBody, channel: str) -> Event:
+def customer_event(body: CustomerSaidBody, channel: str) -> Event:
     """Return the event of a customer's message to an agent."""
     metadata = _stamp(body, speaker="customer", at=body.at, **_attached(body))
     intent = {"name": None, "confidence": 0.0}
     return UserUttered(body.text, intent=intent, input_channel=channel, message_id=body.id, metadata=metadata)
 
 
-def agent(body: AgentSaidBody) -> Event:
+def agent_event(body: AgentSaidBody) -> Event:
     """Return the event of an agent's message."""
     metadata = _stamp(body, speaker="agent", agent=body.agent, at=body.at, **_attached(body))
     return AgentUttered(body.text, metadata=metadata)
@@ -202,5 +202,5 @@ def _attached(body: CustomerSaidBody | AgentSaidBody) -> dict[str, Any]:
     return {"attachments": body.attachments} if body.attachments else {}
 
 
-def _notice(body: NoticeBody) -> Event:
+def _notice_event(body: NoticeBody) -> Event:
     return BotUttered(body.text, metadata=_stamp(body, speaker="system", utter_action=body.response, at=body.at))

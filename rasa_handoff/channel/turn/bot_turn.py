@@ -182,6 +182,7 @@ class BotTurn:
 
     def _offered(self, happened: Sequence[Mapping[str, Any]]) -> set[int]:
         """Return the indexes of the events after which options were shown: the bot's marker, or the request answered here."""
+        # A request counts until the bot itself shows the options after it.
         places: set[int] = set()
         asked: int | None = None
         for place, event in enumerate(happened):

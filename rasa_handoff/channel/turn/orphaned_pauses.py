@@ -15,7 +15,7 @@ from rasa.shared.core.events import BotUttered, ConversationPaused, UserUttered
 from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.channel.tracker.bot import Bot
-from rasa_handoff.channel.tracker.tracker_writer import resumed
+from rasa_handoff.channel.tracker.tracker_writer import resume_events
 from rasa_handoff.channel.turn.handoff_request import intent_of
 from rasa_handoff.desks.base import Desk
 from rasa_handoff.protocol import events as relay_events
@@ -92,7 +92,7 @@ class OrphanedPauses:
                 short_id(conversation_id),
             )
             async with self._bot.locked(conversation_id) as tracker:
-                tracker.update_with_events(resumed(tracker), self._bot.domain)
+                tracker.update_with_events(resume_events(tracker), self._bot.domain)
         if len(self._checked) >= MOST:
             self._checked.clear()
         self._checked.add(
@@ -131,8 +131,8 @@ class OrphanedPauses:
             "%s is with an agent, which this relay had forgotten: the handoff goes on.", short_id(conversation_id)
         )
         word = self._settings.leaving_word(offer.language)
-        here: dict[str, Any] = {"conversation_id": conversation_id, "handoff_id": offer.handoff_id}
-        await self._relay.apply(relay_events.HandoffAdopted(**here, offer=offer, leaving_word=word, channel=channel))
+        common: dict[str, Any] = {"conversation_id": conversation_id, "handoff_id": offer.handoff_id}
+        await self._relay.apply(relay_events.HandoffAdopted(**common, offer=offer, leaving_word=word, channel=channel))
         if agent is not None:
-            await self._relay.apply(relay_events.AgentJoined(**here, agent=agent))
+            await self._relay.apply(relay_events.AgentJoined(**common, agent=agent))
         return True

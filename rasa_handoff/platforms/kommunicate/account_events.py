@@ -25,7 +25,7 @@ from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.channel.inbound.turn_lock import TurnLock
 from rasa_handoff.channel.tracker.bot import AGAIN_SECONDS, Bot
-from rasa_handoff.channel.tracker.tracker_writer import agent, customer
+from rasa_handoff.channel.tracker.tracker_writer import agent_event, customer_event
 from rasa_handoff.platforms.answers import Answering
 from rasa_handoff.platforms.conversations import Conversations, last_handoff
 from rasa_handoff.platforms.kommunicate.api import Api, carry_out
@@ -78,7 +78,7 @@ class UnpromptedMessages:
     ) -> None:
         """Send messages and carry out desk actions now, in this bot's name; what can't be sent waits for the next answer."""
         left = await carry_out(list(desk_actions), self._api, bot_id, conversation_id, messages)
-        self._answers.leave(conversation_id, left)
+        self._answers.keep_late(conversation_id, left)
 
     async def _say(self, conversation_id: str, message: dict[str, Any]) -> None:
         async with self._turns.turn(conversation_id):
@@ -207,8 +207,8 @@ class AccountEvents:
             "attachments": [dict(event.file)] if event.file else [],
         }
         if from_customer:
-            return customer(CustomerSaidBody(**said), self._channel)
-        return agent(AgentSaidBody(**said, agent=event.sender))
+            return customer_event(CustomerSaidBody(**said), self._channel)
+        return agent_event(AgentSaidBody(**said, agent=event.sender))
 
 
 def _customers(tracker: DialogueStateTracker) -> set[str]:

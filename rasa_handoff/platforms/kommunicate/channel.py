@@ -210,7 +210,7 @@ class KommunicateChannel(PlatformChannel):
         self, incoming: KommunicateCall, answer: KommunicateAnswer, request: HandoffRequest, before: int
     ) -> None:
         if not answer.hands_over(before):  # else the project's own message has the assignment
-            place = answer.given or 0
+            place = answer.sent_count or 0
             answer.messages[place:] = with_assignment(answer.messages[place:], assignment(request, self.settings))
         if self.settings.user_details and self._api is not None and incoming.user_id is not None:
             self._answering.work.begin(write_details(self._api, incoming.user_id, request))

@@ -133,7 +133,7 @@ class KommunicateAnswer(answers.PlatformAnswer):
 
     def take_back(self) -> list[Message]:
         """Remove the messages that haven't gone out and return them, to be sent in another way."""
-        place = self.given or 0
+        place = self.sent_count or 0
         unsent = self.messages[place:]
         del self.messages[place:]
         return unsent

@@ -112,20 +112,24 @@ def read_request(body: Mapping[str, Any]) -> KommunicateCall:
     text = as_text(in_text(body.get("message")))
     if text == f"Event: {event}":
         text = ""  # Kommunicate wrote it for the event; the customer has said nothing
-    places, files = _attachments(context, metadata, body)
-    place = places[0] if places else _place_in(text) if kind == LOCATION else None
+    locations, files = _attachments(context, metadata, body)
+    location = locations[0] if locations else _location_in(text) if kind == LOCATION else None
     if kind == IMAGE_LINK and not files and text:
         files, text = [{"type": "image", "url": text}], ""
+    if location is not None and not locations:
+        text = ""  # it was the location
+    elif kind == HTML:
+        text = html_as_text(text)
     return KommunicateCall(
         bot_id=str(body["botId"]),
         conversation_id=group,
         key=as_id(body.get("key")),
         user_id=as_id(body.get("from")),
-        text="" if place is not None and not places else html_as_text(text) if kind == HTML else text,
+        text=text,
         content_type=kind,
         event=event,
         files=tuple(files),
-        location=place,
+        location=location,
         talk_to_human=as_flag(metadata.get("TALK_TO_HUMAN")) or as_flag(context.get("TALK_TO_HUMAN")),
         pressed=as_flag(metadata.get("KM_BUTTON_CLICKED")) or as_flag(context.get("KM_BUTTON_CLICKED")),
         skips=_skips(context, metadata, body),
@@ -148,7 +152,7 @@ def _attachments(*places: Mapping[str, Any]) -> tuple[list[Location], list[File]
     return locations, files
 
 
-def _place_in(text: str) -> Location | None:
+def _location_in(text: str) -> Location | None:
     """Read a location from a message that is ``{"lat": ..., "lon": ...}`` itself."""
     place = as_mapping(text)
     lon = place.get("lon", place.get("lng"))

@@ -149,7 +149,7 @@ class LivePersonChannel(PlatformChannel):
             log.warning("A handoff of %s was asked for outside a call: it isn't made.", short_id(conversation_id))
             shown["custom"] = directives_in(shown["custom"])
         messages = rendered(shown, self.settings.quick_replies, self.settings.other_bots)
-        self._answering.answers.leave(conversation_id, messages)
+        self._answering.answers.keep_late(conversation_id, messages)
         log.info(
             "%s messages for %s, said outside a call, wait for its next answer.",
             len(messages),

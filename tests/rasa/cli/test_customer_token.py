@@ -102,7 +102,7 @@ def test_doctor_says_what_knowing_an_id_gives_away(project: Path) -> None:
     )
     output = command("doctor", str(project)).stdout
     assert "customer_token" not in output
-    assert "HandoffChannel stands before rest" in output
+    assert "HandoffChannel hosts rest" in output
 
 
 def test_what_the_error_says_to_write_is_read(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,5 +116,5 @@ def test_what_the_error_says_to_write_is_read(project: Path, monkeypatch: pytest
     assert line.partition(": ")[2] in page
     (project / "credentials.yml").write_text(settings + f"  customer_tokens: required\n  {line}\n")
     said = command("doctor", str(project)).stdout
-    assert "HandoffChannel stands before rest" in said
+    assert "HandoffChannel hosts rest" in said
     assert "isn't valid YAML" not in said

@@ -295,7 +295,7 @@ def test_an_own_form_is_told_all_that_it_should_ignore(handed: Path) -> None:
 
 def test_few_examples_of_the_projects_own_are_told(handed: Path) -> None:
     output = command("doctor", str(handed)).stdout
-    assert "warn An intent of the project's has 10 examples (the median)" in output
+    assert "warn The project's intents have 10 examples each (the median)" in output
     assert "an intent 'out_of_scope'" in output
     scope = "\n- intent: out_of_scope\n  examples: |\n    - Berlin\n"
     nlu = handed / "data" / "nlu.yml"

@@ -138,7 +138,7 @@ async def test_a_call_that_comes_again_takes_nothing_that_waits(kommunicate: Kom
     asked = kommunicate.body("hello")
     await kommunicate.call(asked)
     left_words = [{"message": "Welcome."}]
-    kommunicate.rasa.channel._answering.answers.leave("4711", left_words)
+    kommunicate.rasa.channel._answering.answers.keep_late("4711", left_words)
     assert await kommunicate.call(asked) == [{"message": "Hello."}]
     assert await kommunicate.texts("hello") == ["Welcome.", "Hello."]
 
@@ -184,7 +184,7 @@ async def test_what_the_api_has_said_is_not_in_the_repeated_answer(
 async def test_what_was_given_before_the_turn_failed_is_not_said_again(platform_model: Path, tmp_path: Path) -> None:
     async with RasaServer(platform_model, tmp_path, settings(answer_seconds=0.2)) as rasa:
         kommunicate = Kommunicate(rasa)
-        rasa.channel._answering.answers.leave("4711", [{"message": "Welcome."}])
+        rasa.channel._answering.answers.keep_late("4711", [{"message": "Welcome."}])
         with pytest.MonkeyPatch.context() as patch:
             async with rasa.app.ctx.agent.lock_store.lock("4711"):
                 assert await kommunicate.texts("hello") == ["Welcome."]
@@ -194,7 +194,7 @@ async def test_what_was_given_before_the_turn_failed_is_not_said_again(platform_
 
 
 async def test_one_of_our_bots_that_was_to_get_it_is_no_person(kommunicate: Kommunicate) -> None:
-    kommunicate.rasa.channel._answering.answers.leave(
+    kommunicate.rasa.channel._answering.answers.keep_late(
         "4711", [{"message": "", "metadata": {"KM_ASSIGN_TO": "shop-bot"}}]
     )
     assert (await kommunicate.texts("hello"))[-1] == "Hello."
