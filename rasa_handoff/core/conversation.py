@@ -39,11 +39,11 @@ class Conversation(Value, frozen=True):
     """A customer's conversation as the relay knows it.
 
     ``titles``: the title of each button shown to the customer, by its payload. ``settable``: the slots that the desk may set.
-    ``return_data``: what the channel needs to reach the customer again. ``filled_slot``: the slot of an open form that took the
-    handoff request as its answer. ``asked``: how often the customer was asked whether to go on waiting. ``reminded``: whether
-    they were asked if they are still there (``asked`` in the desk's :class:`~rasa_handoff.core.assignment.Assignment`).
-    ``ended``: how the last handoff ended, a reason such as ``customer_left``; ``resolved`` for every outcome that an agent chose.
-    ``desk_away``: whether they got the notice that the desk can't be reached.
+    ``return_data``: what the channel needs to reach the customer again. ``filled_slot``: the slot that an open form filled with
+    the handoff request, taken for the answer to its question. ``asked``: how often the customer was asked whether to go on
+    waiting. ``reminded``: whether they were asked if they are still there (``asked`` in the desk's
+    :class:`~rasa_handoff.core.assignment.Assignment`). ``ended``: how the last handoff ended, a reason such as ``customer_left``;
+    ``resolved`` for every outcome that an agent chose. ``desk_away``: whether they got the notice that the desk can't be reached.
     """
 
     conversation_id: str

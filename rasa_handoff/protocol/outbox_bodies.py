@@ -31,7 +31,7 @@ class TrackerBody(Value, frozen=True, kw_only=True):
 
 
 class PauseBody(TrackerBody, frozen=True, kw_only=True):
-    """The bot is paused. ``filled_slot``: the slot that an open form filled with the request for a person."""
+    """The bot is paused. ``filled_slot``: the slot that an open form filled with the handoff request."""
 
     kind = "pause"
 

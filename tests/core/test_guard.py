@@ -130,7 +130,7 @@ async def test_so_many_events_at_a_time_in_their_order() -> None:
 
 def head(address: str = "127.0.0.1", version: str = "1.1", **headers: str) -> dict[str, Head]:
     named = {name.replace("_", "-"): value for name, value in {"host": "localhost:5065", **headers}.items()}
-    return {"handoff.head": Head(address=address, method="GET", asked={}, headers=named, version=version)}
+    return {"handoff.head": Head(address=address, method="GET", query={}, headers=named, version=version)}
 
 
 @pytest.mark.parametrize(
