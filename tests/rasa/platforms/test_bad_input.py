@@ -154,13 +154,13 @@ async def test_without_a_token_there_is_no_account_webhook(platform_model: Path,
 async def test_a_late_call_that_comes_again_is_answered_once_and_whole(
     platform_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with RasaServer(platform_model, tmp_path, settings(answer_seconds=0.2)) as rasa:
+    async with RasaServer(platform_model, tmp_path, settings(answer_seconds=1.0)) as rasa:
         kommunicate = Kommunicate(rasa)
         asked = kommunicate.body(f"/greet {WORDS}")
         async with rasa.app.ctx.agent.lock_store.lock("4711"):
             assert await asyncio.gather(kommunicate.call(asked), kommunicate.call(asked)) == [[], []]
         await eventually(lambda: not rasa.channel._answering.work._under_way)
-        assert f"The answer to {asked['key']} of de650d61 isn't complete after 0.2 s" in caplog.text
+        assert f"The answer to {asked['key']} of de650d61 isn't complete after 1.0 s" in caplog.text
         assert "4111" not in caplog.text
         replies = [*await kommunicate.texts("/welcome"), *await kommunicate.texts("/welcome")]
         assert replies.count("Welcome.") == 2

@@ -27,7 +27,7 @@ def left(rasa: RasaServer) -> Any:
 
 
 async def test_it_goes_out_with_the_next_answer(platform_model: Path, tmp_path: Path) -> None:
-    async with RasaServer(platform_model, tmp_path, settings(answer_seconds=0.2)) as rasa:
+    async with RasaServer(platform_model, tmp_path, settings(answer_seconds=1.0)) as rasa:
         kommunicate = Kommunicate(rasa)
         await say_too_late(kommunicate, "/suggest", lambda: left(rasa))
         replies = await kommunicate.texts("/handoff_carry_on")
@@ -39,7 +39,7 @@ async def test_it_goes_out_with_the_next_answer(platform_model: Path, tmp_path: 
 
 
 async def test_a_handoff_takes_effect_with_the_next_answer(platform_model: Path, tmp_path: Path) -> None:
-    async with RasaServer(platform_model, tmp_path, settings(answer_seconds=0.2)) as rasa:
+    async with RasaServer(platform_model, tmp_path, settings(answer_seconds=1.0)) as rasa:
         kommunicate = Kommunicate(rasa)
         await say_too_late(kommunicate, "/give_up", lambda: left(rasa))
         (replies,) = await kommunicate.say("are you there?")
@@ -48,7 +48,7 @@ async def test_a_handoff_takes_effect_with_the_next_answer(platform_model: Path,
 
 
 async def test_it_is_said_by_the_api_at_once(platform_model: Path, tmp_path: Path, api: RestApi) -> None:
-    own = settings(answer_seconds=0.2, api_key="key", api_url=api.url)
+    own = settings(answer_seconds=1.0, api_key="key", api_url=api.url)
     async with RasaServer(platform_model, tmp_path, own) as rasa:
         kommunicate = Kommunicate(rasa)
         await say_too_late(kommunicate, "/suggest", lambda: len(api.calls) == 2)
@@ -60,7 +60,7 @@ async def test_it_is_said_by_the_api_at_once(platform_model: Path, tmp_path: Pat
 
 
 async def test_a_handoff_to_an_agent_is_an_assignment(platform_model: Path, tmp_path: Path, api: RestApi) -> None:
-    own = settings(answer_seconds=0.2, api_key="key", api_url=api.url)
+    own = settings(answer_seconds=1.0, api_key="key", api_url=api.url)
     async with RasaServer(platform_model, tmp_path, own) as rasa:
         await say_too_late(Kommunicate(rasa), "/thandi_please", lambda: len(api.calls) == 2)
         assert api.said == ["I'll fetch Thandi."]
@@ -72,7 +72,7 @@ async def test_a_handoff_to_an_agent_is_an_assignment(platform_model: Path, tmp_
 async def test_a_handoff_to_a_team_waits_for_the_next_answer(
     platform_model: Path, tmp_path: Path, api: RestApi
 ) -> None:
-    own = settings(answer_seconds=0.2, api_key="key", api_url=api.url)
+    own = settings(answer_seconds=1.0, api_key="key", api_url=api.url)
     async with RasaServer(platform_model, tmp_path, own) as rasa:
         kommunicate = Kommunicate(rasa)
         await say_too_late(kommunicate, "/silently", lambda: left(rasa))
@@ -83,7 +83,7 @@ async def test_a_handoff_to_a_team_waits_for_the_next_answer(
 async def test_what_the_api_refuses_waits_for_the_next_answer(
     platform_model: Path, tmp_path: Path, api: RestApi
 ) -> None:
-    own = settings(answer_seconds=0.2, api_key="key", api_url=api.url)
+    own = settings(answer_seconds=1.0, api_key="key", api_url=api.url)
     api.refuse(503, 503, 503)
     async with RasaServer(platform_model, tmp_path, own) as rasa:
         kommunicate = Kommunicate(rasa)
@@ -94,7 +94,7 @@ async def test_what_the_api_refuses_waits_for_the_next_answer(
 
 
 async def test_what_works_a_moment_later_is_said_once(platform_model: Path, tmp_path: Path, api: RestApi) -> None:
-    own = settings(answer_seconds=0.2, api_key="key", api_url=api.url)
+    own = settings(answer_seconds=1.0, api_key="key", api_url=api.url)
     api.refuse(503, 429)
     async with RasaServer(platform_model, tmp_path, own) as rasa:
         await say_too_late(Kommunicate(rasa), "/greet", lambda: api.said)
@@ -106,7 +106,7 @@ async def test_what_works_a_moment_later_is_said_once(platform_model: Path, tmp_
 async def test_a_message_that_may_have_been_taken_is_not_sent_again(
     platform_model: Path, tmp_path: Path, api: RestApi, refusal: int
 ) -> None:
-    own = settings(answer_seconds=0.2, api_key="key", api_url=api.url)
+    own = settings(answer_seconds=1.0, api_key="key", api_url=api.url)
     api.refuse(refusal)
     async with RasaServer(platform_model, tmp_path, own) as rasa:
         await say_too_late(Kommunicate(rasa), "/greet", lambda: left(rasa))
@@ -114,7 +114,7 @@ async def test_a_message_that_may_have_been_taken_is_not_sent_again(
 
 
 async def test_an_engaged_agent_gets_it_by_the_next_answer(platform_model: Path, tmp_path: Path, api: RestApi) -> None:
-    own = settings(answer_seconds=0.2, api_key="key", api_url=api.url)
+    own = settings(answer_seconds=1.0, api_key="key", api_url=api.url)
     api.engaged.add("thandi@example.com")
     async with RasaServer(platform_model, tmp_path, own) as rasa:
         kommunicate = Kommunicate(rasa)
@@ -124,7 +124,7 @@ async def test_an_engaged_agent_gets_it_by_the_next_answer(platform_model: Path,
 
 
 async def test_nothing_late_is_lost_when_the_next_answer_is_late_too(platform_model: Path, tmp_path: Path) -> None:
-    async with RasaServer(platform_model, tmp_path, settings(answer_seconds=0.2)) as rasa:
+    async with RasaServer(platform_model, tmp_path, settings(answer_seconds=1.0)) as rasa:
         kommunicate = Kommunicate(rasa)
         async with rasa.app.ctx.agent.lock_store.lock("4711"):
             assert await kommunicate.say("/give_up") == []
@@ -144,7 +144,7 @@ async def test_a_call_that_comes_again_takes_nothing_that_waits(kommunicate: Kom
 
 
 async def test_the_call_whose_answer_hands_over_late_may_come_again(platform_model: Path, tmp_path: Path) -> None:
-    async with RasaServer(platform_model, tmp_path, settings(answer_seconds=0.2)) as rasa:
+    async with RasaServer(platform_model, tmp_path, settings(answer_seconds=1.0)) as rasa:
         kommunicate = Kommunicate(rasa)
         await say_too_late(kommunicate, "/give_up", lambda: left(rasa))
         asked = kommunicate.body("are you there?")
@@ -157,7 +157,7 @@ async def test_the_call_whose_answer_hands_over_late_may_come_again(platform_mod
 
 
 async def test_what_came_too_late_is_not_in_the_repeated_answer(platform_model: Path, tmp_path: Path) -> None:
-    async with RasaServer(platform_model, tmp_path, settings(answer_seconds=0.2)) as rasa:
+    async with RasaServer(platform_model, tmp_path, settings(answer_seconds=1.0)) as rasa:
         kommunicate = Kommunicate(rasa)
         asked = kommunicate.body("/give_up")
         async with rasa.app.ctx.agent.lock_store.lock("4711"):
@@ -171,7 +171,7 @@ async def test_what_came_too_late_is_not_in_the_repeated_answer(platform_model: 
 async def test_what_the_api_has_said_is_not_in_the_repeated_answer(
     platform_model: Path, tmp_path: Path, api: RestApi
 ) -> None:
-    own = settings(answer_seconds=0.2, api_key="key", api_url=api.url)
+    own = settings(answer_seconds=1.0, api_key="key", api_url=api.url)
     async with RasaServer(platform_model, tmp_path, own) as rasa:
         kommunicate = Kommunicate(rasa)
         asked = kommunicate.body("/greet")
@@ -182,7 +182,7 @@ async def test_what_the_api_has_said_is_not_in_the_repeated_answer(
 
 
 async def test_what_was_given_before_the_turn_failed_is_not_said_again(platform_model: Path, tmp_path: Path) -> None:
-    async with RasaServer(platform_model, tmp_path, settings(answer_seconds=0.2)) as rasa:
+    async with RasaServer(platform_model, tmp_path, settings(answer_seconds=1.0)) as rasa:
         kommunicate = Kommunicate(rasa)
         rasa.channel._answering.answers.keep_late("4711", [{"message": "Welcome."}])
         with pytest.MonkeyPatch.context() as patch:
