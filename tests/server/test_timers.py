@@ -1,8 +1,10 @@
 """Each timer's way out on a real server whose clock is moved."""
 
 import pytest
+from sqlalchemy import create_engine, func, select
 
 from rasa_handoff.core.assignment_timers import DeskTimers
+from rasa_handoff.server.storage.tables import OUTBOX
 from rasa_handoff.store.timers import RECOVERY
 from rasa_handoff.testing.waiting import eventually
 
@@ -20,9 +22,20 @@ def orders_unstaffed(karoo):
     return [said["departments"][1]["staffed"] for said in karoo.all("availability")][-1:] == [False]
 
 
-async def become(karoo, handoff, message_id, status):
+async def become(server, karoo, handoff, message_id, status):
+    """Report the status of a message, and wait until nothing waits for the relay: else it counts as away, and timers wait too."""
     body = {"handoff_id": handoff, "id": f"s-{message_id}-{status}", "number": 9, "message_id": message_id}
     assert (await karoo.call("message.status", {**body, "status": status, "reason": None}))["ok"]
+    await eventually(lambda: waiting_entries(server, handoff) == 0)
+
+
+def waiting_entries(server, handoff):
+    engine = create_engine(server.database)
+    with engine.connect() as connection:
+        count = select(func.count()).select_from(OUTBOX.table).where(OUTBOX.table.c.lane == handoff)
+        found = connection.execute(count).scalar_one()
+    engine.dispose()
+    return found
 
 
 async def test_nobody_takes_it_so_the_bots_side_is_told_again_and_again(server, relay, desk):
@@ -113,12 +126,12 @@ async def test_a_silent_customer_is_asked_and_then_it_ends(server, relay, desk):
     await thandi.take(handoff)
     await thandi.say(handoff, "which order is it?", "a-1")
     server.ahead += 700  # not delivered yet, so nobody is silent
-    await become(karoo, handoff, "a-1", "waiting")
-    await become(karoo, handoff, "a-1", "delivered")
+    await become(server, karoo, handoff, "a-1", "waiting")
+    await become(server, karoo, handoff, "a-1", "delivered")
     assert karoo.statuses(handoff) == ["accepted"]
     server.ahead += 601
     await eventually(lambda: karoo.statuses(handoff) == ["accepted", "customer_silent"])
-    await become(karoo, handoff, "a-1", "read")  # reading isn't answering
+    await become(server, karoo, handoff, "a-1", "read")  # reading isn't answering
     server.ahead += 601
     await eventually(lambda: len(karoo.statuses(handoff)) == 3)
     assert karoo.statuses(handoff) == ["accepted", "customer_silent", "failed"]
@@ -133,7 +146,7 @@ async def test_a_customer_who_answered_before_the_delivery_was_told_is_not_silen
     await thandi.take(handoff)
     await thandi.say(handoff, "which order is it?", "a-1")
     await karoo.say(handoff, "the blue one")
-    await become(karoo, handoff, "a-1", "delivered")
+    await become(server, karoo, handoff, "a-1", "delivered")
     for times in (1, 2):
         server.ahead += 301
         await eventually(lambda times=times: last(thandi, handoff)["reminders"] == times)
@@ -149,7 +162,7 @@ async def test_a_customer_who_answers_is_not_silent(server, relay, desk):
     await thandi.say(handoff, "which order is it?", "a-1")
     await karoo.say(handoff, "the blue one")
     await thandi.say(handoff, "a moment", "a-2")
-    await become(karoo, handoff, "a-2", "delivered")
+    await become(server, karoo, handoff, "a-2", "delivered")
     server.ahead += 601
     await eventually(lambda: karoo.statuses(handoff)[-1] == "customer_silent")
     await karoo.say(handoff, "I am here")
@@ -215,7 +228,7 @@ async def test_nobody_is_blamed_while_the_relay_is_away(server, relay, desk):
     await thandi.take(handoff)
     await thandi.say(handoff, "which order is it?", "a-1")
     await eventually(lambda: karoo.handoff_events(handoff)[-1].get("text"))
-    await become(karoo, handoff, "a-1", "delivered")
+    await become(server, karoo, handoff, "a-1", "delivered")
     await eventually(lambda: karoo.statuses(waiting) == ["queued"])
     await karoo.close()
     for times in (1, 2, 3):

@@ -54,8 +54,8 @@ def _handoff(number: int, at: float) -> dict[str, Any]:
         "side": "relay",
     }
     state = {"stage": Stage.ENDED.value, "agent_name": "Bench", "queued_at": at, "assigned_at": at + 60}
-    ended = {"ended_at": at + 600, "outcome": "resolved", "seq": MESSAGES_EACH, "told": MESSAGES_EACH + 2}
-    order = {"urgency": 1, "ahead": False, "reminders": 0, "asked": False}
+    ended = {"ended_at": at + 600, "outcome": "resolved", "seq": MESSAGES_EACH, "last_number": MESSAGES_EACH + 2}
+    order = {"urgency": 1, "ahead": False, "reminders": 0, "asked": False, "answered": True}
     return {**fixed, **state, **ended, **order, "offer": as_json(offer)}
 
 

@@ -123,7 +123,7 @@ async def test_a_customers_words_that_the_desk_fails_on(
     rasa: RasaServer, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other side's database refuses them: the customer is told, and the next words arrive."""
-    keep = handoffs.keep
+    keep = handoffs.add_message
 
     def picky(connection: Any, record: Any, kept: Any) -> Any:
         if kept.text == "bad":
@@ -132,7 +132,7 @@ async def test_a_customers_words_that_the_desk_fails_on(
 
     async with Page(rasa.url, "thabo") as page:
         await live(rasa, page, thandi)
-        monkeypatch.setattr(handoffs, "keep", picky)
+        monkeypatch.setattr(handoffs, "add_message", picky)
         monkeypatch.setattr("rasa_handoff.store.failures.MOST_TRIES", 2)
         monkeypatch.setattr("rasa_handoff.store.failures.LONGEST_TRIED", 0)
         await page.say("bad")

@@ -13,6 +13,7 @@ from rasa_handoff.core.control import Control
 from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.protocol.events import NobodyCame
 from rasa_handoff.protocol.logs import short_id
+from rasa_handoff.protocol.payloads import Acknowledgement
 from rasa_handoff.relay import repository
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import eventually, within
@@ -422,8 +423,8 @@ async def test_a_message_left_waits_for_a_desk_that_cannot_take_it_now(
         await rasa.texts("please call me")
         await eventually(lambda: not rasa.channel.relay.under_way)
 
-        async def locked(*_: object) -> dict[str, Any]:
-            return {"ok": False, "code": "unavailable", "error": "its database is locked"}
+        async def locked(*_: object) -> Acknowledgement:
+            return Acknowledgement(ok=False, code="unavailable", error="its database is locked")
 
         monkeypatch.setattr(rasa.channel.desk, "_call", locked)
         with pytest.raises(Unreachable, match="its database is locked"):
