@@ -180,13 +180,13 @@ class HandoffChannel(InputChannel):
             plain = [json.loads(json.dumps(event.as_dict())) for event in events]
             await keep_turn(self.relay, conversation_id, plain)
 
-        async def keeps(conversation_id: str) -> bool:
+        async def has_kept(conversation_id: str) -> bool:
             return await has_kept_turn(self.relay, conversation_id)
 
         async def write() -> None:
             await self.relay.notify(TRACKER)
 
-        return Keeper(keep, keeps, write=write)
+        return Keeper(keep, has_kept, write=write)
 
     async def _open(self, targets: Any) -> None:
         self._connect_callbacks()

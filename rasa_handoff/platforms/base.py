@@ -113,7 +113,7 @@ class PlatformChannel(InputChannel):
             await self.close()
             await later.close()
 
-        keeper = Keeper(later.keep_turn, later.keeps, conversations.has_turn)
+        keeper = Keeper(later.keep_turn, later.has_kept, conversations.has_turn)
         ServerPatches(self.desk_active, keeper).follow(app, stop)
 
     def desk_active(self, conversation_id: str) -> bool:

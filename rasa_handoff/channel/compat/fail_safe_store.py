@@ -37,15 +37,15 @@ UNREAD: Final = "_handoff_unread"
 class Keeper(NamedTuple):
     """Keeps the events of turns that couldn't be saved, and has them written later.
 
-    ``keep`` takes the events of a conversation, or raises StoreError if it can't. ``keeps`` returns whether events of this
-    conversation wait. ``claims`` returns whether this keeper's channel is handling the conversation now; such a
+    ``keep`` takes the events of a conversation, or raises StoreError if it can't. ``has_kept`` returns whether events of this
+    conversation wait. ``is_handling`` returns whether this keeper's channel is handling the conversation now; such a
     keeper is asked first. ``write`` is called when the store
     is back.
     """
 
     keep: Callable[[str, Sequence[Event]], Awaitable[None]]
-    keeps: Callable[[str], Awaitable[bool]]
-    claims: Callable[[str], bool] = lambda _: False
+    has_kept: Callable[[str], Awaitable[bool]]
+    is_handling: Callable[[str], bool] = lambda _: False
     write: Callable[[], Coroutine[Any, Any, None]] | None = None
 
 
@@ -130,7 +130,7 @@ async def _earlier_waits(conversation_id: str) -> bool:
     """Return whether earlier events of this conversation are still kept. None is written meanwhile, since Rasa's lock is held."""
     for keeper in _keeping:
         with contextlib.suppress(StoreError):  # a keeper that fails here would also have failed to keep events
-            if await keeper.keeps(conversation_id):
+            if await keeper.has_kept(conversation_id):
                 return True
     return False
 
@@ -144,7 +144,7 @@ async def _kept(tracker: DialogueStateTracker) -> bool:
     """
     new = list(tracker.events)[getattr(tracker, KNOWN, 0) :]
     trouble: StoreError | None = None
-    for keeper in sorted(_keeping, key=lambda keeper: not keeper.claims(tracker.sender_id)):
+    for keeper in sorted(_keeping, key=lambda keeper: not keeper.is_handling(tracker.sender_id)):
         try:
             if new:
                 await keeper.keep(tracker.sender_id, new)

@@ -154,7 +154,10 @@ class StoreAccess:
                 await asyncio.wait({task}, timeout=TICK_SECONDS)
 
     async def _patiently(self, task: "asyncio.Future[T]", asked: float, seconds: float | None) -> T:
-        """Wait for the task: at most ``seconds``; with None, until the store has answered nobody for ``ANSWER_SECONDS``."""
+        """Wait for the task, for at most ``seconds``, and return its result.
+
+        With None, for at most ``LONG_SECONDS``, and only until the store has answered nobody for ``ANSWER_SECONDS``.
+        """
         waited, silent, answered = 0.0, 0.0, self._answered_at
         while waited < (LONG_SECONDS if seconds is None else seconds):
             if (await asyncio.wait({task}, timeout=TICK_SECONDS))[0]:

@@ -147,7 +147,7 @@ class Customers:
 
     async def add_late(self, conversation_id: str) -> None:
         """Add entries that arrived since the response was begun, before the bot's own messages."""
-        if self._batches.late(conversation_id):
+        if self._batches.may_lack_entries(conversation_id):
             await self._batches.add(conversation_id)
 
     async def send_later(self, channel: str, message: UserMessage, notice: dict[str, Any]) -> None:
@@ -202,7 +202,7 @@ class Customers:
                 self._forget(lane, entry)
                 return []
             method = self._method_of(body.channel or conversation.channel)
-            if not method.push and self._batches.busy(lane):
+            if not method.push and self._batches.note_missed(lane):
                 raise _InAnswer("It goes with the response that is being made.")
             message = await self._say(method, lane, entry, body.return_data or conversation.return_data)
         except _InAnswer:

@@ -54,10 +54,10 @@ class ResponseBatches:
         """The messages that customers have got, by their entries' keys: the newest ``MOST_FETCHED``."""
         self._notifications: set[asyncio.Task[None]] = set()
 
-    def busy(self, conversation_id: str) -> bool:
-        """Return whether a response is being made or written.
+    def note_missed(self, conversation_id: str) -> bool:
+        """Note that an entry may have missed the response that is being made or written; return False if there is none.
 
-        If so, note that an entry missed it, so that the conversation's lane is notified when the response is written.
+        The conversation's lane is then notified when the response is written.
         """
         batch = self._batches.get(conversation_id)
         if batch is not None:
@@ -88,7 +88,7 @@ class ResponseBatches:
         finally:
             self._conclude(conversation_id, batch)
 
-    def late(self, conversation_id: str) -> bool:
+    def may_lack_entries(self, conversation_id: str) -> bool:
         """Return whether the response may lack an entry that arrived after the response was begun."""
         batch = self._batches.get(conversation_id)
         return batch is not None and (batch.missed or self._relay.delivers(CUSTOMER, conversation_id))

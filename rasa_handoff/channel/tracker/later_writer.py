@@ -67,7 +67,7 @@ class LaterWriter:
         body = TurnBody(events=[event.as_dict() for event in events])
         self.keep(conversation_id, lambda tracker: self._add(tracker, body))
 
-    async def keeps(self, conversation_id: str) -> bool:
+    async def has_kept(self, conversation_id: str) -> bool:
         """Return whether changes of this conversation wait to be written."""
         return conversation_id in self._waiting
 
