@@ -98,7 +98,7 @@ def is_local(environ: Mapping[str, Any]) -> bool:
     """Return whether a handshake comes from this machine: from a program, or from a page that a server here gave a browser here.
 
     A proxy on this machine doesn't count, since it speaks for others: it adds headers, or speaks HTTP 1.0, as
-    only proxies do. A page of another site, in a browser here, doesn't count either. It is recognised by its origin, or by the
+    some proxies do. A page of another site, in a browser here, doesn't count either. It is recognised by its origin, or by the
     host name in its request, if that is a name of the other site that leads to this machine.
     """
     head = environ.get("handoff.head")

@@ -240,7 +240,7 @@ class ProtectedServer:
         except UnfitPacket as problem:
             self._note(session, problem)
             session.unfit += 1
-            # A reserved name is harmless once refused, and a project's page may use one by mistake. Nothing else is by mistake.
+            # A socket may go on after a few events with a reserved name. Anything else that is unfit ends it at once.
             if problem.kind != "reserved" or session.unfit > MOST_UNFIT:
                 await self._end(session)
 
