@@ -12,8 +12,8 @@ import aiohttp
 
 from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.scripted_desk import PASSWORD, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
-from tests.support.desk import PASSWORD, AgentAtDesk
 from tests.support.started_processes import Process
 
 PROJECT = "from rasa.cli.scaffold import create_initial_project; create_initial_project('.')"
@@ -54,7 +54,7 @@ async def hands_over(binaries: Path, folder: Path) -> list[str]:
     async with (
         Process(serve, project, up=f"{desk}/health", **QUIET),
         Process(talk, project, up=rasa, **QUIET),
-        AgentAtDesk(desk, "thandi@example.com") as agent,
+        ScriptedAgent(desk, "thandi@example.com") as agent,
         aiohttp.ClientSession() as http,
     ):
 
@@ -71,7 +71,7 @@ async def hands_over(binaries: Path, folder: Path) -> list[str]:
         body = json.dumps({"sender": "thabo", "message": "/execute_handoff"})
         async with http.post(f"{rasa}/webhooks/rest/webhook", data=body) as answer:
             said = [message.get("text") for message in await answer.json()]
-        conversation = await agent.take()
+        conversation = await agent.take_next()
         assert conversation["short_id"] == short_id("thabo"), conversation
     with sqlite3.connect(project / "tracker.db") as tracker:
         events = tracker.execute("SELECT count(*) FROM events WHERE sender_id = 'thabo'").fetchone()[0]

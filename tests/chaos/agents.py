@@ -11,9 +11,9 @@ import socketio
 from socketio.exceptions import SocketIOError
 
 from rasa_handoff.store.tasks import cancel_all
+from rasa_handoff.testing.scripted_desk import PASSWORD
 from tests.chaos.book import Book
 from tests.chaos.seat import Seat
-from tests.support.desk import PASSWORD
 
 ANSWER_WITHIN = 5.0
 MOST = 8

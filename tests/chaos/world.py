@@ -15,6 +15,7 @@ import yaml
 
 from rasa_handoff.server import accounts
 from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.scripted_desk import PASSWORD
 from tests.chaos.agents import Agent
 from tests.chaos.book import Book
 from tests.chaos.browser import Chromium, Visitor
@@ -26,7 +27,6 @@ from tests.chaos.process import Kept
 from tests.chaos.proxy import Proxy
 from tests.chaos.vendor import Vendor, VendorCustomer
 from tests.chaos.webchat import WebChat
-from tests.support.desk import PASSWORD
 from tests.support.paths import ROOT
 from tests.support.postgres_server import Database, Postgres
 

@@ -7,9 +7,9 @@ from rasa_handoff.desks.botlhale import BotlhaleDesk
 from rasa_handoff.desks.ours import OurDesk
 from rasa_handoff.desks.tkinter import TkinterDesk
 from rasa_handoff.testing.desks import FarSide
+from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.support.admin_window import Admin
-from tests.support.desk import AgentAtDesk, DeskServer
 from tests.support.foreign import ForeignServer
 
 
@@ -20,7 +20,7 @@ class OurFarSide(FarSide):
         self.server = DeskServer(folder)
         self.server.add_agent("Thandi")
         await self.server.__aenter__()
-        self.agent = AgentAtDesk(self.server.url, "thandi@example.com")
+        self.agent = ScriptedAgent(self.server.url, "thandi@example.com")
         await self.agent.__aenter__()
         return {"url": self.server.url}
 
@@ -29,7 +29,7 @@ class OurFarSide(FarSide):
         await self.server.__aexit__(None, None, None)
 
     async def take(self) -> None:
-        self.handoff_id = (await self.agent.take())["handoff_id"]
+        self.handoff_id = (await self.agent.take_next())["handoff_id"]
 
     async def _conversation(self) -> dict[str, Any]:
         if not hasattr(self, "handoff_id"):
@@ -55,7 +55,7 @@ class OurFarSide(FarSide):
     async def cut(self) -> None:
         await self.server.__aexit__(None, None, None)
         await self.server.__aenter__()
-        self.agent = AgentAtDesk(self.server.url, "thandi@example.com")
+        self.agent = ScriptedAgent(self.server.url, "thandi@example.com")
         await self.agent.__aenter__()
 
 

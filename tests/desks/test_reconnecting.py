@@ -13,8 +13,8 @@ from rasa_handoff.server import accounts
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.desks import settings_for
 from rasa_handoff.testing.relay_side import RelaySide
+from rasa_handoff.testing.scripted_desk import DeskServer
 from rasa_handoff.testing.waiting import eventually
-from tests.support.desk import DeskServer
 
 
 class ClosesAtOnce:

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import DeskServer
 from rasa_handoff.testing.waiting import eventually
-from tests.support.desk import DeskServer
 from tools.bench import figures_table
 from tools.bench.bench import Bench, Sizes
 from tools.bench.command import FIGURES, main, produce

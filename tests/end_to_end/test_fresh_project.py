@@ -8,8 +8,8 @@ import pytest
 from rasa.cli.scaffold import create_initial_project
 
 from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.scripted_desk import PASSWORD, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
-from tests.support.desk import PASSWORD, AgentAtDesk
 from tests.support.started_processes import BIN, Process
 
 pytestmark = pytest.mark.timeout(420)
@@ -42,7 +42,7 @@ async def test_a_fresh_project_hands_over(tmp_path: Path) -> None:
     server = f"http://127.0.0.1:{port}"
     serving = Process([handoff, "serve", "--port", str(desk_port)], tmp_path, up=f"{desk}/health")
     talking = Process([rasa, "run", "--port", str(port), "-i", "127.0.0.1"], tmp_path, up=server)
-    async with serving, talking, AgentAtDesk(desk, "thandi@example.com") as thandi, aiohttp.ClientSession() as http:
+    async with serving, talking, ScriptedAgent(desk, "thandi@example.com") as thandi, aiohttp.ClientSession() as http:
 
         async def say(text: str) -> list[str]:
             body = json.dumps({"sender": "thabo", "message": text})
@@ -54,7 +54,7 @@ async def test_a_fresh_project_hands_over(tmp_path: Path) -> None:
         options = await say("can I talk to a person please")
         assert options == ["Who would you like to talk to?"]
         assert "number 1 in the queue" in (await say("/execute_handoff"))[0]
-        handoff_id = (await thandi.take())["handoff_id"]
+        handoff_id = (await thandi.take_next())["handoff_id"]
         assert (await thandi.say(handoff_id, "Hello from a person"))["ok"]
         await thandi.hears("message.status", status="waiting")
         assert "Hello from a person" in await say("thanks")

@@ -13,10 +13,10 @@ import pytest
 import yaml
 
 from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.handoff.conftest import credentials
 from tests.rasa.handoff.test_database import NOT_TAKEN
-from tests.support.desk import AgentAtDesk, DeskServer
 from tests.support.started_processes import Process
 from tools.rasa_command import RASA
 
@@ -31,7 +31,7 @@ async def test_sigterm_drains_and_the_chat_goes_on(small_model: Path, tmp_path: 
     url = f"http://127.0.0.1:{port}"
     desk = DeskServer(tmp_path)
     desk.add_agent("Thandi")
-    async with desk, AgentAtDesk(desk.url, "thandi@example.com") as thandi, aiohttp.ClientSession() as http:
+    async with desk, ScriptedAgent(desk.url, "thandi@example.com") as thandi, aiohttp.ClientSession() as http:
         (tmp_path / "credentials.yml").write_text(yaml.safe_dump(credentials(desk.url, tmp_path)))
         store = {"type": "SQL", "dialect": "sqlite", "db": str(tmp_path / "tracker.db")}
         (tmp_path / "endpoints.yml").write_text(yaml.safe_dump({"tracker_store": store}))
@@ -55,7 +55,7 @@ async def test_sigterm_drains_and_the_chat_goes_on(small_model: Path, tmp_path: 
         async with Process(command, tmp_path, up=url) as rasa:
             await eventually(connected)
             await say("/execute_handoff")
-            handoff_id = (await thandi.take())["handoff_id"]
+            handoff_id = (await thandi.take_next())["handoff_id"]
             await say("before the end")
             await thandi.say(handoff_id, "said just before")
             late = await Late.begin(port)
@@ -124,6 +124,6 @@ class Late:
                 await self.writer.wait_closed()
 
 
-async def _texts(agent: AgentAtDesk, handoff_id: str) -> list[str]:
+async def _texts(agent: ScriptedAgent, handoff_id: str) -> list[str]:
     conversation = (await agent.ask("open", handoff_id=handoff_id, after=0))["conversation"]
     return [message["text"] for message in conversation["messages"] if message["speaker"] == "customer"]

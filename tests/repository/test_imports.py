@@ -21,14 +21,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "server": {"protocol", "core", "store", "guard", "admin"},
     "presets": {"protocol"},
     "cli": {"protocol", "presets", "guard", "store", "admin", "relay", "server", "platforms"},
-    "testing": {"protocol", "core", "store", "relay", "desks", "channel", "platforms"},
+    "testing": {"protocol", "core", "store", "relay", "desks", "channel", "platforms", "server"},
 }
 """Which folder may import which others."""
 FOREIGN = {
     "rasa": {"channel", "platforms", "presets", "testing"},
     "rasa_sdk": {"actions"},
     "sanic": {"channel", "platforms", "testing"},
-    "socketio": {"channel", "desks", "guard", "server"},
+    "socketio": {"channel", "desks", "guard", "server", "testing"},
     "jwt": {"platforms"},
     "starlette": {"server"},
     "sqlalchemy": {"store", "admin", "relay", "server", "cli"},

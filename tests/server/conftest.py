@@ -15,7 +15,9 @@ from rasa_handoff.server.accounts import add_agent, add_department
 from rasa_handoff.server.app import ServerSettings, create_app
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.ports import free_port
-from tests.server.peers import ASKED, PASSWORD, Desk, OldClient, Peer, Relay
+from rasa_handoff.testing.recording_client import RecordingClient
+from rasa_handoff.testing.scripted_desk import PASSWORD, ScriptedAgent
+from tests.server.peers import ASKED, OldClient, Relay, agent_at
 from tests.support.postgres_server import Database, Postgres
 
 GRACE = 0.3
@@ -93,16 +95,16 @@ async def server(database: str) -> AsyncIterator[Server]:
 
 
 @pytest.fixture
-async def opened() -> AsyncIterator[list[Peer]]:
+async def opened() -> AsyncIterator[list[RecordingClient]]:
     """The clients that connect in a test; they are closed after it."""
-    some: list[Peer] = []
+    some: list[RecordingClient] = []
     yield some
     for peer in some:
         await peer.close()
 
 
 @pytest.fixture
-def relay(server: Server, opened: list[Peer]) -> Callable[..., Awaitable[Relay]]:
+def relay(server: Server, opened: list[RecordingClient]) -> Callable[..., Awaitable[Relay]]:
     async def connect(bot_id: str = "karoo", token: str | None = None, open: Sequence[Any] = ()) -> Relay:
         one = Relay(bot_id, open)
         opened.append(one)
@@ -113,19 +115,19 @@ def relay(server: Server, opened: list[Peer]) -> Callable[..., Awaitable[Relay]]
 
 
 @pytest.fixture
-def desk(server: Server, opened: list[Peer]) -> Callable[..., Awaitable[Desk]]:
-    async def connect(name: str = "thandi") -> Desk:
-        one = Desk(name)
+def desk(server: Server, opened: list[RecordingClient]) -> Callable[..., Awaitable[ScriptedAgent]]:
+    async def connect(name: str = "thandi") -> ScriptedAgent:
+        one = agent_at(server.address, name)
         opened.append(one)
-        await one.sign_in(server.address)
-        await one.connect(server.address)
+        await one.sign_in()
+        await one.connect()
         return one
 
     return connect
 
 
 @pytest.fixture
-def old_client(server: Server, opened: list[Peer]) -> Callable[..., Awaitable[OldClient]]:
+def old_client(server: Server, opened: list[RecordingClient]) -> Callable[..., Awaitable[OldClient]]:
     async def connect(
         conversation_id: str = "c-1", namespace: str = "/live_agent", answers: Sequence[str] = ASKED
     ) -> OldClient:

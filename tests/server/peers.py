@@ -1,69 +1,27 @@
-"""Real python-socketio clients that speak each of the server's protocols and keep what they hear."""
+"""Real python-socketio clients of the server beside the agents: relays, and clients of Botlhale's live agent."""
 
-import re
 import time
 import uuid
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
-import aiohttp
 import pytest
 import socketio
 
-from rasa_handoff.store.tasks import cancel_all
+from rasa_handoff.testing.recording_client import PATIENCE, RecordingClient
+from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 
-PATIENCE = 10.0
-PASSWORD = "correct horse battery"
 OLD_BOT = "old-bot"
 ASKED = ("startConversation", "messages")
 
 
-class Peer:
-    """One connection to one namespace. ``received``: (event, payload) in the order they came."""
-
-    events: tuple[str, ...] = ()
-    patience = PATIENCE
-
-    def __init__(self, namespace: str) -> None:
-        self.namespace = namespace
-        self.received: list[tuple[str, Any]] = []
-        self.sio = socketio.AsyncClient(reconnection_delay=0.05, reconnection_delay_max=0.1)
-        for event in ("connect_error", *self.events):
-            self.sio.on(event, self._hearing(event), namespace=namespace)
-
-    async def close(self) -> None:
-        # python-socketio waits for ever if it is shut down in the moment before it begins to connect again.
-        again, self.sio._reconnect_task = self.sio._reconnect_task, None
-        if again is not None:
-            await cancel_all(again)
-        await self.sio.shutdown()
-        if self.sio.eio.state == "connected":
-            await self.sio.eio.disconnect(abort=True)
-        if self.sio.eio.http is not None:  # python-engineio leaves it open after a refusal
-            await self.sio.eio.http.close()
-
-    def all(self, event: str) -> list[Any]:
-        return [body for name, body in self.received if name == event]
-
-    async def call(self, event: str, body: Any) -> Any:
-        return await self.sio.call(event, body, namespace=self.namespace, timeout=self.patience)
-
-    async def emit(self, event: str, body: Any) -> None:
-        await self.sio.emit(event, body, namespace=self.namespace)
-
-    def hears(self, event: str, body: Any) -> Any:
-        self.received.append((event, body))
-        return {"ok": True}
-
-    def _hearing(self, event: str) -> Any:
-        async def hear(body: Any = None) -> Any:
-            return self.hears(event, body)
-
-        return hear
+def agent_at(address: str, name: str = "thandi") -> ScriptedAgent:
+    """An agent of the furnished database, who isn't signed in yet and connects again by themselves."""
+    return ScriptedAgent(address, f"{name}@example.org", reconnects=True)
 
 
-async def refused(connecting: Awaitable[None], peer: Peer) -> str:
+async def refused(connecting: Awaitable[None], peer: RecordingClient) -> str:
     """The sentence with which a connection is refused."""
     with pytest.raises(socketio.exceptions.ConnectionError):
         await connecting
@@ -71,7 +29,7 @@ async def refused(connecting: Awaitable[None], peer: Peer) -> str:
     return str(peer.all("connect_error")[0]["message"])
 
 
-class Relay(Peer):
+class Relay(RecordingClient):
     """A relay that says hello after every connect and acknowledges everything."""
 
     events = ("welcome", "availability", "typing", "message", "handoff.status")
@@ -124,62 +82,7 @@ class Relay(Peer):
         return [body["status"] for body in self.handoff_events(handoff_id) if "status" in body]
 
 
-class Desk(Peer):
-    """An agent's browser: signs in over HTTP, then connects with the cookie."""
-
-    events = (
-        "ready", "arrival", "conversation", "message", "message.status", "typing", "presence", "availability", "signed_out",
-        "reminder",
-    )  # fmt: skip
-
-    def __init__(self, name: str) -> None:
-        super().__init__("/desk")
-        self.email = f"{name}@example.org"
-        self.cookie = ""
-
-    async def sign_in(self, address: str) -> None:
-        async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
-            answer = await post(http, address, "/login", email=self.email, password=PASSWORD)
-            assert answer.status == 303, answer
-            self.cookie = cookies(http)
-
-    async def connect(self, address: str, origin: str | None = None) -> None:
-        # Made anew for each connect: python-engineio takes the cookie out of the headers it is given.
-        def headers() -> dict[str, str]:
-            return {"Cookie": self.cookie, **({"Origin": origin} if origin else {})}
-
-        await self.sio.connect(
-            address,
-            namespaces=["/desk"],
-            headers=headers,
-            auth={"csrf": await self.token(address)},
-            transports=["websocket"],
-            wait_timeout=PATIENCE,
-        )
-        await eventually(lambda: self.all("ready"))
-
-    async def token(self, address: str) -> str:
-        """What stands in the page that the server gives to this browser."""
-        async with aiohttp.ClientSession() as http, http.get(address, headers={"Cookie": self.cookie}) as page:
-            found = re.search(r'name="csrf" (?:content|value)="([^"]+)"', await page.text())
-            return found.group(1) if found else ""
-
-    async def take(self, handoff_id: str) -> Any:
-        return await self.call("take", {"handoff_id": handoff_id})
-
-    async def say(self, handoff_id: str, text: str, id: str | None = None) -> Any:
-        return await self.call("message", {"handoff_id": handoff_id, "id": id or uuid.uuid4().hex, "text": text})
-
-    async def resolve(self, handoff_id: str, outcome: str = "resolved", **more: Any) -> Any:
-        return await self.call("resolve", {"handoff_id": handoff_id, "outcome": outcome, **more})
-
-    def shown(self, handoff_id: str) -> list[Any]:
-        """The conversation's summaries, in the order they came."""
-        names = ("arrival", "conversation")
-        return [body for name, body in self.received if name in names and body["handoff_id"] == handoff_id]
-
-
-class OldClient(Peer):
+class OldClient(RecordingClient):
     """A client written for Botlhale's live agent, in Python: it answers at once, as the wire formats warn."""
 
     events = ("startConversation", "to_user", "messages", "disconnect_socket", "handoff_state")
@@ -203,8 +106,8 @@ class OldClient(Peer):
         )
         await eventually(lambda: self.all("startConversation"))
 
-    def hears(self, event: str, body: Any) -> None:
-        super().hears(event, body)
+    def on_event(self, event: str, body: Any) -> None:
+        super().on_event(event, body)
         if event == "startConversation" and event in self._answers:
             self.sio.start_background_task(self.emit, "username", self.ids)
         elif event == "messages" and event in self._answers:
@@ -213,18 +116,3 @@ class OldClient(Peer):
 
     def texts(self) -> list[str]:
         return [body["message"] for body in self.all("to_user")]
-
-
-async def post(http: aiohttp.ClientSession, address: str, path: str, **fields: str) -> aiohttp.ClientResponse:
-    """Send a form as the page would: with its token, from its origin."""
-    async with http.get(address) as page:
-        found = re.search(r'name="csrf"[^>]*value="([^"]+)"|value="([^"]+)"[^>]*name="csrf"', await page.text())
-    token = next(filter(None, found.groups()), "") if found else ""
-    form = {"csrf": token, **fields}
-    async with http.post(address + path, data=form, headers={"Origin": address}, allow_redirects=False) as answer:
-        await answer.read()
-        return answer
-
-
-def cookies(http: aiohttp.ClientSession) -> str:
-    return "; ".join(f"{cookie.key}={cookie.value}" for cookie in http.cookie_jar)

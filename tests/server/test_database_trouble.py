@@ -10,7 +10,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from rasa_handoff.testing.waiting import eventually
-from tests.server.peers import Desk
+from tests.server.peers import agent_at
 
 LONG = "x" * 19_000
 
@@ -106,9 +106,9 @@ async def test_many_who_ask_at_once_are_refused_at_once(server, relay, locked):
 
 
 async def test_a_desk_that_connects_meanwhile_is_told_to_try_again(server, opened, locked):
-    thandi = Desk("thandi")
+    thandi = agent_at(server.address)
     opened.append(thandi)
-    await thandi.sign_in(server.address)
+    await thandi.sign_in()
     with locked():
         await thandi.sio.connect(
             server.address,
@@ -123,10 +123,10 @@ async def test_a_desk_that_connects_meanwhile_is_told_to_try_again(server, opene
             assert answer.status == 503
     assert thandi.all("connect_error")[0]["data"] == {"code": "unavailable"}
     await thandi.close()
-    again = Desk("thandi")
+    again = agent_at(server.address)
     opened.append(again)
     again.cookie = thandi.cookie
-    await again.connect(server.address)
+    await again.connect()
 
 
 async def test_while_it_is_full_messages_are_refused_and_nothing_is_half_done(connections, server, relay, desk):

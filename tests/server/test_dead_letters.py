@@ -17,10 +17,10 @@ class Picky(Relay):
 
     refused: tuple[str, ...] = ()
 
-    def hears(self, event: str, body: Any) -> Any:
+    def on_event(self, event: str, body: Any) -> Any:
         if isinstance(body, dict) and body.get("text") in self.refused:
             return NO
-        return super().hears(event, body)
+        return super().on_event(event, body)
 
 
 async def test_sent_again_late_or_refused_after_the_end(

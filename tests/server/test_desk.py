@@ -12,7 +12,7 @@ import pytest
 from rasa_handoff.server.gateways.desk_gateway import OWN_PAGE
 from rasa_handoff.server.service.agent_operations import AgentService
 from rasa_handoff.testing.waiting import eventually
-from tests.server.peers import Desk, refused
+from tests.server.peers import agent_at, refused
 
 SETTABLE = [
     {"name": "street", "type": "text"},
@@ -236,19 +236,19 @@ async def test_open_gives_only_what_is_new(relay, desk):
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:1"])
 async def test_a_desk_of_another_origin_is_refused(server, desk, opened, origin):
     signed_in = await desk()
-    stranger = Desk("thandi")
+    stranger = agent_at(server.address)
     opened.append(stranger)
     stranger.cookie = signed_in.cookie
-    assert await refused(stranger.connect(server.address, origin=origin), stranger) == OWN_PAGE
-    await stranger.connect(server.address, origin=server.address)
+    assert await refused(stranger.connect(origin=origin), stranger) == OWN_PAGE
+    await stranger.connect(origin=server.address)
 
 
 @pytest.mark.parametrize("cookie", ["other=1", "handoff_session=guess", "handoff_session="])
 async def test_a_desk_without_a_session_is_refused(server, opened, cookie):
-    stranger = Desk("thandi")
+    stranger = agent_at(server.address)
     opened.append(stranger)
     stranger.cookie = cookie
-    assert await refused(stranger.connect(server.address), stranger) == "Please sign in again."
+    assert await refused(stranger.connect(), stranger) == "Please sign in again."
 
 
 async def test_several_bots_meet_at_one_desk(relay, desk):

@@ -27,7 +27,7 @@ from rasa_handoff.server.public_url import read_public_url
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.slowness import slowness
 from rasa_handoff.testing.waiting import eventually, within
-from tests.server.peers import Desk, Relay
+from tests.server.peers import Relay, agent_at
 from tests.support import attacks
 from tests.support.attacks import stranger
 
@@ -374,10 +374,10 @@ async def test_messages_that_were_slowed_down_are_kept_though_their_socket_close
 
     first, last = [f"first {place}" for place in range(80)], [f"last {place}" for place in range(36)]
     async with limited(events_per_second=5) as address:
-        thandi = Desk("thandi")
+        thandi = agent_at(address)
         opened.append(thandi)
-        await thandi.sign_in(address)
-        await thandi.connect(address)
+        await thandi.sign_in()
+        await thandi.connect()
         async with stranger(address) as customer:
             await customer.join("/live_agent")
             await send(customer, first)
@@ -444,9 +444,9 @@ async def test_a_message_has_at_most_twenty_thousand_characters_and_lists_show_l
     assert (await client.call("from_user", {**client.ids, "message": "x" * 20_001}))["code"] == "too_long"
     assert "20,000" in (await eventually(client.texts))[-1]
     assert (await client.call("from_user", {**client.ids, "message": "x" * 20_000}))["ok"]
-    other = Desk("thandi")
-    await other.sign_in(server.address)
-    await other.connect(server.address)
+    other = agent_at(server.address)
+    await other.sign_in()
+    await other.connect()
     (summary,) = other.all("ready")[0]["queue"]
     assert len(summary["last"]["text"]) < 500
     conversation = (await other.take(summary["handoff_id"]))["conversation"]

@@ -13,8 +13,10 @@ import socketio
 
 from rasa_handoff.server.accounts import add_agent
 from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.recording_client import RecordingClient
+from rasa_handoff.testing.scripted_desk import PASSWORD, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually, within
-from tests.server.peers import PASSWORD, Desk, Peer, Relay
+from tests.server.peers import Relay, agent_at
 from tools import children
 
 SCRIPT = (
@@ -54,12 +56,12 @@ async def served(database: str) -> AsyncIterator[Served]:
     await one.end(signal.SIGKILL)
 
 
-async def joined(served: Served, opened: list[Peer], *names: str) -> tuple[Relay, list[Desk]]:
-    karoo, desks = Relay("karoo"), [Desk(name) for name in names]
+async def joined(served: Served, opened: list[RecordingClient], *names: str) -> tuple[Relay, list[ScriptedAgent]]:
+    karoo, desks = Relay("karoo"), [agent_at(served.address, name) for name in names]
     opened.extend([karoo, *desks])
     for one in desks:
-        await one.sign_in(served.address)
-        await one.connect(served.address)
+        await one.sign_in()
+        await one.connect()
     await karoo.connect(served.address)
     return karoo, desks
 
@@ -123,7 +125,7 @@ async def test_after_a_kill_all_talk_again_and_nobody_signs_in_again(tmp_path, s
     await served.start()
     try:
         karoo, desks = await joined(served, opened, *(f"agent{number}" for number in range(AGENTS)))
-        has: dict[str, Desk] = {}
+        has: dict[str, ScriptedAgent] = {}
         for number in range(conversations):
             handoff = await karoo.initiate()
             has[handoff] = desks[number % AGENTS]
@@ -138,7 +140,7 @@ async def test_after_a_kill_all_talk_again_and_nobody_signs_in_again(tmp_path, s
         await served.end(signal.SIGKILL)
 
 
-async def talk_again(karoo: Relay, desk: Desk, handoff: str) -> None:
+async def talk_again(karoo: Relay, desk: ScriptedAgent, handoff: str) -> None:
     """The customer's words reach the agent, and the agent's the relay."""
     await insist(karoo.say, handoff, "are you there?", f"c-{handoff}")
     await eventually(lambda: "are you there?" in (last_words(desk, handoff)))
@@ -146,7 +148,7 @@ async def talk_again(karoo: Relay, desk: Desk, handoff: str) -> None:
     await eventually(lambda: any(one.get("text") == "still here" for one in karoo.handoff_events(handoff)))
 
 
-def last_words(desk: Desk, handoff: str) -> list[str]:
+def last_words(desk: ScriptedAgent, handoff: str) -> list[str]:
     """What came as a message, or was there when the desk was back."""
     live = [one["text"] for one in desk.all("message") if one["handoff_id"] == handoff]
     mine = [one for ready in desk.all("ready") for one in ready["mine"] if one["handoff_id"] == handoff]

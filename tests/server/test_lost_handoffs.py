@@ -103,10 +103,10 @@ async def test_what_the_relay_has_lost_ends_here_too(relay, desk, event):
 class Forgetful(Relay):
     """A relay that has lost its database."""
 
-    def hears(self, event, body):
+    def on_event(self, event, body):
         if event == "message":
             return {"ok": False, "code": "unknown_handoff", "error": "It isn't known here."}
-        return super().hears(event, body)
+        return super().on_event(event, body)
 
 
 async def test_all_the_words_a_relay_has_no_conversation_for_have_failed(server, relay, desk, opened):

@@ -22,8 +22,8 @@ from rasa_handoff.server.public_url import read_public_url
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.relay_side import RelaySide
+from rasa_handoff.testing.scripted_desk import PASSWORD
 from rasa_handoff.testing.waiting import eventually
-from tests.server.peers import PASSWORD
 from tests.support.paths import ROOT
 
 DOCS = (ROOT / "docs" / "behind-a-proxy.md").read_text()

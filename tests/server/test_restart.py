@@ -10,7 +10,7 @@ from rasa_handoff.server.run import running
 from rasa_handoff.testing.slowness import slowness
 from rasa_handoff.testing.waiting import eventually, within
 from tests.server.conftest import Server
-from tests.server.peers import Desk, OldClient, Relay
+from tests.server.peers import OldClient, Relay, agent_at
 
 
 @pytest.fixture
@@ -119,11 +119,11 @@ async def test_a_relay_that_reconnects_at_once_is_told_without_waiting(server, r
 async def test_an_agent_who_stays_away_gives_their_conversations_back(database, opened):
     """Also one who was away when the server was stopped."""
     async with running(create_app(database, grace=0.1)) as address:
-        karoo, thandi, sipho = Relay("karoo"), Desk("thandi"), Desk("sipho")
-        opened.extend([karoo, thandi, sipho])
+        karoo, thandi = Relay("karoo"), agent_at(address)
+        opened.extend([karoo, thandi])
         await karoo.connect(address)
-        await thandi.sign_in(address)
-        await thandi.connect(address)
+        await thandi.sign_in()
+        await thandi.connect()
         first, second = await karoo.initiate(), await karoo.initiate()
         await thandi.take(first)
         await eventually(lambda: karoo.statuses(first) == ["accepted"] and karoo.statuses(second) == ["queued"])
@@ -132,12 +132,12 @@ async def test_an_agent_who_stays_away_gives_their_conversations_back(database, 
     await karoo.close()
     clock = Server(database)
     async with running(create_app(database, grace=0.1, now=lambda: time.time() + clock.ahead)) as address:
-        back = Relay("karoo")
-        opened.append(back)
+        back, sipho = Relay("karoo"), agent_at(address, "sipho")
+        opened.extend([back, sipho])
         await back.connect(address)
         clock.ahead = 301
         await eventually(lambda: back.statuses(first) == ["transferred", "queued"])
         assert back.handoff_events(first)[-1]["position"] == 1
-        await sipho.sign_in(address)
-        await sipho.connect(address)
+        await sipho.sign_in()
+        await sipho.connect()
         assert (await sipho.take(first))["ok"]

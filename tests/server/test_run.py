@@ -16,7 +16,7 @@ from rasa_handoff.server.accounts import add_token
 from rasa_handoff.server.run import serve
 from rasa_handoff.server.storage.tables import open_store
 from rasa_handoff.testing.waiting import eventually, within
-from tests.server.peers import Desk, Relay
+from tests.server.peers import Relay, agent_at
 from tools import children
 
 SCRIPT = "import sys; from rasa_handoff.server.run import serve; sys.exit(serve('127.0.0.1', 0, sys.argv[1]))"
@@ -77,11 +77,11 @@ async def test_a_timer_given_to_the_command_rings_on_the_real_process(database, 
         *command, "--timer", "nobody_takes=1", "--timer", "silence=3", stdout=asyncio.subprocess.PIPE
     )
     line = (await within(process.stdout.readline(), 30)).decode()
-    karoo, thandi = Relay("karoo"), Desk("thandi")
-    opened.extend([karoo, thandi])
     address = re.search(r"http://127\.0\.0\.1:\d+", line).group()
-    await thandi.sign_in(address)
-    await thandi.connect(address)
+    karoo, thandi = Relay("karoo"), agent_at(address)
+    opened.extend([karoo, thandi])
+    await thandi.sign_in()
+    await thandi.connect()
     await karoo.connect(address)
     handoff = await karoo.initiate()
     await eventually(lambda: "failed" in karoo.statuses(handoff))

@@ -10,8 +10,9 @@ import pytest
 from rasa_handoff.protocol.errors import HandoffError
 from rasa_handoff.server.accounts import add_agent, add_department, add_token
 from rasa_handoff.server.brake import FREE_OF_ADDRESS, FREE_TRIES
+from rasa_handoff.testing.scripted_desk import PASSWORD, cookies, post_form
 from rasa_handoff.testing.waiting import eventually
-from tests.server.peers import PASSWORD, Desk, cookies, post
+from tests.server.peers import agent_at
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def sign_in(http, server, email="thandi@example.org", password=PASSWORD):
-    return await post(http, server.address, "/login", email=email, password=password)
+    return await post_form(http, server.address, "/login", email=email, password=password)
 
 
 async def test_the_page_is_the_sign_in_until_one_signed_in_and_after_signing_out(server, http):
@@ -112,11 +113,11 @@ async def test_guessing_many_e_mails_is_slowed_down_for_the_address(server, http
 async def test_signing_out_closes_all_desks_of_the_session(no_rounds, server, http, opened, relay):
     karoo = await relay()
     await sign_in(http, server)
-    tabs = [Desk("thandi"), Desk("thandi")]
+    tabs = [agent_at(server.address), agent_at(server.address)]
     for tab in tabs:
         opened.append(tab)
         tab.cookie = cookies(http)
-        await tab.connect(server.address)
+        await tab.connect()
     await eventually(lambda: karoo.all("availability")[-1]["staffed"])
     async with http.get(server.address) as page:
         token = re.search(r'name="csrf" content="([^"]+)"', await page.text()).group(1)

@@ -22,8 +22,9 @@ from rasa_handoff.server.gateways.desk_gateway import OWN_PAGE
 from rasa_handoff.server.http import pages
 from rasa_handoff.server.public_url import read_proxies, read_public_url
 from rasa_handoff.server.run import running
+from rasa_handoff.testing.scripted_desk import PASSWORD, cookies, post_form
 from rasa_handoff.testing.waiting import eventually, within
-from tests.server.peers import PASSWORD, Desk, cookies, post, refused
+from tests.server.peers import agent_at, refused
 
 EMAIL = "thandi@example.org"
 
@@ -41,7 +42,7 @@ class Browser:
         self.server, self.address, self.http = server, address, http
 
     async def sign_in(self, password: str = PASSWORD, email: str = EMAIL) -> int:
-        return (await post(self.http, self.server.address, "/login", email=email, password=password)).status
+        return (await post_form(self.http, self.server.address, "/login", email=email, password=password)).status
 
     async def csrf(self) -> str:
         async with self.http.get(self.server.address) as page:
@@ -127,7 +128,7 @@ async def test_x_forwarded_for_is_read_only_from_a_trusted_proxy(database):
         statuses = []
         for number in range(6):
             http.headers["X-Forwarded-For"] = f"203.0.113.{number}"
-            statuses.append((await post(http, address, "/login", email=EMAIL, password="x")).status)
+            statuses.append((await post_form(http, address, "/login", email=EMAIL, password="x")).status)
         assert statuses == [401] * 5 + [429]
         async with http.get(address, headers={"X-Forwarded-Proto": "https"}) as page:
             assert "Secure" not in page.headers.get("Set-Cookie", "")
@@ -160,14 +161,14 @@ async def test_refused_desks_have_a_log_line_each_without_the_session_or_the_tok
     csrf = await agent.csrf()
     session = re.search(r"handoff_session=([^;]+)", cookies(agent.http)).group(1)
     for cookie, token in ((f"handoff_session={session}", "guess"), ("handoff_session=ended", csrf), ("other=x", csrf)):
-        stranger = Desk("thandi")
+        stranger = agent_at(server.address)
         opened.append(stranger)
 
-        async def given(_, token=token):
+        async def given(token=token):
             return token
 
         stranger.cookie, stranger.token = cookie, given
-        await refused(stranger.connect(server.address), stranger)
+        await refused(stranger.connect(), stranger)
     lines = [record.getMessage() for record in caplog.records]
     assert lines == [
         f"Refused 127.0.0.1: a desk: {EMAIL}'s session, but not from the desk's own page.",
@@ -182,10 +183,10 @@ async def test_a_session_that_was_there_before_is_ended_by_signing_in(browser, o
     agent = browser()
     await agent.sign_in()
     before = cookies(agent.http)
-    tab = Desk("thandi")
+    tab = agent_at(server.address)
     opened.append(tab)
     tab.cookie = before
-    await tab.connect(server.address)
+    await tab.connect()
     token = re.search(r"handoff_session=([^;]+)", before).group(1)
     async with aiohttp.ClientSession() as other:
         planted = {"Cookie": "handoff_session=" + token}
@@ -226,14 +227,14 @@ async def test_a_desk_opens_only_with_the_token_of_its_own_page(browser, server,
     await agent.sign_in()
     await other.sign_in(email="sipho@example.org")
     for csrf in (None, "", "x", await other.csrf(), await browser().csrf(), 5, {"a": "b"}):
-        stranger = Desk("thandi")
+        stranger = agent_at(server.address)
         opened.append(stranger)
 
-        async def without(_, csrf=csrf):
+        async def without(csrf=csrf):
             return csrf
 
         stranger.cookie, stranger.token = cookies(agent.http), without
-        assert await refused(stranger.connect(server.address), stranger) == OWN_PAGE
+        assert await refused(stranger.connect(), stranger) == OWN_PAGE
 
 
 async def test_a_strange_origin_is_logged_and_the_first_time_with_both_hosts_and_what_to_do(browser, server, caplog):

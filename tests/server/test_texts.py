@@ -16,9 +16,11 @@ from rasa_handoff.server.app import ServerSettings, create_app
 from rasa_handoff.server.gateways.tkinter_gateway import Ports
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.recording_client import RecordingClient
+from rasa_handoff.testing.scripted_desk import PASSWORD, ScriptedAgent, post_form
 from rasa_handoff.testing.waiting import eventually
 from tests.server.conftest import Server
-from tests.server.peers import PASSWORD, Desk, OldClient, Peer, Relay, post
+from tests.server.peers import OldClient, Relay, agent_at
 from tests.support import texts
 from tests.support.admin_window import AdminWindow
 
@@ -37,12 +39,12 @@ def database(database_url: str) -> str:
 
 
 @pytest.fixture
-async def parties(server: Server, opened: list[Peer]) -> tuple[Relay, Desk]:
-    relay, desk = Relay("karoo"), Desk("thandi")
+async def parties(server: Server, opened: list[RecordingClient]) -> tuple[Relay, ScriptedAgent]:
+    relay, desk = Relay("karoo"), agent_at(server.address)
     opened += [relay, desk]
     await relay.connect(server.address)
-    await desk.sign_in(server.address)
-    await desk.connect(server.address)
+    await desk.sign_in()
+    await desk.connect()
     return relay, desk
 
 
@@ -56,7 +58,7 @@ async def each(say: Callable[[str], Awaitable[Any]], said: Iterable[str]) -> lis
 
 
 @pytest.mark.timeout(LONG)
-async def test_customers_words(parties: tuple[Relay, Desk]) -> None:
+async def test_customers_words(parties: tuple[Relay, ScriptedAgent]) -> None:
     relay, desk = parties
     handoff_id = await relay.initiate()
     await desk.take(handoff_id)
@@ -67,7 +69,7 @@ async def test_customers_words(parties: tuple[Relay, Desk]) -> None:
 
 
 @pytest.mark.timeout(LONG)
-async def test_agents_words(parties: tuple[Relay, Desk]) -> None:
+async def test_agents_words(parties: tuple[Relay, ScriptedAgent]) -> None:
     relay, desk = parties
     handoff_id = await relay.initiate()
     await desk.take(handoff_id)
@@ -79,7 +81,7 @@ async def test_agents_words(parties: tuple[Relay, Desk]) -> None:
     assert [body["text"] for body in relay.all("message")] == taken
 
 
-async def test_stories_slots_and_notes(parties: tuple[Relay, Desk]) -> None:
+async def test_stories_slots_and_notes(parties: tuple[Relay, ScriptedAgent]) -> None:
     relay, desk = parties
     story = [{"speaker": "customer", "text": text, "at": 1.0} for text in SOME]
     slots = {text: {"deep": [text, {text: math.pi}]} for text in SOME}
@@ -104,7 +106,7 @@ async def test_stories_slots_and_notes(parties: tuple[Relay, Desk]) -> None:
 
 
 @pytest.mark.parametrize("text", ["c\ud83d", "\0c", "\udc80", "c" * 255])
-async def test_ids(parties: tuple[Relay, Desk], text: str) -> None:
+async def test_ids(parties: tuple[Relay, ScriptedAgent], text: str) -> None:
     """A conversation and a message whose ids aren't valid texts go on under valid ones; such a handoff is refused aloud."""
     relay, desk = parties
     if not valid_text(text).isascii():
@@ -122,7 +124,7 @@ async def test_ids(parties: tuple[Relay, Desk], text: str) -> None:
 
 @pytest.mark.timeout(LONG)
 async def test_clients_of_botlhales_protocol(
-    parties: tuple[Relay, Desk], old_client: Callable[..., Awaitable[OldClient]]
+    parties: tuple[Relay, ScriptedAgent], old_client: Callable[..., Awaitable[OldClient]]
 ) -> None:
     _, desk = parties
     client = await old_client(answers=["startConversation"])
@@ -144,7 +146,7 @@ async def test_clients_of_botlhales_protocol(
 
 
 async def test_a_client_whose_ids_are_no_valid_texts(
-    parties: tuple[Relay, Desk], old_client: Callable[..., Awaitable[OldClient]]
+    parties: tuple[Relay, ScriptedAgent], old_client: Callable[..., Awaitable[OldClient]]
 ) -> None:
     _, desk = parties
     client = await old_client("c\ud83d\0")
@@ -156,7 +158,7 @@ async def test_a_client_whose_ids_are_no_valid_texts(
 async def test_sign_in_with_every_kind_of_text(server: Server) -> None:
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
         for text in ("thandi\0@example.org", "\ufffd", "%ED%A0%BD", "\u202ethandi"):
-            answer = await post(http, server.address, "/login", email=text, password=text)
+            answer = await post_form(http, server.address, "/login", email=text, password=text)
             assert answer.status in (303, 401, 429), answer
 
 
@@ -170,16 +172,16 @@ def test_names_of_accounts(database: str) -> None:
 
 
 async def test_departments_titles_and_keys_reach_relays_and_desks(
-    server: Server, database: str, opened: list[Peer]
+    server: Server, database: str, opened: list[RecordingClient]
 ) -> None:
     """A title without any character is the department's name."""
     for place, text in enumerate(KINDS):
         add_department(database, f"d{place}", text[:100])
     titles = {f"d{place}": valid_text(text[:100]).strip() or f"d{place}" for place, text in enumerate(KINDS)}
-    relay, thandi = Relay("karoo"), Desk("thandi")
+    relay, thandi = Relay("karoo"), agent_at(server.address)
     opened.extend([relay, thandi])
-    await thandi.sign_in(server.address)
-    await thandi.connect(server.address)
+    await thandi.sign_in()
+    await thandi.connect()
     await relay.connect(server.address)
     reported = {one["name"]: one["title"] for one in relay.all("welcome")[0]["departments"]}
     assert reported == titles
@@ -193,9 +195,9 @@ async def test_the_tkinter_user_window(database: str) -> None:
     """Both ways: streams of bytes, which may be anything."""
     ports = Ports(listen=free_port(), window=free_port())
     async with running(create_app(database, ServerSettings(tkinter_demo=ports)), port=free_port()) as address:
-        thandi, window = Desk("thandi"), AdminWindow(ports.window, ports.listen)
-        await thandi.sign_in(address)
-        await thandi.connect(address)
+        thandi, window = agent_at(address), AdminWindow(ports.window, ports.listen)
+        await thandi.sign_in()
+        await thandi.connect()
         sent = [text.encode("utf-8", "surrogatepass") for text in ("hello", *EVERY_KIND, "the last")]
         await asyncio.to_thread(window.send, b"".join(sent))
         await eventually(lambda: thandi.all("arrival"))

@@ -16,8 +16,9 @@ from rasa_handoff.server.app import ServerSettings, create_app
 from rasa_handoff.server.gateways.tkinter_gateway import Ports, read_ports
 from rasa_handoff.server.run import running, serve
 from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually, within
-from tests.server.peers import Desk
+from tests.server.peers import agent_at
 from tests.support.admin_window import AdminWindow
 
 
@@ -28,7 +29,7 @@ class Demo:
         self.database, self.port, self.ahead = database, free_port(), 0.0
         self.ports = Ports(listen=free_port(), window=free_port())
         self.windows: list[AdminWindow] = []
-        self.peers: list[Desk] = []
+        self.peers: list[ScriptedAgent] = []
 
     def running(self):
         app = create_app(self.database, ServerSettings(tkinter_demo=self.ports), now=lambda: time.time() + self.ahead)
@@ -46,10 +47,10 @@ class Demo:
         except OSError:
             return None
 
-    async def agent(self) -> Desk:
-        self.peers.append(Desk("thandi"))
-        await self.peers[-1].sign_in(f"http://127.0.0.1:{self.port}")
-        await self.peers[-1].connect(f"http://127.0.0.1:{self.port}")
+    async def agent(self) -> ScriptedAgent:
+        self.peers.append(agent_at(f"http://127.0.0.1:{self.port}"))
+        await self.peers[-1].sign_in()
+        await self.peers[-1].connect()
         return self.peers[-1]
 
 
@@ -64,11 +65,11 @@ async def demo(database: str) -> AsyncIterator[Demo]:
         await peer.close()
 
 
-def said(thandi: Desk) -> list[str]:
+def said(thandi: ScriptedAgent) -> list[str]:
     return [message["text"] for message in thandi.all("message") if message["speaker"] == "customer"]
 
 
-async def arrived(thandi: Desk, number: int = 1) -> str:
+async def arrived(thandi: ScriptedAgent, number: int = 1) -> str:
     return (await eventually(lambda: thandi.all("arrival")[number - 1 :]))[0]["handoff_id"]
 
 

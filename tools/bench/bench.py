@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.server.peers import PATIENCE
+from rasa_handoff.testing.recording_client import PATIENCE
 from tools.bench.stack import Scene, Stack
 
 

@@ -7,9 +7,10 @@ from collections import Counter
 from typing import Any, TypeVar
 
 from rasa_handoff.protocol.logs import short_id
+from rasa_handoff.testing.recording_client import PATIENCE, RecordingClient
+from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.slowness import slowness
 from rasa_handoff.testing.waiting import eventually
-from tests.server.peers import PATIENCE, Desk, Peer
 from tools.bench.measure import FigureError, Samples
 
 T = TypeVar("T")
@@ -32,7 +33,7 @@ async def promised(awaited: "asyncio.Future[T]", what: str, patience: float) -> 
         raise FigureError(f"{what} didn't come within {patience * slowness():g} s.") from None
 
 
-class Customer(Peer):
+class Customer(RecordingClient):
     """A customer on socketio with acknowledgements, as the example page is. ``notices``: messages that were no agent's answer."""
 
     events = ("session_confirm", "bot_uttered", "handoff_state")
@@ -84,7 +85,7 @@ class Customer(Peer):
             del self._awaited[answer_to(text)]
             await sent
 
-    def hears(self, event: str, body: Any) -> Any:
+    def on_event(self, event: str, body: Any) -> Any:
         """Keep only what is waited for: there will be many."""
         if event in ("session_confirm", "connect_error"):
             self.received.append((event, body))
@@ -99,14 +100,14 @@ class Customer(Peer):
         return {"ok": True}
 
 
-class Agent(Desk):
+class Agent(ScriptedAgent):
     """An agent at the desk, who answers each message of a customer at once, if ``answers``.
 
     ``counts``: events from the server, by name. ``acknowledged``: seconds until each answer was accepted.
     """
 
-    def __init__(self, name: str, answers: bool = True, patience: float = PATIENCE) -> None:
-        super().__init__(name)
+    def __init__(self, url: str, name: str, answers: bool = True, patience: float = PATIENCE) -> None:
+        super().__init__(url, f"{name}@example.org", reconnects=True)
         self.answers, self.patience = answers, patience
         self.counts: Counter[str] = Counter()
         self.acknowledged = Samples()
@@ -143,7 +144,7 @@ class Agent(Desk):
         await asyncio.gather(*self._answering, return_exceptions=True)
         await super().close()
 
-    def hears(self, event: str, body: Any) -> Any:
+    def on_event(self, event: str, body: Any) -> Any:
         """Count it; answer a customer's words."""
         self.counts[event] += 1
         if event in ("ready", "connect_error"):

@@ -14,7 +14,7 @@ import socketio
 from aiohttp import web
 
 from rasa_handoff.testing.ports import free_port
-from tests.server.peers import PATIENCE, Peer
+from rasa_handoff.testing.recording_client import PATIENCE, RecordingClient
 from tests.support.started_processes import Process
 from tools.bench.measure import processor_seconds
 from tools.bench.measuring_people import Customer, answer_to
@@ -71,7 +71,7 @@ class PlainCustomer(Customer):
         await self.emit("user_uttered", {"session_id": self.name, "message": text})
 
 
-class PlainAgent(Peer):
+class PlainAgent(RecordingClient):
     """An agent of the plain hops, who answers every message."""
 
     def __init__(self) -> None:

@@ -13,8 +13,8 @@ import yaml
 
 from rasa_handoff.server import accounts
 from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.scripted_desk import PASSWORD
 from rasa_handoff.testing.waiting import eventually
-from tests.server.peers import PASSWORD
 from tests.support.started_processes import Process
 from tools.bench.measure import processor_seconds, wants_processor
 from tools.bench.measuring_people import Agent, Customer
@@ -105,13 +105,13 @@ class Scene:
 
     def __init__(self, stack: Any, answers: bool, patience: float) -> None:
         self.stack, self.patience = stack, patience
-        self.agent = Agent(AGENT, answers, patience)
+        self.agent = Agent(stack.desk_url, AGENT, answers, patience)
         self.customers: list[Customer] = []
 
     async def __aenter__(self) -> "Scene":
         await eventually(self._is_connected, what="Rasa's connection to the live-agent server")
-        await self.agent.sign_in(self.stack.desk_url)
-        await self.agent.connect(self.stack.desk_url)
+        await self.agent.sign_in()
+        await self.agent.connect()
         return self
 
     async def __aexit__(self, kind: type | None, problem: BaseException | None, trace: TracebackType | None) -> None:

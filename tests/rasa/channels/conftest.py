@@ -8,10 +8,10 @@ import pytest
 import pytest_asyncio
 
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.redirect import redirect
 from tests.rasa.channels.vendors import Vendors
-from tests.support.desk import AgentAtDesk, DeskServer
 
 
 def all_channels(vendors: Vendors) -> dict[str, Any]:
@@ -62,9 +62,9 @@ async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DeskSe
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
-async def thandi(desk: DeskServer) -> AsyncIterator[AgentAtDesk]:
+async def thandi(desk: DeskServer) -> AsyncIterator[ScriptedAgent]:
     """An agent, signed in and online."""
-    async with AgentAtDesk(desk.url, "thandi@example.com") as agent:
+    async with ScriptedAgent(desk.url, "thandi@example.com") as agent:
         yield agent
 
 

@@ -3,15 +3,15 @@
 import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from tests.rasa.channels.channel_customers import OnCallback, OnRest, OnTwilioVoice
 from tests.rasa.channels.talking import in_order, resolved, taken
 from tests.rasa.channels.vendors import Vendors
-from tests.support.desk import AgentAtDesk
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 
-async def test_a_call_stays_up_while_an_agent_thinks(rasa: RasaServer, vendors: Vendors, thandi: AgentAtDesk) -> None:
+async def test_a_call_stays_up_while_an_agent_thinks(rasa: RasaServer, vendors: Vendors, thandi: ScriptedAgent) -> None:
     caller = OnTwilioVoice(rasa, vendors, id="+2798")
     await caller.ask("I give up completely")
     handoff_id = await taken(rasa, thandi, caller)
@@ -22,7 +22,7 @@ async def test_a_call_stays_up_while_an_agent_thinks(rasa: RasaServer, vendors: 
     assert in_order(["Thandi has ended the chat", "back with me"], await caller.silent())
 
 
-async def test_a_silent_caller_hears_what_waits(rasa: RasaServer, vendors: Vendors, thandi: AgentAtDesk) -> None:
+async def test_a_silent_caller_hears_what_waits(rasa: RasaServer, vendors: Vendors, thandi: ScriptedAgent) -> None:
     caller = OnTwilioVoice(rasa, vendors, id="+2799")
     await caller.ask("hello")
     assert await caller.silent() == ["Hello."], "with the bot it is as Rasa does it"
@@ -39,7 +39,7 @@ async def test_a_silent_caller_hears_what_waits(rasa: RasaServer, vendors: Vendo
 
 
 async def test_what_waits_moves_along_to_another_channel(
-    rasa: RasaServer, vendors: Vendors, thandi: AgentAtDesk
+    rasa: RasaServer, vendors: Vendors, thandi: ScriptedAgent
 ) -> None:
     on_rest, on_callback = OnRest(rasa, vendors, id="100"), OnCallback(rasa, vendors, id="100")
     await on_rest.ask("I give up completely")

@@ -16,12 +16,12 @@ from socketio.exceptions import ConnectionError
 from rasa_handoff.guard.refusals import Refusals
 from rasa_handoff.protocol.tokens import HEADER, Issuer, make_token
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
 from tests.rasa.channels.conftest import credentials
 from tests.rasa.channels.test_socketio import resolve
 from tests.rasa.channels.vendors import Vendors
-from tests.support.desk import AgentAtDesk, DeskServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -96,13 +96,13 @@ def refusals(page: Page) -> list[str]:
 
 
 async def test_with_its_token_a_conversation_works_as_ever(
-    required: RasaServer, thandi: AgentAtDesk, session: str
+    required: RasaServer, thandi: ScriptedAgent, session: str
 ) -> None:
     async with Page(required.url, session, token=token(required, session)) as page:
         await page.say("hello")
         await page.hears("Hello.")
         await page.say("I give up completely")
-        handoff_id = (await thandi.take())["handoff_id"]
+        handoff_id = (await thandi.take_next())["handoff_id"]
         await page.hears("Thandi is here")
         await page.type(True)
         await thandi.hears("typing", handoff_id=handoff_id, on=True)
@@ -299,10 +299,12 @@ async def test_the_backend_outranks_who_came_first(required: RasaServer, session
 # Optional
 
 
-async def test_without_tokens_optional_changes_nothing(optional: RasaServer, thandi: AgentAtDesk, session: str) -> None:
+async def test_without_tokens_optional_changes_nothing(
+    optional: RasaServer, thandi: ScriptedAgent, session: str
+) -> None:
     async with Page(optional.url, session) as page:
         await page.say("I give up completely")
-        handoff_id = (await thandi.take())["handoff_id"]
+        handoff_id = (await thandi.take_next())["handoff_id"]
         await page.hears("Thandi is here")
         assert (await post(optional, session, "by rest"))[0] == 200
         await thandi.hears("message", handoff_id=handoff_id, text="by rest")

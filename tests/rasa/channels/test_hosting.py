@@ -10,11 +10,11 @@ from rasa.core.channels import BUILTIN_CHANNELS
 from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.protocol.names import STOCK_CHANNELS
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.channel_customers import FETCHED, PUSHED, Customer, OnRest, OnTelegram
 from tests.rasa.channels.talking import resolved
 from tests.rasa.channels.vendors import Vendors
-from tests.support.desk import AgentAtDesk
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -106,12 +106,12 @@ async def test_the_bot_sees_rasas_own_output_channel(
 
 
 async def test_telegram_keeps_customers_apart_who_write_at_once(
-    rasa: RasaServer, vendors: Vendors, thandi: AgentAtDesk, outputs: list[Any]
+    rasa: RasaServer, vendors: Vendors, thandi: ScriptedAgent, outputs: list[Any]
 ) -> None:
     one, two, other = (OnTelegram(rasa, vendors, id=id) for id in ("731", "732", "733"))
     await asyncio.gather(one.say("I give up completely"), other.say("hello"), two.say("I give up completely"))
     assert len({id(output) for output in outputs}) == 1, "Rasa shares one output; without that this test shows nothing"
-    conversations = [await thandi.take(), await thandi.take()]
+    conversations = [await thandi.take_next(), await thandi.take_next()]
     assert {conversation["short_id"] for conversation in conversations} == {short_id("731"), short_id("732")}
     for customer in (one, two):
         handoff_id = next(c["handoff_id"] for c in conversations if c["short_id"] == short_id(customer.id))

@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from tests.rasa.channels.browsers import Page
 from tests.rasa.channels.conftest import credentials
 from tests.rasa.channels.talking import heard_from_customer
-from tests.support.desk import AgentAtDesk, DeskServer
 from tests.support.started_processes import Process
 from tools.rasa_command import RASA
 
@@ -38,14 +38,14 @@ class Rasa(Process):
 
 
 async def test_a_kill_loses_nothing_and_doubles_nothing(
-    small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path
+    small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path
 ) -> None:
     port = free_port()
     async with Rasa(small_model, tmp_path, desk.url, port) as rasa:
         live, bot = Page(rasa.url, "killed-live", acks=True), Page(rasa.url, "killed-bot", acks=True)
         async with live, bot:
             assert await live.tell("I give up completely") == OK
-            handoff_id = str((await thandi.take())["handoff_id"])
+            handoff_id = str((await thandi.take_next())["handoff_id"])
             await live.hears("Thandi is here")
             live.attentive.clear()
             bot.attentive.clear()

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.channel_customers import OnRest
 from tests.rasa.channels.talking import heard_from_customer, in_order, resolved, taken
 from tests.rasa.channels.vendors import Vendors
-from tests.support.desk import AgentAtDesk
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -38,7 +38,7 @@ async def ask_and_go(rasa: RasaServer, path: str, body: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("query", ["", "?stream=true"], ids=["answer", "stream"])
 async def test_who_hangs_up_before_the_answer_gets_the_words_with_the_next(
-    rasa: RasaServer, thandi: AgentAtDesk, customer: OnRest, query: str
+    rasa: RasaServer, thandi: ScriptedAgent, customer: OnRest, query: str
 ) -> None:
     await customer.ask("I give up completely")
     handoff_id = await taken(rasa, thandi, customer)
@@ -56,7 +56,7 @@ async def test_who_hangs_up_before_the_answer_gets_the_words_with_the_next(
 
 
 async def test_a_turn_once_begun_is_finished_though_the_client_hangs_up(
-    rasa: RasaServer, thandi: AgentAtDesk, customer: OnRest
+    rasa: RasaServer, thandi: ScriptedAgent, customer: OnRest
 ) -> None:
     await ask_and_go(rasa, "/webhooks/rest/webhook", {"sender": customer.id, "message": "I give up completely"})
     await eventually(lambda: rasa.channel.relay.silences_bot(customer.id))
@@ -66,7 +66,7 @@ async def test_a_turn_once_begun_is_finished_though_the_client_hangs_up(
 
 
 async def test_words_are_told_in_one_of_two_answers_asked_for_at_once(
-    rasa: RasaServer, thandi: AgentAtDesk, customer: OnRest
+    rasa: RasaServer, thandi: ScriptedAgent, customer: OnRest
 ) -> None:
     await customer.ask("I give up completely")
     handoff_id = await taken(rasa, thandi, customer)
@@ -98,7 +98,7 @@ class Mailbox:
 
 
 async def test_a_mailbox_gives_its_words_until_they_are_named(
-    rasa: RasaServer, thandi: AgentAtDesk, customer: OnRest
+    rasa: RasaServer, thandi: ScriptedAgent, customer: OnRest
 ) -> None:
     mailbox = Mailbox(rasa, customer.id)
     await mailbox.ask("I give up completely", lost=True)

@@ -11,11 +11,11 @@ from sqlalchemy import update
 from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.relay import inbox
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
 from tests.rasa.channels.talking import heard_from_customer, in_order
 from tests.rasa.channels.test_socketio import resolve
-from tests.support.desk import AgentAtDesk
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -27,17 +27,17 @@ def session() -> str:
     return uuid.uuid4().hex
 
 
-async def live(page: Page, agent: AgentAtDesk) -> str:
+async def live(page: Page, agent: ScriptedAgent) -> str:
     """An agent has the page's conversation; returns the handoff's id."""
     assert await page.tell("I give up completely") == OK
-    conversation = await agent.take()
+    conversation = await agent.take_next()
     assert conversation["short_id"] == short_id(page.session)
     await page.hears("Thandi is here")
     return str(conversation["handoff_id"])
 
 
 async def test_words_are_delivered_when_the_page_has_acknowledged(
-    rasa: RasaServer, thandi: AgentAtDesk, session: str
+    rasa: RasaServer, thandi: ScriptedAgent, session: str
 ) -> None:
     async with Page(rasa.url, session, acks=True) as page:
         handoff_id = await live(page, thandi)
@@ -55,7 +55,7 @@ async def test_words_are_delivered_when_the_page_has_acknowledged(
 
 
 async def test_words_that_were_not_acknowledged_come_again_after_a_reconnect(
-    rasa: RasaServer, thandi: AgentAtDesk, session: str
+    rasa: RasaServer, thandi: ScriptedAgent, session: str
 ) -> None:
     async with Page(rasa.url, session, acks=True) as page:
         handoff_id = await live(page, thandi)
@@ -73,11 +73,11 @@ async def test_words_that_were_not_acknowledged_come_again_after_a_reconnect(
         assert all(back.ids), back.received
 
 
-async def test_a_page_without_acks_is_told_as_by_rasa(rasa: RasaServer, thandi: AgentAtDesk, session: str) -> None:
+async def test_a_page_without_acks_is_told_as_by_rasa(rasa: RasaServer, thandi: ScriptedAgent, session: str) -> None:
     async with Page(rasa.url, session) as page:
         page.attentive.clear()
         await page.say("I give up completely")
-        conversation = await thandi.take()
+        conversation = await thandi.take_next()
         await thandi.say(conversation["handoff_id"], "Hello.", id=f"{session}-1")
         await thandi.hears("message.status", message_id=f"{session}-1", status="delivered")
         await eventually(lambda: "Hello." in page.texts)
@@ -85,7 +85,7 @@ async def test_a_page_without_acks_is_told_as_by_rasa(rasa: RasaServer, thandi: 
         await resolve(thandi, conversation["handoff_id"])
 
 
-async def test_a_tab_without_acks_hears_beside_one_with(rasa: RasaServer, thandi: AgentAtDesk, session: str) -> None:
+async def test_a_tab_without_acks_hears_beside_one_with(rasa: RasaServer, thandi: ScriptedAgent, session: str) -> None:
     async with Page(rasa.url, session, acks=True) as page, Page(rasa.url, session) as plain:
         handoff_id = await live(page, thandi)
         await thandi.say(handoff_id, "To both.", id=f"{session}-1")
@@ -96,7 +96,7 @@ async def test_a_tab_without_acks_hears_beside_one_with(rasa: RasaServer, thandi
 
 
 async def test_what_the_page_says_twice_is_heard_once_in_a_live_chat(
-    rasa: RasaServer, thandi: AgentAtDesk, session: str
+    rasa: RasaServer, thandi: ScriptedAgent, session: str
 ) -> None:
     async with Page(rasa.url, session, acks=True) as page:
         handoff_id = await live(page, thandi)
@@ -116,7 +116,7 @@ async def test_what_the_page_says_twice_is_heard_once_in_a_live_chat(
 
 @pytest.mark.parametrize("killed", [False, True])
 async def test_leaving_is_not_confirmed_by_a_second_copy(
-    rasa: RasaServer, thandi: AgentAtDesk, session: str, monkeypatch: pytest.MonkeyPatch, killed: bool
+    rasa: RasaServer, thandi: ScriptedAgent, session: str, monkeypatch: pytest.MonkeyPatch, killed: bool
 ) -> None:
     if killed:  # right after the commit: nothing that comes later is written down
         monkeypatch.setattr(inbox.Inbox, "finish", AsyncMock())
@@ -142,11 +142,11 @@ async def test_what_the_page_says_twice_is_one_turn_of_the_bot(rasa: RasaServer,
 
 
 async def test_a_second_request_for_a_person_is_none_after_the_chat(
-    rasa: RasaServer, thandi: AgentAtDesk, session: str
+    rasa: RasaServer, thandi: ScriptedAgent, session: str
 ) -> None:
     async with Page(rasa.url, session, acks=True) as page:
         assert await page.tell('/execute_handoff{"department": "orders"}', id="person") == OK
-        conversation = await thandi.take()
+        conversation = await thandi.take_next()
         assert await page.tell('/execute_handoff{"department": "orders"}', id="person") == OK
         await resolve(thandi, conversation["handoff_id"])
         await page.hears("back with me")
@@ -156,12 +156,12 @@ async def test_a_second_request_for_a_person_is_none_after_the_chat(
 
 @pytest.mark.parametrize("acks", [True, False], ids=["acks", "plain"])
 async def test_messages_sent_at_once_keep_their_order(
-    rasa: RasaServer, thandi: AgentAtDesk, session: str, acks: bool
+    rasa: RasaServer, thandi: ScriptedAgent, session: str, acks: bool
 ) -> None:
     words = [f"word {number}" for number in range(30)]
     async with Page(rasa.url, session, acks=acks) as page:
         await page.say("I give up completely")
-        conversation = await thandi.take()
+        conversation = await thandi.take_next()
         handoff_id = conversation["handoff_id"]
         await page.hears("Thandi is here")
         for word in words:
@@ -221,14 +221,14 @@ async def test_a_turn_that_was_cut_off_is_run(rasa: RasaServer, session: str) ->
 
 
 async def test_a_handoff_that_a_finished_turn_asked_for_is_still_made(
-    rasa: RasaServer, thandi: AgentAtDesk, session: str
+    rasa: RasaServer, thandi: ScriptedAgent, session: str
 ) -> None:
     async with Page(rasa.url, session, acks=True) as page:
         agent = rasa.app.ctx.agent
         await inbox.Inbox(rasa.channel.relay.store).begin(session, "asked")
         await agent.handle_message(UserMessage("I give up completely", None, session, message_id="asked"))
         assert await page.tell("I give up completely", id="asked") == OK
-        conversation = await thandi.take()
+        conversation = await thandi.take_next()
         await eventually(lambda: in_order(["Wait a moment.", "number 1 in the queue"], page.texts))
         await as_if_killed_before_done(rasa, session)
         assert await page.tell("I give up completely", id="asked") == OK
@@ -241,7 +241,7 @@ async def test_a_handoff_that_a_finished_turn_asked_for_is_still_made(
 
 
 async def test_both_tabs_are_told_though_one_acknowledgement_is_enough(
-    rasa: RasaServer, thandi: AgentAtDesk, session: str
+    rasa: RasaServer, thandi: ScriptedAgent, session: str
 ) -> None:
     async with Page(rasa.url, session, acks=True) as page, Page(rasa.url, session, acks=True) as other:
         handoff_id = await live(page, thandi)

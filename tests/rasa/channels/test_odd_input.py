@@ -12,13 +12,13 @@ from sqlalchemy import update
 from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.relay import inbox
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
 from tests.rasa.channels.channel_customers import FETCHED, PUSHED, Customer
 from tests.rasa.channels.talking import heard_from_customer, resolved, taken
 from tests.rasa.channels.vendors import Vendors
 from tests.rasa.handoff.test_database import NOT_TAKEN
-from tests.support.desk import AgentAtDesk
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -39,21 +39,21 @@ def session() -> str:
     return uuid.uuid4().hex
 
 
-async def live(page: Page, agent: AgentAtDesk) -> str:
+async def live(page: Page, agent: ScriptedAgent) -> str:
     await page.say("I give up completely")
-    conversation = await agent.take()
+    conversation = await agent.take_next()
     assert conversation["short_id"] == short_id(page.session)
     await page.hears("Thandi is here")
     return str(conversation["handoff_id"])
 
 
-async def end(rasa: RasaServer, agent: AgentAtDesk, page: Page, handoff_id: str) -> None:
+async def end(rasa: RasaServer, agent: ScriptedAgent, page: Page, handoff_id: str) -> None:
     answer = await agent.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={})
     assert answer["ok"], answer
     await eventually(lambda: not rasa.channel.relay.silences_bot(str(page.session)))
 
 
-async def test_a_page_may_say_anything(rasa: RasaServer, thandi: AgentAtDesk, session: str) -> None:
+async def test_a_page_may_say_anything(rasa: RasaServer, thandi: ScriptedAgent, session: str) -> None:
     async with Page(rasa.url, session) as page:
         handoff_id = await live(page, thandi)
         for odd, _ in ODD:
@@ -91,7 +91,7 @@ async def test_an_event_with_more_or_fewer_payloads_is_answered_like_any_other(
 
 @pytest.mark.parametrize("kind", [kind for kind in (*PUSHED, *FETCHED) if kind.channel in ("callback", "rasa", "rest")])
 async def test_a_request_may_say_anything(
-    rasa: RasaServer, vendors: Vendors, thandi: AgentAtDesk, kind: type[Customer]
+    rasa: RasaServer, vendors: Vendors, thandi: ScriptedAgent, kind: type[Customer]
 ) -> None:
     customer = kind(rasa, vendors, id=f"odd-{kind.__name__}", place="odd")
     await customer.say("I give up completely")
@@ -103,7 +103,7 @@ async def test_a_request_may_say_anything(
     await resolved(rasa, thandi, customer, handoff_id)
 
 
-async def test_a_widgets_constant_id_tells_no_copies(rasa: RasaServer, thandi: AgentAtDesk, session: str) -> None:
+async def test_a_widgets_constant_id_tells_no_copies(rasa: RasaServer, thandi: ScriptedAgent, session: str) -> None:
     """The customer's id, perhaps: without ``acks`` nobody has agreed on what it means."""
     async with Page(rasa.url, session) as page:
         handoff_id = await live(page, thandi)

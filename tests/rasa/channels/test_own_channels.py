@@ -6,13 +6,13 @@ import pytest
 import pytest_asyncio
 
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
 from tests.rasa.channels.channel_customers import OnRest
 from tests.rasa.channels.own_channels import CounterInput, KioskInput
 from tests.rasa.channels.talking import resolved, taken
 from tests.rasa.channels.vendors import Vendors
-from tests.support.desk import AgentAtDesk
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -35,11 +35,11 @@ async def test_they_stay_what_they_are(shop: RasaServer) -> None:
     assert type(channels["counter"]) is CounterInput
 
 
-async def test_a_kiosk_is_mended_and_its_words_wait(shop: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_a_kiosk_is_mended_and_its_words_wait(shop: RasaServer, thandi: ScriptedAgent) -> None:
     async with Page(shop.url, "kiosk1", path="kiosk.io") as page:
         await page.say("I give up completely")
         await page.hears("number 1 in the queue")
-        conversation = await thandi.take()
+        conversation = await thandi.take_next()
         await page.hears("Thandi is here")
     await eventually(lambda: not shop.channel.channels["kiosk"].connected("kiosk1"))
     await thandi.say(conversation["handoff_id"], "Still there?", id="kiosk")
@@ -50,7 +50,7 @@ async def test_a_kiosk_is_mended_and_its_words_wait(shop: RasaServer, thandi: Ag
         await page.hears("back with me")
 
 
-async def test_at_the_counter_words_are_fetched(shop: RasaServer, vendors: Vendors, thandi: AgentAtDesk) -> None:
+async def test_at_the_counter_words_are_fetched(shop: RasaServer, vendors: Vendors, thandi: ScriptedAgent) -> None:
     customer = OnRest(shop, vendors, id="counter1")
     customer.channel = "counter"
     await customer.ask("I give up completely")

@@ -3,11 +3,11 @@
 import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.channel_customers import FETCHED, PUSHED, Customer, Fetching
 from tests.rasa.channels.talking import in_order, resolved, taken
 from tests.rasa.channels.vendors import Vendors
-from tests.support.desk import AgentAtDesk
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -17,7 +17,7 @@ MARKERS = ("handoff", "gave up", "be kind")
 
 @pytest.mark.parametrize("kind", PUSHED, ids=lambda kind: kind.channel)
 async def test_the_agents_words_are_pushed(
-    rasa: RasaServer, vendors: Vendors, thandi: AgentAtDesk, kind: type[Customer]
+    rasa: RasaServer, vendors: Vendors, thandi: ScriptedAgent, kind: type[Customer]
 ) -> None:
     customer = kind(rasa, vendors, id="81", place=f"{kind.channel}-room")
     await customer.say("I give up completely")
@@ -41,7 +41,7 @@ async def test_the_agents_words_are_pushed(
 
 @pytest.mark.parametrize("kind", FETCHED, ids=lambda kind: kind.__name__)
 async def test_where_nothing_can_be_pushed_it_comes_first_with_the_next_request(
-    rasa: RasaServer, vendors: Vendors, thandi: AgentAtDesk, kind: type[Fetching]
+    rasa: RasaServer, vendors: Vendors, thandi: ScriptedAgent, kind: type[Fetching]
 ) -> None:
     customer = kind(rasa, vendors, id=f"{kind.__name__} 82")
     assert in_order(["Wait a moment.", "number 1 in the queue"], await customer.ask("I give up completely"))
@@ -71,7 +71,7 @@ async def test_a_marker_that_is_wrong_does_not_show_either(
 
 @pytest.mark.parametrize("kind", [*PUSHED, *FETCHED], ids=lambda kind: kind.__name__)
 async def test_the_options_are_offered(
-    rasa: RasaServer, vendors: Vendors, thandi: AgentAtDesk, kind: type[Customer]
+    rasa: RasaServer, vendors: Vendors, thandi: ScriptedAgent, kind: type[Customer]
 ) -> None:
     customer = kind(rasa, vendors, id="84", place=f"{kind.__name__}-84")
     await customer.say("/provide_handoff_options")

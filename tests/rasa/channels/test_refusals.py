@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.channel_customers import PUSHED, Customer
 from tests.rasa.channels.talking import resolved, taken
 from tests.rasa.channels.vendors import Vendors
-from tests.support.desk import AgentAtDesk
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -24,7 +24,7 @@ def broken(vendors: Vendors) -> Iterator[Vendors]:
 
 @pytest.mark.parametrize("kind", PUSHED, ids=lambda kind: kind.channel)
 async def test_words_reach_the_customer_once_the_vendor_is_back(
-    rasa: RasaServer, broken: Vendors, thandi: AgentAtDesk, kind: type[Customer]
+    rasa: RasaServer, broken: Vendors, thandi: ScriptedAgent, kind: type[Customer]
 ) -> None:
     customer = kind(rasa, broken, id="96", place=f"{kind.channel}-96")
     await customer.say("I give up completely")
@@ -44,7 +44,7 @@ async def test_words_reach_the_customer_once_the_vendor_is_back(
 
 @pytest.mark.parametrize("kind", PUSHED, ids=lambda kind: kind.channel)
 async def test_the_agent_is_told_when_the_vendor_refuses(
-    rasa: RasaServer, broken: Vendors, thandi: AgentAtDesk, kind: type[Customer]
+    rasa: RasaServer, broken: Vendors, thandi: ScriptedAgent, kind: type[Customer]
 ) -> None:
     customer = kind(rasa, broken, id="97", place=f"{kind.channel}-97")
     await customer.say("I give up completely")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.channel_customers import (
     PUSHED,
@@ -20,7 +21,6 @@ from tests.rasa.channels.channel_customers import (
 from tests.rasa.channels.conftest import all_channels
 from tests.rasa.channels.talking import resolved, taken
 from tests.rasa.channels.vendors import Vendors
-from tests.support.desk import AgentAtDesk
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -29,7 +29,7 @@ SLOW = 0.3
 
 
 async def test_slack_replies_in_the_thread_of_the_last_message(
-    rasa: RasaServer, vendors: Vendors, thandi: AgentAtDesk
+    rasa: RasaServer, vendors: Vendors, thandi: ScriptedAgent
 ) -> None:
     customer = OnSlack(rasa, vendors, id="U91", place="C91")
     await customer.say("I give up completely")
@@ -52,7 +52,7 @@ async def test_slack_replies_in_the_thread_of_the_last_message(
 
 @pytest.mark.parametrize("pressed", ["/execute_handoff", "/handoff_wait", "disconnect"])
 async def test_a_button_or_the_leaving_word_moves_the_place_too(
-    rasa: RasaServer, vendors: Vendors, thandi: AgentAtDesk, pressed: str
+    rasa: RasaServer, vendors: Vendors, thandi: ScriptedAgent, pressed: str
 ) -> None:
     customer = OnSlack(rasa, vendors, id=f"U93{pressed[-1]}", place="C91")
     await customer.say("I give up completely")
@@ -70,7 +70,7 @@ async def test_a_button_or_the_leaving_word_moves_the_place_too(
 async def test_the_place_is_known_after_a_restart(
     serve: Callable[..., RasaServer],
     vendors: Vendors,
-    thandi: AgentAtDesk,
+    thandi: ScriptedAgent,
     tmp_path: Path,
     kind: type[Customer],
 ) -> None:
@@ -95,7 +95,7 @@ async def test_the_place_is_known_after_a_restart(
 
 @pytest.mark.parametrize("kind", PUSHED, ids=lambda kind: kind.channel)
 async def test_a_slow_vendor_holds_up_nobody_else(
-    rasa: RasaServer, vendors: Vendors, thandi: AgentAtDesk, kind: type[Customer]
+    rasa: RasaServer, vendors: Vendors, thandi: ScriptedAgent, kind: type[Customer]
 ) -> None:
     customer = kind(rasa, vendors, id="94", place=f"{kind.channel}-94")
     await customer.say("I give up completely")

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.channel_customers import FETCHED, PUSHED, Customer, OnCallback, OnHangouts, OnMattermost
 from tests.rasa.channels.talking import heard_from_customer, resolved, taken
 from tests.rasa.channels.vendors import Vendors
-from tests.support.desk import AgentAtDesk
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -28,7 +28,7 @@ def broken(vendors: Vendors) -> Iterator[Vendors]:
 
 @pytest.mark.parametrize("kind", WITH_IDS, ids=lambda kind: kind.channel)
 async def test_a_vendor_that_calls_again_is_heard_once(
-    rasa: RasaServer, vendors: Vendors, thandi: AgentAtDesk, kind: type[Customer]
+    rasa: RasaServer, vendors: Vendors, thandi: ScriptedAgent, kind: type[Customer]
 ) -> None:
     customer = kind(rasa, vendors, id=f"87{WITH_IDS.index(kind)}", place=f"{kind.channel}-87")
     await customer.say("hello")
@@ -52,7 +52,7 @@ async def test_a_vendor_that_calls_again_is_heard_once(
     ("kind", "key"), [(OnCallback, "id"), (OnMattermost, "pending_post_id")], ids=["callback", "mattermost"]
 )
 async def test_words_told_again_carry_the_same_key(
-    rasa: RasaServer, broken: Vendors, thandi: AgentAtDesk, kind: type[Customer], key: str
+    rasa: RasaServer, broken: Vendors, thandi: ScriptedAgent, kind: type[Customer], key: str
 ) -> None:
     customer = kind(rasa, broken, id="88", place=f"{kind.channel}-88")
     await customer.say("I give up completely")

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
 from tests.rasa.channels.test_socketio import resolve
-from tests.support.desk import AgentAtDesk
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -20,11 +20,11 @@ def session() -> str:
 
 
 async def test_a_stranger_socket_says_types_and_reads_nothing(
-    rasa: RasaServer, thandi: AgentAtDesk, session: str
+    rasa: RasaServer, thandi: ScriptedAgent, session: str
 ) -> None:
     async with Page(rasa.url, session, acks=True) as page, Page(rasa.url, uuid.uuid4().hex) as thief:
         await page.tell("I give up completely", id="asked")
-        handoff_id = (await thandi.take())["handoff_id"]
+        handoff_id = (await thandi.take_next())["handoff_id"]
         await thandi.say(handoff_id, "Hello, Thabo.", id="greeting")
         await page.hears("Hello, Thabo.")
         await thandi.hears("message.status", message_id="greeting", status="delivered")
@@ -47,11 +47,11 @@ async def test_a_stranger_socket_says_types_and_reads_nothing(
 
 
 async def test_a_socket_that_asks_for_another_session_leaves_the_first(
-    rasa: RasaServer, thandi: AgentAtDesk, session: str
+    rasa: RasaServer, thandi: ScriptedAgent, session: str
 ) -> None:
     async with Page(rasa.url, session) as page:
         await page.say("I give up completely")
-        handoff_id = (await thandi.take())["handoff_id"]
+        handoff_id = (await thandi.take_next())["handoff_id"]
         await page.hears("Thandi is here")
         await page.join(uuid.uuid4().hex)
         await thandi.say(handoff_id, "Only for the first.", id="first")

@@ -8,10 +8,10 @@ import pytest
 from rasa.core.channels.socketio import SocketIOOutput
 
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
 from tests.rasa.channels.talking import in_order
-from tests.support.desk import AgentAtDesk
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -58,7 +58,7 @@ async def test_replies_arrive_with_session_persistence(rasa: RasaServer, session
         assert page.received == [("session_confirm", session), ("bot_uttered", {"text": "Hello."})]
 
 
-async def test_a_page_learns_whom_its_customer_has(rasa: RasaServer, thandi: AgentAtDesk, session: str) -> None:
+async def test_a_page_learns_whom_its_customer_has(rasa: RasaServer, thandi: ScriptedAgent, session: str) -> None:
     def states(page: Page) -> list[tuple[str, str | None]]:
         reported = [data for event, data in page.received if event == "handoff_state"]
         assert {data["session_id"] for data in reported} <= {session}
@@ -68,7 +68,7 @@ async def test_a_page_learns_whom_its_customer_has(rasa: RasaServer, thandi: Age
         await page.say("hello")
         await page.hears("Hello.")
         await page.say("/execute_handoff")
-        handoff_id = (await thandi.take())["handoff_id"]
+        handoff_id = (await thandi.take_next())["handoff_id"]
         await eventually(lambda: states(page) == [("waiting", None), ("person", "Thandi")])
         async with Page(rasa.url, session) as late:
             await eventually(lambda: states(late) == [("person", "Thandi")])
@@ -123,11 +123,11 @@ async def test_a_namespace_works(serve: Callable[..., RasaServer], session: str)
         await page.hears("Hello.")
 
 
-async def test_words_wait_for_a_customer_who_is_away(rasa: RasaServer, thandi: AgentAtDesk, session: str) -> None:
+async def test_words_wait_for_a_customer_who_is_away(rasa: RasaServer, thandi: ScriptedAgent, session: str) -> None:
     async with Page(rasa.url, session) as page:
         await page.say("I give up completely")
         await page.hears("number 1 in the queue")
-        conversation = await thandi.take()
+        conversation = await thandi.take_next()
         assert conversation["channel"] == {"name": "socketio", "push": True}
         await page.hears("Thandi is here")
     handoff_id = conversation["handoff_id"]
@@ -146,11 +146,13 @@ async def test_words_wait_for_a_customer_who_is_away(rasa: RasaServer, thandi: A
         assert "handoff" not in str([data for event, data in page.received if event != "handoff_state"])
 
 
-async def test_the_agent_learns_what_the_customer_has_read(rasa: RasaServer, thandi: AgentAtDesk, session: str) -> None:
+async def test_the_agent_learns_what_the_customer_has_read(
+    rasa: RasaServer, thandi: ScriptedAgent, session: str
+) -> None:
     async with Page(rasa.url, session) as page, Page(rasa.url, uuid.uuid4().hex) as stranger:
         await page.say("I give up completely")
         await page.hears("number 1 in the queue")
-        handoff_id = (await thandi.take())["handoff_id"]
+        handoff_id = (await thandi.take_next())["handoff_id"]
         for id in ("seen", "unseen"):
             await thandi.say(handoff_id, f"{id}.", id=id)
             await page.hears(f"{id}.")
@@ -166,11 +168,11 @@ async def test_the_agent_learns_what_the_customer_has_read(rasa: RasaServer, tha
 
 
 async def test_the_end_waits_for_a_customer_who_is_away_too(
-    rasa: RasaServer, thandi: AgentAtDesk, session: str
+    rasa: RasaServer, thandi: ScriptedAgent, session: str
 ) -> None:
     async with Page(rasa.url, session) as page:
         await page.say("I give up completely")
-        conversation = await thandi.take()
+        conversation = await thandi.take_next()
         await page.hears("Thandi is here")
     await eventually(lambda: not rasa.channel.channels["socketio"].connected(session))
     await thandi.say(conversation["handoff_id"], "All done.", id="done")
@@ -183,10 +185,10 @@ async def test_the_end_waits_for_a_customer_who_is_away_too(
         await page.hears("Hello.")
 
 
-async def test_typing_shows_on_both_sides(rasa: RasaServer, thandi: AgentAtDesk, session: str) -> None:
+async def test_typing_shows_on_both_sides(rasa: RasaServer, thandi: ScriptedAgent, session: str) -> None:
     async with Page(rasa.url, session) as page:
         await page.say("I give up completely")
-        conversation = await thandi.take()
+        conversation = await thandi.take_next()
         handoff_id = conversation["handoff_id"]
         await page.hears("Thandi is here")
         for on in (True, False):
@@ -198,6 +200,6 @@ async def test_typing_shows_on_both_sides(rasa: RasaServer, thandi: AgentAtDesk,
         await page.hears("back with me")
 
 
-async def resolve(agent: AgentAtDesk, handoff_id: str) -> None:
+async def resolve(agent: ScriptedAgent, handoff_id: str) -> None:
     answer = await agent.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={})
     assert answer["ok"], answer

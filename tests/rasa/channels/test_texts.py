@@ -5,12 +5,12 @@ import pytest
 from rasa_handoff.protocol.limits import LONGEST_MESSAGE
 from rasa_handoff.protocol.text import valid_text
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.channel_customers import FETCHED, PUSHED, Customer
 from tests.rasa.channels.talking import heard_from_customer, resolved, taken
 from tests.rasa.channels.vendors import Vendors
 from tests.support import texts
-from tests.support.desk import AgentAtDesk
 
 pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(90)]
 
@@ -26,7 +26,7 @@ def dense(text: str) -> str:
 
 @pytest.mark.parametrize("kind", EVERYWHERE, ids=lambda kind: kind.__name__)
 async def test_words_of_both_sides(
-    rasa: RasaServer, vendors: Vendors, thandi: AgentAtDesk, kind: type[Customer]
+    rasa: RasaServer, vendors: Vendors, thandi: ScriptedAgent, kind: type[Customer]
 ) -> None:
     customer = kind(rasa, vendors, id=f"91{EVERYWHERE.index(kind)}", place=f"{kind.__name__}-91")
     await customer.say("I give up completely")

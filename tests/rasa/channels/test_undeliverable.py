@@ -7,12 +7,12 @@ import pytest
 import pytest_asyncio
 
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.channel_customers import OnCallback
 from tests.rasa.channels.conftest import all_channels
 from tests.rasa.channels.talking import resolved, taken
 from tests.rasa.channels.vendors import Vendors
-from tests.support.desk import AgentAtDesk
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -35,7 +35,7 @@ async def rasa(serve: Callable[..., RasaServer], vendors: Vendors) -> AsyncItera
 
 
 async def test_what_a_vendor_does_not_take_for_too_long_has_failed(
-    rasa: RasaServer, broken: Vendors, thandi: AgentAtDesk
+    rasa: RasaServer, broken: Vendors, thandi: ScriptedAgent
 ) -> None:
     customer = OnCallback(rasa, broken, id="impatient")
     await customer.say("I give up completely")

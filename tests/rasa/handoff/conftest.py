@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
-from tests.support.desk import AgentAtDesk, DeskServer
 from tests.support.trained_bots import trained_once
 
 
@@ -37,9 +37,9 @@ async def desk(tmp_path: Path) -> AsyncIterator[DeskServer]:
 
 
 @pytest.fixture
-async def thandi(desk: DeskServer) -> AsyncIterator[AgentAtDesk]:
+async def thandi(desk: DeskServer) -> AsyncIterator[ScriptedAgent]:
     """An agent of billing, signed in and online."""
-    async with AgentAtDesk(desk.url, "thandi@example.com") as agent:
+    async with ScriptedAgent(desk.url, "thandi@example.com") as agent:
         yield agent
 
 

@@ -18,11 +18,11 @@ from rasa_handoff.protocol.tokens import ADMIN_TOKEN_VARIABLE
 from rasa_handoff.relay import repository
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
 from tests.rasa.handoff.conftest import credentials
 from tests.rasa.handoff.test_dead_letters import live
-from tests.support.desk import AgentAtDesk, DeskServer
 from tests.support.postgres_server import Database, Postgres
 from tests.support.started_processes import BIN, Process
 
@@ -56,7 +56,7 @@ async def run(*arguments: str) -> int:
 
 async def test_a_relay_that_runs_on_postgres(
     rasa: RasaServer,
-    thandi: AgentAtDesk,
+    thandi: ScriptedAgent,
     postgres: Database,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -100,7 +100,7 @@ async def test_a_relay_that_runs_on_postgres(
 async def test_a_live_agent_server_that_runs_on_postgres(
     rasa: RasaServer,
     desk: DeskServer,
-    thandi: AgentAtDesk,
+    thandi: ScriptedAgent,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -13,30 +13,30 @@ from rasa_handoff.protocol import events as relay_events
 from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.relay import repository
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.handoff.conftest import credentials
-from tests.support.desk import AgentAtDesk, DeskServer
 
 
-async def hand_over(rasa: RasaServer, agent: AgentAtDesk, how: str = "/execute_handoff") -> str:
+async def hand_over(rasa: RasaServer, agent: ScriptedAgent, how: str = "/execute_handoff") -> str:
     await rasa.texts(how)
-    handoff_id = str((await agent.take())["handoff_id"])
+    handoff_id = str((await agent.take_next())["handoff_id"])
     await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
     return handoff_id
 
 
-async def resolve(rasa: RasaServer, agent: AgentAtDesk, handoff_id: str, **slots: Any) -> None:
+async def resolve(rasa: RasaServer, agent: ScriptedAgent, handoff_id: str, **slots: Any) -> None:
     answer = await agent.ask("resolve", handoff_id=handoff_id, outcome="resolved", note="settled", slots=slots)
     assert answer["ok"], answer
     await eventually(lambda: not rasa.channel.relay.silences_bot("thabo"))
 
 
-async def test_an_interrupted_form_asks_its_open_question_and_goes_on(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_an_interrupted_form_asks_its_open_question_and_goes_on(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     assert await rasa.texts("I want to move") == ["Which street?"]
     assert await rasa.texts("Long Street 1") == ["Which town?"]
     (queued,) = await rasa.texts("/execute_handoff")  # and not the form's question once more
     assert "number 1" in queued
-    conversation = await thandi.take()
+    conversation = await thandi.take_next()
     handoff_id = conversation["handoff_id"]
     assert [line["text"] for line in conversation["transcript"]][-1] == "Which town?"
     assert [line["text"] for line in conversation["transcript"]].count("Which town?") == 1
@@ -50,7 +50,7 @@ async def test_an_interrupted_form_asks_its_open_question_and_goes_on(rasa: Rasa
     assert answers[2:] == ["Which town?", "Moved to Long Street 1 in Cape Town."]
 
 
-async def test_the_form_goes_on_after_a_chat_longer_than_the_session(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_the_form_goes_on_after_a_chat_longer_than_the_session(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     await rasa.texts("I want to move")
     await rasa.texts("Long Street 1")
     handoff_id = await hand_over(rasa, thandi)
@@ -72,7 +72,7 @@ async def test_in_a_form_with_nobody_there_the_question_is_asked_again(rasa: Ras
     assert await rasa.texts("Long Street 1") == ["Which town?"]
 
 
-async def test_a_slot_the_agent_sets_fills_the_form(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_a_slot_the_agent_sets_fills_the_form(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     await rasa.texts("I want to move")
     await rasa.texts("Long Street 1")
     handoff_id = await hand_over(rasa, thandi)
@@ -85,7 +85,7 @@ async def _said(rasa: RasaServer, text: str) -> bool:
     return any(event.get("text") == text for event in await rasa.events())
 
 
-async def test_a_form_that_ignores_no_intents_is_mended(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_a_form_that_ignores_no_intents_is_mended(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     """It takes the request for its answer; the relay takes that back and the form asks again."""
     assert await rasa.texts("start the deaf form") == ["Which street, deaf one?"]
     handoff_id = await hand_over(rasa, thandi)
@@ -96,7 +96,7 @@ async def test_a_form_that_ignores_no_intents_is_mended(rasa: RasaServer, thandi
     assert (await rasa.texts("hello"))[-2] == "Which street, deaf one?"
 
 
-async def test_a_slot_that_may_not_be_set_is_refused_at_the_desk(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_a_slot_that_may_not_be_set_is_refused_at_the_desk(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     handoff_id = await hand_over(rasa, thandi)
     answer = await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={"secret": "out"})
     assert not answer["ok"]
@@ -104,11 +104,11 @@ async def test_a_slot_that_may_not_be_set_is_refused_at_the_desk(rasa: RasaServe
     assert rasa.channel.relay.silences_bot("thabo")
 
 
-async def test_only_allowed_slots_are_shown(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_only_allowed_slots_are_shown(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     await rasa.texts("I want to move")
     await rasa.texts("Long Street 1")
     await rasa.texts("/execute_handoff")
-    bot = (await thandi.take())["bot"]
+    bot = (await thandi.take_next())["bot"]
     assert bot["slots"] == {"street": "Long Street 1"}
     assert bot["form"] == "move_form"
     assert {"name": "plan", "type": "categorical"}.items() <= next(
@@ -116,11 +116,11 @@ async def test_only_allowed_slots_are_shown(rasa: RasaServer, thandi: AgentAtDes
     ).items()
 
 
-async def test_the_transcript_is_what_a_person_would_have_seen(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_the_transcript_is_what_a_person_would_have_seen(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     await rasa.texts("show me things")
     await rasa.texts('/greet{"colour": "blue"}')
     await rasa.texts("I give up completely")
-    lines = [(line["speaker"], line["text"]) for line in (await thandi.take())["transcript"]]
+    lines = [(line["speaker"], line["text"]) for line in (await thandi.take_next())["transcript"]]
     assert lines == [
         ("customer", "show me things"),
         ("bot", "Which one? [The red one] [The blue one] [Image: http://127.0.0.1/picture.png]"),
@@ -131,11 +131,11 @@ async def test_the_transcript_is_what_a_person_would_have_seen(rasa: RasaServer,
     ]
 
 
-async def test_the_agent_sees_the_options_and_what_was_chosen(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_the_agent_sees_the_options_and_what_was_chosen(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     await eventually(lambda: any(one.staffed for one in rasa.channel.desk.availability.departments))
     await rasa.texts("/provide_handoff_options")
     await rasa.texts('/execute_handoff{"department": "billing"}')
-    lines = [(line["speaker"], line["text"]) for line in (await thandi.take())["transcript"]]
+    lines = [(line["speaker"], line["text"]) for line in (await thandi.take_next())["transcript"]]
     assert lines == [
         ("bot", "Who would you like to talk to? [Billing] [Carry on with the bot]"),
         ("customer", "Billing"),
@@ -143,7 +143,7 @@ async def test_the_agent_sees_the_options_and_what_was_chosen(rasa: RasaServer, 
 
 
 async def test_a_button_pressed_in_the_chat_reaches_the_agent_by_its_title(
-    rasa: RasaServer, thandi: AgentAtDesk
+    rasa: RasaServer, thandi: ScriptedAgent
 ) -> None:
     await rasa.texts("show me things")
     handoff_id = await hand_over(rasa, thandi)
@@ -151,7 +151,7 @@ async def test_a_button_pressed_in_the_chat_reaches_the_agent_by_its_title(
     await thandi.hears("message", text="The blue one", handoff_id=handoff_id)
 
 
-async def test_the_leaving_word_leaves_the_queue_at_once(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_the_leaving_word_leaves_the_queue_at_once(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     await rasa.texts("/execute_handoff")
     assert await rasa.texts("  DISCONNECT ") == ["You are no longer in the queue."]
     await eventually(lambda: not rasa.channel.relay.silences_bot("thabo"))
@@ -160,7 +160,7 @@ async def test_the_leaving_word_leaves_the_queue_at_once(rasa: RasaServer, thand
     await thandi.hears("conversation", state="ended")
 
 
-async def test_in_a_live_chat_leaving_is_confirmed_once(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_in_a_live_chat_leaving_is_confirmed_once(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     handoff_id = await hand_over(rasa, thandi)
     assert "again to leave" in (await rasa.texts("disconnect"))[-1]
     assert await rasa.texts("no, wait") == []
@@ -172,20 +172,20 @@ async def test_in_a_live_chat_leaving_is_confirmed_once(rasa: RasaServer, thandi
     assert await rasa.texts("hello") == ["Hello."]
 
 
-async def test_the_leaving_word_follows_the_language(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_the_leaving_word_follows_the_language(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     await rasa.texts("I give up completely")  # its marker says zu
     assert await rasa.texts("disconnect") == []
     assert await rasa.texts("phuma") == ["You are no longer in the queue."]
 
 
-async def test_a_customer_who_leaves_in_a_form_hears_its_open_question(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_a_customer_who_leaves_in_a_form_hears_its_open_question(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     await rasa.texts("I want to move")
     await rasa.texts("/execute_handoff")
     assert await rasa.texts("disconnect") == ["You are no longer in the queue.", "Which street?"]
     assert await rasa.texts("Long Street 1") == ["Which town?"]
 
 
-async def test_a_handoff_works_again_and_again(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_a_handoff_works_again_and_again(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     seen = set()
     for number in range(4):
         handoff_id = await hand_over(rasa, thandi)
@@ -199,7 +199,7 @@ async def test_a_handoff_works_again_and_again(rasa: RasaServer, thandi: AgentAt
 
 
 async def test_the_end_is_told_before_the_bots_answer_to_what_was_typed_meanwhile(
-    rasa: RasaServer, thandi: AgentAtDesk
+    rasa: RasaServer, thandi: ScriptedAgent
 ) -> None:
     """The customer writes while the conversation is on its way back: their answer comes after the end, not before it."""
     handoff_id = await hand_over(rasa, thandi)
@@ -217,7 +217,7 @@ async def test_the_end_is_told_before_the_bots_answer_to_what_was_typed_meanwhil
 
 
 async def test_the_end_is_told_first_though_the_answer_was_begun_before_it(
-    rasa: RasaServer, thandi: AgentAtDesk
+    rasa: RasaServer, thandi: ScriptedAgent
 ) -> None:
     """The bot is back between the look for what waits and the look at whose the message is."""
     handoff_id = await hand_over(rasa, thandi)
@@ -241,7 +241,7 @@ async def test_the_end_is_told_first_though_the_answer_was_begun_before_it(
     assert "back with me" in answers[1]
 
 
-async def test_an_event_of_an_older_handoff_changes_nothing(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_an_event_of_an_older_handoff_changes_nothing(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     old = await hand_over(rasa, thandi)
     await resolve(rasa, thandi, old)
     await rasa.texts("hello")
@@ -258,7 +258,7 @@ async def test_an_event_of_an_older_handoff_changes_nothing(rasa: RasaServer, th
 
 
 async def test_words_of_an_older_handoff_are_refused_however_often_they_come(
-    rasa: RasaServer, thandi: AgentAtDesk
+    rasa: RasaServer, thandi: ScriptedAgent
 ) -> None:
     """An answer may get lost; what was refused isn't among what the relay says it has, and what was accepted stays so."""
     handoff_id = await hand_over(rasa, thandi)
@@ -282,12 +282,12 @@ async def received(rasa: RasaServer) -> int:
     return int(await rasa.channel.store.write(lambda connection: connection.execute(query).scalar_one()))
 
 
-async def test_the_customer_is_told_of_a_transfer(desk: DeskServer, rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_the_customer_is_told_of_a_transfer(desk: DeskServer, rasa: RasaServer, thandi: ScriptedAgent) -> None:
     handoff_id = await hand_over(rasa, thandi)
-    async with AgentAtDesk(desk.url, "pieter@example.com") as pieter:
+    async with ScriptedAgent(desk.url, "pieter@example.com") as pieter:
         answer = await thandi.ask("transfer", handoff_id=handoff_id, department="orders")
         assert answer["ok"], answer
-        await pieter.take()
+        await pieter.take_next()
         await eventually(lambda: rasa.channel.relay.conversation("thabo").agent == "Pieter")
         answers = await rasa.texts("hello?")
         assert any("passed on to" in answer for answer in answers)
@@ -295,10 +295,10 @@ async def test_the_customer_is_told_of_a_transfer(desk: DeskServer, rasa: RasaSe
         await pieter.hears("message", text="hello?")
 
 
-async def test_the_place_in_the_queue_is_told(desk: DeskServer, rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_the_place_in_the_queue_is_told(desk: DeskServer, rasa: RasaServer, thandi: ScriptedAgent) -> None:
     await rasa.texts("/execute_handoff", sender="first")
     assert "number 2" in (await rasa.texts("/execute_handoff"))[0]
-    first = await thandi.take()
+    first = await thandi.take_next()
     assert first["short_id"] == short_id("first")
     await eventually(lambda: rasa.channel.relay.conversation("thabo").position == 1)
     assert await rasa.texts("and now?") == ["You are now number 1 in the queue."]
@@ -318,7 +318,7 @@ async def _resumed(rasa: RasaServer) -> bool:
 
 
 async def test_the_way_back_is_made_once_though_the_process_ended_in_it(
-    small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed between the tracker's save and the outbox's commit: the next process repeats the words, not the turn."""
     own = credentials(desk.url, tmp_path)
@@ -345,11 +345,11 @@ async def test_the_way_back_is_made_once_though_the_process_ended_in_it(
 
 
 async def test_what_is_on_its_way_when_the_customer_asks_comes_before_the_answer(
-    rasa: RasaServer, thandi: AgentAtDesk
+    rasa: RasaServer, thandi: ScriptedAgent
 ) -> None:
     """The lane hasn't found yet that the customer must fetch it; nobody knows that it waits."""
     await rasa.texts("/execute_handoff")
-    handoff_id = (await thandi.take())["handoff_id"]
+    handoff_id = (await thandi.take_next())["handoff_id"]
     await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
     await rasa.texts("hello?")
     customers, found = rasa.channel.interceptor._customers, asyncio.Event()
@@ -369,7 +369,7 @@ async def test_what_is_on_its_way_when_the_customer_asks_comes_before_the_answer
     assert "back with me" in answer[-2]
 
 
-async def test_words_that_are_a_buttons_payload_stay_the_customers(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_words_that_are_a_buttons_payload_stay_the_customers(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     """Only what begins with ``/`` is a button's payload and nothing else; ``yes`` is a word that anybody may say."""
     title = "Yes, cancel my order"
     shown = {"text": "Sure?", "buttons": [{"title": title, "payload": "yes"}, {"title": "Hello", "payload": "/greet"}]}

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
 from tests.rasa.handoff.conftest import credentials
-from tests.support.desk import AgentAtDesk, DeskServer
 
 
 async def test_after_the_bot_ended_it_a_new_session_begins(rasa: RasaServer) -> None:
@@ -49,14 +49,14 @@ async def test_a_page_learns_that_it_is_over(rasa: RasaServer) -> None:
 
 
 async def test_a_mailbox_learns_whom_its_customer_has(
-    small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path
+    small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path
 ) -> None:
     async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path, state_messages=["rest"])) as rasa:
         await eventually(lambda: rasa.channel.desk.connected)
         waiting = await rasa.say("/execute_handoff")
         assert states(waiting) == [("waiting", None)]
         assert "number 1" in waiting[1]["text"]
-        handoff_id = (await thandi.take())["handoff_id"]
+        handoff_id = (await thandi.take_next())["handoff_id"]
         await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
         assert states(await rasa.say("are you there?")) == [("person", "Thandi")]
         resolved = await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={})

@@ -12,9 +12,9 @@ import pytest
 from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.relay.relay import CUSTOMER
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually, within
 from tests.rasa.handoff.conftest import credentials
-from tests.support.desk import AgentAtDesk, DeskServer
 
 NOT_TAKEN = "I'm sorry, I couldn't pass that on. Please send it again in a moment."
 
@@ -39,10 +39,10 @@ def _restore(copy: Path, database: Path) -> None:
     copy.rename(database)
 
 
-async def live(rasa: RasaServer, agent: AgentAtDesk) -> str:
+async def live(rasa: RasaServer, agent: ScriptedAgent) -> str:
     await eventually(lambda: rasa.channel.desk.connected)
     await rasa.texts("/execute_handoff")
-    handoff_id = str((await agent.take())["handoff_id"])
+    handoff_id = str((await agent.take_next())["handoff_id"])
     await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
     await rasa.texts("before")
     await agent.hears("message", text="before")
@@ -60,7 +60,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_locked_database_refuses_and_resumes(
-    small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path)) as rasa:
         handoff_id = await live(rasa, thandi)
@@ -85,7 +85,7 @@ async def test_a_locked_database_refuses_and_resumes(
 
 
 async def test_a_full_database_refuses_and_resumes(
-    small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path
+    small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path
 ) -> None:
     async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path)) as rasa:
         await live(rasa, thandi)
@@ -99,7 +99,7 @@ async def test_a_full_database_refuses_and_resumes(
 
 
 async def test_a_server_set_back_to_a_backup_goes_on(
-    small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path
+    small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path
 ) -> None:
     """The copy's count is behind what the relay has heard: what is said after it isn't taken for old."""
     file, kept = tmp_path / "desk.db", tmp_path / "kept.db"
@@ -120,7 +120,7 @@ async def test_a_server_set_back_to_a_backup_goes_on(
         _restore(kept, file)
         await desk.__aenter__()
         await eventually(lambda: rasa.channel.desk.connected, seconds=20)
-        async with AgentAtDesk(desk.url, "thandi@example.com") as again:
+        async with ScriptedAgent(desk.url, "thandi@example.com") as again:
             await again.say(handoff_id, "after the restore", id="new")
             await eventually(lambda: come("after the restore"))
     assert [text for text in received if text in ("one", "two", "three", "after the restore")] == [
@@ -129,7 +129,7 @@ async def test_a_server_set_back_to_a_backup_goes_on(
 
 
 async def test_a_server_set_back_learns_of_newer_handoffs_by_itself(
-    small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path
+    small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path
 ) -> None:
     """Nobody types: the relay hears on connecting that the copy hasn't got it."""
     file, kept = tmp_path / "desk.db", tmp_path / "kept.db"
@@ -140,8 +140,8 @@ async def test_a_server_set_back_learns_of_newer_handoffs_by_itself(
         await desk.__aexit__(None, None, None)
         _restore(kept, file)
         await desk.__aenter__()
-        async with AgentAtDesk(desk.url, "thandi@example.com") as again:
-            assert (await again.take())["handoff_id"] == handoff_id
+        async with ScriptedAgent(desk.url, "thandi@example.com") as again:
+            assert (await again.take_next())["handoff_id"] == handoff_id
             seen = (await again.ask("open", handoff_id=handoff_id, after=0))["conversation"]
             assert seen["transcript"][-1]["text"] == "before"
             await again.say(handoff_id, "here again", id="new")
@@ -150,7 +150,7 @@ async def test_a_server_set_back_learns_of_newer_handoffs_by_itself(
 
 @pytest.mark.parametrize("by_agent", [True, False])
 async def test_a_relay_set_back_ends_what_has_ended(
-    small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path, by_agent: bool
+    small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path, by_agent: bool
 ) -> None:
     """The copy is of a live chat; the server tells how it ended, and the customer is with the bot again."""
     own = credentials(desk.url, tmp_path)
@@ -173,7 +173,7 @@ async def test_a_relay_set_back_ends_what_has_ended(
 
 
 async def test_an_offer_made_again_to_a_locked_server_is_not_refused(
-    rasa: RasaServer, thandi: AgentAtDesk, tmp_path: Path
+    rasa: RasaServer, thandi: ScriptedAgent, tmp_path: Path
 ) -> None:
     """Not now is no answer: the chat goes on, and so does the agent."""
     handoff_id, relay = await live(rasa, thandi), rasa.channel.relay
@@ -195,7 +195,7 @@ async def test_an_offer_made_again_to_a_locked_server_is_not_refused(
 
 
 async def test_words_that_wait_when_it_is_offered_again_are_told_after_it(
-    small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path
+    small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path
 ) -> None:
     """The server has the conversation after all: it doesn't read an offer's transcript a second time."""
     async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path)) as rasa:
@@ -206,12 +206,12 @@ async def test_words_that_wait_when_it_is_offered_again_are_told_after_it(
         assert await rasa.texts("said meanwhile") == []
         await relay.reconnection.offer_again(relay.conversation("thabo"))
         await desk.__aenter__()
-        async with AgentAtDesk(desk.url, "thandi@example.com") as again:
+        async with ScriptedAgent(desk.url, "thandi@example.com") as again:
             await eventually(lambda: _has(again, handoff_id, ["before", "said meanwhile"]))
 
 
 async def test_what_an_agent_does_before_the_offers_answer_is_heard_waits_for_it(
-    rasa: RasaServer, thandi: AgentAtDesk
+    rasa: RasaServer, thandi: ScriptedAgent
 ) -> None:
     """The answer got lost, an agent took it at once: the bot's side isn't told of a chat it doesn't have yet."""
     deliver, early = rasa.channel.desk.deliver, []
@@ -219,7 +219,7 @@ async def test_what_an_agent_does_before_the_offers_answer_is_heard_waits_for_it
     async def losing(lane: str, entries: Any) -> Any:
         answer = await deliver(lane, entries)
         if entries[0].name == "handoff.initiate" and not early:
-            handoff_id = (await thandi.take())["handoff_id"]
+            handoff_id = (await thandi.take_next())["handoff_id"]
             await thandi.say(handoff_id, "taken at once")
             early.append(handoff_id)
             await eventually(lambda: "accepted" in reported)
@@ -242,7 +242,7 @@ async def test_what_an_agent_does_before_the_offers_answer_is_heard_waits_for_it
     await eventually(lambda: _has_received(rasa, "taken at once"))
 
 
-async def _has(agent: AgentAtDesk, handoff_id: str, texts: list[str]) -> bool:
+async def _has(agent: ScriptedAgent, handoff_id: str, texts: list[str]) -> bool:
     conversation = (await agent.ask("open", handoff_id=handoff_id, after=0))["conversation"]
     return [said["text"] for said in conversation["messages"] if said["speaker"] == "customer"] == texts
 
@@ -251,13 +251,13 @@ async def _has_received(rasa: RasaServer, text: str) -> bool:
     return text in await rasa.texts("and?")
 
 
-async def _is_ended(agent: AgentAtDesk, handoff_id: str) -> bool:
+async def _is_ended(agent: ScriptedAgent, handoff_id: str) -> bool:
     conversation = (await agent.ask("open", handoff_id=handoff_id, after=0))["conversation"]
     return bool(conversation["state"] == "ended")
 
 
 async def test_a_backup_taken_in_a_live_chat_restores_it(
-    small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path
+    small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path
 ) -> None:
     """docs/operations.md: sqlite3's own backup, while everything runs."""
     own = credentials(desk.url, tmp_path)

@@ -11,10 +11,10 @@ from rasa_handoff.relay import repository
 from rasa_handoff.server.storage import handoffs
 from rasa_handoff.store.outbox import DeadLetter
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
 from tests.rasa.handoff.conftest import credentials
-from tests.support.desk import AgentAtDesk, DeskServer
 
 JOINED = "utter_handoff_joined"
 
@@ -44,16 +44,16 @@ def says(rasa: RasaServer, monkeypatch: pytest.MonkeyPatch, response: str, messa
     monkeypatch.setattr(nlg, "generate", other)
 
 
-async def live(rasa: RasaServer, page: Page, agent: AgentAtDesk) -> str:
+async def live(rasa: RasaServer, page: Page, agent: ScriptedAgent) -> str:
     await page.say("/execute_handoff")
-    handoff_id = str((await agent.take())["handoff_id"])
+    handoff_id = str((await agent.take_next())["handoff_id"])
     await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
     return handoff_id
 
 
 @pytest.mark.parametrize("acks", [True, False])
 async def test_a_button_without_a_payload_sends_its_title(
-    rasa: RasaServer, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch, acks: bool
+    rasa: RasaServer, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch, acks: bool
 ) -> None:
     says(rasa, monkeypatch, JOINED, {"text": "Thandi!", "buttons": [{"title": "Good"}, {"payload": "/x"}]})
     async with Page(rasa.url, "thabo", acks=acks) as page:
@@ -66,7 +66,7 @@ async def test_a_button_without_a_payload_sends_its_title(
 
 
 async def test_a_message_that_its_channel_cant_send(
-    rasa: RasaServer, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch
+    rasa: RasaServer, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     says(rasa, monkeypatch, JOINED, {"custom": {"what": "no argument of emit", "data": {}}})
     async with Page(rasa.url, "thabo") as page:
@@ -79,11 +79,11 @@ async def test_a_message_that_its_channel_cant_send(
 
 
 async def test_where_nothing_can_be_pushed(
-    rasa: RasaServer, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch
+    rasa: RasaServer, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     says(rasa, monkeypatch, JOINED, {"text": 5})
     assert await rasa.texts("/execute_handoff")
-    handoff_id = str((await thandi.take())["handoff_id"])
+    handoff_id = str((await thandi.take_next())["handoff_id"])
     await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
     await thandi.say(handoff_id, "hello")
 
@@ -95,7 +95,7 @@ async def test_where_nothing_can_be_pushed(
 
 
 async def test_an_agents_words_that_cant_be_sent(
-    rasa: RasaServer, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch
+    rasa: RasaServer, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The agent sees that they failed, and why; the next ones arrive."""
     async with Page(rasa.url, "thabo") as page:
@@ -120,7 +120,7 @@ async def test_an_agents_words_that_cant_be_sent(
 
 
 async def test_a_customers_words_that_the_desk_fails_on(
-    rasa: RasaServer, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch
+    rasa: RasaServer, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other side's database refuses them: the customer is told, and the next words arrive."""
     keep = handoffs.add_message
@@ -144,7 +144,7 @@ async def test_a_customers_words_that_the_desk_fails_on(
 
 
 async def test_an_agents_words_that_the_relay_fails_on(
-    rasa: RasaServer, desk: DeskServer, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch
+    rasa: RasaServer, desk: DeskServer, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep_message = repository.keep_message
 
@@ -166,7 +166,7 @@ async def test_an_agents_words_that_the_relay_fails_on(
         assert (await answer.json())["dead_letters"] == 1
 
 
-async def test_a_return_that_raises(rasa: RasaServer, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_return_that_raises(rasa: RasaServer, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bot gets the conversation without it."""
 
     async def fails(*_: Any, **__: Any) -> None:
@@ -184,7 +184,7 @@ async def test_a_return_that_raises(rasa: RasaServer, thandi: AgentAtDesk, monke
 
 
 async def test_an_offer_that_the_desk_fails_on(
-    rasa: RasaServer, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch
+    rasa: RasaServer, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: Any) -> None:
         raise KeyError("no such offer here")

@@ -15,11 +15,11 @@ from rasa.core.processor import MessageProcessor
 from rasa_handoff.channel.turn.handoff_offer import HandoffOffers
 from rasa_handoff.channel.turn.orphaned_pauses import OrphanedPauses
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
 from tests.rasa.handoff.conftest import credentials
 from tests.rasa.handoff.test_database import NOT_TAKEN
-from tests.support.desk import AgentAtDesk, DeskServer
 from tests.support.scripted_actions import ActionServer
 
 
@@ -176,7 +176,7 @@ async def test_a_channel_that_takes_nothing_now_tells_it_later(rasa: RasaServer)
             await page.hears(NOT_TAKEN)
 
 
-async def test_a_handoff_that_fails_is_told(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_a_handoff_that_fails_is_told(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(HandoffOffers, "request", broken)
         assert (await rasa.texts("/execute_handoff"))[-1] == NOT_TAKEN
@@ -185,7 +185,7 @@ async def test_a_handoff_that_fails_is_told(rasa: RasaServer, thandi: AgentAtDes
     assert "number 1" in (await rasa.texts("/execute_handoff"))[0]
 
 
-async def test_words_to_an_agent_that_fail_are_told(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_words_to_an_agent_that_fail_are_told(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     await eventually(lambda: rasa.channel.desk.availability.staffed)
     await rasa.texts("/execute_handoff")
     with pytest.MonkeyPatch.context() as patch:

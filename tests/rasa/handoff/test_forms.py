@@ -2,8 +2,8 @@
 
 from rasa_handoff.protocol import names
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
-from tests.support.desk import AgentAtDesk
 
 QUESTION = "Which street, deaf one?"
 CARRIED_ON = "Gladly. What can I do for you?"
@@ -35,7 +35,7 @@ async def test_no_button_of_ours_is_an_answer_to_a_form(rasa: RasaServer) -> Non
         assert await rasa.texts("Long Street 1", sender) == ["Which town, deaf one?"], payload
 
 
-async def test_the_offered_buttons_in_a_form(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_the_offered_buttons_in_a_form(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     """As the customer comes to them: asked for, shown, pressed."""
     await eventually(lambda: any(one.staffed for one in rasa.channel.desk.availability.departments))
     await rasa.texts("start the deaf form")
@@ -47,7 +47,7 @@ async def test_the_offered_buttons_in_a_form(rasa: RasaServer, thandi: AgentAtDe
     assert shown == ['/execute_handoff{"department": "billing"}', names.CARRY_ON_PAYLOAD]
     assert await rasa.texts(shown[1]) == [CARRIED_ON, QUESTION]
     assert "number 1" in (await rasa.texts(shown[0]))[0]
-    handoff_id = (await thandi.take())["handoff_id"]
+    handoff_id = (await thandi.take_next())["handoff_id"]
     await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={})
     await eventually(lambda: not rasa.channel.relay.silences_bot("thabo"))
     assert QUESTION in await rasa.texts(names.CARRY_ON_PAYLOAD)

@@ -7,15 +7,15 @@ import pytest
 from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.store import outbox
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
 from tests.rasa.handoff.test_dead_letters import live
-from tests.support.desk import AgentAtDesk
 
 TOO_MANY = "I'm sorry, so much is waiting to be passed on that I can't take this. Please send it again later."
 
 
-async def test_both_sides_are_told(rasa: RasaServer, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_both_sides_are_told(rasa: RasaServer, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch) -> None:
     deliver, away = rasa.channel.desk.deliver, True
 
     async def stuck(lane: str, entries: Any) -> Any:

@@ -1,16 +1,16 @@
 """The main job on a real Rasa server and a real live-agent server: hand over, talk, come back."""
 
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
-from tests.support.desk import AgentAtDesk
 
 
-async def test_a_conversation_goes_to_a_person_and_comes_back(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_a_conversation_goes_to_a_person_and_comes_back(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     assert await rasa.texts("hello") == ["Hello."]
     answers = await rasa.texts('/execute_handoff{"department": "billing"}')
     assert "number 1 in the queue" in answers[0]
 
-    conversation = await thandi.take()
+    conversation = await thandi.take_next()
     assert conversation["department"] == "billing"
     assert [(line["speaker"], line["text"]) for line in conversation["transcript"]] == [
         ("customer", "hello"),

@@ -4,14 +4,14 @@ from rasa_handoff.core.transcript import LEFT_OUT, LINE_COST, latest
 from rasa_handoff.protocol.limits import LONGEST_MESSAGE, LONGEST_TRANSCRIPT
 from rasa_handoff.protocol.values import Line, Speaker
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from tests.rasa.channels.browsers import Page
 from tests.rasa.handoff.test_database import live
-from tests.support.desk import AgentAtDesk
 
 TOO_LONG = "I'm sorry, that's too long to pass on. Please send it in shorter parts."
 
 
-async def test_a_message_too_long_is_refused_kindly_by_bot_and_desk(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_a_message_too_long_is_refused_kindly_by_bot_and_desk(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     assert await rasa.texts("x" * LONGEST_MESSAGE) != [TOO_LONG]
     assert await rasa.texts("x" * (LONGEST_MESSAGE + 1)) == [TOO_LONG]
     async with Page(rasa.url, "lerato") as plain, Page(rasa.url, "sipho", acks=True) as page:
@@ -37,7 +37,7 @@ async def test_a_message_too_long_is_refused_kindly_by_bot_and_desk(rasa: RasaSe
     assert said == ["b", "z"]
 
 
-async def test_a_long_story_reaches_the_desk_by_its_end(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_a_long_story_reaches_the_desk_by_its_end(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     await rasa.texts("hello")
     address = f"{rasa.url}/conversations/thabo/tracker/events"
     for number in range(10):

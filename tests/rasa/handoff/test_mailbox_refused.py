@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from tests.rasa.handoff.conftest import credentials
 from tests.rasa.handoff.test_database import NOT_TAKEN, live, locked
-from tests.support.desk import AgentAtDesk, DeskServer
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +18,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("with_desk", [True, False])
 async def test_a_mailbox_is_refused_and_heard_once_when_it_comes_again(
-    with_desk: bool, small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path
+    with_desk: bool, small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path
 ) -> None:
     async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path)) as rasa:
         if with_desk:

@@ -8,8 +8,8 @@ from rasa.core.channels.channel import CollectingOutputChannel
 
 from rasa_handoff.channel.compat.output_observer import with_payloads
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
-from tests.support.desk import AgentAtDesk
 
 ODD: dict[str, dict[str, Any]] = {
     "buttons of texts": {"text": "Sure?", "buttons": ["Yes", "No"]},
@@ -49,7 +49,7 @@ async def plainly(response: dict[str, Any]) -> list[dict[str, Any]] | None:
     return list(output.messages)
 
 
-async def test_odd_messages_are_shown_as_plain_rasa_shows_them(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_odd_messages_are_shown_as_plain_rasa_shows_them(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     """And what the customer saw is told to the agent, whatever its shape."""
     differing = {}
     for name, response in ODD.items():
@@ -61,7 +61,7 @@ async def test_odd_messages_are_shown_as_plain_rasa_shows_them(rasa: RasaServer,
     assert not differing
     await eventually(lambda: rasa.channel.desk.connected and rasa.channel.desk.availability.staffed)
     await rasa.say("/execute_handoff")
-    conversation = await thandi.take()
+    conversation = await thandi.take_next()
     reported = "\n".join(line["text"] for line in conversation["transcript"])
     for words in ("Sure? [Yes] [No]", "How many? [1] [2.5]", "Look a card [Yes]", "42 [Yes]"):
         assert words in reported

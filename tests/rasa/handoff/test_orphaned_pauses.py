@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually, within
 from tests.rasa.handoff.test_database import locked
 from tests.rasa.handoff.test_timers import live, lose, pause, paused, ready, serve
-from tests.support.desk import AgentAtDesk
 
 __all__ = ["serve"]
 
@@ -19,7 +19,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rasa_handoff.store.engine.BUSY_SECONDS", 0.1)
 
 
-async def forgotten(serve: Any, agent: AgentAtDesk, folder: Path) -> str:
+async def forgotten(serve: Any, agent: ScriptedAgent, folder: Path) -> str:
     """A live chat whose relay loses its database while it is down."""
     async with serve() as rasa:
         handoff_id = await live(rasa, agent)
@@ -28,7 +28,7 @@ async def forgotten(serve: Any, agent: AgentAtDesk, folder: Path) -> str:
     return handoff_id
 
 
-async def test_a_pause_made_meanwhile_is_lifted_too(serve: Any, thandi: AgentAtDesk) -> None:
+async def test_a_pause_made_meanwhile_is_lifted_too(serve: Any, thandi: ScriptedAgent) -> None:
     async with serve() as rasa:
         await ready(rasa)
         assert await rasa.texts("hello") == ["Hello."]
@@ -37,7 +37,7 @@ async def test_a_pause_made_meanwhile_is_lifted_too(serve: Any, thandi: AgentAtD
         assert await rasa.texts("hello") == ["Hello."]
 
 
-async def test_a_look_at_a_locked_database_is_taken_again(serve: Any, thandi: AgentAtDesk, tmp_path: Path) -> None:
+async def test_a_look_at_a_locked_database_is_taken_again(serve: Any, thandi: ScriptedAgent, tmp_path: Path) -> None:
     """What the relay has forgotten can't be written down just now: the words are refused, and come again."""
     handoff_id = await forgotten(serve, thandi, tmp_path)
     async with serve() as rasa:
@@ -48,7 +48,7 @@ async def test_a_look_at_a_locked_database_is_taken_again(serve: Any, thandi: Ag
         await thandi.hears("message", text="said again", handoff_id=handoff_id)
 
 
-async def test_a_server_that_cannot_look_now_is_asked_again(serve: Any, thandi: AgentAtDesk, tmp_path: Path) -> None:
+async def test_a_server_that_cannot_look_now_is_asked_again(serve: Any, thandi: ScriptedAgent, tmp_path: Path) -> None:
     """The desk's database is locked: no proof that nobody has the conversation."""
     handoff_id = await forgotten(serve, thandi, tmp_path)
     async with serve() as rasa:

@@ -8,9 +8,9 @@ import pytest
 
 from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.handoff.conftest import credentials
-from tests.support.desk import AgentAtDesk, DeskServer
 from tests.support.scripted_actions import ActionServer
 
 MARKER: dict[str, Any] = {"text": "Passing you on.", "custom": {"handoff": {"reason": "asked"}}}
@@ -52,7 +52,7 @@ async def test_the_bot_goes_on_after_a_pause_of_which_nothing_came(rasa: RasaSer
 
 
 async def test_a_project_that_pauses_by_itself_stays_paused(
-    rasa: RasaServer, actions: ActionServer, thandi: AgentAtDesk
+    rasa: RasaServer, actions: ActionServer, thandi: ScriptedAgent
 ) -> None:
     """Whoever pauses without a handoff has a reason, and resumes."""
     await staffed(rasa)
@@ -67,7 +67,7 @@ async def test_a_project_that_pauses_by_itself_stays_paused(
 
 
 async def test_a_pause_of_the_projects_own_outlives_a_restart(
-    rasa: RasaServer, actions: ActionServer, thandi: AgentAtDesk
+    rasa: RasaServer, actions: ActionServer, thandi: ScriptedAgent
 ) -> None:
     actions.will({"text": "One moment."}, events=["pause"])
     await rasa.texts("/act")
@@ -96,7 +96,7 @@ TURNS: dict[str, list[Any]] = {
 
 
 async def test_a_marker_hands_over_whatever_its_turn_does_to_the_tracker(
-    rasa: RasaServer, actions: ActionServer, thandi: AgentAtDesk
+    rasa: RasaServer, actions: ActionServer, thandi: ScriptedAgent
 ) -> None:
     """And the agent sees what was said before it."""
     await staffed(rasa)
@@ -106,7 +106,7 @@ async def test_a_marker_hands_over_whatever_its_turn_does_to_the_tracker(
         await rasa.texts("/act", name)
         assert rasa.channel.relay.silences_bot(name), name
         await eventually(lambda name=name: _paused(rasa, name), what=f"the pause of {name}")
-        conversation = await thandi.take()
+        conversation = await thandi.take_next()
         assert conversation["short_id"] == short_id(name)
         reported = [(line["speaker"], line["text"]) for line in conversation["transcript"]]
         assert reported[:2] == [("customer", "hello"), ("bot", "Hello.")], name

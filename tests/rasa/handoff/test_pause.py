@@ -16,24 +16,24 @@ from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.relay.relay import TRACKER
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
 from tests.rasa.handoff.conftest import credentials
-from tests.support.desk import AgentAtDesk, DeskServer
 from tools.rasa_command import RASA
 
 
 @pytest.fixture
-async def live(rasa: RasaServer, thandi: AgentAtDesk) -> tuple[RasaServer, AgentAtDesk, str]:
+async def live(rasa: RasaServer, thandi: ScriptedAgent) -> tuple[RasaServer, ScriptedAgent, str]:
     """A customer, in a live chat with Thandi after having greeted the bot."""
     await rasa.texts("hello")
     handoff_id = await go_live(rasa, thandi)
     return rasa, thandi, handoff_id
 
 
-async def go_live(rasa: RasaServer, agent: AgentAtDesk) -> str:
+async def go_live(rasa: RasaServer, agent: ScriptedAgent) -> str:
     await rasa.texts("/execute_handoff")
-    handoff_id = str((await agent.take())["handoff_id"])
+    handoff_id = str((await agent.take_next())["handoff_id"])
     await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
     received = await rasa.texts("are you there")
     await agent.hears("message", text="are you there", handoff_id=handoff_id)
@@ -43,7 +43,7 @@ async def go_live(rasa: RasaServer, agent: AgentAtDesk) -> str:
     return handoff_id
 
 
-Live = tuple[RasaServer, AgentAtDesk, str]
+Live = tuple[RasaServer, ScriptedAgent, str]
 
 
 async def reaches_the_agent_alone(live: Live, text: str, reads: str | None = None) -> None:
@@ -134,7 +134,7 @@ async def test_a_tracker_changed_from_outside_changes_nothing_for_the_desk(live:
 
 
 async def test_words_appended_from_outside_are_the_bots_alone_to_say(
-    rasa: RasaServer, thandi: AgentAtDesk, caplog: pytest.LogCaptureFixture
+    rasa: RasaServer, thandi: ScriptedAgent, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with Page(rasa.url, "thabo") as page:
         await page.say("hello")
@@ -142,7 +142,7 @@ async def test_words_appended_from_outside_are_the_bots_alone_to_say(
         await append(rasa, {"event": "bot", "text": "From outside."})
         await page.hears("From outside.")
         await page.say("/execute_handoff")
-        handoff_id = str((await thandi.take())["handoff_id"])
+        handoff_id = str((await thandi.take_next())["handoff_id"])
         await page.hears("Thandi is here")
         await append(rasa, {"event": "resume"}, {"event": "bot", "text": "Behind the agent's back."})
         await thandi.say(handoff_id, "I'm reading.")
@@ -168,7 +168,7 @@ async def append(rasa: RasaServer, *events: dict[str, Any], output: str = "lates
 
 
 async def test_a_channel_left_outside_is_silent_and_said_in_the_log(
-    small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     outside = {**credentials(desk.url, tmp_path), "rasa": {"url": "http://127.0.0.1:9"}}
     async with RasaServer(small_model, tmp_path, outside) as rasa:
@@ -191,7 +191,7 @@ async def test_a_model_reload_keeps_the_pause(live: Live) -> None:
 
 
 async def test_a_restart_of_rasa_keeps_the_pause(
-    small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path
+    small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path
 ) -> None:
     own = credentials(desk.url, tmp_path)
     async with RasaServer(small_model, tmp_path, own) as rasa:
@@ -219,7 +219,7 @@ async def test_a_restart_of_the_desk_loses_nothing(live: Live, desk: DeskServer)
     assert await rasa.texts("said into the dark") == []
     assert await rasa.texts("and once more") == []
     await desk.__aenter__()
-    async with AgentAtDesk(desk.url, "thandi@example.com") as again:
+    async with ScriptedAgent(desk.url, "thandi@example.com") as again:
         ready = await again.hears("ready")
         assert [summary["handoff_id"] for summary in ready["mine"]] == [handoff_id]
         await eventually(lambda: rasa.channel.desk.connected)
@@ -227,7 +227,7 @@ async def test_a_restart_of_the_desk_loses_nothing(live: Live, desk: DeskServer)
         assert texts[-2:] == ["said into the dark", "and once more"]
 
 
-async def _has(agent: AgentAtDesk, handoff_id: str, text: str) -> list[str] | None:
+async def _has(agent: ScriptedAgent, handoff_id: str, text: str) -> list[str] | None:
     conversation = (await agent.ask("open", handoff_id=handoff_id, after=0))["conversation"]
     texts = [message["text"] for message in conversation["messages"]]
     return texts if text in texts else None
@@ -280,7 +280,7 @@ def _of_the_chat(event: Event) -> bool:
 
 
 async def test_the_live_chat_reaches_an_event_broker_and_rasa_export(
-    small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path
+    small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path
 ) -> None:
     broker = {"event_broker": {"type": "SQL", "dialect": "sqlite", "db": str(tmp_path / "events.db")}}
     async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path), broker) as rasa:

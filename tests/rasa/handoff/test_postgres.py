@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.handoff.conftest import credentials
 from tests.rasa.handoff.test_database import NOT_TAKEN, live
-from tests.support.desk import AgentAtDesk, DeskServer
 from tests.support.postgres_server import Database, Postgres
 
 
@@ -38,7 +38,7 @@ async def rasa(
 
 
 async def test_a_handoff_from_the_request_to_the_return_with_every_connection_cut_meanwhile(
-    rasa: RasaServer, thandi: AgentAtDesk, postgres_server: Postgres
+    rasa: RasaServer, thandi: ScriptedAgent, postgres_server: Postgres
 ) -> None:
     handoff_id, received = await live(rasa, thandi), []
     for number in range(3):
@@ -62,7 +62,7 @@ async def test_a_handoff_from_the_request_to_the_return_with_every_connection_cu
 
 
 async def test_while_it_is_stopped_both_sides_refuse_within_seconds_and_then_it_goes_on(
-    rasa: RasaServer, thandi: AgentAtDesk, postgres_server: Postgres
+    rasa: RasaServer, thandi: ScriptedAgent, postgres_server: Postgres
 ) -> None:
     handoff_id = await live(rasa, thandi)
     with postgres_server.stopped():

@@ -7,19 +7,19 @@ import pytest
 from rasa_handoff.desks.ours import OurDesk
 from rasa_handoff.testing.desks import settings_for
 from rasa_handoff.testing.relay_side import RelaySide
+from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
-from tests.support.desk import AgentAtDesk, DeskServer
 
 
 async def test_the_second_is_refused_and_nobodys_chat_ends(
-    desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
     first, second = (_relay(desk, tmp_path / name) for name in ("first", "second"))
     async with first:
         await first.start()
-        handoff_id = (await thandi.take())["handoff_id"]
+        handoff_id = (await thandi.take_next())["handoff_id"]
         await second.relay.open({"desk": second.desk, "customer": second.customer, "tracker": second.tracker})
         await second.desk.open()
         await eventually(lambda: "Another Rasa server with another database speaks for the bot 'b' here" in caplog.text)

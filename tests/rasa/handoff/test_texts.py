@@ -10,11 +10,11 @@ import pytest
 from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.protocol.text import valid, valid_text
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
 from tests.rasa.handoff.conftest import credentials
 from tests.support import texts
-from tests.support.desk import AgentAtDesk, DeskServer
 from tests.support.foreign import ForeignServer
 
 EVERY_KIND = texts.some(texts.COUNT)
@@ -43,14 +43,14 @@ def _dense(text: str) -> str:
     return "".join(text.split())
 
 
-async def handed_over(rasa: RasaServer, agent: AgentAtDesk, sender: str = "thabo") -> dict[str, Any]:
+async def handed_over(rasa: RasaServer, agent: ScriptedAgent, sender: str = "thabo") -> dict[str, Any]:
     assert "I've asked for a person" in " ".join(await rasa.texts("/execute_handoff", sender))
-    taken = await agent.take()
+    taken = await agent.take_next()
     await eventually(lambda: rasa.channel.relay.conversation(valid_text(sender)).agent)
     return taken
 
 
-async def test_half_a_character_before_a_handoff(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_half_a_character_before_a_handoff(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     """Rasa's tracker never has it, so the bot goes on answering, and a person can be asked for."""
     assert await rasa.texts("hello \ud83d")
     for text in WORDS[:20]:
@@ -65,7 +65,7 @@ async def test_half_a_character_before_a_handoff(rasa: RasaServer, thandi: Agent
 
 
 @pytest.mark.parametrize("sender", ["thabo \ud83d", "tha\0bo", "\udcff", "\ud83d\ude00"])
-async def test_a_customer_whose_id_is_no_valid_text(rasa: RasaServer, thandi: AgentAtDesk, sender: str) -> None:
+async def test_a_customer_whose_id_is_no_valid_text(rasa: RasaServer, thandi: ScriptedAgent, sender: str) -> None:
     taken = await handed_over(rasa, thandi, sender)
     assert taken["short_id"] == short_id(valid_text(sender))
     await rasa.say("words", sender)
@@ -75,7 +75,7 @@ async def test_a_customer_whose_id_is_no_valid_text(rasa: RasaServer, thandi: Ag
     assert "an answer" in await rasa.texts("more", sender)
 
 
-async def test_live_words_on_rest(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_live_words_on_rest(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     taken = await handed_over(rasa, thandi)
     for text in EVERY_KIND:
         await rasa.say(text)
@@ -109,12 +109,12 @@ async def test_live_words_on_rest(rasa: RasaServer, thandi: AgentAtDesk) -> None
 
 
 @pytest.mark.parametrize("acks", [True, False])
-async def test_live_words_of_a_page(rasa: RasaServer, thandi: AgentAtDesk, acks: bool) -> None:
+async def test_live_words_of_a_page(rasa: RasaServer, thandi: ScriptedAgent, acks: bool) -> None:
     async with Page(rasa.url, "tab \ud83d\0", acks=acks) as page:
         await page.say("hello \ud83d")
         await eventually(lambda: page.texts)
         await page.say("/execute_handoff")
-        taken = await thandi.take()
+        taken = await thandi.take_next()
         await eventually(lambda: rasa.channel.relay.conversation("tab \ufffd").agent)
         for text in WORDS:
             await page.tell(text)
@@ -125,7 +125,7 @@ async def test_live_words_of_a_page(rasa: RasaServer, thandi: AgentAtDesk, acks:
         await eventually(lambda: "the last" in page.texts)
 
 
-async def test_the_bots_words(rasa: RasaServer, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_bots_words(rasa: RasaServer, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch) -> None:
     """An action may say anything; a mailbox's owner gets it by the outbox, everybody else as Rasa sends it."""
     nlg = rasa.app.ctx.agent.processor.nlg
     custom = {"a\ud83d": math.nan, "b": ["\0", {"c": "\udc80"}]}

@@ -16,9 +16,9 @@ from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.protocol.payloads import Acknowledgement
 from rasa_handoff.relay import repository
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually, within
 from tests.rasa.handoff.conftest import credentials
-from tests.support.desk import AgentAtDesk, DeskServer
 
 QUICK = 0.3
 
@@ -38,10 +38,10 @@ async def ready(rasa: RasaServer) -> None:
     await eventually(lambda: desk.connected and desk.availability.staffed)
 
 
-async def live(rasa: RasaServer, agent: AgentAtDesk) -> str:
+async def live(rasa: RasaServer, agent: ScriptedAgent) -> str:
     await ready(rasa)
     await rasa.texts("/execute_handoff")
-    handoff_id = str((await agent.take())["handoff_id"])
+    handoff_id = str((await agent.take_next())["handoff_id"])
     await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
     await rasa.texts("are you there")
     return handoff_id
@@ -57,16 +57,16 @@ async def asked(rasa: RasaServer) -> list[dict[str, Any]]:
     return await rasa.say("hm")
 
 
-async def test_who_waits_long_is_asked_and_may_go_on_waiting(serve: Any, thandi: AgentAtDesk) -> None:
+async def test_who_waits_long_is_asked_and_may_go_on_waiting(serve: Any, thandi: ScriptedAgent) -> None:
     async with serve(nobody_takes=QUICK) as rasa:
         await ready(rasa)
         await rasa.texts("/execute_handoff")
         assert titles(await asked(rasa)) == ["Go on waiting", "Leave a message", "Back to the bot"]
         assert "patience" in (await rasa.texts("/handoff_wait"))[-1]
-        assert (await thandi.take())["short_id"] == short_id("thabo")
+        assert (await thandi.take_next())["short_id"] == short_id("thabo")
 
 
-async def test_who_waits_long_may_go_back_to_the_bot(serve: Any, thandi: AgentAtDesk) -> None:
+async def test_who_waits_long_may_go_back_to_the_bot(serve: Any, thandi: ScriptedAgent) -> None:
     async with serve(nobody_takes=QUICK) as rasa:
         await ready(rasa)
         await rasa.texts("/execute_handoff")
@@ -76,7 +76,7 @@ async def test_who_waits_long_may_go_back_to_the_bot(serve: Any, thandi: AgentAt
         await thandi.hears("conversation", state="ended")
 
 
-async def test_a_setting_takes_them_back_who_dont_choose(serve: Any, thandi: AgentAtDesk) -> None:
+async def test_a_setting_takes_them_back_who_dont_choose(serve: Any, thandi: ScriptedAgent) -> None:
     async with serve(nobody_takes=QUICK, nobody_takes_then="bot") as rasa:
         await ready(rasa)
         await rasa.texts("/execute_handoff")
@@ -85,7 +85,7 @@ async def test_a_setting_takes_them_back_who_dont_choose(serve: Any, thandi: Age
         assert (await rasa.tracker())["slots"]["handoff_outcome"] == "nobody_available"
 
 
-async def test_the_setting_counts_for_the_desks_clock_too(serve: Any, thandi: AgentAtDesk) -> None:
+async def test_the_setting_counts_for_the_desks_clock_too(serve: Any, thandi: ScriptedAgent) -> None:
     """Our server asks every five minutes; the relay's own, longer clock would never be heard beside it."""
     async with serve(nobody_takes_then="bot") as rasa:
         await ready(rasa)
@@ -99,12 +99,12 @@ async def test_the_setting_counts_for_the_desks_clock_too(serve: Any, thandi: Ag
         assert (await rasa.texts("hello"))[-1] == "Hello."
 
 
-async def test_a_button_of_a_chat_that_is_over_does_no_harm(serve: Any, thandi: AgentAtDesk) -> None:
+async def test_a_button_of_a_chat_that_is_over_does_no_harm(serve: Any, thandi: ScriptedAgent) -> None:
     async with serve() as rasa:
         assert await rasa.texts("/handoff_wait") == ["Gladly. What can I do for you?"]
 
 
-async def test_an_agent_who_never_answers_doesnt_hold_the_customer(serve: Any, thandi: AgentAtDesk) -> None:
+async def test_an_agent_who_never_answers_doesnt_hold_the_customer(serve: Any, thandi: ScriptedAgent) -> None:
     async with serve(agent_silent=QUICK) as rasa:
         await live(rasa, thandi)
         await eventually(lambda: not rasa.channel.relay.under_way)
@@ -114,11 +114,11 @@ async def test_an_agent_who_never_answers_doesnt_hold_the_customer(serve: Any, t
         await thandi.hears("conversation", state="ended")
 
 
-async def test_a_customer_who_falls_silent_is_asked_once_and_then_closed(serve: Any, thandi: AgentAtDesk) -> None:
+async def test_a_customer_who_falls_silent_is_asked_once_and_then_closed(serve: Any, thandi: ScriptedAgent) -> None:
     async with serve(customer_silent=QUICK) as rasa, Page(rasa.url) as page:
         await ready(rasa)
         await page.say("/execute_handoff")
-        handoff_id = str((await thandi.take())["handoff_id"])
+        handoff_id = str((await thandi.take_next())["handoff_id"])
         await thandi.say(handoff_id, "what is your number?")
         closed = [
             "what is your number?",
@@ -152,7 +152,7 @@ class Page:
         await self.sio.emit("user_uttered", {"message": text, "session_id": "thabo"})
 
 
-async def test_what_waits_for_the_customer_is_no_silence_of_theirs(serve: Any, thandi: AgentAtDesk) -> None:
+async def test_what_waits_for_the_customer_is_no_silence_of_theirs(serve: Any, thandi: ScriptedAgent) -> None:
     async with serve(customer_silent=QUICK) as rasa:
         handoff_id = await live(rasa, thandi)
         await thandi.say(handoff_id, "not fetched yet")
@@ -165,7 +165,7 @@ async def running(rasa: RasaServer) -> dict[str, float]:
 
 
 async def test_a_desk_that_stays_away_gives_the_customer_back(
-    serve: Any, desk: DeskServer, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch
+    serve: Any, desk: DeskServer, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rasa_handoff.desks.ours.UNNOTICED_SECONDS", 0.1)
     async with serve(desk_away=QUICK) as rasa:
@@ -179,18 +179,18 @@ async def test_a_desk_that_stays_away_gives_the_customer_back(
         ]
         assert "The connection to our people is interrupted. What you write is kept and passed on." in answers
         await desk.__aenter__()
-        async with AgentAtDesk(desk.url, "thandi@example.com") as again:
+        async with ScriptedAgent(desk.url, "thandi@example.com") as again:
             await eventually(lambda: _gone(again))
 
 
-async def _gone(agent: AgentAtDesk) -> bool:
+async def _gone(agent: ScriptedAgent) -> bool:
     ended = [data for name, data in agent.received if name == "conversation" and data["state"] == "ended"]
     ready = [data for name, data in agent.received if name == "ready"][-1]
     return bool(ended) or not (ready["mine"] or ready["queue"])
 
 
 async def test_a_short_absence_of_the_desk_is_told_and_made_good(
-    serve: Any, desk: DeskServer, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch
+    serve: Any, desk: DeskServer, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rasa_handoff.desks.ours.UNNOTICED_SECONDS", 0.1)
     async with serve() as rasa:
@@ -200,17 +200,17 @@ async def test_a_short_absence_of_the_desk_is_told_and_made_good(
         await rasa.texts("said meanwhile")
         await desk.__aenter__()
         await eventually(lambda: not rasa.channel.relay.conversation("thabo").desk_away)
-        async with AgentAtDesk(desk.url, "thandi@example.com") as again:
+        async with ScriptedAgent(desk.url, "thandi@example.com") as again:
             await eventually(lambda: _has_received(again, handoff_id, "said meanwhile"))
         assert "The connection is back, and your words have been passed on." in await rasa.texts("good")
 
 
-async def _has_received(agent: AgentAtDesk, handoff_id: str, text: str) -> bool:
+async def _has_received(agent: ScriptedAgent, handoff_id: str, text: str) -> bool:
     answer = await agent.ask("open", handoff_id=handoff_id, after=0)
     return answer["ok"] and text in [message["text"] for message in answer["conversation"]["messages"]]
 
 
-async def test_silence_ends_it_though_all_else_is_off(serve: Any, thandi: AgentAtDesk) -> None:
+async def test_silence_ends_it_though_all_else_is_off(serve: Any, thandi: ScriptedAgent) -> None:
     off = dict.fromkeys(("nobody_takes", "agent_silent", "customer_silent", "desk_away", "message"))
     async with serve(**off, silence=QUICK) as rasa:
         await live(rasa, thandi)
@@ -218,7 +218,7 @@ async def test_silence_ends_it_though_all_else_is_off(serve: Any, thandi: AgentA
         assert (await rasa.tracker())["slots"]["handoff_outcome"] == "silence"
 
 
-async def test_timers_outlive_the_process(serve: Any, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_timers_outlive_the_process(serve: Any, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rasa_handoff.relay.relay.RECOVERY", 0.0)
     async with serve(agent_silent=3.0) as rasa:
         await live(rasa, thandi)
@@ -229,7 +229,7 @@ async def test_timers_outlive_the_process(serve: Any, thandi: AgentAtDesk, monke
 
 
 async def test_what_fell_due_while_we_were_away_waits_for_what_was_said_meanwhile(
-    serve: Any, thandi: AgentAtDesk
+    serve: Any, thandi: ScriptedAgent
 ) -> None:
     async with serve(agent_silent=3.0) as rasa:
         handoff_id = await live(rasa, thandi)
@@ -248,7 +248,7 @@ async def test_what_fell_due_while_we_were_away_waits_for_what_was_said_meanwhil
 
 
 async def test_a_desk_that_lost_its_database_is_told_all_again(
-    serve: Any, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path
+    serve: Any, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path
 ) -> None:
     async with serve() as rasa:
         await rasa.texts("hello")
@@ -259,8 +259,8 @@ async def test_a_desk_that_lost_its_database_is_told_all_again(
         lose(tmp_path, "desk.db")
         desk.add_agent("Lerato")
         await desk.__aenter__()
-        async with AgentAtDesk(desk.url, "lerato@example.com") as lerato:
-            again = await lerato.take()
+        async with ScriptedAgent(desk.url, "lerato@example.com") as lerato:
+            again = await lerato.take_next()
             assert again["handoff_id"] == handoff_id
             assert [line["text"] for line in again["transcript"]] == ["hello", "Hello.", "are you there", "I am here"]
             await eventually(lambda: rasa.channel.relay.conversation("thabo").agent == "Lerato")
@@ -269,7 +269,7 @@ async def test_a_desk_that_lost_its_database_is_told_all_again(
 
 
 async def test_words_of_a_handoff_that_nobody_knows_hold_up_no_other(
-    serve: Any, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    serve: Any, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The customer was given back, and then the server came back empty: its old words mustn't wait before the next request."""
     monkeypatch.setattr("rasa_handoff.desks.ours.UNNOTICED_SECONDS", 0.1)
@@ -282,10 +282,10 @@ async def test_words_of_a_handoff_that_nobody_knows_hold_up_no_other(
         lose(tmp_path, "desk.db")
         desk.add_agent("Lerato")
         await desk.__aenter__()
-        async with AgentAtDesk(desk.url, "lerato@example.com") as lerato:
+        async with ScriptedAgent(desk.url, "lerato@example.com") as lerato:
             await ready(rasa)
             await rasa.texts("/execute_handoff")
-            again = await lerato.take()
+            again = await lerato.take_next()
             assert "is anybody there" in [line["text"] for line in again["transcript"]]
 
 
@@ -298,7 +298,7 @@ async def _bot_said(rasa: RasaServer, text: str) -> bool:
     return any(event.get("text") == text for event in await rasa.events())
 
 
-async def test_a_relay_that_lost_its_database_asks_the_desk(serve: Any, thandi: AgentAtDesk, tmp_path: Path) -> None:
+async def test_a_relay_that_lost_its_database_asks_the_desk(serve: Any, thandi: ScriptedAgent, tmp_path: Path) -> None:
     async with serve() as rasa:
         handoff_id = await live(rasa, thandi)
         await eventually(lambda: paused(rasa))
@@ -311,7 +311,7 @@ async def test_a_relay_that_lost_its_database_asks_the_desk(serve: Any, thandi: 
 
 
 async def test_it_asks_too_if_the_desk_is_not_connected_yet(
-    serve: Any, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path
+    serve: Any, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path
 ) -> None:
     """Right after a start pages send again what they have: the bot mustn't answer beside an agent."""
     async with serve() as rasa:
@@ -332,7 +332,7 @@ async def test_it_asks_too_if_the_desk_is_not_connected_yet(
         await within(asked.wait(), 10)
         await desk.__aenter__()
         assert "Hello." not in await asking
-        async with AgentAtDesk(desk.url, "thandi@example.com") as again:
+        async with ScriptedAgent(desk.url, "thandi@example.com") as again:
             await eventually(lambda: _has_received(again, handoff_id, "do you remember me"))
 
 
@@ -347,14 +347,14 @@ async def pause(rasa: RasaServer) -> None:
         assert answer.status == 200
 
 
-async def test_a_pause_nobody_knows_of_is_lifted(serve: Any, thandi: AgentAtDesk) -> None:
+async def test_a_pause_nobody_knows_of_is_lifted(serve: Any, thandi: ScriptedAgent) -> None:
     async with serve() as rasa:
         await ready(rasa)
         await pause(rasa)
         assert await rasa.texts("hello") == ["Hello."]
 
 
-async def test_a_second_process_on_the_same_file_is_refused(serve: Any, thandi: AgentAtDesk) -> None:
+async def test_a_second_process_on_the_same_file_is_refused(serve: Any, thandi: ScriptedAgent) -> None:
     async with serve() as rasa:
         with pytest.raises(HandoffSettingsError, match=r"is in use by another process .* stop the other one, or give"):
             HandoffChannel.from_credentials(rasa.credentials["rasa_handoff.HandoffChannel"])
@@ -383,7 +383,7 @@ async def test_a_lock_store_for_several_servers_is_said_in_the_log(
 
 
 async def test_a_message_left_reaches_a_desk_that_lost_its_database(
-    serve: Any, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path
+    serve: Any, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path
 ) -> None:
     async with serve(nobody_takes=QUICK) as rasa:
         await ready(rasa)
@@ -397,7 +397,7 @@ async def test_a_message_left_reaches_a_desk_that_lost_its_database(
         lose(tmp_path, "desk.db")
         desk.add_agent("Lerato")
         await desk.__aenter__()
-        async with AgentAtDesk(desk.url, "lerato@example.com") as lerato:
+        async with ScriptedAgent(desk.url, "lerato@example.com") as lerato:
             await eventually(lambda: "please call me" in str(lerato.received), what="the message on the desk")
 
             async def taken() -> bool:
@@ -412,7 +412,7 @@ async def test_a_message_left_reaches_a_desk_that_lost_its_database(
 
 
 async def test_a_message_left_waits_for_a_desk_that_cannot_take_it_now(
-    serve: Any, thandi: AgentAtDesk, monkeypatch: pytest.MonkeyPatch
+    serve: Any, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with serve(nobody_takes=QUICK) as rasa:
         await ready(rasa)
@@ -431,7 +431,7 @@ async def test_a_message_left_waits_for_a_desk_that_cannot_take_it_now(
             await rasa.channel.desk._offer_again("thabo", handoff_id)
 
 
-async def test_a_message_left_is_answered_when_the_customer_is_back(serve: Any, thandi: AgentAtDesk) -> None:
+async def test_a_message_left_is_answered_when_the_customer_is_back(serve: Any, thandi: ScriptedAgent) -> None:
     async with serve(nobody_takes=QUICK) as rasa:
         await ready(rasa)
         await rasa.texts("/execute_handoff")

@@ -10,9 +10,9 @@ import pytest
 from rasa_handoff.server.gateways.tkinter_gateway import Ports
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.support.admin_window import Admin, AdminWindow
-from tests.support.desk import AgentAtDesk, DeskServer
 
 
 def credentials(admin: Admin, folder: Path, **more: Any) -> dict[str, Any]:
@@ -116,7 +116,7 @@ async def test_the_user_window_finds_an_agent_by_the_trigger(small_model: Path, 
     server.add_agent("Thandi")
     async with (
         server,
-        AgentAtDesk(server.url, "thandi@example.com") as thandi,
+        ScriptedAgent(server.url, "thandi@example.com") as thandi,
         RasaServer(small_model, tmp_path, triggering(server, tmp_path)) as rasa,
     ):
         await eventually(lambda: rasa.channel.desk.connected)
@@ -127,7 +127,7 @@ async def test_the_user_window_finds_an_agent_by_the_trigger(small_model: Path, 
         assert not rasa.channel.relay.under_way
         window = AdminWindow(ports.window, ports.listen)
         await asyncio.to_thread(window.say, "I need a person")
-        conversation = await thandi.take()
+        conversation = await thandi.take_next()
         assert [message["text"] for message in conversation["messages"]] == ["I need a person"]
         await thandi.say(conversation["handoff_id"], "Here I am €")
         await eventually(lambda: window.shown == "Here I am €\n")
@@ -143,7 +143,7 @@ async def test_the_trigger_is_for_who_asks_and_finds_somebody(small_model: Path,
     async with server, RasaServer(small_model, tmp_path, triggering(server, tmp_path)) as rasa:
         await eventually(lambda: rasa.channel.desk.connected)
         assert "nobody is there" in await post(rasa, "I want to talk to a human")
-        async with AgentAtDesk(server.url, "thandi@example.com"):
+        async with ScriptedAgent(server.url, "thandi@example.com"):
             await eventually(lambda: rasa.channel.desk.availability.staffed)
             assert await post(rasa, "I want to talk to a human") == "Human Handoff"
             offered = [await post(rasa, "xyzzy plugh qwrt") for _ in range(4)]

@@ -18,13 +18,13 @@ from rasa_handoff.protocol.errors import StoreUnavailable, Unreachable
 from rasa_handoff.protocol.events import Event
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.slowness import slowness
 from rasa_handoff.testing.waiting import eventually, within
 from tests.rasa.channels.browsers import Page
 from tests.rasa.handoff.conftest import credentials
 from tests.rasa.handoff.test_database import NOT_TAKEN, locked
 from tests.rasa.handoff.test_orphaned_pauses import forgotten
-from tests.support.desk import AgentAtDesk, DeskServer
 from tests.support.postgres_server import Database
 from tests.support.redis import RedisServer
 
@@ -38,7 +38,7 @@ def tracker_store(folder: Path, timeout: float = 0.1) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def rasa(small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path) -> AsyncIterator[RasaServer]:
+async def rasa(small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path) -> AsyncIterator[RasaServer]:
     """A handoff waits for its transcript for a second."""
     settings = credentials(desk.url, tmp_path, story_timeout=1)
     endpoints = {"tracker_store": tracker_store(tmp_path)}
@@ -86,7 +86,7 @@ def paused(events: list[dict[str, Any]]) -> bool:
 
 
 async def test_nothing_is_missing_after_a_handoff_a_talk_and_an_end(
-    rasa: RasaServer, thandi: AgentAtDesk, tmp_path: Path
+    rasa: RasaServer, thandi: ScriptedAgent, tmp_path: Path
 ) -> None:
     """Away from before the request until after the end; everything else goes on."""
     assert await rasa.texts("hello") == ["Hello."]
@@ -94,7 +94,7 @@ async def test_nothing_is_missing_after_a_handoff_a_talk_and_an_end(
         assert await rasa.texts("/execute_handoff") == [
             "One moment, please. It takes a little longer than usual to pass you on."
         ]
-        conversation = await thandi.take()
+        conversation = await thandi.take_next()
         handoff_id = conversation["handoff_id"]
         assert (conversation["transcript"], conversation["transcript_follows"]) == ([], True)
         await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
@@ -127,14 +127,14 @@ async def test_nothing_is_missing_after_a_handoff_a_talk_and_an_end(
 
 
 async def test_a_transcript_that_is_read_in_time_is_offered_with_the_rest(
-    rasa: RasaServer, thandi: AgentAtDesk, tmp_path: Path
+    rasa: RasaServer, thandi: ScriptedAgent, tmp_path: Path
 ) -> None:
     assert await rasa.texts("hello") == ["Hello."]
     with locked(tmp_path / "tracker.db"):
         await rasa.texts("/execute_handoff")
         assert rasa.channel.relay.conversation("thabo").state is Control.PREPARING
         waiting = asyncio.create_task(rasa.texts("said while it was read"))
-    conversation = await thandi.take()
+    conversation = await thandi.take_next()
     assert [line["text"] for line in conversation["transcript"]] == ["hello", "Hello."]
     assert not conversation["transcript_follows"]
     await waiting
@@ -231,7 +231,7 @@ async def _taken(page: Page) -> bool:
 
 
 async def test_words_go_on_while_a_bots_turn_waits_for_the_database(
-    small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path
+    small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path
 ) -> None:
     """Rasa's SQL tracker store blocks while the file is locked: not the event loop."""
     endpoints = {"tracker_store": tracker_store(tmp_path, timeout=min(4.0, 2 * slowness()))}
@@ -247,16 +247,16 @@ async def test_words_go_on_while_a_bots_turn_waits_for_the_database(
         await written(rasa, "customer: heard at once")
 
 
-async def live(rasa: RasaServer, agent: AgentAtDesk) -> str:
+async def live(rasa: RasaServer, agent: ScriptedAgent) -> str:
     await eventually(lambda: rasa.channel.desk.connected and rasa.channel.desk.availability.staffed)
     await rasa.texts("hello")
     await rasa.texts("/execute_handoff")
-    handoff_id = str((await agent.take())["handoff_id"])
+    handoff_id = str((await agent.take_next())["handoff_id"])
     await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
     return handoff_id
 
 
-async def talk_and_end(rasa: RasaServer, agent: AgentAtDesk, handoff_id: str) -> None:
+async def talk_and_end(rasa: RasaServer, agent: ScriptedAgent, handoff_id: str) -> None:
     """While the store is away: each hears the other, and the customer hears of the end."""
     await rasa.texts("are you there")
     await agent.hears("message", text="are you there", handoff_id=handoff_id)
@@ -283,7 +283,7 @@ async def all_is_written(rasa: RasaServer) -> None:
 async def test_a_postgres_that_stops_answering_and_one_that_is_cut(
     small_model: Path,
     desk: DeskServer,
-    thandi: AgentAtDesk,
+    thandi: ScriptedAgent,
     tmp_path: Path,
     postgres: Database,
     monkeypatch: pytest.MonkeyPatch,
@@ -306,7 +306,7 @@ async def test_a_postgres_that_stops_answering_and_one_that_is_cut(
 
 
 async def test_a_redis_that_stops_answering_and_one_that_is_cut(
-    small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As Postgres."""
     with RedisServer() as redis:
@@ -349,7 +349,7 @@ class OwnStore(InMemoryTrackerStore):
 
 
 async def test_a_store_of_a_projects_own_and_the_lock_store(
-    small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever they raise: it waits."""
     endpoints = {"tracker_store": {"type": f"{__name__}.OwnStore"}}
@@ -376,7 +376,7 @@ async def test_a_store_of_a_projects_own_and_the_lock_store(
 
 
 async def test_a_paused_tracker_that_cannot_be_read_is_not_resumed(
-    small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path
+    small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path
 ) -> None:
     """The relay has lost its database, the tracker can't be looked at: the desk knows that an agent has the conversation."""
 

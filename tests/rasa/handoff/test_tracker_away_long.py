@@ -17,12 +17,12 @@ import aiohttp
 import pytest
 
 from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.browsers import Page
 from tests.rasa.handoff.conftest import credentials
 from tests.rasa.handoff.test_database import locked
 from tests.rasa.handoff.test_tracker_away import RESOLVED, spoken
-from tests.support.desk import AgentAtDesk, DeskServer
 from tests.support.started_processes import Process
 from tools.rasa_command import RASA
 
@@ -57,7 +57,7 @@ class Rasa(Process):
 class Story:
     """A customer and an agent, from the first word to the bot's again; with the store away from ``moment`` on."""
 
-    def __init__(self, rasa: Rasa, agent: AgentAtDesk, moment: str, away: AbstractContextManager[Any]) -> None:
+    def __init__(self, rasa: Rasa, agent: ScriptedAgent, moment: str, away: AbstractContextManager[Any]) -> None:
         self.rasa, self.agent, self.moment, self.away = rasa, agent, moment, away
         self.customer, self.other = Page(rasa.url, f"at-{moment}"), Page(rasa.url, f"beside-{moment}")
         self.waits: dict[str, float] = {}
@@ -81,7 +81,7 @@ class Story:
             await self._is_back()
         await self._at("take")
         async with self._has_received("agent: take"):
-            handoff_id = str((await self.agent.take())["handoff_id"])
+            handoff_id = str((await self.agent.take_next())["handoff_id"])
         async with self._has_received("customer: who took it"):
             await self.customer.hears("Thandi is here")
         return handoff_id
@@ -179,7 +179,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[dict
 
 
 async def test_away_for_25_seconds(
-    store: tuple[dict[str, Any], Any], small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path
+    store: tuple[dict[str, Any], Any], small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path
 ) -> None:
     settings, away = store
     waits: dict[str, float] = {}

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.handoff.conftest import credentials
-from tests.support.desk import AgentAtDesk, DeskServer
 
 
 def buttons(answers: list[dict]) -> list[tuple[str, str]]:
@@ -22,7 +22,7 @@ async def there(rasa: RasaServer) -> None:
     await eventually(lambda: desk.connected and any(d.staffed for d in desk.availability.departments))
 
 
-async def test_options_are_the_departments_that_are_staffed(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_options_are_the_departments_that_are_staffed(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     await there(rasa)
     answers = await rasa.say("/provide_handoff_options")
     assert answers[0]["text"] == "Who would you like to talk to?"
@@ -45,19 +45,19 @@ async def test_a_request_with_nobody_there_fails_kindly_and_the_bot_goes_on(rasa
     assert not (await rasa.tracker())["paused"]
 
 
-async def test_an_unknown_department_is_refused(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_an_unknown_department_is_refused(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     answers = await rasa.texts('/execute_handoff{"department": "moon"}')
     assert answers == ["I'm sorry, I can't pass you on to a person for this. I'm still here to help."]
     assert await rasa.texts("hello") == ["Hello."]
 
 
-async def test_without_a_department_anybody_may_take_it(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_without_a_department_anybody_may_take_it(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     assert "number 1" in (await rasa.texts("/execute_handoff"))[0]
-    assert (await thandi.take())["department"] is None
+    assert (await thandi.take_next())["department"] is None
 
 
 async def test_the_bare_intents_need_no_preset(
-    bare_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path
+    bare_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path
 ) -> None:
     own = credentials(desk.url, tmp_path, intents={"options": "who_is_there", "execute": "a_person_please"})
     async with RasaServer(bare_model, tmp_path, own) as rasa:
@@ -65,16 +65,16 @@ async def test_the_bare_intents_need_no_preset(
         answers = await rasa.say("is anybody there")
         assert buttons(answers)[0] == ("Billing", '/a_person_please{"department": "billing"}')
         assert await rasa.texts("get me a human") == ["In my own words: 1."]
-        conversation = await thandi.take()
+        conversation = await thandi.take_next()
         assert conversation["bot"]["intents"][-1]["name"] == "a_person_please"
         assert conversation["bot"]["intents"][-1]["confidence"] > 0.3
 
 
-async def test_a_marker_carries_what_the_project_says(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_a_marker_carries_what_the_project_says(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     answers = await rasa.say("I give up completely")
     assert answers[0]["text"] == "Wait a moment."
     assert all("custom" not in answer for answer in answers), "the marker must not reach the front end"
-    conversation = await thandi.take()
+    conversation = await thandi.take_next()
     reported = {key: conversation[key] for key in ("department", "reason", "priority", "note", "language")}
     assert reported == {
         "department": "billing",
@@ -86,7 +86,7 @@ async def test_a_marker_carries_what_the_project_says(rasa: RasaServer, thandi: 
     assert conversation["contact"]["name"] == "Thabo"
 
 
-async def test_options_say_what_the_handoff_chosen_from_them_says(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_options_say_what_the_handoff_chosen_from_them_says(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     await there(rasa)
     rasa.app.ctx.agent.processor.nlg.responses["utter_handoff_offer"] = [
         {"custom": {"handoff_options": {"priority": "urgent", "reason": "stolen card"}}}
@@ -94,13 +94,13 @@ async def test_options_say_what_the_handoff_chosen_from_them_says(rasa: RasaServ
     (offered,) = await rasa.say("/provide_handoff_options")
     assert set(offered) == {"recipient_id", "text", "buttons"}, "nothing of it reaches the front end"
     await rasa.texts(offered["buttons"][0]["payload"])
-    conversation = await thandi.take()
+    conversation = await thandi.take_next()
     reported = {key: conversation[key] for key in ("department", "reason", "priority")}
     assert reported == {"department": "billing", "reason": "stolen card", "priority": "urgent"}
 
 
 async def test_the_marker_is_shown_if_a_setting_says_so(
-    small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path
+    small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path
 ) -> None:
     async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path, show_marker=True)) as rasa:
         await there(rasa)
@@ -109,7 +109,7 @@ async def test_the_marker_is_shown_if_a_setting_says_so(
 
 
 async def test_a_wrong_marker_is_logged_and_starts_nothing(
-    rasa: RasaServer, thandi: AgentAtDesk, caplog: pytest.LogCaptureFixture
+    rasa: RasaServer, thandi: ScriptedAgent, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR):
         assert await rasa.texts("try the wrong marker") == ["I tried."]
@@ -128,17 +128,17 @@ async def test_what_the_channel_cannot_do_is_logged_and_kept_from_the_customer(
     assert "The channel of decaf8a6 can't do what handoff_assign asks for." in caplog.text
 
 
-async def test_botlhales_marker_is_read(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_botlhales_marker_is_read(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     await rasa.texts("the botlhale way")
-    assert (await thandi.take())["department"] == "billing"
+    assert (await thandi.take_next())["department"] == "billing"
 
 
-async def test_a_second_request_says_where_the_customer_stands(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_a_second_request_says_where_the_customer_stands(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     await rasa.texts("/execute_handoff")
     handoff_id = rasa.channel.relay.conversation("thabo").handoff_id
     assert "already in the queue, at number 1" in (await rasa.texts("/execute_handoff"))[0]
     assert "already in the queue" in (await rasa.texts("/provide_handoff_options"))[0]
-    await thandi.take()
+    await thandi.take_next()
     await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
     assert "already talking to Thandi" in (await rasa.texts('/execute_handoff{"department": "orders"}'))[-1]
     assert rasa.channel.relay.conversation("thabo").handoff_id == handoff_id
@@ -153,7 +153,7 @@ async def test_an_unreachable_desk_leaves_the_bot_active(small_model: Path, tmp_
 
 
 async def test_an_offer_that_timed_out_is_called_off(
-    small_model: Path, desk: DeskServer, thandi: AgentAtDesk, tmp_path: Path
+    small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path
 ) -> None:
     """The desk comes late: it must not ring for somebody who was told that nobody can be reached."""
     port = desk.port
@@ -163,13 +163,13 @@ async def test_an_offer_that_timed_out_is_called_off(
         desk.port = port
         await desk.__aenter__()
         await eventually(lambda: rasa.channel.desk.connected)
-        async with AgentAtDesk(desk.url, "thandi@example.com") as agent:
+        async with ScriptedAgent(desk.url, "thandi@example.com") as agent:
             ready = await agent.hears("ready")
             assert ready["queue"] == []
         assert await rasa.texts("hello") == ["Hello."]
 
 
-async def test_the_fallback_ends_in_the_options(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_the_fallback_ends_in_the_options(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     await there(rasa)
     said: list[dict] = []
     for _ in range(4):
@@ -179,21 +179,21 @@ async def test_the_fallback_ends_in_the_options(rasa: RasaServer, thandi: AgentA
     assert ("Billing", '/execute_handoff{"department": "billing"}') in buttons(said)
 
 
-async def test_what_is_typed_during_the_handover_goes_to_one_side(rasa: RasaServer, thandi: AgentAtDesk) -> None:
+async def test_what_is_typed_during_the_handover_goes_to_one_side(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     first = asyncio.create_task(rasa.texts("/execute_handoff"))
     await eventually(lambda: "thabo" in rasa.channel.interceptor._turns._locks, what="the turn that hands over")
     rest = [asyncio.create_task(rasa.texts(f"word {number}")) for number in range(5)]
     assert "number 1" in (await first)[0]
     for task in rest:
         assert await task == []
-    handoff_id = (await thandi.take())["handoff_id"]
+    handoff_id = (await thandi.take_next())["handoff_id"]
     texts = await eventually(lambda: _five_at_the_desk(thandi, handoff_id))
     assert sorted(texts) == [f"word {number}" for number in range(5)]
     events = await eventually(lambda: _five_words(rasa))
     assert [event["text"] for event in events] == texts
 
 
-async def _five_at_the_desk(agent: AgentAtDesk, handoff_id: str) -> list[str] | None:
+async def _five_at_the_desk(agent: ScriptedAgent, handoff_id: str) -> list[str] | None:
     conversation = (await agent.ask("open", handoff_id=handoff_id, after=0))["conversation"]
     texts = [message["text"] for message in conversation["messages"]]
     return texts if len(texts) == 5 else None
