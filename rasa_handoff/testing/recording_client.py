@@ -56,11 +56,15 @@ class RecordingClient:
         self.received.append((event, body))
         return {"ok": True}
 
+    async def answer(self, event: str, body: Any) -> Any:
+        """Answer an event that came, at once. Override it to take longer."""
+        return self.on_event(event, body)
+
     def _listener(self, event: str) -> Any:
         async def on_any(name: str, body: Any = None) -> Any:
-            return self.on_event(name, body)
+            return await self.answer(name, body)
 
         async def on_one(body: Any = None) -> Any:
-            return self.on_event(event, body)
+            return await self.answer(event, body)
 
         return on_any if event == "*" else on_one

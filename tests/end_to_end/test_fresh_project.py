@@ -1,6 +1,5 @@
 """``rasa init``, ``rasa-handoff init --yes``, train, serve, run: handoff works with no other edit."""
 
-import json
 from pathlib import Path
 
 import aiohttp
@@ -8,6 +7,7 @@ import pytest
 from rasa.cli.scaffold import create_initial_project
 
 from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.scripted_customer import RestCustomer
 from rasa_handoff.testing.scripted_desk import PASSWORD, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.support.started_processes import BIN, Process
@@ -42,25 +42,25 @@ async def test_a_fresh_project_hands_over(tmp_path: Path) -> None:
     server = f"http://127.0.0.1:{port}"
     serving = Process([handoff, "serve", "--port", str(desk_port)], tmp_path, up=f"{desk}/health")
     talking = Process([rasa, "run", "--port", str(port), "-i", "127.0.0.1"], tmp_path, up=server)
-    async with serving, talking, ScriptedAgent(desk, "thandi@example.com") as thandi, aiohttp.ClientSession() as http:
-
-        async def say(text: str) -> list[str]:
-            body = json.dumps({"sender": "thabo", "message": text})
-            async with http.post(f"{server}/webhooks/rest/webhook", data=body) as answer:
-                return [message.get("text", "") for message in await answer.json()]
-
-        assert (await say("hello"))[0].startswith("Hey!")
+    async with (
+        serving,
+        talking,
+        ScriptedAgent(desk, "thandi@example.com") as thandi,
+        RestCustomer(server) as customer,
+        aiohttp.ClientSession() as http,
+    ):
+        assert (await customer.say("hello"))[0].startswith("Hey!")
         await eventually(lambda: _connected(http, server), what="the relay is connected")
-        options = await say("can I talk to a person please")
+        options = await customer.say("can I talk to a person please")
         assert options == ["Who would you like to talk to?"]
-        assert "number 1 in the queue" in (await say("/execute_handoff"))[0]
+        assert "number 1 in the queue" in (await customer.say("/execute_handoff"))[0]
         handoff_id = (await thandi.take_next())["handoff_id"]
         assert (await thandi.say(handoff_id, "Hello from a person"))["ok"]
         await thandi.hears("message.status", status="waiting")
-        assert "Hello from a person" in await say("thanks")
+        assert "Hello from a person" in await customer.say("thanks")
         await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={})
         await eventually(lambda: _quiet(http, server))
-        assert any("back with me" in text for text in await say("hello"))
+        assert any("back with me" in text for text in await customer.say("hello"))
 
 
 async def _state(http: aiohttp.ClientSession, server: str) -> dict[str, object]:

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.scripted_customer import RestCustomer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.handoff.conftest import credentials
@@ -31,16 +32,16 @@ async def test_sigterm_drains_and_the_chat_goes_on(small_model: Path, tmp_path: 
     url = f"http://127.0.0.1:{port}"
     desk = DeskServer(tmp_path)
     desk.add_agent("Thandi")
-    async with desk, ScriptedAgent(desk.url, "thandi@example.com") as thandi, aiohttp.ClientSession() as http:
+    async with (
+        desk,
+        ScriptedAgent(desk.url, "thandi@example.com") as thandi,
+        RestCustomer(url) as customer,
+        aiohttp.ClientSession() as http,
+    ):
         (tmp_path / "credentials.yml").write_text(yaml.safe_dump(credentials(desk.url, tmp_path)))
         store = {"type": "SQL", "dialect": "sqlite", "db": str(tmp_path / "tracker.db")}
         (tmp_path / "endpoints.yml").write_text(yaml.safe_dump({"tracker_store": store}))
         command = [*RASA, "run", "-m", str(small_model), "-p", str(port), "-i", "127.0.0.1"]
-
-        async def say(text: str) -> list[str]:
-            body = {"sender": "thabo", "message": text}
-            async with http.post(f"{url}/webhooks/rest/webhook", json=body) as answer:
-                return [message.get("text", "") for message in await answer.json()]
 
         async def health() -> dict[str, Any]:
             async with http.get(f"{url}/webhooks/handoff/") as answer:
@@ -54,13 +55,13 @@ async def test_sigterm_drains_and_the_chat_goes_on(small_model: Path, tmp_path: 
 
         async with Process(command, tmp_path, up=url) as rasa:
             await eventually(connected)
-            await say("/execute_handoff")
+            await customer.say("/execute_handoff")
             handoff_id = (await thandi.take_next())["handoff_id"]
-            await say("before the end")
+            await customer.say("before the end")
             await thandi.say(handoff_id, "said just before")
             late = await Late.begin(port)
             rasa.process.send_signal(signal.SIGTERM)
-            accepted = await asyncio.wait_for(_said_until_the_end(say), SOON)
+            accepted = await asyncio.wait_for(_said_until_the_end(customer.say), SOON)
             assert "connection: close" in (await late.end()).lower()
             await eventually(lambda: rasa.process.poll() is not None, seconds=SOON, what="it ends by itself")
             assert "Traceback" not in rasa.said(), rasa.said()
@@ -72,7 +73,7 @@ async def test_sigterm_drains_and_the_chat_goes_on(small_model: Path, tmp_path: 
             received: list[str] = []
 
             async def both() -> bool:
-                received.extend(await say("are you there"))
+                received.extend(await customer.say("are you there"))
                 return "said while it was away" in received
 
             await eventually(both)

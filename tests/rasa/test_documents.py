@@ -1,16 +1,19 @@
-"""The test that docs/test-your-bot.md shows runs as it is."""
+"""The tests that docs/test-your-bot.md shows run as they are."""
 
 import re
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.support.paths import ROOT
 
 PAGE = (ROOT / "docs" / "test-your-bot.md").read_text()
 
 
-async def test_the_test_of_the_documents_passes(small_model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", re.findall(r"async def (test_\w+)", PAGE))
+async def test_the_tests_of_the_documents_pass(small_model: Path, tmp_path: Path, name: str) -> None:
     (block,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     space: dict[str, Any] = {}
     exec(compile(block, "docs/test-your-bot.md", "exec"), space)
-    await space["test_nobody_is_there"](small_model, tmp_path)
+    await space[name](small_model, tmp_path)

@@ -16,9 +16,9 @@ from socketio.exceptions import ConnectionError
 from rasa_handoff.guard.refusals import Refusals
 from rasa_handoff.protocol.tokens import HEADER, Issuer, make_token
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.channels.browsers import Page
 from tests.rasa.channels.conftest import credentials
 from tests.rasa.channels.test_socketio import resolve
 from tests.rasa.channels.vendors import Vendors
@@ -88,7 +88,7 @@ async def post(server: RasaServer, session: Any, text: str = "hello", channel: s
         return answer.status, found
 
 
-def refusals(page: Page) -> list[str]:
+def refusals(page: ScriptedCustomer) -> list[str]:
     return [reported["code"] for reported in page.all("session_refused")]
 
 
@@ -98,7 +98,7 @@ def refusals(page: Page) -> list[str]:
 async def test_with_its_token_a_conversation_works_as_ever(
     required: RasaServer, thandi: ScriptedAgent, session: str
 ) -> None:
-    async with Page(required.url, session, token=token(required, session)) as page:
+    async with ScriptedCustomer(required.url, session, token=token(required, session)) as page:
         await page.say("hello")
         await page.hears("Hello.")
         await page.say("I give up completely")
@@ -108,7 +108,7 @@ async def test_with_its_token_a_conversation_works_as_ever(
         await thandi.hears("typing", handoff_id=handoff_id, on=True)
         await thandi.say(handoff_id, "Are you there?", id="there")
         await page.hears("Are you there?")
-        async with Page(required.url, session, token=token(required, session, secret=OLD)) as second_tab:
+        async with ScriptedCustomer(required.url, session, token=token(required, session, secret=OLD)) as second_tab:
             await second_tab.say("Yes.")
             await thandi.hears("message", handoff_id=handoff_id, text="Yes.")
             await thandi.say(handoff_id, "Both of you.")
@@ -159,12 +159,12 @@ async def test_who_knows_the_id_alone_gets_nothing(
     }
     shown = made.get(wrong, wrong) if isinstance(wrong, str) else wrong
     extra = {} if wrong == "no token" else {"token": shown}
-    async with Page(server.url, session, token=token(server, session)) as page:
+    async with ScriptedCustomer(server.url, session, token=token(server, session)) as page:
         await page.say("hello")
         await page.hears("Hello.")
-        async with Page(server.url, session, **extra) as thief:
+        async with ScriptedCustomer(server.url, session, **extra) as thief:
             assert refusals(thief) == ["customer_token"]
-            refused = await thief.tell("give me everything", id="next")
+            refused = await thief.say_with_id("give me everything", id="next")
             assert refused["ok"] is False
             refused = await thief.sio.call(
                 "user_uttered", {"message": "more", "session_id": session, "id": "n2", **extra}, timeout=10
@@ -175,7 +175,7 @@ async def test_who_knows_the_id_alone_gets_nothing(
             assert (status, answer["code"]) == (403, "customer_token")
             status, _ = await post(server, session, "give me everything", channel="callback", **inside)
             assert status == 403
-            assert await page.tell("hello", id="next") == {"ok": True}
+            assert await page.say_with_id("hello", id="next") == {"ok": True}
             await eventually(lambda: page.texts.count("Hello.") == 2)
             assert thief.texts == []
     said = [event["text"] for event in await server.events(session) if event["event"] == "user"]
@@ -184,27 +184,27 @@ async def test_who_knows_the_id_alone_gets_nothing(
 
 async def test_a_token_is_for_one_conversation_on_one_socket(required: RasaServer, session: str) -> None:
     other = uuid.uuid4().hex
-    async with Page(required.url, session, token=token(required, session)) as page:
+    async with ScriptedCustomer(required.url, session, token=token(required, session)) as page:
         await page.join(other, token=token(required, session))
         assert refusals(page) == ["customer_token"]
         page.session = other
-        assert (await page.tell("hello"))["code"] == "not_joined"
+        assert (await page.say_with_id("hello"))["code"] == "not_joined"
         page.session = session  # where it still is
-        assert await page.tell("hello") == {"ok": True}
+        assert await page.say_with_id("hello") == {"ok": True}
         await page.join(other, token=token(required, other))
-        assert await page.tell("hello") == {"ok": True}
+        assert await page.say_with_id("hello") == {"ok": True}
 
 
 async def test_an_expired_token_ends_what_it_let_in(required: RasaServer, session: str) -> None:
     soon = int(time.time()) + 2
-    async with Page(required.url, session, token=token(required, session, expires=soon)) as page:
+    async with ScriptedCustomer(required.url, session, token=token(required, session, expires=soon)) as page:
         await page.say("hello")
         await page.hears("Hello.")
         await eventually(lambda: refusals(page) == ["customer_token"])
-        assert (await page.tell("hello"))["code"] == "not_joined"
+        assert (await page.say_with_id("hello"))["code"] == "not_joined"
         assert not required.channel.channels["socketio"].connected(session)
         await page.join(session, token=token(required, session))
-        assert await page.tell("hello") == {"ok": True}
+        assert await page.say_with_id("hello") == {"ok": True}
 
 
 # A page that is given its token
@@ -215,16 +215,16 @@ async def test_a_new_conversation_is_given_its_token_once(
     mode: str, required: RasaServer, optional: RasaServer, session: str
 ) -> None:
     server = {"required": required, "optional": optional}[mode]
-    async with Page(server.url, session, token=None) as page:
+    async with ScriptedCustomer(server.url, session, token=None) as page:
         (given,) = page.all("customer_token")
         assert given["session_id"] == session
         assert [event for event, _ in page.received] == ["customer_token", "session_confirm"]
         await page.say("hello")
         await page.hears("Hello.")
-        async with Page(server.url, session, token=None) as thief:
+        async with ScriptedCustomer(server.url, session, token=None) as thief:
             assert refusals(thief) == ["customer_token"]
             assert thief.all("customer_token") == []
-        async with Page(server.url, session, token=given["token"]) as again:
+        async with ScriptedCustomer(server.url, session, token=given["token"]) as again:
             await again.say("hello")
             await again.hears("Hello.")
     status, answer = await post(server, session, metadata={"handoff_token": None})
@@ -234,7 +234,7 @@ async def test_a_new_conversation_is_given_its_token_once(
 async def test_two_who_ask_at_once_for_one_new_conversation_are_not_both_given_it(
     required: RasaServer, session: str
 ) -> None:
-    pages = [Page(required.url, uuid.uuid4().hex, token=None) for _ in range(4)]
+    pages = [ScriptedCustomer(required.url, uuid.uuid4().hex, token=None) for _ in range(4)]
     for page in pages:
         await page.__aenter__()
     await asyncio.gather(*(page.join(session, token=None) for page in pages))
@@ -245,16 +245,16 @@ async def test_two_who_ask_at_once_for_one_new_conversation_are_not_both_given_i
 
 
 async def test_a_conversation_without_an_id_is_given_both(required: RasaServer) -> None:
-    async with Page(required.url, None, token=None) as page:
+    async with ScriptedCustomer(required.url, None, token=None) as page:
         (given,) = page.all("customer_token")
         assert page.all("session_confirm") == [given["session_id"]]
 
 
 async def test_an_id_that_others_may_know_is_not_given_away(required: RasaServer, optional: RasaServer) -> None:
     for known in ("user-42", "thabo@example.org", "27821234567", uuid.uuid4().hex[:31], "Ü" * 32):
-        async with Page(required.url, known + "-required", token=None) as page:
+        async with ScriptedCustomer(required.url, known + "-required", token=None) as page:
             assert refusals(page) == ["customer_token"]
-        async with Page(optional.url, known, token=None) as page:
+        async with ScriptedCustomer(optional.url, known, token=None) as page:
             assert page.all("customer_token") == []
             assert page.all("session_confirm") == [known]
 
@@ -284,14 +284,14 @@ async def test_a_mailbox_needs_the_token_too(required: RasaServer, session: str)
 
 async def test_the_backend_outranks_who_came_first(required: RasaServer, session: str) -> None:
     """A stranger began the conversation of somebody whose id they knew."""
-    async with Page(required.url, session, token=None) as stranger:
+    async with ScriptedCustomer(required.url, session, token=None) as stranger:
         (given,) = stranger.all("customer_token")
-        async with Page(required.url, session, token=token(required, session)) as page:
+        async with ScriptedCustomer(required.url, session, token=token(required, session)) as page:
             await eventually(lambda: refusals(stranger) == ["customer_token"])
             await page.say("hello")
             await page.hears("Hello.")
             assert stranger.texts == []
-            assert (await stranger.tell("hello"))["ok"] is False
+            assert (await stranger.say_with_id("hello"))["ok"] is False
             await stranger.join(session, token=given["token"])
             assert refusals(stranger) == ["customer_token"] * 2
 
@@ -302,7 +302,7 @@ async def test_the_backend_outranks_who_came_first(required: RasaServer, session
 async def test_without_tokens_optional_changes_nothing(
     optional: RasaServer, thandi: ScriptedAgent, session: str
 ) -> None:
-    async with Page(optional.url, session) as page:
+    async with ScriptedCustomer(optional.url, session) as page:
         await page.say("I give up completely")
         handoff_id = (await thandi.take_next())["handoff_id"]
         await page.hears("Thandi is here")
@@ -314,12 +314,14 @@ async def test_without_tokens_optional_changes_nothing(
         await page.hears("back with me")
         names = {event for event, _ in page.received}
         assert names == {"session_confirm", "bot_uttered", "handoff_state"}
-    async with Page(optional.url, session, token=None) as thief:  # it exists, so nobody is given a token for it
+    async with ScriptedCustomer(
+        optional.url, session, token=None
+    ) as thief:  # it exists, so nobody is given a token for it
         assert thief.all("customer_token") == []
 
 
 async def test_who_listened_before_the_first_token_is_out_with_it(optional: RasaServer, session: str) -> None:
-    async with Page(optional.url, session) as thief, Page(optional.url, session) as page:
+    async with ScriptedCustomer(optional.url, session) as thief, ScriptedCustomer(optional.url, session) as page:
         await page.say("hello")
         await page.hears("Hello.")
         await thief.hears("Hello.")
@@ -329,22 +331,22 @@ async def test_who_listened_before_the_first_token_is_out_with_it(optional: Rasa
         await page.say("hello")
         await eventually(lambda: page.texts.count("Hello.") == 2)
         assert thief.texts == ["Hello."]
-        assert (await thief.tell("hello"))["ok"] is False
+        assert (await thief.say_with_id("hello"))["ok"] is False
         assert (await post(optional, session))[0] == 403
 
 
 async def test_a_token_shown_by_rest_puts_listening_pages_out(optional: RasaServer, session: str) -> None:
-    async with Page(optional.url, session) as thief:
+    async with ScriptedCustomer(optional.url, session) as thief:
         assert (await post(optional, session, headers={HEADER: token(optional, session)}))[0] == 200
         await eventually(lambda: refusals(thief) == ["customer_token"])
         assert not optional.channel.channels["socketio"].connected(session)
 
 
 async def test_a_token_in_a_message_counts_as_one_in_the_request(optional: RasaServer, session: str) -> None:
-    async with Page(optional.url, session) as page:
+    async with ScriptedCustomer(optional.url, session) as page:
         body = {"session_id": session, "message": "hello", "id": "1", "token": token(optional, session)}
         assert await page.sio.call("user_uttered", body, timeout=10) == {"ok": True}
-        assert await page.tell("hello") == {"ok": True}
+        assert await page.say_with_id("hello") == {"ok": True}
         assert (await post(optional, session))[0] == 403
 
 
@@ -371,23 +373,25 @@ def signed_in(subject: Any) -> dict[str, str]:
 
 async def test_a_web_token_opens_only_its_subjects_conversations(required: RasaServer, session: str) -> None:
     thabo, thief = {"path": "signed.io", "auth": signed_in("thabo")}, {"path": "signed.io", "auth": signed_in("thief")}
-    async with Page(required.url, session, **thabo) as page:
-        assert await page.tell("hello") == {"ok": True}
-        async with Page(required.url, session, **thief) as other:
+    async with ScriptedCustomer(required.url, session, **thabo) as page:
+        assert await page.say_with_id("hello") == {"ok": True}
+        async with ScriptedCustomer(required.url, session, **thief) as other:
             assert refusals(other) == ["customer_token"]
             await other.join("thabo")
             assert refusals(other) == ["customer_token"] * 2
-        async with Page(required.url, session, path="signed.io", auth=signed_in(None)) as nobody:
+        async with ScriptedCustomer(required.url, session, path="signed.io", auth=signed_in(None)) as nobody:
             assert refusals(nobody) == ["customer_token"]
-        async with Page(required.url, session, **thabo) as again:
-            assert await again.tell("hello") == {"ok": True}
+        async with ScriptedCustomer(required.url, session, **thabo) as again:
+            assert await again.say_with_id("hello") == {"ok": True}
             await again.join("thabo")
-            assert await again.tell("hello") == {"ok": True}
+            assert await again.say_with_id("hello") == {"ok": True}
     assert (await post(required, session))[0] == 403
 
 
 async def test_two_web_tokens_for_one_new_conversation(optional: RasaServer, session: str) -> None:
-    pages = [Page(optional.url, uuid.uuid4().hex, path="signed.io", auth=signed_in(f"s{n}")) for n in range(4)]
+    pages = [
+        ScriptedCustomer(optional.url, uuid.uuid4().hex, path="signed.io", auth=signed_in(f"s{n}")) for n in range(4)
+    ]
     for page in pages:
         await page.__aenter__()
     await asyncio.gather(*(page.join(session) for page in pages))
@@ -407,12 +411,12 @@ async def test_who_is_refused_has_a_bounded_log_line_without_tokens_and_ids(
     monkeypatch.setattr(required.channel.guard, "refusals", refusals_now)
     wrong, forged = token(required, session, secret=OTHER), jwt.encode({"sub": "thabo"}, "k" * 40, algorithm="HS256")
     for auth in (None, {"token": forged}):
-        page = Page(required.url, session, path="signed.io", auth=auth)
+        page = ScriptedCustomer(required.url, session, path="signed.io", auth=auth)
         with pytest.raises(ConnectionError):
             await page.__aenter__()
         await page.sio.shutdown()
-    async with Page(required.url, session, token=wrong) as page:
-        await page.tell("hello", id="m")
+    async with ScriptedCustomer(required.url, session, token=wrong) as page:
+        await page.say_with_id("hello", id="m")
         assert (await post(required, session, headers={HEADER: wrong}))[0] == 403
         found = [record.getMessage() for record in caplog.records if record.name == "rasa_handoff.guard"]
         assert [line.removeprefix("Refused 127.0.0.1: ").partition(":")[0] for line in found] == [
@@ -421,7 +425,7 @@ async def test_who_is_refused_has_a_bounded_log_line_without_tokens_and_ids(
         ]  # fmt: skip
         for number in range(300):
             await page.sio.emit("user_uttered", {"message": "flood", "session_id": session, "id": str(number)})
-        await page.tell("hello", id="last")
+        await page.say_with_id("hello", id="last")
         for _ in range(30):
             await post(required, session)
     assert refusals_now.counted["customer"] > 330
@@ -442,7 +446,7 @@ async def test_while_the_store_cannot_be_asked_nobody_is_let_in(
 
     monkeypatch.setattr(required.channel.authentication._ids, "note", fails)
     monkeypatch.setattr(required.channel.authentication._ids, "find", fails)
-    async with Page(required.url, session, token=token(required, session)) as page:
+    async with ScriptedCustomer(required.url, session, token=token(required, session)) as page:
         assert refusals(page) == ["unavailable"]
     assert (await post(required, session, headers={HEADER: token(required, session)}))[0] == 503
     assert (await post(required, session))[0] == 503

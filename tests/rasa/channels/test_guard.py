@@ -14,9 +14,9 @@ import pytest
 
 from rasa_handoff.guard.buckets import Buckets
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.slowness import slowness
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.channels.browsers import Page
 from tests.support import attacks
 from tests.support.attacks import stranger
 
@@ -28,7 +28,7 @@ CHANNELS = {"socketio": {"session_persistence": True, "jwt_key": "a key of at le
 @contextlib.asynccontextmanager
 async def goes_on(server: RasaServer) -> AsyncIterator[None]:
     """A customer who is there before, and talks to the bot after."""
-    async with Page(server.url, uuid.uuid4().hex) as page:
+    async with ScriptedCustomer(server.url, uuid.uuid4().hex) as page:
         yield
         await page.say("hello")
         await page.hears("Hello.")
@@ -140,11 +140,11 @@ async def test_sockets_of_one_conversation_share_its_rate(rasa: RasaServer, monk
     session, other = uuid.uuid4().hex, uuid.uuid4().hex
     monkeypatch.setattr(rasa.channel.guard, "conversations", Buckets(4, 1))
     async with contextlib.AsyncExitStack() as stack:
-        pages = [await stack.enter_async_context(Page(rasa.url, session, acks=True)) for _ in range(4)]
-        quiet = await stack.enter_async_context(Page(rasa.url, other, acks=True))
+        pages = [await stack.enter_async_context(ScriptedCustomer(rasa.url, session, acks=True)) for _ in range(4)]
+        quiet = await stack.enter_async_context(ScriptedCustomer(rasa.url, other, acks=True))
         began = time.monotonic()
-        said = asyncio.gather(*(page.tell("hello") for page in pages for _ in range(3)))
-        assert await quiet.tell("hello") == {"ok": True}
+        said = asyncio.gather(*(page.say_with_id("hello") for page in pages for _ in range(3)))
+        assert await quiet.say_with_id("hello") == {"ok": True}
         assert not said.done()
         assert await said == [{"ok": True}] * 12
         assert time.monotonic() - began > 0.9

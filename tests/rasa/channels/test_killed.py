@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
-from tests.rasa.channels.browsers import Page
 from tests.rasa.channels.conftest import credentials
 from tests.rasa.channels.talking import heard_from_customer
 from tests.support.started_processes import Process
@@ -42,27 +42,33 @@ async def test_a_kill_loses_nothing_and_doubles_nothing(
 ) -> None:
     port = free_port()
     async with Rasa(small_model, tmp_path, desk.url, port) as rasa:
-        live, bot = Page(rasa.url, "killed-live", acks=True), Page(rasa.url, "killed-bot", acks=True)
+        live, bot = (
+            ScriptedCustomer(rasa.url, "killed-live", acks=True),
+            ScriptedCustomer(rasa.url, "killed-bot", acks=True),
+        )
         async with live, bot:
-            assert await live.tell("I give up completely") == OK
+            assert await live.say_with_id("I give up completely") == OK
             handoff_id = str((await thandi.take_next())["handoff_id"])
             await live.hears("Thandi is here")
             live.attentive.clear()
             bot.attentive.clear()
-            assert await live.tell("before", id="before") == OK
-            assert await bot.tell("hello", id="hello") == OK
+            assert await live.say_with_id("before", id="before") == OK
+            assert await bot.say_with_id("hello", id="hello") == OK
             await thandi.say(handoff_id, "One.", id="killed-1")
             await live.hears("One.")
             await bot.hears("Hello.")
             rasa.kill()
     await thandi.say(handoff_id, "Two.", id="killed-2")
     async with Rasa(small_model, tmp_path, desk.url, port) as rasa:
-        live_again, bot_again = Page(rasa.url, "killed-live", acks=True), Page(rasa.url, "killed-bot", acks=True)
+        live_again, bot_again = (
+            ScriptedCustomer(rasa.url, "killed-live", acks=True),
+            ScriptedCustomer(rasa.url, "killed-bot", acks=True),
+        )
         async with live_again, bot_again:
-            assert await live_again.tell("before", id="before") == OK
-            assert await live_again.tell("after", id="after") == OK
-            assert await bot_again.tell("hello", id="hello") == OK
-            assert await bot_again.tell("I want to move") == OK
+            assert await live_again.say_with_id("before", id="before") == OK
+            assert await live_again.say_with_id("after", id="after") == OK
+            assert await bot_again.say_with_id("hello", id="hello") == OK
+            assert await bot_again.say_with_id("I want to move") == OK
             await live_again.hears("Two.")
             await bot_again.hears("Which street?")
             await thandi.hears("message", handoff_id=handoff_id, text="after")
@@ -76,7 +82,7 @@ async def test_a_kill_loses_nothing_and_doubles_nothing(
     assert _shown(bot, bot_again, "Hello.", "Which street?") == ["Hello.", "Which street?"]
 
 
-def _shown(before: Page, after: Page, *words: str) -> list[str]:
+def _shown(before: ScriptedCustomer, after: ScriptedCustomer, *words: str) -> list[str]:
     """What of these words a page shows that drops what it has, over its reload."""
     reported = [data for page in (before, after) for event, data in page.received if event == "bot_uttered"]
     shown = {data["id"]: data.get("text") for data in reported}

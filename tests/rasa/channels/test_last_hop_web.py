@@ -11,9 +11,9 @@ from sqlalchemy import update
 from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.relay import inbox
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.channels.browsers import Page
 from tests.rasa.channels.talking import heard_from_customer, in_order
 from tests.rasa.channels.test_socketio import resolve
 
@@ -27,9 +27,9 @@ def session() -> str:
     return uuid.uuid4().hex
 
 
-async def live(page: Page, agent: ScriptedAgent) -> str:
+async def live(page: ScriptedCustomer, agent: ScriptedAgent) -> str:
     """An agent has the page's conversation; returns the handoff's id."""
-    assert await page.tell("I give up completely") == OK
+    assert await page.say_with_id("I give up completely") == OK
     conversation = await agent.take_next()
     assert conversation["short_id"] == short_id(page.session)
     await page.hears("Thandi is here")
@@ -39,7 +39,7 @@ async def live(page: Page, agent: ScriptedAgent) -> str:
 async def test_words_are_delivered_when_the_page_has_acknowledged(
     rasa: RasaServer, thandi: ScriptedAgent, session: str
 ) -> None:
-    async with Page(rasa.url, session, acks=True) as page:
+    async with ScriptedCustomer(rasa.url, session, acks=True) as page:
         handoff_id = await live(page, thandi)
         page.attentive.clear()
         await thandi.say(handoff_id, "Do you read me?", id=f"{session}-1")
@@ -57,13 +57,13 @@ async def test_words_are_delivered_when_the_page_has_acknowledged(
 async def test_words_that_were_not_acknowledged_come_again_after_a_reconnect(
     rasa: RasaServer, thandi: ScriptedAgent, session: str
 ) -> None:
-    async with Page(rasa.url, session, acks=True) as page:
+    async with ScriptedCustomer(rasa.url, session, acks=True) as page:
         handoff_id = await live(page, thandi)
         page.attentive.clear()
         await thandi.say(handoff_id, "One.", id=f"{session}-1")
         await thandi.say(handoff_id, "Two.", id=f"{session}-2")
         await page.hears("One.")
-    async with Page(rasa.url, session, acks=True) as back:
+    async with ScriptedCustomer(rasa.url, session, acks=True) as back:
         await back.hears("Two.")
         assert back.texts == ["One.", "Two."]
         assert back.ids == [f"{session}-1", f"{session}-2"]
@@ -74,7 +74,7 @@ async def test_words_that_were_not_acknowledged_come_again_after_a_reconnect(
 
 
 async def test_a_page_without_acks_is_told_as_by_rasa(rasa: RasaServer, thandi: ScriptedAgent, session: str) -> None:
-    async with Page(rasa.url, session) as page:
+    async with ScriptedCustomer(rasa.url, session) as page:
         page.attentive.clear()
         await page.say("I give up completely")
         conversation = await thandi.take_next()
@@ -86,7 +86,7 @@ async def test_a_page_without_acks_is_told_as_by_rasa(rasa: RasaServer, thandi: 
 
 
 async def test_a_tab_without_acks_hears_beside_one_with(rasa: RasaServer, thandi: ScriptedAgent, session: str) -> None:
-    async with Page(rasa.url, session, acks=True) as page, Page(rasa.url, session) as plain:
+    async with ScriptedCustomer(rasa.url, session, acks=True) as page, ScriptedCustomer(rasa.url, session) as plain:
         handoff_id = await live(page, thandi)
         await thandi.say(handoff_id, "To both.", id=f"{session}-1")
         await plain.hears("To both.")
@@ -98,17 +98,17 @@ async def test_a_tab_without_acks_hears_beside_one_with(rasa: RasaServer, thandi
 async def test_what_the_page_says_twice_is_heard_once_in_a_live_chat(
     rasa: RasaServer, thandi: ScriptedAgent, session: str
 ) -> None:
-    async with Page(rasa.url, session, acks=True) as page:
+    async with ScriptedCustomer(rasa.url, session, acks=True) as page:
         handoff_id = await live(page, thandi)
-        assert [await page.tell("my order is late", id="late") for _ in range(3)] == [OK, OK, OK]
-        assert await page.tell("very late") == OK
+        assert [await page.say_with_id("my order is late", id="late") for _ in range(3)] == [OK, OK, OK]
+        assert await page.say_with_id("very late") == OK
         await thandi.hears("message", handoff_id=handoff_id, text="very late")
         said = heard_from_customer(thandi, handoff_id)
         assert said == ["my order is late", "very late"]
         await resolve(thandi, handoff_id)
         await page.hears("back with me")
-        assert await page.tell("my order is late", id="late") == OK
-        assert await page.tell("hello") == OK
+        assert await page.say_with_id("my order is late", id="late") == OK
+        assert await page.say_with_id("hello") == OK
         await page.hears("Hello.")
         assert in_order(["back with me", "Hello."], page.shown)
         assert page.shown[-1] == "Hello.", "the bot answered what had been said to the agent"
@@ -120,21 +120,21 @@ async def test_leaving_is_not_confirmed_by_a_second_copy(
 ) -> None:
     if killed:  # right after the commit: nothing that comes later is written down
         monkeypatch.setattr(inbox.Inbox, "finish", AsyncMock())
-    async with Page(rasa.url, session, acks=True) as page:
+    async with ScriptedCustomer(rasa.url, session, acks=True) as page:
         handoff_id = await live(page, thandi)
         for _ in range(2):
-            assert await page.tell("disconnect", id="leave") == OK
+            assert await page.say_with_id("disconnect", id="leave") == OK
         assert rasa.channel.relay.silences_bot(session)
-        assert await page.tell("disconnect", id="really") == OK
+        assert await page.say_with_id("disconnect", id="really") == OK
         await eventually(lambda: not rasa.channel.relay.silences_bot(session))
         await thandi.hears("conversation", handoff_id=handoff_id, state="ended")
 
 
 async def test_what_the_page_says_twice_is_one_turn_of_the_bot(rasa: RasaServer, session: str) -> None:
-    async with Page(rasa.url, session, acks=True) as page:
-        answers = await asyncio.gather(*(page.tell("hello", id="same") for _ in range(3)))
+    async with ScriptedCustomer(rasa.url, session, acks=True) as page:
+        answers = await asyncio.gather(*(page.say_with_id("hello", id="same") for _ in range(3)))
         assert answers == [OK, OK, OK]
-        assert await page.tell("I want to move") == OK
+        assert await page.say_with_id("I want to move") == OK
         await page.hears("Which street?")
         assert page.texts == ["Hello.", "Which street?"]
     said = [event["text"] for event in await rasa.events(session) if event["event"] == "user"]
@@ -144,13 +144,13 @@ async def test_what_the_page_says_twice_is_one_turn_of_the_bot(rasa: RasaServer,
 async def test_a_second_request_for_a_person_is_none_after_the_chat(
     rasa: RasaServer, thandi: ScriptedAgent, session: str
 ) -> None:
-    async with Page(rasa.url, session, acks=True) as page:
-        assert await page.tell('/execute_handoff{"department": "orders"}', id="person") == OK
+    async with ScriptedCustomer(rasa.url, session, acks=True) as page:
+        assert await page.say_with_id('/execute_handoff{"department": "orders"}', id="person") == OK
         conversation = await thandi.take_next()
-        assert await page.tell('/execute_handoff{"department": "orders"}', id="person") == OK
+        assert await page.say_with_id('/execute_handoff{"department": "orders"}', id="person") == OK
         await resolve(thandi, conversation["handoff_id"])
         await page.hears("back with me")
-        assert await page.tell('/execute_handoff{"department": "orders"}', id="person") == OK
+        assert await page.say_with_id('/execute_handoff{"department": "orders"}', id="person") == OK
         assert not rasa.channel.relay.silences_bot(session)
 
 
@@ -159,7 +159,7 @@ async def test_messages_sent_at_once_keep_their_order(
     rasa: RasaServer, thandi: ScriptedAgent, session: str, acks: bool
 ) -> None:
     words = [f"word {number}" for number in range(30)]
-    async with Page(rasa.url, session, acks=acks) as page:
+    async with ScriptedCustomer(rasa.url, session, acks=acks) as page:
         await page.say("I give up completely")
         conversation = await thandi.take_next()
         handoff_id = conversation["handoff_id"]
@@ -178,20 +178,20 @@ async def test_messages_sent_at_once_keep_their_order(
 
 
 async def test_the_bots_words_reach_a_page_that_was_away_during_the_turn(rasa: RasaServer, session: str) -> None:
-    async with Page(rasa.url, session, acks=True) as page:
+    async with ScriptedCustomer(rasa.url, session, acks=True) as page:
         page.attentive.clear()
         await page.say("show me things")
         await eventually(lambda: page.texts, what="the first of several words")
-    async with Page(rasa.url, session, acks=True) as back:
+    async with ScriptedCustomer(rasa.url, session, acks=True) as back:
         await eventually(lambda: len({*page.ids, *back.ids}) == 2, what=f"{page.received} {back.received}")
         assert back.ids[0] == page.ids[0]
         assert any("attachment" in data for event, data in back.received if event == "bot_uttered")
 
 
 async def test_a_message_that_names_no_session_is_refused_aloud(rasa: RasaServer, session: str) -> None:
-    async with Page(rasa.url, session, acks=True) as page:
+    async with ScriptedCustomer(rasa.url, session, acks=True) as page:
         page.session = ""
-        answer = await page.tell("hello")
+        answer = await page.say_with_id("hello")
         assert (answer["ok"], answer["code"]) == (False, "invalid")
 
 
@@ -202,11 +202,11 @@ async def as_if_killed_before_done(rasa: RasaServer, session: str) -> None:
 
 
 async def test_a_finished_turn_is_not_run_again_but_told_again(rasa: RasaServer, session: str) -> None:
-    async with Page(rasa.url, session, acks=True) as page:
-        assert await page.tell("show me things", id="once") == OK
+    async with ScriptedCustomer(rasa.url, session, acks=True) as page:
+        assert await page.say_with_id("show me things", id="once") == OK
         await eventually(lambda: len(page.ids) == 2)
         await as_if_killed_before_done(rasa, session)
-        assert await page.tell("show me things", id="once") == OK
+        assert await page.say_with_id("show me things", id="once") == OK
         await eventually(lambda: len(page.ids) == 4)
         assert page.ids[2:] == page.ids[:2], "the same ids, so that a page drops what it has"
     said = [event for event in await rasa.events(session) if event["event"] in ("user", "bot")]
@@ -215,27 +215,27 @@ async def test_a_finished_turn_is_not_run_again_but_told_again(rasa: RasaServer,
 
 async def test_a_turn_that_was_cut_off_is_run(rasa: RasaServer, session: str) -> None:
     await inbox.Inbox(rasa.channel.relay.store).begin(session, "cut")
-    async with Page(rasa.url, session, acks=True) as page:
-        assert await page.tell("hello", id="cut") == OK
+    async with ScriptedCustomer(rasa.url, session, acks=True) as page:
+        assert await page.say_with_id("hello", id="cut") == OK
         await page.hears("Hello.")
 
 
 async def test_a_handoff_that_a_finished_turn_asked_for_is_still_made(
     rasa: RasaServer, thandi: ScriptedAgent, session: str
 ) -> None:
-    async with Page(rasa.url, session, acks=True) as page:
+    async with ScriptedCustomer(rasa.url, session, acks=True) as page:
         agent = rasa.app.ctx.agent
         await inbox.Inbox(rasa.channel.relay.store).begin(session, "asked")
         await agent.handle_message(UserMessage("I give up completely", None, session, message_id="asked"))
-        assert await page.tell("I give up completely", id="asked") == OK
+        assert await page.say_with_id("I give up completely", id="asked") == OK
         conversation = await thandi.take_next()
         await eventually(lambda: in_order(["Wait a moment.", "number 1 in the queue"], page.texts))
         await as_if_killed_before_done(rasa, session)
-        assert await page.tell("I give up completely", id="asked") == OK
+        assert await page.say_with_id("I give up completely", id="asked") == OK
         await resolve(thandi, conversation["handoff_id"])
         await page.hears("back with me")
         await as_if_killed_before_done(rasa, session)
-        assert await page.tell("I give up completely", id="asked") == OK
+        assert await page.say_with_id("I give up completely", id="asked") == OK
         assert not rasa.channel.relay.silences_bot(session)
         assert heard_from_customer(thandi, conversation["handoff_id"]) == []
 
@@ -243,7 +243,10 @@ async def test_a_handoff_that_a_finished_turn_asked_for_is_still_made(
 async def test_both_tabs_are_told_though_one_acknowledgement_is_enough(
     rasa: RasaServer, thandi: ScriptedAgent, session: str
 ) -> None:
-    async with Page(rasa.url, session, acks=True) as page, Page(rasa.url, session, acks=True) as other:
+    async with (
+        ScriptedCustomer(rasa.url, session, acks=True) as page,
+        ScriptedCustomer(rasa.url, session, acks=True) as other,
+    ):
         handoff_id = await live(page, thandi)
         other.attentive.clear()
         await thandi.say(handoff_id, "To both.", id=f"{session}-1")

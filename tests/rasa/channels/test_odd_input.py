@@ -12,9 +12,9 @@ from sqlalchemy import update
 from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.relay import inbox
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.channels.browsers import Page
 from tests.rasa.channels.channel_customers import FETCHED, PUSHED, Customer
 from tests.rasa.channels.talking import heard_from_customer, resolved, taken
 from tests.rasa.channels.vendors import Vendors
@@ -39,7 +39,7 @@ def session() -> str:
     return uuid.uuid4().hex
 
 
-async def live(page: Page, agent: ScriptedAgent) -> str:
+async def live(page: ScriptedCustomer, agent: ScriptedAgent) -> str:
     await page.say("I give up completely")
     conversation = await agent.take_next()
     assert conversation["short_id"] == short_id(page.session)
@@ -47,14 +47,14 @@ async def live(page: Page, agent: ScriptedAgent) -> str:
     return str(conversation["handoff_id"])
 
 
-async def end(rasa: RasaServer, agent: ScriptedAgent, page: Page, handoff_id: str) -> None:
+async def end(rasa: RasaServer, agent: ScriptedAgent, page: ScriptedCustomer, handoff_id: str) -> None:
     answer = await agent.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={})
     assert answer["ok"], answer
     await eventually(lambda: not rasa.channel.relay.silences_bot(str(page.session)))
 
 
 async def test_a_page_may_say_anything(rasa: RasaServer, thandi: ScriptedAgent, session: str) -> None:
-    async with Page(rasa.url, session) as page:
+    async with ScriptedCustomer(rasa.url, session) as page:
         handoff_id = await live(page, thandi)
         for odd, _ in ODD:
             await page.sio.emit("user_uttered", {"message": odd, "session_id": session})
@@ -69,7 +69,7 @@ async def test_a_page_may_say_anything(rasa: RasaServer, thandi: ScriptedAgent, 
 
 
 async def test_what_names_no_session_is_refused_aloud(rasa: RasaServer, session: str) -> None:
-    async with Page(rasa.url, session) as page:
+    async with ScriptedCustomer(rasa.url, session) as page:
         for reported, data in enumerate(("hello", 7, ["hello"], {}, {"message": "hello"}, {"session_id": None}), 1):
             await page.sio.emit("user_uttered", data)
             await eventually(lambda reported=reported: page.texts == [NOT_TAKEN] * reported)
@@ -80,7 +80,7 @@ async def test_what_names_no_session_is_refused_aloud(rasa: RasaServer, session:
 async def test_an_event_with_more_or_fewer_payloads_is_answered_like_any_other(
     rasa: RasaServer, session: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with Page(rasa.url, session) as page:
+    async with ScriptedCustomer(rasa.url, session) as page:
         await page.sio.emit("user_uttered", ({"message": "hello", "session_id": session}, None, 5))
         await page.hears("Hello.")
         for event in ("session_request", "typing", "message_read", "user_uttered"):
@@ -105,21 +105,21 @@ async def test_a_request_may_say_anything(
 
 async def test_a_widgets_constant_id_tells_no_copies(rasa: RasaServer, thandi: ScriptedAgent, session: str) -> None:
     """The customer's id, perhaps: without ``acks`` nobody has agreed on what it means."""
-    async with Page(rasa.url, session) as page:
+    async with ScriptedCustomer(rasa.url, session) as page:
         handoff_id = await live(page, thandi)
         for text in ("One.", "Two.", "Two.", "One.", "Three."):
-            assert await page.tell(text, id="the-customer") == {"ok": True}
+            assert await page.say_with_id(text, id="the-customer") == {"ok": True}
         await eventually(lambda: "Three." in heard_from_customer(thandi, handoff_id))
         assert heard_from_customer(thandi, handoff_id) == ["One.", "Two.", "Three."], "copies within a minute"
         received = inbox.received
         a_minute_ago = update(received).where(received.c.conversation_id == session).values(at=time.time() - 61)
         await rasa.channel.relay.store.write(lambda connection: connection.execute(a_minute_ago))
-        assert await page.tell("One.", id="the-customer") == {"ok": True}
+        assert await page.say_with_id("One.", id="the-customer") == {"ok": True}
         await eventually(lambda: heard_from_customer(thandi, handoff_id) == ["One.", "Two.", "Three.", "One."])
         await end(rasa, thandi, page, handoff_id)
         for text in ("hello", "hello"):
-            await page.tell(text, id="the-customer")
-        await page.tell("show me things", id="the-customer")
+            await page.say_with_id(text, id="the-customer")
+        await page.say_with_id("show me things", id="the-customer")
         await page.hears("Which one?")
         assert page.texts.count("Hello.") == 1
 

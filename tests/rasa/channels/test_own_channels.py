@@ -6,9 +6,9 @@ import pytest
 import pytest_asyncio
 
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.channels.browsers import Page
 from tests.rasa.channels.channel_customers import OnRest
 from tests.rasa.channels.own_channels import CounterInput, KioskInput
 from tests.rasa.channels.talking import resolved, taken
@@ -36,7 +36,7 @@ async def test_they_stay_what_they_are(shop: RasaServer) -> None:
 
 
 async def test_a_kiosk_is_mended_and_its_words_wait(shop: RasaServer, thandi: ScriptedAgent) -> None:
-    async with Page(shop.url, "kiosk1", path="kiosk.io") as page:
+    async with ScriptedCustomer(shop.url, "kiosk1", path="kiosk.io") as page:
         await page.say("I give up completely")
         await page.hears("number 1 in the queue")
         conversation = await thandi.take_next()
@@ -44,7 +44,7 @@ async def test_a_kiosk_is_mended_and_its_words_wait(shop: RasaServer, thandi: Sc
     await eventually(lambda: not shop.channel.channels["kiosk"].connected("kiosk1"))
     await thandi.say(conversation["handoff_id"], "Still there?", id="kiosk")
     await thandi.hears("message.status", message_id="kiosk", status="waiting")
-    async with Page(shop.url, "kiosk1", path="kiosk.io") as page:
+    async with ScriptedCustomer(shop.url, "kiosk1", path="kiosk.io") as page:
         await page.hears("Still there?")
         await thandi.ask("resolve", handoff_id=conversation["handoff_id"], outcome="resolved", note=None, slots={})
         await page.hears("back with me")

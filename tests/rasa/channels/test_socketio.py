@@ -8,9 +8,9 @@ import pytest
 from rasa.core.channels.socketio import SocketIOOutput
 
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.channels.browsers import Page
 from tests.rasa.channels.talking import in_order
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
@@ -26,7 +26,7 @@ def session() -> str:
 
 async def heard_in(server: RasaServer) -> list[tuple[str, Any]]:
     """All that a widget hears of a dialogue; without what differs by nature: the session's id."""
-    async with Page(server.url, session="fixed") as page:
+    async with ScriptedCustomer(server.url, session="fixed") as page:
         for text, answers in SAID.items():
             wanted = len(page.texts) + answers
             await page.say(text)
@@ -52,25 +52,25 @@ async def shut_down(plain: RasaServer) -> None:
 
 
 async def test_replies_arrive_with_session_persistence(rasa: RasaServer, session: str) -> None:
-    async with Page(rasa.url, session) as page:
+    async with ScriptedCustomer(rasa.url, session) as page:
         await page.say("hello")
         await page.hears("Hello.")
         assert page.received == [("session_confirm", session), ("bot_uttered", {"text": "Hello."})]
 
 
 async def test_a_page_learns_whom_its_customer_has(rasa: RasaServer, thandi: ScriptedAgent, session: str) -> None:
-    def states(page: Page) -> list[tuple[str, str | None]]:
+    def states(page: ScriptedCustomer) -> list[tuple[str, str | None]]:
         reported = [data for event, data in page.received if event == "handoff_state"]
         assert {data["session_id"] for data in reported} <= {session}
         return [(data["active"], data["agent"]) for data in reported]
 
-    async with Page(rasa.url, session) as page:
+    async with ScriptedCustomer(rasa.url, session) as page:
         await page.say("hello")
         await page.hears("Hello.")
         await page.say("/execute_handoff")
         handoff_id = (await thandi.take_next())["handoff_id"]
         await eventually(lambda: states(page) == [("waiting", None), ("person", "Thandi")])
-        async with Page(rasa.url, session) as late:
+        async with ScriptedCustomer(rasa.url, session) as late:
             await eventually(lambda: states(late) == [("person", "Thandi")])
         await resolve(thandi, handoff_id)
         await page.hears("back with me")
@@ -78,29 +78,29 @@ async def test_a_page_learns_whom_its_customer_has(rasa: RasaServer, thandi: Scr
 
 
 async def test_two_tabs_of_one_session_both_hear(rasa: RasaServer, session: str) -> None:
-    async with Page(rasa.url, session) as one, Page(rasa.url, session) as two:
+    async with ScriptedCustomer(rasa.url, session) as one, ScriptedCustomer(rasa.url, session) as two:
         await one.say("hello")
         await two.hears("Hello.")
         await one.hears("Hello.")
 
 
 async def test_a_reconnect_resumes_the_conversation(rasa: RasaServer, session: str) -> None:
-    async with Page(rasa.url, session) as page:
+    async with ScriptedCustomer(rasa.url, session) as page:
         await page.say("I want to move")
         await page.hears("Which street?")
-    async with Page(rasa.url, session) as page:
+    async with ScriptedCustomer(rasa.url, session) as page:
         await page.say("Long Street")
         await page.hears("Which town?")
 
 
 async def test_a_session_without_id_is_given_one(rasa: RasaServer) -> None:
-    async with Page(rasa.url, None) as page:
+    async with ScriptedCustomer(rasa.url, None) as page:
         ((event, given),) = page.received
         assert (event, len(given)) == ("session_confirm", 32)
 
 
 async def test_a_marker_that_is_wrong_does_not_show(rasa: RasaServer, session: str) -> None:
-    async with Page(rasa.url, session) as page:
+    async with ScriptedCustomer(rasa.url, session) as page:
         await page.say("try the wrong marker")
         await page.hears("I tried.")
         await page.say("hello")
@@ -117,14 +117,14 @@ async def test_a_namespace_works(serve: Callable[..., RasaServer], session: str)
     settings = {"namespace": "/shop", "session_persistence": True, "socketio_path": "/shop.io"}
     async with (
         serve({"socketio": settings}, bot_id="namespaced") as rasa,
-        Page(rasa.url, session, namespace="/shop", path="shop.io") as page,
+        ScriptedCustomer(rasa.url, session, namespace="/shop", path="shop.io") as page,
     ):
         await page.say("hello")
         await page.hears("Hello.")
 
 
 async def test_words_wait_for_a_customer_who_is_away(rasa: RasaServer, thandi: ScriptedAgent, session: str) -> None:
-    async with Page(rasa.url, session) as page:
+    async with ScriptedCustomer(rasa.url, session) as page:
         await page.say("I give up completely")
         await page.hears("number 1 in the queue")
         conversation = await thandi.take_next()
@@ -136,7 +136,7 @@ async def test_words_wait_for_a_customer_who_is_away(rasa: RasaServer, thandi: S
         await thandi.say(handoff_id, f"Word {number}.", id=f"away{number}")
     for number in range(1, 4):
         await thandi.hears("message.status", message_id=f"away{number}", status="waiting")
-    async with Page(rasa.url, session) as page:
+    async with ScriptedCustomer(rasa.url, session) as page:
         await page.hears("Word 3.")
         assert page.texts == ["Word 1.", "Word 2.", "Word 3."]
         for number in range(1, 4):
@@ -149,7 +149,7 @@ async def test_words_wait_for_a_customer_who_is_away(rasa: RasaServer, thandi: S
 async def test_the_agent_learns_what_the_customer_has_read(
     rasa: RasaServer, thandi: ScriptedAgent, session: str
 ) -> None:
-    async with Page(rasa.url, session) as page, Page(rasa.url, uuid.uuid4().hex) as stranger:
+    async with ScriptedCustomer(rasa.url, session) as page, ScriptedCustomer(rasa.url, uuid.uuid4().hex) as stranger:
         await page.say("I give up completely")
         await page.hears("number 1 in the queue")
         handoff_id = (await thandi.take_next())["handoff_id"]
@@ -170,7 +170,7 @@ async def test_the_agent_learns_what_the_customer_has_read(
 async def test_the_end_waits_for_a_customer_who_is_away_too(
     rasa: RasaServer, thandi: ScriptedAgent, session: str
 ) -> None:
-    async with Page(rasa.url, session) as page:
+    async with ScriptedCustomer(rasa.url, session) as page:
         await page.say("I give up completely")
         conversation = await thandi.take_next()
         await page.hears("Thandi is here")
@@ -178,7 +178,7 @@ async def test_the_end_waits_for_a_customer_who_is_away_too(
     await thandi.say(conversation["handoff_id"], "All done.", id="done")
     await resolve(thandi, conversation["handoff_id"])
     await eventually(lambda: not rasa.channel.relay.silences_bot(session))
-    async with Page(rasa.url, session) as page:
+    async with ScriptedCustomer(rasa.url, session) as page:
         await page.hears("back with me")
         assert in_order(["All done.", "Thandi has ended the chat.", "back with me"], page.texts)
         await page.say("hello")
@@ -186,7 +186,7 @@ async def test_the_end_waits_for_a_customer_who_is_away_too(
 
 
 async def test_typing_shows_on_both_sides(rasa: RasaServer, thandi: ScriptedAgent, session: str) -> None:
-    async with Page(rasa.url, session) as page:
+    async with ScriptedCustomer(rasa.url, session) as page:
         await page.say("I give up completely")
         conversation = await thandi.take_next()
         handoff_id = conversation["handoff_id"]

@@ -18,9 +18,9 @@ from rasa_handoff.protocol.tokens import ADMIN_TOKEN_VARIABLE
 from rasa_handoff.relay import repository
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.channels.browsers import Page
 from tests.rasa.handoff.conftest import credentials
 from tests.rasa.handoff.test_dead_letters import live
 from tests.support.postgres_server import Database, Postgres
@@ -62,7 +62,7 @@ async def test_a_relay_that_runs_on_postgres(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     there = ("--side", "relay", "--url", rasa.url)
-    async with Page(rasa.url, "thabo") as page:
+    async with ScriptedCustomer(rasa.url, "thabo") as page:
         handoff_id = await live(rasa, page, thandi)
         channel = rasa.channel.channels["socketio"]
         send, refused = channel.send, {"one", "two"}
@@ -111,7 +111,7 @@ async def test_a_live_agent_server_that_runs_on_postgres(
             raise DataError("insert", {}, ValueError("no such words here"))
         return keep_message(connection, handoff_id, said)
 
-    async with Page(rasa.url, "thabo") as page:
+    async with ScriptedCustomer(rasa.url, "thabo") as page:
         handoff_id = await live(rasa, page, thandi)
         monkeypatch.setattr(repository, "keep_message", picky)
         monkeypatch.setattr("rasa_handoff.store.failures.MOST_TRIES", 2)

@@ -10,8 +10,8 @@ import yaml
 
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.channels.browsers import Page
 from tests.rasa.handoff.conftest import credentials
 from tests.support.foreign import ForeignServer
 from tests.support.started_processes import Process
@@ -46,7 +46,7 @@ class Rasa(Process):
 async def test_the_whole_story(small_model: Path, tmp_path: Path) -> None:
     """Greet, ask, hand over to a department, talk, over a kill too, and back to the bot."""
     async with ForeignServer() as desk:
-        async with Rasa(small_model, tmp_path, desk.url) as rasa, Page(rasa.url, "thabo") as customer:
+        async with Rasa(small_model, tmp_path, desk.url) as rasa, ScriptedCustomer(rasa.url, "thabo") as customer:
             await customer.say("hello")
             await customer.hears("Hello.")
             await customer.say("/provide_handoff_options")
@@ -66,7 +66,7 @@ async def test_the_whole_story(small_model: Path, tmp_path: Path) -> None:
             await desk.say("to_user", {"message": "Good day, this is billing"})
             await customer.hears("Good day, this is billing")
             rasa.kill()
-        async with Rasa(small_model, tmp_path, desk.url) as rasa, Page(rasa.url, "thabo") as customer:
+        async with Rasa(small_model, tmp_path, desk.url) as rasa, ScriptedCustomer(rasa.url, "thabo") as customer:
             await eventually(lambda: len(desk.all("username")) == 2)
             await customer.say("are you still there?")
             await eventually(lambda: desk.texts("thabo")[-1] == "are you still there?")
@@ -84,7 +84,7 @@ async def test_without_departments_anybody_there_is_offered(small_model: Path, t
     async with (
         ForeignServer() as desk,
         RasaServer(small_model, tmp_path, foreign(tmp_path, desk.url, departments=[])) as rasa,
-        Page(rasa.url, "thabo") as customer,
+        ScriptedCustomer(rasa.url, "thabo") as customer,
     ):
         await customer.say("I want to talk to a human")
         await customer.hears("Who would you like to talk to?")
@@ -99,7 +99,7 @@ async def test_without_departments_anybody_there_is_offered(small_model: Path, t
 async def test_a_desk_that_is_not_there(small_model: Path, tmp_path: Path) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
     settings = foreign(tmp_path, nowhere, start_timeout=1)
-    async with RasaServer(small_model, tmp_path, settings) as rasa, Page(rasa.url, "thabo") as customer:
+    async with RasaServer(small_model, tmp_path, settings) as rasa, ScriptedCustomer(rasa.url, "thabo") as customer:
         await customer.say("/execute_handoff")
         await customer.hears("reach")
         await customer.say("hello")

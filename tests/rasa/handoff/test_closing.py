@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.channels.browsers import Page
 from tests.rasa.handoff.conftest import credentials
 
 
@@ -25,7 +25,7 @@ async def sessions(rasa: RasaServer) -> int:
 
 
 async def test_a_trigger_may_end_it_and_no_marker_is_shown(rasa: RasaServer) -> None:
-    async with Page(rasa.url, "thabo") as page:
+    async with ScriptedCustomer(rasa.url, "thabo") as page:
         await page.say("hello")
         await page.hears("Hello.")
         for intent, words in (("give_up", "Wait a moment."), ("finish", "Goodbye.")):
@@ -40,7 +40,7 @@ async def test_a_trigger_may_end_it_and_no_marker_is_shown(rasa: RasaServer) -> 
 
 
 async def test_a_page_learns_that_it_is_over(rasa: RasaServer) -> None:
-    async with Page(rasa.url, "thabo") as page:
+    async with ScriptedCustomer(rasa.url, "thabo") as page:
         await page.say("/finish")
         await page.hears("Goodbye.")
         over = {"session_id": "thabo", "active": "closed", "agent": None}

@@ -11,9 +11,9 @@ from rasa_handoff.relay import repository
 from rasa_handoff.server.storage import handoffs
 from rasa_handoff.store.outbox import DeadLetter
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.channels.browsers import Page
 from tests.rasa.handoff.conftest import credentials
 
 JOINED = "utter_handoff_joined"
@@ -44,7 +44,7 @@ def says(rasa: RasaServer, monkeypatch: pytest.MonkeyPatch, response: str, messa
     monkeypatch.setattr(nlg, "generate", other)
 
 
-async def live(rasa: RasaServer, page: Page, agent: ScriptedAgent) -> str:
+async def live(rasa: RasaServer, page: ScriptedCustomer, agent: ScriptedAgent) -> str:
     await page.say("/execute_handoff")
     handoff_id = str((await agent.take_next())["handoff_id"])
     await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
@@ -56,7 +56,7 @@ async def test_a_button_without_a_payload_sends_its_title(
     rasa: RasaServer, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch, acks: bool
 ) -> None:
     says(rasa, monkeypatch, JOINED, {"text": "Thandi!", "buttons": [{"title": "Good"}, {"payload": "/x"}]})
-    async with Page(rasa.url, "thabo", acks=acks) as page:
+    async with ScriptedCustomer(rasa.url, "thabo", acks=acks) as page:
         handoff_id = await live(rasa, page, thandi)
         await thandi.say(handoff_id, "hello")
         await eventually(lambda: "hello" in page.texts)
@@ -69,7 +69,7 @@ async def test_a_message_that_its_channel_cant_send(
     rasa: RasaServer, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     says(rasa, monkeypatch, JOINED, {"custom": {"what": "no argument of emit", "data": {}}})
-    async with Page(rasa.url, "thabo") as page:
+    async with ScriptedCustomer(rasa.url, "thabo") as page:
         handoff_id = await live(rasa, page, thandi)
         await thandi.say(handoff_id, "hello")
         await eventually(lambda: "hello" in page.texts)
@@ -98,7 +98,7 @@ async def test_an_agents_words_that_cant_be_sent(
     rasa: RasaServer, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The agent sees that they failed, and why; the next ones arrive."""
-    async with Page(rasa.url, "thabo") as page:
+    async with ScriptedCustomer(rasa.url, "thabo") as page:
         handoff_id = await live(rasa, page, thandi)
         page_channel = rasa.channel.channels["socketio"]
         send = page_channel.send
@@ -130,7 +130,7 @@ async def test_a_customers_words_that_the_desk_fails_on(
             raise DataError("insert", {}, ValueError("no such words here"))
         return keep(connection, record, kept)
 
-    async with Page(rasa.url, "thabo") as page:
+    async with ScriptedCustomer(rasa.url, "thabo") as page:
         await live(rasa, page, thandi)
         monkeypatch.setattr(handoffs, "add_message", picky)
         monkeypatch.setattr("rasa_handoff.store.failures.MOST_TRIES", 2)
@@ -153,7 +153,7 @@ async def test_an_agents_words_that_the_relay_fails_on(
             raise DataError("insert", {}, ValueError("no such words here"))
         return keep_message(connection, handoff_id, said)
 
-    async with Page(rasa.url, "thabo") as page:
+    async with ScriptedCustomer(rasa.url, "thabo") as page:
         handoff_id = await live(rasa, page, thandi)
         monkeypatch.setattr(repository, "keep_message", picky)
         monkeypatch.setattr("rasa_handoff.store.failures.MOST_TRIES", 2)
@@ -172,7 +172,7 @@ async def test_a_return_that_raises(rasa: RasaServer, thandi: ScriptedAgent, mon
     async def fails(*_: Any, **__: Any) -> None:
         raise KeyError("a policy's")
 
-    async with Page(rasa.url, "thabo") as page:
+    async with ScriptedCustomer(rasa.url, "thabo") as page:
         handoff_id = await live(rasa, page, thandi)
         target = rasa.channel.relay._dispatcher._targets["tracker"]
         monkeypatch.setattr(target, "_return_to_bot", fails)

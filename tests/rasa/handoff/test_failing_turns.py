@@ -15,9 +15,9 @@ from rasa.core.processor import MessageProcessor
 from rasa_handoff.channel.turn.handoff_offer import HandoffOffers
 from rasa_handoff.channel.turn.orphaned_pauses import OrphanedPauses
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.channels.browsers import Page
 from tests.rasa.handoff.conftest import credentials
 from tests.rasa.handoff.test_database import NOT_TAKEN
 from tests.support.scripted_actions import ActionServer
@@ -81,7 +81,7 @@ async def test_whatever_fails_the_customer_is_told_and_the_bot_goes_on(
     rasa: RasaServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """On ``rest`` in the answer, streamed or whole; on socketio as a message, and with acks in the acknowledgement."""
-    async with Page(rasa.url, "plain") as plain, Page(rasa.url, "acks", acks=True) as acks:
+    async with ScriptedCustomer(rasa.url, "plain") as plain, ScriptedCustomer(rasa.url, "acks", acks=True) as acks:
         for name, break_it in IN_THE_BOT.items():
             with pytest.MonkeyPatch.context() as patch:
                 break_it(patch, rasa)
@@ -92,14 +92,14 @@ async def test_whatever_fails_the_customer_is_told_and_the_bot_goes_on(
                 reported = plain.texts.count(NOT_TAKEN)
                 await plain.say("hello")
                 await eventually(lambda reported=reported: plain.texts.count(NOT_TAKEN) == reported + 1, what=name)
-                answer = await acks.tell("hello")
+                answer = await acks.say_with_id("hello")
                 if name == "a response":
                     await acks.hears(NOT_TAKEN)
                 else:
                     assert (name, answer["ok"], answer["code"]) == (name, False, "failed")
                 assert NOT_TAKEN in (await streamed(rasa, "hello", "streaming"))[-1], name
             assert (name, await rasa.texts("hello", "resting")) == (name, ["Hello."])
-        assert await acks.tell("hello") == {"ok": True}
+        assert await acks.say_with_id("hello") == {"ok": True}
 
 
 async def test_where_an_error_comes_from_is_logged_once_a_minute(
@@ -120,9 +120,9 @@ async def test_an_action_that_fails_without_a_word_is_told(rasa: RasaServer, act
     assert await rasa.texts("/act") == [NOT_TAKEN]
     actions.will({"text": "Done."})
     assert await rasa.texts("/act") == ["Done."]
-    async with Page(rasa.url, "acks", acks=True) as page:
+    async with ScriptedCustomer(rasa.url, "acks", acks=True) as page:
         actions.will(status=500)
-        assert await page.tell("/act") == {"ok": True}, "the bot has it: its answer is that it failed"
+        assert await page.say_with_id("/act") == {"ok": True}, "the bot has it: its answer is that it failed"
         await page.hears(NOT_TAKEN)
     await actions.__aexit__()
     assert await rasa.texts("/act") == [NOT_TAKEN]
@@ -149,7 +149,7 @@ async def test_a_channel_that_fails_half_way_through_an_answer(rasa: RasaServer)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SocketIOOutput, "send_text_message", refuses)
-        async with Page(rasa.url, "thabo") as page:
+        async with ScriptedCustomer(rasa.url, "thabo") as page:
             await page.say("hello")
             await eventually(lambda: sent == [NOT_TAKEN])
     with pytest.MonkeyPatch.context() as patch:
@@ -169,7 +169,7 @@ async def test_a_channel_that_takes_nothing_now_tells_it_later(rasa: RasaServer)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SocketIOOutput, "send_text_message", sends)
-        async with Page(rasa.url, "thabo") as page:
+        async with ScriptedCustomer(rasa.url, "thabo") as page:
             await page.say("hello")
             await eventually(lambda: rasa.channel.relay.queue("customer", "thabo"))
             down = False

@@ -4,8 +4,8 @@ from rasa_handoff.core.transcript import LEFT_OUT, LINE_COST, latest
 from rasa_handoff.protocol.limits import LONGEST_MESSAGE, LONGEST_TRANSCRIPT
 from rasa_handoff.protocol.values import Line, Speaker
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import ScriptedAgent
-from tests.rasa.channels.browsers import Page
 from tests.rasa.handoff.test_database import live
 
 TOO_LONG = "I'm sorry, that's too long to pass on. Please send it in shorter parts."
@@ -14,24 +14,24 @@ TOO_LONG = "I'm sorry, that's too long to pass on. Please send it in shorter par
 async def test_a_message_too_long_is_refused_kindly_by_bot_and_desk(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     assert await rasa.texts("x" * LONGEST_MESSAGE) != [TOO_LONG]
     assert await rasa.texts("x" * (LONGEST_MESSAGE + 1)) == [TOO_LONG]
-    async with Page(rasa.url, "lerato") as plain, Page(rasa.url, "sipho", acks=True) as page:
+    async with ScriptedCustomer(rasa.url, "lerato") as plain, ScriptedCustomer(rasa.url, "sipho", acks=True) as page:
         await plain.say("y" * (LONGEST_MESSAGE + 1))
         await plain.hears(TOO_LONG)
-        answer = await page.tell("y" * (LONGEST_MESSAGE + 1))
+        answer = await page.say_with_id("y" * (LONGEST_MESSAGE + 1))
         assert (answer["ok"], answer["code"]) == (False, "too_long")
         await page.hears(TOO_LONG)
-        assert await page.tell("hello") == {"ok": True}
+        assert await page.say_with_id("hello") == {"ok": True}
         await page.hears("Hello.")
     for customer in ("thabo", "lerato", "sipho"):
         said = [event["text"] for event in await rasa.events(customer) if event["event"] == "user"]
         assert [text for text in said if len(text) > LONGEST_MESSAGE] == [], customer
     await live(rasa, thandi)
     assert await rasa.texts("x" * (LONGEST_MESSAGE + 1)) == [TOO_LONG]
-    async with Page(rasa.url, "thabo", acks=True) as page:
-        answer = await page.tell("y" * (LONGEST_MESSAGE + 1))
+    async with ScriptedCustomer(rasa.url, "thabo", acks=True) as page:
+        answer = await page.say_with_id("y" * (LONGEST_MESSAGE + 1))
         assert (answer["ok"], answer["code"]) == (False, "too_long")
         await page.hears(TOO_LONG)
-        assert await page.tell("z" * LONGEST_MESSAGE) == {"ok": True}
+        assert await page.say_with_id("z" * LONGEST_MESSAGE) == {"ok": True}
     await thandi.hears("message", text="z" * LONGEST_MESSAGE)
     said = [data["text"][0] for name, data in thandi.received if name == "message" and data["speaker"] == "customer"]
     assert said == ["b", "z"]

@@ -16,9 +16,9 @@ from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.relay.relay import TRACKER
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.channels.browsers import Page
 from tests.rasa.handoff.conftest import credentials
 from tools.rasa_command import RASA
 
@@ -136,7 +136,7 @@ async def test_a_tracker_changed_from_outside_changes_nothing_for_the_desk(live:
 async def test_words_appended_from_outside_are_the_bots_alone_to_say(
     rasa: RasaServer, thandi: ScriptedAgent, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with Page(rasa.url, "thabo") as page:
+    async with ScriptedCustomer(rasa.url, "thabo") as page:
         await page.say("hello")
         await page.hears("Hello.")
         await append(rasa, {"event": "bot", "text": "From outside."})
@@ -152,7 +152,7 @@ async def test_words_appended_from_outside_are_the_bots_alone_to_say(
 
 
 async def test_a_pause_of_ours_holds_while_the_relay_has_lost_its_record(rasa: RasaServer) -> None:
-    async with Page(rasa.url, "thabo") as page:
+    async with ScriptedCustomer(rasa.url, "thabo") as page:
         pause = {"event": "pause", "metadata": {"handoff_id": "lost", "handoff_entry": "pause"}}
         await append(rasa, pause, {"event": "bot", "text": "Behind the agent's back."}, output="socketio")
         await page.say("hello")

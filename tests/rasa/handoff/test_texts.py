@@ -10,9 +10,9 @@ import pytest
 from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.protocol.text import valid, valid_text
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.channels.browsers import Page
 from tests.rasa.handoff.conftest import credentials
 from tests.support import texts
 from tests.support.foreign import ForeignServer
@@ -110,14 +110,14 @@ async def test_live_words_on_rest(rasa: RasaServer, thandi: ScriptedAgent) -> No
 
 @pytest.mark.parametrize("acks", [True, False])
 async def test_live_words_of_a_page(rasa: RasaServer, thandi: ScriptedAgent, acks: bool) -> None:
-    async with Page(rasa.url, "tab \ud83d\0", acks=acks) as page:
+    async with ScriptedCustomer(rasa.url, "tab \ud83d\0", acks=acks) as page:
         await page.say("hello \ud83d")
         await eventually(lambda: page.texts)
         await page.say("/execute_handoff")
         taken = await thandi.take_next()
         await eventually(lambda: rasa.channel.relay.conversation("tab \ufffd").agent)
         for text in WORDS:
-            await page.tell(text)
+            await page.say_with_id(text)
         await eventually(lambda: len([1 for name, _ in thandi.received if name == "message"]) >= len(WORDS))
         for text in filter(None, map(valid_text, WORDS)):
             assert (await thandi.say(taken["handoff_id"], text))["ok"]
@@ -139,7 +139,7 @@ async def test_the_bots_words(rasa: RasaServer, thandi: ScriptedAgent, monkeypat
     assert any(part.get("text") == "half \ufffd" for part in said), said
     assert any(part.get("custom") == valid(custom) for part in said), said
     assert "half \ufffd" in await rasa.texts("hello", "plain")
-    async with Page(rasa.url, "page") as page:
+    async with ScriptedCustomer(rasa.url, "page") as page:
         await page.say("hello")
         await page.hears("half \ufffd")
     monkeypatch.undo()
@@ -151,7 +151,7 @@ async def test_a_server_of_botlhales_kind(small_model: Path, tmp_path: Path) -> 
     """Neither half a character nor an event that can't be taken in ends the hearing of its words."""
     async with ForeignServer() as foreign:
         settings = credentials(foreign.url, tmp_path, desk={"type": "botlhale", "url": foreign.url})
-        async with RasaServer(small_model, tmp_path, settings) as rasa, Page(rasa.url, "thabo") as page:
+        async with RasaServer(small_model, tmp_path, settings) as rasa, ScriptedCustomer(rasa.url, "thabo") as page:
             await page.say("/execute_handoff")
             await eventually(lambda: foreign.all("username"))
             for text in WORDS:

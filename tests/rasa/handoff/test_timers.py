@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import socketio
 
 from rasa_handoff.channel.handoff_channel import HandoffChannel, HandoffSettingsError
 from rasa_handoff.core.control import Control
@@ -16,6 +15,7 @@ from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.protocol.payloads import Acknowledgement
 from rasa_handoff.relay import repository
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually, within
 from tests.rasa.handoff.conftest import credentials
@@ -115,7 +115,7 @@ async def test_an_agent_who_never_answers_doesnt_hold_the_customer(serve: Any, t
 
 
 async def test_a_customer_who_falls_silent_is_asked_once_and_then_closed(serve: Any, thandi: ScriptedAgent) -> None:
-    async with serve(customer_silent=QUICK) as rasa, Page(rasa.url) as page:
+    async with serve(customer_silent=QUICK) as rasa, ScriptedCustomer(rasa.url) as page:
         await ready(rasa)
         await page.say("/execute_handoff")
         handoff_id = str((await thandi.take_next())["handoff_id"])
@@ -125,31 +125,11 @@ async def test_a_customer_who_falls_silent_is_asked_once_and_then_closed(serve: 
             "Are you still there? Write anything to stay in the chat.",
             "I've closed the chat because it was quiet for so long. You can ask for a person again at any time.",
         ]
-        await eventually(lambda: page.received[-3:] == closed)
+        await eventually(lambda: page.texts[-3:] == closed)
         await eventually(lambda: not rasa.channel.relay.under_way)
         await thandi.hears("conversation", state="ended")
         await page.say("hello")
-        await eventually(lambda: page.received[-1] == "Hello.")
-
-
-class Page:
-    """A customer with a web chat, speaking Rasa's socketio protocol."""
-
-    def __init__(self, url: str) -> None:
-        self.url, self.received = url, list[str]()
-        self.sio = socketio.AsyncClient(reconnection=False)
-        self.sio.on("bot_uttered", lambda data: self.received.append(data["text"]))
-
-    async def __aenter__(self) -> "Page":
-        await self.sio.connect(self.url, transports=["websocket"])
-        await self.sio.emit("session_request", {"session_id": "thabo"})
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.sio.disconnect()
-
-    async def say(self, text: str) -> None:
-        await self.sio.emit("user_uttered", {"message": text, "session_id": "thabo"})
+        await eventually(lambda: page.texts[-1] == "Hello.")
 
 
 async def test_what_waits_for_the_customer_is_no_silence_of_theirs(serve: Any, thandi: ScriptedAgent) -> None:

@@ -18,10 +18,10 @@ from rasa_handoff.protocol.errors import StoreUnavailable, Unreachable
 from rasa_handoff.protocol.events import Event
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.slowness import slowness
 from rasa_handoff.testing.waiting import eventually, within
-from tests.rasa.channels.browsers import Page
 from tests.rasa.handoff.conftest import credentials
 from tests.rasa.handoff.test_database import NOT_TAKEN, locked
 from tests.rasa.handoff.test_orphaned_pauses import forgotten
@@ -188,11 +188,11 @@ async def test_a_turn_that_finds_the_store_back_is_written_behind_one_that_waits
 async def test_a_turn_that_can_be_written_nowhere_is_told(rasa: RasaServer, tmp_path: Path) -> None:
     """Neither to the tracker nor into the relay's database, which stand on the same full disk: it isn't accepted in silence."""
     await rasa.texts("hello")
-    async with Page(rasa.url, "acks", acks=True) as page:
+    async with ScriptedCustomer(rasa.url, "acks", acks=True) as page:
         with pytest.MonkeyPatch.context() as patch, locked(tmp_path / "tracker.db"):
             patch.setattr("rasa_handoff.channel.handoff_channel.keep_turn", cannot_be_written)
             assert NOT_TAKEN in await rasa.texts("hello again")
-            assert (await page.tell("hello", id="one"))["ok"] is False
+            assert (await page.say_with_id("hello", id="one"))["ok"] is False
         await eventually(lambda: _taken(page), what="the page's message is taken when it is sent again")
         assert "customer: hello" in spoken(await rasa.events("acks"))
 
@@ -206,14 +206,14 @@ async def test_a_message_that_comes_again_while_its_turn_waits_is_heard_once(
         return None
 
     await rasa.texts("hello", "acks")
-    async with Page(rasa.url, "acks", acks=True) as page:
+    async with ScriptedCustomer(rasa.url, "acks", acks=True) as page:
         monkeypatch.setattr(rasa.channel.interceptor, "_done", broke_off)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(TrackerTarget, "deliver", cannot_be_reached)
             with locked(tmp_path / "tracker.db"):
-                assert (await page.tell("hello", id="one"))["ok"]
+                assert (await page.say_with_id("hello", id="one"))["ok"]
             await eventually(lambda: not access(rasa.app.ctx.agent.tracker_store).away, what="the store may be read")
-            assert (await page.tell("hello", id="one")).get("code") == "unavailable"
+            assert (await page.say_with_id("hello", id="one")).get("code") == "unavailable"
         await eventually(lambda: _taken(page), what="it is taken when it is sent again")
         assert spoken(await rasa.events("acks")).count("customer: hello") == 2, "the first one, and this once"
 
@@ -226,8 +226,8 @@ async def cannot_be_written(*_: Any) -> None:
     raise StoreUnavailable("The disk is full.")
 
 
-async def _taken(page: Page) -> bool:
-    return bool((await page.tell("hello", id="one"))["ok"])
+async def _taken(page: ScriptedCustomer) -> bool:
+    return bool((await page.say_with_id("hello", id="one"))["ok"])
 
 
 async def test_words_go_on_while_a_bots_turn_waits_for_the_database(

@@ -17,9 +17,9 @@ import aiohttp
 import pytest
 
 from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.channels.browsers import Page
 from tests.rasa.handoff.conftest import credentials
 from tests.rasa.handoff.test_database import locked
 from tests.rasa.handoff.test_tracker_away import RESOLVED, spoken
@@ -59,7 +59,10 @@ class Story:
 
     def __init__(self, rasa: Rasa, agent: ScriptedAgent, moment: str, away: AbstractContextManager[Any]) -> None:
         self.rasa, self.agent, self.moment, self.away = rasa, agent, moment, away
-        self.customer, self.other = Page(rasa.url, f"at-{moment}"), Page(rasa.url, f"beside-{moment}")
+        self.customer, self.other = (
+            ScriptedCustomer(rasa.url, f"at-{moment}"),
+            ScriptedCustomer(rasa.url, f"beside-{moment}"),
+        )
         self.waits: dict[str, float] = {}
         self._store = contextlib.ExitStack()
 
