@@ -25,3 +25,20 @@ def test_nothing_changes(changes: tuple[dict[str, list[str]], dict[str, list[str
 
 def test_a_change_would_be_seen(changes: tuple[dict[str, list[str]], dict[str, list[str]]]) -> None:
     assert set(changes[1]) == {"classes", "gc", "environment", "warnings", "loggers", "signals"}
+
+
+SERVER_PACKAGES = {"starlette", "uvicorn", "argon2", "itsdangerous", "rasa_handoff.server"}
+"""What only the live-agent server needs."""
+PEOPLE = "rasa_handoff.testing.scripted_desk, rasa_handoff.testing.scripted_customer"
+
+
+@pytest.mark.parametrize(
+    ("imported", "needed"), [(PEOPLE, set()), ("rasa_handoff.server.app, rasa_handoff.server.run", SERVER_PACKAGES)]
+)
+def test_scripted_people_need_no_server_packages(imported: str, needed: set[str]) -> None:
+    """The second case shows that they would be seen."""
+    code = f"import json, sys, {imported}; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert SERVER_PACKAGES & set(json.loads(done.stdout)) == needed
