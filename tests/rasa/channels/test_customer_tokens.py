@@ -390,7 +390,8 @@ async def test_a_web_token_opens_only_its_subjects_conversations(required: RasaS
 
 async def test_two_web_tokens_for_one_new_conversation(optional: RasaServer, session: str) -> None:
     pages = [
-        ScriptedCustomer(optional.url, uuid.uuid4().hex, path="signed.io", auth=signed_in(f"s{n}")) for n in range(4)
+        ScriptedCustomer(optional.url, uuid.uuid4().hex, path="signed.io", auth=signed_in(f"s{number}"))
+        for number in range(4)
     ]
     for page in pages:
         await page.__aenter__()
