@@ -61,7 +61,7 @@ async def test_sigterm_drains_and_the_chat_goes_on(small_model: Path, tmp_path: 
             await thandi.say(handoff_id, "said just before")
             late = await Late.begin(port)
             rasa.process.send_signal(signal.SIGTERM)
-            accepted = await asyncio.wait_for(_said_until_the_end(customer.say), SOON)
+            accepted, received = await asyncio.wait_for(_said_until_the_end(customer.say), SOON)
             assert "connection: close" in (await late.end()).lower()
             await eventually(lambda: rasa.process.poll() is not None, seconds=SOON, what="it ends by itself")
             assert "Traceback" not in rasa.said(), rasa.said()
@@ -70,7 +70,6 @@ async def test_sigterm_drains_and_the_chat_goes_on(small_model: Path, tmp_path: 
         (tmp_path / "credentials.yml").write_text(yaml.safe_dump(brief))
         async with Process(command, tmp_path, up=url) as rasa:
             await eventually(connected)
-            received: list[str] = []
 
             async def both() -> bool:
                 received.extend(await customer.say("are you there"))
@@ -86,16 +85,19 @@ async def test_sigterm_drains_and_the_chat_goes_on(small_model: Path, tmp_path: 
             await eventually(with_bot, seconds=AGENT_SILENT + SOON, what="the relay's timer gives the customer back")
 
 
-async def _said_until_the_end(say: Callable[[str], Awaitable[list[str]]]) -> list[str]:
-    """What a server that is stopping took, and didn't say that it didn't. Its customer never stops asking, on a connection that
-    would be kept alive."""
+async def _said_until_the_end(say: Callable[[str], Awaitable[list[str]]]) -> tuple[list[str], list[str]]:
+    """What a server that is stopping took without saying that it did not, and what its answers brought. Its customer never stops
+    asking, on a connection that would be kept alive."""
     accepted: list[str] = []
+    received: list[str] = []
     with contextlib.suppress(aiohttp.ClientError):
         for number in itertools.count(1):
             word = f"word {number}"
-            if NOT_TAKEN not in await say(word):
+            answer = await say(word)
+            received.extend(answer)
+            if NOT_TAKEN not in answer:
                 accepted.append(word)
-    return accepted
+    return accepted, received
 
 
 class Late:
