@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 import socketio
+from sqlalchemy import create_engine, func, select
 
+from rasa_handoff.server.storage.tables import OUTBOX
 from rasa_handoff.testing.recording_client import PATIENCE, RecordingClient
 from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
@@ -116,3 +118,13 @@ class OldClient(RecordingClient):
 
     def texts(self) -> list[str]:
         return [body["message"] for body in self.all("to_user")]
+
+
+def waiting_entries(server: Any, handoff_id: str) -> int:
+    """How many entries of a handoff wait in the server's outbox."""
+    engine = create_engine(server.database)
+    with engine.connect() as connection:
+        count = select(func.count()).select_from(OUTBOX.table).where(OUTBOX.table.c.lane == handoff_id)
+        found = int(connection.execute(count).scalar_one())
+    engine.dispose()
+    return found

@@ -10,7 +10,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from rasa_handoff.testing.waiting import eventually
-from tests.server.peers import agent_at
+from tests.server.peers import agent_at, waiting_entries
 
 LONG = "x" * 19_000
 
@@ -56,6 +56,7 @@ async def test_while_it_is_locked_everybody_is_refused_with_a_code_and_then_it_g
     handoff, reported = await karoo.initiate(), []
     await thandi.take(handoff)
     await eventually(lambda: karoo.statuses(handoff) == ["accepted"])
+    await eventually(lambda: waiting_entries(server, handoff) == 0)  # else it would be sent again after the lock
     with locked():
         reported = await asyncio.gather(
             karoo.say(handoff, "hello", "m-1"),

@@ -12,7 +12,7 @@ async def test_an_agents_words_are_refused_where_no_more_may_wait(server, relay,
     await eventually(lambda: karoo.handoff_events(mine))
     await karoo.close()
     monkeypatch.setattr(outbox, "LONGEST_LANE", 3)
-    OUTBOX._named.clear()
+    OUTBOX._logged_full.clear()
     say = [
         await thandi.call("message", {"handoff_id": mine, "id": f"m-{number}", "text": f"{number}"})
         for number in range(5)

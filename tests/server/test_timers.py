@@ -1,12 +1,11 @@
 """Each timer's way out on a real server whose clock is moved."""
 
 import pytest
-from sqlalchemy import create_engine, func, select
 
 from rasa_handoff.core.assignment_timers import DeskTimers
-from rasa_handoff.server.storage.tables import OUTBOX
 from rasa_handoff.store.timers import RECOVERY
 from rasa_handoff.testing.waiting import eventually
+from tests.server.peers import waiting_entries
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
 
@@ -27,15 +26,6 @@ async def become(server, karoo, handoff, message_id, status):
     body = {"handoff_id": handoff, "id": f"s-{message_id}-{status}", "number": 9, "message_id": message_id}
     assert (await karoo.call("message.status", {**body, "status": status, "reason": None}))["ok"]
     await eventually(lambda: waiting_entries(server, handoff) == 0)
-
-
-def waiting_entries(server, handoff):
-    engine = create_engine(server.database)
-    with engine.connect() as connection:
-        count = select(func.count()).select_from(OUTBOX.table).where(OUTBOX.table.c.lane == handoff)
-        found = connection.execute(count).scalar_one()
-    engine.dispose()
-    return found
 
 
 async def test_nobody_takes_it_so_the_bots_side_is_told_again_and_again(server, relay, desk):
