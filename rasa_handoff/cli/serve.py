@@ -11,6 +11,13 @@ from rasa_handoff.protocol.tokens import ADMIN_TOKEN_VARIABLE, check_admin_token
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``serve``."""
+    _add_network_options(parser)
+    _add_desk_options(parser)
+    add_database(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_network_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=5065, help="port to listen on (default: 5065)")
     parser.add_argument(
@@ -50,6 +57,9 @@ def describe(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="tell browsers that came by TLS to use only TLS for so long (without a number: a year)",
     )
+
+
+def _add_desk_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timer",
         action="append",
@@ -81,8 +91,6 @@ def describe(parser: argparse.ArgumentParser) -> None:
         help="how much one sender, one address and all together may use, such as connections_per_address=500; may be given "
         "several times (docs/settings.md lists them)",
     )
-    add_database(parser)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

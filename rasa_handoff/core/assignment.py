@@ -64,7 +64,7 @@ class Ending(Value, frozen=True):
 
 
 class Assignment(Value, frozen=True):
-    """What is kept of a conversation at the desk: its stage, the current or last agent, and since when.
+    """A conversation at the desk: its stage, the current or last agent, and since when.
 
     In the rules and in :func:`step` it is called ``state``.
 

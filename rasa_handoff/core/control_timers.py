@@ -18,7 +18,7 @@ FOLLOW_UPS: Final[dict[str, type[events.Event]]] = {
     "bot": events.NobodyWillCome,
     "message": events.CustomerWantsToWrite,
 }
-"""What happens when a customer was asked whether to go on waiting and doesn't answer, by the setting ``nobody_takes_then``."""
+"""The event for a customer who was asked whether to go on waiting and doesn't answer, by the setting ``nobody_takes_then``."""
 
 TIMINGS: Final[dict[str, Timing[Control, Conversation, events.Event]]] = {
     "story": Timing(states=frozenset({Control.PREPARING}), event=events.TranscriptTimedOut, on_entering=True),

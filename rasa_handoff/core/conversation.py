@@ -94,7 +94,7 @@ class Conversation(Value, frozen=True):
 
 
 Step: TypeAlias = tuple[Conversation, tuple[Effect, ...]]
-"""What a step of control returns: the conversation as it is now, and the effects."""
+"""The result of a step of control: the conversation as it is now, and the effects."""
 
 
 class IllegalEvent(HandoffError):

@@ -27,7 +27,7 @@ EffectT = TypeVar("EffectT")
 
 @dataclass(frozen=True)
 class Transition(Generic[StateT, SubjectT, EffectT]):
-    """What an event does in one state.
+    """The change that an event makes in one state.
 
     ``state``: the state afterwards. ``rule`` takes the subject (None where there isn't one yet) and the event. ``otherwise``:
     the other state that this rule may lead to, by setting it in the subject that it returns.

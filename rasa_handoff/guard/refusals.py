@@ -39,7 +39,7 @@ class Refusals:
         # Source -> beginning of its minute, lines written in it, lines left out.
         self._sources: OrderedDict[str, tuple[float, int, int]] = OrderedDict()
         self._minute, self._lines = 0.0, 0
-        # What was logged once and for all: source and sentence.
+        # Source and sentence of refusals that are logged only once.
         self._said: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def _count_line(self, now: float) -> bool:

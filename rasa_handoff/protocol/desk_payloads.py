@@ -24,7 +24,7 @@ from rasa_handoff.protocol.values import (
 ARRIVAL: Final = "arrival"
 """The event of a Summary that is new in the queue; a Summary that changed is sent with the event ``conversation``."""
 
-# What is shown
+# Values that desks show
 
 
 class Message(Value, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""What is wrong with a payload, in one sentence: which field, what it must be, what is allowed.
+"""Errors of a payload, each in one sentence: which field, what it must be, what is allowed.
 
 msgspec says it in its own terms, such as ``Expected `str`, got `int` - at `$.desk.url```. The sentences here are for people who
 haven't heard of msgspec: agents, and whoever runs a server. Mistakes in YAML have sentences of their own, in
@@ -20,7 +20,7 @@ TYPES: Final = {
     "array": "a list",
     "null": "null",
 }
-"""What msgspec calls a JSON type, and what people call it."""
+"""The name of each JSON type in msgspec's errors, and the one that people use."""
 
 _PLACE: Final = re.compile(r"^(?P<what>.*?)(?: - at `(?:key in )?\$(?P<path>[^`]*)`)?$", re.DOTALL)
 _TYPE: Final = re.compile(r"Expected `(?P<wanted>[^`]+)`, got `(?P<given>[^`]+)`")

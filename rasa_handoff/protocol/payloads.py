@@ -90,7 +90,7 @@ class OpenHandoffPayload(Payload, frozen=True, kw_only=True):
 
 
 class HelloPayload(Payload, frozen=True, kw_only=True):
-    """What the relay has under way.
+    """The handoffs that the relay has under way.
 
     ``open``: an OpenHandoffPayload for each open handoff. They are read one by one: one that can't be read is skipped (also
     a text, a bare handoff id).
@@ -194,7 +194,7 @@ class FindPayload(Payload, frozen=True, kw_only=True):
 
 
 class MessagePayload(DurablePayload, frozen=True, kw_only=True):
-    """What somebody said.
+    """A message.
 
     ``id``: unique in its handoff; the receiver drops what it has. ``speaker``: ``customer`` from the relay; ``agent`` or
     ``system`` from the server. ``text``: as a person reads it. ``at``: when it was said. ``agent``: the agent's name, from the
@@ -211,7 +211,7 @@ class MessagePayload(DurablePayload, frozen=True, kw_only=True):
 
 
 class MessageStatusPayload(DurablePayload, frozen=True, kw_only=True):
-    """What became of an agent's message on its way to the customer.
+    """The status of an agent's message on its way to the customer.
 
     ``message_id``: the message. ``status``: as in Message. ``reason``: why it failed or waits.
     """
@@ -325,7 +325,7 @@ RelayStatusPayload = EndedPayload | MessageLeftPayload
 ToDeskPayload = (
     OfferPayload | TranscriptPayload | MessagePayload | MessageStatusPayload | EndedPayload | MessageLeftPayload
 )
-"""What a relay sends durably."""
+"""The payloads that a relay sends again until they are acknowledged."""
 
 
 # Acknowledgements

@@ -28,7 +28,7 @@ OFFER: Final = OfferPayload.event
 
 
 class ConversationAccess(Protocol):
-    """What handoff requests and the desk's reconnection use of the relay (``relay.py``)."""
+    """The part of the relay that handoff requests and the desk's reconnection use (``relay.py``)."""
 
     async def apply(self, event: events.Event) -> Conversation:
         """Apply an event, and return the conversation after the commit."""

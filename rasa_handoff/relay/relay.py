@@ -286,7 +286,7 @@ class Relay:
 
 
 class ConversationWriter:
-    """What one transaction does with an event: loads the conversation, steps, and writes the new state with all its effects.
+    """Applies an event in one transaction: loads the conversation, steps, and writes the new state with all its effects.
 
     ``now`` returns the wall-clock time in seconds since 1970.
     """

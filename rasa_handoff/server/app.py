@@ -61,7 +61,7 @@ class ConversationService(BotService, AgentService):
 
 
 class ServerSettings(Value, frozen=True, kw_only=True):
-    """What whoever runs the server may choose (``rasa-handoff serve``).
+    """The choices of whoever runs the server (``rasa-handoff serve``).
 
     ``open_live_agent`` lets clients of Botlhale's protocol in from other machines without a token. ``timers``: how long each
     state may last. ``tkinter_demo``: the ports of the Tkinter demo's user window. ``public``: where browsers find the desk

@@ -86,12 +86,12 @@ class ScriptedCustomer(RecordingClient):
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        """What came from the bot or an agent."""
+        """The messages of the bot and of agents, as they came."""
         return self.all("bot_uttered")
 
     @property
     def texts(self) -> list[str]:
-        """What the bot or an agent said."""
+        """The texts of the bot's and agents' messages."""
         return [message.get("text", "") for message in self.messages]
 
     @property
@@ -157,7 +157,7 @@ class RestCustomer:
 
     @property
     def texts(self) -> list[str]:
-        """What the bot or an agent said."""
+        """The texts of the bot's and agents' messages."""
         return [message.get("text", "") for message in self.messages]
 
 

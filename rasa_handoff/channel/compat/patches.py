@@ -14,7 +14,7 @@ class Patches:
     def __init__(self, host: type, make: Mapping[str, MakeReplacement]) -> None:
         self.host, self.make = host, make
         self._before: dict[str, Any] = {}
-        """What the class itself had before, by name; None for a method that it inherited."""
+        """The class's own attributes before, by name; None for a method that it inherited."""
         ALL.append(self)
 
     def apply(self) -> None:

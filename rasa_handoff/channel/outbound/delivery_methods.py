@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # a vendor's channel is loaded only when it is hosted
 Message = dict[str, Any]
 """One of Rasa's message dicts."""
 Data = Mapping[str, Any]
-"""What is stored of the customer's last turn to write to them later: the result of ``DeliveryMethod.return_data``."""
+"""Data of the customer's last turn, stored to write to them later: the result of ``DeliveryMethod.return_data``."""
 
 
 class DeliveryMethod:

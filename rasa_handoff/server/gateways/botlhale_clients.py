@@ -39,7 +39,7 @@ from rasa_handoff.server.storage.handoffs import Record
 from rasa_handoff.server.storage.tables import METADATA, OUTBOX
 
 BOTLHALE: Final = "botlhale"
-"""What ``Record.side`` is for conversations that came by this protocol: the outbox target that leads back to them."""
+"""``Record.side`` of conversations that came by this protocol: the outbox target that leads back to them."""
 CHANNEL: Final = Channel(name="live_agent")
 
 CONVERSATION_KEYS: Final = ("ConversationID", "conversation_id", "conversationId", "ConversationId")

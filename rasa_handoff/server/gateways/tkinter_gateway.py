@@ -50,7 +50,7 @@ LAST_MESSAGE_SECONDS: Final = 1.0
 """Seconds for the customer's last message after the window has closed the other stream."""
 
 TKINTER: Final = "tkinter"
-"""What ``Record.side`` is for conversations that came from a window: the outbox target that leads back to it."""
+"""``Record.side`` of conversations that came from a window: the outbox target that leads back to it."""
 BOT_ID: Final = "tkinter-demo"
 CHANNEL: Final = Channel(name="tkinter")
 PAUSE: Final = 1.0

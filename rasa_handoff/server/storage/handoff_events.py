@@ -37,7 +37,7 @@ from rasa_handoff.server.storage.tables import HANDOFF_EVENTS, HANDOFFS
 
 
 class What(str, enum.Enum):
-    """What happened to a handoff."""
+    """The kinds of events in the history of a handoff."""
 
     QUEUED = "queued"
     RESUMED = "resumed"
@@ -69,7 +69,7 @@ class Who(str, enum.Enum):
 
 
 class Details(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """What else there is to say, each where it fits.
+    """Further facts of an event, each where it fits.
 
     ``seconds``: how long somebody has waited. ``previous_agent``: the id of the agent from whom it was taken over.
     ``to``: the department it was transferred to; none means every agent. ``reason``: the bot's, for the handoff.

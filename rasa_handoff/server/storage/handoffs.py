@@ -25,7 +25,7 @@ from rasa_handoff.store.outbox import Entry
 log = get_log(__name__)
 
 RELAY: Final = "relay"
-"""What ``Record.side`` is for conversations that HandoffChannel handed over: the outbox target that leads back to it."""
+"""``Record.side`` of conversations that HandoffChannel handed over: the outbox target that leads back to it."""
 UNKNOWN: Final = "This conversation isn't known here."
 MOST_LOGGED: Final = 1_000
 """Most rows that can't be read and are logged; each is logged once."""
