@@ -27,6 +27,8 @@ log = get_log(__name__)
 
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
+CLOSING_SECONDS: Final = 2.0
+"""How long an end waits for the deliveries under way: many receivers have no way to tell that they get an entry again."""
 LEASE: Final = 15.0
 """Seconds a process may hold entries of a shared database. Used only where :attr:`Store.shared` is true, which it is for no store
 yet: the one process that owns a database needs no lease."""
@@ -103,9 +105,14 @@ class Dispatcher:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        """Begin no other delivery, and give those under way ``CLOSING_SECONDS``."""
         self._ended = True
-        tasks = [*self._lanes.values(), *([self._sweep] if self._sweep else [])]
-        await cancel_all(*tasks)
+        for signal in self._signals.values():
+            signal.set()  # ends the pauses
+        lanes = list(self._lanes.values())
+        if lanes:
+            await asyncio.wait(lanes, timeout=CLOSING_SECONDS)
+        await cancel_all(*lanes, *([self._sweep] if self._sweep else []))
 
     def notify(self, lane_keys: Iterable[LaneKey]) -> None:
         """Deliver these lanes: something was committed for them, or their receiver is back. Ignored after the end."""
@@ -142,7 +149,7 @@ class Dispatcher:
 
     async def _drain(self, lane_key: LaneKey, signal: asyncio.Event) -> None:
         pause, tries = FIRST_PAUSE, Tries()
-        while True:
+        while not self._ended:
             entries: list[Entry] = []
             try:
                 entries = await self._gather(lane_key, signal, tries.one_by_one)
@@ -209,6 +216,8 @@ class Dispatcher:
             deadline = deadline or now + patience
             if not patience or now >= deadline:
                 return entries
+            if self._ended:
+                break
             await _wait_for_signal(signal, deadline - now)
         return []
 

@@ -292,6 +292,45 @@ async def test_after_its_end_the_pump_begins_nothing(database_url: str) -> None:
         assert await database.lane_keys() == [("desk", "thabo")]
 
 
+async def test_a_delivery_under_way_at_the_end_is_finished_and_no_other_begun(database_url: str) -> None:
+    """Many receivers can't tell that they get an entry again, so one that was given must leave the outbox."""
+    database, begun, going_on = Database(database_url), asyncio.Event(), asyncio.Event()
+
+    class SlowListener(Listener):
+        async def deliver(self, lane: str, entries: Sequence[Entry]) -> None:
+            begun.set()
+            await going_on.wait()
+            await super().deliver(lane, entries)
+
+    listener = SlowListener()
+    async with database.store:
+        await database.put("1", "2")
+        async with Dispatcher(database.store, database.outbox, {"desk": listener}, database.finish, database.set_aside):
+            await begun.wait()
+            asyncio.get_running_loop().call_soon(going_on.set)
+        assert listener.received == [["1"]]
+        left = await database.store.write(lambda connection: database.outbox.head(connection, "desk", "thabo"))
+        assert [entry.name for entry in left] == ["2"]
+
+
+async def test_an_end_does_not_wait_for_a_receiver_that_never_answers(database_url: str) -> None:
+    database, begun = Database(database_url), asyncio.Event()
+
+    class SilentListener(Listener):
+        async def deliver(self, lane: str, entries: Sequence[Entry]) -> None:
+            begun.set()
+            await asyncio.Event().wait()
+
+    async with database.store:
+        await database.put("1")
+        async with Dispatcher(
+            database.store, database.outbox, {"desk": SilentListener()}, database.finish, database.set_aside
+        ) as dispatcher:
+            await begun.wait()
+        assert not dispatcher.running(("desk", "thabo"))
+        assert await database.lane_keys() == [("desk", "thabo")]
+
+
 async def test_who_waits_is_notified(database_url: str) -> None:
     database, listener = Database(database_url), Listener()
     listener.away = Waits("not here")

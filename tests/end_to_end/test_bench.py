@@ -20,7 +20,7 @@ from rasa_handoff.testing.waiting import eventually
 from tools.bench import figures_table
 from tools.bench.bench import Bench, Sizes
 from tools.bench.command import FIGURES, main, produce
-from tools.bench.measure import Row, processor_seconds, quiet, wants_processor
+from tools.bench.measure import FigureError, Row, processor_seconds, quiet, wants_processor
 from tools.bench.stack import credentials, prepare
 
 SMALL = Sizes(customers=2, few=1, many=2, ended=50)
@@ -106,7 +106,35 @@ async def test_who_waits_for_a_core_is_not_at_rest(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("tools.bench.measure.QUIET_FOR", 0.001)
     starved = Starved()
     await quiet(starved, lambda: starved.reported, 10)
-    assert (starved.looks, starved.reported) == (6, 2)
+    assert (starved.looks, starved.reported) == (7, 2)
+
+
+async def test_what_a_look_costs_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that looks at itself has more to read the more threads it has."""
+    monkeypatch.setattr("tools.bench.measure.QUIET_FOR", 0.001)
+
+    class LooksAtItself(Starved):
+        def processor(self) -> dict[str, float]:
+            return {"server": float(self.looks)}
+
+        def wants_processor(self) -> bool:
+            self.looks += 1
+            return False
+
+    itself = LooksAtItself()
+    await quiet(itself, lambda: 0, 10)
+    assert itself.looks == 2
+
+
+async def test_what_is_still_busy_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tools.bench.measure.QUIET_FOR", 0.001)
+
+    class NeverAtRest(Starved):
+        def wants_processor(self) -> bool:
+            return True
+
+    with pytest.raises(FigureError, match=r"busy \(a thread wants to run\)"):
+        await quiet(NeverAtRest(), lambda: 0, 0.01)
 
 
 async def test_a_process_that_computes_wants_a_core_and_one_that_waits_does_not() -> None:

@@ -129,13 +129,22 @@ async def quiet(system: Watched, received: Callable[[], int], within: float) -> 
     Raises:
         FigureError: they are still busy after ``within`` seconds.
     """
-    deadline = time.monotonic() + within * slowness()
-    before, since, count, quiet_looks = system.processor(), time.monotonic(), received(), 0
+    deadline, count, quiet_looks = time.monotonic() + within * slowness(), received(), 0
     while quiet_looks < 2:
+        # Read anew for each look, since a look costs something too, and may be at this very process.
+        before, since = system.processor(), time.monotonic()
         await asyncio.sleep(QUIET_FOR)
         after, now, count_now = system.processor(), time.monotonic(), received()
         spent = sum(used(before, after).values()) / (now - since)
-        is_quiet = spent < QUIET and count_now == count and not system.wants_processor()
-        quiet_looks, before, since, count = (quiet_looks + 1 if is_quiet else 0), after, now, count_now
-        if now > deadline:
-            raise FigureError(f"After {within:g} s it is still busy ({spent:.2f} processors): {used(before, after)}.")
+        unquiet = [
+            reason
+            for reason, holds in {
+                f"it uses {spent:.2f} processors": spent >= QUIET,
+                "something is still received": count_now != count,
+                "a thread wants to run": system.wants_processor(),
+            }.items()
+            if holds
+        ]
+        quiet_looks, count = (0 if unquiet else quiet_looks + 1), count_now
+        if unquiet and now > deadline:
+            raise FigureError(f"After {within:g} s it is still busy ({'; '.join(unquiet)}): {used(before, after)}.")

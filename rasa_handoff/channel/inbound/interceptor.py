@@ -102,6 +102,7 @@ class Interceptor:
         """Finish the messages under way. New ones are refused, since they could no longer be stored."""
         self._stopping = True
         await self._work.drained(DRAIN_SECONDS)
+        await self._customers.close()
 
     async def receive(self, channel: str, message: UserMessage) -> None:
         """Handle a customer's message on a hosted channel."""
@@ -168,6 +169,8 @@ class Interceptor:
         await self._opened.wait()
         async with self._turns.turn(conversation_id):
             try:
+                if self._stopping:  # what a response brings now couldn't leave the outbox any more
+                    return self._relay.silences_bot(conversation_id)
                 return await self._customers.fetch(conversation_id, channel, output)
             except Exception as problem:
                 log.error("The messages waiting for %s could not be fetched: %r", short_id(conversation_id), problem)

@@ -107,6 +107,10 @@ class Customers:
         # A conversation that no longer fits in here gets its entries at the end of the next response, not at the beginning.
         self._waiting: dict[str, bool] = Recent(MOST_REMEMBERED)
 
+    async def close(self) -> None:
+        """Wait, briefly, until what is in the responses under way has left the outbox. Call it once no request is handled."""
+        await self._batches.close()
+
     @asynccontextmanager
     async def request(
         self, conversation_id: str, channel: str, output: OutputChannel, message_id: str = ""

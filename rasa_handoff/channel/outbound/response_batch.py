@@ -24,6 +24,8 @@ log = get_log(__name__)
 
 WRITING_SECONDS: Final = 5.0
 """How long a request waits to learn whether the response before it was written."""
+CLOSING_SECONDS: Final = 2.0
+"""How long a stop waits for responses to be written, and then for their entries to leave the outbox."""
 MOST_FETCHED: Final = 10_000
 """Delivered entries that are remembered until they leave the outbox."""
 
@@ -52,7 +54,19 @@ class ResponseBatches:
         self._batches: dict[str, ResponseBatch] = {}
         self._fetched: dict[int, dict[str, Any]] = {}
         """The messages that customers have got, by their entries' keys: the newest ``MOST_FETCHED``."""
-        self._notifications: set[asyncio.Task[None]] = set()
+        self._deliveries: set[asyncio.Task[None]] = set()
+        """They end when the entries of a written response have left the outbox."""
+
+    async def close(self) -> None:
+        """Wait until the responses under way are written and their entries have left the outbox.
+
+        What a customer has got and is still in the outbox would be sent again after the next start.
+        """
+        answers = {batch.answer.written for batch in self._batches.values() if batch.answer is not None}
+        if answers:
+            await asyncio.wait(answers, timeout=CLOSING_SECONDS)
+        if self._deliveries:
+            await asyncio.wait(set(self._deliveries), timeout=CLOSING_SECONDS)
 
     def note_missed(self, conversation_id: str) -> bool:
         """Note that an entry may have missed the response that is being made or written; return False if there is none.
@@ -152,9 +166,9 @@ class ResponseBatches:
             if self._batches.get(conversation_id) is batch:
                 del self._batches[conversation_id]
             if batch.messages or batch.missed:
-                notify = asyncio.ensure_future(self._relay.notify(CUSTOMER, conversation_id))
-                self._notifications.add(notify)
-                notify.add_done_callback(self._notifications.discard)
+                delivery = asyncio.ensure_future(self._relay.flush(CUSTOMER, conversation_id))
+                self._deliveries.add(delivery)
+                delivery.add_done_callback(self._deliveries.discard)
 
         batch.answer.written.add_done_callback(known)
 

@@ -1,5 +1,13 @@
 """The main job on a real Rasa server and a real live-agent server: hand over, talk, come back."""
 
+import asyncio
+from typing import Any
+
+import pytest
+from sanic.response import HTTPResponse
+
+from rasa_handoff.relay import repository
+from rasa_handoff.relay.repository import RelayStore
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
@@ -36,3 +44,32 @@ async def test_a_conversation_goes_to_a_person_and_comes_back(rasa: RasaServer, 
     assert back[2] == "Hello."
     slots = (await rasa.tracker())["slots"]
     assert (slots["handoff_outcome"], slots["handoff_note"], slots["plan"]) == ("resolved", "all good", "gold")
+
+
+async def test_a_message_in_a_response_that_is_written_while_the_server_stops_is_not_sent_again(
+    rasa: RasaServer, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rasa.texts('/execute_handoff{"department": "billing"}')
+    handoff_id = (await thandi.take_next())["handoff_id"]
+    await thandi.say(handoff_id, "Yes, I am.")
+    await thandi.hears("message.status", status="waiting")
+    written, held = asyncio.Event(), asyncio.Event()
+    send = HTTPResponse.send
+
+    async def slow_send(self: HTTPResponse, *arguments: Any, **more: Any) -> None:
+        await send(self, *arguments, **more)
+        written.set()
+        await held.wait()
+
+    monkeypatch.setattr(HTTPResponse, "send", slow_send)
+    request = asyncio.create_task(rasa.texts("are you a person?"))
+    await written.wait()
+    closing = asyncio.create_task(rasa.channel._close())
+    await asyncio.wait({closing}, timeout=0.3)
+    held.set()
+    assert "Yes, I am." in await request
+    await closing
+    url = rasa.channel.relay.store.url
+    async with RelayStore(url, repository.metadata, repository.SIDE, repository.SCHEMA) as store:
+        waiting = await store.write(lambda connection: repository.outbox.head(connection, "customer", "thabo", 10))
+    assert waiting == []
