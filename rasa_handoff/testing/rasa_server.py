@@ -21,7 +21,7 @@ from rasa.core import jobs
 from rasa.core.agent import load_agent
 from rasa.core.channels.channel import InputChannel
 from rasa.core.processor import MessageProcessor
-from rasa.core.run import configure_app, create_http_input_channels
+from rasa.core.run import _create_single_channel, configure_app
 from rasa.core.utils import AvailableEndpoints
 from rasa.engine.runner.interface import GraphRunner
 from rasa.engine.storage.storage import ModelMetadata
@@ -119,6 +119,11 @@ def _read_endpoints(endpoints: dict[str, Any]) -> AvailableEndpoints:
     return AvailableEndpoints(**{name: one and EndpointConfig.from_dict(one) for name, one in found.items()})
 
 
+def _make_channels(credentials: dict[str, Any]) -> list[InputChannel]:
+    """Make the channels as Rasa does, which parses and checks ``credentials.yml`` for a twentieth of a second first."""
+    return [_create_single_channel(name, settings) for name, settings in copy.deepcopy(credentials).items()]
+
+
 class RasaServer:
     """A Rasa server: ``async with RasaServer(model, folder, credentials)``.
 
@@ -139,7 +144,7 @@ class RasaServer:
         (self.folder / "credentials.yml").write_text(json.dumps(self.credentials))
         (self.folder / "endpoints.yml").write_text(json.dumps(self.endpoints))
         endpoints = _read_endpoints(self.endpoints)
-        channels = create_http_input_channels(None, str(self.folder / "credentials.yml"))
+        channels = _make_channels(self.credentials)
         self.channel = next((channel for channel in channels if channel.name() == "handoff"), channels[0])
         _test_mode.enter()
         try:

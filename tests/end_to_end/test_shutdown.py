@@ -18,8 +18,8 @@ from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.handoff.conftest import credentials
 from tests.rasa.handoff.test_database import NOT_TAKEN
+from tests.support.forked_rasa import forked_rasa
 from tests.support.started_processes import Process
-from tools.rasa_command import RASA
 
 pytestmark = pytest.mark.timeout(240)
 AGENT_SILENT = 3
@@ -41,7 +41,7 @@ async def test_sigterm_drains_and_the_chat_goes_on(small_model: Path, tmp_path: 
         (tmp_path / "credentials.yml").write_text(yaml.safe_dump(credentials(desk.url, tmp_path)))
         store = {"type": "SQL", "dialect": "sqlite", "db": str(tmp_path / "tracker.db")}
         (tmp_path / "endpoints.yml").write_text(yaml.safe_dump({"tracker_store": store}))
-        command = [*RASA, "run", "-m", str(small_model), "-p", str(port), "-i", "127.0.0.1"]
+        command = [*forked_rasa(), "run", "-m", str(small_model), "-p", str(port), "-i", "127.0.0.1"]
 
         async def health() -> dict[str, Any]:
             async with http.get(f"{url}/webhooks/handoff/") as answer:

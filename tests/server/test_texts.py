@@ -25,7 +25,7 @@ from tests.support import texts
 from tests.support.admin_window import AdminWindow
 
 EVERY_KIND = texts.some(texts.COUNT)
-SOME = texts.some(120, seed=2)
+SOME = texts.some(texts.COUNT, seed=2)
 KINDS = [*texts.KINDS, *SOME[-20:]]
 AT_ONCE = 100
 LONG = 60

@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from rasa_handoff.testing import bots
-from tools.rasa_command import RASA
+from tests.support.forked_rasa import forked_rasa
 
 BOTS = Path(__file__).parents[1] / "bots"
 
@@ -19,16 +19,16 @@ def train_with_actions(bot: str, out: Path) -> Path:
     config = YAML(typ="safe").load(copy / "config.yml")
     next(one for one in config["importers"] if one["name"] == "rasa_handoff.HandoffImporter")["actions"] = True
     (copy / "config.yml").write_text(json.dumps(config))  # JSON is valid YAML
-    return bots.train(copy, out, RASA)
+    return bots.train(copy, out, forked_rasa())
 
 
 def train(bot: str, out: Path) -> Path:
     """Train a bot of tests/bots, and return the model."""
-    return bots.train(BOTS / bot, out, RASA)
+    return bots.train(BOTS / bot, out, forked_rasa())
 
 
 def trained_once(bot: str, factory: pytest.TempPathFactory, actions: bool = False) -> Path:
     """The bot's model, trained once per run."""
     if actions:
         return bots.once(f"{bot}-with-actions", factory, lambda out: train_with_actions(bot, out))
-    return bots.trained_once(BOTS / bot, factory, RASA)
+    return bots.trained_once(BOTS / bot, factory, forked_rasa())

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from sqlalchemy import text
 
 from rasa_handoff.channel.handoff_channel import HandoffChannel, HandoffSettingsError
 from rasa_handoff.testing.waiting import within
+from tests.support.forked_rasa import forked_rasa
 
 Sanic.test_mode = True  # several applications of one name
 
@@ -88,9 +88,7 @@ async def rasa_run(folder: Path, model: Path, credentials: str) -> tuple[int | N
     environment = {**os.environ, "RASA_TELEMETRY_ENABLED": "false", "TF_CPP_MIN_LOG_LEVEL": "3", "NO_COLOR": "1"}
     process = await asyncio.create_subprocess_exec(
         *(
-            sys.executable,
-            "-m",
-            "rasa",
+            *forked_rasa(),
             "run",
             "--port",
             "0",

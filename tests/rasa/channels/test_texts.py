@@ -15,7 +15,7 @@ from tests.support import texts
 pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(90)]
 
 EVERYWHERE = [*PUSHED, *FETCHED]
-WORDS = [text for text in texts.some(max(60, texts.COUNT // 5), seed=5) if not text.lstrip().startswith("/")]
+WORDS = [text for text in texts.some(max(40, texts.COUNT // 5), seed=5) if not text.lstrip().startswith("/")]
 WITHOUT_WORDS = "[a message without text]"
 
 

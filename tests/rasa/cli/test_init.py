@@ -1,13 +1,13 @@
 """``rasa-handoff init`` on what ``rasa init`` makes, and on what people make of it."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
 from tests.rasa.cli.conftest import command
+from tests.support.forked_rasa import forked_rasa
 
 
 def yaml(path: Path) -> dict[str, object]:
@@ -292,7 +292,7 @@ def test_rasa_validates_the_project_afterwards(project: Path, options: list[str]
         (project / "domain.yml").rename(project / "domain" / "domain.yml")
     assert command("init", str(project), "--yes", *options).returncode == 0
     done = subprocess.run(
-        [sys.executable, "-m", "rasa", "data", "validate", "--fail-on-warnings", "--domain", domain],
+        [*forked_rasa(), "data", "validate", "--fail-on-warnings", "--domain", domain],
         cwd=project,
         capture_output=True,
         text=True,

@@ -14,8 +14,8 @@ from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.handoff.conftest import credentials
 from tests.support.foreign import ForeignServer
+from tests.support.forked_rasa import forked_rasa
 from tests.support.started_processes import Process
-from tools.rasa_command import RASA
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -35,7 +35,7 @@ class Rasa(Process):
         (folder / "endpoints.yml").write_text(yaml.safe_dump({"tracker_store": store}))
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        command = [*RASA, "run", "-m", str(model), "-p", str(self.port), "-i", "127.0.0.1"]
+        command = [*forked_rasa(), "run", "-m", str(model), "-p", str(self.port), "-i", "127.0.0.1"]
         super().__init__(command, folder, up=f"{self.url}/webhooks/handoff/")
 
     def kill(self) -> None:

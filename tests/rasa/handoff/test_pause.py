@@ -20,7 +20,7 @@ from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.handoff.conftest import credentials
-from tools.rasa_command import RASA
+from tests.support.forked_rasa import forked_rasa
 
 
 @pytest.fixture
@@ -291,7 +291,7 @@ async def test_the_live_chat_reaches_an_event_broker_and_rasa_export(
         rasa.app.ctx.agent.tracker_store.event_broker.engine.dispose()
     exported = tmp_path / "endpoints.yml"
     exported.write_text(exported.read_text().replace("events.db", "exported.db"))
-    command = [*RASA, "export", "--endpoints", str(exported)]
+    command = [*forked_rasa(), "export", "--endpoints", str(exported)]
     done = await asyncio.create_subprocess_exec(*command, cwd=tmp_path, stdout=-3, stderr=-3)
     assert await done.wait() == 0
     assert _streamed(tmp_path / "exported.db", "are you there")

@@ -18,7 +18,7 @@ from tests.support import texts
 from tests.support.foreign import ForeignServer
 
 EVERY_KIND = texts.some(texts.COUNT)
-WORDS = [text for text in texts.some(60, seed=3) if len(text) < 1000 and not text.lstrip().startswith("/")]
+WORDS = [text for text in texts.some(40, seed=3) if len(text) < 1000 and not text.lstrip().startswith("/")]
 LONG = 90
 
 pytestmark = pytest.mark.timeout(LONG)
@@ -88,7 +88,7 @@ async def test_live_words_on_rest(rasa: RasaServer, thandi: ScriptedAgent) -> No
     )
     assert received == [valid_text(text).strip() or "[a message without text]" for text in EVERY_KIND]
 
-    said = [text for text in texts.some(100, seed=4) if valid_text(text)]
+    said = [text for text in texts.some(texts.COUNT, seed=4) if valid_text(text)]
     for text in said:
         assert (await thandi.say(taken["handoff_id"], text))["ok"]
     assert (await thandi.say(taken["handoff_id"], "the last"))["ok"]

@@ -23,8 +23,8 @@ from rasa_handoff.testing.waiting import eventually
 from tests.rasa.handoff.conftest import credentials
 from tests.rasa.handoff.test_database import locked
 from tests.rasa.handoff.test_tracker_away import RESOLVED, spoken
+from tests.support.forked_rasa import forked_rasa
 from tests.support.started_processes import Process
-from tools.rasa_command import RASA
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -41,7 +41,7 @@ class Rasa(Process):
         (folder / "endpoints.yml").write_text(json.dumps({"tracker_store": store}))
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        command = [*RASA, "run", "-m", str(model), "-p", str(port), "-i", "127.0.0.1", "--enable-api"]
+        command = [*forked_rasa(), "run", "-m", str(model), "-p", str(port), "-i", "127.0.0.1", "--enable-api"]
         super().__init__(command, folder, up=f"{self.url}/webhooks/handoff/")
 
     async def tracker(self, conversation_id: str) -> dict[str, Any]:

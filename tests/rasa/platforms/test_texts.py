@@ -19,7 +19,7 @@ from tests.rasa.platforms.kommunicate_caller import Account, Kommunicate, settin
 from tests.rasa.platforms.rest_api import RestApi
 from tests.support import texts
 
-MANY = texts.COUNT if texts.COUNT > 300 else 100
+MANY = texts.COUNT
 """Each is a turn of the bot's, whose NLU takes seconds for a very long one: those are left out."""
 EVERY_KIND = [text for text in texts.some(MANY, seed=6) if len(text) < 1000 and not text.lstrip().startswith("/")]
 SOME = EVERY_KIND[:60]
@@ -58,9 +58,9 @@ async def said_to_the_bot(rasa: RasaServer, conversation_id: str) -> list[str]:
 
 
 async def test_customers_words_ids_and_keys(rasa: RasaServer) -> None:
-    """A conversation for fifty of them, each with an id of every kind."""
-    for place in range(0, len(EVERY_KIND), 50):
-        some, group = EVERY_KIND[place : place + 50], f"g{place} {SOME[place % len(SOME)]}"[:200]
+    """A conversation for twenty of them, each with an id of every kind."""
+    for place in range(0, len(EVERY_KIND), 20):
+        some, group = EVERY_KIND[place : place + 20], f"g{place} {SOME[place % len(SOME)]}"[:200]
         customer = Kommunicate(rasa, group)
         for text in some:
             more = {"metadata": KEYS} if text is some[0] else {}
@@ -71,7 +71,7 @@ async def test_customers_words_ids_and_keys(rasa: RasaServer) -> None:
 
 async def test_what_the_bot_says(rasa: RasaServer, api: RestApi, monkeypatch: pytest.MonkeyPatch) -> None:
     """In an answer, and when nobody has called: by the API."""
-    customer, spoken = Kommunicate(rasa), [text for text in SOME[: MANY // 4] if valid_text(text)]
+    customer, spoken = Kommunicate(rasa), [text for text in SOME[: max(25, MANY // 4)] if valid_text(text)]
     saying: dict[str, Any] = {}
 
     async def generate(*_: Any, **__: Any) -> dict[str, Any]:

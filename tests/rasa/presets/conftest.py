@@ -16,8 +16,8 @@ import rasa_handoff.presets
 from rasa_handoff.testing.bots import once
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.waiting import eventually_blocking
+from tests.support.forked_rasa import forked_rasa
 from tools import children
-from tools.rasa_command import RASA
 
 PRESETS = Path(rasa_handoff.presets.__file__).parent
 STARTER = Path(rasa.__file__).parent / "cli" / "initial_project"
@@ -51,9 +51,9 @@ def environment() -> dict[str, str]:
 
 
 def run_rasa(project: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    loads_a_model = arguments[0] != "data"
-    command = [*(RASA if loads_a_model else (sys.executable, "-m", "rasa")), *arguments]
-    return subprocess.run(command, cwd=project, env=environment(), capture_output=True, text=True, timeout=170)
+    return subprocess.run(
+        [*forked_rasa(), *arguments], cwd=project, env=environment(), capture_output=True, text=True, timeout=170
+    )
 
 
 def starter_project(folder: Path, **settings: bool) -> Path:

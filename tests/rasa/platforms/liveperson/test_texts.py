@@ -14,7 +14,7 @@ from tests.rasa.platforms.liveperson.liveperson_caller import LivePerson, settin
 from tests.rasa.platforms.test_texts import said_to_the_bot
 from tests.support import texts
 
-MANY = texts.COUNT if texts.COUNT > 300 else 100
+MANY = texts.COUNT
 """Each is a turn of the bot's, whose NLU takes seconds for a very long one: those are left out."""
 EVERY_KIND = [text for text in texts.some(MANY, seed=7) if len(text) < 1000 and not text.lstrip().startswith("/")]
 SOME = EVERY_KIND[:60]
@@ -38,8 +38,8 @@ def words(some: list[str]) -> list[str]:
 
 
 async def test_customers_words_ids_and_keys_by_a_function(rasa: RasaServer) -> None:
-    for place in range(0, len(EVERY_KIND), 50):
-        some, id = EVERY_KIND[place : place + 50], f"c{place} {SOME[place % len(SOME)]}"[:200]
+    for place in range(0, len(EVERY_KIND), 20):
+        some, id = EVERY_KIND[place : place + 20], f"c{place} {SOME[place % len(SOME)]}"[:200]
         customer = LivePerson(rasa, id)
         for text in some:
             event = text_event(
@@ -66,7 +66,7 @@ async def test_customers_words_ids_and_keys_by_custom_endpoint(rasa: RasaServer)
 
 async def test_what_the_bot_says(rasa: RasaServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """To a Function, to Custom Endpoint, and with the next answer what was said when nobody had called."""
-    customer, spoken = LivePerson(rasa), [text for text in SOME[: MANY // 4] if valid_text(text)]
+    customer, spoken = LivePerson(rasa), [text for text in SOME[: max(25, MANY // 4)] if valid_text(text)]
     saying: dict[str, Any] = {}
 
     async def generate(*_: Any, **__: Any) -> dict[str, Any]:
