@@ -34,6 +34,8 @@ async def test_both_sides_are_told(rasa: RasaServer, thandi: ScriptedAgent, monk
         refused = await page.say_with_id("four", id="four")
         assert (refused["ok"], refused["code"]) == (False, "too_many")
         await page.hears(TOO_MANY)
+        # What the page hasn't acknowledged yet would go into the next response on rest too.
+        await eventually(lambda: not rasa.channel.relay.delivers("customer", "thabo"))
         assert await rasa.texts("five") == [TOO_MANY]
         away = False
         await rasa.channel.relay.notify("desk")
