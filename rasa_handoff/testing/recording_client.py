@@ -11,6 +11,14 @@ PATIENCE: Final = 10.0
 """Seconds that a client waits for a connection or an acknowledgement."""
 
 
+class PatientClient(socketio.AsyncClient):
+    """A client that waits for the server's answer when it connects again, too: python-socketio gives up after a second then."""
+
+    async def connect(self, *arguments: Any, wait_timeout: float = PATIENCE, **more: Any) -> None:
+        """Connect, and wait until the server has let it in."""
+        await super().connect(*arguments, wait_timeout=wait_timeout, **more)
+
+
 class RecordingClient:
     """One connection to one namespace. ``received``: (event, payload) in the order they came.
 
@@ -23,7 +31,7 @@ class RecordingClient:
     def __init__(self, namespace: str, reconnects: bool = True) -> None:
         self.namespace = namespace
         self.received: list[tuple[str, Any]] = []
-        self.sio = socketio.AsyncClient(reconnection=reconnects, reconnection_delay=0.05, reconnection_delay_max=0.1)
+        self.sio = PatientClient(reconnection=reconnects, reconnection_delay=0.05, reconnection_delay_max=0.1)
         for event in ("connect_error", *self.events):
             self.sio.on(event, self._listener(event), namespace=namespace)
 

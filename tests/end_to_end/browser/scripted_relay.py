@@ -5,8 +5,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-import socketio
-
+from rasa_handoff.testing.recording_client import PatientClient
 from rasa_handoff.testing.waiting import eventually
 
 PATIENCE = 10.0
@@ -34,7 +33,7 @@ class Relay:
         self.received: list[tuple[str, dict[str, Any]]] = []
         self._ids: set[str] = set()
         self._numbers: dict[str, int] = {}
-        self._client = socketio.AsyncClient(reconnection_delay=0.1, reconnection_delay_max=0.2)
+        self._client = PatientClient(reconnection_delay=0.1, reconnection_delay_max=0.2)
         for event in ("welcome", "availability", "typing", "message", "handoff.status"):
             self._client.on(event, self._hears(event), namespace=NAMESPACE)
         self._client.on("connect", self._greet, namespace=NAMESPACE)
