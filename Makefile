@@ -24,10 +24,10 @@ setup-test:
 demo: setup
 	@$(PYTHON) tools/demo.py
 
-# Five workers, since tests wait for processes half of their time; the longest files first (tests/conftest.py). A worker that crashes
+# Four workers, since tests wait for processes half of their time; the longest files first (tests/conftest.py). A worker that crashes
 # ends the run: with another in its place it would stand still.
 test: setup-test
-	@TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) -m pytest -p tests.support.early_imports -n 5 --dist loadfile --no-loadscope-reorder --max-worker-restart=0 $(ARGS)
+	@TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) -m pytest -p tests.support.early_imports -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart=0 $(ARGS)
 
 # With a Python of your own, which has the dependency group `core` and the extra `server`: make test-fast PYTHON=python3.13
 test-fast: $(if $(filter .venv/bin/python,$(PYTHON)),setup-packages)

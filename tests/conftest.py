@@ -2,6 +2,7 @@
 hang."""
 
 import faulthandler
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -112,6 +113,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("postgres")
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was imported and collected out of each later garbage collection, which takes a third of a second with Rasa."""
+    gc.collect()
+    gc.freeze()
 
 
 def _needs_postgres(item: pytest.Item) -> bool:

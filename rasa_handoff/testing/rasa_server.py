@@ -187,7 +187,8 @@ class RasaServer:
         if hasattr(tracker_store, "engine"):
             tracker_store.engine.dispose()
         await asyncio.sleep(0)
-        gc.collect()
+        gc.collect()  # so that what this server has left open is reported in its own test
+        gc.freeze()  # what is left stays, and would be looked through again at the end of each server after this one
         _test_mode.leave()
 
     async def say(self, text: str, sender: str = "thabo", **more: Any) -> list[dict[str, Any]]:
