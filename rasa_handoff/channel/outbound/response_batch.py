@@ -24,8 +24,9 @@ log = get_log(__name__)
 
 WRITING_SECONDS: Final = 5.0
 """How long a request waits to learn whether the response before it was written."""
-CLOSING_SECONDS: Final = 2.0
-"""How long a stop waits for responses to be written, and then for their entries to leave the outbox."""
+CLOSING_SECONDS: Final = 1.0
+"""How long a stop waits for responses to be written, and then for their entries to leave the outbox. With all else that a stop
+waits for, it has to stay below the 10 s after which Docker kills the process."""
 MOST_FETCHED: Final = 10_000
 """Delivered entries that are remembered until they leave the outbox."""
 
