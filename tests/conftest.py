@@ -1,17 +1,17 @@
 """Fixtures and hooks for all tests: the small bot, databases, cheap passwords, the order of files, and a watch for tests that
 hang."""
 
-import faulthandler
 import gc
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 import pytest
 from argon2 import PasswordHasher
 from hypothesis import settings
 
 from rasa_handoff.server import accounts
+from tests.support.hangs import HangWatch
 from tests.support.postgres_server import Database, Postgres
 from tests.support.trained_bots import trained_once
 
@@ -60,7 +60,7 @@ LONGEST: Final = (
 settings.register_profile("tests", deadline=None)
 settings.load_profile("tests")
 
-HANGS: Final = pytest.StashKey[TextIO]()
+HANGS: Final = pytest.StashKey[HangWatch]()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -131,27 +131,29 @@ def _needs_postgres(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Iterator[Any]:
-    """End the worker if the test hangs, and write the stacks of all threads to ``.pytest_cache/hangs.txt``."""
+    """End the worker if the test hangs, and write what hung to ``.pytest_cache/hangs.txt``."""
     own = item.get_closest_marker("timeout")
-    _watch(item, float(own.args[0] if own else item.config.getini("timeout")) + AFTER_ITS_TIMEOUT)
+    seconds = float(own.args[0] if own else item.config.getini("timeout"))
+    _watch(item).within(seconds + AFTER_ITS_TIMEOUT, item.nodeid)
     return (yield)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Iterator[Any]:
-    """Watch the teardown too: pytest cancels the watch when a test fails."""
-    _watch(item, AFTER_ITS_TIMEOUT)
+    """Watch the teardown too: pytest-timeout's watch is over when a test has failed."""
+    _watch(item).within(AFTER_ITS_TIMEOUT, f"the teardown of {item.nodeid}")
     try:
         return (yield)
     finally:
-        faulthandler.cancel_dump_traceback_later()
+        _watch(item).done()
 
 
-def _watch(item: pytest.Item, seconds: float) -> None:
+def _watch(item: pytest.Item) -> HangWatch:
     stash = item.config.stash
     if HANGS not in stash:
         folder = item.config.rootpath / ".pytest_cache"
         folder.mkdir(exist_ok=True)
-        stash[HANGS] = (folder / "hangs.txt").open("a")
-        item.config.add_cleanup(stash[HANGS].close)
-    faulthandler.dump_traceback_later(seconds, exit=True, file=stash[HANGS])
+        file = (folder / "hangs.txt").open("a")
+        item.config.add_cleanup(file.close)
+        stash[HANGS] = HangWatch(file)
+    return stash[HANGS]

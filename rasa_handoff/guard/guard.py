@@ -61,6 +61,8 @@ class Guard:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        for protected in self._protected:
+            protected.close()
         if self._sweeping is not None:
             self._sweeping.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -13,7 +13,7 @@ log = get_log(__name__)
 
 MOST_QUEUED: Final = 50
 DRAIN_WITHIN: Final = 2.0
-"""Seconds for the handlers of a closed socket's last events to begin."""
+"""Seconds for each of a closed socket's last events to begin: a busy server takes them one by one; a stuck one ends the wait."""
 
 BURST_SECONDS: Final = 20.0
 CONNECTS_PER_SECOND: Final = 0.5
@@ -30,6 +30,8 @@ class Session:
         self.sid, self.address, self._limits, self._at_once = sid, address, limits, at_once
         self.since = asyncio.get_running_loop().time()
         self.trusted, self.unfit = False, 0
+        self.ends = False
+        """Nothing more of the socket is read: it has left, or the server stops."""
         self.slowed: set[str] = set()
         self.reading = asyncio.Lock()
         self.bucket = Bucket(limits.events_per_second, limits.events_per_second * BURST_SECONDS)
@@ -54,24 +56,24 @@ class Pending:
         self.at_once, self._most_bytes = at_once, most_bytes
         self._queued: deque[tuple[Job, int]] = deque()
         self._bytes, self._running = 0, 0
-        self._changed = asyncio.Event()
+        self._changed, self._closed = asyncio.Event(), False
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def add(self, job: Job, size: int) -> None:
         """Queue a job. Waits while too much is queued; meanwhile nothing more of this socket is read."""
         while self._queued and (len(self._queued) >= MOST_QUEUED or self._bytes + size > self._most_bytes):
             await self._change()
+        if self._closed:
+            return
         self._queued.append((job, size))
         self._bytes += size
         self._start()
 
     async def drain(self) -> None:
-        """Wait until the last handler has begun, at most ``DRAIN_WITHIN``."""
-        deadline = asyncio.get_running_loop().time() + DRAIN_WITHIN
+        """Wait until the last handler has begun, at most ``DRAIN_WITHIN`` for each."""
         while self._queued:
-            left = deadline - asyncio.get_running_loop().time()
             try:
-                await asyncio.wait_for(self._change(), max(0.0, left))
+                await asyncio.wait_for(self._change(), DRAIN_WITHIN)
             except asyncio.TimeoutError:
                 return
         await asyncio.sleep(0)
@@ -81,6 +83,11 @@ class Pending:
         self._queued.clear()
         self._bytes = 0
         self._changed.set()
+
+    def close(self) -> None:
+        """Discard queued jobs, and all that come: the server has stopped."""
+        self._closed = True
+        self.drop()
 
     async def _change(self) -> None:
         self._changed.clear()

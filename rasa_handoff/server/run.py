@@ -105,6 +105,16 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close all connections, and cut those that aren't closed in time.
+
+        A peer that doesn't read keeps its connection open, and with it the tasks that write to it, which the event loop would
+        wait for at its end.
+        """
+        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
 
 def _server(app: ASGIApp, proxies: Sequence[str], host: str) -> uvicorn.Server:
     guard = getattr(app, "guard", None) or Guard()

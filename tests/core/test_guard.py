@@ -128,6 +128,38 @@ async def test_so_many_events_at_a_time_in_their_order() -> None:
     assert (done, most) == (list(range(300)), 1)
 
 
+async def test_a_busy_server_begins_all_events_of_a_socket_that_has_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rasa_handoff.guard.sessions.DRAIN_WITHIN", 0.5)
+    pending, done = Pending(1, 1_000), []
+
+    async def slow() -> None:
+        await asyncio.sleep(0.05)
+        done.append(1)
+
+    for _ in range(20):
+        await pending.add(slow, 1)
+    await pending.drain()
+    assert len(done) == 19  # the last has begun
+
+
+async def test_what_comes_after_the_end_is_discarded() -> None:
+    pending, begun, goes_on = Pending(1, 1_000), [], asyncio.Event()
+
+    async def job() -> None:
+        begun.append(1)
+        await goes_on.wait()
+
+    for _ in range(51):
+        await pending.add(job, 1)
+    late = asyncio.create_task(pending.add(job, 1))
+    await eventually(lambda: begun)
+    pending.close()
+    await late
+    goes_on.set()
+    await pending.drain()
+    assert begun == [1]
+
+
 def head(address: str = "127.0.0.1", version: str = "1.1", **headers: str) -> dict[str, Head]:
     named = {name.replace("_", "-"): value for name, value in {"host": "localhost:5065", **headers}.items()}
     return {"handoff.head": Head(address=address, method="GET", query={}, headers=named, version=version)}

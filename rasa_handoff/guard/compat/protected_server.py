@@ -173,7 +173,7 @@ class ProtectedServer:
     async def _admit(self, sid: str, data: Any) -> None:
         """Check a websocket message before it is read, and slow its socket down."""
         session = self._sessions.get(sid)
-        if session is None:
+        if session is None or session.ends:
             raise Ended("The socket has ended.")
         try:
             if data and len(data) > session.longest:
@@ -193,9 +193,11 @@ class ProtectedServer:
         return await self.sio._handle_eio_connect(sid, environ)
 
     async def _disconnected(self, sid: str, reason: Any = None) -> None:
-        session = self._sessions.pop(sid, None)
+        session = self._sessions.get(sid)
         if session is not None:
+            session.ends = True
             await session.pending.drain()
+            self._sessions.pop(sid, None)
         await self.sio._handle_eio_disconnect(sid, reason)
 
     async def _end(self, session: Session) -> None:
@@ -207,6 +209,11 @@ class ProtectedServer:
             await socket.queue.put(None)  # ends the websocket's writer, or an open poll
             self.sio.eio.sockets.pop(session.sid, None)
         self._sessions.pop(session.sid, None)
+
+    def close(self) -> None:
+        """Begin no other event: the server has stopped."""
+        for session in self._sessions.values():
+            session.pending.close()
 
     async def sweep(self) -> None:
         now, limits = asyncio.get_running_loop().time(), self._guard.limits
@@ -232,11 +239,16 @@ class ProtectedServer:
 
     async def _message(self, eio_sid: str, data: Any) -> None:
         session = self._sessions.get(eio_sid)
-        if session is None:
+        if session is None or session.ends:
             return
         try:
             async with session.reading:  # polling requests may come at the same time, and a handshake takes a moment
                 await self._handle(session, read_packet(data), len(data))
+        except (
+            asyncio.CancelledError
+        ):  # python-engineio discards it and reads on: a flood would hold up the server's stop
+            session.ends = True
+            raise
         except UnfitPacket as problem:
             self._note(session, problem)
             session.unfit += 1
