@@ -37,6 +37,8 @@ class Desk(abc.ABC):
     """A system with agents. Opened after the relay has loaded what is under way, closed before the relay."""
 
     batch = 1
+    recognises = False
+    """Whether the desk knows an entry that it got before by its id, so that one may be sent again after a crash."""
     features: ClassVar[Features] = {}
     """The desk's capabilities, for the capability matrix."""
 

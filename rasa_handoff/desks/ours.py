@@ -63,6 +63,7 @@ def socketio_path(url: str) -> str:
 class OurDesk(Desk):
     """The connection to ``rasa-handoff serve``."""
 
+    recognises = True
     features = {
         Feature.INTENTS: YES,
         Feature.OPTIONS: "those that are open and staffed",

@@ -10,7 +10,7 @@ import time
 import uuid
 from typing import Final
 
-from sqlalchemy import Boolean, Column, Float, String, Table, delete, insert, select, update
+from sqlalchemy import Boolean, Column, Float, String, Table, bindparam, delete, insert, select, update
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.protocol.limits import LONGEST_ID
@@ -40,6 +40,13 @@ handoff_messages = Table(
     Column("id", String(LONGEST_ID), primary_key=True),
     Column("at", Float, nullable=False, index=True),
 )
+
+
+# Statements are built once: building one costs more than running it.
+_same = (received.c.conversation_id == bindparam("conversation")) & (received.c.id == bindparam("message"))
+_DONE: Final = select(received.c.done).where(_same)
+_FINISH: Final = update(received).where(_same).values(done=True)
+_INSERT: Final = insert(received)
 
 
 class MessageProgress(enum.Enum):
@@ -116,8 +123,7 @@ def _sweep(connection: Connection) -> None:
 
 def finish_message(connection: Connection, conversation_id: str, message_id: str) -> None:
     """Mark a customer's message as done."""
-    here = (received.c.conversation_id == conversation_id) & (received.c.id == message_id)
-    connection.execute(update(received).where(here).values(done=True))
+    connection.execute(_FINISH, {"conversation": conversation_id, "message": message_id})
 
 
 def note_request(connection: Connection, conversation_id: str, message_id: str) -> None:
@@ -128,11 +134,10 @@ def note_request(connection: Connection, conversation_id: str, message_id: str) 
 
 
 def _begin(connection: Connection, conversation_id: str, message_id: str) -> MessageProgress:
-    here = (received.c.conversation_id == conversation_id) & (received.c.id == message_id)
-    done = connection.execute(select(received.c.done).where(here)).scalar_one_or_none()
+    done = connection.execute(_DONE, {"conversation": conversation_id, "message": message_id}).scalar_one_or_none()
     if done is None:
         row = {"conversation_id": conversation_id, "id": message_id, "done": False, "at": time.time()}
-        connection.execute(insert(received).values(row))
+        connection.execute(_INSERT, row)
         return MessageProgress.NEW
     return MessageProgress.DONE if done else MessageProgress.BEGUN
 

@@ -65,10 +65,9 @@ class Applied(Exception):
 
 
 class Change(Value, frozen=True, kw_only=True):
-    """The result of an event: the conversation as it is now, and the lanes to notify."""
+    """The result of an event: the conversation as it is now."""
 
     conversation: Conversation
-    lane_keys: tuple[tuple[str, str], ...] = ()
 
 
 class Relay:
@@ -92,6 +91,7 @@ class Relay:
         self._now = now
         self._writer = ConversationWriter(settings, now)
         self._under_way: dict[str, Conversation] = {}
+        self._conversation_of: dict[str | None, str] = {}
         self._changed = asyncio.Condition()
         self._dispatcher: Dispatcher | None = None
         self._stack = AsyncExitStack()
@@ -100,7 +100,7 @@ class Relay:
         """Open the store, load what is under way and begin to deliver. ``targets``: desk, customer, tracker."""
         await self._stack.enter_async_context(self.store)
         for conversation in await self.store.write(repository.under_way):
-            self._under_way[conversation.conversation_id] = conversation
+            self._remember(conversation)
         self._stack.push_async_callback(self.requests.stop_waiting)
         self._dispatcher = await self._stack.enter_async_context(
             Dispatcher(self.store, repository.outbox, targets, self._settle, self._set_aside)
@@ -137,14 +137,10 @@ class Relay:
         return await self._follow(change)
 
     async def _follow(self, change: Change) -> Conversation:
-        """After a commit: update the memory, wake those who wait for a change, and deliver."""
+        """After a commit: update the memory, and wake those who wait for a change. What it put is already being delivered."""
         conversation = change.conversation
         before = self.conversation(conversation.conversation_id)
-        self._deliver(change.lane_keys)  # first, so that whoever sees the new state finds its messages on their way
-        if conversation.state is Control.BOT:
-            self._under_way.pop(conversation.conversation_id, None)
-        else:
-            self._under_way[conversation.conversation_id] = conversation
+        self._remember(conversation)
         if self.on_active_changed is not None and before.active_party != conversation.active_party:
             await self.on_active_changed(conversation)
         async with self._changed:
@@ -152,6 +148,14 @@ class Relay:
         if before.state is Control.PREPARING and conversation.state is Control.REQUESTED:
             self.requests.await_answer_later(conversation)
         return conversation
+
+    def _remember(self, conversation: Conversation) -> None:
+        before = self._under_way.pop(conversation.conversation_id, None)
+        if before is not None:
+            self._conversation_of.pop(before.handoff_id, None)
+        if conversation.state is not Control.BOT:
+            self._under_way[conversation.conversation_id] = conversation
+            self._conversation_of[conversation.handoff_id] = conversation.conversation_id
 
     async def _fire(self, timer: Timer) -> None:
         """Apply the event of a due timer."""
@@ -233,16 +237,21 @@ class Relay:
         return self.conversation(conversation_id)
 
     async def recall(self, conversation_id: str) -> Conversation:
-        """Load the conversation from the database, with its last channel, also when it is back with the bot."""
+        """Return the conversation with its last channel, also when it is back with the bot; then it is read."""
+        return self._under_way.get(conversation_id) or await self._load(conversation_id)
+
+    async def _load(self, conversation_id: str) -> Conversation:
         return await self.store.write(lambda connection: repository.load(connection, conversation_id))
 
     async def refresh(self, conversation_id: str) -> None:
         """Replace the conversation in memory by the one in the database."""
-        await self._follow(Change(conversation=await self.recall(conversation_id)))
+        await self._follow(Change(conversation=await self._load(conversation_id)))
 
     async def conversation_of(self, handoff_id: str) -> str | None:
         """Return the id of the conversation that a handoff belongs to; None for one this relay never began."""
         known = valid_text(handoff_id)
+        if known in self._conversation_of:
+            return self._conversation_of[known]
         return await self.store.write(lambda connection: repository.conversation_of(connection, known))
 
     async def offer_of(self, handoff_id: str) -> Offer:
@@ -333,8 +342,8 @@ class ConversationWriter:
             repository.save(connection, after)
         self._set_timers(connection, before, after, event, running)
         effects = (*self._state_message(before, after), *effects)
-        lane_keys = _put_entries(connection, event.conversation_id, event.handoff_id or after.handoff_id, effects)
-        return Change(conversation=after, lane_keys=tuple(lane_keys))
+        _put_entries(connection, event.conversation_id, event.handoff_id or after.handoff_id, effects)
+        return Change(conversation=after)
 
     def _state_message(self, before: Conversation, after: Conversation) -> tuple[Effect, ...]:
         """Return a message for the front ends of the channels in ``state_messages`` when another party became active."""
@@ -398,10 +407,8 @@ def _refuse_where_full(connection: Connection, event: events.CustomerSaid | even
         raise Refused("too_many", f"{LONGEST_LANE:,} messages already wait for {receiver}, so this one wasn't taken.")
 
 
-def _put_entries(
-    connection: Connection, lane: str, handoff_id: str | None, effects: Sequence[Effect]
-) -> list[tuple[str, str]]:
-    """Put the effects into the outbox and return the keys of their lanes; what a full lane can do without is left out."""
+def _put_entries(connection: Connection, lane: str, handoff_id: str | None, effects: Sequence[Effect]) -> None:
+    """Put the effects into the outbox; what a full lane can do without is left out."""
     wanted = {target for effect in effects if (target := _dispensable_for(effect)) is not None}
     full = {target for target, _ in repository.outbox.without_room(connection, wanted, [lane])}
     entries: list[Entry] = []
@@ -409,7 +416,6 @@ def _put_entries(
         if _dispensable_for(effect) not in full:
             entries += _entries(connection, lane, handoff_id, effect)
     repository.outbox.put(connection, entries)
-    return [entry.lane_key for entry in entries]
 
 
 def _dispensable_for(effect: Effect) -> str | None:

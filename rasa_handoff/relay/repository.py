@@ -17,6 +17,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    bindparam,
     delete,
     func,
     insert,
@@ -97,10 +98,30 @@ messages = Table(
 )
 
 
+# The statements of ordinary messages are built once: building one costs more than running it.
+_of_conversation = conversations.c.conversation_id == bindparam("conversation")
+_of_handoff = handoffs.c.handoff_id == bindparam("handoff")
+_same_message = (messages.c.handoff_id == bindparam("handoff")) & (messages.c.id == bindparam("message"))
+_next_place = (
+    select(func.coalesce(func.max(messages.c.place), 0) + 1)
+    .where(messages.c.handoff_id == bindparam("handoff"))
+    .scalar_subquery()
+)
+_LOAD: Final = select(conversations.c.body).where(_of_conversation)
+_UPDATE: Final = update(conversations).where(_of_conversation)
+_INSERT: Final = insert(conversations)
+_ACCEPT_NUMBER: Final = update(handoffs).where(_of_handoff, handoffs.c.received < bindparam("number"))
+_COUNT_SENT: Final = update(handoffs).where(_of_handoff).values(sent=handoffs.c.sent + 1)
+_SENT: Final = select(handoffs.c.sent).where(_of_handoff)
+_MESSAGE_LEFT: Final = select(handoffs.c.message_left).where(_of_handoff)
+_CONVERSATION_OF: Final = select(handoffs.c.conversation_id).where(_of_handoff)
+_FIND_MESSAGE: Final = select(messages.c.id).where(_same_message)
+_INSERT_MESSAGE: Final = insert(messages).values(handoff_id=bindparam("handoff"), place=_next_place)
+
+
 def load(connection: Connection, conversation_id: str) -> Conversation:
     """Return the conversation, or a new one where the bot has always been active."""
-    query = select(conversations.c.body).where(conversations.c.conversation_id == conversation_id)
-    body = connection.execute(query).scalar_one_or_none()
+    body = connection.execute(_LOAD, {"conversation": conversation_id}).scalar_one_or_none()
     known = None if body is None else _read(body, conversation_id)
     return known or Conversation(conversation_id=conversation_id)
 
@@ -108,9 +129,9 @@ def load(connection: Connection, conversation_id: str) -> Conversation:
 def save(connection: Connection, conversation: Conversation) -> None:
     """Insert or update the conversation."""
     values = {"state": conversation.state.value, "body": as_json(conversation)}
-    known = conversations.c.conversation_id == conversation.conversation_id
-    if connection.execute(update(conversations).where(known).values(values)).rowcount == 0:
-        connection.execute(insert(conversations).values(conversation_id=conversation.conversation_id, **values))
+    id = conversation.conversation_id
+    if connection.execute(_UPDATE, {"conversation": id, **values}).rowcount == 0:
+        connection.execute(_INSERT, {"conversation_id": id, **values})
 
 
 def under_way(connection: Connection) -> list[Conversation]:
@@ -163,8 +184,8 @@ def replace_offer(connection: Connection, offer: Offer) -> None:
 
 def accept_number(connection: Connection, handoff_id: str, number: int) -> bool:
     """Store the number of an event from the desk; return False, and store nothing, if it or a later one was stored before."""
-    here = (handoffs.c.handoff_id == handoff_id) & (handoffs.c.received < number)
-    return bool(connection.execute(update(handoffs).where(here).values(received=number)).rowcount)
+    values = {"handoff": handoff_id, "number": number, "received": number}
+    return bool(connection.execute(_ACCEPT_NUMBER, values).rowcount)
 
 
 def reset_received(connection: Connection, handoff_id: str) -> None:
@@ -198,26 +219,22 @@ def mark_message_left(connection: Connection, handoff_id: str) -> None:
 
 def message_was_left(connection: Connection, handoff_id: str | None) -> bool:
     """Return whether the customer left a message with this handoff."""
-    query = select(handoffs.c.message_left).where(handoffs.c.handoff_id == handoff_id)
-    return bool(connection.execute(query).scalar_one_or_none())
+    return bool(connection.execute(_MESSAGE_LEFT, {"handoff": handoff_id}).scalar_one_or_none())
 
 
 def conversation_of(connection: Connection, handoff_id: str) -> str | None:
     """Return the id of the conversation that a handoff belongs to; None for one this relay never began."""
-    query = select(handoffs.c.conversation_id).where(handoffs.c.handoff_id == handoff_id)
-    found: str | None = connection.execute(query).scalar_one_or_none()
+    found: str | None = connection.execute(_CONVERSATION_OF, {"handoff": handoff_id}).scalar_one_or_none()
     return found
 
 
 def keep_message(connection: Connection, handoff_id: str, said: CustomerSaid | AgentSaid) -> bool:
     """Store a message; return False, and store nothing, if one with its id was stored in this handoff before."""
-    here = (messages.c.handoff_id == handoff_id) & (messages.c.id == said.id)
-    if connection.execute(select(messages.c.id).where(here)).first() is not None:
+    if connection.execute(_FIND_MESSAGE, {"handoff": handoff_id, "message": said.id}).first() is not None:
         return False
     speaker = Speaker.CUSTOMER if isinstance(said, CustomerSaid) else Speaker.AGENT
-    row = {"handoff_id": handoff_id, "id": said.id, "speaker": speaker.value, "text": said.text, "at": said.at}
-    place = select(func.coalesce(func.max(messages.c.place), 0) + 1).where(messages.c.handoff_id == handoff_id)
-    connection.execute(insert(messages).values(**row, place=place.scalar_subquery()))
+    row = {"handoff": handoff_id, "id": said.id, "speaker": speaker.value, "text": said.text, "at": said.at}
+    connection.execute(_INSERT_MESSAGE, row)
     return True
 
 
@@ -268,9 +285,9 @@ def keep_desk_epoch(connection: Connection, epoch: str) -> None:
 
 def next_number(connection: Connection, handoff_id: str) -> int:
     """Count one more payload that is sent to the desk in this handoff, and return its number."""
-    here = handoffs.c.handoff_id == handoff_id
-    connection.execute(update(handoffs).where(here).values(sent=handoffs.c.sent + 1))
-    return int(connection.execute(select(handoffs.c.sent).where(here)).scalar_one())
+    here = {"handoff": handoff_id}
+    connection.execute(_COUNT_SENT, here)
+    return int(connection.execute(_SENT, here).scalar_one())
 
 
 def numbered(connection: Connection, payload: ToDeskPayload) -> ToDeskPayload:

@@ -22,6 +22,8 @@ class Batch:
     def __init__(self, works: Sequence[Work]) -> None:
         self.works = list(works)
         self.answers: list[Any] = [OPEN] * len(works)
+        self.changes: list[Any] = []
+        """What its transactions have changed in the outbox."""
         self._lock = threading.Lock()
         self._committing = self._given_up = False
 
@@ -31,11 +33,12 @@ class Batch:
             self._committing = not self._given_up
             return self._committing
 
-    def answer(self, answers: dict[int, Any]) -> None:
-        """Store the answers of an ended transaction by the work's index. Ignored after :meth:`give_up`."""
+    def answer(self, answers: dict[int, Any], changes: Sequence[Any] = ()) -> None:
+        """Store the answers of an ended transaction by the work's index, and its changes. Ignored after :meth:`give_up`."""
         with self._lock:
             self._committing = False
             if not self._given_up:
+                self.changes.extend(changes)
                 for place, answer in answers.items():
                     self.answers[place] = answer
 

@@ -1,7 +1,9 @@
 """The dispatcher: delivers the entries of the outbox, lane by lane, until they are acknowledged.
 
-Each lane with entries has one task. The dispatcher is notified after each commit, never polls, and starts with whatever the
-outbox holds. A target reports the result of a delivery by what it raises (``failures.py`` has the classes):
+Each lane with entries has one task. What a commit puts into a lane is kept in memory until it is delivered, so the database is
+read only at the start, after a failure, and when a receiver is back. The dispatcher never polls. What was delivered leaves the
+outbox with a later transaction, unless something follows from it or the receiver couldn't recognise it when it came again. A
+target reports the result of a delivery by what it raises (``failures.py`` has the classes):
 
 - nothing: delivered. Its return value goes to ``finish``, which removes the entries in one transaction with what follows.
 - *wait*: the receiver will fetch it. The lane rests until it is notified again.
@@ -14,14 +16,17 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final, Protocol, runtime_checkable
 
 from rasa_handoff.protocol.logs import get_log, short_id
+from rasa_handoff.store.changes import Change, Put
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.failures import Failure, is_over, log_set_aside, meaning_of, reason_of
 from rasa_handoff.store.outbox import Entry, Lease, Outbox
-from rasa_handoff.store.tasks import cancel_all
+from rasa_handoff.store.tasks import begin, cancel_all
 
 log = get_log(__name__)
 
@@ -29,6 +34,10 @@ FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
 CLOSING_SECONDS: Final = 2.0
 """How long an end waits for the deliveries under way: many receivers have no way to tell that they get an entry again."""
+MOST_IN_MEMORY: Final = 50
+"""Entries of one lane that are kept in memory; the database has the others."""
+SETTLED_AGAIN: Final = 1.0
+"""Seconds until another attempt to remove what was delivered."""
 LEASE: Final = 15.0
 """Seconds a process may hold entries of a shared database. Used only where :attr:`Store.shared` is true, which it is for no store
 yet: the one process that owns a database needs no lease."""
@@ -40,9 +49,11 @@ SetAside = Callable[[Entry, str], Awaitable[None]]
 
 
 class Target(Protocol):
-    """A receiver of entries. ``batch``: how many entries of one lane it takes at once."""
+    """A receiver of entries. ``batch``: how many entries of one lane it takes at once. ``recognises``: whether it knows an entry
+    that it got before, so that one may come again after a crash."""
 
     batch: int
+    recognises: bool
 
     async def deliver(self, lane: str, entries: Sequence[Entry]) -> Any:
         """Deliver all entries, in order, and return what follows from it, for ``finish``."""
@@ -56,6 +67,49 @@ class Patient(Protocol):
     def patience(self, entries: Sequence[Entry]) -> float:
         """Return how many seconds to wait for more entries before delivering these; 0: deliver now."""
         ...
+
+
+class Lane:
+    """The entries of one lane that are in memory, in order.
+
+    ``known``: the first ones. ``more``: whether the database may have others behind them.
+    """
+
+    def __init__(self, more: bool) -> None:
+        self.signal = asyncio.Event()
+        self.known: deque[Entry] = deque()
+        self.more = more
+        self._missed = False
+
+    def add(self, entry: Entry) -> None:
+        """Note an entry that was put."""
+        if self.more or len(self.known) >= MOST_IN_MEMORY:
+            self.more = self._missed = True
+        else:
+            self.known.append(entry)
+
+    def remove(self, keys: Collection[int]) -> None:
+        """Forget entries that have left the outbox."""
+        self.known = deque(entry for entry in self.known if entry.key not in keys)
+
+    def doubt(self) -> None:
+        """Have the lane read anew: the database may have others."""
+        self.more = self._missed = True
+        self.known.clear()
+
+    def begin_reading(self) -> None:
+        """Note what is put while the database is read."""
+        self._missed = False
+
+    def read(self, entries: Sequence[Entry]) -> None:
+        """Replace the known entries by the first ``MOST_IN_MEMORY`` of the database."""
+        self.known = deque(entries)
+        self.more = self._missed or len(entries) >= MOST_IN_MEMORY
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits in it, as far as is known."""
+        return not self.known and not self.more
 
 
 class Tries:
@@ -94,12 +148,18 @@ class Dispatcher:
         self._finish, self._set_aside = finish, set_aside
         self._holder = uuid.uuid4().hex
         self._sweep: asyncio.Task[None] | None = None
-        self._lanes: dict[LaneKey, asyncio.Task[None]] = {}
-        self._signals: dict[LaneKey, asyncio.Event] = {}
-        self._ended = False
+        self._tasks: dict[LaneKey, asyncio.Task[None]] = {}
+        self._lanes: dict[LaneKey, Lane] = {}
+        # Lanes without a task in which entries wait: only the database has them.
+        self._resting: set[LaneKey] = set()
+        # Entries that were delivered and are still in the database.
+        self._settled: set[int] = set()
+        self._listed = self._ended = False
 
     async def __aenter__(self) -> "Dispatcher":
+        self._store.on_changes.append(self._follow)
         await self.notify_all()
+        self._listed = True
         if self._store.shared:
             self._sweep = asyncio.create_task(self._sweep_abandoned())
         return self
@@ -107,55 +167,93 @@ class Dispatcher:
     async def __aexit__(self, *_: object) -> None:
         """Begin no other delivery, and give those under way ``CLOSING_SECONDS``."""
         self._ended = True
-        for signal in self._signals.values():
-            signal.set()  # ends the pauses
-        lanes = list(self._lanes.values())
-        if lanes:
-            await asyncio.wait(lanes, timeout=CLOSING_SECONDS)
-        await cancel_all(*lanes, *([self._sweep] if self._sweep else []))
+        for lane in self._lanes.values():
+            lane.signal.set()  # ends the pauses
+        tasks = list(self._tasks.values())
+        if tasks:
+            await asyncio.wait(tasks, timeout=CLOSING_SECONDS)
+        await cancel_all(*tasks, *([self._sweep] if self._sweep else []))
+        self._store.on_changes.remove(self._follow)
 
     def notify(self, lane_keys: Iterable[LaneKey]) -> None:
-        """Deliver these lanes: something was committed for them, or their receiver is back. Ignored after the end."""
+        """Deliver what waits in these lanes: their receiver is back. Ignored after the end."""
+        for lane_key in lane_keys:
+            if lane_key in self._resting or not self._listed:
+                self._read_and_deliver(lane_key)
+            elif lane_key in self._lanes:
+                self._wake(lane_key)
+
+    def _read_and_deliver(self, lane_key: LaneKey) -> None:
+        if not self._ended:
+            self._lane(lane_key, more=True).more = True
+            self._wake(lane_key)
+
+    def _follow(self, changes: Sequence[Change] | None) -> None:
+        """Follow a commit, after those who wait for it have followed it: what is delivered finds their memory up to date."""
+        asyncio.get_running_loop().call_soon(self._take, changes)
+
+    def _take(self, changes: Sequence[Change] | None) -> None:
+        """Deliver what a commit has put, and forget what it has removed; None if that isn't known."""
         if self._ended:
             return
-        for lane_key in lane_keys:
-            self._signals.setdefault(lane_key, asyncio.Event()).set()
-            if lane_key not in self._lanes:
-                self._lanes[lane_key] = asyncio.create_task(self._run(lane_key))
+        if changes is None:
+            for known in self._lanes.values():
+                known.doubt()
+            return begin(self.notify_all())
+        for change in changes:
+            if isinstance(change, Put):
+                lane_key = change.entry.lane_key
+                self._lane(lane_key, more=not self._listed or lane_key in self._resting).add(change.entry)
+                self._wake(lane_key)
+            elif (lane := self._lanes.get(change.lane_key)) is not None:
+                lane.remove({change.key})
+
+    def _lane(self, lane_key: LaneKey, more: bool) -> Lane:
+        return self._lanes.get(lane_key) or self._lanes.setdefault(lane_key, Lane(more))
+
+    def _wake(self, lane_key: LaneKey) -> None:
+        self._lanes[lane_key].signal.set()
+        if lane_key not in self._tasks:
+            self._resting.discard(lane_key)
+            self._tasks[lane_key] = asyncio.create_task(self._run(lane_key))
 
     def running(self, lane_key: LaneKey) -> bool:
         """Return whether something in this lane is being delivered, or is about to be."""
-        return lane_key in self._lanes
+        return lane_key in self._tasks
 
     async def notify_all(self, target: str | None = None) -> None:
-        """Notify every lane that has entries; of one target, if given."""
-        self.notify(await self._store.write(lambda connection: self._outbox.lane_keys(connection, target)))
+        """Deliver every lane that has entries in the database; of one target, if given."""
+        for lane_key in await self._store.write(lambda connection: self._outbox.lane_keys(connection, target)):
+            self._read_and_deliver(lane_key)
 
     async def flush(self, lane_key: LaneKey) -> None:
         """Notify one lane and wait until it is empty or rests."""
         self.notify([lane_key])
-        if lane_key in self._lanes:
-            await asyncio.wait({self._lanes[lane_key]})
+        if lane_key in self._tasks:
+            await asyncio.wait({self._tasks[lane_key]})
 
     async def _run(self, lane_key: LaneKey) -> None:
-        signal = self._signals[lane_key]
+        lane = self._lanes[lane_key]
         try:
-            while signal.is_set():
-                signal.clear()
-                await self._drain(lane_key, signal)
+            while lane.signal.is_set():
+                lane.signal.clear()
+                await self._drain(lane_key, lane)
         finally:
             # There is no await since the last check of the signal, so no notification is lost.
-            del self._lanes[lane_key], self._signals[lane_key]
+            del self._tasks[lane_key], self._lanes[lane_key]
+            if not lane.is_empty:
+                self._resting.add(lane_key)
 
-    async def _drain(self, lane_key: LaneKey, signal: asyncio.Event) -> None:
+    async def _drain(self, lane_key: LaneKey, lane: Lane) -> None:
         pause, tries = FIRST_PAUSE, Tries()
         while not self._ended:
             entries: list[Entry] = []
             try:
-                entries = await self._gather(lane_key, signal, tries.one_by_one)
+                entries = await self._gather(lane_key, lane, tries.one_by_one)
                 if not entries:
                     return
-                await self._finish(entries, await self._targets[lane_key[0]].deliver(lane_key[1], entries))
+                outcome = await self._targets[lane_key[0]].deliver(lane_key[1], entries)
+                await self._settle(lane_key, lane, entries, outcome)
                 pause = FIRST_PAUSE
                 continue
             except Exception as problem:
@@ -167,8 +265,31 @@ class Dispatcher:
                 elif await self._set_aside_failing(lane_key, entries, problem, tries):
                     pause = FIRST_PAUSE
                     continue
-            await _wait_for_signal(signal, pause)
+            await _wait_for_signal(lane.signal, pause)
             pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _settle(self, lane_key: LaneKey, lane: Lane, entries: Sequence[Entry], outcome: Any) -> None:
+        """Remove delivered entries, and write what follows: at once, or with a later transaction where that is harmless."""
+        if outcome or not self._targets[lane_key[0]].recognises or self._store.shared:
+            await self._finish(entries, outcome)
+        else:
+            self._settle_later(entries)
+        lane.remove({entry.key for entry in entries})
+
+    def _settle_later(self, entries: Sequence[Entry]) -> None:
+        keys = {entry.key for entry in entries}
+        self._settled |= keys
+        removed = self._store.write_soon(lambda connection: self._outbox.remove(connection, entries))
+
+        def known(removed: "asyncio.Future[None]") -> None:
+            if removed.cancelled():
+                return
+            if removed.exception() is None:
+                self._settled -= keys
+            elif not self._ended:  # the database can't be used now
+                asyncio.get_running_loop().call_later(SETTLED_AGAIN, self._settle_later, entries)
+
+        removed.add_done_callback(known)
 
     async def _set_aside_failing(
         self, lane_key: LaneKey, entries: Sequence[Entry], problem: Exception, tries: Tries
@@ -205,11 +326,11 @@ class Dispatcher:
         log_set_aside(entry, problem)
         return True
 
-    async def _gather(self, lane_key: LaneKey, signal: asyncio.Event, one_by_one: bool = False) -> list[Entry]:
+    async def _gather(self, lane_key: LaneKey, lane: Lane, one_by_one: bool = False) -> list[Entry]:
         """Return the first entries of the lane, after a patient target has waited for more."""
         target, deadline = self._targets[lane_key[0]], None
         most = 1 if one_by_one else target.batch
-        while entries := await self._head(lane_key, most):
+        while entries := await self._head(lane_key, lane, most):
             if not isinstance(target, Patient) or len(entries) >= most:
                 return entries
             now, patience = time.monotonic(), target.patience(entries)
@@ -218,12 +339,19 @@ class Dispatcher:
                 return entries
             if self._ended:
                 break
-            await _wait_for_signal(signal, deadline - now)
+            await _wait_for_signal(lane.signal, deadline - now)
         return []
 
-    async def _head(self, lane_key: LaneKey, most: int) -> list[Entry]:
+    async def _head(self, lane_key: LaneKey, lane: Lane, most: int) -> list[Entry]:
+        """Return the first entries of a lane, ``most`` at most; read them unless they are known."""
         if not self._store.shared:
-            return await self._store.write(lambda connection: self._outbox.head(connection, *lane_key, most))
+            if lane.more and len(lane.known) < most:
+                lane.begin_reading()
+                head = await self._store.write(
+                    lambda connection: self._outbox.head(connection, *lane_key, MOST_IN_MEMORY)
+                )
+                lane.read([entry for entry in head if entry.key not in self._settled])
+            return list(islice(lane.known, most))
         lease = Lease(holder=self._holder, now=time.time(), seconds=LEASE)
         return await self._store.write(lambda connection: self._outbox.claim(connection, *lane_key, most, lease))
 

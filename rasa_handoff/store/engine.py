@@ -24,7 +24,7 @@ from sqlalchemy.exc import ArgumentError, InterfaceError, InternalError, Operati
 from rasa_handoff.protocol.errors import StoreError
 from rasa_handoff.protocol.handshake import FORMAT
 from rasa_handoff.protocol.logs import get_log
-from rasa_handoff.store import postgres
+from rasa_handoff.store import changes, postgres
 from rasa_handoff.store.batch import Batch, Doubt, Progress, resolve
 from rasa_handoff.store.migrations import Steps, migrate
 from rasa_handoff.store.sqlite import DatabaseInUse, Ownership, sqlite_engine
@@ -43,6 +43,8 @@ BUSY_SECONDS: Final = 2
 """Seconds to wait for a locked SQLite file; shorter than any caller waits for an answer."""
 ANSWER_SECONDS: Final = 2.5
 """Seconds without a response after which a database is given up; a little more than Postgres itself waits for a lock."""
+SOON_SECONDS: Final = 0.05
+"""Seconds after which what may wait for the next transaction gets one of its own."""
 DOUBT_PAUSE: Final = 0.5
 """Seconds between two attempts to learn the outcome of a commit."""
 
@@ -81,7 +83,12 @@ class Store:
         self._progress = Progress(ANSWER_SECONDS)
         for name in ("before_cursor_execute", "after_cursor_execute", "commit", "rollback"):
             event.listen(self._engine, name, lambda *_, **__: self._progress.step())
+        changes.follow_savepoints(self._engine)
+        self.on_changes: list[changes.Listener] = []
         self._waiting: list[tuple[Work[Any], asyncio.Future[Any]]] = []
+        self._soon: list[tuple[Work[Any], asyncio.Future[Any]]] = []
+        self._soon_timer: asyncio.TimerHandle | None = None
+        self._soon_is_due = False
         self._committing: asyncio.Task[None] | None = None
         self._stuck: asyncio.Future[None] | None = None
         self._doubts: list[Doubt] = []
@@ -100,6 +107,9 @@ class Store:
 
     async def __aexit__(self, *_: object) -> None:
         self._closed = True
+        if self._soon_timer is not None:
+            self._soon_timer.cancel()
+        self._commit_soon()
         while self._committing is not None:
             await self._committing
         await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.dispose)
@@ -125,28 +135,60 @@ class Store:
             self._committing = asyncio.create_task(self._commit_all())
         return await answer
 
+    def write_soon(self, work: Work[T]) -> "asyncio.Future[T]":
+        """Run ``work`` in the next transaction, before what else is in it, or in one of its own after ``SOON_SECONDS``.
+
+        For what may be lost when the process ends. Returns the future of its result, as :meth:`write` has it.
+        """
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        if self._closed:
+            answer.set_exception(StoreError(f"The database {_without_password(self.url)} is closed."))
+        else:
+            self._soon.append((work, answer))
+            self._begin_soon()
+        return answer
+
+    def _begin_soon(self) -> None:
+        if self._soon and self._soon_timer is None and self._committing is None:
+            self._soon_timer = asyncio.get_running_loop().call_later(SOON_SECONDS, self._commit_soon)
+
+    def _commit_soon(self) -> None:
+        self._soon_timer, self._soon_is_due = None, True
+        if self._committing is None:
+            self._committing = asyncio.create_task(self._commit_all())
+
     async def _commit_all(self) -> None:
         try:
-            while self._waiting or (self._doubts and not self._closed):
-                if not self._waiting:
+            while self._waiting or (self._soon and self._soon_is_due) or (self._doubts and not self._closed):
+                if not self._waiting and not self._soon:
                     await asyncio.sleep(DOUBT_PAUSE)
+                soon, self._soon, self._soon_is_due = self._soon, [], self._closed
                 taken, self._waiting = self._waiting[:MOST_TO_A_COMMIT], self._waiting[MOST_TO_A_COMMIT:]
+                taken = [*soon, *taken]
                 await self._answer([future for _, future in taken], Batch([work for work, _ in taken]))
         finally:
             for doubt in self._doubts:  # on close: the next start reads what was committed
                 doubt.resolve()
             self._doubts, self._committing = [], None
+            self._begin_soon()
 
     async def _answer(self, futures: Sequence["asyncio.Future[Any]"], batch: Batch) -> None:
         await self._do(batch)
         for doubt in [one for one in self._doubts if one.committed is not None]:
+            self._tell(None)
             doubt.resolve()
             self._doubts.remove(doubt)
+        if batch.changes:
+            self._tell(batch.changes)
         for place, (future, answer) in enumerate(zip(futures, batch.answers, strict=True)):
             if isinstance(answer, Doubt):
                 answer.waiting.append((future, answer.answers[place]))
             else:
                 resolve(future, answer)
+
+    def _tell(self, made: Sequence[changes.Change] | None) -> None:
+        for listener in self.on_changes:
+            listener(made)
 
     async def _do(self, batch: Batch) -> None:
         """Wait until the thread has done the batch, but give up on a database that doesn't respond."""
@@ -197,7 +239,7 @@ class Store:
             with self._engine.connect() as connection:
                 self._own_and_settle(connection)
                 transaction = connection.begin()
-                begun = True
+                begun, noted = True, changes.begin(connection)
                 answers = {place: batch.works[place](connection) for place in places}
                 number = postgres.number_of(connection) if self._on_postgres else None
                 if not batch.begin_commit():
@@ -210,7 +252,7 @@ class Store:
                         raise
                     self._doubts.append(Doubt(number, answers, _no_response()))
                     return False, self._doubts[-1]
-                batch.answer(answers)
+                batch.answer(answers, noted.made)
                 return True, None
         except Exception as problem:
             if _is_lost(problem) and not again and not (self._duplicate is not None and self._duplicate.is_cut):

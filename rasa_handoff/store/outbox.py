@@ -15,6 +15,7 @@ from types import UnionType
 from typing import Any, Final, TypeVar, overload
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -40,6 +41,7 @@ from rasa_handoff.protocol.limits import LONGEST_ID, LONGEST_LANE
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.text import as_json, valid_text
 from rasa_handoff.protocol.values import Value, plain, read
+from rasa_handoff.store import changes
 
 T = TypeVar("T")
 
@@ -165,10 +167,15 @@ class Outbox:
             table.c.lane.in_(bindparam("lanes", expanding=True)),
         )
         is_full = func.count() >= bindparam("most")
-        # Built once: it runs for every message, and building it costs more than running it.
+        # Statements are built once: building one costs more than running it.
         self._full = (
             select(table.c.target, table.c.lane).where(*here).group_by(table.c.target, table.c.lane).having(is_full)
         )
+        in_lane = (table.c.target == bindparam("target"), table.c.lane == bindparam("lane"))
+        self._all = select(table).where(*in_lane).order_by(table.c.key)
+        self._head = self._all.limit(bindparam("most"))
+        self._insert = insert(table)
+        self._delete = delete(table).where(table.c.key.in_(bindparam("keys", expanding=True)))
         self.dead_letters = Table(
             "dead_letter",
             metadata,
@@ -183,12 +190,16 @@ class Outbox:
             sqlite_autoincrement=True,
         )
 
-    def put(self, connection: Connection, entries: Iterable[Entry]) -> None:
-        """Add entries at the end of their lanes, in the order given."""
+    def put(self, connection: Connection, entries: Iterable[Entry]) -> list[Entry]:
+        """Add entries at the end of their lanes, in the order given; return them as :meth:`head` would, with their keys."""
+        put = []
         for entry in entries:
             body = as_json(entry.body)
             row = {"target": entry.target, "lane": entry.lane, "name": entry.name, "body": body, "at": time.time()}
-            connection.execute(insert(self.table).values(row))
+            (key,) = connection.execute(self._insert, row).inserted_primary_key
+            put.append(replace(entry, key=key, body=_body(body)))
+            changes.note(connection, changes.Put(put[-1]))
+        return put
 
     def full(self, connection: Connection, targets: Collection[str], lanes: Collection[str]) -> set[tuple[str, str]]:
         """Return which of these lanes, of these targets, are full. Reads one index."""
@@ -229,10 +240,13 @@ class Outbox:
 
         An entry whose body can't be read is set aside.
         """
-        table = self.table
-        query = select(table).where(table.c.target == target, table.c.lane == lane).order_by(table.c.key).limit(most)
-        found, whole = [], True
-        for row in connection.execute(query).all():
+        found, whole, lane_key = [], True, {"target": target, "lane": lane}
+        rows = (
+            connection.execute(self._all, lane_key)
+            if most is None
+            else connection.execute(self._head, {**lane_key, "most": most})
+        )
+        for row in rows.all():
             try:
                 body = _body(row.body)
                 found.append(Entry(key=row.key, target=row.target, lane=row.lane, name=row.name, body=body))
@@ -264,7 +278,9 @@ class Outbox:
 
     def remove(self, connection: Connection, entries: Sequence[Entry]) -> None:
         """Remove delivered entries."""
-        connection.execute(delete(self.table).where(self.table.c.key.in_([entry.key for entry in entries])))
+        connection.execute(self._delete, {"keys": [entry.key for entry in entries]})
+        for entry in entries:
+            changes.note(connection, changes.Removed(entry.lane_key, entry.key))
 
     def set_aside(self, connection: Connection, key: int, reason: str) -> None:
         """Make a dead letter of an entry, with the reason."""
@@ -273,7 +289,10 @@ class Outbox:
         more = (literal(time.time()).label("set_aside_at"), literal(valid_text(reason)).label("reason"))
         row = select(*(table.c[name] for name in kept), *more).where(table.c.key == key)
         connection.execute(insert(dead_letters).from_select([*kept, "set_aside_at", "reason"], row))
-        connection.execute(delete(table).where(table.c.key == key))
+        lane_key = connection.execute(select(table.c.target, table.c.lane).where(table.c.key == key)).first()
+        if lane_key is not None:
+            connection.execute(delete(table).where(table.c.key == key))
+            changes.note(connection, changes.Removed((lane_key.target, lane_key.lane), key))
 
     def list_dead_letters(self, connection: Connection, most: int) -> list[DeadLetter]:
         """Return the dead letters, newest first, ``most`` at most."""

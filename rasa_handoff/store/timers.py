@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from sqlalchemy import Column, Float, Index, MetaData, String, Table, delete, insert, select, update
+from sqlalchemy import Column, Float, Index, MetaData, String, Table, bindparam, delete, insert, select, update
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.protocol.errors import StoreError, Unreachable
@@ -53,29 +53,35 @@ class Timers:
             Column("due", Float, nullable=False),
             Index("timer_due", "due"),
         )
+        table = self.table
+        of_key, of_kind = table.c.key == bindparam("of"), table.c.kind == bindparam("which")
+        # Statements are built once: building one costs more than running it.
+        self._running = select(table.c.kind, table.c.due).where(of_key)
+        self._clear_all = delete(table).where(of_key)
+        self._clear_one = delete(table).where(of_key, of_kind)
+        self._take = delete(table).where(of_key, of_kind, table.c.due == bindparam("then"))
+        self._insert = insert(table)
+        self._due = select(table).where(table.c.due <= bindparam("now")).order_by(table.c.due).limit(MOST_AT_ONCE)
 
     def set(self, connection: Connection, timer: Timer) -> None:
         """Start or restart a timer."""
         self.clear(connection, timer.key, timer.kind)
-        connection.execute(insert(self.table).values(key=timer.key, kind=timer.kind, due=timer.due))
+        connection.execute(self._insert, {"key": timer.key, "kind": timer.kind, "due": timer.due})
 
     def clear(self, connection: Connection, key: str, kind: str | None = None) -> None:
         """Stop the timer of one kind, or all timers, of this key."""
-        here = self.table.c.key == key
-        if kind is not None:
-            here &= self.table.c.kind == kind
-        connection.execute(delete(self.table).where(here))
+        if kind is None:
+            connection.execute(self._clear_all, {"of": key})
+        else:
+            connection.execute(self._clear_one, {"of": key, "which": kind})
 
     def running(self, connection: Connection, key: str) -> dict[str, float]:
         """Return the timers that run for this key: due time by kind."""
-        query = select(self.table.c.kind, self.table.c.due).where(self.table.c.key == key)
-        return {row.kind: row.due for row in connection.execute(query)}
+        return {row.kind: row.due for row in connection.execute(self._running, {"of": key})}
 
     def take(self, connection: Connection, timer: Timer) -> bool:
         """Remove a due timer; return False if it was stopped or restarted meanwhile."""
-        table = self.table
-        here = (table.c.key == timer.key) & (table.c.kind == timer.kind) & (table.c.due == timer.due)
-        return bool(connection.execute(delete(table).where(here)).rowcount)
+        return bool(connection.execute(self._take, {"of": timer.key, "which": timer.kind, "then": timer.due}).rowcount)
 
     def retry_later(self, connection: Connection, timer: Timer, later: Timer) -> None:
         """Set a due timer for later, unless it was stopped or restarted meanwhile."""
@@ -91,9 +97,7 @@ class Timers:
 
     def due(self, connection: Connection, now: float) -> list[Timer]:
         """Return the due timers, the longest overdue first."""
-        table = self.table
-        query = select(table).where(table.c.due <= now).order_by(table.c.due).limit(MOST_AT_ONCE)
-        return [Timer(key=row.key, kind=row.kind, due=row.due) for row in connection.execute(query)]
+        return [Timer(key=row.key, kind=row.kind, due=row.due) for row in connection.execute(self._due, {"now": now})]
 
 
 class Clock:

@@ -30,6 +30,7 @@ class RecordingTarget:
     """A target of the outbox that keeps the ``entries`` it gets, in place of customer and tracker."""
 
     batch = 1
+    recognises = True
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []

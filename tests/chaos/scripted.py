@@ -21,6 +21,7 @@ class Scripted:
     """A target. ``manner``: ``takes``, ``fails``, ``waits``, or ``hangs``, which delivers without an acknowledgement."""
 
     batch = 1
+    recognises = True
 
     def __init__(self) -> None:
         self.manner = "takes"

@@ -43,9 +43,14 @@ class Database:
     async def lane_keys(self) -> list[tuple[str, str]]:
         return await self.store.write(self.outbox.lane_keys)
 
+    async def lane_keys_are_gone(self) -> bool:
+        return await self.lane_keys() == []
+
 
 class Listener:
     """A target that notes what it is given and may be away."""
+
+    recognises = False
 
     def __init__(self, batch: int = 1, patience: float = 0) -> None:
         self.batch, self._patience = batch, patience

@@ -96,6 +96,8 @@ class Customers:
     """
 
     batch = 1
+    recognises = False
+    """Most channels have no ids by which a customer's side would know a message that comes again."""
 
     def __init__(
         self, bot: Bot, relay: Relay, delivery_methods: Mapping[str, DeliveryMethod], patience: float | None = 3600.0

@@ -71,6 +71,7 @@ class TrackerTarget:
     """The outbox's target ``"tracker"``."""
 
     batch = 40
+    recognises = True
 
     def __init__(self, bot: Bot, relay: Relay, return_to_bot: ReturnToBot, read_transcript: ReadTranscript) -> None:
         self._bot, self._relay = bot, relay

@@ -120,6 +120,7 @@ class BotlhaleGateway:
     """
 
     batch: int = 100
+    recognises = False
 
     def __init__(self, sio: AsyncServer, conversations: BotService, open_live_agent: bool, guard: Guard) -> None:
         self._sio, self._conversations, self._open, self._guard = sio, conversations, open_live_agent, guard

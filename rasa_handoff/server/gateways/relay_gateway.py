@@ -67,6 +67,7 @@ class RelayGateway:
     """Serves relays, and is the outbox target ``"relay"``: one entry of a handoff at a time, until it is acknowledged."""
 
     batch: int = 1
+    recognises = True
 
     def __init__(
         self, sio: AsyncServer, conversations: BotService, store: Store, now: Callable[[], float], guard: Guard

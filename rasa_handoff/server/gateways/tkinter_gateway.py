@@ -172,6 +172,7 @@ class TkinterGateway:
     """Serves the window while it is entered, if it has ``ports``, and is the outbox target ``"tkinter"``."""
 
     batch: int = 1
+    recognises = False
 
     def __init__(self, conversations: BotService, ports: Ports | None) -> None:
         self._conversations, self._ports = conversations, ports

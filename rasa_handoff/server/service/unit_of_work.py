@@ -2,8 +2,8 @@
 
 A gateway calls an operation of :class:`Service`, such as ``customer_said`` or ``agent_said``. In one transaction, the
 :class:`UnitOfWork`, the state machine in :mod:`~rasa_handoff.core.assignment` decides, and rows and outbox entries are written.
-After the commit the dispatcher is notified, the :class:`Publisher` informs the gateways, and the caller gets its answer. No
-gateway calls another one.
+After the commit the dispatcher delivers the entries, the :class:`Publisher` informs the gateways, and the caller gets its
+answer. No gateway calls another one.
 
 Other operations of the two sides are in ``bot_operations.py`` and ``agent_operations.py``; what a change means for queues is in
 ``queues.py``.
@@ -267,7 +267,7 @@ class Service:
         return await self.do(work)
 
     async def do(self, work: Callable[[UnitOfWork], T]) -> T:
-        """Run ``work`` in a transaction; after the commit, notify the dispatcher and publish what changed.
+        """Run ``work`` in a transaction; after the commit, publish what changed.
 
         Raises:
             Unreachable: the server is stopping, or the database can't be used now.
@@ -285,7 +285,6 @@ class Service:
             return answer, unit
 
         answer, unit = await self._store.write(transact)
-        self.dispatcher.notify({entry.lane_key for entry in unit.entries})
         self.publisher.publish(unit.publications)
         for callback in unit.afterwards:
             self.publisher.later(callback)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import and_, exists, func, insert, select, update
+from sqlalchemy import and_, bindparam, exists, func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.core.assignment import Assignment, Ending, Stage
@@ -34,6 +34,21 @@ RANK: Final = {Status.STORED: 0, Status.WAITING: 1, Status.FAILED: 2, Status.DEL
 """A message's status only rises: a late "waiting" doesn't undo "delivered"."""
 
 _unreadable: Final[set[str]] = set()
+
+# The statements of ordinary messages are built once: building one costs more than running it.
+_this_handoff = HANDOFFS.c.handoff_id == bindparam("handoff")
+_this_message = (MESSAGES.c.handoff_id == bindparam("handoff")) & (MESSAGES.c.id == bindparam("message"))
+_later = and_(
+    MESSAGES.c.handoff_id == bindparam("handoff"),
+    MESSAGES.c.seq > bindparam("after"),
+    MESSAGES.c.speaker == Speaker.CUSTOMER.value,
+)
+_FIND: Final = select(HANDOFFS).where(_this_handoff).with_for_update()
+_UPDATE: Final = update(HANDOFFS).where(_this_handoff)
+_INSERT_MESSAGE: Final = insert(MESSAGES)
+_FIND_MESSAGE: Final = select(MESSAGES).where(_this_message)
+_UPDATE_MESSAGE: Final = update(MESSAGES).where(_this_message)
+_CUSTOMER_SAID_LATER: Final = select(exists().where(_later))
 
 
 class Record(Value, frozen=True, kw_only=True):
@@ -63,8 +78,7 @@ class Record(Value, frozen=True, kw_only=True):
 
 def find(connection: Connection, handoff_id: str) -> Record | None:
     """Return the conversation, locked until the transaction ends where the database has such locks; None if there is none."""
-    query = select(HANDOFFS).where(HANDOFFS.c.handoff_id == handoff_id).with_for_update()
-    row = connection.execute(query).first()
+    row = connection.execute(_FIND, {"handoff": handoff_id}).first()
     return _read(row) if row else None
 
 
@@ -126,8 +140,7 @@ def add(connection: Connection, record: Record) -> None:
 
 def save(connection: Connection, record: Record) -> None:
     """Update a conversation that changed; not its offer, which is large and stays."""
-    matches = HANDOFFS.c.handoff_id == record.handoff_id
-    connection.execute(update(HANDOFFS).where(matches).values(**_changing(record)))
+    connection.execute(_UPDATE, {"handoff": record.handoff_id, **_changing(record)})
 
 
 def save_offer(connection: Connection, record: Record) -> None:
@@ -140,7 +153,7 @@ def note_received(connection: Connection, handoff_id: str, id: str | None) -> No
     """Store the id of the last event that came from the customer's side; nothing if the event has no id."""
     if id is None:
         return
-    connection.execute(update(HANDOFFS).where(HANDOFFS.c.handoff_id == handoff_id).values(last_received=id))
+    connection.execute(_UPDATE, {"handoff": handoff_id, "last_received": id})
 
 
 def last_received(connection: Connection, handoff_id: str) -> str | None:
@@ -259,14 +272,13 @@ def add_message(connection: Connection, record: Record, kept: Kept) -> tuple[Rec
         reason=None,
     )
     row = {**msgspec.to_builtins(message), "handoff_id": record.handoff_id}
-    connection.execute(insert(MESSAGES).values(**row))
+    connection.execute(_INSERT_MESSAGE, row)
     return replace(record, seq=message.seq), message
 
 
 def find_message(connection: Connection, handoff_id: str, id: str) -> Message | None:
     """Return the message with this id; None if there is none."""
-    columns = MESSAGES.c
-    row = connection.execute(select(MESSAGES).where(columns.handoff_id == handoff_id, columns.id == id)).first()
+    row = connection.execute(_FIND_MESSAGE, {"handoff": handoff_id, "message": id}).first()
     return _message(row) if row else None
 
 
@@ -296,16 +308,14 @@ def raise_status(
     message = find_message(connection, handoff_id, id)
     if message is None or RANK[message.status] >= RANK[status]:
         return None
-    matches = and_(MESSAGES.c.handoff_id == handoff_id, MESSAGES.c.id == id)
-    connection.execute(update(MESSAGES).where(matches).values(status=status.value, reason=reason))
+    values = {"handoff": handoff_id, "message": id, "status": status.value, "reason": reason}
+    connection.execute(_UPDATE_MESSAGE, values)
     return message
 
 
 def is_unanswered(connection: Connection, handoff_id: str, message: Message) -> bool:
     """Return whether the customer has written nothing after this message."""
-    columns = MESSAGES.c
-    later = and_(columns.handoff_id == handoff_id, columns.seq > message.seq, columns.speaker == Speaker.CUSTOMER.value)
-    return not connection.execute(select(exists().where(later))).scalar()
+    return not connection.execute(_CUSTOMER_SAID_LATER, {"handoff": handoff_id, "after": message.seq}).scalar()
 
 
 def _message(row: Any) -> Message:

@@ -1,0 +1,87 @@
+"""What a transaction changes in the outbox, for those who keep a part of it in memory.
+
+The outbox notes each entry that it puts or removes. After the commit the store passes the changes to its listeners, in the order
+of the commits and before the callers get their answers. What a transaction or a savepoint rolls back was never changed.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine
+
+from rasa_handoff.protocol.values import Value
+
+KEY: Final = "rasa_handoff_changes"
+
+
+class Put(Value, frozen=True):
+    """An entry that was put, with its key."""
+
+    entry: Any
+
+
+class Removed(Value, frozen=True):
+    """An entry that has left the outbox."""
+
+    lane_key: tuple[str, str]
+
+    key: int
+
+
+Change = Put | Removed
+Listener = Callable[[Sequence[Change] | None], None]
+"""Is called with the changes of a commit; None if they aren't known, so that the database has to be read anew."""
+
+
+class Changes:
+    """The changes of the transaction under way on one connection."""
+
+    def __init__(self) -> None:
+        self.made: list[Change] = []
+        self._savepoints: list[int] = []
+
+    def begin(self) -> None:
+        """Begin with a transaction."""
+        self.made, self._savepoints = [], []
+
+    def begin_savepoint(self) -> None:
+        """Note where a savepoint begins."""
+        self._savepoints.append(len(self.made))
+
+    def release_savepoint(self) -> None:
+        """Keep what was changed since the last savepoint."""
+        self._savepoints.pop()
+
+    def roll_back_savepoint(self) -> None:
+        """Forget what was changed since the last savepoint."""
+        del self.made[self._savepoints.pop() :]
+
+
+def begin(connection: Connection) -> Changes:
+    """Begin to note the changes of a transaction on this connection."""
+    changes: Changes = connection.info.setdefault(KEY, Changes())
+    changes.begin()
+    return changes
+
+
+def note(connection: Connection, change: Change) -> None:
+    """Note a change, if the transaction has listeners; those of the command line have none."""
+    changes = connection.info.get(KEY)
+    if changes is not None:
+        changes.made.append(change)
+
+
+def follow_savepoints(engine: Engine) -> None:
+    """Have the changes follow the savepoints of this engine's connections."""
+
+    def told(method: Callable[[Changes], None]) -> Callable[..., None]:
+        def tell(connection: Connection, *_: object) -> None:
+            if (changes := connection.info.get(KEY)) is not None:
+                method(changes)
+
+        return tell
+
+    event.listen(engine, "savepoint", told(Changes.begin_savepoint))
+    event.listen(engine, "release_savepoint", told(Changes.release_savepoint))
+    event.listen(engine, "rollback_savepoint", told(Changes.roll_back_savepoint))
