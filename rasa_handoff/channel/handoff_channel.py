@@ -150,7 +150,9 @@ class HandoffChannel(InputChannel):
             self.settings, self.relay, bot, customers, delivery_methods, options, orphaned_pauses, on_new_message
         )
         return_to_bot = BotReturn(bot, self.settings.intents.ended)
-        tracker = TrackerTarget(bot, self.relay, return_to_bot, interceptor.read_transcript)
+        tracker = TrackerTarget(
+            bot, self.relay, return_to_bot, interceptor.read_transcript, self.settings.tracker_delay
+        )
         self._run_with(app, bot, interceptor, {DESK: self.desk, CUSTOMER: customers, TRACKER: tracker})
 
     def _run_with(self, app: Sanic, bot: Bot, interceptor: Interceptor, targets: Any) -> None:

@@ -98,7 +98,8 @@ class Settings(Value, frozen=True, forbid_unknown_fields=True):
 
     ``start_timeout``: seconds the desk has to accept. ``story_timeout``: seconds a handoff waits for a transcript that can't be
     read. ``delivery_timeout``: seconds for which a message is tried that its channel doesn't accept; then it
-    has failed. ``null``: it is tried for ever.
+    has failed. ``null``: it is tried for ever. ``tracker_delay``: seconds in which the messages of a live chat are collected
+    before they are written to Rasa's tracker.
 
     ``show_marker``: the marker also reaches the customer's front end. ``state_messages``: the hosted channels on which a
     ``custom`` message reports who is active, at each change. ``trigger_text``: for a front end on ``rest`` that connects to its
@@ -122,6 +123,7 @@ class Settings(Value, frozen=True, forbid_unknown_fields=True):
     start_timeout: float = 5.0
     story_timeout: float = FIXED_TIMERS["story"]
     delivery_timeout: float | None = 3600.0
+    tracker_delay: float = 30.0
     timers: TimerSettings = TimerSettings()
     limits: Limits = Limits()
     show_marker: bool = False
@@ -203,6 +205,10 @@ def _check_values(settings: Settings) -> None:
             raise SettingsError(
                 f"{CHANNEL_NAME}: {name} is {getattr(settings, name)}: write seconds, such as {example}."
             )
+    if not 0 <= settings.tracker_delay < math.inf:
+        raise SettingsError(
+            f"{CHANNEL_NAME}: tracker_delay is {settings.tracker_delay}: write seconds, such as 30, or 0 to write at once."
+        )
     if settings.delivery_timeout is not None and settings.delivery_timeout <= 0:
         raise SettingsError(
             f"{CHANNEL_NAME}: delivery_timeout is {settings.delivery_timeout}: write seconds, or null to try for ever."

@@ -75,13 +75,13 @@ def note(connection: Connection, change: Change) -> None:
 def follow_savepoints(engine: Engine) -> None:
     """Have the changes follow the savepoints of this engine's connections."""
 
-    def told(method: Callable[[Changes], None]) -> Callable[..., None]:
-        def tell(connection: Connection, *_: object) -> None:
+    def calling(method: Callable[[Changes], None]) -> Callable[..., None]:
+        def call(connection: Connection, *_: object) -> None:
             if (changes := connection.info.get(KEY)) is not None:
                 method(changes)
 
-        return tell
+        return call
 
-    event.listen(engine, "savepoint", told(Changes.begin_savepoint))
-    event.listen(engine, "release_savepoint", told(Changes.release_savepoint))
-    event.listen(engine, "rollback_savepoint", told(Changes.roll_back_savepoint))
+    event.listen(engine, "savepoint", calling(Changes.begin_savepoint))
+    event.listen(engine, "release_savepoint", calling(Changes.release_savepoint))
+    event.listen(engine, "rollback_savepoint", calling(Changes.roll_back_savepoint))

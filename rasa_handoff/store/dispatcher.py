@@ -34,7 +34,7 @@ FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
 CLOSING_SECONDS: Final = 2.0
 """How long an end waits for the deliveries under way: many receivers have no way to tell that they get an entry again."""
-MOST_IN_MEMORY: Final = 50
+MOST_IN_MEMORY: Final = 100
 """Entries of one lane that are kept in memory; the database has the others."""
 SETTLED_AGAIN: Final = 1.0
 """Seconds until another attempt to remove what was delivered."""
@@ -79,6 +79,8 @@ class Lane:
         self.signal = asyncio.Event()
         self.known: deque[Entry] = deque()
         self.more = more
+        self.hurries = False
+        """Somebody waits for it: a patient target gets what there is."""
         self._missed = False
 
     def add(self, entry: Entry) -> None:
@@ -227,9 +229,10 @@ class Dispatcher:
             self._read_and_deliver(lane_key)
 
     async def flush(self, lane_key: LaneKey) -> None:
-        """Notify one lane and wait until it is empty or rests."""
+        """Notify one lane and wait until it is empty or rests. A patient target doesn't wait for more."""
         self.notify([lane_key])
         if lane_key in self._tasks:
+            self._lanes[lane_key].hurries = True
             await asyncio.wait({self._tasks[lane_key]})
 
     async def _run(self, lane_key: LaneKey) -> None:
@@ -331,7 +334,7 @@ class Dispatcher:
         target, deadline = self._targets[lane_key[0]], None
         most = 1 if one_by_one else target.batch
         while entries := await self._head(lane_key, lane, most):
-            if not isinstance(target, Patient) or len(entries) >= most:
+            if not isinstance(target, Patient) or len(entries) >= most or lane.hurries:
                 return entries
             now, patience = time.monotonic(), target.patience(entries)
             deadline = deadline or now + patience

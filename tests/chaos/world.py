@@ -174,6 +174,7 @@ class World:
             "bot_id": self.bot_id,
             "desk": {"url": f"http://127.0.0.1:{self.to_desk.port}"},
             "store": f"sqlite:///{self.databases()['relay']}",
+            "tracker_delay": 0.3,
             "channels": {"socketio": {"session_persistence": True}, "rest": None, "callback": {"url": self.vendor.url}},
             "delivery_timeout": None,
             # The clock leaps by hours; what is proved here isn't the timers.

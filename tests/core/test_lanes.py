@@ -176,3 +176,15 @@ async def test_what_was_delivered_while_the_database_is_locked_comes_once(
         await eventually(database.lane_keys_are_gone)
         assert names(listener) == ["1", "2"]
     other.store.dispose()
+
+
+async def test_who_waits_for_a_lane_waits_for_no_batch(database_url: str) -> None:
+    database, listener = Lanes(database_url), Recognising(batch=100)
+    listener._patience = 3_600
+    async with database.store, database.delivering_to(listener) as dispatcher:
+        await database.put("1", "2")
+        await dispatcher.flush(("desk", "thabo"))
+        assert listener.received == [["1", "2"]]
+        await database.put("3")
+        await dispatcher.flush(("desk", "thabo"))
+        assert listener.received == [["1", "2"], ["3"]]

@@ -56,6 +56,7 @@ def test_the_leaving_word_follows_the_language() -> None:
         ),
         ({"trigger_text": ""}, "trigger_text is empty: write a text, such as Human Handoff"),
         ({"start_timeout": 0}, "start_timeout is 0.0: write seconds"),
+        ({"tracker_delay": -1}, "tracker_delay is -1.0: write seconds, such as 30, or 0 to write at once"),
         ({"timers": {"silence": float("inf")}}, "timers.silence is inf: write seconds"),
         ({"slots": "street"}, "'slots' must be a list, not text"),
     ],

@@ -40,8 +40,6 @@ from rasa_handoff.protocol.values import Offer
 from rasa_handoff.relay.relay import Relay
 from rasa_handoff.store.outbox import Entry
 
-COLLECTING_SECONDS = 1.0
-"""Seconds in which the messages of a live chat are collected before they are written."""
 AT_ONCE = ("pause", "unpause", "back", "transcript", "turn")
 """Entries that are written without that wait."""
 
@@ -68,18 +66,23 @@ BODIES: Final[Mapping[str, type[TrackerBody]]] = {
 
 
 class TrackerTarget:
-    """The outbox's target ``"tracker"``."""
+    """The outbox's target ``"tracker"``. ``delay``: seconds in which the messages of a live chat are collected.
 
-    batch = 40
+    Rasa's tracker stores load the whole tracker for each save, which costs more the longer the conversation is.
+    """
+
+    batch = 100
     recognises = True
 
-    def __init__(self, bot: Bot, relay: Relay, return_to_bot: ReturnToBot, read_transcript: ReadTranscript) -> None:
-        self._bot, self._relay = bot, relay
+    def __init__(
+        self, bot: Bot, relay: Relay, return_to_bot: ReturnToBot, read_transcript: ReadTranscript, delay: float
+    ) -> None:
+        self._bot, self._relay, self._delay = bot, relay, delay
         self._return_to_bot, self._read_transcript = return_to_bot, read_transcript
 
     def patience(self, entries: Sequence[Entry]) -> float:
         """Return how long to wait for more entries: messages are collected, a pause or a return is written at once."""
-        return 0 if any(entry.name in AT_ONCE for entry in entries) else COLLECTING_SECONDS
+        return 0 if any(entry.name in AT_ONCE for entry in entries) else self._delay
 
     async def deliver(self, lane: str, entries: Sequence[Entry]) -> list[relay_events.Event]:
         """Write the entries in one save; if a return to the bot is among them, let the bot speak in the same save."""

@@ -38,7 +38,12 @@ def credentials(
     desk_url: str, folder: Path, channels: dict[str, Any], bot_id: str = "small", **more: Any
 ) -> dict[str, Any]:
     """Return credentials.yml with HandoffChannel hosting these channels; ``more`` is written beside it."""
-    settings = {"bot_id": bot_id, "desk": {"url": desk_url}, "store": f"sqlite:///{folder / 'relay.db'}"}
+    settings = {
+        "bot_id": bot_id,
+        "desk": {"url": desk_url},
+        "store": f"sqlite:///{folder / 'relay.db'}",
+        "tracker_delay": 0.3,
+    }
     return {"rasa_handoff.HandoffChannel": {**settings, "channels": channels}, **more}
 
 

@@ -49,6 +49,7 @@ def credentials(desk_url: str, folder: Path, **more: Any) -> dict[str, Any]:
         "bot_id": "small",
         "desk": {"url": desk_url},
         "store": f"sqlite:///{folder / 'relay.db'}",
+        "tracker_delay": 0.3,
         "slots": ["street", "town", "plan"],
         "settable_slots": ["town", "plan"],
         "leaving_words": {"en": "disconnect", "zu": "phuma"},

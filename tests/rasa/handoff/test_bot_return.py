@@ -50,6 +50,25 @@ async def test_an_interrupted_form_asks_its_open_question_and_goes_on(rasa: Rasa
     assert answers[2:] == ["Which town?", "Moved to Long Street 1 in Cape Town."]
 
 
+async def test_what_is_collected_for_the_tracker_is_there_when_the_bot_goes_on(
+    small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path
+) -> None:
+    """A save loads the whole tracker, so the messages of a live chat are collected; the way back doesn't wait for that."""
+    async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path, tracker_delay=3_600)) as rasa:
+        handoff_id = await hand_over(rasa, thandi)
+        for number in range(5):
+            await rasa.texts(f"word {number}")
+            await thandi.say(handoff_id, f"answer {number}")
+            await thandi.hears("message", text=f"word {number}")
+        live = [event for event in await rasa.events() if event["event"] in ("user", "agent")]
+        assert not [event for event in live if (event.get("text") or "").startswith(("word", "answer"))]
+        await resolve(rasa, thandi, handoff_id)
+        said = [event["text"] for event in await rasa.events() if event["event"] in ("user", "agent") and event["text"]]
+        assert sorted(text for text in said if text.startswith("word")) == [f"word {number}" for number in range(5)]
+        assert [text for text in said if text.startswith("answer")] == [f"answer {number}" for number in range(5)]
+        assert (await rasa.texts("hello"))[-1]
+
+
 async def test_the_form_goes_on_after_a_chat_longer_than_the_session(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     await rasa.texts("I want to move")
     await rasa.texts("Long Street 1")

@@ -21,6 +21,7 @@ def credentials(admin: Admin, folder: Path, **more: Any) -> dict[str, Any]:
         "bot_id": "small",
         "desk": desk,
         "store": f"sqlite:///{folder / 'relay.db'}",
+        "tracker_delay": 0.3,
         "channels": {"rest": None},
         **more,
     }

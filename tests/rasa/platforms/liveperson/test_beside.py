@@ -15,6 +15,7 @@ async def test_each_has_its_customers(platform_model: Path, tmp_path: Path, capl
         "bot_id": "platform",
         "desk": {"url": f"http://127.0.0.1:{free_port()}"},  # nobody listens
         "store": f"sqlite:///{tmp_path / 'relay.db'}",
+        "tracker_delay": 0.3,
         "channels": {"rest": None},
     }
     own = {"rasa_handoff.HandoffChannel": relay, **kommunicate.settings(), **settings()}
