@@ -12,7 +12,7 @@ import enum
 import time
 from typing import Final
 
-from sqlalchemy import Column, Float, String, Table, delete, insert, select, update
+from sqlalchemy import Column, Float, String, Table, bindparam, delete, insert, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
@@ -38,6 +38,10 @@ resume_secrets: Final = Table(
     repository.metadata,
     Column("conversation_id", String(LONGEST_ID), primary_key=True),
     Column("secret", String(LONGEST_SECRET), nullable=False),
+)
+
+_FIND: Final = select(customer_ids.c.proof, customer_ids.c.subject).where(
+    customer_ids.c.conversation_id == bindparam("conversation")
 )
 
 
@@ -82,9 +86,7 @@ class CustomerIds:
 
 
 def _find(connection: Connection, conversation_id: str) -> StoredProof | None:
-    columns = customer_ids.c
-    query = select(columns.proof, columns.subject).where(columns.conversation_id == conversation_id)
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_FIND, {"conversation": conversation_id}).one_or_none()
     return StoredProof(proof=ProofLevel(row.proof), subject=row.subject) if row is not None else None
 
 

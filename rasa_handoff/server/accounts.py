@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -43,6 +43,12 @@ SHORTEST_PASSWORD: Final = 8
 CHANGES: Final = "changes"
 """The row of the table `secrets` with the id of the command line's last change; a running server looks whether it differs."""
 DEPARTMENT_NAME: Final = re.compile(r"[\w-]+")
+
+# Statements of ordinary messages are built once: building one costs more than running it.
+_AGENT: Final = select(AGENTS).where(AGENTS.c.id == bindparam("agent"))
+_AGENT_NAME: Final = select(AGENTS.c.name).where(AGENTS.c.id == bindparam("agent"))
+_SERVES: Final = select(SERVES.c.department).where(SERVES.c.agent == bindparam("agent")).order_by(SERVES.c.department)
+_SERVES_NONE: Final = select(SERVES_NONE.c.agent).where(SERVES_NONE.c.agent == bindparam("agent"))
 
 
 class Account(Value, frozen=True, kw_only=True):
@@ -163,12 +169,12 @@ def by_email(connection: Connection, email: str) -> Account | None:
 
 def by_id(connection: Connection, id: str) -> Account | None:
     """Return the account with this id; None if there is none."""
-    row = connection.execute(select(AGENTS).where(AGENTS.c.id == id)).first()
+    asked = {"agent": id}
+    row = connection.execute(_AGENT, asked).first()
     if row is None:
         return None
-    serves = connection.execute(select(SERVES.c.department).where(SERVES.c.agent == id).order_by(SERVES.c.department))
-    departments = tuple(found.department for found in serves)
-    none = connection.execute(select(SERVES_NONE.c.agent).where(SERVES_NONE.c.agent == id)).first() is not None
+    departments = tuple(connection.execute(_SERVES, asked).scalars())
+    none = connection.execute(_SERVES_NONE, asked).first() is not None
     return Account(
         id=id,
         email=row.email,
@@ -186,10 +192,10 @@ def agent_by_id(connection: Connection, id: str) -> Agent:
     Raises:
         Refused: the account was removed.
     """
-    account = by_id(connection, id)
-    if account is None:
+    name = connection.execute(_AGENT_NAME, {"agent": id}).scalar_one_or_none()
+    if name is None:
         raise Refused("unknown_agent", "This account was removed. Ask whoever runs the desk.")
-    return Agent(id=account.id, name=account.name)
+    return Agent(id=id, name=name)
 
 
 def has_department(connection: Connection, name: str) -> bool:

@@ -61,12 +61,13 @@ class Timers:
         self._clear_one = delete(table).where(of_key, of_kind)
         self._take = delete(table).where(of_key, of_kind, table.c.due == bindparam("then"))
         self._insert = insert(table)
+        self._restart = update(table).where(of_key, of_kind)
         self._due = select(table).where(table.c.due <= bindparam("now")).order_by(table.c.due).limit(MOST_AT_ONCE)
 
     def set(self, connection: Connection, timer: Timer) -> None:
         """Start or restart a timer."""
-        self.clear(connection, timer.key, timer.kind)
-        connection.execute(self._insert, {"key": timer.key, "kind": timer.kind, "due": timer.due})
+        if connection.execute(self._restart, {"of": timer.key, "which": timer.kind, "due": timer.due}).rowcount == 0:
+            connection.execute(self._insert, {"key": timer.key, "kind": timer.kind, "due": timer.due})
 
     def clear(self, connection: Connection, key: str, kind: str | None = None) -> None:
         """Stop the timer of one kind, or all timers, of this key."""

@@ -3,7 +3,7 @@
 from statistics import median
 from typing import Final
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, bindparam, or_, select, update
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.protocol.errors import Refused
@@ -19,21 +19,31 @@ WAIT_STEP: Final = 10
 """Expected waits are rounded to so many seconds, so that they don't change with every conversation."""
 
 
+_own = select(SERVES.c.agent).where(SERVES.c.agent == AGENTS.c.id)
+_none = select(SERVES_NONE.c.agent).where(SERVES_NONE.c.agent == AGENTS.c.id)
+_every = and_(~_own.exists(), ~_none.exists())
+_in_department = or_(_every, _own.where(SERVES.c.department == bindparam("department")).exists())
+_online = and_(AGENTS.c.online, AGENTS.c.here)
+# Statements of ordinary messages are built once: building one costs more than running it. The keys: in a department, only online.
+_SERVING: Final = {
+    (False, False): select(AGENTS.c.id),
+    (False, True): select(AGENTS.c.id).where(_online),
+    (True, False): select(AGENTS.c.id).where(_in_department),
+    (True, True): select(AGENTS.c.id).where(_online, _in_department),
+}
+_AGENT_ID: Final = select(AGENTS.c.id).where(
+    or_(AGENTS.c.id == bindparam("named"), AGENTS.c.email == bindparam("email"))
+)
+
+
 def serving(connection: Connection, department: str | None, only_online: bool = False) -> frozenset[str]:
     """Return the ids of the agents who serve a department.
 
     ``department`` None is no department: all agents serve it. An agent without departments serves all of them, unless theirs were
     removed.
     """
-    query = select(AGENTS.c.id)
-    if only_online:
-        query = query.where(AGENTS.c.online, AGENTS.c.here)
-    if department is not None:
-        own = select(SERVES.c.agent).where(SERVES.c.agent == AGENTS.c.id)
-        none = select(SERVES_NONE.c.agent).where(SERVES_NONE.c.agent == AGENTS.c.id)
-        every = and_(~own.exists(), ~none.exists())
-        query = query.where(or_(every, own.where(SERVES.c.department == department).exists()))
-    return frozenset(row.id for row in connection.execute(query))
+    asked = {} if department is None else {"department": department}
+    return frozenset(connection.execute(_SERVING[department is not None, only_online], asked).scalars())
 
 
 def availability(connection: Connection) -> Availability:
@@ -80,8 +90,8 @@ def check(connection: Connection, offer: Offer) -> None:
 
 def agent_id_of(connection: Connection, name: str) -> str | None:
     """Return the id of the agent with this id or e-mail."""
-    query = select(AGENTS.c.id).where(or_(AGENTS.c.id == name, AGENTS.c.email == name.strip().lower()))
-    found: str | None = connection.execute(query).scalar()
+    asked = {"named": name, "email": name.strip().lower()}
+    found: str | None = connection.execute(_AGENT_ID, asked).scalar()
     return found
 
 

@@ -1,0 +1,57 @@
+"""What a live message costs: the transactions of both sides, counted."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rasa_handoff.store.batch import Batch
+from rasa_handoff.store.engine import Store
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_customer import ScriptedCustomer
+from rasa_handoff.testing.scripted_desk import ScriptedAgent
+from rasa_handoff.testing.waiting import eventually
+from tests.rasa.handoff.test_dead_letters import live
+
+ROUNDS = 20
+MOST_IN_RELAY = 5
+MOST_AT_SERVER = 4
+
+
+@pytest.fixture
+def transactions(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """The transactions that were begun since the test began, by side."""
+    counted: Counter[str] = Counter()
+    attempt = Store._attempt
+
+    def count(store: Store, batch: Batch, places: Sequence[int], again: bool = False) -> Any:
+        counted[store._side] += 1
+        return attempt(store, batch, places, again)
+
+    monkeypatch.setattr(Store, "_attempt", count)
+    return counted
+
+
+async def test_a_round_trip_with_its_status_back_at_the_agent(
+    rasa: RasaServer, thandi: ScriptedAgent, transactions: Counter[str], tmp_path: Path
+) -> None:
+    """Each round waits for the one before, so nothing of two rounds shares a transaction but what may wait for the next one."""
+    async with ScriptedCustomer(rasa.url, "thabo", acks=True) as page:
+        handoff_id = await live(rasa, page, thandi)
+        await thandi.say(handoff_id, "hello", id="hello")
+        await thandi.hears("message.status", message_id="hello", status="delivered")
+        await eventually(lambda: not rasa.channel.relay.delivers("tracker", "thabo"))
+        before = Counter(transactions)
+        for number in range(ROUNDS):
+            assert await page.say_with_id(f"word {number}") == {"ok": True}
+            await thandi.hears("message", text=f"word {number}")
+            await thandi.say(handoff_id, f"answer {number}", id=f"a-{number}")
+            await thandi.hears("message.status", message_id=f"a-{number}", status="delivered")
+        cost = {side: (transactions[side] - before[side]) / ROUNDS for side in ("relay", "server")}
+    print(cost)
+    (tmp_path / "cost.json").write_text(json.dumps(cost))
+    assert cost["relay"] <= MOST_IN_RELAY, cost
+    assert cost["server"] <= MOST_AT_SERVER, cost
