@@ -84,6 +84,12 @@ def _add_desk_options(parser: argparse.ArgumentParser) -> None:
         help="how long the history of each handoff is kept (default: 400 days)",
     )
     parser.add_argument(
+        "--place-notices",
+        default="60",
+        metavar="SECONDS",
+        help="how often customers who wait hear of a new place in the queue; off: only when they are next (default: 60)",
+    )
+    parser.add_argument(
         "--limit",
         action="append",
         default=[],
@@ -104,6 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
         limits=read_limits(arguments.limit),
         hosts=tuple(read_hosts(arguments.allowed_host)),
         admin_token=_admin_token(),
+        place_notices=server_module("service.scheduler").read_place_notices(arguments.place_notices),
         history_days=server_module("service.scheduler").check_history_days(arguments.history_days),
     )
     proxies = server_module("public_url").read_proxies(arguments.trusted_proxy)

@@ -23,6 +23,8 @@ DESK_TYPES: Final = ("rasa-handoff", "botlhale", "tkinter")
 SECRETS_EXAMPLE: Final = '["${HANDOFF_CUSTOMER_SECRET}"]'
 """How ``customer_token_secrets`` is written: within brackets YAML takes a variable only in quotes."""
 CUSTOMER_TOKENS: Final = ("off", "optional", "required")
+QUIET_CHANNELS: Final = ("twilio", "twilio_voice", "rest", "rasa", "hangouts")
+"""The channels where messages cost money, or wait until the customer writes: a place in the queue is old by then."""
 AFTER_NOBODY: Final = ("wait", "message", "bot")
 """The values of ``timers.nobody_takes_then``."""
 
@@ -105,6 +107,8 @@ class Settings(Value, frozen=True, forbid_unknown_fields=True):
     ``custom`` message reports who is active, at each change. ``trigger_text``: for a front end on ``rest`` that connects to its
     desk by itself when it is answered with this text. A request for a person is answered with it, and no handoff is made here.
 
+    ``quiet_channels``: the channels where customers who wait hear of no new place in the queue.
+
     ``customer_tokens``: one of ``CUSTOMER_TOKENS``. ``customer_token_secrets``: the first one signs, all are accepted.
     ``admin_token``: allows commands over HTTP; None: there are none.
     """
@@ -128,6 +132,7 @@ class Settings(Value, frozen=True, forbid_unknown_fields=True):
     limits: Limits = Limits()
     show_marker: bool = False
     state_messages: tuple[str, ...] = ()
+    quiet_channels: tuple[str, ...] = QUIET_CHANNELS
     trigger_text: str | None = None
     customer_tokens: str = "off"
     customer_token_secrets: tuple[str, ...] = ()

@@ -134,28 +134,32 @@ class Relay:
             change = await self.store.write(lambda connection: self._writer.apply(connection, event))
         except Applied:
             return self.conversation(event.conversation_id)
-        return await self._follow(change)
+        await self._follow(change)
+        return change.conversation
 
-    async def _follow(self, change: Change) -> Conversation:
-        """After a commit: update the memory, and wake those who wait for a change. What it put is already being delivered."""
-        conversation = change.conversation
+    async def _follow(self, *changes: Change) -> None:
+        """After a commit: update the memory, and wake those who wait for a change.
+
+        The memory is updated before anything is awaited: what the commit has put is delivered then.
+        """
+        followed = [(self._remember(change.conversation), change.conversation) for change in changes]
+        for before, conversation in followed:
+            if self.on_active_changed is not None and before.active_party != conversation.active_party:
+                await self.on_active_changed(conversation)
+            async with self._changed:
+                self._changed.notify_all()
+            if before.state is Control.PREPARING and conversation.state is Control.REQUESTED:
+                self.requests.await_answer_later(conversation)
+
+    def _remember(self, conversation: Conversation) -> Conversation:
+        """Replace the conversation in memory, and return it as it was."""
         before = self.conversation(conversation.conversation_id)
-        self._remember(conversation)
-        if self.on_active_changed is not None and before.active_party != conversation.active_party:
-            await self.on_active_changed(conversation)
-        async with self._changed:
-            self._changed.notify_all()
-        if before.state is Control.PREPARING and conversation.state is Control.REQUESTED:
-            self.requests.await_answer_later(conversation)
-        return conversation
-
-    def _remember(self, conversation: Conversation) -> None:
-        before = self._under_way.pop(conversation.conversation_id, None)
-        if before is not None:
-            self._conversation_of.pop(before.handoff_id, None)
+        self._under_way.pop(conversation.conversation_id, None)
+        self._conversation_of.pop(before.handoff_id, None)
         if conversation.state is not Control.BOT:
             self._under_way[conversation.conversation_id] = conversation
             self._conversation_of[conversation.handoff_id] = conversation.conversation_id
+        return before
 
     async def _fire(self, timer: Timer) -> None:
         """Apply the event of a due timer."""
@@ -189,8 +193,7 @@ class Relay:
             changes = (self._apply_if_possible(connection, event) for event in follow_ups)
             return [change for change in changes if change is not None]
 
-        for change in await self.store.write(transact):
-            await self._follow(change)
+        await self._follow(*await self.store.write(transact))
 
     def _apply_if_possible(self, connection: Connection, event: events.Event) -> Change | None:
         try:
@@ -335,6 +338,8 @@ class ConversationWriter:
             after, effects = before, answer_message_left(event)
         else:
             after, effects = step(before, event)
+        if isinstance(event, events.PositionChanged):
+            effects = self._place_notices(connection, after, effects)
         _note_event(connection, event, after)
         if isinstance(event, events.CustomerSaid | events.AgentSaid):
             _refuse_where_full(connection, event)
@@ -344,6 +349,18 @@ class ConversationWriter:
         effects = (*self._state_message(before, after), *effects)
         _put_entries(connection, event.conversation_id, event.handoff_id or after.handoff_id, effects)
         return Change(conversation=after)
+
+    def _place_notices(
+        self, connection: Connection, conversation: Conversation, effects: tuple[Effect, ...]
+    ) -> tuple[Effect, ...]:
+        """Return the notice of a new place: none on a quiet channel. It replaces one that hasn't reached the customer."""
+        if conversation.channel in self._settings.quiet_channels:
+            return ()
+        waiting = repository.outbox.head(connection, CUSTOMER, conversation.conversation_id)
+        untold = [entry for entry in waiting if entry.body.get("response") == names.UTTER_POSITION]
+        if untold and effects:
+            repository.outbox.remove(connection, untold)
+        return effects
 
     def _state_message(self, before: Conversation, after: Conversation) -> tuple[Effect, ...]:
         """Return a message for the front ends of the channels in ``state_messages`` when another party became active."""

@@ -42,6 +42,7 @@ from rasa_handoff.server.sending_again import DEAD_LETTERS
 from rasa_handoff.server.service.agent_operations import AgentService
 from rasa_handoff.server.service.bot_operations import BotService
 from rasa_handoff.server.service.presence import GRACE, Presence
+from rasa_handoff.server.service.queue_notices import PLACE_NOTICE_SECONDS, QueueNotices
 from rasa_handoff.server.service.scheduler import HISTORY_DAYS, HistoryRetention, Sweeper, Timekeeper
 from rasa_handoff.server.service.unit_of_work import Publisher
 from rasa_handoff.server.storage.handoffs import RELAY
@@ -68,7 +69,8 @@ class ServerSettings(Value, frozen=True, kw_only=True):
     when a proxy stands before it. ``hsts``: seconds for which browsers that came by TLS may use nothing else. ``limits``: how
     much the guard lets one sender, one address and all together use. ``hosts``: the only host names that are accepted, beside
     the public one. ``admin_token``: lets commands in over HTTP; None: there are none over HTTP. ``history_days``: how long
-    rows of ``handoff_event`` are kept.
+    rows of ``handoff_event`` are kept. ``place_notices``: seconds between two notices of a place in the queue to one customer;
+    None: they hear of it only when they are next.
     """
 
     open_live_agent: bool = False
@@ -80,6 +82,7 @@ class ServerSettings(Value, frozen=True, kw_only=True):
     hosts: tuple[str, ...] = ()
     admin_token: str | None = None
     history_days: int = HISTORY_DAYS
+    place_notices: float | None = PLACE_NOTICE_SECONDS
 
 
 def create_app(
@@ -161,6 +164,7 @@ class _LiveAgentServer:
             self._desk.close_ended,
             self._relay.close_revoked,
             self._botlhale.close_revoked,
+            QueueNotices(self._store, self._service, self._settings.place_notices, self._now).check,
             HistoryRetention(self._store, self._settings.history_days, self._now).check,
         ]
         return Sweeper(checks, lambda: self._store.write(accounts.last_change))

@@ -159,7 +159,7 @@ class Dispatcher:
         self._listed = self._ended = False
 
     async def __aenter__(self) -> "Dispatcher":
-        self._store.on_changes.append(self._follow)
+        self._store.on_changes.append(self._take)
         await self.notify_all()
         self._listed = True
         if self._store.shared:
@@ -175,7 +175,7 @@ class Dispatcher:
         if tasks:
             await asyncio.wait(tasks, timeout=CLOSING_SECONDS)
         await cancel_all(*tasks, *([self._sweep] if self._sweep else []))
-        self._store.on_changes.remove(self._follow)
+        self._store.on_changes.remove(self._take)
 
     def notify(self, lane_keys: Iterable[LaneKey]) -> None:
         """Deliver what waits in these lanes: their receiver is back. Ignored after the end."""
@@ -189,10 +189,6 @@ class Dispatcher:
         if not self._ended:
             self._lane(lane_key, more=True).more = True
             self._wake(lane_key)
-
-    def _follow(self, changes: Sequence[Change] | None) -> None:
-        """Follow a commit, after those who wait for it have followed it: what is delivered finds their memory up to date."""
-        asyncio.get_running_loop().call_soon(self._take, changes)
 
     def _take(self, changes: Sequence[Change] | None) -> None:
         """Deliver what a commit has put, and forget what it has removed; None if that isn't known."""
@@ -255,6 +251,8 @@ class Dispatcher:
                 entries = await self._gather(lane_key, lane, tries.one_by_one)
                 if not entries:
                     return
+                # Whoever waited for the commit that put them goes on first: a target finds their memory up to date.
+                await asyncio.sleep(0)
                 outcome = await self._targets[lane_key[0]].deliver(lane_key[1], entries)
                 await self._settle(lane_key, lane, entries, outcome)
                 pause = FIRST_PAUSE

@@ -188,3 +188,27 @@ async def test_who_waits_for_a_lane_waits_for_no_batch(database_url: str) -> Non
         await database.put("3")
         await dispatcher.flush(("desk", "thabo"))
         assert listener.received == [["1", "2"], ["3"]]
+
+
+async def test_a_target_is_called_after_those_who_waited_for_the_commit(database_url: str) -> None:
+    """So the relay's memory knows a handoff whose offer is delivered."""
+    known: set[str] = set()
+    early: list[str] = []
+
+    class Asking(Recognising):
+        async def deliver(self, lane: str, entries: Sequence[Entry]) -> None:
+            early.extend(entry.name for entry in entries if entry.name not in known)
+            await asyncio.sleep(0)
+            await super().deliver(lane, entries)
+
+    database, listener = Lanes(database_url), Asking()
+
+    async def put(name: str) -> None:
+        await database.put(name)
+        known.add(name)
+
+    async with database.store, database.delivering_to(listener):
+        for number in range(0, 100, 2):
+            await asyncio.gather(put(str(number)), put(str(number + 1)))
+        await eventually(lambda: len(names(listener)) == 100)
+    assert early == []

@@ -23,7 +23,9 @@ from tests.support.admin_window import Admin
 def settings_for(admin: Admin, folder: Path, **more: Any) -> Settings:
     desk = {"type": "tkinter", "admin_port": admin.admin_port, "listen_port": admin.listen_port}
     store = f"sqlite:///{folder / 'relay.db'}"
-    return read_settings({"bot_id": "b", "desk": desk, "store": store, "channels": {"rest": None}, **more})
+    return read_settings(
+        {"bot_id": "b", "desk": desk, "store": store, "channels": {"rest": None}, "quiet_channels": [], **more}
+    )
 
 
 @pytest.fixture
@@ -113,6 +115,7 @@ async def test_nobody_there_is_told_in_time_and_then_somebody_is(tmp_path: Path)
                 await side.start()
             await eventually(lambda: notices(side, "thabo") == [("utter_handoff_unreachable", None)])
             await admin.open()
+            await eventually(lambda: side.desk.connected)
             await side.start()
             await eventually(admin.before)
 

@@ -38,7 +38,7 @@ async def test_ready_has_all_an_agent_needs(relay, desk):
     }
     assert ready["outcomes"] == ["resolved", "unresolved", "follow_up"]
     assert [d["name"] for d in ready["departments"]] == ["billing", "orders"]
-    assert [(s["handoff_id"], s["title"], s["position"]) for s in ready["queue"]] == [(waiting, "Naledi", 1)]
+    assert [(s["handoff_id"], s["title"]) for s in ready["queue"]] == [(waiting, "Naledi")]
     assert ready["mine"] == []
     urgent = await karoo.initiate(priority="urgent")
     queue = (await desk("thandi")).all("ready")[0]["queue"]
@@ -78,7 +78,7 @@ async def test_an_arrival_is_told_with_its_summary(relay, desk):
     )
     (arrival,) = await eventually(lambda: thandi.all("arrival"))
     wanted = {"handoff_id": handoff, "state": "queued", "title": "Customer 2807", "department": "orders", "agent": None}
-    assert arrival == {**arrival, **wanted, "reason": "a refund", "priority": "high", "language": "zu", "position": 1}
+    assert arrival == {**arrival, **wanted, "reason": "a refund", "priority": "high", "language": "zu"}
 
 
 async def test_no_browser_is_told_the_id_by_which_a_conversation_is_used(server, relay, desk):

@@ -3,6 +3,8 @@
 import pytest
 
 from rasa_handoff.server.accounts import add_token
+from rasa_handoff.server.storage import handoffs
+from rasa_handoff.server.storage.tables import open_store
 from rasa_handoff.testing.waiting import eventually
 from tests.server.peers import Relay, refused
 
@@ -84,24 +86,69 @@ async def test_a_named_agent_hears_of_the_arrival_and_the_others_see_it(relay, d
     assert sipho.all("arrival") == []
 
 
-async def test_queue_is_ordered_by_priority_then_time_and_places_are_told_only_when_they_change(relay, desk):
+def positions(karoo, handoff):
+    return [said["position"] for said in karoo.handoff_events(handoff) if said["status"] == "queued"]
+
+
+async def test_queue_is_ordered_by_priority_then_time_and_who_is_next_hears_it_at_once(relay, desk):
     thandi, karoo = await desk(), await relay()
-    first, second = await karoo.initiate(), await karoo.initiate()
-    urgent = await karoo.initiate(priority="urgent")
-    await eventually(lambda: karoo.handoff_events(first) and karoo.handoff_events(second))
-    assert [said["position"] for said in karoo.handoff_events(first)] == [2]
-    assert [said["position"] for said in karoo.handoff_events(second)] == [3]
-    await thandi.take(urgent)
-    await eventually(
-        lambda: (
-            len(karoo.handoff_events(first)) == 2
-            and len(karoo.handoff_events(second)) == 2
-            and karoo.handoff_events(urgent)
-        )
+    first, second = (
+        await karoo.call("handoff.initiate", karoo.offer()),
+        await karoo.call("handoff.initiate", karoo.offer()),
     )
-    assert [said["position"] for said in karoo.handoff_events(second)] == [3, 2]
-    assert karoo.statuses(urgent) == ["accepted"]
-    assert karoo.handoff_events(urgent)[0]["agent"] == {"id": thandi.all("ready")[0]["me"]["id"], "name": "Thandi"}
+    assert (first["position"], second["position"]) == (1, 2)
+    urgent = await karoo.call("handoff.initiate", offer := karoo.offer(priority="urgent"))
+    assert urgent["position"] == 1
+    await thandi.take(offer["handoff_id"])
+    await eventually(lambda: karoo.statuses(offer["handoff_id"]) == ["accepted"])
+    agent = {"id": thandi.all("ready")[0]["me"]["id"], "name": "Thandi"}
+    assert karoo.handoff_events(offer["handoff_id"])[0]["agent"] == agent
+
+
+async def test_who_waits_hears_of_a_new_place_once_a_minute_and_at_once_when_next(server, relay, desk, monkeypatch):
+    monkeypatch.setattr("rasa_handoff.server.service.scheduler.EVERY", 0.1)
+    thandi, karoo = await desk(), await relay()
+    waiting = [await karoo.initiate() for _ in range(5)]
+    for taken in waiting[:2]:
+        assert (await thandi.take(taken))["ok"]
+    await eventually(lambda: positions(karoo, waiting[2]) == [1])
+    assert [positions(karoo, handoff) for handoff in waiting] == [[], [1], [1], [], []]
+    server.ahead += 61
+    await eventually(lambda: positions(karoo, waiting[4]) == [3])
+    assert positions(karoo, waiting[3]) == [2]
+    assert (await thandi.take(waiting[2]))["ok"]
+    await eventually(lambda: positions(karoo, waiting[3]) == [2, 1])
+    server.ahead += 61
+    await eventually(lambda: positions(karoo, waiting[4]) == [3, 2])
+
+
+async def test_a_place_that_was_not_told_is_replaced(server, relay, desk, database, monkeypatch):
+    monkeypatch.setattr("rasa_handoff.server.service.scheduler.EVERY", 0.1)
+    thandi, karoo = await desk(), await relay()
+    waiting = [await karoo.initiate() for _ in range(5)]
+    await karoo.close()
+    for taken in waiting[:3]:
+        assert (await thandi.take(taken))["ok"]
+        server.ahead += 61
+    store = open_store(database)
+    await eventually(lambda: store.run(lambda connection: handoffs.must_find(connection, waiting[4])).position == 2)
+    store.dispose()
+    again = await relay()
+    await eventually(lambda: positions(again, waiting[4]) == [2])
+    assert positions(again, waiting[3]) == [1]
+
+
+async def test_a_take_costs_the_same_however_many_wait(relay, desk):
+    """Nothing is written, sent or shown for those who are neither taken nor next."""
+    thandi, karoo = await desk(), await relay()
+    waiting = [await karoo.initiate() for _ in range(30)]
+    await eventually(lambda: len(thandi.all("arrival")) == 30)
+    shown = len(thandi.all("conversation"))
+    assert (await thandi.take(waiting[0]))["ok"]
+    await eventually(lambda: positions(karoo, waiting[1]) == [1])
+    await eventually(lambda: thandi.shown(waiting[0]))
+    assert len(thandi.all("conversation")) - shown <= 2
+    assert [positions(karoo, handoff) for handoff in waiting[2:]] == [[]] * 28
 
 
 async def test_words_both_ways_are_numbered_and_deduplicated(relay, desk):

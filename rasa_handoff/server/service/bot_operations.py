@@ -36,7 +36,9 @@ class BotService(DeliveryService):
                 raise Refused("refused", f"The handoff id '{offer.handoff_id}' is another bot's.")
             handoffs.note_received(unit.connection, offer.handoff_id, id)
             wait = availability.expected_wait(unit.connection, record.assignment.department)
-            return QueuedAnswer(ok=True, status="queued", position=record.position or 1, wait=wait)
+            is_queued = record.assignment.stage is Stage.QUEUED
+            place = handoffs.place_of(unit.connection, record) if is_queued else 1
+            return QueuedAnswer(ok=True, status="queued", position=place, wait=wait)
 
         return await self.do(work)
 

@@ -1,10 +1,11 @@
-"""The queues of departments: conversations enter and leave them, their places change, and desks and bots are informed.
+"""The queues of departments: conversations enter and leave them, and desks and bots are informed.
 
-A place is sent to the customer's side when it differs from the last one sent (``Record.position``).
+A conversation's place is computed when it enters a queue. When one leaves, only the next one in the queue is informed at once, so
+that a change costs the same however many wait. The others hear of a new place now and then (``QueueNotices`` in
+``queue_notices.py``). ``Record.position`` is the place that was sent last.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
@@ -20,6 +21,9 @@ from rasa_handoff.server.storage.tables import OUTBOX
 if TYPE_CHECKING:  # a unit of work calls `move`
     from rasa_handoff.server.service.unit_of_work import UnitOfWork
 
+QUEUED: Final = "queued"
+"""The status that tells a place in the queue."""
+
 
 def list_key(state: Assignment) -> tuple[Any, ...]:
     """Return what decides in which list a conversation is: a queue, or an agent's."""
@@ -33,8 +37,7 @@ def arrive(unit: "UnitOfWork", offer: Offer, side: str, department: str | None =
     handoffs.add(unit.connection, Record(offer=offer, side=side, assignment=state))
     handoff_events.add(unit.connection, offer, None, event, state)
     unit.timekeeper.follow(unit.connection, offer.handoff_id, None, state, event)
-    _rerank(unit, state.department, quiet=offer.handoff_id)
-    record = handoffs.must_find(unit.connection, offer.handoff_id)
+    record = _place(unit, handoffs.must_find(unit.connection, offer.handoff_id))
     _announce(unit, record)
     return record
 
@@ -42,12 +45,12 @@ def arrive(unit: "UnitOfWork", offer: Offer, side: str, department: str | None =
 def move(unit: "UnitOfWork", before: Record, after: Record, at: float) -> Record:
     """Save a conversation whose stage, department or agent changed; bring queues and desks up to date."""
     seen_before = summaries.viewers(unit.connection, before)
-    # Without a place it counts as new in its queue: `_rerank` gives it one, and `_announce` publishes it.
-    handoffs.save(unit.connection, replace(after, position=None))
-    for department in {before.assignment.department, after.assignment.department}:
-        _rerank(unit, department)
-    record = handoffs.must_find(unit.connection, after.handoff_id)
+    record = replace(after, position=None)
+    handoffs.save(unit.connection, record)
+    if before.assignment.stage is Stage.QUEUED:
+        _tell_next(unit, before.assignment.department)
     if record.assignment.stage is Stage.QUEUED:
+        record = send_place(unit, record, handoffs.place_of(unit.connection, record))
         _announce(unit, record)
     else:
         unit.show(record)
@@ -58,30 +61,41 @@ def move(unit: "UnitOfWork", before: Record, after: Record, at: float) -> Record
     return record
 
 
-def _rerank(unit: "UnitOfWork", department: str | None, quiet: str | None = None) -> None:
-    """Save and send the places in a queue that changed; not to ``quiet``, which gets its place with the acknowledgement."""
-    wait = availability.expected_wait(unit.connection, department)
-    queue = enumerate(handoffs.queued(unit.connection, department), start=1)
-    moved = [(record, place) for place, record in queue if record.position != place]
-    last = handoffs.last_messages(unit.connection, [record.handoff_id for record, _ in moved])
-    serving = availability.serving(unit.connection, department)
-    full = _full_lanes(unit, [record for record, _ in moved])
-    for record, place in moved:
-        placed = replace(record, position=place)
-        if record.handoff_id != quiet and record.handoff_id not in full:
-            placed = unit.send_status(placed, "queued", {"position": place, "wait": wait})
-        handoffs.save(unit.connection, placed)
-        if record.position is not None:  # one that has come into this queue is published by `_announce`
-            seen_by = summaries.viewers(unit.connection, placed, serving)
-            summary = summaries.summary(placed, last.get(placed.handoff_id))
-            unit.publications.append(Changed(viewers=seen_by, summary=summary))
+def _place(unit: "UnitOfWork", record: Record) -> Record:
+    """Give a conversation that has come into a queue its place."""
+    placed = replace(record, position=handoffs.place_of(unit.connection, record))
+    handoffs.save(unit.connection, placed)
+    return placed
 
 
-def _full_lanes(unit: "UnitOfWork", moved: Sequence[Record]) -> set[str]:
-    """Return the handoffs whose lane is too full for a new place."""
-    sides = {record.side for record in moved}
-    full = OUTBOX.without_room(unit.connection, sides, [record.handoff_id for record in moved])
-    return {lane for _, lane in full}
+def send_place(unit: "UnitOfWork", record: Record, place: int) -> Record:
+    """Send the customer's side a new place. It replaces one that hasn't been delivered; a full lane gets none."""
+    placed = replace(record, position=place)
+    if not OUTBOX.is_full(unit.connection, record.side, record.handoff_id):
+        _take_back_places(unit, record)
+        wait = availability.expected_wait(unit.connection, record.assignment.department)
+        placed = unit.send_status(placed, QUEUED, {"position": place, "wait": wait})
+    handoffs.save(unit.connection, placed)
+    return placed
+
+
+def _take_back_places(unit: "UnitOfWork", record: Record) -> None:
+    waiting = OUTBOX.head(unit.connection, record.side, record.handoff_id)
+    untold = [entry for entry in waiting if is_place(entry.body.get("payload"))]
+    if untold:
+        OUTBOX.remove(unit.connection, untold)
+
+
+def is_place(payload: Any) -> bool:
+    """Return whether the payload of an outbox entry tells a place in the queue."""
+    return isinstance(payload, dict) and payload.get("status") == QUEUED
+
+
+def _tell_next(unit: "UnitOfWork", department: str | None) -> None:
+    """Inform the one who is next now; the others hear of their places by and by (``QueueNotices``)."""
+    record = handoffs.first_queued(unit.connection, department)
+    if record is not None and record.position != 1:
+        send_place(unit, record, 1)
 
 
 def _announce(unit: "UnitOfWork", record: Record) -> None:

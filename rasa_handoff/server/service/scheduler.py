@@ -199,6 +199,20 @@ class HistoryRetention:
             self._next = now + REMOVE_EVERY
 
 
+def read_place_notices(given: str) -> float | None:
+    """Read how often a customer hears of a place from the command line: seconds, or ``off``.
+
+    Raises:
+        SettingsError: it is neither.
+    """
+    value = given.strip().lower()
+    if value in OFF:
+        return None
+    if not re.fullmatch(r"\d+(\.\d+)?", value) or float(value) <= 0:
+        raise SettingsError("Notices of a place in the queue need seconds, such as --place-notices 60, or off.")
+    return float(value)
+
+
 def check_history_days(days: int) -> int:
     """Return the days for which the history is kept, after a check.
 

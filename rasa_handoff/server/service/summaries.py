@@ -37,7 +37,6 @@ def summary(record: Record, last: Message | None) -> Summary:
         assigned_at=state.assigned_at,
         ahead=state.ahead,
         reminders=state.reminders,
-        position=record.position,
         last=None if last is None else replace(last, text=_cut(last.text)),
         words=_last_before(record),
         ended=_ended(state.ended),

@@ -2,12 +2,13 @@
 
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import and_, bindparam, exists, func, insert, select, update
+from sqlalchemy import and_, bindparam, exists, func, insert, or_, select, update
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.core.assignment import Assignment, Ending, Stage
@@ -29,6 +30,8 @@ RELAY: Final = "relay"
 UNKNOWN: Final = "This conversation isn't known here."
 MOST_LOGGED: Final = 1_000
 """Most rows that can't be read and are logged; each is logged once."""
+MOST_UNREADABLE: Final = 20
+"""Rows at the head of a queue that may be unreadable, before the queue counts as empty."""
 URGENCY: Final = {Priority.LOW: 0, Priority.NORMAL: 1, Priority.HIGH: 2, Priority.URGENT: 3}
 RANK: Final = {Status.STORED: 0, Status.WAITING: 1, Status.FAILED: 2, Status.DELIVERED: 3, Status.READ: 4}
 """A message's status only rises: a late "waiting" doesn't undo "delivered"."""
@@ -43,6 +46,8 @@ _later = and_(
     MESSAGES.c.seq > bindparam("after"),
     MESSAGES.c.speaker == Speaker.CUSTOMER.value,
 )
+_ORDER: Final = (HANDOFFS.c.urgency.desc(), HANDOFFS.c.ahead.desc(), HANDOFFS.c.queued_at, HANDOFFS.c.handoff_id)
+"""The order of a queue."""
 _FIND: Final = select(HANDOFFS).where(_this_handoff).with_for_update()
 _UPDATE: Final = update(HANDOFFS).where(_this_handoff)
 _INSERT_MESSAGE: Final = insert(MESSAGES)
@@ -118,10 +123,55 @@ def assigned_to(connection: Connection, agent: str) -> list[Record]:
     return _read_all(connection.execute(query))
 
 
-def queued(connection: Connection, department: str | None) -> list[Record]:
-    """Return a department's queue, in its order; None: the queue of conversations without a department."""
-    matches = and_(HANDOFFS.c.stage == Stage.QUEUED.value, HANDOFFS.c.department == department)
-    return _read_all(connection.execute(_in_order(matches)))
+def first_queued(connection: Connection, department: str | None) -> Record | None:
+    """Return the conversation that is next in a department's queue; None: the queue of conversations without a department."""
+    for row in connection.execute(_in_order(_in_queue(department)).limit(MOST_UNREADABLE)):
+        if (record := _read(row)) is not None:
+            return record
+    return None
+
+
+def place_of(connection: Connection, record: Record) -> int:
+    """Return the place of a queued conversation, from 1."""
+    state, columns = record.assignment, HANDOFFS.c
+    as_urgent = columns.urgency == URGENCY[record.offer.priority]
+    same_time = and_(columns.queued_at == state.queued_at, columns.handoff_id < record.handoff_id)
+    earlier = or_(columns.queued_at < state.queued_at, same_time)
+    before = [
+        columns.urgency > URGENCY[record.offer.priority],
+        and_(as_urgent, columns.ahead.is_(state.ahead), earlier),
+    ]
+    if not state.ahead:
+        before.append(and_(as_urgent, columns.ahead.is_(True)))
+    query = select(func.count()).select_from(HANDOFFS).where(_in_queue(state.department), or_(*before))
+    return int(connection.execute(query).scalar_one()) + 1
+
+
+def _in_queue(department: str | None) -> Any:
+    return and_(HANDOFFS.c.stage == Stage.QUEUED.value, HANDOFFS.c.department == department)
+
+
+class Place(Value, frozen=True, kw_only=True):
+    """A place in a queue, from 1. ``sent``: the one that was sent last."""
+
+    handoff_id: str
+    place: int
+    sent: int | None
+    queued_at: float
+
+
+def places(connection: Connection) -> list[Place]:
+    """Return the places of all who wait."""
+    columns = HANDOFFS.c
+    wanted = (columns.handoff_id, columns.department, columns.position, columns.queued_at)
+    query = select(*wanted).where(columns.stage == Stage.QUEUED.value).order_by(*_ORDER)
+    counted: Counter[str | None] = Counter()
+    found = []
+    for row in connection.execute(query):
+        counted[row.department] += 1
+        place = counted[row.department]
+        found.append(Place(handoff_id=row.handoff_id, place=place, sent=row.position, queued_at=row.queued_at))
+    return found
 
 
 def add(connection: Connection, record: Record) -> None:
@@ -187,9 +237,7 @@ def recent_waits(connection: Connection, department: str | None, most: int, with
 
 
 def _in_order(matches: Any) -> Any:
-    columns = HANDOFFS.c
-    order = (columns.urgency.desc(), columns.ahead.desc(), columns.queued_at, columns.handoff_id)
-    return select(HANDOFFS).where(matches).order_by(*order)
+    return select(HANDOFFS).where(matches).order_by(*_ORDER)
 
 
 def _packed(offer: Offer) -> str:

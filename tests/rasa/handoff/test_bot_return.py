@@ -314,13 +314,34 @@ async def test_the_customer_is_told_of_a_transfer(desk: DeskServer, rasa: RasaSe
         await pieter.hears("message", text="hello?")
 
 
-async def test_the_place_in_the_queue_is_told(desk: DeskServer, rasa: RasaServer, thandi: ScriptedAgent) -> None:
-    await rasa.texts("/execute_handoff", sender="first")
-    assert "number 2" in (await rasa.texts("/execute_handoff"))[0]
-    first = await thandi.take_next()
-    assert first["short_id"] == short_id("first")
-    await eventually(lambda: rasa.channel.relay.conversation("thabo").position == 1)
-    assert await rasa.texts("and now?") == ["You are now number 1 in the queue."]
+@pytest.mark.parametrize("quiet", [True, False])
+async def test_the_place_in_the_queue_is_told_except_on_quiet_channels(
+    small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path, quiet: bool
+) -> None:
+    """By the next answer on ``rest`` a place is old, so it is quiet unless the project wants it."""
+    more = {} if quiet else {"quiet_channels": ["twilio"]}
+    async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path, **more)) as rasa:
+        await eventually(lambda: rasa.channel.desk.connected)
+        await rasa.texts("/execute_handoff", sender="first")
+        assert "number 2" in (await rasa.texts("/execute_handoff"))[0]
+        first = await thandi.take_next()
+        assert first["short_id"] == short_id("first")
+        await eventually(lambda: rasa.channel.relay.conversation("thabo").position == 1)
+        assert await rasa.texts("and now?") == ([] if quiet else ["You are now number 1 in the queue."])
+
+
+async def test_a_newer_place_replaces_one_that_was_not_told(
+    small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path
+) -> None:
+    more: dict[str, Any] = {"quiet_channels": []}
+    async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path, **more)) as rasa:
+        await eventually(lambda: rasa.channel.desk.connected)
+        await rasa.texts("/execute_handoff")
+        relay, here = rasa.channel.relay, {"conversation_id": "thabo"}
+        handoff_id = relay.conversation("thabo").handoff_id
+        for place in (9, 8, 7):
+            await relay.apply(relay_events.PositionChanged(**here, handoff_id=handoff_id, position=place))
+        assert await rasa.texts("and now?") == ["You are now number 7 in the queue."]
 
 
 async def test_a_project_that_paused_by_itself_is_resumed_when_the_start_fails(rasa: RasaServer) -> None:

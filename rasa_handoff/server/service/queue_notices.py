@@ -1,0 +1,51 @@
+"""Now and then, customers who wait in a queue hear of their new places."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from rasa_handoff.core.assignment import Stage
+from rasa_handoff.server.service.queues import send_place
+from rasa_handoff.server.service.unit_of_work import Service, UnitOfWork
+from rasa_handoff.server.storage import handoffs
+from rasa_handoff.store.engine import Store
+
+PLACE_NOTICE_SECONDS: Final = 60.0
+"""Seconds between two notices of a place to one customer, unless ``rasa-handoff serve --place-notices`` says otherwise."""
+MOST_AT_ONCE: Final = 50
+"""Notices of one transaction: other transactions wait for it."""
+
+
+class QueueNotices:
+    """Sends the places that have changed. A check of the ``Sweeper``.
+
+    ``every``: seconds between two notices to one customer, who is informed at once when they are next; None: only then.
+    """
+
+    def __init__(self, store: Store, service: Service, every: float | None, now: Callable[[], float]) -> None:
+        self._store, self._service, self._every, self._now = store, service, every, now
+        self._sent: dict[str, float] = {}
+
+    async def check(self) -> None:
+        """Send what is due. Reads a few columns of those who wait, and nothing else unless a place has changed."""
+        if self._every is None:
+            return
+        places = await self._store.write(handoffs.places)
+        now, waiting = self._now(), {place.handoff_id for place in places}
+        self._sent = {handoff_id: at for handoff_id, at in self._sent.items() if handoff_id in waiting}
+        due = {
+            one.handoff_id: one.place
+            for one in places
+            if one.place != one.sent and now - self._sent.get(one.handoff_id, one.queued_at) >= self._every
+        }
+        for first in range(0, len(due), MOST_AT_ONCE):
+            some = dict(list(due.items())[first : first + MOST_AT_ONCE])
+            await self._service.do(lambda unit, some=some: _send(unit, some))  # type: ignore[misc]
+            self._sent.update(dict.fromkeys(some, now))
+
+
+def _send(unit: UnitOfWork, places: Mapping[str, int]) -> None:
+    for handoff_id, place in places.items():
+        record = handoffs.find(unit.connection, handoff_id)
+        if record is not None and record.assignment.stage is Stage.QUEUED and record.position != place:
+            with unit.isolated("The place of %s in its queue can't be sent.", handoff_id):
+                send_place(unit, record, place)
