@@ -30,6 +30,12 @@ ID_KEY: Final = "handoff_message_id"
 """In a request's metadata: the client's own id of this message, the same one if it is sent again."""
 
 
+NAMELESS: Final = (
+    "A request to the channel %s names no `sender`. Rasa puts all customers without one into one conversation, where they read "
+    "each other's words, and an agent's: have each front end send an id of its own. This is said once."
+)
+
+
 class MessageFacts:
     """Facts about the message that is being handled, and about its sender.
 
@@ -82,10 +88,16 @@ def watch(blueprint: Blueprint, channel: InputChannel) -> None:
     On ``rest`` and its subclasses the message is made a text too, since Rasa silently drops a number or an object.
     """
 
+    nameless = False
+
     async def read(request: Request) -> None:
+        nonlocal nameless
         _message_facts.set(_about(request, READERS.get(channel.name())))
         if isinstance(channel, RestInput) and (body := _body(request)).get("message") is not None:
             body["message"] = in_text(body["message"])
+            if body.get("sender") is None and not nameless:
+                nameless = True
+                log.warning(NAMELESS, channel.name())
 
     blueprint.middleware("request")(read)
 

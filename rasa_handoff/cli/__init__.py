@@ -22,6 +22,7 @@ _COMMANDS: Final = {
     "agent": "add, list and remove the desk's agents, change passwords",
     "department": "add, list and remove departments",
     "dead-letters": "list, send again and drop what couldn't be delivered",
+    "forget": "delete what is kept of a customer's conversation",
     "customer-token": "make a token that lets one customer use one conversation",
     "token": "make, list and revoke the tokens bots sign in with",
 }

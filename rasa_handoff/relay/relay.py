@@ -20,6 +20,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from rasa_handoff.admin import forget_command
 from rasa_handoff.admin.commands import Handler
 from rasa_handoff.admin.socket import AdminSocket
 from rasa_handoff.core.control import (
@@ -44,6 +45,7 @@ from rasa_handoff.protocol.text import valid, valid_text
 from rasa_handoff.protocol.values import Offer, Speaker, Status, Value
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.desk_reconnection import DeskReconnection
+from rasa_handoff.relay.forgetting import forget
 from rasa_handoff.relay.handoff_requests import HandoffRequests, offer_entries
 from rasa_handoff.relay.inbox import finish_message, note_request
 from rasa_handoff.relay.repository import CUSTOMER, DESK, TRACKER
@@ -106,6 +108,7 @@ class Relay:
             Dispatcher(self.store, repository.outbox, targets, self._settle, self._set_aside)
         )
         self.commands.update(DEAD_LETTERS.handlers(self.store.write, lambda lane_key: self._deliver([lane_key])))
+        self.commands.update(forget_command.handlers(forget, self.store.write))
         self._stack.callback(self.commands.clear)
         await self._stack.enter_async_context(AdminSocket(self.store.url, self.commands))
         await self.requests.end_unanswered()

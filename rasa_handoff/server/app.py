@@ -18,6 +18,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from rasa_handoff.admin import forget_command
 from rasa_handoff.admin.commands import ADMIN, Handler
 from rasa_handoff.admin.http_endpoint import AdminHttp
 from rasa_handoff.admin.socket import AdminSocket
@@ -30,6 +31,7 @@ from rasa_handoff.guard.socketio_requests import HEADERS
 from rasa_handoff.protocol.limits import Limits
 from rasa_handoff.protocol.values import Value
 from rasa_handoff.server import accounts
+from rasa_handoff.server.forgetting import forget
 from rasa_handoff.server.gateways.botlhale_clients import BOTLHALE
 from rasa_handoff.server.gateways.botlhale_gateway import BotlhaleGateway
 from rasa_handoff.server.gateways.desk_gateway import DeskGateway
@@ -149,6 +151,7 @@ class _LiveAgentServer:
             self._commands.update(
                 DEAD_LETTERS.handlers(self._store.write, lambda lane_key: service.dispatcher.notify([lane_key]))
             )
+            self._commands.update(forget_command.handlers(forget, self._store.write))
             await stack.enter_async_context(AdminSocket(self._database, self._commands))
             parts = (self._guard, service.dispatcher, self._publisher, self._presence, clock, self._sweeper())
             for part in (*parts, self._tkinter):

@@ -282,6 +282,17 @@ class Outbox:
         for entry in entries:
             changes.note(connection, changes.Removed(entry.lane_key, entry.key))
 
+    def forget(self, connection: Connection, lanes: Collection[str]) -> None:
+        """Delete everything that these lanes have, of all targets, and their dead letters."""
+        table, lanes = self.table, list(lanes)
+        rows = connection.execute(
+            select(table.c.key, table.c.target, table.c.lane).where(table.c.lane.in_(lanes))
+        ).all()
+        connection.execute(delete(table).where(table.c.lane.in_(lanes)))
+        connection.execute(delete(self.dead_letters).where(self.dead_letters.c.lane.in_(lanes)))
+        for row in rows:
+            changes.note(connection, changes.Removed((row.target, row.lane), row.key))
+
     def set_aside(self, connection: Connection, key: int, reason: str) -> None:
         """Make a dead letter of an entry, with the reason."""
         table, dead_letters = self.table, self.dead_letters

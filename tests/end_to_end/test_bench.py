@@ -4,6 +4,7 @@ Both servers in the test's own loop, and small numbers; a round trip is tried wi
 """
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -78,6 +79,8 @@ async def test_figures_are_produced(names: tuple[str, ...], small_model: Path, t
         assert min(row.samples) > 0
         assert row.measured > 0 or row.unit == "each"
         assert f"| {row.what} | {row.unit} |" in shown
+    written = json.loads(figures_table.as_json(rows, failures, BRIEF, figures_table.load()))
+    assert [(one["what"], one["ratio"]) for one in written["figures"]] == [(row.what, row.ratio) for row in rows]
 
 
 async def test_a_round_trip_through_the_commands_own_processes(small_model: Path, tmp_path: Path) -> None:

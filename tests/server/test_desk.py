@@ -220,6 +220,8 @@ async def test_wrong_payloads_are_answered_with_a_sentence(relay, desk):
     for event, body in (("take", {}), ("message", {"handoff_id": handoff, "id": "a", "text": ""}), ("open", None)):
         answer = await thandi.call(event, body)
         assert (answer["ok"], answer["code"]) == (False, "invalid")
+    blank = await thandi.say(handoff, " \n\t ", "a-1")
+    assert (blank["code"], "nothing to read" in blank["error"]) == ("invalid", True)
     await karoo.say(handoff, "mine", "m-1")
     assert (await thandi.say(handoff, "theirs", "m-1"))["code"] == "invalid"
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from tests.support.trained_bots import train
 from tools.bench import figures_table
-from tools.bench.bench import Bench
+from tools.bench.bench import Bench, Sizes
 from tools.bench.history import ended
 from tools.bench.live import round_trip, throughput
 from tools.bench.measure import Row
@@ -23,6 +23,9 @@ FIGURES: Final[dict[str, Callable[[Bench], Awaitable[list[Row]]]]] = {
     "ended": ended,
 }
 SECONDS: Final = 30.0
+QUICK: Final = 4.0
+QUICK_SIZES: Final = Sizes(customers=50, few=10, many=100, ended=10_000)
+"""What `make bench ARGS=quick` measures in about two minutes: enough to see a figure double, not to compare it."""
 BESIDE: Final = 240.0
 """Seconds that a figure may take in addition to those that it measures: to start, to connect all customers, to end a turn."""
 
@@ -32,20 +35,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="make bench", description="Figures of the live path, each beside its reference."
     )
+    parser.add_argument("how", nargs="?", choices=["quick"], help="quick: two minutes, with fewer customers")
     parser.add_argument("--only", default=",".join(FIGURES), help="figures, with commas between (default: all)")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help=f"for each figure (default: {SECONDS:g})")
+    parser.add_argument("--seconds", type=float, help=f"for each figure (default: {SECONDS:g}; quick: {QUICK:g})")
+    parser.add_argument("--json", type=Path, help="where the result is written as JSON, too (default: beside the logs)")
     options = parser.parse_args(arguments)
+    quick = options.how == "quick"
+    seconds = options.seconds if options.seconds is not None else QUICK if quick else SECONDS
     names = [name.strip() for name in options.only.split(",") if name.strip()]
     for name in names:
         if name not in FIGURES:
             parser.error(f"there is no figure '{name}'; there are {', '.join(FIGURES)}")
-    if options.seconds <= 0:
+    if seconds <= 0:
         parser.error("SECONDS is how long each figure measures: a number above 0")
     folder, load_before = Path(tempfile.mkdtemp(prefix="bench-")), figures_table.load()
     print(f"Logs and databases: {folder}\nTraining the small bot (about half a minute) ...", flush=True)
-    bench = Bench(folder, train("small", folder), options.seconds)
+    bench = Bench(folder, train("small", folder), seconds, QUICK_SIZES if quick else Sizes())
     rows, failures = asyncio.run(produce(bench, names))
-    print(figures_table.text(rows, failures, options.seconds, load_before))
+    print(figures_table.text(rows, failures, seconds, load_before))
+    written = options.json or folder / "bench.json"
+    written.write_text(figures_table.as_json(rows, failures, seconds, load_before))
+    print(f"\nAs JSON: {written}")
     return 1 if failures else 0
 
 

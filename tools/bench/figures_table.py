@@ -1,10 +1,12 @@
 """The table at the end."""
 
+import json
 import os
 import platform
 import sqlite3
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -33,6 +35,13 @@ def text(rows: Sequence[Row], failures: Mapping[str, str], seconds: float, load_
     if failures:
         parts += ["", *(f"- **{name} could not be produced**: {why}" for name, why in failures.items())]
     return "\n".join(parts)
+
+
+def as_json(rows: Sequence[Row], failures: Mapping[str, str], seconds: float, load_before: str) -> str:
+    """Return the result as JSON: where it was measured, each row with its ratio, and why figures failed."""
+    figures = [{**asdict(row), "ratio": row.ratio} for row in rows]
+    whole = {"surroundings": _surroundings(seconds, load_before), "figures": figures, "failures": dict(failures)}
+    return json.dumps(whole, indent=1) + "\n"
 
 
 def _cells(row: Row) -> tuple[str, ...]:

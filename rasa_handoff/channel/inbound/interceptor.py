@@ -311,10 +311,14 @@ class ToDesk:
     async def receive(self, channel: str, message: UserMessage, conversation: Conversation) -> None:
         """Apply the event that this message means: a choice, a repeated request, leaving, or a message for the agent.
 
+        A request without a message, on a channel that can't push, only fetches what waits.
+
         Raises:
             IllegalEvent: the desk is no longer active.
             StoreError: the event can't be stored now.
         """
+        if not message.text and not _attachments(message) and not self._delivery_methods[channel].push:
+            return
         text = (message.text or "").strip()
         id = message.message_id if message_facts().id is not None else None
         data = self._delivery_methods[channel].return_data(message.output_channel)
@@ -362,7 +366,11 @@ def _as_read(text: str, message: UserMessage, conversation: Conversation) -> str
     """Return the customer's message as a person reads it: buttons by their titles, attachments described."""
     if text.startswith(COMMAND) and text in conversation.titles:  # only payloads: older versions kept other titles too
         return conversation.titles[text]
-    own: Any = message.metadata
-    attachments = own.get("attachments") if isinstance(own, Mapping) else None
+    attachments = _attachments(message)
     described = f"[Attachment: {attachments}]" if attachments else ""
     return " ".join(part for part in (text, described) if part) or "[a message without text]"
+
+
+def _attachments(message: UserMessage) -> Any:
+    own: Any = message.metadata
+    return own.get("attachments") if isinstance(own, Mapping) else None

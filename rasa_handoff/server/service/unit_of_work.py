@@ -257,7 +257,13 @@ class Service:
         await self.do(work)
 
     async def agent_said(self, agent_id: str, handoff_id: str, id: str, text: str) -> Message:
-        """Keep a message of the assigned agent, and send it to the customer."""
+        """Keep a message of the assigned agent, and send it to the customer.
+
+        Raises:
+            Refused: it has nothing to read, or the agent can't write in this conversation.
+        """
+        if not text.strip():
+            raise Refused("invalid", "There is nothing to read in this message. Write something, and send it then.")
 
         def work(unit: UnitOfWork) -> Message:
             record = must_find_for_agent(unit, agent_id, handoff_id)

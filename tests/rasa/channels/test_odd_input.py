@@ -142,3 +142,27 @@ async def test_a_turn_that_fails_is_told(
         await customer.hears(json.dumps(NOT_TAKEN)[1:-1])
     await customer.say("hello")
     await customer.hears("Hello.")
+
+
+async def test_a_request_without_a_message_only_fetches(rasa: RasaServer, thandi: ScriptedAgent) -> None:
+    """A front end that can't be pushed to asks now and then; the agent reads nothing of that."""
+    await rasa.texts("I give up completely", sender="asks")
+    handoff_id = str((await thandi.take_next())["handoff_id"])
+    await rasa.texts("one", sender="asks")
+    await thandi.hears("message", text="one")
+    await thandi.say(handoff_id, "hello")
+    await eventually(lambda: rasa.channel.relay.queue("customer", "asks"))
+    async with rasa.http.post(f"{rasa.url}/webhooks/rest/webhook", json={"sender": "asks"}) as answer:
+        assert "hello" in [message.get("text") for message in await answer.json()]
+    await rasa.texts("two", sender="asks")
+    await thandi.hears("message", text="two")
+    assert [said["text"] for said in thandi.all("message") if said["speaker"] == "customer"] == ["one", "two"]
+
+
+async def test_customers_without_a_sender_are_said_once(rasa: RasaServer, caplog: pytest.LogCaptureFixture) -> None:
+    for text in ("hello", "hello again"):
+        async with rasa.http.post(f"{rasa.url}/webhooks/rest/webhook", json={"message": text}) as answer:
+            assert answer.status == 200
+    said = [record.getMessage() for record in caplog.records if "names no `sender`" in record.getMessage()]
+    assert len(said) == 1
+    assert "the channel rest" in said[0]

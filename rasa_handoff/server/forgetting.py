@@ -1,0 +1,49 @@
+"""Deletes all that the live-agent server has kept of a conversation, but for the bare history of what happened."""
+
+from typing import Final
+
+from sqlalchemy import delete, select
+from sqlalchemy.engine import Connection
+
+from rasa_handoff.admin.forget_command import UNDER_WAY, Forgotten
+from rasa_handoff.core.assignment import Stage
+from rasa_handoff.protocol.errors import Refused
+from rasa_handoff.server.storage import handoff_events
+from rasa_handoff.server.storage.tables import HANDOFFS, MESSAGES, OUTBOX, TIMERS
+
+WITH_PEOPLE: Final = (Stage.QUEUED.value, Stage.ASSIGNED.value)
+MOST_AT_ONCE: Final = 500
+"""Ids in one statement: databases limit them."""
+
+
+def forget(connection: Connection, conversation_id: str, bot_id: str | None = None) -> Forgotten:
+    """Delete a conversation: its handoffs, messages, timers, and what waits for delivery.
+
+    In the table of what happened, texts and names are emptied. ``bot_id``: of this bot alone.
+
+    Raises:
+        Refused: it is under way.
+    """
+    columns = HANDOFFS.c
+    query = select(columns.handoff_id, columns.bot_id, columns.stage).where(columns.conversation_id == conversation_id)
+    rows = connection.execute(query if bot_id is None else query.where(columns.bot_id == bot_id)).all()
+    if any(row.stage in WITH_PEOPLE for row in rows):
+        raise Refused("under_way", UNDER_WAY)
+    for bot in {row.bot_id for row in rows}:
+        handoff_events.erase(connection, bot, conversation_id)
+    ids, messages = [row.handoff_id for row in rows], 0
+    for first in range(0, len(ids), MOST_AT_ONCE):
+        messages += _delete(connection, ids[first : first + MOST_AT_ONCE])
+    return Forgotten(handoffs=len(ids), messages=messages)
+
+
+def _delete(connection: Connection, handoff_ids: list[str]) -> int:
+    """Delete handoffs, and return how many messages they had."""
+    OUTBOX.forget(connection, handoff_ids)
+    for handoff_id in handoff_ids:
+        TIMERS.clear(connection, handoff_id)
+    deleted = connection.execute(delete(MESSAGES).where(MESSAGES.c.handoff_id.in_(handoff_ids)))
+    connection.execute(
+        delete(HANDOFFS).where(HANDOFFS.c.handoff_id.in_(handoff_ids))
+    )  # and resume secrets, by their key
+    return int(deleted.rowcount)

@@ -1,0 +1,95 @@
+"""``rasa-handoff forget``: nothing of a conversation is left, on either side, whether it runs or not."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rasa_handoff.cli import main
+from rasa_handoff.protocol import events
+from rasa_handoff.relay import repository
+from rasa_handoff.relay.relay import DESK
+from rasa_handoff.server.storage.tables import METADATA
+from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
+from rasa_handoff.testing.waiting import eventually
+from tests.rasa.cli.test_dead_letters import HERE, Side
+from tests.server.peers import Relay as RelayClient
+
+SAID = "my secret word"
+IDS = ("thabo", "h1")
+
+
+async def run(*arguments: str) -> int:
+    return await asyncio.to_thread(main, ["forget", *arguments])
+
+
+def rows_with(file: Path, words: tuple[str, ...], metadata: Any) -> dict[str, int]:
+    """Return how many rows of each table contain one of the words."""
+    found = {}
+    with sqlite3.connect(file) as database:
+        for table in metadata.tables:
+            rows = [str(row) for row in database.execute(f"select * from {table}")]
+            count = sum(any(word in row for word in words) for row in rows)
+            found.update({table: count} if count else {})
+    return found
+
+
+@pytest.mark.parametrize("running", [True, False])
+async def test_the_relay_keeps_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str], running: bool) -> None:
+    file = tmp_path / "relay.db"
+    of_relay = ("thabo", "--side", "relay", "--database", f"sqlite:///{file}")
+    async with Side(tmp_path) as side:
+        side.customer.refused = ("refused",)
+        await side.chat()
+        await side.says(SAID)
+        await side.says("refused")
+        await eventually(lambda: side.received_texts() == [SAID])
+        assert await run(*of_relay) == 1
+        assert "Resolve it first" in capsys.readouterr().err
+        await side.relay.apply(events.HandoffCompleted(**HERE, outcome="resolved"))
+        await side.relay.apply(events.Returned(**HERE))
+        await eventually(lambda: not side.relay.delivers(DESK, "thabo"))
+        await eventually(lambda: rows_with(file, IDS, repository.metadata))
+        if running:
+            assert await run(*of_relay) == 0
+    if not running:
+        assert rows_with(file, (*IDS, SAID), repository.metadata)
+        assert await run(*of_relay) == 0
+    said = capsys.readouterr().out
+    assert "Deleted at the relay: 1 handoffs with 2 messages." in said
+    assert "Rasa's tracker isn't touched" in said
+    assert rows_with(file, (*IDS, SAID), repository.metadata) == {}
+
+
+@pytest.mark.parametrize("running", [True, False])
+async def test_the_server_keeps_what_happened_without_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], running: bool
+) -> None:
+    desk = DeskServer(tmp_path)
+    desk.add_agent("Thandi")
+    file = Path(desk.database.removeprefix("sqlite:///"))
+    async with desk, ScriptedAgent(desk.url, "thandi@example.com") as thandi:
+        bot = RelayClient("karoo")
+        await bot.connect(desk.url)
+        offer = bot.offer(reason=SAID)
+        handoff_id, conversation_id = offer["handoff_id"], offer["conversation_id"]
+        assert (await bot.call("handoff.initiate", offer))["ok"]
+        await thandi.take_next()
+        await bot.say(handoff_id, SAID)
+        assert await run(conversation_id, "--database", desk.database) == 1
+        assert "Resolve it first" in capsys.readouterr().err
+        resolved = {"handoff_id": handoff_id, "outcome": "resolved", "note": SAID, "slots": {}}
+        assert (await thandi.ask("resolve", **resolved))["ok"]
+        await eventually(lambda: bot.statuses(handoff_id)[-1] == "completed")
+        assert await run(conversation_id, "--bot-id", "other", "--database", desk.database) == 0
+        assert "knows no handoff" in capsys.readouterr().out
+        if running:
+            assert await run(conversation_id, "--database", desk.database) == 0
+        await bot.close()
+    if not running:
+        assert await run(conversation_id, "--database", desk.database) == 0
+    assert "Deleted at the server: 1 handoffs with" in capsys.readouterr().out
+    assert rows_with(file, (conversation_id, SAID), METADATA) == {}
+    assert list(rows_with(file, (handoff_id,), METADATA)) == ["handoff_event"]
