@@ -59,8 +59,8 @@ async def test_a_silent_agent_is_reminded_then_the_others_then_it_is_queued_ahea
     await eventually(lambda: karoo.statuses(handoff)[-1] == "queued")
     assert karoo.handoff_events(handoff)[-1]["position"] == 1
     await eventually(lambda: "queued" in karoo.statuses(waiting))  # with the next round of notices
-    (told,) = [said for said in karoo.handoff_events(waiting) if said["status"] == "queued"]
-    assert told["position"] == 2
+    (notice,) = [said for said in karoo.handoff_events(waiting) if said["status"] == "queued"]
+    assert notice["position"] == 2
 
 
 async def test_an_answer_ends_the_reminders(server, relay, desk):

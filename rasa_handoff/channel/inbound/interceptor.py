@@ -317,7 +317,7 @@ class ToDesk:
             IllegalEvent: the desk is no longer active.
             StoreError: the event can't be stored now.
         """
-        if not message.text and not _attachments(message) and not self._delivery_methods[channel].push:
+        if message.text is None and not _attachments(message) and not self._delivery_methods[channel].push:
             return
         text = (message.text or "").strip()
         id = message.message_id if message_facts().id is not None else None

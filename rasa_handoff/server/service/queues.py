@@ -71,7 +71,7 @@ def _place(unit: "UnitOfWork", record: Record) -> Record:
 def send_place(unit: "UnitOfWork", record: Record, place: int) -> Record:
     """Send the customer's side a new place. It replaces one that hasn't been delivered; a full lane gets none."""
     placed = replace(record, position=place)
-    if not OUTBOX.is_full(unit.connection, record.side, record.handoff_id):
+    if not OUTBOX.without_room(unit.connection, [record.side], [record.handoff_id]):
         _take_back_places(unit, record)
         wait = availability.expected_wait(unit.connection, record.assignment.department)
         placed = unit.send_status(placed, QUEUED, {"position": place, "wait": wait})

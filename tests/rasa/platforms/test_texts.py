@@ -71,7 +71,7 @@ async def test_customers_words_ids_and_keys(rasa: RasaServer) -> None:
 
 async def test_what_the_bot_says(rasa: RasaServer, api: RestApi, monkeypatch: pytest.MonkeyPatch) -> None:
     """In an answer, and when nobody has called: by the API."""
-    customer, spoken = Kommunicate(rasa), [text for text in SOME[: max(25, MANY // 4)] if valid_text(text)]
+    customer, spoken = Kommunicate(rasa), [text for text in SOME[: max(25, MANY // 4)] if valid_text(text).strip()]
     saying: dict[str, Any] = {}
 
     async def generate(*_: Any, **__: Any) -> dict[str, Any]:

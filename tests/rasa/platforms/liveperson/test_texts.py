@@ -66,7 +66,7 @@ async def test_customers_words_ids_and_keys_by_custom_endpoint(rasa: RasaServer)
 
 async def test_what_the_bot_says(rasa: RasaServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """To a Function, to Custom Endpoint, and with the next answer what was said when nobody had called."""
-    customer, spoken = LivePerson(rasa), [text for text in SOME[: max(25, MANY // 4)] if valid_text(text)]
+    customer, spoken = LivePerson(rasa), [text for text in SOME[: max(25, MANY // 4)] if valid_text(text).strip()]
     saying: dict[str, Any] = {}
 
     async def generate(*_: Any, **__: Any) -> dict[str, Any]:
