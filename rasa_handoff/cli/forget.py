@@ -6,8 +6,8 @@ from typing import Final
 from rasa_handoff.admin.forget_command import FORGET, Forget
 from rasa_handoff.cli.side import RELAY, SERVER, add_side, carry_out
 from rasa_handoff.protocol.values import plain
-from rasa_handoff.relay.forgetting import forget as forget_at_relay
-from rasa_handoff.server.forgetting import forget as forget_at_server
+from rasa_handoff.relay.forget_conversation import forget as forget_at_relay
+from rasa_handoff.server.forget_handoffs import forget as forget_at_server
 
 FORGETS: Final[dict[str, Forget]] = {SERVER: forget_at_server, RELAY: forget_at_relay}
 OTHERS: Final = {

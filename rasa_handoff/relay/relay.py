@@ -45,7 +45,7 @@ from rasa_handoff.protocol.text import valid, valid_text
 from rasa_handoff.protocol.values import Offer, Speaker, Status, Value
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.desk_reconnection import DeskReconnection
-from rasa_handoff.relay.forgetting import forget
+from rasa_handoff.relay.forget_conversation import forget
 from rasa_handoff.relay.handoff_requests import HandoffRequests, offer_entries
 from rasa_handoff.relay.inbox import finish_message, note_request
 from rasa_handoff.relay.repository import CUSTOMER, DESK, TRACKER

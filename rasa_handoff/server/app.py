@@ -31,7 +31,7 @@ from rasa_handoff.guard.socketio_requests import HEADERS
 from rasa_handoff.protocol.limits import Limits
 from rasa_handoff.protocol.values import Value
 from rasa_handoff.server import accounts
-from rasa_handoff.server.forgetting import forget
+from rasa_handoff.server.forget_handoffs import forget
 from rasa_handoff.server.gateways.botlhale_clients import BOTLHALE
 from rasa_handoff.server.gateways.botlhale_gateway import BotlhaleGateway
 from rasa_handoff.server.gateways.desk_gateway import DeskGateway

@@ -156,8 +156,8 @@ async def test_a_request_without_a_message_only_fetches(rasa: RasaServer, thandi
         assert "hello" in [message.get("text") for message in await answer.json()]
     await rasa.texts("two", sender="asks")
     await thandi.hears("message", text="two")
-    heard = [said["text"] for said in thandi.all("message") if said["handoff_id"] == handoff_id]
-    assert [text for text in heard if text != "hello"] == ["one", "two"]
+    texts = [said["text"] for said in thandi.all("message") if said["handoff_id"] == handoff_id]
+    assert [text for text in texts if text != "hello"] == ["one", "two"]
 
 
 async def test_customers_without_a_sender_are_said_once(rasa: RasaServer, caplog: pytest.LogCaptureFixture) -> None:
