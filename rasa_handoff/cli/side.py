@@ -34,7 +34,7 @@ ADDRESSES = {SERVER: ADMIN, RELAY: f"/webhooks/handoff{ADMIN}"}
 """The path of each side's admin commands."""
 
 Work = Callable[[str, Connection], Any]
-"""What a command does by itself, where no process runs; takes the side that the database belongs to."""
+"""Does a command's work in the database, where no process has it open. Takes the side that the database belongs to."""
 
 
 def add_side(command: argparse.ArgumentParser) -> None:

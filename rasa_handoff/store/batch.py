@@ -23,7 +23,7 @@ class Batch:
         self.works = list(works)
         self.answers: list[Any] = [OPEN] * len(works)
         self.changes: list[Any] = []
-        """What its transactions have changed in the outbox."""
+        """The changes of its committed transactions, for the store's listeners."""
         self._lock = threading.Lock()
         self._committing = self._given_up = False
 

@@ -1,4 +1,4 @@
-"""What a transaction changes in the outbox, for those who keep a part of it in memory.
+"""The changes that a transaction makes in the outbox, for the dispatcher, which keeps a part of it in memory.
 
 The outbox notes each entry that it puts or removes. After the commit the store passes the changes to its listeners, in the order
 of the commits and before the callers get their answers. What a transaction or a savepoint rolls back was never changed.

@@ -25,7 +25,7 @@ FIGURES: Final[dict[str, Callable[[Bench], Awaitable[list[Row]]]]] = {
 SECONDS: Final = 30.0
 QUICK: Final = 4.0
 QUICK_SIZES: Final = Sizes(customers=50, few=10, many=100, ended=10_000)
-"""What `make bench ARGS=quick` measures in about two minutes: enough to see a figure double, not to compare it."""
+"""The sizes of `make bench ARGS=quick`, which takes about two minutes. Its figures show only what has doubled."""
 BESIDE: Final = 240.0
 """Seconds that a figure may take in addition to those that it measures: to start, to connect all customers, to end a turn."""
 

@@ -81,12 +81,12 @@ def send_place(unit: "UnitOfWork", record: Record, place: int) -> Record:
 
 def _take_back_places(unit: "UnitOfWork", record: Record) -> None:
     waiting = OUTBOX.head(unit.connection, record.side, record.handoff_id)
-    untold = [entry for entry in waiting if is_place(entry.body.get("payload"))]
+    untold = [entry for entry in waiting if _is_place(entry.body.get("payload"))]
     if untold:
         OUTBOX.remove(unit.connection, untold)
 
 
-def is_place(payload: Any) -> bool:
+def _is_place(payload: Any) -> bool:
     """Return whether the payload of an outbox entry tells a place in the queue."""
     return isinstance(payload, dict) and payload.get("status") == QUEUED
 
