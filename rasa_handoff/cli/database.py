@@ -25,17 +25,15 @@ def add_database(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def existing(database: str) -> str:
-    """Return the URL, for a command that must not make a new file.
+def existing(database: str, which: str = f"that serve uses: --database URL, or {VARIABLE}") -> str:
+    """Return the URL, for a command that must not make a new file. ``which``: the one to give, for the error.
 
     Raises:
         HandoffError: it names a SQLite file that isn't there.
     """
     path = _file(database)
     if path is not None and not path.is_file():
-        raise HandoffError(
-            f"There is no database {path} here. Give the one that serve uses: --database URL, or {VARIABLE}."
-        )
+        raise HandoffError(f"There is no database {path} here. Give the one {which}.")
     return database
 
 

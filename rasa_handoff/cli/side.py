@@ -110,8 +110,9 @@ def _address(arguments: argparse.Namespace) -> tuple[str, str]:
 
 
 def _database(arguments: argparse.Namespace) -> str:
-    if arguments.database is None and arguments.side == "relay":
-        return existing(relays_database(Project(arguments.project)))
+    if arguments.side == RELAY:
+        which = "that 'store' in credentials.yml names: --database URL, or --project DIR"
+        return existing(arguments.database or relays_database(Project(arguments.project)), which)
     return existing(arguments.database or arguments.desks_database)
 
 

@@ -1,6 +1,7 @@
 """``rasa-handoff forget``: nothing of a conversation is left, on either side, whether it runs or not."""
 
 import asyncio
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -93,3 +94,13 @@ async def test_the_server_keeps_what_happened_without_words(
     assert "Deleted at the server: 1 handoffs with" in capsys.readouterr().out
     assert rows_with(file, (conversation_id, SAID), METADATA) == {}
     assert list(rows_with(file, (handoff_id,), METADATA)) == ["handoff_event"]
+
+
+async def test_a_database_that_is_not_there_is_named_with_the_one_to_give(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = f"sqlite:///{tmp_path / 'nowhere.db'}"
+    for side, wanted in (("relay", "that 'store' in credentials.yml names"), ("server", "that serve uses")):
+        assert await run("thabo", "--side", side, "--database", nowhere) == 1
+        assert wanted in capsys.readouterr().err
+    assert not os.listdir(tmp_path)
