@@ -41,6 +41,8 @@ __all__ = [
 
 LONGEST_QUOTED: Final = 100
 """Characters of a customer's message that a notice about it quotes."""
+MOST_ASKED: Final = 2
+"""How often in a row a customer is asked whether to go on waiting; one who doesn't answer then waits quietly."""
 SILENT_ENDINGS: Final = frozenset({"silence", "customer_silent"})
 """Endings after which the bot doesn't speak: the customer is no longer there."""
 
@@ -164,13 +166,15 @@ def _answer_where_it_stands(conversation: Conversation, event: events.CustomerAs
 
 
 def _nobody_came(conversation: Conversation, event: events.NobodyCame) -> Step:
+    if conversation.asked >= MOST_ASKED:
+        return conversation, ()
     notice = make_notice(names.UTTER_NOBODY_YET, word=conversation.leaving_word)
     return replace(conversation, asked=conversation.asked + 1), (notice,)
 
 
 def _goes_on_waiting(conversation: Conversation, event: events.CustomerChoseToWait) -> Step:
     notice = make_notice(names.UTTER_WAITING_ON, position=conversation.position, word=conversation.leaving_word)
-    return conversation, (notice,)
+    return replace(conversation, asked=0), (notice,)
 
 
 def _wants_to_write(conversation: Conversation, event: events.CustomerWantsToWrite) -> Step:

@@ -125,6 +125,18 @@ def test_who_doesnt_choose_goes_where_the_setting_says(then: str, ended: str) ->
     assert world.conversation.ended == ended
 
 
+def test_who_doesnt_answer_is_asked_twice_and_then_waits_quietly() -> None:
+    world, asked = World(SWITCHABLE), []
+    for event in WALKS["waiting"]:
+        world.happen(event)
+    for _ in range(5):
+        asked.append(bool(step(world.conversation, events.NobodyCame(**OF))[1]))
+        world.happen(events.NobodyCame(**OF))
+    assert asked == [True, True, False, False, False]
+    world.happen(events.CustomerChoseToWait(**HERE))
+    assert step(world.conversation, events.NobodyCame(**OF))[1], "who answered is asked again"
+
+
 def test_words_start_and_stop_whose_turn_it_is() -> None:
     world = World(SWITCHABLE)
     for event in WALKS["live"]:
