@@ -520,39 +520,40 @@ async def test_a_handshake_whose_handler_fails_joins_nothing(lines):
     assert "a handshake that can't be handled (LookupError)" in lines()[0]
 
 
+@contextlib.asynccontextmanager
+async def stopped_with_an_attacker_connected(**handlers):
+    """A protected server and an attacker at its namespace ``/n``. At the end the server stops while he is connected."""
+    sio, guard = AsyncServer(async_mode="asgi"), Guard()
+    for event, handler in {"connect": lambda *_: None, **handlers}.items():
+        sio.on(event, handler, namespace="/n")
+    guard.protect(sio, 1)
+    async with contextlib.AsyncExitStack() as stack:
+        async with guard, running(ASGIApp(sio)) as address:
+            attacker = await stack.enter_async_context(stranger(address))
+            await attacker.join("/n")
+            yield sio, attacker
+        await eventually(lambda: not sio.eio.sockets)
+
+
 async def test_a_flood_holds_no_stop_up():
     """What stops a socket while its events wait for their handlers is discarded by python-engineio, which would read on."""
-    sio, guard, handling = AsyncServer(async_mode="asgi"), Guard(), asyncio.Event()
+    handling = asyncio.Event()
 
     async def handle(*_):
         handling.set()
         await asyncio.Event().wait()
 
-    sio.on("connect", lambda *_: None, namespace="/n")
-    sio.on("said", handle, namespace="/n")
-    guard.protect(sio, 1)
-    async with contextlib.AsyncExitStack() as stack:
-        async with guard, running(ASGIApp(sio)) as address:
-            attacker = await stack.enter_async_context(stranger(address))
-            await attacker.join("/n")
-            for _ in range(500):
-                await attacker.send('42/n,["said"]')
-            await handling.wait()
-        await eventually(lambda: not sio.eio.sockets)
+    async with stopped_with_an_attacker_connected(said=handle) as (_, attacker):
+        for _ in range(500):
+            await attacker.send('42/n,["said"]')
+        await handling.wait()
 
 
 async def test_who_does_not_read_holds_no_stop_up():
     """What is written for him never gets through, and uvicorn waits for that even to close the socket."""
-    sio, guard = AsyncServer(async_mode="asgi"), Guard()
-    sio.on("connect", lambda *_: None, namespace="/n")
-    guard.protect(sio, 1)
-    async with contextlib.AsyncExitStack() as stack:
-        async with guard, running(ASGIApp(sio)) as address:
-            attacker = await stack.enter_async_context(stranger(address))
-            await attacker.join("/n")
-            for _ in range(30):
-                await sio.emit("said", "x" * 1_000_000, namespace="/n")
-        await eventually(lambda: not sio.eio.sockets)
+    async with stopped_with_an_attacker_connected() as (sio, _):
+        for _ in range(30):
+            await sio.emit("said", "x" * 1_000_000, namespace="/n")
 
 
 async def test_a_socket_that_is_too_fast_waits(limited, lines):

@@ -264,6 +264,15 @@ def test_a_row_costs_one_statement_and_a_message_none(at_desk: Desk) -> None:
     assert [statement for statement in first if statement not in kept] == later
 
 
+def test_a_conversation_that_changes_its_list_is_written_once(at_desk: Desk) -> None:
+    at_desk.arrive(1)
+    for one in (Taken(at=2, agent=THANDI), Transferred(at=3, agent=THANDI, department=None)):
+        written = [
+            each for each in statements_of(at_desk, one) if " ".join(each.split()[:2]) == f"UPDATE {HANDOFFS.name}"
+        ]
+        assert len(written) == 1
+
+
 def test_erasing_a_customer_takes_texts_and_names_and_keeps_the_rows(at_desk: Desk) -> None:
     at_desk.arrive(1, reason="a divorce")
     at_desk.apply(Taken(at=2, agent=THANDI), Resolved(at=3, agent=THANDI, outcome="resolved", note="he was sad"))

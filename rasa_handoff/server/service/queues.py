@@ -34,10 +34,11 @@ def arrive(unit: "UnitOfWork", offer: Offer, side: str, department: str | None =
     """Add a new conversation to the queue. ``ahead``: before others of the same priority."""
     event = Arrived(at=unit.now, department=department, ahead=ahead)
     state, _ = step(None, event)
-    handoffs.add(unit.connection, Record(offer=offer, side=side, assignment=state))
+    record = Record(offer=offer, side=side, assignment=state)
+    record = replace(record, position=handoffs.place_of(unit.connection, record))
+    handoffs.add(unit.connection, record)
     handoff_events.add(unit.connection, offer, None, event, state)
     unit.timekeeper.follow(unit.connection, offer.handoff_id, None, state, event)
-    record = _place(unit, handoffs.must_find(unit.connection, offer.handoff_id))
     _announce(unit, record)
     return record
 
@@ -46,14 +47,14 @@ def move(unit: "UnitOfWork", before: Record, after: Record, at: float) -> Record
     """Save a conversation whose stage, department or agent changed; bring queues and desks up to date."""
     seen_before = summaries.viewers(unit.connection, before)
     record = replace(after, position=None)
-    handoffs.save(unit.connection, record)
-    if before.assignment.stage is Stage.QUEUED:
-        _tell_next(unit, before.assignment.department)
     if record.assignment.stage is Stage.QUEUED:
         record = send_place(unit, record, handoffs.place_of(unit.connection, record))
         _announce(unit, record)
     else:
+        handoffs.save(unit.connection, record)
         unit.show(record)
+    if before.assignment.stage is Stage.QUEUED:
+        _tell_next(unit, before.assignment.department)
     lost = seen_before - summaries.viewers(unit.connection, record)
     if lost:
         gone_summary = summaries.gone_summary(summaries.load_summary(unit.connection, record), at)
@@ -61,15 +62,8 @@ def move(unit: "UnitOfWork", before: Record, after: Record, at: float) -> Record
     return record
 
 
-def _place(unit: "UnitOfWork", record: Record) -> Record:
-    """Give a conversation that has come into a queue its place."""
-    placed = replace(record, position=handoffs.place_of(unit.connection, record))
-    handoffs.save(unit.connection, placed)
-    return placed
-
-
 def send_place(unit: "UnitOfWork", record: Record, place: int) -> Record:
-    """Send the customer's side a new place. It replaces one that hasn't been delivered; a full lane gets none."""
+    """Save a new place, and send it to the customer's side. It replaces one that hasn't been delivered; a full lane gets none."""
     placed = replace(record, position=place)
     if not OUTBOX.without_room(unit.connection, [record.side], [record.handoff_id]):
         _take_back_places(unit, record)
