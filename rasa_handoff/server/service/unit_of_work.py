@@ -90,8 +90,8 @@ class UnitOfWork:
             if speaker is Speaker.AGENT and OUTBOX.is_full(self.connection, record.side, record.handoff_id):
                 raise Refused("too_many", TOO_MANY)
             self.apply(record, event)
-            known = handoffs.find_message(self.connection, record.handoff_id, event.id)
-            assert known is not None
+            said = (item.message for item in self.publications if isinstance(item, Said))
+            known = next(message for message in said if message.id == event.id)
             if record.assignment.stage is Stage.ENDED:
                 # The agent's list no longer contains this conversation.
                 self.show(record, self._readers(record))
