@@ -98,6 +98,7 @@ DESK = (
     Exchange(TO_DESK, "presence", [desk.PresencePayload], ""),
     Exchange(TO_DESK, relay.AVAILABILITY, [values.Availability], ""),
     Exchange(TO_DESK, "reminder", [desk.ReminderPayload], ""),
+    Exchange(TO_DESK, "deleted", [desk.DeletedPayload], ""),
     Exchange(TO_DESK, "signed_out", [], "the session ended"),
     Exchange(FROM_DESK, "presence", [desk.PresencePayload], ""),
     Exchange(

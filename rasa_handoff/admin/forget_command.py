@@ -24,17 +24,18 @@ class Forgotten(Value, frozen=True, kw_only=True):
 Forget = Callable[[Connection, str, str | None], Forgotten]
 """Deletes a conversation in a transaction. Takes its id, and the bot's id; None: of any bot. Raises :class:`Refused` while it is
 under way."""
-Run = Callable[[Callable[[Connection], Any]], Awaitable[Any]]
+ForgetHere = Callable[[str, str | None], Awaitable[Forgotten]]
+"""The same in the running process, which runs the transaction."""
 
 
-def handlers(forget: Forget, run: Run) -> dict[str, Handler]:
-    """Return the handler for a running side. ``run`` executes work in a transaction."""
+def handlers(forget: ForgetHere) -> dict[str, Handler]:
+    """Return the handler for a running side."""
 
     async def forgotten(arguments: Mapping[str, Any]) -> Any:
         bot_id = arguments.get("bot_id")
         if bot_id is not None and not isinstance(bot_id, str):
             raise Refused("invalid", "The id of a bot is a text.")
         conversation_id = valid_text(str(arguments["conversation_id"]))
-        return plain(await run(lambda connection: forget(connection, conversation_id, bot_id)))
+        return plain(await forget(conversation_id, bot_id))
 
     return {FORGET: forgotten}

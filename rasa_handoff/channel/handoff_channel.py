@@ -56,6 +56,7 @@ from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.settings_errors import expanded
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.kept_turns import has_kept_turn, keep_turn
+from rasa_handoff.relay.old_handoffs import retention_of
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
 from rasa_handoff.relay.repository import RelayStore
 
@@ -102,6 +103,7 @@ class HandoffChannel(InputChannel):
         )
         self.relay = Relay(self.store, settings)
         self.desk = desk_class(settings.desk.type)(settings, self.relay)
+        self._retention = retention_of(self.relay, settings.retention)
         self.guard = Guard(settings.limits)
         self.authentication = CustomerAuthentication(settings, self.store, self.guard)
         for channel in channels.values():
@@ -193,6 +195,7 @@ class HandoffChannel(InputChannel):
     async def _open(self, targets: Any) -> None:
         self._connect_callbacks()
         await self.relay.open(targets)
+        await self._retention.__aenter__()
         await self.desk.open()
         assert self.interceptor is not None
         self.interceptor.open()
@@ -205,6 +208,7 @@ class HandoffChannel(InputChannel):
         if self.interceptor is not None:
             await self.interceptor.close()
         await self.desk.close()
+        await self._retention.__aexit__()
         await self.relay.close()
         for channel in self.channels.values():
             if isinstance(channel, WithLifetime):

@@ -6,6 +6,7 @@ import os
 from rasa_handoff.cli.database import add_database, server_module, usable
 from rasa_handoff.guard.hosts import read_hosts
 from rasa_handoff.protocol.limits import read_limits
+from rasa_handoff.protocol.retention_settings import read_retention
 from rasa_handoff.protocol.tokens import ADMIN_TOKEN_VARIABLE, check_admin_token
 
 
@@ -84,6 +85,14 @@ def _add_desk_options(parser: argparse.ArgumentParser) -> None:
         help="how long the history of each handoff is kept (default: 400 days)",
     )
     parser.add_argument(
+        "--retention",
+        action="append",
+        default=[],
+        metavar="NAME=DAYS",
+        help="how long something is kept that is over, such as ended_days=365; may be given several times; what isn't named is "
+        "kept for ever (docs/retention.md)",
+    )
+    parser.add_argument(
         "--place-notices",
         default="60",
         metavar="SECONDS",
@@ -110,6 +119,7 @@ def run(arguments: argparse.Namespace) -> int:
         limits=read_limits(arguments.limit),
         hosts=tuple(read_hosts(arguments.allowed_host)),
         admin_token=_admin_token(),
+        retention=read_retention(arguments.retention),
         place_notices=server_module("service.scheduler").read_place_notices(arguments.place_notices),
         history_days=server_module("service.scheduler").check_history_days(arguments.history_days),
     )

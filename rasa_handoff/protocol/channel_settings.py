@@ -14,6 +14,7 @@ import msgspec
 from rasa_handoff.protocol.errors import SettingsError
 from rasa_handoff.protocol.limits import Limits, check_limits
 from rasa_handoff.protocol.names import ENDED_INTENT, EXECUTE_INTENT, OPTIONS_INTENT
+from rasa_handoff.protocol.retention_settings import RetentionSettings, check_retention
 from rasa_handoff.protocol.settings_errors import check_keys, check_variables, convert
 from rasa_handoff.protocol.tokens import LEAST_SECRET, check_admin_token
 from rasa_handoff.protocol.values import Value
@@ -107,6 +108,8 @@ class Settings(Value, frozen=True, forbid_unknown_fields=True):
     ``custom`` message reports who is active, at each change. ``trigger_text``: for a front end on ``rest`` that connects to its
     desk by itself when it is answered with this text. A request for a person is answered with it, and no handoff is made here.
 
+    ``retention``: how long what is over is kept.
+
     ``quiet_channels``: the channels where customers who wait hear of no new place in the queue.
 
     ``customer_tokens``: one of ``CUSTOMER_TOKENS``. ``customer_token_secrets``: the first one signs, all are accepted.
@@ -130,6 +133,7 @@ class Settings(Value, frozen=True, forbid_unknown_fields=True):
     tracker_delay: float = 30.0
     timers: TimerSettings = TimerSettings()
     limits: Limits = Limits()
+    retention: RetentionSettings = RetentionSettings()
     show_marker: bool = False
     state_messages: tuple[str, ...] = ()
     quiet_channels: tuple[str, ...] = QUIET_CHANNELS
@@ -161,6 +165,7 @@ def read_settings(data: Any) -> Settings:
         ("intents", IntentSettings),
         ("timers", TimerSettings),
         ("limits", Limits),
+        ("retention", RetentionSettings),
     ):
         if isinstance(data.get(name), Mapping):
             check_keys(CHANNEL_NAME, kind, data[name], f"{name}.", EXAMPLES)
@@ -197,6 +202,7 @@ def _check_values(settings: Settings) -> None:
             )
     _check_timers(settings.timers)
     check_limits(settings.limits, f"{CHANNEL_NAME}: limits.")
+    check_retention(settings.retention, f"{CHANNEL_NAME}: retention.")
     _check_customer_tokens(settings)
     if settings.admin_token is not None:
         check_admin_token(settings.admin_token, f"{CHANNEL_NAME}: admin_token")

@@ -156,6 +156,14 @@ class ReminderPayload(Payload, frozen=True, kw_only=True):
     seconds: float
 
 
+class DeletedPayload(Payload, frozen=True, kw_only=True):
+    """Handoffs were deleted: they leave the desk at once, also one that is open. ``handoff_ids``: which."""
+
+    event = "deleted"
+
+    handoff_ids: tuple[str, ...]
+
+
 class ConversationAnswer(Acknowledgement, frozen=True, kw_only=True):
     """The answer to ``take`` and ``open``. ``conversation``: the whole of it."""
 

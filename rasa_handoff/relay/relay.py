@@ -108,12 +108,15 @@ class Relay:
             Dispatcher(self.store, repository.outbox, targets, self._settle, self._set_aside)
         )
         self.commands.update(DEAD_LETTERS.handlers(self.store.write, lambda lane_key: self._deliver([lane_key])))
-        self.commands.update(forget_command.handlers(forget, self.store.write))
+        self.commands.update(forget_command.handlers(self._forget))
         self._stack.callback(self.commands.clear)
         await self._stack.enter_async_context(AdminSocket(self.store.url, self.commands))
         await self.requests.end_unanswered()
         await self.store.write(lambda connection: repository.timers.postpone(connection, self._now() + RECOVERY))
         await self._stack.enter_async_context(Clock(self.store, repository.timers, self._fire, self._now))
+
+    async def _forget(self, conversation_id: str, bot_id: str | None) -> forget_command.Forgotten:
+        return await self.store.write(lambda connection: forget(connection, conversation_id, bot_id))
 
     async def close(self) -> None:
         """Stop delivering and close the store. What still waits is delivered after the next start."""
@@ -348,6 +351,11 @@ class ConversationWriter:
             _refuse_where_full(connection, event)
         if after is not before:
             repository.save(connection, after)
+        has_ended = after.state is Control.BOT and before.state is not Control.BOT
+        if has_ended or (
+            before.state is Control.BOT and isinstance(event, events.AgentSaid)
+        ):  # or a left message is answered
+            repository.end_handoff(connection, str(event.handoff_id or after.handoff_id), self._now())
         self._set_timers(connection, before, after, event, running)
         effects = (*self._state_message(before, after), *effects)
         _put_entries(connection, event.conversation_id, event.handoff_id or after.handoff_id, effects)

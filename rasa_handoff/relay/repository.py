@@ -12,6 +12,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Float,
+    Index,
     Integer,
     MetaData,
     String,
@@ -81,6 +82,15 @@ handoffs = Table(
     # The customer left a message: the desk may answer it although the conversation is the bot's again.
     Column("message_left", Boolean, nullable=False, default=False),
     Column("started_at", Float, nullable=False),
+    # When the conversation went back to the bot; for a message that was left: when it was answered last.
+    Column("ended_at", Float),
+)
+# Finds what is old among any number; handoffs under way aren't in it.
+Index(
+    "handoff_ended",
+    handoffs.c.ended_at,
+    sqlite_where=handoffs.c.ended_at.isnot(None),
+    postgresql_where=handoffs.c.ended_at.isnot(None),
 )
 
 messages = Table(
@@ -215,6 +225,11 @@ def _last_agent_message(connection: Connection, handoff_id: str) -> str | None:
 def mark_message_left(connection: Connection, handoff_id: str) -> None:
     """Store that the customer left a message with this handoff."""
     connection.execute(update(handoffs).where(handoffs.c.handoff_id == handoff_id).values(message_left=True))
+
+
+def end_handoff(connection: Connection, handoff_id: str, at: float) -> None:
+    """Store when a handoff ended, or when a message that was left with it was answered: it is kept for a time from then on."""
+    connection.execute(update(handoffs).where(handoffs.c.handoff_id == handoff_id).values(ended_at=at))
 
 
 def message_was_left(connection: Connection, handoff_id: str | None) -> bool:

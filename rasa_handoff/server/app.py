@@ -29,9 +29,9 @@ from rasa_handoff.guard.hosts import Hosts
 from rasa_handoff.guard.refusals import escaped, shown_address
 from rasa_handoff.guard.socketio_requests import HEADERS
 from rasa_handoff.protocol.limits import Limits
+from rasa_handoff.protocol.retention_settings import RetentionSettings
 from rasa_handoff.protocol.values import Value
 from rasa_handoff.server import accounts
-from rasa_handoff.server.forget_handoffs import forget
 from rasa_handoff.server.gateways.botlhale_clients import BOTLHALE
 from rasa_handoff.server.gateways.botlhale_gateway import BotlhaleGateway
 from rasa_handoff.server.gateways.desk_gateway import DeskGateway
@@ -43,13 +43,15 @@ from rasa_handoff.server.public_url import BelowPath, PublicUrl
 from rasa_handoff.server.sending_again import DEAD_LETTERS
 from rasa_handoff.server.service.agent_operations import AgentService
 from rasa_handoff.server.service.bot_operations import BotService
+from rasa_handoff.server.service.deletions import DeletionService
 from rasa_handoff.server.service.presence import GRACE, Presence
 from rasa_handoff.server.service.queue_notices import PLACE_NOTICE_SECONDS, QueueNotices
-from rasa_handoff.server.service.scheduler import HISTORY_DAYS, HistoryRetention, Sweeper, Timekeeper
+from rasa_handoff.server.service.scheduler import HISTORY_DAYS, Sweeper, Timekeeper
 from rasa_handoff.server.service.unit_of_work import Publisher
 from rasa_handoff.server.storage.handoffs import RELAY
 from rasa_handoff.server.storage.tables import OUTBOX, TIMERS, Unavailable, open_store
 from rasa_handoff.store.dispatcher import Dispatcher, Target
+from rasa_handoff.store.retention import Retention
 from rasa_handoff.store.timers import Clock
 
 EVENTS_AT_ONCE: Final = 1
@@ -59,7 +61,7 @@ SOCKETS: Final = "/socket.io/"
 FOREIGN_HOST: Final = "This server isn't to be found under this name. Its log says what whoever runs it can do."
 
 
-class ConversationService(BotService, AgentService):
+class ConversationService(BotService, AgentService, DeletionService):
     """The operations of both sides, over one database."""
 
 
@@ -71,7 +73,8 @@ class ServerSettings(Value, frozen=True, kw_only=True):
     when a proxy stands before it. ``hsts``: seconds for which browsers that came by TLS may use nothing else. ``limits``: how
     much the guard lets one sender, one address and all together use. ``hosts``: the only host names that are accepted, beside
     the public one. ``admin_token``: lets commands in over HTTP; None: there are none over HTTP. ``history_days``: how long
-    rows of ``handoff_event`` are kept. ``place_notices``: seconds between two notices of a place in the queue to one customer;
+    rows of ``handoff_event`` are kept. ``retention``: how long everything else is kept.
+    ``place_notices``: seconds between two notices of a place in the queue to one customer;
     None: they hear of it only when they are next.
     """
 
@@ -84,6 +87,7 @@ class ServerSettings(Value, frozen=True, kw_only=True):
     hosts: tuple[str, ...] = ()
     admin_token: str | None = None
     history_days: int = HISTORY_DAYS
+    retention: RetentionSettings = RetentionSettings()
     place_notices: float | None = PLACE_NOTICE_SECONDS
 
 
@@ -151,10 +155,11 @@ class _LiveAgentServer:
             self._commands.update(
                 DEAD_LETTERS.handlers(self._store.write, lambda lane_key: service.dispatcher.notify([lane_key]))
             )
-            self._commands.update(forget_command.handlers(forget, self._store.write))
+            self._commands.update(forget_command.handlers(service.forget))
             await stack.enter_async_context(AdminSocket(self._database, self._commands))
             parts = (self._guard, service.dispatcher, self._publisher, self._presence, clock, self._sweeper())
-            for part in (*parts, self._tkinter):
+            expiries = service.expiries(self._settings.retention, self._settings.history_days)
+            for part in (*parts, self._tkinter, Retention(expiries, self._now)):
                 await stack.enter_async_context(part)
             yield
             service.closing = True
@@ -168,7 +173,6 @@ class _LiveAgentServer:
             self._relay.close_revoked,
             self._botlhale.close_revoked,
             QueueNotices(self._store, self._service, self._settings.place_notices, self._now).check,
-            HistoryRetention(self._store, self._settings.history_days, self._now).check,
         ]
         return Sweeper(checks, lambda: self._store.write(accounts.last_change))
 

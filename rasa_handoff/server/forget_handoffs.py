@@ -1,9 +1,10 @@
 """Deletes all that the live-agent server has kept of a conversation, but for the bare history of what happened."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from sqlalchemy import delete, select
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Row
 
 from rasa_handoff.admin.forget_command import UNDER_WAY, Forgotten
 from rasa_handoff.core.assignment import Stage
@@ -16,6 +17,13 @@ MOST_AT_ONCE: Final = 500
 """Ids in one statement: databases limit them."""
 
 
+def handoffs_of(connection: Connection, conversation_id: str, bot_id: str | None = None) -> list[Row]:
+    """Return the handoffs of a conversation: id, bot and stage. ``bot_id``: of this bot alone."""
+    columns = HANDOFFS.c
+    query = select(columns.handoff_id, columns.bot_id, columns.stage).where(columns.conversation_id == conversation_id)
+    return list(connection.execute(query if bot_id is None else query.where(columns.bot_id == bot_id)).all())
+
+
 def forget(connection: Connection, conversation_id: str, bot_id: str | None = None) -> Forgotten:
     """Delete a conversation: its handoffs, messages, timers, and what waits for delivery.
 
@@ -24,26 +32,22 @@ def forget(connection: Connection, conversation_id: str, bot_id: str | None = No
     Raises:
         Refused: it is under way.
     """
-    columns = HANDOFFS.c
-    query = select(columns.handoff_id, columns.bot_id, columns.stage).where(columns.conversation_id == conversation_id)
-    rows = connection.execute(query if bot_id is None else query.where(columns.bot_id == bot_id)).all()
+    rows = handoffs_of(connection, conversation_id, bot_id)
     if any(row.stage in WITH_PEOPLE for row in rows):
         raise Refused("under_way", UNDER_WAY)
     for bot in {row.bot_id for row in rows}:
         handoff_events.erase(connection, bot, conversation_id)
     ids, messages = [row.handoff_id for row in rows], 0
     for first in range(0, len(ids), MOST_AT_ONCE):
-        messages += _delete(connection, ids[first : first + MOST_AT_ONCE])
+        some = ids[first : first + MOST_AT_ONCE]
+        OUTBOX.forget(connection, some)
+        messages += connection.execute(delete(MESSAGES).where(MESSAGES.c.handoff_id.in_(some))).rowcount
+        delete_handoffs(connection, some)
     return Forgotten(handoffs=len(ids), messages=messages)
 
 
-def _delete(connection: Connection, handoff_ids: list[str]) -> int:
-    """Delete handoffs, and return how many messages they had."""
-    OUTBOX.forget(connection, handoff_ids)
-    for handoff_id in handoff_ids:
-        TIMERS.clear(connection, handoff_id)
-    deleted = connection.execute(delete(MESSAGES).where(MESSAGES.c.handoff_id.in_(handoff_ids)))
-    connection.execute(
-        delete(HANDOFFS).where(HANDOFFS.c.handoff_id.in_(handoff_ids))
-    )  # and resume secrets, by their key
-    return int(deleted.rowcount)
+def delete_handoffs(connection: Connection, handoff_ids: Sequence[str]) -> None:
+    """Delete handoffs and their timers; messages that are left and resume secrets go with them, by their keys."""
+    if handoff_ids:
+        connection.execute(delete(TIMERS.table).where(TIMERS.table.c.key.in_(handoff_ids)))
+        connection.execute(delete(HANDOFFS).where(HANDOFFS.c.handoff_id.in_(handoff_ids)))

@@ -34,7 +34,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Row
 
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.limits import LONGEST_ID, LONGEST_LANE
@@ -290,6 +290,32 @@ class Outbox:
         ).all()
         connection.execute(delete(table).where(table.c.lane.in_(lanes)))
         connection.execute(delete(self.dead_letters).where(self.dead_letters.c.lane.in_(lanes)))
+        for row in rows:
+            changes.note(connection, changes.Removed((row.target, row.lane), row.key))
+
+    def oldest(self, connection: Connection, after: int, most: int) -> list[Row]:
+        """Return target, lane, key and time (``at``) of the entries after this key, the oldest first, ``most`` at most."""
+        columns = self.table.c
+        query = select(columns.key, columns.target, columns.lane, columns.at).where(columns.key > after)
+        return list(connection.execute(query.order_by(columns.key).limit(most)).all())
+
+    def with_entries(self, connection: Connection, targets: Collection[str], lanes: Collection[str]) -> set[str]:
+        """Return which of these lanes have entries, of any of these targets."""
+        columns = self.table.c
+        query = select(columns.lane).where(columns.target.in_(list(targets)), columns.lane.in_(list(lanes))).distinct()
+        return set(connection.execute(query).scalars())
+
+    def entry(self, connection: Connection, key: int) -> Entry | None:
+        """Return the entry with this key; None if there is none, or its body can't be read."""
+        row = connection.execute(select(self.table).where(self.table.c.key == key)).first()
+        try:
+            return row and Entry(key=row.key, target=row.target, lane=row.lane, name=row.name, body=_body(row.body))
+        except ValueError:
+            return None
+
+    def expire(self, connection: Connection, rows: Sequence[Row]) -> None:
+        """Remove entries that were kept long enough; ``rows`` as :meth:`oldest` returns them."""
+        connection.execute(self._delete, {"keys": [row.key for row in rows]})
         for row in rows:
             changes.note(connection, changes.Removed((row.target, row.lane), row.key))
 

@@ -26,14 +26,17 @@ from rasa_handoff.core.assignment_events import (
 )
 from rasa_handoff.core.assignment_timers import DeskTimers
 from rasa_handoff.protocol.errors import Refused
+from rasa_handoff.protocol.retention_settings import RetentionSettings
 from rasa_handoff.protocol.values import Agent, Channel, Offer, Priority
 from rasa_handoff.server.service import queues
-from rasa_handoff.server.service.scheduler import HistoryRetention, Timekeeper
-from rasa_handoff.server.service.unit_of_work import UnitOfWork
+from rasa_handoff.server.service.deletions import DeletionService
+from rasa_handoff.server.service.scheduler import Timekeeper
+from rasa_handoff.server.service.unit_of_work import Publisher, UnitOfWork
 from rasa_handoff.server.storage import handoff_events, handoffs
 from rasa_handoff.server.storage.handoff_events import HandoffEvent
 from rasa_handoff.server.storage.handoffs import RELAY
 from rasa_handoff.server.storage.tables import HANDOFF_EVENTS, HANDOFFS, Database, open_store
+from rasa_handoff.store.retention import Retention
 from rasa_handoff.testing.waiting import eventually
 
 DAY = 86_400.0
@@ -300,24 +303,29 @@ def test_rows_stay_when_their_handoff_is_deleted(at_desk: Desk) -> None:
 async def test_old_rows_go_some_at_a_time_and_are_looked_for_every_hour(
     at_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rasa_handoff.server.service.scheduler.MOST_REMOVED", 2)
+    monkeypatch.setattr("rasa_handoff.server.service.deletions.MOST_ROWS", 2)
     for handoff_id, at in (("a", 0.0), ("b", 1.0), ("c", 2.0), ("d", 9 * DAY + 60)):
         at_desk.arrive(at, handoff_id)
     at_desk.now = 10 * DAY
     async with at_desk.store as store:
-        retention = HistoryRetention(store, 1, lambda: at_desk.now)
+        service = DeletionService(store, Publisher(), Timekeeper(DeskTimers(), lambda: at_desk.now))
+        (expiry,) = service.expiries(RetentionSettings(), 1)
+        retention = Retention([expiry], lambda: at_desk.now)
 
-        async def left() -> list[str]:
-            await retention.check()
+        async def left(look: Callable[[], Any]) -> list[str]:
+            await look()
             query = select(HANDOFF_EVENTS.c.handoff_id).order_by(HANDOFF_EVENTS.c.key)
             return await store.write(lambda connection: list(connection.execute(query).scalars()))
 
-        assert await left() == ["c", "d"]
-        assert await left() == ["d"]
+        def step() -> Any:
+            return expiry.step(at_desk.now - expiry.seconds, None)
+
+        assert await left(step) == ["c", "d"]
+        assert await left(retention.check) == ["d"]
         at_desk.now += 120
-        assert await left() == ["d"], "too old now, but an hour isn't over"
+        assert await left(retention.check) == ["d"], "too old now, but an hour isn't over"
         at_desk.now += 3_600
-        assert await left() == []
+        assert await left(retention.check) == []
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)

@@ -312,3 +312,19 @@ test("a thousand conversations keep their order, whatever happens to single ones
   assert.deepEqual(ids(queuedConversations(state)), ids(expected));
   assert.deepEqual([queuedConversations(state).length, state.summaries.size], [1000, 1001]);
 });
+
+test("a conversation that was deleted leaves at once, with what was typed for it, also when it is open", () => {
+  const unsent = { id: "u", handoff_id: "h", agent: "a1", text: "?", at: 1, problem: null };
+  const state = after(
+    ready({ mine: [held("h", "a1"), held("other", "a1")] }),
+    said("h", message("m", 1)),
+    { type: "selected", handoff_id: "h" },
+    { type: "seen", handoff_id: "h" },
+    { type: "message composed", unsent },
+    { type: "deleted", handoff_ids: ["h", "unknown"] },
+  );
+  assert.deepEqual(lists(state), [[], [], ["other"]]);
+  assert.equal(state.selected, null);
+  assert.deepEqual([state.messages.has("h"), state.seen.has("h"), state.unsent], [false, false, []]);
+  assert.equal(reduce(state, { type: "deleted", handoff_ids: ["h"] }), state);
+});

@@ -14,6 +14,7 @@ from rasa_handoff.protocol.desk_payloads import (
     ARRIVAL,
     AgentMessagePayload,
     ConversationAnswer,
+    DeletedPayload,
     Me,
     Message,
     MessageAnswer,
@@ -44,6 +45,7 @@ from rasa_handoff.server.service.publications import (
     AvailabilityChanged,
     Changed,
     CustomerTyping,
+    Deleted,
     Marked,
     Overdue,
     PresenceChanged,
@@ -194,7 +196,7 @@ class DeskGateway:
         emitted = _event_of(publication)
         if emitted is not None:
             event, payload = emitted
-            rooms = [EVERYBODY] if isinstance(publication, AvailabilityChanged) else list(publication.viewers)
+            rooms = [EVERYBODY] if isinstance(publication, AvailabilityChanged | Deleted) else list(publication.viewers)
             if rooms:
                 await self._sio.emit(event, plain(payload), room=rooms, namespace=DESK_NAMESPACE)
 
@@ -228,6 +230,9 @@ def _event_of(publication: Publication) -> tuple[str, Struct] | None:
         case PresenceChanged():
             presence = PresencePayload(online=publication.online)
             return presence.event, presence
+        case Deleted():
+            deleted = DeletedPayload(handoff_ids=publication.handoff_ids)
+            return deleted.event, deleted
         case AvailabilityChanged():
             return AVAILABILITY, publication.availability
     return None

@@ -15,7 +15,7 @@ from rasa_handoff.server.service import availability, queues, reconciliation, su
 from rasa_handoff.server.service.deliveries import DeliveryService, Mark, mark_message
 from rasa_handoff.server.service.publications import CustomerTyping
 from rasa_handoff.server.service.unit_of_work import UnitOfWork, must_find_of_bot
-from rasa_handoff.server.storage import handoffs
+from rasa_handoff.server.storage import handoff_events, handoffs
 from rasa_handoff.server.storage.handoffs import RELAY, Record
 
 
@@ -31,6 +31,7 @@ class BotService(DeliveryService):
         def work(unit: UnitOfWork) -> QueuedAnswer:
             record = handoffs.find(unit.connection, offer.handoff_id)
             if record is None:
+                handoff_events.check_not_deleted(unit.connection, offer.handoff_id)
                 record = _resume(unit, offer) if resumed else _begin(unit, offer)
             elif not record.is_of(RELAY, offer.bot_id):
                 raise Refused("refused", f"The handoff id '{offer.handoff_id}' is another bot's.")

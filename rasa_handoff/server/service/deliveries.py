@@ -43,7 +43,7 @@ class DeliveryService(Service):
 
         def work(unit: UnitOfWork) -> None:
             OUTBOX.remove(unit.connection, entries)
-            _mark_all(unit, [mark for mark in results if isinstance(mark, Mark)])
+            mark_all(unit, [mark for mark in results if isinstance(mark, Mark)])
             for lost in results:
                 if isinstance(lost, Lost):
                     _lose(unit, lost.handoff_id)
@@ -55,13 +55,13 @@ class DeliveryService(Service):
 
         def work(unit: UnitOfWork) -> None:
             OUTBOX.set_aside(unit.connection, entry.key, reason)
-            _mark_all(unit, _failed(entry, reason))
+            mark_all(unit, failed_marks(entry, reason))
 
         await self.do(work)
 
     async def note(self, marks: Sequence[Mark]) -> None:
         """Note the status of messages whose entries stay in the outbox."""
-        await self.do(lambda unit: _mark_all(unit, marks))
+        await self.do(lambda unit: mark_all(unit, marks))
 
 
 def mark_message(unit: UnitOfWork, record: Record, mark: Mark) -> None:
@@ -89,7 +89,8 @@ def _has_arrived(unit: UnitOfWork, record: Record, message: Message, status: Sta
     return arrived and agents and handoffs.is_unanswered(unit.connection, record.handoff_id, message)
 
 
-def _mark_all(unit: UnitOfWork, marks: Sequence[Mark]) -> None:
+def mark_all(unit: UnitOfWork, marks: Sequence[Mark]) -> None:
+    """Store and publish the status of several messages."""
     for mark in marks:
         record = handoffs.find(unit.connection, mark.handoff_id)
         if record is not None:
@@ -102,12 +103,12 @@ def _lose(unit: UnitOfWork, handoff_id: str) -> None:
     if record is not None:
         waiting = OUTBOX.head(unit.connection, record.side, handoff_id)
         for entry in waiting:
-            _mark_all(unit, _failed(entry, FORGOTTEN))
+            mark_all(unit, failed_marks(entry, FORGOTTEN))
         OUTBOX.remove(unit.connection, waiting)
         unit.apply(record, RelayLost(at=unit.now))
 
 
-def _failed(entry: Entry, reason: str) -> tuple[Mark, ...]:
+def failed_marks(entry: Entry, reason: str) -> tuple[Mark, ...]:
     """Return the mark of a message that can't be delivered; nothing for another kind of entry, or for a malformed one."""
     payload = entry.body.get("payload")
     id = payload.get("id") if isinstance(payload, dict) and entry.name == MessagePayload.event else None

@@ -71,3 +71,9 @@ class AvailabilityChanged(Publication, frozen=True, kw_only=True):
     """Which departments are open or staffed, or an expected wait, has changed. For everybody: it has no ``viewers``."""
 
     availability: Availability
+
+
+class Deleted(Publication, frozen=True, kw_only=True):
+    """Handoffs were deleted, and leave every desk. For everybody: it has no ``viewers``."""
+
+    handoff_ids: tuple[str, ...]

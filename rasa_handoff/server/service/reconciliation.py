@@ -1,5 +1,6 @@
 """Reconciliation after a connect: relay and server compare the last that each has received from the other."""
 
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,11 +8,11 @@ from msgspec.structs import replace
 
 from rasa_handoff.core.assignment import Ending
 from rasa_handoff.protocol.logs import get_log
-from rasa_handoff.protocol.payloads import MessagePayload, OpenHandoffPayload
-from rasa_handoff.protocol.values import Outcome, Value
+from rasa_handoff.protocol.payloads import DeskStatusPayload, MessagePayload, OpenHandoffPayload
+from rasa_handoff.protocol.values import Outcome, Value, read
 from rasa_handoff.server.service.unit_of_work import UnitOfWork
-from rasa_handoff.server.storage import handoffs
-from rasa_handoff.server.storage.customer_entries import read_entry, renumbered
+from rasa_handoff.server.storage import handoff_events, handoffs
+from rasa_handoff.server.storage.customer_entries import StatusEntry, read_entry, renumbered
 from rasa_handoff.server.storage.handoffs import Record
 from rasa_handoff.server.storage.tables import OUTBOX
 from rasa_handoff.store.outbox import Entry
@@ -34,12 +35,14 @@ def catch_up(unit: UnitOfWork, side: str, bot_id: str, open_handoffs: Sequence[O
     """Compare a relay's open handoffs with ours, and return the last event that this side has received of each.
 
     Entries that the relay has received are removed from the outbox. If the relay doesn't know that a handoff has ended (its
-    database is an earlier copy), the end is sent again.
+    database is an earlier copy), the end is sent again; so it is for one that was deleted here.
     """
     ours, unknown = {}, []
     for one in open_handoffs:
         record = handoffs.find(unit.connection, one.handoff_id)
-        if record is None:
+        if record is None and handoff_events.knows(unit.connection, one.handoff_id):
+            unit.entries.append(_end_of_deleted(bot_id, side, one))
+        elif record is None:
             unknown.append(one.handoff_id)
         elif record.is_of(side, bot_id):
             with unit.isolated("Handoff %s can't be reconciled with what the relay has received.", one.handoff_id):
@@ -103,6 +106,14 @@ def _number_anew(unit: UnitOfWork, record: Record, number: int, waiting: list[En
     counted = replace(record, last_number=number + len(left))
     handoffs.save(unit.connection, counted)
     return counted
+
+
+def _end_of_deleted(bot_id: str, side: str, theirs: OpenHandoffPayload) -> Entry:
+    """Return the end of a handoff that was deleted here, for a relay whose database is an earlier copy in which it goes on."""
+    fields = {"handoff_id": theirs.handoff_id, "status": "failed", "reason": "deleted", "id": uuid.uuid4().hex}
+    status = read(DeskStatusPayload, {**fields, "number": theirs.last + 1})
+    body = StatusEntry(bot_id=bot_id, conversation_id="", payload=status)
+    return Entry.of(side, theirs.handoff_id, status.event, body)
 
 
 def _end_again(ended: Ending) -> tuple[str, dict[str, Any]]:

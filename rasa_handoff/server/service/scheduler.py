@@ -1,7 +1,6 @@
 """The timers of conversations, set and stopped in the transaction of the event that asks for it; and periodic checks.
 
-The periodic checks are for what no timer announces: a department added by the command line, a session that ran out, a history
-that is too old.
+The periodic checks are for what no timer announces: a department added by the command line, a session that ran out.
 """
 
 import asyncio
@@ -20,10 +19,9 @@ from rasa_handoff.core.assignment_events import AssignmentEvent, CustomerSilent,
 from rasa_handoff.core.assignment_timers import SWITCHABLE, TIMINGS, DeskTimers
 from rasa_handoff.protocol.errors import SettingsError, Unreachable
 from rasa_handoff.protocol.logs import get_log
-from rasa_handoff.server.storage import handoff_events, handoffs
+from rasa_handoff.server.storage import handoffs
 from rasa_handoff.server.storage.handoffs import RELAY, Record
 from rasa_handoff.server.storage.tables import HANDOFFS, OUTBOX, TIMERS
-from rasa_handoff.store.engine import Store
 from rasa_handoff.store.tasks import cancel_all
 from rasa_handoff.store.timers import RECOVERY, Timer
 
@@ -38,10 +36,6 @@ EVERY: Final = 5.0
 """Seconds between two rounds of checks: a department added by the command, an expected wait, a session that ran out."""
 HISTORY_DAYS: Final = 400
 """Days for which what happened to handoffs is kept, so that a month can be compared with the same one of the year before."""
-MOST_REMOVED: Final = 1_000
-"""Rows of the history that one transaction removes: other transactions wait for it."""
-REMOVE_EVERY: Final = 3_600.0
-"""Seconds until rows that are too old are looked for again, once all of them have been removed."""
 LOOK_EVERY: Final = 0.25
 """Seconds between two looks for what another process changed: a session that the command line ended, a revoked token."""
 
@@ -179,24 +173,6 @@ class Sweeper:
             return False
         before, self._seen = self._seen, now
         return now != before
-
-
-class HistoryRetention:
-    """Removes rows of ``handoff_event`` that are older than ``days``. A check of the :class:`Sweeper`."""
-
-    def __init__(self, store: Store, days: int, now: Callable[[], float]) -> None:
-        self._store, self._days, self._now = store, days, now
-        self._next = 0.0
-
-    async def check(self) -> None:
-        """Remove some of what is too old; what is left is removed by the next checks."""
-        now = self._now()
-        if now < self._next:
-            return
-        oldest = now - self._days * 86_400
-        removed = await self._store.write(lambda rows: handoff_events.remove_before(rows, oldest, MOST_REMOVED))
-        if removed < MOST_REMOVED:
-            self._next = now + REMOVE_EVERY
 
 
 def read_place_notices(given: str) -> float | None:

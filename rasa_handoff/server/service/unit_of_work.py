@@ -324,8 +324,10 @@ def must_find_of_bot(unit: UnitOfWork, side: str, bot_id: str, handoff_id: str) 
     Raises:
         Refused: with code ``unknown_handoff``; for another bot's conversation, too.
     """
-    record = handoffs.must_find(unit.connection, handoff_id)
-    if not record.is_of(side, bot_id):
+    record = handoffs.find(unit.connection, handoff_id)
+    if record is None:
+        handoff_events.check_not_deleted(unit.connection, handoff_id)
+    if record is None or not record.is_of(side, bot_id):
         raise Refused("unknown_handoff", handoffs.UNKNOWN)
     return record
 

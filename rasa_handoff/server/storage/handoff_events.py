@@ -31,6 +31,7 @@ from rasa_handoff.core.assignment_events import (
     Taken,
     Transferred,
 )
+from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.text import as_json
 from rasa_handoff.protocol.values import Agent, Offer, Value
 from rasa_handoff.server.storage.tables import HANDOFF_EVENTS, HANDOFFS
@@ -119,6 +120,22 @@ def of_handoff(connection: Connection, handoff_id: str) -> list[HandoffEvent]:
     columns = HANDOFF_EVENTS.c
     query = select(HANDOFF_EVENTS).where(columns.handoff_id == handoff_id).order_by(columns.key)
     return [_row(row) for row in connection.execute(query)]
+
+
+def knows(connection: Connection, handoff_id: str) -> bool:
+    """Return whether something has happened to this handoff here."""
+    query = select(HANDOFF_EVENTS.c.key).where(HANDOFF_EVENTS.c.handoff_id == handoff_id).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def check_not_deleted(connection: Connection, handoff_id: str) -> None:
+    """Check that an unknown handoff wasn't deleted here: a late copy must not bring it back.
+
+    Raises:
+        Refused: with code ``ended``; the history knows it.
+    """
+    if knows(connection, handoff_id):
+        raise Refused("ended", "This conversation has ended, and was deleted.")
 
 
 def erase(connection: Connection, bot_id: str, conversation_id: str) -> None:

@@ -212,6 +212,13 @@ HANDOFFS: Final = Table(
     Index("handoffs_queue", "stage", "department"),
     Index("handoffs_conversation", "bot_id", "conversation_id"),
 )
+# Finds what is old among any number; conversations that go on aren't in it, so a message doesn't change it.
+Index(
+    "handoffs_ended",
+    HANDOFFS.c.ended_at,
+    sqlite_where=HANDOFFS.c.ended_at.isnot(None),
+    postgresql_where=HANDOFFS.c.ended_at.isnot(None),
+)
 
 MESSAGES: Final = Table(
     "messages",

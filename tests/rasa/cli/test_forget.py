@@ -88,6 +88,7 @@ async def test_the_server_keeps_what_happened_without_words(
         assert "knows no handoff" in capsys.readouterr().out
         if running:
             assert await run(conversation_id, "--database", desk.database) == 0
+            await thandi.hears("deleted", handoff_ids=[handoff_id])
         await bot.close()
     if not running:
         assert await run(conversation_id, "--database", desk.database) == 0

@@ -134,6 +134,11 @@ export function saveDraft(handoff_id, text) {
   else remove(`desk.draft.${handoff_id}`);
 }
 
+/** Remove the drafts of conversations that were deleted. @param {string[]} handoff_ids */
+export function removeDrafts(handoff_ids) {
+  for (const id of handoff_ids) remove(`desk.draft.${id}`);
+}
+
 /** Leave nothing of this agent's to the next one in this tab. */
 export function clearTab() {
   try {

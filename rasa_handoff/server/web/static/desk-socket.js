@@ -33,6 +33,7 @@ const EVENTS = {
   reminder: (payload) => payload,
   presence: (payload) => payload,
   availability: (payload) => payload,
+  deleted: (payload) => payload,
   signed_out: (payload) => payload,
 };
 

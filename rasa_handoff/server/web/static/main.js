@@ -30,7 +30,7 @@
  */
 
 import { Alerts, notificationPermission } from "./alerts.js";
-import { conversationInAddress, loadSaved, saveChanges } from "./browser-storage.js";
+import { conversationInAddress, loadSaved, removeDrafts, saveChanges } from "./browser-storage.js";
 import { DeskSocket } from "./desk-socket.js";
 import "./elements/register.js";
 import { Operations } from "./operations.js";
@@ -90,6 +90,7 @@ function follow(state, event, before) {
   if (toast) operations.showToast(toast.text, "info", toast.handoff_id);
   if (event.type === "ready") void operations.catchUp();
   if (event.type === "typing" && event.on) operations.endTypingLater(event.handoff_id);
+  if (event.type === "deleted") removeDrafts(event.handoff_ids);
   if (event.type === "signed_out") location.assign("./");
   markSeen(state);
 }

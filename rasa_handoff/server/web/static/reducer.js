@@ -68,6 +68,7 @@ const steps = {
     "transcript" in summary ? withConversation(state, summary) : withSummary(state, summary),
   opened: (state, { conversation }) => withConversation(state, conversation),
   message: (state, { handoff_id, message }) => withMessages(state, handoff_id, [message]),
+  deleted: (state, { handoff_ids }) => handoff_ids.reduce(withoutTrace, state),
   "message.status": withStatus,
   typing: withTyping,
   presence: (state, { online }) => (state.me ? { ...state, me: { ...state.me, online } } : state),
@@ -161,6 +162,23 @@ function withoutConversation(state, id) {
     messages: state.messages.without(id),
     typing: state.typing.without(id),
   };
+}
+
+/**
+ * Remove a conversation that was deleted, also if it is open: nothing of it is left here.
+ *
+ * @param {State} state
+ * @param {string} id
+ * @returns {State}
+ */
+function withoutTrace(state, id) {
+  const unsent = state.unsent.filter((one) => one.handoff_id !== id);
+  const seen = new Map(state.seen);
+  const known = state.summaries.has(id) || state.messages.has(id) || state.selected === id || seen.delete(id);
+  if (!known && unsent.length === state.unsent.length) return state;
+  seen.delete(id);
+  const open = state.selected === id ? { selected: null, dialog: null } : {};
+  return { ...withoutConversation(state, id), ...open, unsent, seen };
 }
 
 /**

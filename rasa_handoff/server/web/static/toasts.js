@@ -8,7 +8,7 @@ import { isolate } from "./text-direction.js";
 /** @typedef {import("./types.js").State} State */
 /** @typedef {import("./types.js").DeskEvent} DeskEvent */
 /** @typedef {import("./types.js").Summary} Summary */
-/** @typedef {{text: string, handoff_id: string, urgent: boolean}} ToastContent */
+/** @typedef {{text: string, handoff_id?: string, urgent: boolean}} ToastContent */
 
 /**
  * What the agent is to be told after an event, if anything.
@@ -20,6 +20,7 @@ import { isolate } from "./text-direction.js";
  */
 export function toastFor(state, event, before) {
   if (event.type === "reminder") return reminder(state, event);
+  if (event.type === "deleted") return deleted(event, before);
   if (event.type === "conversation") return changed(state, event.summary, before);
   return null;
 }
@@ -29,6 +30,12 @@ function reminder(state, { handoff_id, seconds }) {
   const title = state.summaries.get(handoff_id)?.title ?? "A customer";
   const text = `${isolate(title)} has waited ${minutesText(seconds)} for your answer.`;
   return { text, handoff_id, urgent: true };
+}
+
+/** @param {DeskEvent} event @param {State} before */
+function deleted({ handoff_ids }, before) {
+  if (!before.selected || !handoff_ids.includes(before.selected)) return null;
+  return { text: "The conversation that was open here has been deleted.", handoff_id: undefined, urgent: false };
 }
 
 /** @param {State} state @param {Summary} summary @param {State} before */
