@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rasa_handoff.cli.project import Project
-from rasa_handoff.protocol.channel_settings import CHANNEL_NAME, read_settings
+from rasa_handoff.protocol.channel_settings import CHANNEL_NAME, read_store
 from rasa_handoff.protocol.errors import HandoffError
 
 VARIABLE: Final = "RASA_HANDOFF_DATABASE"
@@ -41,11 +41,11 @@ def relays_database(project: Project) -> str:
     """Return the URL of the relay's database, from the project's ``credentials.yml``. A file's path is relative to the project.
 
     Raises:
-        HandoffError: the settings can't be read; the sentence names the key.
+        HandoffError: the setting can't be used.
     """
     if project.channel is None:
         raise HandoffError(f"credentials.yml has no {CHANNEL_NAME}, so there is no relay here.")
-    store = read_settings(project.channel).store
+    store = read_store(project.channel)
     from sqlalchemy.engine import make_url  # init and doctor run where it isn't installed
     from sqlalchemy.exc import ArgumentError
 

@@ -133,6 +133,36 @@ def _pictures(data: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def files_in_words(attachments: Any) -> str:
+    """Describe what came with a customer's message, by name and address.
+
+    Microsoft Teams sends each text a second time as HTML, in an attachment without name and address: that is left out.
+
+    >>> files_in_words([{"contentType": "text/html", "content": "<p>Hi</p>"}, {"name": "a.pdf", "contentUrl": "https://x/a"}])
+    '[Attachment: a.pdf https://x/a]'
+    """
+    files = attachments if isinstance(attachments, list | tuple) else [attachments]
+    return " ".join(f"[Attachment: {words}]" for file in files if (words := _file(file)))
+
+
+def _file(file: Any) -> str:
+    if not isinstance(file, Mapping):
+        return str(file) if isinstance(file, str | int) else ""
+    inner = file.get("payload")  # Messenger has the address there
+    places = [file, inner] if isinstance(inner, Mapping) else [file]
+    address = _first_text(places, "contentUrl", "url", "file_url")
+    name = _first_text(places, "name", "title", "filename")
+    kind = _first_text(places, "contentType", "type")
+    if name is None and address is None and kind is not None and kind.startswith("text/"):
+        return ""
+    return " ".join(part for part in (name or kind or "a file", address) if part)
+
+
+def _first_text(places: Sequence[Mapping[str, Any]], *keys: str) -> str | None:
+    found = (place.get(key) for place in places for key in keys)
+    return next((value for value in found if isinstance(value, str) and value), None)
+
+
 def _custom(custom: Any) -> str:
     try:
         if read_marker(custom) is not None or read_directives(custom):

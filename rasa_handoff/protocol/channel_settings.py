@@ -92,6 +92,9 @@ class TimerSettings(Value, frozen=True, forbid_unknown_fields=True):
         return value
 
 
+DEFAULT_STORE: Final = "sqlite:///handoff.db"
+
+
 class Settings(Value, frozen=True, forbid_unknown_fields=True):
     """All settings of HandoffChannel.
 
@@ -119,7 +122,7 @@ class Settings(Value, frozen=True, forbid_unknown_fields=True):
     bot_id: str
     desk: DeskSettings
     channels: dict[str, dict[str, Any] | None]
-    store: str = "sqlite:///handoff.db"
+    store: str = DEFAULT_STORE
     intents: IntentSettings = IntentSettings()
     slots: tuple[str, ...] = ()
     settable_slots: tuple[str, ...] = ()
@@ -174,6 +177,21 @@ def read_settings(data: Any) -> Settings:
     settings = convert(CHANNEL_NAME, Settings, data)
     _check_values(settings)
     return settings
+
+
+def read_store(data: Any) -> str:
+    """Return the setting ``store`` alone, for commands that need nothing but the database.
+
+    Raises:
+        SettingsError: it isn't a text, or has a variable that isn't set.
+    """
+    stored = data.get("store") if isinstance(data, Mapping) else None
+    if stored is None:
+        return DEFAULT_STORE
+    check_variables(CHANNEL_NAME, {"store": stored})
+    if not isinstance(stored, str):
+        raise SettingsError(f"{CHANNEL_NAME}: store isn't a text: write the address of a database in quotes.")
+    return stored
 
 
 def unknown_slots(settings: Settings, known: Collection[str]) -> list[str]:

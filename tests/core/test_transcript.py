@@ -1,8 +1,10 @@
 """The transcript, from events as Rasa writes them."""
 
+from typing import Any
+
 import pytest
 
-from rasa_handoff.core.transcript import button_payloads, button_titles, in_words, transcript
+from rasa_handoff.core.transcript import button_payloads, button_titles, files_in_words, in_words, transcript
 
 
 def user(text: str, **more: object) -> dict[str, object]:
@@ -89,3 +91,27 @@ def test_parts_of_any_shape_are_told_as_far_as_they_can_be(odd: object) -> None:
         assert in_words("Sure?", {part: odd}).startswith("Sure?")
         assert lines(bot("Sure?", **{part: odd}))
     assert in_words(odd, {"elements": [{"title": "A card", "buttons": odd}]}).endswith(("A card", "]"))
+
+
+@pytest.mark.parametrize(
+    ("attachments", "words"),
+    [
+        ([{"contentType": "text/html", "content": "<p>My invoice is wrong</p>"}], ""),
+        (
+            [
+                {"contentType": "text/html", "content": "<p>see</p>"},
+                {
+                    "contentType": "application/vnd.microsoft.teams.file.download.info",
+                    "name": "a.pdf",
+                    "contentUrl": "https://x/a",
+                },
+            ],
+            "[Attachment: a.pdf https://x/a]",
+        ),
+        ([{"type": "image", "payload": {"url": "https://x/cat.png"}}], "[Attachment: image https://x/cat.png]"),
+        (["https://x/b", 7, None, {}, ["a"]], "[Attachment: https://x/b] [Attachment: 7] [Attachment: a file]"),
+        ({"name": 5, "contentUrl": None, "contentType": "image/png"}, "[Attachment: image/png]"),
+    ],
+)
+def test_files_are_described_by_name_and_address(attachments: Any, words: str) -> None:
+    assert files_in_words(attachments) == words

@@ -43,7 +43,7 @@ from rasa_handoff.channel.turn.handoff_request import intent_of
 from rasa_handoff.channel.turn.options import Options, answers_with_options, replace_by_trigger
 from rasa_handoff.channel.turn.orphaned_pauses import OrphanedPauses
 from rasa_handoff.core.control import AWAITING_DESK, Control, Conversation, IllegalEvent
-from rasa_handoff.core.transcript import COMMAND
+from rasa_handoff.core.transcript import COMMAND, files_in_words
 from rasa_handoff.protocol import events, names
 from rasa_handoff.protocol.channel_settings import IntentSettings, Settings
 from rasa_handoff.protocol.errors import Refused, StoreError, StoreUnavailable, Unreachable
@@ -367,7 +367,7 @@ def _as_read(text: str, message: UserMessage, conversation: Conversation) -> str
     if text.startswith(COMMAND) and text in conversation.titles:  # only payloads: older versions kept other titles too
         return conversation.titles[text]
     attachments = _attachments(message)
-    described = f"[Attachment: {attachments}]" if attachments else ""
+    described = files_in_words(attachments) if attachments else ""
     return " ".join(part for part in (text, described) if part) or "[a message without text]"
 
 

@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 from xml.etree import ElementTree
@@ -214,6 +215,7 @@ class OnMattermost(Customer):
 
 class OnBotFramework(Customer):
     channel = "botframework"
+    attachments: Sequence[Mapping[str, Any]] = ()
 
     async def send(self, text: str) -> None:
         token = jwt.encode({"aud": "app"}, TEAMS_KEY, algorithm="RS256", headers={"kid": "teams"})
@@ -223,6 +225,7 @@ class OnBotFramework(Customer):
             "id": f"act{self.number}",
             "text": text,
             "serviceUrl": f"{self.vendors.url}/botframework",
+            "attachments": [*self.attachments],
             **where,
         }
         await self._post(json.dumps(body), {"Authorization": f"Bearer {token}", "Content-Type": "application/json"})

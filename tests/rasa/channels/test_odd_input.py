@@ -15,7 +15,7 @@ from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.channels.channel_customers import FETCHED, PUSHED, Customer
+from tests.rasa.channels.channel_customers import FETCHED, PUSHED, Customer, OnBotFramework
 from tests.rasa.channels.talking import heard_from_customer, resolved, taken
 from tests.rasa.channels.vendors import Vendors
 from tests.rasa.handoff.test_database import NOT_TAKEN
@@ -167,3 +167,22 @@ async def test_customers_without_a_sender_are_said_once(rasa: RasaServer, caplog
     said = [record.getMessage() for record in caplog.records if "names no `sender`" in record.getMessage()]
     assert len(said) == 1
     assert "the channel rest" in said[0]
+
+
+async def test_what_comes_with_a_message_is_described(
+    rasa: RasaServer, thandi: ScriptedAgent, vendors: Vendors
+) -> None:
+    """Teams sends each text a second time as HTML: the agent reads it once."""
+    customer = OnBotFramework(rasa, vendors, id="teams-98", place="botframework-98")
+    await customer.say("I give up completely")
+    handoff_id = await taken(rasa, thandi, customer)
+    copy = {"contentType": "text/html", "content": "<div>My invoice is wrong</div>"}
+    customer.attachments = [copy]
+    await customer.say("My invoice is wrong")
+    customer.attachments = [copy, {"contentType": "image/png", "name": "invoice.png", "contentUrl": "https://files/i"}]
+    await customer.say("Look")
+    await thandi.hears("message", text="Look [Attachment: invoice.png https://files/i]")
+    words = heard_from_customer(thandi, handoff_id)
+    assert words[-2:] == ["My invoice is wrong", "Look [Attachment: invoice.png https://files/i]"], words
+    customer.attachments = ()
+    await resolved(rasa, thandi, customer, handoff_id)

@@ -165,6 +165,13 @@ async def test_the_relays_by_its_project(
     monkeypatch.chdir(tmp_path)
     assert await run("drop", "1", "--side", "relay") == 0
     assert "Dead letter 1 was dropped." in capsys.readouterr().out
+    (tmp_path / "credentials.yml").write_text(
+        "rasa_handoff.HandoffChannel:\n  store: sqlite:///relay.db\n  desk: {token: '${NO_SUCH_TOKEN}'}\n"
+    )
+    assert await run("list", "--side", "relay") == 0  # it needs the database alone
+    (tmp_path / "credentials.yml").write_text("rasa_handoff.HandoffChannel:\n  store: '${NO_SUCH_STORE}'\n")
+    assert await run("list", "--side", "relay") == 1
+    assert "store is empty, for ${NO_SUCH_STORE} isn't set" in capsys.readouterr().err
     (tmp_path / "credentials.yml").write_text("rest:\n")
     assert await run("list", "--side", "relay") == 1
     assert "credentials.yml has no rasa_handoff.HandoffChannel" in capsys.readouterr().err
