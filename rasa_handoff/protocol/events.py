@@ -14,12 +14,14 @@ class Event(Value, frozen=True, tag=True):
 
     ``number``: set on the desk's events and increasing per handoff; one that isn't higher than the last is a repetition.
     ``sent``: the id that the channel gave the customer's message that caused this event; applying the event marks it as done.
+    ``is_first``: the inbox doesn't have that message yet, as far as is known; applying the event adds it.
     """
 
     conversation_id: str
     handoff_id: str | None = None
     number: int | None = None
     sent: str | None = None
+    is_first: bool = False
 
 
 # From the bot's side

@@ -1,8 +1,8 @@
 """The customers' messages by the ids their side gave them (idempotency keys), so that none is processed twice.
 
-A message is stored as begun before it is processed. It becomes done in the transaction that applies it to a live chat, or after
-the bot's turn. One that is begun but not done was interrupted by the end of a process; Rasa's tracker then shows whether the
-turn was finished.
+A message for the bot is stored as begun before its turn, and is done after it. One of a live chat is stored as done in the
+transaction that applies it. A message that is begun but not done was interrupted by the end of a process; Rasa's tracker then
+shows whether the turn was finished.
 """
 
 import enum
@@ -55,6 +55,10 @@ class MessageProgress(enum.Enum):
     NEW = "new"
     BEGUN = "begun"
     DONE = "done"
+
+
+class CameBefore(Exception):
+    """The inbox has the message already: how far it was processed decides what is done with it. Not an error."""
 
 
 class Inbox:
@@ -124,6 +128,18 @@ def _sweep(connection: Connection) -> None:
 def finish_message(connection: Connection, conversation_id: str, message_id: str) -> None:
     """Mark a customer's message as done."""
     connection.execute(_FINISH, {"conversation": conversation_id, "message": message_id})
+
+
+def add_finished_message(connection: Connection, conversation_id: str, message_id: str) -> None:
+    """Store a customer's message as done.
+
+    Raises:
+        CameBefore: it was stored before.
+    """
+    if connection.execute(_DONE, {"conversation": conversation_id, "message": message_id}).first() is not None:
+        raise CameBefore
+    row = {"conversation_id": conversation_id, "id": message_id, "done": True, "at": time.time()}
+    connection.execute(_INSERT, row)
 
 
 def note_request(connection: Connection, conversation_id: str, message_id: str) -> None:

@@ -47,7 +47,7 @@ from rasa_handoff.relay import repository
 from rasa_handoff.relay.desk_reconnection import DeskReconnection
 from rasa_handoff.relay.forget_conversation import forget
 from rasa_handoff.relay.handoff_requests import HandoffRequests, offer_entries
-from rasa_handoff.relay.inbox import finish_message, note_request
+from rasa_handoff.relay.inbox import add_finished_message, finish_message, note_request
 from rasa_handoff.relay.repository import CUSTOMER, DESK, TRACKER
 from rasa_handoff.relay.undeliverable import DEAD_LETTERS, events_after_set_aside
 from rasa_handoff.store.dispatcher import Dispatcher, Target
@@ -129,6 +129,7 @@ class Relay:
 
         Raises:
             IllegalEvent: the state table has no such pair; nothing was changed.
+            CameBefore: the inbox has the message of an event that ``is_first``; nothing was changed.
             Refused: too many messages already wait for the receiver; nothing was changed.
             StoreUnavailable: the database can't be used now; nothing was changed.
         """
@@ -412,10 +413,12 @@ def _note_event(connection: Connection, event: events.Event, after: Conversation
 
     Raises:
         Applied: the message was stored before.
+        CameBefore: the inbox has it.
     """
     handoff_id = str(event.handoff_id or after.handoff_id)
     if event.sent is not None:
-        finish_message(connection, event.conversation_id, event.sent)
+        note_done = add_finished_message if event.is_first else finish_message
+        note_done(connection, event.conversation_id, event.sent)
     said = event if isinstance(event, events.CustomerSaid | events.AgentSaid) else None
     if said is not None and not repository.keep_message(connection, handoff_id, said):
         raise Applied

@@ -10,11 +10,11 @@ import pytest
 
 from rasa_handoff.protocol.channel_settings import read_settings
 from rasa_handoff.protocol.errors import StoreUnavailable
-from rasa_handoff.protocol.events import HandoffRequested
-from rasa_handoff.protocol.values import Channel, Offer
+from rasa_handoff.protocol.events import AgentJoined, CustomerSaid, HandoffAccepted, HandoffRequested
+from rasa_handoff.protocol.values import Agent, Channel, Offer
 from rasa_handoff.relay import repository
-from rasa_handoff.relay.inbox import Inbox, MessageProgress
-from rasa_handoff.relay.relay import ConversationWriter
+from rasa_handoff.relay.inbox import CameBefore, Inbox, MessageProgress
+from rasa_handoff.relay.relay import DESK, ConversationWriter
 from rasa_handoff.relay.repository import RelayStore
 from rasa_handoff.store.outbox import Entry
 
@@ -89,3 +89,35 @@ async def test_what_led_to_a_handoff_is_known_whatever_the_clock_does(
 
 def _entry() -> Entry:
     return Entry(target="customer", lane="thabo", name="bot", body={"id": "1"})
+
+
+async def test_a_live_chats_message_and_its_id_are_one_transaction(database_url: str) -> None:
+    """Only one that the inbox doesn't have: it may have been the bot's, finished or interrupted."""
+    here: dict[str, Any] = {"conversation_id": "thabo", "handoff_id": "h"}
+    offer = Offer(handoff_id="h", conversation_id="thabo", bot_id="b", channel=Channel(name="rest"))
+    writer = ConversationWriter(SETTINGS)
+    async with RelayStore(database_url, repository.metadata, repository.SIDE, repository.SCHEMA) as store:
+        inbox = Inbox(store)
+
+        async def say(id: str) -> list[Any]:
+            said = CustomerSaid(conversation_id="thabo", id=id, text=id, at=1.0, sent=id, is_first=True)
+            await store.write(lambda connection: writer.apply(connection, said))
+            waiting = await store.write(lambda connection: repository.outbox.head(connection, DESK, "thabo"))
+            return [entry.id for entry in waiting]
+
+        for event in (
+            HandoffRequested(**here, offer=offer, leaving_word="bye"),
+            HandoffAccepted(**here),
+            AgentJoined(**here, agent=Agent(id="a", name="Thandi")),
+        ):
+            await store.write(lambda connection, event=event: writer.apply(connection, event))  # type: ignore[misc]
+        await inbox.begin("thabo", "interrupted")
+        await inbox.begin("thabo", "finished")
+        await inbox.finish("thabo", "finished")
+        assert (await say("new"))[-1] == "new"
+        for known in ("interrupted", "finished", "new"):
+            with pytest.raises(CameBefore):
+                await say(known)
+        assert (await say("newer"))[-2:] == ["new", "newer"]
+        assert await inbox.begin("thabo", "interrupted") is MessageProgress.BEGUN
+        assert await inbox.begin("thabo", "newer") is MessageProgress.DONE

@@ -51,7 +51,7 @@ from rasa_handoff.protocol.events import TranscriptRead
 from rasa_handoff.protocol.limits import LONGEST_MESSAGE
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.values import Offer
-from rasa_handoff.relay.inbox import Inbox, MessageProgress
+from rasa_handoff.relay.inbox import CameBefore, Inbox, MessageProgress
 from rasa_handoff.relay.relay import TRACKER, Relay
 
 log = get_log(__name__)
@@ -125,12 +125,26 @@ class Interceptor:
 
     async def _once(self, channel: str, message: UserMessage) -> None:
         """Route the message unless it is a copy: a message with a sender's id is handled once, however often it arrives."""
+        if await self._is_taken_by_desk(channel, message):
+            return
         progress = await self._progress(message)
         if progress is MessageProgress.DONE:
             return
         if len(message.text or "") > LONGEST_MESSAGE:
             return await self._too_long(channel, message)
         await self._route(channel, message, again=progress is MessageProgress.BEGUN)
+
+    async def _is_taken_by_desk(self, channel: str, message: UserMessage) -> bool:
+        """Pass a message of a live chat on, in one transaction with its id; return False if more is to be found out about it."""
+        conversation = self._relay.conversation(message.sender_id)
+        is_live = conversation.desk_active and conversation.state not in (Control.RETURNING, *AWAITING_DESK)
+        if not is_live or message_facts().within is not None or len(message.text or "") > LONGEST_MESSAGE:
+            return False
+        try:
+            await self._to_desk.receive(channel, message, conversation, is_first=True)
+        except (IllegalEvent, CameBefore):
+            return False
+        return True
 
     async def _too_long(self, channel: str, message: UserMessage) -> None:
         """Refuse the message: it would slow the bot down and might exceed what the desk connection takes, at every retry."""
@@ -308,13 +322,17 @@ class ToDesk:
         self._execute, self._ask = f"/{intents.execute}", f"/{intents.options}"
         self._relay, self._bot, self._delivery_methods, self._too_long = relay, bot, delivery_methods, too_long
 
-    async def receive(self, channel: str, message: UserMessage, conversation: Conversation) -> None:
+    async def receive(
+        self, channel: str, message: UserMessage, conversation: Conversation, is_first: bool = False
+    ) -> None:
         """Apply the event that this message means: a choice, a repeated request, leaving, or a message for the agent.
 
-        A request without a message, on a channel that can't push, only fetches what waits.
+        A request without a message, on a channel that can't push, only fetches what waits. ``is_first``: the inbox isn't known to
+        have the message.
 
         Raises:
             IllegalEvent: the desk is no longer active.
+            CameBefore: the inbox has it, although it should be the first.
             StoreError: the event can't be stored now.
         """
         if message.text is None and not _attachments(message) and not self._delivery_methods[channel].push:
@@ -325,6 +343,7 @@ class ToDesk:
         common: dict[str, Any] = {
             "conversation_id": message.sender_id,
             "sent": id,
+            "is_first": is_first,
             "channel": channel,
             "return_data": data,
         }

@@ -17,7 +17,7 @@ from rasa_handoff.testing.waiting import eventually
 from tests.rasa.handoff.test_dead_letters import live
 
 ROUNDS = 20
-MOST_IN_RELAY = 5
+MOST_IN_RELAY = 4
 MOST_AT_SERVER = 4
 
 
