@@ -25,7 +25,7 @@ Forget = Callable[[Connection, str, str | None], Forgotten]
 """Deletes a conversation in a transaction. Takes its id, and the bot's id; None: of any bot. Raises :class:`Refused` while it is
 under way."""
 ForgetHere = Callable[[str, str | None], Awaitable[Forgotten]]
-"""The same in the running process, which runs the transaction."""
+"""Deletes a conversation as :data:`Forget` does, in a transaction of the running process."""
 
 
 def handlers(forget: ForgetHere) -> dict[str, Handler]:

@@ -1,11 +1,11 @@
-"""What the relay deletes by its age, for :class:`~rasa_handoff.store.retention.Retention`: each function is one short step."""
+"""The relay's retention: its expiries, and the short steps by which they delete (``store/retention.py`` follows them)."""
 
 import contextlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import delete, exists, or_, select
+from sqlalchemy import delete, exists, select
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.core.control import Control, IllegalEvent
@@ -17,12 +17,15 @@ from rasa_handoff.relay.customer_ids import resume_secrets
 from rasa_handoff.relay.relay import Relay
 from rasa_handoff.relay.repository import CUSTOMER, DESK, TRACKER
 from rasa_handoff.store.retention import (
+    BEGINNING,
     MOST_LOOKED_AT,
     Expiry,
     Retention,
     Step,
     delete_dead_letters,
     delete_messages,
+    ended_from,
+    place_behind,
 )
 
 MESSAGE_LEFT_SECONDS: Final = 90 * DAY
@@ -39,12 +42,7 @@ def delete_ended(connection: Connection, before: float, place: Any = None) -> St
     columns, messages = repository.handoffs.c, repository.messages
     may_go = columns.message_left.is_(False) | (columns.ended_at < before - MESSAGE_LEFT_SECONDS)
     query = select(columns.handoff_id, columns.conversation_id, columns.ended_at, may_go.label("may_go"))
-    query = query.where(columns.ended_at < before)
-    if place is not None:
-        same_time = (columns.ended_at == place[0]) & (columns.handoff_id > place[1])
-        query = query.where(columns.ended_at >= place[0], or_(columns.ended_at > place[0], same_time))
-    query = query.order_by(columns.ended_at, columns.handoff_id).limit(MOST_LOOKED_AT).with_for_update(skip_locked=True)
-    rows = connection.execute(query).all()
+    rows = connection.execute(ended_from(query, columns.ended_at, columns.handoff_id, before, place)).all()
     if not rows:
         return Step(deleted=0)
     waiting = repository.outbox.with_entries(connection, TARGETS, {row.conversation_id for row in rows})
@@ -55,10 +53,8 @@ def delete_ended(connection: Connection, before: float, place: Any = None) -> St
         gone, has_all = delete_messages(connection, messages, [row.handoff_id for row in free])
         delete_handoffs(connection, gone, {row.conversation_id for row in free if row.handoff_id in gone})
     if not has_all:
-        return Step(deleted=len(gone), place=place or (float("-inf"), ""))
-    return Step(
-        deleted=len(gone), place=(rows[-1].ended_at, rows[-1].handoff_id) if len(rows) == MOST_LOOKED_AT else None
-    )
+        return Step(deleted=len(gone), place=place or BEGINNING)
+    return Step(deleted=len(gone), place=place_behind(rows))
 
 
 def delete_handoffs(connection: Connection, handoff_ids: Sequence[str], conversation_ids: set[str]) -> None:

@@ -353,9 +353,8 @@ class ConversationWriter:
         if after is not before:
             repository.save(connection, after)
         has_ended = after.state is Control.BOT and before.state is not Control.BOT
-        if has_ended or (
-            before.state is Control.BOT and isinstance(event, events.AgentSaid)
-        ):  # or a left message is answered
+        is_answered = before.state is Control.BOT and isinstance(event, events.AgentSaid)  # a message that was left
+        if has_ended or is_answered:
             repository.end_handoff(connection, str(event.handoff_id or after.handoff_id), self._now())
         self._set_timers(connection, before, after, event, running)
         effects = (*self._state_message(before, after), *effects)

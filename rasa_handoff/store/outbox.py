@@ -278,9 +278,7 @@ class Outbox:
 
     def remove(self, connection: Connection, entries: Sequence[Entry]) -> None:
         """Remove delivered entries."""
-        connection.execute(self._delete, {"keys": [entry.key for entry in entries]})
-        for entry in entries:
-            changes.note(connection, changes.Removed(entry.lane_key, entry.key))
+        self._remove(connection, entries)
 
     def forget(self, connection: Connection, lanes: Collection[str]) -> None:
         """Delete everything that these lanes have, of all targets, and their dead letters."""
@@ -315,9 +313,12 @@ class Outbox:
 
     def expire(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Remove entries that were kept long enough; ``rows`` as :meth:`oldest` returns them."""
-        connection.execute(self._delete, {"keys": [row.key for row in rows]})
-        for row in rows:
-            changes.note(connection, changes.Removed((row.target, row.lane), row.key))
+        self._remove(connection, rows)
+
+    def _remove(self, connection: Connection, entries: Sequence[Entry] | Sequence[Row]) -> None:
+        connection.execute(self._delete, {"keys": [entry.key for entry in entries]})
+        for entry in entries:
+            changes.note(connection, changes.Removed((entry.target, entry.lane), entry.key))
 
     def set_aside(self, connection: Connection, key: int, reason: str) -> None:
         """Make a dead letter of an entry, with the reason."""

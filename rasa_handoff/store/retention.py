@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Table, delete, select
+from sqlalchemy import Column, Table, delete, or_, select
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.protocol.errors import StoreError, Unreachable
@@ -38,14 +38,14 @@ RESTS: Final = 9
 
 
 class Step(Value, frozen=True, kw_only=True):
-    """What a step did. ``deleted``: how many things. ``place``: where the next step goes on; None: it has looked at all."""
+    """The result of one step. ``deleted``: how many things. ``place``: where the next step goes on; None: nothing is left."""
 
     deleted: int
     place: Any = None
 
 
 class Expiry(Value, frozen=True, kw_only=True):
-    """What is deleted after a time.
+    """A kind of thing that is deleted once it is old enough.
 
     ``what``: for the log. ``seconds``: how long it is kept. ``step``: takes the time (seconds since 1970) before which things are
     too old, and the place where the last step ended (None: at the beginning), and deletes some.
@@ -103,6 +103,26 @@ class Retention:
             log.exception("Old %s can't be deleted; that is tried again later.", expiry.what)
         if deleted:
             log.info("Deleted: %s %s that were kept long enough.", f"{deleted:,}", expiry.what)
+
+
+BEGINNING: Final = (-1.0, "")
+"""The place before the first handoff that has ended: its time, and its id."""
+
+
+def ended_from(query: Any, ended_at: "Column[Any]", handoff_id: "Column[Any]", before: float, place: Any) -> Any:
+    """Narrow a query to ``MOST_LOOKED_AT`` handoffs that ended before this time, the oldest first, behind ``place``.
+
+    They are locked until the transaction ends; what another process has locked is left to it.
+    """
+    since, last_id = place or BEGINNING
+    behind = or_(ended_at > since, (ended_at == since) & (handoff_id > last_id))
+    query = query.where(ended_at < before, ended_at >= since, behind).order_by(ended_at, handoff_id)
+    return query.limit(MOST_LOOKED_AT).with_for_update(skip_locked=True)
+
+
+def place_behind(rows: Sequence[Any]) -> tuple[float, str] | None:
+    """Return the place behind these rows of :func:`ended_from`; None if they are the last ones."""
+    return (rows[-1].ended_at, rows[-1].handoff_id) if len(rows) == MOST_LOOKED_AT else None
 
 
 def delete_messages(connection: Connection, messages: Table, handoff_ids: Sequence[str]) -> tuple[list[str], bool]:

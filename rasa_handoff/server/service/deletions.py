@@ -3,18 +3,28 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.admin.forget_command import Forgotten
-from rasa_handoff.protocol.retention_settings import DAY, RetentionSettings, in_seconds
+from rasa_handoff.protocol.retention_settings import RetentionSettings, in_seconds
 from rasa_handoff.server.forget_handoffs import delete_handoffs, forget, handoffs_of
 from rasa_handoff.server.service.deliveries import failed_marks, mark_all
 from rasa_handoff.server.service.publications import Deleted
 from rasa_handoff.server.service.unit_of_work import Service, UnitOfWork
 from rasa_handoff.server.storage import handoff_events
 from rasa_handoff.server.storage.tables import HANDOFFS, MESSAGES, OUTBOX
-from rasa_handoff.store.retention import MOST_LOOKED_AT, MOST_ROWS, Expiry, Step, delete_dead_letters, delete_messages
+from rasa_handoff.store.retention import (
+    BEGINNING,
+    MOST_LOOKED_AT,
+    MOST_ROWS,
+    Expiry,
+    Step,
+    delete_dead_letters,
+    delete_messages,
+    ended_from,
+    place_behind,
+)
 
 NEVER_FETCHED: Final = "The customer's side hasn't come back for it."
 
@@ -78,12 +88,8 @@ def remove_history(connection: Connection, before: float) -> Step:
 def delete_ended(connection: Connection, before: float, place: Any = None) -> tuple[Step, list[str]]:
     """Delete some of the handoffs that ended before this time; return the step, and the ids of those that are gone."""
     columns = HANDOFFS.c
-    query = select(columns.handoff_id, columns.side, columns.ended_at).where(columns.ended_at < before)
-    if place is not None:
-        same_time = (columns.ended_at == place[0]) & (columns.handoff_id > place[1])
-        query = query.where(columns.ended_at >= place[0], or_(columns.ended_at > place[0], same_time))
-    query = query.order_by(columns.ended_at, columns.handoff_id).limit(MOST_LOOKED_AT).with_for_update(skip_locked=True)
-    rows = connection.execute(query).all()
+    query = select(columns.handoff_id, columns.side, columns.ended_at)
+    rows = connection.execute(ended_from(query, columns.ended_at, columns.handoff_id, before, place)).all()
     if not rows:
         return Step(deleted=0), []
     waiting = OUTBOX.with_entries(connection, {row.side for row in rows}, {row.handoff_id for row in rows})
@@ -91,9 +97,8 @@ def delete_ended(connection: Connection, before: float, place: Any = None) -> tu
     gone, has_all = delete_messages(connection, MESSAGES, free) if free else ([], True)
     delete_handoffs(connection, gone)
     if not has_all:
-        return Step(deleted=len(gone), place=place or (-DAY, "")), gone
-    last = rows[-1] if len(rows) == MOST_LOOKED_AT else None
-    return Step(deleted=len(gone), place=(last.ended_at, last.handoff_id) if last else None), gone
+        return Step(deleted=len(gone), place=place or BEGINNING), gone
+    return Step(deleted=len(gone), place=place_behind(rows)), gone
 
 
 def _expire(unit: UnitOfWork, before: float, place: int | None) -> Step:
