@@ -21,7 +21,7 @@ from rasa_handoff.testing.waiting import eventually
 from tools.bench import figures_table
 from tools.bench.bench import Bench, Sizes
 from tools.bench.command import FIGURES, main, produce
-from tools.bench.measure import FigureError, Row, processor_seconds, quiet, wants_processor
+from tools.bench.measure import FigureError, Row, Target, at_least, at_most, processor_seconds, quiet, wants_processor
 from tools.bench.stack import credentials, prepare
 
 SMALL = Sizes(customers=2, few=1, many=2, ended=50)
@@ -158,6 +158,28 @@ async def test_an_agent_who_never_answers_is_a_failure(small_model: Path, tmp_pa
     assert "round-trip could not be produced" in figures_table.text(rows, failures, BRIEF, figures_table.load())
 
 
+@pytest.mark.parametrize(
+    ("measured", "reference", "targets", "shown", "met"),
+    [
+        (2.0, 1.0, (at_most(2),), "| 2 | 1 | 2 | <= 2x | met |", True),
+        (2.1, 1.0, (at_most(2),), "| 2.1 | 1 | 2.1 | <= 2x | missed |", False),
+        (1.0, 5.0, (at_least(0.25),), "| 1 | 5 | 0.2 | >= 0.25x | missed |", False),
+        (21.0, 20.0, (at_most(2), at_most(20, "ms")), "| 21 | 20 | 1.05 | <= 2x, <= 20 ms | missed |", False),
+        (4.0, None, (at_most(5, "ms"),), "| 4 | - | - | <= 5 ms | met |", True),
+        (4.0, 0.0, (at_most(2),), "| 4 | 0 | - | <= 2x | - |", None),
+        (4.0, 2.0, (), "| 4 | 2 | 2 | - | - |", None),
+    ],
+)
+def test_a_row_tells_whether_its_targets_are_met(
+    measured: float, reference: float | None, targets: tuple[Target, ...], shown: str, met: bool | None
+) -> None:
+    row = Row("some", "ms", measured, reference, (3, 4), targets)
+    assert shown in figures_table.table([row])
+    written = json.loads(figures_table.as_json([row], {}, BRIEF, ""))["figures"][0]
+    assert written["met"] is met
+    assert written["targets"] == [str(target) for target in targets]
+
+
 def test_a_figure_that_fails_hides_no_other_and_is_the_exit_code(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     async def none(_: Bench) -> list[Any]:
         raise OSError("no such thing")
@@ -172,7 +194,7 @@ def test_a_figure_that_fails_hides_no_other_and_is_the_exit_code(monkeypatch: py
     assert main(["--only", "take,ended"]) == 1
     said = capsys.readouterr().out
     assert "take could not be produced**: no such thing" in said
-    assert "| some | ms | 2 | 1 | 2 | 3 and 4 |" in said
+    assert "| some | ms | 2 | 1 | 2 | - | - | 3 and 4 |" in said
     with pytest.raises(SystemExit):
         main(["--only", "tke"])
     assert "there is no figure 'tke'" in capsys.readouterr().err

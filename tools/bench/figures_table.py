@@ -15,7 +15,9 @@ from tools.bench.measure import Row
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("rasa", "python-socketio", "python-engineio", "aiohttp", "SQLAlchemy", "uvicorn")
-HEAD = ("figure", "unit", "measured", "reference", "ratio", "samples (measured, reference)")
+HEAD = ("figure", "unit", "measured", "reference", "ratio", "target", "result", "samples (measured, reference)")
+LINE = ("---", "---", "--:", "--:", "--:", "---", "---", "--:")
+RESULTS = {True: "met", False: "missed", None: "-"}
 
 
 def load() -> str:
@@ -25,7 +27,7 @@ def load() -> str:
 
 def table(rows: Sequence[Row]) -> str:
     """Return the rows as a table in Markdown."""
-    lines = [HEAD, ("---", "---", "--:", "--:", "--:", "--:"), *(_cells(row) for row in rows)]
+    lines = [HEAD, LINE, *(_cells(row) for row in rows)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
@@ -38,19 +40,25 @@ def text(rows: Sequence[Row], failures: Mapping[str, str], seconds: float, load_
 
 
 def as_json(rows: Sequence[Row], failures: Mapping[str, str], seconds: float, load_before: str) -> str:
-    """Return the result as JSON: where it was measured, each row with its ratio, and why figures failed."""
-    figures = [{**asdict(row), "ratio": row.ratio} for row in rows]
+    """Return the result as JSON: where it was measured, each row with its ratio and targets, and why figures failed."""
+    figures = [
+        {**asdict(row), "ratio": row.ratio, "targets": [str(target) for target in row.targets], "met": row.met}
+        for row in rows
+    ]
     whole = {"surroundings": _surroundings(seconds, load_before), "figures": figures, "failures": dict(failures)}
     return json.dumps(whole, indent=1) + "\n"
 
 
 def _cells(row: Row) -> tuple[str, ...]:
     ratio = "-" if row.ratio is None else f"{row.ratio:.3g}"
-    samples = " and ".join(f"{count:,}" for count in row.samples)
-    return row.what, row.unit, _number(row.measured), _number(row.reference), ratio, samples
+    samples = " and ".join(f"{count:,}" for count in row.samples[: 1 if row.reference is None else 2])
+    target = ", ".join(str(target) for target in row.targets) or "-"
+    return row.what, row.unit, _number(row.measured), _number(row.reference), ratio, target, RESULTS[row.met], samples
 
 
-def _number(value: float) -> str:
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 

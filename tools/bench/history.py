@@ -14,7 +14,7 @@ from rasa_handoff.protocol.text import as_json
 from rasa_handoff.protocol.values import Channel, Line, Offer, Speaker, Status
 from rasa_handoff.server.storage.tables import HANDOFFS, MESSAGES
 from tools.bench.bench import Bench
-from tools.bench.measure import Row, Samples, compared, in_turns
+from tools.bench.measure import Row, Samples, at_most, compared, in_turns
 from tools.bench.stack import BOT_ID, Scene
 
 ROUND_TRIPS = 10
@@ -117,9 +117,11 @@ async def ended(bench: Bench) -> list[Row]:
         acknowledged = with_them.scene.agent.acknowledged, without.scene.agent.acknowledged
         what = f"{count:,} ended conversations, beside none"
         return [
-            compared(f"{what}: round trip, p50", "ms", with_them.trips, without.trips, 0.5),
+            compared(f"{what}: round trip, p50", "ms", with_them.trips, without.trips, 0.5, at_most(1.2)),
             compared(f"{what}: round trip, p99", "ms", with_them.trips, without.trips, 0.99),
-            compared(f"{what}: arrival at the desk, p50", "ms", with_them.arrivals, without.arrivals, 0.5),
-            compared(f"{what}: take, p50", "ms", with_them.takes, without.takes, 0.5),
-            compared(f"{what}: agent's acknowledgement, p50", "ms", *acknowledged, 0.5),
+            compared(
+                f"{what}: arrival at the desk, p50", "ms", with_them.arrivals, without.arrivals, 0.5, at_most(1.2)
+            ),
+            compared(f"{what}: take, p50", "ms", with_them.takes, without.takes, 0.5, at_most(1.2)),
+            compared(f"{what}: agent's acknowledgement, p50", "ms", *acknowledged, 0.5, at_most(1.2)),
         ]

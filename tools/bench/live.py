@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from tools.bench.bench import Bench
-from tools.bench.measure import LEAST_TURNS, Row, Samples, compared, in_turns, used
+from tools.bench.measure import LEAST_TURNS, Row, Samples, at_least, at_most, compared, in_turns, used
 from tools.bench.measuring_people import Customer
 from tools.bench.plain import PlainHops
 from tools.bench.stack import Scene
@@ -58,8 +58,8 @@ async def round_trip(bench: Bench) -> list[Row]:
     async with _sides(bench, 1) as (ours, plain):
         await _in_turns(bench, ours, plain, IDLE_SLICE)
         return [
-            compared("round trip, one conversation, p50", "ms", ours.trips, plain.trips, 0.5),
-            compared("round trip, one conversation, p99", "ms", ours.trips, plain.trips, 0.99),
+            compared("round trip, one conversation, p50", "ms", ours.trips, plain.trips, 0.5, at_most(2.5)),
+            compared("round trip, one conversation, p99", "ms", ours.trips, plain.trips, 0.99, at_most(4)),
         ]
 
 
@@ -69,8 +69,9 @@ async def throughput(bench: Bench) -> list[Row]:
     async with _sides(bench, many) as (ours, plain):
         await _in_turns(bench, ours, plain, BUSY_SLICE)
         rates = (ours.counted / ours.lasted, plain.counted / plain.lasted)
+        counts, targets = (ours.counted, plain.counted), (at_least(0.25),)
         return [
-            Row(f"round trips, {many} customers at once", "per second", *rates, (ours.counted, plain.counted)),
+            Row(f"round trips, {many} customers at once", "per second", *rates, counts, targets),
             compared(f"one of them, {many} customers at once, p50", "ms", ours.trips, plain.trips, 0.5),
             compared(f"one of them, {many} customers at once, p99", "ms", ours.trips, plain.trips, 0.99),
             compared("processor of Rasa, per round trip", "ms", ours.each("Rasa"), plain.each("A"), None),

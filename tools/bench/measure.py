@@ -36,19 +36,60 @@ class FigureError(Exception):
 
 
 @dataclass(frozen=True)
+class Target:
+    """What a row is to reach. ``unit``: that of the measured value, or "x" for the ratio. ``least``: more is better."""
+
+    limit: float
+    unit: str = "x"
+    least: bool = False
+
+    def __str__(self) -> str:
+        space = "" if self.unit == "x" else " "
+        return f"{'>=' if self.least else '<='} {self.limit:.3g}{space}{self.unit}"
+
+    def is_met(self, value: float) -> bool:
+        """Whether this value reaches it."""
+        return value >= self.limit if self.least else value <= self.limit
+
+
+def at_most(limit: float, unit: str = "x") -> Target:
+    """A target for which less is better."""
+    return Target(limit, unit)
+
+
+def at_least(limit: float, unit: str = "x") -> Target:
+    """A target for which more is better."""
+    return Target(limit, unit, least=True)
+
+
+@dataclass(frozen=True)
 class Row:
-    """One line of the table: the measured value, its reference, and the number of samples of each. ``unit``: of both values."""
+    """One line of the table: the measured value, its reference, and the number of samples of each.
+
+    ``unit``: of both values. ``reference``: None if there is nothing to compare with. ``targets``: all are to be met.
+    """
 
     what: str
     unit: str
     measured: float
-    reference: float
+    reference: float | None
     samples: tuple[int, int]
+    targets: tuple[Target, ...] = ()
 
     @property
     def ratio(self) -> float | None:
-        """The measured value divided by the reference; None if the reference is 0."""
+        """The measured value divided by the reference; None if there is none, or it is 0."""
         return self.measured / self.reference if self.reference else None
+
+    @property
+    def met(self) -> bool | None:
+        """Whether all targets are met; None if there is none, or there is no ratio that could meet it."""
+        values = [self.ratio if target.unit == "x" else self.measured for target in self.targets]
+        if not values or None in values:
+            return None
+        return all(
+            target.is_met(value) for target, value in zip(self.targets, values, strict=True) if value is not None
+        )
 
 
 @dataclass
@@ -82,11 +123,13 @@ class Samples:
         return sum(self.values) / len(self.values)
 
 
-def compared(what: str, unit: str, measured: Samples, reference: Samples, share: float | None = 0.5) -> Row:
+def compared(
+    what: str, unit: str, measured: Samples, reference: Samples, share: float | None = 0.5, *targets: Target
+) -> Row:
     """A row of both sides' quantile, or their means (``share`` None); seconds are shown as milliseconds."""
     one, other = ((side.mean() if share is None else side.quantile(share)) for side in (measured, reference))
     factor = 1000 if unit == "ms" else 1
-    return Row(what, unit, one * factor, other * factor, (len(measured.values), len(reference.values)))
+    return Row(what, unit, one * factor, other * factor, (len(measured.values), len(reference.values)), targets)
 
 
 async def in_turns(seconds: float, sides: Sequence[Action]) -> None:

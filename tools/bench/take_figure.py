@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from tools.bench.bench import Bench
-from tools.bench.measure import Row, Samples, compared, in_turns, quiet, used
+from tools.bench.measure import Row, Samples, at_most, compared, in_turns, quiet, used
 from tools.bench.measuring_people import Customer
 from tools.bench.stack import Scene
 
@@ -64,12 +64,12 @@ async def take(bench: Bench) -> list[Row]:
         await in_turns(bench.seconds, [large.take, small.take])
         what = f"a take among {many}, beside among {few}"
         return [
-            compared(f"{what}: {label}", unit, large.costs[name], small.costs[name], share)
-            for name, label, unit, share in (
-                ("taken", "until it is answered, p50", "ms", 0.5),
-                ("Rasa", "processor of Rasa", "ms", None),
-                ("server", "processor of the server", "ms", None),
-                ("summaries", "summaries sent to the desk", "each", None),
-                ("notices", "messages to customers", "each", None),
+            compared(f"{what}: {label}", unit, large.costs[name], small.costs[name], share, *targets)
+            for name, label, unit, share, targets in (
+                ("taken", "until it is answered, p50", "ms", 0.5, (at_most(20, "ms"),)),
+                ("Rasa", "processor of Rasa", "ms", None, (at_most(2),)),
+                ("server", "processor of the server", "ms", None, (at_most(2),)),
+                ("summaries", "summaries sent to the desk", "each", None, ()),
+                ("notices", "messages to customers", "each", None, ()),
             )
         ]
