@@ -22,9 +22,10 @@ from tools.bench import figures_table
 from tools.bench.bench import Bench, Sizes
 from tools.bench.command import FIGURES, main, produce
 from tools.bench.measure import FigureError, Row, Target, at_least, at_most, processor_seconds, quiet, wants_processor
+from tools.bench.plain_rasa import CHANNELS
 from tools.bench.stack import credentials, prepare
 
-SMALL = Sizes(customers=2, few=1, many=2, ended=50)
+SMALL = Sizes(customers=2, few=1, many=2, ended=50, writers=2, messages=(1, 3))
 COMPUTES = "input()\nwhile True: pass"
 BRIEF = 0.05
 """Seconds that each figure measures; each side has its turn all the same."""
@@ -36,6 +37,7 @@ def as_little_as_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tools.bench.measure.QUIET_FOR", 0.05)
     monkeypatch.setattr("tools.bench.live.WARM_UP", 1)
     monkeypatch.setattr("tools.bench.history.ROUND_TRIPS", 2)
+    monkeypatch.setattr("tools.bench.message_figure.EVERY", 0.1)
 
 
 class InProcess:
@@ -44,14 +46,15 @@ class InProcess:
     def __init__(self, folder: Path, model: Path, prepared: Callable[[str], None] | None = None) -> None:
         self._desk = DeskServer(folder)
         prepare(self._desk.database, prepared)
-        self._folder, self._model = folder, model
+        self.folder, self._model = folder, model
         self._stack = contextlib.AsyncExitStack()
         self.url = self.desk_url = ""
 
     async def __aenter__(self) -> "InProcess":
         self.desk_url = (await self._stack.enter_async_context(self._desk)).url
-        channels = credentials(self._folder, self.desk_url)
-        rasa = RasaServer(self._model, self._folder, channels)
+        channels = credentials(self.folder, self.desk_url)
+        channels["rasa_handoff.HandoffChannel"]["tracker_delay"] = 0.1
+        rasa = RasaServer(self._model, self.folder, channels)
         self.url = (await self._stack.enter_async_context(rasa)).url
         return self
 
@@ -65,11 +68,25 @@ class InProcess:
         return wants_processor(os.getpid())
 
 
+class PlainInProcess(RasaServer):
+    """As ``PlainRasa`` is, in this process."""
+
+    def __init__(self, folder: Path, model: Path) -> None:
+        super().__init__(model, folder, CHANNELS)
+
+    async def __aenter__(self) -> "PlainInProcess":
+        await super().__aenter__()
+        return self
+
+    def processor(self) -> dict[str, float]:
+        return {"Rasa": processor_seconds(os.getpid())}
+
+
 def bench(folder: Path, model: Path, **more: Any) -> Bench:
-    return Bench(folder, model, BRIEF, SMALL, **{"stack": InProcess, **more})
+    return Bench(folder, model, BRIEF, SMALL, **{"stack": InProcess, "plain": PlainInProcess, **more})
 
 
-@pytest.mark.parametrize("names", [("throughput",), ("take",), ("ended",)], ids="-".join)
+@pytest.mark.parametrize("names", [("message",), ("throughput",), ("take",), ("ended",)], ids="-".join)
 async def test_figures_are_produced(names: tuple[str, ...], small_model: Path, tmp_path: Path) -> None:
     rows, failures = await produce(bench(tmp_path, small_model), names)
     assert not failures

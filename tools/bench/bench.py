@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rasa_handoff.testing.recording_client import PATIENCE
+from tools.bench.plain_rasa import PlainRasa
 from tools.bench.stack import Scene, Stack
 
 
@@ -16,13 +17,16 @@ class Sizes:
     """How many take part.
 
     ``customers``: who chat at once (throughput). ``few``, ``many``: who wait in the two queues that a take is compared in.
-    ``ended``: ended conversations in the database of the history figure.
+    ``ended``: ended conversations in the database of the history figure. ``writers``: who write a message a second, after each
+    of the two numbers of ``messages``.
     """
 
     customers: int = 100
     few: int = 10
     many: int = 400
     ended: int = 100_000
+    writers: int = 5
+    messages: tuple[int, int] = (10, 500)
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Bench:
     """The parameters of a run.
 
     ``seconds``: how long each figure measures. ``patience``: seconds to wait for an answer until the figure has failed. For
-    tests: ``answers``, whether agents answer, and ``stack``, the class of the measured system.
+    tests: ``answers``, whether agents answer, and ``stack`` and ``plain``, the classes of the measured system and of plain Rasa.
     """
 
     folder: Path
@@ -40,13 +44,22 @@ class Bench:
     patience: float = PATIENCE
     answers: bool = True
     stack: Callable[..., Any] = Stack
+    plain: Callable[..., Any] = PlainRasa
 
     @contextlib.asynccontextmanager
     async def scene(self, name: str, prepared: Callable[[str], None] | None = None) -> AsyncIterator[Scene]:
         """Start a system for one figure, with an agent. ``prepared``: called with the server's database before the start."""
-        folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
         async with (
-            self.stack(folder, self.model, prepared) as stack,
+            self.stack(self._new_folder(name), self.model, prepared) as stack,
             Scene(stack, self.answers, self.patience) as scene,
         ):
             yield scene
+
+    @contextlib.asynccontextmanager
+    async def plain_rasa(self, name: str) -> AsyncIterator[Any]:
+        """Start Rasa with the same bot, without HandoffChannel."""
+        async with self.plain(self._new_folder(name), self.model) as rasa:
+            yield rasa
+
+    def _new_folder(self, name: str) -> Path:
+        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))

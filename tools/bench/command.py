@@ -14,9 +14,11 @@ from tools.bench.bench import Bench, Sizes
 from tools.bench.history import ended
 from tools.bench.live import round_trip, throughput
 from tools.bench.measure import Row
+from tools.bench.message_figure import message
 from tools.bench.take_figure import take
 
 FIGURES: Final[dict[str, Callable[[Bench], Awaitable[list[Row]]]]] = {
+    "message": message,
     "round-trip": round_trip,
     "throughput": throughput,
     "take": take,
@@ -24,7 +26,7 @@ FIGURES: Final[dict[str, Callable[[Bench], Awaitable[list[Row]]]]] = {
 }
 SECONDS: Final = 30.0
 QUICK: Final = 4.0
-QUICK_SIZES: Final = Sizes(customers=50, few=10, many=100, ended=10_000)
+QUICK_SIZES: Final = Sizes(customers=50, few=10, many=100, ended=10_000, messages=(10, 100))
 """The sizes of `make bench ARGS=quick`, which takes about two minutes. Its figures show only what has doubled."""
 BESIDE: Final = 240.0
 """Seconds that a figure may take in addition to those that it measures: to start, to connect all customers, to end a turn."""

@@ -50,6 +50,22 @@ def credentials(folder: Path, desk_url: str) -> dict[str, Any]:
     }
 
 
+def rasa_process(folder: Path, model: Path, port: int, channels: dict[str, Any]) -> Process:
+    """Return ``rasa run`` with these channels, as in credentials.yml, and its tracker on SQLite in this folder."""
+    tracker = {"type": "SQL", "dialect": "sqlite", "db": str(folder / "tracker.db")}
+    (folder / "endpoints.yml").write_text(yaml.safe_dump({"tracker_store": tracker}))
+    (folder / "credentials.yml").write_text(yaml.safe_dump(channels))
+    files = ["-m", str(model), "--credentials", "credentials.yml", "--endpoints", "endpoints.yml"]
+    run = [*RASA[1:], "run", "-i", "127.0.0.1", "-p", str(port), *files]
+    return _process(folder, "rasa", f"http://127.0.0.1:{port}/", run)
+
+
+def _process(folder: Path, name: str, up: str, arguments: list[str]) -> Process:
+    process = Process([sys.executable, *arguments], folder, up, PYTHONPATH=str(ROOT))
+    process.log = folder / f"{name}.log"
+    return process
+
+
 class Stack:
     """``async with Stack(folder, model)``; ``prepared`` gets the server's database before the start. ``url``: of Rasa."""
 
@@ -84,20 +100,10 @@ class Stack:
         rasa_port, desk_port = free_port(), free_port()
         self.url, self.desk_url = f"http://127.0.0.1:{rasa_port}", f"http://127.0.0.1:{desk_port}"
         serve = ["-m", "rasa_handoff.cli", "serve", "--port", str(desk_port), "--database", database]
-        self._desk = self._process("desk", f"{self.desk_url}/health", serve)
+        self._desk = _process(self.folder, "desk", f"{self.desk_url}/health", serve)
         await stack.enter_async_context(self._desk)
-        tracker = {"type": "SQL", "dialect": "sqlite", "db": str(self.folder / "tracker.db")}
-        (self.folder / "endpoints.yml").write_text(yaml.safe_dump({"tracker_store": tracker}))
-        (self.folder / "credentials.yml").write_text(yaml.safe_dump(credentials(self.folder, self.desk_url)))
-        files = ["-m", str(self.model), "--credentials", "credentials.yml", "--endpoints", "endpoints.yml"]
-        run = [*RASA[1:], "run", "-i", "127.0.0.1", "-p", str(rasa_port), *files]
-        self._rasa = self._process("rasa", f"{self.url}/", run)
+        self._rasa = rasa_process(self.folder, self.model, rasa_port, credentials(self.folder, self.desk_url))
         await stack.enter_async_context(self._rasa)
-
-    def _process(self, name: str, up: str, arguments: list[str]) -> Process:
-        process = Process([sys.executable, *arguments], self.folder, up, PYTHONPATH=str(ROOT))
-        process.log = self.folder / f"{name}.log"
-        return process
 
 
 class Scene:

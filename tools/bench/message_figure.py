@@ -1,0 +1,118 @@
+"""The figure ``message``: what a live message costs the Rasa process, beside a turn in which Rasa's own bot is paused.
+
+Customers of both sides write one message a second, at the same time; the processor time of each process is its own. It is
+counted until the tracker has all messages, since a live chat's are collected before they are written.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from rasa_handoff.testing.slowness import slowness
+from tools.bench.bench import Bench
+from tools.bench.measure import FigureError, Row, Samples, at_most, compared
+from tools.bench.plain_rasa import PlainRasa, RestCustomers, Trackers, pause, repeated
+from tools.bench.stack import Scene
+
+EVERY: Final = 1.0
+"""Seconds between two messages of a customer."""
+AT_ONCE: Final = 20
+"""Messages of one customer that are on their way at once while a conversation is made long."""
+WRITTEN_WITHIN: Final = 60.0
+"""Seconds after which the tracker has everything; by default a live chat's messages are collected for thirty."""
+TARGETS: Final = (at_most(1 / 5), at_most(1 / 25))
+"""After few messages, and after many."""
+
+
+@dataclass
+class Side:
+    """A system and its customers, who talk to an agent, or to a bot that is paused."""
+
+    system: Scene | PlainRasa
+    customers: RestCustomers
+    trackers: Trackers
+    names: list[str]
+
+    async def lengthen(self, count: int) -> None:
+        """Have each customer send so many messages, as fast as they are taken."""
+        before = self.trackers.said(self.names)
+        for first in range(0, count, AT_ONCE):
+            numbers = range(first, min(first + AT_ONCE, count))
+            await asyncio.gather(
+                *(self.customers.say(name, f"message {number}") for name in self.names for number in numbers)
+            )
+        await self.written(before + count * len(self.names))
+
+    async def costs(self, count: int) -> Samples:
+        """Have each send ``count`` messages, one a second; return the processor time of Rasa per message."""
+        before, processor = self.trackers.said(self.names), self.system.processor()["Rasa"]
+        await asyncio.gather(*(self._write(place, count) for place in range(len(self.names))))
+        messages = count * len(self.names)
+        await self.written(before + messages)
+        return Samples([(self.system.processor()["Rasa"] - processor) / messages] * messages)
+
+    async def written(self, count: int) -> None:
+        """Wait until the tracker store has so many messages.
+
+        Raises:
+            FigureError: it hasn't.
+        """
+        deadline = time.monotonic() + WRITTEN_WITHIN * slowness()
+        while (said := self.trackers.said(self.names)) < count:
+            if time.monotonic() > deadline:
+                raise FigureError(f"The tracker has {said} of {count} messages after {WRITTEN_WITHIN:g} s.")
+            await asyncio.sleep(EVERY / 5)
+
+    async def _write(self, place: int, count: int) -> None:
+        began = time.monotonic() + EVERY * place / len(self.names)
+        for number in range(count):
+            await asyncio.sleep(max(0.0, began + EVERY * number - time.monotonic()))
+            await self.customers.say(self.names[place], f"message {number}")
+
+
+async def message(bench: Bench) -> list[Row]:
+    """Measure the processor time of Rasa per message, after few messages and after many."""
+    count = max(2, round(bench.seconds / 2 / EVERY))
+    async with (
+        bench.scene("message") as scene,
+        bench.plain_rasa("paused") as plain,
+        RestCustomers(scene.stack.url) as chatting,
+        RestCustomers(plain.url) as paused,
+    ):
+        scene.agent.answers = False
+        ours = Side(scene, chatting, Trackers(scene.stack.folder), [])
+        theirs = Side(plain, paused, Trackers(plain.folder), [])
+        rows = []
+        for before, target in zip(bench.sizes.messages, TARGETS, strict=True):
+            ours.names = theirs.names = [f"after {before}, {number}" for number in range(bench.sizes.writers)]
+            await _talk_to_agent(scene, ours, before)
+            await _talk_to_paused_bot(theirs, ours)
+            costs = await asyncio.gather(ours.costs(count), theirs.costs(count))
+            what = f"a live message after {before}, beside Rasa's paused turn: processor of Rasa"
+            rows.append(compared(what, "ms", *costs, None, target))
+        return rows
+
+
+async def _talk_to_agent(scene: Scene, side: Side, before: int) -> None:
+    """Have all customers taken by the agent, and chat so many messages with them."""
+    for name in side.names:
+        await side.customers.say(name, "/execute_handoff")
+        handoff_id, _ = await scene.agent.arrival(name)
+        await scene.agent.must("take", handoff_id=handoff_id)
+    await side.lengthen(before)
+
+
+async def _talk_to_paused_bot(side: Side, like: Side) -> None:
+    """Have the bot paused for all customers, in trackers of as many events as those of the other side have.
+
+    One message goes through Rasa; its events are repeated.
+    """
+    for name in side.names:
+        await side.customers.say(name, "/greet")
+        side.trackers.add(name, [pause()])
+        before = len(side.trackers.events(name))
+        await side.customers.say(name, "message")
+        turn = side.trackers.events(name)[before:]
+        missing = len(like.trackers.events(name)) - before - len(turn)
+        side.trackers.add(name, repeated(turn, max(0, missing)))
