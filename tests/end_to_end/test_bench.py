@@ -43,9 +43,11 @@ def as_little_as_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
 class InProcess:
     """As ``Stack`` is, in this process."""
 
-    def __init__(self, folder: Path, model: Path, prepared: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, folder: Path, model: Path, prepared: Callable[[str], None] | None = None, agents: int = 1
+    ) -> None:
         self._desk = DeskServer(folder)
-        prepare(self._desk.database, prepared)
+        prepare(self._desk.database, prepared, agents)
         self.folder, self._model = folder, model
         self._stack = contextlib.AsyncExitStack()
         self.url = self.desk_url = ""

@@ -47,11 +47,13 @@ class Bench:
     plain: Callable[..., Any] = PlainRasa
 
     @contextlib.asynccontextmanager
-    async def scene(self, name: str, prepared: Callable[[str], None] | None = None) -> AsyncIterator[Scene]:
-        """Start a system for one figure, with an agent. ``prepared``: called with the server's database before the start."""
+    async def scene(
+        self, name: str, prepared: Callable[[str], None] | None = None, agents: int = 1
+    ) -> AsyncIterator[Scene]:
+        """Start a system with agents for one figure. ``prepared``: called with the server's database before the start."""
         async with (
-            self.stack(self._new_folder(name), self.model, prepared) as stack,
-            Scene(stack, self.answers, self.patience) as scene,
+            self.stack(self._new_folder(name), self.model, prepared, agents) as stack,
+            Scene(stack, self.answers, self.patience, agents) as scene,
         ):
             yield scene
 

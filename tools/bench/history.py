@@ -90,7 +90,7 @@ class Conversations:
         handoff_id, shown = await agent.arrival(customer.name)
         self.arrivals.add(shown - began)
         await asking
-        self.takes.add(await agent.timed("take", handoff_id=handoff_id))
+        self.takes.add(await agent.take(handoff_id))
         for _ in range(ROUND_TRIPS):
             self.trips.add(await customer.round_trip())
         await agent.must("resolve", handoff_id=handoff_id, outcome="resolved")

@@ -101,7 +101,7 @@ class Customer(RecordingClient):
 
 
 class Agent(ScriptedAgent):
-    """An agent at the desk, who answers each message of a customer at once, if ``answers``.
+    """An agent at the desk, who answers each message of those whom they have taken at once, if ``answers``.
 
     ``counts``: events from the server, by name. ``acknowledged``: seconds until each answer was accepted.
     """
@@ -113,6 +113,7 @@ class Agent(ScriptedAgent):
         self.acknowledged = Samples()
         self._arrived: dict[str, asyncio.Future[tuple[str, float]]] = {}
         self._answering: set[asyncio.Task[None]] = set()
+        self._taken: set[str] = set()
 
     async def arrival(self, conversation_id: str) -> tuple[str, float]:
         """The handoff of a customer who asked, and when it was shown; each is given once."""
@@ -121,6 +122,11 @@ class Agent(ScriptedAgent):
         )
         del self._arrived[short_id(conversation_id)]
         return shown
+
+    async def take(self, handoff_id: str) -> float:
+        """Take a conversation, and answer in it from then on; return the seconds until the server answered."""
+        self._taken.add(handoff_id)
+        return await self.timed("take", handoff_id=handoff_id)
 
     async def must(self, event: str, **body: Any) -> dict[str, Any]:
         """Send an event that the server has no reason to refuse, and return its answer.
@@ -153,11 +159,14 @@ class Agent(ScriptedAgent):
             shown = self._arrival(body["short_id"])
             if not shown.done():
                 shown.set_result((body["handoff_id"], time.perf_counter()))
-        elif event == "message" and body["speaker"] == "customer" and self.answers:
+        elif event == "message" and body["speaker"] == "customer" and self._answers_in(body["handoff_id"]):
             task = asyncio.ensure_future(self._answer(body["handoff_id"], body["text"]))
             self._answering.add(task)
             task.add_done_callback(self._answering.discard)
         return {"ok": True}
+
+    def _answers_in(self, handoff_id: str) -> bool:
+        return self.answers and handoff_id in self._taken
 
     def _arrival(self, short: str) -> "asyncio.Future[tuple[str, float]]":
         if short not in self._arrived:

@@ -25,13 +25,16 @@ AGENT = "bench"
 BOT_ID = "small"
 AT_A_TIME = 8
 """Customers who come in at once."""
+EACH_AGENTS = 10
+"""Conversations of one agent; the next one is taken by another. What one socket may send is limited, as in production."""
 
 T = TypeVar("T")
 
 
-def prepare(database: str, prepared: Callable[[str], None] | None = None) -> None:
-    """Make the live-agent server's database with an agent in it, before anything runs on it."""
-    accounts.add_agent(database, f"{AGENT}@example.org", "Bench", PASSWORD, ())
+def prepare(database: str, prepared: Callable[[str], None] | None = None, agents: int = 1) -> None:
+    """Make the live-agent server's database with agents in it, before anything runs on it."""
+    for number in range(agents):
+        accounts.add_agent(database, f"{name_of(number)}@example.org", f"Bench {number}", PASSWORD, ())
     if prepared is not None:
         prepared(database)
 
@@ -66,17 +69,24 @@ def _process(folder: Path, name: str, up: str, arguments: list[str]) -> Process:
     return process
 
 
+def name_of(agent: int) -> str:
+    """Return the name of an agent by their number, from 0."""
+    return f"{AGENT}-{agent}"
+
+
 class Stack:
     """``async with Stack(folder, model)``; ``prepared`` gets the server's database before the start. ``url``: of Rasa."""
 
-    def __init__(self, folder: Path, model: Path, prepared: Callable[[str], None] | None = None) -> None:
-        self.folder, self.model, self._prepared = folder, model, prepared
+    def __init__(
+        self, folder: Path, model: Path, prepared: Callable[[str], None] | None = None, agents: int = 1
+    ) -> None:
+        self.folder, self.model, self._prepared, self._agents = folder, model, prepared, agents
         self.url = self.desk_url = ""
         self._stack = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> "Stack":
         database = f"sqlite:///{self.folder / 'desk.db'}"
-        prepare(database, self._prepared)
+        prepare(database, self._prepared, self._agents)
         async with contextlib.AsyncExitStack() as stack:
             await self._start(stack, database)
             self._stack = stack.pop_all()
@@ -107,22 +117,26 @@ class Stack:
 
 
 class Scene:
-    """``async with Scene(stack)``: a running stack with an agent at its desk, and customers who come."""
+    """``async with Scene(stack)``: a running stack with agents at its desk, and customers who come. ``agent``: the first one."""
 
-    def __init__(self, stack: Any, answers: bool, patience: float) -> None:
+    def __init__(self, stack: Any, answers: bool, patience: float, agents: int = 1) -> None:
         self.stack, self.patience = stack, patience
-        self.agent = Agent(stack.desk_url, AGENT, answers, patience)
+        self.agents = [Agent(stack.desk_url, name_of(number), answers, patience) for number in range(agents)]
+        self.agent = self.agents[0]
+        self._taken = 0
         self.customers: list[Customer] = []
 
     async def __aenter__(self) -> "Scene":
         await eventually(self._is_connected, what="Rasa's connection to the live-agent server")
-        await self.agent.sign_in()
-        await self.agent.connect()
+        for agent in self.agents:
+            await agent.sign_in()
+            await agent.connect()
         return self
 
     async def __aexit__(self, kind: type | None, problem: BaseException | None, trace: TracebackType | None) -> None:
         await asyncio.gather(*(customer.close() for customer in self.customers))
-        await self.agent.close()
+        for agent in self.agents:
+            await agent.close()
 
     def processor(self) -> dict[str, float]:
         """Seconds that Rasa and the live-agent server have used."""
@@ -165,7 +179,9 @@ class Scene:
         return customer, (await self.agent.arrival(name))[0]
 
     async def talks(self, name: str) -> Customer:
-        """Let a customer come whom the agent takes; return the customer."""
+        """Let a customer come whom an agent takes; return the customer."""
         customer, handoff_id = await self.waits(name)
-        await self.agent.must("take", handoff_id=handoff_id)
+        agent = self.agents[self._taken // EACH_AGENTS % len(self.agents)]
+        self._taken += 1
+        await agent.take(handoff_id)
         return customer
