@@ -168,6 +168,7 @@ class HandoffChannel(InputChannel):
         async def start() -> None:
             warn_of_replicas(bot)
             warn_of_unknown_slots(bot, self.settings)
+            bot.freeze_model()
             await self.guard.__aenter__()
             await self._open(targets)
 

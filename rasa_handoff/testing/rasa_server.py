@@ -31,6 +31,7 @@ from sanic import Sanic
 from sanic.mixins.routes import RouteMixin
 from sanic.touchup.schemes.ode import OptionalDispatchEvent
 
+from rasa_handoff.channel.compat.garbage_collection import FrozenModel
 from rasa_handoff.testing.ports import free_port
 
 ENDPOINTS: Final = {"action": "action_endpoint", "model": "models"}
@@ -77,8 +78,12 @@ def _method_without_signals(
     return _methods[key]
 
 
+def _freeze_nothing(self: FrozenModel, processor: MessageProcessor) -> None:
+    """Leave the garbage collector as it is."""
+
+
 class _TestMode:
-    """Sanic's test mode and a quiet log, while a process runs at least one Rasa server; then both are set back."""
+    """Sanic's test mode, a collector that sees all, and a quiet log, while a process runs a Rasa server; then all is set back."""
 
     def __init__(self) -> None:
         self._servers = 0
@@ -89,6 +94,8 @@ class _TestMode:
         self._servers += 1
         if self._servers == 1:
             self._before.enter_context(mock.patch.object(Sanic, "test_mode", True))
+            # Frozen objects of a server that has ended would stay for the rest of the tests.
+            self._before.enter_context(mock.patch.object(FrozenModel, "freeze", _freeze_nothing))
             self._before.callback(structlog.configure, **structlog.get_config())
             configure_structlog()  # otherwise each turn prints all its states
 

@@ -113,7 +113,7 @@ RELIED_ON: dict[str, dict[str, str]] = {
 }
 """By file of ours, what it replaces or relies on, with its fingerprint."""
 PARTS = [(file, part, known) for file, parts in RELIED_ON.items() for part, known in parts.items()]
-NOT_OF_A_HOST = {"__init__.py", "patches.py", "rasa_line.py", "server_patches.py"}
+NOT_OF_A_HOST = {"__init__.py", "garbage_collection.py", "patches.py", "rasa_line.py", "server_patches.py"}
 """Files of ``compat`` folders that rely on nothing private."""
 
 

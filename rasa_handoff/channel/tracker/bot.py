@@ -11,6 +11,7 @@ from rasa.core.processor import MessageProcessor
 from rasa.shared.core.domain import Domain
 from rasa.shared.core.trackers import DialogueStateTracker
 
+from rasa_handoff.channel.compat.garbage_collection import FrozenModel
 from rasa_handoff.channel.compat.tracker_store import StoreAccess, access
 from rasa_handoff.presets.responses import preset_text
 from rasa_handoff.protocol.errors import Unreachable
@@ -29,6 +30,7 @@ class Bot:
 
     def __init__(self, app: Any) -> None:
         self._app = app
+        self._frozen_model = FrozenModel()
 
     @property
     def agent(self) -> Agent:
@@ -54,6 +56,11 @@ class Bot:
         processor = self.agent.processor
         assert processor is not None
         return processor
+
+    def freeze_model(self) -> None:
+        """Exempt the loaded model from garbage collections. Cheap unless it has just been loaded."""
+        if self.ready:
+            self._frozen_model.freeze(self.processor)
 
     @property
     def domain(self) -> Domain:

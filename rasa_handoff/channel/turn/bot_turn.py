@@ -97,6 +97,7 @@ class BotTurn:
         Raises:
             Unreachable: no model is loaded, and Rasa would silently ignore the message.
         """
+        self._bot.freeze_model()  # `PUT /model` may have replaced it
         notice = ChannelNotice(channel=channel, availability=self._options.availability())
         message.metadata = {**_metadata_of(message), names.METADATA_KEY: plain(notice)}
         parsed = await self._bot.parse(message) if finished is None else finished[0]
