@@ -25,7 +25,7 @@ from tools.bench.measure import FigureError, Row, Target, at_least, at_most, pro
 from tools.bench.plain_rasa import CHANNELS
 from tools.bench.stack import credentials, prepare
 
-SMALL = Sizes(customers=2, few=1, many=2, ended=50, writers=2, messages=(1, 3))
+SMALL = Sizes(customers=2, few=1, many=2, ended=50, writers=2, messages=(1, 3), events=30)
 COMPUTES = "input()\nwhile True: pass"
 BRIEF = 0.05
 """Seconds that each figure measures; each side has its turn all the same."""
@@ -37,6 +37,7 @@ def as_little_as_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tools.bench.measure.QUIET_FOR", 0.05)
     monkeypatch.setattr("tools.bench.live.WARM_UP", 1)
     monkeypatch.setattr("tools.bench.history.ROUND_TRIPS", 2)
+    monkeypatch.setattr("tools.bench.turn_figures.TURNS", 2)
     monkeypatch.setattr("tools.bench.message_figure.EVERY", 0.1)
 
 
@@ -88,7 +89,9 @@ def bench(folder: Path, model: Path, **more: Any) -> Bench:
     return Bench(folder, model, BRIEF, SMALL, **{"stack": InProcess, "plain": PlainInProcess, **more})
 
 
-@pytest.mark.parametrize("names", [("message",), ("throughput",), ("take",), ("ended",)], ids="-".join)
+@pytest.mark.parametrize(
+    "names", [("message",), ("turn",), ("long-handoff",), ("throughput",), ("take",), ("ended",)], ids="-".join
+)
 async def test_figures_are_produced(names: tuple[str, ...], small_model: Path, tmp_path: Path) -> None:
     rows, failures = await produce(bench(tmp_path, small_model), names)
     assert not failures

@@ -18,7 +18,7 @@ class Sizes:
 
     ``customers``: who chat at once (throughput). ``few``, ``many``: who wait in the two queues that a take is compared in.
     ``ended``: ended conversations in the database of the history figure. ``writers``: who write a message a second, after each
-    of the two numbers of ``messages``.
+    of the two numbers of ``messages``. ``events``: in the tracker of a customer who asks for a person (long-handoff).
     """
 
     customers: int = 100
@@ -27,6 +27,7 @@ class Sizes:
     ended: int = 100_000
     writers: int = 5
     messages: tuple[int, int] = (10, 500)
+    events: int = 1_000
 
 
 @dataclass(frozen=True)

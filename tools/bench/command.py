@@ -16,9 +16,12 @@ from tools.bench.live import round_trip, throughput
 from tools.bench.measure import Row
 from tools.bench.message_figure import message
 from tools.bench.take_figure import take
+from tools.bench.turn_figures import long_handoff, turn
 
 FIGURES: Final[dict[str, Callable[[Bench], Awaitable[list[Row]]]]] = {
     "message": message,
+    "turn": turn,
+    "long-handoff": long_handoff,
     "round-trip": round_trip,
     "throughput": throughput,
     "take": take,
