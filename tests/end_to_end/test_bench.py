@@ -3,6 +3,7 @@
 Both servers in the test's own loop, and small numbers; a round trip is tried with the processes of the command too.
 """
 
+import asyncio
 import contextlib
 import json
 import os
@@ -21,11 +22,21 @@ from rasa_handoff.testing.waiting import eventually
 from tools.bench import figures_table
 from tools.bench.bench import Bench, Sizes
 from tools.bench.command import FIGURES, main, produce
-from tools.bench.measure import FigureError, Row, Target, at_least, at_most, processor_seconds, quiet, wants_processor
+from tools.bench.measure import (
+    FigureError,
+    Row,
+    Target,
+    at_least,
+    at_most,
+    processor_seconds,
+    quiet,
+    told_in_time,
+    wants_processor,
+)
 from tools.bench.plain_rasa import CHANNELS
 from tools.bench.stack import credentials, prepare
 
-SMALL = Sizes(customers=2, few=1, many=2, ended=50, writers=2, messages=(1, 3), events=30)
+SMALL = Sizes(customers=(2, 3), few=1, many=2, ended=50, writers=2, messages=(1, 3), events=30)
 COMPUTES = "input()\nwhile True: pass"
 BRIEF = 0.05
 """Seconds that each figure measures; each side has its turn all the same."""
@@ -110,6 +121,26 @@ async def test_a_round_trip_through_the_commands_own_processes(small_model: Path
     assert not failures
     assert [row.unit for row in rows] == ["ms", "ms"]
     assert all(row.measured > 0 and min(row.samples) > 0 for row in rows)
+
+
+async def test_a_load_after_which_somebody_waits_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tools.bench.measure.TOLD_WITHIN", 0.05)
+    answered = asyncio.Event()
+
+    async def told() -> None:
+        answered.set()
+
+    async def never_told() -> None:
+        await asyncio.Event().wait()
+
+    async def refused() -> None:
+        raise FigureError("It was refused.")
+
+    with pytest.raises(FigureError, match="1 of 2 weren't told everything"):
+        await told_in_time(0.01, [told(), never_told()])
+    assert answered.is_set()
+    with pytest.raises(FigureError, match="It was refused"):
+        await told_in_time(0.01, [told(), refused()])
 
 
 class Starved:

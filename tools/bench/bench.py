@@ -16,12 +16,13 @@ from tools.bench.stack import Scene, Stack
 class Sizes:
     """How many take part.
 
-    ``customers``: who chat at once (throughput). ``few``, ``many``: who wait in the two queues that a take is compared in.
-    ``ended``: ended conversations in the database of the history figure. ``writers``: who write a message a second, after each
-    of the two numbers of ``messages``. ``events``: in the tracker of a customer who asks for a person (long-handoff).
+    ``customers``: who chat at once (throughput), in one run and in the next. ``few``, ``many``: who wait in the two queues that
+    a take is compared in. ``ended``: ended conversations in the database of the history figure. ``writers``: who write a message
+    a second, after each of the two numbers of ``messages``. ``events``: in the tracker of a customer who asks for a person
+    (long-handoff).
     """
 
-    customers: int = 100
+    customers: tuple[int, ...] = (100, 200)
     few: int = 10
     many: int = 400
     ended: int = 100_000

@@ -1,4 +1,4 @@
-"""Figures 1 and 2: a round trip of one conversation, and of many at once, beside three chained plain hops."""
+"""The figures ``round-trip`` and ``throughput``: one conversation, and many at once, beside three chained plain hops."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from tools.bench.bench import Bench
-from tools.bench.measure import LEAST_TURNS, Row, Samples, at_least, at_most, compared, in_turns, used
+from tools.bench.measure import LEAST_TURNS, Row, Samples, at_least, at_most, compared, in_turns, told_in_time, used
 from tools.bench.measuring_people import Customer
 from tools.bench.plain import PlainHops
 from tools.bench.stack import EACH_AGENTS, Scene
@@ -33,7 +33,7 @@ class Side:
         """Let all customers chat at once; none begins a round trip after ``seconds``, and all that began are counted."""
         processor = self.system.processor()
         began, before = time.perf_counter(), len(self.trips.values)
-        await asyncio.gather(*(self._chat(customer, began + seconds) for customer in self.customers))
+        await told_in_time(seconds, [self._chat(customer, began + seconds) for customer in self.customers])
         self.lasted += time.perf_counter() - began
         self.counted += len(self.trips.values) - before
         for name, more in used(processor, self.system.processor()).items():
@@ -65,17 +65,23 @@ async def round_trip(bench: Bench) -> list[Row]:
 
 async def throughput(bench: Bench) -> list[Row]:
     """The same with many customers, each of whom says the next when the last was answered."""
-    many = bench.sizes.customers
+    return [row for many in bench.sizes.customers for row in await _throughput(bench, many)]
+
+
+async def _throughput(bench: Bench, many: int) -> list[Row]:
     async with _sides(bench, many) as (ours, plain):
         await _in_turns(bench, ours, plain, BUSY_SLICE)
         rates = (ours.counted / ours.lasted, plain.counted / plain.lasted)
         counts, targets = (ours.counted, plain.counted), (at_least(0.25),)
+        what = f"{many} customers at once"
         return [
-            Row(f"round trips, {many} customers at once", "per second", *rates, counts, targets),
-            compared(f"one of them, {many} customers at once, p50", "ms", ours.trips, plain.trips, 0.5),
-            compared(f"one of them, {many} customers at once, p99", "ms", ours.trips, plain.trips, 0.99),
-            compared("processor of Rasa, per round trip", "ms", ours.each("Rasa"), plain.each("A"), None),
-            compared("processor of the server, per round trip", "ms", ours.each("server"), plain.each("B"), None),
+            Row(f"round trips, {what}", "per second", *rates, counts, targets),
+            compared(f"one of them, {what}, p50", "ms", ours.trips, plain.trips, 0.5),
+            compared(f"one of them, {what}, p99", "ms", ours.trips, plain.trips, 0.99),
+            compared(f"{what}: processor of Rasa, per round trip", "ms", ours.each("Rasa"), plain.each("A"), None),
+            compared(
+                f"{what}: processor of the server, per round trip", "ms", ours.each("server"), plain.each("B"), None
+            ),
         ]
 
 

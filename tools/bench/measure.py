@@ -15,6 +15,8 @@ from rasa_handoff.testing.slowness import slowness
 LEAST_TURNS = 2
 QUIET_FOR = 0.25
 """Seconds between two looks at whether a system is quiet."""
+TOLD_WITHIN = 10.0
+"""Seconds after the end of a load in which everything must have been told to those who are still there."""
 QUIET = 0.05
 """Seconds of processor per second below which a system does nothing but wait."""
 
@@ -139,6 +141,26 @@ async def in_turns(seconds: float, sides: Sequence[Action]) -> None:
         for side in sides:
             await side()
         turns += 1
+
+
+async def told_in_time(seconds: float, senders: Sequence[Awaitable[None]]) -> None:
+    """Run a load: each sender begins nothing after ``seconds``, and ends when it has been told everything.
+
+    Raises:
+        FigureError: some still wait ``TOLD_WITHIN`` after the end; with their number.
+    """
+    tasks = [asyncio.ensure_future(sender) for sender in senders]
+    _, waiting = await asyncio.wait(tasks, timeout=seconds + TOLD_WITHIN)
+    for task in waiting:
+        task.cancel()
+    ended = await asyncio.gather(*tasks, return_exceptions=True)
+    if waiting:
+        raise FigureError(
+            f"{len(waiting)} of {len(tasks)} weren't told everything {TOLD_WITHIN:g} s after the load's end."
+        )
+    for outcome in ended:
+        if isinstance(outcome, BaseException):
+            raise outcome
 
 
 def processor_seconds(pid: int) -> float:
