@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -34,9 +33,9 @@ from tools.bench.measure import (
     wants_processor,
 )
 from tools.bench.plain_rasa import CHANNELS
-from tools.bench.stack import credentials, prepare
+from tools.bench.stack import Setup, credentials, prepare
 
-SMALL = Sizes(customers=(2, 3), few=1, many=2, ended=50, writers=2, messages=(1, 3), events=30)
+SMALL = Sizes(customers=(2, 3), few=1, many=2, ended=50, writers=2, messages=(1, 3), events=30, tracker_delay=0.1)
 COMPUTES = "input()\nwhile True: pass"
 BRIEF = 0.05
 """Seconds that each figure measures; each side has its turn all the same."""
@@ -55,19 +54,16 @@ def as_little_as_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
 class InProcess:
     """As ``Stack`` is, in this process."""
 
-    def __init__(
-        self, folder: Path, model: Path, prepared: Callable[[str], None] | None = None, agents: int = 1
-    ) -> None:
+    def __init__(self, folder: Path, model: Path, setup: Setup) -> None:
         self._desk = DeskServer(folder)
-        prepare(self._desk.database, prepared, agents)
-        self.folder, self._model = folder, model
+        prepare(self._desk.database, setup)
+        self.folder, self._model, self._setup = folder, model, setup
         self._stack = contextlib.AsyncExitStack()
         self.url = self.desk_url = ""
 
     async def __aenter__(self) -> "InProcess":
         self.desk_url = (await self._stack.enter_async_context(self._desk)).url
-        channels = credentials(self.folder, self.desk_url)
-        channels["rasa_handoff.HandoffChannel"]["tracker_delay"] = 0.1
+        channels = credentials(self.folder, self.desk_url, self._setup.settings)
         rasa = RasaServer(self._model, self.folder, channels)
         self.url = (await self._stack.enter_async_context(rasa)).url
         return self

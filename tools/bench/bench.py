@@ -9,7 +9,7 @@ from typing import Any
 
 from rasa_handoff.testing.recording_client import PATIENCE
 from tools.bench.plain_rasa import PlainRasa
-from tools.bench.stack import Scene, Stack
+from tools.bench.stack import Scene, Setup, Stack
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Sizes:
     ``customers``: who chat at once (throughput), in one run and in the next. ``few``, ``many``: who wait in the two queues that
     a take is compared in. ``ended``: ended conversations in the database of the history figure. ``writers``: who write a message
     a second, after each of the two numbers of ``messages``. ``events``: in the tracker of a customer who asks for a person
-    (long-handoff).
+    (long-handoff). ``tracker_delay``: of the figure ``message``, in place of the default.
     """
 
     customers: tuple[int, ...] = (100, 200)
@@ -29,6 +29,7 @@ class Sizes:
     writers: int = 5
     messages: tuple[int, int] = (10, 500)
     events: int = 1_000
+    tracker_delay: float | None = None
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,11 @@ class Bench:
     plain: Callable[..., Any] = PlainRasa
 
     @contextlib.asynccontextmanager
-    async def scene(
-        self, name: str, prepared: Callable[[str], None] | None = None, agents: int = 1
-    ) -> AsyncIterator[Scene]:
-        """Start a system with agents for one figure. ``prepared``: called with the server's database before the start."""
+    async def scene(self, name: str, setup: Setup = Setup()) -> AsyncIterator[Scene]:  # noqa: B008 - immutable
+        """Start a system with agents for one figure."""
         async with (
-            self.stack(self._new_folder(name), self.model, prepared, agents) as stack,
-            Scene(stack, self.answers, self.patience, agents) as scene,
+            self.stack(self._new_folder(name), self.model, setup) as stack,
+            Scene(stack, self.answers, self.patience, setup.agents) as scene,
         ):
             yield scene
 

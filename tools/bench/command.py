@@ -29,7 +29,7 @@ FIGURES: Final[dict[str, Callable[[Bench], Awaitable[list[Row]]]]] = {
 }
 SECONDS: Final = 60.0
 QUICK: Final = 4.0
-QUICK_SIZES: Final = Sizes(customers=(25, 50), few=10, many=100, ended=10_000, messages=(10, 100))
+QUICK_SIZES: Final = Sizes(customers=(25, 50), few=10, many=100, ended=10_000, messages=(10, 100), tracker_delay=2.0)
 """The sizes of `make bench ARGS=quick`, which takes about two minutes. Its figures show only what has doubled."""
 MOST_LOADS: Final = 2
 """How often a figure measures for its seconds: the throughput is that of two numbers of customers."""

@@ -15,7 +15,7 @@ from rasa_handoff.protocol.values import Channel, Line, Offer, Speaker, Status
 from rasa_handoff.server.storage.tables import HANDOFFS, MESSAGES
 from tools.bench.bench import Bench
 from tools.bench.measure import Row, Samples, at_most, compared, in_turns
-from tools.bench.stack import BOT_ID, Scene
+from tools.bench.stack import BOT_ID, Scene, Setup
 
 ROUND_TRIPS = 10
 """In each conversation."""
@@ -109,7 +109,7 @@ async def ended(bench: Bench) -> list[Row]:
     """Measure arrivals, takes, round trips and agents' acknowledgements on both systems."""
     count = bench.sizes.ended
     prepared = partial(insert_ended, count)
-    async with bench.scene("without-ended") as one, bench.scene("with-ended", prepared) as other:
+    async with bench.scene("without-ended") as one, bench.scene("with-ended", Setup(prepared=prepared)) as other:
         without, with_them = Conversations(one), Conversations(other)
         for side in (without, with_them):
             await side.warm_up()

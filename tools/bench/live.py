@@ -10,7 +10,7 @@ from tools.bench.bench import Bench
 from tools.bench.measure import LEAST_TURNS, Row, Samples, at_least, at_most, compared, in_turns, told_in_time, used
 from tools.bench.measuring_people import Customer
 from tools.bench.plain import PlainHops
-from tools.bench.stack import EACH_AGENTS, Scene
+from tools.bench.stack import EACH_AGENTS, Scene, Setup
 
 WARM_UP = 5
 """Round trips that don't count, for each customer on each side."""
@@ -94,7 +94,7 @@ async def _in_turns(bench: Bench, ours: Side, plain: Side, most: float) -> None:
 async def _sides(bench: Bench, customers: int) -> AsyncIterator[tuple[Side, Side]]:
     names = [f"c{number}" for number in range(1, customers + 1)]
     agents = -(-customers // EACH_AGENTS)
-    async with bench.scene("live", agents=agents) as scene, PlainHops(bench.folder) as plain:
+    async with bench.scene("live", Setup(agents)) as scene, PlainHops(bench.folder) as plain:
         ours, theirs = Side(scene), Side(plain)
         ours.customers = await scene.all(scene.talks, names)
         theirs.customers = [await plain.customer(name) for name in names]

@@ -1,24 +1,28 @@
 """The figure ``message``: what a live message costs the Rasa process, beside a turn in which Rasa's own bot is paused.
 
 Customers of both sides write one message a second, at the same time; the processor time of each process is its own. It is
-counted until the tracker has all messages, since a live chat's are collected before they are written.
+counted until the tracker has all messages, since a live chat's are collected before they are written. What each process uses
+while nobody writes is taken off, since half of that time nobody does.
 """
 
 import asyncio
 import time
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from rasa_handoff.testing.slowness import slowness
 from tools.bench.bench import Bench
-from tools.bench.measure import FigureError, Row, Samples, at_most, compared
+from tools.bench.measure import FigureError, Row, Samples, at_most, compared, quiet
 from tools.bench.plain_rasa import PlainRasa, RestCustomers, Trackers, pause, repeated
-from tools.bench.stack import Scene
+from tools.bench.stack import Scene, Setup
 
 EVERY: Final = 1.0
 """Seconds between two messages of a customer."""
 AT_ONCE: Final = 20
 """Messages of one customer that are on their way at once while a conversation is made long."""
+IDLE_FOR: Final = 10.0
+"""Seconds in which nobody writes, most."""
 WRITTEN_WITHIN: Final = 60.0
 """Seconds after which the tracker has everything; by default a live chat's messages are collected for thirty."""
 TARGETS: Final = (at_most(1 / 5), at_most(1 / 25))
@@ -44,13 +48,11 @@ class Side:
             )
         await self.written(before + count * len(self.names))
 
-    async def costs(self, count: int) -> Samples:
-        """Have each send ``count`` messages, one a second; return the processor time of Rasa per message."""
-        before, processor = self.trackers.said(self.names), self.system.processor()["Rasa"]
+    async def write(self, count: int) -> None:
+        """Have each send ``count`` messages, one a second, until the tracker has them."""
+        before = self.trackers.said(self.names)
         await asyncio.gather(*(self._write(place, count) for place in range(len(self.names))))
-        messages = count * len(self.names)
-        await self.written(before + messages)
-        return Samples([(self.system.processor()["Rasa"] - processor) / messages] * messages)
+        await self.written(before + count * len(self.names))
 
     async def written(self, count: int) -> None:
         """Wait until the tracker store has so many messages.
@@ -71,11 +73,34 @@ class Side:
             await self.customers.say(self.names[place], f"message {number}")
 
 
+@dataclass
+class Usage:
+    """Seconds of processor that the Rasa of each side uses: ``per_second``, and ``lasted`` seconds."""
+
+    lasted: float
+    spent: list[float]
+
+    @classmethod
+    async def during(cls, sides: Sequence[Side], action: Awaitable[object]) -> "Usage":
+        """Return what they use until this is done."""
+        began, before = time.monotonic(), [side.system.processor()["Rasa"] for side in sides]
+        await action
+        spent = [side.system.processor()["Rasa"] - start for side, start in zip(sides, before, strict=True)]
+        return cls(time.monotonic() - began, spent)
+
+    def without(self, idle: "Usage") -> list[float]:
+        """Return what they use in addition to what they use while nothing happens."""
+        share = self.lasted / idle.lasted
+        return [busy - rest * share for busy, rest in zip(self.spent, idle.spent, strict=True)]
+
+
 async def message(bench: Bench) -> list[Row]:
     """Measure the processor time of Rasa per message, after few messages and after many."""
-    count = max(2, round(bench.seconds / 2 / EVERY))
+    count, idle_for = max(2, round(bench.seconds / 2 / EVERY)), min(IDLE_FOR, bench.seconds)
+    delay = bench.sizes.tracker_delay
+    setup = Setup(settings={} if delay is None else {"tracker_delay": delay})
     async with (
-        bench.scene("message") as scene,
+        bench.scene("message", setup) as scene,
         bench.plain_rasa("paused") as plain,
         RestCustomers(scene.stack.url) as chatting,
         RestCustomers(plain.url) as paused,
@@ -88,8 +113,14 @@ async def message(bench: Bench) -> list[Row]:
             ours.names = theirs.names = [f"after {before}, {number}" for number in range(bench.sizes.writers)]
             await _talk_to_agent(scene, ours, before)
             await _talk_to_paused_bot(theirs, ours)
-            costs = await asyncio.gather(ours.costs(count), theirs.costs(count))
+            await quiet(scene, lambda: 0, WRITTEN_WITHIN)
+            idle = await Usage.during((ours, theirs), asyncio.sleep(idle_for))
+            usage = await Usage.during((ours, theirs), asyncio.gather(ours.write(count), theirs.write(count)))
+            messages = count * len(ours.names)
+            costs = (Samples([spent / messages] * messages) for spent in usage.without(idle))
             what = f"a live message after {before}, beside Rasa's paused turn: processor of Rasa"
+            if delay is not None:
+                what += f" (in the tracker after {delay:g} s)"
             rows.append(compared(what, "ms", *costs, None, target))
         return rows
 

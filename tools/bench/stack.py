@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -31,15 +32,25 @@ EACH_AGENTS = 10
 T = TypeVar("T")
 
 
-def prepare(database: str, prepared: Callable[[str], None] | None = None, agents: int = 1) -> None:
+@dataclass(frozen=True)
+class Setup:
+    """The start of a system. ``agents``: how many are at the desk. ``prepared``: called with the server's database before the
+    start. ``settings``: of HandoffChannel, in place of the defaults."""
+
+    agents: int = 1
+    prepared: Callable[[str], None] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def prepare(database: str, setup: Setup) -> None:
     """Make the live-agent server's database with agents in it, before anything runs on it."""
-    for number in range(agents):
+    for number in range(setup.agents):
         accounts.add_agent(database, f"{name_of(number)}@example.org", f"Bench {number}", PASSWORD, ())
-    if prepared is not None:
-        prepared(database)
+    if setup.prepared is not None:
+        setup.prepared(database)
 
 
-def credentials(folder: Path, desk_url: str) -> dict[str, Any]:
+def credentials(folder: Path, desk_url: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the credentials.yml of a Rasa server whose handoffs go to this live-agent server."""
     channels = {"socketio": {"session_persistence": True}, "rest": None}
     store = f"sqlite:///{folder / 'relay.db'}"
@@ -49,6 +60,7 @@ def credentials(folder: Path, desk_url: str) -> dict[str, Any]:
             "desk": {"url": desk_url},
             "store": store,
             "channels": channels,
+            **settings,
         }
     }
 
@@ -75,18 +87,16 @@ def name_of(agent: int) -> str:
 
 
 class Stack:
-    """``async with Stack(folder, model)``; ``prepared`` gets the server's database before the start. ``url``: of Rasa."""
+    """``async with Stack(folder, model, setup)``: both processes. ``url``: of Rasa."""
 
-    def __init__(
-        self, folder: Path, model: Path, prepared: Callable[[str], None] | None = None, agents: int = 1
-    ) -> None:
-        self.folder, self.model, self._prepared, self._agents = folder, model, prepared, agents
+    def __init__(self, folder: Path, model: Path, setup: Setup) -> None:
+        self.folder, self.model, self._setup = folder, model, setup
         self.url = self.desk_url = ""
         self._stack = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> "Stack":
         database = f"sqlite:///{self.folder / 'desk.db'}"
-        prepare(database, self._prepared, self._agents)
+        prepare(database, self._setup)
         async with contextlib.AsyncExitStack() as stack:
             await self._start(stack, database)
             self._stack = stack.pop_all()
@@ -112,7 +122,8 @@ class Stack:
         serve = ["-m", "rasa_handoff.cli", "serve", "--port", str(desk_port), "--database", database]
         self._desk = _process(self.folder, "desk", f"{self.desk_url}/health", serve)
         await stack.enter_async_context(self._desk)
-        self._rasa = rasa_process(self.folder, self.model, rasa_port, credentials(self.folder, self.desk_url))
+        channels = credentials(self.folder, self.desk_url, self._setup.settings)
+        self._rasa = rasa_process(self.folder, self.model, rasa_port, channels)
         await stack.enter_async_context(self._rasa)
 
 
