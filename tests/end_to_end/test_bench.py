@@ -123,20 +123,20 @@ async def test_a_load_after_which_somebody_waits_fails(monkeypatch: pytest.Monke
     monkeypatch.setattr("tools.bench.measure.TOLD_WITHIN", 0.05)
     answered = asyncio.Event()
 
-    async def told() -> None:
+    async def answers() -> None:
         answered.set()
 
-    async def never_told() -> None:
+    async def never_answers() -> None:
         await asyncio.Event().wait()
 
     async def refused() -> None:
         raise FigureError("It was refused.")
 
     with pytest.raises(FigureError, match="1 of 2 weren't told everything"):
-        await told_in_time(0.01, [told(), never_told()])
+        await told_in_time(0.01, [answers(), never_answers()])
     assert answered.is_set()
     with pytest.raises(FigureError, match="It was refused"):
-        await told_in_time(0.01, [told(), refused()])
+        await told_in_time(0.01, [answers(), refused()])
 
 
 class Starved:
