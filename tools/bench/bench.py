@@ -24,7 +24,7 @@ class Sizes:
 
     customers: tuple[int, ...] = (100, 200)
     few: int = 10
-    many: int = 400
+    many: int = 1_000
     ended: int = 100_000
     writers: int = 5
     messages: tuple[int, int] = (10, 500)

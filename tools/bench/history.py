@@ -1,4 +1,4 @@
-"""Figure 4: what the live path costs with many ended conversations in the server's database, compared with none."""
+"""The figure ``ended``: what the live path costs with many ended conversations in the server's database, compared with none."""
 
 import asyncio
 import time
@@ -12,6 +12,7 @@ from sqlalchemy import create_engine, insert
 from rasa_handoff.core.assignment import Stage
 from rasa_handoff.protocol.text import as_json
 from rasa_handoff.protocol.values import Channel, Line, Offer, Speaker, Status
+from rasa_handoff.server import accounts
 from rasa_handoff.server.storage.tables import HANDOFFS, MESSAGES
 from tools.bench.bench import Bench
 from tools.bench.measure import Row, Samples, at_most, compared, in_turns
@@ -21,11 +22,14 @@ ROUND_TRIPS = 10
 """In each conversation."""
 MESSAGES_EACH = 4
 AT_ONCE = 2_000
+DEPARTMENT = "help"
+"""Half of the conversations were in it: the expected wait of a department is a part of who is there."""
 YEAR = 365 * 86400.0
 
 
-def insert_ended(count: int, database: str) -> None:
-    """Put so many ended conversations into the server's database, one after the other over the last year."""
+def prepare_history(count: int, database: str) -> None:
+    """Make a department, and put so many ended conversations into the server's database, over the last year."""
+    accounts.add_department(database, DEPARTMENT, "Help")
     engine = create_engine(database)
     now = time.time()
     with engine.begin() as connection:
@@ -47,6 +51,7 @@ def _handoff(number: int, at: float) -> dict[str, Any]:
         channel=Channel(name="socketio", push=True),
         transcript=(asked,),
     )
+    department = DEPARTMENT if number % 2 else None
     fixed = {
         "handoff_id": offer.handoff_id,
         "bot_id": BOT_ID,
@@ -56,7 +61,7 @@ def _handoff(number: int, at: float) -> dict[str, Any]:
     state = {"stage": Stage.ENDED.value, "agent_name": "Bench", "queued_at": at, "assigned_at": at + 60}
     ended = {"ended_at": at + 600, "outcome": "resolved", "seq": MESSAGES_EACH, "last_number": MESSAGES_EACH + 2}
     order = {"urgency": 1, "ahead": False, "reminders": 0, "asked": False, "answered": True}
-    return {**fixed, **state, **ended, **order, "offer": as_json(offer)}
+    return {**fixed, **state, **ended, **order, "offer": as_json(offer), "department": department}
 
 
 def _messages(number: int, at: float) -> Iterator[dict[str, Any]]:
@@ -78,6 +83,7 @@ class Conversations:
     arrivals: Samples = field(default_factory=Samples)
     takes: Samples = field(default_factory=Samples)
     trips: Samples = field(default_factory=Samples)
+    presences: Samples = field(default_factory=Samples)
     count: int = 0
 
     async def one(self) -> None:
@@ -96,20 +102,22 @@ class Conversations:
         await agent.must("resolve", handoff_id=handoff_id, outcome="resolved")
         await customer.back_with_bot()
         await self.scene.leaves(customer)
+        for online in (False, True):
+            self.presences.add(await agent.is_there(online))
 
     async def warm_up(self) -> None:
         """Run two conversations whose samples aren't counted."""
         for _ in range(2):
             await self.one()
-        self.arrivals, self.takes, self.trips = Samples(), Samples(), Samples()
+        self.arrivals, self.takes, self.trips, self.presences = (Samples() for _ in range(4))
         self.scene.agent.acknowledged = Samples()
 
 
 async def ended(bench: Bench) -> list[Row]:
     """Measure arrivals, takes, round trips and agents' acknowledgements on both systems."""
     count = bench.sizes.ended
-    prepared = partial(insert_ended, count)
-    async with bench.scene("without-ended") as one, bench.scene("with-ended", Setup(prepared=prepared)) as other:
+    empty, full = (Setup(prepared=partial(prepare_history, rows)) for rows in (0, count))
+    async with bench.scene("without-ended", empty) as one, bench.scene("with-ended", full) as other:
         without, with_them = Conversations(one), Conversations(other)
         for side in (without, with_them):
             await side.warm_up()
@@ -123,5 +131,6 @@ async def ended(bench: Bench) -> list[Row]:
                 f"{what}: arrival at the desk, p50", "ms", with_them.arrivals, without.arrivals, 0.5, at_most(1.2)
             ),
             compared(f"{what}: take, p50", "ms", with_them.takes, without.takes, 0.5, at_most(1.2)),
+            compared(f"{what}: who is there, p50", "ms", with_them.presences, without.presences, 0.5, at_most(1.2)),
             compared(f"{what}: agent's acknowledgement, p50", "ms", *acknowledged, 0.5, at_most(1.2)),
         ]

@@ -1,6 +1,8 @@
 """Customers and agents that measure: the tests' python-socketio clients, which react to events and don't poll."""
 
 import asyncio
+import socket
+import sys
 import time
 import uuid
 from collections import Counter
@@ -14,6 +16,9 @@ from rasa_handoff.testing.waiting import eventually
 from tools.bench.measure import FigureError, Samples
 
 T = TypeVar("T")
+
+RECEIVED_AT = 128
+"""Where the number of bytes received stands in Linux's ``struct tcp_info``."""
 
 
 def answer_to(text: str) -> str:
@@ -31,6 +36,13 @@ async def promised(awaited: "asyncio.Future[T]", what: str, patience: float) -> 
         return await asyncio.wait_for(awaited, patience * slowness())
     except asyncio.TimeoutError:
         raise FigureError(f"{what} didn't come within {patience * slowness():g} s.") from None
+
+
+def received_bytes(client: RecordingClient) -> int:
+    """Return how many bytes this client's connection has received, by the kernel's count."""
+    connection = client.sio.eio.ws.get_extra_info("socket")
+    info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, RECEIVED_AT + 8)
+    return int.from_bytes(info[RECEIVED_AT : RECEIVED_AT + 8], sys.byteorder)
 
 
 class Customer(RecordingClient):
@@ -114,6 +126,7 @@ class Agent(ScriptedAgent):
         self._arrived: dict[str, asyncio.Future[tuple[str, float]]] = {}
         self._answering: set[asyncio.Task[None]] = set()
         self._taken: set[str] = set()
+        self._staffed: tuple[bool, asyncio.Future[float]] | None = None
 
     async def arrival(self, conversation_id: str) -> tuple[str, float]:
         """The handoff of a customer who asked, and when it was shown; each is given once."""
@@ -127,6 +140,13 @@ class Agent(ScriptedAgent):
         """Take a conversation, and answer in it from then on; return the seconds until the server answered."""
         self._taken.add(handoff_id)
         return await self.timed("take", handoff_id=handoff_id)
+
+    async def is_there(self, online: bool) -> float:
+        """Choose to be online or away; return the seconds until desks are informed who is there."""
+        self._staffed = online, asyncio.get_running_loop().create_future()
+        began = time.perf_counter()
+        await self.must("presence", online=online)
+        return await promised(self._staffed[1], "Who is there", self.patience) - began
 
     async def must(self, event: str, **body: Any) -> dict[str, Any]:
         """Send an event that the server has no reason to refuse, and return its answer.
@@ -155,6 +175,9 @@ class Agent(ScriptedAgent):
         self.counts[event] += 1
         if event in ("ready", "connect_error"):
             self.received.append((event, body))
+        elif event == "availability" and self._staffed is not None and body["staffed"] is self._staffed[0]:
+            if not self._staffed[1].done():
+                self._staffed[1].set_result(time.perf_counter())
         elif event == "arrival":
             shown = self._arrival(body["short_id"])
             if not shown.done():

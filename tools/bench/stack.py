@@ -17,8 +17,9 @@ from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.scripted_desk import PASSWORD
 from rasa_handoff.testing.waiting import eventually
 from tests.support.started_processes import Process
+from tools.bench.counting import Transactions
 from tools.bench.measure import processor_seconds, wants_processor
-from tools.bench.measuring_people import Agent, Customer
+from tools.bench.measuring_people import Agent, Customer, received_bytes
 from tools.rasa_command import RASA
 
 ROOT = Path(__file__).parents[2]
@@ -35,11 +36,12 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class Setup:
     """The start of a system. ``agents``: how many are at the desk. ``prepared``: called with the server's database before the
-    start. ``settings``: of HandoffChannel, in place of the defaults."""
+    start. ``settings``: of HandoffChannel, in place of the defaults. ``counted``: whether transactions are."""
 
     agents: int = 1
     prepared: Callable[[str], None] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    counted: bool = False
 
 
 def prepare(database: str, setup: Setup) -> None:
@@ -65,13 +67,14 @@ def credentials(folder: Path, desk_url: str, settings: Mapping[str, Any]) -> dic
     }
 
 
-def rasa_process(folder: Path, model: Path, port: int, channels: dict[str, Any]) -> Process:
+def rasa_process(folder: Path, model: Path, port: int, channels: dict[str, Any], counted: bool = False) -> Process:
     """Return ``rasa run`` with these channels, as in credentials.yml, and its tracker on SQLite in this folder."""
     tracker = {"type": "SQL", "dialect": "sqlite", "db": str(folder / "tracker.db")}
     (folder / "endpoints.yml").write_text(yaml.safe_dump({"tracker_store": tracker}))
     (folder / "credentials.yml").write_text(yaml.safe_dump(channels))
     files = ["-m", str(model), "--credentials", "credentials.yml", "--endpoints", "endpoints.yml"]
-    run = [*RASA[1:], "run", "-i", "127.0.0.1", "-p", str(port), *files]
+    command = _counted(folder, "relay.db", "rasa") if counted else RASA[1:]
+    run = [*command, "run", "-i", "127.0.0.1", "-p", str(port), *files]
     return _process(folder, "rasa", f"http://127.0.0.1:{port}/", run)
 
 
@@ -79,6 +82,16 @@ def _process(folder: Path, name: str, up: str, arguments: list[str]) -> Process:
     process = Process([sys.executable, *arguments], folder, up, PYTHONPATH=str(ROOT))
     process.log = folder / f"{name}.log"
     return process
+
+
+def _counted(folder: Path, database: str, module: str) -> list[str]:
+    """Return the arguments by which Python runs a module whose transactions are counted."""
+    return ["-m", "tools.bench.counting", str(transactions_of(folder, database)), database, module]
+
+
+def transactions_of(folder: Path, database: str) -> Path:
+    """Return the file with the number of transactions."""
+    return folder / f"{database}.transactions"
 
 
 def name_of(agent: int) -> str:
@@ -112,6 +125,10 @@ class Stack:
             "server": processor_seconds(self._desk.process.pid),
         }
 
+    def transactions(self) -> int:
+        """How many both have begun on their databases, if they are counted."""
+        return sum(Transactions(transactions_of(self.folder, name)).count() for name in ("relay.db", "desk.db"))
+
     def wants_processor(self) -> bool:
         """Whether one of them has something to do now."""
         return wants_processor(self._rasa.process.pid) or wants_processor(self._desk.process.pid)
@@ -119,11 +136,13 @@ class Stack:
     async def _start(self, stack: contextlib.AsyncExitStack, database: str) -> None:
         rasa_port, desk_port = free_port(), free_port()
         self.url, self.desk_url = f"http://127.0.0.1:{rasa_port}", f"http://127.0.0.1:{desk_port}"
-        serve = ["-m", "rasa_handoff.cli", "serve", "--port", str(desk_port), "--database", database]
+        counted = self._setup.counted
+        module = _counted(self.folder, "desk.db", "rasa_handoff.cli") if counted else ["-m", "rasa_handoff.cli"]
+        serve = [*module, "serve", "--port", str(desk_port), "--database", database]
         self._desk = _process(self.folder, "desk", f"{self.desk_url}/health", serve)
         await stack.enter_async_context(self._desk)
         channels = credentials(self.folder, self.desk_url, self._setup.settings)
-        self._rasa = rasa_process(self.folder, self.model, rasa_port, channels)
+        self._rasa = rasa_process(self.folder, self.model, rasa_port, channels, counted)
         await stack.enter_async_context(self._rasa)
 
 
@@ -156,6 +175,14 @@ class Scene:
     def wants_processor(self) -> bool:
         """Whether one of them has something to do now."""
         return bool(self.stack.wants_processor())
+
+    def transactions(self) -> int:
+        """How many both have begun, if they are counted."""
+        return int(self.stack.transactions())
+
+    def received_bytes(self) -> int:
+        """How many bytes desks and customers were sent."""
+        return sum(received_bytes(client) for client in (*self.agents, *self.customers))
 
     async def all(self, comes: Callable[[str], Awaitable[T]], names: Sequence[str]) -> list[T]:
         """Let these customers come, a few at a time and in this order."""

@@ -1,12 +1,16 @@
-"""Figure 3: a take among many who wait, beside a take among few."""
+"""The figure ``take``: a take among many who wait, beside a take among few."""
 
+import asyncio
+import time
 from dataclasses import dataclass, field
 
 from tools.bench.bench import Bench
 from tools.bench.measure import Row, Samples, at_most, compared, in_turns, quiet, used
 from tools.bench.measuring_people import Customer
-from tools.bench.stack import Scene
+from tools.bench.stack import Scene, Setup
 
+IDLE_FOR = 10.0
+"""Seconds in which nothing happens, most."""
 SETTLES_WITHIN = 60.0
 """Seconds until all whom a take concerns have been told."""
 
@@ -18,20 +22,30 @@ class Queue:
     scene: Scene
     waiting: list[tuple[Customer, str]] = field(default_factory=list)
     costs: dict[str, Samples] = field(default_factory=dict)
+    idle: dict[str, float] = field(default_factory=dict)
 
-    async def fill(self, count: int) -> None:
-        """Have so many wait."""
+    async def fill(self, count: int, idle_for: float) -> None:
+        """Have so many wait, and measure what the processes use while nothing happens."""
         self.waiting = await self.scene.all(self.scene.waits, [f"c{number}" for number in range(1, count + 1)])
         await self._quiet()
+        began, processor = time.monotonic(), self.scene.processor()
+        await asyncio.sleep(idle_for)
+        lasted = time.monotonic() - began
+        self.idle = {name: spent / lasted for name, spent in used(processor, self.scene.processor()).items()}
 
     async def take(self) -> None:
         """Take the first, and count until everything that follows has been done; then they wait again, as the last."""
         customer, handoff_id = self.waiting.pop(0)
-        processor, summaries, notices = self.scene.processor(), self._summaries(), self._notices()
+        summaries, notices = self._summaries(), self._notices()
+        transactions, received = self.scene.transactions(), self.scene.received_bytes()
+        processor, began = self.scene.processor(), time.monotonic()
         self._add("taken", await self.scene.agent.timed("take", handoff_id=handoff_id))
         await self._quiet()
-        for name, spent in used(processor, self.scene.processor()).items():
-            self._add(name, spent)
+        after, lasted = self.scene.processor(), time.monotonic() - began
+        for name, spent in used(processor, after).items():
+            self._add(name, spent - lasted * self.idle[name])
+        self._add("transactions", self.scene.transactions() - transactions)
+        self._add("bytes", self.scene.received_bytes() - received)
         self._add("summaries", self._summaries() - summaries)
         self._add("notices", self._notices() - notices)
         await self.scene.agent.must("resolve", handoff_id=handoff_id, outcome="resolved")
@@ -55,21 +69,25 @@ class Queue:
 
 
 async def take(bench: Bench) -> list[Row]:
-    """Measure, per take, the processor time of both servers until all that follows is done, and the messages that it causes."""
-    few, many = bench.sizes.few, bench.sizes.many
-    async with bench.scene("few") as one, bench.scene("many") as other:
+    """Measure, per take, what both servers do until all that follows is done, and the messages that it causes."""
+    few, many, counted = bench.sizes.few, bench.sizes.many, Setup(counted=True)
+    async with bench.scene("few", counted) as one, bench.scene("many", counted) as other:
         small, large = Queue(one), Queue(other)
-        await small.fill(few)
-        await large.fill(many)
+        for queue, count in ((small, few), (large, many)):
+            await queue.fill(count, min(IDLE_FOR, bench.seconds))
         await in_turns(bench.seconds, [large.take, small.take])
-        what = f"a take among {many}, beside among {few}"
+        what = f"a take among {many:,}, beside among {few}"
         return [
             compared(f"{what}: {label}", unit, large.costs[name], small.costs[name], share, *targets)
             for name, label, unit, share, targets in (
                 ("taken", "until it is answered, p50", "ms", 0.5, (at_most(20, "ms"),)),
-                ("Rasa", "processor of Rasa", "ms", None, (at_most(2),)),
-                ("server", "processor of the server", "ms", None, (at_most(2),)),
-                ("summaries", "summaries sent to the desk", "each", None, ()),
-                ("notices", "messages to customers", "each", None, ()),
+                ("Rasa", "processor of Rasa, p50", "ms", 0.5, (at_most(2),)),
+                ("server", "processor of the server, p50", "ms", 0.5, (at_most(2),)),
+                ("transactions", "transactions of both, p50", "each", 0.5, (at_most(2),)),
+                ("bytes", "bytes to desk and customers, p50", "bytes", 0.5, (at_most(2),)),
+                ("Rasa", "processor of Rasa, mean", "ms", None, ()),
+                ("server", "processor of the server, mean", "ms", None, ()),
+                ("summaries", "summaries sent to the desk, mean", "each", None, ()),
+                ("notices", "messages to customers, mean", "each", None, ()),
             )
         ]
