@@ -17,6 +17,7 @@ from rasa_handoff.protocol.limits import LONGEST_ID
 from rasa_handoff.relay import repository
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.outbox import Entry
+from rasa_handoff.store.statements import Statement
 
 KEPT_SECONDS: Final = 7 * 86_400.0
 """Seconds for which a message's id is kept."""
@@ -44,9 +45,9 @@ handoff_messages = Table(
 
 # Statements are built once: building one costs more than running it.
 _same = (received.c.conversation_id == bindparam("conversation")) & (received.c.id == bindparam("message"))
-_DONE: Final = select(received.c.done).where(_same)
-_FINISH: Final = update(received).where(_same).values(done=True)
-_INSERT: Final = insert(received)
+_DONE: Final = Statement(select(received.c.done).where(_same))
+_FINISH: Final = Statement(update(received).where(_same).values(done=True))
+_INSERT: Final = Statement(insert(received))
 
 
 class MessageProgress(enum.Enum):
@@ -127,7 +128,7 @@ def _sweep(connection: Connection) -> None:
 
 def finish_message(connection: Connection, conversation_id: str, message_id: str) -> None:
     """Mark a customer's message as done."""
-    connection.execute(_FINISH, {"conversation": conversation_id, "message": message_id})
+    _FINISH.change(connection, {"conversation": conversation_id, "message": message_id})
 
 
 def add_finished_message(connection: Connection, conversation_id: str, message_id: str) -> None:
@@ -136,10 +137,10 @@ def add_finished_message(connection: Connection, conversation_id: str, message_i
     Raises:
         CameBefore: it was stored before.
     """
-    if connection.execute(_DONE, {"conversation": conversation_id, "message": message_id}).first() is not None:
+    if _DONE.first(connection, {"conversation": conversation_id, "message": message_id}) is not None:
         raise CameBefore
     row = {"conversation_id": conversation_id, "id": message_id, "done": True, "at": time.time()}
-    connection.execute(_INSERT, row)
+    _INSERT.change(connection, row)
 
 
 def note_request(connection: Connection, conversation_id: str, message_id: str) -> None:
@@ -150,10 +151,10 @@ def note_request(connection: Connection, conversation_id: str, message_id: str) 
 
 
 def _begin(connection: Connection, conversation_id: str, message_id: str) -> MessageProgress:
-    done = connection.execute(_DONE, {"conversation": conversation_id, "message": message_id}).scalar_one_or_none()
+    done = _DONE.scalar(connection, {"conversation": conversation_id, "message": message_id})
     if done is None:
         row = {"conversation_id": conversation_id, "id": message_id, "done": False, "at": time.time()}
-        connection.execute(_INSERT, row)
+        _INSERT.change(connection, row)
         return MessageProgress.NEW
     return MessageProgress.DONE if done else MessageProgress.BEGUN
 
@@ -167,5 +168,5 @@ def _put_once(connection: Connection, entry: Entry) -> None:
     waiting = repository.outbox.head(connection, entry.target, entry.lane)
     if any(other.id == entry.id for other in waiting):
         return
-    if not repository.outbox.without_room(connection, [entry.target], [entry.lane]):
+    if not repository.outbox.lacks_room(connection, entry.target, entry.lane):
         repository.outbox.put(connection, [entry])

@@ -431,16 +431,17 @@ def _note_event(connection: Connection, event: events.Event, after: Conversation
 
 def _refuse_where_full(connection: Connection, event: events.CustomerSaid | events.AgentSaid) -> None:
     target, title = (DESK, "the agents") if isinstance(event, events.CustomerSaid) else (CUSTOMER, "the customer")
-    full = repository.outbox.full(connection, [target, TRACKER], [event.conversation_id])
-    if full:
-        receiver = title if (target, event.conversation_id) in full else "Rasa's tracker"
-        raise Refused("too_many", f"{LONGEST_LANE:,} messages already wait for {receiver}, so this one wasn't taken.")
+    for full, receiver in ((target, title), (TRACKER, "Rasa's tracker")):
+        if repository.outbox.is_full(connection, full, event.conversation_id):
+            raise Refused(
+                "too_many", f"{LONGEST_LANE:,} messages already wait for {receiver}, so this one wasn't taken."
+            )
 
 
 def _put_entries(connection: Connection, lane: str, handoff_id: str | None, effects: Sequence[Effect]) -> None:
     """Put the effects into the outbox; what a full lane can do without is left out."""
     wanted = {target for effect in effects if (target := _dispensable_for(effect)) is not None}
-    full = {target for target, _ in repository.outbox.without_room(connection, wanted, [lane])}
+    full = {target for target in wanted if repository.outbox.lacks_room(connection, target, lane)}
     entries: list[Entry] = []
     for effect in effects:
         if _dispensable_for(effect) not in full:

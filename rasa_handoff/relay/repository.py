@@ -39,6 +39,7 @@ from rasa_handoff.protocol.values import Line, Offer, Speaker
 from rasa_handoff.store.engine import TROUBLES, Store, Work
 from rasa_handoff.store.migrations import Steps
 from rasa_handoff.store.outbox import Entry, Outbox
+from rasa_handoff.store.statements import Statement
 from rasa_handoff.store.timers import Timers
 
 T = TypeVar("T")
@@ -117,21 +118,21 @@ _next_place = (
     .where(messages.c.handoff_id == bindparam("handoff"))
     .scalar_subquery()
 )
-_LOAD: Final = select(conversations.c.body).where(_of_conversation)
-_UPDATE: Final = update(conversations).where(_of_conversation)
-_INSERT: Final = insert(conversations)
-_ACCEPT_NUMBER: Final = update(handoffs).where(_of_handoff, handoffs.c.received < bindparam("number"))
-_COUNT_SENT: Final = update(handoffs).where(_of_handoff).values(sent=handoffs.c.sent + 1)
-_SENT: Final = select(handoffs.c.sent).where(_of_handoff)
-_MESSAGE_LEFT: Final = select(handoffs.c.message_left).where(_of_handoff)
-_CONVERSATION_OF: Final = select(handoffs.c.conversation_id).where(_of_handoff)
-_FIND_MESSAGE: Final = select(messages.c.id).where(_same_message)
-_INSERT_MESSAGE: Final = insert(messages).values(handoff_id=bindparam("handoff"), place=_next_place)
+_LOAD: Final = Statement(select(conversations.c.body).where(_of_conversation))
+_UPDATE: Final = Statement(update(conversations).where(_of_conversation))
+_INSERT: Final = Statement(insert(conversations))
+_ACCEPT_NUMBER: Final = Statement(update(handoffs).where(_of_handoff, handoffs.c.received < bindparam("number")))
+_COUNT_SENT: Final = Statement(update(handoffs).where(_of_handoff).values(sent=handoffs.c.sent + 1))
+_SENT: Final = Statement(select(handoffs.c.sent).where(_of_handoff))
+_MESSAGE_LEFT: Final = Statement(select(handoffs.c.message_left).where(_of_handoff))
+_CONVERSATION_OF: Final = Statement(select(handoffs.c.conversation_id).where(_of_handoff))
+_FIND_MESSAGE: Final = Statement(select(messages.c.id).where(_same_message))
+_INSERT_MESSAGE: Final = Statement(insert(messages).values(handoff_id=bindparam("handoff"), place=_next_place))
 
 
 def load(connection: Connection, conversation_id: str) -> Conversation:
     """Return the conversation, or a new one where the bot has always been active."""
-    body = connection.execute(_LOAD, {"conversation": conversation_id}).scalar_one_or_none()
+    body = _LOAD.scalar(connection, {"conversation": conversation_id})
     known = None if body is None else _read(body, conversation_id)
     return known or Conversation(conversation_id=conversation_id)
 
@@ -140,8 +141,8 @@ def save(connection: Connection, conversation: Conversation) -> None:
     """Insert or update the conversation."""
     values = {"state": conversation.state.value, "body": as_json(conversation)}
     id = conversation.conversation_id
-    if connection.execute(_UPDATE, {"conversation": id, **values}).rowcount == 0:
-        connection.execute(_INSERT, {"conversation_id": id, **values})
+    if _UPDATE.change(connection, {"conversation": id, **values}) == 0:
+        _INSERT.change(connection, {"conversation_id": id, **values})
 
 
 def under_way(connection: Connection) -> list[Conversation]:
@@ -195,7 +196,7 @@ def replace_offer(connection: Connection, offer: Offer) -> None:
 def accept_number(connection: Connection, handoff_id: str, number: int) -> bool:
     """Store the number of an event from the desk; return False, and store nothing, if it or a later one was stored before."""
     values = {"handoff": handoff_id, "number": number, "received": number}
-    return bool(connection.execute(_ACCEPT_NUMBER, values).rowcount)
+    return bool(_ACCEPT_NUMBER.change(connection, values))
 
 
 def reset_received(connection: Connection, handoff_id: str) -> None:
@@ -234,22 +235,22 @@ def end_handoff(connection: Connection, handoff_id: str, at: float) -> None:
 
 def message_was_left(connection: Connection, handoff_id: str | None) -> bool:
     """Return whether the customer left a message with this handoff."""
-    return bool(connection.execute(_MESSAGE_LEFT, {"handoff": handoff_id}).scalar_one_or_none())
+    return bool(_MESSAGE_LEFT.scalar(connection, {"handoff": handoff_id}))
 
 
 def conversation_of(connection: Connection, handoff_id: str) -> str | None:
     """Return the id of the conversation that a handoff belongs to; None for one this relay never began."""
-    found: str | None = connection.execute(_CONVERSATION_OF, {"handoff": handoff_id}).scalar_one_or_none()
+    found: str | None = _CONVERSATION_OF.scalar(connection, {"handoff": handoff_id})
     return found
 
 
 def keep_message(connection: Connection, handoff_id: str, said: CustomerSaid | AgentSaid) -> bool:
     """Store a message; return False, and store nothing, if one with its id was stored in this handoff before."""
-    if connection.execute(_FIND_MESSAGE, {"handoff": handoff_id, "message": said.id}).first() is not None:
+    if _FIND_MESSAGE.first(connection, {"handoff": handoff_id, "message": said.id}) is not None:
         return False
     speaker = Speaker.CUSTOMER if isinstance(said, CustomerSaid) else Speaker.AGENT
     row = {"handoff": handoff_id, "id": said.id, "speaker": speaker.value, "text": said.text, "at": said.at}
-    connection.execute(_INSERT_MESSAGE, row)
+    _INSERT_MESSAGE.change(connection, row)
     return True
 
 
@@ -301,8 +302,8 @@ def keep_desk_epoch(connection: Connection, epoch: str) -> None:
 def next_number(connection: Connection, handoff_id: str) -> int:
     """Count one more payload that is sent to the desk in this handoff, and return its number."""
     here = {"handoff": handoff_id}
-    connection.execute(_COUNT_SENT, here)
-    return int(connection.execute(_SENT, here).scalar_one())
+    _COUNT_SENT.change(connection, here)
+    return int(_SENT.scalar(connection, here))
 
 
 def numbered(connection: Connection, payload: ToDeskPayload) -> ToDeskPayload:

@@ -33,6 +33,7 @@ from rasa_handoff.server.storage.tables import (
     TOKENS,
     open_store,
 )
+from rasa_handoff.store.statements import Statement
 
 T = TypeVar("T")
 
@@ -45,10 +46,12 @@ CHANGES: Final = "changes"
 DEPARTMENT_NAME: Final = re.compile(r"[\w-]+")
 
 # Statements of ordinary messages are built once: building one costs more than running it.
-_AGENT: Final = select(AGENTS).where(AGENTS.c.id == bindparam("agent"))
-_AGENT_NAME: Final = select(AGENTS.c.name).where(AGENTS.c.id == bindparam("agent"))
-_SERVES: Final = select(SERVES.c.department).where(SERVES.c.agent == bindparam("agent")).order_by(SERVES.c.department)
-_SERVES_NONE: Final = select(SERVES_NONE.c.agent).where(SERVES_NONE.c.agent == bindparam("agent"))
+_AGENT: Final = Statement(select(AGENTS).where(AGENTS.c.id == bindparam("agent")))
+_AGENT_NAME: Final = Statement(select(AGENTS.c.name).where(AGENTS.c.id == bindparam("agent")))
+_SERVES: Final = Statement(
+    select(SERVES.c.department).where(SERVES.c.agent == bindparam("agent")).order_by(SERVES.c.department)
+)
+_SERVES_NONE: Final = Statement(select(SERVES_NONE.c.agent).where(SERVES_NONE.c.agent == bindparam("agent")))
 
 
 class Account(Value, frozen=True, kw_only=True):
@@ -170,11 +173,11 @@ def by_email(connection: Connection, email: str) -> Account | None:
 def by_id(connection: Connection, id: str) -> Account | None:
     """Return the account with this id; None if there is none."""
     asked = {"agent": id}
-    row = connection.execute(_AGENT, asked).first()
+    row = _AGENT.first(connection, asked)
     if row is None:
         return None
-    departments = tuple(connection.execute(_SERVES, asked).scalars())
-    none = connection.execute(_SERVES_NONE, asked).first() is not None
+    departments = tuple(row.department for row in _SERVES.all(connection, asked))
+    none = _SERVES_NONE.first(connection, asked) is not None
     return Account(
         id=id,
         email=row.email,
@@ -192,7 +195,7 @@ def agent_by_id(connection: Connection, id: str) -> Agent:
     Raises:
         Refused: the account was removed.
     """
-    name = connection.execute(_AGENT_NAME, {"agent": id}).scalar_one_or_none()
+    name = _AGENT_NAME.scalar(connection, {"agent": id})
     if name is None:
         raise Refused("unknown_agent", "This account was removed. Ask whoever runs the desk.")
     return Agent(id=id, name=name)

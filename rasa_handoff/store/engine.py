@@ -28,6 +28,7 @@ from rasa_handoff.store import changes, postgres
 from rasa_handoff.store.batch import Batch, Doubt, Progress, resolve
 from rasa_handoff.store.migrations import Steps, migrate
 from rasa_handoff.store.sqlite import DatabaseInUse, Ownership, sqlite_engine
+from rasa_handoff.store.statements import PROGRESS
 
 log = get_log(__name__)
 
@@ -238,6 +239,7 @@ class Store:
         try:
             with self._engine.connect() as connection:
                 self._own_and_settle(connection)
+                connection.info[PROGRESS] = self._progress.step
                 transaction = connection.begin()
                 begun, noted = True, changes.begin(connection)
                 answers = {place: batch.works[place](connection) for place in places}

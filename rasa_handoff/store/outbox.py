@@ -10,7 +10,6 @@ with the reason. An administrator may send it again or drop it (``rasa-handoff d
 
 import time
 from collections.abc import Collection, Iterable, Sequence
-from itertools import product
 from types import UnionType
 from typing import Any, Final, TypeVar, overload
 
@@ -42,6 +41,7 @@ from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.text import as_json, valid_text
 from rasa_handoff.protocol.values import Value, plain, read
 from rasa_handoff.store import changes
+from rasa_handoff.store.statements import Statement
 
 T = TypeVar("T")
 
@@ -162,20 +162,14 @@ class Outbox:
             sqlite_autoincrement=True,
         )
         table = self.table
-        here = (
-            table.c.target.in_(bindparam("targets", expanding=True)),
-            table.c.lane.in_(bindparam("lanes", expanding=True)),
-        )
-        is_full = func.count() >= bindparam("most")
-        # Statements are built once: building one costs more than running it.
-        self._full = (
-            select(table.c.target, table.c.lane).where(*here).group_by(table.c.target, table.c.lane).having(is_full)
-        )
         in_lane = (table.c.target == bindparam("target"), table.c.lane == bindparam("lane"))
-        self._all = select(table).where(*in_lane).order_by(table.c.key)
-        self._head = self._all.limit(bindparam("most"))
-        self._insert = insert(table)
-        self._delete = delete(table).where(table.c.key.in_(bindparam("keys", expanding=True)))
+        # The entry that makes a lane full. Found in the index, without counting the lane.
+        last = select(table.c.key).where(*in_lane).order_by(table.c.key).limit(1).offset(bindparam("before"))
+        self._last_with_room = Statement(last)
+        whole = select(table).where(*in_lane).order_by(table.c.key)
+        self._all, self._head = Statement(whole), Statement(whole.limit(bindparam("most")))
+        self._insert = Statement(insert(table))
+        self._delete = Statement(delete(table).where(table.c.key == bindparam("of")))
         self.dead_letters = Table(
             "dead_letter",
             metadata,
@@ -196,44 +190,35 @@ class Outbox:
         for entry in entries:
             body = as_json(entry.body)
             row = {"target": entry.target, "lane": entry.lane, "name": entry.name, "body": body, "at": time.time()}
-            (key,) = connection.execute(self._insert, row).inserted_primary_key
+            key = self._insert.insert(connection, {**row, "holder": "", "held_until": 0.0})
             put.append(replace(entry, key=key, body=_body(body)))
             changes.note(connection, changes.Put(put[-1]))
         return put
 
-    def full(self, connection: Connection, targets: Collection[str], lanes: Collection[str]) -> set[tuple[str, str]]:
-        """Return which of these lanes, of these targets, are full. Reads one index."""
-        asked = {"targets": list(targets), "lanes": list(lanes), "most": LONGEST_LANE}
-        return {(row.target, row.lane) for row in connection.execute(self._full, asked)}
-
     def is_full(self, connection: Connection, target: str, lane: str) -> bool:
         """Return whether this lane is full."""
-        return bool(self.full(connection, [target], [lane]))
+        asked = {"target": target, "lane": lane, "before": LONGEST_LANE - 1}
+        return self._last_with_room.first(connection, asked) is not None
 
-    def without_room(
-        self, connection: Connection, targets: Collection[str], lanes: Collection[str]
-    ) -> set[tuple[str, str]]:
-        """Return the full lanes, as :meth:`full` does, to a caller that will leave out dispensable entries.
+    def lacks_room(self, connection: Connection, target: str, lane: str) -> bool:
+        """Return whether this lane is full, to a caller that will leave out dispensable entries then.
 
-        Logs each full lane once, until it isn't full any more.
+        Logs a full lane once, until it isn't full any more.
         """
-        full = self.full(connection, targets, lanes) if targets and lanes else set()
-        for lane_key in product(targets, lanes):
-            if lane_key not in full:
-                self._logged_full.pop(lane_key, None)
-        for lane_key in full - self._logged_full.keys():
-            self._logged_full[lane_key] = True
+        if not self.is_full(connection, target, lane):
+            self._logged_full.pop((target, lane), None)
+            return False
+        if (target, lane) not in self._logged_full:
+            self._logged_full[target, lane] = True
             if len(self._logged_full) > MOST_LOGGED_FULL:
                 del self._logged_full[next(iter(self._logged_full))]
-            many = f"{LONGEST_LANE:,}"
-            target, lane = lane_key
             log.warning(
                 "%s entries wait for the %s in %s; dispensable ones are left out there.",
-                many,
+                f"{LONGEST_LANE:,}",
                 target,
                 short_id(lane),
             )
-        return full
+        return True
 
     def head(self, connection: Connection, target: str, lane: str, most: int | None = None) -> list[Entry]:
         """Return the first entries of a lane, oldest first; all unless ``most`` is given.
@@ -242,11 +227,11 @@ class Outbox:
         """
         found, whole, lane_key = [], True, {"target": target, "lane": lane}
         rows = (
-            connection.execute(self._all, lane_key)
+            self._all.all(connection, lane_key)
             if most is None
-            else connection.execute(self._head, {**lane_key, "most": most})
+            else self._head.all(connection, {**lane_key, "most": most})
         )
-        for row in rows.all():
+        for row in rows:
             try:
                 body = _body(row.body)
                 found.append(Entry(key=row.key, target=row.target, lane=row.lane, name=row.name, body=body))
@@ -316,8 +301,8 @@ class Outbox:
         self._remove(connection, rows)
 
     def _remove(self, connection: Connection, entries: Sequence[Entry] | Sequence[Row]) -> None:
-        connection.execute(self._delete, {"keys": [entry.key for entry in entries]})
         for entry in entries:
+            self._delete.change(connection, {"of": entry.key})
             changes.note(connection, changes.Removed((entry.target, entry.lane), entry.key))
 
     def set_aside(self, connection: Connection, key: int, reason: str) -> None:

@@ -19,6 +19,7 @@ from rasa_handoff.protocol.limits import LONGEST_ID
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.values import Value
 from rasa_handoff.store.engine import TROUBLES, Store
+from rasa_handoff.store.statements import Statement
 from rasa_handoff.store.tasks import cancel_all
 
 log = get_log(__name__)
@@ -56,33 +57,33 @@ class Timers:
         table = self.table
         of_key, of_kind = table.c.key == bindparam("of"), table.c.kind == bindparam("which")
         # Statements are built once: building one costs more than running it.
-        self._running = select(table.c.kind, table.c.due).where(of_key)
-        self._clear_all = delete(table).where(of_key)
-        self._clear_one = delete(table).where(of_key, of_kind)
-        self._take = delete(table).where(of_key, of_kind, table.c.due == bindparam("then"))
-        self._insert = insert(table)
-        self._restart = update(table).where(of_key, of_kind)
+        self._running = Statement(select(table.c.kind, table.c.due).where(of_key))
+        self._clear_all = Statement(delete(table).where(of_key))
+        self._clear_one = Statement(delete(table).where(of_key, of_kind))
+        self._take = Statement(delete(table).where(of_key, of_kind, table.c.due == bindparam("then")))
+        self._insert = Statement(insert(table))
+        self._restart = Statement(update(table).where(of_key, of_kind))
         self._due = select(table).where(table.c.due <= bindparam("now")).order_by(table.c.due).limit(MOST_AT_ONCE)
 
     def set(self, connection: Connection, timer: Timer) -> None:
         """Start or restart a timer."""
-        if connection.execute(self._restart, {"of": timer.key, "which": timer.kind, "due": timer.due}).rowcount == 0:
-            connection.execute(self._insert, {"key": timer.key, "kind": timer.kind, "due": timer.due})
+        if self._restart.change(connection, {"of": timer.key, "which": timer.kind, "due": timer.due}) == 0:
+            self._insert.change(connection, {"key": timer.key, "kind": timer.kind, "due": timer.due})
 
     def clear(self, connection: Connection, key: str, kind: str | None = None) -> None:
         """Stop the timer of one kind, or all timers, of this key."""
         if kind is None:
-            connection.execute(self._clear_all, {"of": key})
+            self._clear_all.change(connection, {"of": key})
         else:
-            connection.execute(self._clear_one, {"of": key, "which": kind})
+            self._clear_one.change(connection, {"of": key, "which": kind})
 
     def running(self, connection: Connection, key: str) -> dict[str, float]:
         """Return the timers that run for this key: due time by kind."""
-        return {row.kind: row.due for row in connection.execute(self._running, {"of": key})}
+        return {row.kind: row.due for row in self._running.all(connection, {"of": key})}
 
     def take(self, connection: Connection, timer: Timer) -> bool:
         """Remove a due timer; return False if it was stopped or restarted meanwhile."""
-        return bool(connection.execute(self._take, {"of": timer.key, "which": timer.kind, "then": timer.due}).rowcount)
+        return bool(self._take.change(connection, {"of": timer.key, "which": timer.kind, "then": timer.due}))
 
     def retry_later(self, connection: Connection, timer: Timer, later: Timer) -> None:
         """Set a due timer for later, unless it was stopped or restarted meanwhile."""

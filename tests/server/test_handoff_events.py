@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, event, select
+from sqlalchemy import delete, select
 
 from rasa_handoff.core.assignment_events import (
     AgentSilent,
@@ -38,6 +38,7 @@ from rasa_handoff.server.storage.handoffs import RELAY
 from rasa_handoff.server.storage.tables import HANDOFF_EVENTS, HANDOFFS, Database, open_store
 from rasa_handoff.store.retention import Retention
 from rasa_handoff.testing.waiting import eventually
+from tests.support.counted_statements import statements_on
 
 DAY = 86_400.0
 THANDI, SIPHO = Agent(id="t", name="Thandi"), Agent(id="s", name="Sipho")
@@ -243,13 +244,11 @@ def statements_of(at_desk: Desk, one: AssignmentEvent) -> list[str]:
     """What the database is asked while an event is applied."""
     found: list[str] = []
 
-    def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-        found.append(statement)
-
     def work(unit: UnitOfWork) -> None:
         record = handoffs.must_find(unit.connection, "h")
-        event.listen(unit.connection, "before_cursor_execute", note)
-        unit.apply(record, one)
+        with statements_on(unit.connection) as asked:
+            unit.apply(record, one)
+        found.extend(asked)
 
     at_desk.run(work)
     return found

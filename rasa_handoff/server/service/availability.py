@@ -10,6 +10,7 @@ from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.values import Availability, Department, Offer
 from rasa_handoff.server.storage import handoffs
 from rasa_handoff.server.storage.tables import AGENTS, DEPARTMENTS, SERVES, SERVES_NONE
+from rasa_handoff.store.statements import Statement
 
 WAITS: Final = 20
 """How many of the last waits count: the expected wait is their median."""
@@ -26,13 +27,13 @@ _in_department = or_(_every, _own.where(SERVES.c.department == bindparam("depart
 _online = and_(AGENTS.c.online, AGENTS.c.here)
 # Statements of ordinary messages are built once: building one costs more than running it. The keys: in a department, only online.
 _SERVING: Final = {
-    (False, False): select(AGENTS.c.id),
-    (False, True): select(AGENTS.c.id).where(_online),
-    (True, False): select(AGENTS.c.id).where(_in_department),
-    (True, True): select(AGENTS.c.id).where(_online, _in_department),
+    (False, False): Statement(select(AGENTS.c.id)),
+    (False, True): Statement(select(AGENTS.c.id).where(_online)),
+    (True, False): Statement(select(AGENTS.c.id).where(_in_department)),
+    (True, True): Statement(select(AGENTS.c.id).where(_online, _in_department)),
 }
-_AGENT_ID: Final = select(AGENTS.c.id).where(
-    or_(AGENTS.c.id == bindparam("named"), AGENTS.c.email == bindparam("email"))
+_AGENT_ID: Final = Statement(
+    select(AGENTS.c.id).where(or_(AGENTS.c.id == bindparam("named"), AGENTS.c.email == bindparam("email")))
 )
 
 
@@ -43,7 +44,7 @@ def serving(connection: Connection, department: str | None, only_online: bool = 
     removed.
     """
     asked = {} if department is None else {"department": department}
-    return frozenset(connection.execute(_SERVING[department is not None, only_online], asked).scalars())
+    return frozenset(row.id for row in _SERVING[department is not None, only_online].all(connection, asked))
 
 
 def availability(connection: Connection) -> Availability:
@@ -91,7 +92,7 @@ def check(connection: Connection, offer: Offer) -> None:
 def agent_id_of(connection: Connection, name: str) -> str | None:
     """Return the id of the agent with this id or e-mail."""
     asked = {"named": name, "email": name.strip().lower()}
-    found: str | None = connection.execute(_AGENT_ID, asked).scalar()
+    found: str | None = _AGENT_ID.scalar(connection, asked)
     return found
 
 

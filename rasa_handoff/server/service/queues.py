@@ -65,7 +65,7 @@ def move(unit: "UnitOfWork", before: Record, after: Record, at: float) -> Record
 def send_place(unit: "UnitOfWork", record: Record, place: int) -> Record:
     """Save a new place, and send it to the customer's side. It replaces one that hasn't been delivered; a full lane gets none."""
     placed = replace(record, position=place)
-    if not OUTBOX.without_room(unit.connection, [record.side], [record.handoff_id]):
+    if not OUTBOX.lacks_room(unit.connection, record.side, record.handoff_id):
         _take_back_places(unit, record)
         wait = availability.expected_wait(unit.connection, record.assignment.department)
         placed = unit.send_status(placed, QUEUED, {"position": place, "wait": wait})

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import and_, bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.core.assignment import Assignment, Ending, Stage
@@ -22,6 +22,7 @@ from rasa_handoff.protocol.values import Agent, Offer, Priority, Speaker, Status
 from rasa_handoff.server.storage.customer_entries import MessageEntry, StatusEntry
 from rasa_handoff.server.storage.tables import HANDOFFS, MESSAGES
 from rasa_handoff.store.outbox import Entry
+from rasa_handoff.store.statements import Statement
 
 log = get_log(__name__)
 
@@ -48,12 +49,13 @@ _later = and_(
 )
 _ORDER: Final = (HANDOFFS.c.urgency.desc(), HANDOFFS.c.ahead.desc(), HANDOFFS.c.queued_at, HANDOFFS.c.handoff_id)
 """The order of a queue."""
-_FIND: Final = select(HANDOFFS).where(_this_handoff).with_for_update()
-_UPDATE: Final = update(HANDOFFS).where(_this_handoff)
-_INSERT_MESSAGE: Final = insert(MESSAGES)
-_FIND_MESSAGE: Final = select(MESSAGES).where(_this_message)
-_UPDATE_MESSAGE: Final = update(MESSAGES).where(_this_message)
-_CUSTOMER_SAID_LATER: Final = select(exists().where(_later))
+_FIND: Final = Statement(select(HANDOFFS).where(_this_handoff).with_for_update())
+_SAVE: Final = Statement(update(HANDOFFS).where(_this_handoff))
+_NOTE_RECEIVED: Final = Statement(update(HANDOFFS).where(_this_handoff))
+_INSERT_MESSAGE: Final = Statement(insert(MESSAGES))
+_FIND_MESSAGE: Final = Statement(select(MESSAGES).where(_this_message))
+_UPDATE_MESSAGE: Final = Statement(update(MESSAGES).where(_this_message))
+_CUSTOMER_SAID_LATER: Final = Statement(select(MESSAGES.c.seq).where(_later).limit(1))
 
 
 class Record(Value, frozen=True, kw_only=True):
@@ -83,7 +85,7 @@ class Record(Value, frozen=True, kw_only=True):
 
 def find(connection: Connection, handoff_id: str) -> Record | None:
     """Return the conversation, locked until the transaction ends where the database has such locks; None if there is none."""
-    row = connection.execute(_FIND, {"handoff": handoff_id}).first()
+    row = _FIND.first(connection, {"handoff": handoff_id})
     return _read(row) if row else None
 
 
@@ -190,7 +192,7 @@ def add(connection: Connection, record: Record) -> None:
 
 def save(connection: Connection, record: Record) -> None:
     """Update a conversation that changed; not its offer, which is large and stays."""
-    connection.execute(_UPDATE, {"handoff": record.handoff_id, **_changing(record)})
+    _SAVE.change(connection, {"handoff": record.handoff_id, **_changing(record)})
 
 
 def save_offer(connection: Connection, record: Record) -> None:
@@ -203,7 +205,7 @@ def note_received(connection: Connection, handoff_id: str, id: str | None) -> No
     """Store the id of the last event that came from the customer's side; nothing if the event has no id."""
     if id is None:
         return
-    connection.execute(_UPDATE, {"handoff": handoff_id, "last_received": id})
+    _NOTE_RECEIVED.change(connection, {"handoff": handoff_id, "last_received": id})
 
 
 def last_received(connection: Connection, handoff_id: str) -> str | None:
@@ -320,13 +322,13 @@ def add_message(connection: Connection, record: Record, kept: Kept) -> tuple[Rec
         reason=None,
     )
     row = {**msgspec.to_builtins(message), "handoff_id": record.handoff_id}
-    connection.execute(_INSERT_MESSAGE, row)
+    _INSERT_MESSAGE.change(connection, row)
     return replace(record, seq=message.seq), message
 
 
 def find_message(connection: Connection, handoff_id: str, id: str) -> Message | None:
     """Return the message with this id; None if there is none."""
-    row = connection.execute(_FIND_MESSAGE, {"handoff": handoff_id, "message": id}).first()
+    row = _FIND_MESSAGE.first(connection, {"handoff": handoff_id, "message": id})
     return _message(row) if row else None
 
 
@@ -357,13 +359,13 @@ def raise_status(
     if message is None or RANK[message.status] >= RANK[status]:
         return None
     values = {"handoff": handoff_id, "message": id, "status": status.value, "reason": reason}
-    connection.execute(_UPDATE_MESSAGE, values)
+    _UPDATE_MESSAGE.change(connection, values)
     return message
 
 
 def is_unanswered(connection: Connection, handoff_id: str, message: Message) -> bool:
     """Return whether the customer has written nothing after this message."""
-    return not connection.execute(_CUSTOMER_SAID_LATER, {"handoff": handoff_id, "after": message.seq}).scalar()
+    return _CUSTOMER_SAID_LATER.first(connection, {"handoff": handoff_id, "after": message.seq}) is None
 
 
 def _message(row: Any) -> Message:

@@ -1,0 +1,33 @@
+"""What a database is asked: both by SQLAlchemy and by statements that the driver runs itself."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+from unittest import mock
+
+from sqlalchemy import event
+from sqlalchemy.engine import Connection
+
+from rasa_handoff.store.statements import Statement, Values
+
+
+@contextlib.contextmanager
+def statements_on(connection: Connection) -> Iterator[list[str]]:
+    """Note the text of every statement on this connection, in order."""
+    found: list[str] = []
+    run = Statement._run
+
+    def note(self: Statement, on: Connection, values: Values) -> Any:
+        compiled, cursor = run(self, on, values)
+        found.append(compiled.text)
+        return compiled, cursor
+
+    def note_sqlalchemys(_: Any, cursor: Any, statement: str, *others: Any) -> None:
+        found.append(statement)
+
+    event.listen(connection, "before_cursor_execute", note_sqlalchemys)
+    try:
+        with mock.patch.object(Statement, "_run", note):
+            yield found
+    finally:
+        event.remove(connection, "before_cursor_execute", note_sqlalchemys)
