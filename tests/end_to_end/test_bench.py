@@ -36,7 +36,9 @@ from tools.bench.measure import (
 from tools.bench.plain_rasa import CHANNELS
 from tools.bench.stack import Setup, credentials, prepare, transactions_of
 
-SMALL = Sizes(customers=(2, 3), few=1, many=2, ended=50, writers=2, messages=(1, 3), events=30, tracker_delay=0.1)
+SMALL = Sizes(
+    customers=(2, 3), few=1, many=2, ended=50, writers=2, messages=(1, 3), events=30, tracker_delay=0.1, rush=3
+)
 COMPUTES = "input()\nwhile True: pass"
 BRIEF = 0.05
 """Seconds that each figure measures; each side has its turn all the same."""
@@ -105,7 +107,9 @@ def bench(folder: Path, model: Path, **more: Any) -> Bench:
 
 
 @pytest.mark.parametrize(
-    "names", [("message",), ("turn",), ("long-handoff",), ("throughput",), ("take",), ("ended",)], ids="-".join
+    "names",
+    [("message",), ("turn",), ("long-handoff",), ("throughput",), ("take",), ("ended",), ("rush",)],
+    ids="-".join,
 )
 async def test_figures_are_produced(names: tuple[str, ...], small_model: Path, tmp_path: Path) -> None:
     rows, failures = await produce(bench(tmp_path, small_model), names)
@@ -113,7 +117,7 @@ async def test_figures_are_produced(names: tuple[str, ...], small_model: Path, t
     assert len(rows) > len(names)
     shown = figures_table.text(rows, failures, BRIEF, figures_table.load())
     for row in rows:
-        assert min(row.samples) > 0
+        assert min(row.samples[: 1 if row.reference is None else 2]) > 0
         assert row.measured > 0 or row.unit == "each" or "processor" in row.what
         assert f"| {row.what} | {row.unit} |" in shown
     written = json.loads(figures_table.as_json(rows, failures, BRIEF, figures_table.load()))

@@ -19,7 +19,8 @@ class Sizes:
     ``customers``: who chat at once (throughput), in one run and in the next. ``few``, ``many``: who wait in the two queues that
     a take is compared in. ``ended``: ended conversations in the database of the history figure. ``writers``: who write a message
     a second, after each of the two numbers of ``messages``. ``events``: in the tracker of a customer who asks for a person
-    (long-handoff). ``tracker_delay``: of the figure ``message``, in place of the default.
+    (long-handoff). ``tracker_delay``: of the figure ``message``, in place of the default. ``rush``: who ask
+    for a person at once.
     """
 
     customers: tuple[int, ...] = (100, 200)
@@ -30,6 +31,7 @@ class Sizes:
     messages: tuple[int, int] = (10, 500)
     events: int = 1_000
     tracker_delay: float | None = None
+    rush: int = 100
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from tools.bench.history import ended
 from tools.bench.live import round_trip, throughput
 from tools.bench.measure import Row
 from tools.bench.message_figure import message
+from tools.bench.rush import rush
 from tools.bench.take_figure import take
 from tools.bench.turn_figures import long_handoff, turn
 
@@ -26,10 +27,13 @@ FIGURES: Final[dict[str, Callable[[Bench], Awaitable[list[Row]]]]] = {
     "throughput": throughput,
     "take": take,
     "ended": ended,
+    "rush": rush,
 }
 SECONDS: Final = 60.0
 QUICK: Final = 4.0
-QUICK_SIZES: Final = Sizes(customers=(25, 50), few=10, many=100, ended=10_000, messages=(10, 100), tracker_delay=2.0)
+QUICK_SIZES: Final = Sizes(
+    customers=(25, 50), few=10, many=100, ended=10_000, messages=(10, 100), tracker_delay=2.0, rush=30
+)
 """The sizes of `make bench ARGS=quick`, which takes about two minutes. Its figures show only what has doubled."""
 MOST_LOADS: Final = 2
 """How often a figure measures for its seconds: the throughput is that of two numbers of customers."""

@@ -87,15 +87,20 @@ class Customer(RecordingClient):
         """Say something; the seconds until the agent's answer to it is here."""
         self._said += 1
         text = f"{self.name} says {self._said}"
-        received = self._awaited[answer_to(text)] = asyncio.get_running_loop().create_future()
+        received = self.hears(answer_to(text))
         began = time.perf_counter()
         sent = asyncio.ensure_future(self.send(text))
         try:
             heard_at: float = await promised(received, f"The agent's answer to '{text}'", self.patience)
             return heard_at - began
         finally:
-            del self._awaited[answer_to(text)]
             await sent
+
+    def hears(self, text: str) -> "asyncio.Future[float]":
+        """Return a future of the time at which an agent's message with this text comes; it is no notice."""
+        received = self._awaited[text] = asyncio.get_running_loop().create_future()
+        received.add_done_callback(lambda _: self._awaited.pop(text, None))
+        return received
 
     def on_event(self, event: str, body: Any) -> Any:
         """Keep only what is waited for: there will be many."""
