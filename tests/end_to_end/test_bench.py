@@ -34,10 +34,19 @@ from tools.bench.measure import (
     wants_processor,
 )
 from tools.bench.plain_rasa import CHANNELS
-from tools.bench.stack import Setup, credentials, prepare, transactions_of
+from tools.bench.stack import ServerProcess, Setup, credentials, prepare, transactions_of
 
 SMALL = Sizes(
-    customers=(2, 3), few=1, many=2, ended=50, writers=2, messages=(1, 3), events=30, tracker_delay=0.1, rush=3
+    customers=(2, 3),
+    few=1,
+    many=2,
+    ended=50,
+    writers=2,
+    messages=(1, 3),
+    events=30,
+    tracker_delay=0.1,
+    rush=3,
+    live=3,
 )
 COMPUTES = "input()\nwhile True: pass"
 BRIEF = 0.05
@@ -58,14 +67,17 @@ class InProcess:
     """As ``Stack`` is, in this process."""
 
     def __init__(self, folder: Path, model: Path, setup: Setup) -> None:
-        self._desk = DeskServer(folder)
-        prepare(self._desk.database, setup)
+        self.server = self._server(folder, setup)
+        prepare(self.server.database, setup)
         self.folder, self._model, self._setup = folder, model, setup
         self._stack = contextlib.AsyncExitStack()
         self.url = self.desk_url = ""
 
+    def _server(self, folder: Path, setup: Setup) -> Any:
+        return DeskServer(folder)
+
     async def __aenter__(self) -> "InProcess":
-        self.desk_url = (await self._stack.enter_async_context(self._desk)).url
+        self.desk_url = (await self._stack.enter_async_context(self.server)).url
         channels = credentials(self.folder, self.desk_url, self._setup.settings)
         self._counted = [
             self._stack.enter_context(counted(transactions_of(self.folder, name), f"{self.folder.name}/{name}"))
@@ -86,6 +98,13 @@ class InProcess:
 
     def wants_processor(self) -> bool:
         return wants_processor(os.getpid())
+
+
+class WithServerProcess(InProcess):
+    """With the live-agent server as a process, which may be killed."""
+
+    def _server(self, folder: Path, setup: Setup) -> Any:
+        return ServerProcess(folder, setup)
 
 
 class PlainInProcess(RasaServer):
@@ -122,6 +141,13 @@ async def test_figures_are_produced(names: tuple[str, ...], small_model: Path, t
         assert f"| {row.what} | {row.unit} |" in shown
     written = json.loads(figures_table.as_json(rows, failures, BRIEF, figures_table.load()))
     assert [(one["what"], one["ratio"]) for one in written["figures"]] == [(row.what, row.ratio) for row in rows]
+
+
+async def test_a_killed_server_is_started_again_and_all_talk(small_model: Path, tmp_path: Path) -> None:
+    rows, failures = await produce(bench(tmp_path, small_model, stack=WithServerProcess), ["kill"])
+    assert not failures
+    assert [row.samples for row in rows] == [(SMALL.live, SMALL.live)] * 2
+    assert all(row.measured > 0 and row.targets == (at_most(5, "s"),) for row in rows[:1])
 
 
 async def test_a_round_trip_through_the_commands_own_processes(small_model: Path, tmp_path: Path) -> None:

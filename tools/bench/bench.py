@@ -19,8 +19,8 @@ class Sizes:
     ``customers``: who chat at once (throughput), in one run and in the next. ``few``, ``many``: who wait in the two queues that
     a take is compared in. ``ended``: ended conversations in the database of the history figure. ``writers``: who write a message
     a second, after each of the two numbers of ``messages``. ``events``: in the tracker of a customer who asks for a person
-    (long-handoff). ``tracker_delay``: of the figure ``message``, in place of the default. ``rush``: who ask
-    for a person at once.
+    (long-handoff). ``tracker_delay``: of the figure ``message``, in place of the default. ``rush``: who ask for a person at once.
+    ``live``: who talk to agents when the server is killed.
     """
 
     customers: tuple[int, ...] = (100, 200)
@@ -32,6 +32,7 @@ class Sizes:
     events: int = 1_000
     tracker_delay: float | None = None
     rush: int = 100
+    live: int = 1_000
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from tests.support.trained_bots import train
 from tools.bench import figures_table
 from tools.bench.bench import Bench, Sizes
 from tools.bench.history import ended
+from tools.bench.kill_figure import kill
 from tools.bench.live import round_trip, throughput
 from tools.bench.measure import Row
 from tools.bench.message_figure import message
@@ -28,11 +29,19 @@ FIGURES: Final[dict[str, Callable[[Bench], Awaitable[list[Row]]]]] = {
     "take": take,
     "ended": ended,
     "rush": rush,
+    "kill": kill,
 }
 SECONDS: Final = 60.0
 QUICK: Final = 4.0
 QUICK_SIZES: Final = Sizes(
-    customers=(25, 50), few=10, many=100, ended=10_000, messages=(10, 100), tracker_delay=2.0, rush=30
+    customers=(25, 50),
+    few=10,
+    many=100,
+    ended=10_000,
+    messages=(10, 100),
+    tracker_delay=2.0,
+    rush=30,
+    live=60,
 )
 """The sizes of `make bench ARGS=quick`, which takes about two minutes. Its figures show only what has doubled."""
 MOST_LOADS: Final = 2

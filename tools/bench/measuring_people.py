@@ -131,6 +131,7 @@ class Agent(ScriptedAgent):
         self._arrived: dict[str, asyncio.Future[tuple[str, float]]] = {}
         self._answering: set[asyncio.Task[None]] = set()
         self._taken: set[str] = set()
+        self._answered: dict[str, str] = {}
         self._staffed: tuple[bool, asyncio.Future[float]] | None = None
 
     async def arrival(self, conversation_id: str) -> tuple[str, float]:
@@ -180,6 +181,9 @@ class Agent(ScriptedAgent):
         self.counts[event] += 1
         if event in ("ready", "connect_error"):
             self.received.append((event, body))
+            for summary in body["mine"] if event == "ready" else ():
+                if (last := summary["last"]) is not None:  # what came while this desk wasn't connected
+                    self._consider(summary["handoff_id"], last)
         elif event == "availability" and self._staffed is not None and body["staffed"] is self._staffed[0]:
             if not self._staffed[1].done():
                 self._staffed[1].set_result(time.perf_counter())
@@ -187,14 +191,20 @@ class Agent(ScriptedAgent):
             shown = self._arrival(body["short_id"])
             if not shown.done():
                 shown.set_result((body["handoff_id"], time.perf_counter()))
-        elif event == "message" and body["speaker"] == "customer" and self._answers_in(body["handoff_id"]):
-            task = asyncio.ensure_future(self._answer(body["handoff_id"], body["text"]))
-            self._answering.add(task)
-            task.add_done_callback(self._answering.discard)
+        elif event == "message":
+            self._consider(body["handoff_id"], body)
         return {"ok": True}
 
-    def _answers_in(self, handoff_id: str) -> bool:
-        return self.answers and handoff_id in self._taken
+    def _consider(self, handoff_id: str, message: dict[str, Any]) -> None:
+        """Answer a message, if it is a customer's whom this agent has taken, and not answered yet."""
+        if message["speaker"] != "customer" or not self.answers or handoff_id not in self._taken:
+            return
+        if self._answered.get(handoff_id) == message["id"]:
+            return
+        self._answered[handoff_id] = message["id"]
+        task = asyncio.ensure_future(self._answer(handoff_id, message["text"]))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
 
     def _arrival(self, short: str) -> "asyncio.Future[tuple[str, float]]":
         if short not in self._arrived:

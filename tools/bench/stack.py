@@ -99,19 +99,56 @@ def name_of(agent: int) -> str:
     return f"{AGENT}-{agent}"
 
 
+class ServerProcess:
+    """``async with ServerProcess(folder, setup)``: the live-agent server, which may be killed and started again."""
+
+    def __init__(self, folder: Path, setup: Setup) -> None:
+        port, self.database = free_port(), f"sqlite:///{folder / 'desk.db'}"
+        self.url = f"http://127.0.0.1:{port}"
+        module = _counted(folder, "desk.db", "rasa_handoff.cli") if setup.counted else ["-m", "rasa_handoff.cli"]
+        serve = [*module, "serve", "--port", str(port), "--database", self.database]
+        self._process = _process(folder, "desk", f"{self.url}/health", serve)
+
+    async def __aenter__(self) -> "ServerProcess":
+        await self.start()
+        return self
+
+    async def __aexit__(self, kind: type | None, problem: BaseException | None, trace: TracebackType | None) -> None:
+        await self._process.__aexit__(kind, problem, trace)
+
+    @property
+    def pid(self) -> int:
+        """The number of the process that runs now."""
+        return self._process.process.pid
+
+    async def start(self) -> None:
+        """Start it; it listens."""
+        await self._process.__aenter__()
+
+    async def kill(self) -> None:
+        """End it as ``kill -9`` does."""
+        self._process.process.kill()
+        await self._process.__aexit__(None, None, None)
+
+
 class Stack:
     """``async with Stack(folder, model, setup)``: both processes. ``url``: of Rasa."""
 
     def __init__(self, folder: Path, model: Path, setup: Setup) -> None:
         self.folder, self.model, self._setup = folder, model, setup
         self.url = self.desk_url = ""
+        self.server = ServerProcess(folder, setup)
         self._stack = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> "Stack":
-        database = f"sqlite:///{self.folder / 'desk.db'}"
-        prepare(database, self._setup)
+        prepare(self.server.database, self._setup)
         async with contextlib.AsyncExitStack() as stack:
-            await self._start(stack, database)
+            self.desk_url = (await stack.enter_async_context(self.server)).url
+            port = free_port()
+            self.url = f"http://127.0.0.1:{port}"
+            channels = credentials(self.folder, self.desk_url, self._setup.settings)
+            self._rasa = rasa_process(self.folder, self.model, port, channels, self._setup.counted)
+            await stack.enter_async_context(self._rasa)
             self._stack = stack.pop_all()
         return self
 
@@ -122,7 +159,7 @@ class Stack:
         """Seconds that Rasa and the live-agent server have used."""
         return {
             "Rasa": processor_seconds(self._rasa.process.pid),
-            "server": processor_seconds(self._desk.process.pid),
+            "server": processor_seconds(self.server.pid),
         }
 
     def transactions(self) -> int:
@@ -131,19 +168,7 @@ class Stack:
 
     def wants_processor(self) -> bool:
         """Whether one of them has something to do now."""
-        return wants_processor(self._rasa.process.pid) or wants_processor(self._desk.process.pid)
-
-    async def _start(self, stack: contextlib.AsyncExitStack, database: str) -> None:
-        rasa_port, desk_port = free_port(), free_port()
-        self.url, self.desk_url = f"http://127.0.0.1:{rasa_port}", f"http://127.0.0.1:{desk_port}"
-        counted = self._setup.counted
-        module = _counted(self.folder, "desk.db", "rasa_handoff.cli") if counted else ["-m", "rasa_handoff.cli"]
-        serve = [*module, "serve", "--port", str(desk_port), "--database", database]
-        self._desk = _process(self.folder, "desk", f"{self.desk_url}/health", serve)
-        await stack.enter_async_context(self._desk)
-        channels = credentials(self.folder, self.desk_url, self._setup.settings)
-        self._rasa = rasa_process(self.folder, self.model, rasa_port, channels, counted)
-        await stack.enter_async_context(self._rasa)
+        return wants_processor(self._rasa.process.pid) or wants_processor(self.server.pid)
 
 
 class Scene:
