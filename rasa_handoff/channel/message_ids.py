@@ -152,6 +152,8 @@ READERS: Final[Mapping[str, Reader]] = {
 
 async def any_of(asked: list[Any]) -> bool:
     """Return whether one of these awaitables returns true; the others are cancelled."""
+    if len(asked) == 1:
+        return bool(await asked[0])
     tasks = [asyncio.ensure_future(one) for one in asked]
     try:
         for next_one in asyncio.as_completed(tasks):

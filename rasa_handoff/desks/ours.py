@@ -7,6 +7,7 @@ it. A lost connection is reopened after growing pauses; the outbox sends again w
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -14,8 +15,9 @@ import socketio
 from socketio.exceptions import SocketIOError
 
 from rasa_handoff.core.control import Control, IllegalEvent
-from rasa_handoff.desks.base import UNNOTICED_SECONDS, Attempts, Desk, either, insist
+from rasa_handoff.desks.base import UNNOTICED_SECONDS, Attempts, Desk, insist
 from rasa_handoff.desks.ours_events import answer_to_offer, message_event, status_event
+from rasa_handoff.guard.calls import Calls, NotAcknowledged
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.channel_settings import Settings
 from rasa_handoff.protocol.errors import Refused, StoreError, Unforeseen, Unreachable
@@ -99,7 +101,7 @@ class OurDesk(Desk):
         # Why this server can't be used: its own error, or what is wrong with its welcome.
         self._misfit: str | None = None
         self._availability: Availability | None = None
-        self._welcomed, self._lost = asyncio.Event(), asyncio.Event()
+        self._welcomed, self._lost, self._calls = asyncio.Event(), asyncio.Event(), Calls()
         self._task: asyncio.Task[None] | None = None
         self._absence: asyncio.Task[None] | None = None
         self._listen()
@@ -196,12 +198,11 @@ class OurDesk(Desk):
         """Send an event and return its acknowledgement; if it was accepted, as ``accepted``."""
         if not self.connected:
             raise Unreachable(f"The live-agent server at {self.settings.url} isn't connected.")
-        call = asyncio.ensure_future(self._client.call(name, body, namespace=RELAY_NAMESPACE, timeout=ANSWER_SECONDS))
         try:
-            if not await either(call, self._lost):
-                raise Unreachable("The connection to the live-agent server was lost.")
-            said = call.result()
-        except SocketIOError as problem:
+            said = await self._calls.call(
+                partial(self._client.emit, name, body, namespace=RELAY_NAMESPACE), ANSWER_SECONDS
+            )
+        except (NotAcknowledged, SocketIOError) as problem:
             raise Unreachable(f"The live-agent server didn't answer '{name}': {problem!r}") from problem
         try:
             answer = read(Acknowledgement, said)
@@ -318,6 +319,7 @@ class OurDesk(Desk):
     async def _on_disconnect(self, *_: Any) -> None:
         self._welcome = None
         self._lost.set()
+        self._calls.close()
 
     async def _on_typing(self, data: Any) -> None:
         if self.on_typing is not None:

@@ -57,7 +57,22 @@ def valid(value: T) -> T:
 
 def as_json(value: Any) -> str:
     """Return the value, made valid, as JSON for a database column. What JSON can't express is written as a string."""
-    return msgspec.json.encode(valid(value), enc_hook=shown).decode()
+    made = _encoded_if_valid(value)
+    return (msgspec.json.encode(valid(value), enc_hook=shown) if made is None else made).decode()
+
+
+def _encoded_if_valid(value: Any) -> bytes | None:
+    """Return the value as JSON; None if it may have something that must be made valid first.
+
+    Encoding is far quicker than looking at each part, and nearly everything is valid. A surrogate can't be encoded, a NUL is seen
+    in what was, a key that is no text raises, and what has fewer brackets than levels are allowed isn't nested too deeply.
+    """
+    try:
+        made = msgspec.json.encode(value)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return None
+    is_valid = b"\\u0000" not in made and made.count(b"[") + made.count(b"{") < DEEPEST
+    return made if is_valid else None
 
 
 def shown(value: object) -> str:

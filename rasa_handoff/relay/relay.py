@@ -50,6 +50,7 @@ from rasa_handoff.relay.handoff_requests import HandoffRequests, offer_entries
 from rasa_handoff.relay.inbox import add_finished_message, finish_message, note_request
 from rasa_handoff.relay.repository import CUSTOMER, DESK, TRACKER
 from rasa_handoff.relay.undeliverable import DEAD_LETTERS, events_after_set_aside
+from rasa_handoff.store.changes import savepoint
 from rasa_handoff.store.dispatcher import Dispatcher, Target
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.failures import log_set_aside, reason_of
@@ -204,8 +205,8 @@ class Relay:
 
     def _apply_if_possible(self, connection: Connection, event: events.Event) -> Change | None:
         try:
-            with connection.begin_nested():  # rolls back only what a refused event has written
-                return self._writer.apply(connection, event)
+            with savepoint(connection):  # rolls back only what a refused event has written
+                return self._writer.apply(connection, valid(event))
         except Applied:
             return None
         except IllegalEvent as problem:
@@ -314,14 +315,13 @@ class ConversationWriter:
         self._settings, self._now = settings, now
 
     def apply(self, connection: Connection, event: events.Event) -> Change:
-        """Apply an event.
+        """Apply an event whose texts are valid.
 
         Raises:
             IllegalEvent: the state table has no such pair.
             Applied: the event was applied before.
             Refused: too many messages already wait for the receiver.
         """
-        event = valid(event)
         return self._apply(connection, event, repository.timers.running(connection, event.conversation_id))
 
     def fire(self, connection: Connection, timer: Timer) -> Change | None:

@@ -4,15 +4,20 @@ The outbox notes each entry that it puts or removes. After the commit the store 
 of the commits and before the callers get their answers. What a transaction or a savepoint rolls back was never changed.
 """
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.engine import Connection, Engine
 
 from rasa_handoff.protocol.values import Value
+from rasa_handoff.store.statements import Statement
 
 KEY: Final = "rasa_handoff_changes"
+_SAVEPOINT: Final = Statement(text("SAVEPOINT handoff"))
+_RELEASE: Final = Statement(text("RELEASE SAVEPOINT handoff"))
+_ROLL_BACK: Final = Statement(text("ROLLBACK TO SAVEPOINT handoff"))
 
 
 class Put(Value, frozen=True):
@@ -70,6 +75,29 @@ def note(connection: Connection, change: Change) -> None:
     changes = connection.info.get(KEY)
     if changes is not None:
         changes.made.append(change)
+
+
+@contextlib.contextmanager
+def savepoint(connection: Connection) -> Iterator[None]:
+    """Roll back what is written within, and only that, if it fails.
+
+    As ``begin_nested`` of SQLAlchemy, which builds its three statements anew each time.
+    """
+    made = connection.info.get(KEY)
+    _SAVEPOINT.change(connection, {})
+    if made is not None:
+        made.begin_savepoint()
+    try:
+        yield
+    except BaseException:
+        if not connection.invalidated:
+            _ROLL_BACK.change(connection, {})
+        if made is not None:
+            made.roll_back_savepoint()
+        raise
+    _RELEASE.change(connection, {})
+    if made is not None:
+        made.release_savepoint()
 
 
 def follow_savepoints(engine: Engine) -> None:

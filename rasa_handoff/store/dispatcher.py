@@ -148,6 +148,8 @@ class Dispatcher:
     ) -> None:
         self._store, self._outbox, self._targets = store, outbox, targets
         self._finish, self._set_aside = finish, set_aside
+        # Asked once: for a protocol that costs more than a delivery.
+        self._patient = {name: target for name, target in targets.items() if isinstance(target, Patient)}
         self._holder = uuid.uuid4().hex
         self._sweep: asyncio.Task[None] | None = None
         self._tasks: dict[LaneKey, asyncio.Task[None]] = {}
@@ -329,12 +331,12 @@ class Dispatcher:
 
     async def _gather(self, lane_key: LaneKey, lane: Lane, one_by_one: bool = False) -> list[Entry]:
         """Return the first entries of the lane, after a patient target has waited for more."""
-        target, deadline = self._targets[lane_key[0]], None
-        most = 1 if one_by_one else target.batch
+        patient, deadline = self._patient.get(lane_key[0]), None
+        most = 1 if one_by_one else self._targets[lane_key[0]].batch
         while entries := await self._head(lane_key, lane, most):
-            if not isinstance(target, Patient) or len(entries) >= most or lane.hurries:
+            if patient is None or len(entries) >= most or lane.hurries:
                 return entries
-            now, patience = time.monotonic(), target.patience(entries)
+            now, patience = time.monotonic(), patient.patience(entries)
             deadline = deadline or now + patience
             if not patience or now >= deadline:
                 return entries

@@ -14,7 +14,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "guard": {"protocol"},
     "admin": {"protocol", "store", "guard"},
     "relay": {"protocol", "core", "store", "admin"},
-    "desks": {"protocol", "core", "store", "relay"},
+    "desks": {"protocol", "core", "store", "guard", "relay"},
     "channel": {"protocol", "core", "store", "guard", "admin", "relay", "desks", "presets"},
     "platforms": {"protocol", "core", "store", "relay", "desks", "channel"},
     "actions": {"protocol"},

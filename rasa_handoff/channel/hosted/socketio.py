@@ -8,16 +8,17 @@ A page may ask for more, which stock widgets never notice (``docs/front-ends.md`
 ``id`` is acknowledged once it is accepted, and handled once.
 """
 
-import asyncio
 import contextlib
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from rasa.core.channels.channel import OutputChannel, UserMessage
 from rasa.core.channels.socketio import SocketIOInput
 from sanic import Blueprint
+from socketio.exceptions import SocketIOError
 
 from rasa_handoff.channel.compat import socketio_server
 from rasa_handoff.channel.compat.rasa_channels import Emission, emissions_of, ids_of_parts
@@ -25,7 +26,7 @@ from rasa_handoff.channel.compat.socketio_server import Handler
 from rasa_handoff.channel.hosted.customer_authentication import CustomerAuthentication
 from rasa_handoff.channel.hosted.socket_sessions import SocketSessions, call_connect, subject_of
 from rasa_handoff.channel.message_ids import MessageFacts, any_of, handling, outcome, refusal
-from rasa_handoff.desks.base import either
+from rasa_handoff.guard.calls import Calls, NotAcknowledged
 from rasa_handoff.guard.guard import Guard
 from rasa_handoff.presets.responses import preset_text
 from rasa_handoff.protocol import names
@@ -130,16 +131,18 @@ class HandoffSocketIO(SocketIOInput):
     async def _call(self, sid: str, event: str, data: Any) -> bool:
         """Emit an event to one socket and return whether its page has acknowledged it."""
         assert self.sio is not None
-        gone = self._acknowledging.get(sid)
-        if gone is None:  # it disconnected before the call
+        calls = self._acknowledging.get(sid)
+        if calls is None:  # it disconnected before the call
             return False
-        call = asyncio.ensure_future(self.sio.call(event, data, to=sid, namespace=self._namespace, timeout=ACK_SECONDS))
-        # True if the call ended, by an acknowledgement and not by a timeout, before the socket was gone.
-        return await either(call, gone) and call.exception() is None
+        try:
+            await calls.call(partial(self.sio.emit, event, data, to=sid, namespace=self._namespace), ACK_SECONDS)
+        except (NotAcknowledged, SocketIOError):
+            return False
+        return True
 
     def blueprint(self, on_new_message: Callable[[UserMessage], Awaitable[Any]]) -> Blueprint:
         """Make Rasa's blueprint and correct its Socket.IO server."""
-        self._acknowledging: dict[str, asyncio.Event] = {}
+        self._acknowledging: dict[str, Calls] = {}
         self._guard = self.guard or Guard()
         self._sessions = SocketSessions(self.authentication, self._emit_to, self._leave_room, self._note)
         self.authentication.on_more_proof_needed.append(self._recheck)
@@ -173,7 +176,7 @@ class HandoffSocketIO(SocketIOInput):
                 await confirm(sid, asked)
                 return
             if asked.get("acks") is True:
-                self._acknowledging.setdefault(sid, asyncio.Event())
+                self._acknowledging.setdefault(sid, Calls())
             if await self._sessions.join(sid, asked, lambda: confirm(sid, asked)) and self.on_present is not None:
                 await self.on_present(asked["session_id"])
 
@@ -196,8 +199,8 @@ class HandoffSocketIO(SocketIOInput):
     def _disconnecting(self, handle: Handler) -> Handler:
         async def disconnect(sid: str, *reason: Any) -> None:
             self._sessions.remove(sid)
-            if (gone := self._acknowledging.pop(sid, None)) is not None:
-                gone.set()
+            if (calls := self._acknowledging.pop(sid, None)) is not None:
+                calls.close()
             await handle(sid)
 
         return disconnect

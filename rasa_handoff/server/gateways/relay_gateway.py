@@ -1,6 +1,5 @@
 """The gateway of the namespace ``/relay``: relays of HandoffChannel (docs/protocol.md)."""
 
-import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
@@ -10,6 +9,7 @@ from socketio.exceptions import ConnectionRefusedError, SocketIOError
 
 from rasa_handoff import __version__
 from rasa_handoff.core.assignment_events import CustomerEnded, CustomerWrote
+from rasa_handoff.guard.calls import Calls, NotAcknowledged
 from rasa_handoff.guard.guard import Guard
 from rasa_handoff.guard.socketio_requests import is_local
 from rasa_handoff.protocol.errors import Refused, Unforeseen, Unreachable
@@ -77,8 +77,8 @@ class RelayGateway:
         self._bots: dict[str, str] = {}
         # The hash of the token of each socket; empty where none was needed.
         self._tokens: dict[str, str] = {}
-        # Sockets that said hello, oldest first, each with a future that is resolved when it has gone.
-        self._greeted: dict[str, asyncio.Future[None]] = {}
+        # Sockets that said hello, oldest first, each with the events that wait for its acknowledgement.
+        self._greeted: dict[str, Calls] = {}
         self._owner = RelayOwner(self._is_present, self._end, RELAY)
         conversations.publisher.listeners.append(self._publish)
         sio.on("connect", self._connect, namespace=RELAY_NAMESPACE)
@@ -144,20 +144,11 @@ class RelayGateway:
         return Mark(handoff_id=lane, message_id=payload.id, status=Status.FAILED, reason=reason), *lost
 
     async def _call(self, sid: str, event: str, body: dict[str, Any]) -> Any:
-        # python-socketio goes on waiting when the socket closes; a relay that comes back must not wait for that.
-        gone = self._greeted[sid]
-        call = asyncio.ensure_future(
-            self._sio.call(event, body, to=sid, namespace=RELAY_NAMESPACE, timeout=ANSWER_WITHIN)
-        )
+        emit = partial(self._sio.emit, event, body, to=sid, namespace=RELAY_NAMESPACE)
         try:
-            await asyncio.wait({call, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if not call.done():
-                raise Unreachable("The relay's connection closed.")
-            return call.result()
-        except SocketIOError as late:
-            raise Unreachable(f"The relay didn't acknowledge {event} within {ANSWER_WITHIN:g} s.") from late
-        finally:
-            call.cancel()
+            return await self._greeted[sid].call(emit, ANSWER_WITHIN)
+        except (NotAcknowledged, SocketIOError) as problem:
+            raise Unreachable(f"The relay didn't acknowledge {event}: {problem}.") from problem
 
     def _bot(self, sid: str) -> str:
         if sid not in self._bots:
@@ -235,9 +226,9 @@ class RelayGateway:
         self._bots.pop(sid, None)
         self._tokens.pop(sid, None)
         self._guard.trust(self._sio, sid, RELAY_NAMESPACE, False)
-        gone = self._greeted.pop(sid, None)
-        if gone is not None:
-            gone.set_result(None)
+        calls = self._greeted.pop(sid, None)
+        if calls is not None:
+            calls.close()
 
     async def _hello(self, sid: str, data: Any) -> None:
         numbered = list(_numbered(read(HelloPayload, data or {}).open))
@@ -265,7 +256,7 @@ class RelayGateway:
         )
         await self._sio.emit(welcome.event, plain(welcome), to=sid, namespace=RELAY_NAMESPACE)
         self._greeted.pop(sid, None)
-        self._greeted[sid] = asyncio.get_running_loop().create_future()
+        self._greeted[sid] = Calls()
         await self._conversations.dispatcher.notify_all(RELAY)
 
     async def _initiate(self, sid: str, data: Any) -> QueuedAnswer:
