@@ -47,6 +47,8 @@ SMALL = Sizes(
     tracker_delay=0.1,
     rush=3,
     live=3,
+    idle=1,
+    busy=2,
 )
 COMPUTES = "input()\nwhile True: pass"
 BRIEF = 0.05
@@ -127,7 +129,7 @@ def bench(folder: Path, model: Path, **more: Any) -> Bench:
 
 @pytest.mark.parametrize(
     "names",
-    [("message",), ("turn",), ("long-handoff",), ("throughput",), ("take",), ("ended",), ("rush",)],
+    [("message",), ("turn",), ("long-handoff",), ("throughput",), ("take",), ("ended",), ("rush",), ("churn",)],
     ids="-".join,
 )
 async def test_figures_are_produced(names: tuple[str, ...], small_model: Path, tmp_path: Path) -> None:

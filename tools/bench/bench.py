@@ -20,7 +20,8 @@ class Sizes:
     a take is compared in. ``ended``: ended conversations in the database of the history figure. ``writers``: who write a message
     a second, after each of the two numbers of ``messages``. ``events``: in the tracker of a customer who asks for a person
     (long-handoff). ``tracker_delay``: of the figure ``message``, in place of the default. ``rush``: who ask for a person at once.
-    ``live``: who talk to agents when the server is killed.
+    ``live``: who talk to agents when the server is killed. ``idle``, ``busy``: who talk while others come
+    and go (churn).
     """
 
     customers: tuple[int, ...] = (100, 200)
@@ -33,6 +34,8 @@ class Sizes:
     tracker_delay: float | None = None
     rush: int = 100
     live: int = 1_000
+    idle: int = 500
+    busy: int = 500
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Final
 from tests.support.trained_bots import train
 from tools.bench import figures_table
 from tools.bench.bench import Bench, Sizes
+from tools.bench.churn import churn
 from tools.bench.history import ended
 from tools.bench.kill_figure import kill
 from tools.bench.live import round_trip, throughput
@@ -30,6 +31,7 @@ FIGURES: Final[dict[str, Callable[[Bench], Awaitable[list[Row]]]]] = {
     "ended": ended,
     "rush": rush,
     "kill": kill,
+    "churn": churn,
 }
 SECONDS: Final = 60.0
 QUICK: Final = 4.0
@@ -42,6 +44,8 @@ QUICK_SIZES: Final = Sizes(
     tracker_delay=2.0,
     rush=30,
     live=60,
+    idle=30,
+    busy=30,
 )
 """The sizes of `make bench ARGS=quick`, which takes about two minutes. Its figures show only what has doubled."""
 MOST_LOADS: Final = 2

@@ -6,6 +6,7 @@ import sys
 import time
 import uuid
 from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from rasa_handoff.protocol.logs import short_id
@@ -17,6 +18,10 @@ from tools.bench.measure import FigureError, Samples
 
 T = TypeVar("T")
 
+AT_A_TIME = 8
+"""Customers who come in at once."""
+SHOWN_EVERY = 100
+"""Customers between two lines about those who came."""
 RECEIVED_AT = 128
 """Where the number of bytes received stands in Linux's ``struct tcp_info``."""
 
@@ -36,6 +41,22 @@ async def promised(awaited: "asyncio.Future[T]", what: str, patience: float) -> 
         return await asyncio.wait_for(awaited, patience * slowness())
     except asyncio.TimeoutError:
         raise FigureError(f"{what} didn't come within {patience * slowness():g} s.") from None
+
+
+async def few_at_a_time(comes: Callable[[str], Awaitable[T]], names: Sequence[str]) -> list[T]:
+    """Let these customers come, a few at a time and in this order; whoever waits sees how many are there."""
+    places, there = asyncio.Semaphore(AT_A_TIME), 0
+
+    async def one(name: str) -> T:
+        nonlocal there
+        async with places:
+            came = await comes(name)
+        there += 1
+        if there % SHOWN_EVERY == 0:
+            print(f"  {there:,} of {len(names):,} customers are there", file=sys.stderr, flush=True)
+        return came
+
+    return list(await asyncio.gather(*(one(name) for name in names)))
 
 
 def received_bytes(client: RecordingClient) -> int:

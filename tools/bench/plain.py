@@ -6,9 +6,10 @@ Nothing is kept, checked or acknowledged on the way. ``python -m tools.bench.pla
 import asyncio
 import contextlib
 import sys
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import socketio
 from aiohttp import web
@@ -17,7 +18,9 @@ from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.recording_client import PATIENCE, RecordingClient
 from tests.support.started_processes import Process
 from tools.bench.measure import processor_seconds
-from tools.bench.measuring_people import Customer, answer_to
+from tools.bench.measuring_people import Customer, answer_to, few_at_a_time
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,6 +58,18 @@ class PlainHops:
         self._stack.push_async_callback(customer.close)
         await customer.connect(self.url)
         return customer
+
+    async def talks(self, name: str) -> Customer:
+        """Let a customer come, who talks to the agent."""
+        return await self.customer(name)
+
+    async def ends(self, customer: Customer) -> None:
+        """Let a customer go away."""
+        await customer.close()
+
+    async def all(self, comes: Callable[[str], Awaitable[T]], names: Sequence[str]) -> list[T]:
+        """Let these customers come, a few at a time and in this order."""
+        return await few_at_a_time(comes, names)
 
     def _process(self, folder: Path, name: str, ports: list[str]) -> Process:
         command = [sys.executable, "-m", "tools.bench.plain", name, *ports]

@@ -19,14 +19,12 @@ from rasa_handoff.testing.waiting import eventually
 from tests.support.started_processes import Process
 from tools.bench.counting import Transactions
 from tools.bench.measure import processor_seconds, wants_processor
-from tools.bench.measuring_people import Agent, Customer, received_bytes
+from tools.bench.measuring_people import Agent, Customer, few_at_a_time, received_bytes
 from tools.rasa_command import RASA
 
 ROOT = Path(__file__).parents[2]
 AGENT = "bench"
 BOT_ID = "small"
-AT_A_TIME = 8
-"""Customers who come in at once."""
 EACH_AGENTS = 10
 """Conversations of one agent; the next one is taken by another. What one socket may send is limited, as in production."""
 
@@ -179,6 +177,7 @@ class Scene:
         self.agents = [Agent(stack.desk_url, name_of(number), answers, patience) for number in range(agents)]
         self.agent = self.agents[0]
         self._taken = 0
+        self._conversations: dict[str, tuple[Agent, str]] = {}
         self.customers: list[Customer] = []
 
     async def __aenter__(self) -> "Scene":
@@ -211,13 +210,7 @@ class Scene:
 
     async def all(self, comes: Callable[[str], Awaitable[T]], names: Sequence[str]) -> list[T]:
         """Let these customers come, a few at a time and in this order."""
-        places = asyncio.Semaphore(AT_A_TIME)
-
-        async def one(name: str) -> T:
-            async with places:
-                return await comes(name)
-
-        return list(await asyncio.gather(*(one(name) for name in names)))
+        return await few_at_a_time(comes, names)
 
     async def leaves(self, customer: Customer) -> None:
         """A customer goes away."""
@@ -247,4 +240,12 @@ class Scene:
         agent = self.agents[self._taken // EACH_AGENTS % len(self.agents)]
         self._taken += 1
         await agent.take(handoff_id)
+        self._conversations[name] = agent, handoff_id
         return customer
+
+    async def ends(self, customer: Customer) -> None:
+        """Let the agent of a customer who talks end the conversation, and the customer go away."""
+        agent, handoff_id = self._conversations.pop(customer.name)
+        await agent.must("resolve", handoff_id=handoff_id, outcome="resolved")
+        await customer.back_with_bot()
+        await self.leaves(customer)
