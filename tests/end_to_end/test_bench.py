@@ -28,6 +28,7 @@ from tools.bench.measure import (
     Target,
     at_least,
     at_most,
+    memory_bytes,
     processor_seconds,
     quiet,
     told_in_time,
@@ -49,6 +50,8 @@ SMALL = Sizes(
     live=3,
     idle=1,
     busy=2,
+    conversations=3,
+    connections=3,
 )
 COMPUTES = "input()\nwhile True: pass"
 BRIEF = 0.05
@@ -61,6 +64,7 @@ def as_little_as_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tools.bench.measure.QUIET_FOR", 0.05)
     monkeypatch.setattr("tools.bench.live.WARM_UP", 1)
     monkeypatch.setattr("tools.bench.history.ROUND_TRIPS", 2)
+    monkeypatch.setattr("tools.bench.memory_figure.WARM_UP", 2)
     monkeypatch.setattr("tools.bench.turn_figures.TURNS", 2)
     monkeypatch.setattr("tools.bench.message_figure.EVERY", 0.1)
 
@@ -91,6 +95,9 @@ class InProcess:
 
     async def __aexit__(self, kind: type | None, problem: BaseException | None, trace: TracebackType | None) -> None:
         await self._stack.aclose()
+
+    def memory(self) -> dict[str, int]:
+        return dict.fromkeys(("Rasa", "server"), memory_bytes(os.getpid()))
 
     def transactions(self) -> int:
         return sum(one.count() for one in self._counted)
@@ -129,7 +136,17 @@ def bench(folder: Path, model: Path, **more: Any) -> Bench:
 
 @pytest.mark.parametrize(
     "names",
-    [("message",), ("turn",), ("long-handoff",), ("throughput",), ("take",), ("ended",), ("rush",), ("churn",)],
+    [
+        ("message",),
+        ("turn",),
+        ("long-handoff",),
+        ("throughput",),
+        ("take",),
+        ("ended",),
+        ("rush",),
+        ("churn",),
+        ("memory",),
+    ],
     ids="-".join,
 )
 async def test_figures_are_produced(names: tuple[str, ...], small_model: Path, tmp_path: Path) -> None:
@@ -139,7 +156,7 @@ async def test_figures_are_produced(names: tuple[str, ...], small_model: Path, t
     shown = figures_table.text(rows, failures, BRIEF, figures_table.load())
     for row in rows:
         assert min(row.samples[: 1 if row.reference is None else 2]) > 0
-        assert row.measured > 0 or row.unit == "each" or "processor" in row.what
+        assert row.measured > 0 or row.unit in ("each", "KB") or "processor" in row.what
         assert f"| {row.what} | {row.unit} |" in shown
     written = json.loads(figures_table.as_json(rows, failures, BRIEF, figures_table.load()))
     assert [(one["what"], one["ratio"]) for one in written["figures"]] == [(row.what, row.ratio) for row in rows]

@@ -19,9 +19,9 @@ class Sizes:
     ``customers``: who chat at once (throughput), in one run and in the next. ``few``, ``many``: who wait in the two queues that
     a take is compared in. ``ended``: ended conversations in the database of the history figure. ``writers``: who write a message
     a second, after each of the two numbers of ``messages``. ``events``: in the tracker of a customer who asks for a person
-    (long-handoff). ``tracker_delay``: of the figure ``message``, in place of the default. ``rush``: who ask for a person at once.
-    ``live``: who talk to agents when the server is killed. ``idle``, ``busy``: who talk while others come
-    and go (churn).
+    (long-handoff). ``tracker_delay``: of ``message`` and ``memory``, in place of the default. ``rush``: who ask at once.
+    ``live``: who talk to agents when the server is killed. ``idle``, ``busy``: who talk while others come and go (churn).
+    ``conversations``, ``connections``: whose memory is measured.
     """
 
     customers: tuple[int, ...] = (100, 200)
@@ -36,6 +36,8 @@ class Sizes:
     live: int = 1_000
     idle: int = 500
     busy: int = 500
+    conversations: int = 10_000
+    connections: int = 1_000
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,17 @@ class Bench:
     stack: Callable[..., Any] = Stack
     plain: Callable[..., Any] = PlainRasa
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Settings of HandoffChannel for figures that wait until the tracker has everything."""
+        delay = self.sizes.tracker_delay
+        return {} if delay is None else {"tracker_delay": delay}
+
     @contextlib.asynccontextmanager
     async def scene(self, name: str, setup: Setup = Setup()) -> AsyncIterator[Scene]:  # noqa: B008 - immutable
         """Start a system with agents for one figure."""
         async with (
-            self.stack(self._new_folder(name), self.model, setup) as stack,
+            self.stack(setup.again or self._new_folder(name), self.model, setup) as stack,
             Scene(stack, self.answers, self.patience, setup.agents) as scene,
         ):
             yield scene

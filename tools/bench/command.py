@@ -16,6 +16,7 @@ from tools.bench.history import ended
 from tools.bench.kill_figure import kill
 from tools.bench.live import round_trip, throughput
 from tools.bench.measure import Row
+from tools.bench.memory_figure import memory
 from tools.bench.message_figure import message
 from tools.bench.rush import rush
 from tools.bench.take_figure import take
@@ -32,6 +33,7 @@ FIGURES: Final[dict[str, Callable[[Bench], Awaitable[list[Row]]]]] = {
     "rush": rush,
     "kill": kill,
     "churn": churn,
+    "memory": memory,
 }
 SECONDS: Final = 60.0
 QUICK: Final = 4.0
@@ -46,6 +48,8 @@ QUICK_SIZES: Final = Sizes(
     live=60,
     idle=30,
     busy=30,
+    conversations=500,
+    connections=200,
 )
 """The sizes of `make bench ARGS=quick`, which takes about two minutes. Its figures show only what has doubled."""
 MOST_LOADS: Final = 2

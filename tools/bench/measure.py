@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import math
+import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -169,6 +170,12 @@ def processor_seconds(pid: int) -> float:
     Read from the kernel's clock of the process, since /proc/PID/stat counts in hundredths.
     """
     return time.clock_gettime((~pid << 3) | 2)  # Linux: the clock of the scheduler (2) of that process
+
+
+def memory_bytes(pid: int) -> int:
+    """Return the bytes of memory that a process has in use (its resident set)."""
+    with open(f"/proc/{pid}/statm") as pages:
+        return int(pages.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def used(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:

@@ -53,7 +53,7 @@ async def few_at_a_time(comes: Callable[[str], Awaitable[T]], names: Sequence[st
             came = await comes(name)
         there += 1
         if there % SHOWN_EVERY == 0:
-            print(f"  {there:,} of {len(names):,} customers are there", file=sys.stderr, flush=True)
+            print(f"  {there:,} of {len(names):,} customers", file=sys.stderr, flush=True)
         return came
 
     return list(await asyncio.gather(*(one(name) for name in names)))

@@ -98,9 +98,8 @@ async def message(bench: Bench) -> list[Row]:
     """Measure the processor time of Rasa per message, after few messages and after many."""
     count, idle_for = max(2, round(bench.seconds / 2 / EVERY)), min(IDLE_FOR, bench.seconds)
     delay = bench.sizes.tracker_delay
-    setup = Setup(settings={} if delay is None else {"tracker_delay": delay})
     async with (
-        bench.scene("message", setup) as scene,
+        bench.scene("message", Setup(settings=bench.settings)) as scene,
         bench.plain_rasa("paused") as plain,
         RestCustomers(scene.stack.url) as chatting,
         RestCustomers(plain.url) as paused,

@@ -17,7 +17,7 @@ from aiohttp import web
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.recording_client import PATIENCE, RecordingClient
 from tests.support.started_processes import Process
-from tools.bench.measure import processor_seconds
+from tools.bench.measure import memory_bytes, processor_seconds
 from tools.bench.measuring_people import Customer, answer_to, few_at_a_time
 
 T = TypeVar("T")
@@ -51,6 +51,10 @@ class PlainHops:
     def processor(self) -> dict[str, float]:
         """Seconds that A and B have used."""
         return {"A": processor_seconds(self._a.process.pid), "B": processor_seconds(self._b.process.pid)}
+
+    def memory(self) -> dict[str, int]:
+        """Bytes of memory that A and B have."""
+        return {"A": memory_bytes(self._a.process.pid), "B": memory_bytes(self._b.process.pid)}
 
     async def customer(self, name: str) -> "PlainCustomer":
         """A customer, connected."""

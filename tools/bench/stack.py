@@ -18,7 +18,7 @@ from rasa_handoff.testing.scripted_desk import PASSWORD
 from rasa_handoff.testing.waiting import eventually
 from tests.support.started_processes import Process
 from tools.bench.counting import Transactions
-from tools.bench.measure import processor_seconds, wants_processor
+from tools.bench.measure import memory_bytes, processor_seconds, wants_processor
 from tools.bench.measuring_people import Agent, Customer, few_at_a_time, received_bytes
 from tools.rasa_command import RASA
 
@@ -34,17 +34,19 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class Setup:
     """The start of a system. ``agents``: how many are at the desk. ``prepared``: called with the server's database before the
-    start. ``settings``: of HandoffChannel, in place of the defaults. ``counted``: whether transactions are."""
+    start. ``settings``: of HandoffChannel, in place of the defaults. ``counted``: whether transactions are.
+    ``again``: the folder of a run before, whose databases it goes on with."""
 
     agents: int = 1
     prepared: Callable[[str], None] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     counted: bool = False
+    again: Path | None = None
 
 
 def prepare(database: str, setup: Setup) -> None:
     """Make the live-agent server's database with agents in it, before anything runs on it."""
-    for number in range(setup.agents):
+    for number in range(0 if setup.again else setup.agents):
         accounts.add_agent(database, f"{name_of(number)}@example.org", f"Bench {number}", PASSWORD, ())
     if setup.prepared is not None:
         setup.prepared(database)
@@ -159,6 +161,10 @@ class Stack:
             "Rasa": processor_seconds(self._rasa.process.pid),
             "server": processor_seconds(self.server.pid),
         }
+
+    def memory(self) -> dict[str, int]:
+        """Bytes of memory that Rasa and the live-agent server have."""
+        return {"Rasa": memory_bytes(self._rasa.process.pid), "server": memory_bytes(self.server.pid)}
 
     def transactions(self) -> int:
         """How many both have begun on their databases, if they are counted."""
