@@ -170,6 +170,8 @@ class _LiveAgentServer:
             self._store.look,  # whether the database can be used
             self._service.refresh_availability,
             self._desk.close_ended,
+            self._desk.close_forbidden,
+            self._desk.show_outdated,
             self._relay.close_revoked,
             self._botlhale.close_revoked,
             QueueNotices(self._store, self._service, self._settings.place_notices, self._now).check,

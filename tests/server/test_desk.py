@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from rasa_handoff.server import administration
 from rasa_handoff.server.gateways.desk_gateway import OWN_PAGE
 from rasa_handoff.server.service.agent_operations import AgentService
 from rasa_handoff.testing.waiting import eventually
@@ -126,6 +127,7 @@ async def test_all_tabs_of_an_agent_and_the_others_see_the_same(relay, desk):
     tab, other_tab, sipho, karoo = await desk(), await desk(), await desk("sipho"), await relay()
     handoff = await karoo.initiate()
     await tab.take(handoff)
+    await sipho.call("open", {"handoff_id": handoff, "after": 0})
     said = (await tab.say(handoff, "hello"))["message"]
     for one in (tab, other_tab, sipho):
         await eventually(lambda one=one: one.all("message"))
@@ -133,6 +135,48 @@ async def test_all_tabs_of_an_agent_and_the_others_see_the_same(relay, desk):
         assert one.all("message") == [{**said, "handoff_id": handoff}]
     await tab.call("presence", {"online": False})
     await eventually(lambda: other_tab.all("presence") == [{"online": False}])
+
+
+async def test_a_colleagues_list_shows_the_last_message_a_little_later(relay, desk):
+    """Who doesn't have the conversation open gets no message of it, however many agents there are."""
+    thandi, sipho, karoo = await desk("thandi"), await desk("sipho"), await relay()
+    handoff = await karoo.initiate()
+    await thandi.take(handoff)
+    await karoo.say(handoff, "are you there?")
+    await thandi.say(handoff, "hello")
+    await eventually(lambda: [(one["last"] or {}).get("text") for one in sipho.shown(handoff)][-1] == "hello")
+    assert sipho.all("message") == []
+    assert [one["text"] for one in thandi.all("message")] == ["are you there?", "hello"]
+    count = len(sipho.shown(handoff))
+    opened = await sipho.call("open", {"handoff_id": handoff, "after": 0})
+    assert [one["text"] for one in opened["conversation"]["messages"]] == ["are you there?", "hello"]
+    await karoo.say(handoff, "thank you")
+    await sipho.hears("message", text="thank you")
+    await eventually(lambda: len(sipho.shown(handoff)) > count)
+
+
+async def test_a_desk_that_may_no_longer_see_an_open_conversation_gets_nothing_more_of_it(database, relay, desk):
+    thandi, sipho, karoo = await desk("thandi"), await desk("sipho"), await relay()
+    handoff = await karoo.initiate(department="billing")
+    await thandi.take(handoff)
+    await sipho.call("open", {"handoff_id": handoff, "after": 0})
+
+    async def sipho_hears() -> bool:
+        text = uuid.uuid4().hex
+        await karoo.say(handoff, text)
+        await thandi.hears("message", text=text)
+        await sipho.call("open", {"handoff_id": "unknown", "after": 0})  # what was sent before is here
+        return any(one["text"] == text for one in sipho.all("message"))
+
+    assert await sipho_hears()
+    administration.set_departments(database, "sipho@example.org", ["orders"])
+
+    async def sipho_hears_nothing() -> bool:
+        return not await sipho_hears()
+
+    await eventually(sipho_hears_nothing)
+    assert (await sipho.call("open", {"handoff_id": handoff, "after": 0}))["code"] == "unknown_handoff"
+    assert not await sipho_hears()
 
 
 async def test_only_who_has_it_may_talk_resolve_or_pass_it_on(relay, desk):

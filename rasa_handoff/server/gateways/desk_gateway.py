@@ -35,6 +35,7 @@ from rasa_handoff.protocol.values import plain, read
 from rasa_handoff.server import accounts
 from rasa_handoff.server.accounts import Account
 from rasa_handoff.server.gateways.event_answers import answer_unknown, listen, refusal
+from rasa_handoff.server.gateways.open_conversations import OpenConversations, Outdated
 from rasa_handoff.server.http import sign_in
 from rasa_handoff.server.http.sign_in import Browsers
 from rasa_handoff.server.service import availability, summaries
@@ -46,6 +47,7 @@ from rasa_handoff.server.service.publications import (
     Changed,
     CustomerTyping,
     Deleted,
+    InConversation,
     Marked,
     Overdue,
     PresenceChanged,
@@ -61,6 +63,8 @@ FAILED: Final = refusal("failed", "That didn't work. Please try again in a momen
 STRANGER: Final = "Please sign in again."
 OWN_PAGE: Final = "The desk is only for its own page. Please load it again."
 EVERYBODY: Final = "everybody"
+MOST_SHOWN_AT_ONCE: Final = 50
+"""Conversations that are read for colleagues in one transaction."""
 
 
 class DeskGateway:
@@ -73,6 +77,7 @@ class DeskGateway:
         self._guard = guard
         # Socket -> agent and hash of the session.
         self._desks: dict[str, tuple[str, str]] = {}
+        self._open_conversations, self._outdated = OpenConversations(), Outdated()
         conversations.publisher.listeners.append(self._publish)
         sio.on("connect", self._connect, namespace=DESK_NAMESPACE)
         sio.on("disconnect", self._disconnect, namespace=DESK_NAMESPACE)
@@ -142,6 +147,7 @@ class DeskGateway:
         self._forget(sid)
 
     def _forget(self, sid: str) -> None:
+        self._open_conversations.leave(sid)
         agent, _ = self._desks.pop(sid, (None, None))
         if agent is not None:
             self._presence.went(agent, sid)
@@ -168,8 +174,16 @@ class DeskGateway:
         return ConversationAnswer(ok=True, conversation=whole)
 
     async def _open(self, sid: str, data: Any) -> ConversationAnswer:
-        opened = read(OpenPayload, data)
-        whole = await self._conversations.open(self._agent(sid), opened.handoff_id, opened.after)
+        opened, agent = read(OpenPayload, data), self._agent(sid)
+        # First, so that no message falls between what is read and what is published.
+        self._open_conversations.note(sid, opened.handoff_id)
+        try:
+            whole = await self._conversations.open(agent, opened.handoff_id, opened.after)
+        except Refused:
+            self._open_conversations.forget(sid, opened.handoff_id)
+            raise
+        if sid not in self._desks:
+            self._open_conversations.leave(sid)
         return ConversationAnswer(ok=True, conversation=whole)
 
     async def _message(self, sid: str, data: Any) -> MessageAnswer:
@@ -197,8 +211,32 @@ class DeskGateway:
         if emitted is not None:
             event, payload = emitted
             rooms = [EVERYBODY] if isinstance(publication, AvailabilityChanged | Deleted) else list(publication.viewers)
+            if isinstance(publication, InConversation):
+                rooms += self._open_conversations.sockets(publication.handoff_id)
+            if isinstance(publication, Said):
+                self._outdated.note(publication.handoff_id)
             if rooms:
                 await self._sio.emit(event, plain(payload), room=rooms, namespace=DESK_NAMESPACE)
+
+    async def show_outdated(self) -> None:
+        """Show colleagues the last messages of conversations that somebody has."""
+        while handoff_ids := self._outdated.take(MOST_SHOWN_AT_ONCE):
+            try:
+                await self._conversations.show_to_colleagues(handoff_ids)
+            except Unreachable:
+                for handoff_id in handoff_ids:
+                    self._outdated.note(handoff_id)
+                raise
+
+    async def close_forbidden(self) -> None:
+        """Send nothing more of a conversation to desks that have it open and may no longer see it."""
+        opened = self._open_conversations.all()
+        for first in range(0, len(opened), MOST_SHOWN_AT_ONCE):
+            seen_by = await self._conversations.viewers_of(opened[first : first + MOST_SHOWN_AT_ONCE])
+            for handoff_id, agents in seen_by.items():
+                for sid in self._open_conversations.sockets(handoff_id):
+                    if sid not in self._desks or self._desks[sid][0] not in agents:
+                        self._open_conversations.forget(sid, handoff_id)
 
 
 def _event_of(publication: Publication) -> tuple[str, Struct] | None:

@@ -11,7 +11,7 @@ from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.payloads import OpenHandoffPayload, QueuedAnswer, TranscriptPayload
 from rasa_handoff.protocol.values import Offer
 from rasa_handoff.server import accounts
-from rasa_handoff.server.service import availability, queues, reconciliation, summaries
+from rasa_handoff.server.service import availability, queues, reconciliation
 from rasa_handoff.server.service.deliveries import DeliveryService, Mark, mark_message
 from rasa_handoff.server.service.publications import CustomerTyping
 from rasa_handoff.server.service.unit_of_work import UnitOfWork, must_find_of_bot
@@ -107,8 +107,7 @@ class BotService(DeliveryService):
 
         def work(unit: UnitOfWork) -> None:
             record = must_find_of_bot(unit, RELAY, bot_id, handoff_id)
-            seen_by = summaries.viewers(unit.connection, record)
-            unit.publications.append(CustomerTyping(viewers=seen_by, handoff_id=handoff_id, on=on))
+            unit.publications.append(CustomerTyping(viewers=unit.readers(record), handoff_id=handoff_id, on=on))
 
         await self.do(work)
 

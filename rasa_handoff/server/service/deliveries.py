@@ -8,7 +8,6 @@ from rasa_handoff.core.assignment_events import Delivered, RelayLost
 from rasa_handoff.protocol.desk_payloads import Message
 from rasa_handoff.protocol.payloads import MessagePayload
 from rasa_handoff.protocol.values import Speaker, Status, Value
-from rasa_handoff.server.service import summaries
 from rasa_handoff.server.service.publications import Marked
 from rasa_handoff.server.service.unit_of_work import Service, UnitOfWork
 from rasa_handoff.server.storage import handoffs
@@ -71,7 +70,7 @@ def mark_message(unit: UnitOfWork, record: Record, mark: Mark) -> None:
         return
     unit.publications.append(
         Marked(
-            viewers=summaries.viewers(unit.connection, record),
+            viewers=unit.readers(record),
             handoff_id=record.handoff_id,
             message_id=mark.message_id,
             status=mark.status,

@@ -22,26 +22,29 @@ class Changed(Publication, frozen=True, kw_only=True):
     summary: Summary
 
 
-class Said(Publication, frozen=True, kw_only=True):
-    """A message was stored."""
+class InConversation(Publication, frozen=True, kw_only=True):
+    """Something in a conversation. ``viewers``: who gets it at once, beside desks that have the conversation open."""
 
     handoff_id: str
+
+
+class Said(InConversation, frozen=True, kw_only=True):
+    """A message was stored."""
+
     message: Message
 
 
-class Marked(Publication, frozen=True, kw_only=True):
+class Marked(InConversation, frozen=True, kw_only=True):
     """A message has another status."""
 
-    handoff_id: str
     message_id: str
     status: Status
     reason: str | None
 
 
-class CustomerTyping(Publication, frozen=True, kw_only=True):
+class CustomerTyping(InConversation, frozen=True, kw_only=True):
     """The customer types, or stopped."""
 
-    handoff_id: str
     on: bool
 
 

@@ -97,7 +97,8 @@ def check_may_see(connection: Connection, record: Record, agent: str) -> None:
     Raises:
         Refused: with code ``unknown_handoff``, as if it didn't exist.
     """
-    if agent not in viewers(connection, record):
+    has_it = record.assignment.agent is not None and record.assignment.agent.id == agent
+    if not has_it and agent not in viewers(connection, record):
         raise Refused("unknown_handoff", handoffs.UNKNOWN)
 
 

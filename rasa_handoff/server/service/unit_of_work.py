@@ -94,7 +94,7 @@ class UnitOfWork:
             known = next(message for message in said if message.id == event.id)
             if record.assignment.stage is Stage.ENDED:
                 # The agent's list no longer contains this conversation.
-                self.show(record, self._readers(record))
+                self.show(record, self.readers(record))
         elif known.speaker is not speaker:
             raise Refused("invalid", f"Another message of this conversation has the id '{event.id}'.")
         return known
@@ -128,7 +128,7 @@ class UnitOfWork:
         if isinstance(effect, StatusChanged):
             return self.send_status(record, effect.status, effect.details)
         after, message = handoffs.add_message(self.connection, record, effect)
-        self.publications.append(Said(viewers=self._readers(record), handoff_id=record.handoff_id, message=message))
+        self.publications.append(Said(viewers=self.readers(record), handoff_id=record.handoff_id, message=message))
         if effect.speaker is Speaker.CUSTOMER:
             return after
         said = MessagePayload(
@@ -162,7 +162,7 @@ class UnitOfWork:
         kept = Kept(speaker=Speaker.SYSTEM, id=uuid.uuid4().hex, text=text, at=self.now)
         after, message = handoffs.add_message(self.connection, record, kept)
         handoffs.save(self.connection, after)
-        self.publications.append(Said(viewers=self._readers(record), handoff_id=record.handoff_id, message=message))
+        self.publications.append(Said(viewers=self.readers(record), handoff_id=record.handoff_id, message=message))
 
     def show(self, record: Record, viewers: frozenset[str] | None = None) -> None:
         """Publish the summary of a conversation; to all who may see it, unless ``viewers`` are given."""
@@ -172,13 +172,19 @@ class UnitOfWork:
     def show_whole(self, record: Record) -> None:
         """Publish the whole conversation after its offer was completed."""
         whole = summaries.conversation(self.connection, record)
-        self.publications.append(Changed(viewers=self._readers(record), summary=whole))
+        is_over = record.assignment.stage is Stage.ENDED
+        seen_by = self.readers(record) if is_over else summaries.viewers(self.connection, record)
+        self.publications.append(Changed(viewers=seen_by, summary=whole))
 
-    def _readers(self, record: Record) -> frozenset[str]:
-        """Return the agents to whom messages are published: after the end, only the one who had the conversation."""
-        if record.assignment.stage is not Stage.ENDED:
+    def readers(self, record: Record) -> frozenset[str]:
+        """Return the agents to whom each message is published: who has the conversation, or had it when it ended.
+
+        While nobody has it, all who may see it.
+        """
+        state = record.assignment
+        if state.stage not in (Stage.ASSIGNED, Stage.ENDED):
             return summaries.viewers(self.connection, record)
-        return frozenset({record.assignment.agent.id} if record.assignment.agent else ())
+        return frozenset({state.agent.id} if state.agent else ())
 
     @contextlib.contextmanager
     def isolated(self, message: str, *about: object) -> Iterator[None]:
