@@ -52,6 +52,8 @@ SMALL = Sizes(
     busy=2,
     conversations=3,
     connections=3,
+    waiting=3,
+    lines=5,
 )
 COMPUTES = "input()\nwhile True: pass"
 BRIEF = 0.05
@@ -65,6 +67,8 @@ def as_little_as_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tools.bench.live.WARM_UP", 1)
     monkeypatch.setattr("tools.bench.history.ROUND_TRIPS", 2)
     monkeypatch.setattr("tools.bench.memory_figure.WARM_UP", 2)
+    monkeypatch.setattr("tools.bench.desk_figure.KEYS", 1)
+    monkeypatch.setattr("tools.bench.desk_figure.MESSAGES", 1)
     monkeypatch.setattr("tools.bench.turn_figures.TURNS", 2)
     monkeypatch.setattr("tools.bench.message_figure.EVERY", 0.1)
 
@@ -146,6 +150,7 @@ def bench(folder: Path, model: Path, **more: Any) -> Bench:
         ("rush",),
         ("churn",),
         ("memory",),
+        ("desk",),
     ],
     ids="-".join,
 )

@@ -21,7 +21,8 @@ class Sizes:
     a second, after each of the two numbers of ``messages``. ``events``: in the tracker of a customer who asks for a person
     (long-handoff). ``tracker_delay``: of ``message`` and ``memory``, in place of the default. ``rush``: who ask at once.
     ``live``: who talk to agents when the server is killed. ``idle``, ``busy``: who talk while others come and go (churn).
-    ``conversations``, ``connections``: whose memory is measured.
+    ``conversations``, ``connections``: whose memory is measured. ``waiting``, ``lines``: customers and messages
+    that the desk's page shows.
     """
 
     customers: tuple[int, ...] = (100, 200)
@@ -38,6 +39,8 @@ class Sizes:
     busy: int = 500
     conversations: int = 10_000
     connections: int = 1_000
+    waiting: int = 1_000
+    lines: int = 2_000
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Bench:
     async def scene(self, name: str, setup: Setup = Setup()) -> AsyncIterator[Scene]:  # noqa: B008 - immutable
         """Start a system with agents for one figure."""
         async with (
-            self.stack(setup.again or self._new_folder(name), self.model, setup) as stack,
+            self.stack(setup.again or self.new_folder(name), self.model, setup) as stack,
             Scene(stack, self.answers, self.patience, setup.agents) as scene,
         ):
             yield scene
@@ -75,8 +78,9 @@ class Bench:
     @contextlib.asynccontextmanager
     async def plain_rasa(self, name: str) -> AsyncIterator[Any]:
         """Start Rasa with the same bot, without HandoffChannel."""
-        async with self.plain(self._new_folder(name), self.model) as rasa:
+        async with self.plain(self.new_folder(name), self.model) as rasa:
             yield rasa
 
-    def _new_folder(self, name: str) -> Path:
+    def new_folder(self, name: str) -> Path:
+        """Make a folder for a figure's databases and logs."""
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))

@@ -12,6 +12,7 @@ from tests.support.trained_bots import train
 from tools.bench import figures_table
 from tools.bench.bench import Bench, Sizes
 from tools.bench.churn import churn
+from tools.bench.desk_figure import desk
 from tools.bench.history import ended
 from tools.bench.kill_figure import kill
 from tools.bench.live import round_trip, throughput
@@ -34,6 +35,7 @@ FIGURES: Final[dict[str, Callable[[Bench], Awaitable[list[Row]]]]] = {
     "kill": kill,
     "churn": churn,
     "memory": memory,
+    "desk": desk,
 }
 SECONDS: Final = 60.0
 QUICK: Final = 4.0
@@ -50,6 +52,8 @@ QUICK_SIZES: Final = Sizes(
     busy=30,
     conversations=500,
     connections=200,
+    waiting=200,
+    lines=400,
 )
 """The sizes of `make bench ARGS=quick`, which takes about two minutes. Its figures show only what has doubled."""
 MOST_LOADS: Final = 2
