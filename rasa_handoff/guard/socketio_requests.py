@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,6 +12,7 @@ from rasa_handoff.protocol.values import Value
 SESSION_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 HOST: Final = re.compile(r"[\w.-]{0,255}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?", re.ASCII)
 MOST_FIELDS: Final = 50
+HOSTS_IN_MEMORY: Final = 1_024
 TRANSPORTS: Final = ("polling", "websocket")
 METHODS: Final = ("GET", "POST", "OPTIONS")
 FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
@@ -71,6 +73,7 @@ def problem_of(head: Head, longest: int) -> tuple[int, str] | None:
     return None
 
 
+@lru_cache(maxsize=HOSTS_IN_MEMORY)
 def is_loopback(host: str | None) -> bool:
     """Return whether a host names this machine, by address or as ``localhost``; a port may follow."""
     try:

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection, Row
 from rasa_handoff.admin.forget_command import UNDER_WAY, Forgotten
 from rasa_handoff.core.assignment import Stage
 from rasa_handoff.protocol.errors import Refused
-from rasa_handoff.server.storage import handoff_events
+from rasa_handoff.server.storage import handoff_events, handoffs
 from rasa_handoff.server.storage.tables import HANDOFFS, MESSAGES, OUTBOX, TIMERS
 
 WITH_PEOPLE: Final = (Stage.QUEUED.value, Stage.ASSIGNED.value)
@@ -49,5 +49,6 @@ def forget(connection: Connection, conversation_id: str, bot_id: str | None = No
 def delete_handoffs(connection: Connection, handoff_ids: Sequence[str]) -> None:
     """Delete handoffs and their timers; messages that are left and resume secrets go with them, by their keys."""
     if handoff_ids:
+        handoffs.forget_offers()
         connection.execute(delete(TIMERS.table).where(TIMERS.table.c.key.in_(handoff_ids)))
         connection.execute(delete(HANDOFFS).where(HANDOFFS.c.handoff_id.in_(handoff_ids)))

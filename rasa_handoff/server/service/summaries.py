@@ -59,7 +59,7 @@ def _cut(text: str | None) -> str | None:
 
 def load_summary(connection: Connection, record: Record) -> Summary:
     """Return the summary, with the last message read from the database."""
-    return summary(record, handoffs.last_messages(connection, [record.handoff_id]).get(record.handoff_id))
+    return summary(record, handoffs.last_message(connection, record.handoff_id))
 
 
 def conversation(connection: Connection, record: Record, after: int = 0) -> WholeConversation:

@@ -4,6 +4,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -37,6 +38,9 @@ URGENCY: Final = {Priority.LOW: 0, Priority.NORMAL: 1, Priority.HIGH: 2, Priorit
 RANK: Final = {Status.STORED: 0, Status.WAITING: 1, Status.FAILED: 2, Status.DELIVERED: 3, Status.READ: 4}
 """A message's status only rises: a late "waiting" doesn't undo "delivered"."""
 
+OFFERS_IN_MEMORY: Final = 256
+"""Offers that are kept as they were read. Each message needs its conversation's, whose transcript may be long."""
+
 _unreadable: Final[set[str]] = set()
 
 # The statements of ordinary messages are built once: building one costs more than running it.
@@ -54,6 +58,9 @@ _SAVE: Final = Statement(update(HANDOFFS).where(_this_handoff))
 _NOTE_RECEIVED: Final = Statement(update(HANDOFFS).where(_this_handoff))
 _INSERT_MESSAGE: Final = Statement(insert(MESSAGES))
 _FIND_MESSAGE: Final = Statement(select(MESSAGES).where(_this_message))
+_LAST_MESSAGE: Final = Statement(
+    select(MESSAGES).where(MESSAGES.c.handoff_id == bindparam("handoff")).order_by(MESSAGES.c.seq.desc()).limit(1)
+)
 _UPDATE_MESSAGE: Final = Statement(update(MESSAGES).where(_this_message))
 _CUSTOMER_SAID_LATER: Final = Statement(select(MESSAGES.c.seq).where(_later).limit(1))
 
@@ -298,15 +305,24 @@ def _record(row: Any) -> Record:
         answered=row.answered,
         ended=ended,
     )
-    offer = msgspec.json.decode(row.offer, type=Offer)
     return Record(
-        offer=offer,
+        offer=_offer(row.offer),
         side=row.side,
         assignment=assignment,
         position=row.position,
         seq=row.seq,
         last_number=row.last_number,
     )
+
+
+@lru_cache(maxsize=OFFERS_IN_MEMORY)
+def _offer(text: str) -> Offer:
+    return msgspec.json.decode(text, type=Offer)
+
+
+def forget_offers() -> None:
+    """Forget the offers in memory: one of them is being deleted."""
+    _offer.cache_clear()
 
 
 def add_message(connection: Connection, record: Record, kept: Kept) -> tuple[Record, Message]:
@@ -337,6 +353,12 @@ def messages_after(connection: Connection, handoff_id: str, seq: int) -> list[Me
     columns = MESSAGES.c
     query = select(MESSAGES).where(columns.handoff_id == handoff_id, columns.seq > seq).order_by(columns.seq)
     return [_message(row) for row in connection.execute(query)]
+
+
+def last_message(connection: Connection, handoff_id: str) -> Message | None:
+    """Return the last message of a conversation; None if it has none."""
+    row = _LAST_MESSAGE.first(connection, {"handoff": handoff_id})
+    return _message(row) if row else None
 
 
 def last_messages(connection: Connection, handoff_ids: list[str]) -> dict[str, Message]:
