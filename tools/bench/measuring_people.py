@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
+import socketio
+
 from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.testing.recording_client import PATIENCE, RecordingClient
 from rasa_handoff.testing.scripted_desk import ScriptedAgent
@@ -59,6 +61,18 @@ async def few_at_a_time(comes: Callable[[str], Awaitable[T]], names: Sequence[st
     return list(await asyncio.gather(*(one(name) for name in names)))
 
 
+async def answered(client: RecordingClient, event: str, body: Any, what: str) -> Any:
+    """Send an event and return its acknowledgement. ``what``: its name.
+
+    Raises:
+        FigureError: it doesn't come.
+    """
+    try:
+        return await client.call(event, body)
+    except socketio.exceptions.TimeoutError:
+        raise FigureError(f"{what} didn't come within {client.patience * slowness():g} s.") from None
+
+
 def received_bytes(client: RecordingClient) -> int:
     """Return how many bytes this client's connection has received, by the kernel's count."""
     connection = client.sio.eio.ws.get_extra_info("socket")
@@ -91,7 +105,8 @@ class Customer(RecordingClient):
         Raises:
             FigureError: it isn't.
         """
-        answer = await self.call("user_uttered", {"session_id": self.name, "message": text, "id": uuid.uuid4().hex})
+        body = {"session_id": self.name, "message": text, "id": uuid.uuid4().hex}
+        answer = await answered(self, "user_uttered", body, f"The acceptance of what {self.name} said")
         if not isinstance(answer, dict) or not answer.get("ok"):
             raise FigureError(f"The words of {self.name} were refused: {answer}.")
 
@@ -181,7 +196,7 @@ class Agent(ScriptedAgent):
         Raises:
             FigureError: it was refused.
         """
-        answer = await self.call(event, body)
+        answer = await answered(self, event, body, f"The desk's answer to {event}")
         if not isinstance(answer, dict) or not answer.get("ok"):
             raise FigureError(f"The desk refused {event}: {answer}.")
         return answer
