@@ -6,7 +6,7 @@ The rules:
    has answered.
 2. While the bot is active, the message goes on unchanged, except for a notice in its metadata and its NLU result.
 3. If the bot's turn asks for a handoff (``bot_turn.py``), the conversation is offered to the desk.
-4. While the desk is active, nothing reaches the bot: :class:`ToDesk` passes the message to the relay.
+4. While the desk is active, nothing reaches the bot: the message goes to the relay (``to_desk.py``).
 5. While the conversation returns to the bot, the message waits, and then goes to the bot.
 6. A message of more than ``LONGEST_MESSAGE`` characters is refused, whoever it is for.
 7. Whatever fails, the customer gets a notice that the message was not accepted (``failure_notices.py``).
@@ -14,10 +14,9 @@ The rules:
 
 import asyncio
 import contextlib
-import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 from rasa.core.channels.channel import OutputChannel, UserMessage
 from rasa.shared.core.trackers import DialogueStateTracker
@@ -26,9 +25,10 @@ from rasa_handoff.channel.closing import Closing
 from rasa_handoff.channel.compat.blueprints import OnMessage
 from rasa_handoff.channel.compat.output_observer import ObservedTurn
 from rasa_handoff.channel.inbound.failure_notices import FailureNotices
+from rasa_handoff.channel.inbound.to_desk import ToDesk
 from rasa_handoff.channel.inbound.turn_lock import TurnLock, Work
 from rasa_handoff.channel.message_ids import message_facts
-from rasa_handoff.channel.outbound.customers import PAYLOADS, Customers, chosen
+from rasa_handoff.channel.outbound.customers import PAYLOADS, Customers
 from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.channel.turn.bot_turn import (
@@ -42,11 +42,10 @@ from rasa_handoff.channel.turn.handoff_offer import HandoffOffers
 from rasa_handoff.channel.turn.handoff_request import intent_of
 from rasa_handoff.channel.turn.options import Options, answers_with_options, replace_by_trigger
 from rasa_handoff.channel.turn.orphaned_pauses import OrphanedPauses
-from rasa_handoff.core.control import AWAITING_DESK, Control, Conversation, IllegalEvent
-from rasa_handoff.core.transcript import COMMAND, files_in_words
-from rasa_handoff.protocol import events, names
-from rasa_handoff.protocol.channel_settings import IntentSettings, Settings
-from rasa_handoff.protocol.errors import Refused, StoreError, StoreUnavailable, Unreachable
+from rasa_handoff.core.control import AWAITING_DESK, Control, IllegalEvent
+from rasa_handoff.protocol import names
+from rasa_handoff.protocol.channel_settings import Settings
+from rasa_handoff.protocol.errors import StoreError, StoreUnavailable, Unreachable
 from rasa_handoff.protocol.events import TranscriptRead
 from rasa_handoff.protocol.limits import LONGEST_MESSAGE
 from rasa_handoff.protocol.logs import get_log, short_id
@@ -64,8 +63,6 @@ RESUME_SECONDS: Final = 5.0
 """How long a turn waits for the bot to resume, if its handoff didn't start."""
 MOMENT_SECONDS: Final = 0.5
 """How often to check whether a message waits because the tracker store is unreachable."""
-RETURN_SECONDS: Final = 5.0
-"""How long the request of a customer who leaves waits for the bot's first message."""
 
 
 class Interceptor:
@@ -306,90 +303,3 @@ class Interceptor:
     ) -> TranscriptRead:
         """Complete an offer that was made while the tracker couldn't be read."""
         return await self._offers.follow(tracker, offer, message_id, self._turn.with_options)
-
-
-class ToDesk:
-    """Passes customers' messages to the desk, while that is active. ``too_long`` is called to refuse a message."""
-
-    def __init__(
-        self,
-        intents: IntentSettings,
-        relay: Relay,
-        bot: Bot,
-        delivery_methods: Mapping[str, DeliveryMethod],
-        too_long: Callable[[str, UserMessage], Awaitable[None]],
-    ) -> None:
-        self._execute, self._ask = f"/{intents.execute}", f"/{intents.options}"
-        self._relay, self._bot, self._delivery_methods, self._too_long = relay, bot, delivery_methods, too_long
-
-    async def receive(
-        self, channel: str, message: UserMessage, conversation: Conversation, is_first: bool = False
-    ) -> None:
-        """Apply the event that this message means: a choice, a repeated request, leaving, or a message for the agent.
-
-        A request without a message, on a channel that can't push, only fetches what waits. ``is_first``: the inbox isn't known to
-        have the message.
-
-        Raises:
-            IllegalEvent: the desk is no longer active.
-            CameBefore: the inbox has it, although it should be the first.
-            StoreError: the event can't be stored now.
-        """
-        if message.text is None and not _attachments(message) and not self._delivery_methods[channel].push:
-            return
-        text = (message.text or "").strip()
-        id = message.message_id if message_facts().id is not None else None
-        data = self._delivery_methods[channel].return_data(message.output_channel)
-        common: dict[str, Any] = {
-            "conversation_id": message.sender_id,
-            "sent": id,
-            "is_first": is_first,
-            "channel": channel,
-            "return_data": data,
-        }
-        content: dict[str, Any] = {
-            "id": message.message_id,
-            "text": _as_read(text, message, conversation),
-            "at": time.time(),
-        }
-        if len(content["text"]) > LONGEST_MESSAGE:
-            await self._too_long(channel, message)
-        elif text in PAYLOADS:
-            await self._leave(chosen(text, conversation, common, content))
-        elif text.startswith((self._execute, self._ask)):
-            await self._relay.apply(events.CustomerAskedAgain(**common))
-        elif text.casefold() == conversation.leaving_word.casefold():
-            await self._leave(events.CustomerLeaving(**common, **content))
-        else:
-            try:
-                await self._relay.apply(events.CustomerSaid(**common, **content))
-            except Refused as problem:
-                log.warning("A message of %s was not accepted: %s", short_id(message.sender_id), problem)
-                await self._tell(channel, message, names.UTTER_TOO_MANY)
-                message_facts().refused = (problem.code, str(problem))  # not noted as done: it may be sent again
-
-    async def _tell(self, channel: str, message: UserMessage, response: str) -> None:
-        notice = await self._bot.say(response, message.sender_id, channel)
-        await message.output_channel.send_response(message.sender_id, notice)
-
-    async def _leave(self, event: events.Event) -> None:
-        """Apply the event and wait briefly for the return, so that the bot's message is part of the same response."""
-        conversation = await self._relay.apply(event)
-        if conversation.state is Control.RETURNING:
-            with contextlib.suppress(asyncio.TimeoutError):
-                returned = self._relay.wait_while(event.conversation_id, {Control.RETURNING})
-                await asyncio.wait_for(returned, RETURN_SECONDS)
-
-
-def _as_read(text: str, message: UserMessage, conversation: Conversation) -> str:
-    """Return the customer's message as a person reads it: buttons by their titles, attachments described."""
-    if text.startswith(COMMAND) and text in conversation.titles:  # only payloads: older versions kept other titles too
-        return conversation.titles[text]
-    attachments = _attachments(message)
-    described = files_in_words(attachments) if attachments else ""
-    return " ".join(part for part in (text, described) if part) or "[a message without text]"
-
-
-def _attachments(message: UserMessage) -> Any:
-    own: Any = message.metadata
-    return own.get("attachments") if isinstance(own, Mapping) else None

@@ -1,0 +1,114 @@
+"""What a customer's message means while the desk is active: a choice, a repeated request, leaving, or words for the agent."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from rasa.core.channels.channel import UserMessage
+
+from rasa_handoff.channel.message_ids import message_facts
+from rasa_handoff.channel.outbound.customers import PAYLOADS, chosen
+from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
+from rasa_handoff.channel.tracker.bot import Bot
+from rasa_handoff.core.control import Control, Conversation
+from rasa_handoff.core.transcript import COMMAND, files_in_words
+from rasa_handoff.protocol import events, names
+from rasa_handoff.protocol.channel_settings import IntentSettings
+from rasa_handoff.protocol.errors import Refused
+from rasa_handoff.protocol.limits import LONGEST_MESSAGE
+from rasa_handoff.protocol.logs import get_log, short_id
+from rasa_handoff.relay.relay import Relay
+
+log = get_log(__name__)
+
+RETURN_SECONDS: Final = 5.0
+"""How long the request of a customer who leaves waits for the bot's first message."""
+
+
+class ToDesk:
+    """Passes customers' messages to the desk, while that is active. ``too_long`` is called to refuse a message."""
+
+    def __init__(
+        self,
+        intents: IntentSettings,
+        relay: Relay,
+        bot: Bot,
+        delivery_methods: Mapping[str, DeliveryMethod],
+        too_long: Callable[[str, UserMessage], Awaitable[None]],
+    ) -> None:
+        self._execute, self._ask = f"/{intents.execute}", f"/{intents.options}"
+        self._relay, self._bot, self._delivery_methods, self._too_long = relay, bot, delivery_methods, too_long
+
+    async def receive(
+        self, channel: str, message: UserMessage, conversation: Conversation, is_first: bool = False
+    ) -> None:
+        """Apply the event that this message means: a choice, a repeated request, leaving, or a message for the agent.
+
+        A request without a message, on a channel that can't push, only fetches what waits. ``is_first``: the inbox isn't known to
+        have the message.
+
+        Raises:
+            IllegalEvent: the desk is no longer active.
+            CameBefore: the inbox has it, although it should be the first.
+            StoreError: the event can't be stored now.
+        """
+        if message.text is None and not _attachments(message) and not self._delivery_methods[channel].push:
+            return
+        text = (message.text or "").strip()
+        id = message.message_id if message_facts().id is not None else None
+        data = self._delivery_methods[channel].return_data(message.output_channel)
+        common: dict[str, Any] = {
+            "conversation_id": message.sender_id,
+            "sent": id,
+            "is_first": is_first,
+            "channel": channel,
+            "return_data": data,
+        }
+        content: dict[str, Any] = {
+            "id": message.message_id,
+            "text": _as_read(text, message, conversation),
+            "at": time.time(),
+        }
+        if len(content["text"]) > LONGEST_MESSAGE:
+            await self._too_long(channel, message)
+        elif text in PAYLOADS:
+            await self._leave(chosen(text, conversation, common, content))
+        elif text.startswith((self._execute, self._ask)):
+            await self._relay.apply(events.CustomerAskedAgain(**common))
+        elif text.casefold() == conversation.leaving_word.casefold():
+            await self._leave(events.CustomerLeaving(**common, **content))
+        else:
+            try:
+                await self._relay.apply(events.CustomerSaid(**common, **content))
+            except Refused as problem:
+                log.warning("A message of %s was not accepted: %s", short_id(message.sender_id), problem)
+                await self._tell(channel, message, names.UTTER_TOO_MANY)
+                message_facts().refused = (problem.code, str(problem))  # not noted as done: it may be sent again
+
+    async def _tell(self, channel: str, message: UserMessage, response: str) -> None:
+        notice = await self._bot.say(response, message.sender_id, channel)
+        await message.output_channel.send_response(message.sender_id, notice)
+
+    async def _leave(self, event: events.Event) -> None:
+        """Apply the event and wait briefly for the return, so that the bot's message is part of the same response."""
+        conversation = await self._relay.apply(event)
+        if conversation.state is Control.RETURNING:
+            with contextlib.suppress(asyncio.TimeoutError):
+                returned = self._relay.wait_while(event.conversation_id, {Control.RETURNING})
+                await asyncio.wait_for(returned, RETURN_SECONDS)
+
+
+def _as_read(text: str, message: UserMessage, conversation: Conversation) -> str:
+    """Return the customer's message as a person reads it: buttons by their titles, attachments described."""
+    if text.startswith(COMMAND) and text in conversation.titles:  # only payloads: older versions kept other titles too
+        return conversation.titles[text]
+    attachments = _attachments(message)
+    described = files_in_words(attachments) if attachments else ""
+    return " ".join(part for part in (text, described) if part) or "[a message without text]"
+
+
+def _attachments(message: UserMessage) -> Any:
+    own: Any = message.metadata
+    return own.get("attachments") if isinstance(own, Mapping) else None
