@@ -23,6 +23,8 @@ STARTS_WITHIN: Final = 120.0
 """Seconds until a server has imported Rasa, on a busy machine."""
 CONTROLLER_WATCHED_EVERY: Final = 1.0
 """Seconds between two looks at whether the run of the tests goes on."""
+PID_FILE: Final = "FORKED_RASA_PID_FILE"
+"""The environment's name of a file to which the client writes the child's number."""
 PASSED_ON: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 MODULES: Final = (
     "skops.io",
@@ -79,6 +81,8 @@ def ask(address: str, arguments: list[str]) -> int:
         server.sendall(json.dumps(wanted).encode() + b"\n")
         answers = server.makefile("r")
         child = int(answers.readline())
+        if PID_FILE in os.environ:
+            Path(os.environ[PID_FILE]).write_text(str(child))
         for number in PASSED_ON:
             signal.signal(number, lambda number, _: os.kill(child, number))
         server.settimeout(None)

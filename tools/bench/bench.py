@@ -1,15 +1,33 @@
 """The parameters of all figures (folder, seconds, sizes), and the systems that they measure."""
 
+import asyncio
 import contextlib
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rasa_handoff.testing.recording_client import PATIENCE
 from tools.bench.plain_rasa import PlainRasa
 from tools.bench.stack import Scene, Setup, Stack
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+@contextlib.asynccontextmanager
+async def both(
+    one: contextlib.AbstractAsyncContextManager[T], other: contextlib.AbstractAsyncContextManager[S]
+) -> AsyncIterator[tuple[T, S]]:
+    """Enter both at the same time: the start of two systems takes as long as that of one."""
+    async with contextlib.AsyncExitStack() as stack:
+        starts = (stack.enter_async_context(one), stack.enter_async_context(other))
+        first, second = await asyncio.gather(*starts, return_exceptions=True)
+        for system in (first, second):
+            if isinstance(system, BaseException):
+                raise system
+        yield first, second  # type: ignore[misc]  # no exceptions
 
 
 @dataclass(frozen=True)
@@ -47,8 +65,8 @@ class Sizes:
 class Bench:
     """The parameters of a run.
 
-    ``seconds``: how long each figure measures. ``patience``: seconds to wait for an answer until the figure has failed. For
-    tests: ``answers``, whether agents answer, and ``stack`` and ``plain``, the classes of the measured system and of plain Rasa.
+    ``seconds``: how long each figure measures. ``patience``: seconds to wait for an answer until the figure has failed.
+    ``answers``: whether agents answer. ``stack``, ``plain``: the classes of the measured system and of plain Rasa.
     """
 
     folder: Path

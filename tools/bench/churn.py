@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tools.bench.bench import Bench
+from tools.bench.bench import Bench, both
 from tools.bench.measure import LEAST_TURNS, Row, Samples, at_most, compared, in_turns, told_in_time
 from tools.bench.measuring_people import Customer
 from tools.bench.plain import PlainHops
@@ -98,7 +98,7 @@ async def churn(bench: Bench) -> list[Row]:
     """Measure the round trips of those who write."""
     idle, busy = bench.sizes.idle, bench.sizes.busy
     agents = -(-(idle + busy) // EACH_AGENTS)
-    async with bench.scene("churn", Setup(agents)) as scene, PlainHops(bench.folder) as plain:
+    async with both(bench.scene("churn", Setup(agents)), PlainHops(bench.folder)) as (scene, plain):
         ours, theirs = Population(scene), Population(plain)
         for side in (ours, theirs):
             await side.fill(idle, busy)

@@ -5,6 +5,7 @@ import asyncio
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,9 @@ from tools.bench.live import round_trip, throughput
 from tools.bench.measure import Row
 from tools.bench.memory_figure import memory
 from tools.bench.message_figure import message
+from tools.bench.plain_rasa import PlainRasa
 from tools.bench.rush import rush
+from tools.bench.stack import Stack
 from tools.bench.take_figure import take
 from tools.bench.turn_figures import long_handoff, turn
 
@@ -38,7 +41,7 @@ FIGURES: Final[dict[str, Callable[[Bench], Awaitable[list[Row]]]]] = {
     "desk": desk,
 }
 SECONDS: Final = 60.0
-QUICK: Final = 4.0
+QUICK: Final = 3.0
 QUICK_SIZES: Final = Sizes(
     customers=(25, 50),
     few=10,
@@ -82,7 +85,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("SECONDS is how long each figure measures: a number above 0")
     folder, load_before = Path(tempfile.mkdtemp(prefix="bench-")), figures_table.load()
     print(f"Logs and databases: {folder}\nTraining the small bot (about half a minute) ...", flush=True)
-    bench = Bench(folder, train("small", folder), seconds, QUICK_SIZES if quick else Sizes())
+    model = train("small", folder)
+    bench = Bench(folder, model, seconds)
+    if quick:
+        stack, plain = partial(Stack, forked=True), partial(PlainRasa, forked=True)
+        bench = Bench(folder, model, seconds, QUICK_SIZES, stack=stack, plain=plain)
     rows, failures = asyncio.run(produce(bench, names))
     print(figures_table.text(rows, failures, seconds, load_before))
     written = options.json or folder / "bench.json"

@@ -14,7 +14,7 @@ from rasa_handoff.protocol.text import as_json
 from rasa_handoff.protocol.values import Channel, Line, Offer, Speaker, Status
 from rasa_handoff.server import accounts
 from rasa_handoff.server.storage.tables import HANDOFFS, MESSAGES
-from tools.bench.bench import Bench
+from tools.bench.bench import Bench, both
 from tools.bench.measure import Row, Samples, at_most, compared, in_turns
 from tools.bench.stack import BOT_ID, Scene, Setup
 
@@ -117,7 +117,7 @@ async def ended(bench: Bench) -> list[Row]:
     """Measure arrivals, takes, round trips and agents' acknowledgements on both systems."""
     count = bench.sizes.ended
     empty, full = (Setup(prepared=partial(prepare_history, rows)) for rows in (0, count))
-    async with bench.scene("without-ended", empty) as one, bench.scene("with-ended", full) as other:
+    async with both(bench.scene("without-ended", empty), bench.scene("with-ended", full)) as (one, other):
         without, with_them = Conversations(one), Conversations(other)
         for side in (without, with_them):
             await side.warm_up()

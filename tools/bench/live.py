@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from tools.bench.bench import Bench
+from tools.bench.bench import Bench, both
 from tools.bench.measure import LEAST_TURNS, Row, Samples, at_least, at_most, compared, in_turns, told_in_time, used
 from tools.bench.measuring_people import Customer
 from tools.bench.plain import PlainHops
@@ -94,7 +94,7 @@ async def _in_turns(bench: Bench, ours: Side, plain: Side, most: float) -> None:
 async def _sides(bench: Bench, customers: int) -> AsyncIterator[tuple[Side, Side]]:
     names = [f"c{number}" for number in range(1, customers + 1)]
     agents = -(-customers // EACH_AGENTS)
-    async with bench.scene("live", Setup(agents)) as scene, PlainHops(bench.folder) as plain:
+    async with both(bench.scene("live", Setup(agents)), PlainHops(bench.folder)) as (scene, plain):
         ours, theirs = Side(scene), Side(plain)
         ours.customers = await scene.all(scene.talks, names)
         theirs.customers = [await plain.customer(name) for name in names]

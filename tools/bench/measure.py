@@ -81,8 +81,8 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """The measured value divided by the reference; None if there is none, or it is 0."""
-        return self.measured / self.reference if self.reference else None
+        """The measured value divided by the reference; None if there is none, or it isn't above 0, or the measured is below."""
+        return self.measured / self.reference if self.reference and self.reference > 0 and self.measured >= 0 else None
 
     @property
     def met(self) -> bool | None:

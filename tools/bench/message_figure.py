@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rasa_handoff.testing.slowness import slowness
-from tools.bench.bench import Bench
+from tools.bench.bench import Bench, both
 from tools.bench.measure import FigureError, Row, Samples, at_most, compared, quiet
 from tools.bench.plain_rasa import PlainRasa, RestCustomers, Trackers, pause, repeated
 from tools.bench.stack import Scene, Setup
@@ -99,8 +99,7 @@ async def message(bench: Bench) -> list[Row]:
     count, idle_for = max(2, round(bench.seconds / 2 / EVERY)), min(IDLE_FOR, bench.seconds)
     delay = bench.sizes.tracker_delay
     async with (
-        bench.scene("message", Setup(settings=bench.settings)) as scene,
-        bench.plain_rasa("paused") as plain,
+        both(bench.scene("message", Setup(settings=bench.settings)), bench.plain_rasa("paused")) as (scene, plain),
         RestCustomers(scene.stack.url) as chatting,
         RestCustomers(plain.url) as paused,
     ):

@@ -32,14 +32,14 @@ Event = tuple[Any, ...]
 class PlainRasa:
     """``async with PlainRasa(folder, model)``: Rasa with a bot, and nothing of ours. ``url``: its address."""
 
-    def __init__(self, folder: Path, model: Path) -> None:
-        self.folder, self.model, self.url = folder, model, ""
+    def __init__(self, folder: Path, model: Path, forked: bool = False) -> None:
+        self.folder, self.model, self.url, self._forked = folder, model, "", forked
         self._stack = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> "PlainRasa":
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        self._rasa = rasa_process(self.folder, self.model, port, CHANNELS)
+        self._rasa = rasa_process(self.folder, self.model, port, CHANNELS, self._forked)
         await self._stack.enter_async_context(self._rasa)
         return self
 
@@ -48,7 +48,7 @@ class PlainRasa:
 
     def processor(self) -> dict[str, float]:
         """Seconds that it has used."""
-        return {"Rasa": processor_seconds(self._rasa.process.pid)}
+        return {"Rasa": processor_seconds(self._rasa.pid)}
 
 
 class RestCustomers:

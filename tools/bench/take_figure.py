@@ -4,13 +4,13 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
-from tools.bench.bench import Bench
+from tools.bench.bench import Bench, both
 from tools.bench.measure import Row, Samples, at_most, compared, in_turns, quiet, used
 from tools.bench.measuring_people import Customer
 from tools.bench.stack import Scene, Setup
 
-IDLE_FOR = 10.0
-"""Seconds in which nothing happens, most."""
+IDLE_FOR = 0.5
+"""Seconds before each take in which nothing happens."""
 SETTLES_WITHIN = 60.0
 """Seconds until all whom a take concerns have been told."""
 
@@ -22,20 +22,20 @@ class Queue:
     scene: Scene
     waiting: list[tuple[Customer, str]] = field(default_factory=list)
     costs: dict[str, Samples] = field(default_factory=dict)
-    idle: dict[str, float] = field(default_factory=dict)
+    lasted: Samples = field(default_factory=Samples)
 
-    async def fill(self, count: int, idle_for: float) -> None:
-        """Have so many wait, and measure what the processes use while nothing happens."""
+    async def fill(self, count: int) -> None:
+        """Have so many wait."""
         self.waiting = await self.scene.all(self.scene.waits, [f"c{number}" for number in range(1, count + 1)])
         await self._quiet()
-        began, processor = time.monotonic(), self.scene.processor()
-        await asyncio.sleep(idle_for)
-        lasted = time.monotonic() - began
-        self.idle = {name: spent / lasted for name, spent in used(processor, self.scene.processor()).items()}
 
     async def take(self) -> None:
         """Take the first, and count until everything that follows has been done; then they wait again, as the last."""
         customer, handoff_id = self.waiting.pop(0)
+        began, processor = time.monotonic(), self.scene.processor()
+        await asyncio.sleep(IDLE_FOR)
+        for name, spent in used(processor, self.scene.processor()).items():
+            self._add(f"{name} idle", spent / (time.monotonic() - began))
         summaries, notices = self._summaries(), self._notices()
         transactions, received = self.scene.transactions(), self.scene.received_bytes()
         processor, began = self.scene.processor(), time.monotonic()
@@ -43,7 +43,8 @@ class Queue:
         await self._quiet()
         after, lasted = self.scene.processor(), time.monotonic() - began
         for name, spent in used(processor, after).items():
-            self._add(name, spent - lasted * self.idle[name])
+            self._add(name, spent)
+        self.lasted.add(lasted)
         self._add("transactions", self.scene.transactions() - transactions)
         self._add("bytes", self.scene.received_bytes() - received)
         self._add("summaries", self._summaries() - summaries)
@@ -56,6 +57,12 @@ class Queue:
 
     async def _quiet(self) -> None:
         await quiet(self.scene, lambda: self._summaries() + self._notices(), SETTLES_WITHIN)
+
+    def processor(self, name: str) -> Samples:
+        """Return the processor time of a process for each take, without what it uses while nothing happens."""
+        idle = self.costs[f"{name} idle"].quantile(0.5)
+        each = zip(self.costs[name].values, self.lasted.values, strict=True)
+        return Samples([spent - lasted * idle for spent, lasted in each])
 
     def _summaries(self) -> int:
         counts = self.scene.agent.counts
@@ -71,11 +78,13 @@ class Queue:
 async def take(bench: Bench) -> list[Row]:
     """Measure, per take, what both servers do until all that follows is done, and the messages that it causes."""
     few, many, counted = bench.sizes.few, bench.sizes.many, Setup(counted=True)
-    async with bench.scene("few", counted) as one, bench.scene("many", counted) as other:
+    async with both(bench.scene("few", counted), bench.scene("many", counted)) as (one, other):
         small, large = Queue(one), Queue(other)
         for queue, count in ((small, few), (large, many)):
-            await queue.fill(count, min(IDLE_FOR, bench.seconds))
+            await queue.fill(count)
         await in_turns(bench.seconds, [large.take, small.take])
+        for queue in (large, small):
+            queue.costs.update({name: queue.processor(name) for name in ("Rasa", "server")})
         what = f"a take among {many:,}, beside among {few}"
         return [
             compared(f"{what}: {label}", unit, large.costs[name], small.costs[name], share, *targets)

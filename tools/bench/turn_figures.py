@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from rasa_handoff.testing.waiting import eventually
-from tools.bench.bench import Bench
+from tools.bench.bench import Bench, both
 from tools.bench.measure import FigureError, Row, Samples, at_most, compared, in_turns, used
 from tools.bench.plain_rasa import PlainRasa, RestCustomers, Trackers, repeated
 from tools.bench.stack import Scene
@@ -36,8 +36,7 @@ class Side:
 async def turn(bench: Bench) -> list[Row]:
     """Measure a turn of the bot's, and the processor time of Rasa for it."""
     async with (
-        bench.scene("turn") as scene,
-        bench.plain_rasa("plain-turn") as plain,
+        both(bench.scene("turn"), bench.plain_rasa("plain-turn")) as (scene, plain),
         RestCustomers(scene.stack.url) as hosted,
         RestCustomers(plain.url) as alone,
     ):
@@ -114,8 +113,7 @@ async def long_handoff(bench: Bench) -> list[Row]:
     """Measure from the end of the asking turn until an agent can read the transcript, with a long tracker."""
     events = bench.sizes.events
     async with (
-        bench.scene("long-handoff") as scene,
-        bench.plain_rasa("plain-long") as plain,
+        both(bench.scene("long-handoff"), bench.plain_rasa("plain-long")) as (scene, plain),
         RestCustomers(scene.stack.url) as hosted,
         RestCustomers(plain.url) as alone,
     ):
