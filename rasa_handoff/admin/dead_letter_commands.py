@@ -8,6 +8,7 @@ from sqlalchemy.engine import Connection
 from rasa_handoff.admin.commands import Handler
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.values import plain
+from rasa_handoff.store.dispatcher import LaneKey
 from rasa_handoff.store.outbox import DeadLetter, Outbox
 
 T = TypeVar("T")
@@ -17,7 +18,6 @@ MOST: Final = 1_000
 LATE: Final = "[sent late] {text}"
 """A message that is sent again after newer ones."""
 
-LaneKey = tuple[str, str]
 SendAgain = Callable[[Connection, DeadLetter], LaneKey]
 """Puts a dead letter back into its lane, in a transaction; raises :class:`Refused` if its handoff has ended."""
 Run = Callable[[Callable[[Connection], Any]], Awaitable[Any]]

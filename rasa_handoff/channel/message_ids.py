@@ -102,7 +102,7 @@ def watch(blueprint: Blueprint, channel: InputChannel) -> None:
     blueprint.middleware("request")(read)
 
 
-def _about(request: Request, reader: "Reader | None") -> MessageFacts:
+def _about(request: Request, reader: "FactsReader | None") -> MessageFacts:
     """Return the facts in a request, without an id if it has none that can be read; never raise, whatever it contains."""
     if request.method != "POST":
         return MessageFacts()
@@ -123,7 +123,7 @@ def _body(request: Request) -> dict[str, Any]:
     return {name: values[0] for name, values in (request.form or {}).items()}
 
 
-Reader = Callable[[Mapping[str, Any]], Any]
+FactsReader = Callable[[Mapping[str, Any]], Any]
 """Reads a message's id from a vendor's request."""
 
 
@@ -136,7 +136,7 @@ def _facebook(body: Mapping[str, Any]) -> Any:
     return None
 
 
-READERS: Final[Mapping[str, Reader]] = {
+READERS: Final[Mapping[str, FactsReader]] = {
     "botframework": lambda body: body.get("id"),
     "facebook": _facebook,
     "hangouts": lambda body: body["message"].get("name"),

@@ -69,9 +69,9 @@ def _optional_parts(settings: KommunicateSettings) -> str:
     return f"{api}; {account}"
 
 
-Check = Callable[[Project, Any], Iterator[Finding]]
+PlatformCheck = Callable[[Project, Any], Iterator[Finding]]
 
-CHECKS: Final[Mapping[str, Check]] = {
+CHECKS: Final[Mapping[str, PlatformCheck]] = {
     kommunicate.CHANNEL_NAME: _kommunicate,
     liveperson.CHANNEL_NAME: _liveperson,
 }

@@ -33,7 +33,7 @@ SERVER, RELAY = "server", "relay"
 ADDRESSES = {SERVER: ADMIN, RELAY: f"/webhooks/handoff{ADMIN}"}
 """The path of each side's admin commands."""
 
-Work = Callable[[str, Connection], Any]
+CommandWork = Callable[[str, Connection], Any]
 """Does a command's work in the database, where no process has it open. Takes the side that the database belongs to."""
 
 
@@ -68,7 +68,7 @@ def add_side(command: argparse.ArgumentParser) -> None:
     )
 
 
-def carry_out(arguments: argparse.Namespace, command: str, work: Work, **more: Any) -> Any:
+def carry_out(arguments: argparse.Namespace, command: str, work: CommandWork, **more: Any) -> Any:
     """Have the side carry out the command, or do its work here, and return the result.
 
     Raises:
@@ -116,7 +116,7 @@ def _database(arguments: argparse.Namespace) -> str:
     return existing(arguments.database or arguments.desks_database)
 
 
-async def _do_here(database: str, work: Work) -> Any:
+async def _do_here(database: str, work: CommandWork) -> Any:
     """Open the database, as the server's or the relay's, and do the work in it.
 
     Raises:

@@ -23,13 +23,13 @@ from rasa_handoff.core.assignment_events import (
     AgentSilent,
     AgentWrote,
     Arrived,
+    AssignmentEffect,
     AssignmentEvent,
     ConversationIdle,
     CustomerEnded,
     CustomerSilent,
     CustomerWrote,
     Delivered,
-    Effect,
     Kept,
     MessageLeft,
     NobodyTook,
@@ -86,14 +86,14 @@ class Assignment(Value, frozen=True):
     ended: Ending | None = None
 
 
-Step = tuple[Assignment, tuple[Effect, ...]]
+AssignmentStep = tuple[Assignment, tuple[AssignmentEffect, ...]]
 
 ENDED_SENTENCE: Final = "This conversation has ended."
 HELP_AFTER: Final = 2
 """Unanswered reminders after which any agent may take a conversation over; after one more it is queued again."""
 
 
-def step(state: Assignment | None, event: AssignmentEvent) -> Step:
+def step(state: Assignment | None, event: AssignmentEvent) -> AssignmentStep:
     """Return the state after the event, and its effects. ``state`` is None for a conversation that isn't known yet.
 
     Raises:
@@ -103,18 +103,18 @@ def step(state: Assignment | None, event: AssignmentEvent) -> Step:
     return MACHINE.step(state, event)
 
 
-def _arrive(_: None, event: Arrived) -> Step:
+def _arrive(_: None, event: Arrived) -> AssignmentStep:
     state = Assignment(stage=Stage.QUEUED, department=event.department, queued_at=event.at, ahead=event.ahead)
     return state, ()
 
 
-def _take(state: Assignment, event: Taken) -> Step:
+def _take(state: Assignment, event: Taken) -> AssignmentStep:
     notice = StatusChanged(status="accepted", details={"agent": {"id": event.agent.id, "name": event.agent.name}})
     fresh = {"ahead": False, "reminders": 0, "asked": False, "answered": False}
     return replace(state, agent=event.agent, assigned_at=event.at, **fresh), (notice,)
 
 
-def _take_again(state: Assignment, event: Taken) -> Step:
+def _take_again(state: Assignment, event: Taken) -> AssignmentStep:
     assert state.agent is not None
     if state.agent.id == event.agent.id:
         return state, ()
@@ -123,39 +123,39 @@ def _take_again(state: Assignment, event: Taken) -> Step:
     return _take(state, event)
 
 
-def _keep_customer_message(state: Assignment, event: CustomerWrote) -> Step:
+def _keep_customer_message(state: Assignment, event: CustomerWrote) -> AssignmentStep:
     return replace(state, asked=False), (Kept(speaker=Speaker.CUSTOMER, id=event.id, text=event.text, at=event.at),)
 
 
-def _keep_agent_message(state: Assignment, event: AgentWrote) -> Step:
+def _keep_agent_message(state: Assignment, event: AgentWrote) -> AssignmentStep:
     _must_have(state, event.agent)
     return replace(state, reminders=0, answered=True), (
         Kept(speaker=Speaker.AGENT, id=event.id, text=event.text, at=event.at, agent=event.agent),
     )
 
 
-def _transfer(state: Assignment, event: Transferred) -> Step:
+def _transfer(state: Assignment, event: Transferred) -> AssignmentStep:
     _must_have(state, event.agent)
     return _queued_again(state, event.department, event.at)
 
 
-def _release(state: Assignment, event: Released) -> Step:
+def _release(state: Assignment, event: Released) -> AssignmentStep:
     return _queued_again(state, state.department, state.queued_at, ahead=True)
 
 
-def _queued_again(state: Assignment, department: str | None, since: float, ahead: bool = False) -> Step:
+def _queued_again(state: Assignment, department: str | None, since: float, ahead: bool = False) -> AssignmentStep:
     notice = StatusChanged(status="transferred", details={"department": department})
     queued = Assignment(stage=Stage.QUEUED, department=department, queued_at=since, ahead=ahead)
     return queued, (notice,)
 
 
-def _resolve(state: Assignment, event: Resolved) -> Step:
+def _resolve(state: Assignment, event: Resolved) -> AssignmentStep:
     _must_have(state, event.agent)
     details = {"outcome": event.outcome, "note": event.note, "slots": event.slots}
     return _ended(state, event.outcome, event.note, event.at), (StatusChanged(status="completed", details=details),)
 
 
-def _resolve_again(state: Assignment, event: Resolved) -> Step:
+def _resolve_again(state: Assignment, event: Resolved) -> AssignmentStep:
     _must_have(state, event.agent)
     assert state.ended is not None
     if (state.ended.outcome, state.ended.note) != (event.outcome, event.note):
@@ -163,26 +163,26 @@ def _resolve_again(state: Assignment, event: Resolved) -> Step:
     return state, ()
 
 
-def _end_by_customer(state: Assignment, event: CustomerEnded) -> Step:
+def _end_by_customer(state: Assignment, event: CustomerEnded) -> AssignmentStep:
     return _ended(state, event.reason, None, event.at), ()
 
 
-def _nothing(state: Assignment, _: AssignmentEvent) -> Step:
+def _nothing(state: Assignment, _: AssignmentEvent) -> AssignmentStep:
     return state, ()
 
 
 # Messages left by customers: every agent who can see one may answer it
 
 
-def _leave_message(state: Assignment, _: MessageLeft) -> Step:
+def _leave_message(state: Assignment, _: MessageLeft) -> AssignmentStep:
     return replace(state, ahead=False, reminders=0, asked=False, answered=False), ()
 
 
-def _answer_message(state: Assignment, event: AgentWrote) -> Step:
+def _answer_message(state: Assignment, event: AgentWrote) -> AssignmentStep:
     return _keep_agent_message(replace(state, agent=event.agent), event)
 
 
-def _resolve_message(state: Assignment, event: Resolved) -> Step:
+def _resolve_message(state: Assignment, event: Resolved) -> AssignmentStep:
     # The conversation is back with the bot, so the customer's side gets no status.
     return _ended(replace(state, agent=event.agent), event.outcome, event.note, event.at), ()
 
@@ -190,11 +190,11 @@ def _resolve_message(state: Assignment, event: Resolved) -> Step:
 # Timers
 
 
-def _report_unanswered(state: Assignment, event: NobodyTook) -> Step:
+def _report_unanswered(state: Assignment, event: NobodyTook) -> AssignmentStep:
     return state, (StatusChanged(status="unanswered", details={"seconds": event.at - state.queued_at}),)
 
 
-def _remind_agent(state: Assignment, event: AgentSilent) -> Step:
+def _remind_agent(state: Assignment, event: AgentSilent) -> AssignmentStep:
     assert state.agent is not None
     if state.reminders >= HELP_AFTER:
         return _release(state, Released(at=event.at))
@@ -202,33 +202,33 @@ def _remind_agent(state: Assignment, event: AgentSilent) -> Step:
     return replace(state, reminders=reminders), (Reminded(agent=state.agent, seconds=reminders * event.seconds),)
 
 
-def _ask_customer(state: Assignment, event: CustomerSilent) -> Step:
+def _ask_customer(state: Assignment, event: CustomerSilent) -> AssignmentStep:
     if state.asked:
         return _end_failed(state, "customer_silent", event.at)
     return replace(state, asked=True), (StatusChanged(status="customer_silent", details={"seconds": event.seconds}),)
 
 
-def _note_delivery(state: Assignment, _: Delivered) -> Step:
+def _note_delivery(state: Assignment, _: Delivered) -> AssignmentStep:
     return replace(state, asked=False), ()
 
 
-def _end_silent(state: Assignment, event: ConversationIdle) -> Step:
+def _end_silent(state: Assignment, event: ConversationIdle) -> AssignmentStep:
     return _end_failed(state, "silence", event.at)
 
 
-def _end_message(state: Assignment, event: ConversationIdle) -> Step:
+def _end_message(state: Assignment, event: ConversationIdle) -> AssignmentStep:
     return _ended(state, "silence", None, event.at), ()
 
 
-def _end_lost(state: Assignment, event: RelayLost) -> Step:
+def _end_lost(state: Assignment, event: RelayLost) -> AssignmentStep:
     return _ended(state, "relay_lost_it", None, event.at), ()
 
 
-def _end_failed(state: Assignment, reason: str, at: float) -> Step:
+def _end_failed(state: Assignment, reason: str, at: float) -> AssignmentStep:
     return _ended(state, reason, None, at), (StatusChanged(status="failed", details={"reason": reason}),)
 
 
-TABLE: Final[dict[tuple[Stage | None, type[AssignmentEvent]], Transition[Stage, Assignment, Effect]]] = {
+TABLE: Final[dict[tuple[Stage | None, type[AssignmentEvent]], Transition[Stage, Assignment, AssignmentEffect]]] = {
     (None, Arrived): Transition(Stage.QUEUED, _arrive),
     (Stage.QUEUED, Arrived): Transition(Stage.QUEUED, _nothing),
     (Stage.QUEUED, Taken): Transition(Stage.ASSIGNED, _take),

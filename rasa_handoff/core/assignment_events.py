@@ -135,4 +135,4 @@ class Reminded(Value, frozen=True):
     seconds: float
 
 
-Effect = Kept | StatusChanged | Reminded
+AssignmentEffect = Kept | StatusChanged | Reminded

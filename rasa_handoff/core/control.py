@@ -18,7 +18,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from rasa_handoff.core import handoff_start
-from rasa_handoff.core.conversation import AWAITING_DESK, DESK_ACTIVE, Control, Conversation, IllegalEvent, Step
+from rasa_handoff.core.conversation import AWAITING_DESK, DESK_ACTIVE, Control, ControlStep, Conversation, IllegalEvent
 from rasa_handoff.core.state_machine import StateMachine, Transition
 from rasa_handoff.protocol import events, names
 from rasa_handoff.protocol.effects import Effect, TellCustomer, TellDesk, WriteTracker, make_notice
@@ -47,7 +47,7 @@ SILENT_ENDINGS: Final = frozenset({"silence", "customer_silent"})
 """Endings after which the bot doesn't speak: the customer is no longer there."""
 
 
-def step(conversation: Conversation, event: events.Event) -> Step:
+def step(conversation: Conversation, event: events.Event) -> ControlStep:
     """Return the conversation after the event, and its effects.
 
     An event that concerns a message rather than the conversation changes nothing and is legal in every state, so the table
@@ -116,25 +116,25 @@ def answer_message_left(event: events.AgentSaid) -> tuple[Effect, ...]:
 # Waiting and live chat
 
 
-def _position_changed(conversation: Conversation, event: events.PositionChanged) -> Step:
+def _position_changed(conversation: Conversation, event: events.PositionChanged) -> ControlStep:
     if event.position is None or event.position == conversation.position:
         return conversation, ()
     notice = make_notice(names.UTTER_POSITION, position=event.position, wait=event.wait)
     return replace(conversation, position=event.position), (notice,)
 
 
-def _joined(conversation: Conversation, event: events.AgentJoined) -> Step:
+def _joined(conversation: Conversation, event: events.AgentJoined) -> ControlStep:
     notice = make_notice(names.UTTER_JOINED, agent=event.agent.name)
     return replace(conversation, agent=event.agent.name, position=None), (notice,)
 
 
-def _transferred(conversation: Conversation, event: events.HandoffTransferred) -> Step:
+def _transferred(conversation: Conversation, event: events.HandoffTransferred) -> ControlStep:
     response = names.UTTER_PASSED_ON if event.department is None else names.UTTER_TRANSFERRED
     after = replace(conversation, agent=None, position=None, department=event.department)
     return after, (make_notice(response, department=event.department),)
 
 
-def _customer_said(conversation: Conversation, event: events.CustomerSaid) -> Step:
+def _customer_said(conversation: Conversation, event: events.CustomerSaid) -> ControlStep:
     said: dict[str, Any] = {
         "handoff_id": str(conversation.handoff_id),
         "id": event.id,
@@ -145,7 +145,7 @@ def _customer_said(conversation: Conversation, event: events.CustomerSaid) -> St
     return replace(conversation, reminded=False), (to_desk, WriteTracker(body=CustomerSaidBody(**said)))
 
 
-def _agent_said(conversation: Conversation, event: events.AgentSaid) -> Step:
+def _agent_said(conversation: Conversation, event: events.AgentSaid) -> ControlStep:
     said = AgentSaidBody(
         handoff_id=conversation.handoff_id, id=event.id, text=event.text, at=event.at, agent=event.agent
     )
@@ -153,7 +153,7 @@ def _agent_said(conversation: Conversation, event: events.AgentSaid) -> Step:
     return replace(conversation, asked=0), (to_customer, WriteTracker(body=said))
 
 
-def _answer_where_it_stands(conversation: Conversation, event: events.CustomerAskedAgain) -> Step:
+def _answer_where_it_stands(conversation: Conversation, event: events.CustomerAskedAgain) -> ControlStep:
     """Tell a customer who asks for a person again where their handoff stands."""
     if conversation.agent is not None:
         response = names.UTTER_ALREADY_LIVE
@@ -165,23 +165,23 @@ def _answer_where_it_stands(conversation: Conversation, event: events.CustomerAs
 # While nobody comes or answers
 
 
-def _nobody_came(conversation: Conversation, event: events.NobodyCame) -> Step:
+def _nobody_came(conversation: Conversation, event: events.NobodyCame) -> ControlStep:
     if conversation.asked >= MOST_ASKED:
         return conversation, ()
     notice = make_notice(names.UTTER_NOBODY_YET, word=conversation.leaving_word)
     return replace(conversation, asked=conversation.asked + 1), (notice,)
 
 
-def _goes_on_waiting(conversation: Conversation, event: events.CustomerChoseToWait) -> Step:
+def _goes_on_waiting(conversation: Conversation, event: events.CustomerChoseToWait) -> ControlStep:
     notice = make_notice(names.UTTER_WAITING_ON, position=conversation.position, word=conversation.leaving_word)
     return replace(conversation, asked=0), (notice,)
 
 
-def _wants_to_write(conversation: Conversation, event: events.CustomerWantsToWrite) -> Step:
+def _wants_to_write(conversation: Conversation, event: events.CustomerWantsToWrite) -> ControlStep:
     return conversation, (make_notice(names.UTTER_WRITE_MESSAGE, word=conversation.leaving_word),)
 
 
-def _are_you_there(conversation: Conversation, event: events.CustomerFellSilent) -> Step:
+def _are_you_there(conversation: Conversation, event: events.CustomerFellSilent) -> ControlStep:
     notice = make_notice(names.UTTER_STILL_THERE, agent=conversation.agent, word=conversation.leaving_word)
     return replace(conversation, reminded=True), (notice,)
 
@@ -189,33 +189,33 @@ def _are_you_there(conversation: Conversation, event: events.CustomerFellSilent)
 # The end, and the return to the bot
 
 
-def _ask_to_confirm(conversation: Conversation, event: events.CustomerLeaving) -> Step:
+def _ask_to_confirm(conversation: Conversation, event: events.CustomerLeaving) -> ControlStep:
     notice = make_notice(names.UTTER_CONFIRM_LEAVE, word=conversation.leaving_word, agent=conversation.agent)
     return conversation, (notice,)
 
 
-def _left(conversation: Conversation, event: events.CustomerLeaving) -> Step:
+def _left(conversation: Conversation, event: events.CustomerLeaving) -> ControlStep:
     to_desk = conversation.end_at_desk("customer_left")
     notice = make_notice(names.UTTER_LEFT_QUEUE if conversation.agent is None else names.UTTER_LEFT)
     back = conversation.give_back("customer_left", speak=False)  # the customer left on their own
     return replace(conversation, ended="customer_left"), (to_desk, notice, back)
 
 
-def _message_left(conversation: Conversation, event: events.CustomerSaid) -> Step:
+def _message_left(conversation: Conversation, event: events.CustomerSaid) -> ControlStep:
     after, said = _customer_said(conversation, event)
     to_desk = TellDesk(payload=MessageLeftPayload(handoff_id=str(conversation.handoff_id)))
     effects = (*said, to_desk, make_notice(names.UTTER_MESSAGE_LEFT), conversation.give_back("message_left"))
     return replace(after, ended="message_left"), effects
 
 
-def _completed(conversation: Conversation, event: events.HandoffCompleted) -> Step:
+def _completed(conversation: Conversation, event: events.HandoffCompleted) -> ControlStep:
     response = names.UTTER_ENDED if conversation.agent is None else names.UTTER_RESOLVED
     slots = {name: value for name, value in event.slots.items() if name in conversation.settable}
     back = conversation.give_back(event.outcome, note=event.note, slots=slots)
     return replace(conversation, ended="resolved"), (make_notice(response, agent=conversation.agent), back)
 
 
-def _failed(conversation: Conversation, event: events.HandoffFailed) -> Step:
+def _failed(conversation: Conversation, event: events.HandoffFailed) -> ControlStep:
     silent = event.reason in SILENT_ENDINGS
     notice = make_notice(names.UTTER_FELL_SILENT) if silent else make_notice(names.UTTER_FAILED, reason=event.reason)
     return replace(conversation, ended=event.reason), (notice, conversation.give_back(event.reason, speak=not silent))
@@ -224,7 +224,7 @@ def _failed(conversation: Conversation, event: events.HandoffFailed) -> Step:
 def _ended_by_relay(reason: str, response: str) -> Transition[Control, Conversation, Effect]:
     """Return the transition of a handoff that the relay ends itself; the desk is notified as soon as it is reachable."""
 
-    def rule(conversation: Conversation, event: events.Event) -> Step:
+    def rule(conversation: Conversation, event: events.Event) -> ControlStep:
         to_desk = conversation.end_at_desk(reason)
         back = conversation.give_back(reason, speak=reason not in SILENT_ENDINGS)
         return replace(conversation, ended=reason), (to_desk, make_notice(response, reason=reason), back)
@@ -232,12 +232,12 @@ def _ended_by_relay(reason: str, response: str) -> Transition[Control, Conversat
     return Transition(Control.RETURNING, rule)
 
 
-def _returned(conversation: Conversation, event: events.Returned) -> Step:
+def _returned(conversation: Conversation, event: events.Returned) -> ControlStep:
     messages = (TellCustomer(speaker=Speaker.BOT, message=message) for message in event.words)
     return replace(conversation, agent=None, position=None, titles={}), tuple(messages)
 
 
-def _returned_without_tracker(conversation: Conversation, event: events.Event) -> Step:
+def _returned_without_tracker(conversation: Conversation, event: events.Event) -> ControlStep:
     """Give the bot the conversation although the tracker couldn't be written: at least end the tracker's pause."""
     return conversation, (WriteTracker(body=UnpauseBody()),)
 
@@ -245,18 +245,18 @@ def _returned_without_tracker(conversation: Conversation, event: events.Event) -
 # The connection to the desk
 
 
-def _desk_lost(conversation: Conversation, event: events.DeskLost) -> Step:
+def _desk_lost(conversation: Conversation, event: events.DeskLost) -> ControlStep:
     notice = make_notice(names.UTTER_DESK_AWAY, word=conversation.leaving_word)
     return replace(conversation, desk_away=True), (() if conversation.desk_away else (notice,))
 
 
-def _desk_back(conversation: Conversation, event: events.DeskBack) -> Step:
+def _desk_back(conversation: Conversation, event: events.DeskBack) -> ControlStep:
     return replace(conversation, desk_away=False), (
         (make_notice(names.UTTER_DESK_BACK),) if conversation.desk_away else ()
     )
 
 
-def _nothing(conversation: Conversation, event: events.Event) -> Step:
+def _nothing(conversation: Conversation, event: events.Event) -> ControlStep:
     return conversation, ()
 
 

@@ -93,7 +93,7 @@ class Conversation(Value, frozen=True):
         )
 
 
-Step: TypeAlias = tuple[Conversation, tuple[Effect, ...]]
+ControlStep: TypeAlias = tuple[Conversation, tuple[Effect, ...]]
 """The result of a step of control: the conversation as it is now, and the effects."""
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from rasa_handoff.core.conversation import Conversation, Step
+from rasa_handoff.core.conversation import ControlStep, Conversation
 from rasa_handoff.protocol import events, names
 from rasa_handoff.protocol.effects import (
     OfferAgain,
@@ -24,7 +24,7 @@ REFUSALS: Final = {"nobody_available": names.UTTER_NOBODY}
 """Responses for refusals by code; any other code gets ``utter_handoff_refused``."""
 
 
-def requested(conversation: Conversation, event: events.HandoffRequested) -> Step:
+def requested(conversation: Conversation, event: events.HandoffRequested) -> ControlStep:
     offer = event.offer
     after = replace(
         conversation,
@@ -47,23 +47,23 @@ def requested(conversation: Conversation, event: events.HandoffRequested) -> Ste
     return after, (TellDesk(payload=OfferPayload.of(offer)),)
 
 
-def preparing(conversation: Conversation, event: events.TranscriptAwaited) -> Step:
+def preparing(conversation: Conversation, event: events.TranscriptAwaited) -> ControlStep:
     after, _ = requested(conversation, event)
     reading = TranscriptBody(handoff_id=event.offer.handoff_id, message_id=event.message_id)
     return after, (make_notice(names.UTTER_MOMENT), WriteTracker(body=reading))
 
 
-def prepared(conversation: Conversation, event: events.TranscriptRead) -> Step:
+def prepared(conversation: Conversation, event: events.TranscriptRead) -> ControlStep:
     offer, filled_slot = event.offer, event.filled_slot
     after = replace(conversation, language=offer.language, department=offer.department, filled_slot=filled_slot)
     return replace(after, titles=event.titles), (TellDesk(payload=OfferPayload.of(offer)),)
 
 
-def offered_without_transcript(conversation: Conversation, event: events.TranscriptTimedOut) -> Step:
+def offered_without_transcript(conversation: Conversation, event: events.TranscriptTimedOut) -> ControlStep:
     return conversation, (OfferWithoutTranscript(),)
 
 
-def late_transcript(conversation: Conversation, event: events.TranscriptRead) -> Step:
+def late_transcript(conversation: Conversation, event: events.TranscriptRead) -> ControlStep:
     offer, titles = event.offer, {**event.titles, **conversation.titles}
     payload = TranscriptPayload(
         handoff_id=str(conversation.handoff_id),
@@ -76,7 +76,7 @@ def late_transcript(conversation: Conversation, event: events.TranscriptRead) ->
     return after, (TellDesk(payload=payload),)
 
 
-def adopted(conversation: Conversation, event: events.HandoffAdopted) -> Step:
+def adopted(conversation: Conversation, event: events.HandoffAdopted) -> ControlStep:
     after = replace(
         conversation,
         handoff_id=event.offer.handoff_id,
@@ -90,19 +90,19 @@ def adopted(conversation: Conversation, event: events.HandoffAdopted) -> Step:
     return after, ()  # a paused tracker led to this handoff, so there is nothing to pause
 
 
-def accepted(conversation: Conversation, event: events.HandoffAccepted) -> Step:
+def accepted(conversation: Conversation, event: events.HandoffAccepted) -> ControlStep:
     pause = WriteTracker(body=PauseBody(handoff_id=conversation.handoff_id, filled_slot=conversation.filled_slot))
     response = names.UTTER_REQUESTED if event.position is None else names.UTTER_QUEUED
     notice = make_notice(response, position=event.position, wait=event.wait, word=conversation.leaving_word)
     return replace(conversation, position=event.position), (pause, notice)
 
 
-def refused(conversation: Conversation, event: events.HandoffRefused) -> Step:
+def refused(conversation: Conversation, event: events.HandoffRefused) -> ControlStep:
     notice = make_notice(REFUSALS.get(event.code, names.UTTER_REFUSED), reason=event.sentence)
     return replace(conversation, ended=event.code), (WriteTracker(body=UnpauseBody()), notice)
 
 
-def timed_out(conversation: Conversation, event: events.StartTimedOut) -> Step:
+def timed_out(conversation: Conversation, event: events.StartTimedOut) -> ControlStep:
     # The desk may have the offer although its answer didn't arrive, so it is both withdrawn here and cancelled there.
     cancelled = conversation.end_at_desk("cancelled")
     effects = (WithdrawOffer(), cancelled, WriteTracker(body=UnpauseBody()), make_notice(names.UTTER_UNREACHABLE))
@@ -112,16 +112,16 @@ def timed_out(conversation: Conversation, event: events.StartTimedOut) -> Step:
 # A desk that has lost the handoff
 
 
-def offered_again(conversation: Conversation, event: events.DeskForgot) -> Step:
+def offered_again(conversation: Conversation, event: events.DeskForgot) -> ControlStep:
     again = OfferAgain(offer=OfferPayload.of(event.offer, resumed=True))
     notice = () if conversation.agent is None else (make_notice(names.UTTER_PASSED_ON),)
     return replace(conversation, agent=None, position=None, desk_away=False), (again, *notice)
 
 
-def accepted_again(conversation: Conversation, event: events.HandoffAccepted) -> Step:
+def accepted_again(conversation: Conversation, event: events.HandoffAccepted) -> ControlStep:
     return replace(conversation, position=event.position), ()
 
 
-def refused_again(conversation: Conversation, event: events.HandoffRefused) -> Step:
+def refused_again(conversation: Conversation, event: events.HandoffRefused) -> ControlStep:
     notice = make_notice(names.UTTER_FAILED, reason=event.sentence)
     return replace(conversation, ended=event.code), (notice, conversation.give_back(event.code))

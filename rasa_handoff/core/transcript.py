@@ -15,7 +15,7 @@ from rasa_handoff.protocol.markers import read_directives, read_marker
 from rasa_handoff.protocol.text import buttons_in, mappings, own_buttons, payload_of
 from rasa_handoff.protocol.values import Line, Speaker
 
-Event = Mapping[str, Any]
+TrackerEvent = Mapping[str, Any]
 
 LINE_COST: Final = 100
 """Characters that a line counts in addition to its text."""
@@ -28,7 +28,7 @@ EXTERNAL_PREFIX: Final = "EXTERNAL: "
 """Prefix that Rasa gives the text of an externally triggered intent (``UserUttered.create_external``)."""
 
 
-def current_session(events: Iterable[Event]) -> list[Event]:
+def current_session(events: Iterable[TrackerEvent]) -> list[TrackerEvent]:
     """Return the events since the last start of a session, or all where there is none.
 
     A start after the customer's last message doesn't count: the same turn may restart the conversation and hand it over, and
@@ -40,7 +40,7 @@ def current_session(events: Iterable[Event]) -> list[Event]:
     return found[max(starts, default=0) :]
 
 
-def transcript(events: Iterable[Event]) -> tuple[Line, ...]:
+def transcript(events: Iterable[TrackerEvent]) -> tuple[Line, ...]:
     """Return the lines of the current session, oldest first."""
     session = current_session(events)
     titles = button_titles(session)
@@ -69,7 +69,7 @@ def latest(lines: Sequence[Line]) -> tuple[Line, ...]:
     return tuple(lines)
 
 
-def button_titles(events: Iterable[Event]) -> dict[str, str]:
+def button_titles(events: Iterable[TrackerEvent]) -> dict[str, str]:
     """Return the titles of the buttons the bot has shown, by payload; the latest title wins.
 
     Only payloads that begin with ``/`` are included: others, such as ``yes``, are text that a customer may type themselves.
@@ -77,19 +77,19 @@ def button_titles(events: Iterable[Event]) -> dict[str, str]:
     return {payload: title for title, payload in _buttons_shown(events) if payload.startswith(COMMAND)}
 
 
-def button_payloads(events: Iterable[Event]) -> dict[str, str]:
+def button_payloads(events: Iterable[TrackerEvent]) -> dict[str, str]:
     """Return the payloads of the buttons the bot has shown, by title; the latest payload wins."""
     return {title.strip(): payload for title, payload in _buttons_shown(events)}
 
 
-def _buttons_shown(events: Iterable[Event]) -> Iterator[tuple[str, str]]:
+def _buttons_shown(events: Iterable[TrackerEvent]) -> Iterator[tuple[str, str]]:
     for event in events:
         if event.get("event") == "bot":
             for button in _buttons(event.get("data") or {}):
                 yield str(button["title"]), payload_of(button)
 
 
-def _speaker_and_text(event: Event, titles: Mapping[str, str]) -> tuple[Speaker | None, str]:
+def _speaker_and_text(event: TrackerEvent, titles: Mapping[str, str]) -> tuple[Speaker | None, str]:
     kind = event.get("event")
     if kind == "user":
         return Speaker.CUSTOMER, _customer_text(event, titles)
@@ -100,7 +100,7 @@ def _speaker_and_text(event: Event, titles: Mapping[str, str]) -> tuple[Speaker 
     return None, ""
 
 
-def _customer_text(event: Event, titles: Mapping[str, str]) -> str:
+def _customer_text(event: TrackerEvent, titles: Mapping[str, str]) -> str:
     text = str(event.get("text") or "").strip()
     if text in titles:
         return titles[text]

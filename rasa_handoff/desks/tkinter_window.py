@@ -31,13 +31,13 @@ MOST_BYTES: Final = 65_536
 """Bytes of one read."""
 
 OnJoined = Callable[[], Awaitable[None]]
-OnMessage = Callable[[str], Awaitable[None]]
+OnWindowMessage = Callable[[str], Awaitable[None]]
 
 
 class Window:
     """Both streams of one conversation. ``spoke``: the person has written. ``cut``: a stream was reset."""
 
-    def __init__(self, admin_port: int, listen_port: int, on_joined: OnJoined, on_message: OnMessage) -> None:
+    def __init__(self, admin_port: int, listen_port: int, on_joined: OnJoined, on_message: OnWindowMessage) -> None:
         self._admin_port, self._listen_port = admin_port, listen_port
         self._on_joined, self._on_message = on_joined, on_message
         self._whole = WholeCharacters()

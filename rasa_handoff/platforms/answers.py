@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 
 from rasa.core.channels.channel import OutputChannel
 
-from rasa_handoff.channel.inbound.turn_lock import Work
+from rasa_handoff.channel.inbound.turn_lock import WorkUnderWay
 from rasa_handoff.platforms.conversations import Conversations
 from rasa_handoff.protocol.logs import get_log, short_id
 
@@ -32,7 +32,7 @@ DRAIN_SECONDS: Final = 5.0
 
 Say = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 """Says one of Rasa's messages to a conversation when there is no call to answer."""
-Push = Callable[[list[Any]], Awaitable[list[Any]]]
+PushMessage = Callable[[list[Any]], Awaitable[list[Any]]]
 """Sends late messages outside a call, and returns those it couldn't send."""
 
 
@@ -138,7 +138,7 @@ class Call(NamedTuple):
     answer: PlatformAnswer
     to_bot: Callable[[], Awaitable[None]]
     to_people: Callable[[], Awaitable[None]]
-    push: Push = _send_nothing
+    push: PushMessage = _send_nothing
 
 
 class Answering:
@@ -150,7 +150,7 @@ class Answering:
 
     def __init__(self, seconds: float, hands_over: Callable[[Any], bool]) -> None:
         self._seconds, self._hands_over = seconds, hands_over
-        self.answers, self.work = KeptAnswers(), Work()
+        self.answers, self.work = KeptAnswers(), WorkUnderWay()
 
     async def answer(self, conversations: Conversations, call: Call) -> list[Any]:
         """Run the turn and return the messages for this call's answer."""

@@ -7,7 +7,7 @@ the platform passes messages between customer and agent itself.
 import hmac
 import json
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from rasa.core.channels.channel import InputChannel
@@ -21,6 +21,7 @@ from rasa_handoff.channel.compat.fail_safe_store import Keeper
 from rasa_handoff.channel.compat.server_patches import ServerPatches
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.channel.turn.bot_turn import BotTurn
+from rasa_handoff.channel.turn.handoff_request import Happened
 from rasa_handoff.channel.turn.options import Options
 from rasa_handoff.core.transcript import button_payloads, current_session
 from rasa_handoff.platforms.conversations import Conversations
@@ -35,7 +36,6 @@ from rasa_handoff.protocol.values import Availability, Department
 
 log = get_log(__name__)
 
-Happened = Sequence[Mapping[str, Any]]
 """Rasa's events of a conversation, as dicts, oldest first."""
 
 NOT_TRUSTED: Final = "This request was refused: it carries no valid proof of its sender. Rasa's log says more."

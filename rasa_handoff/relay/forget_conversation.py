@@ -10,11 +10,11 @@ from rasa_handoff.core.control import Control
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.customer_ids import customer_ids, resume_secrets
-from rasa_handoff.relay.inbox import handoff_messages, received
+from rasa_handoff.relay.inbox import handoff_requests, received
 
 TABLES: Final[tuple[Table, ...]] = (
     received,
-    handoff_messages,
+    handoff_requests,
     customer_ids,
     resume_secrets,
     repository.handoffs,

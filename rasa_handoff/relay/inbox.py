@@ -33,7 +33,7 @@ received = Table(
     Column("at", Float, nullable=False, index=True),
 )
 
-handoff_messages = Table(
+handoff_requests = Table(
     "request",
     repository.metadata,
     # Messages that began a handoff: a copy of one must not begin another.
@@ -122,7 +122,7 @@ class Inbox:
 
 
 def _sweep(connection: Connection) -> None:
-    for table in (received, handoff_messages):
+    for table in (received, handoff_requests):
         connection.execute(delete(table).where(table.c.at < time.time() - KEPT_SECONDS))
 
 
@@ -147,7 +147,7 @@ def note_request(connection: Connection, conversation_id: str, message_id: str) 
     """Store that this message has begun a handoff."""
     if not _led_to_handoff(connection, conversation_id, message_id):
         row = {"conversation_id": conversation_id, "id": message_id[:LONGEST_ID], "at": time.time()}
-        connection.execute(insert(handoff_messages).values(row))
+        connection.execute(insert(handoff_requests).values(row))
 
 
 def _begin(connection: Connection, conversation_id: str, message_id: str) -> MessageProgress:
@@ -160,8 +160,8 @@ def _begin(connection: Connection, conversation_id: str, message_id: str) -> Mes
 
 
 def _led_to_handoff(connection: Connection, conversation_id: str, message_id: str) -> bool:
-    here = (handoff_messages.c.conversation_id == conversation_id) & (handoff_messages.c.id == message_id[:LONGEST_ID])
-    return connection.execute(select(handoff_messages.c.id).where(here)).first() is not None
+    here = (handoff_requests.c.conversation_id == conversation_id) & (handoff_requests.c.id == message_id[:LONGEST_ID])
+    return connection.execute(select(handoff_requests.c.id).where(here)).first() is not None
 
 
 def _put_once(connection: Connection, entry: Entry) -> None:

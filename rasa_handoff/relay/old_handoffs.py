@@ -19,9 +19,9 @@ from rasa_handoff.relay.repository import CUSTOMER, DESK, TRACKER
 from rasa_handoff.store.retention import (
     BEGINNING,
     MOST_LOOKED_AT,
+    DeletionStep,
     Expiry,
     Retention,
-    Step,
     delete_dead_letters,
     delete_messages,
     ended_from,
@@ -34,7 +34,7 @@ TARGETS: Final = (DESK, CUSTOMER, TRACKER)
 NEVER_FETCHED: Final = "The customer hasn't come back for it."
 
 
-def delete_ended(connection: Connection, before: float, place: Any = None) -> Step:
+def delete_ended(connection: Connection, before: float, place: Any = None) -> DeletionStep:
     """Delete handoffs that ended before this time, with their messages; and conversations of which nothing is left.
 
     One with something that still waits for anybody is left out.
@@ -44,7 +44,7 @@ def delete_ended(connection: Connection, before: float, place: Any = None) -> St
     query = select(columns.handoff_id, columns.conversation_id, columns.ended_at, may_go.label("may_go"))
     rows = connection.execute(ended_from(query, columns.ended_at, columns.handoff_id, before, place)).all()
     if not rows:
-        return Step(deleted=0)
+        return DeletionStep(deleted=0)
     waiting = repository.outbox.with_entries(connection, TARGETS, {row.conversation_id for row in rows})
     free = [row for row in rows if row.may_go and row.conversation_id not in waiting]
     gone: list[str] = []
@@ -53,8 +53,8 @@ def delete_ended(connection: Connection, before: float, place: Any = None) -> St
         gone, has_all = delete_messages(connection, messages, [row.handoff_id for row in free])
         delete_handoffs(connection, gone, {row.conversation_id for row in free if row.handoff_id in gone})
     if not has_all:
-        return Step(deleted=len(gone), place=place or BEGINNING)
-    return Step(deleted=len(gone), place=place_behind(rows))
+        return DeletionStep(deleted=len(gone), place=place or BEGINNING)
+    return DeletionStep(deleted=len(gone), place=place_behind(rows))
 
 
 def delete_handoffs(connection: Connection, handoff_ids: Sequence[str], conversation_ids: set[str]) -> None:
@@ -72,7 +72,7 @@ def delete_handoffs(connection: Connection, handoff_ids: Sequence[str], conversa
 
 def expire_undelivered(
     connection: Connection, before: float, place: int | None = None
-) -> tuple[Step, list[events.Event]]:
+) -> tuple[DeletionStep, list[events.Event]]:
     """Remove entries that have waited since before this time, in conversations that are the bot's.
 
     Return the step, and the events that tell the desk which of its agents' messages have failed.
@@ -93,24 +93,24 @@ def expire_undelivered(
     if due:
         repository.outbox.expire(connection, due)
     goes_on = old and len(rows) == MOST_LOOKED_AT
-    return Step(deleted=len(due), place=rows[-1].key if goes_on else None), failed
+    return DeletionStep(deleted=len(due), place=rows[-1].key if goes_on else None), failed
 
 
 def retention_of(relay: Relay, settings: RetentionSettings, now: Callable[[], float] = time.time) -> Retention:
     """Return the task that deletes what the settings say. What has waited too long goes first: it keeps its handoff."""
 
-    async def undelivered(before: float, place: Any) -> Step:
+    async def undelivered(before: float, place: Any) -> DeletionStep:
         step, failed = await relay.store.write(lambda connection: expire_undelivered(connection, before, place))
         for event in failed:
             with contextlib.suppress(IllegalEvent):
                 await relay.apply(event)
         return step
 
-    async def letters(before: float, place: Any) -> Step:
+    async def letters(before: float, place: Any) -> DeletionStep:
         outbox = repository.outbox
         return await relay.store.write(lambda connection: delete_dead_letters(connection, outbox, before, place))
 
-    async def ended(before: float, place: Any) -> Step:
+    async def ended(before: float, place: Any) -> DeletionStep:
         return await relay.store.write(lambda connection: delete_ended(connection, before, place))
 
     wanted = (

@@ -8,12 +8,11 @@ and the outbox entries. An illegal event is rolled back as a whole.
 
 What isn't on the way of an ordinary message has files of its own: ``handoff_requests.py`` (offering a conversation to the desk),
 ``desk_reconnection.py`` (what each side has lost), ``kept_turns.py`` (turns of the bot that couldn't be saved) and
-``undeliverable.py`` (dead letters).
+``undeliverable.py`` (dead letters). ``outbox_entries.py`` makes entries of effects.
 """
 
 import asyncio
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
@@ -35,19 +34,17 @@ from rasa_handoff.core.control import (
 from rasa_handoff.core.control_timers import due_event, timer_changes
 from rasa_handoff.protocol import events, names
 from rasa_handoff.protocol.channel_settings import Settings
-from rasa_handoff.protocol.effects import Effect, TellCustomer, TellDesk, WriteTracker
-from rasa_handoff.protocol.errors import Refused, StoreError
-from rasa_handoff.protocol.limits import LONGEST_LANE
+from rasa_handoff.protocol.effects import Effect, TellCustomer
+from rasa_handoff.protocol.errors import StoreError
 from rasa_handoff.protocol.logs import get_log, short_id
-from rasa_handoff.protocol.outbox_bodies import CustomerBody, NoticeBody
-from rasa_handoff.protocol.payloads import MessageStatusPayload
 from rasa_handoff.protocol.text import valid, valid_text
-from rasa_handoff.protocol.values import Offer, Speaker, Status, Value
+from rasa_handoff.protocol.values import Offer, Speaker, Status
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.desk_reconnection import DeskReconnection
 from rasa_handoff.relay.forget_conversation import forget
-from rasa_handoff.relay.handoff_requests import HandoffRequests, offer_entries
+from rasa_handoff.relay.handoff_requests import HandoffRequests
 from rasa_handoff.relay.inbox import add_finished_message, finish_message, note_request
+from rasa_handoff.relay.outbox_entries import put_entries, refuse_where_full
 from rasa_handoff.relay.repository import CUSTOMER, DESK, TRACKER
 from rasa_handoff.relay.undeliverable import DEAD_LETTERS, events_after_set_aside
 from rasa_handoff.store.changes import savepoint
@@ -58,19 +55,13 @@ from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.tasks import finish_despite_cancellation
 from rasa_handoff.store.timers import RECOVERY, Clock, Timer
 
-__all__ = ["CUSTOMER", "DESK", "TRACKER", "Applied", "Change", "ConversationWriter", "Relay"]
+__all__ = ["CUSTOMER", "DESK", "TRACKER", "Applied", "ConversationWriter", "Relay"]
 
 log = get_log(__name__)
 
 
 class Applied(Exception):
     """The event was applied before, so it is acknowledged and changes nothing. Not an error."""
-
-
-class Change(Value, frozen=True, kw_only=True):
-    """The result of an event: the conversation as it is now."""
-
-    conversation: Conversation
 
 
 class Relay:
@@ -106,7 +97,7 @@ class Relay:
             self._remember(conversation)
         self._stack.push_async_callback(self.requests.stop_waiting)
         self._dispatcher = await self._stack.enter_async_context(
-            Dispatcher(self.store, repository.outbox, targets, self._settle, self._set_aside)
+            Dispatcher(self.store, repository.outbox, targets, self._finish, self._set_aside)
         )
         self.commands.update(DEAD_LETTERS.handlers(self.store.write, lambda lane_key: self._deliver([lane_key])))
         self.commands.update(forget_command.handlers(self._forget))
@@ -139,18 +130,18 @@ class Relay:
     async def _apply(self, event: events.Event) -> Conversation:
         event = valid(event)
         try:
-            change = await self.store.write(lambda connection: self._writer.apply(connection, event))
+            conversation = await self.store.write(lambda connection: self._writer.apply(connection, event))
         except Applied:
             return self.conversation(event.conversation_id)
-        await self._follow(change)
-        return change.conversation
+        await self._follow(conversation)
+        return conversation
 
-    async def _follow(self, *changes: Change) -> None:
+    async def _follow(self, *changed: Conversation) -> None:
         """After a commit: update the memory, and wake those who wait for a change.
 
         The memory is updated before anything is awaited: what the commit has put is delivered then.
         """
-        followed = [(self._remember(change.conversation), change.conversation) for change in changes]
+        followed = [(self._remember(conversation), conversation) for conversation in changed]
         for before, conversation in followed:
             if self.on_active_changed is not None and before.active_party != conversation.active_party:
                 await self.on_active_changed(conversation)
@@ -171,12 +162,12 @@ class Relay:
 
     async def _fire(self, timer: Timer) -> None:
         """Apply the event of a due timer."""
-        change = await self.store.write(lambda connection: self._writer.fire(connection, timer))
-        if change is not None:
+        conversation = await self.store.write(lambda connection: self._writer.fire(connection, timer))
+        if conversation is not None:
             log.info("%s of %s was due.", timer.kind, short_id(timer.key))
-            await self._follow(change)
+            await self._follow(conversation)
 
-    async def _settle(self, entries: Sequence[Entry], outcome: Any) -> None:
+    async def _finish(self, entries: Sequence[Entry], outcome: Any) -> None:
         """Remove delivered entries and apply the events that follow (``outcome``: a list or None), in one transaction."""
         await self._apply_after(lambda connection: repository.outbox.remove(connection, entries), outcome or ())
 
@@ -196,14 +187,14 @@ class Relay:
     async def _apply_after(self, work: Callable[[Connection], object], follow_ups: Iterable[events.Event]) -> None:
         """Run ``work`` and apply the events that follow from it in one transaction; illegal ones are logged and left out."""
 
-        def transact(connection: Connection) -> list[Change]:
+        def transact(connection: Connection) -> list[Conversation]:
             work(connection)
-            changes = (self._apply_if_possible(connection, event) for event in follow_ups)
-            return [change for change in changes if change is not None]
+            changed = (self._apply_if_possible(connection, event) for event in follow_ups)
+            return [conversation for conversation in changed if conversation is not None]
 
         await self._follow(*await self.store.write(transact))
 
-    def _apply_if_possible(self, connection: Connection, event: events.Event) -> Change | None:
+    def _apply_if_possible(self, connection: Connection, event: events.Event) -> Conversation | None:
         try:
             with savepoint(connection):  # rolls back only what a refused event has written
                 return self._writer.apply(connection, valid(event))
@@ -256,7 +247,7 @@ class Relay:
 
     async def refresh(self, conversation_id: str) -> None:
         """Replace the conversation in memory by the one in the database."""
-        await self._follow(Change(conversation=await self._load(conversation_id)))
+        await self._follow(await self._load(conversation_id))
 
     async def conversation_of(self, handoff_id: str) -> str | None:
         """Return the id of the conversation that a handoff belongs to; None for one this relay never began."""
@@ -314,7 +305,7 @@ class ConversationWriter:
     def __init__(self, settings: Settings, now: Callable[[], float] = time.time) -> None:
         self._settings, self._now = settings, now
 
-    def apply(self, connection: Connection, event: events.Event) -> Change:
+    def apply(self, connection: Connection, event: events.Event) -> Conversation:
         """Apply an event whose texts are valid.
 
         Raises:
@@ -324,7 +315,7 @@ class ConversationWriter:
         """
         return self._apply(connection, event, repository.timers.running(connection, event.conversation_id))
 
-    def fire(self, connection: Connection, timer: Timer) -> Change | None:
+    def fire(self, connection: Connection, timer: Timer) -> Conversation | None:
         """Apply the event of a due timer; return None if it was stopped meanwhile, or is illegal in this state."""
         running = repository.timers.running(connection, timer.key)
         if not repository.timers.take(connection, timer):
@@ -333,7 +324,7 @@ class ConversationWriter:
         event = due_event(timer.kind, conversation, self._settings.timers.nobody_takes_then)
         return self._apply(connection, event, running) if (conversation.state, type(event)) in TABLE else None
 
-    def _apply(self, connection: Connection, event: events.Event, running: Mapping[str, float]) -> Change:
+    def _apply(self, connection: Connection, event: events.Event, running: Mapping[str, float]) -> Conversation:
         if event.number is not None and not repository.accept_number(connection, str(event.handoff_id), event.number):
             raise Applied
         before = repository.load(connection, event.conversation_id)
@@ -349,7 +340,7 @@ class ConversationWriter:
             effects = self._place_notices(connection, after, effects)
         _note_event(connection, event, after)
         if isinstance(event, events.CustomerSaid | events.AgentSaid):
-            _refuse_where_full(connection, event)
+            refuse_where_full(connection, event)
         if after is not before:
             repository.save(connection, after)
         has_ended = after.state is Control.BOT and before.state is not Control.BOT
@@ -358,8 +349,8 @@ class ConversationWriter:
             repository.end_handoff(connection, str(event.handoff_id or after.handoff_id), self._now())
         self._set_timers(connection, before, after, event, running)
         effects = (*self._state_message(before, after), *effects)
-        _put_entries(connection, event.conversation_id, event.handoff_id or after.handoff_id, effects)
-        return Change(conversation=after)
+        put_entries(connection, event.conversation_id, event.handoff_id or after.handoff_id, effects)
+        return after
 
     def _place_notices(
         self, connection: Connection, conversation: Conversation, effects: tuple[Effect, ...]
@@ -427,50 +418,3 @@ def _note_event(connection: Connection, event: events.Event, after: Conversation
         repository.reset_received(connection, handoff_id)
     if isinstance(event, events.CustomerSaid) and after.ended == "message_left":
         repository.mark_message_left(connection, handoff_id)
-
-
-def _refuse_where_full(connection: Connection, event: events.CustomerSaid | events.AgentSaid) -> None:
-    target, title = (DESK, "the agents") if isinstance(event, events.CustomerSaid) else (CUSTOMER, "the customer")
-    for full, receiver in ((target, title), (TRACKER, "Rasa's tracker")):
-        if repository.outbox.is_full(connection, full, event.conversation_id):
-            raise Refused(
-                "too_many", f"{LONGEST_LANE:,} messages already wait for {receiver}, so this one wasn't taken."
-            )
-
-
-def _put_entries(connection: Connection, lane: str, handoff_id: str | None, effects: Sequence[Effect]) -> None:
-    """Put the effects into the outbox; what a full lane can do without is left out."""
-    wanted = {target for effect in effects if (target := _dispensable_for(effect)) is not None}
-    full = {target for target in wanted if repository.outbox.lacks_room(connection, target, lane)}
-    entries: list[Entry] = []
-    for effect in effects:
-        if _dispensable_for(effect) not in full:
-            entries += _entries(connection, lane, handoff_id, effect)
-    repository.outbox.put(connection, entries)
-
-
-def _dispensable_for(effect: Effect) -> str | None:
-    """Return the target of an effect that may be left out when its lane is full: a notice or a message's status; else None."""
-    if isinstance(effect, TellCustomer) and effect.speaker is Speaker.SYSTEM:
-        return CUSTOMER
-    if isinstance(effect, TellDesk) and isinstance(effect.payload, MessageStatusPayload):
-        return DESK
-    return TRACKER if isinstance(effect, WriteTracker) and isinstance(effect.body, NoticeBody) else None
-
-
-def _entries(connection: Connection, lane: str, handoff_id: str | None, effect: Effect) -> list[Entry]:
-    if isinstance(effect, TellDesk):
-        return [Entry.of(DESK, lane, effect.payload.event, repository.numbered(connection, effect.payload))]
-    if isinstance(effect, WriteTracker):
-        return [Entry.of(TRACKER, lane, effect.body.kind, effect.body)]
-    if isinstance(effect, TellCustomer):
-        body = CustomerBody(
-            id=effect.id or uuid.uuid4().hex,
-            handoff_id=handoff_id,
-            text=effect.text,
-            response=effect.response,
-            values=effect.values,
-            message=effect.message,
-        )
-        return [Entry.of(CUSTOMER, lane, effect.speaker.value, body)]
-    return offer_entries(connection, lane, handoff_id, effect)

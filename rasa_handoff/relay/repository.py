@@ -36,7 +36,8 @@ from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.payloads import OpenHandoffPayload, ToDeskPayload
 from rasa_handoff.protocol.text import as_json
 from rasa_handoff.protocol.values import Line, Offer, Speaker
-from rasa_handoff.store.engine import TROUBLES, Store, Work
+from rasa_handoff.store.batch import Work
+from rasa_handoff.store.engine import TROUBLES, Store
 from rasa_handoff.store.migrations import Steps
 from rasa_handoff.store.outbox import Entry, Outbox
 from rasa_handoff.store.statements import Statement

@@ -5,7 +5,7 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
-from rasa_handoff.admin.dead_letter_commands import DeadLetters, LaneKey, late
+from rasa_handoff.admin.dead_letter_commands import DeadLetters, late
 from rasa_handoff.core.control import Control
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.errors import Refused
@@ -14,6 +14,7 @@ from rasa_handoff.protocol.payloads import MessagePayload, OfferPayload
 from rasa_handoff.protocol.values import Speaker, Status
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.repository import CUSTOMER, DESK, TRACKER
+from rasa_handoff.store.dispatcher import LaneKey
 from rasa_handoff.store.outbox import DeadLetter, Entry
 
 

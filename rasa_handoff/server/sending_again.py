@@ -5,7 +5,7 @@ from typing import Final
 from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
-from rasa_handoff.admin.dead_letter_commands import DeadLetters, LaneKey, late
+from rasa_handoff.admin.dead_letter_commands import DeadLetters, late
 from rasa_handoff.core.assignment import Stage
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.payloads import MessagePayload
@@ -13,6 +13,7 @@ from rasa_handoff.protocol.values import Speaker
 from rasa_handoff.server.storage import handoffs
 from rasa_handoff.server.storage.customer_entries import read_entry, renumbered
 from rasa_handoff.server.storage.tables import OUTBOX
+from rasa_handoff.store.dispatcher import LaneKey
 from rasa_handoff.store.outbox import DeadLetter
 
 PEOPLE: Final = (Speaker.AGENT, Speaker.CUSTOMER)

@@ -3,11 +3,12 @@
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy.engine import Connection
 
-Work = Callable[[Connection], Any]
+T = TypeVar("T")
+Work = Callable[[Connection], T]
 
 OPEN: Final = object()
 """The answer of work that isn't done yet."""
@@ -19,7 +20,7 @@ class Batch:
     Before the commit begins, the waiting side may give up (:meth:`give_up`). Afterwards only the database knows the outcome.
     """
 
-    def __init__(self, works: Sequence[Work]) -> None:
+    def __init__(self, works: Sequence[Work[Any]]) -> None:
         self.works = list(works)
         self.answers: list[Any] = [OPEN] * len(works)
         self.changes: list[Any] = []

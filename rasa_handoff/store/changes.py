@@ -35,7 +35,7 @@ class Removed(Value, frozen=True):
 
 
 Change = Put | Removed
-Listener = Callable[[Sequence[Change] | None], None]
+ChangesListener = Callable[[Sequence[Change] | None], None]
 """Is called with the changes of a commit; None if they aren't known, so that the database has to be read anew."""
 
 

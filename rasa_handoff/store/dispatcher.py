@@ -36,7 +36,7 @@ CLOSING_SECONDS: Final = 2.0
 """How long an end waits for the deliveries under way: many receivers have no way to tell that they get an entry again."""
 MOST_IN_MEMORY: Final = 100
 """Entries of one lane that are kept in memory; the database has the others."""
-SETTLED_AGAIN: Final = 1.0
+REMOVED_AGAIN: Final = 1.0
 """Seconds until another attempt to remove what was delivered."""
 LEASE: Final = 15.0
 """Seconds a process may hold entries of a shared database. Used only where :attr:`Store.shared` is true, which it is for no store
@@ -70,23 +70,24 @@ class Patient(Protocol):
 
 
 class Lane:
-    """The entries of one lane that are in memory, in order.
+    """The first entries of one lane, in memory and in order (``known``).
 
-    ``known``: the first ones. ``more``: whether the database may have others behind them.
+    ``more``: the database may have others behind them. While that is so, an entry that is put stays in the database until the
+    lane is read. If one is put during that read, which may have been too early to find it, ``more`` stays true.
     """
 
     def __init__(self, more: bool) -> None:
         self.signal = asyncio.Event()
         self.known: deque[Entry] = deque()
         self.more = more
-        self.hurries = False
-        """Somebody waits for it: a patient target gets what there is."""
-        self._missed = False
+        self.flushes = False
+        """Somebody waits until it is empty: a patient target gets what there is."""
+        self._put_while_reading = False
 
     def add(self, entry: Entry) -> None:
         """Note an entry that was put."""
         if self.more or len(self.known) >= MOST_IN_MEMORY:
-            self.more = self._missed = True
+            self.more = self._put_while_reading = True
         else:
             self.known.append(entry)
 
@@ -96,17 +97,17 @@ class Lane:
 
     def doubt(self) -> None:
         """Have the lane read anew: the database may have others."""
-        self.more = self._missed = True
+        self.more = self._put_while_reading = True
         self.known.clear()
 
     def begin_reading(self) -> None:
         """Note what is put while the database is read."""
-        self._missed = False
+        self._put_while_reading = False
 
     def read(self, entries: Sequence[Entry]) -> None:
         """Replace the known entries by the first ``MOST_IN_MEMORY`` of the database."""
         self.known = deque(entries)
-        self.more = self._missed or len(entries) >= MOST_IN_MEMORY
+        self.more = self._put_while_reading or len(entries) >= MOST_IN_MEMORY
 
     @property
     def is_empty(self) -> bool:
@@ -157,7 +158,7 @@ class Dispatcher:
         # Lanes without a task in which entries wait: only the database has them.
         self._resting: set[LaneKey] = set()
         # Entries that were delivered and are still in the database.
-        self._settled: set[int] = set()
+        self._delivered: set[int] = set()
         self._listed = self._ended = False
 
     async def __aenter__(self) -> "Dispatcher":
@@ -230,7 +231,7 @@ class Dispatcher:
         """Notify one lane and wait until it is empty or rests. A patient target doesn't wait for more."""
         self.notify([lane_key])
         if lane_key in self._tasks:
-            self._lanes[lane_key].hurries = True
+            self._lanes[lane_key].flushes = True
             await asyncio.wait({self._tasks[lane_key]})
 
     async def _run(self, lane_key: LaneKey) -> None:
@@ -256,7 +257,7 @@ class Dispatcher:
                 # Whoever waited for the commit that put them goes on first: a target finds their memory up to date.
                 await asyncio.sleep(0)
                 outcome = await self._targets[lane_key[0]].deliver(lane_key[1], entries)
-                await self._settle(lane_key, lane, entries, outcome)
+                await self._finish_delivery(lane_key, lane, entries, outcome)
                 pause = FIRST_PAUSE
                 continue
             except Exception as problem:
@@ -271,26 +272,26 @@ class Dispatcher:
             await _wait_for_signal(lane.signal, pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
-    async def _settle(self, lane_key: LaneKey, lane: Lane, entries: Sequence[Entry], outcome: Any) -> None:
+    async def _finish_delivery(self, lane_key: LaneKey, lane: Lane, entries: Sequence[Entry], outcome: Any) -> None:
         """Remove delivered entries, and write what follows: at once, or with a later transaction where that is harmless."""
         if outcome or not self._targets[lane_key[0]].recognises or self._store.shared:
             await self._finish(entries, outcome)
         else:
-            self._settle_later(entries)
+            self._remove_later(entries)
         lane.remove({entry.key for entry in entries})
 
-    def _settle_later(self, entries: Sequence[Entry]) -> None:
+    def _remove_later(self, entries: Sequence[Entry]) -> None:
         keys = {entry.key for entry in entries}
-        self._settled |= keys
+        self._delivered |= keys
         removed = self._store.write_soon(lambda connection: self._outbox.remove(connection, entries))
 
         def known(removed: "asyncio.Future[None]") -> None:
             if removed.cancelled():
                 return
             if removed.exception() is None:
-                self._settled -= keys
+                self._delivered -= keys
             elif not self._ended:  # the database can't be used now
-                asyncio.get_running_loop().call_later(SETTLED_AGAIN, self._settle_later, entries)
+                asyncio.get_running_loop().call_later(REMOVED_AGAIN, self._remove_later, entries)
 
         removed.add_done_callback(known)
 
@@ -334,7 +335,7 @@ class Dispatcher:
         patient, deadline = self._patient.get(lane_key[0]), None
         most = 1 if one_by_one else self._targets[lane_key[0]].batch
         while entries := await self._head(lane_key, lane, most):
-            if patient is None or len(entries) >= most or lane.hurries:
+            if patient is None or len(entries) >= most or lane.flushes:
                 return entries
             now, patience = time.monotonic(), patient.patience(entries)
             deadline = deadline or now + patience
@@ -353,7 +354,7 @@ class Dispatcher:
                 head = await self._store.write(
                     lambda connection: self._outbox.head(connection, *lane_key, MOST_IN_MEMORY)
                 )
-                lane.read([entry for entry in head if entry.key not in self._settled])
+                lane.read([entry for entry in head if entry.key not in self._delivered])
             return list(islice(lane.known, most))
         lease = Lease(holder=self._holder, now=time.time(), seconds=LEASE)
         return await self._store.write(lambda connection: self._outbox.claim(connection, *lane_key, most, lease))

@@ -13,7 +13,7 @@ SQLAlchemy Core, called directly in a thread, takes about a tenth of the time of
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
@@ -25,7 +25,7 @@ from rasa_handoff.protocol.errors import StoreError
 from rasa_handoff.protocol.handshake import FORMAT
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.store import changes, postgres
-from rasa_handoff.store.batch import Batch, Doubt, Progress, resolve
+from rasa_handoff.store.batch import Batch, Doubt, Progress, Work, resolve
 from rasa_handoff.store.migrations import Steps, migrate
 from rasa_handoff.store.sqlite import DatabaseInUse, Ownership, sqlite_engine
 from rasa_handoff.store.statements import PROGRESS
@@ -33,7 +33,6 @@ from rasa_handoff.store.statements import PROGRESS
 log = get_log(__name__)
 
 T = TypeVar("T")
-Work = Callable[[Connection], T]
 
 TROUBLES: Final = (OperationalError, InterfaceError, InternalError, TimeoutError, DatabaseInUse)
 """Errors of a database that is locked, full or unreachable: nothing was committed, and it may be tried again."""
@@ -85,7 +84,7 @@ class Store:
         for name in ("before_cursor_execute", "after_cursor_execute", "commit", "rollback"):
             event.listen(self._engine, name, lambda *_, **__: self._progress.step())
         changes.follow_savepoints(self._engine)
-        self.on_changes: list[changes.Listener] = []
+        self.on_changes: list[changes.ChangesListener] = []
         self._waiting: list[tuple[Work[Any], asyncio.Future[Any]]] = []
         self._soon: list[tuple[Work[Any], asyncio.Future[Any]]] = []
         self._soon_timer: asyncio.TimerHandle | None = None
@@ -161,8 +160,9 @@ class Store:
     async def _commit_all(self) -> None:
         try:
             while self._waiting or (self._soon and self._soon_is_due) or (self._doubts and not self._closed):
-                if not self._waiting and not self._soon:
+                if not self._waiting and not self._soon:  # only the outcome of an earlier commit is to be learned
                     await asyncio.sleep(DOUBT_PAUSE)
+                # Work of `write_soon` goes with whatever is committed next. When the store closes it is due at once.
                 soon, self._soon, self._soon_is_due = self._soon, [], self._closed
                 taken, self._waiting = self._waiting[:MOST_TO_A_COMMIT], self._waiting[MOST_TO_A_COMMIT:]
                 taken = [*soon, *taken]

@@ -14,8 +14,8 @@ from sqlalchemy.engine import Connection
 if TYPE_CHECKING:
     from alembic.operations import Operations
 
-Step: TypeAlias = "Callable[[Operations], None]"
-Steps: TypeAlias = Mapping[int, Step]
+MigrationStep: TypeAlias = "Callable[[Operations], None]"
+Steps: TypeAlias = Mapping[int, MigrationStep]
 
 
 def migrate(connection: Connection, steps: Steps, found: int, wanted: int) -> None:

@@ -37,7 +37,7 @@ RESTS: Final = 9
 """A rest lasts so many times as long as the step before it: deleting takes a tenth of the time at most."""
 
 
-class Step(Value, frozen=True, kw_only=True):
+class DeletionStep(Value, frozen=True, kw_only=True):
     """The result of one step. ``deleted``: how many things. ``place``: where the next step goes on; None: nothing is left."""
 
     deleted: int
@@ -53,7 +53,7 @@ class Expiry(Value, frozen=True, kw_only=True):
 
     what: str
     seconds: float
-    step: Callable[[float, Any], Awaitable[Step]]
+    step: Callable[[float, Any], Awaitable[DeletionStep]]
 
 
 class Retention:
@@ -147,7 +147,7 @@ def delete_messages(connection: Connection, messages: Table, handoff_ids: Sequen
     return whole, False
 
 
-def delete_dead_letters(connection: Connection, outbox: Outbox, before: float, place: int | None) -> Step:
+def delete_dead_letters(connection: Connection, outbox: Outbox, before: float, place: int | None) -> DeletionStep:
     """Delete the dead letters of ``MOST_ROWS`` that were set aside before this time."""
     columns = outbox.dead_letters.c
     query = select(columns.number, columns.set_aside_at).where(columns.number > (place or 0)).order_by(columns.number)
@@ -155,4 +155,4 @@ def delete_dead_letters(connection: Connection, outbox: Outbox, before: float, p
     due = [row.number for row in rows if row.set_aside_at < before]
     if due:
         connection.execute(delete(outbox.dead_letters).where(columns.number.in_(due)))
-    return Step(deleted=len(due), place=rows[-1].number if due and len(rows) == MOST_ROWS else None)
+    return DeletionStep(deleted=len(due), place=rows[-1].number if due and len(rows) == MOST_ROWS else None)

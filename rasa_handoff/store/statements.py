@@ -16,7 +16,7 @@ PROGRESS: Final = "rasa_handoff_progress"
 """Key in ``Connection.info`` of a function that is called before and after each statement: the connection still answers."""
 
 Values = Mapping[str, Any]
-Reader = Callable[[Any], Any]
+ValueReader = Callable[[Any], Any]
 
 
 class Statement:
@@ -98,7 +98,7 @@ class _Compiled:
         self.returns_key = query.is_insert and "RETURNING" in self.text
         self._types = [column.type for column in read]
         self._row: Any = namedtuple("Row", [column.key for column in read]) if read else tuple
-        self._readers: list[tuple[int, Reader]] | None = None
+        self._readers: list[tuple[int, ValueReader]] | None = None
 
     def parameters(self, values: Values) -> Any:
         """Return the parameters in the order or by the names that the driver expects.
@@ -119,14 +119,14 @@ class _Compiled:
             return [self._row(*row) for row in rows]
         return [self._converted(row, self._readers) for row in rows]
 
-    def _converted(self, row: Sequence[Any], readers: Sequence[tuple[int, Reader]]) -> Any:
+    def _converted(self, row: Sequence[Any], readers: Sequence[tuple[int, ValueReader]]) -> Any:
         values = list(row)
         for place, reader in readers:
             values[place] = reader(values[place])
         return self._row(*values)
 
 
-def _readers(types: Sequence[Any], cursor: Any, connection: Connection) -> Iterator[tuple[int, Reader]]:
+def _readers(types: Sequence[Any], cursor: Any, connection: Connection) -> Iterator[tuple[int, ValueReader]]:
     """Yield the places of the columns whose values the driver returns as another type, with what converts each."""
     for place, kind in enumerate(types):
         drivers_type = cursor.description[place][1]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy.engine import Connection
 
+from rasa_handoff.core.control import Conversation
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.channel_settings import read_settings
 from rasa_handoff.protocol.errors import Refused, StoreError
@@ -16,7 +17,7 @@ from rasa_handoff.protocol.values import Agent, Channel, Offer, Status
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.inbox import Inbox
 from rasa_handoff.relay.kept_turns import keep_turn
-from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Applied, Change, ConversationWriter, Relay
+from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Applied, ConversationWriter, Relay
 from rasa_handoff.relay.repository import RelayStore
 from rasa_handoff.store import outbox
 from rasa_handoff.store.outbox import Entry
@@ -65,7 +66,7 @@ async def chat(store: RelayStore, monkeypatch: pytest.MonkeyPatch) -> Callable[[
     writer = ConversationWriter(SETTINGS)
 
     def apply(event: events.Event) -> Any:
-        def work(connection: Connection) -> Change:
+        def work(connection: Connection) -> Conversation:
             return writer.apply(connection, event)
 
         return store.write(work)

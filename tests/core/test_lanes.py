@@ -151,7 +151,7 @@ async def test_what_was_delivered_while_the_database_is_locked_comes_once(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rasa_handoff.store.engine.BUSY_SECONDS", 0.05)
-    monkeypatch.setattr(module, "SETTLED_AGAIN", 0.1)
+    monkeypatch.setattr(module, "REMOVED_AGAIN", 0.1)
     database, other = Lanes(tmp_path), Database(tmp_path)
     other.store.prepare()
     lock = other.store._engine.connect()

@@ -1,6 +1,7 @@
-"""Names tell what they name: no two classes of the package share one, and single letters stay within one line."""
+"""Names tell what they name: no two classes or named types of the package share one, and single letters stay within one line."""
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -8,6 +9,7 @@ import pytest
 
 from tests.support.paths import PACKAGE, ROOT
 
+TYPES_NAME = re.compile(r"[A-Z][a-z]\w*")
 ONE_LINE = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 FILES = sorted(
     path
@@ -63,10 +65,28 @@ def test_what_is_no_such_name(source: str) -> None:
     assert list(single_letters(ast.parse(source))) == []
 
 
-def test_each_class_has_a_name_of_its_own() -> None:
+def named_types(tree: ast.Module) -> Iterator[str]:
+    """The names of the classes, and of the types that have been given a name, such as ``Work = Callable[...]``."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            yield node.name
+    for one in tree.body:
+        targets = one.targets if isinstance(one, ast.Assign) else [one.target] if isinstance(one, ast.AnnAssign) else []
+        for target in targets:
+            if isinstance(target, ast.Name) and TYPES_NAME.fullmatch(target.id):
+                yield target.id
+
+
+def test_a_named_type_is_found() -> None:
+    tree = ast.parse(
+        "class One: ...\nTwo = dict[str, int]\nThree: TypeAlias = int\nFOUR = 4\nfive = 5\nT = TypeVar('T')"
+    )
+    assert list(named_types(tree)) == ["One", "Two", "Three"]
+
+
+def test_each_class_and_each_named_type_has_a_name_of_its_own() -> None:
     places = defaultdict(list)
     for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ClassDef):
-                places[node.name].append(str(path.relative_to(PACKAGE)))
+        for name in named_types(ast.parse(path.read_text(encoding="utf-8"))):
+            places[name].append(str(path.relative_to(PACKAGE)))
     assert {name: found for name, found in places.items() if len(found) > 1} == {}

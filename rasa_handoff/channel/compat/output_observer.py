@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from rasa.core.channels.channel import OutputChannel
 
-from rasa_handoff.channel.compat.rasa_channels import Message, Send, replace_sending
+from rasa_handoff.channel.compat.rasa_channels import ChannelMessage, Send, replace_sending
 from rasa_handoff.protocol.errors import MarkerError
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.markers import (
@@ -33,7 +33,7 @@ from rasa_handoff.protocol.text import valid
 
 log = get_log(__name__)
 
-MakeOptions = Callable[[str], Awaitable[Message]]
+MakeOptions = Callable[[str], Awaitable[ChannelMessage]]
 """Makes the message with the options for a conversation."""
 
 SHOWN: Final = ("buttons", "quick_replies")
@@ -136,7 +136,7 @@ class OutputObserver:
             self._watching.reset(token)
             _turn.reset(turn)
 
-    async def shown(self, conversation_id: str, message: Message, make_options: MakeOptions) -> Message:
+    async def shown(self, conversation_id: str, message: ChannelMessage, make_options: MakeOptions) -> ChannelMessage:
         """Return a message sent outside a turn, with the options in their marker's place. A handoff's marker stays."""
         message = valid(message)
         with suppress(MarkerError):
@@ -151,7 +151,7 @@ class OutputObserver:
         replace_sending(output, self._observing)
 
     def _observing(self, original: Send) -> Send:
-        async def send_response(recipient_id: str, message: Message) -> None:
+        async def send_response(recipient_id: str, message: ChannelMessage) -> None:
             message = with_payloads(valid(message))
             about, observed = self._watching.get() or ("", None)
             observed = observed if about == recipient_id else None
@@ -163,7 +163,7 @@ class OutputObserver:
 
         return send_response
 
-    async def _observe(self, observed: ObservedTurn, recipient_id: str, message: Message) -> Message:
+    async def _observe(self, observed: ObservedTurn, recipient_id: str, message: ChannelMessage) -> ChannelMessage:
         """Note what the message contains, and return what of it the customer gets."""
         observed.spoke, observed.failed = True, False
         if shows_options(message, self._prefix):
@@ -187,8 +187,13 @@ class OutputObserver:
         return self._follow_directives(observed, recipient_id, message) if self._follows else message
 
     def _in_place_of_marked(
-        self, observed: ObservedTurn, recipient_id: str, message: Message, shown: Message, more: dict[str, Any]
-    ) -> Message:
+        self,
+        observed: ObservedTurn,
+        recipient_id: str,
+        message: ChannelMessage,
+        shown: ChannelMessage,
+        more: dict[str, Any],
+    ) -> ChannelMessage:
         """Return ``shown``, which the customer gets in place of a message with a marker.
 
         The directives beside the marker are followed here or, together with ``more``, left in the message for the output channel.
@@ -199,7 +204,7 @@ class OutputObserver:
         left = {**more, **directives_in(message["custom"])}
         return {**shown, "custom": left} if left else shown
 
-    def _follow_directives(self, observed: ObservedTurn, recipient_id: str, message: Message) -> Message:
+    def _follow_directives(self, observed: ObservedTurn, recipient_id: str, message: ChannelMessage) -> ChannelMessage:
         """Follow the message's directives and return the message without them."""
         try:
             directives = read_directives(message.get("custom"))
@@ -214,13 +219,13 @@ class OutputObserver:
         return without_directives_in(message) if directives and not self._show_marker else message
 
 
-def without_directives_in(message: Message) -> Message:
+def without_directives_in(message: ChannelMessage) -> ChannelMessage:
     """Return the message without directives in its ``custom``; empty if nothing visible is left."""
     rest = without_directives(message["custom"])
     return {**message, "custom": rest} if rest else without_marker(message)
 
 
-def without_marker(message: Message) -> Message:
+def without_marker(message: ChannelMessage) -> ChannelMessage:
     """Return the message without its ``custom``; empty if nothing visible is left."""
     rest = {key: value for key, value in message.items() if key != "custom"}
     seen = ("text", "buttons", "quick_replies", "image", "attachment", "elements")
@@ -232,7 +237,7 @@ def _priority_directive(request: HandoffRequest) -> dict[str, Any]:
     return {PRIORITY_MARKER: request.priority.value} if request.priority is not None else {}
 
 
-def _with_options(message: Message, options: Message) -> Message:
+def _with_options(message: ChannelMessage, options: ChannelMessage) -> ChannelMessage:
     """Return the message with the options in the marker's place, after its own text."""
     own, offered = str(message.get("text") or ""), str(options["text"])
     text = own if offered in own else " ".join(part for part in (own, offered) if part)

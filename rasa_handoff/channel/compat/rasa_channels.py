@@ -10,9 +10,9 @@ from rasa.core.channels.channel import CollectingOutputChannel, OutputChannel
 from rasa.core.channels.rest import RestInput
 from sanic.request import Request
 
-Message = dict[str, Any]
+ChannelMessage = dict[str, Any]
 """One of Rasa's message dicts."""
-Send = Callable[[str, Message], Awaitable[None]]
+Send = Callable[[str, ChannelMessage], Awaitable[None]]
 """Sends a message to a recipient: an output's ``send_response``."""
 Emission = tuple[str, Any, dict[str, Any]]
 """An event, its payload and the other arguments of ``emit``."""
@@ -50,7 +50,7 @@ def replace_sending(output: OutputChannel, make: Callable[[Send], Send]) -> None
     output.send_response = make(output.send_response)
 
 
-async def send_directly(output: OutputChannel, conversation_id: str, message: Message) -> None:
+async def send_directly(output: OutputChannel, conversation_id: str, message: ChannelMessage) -> None:
     """Send a message by the method of the output's class: the instance's may be observed, or write to the outbox."""
     await type(output).send_response(output, conversation_id, message)
 
@@ -60,15 +60,15 @@ def ids_of_parts(id: str, parts: int) -> list[str]:
     return [*(f"{id}.{number}" for number in range(1, parts)), id][:parts]
 
 
-async def send_with_ids(output: OutputChannel, conversation_id: str, message: Message, id: str) -> None:
+async def send_with_ids(output: OutputChannel, conversation_id: str, message: ChannelMessage, id: str) -> None:
     """Send a message through a collecting output, each part with an ``id`` added, which stock front ends ignore."""
     if not isinstance(output, CollectingOutputChannel):
         await send_directly(output, conversation_id, message)
         return
-    parts: list[Message] = []
+    parts: list[ChannelMessage] = []
     persist = output._persist_message
 
-    async def collect(part: Message) -> None:
+    async def collect(part: ChannelMessage) -> None:
         parts.append(part)
 
     output._persist_message = collect
@@ -80,7 +80,7 @@ async def send_with_ids(output: OutputChannel, conversation_id: str, message: Me
         await persist({**part, "id": part_id})
 
 
-async def emissions_of(output: OutputChannel, conversation_id: str, message: Message) -> list[Emission]:
+async def emissions_of(output: OutputChannel, conversation_id: str, message: ChannelMessage) -> list[Emission]:
     """Return what a socketio output would emit for a message. The output serves this message alone."""
     recorder = _Recorder()
     output.sio = recorder

@@ -12,7 +12,7 @@ from rasa_handoff.channel.compat.processor import AroundTurn, DeskActive
 from rasa_handoff.channel.compat.rasa_line import warn_of_untested_rasa
 from rasa_handoff.guard.connections import Connections
 
-Step = Callable[[], Awaitable[None]]
+Hook = Callable[[], Awaitable[None]]
 
 
 async def _nothing() -> None:
@@ -47,7 +47,7 @@ class ServerPatches(NamedTuple):
             http_connections.unwatch(app)
 
     def follow(
-        self, app: Sanic, stop: Step, *, prepare: Step = _nothing, start: Step = _nothing, finish: Step = _nothing
+        self, app: Sanic, stop: Hook, *, prepare: Hook = _nothing, start: Hook = _nothing, finish: Hook = _nothing
     ) -> None:
         """Install the patches when the server starts, and remove them when it has stopped.
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from socketio import AsyncServer
 
-Handler = Callable[..., Awaitable[Any]]
+SocketHandler = Callable[..., Awaitable[Any]]
 
 
 def correct_server(sio: AsyncServer, namespace: str) -> None:
@@ -22,9 +22,9 @@ def correct_server(sio: AsyncServer, namespace: str) -> None:
     sio.emit = _emitting(sio.emit, namespace)
 
 
-def handlers_of(sio: AsyncServer, namespace: str) -> dict[str, Handler]:
+def handlers_of(sio: AsyncServer, namespace: str) -> dict[str, SocketHandler]:
     """Return the handlers of this namespace, by event."""
-    handlers: dict[str, Handler] = sio.handlers.setdefault(namespace, {})
+    handlers: dict[str, SocketHandler] = sio.handlers.setdefault(namespace, {})
     return handlers
 
 
@@ -38,7 +38,7 @@ def leave_room(sio: AsyncServer, namespace: str, sid: str, room: str) -> None:
     sio.manager.basic_leave_room(sid, namespace, room)
 
 
-def _emitting(emit: Handler, own: str) -> Handler:
+def _emitting(emit: SocketHandler, own: str) -> SocketHandler:
     async def emit_here(event: str, *data: Any, namespace: str | None = None, **more: Any) -> None:
         await emit(event, *data, namespace=namespace or own, **more)
 

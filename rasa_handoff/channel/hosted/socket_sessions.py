@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import rasa.core.channels.channel
 
+from rasa_handoff.channel.compat.socketio_server import SocketHandler
 from rasa_handoff.channel.hosted.customer_authentication import CustomerAuthentication, Proof
 from rasa_handoff.protocol.errors import HandoffError, Refused, StoreError
 from rasa_handoff.protocol.text import valid
@@ -26,8 +27,6 @@ With the code ``unavailable`` it may ask again."""
 EXPIRY_SLACK: Final = 0.05
 """Seconds after a token's expiry at which it is checked, since the event loop's clock isn't the one that tokens are made by."""
 NOT_JOINED: Final = "not_joined"
-
-Handler = Callable[..., Awaitable[Any]]
 
 
 class SocketSession:
@@ -192,7 +191,7 @@ def as_id(given: Any) -> str | None:
     return str(given) if usable else None
 
 
-async def call_connect(handle: Handler, sid: str, environ: Any, auth: Any) -> Any:
+async def call_connect(handle: SocketHandler, sid: str, environ: Any, auth: Any) -> Any:
     """Call Rasa's or a project's own handler of connections, which may or may not take ``auth``."""
     takes_auth = len(inspect.signature(handle).parameters) > 2
     return await (handle(sid, environ, auth) if takes_auth else handle(sid, environ))

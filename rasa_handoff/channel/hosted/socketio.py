@@ -22,7 +22,7 @@ from socketio.exceptions import SocketIOError
 
 from rasa_handoff.channel.compat import socketio_server
 from rasa_handoff.channel.compat.rasa_channels import Emission, emissions_of, ids_of_parts
-from rasa_handoff.channel.compat.socketio_server import Handler
+from rasa_handoff.channel.compat.socketio_server import SocketHandler
 from rasa_handoff.channel.hosted.customer_authentication import CustomerAuthentication
 from rasa_handoff.channel.hosted.socket_sessions import SocketSessions, call_connect, subject_of
 from rasa_handoff.channel.message_ids import MessageFacts, any_of, handling, outcome, refusal
@@ -51,7 +51,7 @@ EVENTS_AT_ONCE: Final = 20
 """Events of one page that are handled at once: messages wait for the bot's turns, typing doesn't wait for messages."""
 
 
-def _with_valid_texts(handle: Handler) -> Handler:
+def _with_valid_texts(handle: SocketHandler) -> SocketHandler:
     """Wrap a handler so that it gets one payload with valid texts only: None if there is none, the first if there are several.
 
     A session's room in Socket.IO and the conversation's id are then the same text.
@@ -169,7 +169,7 @@ class HandoffSocketIO(SocketIOInput):
         sio.on(TYPING_EVENT, _with_valid_texts(self._customer_types), namespace=self._namespace)
         sio.on(READ_EVENT, _with_valid_texts(self._customer_has_read), namespace=self._namespace)
 
-    def _joining(self, confirm: Handler) -> Handler:
+    def _joining(self, confirm: SocketHandler) -> SocketHandler:
         async def session_request(sid: str, data: Any) -> None:
             asked: dict[str, Any] = dict(data) if isinstance(data, dict) else {}
             if not self.session_persistence:
@@ -182,7 +182,7 @@ class HandoffSocketIO(SocketIOInput):
 
         return session_request
 
-    def _connecting(self, connect: Handler) -> Handler:
+    def _connecting(self, connect: SocketHandler) -> SocketHandler:
         async def connected(sid: str, environ: Any, auth: Any = None) -> Any:
             answer = await call_connect(connect, sid, environ, auth)
             address = self._guard.address(environ)
@@ -196,7 +196,7 @@ class HandoffSocketIO(SocketIOInput):
 
         return connected
 
-    def _disconnecting(self, handle: Handler) -> Handler:
+    def _disconnecting(self, handle: SocketHandler) -> SocketHandler:
         async def disconnect(sid: str, *reason: Any) -> None:
             self._sessions.remove(sid)
             if (calls := self._acknowledging.pop(sid, None)) is not None:
@@ -205,7 +205,7 @@ class HandoffSocketIO(SocketIOInput):
 
         return disconnect
 
-    def _accepting(self, handle: Handler) -> Handler:
+    def _accepting(self, handle: SocketHandler) -> SocketHandler:
         """Wrap the handler of messages so that a message with an id is acknowledged: accepted, or refused and why.
 
         The page keeps such a message until it is accepted. If one without an id is refused, the page gets a text.

@@ -32,7 +32,7 @@ from rasa_handoff.protocol.text import valid
 
 log = get_log(__name__)
 
-Receive = Callable[[str, UserMessage], Awaitable[None]]
+ReceiveMessage = Callable[[str, UserMessage], Awaitable[None]]
 
 ONE: Final = "one process has all conversations"
 
@@ -147,7 +147,7 @@ class HostBlueprint(ChannelBlueprint):
     """HandoffChannel's blueprint, which mounts those of the hosted channels where Rasa would have: ``/webhooks/<name>``."""
 
     def host_channels(
-        self, channels: Mapping[str, InputChannel], receive: Receive, authentication: CustomerAuthentication
+        self, channels: Mapping[str, InputChannel], receive: ReceiveMessage, authentication: CustomerAuthentication
     ) -> None:
         """Host these channels. Messages that ``authentication`` admits go to ``receive``, with the channel's name."""
         for name, channel in channels.items():
@@ -164,7 +164,7 @@ def _make_valid(message: UserMessage) -> None:
         setattr(message, attribute, valid(getattr(message, attribute)))
 
 
-def _named(name: str, receive: Receive) -> OnMessage:
+def _named(name: str, receive: ReceiveMessage) -> OnMessage:
     """Return a handler that passes messages to ``receive``, with the channel's name and the sender's message id."""
 
     async def on_message(message: UserMessage) -> None:

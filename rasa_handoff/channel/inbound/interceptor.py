@@ -26,7 +26,7 @@ from rasa_handoff.channel.compat.blueprints import OnMessage
 from rasa_handoff.channel.compat.output_observer import ObservedTurn
 from rasa_handoff.channel.inbound.failure_notices import FailureNotices
 from rasa_handoff.channel.inbound.to_desk import ToDesk
-from rasa_handoff.channel.inbound.turn_lock import TurnLock, Work
+from rasa_handoff.channel.inbound.turn_lock import TurnLock, WorkUnderWay
 from rasa_handoff.channel.message_ids import message_facts
 from rasa_handoff.channel.outbound.customers import PAYLOADS, Customers
 from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
@@ -82,7 +82,7 @@ class Interceptor:
         self._settings, self._relay, self._bot, self._customers = settings, relay, bot, customers
         self._orphaned_pauses, self._delivery_methods = orphaned_pauses, delivery_methods
         self._offers = HandoffOffers(bot, relay, settings, delivery_methods)
-        self._turns, self._work, self._inbox = TurnLock(), Work(), Inbox(relay.store)
+        self._turns, self._work, self._inbox = TurnLock(), WorkUnderWay(), Inbox(relay.store)
         self._opened, self._stopping = asyncio.Event(), False
         self._execute = f"/{settings.intents.execute}"
         self._to_desk = ToDesk(settings.intents, relay, bot, delivery_methods, self._too_long)
@@ -122,7 +122,7 @@ class Interceptor:
 
     async def _once(self, channel: str, message: UserMessage) -> None:
         """Route the message unless it is a copy: a message with a sender's id is handled once, however often it arrives."""
-        if await self._is_taken_by_desk(channel, message):
+        if await self._pass_to_desk(channel, message):
             return
         progress = await self._progress(message)
         if progress is MessageProgress.DONE:
@@ -131,8 +131,8 @@ class Interceptor:
             return await self._too_long(channel, message)
         await self._route(channel, message, again=progress is MessageProgress.BEGUN)
 
-    async def _is_taken_by_desk(self, channel: str, message: UserMessage) -> bool:
-        """Pass a message of a live chat on, in one transaction with its id; return False if more is to be found out about it."""
+    async def _pass_to_desk(self, channel: str, message: UserMessage) -> bool:
+        """Pass a message of a live chat on, in one transaction with its id; return False if it isn't one, or may be a copy."""
         conversation = self._relay.conversation(message.sender_id)
         is_live = conversation.desk_active and conversation.state not in (Control.RETURNING, *AWAITING_DESK)
         if not is_live or message_facts().within is not None or len(message.text or "") > LONGEST_MESSAGE:

@@ -39,7 +39,7 @@ class TurnLock:
                 del self._wanted[conversation_id], self._locks[conversation_id]
 
 
-class Work:
+class WorkUnderWay:
     """Tasks that run to their end once they have begun, also if their request is cancelled."""
 
     def __init__(self) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rasa.core.channels.channel import InputChannel, OutputChannel
 
-from rasa_handoff.channel.compat.rasa_channels import class_names, send_with_ids
+from rasa_handoff.channel.compat.rasa_channels import ChannelMessage, class_names, send_with_ids
 from rasa_handoff.channel.compat.vendor_errors import CallbackWithErrors, raise_on_errors, translate_error
 from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
 from rasa_handoff.protocol.errors import HandoffError, Unreachable, Waits
@@ -28,7 +28,6 @@ if TYPE_CHECKING:  # a vendor's channel is loaded only when it is hosted
     from rasa.core.channels.mattermost import MattermostInput
     from rasa.core.channels.slack import SlackInput
 
-Message = dict[str, Any]
 """One of Rasa's message dicts."""
 Data = Mapping[str, Any]
 """Data of the customer's last turn, stored to write to them later: the result of ``DeliveryMethod.return_data``."""
@@ -58,7 +57,7 @@ class DeliveryMethod:
             raise Unreachable(f"The channel '{self.channel.name()}' gives no output channel now.")
         return output
 
-    async def send(self, output: OutputChannel, conversation_id: str, message: Message, id: str) -> None:
+    async def send(self, output: OutputChannel, conversation_id: str, message: ChannelMessage, id: str) -> None:
         """Send one of Rasa's message dicts and return once the other side has acknowledged it. A repetition has the same id.
 
         Raises:
@@ -75,7 +74,7 @@ class DeliveryMethod:
                 raise
             raise translated from problem
 
-    async def _send(self, output: OutputChannel, conversation_id: str, message: Message, id: str) -> None:
+    async def _send(self, output: OutputChannel, conversation_id: str, message: ChannelMessage, id: str) -> None:
         await output.send_response(conversation_id, message)
 
 
@@ -93,7 +92,7 @@ class ThreadedPush(DeliveryMethod):
             raise Unreachable(f"The channel '{self.channel.name()}' gives no output channel now.")
         return raise_on_errors(output)
 
-    async def _send(self, output: OutputChannel, conversation_id: str, message: Message, id: str) -> None:
+    async def _send(self, output: OutputChannel, conversation_id: str, message: ChannelMessage, id: str) -> None:
         await asyncio.to_thread(lambda: asyncio.run(output.send_response(conversation_id, message)))
 
 
@@ -104,7 +103,7 @@ class Callback(DeliveryMethod):
         """Return the channel's output, which raises if the receiver refuses."""
         return CallbackWithErrors(self.channel.callback_endpoint)
 
-    async def _send(self, output: OutputChannel, conversation_id: str, message: Message, id: str) -> None:
+    async def _send(self, output: OutputChannel, conversation_id: str, message: ChannelMessage, id: str) -> None:
         await send_with_ids(output, conversation_id, message, id)
 
 
@@ -118,7 +117,7 @@ class ConnectedSocket(DeliveryMethod):
             raise Waits("No socket of this customer is connected.")
         return await super().output(conversation_id, data)
 
-    async def _send(self, output: OutputChannel, conversation_id: str, message: Message, id: str) -> None:
+    async def _send(self, output: OutputChannel, conversation_id: str, message: ChannelMessage, id: str) -> None:
         assert isinstance(self.channel, HandoffSocketIO)
         await self.channel.send(output, conversation_id, message, id)
 
@@ -132,7 +131,7 @@ class Fetch(DeliveryMethod):
         """Raise: there is no output outside a request."""
         raise Waits(f"The channel '{self.channel.name()}' can't push.")
 
-    async def _send(self, output: OutputChannel, conversation_id: str, message: Message, id: str) -> None:
+    async def _send(self, output: OutputChannel, conversation_id: str, message: ChannelMessage, id: str) -> None:
         await send_with_ids(output, conversation_id, message, id)
 
 
@@ -181,7 +180,7 @@ class Mattermost(RebuiltOutput):
 
         return MattermostWithErrors(channel.url, channel.token, data["bot_channel"], channel.webhook_url)
 
-    async def _send(self, output: OutputChannel, conversation_id: str, message: Message, id: str) -> None:
+    async def _send(self, output: OutputChannel, conversation_id: str, message: ChannelMessage, id: str) -> None:
         output.named(id)
         await asyncio.to_thread(lambda: asyncio.run(output.send_response(conversation_id, message)))
 

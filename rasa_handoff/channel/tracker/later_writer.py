@@ -21,7 +21,7 @@ PAUSE: Final = 1.0
 MOST: Final = 10_000
 """Changes that are kept at most, of all conversations."""
 
-Change = Callable[[DialogueStateTracker], Any]
+TrackerChange = Callable[[DialogueStateTracker], Any]
 
 
 class LaterWriter:
@@ -32,10 +32,10 @@ class LaterWriter:
 
     def __init__(self, bot: Bot) -> None:
         self._bot = bot
-        self._waiting: dict[str, list[Change]] = {}
+        self._waiting: dict[str, list[TrackerChange]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    async def change(self, conversation_id: str, change: Change) -> Any:
+    async def change(self, conversation_id: str, change: TrackerChange) -> Any:
         """Make the change now and return its result, or None if it is made later."""
         if conversation_id not in self._waiting:
             try:
@@ -46,7 +46,7 @@ class LaterWriter:
         self.keep(conversation_id, change)
         return None
 
-    def keep(self, conversation_id: str, change: Change) -> None:
+    def keep(self, conversation_id: str, change: TrackerChange) -> None:
         """Make the change as soon as the store can be written.
 
         Raises:

@@ -12,7 +12,7 @@ from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
 from rasa_handoff.channel.tracker.bot import Bot
-from rasa_handoff.channel.turn.handoff_request import complete_request, intent_of, up_to
+from rasa_handoff.channel.turn.handoff_request import Happened, complete_request, intent_of, up_to
 from rasa_handoff.core.transcript import button_titles, current_session, latest, transcript
 from rasa_handoff.protocol import events, names
 from rasa_handoff.protocol.channel_settings import Settings, unknown_slots
@@ -30,7 +30,6 @@ LAST_INTENTS = 5
 FLUSH_SECONDS = 1.0
 """How long an offer waits for an unsaved turn to be written."""
 
-Happened = Sequence[Mapping[str, Any]]
 """A tracker's events, as dicts."""
 WithOptions = Callable[[str, str, Happened], Awaitable[list[Mapping[str, Any]]]]
 """Inserts the options where they were shown; takes the channel's name, the conversation's id and the events."""

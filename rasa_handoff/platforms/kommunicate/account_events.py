@@ -31,7 +31,7 @@ from rasa_handoff.platforms.conversations import Conversations, last_handoff
 from rasa_handoff.platforms.kommunicate.api import Api, carry_out
 from rasa_handoff.platforms.kommunicate.handoff import (
     DeskAction,
-    Message,
+    KommunicateMessage,
     assignment,
     hands_over,
     split_directives,
@@ -74,7 +74,11 @@ class UnpromptedMessages:
         self._work.begin(self._say(conversation_id, dict(message)))
 
     async def send(
-        self, conversation_id: str, bot_id: str, messages: list[Message], desk_actions: Iterable[DeskAction] = ()
+        self,
+        conversation_id: str,
+        bot_id: str,
+        messages: list[KommunicateMessage],
+        desk_actions: Iterable[DeskAction] = (),
     ) -> None:
         """Send messages and carry out desk actions now, in this bot's name; what can't be sent waits for the next answer."""
         left = await carry_out(list(desk_actions), self._api, bot_id, conversation_id, messages)
@@ -97,7 +101,7 @@ class UnpromptedMessages:
                     await self._conversations.leave_to_people(conversation_id)
             await self.send(conversation_id, self._bot_of(tracker), messages, desk_actions)
 
-    def _rendered(self, message: Mapping[str, Any]) -> list[Message]:
+    def _rendered(self, message: Mapping[str, Any]) -> list[KommunicateMessage]:
         """Translate one of Rasa's messages, with the handoff that its marker asks for."""
         marker = read_marker(message.get("custom"))
         if not isinstance(marker, HandoffRequest):

@@ -19,7 +19,7 @@ from rasa_handoff.platforms.kommunicate.handoff import (
     AGENT,
     CONTEXT,
     DeskAction,
-    Message,
+    KommunicateMessage,
     assigns,
     details,
     handoff_metadata,
@@ -121,7 +121,7 @@ class Api:
         self._caller, self._bots = Caller(settings.api_url, key), settings.bots
         self._user = settings.api_user
 
-    async def send(self, bot_id: str, conversation_id: str, messages: list[Message]) -> None:
+    async def send(self, bot_id: str, conversation_id: str, messages: list[KommunicateMessage]) -> None:
         """Send messages in the bot's name, in order, and remove each from the list once it is sent.
 
         A handoff to an agent becomes an assignment. One to rules or teams stays on the list, without its text.
@@ -156,7 +156,7 @@ class Api:
         await self._caller.call(user_id, "POST", USER, json=dict(details))
 
 
-def _split_handoff(message: Message) -> tuple[Message | None, str | None]:
+def _split_handoff(message: KommunicateMessage) -> tuple[KommunicateMessage | None, str | None]:
     """Return the message to send, if anything is shown, and the agent it hands over to: None for no handoff, empty for rules and
     teams."""
     if not assigns(message):
@@ -171,8 +171,12 @@ def _split_handoff(message: Message) -> tuple[Message | None, str | None]:
 
 
 async def carry_out(
-    desk_actions: list[DeskAction], api: Api | None, bot_id: str, conversation_id: str, messages: list[Message]
-) -> list[Message]:
+    desk_actions: list[DeskAction],
+    api: Api | None,
+    bot_id: str,
+    conversation_id: str,
+    messages: list[KommunicateMessage],
+) -> list[KommunicateMessage]:
     """Send the messages, then carry out the desk actions: a message in a resolved conversation opens it again.
 
     Returns what is left for an answer: messages that couldn't be sent, and an assignment that couldn't be made. A conversation

@@ -15,13 +15,14 @@ from sanic.request import Request
 from sanic.response import HTTPResponse
 
 from rasa_handoff.channel.tracker.bot import Bot
+from rasa_handoff.channel.turn.handoff_request import Happened
 from rasa_handoff.platforms.answers import Answering, Call
-from rasa_handoff.platforms.base import Happened, PlatformChannel, Rejected, refuse
+from rasa_handoff.platforms.base import PlatformChannel, Rejected, refuse
 from rasa_handoff.platforms.conversations import Conversations, TextForBot
 from rasa_handoff.platforms.kommunicate.account_events import AccountEvents, UnpromptedMessages, UnpromptedOutput
 from rasa_handoff.platforms.kommunicate.api import Api, carry_out, write_details
 from rasa_handoff.platforms.kommunicate.authentication import authenticate_account, authenticate_bot
-from rasa_handoff.platforms.kommunicate.handoff import Message, assignment, hands_over, with_assignment
+from rasa_handoff.platforms.kommunicate.handoff import KommunicateMessage, assignment, hands_over, with_assignment
 from rasa_handoff.platforms.kommunicate.messages import KommunicateAnswer
 from rasa_handoff.platforms.kommunicate.requests import (
     WELCOME,
@@ -155,7 +156,7 @@ class KommunicateChannel(PlatformChannel):
             return response.json({"error": "It could not be noted."}, 500)
         return response.json({"status": "ok"})
 
-    async def _answer(self, incoming: KommunicateCall, arrived: float) -> list[Message]:
+    async def _answer(self, incoming: KommunicateCall, arrived: float) -> list[KommunicateMessage]:
         """Return what the bot says to a call, as far as it has said it in time."""
         id, answer = incoming.conversation_id, KommunicateAnswer(self.settings, self.outside.say)
         message = UserMessage(
@@ -175,7 +176,7 @@ class KommunicateChannel(PlatformChannel):
         async def to_people() -> None:
             await self.conversations.note_for_people(message, text_for_bot)
 
-        async def push(late: list[Message]) -> list[Message]:
+        async def push(late: list[KommunicateMessage]) -> list[KommunicateMessage]:
             return await carry_out([], self._api, incoming.bot_id, id, late)
 
         call = Call(id, incoming.key, answer, to_bot, to_people, push)

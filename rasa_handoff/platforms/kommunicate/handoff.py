@@ -29,7 +29,7 @@ from rasa_handoff.protocol.values import Priority, Value
 
 log = get_log(__name__)
 
-Message = dict[str, Any]
+KommunicateMessage = dict[str, Any]
 """A message as Kommunicate's webhook and REST API take it."""
 
 AGENT: Final = "KM_ASSIGN_TO"
@@ -88,7 +88,7 @@ def _assignee(request: HandoffRequest, settings: KommunicateSettings) -> dict[st
     return {AGENT: ""}
 
 
-def with_assignment(messages: Sequence[Message], metadata: dict[str, Any]) -> list[Message]:
+def with_assignment(messages: Sequence[KommunicateMessage], metadata: dict[str, Any]) -> list[KommunicateMessage]:
     """Return the messages with the handoff on the last one if it is a plain text, else on a message of its own, which the
     widget hides."""
     if messages and "metadata" not in messages[-1]:
@@ -96,13 +96,13 @@ def with_assignment(messages: Sequence[Message], metadata: dict[str, Any]) -> li
     return [*messages, {"message": "", "metadata": metadata}]
 
 
-def assigns(message: Message) -> bool:
+def assigns(message: KommunicateMessage) -> bool:
     """Return whether this message says who has the conversation from now on."""
     metadata: Any = message.get("metadata")
     return isinstance(metadata, dict) and (AGENT in metadata or TEAM in metadata)
 
 
-def hands_over(message: Message, bots: Collection[str]) -> bool:
+def hands_over(message: KommunicateMessage, bots: Collection[str]) -> bool:
     """Return whether this message gives the conversation to people, and not to one of our bots."""
     if not assigns(message):
         return False

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from rasa_handoff.platforms import answers
 from rasa_handoff.platforms.answers import Say
-from rasa_handoff.platforms.kommunicate.handoff import DeskAction, Message, hands_over, split_directives
+from rasa_handoff.platforms.kommunicate.handoff import DeskAction, KommunicateMessage, hands_over, split_directives
 from rasa_handoff.platforms.kommunicate.settings import KommunicateSettings
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.text import buttons_in, mappings, own_buttons
@@ -23,7 +23,7 @@ NATIVE: Final = {"message", "metadata"}
 """A ``custom`` with no other keys is already one of Kommunicate's messages."""
 
 
-def rendered(message: Mapping[str, Any]) -> list[Message]:
+def rendered(message: Mapping[str, Any]) -> list[KommunicateMessage]:
     """Translate one of Rasa's messages; the list is empty if there is nothing to show."""
     text = str(message.get("text") or "")
     buttons = own_buttons(message)
@@ -42,7 +42,7 @@ def rendered(message: Mapping[str, Any]) -> list[Message]:
     return _with_text(text, parts)
 
 
-def _with_text(text: str, parts: list[Message]) -> list[Message]:
+def _with_text(text: str, parts: list[KommunicateMessage]) -> list[KommunicateMessage]:
     """Put the text on the first template: so a text with buttons is one message."""
     if not text:
         return parts
@@ -51,46 +51,49 @@ def _with_text(text: str, parts: list[Message]) -> list[Message]:
     return [{"message": text}, *parts]
 
 
-def _template(id: str, payload: Any) -> Message:
+def _template(id: str, payload: Any) -> KommunicateMessage:
     if not payload:
         return {}
     return {"message": "", "metadata": {"contentType": "300", "templateId": id, "payload": payload}}
 
 
-def _elements(elements: Sequence[Mapping[str, Any]]) -> Message:
+def _elements(elements: Sequence[Mapping[str, Any]]) -> KommunicateMessage:
     """Return cards if an element has a button or an image, else a list."""
     if any(buttons_in(element.get("buttons")) or element.get("image_url") for element in elements):
         return _template(CARDS, [_card(element) for element in elements])
     return _template(LIST, {"elements": [_row(element) for element in elements]} if elements else None)
 
 
-def _card(element: Mapping[str, Any]) -> Message:
-    card: Message = {"title": str(element.get("title") or ""), "subtitle": str(element.get("subtitle") or "")}
+def _card(element: Mapping[str, Any]) -> KommunicateMessage:
+    card: KommunicateMessage = {
+        "title": str(element.get("title") or ""),
+        "subtitle": str(element.get("subtitle") or ""),
+    }
     if element.get("image_url"):
         card["header"] = {"imgSrc": element["image_url"]}
     card["buttons"] = [_card_button(button) for button in buttons_in(element.get("buttons"))]
     return card
 
 
-def _card_button(button: Mapping[str, Any]) -> Message:
+def _card_button(button: Mapping[str, Any]) -> KommunicateMessage:
     title = str(button["title"])
     if url := _url(button):
         return {"name": title, "action": {"type": "link", "payload": {"url": url}}}
     return {"name": title, "action": {"type": "quickReply", "payload": {"title": title, "message": title}}}
 
 
-def _row(element: Mapping[str, Any]) -> Message:
+def _row(element: Mapping[str, Any]) -> KommunicateMessage:
     title = str(element.get("title") or "")
-    row: Message = {"title": title, "description": str(element.get("subtitle") or "")}
+    row: KommunicateMessage = {"title": title, "description": str(element.get("subtitle") or "")}
     url = next(map(_url, mappings(element.get("default_action"))), None)
     return {**row, "action": {"type": "link", "url": url} if url else {"type": "quick_reply", "text": title}}
 
 
-def _link(button: Mapping[str, Any]) -> Message:
+def _link(button: Mapping[str, Any]) -> KommunicateMessage:
     return {"type": "link", "url": _url(button), "name": str(button["title"])}
 
 
-def _reply(button: Mapping[str, Any]) -> Message:
+def _reply(button: Mapping[str, Any]) -> KommunicateMessage:
     return {"title": str(button["title"]), "message": str(button["title"])}
 
 
@@ -111,7 +114,7 @@ class KommunicateAnswer(answers.PlatformAnswer):
         """Return the name by which Rasa chooses channel-specific responses."""
         return "kommunicate"
 
-    def rendered(self, message: dict[str, Any]) -> list[Message]:
+    def rendered(self, message: dict[str, Any]) -> list[KommunicateMessage]:
         """Translate one of Rasa's messages, and note the desk actions it asks for."""
         shown, desk_actions = split_directives(message, self._settings)
         self.desk_actions.extend(desk_actions)
@@ -131,7 +134,7 @@ class KommunicateAnswer(answers.PlatformAnswer):
             log.warning("The conversation %s is handed over, so it isn't resolved.", short_id(conversation_id))
         self.desk_actions[:] = [desk_action for desk_action in self.desk_actions if desk_action.assign is not None]
 
-    def take_back(self) -> list[Message]:
+    def take_back(self) -> list[KommunicateMessage]:
         """Remove the messages that haven't gone out and return them, to be sent in another way."""
         place = self.sent_count or 0
         unsent = self.messages[place:]

@@ -15,7 +15,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from rasa_handoff.platforms.base import Happened, Rejected, as_payload, payload_behind
+from rasa_handoff.channel.turn.handoff_request import Happened
+from rasa_handoff.platforms.base import Rejected, as_payload, payload_behind
 from rasa_handoff.platforms.kommunicate.settings import KommunicateSettings
 from rasa_handoff.platforms.reading import as_id, as_list, as_mapping, as_text, field_names, unwrapped
 from rasa_handoff.protocol.logs import get_log, short_id

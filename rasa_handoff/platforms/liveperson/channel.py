@@ -16,8 +16,9 @@ from sanic.request import Request
 from sanic.response import HTTPResponse
 
 from rasa_handoff.channel.tracker.bot import Bot
+from rasa_handoff.channel.turn.handoff_request import Happened
 from rasa_handoff.platforms.answers import Answering, Call
-from rasa_handoff.platforms.base import Happened, PlatformChannel, Rejected
+from rasa_handoff.platforms.base import PlatformChannel, Rejected
 from rasa_handoff.platforms.conversations import Conversations, TextForBot
 from rasa_handoff.platforms.liveperson.answer_parts import (
     CLOSE,

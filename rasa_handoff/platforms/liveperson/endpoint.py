@@ -32,7 +32,7 @@ NOTHING: Final = (b"", b"null")
 Ask = Callable[[LivePersonCall, float], Awaitable[list[Saying]]]
 """Returns what the bot says to a call that arrived at this time."""
 
-Handler = Callable[..., Awaitable[HTTPResponse]]
+EndpointHandler = Callable[..., Awaitable[HTTPResponse]]
 
 
 class Endpoint:
@@ -44,7 +44,7 @@ class Endpoint:
 
     def add_routes(self, blueprint: Blueprint) -> None:
         """Add the routes below ``/webhooks/liveperson``, which LivePerson's vendor configuration has as base address."""
-        routes: dict[tuple[str, str], Handler] = {
+        routes: dict[tuple[str, str], EndpointHandler] = {
             ("GET", BOT): self._environments,
             ("GET", f"{BOT}/<environment>/state"): self._state,
             ("PUT", CONVERSATION): self._create,
@@ -92,7 +92,7 @@ def _with_context(incoming: LivePersonCall, created: dict[str, Any]) -> LivePers
     return msgspec.structs.replace(incoming, attributes=dict(as_mapping(created.get("sdes"))), rest=rest)
 
 
-def _answered(handler: Handler) -> Handler:
+def _answered(handler: EndpointHandler) -> EndpointHandler:
     async def route(request: Request, **parts: str) -> HTTPResponse:
         return await answer_or_refuse(request, handler(request, **parts))
 

@@ -12,8 +12,9 @@ repeated event may come to different ones, so another 404 would not help.
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from rasa_handoff.channel.turn.handoff_request import Happened
 from rasa_handoff.platforms.answers import put
-from rasa_handoff.platforms.base import Happened, Rejected, as_payload, payload_behind
+from rasa_handoff.platforms.base import Rejected, as_payload, payload_behind
 from rasa_handoff.platforms.liveperson.settings import LivePersonSettings
 from rasa_handoff.platforms.reading import as_id, as_list, as_mapping, as_text, field_names
 from rasa_handoff.protocol.logs import get_log, short_id

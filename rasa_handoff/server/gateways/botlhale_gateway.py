@@ -44,7 +44,7 @@ from rasa_handoff.server.gateways.botlhale_clients import (
     Entered,
     EnteredAnswer,
 )
-from rasa_handoff.server.gateways.event_answers import Handler, listen, refusal
+from rasa_handoff.server.gateways.event_answers import EventHandler, listen, refusal
 from rasa_handoff.server.service.bot_operations import BotService
 from rasa_handoff.server.service.deliveries import Mark
 from rasa_handoff.server.service.unit_of_work import UnitOfWork
@@ -199,7 +199,7 @@ class BotlhaleGateway:
         async def connect(sid: str, environ: dict[str, Any], auth: Any = None) -> None:
             await self._connect(namespace, sid, environ, auth)
 
-        handlers: dict[str, Handler] = {
+        handlers: dict[str, EventHandler] = {
             "username": self._username,
             "from_user": self._from_user,
             "messages_to_client": self._messages_to_client,
@@ -211,7 +211,7 @@ class BotlhaleGateway:
         )
         self._sio.on("*", _unknown, namespace=namespace)
 
-    def _refusing(self, event: str, handler: Handler) -> Handler:
+    def _refusing(self, event: str, handler: EventHandler) -> EventHandler:
         """Wrap a handler: log its refusals, and send the customer a notice if it was their message."""
 
         async def refusing(sid: str, data: Any) -> Acknowledgement | None:

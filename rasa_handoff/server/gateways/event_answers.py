@@ -13,7 +13,7 @@ from rasa_handoff.protocol.values import plain
 
 log = get_log(__name__)
 
-Handler = Callable[[str, Any], Awaitable[Acknowledgement | None]]
+EventHandler = Callable[[str, Any], Awaitable[Acknowledgement | None]]
 """Takes the socket and the payload; None is an acknowledgement that says nothing more."""
 
 ACCEPTED: Final = Acknowledgement(ok=True)
@@ -21,7 +21,7 @@ UNFORESEEN: Final = Acknowledgement(ok=False, code="failed", error="The server f
 
 
 def listen(
-    sio: AsyncServer, namespace: str, handlers: Mapping[str, Handler], failed: Acknowledgement | None = None
+    sio: AsyncServer, namespace: str, handlers: Mapping[str, EventHandler], failed: Acknowledgement | None = None
 ) -> None:
     """Register handlers of a namespace by event name.
 
@@ -47,7 +47,7 @@ async def answer_unknown(event: str, sid: str, *_: Any) -> dict[str, Any]:
     return answer
 
 
-def _answering(sio: AsyncServer, event: str, handler: Handler, failed: Acknowledgement | None) -> Any:
+def _answering(sio: AsyncServer, event: str, handler: EventHandler, failed: Acknowledgement | None) -> Any:
     async def answer(sid: str, data: Any = None, *_: Any) -> Any:
         try:
             return plain(await handler(sid, valid(data)) or ACCEPTED)

@@ -18,8 +18,8 @@ from rasa_handoff.store.retention import (
     BEGINNING,
     MOST_LOOKED_AT,
     MOST_ROWS,
+    DeletionStep,
     Expiry,
-    Step,
     delete_dead_letters,
     delete_messages,
     ended_from,
@@ -43,27 +43,27 @@ class DeletionService(Service):
 
         return await self.do(work)
 
-    async def delete_ended(self, before: float, place: Any = None) -> Step:
+    async def delete_ended(self, before: float, place: Any = None) -> DeletionStep:
         """Delete some of the handoffs that ended before this time; one with something that still waits is left out."""
 
-        def work(unit: UnitOfWork) -> Step:
+        def work(unit: UnitOfWork) -> DeletionStep:
             step, ids = delete_ended(unit.connection, before, place)
             _publish(unit, ids)
             return step
 
         return await self.do(work)
 
-    async def expire_undelivered(self, before: float, place: int | None = None) -> Step:
+    async def expire_undelivered(self, before: float, place: int | None = None) -> DeletionStep:
         """Remove entries that have waited since before this time, of handoffs that have ended; their messages have failed."""
         return await self.do(lambda unit: _expire(unit, before, place))
 
     def expiries(self, settings: RetentionSettings, history_days: float) -> list[Expiry]:
         """Return the expiries. What has waited too long goes first: it keeps its handoff."""
 
-        async def letters(before: float, place: Any) -> Step:
+        async def letters(before: float, place: Any) -> DeletionStep:
             return await self.do(lambda unit: delete_dead_letters(unit.connection, OUTBOX, before, place))
 
-        async def history(before: float, place: Any) -> Step:
+        async def history(before: float, place: Any) -> DeletionStep:
             return await self.do(lambda unit: remove_history(unit.connection, before))
 
         wanted = (
@@ -79,29 +79,29 @@ class DeletionService(Service):
         ]
 
 
-def remove_history(connection: Connection, before: float) -> Step:
+def remove_history(connection: Connection, before: float) -> DeletionStep:
     """Remove some rows of the history that are older than this time."""
     removed = handoff_events.remove_before(connection, before, MOST_ROWS)
-    return Step(deleted=removed, place=True if removed == MOST_ROWS else None)
+    return DeletionStep(deleted=removed, place=True if removed == MOST_ROWS else None)
 
 
-def delete_ended(connection: Connection, before: float, place: Any = None) -> tuple[Step, list[str]]:
+def delete_ended(connection: Connection, before: float, place: Any = None) -> tuple[DeletionStep, list[str]]:
     """Delete some of the handoffs that ended before this time; return the step, and the ids of those that are gone."""
     columns = HANDOFFS.c
     query = select(columns.handoff_id, columns.side, columns.ended_at)
     rows = connection.execute(ended_from(query, columns.ended_at, columns.handoff_id, before, place)).all()
     if not rows:
-        return Step(deleted=0), []
+        return DeletionStep(deleted=0), []
     waiting = OUTBOX.with_entries(connection, {row.side for row in rows}, {row.handoff_id for row in rows})
     free = [row.handoff_id for row in rows if row.handoff_id not in waiting]
     gone, has_all = delete_messages(connection, MESSAGES, free) if free else ([], True)
     delete_handoffs(connection, gone)
     if not has_all:
-        return Step(deleted=len(gone), place=place or BEGINNING), gone
-    return Step(deleted=len(gone), place=place_behind(rows)), gone
+        return DeletionStep(deleted=len(gone), place=place or BEGINNING), gone
+    return DeletionStep(deleted=len(gone), place=place_behind(rows)), gone
 
 
-def _expire(unit: UnitOfWork, before: float, place: int | None) -> Step:
+def _expire(unit: UnitOfWork, before: float, place: int | None) -> DeletionStep:
     rows = OUTBOX.oldest(unit.connection, place or 0, MOST_LOOKED_AT)
     old = [row for row in rows if row.at < before]
     columns = HANDOFFS.c
@@ -115,7 +115,7 @@ def _expire(unit: UnitOfWork, before: float, place: int | None) -> Step:
     for entry in entries:
         if entry is not None:
             mark_all(unit, failed_marks(entry, NEVER_FETCHED))
-    return Step(deleted=len(due), place=rows[-1].key if old and len(rows) == MOST_LOOKED_AT else None)
+    return DeletionStep(deleted=len(due), place=rows[-1].key if old and len(rows) == MOST_LOOKED_AT else None)
 
 
 def _publish(unit: UnitOfWork, handoff_ids: Sequence[str]) -> None:

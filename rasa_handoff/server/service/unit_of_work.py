@@ -21,9 +21,9 @@ from sqlalchemy.engine import Connection
 from rasa_handoff.core.assignment import Stage, step
 from rasa_handoff.core.assignment_events import (
     AgentWrote,
+    AssignmentEffect,
     AssignmentEvent,
     CustomerWrote,
-    Effect,
     Kept,
     Reminded,
     StatusChanged,
@@ -50,7 +50,7 @@ from rasa_handoff.store.timers import Timer
 
 T = TypeVar("T")
 Listener = Callable[[Publication], Awaitable[None]]
-Callback = Callable[[], Awaitable[object]]
+AfterCommit = Callable[[], Awaitable[object]]
 
 log = get_log(__name__)
 
@@ -71,7 +71,7 @@ class UnitOfWork:
         self.connection, self.timekeeper = connection, timekeeper
         self.entries: list[Entry] = []
         self.publications: list[Publication] = []
-        self.afterwards: list[Callback] = []
+        self.afterwards: list[AfterCommit] = []
 
     @property
     def now(self) -> float:
@@ -120,7 +120,7 @@ class UnitOfWork:
             self.show(after)
         return after
 
-    def _follow(self, record: Record, effect: Effect) -> Record:
+    def _follow(self, record: Record, effect: AssignmentEffect) -> Record:
         if isinstance(effect, Reminded):
             reminded = frozenset({effect.agent.id})
             self.publications.append(Overdue(viewers=reminded, handoff_id=record.handoff_id, seconds=effect.seconds))
@@ -208,7 +208,7 @@ class Publisher:
 
     def __init__(self) -> None:
         self.listeners: list[Listener] = []
-        self._callbacks: asyncio.Queue[Callback] = asyncio.Queue()
+        self._callbacks: asyncio.Queue[AfterCommit] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "Publisher":
@@ -225,7 +225,7 @@ class Publisher:
             for listener in self.listeners:
                 self._callbacks.put_nowait(lambda item=item, listener=listener: listener(item))  # type: ignore[misc]
 
-    def later(self, callback: Callback) -> None:
+    def later(self, callback: AfterCommit) -> None:
         """Call this after everything that was published before."""
         self._callbacks.put_nowait(callback)
 

@@ -28,7 +28,8 @@ from sqlalchemy.engine import Connection
 from rasa_handoff.protocol.errors import Refused, Unreachable
 from rasa_handoff.protocol.limits import LONGEST_ID
 from rasa_handoff.protocol.logs import get_log
-from rasa_handoff.store.engine import TROUBLES, Store, Work
+from rasa_handoff.store.batch import Work
+from rasa_handoff.store.engine import TROUBLES, Store
 from rasa_handoff.store.migrations import Steps
 from rasa_handoff.store.outbox import Outbox
 from rasa_handoff.store.timers import Timers
