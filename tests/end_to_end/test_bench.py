@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -34,7 +35,7 @@ from tools.bench.measure import (
     told_in_time,
     wants_processor,
 )
-from tools.bench.plain_rasa import CHANNELS
+from tools.bench.plain_rasa import CHANNELS, repeated
 from tools.bench.stack import ServerProcess, Setup, credentials, prepare, transactions_of
 
 SMALL = Sizes(
@@ -208,6 +209,17 @@ async def test_a_load_after_which_somebody_waits_fails(monkeypatch: pytest.Monke
     assert answered.is_set()
     with pytest.raises(FigureError, match="It was refused"):
         await told_in_time(0.01, [answers(), refused()])
+
+
+def test_repeated_events_are_of_the_same_session() -> None:
+    """Rasa loads what came after the start of the session, by its time, in the order of the times."""
+    began = time.time() - 0.01
+    turn = [(kind, began, None, None, f'{{"timestamp": {began}}}') for kind in ("user", "bot")]
+    events = repeated(turn, 101)
+    times = [event[1] for event in events]
+    assert began < times[0] < times[-1] < time.time()
+    assert times == sorted(set(times)) == [json.loads(event[-1])["timestamp"] for event in events]
+    assert [event[0] for event in events[:4]] == ["user", "bot"] * 2
 
 
 class Starved:

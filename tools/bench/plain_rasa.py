@@ -115,9 +115,13 @@ def pause() -> Event:
 
 
 def repeated(events: Sequence[Event], count: int) -> list[Event]:
-    """Return these events again and again until there are ``count``, each a little later than the one before it, until now."""
-    began = time.time() - count / 1000
-    return [_at(events[number % len(events)], began + number / 1000) for number in range(count)]
+    """Return these events again and again until there are ``count``, at times between the last of them and now.
+
+    Rasa loads a conversation from the start of its session on, by the events' times.
+    """
+    after = max(float(event[1]) for event in events)
+    step = (time.time() - after) / (count + 1)
+    return [_at(events[number % len(events)], after + (number + 1) * step) for number in range(count)]
 
 
 def _at(event: Event, at: float) -> Event:

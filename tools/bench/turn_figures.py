@@ -77,11 +77,13 @@ class LongHandoffs:
     async def one(self, name: str) -> None:
         """Have a customer ask, and measure until an agent has the transcript."""
         await lengthen(self._customers, self._trackers, name, self._events)
-        asked_at = time.time()
+        said, asked_at = self._trackers.said([name]), time.time()
         asking = asyncio.ensure_future(self._customers.say(name, "/execute_handoff"))
         handoff_id, _ = await self._agent.arrival(name)
-        await eventually(lambda: self._transcript(handoff_id), what=f"the transcript of {name}")
+        transcript = await eventually(lambda: self._transcript(handoff_id), what=f"the transcript of {name}")
         shown_at = time.time()
+        if sum(line["speaker"] == "customer" for line in transcript) < said:
+            raise FigureError(f"The transcript of {name} has {len(transcript)} lines: not all that was said.")
         await asking
         self.transcripts.add(shown_at - self._turn_ended_at(name, asked_at))
         self.whole.add(shown_at - asked_at)
