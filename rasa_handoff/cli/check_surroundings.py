@@ -3,8 +3,9 @@
 import json
 import os
 import urllib.error
+import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from rasa_handoff.cli.check_project import choice_of
@@ -17,6 +18,7 @@ from rasa_handoff.protocol.handshake import FORMAT, PROTOCOL, are_compatible, is
 from rasa_handoff.protocol.names import EXECUTE_ACTION, OPTIONS_ACTION
 
 SECONDS: Final = 5.0
+RELAY_TOKEN: Final = "/relay-token"
 
 
 def check_tracker_store(project: Project) -> Iterator[Finding]:
@@ -55,9 +57,26 @@ def check_desk(project: Project) -> Iterator[Finding]:
         )
         return
     yield _judged(url, health)
+    yield from _check_token(settings, url)
     letters = health.get("dead_letters") if isinstance(health, dict) else None
     if isinstance(letters, int) and letters > 0:
         yield warn(_set_aside(letters, f"the live-agent server at {url}", "rasa-handoff dead-letters list"))
+
+
+def _check_token(settings: Settings, url: str) -> Iterator[Finding]:
+    """Check that the live-agent server takes the token; one that is too old to be asked isn't."""
+    headers = {"Authorization": f"Bearer {settings.desk.token}"} if settings.desk.token else {}
+    try:
+        _get(f"{url}{RELAY_TOKEN}?{urllib.parse.urlencode({'bot_id': settings.bot_id})}", headers)
+    except urllib.error.HTTPError as problem:
+        if problem.code == 403:
+            what = "desk.token isn't" if settings.desk.token else "There is no desk.token, so it isn't"
+            yield mend(
+                f"{what} one of the bot '{settings.bot_id}' at {url}, which refuses the relay: make one there by "
+                f"rasa-handoff token add {settings.bot_id}, and write it into credentials.yml."
+            )
+    except (OSError, ValueError):
+        return  # that it doesn't answer was said
 
 
 def check_dead_letters(project: Project) -> Iterator[Finding]:
@@ -126,10 +145,10 @@ def _judged(url: str, health: Any) -> Finding:
     return ok(f"The live-agent server at {url} answers (version {health.get('version')}, protocol {protocol}).")
 
 
-def _get(url: str) -> Any:
+def _get(url: str, headers: Mapping[str, str] | None = None) -> Any:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(url, timeout=SECONDS) as answer:
+        with opener.open(urllib.request.Request(url, headers=dict(headers or {})), timeout=SECONDS) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as problem:
         if problem.code == 503:  # the server's status when its database can't be reached; the body says more

@@ -131,6 +131,13 @@ def any_tokens(connection: Connection) -> bool:
     return connection.execute(select(TOKENS.c.hash).limit(1)).first() is not None
 
 
+def may_relay(connection: Connection, token: str | None, bot_id: str, local: bool) -> bool:
+    """Return whether a relay with this token may speak for this bot. ``local``: it is a program on this machine."""
+    if not any_tokens(connection):
+        return local  # the server listens on its own machine only; a proxy there may speak for others
+    return token_fits(connection, token, bot_id)
+
+
 def token_fits(connection: Connection, token: str | None, bot_id: str | None = None) -> bool:
     """Return whether this is a token of the bot; without a bot, of any. Compared in constant time."""
     query = select(TOKENS.c.hash) if bot_id is None else select(TOKENS.c.hash).where(TOKENS.c.bot_id == bot_id)

@@ -38,6 +38,7 @@ from rasa_handoff.server.gateways.desk_gateway import DeskGateway
 from rasa_handoff.server.gateways.relay_gateway import RelayGateway
 from rasa_handoff.server.gateways.tkinter_gateway import TKINTER, Ports, TkinterGateway
 from rasa_handoff.server.http.pages import Pages, SecurityHeaders, unavailable
+from rasa_handoff.server.http.relay_token import RELAY_TOKEN, RelayTokenPage
 from rasa_handoff.server.http.sign_in import Browsers
 from rasa_handoff.server.public_url import BelowPath, PublicUrl
 from rasa_handoff.server.sending_again import DEAD_LETTERS
@@ -139,6 +140,7 @@ class _LiveAgentServer:
         settings, guard = self._settings, self._guard
         routes = Pages(self._store, self._browsers, guard.refusals, self._desk.close_ended).routes()
         routes.append(Route(ADMIN, _Commands(AdminHttp(settings.admin_token, self._commands, guard))))
+        routes.append(Route(RELAY_TOKEN, RelayTokenPage(self._store, guard)))
         web = Starlette(routes=routes, lifespan=self._lifespan, exception_handlers={Unavailable: unavailable})
         web.router.redirect_slashes = False  # it would send browsers to whatever Host says
         both = SocketIOApp(self._sio, SecurityHeaders(web, self._browsers, settings.hsts))

@@ -173,7 +173,9 @@ class RelayGateway:
                 f"This server speaks protocol {PROTOCOL}, the relay {offered.protocol}: bring both to the same version.",
             )
         try:
-            may = await self._conversations.do(lambda unit: _may_relay(unit.connection, offered, is_local(environ)))
+            may = await self._conversations.do(
+                lambda unit: accounts.may_relay(unit.connection, offered.token, offered.bot_id, local=is_local(environ))
+            )
         except Unreachable as problem:
             raise ConnectionRefusedError(str(problem)) from problem
         if not may:
@@ -319,9 +321,3 @@ def _numbered(under_way: Sequence[Any]) -> Iterator[OpenHandoffPayload]:
                 yield read(OpenHandoffPayload, one)
             except Refused as problem:
                 log.warning("An open handoff in a relay's hello can't be read, and is skipped: %s", problem)
-
-
-def _may_relay(connection: Any, offered: RelayAuthPayload, local: bool) -> bool:
-    if not accounts.any_tokens(connection):
-        return local  # the server listens on its own machine only; a proxy there may speak for others
-    return accounts.token_fits(connection, offered.token, offered.bot_id)

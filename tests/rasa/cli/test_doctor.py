@@ -1,5 +1,7 @@
 """``rasa-handoff doctor``: each check finds what is wrong, and is quiet where nothing is."""
 
+import asyncio
+import functools
 import shutil
 import subprocess
 import threading
@@ -8,7 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import yaml
 
+from rasa_handoff.server import accounts
+from rasa_handoff.testing.scripted_desk import DeskServer
 from tests.rasa.cli.conftest import Done, command, process
 
 
@@ -405,3 +410,19 @@ def test_a_known_hole_is_named(
     package(tmp_path / "other", "python-engineio", "4.12.3")
     monkeypatch.syspath_prepend(tmp_path / "other")
     assert line in command("doctor", str(handed)).stdout
+
+
+async def test_a_token_that_the_live_agent_server_refuses_is_found(handed: Path, tmp_path: Path) -> None:
+    async with DeskServer(tmp_path) as desk:
+        replace(handed / "credentials.yml", "http://localhost:5065", desk.url)
+        bot_id = yaml.safe_load((handed / "credentials.yml").read_text())["rasa_handoff.HandoffChannel"]["bot_id"]
+        look = functools.partial(asyncio.to_thread, command, "doctor", str(handed))
+        assert "desk.token" not in (await look()).stdout
+        token = accounts.add_token(desk.database, bot_id)
+        missing = (await look()).stdout
+        assert f"There is no desk.token, so it isn't one of the bot '{bot_id}' at {desk.url}" in missing
+        assert f"rasa-handoff token add {bot_id}" in missing
+        replace(handed / "credentials.yml", "# token: ${HANDOFF_TOKEN}", "token: wrong")
+        assert f"desk.token isn't one of the bot '{bot_id}'" in (await look()).stdout
+        replace(handed / "credentials.yml", "token: wrong", f"token: {token}")
+        assert "desk.token" not in (await look()).stdout

@@ -1,0 +1,50 @@
+"""``GET /relay-token?bot_id=...``: whether a relay with this token would be let in. For ``rasa-handoff doctor``."""
+
+from typing import Any, Final
+
+from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
+
+from rasa_handoff.guard.compat.http_requests import AsgiRequest
+from rasa_handoff.guard.guard import Guard
+from rasa_handoff.guard.socketio_requests import is_local
+from rasa_handoff.protocol.limits import LONGEST_ID
+from rasa_handoff.protocol.text import valid_text
+from rasa_handoff.server import accounts
+from rasa_handoff.server.storage.tables import Database
+
+RELAY_TOKEN: Final = "/relay-token"
+BEARER: Final = "bearer "
+RETRY_SECONDS: Final = "5"
+
+
+class RelayTokenPage:
+    """The page, as an ASGI application. Whoever guesses tokens is slowed down, and each wrong one is logged."""
+
+    def __init__(self, store: Database, guard: Guard) -> None:
+        self._store, self._guard = store, guard
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request (ASGI)."""
+        request = AsgiRequest(scope, receive, send)
+        address = self._guard.address_of(request.head)
+        given = request.head.headers.get("authorization", "")
+        token = given[len(BEARER) :].strip() if given.lower().startswith(BEARER) else None
+        bot_id = valid_text(str(request.head.query.get("bot_id", "")))[:LONGEST_ID]
+        fits = await self._store.write(
+            lambda connection: accounts.may_relay(
+                connection, token, bot_id, local=is_local({"handoff.head": request.head})
+            )
+        )
+        if not self._guard.may_command(address, fits):
+            answer = _answer(429, "Too many requests. Try again in some seconds.", {"Retry-After": RETRY_SECONDS})
+        elif not fits:
+            self._guard.refusals.note(address, "relay", f"a look at a token that isn't one of the bot '{bot_id}'.")
+            answer = _answer(403, f"The token isn't one of the bot '{bot_id}'.")
+        else:
+            answer = JSONResponse({"ok": True})
+        await answer(scope, receive, send)
+
+
+def _answer(status: int, sentence: str, headers: dict[str, Any] | None = None) -> JSONResponse:
+    return JSONResponse({"ok": False, "error": sentence}, status, headers)
