@@ -63,6 +63,7 @@ RELIED_ON: dict[str, dict[str, str]] = {
         "rasa.core.channels.channel.CollectingOutputChannel._persist_message": "ba43bd722b",
         "rasa.core.channels.socketio.SocketIOOutput._send_message": "2c50f0c470",
     },
+    "channel/compat/slack.py": {"rasa.core.channels.slack.SlackInput._sanitize_user_message": "8ab86c4d53"},
     "channel/compat/socketio_server.py": {
         "rasa.core.channels.socketio.SocketIOInput.blueprint": "4070ffd600",
         "socketio.async_server.AsyncServer.emit": "3098814364",

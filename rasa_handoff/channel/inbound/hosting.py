@@ -38,6 +38,7 @@ ONE: Final = "one process has all conversations"
 
 
 CORRECTED: Final[Mapping[str, str]] = {
+    "rasa.core.channels.slack.SlackInput": "rasa_handoff.channel.compat.slack.HandoffSlack",
     "rasa.core.channels.socketio.SocketIOInput": "rasa_handoff.channel.hosted.socketio.HandoffSocketIO",
     "rasa.core.channels.telegram.TelegramInput": "rasa_handoff.channel.compat.telegram.HandoffTelegram",
     "rasa.core.channels.twilio.TwilioInput": "rasa_handoff.channel.compat.twilio.HandoffTwilio",

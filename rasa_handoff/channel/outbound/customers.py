@@ -249,7 +249,8 @@ class Customers:
             if body.response == names.UTTER_NOBODY_YET:
                 return await with_choices(message, self._bot, entry.lane, channel)
             return message
-        return {"text": body.text}
+        method = self._delivery_methods.get(channel)
+        return {"text": method.written(body.text or "") if method is not None else body.text}
 
     # Outcomes
 

@@ -21,6 +21,7 @@ from rasa.core.channels.channel import InputChannel, OutputChannel
 from rasa_handoff.channel.compat.rasa_channels import ChannelMessage, class_names, send_with_ids
 from rasa_handoff.channel.compat.vendor_errors import CallbackWithErrors, raise_on_errors, translate_error
 from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
+from rasa_handoff.channel.slack_markup import escaped
 from rasa_handoff.protocol.errors import HandoffError, Unreachable, Waits
 
 if TYPE_CHECKING:  # a vendor's channel is loaded only when it is hosted
@@ -40,6 +41,10 @@ class DeliveryMethod:
 
     def __init__(self, channel: InputChannel) -> None:
         self.channel = channel
+
+    def written(self, text: str) -> str:
+        """Return an agent's text in the channel's markup, so that the customer sees what the agent wrote."""
+        return text
 
     def return_data(self, output: OutputChannel) -> dict[str, Any]:
         """Return the data of this turn's output that is needed to write to the customer later. JSON-ready."""
@@ -160,6 +165,10 @@ class Slack(RebuiltOutput):
     """Delivery to the Slack channel and thread that the customer wrote in."""
 
     kept = ("slack_channel", "thread_id")
+
+    def written(self, text: str) -> str:
+        """Return the text with Slack's control characters escaped: ``<!channel>`` calls nobody."""
+        return escaped(text)
 
     def build(self, channel: "SlackInput", data: Data) -> OutputChannel:
         """Return Slack's own output for that channel and thread."""

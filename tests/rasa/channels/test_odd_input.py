@@ -15,7 +15,7 @@ from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.channels.channel_customers import FETCHED, PUSHED, Customer, OnBotFramework
+from tests.rasa.channels.channel_customers import FETCHED, PUSHED, Customer, OnBotFramework, OnSlack
 from tests.rasa.channels.talking import heard_from_customer, resolved, taken
 from tests.rasa.channels.vendors import Vendors
 from tests.rasa.handoff.test_database import NOT_TAKEN
@@ -185,4 +185,27 @@ async def test_what_comes_with_a_message_is_described(
     words = heard_from_customer(thandi, handoff_id)
     assert words[-2:] == ["My invoice is wrong", "Look [Attachment: invoice.png https://files/i]"], words
     customer.attachments = ()
+    await resolved(rasa, thandi, customer, handoff_id)
+
+
+async def test_slacks_markup_is_read_and_written_by_nobody(
+    rasa: RasaServer, thandi: ScriptedAgent, vendors: Vendors
+) -> None:
+    customer = OnSlack(rasa, vendors, id="U97", place="C97")
+    await customer.say("Is 1 < 2 & 3 > 2?")
+    await customer.say("I give up completely")
+    handoff_id = await taken(rasa, thandi, customer)
+    opened = await thandi.ask("open", handoff_id=handoff_id, after=0)
+    assert "Is 1 < 2 & 3 > 2?" in [line["text"] for line in opened["conversation"]["transcript"]]
+    for text in ("<b>bold</b> &amp; more", "mail thabo@example.org or see https://example.org/a?b=1&c=2"):
+        await customer.say(text)
+        await thandi.hears("message", text=text)
+    await customer.say_in_markup(
+        "ask <@U02|lerato> in <#C1|help>, <https://example.org/x|our page>, <tel:+27115550100|011 555 0100>"
+    )
+    await thandi.hears(
+        "message", text="ask @lerato in #help, our page (https://example.org/x), 011 555 0100 (+27115550100)"
+    )
+    await thandi.say(handoff_id, "Hello <!channel>, 1 < 2 & so on")
+    await customer.hears("Hello &lt;!channel&gt;, 1 &lt; 2 &amp; so on")
     await resolved(rasa, thandi, customer, handoff_id)
