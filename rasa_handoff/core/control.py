@@ -43,6 +43,8 @@ LONGEST_QUOTED: Final = 100
 """Characters of a customer's message that a notice about it quotes."""
 MOST_ASKED: Final = 2
 """How often in a row a customer is asked whether to go on waiting; one who doesn't answer then waits quietly."""
+ASKING: Final = frozenset({Control.WAITING})
+"""The states in which a question with choices is open."""
 SILENT_ENDINGS: Final = frozenset({"silence", "customer_silent"})
 """Endings after which the bot doesn't speak: the customer is no longer there."""
 
@@ -50,19 +52,28 @@ SILENT_ENDINGS: Final = frozenset({"silence", "customer_silent"})
 def step(conversation: Conversation, event: events.Event) -> ControlStep:
     """Return the conversation after the event, and its effects.
 
-    An event that concerns a message rather than the conversation changes nothing and is legal in every state, so the table
-    doesn't have it.
+    An event that concerns a message rather than the state is legal in every state, so the table doesn't have it.
 
     Raises:
         IllegalEvent: the table has no such pair, or an agent writes in an older handoff.
     """
     if isinstance(event, events.MessageReported | events.NoticeShown | events.WordsNotDelivered):
-        return conversation, (_report(event),)
+        return _with_choices(conversation, event), (_report(event),)
     if _is_of_an_older_handoff(conversation, event):
         if isinstance(event, events.AgentSaid):
             raise IllegalEvent(f"The handoff {event.handoff_id} of {short_id(conversation.conversation_id)} is over.")
         return conversation, ()
-    return MACHINE.step(_on_channel_of(event, conversation), event)
+    after, effects = MACHINE.step(_on_channel_of(event, conversation), event)
+    answered = after.state is not conversation.state or isinstance(event, events.CustomerChoseToWait | events.AgentSaid)
+    return (replace(after, choices=()) if answered and after.choices else after), effects
+
+
+def _with_choices(conversation: Conversation, event: events.Event) -> Conversation:
+    """Return the conversation with the choices of the question that the customer was shown, if that is still to be answered."""
+    if not isinstance(event, events.NoticeShown) or not event.choices:
+        return conversation
+    is_open = event.handoff_id == conversation.handoff_id and conversation.state in ASKING
+    return replace(conversation, choices=event.choices) if is_open else conversation
 
 
 def _is_of_an_older_handoff(conversation: Conversation, event: events.Event) -> bool:

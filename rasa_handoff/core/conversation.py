@@ -9,7 +9,7 @@ from rasa_handoff.protocol.effects import Effect, TellDesk, WriteTracker
 from rasa_handoff.protocol.errors import HandoffError
 from rasa_handoff.protocol.outbox_bodies import ReturnBody
 from rasa_handoff.protocol.payloads import EndedPayload
-from rasa_handoff.protocol.values import Value
+from rasa_handoff.protocol.values import ShownChoice, Value
 
 
 class Control(str, enum.Enum):
@@ -44,6 +44,7 @@ class Conversation(Value, frozen=True):
     waiting. ``reminded``: whether they were asked if they are still there (``asked`` in the desk's
     :class:`~rasa_handoff.core.assignment.Assignment`). ``ended``: how the last handoff ended, a reason such as ``customer_left``;
     ``resolved`` for every outcome that an agent chose. ``desk_away``: whether they got the notice that the desk can't be reached.
+    ``choices``: those of the question that is open, as the customer was shown them.
     """
 
     conversation_id: str
@@ -63,6 +64,7 @@ class Conversation(Value, frozen=True):
     asked: int = 0
     reminded: bool = False
     desk_away: bool = False
+    choices: tuple[ShownChoice, ...] = ()
 
     @property
     def desk_active(self) -> bool:

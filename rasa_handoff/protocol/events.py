@@ -6,7 +6,7 @@ of an older handoff changes nothing.
 
 from typing import Any
 
-from rasa_handoff.protocol.values import Agent, Offer, Status, Value
+from rasa_handoff.protocol.values import Agent, Offer, ShownChoice, Status, Value
 
 
 class Event(Value, frozen=True, tag=True):
@@ -245,12 +245,13 @@ class MessageReported(Event, frozen=True, kw_only=True):
 
 
 class NoticeShown(Event, frozen=True, kw_only=True):
-    """A notice of the relay was shown to the customer, with this ``text``."""
+    """A notice of the relay was shown to the customer, with this ``text``. ``choices``: those of a question."""
 
     id: str
     text: str
     at: float
     response: str
+    choices: tuple[ShownChoice, ...] = ()
 
 
 class WordsNotDelivered(Event, frozen=True, kw_only=True):

@@ -65,6 +65,13 @@ class Contact(Value, frozen=True):
     phone: str | None = None
 
 
+class ShownChoice(Value, frozen=True):
+    """A choice that a question was shown with. ``title``: what the customer reads. ``payload``: what it means."""
+
+    title: str
+    payload: str
+
+
 class Department(Value, frozen=True):
     """A group of agents.
 

@@ -28,7 +28,8 @@ from rasa_handoff.channel.inbound.failure_notices import FailureNotices
 from rasa_handoff.channel.inbound.to_desk import ToDesk
 from rasa_handoff.channel.inbound.turn_lock import TurnLock, WorkUnderWay
 from rasa_handoff.channel.message_ids import message_facts
-from rasa_handoff.channel.outbound.customers import PAYLOADS, Customers
+from rasa_handoff.channel.outbound.choices import PAYLOADS
+from rasa_handoff.channel.outbound.customers import Customers
 from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.channel.turn.bot_turn import (

@@ -9,7 +9,7 @@ from typing import Any, Final
 from rasa.core.channels.channel import UserMessage
 
 from rasa_handoff.channel.message_ids import message_facts
-from rasa_handoff.channel.outbound.customers import PAYLOADS, chosen
+from rasa_handoff.channel.outbound.choices import PAYLOADS, event_of, payload_meant
 from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.core.control import Control, Conversation
@@ -19,10 +19,12 @@ from rasa_handoff.protocol.channel_settings import IntentSettings
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.limits import LONGEST_MESSAGE
 from rasa_handoff.protocol.logs import get_log, short_id
-from rasa_handoff.relay.relay import Relay
+from rasa_handoff.relay.relay import CUSTOMER, Relay
 
 log = get_log(__name__)
 
+SHOWN_SECONDS: Final = 1.0
+"""How long an answer waits until it is known whether its question was shown."""
 RETURN_SECONDS: Final = 5.0
 """How long the request of a customer who leaves waits for the bot's first message."""
 
@@ -56,7 +58,7 @@ class ToDesk:
         """
         if message.text is None and not _attachments(message) and not self._delivery_methods[channel].push:
             return
-        text = (message.text or "").strip()
+        text = await self._named_payload((message.text or "").strip(), conversation)
         id = message.message_id if message_facts().id is not None else None
         data = self._delivery_methods[channel].return_data(message.output_channel)
         common: dict[str, Any] = {
@@ -74,7 +76,7 @@ class ToDesk:
         if len(content["text"]) > LONGEST_MESSAGE:
             await self._too_long(channel, message)
         elif text in PAYLOADS:
-            await self._leave(chosen(text, conversation, common, content))
+            await self._leave(event_of(text, conversation, common, content))
         elif text.startswith((self._execute, self._ask)):
             await self._relay.apply(events.CustomerAskedAgain(**common))
         elif text.casefold() == conversation.leaving_word.casefold():
@@ -86,6 +88,16 @@ class ToDesk:
                 log.warning("A message of %s was not accepted: %s", short_id(message.sender_id), problem)
                 await self._tell(channel, message, names.UTTER_TOO_MANY)
                 message_facts().refused = (problem.code, str(problem))  # not noted as done: it may be sent again
+
+    async def _named_payload(self, text: str, conversation: Conversation) -> str:
+        """Return the payload of the choice that the text names, if a question is open; else the text itself."""
+        if conversation.state is Control.WAITING and conversation.asked and not conversation.choices:
+            # The customer answers at once, and that they were shown the question isn't stored yet.
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._relay.flush(CUSTOMER, conversation.conversation_id), SHOWN_SECONDS)
+            conversation = self._relay.conversation(conversation.conversation_id)
+        payload = payload_meant(text, conversation.choices)
+        return payload if payload in PAYLOADS else text
 
     async def _tell(self, channel: str, message: UserMessage, response: str) -> None:
         notice = await self._bot.say(response, message.sender_id, channel)

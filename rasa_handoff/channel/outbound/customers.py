@@ -4,8 +4,6 @@ An entry is delivered once the customer's side has acknowledged it, each channel
 channel that can't push, once the response that contains it was written (``response_batch.py``). Until then it stays in the
 outbox, and the agent is notified that it waits. An entry that couldn't be delivered for too long fails: the agent is notified of
 the reason, and the next entry is delivered.
-
-The file also has the choices of a customer while nobody comes: go on waiting, leave a message, back to the bot.
 """
 
 import asyncio
@@ -23,13 +21,13 @@ from rasa.core.channels.channel import OutputChannel, UserMessage
 from rasa_handoff.channel.compat.output_observer import with_payloads
 from rasa_handoff.channel.compat.rasa_channels import replace_sending
 from rasa_handoff.channel.message_ids import message_facts
+from rasa_handoff.channel.outbound.choices import QUESTIONS, as_lines, choices_of, with_choices
 from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
 from rasa_handoff.channel.outbound.response_batch import ResponseBatches
 from rasa_handoff.channel.tracker.bot import Bot
-from rasa_handoff.core.control import Control, Conversation
 from rasa_handoff.core.transcript import in_words
 from rasa_handoff.guard.recent import Recent
-from rasa_handoff.protocol import events, names
+from rasa_handoff.protocol import events
 from rasa_handoff.protocol.errors import HandoffError, Refused, Unreachable, Waits
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.outbox_bodies import CustomerBody
@@ -42,46 +40,12 @@ from rasa_handoff.store.outbox import Entry
 
 log = get_log(__name__)
 
-CHOICES: Final = (
-    (names.UTTER_GO_ON_WAITING, names.WAIT_PAYLOAD),
-    (names.UTTER_LEAVE_MESSAGE, names.MESSAGE_PAYLOAD),
-    (names.UTTER_BACK_TO_BOT, names.BACK_PAYLOAD),
-)
-"""The buttons' responses and payloads."""
-PAYLOADS: Final = tuple(payload for _, payload in CHOICES)
 FLUSH_SECONDS: Final = 5.0
 """How long the next message waits until the waiting ones are delivered."""
 STALE_SECONDS: Final = 86_400.0
 """After this, a waiting message of the bot's own turns is dropped, since it is no longer news to a customer who comes back."""
 MOST_REMEMBERED: Final = 100_000
 """The most conversations with waiting entries, and the most failing entries, that are remembered."""
-
-
-async def with_choices(message: dict[str, Any], bot: Bot, conversation_id: str, channel: str) -> dict[str, Any]:
-    """Return the message with the buttons of the choices, unless the project has given it buttons of its own."""
-    if message.get("buttons"):
-        return message
-    buttons = []
-    for response, payload in CHOICES:
-        title = await bot.render(response, conversation_id, channel, {})
-        buttons.append({"title": str(title.get("text") or payload), "payload": payload})
-    return {**message, "buttons": buttons}
-
-
-def chosen(payload: str, conversation: Conversation, common: dict[str, Any], content: dict[str, Any]) -> events.Event:
-    """Return the event that a pressed button of the choices means now: an agent may have come meanwhile.
-
-    ``common``: the attributes of every event; ``content``: those of the customer's message.
-    """
-    if conversation.state not in (Control.WAITING, Control.MESSAGE):
-        return events.CustomerAskedAgain(**common)
-    if payload == names.BACK_PAYLOAD:
-        return events.CustomerLeaving(**common, **content)
-    return (
-        events.CustomerWantsToWrite(**common)
-        if payload == names.MESSAGE_PAYLOAD
-        else events.CustomerChoseToWait(**common)
-    )
 
 
 class _InAnswer(Waits):
@@ -233,7 +197,8 @@ class Customers:
     async def _say(self, method: DeliveryMethod, lane: str, entry: Entry, data: Mapping[str, Any]) -> dict[str, Any]:
         output = await method.output(lane, data)
         message = await self.make_message(entry, method.channel.name())
-        await method.send(output, lane, message, str(entry.id))
+        shown = as_lines(message, output) if entry.read(CustomerBody).response in QUESTIONS else message
+        await method.send(output, lane, shown, str(entry.id))
         return message
 
     async def make_message(self, entry: Entry, channel: str) -> dict[str, Any]:
@@ -246,8 +211,8 @@ class Customers:
             return body.message
         if body.response is not None:
             message = await self._bot.render(body.response, entry.lane, channel, body.values)
-            if body.response == names.UTTER_NOBODY_YET:
-                return await with_choices(message, self._bot, entry.lane, channel)
+            if body.response in QUESTIONS:
+                return await with_choices(message, body.response, self._bot, entry.lane, channel)
             return message
         method = self._delivery_methods.get(channel)
         return {"text": method.written(body.text or "") if method is not None else body.text}
@@ -288,7 +253,8 @@ class Customers:
         text = in_words(message.get("text"), message)
         body = entry.read(CustomerBody)
         about: dict[str, Any] = {"handoff_id": body.handoff_id, "id": body.id, "response": body.response or ""}
-        return [events.NoticeShown(conversation_id=lane, text=text, at=time.time(), **about)]
+        choices = choices_of(message) if body.response in QUESTIONS else ()
+        return [events.NoticeShown(conversation_id=lane, text=text, at=time.time(), choices=choices, **about)]
 
     def _forget(self, lane: str, entry: Entry) -> None:
         self._waiting.pop(lane, None)

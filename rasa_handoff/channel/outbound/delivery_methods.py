@@ -71,7 +71,7 @@ class DeliveryMethod:
             Waits: the customer has disconnected meanwhile.
         """
         try:
-            await self._send(output, conversation_id, dict(message), id)
+            await self._send(output, conversation_id, _copy(message), id)
         except HandoffError:
             raise
         except Exception as problem:  # each vendor's client has its own
@@ -81,6 +81,13 @@ class DeliveryMethod:
 
     async def _send(self, output: OutputChannel, conversation_id: str, message: ChannelMessage, id: str) -> None:
         await output.send_response(conversation_id, message)
+
+
+def _copy(message: ChannelMessage) -> ChannelMessage:
+    """Return a copy for Rasa's outputs, which take the message apart, and its buttons too."""
+    buttons = message.get("buttons")
+    copied = [dict(button) if isinstance(button, dict) else button for button in buttons or ()]
+    return {**message, "buttons": copied} if buttons else dict(message)
 
 
 class Push(DeliveryMethod):

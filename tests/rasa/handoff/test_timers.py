@@ -76,6 +76,47 @@ async def test_who_waits_long_may_go_back_to_the_bot(serve: Any, thandi: Scripte
         await thandi.hears("conversation", state="ended")
 
 
+@pytest.mark.parametrize("answer", ["2", " 2. ", "Leave a message", "leave  A MESSAGE", "/handoff_leave_message"])
+async def test_a_choice_is_made_by_number_title_or_payload(serve: Any, thandi: ScriptedAgent, answer: str) -> None:
+    async with serve(nobody_takes=QUICK) as rasa:
+        await ready(rasa)
+        await rasa.texts("/execute_handoff")
+        await asked(rasa)
+        assert "Please write your message now" in (await rasa.texts(answer))[-1]
+        assert rasa.channel.relay.conversation("thabo").state is Control.MESSAGE
+
+
+async def test_what_names_no_choice_are_words_and_the_question_stays(serve: Any, thandi: ScriptedAgent) -> None:
+    async with serve(nobody_takes=QUICK) as rasa:
+        await ready(rasa)
+        await rasa.texts("2")  # to the bot: nothing was asked
+        await rasa.texts("/execute_handoff")
+        await rasa.texts("2")
+        await asked(rasa)
+        for words in ("4", "0", "I have 2 parcels", "leave"):
+            await rasa.texts(words)
+        handoff_id = rasa.channel.relay.conversation("thabo").handoff_id
+        assert "patience" in (await rasa.texts("GO ON WAITING"))[-1]
+        await rasa.texts("1")
+        await thandi.take(str(handoff_id))
+        await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
+        await rasa.texts("3")
+        await thandi.hears("message", text="3")
+        opened = await thandi.ask("open", handoff_id=handoff_id, after=0)
+        said = [one["text"] for one in opened["conversation"]["messages"] if one["speaker"] == "customer"]
+        assert said == ["2", "hm", "4", "0", "I have 2 parcels", "leave", "1", "3"]
+
+
+async def test_a_choice_is_made_after_a_restart_too(serve: Any, thandi: ScriptedAgent) -> None:
+    async with serve(nobody_takes=QUICK) as rasa:
+        await ready(rasa)
+        await rasa.texts("/execute_handoff")
+        await asked(rasa)
+        await eventually(lambda: rasa.channel.relay.conversation("thabo").choices)
+    async with serve() as rasa:
+        assert "You are no longer in the queue." in await rasa.texts("back to the bot")
+
+
 async def test_a_setting_takes_them_back_who_dont_choose(serve: Any, thandi: ScriptedAgent) -> None:
     async with serve(nobody_takes=QUICK, nobody_takes_then="bot") as rasa:
         await ready(rasa)

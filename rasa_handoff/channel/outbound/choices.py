@@ -1,0 +1,93 @@
+"""The choices of the relay's questions: the buttons that a question is shown with, and what a customer's answer means.
+
+A question is open from the moment it is shown until it is answered, or no longer matters. While it is open, a choice is made by
+its number, by its title in any case, or by its payload, on every channel: on some, such as ``twilio``, customers have no
+buttons to press.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from rasa.core.channels.channel import OutputChannel
+
+from rasa_handoff.channel.tracker.bot import Bot
+from rasa_handoff.core.control import Control, Conversation
+from rasa_handoff.protocol import events, names
+from rasa_handoff.protocol.text import own_buttons, payload_of
+from rasa_handoff.protocol.values import ShownChoice
+
+QUESTIONS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
+    names.UTTER_NOBODY_YET: (
+        (names.UTTER_GO_ON_WAITING, names.WAIT_PAYLOAD),
+        (names.UTTER_LEAVE_MESSAGE, names.MESSAGE_PAYLOAD),
+        (names.UTTER_BACK_TO_BOT, names.BACK_PAYLOAD),
+    ),
+}
+"""The questions by their responses, each with the responses and payloads of its buttons."""
+PAYLOADS: Final = frozenset(payload for choices in QUESTIONS.values() for _, payload in choices)
+"""What only the relay reads; none of them is words."""
+NUMBER: Final = re.compile(r"\(?(\d{1,2})[.):]?")
+
+
+async def with_choices(
+    message: dict[str, Any], question: str, bot: Bot, conversation_id: str, channel: str
+) -> dict[str, Any]:
+    """Return the message with the buttons of the question, unless the project has given it buttons of its own."""
+    if message.get("buttons"):
+        return message
+    buttons = []
+    for response, payload in QUESTIONS[question]:
+        title = await bot.render(response, conversation_id, channel, {})
+        buttons.append({"title": str(title.get("text") or payload), "payload": payload})
+    return {**message, "buttons": buttons}
+
+
+def choices_of(message: Mapping[str, Any]) -> tuple[ShownChoice, ...]:
+    """Return the choices that a message shows, in their order."""
+    return tuple(ShownChoice(title=str(button["title"]), payload=payload_of(button)) for button in own_buttons(message))
+
+
+def payload_meant(text: str, choices: Sequence[ShownChoice]) -> str | None:
+    """Return the payload of the choice that a customer's answer names by its title, number or payload; None if it names none.
+
+    >>> payload_meant(" 2. ", (ShownChoice(title="Wait", payload="/wait"), ShownChoice(title="Leave", payload="/leave")))
+    '/leave'
+    """
+    said = _plain(text)
+    for choice in choices:
+        if said in (_plain(choice.title), _plain(choice.payload)):
+            return choice.payload
+    number = NUMBER.fullmatch(said)
+    place = int(number[1]) if number is not None else 0
+    return choices[place - 1].payload if 0 < place <= len(choices) else None
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).casefold()
+
+
+def as_lines(message: dict[str, Any], output: OutputChannel) -> dict[str, Any]:
+    """Return a question as the output can show it: where Rasa has no buttons for the channel, with numbered lines.
+
+    Rasa would send each button as a message of its own, with its payload.
+    """
+    if type(output).send_text_with_buttons is not OutputChannel.send_text_with_buttons:
+        return message
+    lines = [f"{number}. {choice.title}" for number, choice in enumerate(choices_of(message), start=1)]
+    rest = {key: value for key, value in message.items() if key != "buttons"}
+    return {**rest, "text": "\n".join([str(message.get("text") or ""), *lines])}
+
+
+def event_of(payload: str, conversation: Conversation, common: dict[str, Any], content: dict[str, Any]) -> events.Event:
+    """Return the event that a choice means now: an agent may have come meanwhile.
+
+    ``common``: the attributes of every event; ``content``: those of the customer's message.
+    """
+    if conversation.state not in (Control.WAITING, Control.MESSAGE):
+        return events.CustomerAskedAgain(**common)
+    if payload == names.BACK_PAYLOAD:
+        return events.CustomerLeaving(**common, **content)
+    if payload == names.MESSAGE_PAYLOAD:
+        return events.CustomerWantsToWrite(**common)
+    return events.CustomerChoseToWait(**common)

@@ -1,0 +1,67 @@
+"""A question with choices on channels with and without buttons, and what answers it."""
+
+from typing import Any
+
+import pytest
+
+from rasa_handoff.core.control import Control
+from rasa_handoff.protocol.events import NobodyCame
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_desk import ScriptedAgent
+from rasa_handoff.testing.waiting import eventually
+from tests.rasa.channels.channel_customers import OnTelegram, OnTwilio, OnWebexTeams
+from tests.rasa.channels.vendors import Vendors
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
+
+LINES = """I'm sorry, nobody has been free so far. What would you like to do?
+1. Go on waiting
+2. Leave a message
+3. Back to the bot"""
+
+
+async def asked(rasa: RasaServer, customer: Any) -> None:
+    """The customer waits, and is asked what to do."""
+    await customer.say("I give up completely")
+    relay = rasa.channel.relay
+    await eventually(lambda: relay.conversation(customer.conversation_id).state is Control.WAITING)
+    handoff_id = relay.conversation(customer.conversation_id).handoff_id
+    await relay.apply(NobodyCame(conversation_id=customer.conversation_id, handoff_id=handoff_id))
+    await customer.hears("nobody has been free so far")
+
+
+@pytest.mark.parametrize("kind", [OnTwilio, OnWebexTeams])
+@pytest.mark.parametrize("answer", ["2", "Leave a message", "LEAVE A MESSAGE", "/handoff_leave_message"])
+async def test_without_buttons_the_choices_are_numbered_lines(
+    rasa: RasaServer, vendors: Vendors, thandi: ScriptedAgent, kind: Any, answer: str
+) -> None:
+    name = f"{kind.channel}-{answer}".replace(" ", "").replace("/", "")
+    customer = kind(rasa, vendors, id=name, place=name)
+    await asked(rasa, customer)
+    assert [text for text in customer.received_texts() if "/handoff" in text or "Leave a" in text] == [LINES]
+    await customer.say(answer)
+    await customer.hears("Please write your message now")
+    await customer.say("disconnect")
+    await eventually(lambda: not rasa.channel.relay.silences_bot(customer.conversation_id))
+
+
+async def test_the_agent_reads_which_choices_were_shown(
+    rasa: RasaServer, vendors: Vendors, thandi: ScriptedAgent
+) -> None:
+    customer = OnTwilio(rasa, vendors, id="+2777")
+    await asked(rasa, customer)
+    await customer.say("3")
+    await eventually(lambda: not rasa.channel.relay.silences_bot(customer.conversation_id))
+    said = [event.get("text") or "" for event in await rasa.events(customer.conversation_id)]
+    assert any("[Go on waiting] [Leave a message] [Back to the bot]" in text for text in said)
+
+
+async def test_with_buttons_a_typed_choice_counts_too(
+    rasa: RasaServer, vendors: Vendors, thandi: ScriptedAgent
+) -> None:
+    customer = OnTelegram(rasa, vendors, id="4711")
+    await asked(rasa, customer)
+    await customer.say("go on waiting")
+    await customer.hears("Thank you for your patience")
+    await customer.say("disconnect")
+    await eventually(lambda: not rasa.channel.relay.silences_bot(customer.conversation_id))
