@@ -51,11 +51,16 @@ BOTLHALE_MARKER: Final = "department"
 METADATA_KEY: Final = "handoff"
 """Key in a message's metadata under which HandoffChannel gives actions the availability (``ChannelNotice``)."""
 
+UTTER_DEFAULT: Final = "utter_default"
+"""Rasa's response at the end of the two-stage fallback."""
+
 # Responses of the preset: the notices to the customer.
 UTTER_OPTIONS: Final = "utter_handoff_options"
 UTTER_ANYBODY: Final = "utter_handoff_anybody"
 """Title of the only option where the desk has no departments."""
 UTTER_NOBODY: Final = "utter_handoff_nobody"
+UTTER_NOBODY_TO_ASK: Final = "utter_handoff_nobody_to_ask"
+"""In place of the fallback's own words, which would go before the options."""
 UTTER_REQUESTED: Final = "utter_handoff_requested"
 UTTER_ASSIGNED: Final = "utter_handoff_assigned"
 """Used by platform channels, where there is no queue to report and no way back."""

@@ -26,7 +26,7 @@ def test_nothing_is_said_twice(said: str | None, reads: str) -> None:
     assert "custom" not in message
 
 
-async def offered(_: str) -> dict[str, Any]:
+async def offered(_: str, ends_fallback: bool) -> dict[str, Any]:
     return OFFERED
 
 

@@ -28,13 +28,13 @@ from rasa_handoff.protocol.markers import (
     shows_options,
     without_directives,
 )
-from rasa_handoff.protocol.names import PRIORITY_MARKER
+from rasa_handoff.protocol.names import PRIORITY_MARKER, UTTER_DEFAULT
 from rasa_handoff.protocol.text import valid
 
 log = get_log(__name__)
 
-MakeOptions = Callable[[str], Awaitable[ChannelMessage]]
-"""Makes the message with the options for a conversation."""
+MakeOptions = Callable[[str, bool], Awaitable[ChannelMessage]]
+"""Makes the message with the options for a conversation; the second argument is whether the fallback ends in them."""
 
 SHOWN: Final = ("buttons", "quick_replies")
 """The keys of Rasa's message dict that contain buttons."""
@@ -176,7 +176,12 @@ class OutputObserver:
             return without_marker(message)
         if isinstance(marker, OptionsRequest):
             observed.offered = True
-            options = _with_options(message, await observed.make_options(recipient_id))
+            ends_fallback = message.get("utter_action") == UTTER_DEFAULT
+            options = await observed.make_options(recipient_id, ends_fallback)
+            if not ends_fallback or shows_options(
+                options, self._prefix
+            ):  # else they say in one sentence all there is to say
+                options = _with_options(message, options)
             return self._in_place_of_marked(
                 observed, recipient_id, message, options, _priority_directive(marker.request)
             )

@@ -9,7 +9,7 @@
    their markers and directives don't reach the front end.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -20,17 +20,17 @@ from rasa.shared.core.trackers import DialogueStateTracker
 from rasa_handoff.channel.closing import Closing
 from rasa_handoff.channel.compat.blueprints import OnMessage
 from rasa_handoff.channel.compat.forms import payload_turn
-from rasa_handoff.channel.compat.output_observer import ObservedTurn, OutputObserver
+from rasa_handoff.channel.compat.output_observer import MakeOptions, ObservedTurn, OutputObserver
 from rasa_handoff.channel.tracker.bot import Bot
-from rasa_handoff.channel.turn.handoff_request import complete_request, intent_of, options_marker_of, up_to
+from rasa_handoff.channel.turn.handoff_request import complete_request, intent_of, marker_of, up_to
 from rasa_handoff.channel.turn.options import Options
 from rasa_handoff.core.transcript import SESSION_STARTS
 from rasa_handoff.protocol import names
 from rasa_handoff.protocol.channel_settings import IntentSettings
 from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.protocol.logs import get_log, short_id
-from rasa_handoff.protocol.markers import ChannelNotice, HandoffRequest, shows_options
-from rasa_handoff.protocol.values import plain
+from rasa_handoff.protocol.markers import ChannelNotice, HandoffRequest, OptionsRequest, read_notice, shows_options
+from rasa_handoff.protocol.values import Availability, plain
 
 log = get_log(__name__)
 
@@ -163,41 +163,51 @@ class BotTurn:
     async def with_options(
         self, channel: str, conversation_id: str, happened: Sequence[Mapping[str, Any]]
     ) -> list[Mapping[str, Any]]:
-        """Return the tracker's events with the options inserted where they were shown.
+        """Return the tracker's events with the options inserted where they were shown, as they were shown.
 
         The tracker itself has only the marker, or only the request for the options.
         """
         if _began_session(happened):
             happened = [event.as_dict() for event in (await self._bot.full_tracker(conversation_id)).events]
-        places = self._offered(happened)
-        if not places:
-            return list(happened)
-        options = await self._options.message(conversation_id, channel)
-        shown = {"event": "bot", "text": options.get("text"), "data": options}
+        places = places_of_options(happened, self._intents)
         finished: list[Mapping[str, Any]] = []
+        there: Availability | None = None
         for place, event in enumerate(happened):
+            if event.get("event") == "user" and (notice := read_notice(event.get("metadata"))) is not None:
+                there = notice.availability  # as it was in this turn
             finished.append(event)
             if place in places:
+                ends_fallback = (event.get("metadata") or {}).get("utter_action") == names.UTTER_DEFAULT
+                options = await self._options.message(conversation_id, channel, ends_fallback, there)
+                if ends_fallback and not shows_options(options, f"/{self._intents.execute}"):
+                    finished.pop()  # they were shown in its place
+                shown = {"event": "bot", "text": options.get("text"), "data": options}
                 finished.append({**shown, "timestamp": event.get("timestamp")})
         return finished
 
-    def _offered(self, happened: Sequence[Mapping[str, Any]]) -> set[int]:
-        """Return the indexes of the events after which options were shown: the bot's marker, or the request answered here."""
-        # A request counts until the bot itself shows the options after it.
-        places: set[int] = set()
-        asked: int | None = None
-        for place, event in enumerate(happened):
-            if event.get("event") == "user":
-                asked = place if intent_of(event.get("parse_data") or {}) == self._intents.options else None
-                places |= {asked} if asked is not None else set()
-            elif options_marker_of(event) is not None:
-                places = {*places - {asked}, place}
-            elif event.get("event") == "bot" and shows_options(event.get("data") or {}, f"/{self._intents.execute}"):
-                places = {*places - {asked}}  # shown by an action, and in the tracker with the buttons
-        return places
+    def _make_options(self, channel: str) -> MakeOptions:
+        return lambda conversation_id, ends_fallback: self._options.message(conversation_id, channel, ends_fallback)
 
-    def _make_options(self, channel: str) -> Callable[[str], Awaitable[dict[str, Any]]]:
-        return lambda conversation_id: self._options.message(conversation_id, channel)
+
+def places_of_options(happened: Sequence[Mapping[str, Any]], intents: IntentSettings) -> set[int]:
+    """Return the indexes of the events after which options were shown: the bot's marker, or the request answered here."""
+    # A request counts until the bot itself shows the options after it, hands over, or asks for the contact.
+    places: set[int] = set()
+    asked: int | None = None
+    form: str | None = None
+    for place, event in enumerate(happened):
+        if event.get("event") == "active_loop":
+            form = event.get("name")
+            places -= {asked} if form == names.CONTACT_FORM else set()
+        elif event.get("event") == "user":
+            asks = intent_of(event.get("parse_data") or {}) == intents.options and form != names.CONTACT_FORM
+            asked = place if asks else None
+            places |= {place} if asks else set()
+        elif (marker := marker_of(event)) is not None:
+            places = (places - {asked}) | ({place} if isinstance(marker, OptionsRequest) else set())
+        elif event.get("event") == "bot" and shows_options(event.get("data") or {}, f"/{intents.execute}"):
+            places = places - {asked}  # shown by an action, and in the tracker with the buttons
+    return places
 
 
 def _began_session(happened: Sequence[Mapping[str, Any]]) -> bool:

@@ -7,7 +7,14 @@ import msgspec
 
 from rasa_handoff.protocol.channel_settings import IntentSettings
 from rasa_handoff.protocol.errors import MarkerError
-from rasa_handoff.protocol.markers import HandoffRequest, OptionsRequest, read_marker, shows_options, with_defaults
+from rasa_handoff.protocol.markers import (
+    HandoffRequest,
+    Marker,
+    OptionsRequest,
+    read_marker,
+    shows_options,
+    with_defaults,
+)
 from rasa_handoff.protocol.names import CARRY_ON_INTENT, CONTACT_FORM, DEPARTMENT_ENTITY
 
 Happened = Sequence[Mapping[str, Any]]
@@ -50,12 +57,17 @@ def intent_of(parsed: Mapping[str, Any]) -> str | None:
 
 def options_marker_of(event: Mapping[str, Any]) -> OptionsRequest | None:
     """Return the options marker in a bot's event; None if there is none, or it can't be read."""
+    marker = marker_of(event)
+    return marker if isinstance(marker, OptionsRequest) else None
+
+
+def marker_of(event: Mapping[str, Any]) -> Marker | None:
+    """Return the marker in a bot's event; None if there is none, or it can't be read."""
     custom = (event.get("data") or {}).get("custom") if event.get("event") == "bot" else None
     try:
-        marker = read_marker(custom)
+        return read_marker(custom)
     except MarkerError:
         return None  # logged when it was sent
-    return marker if isinstance(marker, OptionsRequest) else None
 
 
 def _before_choice(happened: Happened, execute: str) -> Happened:

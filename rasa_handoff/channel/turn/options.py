@@ -40,21 +40,26 @@ class Options:
         listed = tuple(Department(name=name) for name in self._departments)
         return Availability(departments=listed, staffed=bool(listed))
 
-    async def message(self, conversation_id: str, channel: str) -> dict[str, Any]:
+    async def message(
+        self, conversation_id: str, channel: str, ends_fallback: bool = False, there: Availability | None = None
+    ) -> dict[str, Any]:
         """Return the message with the options: the departments that are open and staffed, and carrying on with the bot.
 
-        If nobody is available, it says so, and the only button is that for carrying on.
+        If nobody is available, it says so, and the only button is that for carrying on. ``ends_fallback``: the fallback ends in
+        them, so with nobody there they also say that the bot didn't understand. ``there``: who was available when they were
+        shown; by default, who is now.
         """
 
         async def text(response: str) -> str:
             message = await self._bot.render(response, conversation_id, channel, {})
             return str(message.get("text") or "")
 
-        there = self.availability()
+        there = there or self.availability()
         carry_on = await text(names.UTTER_CARRY_ON)
         if not somebody_there(there):
             button = {"title": carry_on, "payload": names.CARRY_ON_PAYLOAD}
-            return {"text": await text(names.UTTER_NOBODY), "buttons": [button]}
+            nobody = names.UTTER_NOBODY_TO_ASK if ends_fallback else names.UTTER_NOBODY
+            return {"text": await text(nobody), "buttons": [button]}
         anybody = await text(names.UTTER_ANYBODY)
         buttons = option_buttons(there, anybody=anybody, carry_on=carry_on, execute_intent=self._execute)
         return {"text": await text(names.UTTER_OPTIONS), "buttons": buttons}

@@ -179,6 +179,41 @@ async def test_the_fallback_ends_in_the_options(rasa: RasaServer, thandi: Script
     assert ("Billing", '/execute_handoff{"department": "billing"}') in buttons(said)
 
 
+async def fallen_back(rasa: RasaServer) -> list[dict]:
+    """The end of the two-stage fallback."""
+    said: list[dict] = []
+    for _ in range(4):
+        said = await rasa.say("xyzzy plugh qwrt")
+        if buttons(said) and "Carry on with the bot" in dict(buttons(said)):
+            return said
+    raise AssertionError(said)
+
+
+async def test_with_nobody_there_the_fallback_ends_in_one_sentence(rasa: RasaServer) -> None:
+    (said,) = await fallen_back(rasa)
+    assert said["text"] == "I'm sorry, I don't understand that, and nobody is there to ask right now."
+    assert ("Carry on with the bot", "/handoff_carry_on") in buttons([said])
+
+
+async def test_the_agent_sees_the_options_that_were_shown_and_no_others(rasa: RasaServer, desk: DeskServer) -> None:
+    """Nobody was there then; somebody is by the time of the handoff."""
+    await fallen_back(rasa)
+    await rasa.texts("/provide_handoff_options")
+    async with ScriptedAgent(desk.url, "thandi@example.com") as thandi:
+        await there(rasa)
+        await rasa.texts("/provide_handoff_options")
+        await rasa.texts("/execute_handoff")
+        lines = [line["text"] for line in (await thandi.take_next())["transcript"] if line["speaker"] == "bot"]
+    offered = [line for line in lines if "[Carry on with the bot]" in line]
+    assert [line.partition(" [")[0] for line in offered] == [
+        "I'm sorry, I don't understand that, and nobody is there to ask right now.",
+        "I'm sorry, nobody is there to talk to right now. Please try again later. I'm still here to help.",
+        "Who would you like to talk to?",
+    ]
+    assert ["[Billing]" in line for line in offered] == [False, False, True]
+    assert not any("Perhaps a person can help" in line for line in lines)
+
+
 async def test_what_is_typed_during_the_handover_goes_to_one_side(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     first = asyncio.create_task(rasa.texts("/execute_handoff"))
     await eventually(lambda: "thabo" in rasa.channel.interceptor._turns._locks, what="the turn that hands over")
