@@ -195,14 +195,16 @@ def wants_processor(pid: int) -> bool:
     return False
 
 
-async def quiet(system: Watched, received: Callable[[], int], within: float) -> None:
+async def quiet(system: Watched, received: Callable[[], int], within: float, lasting: float = 0) -> None:
     """Wait until these processes have nothing to do, and nothing more is received. ``received``: how much has been so far.
+    ``lasting``: for so many seconds.
 
     Raises:
         FigureError: they are still busy after ``within`` seconds.
     """
     deadline, count, quiet_looks = time.monotonic() + within * slowness(), received(), 0
-    while quiet_looks < 2:
+    needed = max(2, math.ceil(lasting / QUIET_FOR))
+    while quiet_looks < needed:
         # Read anew for each look, since a look costs something too, and may be at this very process.
         before, since = system.processor(), time.monotonic()
         await asyncio.sleep(QUIET_FOR)

@@ -76,6 +76,9 @@ async def _hold_one(bench: Bench) -> Held:
             await scene.agent.take(handoff_id)
             for number in range(messages):
                 await customers.say(name, f"message {number}")
+        await quiet(scene, lambda: 0, WRITTEN_WITHIN)
+        for name in (WARM, COPIED):
+            await customers.say(name, "")  # fetches the agent's answers, which would wait in each copy
         await _at_rest(scene, [WARM, COPIED], 2 + WARM_UP + 1)
         return Held(folder, handoff_id, scene.stack.memory())
 

@@ -26,6 +26,8 @@ from tools.rasa_command import RASA
 ROOT = Path(__file__).parents[2]
 AGENT = "bench"
 BOT_ID = "small"
+CONNECTED_WITHIN = 60.0
+"""Seconds after which Rasa is connected to the live-agent server, however many conversations go on."""
 EACH_AGENTS = 10
 """Conversations of one agent; the next one is taken by another. What one socket may send is limited, as in production."""
 
@@ -209,7 +211,7 @@ class Scene:
         self.customers: list[Customer] = []
 
     async def __aenter__(self) -> "Scene":
-        await eventually(self._is_connected, what="Rasa's connection to the live-agent server")
+        await eventually(self._is_connected, CONNECTED_WITHIN, what="Rasa's connection to the live-agent server")
         for agent in self.agents:
             await agent.sign_in()
             await agent.connect()

@@ -11,7 +11,9 @@ from tools.bench.stack import Scene, Setup
 
 IDLE_FOR = 0.5
 """Seconds before each take in which nothing happens."""
-SETTLES_WITHIN = 60.0
+CALM = 40.0
+"""Seconds of rest before the first take, at most: what the customers' arrival causes is in the tracker after thirty."""
+SETTLES_WITHIN = 120.0
 """Seconds until all whom a take concerns have been told."""
 
 
@@ -56,7 +58,11 @@ class Queue:
         await self._quiet()
 
     async def _quiet(self) -> None:
-        await quiet(self.scene, lambda: self._summaries() + self._notices(), SETTLES_WITHIN)
+        await quiet(self.scene, self.messages, SETTLES_WITHIN)
+
+    def messages(self) -> int:
+        """How many messages the desk and the customers have got."""
+        return self._summaries() + self._notices()
 
     def processor(self, name: str) -> Samples:
         """Return the processor time of a process for each take, without what it uses while nothing happens."""
@@ -82,6 +88,8 @@ async def take(bench: Bench) -> list[Row]:
         small, large = Queue(one), Queue(other)
         for queue, count in ((small, few), (large, many)):
             await queue.fill(count)
+        calm = min(CALM, bench.seconds / 2)
+        await quiet(other, large.messages, SETTLES_WITHIN + calm, calm)
         await in_turns(bench.seconds, [large.take, small.take])
         for queue in (large, small):
             queue.costs.update({name: queue.processor(name) for name in ("Rasa", "server")})
