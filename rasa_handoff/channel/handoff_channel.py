@@ -27,7 +27,7 @@ from rasa_handoff.channel.closing import CLOSED
 from rasa_handoff.channel.compat import http_connections
 from rasa_handoff.channel.compat.blueprints import HandoffSettingsError, OnMessage
 from rasa_handoff.channel.compat.fail_safe_store import Keeper
-from rasa_handoff.channel.compat.rasa_channels import AsksWhileSilent, WithLifetime
+from rasa_handoff.channel.compat.rasa_channels import AsksWhileSilent, WithLifetime, WithShortPayloads
 from rasa_handoff.channel.compat.server_patches import ServerPatches
 from rasa_handoff.channel.hosted.customer_authentication import CustomerAuthentication
 from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
@@ -56,6 +56,7 @@ from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.settings_errors import expanded
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.kept_turns import has_kept_turn, keep_turn
+from rasa_handoff.relay.long_payloads import PREFIX, LongPayloads
 from rasa_handoff.relay.old_handoffs import retention_of
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
 from rasa_handoff.relay.repository import RelayStore
@@ -103,12 +104,15 @@ class HandoffChannel(InputChannel):
         )
         self.relay = Relay(self.store, settings)
         self.desk = desk_class(settings.desk.type)(settings, self.relay)
+        self._long_payloads = LongPayloads(self.store)
         self._retention = retention_of(self.relay, settings.retention)
         self.guard = Guard(settings.limits)
         self.authentication = CustomerAuthentication(settings, self.store, self.guard)
         for channel in channels.values():
             if isinstance(channel, HandoffSocketIO):
                 channel.authentication, channel.guard = self.authentication, self.guard
+            if isinstance(channel, WithShortPayloads):
+                channel.shorten_payloads(self._long_payloads.shortened)
         self.interceptor: Interceptor | None = None
 
     def blueprint(self, on_new_message: OnMessage) -> Blueprint:
@@ -137,6 +141,8 @@ class HandoffChannel(InputChannel):
     async def _receive(self, channel: str, message: UserMessage) -> None:
         assert self.interceptor is not None, "messages come only after the blueprint was registered"
         await self.authentication.receive(self.channels[channel], message)
+        if message.text and message.text.startswith(PREFIX):
+            message.text = await self._long_payloads.restored(message.text, f"/{self.settings.intents.options}")
         await self.interceptor.receive(channel, message)
 
     def assemble(self, app: Sanic, on_new_message: OnMessage) -> None:

@@ -256,4 +256,5 @@ def title_of(domain: Any, response: str, otherwise: str) -> str:
 
 
 def _entity(department: str) -> str:
-    return json.dumps({DEPARTMENT_ENTITY: department})
+    # Escaped, each character of most scripts would be six bytes long; Telegram takes 64 for all of it.
+    return json.dumps({DEPARTMENT_ENTITY: department}, ensure_ascii=False)

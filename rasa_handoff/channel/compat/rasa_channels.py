@@ -28,6 +28,13 @@ class WithLifetime:
         """End, when the server stops."""
 
 
+class WithShortPayloads:
+    """Base of hosted channels whose vendor limits the length of a button's payload."""
+
+    def shorten_payloads(self, shorten: Callable[[str], Awaitable[str]]) -> None:
+        """Have payloads that are too long kept by ``shorten``, which returns what stands for one."""
+
+
 class AsksWhileSilent:
     """Base of hosted channels whose vendor asks for more while the customer is silent."""
 

@@ -2,25 +2,55 @@
 
 Rasa makes its output, aiohttp session included, in an event loop that is closed at once, so that each webhook is answered with
 "Event loop is closed". Here one output serves the channel's life, and the webhook is set once the server runs.
+
+Telegram refuses a message one of whose buttons has a payload of more than 64 bytes. Here such a payload is kept, and the button
+carries its key.
 """
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
 
 from rasa.core.channels.telegram import TelegramInput, TelegramOutput
 
-from rasa_handoff.channel.compat.rasa_channels import WithLifetime
+from rasa_handoff.channel.compat.rasa_channels import WithLifetime, WithShortPayloads
 from rasa_handoff.protocol.logs import get_log
 
 log = get_log(__name__)
 
+LONGEST_PAYLOAD: Final = 64
+"""Bytes that Telegram takes as a button's ``callback_data``."""
 
-class HandoffTelegram(WithLifetime, TelegramInput):
+
+class HandoffTelegramOutput(TelegramOutput):
+    """Telegram's output, whose buttons may have payloads of any length. ``shorten`` keeps one, and returns what stands for it."""
+
+    shorten: Callable[[str], Awaitable[str]] | None = None
+
+    async def send_text_with_buttons(
+        self, recipient_id: str, text: str, buttons: list[dict[str, Any]], button_type: str = "inline", **more: Any
+    ) -> None:
+        """Send a text with buttons."""
+        fitting = [await self._fitting(button) for button in buttons]
+        await super().send_text_with_buttons(recipient_id, text, fitting, button_type, **more)
+
+    async def _fitting(self, button: dict[str, Any]) -> dict[str, Any]:
+        payload = button.get("payload") if isinstance(button, dict) else None
+        if self.shorten is None or not isinstance(payload, str) or len(payload.encode()) <= LONGEST_PAYLOAD:
+            return button
+        return {**button, "payload": await self.shorten(payload)}
+
+
+class HandoffTelegram(WithLifetime, WithShortPayloads, TelegramInput):
     """The telegram channel as HandoffChannel hosts it."""
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
         # Made here, so that an impossible token is reported as an error of the settings. It opens its session when first used.
-        self._output = TelegramOutput(self.access_token)
+        self._output = HandoffTelegramOutput(self.access_token)
+
+    def shorten_payloads(self, shorten: Callable[[str], Awaitable[str]]) -> None:
+        """Have payloads that are too long kept by ``shorten``."""
+        self._output.shorten = shorten
 
     def get_output_channel(self) -> TelegramOutput:
         """Return the one output of this channel."""

@@ -86,6 +86,9 @@ class Vendors:
     def _telegram(self, call: Call) -> tuple[int, Any]:
         method = call.path.rpartition("/")[2].lower()
         chat = {"id": int(call.body.get("chat_id", 0)), "type": "private"}
+        rows = json.loads(call.body.get("reply_markup") or "{}").get("inline_keyboard", [])
+        if any(len(button["callback_data"].encode()) > 64 for row in rows for button in row):
+            return 400, {"ok": False, "error_code": 400, "description": "Bad Request: BUTTON_DATA_INVALID"}
         results = {
             "getme": {"id": 1, "is_bot": True, "first_name": "Bot", "username": "karoo_bot"},
             "sendmessage": {"message_id": 1, "date": 0, "chat": chat, "text": call.body.get("text")},
