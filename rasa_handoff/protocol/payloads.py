@@ -15,6 +15,7 @@ from rasa_handoff.protocol.limits import LONGEST_ID, LONGEST_REASON
 from rasa_handoff.protocol.values import (
     Agent,
     Availability,
+    Contact,
     Count,
     Moment,
     Offer,
@@ -139,7 +140,8 @@ class OfferPayload(Offer, frozen=True, kw_only=True):
     """A handoff that is offered. Sent again with the same ``handoff_id`` it is answered the same way and changes nothing.
 
     ``id``: unique in its handoff. ``number``: 1, 2, 3 ... in its handoff and direction. ``resumed``: whether the server had the
-    handoff before and its database has lost it; then it is queued ahead of the others, also if no agent is online.
+    handoff before and its database has lost it; then it is queued ahead of the others, also if no agent is online. ``left``:
+    whether it is a message to be answered later; then it isn't queued, and nobody has to be online.
     """
 
     event: ClassVar[str] = "handoff.initiate"
@@ -150,11 +152,12 @@ class OfferPayload(Offer, frozen=True, kw_only=True):
     id: ForeignId | None = None
     number: Count | None = None
     resumed: bool = False
+    left: bool = False
 
     @classmethod
-    def of(cls, offer: Offer, resumed: bool = False) -> "OfferPayload":
+    def of(cls, offer: Offer, resumed: bool = False, left: bool = False) -> "OfferPayload":
         """Return the payload of an offer."""
-        return cls(**{name: getattr(offer, name) for name in Offer.__struct_fields__}, resumed=resumed)
+        return cls(**{name: getattr(offer, name) for name in Offer.__struct_fields__}, resumed=resumed, left=left)
 
     @property
     def offer(self) -> Offer:
@@ -315,7 +318,12 @@ class EndedPayload(StatusPayload, frozen=True, kw_only=True, tag="ended"):
 
 
 class MessageLeftPayload(StatusPayload, frozen=True, kw_only=True, tag="message_left"):
-    """The customer's last message is one to be answered later; the bot has the conversation."""
+    """The customer's last message is one to be answered later. Sent once more with what the customer says about a contact.
+
+    ``contact``: where they can be reached; a field that is null changes nothing.
+    """
+
+    contact: Contact = Contact()
 
 
 RelayStatusPayload = EndedPayload | MessageLeftPayload

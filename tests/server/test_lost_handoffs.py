@@ -41,6 +41,45 @@ async def test_a_message_left_is_listed_answered_and_resolved_without_a_word_to_
     assert "completed" not in karoo.statuses(handoff)
 
 
+async def test_a_message_is_left_while_nobody_is_there(server, relay, desk):
+    karoo = await relay()
+    offer = karoo.offer(left=True, department="billing", contact={"name": "Naledi"})
+    assert (await karoo.call("handoff.initiate", {**offer, "left": False}))["code"] == "nobody_available"
+    first = await karoo.call("handoff.initiate", offer)
+    assert first["ok"], first
+    assert await karoo.call("handoff.initiate", offer) == first
+    handoff = offer["handoff_id"]
+    assert await leave(karoo, handoff) == {"ok": True}
+    thandi = await desk()
+    (ready,) = thandi.all("ready")
+    assert [(one["handoff_id"], one["last"]["text"]) for one in ready["messages"]] == [(handoff, "please call me")]
+    assert ready["queue"] == []
+    assert (await thandi.say(handoff, "we will", "a-1"))["ok"]
+    await eventually(lambda: [said.get("text") for said in karoo.handoff_events(handoff)] == ["we will"])
+
+
+async def test_nobody_is_called_to_a_message_that_is_left(relay, desk):
+    thandi, karoo = await desk(), await relay()
+    handoff = await karoo.initiate(left=True, department="gardening")
+    await eventually(lambda: thandi.shown(handoff))
+    assert [one["state"] for one in thandi.shown(handoff)] == ["message"]
+    assert thandi.all("arrival") == []
+
+
+async def test_a_contact_follows_a_message_that_was_left(relay, desk):
+    thandi, karoo = await desk(), await relay()
+    handoff = await karoo.initiate(left=True, contact={"name": "Naledi"})
+    assert await leave(karoo, handoff) == {"ok": True}
+    status = {"handoff_id": handoff, "id": "c", "number": 4, "status": "message_left"}
+    for _ in range(2):
+        given = {**status, "contact": {"email": "naledi@example.org"}}
+        assert await karoo.call("handoff.status", given) == {"ok": True}
+    assert await karoo.call("handoff.status", {**status, "id": "d", "number": 5}) == {"ok": True}
+    opened = await thandi.ask("open", handoff_id=handoff, after=0)
+    assert opened["conversation"]["contact"] == {"name": "Naledi", "email": "naledi@example.org", "phone": None}
+    assert len([one for one in thandi.shown(handoff) if "contact" in one]) == 1, "a desk that has it open is told once"
+
+
 async def test_a_message_left_while_an_agent_takes_it_is_still_a_message(relay, desk):
     thandi, karoo = await desk(), await relay()
     handoff = await karoo.initiate()

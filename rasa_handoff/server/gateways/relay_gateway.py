@@ -265,7 +265,7 @@ class RelayGateway:
         offered = read(OfferPayload, data)
         if offered.bot_id != self._bot(sid):
             raise Refused("refused", f"This connection isn't of the bot '{offered.bot_id}'.")
-        return await self._conversations.initiate(offered.offer, offered.id, resumed=offered.resumed)
+        return await self._conversations.initiate(offered.offer, offered.id, offered.resumed, offered.left)
 
     async def _transcript(self, sid: str, data: Any) -> None:
         await self._conversations.transcript_followed(self._bot(sid), read(TranscriptPayload, data))
@@ -280,7 +280,7 @@ class RelayGateway:
     async def _status(self, sid: str, data: Any) -> None:
         status: RelayStatusPayload = read(RelayStatusPayload, data)
         if not isinstance(status, EndedPayload):
-            return await self._conversations.message_left(self._bot(sid), status.handoff_id, status.id)
+            return await self._conversations.message_left(self._bot(sid), status)
         event = CustomerEnded(at=self._now(), reason=status.reason)
         await self._conversations.customer_ended(RELAY, self._bot(sid), status.handoff_id, event, status.id)
 

@@ -8,8 +8,8 @@ from rasa_handoff.core.assignment import Stage
 from rasa_handoff.core.assignment_events import CustomerEnded, MessageLeft
 from rasa_handoff.core.transcript import latest
 from rasa_handoff.protocol.errors import Refused
-from rasa_handoff.protocol.payloads import OpenHandoffPayload, QueuedAnswer, TranscriptPayload
-from rasa_handoff.protocol.values import Offer
+from rasa_handoff.protocol.payloads import MessageLeftPayload, OpenHandoffPayload, QueuedAnswer, TranscriptPayload
+from rasa_handoff.protocol.values import Contact, Offer
 from rasa_handoff.server import accounts
 from rasa_handoff.server.service import availability, queues, reconciliation
 from rasa_handoff.server.service.deliveries import DeliveryService, Mark, mark_message
@@ -22,17 +22,20 @@ from rasa_handoff.server.storage.handoffs import RELAY, Record
 class BotService(DeliveryService):
     """The operations of the customer's side."""
 
-    async def initiate(self, offer: Offer, id: str | None = None, resumed: bool = False) -> QueuedAnswer:
+    async def initiate(
+        self, offer: Offer, id: str | None = None, resumed: bool = False, left: bool = False
+    ) -> QueuedAnswer:
         """Queue an offered handoff; a repeated offer gets the same answer.
 
-        ``resumed``: the handoff was here before, and this database has lost it.
+        ``resumed``: the handoff was here before, and this database has lost it. ``left``: it is a message to be answered later.
         """
 
         def work(unit: UnitOfWork) -> QueuedAnswer:
             record = handoffs.find(unit.connection, offer.handoff_id)
             if record is None:
                 handoff_events.check_not_deleted(unit.connection, offer.handoff_id)
-                record = _resume(unit, offer) if resumed else _begin(unit, offer)
+                begin = _keep_message if left else _resume if resumed else _begin
+                record = begin(unit, offer)
             elif not record.is_of(RELAY, offer.bot_id):
                 raise Refused("refused", f"The handoff id '{offer.handoff_id}' is another bot's.")
             handoffs.note_received(unit.connection, offer.handoff_id, id)
@@ -68,14 +71,14 @@ class BotService(DeliveryService):
         """Reconcile a relay's open handoffs with ours: see :mod:`~rasa_handoff.server.service.reconciliation`."""
         return await self.do(lambda unit: reconciliation.catch_up(unit, RELAY, bot_id, open_handoffs))
 
-    async def message_left(self, bot_id: str, handoff_id: str, id: str | None = None) -> None:
-        """Keep the handoff as a message to be answered later. An unknown handoff is ignored."""
+    async def message_left(self, bot_id: str, left: MessageLeftPayload) -> None:
+        """Keep the handoff as a message to be answered later, with the contact. An unknown handoff is ignored."""
 
         def work(unit: UnitOfWork) -> None:
-            record = handoffs.find(unit.connection, handoff_id)
+            record = handoffs.find(unit.connection, left.handoff_id)
             if record is not None and record.is_of(RELAY, bot_id):
-                unit.apply(record, MessageLeft(at=unit.now))
-                handoffs.note_received(unit.connection, handoff_id, id)
+                _add_contact(unit, unit.apply(record, MessageLeft(at=unit.now)), left.contact)
+                handoffs.note_received(unit.connection, left.handoff_id, left.id)
 
         await self.do(work)
 
@@ -119,8 +122,28 @@ def _begin(unit: UnitOfWork, offer: Offer) -> Record:
 
 def _resume(unit: UnitOfWork, offer: Offer) -> Record:
     """Queue a lost handoff whether somebody is available or not; for every agent, if its department was lost too."""
+    return queues.arrive(unit, offer, RELAY, _known_department(unit, offer), ahead=True)
+
+
+def _keep_message(unit: UnitOfWork, offer: Offer) -> Record:
+    """Keep an offer as a message to be answered later, for the agents of its department."""
+    record = queues.arrive(unit, offer, RELAY, _known_department(unit, offer), announced=False)
+    return unit.apply(record, MessageLeft(at=unit.now))
+
+
+def _known_department(unit: UnitOfWork, offer: Offer) -> str | None:
     known = offer.department is not None and accounts.has_department(unit.connection, offer.department)
-    return queues.arrive(unit, offer, RELAY, offer.department if known else None, ahead=True)
+    return offer.department if known else None
+
+
+def _add_contact(unit: UnitOfWork, record: Record, given: Contact) -> None:
+    """Save what the customer has said about where to reach them, and publish the conversation with it."""
+    known = record.offer.contact
+    contact = Contact(name=given.name or known.name, email=given.email or known.email, phone=given.phone or known.phone)
+    if contact != known:
+        whole = replace(record, offer=replace(record.offer, contact=contact))
+        handoffs.save_offer(unit.connection, whole)
+        unit.show_whole(whole)
 
 
 def _complete(unit: UnitOfWork, record: Record, late: TranscriptPayload) -> None:

@@ -30,8 +30,19 @@ def list_key(state: Assignment) -> tuple[Any, ...]:
     return state.stage, state.department, state.agent
 
 
-def arrive(unit: "UnitOfWork", offer: Offer, side: str, department: str | None = None, ahead: bool = False) -> Record:
-    """Add a new conversation to the queue. ``ahead``: before others of the same priority."""
+def arrive(
+    unit: "UnitOfWork",
+    offer: Offer,
+    side: str,
+    department: str | None = None,
+    ahead: bool = False,
+    announced: bool = True,
+) -> Record:
+    """Add a new conversation to the queue.
+
+    ``ahead``: before others of the same priority. ``announced``: whether desks are told
+    of it; not if it leaves the queue at once.
+    """
     event = Arrived(at=unit.now, department=department, ahead=ahead)
     state, _ = step(None, event)
     record = Record(offer=offer, side=side, assignment=state)
@@ -39,7 +50,8 @@ def arrive(unit: "UnitOfWork", offer: Offer, side: str, department: str | None =
     handoffs.add(unit.connection, record)
     handoff_events.add(unit.connection, offer, None, event, state)
     unit.timekeeper.follow(unit.connection, offer.handoff_id, None, state, event)
-    _announce(unit, record)
+    if announced:
+        _announce(unit, record)
     return record
 
 

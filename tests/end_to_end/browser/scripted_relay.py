@@ -87,8 +87,8 @@ class Relay:
         body = {"status": "ended", "reason": "customer_left"}
         assert (await self._send("handoff.status", handoff_id, body))["ok"]
 
-    async def leave_message(self, handoff_id: str) -> None:
-        body = {"status": "message_left", "reason": "message_left"}
+    async def leave_message(self, handoff_id: str, **contact: str) -> None:
+        body = {"status": "message_left", "reason": "message_left", "contact": contact}
         assert (await self._send("handoff.status", handoff_id, body))["ok"]
 
     async def typing(self, handoff_id: str, on: bool) -> None:

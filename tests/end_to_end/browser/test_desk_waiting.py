@@ -80,6 +80,26 @@ async def test_a_message_left_is_found_answered_and_resolved(desks: Desks, relay
     assert relay.all("handoff.status", status="completed") == []
 
 
+async def test_the_contact_of_a_message_that_was_left_is_shown(desks: Desks, relay: Relay) -> None:
+    page = (await desks.open("thandi")).page
+    handoff = await relay.offer(left=True, contact={})
+    await relay.say(handoff, "Please call me on Monday.")
+    await relay.leave_message(handoff)
+    await page.get_by_test_id("left-item").click()
+    panel = page.locator("context-panel")
+    await expect(panel).to_contain_text("not known")
+    await relay.leave_message(handoff, phone="my sister has it")
+    await expect(panel.get_by_text("my sister has it")).to_be_visible()
+    await expect(panel.locator("a[href^='tel:']")).to_have_count(0)
+    await relay.leave_message(handoff, email="naledi@example.org", phone="+27 82 555 0100")
+    await expect(panel.get_by_role("link", name="naledi@example.org")).to_have_attribute(
+        "href", "mailto:naledi%40example.org"
+    )
+    await expect(panel.get_by_role("link", name="+27 82 555 0100")).to_have_attribute(
+        "href", "tel:%2B27%2082%20555%200100"
+    )
+
+
 async def test_a_customer_who_is_silent_and_then_writes_after_the_end(
     desks: Desks, server: Server, relay: Relay
 ) -> None:

@@ -13,6 +13,10 @@ import { View } from "./view.js";
 /** @typedef {{name: string, value: string, href?: string, testid?: string}} Fact */
 /** @typedef {{name: string, confidence: number}} Intent */
 
+/** What can be written to or called; a customer may have said anything when asked for it. */
+const EMAIL = /^[^\s@]+@[^\s@]+$/;
+const PHONE = /^\+?[\d\s()./-]*\d[\d\s()./-]*$/;
+
 /** What is known about the customer and what the bot knew. */
 export class ContextPanel extends View {
   #contact = new FactList();
@@ -90,8 +94,8 @@ function contactFacts({ contact }) {
   const { name, email, phone } = contact;
   return [
     ...factIf("Name", name),
-    ...factIf("E-mail", email, `mailto:${encodeURIComponent(stripDirectionControls(email ?? ""))}`),
-    ...factIf("Phone", phone, `tel:${encodeURIComponent(stripDirectionControls(phone ?? ""))}`),
+    ...factIf("E-mail", email, linkIf(EMAIL, "mailto:", email)),
+    ...factIf("Phone", phone, linkIf(PHONE, "tel:", phone)),
     ...(name || email || phone ? [] : factIf("Contact", "not known")),
   ];
 }
@@ -136,11 +140,17 @@ function factIf(name, value, href) {
   return value ? [{ name, value: stripDirectionControls(value), href }] : [];
 }
 
+/** @param {RegExp} pattern @param {string} scheme @param {string | null | undefined} value */
+function linkIf(pattern, scheme, value) {
+  const bare = stripDirectionControls(value ?? "");
+  return pattern.test(bare) ? `${scheme}${encodeURIComponent(bare)}` : undefined;
+}
+
 /** Names with their values. */
 class FactList {
   element = el("dl", { class: "facts" });
   /** @type {KeyedList<Fact>} */
-  #list = new KeyedList(this.element, { keyOf: (fact) => fact.name, create: createFact, update: updateFact });
+  #list = new KeyedList(this.element, { keyOf: ({ name, href }) => `${name} ${Boolean(href)}`, create: createFact, update: updateFact });
 
   /** @param {Fact[]} facts */
   render(facts) {
