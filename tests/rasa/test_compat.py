@@ -71,7 +71,10 @@ RELIED_ON: dict[str, dict[str, str]] = {
         "socketio.base_manager.BaseManager.basic_enter_room": "afb34dd66c",
         "socketio.base_manager.BaseManager.basic_leave_room": "8c315192c6",
     },
-    "channel/compat/telegram.py": {"rasa.core.channels.telegram.TelegramInput.blueprint": "51d8edce10"},
+    "channel/compat/telegram.py": {
+        "rasa.core.channels.telegram.TelegramInput.blueprint": "51d8edce10",
+        "rasa.core.channels.telegram.TelegramOutput.send_text_with_buttons": "3322053181",
+    },
     "channel/compat/tracker_store.py": {
         "rasa.core.tracker_store.FailSafeTrackerStore.__init__": "45dccd1389",
         "rasa.core.tracker_store.TrackerStore._stream_new_events": "7ba7b0d18f",

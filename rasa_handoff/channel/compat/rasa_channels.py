@@ -18,6 +18,10 @@ Emission = tuple[str, Any, dict[str, Any]]
 """An event, its payload and the other arguments of ``emit``."""
 
 
+Shorten = Callable[[str], Awaitable[str]]
+"""Keeps a payload that is too long, and returns what stands for it."""
+
+
 class WithLifetime:
     """Base of hosted channels that do something when the server has started, and when it stops."""
 
@@ -31,7 +35,7 @@ class WithLifetime:
 class WithShortPayloads:
     """Base of hosted channels whose vendor limits the length of a button's payload."""
 
-    def shorten_payloads(self, shorten: Callable[[str], Awaitable[str]]) -> None:
+    def shorten_payloads(self, shorten: Shorten) -> None:
         """Have payloads that are too long kept by ``shorten``, which returns what stands for one."""
 
 

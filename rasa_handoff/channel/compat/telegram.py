@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from rasa.core.channels.telegram import TelegramInput, TelegramOutput
 
-from rasa_handoff.channel.compat.rasa_channels import WithLifetime, WithShortPayloads
+from rasa_handoff.channel.compat.rasa_channels import Shorten, WithLifetime, WithShortPayloads
 from rasa_handoff.protocol.logs import get_log
 
 log = get_log(__name__)
@@ -21,36 +21,35 @@ LONGEST_PAYLOAD: Final = 64
 """Bytes that Telegram takes as a button's ``callback_data``."""
 
 
-class HandoffTelegramOutput(TelegramOutput):
-    """Telegram's output, whose buttons may have payloads of any length. ``shorten`` keeps one, and returns what stands for it."""
-
-    shorten: Callable[[str], Awaitable[str]] | None = None
-
-    async def send_text_with_buttons(
-        self, recipient_id: str, text: str, buttons: list[dict[str, Any]], button_type: str = "inline", **more: Any
-    ) -> None:
-        """Send a text with buttons."""
-        fitting = [await self._fitting(button) for button in buttons]
-        await super().send_text_with_buttons(recipient_id, text, fitting, button_type, **more)
-
-    async def _fitting(self, button: dict[str, Any]) -> dict[str, Any]:
-        payload = button.get("payload") if isinstance(button, dict) else None
-        if self.shorten is None or not isinstance(payload, str) or len(payload.encode()) <= LONGEST_PAYLOAD:
-            return button
-        return {**button, "payload": await self.shorten(payload)}
-
-
 class HandoffTelegram(WithLifetime, WithShortPayloads, TelegramInput):
     """The telegram channel as HandoffChannel hosts it."""
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
+        self._shorten: Shorten | None = None
         # Made here, so that an impossible token is reported as an error of the settings. It opens its session when first used.
-        self._output = HandoffTelegramOutput(self.access_token)
+        self._output = TelegramOutput(self.access_token)
+        # On the instance: custom actions and NLG servers may look at its class, which stays Rasa's.
+        self._output.send_text_with_buttons = self._with_fitting_buttons(self._output.send_text_with_buttons)
 
-    def shorten_payloads(self, shorten: Callable[[str], Awaitable[str]]) -> None:
+    def shorten_payloads(self, shorten: Shorten) -> None:
         """Have payloads that are too long kept by ``shorten``."""
-        self._output.shorten = shorten
+        self._shorten = shorten
+
+    def _with_fitting_buttons(self, send: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+        async def send_text_with_buttons(
+            recipient_id: str, text: str, buttons: list[dict[str, Any]], *arguments: Any, **more: Any
+        ) -> None:
+            fitting = [await self._fitting(button) for button in buttons]
+            await send(recipient_id, text, fitting, *arguments, **more)
+
+        return send_text_with_buttons
+
+    async def _fitting(self, button: dict[str, Any]) -> dict[str, Any]:
+        payload = button.get("payload") if isinstance(button, dict) else None
+        if self._shorten is None or not isinstance(payload, str) or len(payload.encode()) <= LONGEST_PAYLOAD:
+            return button
+        return {**button, "payload": await self._shorten(payload)}
 
     def get_output_channel(self) -> TelegramOutput:
         """Return the one output of this channel."""
