@@ -150,7 +150,9 @@ class HandoffChannel(InputChannel):
         bot = Bot(app)
         self.authentication.knows = bot.knows
         delivery_methods = {name: delivery_method_of(channel) for name, channel in self.channels.items()}
-        customers = Customers(bot, self.relay, delivery_methods, self.settings.delivery_timeout)
+        customers = Customers(
+            bot, self.relay, delivery_methods, self.settings.delivery_timeout, self._title_of_department
+        )
         execute, departments = self.settings.intents.execute, self.settings.departments
         options = Options(bot, execute, departments, lambda: self.desk.availability)
         orphaned_pauses = OrphanedPauses(bot, self.relay, self.desk, self.settings)
@@ -162,6 +164,10 @@ class HandoffChannel(InputChannel):
             bot, self.relay, return_to_bot, interceptor.read_transcript, self.settings.tracker_delay
         )
         self._run_with(app, bot, interceptor, {DESK: self.desk, CUSTOMER: customers, TRACKER: tracker})
+
+    def _title_of_department(self, name: str) -> str:
+        known = self.desk.availability
+        return next((one.label for one in known.departments if one.name == name), name) if known else name
 
     def _run_with(self, app: Sanic, bot: Bot, interceptor: Interceptor, targets: Any) -> None:
         """Start and stop the assembled parts together with the application."""

@@ -23,6 +23,7 @@ from rasa_handoff.channel.compat.rasa_channels import replace_sending
 from rasa_handoff.channel.message_ids import message_facts
 from rasa_handoff.channel.outbound.choices import QUESTIONS, as_lines, choices_of, with_choices
 from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
+from rasa_handoff.channel.outbound.notice_values import TitleOf, readable
 from rasa_handoff.channel.outbound.response_batch import ResponseBatches
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.core.transcript import in_words
@@ -56,7 +57,7 @@ class Customers:
     """Delivers the outbox's entries to customers.
 
     ``delivery_methods``: the delivery methods of the hosted channels, by name. ``patience``: seconds until an entry that can't be
-    delivered fails; None: never.
+    delivered fails; None: never. ``title_of``: returns a department's title.
     """
 
     batch = 1
@@ -64,9 +65,15 @@ class Customers:
     """Most channels have no ids by which a customer's side would know a message that comes again."""
 
     def __init__(
-        self, bot: Bot, relay: Relay, delivery_methods: Mapping[str, DeliveryMethod], patience: float | None = 3600.0
+        self,
+        bot: Bot,
+        relay: Relay,
+        delivery_methods: Mapping[str, DeliveryMethod],
+        patience: float | None = 3600.0,
+        title_of: TitleOf = str,
     ) -> None:
         self._bot, self._relay, self._delivery_methods, self._patience = bot, relay, delivery_methods, patience
+        self._title_of = title_of
         self._batches, self._inbox = ResponseBatches(relay, self.make_message), Inbox(relay.store)
         self._failing: dict[int, float] = Recent(MOST_REMEMBERED)
         self._reported_waiting: dict[str, bool] = Recent()
@@ -210,12 +217,19 @@ class Customers:
         if body.message is not None:
             return body.message
         if body.response is not None:
-            message = await self._bot.render(body.response, entry.lane, channel, body.values)
+            message = await self._bot.render(body.response, entry.lane, channel, await self._values(entry, channel))
             if body.response in QUESTIONS:
                 return await with_choices(message, body.response, self._bot, entry.lane, channel)
             return message
         method = self._delivery_methods.get(channel)
         return {"text": method.written(body.text or "") if method is not None else body.text}
+
+    async def _values(self, entry: Entry, channel: str) -> dict[str, Any]:
+        async def words(response: str, values: Mapping[str, Any]) -> str:
+            message = await self._bot.render(response, entry.lane, channel, dict(values))
+            return str(message.get("text") or "")
+
+        return await readable(entry.read(CustomerBody).values, self._title_of, words)
 
     # Outcomes
 
