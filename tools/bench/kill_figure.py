@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from tools.bench.bench import Bench
-from tools.bench.measure import Row, Samples, at_most, quiet
+from tools.bench.measure import Row, Samples, at_most
 from tools.bench.measuring_people import Customer
 from tools.bench.stack import Setup
 
@@ -26,9 +26,9 @@ async def kill(bench: Bench) -> list[Row]:
     async with bench.scene("kill", Setup(agents=-(-count // EACH_AGENTS))) as scene:
         customers = await scene.all(scene.talks, [f"c{number}" for number in range(1, count + 1)])
         await _all_answered(customers)
-        await quiet(scene, lambda: 0, ANSWERED_WITHIN)
+        await scene.at_rest(ANSWERED_WITHIN)
         before = await _all_answered(customers)
-        await quiet(scene, lambda: 0, ANSWERED_WITHIN)
+        await scene.at_rest(ANSWERED_WITHIN)
         print("kill: the server is killed, and starts again ...", file=sys.stderr, flush=True)
         await scene.stack.server.kill()
         await scene.stack.server.start()

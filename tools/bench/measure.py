@@ -20,6 +20,8 @@ TOLD_WITHIN = 10.0
 """Seconds after the end of a load in which everything must have been told to those who are still there."""
 QUIET = 0.05
 """Seconds of processor per second below which a system does nothing but wait."""
+KEPT_ALIVE = 0.0001
+"""What each connection adds to that: it is asked now and then whether it is still there."""
 
 Action = Callable[[], Awaitable[None]]
 
@@ -195,14 +197,17 @@ def wants_processor(pid: int) -> bool:
     return False
 
 
-async def quiet(system: Watched, received: Callable[[], int], within: float, lasting: float = 0) -> None:
+async def quiet(
+    system: Watched, received: Callable[[], int], within: float, lasting: float = 0, connections: int = 0
+) -> None:
     """Wait until these processes have nothing to do, and nothing more is received. ``received``: how much has been so far.
-    ``lasting``: for so many seconds.
+    ``lasting``: for so many seconds. ``connections``: how many they keep alive.
 
     Raises:
         FigureError: they are still busy after ``within`` seconds.
     """
     deadline, count, quiet_looks = time.monotonic() + within * slowness(), received(), 0
+    limit = QUIET + connections * KEPT_ALIVE
     needed = max(2, math.ceil(lasting / QUIET_FOR))
     while quiet_looks < needed:
         # Read anew for each look, since a look costs something too, and may be at this very process.
@@ -213,7 +218,7 @@ async def quiet(system: Watched, received: Callable[[], int], within: float, las
         unquiet = [
             reason
             for reason, holds in {
-                f"it uses {spent:.2f} processors": spent >= QUIET,
+                f"it uses {spent:.2f} processors": spent >= limit,
                 "something is still received": count_now != count,
                 "a thread wants to run": system.wants_processor(),
             }.items()

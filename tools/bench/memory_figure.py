@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from rasa_handoff.testing.waiting import eventually
 from tools.bench.bench import Bench
-from tools.bench.measure import Row, at_most, quiet
+from tools.bench.measure import Row, at_most
 from tools.bench.measuring_people import few_at_a_time
 from tools.bench.plain import PlainHops
 from tools.bench.plain_rasa import RestCustomers, Trackers
@@ -76,7 +76,7 @@ async def _hold_one(bench: Bench) -> Held:
             await scene.agent.take(handoff_id)
             for number in range(messages):
                 await customers.say(name, f"message {number}")
-        await quiet(scene, lambda: 0, WRITTEN_WITHIN)
+        await scene.at_rest(WRITTEN_WITHIN)
         for name in (WARM, COPIED):
             await customers.say(name, "")  # fetches the agent's answers, which would wait in each copy
         await _at_rest(scene, [WARM, COPIED], 2 + WARM_UP + 1)
@@ -89,7 +89,7 @@ async def _at_rest(scene: Scene, names: Sequence[str], messages: int) -> None:
     await eventually(
         lambda: trackers.said(names) >= messages, WRITTEN_WITHIN, what=f"{messages:,} messages in the tracker"
     )
-    await quiet(scene, lambda: 0, WRITTEN_WITHIN)
+    await scene.at_rest(WRITTEN_WITHIN)
 
 
 async def _idle_connection(bench: Bench, count: int) -> float:

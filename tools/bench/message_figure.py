@@ -13,7 +13,7 @@ from typing import Final
 
 from rasa_handoff.testing.slowness import slowness
 from tools.bench.bench import Bench, both
-from tools.bench.measure import FigureError, Row, Samples, at_most, compared, quiet
+from tools.bench.measure import FigureError, Row, Samples, at_most, compared
 from tools.bench.plain_rasa import PlainRasa, RestCustomers, Trackers, pause, repeated
 from tools.bench.stack import Scene, Setup
 
@@ -111,7 +111,7 @@ async def message(bench: Bench) -> list[Row]:
             ours.names = theirs.names = [f"after {before}, {number}" for number in range(bench.sizes.writers)]
             await _talk_to_agent(scene, ours, before)
             await _talk_to_paused_bot(theirs, ours)
-            await quiet(scene, lambda: 0, WRITTEN_WITHIN)
+            await scene.at_rest(WRITTEN_WITHIN)
             idle = await Usage.during((ours, theirs), asyncio.sleep(idle_for))
             usage = await Usage.during((ours, theirs), asyncio.gather(ours.write(count), theirs.write(count)))
             messages = count * len(ours.names)

@@ -19,7 +19,7 @@ from rasa_handoff.testing.waiting import eventually
 from tests.support.forked_rasa import PID_FILE, forked_rasa
 from tests.support.started_processes import Process
 from tools.bench.counting import Transactions
-from tools.bench.measure import memory_bytes, processor_seconds, wants_processor
+from tools.bench.measure import memory_bytes, processor_seconds, quiet, wants_processor
 from tools.bench.measuring_people import Agent, Customer, few_at_a_time, received_bytes
 from tools.rasa_command import RASA
 
@@ -237,6 +237,26 @@ class Scene:
     def received_bytes(self) -> int:
         """How many bytes desks and customers were sent."""
         return sum(received_bytes(client) for client in (*self.agents, *self.customers))
+
+    async def at_rest(self, within: float, lasting: float = 0) -> None:
+        """Wait until both have nothing to do, and desks and customers receive nothing more, for ``lasting`` seconds."""
+        connections = len(self.customers) + len(self.agents)
+        await quiet(self, lambda: self.messages, within, lasting, connections)
+
+    @property
+    def messages(self) -> int:
+        """How many messages customers and desks have received, of those that are counted."""
+        return self.notices + self.summaries
+
+    @property
+    def notices(self) -> int:
+        """How many messages customers have received that were no answers of agents."""
+        return sum(customer.notices for customer in self.customers)
+
+    @property
+    def summaries(self) -> int:
+        """How many lines of their lists desks were sent."""
+        return sum(agent.counts["conversation"] + agent.counts["arrival"] for agent in self.agents)
 
     async def all(self, comes: Callable[[str], Awaitable[T]], names: Sequence[str]) -> list[T]:
         """Let these customers come, a few at a time and in this order."""

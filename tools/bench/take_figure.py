@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 
 from tools.bench.bench import Bench, both
-from tools.bench.measure import Row, Samples, at_most, compared, in_turns, quiet, used
+from tools.bench.measure import Row, Samples, at_most, compared, in_turns, used
 from tools.bench.measuring_people import Customer
 from tools.bench.stack import Scene, Setup
 
@@ -29,7 +29,7 @@ class Queue:
     async def fill(self, count: int) -> None:
         """Have so many wait."""
         self.waiting = await self.scene.all(self.scene.waits, [f"c{number}" for number in range(1, count + 1)])
-        await self._quiet()
+        await self.scene.at_rest(SETTLES_WITHIN)
 
     async def take(self) -> None:
         """Take the first, and count until everything that follows has been done; then they wait again, as the last."""
@@ -38,44 +38,30 @@ class Queue:
         await asyncio.sleep(IDLE_FOR)
         for name, spent in used(processor, self.scene.processor()).items():
             self._add(f"{name} idle", spent / (time.monotonic() - began))
-        summaries, notices = self._summaries(), self._notices()
+        summaries, notices = self.scene.summaries, self.scene.notices
         transactions, received = self.scene.transactions(), self.scene.received_bytes()
         processor, began = self.scene.processor(), time.monotonic()
         self._add("taken", await self.scene.agent.timed("take", handoff_id=handoff_id))
-        await self._quiet()
+        await self.scene.at_rest(SETTLES_WITHIN)
         after, lasted = self.scene.processor(), time.monotonic() - began
         for name, spent in used(processor, after).items():
             self._add(name, spent)
         self.lasted.add(lasted)
         self._add("transactions", self.scene.transactions() - transactions)
         self._add("bytes", self.scene.received_bytes() - received)
-        self._add("summaries", self._summaries() - summaries)
-        self._add("notices", self._notices() - notices)
+        self._add("summaries", self.scene.summaries - summaries)
+        self._add("notices", self.scene.notices - notices)
         await self.scene.agent.must("resolve", handoff_id=handoff_id, outcome="resolved")
         await customer.back_with_bot()
         await customer.ask_for_person()
         self.waiting.append((customer, (await self.scene.agent.arrival(customer.name))[0]))
-        await self._quiet()
-
-    async def _quiet(self) -> None:
-        await quiet(self.scene, self.messages, SETTLES_WITHIN)
-
-    def messages(self) -> int:
-        """How many messages the desk and the customers have got."""
-        return self._summaries() + self._notices()
+        await self.scene.at_rest(SETTLES_WITHIN)
 
     def processor(self, name: str) -> Samples:
         """Return the processor time of a process for each take, without what it uses while nothing happens."""
         idle = self.costs[f"{name} idle"].quantile(0.5)
         each = zip(self.costs[name].values, self.lasted.values, strict=True)
         return Samples([spent - lasted * idle for spent, lasted in each])
-
-    def _summaries(self) -> int:
-        counts = self.scene.agent.counts
-        return counts["conversation"] + counts["arrival"]
-
-    def _notices(self) -> int:
-        return sum(customer.notices for customer in self.scene.customers)
 
     def _add(self, name: str, value: float) -> None:
         self.costs.setdefault(name, Samples()).add(value)
@@ -89,7 +75,7 @@ async def take(bench: Bench) -> list[Row]:
         for queue, count in ((small, few), (large, many)):
             await queue.fill(count)
         calm = min(CALM, bench.seconds / 2)
-        await quiet(other, large.messages, SETTLES_WITHIN + calm, calm)
+        await other.at_rest(SETTLES_WITHIN + calm, calm)
         await in_turns(bench.seconds, [large.take, small.take])
         for queue in (large, small):
             queue.costs.update({name: queue.processor(name) for name in ("Rasa", "server")})
