@@ -4,7 +4,7 @@
 #   make test-fast   tests/core on SQLite: state machines, store, protocol, limits; no Rasa, no server, no browser; seconds
 #   make test-core   what needs no Rasa, on newer Pythons with SQLAlchemy 2; VERSIONS=3.11,3.12,3.13 ARGS=tests/core
 #   make chaos   random faults against real processes; FAULTS=1000 SEED=... MINUTES=45 TRACKER=sqlite or postgres
-#   make bench   what the live path costs, each figure beside its reference; ONLY=message,turn,take SECONDS=30 JSON=file; ARGS=quick in two minutes
+#   make bench   what the live path costs, each figure beside its reference; ONLY=round-trip,take SECONDS=60 JSON=file; ARGS=quick in two minutes
 #   make dist    the wheel and the sources as an archive, in dist
 #   make test-install   the wheel installed beside the newest Rasa 3.6, in both orders, with a handoff there (10 minutes)
 #   make lint    formatting, lint and types
