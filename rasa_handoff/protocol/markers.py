@@ -131,9 +131,19 @@ def _read_request(body: Any, marker: str) -> HandoffRequest:
             known = ", ".join(HandoffRequest.__struct_fields__)
             raise MarkerError(f"custom.{marker} has no field '{key}'.{hint} It may have: {known}.")
     try:
-        return msgspec.convert(fields, HandoffRequest)
+        return msgspec.convert(_forgiving(fields), HandoffRequest)
     except (msgspec.ValidationError, UnicodeError) as problem:  # UnicodeError: a lone surrogate
         raise MarkerError(f"custom.{marker} doesn't fit: {problem}") from problem
+
+
+def _forgiving(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a marker with numbers as texts, and without those that are null: slots that aren't set, or numbers."""
+    found = {name: _forgiving(value) if isinstance(value, Mapping) else value for name, value in fields.items()}
+    return {name: str(value) if _is_number(value) else value for name, value in found.items() if value is not None}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 class Close(Value, frozen=True, forbid_unknown_fields=True):

@@ -96,6 +96,19 @@ def test_options_may_say_what_a_handoff_chosen_from_them_says() -> None:
         read_marker({"handoff_options": {"priorty": "urgent"}})
 
 
+@pytest.mark.parametrize(
+    ("body", "read"),
+    [
+        ({"contact": None, "reason": None}, HandoffRequest()),
+        ({"department": 5, "note": 2.5}, HandoffRequest(department="5", note="2.5")),
+        ({"contact": {"phone": 27115550100, "name": None}}, HandoffRequest(contact=Contact(phone="27115550100"))),
+    ],
+)
+def test_a_marker_may_have_slots_that_are_not_set_and_numbers(body: Any, read: HandoffRequest) -> None:
+    assert read_marker({"handoff": body}) == read
+    assert read_marker({"handoff_options": body}) == OptionsRequest(request=read)
+
+
 @pytest.mark.parametrize("custom", [None, "text", {"department": "billing", "floor": 2}, {"blocks": []}])
 def test_anything_else_is_no_marker(custom: Any) -> None:
     assert read_marker(custom) is None
@@ -106,7 +119,8 @@ def test_anything_else_is_no_marker(custom: Any) -> None:
     [
         ({"departmnt": "x"}, "no field 'departmnt'. Did you mean 'department'?"),
         ({"priority": "huge"}, "priority"),
-        ({"contact": {"name": 3}}, "contact.name"),
+        ({"contact": {"name": ["Thabo"]}}, "contact.name"),
+        ({"contact": "thabo@example.org"}, "contact"),
         ("billing", "must be a mapping such as"),
     ],
 )

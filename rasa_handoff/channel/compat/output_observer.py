@@ -7,7 +7,7 @@ turn's task.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, Final
@@ -73,8 +73,8 @@ class ObservedTurn:
     """The observations of one turn's output.
 
     ``spoke``: whether the bot said anything. ``request``: the first handoff marker. ``marked``: whether there was one, readable
-    or not. ``offered``: whether the options were sent. ``close``: whether the bot ended the conversation. ``failed``: whether an
-    action failed and nothing was said after it.
+    or not. ``misread``: whether one couldn't be read. ``offered``: whether the options were sent. ``close``: whether the bot
+    ended the conversation. ``failed``: whether an action failed and nothing was said after it.
 
     With ``hold``, messages are held back until :meth:`release`.
     """
@@ -85,6 +85,7 @@ class ObservedTurn:
         self.request: HandoffRequest | None = None
         self.spoke = False
         self.marked = False
+        self.misread = False
         self.offered = False
         self.close = False
         self.failed = False
@@ -139,9 +140,12 @@ class OutputObserver:
     async def shown(self, conversation_id: str, message: ChannelMessage, make_options: MakeOptions) -> ChannelMessage:
         """Return a message sent outside a turn, with the options in their marker's place. A handoff's marker stays."""
         message = valid(message)
-        with suppress(MarkerError):
+        try:
             if isinstance(read_marker(message.get("custom")), HandoffRequest):
                 return message
+        except MarkerError as problem:
+            log.error("A handoff marker was sent to %s that can't be read: %s", short_id(conversation_id), problem)
+            return without_marker(message)
         return await self._observe(ObservedTurn(make_options, hold=False), conversation_id, message)
 
     def _wrap(self, output: OutputChannel) -> None:
@@ -171,9 +175,9 @@ class OutputObserver:
         try:
             marker = read_marker(message.get("custom"))
         except MarkerError as problem:
-            observed.marked = True
+            observed.marked = observed.misread = True
             log.error("A handoff marker was sent to %s that can't be read: %s", short_id(recipient_id), problem)
-            return without_marker(message)
+            return {}  # "Passing you on." would be untrue; the customer is told after the turn
         if isinstance(marker, OptionsRequest):
             observed.offered = True
             ends_fallback = message.get("utter_action") == UTTER_DEFAULT

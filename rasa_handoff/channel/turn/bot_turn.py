@@ -154,9 +154,12 @@ class BotTurn:
             return None
 
     async def _conclude(self, channel: str, message: UserMessage, observed: ObservedTurn) -> None:
-        """Release the messages held back; if the turn ended with a failed action, notify the customer."""
+        """Release the messages held back; notify the customer of a marker that can't be read, or a failed action at the end."""
         await observed.release()
-        if observed.failed:
+        if observed.misread:
+            refusal = await self._bot.say(names.UTTER_REFUSED, message.sender_id, channel)
+            await message.output_channel.send_response(message.sender_id, refusal)
+        elif observed.failed:
             notice_text = await self._bot.say(names.UTTER_NOT_TAKEN, message.sender_id, channel)
             await message.output_channel.send_response(message.sender_id, notice_text)
 

@@ -11,6 +11,8 @@ from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.handoff.conftest import credentials
 
+CANT_PASS_ON = "I'm sorry, I can't pass you on to a person for this. I'm still here to help."
+
 
 def buttons(answers: list[dict]) -> list[tuple[str, str]]:
     return [(button["title"], button["payload"]) for answer in answers for button in answer.get("buttons", [])]
@@ -108,11 +110,11 @@ async def test_the_marker_is_shown_if_a_setting_says_so(
         assert any("handoff" in answer.get("custom", {}) for answer in answers)
 
 
-async def test_a_wrong_marker_is_logged_and_starts_nothing(
+async def test_a_wrong_marker_is_told_and_logged_and_starts_nothing(
     rasa: RasaServer, thandi: ScriptedAgent, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR):
-        assert await rasa.texts("try the wrong marker") == ["I tried."]
+        assert await rasa.texts("try the wrong marker") == [CANT_PASS_ON]
     assert "no field 'departmnt'. Did you mean 'department'?" in caplog.text
     assert not rasa.channel.relay.under_way
 
