@@ -3,6 +3,7 @@
 Passwords are stored as argon2 hashes. Tokens are long and random, so their SHA-256 is enough, and they are found by it.
 """
 
+import base64
 import hashlib
 import hmac
 import re
@@ -14,6 +15,7 @@ from typing import Final, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.low_level import ARGON2_VERSION
 from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
@@ -38,8 +40,6 @@ from rasa_handoff.store.statements import Statement
 T = TypeVar("T")
 
 HASHER: Final = PasswordHasher()
-NOBODYS_HASH: Final = HASHER.hash(secrets.token_hex())
-"""Verified for an unknown e-mail, so that the answer takes as long as for a known one."""
 SHORTEST_PASSWORD: Final = 8
 CHANGES: Final = "changes"
 """The row of the table `secrets` with the id of the command line's last change; a running server looks whether it differs."""
@@ -166,9 +166,21 @@ def hashed(token: str) -> str:
 def is_right_password(account: Account | None, password: str) -> bool:
     """Return whether this is the account's password. Slow on purpose: call it in a thread."""
     try:
-        return HASHER.verify(account.password if account else NOBODYS_HASH, password) and account is not None
+        return HASHER.verify(account.password if account else _nobodys_hash(), password) and account is not None
     except (VerificationError, InvalidHashError):
         return False
+
+
+def _nobodys_hash() -> str:
+    """Make up a hash to verify for an unknown e-mail, so that the answer takes as long as for a known one.
+
+    No password has it. Its bytes are random, so making it costs nothing.
+    """
+    salt, digest = (
+        base64.b64encode(secrets.token_bytes(size)).decode().rstrip("=") for size in (HASHER.salt_len, HASHER.hash_len)
+    )
+    cost = f"m={HASHER.memory_cost},t={HASHER.time_cost},p={HASHER.parallelism}"
+    return f"$argon2id$v={ARGON2_VERSION}${cost}${salt}${digest}"
 
 
 def by_email(connection: Connection, email: str) -> Account | None:

@@ -87,11 +87,11 @@ def set_password(database: str, email: str, password: str) -> None:
     Raises:
         HandoffError: there is no such agent, or the password is too short.
     """
+    hashed = accounts.HASHER.hash(password)  # before the transaction, during which a running server can't write
 
     def work(connection: Connection) -> None:
         account = _agent(connection, email)
         accounts.check_agent(account.email, account.name, password)
-        hashed = accounts.HASHER.hash(password)
         connection.execute(update(AGENTS).where(AGENTS.c.id == account.id).values(password=hashed))
         connection.execute(delete(SESSIONS).where(SESSIONS.c.agent == account.id))
 

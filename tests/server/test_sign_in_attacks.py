@@ -1,9 +1,13 @@
 """Attacks on signing in and on the desk's pages, each refused, and those that must not lock an agent out."""
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import re
+import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -12,10 +16,12 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
+from argon2 import PasswordHasher, extract_parameters
+from argon2.exceptions import VerifyMismatchError
 
 from rasa_handoff.guard.refusals import shown_address
 from rasa_handoff.protocol.errors import HandoffError
-from rasa_handoff.server import accounts, brake
+from rasa_handoff.server import accounts, administration, brake
 from rasa_handoff.server.app import create_app
 from rasa_handoff.server.brake import Brake, Key, KnownBrowsers, keys_of, network_of
 from rasa_handoff.server.gateways.desk_gateway import OWN_PAGE
@@ -274,16 +280,42 @@ async def test_passwords_are_hashed_two_at_a_time_and_a_crowd_is_asked_to_come_a
 
 
 def test_an_unknown_e_mail_takes_as_long_as_a_known_one(monkeypatch):
-    class Counting:
-        verified = 0
+    class Noting(PasswordHasher):
+        verified: list[str] = []
 
         def verify(self, hash, password):
-            self.verified += 1
-            return hash.startswith("$argon2id$")
+            self.verified.append(hash)
+            return super().verify(hash, password)
 
-    monkeypatch.setattr(accounts, "HASHER", hasher := Counting())
+    hasher = Noting(time_cost=2, memory_cost=16, parallelism=1)
+    monkeypatch.setattr(accounts, "HASHER", hasher)
     assert not accounts.is_right_password(None, "x")
-    assert hasher.verified == 1
+    (nobodys,) = hasher.verified
+    assert extract_parameters(nobodys) == extract_parameters(hasher.hash("x"))
+    with pytest.raises(VerifyMismatchError):  # it was computed to the end, not refused for its shape
+        hasher.verify(nobodys, "x")
+
+
+def test_no_password_is_hashed_when_the_module_is_imported():
+    script = (
+        "import argon2\n"
+        "argon2.PasswordHasher.hash = argon2.PasswordHasher.verify = None\n"
+        "import rasa_handoff.server.accounts\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_password_is_hashed_while_others_can_write(database, monkeypatch):
+    class Writing(PasswordHasher):
+        def hash(self, password, *, salt=None):
+            with contextlib.closing(sqlite3.connect(database.removeprefix("sqlite:///"), timeout=0)) as other:
+                other.execute("begin immediate")
+            return super().hash(password)
+
+    accounts.add_agent(database, "lerato@example.org", "Lerato", "a long enough one")
+    monkeypatch.setattr(accounts, "HASHER", Writing(time_cost=1, memory_cost=8, parallelism=1))
+    accounts.add_agent(database, "neo@example.org", "Neo", "a long enough one")
+    administration.set_password(database, "lerato@example.org", "another long one")
 
 
 PATHS = (
