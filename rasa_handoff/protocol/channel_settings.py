@@ -24,6 +24,8 @@ DESK_TYPES: Final = ("rasa-handoff", "botlhale", "tkinter")
 SECRETS_EXAMPLE: Final = '["${HANDOFF_CUSTOMER_SECRET}"]'
 """How ``customer_token_secrets`` is written: within brackets YAML takes a variable only in quotes."""
 CUSTOMER_TOKENS: Final = ("off", "optional", "required")
+START_PAYLOADS: Final = ("/get_started",)
+"""The payload by which the usual web widgets begin a conversation (``initPayload``)."""
 QUIET_CHANNELS: Final = ("twilio", "twilio_voice", "rest", "rasa", "hangouts")
 """The channels where messages cost money, or wait until the customer writes: a place in the queue is old by then."""
 AFTER_NOBODY: Final = ("wait", "message", "bot")
@@ -113,6 +115,8 @@ class Settings(Value, frozen=True, forbid_unknown_fields=True):
 
     ``retention``: how long what is over is kept.
 
+    ``start_payloads``: what a widget sends by itself when it is opened. In a live chat it is no message of the customer's.
+
     ``quiet_channels``: the channels where customers who wait hear of no new place in the queue.
 
     ``customer_tokens``: one of ``CUSTOMER_TOKENS``. ``customer_token_secrets``: the first one signs, all are accepted.
@@ -140,6 +144,7 @@ class Settings(Value, frozen=True, forbid_unknown_fields=True):
     show_marker: bool = False
     state_messages: tuple[str, ...] = ()
     quiet_channels: tuple[str, ...] = QUIET_CHANNELS
+    start_payloads: tuple[str, ...] = START_PAYLOADS
     trigger_text: str | None = None
     customer_tokens: str = "off"
     customer_token_secrets: tuple[str, ...] = ()

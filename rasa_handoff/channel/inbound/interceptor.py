@@ -86,7 +86,7 @@ class Interceptor:
         self._turns, self._work, self._inbox = TurnLock(), WorkUnderWay(), Inbox(relay.store)
         self._opened, self._stopping = asyncio.Event(), False
         self._execute = f"/{settings.intents.execute}"
-        self._to_desk = ToDesk(settings.intents, relay, bot, delivery_methods, self._too_long)
+        self._to_desk = ToDesk(settings, relay, bot, delivery_methods, self._too_long)
         self._turn = BotTurn(bot, settings.intents, options, settings.show_marker, on_new_message)
         self._failure_notices = FailureNotices(bot, customers, delivery_methods)
         self.closing = Closing(settings.state_messages)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
@@ -15,7 +16,7 @@ from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.core.control import Control, Conversation
 from rasa_handoff.core.transcript import COMMAND, files_in_words
 from rasa_handoff.protocol import events, names
-from rasa_handoff.protocol.channel_settings import IntentSettings
+from rasa_handoff.protocol.channel_settings import Settings
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.limits import LONGEST_MESSAGE
 from rasa_handoff.protocol.logs import get_log, short_id
@@ -34,13 +35,16 @@ class ToDesk:
 
     def __init__(
         self,
-        intents: IntentSettings,
+        settings: Settings,
         relay: Relay,
         bot: Bot,
         delivery_methods: Mapping[str, DeliveryMethod],
         too_long: Callable[[str, UserMessage], Awaitable[None]],
     ) -> None:
-        self._execute, self._ask = f"/{intents.execute}", f"/{intents.options}"
+        intents = f"{re.escape(settings.intents.execute)}|{re.escape(settings.intents.options)}"
+        # As Rasa reads it: an intent, perhaps with entities. What merely begins so is said to the agent.
+        self._asks_again = re.compile(rf"/({intents})\s*(\{{.*\}})?", re.DOTALL)
+        self._start_payloads = settings.start_payloads
         self._relay, self._bot, self._delivery_methods, self._too_long = relay, bot, delivery_methods, too_long
 
     async def receive(
@@ -48,7 +52,8 @@ class ToDesk:
     ) -> None:
         """Apply the event that this message means: a choice, a repeated request, leaving, or a message for the agent.
 
-        A request without a message, on a channel that can't push, only fetches what waits. ``is_first``: the inbox isn't known to
+        A request without a message, on a channel that can't push, only fetches what waits; what a widget sends when it is opened
+        means nothing. ``is_first``: the inbox isn't known to
         have the message.
 
         Raises:
@@ -57,6 +62,8 @@ class ToDesk:
             StoreError: the event can't be stored now.
         """
         if message.text is None and not _attachments(message) and not self._delivery_methods[channel].push:
+            return
+        if (message.text or "").strip() in self._start_payloads:
             return
         text = await self._named_payload((message.text or "").strip(), conversation)
         id = message.message_id if message_facts().id is not None else None
@@ -77,7 +84,7 @@ class ToDesk:
             await self._too_long(channel, message)
         elif text in PAYLOADS:
             await self._leave(event_of(text, conversation, common, content))
-        elif text.startswith((self._execute, self._ask)):
+        elif self._asks_again.fullmatch(text):
             await self._relay.apply(events.CustomerAskedAgain(**common))
         elif text.casefold() == conversation.leaving_word.casefold():
             await self._leave(events.CustomerLeaving(**common, **content))

@@ -182,6 +182,16 @@ async def test_a_channel_left_outside_is_silent_and_said_in_the_log(
         assert rasa.channel.relay.silences_bot("thabo")
 
 
+async def test_what_a_widget_sends_when_it_is_opened_is_no_message(live: Live) -> None:
+    rasa, thandi, handoff_id = live
+    await rasa.texts("/get_started")
+    assert "already talking to Thandi" in "\n".join(await rasa.texts('/execute_handoff{"department": "billing"}'))
+    for text in ("/execute_handoffs are what I hate", "/execute_handoff please", "/get_started?", "/greet"):
+        await rasa.texts(text)
+        await thandi.hears("message", text=text, handoff_id=handoff_id)
+    assert "/get_started" not in [body["text"] for name, body in thandi.received if name == "message"]
+
+
 async def test_a_model_reload_keeps_the_pause(live: Live) -> None:
     rasa, _, _ = live
     async with rasa.http.put(f"{rasa.url}/model", json={"model_file": str(rasa.model)}) as answer:
