@@ -150,11 +150,16 @@ class HandoffChannel(InputChannel):
         bot = Bot(app)
         self.authentication.knows = bot.knows
         delivery_methods = {name: delivery_method_of(channel) for name, channel in self.channels.items()}
-        customers = Customers(
-            bot, self.relay, delivery_methods, self.settings.delivery_timeout, self._title_of_department
-        )
         execute, departments = self.settings.intents.execute, self.settings.departments
         options = Options(bot, execute, departments, lambda: self.desk.availability)
+        customers = Customers(
+            bot,
+            self.relay,
+            delivery_methods,
+            self.settings.delivery_timeout,
+            self._title_of_department,
+            options.offer_others,
+        )
         orphaned_pauses = OrphanedPauses(bot, self.relay, self.desk, self.settings)
         interceptor = self.interceptor = Interceptor(
             self.settings, self.relay, bot, customers, delivery_methods, options, orphaned_pauses, on_new_message

@@ -22,6 +22,8 @@ from rasa_handoff.protocol.payloads import OfferPayload, TranscriptPayload
 
 REFUSALS: Final = {"nobody_available": names.UTTER_NOBODY}
 """Responses for refusals by code; any other code gets ``utter_handoff_refused``."""
+ABOUT_DEPARTMENTS: Final = ("unknown_department", "nobody_available")
+"""Codes of refusals after which the other departments are offered, if a department was asked for."""
 
 
 def requested(conversation: Conversation, event: events.HandoffRequested) -> ControlStep:
@@ -94,11 +96,17 @@ def accepted(conversation: Conversation, event: events.HandoffAccepted) -> Contr
     pause = WriteTracker(body=PauseBody(handoff_id=conversation.handoff_id, filled_slot=conversation.filled_slot))
     response = names.UTTER_REQUESTED if event.position is None else names.UTTER_QUEUED
     notice = make_notice(response, position=event.position, wait=event.wait, word=conversation.leaving_word)
-    return replace(conversation, position=event.position), (pause, notice)
+    if event.elsewhere is None:
+        return replace(conversation, position=event.position), (pause, notice)
+    after = replace(conversation, position=event.position, department=event.elsewhere.name)
+    return after, (pause, make_notice(names.UTTER_ELSEWHERE, department=event.elsewhere.label), notice)
 
 
 def refused(conversation: Conversation, event: events.HandoffRefused) -> ControlStep:
-    notice = make_notice(REFUSALS.get(event.code, names.UTTER_REFUSED), reason=event.sentence)
+    if conversation.department is not None and event.code in ABOUT_DEPARTMENTS:
+        notice = make_notice(names.UTTER_INSTEAD, department=conversation.department)
+    else:
+        notice = make_notice(REFUSALS.get(event.code, names.UTTER_REFUSED), reason=event.sentence)
     return replace(conversation, ended=event.code), (WriteTracker(body=UnpauseBody()), notice)
 
 

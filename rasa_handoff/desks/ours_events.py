@@ -22,7 +22,7 @@ def answer_to_offer(conversation_id: str, handoff_id: str, answer: Acknowledgeme
     """Return the event that the acknowledgement of ``handoff.initiate`` means."""
     here: dict[str, Any] = {"conversation_id": conversation_id, "handoff_id": handoff_id}
     if isinstance(answer, QueuedAnswer):
-        return events.HandoffAccepted(**here, position=answer.position, wait=answer.wait)
+        return events.HandoffAccepted(**here, position=answer.position, wait=answer.wait, elsewhere=answer.elsewhere)
     return events.HandoffRefused(**here, code=answer.code or "refused", sentence=answer.error or "")
 
 

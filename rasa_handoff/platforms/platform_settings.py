@@ -7,7 +7,7 @@ from rasa_handoff.protocol.channel_settings import IntentSettings
 from rasa_handoff.protocol.errors import SettingsError
 from rasa_handoff.protocol.names import UTTER_ASSIGNED
 from rasa_handoff.protocol.settings_errors import check_keys, check_variables
-from rasa_handoff.protocol.values import Department, Value
+from rasa_handoff.protocol.values import Department, Value, find_department
 
 
 class SecretHeader(Value, frozen=True, forbid_unknown_fields=True):
@@ -50,6 +50,11 @@ class PlatformSettings(Value, frozen=True, kw_only=True, forbid_unknown_fields=T
         """The departments, as the handoff options show them."""
         listed: Mapping[str, DepartmentTitle] = getattr(self, "departments", {})
         return tuple(Department(name=name, title=department.title) for name, department in listed.items())
+
+    def department_name(self, said: str | None) -> str:
+        """Return the name of the department that is meant by a name or a title; empty if there is none."""
+        found = None if said is None else find_department(self.offered, said)
+        return "" if found is None else found.name
 
 
 def check_shape(

@@ -103,6 +103,7 @@ class Settings(Value, frozen=True, forbid_unknown_fields=True):
     ``slots``: the slots that agents see. ``settable_slots``: the slots that agents may set. ``leaving_words``: by language;
     compared with the whole message, trimmed and ignoring case. ``language``: of customers whose language isn't known;
     ``language_slot``: the slot where the bot keeps it. ``departments``: offered if the desk can't report its own.
+    ``default_department``: gets a handoff whose department the desk doesn't know, or where nobody is there now.
 
     ``start_timeout``: seconds the desk has to accept. ``story_timeout``: seconds a handoff waits for a transcript that can't be
     read. ``delivery_timeout``: seconds for which a message is tried that its channel doesn't accept; then it
@@ -134,6 +135,7 @@ class Settings(Value, frozen=True, forbid_unknown_fields=True):
     language: str = "en"
     language_slot: str = "language"
     departments: tuple[str, ...] = ()
+    default_department: str | None = None
     start_timeout: float = 5.0
     story_timeout: float = FIXED_TIMERS["story"]
     delivery_timeout: float | None = 3600.0
@@ -229,6 +231,10 @@ def _check_values(settings: Settings) -> None:
     _check_customer_tokens(settings)
     if settings.admin_token is not None:
         check_admin_token(settings.admin_token, f"{CHANNEL_NAME}: admin_token")
+    if settings.default_department is not None and not settings.default_department.strip():
+        raise SettingsError(
+            f"{CHANNEL_NAME}: default_department is empty: write a department's name, such as billing, or leave it out."
+        )
     if settings.trigger_text == "":
         raise SettingsError(
             f"{CHANNEL_NAME}: trigger_text is empty: write a text, such as Human Handoff, or leave it out."

@@ -6,7 +6,7 @@ of an older handoff changes nothing.
 
 from typing import Any
 
-from rasa_handoff.protocol.values import Agent, Offer, ShownChoice, Status, Value
+from rasa_handoff.protocol.values import Agent, Department, Offer, ShownChoice, Status, Value
 
 
 class Event(Value, frozen=True, tag=True):
@@ -125,10 +125,14 @@ class CustomerWantsToWrite(CustomerEvent, frozen=True, kw_only=True):
 
 
 class HandoffAccepted(Event, frozen=True, kw_only=True):
-    """The desk took the offer into its queue. From here on the desk is active."""
+    """The desk took the offer into its queue. From here on the desk is active.
+
+    ``elsewhere``: the department that has it, if that isn't the one that was asked for.
+    """
 
     position: int | None = None
     wait: float | None = None
+    elsewhere: Department | None = None
 
 
 class HandoffRefused(Event, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from rasa_handoff.protocol.values import (
     Availability,
     Contact,
     Count,
+    Department,
     Moment,
     Offer,
     Seconds,
@@ -353,12 +354,14 @@ class Acknowledgement(Value, frozen=True, kw_only=True, omit_defaults=True):
 class QueuedAnswer(Acknowledgement, frozen=True, kw_only=True):
     """The answer to an offer that was accepted.
 
-    ``status``: ``queued``. ``position``: the place in the queue, from 1. ``wait``: expected seconds, if known.
+    ``status``: ``queued``. ``position``: the place in the queue, from 1. ``wait``: expected seconds, if known. ``elsewhere``: the
+    department that has it, if that isn't the one that was asked for, but the offer's ``default_department``.
     """
 
     status: str
     position: Count | None
     wait: Seconds | None
+    elsewhere: Department | None = None
 
 
 class FoundAnswer(Acknowledgement, frozen=True, kw_only=True):

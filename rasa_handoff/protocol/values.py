@@ -5,6 +5,7 @@ turns msgspec's error into one of ours.
 """
 
 import enum
+from collections.abc import Iterable
 from types import UnionType
 from typing import Annotated, Any, TypeVar, overload
 
@@ -97,6 +98,27 @@ class Department(Value, frozen=True):
         return self.open and self.staffed
 
 
+def find_department(departments: Iterable[Department], said: str) -> Department | None:
+    """Return the department that is meant by a name or a title, without regard to case and to blanks around and within.
+
+    A name comes before a title, and what is equal in every character before what is alike.
+    """
+    known = tuple(departments)
+    exact = next((department for department in known if department.name == said), None)
+    if exact is not None:
+        return exact
+    wanted = _plain_name(said)
+    for spelling in ("name", "label"):
+        for department in known:
+            if _plain_name(getattr(department, spelling)) == wanted:
+                return department
+    return None
+
+
+def _plain_name(name: str) -> str:
+    return " ".join(name.split()).casefold()
+
+
 class Availability(Value, frozen=True):
     """Who could take a conversation now.
 
@@ -182,7 +204,8 @@ class Offer(Value, frozen=True):
     """A handoff as offered to the desk (``handoff.initiate``).
 
     ``handoff_id``: made by the relay. ``conversation_id``: Rasa's ``sender_id``. ``bot_id``: the bot. ``channel``: the
-    customer's. ``department``: the one it is meant for. ``agent``: the one it is meant for, by e-mail. ``reason``: why the
+    customer's. ``department``: the one it is meant for, by name or title. ``default_department``: the one that gets it if that
+    one isn't known or nobody is there. ``agent``: the one it is meant for, by e-mail. ``reason``: why the
     bot hands over. ``priority``: how soon it is to be taken. ``note``: for the agent. ``contact``: the customer's.
     ``language``: the customer's. ``transcript``: what was said before, oldest first. ``bot``: what the bot knows.
     ``transcript_follows``: whether the tracker couldn't be read at the time of the offer; then transcript, bot, contact and
@@ -203,6 +226,7 @@ class Offer(Value, frozen=True):
     transcript: tuple[Line, ...] = ()
     bot: BotState = BotState()
     transcript_follows: bool = False
+    default_department: str | None = None
 
 
 class Transcript(Value, frozen=True, kw_only=True):

@@ -54,6 +54,7 @@ def test_the_leaving_word_follows_the_language() -> None:
             {"desk": {"url": "http://x", "token": "${NOT_SET}"}},
             "desk.token is empty, for ${NOT_SET} isn't set: set the variable, or leave the setting out",
         ),
+        ({"default_department": " "}, "default_department is empty: write a department's name, such as billing"),
         ({"trigger_text": ""}, "trigger_text is empty: write a text, such as Human Handoff"),
         ({"start_timeout": 0}, "start_timeout is 0.0: write seconds"),
         ({"tracker_delay": -1}, "tracker_delay is -1.0: write seconds, such as 30, or 0 to write at once"),

@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import time
 import zlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -28,7 +28,7 @@ from rasa_handoff.channel.outbound.response_batch import ResponseBatches
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.core.transcript import in_words
 from rasa_handoff.guard.recent import Recent
-from rasa_handoff.protocol import events
+from rasa_handoff.protocol import events, names
 from rasa_handoff.protocol.errors import HandoffError, Refused, Unreachable, Waits
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.outbox_bodies import CustomerBody
@@ -47,6 +47,8 @@ STALE_SECONDS: Final = 86_400.0
 """After this, a waiting message of the bot's own turns is dropped, since it is no longer news to a customer who comes back."""
 MOST_REMEMBERED: Final = 100_000
 """The most conversations with waiting entries, and the most failing entries, that are remembered."""
+OfferOthers = Callable[[str, str, str], Awaitable[dict[str, Any]]]
+"""Returns the message that offers other departments; takes the conversation's id, the channel's name and the department's."""
 
 
 class _InAnswer(Waits):
@@ -57,7 +59,8 @@ class Customers:
     """Delivers the outbox's entries to customers.
 
     ``delivery_methods``: the delivery methods of the hosted channels, by name. ``patience``: seconds until an entry that can't be
-    delivered fails; None: never. ``title_of``: returns a department's title.
+    delivered fails; None: never. ``title_of``: returns a department's title. ``offer_others``: makes the
+    message that offers other departments than one that can't be had.
     """
 
     batch = 1
@@ -71,9 +74,10 @@ class Customers:
         delivery_methods: Mapping[str, DeliveryMethod],
         patience: float | None = 3600.0,
         title_of: TitleOf = str,
+        offer_others: OfferOthers | None = None,
     ) -> None:
         self._bot, self._relay, self._delivery_methods, self._patience = bot, relay, delivery_methods, patience
-        self._title_of = title_of
+        self._title_of, self._offer_others = title_of, offer_others
         self._batches, self._inbox = ResponseBatches(relay, self.make_message), Inbox(relay.store)
         self._failing: dict[int, float] = Recent(MOST_REMEMBERED)
         self._reported_waiting: dict[str, bool] = Recent()
@@ -216,6 +220,8 @@ class Customers:
         body = entry.read(CustomerBody)
         if body.message is not None:
             return body.message
+        if body.response == names.UTTER_INSTEAD and self._offer_others is not None:
+            return await self._offer_others(entry.lane, channel, str(body.values.get("department")))
         if body.response is not None:
             message = await self._bot.render(body.response, entry.lane, channel, await self._values(entry, channel))
             if body.response in QUESTIONS:

@@ -12,12 +12,13 @@ options is answered with the trigger too.
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from msgspec.structs import replace
 from rasa.core.channels.channel import CollectingOutputChannel, UserMessage
 
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.protocol import names
 from rasa_handoff.protocol.markers import option_buttons, shows_options, somebody_there
-from rasa_handoff.protocol.values import Availability, Department
+from rasa_handoff.protocol.values import Availability, Department, find_department
 
 
 class Options:
@@ -41,20 +42,25 @@ class Options:
         return Availability(departments=listed, staffed=bool(listed))
 
     async def message(
-        self, conversation_id: str, channel: str, ends_fallback: bool = False, there: Availability | None = None
+        self,
+        conversation_id: str,
+        channel: str,
+        ends_fallback: bool = False,
+        there: Availability | None = None,
+        instead_of: str | None = None,
     ) -> dict[str, Any]:
         """Return the message with the options: the departments that are open and staffed, and carrying on with the bot.
 
         If nobody is available, it says so, and the only button is that for carrying on. ``ends_fallback``: the fallback ends in
         them, so with nobody there they also say that the bot didn't understand. ``there``: who was available when they were
-        shown; by default, who is now.
+        shown; by default, who is now. ``instead_of``: the department that was asked for and can't be had.
         """
 
         async def text(response: str) -> str:
             message = await self._bot.render(response, conversation_id, channel, {})
             return str(message.get("text") or "")
 
-        there = there or self.availability()
+        there = _without(instead_of, there or self.availability())
         carry_on = await text(names.UTTER_CARRY_ON)
         if not somebody_there(there):
             button = {"title": carry_on, "payload": names.CARRY_ON_PAYLOAD}
@@ -62,7 +68,20 @@ class Options:
             return {"text": await text(nobody), "buttons": [button]}
         anybody = await text(names.UTTER_ANYBODY)
         buttons = option_buttons(there, anybody=anybody, carry_on=carry_on, execute_intent=self._execute)
-        return {"text": await text(names.UTTER_OPTIONS), "buttons": buttons}
+        question = names.UTTER_OPTIONS if instead_of is None else names.UTTER_INSTEAD
+        return {"text": await text(question), "buttons": buttons}
+
+    async def offer_others(self, conversation_id: str, channel: str, instead_of: str) -> dict[str, Any]:
+        """Return the message that offers other departments than one that can't be had."""
+        return await self.message(conversation_id, channel, instead_of=instead_of)
+
+
+def _without(said: str | None, availability: Availability) -> Availability:
+    """Return the availability without a department that has refused: what is known here may be some moments old."""
+    refused = None if said is None else find_department(availability.departments, said)
+    if refused is None:
+        return availability
+    return replace(availability, departments=tuple(one for one in availability.departments if one is not refused))
 
 
 def answers_with_options(message: UserMessage, execute: str) -> bool:

@@ -78,7 +78,7 @@ def _assignee(request: HandoffRequest, settings: KommunicateSettings) -> dict[st
         if request.agent in settings.agents:
             return {AGENT: str(settings.agents[request.agent])}
         log.warning("The agent %r doesn't stand under 'agents': passed over.", request.agent)
-    department = settings.departments.get(request.department or "")
+    department = settings.departments.get(settings.department_name(request.department))
     if request.department is not None and department is None:
         log.warning("The department %r doesn't stand under 'departments': left to the rules.", request.department)
     if department is not None and department.agent is not None:

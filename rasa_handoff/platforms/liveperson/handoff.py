@@ -42,7 +42,7 @@ def transfer(request: HandoffRequest, settings: LivePersonSettings) -> Action:
 
     A department that isn't in the settings goes to ``skill``, so that somebody comes.
     """
-    department = settings.departments.get(request.department or "")
+    department = settings.departments.get(settings.department_name(request.department))
     if request.department is not None and department is None:
         log.warning("The department %r doesn't stand under 'departments': left to 'skill'.", request.department)
     skill = settings.skill

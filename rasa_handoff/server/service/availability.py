@@ -7,7 +7,7 @@ from sqlalchemy import and_, bindparam, or_, select, update
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.protocol.errors import Refused
-from rasa_handoff.protocol.values import Availability, Department, Offer
+from rasa_handoff.protocol.values import Availability, Department, Offer, find_department
 from rasa_handoff.server.storage import handoffs
 from rasa_handoff.server.storage.tables import AGENTS, DEPARTMENTS, SERVES, SERVES_NONE
 from rasa_handoff.store.statements import Statement
@@ -74,19 +74,38 @@ def expected_wait(connection: Connection, department: str | None) -> float | Non
     return float(WAIT_STEP * round(median(waits) / WAIT_STEP)) if waits else None
 
 
-def check(connection: Connection, offer: Offer) -> None:
-    """Check that somebody can take the offered handoff.
+def find(connection: Connection, said: str | None) -> Department | None:
+    """Return the department that a bot means by this name or title. Whether it is staffed isn't looked up."""
+    if said is None:
+        return None
+    rows = connection.execute(select(DEPARTMENTS).order_by(DEPARTMENTS.c.title, DEPARTMENTS.c.name)).all()
+    stored = (Department(name=row.name, title=row.title, open=row.open, staffed=False) for row in rows)
+    return find_department(stored, said)
+
+
+def destination(connection: Connection, offer: Offer) -> Department | None:
+    """Return the department whose queue takes the offered handoff; None: the queue of all agents.
+
+    It is the offer's own if somebody can take it there, else its ``default_department``.
 
     Raises:
         Refused: with code ``unknown_department``, ``unknown_agent`` or ``nobody_available``.
     """
-    if offer.department is not None:
-        _check_department(connection, offer.department)
-    online = serving(connection, offer.department, only_online=True)
     if offer.agent is not None:
         _check_agent(connection, offer.agent)
-    elif not online:
+    elif not serving(connection, None, only_online=True):
+        if offer.default_department is None:
+            _find_or_refuse(connection, offer.department)
         raise Refused("nobody_available", "Nobody is there to take this conversation now.")
+    try:
+        return _open_department(connection, offer, offer.department)
+    except Refused as problem:
+        if offer.default_department is None:
+            raise
+        try:
+            return _open_department(connection, offer, offer.default_department)
+        except Refused:
+            raise problem from None  # the sentence is about what the bot asked for
 
 
 def agent_id_of(connection: Connection, name: str) -> str | None:
@@ -96,12 +115,22 @@ def agent_id_of(connection: Connection, name: str) -> str | None:
     return found
 
 
-def _check_department(connection: Connection, name: str) -> None:
-    row = connection.execute(select(DEPARTMENTS).where(DEPARTMENTS.c.name == name)).first()
-    if row is None:
-        raise Refused("unknown_department", f"There is no department '{name}' at this desk.")
-    if not row.open:
-        raise Refused("nobody_available", f"{row.title} is closed now.")
+def _open_department(connection: Connection, offer: Offer, said: str | None) -> Department | None:
+    department = _find_or_refuse(connection, said)
+    if department is None:
+        return None
+    if not department.open:
+        raise Refused("nobody_available", f"{department.label} is closed now.")
+    if offer.agent is None and not serving(connection, department.name, only_online=True):
+        raise Refused("nobody_available", f"Nobody is there for {department.label} now.")
+    return department
+
+
+def _find_or_refuse(connection: Connection, said: str | None) -> Department | None:
+    department = find(connection, said)
+    if said is not None and department is None:
+        raise Refused("unknown_department", f"There is no department '{said}' at this desk.")
+    return department
 
 
 def _check_agent(connection: Connection, name: str) -> None:

@@ -9,8 +9,7 @@ from rasa_handoff.core.assignment_events import CustomerEnded, MessageLeft
 from rasa_handoff.core.transcript import latest
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.payloads import MessageLeftPayload, OpenHandoffPayload, QueuedAnswer, TranscriptPayload
-from rasa_handoff.protocol.values import Contact, Offer
-from rasa_handoff.server import accounts
+from rasa_handoff.protocol.values import Contact, Department, Offer
 from rasa_handoff.server.service import availability, queues, reconciliation
 from rasa_handoff.server.service.deliveries import DeliveryService, Mark, mark_message
 from rasa_handoff.server.service.publications import CustomerTyping
@@ -42,7 +41,8 @@ class BotService(DeliveryService):
             wait = availability.expected_wait(unit.connection, record.assignment.department)
             is_queued = record.assignment.stage is Stage.QUEUED
             place = handoffs.place_of(unit.connection, record) if is_queued else 1
-            return QueuedAnswer(ok=True, status="queued", position=place, wait=wait)
+            elsewhere = _elsewhere(unit, record)
+            return QueuedAnswer(ok=True, status="queued", position=place, wait=wait, elsewhere=elsewhere)
 
         return await self.do(work)
 
@@ -116,8 +116,8 @@ class BotService(DeliveryService):
 
 
 def _begin(unit: UnitOfWork, offer: Offer) -> Record:
-    availability.check(unit.connection, offer)
-    return queues.arrive(unit, offer, RELAY, offer.department)
+    department = availability.destination(unit.connection, offer)
+    return queues.arrive(unit, offer, RELAY, None if department is None else department.name)
 
 
 def _resume(unit: UnitOfWork, offer: Offer) -> Record:
@@ -132,8 +132,18 @@ def _keep_message(unit: UnitOfWork, offer: Offer) -> Record:
 
 
 def _known_department(unit: UnitOfWork, offer: Offer) -> str | None:
-    known = offer.department is not None and accounts.has_department(unit.connection, offer.department)
-    return offer.department if known else None
+    """Return the name of the offer's department, or of its default one if the desk doesn't know it; None if it knows neither."""
+    known = (availability.find(unit.connection, said) for said in (offer.department, offer.default_department))
+    return next((department.name for department in known if department is not None), None)
+
+
+def _elsewhere(unit: UnitOfWork, record: Record) -> Department | None:
+    """Return the department that has the handoff, if that isn't the one that was asked for."""
+    offer, name = record.offer, record.assignment.department
+    asked = availability.find(unit.connection, offer.department)
+    if name is None or offer.department is None or (asked is not None and asked.name == name):
+        return None
+    return availability.find(unit.connection, name)
 
 
 def _add_contact(unit: UnitOfWork, record: Record, given: Contact) -> None:

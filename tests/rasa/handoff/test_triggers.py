@@ -47,9 +47,53 @@ async def test_a_request_with_nobody_there_fails_kindly_and_the_bot_goes_on(rasa
     assert not (await rasa.tracker())["paused"]
 
 
-async def test_an_unknown_department_is_refused(rasa: RasaServer, thandi: ScriptedAgent) -> None:
-    answers = await rasa.texts('/execute_handoff{"department": "moon"}')
-    assert answers == ["I'm sorry, I can't pass you on to a person for this. I'm still here to help."]
+@pytest.mark.parametrize("department", ["moon", "orders", "Orders"])
+async def test_a_department_that_can_not_be_had_is_answered_with_the_others(
+    rasa: RasaServer, thandi: ScriptedAgent, department: str
+) -> None:
+    """The desk doesn't know it, or nobody is there for it."""
+    await there(rasa)
+    answers = await rasa.say(f'/execute_handoff{{"department": "{department}"}}')
+    instead = "I'm sorry, nobody is there for that right now. Who would you like to talk to instead?"
+    assert [answer.get("text") for answer in answers] == [instead]
+    assert buttons(answers) == [
+        ("Billing", '/execute_handoff{"department": "billing"}'),
+        ("Carry on with the bot", "/handoff_carry_on"),
+    ]
+    assert await rasa.texts("hello") == ["Hello."]
+    assert "number 1" in (await rasa.texts(answers[0]["buttons"][0]["payload"]))[0]
+
+
+@pytest.mark.parametrize("department", ["Billing", "  bILLing ", "QUESTIONS about an\u00a0 invoice"])
+async def test_a_department_is_known_by_its_title_too_in_any_case(
+    rasa: RasaServer, desk: DeskServer, thandi: ScriptedAgent, department: str
+) -> None:
+    desk.add_department("invoices", "Questions about an invoice")
+    desk.add_agent("Lerato", "invoices")
+    async with ScriptedAgent(desk.url, "lerato@example.com") as lerato:
+        assert "number 1" in (await rasa.texts(f'/execute_handoff{{"department": "{department}"}}'))[0]
+        taker, name = (lerato, "invoices") if "invoice" in department else (thandi, "billing")
+        assert (await taker.take_next())["department"] == name
+
+
+@pytest.mark.parametrize("department", ["moon", "orders"])
+async def test_the_default_department_gets_what_no_other_can_take(
+    small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path, department: str
+) -> None:
+    own = credentials(desk.url, tmp_path, default_department="Billing")
+    async with RasaServer(small_model, tmp_path, own) as rasa:
+        await there(rasa)
+        said = await rasa.texts(f'/execute_handoff{{"department": "{department}"}}')
+        assert said[0] == "I'm passing you on to Billing instead."
+        assert "number 1" in said[1]
+        assert (await thandi.take_next())["department"] == "billing"
+        assert rasa.channel.relay.conversation("thabo").department == "billing"
+
+
+async def test_with_nobody_there_a_named_department_says_so(rasa: RasaServer) -> None:
+    for department in ("billing", "moon"):
+        (said,) = await rasa.say(f'/execute_handoff{{"department": "{department}"}}')
+        assert "nobody is there" in said["text"]
     assert await rasa.texts("hello") == ["Hello."]
 
 

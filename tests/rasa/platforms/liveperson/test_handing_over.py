@@ -16,6 +16,7 @@ SKILLS: dict[str, dict[str, str]] = {
     "/execute_handoff": {"skill": "human_skill"},
     "/silently": {"skill": "Billing"},
     '/execute_handoff{"department": "billing"}': {"skill": "Billing"},
+    '/execute_handoff{"department": " BILLING "}': {"skill": "Billing"},
     '/execute_handoff{"department": "vip"}': {"skill": "Publisher", "agentId": "4129463410"},
     '/execute_handoff{"department": "moon"}': {"skill": "human_skill"},
     "/thandi_please": {"skill": "Billing", "agentId": "4711"},
