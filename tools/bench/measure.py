@@ -220,7 +220,8 @@ async def quiet(
             for reason, holds in {
                 f"it uses {spent:.2f} processors": spent >= limit,
                 "something is still received": count_now != count,
-                "a thread wants to run": system.wants_processor(),
+                # In a long rest a look meets one that keeps connections alive.
+                "a thread wants to run": not lasting and system.wants_processor(),
             }.items()
             if holds
         ]
