@@ -56,6 +56,17 @@ async def test_every_page_is_guarded_by_headers(server, http):
             assert page.headers["Cache-Control"] == ("no-cache" if path.startswith("/static") else "no-store")
 
 
+async def test_after_a_wrong_password_only_the_password_is_asked_for_again(server, http):
+    answer = await sign_in(http, server, '"><b>{{csrf}}@example.org', "wrong")
+    page = await answer.text()
+    assert 'value="&quot;&gt;&lt;b&gt;{{csrf}}@example.org"' in page
+    assert [re.search(r'name="(\w+)"', field)[1] for field in re.findall(r"<input[^>]* autofocus[^>]*>", page)] == [
+        "password"
+    ]
+    async with http.get(server.address) as first:
+        assert 'value=""' in await first.text()
+
+
 async def test_behind_tls_the_cookie_is_for_tls_only(server, http):
     async with http.get(server.address, headers={"X-Forwarded-Proto": "https"}) as page:
         cookie = page.headers["Set-Cookie"]

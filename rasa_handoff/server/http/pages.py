@@ -6,8 +6,9 @@ import hashlib
 import html
 import re
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -142,13 +143,13 @@ class Pages:
         if wait > 0:
             self._note(request, account, "too many tries")
             sentence = f"Too many tries. Please wait {wait} {'second' if wait == 1 else 'seconds'} and try again."
-            return await self._login_page(request, sentence, 429, {"Retry-After": str(wait)})
+            return await self._login_page(request, sentence, 429, {"Retry-After": str(wait)}, email)
         if self._waiting >= MOST_WAITING:
-            return await self._login_page(request, BUSY, 503, {"Retry-After": "5"})
+            return await self._login_page(request, BUSY, 503, {"Retry-After": "5"}, email)
         self._brake.tried(keys)
         if not await self._is_right(account, fields.get("password", "")) or account is None:
             self._note(request, account, "the e-mail or the password isn't right")
-            return await self._login_page(request, WRONG, 401)
+            return await self._login_page(request, WRONG, 401, email=email)
         self._brake.succeeded(keys)
         return await self._signed_in(request, account, known)
 
@@ -225,20 +226,33 @@ class Pages:
         return fields, None
 
     async def _login_page(
-        self, request: Request, message: str = "", status: int = 200, headers: dict[str, str] | None = None
+        self,
+        request: Request,
+        message: str = "",
+        status: int = 200,
+        headers: dict[str, str] | None = None,
+        email: str = "",
     ) -> Response:
         kept = self._cookie(request, FORM_COOKIE)
         browser = kept or secrets.token_urlsafe(16)
-        response = await self._page("login.html", browser, message, status, headers)
+        focus = {"{{new}}": "" if email else "autofocus", "{{again}}": "autofocus" if email else ""}
+        # The e-mail comes last: what somebody typed there is no placeholder.
+        values = {"{{message}}": message, **focus, "{{email}}": email}
+        response = await self._page("login.html", browser, values, status, headers)
         if kept is None:
             self._set_cookie(request, response, FORM_COOKIE, browser, None)
         return response
 
     async def _page(
-        self, name: str, owner: str, message: str = "", status: int = 200, headers: dict[str, str] | None = None
+        self,
+        name: str,
+        owner: str,
+        values: Mapping[str, str] = MappingProxyType({}),
+        status: int = 200,
+        headers: dict[str, str] | None = None,
     ) -> Response:
         page = (WEB / name).read_text(encoding="utf-8")
-        filled = {"{{csrf}}": (await self._browsers.forms()).sign(owner), "{{message}}": message}
+        filled = {"{{csrf}}": (await self._browsers.forms()).sign(owner), **values}
         for placeholder, value in filled.items():
             page = page.replace(placeholder, html.escape(value))
         return HTMLResponse(page, status, headers)
