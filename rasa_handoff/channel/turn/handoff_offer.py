@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from rasa.core.channels.channel import UserMessage
+from rasa.shared.core.constants import DEFAULT_CATEGORICAL_SLOT_VALUE
 from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
@@ -198,7 +199,8 @@ def warn_of_unknown_slots(bot: Bot, settings: Settings) -> None:
 
 
 def _slot(slot: Any) -> Slot:
-    values = tuple(getattr(slot, "values", None) or ())
+    # Rasa adds one that stands for whatever isn't allowed; an agent can't mean it.
+    values = tuple(value for value in getattr(slot, "values", None) or () if value != DEFAULT_CATEGORICAL_SLOT_VALUE)
     return Slot(name=slot.name, type=str(slot.type_name), values=values or None)
 
 
