@@ -11,7 +11,7 @@ from tests.chaos.book import Book
 from tests.chaos.chaos_customers import Customer
 
 QUEUED = "Thank you, I've asked for a person. You are number 1 in the queue. To leave it, type disconnect."
-JOINED = "Thandi is here and has read what we wrote so far."
+JOINED = "Thandi is here and can read what we wrote so far."
 PASSED_ON = "You are being passed on to somebody else. Thank you for your patience."
 
 

@@ -91,7 +91,7 @@ async def test_the_same_on_rest(demo: Demo, windows: Windows) -> None:
     await thandi.get_by_test_id("send").click()
     await expect(thandi.get_by_test_id("status").last).to_contain_text("Waits")
     answers = await demo.say("anybody?", "lerato")
-    assert answers == ["Thandi is here and has read what we wrote so far.", "This waits for you."]
+    assert answers == ["Thandi is here and can read what we wrote so far.", "This waits for you."]
     await expect(thandi.get_by_test_id("status").last).to_contain_text("Delivered")
 
     await thandi.get_by_test_id("resolve").click()

@@ -260,7 +260,7 @@ async def test_the_tracker_has_three_speakers_and_the_slots_see_nothing(live: Li
         ("user", "my card is 4111"),
         ("agent", "please don't send that"),
     ]
-    assert ("bot", "Thandi is here and has read what we wrote so far.") in said
+    assert ("bot", "Thandi is here and can read what we wrote so far.") in said
     assert tracker["slots"]["last_words"] == "hello"  # the from_text slot saw the bot's turns only
     assert not any(event.get("value") == "my card is 4111" for event in tracker["events"])
 

@@ -326,7 +326,7 @@ async def test_a_relay_that_lost_its_database_asks_the_desk(serve: Any, thandi: 
     lose(tmp_path, "relay.db")
     async with serve() as rasa:
         await ready(rasa)
-        assert await rasa.texts("do you remember me") == ["Thandi is here and has read what we wrote so far."]
+        assert await rasa.texts("do you remember me") == ["Thandi is here and can read what we wrote so far."]
         assert rasa.channel.relay.conversation("thabo").agent == "Thandi"
         await thandi.hears("message", text="do you remember me", handoff_id=handoff_id)
 
