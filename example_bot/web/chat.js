@@ -24,7 +24,7 @@ const RETRY_AFTER = 1_000;
 const LONGEST_MESSAGE = 20_000;
 const STATES = {
   connecting: "Connecting…",
-  online: "Connected",
+  online: "You are online",
   offline: "Offline: what you write is kept",
   refused: "Closed",
 };

@@ -1,6 +1,8 @@
 // @ts-check
 /** The conversation's messages as elements. Text enters as text nodes only. */
 
+import { linkParts } from "./links.js";
+
 /** @typedef {import("./rasa-socket.js").Reply} Reply */
 /** @typedef {import("./rasa-socket.js").Connection} Connection */
 /**
@@ -80,17 +82,12 @@ function stateText(line, connection) {
   return TIME.format(new Date(line.at));
 }
 
-/** Invisible characters that change the direction of the text around them. */
-const DIRECTION_CONTROLS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
-const WEB_ADDRESS = /(https?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]])/g;
-
 /** @param {string} text */
 function withLinks(text) {
-  const parts = text.split(WEB_ADDRESS);
-  return parts.map((part, place) => (place % 2 ? link(part.replace(DIRECTION_CONTROLS, "")) : part));
+  return linkParts(text).map(({ text: part, href }) => (href === null ? part : link(part, href)));
 }
 
-/** It is read from left to right whatever surrounds it. @param {string} address */
-function link(address) {
-  return el("a", { href: address, dir: "ltr", target: "_blank", rel: "noopener noreferrer" }, address);
+/** It is read from left to right whatever surrounds it. @param {string} address @param {string} href */
+function link(address, href) {
+  return el("a", { href, dir: "ltr", target: "_blank", rel: "noopener noreferrer" }, address);
 }

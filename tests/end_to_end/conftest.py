@@ -90,7 +90,7 @@ class Windows:
     async def customer(self) -> Page:
         """Open the page of a customer on a phone."""
         page = await self.open(self.demo.page, 400, 780)
-        await expect(page.get_by_test_id("connection")).to_contain_text("Connected")
+        await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "online")
         return page
 
     async def agent(self, email: str, password: str) -> Page:

@@ -6,8 +6,9 @@ from typing import Final
 
 from tests.support.paths import ROOT
 
-ALLOWED: Final = frozenset({"__init__.py", "__main__.py", "base.py", "conftest.py", "typing-indicator.js"})
-"""The last one is the same file in both pages, which share no folder (``tests/web/test_modules.py``)."""
+IN_BOTH_PAGES: Final = frozenset({"links.js", "text-direction.js", "typing-indicator.js"})
+"""The same files in both pages, which share no folder (``tests/web/test_modules.py``)."""
+ALLOWED: Final = frozenset({"__init__.py", "__main__.py", "base.py", "conftest.py"}) | IN_BOTH_PAGES
 PARALLEL: Final = (frozenset({"kommunicate", "liveperson"}), frozenset({"desks", "platforms"}))
 """Folders whose files have the same names because they do the same job, each for its system."""
 

@@ -41,7 +41,8 @@ test("waiting time", () => {
 
 test("a failed message says why", () => {
   assert.equal(statusText({ status: "failed", reason: "blocked" }), "Not delivered: blocked");
-  assert.equal(statusText({ status: "waiting", reason: null }), "Waits until the customer writes");
+  assert.equal(statusText({ status: "waiting", reason: null }, false), "Waits until the customer writes");
+  assert.match(statusText({ status: "waiting", reason: null }, true), /until the customer can be reached$/);
 });
 
 test("names in words", () => {

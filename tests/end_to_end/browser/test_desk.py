@@ -33,6 +33,8 @@ async def test_a_wrong_password_is_told_and_the_right_one_signs_in_and_out(desks
     await page.get_by_test_id("password").fill("a wrong one")
     await page.get_by_test_id("sign-in").click()
     await expect(page.get_by_test_id("login-message")).to_contain_text("isn't right")
+    await expect(page.get_by_test_id("email")).to_have_value(desk.email)
+    await expect(page.get_by_test_id("password")).to_be_focused()
     desk.troubles.clear()  # the console tells of the answer 401
     await desk.sign_in()
     await expect(page.locator(".me")).to_have_text("Thandi Nkosi")
@@ -62,6 +64,26 @@ async def test_an_arrival_shows_with_everything_an_agent_wants_to_know(desks: De
     await expect(page.locator("#announcements")).to_have_text("Naledi Dube is waiting for Billing.")
 
 
+@pytest.mark.parametrize("width", [1024, 900, 390])
+async def test_the_details_cover_nothing_and_escape_hides_them(desks: Desks, relay: Relay, width: int) -> None:
+    desk = await desks.open("thandi")
+    await relay.offer()
+    await take(desk.page)
+    await desk.page.set_viewport_size({"width": width, "height": 760})
+    details, panel = desk.page.get_by_role("button", name="Details"), desk.page.get_by_test_id("context")
+    await expect(panel).to_be_hidden()
+    await details.click()
+    await expect(panel).to_be_visible()
+    await desk.page.get_by_test_id("sign-out").click(trial=True)
+    if width > 720:
+        for button in ("send", "transfer", "resolve"):
+            await desk.page.get_by_test_id(button).click(trial=True)
+        await desk.page.get_by_test_id("composer").focus()
+    await desk.page.keyboard.press("Escape")
+    await expect(panel).to_be_hidden()
+    await expect(details).to_be_visible()
+
+
 async def test_a_waiting_conversation_can_be_read_before_it_is_taken(desks: Desks, relay: Relay) -> None:
     page = (await desks.open("thandi")).page
     await relay.offer()
@@ -69,7 +91,7 @@ async def test_a_waiting_conversation_can_be_read_before_it_is_taken(desks: Desk
     lines = page.get_by_test_id("transcript-line").locator(".text")
     await expect(lines).to_have_text(["Hi there", "Hello! What can I do for you?", "A person, please"])
     context = page.get_by_test_id("context")
-    for words in ("naledi@example.org", "Asked for a person", "address_form", "change_address", "81 %"):
+    for words in ("naledi@example.org", "Asked for a person", "Address form", "Change address", "81 %"):
         await expect(context).to_contain_text(words)
     await expect(page.get_by_test_id("slot-value-order_number")).to_have_text("K-2041")
     await expect(page.get_by_test_id("composer")).to_be_hidden()
@@ -142,7 +164,11 @@ async def test_words_go_both_ways_as_text_with_their_status(desks: Desks, relay:
     mine = page.locator("[data-testid=message][data-speaker=agent]")
     await expect(mine.locator(".text")).to_have_text(NASTY)
     await expect(mine.get_by_test_id("status")).to_have_text("Sent")
-    for status, words in (("waiting", "Waits until the customer writes"), ("delivered", "Delivered"), ("read", "Read")):
+    for status, words in (
+        ("waiting", "Not delivered yet: it waits until the customer can be reached"),
+        ("delivered", "Delivered"),
+        ("read", "Read"),
+    ):
         await relay.mark(handoff, received["id"], status)
         await expect(mine.get_by_test_id("status")).to_have_text(words)
     await relay.say(handoff, NASTY)

@@ -1,7 +1,7 @@
 // @ts-check
 /** Makes and changes elements. Text enters the page as text nodes only. */
 
-import { stripDirectionControls } from "./text-direction.js";
+import { linkParts } from "./links.js";
 
 /** @typedef {string | boolean | number | null | undefined | ((event: any) => void)} Attribute */
 
@@ -74,21 +74,19 @@ export function icon(name) {
   return drawing;
 }
 
-const WEB_ADDRESS = /(https?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]])/g;
-
 /**
- * Return a text as text nodes, with web addresses as links. A link is read from left to right whatever surrounds it.
+ * Return a text as text nodes, with web addresses, e-mail addresses and telephone numbers as links. A link is read from left to right whatever surrounds it.
  *
  * @param {string} text
  * @returns {(string | HTMLElement)[]}
  */
 export function withLinks(text) {
-  return text.split(WEB_ADDRESS).map((part, place) => (place % 2 ? link(stripDirectionControls(part)) : part));
+  return linkParts(text).map(({ text: part, href }) => (href === null ? part : link(part, href)));
 }
 
-/** @param {string} address */
-function link(address) {
-  return el("a", { href: address, dir: "ltr", target: "_blank", rel: "noopener noreferrer" }, address);
+/** @param {string} address @param {string} href */
+function link(address, href) {
+  return el("a", { href, dir: "ltr", target: "_blank", rel: "noopener noreferrer" }, address);
 }
 
 /**

@@ -45,8 +45,12 @@ const STATUS = {
   failed: "Not delivered",
 };
 
-/** @param {Message} message */
-export function statusText(message) {
+/**
+ * @param {Message} message
+ * @param {boolean} push whether the channel can bring words to a customer who hasn't written
+ */
+export function statusText(message, push) {
+  if (message.status === "waiting" && push) return "Not delivered yet: it waits until the customer can be reached";
   const text = Object.hasOwn(STATUS, message.status) ? STATUS[message.status] : message.status;
   return message.status === "failed" && message.reason ? `${text}: ${isolate(message.reason)}` : text;
 }

@@ -10,7 +10,7 @@ import { View } from "./view.js";
 /** @typedef {import("../types.js").State} State */
 /** @typedef {import("../types.js").Summary} Summary */
 /** @typedef {import("../types.js").Details} Details */
-/** @typedef {{name: string, value: string, href?: string, testid?: string}} Fact */
+/** @typedef {{name: string, value: string, label?: string, href?: string, testid?: string}} Fact */
 /** @typedef {{name: string, confidence: number}} Intent */
 
 /** What can be written to or called; a customer may have said anything when asked for it. */
@@ -45,9 +45,12 @@ export class ContextPanel extends View {
     this.dataset.testid = "context";
     this.append(this.#empty, this.#all);
     const panel = /** @type {HTMLElement} */ (this.closest("#context"));
-    const close = () => panel.classList.remove("shown");
+    const close = () => hidePanel(panel);
     this.#close.addEventListener("click", close);
-    panel.addEventListener("keydown", (event) => event.key === "Escape" && close());
+    // On the whole page, wherever the focus is; but a dialog's Escape is the dialog's.
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && !event.defaultPrevented && !document.querySelector("dialog[open]")) close();
+    });
   }
 
   /** @param {State} state */
@@ -71,6 +74,14 @@ export class ContextPanel extends View {
   }
 }
 
+/** Hide the panel where it is shown on demand, and put the focus back to where it was opened. @param {HTMLElement} panel */
+function hidePanel(panel) {
+  if (!panel.classList.contains("shown")) return;
+  const focused = panel.contains(document.activeElement);
+  panel.classList.remove("shown");
+  if (focused) /** @type {HTMLElement | null} */ (document.querySelector(".to-context"))?.focus();
+}
+
 /** @param {Intent} intent @param {number} place */
 function intentKey({ name, confidence }, place) {
   return `${place} ${name} ${confidence}`;
@@ -85,7 +96,7 @@ function createIntent({ name, confidence }) {
     "aria-label": `Confidence of ${stripDirectionControls(name)}`,
   });
   const percent = el("span", { class: "percent" }, `${Math.round(confidence * 100)} %`);
-  const text = el("span", { class: "intent", dir: "auto" }, stripDirectionControls(name));
+  const text = el("span", { class: "intent", dir: "auto", title: stripDirectionControls(name) }, stripDirectionControls(readable(name)));
   return el("li", { "data-testid": "intent" }, text, meter, percent);
 }
 
@@ -120,11 +131,12 @@ function handoffFacts(state, summary, details) {
 function slotFacts({ bot }) {
   const slots = Object.entries(bot.slots).map(([name, value]) => ({
     name,
+    label: readable(name),
     value: showValue(value),
     testid: `slot-value-${name}`,
   }));
   return [
-    ...factIf("Open form", bot.form),
+    ...factIf("Open form", bot.form && readable(bot.form)),
     ...slots,
     ...(slots.length || bot.form ? [] : factIf("Slots", "none")),
   ];
@@ -159,10 +171,10 @@ class FactList {
 }
 
 /** @param {Fact} fact */
-function createFact({ name, href, testid }) {
+function createFact({ name, label, href, testid }) {
   // An address or a number is read from left to right whatever was written into it.
   const value = el(href ? "a" : "span", { class: "value", dir: href ? "ltr" : "auto", "data-testid": testid });
-  return el("div", {}, el("dt", { dir: "auto" }, stripDirectionControls(name)), el("dd", {}, value));
+  return el("div", {}, el("dt", { dir: "auto" }, stripDirectionControls(label ?? name)), el("dd", {}, value));
 }
 
 /** @param {HTMLElement} element @param {Fact} fact */

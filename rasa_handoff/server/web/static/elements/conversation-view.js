@@ -116,9 +116,9 @@ export class ConversationView extends View {
    * @param {State} state
    * @param {Summary} summary
    */
-  #drawMessages(state, { handoff_id, title }) {
+  #drawMessages(state, { handoff_id, title, channel }) {
     const details = state.details.get(handoff_id);
-    const context = { customer: title, online: state.connection === "online", day: state.day };
+    const context = { customer: title, push: channel.push, online: state.connection === "online", day: state.day };
     this.#transcriptFollows.hidden = !details?.transcript_follows;
     this.#transcript.render(details?.transcript ?? [], context);
     this.#live.render(state.messages.get(handoff_id) ?? [], context);

@@ -10,7 +10,7 @@ import { isolate } from "../text-direction.js";
 /**
  * What the look of every message depends on beside the message. The customer's name may change while messages are shown.
  *
- * @typedef {{customer: string, online: boolean, day: string}} Context
+ * @typedef {{customer: string, push: boolean, online: boolean, day: string}} Context
  */
 
 /**
@@ -35,7 +35,7 @@ class MessageList {
    * @param {Context} context
    */
   render(items, context) {
-    this.list.render(items, context, [context.customer, context.online, context.day]);
+    this.list.render(items, context, [context.customer, context.push, context.online, context.day]);
   }
 
   /** Remove all messages, before those of another conversation. */
@@ -103,13 +103,13 @@ export class LiveList extends MessageList {
   }
 
   /** @param {HTMLElement} element @param {Message} message @param {Context} context */
-  update(element, message, { customer }) {
+  update(element, message, { customer, push }) {
     const { speaker, agent, at } = message;
     setAuthor(element, speaker === "customer" ? customer : speaker === "system" ? null : agent, at);
     const status = element.querySelector(".status");
     if (!status) return;
     setAttribute(status, "data-status", message.status);
-    setText(status, statusText(message));
+    setText(status, statusText(message, push));
   }
 }
 
