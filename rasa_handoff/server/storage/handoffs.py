@@ -65,6 +65,10 @@ _UPDATE_MESSAGE: Final = Statement(update(MESSAGES).where(_this_message))
 _CUSTOMER_SAID_LATER: Final = Statement(select(MESSAGES.c.seq).where(_later).limit(1))
 
 
+OPEN_STAGES: Final = tuple(stage.value for stage in Stage if stage is not Stage.ENDED)
+"""The stages of conversations that haven't ended: asked for one by one they are found by an index, "not ended" isn't."""
+
+
 class Record(Value, frozen=True, kw_only=True):
     """A conversation: its offer and its state.
 
@@ -118,7 +122,7 @@ def newest_of(connection: Connection, side: str, bot_id: str, conversation_id: s
 
 def unfinished(connection: Connection) -> list[Record]:
     """Return all that haven't ended, in the queue's order: priority, who goes ahead, time."""
-    return _read_all(connection.execute(_in_order(HANDOFFS.c.stage != Stage.ENDED.value)))
+    return _read_all(connection.execute(_in_order(HANDOFFS.c.stage.in_(OPEN_STAGES))))
 
 
 def assigned_to(connection: Connection, agent: str) -> list[Record]:
