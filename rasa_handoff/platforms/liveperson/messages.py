@@ -29,20 +29,26 @@ from rasa_handoff.platforms.liveperson.answer_parts import (
     Text,
     Understood,
 )
+from rasa_handoff.platforms.liveperson.elements import (
+    Element,
+    button_element,
+    card_element,
+    carousel_elements,
+    divided,
+    image_element,
+    quick_replies_element,
+    url_of,
+    vertical_element,
+)
 from rasa_handoff.platforms.liveperson.handoff import actions_for_directives
 from rasa_handoff.platforms.liveperson.settings import LivePersonSettings
-from rasa_handoff.platforms.liveperson.structured_content import LONGEST, MOST_CARDS, UnfitContent, check, encoded
+from rasa_handoff.platforms.liveperson.structured_content import UnfitContent, check, encoded
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.markers import without_directives
 from rasa_handoff.protocol.text import buttons_in, mappings, own_buttons
 
 log = get_log(__name__)
 
-Element = dict[str, Any]
-
-PER_ROW: Final = 8
-"""Quick replies in a row."""
-EXTERNAL_ID: Final = "ExternalId"
 ATTACHED: Final = {"metadata", "encodedMetadata"}
 """A ``custom`` with no other keys belongs to the message beside it."""
 TTR_TYPES: Final = ("URGENT", "NORMAL", "PRIORITIZED", "CUSTOM")
@@ -81,21 +87,32 @@ def rendered(message: Mapping[str, Any], quick_replies: bool, other_bots: Mappin
 
 
 def _plain(message: Mapping[str, Any], quick_replies: bool) -> list[Saying]:
-    text = str(message.get("text") or "")
+    """Translate a message without its ``custom``. A part that LivePerson wouldn't show is sent in words, and only that part."""
+    text, (fit, unfit) = str(message.get("text") or ""), divided(message)
+    contents = [vertical_element([image_element(fit["image"])])] if fit["image"] else []
+    contents += carousel_elements([card for card in map(card_element, fit["elements"]) if card["elements"]])
+    link = [Text(text=str(unfit["image"]))] if unfit["image"] else []
     buttons = own_buttons(message)
-    cards = [_card(element) for element in mappings(message.get("elements"))]
-    contents = [_vertical([_image(message["image"])])] if message.get("image") else []
-    contents += _carousels([card for card in cards if card["elements"]])
-    if quick_replies and text and buttons and not contents and not any(_url(button) for button in buttons):
-        return _checked([_quick_replies(text, buttons)], message)
-    if buttons:
-        contents.append(_vertical([_button(button) for button in buttons]))
-    said: list[Saying] = [Text(text=text)] if text else []
-    if contents:
-        said += _checked(contents, {**message, "text": None})
+    if quick_replies and text and buttons and not contents and not any(map(url_of, buttons)):
+        question = in_words(text, {"buttons": unfit["buttons"]})
+        words = [*link, *_elements_in_words(unfit)]
+        if not fit["buttons"]:
+            return [Text(text=question), *words]
+        # Quick replies come last: LivePerson shows them until something follows.
+        return [*words, *_checked([quick_replies_element(question, fit["buttons"])], {**fit, "text": question})]
+    if fit["buttons"]:
+        contents.append(vertical_element([button_element(button) for button in fit["buttons"]]))
+    said: list[Saying] = [*([Text(text=text)] if text else []), *link, *_elements_in_words(unfit)]
+    if unfit["buttons"]:
+        said.append(Text(text=in_words(None, _with_addresses({"buttons": unfit["buttons"]}))))
+    said += _checked(contents, fit) if contents else []
     if message.get("attachment"):
         said.append(Text(text=str(message["attachment"])))
     return said
+
+
+def _elements_in_words(message: Element) -> list[Saying]:
+    return [Text(text=in_words(None, _with_addresses({"elements": [one]}))) for one in message["elements"]]
 
 
 def _checked(contents: Sequence[Element], message: Mapping[str, Any]) -> list[Saying]:
@@ -122,52 +139,7 @@ def _with_addresses(message: Mapping[str, Any]) -> Element:
 
 
 def _addressed(button: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {**button, "title": f"{button.get('title')}: {button['url']}"} if _url(button) else button
-
-
-def _quick_replies(text: str, buttons: Sequence[Mapping[str, Any]]) -> Element:
-    replies = [_button(button) for button in buttons]
-    return {"message": text, "quickReplies": {"type": "quickReplies", "itemsPerRow": PER_ROW, "replies": replies}}
-
-
-def _button(button: Mapping[str, Any]) -> Element:
-    title = str(button["title"]).strip()
-    action: Element = {"type": "publishText", "text": title}
-    if url := _url(button):
-        action = {"type": "link", "uri": url, "name": title}
-    click = {"actions": [action], "metadata": [{"type": EXTERNAL_ID, "id": title}]}
-    return {"type": "button", "title": title, "tooltip": title, "click": click}
-
-
-def _image(url: Any, caption: str = "") -> Element:
-    return {"type": "image", "url": str(url), **({"tooltip": caption[: LONGEST["tooltip"]]} if caption else {})}
-
-
-def _card(element: Mapping[str, Any]) -> Element:
-    title = str(element.get("title") or "")
-    parts = [_image(element["image_url"], title)] if element.get("image_url") else []
-    parts += [{"type": "text", "text": str(element[key])} for key in ("title", "subtitle") if element.get(key)]
-    if parts and (url := next(map(_url, mappings(element.get("default_action"))), None)):
-        parts[-1] = {**parts[-1], "click": {"actions": [{"type": "link", "uri": url}]}}
-    parts += [_button(button) for button in buttons_in(element.get("buttons"))]
-    return _vertical(parts)
-
-
-def _carousels(cards: Sequence[Element]) -> list[Element]:
-    """Return as few carousels as possible; one card alone is no carousel."""
-    if len(cards) < 2:
-        return list(cards)
-    carousels = -(-len(cards) // MOST_CARDS)  # rounded up, as is the size
-    size = -(-len(cards) // carousels)
-    return [{"type": "carousel", "elements": list(cards[start : start + size])} for start in range(0, len(cards), size)]
-
-
-def _vertical(elements: list[Element]) -> Element:
-    return {"type": "vertical", "elements": elements}
-
-
-def _url(button: Mapping[str, Any]) -> str | None:
-    return button.get("url") or None
+    return {**button, "title": f"{button.get('title')}: {button['url']}"} if url_of(button) else button
 
 
 def from_custom(custom: Mapping[str, Any], other_bots: Mapping[str, str]) -> list[Saying]:

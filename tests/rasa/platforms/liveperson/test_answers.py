@@ -178,7 +178,37 @@ LONG = "x" * 21_000
 UNFIT: dict[str, tuple[dict[str, Any], list[Any]]] = {
     "an image by http": (
         {"text": "This one:", "image": "http://example.com/red.png"},
-        ["This one:", "[Image: http://example.com/red.png]"],
+        ["This one:", "http://example.com/red.png"],
+    ),
+    "an image by http above buttons": (
+        {"text": "Which?", "image": "http://example.com/red.png", "buttons": [
+            {"title": "The red one", "payload": "/greet"}, {"title": "The blue one", "payload": "/greet"}]},
+        ["http://example.com/red.png", asks("Which?", "The red one", "The blue one")],
+    ),
+    "one long title among buttons": (
+        {"text": "Well?", "buttons": [{"title": "x" * 129, "payload": "/greet"}, {"title": "No", "payload": "/greet"}]},
+        [asks(f"Well? [{'x' * 129}]", "No")],
+    ),
+    "an image by http above a link by https": (
+        {"image": "http://example.com/red.png", "buttons": [{"title": "Our page", "url": "https://example.com/"}]},
+        ["http://example.com/red.png", rich(card(links("Our page", "https://example.com/")))],
+    ),
+    "a link by http beside one by https": (
+        {"text": "See", "image": RED, "buttons": [
+            {"title": "Here", "url": "http://example.com"}, {"title": "Our page", "url": "https://example.com/"}]},
+        ["See", "[Here: http://example.com]", rich(card({"type": "image", "url": RED})),
+         rich(card(links("Our page", "https://example.com/")))],
+    ),
+    "a card with an image by http among cards": (
+        {"elements": [
+            {"title": "Red", "subtitle": "warm", "image_url": "http://example.com/r.png", "buttons": [{"title": "Take it"}]},
+            {"title": "Blue", "default_action": {"url": "http://example.com/blue"}, "image_url": RED},
+            {"title": "Green", "image_url": RED}]},
+        ["Red [Image: http://example.com/r.png]", "Blue [Blue: http://example.com/blue]",
+         rich({"type": "carousel", "elements": [
+             card(text("Red"), text("warm"), publishes("Take it")),
+             card({"type": "image", "url": RED, "tooltip": "Blue"}, text("Blue")),
+             card({"type": "image", "url": RED, "tooltip": "Green"}, text("Green"))]})],
     ),
     "a link by http": (
         {"text": "See", "buttons": [{"title": "Here", "url": "http://example.com"}]}, ["See", "[Here: http://example.com]"]
