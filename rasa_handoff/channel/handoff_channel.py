@@ -151,14 +151,14 @@ class HandoffChannel(InputChannel):
         self.authentication.knows = bot.knows
         delivery_methods = {name: delivery_method_of(channel) for name, channel in self.channels.items()}
         execute, departments = self.settings.intents.execute, self.settings.departments
-        options = Options(bot, execute, departments, lambda: self.desk.availability)
+        options = Options(bot, execute, departments, lambda: self.desk.availability, self.desk.takes_messages)
         customers = Customers(
             bot,
             self.relay,
             delivery_methods,
             self.settings.delivery_timeout,
             self._title_of_department,
-            options.offer_others,
+            options,
         )
         orphaned_pauses = OrphanedPauses(bot, self.relay, self.desk, self.settings)
         interceptor = self.interceptor = Interceptor(

@@ -13,18 +13,18 @@ The rules:
 :mod:`~rasa_handoff.core.state_machine` explains how table and rules work together.
 """
 
-from typing import Any, Final
+from typing import Final
 
 from msgspec.structs import replace
 
-from rasa_handoff.core import handoff_start
+from rasa_handoff.core import handoff_start, leave_message
 from rasa_handoff.core.conversation import AWAITING_DESK, DESK_ACTIVE, Control, ControlStep, Conversation, IllegalEvent
 from rasa_handoff.core.state_machine import StateMachine, Transition
 from rasa_handoff.protocol import events, names
 from rasa_handoff.protocol.effects import Effect, TellCustomer, TellDesk, WriteTracker, make_notice
 from rasa_handoff.protocol.logs import short_id
-from rasa_handoff.protocol.outbox_bodies import AgentSaidBody, CustomerSaidBody, NoticeBody, UnpauseBody
-from rasa_handoff.protocol.payloads import MessageLeftPayload, MessagePayload, MessageStatusPayload
+from rasa_handoff.protocol.outbox_bodies import AgentSaidBody, NoticeBody, UnpauseBody
+from rasa_handoff.protocol.payloads import MessageStatusPayload
 from rasa_handoff.protocol.values import Speaker
 
 __all__ = [
@@ -43,7 +43,7 @@ LONGEST_QUOTED: Final = 100
 """Characters of a customer's message that a notice about it quotes."""
 MOST_ASKED: Final = 2
 """How often in a row a customer is asked whether to go on waiting; one who doesn't answer then waits quietly."""
-ASKING: Final = frozenset({Control.WAITING})
+ASKING: Final = frozenset({Control.WAITING, Control.CONTACT})
 """The states in which a question with choices is open."""
 SILENT_ENDINGS: Final = frozenset({"silence", "customer_silent"})
 """Endings after which the bot doesn't speak: the customer is no longer there."""
@@ -146,14 +146,7 @@ def _transferred(conversation: Conversation, event: events.HandoffTransferred) -
 
 
 def _customer_said(conversation: Conversation, event: events.CustomerSaid) -> ControlStep:
-    said: dict[str, Any] = {
-        "handoff_id": str(conversation.handoff_id),
-        "id": event.id,
-        "text": event.text,
-        "at": event.at,
-    }
-    to_desk = TellDesk(payload=MessagePayload(speaker=Speaker.CUSTOMER, **said))
-    return replace(conversation, reminded=False), (to_desk, WriteTracker(body=CustomerSaidBody(**said)))
+    return replace(conversation, reminded=False), conversation.pass_on(event)
 
 
 def _agent_said(conversation: Conversation, event: events.AgentSaid) -> ControlStep:
@@ -188,10 +181,6 @@ def _goes_on_waiting(conversation: Conversation, event: events.CustomerChoseToWa
     return replace(conversation, asked=0), (notice,)
 
 
-def _wants_to_write(conversation: Conversation, event: events.CustomerWantsToWrite) -> ControlStep:
-    return conversation, (make_notice(names.UTTER_WRITE_MESSAGE, word=conversation.leaving_word),)
-
-
 def _are_you_there(conversation: Conversation, event: events.CustomerFellSilent) -> ControlStep:
     notice = make_notice(names.UTTER_STILL_THERE, agent=conversation.agent, word=conversation.leaving_word)
     return replace(conversation, reminded=True), (notice,)
@@ -210,13 +199,6 @@ def _left(conversation: Conversation, event: events.CustomerLeaving) -> ControlS
     notice = make_notice(names.UTTER_LEFT_QUEUE if conversation.agent is None else names.UTTER_LEFT)
     back = conversation.give_back("customer_left", speak=False)  # the customer left on their own
     return replace(conversation, ended="customer_left"), (to_desk, notice, back)
-
-
-def _message_left(conversation: Conversation, event: events.CustomerSaid) -> ControlStep:
-    after, said = _customer_said(conversation, event)
-    to_desk = TellDesk(payload=MessageLeftPayload(handoff_id=str(conversation.handoff_id)))
-    effects = (*said, to_desk, make_notice(names.UTTER_MESSAGE_LEFT), conversation.give_back("message_left"))
-    return replace(after, ended="message_left"), effects
 
 
 def _completed(conversation: Conversation, event: events.HandoffCompleted) -> ControlStep:
@@ -307,7 +289,7 @@ TABLE: Final[dict[tuple[Control | None, type[events.Event]], Transition[Control,
     (Control.LEAVING, events.HandoffTransferred): Transition(Control.WAITING, _transferred),
     (Control.LEAVING, events.HandoffCompleted): Transition(Control.RETURNING, _completed),
     (Control.LEAVING, events.HandoffFailed): Transition(Control.RETURNING, _failed),
-    (Control.MESSAGE, events.CustomerSaid): Transition(Control.RETURNING, _message_left),
+    (Control.MESSAGE, events.CustomerSaid): Transition(Control.CONTACT, leave_message.written, Control.RETURNING),
     (Control.MESSAGE, events.CustomerLeaving): Transition(Control.RETURNING, _left),
     (Control.MESSAGE, events.CustomerAskedAgain): Transition(Control.WAITING, _answer_where_it_stands),
     (Control.MESSAGE, events.CustomerChoseToWait): Transition(Control.WAITING, _goes_on_waiting),
@@ -318,6 +300,19 @@ TABLE: Final[dict[tuple[Control | None, type[events.Event]], Transition[Control,
     (Control.MESSAGE, events.HandoffTransferred): Transition(Control.WAITING, _transferred),
     (Control.MESSAGE, events.HandoffCompleted): Transition(Control.RETURNING, _completed),
     (Control.MESSAGE, events.HandoffFailed): Transition(Control.RETURNING, _failed),
+    (Control.BOT, events.MessageBegun): Transition(Control.OFFLINE_MESSAGE, leave_message.begun),
+    (Control.OFFLINE_MESSAGE, events.CustomerSaid): Transition(
+        Control.CONTACT, leave_message.written_offline, Control.RETURNING
+    ),
+    (Control.OFFLINE_MESSAGE, events.CustomerLeaving): Transition(Control.RETURNING, leave_message.given_up),
+    (Control.OFFLINE_MESSAGE, events.CustomerAskedAgain): Transition(
+        Control.OFFLINE_MESSAGE, leave_message.asked_again
+    ),
+    (Control.CONTACT, events.CustomerSaid): Transition(
+        Control.CONTACT, leave_message.contact_answered, Control.RETURNING
+    ),
+    (Control.CONTACT, events.CustomerLeaving): Transition(Control.RETURNING, leave_message.without_contact),
+    (Control.CONTACT, events.CustomerAskedAgain): Transition(Control.CONTACT, leave_message.asked_again),
     (Control.RETURNING, events.Returned): Transition(Control.BOT, _returned),
     (Control.BOT, events.TranscriptRead): Transition(Control.BOT, _nothing),  # the handoff is over
     # Offered again to a desk that lost its database.
@@ -326,6 +321,10 @@ TABLE: Final[dict[tuple[Control | None, type[events.Event]], Transition[Control,
     # Timers.
     (Control.WAITING, events.NobodyCame): Transition(Control.WAITING, _nobody_came),
     (Control.MESSAGE, events.MessageTimedOut): _ended_by_relay("customer_left", names.UTTER_LEFT),
+    (Control.OFFLINE_MESSAGE, events.MessageTimedOut): Transition(Control.RETURNING, leave_message.given_up),
+    (Control.OFFLINE_MESSAGE, events.SilenceTooLong): Transition(Control.RETURNING, leave_message.given_up),
+    (Control.CONTACT, events.MessageTimedOut): Transition(Control.RETURNING, leave_message.without_contact),
+    (Control.CONTACT, events.SilenceTooLong): Transition(Control.RETURNING, leave_message.without_contact),
     (Control.LIVE, events.AgentFellSilent): _ended_by_relay("agent_gone", names.UTTER_FAILED),
     (Control.LEAVING, events.AgentFellSilent): _ended_by_relay("agent_gone", names.UTTER_FAILED),
     (Control.LIVE, events.CustomerFellSilent): Transition(Control.LIVE, _are_you_there),
@@ -333,7 +332,7 @@ TABLE: Final[dict[tuple[Control | None, type[events.Event]], Transition[Control,
     (Control.LIVE, events.CustomerIsGone): _ended_by_relay("customer_silent", names.UTTER_FELL_SILENT),
     (Control.LEAVING, events.CustomerIsGone): _ended_by_relay("customer_silent", names.UTTER_FELL_SILENT),
     (Control.WAITING, events.CustomerChoseToWait): Transition(Control.WAITING, _goes_on_waiting),
-    (Control.WAITING, events.CustomerWantsToWrite): Transition(Control.MESSAGE, _wants_to_write),
+    (Control.WAITING, events.CustomerWantsToWrite): Transition(Control.MESSAGE, leave_message.wants_to_write),
     (Control.WAITING, events.NobodyWillCome): _ended_by_relay("nobody_available", names.UTTER_NOBODY),
     (Control.RETURNING, events.ReturnTimedOut): Transition(Control.BOT, _returned_without_tracker),
     # The tracker could be written only after ReturnTimedOut, and the bot has spoken.
@@ -341,11 +340,6 @@ TABLE: Final[dict[tuple[Control | None, type[events.Event]], Transition[Control,
     # The desk's events may cross with a change of state. Those that are legal in every active state follow.
     (Control.LIVE, events.PositionChanged): Transition(Control.LIVE, _nothing),
     (Control.LEAVING, events.PositionChanged): Transition(Control.LEAVING, _nothing),
-    (Control.RETURNING, events.PositionChanged): Transition(Control.RETURNING, _nothing),
-    (Control.RETURNING, events.AgentJoined): Transition(Control.RETURNING, _nothing),
-    (Control.RETURNING, events.HandoffTransferred): Transition(Control.RETURNING, _nothing),
-    (Control.RETURNING, events.HandoffCompleted): Transition(Control.RETURNING, _nothing),
-    (Control.RETURNING, events.HandoffFailed): Transition(Control.RETURNING, _nothing),
 }
 
 for _state in Control:
@@ -355,8 +349,13 @@ for _state in Control:
         TABLE[_state, events.DeskForgot] = Transition(Control.WAITING, handoff_start.offered_again)
         TABLE[_state, events.DeskStayedAway] = _ended_by_relay("desk_unreachable", names.UTTER_UNREACHABLE)
         TABLE[_state, events.SilenceTooLong] = _ended_by_relay("silence", names.UTTER_FELL_SILENT)
-# The same events change nothing in a conversation that is already on its way back.
+# What the desk does, and its absence, change nothing in a conversation that is on its way back, or has left its message there.
 for _event in (
+    events.PositionChanged,
+    events.AgentJoined,
+    events.HandoffTransferred,
+    events.HandoffCompleted,
+    events.HandoffFailed,
     events.DeskLost,
     events.DeskBack,
     events.DeskForgot,
@@ -364,6 +363,7 @@ for _event in (
     events.SilenceTooLong,
 ):
     TABLE[Control.RETURNING, _event] = Transition(Control.RETURNING, _nothing)
+    TABLE.setdefault((Control.CONTACT, _event), Transition(Control.CONTACT, _nothing))
 
 # A transcript that couldn't be read in time is sent later, whatever the state is by then.
 for _state in Control:

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from rasa_handoff.core.control import DESK_ACTIVE, MACHINE, Control, Conversation
+from rasa_handoff.core.conversation import LEAVING_MESSAGE
 from rasa_handoff.core.state_machine import Timing
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.values import Status
@@ -30,7 +31,12 @@ TIMINGS: Final[dict[str, Timing[Control, Conversation, events.Event]]] = {
         # A foreign desk doesn't report who took a conversation; an agent just writes in it.
         restarts=(events.NobodyCame, events.CustomerChoseToWait, events.DeskForgot, events.AgentSaid),
     ),
-    "message": Timing(states=frozenset({Control.MESSAGE}), event=events.MessageTimedOut, on_entering=True),
+    "message": Timing(
+        states=LEAVING_MESSAGE | {Control.MESSAGE},
+        event=events.MessageTimedOut,
+        on_entering=True,
+        restarts=(events.CustomerSaid, events.CustomerAskedAgain),
+    ),
     "agent_silent": Timing(
         states=TALKING,
         event=events.AgentFellSilent,
@@ -51,7 +57,7 @@ TIMINGS: Final[dict[str, Timing[Control, Conversation, events.Event]]] = {
         stops=(events.DeskBack, events.DeskForgot),
     ),
     "silence": Timing(
-        states=DESK_ACTIVE,
+        states=DESK_ACTIVE | LEAVING_MESSAGE,
         event=events.SilenceTooLong,
         on_entering=True,
         restarts=(

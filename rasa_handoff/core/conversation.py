@@ -5,18 +5,21 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
+from rasa_handoff.protocol import events
 from rasa_handoff.protocol.effects import Effect, TellDesk, WriteTracker
 from rasa_handoff.protocol.errors import HandoffError
-from rasa_handoff.protocol.outbox_bodies import ReturnBody
-from rasa_handoff.protocol.payloads import EndedPayload
-from rasa_handoff.protocol.values import ShownChoice, Value
+from rasa_handoff.protocol.outbox_bodies import CustomerSaidBody, ReturnBody
+from rasa_handoff.protocol.payloads import EndedPayload, MessagePayload
+from rasa_handoff.protocol.values import ShownChoice, Speaker, Value
 
 
 class Control(str, enum.Enum):
     """States of control.
 
     The desk is active in ``WAITING``, ``LIVE``, ``LEAVING`` (the customer was asked to confirm leaving) and ``MESSAGE`` (the
-    customer is about to leave a message). ``PREPARING``: requested, but the transcript can't be read yet.
+    customer is about to leave a message). ``PREPARING``: requested, but the transcript can't be read yet. In ``OFFLINE_MESSAGE``
+    (about to leave a message while nobody is there) and ``CONTACT`` (it is left, and where can they be reached?) the relay itself
+    listens: neither the bot nor the desk is active.
     """
 
     BOT = "bot"
@@ -26,6 +29,8 @@ class Control(str, enum.Enum):
     LIVE = "live"
     LEAVING = "leaving"
     MESSAGE = "message"
+    OFFLINE_MESSAGE = "offline_message"
+    CONTACT = "contact"
     RETURNING = "returning"
 
 
@@ -33,6 +38,8 @@ AWAITING_DESK = frozenset({Control.PREPARING, Control.REQUESTED})
 """A handoff was requested and the desk hasn't answered: the bot is active, and the customer's messages wait."""
 DESK_ACTIVE = frozenset({Control.WAITING, Control.LIVE, Control.LEAVING, Control.MESSAGE})
 """The customer's messages go to the desk."""
+LEAVING_MESSAGE = frozenset({Control.OFFLINE_MESSAGE, Control.CONTACT})
+"""The customer's messages are read by the relay."""
 
 
 class Conversation(Value, frozen=True):
@@ -44,7 +51,8 @@ class Conversation(Value, frozen=True):
     waiting. ``reminded``: whether they were asked if they are still there (``asked`` in the desk's
     :class:`~rasa_handoff.core.assignment.Assignment`). ``ended``: how the last handoff ended, a reason such as ``customer_left``;
     ``resolved`` for every outcome that an agent chose. ``desk_away``: whether they got the notice that the desk can't be reached.
-    ``choices``: those of the question that is open, as the customer was shown them.
+    ``has_contact``: whether an address or a number of theirs is known. ``asked_contact_again``: whether they answered
+    the question for one with something else. ``choices``: those of the question that is open, as the customer was shown them.
     """
 
     conversation_id: str
@@ -64,12 +72,19 @@ class Conversation(Value, frozen=True):
     asked: int = 0
     reminded: bool = False
     desk_away: bool = False
+    has_contact: bool = False
+    asked_contact_again: bool = False
     choices: tuple[ShownChoice, ...] = ()
 
     @property
     def desk_active(self) -> bool:
         """Whether the customer's messages go to the desk."""
         return self.state in DESK_ACTIVE
+
+    @property
+    def keeps_words(self) -> bool:
+        """Whether the customer's messages go to the relay, for the desk or for itself, and not to the bot."""
+        return self.desk_active or self.state in LEAVING_MESSAGE
 
     @property
     def active_party(self) -> dict[str, Any]:
@@ -80,6 +95,12 @@ class Conversation(Value, frozen=True):
         if self.state in (Control.LIVE, Control.LEAVING):
             return {"active": "person", "agent": self.agent}
         return {"active": "waiting" if self.desk_active else "bot", "agent": None}
+
+    def pass_on(self, said: events.CustomerSaid) -> tuple[Effect, ...]:
+        """Return the effects that pass a customer's message on to the desk, and keep it in the tracker."""
+        own: dict[str, Any] = {"handoff_id": str(self.handoff_id), "id": said.id, "text": said.text, "at": said.at}
+        to_desk = TellDesk(payload=MessagePayload(speaker=Speaker.CUSTOMER, **own))
+        return to_desk, WriteTracker(body=CustomerSaidBody(**own))
 
     def end_at_desk(self, reason: str) -> TellDesk:
         """Return the effect that ends the handoff at the desk."""

@@ -19,6 +19,7 @@ from rasa_handoff.protocol.effects import (
 )
 from rasa_handoff.protocol.outbox_bodies import PauseBody, TranscriptBody, UnpauseBody
 from rasa_handoff.protocol.payloads import OfferPayload, TranscriptPayload
+from rasa_handoff.protocol.values import Contact
 
 REFUSALS: Final = {"nobody_available": names.UTTER_NOBODY}
 """Responses for refusals by code; any other code gets ``utter_handoff_refused``."""
@@ -45,8 +46,13 @@ def requested(conversation: Conversation, event: events.HandoffRequested) -> Con
         asked=0,
         reminded=False,
         desk_away=False,
+        has_contact=_is_known(offer.contact),
     )
     return after, (TellDesk(payload=OfferPayload.of(offer)),)
+
+
+def _is_known(contact: Contact) -> bool:
+    return bool(contact.email or contact.phone)
 
 
 def preparing(conversation: Conversation, event: events.TranscriptAwaited) -> ControlStep:
@@ -58,7 +64,9 @@ def preparing(conversation: Conversation, event: events.TranscriptAwaited) -> Co
 def prepared(conversation: Conversation, event: events.TranscriptRead) -> ControlStep:
     offer, filled_slot = event.offer, event.filled_slot
     after = replace(conversation, language=offer.language, department=offer.department, filled_slot=filled_slot)
-    return replace(after, titles=event.titles), (TellDesk(payload=OfferPayload.of(offer)),)
+    return replace(after, titles=event.titles, has_contact=_is_known(offer.contact)), (
+        TellDesk(payload=OfferPayload.of(offer)),
+    )
 
 
 def offered_without_transcript(conversation: Conversation, event: events.TranscriptTimedOut) -> ControlStep:
@@ -74,7 +82,7 @@ def late_transcript(conversation: Conversation, event: events.TranscriptRead) ->
         contact=offer.contact,
         language=offer.language,
     )
-    after = replace(conversation, titles=titles, filled_slot=event.filled_slot)
+    after = replace(conversation, titles=titles, filled_slot=event.filled_slot, has_contact=_is_known(offer.contact))
     return after, (TellDesk(payload=payload),)
 
 
@@ -87,6 +95,7 @@ def adopted(conversation: Conversation, event: events.HandoffAdopted) -> Control
         leaving_word=event.leaving_word,
         department=event.offer.department,
         settable=tuple(slot.name for slot in event.offer.bot.settable),
+        has_contact=_is_known(event.offer.contact),
         ended=None,
     )
     return after, ()  # a paused tracker led to this handoff, so there is nothing to pause

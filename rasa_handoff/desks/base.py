@@ -39,6 +39,8 @@ class Desk(abc.ABC):
     batch = 1
     recognises = False
     """Whether the desk knows an entry that it got before by its id, so that one may be sent again after a crash."""
+    takes_messages: ClassVar[bool] = False
+    """Whether a message can be left there while nobody is there (an offer with ``left``)."""
     features: ClassVar[Features] = {}
     """The desk's capabilities, for the capability matrix."""
 

@@ -66,6 +66,7 @@ class OurDesk(Desk):
     """The connection to ``rasa-handoff serve``."""
 
     recognises = True
+    takes_messages = True
     features = {
         Feature.INTENTS: YES,
         Feature.OPTIONS: "those that are open and staffed",
@@ -143,6 +144,10 @@ class OurDesk(Desk):
             if not answer.ok:
                 why = f"{answer.error} ({answer.code})"
                 log.warning("The desk refused handoff %s of %s: %s", handoff_id, short_id(lane), why)
+            if entry.body.get("left"):  # no state waits for the answer
+                if not answer.ok:
+                    raise Refused(str(answer.code), f"The desk refused a message that was left: {answer.error}")
+                return []
             return [answer_to_offer(lane, handoff_id, answer)]
         if answer.code == "unknown_handoff" and entry.name == MessagePayload.event:
             return await self._offer_again(lane, handoff_id)
@@ -180,7 +185,9 @@ class OurDesk(Desk):
                 "The live-agent server no longer knows handoff %s of %s.", handoff_id, short_id(conversation_id)
             )
             return []
-        answer = await self._call(OFFER, plain(OfferPayload.of(left, resumed=True)), QueuedAnswer)
+        answer = await self._call(OFFER, plain(OfferPayload.of(left, resumed=True, left=True)), QueuedAnswer)
+        if answer.code not in (None, "unavailable", "failed"):
+            raise Refused(answer.code, f"The live-agent server refused a message that was left: {answer.error}")
         if not answer.ok:
             raise Unreachable(f"The live-agent server can't take a message left now: {answer.error}")
         raise Unreachable(

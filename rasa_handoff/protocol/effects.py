@@ -42,6 +42,10 @@ class OfferWithoutTranscript(Value, frozen=True):
     """Send the stored offer to the desk without a transcript, which follows later."""
 
 
+class OfferMessage(Value, frozen=True):
+    """Send the stored offer to the desk as a message to be answered later."""
+
+
 class OfferAgain(Value, frozen=True):
     """Send the offer again to a desk that has lost the handoff; whatever else of the handoff waits in the outbox follows the
     offer."""
@@ -49,7 +53,7 @@ class OfferAgain(Value, frozen=True):
     offer: OfferPayload
 
 
-Effect = TellDesk | TellCustomer | WriteTracker | WithdrawOffer | OfferWithoutTranscript | OfferAgain
+Effect = TellDesk | TellCustomer | WriteTracker | WithdrawOffer | OfferWithoutTranscript | OfferMessage | OfferAgain
 
 
 def make_notice(response: str, **values: Any) -> TellCustomer:

@@ -46,6 +46,10 @@ class TranscriptAwaited(HandoffRequested, frozen=True, kw_only=True):
     """A handoff request while the tracker can't be read: the transcript of the offer follows."""
 
 
+class MessageBegun(HandoffRequested, frozen=True, kw_only=True):
+    """Nobody is there, and the customer wants to leave a message. The desk gets the offer with the message."""
+
+
 class TranscriptRead(Event, frozen=True, kw_only=True):
     """The tracker could be read: ``offer`` is complete; the other fields are as in :class:`HandoffRequested`."""
 
@@ -226,7 +230,7 @@ class DeskStayedAway(Event, frozen=True, kw_only=True):
 
 
 class MessageTimedOut(Event, frozen=True, kw_only=True):
-    """The customer wanted to leave a message but wrote none."""
+    """The customer wanted to leave a message but wrote none; or has left one, and doesn't say where to reach them."""
 
 
 class SilenceTooLong(Event, frozen=True, kw_only=True):

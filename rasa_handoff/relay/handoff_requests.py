@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from rasa_handoff.core.control import Control, Conversation, IllegalEvent
 from rasa_handoff.protocol import events
-from rasa_handoff.protocol.effects import OfferAgain, OfferWithoutTranscript, WithdrawOffer
+from rasa_handoff.protocol.effects import OfferAgain, OfferMessage, OfferWithoutTranscript, WithdrawOffer
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.payloads import OfferPayload
 from rasa_handoff.relay import repository
@@ -108,14 +108,15 @@ def offer_entries(
     connection: Connection,
     lane: str,
     handoff_id: str | None,
-    effect: WithdrawOffer | OfferAgain | OfferWithoutTranscript,
+    effect: WithdrawOffer | OfferAgain | OfferWithoutTranscript | OfferMessage,
 ) -> list[Entry]:
     """Return the outbox entries of an effect that concerns the offer itself, and remove those that it replaces.
 
     ``lane``: the conversation's id.
     """
-    if isinstance(effect, OfferWithoutTranscript):
-        return [_offer(connection, lane, OfferPayload.of(repository.offer_of(connection, str(handoff_id))))]
+    if isinstance(effect, OfferWithoutTranscript | OfferMessage):
+        offer = repository.offer_of(connection, str(handoff_id))
+        return [_offer(connection, lane, OfferPayload.of(offer, left=isinstance(effect, OfferMessage)))]
     waiting = repository.waiting_for_desk(connection, lane, handoff_id)
     repository.outbox.remove(connection, waiting)
     if isinstance(effect, WithdrawOffer):

@@ -9,7 +9,7 @@ from rasa_handoff.core.control_timers import TIMINGS, due_event, timer_changes
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.channel_settings import AFTER_NOBODY, TimerSettings
 from rasa_handoff.protocol.values import Agent, Status
-from tests.core.test_control import HERE, SAID, awaited, request
+from tests.core.test_control import HERE, SAID, awaited, message_begun, request
 
 OF = {**HERE, "handoff_id": "h"}
 START = [request("h"), events.HandoffAccepted(**OF, position=1)]
@@ -26,6 +26,9 @@ WALKS: dict[str, list[events.Event]] = {
     "live, desk away": [*JOINED, events.DeskLost(**OF)],
     "leaving": [*JOINED, events.CustomerLeaving(**HERE, **SAID)],
     "message": [*START, events.CustomerWantsToWrite(**HERE)],
+    "message, nobody there": [message_begun("h")],
+    "contact": [*START, events.CustomerWantsToWrite(**HERE), events.CustomerSaid(**HERE, **SAID)],
+    "contact, nobody there": [message_begun("h"), events.CustomerSaid(**HERE, **SAID)],
     "forgotten": [*JOINED, events.DeskForgot(**OF, offer=request("h").offer)],
     "returning": [*JOINED, events.HandoffCompleted(**OF)],
 }
@@ -103,6 +106,9 @@ def test_the_check_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
         ("live, customer owes an answer", "customer_silent", 3600),  # asked after half an hour, closed after another
         ("live, desk away", "desk_unreachable", 600),
         ("message", "customer_left", 600),
+        ("message, nobody there", "customer_left", 600),
+        ("contact", "message_left", 600),
+        ("contact, nobody there", "message_left", 600),
     ],
 )
 def test_the_first_timer_decides(walk: str, ended: str, seconds: float) -> None:

@@ -224,12 +224,13 @@ async def leave_message(side: RelaySide) -> None:
     await side.start()
     await side.relay.apply(events.CustomerWantsToWrite(conversation_id="thabo"))
     await side.says("call me tomorrow")
+    await side.says("082 555 0100")
     await is_back(side)
 
 
 async def test_a_message_that_was_left_can_be_answered(side: RelaySide, server: ForeignServer) -> None:
     await leave_message(side)
-    await eventually(lambda: server.texts("thabo") == ["call me tomorrow"])
+    await eventually(lambda: server.texts("thabo") == ["call me tomorrow", "082 555 0100"])
     await server.say("to_user", {"message": "I will"})
     await eventually(lambda: notices_of_reply(side))
     assert server.gone == [], "a socket that closes ends the conversation there"
@@ -252,9 +253,10 @@ async def test_a_message_that_was_left_while_nobody_was_there_survives_a_restart
             await side.start()
         await side.relay.apply(events.CustomerWantsToWrite(conversation_id="thabo"))
         await side.says("call me tomorrow")
+        await side.says("082 555 0100")
         await is_back(side)
     async with RelaySide(BotlhaleDesk, settings) as side, ForeignServer(port=port) as server:
-        await eventually(lambda: server.texts("thabo") == ["call me tomorrow"])
+        await eventually(lambda: server.texts("thabo") == ["call me tomorrow", "082 555 0100"])
         await server.say("to_user", {"message": "I will"})
         await eventually(lambda: notices_of_reply(side) == ["I will"])
 

@@ -155,10 +155,11 @@ async def test_a_message_left_in_the_line_is_shown_and_can_be_answered(side: Rel
     await side.start("lerato")
     await side.relay.apply(events.CustomerWantsToWrite(conversation_id="lerato"))
     await side.says("call me tomorrow", "lerato")
+    await side.says("082 555 0100", "lerato")
     await eventually(lambda: side.relay.conversation("lerato").state is Control.BOT)
     await eventually(admin.before)
     await admin.close()
-    await eventually(lambda: admin.since() == ["call me tomorrow"])
+    await eventually(lambda: admin.since() == ["call me tomorrow", "082 555 0100"])
     await admin.say("I will")
     await eventually(lambda: side.customer.entries[-1].body["response"] == "utter_handoff_reply")
     assert side.customer.entries[-1].body["values"]["text"] == "I will"

@@ -73,8 +73,9 @@ class ObservedTurn:
     """The observations of one turn's output.
 
     ``spoke``: whether the bot said anything. ``request``: the first handoff marker. ``marked``: whether there was one, readable
-    or not. ``misread``: whether one couldn't be read. ``offered``: whether the options were sent. ``close``: whether the bot
-    ended the conversation. ``failed``: whether an action failed and nothing was said after it.
+    or not. ``misread``: whether one couldn't be read. ``offered``: whether the options were sent. ``question``: the message with
+    the options, if nothing was said after it. ``close``: whether the bot ended the conversation. ``failed``: whether an action
+    failed and nothing was said after it.
 
     With ``hold``, messages are held back until :meth:`release`.
     """
@@ -87,6 +88,7 @@ class ObservedTurn:
         self.marked = False
         self.misread = False
         self.offered = False
+        self.question: ChannelMessage | None = None
         self.close = False
         self.failed = False
 
@@ -169,9 +171,9 @@ class OutputObserver:
 
     async def _observe(self, observed: ObservedTurn, recipient_id: str, message: ChannelMessage) -> ChannelMessage:
         """Note what the message contains, and return what of it the customer gets."""
-        observed.spoke, observed.failed = True, False
+        observed.spoke, observed.failed, observed.question = True, False, None
         if shows_options(message, self._prefix):
-            observed.offered = True
+            observed.offered, observed.question = True, with_payloads(message)
         try:
             marker = read_marker(message.get("custom"))
         except MarkerError as problem:
@@ -186,6 +188,7 @@ class OutputObserver:
                 options, self._prefix
             ):  # else they say in one sentence all there is to say
                 options = _with_options(message, options)
+            observed.question = with_payloads(options)  # a copy: outputs take messages apart
             return self._in_place_of_marked(
                 observed, recipient_id, message, options, _priority_directive(marker.request)
             )

@@ -85,7 +85,7 @@ class Interceptor:
         self._offers = HandoffOffers(bot, relay, settings, delivery_methods)
         self._turns, self._work, self._inbox = TurnLock(), WorkUnderWay(), Inbox(relay.store)
         self._opened, self._stopping = asyncio.Event(), False
-        self._execute = f"/{settings.intents.execute}"
+        self._execute, self._takes_messages = f"/{settings.intents.execute}", options.takes_messages
         self._to_desk = ToDesk(settings, relay, bot, delivery_methods, self._too_long)
         self._turn = BotTurn(bot, settings.intents, options, settings.show_marker, on_new_message)
         self._failure_notices = FailureNotices(bot, customers, delivery_methods)
@@ -135,8 +135,11 @@ class Interceptor:
     async def _pass_to_desk(self, channel: str, message: UserMessage) -> bool:
         """Pass a message of a live chat on, in one transaction with its id; return False if it isn't one, or may be a copy."""
         conversation = self._relay.conversation(message.sender_id)
-        is_live = conversation.desk_active and conversation.state not in (Control.RETURNING, *AWAITING_DESK)
-        if not is_live or message_facts().within is not None or len(message.text or "") > LONGEST_MESSAGE:
+        if (
+            not conversation.keeps_words
+            or message_facts().within is not None
+            or len(message.text or "") > LONGEST_MESSAGE
+        ):
             return False
         try:
             await self._to_desk.receive(channel, message, conversation, is_first=True)
@@ -202,9 +205,9 @@ class Interceptor:
             elif conversation.state in AWAITING_DESK:
                 await self._wait(channel, message, set(AWAITING_DESK))  # the desk's answer decides whose message it is
                 await self._customers.flush(message.sender_id)
-            elif not conversation.desk_active:
+            elif not conversation.keeps_words:
                 await self._orphaned_pauses.resume_orphan(message.sender_id, channel)
-                if self._relay.conversation(message.sender_id).desk_active:
+                if self._relay.conversation(message.sender_id).keeps_words:
                     continue
                 await self._customers.add_late(message.sender_id)
                 await self._to_bot(channel, message, again)
@@ -241,6 +244,9 @@ class Interceptor:
 
     async def _to_bot(self, channel: str, message: UserMessage, again: bool) -> None:
         """Run the bot's turn, or repeat the messages of a finished one, and follow its requests."""
+        message.text = self._customers.bots_questions.answer(message.sender_id, message.text)
+        if message.text == names.MESSAGE_PAYLOAD and self._takes_messages:
+            return await self._begin_message(channel, message, again)
         if message.text in PAYLOADS:
             message.text = names.CARRY_ON_PAYLOAD  # a button of a handoff that has ended
         finished = await self._find_finished_turn(message) if again else None
@@ -251,12 +257,23 @@ class Interceptor:
         requested_handoff = await self._turn.requested_handoff(channel, message, result)
         if requested_handoff is not None:
             return await self._hand_over(channel, message, requested_handoff, result.observed)
+        if result.observed.question is not None:
+            self._customers.bots_questions.open(message.sender_id, result.observed.question)
         if result.observed.marked or not result.observed.spoke:
             self._orphaned_pauses.look_again(message.sender_id)
         if intent_of(result.parsed) == self._settings.intents.options and answers_with_options(message, self._execute):
             replace_by_trigger(message, self._settings.trigger_text)
         if result.observed.close:
             await self.closing.tell(message.sender_id, channel, message.output_channel)
+
+    async def _begin_message(self, channel: str, message: UserMessage, again: bool) -> None:
+        """Let the customer leave a message, for the department in which nobody was there."""
+        if again and await self._inbox.led_to_handoff(message.sender_id, message.message_id):
+            return  # begun with the first copy, and over
+        known = await self._relay.recall(message.sender_id)
+        department = known.department if known.ended == "nobody_available" else None
+        options = self._turn.with_options
+        await self._relay.apply(await self._offers.message(message.sender_id, channel, department, message, options))
 
     async def _find_finished_turn(self, message: UserMessage) -> FinishedTurn | None:
         """Return the bot's turn for this message if it was finished by a process or request that has ended since.
@@ -295,6 +312,8 @@ class Interceptor:
         log.info("Handoff %s of %s: %s.", request.handoff_id, short_id(message.sender_id), started)
         if conversation.state is Control.BOT:
             await self._customers.flush(message.sender_id)
+            if observed.held:
+                self._customers.bots_questions.close(message.sender_id)
             await observed.release()
             with contextlib.suppress(asyncio.TimeoutError):  # an action's own pause must end before the next message
                 await asyncio.wait_for(self._relay.flush(TRACKER, message.sender_id), RESUME_SECONDS)

@@ -10,10 +10,11 @@ from typing import Any, Final
 from rasa.core.channels.channel import UserMessage
 
 from rasa_handoff.channel.message_ids import message_facts
-from rasa_handoff.channel.outbound.choices import PAYLOADS, event_of, payload_meant
+from rasa_handoff.channel.outbound.choices import NO, PAYLOADS, WAYS_OUT, event_of, payload_meant
 from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.core.control import Control, Conversation
+from rasa_handoff.core.conversation import LEAVING_MESSAGE
 from rasa_handoff.core.transcript import COMMAND, files_in_words
 from rasa_handoff.protocol import events, names
 from rasa_handoff.protocol.channel_settings import Settings
@@ -82,7 +83,7 @@ class ToDesk:
         }
         if len(content["text"]) > LONGEST_MESSAGE:
             await self._too_long(channel, message)
-        elif text in PAYLOADS:
+        elif text in PAYLOADS or (text in WAYS_OUT and conversation.state in LEAVING_MESSAGE):
             await self._leave(event_of(text, conversation, common, content))
         elif self._asks_again.fullmatch(text):
             await self._relay.apply(events.CustomerAskedAgain(**common))
@@ -90,7 +91,7 @@ class ToDesk:
             await self._leave(events.CustomerLeaving(**common, **content))
         else:
             try:
-                await self._relay.apply(events.CustomerSaid(**common, **content))
+                await self._leave(events.CustomerSaid(**common, **content))
             except Refused as problem:
                 log.warning("A message of %s was not accepted: %s", short_id(message.sender_id), problem)
                 await self._tell(channel, message, names.UTTER_TOO_MANY)
@@ -98,7 +99,10 @@ class ToDesk:
 
     async def _named_payload(self, text: str, conversation: Conversation) -> str:
         """Return the payload of the choice that the text names, if a question is open; else the text itself."""
-        if conversation.state is Control.WAITING and conversation.asked and not conversation.choices:
+        if conversation.state is Control.CONTACT and text.casefold() == NO:
+            return names.WITHOUT_CONTACT_PAYLOAD
+        asked = conversation.state is Control.CONTACT or (conversation.state is Control.WAITING and conversation.asked)
+        if asked and not conversation.choices:
             # The customer answers at once, and that they were shown the question isn't stored yet.
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._relay.flush(CUSTOMER, conversation.conversation_id), SHOWN_SECONDS)

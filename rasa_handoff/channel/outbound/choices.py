@@ -13,6 +13,8 @@ from rasa.core.channels.channel import OutputChannel
 
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.core.control import Control, Conversation
+from rasa_handoff.core.conversation import LEAVING_MESSAGE
+from rasa_handoff.guard.recent import Recent
 from rasa_handoff.protocol import events, names
 from rasa_handoff.protocol.text import own_buttons, payload_of
 from rasa_handoff.protocol.values import ShownChoice
@@ -23,10 +25,24 @@ QUESTIONS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
         (names.UTTER_LEAVE_MESSAGE, names.MESSAGE_PAYLOAD),
         (names.UTTER_BACK_TO_BOT, names.BACK_PAYLOAD),
     ),
+    names.UTTER_NOBODY: (
+        (names.UTTER_LEAVE_MESSAGE, names.MESSAGE_PAYLOAD),
+        (names.UTTER_CARRY_ON, names.CARRY_ON_PAYLOAD),
+    ),
+    names.UTTER_ASK_CONTACT: ((names.UTTER_WITHOUT_CONTACT, names.WITHOUT_CONTACT_PAYLOAD),),
+    names.UTTER_ASK_CONTACT_AGAIN: ((names.UTTER_WITHOUT_CONTACT, names.WITHOUT_CONTACT_PAYLOAD),),
 }
 """The questions by their responses, each with the responses and payloads of its buttons."""
-PAYLOADS: Final = frozenset(payload for choices in QUESTIONS.values() for _, payload in choices)
+PAYLOADS: Final = frozenset(payload for choices in QUESTIONS.values() for _, payload in choices) - {
+    names.CARRY_ON_PAYLOAD
+}
 """What only the relay reads; none of them is words."""
+WAYS_OUT: Final = frozenset({names.BACK_PAYLOAD, names.CARRY_ON_PAYLOAD, names.WITHOUT_CONTACT_PAYLOAD})
+"""The choices by which a customer stops leaving a message."""
+NO: Final = "no"
+"""What a customer may type to the question where they can be reached, whatever the button is called."""
+MOST_OPEN: Final = 100_000
+"""The most conversations whose open question is remembered."""
 NUMBER: Final = re.compile(r"\(?(\d{1,2})[.):]?")
 
 
@@ -84,6 +100,8 @@ def event_of(payload: str, conversation: Conversation, common: dict[str, Any], c
 
     ``common``: the attributes of every event; ``content``: those of the customer's message.
     """
+    if conversation.state in LEAVING_MESSAGE and payload in WAYS_OUT:
+        return events.CustomerLeaving(**common, **content)
     if conversation.state not in (Control.WAITING, Control.MESSAGE):
         return events.CustomerAskedAgain(**common)
     if payload == names.BACK_PAYLOAD:
@@ -91,3 +109,27 @@ def event_of(payload: str, conversation: Conversation, common: dict[str, Any], c
     if payload == names.MESSAGE_PAYLOAD:
         return events.CustomerWantsToWrite(**common)
     return events.CustomerChoseToWait(**common)
+
+
+class BotsQuestions:
+    """The questions with choices that customers were shown last while the bot is active, such as the options.
+
+    The next message to the bot ends one, whether it answers it or not. They are in memory only: after a restart a button still
+    works, and anything else is an ordinary message to the bot.
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[str, tuple[ShownChoice, ...]] = Recent(MOST_OPEN)
+
+    def open(self, conversation_id: str, message: Mapping[str, Any]) -> None:
+        """Note the question that the customer was shown."""
+        self._open[conversation_id] = choices_of(message)
+
+    def close(self, conversation_id: str) -> None:
+        """Forget the question: something else was said after it."""
+        self._open.pop(conversation_id, None)
+
+    def answer(self, conversation_id: str, text: str | None) -> str | None:
+        """Close the question, and return the payload of the choice that the text names, or else the text."""
+        choices = self._open.pop(conversation_id, ())
+        return text if text is None else payload_meant(text, choices) or text

@@ -11,9 +11,9 @@ import contextlib
 import itertools
 import time
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 from rasa.core.channels.channel import OutputChannel, UserMessage
@@ -21,7 +21,7 @@ from rasa.core.channels.channel import OutputChannel, UserMessage
 from rasa_handoff.channel.compat.output_observer import with_payloads
 from rasa_handoff.channel.compat.rasa_channels import replace_sending
 from rasa_handoff.channel.message_ids import message_facts
-from rasa_handoff.channel.outbound.choices import QUESTIONS, as_lines, choices_of, with_choices
+from rasa_handoff.channel.outbound.choices import QUESTIONS, BotsQuestions, as_lines, choices_of, with_choices
 from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
 from rasa_handoff.channel.outbound.notice_values import TitleOf, readable
 from rasa_handoff.channel.outbound.response_batch import ResponseBatches
@@ -47,8 +47,19 @@ STALE_SECONDS: Final = 86_400.0
 """After this, a waiting message of the bot's own turns is dropped, since it is no longer news to a customer who comes back."""
 MOST_REMEMBERED: Final = 100_000
 """The most conversations with waiting entries, and the most failing entries, that are remembered."""
-OfferOthers = Callable[[str, str, str], Awaitable[dict[str, Any]]]
-"""Returns the message that offers other departments; takes the conversation's id, the channel's name and the department's."""
+
+
+class Offers(Protocol):
+    """What a customer is offered whom the desk has refused (``turn/options.py``).
+
+    ``takes_messages``: whether a message can be left while nobody is there.
+    """
+
+    takes_messages: bool
+
+    async def offer_others(self, conversation_id: str, channel: str, instead_of: str) -> dict[str, Any]:
+        """Return the message that offers other departments than one that can't be had."""
+        ...
 
 
 class _InAnswer(Waits):
@@ -59,8 +70,8 @@ class Customers:
     """Delivers the outbox's entries to customers.
 
     ``delivery_methods``: the delivery methods of the hosted channels, by name. ``patience``: seconds until an entry that can't be
-    delivered fails; None: never. ``title_of``: returns a department's title. ``offer_others``: makes the
-    message that offers other departments than one that can't be had.
+    delivered fails; None: never. ``title_of``: returns a department's title. ``offers``: what a customer is offered whom the desk
+    has refused.
     """
 
     batch = 1
@@ -74,10 +85,11 @@ class Customers:
         delivery_methods: Mapping[str, DeliveryMethod],
         patience: float | None = 3600.0,
         title_of: TitleOf = str,
-        offer_others: OfferOthers | None = None,
+        offers: Offers | None = None,
     ) -> None:
+        self.bots_questions = BotsQuestions()
         self._bot, self._relay, self._delivery_methods, self._patience = bot, relay, delivery_methods, patience
-        self._title_of, self._offer_others = title_of, offer_others
+        self._title_of, self._offers = title_of, offers
         self._batches, self._inbox = ResponseBatches(relay, self.make_message), Inbox(relay.store)
         self._failing: dict[int, float] = Recent(MOST_REMEMBERED)
         self._reported_waiting: dict[str, bool] = Recent()
@@ -220,13 +232,13 @@ class Customers:
         body = entry.read(CustomerBody)
         if body.message is not None:
             return body.message
-        if body.response == names.UTTER_INSTEAD and self._offer_others is not None:
-            return await self._offer_others(entry.lane, channel, str(body.values.get("department")))
+        if body.response == names.UTTER_INSTEAD and self._offers is not None:
+            offered = await self._offers.offer_others(entry.lane, channel, str(body.values.get("department")))
+            self.bots_questions.open(entry.lane, offered)
+            return offered
         if body.response is not None:
             message = await self._bot.render(body.response, entry.lane, channel, await self._values(entry, channel))
-            if body.response in QUESTIONS:
-                return await with_choices(message, body.response, self._bot, entry.lane, channel)
-            return message
+            return await self._as_question(message, body.response, entry.lane, channel)
         method = self._delivery_methods.get(channel)
         return {"text": method.written(body.text or "") if method is not None else body.text}
 
@@ -236,6 +248,16 @@ class Customers:
             return str(message.get("text") or "")
 
         return await readable(entry.read(CustomerBody).values, self._title_of, words)
+
+    async def _as_question(self, message: dict[str, Any], response: str, lane: str, channel: str) -> dict[str, Any]:
+        """Return a notice with its choices, if it is a question that this desk allows."""
+        takes_messages = self._offers is not None and self._offers.takes_messages
+        if response not in QUESTIONS or (response == names.UTTER_NOBODY and not takes_messages):
+            return message
+        question = await with_choices(message, response, self._bot, lane, channel)
+        if response == names.UTTER_NOBODY:  # the bot is active then
+            self.bots_questions.open(lane, question)
+        return question
 
     # Outcomes
 

@@ -20,7 +20,7 @@ from rasa.shared.core.trackers import DialogueStateTracker
 from rasa_handoff.channel.closing import Closing
 from rasa_handoff.channel.compat.blueprints import OnMessage
 from rasa_handoff.channel.compat.forms import payload_turn
-from rasa_handoff.channel.compat.output_observer import MakeOptions, ObservedTurn, OutputObserver
+from rasa_handoff.channel.compat.output_observer import MakeOptions, ObservedTurn, OutputObserver, with_payloads
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.channel.turn.handoff_request import complete_request, intent_of, marker_of, up_to
 from rasa_handoff.channel.turn.options import Options
@@ -141,6 +141,7 @@ class BotTurn:
         if intent == self._intents.options and not observed.offered and form != names.CONTACT_FORM:
             await observed.release()
             options = await self._options.message(message.sender_id, channel)
+            observed.question = with_payloads(options)
             await message.output_channel.send_response(message.sender_id, options)
         else:
             await self._conclude(channel, message, observed)

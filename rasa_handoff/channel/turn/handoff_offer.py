@@ -82,6 +82,22 @@ class HandoffOffers:
             message_id=message.message_id,
         )
 
+    async def message(
+        self,
+        conversation_id: str,
+        channel: str,
+        department: str | None,
+        message: UserMessage,
+        with_options: WithOptions,
+    ) -> events.MessageBegun:
+        """Return the event that begins a message to be left; while the tracker can't be read, its offer has no transcript."""
+        wanted = HandoffRequest(department=department)
+        asked = await self.request(conversation_id, channel, wanted, message, None, with_options)
+        fields = {name: getattr(asked, name) for name in asked.__struct_fields__}
+        return events.MessageBegun(
+            **{**fields, "offer": msgspec.structs.replace(asked.offer, transcript_follows=False)}
+        )
+
     async def write_unsaved(self, conversation_id: str) -> bool:
         """Write the bot's turns that couldn't be saved, if that is possible now; return whether none is left."""
         if not await has_kept_turn(self._relay, conversation_id):

@@ -25,12 +25,18 @@ class Options:
     """Makes the options.
 
     ``execute``: the intent in the buttons' payloads; ``departments``: those of the settings; ``availability``: asks the desk, and
-    returns None if the desk doesn't know.
+    returns None if the desk doesn't know. ``takes_messages``: whether a message can be left while nobody is there.
     """
 
     def __init__(
-        self, bot: Bot, execute: str, departments: Sequence[str], availability: Callable[[], Availability | None]
+        self,
+        bot: Bot,
+        execute: str,
+        departments: Sequence[str],
+        availability: Callable[[], Availability | None],
+        takes_messages: bool = False,
     ) -> None:
+        self.takes_messages = takes_messages
         self._bot, self._execute, self._departments, self._ask = bot, execute, departments, availability
 
     def availability(self) -> Availability:
@@ -51,9 +57,11 @@ class Options:
     ) -> dict[str, Any]:
         """Return the message with the options: the departments that are open and staffed, and carrying on with the bot.
 
-        If nobody is available, it says so, and the only button is that for carrying on. ``ends_fallback``: the fallback ends in
-        them, so with nobody there they also say that the bot didn't understand. ``there``: who was available when they were
-        shown; by default, who is now. ``instead_of``: the department that was asked for and can't be had.
+        If nobody is available, it says so, and the buttons are those for leaving a message and for carrying on.
+
+        ``ends_fallback``: the fallback ends in them, so with nobody there they also say that the bot didn't understand.
+        ``there``: who was available when they were shown; by default, who is now. ``instead_of``: the department that was asked
+        for and can't be had.
         """
 
         async def text(response: str) -> str:
@@ -62,14 +70,18 @@ class Options:
 
         there = _without(instead_of, there or self.availability())
         carry_on = await text(names.UTTER_CARRY_ON)
-        if not somebody_there(there):
-            button = {"title": carry_on, "payload": names.CARRY_ON_PAYLOAD}
+        is_somebody_there = somebody_there(there)
+        leave = []
+        if self.takes_messages and (instead_of is not None or not is_somebody_there):
+            leave = [{"title": await text(names.UTTER_LEAVE_MESSAGE), "payload": names.MESSAGE_PAYLOAD}]
+        if not is_somebody_there:
             nobody = names.UTTER_NOBODY_TO_ASK if ends_fallback else names.UTTER_NOBODY
-            return {"text": await text(nobody), "buttons": [button]}
+            buttons = [*leave, {"title": carry_on, "payload": names.CARRY_ON_PAYLOAD}]
+            return {"text": await text(nobody), "buttons": buttons}
         anybody = await text(names.UTTER_ANYBODY)
-        buttons = option_buttons(there, anybody=anybody, carry_on=carry_on, execute_intent=self._execute)
+        *departments, last = option_buttons(there, anybody=anybody, carry_on=carry_on, execute_intent=self._execute)
         question = names.UTTER_OPTIONS if instead_of is None else names.UTTER_INSTEAD
-        return {"text": await text(question), "buttons": buttons}
+        return {"text": await text(question), "buttons": [*departments, *leave, last]}
 
     async def offer_others(self, conversation_id: str, channel: str, instead_of: str) -> dict[str, Any]:
         """Return the message that offers other departments than one that can't be had."""

@@ -65,3 +65,17 @@ async def test_with_buttons_a_typed_choice_counts_too(
     await customer.hears("Thank you for your patience")
     await customer.say("disconnect")
     await eventually(lambda: not rasa.channel.relay.silences_bot(customer.conversation_id))
+
+
+@pytest.mark.parametrize("answer", ["2", "orders"])
+async def test_the_options_are_chosen_by_number_or_title(
+    rasa: RasaServer, vendors: Vendors, thandi: ScriptedAgent, answer: str
+) -> None:
+    customer = OnTwilio(rasa, vendors, id=f"+27{answer}")
+    await customer.say("/provide_handoff_options")
+    await customer.hears("Carry on with the bot")
+    await customer.say(answer)
+    await customer.hears("I've asked for a person")
+    assert rasa.channel.relay.conversation(customer.conversation_id).department == "orders"
+    await customer.say("disconnect")
+    await eventually(lambda: not rasa.channel.relay.silences_bot(customer.conversation_id))

@@ -19,7 +19,7 @@ async def test_no_button_of_ours_is_an_answer_to_a_form(rasa: RasaServer) -> Non
     payloads = {
         names.CARRY_ON_PAYLOAD: CARRIED_ON,
         names.WAIT_PAYLOAD: CARRIED_ON,
-        names.MESSAGE_PAYLOAD: CARRIED_ON,
+        names.WITHOUT_CONTACT_PAYLOAD: CARRIED_ON,
         names.BACK_PAYLOAD: CARRIED_ON,
         "/provide_handoff_options": "nobody is there",
         "/execute_handoff": "nobody is there",

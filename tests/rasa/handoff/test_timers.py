@@ -442,6 +442,7 @@ async def test_a_message_left_waits_for_a_desk_that_cannot_take_it_now(
         await asked(rasa)
         await rasa.texts("/handoff_leave_message")
         await rasa.texts("please call me")
+        await rasa.texts("no")
         await eventually(lambda: not rasa.channel.relay.under_way)
 
         async def locked(*_: object) -> Acknowledgement:
@@ -459,7 +460,8 @@ async def test_a_message_left_is_answered_when_the_customer_is_back(serve: Any, 
         handoff_id = rasa.channel.relay.conversation("thabo").handoff_id
         await asked(rasa)
         assert "Please write your message now" in (await rasa.texts("/handoff_leave_message"))[-1]
-        assert "your message is with our people" in (await rasa.texts("my parcel is wet"))[0]
+        assert "Where can our people reach you?" in (await rasa.texts("my parcel is wet"))[0]
+        assert "your message is with our people" in (await rasa.texts("no"))[0]
         await eventually(lambda: not rasa.channel.relay.under_way)
         await thandi.hears("conversation", handoff_id=handoff_id, state="message")
         assert (await rasa.texts("hello"))[-1] == "Hello."

@@ -38,7 +38,10 @@ async def test_options_are_the_departments_that_are_staffed(rasa: RasaServer, th
 async def test_with_nobody_there_the_options_say_so(rasa: RasaServer) -> None:
     answers = await rasa.say("/provide_handoff_options")
     assert answers[0]["text"].count("nobody is there") == 1
-    assert buttons(answers) == [("Carry on with the bot", "/handoff_carry_on")]
+    assert buttons(answers) == [
+        ("Leave a message", "/handoff_leave_message"),
+        ("Carry on with the bot", "/handoff_carry_on"),
+    ]
 
 
 async def test_a_request_with_nobody_there_fails_kindly_and_the_bot_goes_on(rasa: RasaServer) -> None:
@@ -58,6 +61,7 @@ async def test_a_department_that_can_not_be_had_is_answered_with_the_others(
     assert [answer.get("text") for answer in answers] == [instead]
     assert buttons(answers) == [
         ("Billing", '/execute_handoff{"department": "billing"}'),
+        ("Leave a message", "/handoff_leave_message"),
         ("Carry on with the bot", "/handoff_carry_on"),
     ]
     assert await rasa.texts("hello") == ["Hello."]
