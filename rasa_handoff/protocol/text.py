@@ -149,14 +149,14 @@ def payload_of(button: Part) -> str:
 
 
 def in_text(value: Any) -> str:
-    """Return any value as text: a string as it is, null as an empty string, anything else as JSON.
+    """Return any value as text: a string as it is, null, ``{}`` and ``[]`` as an empty string, anything else as JSON.
 
-    >>> in_text(7), in_text(["red", 2]), in_text({"size": "XL"}), in_text(None)
-    ('7', '["red", 2]', '{"size": "XL"}', '')
+    >>> in_text(7), in_text(["red", 2]), in_text({"size": "XL"}), in_text(None), in_text({})
+    ('7', '["red", 2]', '{"size": "XL"}', '', '')
     """
     if isinstance(value, str):
         return value
-    if value is None:
+    if value is None or value == {} or value == []:
         return ""
     try:
         return json.dumps(value, ensure_ascii=False)

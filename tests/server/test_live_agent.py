@@ -179,17 +179,33 @@ async def test_strange_payloads_change_nothing_and_break_nothing(desk, old_clien
     await client.emit("username", {"ConversationID": 12, "BotID": 7})
     handoff = await arrived(thandi)
     await client.emit("from_user", "a bare string")
-    await client.emit("from_user", {"message": None})
     strange = [{"sender": "robot", "message": 5}, "x", {"message": "no sender"}, {"sender": "user", "message": "mine"}]
+    strange += [{}, {"sender": "user"}, {"sender": "user", "message": " "}]
     await client.emit("messages_to_client", {"messages": strange, "bot_id": 7})
-    await eventually(lambda: len(thandi.all("message")) == 2)
-    assert [said["text"] for said in thandi.all("message")] == ["a bare string", ""]
+    await eventually(lambda: thandi.all("message"))
+    assert [said["text"] for said in thandi.all("message")] == ["a bare string"]
     await eventually(lambda: thandi.all("conversation"))
     transcript = (await thandi.take(handoff))["conversation"]["transcript"]
     assert [(line["speaker"], line["text"]) for line in transcript] == [
         ("bot", "5"), ("bot", "no sender"), ("customer", "mine"),
     ]  # fmt: skip
     assert len(thandi.all("arrival")) == 1
+
+
+@pytest.mark.parametrize(
+    "empty", [None, {}, [], "", " \n", {"message": None}, {"message": {}}, {"message": " "}], ids=str
+)
+async def test_a_message_without_text_is_refused_aloud_and_no_line_at_the_desk(desk, old_client, empty):
+    thandi, client = await desk(), await old_client(answers=())
+    await client.call("username", client.ids)
+    await arrived(thandi)
+    refused = await client.call("from_user", empty)
+    assert (refused["ok"], refused["code"]) == (False, "empty")
+    await eventually(
+        lambda: client.texts() == ["Your message was empty, so there was nothing to read. Please write it again."]
+    )
+    await client.emit("from_user", "hello")
+    await eventually(lambda: [said["text"] for said in thandi.all("message")] == ["hello"])
 
 
 async def test_who_asks_for_an_acknowledgement_hears_what_became_of_it(desk, old_client):

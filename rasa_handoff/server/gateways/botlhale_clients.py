@@ -97,9 +97,11 @@ def read_text(data: Any) -> str:
     """Return the text in a payload, which may be the payload itself.
 
     Raises:
-        Refused: with code ``too_long``.
+        Refused: with code ``empty`` or ``too_long``.
     """
     text = _text(data)
+    if not text.strip():
+        raise Refused("empty", "The message is empty: send a text as 'message'.")
     if len(text) > LONGEST_MESSAGE:
         raise Refused("too_long", f"A message has at most {LONGEST_MESSAGE:,} characters, this one has {len(text):,}.")
     return text
@@ -125,9 +127,13 @@ def read_resume(data: Any) -> Any:
 
 
 def read_lines(data: Any) -> list[Line]:
-    """Return the transcript in a payload, its last ``MOST_LINES``; a line is the bot's unless its sender is the customer."""
+    """Return the transcript in a payload, its last ``MOST_LINES``; a line is the bot's unless its sender is the customer.
+
+    Lines without text are left out.
+    """
     listed = data.get("messages") if isinstance(data, dict) else data
-    said = [item for item in listed if isinstance(item, dict)][-MOST_LINES:] if isinstance(listed, list) else []
+    items = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
+    said = [item for item in items if _text(item).strip()][-MOST_LINES:]
     now = time.time()
     return [
         Line(

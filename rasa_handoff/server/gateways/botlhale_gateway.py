@@ -59,6 +59,7 @@ NOT_OPEN: Final = (
     "(rasa-handoff token add)."
 )
 OVER: Final = "This conversation has ended, so your message wasn't read."
+EMPTY: Final = "Your message was empty, so there was nothing to read. Please write it again."
 TOO_LONG: Final = f"Your message is too long: at most {LONGEST_MESSAGE:,} characters can be read. Please shorten it."
 TOO_MANY: Final = "Too many conversations were begun from your network. Please try again in a few minutes."
 TRY_AGAIN: Final = "Your message couldn't be taken just now. Please send it again in a moment."
@@ -79,7 +80,7 @@ def apology(problem: Exception) -> str:
     """Return the notice for a customer whose message was refused; the reason is for the acknowledgement and the log."""
     if isinstance(problem, Unreachable) or not isinstance(problem, Refused):
         return TRY_AGAIN
-    return {"ended": OVER, "too_long": TOO_LONG, "busy": TOO_MANY}.get(problem.code, NOT_TAKEN)
+    return {"ended": OVER, "empty": EMPTY, "too_long": TOO_LONG, "busy": TOO_MANY}.get(problem.code, NOT_TAKEN)
 
 
 def active_after(status: DeskStatusPayload) -> dict[str, Any] | None:
