@@ -56,6 +56,25 @@ async def test_the_agent_reads_which_choices_were_shown(
     assert any("[Go on waiting] [Leave a message] [Back to the bot]" in text for text in said)
 
 
+async def test_a_message_is_left_without_any_button(rasa: RasaServer, vendors: Vendors, thandi: ScriptedAgent) -> None:
+    customer = OnTwilio(rasa, vendors, id="+2788")
+    await asked(rasa, customer)
+    handoff_id = rasa.channel.relay.conversation(customer.conversation_id).handoff_id
+    await customer.say("2")
+    await customer.hears("Please write your message now")
+    await customer.say("my parcel is wet")
+    question = await customer.hears("Where can our people reach you?")
+    assert question.endswith("\n1. Go on without")
+    await customer.say("sms me at this number")
+    await customer.hears("doesn't look like an e-mail address")
+    await customer.say("1")
+    await customer.hears("your message is with our people")
+    await eventually(lambda: not rasa.channel.relay.silences_bot(customer.conversation_id))
+    left = (await thandi.ask("open", handoff_id=handoff_id, after=0))["conversation"]
+    said = [message["text"] for message in left["messages"] if message["speaker"] == "customer"]
+    assert (left["state"], said) == ("message", ["my parcel is wet", "sms me at this number"])
+
+
 async def test_with_buttons_a_typed_choice_counts_too(
     rasa: RasaServer, vendors: Vendors, thandi: ScriptedAgent
 ) -> None:
