@@ -19,6 +19,10 @@ LONGEST_MESSAGE: Final = 20_000
 """Characters of one message in either direction; a longer one is refused with an error."""
 LONGEST_TRANSCRIPT: Final = 500_000
 """Characters of a transcript that are kept, from the end: an offer is one packet, and our server accepts eight million bytes."""
+LONGEST_FIELD: Final = 1_000
+"""Characters of a short field of an offer (the reason, an e-mail); a longer one is cut."""
+LONGEST_SLOTS: Final = 200_000
+"""Bytes of all slots together that an agent is shown, as JSON; those that go beyond are left out, and that is said."""
 MOST_LINES: Final = 1_000
 """Lines of a transcript that are taken from a client of Botlhale's protocol, from the end."""
 LONGEST_LANE: Final = 1_000

@@ -14,6 +14,7 @@ from rasa.shared.core.trackers import DialogueStateTracker
 from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.channel.turn.handoff_request import Happened, complete_request, intent_of, up_to
+from rasa_handoff.core.fitting_offer import fitting
 from rasa_handoff.core.transcript import button_titles, current_session, latest, transcript
 from rasa_handoff.protocol import events, names
 from rasa_handoff.protocol.channel_settings import Settings, unknown_slots
@@ -112,21 +113,23 @@ class HandoffOffers:
         self, conversation_id: str, channel: str, request: HandoffRequest, message: UserMessage
     ) -> events.TranscriptAwaited:
         method = self._delivery_methods[channel]
-        offer = Offer(
-            handoff_id=uuid.uuid4().hex,
-            conversation_id=conversation_id,
-            bot_id=self._settings.bot_id,
-            channel=Channel(name=channel, push=method.push),
-            department=request.department,
-            default_department=self._settings.default_department,
-            agent=request.agent,
-            reason=request.reason,
-            priority=request.priority or Priority.NORMAL,
-            note=request.note,
-            contact=request.contact,
-            language=request.language,
-            bot=BotState(settable=self._settable()),
-            transcript_follows=True,
+        offer = fitting(
+            Offer(
+                handoff_id=uuid.uuid4().hex,
+                conversation_id=conversation_id,
+                bot_id=self._settings.bot_id,
+                channel=Channel(name=channel, push=method.push),
+                department=request.department,
+                default_department=self._settings.default_department,
+                agent=request.agent,
+                reason=request.reason,
+                priority=request.priority or Priority.NORMAL,
+                note=request.note,
+                contact=request.contact,
+                language=request.language,
+                bot=BotState(settable=self._settable()),
+                transcript_follows=True,
+            )
         )
         return events.TranscriptAwaited(
             conversation_id=conversation_id,
@@ -174,26 +177,28 @@ class HandoffOffers:
         request: HandoffRequest,
     ) -> Offer:
         slots = tracker.current_slot_values()
-        return Offer(
-            handoff_id=uuid.uuid4().hex,
-            conversation_id=tracker.sender_id,
-            bot_id=self._settings.bot_id,
-            channel=Channel(name=channel, push=self._delivery_methods[channel].push),
-            department=request.department,
-            default_department=self._settings.default_department,
-            agent=request.agent,
-            reason=request.reason,
-            priority=request.priority or Priority.NORMAL,
-            note=request.note,
-            contact=_contact(request.contact, slots),
-            language=request.language or _text(slots.get(self._settings.language_slot)),
-            transcript=latest(transcript(happened)),
-            bot=BotState(
-                slots={name: slots[name] for name in self._settings.slots if slots.get(name) is not None},
-                intents=_last_intents(happened),
-                form=tracker.active_loop.name if tracker.active_loop is not None else None,
-                settable=self._settable(),
-            ),
+        return fitting(
+            Offer(
+                handoff_id=uuid.uuid4().hex,
+                conversation_id=tracker.sender_id,
+                bot_id=self._settings.bot_id,
+                channel=Channel(name=channel, push=self._delivery_methods[channel].push),
+                department=request.department,
+                default_department=self._settings.default_department,
+                agent=request.agent,
+                reason=request.reason,
+                priority=request.priority or Priority.NORMAL,
+                note=request.note,
+                contact=_contact(request.contact, slots),
+                language=request.language or _text(slots.get(self._settings.language_slot)),
+                transcript=latest(transcript(happened)),
+                bot=BotState(
+                    slots={name: slots[name] for name in self._settings.slots if slots.get(name) is not None},
+                    intents=_last_intents(happened),
+                    form=tracker.active_loop.name if tracker.active_loop is not None else None,
+                    settable=self._settable(),
+                ),
+            )
         )
 
     def _settable(self) -> tuple[Slot, ...]:

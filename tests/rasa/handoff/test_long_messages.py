@@ -1,8 +1,14 @@
 """What is too long for the one connection to the desk is refused, or cut, before it is written down."""
 
+import io
+import json
+
+import msgspec
+
+from rasa_handoff.core.fitting_offer import SLOT_LEFT_OUT, fitting
 from rasa_handoff.core.transcript import LEFT_OUT, LINE_COST, latest
-from rasa_handoff.protocol.limits import LONGEST_MESSAGE, LONGEST_TRANSCRIPT
-from rasa_handoff.protocol.values import Line, Speaker
+from rasa_handoff.protocol.limits import LONGEST_MESSAGE, LONGEST_TRANSCRIPT, Limits
+from rasa_handoff.protocol.values import BotState, Channel, Contact, Line, Offer, Speaker
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import ScriptedAgent
@@ -48,6 +54,49 @@ async def test_a_long_story_reaches_the_desk_by_its_end(rasa: RasaServer, thandi
     reported = (await thandi.ask("open", handoff_id=handoff_id, after=0))["conversation"]["transcript"]
     assert reported[0]["text"] == LEFT_OUT
     assert reported[1]["text"].startswith("[...]xxx")
+
+
+async def test_slots_of_nine_megabytes_cost_no_connection_and_the_others_are_shown(
+    rasa: RasaServer, thandi: ScriptedAgent
+) -> None:
+    first = await live(rasa, thandi)
+    await rasa.texts("hello", "naledi")
+    address = f"{rasa.url}/conversations/naledi/tracker/events"
+    slots = [
+        {"event": "slot", "name": "street", "value": "\U0001f600" * 800_000},
+        {"event": "slot", "name": "town", "value": "Ceres"},
+    ]
+    body = io.BytesIO(json.dumps(slots).encode())
+    async with rasa.http.post(address, data=body, headers={"Content-Type": "application/json"}) as answer:
+        assert answer.status == 200, await answer.text()
+    await rasa.texts("/execute_handoff", "naledi")
+    assert (await thandi.take_next())["bot"]["slots"] == {"street": SLOT_LEFT_OUT, "town": "Ceres"}
+    assert (await thandi.ask("message", handoff_id=first, id="m-after", text="still here"))["ok"]
+    assert "still here" in await rasa.texts("b")
+
+
+def test_an_offer_fits_into_a_packet_whatever_is_in_it() -> None:
+    long = "\U0001f600" * 9_000_000
+    offer = fitting(
+        Offer(
+            handoff_id="h",
+            conversation_id="c",
+            bot_id="b",
+            channel=Channel(name="rest"),
+            department=long,
+            agent=long,
+            reason=long,
+            note=long,
+            language=long,
+            contact=Contact(name=long, email=long, phone=long),
+            bot=BotState(slots={"first": [long], "town": "Worcester", "last": long}),
+        )
+    )
+    assert len(json.dumps(msgspec.to_builtins(offer))) < Limits().relay_message_bytes / 4
+    assert offer.bot.slots == {"first": SLOT_LEFT_OUT, "town": "Worcester", "last": SLOT_LEFT_OUT}
+    assert offer.reason is not None
+    assert offer.reason.endswith("…")
+    assert fitting(offer) == offer
 
 
 def lines(*texts: str) -> list[Line]:
