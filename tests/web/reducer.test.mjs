@@ -53,6 +53,14 @@ const said = (handoff_id, one) => ({ type: "message", handoff_id, message: one }
 const ids = (list) => list.map((one) => one.handoff_id ?? one.id);
 const lists = (state) => [queuedConversations, colleaguesConversations, myConversations].map((list) => ids(list(state)));
 
+test("what another tab has seen is seen here too, and what this one has seen beyond that stays", () => {
+  const seen = after(ready({ mine: [held("a", "a1"), held("b", "a1")] }), said("a", message("m1", 1)), said("a", message("m2", 2)),
+    said("b", message("m3", 3)), { type: "seen", handoff_id: "b" });
+  const merged = reduce(seen, { type: "seen elsewhere", seen: new Map([["a", 1], ["b", 2]]) });
+  assert.deepEqual([unreadCount(merged, "a"), unreadCount(merged, "b")], [1, 0]);
+  assert.equal(reduce(merged, { type: "seen elsewhere", seen: new Map([["a", 1]]) }), merged);
+});
+
 test("the queue is by priority, then by waiting time", () => {
   const waiting = [
     summary("young", { queued_at: 300 }),

@@ -203,8 +203,10 @@ async def test_each_side_sees_the_other_type(desks: Desks, relay: Relay) -> None
 
 
 async def test_unread_words_are_counted_until_they_are_seen(desks: Desks, relay: Relay) -> None:
-    page = (await desks.open("thandi")).page
-    first = await relay.offer()
+    desk = await desks.open("thandi")
+    page, other = desk.page, await desk.page.context.new_page()
+    first = await relay.offer(reason="A person, please")
+    await expect(page.get_by_test_id("queue-words")).to_be_empty()  # the reason says it
     await take(page)
     await relay.offer(name="Sipho")
     await take(page)
@@ -215,9 +217,13 @@ async def test_unread_words_are_counted_until_they_are_seen(desks: Desks, relay:
     await page.reload()
     await expect(item.get_by_test_id("unread")).to_be_visible()
     await expect(item.get_by_test_id("unread")).to_have_text("2")
+    await other.goto(desk.address)
+    elsewhere = other.locator(f"[data-testid=mine-item][data-handoff='{first}']")
+    await expect(elsewhere.get_by_test_id("unread")).to_have_text("2")
     await item.click()
     await expect(item.get_by_test_id("unread")).to_be_hidden()
     await expect(page.get_by_test_id("message")).to_have_count(2)
+    await expect(elsewhere.get_by_test_id("unread")).to_be_hidden()
 
 
 async def test_a_reload_keeps_the_open_conversation_and_the_draft(desks: Desks, relay: Relay) -> None:

@@ -99,6 +99,17 @@ export function saveChanges(state, before) {
   if (state.selected !== before.selected) putIntoAddress(state.selected);
 }
 
+/**
+ * Call back with what another tab of this browser has kept as seen.
+ *
+ * @param {(seen: Map<string, number>) => void} listener
+ */
+export function onSeenElsewhere(listener) {
+  addEventListener("storage", ({ key }) => {
+    if (key === "desk.seen") listener(load("browser", "desk.seen", readSeen, new Map()));
+  });
+}
+
 /** The conversations seen last; older ones are forgotten, so that they don't pile up. @param {Map<string, number>} seen */
 function newest(seen) {
   return Object.fromEntries([...seen].slice(-MOST_SEEN));

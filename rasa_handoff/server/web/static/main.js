@@ -30,7 +30,7 @@
  */
 
 import { Alerts, notificationPermission } from "./alerts.js";
-import { conversationInAddress, loadSaved, removeDrafts, saveChanges } from "./browser-storage.js";
+import { conversationInAddress, loadSaved, onSeenElsewhere, removeDrafts, saveChanges } from "./browser-storage.js";
 import { DeskSocket } from "./desk-socket.js";
 import "./elements/register.js";
 import { Operations } from "./operations.js";
@@ -111,6 +111,7 @@ document.addEventListener("command", (event) => {
   void commands[name](detail);
 });
 document.addEventListener("visibilitychange", () => markSeen(store.state));
+onSeenElsewhere((seen) => store.dispatch({ type: "seen elsewhere", seen }));
 addEventListener("popstate", () => operations.select(conversationInAddress()));
 setInterval(() => store.dispatch({ type: "day changed", day: today() }), DAY_CHECKED_EVERY);
 listenForShortcuts(store, commands);

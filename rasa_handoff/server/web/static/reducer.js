@@ -76,6 +76,7 @@ const steps = {
 
   selected: withSelected,
   seen: withSeen,
+  "seen elsewhere": withSeenElsewhere,
   "dialog changed": (state, { name }) => ({ ...state, dialog: name }),
   "toast shown": (state, { toast }) => ({ ...state, toasts: state.toasts.concat(toast) }),
   "toast dismissed": (state, { id }) => ({ ...state, toasts: state.toasts.filter((toast) => toast.id !== id) }),
@@ -276,6 +277,18 @@ function withSeen(state, { handoff_id }) {
   const seen = new Map(state.seen);
   seen.delete(handoff_id);
   return { ...state, seen: seen.set(handoff_id, newest.seq) };
+}
+
+/**
+ * Another tab of this agent's has seen more. What this one has seen beyond that stays, and two tabs don't answer each other.
+ *
+ * @param {State} state
+ * @param {DeskEvent} event
+ * @returns {State}
+ */
+function withSeenElsewhere(state, { seen: theirs }) {
+  const news = [...theirs].filter(([id, seq]) => seq > (state.seen.get(id) ?? 0));
+  return news.length ? { ...state, seen: new Map([...state.seen, ...news]) } : state;
 }
 
 /**

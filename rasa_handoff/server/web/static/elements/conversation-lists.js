@@ -200,10 +200,11 @@ export class QueueList extends ConversationList {
     updateTags(inside(row, ".tags"), state, summary);
   }
 
-  /** What the customer wrote last. @param {State} state @param {Summary} summary */
+  /** What the customer wrote last, unless it is the reason, which stands above it. @param {State} state @param {Summary} summary */
   describe(state, summary) {
     const message = lastMessage(state, summary);
-    return stripDirectionControls((message?.speaker === "customer" ? message.text : summary.words) ?? "");
+    const words = (message?.speaker === "customer" ? message.text : summary.words) ?? "";
+    return words === summary.reason ? "" : stripDirectionControls(words);
   }
 }
 
