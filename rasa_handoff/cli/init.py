@@ -32,11 +32,13 @@ NEXT_STEPS = """
 Next:
   rasa train
 {desk}{actions}  rasa run
-Forms of your own should list what starts a handoff under ignored_intents; rasa-handoff doctor looks at this and more."""
+{ignore}Forms of your own should list what starts a handoff under ignored_intents; rasa-handoff doctor looks at this and more."""
 
 DESK_STEP = """  rasa-handoff agent add thandi@example.com --name Thandi      (once)
   rasa-handoff serve{port}                                 (goes on running)
 """
+IGNORED_FILES: Final = ("*.bak", "handoff.db*", "rasa-handoff-desk.db*")
+"""What init and both sides write into the project's folder, unless the settings say otherwise."""
 ACTIONS_STEP = "  rasa run actions                                       (goes on running)\n"
 
 
@@ -202,7 +204,16 @@ def _next_steps(project: Project, url: str) -> str:
     port = urlsplit(url).port
     option = f" --port {port}" if port not in (None, urlsplit(DEFAULT_URL).port) else ""
     desk = DESK_STEP.format(port=option) if CHANNEL_NAME in project.credentials else ""
-    return NEXT_STEPS.format(desk=desk, actions=ACTIONS_STEP if project.has_action_server else "")
+    actions = ACTIONS_STEP if project.has_action_server else ""
+    return NEXT_STEPS.format(desk=desk, actions=actions, ignore=_ignore_step(project.folder))
+
+
+def _ignore_step(folder: Path) -> str:
+    """Name the files with customers' words and old credentials that git would take in; nothing if it ignores all of them."""
+    path = folder / ".gitignore"
+    known = text_files.read(path).split() if path.is_file() else []
+    missing = [pattern for pattern in IGNORED_FILES if pattern not in known]
+    return f"If the project is in git, add to .gitignore: {', '.join(missing)}\n" if missing else ""
 
 
 def _summary(plan: Plan, agreed: bool) -> str:

@@ -55,6 +55,16 @@ def test_the_pipeline_is_the_one_rasa_would_have_chosen(project: Path) -> None:
     assert (written["pipeline"], written["policies"]) == (chosen["pipeline"], chosen["policies"])
 
 
+def test_files_with_customers_words_are_named_for_gitignore_unless_they_are_there(project: Path) -> None:
+    (project / ".gitignore").write_text("*.bak\n.rasa\n")
+    said = command("init", str(project), "--yes").stdout
+    assert "add to .gitignore: handoff.db*, rasa-handoff-desk.db*\n" in said
+    for name in ("config.yml", "credentials.yml"):
+        (project / f"{name}.bak").replace(project / name)
+    (project / ".gitignore").write_text("*.bak\nhandoff.db*\nrasa-handoff-desk.db*\n")
+    assert "gitignore" not in command("init", str(project), "--yes").stdout
+
+
 def test_the_second_time_nothing_changes(project: Path) -> None:
     command("init", str(project), "--yes")
     before = everything(project)
