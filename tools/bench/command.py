@@ -61,7 +61,7 @@ QUICK_SIZES: Final = Sizes(
 """The sizes of `make bench ARGS=quick`, which takes about two minutes. Its figures show only what has doubled."""
 MOST_LOADS: Final = 2
 """How often a figure measures for its seconds: the throughput is that of two numbers of customers."""
-BESIDE: Final = 300.0
+BESIDE: Final = 480.0
 """Seconds that a figure may take in addition to those that it measures: to start, to connect all customers, to end a turn."""
 
 
