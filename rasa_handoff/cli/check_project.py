@@ -1,6 +1,7 @@
 """Doctor's checks of the project's own files: channel, importer, dialogues, forms, actions, responses."""
 
 import contextlib
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from rasa_handoff.presets.parts import Choice, preset_files, read_choice
 from rasa_handoff.protocol import names
 from rasa_handoff.protocol.channel_settings import CHANNEL_NAME, IntentSettings, Settings, read_settings, unknown_slots
 from rasa_handoff.protocol.errors import MarkerError, SettingsError
-from rasa_handoff.protocol.markers import read_directives, read_marker
+from rasa_handoff.protocol.markers import OptionsRequest, read_directives, read_marker
 
 OUT_OF_SCOPE: Final = "out_of_scope"
 """Rasa's name for the intent of requests that a bot can't fulfil."""
@@ -271,6 +272,35 @@ def _name(entry: Any) -> Any:
     if isinstance(entry, dict):
         return entry.get("name") or next(iter(entry), None)
     return entry
+
+
+def departments_named(project: Project, execute: str) -> Iterator[tuple[str, str]]:
+    """Yield the departments that markers and buttons of the project's responses name, each with the response's name."""
+    for name, variants in (project.domain.get("responses") or {}).items():
+        for variant in variants if isinstance(variants, list) else ():
+            if not isinstance(variant, dict):
+                continue
+            with contextlib.suppress(MarkerError):  # check_markers reports it
+                marker = read_marker(variant.get("custom"))
+                request = marker.request if isinstance(marker, OptionsRequest) else marker
+                if request is not None and request.department is not None:
+                    yield name, request.department
+            for button in variant.get("buttons") or ():
+                if (said := _department_in(button, execute)) is not None:
+                    yield name, said
+
+
+def _department_in(button: Any, execute: str) -> str | None:
+    """Return the department in a button's payload, such as ``/execute_handoff{"department": "billing"}``; None if none is."""
+    payload = str(button.get("payload") or "").strip() if isinstance(button, dict) else ""
+    if not payload.startswith(f"/{execute}{{"):
+        return None
+    try:
+        entities = json.loads(payload[len(execute) + 1 :])
+    except ValueError:
+        return None
+    said = entities.get(names.DEPARTMENT_ENTITY) if isinstance(entities, dict) else None
+    return said if isinstance(said, str) else None
 
 
 def check_markers(project: Project) -> Iterator[Finding]:

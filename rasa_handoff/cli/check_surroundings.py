@@ -8,14 +8,16 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from rasa_handoff.cli.check_project import choice_of
+from rasa_handoff.cli.check_project import choice_of, departments_named
 from rasa_handoff.cli.database import relays_database
 from rasa_handoff.cli.findings import Finding, mend, ok, warn
 from rasa_handoff.cli.project import Project
-from rasa_handoff.protocol.channel_settings import Settings, read_settings
-from rasa_handoff.protocol.errors import SettingsError
+from rasa_handoff.protocol.channel_settings import CHANNEL_NAME, Settings, read_settings
+from rasa_handoff.protocol.errors import Refused, SettingsError
 from rasa_handoff.protocol.handshake import FORMAT, PROTOCOL, are_compatible, is_our_format
 from rasa_handoff.protocol.names import EXECUTE_ACTION, OPTIONS_ACTION
+from rasa_handoff.protocol.payloads import RelayTokenAnswer
+from rasa_handoff.protocol.values import find_department, read
 
 SECONDS: Final = 5.0
 RELAY_TOKEN: Final = "/relay-token"
@@ -57,17 +59,18 @@ def check_desk(project: Project) -> Iterator[Finding]:
         )
         return
     yield _judged(url, health)
-    yield from _check_token(settings, url)
+    yield from _check_relay(project, settings, url)
     letters = health.get("dead_letters") if isinstance(health, dict) else None
     if isinstance(letters, int) and letters > 0:
         yield warn(_set_aside(letters, f"the live-agent server at {url}", "rasa-handoff dead-letters list"))
 
 
-def _check_token(settings: Settings, url: str) -> Iterator[Finding]:
-    """Check that the live-agent server takes the token; one that is too old to be asked isn't."""
+def _check_relay(project: Project, settings: Settings, url: str) -> Iterator[Finding]:
+    """Check that the live-agent server takes the token and has the departments; one that is too old to be asked isn't."""
     headers = {"Authorization": f"Bearer {settings.desk.token}"} if settings.desk.token else {}
     try:
-        _get(f"{url}{RELAY_TOKEN}?{urllib.parse.urlencode({'bot_id': settings.bot_id})}", headers)
+        answer = _get(f"{url}{RELAY_TOKEN}?{urllib.parse.urlencode({'bot_id': settings.bot_id})}", headers)
+        yield from _check_departments(project, settings, url, read(RelayTokenAnswer, answer))
     except urllib.error.HTTPError as problem:
         if problem.code == 403:
             what = "desk.token isn't" if settings.desk.token else "There is no desk.token, so it isn't"
@@ -75,8 +78,25 @@ def _check_token(settings: Settings, url: str) -> Iterator[Finding]:
                 f"{what} one of the bot '{settings.bot_id}' at {url}, which refuses the relay: make one there by "
                 f"rasa-handoff token add {settings.bot_id}, and write it into credentials.yml."
             )
-    except (OSError, ValueError):
-        return  # that it doesn't answer was said
+    except (OSError, ValueError, Refused):
+        return  # that it doesn't answer, or isn't ours, was said
+
+
+def _check_departments(project: Project, settings: Settings, url: str, answer: RelayTokenAnswer) -> Iterator[Finding]:
+    """Check that the desk has each department which the settings, a marker or a button names."""
+    if answer.departments is None:
+        return
+    named = [(f"{CHANNEL_NAME}: default_department", settings.default_department)]
+    named += [
+        (f"domain.yml: {response}", said) for response, said in departments_named(project, settings.intents.execute)
+    ]
+    known = ", ".join(sorted(department.name for department in answer.departments)) or "none"
+    for where, said in named:
+        if said is not None and find_department(answer.departments, said) is None:
+            yield mend(
+                f"{where} names the department '{said}', and the desk at {url} doesn't have it: write one of those it has "
+                f"({known}), or add it there by rasa-handoff department add."
+            )
 
 
 def check_dead_letters(project: Project) -> Iterator[Finding]:

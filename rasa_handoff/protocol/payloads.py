@@ -364,6 +364,15 @@ class QueuedAnswer(Acknowledgement, frozen=True, kw_only=True):
     elsewhere: Department | None = None
 
 
+class RelayTokenAnswer(Acknowledgement, frozen=True, kw_only=True):
+    """The answer of the page on which ``rasa-handoff doctor`` asks whether a token is a relay's.
+
+    ``departments``: those of the desk; null from a server that doesn't tell them.
+    """
+
+    departments: tuple[Department, ...] | None = None
+
+
 class FoundAnswer(Acknowledgement, frozen=True, kw_only=True):
     """The answer to ``handoff.find``.
 

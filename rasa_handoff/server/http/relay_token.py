@@ -1,4 +1,7 @@
-"""``GET /relay-token?bot_id=...``: whether a relay with this token would be let in. For ``rasa-handoff doctor``."""
+"""``GET /relay-token?bot_id=...``: whether a relay with this token would be let in, and what departments there are.
+
+For ``rasa-handoff doctor``.
+"""
 
 from typing import Any, Final
 
@@ -9,8 +12,11 @@ from rasa_handoff.guard.compat.http_requests import AsgiRequest
 from rasa_handoff.guard.guard import Guard
 from rasa_handoff.guard.socketio_requests import is_local
 from rasa_handoff.protocol.limits import LONGEST_ID
+from rasa_handoff.protocol.payloads import RelayTokenAnswer
 from rasa_handoff.protocol.text import valid_text
+from rasa_handoff.protocol.values import plain
 from rasa_handoff.server import accounts
+from rasa_handoff.server.service import availability
 from rasa_handoff.server.storage.tables import Database
 
 RELAY_TOKEN: Final = "/relay-token"
@@ -42,7 +48,8 @@ class RelayTokenPage:
             self._guard.refusals.note(address, "relay", f"a look at a token that isn't one of the bot '{bot_id}'.")
             answer = _answer(403, f"The token isn't one of the bot '{bot_id}'.")
         else:
-            answer = JSONResponse({"ok": True})
+            found = await self._store.write(availability.availability)
+            answer = JSONResponse(plain(RelayTokenAnswer(ok=True, departments=found.departments)))
         await answer(scope, receive, send)
 
 

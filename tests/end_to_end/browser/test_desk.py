@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
+from rasa_handoff.server.administration import set_departments
 from rasa_handoff.testing.waiting import eventually
-from tests.end_to_end.browser.conftest import Desks
+from tests.end_to_end.browser.conftest import Desks, Server
 from tests.end_to_end.browser.scripted_relay import Relay
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -274,6 +275,23 @@ async def test_a_transfer_puts_it_into_the_other_departments_queue(desks: Desks,
     await expect(page.get_by_test_id("toast")).to_contain_text("Transferred to Orders")
     await expect(page.get_by_test_id("queue-item")).to_contain_text("Orders")
     await expect(page.get_by_test_id("mine-item")).to_have_count(0)
+
+
+async def test_a_transfer_to_a_department_with_nobody_online_is_asked_back(
+    desks: Desks, relay: Relay, server: Server
+) -> None:
+    set_departments(server.database, "thandi@example.org", ["billing"])
+    page = (await desks.open("thandi")).page
+    handoff = await relay.offer(department="billing")
+    await take(page)
+    await page.get_by_test_id("transfer").click()
+    await page.get_by_test_id("transfer-department").select_option("orders")
+    await page.get_by_test_id("transfer-confirm").click()
+    await expect(page.get_by_test_id("transfer-problem")).to_contain_text("has nobody online")
+    await expect(page.get_by_test_id("transfer-dialog")).to_be_visible()
+    await page.get_by_test_id("transfer-confirm").click()
+    await relay.one("handoff.status", handoff_id=handoff, status="transferred", department="orders")
+    await expect(page.get_by_test_id("transfer-dialog")).to_be_hidden()
 
 
 async def test_the_customers_leaving_ends_it_before_the_agents_eyes(desks: Desks, relay: Relay) -> None:

@@ -426,3 +426,28 @@ async def test_a_token_that_the_live_agent_server_refuses_is_found(handed: Path,
         assert f"desk.token isn't one of the bot '{bot_id}'" in (await look()).stdout
         replace(handed / "credentials.yml", "token: wrong", f"token: {token}")
         assert "desk.token" not in (await look()).stdout
+
+
+async def test_a_department_that_the_desk_does_not_have_is_found(handed: Path, tmp_path: Path) -> None:
+    responses = """
+  utter_refunds:
+  - custom: {handoff: {department: refunds}}
+  utter_known:
+  - custom: {handoff_options: {department: BILLING}}
+  utter_menu:
+  - text: "Whom?"
+    buttons:
+    - {title: "The moon", payload: '/execute_handoff{"department": "moon"}'}
+    - {title: "Money", payload: '/execute_handoff{"department": "Money matters"}'}
+    - {title: "Odd", payload: "/execute_handoff{"}
+"""
+    replace(handed / "domain.yml", "responses:", "responses:" + responses.rstrip())
+    async with DeskServer(tmp_path) as desk:
+        desk.add_department("billing", "Money matters")
+        replace(handed / "credentials.yml", "http://localhost:5065", desk.url)
+        output = (await asyncio.to_thread(command, "doctor", str(handed))).stdout
+        assert f"mend domain.yml: utter_refunds names the department 'refunds', and the desk at {desk.url}" in output
+        assert "mend domain.yml: utter_menu names the department 'moon'" in output
+        assert "(billing), or add it there by rasa-handoff department add." in output
+        assert "BILLING" not in output
+        assert "Money" not in output

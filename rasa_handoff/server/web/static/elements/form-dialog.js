@@ -39,9 +39,14 @@ export class FormDialog extends ModalDialog {
   /** Fill the fields. @param {State} _state @param {Summary | null} _summary */
   fill(_state, _summary) {}
 
-  /** What the command is sent with; null if a field shows an error. @returns {object | null} */
+  /** What the command is sent with; null if a field shows an error, or a question is asked. @returns {object | null} */
   read() {
     return null;
+  }
+
+  /** Show a sentence below the fields. @param {string} sentence */
+  show(sentence) {
+    setText(this.#problem, sentence);
   }
 
   /** @param {State} state */
