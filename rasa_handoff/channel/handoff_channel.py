@@ -39,7 +39,7 @@ from rasa_handoff.channel.inbound.hosting import (
 )
 from rasa_handoff.channel.inbound.interceptor import Interceptor
 from rasa_handoff.channel.outbound.customers import Customers
-from rasa_handoff.channel.outbound.delivery_methods import delivery_method_of
+from rasa_handoff.channel.outbound.delivery_methods import delivery_methods_of
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.channel.tracker.bot_return import BotReturn
 from rasa_handoff.channel.tracker.tracker_writer import TrackerTarget
@@ -149,7 +149,7 @@ class HandoffChannel(InputChannel):
         """Assemble the parts for this application and connect them to its start and stop."""
         bot = Bot(app)
         self.authentication.knows = bot.knows
-        delivery_methods = {name: delivery_method_of(channel) for name, channel in self.channels.items()}
+        delivery_methods = delivery_methods_of(self.channels, self.settings.delivery_timeout)
         execute, departments = self.settings.intents.execute, self.settings.departments
         options = Options(bot, execute, departments, lambda: self.desk.availability, self.desk.takes_messages)
         customers = Customers(

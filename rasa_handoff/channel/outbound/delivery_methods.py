@@ -21,6 +21,7 @@ from rasa.core.channels.channel import InputChannel, OutputChannel
 from rasa_handoff.channel.compat.rasa_channels import ChannelMessage, class_names, send_with_ids
 from rasa_handoff.channel.compat.vendor_errors import CallbackWithErrors, raise_on_errors, translate_error
 from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
+from rasa_handoff.channel.outbound.blocking_calls import BlockingCalls
 from rasa_handoff.channel.slack_markup import escaped
 from rasa_handoff.protocol.errors import HandoffError, Unreachable, Waits
 
@@ -29,18 +30,25 @@ if TYPE_CHECKING:  # a vendor's channel is loaded only when it is hosted
     from rasa.core.channels.mattermost import MattermostInput
     from rasa.core.channels.slack import SlackInput
 
-"""One of Rasa's message dicts."""
+TRY_SECONDS: Final = 10.0
+"""Seconds that one attempt to deliver may take: a vendor may take a connection and never answer."""
+
 Data = Mapping[str, Any]
 """Data of the customer's last turn, stored to write to them later: the result of ``DeliveryMethod.return_data``."""
 
 
 class DeliveryMethod:
-    """The way to one channel's customers. ``push``: whether a message can be delivered at any time."""
+    """The way to one channel's customers.
+
+    ``push``: whether a message can be delivered at any time. ``try_seconds``: how long one attempt may take; None: its own limits
+    suffice.
+    """
 
     push = True
+    try_seconds: float | None = TRY_SECONDS
 
     def __init__(self, channel: InputChannel) -> None:
-        self.channel = channel
+        self.channel, self._threads = channel, BlockingCalls()
 
     def written(self, text: str) -> str:
         """Return an agent's text in the channel's markup, so that the customer sees what the agent wrote."""
@@ -71,9 +79,11 @@ class DeliveryMethod:
             Waits: the customer has disconnected meanwhile.
         """
         try:
-            await self._send(output, conversation_id, _copy(message), id)
+            await asyncio.wait_for(self._send(output, conversation_id, _copy(message), id), self.try_seconds)
         except HandoffError:
             raise
+        except asyncio.TimeoutError as problem:
+            raise Unreachable(f"{self.channel.name()} hasn't answered for {self.try_seconds:g} s.") from problem
         except Exception as problem:  # each vendor's client has its own
             if (translated := translate_error(problem, self.channel.name())) is None:
                 raise
@@ -99,13 +109,16 @@ class ThreadedPush(DeliveryMethod):
 
     async def output(self, conversation_id: str, data: Data) -> OutputChannel:
         """Return the channel's output, made in a thread too: rocketchat's signs in when it is made."""
-        output = await asyncio.to_thread(self.channel.get_output_channel)
+        try:
+            output = await asyncio.wait_for(self._threads.run(self.channel.get_output_channel), self.try_seconds)
+        except asyncio.TimeoutError as problem:
+            raise Unreachable(f"{self.channel.name()} hasn't answered for {self.try_seconds:g} s.") from problem
         if output is None:
             raise Unreachable(f"The channel '{self.channel.name()}' gives no output channel now.")
         return raise_on_errors(output)
 
     async def _send(self, output: OutputChannel, conversation_id: str, message: ChannelMessage, id: str) -> None:
-        await asyncio.to_thread(lambda: asyncio.run(output.send_response(conversation_id, message)))
+        await self._threads.run(lambda: asyncio.run(output.send_response(conversation_id, message)))
 
 
 class Callback(DeliveryMethod):
@@ -121,6 +134,8 @@ class Callback(DeliveryMethod):
 
 class ConnectedSocket(DeliveryMethod):
     """Delivery to a connected socket; to a page that acknowledges, the message is repeated until it has."""
+
+    try_seconds = None
 
     async def output(self, conversation_id: str, data: Data) -> OutputChannel:
         """Return the channel's output, if a socket of the customer is connected."""
@@ -138,6 +153,7 @@ class Fetch(DeliveryMethod):
     """Delivery in the response to the customer's next request, on a channel that can't push."""
 
     push = False
+    try_seconds = None
 
     async def output(self, conversation_id: str, data: Data) -> OutputChannel:
         """Raise: there is no output outside a request."""
@@ -198,7 +214,7 @@ class Mattermost(RebuiltOutput):
 
     async def _send(self, output: OutputChannel, conversation_id: str, message: ChannelMessage, id: str) -> None:
         output.named(id)
-        await asyncio.to_thread(lambda: asyncio.run(output.send_response(conversation_id, message)))
+        await self._threads.run(lambda: asyncio.run(output.send_response(conversation_id, message)))
 
 
 class Teams(RebuiltOutput):
@@ -233,6 +249,15 @@ METHODS: Final[Mapping[str, type[DeliveryMethod]]] = {
     "rasa.core.channels.webexteams.WebexTeamsInput": ThreadedPush,
 }
 """By class, so that a project's own subclass has the same method. Any other channel pushes if it has ``get_output_channel``."""
+
+
+def delivery_methods_of(channels: Mapping[str, InputChannel], patience: float | None) -> dict[str, DeliveryMethod]:
+    """Return the delivery methods of these channels. No attempt takes longer than ``patience``, for which a message is tried."""
+    methods = {name: delivery_method_of(channel) for name, channel in channels.items()}
+    for method in methods.values():
+        if method.try_seconds is not None and patience is not None:
+            method.try_seconds = min(method.try_seconds, patience)
+    return methods
 
 
 def delivery_method_of(channel: InputChannel) -> DeliveryMethod:

@@ -9,7 +9,7 @@ import pytest_asyncio
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.channels.channel_customers import OnCallback
+from tests.rasa.channels.channel_customers import PUSHED, Customer, OnCallback, OnRest
 from tests.rasa.channels.conftest import all_channels
 from tests.rasa.channels.talking import resolved, taken
 from tests.rasa.channels.vendors import Vendors
@@ -22,6 +22,7 @@ def broken(vendors: Vendors) -> Iterator[Vendors]:
     """Vendors who may say no; in order again afterwards."""
     yield vendors
     vendors.failing.clear()
+    vendors.silent.clear()
 
 
 @pytest_asyncio.fixture(loop_scope="package")
@@ -55,3 +56,30 @@ async def test_what_a_vendor_does_not_take_for_too_long_has_failed(
     await thandi.hears("message.status", message_id="impatient3", status="delivered")
     assert [text for text in customer.received_texts() if text in ("One.", "Two.", "Three.")] == ["Three."]
     await resolved(rasa, thandi, customer, handoff_id)
+
+
+@pytest.mark.parametrize("kind", PUSHED, ids=lambda kind: kind.channel)
+async def test_a_vendor_that_takes_the_connection_and_never_answers_is_given_up(
+    serve: Callable[..., RasaServer], broken: Vendors, thandi: ScriptedAgent, kind: type[Customer]
+) -> None:
+    """Neither another customer of the channel nor one of another channel waits for it."""
+    channels = {name: all_channels(broken)[name] for name in {kind.channel, "rest"}}
+    server = serve(channels, bot_id=f"silent-{kind.channel}")
+    server.credentials["rasa_handoff.HandoffChannel"]["delivery_timeout"] = 3.0
+    async with server as rasa:
+        await eventually(lambda: rasa.channel.desk.connected)
+        customer = kind(rasa, broken, id="77", place=f"{kind.channel}-77")
+        await customer.say("I give up completely")
+        handoff_id = await taken(rasa, thandi, customer)
+        await customer.hears("Thandi is here")
+        broken.silent.add(kind.channel)
+        await thandi.say(handoff_id, "One.", id=f"silent-{kind.channel}")
+        waits = await thandi.hears("message.status", message_id=f"silent-{kind.channel}", status="waiting")
+        assert f"{kind.channel} hasn't answered for 3 s" in waits["reason"]
+        failed = await thandi.hears("message.status", message_id=f"silent-{kind.channel}", status="failed")
+        assert failed["reason"].startswith("Tried for 3 s:")
+        assert await OnRest(rasa, broken, id="78").ask("hello") == ["Hello."]
+        broken.silent.clear()
+        await thandi.say(handoff_id, "Two.", id=f"again-{kind.channel}")
+        await thandi.hears("message.status", message_id=f"again-{kind.channel}", status="delivered")
+        await resolved(rasa, thandi, customer, handoff_id)

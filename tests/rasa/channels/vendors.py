@@ -33,6 +33,7 @@ class Vendors:
         self.calls: list[Call] = []
         self.delay = 0.0
         self.failing: set[str] = set()
+        self.silent: set[str] = set()
         self.status = 503
         self.answers_lost = False
         self.refused = 0
@@ -69,6 +70,10 @@ class Vendors:
         status, answer = self._respond(call)
         if vendor in self._awaited:
             self._awaited.pop(vendor).set_result(None)
+        while is_message(call) and vendor in self.silent:
+            await asyncio.sleep(0.02)  # the vendor saying nothing is what is tested
+            if vendor not in self.silent:
+                return web.json_response({}, status=503)
         await asyncio.sleep(self.delay)  # the vendor being slow is what is tested
         if is_message(call) and vendor in self.failing:
             self.refused += 1
