@@ -94,6 +94,17 @@ async def test_the_bot_answers_and_a_button_shows_its_title(customer: Page) -> N
     await expect(customer.get_by_test_id("quick-reply")).to_have_count(0)
 
 
+async def test_addresses_and_numbers_are_links_and_a_phone_shows_the_whole_status(customer: Page) -> None:
+    await customer.set_viewport_size({"width": 390, "height": 760})
+    await say(customer, "write to help@karoo.example or call +27 82 555 0199")
+    links = customer.get_by_test_id("user-message").get_by_role("link")
+    await expect(links).to_have_count(2)
+    addresses = [await link.get_attribute("href") for link in await links.all()]
+    assert addresses == ["mailto:help%40karoo.example", "tel:+27825550199"]
+    await customer.evaluate("document.querySelector('.connection').textContent = 'Offline: what you write is kept'")
+    assert await customer.locator(".connection").evaluate("place => place.scrollWidth <= place.clientWidth")
+
+
 async def test_a_reload_keeps_what_was_said_and_a_new_conversation_doesnt(customer: Page) -> None:
     await say(customer, "hello")
     await expect(customer.get_by_test_id("bot-message")).to_have_count(1)
