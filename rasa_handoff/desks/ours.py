@@ -135,6 +135,7 @@ class OurDesk(Desk):
         if entry.name == TranscriptPayload.event and self._welcome is not None and not self._welcome.transcript_follows:
             log.warning("The live-agent server is too old for a transcript that follows; %s has none.", short_id(lane))
             return []
+        self._check_is_accepted(entry.name)
         answer = await self._call(entry.name, entry.body, QueuedAnswer if entry.name == OFFER else Acknowledgement)
         if answer.code == "unavailable":
             raise Unreachable(f"The live-agent server can't take anything now: {answer.error}")
@@ -158,6 +159,16 @@ class OurDesk(Desk):
                 "The desk didn't take a '%s' of handoff %s: %s (%s)", entry.name, handoff_id, answer.error, answer.code
             )
         return []
+
+    def _check_is_accepted(self, name: str) -> None:
+        """Check that the server accepts this event: an older one may never answer it, and what comes after it would wait.
+
+        Raises:
+            Refused: it doesn't, so that the entry is set aside.
+        """
+        accepted = None if self._welcome is None else self._welcome.events
+        if accepted is not None and name not in accepted:
+            raise Refused("unknown_event", f"The live-agent server is too old for '{name}': update rasa-handoff there.")
 
     async def find(self, conversation_id: str) -> tuple[Offer, Agent | None] | None:
         """Ask the server for its open handoff of a conversation (``handoff.find``)."""

@@ -120,7 +120,7 @@ class WelcomePayload(Availability, frozen=True, kw_only=True):
     ``format``: the name of our format, by which a peer is known. ``protocol``: the version that the server speaks. ``epoch``: of
     the server's database. ``server``: the version of its package. ``open``: the handoffs of the ``hello`` that it has.
     ``unknown``: those that it hasn't, because its database was lost or is an earlier copy. ``transcript_follows``: whether it
-    accepts a transcript after the offer.
+    accepts a transcript after the offer. ``events``: those that it accepts from a relay; null from a server that doesn't say.
     """
 
     event: ClassVar[str] = "welcome"
@@ -132,6 +132,7 @@ class WelcomePayload(Availability, frozen=True, kw_only=True):
     open: tuple[KnownHandoffPayload, ...] = ()
     unknown: tuple[str, ...] | None = None
     transcript_follows: bool = False
+    events: tuple[str, ...] | None = None
 
 
 # The offer

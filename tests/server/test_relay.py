@@ -15,6 +15,7 @@ async def test_welcome_says_who_is_there(relay, desk):
     await desk("sipho")
     karoo = await relay()
     (welcome,) = karoo.all("welcome")
+    assert {"handoff.initiate", "handoff.transcript", "handoff.status", "message"} <= set(welcome["events"])
     assert (welcome["format"], welcome["protocol"]) == ("rasa-handoff", 1)
     assert welcome["server"] == "0.1.0"
     assert len(welcome["epoch"]) == 32

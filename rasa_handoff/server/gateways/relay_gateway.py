@@ -95,6 +95,7 @@ class RelayGateway:
             "typing": self._typing,
         }
         listen(sio, RELAY_NAMESPACE, handlers)
+        self._events = tuple(handlers)
 
     async def deliver(self, lane: str, entries: Sequence[Entry]) -> Sequence[Mark | Lost]:
         """Send an entry to the newest relay of the bot, and wait for its acknowledgement."""
@@ -255,6 +256,7 @@ class RelayGateway:
             open=known,
             unknown=unknown,
             transcript_follows=True,
+            events=self._events,
         )
         await self._sio.emit(welcome.event, plain(welcome), to=sid, namespace=RELAY_NAMESPACE)
         self._greeted.pop(sid, None)

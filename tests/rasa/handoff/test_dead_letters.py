@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy.exc import DataError
 
 from rasa_handoff.relay import repository
@@ -196,3 +197,18 @@ async def test_an_offer_that_the_desk_fails_on(
     assert said, "the customer hears that nobody takes it"
     assert not rasa.channel.relay.silences_bot("thabo")
     assert [letter.name for letter in await letters(rasa)] == ["handoff.initiate"]
+
+
+async def test_an_event_that_an_older_server_does_not_accept_holds_nothing_up(
+    rasa: RasaServer, thandi: ScriptedAgent
+) -> None:
+    await rasa.texts("/execute_handoff")
+    handoff_id = (await thandi.take_next())["handoff_id"]
+    connection = rasa.channel.desk
+    assert "message" in connection._welcome.events
+    connection._welcome = replace(connection._welcome, events=("handoff.initiate", "handoff.status"))
+    said = await rasa.texts("is anybody there?")
+    await eventually(rasa.channel.relay.count_dead_letters)
+    said += await rasa.texts("disconnect") + await rasa.texts("disconnect")
+    assert "this couldn't be passed on: is anybody there?" in " ".join(said)
+    await thandi.hears("conversation", handoff_id=handoff_id, state="ended")
