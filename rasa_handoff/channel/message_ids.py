@@ -16,6 +16,7 @@ from sanic import Blueprint
 from sanic.exceptions import SanicException
 from sanic.request import Request
 
+from rasa_handoff.channel.slack_markup import message_of_change
 from rasa_handoff.protocol.errors import Refused, StoreError
 from rasa_handoff.protocol.limits import LONGEST_ID
 from rasa_handoff.protocol.logs import get_log
@@ -43,6 +44,7 @@ class MessageFacts:
     id of the last message that the sender has seen. ``within``: seconds in which a second message with this id is a copy; None:
     for as long as ids are remembered. ``refused``: why the message was not accepted, as code and sentence, once that is known.
     ``admitted``: the conversation that the sender may use. ``issued``: the customer token that its front end gets.
+    ``for_person``: it tells of a change to an earlier message, which a person reads and the bot doesn't answer.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class MessageFacts:
         self.refused: tuple[str, str] | None = None
         self.admitted: str | None = None
         self.issued: str | None = None
+        self.for_person = False
         self._named = 0
 
     def give_id(self, message: UserMessage) -> None:
@@ -85,14 +88,17 @@ def handling(about: MessageFacts) -> Iterator[None]:
 def watch(blueprint: Blueprint, channel: InputChannel) -> None:
     """Read the ids in the requests of this channel's blueprint.
 
-    On ``rest`` and its subclasses the message is made a text too, since Rasa silently drops a number or an object.
+    On ``rest`` and its subclasses the message is made a text too, since Rasa silently drops a number or an object. On ``slack``
+    a deleted or edited message is made one that says so, since Rasa drops these, too.
     """
 
     nameless = False
 
     async def read(request: Request) -> None:
         nonlocal nameless
-        _message_facts.set(_about(request, READERS.get(channel.name())))
+        _message_facts.set(about := _about(request, READERS.get(channel.name())))
+        if channel.name() == "slack":
+            about.for_person = _replace_change(_body(request))
         if isinstance(channel, RestInput) and (body := _body(request)).get("message") is not None:
             body["message"] = in_text(body["message"])
             if body.get("sender") is None and not nameless:
@@ -100,6 +106,15 @@ def watch(blueprint: Blueprint, channel: InputChannel) -> None:
                 log.warning(NAMELESS, channel.name())
 
     blueprint.middleware("request")(read)
+
+
+def _replace_change(body: dict[str, Any]) -> bool:
+    """Replace Slack's event of a deleted or edited message by a message that says so; return whether it was one."""
+    event = body.get("event")
+    message = message_of_change(event) if isinstance(event, dict) else None
+    if message is not None:
+        body["event"] = message
+    return message is not None
 
 
 def _about(request: Request, reader: "FactsReader | None") -> MessageFacts:

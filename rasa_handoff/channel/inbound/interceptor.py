@@ -137,6 +137,7 @@ class Interceptor:
         conversation = self._relay.conversation(message.sender_id)
         if (
             not conversation.keeps_words
+            or (message_facts().for_person and not conversation.desk_active)
             or message_facts().within is not None
             or len(message.text or "") > LONGEST_MESSAGE
         ):
@@ -205,6 +206,8 @@ class Interceptor:
             elif conversation.state in AWAITING_DESK:
                 await self._wait(channel, message, set(AWAITING_DESK))  # the desk's answer decides whose message it is
                 await self._customers.flush(message.sender_id)
+            elif not conversation.desk_active and message_facts().for_person:
+                return await self._done(message)
             elif not conversation.keeps_words:
                 await self._orphaned_pauses.resume_orphan(message.sender_id, channel)
                 if self._relay.conversation(message.sender_id).keeps_words:

@@ -118,9 +118,35 @@ class OnSlack(Customer):
         self.number = next(NUMBERS)
         await self._send_as_it_is(markup)
 
+    async def deletes(self, text: str, **own: Any) -> None:
+        """Delete an earlier message of this text."""
+        await self._change({"subtype": "message_deleted", "previous_message": self._message(text) | own})
+
+    async def edits(self, text: str, now: str, **own: Any) -> None:
+        """Edit an earlier message of this text; its preview, too, is such a change."""
+        new = self._message(now) | {"edited": {"user": self.id, "ts": "18.0"}} | own
+        await self._change(
+            {"subtype": "message_changed", "message": new, "previous_message": self._message(text) | own}
+        )
+
+    async def _change(self, what: dict[str, Any]) -> None:
+        self.number = next(NUMBERS)
+        await self._post_event({"type": "message", "hidden": True, "ts": "18.1", **what})
+
+    def _message(self, text: str) -> dict[str, Any]:
+        return {
+            "type": "message",
+            "text": in_slacks_markup(text),
+            "user": self.id,
+            "ts": "17.9",
+            "thread_ts": self.thread,
+        }
+
     async def _send_as_it_is(self, text: str) -> None:
-        event = {"type": "message", "text": text, "user": self.id, "channel": self.place}
-        event |= {"ts": "17.9", "thread_ts": self.thread, "channel_type": "im"}
+        await self._post_event(self._message(text) | {"text": text})
+
+    async def _post_event(self, event: dict[str, Any]) -> None:
+        event = {**event, "channel": self.place, "channel_type": "im"}
         body = json.dumps({"event_id": f"Ev{self.number}", "event": event})
         now = str(int(time.time()))
         signature = hmac.new(b"secret", f"v0:{now}:{body}".encode(), hashlib.sha256).hexdigest()

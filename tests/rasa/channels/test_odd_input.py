@@ -209,3 +209,38 @@ async def test_slacks_markup_is_read_and_written_by_nobody(
     await thandi.say(handoff_id, "Hello <!channel>, 1 < 2 & so on")
     await customer.hears("Hello &lt;!channel&gt;, 1 &lt; 2 &amp; so on")
     await resolved(rasa, thandi, customer, handoff_id)
+
+
+async def test_a_deleted_or_edited_message_is_news_for_an_agent_and_not_for_the_bot(
+    rasa: RasaServer, thandi: ScriptedAgent, vendors: Vendors
+) -> None:
+    customer = OnSlack(rasa, vendors, id="U98", place="C98")
+    await customer.say("hello")
+    await customer.hears("Hello.")
+    await customer.edits("hello", now="I give up completely")
+    await customer.deletes("hello")
+    await customer.say("I give up completely")
+    handoff_id = await taken(rasa, thandi, customer)
+    await customer.say("My PIN is 1 < 2345")
+    await customer.deletes("My PIN is 1 < 2345")
+    await customer.deletes("What the bot said", bot_id="B1")
+    await customer.say("I meen it")
+    await customer.edits("I meen it", now="I mean it")
+    await customer.edits("I mean it", now="I mean it", attachments=[{"title": "a preview"}])
+    await customer.edits("I mean it", now="This message was deleted.", subtype="tombstone")
+    await customer.say("That's all")
+    said = await eventually(
+        lambda: (words := heard_from_customer(thandi, handoff_id))[-1:] == ["That's all"] and words, what="all of it"
+    )
+    assert said == [
+        "My PIN is 1 < 2345",
+        "[Deleted: My PIN is 1 < 2345]",
+        "I meen it",
+        "[Edited: I mean it]",
+        "[Deleted: I mean it]",
+        "That's all",
+    ]
+    events = await rasa.tracker(customer.conversation_id)
+    assert "[Edited: I give" not in str(events)
+    assert "[Deleted: hello" not in str(events)
+    await resolved(rasa, thandi, customer, handoff_id)
