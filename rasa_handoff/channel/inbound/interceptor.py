@@ -212,7 +212,7 @@ class Interceptor:
                 await self._orphaned_pauses.resume_orphan(message.sender_id, channel)
                 if self._relay.conversation(message.sender_id).keeps_words:
                     continue
-                await self._customers.add_late(message.sender_id)
+                await self._customers.add_late(message.sender_id, channel)
                 await self._to_bot(channel, message, again)
                 return await self._done(message)
             elif again and await self._find_finished_turn(message) is not None:

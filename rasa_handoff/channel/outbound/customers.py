@@ -138,10 +138,14 @@ class Customers:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._relay.flush(CUSTOMER, conversation_id), FLUSH_SECONDS)
 
-    async def add_late(self, conversation_id: str) -> None:
-        """Add entries that arrived since the response was begun, before the bot's own messages."""
+    async def add_late(self, conversation_id: str, channel: str) -> None:
+        """Deliver what waits, or arrived since the response was begun, before the bot's own messages."""
         if self._batches.may_lack_entries(conversation_id):
             await self._batches.add(conversation_id)
+            return
+        queues = message_facts().acknowledges  # the bot's messages go by the outbox too
+        if self._delivery_methods[channel].push and not queues and self._may_wait(conversation_id):
+            await self.flush(conversation_id)
 
     async def send_later(self, channel: str, message: UserMessage, notice: dict[str, Any]) -> None:
         """Send by the outbox what the channel doesn't take now, to where the message came from."""

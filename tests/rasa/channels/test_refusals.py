@@ -43,6 +43,26 @@ async def test_words_reach_the_customer_once_the_vendor_is_back(
 
 
 @pytest.mark.parametrize("kind", PUSHED, ids=lambda kind: kind.channel)
+async def test_the_bot_does_not_overtake_what_waits_for_the_vendor(
+    rasa: RasaServer, broken: Vendors, thandi: ScriptedAgent, kind: type[Customer]
+) -> None:
+    customer = kind(rasa, broken, id="98", place=f"{kind.channel}-98")
+    await customer.say("I give up completely")
+    handoff_id = await taken(rasa, thandi, customer)
+    await customer.hears("Thandi is here")
+    broken.failing.add(kind.channel)
+    await thandi.say(handoff_id, "One.", id=f"{kind.channel}-98-1")
+    await thandi.hears("message.status", message_id=f"{kind.channel}-98-1", status="waiting")
+    await resolved(rasa, thandi, customer, handoff_id)
+    broken.failing.clear()
+    await customer.say("hello")
+    await customer.hears("One.")
+    await customer.hears("Hello.")
+    received = customer.received_texts()
+    assert received.index("One.") < received.index("Hello."), received
+
+
+@pytest.mark.parametrize("kind", PUSHED, ids=lambda kind: kind.channel)
 async def test_the_agent_is_told_when_the_vendor_refuses(
     rasa: RasaServer, broken: Vendors, thandi: ScriptedAgent, kind: type[Customer]
 ) -> None:
