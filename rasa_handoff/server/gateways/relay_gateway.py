@@ -120,7 +120,8 @@ class RelayGateway:
         for sid, token in list(self._tokens.items()):
             if holding and token not in holding:
                 log.warning(
-                    "The token of a relay of the bot %r was revoked, so its connection is ended.", self._bots[sid]
+                    "A relay of the bot %r has no token that is valid any more, so its connection is ended.",
+                    self._bots[sid],
                 )
                 with isolated(log, "A relay whose token was revoked can't be disconnected."):
                     await self._disconnect(sid)

@@ -52,9 +52,14 @@ async def at_desk(desk: DeskServer) -> dict[str, Any]:
             return [*ready, *(one for one in found.values() if one["state"] == "message")]
 
         handoff_id = (await eventually(left))[0]["handoff_id"]
-        conversation = (await agent.ask("open", handoff_id=handoff_id, after=0))["conversation"]
+
+        async def opened() -> dict[str, Any]:
+            conversation = dict((await agent.ask("open", handoff_id=handoff_id, after=0))["conversation"])
+            return conversation if words(conversation) else {}  # the offer comes first
+
+        conversation: dict[str, Any] = await eventually(opened)
         assert conversation["state"] == "message"
-        return dict(conversation)
+        return conversation
 
 
 def words(conversation: dict[str, Any]) -> list[str]:
