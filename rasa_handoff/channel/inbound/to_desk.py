@@ -54,8 +54,7 @@ class ToDesk:
         """Apply the event that this message means: a choice, a repeated request, leaving, or a message for the agent.
 
         A request without a message, on a channel that can't push, only fetches what waits; what a widget sends when it is opened
-        means nothing. ``is_first``: the inbox isn't known to
-        have the message.
+        means nothing. ``is_first``: the inbox isn't known to have the message.
 
         Raises:
             IllegalEvent: the desk is no longer active.
