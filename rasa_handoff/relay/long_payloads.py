@@ -10,6 +10,7 @@ from typing import Final
 from sqlalchemy import Column, Float, String, Table, Text, bindparam, delete, insert, select
 from sqlalchemy.engine import Connection
 
+from rasa_handoff.protocol.limits import LONGEST_ID
 from rasa_handoff.relay import repository
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.statements import Statement
@@ -23,7 +24,7 @@ MOST_IN_MEMORY: Final = 1_000
 payloads = Table(
     "payload",
     repository.metadata,
-    Column("key", String(40), primary_key=True),
+    Column("key", String(LONGEST_ID), primary_key=True),
     Column("text", Text, nullable=False),
     Column("at", Float, nullable=False, index=True),
 )

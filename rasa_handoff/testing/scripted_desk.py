@@ -19,6 +19,8 @@ from rasa_handoff.testing.waiting import eventually
 if TYPE_CHECKING:
     from rasa_handoff.server.gateways.tkinter_gateway import Ports
 
+SUMMARIES: Final = ("arrival", "conversation")
+"""The events that bring a conversation's summary."""
 PASSWORD: Final = "correct horse battery"
 """The password of every agent in a test."""
 
@@ -168,15 +170,21 @@ class ScriptedAgent(RecordingClient):
 
     def shown(self, handoff_id: str) -> list[Any]:
         """Return the conversation's summaries, in the order they came."""
-        names = ("arrival", "conversation")
-        return [body for name, body in self.received if name in names and body["handoff_id"] == handoff_id]
+        return [body for name, body in self.received if name in SUMMARIES and body["handoff_id"] == handoff_id]
 
     def _next(self) -> Any:
+        states = {body["handoff_id"]: body["state"] for event, body in self.received if event in SUMMARIES}
         for event, body in self.received:
             for summary in body["queue"] if event == "ready" else [body] if event == "arrival" else []:
-                if summary["handoff_id"] not in self._taken:
+                handoff_id = summary["handoff_id"]
+                if handoff_id not in self._taken and states.get(handoff_id, "queued") == "queued":
                     return summary
         return None
+
+    @property
+    def sees_a_queue(self) -> bool:
+        """Whether somebody waits whom this agent hasn't taken, as far as they know."""
+        return self._next() is not None
 
 
 async def post_form(http: aiohttp.ClientSession, url: str, path: str, **fields: str) -> aiohttp.ClientResponse:

@@ -1,8 +1,10 @@
 """A question with choices on channels with and without buttons, and what answers it."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from rasa_handoff.core.control import Control
 from rasa_handoff.protocol.events import NobodyCame
@@ -18,6 +20,13 @@ LINES = """I'm sorry, nobody has been free so far. What would you like to do?
 1. Go on waiting
 2. Leave a message
 3. Back to the bot"""
+
+
+@pytest_asyncio.fixture(autouse=True, loop_scope="package")
+async def nobody_waits_afterwards(thandi: ScriptedAgent) -> AsyncIterator[None]:
+    """The desk is shared with other files, whose agents take whoever waits."""
+    yield
+    await eventually(lambda: not thandi.sees_a_queue)
 
 
 async def asked(rasa: RasaServer, customer: Any) -> None:
