@@ -110,7 +110,7 @@ messages = Table(
 )
 
 
-# The statements of ordinary messages are built once: building one costs more than running it.
+# Statements of ordinary messages, and of a reconnect, are built once: building one costs more than running it.
 _of_conversation = conversations.c.conversation_id == bindparam("conversation")
 _of_handoff = handoffs.c.handoff_id == bindparam("handoff")
 _same_message = (messages.c.handoff_id == bindparam("handoff")) & (messages.c.id == bindparam("message"))
@@ -125,6 +125,13 @@ _INSERT: Final = Statement(insert(conversations))
 _ACCEPT_NUMBER: Final = Statement(update(handoffs).where(_of_handoff, handoffs.c.received < bindparam("number")))
 _COUNT_SENT: Final = Statement(update(handoffs).where(_of_handoff).values(sent=handoffs.c.sent + 1))
 _SENT: Final = Statement(select(handoffs.c.sent).where(_of_handoff))
+_RECEIVED: Final = Statement(select(handoffs.c.received).where(_of_handoff))
+_LAST_AGENT_MESSAGE: Final = Statement(
+    select(messages.c.id)
+    .where(messages.c.handoff_id == bindparam("handoff"), messages.c.speaker == Speaker.AGENT.value)
+    .order_by(messages.c.place.desc())
+    .limit(1)
+)
 _MESSAGE_LEFT: Final = Statement(select(handoffs.c.message_left).where(_of_handoff))
 _CONVERSATION_OF: Final = Statement(select(handoffs.c.conversation_id).where(_of_handoff))
 _FIND_MESSAGE: Final = Statement(select(messages.c.id).where(_same_message))
@@ -209,8 +216,7 @@ def acknowledged(connection: Connection) -> list[OpenHandoffPayload]:
     """Return the highest number received for each handoff under way, and the id of the last agent message."""
     found = []
     for conversation in under_way(connection):
-        query = select(handoffs.c.received).where(handoffs.c.handoff_id == conversation.handoff_id)
-        number = connection.execute(query).scalar_one_or_none()
+        number = _RECEIVED.scalar(connection, {"handoff": conversation.handoff_id})
         if number is not None:
             last_message = _last_agent_message(connection, str(conversation.handoff_id))
             found.append(OpenHandoffPayload(handoff_id=str(conversation.handoff_id), last=number, words=last_message))
@@ -218,9 +224,7 @@ def acknowledged(connection: Connection) -> list[OpenHandoffPayload]:
 
 
 def _last_agent_message(connection: Connection, handoff_id: str) -> str | None:
-    of_agents = (messages.c.handoff_id == handoff_id) & (messages.c.speaker == Speaker.AGENT.value)
-    query = select(messages.c.id).where(of_agents).order_by(messages.c.place.desc()).limit(1)
-    found: str | None = connection.execute(query).scalar_one_or_none()
+    found: str | None = _LAST_AGENT_MESSAGE.scalar(connection, {"handoff": handoff_id})
     return found
 
 

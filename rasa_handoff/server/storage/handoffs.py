@@ -55,6 +55,7 @@ _ORDER: Final = (HANDOFFS.c.urgency.desc(), HANDOFFS.c.ahead.desc(), HANDOFFS.c.
 """The order of a queue."""
 _FIND: Final = Statement(select(HANDOFFS).where(_this_handoff).with_for_update())
 _SAVE: Final = Statement(update(HANDOFFS).where(_this_handoff))
+_LAST_RECEIVED: Final = Statement(select(HANDOFFS.c.last_received).where(_this_handoff))
 _NOTE_RECEIVED: Final = Statement(update(HANDOFFS).where(_this_handoff))
 _INSERT_MESSAGE: Final = Statement(insert(MESSAGES))
 _FIND_MESSAGE: Final = Statement(select(MESSAGES).where(_this_message))
@@ -221,8 +222,7 @@ def note_received(connection: Connection, handoff_id: str, id: str | None) -> No
 
 def last_received(connection: Connection, handoff_id: str) -> str | None:
     """Return the id of the last event that came from the customer's side; None if none had an id."""
-    query = select(HANDOFFS.c.last_received).where(HANDOFFS.c.handoff_id == handoff_id)
-    received: str | None = connection.execute(query).scalar_one_or_none()
+    received: str | None = _LAST_RECEIVED.scalar(connection, {"handoff": handoff_id})
     return received
 
 
