@@ -41,7 +41,7 @@ export class DeskSocket {
   /** @param {(event: DeskEvent) => void} dispatch */
   constructor(dispatch) {
     this.dispatch = dispatch;
-    // The websocket first: with several server processes polling would need sticky sessions.
+    // The websocket first: polling names the connection in each address, and proxies log addresses.
     this.socket = io("/desk", {
       path: PATH,
       // Shows that our own page connects, and not another one that this browser sends its cookie with.
