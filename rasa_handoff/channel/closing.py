@@ -15,7 +15,7 @@ from rasa_handoff.protocol.markers import Close, read_directives
 from rasa_handoff.protocol.names import STATE_KEY
 
 CLOSED: Final[Mapping[str, Any]] = {"active": "closed", "agent": None}
-"""The state that a front end gets for a closed conversation, in place of ``Conversation.shown``."""
+"""The state that a front end gets for a closed conversation, in place of ``Conversation.active_party``."""
 
 
 class Closing:

@@ -20,7 +20,7 @@ ESCAPED: Final = (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
 SHOWN_OF_DELETED: Final = 200
 """Characters that are shown of a deleted message, by which the agent knows which one it was."""
 TOMBSTONE: Final = "tombstone"
-"""What becomes of a deleted message that has replies."""
+"""The subtype of a deleted message that has replies."""
 
 
 def escaped(text: str) -> str:
@@ -71,7 +71,7 @@ def _mention(found: Match[str]) -> str:
 def message_of_change(event: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the message that tells what a customer did to an earlier one; None if the event isn't of that kind.
 
-    A link's preview and a new reply change a message too, but not its text: that tells nothing.
+    A link's preview and a new reply change a message too, but not its text: these return nothing.
     """
     before, now = event.get("previous_message"), event.get("message")
     if event.get("type") != "message" or not isinstance(before, Mapping) or before.get("bot_id"):

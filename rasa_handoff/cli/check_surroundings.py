@@ -15,12 +15,11 @@ from rasa_handoff.cli.project import Project
 from rasa_handoff.protocol.channel_settings import CHANNEL_NAME, Settings, read_settings
 from rasa_handoff.protocol.errors import Refused, SettingsError
 from rasa_handoff.protocol.handshake import FORMAT, PROTOCOL, are_compatible, is_our_format
-from rasa_handoff.protocol.names import EXECUTE_ACTION, OPTIONS_ACTION
+from rasa_handoff.protocol.names import EXECUTE_ACTION, OPTIONS_ACTION, RELAY_TOKEN_PATH
 from rasa_handoff.protocol.payloads import RelayTokenAnswer
 from rasa_handoff.protocol.values import find_department, read
 
 SECONDS: Final = 5.0
-RELAY_TOKEN: Final = "/relay-token"
 
 
 def check_tracker_store(project: Project) -> Iterator[Finding]:
@@ -69,7 +68,7 @@ def _check_relay(project: Project, settings: Settings, url: str) -> Iterator[Fin
     """Check that the live-agent server takes the token and has the departments; one that is too old to be asked isn't."""
     headers = {"Authorization": f"Bearer {settings.desk.token}"} if settings.desk.token else {}
     try:
-        answer = _get(f"{url}{RELAY_TOKEN}?{urllib.parse.urlencode({'bot_id': settings.bot_id})}", headers)
+        answer = _get(f"{url}{RELAY_TOKEN_PATH}?{urllib.parse.urlencode({'bot_id': settings.bot_id})}", headers)
         yield from _check_departments(project, settings, url, read(RelayTokenAnswer, answer))
     except urllib.error.HTTPError as problem:
         if problem.code == 403:

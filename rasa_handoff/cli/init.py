@@ -38,7 +38,7 @@ DESK_STEP = """  rasa-handoff agent add thandi@example.com --name Thandi      (o
   rasa-handoff serve{port}                                 (goes on running)
 """
 IGNORED_FILES: Final = ("*.bak", "handoff.db*", "rasa-handoff-desk.db*")
-"""What init and both sides write into the project's folder, unless the settings say otherwise."""
+"""Written into the project's folder by init, the relay and the server, unless the settings say otherwise."""
 ACTIONS_STEP = "  rasa run actions                                       (goes on running)\n"
 
 

@@ -349,7 +349,7 @@ for _state in Control:
         TABLE[_state, events.DeskForgot] = Transition(Control.WAITING, handoff_start.offered_again)
         TABLE[_state, events.DeskStayedAway] = _ended_by_relay("desk_unreachable", names.UTTER_UNREACHABLE)
         TABLE[_state, events.SilenceTooLong] = _ended_by_relay("silence", names.UTTER_FELL_SILENT)
-# What the desk does, and its absence, change nothing in a conversation that is on its way back, or has left its message there.
+# While a conversation returns, or a message was left and the contact is asked for, the desk's events and absence change nothing.
 for _event in (
     events.PositionChanged,
     events.AgentJoined,
@@ -365,7 +365,7 @@ for _event in (
     TABLE[Control.RETURNING, _event] = Transition(Control.RETURNING, _nothing)
     TABLE.setdefault((Control.CONTACT, _event), Transition(Control.CONTACT, _nothing))
 
-# A transcript that couldn't be read in time is sent later, whatever the state is by then.
+# A transcript that couldn't be read in time is sent later, in every state that has no rule for it above.
 for _state in Control:
     TABLE.setdefault((_state, events.TranscriptRead), Transition(_state, handoff_start.late_transcript))
 

@@ -76,7 +76,7 @@ TIMINGS: Final[dict[str, Timing[Control, Conversation, events.Event]]] = {
 def due_event(kind: str, conversation: Conversation, nobody_takes_then: str) -> events.Event:
     """Return the event that a due timer of this kind becomes, for the handoff under way.
 
-    A customer who was asked once and hasn't answered isn't asked again, so the second time the event is another one.
+    After a question that wasn't answered it is another event: :class:`CustomerIsGone`, or what ``nobody_takes_then`` says.
     """
     here: dict[str, Any] = {"conversation_id": conversation.conversation_id, "handoff_id": conversation.handoff_id}
     if kind == "customer_silent" and conversation.reminded:

@@ -5,6 +5,8 @@ from typing import Final
 RELAY_NAMESPACE: Final = "/relay"
 DESK_NAMESPACE: Final = "/desk"
 BOTLHALE_NAMESPACES: Final = ("/live_agent", "/live_server", "/")
+RELAY_TOKEN_PATH: Final = "/relay-token"
+"""Where the server says over HTTP whether it would let a relay with this token in."""
 
 # Intents, as named by Botlhale's preset; settings may rename them.
 OPTIONS_INTENT: Final = "provide_handoff_options"

@@ -97,7 +97,7 @@ def expire_undelivered(
 
 
 def retention_of(relay: Relay, settings: RetentionSettings, now: Callable[[], float] = time.time) -> Retention:
-    """Return the task that deletes what the settings say. What has waited too long goes first: it keeps its handoff."""
+    """Return the task that deletes what the settings say. Undelivered entries go first: while one waits, its handoff stays."""
 
     async def undelivered(before: float, place: Any) -> DeletionStep:
         step, failed = await relay.store.write(lambda connection: expire_undelivered(connection, before, place))

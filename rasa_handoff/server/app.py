@@ -29,6 +29,7 @@ from rasa_handoff.guard.hosts import Hosts
 from rasa_handoff.guard.refusals import escaped, shown_address
 from rasa_handoff.guard.socketio_requests import HEADERS
 from rasa_handoff.protocol.limits import Limits
+from rasa_handoff.protocol.names import RELAY_TOKEN_PATH
 from rasa_handoff.protocol.retention_settings import RetentionSettings
 from rasa_handoff.protocol.values import Value
 from rasa_handoff.server import accounts
@@ -38,7 +39,7 @@ from rasa_handoff.server.gateways.desk_gateway import DeskGateway
 from rasa_handoff.server.gateways.relay_gateway import RelayGateway
 from rasa_handoff.server.gateways.tkinter_gateway import TKINTER, Ports, TkinterGateway
 from rasa_handoff.server.http.pages import Pages, SecurityHeaders, unavailable
-from rasa_handoff.server.http.relay_token import RELAY_TOKEN, RelayTokenPage
+from rasa_handoff.server.http.relay_token import RelayTokenPage
 from rasa_handoff.server.http.sign_in import Browsers
 from rasa_handoff.server.public_url import BelowPath, PublicUrl
 from rasa_handoff.server.sending_again import DEAD_LETTERS
@@ -140,7 +141,7 @@ class _LiveAgentServer:
         settings, guard = self._settings, self._guard
         routes = Pages(self._store, self._browsers, guard.refusals, self._desk.close_ended).routes()
         routes.append(Route(ADMIN, _Commands(AdminHttp(settings.admin_token, self._commands, guard))))
-        routes.append(Route(RELAY_TOKEN, RelayTokenPage(self._store, guard)))
+        routes.append(Route(RELAY_TOKEN_PATH, RelayTokenPage(self._store, guard)))
         web = Starlette(routes=routes, lifespan=self._lifespan, exception_handlers={Unavailable: unavailable})
         web.router.redirect_slashes = False  # it would send browsers to whatever Host says
         both = SocketIOApp(self._sio, SecurityHeaders(web, self._browsers, settings.hsts))

@@ -50,9 +50,10 @@ WRONG: Final = (
 """Errors of code that got something it can't handle: few tries are enough."""
 
 MOST_TRIES: Final = 10
+"""An unforeseen failure is given up only after this many tries: a project's own channel may raise anything while its vendor
+restarts."""
 LONGEST_TRIED: Final = 15.0
-"""An unforeseen failure is tried at least this many times and for this many seconds: a project's own channel may raise anything
-while its vendor restarts."""
+"""And only this many seconds after the first try."""
 MOST_TRIES_OF_WRONG: Final = 3
 """Tries of a failure of the kind :data:`WRONG`."""
 

@@ -21,7 +21,7 @@ TOLD_WITHIN = 10.0
 QUIET = 0.05
 """Seconds of processor per second below which a system does nothing but wait."""
 KEPT_ALIVE = 0.0001
-"""What each connection adds to that: it is asked now and then whether it is still there."""
+"""Seconds of processor per second that each connection adds to that, for its keepalive packets."""
 
 Action = Callable[[], Awaitable[None]]
 
@@ -42,7 +42,7 @@ class FigureError(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """What a row is to reach. ``unit``: that of the measured value, or "x" for the ratio. ``least``: more is better."""
+    """The limit that a row has to keep. ``unit``: that of the measured value, or "x" for the ratio. ``least``: more is better."""
 
     limit: float
     unit: str = "x"

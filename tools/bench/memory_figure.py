@@ -33,7 +33,7 @@ WRITTEN_WITHIN: Final = 90.0
 
 @dataclass(frozen=True)
 class Held:
-    """What is left of the run in which a conversation was held: its folder, its handoff, and the memory of both processes."""
+    """The result of the run in which a conversation was held: its folder, its handoff, and the memory of both processes."""
 
     folder: Path
     handoff_id: str

@@ -30,7 +30,7 @@ class FrozenModel:
         self._processor: weakref.ref[MessageProcessor] | None = None
 
     def freeze(self, processor: MessageProcessor) -> None:
-        """Freeze the objects of a model that was loaded; of one that has replaced another, once that one can be collected."""
+        """Freeze the loaded model's objects; unfreeze those of the model that it replaced, so that they can be collected."""
         if self._processor is not None:
             if self._processor() is processor:
                 return

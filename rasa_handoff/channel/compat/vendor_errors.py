@@ -1,7 +1,8 @@
 """Vendors' errors, which several of Rasa's clients ignore silently, raised and translated.
 
-A message is delivered once the vendor has answered with 2xx. :func:`raise_on_errors` makes an output raise on anything else, and
-:func:`translate_error` turns the exception into :class:`Unreachable` (retry later) or :class:`Refused` (never retry).
+A message is delivered once the vendor has answered without an error. :func:`raise_on_errors` makes an output raise on an error
+status (400 or above), and :func:`translate_error` turns the exception into :class:`Unreachable` (retry later) or
+:class:`Refused` (never retry).
 Outputs and exceptions are known by their classes' names, so that no vendor's SDK is loaded here.
 """
 
@@ -33,7 +34,7 @@ WEBEX_ERROR: Final = "webexteamssdk.exceptions.ApiError"
 
 
 class VendorAnswered(Exception):
-    """A vendor's answer that isn't 2xx. The message leaves out the address, which may contain a token."""
+    """A vendor's answer with an error status. The message leaves out the address, which may contain a token."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(f"{status} {text[:200]}")
@@ -48,7 +49,7 @@ class CallbackWithErrors(CallbackOutput):
 
 
 def raise_on_errors(output: OutputChannel) -> OutputChannel:
-    """Make an output, which serves one push, raise when its vendor doesn't answer with 2xx; return it."""
+    """Make an output, which serves one push, raise when its vendor answers with an error status; return it."""
     for name in class_names(type(output)):
         if name in HOOKS:
             HOOKS[name](output)
@@ -80,7 +81,7 @@ def check(answer: requests.Response, *_: Any, **__: Any) -> None:
     """Check a vendor's answer.
 
     Raises:
-        VendorAnswered: it isn't 2xx.
+        VendorAnswered: its status is 400 or above.
     """
     if answer.status_code >= 400:
         raise VendorAnswered(answer.status_code, answer.text)

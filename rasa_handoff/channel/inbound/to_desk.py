@@ -1,4 +1,4 @@
-"""What a customer's message means while the desk is active: a choice, a repeated request, leaving, or words for the agent."""
+"""Pass a customer's message to the desk: as a choice, a repeated request, the wish to leave, or words for the agent."""
 
 import asyncio
 import contextlib
@@ -66,15 +66,7 @@ class ToDesk:
         if (message.text or "").strip() in self._start_payloads:
             return
         text = await self._named_payload((message.text or "").strip(), conversation)
-        id = message.message_id if message_facts().id is not None else None
-        data = self._delivery_methods[channel].return_data(message.output_channel)
-        common: dict[str, Any] = {
-            "conversation_id": message.sender_id,
-            "sent": id,
-            "is_first": is_first,
-            "channel": channel,
-            "return_data": data,
-        }
+        common = self._common_fields(channel, message, is_first)
         content: dict[str, Any] = {
             "id": message.message_id,
             "text": _as_read(text, message, conversation),
@@ -83,18 +75,28 @@ class ToDesk:
         if len(content["text"]) > LONGEST_MESSAGE:
             await self._too_long(channel, message)
         elif text in PAYLOADS or (text in WAYS_OUT and conversation.state in LEAVING_MESSAGE):
-            await self._leave(event_of(text, conversation, common, content))
+            await self._apply(event_of(text, conversation, common, content))
         elif self._asks_again.fullmatch(text):
             await self._relay.apply(events.CustomerAskedAgain(**common))
         elif text.casefold() == conversation.leaving_word.casefold():
-            await self._leave(events.CustomerLeaving(**common, **content))
+            await self._apply(events.CustomerLeaving(**common, **content))
         else:
             try:
-                await self._leave(events.CustomerSaid(**common, **content))
+                await self._apply(events.CustomerSaid(**common, **content))
             except Refused as problem:
                 log.warning("A message of %s was not accepted: %s", short_id(message.sender_id), problem)
                 await self._tell(channel, message, names.UTTER_TOO_MANY)
                 message_facts().refused = (problem.code, str(problem))  # not noted as done: it may be sent again
+
+    def _common_fields(self, channel: str, message: UserMessage, is_first: bool) -> dict[str, Any]:
+        """Return the fields that each event of a customer's message has."""
+        return {
+            "conversation_id": message.sender_id,
+            "sent": message.message_id if message_facts().id is not None else None,
+            "is_first": is_first,
+            "channel": channel,
+            "return_data": self._delivery_methods[channel].return_data(message.output_channel),
+        }
 
     async def _named_payload(self, text: str, conversation: Conversation) -> str:
         """Return the payload of the choice that the text names, if a question is open; else the text itself."""
@@ -113,8 +115,8 @@ class ToDesk:
         notice = await self._bot.say(response, message.sender_id, channel)
         await message.output_channel.send_response(message.sender_id, notice)
 
-    async def _leave(self, event: events.Event) -> None:
-        """Apply the event and wait briefly for the return, so that the bot's message is part of the same response."""
+    async def _apply(self, event: events.Event) -> None:
+        """Apply the event; if the customer leaves, wait briefly, so that the bot's message is part of the same response."""
         conversation = await self._relay.apply(event)
         if conversation.state is Control.RETURNING:
             with contextlib.suppress(asyncio.TimeoutError):

@@ -48,7 +48,7 @@ class WorkUnderWay:
     async def finish(self, work: Coroutine[Any, Any, None]) -> None:
         """Run this to its end, even if the request that awaits it is cancelled.
 
-        If a turn stopped halfway, the conversation might be left without bot and desk.
+        If a turn stopped halfway, the conversation might be left with neither the bot nor the desk.
         """
         task = asyncio.create_task(work)
         self._under_way.add(task)
@@ -74,4 +74,4 @@ class WorkUnderWay:
 
 def _complain(task: "asyncio.Task[None]") -> None:
     if not task.cancelled() and (problem := task.exception()) is not None:
-        log.error("A message whose request was cancelled could not be handled: %r", problem)
+        log.error("A message that nobody waits for any more could not be handled: %r", problem)

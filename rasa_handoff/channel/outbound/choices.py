@@ -36,11 +36,11 @@ QUESTIONS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
 PAYLOADS: Final = frozenset(payload for choices in QUESTIONS.values() for _, payload in choices) - {
     names.CARRY_ON_PAYLOAD
 }
-"""What only the relay reads; none of them is words."""
+"""Payloads that only the relay reads; the agent never sees them as words."""
 WAYS_OUT: Final = frozenset({names.BACK_PAYLOAD, names.CARRY_ON_PAYLOAD, names.WITHOUT_CONTACT_PAYLOAD})
 """The choices by which a customer stops leaving a message."""
 NO: Final = "no"
-"""What a customer may type to the question where they can be reached, whatever the button is called."""
+"""Typed for "without a contact", whatever title that button has."""
 MOST_OPEN: Final = 100_000
 """The most conversations whose open question is remembered."""
 NUMBER: Final = re.compile(r"\(?(\d{1,2})[.):]?")

@@ -50,7 +50,7 @@ MOST_REMEMBERED: Final = 100_000
 
 
 class Offers(Protocol):
-    """What a customer is offered whom the desk has refused (``turn/options.py``).
+    """The options that are offered when the desk has refused a customer (``turn/options.py``).
 
     ``takes_messages``: whether a message can be left while nobody is there.
     """

@@ -32,7 +32,6 @@ LAST_INTENTS = 5
 FLUSH_SECONDS = 1.0
 """How long an offer waits for an unsaved turn to be written."""
 
-"""A tracker's events, as dicts."""
 WithOptions = Callable[[str, str, Happened], Awaitable[list[Mapping[str, Any]]]]
 """Inserts the options where they were shown; takes the channel's name, the conversation's id and the events."""
 
@@ -112,31 +111,14 @@ class HandoffOffers:
     def _without_transcript(
         self, conversation_id: str, channel: str, request: HandoffRequest, message: UserMessage
     ) -> events.TranscriptAwaited:
-        method = self._delivery_methods[channel]
-        offer = fitting(
-            Offer(
-                handoff_id=uuid.uuid4().hex,
-                conversation_id=conversation_id,
-                bot_id=self._settings.bot_id,
-                channel=Channel(name=channel, push=method.push),
-                department=request.department,
-                default_department=self._settings.default_department,
-                agent=request.agent,
-                reason=request.reason,
-                priority=request.priority or Priority.NORMAL,
-                note=request.note,
-                contact=request.contact,
-                language=request.language,
-                bot=BotState(settable=self._settable()),
-                transcript_follows=True,
-            )
-        )
+        requested = self._requested(conversation_id, channel, request)
+        offer = fitting(msgspec.structs.replace(requested, transcript_follows=True))
         return events.TranscriptAwaited(
             conversation_id=conversation_id,
             handoff_id=offer.handoff_id,
             offer=offer,
             leaving_word=self._settings.leaving_word(offer.language),
-            return_data=method.return_data(message.output_channel),
+            return_data=self._delivery_methods[channel].return_data(message.output_channel),
             message_id=message.message_id,
         )
 
@@ -177,18 +159,10 @@ class HandoffOffers:
         request: HandoffRequest,
     ) -> Offer:
         slots = tracker.current_slot_values()
+        requested = self._requested(tracker.sender_id, channel, request)
         return fitting(
-            Offer(
-                handoff_id=uuid.uuid4().hex,
-                conversation_id=tracker.sender_id,
-                bot_id=self._settings.bot_id,
-                channel=Channel(name=channel, push=self._delivery_methods[channel].push),
-                department=request.department,
-                default_department=self._settings.default_department,
-                agent=request.agent,
-                reason=request.reason,
-                priority=request.priority or Priority.NORMAL,
-                note=request.note,
+            msgspec.structs.replace(
+                requested,
                 contact=_contact(request.contact, slots),
                 language=request.language or _text(slots.get(self._settings.language_slot)),
                 transcript=latest(transcript(happened)),
@@ -196,9 +170,27 @@ class HandoffOffers:
                     slots={name: slots[name] for name in self._settings.slots if slots.get(name) is not None},
                     intents=_last_intents(happened),
                     form=tracker.active_loop.name if tracker.active_loop is not None else None,
-                    settable=self._settable(),
+                    settable=requested.bot.settable,
                 ),
             )
+        )
+
+    def _requested(self, conversation_id: str, channel: str, request: HandoffRequest) -> Offer:
+        """Return an offer with what is known without the tracker: the request and the settings."""
+        return Offer(
+            handoff_id=uuid.uuid4().hex,
+            conversation_id=conversation_id,
+            bot_id=self._settings.bot_id,
+            channel=Channel(name=channel, push=self._delivery_methods[channel].push),
+            department=request.department,
+            default_department=self._settings.default_department,
+            agent=request.agent,
+            reason=request.reason,
+            priority=request.priority or Priority.NORMAL,
+            note=request.note,
+            contact=request.contact,
+            language=request.language,
+            bot=BotState(settable=self._settable()),
         )
 
     def _settable(self) -> tuple[Slot, ...]:

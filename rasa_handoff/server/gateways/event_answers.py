@@ -51,7 +51,7 @@ def _answering(sio: AsyncServer, event: str, handler: EventHandler, failed: Ackn
     async def answer(sid: str, data: Any = None, *_: Any) -> Any:
         try:
             return plain(await handler(sid, valid(data)) or ACCEPTED)
-        except Refused as no:  # `Unavailable` among them, while the database can't be used
+        except Refused as no:  # before `Unreachable`: `Unavailable`, while the database can't be used, is both
             return plain(refusal(no.code, str(no)))
         except Unreachable:  # the server is stopping
             return sio.not_handled if failed is None else plain(failed)

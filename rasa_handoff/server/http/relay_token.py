@@ -19,7 +19,6 @@ from rasa_handoff.server import accounts
 from rasa_handoff.server.service import availability
 from rasa_handoff.server.storage.tables import Database
 
-RELAY_TOKEN: Final = "/relay-token"
 BEARER: Final = "bearer "
 RETRY_SECONDS: Final = "5"
 

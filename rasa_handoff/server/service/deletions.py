@@ -58,7 +58,7 @@ class DeletionService(Service):
         return await self.do(lambda unit: _expire(unit, before, place))
 
     def expiries(self, settings: RetentionSettings, history_days: float) -> list[Expiry]:
-        """Return the expiries. What has waited too long goes first: it keeps its handoff."""
+        """Return the expiries. Undelivered entries go first: while one waits, its handoff stays."""
 
         async def letters(before: float, place: Any) -> DeletionStep:
             return await self.do(lambda unit: delete_dead_letters(unit.connection, OUTBOX, before, place))
