@@ -14,12 +14,16 @@ from starlette.datastructures import URL
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from rasa_handoff.admin.commands import ADMIN
 from rasa_handoff.protocol.errors import HandoffError
+from rasa_handoff.protocol.names import RELAY_TOKEN_PATH
 from rasa_handoff.protocol.values import Value
 
 _HOST: Final = re.compile(r"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::\d{1,5})?")
 _PATH: Final = re.compile(r"(?:/[\w.~-]+)*", re.ASCII)
-_OURS: Final = frozenset({"static", "login", "logout", "health", "socket.io"})
+_OURS: Final = frozenset(
+    {"static", "login", "logout", "health", "socket.io", ADMIN.strip("/"), RELAY_TOKEN_PATH.strip("/")}
+)
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
 LOOPBACK: Final = ("127.0.0.0/8", "::1")
@@ -65,7 +69,7 @@ def read_public_url(text: str | None) -> PublicUrl | None:
         raise unusable
     if segments and segments[0] in _OURS:
         raise HandoffError(
-            f"The path of the public address can't begin with /{segments[0]}: the desk has such a path itself."
+            f"The path of the public address can't begin with /{segments[0]}: the server has such a path itself."
         )
     return PublicUrl(origin=f"{scheme}://{host.removesuffix(_DEFAULT_PORTS[scheme])}", path=path)
 

@@ -357,6 +357,7 @@ async def test_a_large_form_is_read_no_further_than_a_form_is_long(server):
         "example.org", "ftp://example.org", "https://", "https://a b", "https://example.org/a?b", "https://example.org/#x",
         "https://user@example.org", "https://example.org/a\r\nX: y", "https://example.org/../a", "https://example.org//evil",
         "https://example.org/static", "https://example.org/socket.io/x", "https://exa\u202emple.org", "javascript://x",
+        "https://example.org/admin", "https://example.org/relay-token/x",
     ],
 )  # fmt: skip
 def test_what_can_not_be_a_public_address_is_refused(url):
