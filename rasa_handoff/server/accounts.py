@@ -55,7 +55,7 @@ _SERVES_NONE: Final = Statement(select(SERVES_NONE.c.agent).where(SERVES_NONE.c.
 
 
 class Account(Value, frozen=True, kw_only=True):
-    """An agent, with what only the desk needs to know."""
+    """An agent, with what only the desk needs to know. ``password``: its argon2 hash."""
 
     id: str
     email: str

@@ -60,7 +60,7 @@ EVENTS_AT_ONCE: Final = 1
 """Handlers that run at the same time for one socket. With one, a socket that sends many events delays only its own."""
 TOO_MANY: Final = "Too many requests came from your network. Please try again in a moment."
 SOCKETS: Final = "/socket.io/"
-FOREIGN_HOST: Final = "This server isn't to be found under this name. Its log says what whoever runs it can do."
+FOREIGN_HOST: Final = "This server isn't to be found under this name. Whoever runs it finds in its log what to do."
 
 
 class ConversationService(BotService, AgentService, DeletionService):
@@ -75,9 +75,8 @@ class ServerSettings(Value, frozen=True, kw_only=True):
     when a proxy stands before it. ``hsts``: seconds for which browsers that came by TLS may use nothing else. ``limits``: how
     much the guard lets one sender, one address and all together use. ``hosts``: the only host names that are accepted, beside
     the public one. ``admin_token``: lets commands in over HTTP; None: there are none over HTTP. ``history_days``: how long
-    rows of ``handoff_event`` are kept. ``retention``: how long everything else is kept.
-    ``place_notices``: seconds between two notices of a place in the queue to one customer;
-    None: they hear of it only when they are next.
+    rows of ``handoff_event`` are kept. ``retention``: how long everything else is kept. ``place_notices``: seconds between two
+    notices of a place in the queue to one customer; None: a customer hears of it only when they are next.
     """
 
     open_live_agent: bool = False
@@ -112,7 +111,7 @@ class _LiveAgentServer:
 
     def __init__(self, database: str, settings: ServerSettings, grace: float, now: Callable[[], float]) -> None:
         self._database, self._settings, self._now = database, settings, now
-        # Any origin, for front ends that speak Botlhale's protocol; without credentials, and /desk checks for itself.
+        # Any origin, for front ends that speak Botlhale's protocol, but without cookies; /desk checks the origin itself.
         self._sio = AsyncServer(async_mode="asgi", cors_allowed_origins="*", cors_credentials=False)
         self._guard = self._make_guard()
         self._store, self._publisher = open_store(database), Publisher()

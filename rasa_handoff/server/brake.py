@@ -28,6 +28,7 @@ MOST_REMEMBERED: Final = 10_000
 """Keys whose tries are counted at a time."""
 
 KNOWN_LASTS: Final = 180 * 24 * 3600
+"""Seconds for which a browser is known after a sign-in."""
 MOST_KNOWN: Final = 10
 """Agents that one browser remembers."""
 
@@ -51,7 +52,7 @@ class Brake:
         # Key -> tries so far, and when the next one is accepted. Oldest first: these are dropped when there are too many.
         self._tries: dict[str, tuple[int, float]] = {}
 
-    def wait(self, keys: Sequence[Key]) -> int:
+    def seconds_to_wait(self, keys: Sequence[Key]) -> int:
         """Return the seconds until the next try of these keys is accepted; 0 if it is now."""
         now = time.monotonic()
         return math.ceil(max((self._tries.get(key.name, (0, now))[1] - now for key in keys), default=0.0))

@@ -1,4 +1,4 @@
-"""Deletes all that the live-agent server has kept of a conversation, but for the bare history of what happened."""
+"""Deletes all that the live-agent server has kept of a conversation, except its history, without texts and names."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -14,11 +14,11 @@ from rasa_handoff.server.storage.tables import HANDOFFS, MESSAGES, OUTBOX, TIMER
 
 WITH_PEOPLE: Final = (Stage.QUEUED.value, Stage.ASSIGNED.value)
 MOST_AT_ONCE: Final = 500
-"""Ids in one statement: databases limit them."""
+"""Handoff ids in one statement: databases limit its parameters."""
 
 
 def handoffs_of(connection: Connection, conversation_id: str, bot_id: str | None = None) -> list[Row]:
-    """Return the handoffs of a conversation: id, bot and stage. ``bot_id``: of this bot alone."""
+    """Return the handoffs of a conversation: id, bot and stage. ``bot_id``: only this bot's."""
     columns = HANDOFFS.c
     query = select(columns.handoff_id, columns.bot_id, columns.stage).where(columns.conversation_id == conversation_id)
     return list(connection.execute(query if bot_id is None else query.where(columns.bot_id == bot_id)).all())
@@ -27,10 +27,10 @@ def handoffs_of(connection: Connection, conversation_id: str, bot_id: str | None
 def forget(connection: Connection, conversation_id: str, bot_id: str | None = None) -> Forgotten:
     """Delete a conversation: its handoffs, messages, timers, and what waits for delivery.
 
-    In the table of what happened, texts and names are emptied. ``bot_id``: of this bot alone.
+    In the history, texts and names are emptied. ``bot_id``: only this bot's handoffs.
 
     Raises:
-        Refused: it is under way.
+        Refused: with code ``under_way``; a handoff of it is queued or assigned.
     """
     rows = handoffs_of(connection, conversation_id, bot_id)
     if any(row.stage in WITH_PEOPLE for row in rows):
@@ -47,7 +47,7 @@ def forget(connection: Connection, conversation_id: str, bot_id: str | None = No
 
 
 def delete_handoffs(connection: Connection, handoff_ids: Sequence[str]) -> None:
-    """Delete handoffs and their timers; messages that are left and resume secrets go with them, by their keys."""
+    """Delete handoffs and their timers; the database deletes what refers to them: remaining messages, and resume secrets."""
     if handoff_ids:
         handoffs.forget_offers()
         connection.execute(delete(TIMERS.table).where(TIMERS.table.c.key.in_(handoff_ids)))

@@ -76,6 +76,7 @@ def serve(
         )
     app = create_app(database, settings)
     if settings.tkinter_demo is not None:
+        # Only a check: a busy port is refused with a sentence before the application starts.
         _bound(HERE, settings.tkinter_demo.listen, "--tkinter-demo").close()
     with _bound(host, port) as listening:
         asyncio.run(_run(app, proxies, host, listening, _welcome(listening, tokens, settings.public)))
@@ -86,7 +87,11 @@ def serve(
 async def running(
     app: ASGIApp, host: str = "127.0.0.1", port: int = 0, proxies: Sequence[str] = LOOPBACK
 ) -> AsyncIterator[str]:
-    """Serve the application inside this event loop; yields its address, such as ``http://127.0.0.1:5065``."""
+    """Serve the application inside this event loop; yields its address, such as ``http://127.0.0.1:5065``.
+
+    Raises:
+        HandoffError: the address is busy, or the server couldn't start.
+    """
     server = _server(app, proxies, host)
     with _bound(host, port) as listening:
         async with started(app):
@@ -226,30 +231,30 @@ async def started(app: ASGIApp) -> AsyncIterator[None]:
         answered.put_nowait(message["type"])
 
     scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
-    running = asyncio.ensure_future(app(scope, asked.get, send))
+    lifespan = asyncio.ensure_future(app(scope, asked.get, send))
     try:
-        await _step(running, asked, answered, "startup")
+        await _step(lifespan, asked, answered, "startup")
     except BaseException:
-        running.cancel()
+        lifespan.cancel()
         raise
     try:
         yield
     finally:
-        await _step(running, asked, answered, "shutdown")
-        await running
+        await _step(lifespan, asked, answered, "shutdown")
+        await lifespan
 
 
 async def _step(
-    running: "asyncio.Future[None]", asked: "asyncio.Queue[dict[str, Any]]", answered: "asyncio.Queue[str]", name: str
+    lifespan: "asyncio.Future[None]", asked: "asyncio.Queue[dict[str, Any]]", answered: "asyncio.Queue[str]", name: str
 ) -> None:
     """Ask for the startup or the shutdown, and wait until it is done."""
     asked.put_nowait({"type": f"lifespan.{name}"})
     reading = asyncio.ensure_future(answered.get())
     try:
-        either: set[asyncio.Future[Any]] = {running, reading}
+        either: set[asyncio.Future[Any]] = {lifespan, reading}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not reading.done() or not reading.result().endswith(".complete"):
-            await running  # raises the application's own error, if there is one
+            await lifespan  # raises the application's own error, if there is one
             raise RuntimeError(f"The application ended during its {name}.")
     finally:
         reading.cancel()

@@ -112,7 +112,7 @@ def test_the_brake_remembers_a_bounded_number_and_waits_no_longer_than_its_longe
     assert len(brakes._tries) == brake.MOST_REMEMBERED
     for _ in range(2_000):
         brakes.tried([Key(name="one", free=5)])
-    assert brakes.wait([Key(name="one", free=5)]) <= brake.LONGEST_BRAKE
+    assert brakes.seconds_to_wait([Key(name="one", free=5)]) <= brake.LONGEST_BRAKE
 
 
 def test_a_browser_is_known_only_by_a_cookie_that_we_signed():

@@ -56,7 +56,7 @@ NOBODY: Final = "Nobody is here at the moment. Your message is kept, and the nex
 NOT_PROVEN: Final = "Sent to a client that hasn't written since it connected; it may not have reached the customer."
 
 MOST_NAMED: Final = 20
-"""Conversations that one socket may have at a time; the protocol has one."""
+"""Conversations that one socket may name at a time; in the protocol it names one."""
 
 RESUME_KEY: Final = "resume"
 """The payload's field with the secret: in the acknowledgement of the event that began a conversation, and where a client shows
@@ -232,7 +232,7 @@ class ClientSockets:
     def __init__(self) -> None:
         # The conversations that each socket has named, the latest last.
         self._named: dict[str, list[Client]] = {}
-        # The sockets of each conversation, the one that has it last.
+        # The sockets of each conversation; the one that has the conversation comes last.
         self._joined: dict[Client, list[str]] = {}
         self._proven: set[tuple[str, Client]] = set()
         # The last entry that was sent and doesn't count as delivered yet: lane -> (sid, entry).
@@ -304,7 +304,7 @@ def make_secret(connection: Connection, handoff_id: str) -> str:
 
 
 def check_secret(connection: Connection, handoff_id: str, given: Any) -> bool:
-    """Return whether the client has shown the conversation's secret.
+    """Return whether the client has shown the conversation's secret; the first time is noted in the database.
 
     Raises:
         Refused: another secret was given, or none although it was shown before.

@@ -1,8 +1,9 @@
 """The gateway of the namespaces ``/live_agent``, ``/live_server`` and ``/``: clients written for Botlhale's live agent.
 
-Each conversation has a socket of its own, unless several name it. Payloads are read tolerantly and written strictly. A refusal
-goes into the acknowledgement; that of a customer's message is sent as ``to_user``, too, since such clients ask for no
-acknowledgement. A client that goes away keeps its conversation: messages wait for its next connect.
+A conversation usually has one socket, and a socket one conversation; ``botlhale_clients.py`` has the rules for several. Payloads
+are read tolerantly and written strictly. A refusal goes into the acknowledgement. If a customer's message was refused, the
+client gets a notice as ``to_user``, too, since such clients ask for no acknowledgement. A client that goes away keeps its
+conversation: messages wait for its next connect.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -314,9 +315,8 @@ class BotlhaleGateway:
         if sid not in self._sockets:
             return answer
         holder_before = self._client_sockets.holder(client)
-        if speaks and (
-            last_sent := self._client_sockets.last_sent(record.handoff_id, sid)
-        ):  # it is alive, so it got that
+        last_sent = self._client_sockets.last_sent(record.handoff_id, sid)
+        if speaks and last_sent:  # the socket is alive, so it got what was sent to it
             self._delivered[record.handoff_id] = max(last_sent, self._delivered.get(record.handoff_id, 0))
         self._client_sockets.join(sid, client, proven=speaks or entered.own)
         is_holder = self._client_sockets.holder(client) == sid

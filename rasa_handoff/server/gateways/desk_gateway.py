@@ -106,7 +106,7 @@ class DeskGateway:
 
     async def _connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
         address = self._guard.address(environ)
-        if not self._browsers.is_own(environ.get("HTTP_ORIGIN"), environ.get("HTTP_HOST"), address):
+        if not self._browsers.has_own_origin(environ.get("HTTP_ORIGIN"), environ.get("HTTP_HOST"), address):
             raise ConnectionRefusedError(OWN_PAGE)
         try:
             await self._enter(sid, environ, auth.get("csrf") if isinstance(auth, dict) else None)

@@ -28,7 +28,7 @@ class OpenConversations:
             self.forget(sid, next(iter(opened)))
 
     def forget(self, sid: str, handoff_id: str) -> None:
-        """Forget that a desk has it open: it may not see it."""
+        """Forget that a desk has a conversation open, because it may not see it, or has loaded many others since."""
         self._of_socket.get(sid, {}).pop(handoff_id, None)
         sockets = self._sockets.get(handoff_id, set())
         sockets.discard(sid)

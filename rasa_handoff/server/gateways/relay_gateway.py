@@ -74,8 +74,9 @@ class RelayGateway:
     ) -> None:
         self._sio, self._conversations, self._store, self._now = sio, conversations, store, now
         self._guard = guard
+        # The bot id of each socket.
         self._bots: dict[str, str] = {}
-        # The hash of the token of each socket; empty where none was needed.
+        # The hash of the token of each socket; empty if it gave none.
         self._tokens: dict[str, str] = {}
         # Sockets that said hello, oldest first, each with the events that wait for its acknowledgement.
         self._greeted: dict[str, Calls] = {}
@@ -114,7 +115,7 @@ class RelayGateway:
     async def close_revoked(self) -> None:
         """End connections whose token was revoked, and those without one as soon as tokens are needed.
 
-        A relay whose token is valid connects again by itself; another one is refused with a sentence.
+        A relay tries to connect again by itself; without a valid token it is refused with a sentence that says how to make one.
         """
         holding = await self._conversations.do(lambda unit: accounts.token_hashes(unit.connection))
         for sid, token in list(self._tokens.items()):
@@ -130,6 +131,11 @@ class RelayGateway:
     def _refused(
         self, lane: str, payload: MessagePayload | DeskStatusPayload, answer: Acknowledgement
     ) -> Sequence[Mark | Lost]:
+        """Return what the refusal of an entry says about its message and its handoff.
+
+        Raises:
+            Unreachable, Unforeseen, Refused: the entry isn't settled; the error's class says what the dispatcher does with it.
+        """
         if answer.code is None:
             raise Unreachable("The relay refused it without saying why.")
         if answer.code == "unavailable":
@@ -193,12 +199,10 @@ class RelayGateway:
 
     async def _let_in(self, sid: str, environ: dict[str, Any], bot_id: str, epoch: str | None) -> None:
         """Let a relay in, unless another one speaks for its bot."""
-        refusal = await self._owner.refusal_beside_another(bot_id, epoch)
+        refusal = await self._owner.close_silent(bot_id, epoch)
         if refusal is None:
             try:
-                refusal = await self._conversations.do(
-                    lambda unit: self._owner.refusal_after_another(unit.connection, bot_id, epoch)
-                )
+                refusal = await self._conversations.do(lambda unit: self._owner.claim(unit.connection, bot_id, epoch))
             except Unreachable as problem:
                 raise ConnectionRefusedError(str(problem)) from problem
         if refusal is not None:
@@ -221,7 +225,7 @@ class RelayGateway:
         return ConnectionRefusedError(sentence)
 
     def _refusal_logged_once(self, environ: dict[str, Any], sentence: str) -> ConnectionRefusedError:
-        """Refuse a relay of another format or protocol. It tries again every few seconds until one of the two is updated."""
+        """Return the refusal of a relay that tries again every few seconds until it or this server is updated."""
         self._guard.refusals.note_once(self._guard.address(environ), "relay", f"a relay: {sentence}")
         return ConnectionRefusedError(sentence)
 

@@ -46,6 +46,7 @@ log = get_log(__name__)
 HERE: Final = "127.0.0.1"
 """The protocol has no authentication, so it stays on this machine."""
 MOST_BYTES: Final = 65_536
+"""Bytes that are read from a stream at once."""
 LAST_MESSAGE_SECONDS: Final = 1.0
 """Seconds for the customer's last message after the window has closed the other stream."""
 
@@ -71,7 +72,7 @@ ENDINGS: Final = (CompletedPayload, FailedPayload)
 
 
 class Ports(Value, frozen=True, kw_only=True):
-    """``listen``: our port for the customer's messages. ``window``: the window's port for the agent's."""
+    """The two ports. ``listen``: ours, for the customer's messages. ``window``: the window's, for the agent's."""
 
     listen: int = 3000
     window: int = 4000
@@ -227,13 +228,13 @@ class TkinterGateway:
             await visit.close()
 
     async def _serve(self, visit: Visit) -> None:
-        known = False
+        begun = False
         async for text in visit.messages():
             said = CustomerWrote(at=time.time(), id=uuid.uuid4().hex, text=text)
-            await self._insist(partial(self._say if known else self._begin, visit.handoff_id, said))
-            known = True
+            await self._insist(partial(self._say if begun else self._begin, visit.handoff_id, said))
+            begun = True
         self._visit = None
-        if known:
+        if begun:
             left = CustomerEnded(at=time.time(), reason="customer_left")
             await self._insist(partial(self._conversations.customer_ended, TKINTER, BOT_ID, visit.handoff_id, left))
 

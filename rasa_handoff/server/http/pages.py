@@ -67,6 +67,7 @@ MOST_HASHING: Final = 2
 MOST_WAITING: Final = 20
 """Sign-ins that may wait for that; others are asked to try again."""
 HEALTH_WITHIN: Final = 3.0
+"""Seconds in which the database must answer a request for ``/health``."""
 
 BUSY: Final = "Too many people are signing in just now. Please try again in a moment."
 WRONG: Final = "The e-mail or the password isn't right. Please try again."
@@ -100,7 +101,7 @@ class SecurityHeaders:
 
 
 class Pages:
-    """The routes. ``signed_out`` is awaited after somebody signed out, to close their desks."""
+    """The pages, and their routes. ``signed_out`` is awaited when a session has been ended, to close its desks."""
 
     def __init__(
         self, store: Database, browsers: Browsers, refusals: Refusals, signed_out: Callable[[], Awaitable[None]]
@@ -139,7 +140,7 @@ class Pages:
         known = await self._known(request)
         browser_of_agent = known if known is not None and account is not None and account.id in known.agents else None
         keys = brake.keys_of(hashlib.sha256(email.encode()).hexdigest(), _address(request), browser_of_agent)
-        wait = self._brake.wait(keys)
+        wait = self._brake.seconds_to_wait(keys)
         if wait > 0:
             self._note(request, account, "too many tries")
             sentence = f"Too many tries. Please wait {wait} {'second' if wait == 1 else 'seconds'} and try again."
@@ -151,7 +152,7 @@ class Pages:
             self._note(request, account, "the e-mail or the password isn't right")
             return await self._login_page(request, WRONG, 401, email=email)
         self._brake.succeeded(keys)
-        return await self._signed_in(request, account, known)
+        return await self._begin_session(request, account, known)
 
     async def _is_right(self, account: Account | None, password: str) -> bool:
         self._waiting += 1
@@ -169,7 +170,7 @@ class Pages:
     async def _known(self, request: Request) -> KnownBrowser | None:
         return (await self._browsers.known()).read(self._cookie(request, KNOWN_COOKIE))
 
-    async def _signed_in(self, request: Request, account: Account, known: KnownBrowser | None) -> Response:
+    async def _begin_session(self, request: Request, account: Account, known: KnownBrowser | None) -> Response:
         before, id = self._cookie(request, SESSION_COOKIE), account.id
 
         def begin(connection: Connection) -> str:
@@ -179,7 +180,7 @@ class Pages:
 
         token = await self._store.write(begin)
         response = RedirectResponse(HOME, status_code=303)
-        self._set_cookie(request, response, SESSION_COOKIE, token, sign_in.LASTS)
+        self._set_cookie(request, response, SESSION_COOKIE, token, sign_in.SESSION_LASTS)
         known_cookie = (await self._browsers.known()).sign(known, id)
         self._set_cookie(request, response, KNOWN_COOKIE, known_cookie, brake.KNOWN_LASTS)
         if before is not None:
@@ -216,7 +217,7 @@ class Pages:
 
         ``owner``: what the form's token is bound to, the browser's cookie or the hash of its session.
         """
-        if not self._browsers.is_own(
+        if not self._browsers.has_own_origin(
             request.headers.get("origin"), request.headers.get("host"), shown_address(_address(request))
         ):
             return {}, PlainTextResponse(STRANGE_ORIGIN, status_code=403)
@@ -276,6 +277,7 @@ async def unavailable(_: Request, problem: Exception) -> Response:
 
 
 async def _fields(request: Request) -> dict[str, str]:
+    """Return the fields of a form; none if it is too long."""
     body = b""
     async for piece in request.stream():
         body += piece

@@ -44,7 +44,9 @@ class RelayTokenPage:
         if not self._guard.may_command(address, fits):
             answer = _answer(429, "Too many requests. Try again in some seconds.", {"Retry-After": RETRY_SECONDS})
         elif not fits:
-            self._guard.refusals.note(address, "relay", f"a look at a token that isn't one of the bot '{bot_id}'.")
+            self._guard.refusals.note(
+                address, "relay", f"a question about a token that isn't one of the bot '{bot_id}'."
+            )
             answer = _answer(403, f"The token isn't one of the bot '{bot_id}'.")
         else:
             found = await self._store.write(availability.availability)

@@ -1,7 +1,7 @@
 """Signed-in agents: sessions in the database, their cookies, and the checks of a browser that comes to the desk.
 
-The cookie holds a random token, the database its hash. A session outlives restarts, for ``LASTS`` seconds. Pages and sockets
-check the same of a browser: its origin, its cookies, and the token of our own pages.
+The cookie holds a random token, the database its hash. A session outlives restarts, for ``SESSION_LASTS`` seconds. Pages and
+sockets check the same of a browser: its origin, its cookies, and the token of our own pages.
 """
 
 import hmac
@@ -26,9 +26,10 @@ from rasa_handoff.server.storage.tables import SECRETS, SESSIONS, Database
 SESSION_COOKIE: Final = "handoff_session"
 FORM_COOKIE: Final = "handoff_form"
 KNOWN_COOKIE: Final = "handoff_known"
-LASTS: Final = 12 * 3600
+SESSION_LASTS: Final = 12 * 3600
 """Seconds that a session lasts."""
 FORM_LASTS: Final = 12 * 3600
+"""Seconds for which the form of a page can be sent."""
 
 HOST_ONLY: Final = "__Host-"
 """Prefix of a cookie's name: browsers take such a cookie only by TLS and from this very host, not from another subdomain."""
@@ -41,7 +42,7 @@ def begin(connection: Connection, agent: str) -> str:
     """Begin a session of the agent, and return the token for its cookie. Expired sessions are deleted."""
     now, token = time.time(), secrets.token_urlsafe(32)
     connection.execute(delete(SESSIONS).where(SESSIONS.c.until < now))
-    connection.execute(insert(SESSIONS).values(hash=accounts.hashed(token), agent=agent, until=now + LASTS))
+    connection.execute(insert(SESSIONS).values(hash=accounts.hashed(token), agent=agent, until=now + SESSION_LASTS))
     return token
 
 
@@ -65,8 +66,8 @@ def session_hashes(connection: Connection) -> frozenset[str]:
     return frozenset(row.hash for row in rows)
 
 
-def secret(connection: Connection) -> str:
-    """Return the key that signs forms and the known browsers' cookies; made once per database: both outlive a restart."""
+def signing_key(connection: Connection) -> str:
+    """Return the key that signs forms and known browsers' cookies. It is made once per database, so both outlive a restart."""
     known = connection.execute(select(SECRETS.c.value).where(SECRETS.c.name == "forms")).scalar()
     if known is None:
         known = secrets.token_hex(32)
@@ -80,22 +81,22 @@ def cookie_name(name: str, secure: bool) -> str:
 
 
 class Forms:
-    """Tokens of our pages: signed, and bound to a cookie of the browser that was given the page, or to its session."""
+    """Tokens of our pages: signed, and bound to an owner: a cookie of the browser that got the page, or its session's hash."""
 
     def __init__(self, key: str) -> None:
         self._signer = URLSafeTimedSerializer(key, salt="rasa-handoff form")
 
-    def sign(self, browser: str) -> str:
-        """Return the token for a page that this browser gets."""
-        return str(self._signer.dumps(browser))
+    def sign(self, owner: str) -> str:
+        """Return the token for a page that this owner gets."""
+        return str(self._signer.dumps(owner))
 
-    def fits(self, token: str, browser: str | None) -> bool:
-        """Return whether this is the token of a page that this browser got from us, not too long ago."""
+    def fits(self, token: str, owner: str | None) -> bool:
+        """Return whether this is the token of a page that this owner got from us, not too long ago."""
         try:
             signed = self._signer.loads(token, max_age=FORM_LASTS)
         except BadSignature:
             return False
-        return bool(browser) and hmac.compare_digest(str(signed).encode(), str(browser).encode())
+        return bool(owner) and hmac.compare_digest(str(signed).encode(), str(owner).encode())
 
 
 class Browsers:
@@ -114,7 +115,7 @@ class Browsers:
         """Return one of our cookies; None if it is missing or empty."""
         return cookies.get(cookie_name(name, self.secure(scheme))) or None
 
-    def is_own(self, origin: str | None, host: str | None, address: str) -> bool:
+    def has_own_origin(self, origin: str | None, host: str | None, address: str) -> bool:
         """Return whether the request comes from our own page; if not, log it with its address.
 
         Browsers leave Origin out only within the same origin.
@@ -138,17 +139,17 @@ class Browsers:
 
     async def forms(self) -> Forms:
         """Return what signs and checks the token of our pages."""
-        return Forms(await self._secret())
+        return Forms(await self._signing_key())
 
     async def known(self) -> KnownBrowsers:
         """Return what signs and reads the cookie of a browser in which an agent has signed in before."""
-        return KnownBrowsers(await self._secret())
+        return KnownBrowsers(await self._signing_key())
 
     async def from_own_page(self, token: object, session: str) -> bool:
         """Return whether the token is of a page of ours that was loaded within this session."""
         return isinstance(token, str) and (await self.forms()).fits(token, accounts.hashed(session))
 
-    async def _secret(self) -> str:
+    async def _signing_key(self) -> str:
         if self._key is None:
-            self._key = await self._store.write(secret)
+            self._key = await self._store.write(signing_key)
         return self._key

@@ -48,7 +48,7 @@ def serving(connection: Connection, department: str | None, only_online: bool = 
 
 
 def availability(connection: Connection) -> Availability:
-    """Return which departments are open and staffed; it is published to relays and desks at each change."""
+    """Return which departments are open and staffed, and their expected waits: what relays and desks get at each change."""
     rows = connection.execute(select(DEPARTMENTS).order_by(DEPARTMENTS.c.title, DEPARTMENTS.c.name)).all()
     departments = tuple(
         Department(
@@ -95,7 +95,7 @@ def destination(connection: Connection, offer: Offer) -> Department | None:
         _check_agent(connection, offer.agent)
     elif not serving(connection, None, only_online=True):
         if offer.default_department is None:
-            _find_or_refuse(connection, offer.department)
+            _find_or_refuse(connection, offer.department)  # a wrong name is the better reason
         raise Refused("nobody_available", "Nobody is there to take this conversation now.")
     try:
         return _open_department(connection, offer, offer.department)

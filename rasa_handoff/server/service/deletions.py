@@ -30,7 +30,10 @@ NEVER_FETCHED: Final = "The customer's side hasn't come back for it."
 
 
 class DeletionService(Service):
-    """Deletes, each time in a transaction of its own."""
+    """Deletes handoffs and undelivered entries, each call in a transaction of its own.
+
+    ``place``: where the step before ended; None: begin at the oldest.
+    """
 
     async def forget(self, conversation_id: str, bot_id: str | None = None) -> Forgotten:
         """Delete a conversation, as :func:`~rasa_handoff.server.forget_handoffs.forget` does, on open desks too."""
@@ -44,7 +47,7 @@ class DeletionService(Service):
         return await self.do(work)
 
     async def delete_ended(self, before: float, place: Any = None) -> DeletionStep:
-        """Delete some of the handoffs that ended before this time; one with something that still waits is left out."""
+        """Delete some of the handoffs that ended before this time; one with entries that still wait in the outbox is left out."""
 
         def work(unit: UnitOfWork) -> DeletionStep:
             step, ids = delete_ended(unit.connection, before, place)
@@ -54,11 +57,11 @@ class DeletionService(Service):
         return await self.do(work)
 
     async def expire_undelivered(self, before: float, place: int | None = None) -> DeletionStep:
-        """Remove entries that have waited since before this time, of handoffs that have ended; their messages have failed."""
+        """Remove entries that have waited since before this time, of handoffs that have ended; mark their messages as failed."""
         return await self.do(lambda unit: _expire(unit, before, place))
 
     def expiries(self, settings: RetentionSettings, history_days: float) -> list[Expiry]:
-        """Return the expiries. Undelivered entries go first: while one waits, its handoff stays."""
+        """Return what is deleted here by its age, in order. Undelivered entries go first: while one waits, its handoff stays."""
 
         async def letters(before: float, place: Any) -> DeletionStep:
             return await self.do(lambda unit: delete_dead_letters(unit.connection, OUTBOX, before, place))

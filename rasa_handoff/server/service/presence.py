@@ -61,7 +61,7 @@ class Presence:
             self._leave_later(agent, self._grace)
 
     async def signed_out(self, agent: str) -> None:
-        """Note that the agent signed out: no grace period, unless another desk of theirs is open."""
+        """Note that the agent signed out: away at once, without the grace period, unless another desk of theirs is open."""
         if agent not in self._desks:
             self._stay(agent)
             self._leave_later(agent, 0.0)

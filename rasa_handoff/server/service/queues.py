@@ -40,8 +40,8 @@ def arrive(
 ) -> Record:
     """Add a new conversation to the queue.
 
-    ``ahead``: before others of the same priority. ``announced``: whether desks are told
-    of it; not if it leaves the queue at once.
+    ``ahead``: before others of the same priority. ``announced``: whether desks are told of it; they aren't if
+    it leaves the queue at once.
     """
     event = Arrived(at=unit.now, department=department, ahead=ahead)
     state, _ = step(None, event)
@@ -86,6 +86,7 @@ def send_place(unit: "UnitOfWork", record: Record, place: int) -> Record:
 
 
 def _take_back_places(unit: "UnitOfWork", record: Record) -> None:
+    """Remove places that wait in the outbox: a new one is about to be sent."""
     waiting = OUTBOX.head(unit.connection, record.side, record.handoff_id)
     untold = [entry for entry in waiting if _is_place(entry.body.get("payload"))]
     if untold:

@@ -21,7 +21,7 @@ log = get_log(__name__)
 
 
 class CaughtUp(Value, frozen=True, kw_only=True):
-    """The server's answer to a relay.
+    """What the server answers to a relay's ``hello``.
 
     ``received``: for each handoff, the id of the last event that came from the relay. ``unknown``: handoffs that this database
     doesn't have.
@@ -35,7 +35,7 @@ def catch_up(unit: UnitOfWork, side: str, bot_id: str, open_handoffs: Sequence[O
     """Compare a relay's open handoffs with ours, and return the last event that this side has received of each.
 
     Entries that the relay has received are removed from the outbox. If the relay doesn't know that a handoff has ended (its
-    database is an earlier copy), the end is sent again; so it is for one that was deleted here.
+    database is an earlier copy), the end is sent again; for a handoff that was deleted here, an end is made up.
     """
     ours, unknown = {}, []
     for one in open_handoffs:
@@ -56,8 +56,8 @@ def catch_up(unit: UnitOfWork, side: str, bot_id: str, open_handoffs: Sequence[O
 def _agree(unit: UnitOfWork, record: Record, theirs: OpenHandoffPayload) -> None:
     """Reconcile one handoff.
 
-    If the relay has a higher number than we remember, this database is an earlier copy: what it has numbered since would seem
-    old to the relay, so it is numbered anew.
+    If the relay has a higher number than we remember, this database is an earlier copy: the entries that it has numbered since
+    would seem old to the relay, so they are numbered anew.
     """
     waiting = OUTBOX.head(unit.connection, record.side, record.handoff_id)
     is_earlier_copy = theirs.last > record.last_number
@@ -69,7 +69,7 @@ def _agree(unit: UnitOfWork, record: Record, theirs: OpenHandoffPayload) -> None
             record.last_number,
         )
     left = waiting if is_earlier_copy else _not_received(waiting, theirs)
-    # A waiting entry may have a number that the relay has received with another one: it would take the entry for old.
+    # A waiting entry may have a number that the relay has received with another entry: it would take this one for old.
     if (left and _number(left[0]) <= theirs.last) or is_earlier_copy:
         record = _number_anew(unit, record, theirs.last, waiting, left)
     else:
@@ -83,15 +83,15 @@ def _agree(unit: UnitOfWork, record: Record, theirs: OpenHandoffPayload) -> None
 def _not_received(waiting: Sequence[Entry], theirs: OpenHandoffPayload) -> list[Entry]:
     """Return the waiting entries that the relay doesn't have.
 
-    Messages are compared by id (``theirs.words`` is the last one that the relay has): in an earlier copy of our database another
-    message may have had the same number.
+    Messages are compared by id (``theirs.words`` is the id of the last one that the relay has): in an earlier copy of our
+    database another message may have had the same number.
     """
-    places = [place for place, entry in enumerate(waiting, start=1) if read_entry(entry).payload.id == theirs.words]
-    last_message = places[0] if places else 0
+    indexes = [index for index, entry in enumerate(waiting) if read_entry(entry).payload.id == theirs.words]
+    last_message = indexes[0] if indexes else -1
     return [
         entry
-        for place, entry in enumerate(waiting, start=1)
-        if (place > last_message if entry.name == MessagePayload.event else _number(entry) > theirs.last)
+        for index, entry in enumerate(waiting)
+        if (index > last_message if entry.name == MessagePayload.event else _number(entry) > theirs.last)
     ]
 
 
@@ -99,11 +99,11 @@ def _number(entry: Entry) -> int:
     return read_entry(entry).payload.number or 0
 
 
-def _number_anew(unit: UnitOfWork, record: Record, number: int, waiting: list[Entry], left: list[Entry]) -> Record:
-    """Replace the waiting entries by those that are left, numbered after ``number``."""
+def _number_anew(unit: UnitOfWork, record: Record, last: int, waiting: list[Entry], left: list[Entry]) -> Record:
+    """Replace the waiting entries by those that are left, numbered after ``last``."""
     OUTBOX.remove(unit.connection, waiting)
-    OUTBOX.put(unit.connection, [renumbered(entry, place) for place, entry in enumerate(left, start=number + 1)])
-    counted = replace(record, last_number=number + len(left))
+    OUTBOX.put(unit.connection, [renumbered(entry, number) for number, entry in enumerate(left, start=last + 1)])
+    counted = replace(record, last_number=last + len(left))
     handoffs.save(unit.connection, counted)
     return counted
 

@@ -11,8 +11,8 @@ Another one is refused
 So a relay whose database was lost gets in once the old process is gone.
 
 A relay of an older version doesn't name its database. Such relays count as if they all had one further database: they are
-accepted while no other relay speaks for the bot, and refused beside a relay that names its database, or shortly after it. That
-one isn't stored, so that the relay is accepted at once when it has been updated and names its own.
+accepted while no other relay speaks for the bot, and refused beside a relay that names its database, or shortly after it. No
+database is stored for them, so that such a relay is accepted at once when it has been updated and names its own.
 """
 
 import asyncio
@@ -27,7 +27,9 @@ from rasa_handoff.core.assignment import Stage
 from rasa_handoff.server.storage.tables import HANDOFFS, RELAYS
 
 SILENT_SECONDS: Final = 10.0
+"""Seconds without an answer after which a relay's connection is closed for another relay."""
 AWAY_SECONDS: Final = 15.0
+"""Seconds that a bot's relay may be away before one with another database takes its place."""
 
 IN_USE: Final = (
     "Another Rasa server with another database speaks for the bot '{bot_id}' here. A bot has one: stop the other one, "
@@ -47,6 +49,7 @@ class RelayOwner:
         self, answers: Callable[[str], Awaitable[bool]], close: Callable[[str], Awaitable[None]], side: str
     ) -> None:
         self._answers, self._close, self._side = answers, close, side
+        # Bot id and database of each connected relay, by its socket.
         self._sockets: dict[str, tuple[str, str | None]] = {}
         self._silent_since: dict[str, float] = {}
         # When a bot's relay was connected last; without an entry, the start of this server counts.
@@ -58,8 +61,8 @@ class RelayOwner:
         """Return the lock to hold while a connection is decided: of two that come at once, one is first."""
         return self._deciding.setdefault(bot_id, asyncio.Lock())
 
-    async def refusal_beside_another(self, bot_id: str, database: str | None) -> str | None:
-        """Return why a relay is refused beside the connected ones; None if it isn't.
+    async def close_silent(self, bot_id: str, database: str | None) -> str | None:
+        """Close silent relays with other databases; return why this one is refused beside a relay that stays, or None.
 
         ``database``: its epoch; None for an older version, which doesn't name it.
         """
@@ -76,8 +79,8 @@ class RelayOwner:
             self.note_left(sid)
         return None
 
-    def refusal_after_another(self, connection: Connection, bot_id: str, database: str | None) -> str | None:
-        """Store this relay's database as the bot's, unless the stored one may come back; return why it is refused, or None."""
+    def claim(self, connection: Connection, bot_id: str, database: str | None) -> str | None:
+        """Make this relay's database the bot's, unless the relay of the stored one may come back; return why not, or None."""
         relays, handoffs = RELAYS.c, HANDOFFS.c
         known = connection.execute(select(relays.epoch).where(relays.bot_id == bot_id)).scalar_one_or_none()
         if known == database:

@@ -107,7 +107,7 @@ def read_timers(given: Iterable[str]) -> DeskTimers:
     """Read timers from the command line: ``agent_silent=60``, ``customer_silent=off``.
 
     Raises:
-        SettingsError: one sentence with the timer and what to write.
+        SettingsError: there is no such timer, or its value can't be used; the sentence says what to write.
     """
     return msgspec.convert(dict(_read_timer(one) for one in given), DeskTimers)
 

@@ -1,4 +1,4 @@
-"""Conversations as the desk shows them (Summary and Conversation of docs/protocol.md), and who may see which."""
+"""Conversations as the desk shows them (Summary and WholeConversation of docs/protocol.md), and who may see which."""
 
 from typing import Final
 
@@ -19,7 +19,7 @@ LONGEST_PREVIEW: Final = 300
 
 
 def summary(record: Record, last: Message | None) -> Summary:
-    """Return one line of a list."""
+    """Return what a list shows of a conversation. ``last``: its last message."""
     offer, state = record.offer, record.assignment
     return Summary(
         handoff_id=offer.handoff_id,
@@ -64,8 +64,8 @@ def load_summary(connection: Connection, record: Record) -> Summary:
 
 def conversation(connection: Connection, record: Record, after: int = 0) -> WholeConversation:
     """Return the whole conversation; of its messages those after number ``after``."""
-    offer, line = record.offer, load_summary(connection, record)
-    fields = {name: getattr(line, name) for name in Summary.__struct_fields__}
+    offer, shown = record.offer, load_summary(connection, record)
+    fields = {name: getattr(shown, name) for name in Summary.__struct_fields__}
     return WholeConversation(
         **{**fields, "reason": offer.reason},
         contact=offer.contact,

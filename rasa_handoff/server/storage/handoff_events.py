@@ -48,16 +48,16 @@ class What(str, enum.Enum):
     ANSWERED = "answered"
     """The first message of the agent who has it."""
     REMINDED = "reminded"
-    """The agent, of a customer who waits for an answer."""
+    """The agent was reminded of a customer who waits for an answer."""
     TRANSFERRED = "transferred"
     QUEUED_AGAIN = "queued_again"
-    """Its agent was gone, or didn't answer."""
+    """Queued again, since its agent was gone, or didn't answer."""
     CUSTOMER_ASKED = "customer_asked"
-    """Whether they are still there."""
+    """The customer was asked whether they are still there."""
     MESSAGE_LEFT = "message_left"
     RESOLVED = "resolved"
     ENDED = "ended"
-    """By anybody but an agent; the outcome says why."""
+    """Ended by anybody but an agent; the outcome says why."""
 
 
 class Who(str, enum.Enum):
@@ -166,7 +166,7 @@ def _describe(
         return _arrival(offer, event, after)
     if before == after and not isinstance(event, NobodyTook):
         return None
-    found = _by_people(before, event) or _by_timers(before, event, after)
+    found = _by_people(before, event) or _by_timers_and_relays(before, event, after)
     if found is None:
         return None
     what, who, agent, details = found
@@ -218,7 +218,7 @@ def _by_people(before: Assignment, event: AssignmentEvent) -> Found | None:
     return None
 
 
-def _by_timers(before: Assignment, event: AssignmentEvent, after: Assignment) -> Found | None:
+def _by_timers_and_relays(before: Assignment, event: AssignmentEvent, after: Assignment) -> Found | None:
     previous = before.agent if before.stage is Stage.ASSIGNED else None
     if after.ended is not None:
         who = Who.BOT if isinstance(event, RelayLost) else Who.TIMER

@@ -31,7 +31,7 @@ RELAY: Final = "relay"
 """``Record.side`` of conversations that HandoffChannel handed over: the outbox target that leads back to it."""
 UNKNOWN: Final = "This conversation isn't known here."
 MOST_LOGGED: Final = 1_000
-"""Most rows that can't be read and are logged; each is logged once."""
+"""How many of the rows that can't be read are logged, each of them once."""
 MOST_UNREADABLE: Final = 20
 """Rows at the head of a queue that may be unreadable, before the queue counts as empty."""
 URGENCY: Final = {Priority.LOW: 0, Priority.NORMAL: 1, Priority.HIGH: 2, Priority.URGENT: 3}
@@ -67,7 +67,7 @@ _CUSTOMER_SAID_LATER: Final = Statement(select(MESSAGES.c.seq).where(_later).lim
 
 
 OPEN_STAGES: Final = tuple(stage.value for stage in Stage if stage is not Stage.ENDED)
-"""The stages of conversations that haven't ended: asked for one by one they are found by an index, "not ended" isn't."""
+"""The stages of conversations that haven't ended. A query that names each uses the index of stages; with "not ended" it can't."""
 
 
 class Record(Value, frozen=True, kw_only=True):
@@ -96,7 +96,10 @@ class Record(Value, frozen=True, kw_only=True):
 
 
 def find(connection: Connection, handoff_id: str) -> Record | None:
-    """Return the conversation, locked until the transaction ends where the database has such locks; None if there is none."""
+    """Return the conversation, locked until the transaction ends where the database has such locks.
+
+    None: it isn't known, or its row can't be read, which is logged.
+    """
     row = _FIND.first(connection, {"handoff": handoff_id})
     return _read(row) if row else None
 
@@ -122,7 +125,7 @@ def newest_of(connection: Connection, side: str, bot_id: str, conversation_id: s
 
 
 def unfinished(connection: Connection) -> list[Record]:
-    """Return all that haven't ended, in the queue's order: priority, who goes ahead, time."""
+    """Return all conversations that haven't ended, in the queue's order: priority, who goes ahead, time."""
     return _read_all(connection.execute(_in_order(HANDOFFS.c.stage.in_(OPEN_STAGES))))
 
 
@@ -138,7 +141,10 @@ def assigned_to(connection: Connection, agent: str) -> list[Record]:
 
 
 def first_queued(connection: Connection, department: str | None) -> Record | None:
-    """Return the conversation that is next in a department's queue; None: the queue of conversations without a department."""
+    """Return the conversation that is next in a queue; None if the queue is empty.
+
+    ``department``: whose queue; None: the queue of conversations without a department.
+    """
     for row in connection.execute(_in_order(_in_queue(department)).limit(MOST_UNREADABLE)):
         if (record := _read(row)) is not None:
             return record
@@ -240,7 +246,7 @@ def number_entry(record: Record, payload: MessagePayload | DeskStatusPayload) ->
 
 
 def recent_waits(connection: Connection, department: str | None, most: int, within: float) -> list[float]:
-    """Return the seconds that the last ``most`` conversations of a department waited, if taken ``within`` so many seconds."""
+    """Return the seconds that conversations of a department waited: the last ``most`` of those taken ``within`` these seconds."""
     columns = HANDOFFS.c
     taken = and_(columns.assigned_at > time.time() - within, columns.department == department)
     query = (

@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 log = get_log(__name__)
 
-SENTENCE: Final = "The live-agent server can't write anything down just now. Please try again in a moment."
+UNAVAILABLE: Final = "The live-agent server can't write anything down just now. Please try again in a moment."
 PROBE: Final = "x" * 200_000
 """As long as a long conversation's offer: a full database may still take something shorter."""
 
@@ -47,7 +47,7 @@ class Unavailable(Refused, Unreachable):
     """The database can't be used now. Nothing was done; try again."""
 
     def __init__(self) -> None:
-        super().__init__("unavailable", SENTENCE)
+        super().__init__("unavailable", UNAVAILABLE)
 
 
 class Database(Store):
@@ -161,8 +161,8 @@ TOKENS: Final = Table(
 RELAYS: Final = Table(
     "relays",
     METADATA,
-    # The epoch of the database whose relay speaks for the bot.
     Column("bot_id", String(LONGEST_ID), primary_key=True),
+    # The epoch of the database whose relay speaks for the bot.
     Column("epoch", String(LONGEST_ID), nullable=False),
 )
 
@@ -205,7 +205,7 @@ HANDOFFS: Final = Table(
     Column("offer", Text, nullable=False),
     # The last place in the queue that was sent to the customer's side.
     Column("position", Integer),
-    # The last number of a message, and of what was sent to the customer's side.
+    # `seq`: the number of the last message; `last_number`: that of the last entry for the customer's side.
     Column("seq", Integer, nullable=False),
     Column("last_number", Integer, nullable=False),
     # The id of the last durable event that came from the customer's side.
