@@ -100,6 +100,15 @@ async def test_a_waiting_conversation_can_be_read_before_it_is_taken(desks: Desk
     await expect(page.get_by_test_id("composer")).to_be_focused()
 
 
+async def test_a_notice_in_a_transcript_is_nobodys_message(desks: Desks, relay: Relay) -> None:
+    page = (await desks.open("thandi")).page
+    lines = [{"speaker": who, "text": who, "at": 1.0} for who in ("system", "customer", "bot", "agent")]
+    await relay.offer(transcript=lines)
+    await page.get_by_test_id("queue-open").click()
+    authors = await page.get_by_test_id("transcript-line").locator(".by").all_inner_texts()
+    assert [" · " in author for author in authors] == [False, True, True, True]
+
+
 async def test_a_transcript_that_comes_late_appears_in_its_place(desks: Desks, relay: Relay) -> None:
     page = (await desks.open("thandi")).page
     handoff_id = await relay.offer(name=None, transcript=[], transcript_follows=True)

@@ -1,12 +1,12 @@
 // @ts-check
 /**
- * The payloads of docs/protocol.md, section "/desk", as types. Nothing runs here.
+ * The payloads of docs/protocol.md, section "/desk", and the page's state, as types. Nothing runs here.
  *
  * @typedef {{name: string, title: string | null, open: boolean, staffed: boolean,
  *   wait: number | null}} Department
  * @typedef {{id: string, name: string}} Agent
  * @typedef {{name: string | null, email: string | null, phone: string | null}} Contact
- * @typedef {{speaker: "customer" | "bot" | "agent", text: string, at: number}} Line
+ * @typedef {{speaker: "customer" | "bot" | "agent" | "system", text: string, at: number}} Line
  * @typedef {{name: string, type: string, values: any[] | null}} Slot
  * @typedef {{slots: Record<string, any>, intents: {name: string, confidence: number}[],
  *   form: string | null, settable: Slot[]}} BotState

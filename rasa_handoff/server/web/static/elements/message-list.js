@@ -14,7 +14,7 @@ import { isolate } from "../text-direction.js";
  */
 
 /**
- * A list of messages: its element, and `render`. How one kind of them looks is given by subclasses.
+ * A list of messages: its element, and `render`. Subclasses say how their kind of message looks.
  *
  * @template Item
  */
@@ -80,7 +80,8 @@ export class TranscriptList extends MessageList {
 
   /** @param {HTMLElement} element @param {Line} line @param {Context} context */
   update(element, { speaker, at }, { customer }) {
-    setAuthor(element, speaker === "customer" ? customer : speaker === "bot" ? "Bot" : "Agent", at);
+    const authors = { customer, bot: "Bot", agent: "Agent", system: null };
+    setAuthor(element, authors[speaker], at);
   }
 }
 
