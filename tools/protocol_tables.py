@@ -191,12 +191,16 @@ def table(kind: Kind) -> str:
     ]
     if info.tag_field and kind is not relay.StatusPayload:
         rows.insert(0, f'| `{info.tag_field}` | `"{info.tag}"` | required | |')
-    lines = [f"#### {kind.__name__}", "", described(kind)[0]]
+    lines = [f"#### {kind.__name__}", "", *_sentences(described(kind)[0])]
     if elsewhere:
         lines += ["With the fields of " + " and ".join(_link(other) for other in elsewhere) + "."]
     if rows:
         lines += ["", "| field | type | default | meaning |", "| --- | --- | --- | --- |", *rows]
     return "\n".join(lines)
+
+
+def _sentences(text: str) -> list[str]:
+    return re.split(r"(?<=[.?!]) (?=[A-Z`])", text)
 
 
 def overview(exchanges: Sequence[Exchange]) -> str:

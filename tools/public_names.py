@@ -5,6 +5,7 @@ import ast
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeGuard
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -63,6 +64,13 @@ def _all_of(module: Path) -> list[str]:
     return []
 
 
+def _is_public(node: ast.stmt) -> TypeGuard[ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Return whether this is a class or function for others. The declarations of an overloaded function don't count."""
+    if not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) or node.name.startswith("_"):
+        return False
+    return not any(isinstance(one, ast.Name) and one.id == "overload" for one in node.decorator_list)
+
+
 def testing_names() -> Iterator[str]:
     """A row for each class and function of the testing package, with the first line of its docstring."""
     yield "| name | what it is |"
@@ -70,9 +78,7 @@ def testing_names() -> Iterator[str]:
     folder = ROOT / "rasa_handoff" / "testing"
     for module in sorted(folder.glob("*.py")):
         for node in ast.parse(module.read_text()).body:
-            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith(
-                "_"
-            ):
+            if _is_public(node):
                 where = "" if module.stem == "__init__" else f"{module.stem}."
                 first = (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ").replace("``", "`")
                 yield f"| `rasa_handoff.testing.{where}{node.name}` | {first} |"

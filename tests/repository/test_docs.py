@@ -1,5 +1,6 @@
 """What the documents list is what there is."""
 
+import argparse
 import re
 from typing import Any
 
@@ -8,6 +9,7 @@ from rasa.core.channels import BUILTIN_CHANNELS
 from rasa.shared.utils.io import read_yaml
 from ruamel.yaml import YAML
 
+from rasa_handoff.cli import serve
 from rasa_handoff.core import assignment, control
 from rasa_handoff.platforms.kommunicate.settings import KommunicateSettings
 from rasa_handoff.platforms.liveperson.settings import EndpointSettings, LivePersonSettings
@@ -48,6 +50,18 @@ def test_every_response_is_listed_and_no_other() -> None:
 def test_every_key_is_explained(names: list[str]) -> None:
     missing = [name for name in names if f"| `{name}` |" not in SETTINGS]
     assert missing == []
+
+
+def test_every_option_of_serve_is_explained() -> None:
+    part = SETTINGS.partition("## The options of `rasa-handoff serve`")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(--[\w-]+)(?: ([\w=:]+))?` \|", part, re.MULTILINE)
+    parser = argparse.ArgumentParser(add_help=False)
+    serve.describe(parser)
+    assert sorted(rows) == sorted((one.option_strings[-1], _value_of(one)) for one in parser._actions)
+
+
+def _value_of(option: argparse.Action) -> str:
+    return "" if option.nargs == 0 else str(option.metavar or option.dest.upper())
 
 
 @pytest.mark.parametrize(

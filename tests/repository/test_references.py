@@ -210,6 +210,17 @@ def test_lines_end_where_sentences_end(path: Path) -> None:
     assert cut_sentences(path.read_text()) == []
 
 
+def shared_lines(page: str) -> list[str]:
+    """Lines on which a second sentence begins."""
+    without_numbers = (re.sub(r"^\s*\d+\. ", "", line) for block in texts_of(page) for line in block)
+    return [line for line in without_numbers if re.search(r"\w{2}[)*\"`]*[.?!][)*\"`]* (?=[A-Z`\[*])", line)]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_a_line_has_one_sentence(path: Path) -> None:
+    assert shared_lines(path.read_text()) == []
+
+
 def test_each_check_can_fail() -> None:
     page = ROOT / "docs" / "page.md"
 
@@ -228,5 +239,8 @@ def test_each_check_can_fail() -> None:
     assert "tests/core/test_control.py::test_nothing" in broken("`tests/core/test_control.py::test_nothing`")
     assert cut_sentences("One sentence.\nAnother that is cut\nin the middle.\n\n- an item\n- another") == [
         "Another that is cut"
+    ]
+    assert shared_lines("1. One sentence. Another one.\n2. One, e.g. this.\n\n| One. Two. |\n") == [
+        "One sentence. Another one."
     ]
     assert anchors("# A `b`, c\n## Limits\n## Limits\n```sh\n# no heading\n```") == {"a-b-c", "limits", "limits-1"}

@@ -41,4 +41,4 @@ def test_every_limit_is_there_with_its_number(name: str) -> None:
 def test_every_table_of_limits_names_no_other() -> None:
     part = TEXT.partition("## The guard's limits\n")[2].partition("| refused whatever")[0]
     assert re.findall(r"^\| `(\w+)` \|", part, flags=re.MULTILINE) == list(Limits.__struct_fields__)
-    assert f"at most {LINES_A_MINUTE} a minute of one address and {LINES_OF_ALL} of all" in TEXT
+    assert f"at most {LINES_A_MINUTE} a minute for one address and {LINES_OF_ALL} for all" in TEXT
