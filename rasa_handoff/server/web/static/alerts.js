@@ -9,7 +9,7 @@ import { toastFor } from "./toasts.js";
 /** @typedef {import("./types.js").DeskEvent} DeskEvent */
 /** @typedef {import("./types.js").Summary} Summary */
 
-/** Tones in Hz. */
+/** Tones for an arrival in the queue and for a message, in Hz. */
 const ARRIVAL = [659, 880];
 const MESSAGE = [587];
 

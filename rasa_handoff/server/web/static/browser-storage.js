@@ -10,7 +10,7 @@ const HASH = "#c=";
 const MOST_SEEN = 200;
 
 /**
- * Functions, since reading these names throws where the browser forbids storage.
+ * The two storages, each behind a function, since reading its name throws where the browser forbids storage.
  *
  * @type {Record<"tab" | "browser", () => Storage>}
  */
@@ -48,7 +48,7 @@ function save(where, key, value) {
   }
 }
 
-/** @param {string} key of this tab's */
+/** Remove a key from this tab's storage. @param {string} key */
 function remove(key) {
   try {
     sessionStorage.removeItem(key);
@@ -76,7 +76,7 @@ const readText = (value) => (typeof value === "string" ? value : undefined);
 /** @param {any} value */
 const readSwitch = (value) => (typeof value === "boolean" ? value : undefined);
 
-/** Read what the state begins with. @returns {Partial<State>} */
+/** Read what a reload brings back into the state. @returns {Partial<State>} */
 export function loadSaved() {
   return {
     unsent: load("tab", "desk.unsent", readUnsent, []),
@@ -87,7 +87,7 @@ export function loadSaved() {
 }
 
 /**
- * Keep what an event has changed.
+ * Save what an event has changed of what outlives a reload.
  *
  * @param {State} state
  * @param {State} before
@@ -110,12 +110,12 @@ export function onSeenElsewhere(listener) {
   });
 }
 
-/** The conversations seen last; older ones are forgotten, so that they don't pile up. @param {Map<string, number>} seen */
+/** Return the conversations seen last: older ones are forgotten, so that they don't pile up. @param {Map<string, number>} seen */
 function newest(seen) {
   return Object.fromEntries([...seen].slice(-MOST_SEEN));
 }
 
-/** The conversation in the page's address; null if there is none, or something broken. */
+/** Return the conversation in the page's address; null if there is none, or something broken. */
 export function conversationInAddress() {
   try {
     return location.hash.startsWith(HASH) ? decodeURIComponent(location.hash.slice(HASH.length)) || null : null;
@@ -150,7 +150,7 @@ export function removeDrafts(handoff_ids) {
   for (const id of handoff_ids) remove(`desk.draft.${id}`);
 }
 
-/** Leave nothing of this agent's to the next one in this tab. */
+/** Remove all that this tab keeps, so that the next agent in it finds nothing of this one's. */
 export function clearTab() {
   try {
     sessionStorage.clear();

@@ -36,6 +36,8 @@ function byAssignment(one, other) {
 }
 
 /**
+ * Return the list that a conversation belongs to.
+ *
  * @param {Me | null} me
  * @param {Summary} summary
  * @returns {keyof Lists | null} null for an ended one
@@ -48,7 +50,7 @@ function listOf(me, summary) {
 }
 
 /**
- * Sort all of them.
+ * Sort all conversations into their lists.
  *
  * @param {Me | null} me
  * @param {Iterable<Summary>} summaries
@@ -66,7 +68,7 @@ export function sortConversations(me, summaries) {
 }
 
 /**
- * Put one conversation into its place. A list that it isn't in stays the same array.
+ * Move one conversation to where it belongs now; `after` is undefined if it is removed. Lists without it stay the same arrays.
  *
  * @param {Lists} lists
  * @param {Me | null} me

@@ -75,7 +75,8 @@ export function icon(name) {
 }
 
 /**
- * Return a text as text nodes, with web addresses, e-mail addresses and telephone numbers as links. A link is read from left to right whatever surrounds it.
+ * Return a text as text nodes, with web addresses, e-mail addresses and telephone numbers as links. A link is read from left to
+ * right whatever surrounds it.
  *
  * @param {string} text
  * @returns {(string | HTMLElement)[]}

@@ -46,8 +46,10 @@ const STATUS = {
 };
 
 /**
+ * Write what became of an agent's message.
+ *
  * @param {Message} message
- * @param {boolean} push whether the channel can bring words to a customer who hasn't written
+ * @param {boolean} push whether the channel can deliver a message at any time
  */
 export function statusText(message, push) {
   if (message.status === "waiting" && push) return "Not delivered yet: it waits until the customer can be reached";
@@ -55,7 +57,7 @@ export function statusText(message, push) {
   return message.status === "failed" && message.reason ? `${text}: ${isolate(message.reason)}` : text;
 }
 
-/** How a conversation ended when it wasn't an agent who ended it, by its outcome. */
+/** The rest of a sentence that begins with the customer's name: how a conversation ended that no agent ended, by its outcome. */
 const ENDINGS = new Map([
   ["customer_left", "left the conversation"],
   ["customer_silent", "didn't answer any more, so the conversation has ended"],

@@ -17,6 +17,8 @@
 const NONE = [];
 
 /**
+ * Whether two lists have the same values, compared by identity.
+ *
  * @param {readonly unknown[]} one
  * @param {readonly unknown[]} other
  */

@@ -7,14 +7,15 @@
  *   connection      the banner while there is no connection
  *   presence        the online/away switch (role switch)
  *   alerts          the button that allows desktop notifications;  sound: the sound switch
- *   queue-item      one who waits (data-handoff);  in it queue-open (opens it without taking it), queue-words and take
+ *   queue-item      one who waits (data-handoff);  in it queue-open (opens it without taking it), queue-words (what the
+ *                   customer wrote last) and take
  *   mine-item       one of my conversations (data-handoff);  in it unread
  *   others-item     a colleague's conversation
  *   left-item       a message that was left (data-handoff);  in it unread
  *   (rows of conversations whose customer waits too long for an answer have data-overdue)
  *   conversation    the middle, with data-handoff and data-state
  *   take-this       takes the opened conversation: from the queue, or over from a colleague who doesn't answer
- *   transcript-line a line from before the handoff (data-speaker);  transcript-follows while they can't be read yet
+ *   transcript-line a line from before the handoff (data-speaker);  transcript-follows while the transcript can't be read yet
  *   message         a line of the live chat (data-speaker, data-id);  in it status (data-status)
  *   unsent          a message the server doesn't have yet;  in it send-again and discard
  *   customer-typing shown while the customer types
@@ -55,7 +56,7 @@ const liveRegion = /** @type {HTMLElement} */ (document.querySelector("#announce
 const alerts = new Alerts(liveRegion, (id) => operations.select(id));
 const views = /** @type {import("./elements/view.js").View[]} */ ([...document.querySelectorAll("[data-view]")]);
 
-/** What elements and keys ask for (`sendCommand` in dom.js). @type {Record<string, (detail: any) => unknown>} */
+/** What each command of elements (`sendCommand` in dom.js) and keys does. @type {Record<string, (detail: any) => unknown>} */
 const commands = {
   select: ({ handoff_id }) => operations.select(handoff_id),
   take: ({ handoff_id }) => operations.take(handoff_id),
@@ -95,7 +96,7 @@ function follow(state, event, before) {
   markSeen(state);
 }
 
-/** The open conversation counts as read while the page is visible. @param {State} state */
+/** Mark the open conversation as read, if the page is visible. @param {State} state */
 function markSeen(state) {
   const id = state.selected;
   if (id && !document.hidden && unreadCount(state, id)) store.dispatch({ type: "seen", handoff_id: id });

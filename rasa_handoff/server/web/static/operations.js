@@ -75,7 +75,11 @@ export class Operations {
     this.socket.sendVolatile("typing", { handoff_id, on });
   }
 
-  /** End a customer's typing after some seconds, since the event that ends it may get lost. @param {string} handoff_id */
+  /**
+   * Show after some seconds that a customer no longer types, since the event that says so may get lost.
+   *
+   * @param {string} handoff_id
+   */
   endTypingLater(handoff_id) {
     clearTimeout(this.typingEnds.get(handoff_id));
     const end = () => {
@@ -112,9 +116,9 @@ export class Operations {
   async resolve(handoff_id, result) {
     const answer = await this.socket.request("resolve", { handoff_id, ...result });
     if (!answer.ok) return answer;
-    const left = this.store.state.summaries.get(handoff_id)?.state === "message";
+    const wasMessage = this.store.state.summaries.get(handoff_id)?.state === "message";
     this.store.dispatch({ type: "selected", handoff_id: null });
-    this.showToast(left ? "Resolved." : "Resolved. The bot has the conversation again.");
+    this.showToast(wasMessage ? "Resolved." : "Resolved. The bot has the conversation again.");
     return answer;
   }
 
@@ -136,7 +140,7 @@ export class Operations {
   }
 
   /**
-   * Load a conversation. `quietly`, for one that isn't open: only messages that are new, and without a word about a failure.
+   * Load a conversation. `quietly`, for one that isn't open: only messages that are new, and a failure isn't shown.
    * Else all messages, since the status of an older one may have changed.
    *
    * @param {string} handoff_id
@@ -150,6 +154,8 @@ export class Operations {
   }
 
   /**
+   * Close a conversation that couldn't be loaded, unless it is this agent's, and show why.
+   *
    * @param {string} handoff_id
    * @param {Answer} answer
    */

@@ -30,10 +30,10 @@ export class Outbox {
     for (const unsent of this.#next()) void this.#send(unsent);
   }
 
-  /** The oldest of each conversation. */
+  /** The oldest unsent message of each conversation that has none on its way. */
   #next() {
     const waiting = this.store.state.unsent.filter((unsent) => unsent.problem === null);
-    // The last entry of a key stays in a Map: reversed, that is the oldest.
+    // Of several entries with one key a Map keeps the last: with the list reversed, that is the oldest message.
     const oldest = new Map(waiting.reverse().map((unsent) => [unsent.handoff_id, unsent]));
     return [...oldest.values()].filter((unsent) => !this.sending.has(unsent.handoff_id));
   }

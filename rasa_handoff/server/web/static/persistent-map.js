@@ -71,7 +71,7 @@ export class PersistentMap {
     return this.has(key) ? this.#replace(key, (bucket) => bucket.delete(key)) : this;
   }
 
-  /** In no order that means something. @returns {Generator<[string, T]>} */
+  /** All entries, in no particular order. @returns {Generator<[string, T]>} */
   *entries() {
     for (const bucket of this.#buckets) if (bucket) yield* bucket;
   }
@@ -82,15 +82,15 @@ export class PersistentMap {
    * @returns {PersistentMap<T>}
    */
   #replace(key, change) {
-    const place = bucketOf(key);
-    const before = this.#buckets[place];
+    const number = bucketOf(key);
+    const before = this.#buckets[number];
     const bucket = new Map(before);
     change(bucket);
-    return new PersistentMap(this.#buckets.with(place, bucket), this.size - (before?.size ?? 0) + bucket.size);
+    return new PersistentMap(this.#buckets.with(number, bucket), this.size - (before?.size ?? 0) + bucket.size);
   }
 }
 
-/** @param {string} key */
+/** Return the number of the key's bucket. @param {string} key */
 function bucketOf(key) {
   let hash = 0;
   for (let place = 0; place < key.length; place += 1) hash = (hash * 31 + key.charCodeAt(place)) | 0;

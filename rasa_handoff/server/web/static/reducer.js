@@ -91,8 +91,8 @@ const steps = {
 };
 
 /**
- * After a reconnect everything is the server's; only the open conversation stays, so that it doesn't vanish under the
- * agent's eyes when it ended meanwhile.
+ * Replace all conversations by those that the server has, after a connect. Only the open one stays, so that it doesn't vanish
+ * under the agent's eyes when it ended meanwhile.
  *
  * @param {State} state
  * @param {DeskEvent} event
@@ -127,9 +127,9 @@ function replaceAll(state, { me, departments, outcomes, queue, mine, others, mes
  * @returns {State}
  */
 function withSelected(state, { handoff_id }) {
-  const left = state.selected === handoff_id ? null : state.selected;
-  const ended = left !== null && state.summaries.get(left)?.state === "ended";
-  return { ...(ended ? withoutConversation(state, left) : state), selected: handoff_id, dialog: null };
+  const previous = state.selected === handoff_id ? null : state.selected;
+  const ended = previous !== null && state.summaries.get(previous)?.state === "ended";
+  return { ...(ended ? withoutConversation(state, previous) : state), selected: handoff_id, dialog: null };
 }
 
 /**
@@ -217,7 +217,8 @@ function withMessages(state, id, arrived) {
 }
 
 /**
- * In order of seq, each id once; the same array if nothing is new. What is newer than all, the usual case, is appended.
+ * Merge messages in order of seq, each id once; return the same array if nothing is new. Messages newer than all that are
+ * known, the usual case, are appended.
  *
  * @param {Message[]} known
  * @param {Message[]} arrived
@@ -280,7 +281,8 @@ function withSeen(state, { handoff_id }) {
 }
 
 /**
- * Another tab of this agent's has seen more. What this one has seen beyond that stays, and two tabs don't answer each other.
+ * Add what another tab of this agent's has seen. What only this tab has seen stays; nothing new changes nothing, so that two
+ * tabs don't go on notifying each other.
  *
  * @param {State} state
  * @param {DeskEvent} event

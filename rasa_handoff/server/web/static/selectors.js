@@ -7,12 +7,12 @@
 /** After so many reminders a colleague may take a conversation over. */
 const TAKE_OVER_AFTER = 2;
 
-/** In the order they should be served. @param {State} state */
+/** The conversations in the queue, in the order they should be served. @param {State} state */
 export function queuedConversations(state) {
   return state.lists.queue;
 }
 
-/** This agent's. @param {State} state */
+/** This agent's conversations. @param {State} state */
 export function myConversations(state) {
   return state.lists.mine;
 }
@@ -22,7 +22,7 @@ export function colleaguesConversations(state) {
   return state.lists.others;
 }
 
-/** What customers left to be answered later. @param {State} state */
+/** The messages that customers left to be answered later. @param {State} state */
 export function messagesLeft(state) {
   return state.lists.left;
 }
@@ -41,7 +41,7 @@ export function isMine(state, summary) {
 }
 
 /**
- * Whether this agent may write in it and resolve it: their own, and a message that was left.
+ * Whether this agent may write in the conversation and resolve it: it is their own, or a message that was left.
  *
  * @param {State} state
  * @param {Summary} summary
@@ -51,7 +51,7 @@ export function mayAnswer(state, summary) {
 }
 
 /**
- * Whether the customer has waited so long that this agent should do something: answer, or take it over.
+ * Whether the customer has waited so long that this agent should answer, or take the conversation over.
  *
  * @param {State} state
  * @param {Summary} summary
@@ -62,7 +62,7 @@ export function isOverdue(state, summary) {
 }
 
 /**
- * Whether this agent can take it: from the queue, or from a colleague who doesn't answer.
+ * Whether this agent can take the conversation: from the queue, or from a colleague who doesn't answer.
  *
  * @param {State} state
  * @param {Summary} summary
@@ -72,7 +72,7 @@ export function mayTake(state, summary) {
 }
 
 /**
- * The customer's messages that this agent hasn't seen. Looks at nothing older, however long the chat is.
+ * Count the customer's messages that this agent hasn't seen. Only unseen ones are looked at, however long the chat is.
  *
  * @param {State} state
  * @param {string} id
@@ -87,7 +87,7 @@ export function unreadCount(state, id) {
 }
 
 /**
- * The same for a message that was left, of which often only the last one is known.
+ * Count what this agent hasn't seen of a message that was left. Often only the last message of its conversation is known here.
  *
  * @param {State} state
  * @param {Summary} summary
@@ -98,7 +98,7 @@ export function unreadLeftCount(state, { handoff_id, last }) {
 }
 
 /**
- * The newest message, for a row in a list.
+ * The newest message of a conversation, for its row in a list.
  *
  * @param {State} state
  * @param {Summary} summary
@@ -108,7 +108,7 @@ export function lastMessage(state, summary) {
   return known && (!summary.last || known.seq >= summary.last.seq) ? known : summary.last;
 }
 
-/** How many conversations and messages want this agent's attention. @param {State} state */
+/** Count the conversations and left messages that this agent should look at. @param {State} state */
 export function attentionCount(state) {
   const unread = state.lists.mine.filter((summary) => unreadCount(state, summary.handoff_id));
   const left = state.lists.left.filter((summary) => unreadLeftCount(state, summary));

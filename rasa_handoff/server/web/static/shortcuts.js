@@ -54,7 +54,7 @@ export function listenForShortcuts(store, commands) {
 }
 
 /**
- * Nothing happens while a dialog is open, nor again while the key is held down.
+ * Return a key's listener, which calls `run` unless a dialog is open, and only once while the key is held down.
  *
  * @param {import("./store.js").Store} store
  * @param {(state: State) => unknown} run
@@ -81,7 +81,7 @@ function isTextField(target) {
   return target instanceof HTMLElement && target.matches("input, textarea, select");
 }
 
-/** The skip link moves the focus here, and doesn't change the page's address, which names the open conversation. */
+/** Let the skip link move the focus to the conversation, and leave the page's address alone: it names the open conversation. */
 function listenForSkipLink() {
   document.querySelector(".skip")?.addEventListener("click", (event) => {
     event.preventDefault();
@@ -89,7 +89,7 @@ function listenForSkipLink() {
   });
 }
 
-/** Focus the first of these that is there. @param {...string} selectors */
+/** Focus the first element that is there. @param {...string} selectors */
 function focusFirst(...selectors) {
   for (const selector of selectors) {
     const element = /** @type {HTMLElement | null} */ (document.querySelector(selector));
@@ -104,7 +104,7 @@ function take(state, commands) {
   return taken && commands.take({ handoff_id: taken.handoff_id });
 }
 
-/** The next one with unread messages, else the next one. @param {State} state @param {Commands} commands */
+/** Select my next conversation with unread messages, else my next one. @param {State} state @param {Commands} commands */
 function selectNext(state, commands) {
   const all = myConversations(state);
   const place = all.findIndex((summary) => summary.handoff_id === state.selected);

@@ -7,7 +7,7 @@ const RIGHT_TO_LEFT =
   /[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}\p{Script=Adlam}]/u;
 
 /**
- * Remove them from a name, an e-mail address, a number or a web address, so that it reads as it is written.
+ * Remove these characters from a name, an e-mail address, a number or a web address, so that it reads as it is written.
  *
  * @param {string} text
  */

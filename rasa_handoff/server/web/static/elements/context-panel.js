@@ -13,7 +13,7 @@ import { View } from "./view.js";
 /** @typedef {{name: string, value: string, label?: string, href?: string, testid?: string}} Fact */
 /** @typedef {{name: string, confidence: number}} Intent */
 
-/** What can be written to or called; a customer may have said anything when asked for it. */
+/** A contact that fits one of these is shown as a link; a customer may have answered anything when asked for it. */
 const EMAIL = /^[^\s@]+@[^\s@]+$/;
 const PHONE = /^\+?[\d\s()./-]*\d[\d\s()./-]*$/;
 
@@ -96,7 +96,8 @@ function createIntent({ name, confidence }) {
     "aria-label": `Confidence of ${stripDirectionControls(name)}`,
   });
   const percent = el("span", { class: "percent" }, `${Math.round(confidence * 100)} %`);
-  const text = el("span", { class: "intent", dir: "auto", title: stripDirectionControls(name) }, stripDirectionControls(readable(name)));
+  const attributes = { class: "intent", dir: "auto", title: stripDirectionControls(name) };
+  const text = el("span", attributes, stripDirectionControls(readable(name)));
   return el("li", { "data-testid": "intent" }, text, meter, percent);
 }
 
@@ -162,7 +163,11 @@ function linkIf(pattern, scheme, value) {
 class FactList {
   element = el("dl", { class: "facts" });
   /** @type {KeyedList<Fact>} */
-  #list = new KeyedList(this.element, { keyOf: ({ name, href }) => `${name} ${Boolean(href)}`, create: createFact, update: updateFact });
+  #list = new KeyedList(this.element, {
+    keyOf: ({ name, href }) => `${name} ${Boolean(href)}`,
+    create: createFact,
+    update: updateFact,
+  });
 
   /** @param {Fact[]} facts */
   render(facts) {
@@ -179,7 +184,7 @@ function createFact({ name, label, href, testid }) {
 
 /** @param {HTMLElement} element @param {Fact} fact */
 function updateFact(element, { value, href }) {
-  const place = inside(element, ".value");
-  setText(place, value);
-  if (href) place.setAttribute("href", href);
+  const shown = inside(element, ".value");
+  setText(shown, value);
+  if (href) shown.setAttribute("href", href);
 }

@@ -96,8 +96,8 @@ class ConversationList extends View {
     return "";
   }
 
-  /** @param {State} _state @param {Summary} _summary */
-  unread(_state, _summary) {
+  /** Count the messages that this agent hasn't seen. @param {State} _state @param {Summary} _summary */
+  countUnread(_state, _summary) {
     return 0;
   }
 
@@ -125,7 +125,7 @@ class ConversationList extends View {
    */
   updateRow(row, summary, state) {
     const message = lastMessage(state, summary);
-    const count = this.unread(state, summary);
+    const count = this.countUnread(state, summary);
     const badge = inside(row, ".badge");
     updateOpenButton(row, summary, state);
     setAttribute(inside(row, ".open"), "data-overdue", isOverdue(state, summary));
@@ -200,7 +200,12 @@ export class QueueList extends ConversationList {
     updateTags(inside(row, ".tags"), state, summary);
   }
 
-  /** What the customer wrote last, unless it is the reason, which stands above it. @param {State} state @param {Summary} summary */
+  /**
+   * What the customer wrote last, unless it is the reason, which stands above it.
+   *
+   * @param {State} state
+   * @param {Summary} summary
+   */
   describe(state, summary) {
     const message = lastMessage(state, summary);
     const words = (message?.speaker === "customer" ? message.text : summary.words) ?? "";
@@ -230,7 +235,7 @@ export class MyConversations extends ConversationList {
 
   /** @param {State} state @param {Summary} summary */
   rowInputs(state, summary) {
-    return [state.typing.get(summary.handoff_id), this.unread(state, summary)];
+    return [state.typing.get(summary.handoff_id), this.countUnread(state, summary)];
   }
 
   /** @param {State} state @param {Summary} summary */
@@ -240,7 +245,7 @@ export class MyConversations extends ConversationList {
   }
 
   /** @param {State} state @param {Summary} summary */
-  unread(state, summary) {
+  countUnread(state, summary) {
     return unreadCount(state, summary.handoff_id);
   }
 }
@@ -261,7 +266,7 @@ export class MessagesLeft extends ConversationList {
 
   /** @param {State} state @param {Summary} summary */
   rowInputs(state, summary) {
-    return [this.unread(state, summary)];
+    return [this.countUnread(state, summary)];
   }
 
   /** @param {State} state @param {Summary} summary */
@@ -272,7 +277,7 @@ export class MessagesLeft extends ConversationList {
   }
 
   /** @param {State} state @param {Summary} summary */
-  unread(state, summary) {
+  countUnread(state, summary) {
     return unreadLeftCount(state, summary);
   }
 }

@@ -10,7 +10,8 @@ import { View } from "./view.js";
 /** @typedef {import("../types.js").State} State */
 /** @typedef {import("../types.js").Summary} Summary */
 
-const NEAR = 120;
+/** Pixels from the end within which the list still follows new messages. */
+const NEAR_END = 120;
 const LOG = {
   id: "log",
   role: "log",
@@ -102,14 +103,14 @@ export class ConversationView extends View {
     this.#scrollToEnd();
   }
 
-  /** The end stays in view, unless the agent has gone back to read. */
+  /** Scroll to the end, unless the agent has gone back to read. */
   #scrollToEnd() {
     if (this.#staysAtEnd) this.#scroller.scrollTop = this.#scroller.scrollHeight;
   }
 
   #isAtEnd() {
     const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
-    return scrollHeight - scrollTop - clientHeight < NEAR;
+    return scrollHeight - scrollTop - clientHeight < NEAR_END;
   }
 
   /**

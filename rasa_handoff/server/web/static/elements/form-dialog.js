@@ -9,8 +9,8 @@ import { ModalDialog } from "./modal-dialog.js";
 /** @typedef {import("../types.js").Answer} Answer */
 
 /**
- * Base of the dialogs with a form about the selected conversation. Closes when the server has agreed; shows its sentence
- * when it hasn't. Subclasses give the fields and the command.
+ * Base of the dialogs with a form about the selected conversation. Closes when the server has accepted the command; else shows
+ * the server's sentence. Subclasses give the fields and the command.
  */
 export class FormDialog extends ModalDialog {
   /** The name of the command. The title and the button show it, and the dialog's ids begin with it. */
@@ -39,7 +39,7 @@ export class FormDialog extends ModalDialog {
   /** Fill the fields. @param {State} _state @param {Summary | null} _summary */
   fill(_state, _summary) {}
 
-  /** What the command is sent with; null if a field shows an error, or a question is asked. @returns {object | null} */
+  /** Return the command's details; null if a field shows an error, or the agent is asked first. @returns {object | null} */
   read() {
     return null;
   }
@@ -90,7 +90,7 @@ export class FormDialog extends ModalDialog {
     setText(this.#problem, answer.error ?? "That didn't work. Please try again.");
   }
 
-  /** The button isn't disabled meanwhile, since it would lose the focus. @param {boolean} on */
+  /** Note whether the command is on its way. The button isn't disabled meanwhile: it would lose the focus. @param {boolean} on */
   #setSending(on) {
     this.#sending = on;
     setAttribute(this.dialog, "aria-busy", on ? "true" : null);

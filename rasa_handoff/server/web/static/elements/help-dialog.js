@@ -8,7 +8,7 @@ import { ModalDialog } from "./modal-dialog.js";
 /** The list of keys. */
 export class HelpDialog extends ModalDialog {
   /** @type {State["dialog"]} */
-  static dialog = "help";
+  static dialogName = "help";
 
   connectedCallback() {
     super.connectedCallback();

@@ -49,8 +49,8 @@ export class MessageComposer extends View {
     "Take this conversation",
   );
   /** @type {string | null} */
-  #handoff = null;
-  #typing = new TypingIndicator((on) => sendCommand(this, "typing", { handoff_id: this.#handoff, on }));
+  #handoffId = null;
+  #typing = new TypingIndicator((on) => sendCommand(this, "typing", { handoff_id: this.#handoffId, on }));
 
   connectedCallback() {
     this.#instead.append(this.#why, this.#take);
@@ -58,7 +58,7 @@ export class MessageComposer extends View {
     this.#form.addEventListener("submit", (event) => (event.preventDefault(), this.#submit()));
     this.#field.addEventListener("keydown", (event) => this.#keyPressed(event));
     this.#field.addEventListener("input", () => this.#typed());
-    this.#take.addEventListener("click", () => sendCommand(this, "take", { handoff_id: this.#handoff }));
+    this.#take.addEventListener("click", () => sendCommand(this, "take", { handoff_id: this.#handoffId }));
   }
 
   /** @param {State} state */
@@ -89,10 +89,10 @@ export class MessageComposer extends View {
    */
   #changeOver(summary, own) {
     const id = summary?.handoff_id ?? null;
-    const isAnother = id !== this.#handoff || (own && this.#form.hidden);
-    if (id !== this.#handoff) {
+    const isAnother = id !== this.#handoffId || (own && this.#form.hidden);
+    if (id !== this.#handoffId) {
       this.#typing.stop();
-      this.#handoff = id;
+      this.#handoffId = id;
       this.#field.value = id ? loadDraft(id) : "";
     }
     return isAnother;
@@ -123,18 +123,18 @@ export class MessageComposer extends View {
 
   #submit() {
     const text = this.#field.value.trim();
-    if (!text || !this.#handoff) return;
+    if (!text || !this.#handoffId) return;
     this.#field.value = "";
-    saveDraft(this.#handoff, "");
+    saveDraft(this.#handoffId, "");
     this.#typing.stop();
     this.#grow();
-    sendCommand(this, "send message", { handoff_id: this.#handoff, text });
+    sendCommand(this, "send message", { handoff_id: this.#handoffId, text });
     this.#field.focus();
   }
 
   #typed() {
-    if (!this.#handoff) return;
-    saveDraft(this.#handoff, this.#field.value);
+    if (!this.#handoffId) return;
+    saveDraft(this.#handoffId, this.#field.value);
     this.#grow();
     this.#typing.keyPressed();
   }
@@ -146,6 +146,8 @@ export class MessageComposer extends View {
 }
 
 /**
+ * Say why this agent can't write in the conversation.
+ *
  * @param {Summary} summary
  * @param {boolean} late
  */

@@ -5,12 +5,12 @@ import { View } from "./view.js";
 /** @typedef {import("../types.js").State} State */
 
 /**
- * Base of the dialogs. Opens and closes as the state says; Escape closes. The browser moves the focus into it, keeps it
- * there, and gives it back at the end; where that is no longer possible it goes to the first heading.
+ * Base of the dialogs. Opens and closes as the state says; Escape closes. The browser moves the focus into the dialog, keeps
+ * it there, and gives it back at the end; where that is no longer possible the focus goes to the first heading.
  */
 export class ModalDialog extends View {
   /** Its name in the state. @type {State["dialog"]} */
-  static dialog = null;
+  static dialogName = null;
   dialog = el("dialog");
 
   connectedCallback() {
@@ -25,7 +25,7 @@ export class ModalDialog extends View {
 
   /** @param {State} state */
   draw(state) {
-    const wanted = state.dialog === /** @type {typeof ModalDialog} */ (this.constructor).dialog;
+    const wanted = state.dialog === /** @type {typeof ModalDialog} */ (this.constructor).dialogName;
     if (wanted && !this.dialog.open) this.#open(state);
     else if (!wanted && this.dialog.open) this.dialog.close();
   }

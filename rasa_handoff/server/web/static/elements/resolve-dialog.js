@@ -19,7 +19,7 @@ const HINTS = new Map([
 /** Gives the conversation back to the bot: outcome, note, and what the bot should know from now on. */
 export class ResolveDialog extends FormDialog {
   /** @type {State["dialog"]} */
-  static dialog = "resolve";
+  static dialogName = "resolve";
   verb = "Resolve";
   #outcomes = el("select", { "data-testid": "resolve-outcome", required: true });
   #outcome = new FormField("resolve-outcome", "Outcome", this.#outcomes);

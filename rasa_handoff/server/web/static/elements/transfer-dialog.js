@@ -7,10 +7,10 @@ import { FormField, setOptions } from "./form-field.js";
 /** @typedef {import("../types.js").State} State */
 /** @typedef {import("../types.js").Department} Department */
 
-/** Passes a conversation on to another department. Where nobody would take it, the agent is asked once more. */
+/** Passes a conversation on to another department. For a department that nobody serves now, the agent is asked once more. */
 export class TransferDialog extends FormDialog {
   /** @type {State["dialog"]} */
-  static dialog = "transfer";
+  static dialogName = "transfer";
   verb = "Transfer";
   /** @type {Department[]} */
   #departments = [];
