@@ -13,7 +13,6 @@
  * @typedef {"stored" | "waiting" | "delivered" | "read" | "failed"} Status
  * @typedef {{id: string, seq: number, speaker: "customer" | "agent" | "system", agent: string | null,
  *   text: string, at: number, status: Status, reason: string | null}} Message
- * @typedef {{handoff_id: string, message_id: string, status: Status, reason: string | null}} StatusChange
  * @typedef {{handoff_id: string, bot_id: string, short_id: string,
  *   state: "queued" | "assigned" | "message" | "ended", title: string, department: string | null, agent: Agent | null,
  *   reason: string | null, priority: "low" | "normal" | "high" | "urgent", language: string | null,
