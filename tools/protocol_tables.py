@@ -87,6 +87,7 @@ RELAY = (
     ),
     Exchange(TO_SERVER, "message.status", [relay.MessageStatusPayload], ""),
     Exchange(BOTH, "typing", [relay.TypingPayload], ""),
+    Exchange(TO_SERVER, relay.CustomerPresencePayload.event, [relay.CustomerPresencePayload], ""),
 )
 DESK = (
     Exchange(TO_DESK, "ready", [desk.ReadyPayload], ""),

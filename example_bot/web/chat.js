@@ -4,7 +4,7 @@
  * what such a page needs.
  *
  * Names for tests (data-testid): chat-input, chat-send, bot-message, user-message, quick-reply, suggestion,
- * new-conversation, typing, refused, too-long, connection (data-state: connecting, online, offline, refused),
+ * new-conversation, leave, leave-yes, leave-no, typing, refused, too-long, connection (data-state: connecting, online, offline, refused),
  * who (data-active: bot, waiting, person).
  */
 
@@ -22,6 +22,9 @@ import { TypingIndicator } from "./typing-indicator.js";
 const TYPING_LASTS = 6_000;
 const RETRY_AFTER = 1_000;
 const LONGEST_MESSAGE = 20_000;
+/** What a front end sends whose customer leaves a handoff and was asked whether they want to. */
+const LEAVE = "/handoff_leave";
+const LEAVE_WITHIN = 3_000;
 const STATES = {
   connecting: "Connecting…",
   online: "You are online",
@@ -73,8 +76,13 @@ function onToken({ session_id, token }) {
   });
 }
 
-/** Show whom the customer has now; its colour comes from `data-active`. @param {Active} who */
-function onActive({ active, agent }) {
+/** Whom the customer has now. @type {Active} */
+let who = { active: "bot", agent: null };
+
+/** Show whom the customer has now; its colour comes from `data-active`. @param {Active} now */
+function onActive(now) {
+  who = now;
+  const { active, agent } = now;
   const place = find(".who");
   place.dataset.active = active;
   place.textContent = { bot: "Bot", waiting: "Waiting for a person", person: agent || "A person" }[active] ?? "Bot";
@@ -242,6 +250,26 @@ function isTooLong(length) {
   return excess;
 }
 
+const leaveDialog = /** @type {HTMLDialogElement} */ (find("#leave"));
+
+/** A customer who has a person, or waits for one, is asked first: that conversation ends. */
+function askToStartAgain() {
+  if (who.active !== "person" && who.active !== "waiting") return startAgain();
+  find("#leave-question").textContent =
+    who.active === "person"
+      ? `You are talking with ${who.agent || "a person"}. If you begin anew, that conversation ends.`
+      : "You are waiting for a person. If you begin anew, you lose your place.";
+  leaveDialog.showModal();
+}
+
+/** End the conversation for the person too. Whoever is offline leaves all the same: the person sees that nobody is there. */
+async function leave() {
+  leaveDialog.close();
+  const waited = new Promise((resolve) => setTimeout(resolve, LEAVE_WITHIN));
+  if (connection === "online") await Promise.race([socket.sendMessage(freshId(), LEAVE), waited]);
+  startAgain();
+}
+
 function startAgain() {
   storage.startAgain();
   draw();
@@ -251,7 +279,9 @@ function startAgain() {
 }
 
 find("#write").addEventListener("submit", (event) => (event.preventDefault(), submit()));
-find("#start-again").addEventListener("click", startAgain);
+find("#start-again").addEventListener("click", askToStartAgain);
+find('[data-testid="leave-yes"]').addEventListener("click", () => void leave());
+find('[data-testid="leave-no"]').addEventListener("click", () => leaveDialog.close());
 find("#suggestions").addEventListener("click", (event) => {
   const button = /** @type {HTMLElement} */ (event.target).closest("button");
   if (button) choose(button.textContent ?? "");

@@ -30,6 +30,7 @@ from rasa_handoff.channel.compat.fail_safe_store import Keeper
 from rasa_handoff.channel.compat.rasa_channels import AsksWhileSilent, WithLifetime, WithShortPayloads
 from rasa_handoff.channel.compat.server_patches import ServerPatches
 from rasa_handoff.channel.hosted.customer_authentication import CustomerAuthentication
+from rasa_handoff.channel.hosted.page_presence import PagePresence
 from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
 from rasa_handoff.channel.inbound.hosting import (
     HostBlueprint,
@@ -114,6 +115,7 @@ class HandoffChannel(InputChannel):
             if isinstance(channel, WithShortPayloads):
                 channel.shorten_payloads(self._long_payloads.shortened)
         self.interceptor: Interceptor | None = None
+        self._presence: PagePresence | None = None
 
     def blueprint(self, on_new_message: OnMessage) -> Blueprint:
         """Make a blueprint with a health page, the admin commands and the hosted channels under their ordinary addresses."""
@@ -213,6 +215,7 @@ class HandoffChannel(InputChannel):
     async def _open(self, targets: Any) -> None:
         self._connect_callbacks()
         await self.relay.open(targets)
+        self._expect_pages()
         await self._retention.__aenter__()
         await self.desk.open()
         assert self.interceptor is not None
@@ -221,10 +224,22 @@ class HandoffChannel(InputChannel):
             if isinstance(channel, WithLifetime):
                 await channel.announce()
 
+    def _expect_pages(self) -> None:
+        """Let the customers count as away whose pages don't come back after this start."""
+        for conversation in self.relay.under_way:
+            if self._has_page(conversation) and self._presence is not None:
+                self._presence.went(conversation.conversation_id)
+
+    def _has_page(self, conversation: Conversation) -> bool:
+        """Return whether the customer wrote last on a channel whose pages stay connected."""
+        return isinstance(self.channels.get(conversation.channel or ""), HandoffSocketIO)
+
     async def _close(self) -> None:
         """Stop in the reverse order of the start. Sanic calls this before it closes its socket, so requests still arrive."""
         if self.interceptor is not None:
             await self.interceptor.close()
+        if self._presence is not None:
+            await self._presence.close()
         await self.desk.close()
         await self._retention.__aexit__()
         await self.relay.close()
@@ -249,7 +264,22 @@ class HandoffChannel(InputChannel):
             for page in pages:
                 await page.emit_state(conversation.conversation_id, conversation.active_party)
 
+        async def tell_presence(conversation_id: str, here: bool) -> None:
+            conversation = self.relay.conversation(conversation_id)
+            if conversation.desk_active and conversation.handoff_id is not None and self._has_page(conversation):
+                await self.desk.presence(conversation.handoff_id, here)
+
+        presence = self._presence = PagePresence(
+            lambda conversation_id: any(page.connected(conversation_id) for page in pages), tell_presence
+        )
+
+        async def active_changed(conversation: Conversation) -> None:
+            await show(conversation)
+            if presence.is_away(conversation.conversation_id):
+                await tell_presence(conversation.conversation_id, False)
+
         async def customer_is_there(conversation_id: str) -> None:
+            await presence.came(conversation_id)
             if (conversation := self.relay.conversation(conversation_id)).active_party["active"] != "bot":
                 await show(conversation)
             await self.relay.notify(CUSTOMER, conversation_id)
@@ -258,9 +288,13 @@ class HandoffChannel(InputChannel):
             for page in pages:
                 await page.emit_state(conversation_id, CLOSED)
 
-        self.desk.on_typing, self.relay.on_active_changed = agent_types, show
+        self.desk.on_typing, self.relay.on_active_changed = agent_types, active_changed
+        self.relay.reconnection.is_away = lambda conversation_id: (
+            presence.is_away(conversation_id) and self._has_page(self.relay.conversation(conversation_id))
+        )
         for page in pages:
-            page.on_present, page.on_typing, page.on_read = customer_is_there, customer_types, self.relay.has_read
+            page.on_present, page.on_gone = customer_is_there, presence.went
+            page.on_typing, page.on_read = customer_types, self.relay.has_read
         assert self.interceptor is not None
         self.interceptor.closing.on_closed = closed
         for channel in self.channels.values():

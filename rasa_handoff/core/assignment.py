@@ -40,6 +40,7 @@ from rasa_handoff.core.assignment_events import (
     StatusChanged,
     Taken,
     Transferred,
+    Undelivered,
 )
 from rasa_handoff.core.state_machine import StateMachine, Transition
 from rasa_handoff.protocol.errors import Refused
@@ -208,7 +209,7 @@ def _ask_customer(state: Assignment, event: CustomerSilent) -> AssignmentStep:
     return replace(state, asked=True), (StatusChanged(status="customer_silent", details={"seconds": event.seconds}),)
 
 
-def _note_delivery(state: Assignment, _: Delivered) -> AssignmentStep:
+def _expect_answer(state: Assignment, _: Delivered | Undelivered) -> AssignmentStep:
     return replace(state, asked=False), ()
 
 
@@ -261,7 +262,8 @@ TABLE: Final[dict[tuple[Stage | None, type[AssignmentEvent]], Transition[Stage, 
     (Stage.ASSIGNED, RelayLost): Transition(Stage.ENDED, _end_lost),
     (Stage.MESSAGE, RelayLost): Transition(Stage.ENDED, _end_lost),
     (Stage.ENDED, RelayLost): Transition(Stage.ENDED, _nothing),
-    (Stage.ASSIGNED, Delivered): Transition(Stage.ASSIGNED, _note_delivery),
+    (Stage.ASSIGNED, Delivered): Transition(Stage.ASSIGNED, _expect_answer),
+    (Stage.ASSIGNED, Undelivered): Transition(Stage.ASSIGNED, _expect_answer),
     (Stage.ASSIGNED, AgentLeft): Transition(Stage.ASSIGNED, _nothing),
     (Stage.ASSIGNED, AgentCame): Transition(Stage.ASSIGNED, _nothing),
     (Stage.QUEUED, NobodyTook): Transition(Stage.QUEUED, _report_unanswered),

@@ -57,6 +57,10 @@ class AgentLeft(AssignmentEvent, frozen=True):
     """The agent's desk has been closed for longer than a reload takes."""
 
 
+class Undelivered(AssignmentEvent, frozen=True):
+    """An agent's message waits for the customer to come back."""
+
+
 class AgentCame(AssignmentEvent, frozen=True):
     """The agent's desk is open again."""
 

@@ -20,6 +20,7 @@ from rasa_handoff.core.assignment_events import (
     NobodyTook,
     Released,
     Taken,
+    Undelivered,
 )
 from rasa_handoff.core.state_machine import Timing
 from rasa_handoff.protocol.values import Value
@@ -28,12 +29,12 @@ from rasa_handoff.protocol.values import Value
 class DeskTimers(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long each state may last at the desk, in seconds. None switches a timer off, except ``silence`` and ``message``.
 
-    ``nobody_takes``: until the bot's side is notified that nobody has taken a conversation, and then
-    between two notifications. ``agent_silent``: until
-    the agent is reminded of an unanswered customer, then until other agents may take it over, then until it is queued again.
-    ``agent_gone``: how long an agent whose desk is closed keeps their conversations. ``customer_silent``: after delivery of the
-    agent's message, until the customer is asked whether they are there; then until the conversation ends. ``silence``: until a
-    conversation ends in which neither side writes. ``message``: how long a message that was left is kept.
+    ``nobody_takes``: until the bot's side is notified that nobody has taken a conversation, and then between two notifications.
+    ``agent_silent``: until the agent is reminded of an unanswered customer, then until other agents may take it over, then until
+    it is queued again. ``agent_gone``: how long an agent whose desk is closed keeps their conversations. ``customer_silent``:
+    after the agent's message was delivered, or has begun to wait for a customer who is away, until the customer is asked whether
+    they are there; then until the conversation ends. ``silence``: until a conversation ends in which neither side writes.
+    ``message``: how long a message that was left is kept.
     """
 
     nobody_takes: float | None = 300
@@ -78,7 +79,7 @@ TIMINGS: Final[dict[str, Timing[Stage, Assignment, AssignmentEvent]]] = {
     "customer_silent": Timing(
         states=frozenset({Stage.ASSIGNED}),
         event=CustomerSilent,
-        restarts=(Delivered, CustomerSilent),
+        restarts=(Delivered, Undelivered, CustomerSilent),
         stops=(CustomerWrote,),
     ),
     "silence": Timing(

@@ -111,7 +111,11 @@ def _report(event: events.MessageReported | events.NoticeShown | events.WordsNot
         quoted = event.text if len(event.text) <= LONGEST_QUOTED else f"{event.text[:LONGEST_QUOTED]}..."
         return make_notice(names.UTTER_NOT_DELIVERED, text=quoted)
     status = MessageStatusPayload(
-        handoff_id=str(event.handoff_id), message_id=event.message_id, status=event.status, reason=event.reason
+        handoff_id=str(event.handoff_id),
+        message_id=event.message_id,
+        status=event.status,
+        reason=event.reason,
+        customer_is_away=event.customer_is_away,
     )
     return TellDesk(payload=status)
 
@@ -190,6 +194,9 @@ def _are_you_there(conversation: Conversation, event: events.CustomerFellSilent)
 
 
 def _ask_to_confirm(conversation: Conversation, event: events.CustomerLeaving) -> ControlStep:
+    if event.confirmed:
+        after, effects = _left(conversation, event)
+        return replace(after, state=Control.RETURNING), effects
     notice = make_notice(names.UTTER_CONFIRM_LEAVE, word=conversation.leaving_word, agent=conversation.agent)
     return conversation, (notice,)
 
@@ -275,7 +282,7 @@ TABLE: Final[dict[tuple[Control | None, type[events.Event]], Transition[Control,
     (Control.WAITING, events.HandoffFailed): Transition(Control.RETURNING, _failed),
     (Control.LIVE, events.CustomerSaid): Transition(Control.LIVE, _customer_said),
     (Control.LIVE, events.CustomerAskedAgain): Transition(Control.LIVE, _answer_where_it_stands),
-    (Control.LIVE, events.CustomerLeaving): Transition(Control.LEAVING, _ask_to_confirm),
+    (Control.LIVE, events.CustomerLeaving): Transition(Control.LEAVING, _ask_to_confirm, Control.RETURNING),
     (Control.LIVE, events.AgentSaid): Transition(Control.LIVE, _agent_said),
     (Control.LIVE, events.AgentJoined): Transition(Control.LIVE, _joined),
     (Control.LIVE, events.HandoffTransferred): Transition(Control.WAITING, _transferred),

@@ -93,6 +93,10 @@ def timer_changes(
 
     A running timer that is started again runs from the beginning.
     """
-    if isinstance(event, events.MessageReported) and event.status is not Status.DELIVERED:
-        return frozenset(), frozenset()  # a customer who hasn't got the message yet isn't silent
+    if (
+        isinstance(event, events.MessageReported)
+        and event.status is not Status.DELIVERED
+        and not event.customer_is_away
+    ):
+        return frozenset(), frozenset()  # a customer whom the message couldn't reach yet isn't silent
     return MACHINE.timer_changes(TIMINGS, before, after, event, running)

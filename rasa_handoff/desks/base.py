@@ -92,6 +92,9 @@ class Desk(abc.ABC):
     async def typing(self, handoff_id: str, on: bool) -> None:  # noqa: B027 - most protocols can't express it
         """Report that the customer is typing, or has stopped. Never stored."""
 
+    async def presence(self, handoff_id: str, here: bool) -> None:  # noqa: B027 - most protocols can't express it
+        """Report whether the customer's page is open. A report that is lost is made up for at the next connect."""
+
 
 async def apply(relay: Relay, event: events.Event) -> str | None:
     """Apply an event for a desk whose protocol has no acknowledgements; an event that comes too late is only logged.

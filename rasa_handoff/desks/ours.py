@@ -27,6 +27,7 @@ from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.names import RELAY_NAMESPACE
 from rasa_handoff.protocol.payloads import (
     Acknowledgement,
+    CustomerPresencePayload,
     DeskStatusPayload,
     FindPayload,
     FoundAnswer,
@@ -211,6 +212,13 @@ class OurDesk(Desk):
             with contextlib.suppress(SocketIOError):
                 typing = TypingPayload(handoff_id=handoff_id, on=on)
                 await self._client.emit(typing.event, plain(typing), namespace=RELAY_NAMESPACE)
+
+    async def presence(self, handoff_id: str, here: bool) -> None:
+        """Report whether the customer's page is open, if connected to a server that accepts it."""
+        presence = CustomerPresencePayload(handoff_id=handoff_id, here=here)
+        if self._welcome is not None and presence.event in (self._welcome.events or ()):
+            with contextlib.suppress(SocketIOError):
+                await self._client.emit(presence.event, plain(presence), namespace=RELAY_NAMESPACE)
 
     async def _call(self, name: str, body: dict[str, Any], accepted: type[Acknowledgement]) -> Acknowledgement:
         """Send an event and return its acknowledgement; if it was accepted, as ``accepted``."""

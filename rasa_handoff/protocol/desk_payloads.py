@@ -64,7 +64,8 @@ class Summary(Payload, frozen=True, kw_only=True):
     the bot handed it over, cut. ``priority``: the queue is ordered by this, then by ``ahead``, then by ``queued_at``.
     ``language``: the customer's. ``channel``: the customer's. ``queued_at``: since when it is in the queue. ``assigned_at``: when
     it was taken. ``ahead``: whether it is queued before others of the same priority. ``reminders``: how often in a row its agent
-    was reminded of the customer's words; from 2 on anybody who sees it may take it.
+    was reminded of the customer's words; from 2 on anybody who sees it may take it. ``customer_is_away``: whether no page of the
+    customer's is open; false too where their channel doesn't know.
     ``last``: the last message, its text cut. ``words``: what the customer said last before the handoff. ``ended``: how it ended.
     """
 
@@ -85,6 +86,7 @@ class Summary(Payload, frozen=True, kw_only=True):
     assigned_at: float | None
     ahead: bool
     reminders: int
+    customer_is_away: bool
     last: Message | None
     words: str | None
     ended: EndSummary | None

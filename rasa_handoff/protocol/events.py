@@ -103,11 +103,12 @@ class CustomerSaid(CustomerEvent, frozen=True, kw_only=True):
 
 
 class CustomerLeaving(CustomerEvent, frozen=True, kw_only=True):
-    """The customer typed the leaving word."""
+    """The customer typed the leaving word, or chose to leave. ``confirmed``: they were asked whether they want to."""
 
     id: str
     text: str
     at: float
+    confirmed: bool = False
 
 
 class CustomerAskedAgain(CustomerEvent, frozen=True, kw_only=True):
@@ -245,11 +246,15 @@ class ReturnTimedOut(Event, frozen=True, kw_only=True):
 
 
 class MessageReported(Event, frozen=True, kw_only=True):
-    """The status of an agent's message on its way to the customer."""
+    """The status of an agent's message on its way to the customer.
+
+    ``customer_is_away``: whether it waits for the customer to come back, and not for their channel.
+    """
 
     message_id: str
     status: Status
     reason: str | None = None
+    customer_is_away: bool = False
 
 
 class NoticeShown(Event, frozen=True, kw_only=True):

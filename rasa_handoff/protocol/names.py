@@ -119,6 +119,8 @@ MESSAGE_PAYLOAD: Final = "/handoff_leave_message"
 BACK_PAYLOAD: Final = "/handoff_back"
 WITHOUT_CONTACT_PAYLOAD: Final = "/handoff_without_contact"
 """Payloads of the buttons of the relay's questions. Unlike the one above these are no intents; only the relay reads them."""
+LEAVE_PAYLOAD: Final = "/handoff_leave"
+"""Sent by a front end whose customer leaves the handoff, and has already been asked whether they want to."""
 UTTER_WELCOME_BACK: Final = "utter_handoff_welcome_back"
 
 PLATFORM_CHANNELS: Final = ("rasa_handoff.KommunicateChannel", "rasa_handoff.LivePersonChannel")

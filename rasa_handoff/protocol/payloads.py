@@ -83,12 +83,14 @@ class OpenHandoffPayload(Payload, frozen=True, kw_only=True):
     """A handoff that is open at a relay.
 
     ``handoff_id``: the handoff. ``last``: the ``number`` of the last payload that the relay has received in it. ``words``: the
-    ``id`` of the last message of an agent that the relay has received in it.
+    ``id`` of the last message of an agent that the relay has received in it. ``customer_is_away``: as in
+    CustomerPresencePayload, the opposite of ``here``.
     """
 
     handoff_id: HandoffId
     last: Count = 0
     words: str | None = None
+    customer_is_away: bool = False
 
 
 class HelloPayload(Payload, frozen=True, kw_only=True):
@@ -218,7 +220,8 @@ class MessagePayload(DurablePayload, frozen=True, kw_only=True):
 class MessageStatusPayload(DurablePayload, frozen=True, kw_only=True):
     """The status of an agent's message on its way to the customer.
 
-    ``message_id``: the message. ``status``: as in Message. ``reason``: why it failed or waits.
+    ``message_id``: the message. ``status``: as in Message. ``reason``: why it failed or waits. ``customer_is_away``: whether it
+    waits for the customer to come back, and not for their channel.
     """
 
     event = "message.status"
@@ -226,6 +229,7 @@ class MessageStatusPayload(DurablePayload, frozen=True, kw_only=True):
     message_id: ForeignId
     status: Status
     reason: str | None = None
+    customer_is_away: bool = False
 
 
 class TypingPayload(Payload, frozen=True, kw_only=True):
@@ -238,6 +242,20 @@ class TypingPayload(Payload, frozen=True, kw_only=True):
 
     handoff_id: HandoffId
     on: bool
+
+
+class CustomerPresencePayload(Payload, frozen=True, kw_only=True):
+    """Whether the customer's page is open, on channels that know it; an unknown handoff is ignored.
+
+    A lost one is made up for by the next ``hello``.
+
+    ``handoff_id``: the handoff. ``here``: false when no page of theirs has been open for some seconds.
+    """
+
+    event = "customer.presence"
+
+    handoff_id: HandoffId
+    here: bool
 
 
 # Statuses of a handoff, from the server

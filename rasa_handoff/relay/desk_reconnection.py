@@ -6,7 +6,7 @@ it doesn't know is offered again, with everything said since.
 """
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -25,14 +25,18 @@ log = get_log(__name__)
 
 
 class DeskReconnection:
-    """The relay's part of the reconciliation with a desk that has (re)connected: each side says what it has."""
+    """The relay's part of the reconciliation with a desk that has (re)connected: each side says what it has.
+
+    ``is_away``: set by the channel; whether the customer of a conversation is known to be away.
+    """
 
     def __init__(self, conversations: ConversationAccess, store: Store) -> None:
         self._conversations, self._store = conversations, store
+        self.is_away: Callable[[str], bool] = lambda _: False
 
     async def acknowledged(self) -> list[OpenHandoffPayload]:
         """Return the last event received from the desk for each handoff under way, as sent in ``hello`` (docs/protocol.md)."""
-        return await self._store.write(repository.acknowledged)
+        return await self._store.write(lambda connection: repository.acknowledged(connection, self.is_away))
 
     async def remove_acknowledged(self, last: Mapping[str, str]) -> None:
         """Remove what the desk has acknowledged. ``last``: the id of the last entry it has, by handoff."""

@@ -5,6 +5,7 @@ The functions run inside a transaction of :class:`RelayStore`.
 
 import time
 import uuid
+from collections.abc import Callable
 from typing import Final, TypeVar
 
 import msgspec
@@ -212,14 +213,24 @@ def reset_received(connection: Connection, handoff_id: str) -> None:
     connection.execute(update(handoffs).where(handoffs.c.handoff_id == handoff_id).values(received=0))
 
 
-def acknowledged(connection: Connection) -> list[OpenHandoffPayload]:
-    """Return the highest number received for each handoff under way, and the id of the last agent message."""
+def acknowledged(connection: Connection, is_away: Callable[[str], bool]) -> list[OpenHandoffPayload]:
+    """Return the highest number received for each handoff under way, and the id of the last agent message.
+
+    ``is_away``: whether the customer of a conversation is away.
+    """
     found = []
     for conversation in under_way(connection):
         number = _RECEIVED.scalar(connection, {"handoff": conversation.handoff_id})
         if number is not None:
             last_message = _last_agent_message(connection, str(conversation.handoff_id))
-            found.append(OpenHandoffPayload(handoff_id=str(conversation.handoff_id), last=number, words=last_message))
+            found.append(
+                OpenHandoffPayload(
+                    handoff_id=str(conversation.handoff_id),
+                    last=number,
+                    words=last_message,
+                    customer_is_away=is_away(conversation.conversation_id),
+                )
+            )
     return found
 
 

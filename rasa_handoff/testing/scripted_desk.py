@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 
+from rasa_handoff.core.assignment_timers import DeskTimers
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.recording_client import PATIENCE, RecordingClient
 from rasa_handoff.testing.waiting import eventually
@@ -28,7 +29,7 @@ PASSWORD: Final = "correct horse battery"
 class DeskServer:
     """A live-agent server: ``async with DeskServer(folder)``. Agents and departments may be added at any time.
 
-    ``grace``: seconds after which an agent who has disconnected is away.
+    ``grace``: seconds after which an agent who has disconnected is away. ``timers``: how long each state may last at the desk.
     """
 
     def __init__(
@@ -39,10 +40,12 @@ class DeskServer:
         tkinter_demo: "Ports | None" = None,
         database: str | None = None,
         admin_token: str | None = None,
+        timers: DeskTimers | None = None,
     ) -> None:
         self.database = database or f"sqlite:///{folder / 'desk.db'}"
         self.port, self.grace = port or free_port(), grace
         self.tkinter_demo, self.admin_token, self.url = tkinter_demo, admin_token, ""
+        self.timers = timers or DeskTimers()
 
     def add_agent(self, name: str, *departments: str) -> str:
         """Add an agent with this name, and return the e-mail address to sign in with."""
@@ -62,7 +65,7 @@ class DeskServer:
         from rasa_handoff.server.app import ServerSettings, create_app
         from rasa_handoff.server.run import running
 
-        settings = ServerSettings(tkinter_demo=self.tkinter_demo, admin_token=self.admin_token)
+        settings = ServerSettings(tkinter_demo=self.tkinter_demo, admin_token=self.admin_token, timers=self.timers)
         self._running = running(create_app(self.database, settings, grace=self.grace), port=self.port)
         self.url = await self._running.__aenter__()
         return self

@@ -3,6 +3,7 @@
 from itertools import chain, combinations
 
 import pytest
+from msgspec.structs import replace
 
 from rasa_handoff.core.control import TABLE, Control, Conversation, step
 from rasa_handoff.core.control_timers import TIMINGS, due_event, timer_changes
@@ -155,10 +156,11 @@ def test_words_start_and_stop_whose_turn_it_is() -> None:
     waiting = events.MessageReported(**OF, message_id="m", status=Status.WAITING)
     world.happen(waiting)
     assert "customer_silent" not in world.running
-    world.happen(DELIVERED)
-    assert "customer_silent" in world.running
-    world.happen(events.CustomerSaid(**HERE, **SAID))
-    assert "customer_silent" not in world.running
+    for reached in (DELIVERED, replace(waiting, customer_is_away=True)):
+        world.happen(reached)
+        assert "customer_silent" in world.running
+        world.happen(events.CustomerSaid(**HERE, **SAID))
+        assert "customer_silent" not in world.running
 
 
 def test_a_further_word_of_the_customers_gives_the_agent_no_more_time() -> None:

@@ -21,10 +21,10 @@ def orders_unstaffed(karoo):
     return [said["departments"][1]["staffed"] for said in karoo.all("availability")][-1:] == [False]
 
 
-async def become(server, karoo, handoff, message_id, status):
+async def become(server, karoo, handoff, message_id, status, **more):
     """Report the status of a message, and wait until nothing waits for the relay: else it counts as away, and timers wait too."""
     body = {"handoff_id": handoff, "id": f"s-{message_id}-{status}", "number": 9, "message_id": message_id}
-    assert (await karoo.call("message.status", {**body, "status": status, "reason": None}))["ok"]
+    assert (await karoo.call("message.status", {**body, "status": status, "reason": None, **more}))["ok"]
     await eventually(lambda: waiting_entries(server, handoff) == 0)
 
 
@@ -129,6 +129,37 @@ async def test_a_silent_customer_is_asked_and_then_it_ends(server, relay, desk):
     assert karoo.handoff_events(handoff)[-1]["reason"] == "customer_silent"
     await eventually(lambda: last(thandi, handoff)["state"] == "ended")
     assert last(thandi, handoff)["ended"]["outcome"] == "customer_silent"
+
+
+async def test_words_that_wait_for_a_customer_who_is_away_begin_their_silence(server, relay, desk):
+    thandi, karoo = await desk(), await relay()
+    handoff = await karoo.initiate()
+    await thandi.take(handoff)
+    await thandi.say(handoff, "which order is it?", "a-1")
+    await become(server, karoo, handoff, "a-1", "waiting")  # for the vendor
+    server.ahead += 700
+    await become(server, karoo, handoff, "a-1", "waiting", customer_is_away=True)
+    assert karoo.statuses(handoff) == ["accepted"]
+    server.ahead += 601
+    await eventually(lambda: karoo.statuses(handoff) == ["accepted", "customer_silent"])
+    server.ahead += 601
+    await eventually(lambda: last(thandi, handoff)["state"] == "ended")
+    assert last(thandi, handoff)["ended"]["outcome"] == "customer_silent"
+
+
+async def test_a_customer_who_came_back_is_asked_only_after_the_delivery(server, relay, desk):
+    thandi, karoo = await desk(), await relay()
+    handoff = await karoo.initiate()
+    await thandi.take(handoff)
+    await thandi.say(handoff, "which order is it?", "a-1")
+    await become(server, karoo, handoff, "a-1", "waiting", customer_is_away=True)
+    server.ahead += 500
+    await become(server, karoo, handoff, "a-1", "delivered")
+    server.ahead += 500
+    await become(server, karoo, handoff, "a-1", "waiting", customer_is_away=True)  # it was late
+    assert karoo.statuses(handoff) == ["accepted"]
+    server.ahead += 101
+    await eventually(lambda: karoo.statuses(handoff) == ["accepted", "customer_silent"])
 
 
 async def test_a_customer_who_answered_before_the_delivery_was_told_is_not_silent(server, relay, desk):

@@ -73,11 +73,13 @@ class SocketSessions:
         here = self._sessions.get(sid)
         self._note("unknown" if here is None else here.address, sentence)
 
-    def remove(self, sid: str) -> None:
-        """Forget a socket that has disconnected."""
+    def remove(self, sid: str) -> str | None:
+        """Forget a socket that has disconnected, and return the session that it had joined."""
         gone = self._sessions.pop(sid, None)
-        if gone is not None:
-            gone.forget_expiry()
+        if gone is None:
+            return None
+        gone.forget_expiry()
+        return gone.session_id
 
     def joined(self, sid: str, session_id: Any) -> bool:
         """Return whether the socket has joined this session."""

@@ -70,6 +70,8 @@ class HandoffSocketIO(SocketIOInput):
     """Set before the blueprint is made; otherwise one with the default limits is used."""
     on_present: Callable[[str], Awaitable[None]] | None = None
     """Called with the session's id after the session was confirmed to a socket."""
+    on_gone: Callable[[str], None] | None = None
+    """Called with the id of a session that one of its sockets has left; others may still be in it."""
     on_typing: Callable[[str, bool], Awaitable[None]] | None = None
     """Called with the conversation's id when its customer begins or stops to type."""
     on_read: Callable[[str, str], Awaitable[None]] | None = None
@@ -198,10 +200,11 @@ class HandoffSocketIO(SocketIOInput):
 
     def _disconnecting(self, handle: SocketHandler) -> SocketHandler:
         async def disconnect(sid: str, *reason: Any) -> None:
-            self._sessions.remove(sid)
+            session_id = self._sessions.remove(sid)
             if (calls := self._acknowledging.pop(sid, None)) is not None:
                 calls.close()
             await handle(sid)
+            self._note_gone(session_id if self.session_persistence else sid)
 
         return disconnect
 
@@ -310,6 +313,11 @@ class HandoffSocketIO(SocketIOInput):
     def _leave_room(self, sid: str, room: str) -> None:
         if self.sio is not None:
             socketio_server.leave_room(self.sio, self._namespace, sid, room)
+        self._note_gone(room)
+
+    def _note_gone(self, session_id: str | None) -> None:
+        if self.on_gone is not None and session_id is not None:
+            self.on_gone(session_id)
 
     async def _recheck(self, conversation_id: str) -> None:
         await self._sessions.recheck(conversation_id, self._sockets(conversation_id))

@@ -248,6 +248,8 @@ class Interceptor:
     async def _to_bot(self, channel: str, message: UserMessage, again: bool) -> None:
         """Run the bot's turn, or repeat the messages of a finished one, and follow its requests."""
         message.text = self._customers.bots_questions.answer(message.sender_id, message.text)
+        if message.text == names.LEAVE_PAYLOAD:
+            return  # the handoff has just ended
         if message.text == names.MESSAGE_PAYLOAD and self._takes_messages:
             return await self._begin_message(channel, message, again)
         if message.text in PAYLOADS:

@@ -33,9 +33,9 @@ QUESTIONS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     names.UTTER_ASK_CONTACT_AGAIN: ((names.UTTER_WITHOUT_CONTACT, names.WITHOUT_CONTACT_PAYLOAD),),
 }
 """The questions by their responses, each with the responses and payloads of its buttons."""
-PAYLOADS: Final = frozenset(payload for choices in QUESTIONS.values() for _, payload in choices) - {
-    names.CARRY_ON_PAYLOAD
-}
+PAYLOADS: Final = (
+    frozenset(payload for choices in QUESTIONS.values() for _, payload in choices) | {names.LEAVE_PAYLOAD}
+) - {names.CARRY_ON_PAYLOAD}
 """Payloads that only the relay reads; the agent never sees them as words."""
 WAYS_OUT: Final = frozenset({names.BACK_PAYLOAD, names.CARRY_ON_PAYLOAD, names.WITHOUT_CONTACT_PAYLOAD})
 """The choices by which a customer stops leaving a message."""
@@ -100,6 +100,8 @@ def event_of(payload: str, conversation: Conversation, common: dict[str, Any], c
 
     ``common``: the attributes of every event; ``content``: those of the customer's message.
     """
+    if payload == names.LEAVE_PAYLOAD:
+        return events.CustomerLeaving(**common, **content, confirmed=True)
     if conversation.state in LEAVING_MESSAGE and payload in WAYS_OUT:
         return events.CustomerLeaving(**common, **content)
     if conversation.state not in (Control.WAITING, Control.MESSAGE):

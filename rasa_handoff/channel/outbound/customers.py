@@ -92,6 +92,7 @@ class Customers:
         self._title_of, self._offers = title_of, offers
         self._batches, self._inbox = ResponseBatches(relay, self.make_message), Inbox(relay.store)
         self._failing: dict[int, float] = Recent(MOST_REMEMBERED)
+        # Messages of agents that were reported as waiting, and whether for the customer to come back.
         self._reported_waiting: dict[str, bool] = Recent()
         # A conversation that no longer fits in here gets its entries at the end of the next response, not at the beginning.
         self._waiting: dict[str, bool] = Recent(MOST_REMEMBERED)
@@ -205,7 +206,7 @@ class Customers:
         except _InAnswer:
             raise
         except Waits as problem:
-            await self._note_waiting(lane, str(problem))
+            await self._note_waiting(lane, str(problem), customer_is_away=True)
             raise
         except Refused:  # for good: the entry is set aside, and the agent gets the reason
             self._forget(lane, entry)
@@ -280,15 +281,21 @@ class Customers:
             self._forget(lane, entry)
             raise Refused("timeout", f"Tried for {self._patience:g} s: {reason}") from problem
 
-    async def _note_waiting(self, lane: str, reason: str) -> None:
-        """Report to the agent, once per message, that this one and those behind it wait."""
+    async def _note_waiting(self, lane: str, reason: str, customer_is_away: bool = False) -> None:
+        """Report to the agent that this message and those behind it wait.
+
+        Each is reported once, and once more if it no longer waits for the channel, but for the customer.
+        """
         self._waiting[lane] = True
         for entry in await self._relay.queue(CUSTOMER, lane):
             # An entry without an id can't be reported; it is set aside when it is the next to deliver.
-            if entry.name == Speaker.AGENT.value and entry.id is not None and entry.id not in self._reported_waiting:
+            if entry.name != Speaker.AGENT.value or entry.id is None:
+                continue
+            reported = self._reported_waiting.get(entry.id)
+            if reported is None or customer_is_away > reported:
                 with isolated(log, "A message for %s waits, and that can't be reported to the agent.", short_id(lane)):
-                    await self._relay.apply(_report(lane, entry, Status.WAITING, reason))
-                self._reported_waiting[entry.id] = True
+                    await self._relay.apply(_report(lane, entry, Status.WAITING, reason, customer_is_away))
+                self._reported_waiting[entry.id] = customer_is_away
 
     def _delivered(self, lane: str, entry: Entry, message: Mapping[str, Any]) -> list[events.Event]:
         self._forget(lane, entry)
@@ -309,6 +316,14 @@ class Customers:
             self._reported_waiting.pop(entry.id, None)
 
 
-def _report(lane: str, entry: Entry, status: Status, reason: str | None = None) -> events.MessageReported:
-    about: dict[str, Any] = {"handoff_id": entry.handoff_id, "message_id": str(entry.id)}
-    return events.MessageReported(conversation_id=lane, **about, status=status, reason=reason)
+def _report(
+    lane: str, entry: Entry, status: Status, reason: str | None = None, customer_is_away: bool = False
+) -> events.MessageReported:
+    return events.MessageReported(
+        conversation_id=lane,
+        handoff_id=entry.handoff_id,
+        message_id=str(entry.id),
+        status=status,
+        reason=reason,
+        customer_is_away=customer_is_away,
+    )

@@ -19,6 +19,7 @@ from rasa_handoff.protocol.names import RELAY_NAMESPACE
 from rasa_handoff.protocol.payloads import (
     AVAILABILITY,
     Acknowledgement,
+    CustomerPresencePayload,
     DeskStatusPayload,
     EndedPayload,
     FindPayload,
@@ -94,6 +95,7 @@ class RelayGateway:
             "message": self._message,
             "message.status": self._message_status,
             "typing": self._typing,
+            CustomerPresencePayload.event: self._customer_presence,
         }
         listen(sio, RELAY_NAMESPACE, handlers)
         self._events = tuple(handlers)
@@ -301,13 +303,21 @@ class RelayGateway:
     async def _message_status(self, sid: str, data: Any) -> None:
         report = read(MessageStatusPayload, data)
         mark = Mark(
-            handoff_id=report.handoff_id, message_id=report.message_id, status=report.status, reason=report.reason
+            handoff_id=report.handoff_id,
+            message_id=report.message_id,
+            status=report.status,
+            reason=report.reason,
+            customer_is_away=report.customer_is_away,
         )
         await self._conversations.message_status(self._bot(sid), mark, report.id)
 
     async def _typing(self, sid: str, data: Any) -> None:
         typing = read(TypingPayload, data)
         await self._conversations.customer_typing(self._bot(sid), typing.handoff_id, typing.on)
+
+    async def _customer_presence(self, sid: str, data: Any) -> None:
+        presence = read(CustomerPresencePayload, data)
+        await self._conversations.customer_presence(self._bot(sid), presence.handoff_id, presence.here)
 
     async def _publish(self, publication: Publication) -> None:
         if isinstance(publication, AvailabilityChanged):

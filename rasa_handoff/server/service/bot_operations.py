@@ -105,6 +105,16 @@ class BotService(DeliveryService):
 
         await self.do(work)
 
+    async def customer_presence(self, bot_id: str, handoff_id: str, here: bool) -> None:
+        """Note whether the customer's page is open. An unknown handoff is ignored."""
+
+        def work(unit: UnitOfWork) -> None:
+            record = handoffs.find(unit.connection, handoff_id)
+            if record is not None and record.is_of(RELAY, bot_id):
+                unit.note_presence(record, here)
+
+        await self.do(work)
+
     async def customer_typing(self, bot_id: str, handoff_id: str, on: bool) -> None:
         """Publish the customer's typing to the agents who see the conversation. It is never stored."""
 

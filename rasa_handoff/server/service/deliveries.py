@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from rasa_handoff.core.assignment import Stage
-from rasa_handoff.core.assignment_events import Delivered, RelayLost
+from rasa_handoff.core.assignment_events import Delivered, RelayLost, Undelivered
 from rasa_handoff.protocol.desk_payloads import Message
 from rasa_handoff.protocol.payloads import MessagePayload
 from rasa_handoff.protocol.values import Speaker, Status, Value
@@ -20,12 +20,16 @@ ARRIVED: Final = (Status.DELIVERED, Status.READ)
 
 
 class Mark(Value, frozen=True, kw_only=True):
-    """A message's status, known from the delivery of its outbox entry."""
+    """A message's status, known from the delivery of its outbox entry.
+
+    ``customer_is_away``: whether it waits for the customer to come back.
+    """
 
     handoff_id: str
     message_id: str
     status: Status
     reason: str | None = None
+    customer_is_away: bool = False
 
 
 class Lost(Value, frozen=True, kw_only=True):
@@ -66,6 +70,8 @@ class DeliveryService(Service):
 def mark_message(unit: UnitOfWork, record: Record, mark: Mark) -> None:
     """Store and publish the status of a message on its way to the customer."""
     message = handoffs.raise_status(unit.connection, record.handoff_id, mark.message_id, mark.status, mark.reason)
+    if mark.customer_is_away and record.assignment.stage is Stage.ASSIGNED and _waits(unit, record, mark):
+        unit.apply(record, Undelivered(at=unit.now))
     if message is None:
         return
     unit.publications.append(
@@ -79,6 +85,13 @@ def mark_message(unit: UnitOfWork, record: Record, mark: Mark) -> None:
     )
     if record.assignment.stage is Stage.ASSIGNED and _has_arrived(unit, record, message, mark.status):
         unit.apply(record, Delivered(at=unit.now))
+
+
+def _waits(unit: UnitOfWork, record: Record, mark: Mark) -> bool:
+    """Return whether an agent's message waits for the customer, who hasn't written after it."""
+    message = handoffs.find_message(unit.connection, record.handoff_id, mark.message_id)
+    waits = message is not None and message.speaker is Speaker.AGENT and message.status is Status.WAITING
+    return waits and message is not None and handoffs.is_unanswered(unit.connection, record.handoff_id, message)
 
 
 def _has_arrived(unit: UnitOfWork, record: Record, message: Message, status: Status) -> bool:

@@ -46,15 +46,15 @@ def catch_up(unit: UnitOfWork, side: str, bot_id: str, open_handoffs: Sequence[O
             unknown.append(one.handoff_id)
         elif record.is_of(side, bot_id):
             with unit.isolated("Handoff %s can't be reconciled with what the relay has received.", one.handoff_id):
-                _agree(unit, record, one)
+                unit.note_presence(_agree(unit, record, one), here=not one.customer_is_away)
             id = handoffs.last_received(unit.connection, one.handoff_id)
             if id is not None:
                 ours[one.handoff_id] = id
     return CaughtUp(received=ours, unknown=tuple(unknown))
 
 
-def _agree(unit: UnitOfWork, record: Record, theirs: OpenHandoffPayload) -> None:
-    """Reconcile one handoff.
+def _agree(unit: UnitOfWork, record: Record, theirs: OpenHandoffPayload) -> Record:
+    """Reconcile one handoff, and return it as it is then.
 
     If the relay has a higher number than we remember, this database is an earlier copy: the entries that it has numbered since
     would seem old to the relay, so they are numbered anew.
@@ -77,7 +77,9 @@ def _agree(unit: UnitOfWork, record: Record, theirs: OpenHandoffPayload) -> None
         OUTBOX.remove(unit.connection, [entry for entry in waiting if entry.key not in kept])
     ended = record.assignment.ended
     if ended is not None and not left:
-        handoffs.save(unit.connection, unit.send_status(record, *_end_again(ended)))
+        record = unit.send_status(record, *_end_again(ended))
+        handoffs.save(unit.connection, record)
+    return record
 
 
 def _not_received(waiting: Sequence[Entry], theirs: OpenHandoffPayload) -> list[Entry]:

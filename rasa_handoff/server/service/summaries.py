@@ -37,6 +37,7 @@ def summary(record: Record, last: Message | None) -> Summary:
         assigned_at=state.assigned_at,
         ahead=state.ahead,
         reminders=state.reminders,
+        customer_is_away=record.customer_is_away,
         last=None if last is None else replace(last, text=_cut(last.text)),
         words=_last_before(record),
         ended=_ended(state.ended),

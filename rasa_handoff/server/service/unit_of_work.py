@@ -164,6 +164,15 @@ class UnitOfWork:
         handoffs.save(self.connection, after)
         self.publications.append(Said(viewers=self.readers(record), handoff_id=record.handoff_id, message=message))
 
+    def note_presence(self, record: Record, here: bool) -> Record:
+        """Save whether the customer is here, and publish it, if that is news and the conversation goes on."""
+        if record.customer_is_away is not here or record.assignment.stage is Stage.ENDED:
+            return record
+        after = replace(record, customer_is_away=not here)
+        handoffs.save(self.connection, after)
+        self.show(after)
+        return after
+
     def show(self, record: Record, viewers: frozenset[str] | None = None) -> None:
         """Publish the summary of a conversation; to all who may see it, unless ``viewers`` are given."""
         seen_by = summaries.viewers(self.connection, record) if viewers is None else viewers
@@ -257,7 +266,8 @@ class Service:
         """Keep the customer's message."""
 
         def work(unit: UnitOfWork) -> None:
-            unit.say(must_find_of_bot(unit, side, bot_id, handoff_id), event)
+            record = must_find_of_bot(unit, side, bot_id, handoff_id)
+            unit.say(unit.note_presence(record, here=True), event)
             handoffs.note_received(unit.connection, handoff_id, event.id)
 
         await self.do(work)

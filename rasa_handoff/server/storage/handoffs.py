@@ -73,7 +73,8 @@ OPEN_STAGES: Final = tuple(stage.value for stage in Stage if stage is not Stage.
 class Record(Value, frozen=True, kw_only=True):
     """A conversation: its offer and its state.
 
-    ``side``: the outbox target that leads to the customer. ``position``: the place in the queue that was sent last. ``seq``:
+    ``side``: the outbox target that leads to the customer. ``customer_is_away``: whether no page of theirs is open, as far as
+    their channel knows. ``position``: the place in the queue that was sent last. ``seq``:
     the number of the last message, whoever wrote it. ``last_number``: the number of the last entry to the customer's side, a
     message or a status.
     """
@@ -84,6 +85,7 @@ class Record(Value, frozen=True, kw_only=True):
     position: int | None = None
     seq: int = 0
     last_number: int = 0
+    customer_is_away: bool = False
 
     @property
     def handoff_id(self) -> str:
@@ -282,6 +284,7 @@ def _changing(record: Record) -> dict[str, Any]:
         "position": record.position,
         "seq": record.seq,
         "last_number": record.last_number,
+        "customer_is_away": record.customer_is_away,
     }
 
 
@@ -322,6 +325,7 @@ def _record(row: Any) -> Record:
         position=row.position,
         seq=row.seq,
         last_number=row.last_number,
+        customer_is_away=row.customer_is_away,
     )
 
 

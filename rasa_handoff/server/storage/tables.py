@@ -199,6 +199,8 @@ HANDOFFS: Final = Table(
     # Whether the silent customer was asked if they are there, and whether the agent who has it has written.
     Column("asked", Boolean, nullable=False),
     Column("answered", Boolean, nullable=False),
+    # Whether the channel has told that no page of the customer's is open.
+    Column("customer_is_away", Boolean, nullable=False),
     Column("ended_at", Float),
     Column("outcome", String(100)),
     Column("end_note", Text),

@@ -118,6 +118,42 @@ async def test_a_reload_keeps_what_was_said_and_a_new_conversation_doesnt(custom
     await expect(customer.get_by_test_id("bot-message").locator(".text")).to_have_text("Hello.")
 
 
+async def test_a_customer_who_begins_anew_is_asked_first_and_the_agent_hears_of_it(
+    customer: Page, chromium: Browser, server: Server
+) -> None:
+    context = await chromium.new_context()
+    desk = await Desk(await context.new_page(), server.address, "thandi@example.org").sign_in()
+    agent = desk.page
+    await say(customer, '/execute_handoff{"department": "billing"}')
+    await agent.get_by_test_id("take").click()
+    await expect(customer.get_by_test_id("who")).to_have_text("Thandi Nkosi")
+    await customer.get_by_test_id("new-conversation").click()
+    await expect(customer.get_by_test_id("leave")).to_contain_text("You are talking with Thandi Nkosi.")
+    await customer.get_by_test_id("leave-no").click()
+    await expect(customer.get_by_test_id("who")).to_have_text("Thandi Nkosi")
+    await customer.get_by_test_id("new-conversation").click()
+    await customer.get_by_test_id("leave-yes").click()
+    await expect(customer.get_by_test_id("bot-message")).to_have_count(0)
+    await expect(customer.get_by_test_id("who")).to_have_text("Bot")
+    await expect(agent.locator("main")).to_contain_text("Ended")
+
+
+async def test_the_agent_sees_that_the_customers_page_is_closed(
+    customer: Page, chromium: Browser, server: Server
+) -> None:
+    context = await chromium.new_context()
+    desk = await Desk(await context.new_page(), server.address, "thandi@example.org").sign_in()
+    agent = desk.page
+    await say(customer, '/execute_handoff{"department": "billing"}')
+    await agent.get_by_test_id("take").click()
+    await expect(customer.get_by_test_id("who")).to_have_text("Thandi Nkosi")
+    address = customer.url
+    await customer.goto("about:blank")
+    await expect(agent.get_by_test_id("customer-away").first).to_have_text("Page closed", timeout=30_000)
+    await customer.goto(address)
+    await expect(agent.get_by_test_id("customer-away")).to_have_count(0)
+
+
 async def test_a_customer_and_an_agent_talk_in_two_browsers(customer: Page, chromium: Browser, server: Server) -> None:
     context = await chromium.new_context()
     desk = await Desk(await context.new_page(), server.address, "thandi@example.org").sign_in()

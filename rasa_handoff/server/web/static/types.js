@@ -17,7 +17,7 @@
  *   state: "queued" | "assigned" | "message" | "ended", title: string, department: string | null, agent: Agent | null,
  *   reason: string | null, priority: "low" | "normal" | "high" | "urgent", language: string | null,
  *   channel: {name: string, push: boolean}, queued_at: number, assigned_at: number | null,
- *   ahead: boolean, reminders: number, last: Message | null, words: string | null,
+ *   ahead: boolean, reminders: number, customer_is_away: boolean, last: Message | null, words: string | null,
  *   ended: {outcome: string | null, note: string | null, at: number} | null}} Summary
  * @typedef {{contact: Contact, note: string | null, transcript: Line[],
  *   transcript_follows: boolean, bot: BotState}} Details

@@ -1,0 +1,58 @@
+"""Presence of customers whose channel has pages that stay connected: the agent sees whether somebody is there to read.
+
+A page that reloads, or whose network fails for a moment, is back within :data:`AWAY_SECONDS`; only after that its customer counts
+as away. On channels without such pages (``rest``, vendors') nobody counts as away.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from rasa_handoff.guard.recent import Recent
+from rasa_handoff.store.tasks import cancel_all
+
+AWAY_SECONDS: Final = 10.0
+"""How long no page of a customer's is open before they count as away."""
+MOST_AWAY: Final = 100_000
+"""The most customers who are remembered as away."""
+
+
+class PagePresence:
+    """Follows which customers have a page open.
+
+    ``connected``: whether a page of this conversation is connected now. ``report``: called with a conversation's id and whether
+    its customer is here, when that has changed.
+    """
+
+    def __init__(self, connected: Callable[[str], bool], report: Callable[[str, bool], Awaitable[None]]) -> None:
+        self._connected, self._report = connected, report
+        self._leaving: dict[str, asyncio.Task[None]] = {}
+        self._away: dict[str, bool] = Recent(MOST_AWAY)
+
+    def is_away(self, conversation_id: str) -> bool:
+        """Return whether the customer had a page open and has had none for some seconds."""
+        return conversation_id in self._away
+
+    async def came(self, conversation_id: str) -> None:
+        """Note that a page of this conversation has connected."""
+        leaving = self._leaving.pop(conversation_id, None)
+        if leaving is not None:
+            leaving.cancel()
+        if self._away.pop(conversation_id, None) is not None:
+            await self._report(conversation_id, True)
+
+    def went(self, conversation_id: str) -> None:
+        """Note that a page of this conversation has disconnected; another one may be open."""
+        if conversation_id not in self._leaving and conversation_id not in self._away:
+            self._leaving[conversation_id] = asyncio.create_task(self._leave(conversation_id))
+
+    async def close(self) -> None:
+        """Stop: the pages disconnect because this process ends."""
+        await cancel_all(*self._leaving.values())
+
+    async def _leave(self, conversation_id: str) -> None:
+        await asyncio.sleep(AWAY_SECONDS)
+        self._leaving.pop(conversation_id, None)
+        if not self._connected(conversation_id):
+            self._away[conversation_id] = True
+            await self._report(conversation_id, False)

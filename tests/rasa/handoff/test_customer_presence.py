@@ -1,0 +1,143 @@
+"""A customer closes their page in a handoff, comes back, or leaves it for good."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rasa_handoff.core.assignment_timers import DeskTimers
+from rasa_handoff.core.control import Control
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_customer import ScriptedCustomer
+from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
+from rasa_handoff.testing.waiting import eventually
+from tests.rasa.handoff.conftest import credentials
+
+
+@pytest.fixture(autouse=True)
+def _pages_may_be_closed_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rasa_handoff.channel.hosted.page_presence.AWAY_SECONDS", 0.3)
+
+
+@pytest.fixture
+async def thabo(rasa: RasaServer) -> AsyncIterator[ScriptedCustomer]:
+    async with ScriptedCustomer(rasa.url, acks=True) as customer:
+        yield customer
+
+
+def state(rasa: RasaServer) -> Control:
+    return rasa.channel.relay.conversation("thabo").state
+
+
+async def live(rasa: RasaServer, thabo: ScriptedCustomer, thandi: ScriptedAgent) -> str:
+    await thabo.say_with_id("/execute_handoff")
+    handoff_id = str((await thandi.take_next())["handoff_id"])
+    await eventually(lambda: state(rasa) is Control.LIVE)
+    return handoff_id
+
+
+def is_away(thandi: ScriptedAgent, handoff_id: str) -> Any:
+    return thandi.shown(handoff_id)[-1]["customer_is_away"]
+
+
+async def test_the_agent_sees_that_the_page_was_closed_and_opened_again(
+    rasa: RasaServer, thabo: ScriptedCustomer, thandi: ScriptedAgent
+) -> None:
+    handoff_id = await live(rasa, thabo, thandi)
+    await thabo.close()
+    await eventually(lambda: is_away(thandi, handoff_id))
+    await thandi.say(handoff_id, "are you there?", "a-1")
+    await thandi.hears("message.status", message_id="a-1", status="waiting")
+    async with ScriptedCustomer(rasa.url, acks=True) as again:
+        await eventually(lambda: not is_away(thandi, handoff_id))
+        await again.hears("are you there?")
+    await thandi.hears("message.status", message_id="a-1", status="delivered")
+
+
+async def test_who_closes_the_page_before_the_desk_has_answered_is_shown_so(
+    rasa: RasaServer, thabo: ScriptedCustomer, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rasa_handoff.channel.hosted.page_presence.AWAY_SECONDS", 0)
+    desk: Any = rasa.channel.desk
+    await desk._client.disconnect()  # it connects again in a moment
+    await thabo.say("/execute_handoff")
+    await eventually(lambda: state(rasa) is Control.REQUESTED)
+    await thabo.close()
+    presence = rasa.channel._presence
+    assert presence is not None
+    await eventually(lambda: presence.is_away("thabo"))
+    assert state(rasa) is Control.REQUESTED
+    handoff_id = (await thandi.hears("arrival"))["handoff_id"]
+    await eventually(lambda: is_away(thandi, handoff_id))
+
+
+async def test_pages_that_are_not_back_after_a_restart_are_closed(
+    small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path
+) -> None:
+    async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path)) as first:
+        await eventually(lambda: first.channel.desk.connected)
+        async with ScriptedCustomer(first.url, acks=True) as thabo:
+            handoff_id = await live(first, thabo, thandi)
+    assert not is_away(thandi, handoff_id)
+    async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path)) as second:
+        await eventually(lambda: second.channel.desk.connected)
+        await eventually(lambda: is_away(thandi, handoff_id))
+        async with ScriptedCustomer(second.url, acks=True):
+            await eventually(lambda: not is_away(thandi, handoff_id))
+
+
+async def test_what_the_desk_missed_of_it_is_told_when_it_is_back(
+    rasa: RasaServer, thabo: ScriptedCustomer, thandi: ScriptedAgent
+) -> None:
+    handoff_id = await live(rasa, thabo, thandi)
+    desk: Any = rasa.channel.desk
+    presence = rasa.channel._presence
+    assert presence is not None
+    await desk._client.disconnect()
+    await thabo.close()
+    await eventually(lambda: presence.is_away("thabo"))
+    await eventually(lambda: is_away(thandi, handoff_id))
+
+
+@pytest.mark.parametrize("taken", [False, True])
+async def test_a_front_end_that_has_asked_ends_the_handoff_with_one_message(
+    rasa: RasaServer, thabo: ScriptedCustomer, thandi: ScriptedAgent, taken: bool
+) -> None:
+    if taken:
+        handoff_id = await live(rasa, thabo, thandi)
+    else:
+        await thabo.say_with_id("/execute_handoff")
+        handoff_id = (await thandi.hears("arrival"))["handoff_id"]
+    assert (await thabo.say_with_id("/handoff_leave"))["ok"]
+    ended = await thandi.hears("conversation", state="ended")
+    assert (ended["handoff_id"], ended["ended"]["outcome"]) == (handoff_id, "customer_left")
+    await eventually(lambda: state(rasa) is Control.BOT)
+    count = len(thabo.texts)
+    assert (await thabo.say_with_id("/handoff_leave"))["ok"]  # there is nothing to leave any more
+    await thabo.say_with_id("hello")
+    await eventually(lambda: len(thabo.texts) > count)
+    assert thabo.texts[count:] == ["Hello."]
+
+
+async def test_words_for_a_customer_on_rest_who_stays_away_end_the_chat_and_are_kept(
+    small_model: Path, tmp_path: Path
+) -> None:
+    server = DeskServer(tmp_path, timers=DeskTimers(customer_silent=0.5))
+    server.add_agent("Thandi")
+    async with (
+        server,
+        RasaServer(small_model, tmp_path, credentials(server.url, tmp_path)) as rasa,
+        ScriptedAgent(server.url, "thandi@example.com") as thandi,
+    ):
+        await eventually(lambda: rasa.channel.desk.connected and rasa.channel.desk.availability.staffed)
+        await rasa.texts("/execute_handoff")
+        handoff_id = str((await thandi.take_next())["handoff_id"])
+        await eventually(lambda: state(rasa) is Control.LIVE)
+        await thandi.say(handoff_id, "which order is it?", "a-1")
+        ended = await thandi.hears("conversation", handoff_id=handoff_id, state="ended")
+        assert ended["ended"]["outcome"] == "customer_silent"
+        await eventually(lambda: state(rasa) is Control.BOT)
+        texts = await rasa.texts("hello")
+        assert "which order is it?" in texts
+        assert texts[-1] == "Hello."
