@@ -1,6 +1,7 @@
 """A customer closes their page in a handoff, comes back, or leaves it for good."""
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -87,17 +88,45 @@ async def test_pages_that_are_not_back_after_a_restart_are_closed(
             await eventually(lambda: not is_away(thandi, handoff_id))
 
 
-async def test_what_the_desk_missed_of_it_is_told_when_it_is_back(
-    rasa: RasaServer, thabo: ScriptedCustomer, thandi: ScriptedAgent
+async def test_what_the_desk_missed_of_it_is_told_when_it_is_back(small_model: Path, tmp_path: Path) -> None:
+    server = DeskServer(tmp_path)
+    email = server.add_agent("Thandi")
+    async with AsyncExitStack() as stack:
+        async with server:
+            rasa = await stack.enter_async_context(RasaServer(small_model, tmp_path, credentials(server.url, tmp_path)))
+            await eventually(lambda: rasa.channel.desk.connected)
+            thabo = await stack.enter_async_context(ScriptedCustomer(rasa.url, acks=True))
+            async with ScriptedAgent(server.url, email) as thandi:
+                await eventually(lambda: rasa.channel.desk.availability.staffed)
+                await live(rasa, thabo, thandi)
+        presence = rasa.channel._presence
+        assert presence is not None
+        await thabo.close()
+        await eventually(lambda: presence.is_away("thabo"))
+        async with server, ScriptedAgent(server.url, email) as thandi:
+            await eventually(lambda: rasa.channel.desk.connected)
+            again = await stack.enter_async_context(ScriptedAgent(server.url, email))
+            (mine,) = again.all("ready")[-1]["mine"]
+            assert mine["customer_is_away"]
+
+
+async def test_words_for_a_page_that_hangs_and_is_then_closed_wait_for_its_customer(
+    small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    handoff_id = await live(rasa, thabo, thandi)
-    desk: Any = rasa.channel.desk
-    presence = rasa.channel._presence
-    assert presence is not None
-    await desk._client.disconnect()
-    await thabo.close()
-    await eventually(lambda: presence.is_away("thabo"))
-    await eventually(lambda: is_away(thandi, handoff_id))
+    monkeypatch.setattr("rasa_handoff.channel.hosted.socketio.ACK_SECONDS", 0.3)
+    server = DeskServer(tmp_path, timers=DeskTimers(customer_silent=0.5))
+    email = server.add_agent("Thandi")
+    async with server, RasaServer(small_model, tmp_path, credentials(server.url, tmp_path)) as rasa:
+        await eventually(lambda: rasa.channel.desk.connected)
+        async with ScriptedAgent(server.url, email) as thandi, ScriptedCustomer(rasa.url, acks=True) as thabo:
+            await eventually(lambda: rasa.channel.desk.availability.staffed)
+            handoff_id = await live(rasa, thabo, thandi)
+            thabo.attentive.clear()
+            await thandi.say(handoff_id, "are you there?", "a-1")
+            await thandi.hears("message.status", message_id="a-1", status="waiting")
+            await thabo.close()
+            ended = await thandi.hears("conversation", handoff_id=handoff_id, state="ended")
+            assert ended["ended"]["outcome"] == "customer_silent"
 
 
 @pytest.mark.parametrize("taken", [False, True])
