@@ -294,7 +294,7 @@ class HandoffChannel(InputChannel):
         )
         for page in pages:
             page.on_present, page.on_gone = customer_is_there, presence.went
-            page.on_typing, page.on_read = customer_types, self.relay.has_read
+            page.on_typing, page.on_read = customer_types, self.relay.report_read
         assert self.interceptor is not None
         self.interceptor.closing.on_closed = closed
         for channel in self.channels.values():

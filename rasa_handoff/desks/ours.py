@@ -285,7 +285,7 @@ class OurDesk(Desk):
             )
         except SocketIOError as problem:
             raise Unreachable(self._misfit or str(problem)) from problem
-        hello = HelloPayload(open=tuple(await self.relay.reconnection.acknowledged()))
+        hello = HelloPayload(open=tuple(await self.relay.reconnection.open_handoffs()))
         await self._client.emit(hello.event, plain(hello), namespace=RELAY_NAMESPACE)
         try:
             await asyncio.wait_for(self._welcomed.wait(), ANSWER_SECONDS)

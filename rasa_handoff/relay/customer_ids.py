@@ -2,10 +2,10 @@
 
 - ``customer_id``: the proof that a customer's requests have shown. It is kept as long as the conversation, so a later request
   can't leave the token out.
-- ``resume_secret``: a secret for each conversation. If the desk is our own live-agent server in Botlhale's protocol, the relay
-  shows by it that the conversation is its own. The server issues it when a conversation begins
-  (``server/gateways/botlhale_clients.py``); a new one replaces it. It is stored by conversation rather than by handoff, because
-  the next handoff may find the conversation still open there.
+- ``resume_secret``: a secret for each conversation, where the relay speaks Botlhale's protocol to our own live-agent server. The
+  server issues it when a conversation begins (``server/gateways/botlhale_clients.py``); when the relay connects again, it shows
+  the secret to prove that the conversation is its own. A new secret replaces the one before. It is stored by conversation rather
+  than by handoff, because the next handoff may find the conversation still open at the server.
 """
 
 import enum
@@ -67,7 +67,7 @@ class StoredProof(Value, frozen=True, kw_only=True):
     subject: str | None = None
 
 
-class CustomerIds:
+class StoredProofs:
     """The stored proofs of all conversations."""
 
     def __init__(self, store: Store) -> None:

@@ -34,9 +34,9 @@ class DeskReconnection:
         self._conversations, self._store = conversations, store
         self.is_away: Callable[[str], bool] = lambda _: False
 
-    async def acknowledged(self) -> list[OpenHandoffPayload]:
-        """Return the last event received from the desk for each handoff under way, as sent in ``hello`` (docs/protocol.md)."""
-        return await self._store.write(lambda connection: repository.acknowledged(connection, self.is_away))
+    async def open_handoffs(self) -> list[OpenHandoffPayload]:
+        """Return the handoffs under way, with what came last from the desk, as sent in ``hello`` (docs/protocol.md)."""
+        return await self._store.write(lambda connection: repository.open_handoffs(connection, self.is_away))
 
     async def remove_acknowledged(self, last: Mapping[str, str]) -> None:
         """Remove what the desk has acknowledged. ``last``: the id of the last entry it has, by handoff."""
@@ -98,8 +98,8 @@ def remove_acknowledged(connection: Connection, last: Mapping[str, str]) -> None
     for handoff_id, entry_id in last.items():
         lane = repository.conversation_of(connection, handoff_id)
         waiting = repository.waiting_for_desk(connection, lane, handoff_id) if lane is not None else []
-        places = [place for place, entry in enumerate(waiting, start=1) if entry.id == entry_id]
-        acknowledged = waiting[: places[0]] if places else []
+        counts = [count for count, entry in enumerate(waiting, start=1) if entry.id == entry_id]
+        acknowledged = waiting[: counts[0]] if counts else []
         repository.outbox.remove(connection, [entry for entry in acknowledged if entry.name != OFFER])
 
 

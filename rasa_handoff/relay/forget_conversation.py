@@ -29,7 +29,7 @@ def forget(connection: Connection, conversation_id: str, bot_id: str | None = No
     ``bot_id`` is for the server's side: a relay has one bot.
 
     Raises:
-        Refused: it is under way.
+        Refused: a handoff of it is under way.
     """
     if repository.load(connection, conversation_id).state is not Control.BOT:
         raise Refused("under_way", UNDER_WAY)

@@ -51,4 +51,4 @@ async def has_kept_turn(relay: Relay, conversation_id: str) -> bool:
     # A lane of the tracker has a task of the dispatcher as long as entries wait in it, so most calls need no query.
     if not relay.delivers(TRACKER, conversation_id):
         return False
-    return any(entry.name == TURN for entry in await relay.queue(TRACKER, conversation_id))
+    return any(entry.name == TURN for entry in await relay.waiting_entries(TRACKER, conversation_id))

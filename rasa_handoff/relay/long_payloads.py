@@ -39,21 +39,24 @@ class LongPayloads:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._noted: dict[str, float] = {}
+        self._kept_at: dict[str, float] = {}
 
     async def shortened(self, payload: str) -> str:
         """Keep a payload, and return the text that stands for it."""
         key, now = hashlib.sha256(payload.encode()).hexdigest()[:KEY_DIGITS], time.time()
-        if now - self._noted.get(key, 0.0) > KEPT_SECONDS / 2:
+        if now - self._kept_at.get(key, 0.0) > KEPT_SECONDS / 2:
             await self._store.write(lambda connection: _keep(connection, key, payload, now))
-            self._noted.pop(key, None)
-            self._noted[key] = now
-            if len(self._noted) > MOST_IN_MEMORY:
-                del self._noted[next(iter(self._noted))]
+            self._kept_at.pop(key, None)
+            self._kept_at[key] = now
+            if len(self._kept_at) > MOST_IN_MEMORY:
+                del self._kept_at[next(iter(self._kept_at))]
         return PREFIX + key
 
     async def restored(self, text: str, otherwise: str) -> str:
-        """Return the payload that a text stands for; ``otherwise`` if it isn't known any more. Any other text stays."""
+        """Return the payload that a text stands for; ``otherwise`` if that isn't kept any more.
+
+        A text that stands for no payload is returned as it is.
+        """
         if not text.startswith(PREFIX):
             return text
         key = text.removeprefix(PREFIX)[:KEY_DIGITS]

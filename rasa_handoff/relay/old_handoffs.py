@@ -37,7 +37,7 @@ NEVER_FETCHED: Final = "The customer hasn't come back for it."
 def delete_ended(connection: Connection, before: float, place: Any = None) -> DeletionStep:
     """Delete handoffs that ended before this time, with their messages; and conversations of which nothing is left.
 
-    One with something that still waits for anybody is left out.
+    A handoff in whose conversation outbox entries still wait is left out. ``place``: where the last step ended.
     """
     columns, messages = repository.handoffs.c, repository.messages
     may_go = columns.message_left.is_(False) | (columns.ended_at < before - MESSAGE_LEFT_SECONDS)
@@ -75,7 +75,8 @@ def expire_undelivered(
 ) -> tuple[DeletionStep, list[events.Event]]:
     """Remove entries that have waited since before this time, in conversations that are the bot's.
 
-    Return the step, and the events that tell the desk which of its agents' messages have failed.
+    ``place``: where the last step ended. Return this step, and the events that tell the desk which of its agents' messages have
+    failed.
     """
     rows = repository.outbox.oldest(connection, place or 0, MOST_LOOKED_AT)
     old = [row for row in rows if row.at < before]

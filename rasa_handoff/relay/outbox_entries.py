@@ -27,11 +27,11 @@ def refuse_where_full(connection: Connection, event: events.CustomerSaid | event
     Raises:
         Refused: there isn't.
     """
-    target, title = (DESK, "the agents") if isinstance(event, events.CustomerSaid) else (CUSTOMER, "the customer")
-    for full, receiver in ((target, title), (TRACKER, "Rasa's tracker")):
-        if repository.outbox.is_full(connection, full, event.conversation_id):
+    receiver = (DESK, "the agents") if isinstance(event, events.CustomerSaid) else (CUSTOMER, "the customer")
+    for target, described in (receiver, (TRACKER, "Rasa's tracker")):
+        if repository.outbox.is_full(connection, target, event.conversation_id):
             raise Refused(
-                "too_many", f"{LONGEST_LANE:,} messages already wait for {receiver}, so this one wasn't taken."
+                "too_many", f"{LONGEST_LANE:,} messages already wait for {described}, so this one wasn't taken."
             )
 
 

@@ -120,7 +120,8 @@ class Relay:
         """Apply an event, and return the conversation after the commit.
 
         Raises:
-            IllegalEvent: the state table has no such pair; nothing was changed.
+            IllegalEvent: the state table has nothing for this event in this state, or an agent writes in an older handoff;
+                nothing was changed.
             CameBefore: the inbox has the message of an event that ``is_first``; nothing was changed.
             Refused: too many messages already wait for the receiver; nothing was changed.
             StoreUnavailable: the database can't be used now; nothing was changed.
@@ -139,7 +140,8 @@ class Relay:
     async def _follow(self, *changed: Conversation) -> None:
         """After a commit: update the memory, and wake those who wait for a change.
 
-        The memory is updated before anything is awaited: what the commit has put is delivered then.
+        The memory is updated before anything is awaited: with the first ``await`` the dispatcher may deliver what the commit has
+        put.
         """
         followed = [(self._remember(conversation), conversation) for conversation in changed]
         for before, conversation in followed:
@@ -204,7 +206,7 @@ class Relay:
             log.warning("%s", problem)
             return None
 
-    async def has_read(self, conversation_id: str, message_id: str) -> None:
+    async def report_read(self, conversation_id: str, message_id: str) -> None:
         """Report that the customer has read a message. Ignored unless an agent wrote it."""
         handoff_id = await self.store.write(
             lambda connection: repository.handoff_of_agent_message(connection, conversation_id, message_id)
@@ -239,7 +241,7 @@ class Relay:
         return self.conversation(conversation_id)
 
     async def recall(self, conversation_id: str) -> Conversation:
-        """Return the conversation with its last channel, also when it is back with the bot; then it is read."""
+        """Return the conversation with its last channel, also when it is back with the bot; then the database is read."""
         return self._under_way.get(conversation_id) or await self._load(conversation_id)
 
     async def _load(self, conversation_id: str) -> Conversation:
@@ -251,10 +253,10 @@ class Relay:
 
     async def conversation_of(self, handoff_id: str) -> str | None:
         """Return the id of the conversation that a handoff belongs to; None for one this relay never began."""
-        known = valid_text(handoff_id)
-        if known in self._conversation_of:
-            return self._conversation_of[known]
-        return await self.store.write(lambda connection: repository.conversation_of(connection, known))
+        handoff_id = valid_text(handoff_id)
+        if handoff_id in self._conversation_of:
+            return self._conversation_of[handoff_id]
+        return await self.store.write(lambda connection: repository.conversation_of(connection, handoff_id))
 
     async def offer_of(self, handoff_id: str) -> Offer:
         """Return the offer that a handoff began with."""
@@ -276,7 +278,7 @@ class Relay:
         self._dispatcher.notify(lane_keys)
 
     def delivers(self, target: str, conversation_id: str) -> bool:
-        """Return whether something in this lane is being delivered now."""
+        """Return whether the dispatcher is at work on this lane: entries are being delivered, or tried again after a pause."""
         return self._dispatcher is not None and self._dispatcher.running((target, conversation_id))
 
     async def flush(self, target: str, conversation_id: str) -> None:
@@ -284,7 +286,7 @@ class Relay:
         if self._dispatcher is not None:
             await self._dispatcher.flush((target, conversation_id))
 
-    async def queue(self, target: str, conversation_id: str) -> list[Entry]:
+    async def waiting_entries(self, target: str, conversation_id: str) -> list[Entry]:
         """Return the entries that wait in this lane, oldest first."""
         return await self.store.write(lambda connection: repository.outbox.head(connection, target, conversation_id))
 
@@ -309,7 +311,7 @@ class ConversationWriter:
         """Apply an event whose texts are valid.
 
         Raises:
-            IllegalEvent: the state table has no such pair.
+            IllegalEvent: the state table has nothing for this event in this state, or an agent writes in an older handoff.
             Applied: the event was applied before.
             Refused: too many messages already wait for the receiver.
         """
@@ -337,7 +339,7 @@ class ConversationWriter:
         else:
             after, effects = step(before, event)
         if isinstance(event, events.PositionChanged):
-            effects = self._place_notices(connection, after, effects)
+            effects = self._position_notices(connection, after, effects)
         _note_event(connection, event, after)
         if isinstance(event, events.CustomerSaid | events.AgentSaid):
             refuse_where_full(connection, event)
@@ -352,16 +354,19 @@ class ConversationWriter:
         put_entries(connection, event.conversation_id, event.handoff_id or after.handoff_id, effects)
         return after
 
-    def _place_notices(
+    def _position_notices(
         self, connection: Connection, conversation: Conversation, effects: tuple[Effect, ...]
     ) -> tuple[Effect, ...]:
-        """Return the notice of a new place: none on a quiet channel. It replaces one that hasn't reached the customer."""
+        """Return the notice of a new position in the queue: none on a quiet channel.
+
+        A notice of an earlier position that still waits for the customer is removed.
+        """
         if conversation.channel in self._settings.quiet_channels:
             return ()
         waiting = repository.outbox.head(connection, CUSTOMER, conversation.conversation_id)
-        untold = [entry for entry in waiting if entry.body.get("response") == names.UTTER_POSITION]
-        if untold and effects:
-            repository.outbox.remove(connection, untold)
+        outdated = [entry for entry in waiting if entry.body.get("response") == names.UTTER_POSITION]
+        if outdated and effects:
+            repository.outbox.remove(connection, outdated)
         return effects
 
     def _state_message(self, before: Conversation, after: Conversation) -> tuple[Effect, ...]:
@@ -379,7 +384,7 @@ class ConversationWriter:
         running: Mapping[str, float],
     ) -> None:
         if event.handoff_id is not None and event.handoff_id != after.handoff_id:
-            return  # of an older handoff
+            return  # the event belongs to an older handoff
         start, stop = timer_changes(before, after, event, running)
         for kind in stop:
             repository.timers.clear(connection, event.conversation_id, kind)

@@ -88,7 +88,7 @@ handoffs = Table(
     # When the conversation went back to the bot; for a message that was left: when it was answered last.
     Column("ended_at", Float),
 )
-# Finds what is old among any number; handoffs under way aren't in it.
+# Finds the handoffs that ended before a time, however many there are; those under way aren't in this index.
 Index(
     "handoff_ended",
     handoffs.c.ended_at,
@@ -213,8 +213,8 @@ def reset_received(connection: Connection, handoff_id: str) -> None:
     connection.execute(update(handoffs).where(handoffs.c.handoff_id == handoff_id).values(received=0))
 
 
-def acknowledged(connection: Connection, is_away: Callable[[str], bool]) -> list[OpenHandoffPayload]:
-    """Return the highest number received for each handoff under way, and the id of the last agent message.
+def open_handoffs(connection: Connection, is_away: Callable[[str], bool]) -> list[OpenHandoffPayload]:
+    """Return the handoffs under way with what came last from the desk: the highest number, and the last agent message's id.
 
     ``is_away``: whether the customer of a conversation is away.
     """

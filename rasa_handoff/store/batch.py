@@ -40,8 +40,8 @@ class Batch:
             self._committing = False
             if not self._given_up:
                 self.changes.extend(changes)
-                for place, answer in answers.items():
-                    self.answers[place] = answer
+                for index, answer in answers.items():
+                    self.answers[index] = answer
 
     def give_up(self, problem: BaseException) -> bool:
         """Answer all open work with the problem and prevent its commit; return False while a commit is under way."""
@@ -54,7 +54,11 @@ class Batch:
 
 
 class Doubt(Exception):
-    """A commit whose answer was lost. ``committed`` is set once the database can be asked about transaction ``number``."""
+    """A commit whose answer was lost. ``committed`` is set once the database can be asked about transaction ``number``.
+
+    ``answers``: what the work returned, by its index. ``problem``: what the callers get if it wasn't committed. ``waiting``:
+    their futures, each with its answer.
+    """
 
     def __init__(self, number: int, answers: dict[int, Any], problem: Exception) -> None:
         super().__init__(f"what became of transaction {number} isn't known yet")

@@ -1,7 +1,7 @@
 """The changes that a transaction makes in the outbox, for the dispatcher, which keeps a part of it in memory.
 
 The outbox notes each entry that it puts or removes. After the commit the store passes the changes to its listeners, in the order
-of the commits and before the callers get their answers. What a transaction or a savepoint rolls back was never changed.
+of the commits and before the callers get their answers. What a transaction or a savepoint rolls back isn't among them.
 """
 
 import contextlib
@@ -47,7 +47,7 @@ class Changes:
         self._savepoints: list[int] = []
 
     def begin(self) -> None:
-        """Begin with a transaction."""
+        """Forget the changes of the transaction before this one."""
         self.made, self._savepoints = [], []
 
     def begin_savepoint(self) -> None:
@@ -81,27 +81,27 @@ def note(connection: Connection, change: Change) -> None:
 def savepoint(connection: Connection) -> Iterator[None]:
     """Roll back what is written within, and only that, if it fails.
 
-    As ``begin_nested`` of SQLAlchemy, which builds its three statements anew each time.
+    In place of SQLAlchemy's ``begin_nested``, which would build its three statements anew each time.
     """
-    made = connection.info.get(KEY)
+    changes = connection.info.get(KEY)
     _SAVEPOINT.change(connection, {})
-    if made is not None:
-        made.begin_savepoint()
+    if changes is not None:
+        changes.begin_savepoint()
     try:
         yield
     except BaseException:
         if not connection.invalidated:
             _ROLL_BACK.change(connection, {})
-        if made is not None:
-            made.roll_back_savepoint()
+        if changes is not None:
+            changes.roll_back_savepoint()
         raise
     _RELEASE.change(connection, {})
-    if made is not None:
-        made.release_savepoint()
+    if changes is not None:
+        changes.release_savepoint()
 
 
 def follow_savepoints(engine: Engine) -> None:
-    """Have the changes follow the savepoints of this engine's connections."""
+    """Have the changes follow SQLAlchemy's own savepoints (``begin_nested``) on this engine's connections, too."""
 
     def calling(method: Callable[[Changes], None]) -> Callable[..., None]:
         def call(connection: Connection, *_: object) -> None:

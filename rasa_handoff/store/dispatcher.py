@@ -44,6 +44,8 @@ yet: the one process that owns a database needs no lease."""
 
 LaneKey = tuple[str, str]
 Finish = Callable[[Sequence[Entry], Any], Awaitable[None]]
+"""Removes delivered entries and writes what follows from their delivery, in one transaction; the second argument is what the
+target returned."""
 SetAside = Callable[[Entry, str], Awaitable[None]]
 """Makes a dead letter of an entry and notifies its sender, in one transaction; the second argument is the reason, in one line."""
 
@@ -101,7 +103,7 @@ class Lane:
         self.known.clear()
 
     def begin_reading(self) -> None:
-        """Note what is put while the database is read."""
+        """Begin to note whether an entry is put while the database is read."""
         self._put_while_reading = False
 
     def read(self, entries: Sequence[Entry]) -> None:
@@ -149,7 +151,7 @@ class Dispatcher:
     ) -> None:
         self._store, self._outbox, self._targets = store, outbox, targets
         self._finish, self._set_aside = finish, set_aside
-        # Asked once: for a protocol that costs more than a delivery.
+        # Found once: `isinstance` with a protocol costs more than a delivery.
         self._patient = {name: target for name, target in targets.items() if isinstance(target, Patient)}
         self._holder = uuid.uuid4().hex
         self._sweep: asyncio.Task[None] | None = None
@@ -159,6 +161,7 @@ class Dispatcher:
         self._resting: set[LaneKey] = set()
         # Entries that were delivered and are still in the database.
         self._delivered: set[int] = set()
+        # Whether the lanes that have entries in the database were listed, at the start; and whether the dispatcher has ended.
         self._listed = self._ended = False
 
     async def __aenter__(self) -> "Dispatcher":
@@ -198,8 +201,8 @@ class Dispatcher:
         if self._ended:
             return
         if changes is None:
-            for known in self._lanes.values():
-                known.doubt()
+            for uncertain in self._lanes.values():
+                uncertain.doubt()
             return begin(self.notify_all())
         for change in changes:
             if isinstance(change, Put):
@@ -254,7 +257,7 @@ class Dispatcher:
                 entries = await self._gather(lane_key, lane, tries.one_by_one)
                 if not entries:
                     return
-                # Whoever waited for the commit that put them goes on first: a target finds their memory up to date.
+                # Those who waited for the commit of these entries go on first, so that the target finds their memory up to date.
                 await asyncio.sleep(0)
                 outcome = await self._targets[lane_key[0]].deliver(lane_key[1], entries)
                 await self._finish_delivery(lane_key, lane, entries, outcome)
@@ -283,17 +286,17 @@ class Dispatcher:
     def _remove_later(self, entries: Sequence[Entry]) -> None:
         keys = {entry.key for entry in entries}
         self._delivered |= keys
-        removed = self._store.write_soon(lambda connection: self._outbox.remove(connection, entries))
+        removal = self._store.write_soon(lambda connection: self._outbox.remove(connection, entries))
 
-        def known(removed: "asyncio.Future[None]") -> None:
-            if removed.cancelled():
+        def after_removal(removal: "asyncio.Future[None]") -> None:
+            if removal.cancelled():
                 return
-            if removed.exception() is None:
+            if removal.exception() is None:
                 self._delivered -= keys
             elif not self._ended:  # the database can't be used now
                 asyncio.get_running_loop().call_later(REMOVED_AGAIN, self._remove_later, entries)
 
-        removed.add_done_callback(known)
+        removal.add_done_callback(after_removal)
 
     async def _set_aside_failing(
         self, lane_key: LaneKey, entries: Sequence[Entry], problem: Exception, tries: Tries

@@ -109,7 +109,7 @@ class Store:
         self._closed = True
         if self._soon_timer is not None:
             self._soon_timer.cancel()
-        self._commit_soon()
+        self._commit_soon_work()
         while self._committing is not None:
             await self._committing
         await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.dispose)
@@ -138,21 +138,22 @@ class Store:
     def write_soon(self, work: Work[T]) -> "asyncio.Future[T]":
         """Run ``work`` in the next transaction, before what else is in it, or in one of its own after ``SOON_SECONDS``.
 
-        For what may be lost when the process ends. Returns the future of its result, as :meth:`write` has it.
+        For what may be lost when the process ends. Returns a future with what :meth:`write` would return or raise.
         """
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         if self._closed:
             answer.set_exception(StoreError(f"The database {_without_password(self.url)} is closed."))
         else:
             self._soon.append((work, answer))
-            self._begin_soon()
+            self._start_soon_timer()
         return answer
 
-    def _begin_soon(self) -> None:
+    def _start_soon_timer(self) -> None:
         if self._soon and self._soon_timer is None and self._committing is None:
-            self._soon_timer = asyncio.get_running_loop().call_later(SOON_SECONDS, self._commit_soon)
+            self._soon_timer = asyncio.get_running_loop().call_later(SOON_SECONDS, self._commit_soon_work)
 
-    def _commit_soon(self) -> None:
+    def _commit_soon_work(self) -> None:
+        """Commit the work of :meth:`write_soon` without waiting for other work any longer."""
         self._soon_timer, self._soon_is_due = None, True
         if self._committing is None:
             self._committing = asyncio.create_task(self._commit_all())
@@ -168,10 +169,11 @@ class Store:
                 taken = [*soon, *taken]
                 await self._answer([future for _, future in taken], Batch([work for work, _ in taken]))
         finally:
-            for doubt in self._doubts:  # on close: the next start reads what was committed
+            # The store closes: callers of a commit in doubt get an error, and the next start reads what was committed.
+            for doubt in self._doubts:
                 doubt.resolve()
             self._doubts, self._committing = [], None
-            self._begin_soon()
+            self._start_soon_timer()
 
     async def _answer(self, futures: Sequence["asyncio.Future[Any]"], batch: Batch) -> None:
         await self._do(batch)
@@ -181,33 +183,34 @@ class Store:
             self._doubts.remove(doubt)
         if batch.changes:
             self._tell(batch.changes)
-        for place, (future, answer) in enumerate(zip(futures, batch.answers, strict=True)):
+        for index, (future, answer) in enumerate(zip(futures, batch.answers, strict=True)):
             if isinstance(answer, Doubt):
-                answer.waiting.append((future, answer.answers[place]))
+                answer.waiting.append((future, answer.answers[index]))
             else:
                 resolve(future, answer)
 
     def _tell(self, made: Sequence[changes.Change] | None) -> None:
+        """Pass the changes of a commit to the listeners; None if they aren't known."""
         for listener in self.on_changes:
             listener(made)
 
     async def _do(self, batch: Batch) -> None:
         """Wait until the thread has done the batch, but give up on a database that doesn't respond."""
-        if self._stuck is not None and not await self._is_done(self._stuck):
+        if self._stuck is not None and not await self._wait_for_end(self._stuck):
             batch.give_up(_no_response())
             return
         self._stuck = None
         doing = asyncio.get_running_loop().run_in_executor(self._thread, self._commit, batch)
-        while not await self._is_done(doing):
-            # On Postgres the connection is cut first: the thread then gets an error, and the next round of this loop its answer.
+        while not await self._wait_for_end(doing):
+            # On Postgres the connection is cut first: the thread then gets an error, so the next wait sees it end.
             if not (self._duplicate is not None and self._duplicate.cut()) and batch.give_up(_no_response()):
                 self._stuck = doing
                 return
         if (problem := doing.exception()) is not None:  # a bug of ours; its callers must not wait for ever
             batch.give_up(problem)
 
-    async def _is_done(self, doing: "asyncio.Future[None]") -> bool:
-        """Wait until it is done. Return False once the thread has made no progress for ``ANSWER_SECONDS``."""
+    async def _wait_for_end(self, doing: "asyncio.Future[None]") -> bool:
+        """Wait until the thread is done, and return True; or False once it has made no progress for ``ANSWER_SECONDS``."""
         while not (await asyncio.wait({doing}, timeout=Progress.EVERY))[0]:
             if self._progress.has_stalled():
                 return False
@@ -215,23 +218,23 @@ class Store:
 
     def _commit(self, batch: Batch) -> None:
         """Do all work in one transaction; if that fails, each item in its own. Runs in the thread."""
-        places = range(len(batch.works))
-        begun, problem = self._attempt(batch, places)
+        indexes = range(len(batch.works))
+        begun, problem = self._attempt(batch, indexes)
         if problem is None:
             return
-        if len(places) == 1 or not begun:  # locked or unreachable: each alone would wait as long again
-            batch.answer(dict.fromkeys(places, problem))
+        if len(indexes) == 1 or not begun:  # locked or unreachable: each alone would wait as long again
+            batch.answer(dict.fromkeys(indexes, problem))
             return
         trouble: Exception | None = None
-        for place in places:
-            problem = trouble or self._attempt(batch, [place])[1]
+        for index in indexes:
+            problem = trouble or self._attempt(batch, [index])[1]
             if problem is not None:
-                batch.answer({place: problem})
+                batch.answer({index: problem})
             if isinstance(problem, TROUBLES):  # the database is unreachable: don't wait for it once per item
                 trouble = problem
 
-    def _attempt(self, batch: Batch, places: Sequence[int], again: bool = False) -> tuple[bool, Exception | None]:
-        """Try one transaction. Return whether it began, and the problem if it failed.
+    def _attempt(self, batch: Batch, indexes: Sequence[int], again: bool = False) -> tuple[bool, Exception | None]:
+        """Try one transaction with the work at these indexes. Return whether it began, and the problem if it failed.
 
         One whose connection was lost, or that nobody waits for, counts as not begun: its work isn't tried item by item.
         """
@@ -242,14 +245,14 @@ class Store:
                 connection.info[PROGRESS] = self._progress.step
                 transaction = connection.begin()
                 begun, noted = True, changes.begin(connection)
-                answers = {place: batch.works[place](connection) for place in places}
+                answers = {index: batch.works[index](connection) for index in indexes}
                 number = postgres.number_of(connection) if self._on_postgres else None
                 if not batch.begin_commit():
                     return False, _no_response()
                 try:
                     transaction.commit()
                 except BaseException as problem:
-                    batch.answer({})
+                    batch.answer({})  # the commit has ended; what the callers get follows
                     if number is None or not _is_lost(problem):
                         raise
                     self._doubts.append(Doubt(number, answers, _no_response()))
@@ -258,11 +261,11 @@ class Store:
                 return True, None
         except Exception as problem:
             if _is_lost(problem) and not again and not (self._duplicate is not None and self._duplicate.is_cut):
-                return self._attempt(batch, places, again=True)  # the connection had ended while idle
+                return self._attempt(batch, indexes, again=True)  # the connection had ended while idle
             return begun and not _is_lost(problem), problem
 
     def _own_and_settle(self, connection: Connection) -> None:
-        """Take ownership of the database, and learn the outcome of every doubtful commit."""
+        """Take ownership of the database, and learn the outcome of every commit in doubt."""
         if self._advisory_lock is not None and self._owns:
             self._advisory_lock.take(connection)
         for doubt in self._doubts:
@@ -308,7 +311,7 @@ class Store:
             self._ownership.leave()
             return
         with self._engine.connect() as connection:
-            self._advisory_lock.check(connection)
+            self._advisory_lock.take_for_transaction(connection)
 
     def dispose(self) -> None:
         """Close the file or the connections, for the command line."""
@@ -355,7 +358,7 @@ class Store:
         if self._advisory_lock is None:
             return self._ownership.held()
         if not self._owns:
-            self._advisory_lock.check(connection)
+            self._advisory_lock.take_for_transaction(connection)
         return contextlib.nullcontext()
 
 

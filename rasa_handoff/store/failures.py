@@ -49,13 +49,13 @@ WRONG: Final = (
 )
 """Errors of code that got something it can't handle: few tries are enough."""
 
-MOST_TRIES: Final = 10
-"""An unforeseen failure is given up only after this many tries: a project's own channel may raise anything while its vendor
-restarts."""
-LONGEST_TRIED: Final = 15.0
-"""And only this many seconds after the first try."""
+LEAST_TRIES: Final = 10
+"""An entry whose failures are unforeseen is set aside only after this many tries, and :data:`LEAST_SECONDS`: a project's own
+channel may raise anything while its vendor restarts."""
+LEAST_SECONDS: Final = 15.0
+"""Seconds from the first failure of such an entry until it may be set aside."""
 MOST_TRIES_OF_WRONG: Final = 3
-"""Tries of a failure of the kind :data:`WRONG`."""
+"""Tries of an entry whose failure is one of :data:`WRONG`; then it is set aside."""
 
 
 def meaning_of(problem: BaseException) -> Failure:
@@ -74,7 +74,7 @@ def is_over(problem: BaseException, tries: int, seconds: float) -> bool:
     # A JSONDecodeError is no such error: it may come from the error page of a vendor that is away.
     if isinstance(problem, WRONG) and not isinstance(problem, json.JSONDecodeError):
         return tries >= MOST_TRIES_OF_WRONG
-    return tries >= MOST_TRIES and seconds >= LONGEST_TRIED
+    return tries >= LEAST_TRIES and seconds >= LEAST_SECONDS
 
 
 def log_set_aside(entry: Entry, problem: BaseException) -> None:

@@ -54,7 +54,8 @@ MOST_LOGGED_FULL: Final = 1_000
 class Entry(Value, frozen=True):
     """Something to be delivered.
 
-    ``name``: its kind. ``body``: as stored, JSON-ready; it is made from a struct by :meth:`of`, and :meth:`read` reads it as one.
+    ``lane``: usually the conversation's id. ``name``: its kind. ``body``: as stored, JSON-ready; it is made from a struct by
+    :meth:`of`, and :meth:`read` reads it as one. ``key``: its number in the database; 0 before it is put.
     """
 
     target: str
@@ -124,7 +125,7 @@ class DeadLetter(Value, frozen=True, kw_only=True):
 
     @property
     def entry(self) -> Entry:
-        """As it was in the outbox.
+        """The entry as it was in the outbox.
 
         Raises:
             ValueError: its body can't be read.
@@ -164,8 +165,8 @@ class Outbox:
         table = self.table
         in_lane = (table.c.target == bindparam("target"), table.c.lane == bindparam("lane"))
         # The entry that makes a lane full. Found in the index, without counting the lane.
-        last = select(table.c.key).where(*in_lane).order_by(table.c.key).limit(1).offset(bindparam("before"))
-        self._last_with_room = Statement(last)
+        filling = select(table.c.key).where(*in_lane).order_by(table.c.key).limit(1).offset(bindparam("before"))
+        self._filling = Statement(filling)
         whole = select(table).where(*in_lane).order_by(table.c.key)
         self._all, self._head = Statement(whole), Statement(whole.limit(bindparam("most")))
         self._insert = Statement(insert(table))
@@ -198,7 +199,7 @@ class Outbox:
     def is_full(self, connection: Connection, target: str, lane: str) -> bool:
         """Return whether this lane is full."""
         asked = {"target": target, "lane": lane, "before": LONGEST_LANE - 1}
-        return self._last_with_room.first(connection, asked) is not None
+        return self._filling.first(connection, asked) is not None
 
     def lacks_room(self, connection: Connection, target: str, lane: str) -> bool:
         """Return whether this lane is full, to a caller that will leave out dispensable entries then.
@@ -225,12 +226,8 @@ class Outbox:
 
         An entry whose body can't be read is set aside.
         """
-        found, whole, lane_key = [], True, {"target": target, "lane": lane}
-        rows = (
-            self._all.all(connection, lane_key)
-            if most is None
-            else self._head.all(connection, {**lane_key, "most": most})
-        )
+        found, all_readable, here = [], True, {"target": target, "lane": lane}
+        rows = self._all.all(connection, here) if most is None else self._head.all(connection, {**here, "most": most})
         for row in rows:
             try:
                 body = _body(row.body)
@@ -244,8 +241,8 @@ class Outbox:
                     problem,
                 )
                 self.set_aside(connection, row.key, f"Its body can't be read: {problem}")
-                whole = False
-        return found if whole else self.head(connection, target, lane, most)
+                all_readable = False
+        return found if all_readable else self.head(connection, target, lane, most)
 
     def claim(self, connection: Connection, target: str, lane: str, most: int, lease: "Lease") -> list[Entry]:
         """Lease the first entries of a lane to a holder and return them; none while another holder leases the first one."""

@@ -22,7 +22,7 @@ from rasa_handoff.store.sqlite import DatabaseInUse
 
 CONNECT_SECONDS: Final = 2
 STATEMENT_SECONDS: Final = 2
-GHOST_SECONDS: Final = 2.0
+LOST_HOLDER_SECONDS: Final = 2.0
 """Seconds to wait for the lock of a connection just lost, or of a process that has just ended."""
 LOCK: Final = 1_214_606_444
 """The first half of the advisory lock's key (ASCII "Hand"); the second is the schema, since each may contain a side's tables."""
@@ -104,7 +104,10 @@ class SocketDuplicate:
 
 
 class AdvisoryLock:
-    """The advisory lock that makes one process the owner; held as long as its connection lives."""
+    """The advisory lock that makes one process the owner; held as long as its connection lives.
+
+    ``shown``: the database's URL without its password, for the text of errors.
+    """
 
     def __init__(self, shown: str) -> None:
         self._shown = shown
@@ -118,7 +121,7 @@ class AdvisoryLock:
         """
         if OURS in connection.info:
             return
-        deadline = time.monotonic() + GHOST_SECONDS
+        deadline = time.monotonic() + LOST_HOLDER_SECONDS
         while not self._try(connection):
             holder = self._holder(connection)
             if holder is not None and (holder.pid, holder.backend_start) == self._last:  # our own lost connection
@@ -132,13 +135,13 @@ class AdvisoryLock:
         connection.rollback()
         connection.info[OURS] = True
 
-    def check(self, connection: Connection) -> None:
+    def take_for_transaction(self, connection: Connection) -> None:
         """Acquire the lock for this transaction only.
 
         Raises:
             DatabaseInUse: another process has it.
         """
-        deadline = time.monotonic() + GHOST_SECONDS
+        deadline = time.monotonic() + LOST_HOLDER_SECONDS
         query = text("SELECT pg_try_advisory_xact_lock(:key, hashtext(current_schema()))")
         while not connection.execute(query, {"key": LOCK}).scalar():
             if time.monotonic() > deadline:

@@ -96,9 +96,8 @@ class Retention:
                     break
                 await asyncio.sleep(max(SHORTEST_REST, RESTS * (time.monotonic() - begun)))
         except (Unreachable, StoreError, *TROUBLES) as problem:
-            log.debug(
-                "Old %s can't be deleted now: %s", expiry.what, problem
-            )  # the database's outage is logged elsewhere
+            # The database's outage is logged elsewhere.
+            log.debug("Old %s can't be deleted now: %s", expiry.what, problem)
         except Exception:
             log.exception("Old %s can't be deleted; that is tried again later.", expiry.what)
         if deleted:
@@ -148,7 +147,7 @@ def delete_messages(connection: Connection, messages: Table, handoff_ids: Sequen
 
 
 def delete_dead_letters(connection: Connection, outbox: Outbox, before: float, place: int | None) -> DeletionStep:
-    """Delete the dead letters of ``MOST_ROWS`` that were set aside before this time."""
+    """Look at ``MOST_ROWS`` dead letters behind ``place``, and delete those that were set aside before this time."""
     columns = outbox.dead_letters.c
     query = select(columns.number, columns.set_aside_at).where(columns.number > (place or 0)).order_by(columns.number)
     rows = connection.execute(query.limit(MOST_ROWS)).all()

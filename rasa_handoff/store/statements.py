@@ -13,7 +13,8 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 PROGRESS: Final = "rasa_handoff_progress"
-"""Key in ``Connection.info`` of a function that is called before and after each statement: the connection still answers."""
+"""Key in ``Connection.info`` of a function that is called before and after each statement: it notes that the connection still
+answers."""
 
 Values = Mapping[str, Any]
 ValueReader = Callable[[Any], Any]
@@ -121,18 +122,18 @@ class _Compiled:
 
     def _converted(self, row: Sequence[Any], readers: Sequence[tuple[int, ValueReader]]) -> Any:
         values = list(row)
-        for place, reader in readers:
-            values[place] = reader(values[place])
+        for index, reader in readers:
+            values[index] = reader(values[index])
         return self._row(*values)
 
 
 def _readers(types: Sequence[Any], cursor: Any, connection: Connection) -> Iterator[tuple[int, ValueReader]]:
-    """Yield the places of the columns whose values the driver returns as another type, with what converts each."""
-    for place, kind in enumerate(types):
-        drivers_type = cursor.description[place][1]
+    """Yield the indexes of the columns whose values the driver returns as another type, with what converts each."""
+    for index, kind in enumerate(types):
+        drivers_type = cursor.description[index][1]
         reader = kind.dialect_impl(connection.dialect).result_processor(connection.dialect, drivers_type)
         if reader is not None:
-            yield place, reader
+            yield index, reader
 
 
 def _wrapped(connection: Connection, cursor: Any, text: str, parameters: Any, problem: Exception) -> Exception:

@@ -429,8 +429,8 @@ async def test_what_fails_each_time_is_set_aside_and_the_lane_goes_on(
 
 async def test_what_nobody_foresaw_is_tried_for_a_while(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A project's own channel may raise anything while its vendor is away."""
-    monkeypatch.setattr("rasa_handoff.store.failures.LONGEST_TRIED", 0.2)
-    monkeypatch.setattr("rasa_handoff.store.failures.MOST_TRIES", 4)
+    monkeypatch.setattr("rasa_handoff.store.failures.LEAST_SECONDS", 0.2)
+    monkeypatch.setattr("rasa_handoff.store.failures.LEAST_TRIES", 4)
     database, target = Database(database_url), Choosy(RuntimeError("a vendor's"))
     async with database.store:
         await database.put("bad", "1")

@@ -88,7 +88,7 @@ async def test_what_our_server_sends_twice_is_told_once(tmp_path: Path) -> None:
         await eventually(lambda: side.agent_messages() == ["hi"])
         reported = [entry.body.get("response") for entry in side.customer.entries]
         assert reported.count("utter_handoff_nobody_yet") == 1
-        assert [(one.handoff_id, one.last) for one in await side.relay.reconnection.acknowledged()] == [
+        assert [(one.handoff_id, one.last) for one in await side.relay.reconnection.open_handoffs()] == [
             (handoff_id, 902)
         ]
     await far.stop()

@@ -140,7 +140,7 @@ async def test_who_leaves_while_the_window_is_away_makes_room_too(side: RelaySid
     await side.start("lerato")
     await eventually(admin.before)
     admin.window.close(reset=True)
-    await eventually(lambda: side.relay.queue("desk", "thabo"), what="it is offered again")
+    await eventually(lambda: side.relay.waiting_entries("desk", "thabo"), what="it is offered again")
     await leaves(side, "thabo")
     await eventually(lambda: side.relay.conversation("thabo").state is Control.BOT)
     await admin.open()
@@ -180,7 +180,7 @@ async def test_no_character_is_cut_for_a_window_that_reads_late(side: RelaySide,
 
 
 async def _is_sent(side: RelaySide) -> bool:
-    return not await side.relay.queue("desk", "thabo")
+    return not await side.relay.waiting_entries("desk", "thabo")
 
 
 async def test_the_admins_characters_are_put_together(side: RelaySide, admin: Admin) -> None:

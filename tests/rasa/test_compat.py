@@ -214,7 +214,7 @@ def test_every_file_of_compat_is_here() -> None:
 
 @pytest.mark.parametrize("version", rasa_line.TESTED)
 def test_nothing_is_said_of_a_rasa_that_was_tested(version: str) -> None:
-    assert rasa_line.untested(version) is None
+    assert rasa_line.warning_for(version) is None
 
 
 @pytest.mark.parametrize(
@@ -226,11 +226,11 @@ def test_nothing_is_said_of_a_rasa_that_was_tested(version: str) -> None:
     ],
 )
 def test_another_rasa_is_named(version: str, says: str) -> None:
-    sentence = rasa_line.untested(version)
+    sentence = rasa_line.warning_for(version)
     assert sentence is not None
     assert version in sentence
     assert says in sentence
 
 
 def test_the_installed_rasa_was_tested() -> None:
-    assert rasa_line.untested(rasa_line.installed()) is None
+    assert rasa_line.warning_for(rasa_line.installed()) is None

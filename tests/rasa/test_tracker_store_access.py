@@ -74,7 +74,7 @@ async def test_load_is_no_outage(sql: Sql, lines: Any, monkeypatch: pytest.Monke
     monkeypatch.setattr(tracker_store, "ANSWER_SECONDS", 0.5)
     one, sql.seconds = access(sql.store), 0.05
     began = time.monotonic()
-    assert await asyncio.gather(*(one.look(f"c{number}") for number in range(20))) == [None] * 20
+    assert await asyncio.gather(*(one.retrieve_in_time(f"c{number}") for number in range(20))) == [None] * 20
     assert time.monotonic() - began > 0.9
     assert not one.away
     assert lines() == []
@@ -85,9 +85,9 @@ async def test_who_waits_but_a_moment_says_nothing_of_the_store(sql: Sql, lines:
     one, sql.seconds = access(sql.store), 0.3
     for _ in range(2):
         with pytest.raises(Unreachable, match=r"didn't answer within 0\.1 s"):
-            await one.look("c", 0.1)
+            await one.retrieve_in_time("c", 0.1)
         assert not one.failing
-        assert await one.look("c") is None
+        assert await one.retrieve_in_time("c") is None
     assert lines() == []
 
 
@@ -101,9 +101,11 @@ async def test_a_silent_store_is_said_after_long_and_once(
     sql.go_on.clear()
     writing = asyncio.ensure_future(one.retrieve("written later"))
     with pytest.raises(Unreachable):
-        await one.look("first")
+        await one.retrieve_in_time("first")
     began = time.monotonic()
-    for result in await asyncio.gather(*(one.look(f"c{number}") for number in range(20)), return_exceptions=True):
+    for result in await asyncio.gather(
+        *(one.retrieve_in_time(f"c{number}") for number in range(20)), return_exceptions=True
+    ):
         assert isinstance(result, Unreachable)
     assert time.monotonic() - began < 0.2
     assert one.away
@@ -154,7 +156,7 @@ async def test_an_own_store_that_is_silent(lines: Any, monkeypatch: pytest.Monke
     store = Own()
     one, store.seconds = access(store), [60, 60, 60]
     with pytest.raises(Unreachable):
-        await one.look("c")
+        await one.retrieve_in_time("c")
     assert (one.away, lines()) == (True, [])
     writing = asyncio.ensure_future(one.retrieve("written later"))
     await eventually(lines)

@@ -51,7 +51,10 @@ class ChannelBlueprint(Blueprint):
         self.ctx.mounted[blueprint.name] = channel, blueprint
 
     def register(self, app: Sanic, options: dict[str, Any]) -> None:
-        """Register all. ``options['url_prefix']`` is this channel's own address below Rasa's ``/webhooks/``."""
+        """Assemble the channel's parts; register its blueprint and those mounted on it.
+
+        ``options['url_prefix']`` is this channel's own address below Rasa's ``/webhooks/``.
+        """
         self.ctx.assemble(app, self.ctx.on_new_message)
         super().register(app, options)
         if not self.ctx.mounted:

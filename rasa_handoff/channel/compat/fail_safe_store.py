@@ -8,8 +8,8 @@ takes at a stopped Postgres.
 While :func:`patch` is in force, Rasa's turns use the store by ``tracker_store.py``. An unsaved turn, one that the store doesn't
 take now, is given to a :class:`Keeper`, which writes it when the store is back: the relay with its outbox, or, for platform
 channels, which have no database, a ``LaterWriter`` (``tracker/later_writer.py``) with its memory. A turn that couldn't read its
-tracker is never saved over the stored one. A turn that could read its tracker while an
-earlier turn still waits is written after the earlier one.
+tracker is never saved over the stored one. A turn that could read its tracker while an earlier turn still waits is written after
+the earlier one.
 """
 
 import contextlib
@@ -38,9 +38,8 @@ class Keeper(NamedTuple):
     """Keeps the events of turns that couldn't be saved, and has them written later.
 
     ``keep`` takes the events of a conversation, or raises StoreError if it can't. ``has_kept`` returns whether events of this
-    conversation wait. ``is_handling`` returns whether this keeper's channel is handling the conversation now; such a
-    keeper is asked first. ``write`` is called when the store
-    is back.
+    conversation wait. ``is_handling`` returns whether this keeper's channel is handling the conversation now; such a keeper is
+    asked first. ``write`` is called when the store is back.
     """
 
     keep: Callable[[str, Sequence[Event]], Awaitable[None]]
@@ -96,7 +95,7 @@ async def _get_or_create_tracker(
 ) -> DialogueStateTracker:
     self.max_event_history = max_event_history
     try:
-        tracker = await access(self).look(sender_id)
+        tracker = await access(self).retrieve_in_time(sender_id)
     except Exception as problem:
         if not isinstance(problem, Unreachable):
             self.on_tracker_store_retrieve_error(problem)
@@ -122,7 +121,7 @@ async def _save(self: FailSafeTrackerStore, tracker: DialogueStateTracker) -> No
             self.on_tracker_store_error(problem)
         else:
             return setattr(tracker, KNOWN, len(tracker.events))
-    if not await _kept(tracker):
+    if not await _give_to_keeper(tracker):
         await self.fallback_tracker_store.save(tracker)
 
 
@@ -135,7 +134,7 @@ async def _earlier_waits(conversation_id: str) -> bool:
     return False
 
 
-async def _kept(tracker: DialogueStateTracker) -> bool:
+async def _give_to_keeper(tracker: DialogueStateTracker) -> bool:
     """Give the events that aren't in the store to a keeper; return False if no keeper can ever store them.
 
     Raises:

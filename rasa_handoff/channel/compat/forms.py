@@ -27,10 +27,10 @@ _ignored: ContextVar[str | None] = ContextVar("handoff_ignored_intent", default=
 
 @contextmanager
 def payload_turn(text: str | None, own_intents: tuple[str, ...]) -> Iterator[None]:
-    """Enclose the turn of a message.
+    """Within the block, which encloses a message's turn, have forms ignore the intent of the message's payload.
 
-    ``own_intents``: the intents of this package's buttons, whether or not the domain has them, since Rasa reads a payload with
-    an unknown intent as a sentence.
+    ``text``: the message's; unless it is a payload of this package's, nothing is ignored. ``own_intents``: the intents of this
+    package's buttons, whether or not the domain has them, since Rasa reads a payload with an unknown intent as a sentence.
     """
     written = PAYLOAD.match((text or "").strip())
     token = _ignored.set(written[1] if written and written[1] in own_intents else None)

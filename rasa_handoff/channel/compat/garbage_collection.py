@@ -1,9 +1,9 @@
 """Keeps Python's garbage collector from looking through the loaded model again and again.
 
 Rasa and its model are over a million objects that stay. A full collection looks at each of them and takes a tenth of a second to
-half a second, in which no message is handled. Live chats allocate enough to cause one every few seconds: without this they are a
-fifth of the processor time of a live message, and the longest waits. Frozen objects are skipped (``gc.freeze``, in CPython since
-3.7).
+half a second, in which no message is handled. Live chats allocate enough to cause one every few seconds: full collections would
+take a fifth of the processor time of a live message, and cause the longest waits. Frozen objects are skipped (``gc.freeze``, in
+CPython since 3.7).
 """
 
 import gc

@@ -50,17 +50,17 @@ async def _begin(request: Request) -> None:
     connection = asyncio.current_task()
     assert connection is not None
 
-    def over(_: Any) -> None:
+    def connection_ended(_: Any) -> None:
         fresh.settle(False)
 
-    connection.add_done_callback(over)
-    fresh.written.add_done_callback(lambda _: connection.remove_done_callback(over))
+    connection.add_done_callback(connection_ended)
+    fresh.written.add_done_callback(lambda _: connection.remove_done_callback(connection_ended))
 
 
 async def _follow(request: Request, response: Any) -> None:
     following: HttpAnswer | None = getattr(request.ctx, "handoff_answer", None)
     if following is None or not isinstance(response, BaseHTTPResponse):
-        return  # the stream object itself; the response that it is written to comes here too, and is followed
+        return  # a ResponseStream of Sanic's: the response that it makes for its parts comes here too, and is followed
     original = response.send
 
     async def send(data: Any = None, end_stream: bool | None = None) -> None:
@@ -69,9 +69,8 @@ async def _follow(request: Request, response: Any) -> None:
         except BaseException:
             following.settle(False)
             raise
-        if end_stream or (
-            data is None and end_stream is None
-        ):  # in Sanic, a call without both arguments ends the stream
+        without_arguments = data is None and end_stream is None  # such a call ends the stream in Sanic
+        if end_stream or without_arguments:
             following.settle(True)
 
     response.send = send

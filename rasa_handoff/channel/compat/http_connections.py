@@ -104,7 +104,10 @@ class _OpenConnection:
         self._began = self._protocol._time
 
     def waits_for(self) -> tuple[str | None, Any]:
-        """Return what the connection waits for, "head" or "next" request; None for a body, whose time is up to the channel."""
+        """Return what the connection waits for (``Waiting`` in guard/connections.py), without an object for the request.
+
+        That is None while a body is awaited, whose time is up to the channel.
+        """
         protocol = self._protocol
         http = getattr(protocol, "_http", None)  # set when the connection's task begins
         if http is None or getattr(protocol, "websocket", None) is not None:

@@ -4,7 +4,8 @@
    the clock leaps. Rasa 3.6 then removes the ticket and goes on waiting for its number, which never comes. Here the waiter draws
    a new one.
 2. After a model reload, messages use the old agent's lock store and reminders the new processor's. In memory these are two
-   that don't know each other, and if two turns run at once the tracker keeps the events of only one. Here they share their locks.
+   stores that don't know each other, and if two turns run at once the tracker keeps the events of only one. Here they share their
+   locks.
 3. The ticket of a turn that takes longer than the lifetime expires too, and the next turn starts beside it. Here it doesn't
    expire in this process, and is renewed for other processes.
 
@@ -79,7 +80,7 @@ def _drawing_again(original: Callable[..., Any]) -> Any:
                     break
                 except TicketExpired:
                     log.warning(
-                        "The ticket of %s in Rasa's lock expired while it waited: it draws a new one.",
+                        "The ticket of %s expired while its turn waited for Rasa's lock: the turn draws a new one.",
                         short_id(conversation_id),
                     )
             held.enter_context(_holding(self, conversation_id, ours.now_serving or 0, lock_lifetime))

@@ -34,9 +34,10 @@ from rasa_handoff.protocol.text import valid
 log = get_log(__name__)
 
 MakeOptions = Callable[[str, bool], Awaitable[ChannelMessage]]
-"""Makes the message with the options for a conversation; the second argument is whether the fallback ends in them."""
+"""Makes the message with the options for a conversation; the second argument is whether they belong to the bot's
+fallback (``utter_default``)."""
 
-SHOWN: Final = ("buttons", "quick_replies")
+BUTTON_KEYS: Final = ("buttons", "quick_replies")
 """The keys of Rasa's message dict that contain buttons."""
 
 
@@ -45,7 +46,7 @@ def with_payloads(message: dict[str, Any]) -> dict[str, Any]:
 
     Several of Rasa's channels raise for a button without a payload.
     """
-    made = {name: _completed(message[name]) for name in SHOWN if isinstance(message.get(name), list)}
+    made = {name: _completed(message[name]) for name in BUTTON_KEYS if isinstance(message.get(name), list)}
     if isinstance(message.get("elements"), list):
         made["elements"] = [_card(element) for element in message["elements"]]
     return {**message, **made}
@@ -184,11 +185,10 @@ class OutputObserver:
             observed.offered = True
             ends_fallback = message.get("utter_action") == UTTER_DEFAULT
             options = await observed.make_options(recipient_id, ends_fallback)
-            if not ends_fallback or shows_options(
-                options, self._prefix
-            ):  # else they say in one sentence all there is to say
+            # A fallback for which there are no options is replaced whole: the sentence in their place says all there is to say.
+            if not ends_fallback or shows_options(options, self._prefix):
                 options = _with_options(message, options)
-            observed.question = with_payloads(options)  # a copy: outputs take messages apart
+            observed.question = with_payloads(options)  # a copy: outputs remove keys from the messages they send
             return self._in_place_of_marked(
                 observed, recipient_id, message, options, _priority_directive(marker.request)
             )

@@ -45,5 +45,5 @@ ALL: list[Patches] = []
 
 
 def instead(replacement: Any) -> MakeReplacement:
-    """Replace a method whole, without a call of the original."""
+    """Return what replaces a method by ``replacement``, which doesn't call the original."""
     return lambda _: replacement

@@ -25,11 +25,11 @@ def installed() -> str:
 @cache
 def warn_of_untested_rasa() -> None:
     """Log a warning, once in a process, if the installed Rasa is none that this package was tested with."""
-    if (sentence := untested(installed())) is not None:
+    if (sentence := warning_for(installed())) is not None:
         log.warning(sentence)
 
 
-def untested(found: str) -> str | None:
+def warning_for(found: str) -> str | None:
     """Return a sentence about a version of Rasa that this package wasn't tested with; None for one that it was."""
     if found in TESTED:
         return None

@@ -3,7 +3,7 @@
 1. It reads and writes the store inside Rasa's wrapper, which hides errors; here an error is :class:`Unreachable`.
 2. Slow is not unreachable: a caller whose wait was too long goes on without the store, and nothing is logged. A store is
    unreachable if it raises, or has answered nobody for long; the log has one line when that begins and one when it is over.
-3. Stores known to block are called in a thread, one access after the other, as Rasa does in its event loop. A project's own
+3. Stores known to block are called in a thread, one call after the other, as Rasa does in its event loop. A project's own
    store is called in the event loop, as Rasa calls it.
 """
 
@@ -41,7 +41,7 @@ ANSWER_SECONDS = 1.5
 loop, so that a busy machine isn't taken for a silent store."""
 TICK_SECONDS: Final = 0.1
 HOLDS_UP_SECONDS: Final = 1.0
-"""How long an access may wait for an answer before the store counts as holding callers up."""
+"""How long a call may wait for an answer before the store counts as holding callers up."""
 LONG_SECONDS = 10.0
 """How long a caller waits for a store that answers others, and after how long without any answer it counts as unreachable."""
 AWAY_SECONDS: Final = 5.0
@@ -59,7 +59,7 @@ begun_when_back: Final[list[Callable[[], Coroutine[Any, Any, None]]]] = []
 
 
 class _Call:
-    """One access. ``asked``: when it was requested; ``began``: when the store was called; ``writes``: whether it writes."""
+    """One call of the store. ``asked``: when it was requested; ``began``: when it began; ``writes``: whether it writes."""
 
     def __init__(self, writes: bool = False) -> None:
         self.asked = self.began = time.monotonic()
@@ -73,15 +73,15 @@ class StoreAccess:
         self._store = weakref.ref(store)  # weak: the access is kept for as long as its store
         self._thread = _Thread() if _blocks(store) else None
         self._failed_at: float | None = None
-        """When the store failed last; None once an access has shown that it is back."""
+        """When the store failed last; None once a call has shown that it is back."""
         self._failed_writing = False
-        """Whether a write was among the failures since then."""
+        """Whether a write was among the failures since the store was last reachable."""
         self._back_at = self._answered_at = self._late_at = -math.inf
         """When the store came back, when it answered last (an error is an answer), and when a caller last gave up waiting."""
         self._asked_in_vain: float | None = None
         """When the first of the callers who gave up had begun to wait."""
         self._open: set[_Call] = set()
-        """The accesses under way."""
+        """The calls under way."""
 
     @property
     def failing(self) -> bool:
@@ -97,7 +97,7 @@ class StoreAccess:
 
     @property
     def holds_up(self) -> bool:
-        """Whether the store fails, or has left an access without an answer for ``HOLDS_UP_SECONDS``."""
+        """Whether the store fails, or has left a call without an answer for ``HOLDS_UP_SECONDS``."""
         asked = min((one.asked for one in self._open), default=math.inf)
         return self.failing or time.monotonic() - max(asked, self._answered_at) > HOLDS_UP_SECONDS
 
@@ -113,12 +113,12 @@ class StoreAccess:
         Raises:
             Unreachable: the store can't be read now.
         """
-        store = self._known()
-        call = store.retrieve_full_tracker if full else store.retrieve
-        tracker: DialogueStateTracker | None = await self._call(call, conversation_id)
+        store = self._living_store()
+        method = store.retrieve_full_tracker if full else store.retrieve
+        tracker: DialogueStateTracker | None = await self._call(method, conversation_id)
         return tracker
 
-    async def look(self, conversation_id: str, seconds: float | None = None) -> DialogueStateTracker | None:
+    async def retrieve_in_time(self, conversation_id: str, seconds: float | None = None) -> DialogueStateTracker | None:
         """Return the tracker's latest session for a caller who waits for an answer.
 
         Waits at most ``seconds`` (None: for as long as the store answers others), and not at all while the store is :attr:`away`.
@@ -191,7 +191,7 @@ class StoreAccess:
         Raises:
             Unreachable: the store can't be written now. Events may have gone to the broker, and will be repeated there.
         """
-        store = self._known()
+        store = self._living_store()
         if self._thread is not None and store.event_broker is not None:
             known = await self.retrieve(tracker.sender_id)
             new = TrackerEventDiffEngine.event_difference(known, tracker)
@@ -202,47 +202,47 @@ class StoreAccess:
             store.event_broker = None
         await self._call(store.save, tracker, writes=True)
 
-    async def _call(self, call: Callable[[Any], Coroutine[Any, Any, Any]], about: Any, writes: bool = False) -> Any:
-        one = _Call(writes)
-        with self._translating(one):
+    async def _call(self, method: Callable[[Any], Coroutine[Any, Any, Any]], about: Any, writes: bool = False) -> Any:
+        call = _Call(writes)
+        with self._translating(call):
             try:
-                found = await self._run(call, about, one)
+                found = await self._run(method, about, call)
             except Exception as problem:
                 if not getattr(problem, "connection_invalidated", False):
                     raise
-                # SQLAlchemy's pool had a connection that was cut, and has replaced it. Either call may be made twice.
-                found = await self._run(call, about, one)
-        if self._shows_it_back(one):
+                # SQLAlchemy's pool had a connection that was cut, and has replaced it. Reading and saving may both be repeated.
+                found = await self._run(method, about, call)
+        if self._shows_recovery(call):
             self._failed_at, self._failed_writing, self._back_at = None, False, time.monotonic()
             log.warning("The tracker store is back.")  # a warning, since "rasa run" hides lower levels by default
             for when_back in begun_when_back:
                 begin(when_back())
         return found
 
-    def _shows_it_back(self, one: _Call) -> bool:
-        """Return whether this access shows that the store is back.
+    def _shows_recovery(self, call: _Call) -> bool:
+        """Return whether this call shows that the store is back.
 
         It must have begun after the failure, and if writing failed it must be a write: a full disk can still be read.
         """
         failed_at = self._failed_at
-        return failed_at is not None and one.began > failed_at and (one.writes or not self._failed_writing)
+        return failed_at is not None and call.began > failed_at and (call.writes or not self._failed_writing)
 
-    async def _run(self, call: Callable[[Any], Coroutine[Any, Any, Any]], about: Any, one: _Call) -> Any:
-        watching = asyncio.get_running_loop().call_later(LONG_SECONDS, self._check_silence, one.asked)
-        self._open.add(one)
+    async def _run(self, method: Callable[[Any], Coroutine[Any, Any, Any]], about: Any, call: _Call) -> Any:
+        watching = asyncio.get_running_loop().call_later(LONG_SECONDS, self._check_silence, call.asked)
+        self._open.add(call)
         try:
-            if self._thread is not None:  # an access whose caller gave up is still observed there
-                return await asyncio.wrap_future(self._thread.run(lambda: self._answered(call, about, one)))
-            return await self._awaited(call, about, watching)
+            if self._thread is not None:  # a call whose caller gave up is still observed there
+                return await asyncio.wrap_future(self._thread.run(lambda: self._call_in_thread(method, about, call)))
+            return await self._call_in_loop(method, about, watching)
         finally:
-            self._open.discard(one)
+            self._open.discard(call)
 
-    async def _awaited(
-        self, call: Callable[[Any], Coroutine[Any, Any, Any]], about: Any, watching: asyncio.TimerHandle
+    async def _call_in_loop(
+        self, method: Callable[[Any], Coroutine[Any, Any, Any]], about: Any, watching: asyncio.TimerHandle
     ) -> Any:
         """Call the store in the event loop."""
         try:
-            found = await call(about)
+            found = await method(about)
         except Exception:
             self._answered_at = time.monotonic()
             raise
@@ -251,16 +251,16 @@ class StoreAccess:
         self._answered_at = time.monotonic()
         return found
 
-    def _answered(self, call: Callable[[Any], Coroutine[Any, Any, Any]], about: Any, one: _Call) -> Any:
+    def _call_in_thread(self, method: Callable[[Any], Coroutine[Any, Any, Any]], about: Any, call: _Call) -> Any:
         """Call the store in the thread."""
-        one.began = time.monotonic()
+        call.began = time.monotonic()
         try:
-            return _finish(call(about))
+            return _finish(method(about))
         finally:
             self._answered_at = time.monotonic()
 
     @contextlib.contextmanager
-    def _translating(self, one: _Call) -> Any:
+    def _translating(self, call: _Call) -> Any:
         """Translate errors of the store into :class:`Unreachable`, except lasting ones, and note them."""
         try:
             yield
@@ -268,20 +268,20 @@ class StoreAccess:
             raise
         except Exception as problem:
             sentence = str(getattr(problem, "orig", None) or problem) or repr(problem)
-            self._fail(sentence.splitlines()[0], one.began)
+            self._fail(sentence.splitlines()[0], call.began)
             # _failed_at is None if the failure was ignored: it is from before the store came back.
-            self._failed_writing = self._failed_writing or (one.writes and self._failed_at is not None)
+            self._failed_writing = self._failed_writing or (call.writes and self._failed_at is not None)
             raise Unreachable(f"The tracker store can't be reached: {sentence.splitlines()[0]}") from problem
 
     def _fail(self, sentence: str, began: float) -> None:
-        """Note a failure of an access that ``began`` then; one from before the store came back is ignored."""
+        """Note a failure of a call that ``began`` then; one from before the store came back is ignored."""
         if self._failed_at is None and began <= self._back_at:
             return
         if self._failed_at is None:  # once, not once per attempt
             log.error("The tracker store can't be reached: %s. Writes wait.", sentence.rstrip("."))
         self._failed_at = time.monotonic()
 
-    def _known(self) -> TrackerStore:
+    def _living_store(self) -> TrackerStore:
         store = self._store()
         assert store is not None, "an access is used only through its store"
         return store
@@ -342,4 +342,4 @@ def _run_all(given: "queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | N
                 future.set_result(work())
             except BaseException as problem:  # raised where the future is awaited
                 future.set_exception(problem)
-        del next_one, future, work  # or the last tracker would stay in memory until the next access
+        del next_one, future, work  # or the last tracker would stay in memory until the next call

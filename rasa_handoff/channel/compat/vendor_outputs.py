@@ -13,13 +13,13 @@ from rasa_handoff.channel.compat.vendor_errors import VendorAnswered, check
 class MattermostWithErrors(MattermostBot):
     """Rasa's output, which only logs a refusal; this one raises.
 
-    With an id (:meth:`named`) a post carries ``pending_post_id``, by which Mattermost recognises copies.
+    With an id (:meth:`set_id`) a post carries ``pending_post_id``, by which Mattermost recognises copies.
     """
 
     _id: str | None = None
     _parts = 0
 
-    def named(self, id: str) -> None:
+    def set_id(self, id: str) -> None:
         """Set the id of the message that the next posts belong to."""
         self._id, self._parts = id, 0
 

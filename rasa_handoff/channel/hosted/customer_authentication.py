@@ -36,7 +36,7 @@ from rasa_handoff.protocol.tokens import (
     make_token,
 )
 from rasa_handoff.protocol.values import Value
-from rasa_handoff.relay.customer_ids import CustomerIds, ProofLevel, StoredProof
+from rasa_handoff.relay.customer_ids import ProofLevel, StoredProof, StoredProofs
 from rasa_handoff.relay.repository import RelayStore
 
 log = get_log(__name__)
@@ -66,7 +66,7 @@ class CustomerAuthentication:
     knows: Callable[[str], Awaitable[bool]]
 
     def __init__(self, settings: Settings, store: RelayStore, guard: Guard) -> None:
-        self._settings, self._ids, self._guard = settings, CustomerIds(store), guard
+        self._settings, self._proofs, self._guard = settings, StoredProofs(store), guard
         self.on_more_proof_needed: list[Callable[[str], Awaitable[None]]] = []
         """Called with a conversation's id when its requests need a stronger proof than before."""
 
@@ -99,7 +99,7 @@ class CustomerAuthentication:
         if issuer is not None:
             await self._note(conversation_id, StoredProof(proof=LEVELS[issuer]))
             return None
-        known = await self._ids.find(conversation_id)
+        known = await self._proofs.find(conversation_id)
         if await self._has_subject(conversation_id, proof, known):
             await self._note(conversation_id, StoredProof(proof=ProofLevel.BACKEND, subject=proof.subject))
         elif await self._gets_token(conversation_id, proof, known):
@@ -141,7 +141,7 @@ class CustomerAuthentication:
         Raises:
             Refused: this conversation needs a stronger proof.
         """
-        known = await self._ids.note(conversation_id, proven)
+        known = await self._proofs.note(conversation_id, proven)
         before = known.proof if known is not None else ProofLevel.NONE
         is_of_another = (
             proven.subject not in (None, conversation_id) and known is not None and known.subject != proven.subject

@@ -273,7 +273,7 @@ class Customers:
             Refused: the entry has been tried for too long.
         """
         now = time.monotonic()
-        for waiting in await self._relay.queue(CUSTOMER, lane):
+        for waiting in await self._relay.waiting_entries(CUSTOMER, lane):
             self._failing.setdefault(waiting.key, now)
         reason = str(problem) if isinstance(problem, HandoffError) else f"It can't be sent: {problem!r}."
         await self._note_waiting(lane, reason)
@@ -287,7 +287,7 @@ class Customers:
         Each is reported once, and once more if it no longer waits for the channel, but for the customer.
         """
         self._waiting[lane] = True
-        for entry in await self._relay.queue(CUSTOMER, lane):
+        for entry in await self._relay.waiting_entries(CUSTOMER, lane):
             # An entry without an id can't be reported; it is set aside when it is the next to deliver.
             if entry.name != Speaker.AGENT.value or entry.id is None:
                 continue

@@ -213,7 +213,7 @@ class Mattermost(RebuiltOutput):
         return MattermostWithErrors(channel.url, channel.token, data["bot_channel"], channel.webhook_url)
 
     async def _send(self, output: OutputChannel, conversation_id: str, message: ChannelMessage, id: str) -> None:
-        output.named(id)
+        output.set_id(id)
         await self._threads.run(lambda: asyncio.run(output.send_response(conversation_id, message)))
 
 

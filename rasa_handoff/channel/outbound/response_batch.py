@@ -114,7 +114,7 @@ class ResponseBatches:
         if batch is None or batch.answer is not None:
             return False
         try:
-            for entry in await self._relay.queue(CUSTOMER, conversation_id):
+            for entry in await self._relay.waiting_entries(CUSTOMER, conversation_id):
                 if entry.key not in batch.messages and entry.key not in self._fetched:
                     await self._add_entry(batch, conversation_id, entry)
         except Exception:
@@ -140,7 +140,7 @@ class ResponseBatches:
 
     async def _acknowledge(self, conversation_id: str, channel: str, after: str | None) -> None:
         """Note that the client has seen all entries up to and including this one."""
-        entries = await self._relay.queue(CUSTOMER, conversation_id)
+        entries = await self._relay.waiting_entries(CUSTOMER, conversation_id)
         ids = [entry.id for entry in entries]
         if after in ids:
             for entry in entries[: ids.index(after) + 1]:

@@ -84,7 +84,7 @@ class Bot:
         Raises:
             Unreachable: the tracker store can't be read now.
         """
-        return self._named(conversation_id, await self.store.look(conversation_id, seconds))
+        return self._named(conversation_id, await self.store.retrieve_in_time(conversation_id, seconds))
 
     async def tracker_when_back(self, conversation_id: str) -> DialogueStateTracker:
         """Return the conversation's tracker as soon as the store can be read, for callers that nobody waits for."""
@@ -108,7 +108,7 @@ class Bot:
         Raises:
             Unreachable: the tracker store can't be read now.
         """
-        return await self.store.look(conversation_id) is not None
+        return await self.store.retrieve_in_time(conversation_id) is not None
 
     @asynccontextmanager
     async def locked(self, conversation_id: str) -> AsyncIterator[DialogueStateTracker]:

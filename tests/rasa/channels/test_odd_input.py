@@ -151,7 +151,7 @@ async def test_a_request_without_a_message_only_fetches(rasa: RasaServer, thandi
     await rasa.texts("one", sender="asks")
     await thandi.hears("message", text="one")
     await thandi.say(handoff_id, "hello")
-    await eventually(lambda: rasa.channel.relay.queue("customer", "asks"))
+    await eventually(lambda: rasa.channel.relay.waiting_entries("customer", "asks"))
     async with rasa.http.post(f"{rasa.url}/webhooks/rest/webhook", json={"sender": "asks"}) as answer:
         assert "hello" in [message.get("text") for message in await answer.json()]
     await rasa.texts("two", sender="asks")

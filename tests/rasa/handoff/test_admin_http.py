@@ -114,8 +114,8 @@ async def test_a_live_agent_server_that_runs_on_postgres(
     async with ScriptedCustomer(rasa.url, "thabo") as page:
         handoff_id = await live(rasa, page, thandi)
         monkeypatch.setattr(repository, "keep_message", picky)
-        monkeypatch.setattr("rasa_handoff.store.failures.MOST_TRIES", 2)
-        monkeypatch.setattr("rasa_handoff.store.failures.LONGEST_TRIED", 0)
+        monkeypatch.setattr("rasa_handoff.store.failures.LEAST_TRIES", 2)
+        monkeypatch.setattr("rasa_handoff.store.failures.LEAST_SECONDS", 0)
         await thandi.say(handoff_id, "bad", id="b")
         await thandi.hears("message.status", message_id="b", status="failed")
         refused.clear()

@@ -51,7 +51,7 @@ async def live(rasa: RasaServer, agent: ScriptedAgent) -> str:
 
 
 async def _all_told(rasa: RasaServer) -> bool:
-    return not await rasa.channel.relay.queue(CUSTOMER, "thabo")
+    return not await rasa.channel.relay.waiting_entries(CUSTOMER, "thabo")
 
 
 @pytest.fixture(autouse=True)
@@ -273,4 +273,4 @@ async def test_a_backup_taken_in_a_live_chat_restores_it(
 
 
 async def _all_is_told(rasa: RasaServer) -> bool:
-    return not await rasa.channel.relay.queue(CUSTOMER, "thabo")
+    return not await rasa.channel.relay.waiting_entries(CUSTOMER, "thabo")

@@ -134,8 +134,8 @@ async def test_a_customers_words_that_the_desk_fails_on(
     async with ScriptedCustomer(rasa.url, "thabo") as page:
         await live(rasa, page, thandi)
         monkeypatch.setattr(handoffs, "add_message", picky)
-        monkeypatch.setattr("rasa_handoff.store.failures.MOST_TRIES", 2)
-        monkeypatch.setattr("rasa_handoff.store.failures.LONGEST_TRIED", 0)
+        monkeypatch.setattr("rasa_handoff.store.failures.LEAST_TRIES", 2)
+        monkeypatch.setattr("rasa_handoff.store.failures.LEAST_SECONDS", 0)
         await page.say("bad")
         await page.say("good")
         await thandi.hears("message", text="good")
@@ -157,8 +157,8 @@ async def test_an_agents_words_that_the_relay_fails_on(
     async with ScriptedCustomer(rasa.url, "thabo") as page:
         handoff_id = await live(rasa, page, thandi)
         monkeypatch.setattr(repository, "keep_message", picky)
-        monkeypatch.setattr("rasa_handoff.store.failures.MOST_TRIES", 2)
-        monkeypatch.setattr("rasa_handoff.store.failures.LONGEST_TRIED", 0)
+        monkeypatch.setattr("rasa_handoff.store.failures.LEAST_TRIES", 2)
+        monkeypatch.setattr("rasa_handoff.store.failures.LEAST_SECONDS", 0)
         await thandi.say(handoff_id, "bad", id="b")
         await thandi.say(handoff_id, "good", id="g")
         await eventually(lambda: "good" in page.texts)
@@ -191,8 +191,8 @@ async def test_an_offer_that_the_desk_fails_on(
         raise KeyError("no such offer here")
 
     monkeypatch.setattr(handoffs, "add", fails)
-    monkeypatch.setattr("rasa_handoff.store.failures.MOST_TRIES", 2)
-    monkeypatch.setattr("rasa_handoff.store.failures.LONGEST_TRIED", 0)
+    monkeypatch.setattr("rasa_handoff.store.failures.LEAST_TRIES", 2)
+    monkeypatch.setattr("rasa_handoff.store.failures.LEAST_SECONDS", 0)
     said = await rasa.texts("/execute_handoff")
     assert said, "the customer hears that nobody takes it"
     assert not rasa.channel.relay.silences_bot("thabo")

@@ -171,7 +171,7 @@ async def test_a_channel_that_takes_nothing_now_tells_it_later(rasa: RasaServer)
         patch.setattr(SocketIOOutput, "send_text_message", sends)
         async with ScriptedCustomer(rasa.url, "thabo") as page:
             await page.say("hello")
-            await eventually(lambda: rasa.channel.relay.queue("customer", "thabo"))
+            await eventually(lambda: rasa.channel.relay.waiting_entries("customer", "thabo"))
             down = False
             await page.hears(NOT_TAKEN)
 

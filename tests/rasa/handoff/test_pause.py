@@ -38,7 +38,9 @@ async def go_live(rasa: RasaServer, agent: ScriptedAgent) -> str:
     received = await rasa.texts("are you there")
     await agent.hears("message", text="are you there", handoff_id=handoff_id)
     while not any("Thandi is here" in text for text in received):  # the notice was still on its way
-        await eventually(lambda: rasa.channel.relay.queue("customer", "thabo"), what="the notice of who is here")
+        await eventually(
+            lambda: rasa.channel.relay.waiting_entries("customer", "thabo"), what="the notice of who is here"
+        )
         received += await rasa.texts("still there")
     return handoff_id
 
@@ -220,7 +222,7 @@ async def test_a_restart_of_rasa_keeps_the_pause(
 
 
 async def _all_told(rasa: RasaServer) -> bool:
-    return not await rasa.channel.relay.queue("customer", "thabo")
+    return not await rasa.channel.relay.waiting_entries("customer", "thabo")
 
 
 async def test_a_restart_of_the_desk_loses_nothing(live: Live, desk: DeskServer) -> None:

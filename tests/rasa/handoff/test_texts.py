@@ -71,7 +71,7 @@ async def test_a_customer_whose_id_is_no_valid_text(rasa: RasaServer, thandi: Sc
     await rasa.say("words", sender)
     await thandi.hears("message", text="words")
     await thandi.say(taken["handoff_id"], "an answer")
-    await eventually(lambda: rasa.channel.relay.queue("customer", valid_text(sender)))
+    await eventually(lambda: rasa.channel.relay.waiting_entries("customer", valid_text(sender)))
     assert "an answer" in await rasa.texts("more", sender)
 
 
