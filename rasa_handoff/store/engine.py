@@ -372,7 +372,7 @@ def _engine(url: str) -> Engine:
         return sqlite_engine(parsed, BUSY_SECONDS)
     except (ArgumentError, ImportError) as problem:
         raise StoreError(
-            f"The database URL {url!r} can't be used: {_first_line(problem)}. Try sqlite:///handoff.db."
+            f"The database URL {_without_password(url)!r} can't be used: {_first_line(problem)}. Try sqlite:///handoff.db."
         ) from problem
 
 

@@ -257,6 +257,12 @@ def test_a_mistake_behind_the_file_is_one_sentence(tmp_path: Path, option: str, 
     assert "\n" not in str(problem.value)
 
 
+def test_an_address_that_cant_be_used_is_reported_without_its_password() -> None:
+    with pytest.raises(StoreError, match=r"The database URL 'nosuch://thabo:\*\*\*@here/x' can't be used") as problem:
+        Store("nosuch://thabo:secret@here/x", MetaData(), "relay", 1)
+    assert "secret" not in str(problem.value)
+
+
 async def test_lanes_keep_their_order_and_dont_wait_for_each_other(database_url: str) -> None:
     database, listener = Database(database_url), Listener()
     async with database.store:
