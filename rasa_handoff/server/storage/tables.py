@@ -21,6 +21,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     delete,
+    false,
     insert,
 )
 from sqlalchemy.engine import Connection
@@ -200,7 +201,7 @@ HANDOFFS: Final = Table(
     Column("asked", Boolean, nullable=False),
     Column("answered", Boolean, nullable=False),
     # Whether the channel has told that no page of the customer's is open.
-    Column("customer_is_away", Boolean, nullable=False),
+    Column("customer_is_away", Boolean, nullable=False, server_default=false()),
     Column("ended_at", Float),
     Column("outcome", String(100)),
     Column("end_note", Text),
