@@ -1,4 +1,4 @@
-"""The table of assignment, walked by Hypothesis and looked at where two sides meet."""
+"""The table of assignment: walked by Hypothesis, and looked at where two agents, or both sides, act at the same moment."""
 
 import itertools
 
@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from rasa_handoff.core.assignment import HELP_AFTER, TABLE, Stage, step
 from rasa_handoff.core.assignment_events import (
+    AgentCame,
+    AgentLeft,
     AgentSilent,
     AgentWrote,
     Arrived,
@@ -44,6 +46,8 @@ EVENTS = st.one_of(
     st.builds(MessageLeft, at=AT),
     st.builds(RelayLost, at=AT),
     st.builds(Delivered, at=AT),
+    st.builds(AgentLeft, at=AT),
+    st.builds(AgentCame, at=AT),
     st.builds(NobodyTook, at=AT),
     st.builds(AgentSilent, at=AT, seconds=AT),
     st.builds(CustomerSilent, at=AT, seconds=AT),
@@ -53,7 +57,7 @@ EVENTS = st.one_of(
 
 
 def tried(state, event):
-    """What a step gives, or the state as it was and the code of its refusal."""
+    """Return what a step gives, and None; or, if it is refused, the state as it was, no effects and the refusal's code."""
     try:
         return *step(state, event), None
     except Refused as no:
@@ -74,12 +78,12 @@ def test_on_any_walk_the_promises_hold(events):
         if any(isinstance(effect, Kept) for effect in effects):
             assert after.stage is state.stage
         if state is not None and state.agent and after.agent and state.agent != after.agent:
-            # Changes hands through the queue, after reminders in vain, or when it is only a message to answer.
+            # One agent follows another without the queue only after reminders in vain, or on a message that was left.
             assert state.reminders == HELP_AFTER or state.stage is Stage.MESSAGE
         reported += [effect.status for effect in effects if isinstance(effect, StatusChanged)]
         state = after
-        assert (state.stage is Stage.QUEUED) <= (state.agent is None)
-        assert (state.stage is Stage.ASSIGNED) <= (state.agent is not None and state.assigned_at is not None)
+        assert state.stage is not Stage.QUEUED or state.agent is None
+        assert state.stage is not Stage.ASSIGNED or (state.agent is not None and state.assigned_at is not None)
         assert (state.ended is not None) == (state.stage is Stage.ENDED)
     assert reported.count("completed") <= 1
     owners = [status for status in reported if status in ("accepted", "transferred")]
@@ -88,7 +92,7 @@ def test_on_any_walk_the_promises_hold(events):
 
 
 @given(st.lists(EVENTS, max_size=10), EVENTS)
-def test_a_missing_key_is_the_error_and_nothing_else_is(events, last):
+def test_an_event_without_a_key_in_the_table_is_refused(events, last):
     state = None
     for event in events:
         state, _, _ = tried(state, event)

@@ -1,4 +1,4 @@
-"""Who asked is cancelled between the commit and what follows it: that follows all the same."""
+"""A caller is cancelled between its commit and what follows from it: that happens all the same."""
 
 import asyncio
 import time
@@ -29,11 +29,11 @@ HERE: dict[str, Any] = {"conversation_id": "thabo", "handoff_id": "h"}
 
 
 async def cancelled_after_its_commit(store: Store, work: Callable[[], Any]) -> None:
-    """Run it, and cancel it when its transaction is committed and it hasn't heard so."""
+    """Run ``work``, and cancel it when its transaction is committed and it doesn't know that yet."""
     write, committed, gate = store.write, asyncio.Event(), asyncio.Event()
 
-    async def slow(work: Any) -> Any:
-        answer = await write(work)
+    async def slow(transaction: Any) -> Any:
+        answer = await write(transaction)
         committed.set()
         await gate.wait()
         return answer
@@ -84,8 +84,8 @@ async def test_the_server_tells_desk_and_relay(tmp_path: Path) -> None:
             await eventually(lambda: any(isinstance(news, Arrival) for news in received))
 
 
-async def test_a_refused_event_of_a_targets_leaves_nothing_behind(tmp_path: Path) -> None:
-    """A desk's answer that is illegal now: its number isn't taken, or the same words would be dropped when they come again."""
+async def test_an_event_that_a_delivery_returned_and_that_is_refused_leaves_nothing_behind(tmp_path: Path) -> None:
+    """A desk's message that comes too early: its number doesn't count as received, so it is taken when it comes again."""
 
     class EagerDesk(RecordingTarget):
         async def deliver(self, lane: str, entries: Any) -> list[events.Event]:

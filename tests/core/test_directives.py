@@ -62,7 +62,7 @@ def test_what_does_not_fit_is_said(custom: Any, where: str) -> None:
         read_directives(custom)
 
 
-def test_the_transcript_leaves_it_out() -> None:
+def test_the_transcript_leaves_a_directive_out() -> None:
     assert in_words("Bye.", {"custom": {"handoff_close": True}}) == "Bye."
 
 

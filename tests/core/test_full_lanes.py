@@ -1,7 +1,7 @@
 """A lane holds so many entries and no more: words are refused, notices left out, and what a handoff needs is kept."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +21,27 @@ from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Applied, Conversat
 from rasa_handoff.relay.repository import RelayStore
 from rasa_handoff.store import outbox
 from rasa_handoff.store.outbox import Entry
+from tests.support.relay_stores import relay_store
 
 SETTINGS = read_settings({"bot_id": "b", "desk": {"url": "http://127.0.0.1:1"}, "channels": {"rest": None}})
 HERE: dict[str, Any] = {"conversation_id": "thabo", "handoff_id": "h"}
 LEAVING: dict[str, Any] = {"id": "l", "text": "bye", "at": 9.0}
 
 
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[RelayStore]:
-    async with RelayStore(database_url, repository.metadata, repository.SIDE, repository.SCHEMA) as one:
-        yield one
-
-
 def entries(count: int, target: str = CUSTOMER, lane: str = "thabo") -> list[Entry]:
     return [Entry(target=target, lane=lane, name="bot", body={"id": str(n)}) for n in range(count)]
 
 
-def names(connection: Connection, target: str) -> list[str]:
-    return [entry.name for entry in repository.outbox.head(connection, target, "thabo")]
+async def waiting(store: RelayStore) -> dict[str, list[str]]:
+    """Return the names of the entries that wait in the conversation ``thabo``, by target."""
+
+    def work(connection: Connection) -> dict[str, list[str]]:
+        head = repository.outbox.head
+        return {
+            target: [entry.name for entry in head(connection, target, "thabo")] for target in (DESK, CUSTOMER, TRACKER)
+        }
+
+    return await store.write(work)
 
 
 async def test_what_waits_already_isnt_put_in_again_however_much_waits(
@@ -100,11 +103,11 @@ async def test_words_are_refused_where_no_more_may_wait(
 
     await chat(said("before"))
     await store.write(lambda connection: repository.outbox.put(connection, entries(5, target)))
-    counts = [await store.write(lambda c, lane=lane: names(c, lane)) for lane in (DESK, CUSTOMER, TRACKER)]
+    before = await waiting(store)
     with pytest.raises(Refused, match=f"1,000 messages already wait for {whom}") as refused:
         await chat(said("one too many"))
     assert refused.value.code == "too_many"
-    assert counts == [await store.write(lambda c, lane=lane: names(c, lane)) for lane in (DESK, CUSTOMER, TRACKER)]
+    assert await waiting(store) == before
     with pytest.raises(Applied):  # sent again, what was taken before is acknowledged
         await chat(said("before"))
     await store.write(
@@ -118,23 +121,25 @@ async def test_what_can_be_left_out_is_and_what_a_handoff_needs_isnt(
 ) -> None:
     for target in (DESK, CUSTOMER, TRACKER):
         await store.write(lambda connection, target=target: repository.outbox.put(connection, entries(5, target)))
-    full = [await store.write(lambda c, lane=lane: names(c, lane)) for lane in (DESK, CUSTOMER, TRACKER)]
+    full = await waiting(store)
     await chat(events.CustomerAskedAgain(conversation_id="thabo"))
     for status in (Status.WAITING, Status.READ):
         await chat(events.MessageReported(**HERE, message_id="m", status=status))
     await chat(events.NoticeShown(**HERE, id="n", response="utter_x", text="x", at=1.0))
-    assert full == [await store.write(lambda c, lane=lane: names(c, lane)) for lane in (DESK, CUSTOMER, TRACKER)]
+    assert await waiting(store) == full
     for target in (DESK, CUSTOMER, TRACKER):
         assert caplog.text.count(f"entries wait for the {target} in decaf8a6") == 1
     await chat(events.CustomerLeaving(conversation_id="thabo", **LEAVING))
     await chat(events.CustomerLeaving(conversation_id="thabo", **{**LEAVING, "id": "l2"}))
-    assert (await store.write(lambda connection: names(connection, DESK)))[-1] == "handoff.status"
-    assert (await store.write(lambda connection: names(connection, TRACKER)))[-1] == "back"
+    left = await waiting(store)
+    assert (left[DESK][-1], left[TRACKER][-1]) == ("handoff.status", "back")
 
 
-async def test_turns_that_cant_be_saved_are_kept_so_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_so_many_turns_that_cant_be_saved_are_kept_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     url = f"sqlite:///{tmp_path / 'relay.db'}"
-    async with RelayStore(url, repository.metadata, repository.SIDE, repository.SCHEMA) as store:
+    async with relay_store(url) as store:
         relay = Relay(store, SETTINGS)
         monkeypatch.setattr(outbox, "LONGEST_LANE", 2)
         for _ in range(2):

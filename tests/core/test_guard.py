@@ -77,12 +77,12 @@ def test_refusals_of_one_address_are_bounded_and_do_not_hide_anothers(caplog: py
     assert len(caplog.records) == LINES_A_MINUTE + 1
     assert "Refused 203.0.113.10\\nforged: JSONP." in caplog.messages
     assert refusals.counted == {"http 400": 1_001}
-    for place in range(5_000):
-        refusals.note(str(place), "http 400", "JSONP.")
+    for number in range(5_000):
+        refusals.note(str(number), "http 400", "JSONP.")
     assert len(refusals._sources) <= 1_000
 
 
-def test_a_library_repeats_itself_no_more_than_that() -> None:
+def test_a_library_logs_so_many_lines_a_minute_and_no_more() -> None:
     bounded = LimitedLog()
     records = [logging.LogRecord("asyncio", logging.ERROR, "", 0, "socket.accept() %s", (n,), None) for n in range(99)]
     assert sum(bounded.filter(record) for record in records) == LINES_A_MINUTE
@@ -103,26 +103,26 @@ async def test_buckets_slow_down_and_are_forgotten() -> None:
     assert len(buckets) == 0
 
 
-async def test_so_many_events_at_a_time_in_their_order() -> None:
+async def test_events_of_a_socket_are_handled_one_at_a_time_in_their_order() -> None:
     done: list[int] = []
     running, most = 0, 0
 
-    def job(place: int):  # type: ignore[no-untyped-def]
+    def job(number: int):  # type: ignore[no-untyped-def]
         async def work() -> None:
             nonlocal running, most
             running += 1
             most = max(most, running)
             await asyncio.sleep(0)
-            done.append(place)
+            done.append(number)
             running -= 1
-            if place % 7 == 0:
+            if number % 7 == 0:
                 raise ValueError("a handler's own trouble")
 
         return work
 
     pending = Pending(1, 1_000)
-    for place in range(300):
-        await pending.add(job(place), 100)
+    for number in range(300):
+        await pending.add(job(number), 100)
     await pending.drain()
     await eventually(lambda: len(done) == 300)
     assert (done, most) == (list(range(300)), 1)

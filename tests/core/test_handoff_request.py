@@ -1,4 +1,4 @@
-"""What a handoff says when the customer chose it from options that said something."""
+"""What a handoff request takes over from the options that the customer chose it from."""
 
 from typing import Any
 
@@ -16,29 +16,30 @@ WORDS = {"event": "user", "parse_data": {"intent": {"name": "greet"}}}
 OFFER_ME = {"event": "user", "parse_data": {"intent": {"name": "provide_handoff_options"}}}
 NO_THANKS = {"event": "user", "parse_data": {"intent": {"name": "handoff_carry_on"}}}
 BY_AN_ACTION = {"event": "bot", "data": {"buttons": [{"title": "Billing", "payload": "/execute_handoff"}]}}
-WHO_IS_IT = {"event": "active_loop", "name": "handoff_contact_form"}
-KNOWN = {"event": "active_loop", "name": None}
-MOVING = {"event": "active_loop", "name": "move_form"}
+CONTACT_ASKED = {"event": "active_loop", "name": "handoff_contact_form"}
+FORM_DONE = {"event": "active_loop", "name": None}
+OTHER_FORM = {"event": "active_loop", "name": "move_form"}
 BILLING = {"entities": [{"entity": "department", "value": "billing"}]}
 
 
-def of(*happened: dict[str, Any], marker: HandoffRequest | None = None) -> HandoffRequest:
+def completed(*happened: dict[str, Any], marker: HandoffRequest | None = None) -> HandoffRequest:
+    """Return the request of a customer who chose billing, after these events."""
     return complete_request(marker, BILLING, happened, IntentSettings())
 
 
 @pytest.mark.parametrize("between", [(), (WORDS,), (ASKED, WORDS)])
 def test_the_options_say_what_nothing_else_says(between: tuple[dict[str, Any], ...]) -> None:
-    chosen = of(WORDS, URGENT, *between, ASKED)
+    chosen = completed(WORDS, URGENT, *between, ASKED)
     assert chosen == HandoffRequest(department="billing", priority=Priority.URGENT, reason="stolen card")
 
 
-def test_who_it_is_may_be_asked_between_the_choice_and_the_handoff() -> None:
-    assert of(URGENT, ASKED, WHO_IS_IT, WORDS, WORDS).priority is Priority.URGENT
+def test_the_contact_may_be_asked_for_between_the_choice_and_the_handoff() -> None:
+    assert completed(URGENT, ASKED, CONTACT_ASKED, WORDS, WORDS).priority is Priority.URGENT
 
 
 def test_a_marker_says_it_first() -> None:
     marker = HandoffRequest(department="cards", reason="angry")
-    assert of(URGENT, ASKED, marker=marker) == HandoffRequest(
+    assert completed(URGENT, ASKED, marker=marker) == HandoffRequest(
         department="cards", reason="angry", priority=Priority.URGENT
     )
 
@@ -52,10 +53,10 @@ def test_a_marker_says_it_first() -> None:
         (URGENT, WORDS, BY_AN_ACTION, ASKED),
         (URGENT, NO_THANKS, WORDS, ASKED),
         (URGENT, ASKED, WORDS),  # the choice was refused, and later the bot gives up
-        (URGENT, ASKED, WHO_IS_IT, WORDS, KNOWN, WORDS),
-        (URGENT, ASKED, MOVING, WORDS),
-        (URGENT, WHO_IS_IT, WORDS),
-        (ASKED, WHO_IS_IT, URGENT, WORDS),
+        (URGENT, ASKED, CONTACT_ASKED, WORDS, FORM_DONE, WORDS),
+        (URGENT, ASKED, OTHER_FORM, WORDS),
+        (URGENT, CONTACT_ASKED, WORDS),
+        (ASKED, CONTACT_ASKED, URGENT, WORDS),
         (URGENT, {"event": "pause"}, {"event": "resume"}, ASKED),
         (URGENT, {"event": "session_started"}, ASKED),
         (URGENT, {"event": "restart"}, ASKED),
@@ -63,11 +64,11 @@ def test_a_marker_says_it_first() -> None:
     ],
 )
 def test_options_from_which_it_was_not_chosen_say_nothing(happened: tuple[dict[str, Any], ...]) -> None:
-    assert of(*happened) == HandoffRequest(department="billing")
+    assert completed(*happened) == HandoffRequest(department="billing")
 
 
-def test_what_has_come_of_the_message_itself_is_not_what_it_was_chosen_from() -> None:
-    """Its own pause, when it comes again or its action returned one; and what was said since."""
+def test_what_came_after_the_message_itself_is_not_looked_at() -> None:
+    """When a copy of it comes, the pause of its own handoff is there already, and so is what was said since."""
     happened = (URGENT, {**ASKED, "message_id": "1"}, {"event": "pause"}, {"event": "resume"}, WORDS)
-    assert of(*up_to("1", happened)).priority is Priority.URGENT
+    assert completed(*up_to("1", happened)).priority is Priority.URGENT
     assert up_to("2", happened) == happened

@@ -1,4 +1,4 @@
-"""What was sent is met again, also after the database couldn't be used for a while."""
+"""The inbox recognises a message that it has met before, also after the database couldn't be used for a while."""
 
 import asyncio
 import sqlite3
@@ -15,15 +15,15 @@ from rasa_handoff.protocol.values import Agent, Channel, Offer
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.inbox import CameBefore, Inbox, MessageProgress
 from rasa_handoff.relay.relay import DESK, ConversationWriter
-from rasa_handoff.relay.repository import RelayStore
 from rasa_handoff.store.outbox import Entry
+from tests.support.relay_stores import relay_store
 
 SETTINGS = read_settings({"bot_id": "b", "desk": {"url": "http://127.0.0.1:1"}, "channels": {"rest": None}})
 
 
 @contextmanager
-def held(request: pytest.FixtureRequest, url: str) -> Iterator[None]:
-    """Somebody else holds the whole database."""
+def locked(request: pytest.FixtureRequest, url: str) -> Iterator[None]:
+    """Lock the whole database, as another program might."""
     if url.startswith("sqlite"):
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
@@ -34,26 +34,30 @@ def held(request: pytest.FixtureRequest, url: str) -> Iterator[None]:
 
 
 async def test_a_locked_database_is_said_to_be_away_for_now(database_url: str, request: pytest.FixtureRequest) -> None:
-    async with RelayStore(database_url, repository.metadata, repository.SIDE, repository.SCHEMA) as store:
+    async with relay_store(database_url) as store:
         inbox = Inbox(store)
         assert await inbox.begin("thabo", "1") is MessageProgress.NEW
-        with held(request, database_url):
-            works = (inbox.begin("thabo", "2"), inbox.finish("thabo", "1"), inbox.put_once(_entry()))
+        with locked(request, database_url):
+            works = (
+                inbox.begin("thabo", "2"),
+                inbox.finish("thabo", "1"),
+                inbox.put_once(Entry(target="customer", lane="thabo", name="bot", body={"id": "1"})),
+            )
             for problem in await asyncio.gather(*works, return_exceptions=True):
                 assert isinstance(problem, StoreUnavailable)
         assert await inbox.begin("thabo", "1") is MessageProgress.BEGUN
         assert await inbox.begin("thabo", "2") is MessageProgress.NEW
 
 
-async def test_an_id_that_tells_copies_for_a_minute_alone_is_another_ones_afterwards(
+async def test_a_key_that_marks_copies_for_a_minute_belongs_to_a_new_message_afterwards(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [1_000_000.0]
     monkeypatch.setattr("time.time", lambda: clock[0])
-    async with RelayStore(database_url, repository.metadata, repository.SIDE, repository.SCHEMA) as store:
+    async with relay_store(database_url) as store:
         inbox = Inbox(store)
-        first, met = await inbox.begin_recent("thabo", "key", 60.0)
-        assert met is MessageProgress.NEW
+        first, progress = await inbox.begin_recent("thabo", "key", 60.0)
+        assert progress is MessageProgress.NEW
         assert await inbox.begin_recent("thabo", "key", 60.0) == (first, MessageProgress.BEGUN)
         await inbox.finish("thabo", first)
         clock[0] += 59
@@ -61,8 +65,8 @@ async def test_an_id_that_tells_copies_for_a_minute_alone_is_another_ones_afterw
         assert (await inbox.begin_recent("sipho", "key", 60.0))[1] is MessageProgress.NEW
         assert (await inbox.begin_recent("thabo", "ke", 60.0))[1] is MessageProgress.NEW
         clock[0] += 2
-        second, met = await inbox.begin_recent("thabo", "key", 60.0)
-        assert met is MessageProgress.NEW
+        second, progress = await inbox.begin_recent("thabo", "key", 60.0)
+        assert progress is MessageProgress.NEW
         assert second != first
 
 
@@ -73,7 +77,7 @@ async def test_what_led_to_a_handoff_is_known_whatever_the_clock_does(
     clock = [1_000_000.0]
     monkeypatch.setattr("time.time", lambda: clock[0])
     writer = ConversationWriter(SETTINGS)
-    async with RelayStore(database_url, repository.metadata, repository.SIDE, repository.SCHEMA) as store:
+    async with relay_store(database_url) as store:
         inbox = Inbox(store)
         await inbox.begin("thabo", "asked")
         clock[0] -= 3600
@@ -87,16 +91,12 @@ async def test_what_led_to_a_handoff_is_known_whatever_the_clock_does(
         assert not await inbox.led_to_handoff("thabo", "later")
 
 
-def _entry() -> Entry:
-    return Entry(target="customer", lane="thabo", name="bot", body={"id": "1"})
-
-
 async def test_a_live_chats_message_and_its_id_are_one_transaction(database_url: str) -> None:
     """Only one that the inbox doesn't have: it may have been the bot's, finished or interrupted."""
     here: dict[str, Any] = {"conversation_id": "thabo", "handoff_id": "h"}
     offer = Offer(handoff_id="h", conversation_id="thabo", bot_id="b", channel=Channel(name="rest"))
     writer = ConversationWriter(SETTINGS)
-    async with RelayStore(database_url, repository.metadata, repository.SIDE, repository.SCHEMA) as store:
+    async with relay_store(database_url) as store:
         inbox = Inbox(store)
 
         async def say(id: str) -> list[Any]:

@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import text
 
 from rasa_handoff.store import dispatcher as module
-from rasa_handoff.store.dispatcher import Dispatcher
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.failures import Waits
 from rasa_handoff.store.outbox import Entry
@@ -22,7 +21,7 @@ class Recognising(Listener):
     recognises = True
 
 
-class Lanes(Database):
+class CountingDatabase(Database):
     """A database that counts the reads of lanes, and what was finished in a transaction of its own."""
 
     def __init__(self, where: Any) -> None:
@@ -40,9 +39,6 @@ class Lanes(Database):
         self.finished += 1
         await super().finish(entries, outcome)
 
-    def delivering_to(self, target: Listener) -> Dispatcher:
-        return Dispatcher(self.store, self.outbox, {"desk": target}, self.finish, self.set_aside)
-
 
 def names(listener: Listener) -> list[str]:
     return [name for batch in listener.received for name in batch]
@@ -50,7 +46,7 @@ def names(listener: Listener) -> list[str]:
 
 @pytest.mark.parametrize("batch", [1, 40])
 async def test_what_is_put_is_delivered_without_a_read(database_url: str, batch: int) -> None:
-    database, listener = Lanes(database_url), Recognising(batch)
+    database, listener = CountingDatabase(database_url), Recognising(batch)
     async with database.store, database.delivering_to(listener):
         for number in range(20):
             await database.put(str(number))
@@ -59,7 +55,7 @@ async def test_what_is_put_is_delivered_without_a_read(database_url: str, batch:
 
 
 async def test_a_lane_longer_than_memory_keeps_its_order(database_url: str) -> None:
-    database, listener = Lanes(database_url), Listener()
+    database, listener = CountingDatabase(database_url), Listener()
     async with database.store, database.delivering_to(listener):
         await database.put(*(str(number) for number in range(120)))
         await database.put("120")
@@ -69,7 +65,7 @@ async def test_a_lane_longer_than_memory_keeps_its_order(database_url: str) -> N
 
 
 async def test_what_is_put_while_a_lane_rests_comes_after_what_rests(database_url: str) -> None:
-    database, listener = Lanes(database_url), Listener()
+    database, listener = CountingDatabase(database_url), Listener()
     listener.away = Waits("not here")
     async with database.store, database.delivering_to(listener) as dispatcher:
         await database.put("1", "2")
@@ -83,7 +79,7 @@ async def test_what_is_put_while_the_lane_is_read_is_delivered(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MOST_IN_MEMORY", 2)
-    database, listener = Lanes(database_url), Listener()
+    database, listener = CountingDatabase(database_url), Listener()
     async with database.store, database.delivering_to(listener):
         await asyncio.gather(*(database.put(f"{number}a", f"{number}b", f"{number}c") for number in range(30)))
         await eventually(lambda: len(names(listener)) == 90)
@@ -92,14 +88,14 @@ async def test_what_is_put_while_the_lane_is_read_is_delivered(
 
 
 async def test_what_was_rolled_back_is_never_delivered(database_url: str) -> None:
-    database, listener = Lanes(database_url), Listener()
+    database, listener = CountingDatabase(database_url), Listener()
 
     def work(connection: Any) -> None:
-        for name, fails in (("kept", False), ("rolled back", True), ("kept too", False)):
+        for name, is_undone in (("kept", False), ("rolled back", True), ("kept too", False)):
             try:
                 with connection.begin_nested():
                     database.outbox.put(connection, [Entry(target="desk", lane="thabo", name=name, body={})])
-                    if fails:
+                    if is_undone:
                         raise LookupError
             except LookupError:
                 pass
@@ -116,7 +112,7 @@ async def test_what_was_rolled_back_is_never_delivered(database_url: str) -> Non
 
 
 async def test_who_recognises_entries_costs_no_transaction_of_their_own(database_url: str) -> None:
-    database, listener = Lanes(database_url), Recognising()
+    database, listener = CountingDatabase(database_url), Recognising()
     async with database.store, database.delivering_to(listener):
         await database.put("1", "2", "3")
         await eventually(lambda: len(names(listener)) == 3)
@@ -125,7 +121,7 @@ async def test_who_recognises_entries_costs_no_transaction_of_their_own(database
 
 
 async def test_who_does_not_recognise_them_gets_the_next_when_one_has_left_the_outbox(database_url: str) -> None:
-    database, listener = Lanes(database_url), Listener()
+    database, listener = CountingDatabase(database_url), Listener()
     async with database.store, database.delivering_to(listener):
         await database.put("1", "2", "3")
         await eventually(lambda: len(names(listener)) == 3)
@@ -136,12 +132,12 @@ async def test_what_a_crash_leaves_in_the_outbox_comes_again(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Store, "write_soon", lambda *_: asyncio.get_running_loop().create_future())
-    listener, first = Recognising(), Lanes(database_url)
+    listener, first = Recognising(), CountingDatabase(database_url)
     async with first.store, first.delivering_to(listener):
         await first.put("1")
         await eventually(lambda: names(listener) == ["1"])
     monkeypatch.undo()
-    again = Lanes(database_url)
+    again = CountingDatabase(database_url)
     async with again.store, again.delivering_to(listener):
         await eventually(lambda: names(listener) == ["1", "1"])
         await eventually(again.lane_keys_are_gone)
@@ -152,7 +148,7 @@ async def test_what_was_delivered_while_the_database_is_locked_comes_once(
 ) -> None:
     monkeypatch.setattr("rasa_handoff.store.engine.BUSY_SECONDS", 0.05)
     monkeypatch.setattr(module, "REMOVED_AGAIN", 0.1)
-    database, other = Lanes(tmp_path), Database(tmp_path)
+    database, other = CountingDatabase(tmp_path), Database(tmp_path)
     other.store.prepare()
     lock = other.store._engine.connect()
 
@@ -179,7 +175,7 @@ async def test_what_was_delivered_while_the_database_is_locked_comes_once(
 
 
 async def test_who_waits_for_a_lane_waits_for_no_batch(database_url: str) -> None:
-    database, listener = Lanes(database_url), Recognising(batch=100)
+    database, listener = CountingDatabase(database_url), Recognising(batch=100)
     listener._patience = 3_600
     async with database.store, database.delivering_to(listener) as dispatcher:
         await database.put("1", "2")
@@ -201,7 +197,7 @@ async def test_a_target_is_called_after_those_who_waited_for_the_commit(database
             await asyncio.sleep(0)
             await super().deliver(lane, entries)
 
-    database, listener = Lanes(database_url), Asking()
+    database, listener = CountingDatabase(database_url), Asking()
 
     async def put(name: str) -> None:
         await database.put(name)

@@ -7,7 +7,7 @@ from rasa_handoff.protocol import events
 from rasa_handoff.protocol.limits import LONGEST_TRANSCRIPT
 from rasa_handoff.protocol.values import Channel, Line, Offer
 from rasa_handoff.relay import repository
-from rasa_handoff.relay.repository import RelayStore
+from tests.support.relay_stores import relay_store
 
 
 def _entries_told(connection: Connection) -> list[str]:
@@ -24,10 +24,10 @@ def _entries_told(connection: Connection) -> list[str]:
     return [line.text for line in repository.offer_with_messages(connection, "h").transcript]
 
 
-async def test_whatever_the_clocks_say(database_url: str) -> None:
-    async with RelayStore(database_url, repository.metadata, repository.SIDE, repository.SCHEMA) as store:
-        reported = await store.write(_entries_told)
-    assert reported == ["asked by our clock", "answered by the desk's, which is behind", "thanked"]
+async def test_messages_keep_their_order_whatever_the_clocks_say(database_url: str) -> None:
+    async with relay_store(database_url) as store:
+        lines = await store.write(_entries_told)
+    assert lines == ["asked by our clock", "answered by the desk's, which is behind", "thanked"]
 
 
 def _told_at_length(connection: Connection) -> tuple[Line, ...]:
@@ -41,8 +41,8 @@ def _told_at_length(connection: Connection) -> tuple[Line, ...]:
     return repository.offer_with_messages(connection, "h").transcript
 
 
-async def test_what_would_not_fit_one_packet_is_told_by_its_end(database_url: str) -> None:
-    async with RelayStore(database_url, repository.metadata, repository.SIDE, repository.SCHEMA) as store:
-        reported = await store.write(_told_at_length)
-    assert (reported[0].text, reported[-1].at) == (LEFT_OUT, 39)
-    assert sum(len(line.text) for line in reported) < LONGEST_TRANSCRIPT
+async def test_of_what_would_not_fit_one_packet_the_end_is_told(database_url: str) -> None:
+    async with relay_store(database_url) as store:
+        lines = await store.write(_told_at_length)
+    assert (lines[0].text, lines[-1].at) == (LEFT_OUT, 39)
+    assert sum(len(line.text) for line in lines) < LONGEST_TRANSCRIPT

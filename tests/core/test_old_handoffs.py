@@ -1,10 +1,9 @@
 """What the relay deletes by its age, in which steps, and what it never deletes."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from sqlalchemy import event, func, insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.channel_settings import read_settings
@@ -19,16 +18,11 @@ from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.retention import MOST_LOOKED_AT, MOST_ROWS, delete_dead_letters
 from rasa_handoff.testing.relay_side import RecordingTarget
 from rasa_handoff.testing.waiting import eventually
+from tests.support.counted_statements import cost_on
+from tests.support.relay_stores import relay_store
 
 BASE = {"bot_id": "b", "desk": {"url": "http://127.0.0.1:1"}, "channels": {"rest": None}}
 OLD, NOW = 1_000.0, 1_000_000_000.0
-
-
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[RelayStore]:
-    async with RelayStore(database_url, repository.metadata, repository.SIDE, repository.SCHEMA) as store:
-        assert isinstance(store, RelayStore)
-        yield store
 
 
 async def add(
@@ -64,12 +58,10 @@ async def ids_in(store: RelayStore, column: Any) -> list[str]:
 
 
 async def delete_all(store: RelayStore, before: float = NOW) -> None:
-    place, first = None, True
-    while first or place is not None:
-        place, first = (
-            (await store.write(lambda connection, at=place: delete_ended(connection, before, at))).place,
-            False,
-        )  # type: ignore[misc]
+    """Take steps until all was looked at."""
+    step = await store.write(lambda connection: delete_ended(connection, before))
+    while (place := step.place) is not None:
+        step = await store.write(lambda connection, place=place: delete_ended(connection, before, place))  # type: ignore[misc]
 
 
 async def test_what_has_ended_long_ago_goes_and_everything_else_stays(store: RelayStore) -> None:
@@ -98,20 +90,10 @@ async def test_a_conversation_stays_while_one_of_its_handoffs_does(store: RelayS
     assert "c-old" in await ids_in(store, repository.conversations.c.conversation_id)
 
 
-async def cost_of_a_step(store: RelayStore) -> tuple[int, int]:
-    """How many statements a step takes, and how many rows it changes."""
-    found = [0, 0]
-
-    def note(*arguments: Any) -> None:
-        found[0] += 1
-        found[1] += max(arguments[1].rowcount, 0)
-
-    event.listen(store._engine, "after_cursor_execute", note)
-    try:
+async def cost_of_a_step(store: RelayStore) -> dict[str, int]:
+    with cost_on(store._engine) as cost:
         await store.write(lambda connection: delete_ended(connection, NOW))
-    finally:
-        event.remove(store._engine, "after_cursor_execute", note)
-    return found[0], found[1]
+    return cost
 
 
 async def test_a_step_costs_the_same_however_much_there_is(store: RelayStore) -> None:
@@ -162,7 +144,7 @@ async def test_dead_letters_go_by_their_own_time(store: RelayStore) -> None:
 
 async def test_a_relay_notes_when_a_handoff_ends_and_deletes_it_after_its_time(database_url: str) -> None:
     settings = read_settings({**BASE, "store": database_url, "retention": {"ended_days": 1}})
-    relay = Relay(RelayStore(database_url, repository.metadata, repository.SIDE, repository.SCHEMA), settings)
+    relay = Relay(relay_store(database_url), settings)
     here: dict[str, Any] = {"conversation_id": "thabo", "handoff_id": "h"}
     offer = Offer(handoff_id="h", conversation_id="thabo", bot_id="b", channel=Channel(name="rest"))
     await relay.open({DESK: RecordingTarget(), CUSTOMER: RecordingTarget(), "tracker": RecordingTarget()})
@@ -198,7 +180,7 @@ async def test_a_relay_notes_when_a_handoff_ends_and_deletes_it_after_its_time(d
 def test_nothing_is_deleted_unless_somebody_chooses() -> None:
     settings = read_settings(BASE)
     assert settings.retention == RetentionSettings()
-    relay = Relay(RelayStore("sqlite://", repository.metadata, repository.SIDE, repository.SCHEMA), settings)
+    relay = Relay(relay_store("sqlite://"), settings)
     assert retention_of(relay, settings.retention)._expiries == []
 
 
@@ -206,7 +188,7 @@ def test_nothing_is_deleted_unless_somebody_chooses() -> None:
     ("given", "named"),
     [({"ended": 3}, "did you mean 'retention.ended_days'"), ({"ended_days": 0}, "retention.ended_days is 0")],
 )
-def test_a_mistake_is_named(given: dict[str, Any], named: str) -> None:
+def test_a_wrong_retention_setting_is_named(given: dict[str, Any], named: str) -> None:
     with pytest.raises(SettingsError) as problem:
         read_settings({**BASE, "retention": given})
     assert named in str(problem.value)

@@ -1,7 +1,7 @@
 """Postgres stopped, cut, locked, half-open: refused within seconds, what was answered is true, it goes on by itself."""
 
 import asyncio
-import time
+import threading
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from tests.support.postgres_server import Database
 
 QUICKLY = 8.0
 """Seconds: two limits of the store one after the other, on a busy machine."""
-AS_IT_IS = (
+WITH_REAL_LIMITS = (
     "test_while_it_is_stopped_words_are_refused_within_seconds_and_then_taken",
     "test_a_table_that_somebody_holds",
 )
@@ -24,8 +24,8 @@ AS_IT_IS = (
 
 @pytest.fixture(autouse=True)
 def _impatient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not where the limits themselves are seen."""
-    if not request.node.name.startswith(AS_IT_IS):
+    """Shorten the time that the store waits for an answer, but for the tests that show its real limits."""
+    if not request.node.name.startswith(WITH_REAL_LIMITS):
         monkeypatch.setattr("rasa_handoff.store.engine.ANSWER_SECONDS", 1.0)
 
 
@@ -46,7 +46,7 @@ class Words:
 
 
 async def answers(*tried: Any) -> list[Any]:
-    """What each said, exceptions too; quickly."""
+    """Return what each returned or raised. Fail if that takes longer than ``QUICKLY``."""
     return list(await asyncio.wait_for(asyncio.gather(*tried, return_exceptions=True), QUICKLY))
 
 
@@ -112,8 +112,8 @@ async def test_a_commit_whose_answer_is_lost_is_answered_with_the_truth(postgres
             store._engine.dialect.do_commit = lose
             unsure = asyncio.create_task(words.say("b"))
             await eventually(lambda: wire.swallow_down)
-            wire_is_away = await answers(words.say("c"))
-            assert isinstance(wire_is_away[0], TROUBLES)
+            (meanwhile,) = await answers(words.say("c"))
+            assert isinstance(meanwhile, TROUBLES)
             assert not unsure.done()
             wire.mend()
             if arrives:
@@ -159,18 +159,17 @@ async def test_a_database_that_hangs_elsewhere_refuses_too_and_what_was_refused_
     async with words.store as store:
         await words.say("a")
         postgres.cut()
-        dialect, hangs = store._engine.dialect, True
+        dialect, goes_on = store._engine.dialect, threading.Event()
         connect = dialect.connect
 
-        def slow(*arguments: Any, **more: Any) -> Any:
-            while hangs:
-                time.sleep(0.02)
+        def hang(*arguments: Any, **more: Any) -> Any:
+            goes_on.wait()
             return connect(*arguments, **more)
 
-        monkeypatch.setattr(dialect, "connect", slow)
+        monkeypatch.setattr(dialect, "connect", hang)
         refused = [(await answers(words.say(word)))[0] for word in ("b", "c")]
         assert [type(said) for said in refused] == [TimeoutError] * 2
-        hangs = False
+        goes_on.set()
         await eventually(lambda: _works(words, "d"))
         assert await words.said() == ["a", "d"]
 
@@ -199,7 +198,7 @@ async def _works(words: Words, word: str) -> bool:
 
 
 async def test_each_side_may_have_a_schema_of_one_database(postgres: Database) -> None:
-    """docs/operations.md; what else stands in the URL is kept too."""
+    """As docs/operations.md says. The URL's other options are kept."""
     for schema in ("relay", "desk"):
         postgres.execute(f"create schema {schema}")
     url = postgres.url + "?options=-csearch_path%3D{}%20-cstatement_timeout%3D5s"

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from rasa_handoff.store.engine import Store
 
 
 @pytest.fixture
-def usual_umask():
+def usual_umask() -> Iterator[None]:
     before = os.umask(0o022)
     yield
     os.umask(before)
@@ -22,7 +23,7 @@ def modes(folder: Path) -> dict[str, int]:
 
 
 @pytest.mark.usefixtures("usual_umask")
-async def test_a_new_database_and_the_files_beside_it_are_their_owners(tmp_path: Path) -> None:
+async def test_only_its_owner_may_use_a_new_database_and_the_files_beside_it(tmp_path: Path) -> None:
     async with Store(f"sqlite:///{tmp_path / 'desk.db'}?synchronous=FULL", MetaData(), "server", 1) as store:
         await store.write(lambda connection: None)
         found = modes(tmp_path)

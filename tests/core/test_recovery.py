@@ -21,7 +21,7 @@ def stage() -> Iterator[Stage]:
     one.close()
 
 
-def handed_over(stage: Stage, handoff_id: str) -> None:
+def hand_over(stage: Stage, handoff_id: str) -> None:
     offer = Offer(handoff_id=handoff_id, conversation_id=WHO, bot_id="b", channel=Channel(name="rest"))
     here = {"conversation_id": WHO, "handoff_id": handoff_id}
     stage.run(stage.relay.requests.offer(events.HandoffRequested(**here, offer=offer, leaving_word="disconnect")))
@@ -31,7 +31,7 @@ def test_offers_to_a_desk_that_lost_its_database_are_made_again_after_a_kill_amo
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage.run(stage.relay.reconnection.complete("first"))
-    handed_over(stage, "h1")
+    hand_over(stage, "h1")
 
     async def killed(*_: object) -> None:
         raise StoreUnavailable("killed")
@@ -48,12 +48,12 @@ def test_offers_to_a_desk_that_lost_its_database_are_made_again_after_a_kill_amo
 
 
 def test_the_bots_words_are_told_though_the_way_back_took_too_long(stage: Stage) -> None:
-    handed_over(stage, "h1")
+    hand_over(stage, "h1")
     stage.tracker.manner = "fails"
     here = {"conversation_id": WHO, "handoff_id": "h1"}
     stage.run(stage.relay.apply(events.HandoffCompleted(**here)))
     stage.run(stage.relay.apply(events.ReturnTimedOut(**here)))
     assert stage.relay.conversation(WHO).state is Control.BOT
     stage.drain()
-    reported = [entry.body["message"] for entry in stage.customer.once() if entry.name == "bot"]
-    assert reported == [{"text": "back h1"}]
+    said = [entry.body["message"] for entry in stage.customer.once() if entry.name == "bot"]
+    assert said == [{"text": "back h1"}]

@@ -1,4 +1,4 @@
-"""A change of a table is a change of its side's schema, which databases that exist are brought up to."""
+"""Who changes a table gives its side a new schema number, and a step that brings existing databases up to it."""
 
 import hashlib
 from typing import Final
@@ -19,9 +19,7 @@ RECORDED: Final = {
 add the step that leads to it (CONTRIBUTING.md, "Add a table or a column"), and record that schema beside the others."""
 SIDES = {"relay": (repository.metadata, repository.SCHEMA), "server": (tables.METADATA, tables.SCHEMA)}
 WITH_TABLES = (customer_ids, inbox, long_payloads, botlhale_clients)
-"""Modules that add tables of their own."""
-
-
+"""Modules that add tables of their own to a side's metadata when they are imported."""
 OF_THE_STORE = ("meta", "probe")
 """Tables that a store adds when it is made."""
 
@@ -39,7 +37,7 @@ def fingerprint(metadata: MetaData) -> str:
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:10]
 
 
-def test_a_forgotten_step_is_noticed() -> None:
+def test_a_new_column_changes_the_fingerprint() -> None:
     metadata = MetaData()
     Table("departments", metadata, Column("name", Integer, primary_key=True))
     before = fingerprint(metadata)

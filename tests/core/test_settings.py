@@ -98,16 +98,16 @@ def test_options_may_say_what_a_handoff_chosen_from_them_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "read"),
+    ("body", "request_read"),
     [
         ({"contact": None, "reason": None}, HandoffRequest()),
         ({"department": 5, "note": 2.5}, HandoffRequest(department="5", note="2.5")),
         ({"contact": {"phone": 27115550100, "name": None}}, HandoffRequest(contact=Contact(phone="27115550100"))),
     ],
 )
-def test_a_marker_may_have_slots_that_are_not_set_and_numbers(body: Any, read: HandoffRequest) -> None:
-    assert read_marker({"handoff": body}) == read
-    assert read_marker({"handoff_options": body}) == OptionsRequest(request=read)
+def test_a_marker_may_have_slots_that_are_not_set_and_numbers(body: Any, request_read: HandoffRequest) -> None:
+    assert read_marker({"handoff": body}) == request_read
+    assert read_marker({"handoff_options": body}) == OptionsRequest(request=request_read)
 
 
 @pytest.mark.parametrize("custom", [None, "text", {"department": "billing", "floor": 2}, {"blocks": []}])

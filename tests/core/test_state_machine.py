@@ -105,6 +105,7 @@ def test_an_event_without_a_key_is_the_machines_own_error(lamp: Lamp | None, sai
 
 
 def changes(timing: Timing[Light, Lamp, Event], before: Lamp, event: Event, runs: bool) -> str:
+    """Return what an event does to a timer, which ``runs`` or doesn't: "start", "stop" or nothing."""
     after, _ = MACHINE.step(before, event)
     start, stop = MACHINE.timer_changes({"t": timing}, before, after, event, {"t"} if runs else ())
     assert not start & stop
@@ -132,7 +133,7 @@ def timing(
 
 
 @pytest.mark.parametrize(
-    ("rules", "before", "event", "stopped", "running"),
+    ("rules", "before", "event", "if_stopped", "if_running"),
     [
         (timing(), OFF, Switched(), "", ""),
         (timing(on_entering=True), OFF, Switched(), "start", "start"),
@@ -148,10 +149,10 @@ def timing(
     ],
 )
 def test_what_starts_and_stops_a_timer(
-    rules: Timing[Light, Lamp, Event], before: Lamp, event: Event, stopped: str, running: str
+    rules: Timing[Light, Lamp, Event], before: Lamp, event: Event, if_stopped: str, if_running: str
 ) -> None:
-    assert changes(rules, before, event, runs=False) == stopped
-    assert changes(rules, before, event, runs=True) == running
+    assert changes(rules, before, event, runs=False) == if_stopped
+    assert changes(rules, before, event, runs=True) == if_running
 
 
 def test_a_due_timers_event_gets_what_it_has_fields_for() -> None:

@@ -1,4 +1,4 @@
-"""The store and the pump, on real SQLite files and on a real Postgres."""
+"""The store, the outbox and the dispatcher, on real SQLite files and on a real Postgres."""
 
 import asyncio
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from rasa_handoff.testing.waiting import eventually
 
 
 class Database:
-    """A store with an outbox."""
+    """A store with an outbox, whose entries are for the target ``desk``."""
 
     def __init__(self, where: Path | str, side: str = "relay", schema: int = 1) -> None:
         metadata = MetaData()
@@ -40,6 +40,9 @@ class Database:
     async def dead_letters(self) -> list[DeadLetter]:
         return await self.store.write(lambda connection: self.outbox.list_dead_letters(connection, 100))
 
+    def delivering_to(self, target: "Listener") -> Dispatcher:
+        return Dispatcher(self.store, self.outbox, {"desk": target}, self.finish, self.set_aside)
+
     async def lane_keys(self) -> list[tuple[str, str]]:
         return await self.store.write(self.outbox.lane_keys)
 
@@ -55,12 +58,14 @@ class Listener:
     def __init__(self, batch: int = 1, patience: float = 0) -> None:
         self.batch, self._patience = batch, patience
         self.received: list[list[str]] = []
+        self.tries = 0
         self.away: Exception | None = None
 
     def patience(self, entries: Sequence[Entry]) -> float:
         return self._patience
 
     async def deliver(self, lane: str, entries: Sequence[Entry]) -> None:
+        self.tries += 1
         if self.away is not None:
             raise self.away
         self.received.append([entry.name for entry in entries])
@@ -70,8 +75,8 @@ async def test_what_comes_together_shares_a_commit(database_url: str) -> None:
     database = Database(database_url)
     async with database.store as store:
         commits: list[int] = []
-        one = store._commit
-        store._commit = lambda batch: (commits.append(len(batch.works)), one(batch))[1]  # type: ignore[method-assign]
+        commit = store._commit
+        store._commit = lambda batch: (commits.append(len(batch.works)), commit(batch))[1]  # type: ignore[method-assign]
         answers = await asyncio.gather(*(store.write(lambda c, n=n: n) for n in range(50)))
     assert answers == list(range(50))
     assert max(commits) > 10
@@ -95,7 +100,7 @@ async def test_a_failure_is_its_own_and_rolled_back(database_url: str) -> None:
         assert await database.lane_keys() == [("desk", "y")]
 
 
-async def test_the_other_sides_file_is_refused(database_url: str) -> None:
+async def test_the_other_sides_database_is_refused(database_url: str) -> None:
     async with Database(database_url, "relay").store:
         pass
     with pytest.raises(
@@ -180,7 +185,7 @@ async def test_an_older_schema_in_use_is_not_brought_up(database_url: str, enter
         assert len(steps_taken) == 1
 
 
-async def test_a_start_that_failed_leaves_the_file_to_others(database_url: str) -> None:
+async def test_a_start_that_failed_leaves_the_database_to_others(database_url: str) -> None:
     async with Database(database_url, schema=2).store:
         pass
     older = Database(database_url).store
@@ -236,7 +241,7 @@ def test_a_wrong_url_is_one_sentence(url: str) -> None:
 
 
 @pytest.mark.parametrize(("option", "found"), [("", 1), ("?synchronous=normal", 1), ("?synchronous=FULL", 2)])
-async def test_how_sure_a_commit_is_stands_in_the_url(tmp_path: Path, option: str, found: int) -> None:
+async def test_the_url_says_whether_a_commit_waits_for_the_disk(tmp_path: Path, option: str, found: int) -> None:
     url, asked = f"sqlite:///{tmp_path / 'x.db'}{option}", text("pragma synchronous")
     async with Store(url, MetaData(), "relay", 1) as store:
         assert await store.write(lambda connection: connection.execute(asked).scalar()) == found
@@ -251,7 +256,7 @@ async def test_how_sure_a_commit_is_stands_in_the_url(tmp_path: Path, option: st
         ("synchronos=FULL", "a SQLite file has the option 'synchronous', but no 'synchronos'"),
     ],
 )
-def test_a_mistake_behind_the_file_is_one_sentence(tmp_path: Path, option: str, why: str) -> None:
+def test_a_wrong_option_of_the_url_is_one_sentence(tmp_path: Path, option: str, why: str) -> None:
     with pytest.raises(StoreError, match=f"can't be used: {why}") as problem:
         Store(f"sqlite:///{tmp_path / 'x.db'}?{option}", MetaData(), "relay", 1)
     assert "\n" not in str(problem.value)
@@ -268,7 +273,7 @@ async def test_lanes_keep_their_order_and_dont_wait_for_each_other(database_url:
     async with database.store:
         await database.put("1", "2", "3")
         await database.put("a", lane="lerato")
-        async with Dispatcher(database.store, database.outbox, {"desk": listener}, database.finish, database.set_aside):
+        async with database.delivering_to(listener):
             await eventually(lambda: len(listener.received) == 4)
         names = [name for (name,) in listener.received]
         assert [name for name in names if name.isdigit()] == ["1", "2", "3"]
@@ -281,21 +286,18 @@ async def test_what_isnt_delivered_is_kept_and_tried_again(database_url: str, aw
     listener.away = away
     async with database.store:
         await database.put("1")
-        async with Dispatcher(
-            database.store, database.outbox, {"desk": listener}, database.finish, database.set_aside
-        ) as dispatcher:
-            await eventually(lambda: database.lane_keys())
+        async with database.delivering_to(listener) as dispatcher:
+            await eventually(lambda: listener.tries)
+            assert await database.lane_keys() == [("desk", "thabo")]
             listener.away = None
             dispatcher.notify([("desk", "thabo")])
             await eventually(lambda: listener.received == [["1"]])
 
 
-async def test_after_its_end_the_pump_begins_nothing(database_url: str) -> None:
+async def test_after_its_end_the_dispatcher_begins_nothing(database_url: str) -> None:
     database, listener = Database(database_url), Listener()
     async with database.store:
-        async with Dispatcher(
-            database.store, database.outbox, {"desk": listener}, database.finish, database.set_aside
-        ) as dispatcher:
+        async with database.delivering_to(listener) as dispatcher:
             pass
         await database.put("late")
         await dispatcher.flush(("desk", "thabo"))
@@ -316,7 +318,7 @@ async def test_a_delivery_under_way_at_the_end_is_finished_and_no_other_begun(da
     listener = SlowListener()
     async with database.store:
         await database.put("1", "2")
-        async with Dispatcher(database.store, database.outbox, {"desk": listener}, database.finish, database.set_aside):
+        async with database.delivering_to(listener):
             await begun.wait()
             asyncio.get_running_loop().call_soon(going_on.set)
         assert listener.received == [["1"]]
@@ -334,22 +336,18 @@ async def test_an_end_does_not_wait_for_a_receiver_that_never_answers(database_u
 
     async with database.store:
         await database.put("1")
-        async with Dispatcher(
-            database.store, database.outbox, {"desk": SilentListener()}, database.finish, database.set_aside
-        ) as dispatcher:
+        async with database.delivering_to(SilentListener()) as dispatcher:
             await begun.wait()
         assert not dispatcher.running(("desk", "thabo"))
         assert await database.lane_keys() == [("desk", "thabo")]
 
 
-async def test_who_waits_is_notified(database_url: str) -> None:
+async def test_what_a_target_put_off_is_delivered_with_the_next_flush(database_url: str) -> None:
     database, listener = Database(database_url), Listener()
     listener.away = Waits("not here")
     async with database.store:
         await database.put("1")
-        async with Dispatcher(
-            database.store, database.outbox, {"desk": listener}, database.finish, database.set_aside
-        ) as dispatcher:
+        async with database.delivering_to(listener) as dispatcher:
             await dispatcher.flush(("desk", "thabo"))
             assert listener.received == []
             listener.away = None
@@ -361,9 +359,7 @@ async def test_a_patient_target_gets_a_batch(database_url: str) -> None:
     database, listener = Database(database_url), Listener(batch=3, patience=30)
     async with (
         database.store,
-        Dispatcher(
-            database.store, database.outbox, {"desk": listener}, database.finish, database.set_aside
-        ) as dispatcher,
+        database.delivering_to(listener) as dispatcher,
     ):
         for name in ("1", "2", "3"):
             await database.put(name)
@@ -376,7 +372,7 @@ async def test_a_restart_delivers_what_was_left(database_url: str) -> None:
     async with first.store:
         await first.put("left")
     again = Database(database_url)
-    async with again.store, Dispatcher(again.store, again.outbox, {"desk": listener}, again.finish, again.set_aside):
+    async with again.store, again.delivering_to(listener):
         await eventually(lambda: listener.received == [["left"]])
 
 
@@ -398,11 +394,11 @@ class Choosy(Listener):
 
     def __init__(self, problem: Exception, batch: int = 1) -> None:
         super().__init__(batch)
-        self.problem, self.tries = problem, 0
+        self.problem, self.refused = problem, 0
 
     async def deliver(self, lane: str, entries: Sequence[Entry]) -> None:
         if any(entry.name == "bad" for entry in entries):
-            self.tries += 1
+            self.refused += 1
             raise self.problem
         await super().deliver(lane, entries)
 
@@ -423,13 +419,13 @@ async def test_what_fails_each_time_is_set_aside_and_the_lane_goes_on(
     database, target = Database(database_url), Choosy(problem, batch)
     async with database.store:
         await database.put("1", "2", "bad", "3", "4")
-        async with Dispatcher(database.store, database.outbox, {"desk": target}, database.finish, database.set_aside):
+        async with database.delivering_to(target):
             await eventually(lambda: sum(map(len, target.received)) == 4)
             (letter,) = await database.dead_letters()
     assert [name for names in target.received for name in names] == ["1", "2", "3", "4"]
     assert (letter.name, letter.lane, letter.target, letter.entry.body) == ("bad", "thabo", "desk", {})
     assert type(problem).__name__ in letter.reason or letter.reason == "It said no."
-    assert target.tries == tries + (batch > 1)
+    assert target.refused == tries + (batch > 1)
     assert caplog.text.count("was set aside") == 1
 
 
@@ -440,10 +436,10 @@ async def test_what_nobody_foresaw_is_tried_for_a_while(database_url: str, monke
     database, target = Database(database_url), Choosy(RuntimeError("a vendor's"))
     async with database.store:
         await database.put("bad", "1")
-        async with Dispatcher(database.store, database.outbox, {"desk": target}, database.finish, database.set_aside):
+        async with database.delivering_to(target):
             await eventually(lambda: target.received == [["1"]])
             assert len(await database.dead_letters()) == 1
-    assert target.tries == 4
+    assert target.refused == 4
 
 
 @pytest.mark.parametrize("body", ["{half", "[]", "", '{"a": 1} x'])
@@ -454,7 +450,7 @@ async def test_an_entry_that_cant_be_read_is_set_aside(database_url: str, body: 
         await database.put("bad", "1")
         spoil = update(table).where(table.c.name == "bad").values(body=body)
         await database.store.write(lambda connection: connection.execute(spoil))
-        async with Dispatcher(database.store, database.outbox, {"desk": listener}, database.finish, database.set_aside):
+        async with database.delivering_to(listener):
             await eventually(lambda: listener.received == [["1"]])
             (letter,) = await database.dead_letters()
     assert letter.text == body
@@ -476,8 +472,8 @@ async def test_a_timer_that_cant_ring_is_put_off_and_the_others_ring(
         await store.write(lambda connection: timers.take(connection, timer))
 
     def set_all(connection: Any) -> None:
-        for place in range(MOST_AT_ONCE + 20):  # more than are looked at together
-            timers.set(connection, Timer(key=f"bad {place}", kind="x", due=1.0))
+        for number in range(MOST_AT_ONCE + 20):  # more than are looked at together
+            timers.set(connection, Timer(key=f"bad {number}", kind="x", due=1.0))
         timers.set(connection, Timer(key="good", kind="x", due=2.0))
 
     async with store:

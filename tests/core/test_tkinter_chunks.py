@@ -1,4 +1,4 @@
-"""Whatever is unread when, a reader that decodes each take by itself meets only whole characters."""
+"""A reader that decodes each read by itself meets only whole characters, however much was unread when a message came."""
 
 import pytest
 from hypothesis import given, settings
@@ -9,36 +9,36 @@ from rasa_handoff.core.tkinter_chunks import BYTES_PER_READ, UNREAD_SECONDS, Who
 CHARACTERS = st.text(alphabet="a é€😀\n", min_size=1, max_size=900)
 
 
-def takes(messages: list[bytes], reads_after: list[bool]) -> list[bytes]:
-    """What the reader takes that reads all there is after some of the messages, and after the last."""
-    waiting, taken = b"", []
-    for message, reads in zip(messages, [*reads_after, True], strict=False):
+def reads_of(messages: list[bytes], reads_after: list[bool]) -> list[bytes]:
+    """Return the reads of a reader that reads all there is after some of the messages, and after the last."""
+    waiting, found = b"", []
+    for message, now in zip(messages, [*reads_after, True], strict=False):
         waiting += message
-        while reads and waiting:
-            taken.append(waiting[:BYTES_PER_READ])
+        while now and waiting:
+            found.append(waiting[:BYTES_PER_READ])
             waiting = waiting[BYTES_PER_READ:]
-    return taken
+    return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(CHARACTERS, min_size=1, max_size=6), st.lists(st.booleans(), min_size=5, max_size=5))
-def test_every_take_can_be_decoded(texts: list[str], reads_after: list[bool]) -> None:
+def test_every_read_can_be_decoded(texts: list[str], reads_after: list[bool]) -> None:
     whole = WholeCharacters()
     messages = [whole.encode(text, float(number)) for number, text in enumerate(texts)]
-    shown = "".join(take.decode() for take in takes(messages, reads_after[: len(texts) - 1]))
+    shown = "".join(read.decode() for read in reads_of(messages, reads_after[: len(texts) - 1]))
     assert "".join(shown.split()) == "".join("".join(texts).split())
     spaces = len(shown) - sum(map(len, texts))
-    assert spaces <= 8 * (1 + sum(map(len, messages)) // BYTES_PER_READ) * len(texts), "a few, where a take may end"
+    assert spaces <= 8 * (1 + sum(map(len, messages)) // BYTES_PER_READ) * len(texts), "a few, where a read may end"
 
 
 def test_sent_as_it_is_a_character_is_cut() -> None:
     with pytest.raises(UnicodeDecodeError):
-        [take.decode() for take in takes([("a" + "é" * 600).encode()], [])]
+        [read.decode() for read in reads_of([("a" + "é" * 600).encode()], [])]
 
 
-def test_a_word_longer_than_a_take_is_spread() -> None:
+def test_a_word_longer_than_a_read_is_spread() -> None:
     words = "€" * 2000
-    shown = "".join(take.decode() for take in takes([WholeCharacters().encode(words, 0.0)], []))
+    shown = "".join(read.decode() for read in reads_of([WholeCharacters().encode(words, 0.0)], []))
     assert shown.replace(" ", "") == words
     assert len(shown) < len(words) + 20
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from sqlalchemy import event, func, insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from rasa_handoff.core.assignment_events import CustomerWrote
 from rasa_handoff.core.assignment_timers import DeskTimers
@@ -21,6 +21,7 @@ from rasa_handoff.server.storage.tables import HANDOFF_EVENTS, HANDOFFS, MESSAGE
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.retention import MOST_LOOKED_AT, MOST_ROWS, Retention
 from rasa_handoff.testing.waiting import eventually
+from tests.support.counted_statements import cost_on
 
 OLD, NEW = 1_000.0, 9_000.0
 
@@ -146,20 +147,10 @@ async def test_a_long_conversation_goes_in_several_steps(at_desk: Desk) -> None:
     assert await at_desk.count(MESSAGES) == 0
 
 
-async def cost_of_a_step(at_desk: Desk) -> tuple[int, int]:
-    """How many statements a step takes, and how many rows it changes."""
-    found = [0, 0]
-
-    def note(*arguments: Any) -> None:
-        found[0] += 1
-        found[1] += max(arguments[1].rowcount, 0)
-
-    event.listen(at_desk.store._engine, "after_cursor_execute", note)
-    try:
+async def cost_of_a_step(at_desk: Desk) -> dict[str, int]:
+    with cost_on(at_desk.store._engine) as cost:
         await at_desk.service.delete_ended(5_000.0)
-    finally:
-        event.remove(at_desk.store._engine, "after_cursor_execute", note)
-    return found[0], found[1]
+    return cost
 
 
 async def test_a_step_costs_the_same_however_much_there_is(at_desk: Desk) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from unittest import mock
 
 from sqlalchemy import event
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Engine
 
 from rasa_handoff.store.statements import Statement, Values
 
@@ -31,3 +31,19 @@ def statements_on(connection: Connection) -> Iterator[list[str]]:
             yield found
     finally:
         event.remove(connection, "before_cursor_execute", note_sqlalchemys)
+
+
+@contextlib.contextmanager
+def cost_on(engine: Engine) -> Iterator[dict[str, int]]:
+    """Count SQLAlchemy's statements on an engine, and the rows that they change."""
+    cost = {"statements": 0, "rows": 0}
+
+    def count(*arguments: Any) -> None:
+        cost["statements"] += 1
+        cost["rows"] += max(arguments[1].rowcount, 0)
+
+    event.listen(engine, "after_cursor_execute", count)
+    try:
+        yield cost
+    finally:
+        event.remove(engine, "after_cursor_execute", count)

@@ -9,12 +9,12 @@ import pytest
 from rasa_handoff.protocol.logs import escaped, get_log, short_id
 from tests.support.paths import PACKAGE
 
-FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.name != "log_values.py"]
+FILES = sorted(PACKAGE.rglob("*.py"))
 IDS = {"conversation_id", "sender_id", "recipient_id", "lane"}
-"""A lane is a conversation's id in the relay, and so is a timer's key."""
+"""Names whose value is a conversation's id. The relay's lanes are among them, and so are the keys of its timers (below)."""
 LEVELS = {"debug", "info", "warning", "error", "exception"}
 HELPERS = {"isolated", "complain"}
-"""They log ``*about``, which they were given."""
+"""Functions of ours that log what they are given as ``*about``."""
 
 FORGED = "thabo\n2026-11-26 ERROR all is lost\r\x1b[2J\u2028\u202e\x00\ud800"
 
@@ -45,7 +45,7 @@ def test_a_short_id_is_the_same_for_the_same_and_not_the_id() -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(PACKAGE)) for path in FILES])
-def test_every_module_logs_so(path: Path) -> None:
+def test_no_module_logs_the_id_of_a_conversation(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
     assert "getLogger(__name__)" not in source, "write log = get_log(__name__)"
     for node in ast.walk(ast.parse(source)):
@@ -54,7 +54,7 @@ def test_every_module_logs_so(path: Path) -> None:
             *HELPERS,
         }:
             named = [getattr(each, "attr", getattr(each, "id", "")) for each in node.args[1:]]
-            named += ["lane" for each in node.args[1:] if ast.unparse(each) == "timer.key"]
+            named += ["lane" for each in node.args[1:] if ast.unparse(each) == "timer.key"]  # an id too
             assert not IDS & set(named), f"line {node.lineno}: show a conversation's id by short_id"
             starred = [ast.unparse(each) for each in node.args if isinstance(each, ast.Starred)]
             assert starred in ([], ["*about"]), f"line {node.lineno}: name the values"
