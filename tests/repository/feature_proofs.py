@@ -1,4 +1,4 @@
-"""Which test shows what each system does of the capability matrix."""
+"""Which test shows each thing that a system can do by the capability matrix."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ DESK = "rasa_handoff/testing/desks.py::"
 PLATFORM = "rasa_handoff/testing/platforms.py::"
 TRIGGERS = "tests/rasa/handoff/test_triggers.py::"
 RELAY = "tests/server/test_relay.py::"
-OLD = "tests/server/test_live_agent.py::"
+LIVE_AGENT = "tests/server/test_live_agent.py::"
 BACK = "tests/rasa/handoff/test_bot_return.py::"
 CLOSING = "tests/rasa/handoff/test_closing.py::"
 BOTLHALE = "tests/desks/test_botlhale.py::"
@@ -62,15 +62,15 @@ PROOFS: Final[dict[str, dict[Feature, str]]] = {
     "Botlhale's front ends": {
         Feature.RULES: "tests/server/test_seed.py::test_the_snippet_talks_to_an_agent",
         Feature.TRANSCRIPT: "tests/server/test_seed.py::test_the_snippet_talks_to_an_agent",
-        Feature.ALERT: f"{OLD}test_the_whole_conversation",
+        Feature.ALERT: f"{LIVE_AGENT}test_the_whole_conversation",
         Feature.RELAY: "tests/server/test_seed.py::test_the_snippet_talks_to_an_agent",
-        Feature.SEVERAL: f"{OLD}test_each_client_is_a_conversation_of_its_bot",
-        Feature.KEPT: f"{OLD}test_what_is_said_while_the_client_is_away_waits_for_it",
-        Feature.ACTIVE: f"{OLD}test_a_front_end_learns_who_is_active",
-        Feature.TIMERS: f"{OLD}test_a_silent_client_is_asked_and_then_it_ends",
-        Feature.BACK: f"{OLD}test_the_whole_conversation",
-        Feature.SEVERAL_BOTS: f"{OLD}test_each_client_is_a_conversation_of_its_bot",
-        Feature.AUTHENTICATION: f"{OLD}test_clients_on_other_machines_need_a_token_or_the_option",
+        Feature.SEVERAL: f"{LIVE_AGENT}test_each_client_is_a_conversation_of_its_bot",
+        Feature.KEPT: f"{LIVE_AGENT}test_what_is_said_while_the_client_is_away_waits_for_it",
+        Feature.ACTIVE: f"{LIVE_AGENT}test_a_front_end_learns_who_is_active",
+        Feature.TIMERS: f"{LIVE_AGENT}test_a_silent_client_is_asked_and_then_it_ends",
+        Feature.BACK: f"{LIVE_AGENT}test_the_whole_conversation",
+        Feature.SEVERAL_BOTS: f"{LIVE_AGENT}test_each_client_is_a_conversation_of_its_bot",
+        Feature.AUTHENTICATION: f"{LIVE_AGENT}test_clients_on_other_machines_need_a_token_or_the_option",
     },
     "Kommunicate": {
         Feature.INTENTS: f"{KOMMUNICATE}test_handing_over.py::test_every_trigger_names_who_gets_it",

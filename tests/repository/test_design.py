@@ -17,8 +17,8 @@ MOST = {"rasa": 6, "server": 4}
 COMPAT_ROWS = re.findall(r"^\| `(\w+/compat/\w+\.py)` \|.*\| `([\w/]+\.py)` `(\w+)` \|$", PAGE, re.MULTILINE)
 
 
-def names_in(source: str) -> set[str]:
-    """The functions and methods defined at the top of a module and in its classes, methods as ``Class.method``."""
+def functions_in(source: str) -> set[str]:
+    """Return the functions of a module and the methods of its classes, these as ``Class.method``."""
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     found: set[str] = set()
     for node in ast.parse(source).body:
@@ -30,7 +30,7 @@ def names_in(source: str) -> set[str]:
 
 
 def files_of(way: str, page: str) -> dict[str, set[str]]:
-    """The files of the table below the sentence that begins like this, by side."""
+    """Return the files of a way, by side. ``way``: how the sentence above its table begins."""
     table = page.partition(f"\n{way}")[2].partition("\n\n")[2].partition("\n\n")[0]
     found: dict[str, set[str]] = {"rasa": set(), "server": set()}
     for file, _ in STEP.findall(table):
@@ -53,19 +53,19 @@ def test_files_are_counted_once_and_by_side() -> None:
 
 @pytest.mark.parametrize(("file", "function"), sorted(set(STEPS)))
 def test_each_step_of_a_message_is_there(file: str, function: str) -> None:
-    assert function in names_in((ROOT / "rasa_handoff" / file).read_text())
+    assert function in functions_in((ROOT / "rasa_handoff" / file).read_text())
 
 
 def test_both_ways_are_read() -> None:
     assert len(STEPS) > 15
-    assert names_in("class A:\n    async def b(self): ...\ndef c(): ...") == {"A.b", "c"}
+    assert functions_in("class A:\n    async def b(self): ...\ndef c(): ...") == {"A.b", "c"}
 
 
 @pytest.mark.parametrize("row", COMPAT_ROWS, ids=[file for file, _, _ in COMPAT_ROWS])
 def test_what_is_replaced_in_the_hosts_has_its_test(row: tuple[str, str, str]) -> None:
     file, test_file, test = row
     assert (ROOT / "rasa_handoff" / file).is_file()
-    assert test in names_in((ROOT / test_file).read_text())
+    assert test in functions_in((ROOT / test_file).read_text())
 
 
 def test_the_table_of_what_is_replaced_is_read() -> None:
@@ -74,7 +74,7 @@ def test_the_table_of_what_is_replaced_is_read() -> None:
 
 @pytest.mark.parametrize("page", sorted(path.name for path in (ROOT / "docs").glob("*.md")))
 def test_named_modules_are_there(page: str) -> None:
-    """A page may name a module by its path below the package; each is one."""
+    """A page names a module by its path from the top of the repository or below the package."""
     text = (ROOT / "docs" / page).read_text()
     for name in re.findall(r"`((?:rasa_handoff/)?(?:\w+/)+\w+\.py)`", text):
         places = (ROOT / name, ROOT / "rasa_handoff" / name)

@@ -1,4 +1,4 @@
-"""What the documents list is what there is."""
+"""The documents list what there is: settings, responses, channels, states. Their examples can be read, their links followed."""
 
 import argparse
 import re
@@ -84,7 +84,7 @@ BLOCKS = [
 ]
 
 
-@pytest.mark.parametrize(("page", "block"), BLOCKS, ids=[f"{page}-{place}" for place, (page, _) in enumerate(BLOCKS)])
+@pytest.mark.parametrize(("page", "block"), BLOCKS, ids=[f"{page}-{number}" for number, (page, _) in enumerate(BLOCKS)])
 def test_rasa_can_read_every_example(page: str, block: str) -> None:
     assert read_yaml(re.sub(r"\$\{\w+\}", "x", block))
 

@@ -26,14 +26,14 @@ def test_the_page_shows_the_matrix() -> None:
 @pytest.mark.parametrize(("system", "feature"), CLAIMS, ids=[f"{system}-{feature.name}" for system, feature in CLAIMS])
 def test_each_claim_has_its_test(system: str, feature: Feature) -> None:
     path, _, name = PROOFS[system][feature].partition("::")
-    assert name.split("::")[-1] in names_in(ROOT / path), f"{path} has no {name}"
+    assert name.split("::")[-1] in names_of_tests(ROOT / path), f"{path} has no {name}"
 
 
-def test_no_test_is_named_for_a_claim_nobody_makes() -> None:
+def test_no_test_is_named_for_what_no_system_claims() -> None:
     assert {(system, feature) for system, proofs in PROOFS.items() for feature in proofs} == set(CLAIMS)
 
 
-def names_in(path: Path) -> set[str]:
+def names_of_tests(path: Path) -> set[str]:
     return {
         node.name
         for node in ast.walk(ast.parse(path.read_text()))

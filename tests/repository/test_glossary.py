@@ -1,4 +1,4 @@
-"""Each word of docs/glossary.md is at home where the page says: the place is there, and uses the word."""
+"""Each word of docs/glossary.md lives where the page says: the file or folder is there, and uses the word."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ ROWS: Final = [
 
 
 def files_of(name: str) -> list[Path]:
-    """The files of a place: below the package, or a document from the top."""
+    """Return the files of a path that the page names: below the package, or from the top of the repository."""
     path = PACKAGE / name if (PACKAGE / name).exists() else ROOT / name
     assert path.exists(), f"{name} isn't there"
     return [path] if path.is_file() else sorted(path.rglob("*.py")) or sorted(path.rglob("*.js"))

@@ -36,9 +36,9 @@ FOREIGN = {
 """Which folders may import a library that not every environment has."""
 LAYERS: dict[str, tuple[str, ...]] = {
     "channel": ("message_ids", "closing", "compat", "hosted", "tracker", "outbound", "turn", "inbound", "channel"),
-    "server": ("storage", "payloads", "service", "http", "gateways", "app"),
+    "server": ("storage", "service", "http", "gateways", "app"),
 }
-"""Within a folder, lowest first: none imports one that stands behind it. What isn't named here may be imported by all."""
+"""Within a folder, lowest first: none imports one that comes after it. What isn't named here may be imported by all."""
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -61,7 +61,7 @@ def test_a_single_letter_is_found(source: str) -> None:
 
 
 @pytest.mark.parametrize("source", ["T = TypeVar('T')", "_ = 1", "[x for x in y]", "sum(n for n in numbers)"])
-def test_what_is_no_such_name(source: str) -> None:
+def test_what_may_be_a_single_letter_is_not_found(source: str) -> None:
     assert list(single_letters(ast.parse(source))) == []
 
 

@@ -1,4 +1,4 @@
-"""The files that run first are there."""
+"""The files that ``tests/conftest.py`` puts first are there."""
 
 from tests.conftest import LONGEST
 from tests.support.paths import ROOT

@@ -24,8 +24,8 @@ def is_private(name: str) -> bool:
     return name.startswith("_") and not name.startswith("__")
 
 
-def names_of_own(tree: ast.AST) -> set[str]:
-    """What this module defines itself: functions, methods, and attributes of ``self``."""
+def own_names(tree: ast.AST) -> set[str]:
+    """Return what a module defines itself: functions, methods, classes, and attributes of ``self``."""
     functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     found = {node.name for node in ast.walk(tree) if isinstance(node, functions)}
     return found | {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and is_itself(node.value)}
@@ -48,7 +48,7 @@ def from_hosts(tree: ast.AST) -> set[str]:
 def used_privately(source: str) -> Iterator[str]:
     """The private names of others that a module uses, and the host's names whose attributes it sets."""
     tree = ast.parse(source)
-    own, hosts = names_of_own(tree), from_hosts(tree)
+    own, hosts = own_names(tree), from_hosts(tree)
     yield from (name for name in hosts if is_private(name))
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and not is_itself(node.value):
@@ -65,7 +65,7 @@ def used_privately(source: str) -> Iterator[str]:
 @pytest.mark.parametrize("file", FILES)
 def test_no_private_part_of_a_host_is_used_here(file: str) -> None:
     used = set(used_privately((PACKAGE / file).read_text()))
-    assert used <= ELSEWHERE.get(file, set()), "it belongs into channel/compat or guard/compat"
+    assert used <= ELSEWHERE.get(file, set()), "it belongs in channel/compat or guard/compat"
 
 
 def test_the_check_can_fail() -> None:

@@ -46,9 +46,9 @@ GONE = frozenset(
         *("wish", "wishes", "wished", "thinking", "vocabulary", "tiding", "tidings"),
     }
 )
-"""As a part of a name, too."""
+"""Gone also as a part of a name."""
 GONE_AS_NOUNS = frozenset({"hand", "hands", "told", "heard", "owed", "rasa_room"})
-"""As a whole name: 'hand_over' is a verb."""
+"""Gone as a whole name alone: in ``hand_over`` the word is a verb."""
 FILES = sorted(path for folder in ("rasa_handoff", "tools", "tests") for path in (ROOT / folder).rglob("*.py"))
 WEB_FOLDERS = ("rasa_handoff/server/web", "example_bot/web", "tests/web")
 WEB_FILES = sorted(

@@ -21,6 +21,7 @@ from tests.server.peers import ASKED, OldClient, Relay, agent_at
 from tests.support.postgres_server import Database, Postgres
 
 GRACE = 0.3
+"""Seconds for which agents count as there after their desk was closed; much shorter than a real server's."""
 
 
 class Server:
@@ -38,10 +39,6 @@ class Server:
 
     async def stop(self) -> None:
         await self._runs.aclose()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "slow: takes more than ten seconds")
 
 
 @pytest.fixture(scope="session")
@@ -68,8 +65,8 @@ def furnished_postgres(postgres_server: Postgres) -> Database:
 
 
 @pytest.fixture
-def no_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the server's sweeps so rare that a test only sees what comes at once."""
+def no_periodic_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the server's periodic checks so rare that a test sees only what is done at once."""
     monkeypatch.setattr("rasa_handoff.server.service.scheduler.EVERY", 3_600.0)
 
 
@@ -105,6 +102,8 @@ async def opened() -> AsyncIterator[list[RecordingClient]]:
 
 @pytest.fixture
 def relay(server: Server, opened: list[RecordingClient]) -> Callable[..., Awaitable[Relay]]:
+    """``await relay()`` connects a relay; of the bot ``karoo``, unless another is named."""
+
     async def connect(bot_id: str = "karoo", token: str | None = None, open: Sequence[Any] = ()) -> Relay:
         one = Relay(bot_id, open)
         opened.append(one)
@@ -116,6 +115,8 @@ def relay(server: Server, opened: list[RecordingClient]) -> Callable[..., Awaita
 
 @pytest.fixture
 def desk(server: Server, opened: list[RecordingClient]) -> Callable[..., Awaitable[ScriptedAgent]]:
+    """``await desk()`` signs an agent in and connects their desk; Thandi's, unless another is named."""
+
     async def connect(name: str = "thandi") -> ScriptedAgent:
         one = agent_at(server.address, name)
         opened.append(one)
@@ -128,6 +129,8 @@ def desk(server: Server, opened: list[RecordingClient]) -> Callable[..., Awaitab
 
 @pytest.fixture
 def old_client(server: Server, opened: list[RecordingClient]) -> Callable[..., Awaitable[OldClient]]:
+    """``await old_client()`` connects a client that was written for Botlhale's live agent."""
+
     async def connect(
         conversation_id: str = "c-1", namespace: str = "/live_agent", answers: Sequence[str] = ASKED
     ) -> OldClient:

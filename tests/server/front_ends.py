@@ -1,6 +1,7 @@
 """Front ends made of the code in Botlhale's documentation (``seed/``), with real socket.io clients, in Chromium and in Node.
 
-What the documentation leaves to them stands here: the ids, the story so far, showing a text, and sending one to the bot.
+What the documentation leaves to the front end stands here: the ids, the story so far, showing a text, and sending one to the
+bot.
 """
 
 import abc
@@ -45,12 +46,12 @@ class FrontEnd(abc.ABC):
         await self.run(TALKING)
 
     async def send(self, text: str) -> None:
-        """What the button does."""
+        """Send a text, as the page's button does."""
         await self.run(f"(function (message) {{ {SENDING} }})({json.dumps(text)})")
 
     @abc.abstractmethod
     async def begin(self) -> None:
-        """An empty page with the client library."""
+        """Open an empty page with the client library."""
 
     @abc.abstractmethod
     async def run(self, script: str) -> None: ...
@@ -86,7 +87,7 @@ class ChromiumFrontEnd(FrontEnd):
 
 
 class NodeFrontEnd(FrontEnd):
-    """A process."""
+    """A Node process, which runs the same scripts without a page."""
 
     _process: asyncio.subprocess.Process | None = None
 
@@ -120,7 +121,7 @@ class NodeFrontEnd(FrontEnd):
 
 @asynccontextmanager
 async def empty_page() -> AsyncIterator[str]:
-    """The address of a page with nothing on it, which is another origin than any server of a test's."""
+    """Serve a page with nothing on it, of another origin than any server of a test's, and give its address."""
 
     async def show(_: Any) -> HTMLResponse:
         return HTMLResponse('<!doctype html><link rel="icon" href="data:,"><title>A front end</title>')
@@ -131,7 +132,7 @@ async def empty_page() -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def front_end(client: str, browser: Browser | None) -> AsyncIterator[FrontEnd]:
-    """In this browser, or in Node; closed at the end."""
+    """Give a front end in this browser, or in Node without one; it is closed at the end."""
     async with empty_page() as origin:
         one = NodeFrontEnd(client) if browser is None else ChromiumFrontEnd(client, await browser.new_page(), origin)
         try:

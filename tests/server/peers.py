@@ -16,6 +16,7 @@ from rasa_handoff.testing.waiting import eventually
 
 OLD_BOT = "old-bot"
 ASKED = ("startConversation", "messages")
+"""The events with which the server asks a client of Botlhale's protocol who it is and what was said before."""
 
 
 def agent_at(address: str, name: str = "thandi") -> ScriptedAgent:
@@ -23,12 +24,18 @@ def agent_at(address: str, name: str = "thandi") -> ScriptedAgent:
     return ScriptedAgent(address, f"{name}@example.org", reconnects=True)
 
 
-async def refused(connecting: Awaitable[None], peer: RecordingClient) -> str:
-    """The sentence with which a connection is refused."""
+async def refusal_of(connecting: Awaitable[None], peer: RecordingClient) -> str:
+    """Return the sentence with which a connection is refused."""
     with pytest.raises(socketio.exceptions.ConnectionError):
         await connecting
     await peer.close()
     return str(peer.all("connect_error")[0]["message"])
+
+
+async def arrived_handoff(agent: ScriptedAgent, number: int = 1) -> str:
+    """Wait until so many conversations have arrived at an agent's desk, and return the handoff id of the last of them."""
+    arrivals = await eventually(lambda: agent.all("arrival")[number - 1 :])
+    return str(arrivals[0]["handoff_id"])
 
 
 class Relay(RecordingClient):
@@ -52,6 +59,7 @@ class Relay(RecordingClient):
         await self.emit("hello", {"open": self.open})
 
     def offer(self, **more: Any) -> dict[str, Any]:
+        """Return the payload of a handoff; nothing is sent."""
         handoff_id = more.pop("handoff_id", uuid.uuid4().hex)
         return {
             "handoff_id": handoff_id,
@@ -65,7 +73,7 @@ class Relay(RecordingClient):
         }
 
     async def initiate(self, **more: Any) -> str:
-        """Hand a conversation over; its handoff id."""
+        """Hand a conversation over, and return its handoff id."""
         offer = self.offer(**more)
         answer = await self.call("handoff.initiate", offer)
         assert answer["ok"], answer
@@ -75,17 +83,17 @@ class Relay(RecordingClient):
         body = {"handoff_id": handoff_id, "id": id or uuid.uuid4().hex, "number": 2, "speaker": "customer"}
         return await self.call("message", {**body, "text": text, "at": time.time()})
 
-    def handoff_events(self, handoff_id: str) -> list[Any]:
-        """Everything durable that was told about a handoff, in order."""
+    def deliveries(self, handoff_id: str) -> list[Any]:
+        """Return what was delivered of a handoff, in order: messages and statuses, all that the server keeps in its outbox."""
         names = ("message", "handoff.status")
         return [body for name, body in self.received if name in names and body["handoff_id"] == handoff_id]
 
     def statuses(self, handoff_id: str) -> list[str]:
-        return [body["status"] for body in self.handoff_events(handoff_id) if "status" in body]
+        return [body["status"] for body in self.deliveries(handoff_id) if "status" in body]
 
 
 class OldClient(RecordingClient):
-    """A client written for Botlhale's live agent, in Python: it answers at once, as the wire formats warn."""
+    """A client written for Botlhale's live agent, in Python. ``answers``: the events of the server that it answers at once."""
 
     events = ("startConversation", "to_user", "messages", "disconnect_socket", "handoff_state")
 
@@ -121,7 +129,7 @@ class OldClient(RecordingClient):
 
 
 def waiting_entries(server: Any, handoff_id: str) -> int:
-    """How many entries of a handoff wait in the server's outbox."""
+    """Return how many entries of a handoff wait in the server's outbox."""
     engine = create_engine(server.database)
     with engine.connect() as connection:
         count = select(func.count()).select_from(OUTBOX.table).where(OUTBOX.table.c.lane == handoff_id)

@@ -1,4 +1,4 @@
-"""What the compatibility edge says of a client that goes in the middle."""
+"""Botlhale's gateway when its client goes in the middle of a delivery, and when a client's words aren't taken."""
 
 from typing import Any
 
@@ -14,8 +14,8 @@ from rasa_handoff.server.storage.tables import Unavailable
 from rasa_handoff.store.outbox import Entry
 
 
-class Noting:
-    """Stands where the conversations are: keeps what it is told of messages."""
+class NotingService:
+    """Stands for the service: keeps what it is told about messages."""
 
     def __init__(self) -> None:
         self.marks: list[Any] = []
@@ -25,37 +25,37 @@ class Noting:
 
 
 class Leaving(BotlhaleGateway):
-    """Its client goes after so many words."""
+    """A gateway whose client goes after so many messages."""
 
-    def __init__(self, noting: Noting, words: int) -> None:
+    def __init__(self, noting: NotingService, goes_after: int) -> None:
         super().__init__(AsyncServer(async_mode="asgi"), noting, open_live_agent=True, guard=Guard())
         self.sent: list[str] = []
-        self.words = words
+        self.goes_after = goes_after
 
     async def _emit(self, sid: str, event: str, body: dict[str, Any]) -> None:
         self.sent.append(body["message"])
-        if len(self.sent) == self.words:
+        if len(self.sent) == self.goes_after:
             self._sockets.clear()
 
 
-def said(key: int) -> Entry:
-    say = {"id": f"m{key}", "number": key, "text": f"word {key}", "handoff_id": "h", "at": 1.0}
-    body = {"bot_id": "b", "conversation_id": "c", "payload": say}
+def message(key: int) -> Entry:
+    payload = {"id": f"m{key}", "number": key, "text": f"word {key}", "handoff_id": "h", "at": 1.0}
+    body = {"bot_id": "b", "conversation_id": "c", "payload": payload}
     return Entry(target="botlhale", lane="h", name="message", body=body, key=key)
 
 
 async def test_what_it_was_not_sent_is_not_delivered_and_nothing_is_sent_twice() -> None:
-    noting = Noting()
-    gateway = Leaving(noting, words=1)
+    noting = NotingService()
+    gateway = Leaving(noting, goes_after=1)
     client = Client(bot_id="b", conversation_id="c")
     socket = Socket(namespace="/live_agent", token=None, address="127.0.0.1")
     gateway._sockets["s1"] = socket
     gateway._client_sockets.join("s1", client, proven=True)
-    entries = [said(key) for key in (1, 2, 3)]
+    entries = [message(key) for key in (1, 2, 3)]
     with pytest.raises(Waits):
         await gateway.deliver("h", entries)
     assert [mark.status for mark in noting.marks] == [Status.DELIVERED, Status.WAITING, Status.WAITING]
-    gateway.words = 0
+    gateway.goes_after = 0
     gateway._client_sockets.leave("s1")
     gateway._sockets["s2"] = socket
     gateway._client_sockets.join("s2", client, proven=True)
@@ -74,7 +74,7 @@ async def test_what_it_was_not_sent_is_not_delivered_and_nothing_is_sent_twice()
     ],
 )
 async def test_words_that_are_not_taken_are_refused_aloud_whatever_the_reason(problem: Exception, words: str) -> None:
-    gateway = Leaving(Noting(), words=0)
+    gateway = Leaving(NotingService(), goes_after=0)
 
     async def fails(*_: Any) -> None:
         raise problem

@@ -10,13 +10,15 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from rasa_handoff.testing.waiting import eventually
-from tests.server.peers import agent_at, waiting_entries
+from tests.server.peers import agent_at, arrived_handoff, waiting_entries
 
 LONG = "x" * 19_000
 
 
 @pytest.fixture
 def locked(database):
+    """``with locked():`` locks the whole database, as another program might."""
+
     @contextlib.contextmanager
     def hold():
         with contextlib.closing(sqlite3.connect(database.removeprefix("sqlite:///"), isolation_level=None)) as other:
@@ -28,15 +30,15 @@ def locked(database):
 
 @pytest.fixture
 def connections():
-    """Every connection the server opens to its database."""
+    """Keep every connection that is opened to a database."""
     some = []
 
-    def opened(connection, _):
+    def keep(connection, _):
         some.append(connection)
 
-    event.listen(Engine, "connect", opened)
+    event.listen(Engine, "connect", keep)
     yield some
-    event.remove(Engine, "connect", opened)
+    event.remove(Engine, "connect", keep)
 
 
 async def health(server):
@@ -44,21 +46,21 @@ async def health(server):
         return answer.status, await answer.json()
 
 
-async def healthy(server):
-    deadline = asyncio.get_running_loop().time() + 10
-    while (said := await health(server))[0] != 200:
-        assert asyncio.get_running_loop().time() < deadline, said
-    return True
+async def wait_until_healthy(server):
+    async def is_healthy():
+        return (await health(server))[0] == 200
+
+    await eventually(is_healthy)
 
 
 async def test_while_it_is_locked_everybody_is_refused_with_a_code_and_then_it_goes_on(server, relay, desk, locked):
     thandi, karoo = await desk(), await relay()
-    handoff, reported = await karoo.initiate(), []
+    handoff = await karoo.initiate()
     await thandi.take(handoff)
     await eventually(lambda: karoo.statuses(handoff) == ["accepted"])
     await eventually(lambda: waiting_entries(server, handoff) == 0)  # else it would be sent again after the lock
     with locked():
-        reported = await asyncio.gather(
+        answers = await asyncio.gather(
             karoo.say(handoff, "hello", "m-1"),
             karoo.call("handoff.initiate", karoo.offer()),
             thandi.say(handoff, "good morning", "a-1"),
@@ -67,15 +69,15 @@ async def test_while_it_is_locked_everybody_is_refused_with_a_code_and_then_it_g
         status, said = await health(server)
         assert (status, said["status"]) == (503, "unavailable")
         assert "database is locked" in said["reason"]
-    assert [answer["code"] for answer in reported] == ["unavailable"] * 4
-    assert all(answer["error"].endswith(".") for answer in reported)
-    assert await healthy(server)
+    assert [answer["code"] for answer in answers] == ["unavailable"] * 4
+    assert all(answer["error"].endswith(".") for answer in answers)
+    await wait_until_healthy(server)
     conversation = (await thandi.call("open", {"handoff_id": handoff, "after": 0}))["conversation"]
     assert conversation["messages"] == []
     assert conversation["state"] == "assigned"
     assert await karoo.say(handoff, "hello", "m-1") == {"ok": True}
     assert (await thandi.say(handoff, "good morning", "a-1"))["message"]["seq"] == 2
-    await eventually(lambda: [one.get("text") for one in karoo.handoff_events(handoff)] == [None, "good morning"])
+    await eventually(lambda: [one.get("text") for one in karoo.deliveries(handoff)] == [None, "good morning"])
     assert [one["text"] for one in thandi.all("message")] == ["hello", "good morning"]
 
 
@@ -91,7 +93,7 @@ async def test_while_it_is_locked_an_old_clients_words_are_refused_aloud_and_the
         await eventually(lambda: len(client.texts()) == 2)
     assert (refused["ok"], refused["code"]) == (False, "unavailable")
     assert refused["error"].endswith(".")
-    assert await healthy(server)
+    await wait_until_healthy(server)
     assert await client.call("from_user", {"message": "once more", **client.ids}) == {"ok": True}
     await eventually(lambda: [one["text"] for one in thandi.all("message")] == ["once more"])
     assert len(client.texts()) == 2
@@ -101,9 +103,9 @@ async def test_many_who_ask_at_once_are_refused_at_once(server, relay, locked):
     karoo = await relay()
     with locked():
         began = asyncio.get_running_loop().time()
-        reported = await asyncio.gather(*(karoo.call("handoff.initiate", karoo.offer()) for _ in range(30)))
+        answers = await asyncio.gather(*(karoo.call("handoff.initiate", karoo.offer()) for _ in range(30)))
         assert asyncio.get_running_loop().time() - began < 9
-    assert {answer["code"] for answer in reported} == {"unavailable"}
+    assert {answer["code"] for answer in answers} == {"unavailable"}
 
 
 async def test_a_desk_that_connects_meanwhile_is_told_to_try_again(server, opened, locked):
@@ -146,7 +148,7 @@ async def test_while_it_is_full_messages_are_refused_and_nothing_is_half_done(co
     conversation = (await thandi.call("open", {"handoff_id": handoff, "after": 0}))["conversation"]
     assert [one["seq"] for one in conversation["messages"]] == list(range(1, len(kept) + 1))
     connection.execute(f"PRAGMA max_page_count = {pages + 10_000}")
-    assert await healthy(server)
+    await wait_until_healthy(server)
     again = [await karoo.say(handoff, LONG, f"m-{n}") for n in range(10)]
     assert all(answer["ok"] for answer in again)
     await eventually(lambda: len(thandi.all("message")) == 10)
@@ -163,7 +165,7 @@ async def test_an_agent_who_leaves_while_it_is_locked_is_noted_when_it_is_not(se
 
 async def test_words_to_an_old_client_are_not_doubled_when_noting_them_fails(desk, old_client, database, caplog):
     thandi, client = await desk(), await old_client()
-    handoff = (await eventually(lambda: thandi.all("arrival")))[0]["handoff_id"]
+    handoff = await arrived_handoff(thandi)
     await thandi.take(handoff)
     with contextlib.closing(sqlite3.connect(database.removeprefix("sqlite:///"), isolation_level=None)) as other:
         other.execute("CREATE TRIGGER no BEFORE DELETE ON outbox BEGIN SELECT RAISE(ABORT, 'not now'); END")

@@ -13,7 +13,7 @@ NO = {"ok": False, "code": "invalid", "error": "No such words here."}
 
 
 class Picky(Relay):
-    """Refuses what is in ``refused``."""
+    """A relay that refuses the texts in ``refused``."""
 
     refused: tuple[str, ...] = ()
 
@@ -23,7 +23,7 @@ class Picky(Relay):
         return super().on_event(event, body)
 
 
-async def test_sent_again_late_or_refused_after_the_end(
+async def test_a_dead_letter_is_sent_again_late_and_refused_after_the_end(
     server, desk, opened, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def run(*arguments: str) -> int:
@@ -37,13 +37,13 @@ async def test_sent_again_late_or_refused_after_the_end(
     karoo.refused = ("one", "two")
     await thandi.say(handoff, "one")
     await thandi.say(handoff, "newer")
-    await eventually(lambda: [one.get("text") for one in karoo.handoff_events(handoff)][-1:] == ["newer"])
+    await eventually(lambda: [one.get("text") for one in karoo.deliveries(handoff)][-1:] == ["newer"])
     await eventually(lambda: [one for one in thandi.all("message.status") if one["status"] == "failed"])
     assert await run("list") == 0
     assert "No such words here." in capsys.readouterr().out
     assert await run("send", "1") == 0
-    await eventually(lambda: karoo.handoff_events(handoff)[-1].get("text") == "[sent late] one")
-    numbers = [one["number"] for one in karoo.handoff_events(handoff)]
+    await eventually(lambda: karoo.deliveries(handoff)[-1].get("text") == "[sent late] one")
+    numbers = [one["number"] for one in karoo.deliveries(handoff)]
     assert numbers == sorted(set(numbers)), "under a number of its own, after the newer words"
     await thandi.say(handoff, "two")
     await eventually(lambda: len([one for one in thandi.all("message.status") if one["status"] == "failed"]) == 2)

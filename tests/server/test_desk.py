@@ -13,7 +13,7 @@ from rasa_handoff.server import administration
 from rasa_handoff.server.gateways.desk_gateway import OWN_PAGE
 from rasa_handoff.server.service.agent_operations import AgentService
 from rasa_handoff.testing.waiting import eventually
-from tests.server.peers import agent_at, refused
+from tests.server.peers import agent_at, refusal_of
 
 SETTABLE = [
     {"name": "street", "type": "text"},
@@ -111,8 +111,8 @@ async def test_of_two_agents_who_take_the_same_one_exactly_one_gets_it(relay, de
         loser = next(answer for answer in answers if not answer["ok"])
         winner = "Sipho" if loser is answers[0] else "Thandi"
         assert (loser["code"], loser["error"]) == ("taken", f"{winner} took this conversation a moment ago.")
-        await eventually(lambda handoff=handoff: karoo.handoff_events(handoff))
-        assert [said["agent"]["name"] for said in karoo.handoff_events(handoff)] == [winner]
+        await eventually(lambda handoff=handoff: karoo.deliveries(handoff))
+        assert [said["agent"]["name"] for said in karoo.deliveries(handoff)] == [winner]
 
 
 async def test_taking_again_after_a_lost_answer_is_fine(relay, desk):
@@ -211,9 +211,9 @@ async def test_a_transfer_queues_again_and_leaves_the_lists_of_who_no_longer_see
         "code"
     ] == "unknown_department"
     assert await sipho.call("transfer", {"handoff_id": handoff, "department": "orders"}) == {"ok": True}
-    await eventually(lambda: len(karoo.handoff_events(handoff)) == 3 and sipho.shown(handoff)[-1]["state"] == "ended")
+    await eventually(lambda: len(karoo.deliveries(handoff)) == 3 and sipho.shown(handoff)[-1]["state"] == "ended")
     assert karoo.statuses(handoff) == ["accepted", "transferred", "queued"]
-    assert [said.get("department") for said in karoo.handoff_events(handoff)] == [None, "orders", None]
+    assert [said.get("department") for said in karoo.deliveries(handoff)] == [None, "orders", None]
     await eventually(lambda: len(thandi.all("arrival")) == 2)
     assert (await thandi.take(handoff))["ok"]
     await eventually(lambda: karoo.statuses(handoff)[-1] == "accepted")
@@ -227,7 +227,7 @@ async def test_resolving_tells_the_bot_outcome_note_and_slots(relay, desk):
     for _ in range(2):  # the second is one sent again after a lost answer
         assert await thandi.resolve(handoff, "follow_up", note="call back", slots=slots) == {"ok": True}
     await eventually(lambda: karoo.statuses(handoff) == ["accepted", "completed"])
-    ended = karoo.handoff_events(handoff)[-1]
+    ended = karoo.deliveries(handoff)[-1]
     assert ended == {**ended, "outcome": "follow_up", "note": "call back", "slots": slots}
     await eventually(lambda: thandi.shown(handoff)[-1]["state"] == "ended")
     assert (await thandi.say(handoff, "too late"))["code"] == "ended"
@@ -285,7 +285,7 @@ async def test_a_desk_of_another_origin_is_refused(server, desk, opened, origin)
     stranger = agent_at(server.address)
     opened.append(stranger)
     stranger.cookie = signed_in.cookie
-    assert await refused(stranger.connect(origin=origin), stranger) == OWN_PAGE
+    assert await refusal_of(stranger.connect(origin=origin), stranger) == OWN_PAGE
     await stranger.connect(origin=server.address)
 
 
@@ -294,7 +294,7 @@ async def test_a_desk_without_a_session_is_refused(server, opened, cookie):
     stranger = agent_at(server.address)
     opened.append(stranger)
     stranger.cookie = cookie
-    assert await refused(stranger.connect(), stranger) == "Please sign in again."
+    assert await refusal_of(stranger.connect(), stranger) == "Please sign in again."
 
 
 async def test_several_bots_meet_at_one_desk(relay, desk):
@@ -306,9 +306,7 @@ async def test_several_bots_meet_at_one_desk(relay, desk):
         await thandi.say(handoff, f"hello {bot.bot_id}", uuid.uuid4().hex)
     for handoff, bot in handoffs.items():
         await eventually(
-            lambda handoff=handoff, bot=bot: (
-                bot.handoff_events(handoff)[-1:] and "text" in bot.handoff_events(handoff)[-1]
-            )
+            lambda handoff=handoff, bot=bot: bot.deliveries(handoff)[-1:] and "text" in bot.deliveries(handoff)[-1]
         )
-        assert bot.handoff_events(handoff)[-1]["text"] == f"hello {bot.bot_id}"
+        assert bot.deliveries(handoff)[-1]["text"] == f"hello {bot.bot_id}"
         assert [said["handoff_id"] for said in bot.all("message")] == [handoff]

@@ -9,17 +9,17 @@ async def test_an_agents_words_are_refused_where_no_more_may_wait(server, relay,
     thandi, karoo = await desk(), await relay()
     mine, queued = await karoo.initiate(), await karoo.initiate()
     await thandi.take(mine)
-    await eventually(lambda: karoo.handoff_events(mine))
+    await eventually(lambda: karoo.deliveries(mine))
     await karoo.close()
     monkeypatch.setattr(outbox, "LONGEST_LANE", 3)
     OUTBOX._logged_full.clear()
-    say = [
+    answers = [
         await thandi.call("message", {"handoff_id": mine, "id": f"m-{number}", "text": f"{number}"})
         for number in range(5)
     ]
-    assert [answer["ok"] for answer in say] == [True, True, True, False, False]
-    assert say[4]["code"] == "too_many"
-    assert "already wait for this customer" in say[4]["error"]
+    assert [answer["ok"] for answer in answers] == [True, True, True, False, False]
+    assert answers[4]["code"] == "too_many"
+    assert "already wait for this customer" in answers[4]["error"]
     assert (await thandi.call("message", {"handoff_id": mine, "id": "m-1", "text": "1"}))["ok"], "it was taken before"
 
     await thandi.take(queued)
@@ -29,8 +29,8 @@ async def test_an_agents_words_are_refused_where_no_more_may_wait(server, relay,
     assert caplog.text.count("dispensable ones are left out there") == 1
     monkeypatch.setattr(outbox, "LONGEST_LANE", 1_000)
     back = await relay()
-    await eventually(lambda: [said.get("text") for said in back.handoff_events(mine)] == ["0", "1", "2"])
+    await eventually(lambda: [said.get("text") for said in back.deliveries(mine)] == ["0", "1", "2"])
     await eventually(
-        lambda: [said.get("status") for said in back.handoff_events(queued)] == ["accepted", None, None, "transferred"]
+        lambda: [said.get("status") for said in back.deliveries(queued)] == ["accepted", None, None, "transferred"]
     )
     assert (await thandi.call("message", {"handoff_id": mine, "id": "m-9", "text": "9"}))["ok"]

@@ -8,7 +8,6 @@ import re
 import resource
 import signal
 import sqlite3
-import sys
 import time
 
 import aiohttp
@@ -30,19 +29,21 @@ from rasa_handoff.server.run import running
 from rasa_handoff.testing.slowness import slowness
 from rasa_handoff.testing.waiting import eventually, within
 from tests.server.peers import Relay, agent_at
+from tests.server.served_processes import address_in, serve_in_process
 from tests.support import attacks
 from tests.support.attacks import stranger
 
 
 @pytest.fixture
 def lines(caplog):
+    """``lines()``: the guard's log lines so far."""
     caplog.set_level(logging.WARNING, logger="rasa_handoff.guard")
     return lambda: [record.getMessage() for record in caplog.records if record.name == "rasa_handoff.guard"]
 
 
 @pytest.fixture
 def limited(database):
-    """Serve with these limits."""
+    """``async with limited(connections=5) as address``: a server with these limits."""
 
     def serve(**limits):
         return running(create_app(database, ServerSettings(limits=Limits(**limits))))
@@ -168,7 +169,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for(limited):
         assert b"413" in await slow.answer()
         form = await attacks.connect(address)  # another page of the server
         await form.send(b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\ncsrf=")
-        assert await form.answer() is not None
+        assert await form.answer() == b""  # its connection is closed
         await slow.close()
         await form.close()
 
@@ -222,7 +223,7 @@ OURS = ("localhost", "LOCALHOST.:5065", "app.localhost", "127.0.0.1:1", "[::1]:8
 
 
 async def ask(address, host, path="/health", headers=()):
-    """The status line of an answer; what a browser asks once a name of the attacker's leads here."""
+    """Ask as a browser does when a name of the attacker's leads here, and return the answer's status line."""
     raw = await attacks.connect(address)
     lines = [f"GET {path} HTTP/1.1", f"Host: {host}", "Connection: close", *headers]
     await raw.send(("\r\n".join(lines) + "\r\n\r\n").encode())
@@ -330,7 +331,7 @@ async def test_a_page_of_this_machine_is_a_client(server):
         assert (await page.join("/live_agent")).startswith("40")
 
 
-async def test_who_sends_ten_thousand_events_waits_for_himself(server, desk, relay, database):
+async def test_who_sends_ten_thousand_events_holds_nobody_else_up(server, desk, relay, database):
     thandi, karoo = await desk(), await relay()
     handoff = await karoo.initiate()
     async with stranger(server.address) as attacker:
@@ -355,8 +356,8 @@ async def test_the_order_of_a_sockets_words_holds_and_the_last_are_taken_after_i
     thandi = await desk()
     async with stranger(server.address) as customer:
         await customer.join("/live_agent")
-        for place in range(60):
-            said = {"ConversationID": "c", "BotID": "b", "message": str(place)}
+        for number in range(60):
+            said = {"ConversationID": "c", "BotID": "b", "message": str(number)}
             await customer.send("42/live_agent," + json.dumps(["from_user", said]))
         await customer.send("41/live_agent,")
         await customer.send("1")
@@ -403,13 +404,13 @@ async def test_pages_of_one_address_are_bounded_and_refused_in_one_place(limited
         async def statuses(source, count=1):
             headers = {"X-Forwarded-For": source} if source else {}
             found = []
-            for place in range(count):
-                url = f"{address}{paths[place % len(paths)]}"
+            for number in range(count):
+                url = f"{address}{paths[number % len(paths)]}"
                 async with http.get(url, headers=headers, allow_redirects=False) as answer:
                     found.append(answer.status)
-                    reported = await answer.text()
+                    body = await answer.text()
                     if answer.status == 429:
-                        assert "Please try again" in reported
+                        assert "Please try again" in body
                         assert answer.headers["Retry-After"] == "1"
                         assert answer.headers["X-Content-Type-Options"] == "nosniff"
             return found
@@ -422,16 +423,16 @@ async def test_pages_of_one_address_are_bounded_and_refused_in_one_place(limited
         status, _, _ = await attacks.get(address, "EIO=4&transport=polling", headers={"X-Forwarded-For": "203.0.113.7"})
         assert status == 200
         assert 429 not in await statuses("198.51.100.9", 5) + await statuses(None, 40)
-        reported = [line for line in lines() if "203.0.113.7" in line]
-        assert 0 < len(reported) <= 10
-        assert all("more than 1 requests a second" in line for line in reported)
+        logged = [line for line in lines() if "203.0.113.7" in line]
+        assert 0 < len(logged) <= 10
+        assert all("more than 1 requests a second" in line for line in logged)
 
 
 async def test_conversations_of_one_address_are_bounded_and_refused_aloud(limited, lines):
     async with limited(conversations_per_minute=0.5) as address, stranger(address) as attacker:
         await attacker.join("/live_agent")
-        for place in range(7):
-            await attacker.send(f'42/live_agent,{place}["username",{{"ConversationID":"c{place}","BotID":"b"}}]')
+        for number in range(7):
+            await attacker.send(f'42/live_agent,{number}["username",{{"ConversationID":"c{number}","BotID":"b"}}]')
         answers = [await attacker.hears("43") for _ in range(7)]
         assert ["busy" in answer for answer in answers] == [False] * 5 + [True] * 2
     assert "new conversations a minute" in lines()[-1]
@@ -522,7 +523,7 @@ async def test_a_handshake_whose_handler_fails_joins_nothing(lines):
 
 @contextlib.asynccontextmanager
 async def stopped_with_an_attacker_connected(**handlers):
-    """A protected server and an attacker at its namespace ``/n``. At the end the server stops while he is connected."""
+    """Give a protected server and an attacker at its namespace ``/n``. At the end the server stops while they are connected."""
     sio, guard = AsyncServer(async_mode="asgi"), Guard()
     for event, handler in {"connect": lambda *_: None, **handlers}.items():
         sio.on(event, handler, namespace="/n")
@@ -535,8 +536,8 @@ async def stopped_with_an_attacker_connected(**handlers):
         await eventually(lambda: not sio.eio.sockets)
 
 
-async def test_a_flood_holds_no_stop_up():
-    """What stops a socket while its events wait for their handlers is discarded by python-engineio, which would read on."""
+async def test_a_server_stops_in_the_middle_of_a_flood():
+    """A socket whose events wait for their handlers is cancelled. python-engineio discards that, and would read on."""
     handling = asyncio.Event()
 
     async def handle(*_):
@@ -549,8 +550,8 @@ async def test_a_flood_holds_no_stop_up():
         await handling.wait()
 
 
-async def test_who_does_not_read_holds_no_stop_up():
-    """What is written for him never gets through, and uvicorn waits for that even to close the socket."""
+async def test_a_server_stops_although_a_client_does_not_read():
+    """What is written to such a client never gets through, and uvicorn waits for that even when it closes the socket."""
     async with stopped_with_an_attacker_connected() as (sio, _):
         for _ in range(30):
             await sio.emit("said", "x" * 1_000_000, namespace="/n")
@@ -611,16 +612,12 @@ async def test_a_long_head_is_refused(server):
     await raw.close()
 
 
-SCRIPT = "import sys; from rasa_handoff.server.run import serve; sys.exit(serve('127.0.0.1', 0, sys.argv[1]))"
-
-
 async def test_as_many_half_heads_as_there_are_descriptors_shut_nobody_out(database):
     few = RESERVE + 40
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", SCRIPT, database, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (few, few)),
-    )  # fmt: skip
-    address = re.search(r"http://[\d.]+:\d+", (await within(process.stdout.readline(), 30)).decode()).group()
+    process, line = await serve_in_process(
+        database, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (few, few))
+    )
+    address = address_in(line)
     raws = []
     try:
         for _ in range(2):

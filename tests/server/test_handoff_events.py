@@ -159,7 +159,7 @@ def test_how_it_ended_and_by_whom(at_desk: Desk, events: list[AssignmentEvent], 
     assert (last.what.value, last.who.value, last.agent, last.details.outcome) == end
 
 
-def test_it_goes_back_to_the_queue(at_desk: Desk) -> None:
+def test_each_return_to_the_queue_has_a_row(at_desk: Desk) -> None:
     at_desk.arrive(1)
     silent = [AgentSilent(at=at, seconds=1) for at in (20, 21, 22)]
     at_desk.apply(Taken(at=2, agent=THANDI), Released(at=9), Taken(at=10, agent=SIPHO), *silent)
@@ -213,7 +213,7 @@ def test_what_is_repeated_or_crosses_with_the_end_has_one_row(at_desk: Desk) -> 
     assert [step[0] for step in at_desk.steps()] == ["queued", "taken", "resolved"]
 
 
-def test_a_handoff_that_this_database_had_lost(at_desk: Desk) -> None:
+def test_a_handoff_that_this_database_had_lost_begins_as_resumed(at_desk: Desk) -> None:
     at_desk.arrive(1, ahead=True)
     assert at_desk.steps() == [("resumed", "bot", None, 1)]
 

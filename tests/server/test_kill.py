@@ -1,9 +1,7 @@
 """The real process, killed and stopped at the worst moments: what was acknowledged is there, and all go on by themselves."""
 
 import asyncio
-import re
 import signal
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,11 +15,8 @@ from rasa_handoff.testing.recording_client import RecordingClient
 from rasa_handoff.testing.scripted_desk import PASSWORD, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually, within
 from tests.server.peers import Relay, agent_at
-from tools import children
+from tests.server.served_processes import address_in, serve_in_process
 
-SCRIPT = (
-    "import sys; from rasa_handoff.server.run import serve; sys.exit(serve('127.0.0.1', int(sys.argv[2]), sys.argv[1]))"
-)
 AGENTS = 20
 
 
@@ -32,14 +27,8 @@ class Served:
         self.database, self.address = database, ""
 
     async def start(self) -> None:
-        port = str(urlsplit(self.address).port or free_port())
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", SCRIPT, self.database, port,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        children.end_with_us(self.process.pid)
-        line = (await within(self.process.stdout.readline(), 30)).decode()
-        self.address = re.search(r"http://127\.0\.0\.1:\d+", line).group()
+        self.process, line = await serve_in_process(self.database, urlsplit(self.address).port or free_port())
+        self.address = address_in(line)
 
     async def end(self, how: signal.Signals) -> tuple[int, bytes]:
         if self.process.returncode is None:
@@ -56,7 +45,8 @@ async def served(database: str) -> AsyncIterator[Served]:
     await one.end(signal.SIGKILL)
 
 
-async def joined(served: Served, opened: list[RecordingClient], *names: str) -> tuple[Relay, list[ScriptedAgent]]:
+async def connect_all(served: Served, opened: list[RecordingClient], *names: str) -> tuple[Relay, list[ScriptedAgent]]:
+    """Connect a relay and the desks of these agents."""
     karoo, desks = Relay("karoo"), [agent_at(served.address, name) for name in names]
     opened.extend([karoo, *desks])
     for one in desks:
@@ -80,7 +70,7 @@ async def insist(say, *arguments: str) -> dict:
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 async def test_what_was_acknowledged_before_the_end_is_there_after_it_once_and_in_order(served, opened, how):
-    karoo, (thandi,) = await joined(served, opened, "thandi")
+    karoo, (thandi,) = await connect_all(served, opened, "thandi")
     karoo.patience = thandi.patience = 1.0
     handoff = await karoo.initiate()
     await thandi.take(handoff)
@@ -101,11 +91,11 @@ async def test_what_was_acknowledged_before_the_end_is_there_after_it_once_and_i
     said = [one["text"] for one in conversation["messages"]]
     for name in ("customer", "agent"):
         assert [text for text in said if text.startswith(name)] == [f"{name} {n}" for n in range(150)]
-    reported = {}
-    await eventually(lambda: karoo.handoff_events(handoff)[-1].get("text") == "agent 149")
-    for one in karoo.handoff_events(handoff):
-        reported.setdefault(one["id"], one)  # a relay drops what it has
-    assert [one["number"] for one in reported.values()] == list(range(1, 152))
+    delivered = {}
+    await eventually(lambda: karoo.deliveries(handoff)[-1].get("text") == "agent 149")
+    for one in karoo.deliveries(handoff):
+        delivered.setdefault(one["id"], one)  # a relay drops what it has
+    assert [one["number"] for one in delivered.values()] == list(range(1, 152))
 
 
 @pytest.fixture(scope="session")
@@ -124,7 +114,7 @@ async def test_after_a_kill_all_talk_again_and_nobody_signs_in_again(tmp_path, s
     served = Served(f"sqlite:///{tmp_path / 'server.db'}")
     await served.start()
     try:
-        karoo, desks = await joined(served, opened, *(f"agent{number}" for number in range(AGENTS)))
+        karoo, desks = await connect_all(served, opened, *(f"agent{number}" for number in range(AGENTS)))
         has: dict[str, ScriptedAgent] = {}
         for number in range(conversations):
             handoff = await karoo.initiate()
@@ -141,15 +131,15 @@ async def test_after_a_kill_all_talk_again_and_nobody_signs_in_again(tmp_path, s
 
 
 async def talk_again(karoo: Relay, desk: ScriptedAgent, handoff: str) -> None:
-    """The customer's words reach the agent, and the agent's the relay."""
+    """Say something on both sides, and wait until the customer's words reach the agent, and the agent's words the relay."""
     await insist(karoo.say, handoff, "are you there?", f"c-{handoff}")
-    await eventually(lambda: "are you there?" in (last_words(desk, handoff)))
+    await eventually(lambda: "are you there?" in texts_of(desk, handoff))
     await insist(desk.say, handoff, "still here", f"a-{handoff}")
-    await eventually(lambda: any(one.get("text") == "still here" for one in karoo.handoff_events(handoff)))
+    await eventually(lambda: any(one.get("text") == "still here" for one in karoo.deliveries(handoff)))
 
 
-def last_words(desk: ScriptedAgent, handoff: str) -> list[str]:
-    """What came as a message, or was there when the desk was back."""
+def texts_of(desk: ScriptedAgent, handoff: str) -> list[str]:
+    """Return the texts of a handoff that came as messages, or were its last ones whenever the desk was back."""
     live = [one["text"] for one in desk.all("message") if one["handoff_id"] == handoff]
     mine = [one for ready in desk.all("ready") for one in ready["mine"] if one["handoff_id"] == handoff]
     return live + [one["last"]["text"] for one in mine if one["last"]]

@@ -1,4 +1,4 @@
-"""``/live_agent``, ``/live_server`` and ``/``: clients written for Botlhale's live agent (wire formats, section 1)."""
+"""``/live_agent``, ``/live_server`` and ``/``: clients written for Botlhale's live agent (docs/adapters/botlhale.md)."""
 
 import pytest
 
@@ -7,18 +7,13 @@ from rasa_handoff.server.accounts import add_token
 from rasa_handoff.server.app import ServerSettings, create_app
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.waiting import eventually
-from tests.server.peers import OLD_BOT, OldClient, refused
-
-
-async def arrived(desk):
-    """The handoff id of the first conversation in the desk's queue."""
-    return (await eventually(lambda: desk.all("arrival")))[0]["handoff_id"]
+from tests.server.peers import OLD_BOT, OldClient, arrived_handoff, refusal_of
 
 
 @pytest.mark.parametrize("namespace", ["/live_agent", "/live_server", "/"])
 async def test_the_whole_conversation(desk, old_client, namespace):
     thandi, client = await desk(), await old_client("abc-77f0", namespace)
-    handoff = await arrived(thandi)
+    handoff = await arrived_handoff(thandi)
     summary = thandi.all("arrival")[0]
     wanted = {"bot_id": OLD_BOT, "short_id": short_id("abc-77f0"), "title": "Customer 56db", "state": "queued"}
     assert summary == {**summary, **wanted, "channel": {"name": "live_agent", "push": True}}
@@ -41,7 +36,7 @@ async def test_the_whole_conversation(desk, old_client, namespace):
 async def test_a_front_end_learns_who_is_active(desk, old_client):
     thandi, sipho, client = await desk(), await desk("sipho"), await old_client()
     waiting, bot = {"active": "waiting", "agent": None}, {"active": "bot", "agent": None}
-    handoff = await arrived(thandi)
+    handoff = await arrived_handoff(thandi)
     await eventually(lambda: client.all("handoff_state") == [waiting])
     await thandi.take(handoff)
     await eventually(lambda: client.all("handoff_state")[1:] == [{"active": "person", "agent": "Thandi"}])
@@ -59,7 +54,7 @@ async def test_a_front_end_learns_who_is_active(desk, old_client):
 
 async def test_what_happened_while_it_was_away_a_front_end_learns_in_its_turn(desk, old_client):
     thandi, client = await desk(), await old_client()
-    handoff = await arrived(thandi)
+    handoff = await arrived_handoff(thandi)
     await eventually(lambda: client.all("handoff_state"))
     await client.close()
     await thandi.take(handoff)
@@ -68,13 +63,13 @@ async def test_what_happened_while_it_was_away_a_front_end_learns_in_its_turn(de
     back = await old_client()
     await eventually(lambda: back.all("disconnect_socket"))
     assert [body["active"] for body in back.all("handoff_state")] == ["person", "bot"]
-    reported = [event for event, _ in back.received]
-    assert reported.index("handoff_state") < reported.index("to_user") < len(reported) - 2
+    order = [event for event, _ in back.received]
+    assert order.index("handoff_state") < order.index("to_user") < len(order) - 2
 
 
 async def test_what_is_said_while_the_client_is_away_waits_for_it(desk, old_client):
     thandi, client = await desk(), await old_client()
-    handoff = await arrived(thandi)
+    handoff = await arrived_handoff(thandi)
     await thandi.take(handoff)
     await client.close()
     await thandi.say(handoff, "one")
@@ -99,13 +94,13 @@ async def test_each_client_is_a_conversation_of_its_bot(desk, old_client):
         client = await old_client(conversation, answers=())
         await client.emit("username", {"ConversationID": conversation, "BotID": bot})
     arrivals = await eventually(lambda: len(thandi.all("arrival")) == 2 and thandi.all("arrival"))
-    reported = {(arrival["short_id"], arrival["bot_id"]) for arrival in arrivals}
-    assert reported == {(short_id("c-1"), OLD_BOT), (short_id("c-2"), "another-bot")}
+    named = {(arrival["short_id"], arrival["bot_id"]) for arrival in arrivals}
+    assert named == {(short_id("c-1"), OLD_BOT), (short_id("c-2"), "another-bot")}
 
 
 async def test_a_silent_client_is_asked_and_then_it_ends(server, desk, old_client):
     thandi, client = await desk(), await old_client()
-    handoff = await arrived(thandi)
+    handoff = await arrived_handoff(thandi)
     await thandi.take(handoff)
     await thandi.say(handoff, "which order is it?")
     await eventually(lambda: [said["status"] for said in thandi.all("message.status")] == ["delivered"])
@@ -118,7 +113,7 @@ async def test_a_silent_client_is_asked_and_then_it_ends(server, desk, old_clien
 
 async def test_a_message_sent_twice_with_id_and_number_is_heard_once_and_an_id_alone_means_nothing(desk, old_client):
     thandi, client = await desk(), await old_client()
-    await thandi.take(await arrived(thandi))
+    await thandi.take(await arrived_handoff(thandi))
     for more in ({"id": "a", "number": 1}, {"id": "a", "number": 1}, {"id": "b"}, {"id": "b"}):
         await client.emit("from_user", {"message": f"{more['id']}", **client.ids, **more})
     await client.emit("from_user", {"message": "last", **client.ids})
@@ -128,7 +123,7 @@ async def test_a_message_sent_twice_with_id_and_number_is_heard_once_and_an_id_a
 
 async def test_a_newer_socket_has_it_once_the_older_one_is_gone(desk, old_client):
     thandi, old = await desk(), await old_client(answers=["startConversation"])
-    handoff = await arrived(thandi)
+    handoff = await arrived_handoff(thandi)
     new = await old_client()
     await eventually(lambda: new.all("handoff_state"))
     await thandi.take(handoff)
@@ -154,7 +149,7 @@ async def test_from_user_before_username_registers(desk, old_client, payload):
     await client.emit("from_user", payload)
     (said,) = await eventually(lambda: thandi.all("message"))
     assert (said["text"], said["speaker"]) == ("hi", "customer")
-    handoff = await arrived(thandi)
+    handoff = await arrived_handoff(thandi)
     await thandi.take(handoff)
     await thandi.say(handoff, "hello")
     await eventually(lambda: client.texts() == ["hello"])
@@ -163,7 +158,7 @@ async def test_from_user_before_username_registers(desk, old_client, payload):
 async def test_a_message_of_any_shape_arrives_in_words(desk, old_client):
     thandi, client = await desk(), await old_client(answers=())
     await client.emit("username", client.ids)
-    await arrived(thandi)
+    await arrived_handoff(thandi)
     for odd in (0, True, ["red", 2], {"colour": "red"}):
         await client.emit("from_user", {"message": odd, **client.ids})
     await client.emit("messages_to_client", {"messages": [{"sender": "user", "message": {"a": 1}}], **client.ids})
@@ -177,7 +172,7 @@ async def test_strange_payloads_change_nothing_and_break_nothing(desk, old_clien
         for event in ("username", "from_user", "messages_to_client"):
             await client.emit(event, strange)
     await client.emit("username", {"ConversationID": 12, "BotID": 7})
-    handoff = await arrived(thandi)
+    handoff = await arrived_handoff(thandi)
     await client.emit("from_user", "a bare string")
     strange = [{"sender": "robot", "message": 5}, "x", {"message": "no sender"}, {"sender": "user", "message": "mine"}]
     strange += [{}, {"sender": "user"}, {"sender": "user", "message": " "}]
@@ -198,7 +193,7 @@ async def test_strange_payloads_change_nothing_and_break_nothing(desk, old_clien
 async def test_a_message_without_text_is_refused_aloud_and_no_line_at_the_desk(desk, old_client, empty):
     thandi, client = await desk(), await old_client(answers=())
     await client.call("username", client.ids)
-    await arrived(thandi)
+    await arrived_handoff(thandi)
     refused = await client.call("from_user", empty)
     assert (refused["ok"], refused["code"]) == (False, "empty")
     await eventually(
@@ -221,7 +216,7 @@ async def test_who_asks_for_an_acknowledgement_hears_what_became_of_it(desk, old
     assert await client.call("from_user", {"message": "hello"}) == {"ok": True}
     assert await client.call("messages_to_client", {"messages": []}) == {"ok": True}
     await eventually(lambda: [said["text"] for said in thandi.all("message")] == ["hello"])
-    handoff = await arrived(thandi)
+    handoff = await arrived_handoff(thandi)
     await thandi.take(handoff)
     await thandi.resolve(handoff)
     await eventually(lambda: client.all("disconnect_socket"))
@@ -231,12 +226,12 @@ async def test_who_asks_for_an_acknowledgement_hears_what_became_of_it(desk, old
 
 async def test_an_event_of_no_protocol_is_refused_noted_and_changes_nothing(desk, old_client, caplog):
     thandi, client = await desk(), await old_client()
-    await arrived(thandi)
+    await arrived_handoff(thandi)
     with caplog.at_level("INFO"):
         answer = await client.call("typing_indicator" * 5, {**client.ids, "on": True})
     assert answer == {"ok": False, "code": "invalid", "error": "This protocol has no such event."}
     assert f"A client's event {('typing_indicator' * 5)[:40]!r} is none of the protocol's: ignored." in caplog.text
-    await client.emit("typing_indicator", client.ids)  # nor does one who asks for no answer harm
+    await client.emit("typing_indicator", client.ids)  # the same, without asking for an answer
     assert await client.call("from_user", {"message": "still here"}) == {"ok": True}
     await eventually(lambda: [said["text"] for said in thandi.all("message")] == ["still here"])
     assert len(thandi.all("arrival")) == 1
@@ -259,7 +254,7 @@ async def test_with_nobody_there_it_waits_and_the_client_is_told_once(old_client
 
 async def test_words_that_cross_with_the_end_are_answered_and_open_nothing(desk, old_client):
     thandi, client = await desk(), await old_client()
-    handoff = await arrived(thandi)
+    handoff = await arrived_handoff(thandi)
     await thandi.take(handoff)
     await thandi.resolve(handoff)
     await eventually(lambda: client.all("disconnect_socket"))
@@ -270,13 +265,13 @@ async def test_words_that_cross_with_the_end_are_answered_and_open_nothing(desk,
 
 
 async def test_clients_on_other_machines_need_a_token_or_the_option(database, opened):
-    """From another machine: as a reverse proxy on this one says it."""
+    """They are on other machines because a reverse proxy on this one says so, in X-Forwarded-For."""
     token, other = add_token(database, OLD_BOT), add_token(database, "other")
     async with running(create_app(database)) as address:
         for wrong in (None, {"token": "guess"}, "text"):
             stranger = OldClient("c-1", "/live_agent", forwarded_for="203.0.113.5")
             opened.append(stranger)
-            assert "auth.token" in await refused(stranger.connect(address, wrong), stranger)
+            assert "auth.token" in await refusal_of(stranger.connect(address, wrong), stranger)
         known = OldClient("c-1", "/live_agent", forwarded_for="203.0.113.5")
         of_other_bot = OldClient("c-2", "/live_agent", forwarded_for="203.0.113.5")
         opened.extend([known, of_other_bot])

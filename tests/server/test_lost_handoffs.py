@@ -7,6 +7,7 @@ from tests.server.peers import Relay
 
 
 async def leave(karoo, handoff, text="please call me"):
+    """Leave a message at the desk, and return the answer."""
     await karoo.say(handoff, text, f"left-{handoff}")
     body = {
         "handoff_id": handoff,
@@ -28,13 +29,13 @@ async def test_a_message_left_is_listed_answered_and_resolved_without_a_word_to_
     assert [one["handoff_id"] for one in sipho.all("ready")[0]["messages"]] == [handoff]
     assert sipho.all("ready")[0]["queue"] == []
     assert (await sipho.say(handoff, "we will", "a-1"))["ok"]
-    await eventually(lambda: [said.get("text") for said in karoo.handoff_events(handoff)] == ["we will"])
+    await eventually(lambda: [said.get("text") for said in karoo.deliveries(handoff)] == ["we will"])
     status = {"handoff_id": handoff, "id": "s", "number": 4, "message_id": "a-1", "status": "waiting", "reason": None}
     assert await karoo.call("message.status", status) == {"ok": True}
     await eventually(lambda: sipho.all("message.status"))
-    reported = len(karoo.handoff_events(handoff))
+    count = len(karoo.deliveries(handoff))
     assert (await thandi.say(handoff, "and so will I"))["ok"]
-    await eventually(lambda: len(karoo.handoff_events(handoff)) == reported + 1)
+    await eventually(lambda: len(karoo.deliveries(handoff)) == count + 1)
     assert await thandi.resolve(handoff) == {"ok": True}
     await eventually(lambda: thandi.shown(handoff)[-1]["state"] == "ended")
     assert (await sipho.say(handoff, "too late"))["code"] == "ended"
@@ -55,7 +56,7 @@ async def test_a_message_is_left_while_nobody_is_there(server, relay, desk):
     assert [(one["handoff_id"], one["last"]["text"]) for one in ready["messages"]] == [(handoff, "please call me")]
     assert ready["queue"] == []
     assert (await thandi.say(handoff, "we will", "a-1"))["ok"]
-    await eventually(lambda: [said.get("text") for said in karoo.handoff_events(handoff)] == ["we will"])
+    await eventually(lambda: [said.get("text") for said in karoo.deliveries(handoff)] == ["we will"])
 
 
 async def test_nobody_is_called_to_a_message_that_is_left(relay, desk):
@@ -140,7 +141,7 @@ async def test_what_the_relay_has_lost_ends_here_too(relay, desk, event):
 
 
 class Forgetful(Relay):
-    """A relay that has lost its database."""
+    """A relay that has lost its database, and knows no handoff."""
 
     def on_event(self, event, body):
         if event == "message":
@@ -223,9 +224,9 @@ async def test_hello_says_what_needs_no_telling_again(relay, desk, opened):
     await thandi.say(handoff, "had", "w-1")
     await thandi.say(handoff, "new")
     back = await relay(open=[{"handoff_id": handoff, "last": 2, "words": "w-1"}, "another"])
-    await eventually(lambda: back.handoff_events(handoff))
-    assert [said["text"] for said in back.handoff_events(handoff)] == ["new"]
+    await eventually(lambda: back.deliveries(handoff))
+    assert [said["text"] for said in back.deliveries(handoff)] == ["new"]
     stranger = await relay("other", open=[{"handoff_id": handoff, "last": 9}])
-    assert stranger.handoff_events(handoff) == []
+    assert stranger.deliveries(handoff) == []
     await thandi.say(handoff, "newer")
-    await eventually(lambda: len(back.handoff_events(handoff)) == 2)
+    await eventually(lambda: len(back.deliveries(handoff)) == 2)

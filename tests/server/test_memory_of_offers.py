@@ -1,11 +1,11 @@
-"""Offers that were read stay in memory for the next message, until what they belong to is deleted."""
+"""Offers that were read stay in memory for the next message, until any handoff is deleted."""
 
 from rasa_handoff.server.forget_handoffs import delete_handoffs
 from rasa_handoff.server.storage import handoffs
 from rasa_handoff.server.storage.tables import open_store
 
 
-async def test_a_message_decodes_no_transcript_anew_and_a_deleted_one_is_forgotten(database, relay, desk):
+async def test_a_message_decodes_no_transcript_anew_and_a_deletion_forgets_all(database, relay, desk):
     handoffs.forget_offers()
     thandi, karoo = await desk(), await relay()
     handoff = await karoo.initiate()

@@ -56,7 +56,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def nginx(text: str, port: int, desk: str, certificate: tuple[Path, Path], folder: Path) -> list[str]:
-    """The snippet in a configuration of its own, with this test's port, address and certificate; the command that runs it."""
+    """Write the snippet into a configuration, with this test's port, address and certificate; return the command that runs it."""
     text = text.replace("listen 443", f"listen 127.0.0.1:{port}").replace(
         "/etc/ssl/example.org.pem", str(certificate[0])
     )
@@ -71,6 +71,7 @@ def nginx(text: str, port: int, desk: str, certificate: tuple[Path, Path], folde
 
 
 def caddy(text: str, port: int, desk: str, certificate: tuple[Path, Path], folder: Path) -> list[str]:
+    """Do for Caddy what :func:`nginx` does."""
     text = text.replace("example.org {", f"https://localhost:{port} {{\n\ttls {certificate[0]} {certificate[1]}")
     text = text.replace("127.0.0.1:5065", urlsplit(desk).netloc)
     whole = "{\n\tadmin off\n\tauto_https disable_redirects\n\tstorage file_system " + f"{folder}/storage\n}}\n"
@@ -80,7 +81,7 @@ def caddy(text: str, port: int, desk: str, certificate: tuple[Path, Path], folde
 
 @contextlib.asynccontextmanager
 async def proxied(kind: str, place: str, database: str, certificate, folder: Path) -> AsyncIterator[str]:
-    """The server behind the proxy; gives the public address."""
+    """Give the public address of a server behind the proxy."""
     port = free_port()
     url = f"https://localhost:{port}" + ("/desk" if place == "below a path" else "")
     app = create_app(database, ServerSettings(public=read_public_url(url)))
@@ -95,7 +96,7 @@ async def proxied(kind: str, place: str, database: str, certificate, folder: Pat
             )
         try:
             async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=False)) as http:
-                await _up(http, url, process, folder)
+                await _wait_until_up(http, url, process, folder)
             yield url
         finally:
             with contextlib.suppress(ProcessLookupError):
@@ -103,15 +104,17 @@ async def proxied(kind: str, place: str, database: str, certificate, folder: Pat
             await process.wait()
 
 
-async def _up(http: aiohttp.ClientSession, url: str, process: asyncio.subprocess.Process, folder: Path) -> None:
-    for _ in range(200):
+async def _wait_until_up(
+    http: aiohttp.ClientSession, url: str, process: asyncio.subprocess.Process, folder: Path
+) -> None:
+    async def is_up() -> bool:
         assert process.returncode is None, (folder / "log").read_text()
         with contextlib.suppress(aiohttp.ClientError):
             async with http.get(f"{url}/health") as answer:
-                if answer.status == 200:
-                    return
-        await asyncio.sleep(0.05)
-    raise AssertionError((folder / "log").read_text())
+                return answer.status == 200
+        return False
+
+    await eventually(is_up, what=f"{url}, whose log is in {folder}")
 
 
 @pytest.mark.parametrize("place", ["at the root", "below a path"])
@@ -146,7 +149,7 @@ async def test_an_agent_signs_in_and_works_through_the_proxy(kind, place, databa
                     assert answer.status == 200, file
             cookie = "; ".join(f"{key}={one.value}" for key, one in kept.items())
         for transport in ("websocket", "polling"):
-            await _opens(url, origin, cookie, csrf, transport)
+            await _open_desk(url, origin, cookie, csrf, transport)
         assert "Refused 127.0.0.1: a sign-in as thandi@example.org: " in caplog.text
         assert "was refused" not in caplog.text
     if kind == "nginx":
@@ -155,7 +158,8 @@ async def test_an_agent_signs_in_and_works_through_the_proxy(kind, place, databa
         assert "sid=" not in logged
 
 
-async def _opens(url: str, origin: str, cookie: str, csrf: str, transport: str) -> None:
+async def _open_desk(url: str, origin: str, cookie: str, csrf: str, transport: str) -> None:
+    """Connect the desk that is signed in, as its page does, and wait until it is ready."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as http:

@@ -18,10 +18,19 @@ from rasa_handoff.server.service.scheduler import Timekeeper
 from rasa_handoff.server.service.unit_of_work import Publisher
 from rasa_handoff.server.storage import handoffs
 from rasa_handoff.server.storage.handoffs import RELAY
-from rasa_handoff.server.storage.tables import AGENTS, Database, open_store
+from rasa_handoff.server.storage.tables import (
+    AGENTS,
+    HANDOFF_EVENTS,
+    HANDOFFS,
+    MESSAGES,
+    OUTBOX,
+    TIMERS,
+    Database,
+    open_store,
+)
 from rasa_handoff.store.statements import Statement
 
-GROWING = ("handoffs", "messages", "handoff_event", "outbox", "timers")
+GROWING = tuple(table.name for table in (HANDOFFS, MESSAGES, HANDOFF_EVENTS, OUTBOX.table, TIMERS.table))
 """The tables that have rows of conversations; those of agents and departments may be read whole."""
 SCAN = re.compile(rf"\bSCAN (?:{'|'.join(GROWING)})\b|Seq Scan on (?:{'|'.join(GROWING)})\b")
 

@@ -6,7 +6,7 @@ from rasa_handoff.server.accounts import add_token
 from rasa_handoff.server.storage import handoffs
 from rasa_handoff.server.storage.tables import open_store
 from rasa_handoff.testing.waiting import eventually
-from tests.server.peers import Relay, refused
+from tests.server.peers import Relay, refusal_of
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
 
@@ -88,22 +88,23 @@ async def test_a_named_agent_hears_of_the_arrival_and_the_others_see_it(relay, d
 
 
 def positions(karoo, handoff):
-    return [said["position"] for said in karoo.handoff_events(handoff) if said["status"] == "queued"]
+    """Return the places in the queue that a relay was told, one after the other."""
+    return [said["position"] for said in karoo.deliveries(handoff) if said["status"] == "queued"]
 
 
 async def test_queue_is_ordered_by_priority_then_time_and_who_is_next_hears_it_at_once(relay, desk):
     thandi, karoo = await desk(), await relay()
-    first, second = (
-        await karoo.call("handoff.initiate", karoo.offer()),
-        await karoo.call("handoff.initiate", karoo.offer()),
-    )
-    assert (first["position"], second["position"]) == (1, 2)
+    first, second = karoo.offer(), karoo.offer()
+    answers = [await karoo.call("handoff.initiate", one) for one in (first, second)]
+    assert [answer["position"] for answer in answers] == [1, 2]
     urgent = await karoo.call("handoff.initiate", offer := karoo.offer(priority="urgent"))
     assert urgent["position"] == 1
     await thandi.take(offer["handoff_id"])
     await eventually(lambda: karoo.statuses(offer["handoff_id"]) == ["accepted"])
     agent = {"id": thandi.all("ready")[0]["me"]["id"], "name": "Thandi"}
-    assert karoo.handoff_events(offer["handoff_id"])[0]["agent"] == agent
+    assert karoo.deliveries(offer["handoff_id"])[0]["agent"] == agent
+    await thandi.take(first["handoff_id"])
+    await eventually(lambda: positions(karoo, second["handoff_id"]) == [1])
 
 
 async def test_who_waits_hears_of_a_new_place_once_a_minute_and_at_once_when_next(server, relay, desk, monkeypatch):
@@ -161,13 +162,13 @@ async def test_words_both_ways_are_numbered_and_deduplicated(relay, desk):
     assert [m["text"] for m in conversation["messages"]] == ["still there?"]
     answers = [await thandi.say(handoff, f"line {n}", f"a-{n}") for n in range(5)]
     assert (await thandi.say(handoff, "line 0", "a-0"))["message"]["seq"] == answers[0]["message"]["seq"] == 2
-    await eventually(lambda: len(karoo.handoff_events(handoff)) == 6)
-    reported = karoo.handoff_events(handoff)
-    assert [said["number"] for said in reported] == [1, 2, 3, 4, 5, 6]
-    assert [said["text"] for said in reported[1:]] == [f"line {n}" for n in range(5)]
-    assert reported[1]["speaker"] == "agent"
-    assert reported[1]["agent"] == "Thandi"
-    assert reported[1]["id"] == "a-0"
+    await eventually(lambda: len(karoo.deliveries(handoff)) == 6)
+    delivered = karoo.deliveries(handoff)
+    assert [said["number"] for said in delivered] == [1, 2, 3, 4, 5, 6]
+    assert [said["text"] for said in delivered[1:]] == [f"line {n}" for n in range(5)]
+    assert delivered[1]["speaker"] == "agent"
+    assert delivered[1]["agent"] == "Thandi"
+    assert delivered[1]["id"] == "a-0"
 
 
 async def test_many_at_once_keep_their_order(relay, desk):
@@ -196,8 +197,8 @@ async def test_what_is_said_while_the_relay_is_away_waits_for_its_hello(relay, d
     await karoo.close()
     assert (await thandi.say(handoff, "are you there?"))["message"]["status"] == "stored"
     back = await relay()
-    await eventually(lambda: back.handoff_events(handoff))
-    assert [said.get("text") for said in back.handoff_events(handoff)] == ["are you there?"]
+    await eventually(lambda: back.deliveries(handoff))
+    assert [said.get("text") for said in back.deliveries(handoff)] == ["are you there?"]
 
 
 async def test_each_side_says_the_last_it_has(relay, desk):
@@ -215,8 +216,8 @@ async def test_each_side_says_the_last_it_has(relay, desk):
         {"handoff_id": handoff, "last": "c-1"},
         {"handoff_id": untouched, "last": f"{untouched}-offer"},
     ]
-    await eventually(lambda: back.handoff_events(handoff))
-    assert [said["text"] for said in back.handoff_events(handoff)] == ["two"], "'one' was number 2"
+    await eventually(lambda: back.deliveries(handoff))
+    assert [said["text"] for said in back.deliveries(handoff)] == ["two"], "'one' was number 2"
     assert back.all("welcome")[0]["unknown"] == ["unheard-of"]
 
 
@@ -230,10 +231,10 @@ async def test_words_with_a_number_of_a_lost_timeline_are_told_all_the_same(rela
     await thandi.say(handoff, "one", "w-1")
     await thandi.say(handoff, "two", "w-2")
     back = await relay(open=[{"handoff_id": handoff, "last": 3, "words": "lost-2"}])
-    await eventually(lambda: len(back.handoff_events(handoff)) == 2)
-    assert [(said["text"], said["number"]) for said in back.handoff_events(handoff)] == [("one", 4), ("two", 5)]
+    await eventually(lambda: len(back.deliveries(handoff)) == 2)
+    assert [(said["text"], said["number"]) for said in back.deliveries(handoff)] == [("one", 4), ("two", 5)]
     await thandi.say(handoff, "three", "w-3")
-    await eventually(lambda: back.handoff_events(handoff)[-1]["number"] == 6)
+    await eventually(lambda: back.deliveries(handoff)[-1]["number"] == 6)
 
 
 async def test_what_became_of_a_message_only_rises_and_reaches_the_desk(relay, desk):
@@ -298,8 +299,8 @@ async def test_a_relay_touches_only_its_bots_conversations(relay, desk):
     assert await other.call("handoff.status", end) == {"ok": True}
     assert (await thandi.take(handoff))["ok"]
     await thandi.say(handoff, "hello")
-    await eventually(lambda: len(karoo.handoff_events(handoff)) == 2)
-    assert other.handoff_events(handoff) == []
+    await eventually(lambda: len(karoo.deliveries(handoff)) == 2)
+    assert other.deliveries(handoff) == []
 
 
 async def test_typing_both_ways_is_told_and_not_kept(relay, desk):
@@ -318,7 +319,7 @@ async def test_with_a_token_configured_a_relay_needs_it(server, relay, opened):
     for bot_id, wrong in (("karoo", None), ("karoo", "guess"), ("other", token)):
         stranger = Relay(bot_id)
         opened.append(stranger)
-        assert "rasa-handoff token add" in await refused(stranger.connect(server.address, wrong), stranger)
+        assert "rasa-handoff token add" in await refusal_of(stranger.connect(server.address, wrong), stranger)
 
 
 @pytest.mark.parametrize(
@@ -333,7 +334,7 @@ async def test_with_a_token_configured_a_relay_needs_it(server, relay, opened):
 async def test_a_relay_that_does_not_fit_is_told_why(server, opened, auth, sentence):
     stranger = Relay("karoo")
     opened.append(stranger)
-    assert await refused(stranger.connect(server.address, **auth), stranger) == sentence
+    assert await refusal_of(stranger.connect(server.address, **auth), stranger) == sentence
 
 
 @pytest.mark.parametrize("auth", [{"format": None}, {"format": "other"}, {"format": 1, "protocol": "x"}])
@@ -342,7 +343,7 @@ async def test_a_relay_of_another_format_is_refused_with_what_to_do_and_logged_o
     for _ in range(3):
         stranger = Relay("karoo")
         opened.append(stranger)
-        sentence = await refused(stranger.connect(server.address, **auth), stranger)
+        sentence = await refusal_of(stranger.connect(server.address, **auth), stranger)
         assert sentence.endswith(
             "it is from before the first release, or something else. Update rasa-handoff beside Rasa."
         )
@@ -360,7 +361,7 @@ async def test_the_protocol_before_is_spoken_whichever_side_is_the_newer(server,
     handoff = await karoo.initiate()
     await thandi.take(handoff)
     await thandi.say(handoff, "good day")
-    await eventually(lambda: [said.get("text") for said in karoo.handoff_events(handoff)] == [None, "good day"])
+    await eventually(lambda: [said.get("text") for said in karoo.deliveries(handoff)] == [None, "good day"])
 
 
 @pytest.mark.parametrize("theirs", [0, 1, 5])
@@ -368,29 +369,29 @@ async def test_a_protocol_further_away_is_refused(server, opened, monkeypatch, t
     monkeypatch.setattr("rasa_handoff.server.gateways.relay_gateway.PROTOCOL", 3)
     stranger = Relay("karoo")
     opened.append(stranger)
-    sentence = await refused(stranger.connect(server.address, protocol=theirs), stranger)
+    sentence = await refusal_of(stranger.connect(server.address, protocol=theirs), stranger)
     assert sentence == f"This server speaks protocol 3, the relay {theirs}: bring both to the same version."
 
 
 async def test_numbers_from_the_wire_are_looked_at(desk, relay):
     """NaN, infinity and what has a hundred digits don't come this far: the guard takes no packet with them."""
-    thandi, one = await desk(), await relay()
-    handoff = await one.initiate()
+    thandi, karoo = await desk(), await relay()
+    handoff = await karoo.initiate()
     for last in (1e40, 2**63, -1, "7", 1.5, True):
-        received = await one.call("hello", {"open": [{"handoff_id": handoff, "last": last, "words": None}]})
-        assert received["ok"], f"an odd item of a hello counts for nothing, and keeps nobody out: {last}"
+        answer = await karoo.call("hello", {"open": [{"handoff_id": handoff, "last": last, "words": None}]})
+        assert answer["ok"], f"an odd item of a hello counts for nothing, and keeps nobody out: {last}"
     for at in (1e40, -1, "now"):
         said = {"handoff_id": handoff, "id": "m", "number": 2, "speaker": "customer", "text": "hi", "at": at}
-        refused = await one.call("message", said)
+        refused = await karoo.call("message", said)
         assert (refused["ok"], refused["code"]) == (False, "invalid"), at
-        offer = one.offer(transcript=[{"speaker": "customer", "text": "hi", "at": at}])
-        assert (await one.call("handoff.initiate", offer))["code"] == "invalid"
+        offer = karoo.offer(transcript=[{"speaker": "customer", "text": "hi", "at": at}])
+        assert (await karoo.call("handoff.initiate", offer))["code"] == "invalid"
     for after in (1e40, 2**63, -1):
         assert (await thandi.call("open", {"handoff_id": handoff, "after": after}))["code"] == "invalid"
-    assert (await one.say(handoff, "hello"))["ok"]
+    assert (await karoo.say(handoff, "hello"))["ok"]
 
 
-async def test_an_event_that_is_none_is_answered(relay, desk):
+async def test_an_unknown_event_is_refused(relay, desk):
     """A relay would send it again for ever otherwise, and all behind it would wait."""
     for peer in (await relay(), await desk()):
         answer = await peer.call("nothing.known", {"mark": 1})

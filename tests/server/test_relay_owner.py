@@ -1,16 +1,14 @@
 """A second relay with the same bot_id and another database: refused, and nobody's chat ends. What may come again still may."""
 
-import asyncio
-
 import pytest
 from socketio.exceptions import ConnectionError
 
 from rasa_handoff.testing.waiting import eventually
-from tests.server.peers import Relay, refused
+from tests.server.peers import Relay, refusal_of
 
 
 class Owner(Relay):
-    """A relay that says which database it has, and answers whether it is there while it isn't frozen."""
+    """A relay that says which database it has (``epoch``; None for an older one, which doesn't). ``frozen``: it doesn't answer."""
 
     def __init__(self, epoch, open=()):
         super().__init__("karoo", open)
@@ -28,7 +26,7 @@ def owner(server, opened):
     async def connect(epoch, **more):
         one = Owner(epoch, **more)
         opened.append(one)
-        await one.connect(server.address, **_says(epoch))
+        await one.connect(server.address, **_auth(epoch))
         return one
 
     return connect
@@ -38,12 +36,12 @@ def owner(server, opened):
 def refused_owner(server):
     async def connect(epoch):
         one = Owner(epoch)
-        return await refused(one.connect(server.address, **_says(epoch)), one)
+        return await refusal_of(one.connect(server.address, **_auth(epoch)), one)
 
     return connect
 
 
-def _says(epoch):
+def _auth(epoch):
     return {} if epoch is None else {"epoch": epoch}
 
 
@@ -55,7 +53,7 @@ async def test_a_second_database_is_refused_and_the_first_ones_chat_goes_on(owne
         said = await refused_owner("two")
         assert said.startswith("Another Rasa server with another database speaks for the bot 'karoo' here.")
     await thandi.say(handoff, "good morning")
-    await eventually(lambda: [one.get("text") for one in first.handoff_events(handoff)] == [None, "good morning"])
+    await eventually(lambda: [one.get("text") for one in first.deliveries(handoff)] == [None, "good morning"])
     assert (await first.say(handoff, "hello"))["ok"]
     assert [one["state"] for one in thandi.shown(handoff)][-1] == "assigned"
 
@@ -79,16 +77,14 @@ async def test_a_connection_that_says_nothing_is_closed_in_the_end(owner, refuse
     old.frozen = True
     assert "Another Rasa server" in await refused_owner("two")  # it may be stopped for a moment
 
-    async def let_in():
+    async def is_let_in():
         try:
             await owner("two")
         except ConnectionError:
             return False
         return True
 
-    deadline = asyncio.get_running_loop().time() + 10
-    while not await let_in():
-        assert asyncio.get_running_loop().time() < deadline
+    await eventually(is_let_in)
     old.frozen = False
 
 
@@ -130,7 +126,7 @@ async def test_an_older_relay_that_doesnt_say_its_database_takes_no_chat_from_on
     assert said.startswith("Another Rasa server with another database speaks for the bot 'karoo' here.")
     assert said.endswith("This one doesn't say which database it has: update rasa-handoff there.")
     await thandi.say(handoff, "good morning")
-    await eventually(lambda: [one.get("text") for one in first.handoff_events(handoff)] == [None, "good morning"])
+    await eventually(lambda: [one.get("text") for one in first.deliveries(handoff)] == [None, "good morning"])
     assert [one["state"] for one in thandi.shown(handoff)][-1] == "assigned"
     await first.close()
     assert "takes its place. This one doesn't say" in await refused_owner(None)

@@ -10,21 +10,16 @@ from rasa_handoff.server.run import running
 from rasa_handoff.testing.slowness import slowness
 from rasa_handoff.testing.waiting import eventually, within
 from tests.server.conftest import Server
-from tests.server.peers import OldClient, Relay, agent_at
+from tests.server.peers import OldClient, Relay, agent_at, arrived_handoff
 
 
 @pytest.fixture
-async def patient(database):
+async def server(database):
     """A server whose agents have the usual grace."""
     one = Server(database)
     await one.start(grace=30.0)
     yield one
     await one.stop()
-
-
-@pytest.fixture
-def server(patient):
-    return patient
 
 
 async def test_a_conversation_goes_on_after_a_restart(server, relay, desk):
@@ -42,10 +37,10 @@ async def test_a_conversation_goes_on_after_a_restart(server, relay, desk):
     assert (await karoo.say(handoff, "before", "m-1")) == {"ok": True}
     assert (await karoo.say(handoff, "after", "m-2")) == {"ok": True}
     await thandi.say(handoff, "I am back")
-    await eventually(lambda: karoo.handoff_events(handoff)[-1].get("text") == "I am back")
+    await eventually(lambda: karoo.deliveries(handoff)[-1].get("text") == "I am back")
     conversation = (await thandi.call("open", {"handoff_id": handoff, "after": 0}))["conversation"]
     assert [m["text"] for m in conversation["messages"]] == ["before", "after", "I am back"]
-    assert [said["number"] for said in karoo.handoff_events(handoff)] == [1, 2]
+    assert [said["number"] for said in karoo.deliveries(handoff)] == [1, 2]
 
 
 async def test_what_was_not_acknowledged_before_the_restart_is_told_after_it(server, relay, desk):
@@ -57,8 +52,8 @@ async def test_what_was_not_acknowledged_before_the_restart_is_told_after_it(ser
     await server.stop()
     await server.start(grace=30.0)
     back = await relay()
-    await eventually(lambda: len(back.handoff_events(handoff)) == 2)
-    assert [said["number"] for said in back.handoff_events(handoff)] == [1, 2]
+    await eventually(lambda: len(back.deliveries(handoff)) == 2)
+    assert [said["number"] for said in back.deliveries(handoff)] == [1, 2]
 
 
 async def test_agents_count_as_there_during_the_grace_after_a_restart(server, relay, desk):
@@ -73,7 +68,7 @@ async def test_agents_count_as_there_during_the_grace_after_a_restart(server, re
 
 async def test_an_old_clients_conversation_goes_on_after_a_restart(server, desk, old_client):
     thandi, client = await desk(), await old_client()
-    handoff = (await eventually(lambda: thandi.all("arrival")))[0]["handoff_id"]
+    handoff = await arrived_handoff(thandi)
     await thandi.take(handoff)
     await server.stop()
     await server.start(grace=30.0)
@@ -130,14 +125,14 @@ async def test_an_agent_who_stays_away_gives_their_conversations_back(database, 
         await thandi.close()
         await eventually(lambda: not karoo.all("availability")[-1]["staffed"])
     await karoo.close()
-    clock = Server(database)
-    async with running(create_app(database, grace=0.1, now=lambda: time.time() + clock.ahead)) as address:
+    ahead = 0.0
+    async with running(create_app(database, grace=0.1, now=lambda: time.time() + ahead)) as address:
         back, sipho = Relay("karoo"), agent_at(address, "sipho")
         opened.extend([back, sipho])
         await back.connect(address)
-        clock.ahead = 301
+        ahead = 301
         await eventually(lambda: back.statuses(first) == ["transferred", "queued"])
-        assert back.handoff_events(first)[-1]["position"] == 1
+        assert back.deliveries(first)[-1]["position"] == 1
         await sipho.sign_in()
         await sipho.connect()
         assert (await sipho.take(first))["ok"]

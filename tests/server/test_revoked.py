@@ -1,4 +1,4 @@
-"""What whoever runs the desk takes away is gone at once, also for who is connected."""
+"""What an administrator takes away or adds counts at once, also for those who are connected; and which ids a handoff may have."""
 
 import asyncio
 
@@ -6,9 +6,9 @@ import pytest
 
 from rasa_handoff.server import accounts, administration
 from rasa_handoff.testing.waiting import eventually
-from tests.server.peers import OldClient, Relay, refused
+from tests.server.peers import OldClient, Relay, refusal_of
 
-pytestmark = pytest.mark.usefixtures("no_rounds")
+pytestmark = pytest.mark.usefixtures("no_periodic_checks")
 
 CHANGES = {
     "a new password": lambda database: administration.set_password(database, "thandi@example.org", "another long one"),
@@ -41,7 +41,7 @@ async def test_a_revoked_token_ends_the_relays_connection_and_another_one_stays(
     assert (await second.call("handoff.find", {"conversation_id": "c-1"}))["ok"]
     again = Relay("karoo")
     opened.append(again)
-    assert "isn't one of the bot 'karoo'" in await refused(again.connect(server.address, old), again)
+    assert "isn't one of the bot 'karoo'" in await refusal_of(again.connect(server.address, old), again)
 
 
 async def test_the_first_token_ends_connections_that_were_let_in_without_one(database, relay):
@@ -72,14 +72,14 @@ async def test_an_added_department_is_known_at_once(database, relay):
 
 
 @pytest.mark.parametrize("id", ["a b", "a\nb", "a\u202eb", "<script>", "", "x" * 256, "'", '"'])
-async def test_a_handoff_has_an_id_that_can_stand_in_a_page_and_a_log(relay, id):
+async def test_an_id_that_could_harm_a_page_or_a_log_is_refused(relay, id):
     karoo = await relay()
     answer = await karoo.call("handoff.initiate", karoo.offer(handoff_id=id))
     assert (answer["ok"], answer["code"]) == (False, "invalid")
 
 
 @pytest.mark.parametrize("id", ["constructor", "__proto__", "a.b:c-d_e"])
-async def test_any_other_id_is_one(relay, desk, id):
+async def test_any_other_id_is_taken(relay, desk, id):
     karoo, thandi = await relay(), await desk()
     await karoo.initiate(handoff_id=id)
     assert (await thandi.take(id))["ok"]

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import re
 import signal
 import socket
 import sqlite3
@@ -17,38 +16,27 @@ from rasa_handoff.server.run import serve
 from rasa_handoff.server.storage.tables import open_store
 from rasa_handoff.testing.waiting import eventually, within
 from tests.server.peers import Relay, agent_at
-from tools import children
-
-SCRIPT = "import sys; from rasa_handoff.server.run import serve; sys.exit(serve('127.0.0.1', 0, sys.argv[1]))"
-
-
-async def started(database):
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", SCRIPT, database, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    children.end_with_us(process.pid)
-    line = (await within(process.stdout.readline(), 30)).decode()
-    return process, line, re.search(r"http://127\.0\.0\.1:\d+", line).group()
+from tests.server.served_processes import address_in, ready_line, serve_in_process
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 async def test_it_says_where_it_is_and_ends_quietly_and_soon(database, opened, stop):
-    process, line, address = await started(database)
+    process, line = await serve_in_process(database)
     assert line.startswith("The live-agent server is ready; the desk is at http://127.0.0.1:")
     assert "No bot has a token yet: only this machine is served." in line
     karoo = Relay("karoo")
     opened.append(karoo)
-    await karoo.connect(address)
+    await karoo.connect(address_in(line))
     process.send_signal(stop)
     assert await within(process.wait(), 5) == 0
     said, complained = await process.communicate()
     assert said + complained == b""
 
 
-async def test_its_database_is_as_sure_as_its_url_says(database):
+async def test_a_url_with_an_option_is_taken_and_is_the_same_file(database):
     url = f"{database}?synchronous=FULL"
     add_token(url, "karoo")
-    process, line, _ = await started(url)
+    process, line = await serve_in_process(url)
     assert "No bot has a token yet" not in line  # the same file
     process.terminate()
     await process.communicate()
@@ -59,8 +47,8 @@ async def test_its_database_is_as_sure_as_its_url_says(database):
 
 async def test_with_a_token_it_says_no_more_than_where_it_is(database):
     add_token(database, "karoo")
-    process, line, address = await started(database)
-    assert line == f"The live-agent server is ready; the desk is at {address}/.\n"
+    process, line = await serve_in_process(database)
+    assert line == f"The live-agent server is ready; the desk is at {address_in(line)}/.\n"
     process.terminate()
     await process.communicate()
 
@@ -76,8 +64,7 @@ async def test_a_timer_given_to_the_command_rings_on_the_real_process(database, 
     process = await asyncio.create_subprocess_exec(
         *command, "--timer", "nobody_takes=1", "--timer", "silence=3", stdout=asyncio.subprocess.PIPE
     )
-    line = (await within(process.stdout.readline(), 30)).decode()
-    address = re.search(r"http://127\.0\.0\.1:\d+", line).group()
+    address = address_in(await ready_line(process))
     karoo, thandi = Relay("karoo"), agent_at(address)
     opened.extend([karoo, thandi])
     await thandi.sign_in()
@@ -92,8 +79,8 @@ async def test_a_timer_given_to_the_command_rings_on_the_real_process(database, 
 
 
 async def test_a_newer_version_beside_a_running_older_one_changes_nothing(database):
-    """Its schema stands for the older one's: what it counts is who has the file."""
-    process, _, _ = await started(database)
+    """An older schema would be brought up at the start: it isn't, for somebody has the file."""
+    process, _ = await serve_in_process(database)
     with contextlib.closing(sqlite3.connect(database.removeprefix("sqlite:///"), isolation_level=None)) as file:
         file.execute("update meta set value = '0' where key = 'schema'")
         for newer in (lambda: serve("127.0.0.1", 0, database), lambda: add_token(database, "karoo")):

@@ -9,17 +9,20 @@ import pytest
 from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.testing.waiting import eventually
 from tests.server.front_ends import FrontEnd, front_end
+from tests.server.peers import arrived_handoff
 from tests.support.chromium import launched
 from tests.support.npm import installed
 
 NAMESPACES = ["/live_agent", "/live_server", "/"]
-PLACES = [(client, place) for client in ("socket.io-client-3", "socket.io-client-4") for place in ("chromium", "node")]
+RUNTIMES = [
+    (client, runtime) for client in ("socket.io-client-3", "socket.io-client-4") for runtime in ("chromium", "node")
+]
 
 
-@pytest.fixture(params=PLACES, ids=lambda param: "-".join(param))
+@pytest.fixture(params=RUNTIMES, ids=lambda param: "-".join(param))
 async def front(request: pytest.FixtureRequest) -> AsyncIterator[FrontEnd]:
-    client, place = request.param
-    if place == "node":
+    client, runtime = request.param
+    if runtime == "node":
         async with front_end(client, None) as one:
             yield one
     else:
@@ -47,12 +50,12 @@ async def test_the_snippet_talks_to_an_agent(server, desk, front, namespace):
     await front.send("I have a question €")
     await eventually(lambda: [said["text"] for said in thandi.all("message")] == ["I have a question €"])
     await thandi.say(handoff, "Good day")
-    await shows(front, ["Good day"])
+    await wait_until_shown(front, ["Good day"])
 
     await front.open(address, "conv-51af")
     await thandi.say(handoff, "Are you back?")
     await front.run("socket.connect()")
-    await shows(front, ["Are you back?"])
+    await wait_until_shown(front, ["Are you back?"])
     assert len(thandi.all("arrival")) == 1
 
     await thandi.resolve(handoff)
@@ -65,7 +68,7 @@ async def test_it_connects_again_by_itself(server, desk, front):
     thandi = await desk()
     await front.open(server.address + "/live_agent", "conv-77c2")
     await front.run("socket.connect()")
-    handoff = (await eventually(lambda: thandi.all("arrival")))[0]["handoff_id"]
+    handoff = await arrived_handoff(thandi)
     await thandi.take(handoff)
     await server.stop()
     await eventually(lambda: front.value("!socket.connected"))
@@ -73,7 +76,7 @@ async def test_it_connects_again_by_itself(server, desk, front):
     await server.start(grace=30.0)
     await eventually(lambda: len(thandi.all("ready")) == 2)
     await thandi.say(handoff, "Here we are again")
-    await shows(front, ["Here we are again"])
+    await wait_until_shown(front, ["Here we are again"])
     await front.send("good")
     await eventually(
         lambda: [said["text"] for said in thandi.all("message") if said["speaker"] == "customer"] == ["good"]
@@ -82,11 +85,11 @@ async def test_it_connects_again_by_itself(server, desk, front):
     front.troubles.clear()  # a browser complains of each attempt to reach a server that is stopped
 
 
-async def shows(front: FrontEnd, texts: list[str]) -> None:
-    async def shown() -> bool:
+async def wait_until_shown(front: FrontEnd, texts: list[str]) -> None:
+    async def are_shown() -> bool:
         return await front.value("shown") == texts
 
-    await eventually(shown)
+    await eventually(are_shown)
 
 
 def test_the_client_from_npm_is_the_one_the_documentation_loads():

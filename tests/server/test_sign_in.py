@@ -121,7 +121,7 @@ async def test_guessing_many_e_mails_is_slowed_down_for_the_address(server, http
     assert statuses == [401] * FREE_OF_ADDRESS + [429]
 
 
-async def test_signing_out_closes_all_desks_of_the_session(no_rounds, server, http, opened, relay):
+async def test_signing_out_closes_all_desks_of_the_session(no_periodic_checks, server, http, opened, relay):
     karoo = await relay()
     await sign_in(http, server)
     tabs = [agent_at(server.address), agent_at(server.address)]
@@ -151,7 +151,7 @@ async def test_nothing_that_signs_in_is_kept_in_clear(server, http, database):
     assert "$argon2id$" in kept
 
 
-async def test_health(server, http):
+async def test_health_says_ok_and_which_versions_run(server, http):
     async with http.get(server.address + "/health") as answer:
         assert await answer.json() == {
             "status": "ok",

@@ -30,7 +30,7 @@ from rasa_handoff.server.public_url import read_proxies, read_public_url
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.scripted_desk import PASSWORD, cookies, post_form
 from rasa_handoff.testing.waiting import eventually, within
-from tests.server.peers import agent_at, refused
+from tests.server.peers import agent_at, refusal_of
 
 EMAIL = "thandi@example.org"
 
@@ -42,10 +42,10 @@ def still(monkeypatch):
 
 
 class Browser:
-    """A browser at an address, as a proxy on this machine tells it."""
+    """A browser that signs in, with cookies of its own."""
 
-    def __init__(self, server, address: str, http: aiohttp.ClientSession) -> None:
-        self.server, self.address, self.http = server, address, http
+    def __init__(self, server, http: aiohttp.ClientSession) -> None:
+        self.server, self.http = server, http
 
     async def sign_in(self, password: str = PASSWORD, email: str = EMAIL) -> int:
         return (await post_form(self.http, self.server.address, "/login", email=email, password=password)).status
@@ -57,17 +57,27 @@ class Browser:
 
 @pytest.fixture
 async def browser(server) -> AsyncIterator:
+    """``browser(address)`` opens a browser at an address, as a proxy on this machine tells it."""
     opened: list[aiohttp.ClientSession] = []
 
     def open(address: str = "203.0.113.5") -> Browser:
         headers = {"X-Forwarded-For": address}
         http = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True), headers=headers)
         opened.append(http)
-        return Browser(server, address, http)
+        return Browser(server, http)
 
     yield open
     for http in opened:
         await http.close()
+
+
+def giving(token):
+    """Return what :class:`ScriptedAgent` has to read the token of its page, with this one instead."""
+
+    async def token_of_page():
+        return token
+
+    return token_of_page
 
 
 async def test_wrong_passwords_from_elsewhere_do_not_lock_an_agent_out(browser):
@@ -170,11 +180,8 @@ async def test_refused_desks_have_a_log_line_each_without_the_session_or_the_tok
         stranger = agent_at(server.address)
         opened.append(stranger)
 
-        async def given(token=token):
-            return token
-
-        stranger.cookie, stranger.token = cookie, given
-        await refused(stranger.connect(), stranger)
+        stranger.cookie, stranger.token = cookie, giving(token)
+        await refusal_of(stranger.connect(), stranger)
     lines = [record.getMessage() for record in caplog.records]
     assert lines == [
         f"Refused 127.0.0.1: a desk: {EMAIL}'s session, but not from the desk's own page.",
@@ -236,11 +243,8 @@ async def test_a_desk_opens_only_with_the_token_of_its_own_page(browser, server,
         stranger = agent_at(server.address)
         opened.append(stranger)
 
-        async def without(csrf=csrf):
-            return csrf
-
-        stranger.cookie, stranger.token = cookies(agent.http), without
-        assert await refused(stranger.connect(), stranger) == OWN_PAGE
+        stranger.cookie, stranger.token = cookies(agent.http), giving(csrf)
+        assert await refusal_of(stranger.connect(), stranger) == OWN_PAGE
 
 
 async def test_a_strange_origin_is_logged_and_the_first_time_with_both_hosts_and_what_to_do(browser, server, caplog):
@@ -306,8 +310,11 @@ def test_no_password_is_hashed_when_the_module_is_imported():
 
 
 def test_a_password_is_hashed_while_others_can_write(database, monkeypatch):
+    hashed = []
+
     class Writing(PasswordHasher):
         def hash(self, password, *, salt=None):
+            hashed.append(password)
             with contextlib.closing(sqlite3.connect(database.removeprefix("sqlite:///"), timeout=0)) as other:
                 other.execute("begin immediate")
             return super().hash(password)
@@ -316,6 +323,9 @@ def test_a_password_is_hashed_while_others_can_write(database, monkeypatch):
     monkeypatch.setattr(accounts, "HASHER", Writing(time_cost=1, memory_cost=8, parallelism=1))
     accounts.add_agent(database, "neo@example.org", "Neo", "a long enough one")
     administration.set_password(database, "lerato@example.org", "another long one")
+    assert hashed == ["a long enough one", "another long one"], (
+        "and the other connection could begin to write each time"
+    )
 
 
 PATHS = (

@@ -20,7 +20,7 @@ from rasa_handoff.testing.recording_client import RecordingClient
 from rasa_handoff.testing.scripted_desk import PASSWORD, ScriptedAgent, post_form
 from rasa_handoff.testing.waiting import eventually
 from tests.server.conftest import Server
-from tests.server.peers import OldClient, Relay, agent_at
+from tests.server.peers import OldClient, Relay, agent_at, arrived_handoff
 from tests.support import texts
 from tests.support.admin_window import AdminWindow
 
@@ -29,6 +29,7 @@ SOME = texts.some(texts.COUNT, seed=2)
 KINDS = [*texts.KINDS, *SOME[-20:]]
 AT_ONCE = 100
 LONG = 60
+"""Seconds."""
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ async def parties(server: Server, opened: list[RecordingClient]) -> tuple[Relay,
 
 
 async def each(say: Callable[[str], Awaitable[Any]], said: Iterable[str]) -> list[Any]:
-    """What is answered to each, in order; a hundred on their way at once."""
+    """Say each text, ``AT_ONCE`` of them at the same time, and return the answers in order."""
     waiting, answers = list(said), []
     while waiting:
         answers += await asyncio.gather(*(say(text) for text in waiting[:AT_ONCE]))
@@ -58,7 +59,7 @@ async def each(say: Callable[[str], Awaitable[Any]], said: Iterable[str]) -> lis
 
 
 @pytest.mark.timeout(LONG)
-async def test_customers_words(parties: tuple[Relay, ScriptedAgent]) -> None:
+async def test_customers_words_arrive(parties: tuple[Relay, ScriptedAgent]) -> None:
     relay, desk = parties
     handoff_id = await relay.initiate()
     await desk.take(handoff_id)
@@ -69,7 +70,7 @@ async def test_customers_words(parties: tuple[Relay, ScriptedAgent]) -> None:
 
 
 @pytest.mark.timeout(LONG)
-async def test_agents_words(parties: tuple[Relay, ScriptedAgent]) -> None:
+async def test_agents_words_arrive_unless_they_show_nothing(parties: tuple[Relay, ScriptedAgent]) -> None:
     relay, desk = parties
     handoff_id = await relay.initiate()
     await desk.take(handoff_id)
@@ -81,7 +82,7 @@ async def test_agents_words(parties: tuple[Relay, ScriptedAgent]) -> None:
     assert [body["text"] for body in relay.all("message")] == taken
 
 
-async def test_stories_slots_and_notes(parties: tuple[Relay, ScriptedAgent]) -> None:
+async def test_stories_slots_and_notes_arrive(parties: tuple[Relay, ScriptedAgent]) -> None:
     relay, desk = parties
     story = [{"speaker": "customer", "text": text, "at": 1.0} for text in SOME]
     slots = {text: {"deep": [text, {text: math.pi}]} for text in SOME}
@@ -100,13 +101,13 @@ async def test_stories_slots_and_notes(parties: tuple[Relay, ScriptedAgent]) -> 
     answer = await desk.resolve(handoff_id, note="".join(SOME)[:15_000], slots={"any": slots})
     assert answer["ok"], answer
     await eventually(lambda: "completed" in relay.statuses(handoff_id))
-    (end,) = [body for body in relay.handoff_events(handoff_id) if body.get("status") == "completed"]
+    (end,) = [body for body in relay.deliveries(handoff_id) if body.get("status") == "completed"]
     assert end["slots"] == {"any": valid(slots)}
     assert end["note"] == valid_text("".join(SOME)[:15_000])
 
 
 @pytest.mark.parametrize("text", ["c\ud83d", "\0c", "\udc80", "c" * 255])
-async def test_ids(parties: tuple[Relay, ScriptedAgent], text: str) -> None:
+async def test_ids_are_made_valid_or_refused(parties: tuple[Relay, ScriptedAgent], text: str) -> None:
     """A conversation and a message whose ids aren't valid texts go on under valid ones; such a handoff is refused aloud."""
     relay, desk = parties
     if not valid_text(text).isascii():
@@ -123,13 +124,12 @@ async def test_ids(parties: tuple[Relay, ScriptedAgent], text: str) -> None:
 
 
 @pytest.mark.timeout(LONG)
-async def test_clients_of_botlhales_protocol(
+async def test_words_of_clients_of_botlhales_protocol_arrive(
     parties: tuple[Relay, ScriptedAgent], old_client: Callable[..., Awaitable[OldClient]]
 ) -> None:
     _, desk = parties
     client = await old_client(answers=["startConversation"])
-    arrived = await eventually(lambda: desk.all("arrival"))
-    handoff_id = arrived[0]["handoff_id"]
+    handoff_id = await arrived_handoff(desk)
     lines = [{"sender": text, "message": text} for text in SOME]
     assert (await client.call("messages_to_client", {**client.ids, "messages": lines}))["ok"]
     shown = (await desk.take(handoff_id))["conversation"]
@@ -148,7 +148,7 @@ async def test_clients_of_botlhales_protocol(
     await eventually(lambda: last in client.texts())
 
 
-async def test_a_client_whose_ids_are_no_valid_texts(
+async def test_a_client_whose_ids_are_no_valid_texts_is_served_under_valid_ones(
     parties: tuple[Relay, ScriptedAgent], old_client: Callable[..., Awaitable[OldClient]]
 ) -> None:
     _, desk = parties
@@ -158,14 +158,14 @@ async def test_a_client_whose_ids_are_no_valid_texts(
     assert (await client.call("from_user", {**client.ids, "message": "hello"}))["ok"]
 
 
-async def test_sign_in_with_every_kind_of_text(server: Server) -> None:
+async def test_sign_in_with_any_text_is_answered(server: Server) -> None:
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
         for text in ("thandi\0@example.org", "\ufffd", "%ED%A0%BD", "\u202ethandi"):
             answer = await post_form(http, server.address, "/login", email=text, password=text)
             assert answer.status in (303, 401, 429), answer
 
 
-def test_names_of_accounts(database: str) -> None:
+def test_names_of_accounts_are_made_valid(database: str) -> None:
     add_agent(database, "sipho\0@example.org", "Sipho \ud83d", PASSWORD)
     add_department(database, "billing", "Rückgabe \ud83d\0")
     add_token(database, "bot\0")
@@ -178,9 +178,9 @@ async def test_departments_titles_and_keys_reach_relays_and_desks(
     server: Server, database: str, opened: list[RecordingClient]
 ) -> None:
     """A title without any character is the department's name."""
-    for place, text in enumerate(KINDS):
-        add_department(database, f"d{place}", text[:100])
-    titles = {f"d{place}": valid_text(text[:100]).strip() or f"d{place}" for place, text in enumerate(KINDS)}
+    for number, text in enumerate(KINDS):
+        add_department(database, f"d{number}", text[:100])
+    titles = {f"d{number}": valid_text(text[:100]).strip() or f"d{number}" for number, text in enumerate(KINDS)}
     relay, thandi = Relay("karoo"), agent_at(server.address)
     opened.extend([relay, thandi])
     await thandi.sign_in()
@@ -194,7 +194,7 @@ async def test_departments_titles_and_keys_reach_relays_and_desks(
 
 
 @pytest.mark.timeout(LONG)
-async def test_the_tkinter_user_window(database: str) -> None:
+async def test_words_from_and_to_the_tkinter_user_window_arrive(database: str) -> None:
     """Both ways: streams of bytes, which may be anything."""
     ports = Ports(listen=free_port(), window=free_port())
     async with running(create_app(database, ServerSettings(tkinter_demo=ports)), port=free_port()) as address:
@@ -203,8 +203,7 @@ async def test_the_tkinter_user_window(database: str) -> None:
         await thandi.connect()
         sent = [text.encode("utf-8", "surrogatepass") for text in ("hello", *EVERY_KIND, "the last")]
         await asyncio.to_thread(window.send, b"".join(sent))
-        await eventually(lambda: thandi.all("arrival"))
-        handoff_id = thandi.all("arrival")[0]["handoff_id"]
+        handoff_id = await arrived_handoff(thandi)
         taken = await thandi.take(handoff_id)
 
         def received() -> str:
@@ -223,4 +222,5 @@ async def test_the_tkinter_user_window(database: str) -> None:
 
 
 def dense(text: str) -> str:
+    """Return a text without its blanks: where the window's streams have spaces isn't told."""
     return "".join(text.split())

@@ -5,7 +5,7 @@ import pytest
 from rasa_handoff.core.assignment_timers import DeskTimers
 from rasa_handoff.store.timers import RECOVERY
 from rasa_handoff.testing.waiting import eventually
-from tests.server.peers import waiting_entries
+from tests.server.peers import arrived_handoff, waiting_entries
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
 
@@ -13,16 +13,17 @@ PERIODS = DeskTimers(nobody_takes=300, agent_silent=180, agent_gone=300, custome
 
 
 def last(desk, handoff):
+    """Return a handoff as a desk was shown it last."""
     return desk.shown(handoff)[-1]
 
 
 def orders_unstaffed(karoo):
-    """Only Thandi serves it."""
+    """Return whether nobody is there for the department ``orders``, which only Thandi serves."""
     return [said["departments"][1]["staffed"] for said in karoo.all("availability")][-1:] == [False]
 
 
-async def become(server, karoo, handoff, message_id, status, **more):
-    """Report the status of a message, and wait until nothing waits for the relay: else it counts as away, and timers wait too."""
+async def report_status(server, karoo, handoff, message_id, status, **more):
+    """Report a message's status, and wait until nothing waits for the relay, or it would count as away, and timers would wait."""
     body = {"handoff_id": handoff, "id": f"s-{message_id}-{status}", "number": 9, "message_id": message_id}
     assert (await karoo.call("message.status", {**body, "status": status, "reason": None, **more}))["ok"]
     await eventually(lambda: waiting_entries(server, handoff) == 0)
@@ -36,7 +37,7 @@ async def test_nobody_takes_it_so_the_bots_side_is_told_again_and_again(server, 
     for times in (1, 2):
         server.ahead += 301
         await eventually(lambda times=times: karoo.statuses(handoff) == ["unanswered"] * times)
-    assert 600 < karoo.handoff_events(handoff)[-1]["seconds"] < 660
+    assert 600 < karoo.deliveries(handoff)[-1]["seconds"] < 660
 
 
 async def test_a_silent_agent_is_reminded_then_the_others_then_it_is_queued_ahead(server, relay, desk):
@@ -57,9 +58,9 @@ async def test_a_silent_agent_is_reminded_then_the_others_then_it_is_queued_ahea
     await eventually(lambda: last(sipho, handoff)["state"] == "queued")
     assert last(sipho, handoff)["ahead"] is True
     await eventually(lambda: karoo.statuses(handoff)[-1] == "queued")
-    assert karoo.handoff_events(handoff)[-1]["position"] == 1
+    assert karoo.deliveries(handoff)[-1]["position"] == 1
     await eventually(lambda: "queued" in karoo.statuses(waiting))  # with the next round of notices
-    (notice,) = [said for said in karoo.handoff_events(waiting) if said["status"] == "queued"]
+    (notice,) = [said for said in karoo.deliveries(waiting) if said["status"] == "queued"]
     assert notice["position"] == 2
 
 
@@ -117,16 +118,16 @@ async def test_a_silent_customer_is_asked_and_then_it_ends(server, relay, desk):
     await thandi.take(handoff)
     await thandi.say(handoff, "which order is it?", "a-1")
     server.ahead += 700  # not delivered yet, so nobody is silent
-    await become(server, karoo, handoff, "a-1", "waiting")
-    await become(server, karoo, handoff, "a-1", "delivered")
+    await report_status(server, karoo, handoff, "a-1", "waiting")
+    await report_status(server, karoo, handoff, "a-1", "delivered")
     assert karoo.statuses(handoff) == ["accepted"]
     server.ahead += 601
     await eventually(lambda: karoo.statuses(handoff) == ["accepted", "customer_silent"])
-    await become(server, karoo, handoff, "a-1", "read")  # reading isn't answering
+    await report_status(server, karoo, handoff, "a-1", "read")  # reading isn't answering
     server.ahead += 601
     await eventually(lambda: len(karoo.statuses(handoff)) == 3)
     assert karoo.statuses(handoff) == ["accepted", "customer_silent", "failed"]
-    assert karoo.handoff_events(handoff)[-1]["reason"] == "customer_silent"
+    assert karoo.deliveries(handoff)[-1]["reason"] == "customer_silent"
     await eventually(lambda: last(thandi, handoff)["state"] == "ended")
     assert last(thandi, handoff)["ended"]["outcome"] == "customer_silent"
 
@@ -136,9 +137,9 @@ async def test_words_that_wait_for_a_customer_who_is_away_begin_their_silence(se
     handoff = await karoo.initiate()
     await thandi.take(handoff)
     await thandi.say(handoff, "which order is it?", "a-1")
-    await become(server, karoo, handoff, "a-1", "waiting")  # for the vendor
+    await report_status(server, karoo, handoff, "a-1", "waiting")  # for the vendor
     server.ahead += 700
-    await become(server, karoo, handoff, "a-1", "waiting", customer_is_away=True)
+    await report_status(server, karoo, handoff, "a-1", "waiting", customer_is_away=True)
     assert karoo.statuses(handoff) == ["accepted"]
     server.ahead += 601
     await eventually(lambda: karoo.statuses(handoff) == ["accepted", "customer_silent"])
@@ -152,11 +153,11 @@ async def test_a_customer_who_came_back_is_asked_only_after_the_delivery(server,
     handoff = await karoo.initiate()
     await thandi.take(handoff)
     await thandi.say(handoff, "which order is it?", "a-1")
-    await become(server, karoo, handoff, "a-1", "waiting", customer_is_away=True)
+    await report_status(server, karoo, handoff, "a-1", "waiting", customer_is_away=True)
     server.ahead += 500
-    await become(server, karoo, handoff, "a-1", "delivered")
+    await report_status(server, karoo, handoff, "a-1", "delivered")
     server.ahead += 500
-    await become(server, karoo, handoff, "a-1", "waiting", customer_is_away=True)  # it was late
+    await report_status(server, karoo, handoff, "a-1", "waiting", customer_is_away=True)  # it was late
     assert karoo.statuses(handoff) == ["accepted"]
     server.ahead += 101
     await eventually(lambda: karoo.statuses(handoff) == ["accepted", "customer_silent"])
@@ -168,7 +169,7 @@ async def test_a_customer_who_answered_before_the_delivery_was_told_is_not_silen
     await thandi.take(handoff)
     await thandi.say(handoff, "which order is it?", "a-1")
     await karoo.say(handoff, "the blue one")
-    await become(server, karoo, handoff, "a-1", "delivered")
+    await report_status(server, karoo, handoff, "a-1", "delivered")
     for times in (1, 2):
         server.ahead += 301
         await eventually(lambda times=times: last(thandi, handoff)["reminders"] == times)
@@ -184,7 +185,7 @@ async def test_a_customer_who_answers_is_not_silent(server, relay, desk):
     await thandi.say(handoff, "which order is it?", "a-1")
     await karoo.say(handoff, "the blue one")
     await thandi.say(handoff, "a moment", "a-2")
-    await become(server, karoo, handoff, "a-2", "delivered")
+    await report_status(server, karoo, handoff, "a-2", "delivered")
     server.ahead += 601
     await eventually(lambda: karoo.statuses(handoff)[-1] == "customer_silent")
     await karoo.say(handoff, "I am here")
@@ -208,7 +209,7 @@ async def test_a_day_of_silence_ends_it_with_all_else_off(database, relay, desk,
     assert (await thandi.call("open", {"handoff_id": handoff}))["conversation"]["state"] != "ended"
     server.ahead += 101
     await eventually(lambda: karoo.statuses(handoff)[-1:] == ["failed"])
-    assert karoo.handoff_events(handoff)[-1]["reason"] == "silence"
+    assert karoo.deliveries(handoff)[-1]["reason"] == "silence"
     await eventually(lambda: last(thandi, handoff)["state"] == "ended")
 
 
@@ -229,9 +230,9 @@ async def test_timers_outlive_a_restart_and_what_fell_due_meanwhile_gets_a_while
     assert karoo.statuses(other) == []
 
 
-async def test_an_old_client_reads_what_a_relay_would_say(server, desk, old_client):
+async def test_a_client_of_botlhales_protocol_is_sent_the_notices_that_a_relay_would_give(server, desk, old_client):
     thandi, client = await desk(), await old_client()
-    handoff = (await eventually(lambda: thandi.all("arrival")))[0]["handoff_id"]
+    handoff = await arrived_handoff(thandi)
     server.ahead += 301
     await eventually(lambda: len(client.texts()) == 1)
     await thandi.take(handoff)
@@ -249,26 +250,25 @@ async def test_nobody_is_blamed_while_the_relay_is_away(server, relay, desk):
     handoff, waiting = await karoo.initiate(), await karoo.initiate()
     await thandi.take(handoff)
     await thandi.say(handoff, "which order is it?", "a-1")
-    await eventually(lambda: karoo.handoff_events(handoff)[-1].get("text"))
-    await become(server, karoo, handoff, "a-1", "delivered")
+    await eventually(lambda: karoo.deliveries(handoff)[-1].get("text"))
+    await report_status(server, karoo, handoff, "a-1", "delivered")
     await eventually(lambda: "queued" in karoo.statuses(waiting))
     await karoo.close()
-    for times in (1, 2, 3):
+    for _ in range(3):
         server.ahead += 601
-        other = {"handoff_id": handoff}
-        await eventually(lambda times=times: last(thandi, handoff)["reminders"] == 0 and times)
-        assert (await thandi.call("open", other))["conversation"]["state"] == "assigned"
+        assert last(thandi, handoff)["reminders"] == 0
+        assert (await thandi.call("open", {"handoff_id": handoff}))["conversation"]["state"] == "assigned"
         reminded = len(thandi.all("reminder"))
-        await thandi.take(await other_relays(relay))
+        await thandi.take(await initiate_elsewhere(relay))
         server.ahead += 181
         await eventually(lambda reminded=reminded: len(thandi.all("reminder")) > reminded)  # so the clock has looked
     back = await relay()
     await eventually(lambda: back.statuses(waiting) and back.statuses(handoff))
-    places = "queued"  # the others come back into the queue, ahead of it, when thandi doesn't answer them
-    assert [status for status in back.statuses(waiting) if status != places] == ["unanswered"]
+    # "queued" tells a place: the others go back into the queue, ahead of it, when Thandi doesn't answer them.
+    assert [status for status in back.statuses(waiting) if status != "queued"] == ["unanswered"]
     assert back.statuses(handoff) == ["customer_silent"]
 
 
-async def other_relays(relay):
-    """A conversation of another bot, whose timers show that the clock has looked."""
+async def initiate_elsewhere(relay):
+    """Hand over a conversation of another bot, and return the handoff id. Its timers show that the clock has looked."""
     return await (await relay("other")).initiate()

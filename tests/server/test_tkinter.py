@@ -1,6 +1,6 @@
-"""The Tkinter demo's user window (wire formats, section 4) as a customer of this desk.
+"""The Tkinter demo's user window (docs/adapters/tkinter.md) as a customer of this desk.
 
-The stand-in is the admin window's: both are the same two streams, turned round.
+:class:`AdminWindow` stands for it, since both windows have the same two streams, in opposite directions.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from rasa_handoff.server.run import running, serve
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually, within
-from tests.server.peers import agent_at
+from tests.server.peers import agent_at, arrived_handoff
 from tests.support.admin_window import AdminWindow
 
 
@@ -35,19 +35,20 @@ class Demo:
         app = create_app(self.database, ServerSettings(tkinter_demo=self.ports), now=lambda: time.time() + self.ahead)
         return running(app, port=self.port)
 
-    def window(self) -> AdminWindow:
-        """The customer's window, from the trigger on."""
+    def open_window(self) -> AdminWindow:
+        """Open the customer's window, as the trigger does."""
         self.windows.append(AdminWindow(self.ports.window, self.ports.listen))
         return self.windows[-1]
 
-    def reopened(self) -> AdminWindow | None:
-        """The same, unless its port is still held for the one before."""
+    def reopen_window(self) -> AdminWindow | None:
+        """Open it again; return None while its port is still held for the window before."""
         try:
-            return self.window()
+            return self.open_window()
         except OSError:
             return None
 
     async def agent(self) -> ScriptedAgent:
+        """Sign Thandi in and connect her desk."""
         self.peers.append(agent_at(f"http://127.0.0.1:{self.port}"))
         await self.peers[-1].sign_in()
         await self.peers[-1].connect()
@@ -66,18 +67,15 @@ async def demo(database: str) -> AsyncIterator[Demo]:
 
 
 def said(thandi: ScriptedAgent) -> list[str]:
+    """Return the customer's words that an agent was shown."""
     return [message["text"] for message in thandi.all("message") if message["speaker"] == "customer"]
-
-
-async def arrived(thandi: ScriptedAgent, number: int = 1) -> str:
-    return (await eventually(lambda: thandi.all("arrival")[number - 1 :]))[0]["handoff_id"]
 
 
 async def test_the_whole_conversation(demo: Demo) -> None:
     async with demo.running():
-        thandi, window = await demo.agent(), demo.window()
+        thandi, window = await demo.agent(), demo.open_window()
         await asyncio.to_thread(window.say, "molo, ndinengxaki €")
-        handoff = await arrived(thandi)
+        handoff = await arrived_handoff(thandi)
         taken = await thandi.take(handoff)
         assert taken["conversation"]["channel"]["name"] == "tkinter"
         await asyncio.to_thread(window.say, "are you there?")
@@ -93,21 +91,21 @@ async def test_the_whole_conversation(demo: Demo) -> None:
 
 async def test_a_window_that_is_closed_has_left_and_the_next_is_heard(demo: Demo) -> None:
     async with demo.running():
-        thandi, first = await demo.agent(), demo.window()
+        thandi, first = await demo.agent(), demo.open_window()
         await asyncio.to_thread(first.say, "one")
-        handoff = await arrived(thandi)
+        handoff = await arrived_handoff(thandi)
         await thandi.take(handoff)
         await thandi.say(handoff, "hello")
         await eventually(lambda: "hello" in first.shown)
         waiting = await asyncio.to_thread(socket.create_connection, ("127.0.0.1", demo.ports.listen))
         waiting.sendall(b"two, in line")
         await asyncio.to_thread(first.close)
-        after = await arrived(thandi, 2)
+        after = await arrived_handoff(thandi, 2)
         assert after != handoff
         await eventually(lambda: "two, in line" in said(thandi))
         late = await thandi.say(handoff, "are you gone?")
         assert not late["ok"]
-        second = await eventually(demo.reopened)
+        second = await eventually(demo.reopen_window)
         await thandi.take(after)
         await thandi.say(after, "hello two")
         await eventually(lambda: second.shown == "hello two\n")
@@ -116,16 +114,16 @@ async def test_a_window_that_is_closed_has_left_and_the_next_is_heard(demo: Demo
 
 async def test_nobody_there_is_told_in_the_window(demo: Demo) -> None:
     async with demo.running():
-        window = demo.window()
+        window = demo.open_window()
         await asyncio.to_thread(window.say, "hello?")
         await eventually(lambda: "[Nobody is here at the moment" in window.shown)
 
 
 async def test_who_waits_or_is_silent_is_told_in_the_window_and_then_it_ends(demo: Demo) -> None:
     async with demo.running():
-        thandi, window = await demo.agent(), demo.window()
+        thandi, window = await demo.agent(), demo.open_window()
         await asyncio.to_thread(window.say, "hello?")
-        handoff = await arrived(thandi)
+        handoff = await arrived_handoff(thandi)
         demo.ahead += 301
         await eventually(lambda: "[Nobody has been free to answer yet" in window.shown)
         await thandi.take(handoff)
@@ -137,12 +135,11 @@ async def test_who_waits_or_is_silent_is_told_in_the_window_and_then_it_ends(dem
         await eventually(lambda: window.over and "[The chat has ended" in window.shown)
 
 
-async def test_what_the_window_of_an_ended_process_left_is_put_away(demo: Demo) -> None:
+async def test_a_handoff_whose_window_was_of_an_ended_process_is_no_longer_queued(demo: Demo) -> None:
     async with demo.running():
-        thandi, window = await demo.agent(), demo.window()
+        thandi, window = await demo.agent(), demo.open_window()
         await asyncio.to_thread(window.say, "one")
-        await arrived(thandi)
-    await eventually(lambda: thandi.received)
+        await arrived_handoff(thandi)
     async with demo.running():
         again = await demo.agent()
         ready = (await eventually(lambda: again.all("ready")))[0]
@@ -160,11 +157,11 @@ async def test_an_agents_words_wait_until_the_window_listens(demo: Demo) -> None
         thandi = await demo.agent()
         early = await asyncio.to_thread(socket.create_connection, ("127.0.0.1", demo.ports.listen))
         early.sendall(b"one")
-        handoff = await arrived(thandi)
+        handoff = await arrived_handoff(thandi)
         await thandi.take(handoff)
         await thandi.say(handoff, "hello")
         assert thandi.all("message.status") == []
-        window = demo.window()
+        window = demo.open_window()
         await eventually(lambda: window.shown == "hello\n")
         early.close()
 
@@ -177,9 +174,9 @@ async def test_the_command_hears_the_window_too(demo: Demo) -> None:
     )
     assert process.stdout is not None
     assert b"is ready" in await within(process.stdout.readline(), 30)
-    thandi, window = await demo.agent(), demo.window()
+    thandi, window = await demo.agent(), demo.open_window()
     await asyncio.to_thread(window.say, "hello")
-    await arrived(thandi)
+    await arrived_handoff(thandi)
     process.terminate()
     await process.communicate()
 

@@ -3,17 +3,12 @@
 import pytest
 
 from rasa_handoff.testing.waiting import eventually
-from tests.server.peers import OldClient
-from tests.server.test_live_agent import arrived
+from tests.server.peers import OldClient, arrived_handoff
 
 
-def stranger(client):
-    """Another connection that names the same conversation, and answers nothing by itself."""
-    return OldClient(client.ids["ConversationID"], "/live_agent", answers=())
-
-
-async def listening(server, opened, client, **more):
-    one = stranger(client)
+async def join(server, opened, client, **more):
+    """Connect another client that names the same conversation, and return it and the answer to its ``username``."""
+    one = OldClient(client.ids["ConversationID"], "/live_agent", answers=())
     opened.append(one)
     await one.connect(server.address)
     return one, await one.call("username", {**one.ids, **more})
@@ -25,16 +20,16 @@ def statuses(desk, id):
 
 async def test_who_only_joins_hears_nothing_and_learns_no_name(server, desk, old_client, opened):
     thandi, client = await desk(), await old_client()
-    handoff = await arrived(thandi)
+    handoff = await arrived_handoff(thandi)
     await thandi.take(handoff)
-    thief, answer = await listening(server, opened, client)
+    thief, answer = await join(server, opened, client)
     assert answer == {"ok": True}
     assert thief.all("handoff_state") == [{"active": "person", "agent": None}]
     refused = await thief.call("messages_to_client", {"messages": [{"sender": "bot", "message": "lies"}], **thief.ids})
     assert refused["ok"] is False
     said = (await thandi.say(handoff, "Your code is 1234"))["message"]["id"]
     await eventually(lambda: client.texts() == ["Your code is 1234"])
-    # Beside another one it may be half dead: it counts as delivered when the customer's answers.
+    # While there are two sockets, one may be half dead: a message counts as delivered when the customer's socket answers.
     await eventually(lambda: statuses(thandi, said) == ["waiting"])
     await client.emit("from_user", {"message": "Thank you", **client.ids})
     await eventually(lambda: statuses(thandi, said) == ["waiting", "delivered"])
@@ -44,9 +39,9 @@ async def test_who_only_joins_hears_nothing_and_learns_no_name(server, desk, old
 
 async def test_the_newest_words_win_and_the_agent_is_told(server, desk, old_client, opened):
     thandi, client = await desk(), await old_client()
-    handoff = await arrived(thandi)
+    handoff = await arrived_handoff(thandi)
     await thandi.take(handoff)
-    other, _ = await listening(server, opened, client)
+    other, _ = await join(server, opened, client)
     await other.call("from_user", {"message": "It's me, on my phone", **other.ids})
     await eventually(lambda: thandi.all("message")[-1:] and thandi.all("message")[-1]["text"] == "It's me, on my phone")
     assert "two places" in thandi.all("message")[-2]["text"]
@@ -63,10 +58,10 @@ async def test_the_newest_words_win_and_the_agent_is_told(server, desk, old_clie
 
 async def test_words_that_a_thief_got_are_not_delivered_and_the_customer_gets_them(server, desk, old_client, opened):
     thandi, client = await desk(), await old_client()
-    handoff = await arrived(thandi)
+    handoff = await arrived_handoff(thandi)
     await thandi.take(handoff)
     await client.close()
-    thief, _ = await listening(server, opened, client)
+    thief, _ = await join(server, opened, client)
     said = (await thandi.say(handoff, "Your code is 1234"))["message"]["id"]
     await eventually(lambda: thief.texts() == ["Your code is 1234"])  # the protocol can't tell it from the customer's
     await eventually(lambda: statuses(thandi, said) == ["waiting"])
@@ -82,7 +77,7 @@ async def test_words_that_a_thief_got_are_not_delivered_and_the_customer_gets_th
 
 async def test_a_client_that_came_back_is_told_once_and_it_counts_when_it_writes(desk, old_client):
     thandi, client = await desk(), await old_client()
-    handoff = await arrived(thandi)
+    handoff = await arrived_handoff(thandi)
     await thandi.take(handoff)
     await client.close()
     back = await old_client()
@@ -106,7 +101,7 @@ async def shown_waiting(desk, handoff, text):
 async def test_more_messages_repeat_none_of_those_shown_before(desk, old_client):
     """Shown entries stay in the outbox until the client has written, and each delivery begins with the first of them."""
     thandi, client = await desk(), await old_client()
-    handoff = await arrived(thandi)
+    handoff = await arrived_handoff(thandi)
     await thandi.take(handoff)
     await client.close()
     back = await old_client()
@@ -120,9 +115,9 @@ async def test_more_messages_repeat_none_of_those_shown_before(desk, old_client)
 async def test_a_half_dead_socket_loses_nothing(server, desk, old_client, opened):
     """What was said to it while the customer was connected anew is told again once it is gone."""
     thandi, client = await desk(), await old_client()
-    handoff = await arrived(thandi)
+    handoff = await arrived_handoff(thandi)
     await thandi.take(handoff)
-    again, _ = await listening(server, opened, client)
+    again, _ = await join(server, opened, client)
     await thandi.say(handoff, "one")
     await eventually(lambda: client.texts() == ["one"])
     await client.close()
@@ -135,15 +130,15 @@ async def test_what_is_resumed_with_its_secret_is_never_joined_without(server, d
     opened.append(first)
     await first.connect(server.address)
     secret = (await first.call("username", first.ids))["resume"]
-    handoff = await arrived(thandi)
+    handoff = await arrived_handoff(thandi)
     await thandi.take(handoff)
     await first.close()
-    back, answer = await listening(server, opened, first, resume=secret)
+    back, answer = await join(server, opened, first, resume=secret)
     assert answer == {"ok": True}
     said = (await thandi.say(handoff, "hello"))["message"]["id"]
-    await eventually(lambda: statuses(thandi, said) == ["delivered"])  # without a word
+    await eventually(lambda: statuses(thandi, said) == ["delivered"])  # nobody had to write
     for wrong in ({}, {"resume": "x"}, {"resume": 7}, {"resume": "é"}, {"resume": None}):
-        thief, refused = await listening(server, opened, first, **wrong)
+        thief, refused = await join(server, opened, first, **wrong)
         assert (refused["ok"], refused["code"]) == (False, "resume_needed")
         refused = await thief.call("from_user", {"message": "lies", **thief.ids, **wrong})
         assert refused["code"] == "resume_needed"
@@ -162,6 +157,6 @@ async def test_a_story_has_only_the_customer_and_the_bot(server, desk, opened, s
     await client.call(
         "messages_to_client", {"messages": [{"sender": speaker, "message": "refund approved"}], **client.ids}
     )
-    handoff = await arrived(thandi)
+    handoff = await arrived_handoff(thandi)
     conversation = (await thandi.take(handoff))["conversation"]
     assert [line["speaker"] for line in conversation["transcript"]] == ["bot"]
