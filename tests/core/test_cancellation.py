@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import select
+
 from rasa_handoff.core.assignment_timers import DeskTimers
 from rasa_handoff.core.control import Control
 from rasa_handoff.protocol import events
@@ -13,12 +15,13 @@ from rasa_handoff.protocol.channel_settings import DeskSettings, Settings
 from rasa_handoff.protocol.values import Channel, Offer
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
-from rasa_handoff.server.service.bot_operations import BotService
+from rasa_handoff.server.accounts import add_agent
+from rasa_handoff.server.app import ConversationService
 from rasa_handoff.server.service.publications import Arrival, Publication
 from rasa_handoff.server.service.scheduler import Timekeeper
 from rasa_handoff.server.service.unit_of_work import Publisher
 from rasa_handoff.server.storage.handoffs import RELAY
-from rasa_handoff.server.storage.tables import METADATA, OUTBOX, SCHEMA, SIDE
+from rasa_handoff.server.storage.tables import AGENTS, OUTBOX, open_store
 from rasa_handoff.store.dispatcher import Dispatcher
 from rasa_handoff.store.engine import Store
 from rasa_handoff.testing.relay_side import RecordingTarget
@@ -74,14 +77,18 @@ async def test_the_server_tells_desk_and_relay(tmp_path: Path) -> None:
     async def hear(news: Publication) -> None:
         received.append(news)
 
-    relay, store = RecordingTarget(), Store(f"sqlite:///{tmp_path / 'desk.db'}", METADATA, SIDE, SCHEMA)
-    async with store, Publisher() as publisher:
+    url, relay = f"sqlite:///{tmp_path / 'desk.db'}", RecordingTarget()
+    add_agent(url, "thandi@example.org", "Thandi", "correct horse")
+    async with open_store(url) as store, Publisher() as publisher:
         publisher.listeners.append(hear)
-        side = BotService(store, publisher, Timekeeper(DeskTimers()))
-        async with Dispatcher(store, OUTBOX, {RELAY: relay}, side.finish, side.set_aside) as dispatcher:
-            side.dispatcher = dispatcher
-            await cancelled_after_its_commit(store, lambda: side.initiate(OFFER, resumed=True))
+        service = ConversationService(store, publisher, Timekeeper(DeskTimers()))
+        agent = await store.write(lambda connection: connection.execute(select(AGENTS.c.id)).scalar_one())
+        async with Dispatcher(store, OUTBOX, {RELAY: relay}, service.finish, service.set_aside) as dispatcher:
+            service.dispatcher = dispatcher
+            await cancelled_after_its_commit(store, lambda: service.initiate(OFFER, resumed=True))
             await eventually(lambda: any(isinstance(news, Arrival) for news in received))
+            await cancelled_after_its_commit(store, lambda: service.take(agent, "h"))
+            await eventually(lambda: [entry.name for entry in relay.entries] == ["handoff.status"])
 
 
 async def test_an_event_that_a_delivery_returned_and_that_is_refused_leaves_nothing_behind(tmp_path: Path) -> None:

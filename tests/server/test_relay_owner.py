@@ -8,7 +8,7 @@ from tests.server.peers import Relay, refusal_of
 
 
 class Owner(Relay):
-    """A relay that says which database it has (``epoch``; None for an older one, which doesn't). ``frozen``: it doesn't answer."""
+    """A relay that says which database it has (``epoch``; None for an older one, which doesn't). ``frozen``: it is silent."""
 
     def __init__(self, epoch, open=()):
         super().__init__("karoo", open)
