@@ -23,7 +23,7 @@ class ActionSaveDeliveryAddress(Action):
 
 
 class ActionForgetDeliveryAddress(Action):
-    """A change that was called off leaves nothing half-filled."""
+    """Empties the parts of the address when the change was called off."""
 
     def name(self) -> str:
         return "action_forget_delivery_address"
@@ -33,7 +33,7 @@ class ActionForgetDeliveryAddress(Action):
 
 
 class ValidateDeliveryAddressForm(FormValidationAction):
-    """What can't be delivered to is asked again, with a word about what is missing."""
+    """Asks again for a part of the address that can't be right, and says what is missing."""
 
     def name(self) -> str:
         return "validate_delivery_address_form"

@@ -6,7 +6,7 @@ from rasa_sdk import Action, Tracker
 from rasa_sdk.events import EventType
 from rasa_sdk.executor import CollectingDispatcher
 
-MEANT = {
+QUESTIONS = {
     "order_status": "Would you like to know where your order is?",
     "opening_hours": "Would you like to know when we are open?",
     "where_are_you": "Would you like to know where the shop is?",
@@ -18,14 +18,14 @@ MEANT = {
 
 
 class ActionDefaultAskAffirmation(Action):
-    """The first stage of the two-stage fallback."""
+    """Asks whether the likeliest intent is meant: the first stage of the two-stage fallback."""
 
     def name(self) -> str:
         return "action_default_ask_affirmation"
 
     def run(self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]) -> list[EventType]:
         ranking = tracker.latest_message.get("intent_ranking") or []
-        meant = next((guess["name"] for guess in ranking if guess["name"] in MEANT), "provide_handoff_options")
+        meant = next((guess["name"] for guess in ranking if guess["name"] in QUESTIONS), "provide_handoff_options")
         buttons = [{"title": "Yes", "payload": f"/{meant}"}, {"title": "No", "payload": "/out_of_scope"}]
-        dispatcher.utter_message(text=MEANT[meant], buttons=buttons)
+        dispatcher.utter_message(text=QUESTIONS[meant], buttons=buttons)
         return []

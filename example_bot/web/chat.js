@@ -25,7 +25,7 @@ const LONGEST_MESSAGE = 20_000;
 /** What a front end sends whose customer leaves a handoff and was asked whether they want to. */
 const LEAVE = "/handoff_leave";
 const LEAVE_WITHIN = 3_000;
-const STATES = {
+const STATE_TEXTS = {
   connecting: "Connecting…",
   online: "You are online",
   offline: "Offline: what you write is kept",
@@ -56,9 +56,9 @@ const indicator = new TypingIndicator((on) => socket.sendTyping(on));
 /** @param {Connection} state */
 function onConnection(state) {
   connection = state;
-  const place = find(".connection");
-  place.dataset.state = state;
-  place.textContent = STATES[state];
+  const element = find(".connection");
+  element.dataset.state = state;
+  element.textContent = STATE_TEXTS[state];
   find("#refused").hidden = state !== "refused";
   find("#write").hidden = state === "refused";
   draw();
@@ -83,9 +83,9 @@ let who = { active: "bot", agent: null };
 function onActive(now) {
   who = now;
   const { active, agent } = now;
-  const place = find(".who");
-  place.dataset.active = active;
-  place.textContent = { bot: "Bot", waiting: "Waiting for a person", person: agent || "A person" }[active] ?? "Bot";
+  const element = find(".who");
+  element.dataset.active = active;
+  element.textContent = { bot: "Bot", waiting: "Waiting for a person", person: agent || "A person" }[active] ?? "Bot";
 }
 
 let sending = false;
@@ -104,7 +104,7 @@ async function sendUnsent() {
 
 const unsent = () => storage.conversation.lines.find((line) => line.sent === false && !line.refused);
 
-/** @param {string} id @param {boolean} accepted */
+/** Note what became of an unsent message. @param {string} id @param {boolean} accepted */
 function settle(id, accepted) {
   storage.change(({ lines }) => {
     const line = lines.find((one) => one.id === id);
@@ -160,6 +160,8 @@ function describe({ payload }) {
 }
 
 /**
+ * Add a message of the customer's to the conversation, and send it.
+ *
  * @param {string} text as the customer sees it
  * @param {string} [message] what is sent, a button's payload
  */
@@ -178,20 +180,21 @@ function add(line) {
 }
 
 /**
- * Items that are there stay, so that a screen reader reads out only what is new; only those are updated that look
- * different now.
+ * Draw the conversation. Items that are there stay, so that a screen reader reads out only what is new; only those are
+ * updated that look different now.
  */
 function draw() {
   const { lines } = storage.conversation;
   find(".welcome").hidden = lines.length > 0;
   while (list.children.length > lines.length) list.lastElementChild?.remove();
   const lastFromCustomer = lines.findLastIndex((line) => line.who === "user");
-  for (const [place, line] of lines.entries()) {
-    const item = itemAt(place, line);
-    const look = `${line.sent} ${line.refused} ${place > lastFromCustomer} ${line.sent === false && connection}`;
+  for (const [index, line] of lines.entries()) {
+    const item = itemAt(index, line);
+    const open = index > lastFromCustomer;
+    const look = `${line.sent} ${line.refused} ${open} ${line.sent === false && connection}`;
     if (looks.get(item) === look) continue;
     looks.set(item, look);
-    updateItem(item, line, place > lastFromCustomer, connection);
+    updateItem(item, line, open, connection);
   }
   scrollToEnd();
 }
@@ -201,12 +204,14 @@ function scrollToEnd() {
 }
 
 /**
- * @param {number} place
+ * Return the item of a line: the one that is there, if it was made for this line, else a new one in its place.
+ *
+ * @param {number} index
  * @param {Line} line
  */
-function itemAt(place, line) {
+function itemAt(index, line) {
   const key = `${line.who} ${line.at} ${line.text}`;
-  const there = /** @type {HTMLElement | undefined} */ (list.children[place]);
+  const there = /** @type {HTMLElement | undefined} */ (list.children[index]);
   if (there?.dataset.key === key) return there;
   const item = createItem(line, (/** @type {Reply} */ { title, payload }) => choose(title, payload));
   item.dataset.key = key;
@@ -224,6 +229,7 @@ function choose(title, payload) {
   field.focus({ preventScroll: true });
 }
 
+/** Make the field as high as its text. */
 function grow() {
   field.style.height = "auto";
   field.style.height = `${field.scrollHeight + 2}px`;
@@ -232,21 +238,21 @@ function grow() {
 function submit() {
   const text = field.value.trim();
   const length = [...text].length;
-  if (!text || isTooLong(length)) return;
+  if (!text || warnIfTooLong(length)) return;
   field.value = "";
   indicator.stop();
   grow();
   send(text);
 }
 
-/** A message that is too long stays in the field, to be shortened. @param {number} length */
-function isTooLong(length) {
+/** Return whether a message is too long to be sent, and say so on the page. @param {number} length */
+function warnIfTooLong(length) {
   const excess = length > LONGEST_MESSAGE;
-  const place = find("#too-long");
-  place.hidden = !excess;
+  const warning = find("#too-long");
+  warning.hidden = !excess;
   const count = (/** @type {number} */ number) => number.toLocaleString("en");
   const rule = `a message may have ${count(LONGEST_MESSAGE)} characters, this one has ${count(length)}`;
-  place.textContent = excess ? `That's too long: ${rule}. Please shorten it, or send it in parts.` : "";
+  warning.textContent = excess ? `That's too long: ${rule}. Please shorten it, or send it in parts.` : "";
   return excess;
 }
 

@@ -43,13 +43,13 @@ export function createItem(line, choose) {
  *
  * @param {HTMLElement} item
  * @param {Line} line
- * @param {boolean} open nothing was answered yet
+ * @param {boolean} open the customer has written nothing since
  * @param {Connection} connection
  */
 export function updateItem(item, line, open, connection) {
-  const place = /** @type {HTMLElement} */ (item.querySelector(".when"));
+  const state = /** @type {HTMLElement} */ (item.querySelector(".when"));
   const text = stateText(line, connection);
-  if (place.textContent !== text) place.textContent = text;
+  if (state.textContent !== text) state.textContent = text;
   if (!open) item.querySelector(".choices")?.remove();
 }
 
@@ -87,7 +87,7 @@ function withLinks(text) {
   return linkParts(text).map(({ text: part, href }) => (href === null ? part : link(part, href)));
 }
 
-/** It is read from left to right whatever surrounds it. @param {string} address @param {string} href */
+/** Make a link, which is read from left to right whatever surrounds it. @param {string} address @param {string} href */
 function link(address, href) {
   return el("a", { href, dir: "ltr", target: "_blank", rel: "noopener noreferrer" }, address);
 }

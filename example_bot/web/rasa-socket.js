@@ -38,8 +38,8 @@ const RETRY_LATER = ["unavailable", "not_joined", "customer_token"];
 const LOOPBACK = ["localhost", "127.0.0.1", "[::1]"];
 
 /**
- * Where Rasa is: `?rasa=http://localhost:5005`, else this host on Rasa's usual port. No other host
- * is taken, except among the names of this machine: a link must not lead the customer's messages to somebody else.
+ * Return where Rasa is: `?rasa=http://localhost:5005`, else this host on Rasa's usual port. `?rasa=` with another host is
+ * ignored, since a link must not lead the customer's messages to somebody else; the names of this machine are one host.
  */
 export function rasaAddress() {
   const usual = `${location.protocol}//${location.hostname || "localhost"}:5005`;
