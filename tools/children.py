@@ -29,7 +29,7 @@ def end_with_us(pid: int) -> None:
 
 
 def forget(pid: int) -> None:
-    """This child has ended and was waited for: its number may belong to another process soon."""
+    """Forget a child that has ended and was waited for, since its number may belong to another process soon."""
     _tell(f"-{pid}")
 
 
@@ -45,15 +45,15 @@ def _tell(line: str) -> None:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
-            atexit.register(_leave)
-            os.register_at_fork(after_in_child=_let_go)
+            atexit.register(_end_watcher)
+            os.register_at_fork(after_in_child=_close_in_fork)
         assert _watcher.stdin is not None
         _watcher.stdin.write(f"{line}\n".encode())
         _watcher.stdin.flush()
 
 
-def _leave() -> None:
-    """Our ordinary end: the watcher ends what is left, and itself."""
+def _end_watcher() -> None:
+    """Have the watcher end the children that are left, and then itself: the ordinary end of this process."""
     global _watcher
     if _watcher is not None:
         assert _watcher.stdin is not None
@@ -62,7 +62,7 @@ def _leave() -> None:
         _watcher = None
 
 
-def _let_go() -> None:
+def _close_in_fork() -> None:
     """Close the pipe in a fork of this process, which would keep it open."""
     global _watcher
     if _watcher is not None and _watcher.stdin is not None:
@@ -72,43 +72,44 @@ def _let_go() -> None:
 
 
 def watch() -> None:
-    """The watcher itself: read who is there until the pipe closes, then end them."""
+    """Run as the watcher: read the children's ids until the pipe closes, then end those that are left and their descendants."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    born: dict[int, str] = {}
+    start_times: dict[int, str] = {}
     for line in sys.stdin:
         pid = int(line[1:])
         if line[0] == "+":
-            born[pid] = _born(pid)
+            start_times[pid] = _start_time(pid)
         else:
-            born.pop(pid, None)
-    left = {pid: when for pid, when in born.items() if _born(pid) == when}
-    family = {pid: _born(pid) for pid in _with_descendants(set(left))}
+            start_times.pop(pid, None)
+    left = {pid: when for pid, when in start_times.items() if _start_time(pid) == when}
+    family = {pid: _start_time(pid) for pid in _with_descendants(set(left))}
     _signal(family, signal.SIGTERM)
     _signal(family, signal.SIGCONT)
     deadline = time.monotonic() + GRACE
-    while time.monotonic() < deadline and any(_born(pid) == when for pid, when in family.items()):
+    while time.monotonic() < deadline and any(_start_time(pid) == when for pid, when in family.items()):
         time.sleep(0.05)
     _signal(family, signal.SIGKILL)
-    for pid in left:  # and processes that have joined their groups since
+    for pid in left:  # its group too, which processes may have joined since
         with contextlib.suppress(OSError):
             os.killpg(pid, signal.SIGKILL)
 
 
 def _signal(family: dict[int, str], number: signal.Signals) -> None:
     for pid, when in family.items():
-        if _born(pid) == when:
+        if _start_time(pid) == when:
             with contextlib.suppress(OSError):
                 os.kill(pid, number)
 
 
-def _born(pid: int) -> str:
-    """When a process started, in the kernel's ticks, which tells it from a later one of the same number; "" if it isn't there."""
+def _start_time(pid: int) -> str:
+    """Return when a process started, in the kernel's ticks, which tells it from a later one with its id; "" if it's gone."""
     state = _stat(pid)
     return state[19] if state and state[0] != "Z" else ""
 
 
 def _with_descendants(pids: set[int]) -> set[int]:
+    """Return these processes with those that they started, and so on."""
     parents: dict[int, int] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         if state := _stat(int(folder.name)):
@@ -120,7 +121,7 @@ def _with_descendants(pids: set[int]) -> set[int]:
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat after the name, which may hold anything: state, parent, group ..."""
+    """Return the fields of /proc/PID/stat after the name (which may hold anything): state, parent, group ..."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:

@@ -32,7 +32,7 @@ DEPARTMENTS = {"orders": "Orders and delivery", "advice": "Reading advice"}
 
 
 def main() -> int:
-    """Run the demo; returns the exit code."""
+    """Run the demo, and return the exit code."""
     parser = argparse.ArgumentParser(description="The demo of rasa_handoff.")
     parser.add_argument("--bot", type=Path, default=ROOT / "example_bot", help="the Rasa project")
     parser.add_argument("--folder", type=Path, default=ROOT / ".demo", help="where the demo keeps its files")
@@ -51,8 +51,8 @@ def main() -> int:
 
 
 def run(bot: Path, folder: Path) -> None:
-    """Prepare, start, tell, and watch until Ctrl-C."""
-    ports = {name: free_port(name, default) for name, default in PORTS.items()}
+    """Prepare and start the servers, print what to open, and watch the servers until Ctrl-C."""
+    ports = {name: chosen_port(name, default) for name, default in PORTS.items()}
     os.umask(0o077)  # of every process of the demo: what customers say stands in Rasa's database and in the logs too
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     close_to_others(folder)
@@ -62,10 +62,10 @@ def run(bot: Path, folder: Path) -> None:
     servers: list[Server] = []
     with stopping_all(servers), contextlib.ExitStack() as stack:
         start(servers, bot, folder, model, ports)
-        page = stack.enter_context(served(bot / "web", chat_port()))
+        page_port = stack.enter_context(served(bot / "web", chat_port()))
         for server in servers:
             wait_for(server)
-        tell(page, ports, password)
+        print_addresses(page_port, ports, password)
         while True:
             time.sleep(0.5)
             for server in servers:
@@ -79,7 +79,7 @@ def close_to_others(folder: Path) -> None:
 
 
 def start(servers: list[Server], bot: Path, folder: Path, model: Path, ports: dict[str, int]) -> None:
-    """All three at once; they find each other when they are up."""
+    """Start all three servers at once; they find each other when they are up."""
     python, logs = [sys.executable, "-m"], folder / "logs"
     desk, actions, rasa = (str(ports[name]) for name in ("DESK_PORT", "ACTIONS_PORT", "RASA_PORT"))
     serve = [*python, "rasa_handoff.cli", "serve", "--port", desk, "--database", database(folder)]
@@ -94,7 +94,7 @@ def start(servers: list[Server], bot: Path, folder: Path, model: Path, ports: di
 
 
 def configure(bot: Path, folder: Path, ports: dict[str, int]) -> None:
-    """The bot's own credentials and endpoints, with the ports of this demo."""
+    """Write the bot's credentials.yml and endpoints.yml into the demo's folder, with the ports of this demo."""
     credentials: Any = YAML(typ="safe").load((bot / "credentials.yml").read_text(encoding="utf-8"))
     credentials["rasa_handoff.HandoffChannel"]["desk"]["url"] = f"http://{LOOPBACK}:{ports['DESK_PORT']}"
     endpoints: Any = YAML(typ="safe").load((bot / "endpoints.yml").read_text(encoding="utf-8"))
@@ -105,7 +105,7 @@ def configure(bot: Path, folder: Path, ports: dict[str, int]) -> None:
 
 
 def agent_password(folder: Path) -> str:
-    """Return the demo agent's password; the first time, make both. It opens this demo's desk and nothing else."""
+    """Return the demo agent's password; the first time, add the departments and the agent. It opens this demo's desk alone."""
     kept = folder / "agent-password"
     if kept.exists() and (folder / "desk.db").exists():
         return kept.read_text(encoding="utf-8")
@@ -121,7 +121,7 @@ def agent_password(folder: Path) -> str:
 
 
 def desk_command(folder: Path, arguments: list[str], line: str = "") -> None:
-    """A command of ``rasa-handoff`` on the demo's database."""
+    """Run a command of ``rasa-handoff`` on the demo's database. ``line``: its standard input."""
     command = [sys.executable, "-m", "rasa_handoff.cli", *arguments, "--database", database(folder)]
     done = subprocess.run(command, input=line, text=True, capture_output=True, env=environment(), check=False)
     if done.returncode != 0:
@@ -133,8 +133,12 @@ def database(folder: Path) -> str:
     return f"sqlite:///{folder / 'desk.db'}"
 
 
-def free_port(name: str, default: int) -> int:
-    """The port from the environment, which must be free."""
+def chosen_port(name: str, default: int) -> int:
+    """Return the port that this environment variable names, else the default.
+
+    Raises:
+        DemoError: it is no port, or isn't free.
+    """
     value = os.environ.get(name) or str(default)
     if not value.isdigit() or not 0 < int(value) < 65536:
         raise DemoError(f"{name} is '{value}', and should be a port such as {default}.")
@@ -146,14 +150,14 @@ def free_port(name: str, default: int) -> int:
 
 
 def chat_port() -> int:
-    """The customer's page may be anywhere, unless somebody said where."""
+    """Return the port of the customer's page: CHAT_PORT if it is set, else the usual one, or 0 (any) if that is busy."""
     if os.environ.get("CHAT_PORT"):
-        return free_port("CHAT_PORT", CHAT_PORT)
+        return chosen_port("CHAT_PORT", CHAT_PORT)
     return CHAT_PORT if is_free(CHAT_PORT) else 0
 
 
 def wait_for(server: Server) -> None:
-    """Until it answers, saying so."""
+    """Wait until the server answers, and print how long that took."""
     print(f"{server.title} is starting ", end="", flush=True)
     try:
         took = wait_until(
@@ -165,11 +169,11 @@ def wait_for(server: Server) -> None:
     print(f" ready ({took:.0f} s)", flush=True)
 
 
-def tell(page: int, ports: dict[str, int], password: str) -> None:
-    """What to open."""
-    rasa = "" if ports["RASA_PORT"] == PORTS["RASA_PORT"] else f"?rasa=http://localhost:{ports['RASA_PORT']}"
+def print_addresses(page_port: int, ports: dict[str, int], password: str) -> None:
+    """Print what to open, and how to sign in."""
+    query = "" if ports["RASA_PORT"] == PORTS["RASA_PORT"] else f"?rasa=http://localhost:{ports['RASA_PORT']}"
     print(
-        f"\nThe customer's page:  http://localhost:{page}/{rasa}"
+        f"\nThe customer's page:  http://localhost:{page_port}/{query}"
         f"\nThe desk:             http://localhost:{ports['DESK_PORT']}/"
         f"\n  sign in as          {AGENT}"
         f"\n  with the password   {password}"

@@ -1,4 +1,4 @@
-"""``make test-install WHEEL``: the wheel installed beside the newest that pip takes with ``rasa==3.6.*``, in both orders.
+"""``make test-install``: install the wheel beside the newest Rasa that pip takes for ``rasa==3.6.*``, in both orders.
 
 In the first environment Rasa is there before, and a handoff is made: a project of ``rasa init`` with a SQL tracker store, the
 channel and the server as installed, one message to an agent's queue. In the second one Rasa comes afterwards. For all other
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 sys.path.insert(1, str(ROOT))
 
-from install_handoff import hands_over  # noqa: E402
+from install_handoff import hand_over  # noqa: E402
 
 RASA = "rasa==3.6.*"
 EXTRAS = ("", "[server]", "[rasa]", "[postgres]", "[redis]", "[testing]", "[rasa,server,postgres,redis,testing]")
@@ -33,8 +33,8 @@ WITHOUT_RASA = ("3.11", "3.12", "3.13")
 NEWER_PINS = {"python-socketio": ">=5.16.3,<5.17", "python-engineio": ">=4.13.2,<4.14"}
 """What pip should take where there is no Rasa 3.6: the versions that Rasa Pro pins, which don't have CVE-2026-48804."""
 FULL_VERSION = "import platform; print(platform.python_version())"
-SECONDS = 420.0
-"""For one command."""
+TIMEOUT = 420.0
+"""Seconds that one command may take."""
 
 
 class CheckError(Exception):
@@ -49,15 +49,15 @@ class Environment:
         run(sys.executable, "-m", "venv", str(folder))
 
     def bin(self, name: str) -> str:
-        """The path of a command."""
+        """Return the path of a command."""
         return str(self.folder / "bin" / name)
 
     def pip(self, *words: str) -> str:
-        """Run its pip."""
+        """Run the environment's pip, and return what it prints."""
         return run(self.bin("python"), "-m", "pip", "--disable-pip-version-check", *words)
 
     def installed(self) -> dict[str, tuple[str, list[str]]]:
-        """Version and requirements of each distribution."""
+        """Return the version and the requirements of each distribution, by name."""
         site = next((self.folder / "lib").glob("python*/site-packages"))
         return {
             str(canonicalize_name(each.metadata["Name"])): (each.version, list(each.requires or ()))
@@ -66,7 +66,7 @@ class Environment:
 
 
 def main() -> int:
-    """Run all checks; returns the exit code."""
+    """Run all checks, and return the exit code."""
     parser = argparse.ArgumentParser(description="Installs the wheel beside Rasa, and says what is wrong then.")
     parser.add_argument("wheel", type=Path)
     wheel = parser.parse_args().wheel.resolve()
@@ -87,7 +87,7 @@ def main() -> int:
 
 
 def rasa_first(wheel: Path, folder: Path) -> None:
-    """Rasa, then this package, as the README says; then every extra as pip would add it; then a handoff."""
+    """Check an environment with Rasa, to which this package is added as the README says; then have a handoff in it."""
     step(f"A fresh environment with {RASA} (2 to 4 minutes) ...")
     environment = Environment(folder / "rasa-first")
     environment.pip("install", "--quiet", "--no-compile", RASA)
@@ -101,7 +101,7 @@ def rasa_first(wheel: Path, folder: Path) -> None:
     check_installed(environment)
     step("A handoff: rasa run with a SQL tracker store, rasa-handoff serve, one message ...")
     try:
-        lines = asyncio.run(hands_over(environment.folder / "bin", folder))
+        lines = asyncio.run(hand_over(environment.folder / "bin", folder))
     except AssertionError as problem:
         raise CheckError(f"No handoff beside Rasa: {problem}") from problem
     for line in lines:
@@ -109,7 +109,7 @@ def rasa_first(wheel: Path, folder: Path) -> None:
 
 
 def rasa_afterwards(wheel: Path, folder: Path) -> None:
-    """This package, then Rasa; with a newer pip."""
+    """Check an environment with this package, to which Rasa is added by the newest pip."""
     step(f"A fresh environment with rasa-handoff[server], then {RASA} (2 to 4 minutes) ...")
     environment = Environment(folder / "rasa-afterwards")
     environment.pip("install", "--quiet", "--upgrade", "pip")
@@ -138,7 +138,7 @@ def without_rasa(wheel: Path, folder: Path) -> None:
 
 
 def check_installed(environment: Environment) -> None:
-    """Check that pip finds no conflict; Rasa's stores that need SQL, Redis and Mongo can be imported."""
+    """Check that pip finds no conflict, and that the packages of Rasa's SQL, Redis and Mongo stores can be imported."""
     environment.pip("check")
     check_requirements(environment.installed(), "what is installed")
     stores = "import sqlalchemy, redis, pymongo, socketio, rasa.core.tracker_store, rasa_handoff.server.app"
@@ -168,7 +168,7 @@ def check_requirements(
 
 
 def report(python: str, folder: Path, *words: str) -> dict[str, tuple[str, list[str]]]:
-    """What pip would install, by name."""
+    """Return what pip would install: version and requirements, by name."""
     path = folder / "report.json"
     run(
         python,
@@ -188,7 +188,7 @@ def report(python: str, folder: Path, *words: str) -> dict[str, tuple[str, list[
 
 
 def interpreter(version: str) -> str | None:
-    """A Python of this version with pip: on PATH, else pyenv's."""
+    """Return the path of a Python of this version with pip, on PATH or pyenv's; None if there is none."""
     kept = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     found = [shutil.which(f"python{version}"), *(str(each) for each in sorted(kept.glob(f"{version}*/bin/python")))]
     for path in found:
@@ -198,7 +198,7 @@ def interpreter(version: str) -> str | None:
 
 
 def run(*command: str) -> str:
-    """What the command prints.
+    """Run a command, and return what it prints.
 
     Raises:
         CheckError: it failed, or took too long.
@@ -207,10 +207,10 @@ def run(*command: str) -> str:
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, cwd="/", env=environment, timeout=SECONDS, check=False
+            command, capture_output=True, text=True, cwd="/", env=environment, timeout=TIMEOUT, check=False
         )
     except subprocess.TimeoutExpired as problem:
-        raise CheckError(f"{' '.join(command)} took more than {SECONDS:.0f} s.") from problem
+        raise CheckError(f"{' '.join(command)} took more than {TIMEOUT:.0f} s.") from problem
     if done.returncode != 0:
         raise CheckError(f"{' '.join(command)}\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
     return done.stdout

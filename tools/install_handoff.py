@@ -31,8 +31,8 @@ ENDPOINTS = "tracker_store:\n  type: SQL\n  dialect: sqlite\n  db: tracker.db\n"
 QUIET = {"RASA_TELEMETRY_ENABLED": "false", "SANIC_WORKERS": "1", "PYTHONPATH": ""}
 
 
-async def hands_over(binaries: Path, folder: Path) -> list[str]:
-    """Make the project, train, start both servers, ask for a person; returns what was seen.
+async def hand_over(binaries: Path, folder: Path) -> list[str]:
+    """Make the project, train, start both servers and ask for a person; return lines that say what was seen.
 
     Raises:
         AssertionError: what didn't work.
@@ -42,13 +42,13 @@ async def hands_over(binaries: Path, folder: Path) -> list[str]:
     ports = {"desk": free_port(), "rasa": free_port()}
     desk, rasa = f"http://localhost:{ports['desk']}", f"http://127.0.0.1:{ports['rasa']}"
     handoff = str(binaries / "rasa-handoff")
-    await _done(project, str(binaries / "python"), "-W", "ignore", "-c", PROJECT)
+    await _run(project, str(binaries / "python"), "-W", "ignore", "-c", PROJECT)
     (project / "config.yml").write_text(CONFIG)
     (project / "endpoints.yml").write_text(ENDPOINTS)
     (project / "credentials.yml").write_text("rest:\n")
-    await _done(project, handoff, "init", "--yes", "--desk-url", desk)
-    await _done(project, handoff, "agent", "add", "thandi@example.com", "--name", "Thandi", line=PASSWORD)
-    await _done(project, str(binaries / "rasa"), "train", "--data", "data/nlu.yml", "data/rules.yml")
+    await _run(project, handoff, "init", "--yes", "--desk-url", desk)
+    await _run(project, handoff, "agent", "add", "thandi@example.com", "--name", "Thandi", line=PASSWORD)
+    await _run(project, str(binaries / "rasa"), "train", "--data", "data/nlu.yml", "data/rules.yml")
     serve = [handoff, "serve", "--port", str(ports["desk"])]
     talk = [str(binaries / "rasa"), "run", "--port", str(ports["rasa"]), "-i", "127.0.0.1"]
     async with (
@@ -66,7 +66,7 @@ async def hands_over(binaries: Path, folder: Path) -> list[str]:
             return (await state())["desk"] == "connected"
 
         await eventually(connected, seconds=30, what="the relay is connected to the desk")
-        doctor = await _done(project, handoff, "doctor")
+        doctor = await _run(project, handoff, "doctor")
         assert "All packages that Rasa requires are installed" in doctor, doctor
         body = json.dumps({"sender": "thabo", "message": "/execute_handoff"})
         async with http.post(f"{rasa}/webhooks/rest/webhook", data=body) as answer:
@@ -80,15 +80,19 @@ async def hands_over(binaries: Path, folder: Path) -> list[str]:
     return [f"doctor finds nothing, the customer heard {said}, and the agent has taken it"]
 
 
-async def _done(folder: Path, *command: str, line: str = "") -> str:
-    """What a command prints; an AssertionError with its words if it fails."""
+async def _run(folder: Path, *command: str, line: str = "") -> str:
+    """Run a command, and return what it prints.
+
+    Raises:
+        AssertionError: it failed; with what it printed.
+    """
     environment = {**os.environ, **QUIET}
 
-    def run() -> "subprocess.CompletedProcess[str]":
+    def finished() -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             command, cwd=folder, env=environment, input=line, capture_output=True, text=True, timeout=240, check=False
         )
 
-    done = await asyncio.to_thread(run)
+    done = await asyncio.to_thread(finished)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
     return done.stdout

@@ -30,7 +30,7 @@ SYSTEMS: Mapping[str, Features] = {
 
 
 def matrix() -> str:
-    """The table, a row per feature and a column per system."""
+    """Return the table, a row per feature and a column per system."""
     names = list(SYSTEMS)
     lines = [f"| | {' | '.join(names)} |", f"| --- |{' --- |' * len(names)}"]
     headings = {first: heading for heading, first in GROUPS.items()}
@@ -43,7 +43,7 @@ def matrix() -> str:
 
 
 def page(text: str) -> str:
-    """The page with the matrix as it is now."""
+    """Return the page with the matrix as it is now."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n\n{matrix()}\n\n{END}{after}"

@@ -18,12 +18,12 @@ class _Quiet(SimpleHTTPRequestHandler):
         super().end_headers()
 
     def log_message(self, *arguments: object) -> None:
-        """Nothing: the demo's terminal is for the demo."""
+        """Log nothing, since the demo's terminal is for the demo."""
 
 
 @contextlib.contextmanager
 def served(folder: Path, port: int) -> Iterator[int]:
-    """The port it is served on: the given one, or a free one for 0."""
+    """Serve the folder, and yield the port: the given one, or a free one for 0."""
     handler = functools.partial(_Quiet, directory=str(folder))
     with ThreadingHTTPServer((LOOPBACK, port), handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -8,18 +8,18 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import children
 
 LOOPBACK = "127.0.0.1"
-SIGN_OF_LIFE = 2.0  # seconds between the dots that show that something is going on
+DOT_EVERY = 2.0  # seconds between the dots that show that something is going on
 STOP_WITHIN = 10.0  # seconds; Rasa needs up to two with a websocket open
 
 
 class DemoError(Exception):
-    """Why the demo can't go on: one sentence, with the place of the log where there is one."""
+    """Why the demo can't go on: one sentence, with the path of the log where there is one."""
 
 
 class Server:
@@ -40,13 +40,21 @@ class Server:
         children.end_with_us(self._process.pid)
 
     def check(self) -> None:
-        """Raises DemoError if it ended."""
+        """Check that it still runs.
+
+        Raises:
+            DemoError: it has ended.
+        """
         code = self._process.poll()
         if code is not None:
             raise DemoError(f"{self.title} ended with exit code {code}. Its log: {self.log}")
 
     def is_healthy(self) -> bool:
-        """Whether it answers."""
+        """Return whether it answers.
+
+        Raises:
+            DemoError: it has ended.
+        """
         self.check()
         return answers(self.health)
 
@@ -69,7 +77,7 @@ class Server:
 
 @contextlib.contextmanager
 def stopping_all(servers: Sequence[Server]) -> Iterator[None]:
-    """Whatever happens inside, no server of the list outlives it."""
+    """Stop all servers of the list at the end, whatever happened inside."""
     try:
         yield
     finally:
@@ -83,14 +91,14 @@ def stopping_all(servers: Sequence[Server]) -> Iterator[None]:
             server.wait_then_kill(deadline)
 
 
-def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Return our environment variables, changed so that logs are written at once and nothing calls home or listens elsewhere."""
     quiet = {"RASA_TELEMETRY_ENABLED": "false", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    return {**os.environ, **quiet, "SANIC_HOST": LOOPBACK, "SANIC_WORKERS": "1", **(more or {})}
+    return {**os.environ, **quiet, "SANIC_HOST": LOOPBACK, "SANIC_WORKERS": "1"}
 
 
 def is_free(port: int) -> bool:
-    """Whether we can listen there."""
+    """Return whether we can listen on this port of this machine."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -101,7 +109,7 @@ def is_free(port: int) -> bool:
 
 
 def answers(url: str) -> bool:
-    """Whether an HTTP request succeeds, not through any proxy."""
+    """Return whether an HTTP request to this URL succeeds; it goes through no proxy."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=2):
@@ -111,13 +119,17 @@ def answers(url: str) -> bool:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, otherwise: str) -> float:
-    """Poll until it holds, with a dot now and then; returns how long it took. Raises DemoError with ``otherwise``."""
+    """Wait until the condition holds, with a dot now and then, and return the seconds that it took.
+
+    Raises:
+        DemoError: it doesn't hold after ``seconds``; its sentence is ``otherwise``.
+    """
     started = shown = time.monotonic()
     while not condition():
         if time.monotonic() - started > seconds:
             raise DemoError(otherwise)
-        if time.monotonic() - shown > SIGN_OF_LIFE:
-            shown += SIGN_OF_LIFE
+        if time.monotonic() - shown > DOT_EVERY:
+            shown += DOT_EVERY
             print(".", end="", flush=True)
         time.sleep(0.2)
     return time.monotonic() - started

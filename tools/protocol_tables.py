@@ -160,7 +160,7 @@ def inherits_from_table(kind: Kind, other: Kind) -> bool:
 
 
 def described(kind: Kind) -> tuple[str, Mapping[str, str]]:
-    """Return what a struct's docstring says of the struct, and of each field (```name``: meaning``)."""
+    """Return what a struct's docstring says of the struct, and of each field: the text after the field's name and a colon."""
     text = " ".join((kind.__doc__ or "").split())
     parts = _FIELD.split(text)
     meanings = {
@@ -172,7 +172,7 @@ def described(kind: Kind) -> tuple[str, Mapping[str, str]]:
 
 
 def meaning_of(kind: Kind, field: str) -> str | None:
-    """Return the meaning of a field from the docstring of the struct, or of the base that has the field."""
+    """Return the meaning of a field from the docstring of the struct or of a base; None if none says it."""
     for each in kind.__mro__:
         if issubclass(each, msgspec.Struct) and (meaning := described(each)[1].get(field)):
             return meaning
@@ -180,7 +180,7 @@ def meaning_of(kind: Kind, field: str) -> str | None:
 
 
 def table(kind: Kind) -> str:
-    """Return the table of a struct: its fields, beside those that another table has."""
+    """Return the table of a struct: its fields, without those that another table has."""
     info = inspect.type_info(kind)
     assert isinstance(info, inspect.StructType)
     elsewhere = [other for other in SHARED if inherits_from_table(kind, other)]

@@ -46,7 +46,7 @@ NAMES_OF_PROJECTS = {
 
 
 def imported_names() -> Iterator[str]:
-    """A row for each name of the package."""
+    """Yield a row for each name of the package."""
     yield "| name | what it is |"
     yield "| --- | --- |"
     for name in sorted(rasa_handoff.__all__, key=list(NOTES).index):
@@ -72,7 +72,7 @@ def _is_public(node: ast.stmt) -> TypeGuard[ast.ClassDef | ast.FunctionDef | ast
 
 
 def testing_names() -> Iterator[str]:
-    """A row for each class and function of the testing package, with the first line of its docstring."""
+    """Yield a row for each class and function of the testing package, with the first line of its docstring."""
     yield "| name | what it is |"
     yield "| --- | --- |"
     folder = ROOT / "rasa_handoff" / "testing"
@@ -85,7 +85,7 @@ def testing_names() -> Iterator[str]:
 
 
 def commands() -> Iterator[str]:
-    """A row for each command of the command line, with its options."""
+    """Yield a row for each command of the command line, with its options."""
     yield "| command | options |"
     yield "| --- | --- |"
     top = cli._parser(list(cli._COMMANDS))
@@ -107,7 +107,7 @@ def _options(parser: argparse.ArgumentParser) -> list[str]:
 
 
 def project_names() -> Iterator[str]:
-    """A row for each kind of name in a bot's project."""
+    """Yield a row for each kind of name in a bot's project."""
     yield "| kind | names |"
     yield "| --- | --- |"
     for kind, found in NAMES_OF_PROJECTS.items():
@@ -115,7 +115,7 @@ def project_names() -> Iterator[str]:
 
 
 def tables() -> str:
-    """All tables, each below its heading."""
+    """Return all tables, each below its heading."""
     parts = {
         "Python": imported_names(),
         "The command": commands(),
@@ -126,7 +126,7 @@ def tables() -> str:
 
 
 def page(text: str) -> str:
-    """The page with the names as they are now."""
+    """Return the page with the names as they are now."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n\n{tables()}\n\n{END}{after}"

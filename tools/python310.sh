@@ -36,7 +36,7 @@ if command -v pyenv >/dev/null 2>&1; then
     done
 fi
 
-# uv's own settings for downloads, unless somebody has chosen others: one try, and no wait for who doesn't answer.
+# uv's own settings for downloads, unless somebody has chosen others: one try, and no long wait for a server that doesn't answer.
 export UV_HTTP_TIMEOUT="${UV_HTTP_TIMEOUT:-8}" UV_HTTP_RETRIES="${UV_HTTP_RETRIES:-0}"
 ours="$PWD/.uv"
 uv=$(command -v uv 2>/dev/null) || uv="$ours/bin/uv"

@@ -7,8 +7,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-whole=${1:-demo}
-packages=$([ "$whole" = demo ] && echo demo || echo test)
+purpose=${1:-demo}
+packages=$([ "$purpose" = demo ] && echo demo || echo test)
 stamp=.venv/installed-from
 wanted=$(cat pyproject.toml constraints.txt tools/setup.sh | cksum)
 has=$(cat "$stamp" 2>/dev/null || true)
@@ -18,7 +18,7 @@ if [ -x .venv/bin/python ]; then
 fi
 
 programs_missing=""
-if [ "$whole" = test ]; then
+if [ "$purpose" = test ]; then
     PATH="$PATH:/usr/sbin:/sbin"
     for each in node:nodejs npm:npm nginx:nginx caddy:caddy; do
         command -v "${each%%:*}" >/dev/null 2>&1 || programs_missing="$programs_missing ${each#*:}"

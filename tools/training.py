@@ -14,7 +14,7 @@ TRAINED_WITHIN = 600.0  # seconds
 
 
 def trained_model(bot: Path, folder: Path, presets: Path) -> Path:
-    """The model's path, trained anew if the bot's data, the preset or Rasa changed since."""
+    """Return the model's path; train it first if the bot's data, the preset or Rasa changed since the last time."""
     model, stamp = folder / "models" / f"{MODEL}.tar.gz", folder / "trained-from"
     wanted = fingerprint(bot, presets)
     if model.exists() and stamp.exists() and stamp.read_text() == wanted:
@@ -40,6 +40,7 @@ def fingerprint(bot: Path, presets: Path) -> str:
 
 
 def _train(bot: Path, folder: Path) -> float:
+    """Train the model, and return the seconds that it took."""
     log = folder / "logs" / "training.log"
     command = [*RASA, "train", "--fixed-model-name", MODEL, "--out", str(folder / "models")]
     for option, name in (("--config", "config.yml"), ("--domain", "domain.yml"), ("--data", "data")):

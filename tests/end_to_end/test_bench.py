@@ -31,8 +31,8 @@ from tools.bench.measure import (
     at_most,
     memory_bytes,
     processor_seconds,
-    quiet,
     told_in_time,
+    wait_until_quiet,
     wants_processor,
 )
 from tools.bench.plain_rasa import CHANNELS, repeated
@@ -68,7 +68,7 @@ def as_little_as_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tools.bench.measure.LEAST_TURNS", 1)
     monkeypatch.setattr("tools.bench.take_figure.IDLE_FOR", 0.05)
     monkeypatch.setattr(sys.modules[__name__], "starting", asyncio.Lock())
-    monkeypatch.setattr("tools.bench.measure.QUIET_FOR", 0.05)
+    monkeypatch.setattr("tools.bench.measure.LOOK_EVERY", 0.05)
     monkeypatch.setattr("tools.bench.live.WARM_UP", 1)
     monkeypatch.setattr("tools.bench.history.ROUND_TRIPS", 2)
     monkeypatch.setattr("tools.bench.memory_figure.WARM_UP", 2)
@@ -238,15 +238,15 @@ class Starved:
 
 
 async def test_who_waits_for_a_core_is_not_at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tools.bench.measure.QUIET_FOR", 0.001)
+    monkeypatch.setattr("tools.bench.measure.LOOK_EVERY", 0.001)
     starved = Starved()
-    await quiet(starved, lambda: starved.reported, 10)
+    await wait_until_quiet(starved, lambda: starved.reported, 10)
     assert (starved.looks, starved.reported) == (7, 2)
 
 
 async def test_what_a_look_costs_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that looks at itself has more to read the more threads it has."""
-    monkeypatch.setattr("tools.bench.measure.QUIET_FOR", 0.001)
+    monkeypatch.setattr("tools.bench.measure.LOOK_EVERY", 0.001)
 
     class LooksAtItself(Starved):
         def processor(self) -> dict[str, float]:
@@ -257,19 +257,19 @@ async def test_what_a_look_costs_is_not_counted(monkeypatch: pytest.MonkeyPatch)
             return False
 
     itself = LooksAtItself()
-    await quiet(itself, lambda: 0, 10)
+    await wait_until_quiet(itself, lambda: 0, 10)
     assert itself.looks == 2
 
 
 async def test_what_is_still_busy_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tools.bench.measure.QUIET_FOR", 0.001)
+    monkeypatch.setattr("tools.bench.measure.LOOK_EVERY", 0.001)
 
     class NeverAtRest(Starved):
         def wants_processor(self) -> bool:
             return True
 
     with pytest.raises(FigureError, match=r"busy \(a thread wants to run\)"):
-        await quiet(NeverAtRest(), lambda: 0, 0.01)
+        await wait_until_quiet(NeverAtRest(), lambda: 0, 0.01)
 
 
 async def test_a_process_that_computes_wants_a_core_and_one_that_waits_does_not() -> None:

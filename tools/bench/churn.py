@@ -1,7 +1,7 @@
 """The figure ``churn``: round trips while many conversations go on, some begin and some end.
 
 A half of the customers is busy and writes once in ten seconds; the others are idle. Each second some conversations begin, and as
-many end. When a message is sent doesn't depend on the answers to others. The reference are as many customers of the plain hops,
+many end. When a message is sent doesn't depend on the answers to others. The reference: as many customers of the plain hops,
 who connect and disconnect.
 """
 
@@ -24,8 +24,8 @@ EVERY: Final = 10.0
 CHURN: Final = 5.0
 """Conversations that begin, and that end, in a second."""
 SLICE: Final = 15.0
-"""Seconds of one side's turn, most."""
-EACH_AGENTS: Final = 50
+"""Seconds of one side's turn, at most."""
+CONVERSATIONS_PER_AGENT: Final = 50
 """Conversations of one agent."""
 
 
@@ -41,7 +41,7 @@ class Population:
     _under_way: "dict[asyncio.Future[None], Customer | None]" = field(default_factory=dict)
 
     async def fill(self, idle: int, busy: int) -> None:
-        """Let them come, and talk once."""
+        """Have so many customers come, and talk once."""
         names = [self._name() for _ in range(idle + busy)]
         customers = await self.system.all(self.system.talks, names)
         self.idle.extend(customers[:idle])
@@ -52,13 +52,13 @@ class Population:
     async def go_on(self, seconds: float) -> None:
         """Have all go on for so long, and wait until everybody has been told everything."""
         await asyncio.gather(
-            self._each(EVERY / len(self.busy), seconds, self._write), self._each(1 / CHURN, seconds, self._change)
+            self._repeat(EVERY / len(self.busy), seconds, self._write), self._repeat(1 / CHURN, seconds, self._change)
         )
         await told_in_time(0, list(self._under_way))
         self._under_way.clear()
 
-    async def _each(self, pause: float, seconds: float, begin: Callable[[int], None]) -> None:
-        """Begin something again and again, at times that are fixed from the beginning."""
+    async def _repeat(self, pause: float, seconds: float, begin: Callable[[int], None]) -> None:
+        """Begin something again and again, at times that don't depend on what began before."""
         began = time.monotonic()
         for number in range(max(1, int(seconds / pause))):
             await asyncio.sleep(max(0.0, began + number * pause - time.monotonic()))
@@ -71,7 +71,7 @@ class Population:
         self._begin(self._trip(customer), customer)
 
     def _change(self, number: int) -> None:
-        """Have a conversation begin and another end, of the idle ones and of the busy ones in turns."""
+        """Have a conversation begin and another end, in turns of the idle ones and of the busy ones."""
         group = self.busy if number % 2 else self.idle
         waiting = set(self._under_way.values())
         leaving = next((customer for customer in group if customer not in waiting), None)
@@ -97,7 +97,7 @@ class Population:
 async def churn(bench: Bench) -> list[Row]:
     """Measure the round trips of those who write."""
     idle, busy = bench.sizes.idle, bench.sizes.busy
-    agents = -(-(idle + busy) // EACH_AGENTS)
+    agents = -(-(idle + busy) // CONVERSATIONS_PER_AGENT)
     async with both(bench.scene("churn", Setup(agents)), PlainHops(bench.folder)) as (scene, plain):
         ours, theirs = Population(scene), Population(plain)
         for side in (ours, theirs):

@@ -41,7 +41,7 @@ FIGURES: Final[dict[str, Callable[[Bench], Awaitable[list[Row]]]]] = {
     "desk": desk,
 }
 SECONDS: Final = 60.0
-QUICK: Final = 3.0
+QUICK_SECONDS: Final = 3.0
 QUICK_SIZES: Final = Sizes(
     customers=(25, 50),
     few=10,
@@ -60,23 +60,25 @@ QUICK_SIZES: Final = Sizes(
 )
 """The sizes of `make bench ARGS=quick`, which takes about two minutes. Its figures show only what has doubled."""
 MOST_LOADS: Final = 2
-"""How often a figure measures for its seconds: the throughput is that of two numbers of customers."""
-BESIDE: Final = 480.0
+"""How often a figure measures for its seconds, at most: the throughput is measured with two numbers of customers."""
+OVERHEAD: Final = 480.0
 """Seconds that a figure may take in addition to those that it measures: to start, to connect all customers, to end a turn."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code."""
+    """Run the command, and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="make bench", description="Figures of the live path, each beside its reference."
     )
     parser.add_argument("how", nargs="?", choices=["quick"], help="quick: two minutes, with fewer customers")
     parser.add_argument("--only", default=",".join(FIGURES), help="figures, with commas between (default: all)")
-    parser.add_argument("--seconds", type=float, help=f"for each figure (default: {SECONDS:g}; quick: {QUICK:g})")
+    parser.add_argument(
+        "--seconds", type=float, help=f"for each figure (default: {SECONDS:g}; quick: {QUICK_SECONDS:g})"
+    )
     parser.add_argument("--json", type=Path, help="where the result is written as JSON, too (default: beside the logs)")
     options = parser.parse_args(arguments)
     quick = options.how == "quick"
-    seconds = options.seconds if options.seconds is not None else QUICK if quick else SECONDS
+    seconds = options.seconds if options.seconds is not None else QUICK_SECONDS if quick else SECONDS
     names = [name.strip() for name in options.only.split(",") if name.strip()]
     for name in names:
         if name not in FIGURES:
@@ -99,17 +101,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def produce(bench: Bench, names: Sequence[str]) -> tuple[list[Row], dict[str, str]]:
-    """The rows of these figures, and why there are none of the others."""
+    """Return the rows of these figures, and for each that failed, why."""
     rows: list[Row] = []
     failures: dict[str, str] = {}
-    within = MOST_LOADS * bench.seconds + BESIDE
+    within = MOST_LOADS * bench.seconds + OVERHEAD
     for name in names:
         print(f"{name} ...", file=sys.stderr, flush=True)
         try:
             produced = await asyncio.wait_for(FIGURES[name](bench), within)
         except asyncio.TimeoutError:
             failures[name] = f"It didn't come to an end within {within:g} s. See the logs in {bench.folder}."
-        except Exception as problem:  # whatever it is, it is said, and the next figure has its turn
+        except Exception as problem:  # whatever it is, it is reported, and the next figure has its turn
             failures[name] = f"{str(problem) or repr(problem)} See the logs in {bench.folder}."
         else:
             rows += produced

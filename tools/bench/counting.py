@@ -20,7 +20,7 @@ SIZE: Final = 8
 
 
 class Transactions:
-    """The number in a file, which is made if it isn't there."""
+    """The number of transactions in a file, which is made if it isn't there."""
 
     def __init__(self, path: Path) -> None:
         if not path.exists():
@@ -29,11 +29,11 @@ class Transactions:
             self._memory = mmap.mmap(file.fileno(), SIZE)
 
     def add(self) -> None:
-        """One more; only one thread of one process does this."""
+        """Count one more; only one thread of one process does this."""
         self._memory[:] = (self.count() + 1).to_bytes(SIZE, sys.byteorder)
 
     def count(self) -> int:
-        """Return how many there were."""
+        """Return how many were counted."""
         return int.from_bytes(self._memory[:], sys.byteorder)
 
 
@@ -42,19 +42,19 @@ def counted(path: Path, database: str) -> Iterator[Transactions]:
     """Count this process's transactions on the database with this file name."""
     transactions = Transactions(path)
 
-    def begun(connection: Any) -> None:
+    def count(connection: Any) -> None:
         if str(connection.engine.url.database).endswith(database):
             transactions.add()
 
-    event.listen(sqlalchemy.engine.Engine, "begin", begun)
+    event.listen(sqlalchemy.engine.Engine, "begin", count)
     try:
         yield transactions
     finally:
-        event.remove(sqlalchemy.engine.Engine, "begin", begun)
+        event.remove(sqlalchemy.engine.Engine, "begin", count)
 
 
 def main() -> None:
-    """Run a module, counted."""
+    """Run a module, and count its transactions."""
     file, database, module, *arguments = sys.argv[1:]
     if module == "rasa":
         import skops.io  # type: ignore[import-untyped]  # noqa: F401 - before Rasa: tools/rasa_command.py says why

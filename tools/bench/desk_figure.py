@@ -1,7 +1,7 @@
 """The figure ``desk``: the desk in Chromium with many who wait and a long conversation, beside a bare page with the same rows.
 
-Measured in the pages: from a click until the conversation is painted, from a key until it is, and from the arrival of a message's
-packet until the message is (``page_clock.js``). A relay without a bot brings the conversations.
+Measured in the pages: from a click until the conversation is painted, from a key until its letter is painted, and from the
+arrival of a message's packet until the message is painted (``page_clock.js``). A relay without a bot brings the conversations.
 """
 
 import asyncio
@@ -34,7 +34,11 @@ PATIENCE: Final = 60_000
 
 @dataclass
 class MeasuredPage:
-    """One of the two pages, its elements, and how a message is sent to it."""
+    """One of the two pages, and how a message is sent to it.
+
+    ``ready``, ``open``, ``composer``: selectors of what shows that the page is loaded, of what opens the conversation, and of the
+    field that is typed in. ``last``: the text of the conversation's last message.
+    """
 
     page: Page
     send: Callable[[str], Awaitable[Any]]
@@ -110,7 +114,7 @@ def text(number: int) -> str:
 
 
 async def _fill(url: str, relay: Relay, waiting: int, messages: int) -> str:
-    """Have so many wait, and so many messages in a conversation of the agent; return its handoff."""
+    """Have so many customers wait, and so many messages in a conversation of the agent; return the id of its handoff."""
     agent = Agent(url, name_of(0), answers=False)
     await agent.sign_in()
     await agent.connect()

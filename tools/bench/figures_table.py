@@ -1,4 +1,4 @@
-"""The table at the end."""
+"""The table that ``make bench`` prints at the end, and the same as JSON."""
 
 import json
 import os
@@ -21,7 +21,7 @@ RESULTS = {True: "met", False: "missed", None: "-"}
 
 
 def load() -> str:
-    """How many processes wanted a processor in the last minute, five and fifteen minutes."""
+    """Return how many processes wanted a processor in the last minute, five and fifteen minutes."""
     return ", ".join(f"{average:.2f}" for average in os.getloadavg())
 
 

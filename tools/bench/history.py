@@ -21,14 +21,16 @@ from tools.bench.stack import BOT_ID, Scene, Setup
 ROUND_TRIPS = 10
 """In each conversation."""
 MESSAGES_EACH = 4
+"""Messages of each ended conversation."""
 AT_ONCE = 2_000
+"""Conversations that are inserted by one statement."""
 DEPARTMENT = "help"
-"""Half of the conversations were in it: the expected wait of a department is a part of who is there."""
+"""Half of the ended conversations were in it, so that the expected wait of a department, a part of availability, has its rows."""
 YEAR = 365 * 86400.0
 
 
 def prepare_history(count: int, database: str) -> None:
-    """Make a department, and put so many ended conversations into the server's database, over the last year."""
+    """Add a department, and so many ended conversations of the last year, to the server's database."""
     accounts.add_department(database, DEPARTMENT, "Help")
     engine = create_engine(database)
     now = time.time()
@@ -71,8 +73,8 @@ def _messages(number: int, at: float) -> Iterator[dict[str, Any]]:
             "speaker": (Speaker.CUSTOMER if customer else Speaker.AGENT).value,
             "agent": None if customer else "Bench",
         }
-        place = {"handoff_id": f"ended-{number}", "seq": seq, "id": f"ended-{number}-{seq}", "at": at + 60 + seq}
-        yield {**place, **said, "text": f"message {seq} of conversation {number}", "status": Status.DELIVERED.value}
+        key = {"handoff_id": f"ended-{number}", "seq": seq, "id": f"ended-{number}-{seq}", "at": at + 60 + seq}
+        yield {**key, **said, "text": f"message {seq} of conversation {number}", "status": Status.DELIVERED.value}
 
 
 @dataclass
@@ -103,7 +105,7 @@ class Conversations:
         await customer.back_with_bot()
         await self.scene.leaves(customer)
         for online in (False, True):
-            self.presences.add(await agent.is_there(online))
+            self.presences.add(await agent.set_presence(online))
 
     async def warm_up(self) -> None:
         """Run two conversations whose samples aren't counted."""

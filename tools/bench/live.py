@@ -10,7 +10,7 @@ from tools.bench.bench import Bench, both
 from tools.bench.measure import LEAST_TURNS, Row, Samples, at_least, at_most, compared, in_turns, told_in_time, used
 from tools.bench.measuring_people import Customer
 from tools.bench.plain import PlainHops
-from tools.bench.stack import EACH_AGENTS, Scene, Setup
+from tools.bench.stack import CONVERSATIONS_PER_AGENT, Scene, Setup
 
 WARM_UP = 5
 """Round trips that don't count, for each customer on each side."""
@@ -48,13 +48,13 @@ class Side:
         while time.perf_counter() < deadline:
             self.trips.add(await customer.round_trip())
 
-    def each(self, process: str) -> Samples:
-        """Seconds of processor per round trip of one process."""
+    def per_trip(self, process: str) -> Samples:
+        """Return the processor seconds of one process per round trip."""
         return Samples([self.spent[process] / self.counted] * self.counted if self.counted else [])
 
 
 async def round_trip(bench: Bench) -> list[Row]:
-    """Customer, Rasa, server, agent, and back, with nothing else going on."""
+    """Measure the way from a customer by Rasa and the server to an agent, and back, with nothing else going on."""
     async with _sides(bench, 1) as (ours, plain):
         await _in_turns(bench, ours, plain, IDLE_SLICE)
         return [
@@ -64,7 +64,7 @@ async def round_trip(bench: Bench) -> list[Row]:
 
 
 async def throughput(bench: Bench) -> list[Row]:
-    """The same with many customers, each of whom says the next when the last was answered."""
+    """Measure round trips of many customers at once, each of whom writes again when the last message was answered."""
     return [row for many in bench.sizes.customers for row in await _throughput(bench, many)]
 
 
@@ -78,22 +78,29 @@ async def _throughput(bench: Bench, many: int) -> list[Row]:
             Row(f"round trips, {what}", "per second", *rates, counts, targets),
             compared(f"one of them, {what}, p50", "ms", ours.trips, plain.trips, 0.5),
             compared(f"one of them, {what}, p99", "ms", ours.trips, plain.trips, 0.99),
-            compared(f"{what}: processor of Rasa, per round trip", "ms", ours.each("Rasa"), plain.each("A"), None),
             compared(
-                f"{what}: processor of the server, per round trip", "ms", ours.each("server"), plain.each("B"), None
+                f"{what}: processor of Rasa, per round trip", "ms", ours.per_trip("Rasa"), plain.per_trip("A"), None
+            ),
+            compared(
+                f"{what}: processor of the server, per round trip",
+                "ms",
+                ours.per_trip("server"),
+                plain.per_trip("B"),
+                None,
             ),
         ]
 
 
 async def _in_turns(bench: Bench, ours: Side, plain: Side, most: float) -> None:
-    slice = min(most, bench.seconds / LEAST_TURNS / 2)
-    await in_turns(bench.seconds, [lambda: ours.chat(slice), lambda: plain.chat(slice)])
+    """Let both sides chat in turns of ``most`` seconds at most."""
+    part = min(most, bench.seconds / LEAST_TURNS / 2)
+    await in_turns(bench.seconds, [lambda: ours.chat(part), lambda: plain.chat(part)])
 
 
 @contextlib.asynccontextmanager
 async def _sides(bench: Bench, customers: int) -> AsyncIterator[tuple[Side, Side]]:
     names = [f"c{number}" for number in range(1, customers + 1)]
-    agents = -(-customers // EACH_AGENTS)
+    agents = -(-customers // CONVERSATIONS_PER_AGENT)
     async with both(bench.scene("live", Setup(agents)), PlainHops(bench.folder)) as (scene, plain):
         ours, theirs = Side(scene), Side(plain)
         ours.customers = await scene.all(scene.talks, names)

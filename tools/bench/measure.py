@@ -14,7 +14,8 @@ from typing import Protocol
 from rasa_handoff.testing.slowness import slowness
 
 LEAST_TURNS = 2
-QUIET_FOR = 0.25
+"""Turns that each side has, however few the seconds."""
+LOOK_EVERY = 0.25
 """Seconds between two looks at whether a system is quiet."""
 TOLD_WITHIN = 10.0
 """Seconds after the end of a load in which everything must have been told to those who are still there."""
@@ -30,10 +31,10 @@ class Watched(Protocol):
     """Processes that are measured."""
 
     def processor(self) -> dict[str, float]:
-        """Seconds of processor that each has used."""
+        """Return the processor seconds that each has used."""
 
     def wants_processor(self) -> bool:
-        """Whether one of them has something to do now."""
+        """Return whether one of them has something to do now."""
 
 
 class FigureError(Exception):
@@ -53,17 +54,17 @@ class Target:
         return f"{'>=' if self.least else '<='} {self.limit:.3g}{space}{self.unit}"
 
     def is_met(self, value: float) -> bool:
-        """Whether this value reaches it."""
+        """Return whether this value keeps the limit."""
         return value >= self.limit if self.least else value <= self.limit
 
 
 def at_most(limit: float, unit: str = "x") -> Target:
-    """A target for which less is better."""
+    """Return a target for which less is better."""
     return Target(limit, unit)
 
 
 def at_least(limit: float, unit: str = "x") -> Target:
-    """A target for which more is better."""
+    """Return a target for which more is better."""
     return Target(limit, unit, least=True)
 
 
@@ -83,12 +84,12 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """The measured value divided by the reference; None if there is none, or it isn't above 0, or the measured is below."""
+        """The measured value divided by the reference; None without a reference above 0, or if the value is below 0."""
         return self.measured / self.reference if self.reference and self.reference > 0 and self.measured >= 0 else None
 
     @property
     def met(self) -> bool | None:
-        """Whether all targets are met; None if there is none, or there is no ratio that could meet it."""
+        """Whether all targets are met; None if there are no targets, or one is for the ratio and there is no ratio."""
         values = [self.ratio if target.unit == "x" else self.measured for target in self.targets]
         if not values or None in values:
             return None
@@ -99,16 +100,16 @@ class Row:
 
 @dataclass
 class Samples:
-    """Of one side of a comparison, in seconds or counts."""
+    """The samples of one side of a comparison, in seconds or counts."""
 
     values: list[float] = field(default_factory=list)
 
     def add(self, value: float) -> None:
-        """One more."""
+        """Add a sample."""
         self.values.append(value)
 
     def quantile(self, share: float) -> float:
-        """The smallest sample that ``share`` of all don't exceed.
+        """Return the smallest sample that the given share of all samples doesn't exceed.
 
         Raises:
             FigureError: there is none.
@@ -131,7 +132,7 @@ class Samples:
 def compared(
     what: str, unit: str, measured: Samples, reference: Samples, share: float | None = 0.5, *targets: Target
 ) -> Row:
-    """A row of both sides' quantile, or their means (``share`` None); seconds are shown as milliseconds."""
+    """Return a row of both sides' quantile, or their means (``share`` None); seconds are shown as milliseconds."""
     one, other = ((side.mean() if share is None else side.quantile(share)) for side in (measured, reference))
     factor = 1000 if unit == "ms" else 1
     return Row(what, unit, one * factor, other * factor, (len(measured.values), len(reference.values)), targets)
@@ -181,13 +182,15 @@ def memory_bytes(pid: int) -> int:
 
 
 def used(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
-    """The difference, process by process."""
+    """Return the difference, process by process."""
     return {name: after[name] - before[name] for name in after}
 
 
 def wants_processor(pid: int) -> bool:
-    """Whether a thread of this process, other than the one that asks, runs or waits for a core or a disk. On a busy machine it
-    may wait for long, and has used nothing meanwhile."""
+    """Return whether a thread of this process, other than the one that asks, runs or waits for a core or a disk.
+
+    On a busy machine it may wait for long, and has used nothing meanwhile.
+    """
     asks = threading.get_native_id()
     for task in Path(f"/proc/{pid}/task").iterdir():
         with contextlib.suppress(OSError):  # it has just ended
@@ -197,22 +200,23 @@ def wants_processor(pid: int) -> bool:
     return False
 
 
-async def quiet(
+async def wait_until_quiet(
     system: Watched, received: Callable[[], int], within: float, lasting: float = 0, connections: int = 0
 ) -> None:
-    """Wait until these processes have nothing to do, and nothing more is received. ``received``: how much has been so far.
-    ``lasting``: for so many seconds. ``connections``: how many they keep alive.
+    """Wait until these processes have nothing to do and nothing more is received, for ``lasting`` seconds.
+
+    ``received``: returns how much was received so far. ``connections``: how many connections the processes keep alive.
 
     Raises:
         FigureError: they are still busy after ``within`` seconds.
     """
     deadline, count, quiet_looks = time.monotonic() + within * slowness(), received(), 0
     limit = QUIET + connections * KEPT_ALIVE
-    needed = max(2, math.ceil(lasting / QUIET_FOR))
+    needed = max(2, math.ceil(lasting / LOOK_EVERY))
     while quiet_looks < needed:
-        # Read anew for each look, since a look costs something too, and may be at this very process.
+        # Read anew for each look, since a look uses the processor too, and this process may be one of those looked at.
         before, since = system.processor(), time.monotonic()
-        await asyncio.sleep(QUIET_FOR)
+        await asyncio.sleep(LOOK_EVERY)
         after, now, count_now = system.processor(), time.monotonic(), received()
         spent = sum(used(before, after).values()) / (now - since)
         unquiet = [
@@ -220,7 +224,7 @@ async def quiet(
             for reason, holds in {
                 f"it uses {spent:.2f} processors": spent >= limit,
                 "something is still received": count_now != count,
-                # In a long rest a look meets one that keeps connections alive.
+                # In a long rest a look now and then meets a thread that keeps connections alive.
                 "a thread wants to run": not lasting and system.wants_processor(),
             }.items()
             if holds

@@ -29,12 +29,14 @@ RECEIVED_AT = 128
 
 
 def answer_to(text: str) -> str:
-    """What an agent says to a customer's text."""
+    """Return what an agent says to a customer's text."""
     return f"answer to {text}"
 
 
 async def promised(awaited: "asyncio.Future[T]", what: str, patience: float) -> T:
-    """Return the result of a future that comes within ``patience`` seconds, more on a slow machine. ``what``: its name.
+    """Return the result of a future that comes within ``patience`` seconds, more on a slow machine.
+
+    ``what``: its name, for the error.
 
     Raises:
         FigureError: it doesn't come.
@@ -46,7 +48,7 @@ async def promised(awaited: "asyncio.Future[T]", what: str, patience: float) -> 
 
 
 async def few_at_a_time(comes: Callable[[str], Awaitable[T]], names: Sequence[str]) -> list[T]:
-    """Let these customers come, a few at a time and in this order; whoever waits sees how many are there."""
+    """Let these customers come, a few at a time and in this order, and print now and then how many have come."""
     places, there = asyncio.Semaphore(AT_A_TIME), 0
 
     async def one(name: str) -> T:
@@ -62,7 +64,7 @@ async def few_at_a_time(comes: Callable[[str], Awaitable[T]], names: Sequence[st
 
 
 async def answered(client: RecordingClient, event: str, body: Any, what: str) -> Any:
-    """Send an event and return its acknowledgement. ``what``: its name.
+    """Send an event and return its acknowledgement. ``what``: its name, for the error.
 
     Raises:
         FigureError: it doesn't come.
@@ -94,16 +96,16 @@ class Customer(RecordingClient):
         self._said = 0
 
     async def connect(self, url: str) -> None:
-        """Come in; the session is confirmed."""
+        """Connect, and wait until the session is confirmed."""
         await self.sio.connect(url, transports=["websocket"], wait_timeout=PATIENCE)
         await self.emit("session_request", {"session_id": self.name, "acks": True})
         await eventually(lambda: self.all("session_confirm"))
 
     async def send(self, text: str) -> None:
-        """Say something; it is accepted.
+        """Say something, and wait until it is accepted.
 
         Raises:
-            FigureError: it isn't.
+            FigureError: it is refused, or there is no answer.
         """
         body = {"session_id": self.name, "message": text, "id": uuid.uuid4().hex}
         answer = await answered(self, "user_uttered", body, f"The acceptance of what {self.name} said")
@@ -111,16 +113,16 @@ class Customer(RecordingClient):
             raise FigureError(f"The words of {self.name} were refused: {answer}.")
 
     async def ask_for_person(self) -> None:
-        """Ask; it is accepted when the turn has ended."""
+        """Ask for a person, and wait until that is accepted, which is when the turn has ended."""
         self._with_bot.clear()
         await self.send("/execute_handoff")
 
     async def back_with_bot(self) -> None:
-        """Until the bot has the conversation again."""
+        """Wait until the bot has the conversation again."""
         await promised(asyncio.ensure_future(self._with_bot.wait()), f"The return of {self.name}", self.patience)
 
     async def round_trip(self) -> float:
-        """Say something; the seconds until the agent's answer to it is here."""
+        """Say something, and return the seconds until the agent's answer to it is here."""
         self._said += 1
         text = f"{self.name} says {self._said}"
         received = self.hears(answer_to(text))
@@ -139,7 +141,7 @@ class Customer(RecordingClient):
         return received
 
     def on_event(self, event: str, body: Any) -> Any:
-        """Keep only what is waited for: there will be many."""
+        """Keep only the events that are waited for, since there will be many."""
         if event in ("session_confirm", "connect_error"):
             self.received.append((event, body))
         elif event == "handoff_state" and body.get("active") == "bot":
@@ -173,7 +175,7 @@ class Agent(ScriptedAgent):
         self._staffed: tuple[bool, asyncio.Future[float]] | None = None
 
     async def arrival(self, conversation_id: str) -> tuple[str, float]:
-        """The handoff of a customer who asked, and when it was shown; each is given once."""
+        """Wait for the handoff of a customer who asked; return its id, and when it was shown. Each is returned once."""
         shown = await promised(
             self._arrival(short_id(conversation_id)), f"The arrival of {conversation_id}", self.patience
         )
@@ -185,8 +187,8 @@ class Agent(ScriptedAgent):
         self._taken.add(handoff_id)
         return await self.timed("take", handoff_id=handoff_id)
 
-    async def is_there(self, online: bool) -> float:
-        """Choose to be online or away; return the seconds until desks are informed who is there."""
+    async def set_presence(self, online: bool) -> float:
+        """Be online or away from now on; return the seconds until the desks are told who is there."""
         self._staffed = online, asyncio.get_running_loop().create_future()
         began = time.perf_counter()
         await self.must("presence", online=online)
@@ -215,7 +217,7 @@ class Agent(ScriptedAgent):
         await super().close()
 
     def on_event(self, event: str, body: Any) -> Any:
-        """Count it; answer a customer's words."""
+        """Count the event, and answer a customer's message."""
         self.counts[event] += 1
         if event in ("ready", "connect_error"):
             self.received.append((event, body))

@@ -118,11 +118,11 @@ def _copy_rows(connection: sqlite3.Connection, table: str, ids: Sequence[tuple[s
     columns = connection.execute(f"PRAGMA table_info('{table}')").fetchall()
     numbered = [kind.upper() == "INTEGER" and key == 1 for _, _, kind, _, _, key in columns]
     name, handoff_id = ids[0]
-    places = ", ".join("?" * len(columns))
+    placeholders = ", ".join("?" * len(columns))
     for row in connection.execute(f'SELECT * FROM "{table}"').fetchall():
         if any(isinstance(value, str) and (name in value or handoff_id in value) for value in row):
             copies = [_copy(row, numbered, ids[0], other) for other in ids[1:]]
-            connection.executemany(f'INSERT INTO "{table}" VALUES ({places})', copies)
+            connection.executemany(f'INSERT INTO "{table}" VALUES ({placeholders})', copies)
 
 
 def _copy(row: Sequence[Any], numbered: Sequence[bool], ids: tuple[str, str], others: tuple[str, str]) -> list[Any]:

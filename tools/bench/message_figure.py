@@ -22,7 +22,7 @@ EVERY: Final = 1.0
 AT_ONCE: Final = 20
 """Messages of one customer that are on their way at once while a conversation is made long."""
 IDLE_FOR: Final = 10.0
-"""Seconds in which nobody writes, most."""
+"""Seconds in which nobody writes, at most."""
 WRITTEN_WITHIN: Final = 60.0
 """Seconds after which the tracker has everything; by default a live chat's messages are collected for thirty."""
 TARGETS: Final = (at_most(1 / 5), at_most(1 / 25))
@@ -46,19 +46,19 @@ class Side:
             await asyncio.gather(
                 *(self.customers.say(name, f"message {number}") for name in self.names for number in numbers)
             )
-        await self.written(before + count * len(self.names))
+        await self.wait_until_written(before + count * len(self.names))
 
     async def write(self, count: int) -> None:
         """Have each send ``count`` messages, one a second, until the tracker has them."""
         before = self.trackers.said(self.names)
-        await asyncio.gather(*(self._write(place, count) for place in range(len(self.names))))
-        await self.written(before + count * len(self.names))
+        await asyncio.gather(*(self._write(index, count) for index in range(len(self.names))))
+        await self.wait_until_written(before + count * len(self.names))
 
-    async def written(self, count: int) -> None:
+    async def wait_until_written(self, count: int) -> None:
         """Wait until the tracker store has so many messages.
 
         Raises:
-            FigureError: it hasn't.
+            FigureError: it hasn't after ``WRITTEN_WITHIN`` seconds.
         """
         deadline = time.monotonic() + WRITTEN_WITHIN * slowness()
         while (said := self.trackers.said(self.names)) < count:
@@ -66,30 +66,30 @@ class Side:
                 raise FigureError(f"The tracker has {said} of {count} messages after {WRITTEN_WITHIN:g} s.")
             await asyncio.sleep(EVERY / 5)
 
-    async def _write(self, place: int, count: int) -> None:
-        began = time.monotonic() + EVERY * place / len(self.names)
+    async def _write(self, index: int, count: int) -> None:
+        began = time.monotonic() + EVERY * index / len(self.names)
         for number in range(count):
             await asyncio.sleep(max(0.0, began + EVERY * number - time.monotonic()))
-            await self.customers.say(self.names[place], f"message {number}")
+            await self.customers.say(self.names[index], f"message {number}")
 
 
 @dataclass
 class Usage:
-    """Seconds of processor that the Rasa of each side uses: ``per_second``, and ``lasted`` seconds."""
+    """The processor seconds that the Rasa of each side spent, within ``lasted`` seconds."""
 
     lasted: float
     spent: list[float]
 
     @classmethod
     async def during(cls, sides: Sequence[Side], action: Awaitable[object]) -> "Usage":
-        """Return what they use until this is done."""
+        """Return what both use until the action is done."""
         began, before = time.monotonic(), [side.system.processor()["Rasa"] for side in sides]
         await action
         spent = [side.system.processor()["Rasa"] - start for side, start in zip(sides, before, strict=True)]
         return cls(time.monotonic() - began, spent)
 
     def without(self, idle: "Usage") -> list[float]:
-        """Return what they use in addition to what they use while nothing happens."""
+        """Return the processor seconds of each in addition to what it uses while nothing happens."""
         share = self.lasted / idle.lasted
         return [busy - rest * share for busy, rest in zip(self.spent, idle.spent, strict=True)]
 

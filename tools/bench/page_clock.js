@@ -30,7 +30,8 @@ window.pageClock = (() => {
   }
 
   /**
-   * Wait until an element with this text is put into the conversation, and is painted. `began`: when the time begins, asked then.
+   * Wait until an element with this text is put into the conversation, and is painted. `began` is called when it is put there,
+   * and returns when the time begins.
    */
   function shown(text, began) {
     return new Promise((resolve) => {
@@ -47,7 +48,7 @@ window.pageClock = (() => {
   }
 
   return {
-    /** Click on an element, until this text is shown. */
+    /** Measure from a click on an element until this text is painted. */
     opens(selector, text) {
       const clickedAt = performance.now();
       const until = shown(text, () => clickedAt);
@@ -55,12 +56,12 @@ window.pageClock = (() => {
       return until;
     },
 
-    /** From the arrival of the next message that shows this text. */
+    /** Measure from the arrival of a message until its text, this one, is painted. */
     receives(text) {
       return shown(text, () => receivedAt);
     },
 
-    /** From the next key. */
+    /** Measure from the next key until the page is painted. */
     types() {
       return new Promise((resolve) => {
         const typed = (event) => painted().then((at) => resolve(at - event.timeStamp));

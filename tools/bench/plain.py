@@ -49,15 +49,15 @@ class PlainHops:
         await self._stack.aclose()
 
     def processor(self) -> dict[str, float]:
-        """Seconds that A and B have used."""
+        """Return the processor seconds that A and B have used."""
         return {"A": processor_seconds(self._a.process.pid), "B": processor_seconds(self._b.process.pid)}
 
     def memory(self) -> dict[str, int]:
-        """Bytes of memory that A and B have."""
+        """Return the bytes of memory that A and B have."""
         return {"A": memory_bytes(self._a.process.pid), "B": memory_bytes(self._b.process.pid)}
 
     async def customer(self, name: str) -> "PlainCustomer":
-        """A customer, connected."""
+        """Return a customer who is connected."""
         customer = PlainCustomer(name)
         self._stack.push_async_callback(customer.close)
         await customer.connect(self.url)

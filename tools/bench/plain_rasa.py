@@ -23,7 +23,7 @@ from tools.bench.stack import rasa_process
 
 CHANNELS: Final[dict[str, Any]] = {"socketio": {"session_persistence": True}, "rest": None}
 COLUMNS: Final = ("type_name", "timestamp", "intent_name", "action_name", "data")
-"""Of Rasa's table ``events``, beside the id and the sender."""
+"""The columns of Rasa's table ``events``, without the id and the sender."""
 
 Event = tuple[Any, ...]
 """A row of the table, as in ``COLUMNS``."""
@@ -47,7 +47,7 @@ class PlainRasa:
         await self._stack.aclose()
 
     def processor(self) -> dict[str, float]:
-        """Seconds that it has used."""
+        """Return the processor seconds that it has used."""
         return {"Rasa": processor_seconds(self._rasa.pid)}
 
 
@@ -93,8 +93,8 @@ class Trackers:
 
     def said(self, senders: Sequence[str]) -> int:
         """Return how many messages of these customers are written."""
-        places = ", ".join("?" * len(senders))
-        asked = f"SELECT count(*) FROM events WHERE type_name = 'user' AND sender_id IN ({places})"
+        placeholders = ", ".join("?" * len(senders))
+        asked = f"SELECT count(*) FROM events WHERE type_name = 'user' AND sender_id IN ({placeholders})"
         with contextlib.closing(self._connection()) as connection:
             return int(connection.execute(asked, list(senders)).fetchone()[0])
 

@@ -19,7 +19,7 @@ from rasa_handoff.testing.waiting import eventually
 from tests.support.forked_rasa import PID_FILE, forked_rasa
 from tests.support.started_processes import Process
 from tools.bench.counting import Transactions
-from tools.bench.measure import memory_bytes, processor_seconds, quiet, wants_processor
+from tools.bench.measure import memory_bytes, processor_seconds, wait_until_quiet, wants_processor
 from tools.bench.measuring_people import Agent, Customer, few_at_a_time, received_bytes
 from tools.rasa_command import RASA
 
@@ -28,7 +28,7 @@ AGENT = "bench"
 BOT_ID = "small"
 CONNECTED_WITHIN = 60.0
 """Seconds after which Rasa is connected to the live-agent server, however many conversations go on."""
-EACH_AGENTS = 10
+CONVERSATIONS_PER_AGENT = 10
 """Conversations of one agent; the next one is taken by another. What one socket may send is limited, as in production."""
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class Setup:
     """The start of a system. ``agents``: how many are at the desk. ``prepared``: called with the server's database before the
-    start. ``settings``: of HandoffChannel, in place of the defaults. ``counted``: whether transactions are.
+    start. ``settings``: of HandoffChannel, in place of the defaults. ``counted``: whether transactions are counted.
     ``again``: the folder of a run before, whose databases it goes on with."""
 
     agents: int = 1
@@ -74,15 +74,17 @@ class RasaProcess(Process):
     """A Rasa server. ``forked``: from a process that has imported it, which starts in a quarter of the time."""
 
     def __init__(self, command: Sequence[str], folder: Path, up: str, forked: bool) -> None:
-        self._number = folder / "rasa.pid"
-        super().__init__(command, folder, up, PYTHONPATH=str(ROOT), **({PID_FILE: str(self._number)} if forked else {}))
+        self._pid_file = folder / "rasa.pid"
+        super().__init__(
+            command, folder, up, PYTHONPATH=str(ROOT), **({PID_FILE: str(self._pid_file)} if forked else {})
+        )
         self.log = folder / "rasa.log"
         self._forked = forked
 
     @property
     def pid(self) -> int:
         """The number of the process that is Rasa."""
-        return int(self._number.read_text()) if self._forked else self.process.pid
+        return int(self._pid_file.read_text()) if self._forked else self.process.pid
 
 
 def rasa_process(
@@ -113,7 +115,7 @@ def _counted(folder: Path, database: str, module: str) -> list[str]:
 
 
 def transactions_of(folder: Path, database: str) -> Path:
-    """Return the file with the number of transactions."""
+    """Return the file with the number of transactions on a database of this folder."""
     return folder / f"{database}.transactions"
 
 
@@ -145,7 +147,7 @@ class ServerProcess:
         return self._process.process.pid
 
     async def start(self) -> None:
-        """Start it; it listens."""
+        """Start it, and wait until it listens."""
         await self._process.__aenter__()
 
     async def kill(self) -> None:
@@ -180,22 +182,22 @@ class Stack:
         await self._stack.aclose()
 
     def processor(self) -> dict[str, float]:
-        """Seconds that Rasa and the live-agent server have used."""
+        """Return the processor seconds that Rasa and the live-agent server have used."""
         return {
             "Rasa": processor_seconds(self._rasa.pid),
             "server": processor_seconds(self.server.pid),
         }
 
     def memory(self) -> dict[str, int]:
-        """Bytes of memory that Rasa and the live-agent server have."""
+        """Return the bytes of memory that Rasa and the live-agent server have."""
         return {"Rasa": memory_bytes(self._rasa.pid), "server": memory_bytes(self.server.pid)}
 
     def transactions(self) -> int:
-        """How many both have begun on their databases, if they are counted."""
+        """Return how many transactions both have begun on their databases, if they are counted."""
         return sum(Transactions(transactions_of(self.folder, name)).count() for name in ("relay.db", "desk.db"))
 
     def wants_processor(self) -> bool:
-        """Whether one of them has something to do now."""
+        """Return whether one of them has something to do now."""
         return wants_processor(self._rasa.pid) or wants_processor(self.server.pid)
 
 
@@ -223,25 +225,25 @@ class Scene:
             await agent.close()
 
     def processor(self) -> dict[str, float]:
-        """Seconds that Rasa and the live-agent server have used."""
+        """Return the processor seconds that Rasa and the live-agent server have used."""
         return dict(self.stack.processor())
 
     def wants_processor(self) -> bool:
-        """Whether one of them has something to do now."""
+        """Return whether one of them has something to do now."""
         return bool(self.stack.wants_processor())
 
     def transactions(self) -> int:
-        """How many both have begun, if they are counted."""
+        """Return how many transactions both have begun, if they are counted."""
         return int(self.stack.transactions())
 
     def received_bytes(self) -> int:
-        """How many bytes desks and customers were sent."""
+        """Return how many bytes desks and customers were sent."""
         return sum(received_bytes(client) for client in (*self.agents, *self.customers))
 
     async def at_rest(self, within: float, lasting: float = 0) -> None:
         """Wait until both have nothing to do, and desks and customers receive nothing more, for ``lasting`` seconds."""
         connections = len(self.customers) + len(self.agents)
-        await quiet(self, lambda: self.messages, within, lasting, connections)
+        await wait_until_quiet(self, lambda: self.messages, within, lasting, connections)
 
     @property
     def messages(self) -> int:
@@ -263,7 +265,7 @@ class Scene:
         return await few_at_a_time(comes, names)
 
     async def leaves(self, customer: Customer) -> None:
-        """A customer goes away."""
+        """Let a customer go away."""
         self.customers.remove(customer)
         await customer.close()
 
@@ -287,7 +289,7 @@ class Scene:
     async def talks(self, name: str) -> Customer:
         """Let a customer come whom an agent takes; return the customer."""
         customer, handoff_id = await self.waits(name)
-        agent = self.agents[self._taken // EACH_AGENTS % len(self.agents)]
+        agent = self.agents[self._taken // CONVERSATIONS_PER_AGENT % len(self.agents)]
         self._taken += 1
         await agent.take(handoff_id)
         self._conversations[name] = agent, handoff_id

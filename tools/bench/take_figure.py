@@ -33,7 +33,10 @@ class Queue:
         await self.scene.at_rest(SETTLES_WITHIN)
 
     async def take(self) -> None:
-        """Take the first, and count until everything that follows has been done; then they wait again, as the last."""
+        """Take the first customer, and count until everything that follows is done.
+
+        Then the customer waits again, as the last.
+        """
         customer, handoff_id = self.waiting.pop(0)
         began, processor = time.monotonic(), self.scene.processor()
         await asyncio.sleep(IDLE_FOR)
@@ -78,9 +81,8 @@ async def take(bench: Bench) -> list[Row]:
         calm = min(CALM, bench.seconds / 2)
         try:
             await other.at_rest(2 * calm, calm)
-        except (
-            FigureError
-        ) as problem:  # the medians are of takes that meet nothing else all the same, if there are enough
+        except FigureError as problem:
+            # With enough takes most of them meet nothing else all the same, and the medians are of those.
             print(f"  take: measured without a rest before. {problem}", file=sys.stderr, flush=True)
         await in_turns(bench.seconds, [large.take, small.take])
         for queue in (large, small):

@@ -103,7 +103,7 @@ class LongHandoffs:
 
 
 async def lengthen(customers: RestCustomers, trackers: Trackers, name: str, count: int) -> None:
-    """Have a customer talk to the bot, and then make the tracker ``count`` events long with what the bot did at last."""
+    """Have a customer talk to the bot, and then make the tracker ``count`` events long, by repeating the last turn."""
     await customers.say(name, SAYS)
     before = len(trackers.events(name))
     await customers.say(name, SAYS)
