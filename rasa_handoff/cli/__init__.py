@@ -29,8 +29,11 @@ _COMMANDS: Final = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code. An error of ours, of a file or of its encoding becomes one sentence on standard
-    error."""
+    """Run the command and return its exit code.
+
+    An error that a person can do something about (a wrong argument, a file that can't be read, a missing package) is one sentence
+    on standard error.
+    """
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
         _check_texts(given)
@@ -59,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _failed(sentence: str) -> int:
+    """Print the sentence on standard error, and return the exit code."""
     print(_red(sentence), file=sys.stderr)
     return 1
 
@@ -78,7 +82,7 @@ def _check_texts(given: Sequence[str]) -> None:
     """Check that all arguments are valid text: others can't be stored, and a name with replaced characters would be another name.
 
     Raises:
-        HandoffError: one sentence.
+        HandoffError: one isn't.
     """
     for argument in given:
         if valid_text(argument) != argument:

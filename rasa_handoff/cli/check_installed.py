@@ -16,10 +16,12 @@ NEWER_PINS: Final = "pip install 'python-socketio>=5.16.3,<5.17' 'python-enginei
 """For Python 3.11 and later."""
 
 UNPICKLES_BELOW: Final = (5, 14)
+"""Below this version python-socketio has CVE-2025-61765."""
 KEEPS_BINARY_BELOW: Final = (5, 16, 2)
+"""Below this version python-socketio has CVE-2026-48804."""
 _ONLY_WITH_AN_EXTRA: Final = re.compile(r"""^[^;]*;(?:(?!\bor\b).)*\bextra *== *["'][^"']+["'][ )]*$""")
 """A requirement that only an extra has. Most requirements are of this kind, and Rasa's version of packaging parses slowly."""
-HOLE: Final = "CVE-2026-48804: it keeps binary packets for ever"
+VULNERABILITY: Final = "CVE-2026-48804: it keeps binary packets for ever"
 
 
 def check_requirements(project: Project) -> Iterator[Finding]:
@@ -44,32 +46,32 @@ def check_versions(project: Project) -> Iterator[Finding]:
             "Rasa isn't installed in this environment, so versions weren't compared: run doctor where Rasa runs."
         )
     elif socketio is None or engineio is None:
-        yield mend("python-socketio is missing: pip install 'rasa-handoff[rasa]'")
+        yield mend("python-socketio or python-engineio is missing: pip install 'rasa-handoff[rasa]'")
         return
     elif _numbers(engineio) >= (4, 13) and not _aiohttp_has_timeout():
         yield mend(
             f"python-engineio {engineio} needs a newer aiohttp than Rasa {rasa} has; it can't connect to the desk: {PINS}"
         )
         return
-    hole = _known_hole(socketio, engineio) if socketio and engineio else None
-    if hole is not None:
-        yield hole
-    if rasa is not None and (hole is None or hole.grade is Grade.WARN):
+    vulnerability = _known_vulnerability(socketio, engineio) if socketio and engineio else None
+    if vulnerability is not None:
+        yield vulnerability
+    if rasa is not None and (vulnerability is None or vulnerability.grade is Grade.WARN):
         yield ok(f"Rasa {rasa}, python-socketio {socketio} and python-engineio {engineio} go together.")
 
 
-def _known_hole(socketio: str, engineio: str) -> Finding | None:
+def _known_vulnerability(socketio: str, engineio: str) -> Finding | None:
     pins = PINS if sys.version_info < (3, 11) else NEWER_PINS
     if _numbers(socketio) < UNPICKLES_BELOW:
         return mend(f"python-socketio {socketio} unpickles what it reads from Redis (CVE-2025-61765): {pins}")
     if _numbers(socketio) >= KEEPS_BINARY_BELOW:
         return None
     if sys.version_info >= (3, 11):
-        return mend(f"python-socketio {socketio} has a known hole ({HOLE}): {pins}")
+        return mend(f"python-socketio {socketio} has a known vulnerability ({VULNERABILITY}): {pins}")
     return warn(
-        f"python-socketio {socketio} with python-engineio {engineio} has a known hole ({HOLE}), and the mended versions "
-        "don't run beside Rasa 3.6. HandoffChannel and rasa-handoff serve refuse such packets themselves; a server of "
-        "your own with these packages doesn't."
+        f"python-socketio {socketio} with python-engineio {engineio} has a known vulnerability ({VULNERABILITY}), and the "
+        "versions without it don't run beside Rasa 3.6. HandoffChannel and rasa-handoff serve refuse such packets themselves; a "
+        "server of your own with these packages doesn't."
     )
 
 
@@ -80,9 +82,8 @@ def _conflicts(package: str) -> Iterator[str]:
 
     waiting: list[tuple[str, frozenset[str]]] = [(package, frozenset())]
     seen = set(waiting)
-    version = functools.cache(
-        _version
-    )  # some are required a hundred times, and reading their metadata takes milliseconds
+    # Some packages are required a hundred times, and reading their metadata takes milliseconds.
+    version = functools.cache(_version)
     while waiting:
         name, extras = waiting.pop()
         owner = _distribution(name)
@@ -112,7 +113,7 @@ def _conflicts(package: str) -> Iterator[str]:
 
 @functools.cache
 def _requirement(text: str) -> Any:
-    """Read once: many packages ask for the same."""
+    """Parse a requirement, and each text only once: many packages have the same."""
     from packaging.requirements import Requirement
 
     return Requirement(text)

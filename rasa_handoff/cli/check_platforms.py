@@ -58,6 +58,7 @@ def _liveperson(project: Project, data: Any) -> Iterator[Finding]:
 
 
 def _optional_parts(settings: KommunicateSettings) -> str:
+    """Say what works by the optional keys, or doesn't work without them. "Too late" is after the response to a webhook."""
     api = (
         "what comes too late is said by the REST API"
         if settings.api_key

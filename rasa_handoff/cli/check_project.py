@@ -18,7 +18,7 @@ from rasa_handoff.presets.examples import FEW, usual_number
 from rasa_handoff.presets.parts import Choice, preset_files, read_choice
 from rasa_handoff.protocol import names
 from rasa_handoff.protocol.channel_settings import CHANNEL_NAME, IntentSettings, Settings, read_settings, unknown_slots
-from rasa_handoff.protocol.errors import MarkerError, SettingsError
+from rasa_handoff.protocol.errors import HandoffError, MarkerError, SettingsError
 from rasa_handoff.protocol.markers import OptionsRequest, read_directives, read_marker
 
 OUT_OF_SCOPE: Final = "out_of_scope"
@@ -64,11 +64,18 @@ def _check_hosted(project: Project, settings: Settings) -> Iterator[Finding]:
 
 
 def _can_be_found(project: Project, module: str) -> bool:
+    """Return whether the module is there, in the project or among the installed packages.
+
+    Raises:
+        HandoffError: a package that it is in fails when it is imported.
+    """
     sys.path.insert(0, str(project.folder))  # as Rasa does
     try:
         return find_spec(module) is not None
     except ModuleNotFoundError:
         return False
+    except Exception as problem:  # from the package that the module is in, which is imported here
+        raise HandoffError(f"{CHANNEL_NAME}: '{module}' can't be imported ({problem!r}): mend it.") from problem
     finally:
         sys.path.remove(str(project.folder))
 
@@ -116,7 +123,8 @@ def check_outside_channels(project: Project) -> Iterator[Finding]:
         for key in project.credentials:
             if is_channel(key):
                 yield mend(
-                    f"credentials.yml: move '{key}' under {CHANNEL_NAME}, channels. Outside it is not handed over."
+                    f"credentials.yml: move '{key}' under 'channels' of {CHANNEL_NAME}. "
+                    "Conversations on channels outside it aren't handed over."
                 )
 
 
@@ -142,7 +150,7 @@ def check_importer(project: Project) -> Iterator[Finding]:
 
 
 def check_actions(project: Project) -> Iterator[Finding]:
-    """Check that there is an action server with the package's actions, with ``actions: true``."""
+    """Check that there is an action server with the package's actions, if config.yml says ``actions: true``."""
     try:
         choice = choice_of(project)
     except SettingsError:
@@ -215,7 +223,7 @@ def check_slots(project: Project) -> Iterator[Finding]:
 
 
 def choice_of(project: Project) -> Choice:
-    """Return the importer's settings in the project; the defaults if it has none.
+    """Return the settings of the preset's importer in config.yml; the defaults if the importer isn't there.
 
     Raises:
         SettingsError: a setting is wrong.
@@ -227,6 +235,7 @@ def choice_of(project: Project) -> Choice:
 
 
 def _check_own_dialogues(project: Project) -> Iterator[Finding]:
+    """Check that the project answers the intents of a handoff itself, where it has no importer for them."""
     listed = {str(_name(entry)) for entry in project.domain.get("intents") or ()}
     ruled = _intents_in_rules(project)
     intents = _intents(project)
@@ -240,6 +249,7 @@ def _check_own_dialogues(project: Project) -> Iterator[Finding]:
 
 
 def _check_fallback(project: Project, choice: Choice) -> Iterator[Finding]:
+    """Check that a fallback of the project's own offers the departments, as the preset's does."""
     own = (project.domain.get("responses") or {}).get("utter_default")
     if choice.fallback and own and not any(_has_options(each) for each in own):
         yield warn(
@@ -275,7 +285,10 @@ def _name(entry: Any) -> Any:
 
 
 def departments_named(project: Project, execute: str) -> Iterator[tuple[str, str]]:
-    """Yield the departments that markers and buttons of the project's responses name, each with the response's name."""
+    """Yield the departments that markers and buttons of the project's responses name, each after the response's name.
+
+    ``execute``: the intent that starts a handoff.
+    """
     for name, variants in (project.domain.get("responses") or {}).items():
         for variant in variants if isinstance(variants, list) else ():
             if not isinstance(variant, dict):

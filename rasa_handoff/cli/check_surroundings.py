@@ -19,7 +19,8 @@ from rasa_handoff.protocol.names import EXECUTE_ACTION, OPTIONS_ACTION, RELAY_TO
 from rasa_handoff.protocol.payloads import RelayTokenAnswer
 from rasa_handoff.protocol.values import find_department, read
 
-SECONDS: Final = 5.0
+TIMEOUT: Final = 5.0
+"""Seconds to wait for a server's answer."""
 
 
 def check_tracker_store(project: Project) -> Iterator[Finding]:
@@ -57,28 +58,28 @@ def check_desk(project: Project) -> Iterator[Finding]:
             f"The live-agent server at {url} doesn't answer ({_reason(problem)}): start it with rasa-handoff serve."
         )
         return
-    yield _judged(url, health)
+    yield _server_finding(url, health)
     yield from _check_relay(project, settings, url)
     letters = health.get("dead_letters") if isinstance(health, dict) else None
     if isinstance(letters, int) and letters > 0:
-        yield warn(_set_aside(letters, f"the live-agent server at {url}", "rasa-handoff dead-letters list"))
+        yield warn(_dead_letters(letters, f"the live-agent server at {url}", "rasa-handoff dead-letters list"))
 
 
 def _check_relay(project: Project, settings: Settings, url: str) -> Iterator[Finding]:
-    """Check that the live-agent server takes the token and has the departments; one that is too old to be asked isn't."""
+    """Check that the live-agent server takes the token and has the departments; a server too old to be asked has no finding."""
     headers = {"Authorization": f"Bearer {settings.desk.token}"} if settings.desk.token else {}
     try:
         answer = _get(f"{url}{RELAY_TOKEN_PATH}?{urllib.parse.urlencode({'bot_id': settings.bot_id})}", headers)
         yield from _check_departments(project, settings, url, read(RelayTokenAnswer, answer))
     except urllib.error.HTTPError as problem:
         if problem.code == 403:
-            what = "desk.token isn't" if settings.desk.token else "There is no desk.token, so it isn't"
+            reason = f"isn't a token of the bot '{settings.bot_id}'" if settings.desk.token else "is missing"
             yield mend(
-                f"{what} one of the bot '{settings.bot_id}' at {url}, which refuses the relay: make one there by "
+                f"The live-agent server at {url} refuses the relay, since desk.token {reason}: make a token there by "
                 f"rasa-handoff token add {settings.bot_id}, and write it into credentials.yml."
             )
     except (OSError, ValueError, Refused):
-        return  # that it doesn't answer, or isn't ours, was said
+        return  # check_desk has reported that it doesn't answer, or isn't ours
 
 
 def _check_departments(project: Project, settings: Settings, url: str, answer: RelayTokenAnswer) -> Iterator[Finding]:
@@ -109,16 +110,18 @@ def check_dead_letters(project: Project) -> Iterator[Finding]:
     except ModuleNotFoundError:  # no relay can run here; another check reports the package
         return
     if letters:
-        yield warn(_set_aside(letters, "the relay", "rasa-handoff dead-letters list --side relay"))
+        yield warn(_dead_letters(letters, "the relay", "rasa-handoff dead-letters list --side relay"))
 
 
-def _set_aside(letters: int, whose: str, command: str) -> str:
-    many = "1 entry" if letters == 1 else f"{letters:,} entries"
-    return f"{many} of {whose} couldn't be delivered and waits for you: {command}"
+def _dead_letters(letters: int, whose: str, command: str) -> str:
+    """Return the sentence about dead letters. ``command``: the one that lists them."""
+    what = "1 entry" if letters == 1 else f"{letters:,} entries"
+    waits = "waits" if letters == 1 else "wait"
+    return f"{what} of {whose} couldn't be delivered and {waits} for you: {command}"
 
 
 def check_action_server(project: Project) -> Iterator[Finding]:
-    """Check that the running action server has the package's actions, with ``actions: true``."""
+    """Check that the running action server has the package's actions, if config.yml says ``actions: true``."""
     url = (project.endpoints.get("action_endpoint") or {}).get("url")
     if not url or not _wants_actions(project):
         return
@@ -144,7 +147,8 @@ def _wants_actions(project: Project) -> bool:
         return False
 
 
-def _judged(url: str, health: Any) -> Finding:
+def _server_finding(url: str, health: Any) -> Finding:
+    """Return what the answer of ``/health`` says of the server at this URL."""
     protocol = health.get("protocol") if isinstance(health, dict) else None
     if not isinstance(protocol, int):
         return mend(
@@ -167,7 +171,7 @@ def _judged(url: str, health: Any) -> Finding:
 def _get(url: str, headers: Mapping[str, str] | None = None) -> Any:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(urllib.request.Request(url, headers=dict(headers or {})), timeout=SECONDS) as answer:
+        with opener.open(urllib.request.Request(url, headers=dict(headers or {})), timeout=TIMEOUT) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as problem:
         if problem.code == 503:  # the server's status when its database can't be reached; the body says more

@@ -8,7 +8,6 @@ from pathlib import Path
 from rasa_handoff.cli.project import Project
 from rasa_handoff.protocol.channel_settings import CHANNEL_NAME, SECRETS_EXAMPLE, read_settings
 from rasa_handoff.protocol.errors import SettingsError
-from rasa_handoff.protocol.settings_errors import expanded
 from rasa_handoff.protocol.tokens import make_token
 
 
@@ -37,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise SettingsError("--expires-in is in seconds from now: write a number above 0, such as 86400.")
     if not arguments.conversation_id:
         raise SettingsError("CONVERSATION_ID is empty: write the session_id or sender that the token is for.")
-    settings = read_settings(expanded(Project(arguments.project).channel))
+    settings = read_settings(Project(arguments.project).channel)
     if not settings.customer_token_secrets:
         raise SettingsError(
             f"{CHANNEL_NAME} has no customer_token_secrets: write customer_token_secrets: {SECRETS_EXAMPLE}."

@@ -46,7 +46,7 @@ def relays_database(project: Project) -> str:
     if project.channel is None:
         raise HandoffError(f"credentials.yml has no {CHANNEL_NAME}, so there is no relay here.")
     store = read_store(project.channel)
-    from sqlalchemy.engine import make_url  # init and doctor run where it isn't installed
+    from sqlalchemy.engine import make_url  # init and doctor run where SQLAlchemy isn't installed
     from sqlalchemy.exc import ArgumentError
 
     try:
@@ -105,5 +105,5 @@ def _file(database: str) -> Path | None:
 
 
 def server_module(name: str) -> Any:
-    """Import a module of ``rasa_handoff.server``. Commands do that when they run, so that ``--help`` answers at once."""
+    """Import a module of ``rasa_handoff.server``, when a command runs: ``--help`` answers at once without it."""
     return import_module(f"rasa_handoff.server.{name}")

@@ -20,6 +20,7 @@ from rasa_handoff.server.sending_again import DEAD_LETTERS as OF_SERVER
 from rasa_handoff.store.postgres import with_driver
 
 LETTERS: Final = {SERVER: OF_SERVER, RELAY: OF_RELAY}
+"""What can be done with dead letters, by side."""
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +39,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Print one line for each: number, time, target and lane, name, reason."""
+    """Print one line for each dead letter: number, time, target and lane, name, reason."""
     letters = carry_out(arguments, LIST, lambda side, connection: LETTERS[side].list(connection))
     for letter in letters:
         if arguments.json:
@@ -80,12 +81,12 @@ def count_dead_letters(database: str) -> int:
 
 
 def _read_count(database: str) -> int:
-    url, more = make_url(database), {}
+    url, options = make_url(database), {}
     if url.get_backend_name() == "sqlite":
         url = make_url(f"sqlite:///file:{url.database}?mode=ro&uri=true")  # read-only, so that no file is made
     else:
-        url, more = with_driver(url), {"connect_timeout": 2}
-    engine = create_engine(url, connect_args=more)
+        url, options = with_driver(url), {"connect_timeout": 2}
+    engine = create_engine(url, connect_args=options)
     try:
         with engine.connect() as connection:
             return repository.outbox.count_dead_letters(connection)

@@ -4,7 +4,7 @@ import ast
 from typing import Final
 
 from rasa_handoff.cli.edit_credentials import NotEditable
-from rasa_handoff.cli.text_files import split
+from rasa_handoff.cli.text_files import complete_lines
 
 MODULE: Final = "rasa_handoff.actions"
 LINE: Final = f"from {MODULE} import *\n"
@@ -33,15 +33,16 @@ def edit_actions(source: str, name: str) -> str:
         raise NotEditable(
             f"{name} isn't valid Python (line {problem.lineno}). Mend it and add: {LINE.strip()}"
         ) from problem
-    lines = split(source)
-    place, gap = _place(body, len(lines))
-    return "".join([*lines[:place], *gap, LINE, *lines[place:]])
+    lines = complete_lines(source)
+    position, gap = _position(body, len(lines))
+    return "".join([*lines[:position], *gap, LINE, *lines[position:]])
 
 
-def _place(body: list[ast.stmt], length: int) -> tuple[int, list[str]]:
-    """Return the line for the import, and a blank line if one is needed: after the last import at the head, else after
-    docstring and
-    comments."""
+def _position(body: list[ast.stmt], length: int) -> tuple[int, list[str]]:
+    """Return the line for the import, and a blank line to put before it, if one is needed.
+
+    It comes after the last import at the head of the file, else after its docstring and comments.
+    """
     head = 0
     while head < len(body) and _is_head(body[head]):
         head += 1

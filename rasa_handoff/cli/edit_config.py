@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 
 from rasa_handoff.cli.edit_credentials import NotEditable
 from rasa_handoff.cli.project import parse_yaml
-from rasa_handoff.cli.text_files import end_of_block, places, split, start_of_comments
+from rasa_handoff.cli.text_files import complete_lines, end_of_block, key_lines, start_of_comments
 from rasa_handoff.presets.parts import Choice
 
 FILE: Final = "config.yml"
@@ -18,7 +18,8 @@ RASAS_IMPORTER: Final = "RasaFileImporter"
 CHOSEN_BY_RASA: Final = ("pipeline", "policies")
 
 _GENERATED: Final = "# # No configuration for"
-_WHY: Final = "# Rasa would have chosen these; with several importers it can't, so they are written out.\n"
+"""The beginning of the comment in which ``rasa train`` notes the block that it chose."""
+_COMMENT: Final = "# Rasa would have chosen these; with several importers it can't, so they are written out.\n"
 
 
 def has_importer(config: dict[str, Any]) -> bool:
@@ -31,7 +32,7 @@ def edit_config(text: str, choice: Choice, defaults: Callable[[str], str]) -> st
     """Add the importer to the text, unless it has it. ``defaults`` returns Rasa's own block for a key.
 
     Raises:
-        NotEditable: ``importers`` isn't a list of names, one below the other.
+        NotEditable: the file has a shape that this command can't edit, such as ``importers`` in one line.
     """
     before = parse_yaml(text, FILE)
     if not has_importer(before):
@@ -57,31 +58,32 @@ def rasas_default(key: str) -> str:
         )
     path = Path(spec.submodule_search_locations[0]) / "engine/recipes/config_files/default_config.yml"
     text = path.read_text(encoding="utf-8")
-    lines, start = split(text), places(text)[key]
+    lines, start = complete_lines(text), key_lines(text)[key]
     return "".join(lines[start : end_of_block(lines, start)])
 
 
 def _with_importer(text: str, before: dict[str, Any], choice: Choice) -> str:
-    lines, where = split(text), places(text)
+    lines, where = complete_lines(text), key_lines(text)
     listed = before.get("importers")
     if not where:
         raise NotEditable(f"{FILE} is written in one line with braces. Write one key per line and run this again.")
     if listed is None:
         block = ["importers:\n", f"  - name: {RASAS_IMPORTER}\n", *_item(choice, 2)]
-        return "".join(_with_block(lines, where, block))
+        return "".join(_with_importers(lines, where, block))
     indent = _list_indent(text)
     if indent is None:
-        raise NotEditable(f"{FILE}: 'importers' isn't a list, one below the other. Add '- name: {IMPORTER}' to it.")
+        raise NotEditable(f"{FILE}: 'importers' isn't a list with one entry a line. Add '- name: {IMPORTER}' to it.")
     end = end_of_block(lines, where["importers"])
     return "".join([*lines[:end], *_item(choice, indent), *lines[end:]])
 
 
-def _with_block(lines: list[str], where: dict[str, int], block: list[str]) -> list[str]:
+def _with_importers(lines: list[str], where: dict[str, int], block: list[str]) -> list[str]:
+    """Return the lines with the block ``importers``: in place of an empty one, else above the pipeline, else at the end."""
     if "importers" in where:
         return [*lines[: where["importers"]], *block, *lines[where["importers"] + 1 :]]
     if "pipeline" in where:
-        place = start_of_comments(lines, where["pipeline"])
-        return [*lines[:place], *block, "\n", *lines[place:]]
+        start = start_of_comments(lines, where["pipeline"])
+        return [*lines[:start], *block, "\n", *lines[start:]]
     return [*lines, "\n", *block]
 
 
@@ -100,15 +102,16 @@ def _list_indent(text: str) -> int | None:
 
 
 def _written_out(text: str, key: str, default: str) -> str:
-    lines, where = split(text), places(text)
+    """Return the text with Rasa's own block for the key written out."""
+    lines, where = complete_lines(text), key_lines(text)
     if key not in where:
-        return "".join([*lines, "\n", _WHY, default])
+        return "".join([*lines, "\n", _COMMENT, default])
     start = where[key]
-    return "".join([*lines[:start], _WHY, default, *lines[_after_generated(lines, start + 1) :]])
+    return "".join([*lines[:start], _COMMENT, default, *lines[_after_generated(lines, start + 1) :]])
 
 
 def _after_generated(lines: list[str], start: int) -> int:
-    """Return the line after the comment in which ``rasa train`` notes what it chose: the block itself replaces it."""
+    """Return the line after the comment in which ``rasa train`` notes what it chose: the block replaces it."""
     if start >= len(lines) or not lines[start].startswith(_GENERATED):
         return start
     while start < len(lines) and lines[start].startswith("#"):

@@ -7,7 +7,14 @@ from typing import Any, Final
 import msgspec
 
 from rasa_handoff.cli.project import parse_yaml
-from rasa_handoff.cli.text_files import comments_below, end_of_block, indented, places, split, start_of_comments
+from rasa_handoff.cli.text_files import (
+    comments_below,
+    complete_lines,
+    end_of_block,
+    indented,
+    key_lines,
+    start_of_comments,
+)
 from rasa_handoff.protocol import names
 from rasa_handoff.protocol.channel_settings import CHANNEL_NAME, read_settings
 from rasa_handoff.protocol.errors import HandoffError, SettingsError
@@ -65,7 +72,7 @@ def edit_credentials(text: str, values: ChannelValues) -> str:
     outside = [str(key) for key in before if is_channel(key)]
     if CHANNEL_NAME in before:
         if outside:
-            raise NotEditable(f"{FILE}: move '{outside[0]}' under {CHANNEL_NAME}, channels.")
+            raise NotEditable(f"{FILE}: move '{outside[0]}' under 'channels' of {CHANNEL_NAME}.")
         try:
             read_settings(before[CHANNEL_NAME])
         except SettingsError as problem:
@@ -80,11 +87,11 @@ def edit_credentials(text: str, values: ChannelValues) -> str:
 
 def _added(text: str, values: ChannelValues) -> str:
     gap = "\n" if text.strip() else ""
-    return "".join(split(text)) + gap + _head(values) + _DEFAULT_CHANNELS
+    return "".join(complete_lines(text)) + gap + _head(values) + _DEFAULT_CHANNELS
 
 
 def _moved(text: str, channels: list[str], values: ChannelValues) -> str:
-    lines, where = split(text), places(text)
+    lines, where = complete_lines(text), key_lines(text)
     if not where:
         raise NotEditable(f"{FILE} is written in one line with braces. Write one key per line and run this again.")
     ranges = [_range(lines, where[channel]) for channel in channels]

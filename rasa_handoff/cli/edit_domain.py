@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from rasa_handoff.cli.edit_credentials import NotEditable
 from rasa_handoff.cli.project import parse_yaml
-from rasa_handoff.cli.text_files import end_of_block, places, split
+from rasa_handoff.cli.text_files import complete_lines, end_of_block, key_lines
 
 FILE: Final = "domain.yml"
 INDENT: Final = 2
@@ -18,12 +18,12 @@ def edit_domain(text: str, preset: str) -> str:
         NotEditable: the file isn't of the usual shape.
     """
     before, wanted = parse_yaml(text, FILE), parse_yaml(preset, "the preset's domain")
-    lines, source = split(text), split(preset)
+    lines, source = complete_lines(text), complete_lines(preset)
     for section, body in wanted.items():
         if isinstance(body, list | dict):
             missing = [entry for entry in body if _name(entry) not in _names(before.get(section))]
             if missing:
-                start = places(preset)[section]
+                start = key_lines(preset)[section]
                 entries = _entries(source[start + 1 : end_of_block(source, start)])
                 lines = _added(lines, section, [line for entry in missing for line in entries[_name(entry)]])
     after = "".join(lines)
@@ -34,7 +34,7 @@ def edit_domain(text: str, preset: str) -> str:
 def _added(lines: list[str], section: str, entries: list[str]) -> list[str]:
     """Return the lines with these entries at the end of the section, which is added if it is missing."""
     text = "".join(lines)
-    where = places(text)
+    where = key_lines(text)
     if section not in where:
         if not where and parse_yaml(text, FILE):
             raise NotEditable(f"{FILE} is written in one line with braces. Write one key per line and run this again.")
@@ -54,7 +54,7 @@ def _added(lines: list[str], section: str, entries: list[str]) -> list[str]:
 
 
 def _entries(lines: list[str]) -> dict[str, list[str]]:
-    """Return the lines of each entry of a section, with the comments above it."""
+    """Return the lines of each entry of a section by the entry's name, with the comments above it."""
     found: dict[str, list[str]] = {}
     waiting: list[str] = []
     name = ""

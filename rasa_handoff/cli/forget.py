@@ -9,15 +9,15 @@ from rasa_handoff.protocol.values import plain
 from rasa_handoff.relay.forget_conversation import forget as forget_at_relay
 from rasa_handoff.server.forget_handoffs import forget as forget_at_server
 
-FORGETS: Final[dict[str, Forget]] = {SERVER: forget_at_server, RELAY: forget_at_relay}
-OTHERS: Final = {
-    SERVER: "The relay keeps its own: give the command with --side relay too, and delete the tracker in Rasa's tracker store.",
-    RELAY: "The live-agent server keeps its own: give the command without --side too. Rasa's tracker isn't touched.",
+FORGET_AT: Final[dict[str, Forget]] = {SERVER: forget_at_server, RELAY: forget_at_relay}
+WHAT_REMAINS: Final = {
+    SERVER: "The relay keeps data of its own: give the command with --side relay too, and delete the tracker in Rasa's store.",
+    RELAY: "The live-agent server keeps data of its own: give the command without --side too. Rasa's tracker isn't touched.",
 }
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments."""
+    """Add the options of ``forget``."""
     parser.add_argument(
         "conversation_id", metavar="CONVERSATION_ID", help="the customer's id, as the bot's channel has it"
     )
@@ -32,13 +32,15 @@ def forget(arguments: argparse.Namespace) -> int:
     gone = carry_out(
         arguments,
         FORGET,
-        lambda side, connection: plain(FORGETS[side](connection, conversation_id, bot_id)),
+        lambda side, connection: plain(FORGET_AT[side](connection, conversation_id, bot_id)),
         conversation_id=conversation_id,
         bot_id=bot_id,
     )
     if not gone["handoffs"]:
-        print(f"The {arguments.side} knows no handoff of this conversation; what else it had of it is deleted.")
+        print(
+            f"The {arguments.side} knows no handoff of this conversation; whatever else it kept of the conversation is deleted."
+        )
     else:
         print(f"Deleted at the {arguments.side}: {gone['handoffs']} handoffs with {gone['messages']} messages.")
-    print(OTHERS[arguments.side])
+    print(WHAT_REMAINS[arguments.side])
     return 0

@@ -21,11 +21,12 @@ from rasa_handoff.protocol.channel_settings import CHANNEL_NAME
 from rasa_handoff.protocol.errors import HandoffError
 from rasa_handoff.protocol.names import RASAS_SLOTS
 
-RASAS_AND_OURS: Final = (*RASAS_SLOTS, "handoff_")
-"""Prefixes of slots that an agent needn't see."""
+HIDDEN_SLOTS: Final = (*RASAS_SLOTS, "handoff_")
+"""Prefixes of Rasa's slots and of ours, which an agent needn't see."""
 ACTIONS_ELSEWHERE: Final = (
-    "endpoints.yml names an action server, but its actions aren't here. Add there: from rasa_handoff.actions "
-    "import *, and write 'actions: true' beside the importer in config.yml. Until then the channel offers the departments itself."
+    "endpoints.yml names an action server, but this project has no actions.py. Add the line 'from rasa_handoff.actions import *' "
+    "to the action server's actions.py, and write 'actions: true' below the importer in config.yml. Until then the channel "
+    "offers the departments itself."
 )
 
 NEXT_STEPS = """
@@ -38,7 +39,7 @@ DESK_STEP = """  rasa-handoff agent add thandi@example.com --name Thandi      (o
   rasa-handoff serve{port}                                 (goes on running)
 """
 IGNORED_FILES: Final = ("*.bak", "handoff.db*", "rasa-handoff-desk.db*")
-"""Written into the project's folder by init, the relay and the server, unless the settings say otherwise."""
+"""What git should ignore: files that init, the relay and the server write into the project's folder by default."""
 ACTIONS_STEP = "  rasa run actions                                       (goes on running)\n"
 
 
@@ -103,22 +104,23 @@ def planned(project: Project, values: ChannelValues, copy: bool) -> Plan:
         manual_steps.append(
             f"{edit_credentials.FILE} has {CHANNEL_NAME} already: change its bot_id and desk.url there."
         )
-    actions = _attempt(hindrances, lambda: _actions(project)) or []
+    actions = _attempt(hindrances, lambda: _actions(project))
     choice = Choice(actions=bool(actions))
     changes = list(actions)
-    changes += _attempt(hindrances, lambda: _preset(project, choice) if copy else [_config(project, choice)]) or []
-    changes += _attempt(hindrances, lambda: [_credentials(project, values)]) or []
+    changes += _attempt(hindrances, lambda: _preset(project, choice) if copy else [_config(project, choice)])
+    changes += _attempt(hindrances, lambda: [_credentials(project, values)])
     return Plan(
         tuple(change for change in changes if change.before != change.after), tuple(hindrances), tuple(manual_steps)
     )
 
 
-def _attempt(hindrances: list[str], work: Callable[[], list[FileChange]]) -> list[FileChange] | None:
+def _attempt(hindrances: list[str], work: Callable[[], list[FileChange]]) -> list[FileChange]:
+    """Return the changes that the work plans; none if it can't be done, with the reason added to the hindrances."""
     try:
         return work()
     except HandoffError as problem:
         hindrances.append(str(problem))
-        return None
+        return []
 
 
 def _actions(project: Project) -> list[FileChange]:
@@ -137,7 +139,7 @@ def _config(project: Project, choice: Choice) -> FileChange:
 def _preset(project: Project, choice: Choice) -> list[FileChange]:
     if edit_config.has_importer(project.config):
         raise NotEditable(
-            "config.yml: the importer rasa_handoff.HandoffImporter is there. Take it out and run this again."
+            "config.yml: it has the importer rasa_handoff.HandoffImporter already. Take it out, or leave out --copy."
         )
     files = copied_preset(project, choice)
     changes = [FileChange(path, None, text) for path, text in files.items() if not path.exists()]
@@ -161,7 +163,7 @@ def _bot_id(project: Project) -> str:
 def _slots(project: Project) -> tuple[str, ...]:
     """Return the project's own slots, which agents may want to see."""
     slots = project.domain.get("slots")
-    return tuple(str(name) for name in slots or () if not str(name).startswith(RASAS_AND_OURS))
+    return tuple(str(name) for name in slots or () if not str(name).startswith(HIDDEN_SLOTS))
 
 
 def _checked_url(url: str) -> str:

@@ -105,7 +105,7 @@ class Project:
         return yaml_files(self.folder / "data")
 
     def actions_file(self) -> Path | None:
-        """Return the file in which the project's actions are, or could be, imported."""
+        """Return the file in which the package's actions are imported, or would be; None if the project has none."""
         for name in ("actions/actions.py", "actions.py", "actions/__init__.py"):
             if (self.folder / name).is_file():
                 return self.folder / name
@@ -158,22 +158,26 @@ def shaped(content: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
 
 
 def parse_yaml(text: str, name: str) -> dict[str, Any]:
-    """Parse a mapping in a YAML text. ``name``: the file's name, for the error."""
+    """Parse a mapping in a YAML text. ``name``: the file's name, for the error.
+
+    Raises:
+        NotYaml: it isn't one; the sentence names the file and the line.
+    """
     try:
         content = YAML(typ="safe").load(text)  # with the parser that Rasa uses, which accepts less than the pure one
     except YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
-        place = f" (line {mark.line + 1})" if mark else ""
+        line = f" (line {mark.line + 1})" if mark else ""
         reason = getattr(problem, "problem", None) or "it can't be read"
         advice = _advice_on_quotes(text, mark.line if mark else -1) or "Mend it and try again."
-        raise NotYaml(f"{name} isn't valid YAML{place}: {reason}. {advice}") from problem
+        raise NotYaml(f"{name} isn't valid YAML{line}: {reason}. {advice}") from problem
     if content is not None and not isinstance(content, dict):
         raise NotYaml(f"{name} should hold keys and values, but holds a {type(content).__name__}.")
     return content or {}
 
 
 def _advice_on_quotes(text: str, number: int) -> str | None:
-    """Return advice if an address is in braces without quotes, else None."""
+    """Return advice if the line with this number (from 0) has an address in braces without quotes, else None."""
     line = "".join(text.split("\n")[number : number + 1])
     address = re.search(r"[{,].*?:\s*(https?://[^\s,}]+)", line)
     return f'Within braces an address needs quotes: write "{address[1]}".' if address else None
@@ -185,9 +189,10 @@ def yaml_files(folder: Path) -> list[Path]:
 
 
 def _merge(whole: dict[str, Any], key: str, body: Any) -> None:
+    """Add what a file has under a key to what other files have there. An empty key adds nothing."""
     if isinstance(body, dict):
         whole[key] = {**whole.get(key, {}), **body}
     elif isinstance(body, list):
         whole[key] = [*whole.get(key, []), *body]
-    else:
+    elif body is not None:
         whole[key] = body

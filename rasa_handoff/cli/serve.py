@@ -89,8 +89,8 @@ def _add_desk_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=DAYS",
-        help="how long something is kept that is over, such as ended_days=365; may be given several times; what isn't named is "
-        "kept for ever (docs/retention.md)",
+        help="how long something is kept after it is over, such as ended_days=365; may be given several times; what isn't "
+        "named is kept for ever (docs/retention.md)",
     )
     parser.add_argument(
         "--place-notices",

@@ -30,7 +30,7 @@ from rasa_handoff.store.engine import Store
 from rasa_handoff.store.sqlite import DatabaseInUse
 
 SERVER, RELAY = "server", "relay"
-ADDRESSES = {SERVER: ADMIN, RELAY: f"/webhooks/handoff{ADMIN}"}
+ADMIN_PATHS = {SERVER: ADMIN, RELAY: f"/webhooks/handoff{ADMIN}"}
 """The path of each side's admin commands."""
 
 CommandWork = Callable[[str, Connection], Any]
@@ -47,7 +47,7 @@ def add_side(command: argparse.ArgumentParser) -> None:
         "--side",
         choices=(SERVER, RELAY),
         default=SERVER,
-        help="whose: the live-agent server's (default) or the relay's",
+        help="the side that is meant: the live-agent server (default) or the relay",
     )
     command.add_argument(
         "--url",
@@ -69,10 +69,10 @@ def add_side(command: argparse.ArgumentParser) -> None:
 
 
 def carry_out(arguments: argparse.Namespace, command: str, work: CommandWork, **more: Any) -> Any:
-    """Have the side carry out the command, or do its work here, and return the result.
+    """Have the side carry out the command, or do its work here, and return the result. ``more``: the command's arguments.
 
     Raises:
-        HandoffError: one sentence.
+        HandoffError: the side refuses, or can't be reached, or its database can't be opened.
     """
     if arguments.url is not None:
         return ask_at(*_address(arguments), command, **more)
@@ -94,7 +94,7 @@ def _address(arguments: argparse.Namespace) -> tuple[str, str]:
     """Return the address for admin commands, and the token.
 
     Raises:
-        HandoffError: one sentence.
+        HandoffError: ``--database`` is given too, or there is no token that can be sent.
     """
     if arguments.database is not None:
         raise HandoffError("Give --url or --database: one names a running process, the other a database.")
@@ -103,7 +103,7 @@ def _address(arguments: argparse.Namespace) -> tuple[str, str]:
         raise HandoffError(f"--url needs the admin token of that side: set {ADMIN_TOKEN_VARIABLE} to it.")
     if not (token.isascii() and token.isprintable()):
         raise HandoffError("The admin token has characters that can't stand in a header: give the one that side has.")
-    url = checked(arguments.url.rstrip("/")) + ADDRESSES[arguments.side]
+    url = checked(arguments.url.rstrip("/")) + ADMIN_PATHS[arguments.side]
     if url.startswith("http:") and not is_loopback(urlsplit(url).netloc):
         print("The token goes there unencrypted: better give an https:// address.", file=sys.stderr)
     return url, token

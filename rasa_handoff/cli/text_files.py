@@ -1,4 +1,4 @@
-"""Reading, editing and writing of a project's text files, so that only the lines in question change.
+"""Read, edit and write a project's text files, so that only the lines in question change.
 
 Line ends and the byte order mark are kept. A YAML library that writes a file back changes its indents, quotes and long lines, so
 ruamel is only used to find the lines; after each edit the caller parses the result and compares.
@@ -15,8 +15,10 @@ from ruamel.yaml.comments import CommentedMap
 
 from rasa_handoff.protocol.errors import HandoffError
 
+BYTE_ORDER_MARK: Final = "\ufeff"
 
-def places(text: str) -> dict[str, int]:
+
+def key_lines(text: str) -> dict[str, int]:
     """Return the line (from 0) of each top-level key of a block mapping; empty for any other shape."""
     loaded: Any = YAML().load(text)
     if not isinstance(loaded, CommentedMap) or loaded.fa.flow_style():
@@ -28,7 +30,7 @@ def end_of_block(lines: list[str], start: int) -> int:
     """Return the line after the last one of the top-level key at ``start``. Comments below it don't belong to it."""
     end = start + 1
     for number in range(start + 1, len(lines)):
-        if _is_bare(lines[number]):
+        if _is_blank_or_comment(lines[number]):
             continue
         if not lines[number].startswith((" ", "\t", "-")):
             break
@@ -37,7 +39,10 @@ def end_of_block(lines: list[str], start: int) -> int:
 
 
 def start_of_comments(lines: list[str], start: int) -> int:
-    """Return the first of the comment lines right above ``start``. Comments at the file's head belong to the file."""
+    """Return the line at which the comments right above ``start`` begin, or ``start`` if there are none.
+
+    Comments at the head of the file are about the file, so they aren't taken.
+    """
     first = start
     while first > 0 and lines[first - 1].startswith("#"):
         first -= 1
@@ -53,12 +58,12 @@ def comments_below(lines: list[str], start: int) -> int:
 
 
 def indented(lines: list[str], by: int) -> list[str]:
-    """Return the lines moved to the right; blank ones stay blank."""
+    """Return the lines moved to the right by so many columns; blank ones stay blank."""
     return [" " * by + line if line.strip() else line for line in lines]
 
 
-def split(text: str) -> list[str]:
-    """Return the lines with their line ends; a last line without one gets it."""
+def complete_lines(text: str) -> list[str]:
+    """Return the lines with their line ends; if the last line has none, it gets one."""
     return lines_of(text if text.endswith("\n") or not text else text + "\n")
 
 
@@ -67,11 +72,8 @@ def lines_of(text: str) -> list[str]:
     return io.StringIO(text, newline="\n").readlines()
 
 
-def _is_bare(line: str) -> bool:
+def _is_blank_or_comment(line: str) -> bool:
     return not line.strip() or line.startswith("#") or line.startswith("---")
-
-
-MARK: Final = "\ufeff"
 
 
 def read(path: Path) -> str:
@@ -80,7 +82,7 @@ def read(path: Path) -> str:
     Raises:
         HandoffError: it isn't UTF-8.
     """
-    return _lf(raw(path)).removeprefix(MARK)
+    return _with_line_feeds(raw(path)).removeprefix(BYTE_ORDER_MARK)
 
 
 def raw(path: Path) -> str:
@@ -114,16 +116,17 @@ def back_up(path: Path) -> Path:
 
 
 def _as_before(before: str, text: str) -> str:
-    old, new = lines_of(before.removeprefix(MARK)), lines_of(text)
+    """Return the text with the byte order mark of the file as it was, and with the line ends of the lines that stay."""
+    old, new = lines_of(before.removeprefix(BYTE_ORDER_MARK)), lines_of(text)
     crlf = sum(line.endswith("\r\n") for line in old)
     if crlf:
         usual = "\r\n" if crlf * 2 > len(old) else "\n"
-        matcher = difflib.SequenceMatcher(a=[_lf(line) for line in old], b=new, autojunk=False)
+        matcher = difflib.SequenceMatcher(a=[_with_line_feeds(line) for line in old], b=new, autojunk=False)
         new = [line.removesuffix("\n") + usual if line.endswith("\n") else line for line in new]
         for first, second, size in matcher.get_matching_blocks():
             new[second : second + size] = old[first : first + size]
-    return (MARK if before.startswith(MARK) else "") + "".join(new)
+    return (BYTE_ORDER_MARK if before.startswith(BYTE_ORDER_MARK) else "") + "".join(new)
 
 
-def _lf(text: str) -> str:
+def _with_line_feeds(text: str) -> str:
     return text.replace("\r\n", "\n")

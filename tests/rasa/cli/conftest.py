@@ -45,8 +45,7 @@ class Done(NamedTuple):
 def command(*arguments: str, stdin: str = "", **environment: str) -> Done:
     """Run the command in this process, which saves the seconds that a process takes to start.
 
-    An error that it lets through is the
-    test's: in a process of its own that would be a traceback.
+    An error that it lets through fails the test; in a process of its own it would be a traceback.
     """
     out, err = _Written(io.BytesIO(), encoding="utf-8"), _Written(io.BytesIO(), encoding="utf-8")
     given = io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8")

@@ -29,7 +29,7 @@ def test_help_loads_no_heavy_package() -> None:
 
 
 def test_each_command_runs_in_a_process_of_its_own(project: Path, tmp_path: Path) -> None:
-    """The other tests call it in theirs; ``serve`` has its own in tests/server."""
+    """The other tests call the command in their own process; ``serve`` has tests of its own in tests/server."""
     database = ("--database", f"sqlite:///{tmp_path / 'desk.db'}")
     calls: dict[tuple[str, ...], str] = {
         ("init", str(project), "--yes", "--desk-url", "http://127.0.0.1:1"): "rasa_handoff.HandoffChannel",
@@ -106,7 +106,7 @@ def test_agents_departments_and_tokens_are_added(tmp_path: Path) -> None:
     assert len(token.stdout.strip()) > 20
 
 
-def test_they_are_listed_changed_and_taken_away(tmp_path: Path) -> None:
+def test_agents_departments_and_tokens_are_listed_changed_and_removed(tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path / 'desk.db'}"
 
     def run(*arguments: str, stdin: str = "", code: int = 0) -> str:

@@ -23,7 +23,7 @@ CASES = [
 
 
 def snippet(language: str) -> str:
-    """The one block of this language in docs/customer-tokens.md that makes a token."""
+    """Return the one block of this language in docs/customer-tokens.md that makes a token."""
     (found,) = [body for body in re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL) if "handoff-customer" in body]
     return str(found)
 
@@ -82,7 +82,7 @@ def test_the_command_makes_our_tokens(tmp_path: Path, monkeypatch: pytest.Monkey
         ("1.99999999999999999999." + "A" * 43, "b", "c"),
     ],
 )
-def test_what_is_not_exactly_it_is_refused(token: str, bot: str, conversation: str) -> None:
+def test_what_is_not_exactly_the_token_is_refused(token: str, bot: str, conversation: str) -> None:
     with pytest.raises(Refused):
         check_token([SECRET], token, bot, conversation)
 

@@ -67,7 +67,7 @@ class Side:
 
 
 async def run(*arguments: str) -> int:
-    """The command, beside this loop."""
+    """Run the command in a thread, beside this loop."""
     return await asyncio.to_thread(main, ["dead-letters", *arguments])
 
 
@@ -140,10 +140,10 @@ async def test_what_isnt_a_request_is_answered(tmp_path: Path) -> None:
         )
 
 
-async def test_the_relays_by_its_project(
+async def test_the_relays_database_is_found_by_its_project(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its database is the one that credentials.yml names; doctor counts what is in it, running or not."""
+    """It is the one that credentials.yml names; doctor counts the dead letters in it, whether the relay runs or not."""
     (tmp_path / "config.yml").write_text("language: en\n")
     (tmp_path / "credentials.yml").write_text(
         "rasa_handoff.HandoffChannel:\n  bot_id: b\n  store: sqlite:///relay.db\n"

@@ -43,7 +43,7 @@ def trained(bot: Path) -> Path:
 
 
 def demo(bot: Path, ports: dict[str, str]) -> "subprocess.Popen[str]":
-    """Started as by a shell's ``&``, which has Ctrl-C ignored until a program says otherwise."""
+    """Start the demo as a shell's ``&`` does, which has a program ignore Ctrl-C until it says otherwise."""
     return subprocess.Popen(
         [
             "sh",
@@ -85,7 +85,7 @@ def is_free(port: str) -> bool:
 
 
 def mentioning(words: str) -> list[str]:
-    """Command lines of running processes with these words, zombies aside."""
+    """Return the command lines of running processes with these words, zombies aside."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -186,7 +186,7 @@ def test_without_a_python_310_it_says_what_to_install(tmp_path: Path) -> None:
 
 def test_servers_end_with_a_demo_that_is_killed(trained: Path, ports: dict[str, str]) -> None:
     def running() -> list[str]:
-        """By whole words: a browser's command line has numbers in which these digits may stand."""
+        """Find the ports as whole words, since a browser's command line has longer numbers in which their digits may stand."""
         mine = [ports[name] for name in ("RASA_PORT", "ACTIONS_PORT", "DESK_PORT")]
         return [line for port in mine for line in mentioning(port) if port in line.split()]
 

@@ -18,8 +18,10 @@ from tests.rasa.cli.conftest import Done, command, process
 
 
 def doctor(project: Path, text: str) -> "Done | subprocess.CompletedProcess[str]":
-    """What it says where ``text`` is in a file. Rasa, once it has been loaded, has ruamel fill in variables itself, and fail
-    where one isn't set: such a text needs a process without Rasa, as the command is.
+    """Run doctor on a project, of which ``text`` is in a file.
+
+    Rasa, once it is loaded, has ruamel fill in variables itself, and fail where one isn't set. So a text with a variable needs a
+    process without Rasa, as the command is when a person runs it.
     """
     return (process if "${" in text else command)("doctor", str(project))
 
@@ -289,8 +291,27 @@ def test_what_is_wrong_is_found(handed: Path, name: str, old: str, new: str, lin
     assert "Traceback" not in done.stderr
 
 
+def test_an_empty_key_hides_nothing_of_another_domain_file(handed: Path) -> None:
+    (handed / "domain").mkdir()
+    for name, text in (("a", "intents:\n"), ("b", "intents: [cancel]\nforms:\n  order_form: {}\n"), ("c", "forms:\n")):
+        (handed / "domain" / f"{name}.yml").write_text(text)
+    done = command("doctor", str(handed))
+    assert "warn The form 'order_form'" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_channel_whose_package_fails_is_a_finding(handed: Path) -> None:
+    (handed / "failing").mkdir()
+    (handed / "failing" / "__init__.py").write_text("raise ValueError('No such thing.')\n")
+    replace(handed / "credentials.yml", "    rest:", "    failing.channel.Mine:")
+    done = command("doctor", str(handed))
+    assert (
+        "mend rasa_handoff.HandoffChannel: 'failing.channel' can't be imported (ValueError('No such thing.'))"
+        in done.stdout
+    ), done.stdout
+
+
 def test_an_own_form_is_told_all_that_it_should_ignore(handed: Path) -> None:
-    """Also where it ignores what starts a handoff, as an older README had it."""
+    """The form ignores what starts and ends a handoff, as an older README said, but not the answer to "carry on?"."""
     ignored = "[provide_handoff_options, execute_handoff, handoff_ended]"
     form = f"forms:\n  order_form:\n    ignored_intents: {ignored}\n    required_slots: []\nsession_config:"
     replace(handed / "domain.yml", "session_config:", form)
@@ -355,7 +376,7 @@ def test_the_copied_preset_counts_as_dialogues(project: Path) -> None:
     assert "ok   The dialogues are the project's own." in command("doctor", str(project)).stdout
 
 
-def test_the_trap_of_engineio_and_aiohttp_is_found(
+def test_an_engineio_that_needs_a_newer_aiohttp_is_found(
     handed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     metadata = tmp_path / "newer" / "python_engineio-4.15.0.dist-info" / "METADATA"
@@ -367,7 +388,7 @@ def test_the_trap_of_engineio_and_aiohttp_is_found(
 
 
 def package(folder: Path, name: str, version: str, *requires: str) -> None:
-    """As if this version were installed in ``folder``."""
+    """Write metadata into ``folder`` as if this version of a package were installed there."""
     metadata = folder / f"{name.replace('-', '_')}-{version}.dist-info" / "METADATA"
     metadata.parent.mkdir(parents=True)
     needs = "".join(f"Requires-Dist: {each}\n" for each in requires)
@@ -400,10 +421,10 @@ def test_what_rasa_requires_is_compared_with_what_is_installed(
     ("socketio", "line"),
     [
         ("5.13.0", "mend python-socketio 5.13.0 unpickles what it reads from Redis (CVE-2025-61765)"),
-        ("5.16.1", "warn python-socketio 5.16.1 with python-engineio 4.12.3 has a known hole (CVE-2026-48804"),
+        ("5.16.1", "warn python-socketio 5.16.1 with python-engineio 4.12.3 has a known vulnerability (CVE-2026-48804"),
     ],
 )
-def test_a_known_hole_is_named(
+def test_a_known_vulnerability_is_named(
     handed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, socketio: str, line: str
 ) -> None:
     package(tmp_path / "other", "python-socketio", socketio)
@@ -420,10 +441,10 @@ async def test_a_token_that_the_live_agent_server_refuses_is_found(handed: Path,
         assert "desk.token" not in (await look()).stdout
         token = accounts.add_token(desk.database, bot_id)
         missing = (await look()).stdout
-        assert f"There is no desk.token, so it isn't one of the bot '{bot_id}' at {desk.url}" in missing
+        assert f"server at {desk.url} refuses the relay, since desk.token is missing: make a token" in missing
         assert f"rasa-handoff token add {bot_id}" in missing
         replace(handed / "credentials.yml", "# token: ${HANDOFF_TOKEN}", "token: wrong")
-        assert f"desk.token isn't one of the bot '{bot_id}'" in (await look()).stdout
+        assert f"desk.token isn't a token of the bot '{bot_id}'" in (await look()).stdout
         replace(handed / "credentials.yml", "token: wrong", f"token: {token}")
         assert "desk.token" not in (await look()).stdout
 
