@@ -11,7 +11,7 @@ from rasa_sdk.events import ActiveLoop, ConversationPaused, EventType, SlotSet
 from rasa_sdk.executor import CollectingDispatcher
 
 from rasa_handoff.protocol import names
-from rasa_handoff.protocol.markers import ChannelNotice, option_buttons, read_notice, somebody_there, title_of
+from rasa_handoff.protocol.markers import MetadataForActions, option_buttons, read_metadata, somebody_there, title_of
 from rasa_handoff.protocol.values import Availability
 
 __all__ = [
@@ -36,12 +36,12 @@ class ActionProvideHandoffOptions(Action):
 
     def run(self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: Domain) -> list[EventType]:
         """Send the options; return no events."""
-        notice = _notice(tracker)
-        if notice and not somebody_there(notice.availability):
+        metadata = _metadata(tracker)
+        if metadata and not somebody_there(metadata.availability):
             # The marker tells the channel that this is the answer, so that it doesn't add the options itself.
             dispatcher.utter_message(response=names.UTTER_NOBODY, json_message={names.OPTIONS_MARKER: {}})
             return []
-        dispatcher.utter_message(response=names.UTTER_OPTIONS, buttons=_buttons(notice, domain))
+        dispatcher.utter_message(response=names.UTTER_OPTIONS, buttons=_buttons(metadata, domain))
         return []
 
 
@@ -59,7 +59,7 @@ class ActionExecuteHandoff(Action):
     def run(self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: Domain) -> list[EventType]:
         """Send the marker; return the events that close the contact form and, without HandoffChannel, pause."""
         dispatcher.utter_message(json_message={names.HANDOFF_MARKER: _request(tracker)})
-        paused = [] if _notice(tracker) else [ConversationPaused()]
+        paused = [] if _metadata(tracker) else [ConversationPaused()]
         return [*_closed_contact_form(tracker), *paused]
 
 
@@ -99,13 +99,13 @@ class ValidateHandoffContactForm(FormValidationAction):
         return {names.CONTACT_EMAIL_SLOT: None}
 
 
-def _notice(tracker: Tracker) -> ChannelNotice | None:
+def _metadata(tracker: Tracker) -> MetadataForActions | None:
     """Return what HandoffChannel says about the channel and the desk in the message's metadata; None without HandoffChannel."""
-    return read_notice(tracker.latest_message.get("metadata"))
+    return read_metadata(tracker.latest_message.get("metadata"))
 
 
-def _buttons(notice: ChannelNotice | None, domain: Domain) -> list[dict[str, str]]:
-    availability = notice.availability if notice else Availability()
+def _buttons(metadata: MetadataForActions | None, domain: Domain) -> list[dict[str, str]]:
+    availability = metadata.availability if metadata else Availability()
     return option_buttons(
         availability,
         anybody=title_of(domain, names.UTTER_ANYBODY, "Talk to a person"),

@@ -17,7 +17,7 @@ log = get_log(__name__)
 ADMIN: Final = "/admin"
 """Where commands are taken over HTTP, below the side's own address."""
 LONGEST_REQUEST: Final = 65_536
-"""Bytes."""
+"""Bytes of a request."""
 ANSWER_SECONDS: Final = 30.0
 
 Handler = Callable[[Mapping[str, Any]], Awaitable[Any]]

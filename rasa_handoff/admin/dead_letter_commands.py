@@ -16,7 +16,7 @@ T = TypeVar("T")
 LIST, SEND, DROP = "dead-letters.list", "dead-letters.send", "dead-letters.drop"
 MOST: Final = 1_000
 LATE: Final = "[sent late] {text}"
-"""A message that is sent again after newer ones."""
+"""How the text of a message begins that is sent again after newer ones."""
 
 SendAgain = Callable[[Connection, DeadLetter], LaneKey]
 """Puts a dead letter back into its lane, in a transaction; raises :class:`Refused` if its handoff has ended."""

@@ -50,7 +50,7 @@ def ask_at(url: str, token: str, command: str, **arguments: Any) -> Any:
 
 
 def checked(url: str) -> str:
-    """Return the address, once it is checked.
+    """Return the address, once it is checked, with its blanks encoded.
 
     Raises:
         HandoffError: it can't be the address of a side.

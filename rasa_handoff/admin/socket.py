@@ -28,8 +28,8 @@ ENDING: Final = "-admin"
 class AdminSocket:
     """Answers commands while it is entered: ``async with AdminSocket(url, {"dead-letters.list": handler})``.
 
-    It needs a SQLite file, and the process that owns it. So a file with the socket's name is replaced: the process that made it
-    has ended, or this one wouldn't own the database.
+    Only the process that owns the database may enter it. So a file with the socket's name is replaced: the process that made it
+    has ended, or this one wouldn't own the database. For a database that isn't a file, nothing is made.
     """
 
     def __init__(self, url: str, handlers: Mapping[str, Handler]) -> None:

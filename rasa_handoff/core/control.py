@@ -57,7 +57,7 @@ def step(conversation: Conversation, event: events.Event) -> ControlStep:
     Raises:
         IllegalEvent: the table has no such pair, or an agent writes in an older handoff.
     """
-    if isinstance(event, events.MessageReported | events.NoticeShown | events.WordsNotDelivered):
+    if isinstance(event, events.MessageReported | events.NoticeShown | events.CustomerMessageNotDelivered):
         return _with_choices(conversation, event), (_report(event),)
     if _is_of_an_older_handoff(conversation, event):
         if isinstance(event, events.AgentSaid):
@@ -101,13 +101,13 @@ def _illegal(conversation: Conversation | None, event: events.Event) -> IllegalE
 # Messages, whoever is active
 
 
-def _report(event: events.MessageReported | events.NoticeShown | events.WordsNotDelivered) -> Effect:
+def _report(event: events.MessageReported | events.NoticeShown | events.CustomerMessageNotDelivered) -> Effect:
     if isinstance(event, events.NoticeShown):
         notice = NoticeBody(
             handoff_id=event.handoff_id, id=event.id, text=event.text, at=event.at, response=event.response
         )
         return WriteTracker(body=notice)
-    if isinstance(event, events.WordsNotDelivered):
+    if isinstance(event, events.CustomerMessageNotDelivered):
         quoted = event.text if len(event.text) <= LONGEST_QUOTED else f"{event.text[:LONGEST_QUOTED]}..."
         return make_notice(names.UTTER_NOT_DELIVERED, text=quoted)
     status = MessageStatusPayload(

@@ -31,12 +31,14 @@ UNNOTICED_SECONDS: Final = 10.0
 """A shorter absence of the desk isn't reported to customers: it is a restart, or a break in the network."""
 
 OnTyping = Callable[[str, bool], Awaitable[None]]
+"""Takes a conversation's id, and whether its agent is typing."""
 
 
 class Desk(abc.ABC):
     """A system with agents. Opened after the relay has loaded what is under way, closed before the relay."""
 
     batch = 1
+    """How many entries of one conversation :meth:`deliver` gets at once."""
     recognises = False
     """Whether the desk knows an entry that it got before by its id, so that one may be sent again after a crash."""
     takes_messages: ClassVar[bool] = False
@@ -75,10 +77,13 @@ class Desk(abc.ABC):
 
     @abc.abstractmethod
     async def deliver(self, lane: str, entries: Sequence[Entry]) -> list[events.Event]:
-        """Deliver entries to the desk, and return the events that its answer means.
+        """Deliver entries to the desk, and return the events that its answer means. ``lane``: the conversation's id.
 
         Raises:
             Unreachable: the desk can't be reached now; this is called again later.
+            Waits: the desk can take it only later; this is called again once the lane is notified.
+            Refused: the desk never takes it; it becomes a dead letter.
+            Unforeseen: the desk failed on it; this is called some more times, then it becomes a dead letter.
         """
 
     async def find(self, conversation_id: str) -> tuple[Offer, Agent | None] | None:
@@ -102,7 +107,7 @@ async def apply(relay: Relay, event: events.Event) -> str | None:
     Returns the reason if the relay refused it, for a desk that can show it.
     """
     try:
-        await insist(lambda: relay.apply(event))
+        await retry_until_stored(lambda: relay.apply(event))
     except IllegalEvent as problem:
         log.info("%s", problem)
     except Refused as problem:
@@ -116,8 +121,8 @@ async def apply(relay: Relay, event: events.Event) -> str | None:
     return None
 
 
-async def insist(work: Callable[[], Awaitable[object]]) -> None:
-    """Repeat the work until the database can be used: a desk without acknowledgements sends nothing twice."""
+async def retry_until_stored(work: Callable[[], Awaitable[object]]) -> None:
+    """Do the work, again and again while the database can't be used: a desk without acknowledgements sends nothing twice."""
     while True:
         try:
             await work()
@@ -126,7 +131,7 @@ async def insist(work: Callable[[], Awaitable[object]]) -> None:
             await asyncio.sleep(STORE_PAUSE)
 
 
-async def either(coroutine: Awaitable[object], event: asyncio.Event) -> bool:
+async def wait_for_either(coroutine: Awaitable[object], event: asyncio.Event) -> bool:
     """Wait for the coroutine or the event, whichever comes first; return True if the coroutine ended."""
     work = asyncio.ensure_future(coroutine)
     signal = asyncio.ensure_future(event.wait())
@@ -144,16 +149,16 @@ class Attempts:
     """Attempts to connect to a desk: the pauses between them, and which failures are logged."""
 
     def __init__(self) -> None:
-        self._pause, self._complained = FIRST_PAUSE, ""
+        self._pause, self._last_problem = FIRST_PAUSE, ""
 
-    def succeeded(self) -> None:
+    def note_success(self) -> None:
         """Begin anew after a connection that was made."""
-        self._pause, self._complained = FIRST_PAUSE, ""
+        self._pause, self._last_problem = FIRST_PAUSE, ""
 
     def note_failure(self, problem: Exception) -> bool:
         """Note a failure, and return whether it is to be logged: once per reason, not once per attempt."""
-        before, self._complained = self._complained, str(problem)
-        return before != self._complained
+        before, self._last_problem = self._last_problem, str(problem)
+        return before != self._last_problem
 
     async def pause(self) -> None:
         """Wait until the next attempt."""

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Sequence
 
 from rasa_handoff.core.control import Control
-from rasa_handoff.desks.base import Desk, either
+from rasa_handoff.desks.base import Desk, wait_for_either
 from rasa_handoff.desks.botlhale_socket import BotlhaleSocket
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.channel_settings import Settings
@@ -113,7 +113,7 @@ class BotlhaleDesk(Desk):
         socket = self._socket(await self.relay.offer_of(handoff_id))
         socket.start()
         # Wait only while the request is open: if it has timed out, a later request of this lane must not wait for this one.
-        await either(self.relay.wait_while(lane, {Control.REQUESTED}), socket.registered)
+        await wait_for_either(self.relay.wait_while(lane, {Control.REQUESTED}), socket.registered)
         if not socket.registered.is_set():
             raise Unreachable(f"The live-agent server at {self.settings.url} doesn't answer.")
         return [events.HandoffAccepted(conversation_id=lane, handoff_id=handoff_id)]
@@ -146,7 +146,8 @@ class BotlhaleDesk(Desk):
             await asyncio.sleep(self._answerable_seconds)
             await self._end(handoff_id)
 
-        if handoff_id in self._sockets:
+        # The second status of a message that was left, with the contact, changes nothing.
+        if handoff_id in self._sockets and handoff_id not in self._lingering:
             self._lingering[handoff_id] = asyncio.create_task(linger())
 
     async def _end(self, handoff_id: str) -> None:

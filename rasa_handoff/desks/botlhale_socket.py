@@ -16,7 +16,7 @@ import socketio
 from socketio.exceptions import SocketIOError
 
 from rasa_handoff.core.control import Control
-from rasa_handoff.desks.base import UNNOTICED_SECONDS, Attempts, apply, either
+from rasa_handoff.desks.base import UNNOTICED_SECONDS, Attempts, apply, wait_for_either
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.channel_settings import DeskSettings
 from rasa_handoff.protocol.errors import StoreError, Unreachable
@@ -49,15 +49,15 @@ class BotlhaleSocket:
         self.offer = offer
         self._relay, self._settings, self._on_end = relay, settings, on_end
         self._client = socketio.AsyncClient(reconnection=False)
-        self._acknowledged, self._lost = asyncio.Event(), asyncio.Event()
+        self._connect_acknowledged, self._lost = asyncio.Event(), asyncio.Event()
         self.registered, self._absent = asyncio.Event(), asyncio.Event()
         self._over = False
         self._asked_too_early = False
-        self._resume: str | None = None
+        self._resume_secret: str | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._incoming: asyncio.Queue[events.Event] = asyncio.Queue()
-        self._here: dict[str, Any] = {"conversation_id": offer.conversation_id, "handoff_id": offer.handoff_id}
+        self._event_fields: dict[str, Any] = {"conversation_id": offer.conversation_id, "handoff_id": offer.handoff_id}
         for name in ("connect", "startConversation", "messages", "to_user", "disconnect_socket", "disconnect"):
             self._client.on(name, getattr(self, f"_on_{name}"), namespace=settings.namespace)
         self._client.on("*", self._on_anything_else, namespace=settings.namespace)
@@ -90,13 +90,13 @@ class BotlhaleSocket:
         if not self.registered.is_set():
             raise Unreachable(f"The live-agent server at {self._settings.url} isn't connected.")
         body = {"message": text, **self._ids(), **additions}
-        if self._resume is None:
+        if self._resume_secret is None:
             await self._emit("from_user", body)
             return
         answered = asyncio.Event()
         await self._emit("from_user", body, callback=lambda *_: answered.set())
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(either(answered.wait(), self._lost), ANSWER_SECONDS)
+            await asyncio.wait_for(wait_for_either(answered.wait(), self._lost), ANSWER_SECONDS)
         if not answered.is_set():
             raise Unreachable(f"The live-agent server at {self._settings.url} didn't acknowledge a message.")
 
@@ -104,7 +104,7 @@ class BotlhaleSocket:
         return {"ConversationID": self.offer.conversation_id, "BotID": self.offer.bot_id, **self._secret()}
 
     def _secret(self) -> dict[str, str]:
-        return {} if self._resume is None else {RESUME_KEY: self._resume}
+        return {} if self._resume_secret is None else {RESUME_KEY: self._resume_secret}
 
     async def _emit(self, name: str, body: dict[str, Any], callback: Callable[..., None] | None = None) -> None:
         try:
@@ -120,7 +120,7 @@ class BotlhaleSocket:
             self._lost.clear()
             try:
                 await self._connect()
-                attempts.succeeded()
+                attempts.note_success()
                 await self._lost.wait()
             # The client raises more than its own errors, such as a TypeError for a socket closed at once.
             except Exception as problem:
@@ -128,13 +128,13 @@ class BotlhaleSocket:
                     log.warning("The live-agent server at %s can't be reached: %s", self._settings.url, problem)
                 with contextlib.suppress(Exception):
                     await self._client.disconnect()
-            self._acknowledged.clear()
+            self._connect_acknowledged.clear()
             self._set_registered(False)
             await attempts.pause()
 
     async def _connect(self) -> None:
-        if self._resume is None:
-            self._resume = await self._relay.store.write(
+        if self._resume_secret is None:
+            self._resume_secret = await self._relay.store.write(
                 lambda connection: customer_ids.find_secret(connection, self.offer.conversation_id)
             )
         await self._client.connect(
@@ -147,11 +147,11 @@ class BotlhaleSocket:
             try:
                 await asyncio.wait_for(self.registered.wait(), UNNOTICED_SECONDS)
             except asyncio.TimeoutError:
-                if self._is_ours:
-                    await apply(self._relay, events.DeskLost(**self._here))
+                if self._is_current:
+                    await apply(self._relay, events.DeskLost(**self._event_fields))
                 await self.registered.wait()
-            if self._is_ours and self._relay.conversation(self.offer.conversation_id).desk_away:
-                await apply(self._relay, events.DeskBack(**self._here))
+            if self._is_current and self._relay.conversation(self.offer.conversation_id).desk_away:
+                await apply(self._relay, events.DeskBack(**self._event_fields))
             await self._absent.wait()
 
     def _set_registered(self, registered: bool) -> None:
@@ -161,7 +161,8 @@ class BotlhaleSocket:
         to_clear.clear()
 
     @property
-    def _is_ours(self) -> bool:
+    def _is_current(self) -> bool:
+        """Whether this handoff is the conversation's current one, and with the desk."""
         conversation = self._relay.conversation(self.offer.conversation_id)
         return conversation.desk_active and conversation.handoff_id == self.offer.handoff_id
 
@@ -177,21 +178,21 @@ class BotlhaleSocket:
     # Events from the server
 
     async def _on_connect(self) -> None:
-        self._acknowledged.set()
+        self._connect_acknowledged.set()
 
     async def _on_startConversation(self, *_: Any) -> None:  # noqa: N802 - the protocol's spelling
         # This may come before the connect is acknowledged, and python-socketio can't send until then.
-        await self._acknowledged.wait()
+        await self._connect_acknowledged.wait()
         with contextlib.suppress(Unreachable):  # disconnected again: the server will ask again
-            await self._enter()
+            await self._register()
             self._set_registered(True)
             await self._relay.notify(DESK, self.offer.conversation_id)
 
-    async def _enter(self) -> None:
-        await self._emit("username", self._ids(), callback=self._on_entered)
+    async def _register(self) -> None:
+        await self._emit("username", self._ids(), callback=self._on_registered)
 
-    def _on_entered(self, answer: Any = None, *_: Any) -> None:
-        """Handle the acknowledgement; a foreign server sends none, or one that has no meaning here."""
+    def _on_registered(self, answer: Any = None, *_: Any) -> None:
+        """Handle the acknowledgement of ``username``; a foreign server sends none, or one that has no meaning here."""
         if isinstance(answer, dict) and not self._over:
             self._keeping = asyncio.create_task(self._keep_secret(answer))
 
@@ -203,15 +204,15 @@ class BotlhaleSocket:
                 await self._relay.store.write(
                     lambda connection: customer_ids.keep_secret(connection, conversation_id, given)
                 )
-                self._resume = given
-            elif answer.get("code") == RESUME_REFUSED and self._resume is not None:
+                self._resume_secret = given
+            elif answer.get("code") == RESUME_REFUSED and self._resume_secret is not None:
                 await self._relay.store.write(
                     lambda connection: customer_ids.forget_secret(connection, conversation_id)
                 )
-                self._resume = None
+                self._resume_secret = None
             else:
                 return
-            await self._enter()
+            await self._register()
         except (StoreError, *TROUBLES) as problem:
             log.warning("The resume secret of %s can't be kept: %s", short_id(conversation_id), problem)
         except Unreachable:  # disconnected: it is sent with the next connect
@@ -244,7 +245,7 @@ class BotlhaleSocket:
         # Our own server sends an id with a number; an "id" alone is a foreign server's, and may mean anything.
         id = str(body["id"]) if body.get("id") and "number" in body else uuid.uuid4().hex
         said: dict[str, Any] = {"id": id, "text": text, "at": time.time()}
-        self._incoming.put_nowait(events.AgentSaid(**self._here, **said))
+        self._incoming.put_nowait(events.AgentSaid(**self._event_fields, **said))
 
     async def _on_anything_else(self, name: Any, *_: Any) -> None:
         log.info(
@@ -254,7 +255,7 @@ class BotlhaleSocket:
         )
 
     async def _on_disconnect_socket(self, *_: Any) -> None:
-        self._incoming.put_nowait(events.HandoffCompleted(**self._here))
+        self._incoming.put_nowait(events.HandoffCompleted(**self._event_fields))
 
     async def _on_disconnect(self, *_: Any) -> None:
         self._set_registered(False)

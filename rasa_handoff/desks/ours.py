@@ -15,7 +15,7 @@ import socketio
 from socketio.exceptions import SocketIOError
 
 from rasa_handoff.core.control import Control, IllegalEvent
-from rasa_handoff.desks.base import UNNOTICED_SECONDS, Attempts, Desk, insist
+from rasa_handoff.desks.base import UNNOTICED_SECONDS, Attempts, Desk, retry_until_stored
 from rasa_handoff.desks.ours_events import answer_to_offer, message_event, status_event
 from rasa_handoff.guard.calls import Calls, NotAcknowledged
 from rasa_handoff.protocol import events
@@ -101,7 +101,7 @@ class OurDesk(Desk):
         self._client = socketio.AsyncClient(reconnection=False, logger=False)
         self._welcome: WelcomePayload | None = None
         # Why this server can't be used: its own error, or what is wrong with its welcome.
-        self._misfit: str | None = None
+        self._why_unusable: str | None = None
         self._availability: Availability | None = None
         self._welcomed, self._lost, self._calls = asyncio.Event(), asyncio.Event(), Calls()
         self._task: asyncio.Task[None] | None = None
@@ -245,7 +245,7 @@ class OurDesk(Desk):
                 self._absence = asyncio.create_task(self._report_absence())
             try:
                 await self._connect()
-                attempts.succeeded()
+                attempts.note_success()
                 await self._lost.wait()
             # The client raises more than its own errors, such as a TypeError for a socket closed at once.
             except Exception as problem:
@@ -259,7 +259,7 @@ class OurDesk(Desk):
     async def _report_absence(self) -> None:
         """Report the desk as lost if it stays away: customers get a notice, and their timers run."""
         await asyncio.sleep(UNNOTICED_SECONDS)
-        await insist(lambda: self.relay.reconnection.apply_to_all(events.DeskLost))
+        await retry_until_stored(lambda: self.relay.reconnection.apply_to_all(events.DeskLost))
 
     async def _end_absence(self) -> None:
         """Stop the pending report of absence, before the conversations are notified that the desk is back."""
@@ -270,7 +270,7 @@ class OurDesk(Desk):
     async def _connect(self) -> None:
         self._lost.clear()
         self._welcomed.clear()
-        self._misfit = None
+        self._why_unusable = None
         auth = RelayAuthPayload(
             protocol=PROTOCOL, token=self.settings.token, bot_id=self.bot_id, epoch=self.relay.store.epoch
         )
@@ -284,7 +284,7 @@ class OurDesk(Desk):
                 socketio_path=socketio_path(self.settings.url),
             )
         except SocketIOError as problem:
-            raise Unreachable(self._misfit or str(problem)) from problem
+            raise Unreachable(self._why_unusable or str(problem)) from problem
         hello = HelloPayload(open=tuple(await self.relay.reconnection.open_handoffs()))
         await self._client.emit(hello.event, plain(hello), namespace=RELAY_NAMESPACE)
         try:
@@ -293,8 +293,8 @@ class OurDesk(Desk):
             raise Unreachable(
                 "it answered, but not as a live-agent server of ours does; for a server of Botlhale's kind write 'type: botlhale'"
             ) from None
-        if self._misfit is not None:
-            raise Unreachable(self._misfit)
+        if self._why_unusable is not None:
+            raise Unreachable(self._why_unusable)
         log.info("Connected to the live-agent server at %s.", self.settings.url)
         if (welcome := self._welcome) is not None:
             await self._end_absence()
@@ -319,7 +319,7 @@ class OurDesk(Desk):
 
     async def _on_refused(self, data: Any = None) -> None:
         if isinstance(data, dict) and data.get("message"):
-            self._misfit = str(data["message"])
+            self._why_unusable = str(data["message"])
 
     async def _on_present(self, *_: Any) -> dict[str, Any]:
         """Answer that this relay is alive: the server asks when another relay claims to speak for this bot."""
@@ -329,13 +329,15 @@ class OurDesk(Desk):
         try:
             welcome = read(WelcomePayload, data) if is_our_format(data) else None
             if welcome is None:
-                self._misfit = STRANGER
+                self._why_unusable = STRANGER
             elif are_compatible(welcome.protocol, PROTOCOL):
                 self._welcome = self._availability = welcome
             else:
-                self._misfit = f"it speaks protocol {welcome.protocol}, this package {PROTOCOL}: update the older."
+                self._why_unusable = (
+                    f"it speaks protocol {welcome.protocol}, this package {PROTOCOL}: update the older."
+                )
         except Refused as problem:
-            self._misfit = f"its welcome can't be read: {problem}"
+            self._why_unusable = f"its welcome can't be read: {problem}"
         self._welcomed.set()
 
     async def _on_availability(self, data: Any) -> None:

@@ -20,10 +20,12 @@ from rasa_handoff.protocol.payloads import (
 
 def answer_to_offer(conversation_id: str, handoff_id: str, answer: Acknowledgement) -> events.Event:
     """Return the event that the acknowledgement of ``handoff.initiate`` means."""
-    here: dict[str, Any] = {"conversation_id": conversation_id, "handoff_id": handoff_id}
+    event_fields: dict[str, Any] = {"conversation_id": conversation_id, "handoff_id": handoff_id}
     if isinstance(answer, QueuedAnswer):
-        return events.HandoffAccepted(**here, position=answer.position, wait=answer.wait, elsewhere=answer.elsewhere)
-    return events.HandoffRefused(**here, code=answer.code or "refused", sentence=answer.error or "")
+        return events.HandoffAccepted(
+            **event_fields, position=answer.position, wait=answer.wait, elsewhere=answer.elsewhere
+        )
+    return events.HandoffRefused(**event_fields, code=answer.code or "refused", sentence=answer.error or "")
 
 
 def message_event(conversation_id: str, payload: MessagePayload) -> events.Event:
@@ -41,23 +43,25 @@ def message_event(conversation_id: str, payload: MessagePayload) -> events.Event
 
 def status_event(conversation_id: str, payload: DeskStatusPayload) -> events.Event:
     """Return the event for a handoff's status."""
-    here: dict[str, Any] = {
+    event_fields: dict[str, Any] = {
         "conversation_id": conversation_id,
         "handoff_id": payload.handoff_id,
         "number": payload.number,
     }
     match payload:
         case QueuedPayload():
-            return events.PositionChanged(**here, position=payload.position, wait=payload.wait)
+            return events.PositionChanged(**event_fields, position=payload.position, wait=payload.wait)
         case AcceptedPayload():
-            return events.AgentJoined(**here, agent=payload.agent)
+            return events.AgentJoined(**event_fields, agent=payload.agent)
         case TransferredPayload():
-            return events.HandoffTransferred(**here, department=payload.department)
+            return events.HandoffTransferred(**event_fields, department=payload.department)
         case CompletedPayload():
-            return events.HandoffCompleted(**here, outcome=payload.outcome, note=payload.note, slots=payload.slots)
+            return events.HandoffCompleted(
+                **event_fields, outcome=payload.outcome, note=payload.note, slots=payload.slots
+            )
         case FailedPayload():
-            return events.HandoffFailed(**here, reason=payload.reason)
+            return events.HandoffFailed(**event_fields, reason=payload.reason)
         case UnansweredPayload():
-            return events.NobodyCame(**here)
+            return events.NobodyCame(**event_fields)
         case CustomerSilentPayload():
-            return events.CustomerFellSilent(**here)
+            return events.CustomerFellSilent(**event_fields)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from rasa_handoff.core.control import Control
-from rasa_handoff.desks.base import UNNOTICED_SECONDS, Desk, apply, insist
+from rasa_handoff.desks.base import UNNOTICED_SECONDS, Desk, apply, retry_until_stored
 from rasa_handoff.desks.tkinter_window import Window
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.channel_settings import DeskSettings, Settings
@@ -63,7 +63,7 @@ class WindowSession:
         self.task: asyncio.Task[None] | None = None
         self.window = Window(settings.admin_port, settings.listen_port, self._joined, self._said)
         self._relay = relay
-        self._here: dict[str, Any] = {"conversation_id": offer.conversation_id, "handoff_id": offer.handoff_id}
+        self._event_fields: dict[str, Any] = {"conversation_id": offer.conversation_id, "handoff_id": offer.handoff_id}
 
     async def take(self) -> None:
         """Connect to the window and show the transcript.
@@ -85,21 +85,21 @@ class WindowSession:
         self.over = True
         await self.window.let_go(LEFT)
 
-    async def end(self) -> None:
-        """Apply the end of a closed window: completed if the person has written, else failed."""
+    async def apply_end(self) -> None:
+        """Apply the end of a conversation whose window was closed: completed if the person has written, else failed."""
         if self.window.spoke:
-            await apply(self._relay, events.HandoffCompleted(**self._here))
+            await apply(self._relay, events.HandoffCompleted(**self._event_fields))
         else:
-            await apply(self._relay, events.HandoffFailed(**self._here, reason="desk_closed"))
+            await apply(self._relay, events.HandoffFailed(**self._event_fields, reason="desk_closed"))
 
     async def _joined(self) -> None:
         # The window may write before our own acceptance is stored.
         await self._relay.wait_while(self.offer.conversation_id, {Control.REQUESTED})
-        await apply(self._relay, events.AgentJoined(**self._here, agent=ADMIN))
+        await apply(self._relay, events.AgentJoined(**self._event_fields, agent=ADMIN))
 
     async def _said(self, text: str) -> None:
         said: dict[str, Any] = {"id": uuid.uuid4().hex, "text": text, "at": time.time()}
-        refused = await apply(self._relay, events.AgentSaid(**self._here, **said, agent=ADMIN.name))
+        refused = await apply(self._relay, events.AgentSaid(**self._event_fields, **said, agent=ADMIN.name))
         if refused is not None:
             await self.window.show(f"[{refused}]")
 
@@ -261,28 +261,28 @@ class TkinterDesk(Desk):
             self._session = None
             await session.window.close()
             if not session.over and closed:
-                await session.end()
+                await session.apply_end()
             elif not session.over:
                 self._waiting.insert(0, session.offer.handoff_id)
             await self.relay.notify(DESK, session.offer.conversation_id)
             await self._call_next()
 
     async def _call_next(self) -> None:
-        """Offer the first handoff that waits again, with what was said since; the outbox delivers it."""
+        """Offer again the first handoff that waits, with what was said since; the outbox delivers it."""
         if self._session is not None or not self._waiting:
             return
         conversation_id = str(await self.relay.conversation_of(self._waiting[0]))
         conversation = self.relay.conversation(conversation_id)
         if conversation.desk_active and conversation.handoff_id == self._waiting[0]:
-            await insist(lambda: self.relay.reconnection.offer_again(conversation))
+            await retry_until_stored(lambda: self.relay.reconnection.offer_again(conversation))
         else:
             await self.relay.notify(DESK, conversation_id)
 
     async def _report_positions(self) -> None:
-        for place, handoff_id in enumerate(self._waiting, start=1):
+        for position, handoff_id in enumerate(self._waiting, start=1):
             conversation_id = str(await self.relay.conversation_of(handoff_id))
-            here: dict[str, Any] = {"conversation_id": conversation_id, "handoff_id": handoff_id}
-            await apply(self.relay, events.PositionChanged(**here, position=place))
+            event_fields: dict[str, Any] = {"conversation_id": conversation_id, "handoff_id": handoff_id}
+            await apply(self.relay, events.PositionChanged(**event_fields, position=position))
 
     def _has_window(self, handoff_id: str) -> bool:
         return self._session is not None and self._session.offer.handoff_id == handoff_id

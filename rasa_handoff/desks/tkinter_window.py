@@ -62,7 +62,7 @@ class Window:
             self._server = await asyncio.start_server(self._accept, HERE, self._listen_port)
         except OSError as problem:
             log.error("desk.listen_port %s can't be listened on: %s", self._listen_port, problem)
-            raise Unreachable(f"Port {self._listen_port}, where the admin window speaks to, is taken.") from problem
+            raise Unreachable(f"Port {self._listen_port}, to which the admin window connects, is taken.") from problem
         try:
             connecting = asyncio.open_connection(HERE, self._admin_port)
             reader, writer = await asyncio.wait_for(connecting, CONNECT_SECONDS)
@@ -106,7 +106,7 @@ class Window:
         await cancel_all(*self._tasks)
         for writer in self._writers:
             if self.gone:
-                _forget(writer)
+                _reset_on_close(writer)
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
@@ -144,7 +144,7 @@ class Window:
             self._gone.set()
 
 
-def _forget(writer: asyncio.StreamWriter) -> None:
+def _reset_on_close(writer: asyncio.StreamWriter) -> None:
     """Reset the connection on close. Otherwise the system blocks the window's port for a minute, and it can't be reopened."""
     end = writer.get_extra_info("socket")
     with contextlib.suppress(OSError):

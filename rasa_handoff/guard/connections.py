@@ -32,7 +32,8 @@ class _Connection:
         self.request: Any = None
         self.since = time.monotonic()
 
-    def look(self, now: float) -> None:
+    def update(self, now: float) -> None:
+        """Note what the connection waits for, and since when."""
         part, request = self.waiting()
         if part != self.part or request is not self.request:
             self.part, self.request, self.since = part, request, now
@@ -89,7 +90,7 @@ class Connections:
         now = time.monotonic()
         deadlines = {"head": self._limits.head_seconds, "body": self._limits.body_seconds}
         for key, one in list(self._open.items()):
-            one.look(now)
+            one.update(now)
             if one.part in deadlines and now - one.since > deadlines[one.part]:
                 self._end(key, f"its request's {one.part} didn't come within {deadlines[one.part]:g} s", "slow")
 
@@ -106,7 +107,7 @@ class Connections:
         now = time.monotonic()
         for key, one in self._open.items():  # in the order in which they were made
             if address is None or one.address == address:
-                one.look(now)
+                one.update(now)
                 if one.part in ("head", "next"):
                     self._end(key, "it was waiting without a request while all connections were taken", "slow")
                     return True

@@ -76,30 +76,30 @@ class Guard:
         """
         self._protected.append(ProtectedServer(self, sio, at_once, relays))
 
-    def trust(self, sio: AsyncServer, sid: str, namespace: str, yes: bool = True) -> None:
+    def trust(self, sio: AsyncServer, sid: str, namespace: str, trusted: bool = True) -> None:
         """Trust the relay behind this socket, which has shown its token; or no longer, when it has left the namespace."""
         for protected in self._protected:
             if protected.sio is sio:
-                protected.trust(sid, namespace, yes)
+                protected.trust(sid, namespace, trusted)
 
     def address(self, environ: dict[str, Any]) -> str:
         """Return the address that a handshake counts for."""
         return str(environ.get("handoff.address", "unknown"))
 
-    def may_begin(self, address: str, what: str) -> bool:
-        """Return whether this address may begin another conversation; log it if not."""
+    def admit_conversation(self, address: str, what: str) -> bool:
+        """Count another conversation of this address, and return whether it may begin; log it if not."""
         if self._beginnings.of(address).take():
             return True
         rate = self.limits.conversations_per_minute
         self.refusals.note(address, "conversations", f"{what}: more than {rate:g} new conversations a minute.")
         return False
 
-    def may_command(self, address: str, trusted: bool) -> bool:
-        """Return whether this address may send another command. ``trusted``: it showed the token."""
+    def admit_command(self, address: str, trusted: bool) -> bool:
+        """Count another command of this address, and return whether it may be sent. ``trusted``: it showed the token."""
         return self._commands.of(f"{address} {trusted}").take()
 
-    def may_ask(self, address: str) -> bool:
-        """Return whether this address may get another page or file; log it if not.
+    def admit_page(self, address: str) -> bool:
+        """Count another page or file for this address, and return whether it may get it; log it if not.
 
         This machine's own address always may: it is a program here, or a proxy that doesn't say for whom it speaks.
         """
@@ -149,9 +149,12 @@ class Guard:
             await asyncio.sleep(seconds)
 
     def problem_of(
-        self, head: socketio_requests.Head, sessions: "dict[str, Session]", longest: int
+        self, head: socketio_requests.Head, sessions: dict[str, Session], longest: int
     ) -> tuple[int, str] | None:
-        """Return status and sentence with which a request is refused before its body is read; None if it may go on."""
+        """Return status and sentence with which a request is refused before its body is read; None if it may go on.
+
+        A request for a new socket is counted for its address.
+        """
         problem = socketio_requests.problem_of(head, longest)
         if problem is not None:
             return problem

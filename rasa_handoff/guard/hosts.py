@@ -31,8 +31,8 @@ class Hosts:
         self._names |= names
         self.strict = self.strict or bool(names)
 
-    def listens_on(self, host: str) -> None:
-        """Take the address that the server listens on into account."""
+    def note_listening(self, host: str) -> None:
+        """Take into account the address that the server listens on."""
         if is_loopback(f"[{host}]" if ":" in host else host):
             self.strict = True
         elif host and not is_address(host):

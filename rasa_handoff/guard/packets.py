@@ -16,7 +16,7 @@ RESERVED: Final = frozenset(
         "*",
     )
 )
-"""The libraries' own events: sent by a client they would call the handlers of its connect and disconnect."""
+"""The libraries' own events. If a client could send them, it could call the server's handlers of connect and disconnect."""
 ENGINE_PACKETS: Final = ("1", "2probe", "3", "3probe", "5", "6")
 """Close, probe, pong, upgrade, noop. Nothing may follow: python-engineio would read it as JSON."""
 SOCKET_PACKETS: Final = "0123"

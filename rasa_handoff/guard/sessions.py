@@ -43,10 +43,10 @@ class Session:
         """The most bytes of a message."""
         return self._limits.relay_message_bytes if self.trusted else self._limits.message_bytes
 
-    def trust(self, yes: bool) -> None:
+    def trust(self, trusted: bool) -> None:
         """Note that a relay's handshake was accepted, or that the relay has left."""
-        self.trusted = yes
-        self.pending.at_once = RELAY_AT_ONCE if yes else self._at_once
+        self.trusted = trusted
+        self.pending.at_once = RELAY_AT_ONCE if trusted else self._at_once
 
 
 class Pending:
@@ -62,7 +62,7 @@ class Pending:
     async def add(self, job: Job, size: int) -> None:
         """Queue a job. Waits while too much is queued; meanwhile nothing more of this socket is read."""
         while self._queued and (len(self._queued) >= MOST_QUEUED or self._bytes + size > self._most_bytes):
-            await self._change()
+            await self._wait_for_change()
         if self._closed:
             return
         self._queued.append((job, size))
@@ -73,7 +73,7 @@ class Pending:
         """Wait until the last handler has begun, at most ``DRAIN_WITHIN`` for each."""
         while self._queued:
             try:
-                await asyncio.wait_for(self._change(), DRAIN_WITHIN)
+                await asyncio.wait_for(self._wait_for_change(), DRAIN_WITHIN)
             except asyncio.TimeoutError:
                 return
         await asyncio.sleep(0)
@@ -89,7 +89,7 @@ class Pending:
         self._closed = True
         self.drop()
 
-    async def _change(self) -> None:
+    async def _wait_for_change(self) -> None:
         self._changed.clear()
         await self._changed.wait()
 

@@ -41,7 +41,7 @@ class Head(Value, frozen=True):
 
 
 def read_query(query: str) -> dict[str, str]:
-    """Return the first value of each name, as python-engineio does; a query that is too long gets an unknown transport."""
+    """Return the first value of each name, as python-engineio does; a query with too many fields gets an unknown transport."""
     try:
         found = parse_qs(query, keep_blank_values=True, max_num_fields=MOST_FIELDS)
     except ValueError:
@@ -57,15 +57,15 @@ def problem_of(head: Head, longest: int) -> tuple[int, str] | None:
     query, sid = head.query, head.session_id
     length = head.headers.get("content-length", "0")
     if "j" in query:
-        return 400, "JSONP isn't spoken here"
+        return 400, "JSONP isn't supported"
     if not HOST.fullmatch(head.headers.get("host", "")):
-        return 400, "the host isn't one"
+        return 400, "the header Host has no valid host"
     if head.method not in METHODS:
         return 405, "the method isn't one of Socket.IO's"
     if query.get("transport", "polling") not in TRANSPORTS:
         return 400, "the transport isn't one of Socket.IO's"
     if sid is not None and not SESSION_ID.fullmatch(sid):
-        return 400, "the session id isn't one"
+        return 400, "the session id isn't valid"
     if sid is None and head.method == "GET" and query.get("EIO") != "4":
         return 400, "the client speaks another version than Engine.IO 4"
     if not length.isdigit() or len(length) > 12 or int(length) > longest:

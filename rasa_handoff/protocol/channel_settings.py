@@ -106,8 +106,8 @@ class Settings(Value, frozen=True, forbid_unknown_fields=True):
     ``default_department``: gets a handoff whose department the desk doesn't know, or where nobody is there now.
 
     ``start_timeout``: seconds the desk has to accept. ``story_timeout``: seconds a handoff waits for a transcript that can't be
-    read. ``delivery_timeout``: seconds for which a message is tried that its channel doesn't accept; then it
-    has failed. ``null``: it is tried for ever. ``tracker_delay``: seconds in which the messages of a live chat are collected
+    read. ``delivery_timeout``: seconds for which a message is tried that its channel doesn't accept; then it has failed. None: it
+    is tried for ever. ``tracker_delay``: seconds in which the messages of a live chat are collected
     before they are written to Rasa's tracker.
 
     ``show_marker``: the marker also reaches the customer's front end. ``state_messages``: the hosted channels on which a
@@ -311,4 +311,7 @@ def _check_timers(timers: TimerSettings) -> None:
     for name in TimerSettings.__struct_fields__:
         seconds = getattr(timers, name)
         if isinstance(seconds, int | float) and not 0 < seconds < math.inf:
-            raise SettingsError(f"{CHANNEL_NAME}: timers.{name} is {seconds}: write seconds, or null to switch it off.")
+            otherwise = (
+                "such as 86400" if name == "silence" else "or null to switch it off"
+            )  # silence ends what nothing else ends
+            raise SettingsError(f"{CHANNEL_NAME}: timers.{name} is {seconds}: write seconds, {otherwise}.")

@@ -1,4 +1,4 @@
-"""All errors of this package. A message says what happened, the evidence, and what to do next."""
+"""All errors of this package. A message is one sentence: what happened, and what to do."""
 
 
 class HandoffError(Exception):
@@ -10,7 +10,7 @@ class SettingsError(HandoffError):
 
 
 class MarkerError(HandoffError):
-    """A project's handoff marker (``custom: {handoff: {...}}``) is invalid. Names the field."""
+    """A marker or a directive in a response's ``custom`` is invalid. Names its key, or its field."""
 
 
 class StoreError(HandoffError):
@@ -26,7 +26,10 @@ class Unreachable(HandoffError):
 
 
 class Waits(HandoffError):
-    """The receiver will fetch it (a customer on a channel that can't push). Not a failure."""
+    """The receiver can take the entry only later, and its lane is notified then. Not a failure.
+
+    A customer on a channel that can't push fetches it; a handoff that waits for the Tkinter window gets it with the window.
+    """
 
 
 class Unforeseen(HandoffError):

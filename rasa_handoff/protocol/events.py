@@ -13,14 +13,15 @@ class Event(Value, frozen=True, tag=True):
     """Base of all events.
 
     ``number``: set on the desk's events and increasing per handoff; one that isn't higher than the last is a repetition.
-    ``sent``: the id that the channel gave the customer's message that caused this event; applying the event marks it as done.
-    ``is_first``: the inbox doesn't have that message yet, as far as is known; applying the event adds it.
+    ``inbox_id``: the id in the inbox of the customer's message that caused this event, if its sender gave it one; applying the
+    event marks the message as done there.
+    ``is_first``: the inbox isn't known to have that message; applying the event adds it.
     """
 
     conversation_id: str
     handoff_id: str | None = None
     number: int | None = None
-    sent: str | None = None
+    inbox_id: str | None = None
     is_first: bool = False
 
 
@@ -116,14 +117,11 @@ class CustomerAskedAgain(CustomerEvent, frozen=True, kw_only=True):
 
 
 class CustomerChoseToWait(CustomerEvent, frozen=True, kw_only=True):
-    """Asked what to do because nobody came, the customer chose to go on waiting.
-
-    The choice to go back to the bot is :class:`CustomerLeaving`.
-    """
+    """The customer, asked because nobody came, chose to go on waiting."""
 
 
 class CustomerWantsToWrite(CustomerEvent, frozen=True, kw_only=True):
-    """The customer, asked because nobody came, wants to leave a message."""
+    """The customer, asked because nobody came, chose to leave a message."""
 
 
 # From the desk
@@ -203,7 +201,7 @@ class DeskForgot(Event, frozen=True, kw_only=True):
     offer: Offer
 
 
-# Timers that are due (core/control_timers.py)
+# Timers that are due (core/control_timers.py); our live-agent server has timers too, and reports two of these by itself
 
 
 class NobodyCame(Event, frozen=True, kw_only=True):
@@ -267,7 +265,7 @@ class NoticeShown(Event, frozen=True, kw_only=True):
     choices: tuple[ShownChoice, ...] = ()
 
 
-class WordsNotDelivered(Event, frozen=True, kw_only=True):
+class CustomerMessageNotDelivered(Event, frozen=True, kw_only=True):
     """A customer's message can't be delivered to the desk, which would refuse it each time."""
 
     text: str

@@ -65,7 +65,7 @@ class Limits(Value, frozen=True, forbid_unknown_fields=True):
 
 
 def check_limits(limits: Limits, prefix: str) -> Limits:
-    """Return the limits if each is a positive number. ``prefix``: how the user writes a name.
+    """Return the limits if each is a positive number. ``prefix``: what stands before the name in the sentence.
 
     Raises:
         SettingsError: one isn't; the message is one sentence.

@@ -14,7 +14,7 @@ A directive asks something of the customer's channel without a handoff:
 - ``{"handoff_transfer": "returns"}`` or ``{"handoff_transfer": {"skill": "..."}}``: transfer it to another bot;
 - ``{"handoff_assign": "thandi"}``: assign it to an agent or bot of the platform, by name or id, for good.
 
-:class:`ChannelNotice` is the opposite direction: what HandoffChannel puts into each message's metadata for the actions.
+:class:`MetadataForActions` is the opposite direction: what HandoffChannel puts into each message's metadata for the actions.
 """
 
 import json
@@ -26,17 +26,17 @@ import msgspec
 
 from rasa_handoff.protocol.errors import MarkerError
 from rasa_handoff.protocol.names import (
-    ASSIGN_MARKER,
+    ASSIGN_DIRECTIVE,
     BOTLHALE_MARKER,
     CARRY_ON_INTENT,
-    CLOSE_MARKER,
+    CLOSE_DIRECTIVE,
     DEPARTMENT_ENTITY,
     EXECUTE_INTENT,
     HANDOFF_MARKER,
     METADATA_KEY,
     OPTIONS_MARKER,
-    PRIORITY_MARKER,
-    TRANSFER_MARKER,
+    PRIORITY_DIRECTIVE,
+    TRANSFER_DIRECTIVE,
 )
 from rasa_handoff.protocol.text import own_buttons, payload_of
 from rasa_handoff.protocol.values import Availability, Contact, Priority, Value
@@ -71,7 +71,7 @@ class OptionsRequest(Value, frozen=True):
     request: HandoffRequest = HandoffRequest()
 
 
-class ChannelNotice(Value, frozen=True):
+class MetadataForActions(Value, frozen=True):
     """The entry ``"handoff"`` that HandoffChannel puts into each message's metadata, for actions to read."""
 
     channel: str
@@ -110,12 +110,12 @@ def _set_over(said: Fields, defaults: Fields) -> Fields:
     return msgspec.structs.replace(defaults, **{name: value for name, value in own.items() if value is not None})
 
 
-def read_notice(metadata: Any) -> ChannelNotice | None:
-    """Return the notice in a message's metadata; None if the message didn't come through a HandoffChannel."""
+def read_metadata(metadata: Any) -> MetadataForActions | None:
+    """Return what a message's metadata tells actions; None if the message didn't come through a HandoffChannel."""
     if not isinstance(metadata, dict) or METADATA_KEY not in metadata:
         return None
     try:
-        return msgspec.convert(metadata[METADATA_KEY], ChannelNotice)
+        return msgspec.convert(metadata[METADATA_KEY], MetadataForActions)
     except (msgspec.ValidationError, UnicodeError):
         return None  # a customer's own metadata may use the same key
 
@@ -137,7 +137,10 @@ def _read_request(body: Any, marker: str) -> HandoffRequest:
 
 
 def _forgiving(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a marker with numbers as texts, and without those that are null: slots that aren't set, or numbers."""
+    """Return the fields of a marker with numbers as texts, and without those that are null.
+
+    Actions fill fields from slots: a slot that isn't set is null, and a slot's value may be a number.
+    """
     found = {name: _forgiving(value) if isinstance(value, Mapping) else value for name, value in fields.items()}
     return {name: str(value) if _is_number(value) else value for name, value in found.items() if value is not None}
 
@@ -175,10 +178,10 @@ class Assign(Value, frozen=True, forbid_unknown_fields=True):
 Directive = Close | SetPriority | Transfer | Assign
 
 _READERS: Final[Mapping[str, tuple[type[Directive], Callable[[Any], Any]]]] = {
-    CLOSE_MARKER: (Close, lambda body: {} if body is None or body is True else body),
-    PRIORITY_MARKER: (SetPriority, lambda body: {"priority": body} if isinstance(body, str) else body),
-    TRANSFER_MARKER: (Transfer, lambda body: {"bot": body} if isinstance(body, str) else body),
-    ASSIGN_MARKER: (Assign, lambda body: {"to": str(body).strip()} if _is_name(body) else body),
+    CLOSE_DIRECTIVE: (Close, lambda body: {} if body is None or body is True else body),
+    PRIORITY_DIRECTIVE: (SetPriority, lambda body: {"priority": body} if isinstance(body, str) else body),
+    TRANSFER_DIRECTIVE: (Transfer, lambda body: {"bot": body} if isinstance(body, str) else body),
+    ASSIGN_DIRECTIVE: (Assign, lambda body: {"to": str(body).strip()} if _is_name(body) else body),
 }
 
 
@@ -235,7 +238,6 @@ def option_buttons(
     anybody: str,
     carry_on: str,
     execute_intent: str = EXECUTE_INTENT,
-    carry_on_intent: str = CARRY_ON_INTENT,
 ) -> list[Button]:
     """Return one button per available department, and a last one to carry on with the bot.
 
@@ -248,7 +250,7 @@ def option_buttons(
     ]
     if not availability.departments:
         buttons = [{"title": anybody, "payload": f"/{execute_intent}"}]
-    return [*buttons, {"title": carry_on, "payload": f"/{carry_on_intent}"}]
+    return [*buttons, {"title": carry_on, "payload": f"/{CARRY_ON_INTENT}"}]
 
 
 def shows_options(message: Mapping[str, Any], prefix: str) -> bool:

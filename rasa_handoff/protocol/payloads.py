@@ -96,8 +96,8 @@ class OpenHandoffPayload(Payload, frozen=True, kw_only=True):
 class HelloPayload(Payload, frozen=True, kw_only=True):
     """The handoffs that the relay has under way.
 
-    ``open``: an OpenHandoffPayload for each open handoff. They are read one by one: one that can't be read is skipped (also
-    a text, a bare handoff id).
+    ``open``: an OpenHandoffPayload for each open handoff. They are read one by one, and one that can't be read is
+    skipped. So is a bare handoff id, which a relay sends that keeps no numbers.
     """
 
     event = "hello"
@@ -268,26 +268,29 @@ class StatusPayload(DurablePayload, frozen=True, kw_only=True, tag_field="status
 
 
 class QueuedPayload(StatusPayload, frozen=True, kw_only=True, tag="queued"):
-    """It has another place in the queue. ``position``: the place, from 1. ``wait``: expected seconds, if known."""
+    """The handoff has another position in the queue. ``position``: from 1. ``wait``: expected seconds, if known."""
 
     position: Count | None = None
     wait: Seconds | None = None
 
 
 class AcceptedPayload(StatusPayload, frozen=True, kw_only=True, tag="accepted"):
-    """An agent took it. ``agent``: who."""
+    """An agent took the handoff. ``agent``: who."""
 
     agent: Agent
 
 
 class TransferredPayload(StatusPayload, frozen=True, kw_only=True, tag="transferred"):
-    """It is queued again; ``queued`` and ``accepted`` follow. ``department``: where; null: for every agent."""
+    """The handoff is queued again; ``queued`` and ``accepted`` follow. ``department``: where; null: for every agent."""
 
     department: str | None = None
 
 
 class CompletedPayload(StatusPayload, frozen=True, kw_only=True, tag="completed"):
-    """An agent ended it. ``outcome``: what came of it. ``note``: for the bot. ``slots``: values to set in the bot, by name."""
+    """An agent ended the handoff.
+
+    ``outcome``: what came of it. ``note``: for the bot. ``slots``: values to set in the bot, by name.
+    """
 
     outcome: str = "resolved"
     note: str | None = None
@@ -295,19 +298,19 @@ class CompletedPayload(StatusPayload, frozen=True, kw_only=True, tag="completed"
 
 
 class FailedPayload(StatusPayload, frozen=True, kw_only=True, tag="failed"):
-    """The desk ended it without an outcome. ``reason``: why."""
+    """The desk ended the handoff without an outcome. ``reason``: why."""
 
     reason: str = "desk_closed"
 
 
 class UnansweredPayload(StatusPayload, frozen=True, kw_only=True, tag="unanswered"):
-    """Nobody has taken it yet: the customer is asked. ``seconds``: how long it has waited."""
+    """Nobody has taken the handoff yet: the customer is asked what to do. ``seconds``: how long it has waited."""
 
     seconds: Seconds | None = None
 
 
 class CustomerSilentPayload(StatusPayload, frozen=True, kw_only=True, tag="customer_silent"):
-    """The customer hasn't answered: they are asked whether they are there. ``seconds``: how long."""
+    """The customer hasn't answered: they are asked whether they are there. ``seconds``: how long they haven't."""
 
     seconds: Seconds | None = None
 
@@ -328,7 +331,7 @@ DeskStatusPayload = (
 
 
 class EndedPayload(StatusPayload, frozen=True, kw_only=True, tag="ended"):
-    """The customer's side ended it.
+    """The customer's side ended the handoff.
 
     ``reason``: ``customer_left``, ``cancelled``, ``agent_gone``, ``customer_silent``, ``silence``, ``desk_unreachable`` or
     ``nobody_available``.
@@ -373,7 +376,7 @@ class Acknowledgement(Value, frozen=True, kw_only=True, omit_defaults=True):
 class QueuedAnswer(Acknowledgement, frozen=True, kw_only=True):
     """The answer to an offer that was accepted.
 
-    ``status``: ``queued``. ``position``: the place in the queue, from 1. ``wait``: expected seconds, if known. ``elsewhere``: the
+    ``status``: ``queued``. ``position``: in the queue, from 1. ``wait``: expected seconds, if known. ``elsewhere``: the
     department that has it, if that isn't the one that was asked for, but the offer's ``default_department``.
     """
 

@@ -32,17 +32,17 @@ def in_seconds(days: float | None) -> float | None:
     return None if days is None else days * DAY
 
 
-def check_retention(settings: RetentionSettings, where: str) -> None:
-    """Check that each number of days can be one. ``where``: what stands before the key in the sentence.
+def check_retention(settings: RetentionSettings, prefix: str) -> None:
+    """Check that each number of days is above 0 and finite. ``prefix``: what stands before the name in the sentence.
 
     Raises:
-        SettingsError: it can't.
+        SettingsError: one isn't; the message is one sentence.
     """
     for name in RetentionSettings.__struct_fields__:
         days = getattr(settings, name)
         if days is not None and not 0 < days < math.inf:
             raise SettingsError(
-                f"{where}{name} is {days:g}: write days, such as 365, or leave it out to keep everything."
+                f"{prefix}{name} is {days:g}: write days, such as 365, or leave it out to keep everything."
             )
 
 

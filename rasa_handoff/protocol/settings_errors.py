@@ -89,21 +89,22 @@ def check_variables(channel: str, settings: Any) -> None:
     """Check that every variable is set. Otherwise the text ``${NAME}`` itself would be used, for example as a secret.
 
     Raises:
-        SettingsError: one isn't; one sentence with the key.
+        SettingsError: a variable isn't set; the sentence names the key.
     """
-    for place, text in _texts(settings, ""):
+    for path, text in _texts(settings, ""):
         if unset := VARIABLE.search(text):
             raise SettingsError(
-                f"{channel}: {place} is empty, for {unset[0]} isn't set: set the variable, or leave the setting out."
+                f"{channel}: {path} is empty, for {unset[0]} isn't set: set the variable, or leave the setting out."
             )
 
 
-def _texts(settings: Any, place: str) -> Iterator[tuple[str, str]]:
+def _texts(settings: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Yield the path and the text of each text in the settings."""
     if isinstance(settings, str):
-        yield place, settings
+        yield path, settings
     elif isinstance(settings, dict):
         for name, value in settings.items():
-            yield from _texts(value, f"{place}.{name}" if place else str(name))
+            yield from _texts(value, f"{path}.{name}" if path else str(name))
     elif isinstance(settings, list):
         for value in settings:
-            yield from _texts(value, place)
+            yield from _texts(value, path)

@@ -64,8 +64,9 @@ def as_json(value: Any) -> str:
 def _encoded_if_valid(value: Any) -> bytes | None:
     """Return the value as JSON; None if it may have something that must be made valid first.
 
-    Encoding is far quicker than looking at each part, and nearly everything is valid. A surrogate can't be encoded, a NUL is seen
-    in what was, a key that is no text raises, and what has fewer brackets than levels are allowed isn't nested too deeply.
+    Encoding is far quicker than looking at each part, and nearly everything is valid. Encoding fails on a surrogate, and on a key
+    that is neither a text nor a number. A NUL shows in the JSON as an escape. JSON with fewer opening brackets than
+    :data:`DEEPEST` can't be nested too deeply.
     """
     try:
         made = msgspec.json.encode(value)

@@ -27,12 +27,13 @@ TOKEN_KEY: Final = "handoff_token"
 REFUSED: Final = "customer_token"
 """The code of a refusal because of a missing or wrong customer token."""
 LEAST_SECRET: Final = 32
-"""Characters that a secret must have."""
+"""Characters that a secret must have at least."""
 
 ADMIN_TOKEN_VARIABLE: Final = "RASA_HANDOFF_ADMIN_TOKEN"
 """The environment variable with the admin token, for ``serve`` and for commands that call a side over HTTP."""
 LEAST_ADMIN_TOKEN: Final = 32
-"""Characters that an admin token must have. Failed tries aren't counted, because a stranger could use that to lock others out."""
+"""Characters that an admin token must have at least, so that it can't be guessed. Failed tries lock nobody out, because a
+stranger could use that against the administrator."""
 MAKE_ONE: Final = "openssl rand -hex 32 makes one"
 
 _TOKEN: Final = re.compile(r"(1p?)\.(0|[1-9][0-9]{0,11})\.([A-Za-z0-9_-]{43})")

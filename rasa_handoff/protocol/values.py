@@ -101,16 +101,16 @@ class Department(Value, frozen=True):
 def find_department(departments: Iterable[Department], said: str) -> Department | None:
     """Return the department that is meant by a name or a title, without regard to case and to blanks around and within.
 
-    A name comes before a title, and what is equal in every character before what is alike.
+    The name that is equal in every character comes first, then a name that differs in case or blanks only, then such a title.
     """
     known = tuple(departments)
     exact = next((department for department in known if department.name == said), None)
     if exact is not None:
         return exact
     wanted = _plain_name(said)
-    for spelling in ("name", "label"):
+    for attribute in ("name", "label"):
         for department in known:
-            if _plain_name(getattr(department, spelling)) == wanted:
+            if _plain_name(getattr(department, attribute)) == wanted:
                 return department
     return None
 
@@ -205,11 +205,11 @@ class Offer(Value, frozen=True):
 
     ``handoff_id``: made by the relay. ``conversation_id``: Rasa's ``sender_id``. ``bot_id``: the bot. ``channel``: the
     customer's. ``department``: the one it is meant for, by name or title. ``default_department``: the one that gets it if that
-    one isn't known or nobody is there. ``agent``: the one it is meant for, by e-mail. ``reason``: why the
-    bot hands over. ``priority``: how soon it is to be taken. ``note``: for the agent. ``contact``: the customer's.
-    ``language``: the customer's. ``transcript``: what was said before, oldest first. ``bot``: what the bot knows.
-    ``transcript_follows``: whether the tracker couldn't be read at the time of the offer; then transcript, bot, contact and
-    language are sent later (``handoff.transcript``).
+    one isn't known or nobody is there. ``agent``: the one it is meant for, by e-mail or id. ``reason``: why the bot hands over.
+    ``priority``: how soon it is to be taken. ``note``: for the agent. ``contact``: the customer's. ``language``: the customer's.
+    ``transcript``: what was said before, oldest first. ``bot``: what the bot knows. ``transcript_follows``: whether the tracker
+    couldn't be read at the time of the offer; then transcript, bot, contact and language are sent later
+    (``handoff.transcript``).
     """
 
     handoff_id: str

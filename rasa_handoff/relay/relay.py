@@ -411,9 +411,9 @@ def _note_event(connection: Connection, event: events.Event, after: Conversation
         CameBefore: the inbox has it.
     """
     handoff_id = str(event.handoff_id or after.handoff_id)
-    if event.sent is not None:
+    if event.inbox_id is not None:
         note_done = add_finished_message if event.is_first else finish_message
-        note_done(connection, event.conversation_id, event.sent)
+        note_done(connection, event.conversation_id, event.inbox_id)
     said = event if isinstance(event, events.CustomerSaid | events.AgentSaid) else None
     if said is not None and not repository.keep_message(connection, handoff_id, said):
         raise Applied

@@ -35,7 +35,7 @@ def events_after_set_aside(entry: Entry, reason: str) -> list[events.Event]:
     if kind == (CUSTOMER, Speaker.AGENT.value) and entry.id is not None:
         return [events.MessageReported(**here, message_id=entry.id, status=Status.FAILED, reason=reason)]
     if kind == (DESK, MessagePayload.event):
-        return [events.WordsNotDelivered(**here, text=str(entry.body.get("text") or ""))]
+        return [events.CustomerMessageNotDelivered(**here, text=str(entry.body.get("text") or ""))]
     if kind == (DESK, OfferPayload.event):
         return [events.HandoffRefused(**here, code="failed", sentence="The desk can't take it.")]
     return [events.ReturnTimedOut(**here)] if kind == (TRACKER, ReturnBody.kind) else []

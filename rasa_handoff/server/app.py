@@ -205,7 +205,7 @@ class GuardedApp:
             headers = Headers(scope=scope)
             if not self.guard.hosts.fits(headers.get("host")):
                 return await self._refuse(scope, headers, receive, send)
-        if scope["type"] == "http" and SOCKETS not in scope["path"] and not self.guard.may_ask(_address(scope)):
+        if scope["type"] == "http" and SOCKETS not in scope["path"] and not self.guard.admit_page(_address(scope)):
             refusal_headers = {**dict(HEADERS), "Retry-After": "1"}
             return await PlainTextResponse(TOO_MANY, 429, refusal_headers)(scope, receive, send)
         await self._app(scope, receive, send)

@@ -124,7 +124,7 @@ class _Server(uvicorn.Server):
 def _server(app: ASGIApp, proxies: Sequence[str], host: str) -> uvicorn.Server:
     guard = getattr(app, "guard", None) or Guard()
     guard.connections.proxies = list(proxies)
-    guard.hosts.listens_on(host)
+    guard.hosts.note_listening(host)
     # wsproto: the websockets that Rasa 3.6 pins is too old for uvicorn.
     config = uvicorn.Config(
         app,

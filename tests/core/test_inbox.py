@@ -100,7 +100,7 @@ async def test_a_live_chats_message_and_its_id_are_one_transaction(database_url:
         inbox = Inbox(store)
 
         async def say(id: str) -> list[Any]:
-            said = CustomerSaid(conversation_id="thabo", id=id, text=id, at=1.0, sent=id, is_first=True)
+            said = CustomerSaid(conversation_id="thabo", id=id, text=id, at=1.0, inbox_id=id, is_first=True)
             await store.write(lambda connection: writer.apply(connection, said))
             waiting = await store.write(lambda connection: repository.outbox.head(connection, DESK, "thabo"))
             return [entry.id for entry in waiting]

@@ -6,7 +6,7 @@ import pytest
 
 from rasa_handoff.protocol.channel_settings import read_settings
 from rasa_handoff.protocol.errors import MarkerError, Refused, SettingsError
-from rasa_handoff.protocol.markers import HandoffRequest, OptionsRequest, read_marker, read_notice, with_defaults
+from rasa_handoff.protocol.markers import HandoffRequest, OptionsRequest, read_marker, read_metadata, with_defaults
 from rasa_handoff.protocol.values import Contact, Department, Offer, Priority, plain, read
 
 RIGHT: dict[str, Any] = {"bot_id": "b", "desk": {"url": "http://localhost:5065"}, "channels": {"rest": None}}
@@ -58,7 +58,7 @@ def test_the_leaving_word_follows_the_language() -> None:
         ({"trigger_text": ""}, "trigger_text is empty: write a text, such as Human Handoff"),
         ({"start_timeout": 0}, "start_timeout is 0.0: write seconds"),
         ({"tracker_delay": -1}, "tracker_delay is -1.0: write seconds, such as 30, or 0 to write at once"),
-        ({"timers": {"silence": float("inf")}}, "timers.silence is inf: write seconds"),
+        ({"timers": {"silence": float("inf")}}, "timers.silence is inf: write seconds, such as 86400."),
         ({"slots": "street"}, "'slots' must be a list, not text"),
     ],
 )
@@ -132,8 +132,8 @@ def test_a_wrong_marker_says_what_is_wrong(body: Any, says: str) -> None:
 
 
 def test_a_customers_own_metadata_is_no_notice() -> None:
-    assert read_notice({"handoff": "please"}) is None
-    assert read_notice({}) is None
+    assert read_metadata({"handoff": "please"}) is None
+    assert read_metadata({}) is None
 
 
 def test_values_travel_and_unknown_keys_are_ignored() -> None:

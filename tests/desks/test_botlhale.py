@@ -1,5 +1,6 @@
 """What a server of Botlhale's kind asks for beyond what every desk keeps: it acknowledges nothing, and knows no time."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -243,6 +244,23 @@ async def test_a_message_that_was_left_can_be_answered(side: RelaySide, server: 
 def notices_of_reply(side: RelaySide) -> list[str]:
     replies = [entry.body for entry in side.customer.entries if entry.body.get("response") == "utter_handoff_reply"]
     return [body["values"]["text"] for body in replies]
+
+
+async def test_nothing_waits_for_an_answer_to_a_left_message_after_the_end(tmp_path: Path) -> None:
+    """The desk hears of a message that was left twice, the second time with the contact."""
+    port = free_port()
+    settings = settings_for(f"http://127.0.0.1:{port}", tmp_path)
+    async with RelaySide(BotlhaleDesk, settings) as side, ForeignServer(port=port) as server:
+        await leave_message(side)
+        await eventually(lambda: server.texts("thabo") == ["call me tomorrow", "082 555 0100"])
+        await eventually(left_messages_that_wait)
+    assert left_messages_that_wait() == []
+
+
+def left_messages_that_wait() -> list[str]:
+    """Return the names of the coroutines in which a desk waits for the answer to a message that was left."""
+    names = [getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()]
+    return [name for name in names if "_linger" in name]
 
 
 async def test_a_message_that_was_left_while_nobody_was_there_survives_a_restart(tmp_path: Path) -> None:

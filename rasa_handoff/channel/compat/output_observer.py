@@ -28,7 +28,7 @@ from rasa_handoff.protocol.markers import (
     shows_options,
     without_directives,
 )
-from rasa_handoff.protocol.names import PRIORITY_MARKER, UTTER_DEFAULT
+from rasa_handoff.protocol.names import PRIORITY_DIRECTIVE, UTTER_DEFAULT
 from rasa_handoff.protocol.text import valid
 
 log = get_log(__name__)
@@ -246,7 +246,7 @@ def without_marker(message: ChannelMessage) -> ChannelMessage:
 
 def _priority_directive(request: HandoffRequest) -> dict[str, Any]:
     """Return the priority as a directive beside the options: LivePerson can't take it in the answer that transfers."""
-    return {PRIORITY_MARKER: request.priority.value} if request.priority is not None else {}
+    return {PRIORITY_DIRECTIVE: request.priority.value} if request.priority is not None else {}
 
 
 def _with_options(message: ChannelMessage, options: ChannelMessage) -> ChannelMessage:

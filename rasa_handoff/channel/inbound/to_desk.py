@@ -92,7 +92,7 @@ class ToDesk:
         """Return the fields that each event of a customer's message has."""
         return {
             "conversation_id": message.sender_id,
-            "sent": message.message_id if message_facts().id is not None else None,
+            "inbox_id": message.message_id if message_facts().id is not None else None,
             "is_first": is_first,
             "channel": channel,
             "return_data": self._delivery_methods[channel].return_data(message.output_channel),

@@ -29,7 +29,13 @@ from rasa_handoff.protocol import names
 from rasa_handoff.protocol.channel_settings import IntentSettings
 from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.protocol.logs import get_log, short_id
-from rasa_handoff.protocol.markers import ChannelNotice, HandoffRequest, OptionsRequest, read_notice, shows_options
+from rasa_handoff.protocol.markers import (
+    HandoffRequest,
+    MetadataForActions,
+    OptionsRequest,
+    read_metadata,
+    shows_options,
+)
 from rasa_handoff.protocol.values import Availability, plain
 
 log = get_log(__name__)
@@ -98,8 +104,8 @@ class BotTurn:
             Unreachable: no model is loaded, and Rasa would silently ignore the message.
         """
         self._bot.freeze_model()  # `PUT /model` may have replaced it
-        notice = ChannelNotice(channel=channel, availability=self._options.availability())
-        message.metadata = {**_metadata_of(message), names.METADATA_KEY: plain(notice)}
+        for_actions = MetadataForActions(channel=channel, availability=self._options.availability())
+        message.metadata = {**_metadata_of(message), names.METADATA_KEY: plain(for_actions)}
         parsed = await self._bot.parse(message) if finished is None else finished[0]
         asked = intent_of(parsed) == self._intents.execute
         with self._observer.turn(
@@ -177,8 +183,8 @@ class BotTurn:
         finished: list[Mapping[str, Any]] = []
         there: Availability | None = None
         for place, event in enumerate(happened):
-            if event.get("event") == "user" and (notice := read_notice(event.get("metadata"))) is not None:
-                there = notice.availability  # as it was in this turn
+            if event.get("event") == "user" and (for_actions := read_metadata(event.get("metadata"))) is not None:
+                there = for_actions.availability  # as it was in this turn
             finished.append(event)
             if place in places:
                 ends_fallback = (event.get("metadata") or {}).get("utter_action") == names.UTTER_DEFAULT

@@ -17,7 +17,7 @@ REASONS = {
 }
 
 
-class TooLong(Exception):
+class UnreadableBody(Exception):
     """The body is too long, came too slowly, or was cut off."""
 
 
@@ -49,14 +49,14 @@ class AsgiRequest:
         """Read the body.
 
         Raises:
-            TooLong: the body is too long, too slow, or can't be read.
+            UnreadableBody: the body is too long, too slow, or can't be read.
         """
         if self._scope["type"] != "http":
             return b""
         try:
             body = await asyncio.wait_for(self._read(longest), seconds)
         except asyncio.TimeoutError:
-            raise TooLong(f"the body didn't come within {seconds:g} s") from None
+            raise UnreadableBody(f"the body didn't come within {seconds:g} s") from None
 
         async def again() -> dict[str, Any]:
             return {"type": "http.request", "body": body, "more_body": False}
@@ -69,11 +69,11 @@ class AsgiRequest:
         while more:
             event = await self._receive()
             if event["type"] != "http.request":
-                raise TooLong("the body was cut off")
+                raise UnreadableBody("the body was cut off")
             pieces.append(event.get("body") or b"")
             length += len(pieces[-1])
             if length > longest:
-                raise TooLong(f"the body has more than {longest} bytes")
+                raise UnreadableBody(f"the body has more than {longest} bytes")
             more = bool(event.get("more_body"))
         return b"".join(pieces)
 
@@ -105,7 +105,7 @@ class SanicRequest:
         """Read the body.
 
         Raises:
-            TooLong: the body is too long, too slow, or can't be read.
+            UnreadableBody: the body is too long, too slow, or can't be read.
         """
         stream = self._request.stream
         if stream is None or not stream.request_body:
@@ -114,9 +114,9 @@ class SanicRequest:
         try:
             await asyncio.wait_for(self._request.receive_body(), seconds)
         except asyncio.TimeoutError:
-            raise TooLong(f"the body didn't come within {seconds:g} s") from None
+            raise UnreadableBody(f"the body didn't come within {seconds:g} s") from None
         except Exception as problem:  # Sanic's own, PayloadTooLarge among them
-            raise TooLong(f"the body can't be read ({type(problem).__name__})") from problem
+            raise UnreadableBody(f"the body can't be read ({type(problem).__name__})") from problem
         return bytes(self._request.body)
 
     def leave_unread(self) -> None:

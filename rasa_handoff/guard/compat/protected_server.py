@@ -16,7 +16,7 @@ from engineio.payload import Payload
 from socketio import AsyncServer, packet
 
 from rasa_handoff.guard import packets, socketio_requests
-from rasa_handoff.guard.compat.http_requests import REASONS, AsgiRequest, SanicRequest, TooLong, request_of
+from rasa_handoff.guard.compat.http_requests import REASONS, AsgiRequest, SanicRequest, UnreadableBody, request_of
 from rasa_handoff.guard.packets import MOST_IN_BODY, UnfitPacket
 from rasa_handoff.guard.sessions import Session
 
@@ -88,10 +88,11 @@ class ProtectedServer:
         eio.on("message", self._message)
         sio.packet_class = GuardedPacket
 
-    def trust(self, sid: str, namespace: str, yes: bool) -> None:
+    def trust(self, sid: str, namespace: str, trusted: bool) -> None:
+        """Trust the relay behind this socket, or no longer."""
         session = self._sessions.get(self.sio.manager.eio_sid_from_sid(sid, namespace) or "")
         if session is not None:
-            session.trust(yes)
+            session.trust(trusted)
 
     # Requests
 
@@ -107,7 +108,7 @@ class ProtectedServer:
             try:
                 body = await request.read(longest, self._guard.limits.body_seconds)
                 packets.check_body(body)
-            except TooLong as refused:
+            except UnreadableBody as refused:
                 return await self._refuse(request, 413, str(refused), known)
             except UnfitPacket as refused:
                 return await self._refuse(request, 400, str(refused), known, refused.kind)
@@ -216,6 +217,7 @@ class ProtectedServer:
             session.pending.close()
 
     async def sweep(self) -> None:
+        """End sockets that joined no namespace in time, and forget those that are over."""
         now, limits = asyncio.get_running_loop().time(), self._guard.limits
         for sid, session in list(self._sessions.items()):
             if sid not in self.sio.eio.sockets:
@@ -244,9 +246,8 @@ class ProtectedServer:
         try:
             async with session.reading:  # polling requests may come at the same time, and a handshake takes a moment
                 await self._handle(session, read_packet(data), len(data))
-        except (
-            asyncio.CancelledError
-        ):  # python-engineio discards it and reads on: a flood would hold up the server's stop
+        except asyncio.CancelledError:
+            # python-engineio discards it and reads on: a flood would hold up the server's stop.
             session.ends = True
             raise
         except UnfitPacket as problem:

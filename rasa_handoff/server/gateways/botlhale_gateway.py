@@ -336,7 +336,7 @@ class BotlhaleGateway:
         socket = self._sockets.get(sid)
 
         def may_begin() -> None:
-            if socket is not None and not self._guard.may_begin(
+            if socket is not None and not self._guard.admit_conversation(
                 socket.address, f"a conversation on {socket.namespace}"
             ):
                 raise Refused("busy", TOO_MANY)

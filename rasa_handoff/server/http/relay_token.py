@@ -41,7 +41,7 @@ class RelayTokenPage:
                 connection, token, bot_id, local=is_local({"handoff.head": request.head})
             )
         )
-        if not self._guard.may_command(address, fits):
+        if not self._guard.admit_command(address, fits):
             answer = _answer(429, "Too many requests. Try again in some seconds.", {"Retry-After": RETRY_SECONDS})
         elif not fits:
             self._guard.refusals.note(
