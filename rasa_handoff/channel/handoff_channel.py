@@ -137,7 +137,7 @@ class HandoffChannel(InputChannel):
             answer = await admin.answer(SanicRequest(request))
             return HTTPResponse(answer.body, answer.status, dict(answer.headers), answer.headers["Content-Type"])
 
-        blueprint.host_channels(self.channels, self._receive, self.authentication)
+        blueprint.host_channels(self.channels, self._receive, self.authentication, self.guard)
         return blueprint
 
     async def _receive(self, channel: str, message: UserMessage) -> None:

@@ -22,8 +22,10 @@ from rasa_handoff.channel.compat import http_answers
 from rasa_handoff.channel.compat.blueprints import ChannelBlueprint, OnMessage
 from rasa_handoff.channel.compat.rasa_channels import class_names
 from rasa_handoff.channel.hosted.customer_authentication import CustomerAuthentication
+from rasa_handoff.channel.hosted.request_bodies import refuse_other_than_objects
 from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
 from rasa_handoff.channel.tracker.bot import Bot
+from rasa_handoff.guard.guard import Guard
 from rasa_handoff.protocol.channel_settings import CHANNEL_NAME
 from rasa_handoff.protocol.errors import SettingsError
 from rasa_handoff.protocol.logs import get_log
@@ -148,12 +150,17 @@ class HostBlueprint(ChannelBlueprint):
     """HandoffChannel's blueprint, which mounts those of the hosted channels where Rasa would have: ``/webhooks/<name>``."""
 
     def host_channels(
-        self, channels: Mapping[str, InputChannel], receive: ReceiveMessage, authentication: CustomerAuthentication
+        self,
+        channels: Mapping[str, InputChannel],
+        receive: ReceiveMessage,
+        authentication: CustomerAuthentication,
+        guard: Guard,
     ) -> None:
         """Host these channels. Messages that ``authentication`` admits go to ``receive``, with the channel's name."""
         for name, channel in channels.items():
             blueprint = channel.blueprint(_named(name, receive))
             self.mount(channel, blueprint)
+            refuse_other_than_objects(blueprint, channel, guard)
             message_ids.watch(blueprint, channel)
             authentication.check_requests(blueprint, channel)
             http_answers.watch(blueprint)

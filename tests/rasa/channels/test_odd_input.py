@@ -1,6 +1,7 @@
 """What a front end sends in odd shapes arrives in words, or is refused aloud; and a turn that fails is told on every channel."""
 
 import json
+import logging
 import time
 import uuid
 from typing import Any
@@ -9,13 +10,24 @@ import pytest
 from rasa.core.processor import MessageProcessor
 from sqlalchemy import update
 
+from rasa_handoff.channel.hosted.request_bodies import NO_OBJECT
+from rasa_handoff.guard.refusals import Refusals
 from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.relay import inbox
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.channels.channel_customers import FETCHED, PUSHED, Customer, OnBotFramework, OnSlack
+from tests.rasa.channels.channel_customers import (
+    FETCHED,
+    PUSHED,
+    Customer,
+    OnBotFramework,
+    OnRestStream,
+    OnSlack,
+    OnTwilio,
+    OnTwilioVoice,
+)
 from tests.rasa.channels.talking import heard_from_customer, resolved, taken
 from tests.rasa.channels.vendors import Vendors
 from tests.rasa.handoff.test_database import NOT_TAKEN
@@ -142,6 +154,27 @@ async def test_a_turn_that_fails_is_told(
         await customer.hears(json.dumps(NOT_TAKEN)[1:-1])
     await customer.say("hello")
     await customer.hears("Hello.")
+
+
+JSON_CHANNELS = [kind.channel for kind in EVERYWHERE if kind not in (OnTwilio, OnTwilioVoice, OnRestStream)]
+
+
+@pytest.mark.parametrize("channel", JSON_CHANNELS)
+async def test_a_body_that_is_no_object_is_refused_in_one_sentence(
+    rasa: RasaServer, channel: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers = {"Content-Type": "application/json"}
+    for body in ("[]", "7", '"hello"', "null", "", "{", '[{"sender": "odd", "message": "hello"}]'):
+        caplog.clear()
+        monkeypatch.setattr(
+            rasa.channel.guard, "refusals", Refusals()
+        )  # or its lines would be left out after the tenth
+        async with rasa.http.post(f"{rasa.url}/webhooks/{channel}/webhook", data=body, headers=headers) as answer:
+            assert answer.status == 400, body
+            assert await answer.json() == {"code": "invalid", "error": NO_OBJECT}
+        warned = [record for record in caplog.records if record.levelno >= logging.WARNING]
+        assert [f"the channel {channel} whose body" in record.getMessage() for record in warned] == [True], body
+        assert not warned[0].exc_info
 
 
 async def test_a_request_without_a_message_only_fetches(rasa: RasaServer, thandi: ScriptedAgent) -> None:
