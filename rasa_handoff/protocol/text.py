@@ -16,6 +16,8 @@ sends, whose message may be a number or an object.
 
 import json
 import math
+import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
@@ -25,6 +27,7 @@ T = TypeVar("T")
 Part = Mapping[str, Any]
 """A message, or a part of one: a button, a card."""
 
+EMPTY_LINES: Final = re.compile(r"\n\s*\n")
 DEEPEST: Final = 100
 TOO_DEEP: Final = "[nested too deeply]"
 
@@ -147,6 +150,22 @@ def payload_of(button: Part) -> str:
     """Return what pressing a button sends: its payload, or its title if it has none."""
     payload = button.get("payload")
     return str(button["title"] if payload is None else payload)
+
+
+def in_paragraphs(text: str) -> str:
+    """Return a text with one empty line between its paragraphs, and none elsewhere; as it is if nothing in it can be seen.
+
+    Rasa's channels send a text in parts, parted at each empty line: more of them would be messages without words.
+
+    >>> in_paragraphs("\\n Hello. \\n \\n\\n\\n  One\\n  Two\\n")
+    ' Hello.\\n\\n  One\\n  Two'
+    """
+    paragraphs = [part.rstrip() for part in EMPTY_LINES.split(f"\n{text}\n") if _can_be_seen(part)]
+    return "\n\n".join(part.removeprefix("\n") for part in paragraphs) or text
+
+
+def _can_be_seen(text: str) -> bool:
+    return not all(character.isspace() or unicodedata.category(character) == "Cf" for character in text)
 
 
 def in_text(value: Any) -> str:

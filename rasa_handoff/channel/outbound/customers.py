@@ -32,7 +32,7 @@ from rasa_handoff.protocol import events, names
 from rasa_handoff.protocol.errors import HandoffError, Refused, Unreachable, Waits
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.outbox_bodies import CustomerBody
-from rasa_handoff.protocol.text import shown, valid
+from rasa_handoff.protocol.text import in_paragraphs, shown, valid
 from rasa_handoff.protocol.values import Speaker, Status
 from rasa_handoff.relay.inbox import Inbox
 from rasa_handoff.relay.relay import CUSTOMER, Relay
@@ -231,7 +231,8 @@ class Customers:
 
     async def make_message(self, entry: Entry, channel: str) -> dict[str, Any]:
         """Return an entry as Rasa's message dict."""
-        return with_payloads(valid(await self._rendered(entry, channel)))
+        message = with_payloads(valid(await self._rendered(entry, channel)))
+        return _in_paragraphs(message) if entry.name != Speaker.BOT.value else message
 
     async def _rendered(self, entry: Entry, channel: str) -> dict[str, Any]:
         body = entry.read(CustomerBody)
@@ -314,6 +315,11 @@ class Customers:
         self._failing.pop(entry.key, None)
         if entry.id is not None:
             self._reported_waiting.pop(entry.id, None)
+
+
+def _in_paragraphs(message: dict[str, Any]) -> dict[str, Any]:
+    text = message.get("text")
+    return {**message, "text": in_paragraphs(text)} if isinstance(text, str) else message
 
 
 def _report(
