@@ -338,8 +338,8 @@ class ConversationWriter:
             after, effects = before, answer_message_left(event)
         else:
             after, effects = step(before, event)
-        if isinstance(event, events.PositionChanged):
-            effects = self._position_notices(connection, after, effects)
+        if isinstance(event, events.PositionChanged) and after.channel in self._settings.quiet_channels:
+            effects = ()
         _note_event(connection, event, after)
         if isinstance(event, events.CustomerSaid | events.AgentSaid):
             refuse_where_full(connection, event)
@@ -353,21 +353,6 @@ class ConversationWriter:
         effects = (*self._state_message(before, after), *effects)
         put_entries(connection, event.conversation_id, event.handoff_id or after.handoff_id, effects)
         return after
-
-    def _position_notices(
-        self, connection: Connection, conversation: Conversation, effects: tuple[Effect, ...]
-    ) -> tuple[Effect, ...]:
-        """Return the notice of a new position in the queue: none on a quiet channel.
-
-        A notice of an earlier position that still waits for the customer is removed.
-        """
-        if conversation.channel in self._settings.quiet_channels:
-            return ()
-        waiting = repository.outbox.head(connection, CUSTOMER, conversation.conversation_id)
-        outdated = [entry for entry in waiting if entry.body.get("response") == names.UTTER_POSITION]
-        if outdated and effects:
-            repository.outbox.remove(connection, outdated)
-        return effects
 
     def _state_message(self, before: Conversation, after: Conversation) -> tuple[Effect, ...]:
         """Return a message for the front ends of the channels in ``state_messages`` when another party became active."""

@@ -24,8 +24,9 @@ from rasa_handoff.channel.message_ids import message_facts
 from rasa_handoff.channel.outbound.choices import QUESTIONS, BotsQuestions, as_lines, choices_of, with_choices
 from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
 from rasa_handoff.channel.outbound.notice_values import TitleOf, readable
-from rasa_handoff.channel.outbound.response_batch import ResponseBatches
+from rasa_handoff.channel.outbound.response_batch import ResponseBatches, outdated_keys
 from rasa_handoff.channel.tracker.bot import Bot
+from rasa_handoff.core.outdated_notices import REPLACED_BY
 from rasa_handoff.core.transcript import in_words
 from rasa_handoff.guard.recent import Recent
 from rasa_handoff.protocol import events, names
@@ -192,6 +193,9 @@ class Customers:
         """Deliver one entry to the customer and return the events that report it."""
         (entry,) = entries
         conversation = await self._relay.recall(lane)
+        if self._batches.left_out(entry):
+            self._forget(lane, entry)
+            return []
         if (message := self._batches.fetched(entry)) is not None:
             return self._delivered(lane, entry, message)
         try:
@@ -200,6 +204,9 @@ class Customers:
                 self._forget(lane, entry)
                 return []
             method = self._method_of(body.channel or conversation.channel)
+            if method.push and await self._is_outdated(entry):
+                self._forget(lane, entry)
+                return []
             if not method.push and self._batches.note_missed(lane):
                 raise _InAnswer("It goes with the response that is being made.")
             message = await self._say(method, lane, entry, body.return_data or conversation.return_data)
@@ -215,6 +222,12 @@ class Customers:
             await self._note_failure(lane, entry, problem)
             raise
         return self._delivered(lane, entry, message)
+
+    async def _is_outdated(self, entry: Entry) -> bool:
+        """Return whether a newer notice that waits behind this one makes it out of date."""
+        if entry.body.get("response") not in REPLACED_BY:
+            return False
+        return entry.key in outdated_keys(await self._relay.waiting_entries(CUSTOMER, entry.lane))
 
     def _method_of(self, channel: str | None) -> DeliveryMethod:
         method = self._delivery_methods.get(channel or "")

@@ -6,7 +6,7 @@ They leave the outbox once the response was written, or, for a client that ackno
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -15,7 +15,10 @@ from rasa.core.channels.channel import OutputChannel
 from rasa_handoff.channel.compat.http_answers import HttpAnswer, answer
 from rasa_handoff.channel.message_ids import message_facts
 from rasa_handoff.channel.outbound.delivery_methods import DeliveryMethod
+from rasa_handoff.core.outdated_notices import outdated
+from rasa_handoff.guard.recent import Recent
 from rasa_handoff.protocol.logs import get_log, short_id
+from rasa_handoff.protocol.values import Speaker
 from rasa_handoff.relay.relay import CUSTOMER, Relay
 from rasa_handoff.store.failures import MOST_TRIES_OF_WRONG, Failure, meaning_of
 from rasa_handoff.store.outbox import Entry
@@ -55,6 +58,8 @@ class ResponseBatches:
         self._batches: dict[str, ResponseBatch] = {}
         self._fetched: dict[int, dict[str, Any]] = {}
         """The messages that customers have got, by their entries' keys: the newest ``MOST_FETCHED``."""
+        self._left_out: dict[int, bool] = Recent(MOST_FETCHED)
+        """The keys of entries that were out of date when a response was made."""
         self._deliveries: set[asyncio.Task[None]] = set()
         """They end when the entries of a written response have left the outbox."""
 
@@ -83,6 +88,10 @@ class ResponseBatches:
         """Return the message of this entry if the customer has got it."""
         return self._fetched.get(entry.key)
 
+    def left_out(self, entry: Entry) -> bool:
+        """Return whether this entry was out of date when a response was made, so that no response has it."""
+        return entry.key in self._left_out
+
     @asynccontextmanager
     async def answering(
         self, conversation_id: str, method: DeliveryMethod, output: OutputChannel, waits: bool
@@ -109,14 +118,23 @@ class ResponseBatches:
         return batch is not None and (batch.missed or self._relay.delivers(CUSTOMER, conversation_id))
 
     async def add(self, conversation_id: str) -> bool:
-        """Add the waiting entries that aren't in the response yet; return False if no response is being made."""
+        """Add the waiting entries that aren't in the response yet, without notices that are out of date by now.
+
+        Return False if no response is being made.
+        """
         batch = self._batches.get(conversation_id)
         if batch is None or batch.answer is not None:
             return False
         try:
-            for entry in await self._relay.waiting_entries(CUSTOMER, conversation_id):
-                if entry.key not in batch.messages and entry.key not in self._fetched:
-                    await self._add_entry(batch, conversation_id, entry)
+            entries = await self._relay.waiting_entries(CUSTOMER, conversation_id)
+            old = outdated_keys(entries)
+            for entry in entries:
+                if entry.key in batch.messages or entry.key in self._fetched:
+                    continue
+                if entry.key in old:
+                    self._left_out[entry.key] = True
+                    continue
+                await self._add_entry(batch, conversation_id, entry)
         except Exception:
             log.exception(
                 "Entries for %s could not be added to the response; they wait for the next.", short_id(conversation_id)
@@ -172,6 +190,12 @@ class ResponseBatches:
                 delivery.add_done_callback(self._deliveries.discard)
 
         batch.answer.written.add_done_callback(known)
+
+
+def outdated_keys(entries: Sequence[Entry]) -> set[int]:
+    """Return the keys of the notices among a lane's entries that newer ones make out of date."""
+    responses = [entry.body.get("response") if entry.name == Speaker.SYSTEM.value else None for entry in entries]
+    return {entries[index].key for index in outdated(responses)}
 
 
 def _written() -> HttpAnswer:

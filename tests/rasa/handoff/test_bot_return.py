@@ -331,20 +331,6 @@ async def test_the_place_in_the_queue_is_told_except_on_quiet_channels(
         assert await rasa.texts("and now?") == ([] if quiet else ["You are now number 1 in the queue."])
 
 
-async def test_a_newer_place_replaces_one_that_was_not_told(
-    small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path
-) -> None:
-    more: dict[str, Any] = {"quiet_channels": []}
-    async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path, **more)) as rasa:
-        await eventually(lambda: rasa.channel.desk.connected)
-        await rasa.texts("/execute_handoff")
-        relay, here = rasa.channel.relay, {"conversation_id": "thabo"}
-        handoff_id = relay.conversation("thabo").handoff_id
-        for place in (9, 8, 7):
-            await relay.apply(relay_events.PositionChanged(**here, handoff_id=handoff_id, position=place))
-        assert await rasa.texts("and now?") == ["You are now number 7 in the queue."]
-
-
 async def test_a_project_that_paused_by_itself_is_resumed_when_the_start_fails(rasa: RasaServer) -> None:
     await rasa.texts("hello")
     async with rasa.http.post(f"{rasa.url}/conversations/thabo/tracker/events", json={"event": "pause"}) as answer:

@@ -198,7 +198,7 @@ async def test_a_desk_that_stays_away_gives_the_customer_back(
             "I'm sorry, I can't reach our people right now. Please try again in a few minutes.",
             "You're back with me, the bot. I'm happy to help with anything else.",
         ]
-        assert "The connection to our people is interrupted. What you write is kept and passed on." in answers
+        assert not [text for text in answers if "What you write is kept and passed on" in text], "it is no longer true"
         await desk.__aenter__()
         async with ScriptedAgent(desk.url, "thandi@example.com") as again:
             await eventually(lambda: _gone(again))
