@@ -3,12 +3,13 @@
  * The customer's page of Karoo Books. Any front end for Rasa's socketio channel would do; this one shows
  * what such a page needs.
  *
- * Names for tests (data-testid): chat-input, chat-send, bot-message, user-message, quick-reply, suggestion,
+ * Names for tests (data-testid): chat-input, chat-send, bot-message (data-speaker: bot, agent, notice), speaker-name, user-message,
+ * quick-reply, suggestion,
  * new-conversation, leave, leave-yes, leave-no, typing, refused, too-long, connection (data-state: connecting, online, offline, refused),
  * who (data-active: bot, waiting, person).
  */
 
-import { ConversationStorage, freshId } from "./conversation-storage.js";
+import { ConversationStorage, freshId, isSpeaker } from "./conversation-storage.js";
 import { createItem, updateItem } from "./message-items.js";
 import { rasaAddress, RasaSocket } from "./rasa-socket.js";
 import { TypingIndicator } from "./typing-indicator.js";
@@ -121,10 +122,11 @@ function onChangeElsewhere(sessionChanged) {
 }
 
 /** Show a message. A repeated one isn't shown again, since `add` knows its id; the socket acknowledges both. @param {Uttered} message */
-function onMessage({ id, text, quick_replies, attachment }) {
+function onMessage({ id, text, quick_replies, attachment, handoff_speaker }) {
   /** @type {Line} */
   const line = { id, who: "bot", text: text ?? "", at: Date.now() };
   onTyping(false);
+  if (isSpeaker(handoff_speaker)) line.speaker = { kind: handoff_speaker.kind, name: handoff_speaker.name };
   if (quick_replies?.length) line.replies = quick_replies.map(({ title, payload }) => ({ title, payload }));
   if (attachment?.type === "image") line.image = String(attachment.payload?.src ?? "");
   else if (attachment) line.link = describe(attachment);

@@ -34,10 +34,17 @@ function load() {
 
 /** @param {any} value @returns {value is import("./message-items.js").Line} */
 function isLine(value) {
-  const { who, text, at, replies, link, image, id, message } = value ?? {};
+  const { who, text, at, replies, link, image, id, message, speaker } = value ?? {};
   const optional = [link, image, id, message].every((one) => one === undefined || typeof one === "string");
   const repliesFit = replies === undefined || (Array.isArray(replies) && replies.every(isReply));
-  return ["user", "bot"].includes(who) && typeof text === "string" && Number.isFinite(at) && optional && repliesFit;
+  const partsFit = optional && repliesFit && (speaker === undefined || isSpeaker(speaker));
+  return ["user", "bot"].includes(who) && typeof text === "string" && Number.isFinite(at) && partsFit;
+}
+
+/** @param {any} speaker @returns {speaker is import("./rasa-socket.js").Speaker} */
+export function isSpeaker(speaker) {
+  const { kind, name } = speaker ?? {};
+  return ["agent", "notice"].includes(kind) && (name === null || typeof name === "string");
 }
 
 /** @param {any} reply */

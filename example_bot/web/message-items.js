@@ -5,11 +5,13 @@ import { linkParts } from "./links.js";
 
 /** @typedef {import("./rasa-socket.js").Reply} Reply */
 /** @typedef {import("./rasa-socket.js").Connection} Connection */
+/** @typedef {import("./rasa-socket.js").Speaker} Speaker */
 /**
  * One line. By its `id` a repeated message is recognised. `message` is what was really sent, where a button's payload
- * differs from its title; `sent` is false until it was acknowledged, `refused` if it won't be taken.
+ * differs from its title; `sent` is false until it was acknowledged, `refused` if it won't be taken. `who` "bot" is the bot's
+ * side: a `speaker` says that it is an agent, or a notice.
  * @typedef {{id?: string, who: "user" | "bot", text: string, at: number, message?: string, sent?: boolean,
- *   refused?: boolean, replies?: Reply[], image?: string, link?: string}} Line
+ *   refused?: boolean, replies?: Reply[], image?: string, link?: string, speaker?: Speaker}} Line
  */
 
 /**
@@ -29,7 +31,11 @@ function el(tag, attributes, ...children) {
  * @param {(reply: Reply) => void} choose
  */
 export function createItem(line, choose) {
-  const item = el("li", { class: `line ${line.who}`, "data-testid": `${line.who}-message` });
+  const { who, speaker } = line;
+  const item = el("li", { class: `line ${who}`, "data-testid": `${who}-message`, "data-speaker": speaker?.kind ?? who });
+  if (speaker?.kind === "agent") {
+    item.append(el("p", { class: "name", dir: "auto", "data-testid": "speaker-name" }, speaker.name || "A person"));
+  }
   if (line.text) item.append(el("p", { class: "text", dir: "auto" }, ...withLinks(line.text)));
   if (line.image) item.append(picture(line.image));
   if (line.link) item.append(el("p", { class: "text" }, ...withLinks(line.link)));

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Rasa's socketio protocol: session_request, user_uttered, bot_uttered. `typing`, `message_read`, `acks` and the
- * ids are HandoffChannel's additions, which Rasa's own channel doesn't mind.
+ * Rasa's socketio protocol: session_request, user_uttered, bot_uttered. `typing`, `message_read`, `acks`,
+ * `handoff_speaker` and the ids are HandoffChannel's additions, which Rasa's own channel doesn't mind.
  *
  * With `acks` a message to the page has an id and is sent again until the page has acknowledged it; the page's messages
  * have ids too and are acknowledged when they are accepted.
@@ -13,7 +13,8 @@
 import { io } from "./vendor/socket.io-client-4.8.4.MIT.esm.min.js";
 
 /** @typedef {{title: string, payload: string}} Reply */
-/** @typedef {{id?: string, text?: string, quick_replies?: Reply[], attachment?: any}} Uttered */
+/** Who speaks; the bot if it is nobody. @typedef {{kind: "agent" | "notice", name: string | null}} Speaker */
+/** @typedef {{id?: string, text?: string, quick_replies?: Reply[], attachment?: any, handoff_speaker?: Speaker}} Uttered */
 /** @typedef {"connecting" | "online" | "offline" | "refused"} Connection */
 /** @typedef {{session: string, token: string | null}} Credentials */
 /** Whom the customer has now. @typedef {{active: "bot" | "waiting" | "person", agent: string | null}} Active */

@@ -124,7 +124,9 @@ def answer_message_left(event: events.AgentSaid) -> tuple[Effect, ...]:
     """Return the effects of an agent's answer to a message that was left: it is sent with the agent's name."""
     said = AgentSaidBody(handoff_id=event.handoff_id, id=event.id, text=event.text, at=event.at, agent=event.agent)
     values = {"agent": event.agent, "text": event.text}
-    answer = TellCustomer(speaker=Speaker.AGENT, id=event.id, response=names.UTTER_REPLY, values=values)
+    answer = TellCustomer(
+        speaker=Speaker.AGENT, id=event.id, response=names.UTTER_REPLY, values=values, agent=event.agent
+    )
     return answer, WriteTracker(body=said)
 
 
@@ -157,7 +159,8 @@ def _agent_said(conversation: Conversation, event: events.AgentSaid) -> ControlS
     said = AgentSaidBody(
         handoff_id=conversation.handoff_id, id=event.id, text=event.text, at=event.at, agent=event.agent
     )
-    to_customer = TellCustomer(speaker=Speaker.AGENT, id=event.id, text=event.text)
+    name = event.agent or conversation.agent
+    to_customer = TellCustomer(speaker=Speaker.AGENT, id=event.id, text=event.text, agent=name)
     return replace(conversation, asked=0), (to_customer, WriteTracker(body=said))
 
 

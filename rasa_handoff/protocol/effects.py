@@ -17,7 +17,7 @@ class TellCustomer(Value, frozen=True):
     """Send a message to the customer.
 
     Exactly one of three is given: the ``text`` of a speaker, a ``response`` of the domain with its ``values``, or a complete
-    Rasa ``message``.
+    Rasa ``message``. ``agent``: the agent's name, if it is an agent who speaks.
     """
 
     speaker: Speaker
@@ -26,6 +26,7 @@ class TellCustomer(Value, frozen=True):
     response: str | None = None
     values: dict[str, Any] = {}
     message: dict[str, Any] | None = None
+    agent: str | None = None
 
 
 class WriteTracker(Value, frozen=True):

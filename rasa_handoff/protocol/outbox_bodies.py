@@ -10,7 +10,7 @@ class CustomerBody(Value, frozen=True, kw_only=True):
 
     Exactly one of three is given: a ``text``, a ``response`` of the domain with its ``values``, or a complete Rasa ``message``.
     ``handoff_id``: None for a message that belongs to no handoff. ``channel``, ``return_data``: where it goes; None: where the
-    customer wrote last. ``at``: when it was made, if it can become stale.
+    customer wrote last. ``at``: when it was made, if it can become stale. ``agent``: the name of the agent who speaks.
     """
 
     id: str
@@ -22,6 +22,7 @@ class CustomerBody(Value, frozen=True, kw_only=True):
     channel: str | None = None
     return_data: dict[str, Any] | None = None
     at: float | None = None
+    agent: str | None = None
 
 
 class TrackerBody(Value, frozen=True, kw_only=True):

@@ -68,6 +68,7 @@ def _entries(connection: Connection, lane: str, handoff_id: str | None, effect: 
             response=effect.response,
             values=effect.values,
             message=effect.message,
+            agent=effect.agent,
         )
         return [Entry.of(CUSTOMER, lane, effect.speaker.value, body)]
     return offer_entries(connection, lane, handoff_id, effect)

@@ -32,7 +32,7 @@ from rasa_handoff.presets.responses import preset_text
 from rasa_handoff.protocol import names
 from rasa_handoff.protocol.errors import Refused, StoreError, Unreachable, Waits
 from rasa_handoff.protocol.limits import LONGEST_ID
-from rasa_handoff.protocol.names import STATE_KEY
+from rasa_handoff.protocol.names import SPEAKER_KEY, STATE_KEY
 from rasa_handoff.protocol.text import in_text, valid
 
 TYPING_EVENT = "typing"
@@ -105,14 +105,26 @@ class HandoffSocketIO(SocketIOInput):
     async def send(self, output: OutputChannel, conversation_id: str, message: dict[str, Any], id: str) -> None:
         """Send one of Rasa's message dicts to the connected pages; wait for the acknowledgement of those that send one.
 
+        With ``SPEAKER_KEY`` in the message, each of its parts says who speaks, which stock widgets ignore.
+
         Raises:
             Waits: all pages disconnected before they acknowledged.
             Unreachable: a page is connected but hasn't acknowledged in time.
         """
-        if not any(sid in self._acknowledging for sid in self._sockets(conversation_id)):
+        speaker = {SPEAKER_KEY: message.pop(SPEAKER_KEY)} if SPEAKER_KEY in message else {}
+        acknowledged = any(sid in self._acknowledging for sid in self._sockets(conversation_id))
+        if not acknowledged and not speaker:
             await output.send_response(conversation_id, message)
             return
-        emissions = await emissions_of(output, conversation_id, message)
+        emissions = [
+            (event, {**data, **speaker} if isinstance(data, dict) else data, more)
+            for event, data, more in await emissions_of(output, conversation_id, message)
+        ]
+        if not acknowledged:
+            assert self.sio is not None
+            for event, data, more in emissions:
+                await self.sio.emit(event, data, **more)
+            return
         for emission, part in zip(emissions, ids_of_parts(id, len(emissions)), strict=True):
             await self._emit_part(conversation_id, emission, part)
 

@@ -239,7 +239,8 @@ class Customers:
         output = await method.output(lane, data)
         message = await self.make_message(entry, method.channel.name())
         shown = as_lines(message, output) if entry.read(CustomerBody).response in QUESTIONS else message
-        await method.send(output, lane, shown, str(entry.id))
+        speaker = _speaker_of(entry) if method.names_speakers else {}
+        await method.send(output, lane, {**shown, **speaker}, str(entry.id))
         return message
 
     async def make_message(self, entry: Entry, channel: str) -> dict[str, Any]:
@@ -333,6 +334,12 @@ class Customers:
 def _in_paragraphs(message: dict[str, Any]) -> dict[str, Any]:
     text = message.get("text")
     return {**message, "text": in_paragraphs(text)} if isinstance(text, str) else message
+
+
+def _speaker_of(entry: Entry) -> dict[str, Any]:
+    """Return who speaks, as a page learns it beside the message; nothing for the bot."""
+    kind = {Speaker.AGENT.value: "agent", Speaker.SYSTEM.value: "notice"}.get(entry.name)
+    return {names.SPEAKER_KEY: {"kind": kind, "name": entry.read(CustomerBody).agent}} if kind is not None else {}
 
 
 def _report(

@@ -41,10 +41,11 @@ class DeliveryMethod:
     """The way to one channel's customers.
 
     ``push``: whether a message can be delivered at any time. ``try_seconds``: how long one attempt may take; None: its own limits
-    suffice.
+    suffice. ``names_speakers``: whether a message may have :data:`~rasa_handoff.protocol.names.SPEAKER_KEY` beside Rasa's keys.
     """
 
     push = True
+    names_speakers = False
     try_seconds: float | None = TRY_SECONDS
 
     def __init__(self, channel: InputChannel) -> None:
@@ -136,6 +137,7 @@ class ConnectedSocket(DeliveryMethod):
     """Delivery to a connected socket; to a page that acknowledges, the message is repeated until it has."""
 
     try_seconds = None
+    names_speakers = True
 
     async def output(self, conversation_id: str, data: Data) -> OutputChannel:
         """Return the channel's output, if a socket of the customer is connected."""

@@ -187,6 +187,25 @@ async def test_a_customer_and_an_agent_talk_in_two_browsers(customer: Page, chro
     await context.close()
 
 
+async def test_a_customer_sees_who_says_what_and_still_after_a_reload(
+    customer: Page, chromium: Browser, server: Server
+) -> None:
+    await say(customer, "hello")
+    desk = await talking(customer, chromium, server)
+    await answer(desk, "Hello from me.\n\nAnd once more.")
+    for _ in ("as it comes", "after a reload"):
+        agents = customer.locator("[data-testid=bot-message][data-speaker=agent]")
+        await expect(agents.locator(".text")).to_have_text(["Hello from me.", "And once more."])
+        await expect(agents.first.get_by_test_id("speaker-name")).to_have_text("Thandi Nkosi")
+        await expect(customer.locator("[data-speaker=notice]").last).to_contain_text("Thandi Nkosi is here")
+        await expect(customer.locator("[data-speaker=notice]").get_by_test_id("speaker-name")).to_have_count(0)
+        await expect(customer.locator("[data-testid=bot-message][data-speaker=bot] .text")).to_have_text(["Hello."])
+        await customer.reload()
+        await connected(customer)
+    assert not desk.troubles
+    await desk.page.context.close()
+
+
 async def talking(customer: Page, chromium: Browser, server: Server) -> Desk:
     """An agent in a browser of their own who has the customer's conversation."""
     context = await chromium.new_context()

@@ -143,7 +143,8 @@ async def test_words_wait_for_a_customer_who_is_away(rasa: RasaServer, thandi: S
             await thandi.hears("message.status", message_id=f"away{number}", status="delivered")
         await resolve(thandi, handoff_id)
         await page.hears("back with me")
-        assert "handoff" not in str([data for event, data in page.received if event != "handoff_state"])
+        received = [data for event, data in page.received if event != "handoff_state"]
+        assert "handoff" not in str(received).replace("handoff_speaker", "")
 
 
 async def test_the_agent_learns_what_the_customer_has_read(
@@ -203,3 +204,31 @@ async def test_typing_shows_on_both_sides(rasa: RasaServer, thandi: ScriptedAgen
 async def resolve(agent: ScriptedAgent, handoff_id: str) -> None:
     answer = await agent.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={})
     assert answer["ok"], answer
+
+
+@pytest.mark.parametrize("acks", [True, False])
+async def test_a_page_learns_who_speaks(rasa: RasaServer, thandi: ScriptedAgent, session: str, acks: bool) -> None:
+    async with ScriptedCustomer(rasa.url, session, acks=acks) as page:
+        await page.say("hello")
+        await page.hears("Hello.")
+        await page.say("I give up completely")
+        handoff_id = str((await thandi.take_next())["handoff_id"])
+        await page.hears("Thandi is here")
+        await thandi.say(handoff_id, "One.\n\nTwo.")
+        await page.hears("Two.")
+        await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={})
+        await page.hears("back with me")
+        said = {message["text"]: message.get("handoff_speaker") for message in page.all("bot_uttered")}
+    notice = {"kind": "notice", "name": None}
+    beginning = (
+        "Hello.",
+        "number 1 in the queue",
+        "Thandi is here",
+        "One.",
+        "Two.",
+        "has ended the chat",
+        "back with me",
+    )
+    found = [next(speaker for text, speaker in said.items() if part in text) for part in beginning]
+    agent = {"kind": "agent", "name": "Thandi"}
+    assert found == [None, notice, notice, agent, agent, notice, None]
