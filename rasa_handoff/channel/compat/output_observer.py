@@ -75,14 +75,16 @@ class ObservedTurn:
 
     ``spoke``: whether the bot said anything. ``request``: the first handoff marker. ``marked``: whether there was one, readable
     or not. ``misread``: whether one couldn't be read. ``offered``: whether the options were sent. ``question``: the message with
-    the options, if nothing was said after it. ``close``: whether the bot ended the conversation. ``failed``: whether an action
-    failed and nothing was said after it.
+    the options, if nothing was said after it. ``asks_whom``: whether these had anybody to choose. ``close``: whether the bot
+    ended the conversation. ``failed``: whether an action failed and nothing was said after it.
 
-    With ``hold``, messages are held back until :meth:`release`.
+    With ``hold``, messages are held back until :meth:`release`. With ``hold_form``, or once the options were sent, only an open
+    form's question is: the customer would be asked two things at once.
     """
 
-    def __init__(self, make_options: MakeOptions, hold: bool) -> None:
-        self.make_options, self.hold = make_options, hold
+    def __init__(self, make_options: MakeOptions, hold: bool, hold_form: bool = False) -> None:
+        self.make_options, self.hold, self.hold_form = make_options, hold, hold_form
+        self.held_form: list[Callable[[], Awaitable[None]]] = []
         self.held: list[Callable[[], Awaitable[None]]] = []
         self.request: HandoffRequest | None = None
         self.spoke = False
@@ -90,17 +92,36 @@ class ObservedTurn:
         self.misread = False
         self.offered = False
         self.question: ChannelMessage | None = None
+        self.asks_whom = False
         self.close = False
         self.failed = False
 
     async def release(self) -> None:
-        """Send the messages held back, and hold no more."""
+        """Send the messages held back, and hold no more. An open form's question is dropped if the options are asked instead."""
         self.hold, held, self.held = False, self.held, []
         for send in held:
             await send()
+        asked, self.held_form, self.hold_form = self.held_form, [], False
+        if asked and not self.asks_whom:
+            self.question = None
+            for send in asked:
+                await send()
 
 
 _turn: ContextVar[ObservedTurn | None] = ContextVar("handoff_turn", default=None)
+
+
+_form_runs: ContextVar[bool] = ContextVar("handoff_form_runs", default=False)
+
+
+@contextmanager
+def running_action(is_form: bool) -> Iterator[None]:
+    """Within the block an action runs; ``is_form``: the form that is open, whose messages are its question."""
+    token = _form_runs.set(is_form)
+    try:
+        yield
+    finally:
+        _form_runs.reset(token)
 
 
 def action_failed() -> None:
@@ -128,11 +149,16 @@ class OutputObserver:
 
     @contextmanager
     def turn(
-        self, output: OutputChannel, recipient_id: str, make_options: MakeOptions, hold: bool = False
+        self,
+        output: OutputChannel,
+        recipient_id: str,
+        make_options: MakeOptions,
+        hold: bool = False,
+        hold_form: bool = False,
     ) -> Iterator[ObservedTurn]:
         """Observe the messages to this recipient during their turn; an options marker is replaced by ``make_options``."""
         self._wrap(output)
-        observed = ObservedTurn(make_options, hold)
+        observed = ObservedTurn(make_options, hold, hold_form)
         token, turn = self._watching.set((recipient_id, observed)), _turn.set(observed)
         try:
             yield observed
@@ -162,10 +188,20 @@ class OutputObserver:
             message = with_payloads(valid(message))
             about, observed = self._watching.get() or ("", None)
             observed = observed if about == recipient_id else None
-            shown = message if observed is None else await self._observe(observed, recipient_id, message)
-            if shown and observed is not None and observed.hold:
+            if observed is None:
+                await original(recipient_id, message)
+                return
+            question, offered = observed.question, observed.offered
+            shown = await self._observe(observed, recipient_id, message)
+            if not shown:
+                return
+            is_form_question = _form_runs.get() and observed.offered == offered
+            if is_form_question and (observed.hold or observed.hold_form or offered):
+                observed.question = question
+                observed.held_form.append(partial(original, recipient_id, shown))
+            elif observed.hold:
                 observed.held.append(partial(original, recipient_id, shown))
-            elif shown:
+            else:
                 await original(recipient_id, shown)
 
         return send_response
@@ -174,7 +210,7 @@ class OutputObserver:
         """Note what the message contains, and return what of it the customer gets."""
         observed.spoke, observed.failed, observed.question = True, False, None
         if shows_options(message, self._prefix):
-            observed.offered, observed.question = True, with_payloads(message)
+            observed.offered, observed.question, observed.asks_whom = True, with_payloads(message), True
         try:
             marker = read_marker(message.get("custom"))
         except MarkerError as problem:
@@ -189,6 +225,7 @@ class OutputObserver:
             if not ends_fallback or shows_options(options, self._prefix):
                 options = _with_options(message, options)
             observed.question = with_payloads(options)  # a copy: outputs remove keys from the messages they send
+            observed.asks_whom = shows_options(options, self._prefix)
             return self._in_place_of_marked(
                 observed, recipient_id, message, options, _priority_directive(marker.request)
             )

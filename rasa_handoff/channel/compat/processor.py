@@ -22,7 +22,7 @@ from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.channel.closing import closed
 from rasa_handoff.channel.compat import forms, lock_store
-from rasa_handoff.channel.compat.output_observer import action_failed, turn_cut_off
+from rasa_handoff.channel.compat.output_observer import action_failed, running_action, turn_cut_off
 from rasa_handoff.channel.compat.patches import Patches
 from rasa_handoff.protocol.logs import get_log, short_id
 
@@ -153,10 +153,15 @@ def _execution(original: Any) -> Any:
 
 
 def _action(original: Any) -> Any:
-    """Wrap ``_run_action`` to report a failed action, which Rasa only logs, so that the turn may end without a message."""
+    """Wrap ``_run_action`` to report a failed action, which Rasa only logs, and whether it is the open form that runs.
+
+    With a failed action the turn may end without a message.
+    """
 
     @wraps(original)
-    async def run_action(self: MessageProcessor, action: Action, *rest: Any, **more: Any) -> bool:
+    async def run_action(
+        self: MessageProcessor, action: Action, tracker: DialogueStateTracker, *rest: Any, **more: Any
+    ) -> bool:
         run = action.run
 
         async def observed(*given: Any, **named: Any) -> Any:
@@ -169,7 +174,8 @@ def _action(original: Any) -> Any:
                 raise
 
         action.run = observed
-        return bool(await original(self, action, *rest, **more))
+        with running_action(is_form=action.name() == tracker.active_loop_name):
+            return bool(await original(self, action, tracker, *rest, **more))
 
     return run_action
 

@@ -317,7 +317,8 @@ class Interceptor:
         log.info("Handoff %s of %s: %s.", request.handoff_id, short_id(message.sender_id), started)
         if conversation.state is Control.BOT:
             await self._customers.flush(message.sender_id)
-            if observed.held:
+            observed.asks_whom |= self._customers.bots_questions.offers(message.sender_id, self._execute)
+            if observed.held or (observed.held_form and not observed.asks_whom):
                 self._customers.bots_questions.close(message.sender_id)
             await observed.release()
             with contextlib.suppress(asyncio.TimeoutError):  # an action's own pause must end before the next message

@@ -127,6 +127,10 @@ class BotsQuestions:
         """Note the question that the customer was shown."""
         self._open[conversation_id] = choices_of(message)
 
+    def offers(self, conversation_id: str, prefix: str) -> bool:
+        """Return whether the question has a choice whose payload begins like this."""
+        return any(choice.payload.startswith(prefix) for choice in self._open.get(conversation_id, ()))
+
     def close(self, conversation_id: str) -> None:
         """Forget the question: something else was said after it."""
         self._open.pop(conversation_id, None)

@@ -98,7 +98,8 @@ class BotTurn:
         """Let the bot answer the message.
 
         ``finished``: the message's turn, if it ran before; then its messages are only sent again. The answer to a
-        request for a person is held back until :meth:`requested_handoff` or the caller releases it.
+        request for a person is held back until :meth:`requested_handoff` or the caller releases it; so is the question of an
+        open form while the options are asked.
 
         Raises:
             Unreachable: no model is loaded, and Rasa would silently ignore the message.
@@ -107,9 +108,10 @@ class BotTurn:
         for_actions = MetadataForActions(channel=channel, availability=self._options.availability())
         message.metadata = {**_metadata_of(message), names.METADATA_KEY: plain(for_actions)}
         parsed = await self._bot.parse(message) if finished is None else finished[0]
-        asked = intent_of(parsed) == self._intents.execute
+        intent, make_options = intent_of(parsed), self._make_options(channel)
+        asks, wants_options = intent == self._intents.execute, intent == self._intents.options
         with self._observer.turn(
-            message.output_channel, message.sender_id, self._make_options(channel), hold=asked
+            message.output_channel, message.sender_id, make_options, hold=asks, hold_form=wants_options
         ) as observed:
             if finished is None:
                 with payload_turn(message.text, self._own_intents):
@@ -145,10 +147,11 @@ class BotTurn:
             request = complete_request(observed.request, result.parsed, happened, self._intents)
             return RequestedHandoff(request, form if intent == self._intents.execute else None)
         if intent == self._intents.options and not observed.offered and form != names.CONTACT_FORM:
-            await observed.release()
             options = await self._options.message(message.sender_id, channel)
-            observed.question = with_payloads(options)
             await message.output_channel.send_response(message.sender_id, options)
+            observed.question = with_payloads(options)
+            observed.asks_whom = shows_options(options, f"/{self._intents.execute}")
+            await observed.release()
         else:
             await self._conclude(channel, message, observed)
         return None
@@ -175,14 +178,21 @@ class BotTurn:
     ) -> list[Mapping[str, Any]]:
         """Return the tracker's events with the options inserted where they were shown, as they were shown.
 
-        The tracker itself has only the marker, or only the request for the options.
+        The tracker itself has only the marker, or only the request for the options; and it has the question of an open form,
+        which was held back.
         """
         if _began_session(happened):
             happened = [event.as_dict() for event in (await self._bot.full_tracker(conversation_id)).events]
         places = places_of_options(happened, self._intents)
         finished: list[Mapping[str, Any]] = []
         there: Availability | None = None
+        held_back = places_of_form_questions(happened)
+        asks_whom = False
         for place, event in enumerate(happened):
+            if event.get("event") == "user":
+                asks_whom = False
+            if asks_whom and place in held_back:
+                continue
             if event.get("event") == "user" and (for_actions := read_metadata(event.get("metadata"))) is not None:
                 there = for_actions.availability  # as it was in this turn
             finished.append(event)
@@ -193,6 +203,7 @@ class BotTurn:
                     finished.pop()  # they were shown in its place
                 shown = {"event": "bot", "text": options.get("text"), "data": options}
                 finished.append({**shown, "timestamp": event.get("timestamp")})
+            asks_whom = asks_whom or _shows_options(finished[-1:], self._intents.execute)
         return finished
 
     def _make_options(self, channel: str) -> MakeOptions:
@@ -218,6 +229,24 @@ def places_of_options(happened: Sequence[Mapping[str, Any]], intents: IntentSett
         elif event.get("event") == "bot" and shows_options(event.get("data") or {}, f"/{intents.execute}"):
             places = places - {asked}  # shown by an action, and in the tracker with the buttons
     return places
+
+
+def places_of_form_questions(happened: Sequence[Mapping[str, Any]]) -> set[int]:
+    """Return the indexes of the messages that a form said while it was open."""
+    places: set[int] = set()
+    form = action = None
+    for place, event in enumerate(happened):
+        if event.get("event") == "active_loop":
+            form = event.get("name")
+        elif event.get("event") == "action":
+            action = event.get("name") if event.get("name") == form else None
+        elif event.get("event") == "bot" and action is not None:
+            places.add(place)
+    return places
+
+
+def _shows_options(said: Sequence[Mapping[str, Any]], execute: str) -> bool:
+    return any(event.get("event") == "bot" and shows_options(event.get("data") or {}, f"/{execute}") for event in said)
 
 
 def _began_session(happened: Sequence[Mapping[str, Any]]) -> bool:

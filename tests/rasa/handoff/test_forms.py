@@ -54,6 +54,41 @@ async def test_the_offered_buttons_in_a_form(rasa: RasaServer, thandi: ScriptedA
     assert await _slots_are_empty(rasa, "thabo")
 
 
+async def test_the_options_are_asked_alone_and_the_form_goes_on_when_the_customer_does(
+    rasa: RasaServer, thandi: ScriptedAgent
+) -> None:
+    """However they come: by the preset's rule, instead of a department without anybody; by number, or by the button."""
+    await eventually(lambda: any(one.staffed for one in rasa.channel.desk.availability.departments))
+    for number, asks in enumerate(("/provide_handoff_options", '/execute_handoff{"department": "orders"}')):
+        sender = f"asks-{number}"
+        assert await rasa.texts("I want to move", sender) == ["Which street?"]
+        (asked,) = await rasa.texts(asks, sender)
+        assert "Who would you like to talk to" in asked
+        carries_on = "2" if number == 0 else names.CARRY_ON_PAYLOAD
+        assert await rasa.texts(carries_on, sender) == [CARRIED_ON, "Which street?"]
+        assert await rasa.texts("Long Street 1", sender) == ["Which town?"]
+
+
+async def test_whoever_answers_the_form_after_the_options_is_understood(
+    rasa: RasaServer, thandi: ScriptedAgent
+) -> None:
+    await eventually(lambda: any(one.staffed for one in rasa.channel.desk.availability.departments))
+    await rasa.texts("I want to move")
+    assert len(await rasa.texts("/provide_handoff_options")) == 1
+    assert await rasa.texts("Long Street 1") == ["Which town?"]
+
+
+async def test_the_agent_reads_no_question_that_was_held_back(rasa: RasaServer, thandi: ScriptedAgent) -> None:
+    await eventually(lambda: any(one.staffed for one in rasa.channel.desk.availability.departments))
+    await rasa.texts("I want to move")
+    await rasa.texts("/provide_handoff_options")
+    await rasa.texts("billing")
+    transcript = (await thandi.take_next())["transcript"]
+    said = [line["text"] for line in transcript if line["speaker"] == "bot"]
+    assert said[0] == "Which street?"
+    assert [text.split("?")[0] for text in said[1:]] == ["Who would you like to talk to"]
+
+
 async def test_a_payload_of_the_projects_own_still_fills_a_form(rasa: RasaServer) -> None:
     await rasa.texts("start the deaf form")
     assert await rasa.texts("/greet") == ["Which town, deaf one?"]
