@@ -34,7 +34,7 @@ class Stub:
         key = self.keys.setdefault(lane, len(self.keys) + 1)
         return Entry(target="customer", lane=lane, name="agent", body={"id": f"m-{key}", "handoff_id": "h"}, key=key)
 
-    async def queue(self, target: str, lane: str) -> list[Entry]:
+    async def waiting_entries(self, target: str, lane: str) -> list[Entry]:
         return [self.entry(lane)]
 
     async def recall(self, lane: str) -> Conversation:

@@ -445,8 +445,8 @@ async def test_while_the_store_cannot_be_asked_nobody_is_let_in(
     async def fails(*_: Any) -> None:
         raise StoreUnavailable("locked")
 
-    monkeypatch.setattr(required.channel.authentication._ids, "note", fails)
-    monkeypatch.setattr(required.channel.authentication._ids, "find", fails)
+    monkeypatch.setattr(required.channel.authentication._proofs, "note", fails)
+    monkeypatch.setattr(required.channel.authentication._proofs, "find", fails)
     async with ScriptedCustomer(required.url, session, token=token(required, session)) as page:
         assert refusals(page) == ["unavailable"]
     assert (await post(required, session, headers={HEADER: token(required, session)}))[0] == 503

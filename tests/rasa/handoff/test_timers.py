@@ -173,12 +173,15 @@ async def test_a_customer_who_falls_silent_is_asked_once_and_then_closed(serve: 
         await eventually(lambda: page.texts[-1] == "Hello.")
 
 
-async def test_what_waits_for_the_customer_is_no_silence_of_theirs(serve: Any, thandi: ScriptedAgent) -> None:
-    async with serve(customer_silent=QUICK) as rasa:
+async def test_what_waits_for_the_customer_to_come_back_starts_customer_silent(
+    serve: Any, thandi: ScriptedAgent
+) -> None:
+    async with serve(customer_silent=600) as rasa:
         handoff_id = await live(rasa, thandi)
+        assert "customer_silent" not in await running(rasa)
         await thandi.say(handoff_id, "not fetched yet")
         await thandi.hears("message.status", status="waiting")
-        assert "customer_silent" not in await running(rasa)
+        assert "customer_silent" in await running(rasa)
 
 
 async def running(rasa: RasaServer) -> dict[str, float]:
