@@ -16,6 +16,7 @@ from tests.chaos.book import Book
 from tests.chaos.seat import Seat
 
 ANSWER_WITHIN = 5.0
+"""Seconds until a request is sent again."""
 MOST = 8
 """Conversations that an agent has at once."""
 

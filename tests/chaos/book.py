@@ -13,7 +13,8 @@ Outcome = Literal["unsure", "accepted", "refused"]
 
 @dataclass
 class Said:
-    """A numbered message. ``accepted``: the sender got an answer; ``unsure``: none came, so it may have arrived or not."""
+    """A numbered message. ``accepted`` and ``refused``: the sender was answered so; ``unsure``: no answer came, so it may
+    have arrived or not."""
 
     word: str
     conversation: str

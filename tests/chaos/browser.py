@@ -57,7 +57,7 @@ class Chromium:
         await self._stack.aclose()
 
     async def kill(self, pick: float) -> None:
-        """Kill the process of a page (kill -9)."""
+        """Kill the process of a page (kill -9). ``pick``: between 0 and 1, whose."""
         os.kill(await self._process(pick), signal.SIGKILL)
 
     async def stop(self, pick: float, seconds: float) -> None:
@@ -141,16 +141,16 @@ class Visitor(Customer):
 
     async def send(self, text: str) -> bool:
         async with self._typing:
-            place = len(self._mine)
-            while len(self._mine) <= place:
-                await self._type(text, place)
-        key = list(self._mine)[place]
+            index = len(self._mine)
+            while len(self._mine) <= index:
+                await self._type(text, index)
+        key = list(self._mine)[index]
         while self._mine[key] in NOT_YET:  # noqa: ASYNC110 - the page is looked at by another task
             await asyncio.sleep(LOOKS_EVERY)
         return self._mine[key] != REFUSED
 
-    async def _type(self, text: str, place: int) -> None:
-        """Type a message and check that it is there: a reload while typing removes it."""
+    async def _type(self, text: str, index: int) -> None:
+        """Type a message, and wait until the page shows it, as the customer's message of this index, or is another one."""
         page, visit = self._page, self._visits
         if page is None:
             await asyncio.sleep(LOOKS_EVERY)
@@ -160,16 +160,16 @@ class Visitor(Customer):
             await asyncio.wait_for(box.fill(text), PATIENCE)
             await asyncio.wait_for(box.press("Enter"), PATIENCE)
         except TROUBLES:
-            self._spoiled, visit = True, visit + 1  # nobody knows whether it was typed: the page after this one does
+            self._spoiled, visit = True, visit + 1  # only the page after this one shows whether it was typed
         after = self._begun
-        while len(self._mine) <= place and (self._visits < visit or self._done <= max(after, self._came)):  # noqa: ASYNC110
+        while len(self._mine) <= index and (self._visits < visit or self._done <= max(after, self._came)):  # noqa: ASYNC110
             await asyncio.sleep(LOOKS_EVERY)
 
     async def _stay(self) -> None:
         """Keep a page open, and read it."""
         while True:
             if time.monotonic() < self._closed_until and not self.stopping:
-                self._spoiled = True  # nobody knows whether what was being typed was still sent
+                self._spoiled = True  # only the next page shows whether what was being typed was sent
                 await self._leave()
                 await asyncio.sleep(LOOKS_EVERY)
                 continue

@@ -34,7 +34,7 @@ class Customer(abc.ABC):
 
     @abc.abstractmethod
     async def send(self, text: str) -> bool:
-        """Send a text. Returns True once it is accepted, False if that isn't known."""
+        """Send a text, and return True once it is accepted; False if it was refused (socketio) or nobody knows (elsewhere)."""
 
     async def open(self) -> None:  # noqa: B027 - not every channel has it
         """Open the channel."""
@@ -81,7 +81,7 @@ class Customer(abc.ABC):
             await self.wait(0.5)
 
     async def talk(self) -> None:
-        """Send a message; now and then two at once, or the leaving word twice."""
+        """Send a message; now and then two in a row, or the leaving word twice."""
         chance = self.rng.random()
         if chance < 0.02:
             await self.leave()
@@ -98,7 +98,7 @@ class Customer(abc.ABC):
             await self.send("disconnect")
 
     async def say(self) -> Said:
-        """Return a new numbered message, sometimes with a text of any kind behind it."""
+        """Send a new numbered message, sometimes with a text of any kind behind it, and return it."""
         sent, said = self._next()
         if await self.send(sent):
             self.book.settle(said, "accepted")
@@ -107,7 +107,7 @@ class Customer(abc.ABC):
         return said
 
     async def say_two(self) -> None:
-        """Send two messages in a row; at once if the channel keeps their order."""
+        """Send two messages without a pause between them."""
         await self.say()
         await self.say()
 

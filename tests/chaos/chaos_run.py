@@ -31,9 +31,11 @@ from tests.support.trained_bots import train_with_actions
 GAP = 1.0
 """Seconds between two faults on average: a thousand in some 17 minutes."""
 DRAINS_WITHIN = 150.0
+"""Seconds until nothing is under way any more."""
 SETTLES_WITHIN = 45.0
+"""Seconds until both ends agree."""
 HASTY = 5.0
-"""The same, where something is to be found."""
+"""Seconds for either, in a run that is expected to find something."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -60,8 +62,11 @@ def main(arguments: list[str] | None = None) -> int:
 async def chaos(
     folder: Path, model: Path, seed: int, faults: int, seconds: float, gap: float = GAP, **world: Any
 ) -> Report:
-    """One run. ``world``: what :class:`World` takes beside; ``only``: kinds of faults, if not all; ``patient``: whether what
-    is found is looked at again and again, in case it is only late."""
+    """Make one run and return its report.
+
+    ``world``: what :class:`World` takes beside; ``only``: kinds of faults, if not all; ``patient``: whether what is found is
+    looked at again and again, in case it is only late.
+    """
     rng = random.Random(seed)
     only, patient = world.pop("only", ()), world.pop("patient", True)
     began = time.monotonic()
@@ -82,7 +87,7 @@ async def chaos(
 
 
 async def _until_it_is_lively(world: World) -> None:
-    """Faults begin once half of the customers talk to somebody."""
+    """Wait until half of the customers talk to somebody, for 30 s at most."""
     with contextlib.suppress(AssertionError):
         half = len(world.customers) / 2
         await eventually(lambda: sum(customer.with_desk for customer in world.customers) >= half, seconds=30)
@@ -128,7 +133,8 @@ async def _have_poison_read(world: World) -> None:
 
 
 def _waits_for(world: World, name: str) -> str:
-    words, customer = list(world.book.customers[name].values()), next(c for c in world.customers if c.name == name)
+    words = list(world.book.customers[name].values())
+    customer = next(one for one in world.customers if one.name == name)
     last = f"{words[-1].word} ({words[-1].outcome})" if words else "the first word"
     return (
         f"waits on {customer.channel} for an acknowledgement after everything is back; last {last}; {customer.state()}"
@@ -192,7 +198,7 @@ async def _read_unseen(world: World, trackers: checks.Trackers) -> None:
 
 
 async def _read_again(world: World, handoff_id: str) -> None:
-    """Return the conversation, as the desk shows it to an agent who opens it."""
+    """Read the conversation into the record, as the desk shows it to an agent who opens it."""
     table = world.book.tables[handoff_id]
     answer = await world.agents[0].ask("open", handoff_id=handoff_id, after=0)
     if not answer.get("ok"):

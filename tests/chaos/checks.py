@@ -67,15 +67,16 @@ def _handoff(event: dict[str, Any]) -> str | None:
 
 
 def words_arrived(book: Book, trackers: Trackers) -> None:
-    """Check that each accepted message of a customer reached exactly one side once, and each of an agent the customer once, or
-    is shown as
-    failed."""
+    """Check that each accepted message of a customer reached one side, once.
+
+    Each of an agent reached the customer, once, or is shown as failed.
+    """
     for conversation, words in book.customers.items():
-        places = trackers.to_bot(conversation)
+        arrived = trackers.to_bot(conversation)
         for table in book.tables.values():
-            places += table.shown if table.conversation == conversation else []
+            arrived += table.shown if table.conversation == conversation else []
         for said in words.values():
-            count = places.count(said.word)
+            count = arrived.count(said.word)
             if count == 0 and said.outcome == "accepted":
                 book.finding("lost", conversation, f"{said.word} was accepted and reached neither agent nor bot")
             if count > 1:
@@ -119,24 +120,23 @@ def _troubled(book: Book, conversation: str, at: list[float]) -> bool:
 
 
 def order_held(book: Book, trackers: Trackers) -> None:
-    """Check that numbers rise in each conversation and direction.
-
-    To the bot: those of accepted messages, each before the next was
-    sent."""
+    """Check that numbers rise in each conversation and direction; to the bot, those of the accepted messages."""
     for conversation, words in book.customers.items():
         given = [words[text] for text in trackers.to_bot(conversation) if text in words]
-        _rises(book, conversation, "given to the bot", [said for said in given if said.outcome == "accepted"])
+        _check_rising(book, conversation, "given to the bot", [said for said in given if said.outcome == "accepted"])
     for table in book.tables.values():
         own = book.customers.get(table.conversation, {})
-        _rises(book, table.conversation, "shown to the agent", [own[word] for word in table.shown if word in own])
+        _check_rising(
+            book, table.conversation, "shown to the agent", [own[word] for word in table.shown if word in own]
+        )
     for conversation, received in book.received.items():
         firsts = list(dict.fromkeys(one.text for one in received if one.kind == "agent"))
         for handoff_id in {said.handoff_id for said in book.agents.values() if said.conversation == conversation}:
             words = [book.agents[text] for text in firsts if text in book.agents]
-            _rises(book, conversation, "heard", [said for said in words if said.handoff_id == handoff_id])
+            _check_rising(book, conversation, "heard", [said for said in words if said.handoff_id == handoff_id])
 
 
-def _rises(book: Book, conversation: str, where: str, words: list[Said]) -> None:
+def _check_rising(book: Book, conversation: str, where: str, words: list[Said]) -> None:
     numbers = [said.number for said in words]
     distinct = list(dict.fromkeys(numbers))
     if distinct != sorted(distinct):

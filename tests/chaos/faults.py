@@ -41,7 +41,7 @@ class Faults:
         self.world = world
         self.done: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._ways: dict[str, Callable[[Fault], Awaitable[None] | None]] = {
+        self._kinds: dict[str, Callable[[Fault], Awaitable[None] | None]] = {
             "customer: connection dropped": lambda fault: self._customer(fault).drop(),
             "customer: page reloaded": lambda fault: self._customer(fault).reload(),
             "customer: tab closed for a while": lambda fault: self._customer(fault).close_tab(1 + 29 * fault.size**2),
@@ -132,7 +132,7 @@ class Faults:
 
     async def _do(self, fault: Fault) -> None:
         try:
-            happening = self._ways[fault.kind](fault)
+            happening = self._kinds[fault.kind](fault)
             if happening is not None:
                 await happening
         except (OSError, aiohttp.ClientError, asyncio.TimeoutError, sqlite3.Error, PlaywrightError) as problem:

@@ -31,7 +31,7 @@ class Report:
         return self.book.findings
 
     def found(self, kind: str) -> int:
-        """Return how often each kind happened."""
+        """Return how many findings are of this kind."""
         return sum(1 for each, _, _ in self.findings if each == kind)
 
     def text(self) -> str:

@@ -1,4 +1,4 @@
-"""Telling apart a customer's messages: an agent's, a notice of the relay, or the bot's."""
+"""Telling apart what a customer receives: an agent's message, a notice of the relay, or the bot's."""
 
 import re
 from pathlib import Path
@@ -40,7 +40,7 @@ ASKED_ENDS = ("utter_handoff_resolved", "utter_handoff_ended", "utter_handoff_le
 
 
 def _notices() -> list[tuple[str, re.Pattern[str]]]:
-    """The preset's responses as patterns, the most specific first."""
+    """Return the preset's responses as patterns, the most specific first."""
     preset = Path(rasa_handoff.__file__).parent / "presets" / "common" / "domain.yml"
     responses: dict[str, Any] = YAML(typ="safe").load(preset.read_text())["responses"]
     found = []

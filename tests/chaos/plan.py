@@ -60,7 +60,7 @@ class Fault:
 def plan(
     rng: random.Random, count: int, gap: float, without: Collection[str] = (), only: Sequence[str] = ()
 ) -> list[Fault]:
-    """``count`` faults, ``gap`` seconds apart on average."""
+    """Draw ``count`` faults, ``gap`` seconds apart on average; ``without`` some kinds, or of ``only`` these."""
     kinds = [kind for kind in (only or WEIGHTS) if kind not in without]
     weights = [WEIGHTS[kind] for kind in kinds]
     chosen = rng.choices(kinds, weights, k=count)

@@ -16,6 +16,7 @@ from tests.support.started_processes import ENVIRONMENT
 from tools import children
 
 AGAIN_AFTER = 0.3
+"""Seconds until an ended process is started again."""
 
 
 class Kept:

@@ -41,7 +41,7 @@ class Scripted:
         return []
 
     def once(self) -> list[Entry]:
-        """The entries that were delivered, in order of their first delivery."""
+        """Return the entries that were delivered, each once, in the order of their first deliveries."""
         return list({entry.key: entry for entry in self.taken}.values())
 
 

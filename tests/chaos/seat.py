@@ -38,7 +38,7 @@ class Seat:
         self._stale.set()
 
     def show(self, message: dict[str, Any]) -> None:
-        """Show a message that the desk pushes. One with a gap before it is fetched instead."""
+        """Show a message that the desk pushes; if messages before it are missing, have them all fetched instead."""
         if message["seq"] > self._last + 1:
             self._stale.set()
         elif message["seq"] == self._last + 1:
@@ -49,7 +49,7 @@ class Seat:
                 self.agent.book.note("shown", self.agent.name, word=message["text"], handoff=self.table.handoff_id)
 
     async def serve(self) -> None:
-        """Until the conversation has ended: fetch what is missing, answer, and at last resolve."""
+        """Fetch what is missing, answer, and at last resolve, until the conversation has ended."""
         agent = self.agent
         while not self.table.ended:
             if self._stale.is_set():

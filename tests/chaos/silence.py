@@ -29,7 +29,7 @@ class Chat:
     opened: ReceivedText
 
     def is_at(self, table: Table) -> bool:
-        """Whether this may be what the desk has there: an agent heard of it after the customer began to ask."""
+        """Return whether this may be the chat of this table: an agent heard of that after the customer began to ask."""
         return table.conversation == self.conversation and table.seen >= self.asked
 
 
@@ -37,17 +37,20 @@ def bot_was_silent(book: Book) -> None:
     """Check that the bot said nothing while the desk was active."""
     for conversation, received in book.received.items():
         chat = None
-        for place, one in enumerate(received):
+        for index, one in enumerate(received):
             if one.response in phrases.STARTS or one.response == phrases.JOINS:
                 chat = _chat(book, conversation, chat, one)
             elif one.response in phrases.ENDS:
                 chat = None
-            elif chat and one.kind == "bot" and not _may_speak(book, chat, received[place:]):
+            elif chat and one.kind == "bot" and not _may_speak(book, chat, received[index:]):
                 book.finding("bot spoke", conversation, f"{one.text!r} at {one.at:.3f}, while the desk was active")
 
 
 def _chat(book: Book, conversation: str, before: Chat | None, opened: ReceivedText) -> Chat:
-    """The chat that is meant: a new one, if the customer has asked anew since (who has lost the end of the one before did)."""
+    """Return the chat that this notice is about: ``before``, unless the customer has asked for a person again since.
+
+    Who missed the notice of its end has asked again, too.
+    """
     asked = max((at for at in book.asked[conversation] if at <= opened.at), default=opened.at)
     return before if before is not None and before.asked == asked else Chat(conversation, asked, opened)
 

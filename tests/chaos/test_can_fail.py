@@ -1,4 +1,4 @@
-"""The harness can fail: a product that keeps one of its promises less is found out. By hand: ``make test ARGS='-m slow'``."""
+"""The harness can fail: a product that breaks one of its guarantees is found out. By hand: ``make test ARGS='-m slow'``."""
 
 from pathlib import Path
 from typing import Any

@@ -72,7 +72,7 @@ def test_the_bot_is_given_words_in_their_order(book: Book, given: Sequence[int],
     said = [book.customer_says(WHO, f"{WHO}-h1-{number}") for number in range(3)]
     for one in said:
         one.outcome = "accepted"
-    checks.order_held(book, bot_was_given(*(said[place].word for place in given)))
+    checks.order_held(book, bot_was_given(*(said[index].word for index in given)))
     assert [kind for kind, _, _ in book.findings] == kinds
 
 
@@ -84,7 +84,7 @@ def test_a_word_without_an_answer_may_come_to_the_bot_later(book: Book) -> None:
 
 
 @pytest.mark.parametrize("taken", [True, False])
-async def test_a_word_is_refused_if_its_vendor_was_told_so(book: Book, taken: bool) -> None:
+async def test_a_word_is_not_accepted_if_its_vendor_was_told_so(book: Book, taken: bool) -> None:
     async with Vendor(book, random.Random(1)) as vendor, aiohttp.ClientSession() as http:
         vendor.troubles = False
 

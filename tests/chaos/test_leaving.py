@@ -16,7 +16,7 @@ PASSED_ON = "You are being passed on to somebody else. Thank you for your patien
 
 
 class Quiet(Customer):
-    """Keeps how many ends were noted by the time of each text."""
+    """A customer whose messages go nowhere; ``noted``: how many ends the book had by the time of each text."""
 
     channel = "socketio"
 

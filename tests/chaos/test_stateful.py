@@ -144,7 +144,10 @@ class RelayMachine(RuleBasedStateMachine):
     # Small things
 
     async def _remembered(self) -> bool:
-        """The relay works on by itself while the row is read, and remembers a moment after it commits."""
+        """Return whether memory and database agree.
+
+        The relay goes on by itself while the row is read, and remembers a moment after it commits.
+        """
         return (await self.stage.relay.recall(WHO)).state is self.state
 
     @property
@@ -180,9 +183,9 @@ def _of(entry: Entry) -> Any:
 
 
 def _side_by_side(taken: list[Entry]) -> bool:
-    """Whether what came again came right after itself: nothing overtakes what is being sent again."""
+    """Return whether what came again came right after itself: nothing overtakes what is being sent again."""
     keys = [entry.key for entry in taken]
-    apart = [key for place, key in enumerate(keys) if place == 0 or keys[place - 1] != key]
+    apart = [key for index, key in enumerate(keys) if index == 0 or keys[index - 1] != key]
     return len(apart) == len(set(apart))
 
 

@@ -41,10 +41,10 @@ class Vendor:
 
     async def _take(self, request: web.Request) -> web.Response:
         with contextlib.suppress(ConnectionResetError):  # the caller was killed meanwhile
-            return await self._taken(request)
+            return await self._answer(request)
         return web.Response(status=400)
 
-    async def _taken(self, request: web.Request) -> web.Response:
+    async def _answer(self, request: web.Request) -> web.Response:
         body = await request.json()
         customer = self.customers[body["recipient_id"]]
         if phrases.kind_of(body.get("text") or "")[1] == phrases.NOT_TAKEN:

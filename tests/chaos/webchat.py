@@ -20,8 +20,9 @@ from tests.chaos.book import Book
 from tests.chaos.chaos_customers import Customer
 
 ANSWER_WITHIN = 10.0
+"""Seconds."""
 AGAIN_AFTER = 1.0
-"""Seconds: as the example page has it, it says the same again with the same id."""
+"""Seconds until a message that wasn't answered is sent again with the same id, as on the example page."""
 
 
 class WebChat(Customer):
@@ -105,7 +106,7 @@ class WebChat(Customer):
             await self._first(self._stopped(), asyncio.sleep(away + 0.2 + self.rng.random() * 0.3))
 
     async def _stopped(self) -> None:
-        """Nobody stays away for ever: at the end of the run all come back."""
+        """Wait until the run ends: then everybody comes back."""
         while not self.stopping:  # noqa: ASYNC110 - ``stopping`` is a plain flag
             await asyncio.sleep(0.2)
         await asyncio.sleep(0.3)

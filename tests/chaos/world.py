@@ -33,16 +33,21 @@ from tests.support.postgres_server import Database, Postgres
 Tracker = Literal["sqlite", "postgres"]
 
 DISK = 64 << 20
-"""Bytes."""
+"""Bytes of the small disk."""
 LEAP = 61 * 60
+"""Seconds by which Rasa's clock leaps: a session expires after an hour."""
 NEVER = 86400.0 * 365 * 20
+"""Seconds of a timer that mustn't fall due."""
 
 
 class World:
     """All of a run: ``async with World(folder, model, rng)``.
 
-    ``careless``: which guarantee ``careless.py`` breaks in the servers, if any;
-    ``tracker``: where Rasa's trackers are."""
+    ``size``: how many customers are on web chat, on ``rest``, with a mailbox and behind a vendor, and how many agents there are.
+    ``pages``: further customers, in Chromium. ``pace``: seconds between two messages of one person, on average. ``latency``:
+    seconds on the way from Rasa to the desk. ``disk``: whether the databases get a small disk, which can be filled. ``careless``:
+    which guarantee ``careless.py`` breaks in the servers, if any. ``tracker``: where Rasa's trackers are.
+    """
 
     def __init__(
         self,
@@ -93,7 +98,7 @@ class World:
             self.actions = await self._stack.enter_async_context(
                 self._kept("actions", self._actions_command(), "health")
             )
-            self.rasa = await self._stack.enter_async_context(self._kept("rasa", self._rasa_command(0), ""))
+            self.rasa = await self._stack.enter_async_context(self._kept("rasa", self._rasa_command(), ""))
             if self.pages:
                 self.chromium = await self._stack.enter_async_context(Chromium())
             await self.desk.wait_until_up()
@@ -120,7 +125,7 @@ class World:
         """Give Rasa the other model file from its next start on."""
         self.models.reverse()
         os.utime(self.models[0])
-        self.rasa.command = self._rasa_command(0)
+        self.rasa.command = self._rasa_command()
 
     def move_clock(self) -> None:
         """Move Rasa's wall clock past the session's expiry."""
@@ -153,13 +158,13 @@ class World:
     def _actions_command(self) -> list[str]:
         return [sys.executable, "-m", "rasa_sdk", "--actions", "rasa_handoff.actions", "--port", str(self.actions_port)]
 
-    def _rasa_command(self, which: int) -> list[str]:
-        files = ["-m", str(self.models[which]), "--credentials", "credentials.yml", "--endpoints", "endpoints.yml"]
+    def _rasa_command(self) -> list[str]:
+        files = ["-m", str(self.models[0]), "--credentials", "credentials.yml", "--endpoints", "endpoints.yml"]
         command = [sys.executable, "-m", "tests.chaos.clocked", str(self.clock), *self._python("rasa")[2:]]
         return [*command, "run", "--enable-api", "-i", "127.0.0.1", "-p", str(self.rasa_port), *files]
 
     def _start_postgres(self) -> None:
-        """Rasa's tracker store on a real Postgres, behind a proxy."""
+        """Put Rasa's tracker store on a real Postgres, behind a proxy."""
         server = self._stack.enter_context(Postgres())
         self._postgres = server.fresh()
         self.to_tracker = Proxy(server.port)
@@ -226,7 +231,7 @@ def _branch(rng: random.Random) -> random.Random:
 
 
 def _mount(folder: Path) -> bool:
-    """A small disk of its own, which can be filled without harm; only root can have one."""
+    """Mount a small disk, which can be filled without harm, and return whether that worked; only root can."""
     if os.geteuid() != 0 or shutil.which("mount") is None:
         return False
     command = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(folder)]

@@ -236,12 +236,8 @@ async def test_texts_of_every_kind_both_ways(side: RelaySide, admin: Admin) -> N
     for text in (*kinds, "the last"):
         await side.says(text)
     await eventually(lambda: "the last" in admin.window.shown, seconds=30)
-    assert dense("".join(map(valid_text, kinds))) in dense(admin.window.shown)
+    assert texts.dense("".join(map(valid_text, kinds))) in texts.dense(admin.window.shown)
     said = b"".join(text.encode("utf-8", "surrogatepass") for text in (*kinds, "That is all."))
     await asyncio.to_thread(admin.window.send, said)
     await eventually(lambda: any("That is all." in text for text in side.agent_messages()), seconds=30)
-    assert dense("".join(side.agent_messages())) == dense(valid_text(said.decode("utf-8", "replace")))
-
-
-def dense(text: str) -> str:
-    return "".join(text.split())
+    assert texts.dense("".join(side.agent_messages())) == texts.dense(valid_text(said.decode("utf-8", "replace")))

@@ -1,4 +1,7 @@
-"""The demo as ``make demo`` runs it: four processes, the example bot trained once, and browsers before it."""
+"""The demo as ``make demo`` runs it: four processes, the example bot trained once, and browsers before it.
+
+Chromium and its patience are those of ``browser/`` too.
+"""
 
 import json
 import re
@@ -23,7 +26,7 @@ expect.set_options(timeout=20_000 * slowness())
 
 
 class Demo:
-    """The running demo: its addresses and a second agent."""
+    """The running demo: its addresses, and the e-mail address and the password of the agent that it made."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -54,7 +57,7 @@ class Demo:
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
 async def demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Demo]:
-    """The demo, started once."""
+    """The demo, started once, with Pieter as a second agent."""
     async with Demo(tmp_path_factory.mktemp("demo")) as running:
         add = ["agent", "add", "pieter@karoo-books.example", "--name", "Pieter"]
         database = f"sqlite:///{running.folder / 'desk.db'}"

@@ -57,7 +57,7 @@ SMALL = Sizes(
     lines=5,
 )
 starting = asyncio.Lock()
-"""Systems of one process don't start at the same time, and plain Rasa after another: Sanic's methods are those of the last."""
+"""Held while a system starts: Sanic's methods, which our systems patch and plain Rasa doesn't, are one process's for all."""
 COMPUTES = "input()\nwhile True: pass"
 BRIEF = 0.05
 """Seconds that each figure measures; each side has its turn all the same."""
@@ -223,7 +223,10 @@ def test_repeated_events_are_of_the_same_session() -> None:
 
 
 class Starved:
-    """It has something to do, and no core to do it: what it uses shows nothing of it. ``told``: what others hear of it."""
+    """It has something to do, and no core to do it: what it uses shows nothing of it.
+
+    ``looks``: how often it was looked at; ``reported``: how many of its messages have come.
+    """
 
     def __init__(self) -> None:
         self.looks, self.reported = 0, 0

@@ -29,6 +29,7 @@ policies:
 
 
 async def run(folder: Path, *command: str, seconds: float = 900) -> str:
+    """Run a command to its end, and return what it said."""
     async with Process(command, folder) as process:
         await eventually(lambda: process.process.poll() is not None, seconds=seconds)
         assert process.process.returncode == 0, process.said()

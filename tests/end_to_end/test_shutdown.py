@@ -71,11 +71,11 @@ async def test_sigterm_drains_and_the_chat_goes_on(small_model: Path, tmp_path: 
         async with Process(command, tmp_path, up=url) as rasa:
             await eventually(connected)
 
-            async def both() -> bool:
+            async def answered() -> bool:
                 received.extend(await customer.say("are you there"))
                 return "said while it was away" in received
 
-            await eventually(both)
+            await eventually(answered)
             assert [text for text in received if text.startswith("said")] == [
                 "said just before",
                 "said while it was away",
@@ -87,8 +87,10 @@ async def test_sigterm_drains_and_the_chat_goes_on(small_model: Path, tmp_path: 
 
 
 async def _said_until_the_end(say: Callable[[str], Awaitable[list[str]]]) -> tuple[list[str], list[str]]:
-    """What a server that is stopping took without saying that it did not, and what its answers brought. Its customer never stops
-    asking, on a connection that would be kept alive."""
+    """Say words until the server has ended; return those that it didn't refuse, and all its answers.
+
+    The customer never pauses, on a connection that would be kept alive.
+    """
     accepted: list[str] = []
     received: list[str] = []
     with contextlib.suppress(aiohttp.ClientError):
@@ -118,7 +120,7 @@ class Late:
         return cls(reader, writer)
 
     async def end(self) -> str:
-        """Send the rest; the head of the answer."""
+        """Send the rest, and return the head of the answer."""
         self.writer.write(self.BODY[5:])
         try:
             return (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), SOON)).decode()

@@ -13,7 +13,7 @@ from rasa_handoff.server.gateways.botlhale_clients import MOST_NAMED, ClientSock
 from rasa_handoff.store.outbox import Entry
 
 
-def test_what_happened_lately() -> None:
+def test_recent_keeps_the_newest_and_no_more() -> None:
     recent: Recent[int, int] = Recent(3)
     for number in range(10):
         assert recent.setdefault(number, number) == number
@@ -44,7 +44,7 @@ class Stub:
         pass
 
 
-async def test_customers_who_cant_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_of_customers_who_cant_be_reached_a_bounded_number_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(customers, "MOST_REMEMBERED", 50)
     relay = Stub()
     target = Customers(cast(Any, None), cast(Any, relay), {})
@@ -55,7 +55,7 @@ async def test_customers_who_cant_be_reached(monkeypatch: pytest.MonkeyPatch) ->
     assert [len(kept) for kept in (target._failing, target._reported_waiting, target._waiting)] == [50, 50, 50]
 
 
-def test_a_socket_that_names_many_conversations() -> None:
+def test_of_the_conversations_that_a_socket_names_a_bounded_number_is_remembered() -> None:
     sockets = ClientSockets()
     for number in range(3 * MOST_NAMED):
         sockets.join("s", ("b", f"c-{number}"), proven=number % 2 == 0)

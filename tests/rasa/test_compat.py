@@ -1,6 +1,6 @@
 """The parts of Rasa, Sanic and python-socketio that ``channel/compat`` and ``guard/compat`` replace or rely on.
 
-Each has a fingerprint of its source. Where it has changed, the host is another one than the code was written for.
+Each has a fingerprint of its source. Where it has changed, our code was written for another version of that part.
 """
 
 import ast
@@ -122,7 +122,7 @@ NOT_OF_A_HOST = {"__init__.py", "garbage_collection.py", "patches.py", "rasa_lin
 
 
 def resolved(part: str) -> Any:
-    """The function or class of this full name."""
+    """Return the function or class of this full name."""
     names = part.split(".")
     for end in range(len(names), 0, -1):
         try:
@@ -136,7 +136,7 @@ def resolved(part: str) -> Any:
 
 
 def fingerprint(part: str) -> str:
-    """A few digits that change with the part's code, but not with its comments and docstrings."""
+    """Return a few digits that change with the part's code, but not with its comments and docstrings."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(resolved(part))))
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node) is not None:
@@ -172,7 +172,7 @@ def modules_of(*packages: Any) -> Iterator[Any]:
 
 
 def test_every_patch_has_a_fingerprint() -> None:
-    list(modules_of(rasa_handoff.channel, rasa_handoff.guard))
+    list(modules_of(rasa_handoff.channel, rasa_handoff.guard))  # importing each puts its patches into patches.ALL
     patched = {f"{one.host.__module__}.{one.host.__qualname__}.{name}" for one in patches.ALL for name in one.make}
     assert len(patched) > 15
     assert patched <= {part for _, part, _ in PARTS}
@@ -190,7 +190,7 @@ def test_private_methods_of_hosts_are_overridden_in_compat_alone() -> None:
 
 
 def overridden(kind: type) -> set[str]:
-    """The private methods of foreign bases that this class defines anew."""
+    """Return the private methods of others' base classes that this class defines anew."""
     foreign = [base for base in kind.__mro__[1:] if not base.__module__.startswith(("rasa_handoff", "builtins"))]
     names = {name for base in foreign for name, value in vars(base).items() if callable(value)}
     return {name for name in vars(kind) if name in names and re.match(r"_[a-z]", name)}

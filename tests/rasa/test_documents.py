@@ -14,6 +14,6 @@ PAGE = (ROOT / "docs" / "test-your-bot.md").read_text()
 @pytest.mark.parametrize("name", re.findall(r"async def (test_\w+)", PAGE))
 async def test_the_tests_of_the_documents_pass(small_model: Path, tmp_path: Path, name: str) -> None:
     (block,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    space: dict[str, Any] = {}
-    exec(compile(block, "docs/test-your-bot.md", "exec"), space)
-    await space[name](small_model, tmp_path)
+    namespace: dict[str, Any] = {}
+    exec(compile(block, "docs/test-your-bot.md", "exec"), namespace)
+    await namespace[name](small_model, tmp_path)

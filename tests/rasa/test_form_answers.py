@@ -22,6 +22,7 @@ def _patched() -> object:
 def taken(
     text: str, intent: str | None, form: str | None = "order_form", mapping: dict[str, str] | None = None
 ) -> bool:
+    """Return whether an open form takes this text for its answer."""
     tracker = DialogueStateTracker("thabo", [])
     tracker.update_with_events([ActiveLoop(form), UserUttered(text, {"name": intent})], DOMAIN)
     with forms.payload_turn(text, OWN):

@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 import pytest
@@ -21,6 +21,7 @@ QUICK = {"wait_time_in_seconds": 0.01}
 
 @pytest.fixture
 def mended() -> Iterator[None]:
+    """Rasa's lock store with our patch."""
     lock_store.patch()
     yield
     lock_store.restore()
@@ -32,14 +33,14 @@ async def wait_and_finish(store: LockStore, took: list[str], name: str, **more: 
 
 
 async def behind_another(store: LockStore, took: list[str], lifetime: float = 60.0) -> "asyncio.Task[None]":
-    """One who waits while the test holds the lock."""
+    """Begin to wait for the lock that the test holds, and return the task."""
     waiting = asyncio.create_task(wait_and_finish(store, took, "waiter", lock_lifetime=lifetime))
     await drawn(store, 2)
     return waiting
 
 
 async def drawn(store: LockStore, number: int) -> None:
-    """So many tickets are drawn, the holder's among them."""
+    """Wait until so many tickets are drawn, the holder's among them."""
     await eventually(lambda: len(store.get_lock("anna").tickets) == number)
 
 
@@ -101,7 +102,7 @@ class FarLockStore(LockStore):
 
 
 @pytest.mark.usefixtures("mended")
-async def test_a_long_turns_ticket_is_renewed_for_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_long_turns_ticket_is_renewed_for_other_processes() -> None:
     store = FarLockStore()
     async with store.lock("anna", lock_lifetime=0.3, **QUICK):
         began = time.time()
@@ -133,7 +134,7 @@ async def test_the_lock_is_still_a_lock_and_keeps_the_order() -> None:
     assert took == ["0", "1", "2", "3", "4"]
 
 
-def test_it_is_taken_away_again() -> None:
+def test_the_patch_is_taken_away_again() -> None:
     before = LockStore.lock, LockStore._acquire_lock
     lock_store.patch()
     lock_store.patch()
@@ -142,7 +143,7 @@ def test_it_is_taken_away_again() -> None:
     assert (LockStore.lock, LockStore._acquire_lock) == before
 
 
-def _later(clock, seconds):
+def _later(clock: Callable[[], float], seconds: float) -> Callable[[], float]:
     return lambda: clock() + seconds
 
 
@@ -159,7 +160,7 @@ async def test_a_reminder_after_a_model_reload_waits_for_the_message_before_it()
 
 
 def test_rasa_still_gives_a_reloaded_model_two_lock_stores() -> None:
-    """When this fails, Rasa has mended it."""
+    """When this fails, Rasa has mended it: ``channel/compat/lock_store.py`` needn't share the locks in memory."""
     source = inspect.getsource(rasa.server)
     assert "new_agent.lock_store = app.ctx.agent.lock_store" in source
     assert "processor.lock_store" not in source

@@ -31,7 +31,7 @@ async def offered(_: str, ends_fallback: bool) -> dict[str, Any]:
 
 
 async def seen(custom: dict[str, Any], follows: bool) -> tuple[list[Any], ObservedTurn]:
-    """What is left in the ``custom`` for the output channel, and what the turn has shown."""
+    """Return what is left in the ``custom`` for the output channel, and what the turn has shown."""
     output = CollectingOutputChannel()
     with OutputObserver("/execute_handoff", show_marker=False, follows=follows).turn(
         output, "thabo", offered

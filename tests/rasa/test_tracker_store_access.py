@@ -23,11 +23,14 @@ AWAY, BACK = "The tracker store can't be reached", "The tracker store is back."
 
 
 class Sql:
-    """A real SQL tracker store, on SQLite, whose statements take ``seconds``, wait for ``go_on``, or fail."""
+    """A real SQL tracker store, on SQLite, whose statements take ``seconds`` and wait for ``go_on``.
+
+    With a ``problem`` they fail: all of them, or only what writes if it ``can_be_read``.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.store = SQLTrackerStore(Domain.empty(), dialect="sqlite", db=str(folder / "tracker.db"))
-        self.seconds, self.problem, self.can_write = 0.0, "", True
+        self.seconds, self.problem, self.can_be_read = 0.0, "", False
         self.go_on = threading.Event()
         self.go_on.set()
         event.listen(self.store.engine, "before_cursor_execute", self._before)
@@ -35,7 +38,7 @@ class Sql:
     def _before(self, _: Any, __: Any, statement: str, *more: Any) -> None:
         time.sleep(self.seconds)
         self.go_on.wait()
-        if self.problem and (self.can_write or statement.startswith("INSERT")):
+        if self.problem and (not self.can_be_read or statement.startswith("INSERT")):
             raise OSError(self.problem)
 
 
@@ -65,6 +68,7 @@ class Own(InMemoryTrackerStore):
 
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Any:
+    """A function that returns what was logged of the tracker store so far."""
     caplog.set_level(logging.INFO, "rasa_handoff")
     return lambda: [record.getMessage() for record in caplog.records if "tracker store" in record.getMessage()]
 
@@ -149,7 +153,7 @@ async def test_what_was_asked_before_says_nothing_of_now(lines: Any) -> None:
     assert lines() == [f"{AWAY}: no route. Writes wait.", BACK]
 
 
-async def test_an_own_store_that_is_silent(lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_own_store_that_is_silent_is_said_once(lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given up by who waits, its accesses are called off; what isn't waited for is watched."""
     monkeypatch.setattr(tracker_store, "ANSWER_SECONDS", 0.2)
     monkeypatch.setattr(tracker_store, "LONG_SECONDS", 0.8)
@@ -172,7 +176,7 @@ async def test_a_store_that_can_be_read_and_not_written_is_said_once(sql: Sql, l
     one = access(sql.store)
     tracker = sql.store.init_tracker("thabo")
     tracker.update(ActionExecuted("action_listen"))
-    sql.problem, sql.can_write = "database or disk is full", False
+    sql.problem, sql.can_be_read = "database or disk is full", True
     for _ in range(3):
         with pytest.raises(Unreachable):
             await one.save(tracker)

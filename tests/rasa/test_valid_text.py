@@ -66,7 +66,7 @@ def test_valid_data_can_be_written_and_read(data: Any) -> None:
     assert valid(made) is made
 
 
-def test_bad_keys_numbers_and_depths() -> None:
+def test_bad_keys_numbers_and_depths_are_made_valid() -> None:
     deep: Any = "end"
     for _ in range(3 * DEEPEST):
         deep = [deep]
@@ -105,14 +105,14 @@ def test_the_outbox_keeps_whatever_it_is_given(bodies: list[tuple[str, Any]]) ->
 
 
 @pytest.mark.parametrize("text", texts.KINDS)
-def test_a_platforms_request(text: str) -> None:
+def test_a_platforms_request_is_made_valid(text: str) -> None:
     body = json_object(json.dumps({"a": text, text: [text]}).encode(), 10**7)
     assert body == valid({"a": text, text: [text]})
     assert as_text(text) == valid_text(text).strip()
     assert as_mapping(json.dumps({"a": text})) == {"a": valid_text(text)}
 
 
-def test_a_settings_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_settings_variable_is_made_valid(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TITLE", "\udcff")
     assert expanded({"title": "${TITLE}\ud83d"}) == {"title": "\ufffd\ufffd"}
 

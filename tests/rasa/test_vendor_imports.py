@@ -60,7 +60,7 @@ methods = {name: type(delivery_method_of(one)).__name__ for name, one in make_ch
 
 
 def run(script: str) -> dict[str, object]:
-    """What a fresh process says in its last line, as JSON."""
+    """Run a script in a fresh process, and return what it says in its last line, as JSON."""
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     found: dict[str, object] = json.loads(done.stdout.splitlines()[-1])

@@ -174,7 +174,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for(limited):
         await form.close()
 
 
-async def test_nothing_compressed_is_taken(server):
+async def test_compression_is_not_negotiated(server):
     """194 kB would become 150 MB."""
     async with stranger(server.address, compress=15) as attacker:
         assert not attacker.ws.compress

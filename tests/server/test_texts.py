@@ -208,19 +208,14 @@ async def test_words_from_and_to_the_tkinter_user_window_arrive(database: str) -
 
         def received() -> str:
             messages = {one["id"]: one for one in (*taken["conversation"]["messages"], *thandi.all("message"))}
-            return dense("".join(one["text"] for one in messages.values() if one["speaker"] == "customer"))
+            return texts.dense("".join(one["text"] for one in messages.values() if one["speaker"] == "customer"))
 
         await eventually(lambda: received().endswith("thelast"))
-        assert received() == dense(valid_text(b"".join(sent).decode("utf-8", "replace")))
+        assert received() == texts.dense(valid_text(b"".join(sent).decode("utf-8", "replace")))
         said = [text for text in EVERY_KIND if valid_text(text).strip()]
         await each(lambda text: thandi.say(handoff_id, text), [*said, "That is all."])
         await eventually(lambda: "That is all." in window.shown, LONG)
-        assert dense("".join(map(valid_text, said))) in dense(window.shown)
+        assert texts.dense("".join(map(valid_text, said))) in texts.dense(window.shown)
         await thandi.close()
         await asyncio.to_thread(window.close)
         assert window.broken is None
-
-
-def dense(text: str) -> str:
-    """Return a text without its blanks: where the window's streams have spaces isn't told."""
-    return "".join(text.split())

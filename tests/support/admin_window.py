@@ -18,7 +18,10 @@ BEFORE, SINCE = "[What was said before]\n", "[What follows is said now]\n"
 
 
 class AdminWindow:
-    """The window, from start to end. ``reads``: the text of each read. ``broken``: the error that ended the reader."""
+    """The window, from start to end. ``reads``: the text of each read. ``broken``: the error that ended the reader.
+
+    ``taken``: the connection came. ``over``: its other end closed it. ``slow``: set by a test, the window reads nothing.
+    """
 
     def __init__(self, admin_port: int, listen_port: int) -> None:
         self._listen_port = listen_port

@@ -18,6 +18,7 @@ from rasa_handoff.testing.waiting import within
 
 QUERY = "EIO=4&transport="
 SECONDS = 8.0
+"""How long the server may take to answer or to end a socket."""
 
 
 class Stranger:
@@ -51,7 +52,7 @@ class Stranger:
                 return
 
     async def never_hears(self, beginning: str) -> None:
-        """Return whether the socket is ended, or answers a probe sent now, before any packet with this prefix."""
+        """Wait until the socket is ended, or answers a probe sent now; no packet with this prefix may come before that."""
         await self.send("40/nowhere,")
         while True:
             message = await within(self.ws.receive(), SECONDS)
@@ -62,6 +63,7 @@ class Stranger:
 
 @contextlib.asynccontextmanager
 async def stranger(address: str, headers: dict[str, str] | None = None, **more: Any) -> AsyncIterator[Stranger]:
+    """Open a raw websocket to this server."""
     url = address.replace("http", "ws", 1) + f"/socket.io/?{QUERY}websocket"
     async with aiohttp.ClientSession() as http, http.ws_connect(url, headers=headers, **more) as ws:
         opening = await within(ws.receive_str(), SECONDS)
@@ -81,12 +83,13 @@ async def polling(address: str) -> str:
 
 
 async def post(address: str, sid: str, body: Any, **more: Any) -> int:
+    """Send packets to a polling socket and return the status; 0 if the connection was ended while they were sent."""
     url, body = f"{address}/socket.io/?{QUERY}polling&sid={sid}", io.BytesIO(body) if isinstance(body, bytes) else body
     try:
         async with aiohttp.ClientSession() as http, http.post(url, data=body, **more) as answer:
             return answer.status
     except (aiohttp.ClientError, ConnectionError):
-        return 0  # cut off while it was still sending
+        return 0
 
 
 class Raw:
@@ -152,3 +155,4 @@ UNFIT = [
 ]
 """Packets that no client sends; each ends its socket."""
 RESERVED = ["connect", "disconnect", "connect_error", "error", "disconnecting", "*"]
+"""Events that a library makes itself; from a client none reaches a handler."""

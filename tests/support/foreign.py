@@ -14,9 +14,10 @@ from rasa_handoff.testing.ports import free_port
 
 
 class ForeignServer:
-    """The server: ``async with ForeignServer()``. ``heard`` has everything it received, as (event, payload).
+    """The server: ``async with ForeignServer()``. ``received`` has everything it was sent, as (event, payload).
 
     ``socket_of``: the newest socket of each ConversationID. ``gone``: sockets that have closed.
+    ``greeting``: what it says to a client that has named its conversation, if anything.
     """
 
     def __init__(self, namespace: str = "/live_agent", port: int | None = None) -> None:

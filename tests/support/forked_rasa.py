@@ -2,8 +2,8 @@
 
 ``[*forked_rasa(), "run", ...]`` is used in place of ``rasa``. It starts a small client, which passes its arguments, folder,
 environment and output to a server. The server forks, and the child runs Rasa's own ``main``. There is one server for a run of the
-tests, started when it is first needed. Signals to the client are passed on, and the child doesn't outlive it. What is tested with
-``kill -9``, or by its imports, is started by ``tools/rasa_command.py``.
+tests, started when it is first needed. Signals to the client are passed on. A client that is killed (kill -9)
+takes its child with it, a moment later: a test that needs that moment, or Rasa's own imports, uses ``tools/rasa_command.py``.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ STARTS_WITHIN: Final = 120.0
 CONTROLLER_WATCHED_EVERY: Final = 1.0
 """Seconds between two looks at whether the run of the tests goes on."""
 PID_FILE: Final = "FORKED_RASA_PID_FILE"
-"""The environment's name of a file to which the client writes the child's number."""
+"""The environment variable that names a file, to which the client writes the child's process id."""
 PASSED_ON: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 MODULES: Final = (
     "skops.io",
@@ -83,8 +83,8 @@ def ask(address: str, arguments: list[str]) -> int:
         child = int(answers.readline())
         if PID_FILE in os.environ:
             Path(os.environ[PID_FILE]).write_text(str(child))
-        for number in PASSED_ON:
-            signal.signal(number, lambda number, _: os.kill(child, number))
+        for passed_on in PASSED_ON:
+            signal.signal(passed_on, lambda number, _: os.kill(child, number))
         server.settimeout(None)
         code = int(answers.readline())
     if code < 0:  # it was ended by this signal
@@ -107,7 +107,7 @@ def serve() -> None:
 
 
 class Server:
-    """Forks the children, and tells each client its child's number, and the exit code at the end."""
+    """Forks the children, and tells each client its child's process id, and the exit code at the end."""
 
     def __init__(self, listening: socket.socket) -> None:
         self._listening = listening
@@ -172,8 +172,8 @@ class Server:
         """Tell the clients of ended children the exit codes, and return these clients."""
         ended = []
         for child in list(self._clients):
-            number, status = os.waitpid(child, os.WNOHANG)
-            if number:
+            ended_child, status = os.waitpid(child, os.WNOHANG)
+            if ended_child:
                 ended.append(self._clients.pop(child))
                 with contextlib.suppress(OSError):
                     ended[-1].sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
@@ -183,8 +183,8 @@ class Server:
 def _become(wanted: dict[str, Any]) -> None:
     """Make this process what a new one with these arguments would be."""
     os.setsid()
-    for number, descriptor in enumerate(wanted["descriptors"]):
-        os.dup2(descriptor, number)
+    for standard, descriptor in enumerate(wanted["descriptors"]):
+        os.dup2(descriptor, standard)
         os.close(descriptor)
     os.chdir(wanted["folder"])
     os.environ.clear()

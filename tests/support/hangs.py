@@ -8,6 +8,7 @@ import time
 from typing import Final, TextIO
 
 EVERY: Final = 2.0
+"""Seconds between two looks."""
 
 
 class HangWatch:
@@ -25,7 +26,7 @@ class HangWatch:
         faulthandler.dump_traceback_later(seconds + 2 * self._every, exit=True, file=self._file)
 
     def done(self) -> None:
-        """The test is through."""
+        """Drop the deadline: the test is through."""
         self._deadline = float("inf")
         faulthandler.cancel_dump_traceback_later()
 

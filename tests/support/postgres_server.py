@@ -41,6 +41,7 @@ SETTINGS: Final = {
     "logging_collector": "off",
 }
 UP_WITHIN: Final = 60.0
+"""Seconds until it answers."""
 
 
 class Postgres:
@@ -126,7 +127,7 @@ class Postgres:
 
     def _signal(self, number: signal.Signals) -> None:
         # The postmaster first: a stopped one starts no further process.
-        for pid in (self.process.pid, *_children_of(self.process.pid)):
+        for pid in (self.process.pid, *children_of(self.process.pid)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 
@@ -188,7 +189,8 @@ class Database:
             yield wire
 
 
-def _children_of(pid: int) -> list[int]:
+def children_of(pid: int) -> list[int]:
+    """Return the ids of a process's children."""
     found = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):

@@ -17,6 +17,7 @@ from rasa_handoff.testing.waiting import eventually_blocking
 from tools import children
 
 UP_WITHIN: Final = 30.0
+"""Seconds until it answers."""
 
 
 class RedisServer:

@@ -21,7 +21,10 @@ _numbers = itertools.count(1)
 
 
 class Process:
-    """A process in a group of its own, which is ended with it: ``async with Process(command, folder)``."""
+    """A process in a group of its own, which is ended with it: ``async with Process(command, folder)``.
+
+    ``up``: an address that answers 200 once it serves; without one it isn't waited for.
+    """
 
     def __init__(self, command: Sequence[str], folder: Path, up: str | None = None, **environment: str) -> None:
         self.command, self.folder, self.up = [str(word) for word in command], folder, up
@@ -47,6 +50,11 @@ class Process:
     def said(self) -> str:
         """The log so far."""
         return self.log.read_text(errors="replace")
+
+    def kill(self) -> None:
+        """Kill the process and its group (kill -9)."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
     async def __aexit__(self, kind: type | None, problem: BaseException | None, trace: TracebackType | None) -> None:
         if self.process.poll() is None:

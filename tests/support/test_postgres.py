@@ -12,7 +12,7 @@ import pytest
 
 from rasa_handoff.testing.waiting import eventually
 from tests.support.paths import ROOT
-from tests.support.postgres_server import Database
+from tests.support.postgres_server import Database, children_of
 
 WORKER = """
 import subprocess, sys, time
@@ -60,14 +60,11 @@ async def test_it_ends_with_its_worker_even_if_that_is_killed(how: str) -> None:
     ) as worker:
         assert worker.stdout is not None
         postmaster, sleeper = worker.stdout.readline().split()
-        ours = [int(pid) for pid in (postmaster, sleeper, *_started_by(postmaster), *_started_by(sleeper))]
+        own = (int(postmaster), int(sleeper))
+        ours = [*own, *(child for pid in own for child in children_of(pid))]
         assert len(ours) > 4
         worker.send_signal(signal.SIGKILL)
     await eventually(lambda: not [pid for pid in ours if _runs(pid)], seconds=20)
-
-
-def _started_by(pid: str) -> list[str]:
-    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
 def _runs(pid: int) -> bool:

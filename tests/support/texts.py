@@ -46,6 +46,11 @@ def some(count: int, seed: int = 1) -> list[str]:
     return [*KINDS, *(_mixed(chance) for _ in range(count - len(KINDS)))][:count]
 
 
+def dense(text: str) -> str:
+    """Return a text without its blanks, which not every way keeps: Rasa parts it at empty lines, some channels drop layout."""
+    return "".join(text.split())
+
+
 def _mixed(chance: random.Random) -> str:
     length = chance.choice((1, 2, 3, 10, 40))
     return "".join(chance.choice(_MAKERS)(chance) for _ in range(length))

@@ -28,7 +28,7 @@ def train(bot: str, out: Path) -> Path:
 
 
 def trained_once(bot: str, factory: pytest.TempPathFactory, actions: bool = False) -> Path:
-    """The bot's model, trained once per run."""
+    """Return the bot's model, trained once per run; ``actions``: as :func:`train_with_actions` does."""
     if actions:
         return bots.once(f"{bot}-with-actions", factory, lambda out: train_with_actions(bot, out))
     return bots.trained_once(BOTS / bot, factory, forked_rasa())

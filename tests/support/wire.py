@@ -9,12 +9,13 @@ from urllib.parse import urlsplit
 class Wire:
     """The wire: ``async with Wire(server_url) as wire``. Clients use ``wire.url`` or ``wire.port``.
 
-    After it has lost something, cut it. ``swallowed``: how many bytes it has lost.
+    While ``swallow_up`` is set, it loses what clients send, while ``swallow_down`` is, what the server sends; ``swallowed``: how
+    many bytes. Cut it afterwards, since neither side knows that something is missing.
     """
 
     def __init__(self, url: str) -> None:
-        place = urlsplit(url)
-        self._host, self._port = str(place.hostname), int(place.port or 80)
+        address = urlsplit(url)
+        self._host, self._port = str(address.hostname), int(address.port or 80)
         self.swallow_up = self.swallow_down = self.is_cut = False
         self.swallowed = 0
         self._writers: set[asyncio.StreamWriter] = set()
@@ -39,7 +40,7 @@ class Wire:
             writer.transport.abort()
 
     def mend(self) -> None:
-        """Repair the wire."""
+        """Let new connections through, and lose nothing any more."""
         self.is_cut = self.swallow_up = self.swallow_down = False
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

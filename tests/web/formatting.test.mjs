@@ -25,7 +25,7 @@ test("a number that isn't one is named", () => {
   assert.match(readSlot(slot("float"), "many").problem, /s is a number/);
 });
 
-test("values as a person reads them", () => {
+test("values are shown as a person reads them", () => {
   assert.deepEqual([null, true, ["a", 1], { a: 1 }, 0].map(showValue), [
     "not set",
     "yes",
@@ -35,7 +35,7 @@ test("values as a person reads them", () => {
   ]);
 });
 
-test("waiting time", () => {
+test("a waiting time is minutes and seconds, and hours after an hour", () => {
   assert.deepEqual([-3, 42, 725, 4800].map(waitingTime), ["0:00", "0:42", "12:05", "1 h 20 min"]);
 });
 
@@ -45,6 +45,6 @@ test("a failed message says why", () => {
   assert.match(statusText({ status: "waiting", reason: null }, true), /until the customer can be reached$/);
 });
 
-test("names in words", () => {
+test("a name with underscores is shown in words", () => {
   assert.equal(readable("needs_follow_up"), "Needs follow up");
 });

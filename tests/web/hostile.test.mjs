@@ -68,7 +68,7 @@ test("what turns the direction of text around is taken out of names, and a name 
 
 const BROKEN = ["5", '"text"', "{}", "[]", "null", "[null, 5, {}]", "{not json", '{"seen": "x", "h": "7"}', "true"];
 
-/** A browser's storages that hold the same under every key, or refuse. */
+/** Gives the page storages that hold the same value under every key, or refuse it (undefined), and an address. */
 function browser(value, hash = "") {
   const storage = { getItem: () => value, setItem: () => {}, removeItem: () => {} };
   Object.assign(globalThis, { location: { hash } });
@@ -83,7 +83,7 @@ function browser(value, hash = "") {
 }
 
 for (const value of [...BROKEN, undefined])
-  test(`a storage that holds ${value ?? "nothing, since it is forbidden"}`, () => {
+  test(`a storage that holds ${value ?? "nothing, since it is forbidden,"} gives usable values`, () => {
     browser(value);
     const kept = loadSaved();
     assert.deepEqual(kept.unsent, []);

@@ -3,18 +3,18 @@ import { test } from "node:test";
 
 import { PersistentMap } from "../../rasa_handoff/server/web/static/persistent-map.js";
 
-const keys = Array.from({ length: 1000 }, (_, place) => `key ${place}`);
+const keys = Array.from({ length: 1000 }, (_, index) => `key ${index}`);
 
-test("it holds what a Map holds, and each version stays as it was", () => {
+test("a PersistentMap holds what a Map holds, and each version stays as it was", () => {
   let map = new PersistentMap();
-  const versions = keys.map((key, place) => (map = map.with(key, place)));
-  for (const [place, version] of versions.entries()) {
-    assert.equal(version.size, place + 1);
-    assert.equal(version.get(keys[place]), place);
-    assert.equal(version.has(keys[place + 1] ?? "none"), false);
+  const versions = keys.map((key, index) => (map = map.with(key, index)));
+  for (const [index, version] of versions.entries()) {
+    assert.equal(version.size, index + 1);
+    assert.equal(version.get(keys[index]), index);
+    assert.equal(version.has(keys[index + 1] ?? "none"), false);
   }
   const entries = [...map.entries()].sort(([, one], [, other]) => one - other);
-  assert.deepEqual(entries, keys.map((key, place) => [key, place]));
+  assert.deepEqual(entries, keys.map((key, index) => [key, index]));
   const less = map.without("key 7");
   assert.deepEqual([less.size, less.get("key 7"), map.get("key 7")], [999, undefined, 7]);
 });

@@ -308,7 +308,7 @@ test("a transcript that comes late arrives as a whole conversation", () => {
 });
 
 test("a thousand conversations keep their order, whatever happens to single ones", () => {
-  const waiting = Array.from({ length: 1000 }, (_, place) => summary(`q${place}`, { queued_at: place }));
+  const waiting = Array.from({ length: 1000 }, (_, number) => summary(`q${number}`, { queued_at: number }));
   let state = after(ready({ queue: waiting }));
   state = reduce(state, { type: "conversation", summary: held("q500", "a1") });
   state = reduce(state, { type: "conversation", summary: summary("q999", { priority: "urgent", queued_at: 999 }) });

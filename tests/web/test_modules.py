@@ -16,7 +16,7 @@ STATIC = Path("rasa_handoff/server/web/static")
 
 @pytest.fixture(scope="module")
 def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The modules are committed as the browser runs them; a package.json beside a copy tells node what they are."""
+    """A folder with copies of the modules and their tests, and a package.json, which tells node that they are ES modules."""
     folder = tmp_path_factory.mktemp("modules")
     shutil.copytree(ROOT / STATIC, folder / STATIC)
     shutil.copytree(HERE, folder / "tests" / "web", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
@@ -25,7 +25,7 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("module", sorted(path.name for path in HERE.glob("*.test.mjs")))
-def test_module(module: str, copied: Path) -> None:
+def test_a_modules_own_tests_pass(module: str, copied: Path) -> None:
     command = [program("node"), "--test", str(copied / "tests" / "web" / module)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

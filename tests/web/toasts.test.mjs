@@ -28,7 +28,7 @@ function ready(lists = {}) {
   return { type: "ready", me: ME, departments: [], outcomes: ["resolved"], ...empty, ...lists };
 }
 
-/** The toast when this happens to a desk that has these. */
+/** The text of the toast when this event comes to a desk whose agent has these conversations, or null. */
 function toastText(before, event) {
   const state = reduce(initialState(), ready({ mine: before }));
   return toastFor(reduce(state, event), event, state)?.text ?? null;
@@ -59,7 +59,7 @@ test("a message left is a list of its own, and everybody's to answer", () => {
   assert.deepEqual(messagesLeft(state), []);
 });
 
-test("mine is overdue after one reminder, a colleague's after two, and then it can be taken over", () => {
+test("my conversation is overdue after one reminder, a colleague's after two, and then it can be taken over", () => {
   const state = reduce(initialState(), ready());
   const levels = [0, 1, 2].map((reminders) => isOverdue(state, held("a1", { reminders })));
   assert.deepEqual(levels, [false, true, true]);
@@ -68,12 +68,12 @@ test("mine is overdue after one reminder, a colleague's after two, and then it c
   assert.equal(mayTake(state, held("a1", { reminders: 2 })), false);
 });
 
-test("a reminder counts in minutes", () => {
+test("a reminder says for how many minutes the customer has waited", () => {
   const event = { type: "reminder", handoff_id: "h", seconds: 180 };
   assert.equal(toastText([held("a1")], event), "Naledi has waited 3 minutes for your answer.");
 });
 
-test("a colleague's that waits is mentioned once", () => {
+test("a colleague's conversation that waits is mentioned once", () => {
   const waits = held("a2", { reminders: 2 });
   assert.equal(toastText([held("a2", { reminders: 1 })], changed(waits)), "Naledi waits for an answer. You can take over.");
   assert.equal(toastText([waits], changed(waits)), null);

@@ -16,14 +16,10 @@ from rasa_handoff.server.accounts import add_agent, add_department
 from rasa_handoff.server.app import create_app
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.ports import free_port
-from rasa_handoff.testing.slowness import slowness
 from tests.end_to_end.browser.scripted_relay import Relay
-from tests.support.chromium import launched
 
 PASSWORD = "a long enough one"
 AGENTS = {"thandi": "Thandi Nkosi", "pieter": "Pieter Botha"}
-
-expect.set_options(timeout=10_000 * slowness())
 
 
 class Server:
@@ -32,7 +28,7 @@ class Server:
     def __init__(self, database: str) -> None:
         self.database = database
         self.address = ""
-        self.ahead = 0.0  # how far its clock is moved
+        self.ahead = 0.0  # seconds by which its clock is ahead
         self._runs = contextlib.AsyncExitStack()
 
     async def start(self) -> None:
@@ -62,6 +58,7 @@ class Desk:
         return self
 
     async def ready(self) -> None:
+        """Wait until the desk is connected."""
         await expect(self.page.get_by_test_id("presence")).to_be_enabled()
 
     def _console(self, message: ConsoleMessage) -> None:
@@ -88,12 +85,6 @@ async def relay(server: Server) -> AsyncIterator[Relay]:
     await one.connect(server.address)
     yield one
     await one.close()
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def chromium() -> AsyncIterator[Browser]:
-    async with launched() as browser:
-        yield browser
 
 
 class Desks:

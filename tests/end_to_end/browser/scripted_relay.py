@@ -9,6 +9,7 @@ from rasa_handoff.testing.recording_client import PatientClient
 from rasa_handoff.testing.waiting import eventually
 
 PATIENCE = 10.0
+"""Seconds for an acknowledgement."""
 NAMESPACE = "/relay"
 
 BOT_STATE = {
@@ -47,7 +48,7 @@ class Relay:
         await self._client.shutdown()
 
     async def offer(self, name: str | None = "Naledi Dube", handoff_id: str | None = None, **more: Any) -> str:
-        """Hand a conversation over; returns its handoff id."""
+        """Hand a conversation over, and return the handoff's id."""
         handoff_id, now = handoff_id or uuid.uuid4().hex, time.time()
         lines = [("customer", "Hi there"), ("bot", "Hello! What can I do for you?"), ("customer", "A person, please")]
         offer = {
@@ -70,7 +71,7 @@ class Relay:
         return handoff_id
 
     async def follow(self, handoff_id: str, *texts: str) -> None:
-        """The transcript that the offer lacked."""
+        """Send the transcript that the offer lacked."""
         lines = [{"speaker": "customer", "text": text, "at": time.time() - 60} for text in texts]
         body = {"transcript": lines, "bot": BOT_STATE, "contact": {"name": "Naledi Dube"}, "language": "zu"}
         assert (await self._send("handoff.transcript", handoff_id, body))["ok"]
@@ -95,12 +96,12 @@ class Relay:
         await self._client.emit("typing", {"handoff_id": handoff_id, "on": on}, namespace=NAMESPACE)
 
     def all(self, event: str, **like: Any) -> list[dict[str, Any]]:
-        """What was heard of an event, with these values."""
+        """Return the payloads of an event that have these values."""
         bodies = [body for name, body in self.received if name == event]
         return [body for body in bodies if all(body.get(key) == value for key, value in like.items())]
 
     async def one(self, event: str, **like: Any) -> dict[str, Any]:
-        """The first such, when it has come."""
+        """Wait for the first payload of an event with these values, and return it."""
         found: dict[str, Any] = (await eventually(lambda: self.all(event, **like)))[0]
         return found
 

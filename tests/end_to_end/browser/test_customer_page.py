@@ -27,7 +27,7 @@ PAGE = ROOT / "example_bot" / "web"
 async def rasa(
     small_model: Path, server: Server, tmp_path: Path, request: pytest.FixtureRequest
 ) -> AsyncIterator[RasaServer]:
-    """A test may ask for its ``customer_tokens`` by an indirect parameter."""
+    """Rasa with the small bot, on socketio. A test may set its ``customer_tokens`` by an indirect parameter."""
     settings = {
         "customer_tokens": getattr(request, "param", "off"),
         "customer_token_secrets": ["s" * 32],
@@ -44,7 +44,7 @@ async def rasa(
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def wire(rasa: RasaServer) -> AsyncIterator[Wire]:
-    """Between the customer and Rasa."""
+    """A wire between the customer and Rasa."""
     async with Wire(rasa.url) as one:
         yield one
 
@@ -102,7 +102,7 @@ async def test_addresses_and_numbers_are_links_and_a_phone_shows_the_whole_statu
     addresses = [await link.get_attribute("href") for link in await links.all()]
     assert addresses == ["mailto:help%40karoo.example", "tel:+27825550199"]
     await customer.evaluate("document.querySelector('.connection').textContent = 'Offline: what you write is kept'")
-    assert await customer.locator(".connection").evaluate("place => place.scrollWidth <= place.clientWidth")
+    assert await customer.locator(".connection").evaluate("element => element.scrollWidth <= element.clientWidth")
 
 
 async def test_a_reload_keeps_what_was_said_and_a_new_conversation_doesnt(customer: Page) -> None:
@@ -136,6 +136,7 @@ async def test_a_customer_who_begins_anew_is_asked_first_and_the_agent_hears_of_
     await expect(customer.get_by_test_id("bot-message")).to_have_count(0)
     await expect(customer.get_by_test_id("who")).to_have_text("Bot")
     await expect(agent.locator("main")).to_contain_text("Ended")
+    await context.close()
 
 
 async def test_the_agent_sees_that_the_customers_page_is_closed(
@@ -152,6 +153,7 @@ async def test_the_agent_sees_that_the_customers_page_is_closed(
     await expect(agent.get_by_test_id("customer-away").first).to_have_text("Page closed", timeout=30_000)
     await customer.goto(address)
     await expect(agent.get_by_test_id("customer-away")).to_have_count(0)
+    await context.close()
 
 
 async def test_a_customer_and_an_agent_talk_in_two_browsers(customer: Page, chromium: Browser, server: Server) -> None:
@@ -207,7 +209,7 @@ async def test_a_customer_sees_who_says_what_and_still_after_a_reload(
 
 
 async def talking(customer: Page, chromium: Browser, server: Server) -> Desk:
-    """An agent in a browser of their own who has the customer's conversation."""
+    """Have the customer ask for a person and an agent take it in a browser of their own, and return that desk."""
     context = await chromium.new_context()
     desk = await Desk(await context.new_page(), server.address, "thandi@example.org").sign_in()
     await say(customer, '/execute_handoff{"department": "billing"}')
@@ -305,7 +307,7 @@ async def test_what_is_too_long_stays_in_its_place_with_a_sentence(customer: Pag
 
 
 async def restored(customer: Page, chromium: Browser, kept: dict[str, Any]) -> Page:
-    """Another browser whose storage has this conversation."""
+    """Open the page in another browser whose storage has this conversation."""
     context = await chromium.new_context()
     other = await context.new_page()
     await other.route("**/chat.js", lambda route: route.fulfill(body="", content_type="text/javascript"))
@@ -317,6 +319,7 @@ async def restored(customer: Page, chromium: Browser, kept: dict[str, Any]) -> P
 
 
 async def kept_by(page: Page) -> dict[str, Any]:
+    """Return the conversation that a page keeps in its browser's storage."""
     return dict(await page.evaluate("JSON.parse(localStorage['karoo.conversation'])"))
 
 

@@ -147,6 +147,8 @@ async def test_of_two_agents_exactly_one_gets_it_and_the_other_is_told(desks: De
 
 
 def deaf_to(event: str) -> Any:
+    """Return a route that keeps the frames with this text from the page."""
+
     def route(socket: Any) -> None:
         server = socket.connect_to_server()
         socket.on_message(server.send)
@@ -322,13 +324,13 @@ async def test_away_is_told_to_the_bots(desks: Desks, relay: Relay) -> None:
     await eventually(lambda: relay.received[-1][0] == "availability" and relay.received[-1][1]["staffed"] is False)
 
 
-async def test_two_agents_with_two_customers_at_once(desks: Desks, relay: Relay) -> None:
+async def test_of_two_agents_each_reaches_their_own_customer(desks: Desks, relay: Relay) -> None:
     pages = [(await desks.open(name)).page for name in ("thandi", "pieter")]
     handoffs = []
     for page, name in zip(pages, ("Naledi", "Sipho"), strict=True):
         handoffs.append(await relay.offer(name=name))
         await take(page)
-    await asyncio.gather(*(say(page, f"Hello {place}") for place, page in enumerate(pages)))
-    for place, handoff in enumerate(handoffs):
-        await relay.one("message", handoff_id=handoff, text=f"Hello {place}")
+    await asyncio.gather(*(say(page, f"Hello {number}") for number, page in enumerate(pages)))
+    for number, handoff in enumerate(handoffs):
+        await relay.one("message", handoff_id=handoff, text=f"Hello {number}")
         assert len(relay.all("message", handoff_id=handoff)) == 1

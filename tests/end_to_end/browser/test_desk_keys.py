@@ -151,7 +151,7 @@ WATCH = """() => {
 
 async def test_an_event_redraws_its_own_row_and_leaves_the_focus_where_it_is(desks: Desks, relay: Relay) -> None:
     page = (await desks.open("thandi")).page
-    handoffs = [await relay.offer(f"Customer {place}") for place in range(5)]
+    handoffs = [await relay.offer(f"Customer {number}") for number in range(5)]
     await expect(page.get_by_test_id("queue-item")).to_have_count(5)
     rows = {handoff: page.locator(f"[data-testid=queue-item][data-handoff='{handoff}']") for handoff in handoffs}
     await rows[handoffs[3]].get_by_test_id("queue-open").focus()

@@ -1,20 +1,20 @@
 """What happens by itself, as an agent sees it: reminders, messages left, ends, a server that can't write."""
 
-import contextlib
-import sqlite3
+from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Locator, Page, expect
 
 from rasa_handoff.testing.waiting import eventually
 from tests.end_to_end.browser.conftest import Desks, Server
 from tests.end_to_end.browser.scripted_relay import Relay
 from tests.end_to_end.browser.test_desk import say, take
+from tests.rasa.handoff.test_database import locked
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-def toast(page: Page, words: str) -> object:
+def toast(page: Page, words: str) -> Locator:
     return page.get_by_test_id("toast").filter(has_text=words)
 
 
@@ -100,9 +100,7 @@ async def test_the_contact_of_a_message_that_was_left_is_shown(desks: Desks, rel
     )
 
 
-async def test_a_customer_who_is_silent_and_then_writes_after_the_end(
-    desks: Desks, server: Server, relay: Relay
-) -> None:
+async def test_words_of_a_silent_customer_after_the_end_are_shown(desks: Desks, server: Server, relay: Relay) -> None:
     page = (await desks.open("thandi")).page
     handoff = await relay.offer()
     await take(page)
@@ -131,9 +129,7 @@ async def test_words_a_locked_server_refuses_are_sent_again_by_themselves(
     page = (await desks.open("thandi")).page
     handoff = await relay.offer()
     await take(page)
-    file = server.database.removeprefix("sqlite:///")
-    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
-        other.execute("BEGIN EXCLUSIVE")
+    with locked(Path(server.database.removeprefix("sqlite:///"))):
         await say(page, "Good morning")
         await expect(page.get_by_test_id("unsent")).to_contain_text("Sending…")
         async with page.expect_response("**/health") as health:
@@ -155,9 +151,7 @@ async def test_a_desk_opened_while_the_server_is_locked_comes_in_by_itself(
     frames: list[str] = []
     desk.page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: frames.append(str(frame))))
     await server.start()
-    file = server.database.removeprefix("sqlite:///")
-    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
-        other.execute("BEGIN EXCLUSIVE")
+    with locked(Path(server.database.removeprefix("sqlite:///"))):
         await eventually(lambda: any("unavailable" in frame for frame in frames))
         await expect(desk.page.get_by_test_id("connection")).to_contain_text("Reconnecting…")
     await expect(desk.page.get_by_test_id("connection")).to_be_hidden()

@@ -75,8 +75,8 @@ async def test_marks_that_turn_writing_around_reach_neither_names_nor_links(desk
     link = page.get_by_test_id("message").locator("a")
     await expect(link).to_have_attribute("href", "https://example.org/gpj.exe")
     await expect(link).to_have_text("https://example.org/gpj.exe")
-    for place in (page.get_by_test_id("mine-item"), page.get_by_test_id("context")):
-        shown = await place.first.inner_text()
+    for element in (page.get_by_test_id("mine-item"), page.get_by_test_id("context")):
+        shown = await element.first.inner_text()
         assert "Naledi evil Dube" in shown.replace("\n", " ")
         assert not CONTROLS.search(shown), shown
     assert not CONTROLS.search(await page.title())
@@ -85,10 +85,10 @@ async def test_marks_that_turn_writing_around_reach_neither_names_nor_links(desk
 async def test_a_broken_address_or_storage_does_not_stop_the_desk(desks: Desks, relay: Relay) -> None:
     desk = await desks.open("thandi")
     await relay.offer()
-    for place, value in enumerate(BROKEN):
+    for number, value in enumerate(BROKEN):
         await spoil(desk.page, value, "desk.seen", "desk.sound", "desk.unsent", "desk.draft.nobody")
         await desk.page.goto("about:blank")
-        await desk.page.goto(desk.address + HASHES[place % len(HASHES)])
+        await desk.page.goto(desk.address + HASHES[number % len(HASHES)])
         await desk.ready()
         await expect(desk.page.get_by_test_id("queue-item")).to_have_count(1)
 
@@ -102,17 +102,17 @@ async def test_a_broken_address_or_storage_does_not_stop_the_examples_page_nor_l
         page.on("pageerror", lambda problem: troubles.append(str(problem)))
         page.on("websocket", lambda socket: asked.append(socket.url))
         page.on("request", lambda request: asked.append(request.url))
-        led = (
+        elsewhere = (
             "http://evil.example",
             "//evil.example",
             "http://127.0.0.1@evil.example",
             "http://127.0.0.1.evil.example",
             "%",
         )
-        for place, value in enumerate(BROKEN):
-            await page.goto(f"{address}/?rasa={led[place % len(led)]}{HASHES[place % len(HASHES)]}")
-            await say(page, f"hello {place}")
-            await expect(page.get_by_test_id("user-message").last).to_contain_text(f"hello {place}")
+        for number, value in enumerate(BROKEN):
+            await page.goto(f"{address}/?rasa={elsewhere[number % len(elsewhere)]}{HASHES[number % len(HASHES)]}")
+            await say(page, f"hello {number}")
+            await expect(page.get_by_test_id("user-message").last).to_contain_text(f"hello {number}")
             await eventually(lambda: any(":5005/" in url for url in asked))
             assert {urlsplit(url).hostname for url in asked} == {"127.0.0.1"}
             asked.clear()

@@ -22,7 +22,7 @@ NUMBERS = itertools.count(1000)
 
 
 def _form(**fields: str) -> tuple[bytes, dict[str, str]]:
-    """A form with its header. Half a character becomes the bytes that it can't be, as other languages write it."""
+    """Return a form and its header. Half a character is encoded as other languages do it: into bytes that aren't UTF-8."""
     body = urlencode(fields, encoding="utf-8", errors="surrogatepass").encode()
     return body, {"Content-Type": "application/x-www-form-urlencoded"}
 
@@ -52,7 +52,7 @@ class Customer:
         await self.send(text)
 
     async def again(self) -> None:
-        """The vendor wasn't answered in time, or believes so."""
+        """Send the last message once more, as a vendor does that got no answer in time."""
         await self.send(self.last)
 
     async def send(self, text: str) -> None:
@@ -61,12 +61,12 @@ class Customer:
     def request(self, text: str) -> dict[str, Any]:
         raise NotImplementedError
 
-    def arrives(self, text: str) -> str:
-        """How the customer's text comes to whoever reads it."""
+    def as_read(self, text: str) -> str:
+        """Return the text as whoever reads it gets it from the customer."""
         return valid_text(text)
 
-    def is_told(self, text: str) -> str:
-        """How an agent's text comes to the customer."""
+    def as_heard(self, text: str) -> str:
+        """Return an agent's text as the customer gets it."""
         return valid_text(text)
 
     async def _post(self, body: Any, headers: dict[str, str] | None = None, query: str = "") -> str:
@@ -76,11 +76,11 @@ class Customer:
             return await answer.text()
 
     def calls(self) -> list[Call]:
-        """The messages the vendor was asked to pass to this customer."""
+        """Return the messages that the vendor was asked to pass to this customer."""
         return [call for call in self.vendors.to(self.channel) if self.at(call) in (self.id, self.place)]
 
     def at(self, call: Call) -> str:
-        """Where the message goes."""
+        """Return the id or the ``place`` that the message is for."""
         raise NotImplementedError
 
     def text(self, call: Call) -> str | None:
@@ -90,7 +90,7 @@ class Customer:
         return [self.text(call) or "" for call in self.calls()]
 
     def raw(self) -> str:
-        """All that came to the front end."""
+        """Return all that came to the front end."""
         return json.dumps([call.body for call in self.calls()])
 
     async def hears(self, words: str) -> str:
@@ -100,7 +100,7 @@ class Customer:
 
 
 def in_slacks_markup(text: str) -> str:
-    """What Slack sends for a text: its control characters escaped, and what looks like an address marked."""
+    """Return what Slack sends for a text: its control characters escaped, and what looks like an address marked."""
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     addresses = re.sub(r"(?<!\S)([\w.]+@[\w.]+\.\w+)", r"<mailto:\1|\1>", escaped)
     return re.sub(r"(?<!\S)(https?://\S+)", r"<\1>", addresses)
@@ -156,7 +156,7 @@ class OnSlack(Customer):
     def at(self, call: Call) -> str:
         return str(call.body["channel"])
 
-    def is_told(self, text: str) -> str:
+    def as_heard(self, text: str) -> str:
         return valid_text(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
@@ -203,7 +203,7 @@ class OnTwilio(Customer):
     async def send(self, text: str) -> None:
         await self._post(*_form(From=self.id, Body=text, MessageSid=f"SM{self.number}"))
 
-    def arrives(self, text: str) -> str:
+    def as_read(self, text: str) -> str:
         return _out_of_a_form(text)
 
     def at(self, call: Call) -> str:
@@ -287,7 +287,7 @@ class Fetching(Customer):
         self.texts: list[str] = []
 
     async def ask(self, text: str) -> list[str]:
-        """Say something, and what the answer says."""
+        """Say something, and return what the answer says."""
         self.number, self.last = next(NUMBERS), text
         return await self._ask(text)
 
@@ -362,14 +362,14 @@ class OnTwilioVoice(Fetching):
     async def post(self, text: str) -> str:
         return await self._post(*_form(From=self.id, SpeechResult=text, CallStatus="in-progress"))
 
-    def arrives(self, text: str) -> str:
+    def as_read(self, text: str) -> str:
         return _out_of_a_form(text)
 
-    def is_told(self, text: str) -> str:
-        return re.sub("[\x01-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]", "", valid_text(text))  # what XML has no place for
+    def as_heard(self, text: str) -> str:
+        return re.sub("[\x01-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]", "", valid_text(text))  # what XML doesn't allow
 
     async def silent(self) -> list[str]:
-        """Say nothing: Twilio asks again, and this is what it is to say."""
+        """Say nothing, so that Twilio asks what to say next, and return that."""
         self.answers.append(await self._post({"From": self.id, "CallStatus": "in-progress"}))
         return self.read(self.answers[-1])
 

@@ -1,5 +1,6 @@
 """One Rasa server with all of Rasa's channels hosted, one live-agent server and stand-in vendors, for the whole folder."""
 
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,19 @@ def vendors() -> Iterator[Vendors]:
     with Vendors() as vendors, pytest.MonkeyPatch.context() as monkeypatch:
         redirect(monkeypatch, vendors.url)
         yield vendors
+
+
+@pytest.fixture
+def broken(vendors: Vendors) -> Iterator[Vendors]:
+    """Vendors that a test may break; in order again afterwards."""
+    yield vendors
+    vendors.mend()
+
+
+@pytest.fixture
+def session() -> str:
+    """A new id for a page's session."""
+    return uuid.uuid4().hex
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")

@@ -23,7 +23,7 @@ class KioskInput(SocketIOInput):
 
 
 class PavementInput(KioskInput):
-    """The same once more; its blueprint has the same name."""
+    """Rasa's socketio under a third name; its blueprint is called as :class:`KioskInput`'s is."""
 
     @classmethod
     def name(cls) -> str:

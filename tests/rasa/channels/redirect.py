@@ -10,7 +10,7 @@ from twilio.rest import Client
 
 
 def redirect(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """Those whose address isn't a setting of the channel; callback, mattermost, rasa and rocketchat have one."""
+    """Redirect the channels whose address isn't a setting; callback, mattermost, rasa and rocketchat have one."""
     monkeypatch.setattr(botframework, "MICROSOFT_OPEN_ID_URI", f"{url}/botframework/openid")
     monkeypatch.setattr(botframework, "MICROSOFT_OAUTH2_URL", f"{url}/botframework/oauth")
     monkeypatch.setattr(slack, "AsyncWebClient", partial(slack.AsyncWebClient, base_url=f"{url}/slack/api/"))

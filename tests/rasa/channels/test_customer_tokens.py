@@ -14,13 +14,14 @@ import pytest_asyncio
 from socketio.exceptions import ConnectionError
 
 from rasa_handoff.guard.refusals import Refusals
+from rasa_handoff.protocol.errors import StoreUnavailable
 from rasa_handoff.protocol.tokens import HEADER, Issuer, make_token
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.conftest import credentials
-from tests.rasa.channels.test_socketio import resolve
+from tests.rasa.channels.talking import resolve
 from tests.rasa.channels.vendors import Vendors
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
@@ -35,7 +36,7 @@ Serve = Callable[..., RasaServer]
 def serve_with(
     small_model: Path, desk: DeskServer, vendors: Vendors, tmp_path_factory: pytest.TempPathFactory
 ) -> Serve:
-    """A Rasa server with this setting; in the same folder it goes on where another one stopped."""
+    """Make a Rasa server with this setting; in the same folder it goes on where another one stopped."""
 
     def serve(setting: str, folder: Path | None = None) -> RasaServer:
         folder = folder or tmp_path_factory.mktemp("tokens")
@@ -70,17 +71,12 @@ async def optional(serve_with: Serve) -> AsyncIterator[RasaServer]:
         yield server
 
 
-@pytest.fixture
-def session() -> str:
-    return uuid.uuid4().hex
-
-
 def token(server: RasaServer, session: str, expires: int = 0, secret: str = NEW, bot_id: str = "") -> str:
     return make_token(secret, bot_id or server.channel.settings.bot_id, session, expires)
 
 
 async def post(server: RasaServer, session: Any, text: str = "hello", channel: str = "rest", **more: Any) -> Any:
-    """The status of the answer, and what it says."""
+    """Say something by HTTP, and return the status of the answer and what it says."""
     headers = more.pop("headers", {})
     body = {"sender": session, "message": text, **more}
     async with server.http.post(f"{server.url}/webhooks/{channel}/webhook", json=body, headers=headers) as answer:
@@ -231,7 +227,7 @@ async def test_a_new_conversation_is_given_its_token_once(
     assert status == 403, answer
 
 
-async def test_two_who_ask_at_once_for_one_new_conversation_are_not_both_given_it(
+async def test_of_several_who_ask_at_once_for_one_new_conversation_one_is_given_it(
     required: RasaServer, session: str
 ) -> None:
     pages = [ScriptedCustomer(required.url, uuid.uuid4().hex, token=None) for _ in range(4)]
@@ -314,9 +310,8 @@ async def test_without_tokens_optional_changes_nothing(
         await page.hears("back with me")
         names = {event for event, _ in page.received}
         assert names == {"session_confirm", "bot_uttered", "handoff_state"}
-    async with ScriptedCustomer(
-        optional.url, session, token=None
-    ) as thief:  # it exists, so nobody is given a token for it
+    # It exists, so nobody is given a token for it.
+    async with ScriptedCustomer(optional.url, session, token=None) as thief:
         assert thief.all("customer_token") == []
 
 
@@ -388,7 +383,7 @@ async def test_a_web_token_opens_only_its_subjects_conversations(required: RasaS
     assert (await post(required, session))[0] == 403
 
 
-async def test_two_web_tokens_for_one_new_conversation(optional: RasaServer, session: str) -> None:
+async def test_of_several_web_tokens_for_one_new_conversation_one_is_let_in(optional: RasaServer, session: str) -> None:
     pages = [
         ScriptedCustomer(optional.url, uuid.uuid4().hex, path="signed.io", auth=signed_in(f"s{number}"))
         for number in range(4)
@@ -440,8 +435,6 @@ async def test_who_is_refused_has_a_bounded_log_line_without_tokens_and_ids(
 async def test_while_the_store_cannot_be_asked_nobody_is_let_in(
     required: RasaServer, session: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rasa_handoff.protocol.errors import StoreUnavailable
-
     async def fails(*_: Any) -> None:
         raise StoreUnavailable("locked")
 

@@ -1,4 +1,4 @@
-"""The same attacks on the hosted socketio of Rasa's server; pages and other channels beside them go on."""
+"""Attacks on the hosted socketio of Rasa's server, those of ``tests/support/attacks.py``: pages and other channels go on."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ CHANNELS = {"socketio": {"session_persistence": True, "jwt_key": "a key of at le
 
 @contextlib.asynccontextmanager
 async def goes_on(server: RasaServer) -> AsyncIterator[None]:
-    """A customer who is there before, and talks to the bot after."""
+    """Have a customer connected before, who is answered by the bot after."""
     async with ScriptedCustomer(server.url, uuid.uuid4().hex) as page:
         yield
         await page.say("hello")
@@ -119,7 +119,7 @@ async def test_answers_say_that_they_are_not_kept(rasa: RasaServer) -> None:
     assert (headers["X-Content-Type-Options"], headers["Cache-Control"]) == ("nosniff", "no-store")
 
 
-async def test_nothing_compressed_is_taken(rasa: RasaServer) -> None:
+async def test_compression_is_not_negotiated(rasa: RasaServer) -> None:
     async with stranger(rasa.url, compress=15) as attacker:
         assert not attacker.ws.compress
 

@@ -13,7 +13,7 @@ from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.channel_customers import FETCHED, PUSHED, Customer, OnRest, OnTelegram
-from tests.rasa.channels.talking import resolved
+from tests.rasa.channels.talking import give_back
 from tests.rasa.channels.vendors import Vendors
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
@@ -21,11 +21,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="package")
 HOSTED = sorted(STOCK_CHANNELS)
 
 
-async def test_they_are_all_of_rasas() -> None:
+async def test_the_stock_channels_are_all_of_rasas_but_cmdline() -> None:
     assert set(STOCK_CHANNELS) == set(BUILTIN_CHANNELS) - {"cmdline"}
 
 
-async def test_there_are_fourteen(rasa: RasaServer) -> None:
+async def test_all_fourteen_are_hosted(rasa: RasaServer) -> None:
     assert sorted(rasa.channel.channels) == HOSTED
     assert len(HOSTED) == 14
 
@@ -62,7 +62,7 @@ async def test_telegram_is_told_where_to_call(rasa: RasaServer, vendors: Vendors
 
 @pytest.fixture
 def outputs(rasa: RasaServer) -> Iterator[list[Any]]:
-    """The output channels with which messages come to Rasa."""
+    """The output channels with which messages come to Rasa, in order."""
     agent, seen = rasa.app.ctx.agent, []
     original = agent.handle_message
 
@@ -114,10 +114,10 @@ async def test_telegram_keeps_customers_apart_who_write_at_once(
     conversations = [await thandi.take_next(), await thandi.take_next()]
     assert {conversation["short_id"] for conversation in conversations} == {short_id("731"), short_id("732")}
     for customer in (one, two):
-        handoff_id = next(c["handoff_id"] for c in conversations if c["short_id"] == short_id(customer.id))
+        handoff_id = next(one["handoff_id"] for one in conversations if one["short_id"] == short_id(customer.id))
         await thandi.say(handoff_id, f"To {customer.id}.")
         await customer.hears(f"To {customer.id}.")
-        await resolved(rasa, thandi, customer, handoff_id)
+        await give_back(rasa, thandi, customer, handoff_id)
         await customer.hears("back with me")
     assert other.received_texts() == ["Hello."]
     assert [text for text in one.received_texts() if text.startswith("To ")] == ["To 731."]

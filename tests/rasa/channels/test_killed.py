@@ -1,7 +1,5 @@
 """kill -9 of the Rasa server (a real ``rasa run``) in the middle of everything: nothing is lost, nothing is doubled."""
 
-import os
-import signal
 from pathlib import Path
 
 import pytest
@@ -31,10 +29,6 @@ class Rasa(Process):
         self.url = f"http://127.0.0.1:{port}"
         command = [*RASA, "run", "-m", str(model), "-p", str(port), "-i", "127.0.0.1", "--enable-api"]
         super().__init__(command, folder, up=f"{self.url}/webhooks/handoff/")
-
-    def kill(self) -> None:
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
 
 
 async def test_a_kill_loses_nothing_and_doubles_nothing(
@@ -83,7 +77,7 @@ async def test_a_kill_loses_nothing_and_doubles_nothing(
 
 
 def _shown(before: ScriptedCustomer, after: ScriptedCustomer, *words: str) -> list[str]:
-    """What of these words a page shows that drops what it has, over its reload."""
+    """Return which of these words a page shows before and after its reload, if it drops copies by their ids."""
     reported = [data for page in (before, after) for event, data in page.received if event == "bot_uttered"]
     shown = {data["id"]: data.get("text") for data in reported}
     return [text for text in shown.values() if text in words]

@@ -13,7 +13,7 @@ from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.channel_customers import OnRest
-from tests.rasa.channels.talking import heard_from_customer, in_order, resolved, taken
+from tests.rasa.channels.talking import give_back, heard_from_customer, in_order, take
 from tests.rasa.channels.vendors import Vendors
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
@@ -26,8 +26,8 @@ def customer(rasa: RasaServer, vendors: Vendors) -> OnRest:
 
 async def ask_and_go(rasa: RasaServer, path: str, body: dict[str, Any]) -> None:
     """Ask, and hang up without waiting for the answer."""
-    place = urlsplit(rasa.url)
-    _, writer = await asyncio.open_connection(place.hostname, place.port)
+    address = urlsplit(rasa.url)
+    _, writer = await asyncio.open_connection(address.hostname, address.port)
     content = json.dumps(body).encode()
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
     writer.write(head.encode() + content)
@@ -41,7 +41,7 @@ async def test_who_hangs_up_before_the_answer_gets_the_words_with_the_next(
     rasa: RasaServer, thandi: ScriptedAgent, customer: OnRest, query: str
 ) -> None:
     await customer.ask("I give up completely")
-    handoff_id = await taken(rasa, thandi, customer)
+    handoff_id = await take(rasa, thandi, customer)
     await thandi.say(handoff_id, "Hello?", id=f"{customer.id}-1")
     await thandi.hears("message.status", message_id=f"{customer.id}-1", status="waiting")
     await ask_and_go(rasa, f"/webhooks/rest/webhook{query}", {"sender": customer.id, "message": "just a moment"})
@@ -52,7 +52,7 @@ async def test_who_hangs_up_before_the_answer_gets_the_words_with_the_next(
     await thandi.hears("message", handoff_id=handoff_id, text="and on")
     said = heard_from_customer(thandi, handoff_id)
     assert said == ["just a moment", "here I am", "and on"]
-    await resolved(rasa, thandi, customer, handoff_id)
+    await give_back(rasa, thandi, customer, handoff_id)
 
 
 async def test_a_turn_once_begun_is_finished_though_the_client_hangs_up(
@@ -60,23 +60,23 @@ async def test_a_turn_once_begun_is_finished_though_the_client_hangs_up(
 ) -> None:
     await ask_and_go(rasa, "/webhooks/rest/webhook", {"sender": customer.id, "message": "I give up completely"})
     await eventually(lambda: rasa.channel.relay.silences_bot(customer.id))
-    handoff_id = await taken(rasa, thandi, customer)
+    handoff_id = await take(rasa, thandi, customer)
     assert in_order(["number 1 in the queue", "Thandi is here"], await customer.ask("hello?"))
-    await resolved(rasa, thandi, customer, handoff_id)
+    await give_back(rasa, thandi, customer, handoff_id)
 
 
 async def test_words_are_told_in_one_of_two_answers_asked_for_at_once(
     rasa: RasaServer, thandi: ScriptedAgent, customer: OnRest
 ) -> None:
     await customer.ask("I give up completely")
-    handoff_id = await taken(rasa, thandi, customer)
+    handoff_id = await take(rasa, thandi, customer)
     for number in range(3):
         await thandi.say(handoff_id, f"Word {number}.", id=f"{customer.id}-{number}")
     await thandi.hears("message.status", message_id=f"{customer.id}-2", status="waiting")
     answers = await asyncio.gather(*(rasa.texts(f"here {number}", customer.id) for number in range(5)))
     reports = [text for answer in answers for text in answer]
     assert [text for text in reports if text.startswith("Word")] == ["Word 0.", "Word 1.", "Word 2."]
-    await resolved(rasa, thandi, customer, handoff_id)
+    await give_back(rasa, thandi, customer, handoff_id)
 
 
 class Mailbox:
@@ -102,7 +102,7 @@ async def test_a_mailbox_gives_its_words_until_they_are_named(
 ) -> None:
     mailbox = Mailbox(rasa, customer.id)
     await mailbox.ask("I give up completely", lost=True)
-    handoff_id = await taken(rasa, thandi, customer)
+    handoff_id = await take(rasa, thandi, customer)
     await thandi.say(handoff_id, "Hello?", id=f"{customer.id}-1")
     await thandi.hears("message.status", message_id=f"{customer.id}-1", status="waiting")
     for lost in (True, False):
@@ -115,7 +115,7 @@ async def test_a_mailbox_gives_its_words_until_they_are_named(
     await thandi.hears("message.status", message_id=f"{customer.id}-1", status="delivered")
     said = heard_from_customer(thandi, handoff_id)
     assert said == ["are you there?", "good"]
-    await resolved(rasa, thandi, customer, handoff_id)
+    await give_back(rasa, thandi, customer, handoff_id)
 
 
 async def test_the_bots_own_words_stay_in_the_mailbox_too(rasa: RasaServer, customer: OnRest) -> None:

@@ -1,39 +1,22 @@
 """The last hop of the web chat: with acknowledgements each message arrives once, both ways, over reconnects."""
 
 import asyncio
-import uuid
 from unittest.mock import AsyncMock
 
 import pytest
 from rasa.core.channels.channel import UserMessage
 from sqlalchemy import update
 
-from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.relay import inbox
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.channels.talking import heard_from_customer, in_order
-from tests.rasa.channels.test_socketio import resolve
+from tests.rasa.channels.talking import heard_from_customer, in_order, live, resolve
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 OK = {"ok": True}
-
-
-@pytest.fixture
-def session() -> str:
-    return uuid.uuid4().hex
-
-
-async def live(page: ScriptedCustomer, agent: ScriptedAgent) -> str:
-    """An agent has the page's conversation; returns the handoff's id."""
-    assert await page.say_with_id("I give up completely") == OK
-    conversation = await agent.take_next()
-    assert conversation["short_id"] == short_id(page.session)
-    await page.hears("Thandi is here")
-    return str(conversation["handoff_id"])
 
 
 async def test_words_are_delivered_when_the_page_has_acknowledged(
@@ -141,7 +124,7 @@ async def test_what_the_page_says_twice_is_one_turn_of_the_bot(rasa: RasaServer,
     assert said == ["hello", "I want to move"]
 
 
-async def test_a_second_request_for_a_person_is_none_after_the_chat(
+async def test_a_copy_of_a_request_for_a_person_starts_nothing_after_the_chat(
     rasa: RasaServer, thandi: ScriptedAgent, session: str
 ) -> None:
     async with ScriptedCustomer(rasa.url, session, acks=True) as page:
@@ -196,7 +179,7 @@ async def test_a_message_that_names_no_session_is_refused_aloud(rasa: RasaServer
 
 
 async def as_if_killed_before_done(rasa: RasaServer, session: str) -> None:
-    """The inbox as a process leaves it that is killed between a turn's end and the note of it."""
+    """Make the inbox what a process leaves that is killed between a turn's end and noting it as done."""
     undone = update(inbox.received).where(inbox.received.c.conversation_id == session).values(done=False)
     await rasa.channel.relay.store.write(lambda connection: connection.execute(undone).rowcount)
 

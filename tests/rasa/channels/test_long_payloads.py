@@ -22,13 +22,14 @@ TELEGRAM = {"telegram": {"access_token": "1:token", "verify": "karoo_bot", "webh
 
 
 def shown_buttons(customer: OnTelegram) -> dict[str, str]:
-    """Title and payload of the buttons that were shown last."""
+    """Return the titles and payloads of the buttons that were shown last."""
     markups = [call.body["reply_markup"] for call in customer.calls() if call.body.get("reply_markup")]
     rows = json.loads(markups[-1])["inline_keyboard"] if markups else []
     return {button["text"]: button["callback_data"] for row in rows for button in row}
 
 
 async def press(rasa: RasaServer, customer: OnTelegram, payload: str) -> None:
+    """Have Telegram report that the customer pressed a button with this payload."""
     message = {"message_id": 1, "date": 0, "chat": {"id": int(customer.id), "type": "private"}, "text": "?"}
     sender = {"id": int(customer.id), "is_bot": False, "first_name": "Thabo"}
     query = {"id": "1", "from": sender, "chat_instance": "1", "message": message, "data": payload}

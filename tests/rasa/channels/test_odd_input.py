@@ -3,7 +3,6 @@
 import json
 import logging
 import time
-import uuid
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from sqlalchemy import update
 
 from rasa_handoff.channel.hosted.request_bodies import NO_OBJECT
 from rasa_handoff.guard.refusals import Refusals
-from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.relay import inbox
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.scripted_customer import ScriptedCustomer
@@ -28,7 +26,7 @@ from tests.rasa.channels.channel_customers import (
     OnTwilio,
     OnTwilioVoice,
 )
-from tests.rasa.channels.talking import heard_from_customer, resolved, taken
+from tests.rasa.channels.talking import give_back, heard_from_customer, live, resolve, take
 from tests.rasa.channels.vendors import Vendors
 from tests.rasa.handoff.test_database import NOT_TAKEN
 
@@ -42,26 +40,13 @@ ODD: list[tuple[Any, str]] = [
     (["red", 2], '["red", 2]'),
     ({"text": "hello", "größe": None}, '{"text": "hello", "größe": null}'),
 ]
-"""What may stand in a message's place, and how an agent reads it."""
+"""What a front end may send as a message, and how an agent reads it."""
 WORDS = [words for _, words in ODD]
 
 
-@pytest.fixture
-def session() -> str:
-    return uuid.uuid4().hex
-
-
-async def live(page: ScriptedCustomer, agent: ScriptedAgent) -> str:
-    await page.say("I give up completely")
-    conversation = await agent.take_next()
-    assert conversation["short_id"] == short_id(page.session)
-    await page.hears("Thandi is here")
-    return str(conversation["handoff_id"])
-
-
 async def end(rasa: RasaServer, agent: ScriptedAgent, page: ScriptedCustomer, handoff_id: str) -> None:
-    answer = await agent.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={})
-    assert answer["ok"], answer
+    """Have the agent resolve, and wait until the bot is active again."""
+    await resolve(agent, handoff_id)
     await eventually(lambda: not rasa.channel.relay.silences_bot(str(page.session)))
 
 
@@ -107,12 +92,12 @@ async def test_a_request_may_say_anything(
 ) -> None:
     customer = kind(rasa, vendors, id=f"odd-{kind.__name__}", place="odd")
     await customer.say("I give up completely")
-    handoff_id = await taken(rasa, thandi, customer)
+    handoff_id = await take(rasa, thandi, customer)
     for odd, _ in ODD:
         await customer.say(odd)
     await eventually(lambda: len(heard_from_customer(thandi, handoff_id)) == len(ODD))
     assert heard_from_customer(thandi, handoff_id) == WORDS
-    await resolved(rasa, thandi, customer, handoff_id)
+    await give_back(rasa, thandi, customer, handoff_id)
 
 
 async def test_a_widgets_constant_id_tells_no_copies(rasa: RasaServer, thandi: ScriptedAgent, session: str) -> None:
@@ -193,7 +178,9 @@ async def test_a_request_without_a_message_only_fetches(rasa: RasaServer, thandi
     assert [text for text in texts if text != "hello"] == ["one", "two"]
 
 
-async def test_customers_without_a_sender_are_said_once(rasa: RasaServer, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_channel_whose_requests_name_no_sender_is_logged_once(
+    rasa: RasaServer, caplog: pytest.LogCaptureFixture
+) -> None:
     for text in ("hello", "hello again"):
         async with rasa.http.post(f"{rasa.url}/webhooks/rest/webhook", json={"message": text}) as answer:
             assert answer.status == 200
@@ -208,7 +195,7 @@ async def test_what_comes_with_a_message_is_described(
     """Teams sends each text a second time as HTML: the agent reads it once."""
     customer = OnBotFramework(rasa, vendors, id="teams-98", place="botframework-98")
     await customer.say("I give up completely")
-    handoff_id = await taken(rasa, thandi, customer)
+    handoff_id = await take(rasa, thandi, customer)
     copy = {"contentType": "text/html", "content": "<div>My invoice is wrong</div>"}
     customer.attachments = [copy]
     await customer.say("My invoice is wrong")
@@ -218,7 +205,7 @@ async def test_what_comes_with_a_message_is_described(
     words = heard_from_customer(thandi, handoff_id)
     assert words[-2:] == ["My invoice is wrong", "Look [Attachment: invoice.png https://files/i]"], words
     customer.attachments = ()
-    await resolved(rasa, thandi, customer, handoff_id)
+    await give_back(rasa, thandi, customer, handoff_id)
 
 
 async def test_slacks_markup_is_read_and_written_by_nobody(
@@ -227,7 +214,7 @@ async def test_slacks_markup_is_read_and_written_by_nobody(
     customer = OnSlack(rasa, vendors, id="U97", place="C97")
     await customer.say("Is 1 < 2 & 3 > 2?")
     await customer.say("I give up completely")
-    handoff_id = await taken(rasa, thandi, customer)
+    handoff_id = await take(rasa, thandi, customer)
     opened = await thandi.ask("open", handoff_id=handoff_id, after=0)
     assert "Is 1 < 2 & 3 > 2?" in [line["text"] for line in opened["conversation"]["transcript"]]
     for text in ("<b>bold</b> &amp; more", "mail thabo@example.org or see https://example.org/a?b=1&c=2"):
@@ -241,7 +228,7 @@ async def test_slacks_markup_is_read_and_written_by_nobody(
     )
     await thandi.say(handoff_id, "Hello <!channel>, 1 < 2 & so on")
     await customer.hears("Hello &lt;!channel&gt;, 1 &lt; 2 &amp; so on")
-    await resolved(rasa, thandi, customer, handoff_id)
+    await give_back(rasa, thandi, customer, handoff_id)
 
 
 async def test_a_deleted_or_edited_message_is_news_for_an_agent_and_not_for_the_bot(
@@ -253,7 +240,7 @@ async def test_a_deleted_or_edited_message_is_news_for_an_agent_and_not_for_the_
     await customer.edits("hello", now="I give up completely")
     await customer.deletes("hello")
     await customer.say("I give up completely")
-    handoff_id = await taken(rasa, thandi, customer)
+    handoff_id = await take(rasa, thandi, customer)
     await customer.say("My PIN is 1 < 2345")
     await customer.deletes("My PIN is 1 < 2345")
     await customer.deletes("What the bot said", bot_id="B1")
@@ -276,4 +263,4 @@ async def test_a_deleted_or_edited_message_is_news_for_an_agent_and_not_for_the_
     events = await rasa.tracker(customer.conversation_id)
     assert "[Edited: I give" not in str(events)
     assert "[Deleted: hello" not in str(events)
-    await resolved(rasa, thandi, customer, handoff_id)
+    await give_back(rasa, thandi, customer, handoff_id)

@@ -1,4 +1,4 @@
-"""A project's own channels, named by dotted path: mended and reached as the channels they are made from."""
+"""A project's own channels, named by dotted path: corrected and reached as the channels of Rasa that they are made from."""
 
 from collections.abc import AsyncIterator, Callable
 
@@ -11,7 +11,7 @@ from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.channel_customers import OnRest
 from tests.rasa.channels.own_channels import CounterInput, KioskInput
-from tests.rasa.channels.talking import resolved, taken
+from tests.rasa.channels.talking import give_back, take
 from tests.rasa.channels.vendors import Vendors
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
@@ -21,21 +21,21 @@ KIOSK, COUNTER = "tests.rasa.channels.own_channels.KioskInput", "tests.rasa.chan
 
 @pytest_asyncio.fixture(loop_scope="package")
 async def shop(serve: Callable[..., RasaServer]) -> AsyncIterator[RasaServer]:
-    """A server with both of them and Rasa's socketio beside."""
+    """A server that hosts both channels, and Rasa's socketio beside them."""
     kiosk = {"session_persistence": True, "socketio_path": "/kiosk.io"}
     async with serve({"socketio": None, KIOSK: kiosk, COUNTER: None}, bot_id="shop") as server:
         await eventually(lambda: server.channel.desk.connected)
         yield server
 
 
-async def test_they_stay_what_they_are(shop: RasaServer) -> None:
+async def test_a_projects_own_channels_keep_their_classes(shop: RasaServer) -> None:
     channels = shop.channel.channels
     assert set(channels) == {"socketio", "kiosk", "counter"}
     assert isinstance(channels["kiosk"], KioskInput)
     assert type(channels["counter"]) is CounterInput
 
 
-async def test_a_kiosk_is_mended_and_its_words_wait(shop: RasaServer, thandi: ScriptedAgent) -> None:
+async def test_words_wait_for_a_customer_who_left_the_kiosk(shop: RasaServer, thandi: ScriptedAgent) -> None:
     async with ScriptedCustomer(shop.url, "kiosk1", path="kiosk.io") as page:
         await page.say("I give up completely")
         await page.hears("number 1 in the queue")
@@ -54,8 +54,8 @@ async def test_at_the_counter_words_are_fetched(shop: RasaServer, vendors: Vendo
     customer = OnRest(shop, vendors, id="counter1")
     customer.channel = "counter"
     await customer.ask("I give up completely")
-    handoff_id = await taken(shop, thandi, customer)
+    handoff_id = await take(shop, thandi, customer)
     await thandi.say(handoff_id, "Next, please.", id="counter")
     await thandi.hears("message.status", message_id="counter", status="waiting")
     assert "Next, please." in await customer.ask("me")
-    await resolved(shop, thandi, customer, handoff_id)
+    await give_back(shop, thandi, customer, handoff_id)

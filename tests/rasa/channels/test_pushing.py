@@ -6,7 +6,7 @@ from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.channel_customers import FETCHED, PUSHED, Customer, Fetching
-from tests.rasa.channels.talking import in_order, resolved, taken
+from tests.rasa.channels.talking import give_back, in_order, take
 from tests.rasa.channels.vendors import Vendors
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
@@ -23,7 +23,7 @@ async def test_the_agents_words_are_pushed(
     await customer.say("I give up completely")
     await customer.hears("Wait a moment.")
     await customer.hears("number 1 in the queue")
-    handoff_id = await taken(rasa, thandi, customer)
+    handoff_id = await take(rasa, thandi, customer)
     await customer.hears("Thandi is here")
     await thandi.say(handoff_id, "One.", id=f"{kind.channel}1")
     await thandi.say(handoff_id, "Two.", id=f"{kind.channel}2")
@@ -34,7 +34,7 @@ async def test_the_agents_words_are_pushed(
     await thandi.hears("message.status", message_id=f"{kind.channel}2", status="delivered")
     await customer.say("thank you")
     await thandi.hears("message", handoff_id=handoff_id, text="thank you")
-    await resolved(rasa, thandi, customer, handoff_id)
+    await give_back(rasa, thandi, customer, handoff_id)
     await customer.hears("back with me")
     assert not [marker for marker in MARKERS if marker in customer.raw()], customer.raw()
 
@@ -45,13 +45,13 @@ async def test_where_nothing_can_be_pushed_it_comes_first_with_the_next_request(
 ) -> None:
     customer = kind(rasa, vendors, id=f"{kind.__name__} 82")
     assert in_order(["Wait a moment.", "number 1 in the queue"], await customer.ask("I give up completely"))
-    handoff_id = await taken(rasa, thandi, customer)
+    handoff_id = await take(rasa, thandi, customer)
     await thandi.say(handoff_id, "One.", id=f"{kind.__name__}1")
     await thandi.say(handoff_id, "Two.", id=f"{kind.__name__}2")
     await thandi.hears("message.status", message_id=f"{kind.__name__}1", status="waiting")
     assert in_order(["Thandi is here", "One.", "Two."], await customer.ask("are you there?"))
     await thandi.hears("message.status", message_id=f"{kind.__name__}2", status="delivered")
-    await resolved(rasa, thandi, customer, handoff_id)
+    await give_back(rasa, thandi, customer, handoff_id)
     assert in_order(["Thandi has ended the chat", "back with me", "Hello."], await customer.ask("hello"))
     assert not [marker for marker in MARKERS if marker in customer.raw()], customer.raw()
 

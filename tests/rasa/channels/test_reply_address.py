@@ -19,7 +19,7 @@ from tests.rasa.channels.channel_customers import (
     OnSlack,
 )
 from tests.rasa.channels.conftest import all_channels
-from tests.rasa.channels.talking import resolved, taken
+from tests.rasa.channels.talking import give_back, take
 from tests.rasa.channels.vendors import Vendors
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
@@ -33,7 +33,7 @@ async def test_slack_replies_in_the_thread_of_the_last_message(
 ) -> None:
     customer = OnSlack(rasa, vendors, id="U91", place="C91")
     await customer.say("I give up completely")
-    handoff_id = await taken(rasa, thandi, customer)
+    handoff_id = await take(rasa, thandi, customer)
     await thandi.say(handoff_id, "Here.", id="slack-here")
     await customer.hears("Here.")
     customer.place, customer.thread = "C92", "18.2"
@@ -47,7 +47,7 @@ async def test_slack_replies_in_the_thread_of_the_last_message(
         if call.body["text"] in ("Here.", "There.")
     }
     assert places == {"Here.": ("C91", "17.1"), "There.": ("C92", "18.2")}
-    await resolved(rasa, thandi, customer, handoff_id)
+    await give_back(rasa, thandi, customer, handoff_id)
 
 
 @pytest.mark.parametrize("pressed", ["/execute_handoff", "/handoff_wait", "disconnect"])
@@ -56,14 +56,14 @@ async def test_a_button_or_the_leaving_word_moves_the_place_too(
 ) -> None:
     customer = OnSlack(rasa, vendors, id=f"U93{pressed[-1]}", place="C91")
     await customer.say("I give up completely")
-    handoff_id = await taken(rasa, thandi, customer)
+    handoff_id = await take(rasa, thandi, customer)
     customer.place, customer.thread = "C92", "18.2"
     await customer.say(pressed)
     await thandi.say(handoff_id, f"There, {pressed[-1]}.", id=f"slack-there-{pressed[-1]}")
     await customer.hears(f"There, {pressed[-1]}.")
     places = [call.body["channel"] for call in vendors.to("slack") if call.body["text"] == f"There, {pressed[-1]}."]
     assert places == ["C92"]
-    await resolved(rasa, thandi, customer, handoff_id)
+    await give_back(rasa, thandi, customer, handoff_id)
 
 
 @pytest.mark.parametrize("kind", [OnSlack, OnBotFramework, OnMattermost, OnCallback], ids=lambda kind: kind.channel)
@@ -79,7 +79,7 @@ async def test_the_place_is_known_after_a_restart(
         await eventually(lambda: rasa.channel.desk.connected)
         customer = kind(rasa, vendors, id="93", place=f"{kind.channel}-93")
         await customer.say("I give up completely")
-        handoff_id = await taken(rasa, thandi, customer)
+        handoff_id = await take(rasa, thandi, customer)
         await customer.hears("Thandi is here")
     await thandi.say(handoff_id, "Still here?", id=f"{kind.channel}-93")
     async with serve(channels, tmp_path, bot_id="restarted") as rasa:
@@ -90,7 +90,7 @@ async def test_the_place_is_known_after_a_restart(
             assert customer.calls()[-1].body["thread_ts"] == OnSlack.thread
         if kind is OnBotFramework:
             assert customer.calls()[-1].body["from"] == {"id": "bot"}
-        await resolved(rasa, thandi, customer, handoff_id)
+        await give_back(rasa, thandi, customer, handoff_id)
 
 
 @pytest.mark.parametrize("kind", PUSHED, ids=lambda kind: kind.channel)
@@ -99,7 +99,7 @@ async def test_a_slow_vendor_holds_up_nobody_else(
 ) -> None:
     customer = kind(rasa, vendors, id="94", place=f"{kind.channel}-94")
     await customer.say("I give up completely")
-    handoff_id = await taken(rasa, thandi, customer)
+    handoff_id = await take(rasa, thandi, customer)
     await customer.hears("Thandi is here")
     vendors.delay = SLOW
     try:
@@ -112,4 +112,4 @@ async def test_a_slow_vendor_holds_up_nobody_else(
         await customer.hears("Slowly.")
     finally:
         vendors.delay = 0
-    await resolved(rasa, thandi, customer, handoff_id)
+    await give_back(rasa, thandi, customer, handoff_id)

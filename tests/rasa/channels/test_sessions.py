@@ -9,14 +9,9 @@ from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.channels.test_socketio import resolve
+from tests.rasa.channels.talking import resolve
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
-
-
-@pytest.fixture
-def session() -> str:
-    return uuid.uuid4().hex
 
 
 async def test_a_stranger_socket_says_types_and_reads_nothing(

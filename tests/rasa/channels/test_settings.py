@@ -1,4 +1,4 @@
-"""Mistakes under ``channels``: one sentence that names the key and says what to write, through Rasa's own door."""
+"""Mistakes under ``channels``: one sentence that names the key and says what to write, with ``rasa run`` too."""
 
 import asyncio
 import os
@@ -83,7 +83,7 @@ def settings(folder: Path, channels: Any) -> dict[str, Any]:
 
 
 async def rasa_run(folder: Path, model: Path, credentials: str) -> tuple[int | None, str]:
-    """What ``rasa run`` answers to these credentials: its exit code and all it says."""
+    """Run ``rasa run`` with these credentials, and return its exit code and all that it says."""
     (folder / "credentials.yml").write_text(credentials)
     environment = {**os.environ, "RASA_TELEMETRY_ENABLED": "false", "TF_CPP_MIN_LOG_LEVEL": "3", "NO_COLOR": "1"}
     process = await asyncio.create_subprocess_exec(
@@ -112,7 +112,7 @@ async def rasa_run(folder: Path, model: Path, credentials: str) -> tuple[int | N
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["before us", "after us"])
-def test_a_channel_hosted_and_by_itself(tmp_path: Path, first: bool) -> None:
+def test_a_channel_hosted_and_by_itself_is_refused(tmp_path: Path, first: bool) -> None:
     credentials = {"rest": None, HANDOFF: settings(tmp_path, {"rest": None})}
     ordered = credentials if first else dict(reversed(credentials.items()))
     (tmp_path / "credentials.yml").write_text(yaml.safe_dump(ordered, sort_keys=False))
@@ -122,7 +122,7 @@ def test_a_channel_hosted_and_by_itself(tmp_path: Path, first: bool) -> None:
 
 
 @pytest.mark.parametrize(("option", "found"), [("", 1), ("?synchronous=FULL", 2)])
-def test_the_store_is_as_sure_as_its_url_says(tmp_path: Path, option: str, found: int) -> None:
+def test_the_url_of_the_store_sets_how_sqlite_synchronises(tmp_path: Path, option: str, found: int) -> None:
     hosted = settings(tmp_path, {"rest": None})
     channel = HandoffChannel.from_credentials({**hosted, "store": f"sqlite:///{tmp_path / 'sure.db'}{option}"})
     assert channel.store.run(lambda connection: connection.execute(text("pragma synchronous")).scalar()) == found
@@ -140,14 +140,14 @@ def test_the_store_is_as_sure_as_its_url_says(tmp_path: Path, option: str, found
     ],
     ids=["blueprint", "address"],
 )
-def test_channels_that_get_into_each_others_way(tmp_path: Path, paths: tuple[str, ...], words: str) -> None:
+def test_channels_that_get_into_each_others_way_are_refused(tmp_path: Path, paths: tuple[str, ...], words: str) -> None:
     hosted = settings(tmp_path, dict.fromkeys(paths))
     with pytest.raises(HandoffSettingsError, match=words) as caught:
         configure_app([HandoffChannel.from_credentials(hosted)])
     assert SENTENCE.fullmatch(str(caught.value)), caught.value
 
 
-# In the package's loop: a loop that stands still while this takes its time loses the other tests' connections.
+# In the package's loop, which has to go on meanwhile: the connections of the package's servers would time out.
 @pytest.mark.asyncio(loop_scope="package")
 async def test_rasa_run_says_it_and_ends(small_model: Path, tmp_path: Path) -> None:
     mistaken = yaml.safe_dump({HANDOFF: settings(tmp_path, {"socketio": {"session_persistance": True}})})

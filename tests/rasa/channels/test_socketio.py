@@ -11,7 +11,7 @@ from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.channels.talking import in_order
+from tests.rasa.channels.talking import in_order, resolve
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -19,13 +19,8 @@ SAID = {"hello": 1, "show me things": 2, "I want to move": 1, "Long Street": 1, 
 """What a customer says, and how many events it is answered with."""
 
 
-@pytest.fixture
-def session() -> str:
-    return uuid.uuid4().hex
-
-
 async def heard_in(server: RasaServer) -> list[tuple[str, Any]]:
-    """All that a widget hears of a dialogue; without what differs by nature: the session's id."""
+    """Hold the dialogue ``SAID``, and return all that a widget hears. Its session always has the same id."""
     async with ScriptedCustomer(server.url, session="fixed") as page:
         for text, answers in SAID.items():
             wanted = len(page.texts) + answers
@@ -199,11 +194,6 @@ async def test_typing_shows_on_both_sides(rasa: RasaServer, thandi: ScriptedAgen
             await eventually(lambda on=on: ("typing", {"session_id": session, "on": on}) in page.received)
         await resolve(thandi, handoff_id)
         await page.hears("back with me")
-
-
-async def resolve(agent: ScriptedAgent, handoff_id: str) -> None:
-    answer = await agent.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={})
-    assert answer["ok"], answer
 
 
 @pytest.mark.parametrize("acks", [True, False])

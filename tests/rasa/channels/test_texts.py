@@ -9,7 +9,7 @@ from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.channel_customers import FETCHED, PUSHED, Customer
-from tests.rasa.channels.talking import heard_from_customer, resolved, taken
+from tests.rasa.channels.talking import give_back, heard_from_customer, take
 from tests.rasa.channels.vendors import Vendors
 from tests.support import texts
 
@@ -20,24 +20,19 @@ WORDS = [text for text in texts.some(max(40, texts.COUNT // 5), seed=5) if not t
 WITHOUT_WORDS = "[a message without text]"
 
 
-def dense(text: str) -> str:
-    """Without blanks: Rasa parts a text at empty lines, and some channels take out what they take for layout."""
-    return "".join(text.split())
-
-
 @pytest.mark.parametrize("kind", EVERYWHERE, ids=lambda kind: kind.__name__)
-async def test_words_of_both_sides(
+async def test_words_of_both_sides_arrive(
     rasa: RasaServer, vendors: Vendors, thandi: ScriptedAgent, kind: type[Customer]
 ) -> None:
     customer = kind(rasa, vendors, id=f"91{EVERYWHERE.index(kind)}", place=f"{kind.__name__}-91")
     await customer.say("I give up completely")
-    handoff_id = await taken(rasa, thandi, customer)
+    handoff_id = await take(rasa, thandi, customer)
     for text in (*WORDS, "the last"):
         await customer.say(text)
     await eventually(lambda: "the last" in heard_from_customer(thandi, handoff_id))
     received = [text for text in heard_from_customer(thandi, handoff_id) if text != WITHOUT_WORDS]
-    arrives = [text for text in map(customer.arrives, WORDS) if dense(text) and len(text) <= LONGEST_MESSAGE]
-    assert [dense(text) for text in received] == [*map(dense, arrives), "thelast"]
+    expected = [text for text in map(customer.as_read, WORDS) if texts.dense(text) and len(text) <= LONGEST_MESSAGE]
+    assert [texts.dense(text) for text in received] == [*map(texts.dense, expected), "thelast"]
 
     said = [text for text in WORDS if valid_text(text).strip()]
     for text in (*said, "That is all."):
@@ -52,8 +47,8 @@ async def test_words_of_both_sides(
         )  # hangouts answers with all in one text
 
     await eventually(all_said, seconds=30)
-    assert dense("".join(map(customer.is_told, said))) in dense("".join(customer.received_texts()))
-    await resolved(rasa, thandi, customer, handoff_id)
+    assert texts.dense("".join(map(customer.as_heard, said))) in texts.dense("".join(customer.received_texts()))
+    await give_back(rasa, thandi, customer, handoff_id)
 
 
 SPACED_OUT = "\n \n\nOne.\n\n\n\n  \n\n\u200b\n\nTwo,\nstill two.\n\n\n"
@@ -65,7 +60,7 @@ async def test_an_agents_empty_lines_are_no_messages(
 ) -> None:
     customer = kind(rasa, vendors, id=f"92{EVERYWHERE.index(kind)}", place=f"{kind.__name__}-92")
     await customer.say("I give up completely")
-    handoff_id = await taken(rasa, thandi, customer)
+    handoff_id = await take(rasa, thandi, customer)
     await thandi.say(handoff_id, "Before.")
     await thandi.say(handoff_id, SPACED_OUT)
 
@@ -76,7 +71,7 @@ async def test_an_agents_empty_lines_are_no_messages(
 
     received = "\n\n".join(await eventually(said))
     assert received.partition("Before.")[2].strip() == "One.\n\nTwo,\nstill two."
-    await resolved(rasa, thandi, customer, handoff_id)
+    await give_back(rasa, thandi, customer, handoff_id)
 
 
 @pytest.mark.parametrize("acks", [True, False])

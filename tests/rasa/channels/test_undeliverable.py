@@ -1,7 +1,7 @@
 """A message that can't be delivered is never silent: it waits, with the reason; after a time it has failed, and the next has
 its turn."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 import pytest_asyncio
@@ -11,18 +11,10 @@ from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.channels.channel_customers import PUSHED, Customer, OnCallback, OnRest
 from tests.rasa.channels.conftest import all_channels
-from tests.rasa.channels.talking import resolved, taken
+from tests.rasa.channels.talking import give_back, take
 from tests.rasa.channels.vendors import Vendors
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
-
-
-@pytest.fixture
-def broken(vendors: Vendors) -> Iterator[Vendors]:
-    """Vendors who may say no; in order again afterwards."""
-    yield vendors
-    vendors.failing.clear()
-    vendors.silent.clear()
 
 
 @pytest_asyncio.fixture(loop_scope="package")
@@ -40,7 +32,7 @@ async def test_what_a_vendor_does_not_take_for_too_long_has_failed(
 ) -> None:
     customer = OnCallback(rasa, broken, id="impatient")
     await customer.say("I give up completely")
-    handoff_id = await taken(rasa, thandi, customer)
+    handoff_id = await take(rasa, thandi, customer)
     await customer.hears("Thandi is here")
     broken.failing.add("callback")
     await thandi.say(handoff_id, "One.", id="impatient1")
@@ -55,7 +47,7 @@ async def test_what_a_vendor_does_not_take_for_too_long_has_failed(
     await thandi.say(handoff_id, "Three.", id="impatient3")
     await thandi.hears("message.status", message_id="impatient3", status="delivered")
     assert [text for text in customer.received_texts() if text in ("One.", "Two.", "Three.")] == ["Three."]
-    await resolved(rasa, thandi, customer, handoff_id)
+    await give_back(rasa, thandi, customer, handoff_id)
 
 
 @pytest.mark.parametrize("kind", PUSHED, ids=lambda kind: kind.channel)
@@ -70,7 +62,7 @@ async def test_a_vendor_that_takes_the_connection_and_never_answers_is_given_up(
         await eventually(lambda: rasa.channel.desk.connected)
         customer = kind(rasa, broken, id="77", place=f"{kind.channel}-77")
         await customer.say("I give up completely")
-        handoff_id = await taken(rasa, thandi, customer)
+        handoff_id = await take(rasa, thandi, customer)
         await customer.hears("Thandi is here")
         broken.silent.add(kind.channel)
         await thandi.say(handoff_id, "One.", id=f"silent-{kind.channel}")
@@ -82,4 +74,4 @@ async def test_a_vendor_that_takes_the_connection_and_never_answers_is_given_up(
         broken.silent.clear()
         await thandi.say(handoff_id, "Two.", id=f"again-{kind.channel}")
         await thandi.hears("message.status", message_id=f"again-{kind.channel}", status="delivered")
-        await resolved(rasa, thandi, customer, handoff_id)
+        await give_back(rasa, thandi, customer, handoff_id)

@@ -26,8 +26,12 @@ class Call:
 
 
 class Vendors:
-    """``with Vendors() as vendors``. ``delay``: seconds each answer takes; ``failing``: those who take no message, and
-    answer with ``status``; ``answers_lost``: messages are passed on, but the answer says that they weren't."""
+    """The vendors: ``with Vendors() as vendors``. ``calls`` has what they were asked to do.
+
+    ``delay``: seconds each answer takes. ``failing``: those that take no message and answer with ``status``; ``refused``: how
+    many messages that were. ``silent``: those that take a message's connection and never answer. ``answers_lost``: messages are
+    passed on, but the answer says that they weren't.
+    """
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
@@ -123,23 +127,30 @@ class Vendors:
             return 200, {"keys": [{**key, "kid": "teams"}]}
         return 200, {"access_token": "token", "expires_in": 3600}
 
+    def mend(self) -> None:
+        """Let every vendor take messages again."""
+        self.failing.clear()
+        self.silent.clear()
+        self.status, self.answers_lost = 503, False
+
     def next_arrival(self, vendor: str) -> "Future[None]":
-        """Done when the next request arrives at this vendor, before it is answered."""
+        """Return what is done when the next request arrives at this vendor, before it is answered."""
         return self._awaited.setdefault(vendor, Future())
 
     def to(self, vendor: str) -> list[Call]:
-        """The messages this vendor was asked to pass to customers, in order."""
+        """Return the messages that this vendor was asked to pass to customers, in order."""
         return [call for call in list(self.calls) if call.vendor == vendor and is_message(call)]
 
 
-ENDS = ("chat.postMessage", "sendMessage", "me/messages", "Messages.json", "posts", "activities", "callback")
+MESSAGE_PATHS = ("chat.postMessage", "sendMessage", "me/messages", "Messages.json", "posts", "activities", "callback")
+"""How the path of a request ends that is a message to a customer."""
 
 
 def is_message(call: Call) -> bool:
-    """Whether this request is a message to a customer, and not a sign-in, a look-up or a sign of typing."""
+    """Return whether this request is a message to a customer, and not a sign-in, a look-up or a sign of typing."""
     if "sender_action" in call.body or (call.vendor == "webexteams" and not call.body):
         return False
-    return call.path.lower().endswith(tuple(end.lower() for end in ENDS)) or call.path == "messages"
+    return call.path.lower().endswith(tuple(end.lower() for end in MESSAGE_PATHS)) or call.path == "messages"
 
 
 def _read(text: str) -> dict[str, Any]:

@@ -25,6 +25,12 @@ def _another_database_waits_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def locked_databases_fail_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a relay and a server wait 0.1 s for a locked database, not two seconds."""
+    monkeypatch.setattr("rasa_handoff.store.engine.BUSY_SECONDS", 0.1)
+
+
+@pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[DeskServer]:
     """A live-agent server with two departments and two agents who aren't signed in."""
     server = DeskServer(tmp_path)

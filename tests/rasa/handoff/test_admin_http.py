@@ -26,14 +26,14 @@ from tests.rasa.handoff.test_dead_letters import live
 from tests.support.postgres_server import Database, Postgres
 from tests.support.started_processes import BIN, Process
 
-DESKS, RELAYS = "d" * 40, "r" * 40
+SERVER_TOKEN, RELAY_TOKEN = "d" * 40, "r" * 40
 LIST = {"command": "dead-letters.list"}
 
 
 @pytest.fixture
 async def desk(postgres_server: Postgres, tmp_path: Path) -> AsyncIterator[DeskServer]:
     own = postgres_server.fresh()
-    server = DeskServer(tmp_path, database=own.url, admin_token=DESKS)
+    server = DeskServer(tmp_path, database=own.url, admin_token=SERVER_TOKEN)
     server.add_department("billing", "Billing")
     server.add_agent("Thandi", "billing")
     async with server:
@@ -43,18 +43,18 @@ async def desk(postgres_server: Postgres, tmp_path: Path) -> AsyncIterator[DeskS
 
 @pytest.fixture
 async def rasa(small_model: Path, desk: DeskServer, tmp_path: Path, postgres: Database) -> AsyncIterator[RasaServer]:
-    settings = credentials(desk.url, tmp_path, store=postgres.url, admin_token=RELAYS)
+    settings = credentials(desk.url, tmp_path, store=postgres.url, admin_token=RELAY_TOKEN)
     async with RasaServer(small_model, tmp_path, settings) as server:
         await eventually(lambda: server.channel.desk.connected)
         yield server
 
 
 async def run(*arguments: str) -> int:
-    """The command, beside this loop."""
+    """Run ``rasa-handoff dead-letters`` in a thread beside this loop, and return its exit code."""
     return await asyncio.to_thread(main, ["dead-letters", *arguments])
 
 
-async def test_a_relay_that_runs_on_postgres(
+async def test_dead_letters_of_a_relay_on_postgres_are_handled_over_http(
     rasa: RasaServer,
     thandi: ScriptedAgent,
     postgres: Database,
@@ -83,7 +83,7 @@ async def test_a_relay_that_runs_on_postgres(
         assert (
             capsys.readouterr().err == f"--url needs the admin token of that side: set {ADMIN_TOKEN_VARIABLE} to it.\n"
         )
-        monkeypatch.setenv(ADMIN_TOKEN_VARIABLE, RELAYS)
+        monkeypatch.setenv(ADMIN_TOKEN_VARIABLE, RELAY_TOKEN)
         assert await run("list", "--json", *there) == 0
         listed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         assert [(letter["number"], letter["target"]) for letter in listed] == [(2, "customer"), (1, "customer")]
@@ -97,7 +97,7 @@ async def test_a_relay_that_runs_on_postgres(
         assert capsys.readouterr().out.endswith("There are no dead letters.\n")
 
 
-async def test_a_live_agent_server_that_runs_on_postgres(
+async def test_dead_letters_of_a_live_agent_server_on_postgres_are_handled_over_http(
     rasa: RasaServer,
     desk: DeskServer,
     thandi: ScriptedAgent,
@@ -119,7 +119,7 @@ async def test_a_live_agent_server_that_runs_on_postgres(
         await thandi.say(handoff_id, "bad", id="b")
         await thandi.hears("message.status", message_id="b", status="failed")
         refused.clear()
-        monkeypatch.setenv(ADMIN_TOKEN_VARIABLE, DESKS)
+        monkeypatch.setenv(ADMIN_TOKEN_VARIABLE, SERVER_TOKEN)
         assert await run("list", "--database", desk.database) == 1
         assert "--url with its address" in capsys.readouterr().err
         assert await run("list", "--url", f"{desk.url}/") == 0
@@ -130,10 +130,12 @@ async def test_a_live_agent_server_that_runs_on_postgres(
     assert "doesn't take this token" in capsys.readouterr().err
 
 
-async def test_nobody_else_gives_commands(rasa: RasaServer, desk: DeskServer, caplog: pytest.LogCaptureFixture) -> None:
+async def test_nobody_gives_commands_without_the_token(
+    rasa: RasaServer, desk: DeskServer, caplog: pytest.LogCaptureFixture
+) -> None:
     """From this machine too: the token, or nothing. Each refusal is one line, without what was shown."""
     caplog.set_level(logging.WARNING, "rasa_handoff.guard")
-    for address, right in ((f"{desk.url}/admin", DESKS), (f"{rasa.url}/webhooks/handoff/admin", RELAYS)):
+    for address, right in ((f"{desk.url}/admin", SERVER_TOKEN), (f"{rasa.url}/webhooks/handoff/admin", RELAY_TOKEN)):
         shown = {"Authorization": f"Bearer {right}"}
 
         async def asked(method: str = "POST", at: str = address, **more: Any) -> tuple[int, Any]:
@@ -172,7 +174,7 @@ async def test_without_an_admin_token_there_is_no_such_address(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv(ADMIN_TOKEN_VARIABLE, DESKS)
+    monkeypatch.setenv(ADMIN_TOKEN_VARIABLE, SERVER_TOKEN)
     async with DeskServer(tmp_path) as desk:
         async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path)) as rasa:
             for side, url in (("server", desk.url), ("relay", rasa.url)):
@@ -190,7 +192,7 @@ async def test_the_token_goes_to_nobody_else(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A redirect isn't followed, what isn't an answer of ours is said so, and an address must be one."""
-    monkeypatch.setenv(ADMIN_TOKEN_VARIABLE, DESKS)
+    monkeypatch.setenv(ADMIN_TOKEN_VARIABLE, SERVER_TOKEN)
     asked: list[str] = []
 
     async def sends_on(request: web.Request) -> web.Response:
@@ -216,13 +218,13 @@ async def test_the_token_goes_to_nobody_else(
         assert await run("list", "--url", bad) == 1
         assert "isn't an address such as" in capsys.readouterr().err
     assert await run("list", "--url", url, "--database", "sqlite:///x.db") == 1
-    assert DESKS not in capsys.readouterr().err
+    assert SERVER_TOKEN not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("token", "why"), [("short", "can be guessed"), ("ä" * 32, "in a header"), ("a b" * 20, "in a header")]
 )
-def test_a_token_that_is_none(
+def test_an_unfit_admin_token_is_refused(
     token: str, why: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv(ADMIN_TOKEN_VARIABLE, token)
@@ -240,10 +242,10 @@ async def test_serve_takes_commands_with_the_token_of_its_environment(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a process, below a public path."""
-    monkeypatch.setenv(ADMIN_TOKEN_VARIABLE, DESKS)
+    monkeypatch.setenv(ADMIN_TOKEN_VARIABLE, SERVER_TOKEN)
     url = f"http://127.0.0.1:{(port := free_port())}"
     command = [BIN / "rasa-handoff", "serve", "--port", port, "--public-url", f"{url}/desk"]
-    async with Process(command, tmp_path, f"{url}/health", **{ADMIN_TOKEN_VARIABLE: DESKS}):
+    async with Process(command, tmp_path, f"{url}/health", **{ADMIN_TOKEN_VARIABLE: SERVER_TOKEN}):
         for path in ("", "/desk"):
             assert await run("list", "--url", f"{url}{path}") == 0
             assert capsys.readouterr().out == "There are no dead letters.\n"

@@ -16,9 +16,11 @@ from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.handoff.conftest import credentials
+from tests.rasa.handoff.seen_by_rasa import is_paused, tracker_has
 
 
 async def hand_over(rasa: RasaServer, agent: ScriptedAgent, how: str = "/execute_handoff") -> str:
+    """Have Thabo ask for a person and the agent take it, and return the handoff's id."""
     await rasa.texts(how)
     handoff_id = str((await agent.take_next())["handoff_id"])
     await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
@@ -26,6 +28,7 @@ async def hand_over(rasa: RasaServer, agent: ScriptedAgent, how: str = "/execute
 
 
 async def resolve(rasa: RasaServer, agent: ScriptedAgent, handoff_id: str, **slots: Any) -> None:
+    """Have the agent resolve, and wait until the bot is active again."""
     answer = await agent.ask("resolve", handoff_id=handoff_id, outcome="resolved", note="settled", slots=slots)
     assert answer["ok"], answer
     await eventually(lambda: not rasa.channel.relay.silences_bot("thabo"))
@@ -96,12 +99,8 @@ async def test_a_slot_the_agent_sets_fills_the_form(rasa: RasaServer, thandi: Sc
     await rasa.texts("Long Street 1")
     handoff_id = await hand_over(rasa, thandi)
     await resolve(rasa, thandi, handoff_id, town="Durban")
-    await eventually(lambda: _said(rasa, "Moved to Long Street 1 in Durban."))
+    await eventually(lambda: tracker_has(rasa, "Moved to Long Street 1 in Durban."))
     assert "Moved to Long Street 1 in Durban." in await rasa.texts("hello")
-
-
-async def _said(rasa: RasaServer, text: str) -> bool:
-    return any(event.get("text") == text for event in await rasa.events())
 
 
 async def test_a_form_that_ignores_no_intents_is_mended(rasa: RasaServer, thandi: ScriptedAgent) -> None:
@@ -239,7 +238,7 @@ async def test_the_end_is_told_before_the_bots_answer_to_what_was_typed_meanwhil
 async def test_the_end_is_told_first_though_the_answer_was_begun_before_it(
     rasa: RasaServer, thandi: ScriptedAgent
 ) -> None:
-    """The bot is back between the look for what waits and the look at whose the message is."""
+    """The bot becomes active after the interceptor has looked for what waits, and before it looks at who is active."""
     handoff_id = await hand_over(rasa, thandi)
     await rasa.texts("hm")
     interceptor, begun = rasa.channel.interceptor, asyncio.Event()
@@ -297,7 +296,7 @@ async def test_words_of_an_older_handoff_are_refused_however_often_they_come(
 
 
 async def received(rasa: RasaServer) -> int:
-    """The highest of the desk's numbers that was taken in, of the only handoff."""
+    """Return the highest number of the desk's messages that the relay has taken in, for the only handoff."""
     query = select(repository.handoffs.c.received)
     return int(await rasa.channel.store.write(lambda connection: connection.execute(query).scalar_one()))
 
@@ -316,10 +315,10 @@ async def test_the_customer_is_told_of_a_transfer(desk: DeskServer, rasa: RasaSe
 
 
 @pytest.mark.parametrize("quiet", [True, False])
-async def test_the_place_in_the_queue_is_told_except_on_quiet_channels(
+async def test_the_position_in_the_queue_is_told_except_on_quiet_channels(
     small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path, quiet: bool
 ) -> None:
-    """By the next answer on ``rest`` a place is old, so it is quiet unless the project wants it."""
+    """By the next answer on ``rest`` a position is old, so it is quiet unless the project wants it."""
     more = {} if quiet else {"quiet_channels": ["twilio"]}
     async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path, **more)) as rasa:
         await eventually(lambda: rasa.channel.desk.connected)
@@ -336,12 +335,12 @@ async def test_a_project_that_paused_by_itself_is_resumed_when_the_start_fails(r
     async with rasa.http.post(f"{rasa.url}/conversations/thabo/tracker/events", json={"event": "pause"}) as answer:
         assert answer.status == 200
     await rasa.texts("/execute_handoff")
-    await eventually(lambda: _resumed(rasa))
+    await eventually(lambda: _is_resumed(rasa))
     assert await rasa.texts("hello") == ["Hello."]
 
 
-async def _resumed(rasa: RasaServer) -> bool:
-    return not (await rasa.tracker())["paused"]
+async def _is_resumed(rasa: RasaServer) -> bool:
+    return not await is_paused(rasa)
 
 
 async def test_the_way_back_is_made_once_though_the_process_ended_in_it(
@@ -353,16 +352,18 @@ async def test_the_way_back_is_made_once_though_the_process_ended_in_it(
         await eventually(lambda: rasa.channel.desk.connected)
         handoff_id = await hand_over(rasa, thandi)
         relay = rasa.channel.relay
-        settled = relay._dispatcher._finish
+        finish = relay._dispatcher._finish
 
         async def dies(entries: Any, outcome: Any) -> None:
             if any(entry.name == "back" for entry in entries):
                 raise OSError("the process ends here")
-            await settled(entries, outcome)
+            await finish(entries, outcome)
 
         relay._dispatcher._finish = dies
         await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={})
-        await eventually(lambda: _said(rasa, "You're back with me, the bot. I'm happy to help with anything else."))
+        await eventually(
+            lambda: tracker_has(rasa, "You're back with me, the bot. I'm happy to help with anything else.")
+        )
     async with RasaServer(small_model, tmp_path, own) as rasa:
         await eventually(lambda: not rasa.channel.relay.silences_bot("thabo"))
         answers = await rasa.texts("hello")
@@ -412,9 +413,9 @@ async def test_words_that_are_a_buttons_payload_stay_the_customers(rasa: RasaSer
         await rasa.texts(text)
     await thandi.hears("message", text="yes", handoff_id=handoff_id)
     await thandi.hears("message", text="Hello", handoff_id=handoff_id)
-    await eventually(lambda: _live(rasa, ["yes", "Hello"]))
+    await eventually(lambda: _agent_was_told(rasa, ["yes", "Hello"]))
 
 
-async def _live(rasa: RasaServer, words: list[str]) -> bool:
+async def _agent_was_told(rasa: RasaServer, words: list[str]) -> bool:
     events = await rasa.events()
     return [event["text"] for event in events if (event.get("metadata") or {}).get("speaker") == "customer"] == words

@@ -1,7 +1,5 @@
 """A live-agent server of Botlhale's kind and a real ``rasa run``: the whole story, a restart, and a desk that isn't there."""
 
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ pytestmark = pytest.mark.timeout(300)
 
 
 def foreign(folder: Path, desk_url: str, **more: Any) -> dict[str, Any]:
-    """credentials.yml with a desk of Botlhale's kind."""
+    """Return credentials.yml with a desk of Botlhale's kind."""
     kind = {"type": "botlhale", "url": desk_url}
     return credentials(desk_url, folder, desk=kind, **{"departments": ["billing", "orders"], **more})
 
@@ -38,12 +36,8 @@ class Rasa(Process):
         command = [*forked_rasa(), "run", "-m", str(model), "-p", str(self.port), "-i", "127.0.0.1"]
         super().__init__(command, folder, up=f"{self.url}/webhooks/handoff/")
 
-    def kill(self) -> None:
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
 
-
-async def test_the_whole_story(small_model: Path, tmp_path: Path) -> None:
+async def test_a_handoff_goes_on_over_a_kill_and_comes_back(small_model: Path, tmp_path: Path) -> None:
     """Greet, ask, hand over to a department, talk, over a kill too, and back to the bot."""
     async with ForeignServer() as desk:
         async with Rasa(small_model, tmp_path, desk.url) as rasa, ScriptedCustomer(rasa.url, "thabo") as customer:
@@ -96,7 +90,7 @@ async def test_without_departments_anybody_there_is_offered(small_model: Path, t
         await eventually(lambda: desk.texts("thabo") == ["where is my order?"])
 
 
-async def test_a_desk_that_is_not_there(small_model: Path, tmp_path: Path) -> None:
+async def test_with_no_desk_there_the_customer_is_told_and_the_bot_goes_on(small_model: Path, tmp_path: Path) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
     settings = foreign(tmp_path, nowhere, start_timeout=1)
     async with RasaServer(small_model, tmp_path, settings) as rasa, ScriptedCustomer(rasa.url, "thabo") as customer:

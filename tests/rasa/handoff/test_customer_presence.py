@@ -17,7 +17,8 @@ from tests.rasa.handoff.conftest import credentials
 
 
 @pytest.fixture(autouse=True)
-def _pages_may_be_closed_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+def _closed_pages_count_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a customer count as away 0.3 s after their page was closed."""
     monkeypatch.setattr("rasa_handoff.channel.hosted.page_presence.AWAY_SECONDS", 0.3)
 
 
@@ -39,6 +40,7 @@ async def live(rasa: RasaServer, thabo: ScriptedCustomer, thandi: ScriptedAgent)
 
 
 def is_away(thandi: ScriptedAgent, handoff_id: str) -> Any:
+    """Return whether the agent is shown that the customer is away."""
     return thandi.shown(handoff_id)[-1]["customer_is_away"]
 
 
@@ -88,7 +90,7 @@ async def test_pages_that_are_not_back_after_a_restart_are_closed(
             await eventually(lambda: not is_away(thandi, handoff_id))
 
 
-async def test_what_the_desk_missed_of_it_is_told_when_it_is_back(small_model: Path, tmp_path: Path) -> None:
+async def test_a_desk_that_was_away_is_told_that_the_page_was_closed(small_model: Path, tmp_path: Path) -> None:
     server = DeskServer(tmp_path)
     email = server.add_agent("Thandi")
     async with AsyncExitStack() as stack:
@@ -110,7 +112,7 @@ async def test_what_the_desk_missed_of_it_is_told_when_it_is_back(small_model: P
             assert mine["customer_is_away"]
 
 
-async def test_words_for_a_page_that_hangs_and_is_then_closed_wait_for_its_customer(
+async def test_words_for_a_page_that_hangs_and_is_then_closed_start_customer_silent(
     small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rasa_handoff.channel.hosted.socketio.ACK_SECONDS", 0.3)
@@ -133,6 +135,7 @@ async def test_words_for_a_page_that_hangs_and_is_then_closed_wait_for_its_custo
 async def test_a_front_end_that_has_asked_ends_the_handoff_with_one_message(
     rasa: RasaServer, thabo: ScriptedCustomer, thandi: ScriptedAgent, taken: bool
 ) -> None:
+    """It has asked the customer itself whether they want to leave, so ``/handoff_leave`` isn't confirmed once more."""
     if taken:
         handoff_id = await live(rasa, thabo, thandi)
     else:

@@ -10,18 +10,20 @@ from typing import Any
 import pytest
 
 from rasa_handoff.protocol.errors import Unreachable
-from rasa_handoff.relay.relay import CUSTOMER
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually, within
 from tests.rasa.handoff.conftest import credentials
+from tests.rasa.handoff.seen_by_rasa import all_is_told
+
+pytestmark = pytest.mark.usefixtures("locked_databases_fail_soon")
 
 NOT_TAKEN = "I'm sorry, I couldn't pass that on. Please send it again in a moment."
 
 
 @contextmanager
 def locked(database: Path) -> Iterator[None]:
-    """Another process holds the file."""
+    """Lock a SQLite file by another connection, inside the block."""
     with closing(sqlite3.connect(database, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         yield
@@ -40,23 +42,15 @@ def _restore(copy: Path, database: Path) -> None:
 
 
 async def live(rasa: RasaServer, agent: ScriptedAgent) -> str:
+    """Have Thabo ask for a person, the agent take it and both talk, and return the handoff's id once nothing waits for him."""
     await eventually(lambda: rasa.channel.desk.connected)
     await rasa.texts("/execute_handoff")
     handoff_id = str((await agent.take_next())["handoff_id"])
     await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
     await rasa.texts("before")
     await agent.hears("message", text="before")
-    await eventually(lambda: _all_told(rasa), what="all is told")  # or it is told again: rest acknowledges nothing
+    await eventually(lambda: all_is_told(rasa))
     return handoff_id
-
-
-async def _all_told(rasa: RasaServer) -> bool:
-    return not await rasa.channel.relay.waiting_entries(CUSTOMER, "thabo")
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rasa_handoff.store.engine.BUSY_SECONDS", 0.1)
 
 
 async def test_a_locked_database_refuses_and_resumes(
@@ -263,14 +257,9 @@ async def test_a_backup_taken_in_a_live_chat_restores_it(
     own = credentials(desk.url, tmp_path)
     async with RasaServer(small_model, tmp_path, own) as rasa:
         handoff_id = await live(rasa, thandi)
-        await eventually(lambda: _all_is_told(rasa))  # or a copy of before tells it once more
         _back_up(tmp_path / "relay.db", tmp_path / "kept.db")
     _restore(tmp_path / "kept.db", tmp_path / "relay.db")
     async with RasaServer(small_model, tmp_path, own) as rasa:
         await eventually(lambda: rasa.channel.desk.connected)
         assert await rasa.texts("restored") == []
         await thandi.hears("message", text="restored", handoff_id=handoff_id)
-
-
-async def _all_is_told(rasa: RasaServer) -> bool:
-    return not await rasa.channel.relay.waiting_entries(CUSTOMER, "thabo")

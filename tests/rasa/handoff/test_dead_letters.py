@@ -1,7 +1,5 @@
 """What can't be delivered because it is wrong is set aside: its sender is told, the rest of its lane goes on."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,27 +13,20 @@ from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
-from tests.rasa.handoff.conftest import credentials
 
 JOINED = "utter_handoff_joined"
 
 
-@pytest.fixture
-async def rasa(small_model: Path, desk: DeskServer, tmp_path: Path) -> AsyncIterator[RasaServer]:
-    async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path)) as server:
-        await eventually(lambda: server.channel.desk.connected)
-        yield server
-
-
 async def letters(rasa: RasaServer) -> list[DeadLetter]:
+    """Return the relay's dead letters."""
     found: list[DeadLetter] = await rasa.channel.store.write(
         lambda connection: repository.outbox.list_dead_letters(connection, 100)
     )
     return found
 
 
-def says(rasa: RasaServer, monkeypatch: pytest.MonkeyPatch, response: str, message: dict[str, Any]) -> None:
-    """The domain's response is this message."""
+def answer_with(rasa: RasaServer, monkeypatch: pytest.MonkeyPatch, response: str, message: dict[str, Any]) -> None:
+    """Let the bot's NLG answer with this message when it is asked for the response."""
     nlg = rasa.app.ctx.agent.processor.nlg
     generate = nlg.generate
 
@@ -46,6 +37,7 @@ def says(rasa: RasaServer, monkeypatch: pytest.MonkeyPatch, response: str, messa
 
 
 async def live(rasa: RasaServer, page: ScriptedCustomer, agent: ScriptedAgent) -> str:
+    """Have the page ask for a person and the agent take it, and return the handoff's id."""
     await page.say("/execute_handoff")
     handoff_id = str((await agent.take_next())["handoff_id"])
     await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
@@ -56,7 +48,7 @@ async def live(rasa: RasaServer, page: ScriptedCustomer, agent: ScriptedAgent) -
 async def test_a_button_without_a_payload_sends_its_title(
     rasa: RasaServer, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch, acks: bool
 ) -> None:
-    says(rasa, monkeypatch, JOINED, {"text": "Thandi!", "buttons": [{"title": "Good"}, {"payload": "/x"}]})
+    answer_with(rasa, monkeypatch, JOINED, {"text": "Thandi!", "buttons": [{"title": "Good"}, {"payload": "/x"}]})
     async with ScriptedCustomer(rasa.url, "thabo", acks=acks) as page:
         handoff_id = await live(rasa, page, thandi)
         await thandi.say(handoff_id, "hello")
@@ -66,10 +58,10 @@ async def test_a_button_without_a_payload_sends_its_title(
     assert await letters(rasa) == []
 
 
-async def test_a_message_that_its_channel_cant_send(
+async def test_a_message_that_its_channel_cant_send_is_set_aside(
     rasa: RasaServer, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    says(rasa, monkeypatch, JOINED, {"custom": {"what": "no argument of emit", "data": {}}})
+    answer_with(rasa, monkeypatch, JOINED, {"custom": {"what": "no argument of emit", "data": {}}})
     async with ScriptedCustomer(rasa.url, "thabo") as page:
         handoff_id = await live(rasa, page, thandi)
         await thandi.say(handoff_id, "hello")
@@ -79,10 +71,10 @@ async def test_a_message_that_its_channel_cant_send(
     assert "TypeError" in letter.reason
 
 
-async def test_where_nothing_can_be_pushed(
+async def test_where_nothing_can_be_pushed_a_wrong_notice_is_set_aside_too(
     rasa: RasaServer, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    says(rasa, monkeypatch, JOINED, {"text": 5})
+    answer_with(rasa, monkeypatch, JOINED, {"text": 5})
     assert await rasa.texts("/execute_handoff")
     handoff_id = str((await thandi.take_next())["handoff_id"])
     await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
@@ -95,7 +87,7 @@ async def test_where_nothing_can_be_pushed(
     assert [letter.entry.body["response"] for letter in await letters(rasa)] == [JOINED]
 
 
-async def test_an_agents_words_that_cant_be_sent(
+async def test_an_agents_words_that_cant_be_sent_have_failed_and_hold_nothing_up(
     rasa: RasaServer, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The agent sees that they failed, and why; the next ones arrive."""
@@ -120,7 +112,7 @@ async def test_an_agents_words_that_cant_be_sent(
         assert (await answer.json())["dead_letters"] == 1
 
 
-async def test_a_customers_words_that_the_desk_fails_on(
+async def test_a_customer_is_told_of_words_that_the_desk_fails_on(
     rasa: RasaServer, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other side's database refuses them: the customer is told, and the next words arrive."""
@@ -144,7 +136,7 @@ async def test_a_customers_words_that_the_desk_fails_on(
     assert (letter.target, letter.name) == ("desk", "message")
 
 
-async def test_an_agents_words_that_the_relay_fails_on(
+async def test_an_agents_words_that_the_relay_fails_on_have_failed_and_hold_nothing_up(
     rasa: RasaServer, desk: DeskServer, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep_message = repository.keep_message
@@ -167,7 +159,9 @@ async def test_an_agents_words_that_the_relay_fails_on(
         assert (await answer.json())["dead_letters"] == 1
 
 
-async def test_a_return_that_raises(rasa: RasaServer, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_return_that_raises_gives_the_bot_the_conversation_all_the_same(
+    rasa: RasaServer, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The bot gets the conversation without it."""
 
     async def fails(*_: Any, **__: Any) -> None:
@@ -184,7 +178,7 @@ async def test_a_return_that_raises(rasa: RasaServer, thandi: ScriptedAgent, mon
     assert [(letter.target, letter.name) for letter in await letters(rasa)] == [("tracker", "back")]
 
 
-async def test_an_offer_that_the_desk_fails_on(
+async def test_an_offer_that_the_desk_fails_on_leaves_the_bot_active(
     rasa: RasaServer, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: Any) -> None:

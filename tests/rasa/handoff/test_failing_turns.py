@@ -24,7 +24,7 @@ from tests.support.scripted_actions import ActionServer
 
 
 class Broken(Exception):
-    """Nobody foresaw it."""
+    """An error that no code of ours expects."""
 
 
 def broken(*_: Any, **__: Any) -> Any:
@@ -66,7 +66,7 @@ async def rasa(small_model: Path, desk: DeskServer, actions: ActionServer, tmp_p
 
 
 def complaints(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What is an error in the log of ours."""
+    """Return the errors that our own loggers have logged."""
     errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
     return [record.getMessage() for record in errors if record.name.startswith("rasa_handoff")]
 
@@ -139,7 +139,7 @@ async def test_a_turn_that_runs_in_circles_without_a_word_is_told(rasa: RasaServ
     assert await rasa.texts("hello") == ["Hello."]
 
 
-async def test_a_channel_that_fails_half_way_through_an_answer(rasa: RasaServer) -> None:
+async def test_a_channel_that_fails_half_way_through_an_answer_says_so(rasa: RasaServer) -> None:
     sent: list[str] = []
 
     async def refuses(self: Any, recipient_id: str, text: str, **_: Any) -> None:

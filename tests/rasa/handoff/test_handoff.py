@@ -65,7 +65,7 @@ async def test_a_message_in_a_response_that_is_written_while_the_server_stops_is
     request = asyncio.create_task(rasa.texts("are you a person?"))
     await written.wait()
     closing = asyncio.create_task(rasa.channel._close())
-    await asyncio.wait({closing}, timeout=0.3)
+    await asyncio.wait({closing}, timeout=0.3)  # a close that doesn't wait for the response would be through
     held.set()
     assert "Yes, I am." in await request
     await closing

@@ -22,7 +22,7 @@ LEAVE = ("Leave a message", "/handoff_leave_message")
 
 @pytest.fixture
 def serve(small_model: Path, desk: DeskServer, tmp_path: Path) -> Any:
-    """A Rasa server with these timers, connected to the desk, and without an action server."""
+    """Make a Rasa server with these timers and without an action server."""
 
     def server(**timers: Any) -> RasaServer:
         return RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path, timers=timers))
@@ -38,12 +38,13 @@ def state(rasa: RasaServer) -> Control:
     return rasa.channel.relay.conversation("thabo").state
 
 
-async def home(rasa: RasaServer) -> None:
+async def back_at_bot(rasa: RasaServer) -> None:
+    """Wait until the bot has every conversation again."""
     await eventually(lambda: not rasa.channel.relay.under_way)
 
 
 async def at_desk(desk: DeskServer) -> dict[str, Any]:
-    """The one message that was left, as an agent sees it who comes later."""
+    """Return the one message that was left, as an agent sees it who comes later."""
     async with ScriptedAgent(desk.url, "thandi@example.com") as agent:
 
         def left() -> list[dict[str, Any]]:
@@ -86,7 +87,7 @@ WAYS = (by_options, by_fallback, by_refusal)
 
 
 async def begun(rasa: RasaServer, way: Callable[[RasaServer], Awaitable[None]] = by_refusal) -> None:
-    """Nobody is there, and the customer wants to leave a message."""
+    """Have the customer ask for a person while nobody is there, and begin to leave a message."""
     await connected(rasa)
     await way(rasa)
     assert "Please write your message now" in (await rasa.texts("/handoff_leave_message"))[-1]
@@ -104,7 +105,7 @@ async def test_a_message_is_left_with_a_contact(serve: Any, desk: DeskServer, wa
         assert "Where can our people reach you?" in (await rasa.texts("my parcel is wet"))[-1]
         thanks, *back = await rasa.texts("thabo@example.org, please")
         assert "your message is with our people" in thanks
-        await home(rasa)
+        await back_at_bot(rasa)
         assert any("back with me" in text for text in [*back, *await rasa.texts("hello")])
         assert (await rasa.tracker())["slots"]["handoff_outcome"] == "message_left"
         left = await at_desk(desk)
@@ -113,7 +114,7 @@ async def test_a_message_is_left_with_a_contact(serve: Any, desk: DeskServer, wa
         assert "Hello." in [line["text"] for line in left["transcript"]]
 
 
-async def test_from_the_queue_too(serve: Any, desk: DeskServer, thandi: ScriptedAgent) -> None:
+async def test_a_message_is_left_from_the_queue_too(serve: Any, desk: DeskServer, thandi: ScriptedAgent) -> None:
     async with serve(nobody_takes=QUICK) as rasa:
         await eventually(lambda: rasa.channel.desk.connected and rasa.channel.desk.availability.staffed)
         await rasa.texts("/execute_handoff")
@@ -123,21 +124,22 @@ async def test_from_the_queue_too(serve: Any, desk: DeskServer, thandi: Scripted
         await rasa.texts("call me, please")
         await thandi.hears("conversation", state="message")
         assert "your message is with our people" in (await rasa.texts("+27 82 555 0100"))[0]
-        left = await eventually(lambda: next((one for one in whole(thandi) if one["contact"]["phone"]), None))
+        left = await eventually(lambda: next((one for one in with_contact(thandi) if one["contact"]["phone"]), None))
         assert contact(left) == (None, "+27 82 555 0100")
-        await home(rasa)
+        await back_at_bot(rasa)
 
 
-def whole(agent: ScriptedAgent) -> list[dict[str, Any]]:
+def with_contact(agent: ScriptedAgent) -> list[dict[str, Any]]:
+    """Return the conversations that the agent was sent as a whole, with their contacts."""
     return [data for name, data in agent.received if name == "conversation" and "contact" in data]
 
 
-async def test_an_agent_answers_it(serve: Any, desk: DeskServer) -> None:
+async def test_an_agent_answers_a_left_message(serve: Any, desk: DeskServer) -> None:
     async with serve() as rasa:
         await begun(rasa)
         await rasa.texts("my parcel is wet")
         await rasa.texts("no")
-        await home(rasa)
+        await back_at_bot(rasa)
         async with ScriptedAgent(desk.url, "thandi@example.com") as thandi:
             left = (await thandi.hears("ready"))["messages"]
             assert (await thandi.say(left[0]["handoff_id"], "We send another one.", id="a"))["ok"]
@@ -147,7 +149,7 @@ async def test_an_agent_answers_it(serve: Any, desk: DeskServer) -> None:
             assert answers[-1] == "Hello."
 
 
-async def test_with_a_page(serve: Any, desk: DeskServer) -> None:
+async def test_a_message_is_left_on_a_page(serve: Any, desk: DeskServer) -> None:
     async with serve() as rasa, ScriptedCustomer(rasa.url) as page:
         await connected(rasa)
         await page.say("/provide_handoff_options")
@@ -179,7 +181,7 @@ async def test_nobody_has_to_give_a_contact(serve: Any, desk: DeskServer, answer
         await begun(rasa)
         await rasa.texts("my parcel is wet")
         assert "your message is with our people" in (await rasa.texts(answer))[0]
-        await home(rasa)
+        await back_at_bot(rasa)
         left = await at_desk(desk)
         assert (words(left), contact(left)) == (["my parcel is wet"], (None, None))
 
@@ -207,7 +209,7 @@ async def test_the_questions_survive_a_restart(serve: Any, desk: DeskServer) -> 
     async with serve() as rasa:
         await connected(rasa)
         await rasa.texts("082 555 0100")
-        await home(rasa)
+        await back_at_bot(rasa)
         assert contact(await at_desk(desk)) == (None, "082 555 0100")
         assert (await rasa.texts("hello"))[-1] == "Hello."
 
@@ -216,7 +218,7 @@ async def test_who_falls_silent_has_left_what_they_wrote(serve: Any, desk: DeskS
     async with serve(message=1.0) as rasa:
         await begun(rasa)
         await rasa.texts("my parcel is wet")
-        await home(rasa)
+        await back_at_bot(rasa)
         left = await at_desk(desk)
         assert (words(left), contact(left)) == (["my parcel is wet"], (None, None))
         assert (await rasa.texts("hello"))[-1] == "Hello."
@@ -225,7 +227,7 @@ async def test_who_falls_silent_has_left_what_they_wrote(serve: Any, desk: DeskS
 async def test_who_writes_nothing_has_left_nothing(serve: Any, desk: DeskServer) -> None:
     async with serve(message=QUICK) as rasa:
         await begun(rasa)
-        await home(rasa)
+        await back_at_bot(rasa)
         answers = await rasa.texts("hello")
         assert answers == ["All right, I haven't passed on a message.", "Hello."]
         async with ScriptedAgent(desk.url, "thandi@example.com") as agent:
@@ -234,7 +236,7 @@ async def test_who_writes_nothing_has_left_nothing(serve: Any, desk: DeskServer)
 
 
 @pytest.mark.parametrize("answer", ["disconnect", "/handoff_carry_on", "/handoff_back"])
-async def test_a_customer_may_think_better_of_it(serve: Any, desk: DeskServer, answer: str) -> None:
+async def test_a_customer_may_decide_not_to_leave_a_message(serve: Any, desk: DeskServer, answer: str) -> None:
     async with serve() as rasa:
         await begun(rasa)
         assert await rasa.texts(answer) == [
@@ -256,7 +258,7 @@ async def test_who_asks_for_a_person_again_is_told_what_is_being_asked(serve: An
         assert words(await at_desk(desk)) == ["my parcel is wet"]
 
 
-async def test_it_is_for_the_department_in_which_nobody_was_there(
+async def test_a_left_message_is_for_the_department_in_which_nobody_was_there(
     serve: Any, desk: DeskServer, thandi: ScriptedAgent
 ) -> None:
     async with serve() as rasa:
@@ -265,7 +267,7 @@ async def test_it_is_for_the_department_in_which_nobody_was_there(
         await rasa.texts("/handoff_leave_message")
         await rasa.texts("my parcel is wet")
         await rasa.texts("no")
-        await home(rasa)
+        await back_at_bot(rasa)
         assert (await rasa.texts("hello"))[-1] == "Hello."
     async with ScriptedAgent(desk.url, "pieter@example.com") as pieter:
         (left,) = (await pieter.hears("ready"))["messages"]
@@ -273,14 +275,14 @@ async def test_it_is_for_the_department_in_which_nobody_was_there(
     assert [data for name, data in thandi.received if name == "conversation"] == []
 
 
-async def test_a_desk_that_is_away_gets_it_when_it_is_back(serve: Any, desk: DeskServer) -> None:
+async def test_a_desk_that_is_away_gets_the_left_message_when_it_is_back(serve: Any, desk: DeskServer) -> None:
     async with serve() as rasa:
         await begun(rasa)
         await desk.__aexit__(None, None, None)
         await rasa.texts("my parcel is wet")
         await rasa.texts("thabo@example.org")
         await desk.__aenter__()
-        await home(rasa)
+        await back_at_bot(rasa)
         left = await at_desk(desk)
         await eventually(lambda: rasa.channel.desk.connected)
         assert words(left)[0] == "my parcel is wet"

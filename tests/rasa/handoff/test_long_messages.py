@@ -100,7 +100,7 @@ def test_an_offer_fits_into_a_packet_whatever_is_in_it() -> None:
 
 
 def lines(*texts: str) -> list[Line]:
-    return [Line(speaker=Speaker.CUSTOMER, text=text, at=float(place)) for place, text in enumerate(texts)]
+    return [Line(speaker=Speaker.CUSTOMER, text=text, at=float(number)) for number, text in enumerate(texts)]
 
 
 def test_all_is_told_that_fits() -> None:

@@ -10,10 +10,7 @@ from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from tests.rasa.handoff.conftest import credentials
 from tests.rasa.handoff.test_database import NOT_TAKEN, live, locked
 
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rasa_handoff.store.engine.BUSY_SECONDS", 0.1)
+pytestmark = pytest.mark.usefixtures("locked_databases_fail_soon")
 
 
 @pytest.mark.parametrize("with_desk", [True, False])

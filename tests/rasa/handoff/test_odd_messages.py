@@ -40,7 +40,7 @@ ODD: dict[str, dict[str, Any]] = {
 
 
 async def plainly(response: dict[str, Any]) -> list[dict[str, Any]] | None:
-    """What plain Rasa's ``rest`` answers if each button has a payload; None where it loses the turn."""
+    """Return what plain Rasa's ``rest`` answers if each button has a payload; None where it loses the turn."""
     output = CollectingOutputChannel()
     try:
         await output.send_response("thabo", with_payloads(copy.deepcopy(response)))

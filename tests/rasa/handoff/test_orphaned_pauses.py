@@ -8,22 +8,20 @@ import pytest
 
 from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually, within
+from tests.rasa.handoff.seen_by_rasa import is_paused
 from tests.rasa.handoff.test_database import locked
-from tests.rasa.handoff.test_timers import live, lose, pause, paused, ready, serve
+from tests.rasa.handoff.test_timers import live, lose, pause, ready, serve
+
+pytestmark = pytest.mark.usefixtures("locked_databases_fail_soon")
 
 __all__ = ["serve"]
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rasa_handoff.store.engine.BUSY_SECONDS", 0.1)
-
-
 async def forgotten(serve: Any, agent: ScriptedAgent, folder: Path) -> str:
-    """A live chat whose relay loses its database while it is down."""
+    """Begin a live chat whose relay then loses its database while it is down, and return the handoff's id."""
     async with serve() as rasa:
         handoff_id = await live(rasa, agent)
-        await eventually(lambda: paused(rasa))
+        await eventually(lambda: is_paused(rasa))
     lose(folder, "relay.db")
     return handoff_id
 

@@ -11,6 +11,7 @@ from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.handoff.conftest import credentials
+from tests.rasa.handoff.seen_by_rasa import is_paused
 from tests.support.scripted_actions import ActionServer
 
 MARKER: dict[str, Any] = {"text": "Passing you on.", "custom": {"handoff": {"reason": "asked"}}}
@@ -32,12 +33,13 @@ async def rasa(small_model: Path, desk: DeskServer, actions: ActionServer, tmp_p
 
 
 async def staffed(rasa: RasaServer) -> None:
+    """Wait until the relay has heard that an agent is there."""
     desk = rasa.channel.desk
     await eventually(lambda: desk.availability is not None and desk.availability.staffed)
 
 
 async def goes_on(rasa: RasaServer, sender: str) -> None:
-    """The bot answers what is said next, and what is said after it."""
+    """Check that the bot answers what is said next, and what is said after it."""
     assert await rasa.texts("hello", sender) == ["Hello."]
     assert await rasa.texts("I want to move", sender) == ["Which street?"]
     assert (await rasa.texts("/restart", sender), await rasa.texts("hello", sender)) == ([], ["Hello."])
@@ -106,7 +108,7 @@ async def test_a_marker_hands_over_whatever_its_turn_does_to_the_tracker(
         actions.will(MARKER, events=events)
         await rasa.texts("/act", name)
         assert rasa.channel.relay.silences_bot(name), name
-        await eventually(lambda name=name: _paused(rasa, name), what=f"the pause of {name}")
+        await eventually(lambda name=name: is_paused(rasa, name), what=f"the pause of {name}")
         conversation = await thandi.take_next()
         assert conversation["short_id"] == short_id(name)
         reported = [(line["speaker"], line["text"]) for line in conversation["transcript"]]
@@ -117,7 +119,3 @@ async def test_a_marker_hands_over_whatever_its_turn_does_to_the_tracker(
         assert answer["ok"], answer
         await eventually(lambda name=name: not rasa.channel.relay.silences_bot(name))
         assert (await rasa.texts("hello", name))[-1] == "Hello.", name
-
-
-async def _paused(rasa: RasaServer, sender: str) -> bool:
-    return bool((await rasa.tracker(sender))["paused"])

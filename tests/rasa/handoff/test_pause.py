@@ -20,6 +20,7 @@ from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.handoff.conftest import credentials
+from tests.rasa.handoff.seen_by_rasa import all_is_told, tracker_has
 from tests.support.forked_rasa import forked_rasa
 
 
@@ -32,6 +33,7 @@ async def live(rasa: RasaServer, thandi: ScriptedAgent) -> tuple[RasaServer, Scr
 
 
 async def go_live(rasa: RasaServer, agent: ScriptedAgent) -> str:
+    """Have Thabo ask for a person and the agent take it, and return the handoff's id once he has heard who is here."""
     await rasa.texts("/execute_handoff")
     handoff_id = str((await agent.take_next())["handoff_id"])
     await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
@@ -49,6 +51,7 @@ Live = tuple[RasaServer, ScriptedAgent, str]
 
 
 async def reaches_the_agent_alone(live: Live, text: str, reads: str | None = None) -> None:
+    """Check that the bot doesn't answer the text, and the agent reads it (or ``reads`` in its place)."""
     rasa, thandi, handoff_id = live
     assert await rasa.texts(text) == []
     await thandi.hears("message", text=reads or text, handoff_id=handoff_id)
@@ -72,7 +75,7 @@ async def test_an_expired_session_keeps_the_pause(live: Live) -> None:
     since = time.time()
     await eventually(lambda: time.time() > since + 0.2)
     await reaches_the_agent_alone(live, "still here")
-    await eventually(lambda: _texts_of(rasa, "still here"))
+    await eventually(lambda: tracker_has(rasa, "still here"))
     assert (await rasa.tracker())["paused"]
     assert [event["event"] for event in await rasa.events()].count("session_started") == 1
 
@@ -209,7 +212,9 @@ async def test_a_restart_of_rasa_keeps_the_pause(
     async with RasaServer(small_model, tmp_path, own) as rasa:
         await eventually(lambda: rasa.channel.desk.connected)
         handoff_id = await go_live(rasa, thandi)
-        await eventually(lambda: _all_told(rasa), what="all is told")  # or it is told again: rest acknowledges nothing
+        await eventually(
+            lambda: all_is_told(rasa), what="all is told"
+        )  # or it is told again: rest acknowledges nothing
     await thandi.say(handoff_id, "said while you were away")
     async with RasaServer(small_model, tmp_path, own) as rasa:
         await eventually(lambda: rasa.channel.desk.connected)
@@ -219,10 +224,6 @@ async def test_a_restart_of_rasa_keeps_the_pause(
         await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved", note=None, slots={})
         await eventually(lambda: not rasa.channel.relay.silences_bot("thabo"))
         assert (await rasa.texts("hello"))[-1] == "Hello."
-
-
-async def _all_told(rasa: RasaServer) -> bool:
-    return not await rasa.channel.relay.waiting_entries("customer", "thabo")
 
 
 async def test_a_restart_of_the_desk_loses_nothing(live: Live, desk: DeskServer) -> None:
@@ -304,8 +305,9 @@ async def test_the_live_chat_reaches_an_event_broker_and_rasa_export(
     exported = tmp_path / "endpoints.yml"
     exported.write_text(exported.read_text().replace("events.db", "exported.db"))
     command = [*forked_rasa(), "export", "--endpoints", str(exported)]
-    done = await asyncio.create_subprocess_exec(*command, cwd=tmp_path, stdout=-3, stderr=-3)
-    assert await done.wait() == 0
+    nowhere = asyncio.subprocess.DEVNULL
+    process = await asyncio.create_subprocess_exec(*command, cwd=tmp_path, stdout=nowhere, stderr=nowhere)
+    assert await process.wait() == 0
     assert _streamed(tmp_path / "exported.db", "are you there")
 
 
@@ -318,10 +320,6 @@ async def test_other_customers_have_their_bot(live: Live) -> None:
     rasa, _, _ = live
     answers = await asyncio.gather(*(rasa.texts("hello", sender=f"other{number}") for number in range(5)))
     assert answers == [["Hello."]] * 5
-
-
-async def _texts_of(rasa: RasaServer, text: str) -> bool:
-    return any(event.get("text") == text for event in await rasa.events())
 
 
 async def _bot_words(rasa: RasaServer) -> list[str]:

@@ -37,7 +37,7 @@ async def rasa(
     postgres_server.drop(trackers)
 
 
-async def test_a_handoff_from_the_request_to_the_return_with_every_connection_cut_meanwhile(
+async def test_a_whole_handoff_loses_nothing_though_every_connection_is_cut_meanwhile(
     rasa: RasaServer, thandi: ScriptedAgent, postgres_server: Postgres
 ) -> None:
     handoff_id, received = await live(rasa, thandi), []

@@ -20,6 +20,7 @@ from tests.support.foreign import ForeignServer
 EVERY_KIND = texts.some(texts.COUNT)
 WORDS = [text for text in texts.some(40, seed=3) if len(text) < 1000 and not text.lstrip().startswith("/")]
 LONG = 90
+"""Seconds for all texts of a test."""
 
 pytestmark = pytest.mark.timeout(LONG)
 
@@ -39,18 +40,15 @@ async def rasa(
         yield server
 
 
-def _dense(text: str) -> str:
-    return "".join(text.split())
-
-
 async def handed_over(rasa: RasaServer, agent: ScriptedAgent, sender: str = "thabo") -> dict[str, Any]:
+    """Have the customer ask for a person and the agent take it, and return the conversation as the agent sees it."""
     assert "I've asked for a person" in " ".join(await rasa.texts("/execute_handoff", sender))
     taken = await agent.take_next()
     await eventually(lambda: rasa.channel.relay.conversation(valid_text(sender)).agent)
     return taken
 
 
-async def test_half_a_character_before_a_handoff(rasa: RasaServer, thandi: ScriptedAgent) -> None:
+async def test_half_a_character_before_a_handoff_is_replaced(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     """Rasa's tracker never has it, so the bot goes on answering, and a person can be asked for."""
     assert await rasa.texts("hello \ud83d")
     for text in WORDS[:20]:
@@ -65,7 +63,9 @@ async def test_half_a_character_before_a_handoff(rasa: RasaServer, thandi: Scrip
 
 
 @pytest.mark.parametrize("sender", ["thabo \ud83d", "tha\0bo", "\udcff", "\ud83d\ude00"])
-async def test_a_customer_whose_id_is_no_valid_text(rasa: RasaServer, thandi: ScriptedAgent, sender: str) -> None:
+async def test_a_customer_whose_id_is_no_valid_text_is_served(
+    rasa: RasaServer, thandi: ScriptedAgent, sender: str
+) -> None:
     taken = await handed_over(rasa, thandi, sender)
     assert taken["short_id"] == short_id(valid_text(sender))
     await rasa.say("words", sender)
@@ -75,7 +75,7 @@ async def test_a_customer_whose_id_is_no_valid_text(rasa: RasaServer, thandi: Sc
     assert "an answer" in await rasa.texts("more", sender)
 
 
-async def test_live_words_on_rest(rasa: RasaServer, thandi: ScriptedAgent) -> None:
+async def test_live_words_on_rest_arrive_both_ways(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     taken = await handed_over(rasa, thandi)
     for text in EVERY_KIND:
         await rasa.say(text)
@@ -100,7 +100,7 @@ async def test_live_words_on_rest(rasa: RasaServer, thandi: ScriptedAgent) -> No
 
     await eventually(all_heard)
     # Rasa parts a text at empty lines.
-    assert _dense("".join(map(valid_text, said))) in _dense("".join(found))
+    assert texts.dense("".join(map(valid_text, said))) in texts.dense("".join(found))
     assert (await thandi.ask("resolve", handoff_id=taken["handoff_id"], outcome="resolved", note="n\0 \ud83d"))["ok"]
     await eventually(lambda: not rasa.channel.relay.silences_bot("thabo"))
     written = [event for event in await rasa.events() if event["event"] in ("user", "agent")]
@@ -109,7 +109,7 @@ async def test_live_words_on_rest(rasa: RasaServer, thandi: ScriptedAgent) -> No
 
 
 @pytest.mark.parametrize("acks", [True, False])
-async def test_live_words_of_a_page(rasa: RasaServer, thandi: ScriptedAgent, acks: bool) -> None:
+async def test_live_words_of_a_page_arrive_both_ways(rasa: RasaServer, thandi: ScriptedAgent, acks: bool) -> None:
     async with ScriptedCustomer(rasa.url, "tab \ud83d\0", acks=acks) as page:
         await page.say("hello \ud83d")
         await eventually(lambda: page.texts)
@@ -125,7 +125,9 @@ async def test_live_words_of_a_page(rasa: RasaServer, thandi: ScriptedAgent, ack
         await eventually(lambda: "the last" in page.texts)
 
 
-async def test_the_bots_words(rasa: RasaServer, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_bots_words_arrive_as_valid_text(
+    rasa: RasaServer, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An action may say anything; a mailbox's owner gets it by the outbox, everybody else as Rasa sends it."""
     nlg = rasa.app.ctx.agent.processor.nlg
     custom = {"a\ud83d": math.nan, "b": ["\0", {"c": "\udc80"}]}
@@ -147,8 +149,8 @@ async def test_the_bots_words(rasa: RasaServer, thandi: ScriptedAgent, monkeypat
     assert "half \ufffd" in " ".join(line["text"] for line in taken["transcript"])
 
 
-async def test_a_server_of_botlhales_kind(small_model: Path, tmp_path: Path) -> None:
-    """Neither half a character nor an event that can't be taken in ends the hearing of its words."""
+async def test_a_server_of_botlhales_kind_is_heard_after_any_text(small_model: Path, tmp_path: Path) -> None:
+    """Neither half a character nor an event that can't be taken in keeps its later messages from the customer."""
     async with ForeignServer() as foreign:
         settings = credentials(foreign.url, tmp_path, desk={"type": "botlhale", "url": foreign.url})
         async with RasaServer(small_model, tmp_path, settings) as rasa, ScriptedCustomer(rasa.url, "thabo") as page:

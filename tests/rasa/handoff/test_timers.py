@@ -19,6 +19,7 @@ from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually, within
 from tests.rasa.handoff.conftest import credentials
+from tests.rasa.handoff.seen_by_rasa import is_paused, tracker_has
 
 QUICK = 0.3
 
@@ -34,11 +35,13 @@ def serve(small_model: Path, desk: DeskServer, tmp_path: Path) -> Any:
 
 
 async def ready(rasa: RasaServer) -> None:
+    """Wait until the relay is connected, and has heard that an agent is there."""
     desk = rasa.channel.desk
     await eventually(lambda: desk.connected and desk.availability.staffed)
 
 
 async def live(rasa: RasaServer, agent: ScriptedAgent) -> str:
+    """Have Thabo ask for a person and the agent take it, and return the handoff's id."""
     await ready(rasa)
     await rasa.texts("/execute_handoff")
     handoff_id = str((await agent.take_next())["handoff_id"])
@@ -185,6 +188,7 @@ async def test_what_waits_for_the_customer_to_come_back_starts_customer_silent(
 
 
 async def running(rasa: RasaServer) -> dict[str, float]:
+    """Return Thabo's timers, and when each is due."""
     return await rasa.channel.relay.store.write(lambda connection: repository.timers.running(connection, "thabo"))
 
 
@@ -225,16 +229,16 @@ async def test_a_short_absence_of_the_desk_is_told_and_made_good(
         await desk.__aenter__()
         await eventually(lambda: not rasa.channel.relay.conversation("thabo").desk_away)
         async with ScriptedAgent(desk.url, "thandi@example.com") as again:
-            await eventually(lambda: _has_received(again, handoff_id, "said meanwhile"))
+            await eventually(lambda: _agent_has(again, handoff_id, "said meanwhile"))
         assert "The connection is back, and your words have been passed on." in await rasa.texts("good")
 
 
-async def _has_received(agent: ScriptedAgent, handoff_id: str, text: str) -> bool:
+async def _agent_has(agent: ScriptedAgent, handoff_id: str, text: str) -> bool:
     answer = await agent.ask("open", handoff_id=handoff_id, after=0)
     return answer["ok"] and text in [message["text"] for message in answer["conversation"]["messages"]]
 
 
-async def test_silence_ends_it_though_all_else_is_off(serve: Any, thandi: ScriptedAgent) -> None:
+async def test_silence_ends_a_handoff_though_all_other_timers_are_off(serve: Any, thandi: ScriptedAgent) -> None:
     off = dict.fromkeys(("nobody_takes", "agent_silent", "customer_silent", "desk_away", "message"))
     async with serve(**off, silence=QUICK) as rasa:
         await live(rasa, thandi)
@@ -278,7 +282,7 @@ async def test_a_desk_that_lost_its_database_is_told_all_again(
         await rasa.texts("hello")
         handoff_id = await live(rasa, thandi)
         await thandi.say(handoff_id, "I am here")
-        await eventually(lambda: _bot_said(rasa, "I am here"))
+        await eventually(lambda: tracker_has(rasa, "I am here"))
         await desk.__aexit__(None, None, None)
         lose(tmp_path, "desk.db")
         desk.add_agent("Lerato")
@@ -314,18 +318,15 @@ async def test_words_of_a_handoff_that_nobody_knows_hold_up_no_other(
 
 
 def lose(folder: Path, database: str) -> None:
+    """Delete this SQLite file."""
     for path in folder.glob(f"{database}*"):
         path.unlink()
-
-
-async def _bot_said(rasa: RasaServer, text: str) -> bool:
-    return any(event.get("text") == text for event in await rasa.events())
 
 
 async def test_a_relay_that_lost_its_database_asks_the_desk(serve: Any, thandi: ScriptedAgent, tmp_path: Path) -> None:
     async with serve() as rasa:
         handoff_id = await live(rasa, thandi)
-        await eventually(lambda: paused(rasa))
+        await eventually(lambda: is_paused(rasa))
     lose(tmp_path, "relay.db")
     async with serve() as rasa:
         await ready(rasa)
@@ -334,13 +335,13 @@ async def test_a_relay_that_lost_its_database_asks_the_desk(serve: Any, thandi: 
         await thandi.hears("message", text="do you remember me", handoff_id=handoff_id)
 
 
-async def test_it_asks_too_if_the_desk_is_not_connected_yet(
+async def test_a_relay_that_lost_its_database_waits_to_ask_a_desk_that_is_not_connected_yet(
     serve: Any, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path
 ) -> None:
     """Right after a start pages send again what they have: the bot mustn't answer beside an agent."""
     async with serve() as rasa:
         handoff_id = await live(rasa, thandi)
-        await eventually(lambda: paused(rasa))
+        await eventually(lambda: is_paused(rasa))
     lose(tmp_path, "relay.db")
     await thandi.sio.disconnect()
     await desk.__aexit__(None, None, None)
@@ -357,15 +358,11 @@ async def test_it_asks_too_if_the_desk_is_not_connected_yet(
         await desk.__aenter__()
         assert "Hello." not in await asking
         async with ScriptedAgent(desk.url, "thandi@example.com") as again:
-            await eventually(lambda: _has_received(again, handoff_id, "do you remember me"))
-
-
-async def paused(rasa: RasaServer) -> bool:
-    return bool((await rasa.tracker())["paused"])
+            await eventually(lambda: _agent_has(again, handoff_id, "do you remember me"))
 
 
 async def pause(rasa: RasaServer) -> None:
-    """Of a handoff that this relay doesn't know."""
+    """Pause the tracker for a handoff that this relay doesn't know."""
     event = {"event": "pause", "metadata": {"handoff_id": "forgotten"}}
     async with rasa.http.post(f"{rasa.url}/conversations/thabo/tracker/events", json=event) as answer:
         assert answer.status == 200
@@ -478,4 +475,4 @@ async def test_a_message_left_is_answered_when_the_customer_is_back(serve: Any, 
         assert (await rasa.tracker())["slots"]["handoff_outcome"] == "message_left"
         events = [(event["event"], event.get("text")) for event in await rasa.events()]
         assert ("user", "my parcel is wet") in events
-        await eventually(lambda: _bot_said(rasa, "We send you another one."))
+        await eventually(lambda: tracker_has(rasa, "We send you another one."))

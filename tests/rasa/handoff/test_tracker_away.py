@@ -39,7 +39,7 @@ def tracker_store(folder: Path, timeout: float = 0.1) -> dict[str, Any]:
 
 @pytest.fixture
 async def rasa(small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path) -> AsyncIterator[RasaServer]:
-    """A handoff waits for its transcript for a second."""
+    """Rasa with a SQLite tracker store; a handoff waits for its transcript for a second."""
     settings = credentials(desk.url, tmp_path, story_timeout=1)
     endpoints = {"tracker_store": tracker_store(tmp_path)}
     async with RasaServer(small_model, tmp_path, settings, endpoints) as server:
@@ -48,13 +48,13 @@ async def rasa(small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_p
 
 
 def spoken(events: list[dict[str, Any]]) -> list[str]:
-    """What was said in a tracker, by whom."""
+    """Return what was said in a tracker, by whom."""
     names = {"user": "customer", "agent": "agent", "bot": "bot"}
     return [f"{names[event['event']]}: {event['text']}" for event in events if event["event"] in names]
 
 
 async def written(rasa: RasaServer, *texts: str) -> list[dict[str, Any]]:
-    """The tracker's events, once these were written."""
+    """Wait until these texts were written, and return the tracker's events."""
 
     async def there() -> list[dict[str, Any]]:
         events = await rasa.events()
@@ -65,7 +65,7 @@ async def written(rasa: RasaServer, *texts: str) -> list[dict[str, Any]]:
 
 
 async def received(rasa: RasaServer, text: str, said: str = "and?") -> list[str]:
-    """What the customer is told, by asking until ``text`` is among it."""
+    """Say ``said`` until ``text`` is among the answers, and return all answers."""
     found: list[str] = []
 
     async def there() -> bool:
@@ -80,7 +80,7 @@ async def said_by(rasa: RasaServer, sender: str) -> list[str]:
     return spoken(await rasa.events(sender))
 
 
-def paused(events: list[dict[str, Any]]) -> bool:
+def is_paused(events: list[dict[str, Any]]) -> bool:
     kinds = [event["event"] for event in events if event["event"] in ("pause", "resume")]
     return bool(kinds) and kinds[-1] == "pause"
 
@@ -193,7 +193,7 @@ async def test_a_turn_that_can_be_written_nowhere_is_told(rasa: RasaServer, tmp_
             patch.setattr("rasa_handoff.channel.handoff_channel.keep_turn", cannot_be_written)
             assert NOT_TAKEN in await rasa.texts("hello again")
             assert (await page.say_with_id("hello", id="one"))["ok"] is False
-        await eventually(lambda: _taken(page), what="the page's message is taken when it is sent again")
+        await eventually(lambda: _say_again(page), what="the page's message is taken when it is sent again")
         assert "customer: hello" in spoken(await rasa.events("acks"))
 
 
@@ -214,7 +214,7 @@ async def test_a_message_that_comes_again_while_its_turn_waits_is_heard_once(
                 assert (await page.say_with_id("hello", id="one"))["ok"]
             await eventually(lambda: not access(rasa.app.ctx.agent.tracker_store).away, what="the store may be read")
             assert (await page.say_with_id("hello", id="one")).get("code") == "unavailable"
-        await eventually(lambda: _taken(page), what="it is taken when it is sent again")
+        await eventually(lambda: _say_again(page), what="it is taken when it is sent again")
         assert spoken(await rasa.events("acks")).count("customer: hello") == 2, "the first one, and this once"
 
 
@@ -226,7 +226,8 @@ async def cannot_be_written(*_: Any) -> None:
     raise StoreUnavailable("The disk is full.")
 
 
-async def _taken(page: ScriptedCustomer) -> bool:
+async def _say_again(page: ScriptedCustomer) -> bool:
+    """Send the message once more, and return whether it was taken."""
     return bool((await page.say_with_id("hello", id="one"))["ok"])
 
 
@@ -257,7 +258,7 @@ async def live(rasa: RasaServer, agent: ScriptedAgent) -> str:
 
 
 async def talk_and_end(rasa: RasaServer, agent: ScriptedAgent, handoff_id: str) -> None:
-    """While the store is away: each hears the other, and the customer hears of the end."""
+    """Have both talk and the agent resolve while the store is away: each hears the other, and the return waits."""
     await rasa.texts("are you there")
     await agent.hears("message", text="are you there", handoff_id=handoff_id)
     await agent.say(handoff_id, "yes I am")
@@ -268,6 +269,7 @@ async def talk_and_end(rasa: RasaServer, agent: ScriptedAgent, handoff_id: str) 
 
 
 async def all_is_written(rasa: RasaServer) -> None:
+    """Check that the tracker gets what :func:`talk_and_end` says and sets, once, in order."""
     await eventually(lambda: not rasa.channel.relay.under_way, seconds=15)
     events = await written(rasa, "customer: are you there", "agent: yes I am")
     kinds = [event["event"] for event in events if event["event"] in ("pause", "resume")]
@@ -280,7 +282,7 @@ async def all_is_written(rasa: RasaServer) -> None:
     assert (slots["handoff_outcome"], slots["handoff_note"], slots["plan"]) == ("resolved", "sent a new card", "gold")
 
 
-async def test_a_postgres_that_stops_answering_and_one_that_is_cut(
+async def test_a_postgres_that_stops_answering_or_is_cut_loses_nothing(
     small_model: Path,
     desk: DeskServer,
     thandi: ScriptedAgent,
@@ -305,10 +307,10 @@ async def test_a_postgres_that_stops_answering_and_one_that_is_cut(
         assert "customer: /greet" in spoken(await rasa.events()), "a connection that was cut is no reason to do without"
 
 
-async def test_a_redis_that_stops_answering_and_one_that_is_cut(
+async def test_a_redis_that_stops_answering_or_is_cut_loses_nothing(
     small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As Postgres."""
+    """Stopped: connections stay open and nothing comes. Cut: they are dead."""
     with RedisServer() as redis:
         endpoints = {"tracker_store": redis.tracker_store()}
         async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path), endpoints) as rasa:
@@ -348,7 +350,7 @@ class OwnStore(InMemoryTrackerStore):
             raise OwnError("The store is away.")
 
 
-async def test_a_store_of_a_projects_own_and_the_lock_store(
+async def test_a_store_of_a_projects_own_and_a_lock_store_that_raise_lose_nothing(
     small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever they raise: it waits."""
@@ -391,4 +393,4 @@ async def test_a_paused_tracker_that_cannot_be_read_is_not_resumed(
             assert "Hello." not in await rasa.texts("hello")
         await thandi.hears("message", text="hello", handoff_id=handoff_id)
         await written(rasa, "customer: hello")
-        assert paused(await rasa.events())
+        assert is_paused(await rasa.events())

@@ -55,7 +55,10 @@ class Rasa(Process):
 
 
 class Story:
-    """A customer and an agent, from the first word to the bot's again; with the store away from ``moment`` on."""
+    """A customer and an agent, from the first word to the bot's again; with the store away from ``moment`` on.
+
+    ``waits``: by what was done, the seconds until it was heard.
+    """
 
     def __init__(self, rasa: Rasa, agent: ScriptedAgent, moment: str, away: AbstractContextManager[Any]) -> None:
         self.rasa, self.agent, self.moment, self.away = rasa, agent, moment, away
@@ -67,80 +70,82 @@ class Story:
         self._store = contextlib.ExitStack()
 
     async def tell(self) -> None:
-        """All of it."""
+        """Have both talk from the first word to the last, and check the tracker."""
         async with self.customer, self.other:
             with self._store:
-                await self._says("hello", "Hello.")
-                handoff_id = await self._handed_over()
+                await self._say_and_hear("hello", "Hello.")
+                handoff_id = await self._hand_over()
                 await self._talk(handoff_id)
-                await self._resolved(handoff_id)
-            await self._is_written()
+                await self._resolve(handoff_id)
+            await self._check_tracker()
 
-    async def _handed_over(self) -> str:
-        await self._at("handoff")
-        await self._says("/execute_handoff", "One moment" if self.moment == "handoff" else "number 1")
+    async def _hand_over(self) -> str:
+        await self._take_away_at("handoff")
+        await self._say_and_hear("/execute_handoff", "One moment" if self.moment == "handoff" else "number 1")
         if self.moment == "handoff":
-            await self._says("please hurry", "One moment")
-            await self._is_back()
-        await self._at("take")
-        async with self._has_received("agent: take"):
+            await self._say_and_hear("please hurry", "One moment")
+            await self._bring_back()
+        await self._take_away_at("take")
+        async with self._timed("agent: take"):
             handoff_id = str((await self.agent.take_next())["handoff_id"])
-        async with self._has_received("customer: who took it"):
+        async with self._timed("customer: who took it"):
             await self.customer.hears("Thandi is here")
         return handoff_id
 
     async def _talk(self, handoff_id: str) -> None:
-        await self._at("talk")
+        await self._take_away_at("talk")
         for number in range(3):
-            async with self._has_received(f"agent: question {number}"):
+            async with self._timed(f"agent: question {number}"):
                 await self.customer.say(f"question {number}")
                 await self.agent.hears("message", text=f"question {number}", handoff_id=handoff_id)
-            async with self._has_received(f"customer: answer {number}"):
+            async with self._timed(f"customer: answer {number}"):
                 assert (await self.agent.say(handoff_id, f"answer {number}"))["ok"]
                 await self.customer.hears(f"answer {number}")
 
-    async def _resolved(self, handoff_id: str) -> None:
-        await self._at("resolve")
-        async with self._has_received("agent: resolve"):
+    async def _resolve(self, handoff_id: str) -> None:
+        await self._take_away_at("resolve")
+        async with self._timed("agent: resolve"):
             answer = await self.agent.ask("resolve", handoff_id=handoff_id, **RESOLVED)
             assert answer["ok"], answer
-        async with self._has_received("customer: the end"):
+        async with self._timed("customer: the end"):
             await self.customer.hears("has ended the chat")
         is_away = self.moment != "handoff"
-        await self._says("/greet", "One moment" if is_away else "Hello.")
+        await self._say_and_hear("/greet", "One moment" if is_away else "Hello.")
         if is_away:
-            await self._is_back()
+            await self._bring_back()
             await eventually(lambda: self.customer.texts.count("Hello.") == 2, seconds=30)
 
-    async def _says(self, text: str, hears: str) -> None:
+    async def _say_and_hear(self, text: str, hears: str) -> None:
         before = self._how_often(hears)
-        async with self._has_received(f"customer: {text}"):
+        async with self._timed(f"customer: {text}"):
             await self.customer.say(text)
             await eventually(lambda: self._how_often(hears) > before, what=f"{hears!r} among {self.customer.texts}")
 
     def _how_often(self, words: str) -> int:
         return sum(words in text for text in self.customer.texts)
 
-    async def _at(self, moment: str) -> None:
+    async def _take_away_at(self, moment: str) -> None:
+        """Take the store away if this is the moment; the bot answers its other customers all the same."""
         if moment == self.moment:
             self._store.enter_context(self.away)
             self._since = time.monotonic()
-            async with self._has_received("beside: the bot"):  # a customer of the bot's alone
+            async with self._timed("beside: the bot"):  # a customer of the bot's alone
                 await self.other.say("/greet")
                 await self.other.hears("Hello.")
 
-    async def _is_back(self) -> None:
-        """After as long as it is to be away."""
+    async def _bring_back(self) -> None:
+        """Bring the store back, once it has been away for ``AWAY_SECONDS``: that long a time is what is tested."""
         await asyncio.sleep(max(0.0, AWAY_SECONDS - (time.monotonic() - self._since)))
         self._store.close()
 
     @contextlib.asynccontextmanager
-    async def _has_received(self, what: str) -> Any:
+    async def _timed(self, what: str) -> Any:
+        """Keep in ``waits`` how long the block takes."""
         began = time.monotonic()
         yield
         self.waits[what] = time.monotonic() - began
 
-    async def _is_written(self) -> None:
+    async def _check_tracker(self) -> None:
         tracker: dict[str, Any] = {}
 
         async def there() -> bool:

@@ -19,9 +19,9 @@ def buttons(answers: list[dict]) -> list[tuple[str, str]]:
 
 
 async def there(rasa: RasaServer) -> None:
-    """The relay has heard that somebody of billing is there."""
+    """Wait until the relay has heard that somebody is there."""
     desk = rasa.channel.desk
-    await eventually(lambda: desk.connected and any(d.staffed for d in desk.availability.departments))
+    await eventually(lambda: desk.connected and any(one.staffed for one in desk.availability.departments))
 
 
 async def test_options_are_the_departments_that_are_staffed(rasa: RasaServer, thandi: ScriptedAgent) -> None:
@@ -230,7 +230,7 @@ async def test_the_fallback_ends_in_the_options(rasa: RasaServer, thandi: Script
 
 
 async def fallen_back(rasa: RasaServer) -> list[dict]:
-    """The end of the two-stage fallback."""
+    """Say what the bot doesn't understand until the two-stage fallback ends, and return its last answers."""
     said: list[dict] = []
     for _ in range(4):
         said = await rasa.say("xyzzy plugh qwrt")

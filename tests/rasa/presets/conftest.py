@@ -65,7 +65,7 @@ def starter_project(folder: Path, **settings: bool) -> Path:
 
 
 def trained(name: str, factory: pytest.TempPathFactory, **settings: bool) -> Path:
-    """The starter project with these settings and a model, made once per run."""
+    """Return the starter project with these settings and a model, made once per run."""
 
     def make(out: Path) -> Path:
         shutil.rmtree(out, ignore_errors=True)  # left by a run that was killed while it trained
@@ -104,6 +104,7 @@ def action_server(contact_project: Path) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(10)
+        children.forget(server.pid)
 
 
 def answers(url: str) -> bool:

@@ -22,10 +22,12 @@ def executor() -> ActionExecutor:
 
 
 def notice(*departments: dict[str, Any], staffed: bool = True) -> dict[str, Any]:
+    """Return the metadata by which HandoffChannel tells actions who is there."""
     return {"handoff": {"channel": "rest", "availability": {"departments": departments, "staffed": staffed}}}
 
 
 def call(action: str, metadata: Any = None, entities: Any = (), slots: Any = None, loop: Any = None) -> dict[str, Any]:
+    """Return a call as Rasa makes it to an action server."""
     message = {"text": "x", "metadata": metadata or {}, "entities": list(entities), "intent": {"name": "x"}}
     tracker = {
         "sender_id": "s",
@@ -59,7 +61,7 @@ async def test_a_desk_without_departments_offers_anybody(executor: ActionExecuto
 
 
 @pytest.mark.parametrize("metadata", [notice(staffed=False), notice(CLOSED)])
-async def test_with_nobody_there_it_says_so(executor: ActionExecutor, metadata: Any) -> None:
+async def test_with_nobody_there_the_options_action_says_so(executor: ActionExecutor, metadata: Any) -> None:
     done = await executor.run(call("action_provide_handoff_options", metadata))
     [said] = done["responses"]
     assert said["response"] == "utter_handoff_nobody"
@@ -76,7 +78,9 @@ async def test_the_marker_carries_department_and_contact(executor: ActionExecuto
 
 @pytest.mark.parametrize("action", ["action_execute_handoff", "action_human_handoff"])
 @pytest.mark.parametrize("metadata", [{}, {"handoff": "a customer's own word"}])
-async def test_it_pauses_itself_where_no_channel_is_there(executor: ActionExecutor, action: str, metadata: Any) -> None:
+async def test_an_action_pauses_by_itself_where_no_channel_is_there(
+    executor: ActionExecutor, action: str, metadata: Any
+) -> None:
     done = await executor.run(call(action, metadata))
     assert [event["event"] for event in done["events"]] == ["pause"]
 

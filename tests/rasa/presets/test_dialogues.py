@@ -115,13 +115,13 @@ async def test_the_contact_form_asks_once_then_offers_the_open_departments(conta
     assert "back with me" in welcome["text"]
 
 
-async def test_who_would_rather_not_say_gets_on_without(contact: Say) -> None:
+async def test_who_carries_on_with_the_bot_is_asked_for_no_contact_any_more(contact: Say) -> None:
     await contact("/provide_handoff_options")
     assert await contact("/handoff_carry_on") == [{"text": "Gladly. What can I do for you?"}]
     assert await contact("hello") == [{"text": "Hey! How are you?"}]
 
 
-async def test_put_me_through_from_inside_the_contact_form(contact: Say, contact_agent: Agent) -> None:
+async def test_a_request_for_a_person_inside_the_contact_form_ends_the_form_and_hands_over(contact: Say) -> None:
     await contact("/provide_handoff_options")
     assert await contact("/execute_handoff") == [{"custom": {"handoff": {}}}]
     assert await contact("hello") == [{"text": "Hey! How are you?"}]

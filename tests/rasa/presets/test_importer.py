@@ -46,7 +46,7 @@ def test_a_response_of_the_projects_own_wins(project: Path) -> None:
     assert "utter_handoff_joined" in domain.responses
 
 
-def test_it_wins_even_when_our_importer_stands_first(project: Path) -> None:
+def test_the_projects_own_wins_even_when_our_importer_stands_first(project: Path) -> None:
     replace(project / "config.yml", "- name: RasaFileImporter\n", "")
     replace(project / "config.yml", "pipeline:", "- name: RasaFileImporter\npipeline:")
     add(
@@ -79,24 +79,25 @@ def test_an_example_the_project_gives_to_another_intent_is_left_out(project: Pat
     assert labels == ["bot_challenge"]
 
 
-def numbers_of(project: Path) -> Counter[str]:
+def example_counts(project: Path) -> Counter[str]:
+    """Return how many examples each intent has."""
     examples = importer_of(project).get_nlu_data().intent_examples
     return Counter(str(example.get("intent")) for example in examples)
 
 
 def test_the_examples_are_at_most_a_third_as_many_as_the_projects_own(project: Path) -> None:
     """The starter project has 68: a small bot would take ordinary words for requests if most it learnt were the preset's."""
-    counted = numbers_of(project)
+    counted = example_counts(project)
     assert (counted["provide_handoff_options"], counted["execute_handoff"], counted["handoff_carry_on"]) == (13, 5, 2)
     texts = [example.get("text") for example in importer_of(project).get_nlu_data().intent_examples]
     assert "I want to talk to a human" in texts
     assert "a person please" not in texts
 
 
-def test_examples_the_project_adds_to_an_intent_of_ours_change_nothing_of_that(project: Path) -> None:
+def test_examples_the_project_adds_to_an_intent_of_ours_leave_our_numbers_as_they_were(project: Path) -> None:
     more = "".join(f"    - colleague number {number}\n" for number in range(40))
     add(project / "data" / "nlu.yml", f"\n- intent: execute_handoff\n  examples: |\n{more}")
-    counted = numbers_of(project)
+    counted = example_counts(project)
     assert (counted["provide_handoff_options"], counted["execute_handoff"]) == (13, 45)
 
 
@@ -104,7 +105,7 @@ def test_a_tiny_project_gets_the_few_that_requests_are_understood_with(project: 
     (project / "data" / "nlu.yml").write_text(
         'version: "3.1"\nnlu:\n- intent: greet\n  examples: |\n    - hello\n    - hi\n'
     )
-    assert numbers_of(project)["provide_handoff_options"] == 5
+    assert example_counts(project)["provide_handoff_options"] == 5
 
 
 def test_a_project_with_many_examples_gets_all(project: Path) -> None:
@@ -112,7 +113,7 @@ def test_a_project_with_many_examples_gets_all(project: Path) -> None:
     (project / "data" / "nlu.yml").write_text(
         f'version: "3.1"\nnlu:\n- intent: greet\n  examples: |\n{more}- intent: deny\n  examples: |\n{more}'
     )
-    counted = numbers_of(project)
+    counted = example_counts(project)
     assert (counted["provide_handoff_options"], counted["execute_handoff"], counted["handoff_carry_on"]) == (38, 15, 7)
 
 
