@@ -13,12 +13,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy.engine import make_url
-
 from rasa_handoff.admin.commands import ANSWER_SECONDS, LONGEST_REQUEST, Handler, answer_to, request_for, result_of
 from rasa_handoff.protocol.errors import HandoffError
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.text import as_json
+from rasa_handoff.store.database_url import read_url
 
 log = get_log(__name__)
 
@@ -105,7 +104,7 @@ class NobodyThere(Exception):
 
 def socket_of(url: str) -> Path | None:
     """Return the path of this database's socket; None for a database that isn't a file."""
-    parsed = make_url(url)
+    parsed = read_url(url)
     if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
         return None
     return Path(parsed.database + ENDING)

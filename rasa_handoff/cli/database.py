@@ -46,15 +46,12 @@ def relays_database(project: Project) -> str:
     if project.channel is None:
         raise HandoffError(f"credentials.yml has no {CHANNEL_NAME}, so there is no relay here.")
     store = read_store(project.channel)
-    from sqlalchemy.engine import make_url  # init and doctor run where SQLAlchemy isn't installed
-    from sqlalchemy.exc import ArgumentError
+    from rasa_handoff.store.database_url import read_url  # init and doctor run where SQLAlchemy isn't installed
 
     try:
-        url = make_url(store)
-    except ArgumentError as problem:
-        raise HandoffError(
-            f"{CHANNEL_NAME}: store isn't an address of a database, such as sqlite:///handoff.db."
-        ) from problem
+        url = read_url(store)
+    except HandoffError as problem:
+        raise HandoffError(f"{CHANNEL_NAME}: store: {problem}") from None
     if url.get_backend_name() == "sqlite" and url.database:
         url = url.set(database=str(project.folder / url.database))
     return str(url.render_as_string(hide_password=False))

@@ -17,6 +17,7 @@ from rasa_handoff.protocol.errors import HandoffError
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.undeliverable import DEAD_LETTERS as OF_RELAY
 from rasa_handoff.server.sending_again import DEAD_LETTERS as OF_SERVER
+from rasa_handoff.store.database_url import read_url
 from rasa_handoff.store.postgres import with_driver
 
 LETTERS: Final = {SERVER: OF_SERVER, RELAY: OF_RELAY}
@@ -75,13 +76,13 @@ def count_dead_letters(database: str) -> int:
     try:
         return len(ask(database, LIST))
     except (NobodyThere, HandoffError):
-        with contextlib.suppress(SQLAlchemyError, ModuleNotFoundError):
+        with contextlib.suppress(HandoffError, SQLAlchemyError, ModuleNotFoundError):
             return _read_count(database)
     return 0
 
 
 def _read_count(database: str) -> int:
-    url, options = make_url(database), {}
+    url, options = read_url(database), {}
     if url.get_backend_name() == "sqlite":
         url = make_url(f"sqlite:///file:{url.database}?mode=ro&uri=true")  # read-only, so that no file is made
     else:

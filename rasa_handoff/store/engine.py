@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Column, MetaData, String, Table, create_engine, event, insert, select, update
-from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import ArgumentError, InterfaceError, InternalError, OperationalError, SQLAlchemyError, TimeoutError
 
 from rasa_handoff.protocol.errors import StoreError
@@ -26,6 +26,7 @@ from rasa_handoff.protocol.handshake import FORMAT
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.store import changes, postgres
 from rasa_handoff.store.batch import Batch, Doubt, Progress, Work, resolve
+from rasa_handoff.store.database_url import cannot_be_used, read_url, without_password
 from rasa_handoff.store.migrations import Steps, migrate
 from rasa_handoff.store.sqlite import DatabaseInUse, Ownership, sqlite_engine
 from rasa_handoff.store.statements import PROGRESS
@@ -77,7 +78,7 @@ class Store:
         self._ownership = Ownership(url)
         self._on_postgres = self._engine.dialect.name == "postgresql"
         self._duplicate = postgres.SocketDuplicate(self._engine) if self._on_postgres else None
-        self._advisory_lock = postgres.AdvisoryLock(_without_password(url)) if self._on_postgres else None
+        self._advisory_lock = postgres.AdvisoryLock(without_password(url)) if self._on_postgres else None
         self._owns = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"{side}-store")
         self._progress = Progress(ANSWER_SECONDS)
@@ -128,7 +129,7 @@ class Store:
             StoreError: the store is closed.
         """
         if self._closed:
-            raise StoreError(f"The database {_without_password(self.url)} is closed.")
+            raise StoreError(f"The database {without_password(self.url)} is closed.")
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.append((work, answer))
         if self._committing is None:
@@ -142,7 +143,7 @@ class Store:
         """
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         if self._closed:
-            answer.set_exception(StoreError(f"The database {_without_password(self.url)} is closed."))
+            answer.set_exception(StoreError(f"The database {without_password(self.url)} is closed."))
         else:
             self._soon.append((work, answer))
             self._start_soon_timer()
@@ -296,7 +297,7 @@ class Store:
         except BaseException as problem:
             self._engine.dispose()
             if isinstance(problem, SQLAlchemyError):
-                shown = f"The database {_without_password(self.url)} can't be opened: {_first_line(problem)}."
+                shown = f"The database {without_password(self.url)} can't be opened: {_first_line(problem)}."
                 raise StoreError(shown) from problem
             raise
 
@@ -327,12 +328,12 @@ class Store:
             connection.execute(insert(self._meta), [{"key": key, "value": value} for key, value in known.items()])
         if known.get("format") != FORMAT:
             raise StoreError(
-                f"The database {_without_password(self.url)} was written by a version of rasa-handoff from before its first "
+                f"The database {without_password(self.url)} was written by a version of rasa-handoff from before its first "
                 "release, which this one can't read: name another database, or move this one away."
             )
         if known["side"] != self._side:
             raise StoreError(
-                f"The database {_without_password(self.url)} belongs to the {known['side']}, not to the {self._side}: "
+                f"The database {without_password(self.url)} belongs to the {known['side']}, not to the {self._side}: "
                 f"give the {self._side} a database of its own."
             )
         self._migrate(connection, int(known["schema"]))
@@ -342,7 +343,7 @@ class Store:
         assert self._meta is not None
         if found > self._schema:
             raise StoreError(
-                f"The database {_without_password(self.url)} has schema {found}, this version of rasa-handoff knows up to "
+                f"The database {without_password(self.url)} has schema {found}, this version of rasa-handoff knows up to "
                 f"{self._schema}: install the newer version that wrote it."
             )
         if found < self._schema:
@@ -351,7 +352,7 @@ class Store:
                 here = self._meta.c.key == "schema"
                 connection.execute(update(self._meta).where(here).values(value=str(self._schema)))
             log.info(
-                "The database %s was brought from schema %s to %s.", _without_password(self.url), found, self._schema
+                "The database %s was brought from schema %s to %s.", without_password(self.url), found, self._schema
             )
 
     def _alone(self, connection: Connection) -> contextlib.AbstractContextManager[None]:
@@ -364,16 +365,14 @@ class Store:
 
 def _engine(url: str) -> Engine:
     try:
-        parsed = make_url(url)
+        parsed = read_url(url)
         if parsed.get_backend_name() == "postgresql":
             return postgres.postgres_engine(parsed)
         if parsed.get_backend_name() != "sqlite":
             return create_engine(url, future=True, pool_size=1, max_overflow=0, pool_pre_ping=True)
         return sqlite_engine(parsed, BUSY_SECONDS)
     except (ArgumentError, ImportError) as problem:
-        raise StoreError(
-            f"The database URL {_without_password(url)!r} can't be used: {_first_line(problem)}. Try sqlite:///handoff.db."
-        ) from problem
+        raise cannot_be_used(url, _first_line(problem)) from problem
 
 
 def _no_response() -> Exception:
@@ -384,12 +383,6 @@ def _no_response() -> Exception:
 def _is_lost(problem: BaseException) -> bool:
     """Return whether the connection was lost."""
     return bool(getattr(problem, "connection_invalidated", False))
-
-
-def _without_password(url: str) -> str:
-    with contextlib.suppress(ArgumentError):
-        return str(make_url(url).render_as_string(hide_password=True))
-    return url
 
 
 def _first_line(problem: Exception) -> str:

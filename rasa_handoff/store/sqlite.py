@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from sqlalchemy import create_engine, event
-from sqlalchemy.engine import URL, Engine, make_url
+from sqlalchemy.engine import URL, Engine
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import QueuePool
 
 from rasa_handoff.protocol.errors import StoreError
+from rasa_handoff.store.database_url import read_url
 
 try:
     import fcntl
@@ -153,8 +154,6 @@ class Ownership:
 
 
 def _file_of(url: str) -> Path | None:
-    with contextlib.suppress(ArgumentError):
-        parsed = make_url(url)
-        if parsed.get_backend_name() == "sqlite" and parsed.database and parsed.database != ":memory:":
-            return Path(parsed.database)
-    return None
+    parsed = read_url(url)
+    is_file = parsed.get_backend_name() == "sqlite" and parsed.database and parsed.database != ":memory:"
+    return Path(str(parsed.database)) if is_file else None

@@ -1,6 +1,7 @@
 """The store, the outbox and the dispatcher, on real SQLite files and on a real Postgres."""
 
 import asyncio
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from alembic.operations import Operations
 from sqlalchemy import Column, Integer, MetaData, String, Table, inspect, text, update
 from sqlalchemy.exc import DataError, OperationalError
 
+from rasa_handoff.admin.socket import socket_of
 from rasa_handoff.protocol.errors import Refused, StoreError, Unforeseen, Unreachable, Waits
 from rasa_handoff.store.dispatcher import Dispatcher
 from rasa_handoff.store.engine import Store
@@ -266,6 +268,33 @@ def test_an_address_that_cant_be_used_is_reported_without_its_password() -> None
     with pytest.raises(StoreError, match=r"The database URL 'nosuch://thabo:\*\*\*@here/x' can't be used") as problem:
         Store("nosuch://thabo:secret@here/x", MetaData(), "relay", 1)
     assert "secret" not in str(problem.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://thabo:s3cret@here:54x/x", "postgresql://***@here:54x/x"),
+        ("postgresql://thabo:s3@cret:more@here/x", "postgresql://***@here/x"),
+        ("postgresql://thabo:s3@cret@here/x", "postgresql://***@here/x"),
+        ("postgresql//thabo:s3cret@here/x", "postgresql//***@here/x"),
+        ("postgresql://thabo:s3cret/x", "postgresql://thabo:***/x"),
+        ("nosuch://thabo@here/x?password=s3cret", "nosuch://thabo@here/x?password=***"),
+        ("handoff.db", "handoff.db"),
+    ],
+)
+def test_no_piece_of_a_password_is_in_the_sentence_about_an_address(url: str, shown: str) -> None:
+    with pytest.raises(StoreError) as problem:
+        Store(url, MetaData(), "relay", 1)
+    sentence = str(problem.value)
+    assert sentence.startswith(f"The database URL '{shown}' can't be used: ")
+    assert sentence.endswith(" Try sqlite:///handoff.db.")
+    assert not [piece for piece in ("s3", "cret", "more") if piece in sentence]
+    assert "s3" not in "".join(traceback.format_exception(problem.value))
+
+
+def test_nor_in_what_a_command_says_about_it() -> None:
+    with pytest.raises(StoreError, match=r"^The database URL 'postgresql://\*\*\*@here:54x/x' can't be used: "):
+        socket_of("postgresql://thabo:secret@here:54x/x")
 
 
 async def test_lanes_keep_their_order_and_dont_wait_for_each_other(database_url: str) -> None:
