@@ -119,6 +119,12 @@ DESK = (
     Exchange(FROM_DESK, "typing", [relay.TypingPayload], ""),
     Exchange(FROM_DESK, "transfer", [desk.TransferPayload], ""),
     Exchange(FROM_DESK, "resolve", [desk.ResolvePayload], "or code `invalid` with the slot that is wrong"),
+    Exchange(
+        FROM_DESK,
+        "followed_up",
+        [desk.FollowedUpPayload],
+        "or code `invalid`: it didn't end with the outcome `follow_up`",
+    ),
 )
 VALUES: Sequence[Kind] = (
     relay.Acknowledgement,

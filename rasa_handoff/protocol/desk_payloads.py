@@ -47,15 +47,21 @@ class Message(Value, frozen=True, kw_only=True):
 
 
 class EndSummary(Value, frozen=True, kw_only=True):
-    """The end of a conversation. ``outcome``: what came of it, or why it ended. ``note``: the agent's. ``at``: when."""
+    """The end of a conversation.
+
+    ``outcome``: what came of it, or why it ended. ``note``: the agent's. ``at``: when. ``followed_up``: after the outcome
+    ``follow_up``, whether somebody has done it.
+    """
 
     outcome: str
     note: str | None
     at: float
+    followed_up: bool = False
 
 
 class Summary(Payload, frozen=True, kw_only=True):
-    """A conversation as a line of a list; replaces what the desk has. ``ended`` ones leave the lists.
+    """A conversation as a line of a list; replaces what the desk has. ``ended`` ones leave the lists, unless they are to be
+    followed up.
 
     ``handoff_id``: its handoff. ``bot_id``: the bot. ``short_id``: the first eight digits of the SHA-256 of the conversation's
     id, as in log lines; browsers aren't told the id itself, because whoever knows it may be able to use the conversation.
@@ -125,7 +131,8 @@ class ReadyPayload(Availability, frozen=True, kw_only=True):
     """Everything that the desk shows, after every connect, with the departments as in ``availability``.
 
     ``me``: the agent. ``queue``: the conversations that wait. ``mine``: those this agent has. ``others``: those other agents
-    have. ``messages``: messages that were left. ``outcomes``: what may be chosen at the end.
+    have. ``messages``: messages that were left. ``outcomes``: what may be chosen at the end. ``follow_ups``: the newest of those
+    that ended with ``follow_up`` and nobody has followed up.
     """
 
     event: ClassVar[str] = "ready"
@@ -136,6 +143,7 @@ class ReadyPayload(Availability, frozen=True, kw_only=True):
     others: tuple[Summary, ...]
     messages: tuple[Summary, ...]
     outcomes: tuple[Outcome, ...] = tuple(Outcome)
+    follow_ups: tuple[Summary, ...] = ()
 
 
 class ShownMessagePayload(Message, frozen=True, kw_only=True):
@@ -242,3 +250,11 @@ class ResolvePayload(Payload, frozen=True, kw_only=True):
     outcome: Outcome
     note: Annotated[str, Meta(max_length=LONGEST_MESSAGE)] | None = None
     slots: dict[str, Any] = {}
+
+
+class FollowedUpPayload(Payload, frozen=True, kw_only=True):
+    """The agent has followed up a conversation that ended with the outcome ``follow_up``. ``handoff_id``: its handoff."""
+
+    event = "followed_up"
+
+    handoff_id: HandoffId

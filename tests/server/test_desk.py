@@ -47,6 +47,33 @@ async def test_ready_has_all_an_agent_needs(relay, desk):
     assert [(s["handoff_id"], s["agent"]["name"]) for s in ready["others"]] == [(taken, "Sipho")]
 
 
+async def test_what_is_to_be_followed_up_is_listed_until_somebody_has_done_it(relay, desk):
+    thandi, sipho, karoo = await desk(), await desk("sipho"), await relay()
+    handoffs = [await karoo.initiate(department="billing"), await karoo.initiate(department="orders")]
+    for handoff in handoffs:
+        await thandi.take(handoff)
+        await thandi.resolve(handoff, "follow_up", note="call back on Monday")
+    shown = await eventually(lambda: [one for one in sipho.shown(handoffs[0]) if one["ended"]])
+    assert (shown[-1]["ended"]["note"], shown[-1]["ended"]["followed_up"]) == ("call back on Monday", False)
+    assert [one["handoff_id"] for one in (await desk()).all("ready")[0]["follow_ups"]] == handoffs[::-1]
+    assert [one["handoff_id"] for one in (await desk("sipho")).all("ready")[0]["follow_ups"]] == handoffs[:1]
+    assert (await sipho.ask("followed_up", handoff_id=handoffs[1]))["code"] == "unknown_handoff"
+    for _ in range(2):  # the second is one sent again after a lost answer
+        assert await sipho.ask("followed_up", handoff_id=handoffs[0]) == {"ok": True}
+    await eventually(lambda: thandi.shown(handoffs[0])[-1]["ended"]["followed_up"])
+    assert [one["handoff_id"] for one in (await desk()).all("ready")[0]["follow_ups"]] == handoffs[1:]
+
+
+async def test_only_what_ended_so_can_be_followed_up(relay, desk):
+    thandi, karoo = await desk(), await relay()
+    handoff = await karoo.initiate()
+    await thandi.take(handoff)
+    for _ in ("while it goes on", "after another outcome"):
+        assert (await thandi.ask("followed_up", handoff_id=handoff))["code"] == "invalid"
+        await thandi.resolve(handoff, "resolved")
+    assert (await desk()).all("ready")[0]["follow_ups"] == []
+
+
 async def test_a_desk_that_connects_misses_nothing_of_what_happens_meanwhile(relay, desk, monkeypatch):
     """Something else is committed and told after the desk's lists were read, and before the desk is given them."""
     karoo, thandi = await relay(), await desk()

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { PersistentMap } from "../../rasa_handoff/server/web/static/persistent-map.js";
 import {
   colleaguesConversations,
+  conversationsToFollowUp,
   lastMessage,
   messagesLeft,
   myConversations,
@@ -256,6 +257,21 @@ test("a message, a status or a sign of typing that comes twice gives the same st
   ];
   const state = after(ready({ mine: [held("h", "a1")] }), ...once);
   for (const event of [once[0], once[2], once[3]]) assert.equal(reduce(state, structuredClone(event)), state);
+});
+
+test("what is to be followed up stays in its list, the oldest first, until it is done", () => {
+  const over = (id, at, ended = {}) =>
+    held(id, "a1", { state: "ended", ended: { outcome: "follow_up", note: null, at, followed_up: false, ...ended } });
+  const begun = after(ready({ mine: [held("now", "a1")], follow_ups: [over("new", 30), over("old", 10)] }));
+  const ended = reduce(begun, { type: "conversation", summary: over("now", 20) });
+  assert.deepEqual(ids(conversationsToFollowUp(ended)), ["old", "now", "new"]);
+  assert.deepEqual(ids(myConversations(ended)), []);
+  const read = reduce(reduce(ended, { type: "selected", handoff_id: "old" }), { type: "selected", handoff_id: null });
+  assert.deepEqual(ids(conversationsToFollowUp(read)), ["old", "now", "new"]);
+  const done = reduce(read, { type: "conversation", summary: over("old", 10, { followed_up: true }) });
+  const resolved = reduce(done, { type: "conversation", summary: over("new", 30, { outcome: "resolved" }) });
+  assert.deepEqual(ids(conversationsToFollowUp(resolved)), ["now"]);
+  assert.equal(resolved.summaries.get("old"), undefined);
 });
 
 test("what an event doesn't concern stays the same object", () => {

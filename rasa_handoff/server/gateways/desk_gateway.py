@@ -15,6 +15,7 @@ from rasa_handoff.protocol.desk_payloads import (
     AgentMessagePayload,
     ConversationAnswer,
     DeletedPayload,
+    FollowedUpPayload,
     Me,
     Message,
     MessageAnswer,
@@ -90,6 +91,7 @@ class DeskGateway:
             "typing": self._typing,
             "transfer": self._transfer,
             "resolve": self._resolve,
+            "followed_up": self._followed_up,
         }
         listen(sio, DESK_NAMESPACE, handlers, FAILED)
 
@@ -206,6 +208,9 @@ class DeskGateway:
             self._agent(sid), resolution.handoff_id, resolution.outcome, resolution.note, resolution.slots
         )
 
+    async def _followed_up(self, sid: str, data: Any) -> None:
+        await self._conversations.follow_up(self._agent(sid), read(FollowedUpPayload, data).handoff_id)
+
     async def _publish(self, publication: Publication) -> None:
         emitted = _event_of(publication)
         if emitted is not None:
@@ -288,6 +293,7 @@ def _ready(unit: UnitOfWork, agent: str) -> ReadyPayload:
         mine=lists["mine"],
         others=lists["others"],
         messages=lists["messages"],
+        follow_ups=lists["follow_ups"],
     )
 
 

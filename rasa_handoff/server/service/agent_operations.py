@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from rasa_handoff.core.assignment import Stage
 from rasa_handoff.core.assignment_events import AgentCame, AgentLeft, Resolved, Taken, Transferred
 from rasa_handoff.protocol.desk_payloads import WholeConversation
@@ -128,6 +130,21 @@ class AgentService(Service):
             check_slots(slots, record.offer.bot.settable)
             agent = accounts.agent_by_id(unit.connection, agent_id)
             unit.apply(record, Resolved(at=unit.now, agent=agent, outcome=outcome.value, note=note, slots=slots))
+
+        await self.do(work)
+
+    async def follow_up(self, agent_id: str, handoff_id: str) -> None:
+        """Note that what the outcome "follow_up" of a conversation asks for was done; a second time changes nothing."""
+
+        def work(unit: UnitOfWork) -> None:
+            record = must_find_for_agent(unit, agent_id, handoff_id)
+            ended = record.assignment.ended
+            if ended is None or ended.outcome != Outcome.FOLLOW_UP.value:
+                raise Refused("invalid", "There is nothing to follow up in this conversation.")
+            if not record.followed_up:
+                after = replace(record, followed_up=True)
+                handoffs.save(unit.connection, after)
+                unit.show(after)
 
         await self.do(work)
 

@@ -40,12 +40,14 @@ def summary(record: Record, last: Message | None) -> Summary:
         customer_is_away=record.customer_is_away,
         last=None if last is None else replace(last, text=_cut(last.text)),
         words=_last_before(record),
-        ended=_ended(state.ended),
+        ended=_ended(state.ended, record.followed_up),
     )
 
 
-def _ended(ending: Ending | None) -> EndSummary | None:
-    return None if ending is None else EndSummary(outcome=ending.outcome, note=ending.note, at=ending.at)
+def _ended(ending: Ending | None, followed_up: bool) -> EndSummary | None:
+    if ending is None:
+        return None
+    return EndSummary(outcome=ending.outcome, note=ending.note, at=ending.at, followed_up=followed_up)
 
 
 def _last_before(record: Record) -> str | None:
@@ -104,15 +106,14 @@ def check_may_see(connection: Connection, record: Record, agent: str) -> None:
 
 
 def lists(connection: Connection, agent: str) -> dict[str, tuple[Summary, ...]]:
-    """Return the lists of the event ``ready``: the queue, the agent's own and the others' conversations, and messages left."""
-    unfinished = handoffs.unfinished(connection)
-    departments = {record.assignment.department for record in unfinished}
+    """Return the lists of the event ``ready``: the queue, the agent's own and the others' conversations, messages left, and what
+    is to be followed up."""
+    listed = [*handoffs.unfinished(connection), *handoffs.to_follow_up(connection)]
+    departments = {record.assignment.department for record in listed}
     serving = {department: availability.serving(connection, department) for department in departments}
-    seen = [
-        record for record in unfinished if agent in viewers(connection, record, serving[record.assignment.department])
-    ]
+    seen = [record for record in listed if agent in viewers(connection, record, serving[record.assignment.department])]
     last = handoffs.last_messages(connection, [record.handoff_id for record in seen])
-    found: dict[str, list[Summary]] = {"queue": [], "mine": [], "others": [], "messages": []}
+    found: dict[str, list[Summary]] = {"queue": [], "mine": [], "others": [], "messages": [], "follow_ups": []}
     for record in seen:
         found[_list_of(record, agent)].append(summary(record, last.get(record.handoff_id)))
     return {name: tuple(summaries) for name, summaries in found.items()}
@@ -125,6 +126,8 @@ def gone_summary(summary: Summary, at: float) -> Summary:
 
 
 def _list_of(record: Record, agent: str) -> str:
+    if record.assignment.stage is Stage.ENDED:
+        return "follow_ups"
     if record.assignment.stage is Stage.QUEUED:
         return "queue"
     if record.assignment.stage is Stage.MESSAGE:

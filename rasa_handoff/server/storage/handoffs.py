@@ -21,7 +21,7 @@ from rasa_handoff.protocol.payloads import DeskStatusPayload, MessagePayload
 from rasa_handoff.protocol.text import as_json
 from rasa_handoff.protocol.values import Agent, Offer, Priority, Speaker, Status, Value
 from rasa_handoff.server.storage.customer_entries import MessageEntry, StatusEntry
-from rasa_handoff.server.storage.tables import HANDOFFS, MESSAGES
+from rasa_handoff.server.storage.tables import HANDOFFS, MESSAGES, TO_FOLLOW_UP
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.statements import Statement
 
@@ -37,6 +37,9 @@ MOST_UNREADABLE: Final = 20
 URGENCY: Final = {Priority.LOW: 0, Priority.NORMAL: 1, Priority.HIGH: 2, Priority.URGENT: 3}
 RANK: Final = {Status.STORED: 0, Status.WAITING: 1, Status.FAILED: 2, Status.DELIVERED: 3, Status.READ: 4}
 """A message's status only rises: a late "waiting" doesn't undo "delivered"."""
+
+MOST_TO_FOLLOW_UP: Final = 200
+"""Conversations to be followed up that a desk lists; with some done, older ones come with the next connect."""
 
 OFFERS_IN_MEMORY: Final = 256
 """Offers that are kept as they were read. Each message needs its conversation's, whose transcript may be long."""
@@ -74,9 +77,9 @@ class Record(Value, frozen=True, kw_only=True):
     """A conversation: its offer and its state.
 
     ``side``: the outbox target that leads to the customer. ``customer_is_away``: whether no page of theirs is open, as far as
-    their channel knows. ``position``: the place in the queue that was sent last. ``seq``:
-    the number of the last message, whoever wrote it. ``last_number``: the number of the last entry to the customer's side, a
-    message or a status.
+    their channel knows. ``position``: the place in the queue that was sent last. ``seq``: the number of the last message,
+    whoever wrote it. ``last_number``: the number of the last entry to the customer's side, a message or a status.
+    ``followed_up``: whether somebody has done what the outcome "follow_up" asks for.
     """
 
     offer: Offer
@@ -86,6 +89,7 @@ class Record(Value, frozen=True, kw_only=True):
     seq: int = 0
     last_number: int = 0
     customer_is_away: bool = False
+    followed_up: bool = False
 
     @property
     def handoff_id(self) -> str:
@@ -129,6 +133,12 @@ def newest_of(connection: Connection, side: str, bot_id: str, conversation_id: s
 def unfinished(connection: Connection) -> list[Record]:
     """Return all conversations that haven't ended, in the queue's order: priority, who goes ahead, time."""
     return _read_all(connection.execute(_in_order(HANDOFFS.c.stage.in_(OPEN_STAGES))))
+
+
+def to_follow_up(connection: Connection) -> list[Record]:
+    """Return the conversations that ended with the outcome "follow_up", for which nobody has done that: the newest ones."""
+    newest = select(HANDOFFS).where(TO_FOLLOW_UP).order_by(HANDOFFS.c.ended_at.desc()).limit(MOST_TO_FOLLOW_UP)
+    return _read_all(connection.execute(newest))
 
 
 def assigned_to(connection: Connection, agent: str) -> list[Record]:
@@ -285,6 +295,7 @@ def _changing(record: Record) -> dict[str, Any]:
         "seq": record.seq,
         "last_number": record.last_number,
         "customer_is_away": record.customer_is_away,
+        "followed_up": record.followed_up,
     }
 
 
@@ -326,6 +337,7 @@ def _record(row: Any) -> Record:
         seq=row.seq,
         last_number=row.last_number,
         customer_is_away=row.customer_is_away,
+        followed_up=row.followed_up,
     )
 
 

@@ -20,15 +20,18 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    and_,
     delete,
     false,
     insert,
+    literal_column,
 )
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.protocol.errors import Refused, Unreachable
 from rasa_handoff.protocol.limits import LONGEST_ID
 from rasa_handoff.protocol.logs import get_log
+from rasa_handoff.protocol.values import Outcome
 from rasa_handoff.store.batch import Work
 from rasa_handoff.store.engine import TROUBLES, Store
 from rasa_handoff.store.migrations import Steps
@@ -205,6 +208,8 @@ HANDOFFS: Final = Table(
     Column("ended_at", Float),
     Column("outcome", String(100)),
     Column("end_note", Text),
+    # Whether somebody has done what the outcome "follow_up" asks for.
+    Column("followed_up", Boolean, nullable=False, server_default=false()),
     Column("offer", Text, nullable=False),
     # The last place in the queue that was sent to the customer's side.
     Column("position", Integer),
@@ -225,6 +230,12 @@ Index(
     sqlite_where=HANDOFFS.c.ended_at.isnot(None),
     postgresql_where=HANDOFFS.c.ended_at.isnot(None),
 )
+
+TO_FOLLOW_UP: Final = and_(
+    HANDOFFS.c.outcome == literal_column(f"'{Outcome.FOLLOW_UP.value}'"), HANDOFFS.c.followed_up.is_(false())
+)
+"""Finds those that are to be followed up among any number that have ended: without parameters, so that the index is used."""
+Index("handoffs_to_follow_up", HANDOFFS.c.ended_at, sqlite_where=TO_FOLLOW_UP, postgresql_where=TO_FOLLOW_UP)
 
 MESSAGES: Final = Table(
     "messages",

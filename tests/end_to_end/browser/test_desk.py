@@ -275,6 +275,29 @@ async def test_resolving_brings_outcome_note_and_slots_to_the_relay(desks: Desks
     await expect(page.get_by_test_id("toast")).to_contain_text("Resolved")
 
 
+async def test_what_is_to_be_followed_up_stays_listed_until_it_is_done(desks: Desks, relay: Relay) -> None:
+    page = (await desks.open("thandi")).page
+    await relay.offer()
+    await take(page)
+    await page.get_by_test_id("resolve").click()
+    await page.get_by_test_id("resolve-outcome").select_option("follow_up")
+    await page.get_by_test_id("resolve-note").fill("Call back on Monday")
+    await page.get_by_test_id("resolve-confirm").click()
+    item = page.get_by_test_id("follow-up-item")
+    for _ in ("at once", "after a reload"):
+        await expect(item.locator(".name")).to_have_text("Naledi Dube")
+        await expect(item.locator(".reason")).to_have_text("Call back on Monday")
+        await page.reload()
+    await item.get_by_test_id("follow-up-open").click()
+    await expect(page.get_by_test_id("transcript-line")).to_have_count(3)
+    await expect(page.get_by_test_id("conversation")).to_have_attribute("data-state", "ended")
+    await item.get_by_test_id("follow-up-done").click()
+    await expect(item).to_have_count(0)
+    await page.reload()
+    await expect(page.get_by_test_id("presence")).to_be_enabled()
+    await expect(item).to_have_count(0)
+
+
 async def test_a_transfer_puts_it_into_the_other_departments_queue(desks: Desks, relay: Relay) -> None:
     page = (await desks.open("thandi")).page
     handoff = await relay.offer(department="billing")

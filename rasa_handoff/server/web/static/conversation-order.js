@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * The four lists of the left column, each in its order: kept by the reducer, so that an event moves one conversation
+ * The lists of the left column, each in its order: kept by the reducer, so that an event moves one conversation
  * instead of sorting all. Pure.
  */
 
@@ -11,12 +11,12 @@
 const URGENCY = { urgent: 0, high: 1, normal: 2, low: 3 };
 
 /** @type {Lists} */
-export const NO_CONVERSATIONS = { queue: [], mine: [], others: [], left: [] };
+export const NO_CONVERSATIONS = { queue: [], mine: [], others: [], left: [], followUps: [] };
 
 /**
  * How each list is sorted. The queue, in the order it should be served: by priority, then those that go ahead, then by waiting
  * time. Assigned conversations, the oldest first, so that the list doesn't jump while the agent types. Messages that customers
- * left, the oldest first.
+ * left, and what is to be followed up, the oldest first.
  *
  * @type {Record<keyof Lists, (one: Summary, other: Summary) => number>}
  */
@@ -28,6 +28,7 @@ const ORDER = {
   mine: byAssignment,
   others: byAssignment,
   left: (one, other) => one.queued_at - other.queued_at,
+  followUps: (one, other) => (one.ended?.at ?? 0) - (other.ended?.at ?? 0),
 };
 
 /** @param {Summary} one @param {Summary} other */
@@ -40,13 +41,18 @@ function byAssignment(one, other) {
  *
  * @param {Me | null} me
  * @param {Summary} summary
- * @returns {keyof Lists | null} null for an ended one
+ * @returns {keyof Lists | null} null for an ended one with nothing to follow up
  */
 function listOf(me, summary) {
   if (summary.state === "queued") return "queue";
   if (summary.state === "message") return "left";
   if (summary.state === "assigned") return summary.agent?.id === me?.id ? "mine" : "others";
-  return null;
+  return isToFollowUp(summary) ? "followUps" : null;
+}
+
+/** Whether a conversation has ended and somebody has still to follow it up. @param {Summary} summary */
+export function isToFollowUp({ state, ended }) {
+  return state === "ended" && ended?.outcome === "follow_up" && !ended.followed_up;
 }
 
 /**
@@ -58,7 +64,7 @@ function listOf(me, summary) {
  */
 export function sortConversations(me, summaries) {
   /** @type {Lists} */
-  const lists = { queue: [], mine: [], others: [], left: [] };
+  const lists = { queue: [], mine: [], others: [], left: [], followUps: [] };
   for (const summary of summaries) {
     const name = listOf(me, summary);
     if (name) lists[name].push(summary);

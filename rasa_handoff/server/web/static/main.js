@@ -12,6 +12,7 @@
  *   mine-item       one of my conversations (data-handoff);  in it unread
  *   others-item     a colleague's conversation
  *   left-item       a message that was left (data-handoff);  in it unread
+ *   follow-up-item  one that ended and is to be followed up (data-handoff);  in it follow-up-open and follow-up-done
  *   (rows of conversations whose customer waits too long for an answer have data-overdue)
  *   conversation    the middle, with data-handoff and data-state
  *   take-this       takes the opened conversation: from the queue, or over from a colleague who doesn't answer
@@ -60,6 +61,7 @@ const views = /** @type {import("./elements/view.js").View[]} */ ([...document.q
 const commands = {
   select: ({ handoff_id }) => operations.select(handoff_id),
   take: ({ handoff_id }) => operations.take(handoff_id),
+  followUp: ({ handoff_id }) => operations.followUp(handoff_id),
   "send message": ({ handoff_id, text }) => operations.sendMessage(handoff_id, text),
   "retry message": ({ id }) => operations.retryMessage(id),
   "discard message": ({ id }) => store.dispatch({ type: "message removed", id }),

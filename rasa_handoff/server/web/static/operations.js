@@ -122,6 +122,12 @@ export class Operations {
     return answer;
   }
 
+  /** Note that the agent has followed up a conversation. @param {string} handoff_id */
+  async followUp(handoff_id) {
+    const answer = await this.socket.request("followed_up", { handoff_id });
+    if (!answer.ok) this.#showProblem(answer);
+  }
+
   /** Ask the browser for the permission to show desktop notifications. */
   async allowNotifications() {
     const permission = await Notification.requestPermission();

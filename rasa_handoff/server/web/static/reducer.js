@@ -8,7 +8,7 @@
  * which elements know that they have nothing to draw; no event copies or sorts all conversations or messages.
  */
 
-import { moveConversation, NO_CONVERSATIONS, sortConversations } from "./conversation-order.js";
+import { isToFollowUp, moveConversation, NO_CONVERSATIONS, sortConversations } from "./conversation-order.js";
 import { PersistentMap } from "./persistent-map.js";
 
 /** @typedef {import("./types.js").State} State */
@@ -98,9 +98,10 @@ const steps = {
  * @param {DeskEvent} event
  * @returns {State}
  */
-function replaceAll(state, { me, departments, outcomes, queue, mine, others, messages = [] }) {
+function replaceAll(state, { me, departments, outcomes, queue, mine, others, messages = [], follow_ups = [] }) {
   const open = state.selected ? state.summaries.get(state.selected) : undefined;
-  const all = new Map([open ? [open] : [], queue, mine, others, messages].flat().map((one) => [one.handoff_id, one]));
+  const listed = [open ? [open] : [], queue, mine, others, messages, follow_ups].flat();
+  const all = new Map(listed.map((one) => [one.handoff_id, one]));
   /** @param {[string, unknown]} entry */
   const stays = ([id]) => all.has(id) || id === state.selected;
   return {
@@ -119,6 +120,11 @@ function replaceAll(state, { me, departments, outcomes, queue, mine, others, mes
   };
 }
 
+/** Whether nothing is left to be done about a conversation. @param {Summary} summary */
+function isOver(summary) {
+  return summary.state === "ended" && !isToFollowUp(summary);
+}
+
 /**
  * Select a conversation. The one that was open before is removed if it has ended.
  *
@@ -128,8 +134,8 @@ function replaceAll(state, { me, departments, outcomes, queue, mine, others, mes
  */
 function withSelected(state, { handoff_id }) {
   const previous = state.selected === handoff_id ? null : state.selected;
-  const ended = previous !== null && state.summaries.get(previous)?.state === "ended";
-  return { ...(ended ? withoutConversation(state, previous) : state), selected: handoff_id, dialog: null };
+  const before = previous === null ? undefined : state.summaries.get(previous);
+  return { ...(before && isOver(before) ? withoutConversation(state, before.handoff_id) : state), selected: handoff_id, dialog: null };
 }
 
 /**
@@ -139,7 +145,7 @@ function withSelected(state, { handoff_id }) {
  */
 function withSummary(state, summary) {
   const id = summary.handoff_id;
-  if (summary.state === "ended" && state.selected !== id) return withoutConversation(state, id);
+  if (isOver(summary) && state.selected !== id) return withoutConversation(state, id);
   return {
     ...state,
     summaries: state.summaries.with(id, summary),
@@ -190,7 +196,7 @@ function withoutTrace(state, id) {
 function withConversation(state, conversation) {
   const { contact, note, transcript, transcript_follows, bot, messages, ...summary } = conversation;
   const id = summary.handoff_id;
-  if (summary.state === "ended" && state.selected !== id) return withoutConversation(state, id);
+  if (isOver(summary) && state.selected !== id) return withoutConversation(state, id);
   const details = state.details.with(id, { contact, note, transcript, transcript_follows, bot });
   return withMessages({ ...withSummary(state, summary), details }, id, messages);
 }

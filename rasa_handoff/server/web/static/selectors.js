@@ -27,6 +27,11 @@ export function messagesLeft(state) {
   return state.lists.left;
 }
 
+/** The conversations that have ended and that somebody has to follow up. @param {State} state */
+export function conversationsToFollowUp(state) {
+  return state.lists.followUps;
+}
+
 /** @param {State} state */
 export function selectedConversation(state) {
   return state.selected ? (state.summaries.get(state.selected) ?? null) : null;

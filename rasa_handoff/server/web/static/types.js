@@ -18,7 +18,8 @@
  *   reason: string | null, priority: "low" | "normal" | "high" | "urgent", language: string | null,
  *   channel: {name: string, push: boolean}, queued_at: number, assigned_at: number | null,
  *   ahead: boolean, reminders: number, customer_is_away: boolean, last: Message | null, words: string | null,
- *   ended: {outcome: string | null, note: string | null, at: number} | null}} Summary
+ *   ended: {outcome: string | null, note: string | null, at: number,
+ *   followed_up?: boolean} | null}} Summary
  * @typedef {{contact: Contact, note: string | null, transcript: Line[],
  *   transcript_follows: boolean, bot: BotState}} Details
  * @typedef {Summary & Details & {messages: Message[]}} Conversation
@@ -34,7 +35,7 @@
  * A passing message to the agent. `handoff_id`: the conversation it is about, to be opened from it.
  * @typedef {{id: string, text: string, kind: "info" | "problem", handoff_id?: string}} Toast
  * The conversations of each list, in its order.
- * @typedef {{queue: Summary[], mine: Summary[], others: Summary[], left: Summary[]}} Lists
+ * @typedef {{queue: Summary[], mine: Summary[], others: Summary[], left: Summary[], followUps: Summary[]}} Lists
  */
 
 /**
@@ -50,7 +51,7 @@
  * @property {Department[]} departments
  * @property {string[]} outcomes
  * @property {PersistentMap<Summary>} summaries every conversation the desk knows, by handoff_id
- * @property {Lists} lists the same in the lists of the left column; ended ones are in none
+ * @property {Lists} lists the same in the lists of the left column; of ended ones only those to be followed up
  * @property {PersistentMap<Details>} details what opening a conversation adds
  * @property {PersistentMap<Message[]>} messages in order of seq
  * @property {Map<string, number>} seen the largest seq this agent has seen, the conversation seen last at the end

@@ -4,6 +4,7 @@ import { clockTime } from "../formatting.js";
 import { KeyedList } from "../keyed-list.js";
 import {
   colleaguesConversations,
+  conversationsToFollowUp,
   isOverdue,
   lastMessage,
   messagesLeft,
@@ -279,6 +280,49 @@ export class MessagesLeft extends ConversationList {
   /** @param {State} state @param {Summary} summary */
   countUnread(state, summary) {
     return unreadLeftCount(state, summary);
+  }
+}
+
+/** What has ended and is to be followed up, each with a button that says it was; nothing is shown while there is none. */
+export class FollowUps extends ConversationList {
+  settings = { id: "follow-ups", heading: "To follow up", rows: "cards", testid: "follow-up-item", empty: null };
+
+  /** @param {State} state */
+  conversations(state) {
+    return conversationsToFollowUp(state);
+  }
+
+  /** @param {State} state */
+  sharedInputs(state) {
+    return [state.connection, state.departments, state.day];
+  }
+
+  /** @param {Summary} summary */
+  createRow({ handoff_id }) {
+    const open = el("button", { type: "button", class: "open", "data-testid": "follow-up-open" });
+    const done = el("button", { type: "button", class: "quiet", "data-testid": "follow-up-done" }, "Done");
+    open.append(
+      el("span", { class: "top" }, el("span", { class: "name", dir: "auto" }), el("span", { class: "when" })),
+      el("span", { class: "reason", dir: "auto" }),
+    );
+    open.addEventListener("click", () => sendCommand(open, "select", { handoff_id }));
+    done.addEventListener("click", () => sendCommand(done, "followUp", { handoff_id }));
+    const foot = el("div", { class: "foot" }, el("span", { class: "tags" }), done);
+    return el("li", { class: "card", "data-testid": this.settings.testid, "data-handoff": handoff_id }, open, foot);
+  }
+
+  /**
+   * @param {HTMLElement} row
+   * @param {Summary} summary
+   * @param {State} state
+   */
+  updateRow(row, summary, state) {
+    updateOpenButton(row, summary, state);
+    setText(inside(row, ".when"), clockTime(summary.ended?.at ?? summary.queued_at));
+    setText(inside(row, ".reason"), stripDirectionControls(summary.ended?.note ?? summary.reason ?? ""));
+    setAttribute(inside(row, ".quiet"), "aria-label", `Done: ${stripDirectionControls(summary.title)}`);
+    setAttribute(inside(row, ".quiet"), "disabled", state.connection !== "online");
+    updateTags(inside(row, ".tags"), state, summary);
   }
 }
 
