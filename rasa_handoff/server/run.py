@@ -10,7 +10,7 @@ import ipaddress
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any, Final
 
 import h11
@@ -79,8 +79,18 @@ def serve(
         # Only a check: a busy port is refused with a sentence before the application starts.
         _bound(HERE, settings.tkinter_demo.listen, "--tkinter-demo").close()
     with _bound(host, port) as listening:
-        asyncio.run(_run(app, proxies, host, listening, _welcome(listening, tokens, settings.public)))
+        _run_in_event_loop(_run(app, proxies, host, listening, _welcome(listening, tokens, settings.public)))
     return 0
+
+
+def _run_in_event_loop(main: Coroutine[Any, Any, None]) -> None:
+    """Run the process's main coroutine; with uvloop, where it is installed, a message costs less."""
+    try:
+        import uvloop
+    except ImportError:  # Windows
+        asyncio.run(main)
+    else:
+        uvloop.run(main)
 
 
 @contextlib.asynccontextmanager
