@@ -75,6 +75,11 @@ RELIED_ON: dict[str, dict[str, str]] = {
         "rasa.core.channels.telegram.TelegramInput.blueprint": "51d8edce10",
         "rasa.core.channels.telegram.TelegramOutput.send_text_with_buttons": "3322053181",
     },
+    "channel/compat/tracker_append.py": {
+        "rasa.core.tracker_store.SQLTrackerStore.save": "dc32d892bb",
+        "rasa.core.tracker_store.SQLTrackerStore._additional_events": "f06f454ff6",
+        "rasa.core.tracker_store.SQLTrackerStore.session_scope": "25d63bb280",
+    },
     "channel/compat/tracker_store.py": {
         "rasa.core.tracker_store.FailSafeTrackerStore.__init__": "45dccd1389",
         "rasa.core.tracker_store.TrackerStore._stream_new_events": "7ba7b0d18f",

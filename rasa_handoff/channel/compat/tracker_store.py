@@ -17,6 +17,7 @@ import time
 import weakref
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from rasa.core.tracker_store import (
@@ -28,6 +29,7 @@ from rasa.core.tracker_store import (
 )
 from rasa.shared.core.trackers import DialogueStateTracker, TrackerEventDiffEngine
 
+from rasa_handoff.channel.compat import tracker_append
 from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.store.tasks import begin
@@ -201,6 +203,31 @@ class StoreAccess:
             store = copy.copy(store)
             store.event_broker = None
         await self._call(store.save, tracker, writes=True)
+
+    async def append(self, new: DialogueStateTracker, mark: str, first: str) -> bool:
+        """Add all events of this tracker to those of its conversation, without reading that; return False if it must be read.
+
+        That is so for a store that isn't Rasa's SQL store, and if the latest events that contain ``mark`` are none, or one of
+        them contains ``first``: then these were perhaps added before. Both are texts of an event as JSON. Needs Rasa's lock.
+
+        Raises:
+            Unreachable: the store can't be written now. Events may have gone to the broker, and will be repeated there.
+        """
+        store = self._living_store()
+        if self._thread is None or not isinstance(store, SQLTrackerStore):
+            return False
+
+        async def latest(conversation_id: str) -> list[str]:
+            return tracker_append.latest_marked(store, conversation_id, mark)
+
+        marked: list[str] = await self._call(latest, new.sender_id)
+        if not marked or any(first in text for text in marked):
+            return False
+        if store.event_broker is not None:
+            with self._translating(_Call()):
+                await store._stream_new_events(store.event_broker, list(new.events), new.sender_id)
+        await self._call(partial(tracker_append.append, store), new, writes=True)
+        return True
 
     async def _call(self, method: Callable[[Any], Coroutine[Any, Any, Any]], about: Any, writes: bool = False) -> Any:
         call = _Call(writes)

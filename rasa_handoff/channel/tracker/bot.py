@@ -1,7 +1,7 @@
 """The running bot, reached through the Sanic application: ``PUT /model`` may replace its agent at any time."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
@@ -9,6 +9,7 @@ from rasa.core.agent import Agent
 from rasa.core.channels.channel import UserMessage
 from rasa.core.processor import MessageProcessor
 from rasa.shared.core.domain import Domain
+from rasa.shared.core.events import Event
 from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.channel.compat.garbage_collection import FrozenModel
@@ -117,6 +118,27 @@ class Bot:
         Raises:
             Unreachable: the lock store or the tracker store can't be used now. Either nothing was written, or all of it.
         """
+        async with self._lock(conversation_id) as store:
+            tracker = self._named(conversation_id, await store.retrieve(conversation_id))
+            yield tracker
+            await store.save(tracker)
+
+    async def append(self, conversation_id: str, events: Sequence[Event], mark: str, first: str) -> bool:
+        """Hold Rasa's lock, and add events to the tracker without reading it; return False if it must be read.
+
+        ``mark`` and ``first``: see :meth:`StoreAccess.append`.
+
+        Raises:
+            Unreachable: the lock store or the tracker store can't be used now. Either nothing was written, or all of it.
+        """
+        new = self._named(conversation_id, DialogueStateTracker(conversation_id, []))
+        for event in events:
+            new.update(event)
+        async with self._lock(conversation_id) as store:
+            return await store.append(new, mark, first)
+
+    @asynccontextmanager
+    async def _lock(self, conversation_id: str) -> AsyncIterator[StoreAccess]:
         store, lock_store = self.store, self.agent.lock_store
         if store.failing:
             await store.retrieve(
@@ -129,9 +151,7 @@ class Bot:
                 raise
             except Exception as problem:
                 raise Unreachable(f"The lock store can't be reached: {problem}") from problem
-            tracker = self._named(conversation_id, await store.retrieve(conversation_id))
-            yield tracker
-            await store.save(tracker)
+            yield store
 
     def _named(self, conversation_id: str, found: DialogueStateTracker | None) -> DialogueStateTracker:
         """Return the tracker, a new one if there was none, with the ids of model and assistant that Rasa sets on each."""

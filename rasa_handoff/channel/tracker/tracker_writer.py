@@ -6,6 +6,7 @@ nothing of the chat. Each event carries the id of its message, by which a batch 
 timestamps stay in the metadata: SQL tracker stores hide events older than the last session start.
 """
 
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -43,6 +44,9 @@ from rasa_handoff.store.outbox import Entry
 AT_ONCE = ("pause", "unpause", "back", "transcript", "turn")
 """Entries that are written without that wait."""
 
+MARK: Final = '"handoff_entry": '
+"""What the JSON of each event has that is written here, in its metadata."""
+
 Stamped = PauseBody | CustomerSaidBody | AgentSaidBody | NoticeBody
 """Bodies whose events name their handoff and message in the metadata."""
 
@@ -68,7 +72,8 @@ BODIES: Final[Mapping[str, type[TrackerBody]]] = {
 class TrackerTarget:
     """The outbox's target ``"tracker"``. ``delay``: seconds in which the messages of a live chat are collected.
 
-    Rasa's tracker stores load the whole tracker for each save, which costs more the longer the conversation is.
+    Rasa's tracker stores load the whole tracker for each save, which costs more the longer the conversation is. In its SQL store
+    what was said is added without that.
     """
 
     batch = 100
@@ -88,6 +93,8 @@ class TrackerTarget:
         """Write the entries in one save; if a return to the bot is among them, let the bot speak in the same save."""
         conversation = await self._relay.recall(lane)
         channel = conversation.channel or "handoff"
+        if await self._append(lane, entries, channel):
+            return []
         answers: list[relay_events.Event] = []
         filled_slot = conversation.filled_slot
         async with self._bot.locked(lane) as tracker:
@@ -109,9 +116,35 @@ class TrackerTarget:
                         tracker.update(event, self._bot.domain)
         return answers
 
+    async def _append(self, lane: str, entries: Sequence[Entry], channel: str) -> bool:
+        """Write entries whose events don't depend on the tracker without reading it; return False if it must be read.
+
+        An earlier attempt has written all of them or none, so it is enough to look for the first.
+        """
+        bodies = [entry.read(BODIES[entry.name]) for entry in entries]
+        events = [said for body in bodies if (said := _said_event(body, channel)) is not None]
+        if len(events) < len(entries):
+            return False
+        first = f'"handoff_message_id": {json.dumps(entries[0].id)}'
+        return await self._bot.append(lane, events, MARK, first)
+
+
+def _said_event(body: TrackerBody, channel: str) -> Event | None:
+    """Return the event of what somebody said, with the customer's channel; None for a body of another kind."""
+    match body:
+        case CustomerSaidBody():
+            return customer_event(body, channel)
+        case AgentSaidBody():
+            return agent_event(body)
+        case NoticeBody():
+            return _notice_event(body)
+    return None
+
 
 def _events_of(tracker: DialogueStateTracker, body: TrackerBody, channel: str) -> list[Event]:
     """Return the tracker's events of an entry, with the customer's channel."""
+    if (said := _said_event(body, channel)) is not None:
+        return [said]
     match body:
         case TurnBody():
             return turn_events(tracker, body)
@@ -119,12 +152,6 @@ def _events_of(tracker: DialogueStateTracker, body: TrackerBody, channel: str) -
             return pause_events(tracker, body)
         case UnpauseBody():
             return resume_events(tracker)
-        case CustomerSaidBody():
-            return [customer_event(body, channel)]
-        case AgentSaidBody():
-            return [agent_event(body)]
-        case NoticeBody():
-            return [_notice_event(body)]
     raise TypeError(f"Nothing is written for {type(body).__name__}.")
 
 
