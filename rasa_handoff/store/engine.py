@@ -13,7 +13,7 @@ SQLAlchemy Core, called directly in a thread, takes about a tenth of the time of
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
@@ -80,6 +80,7 @@ class Store:
         self._duplicate = postgres.SocketDuplicate(self._engine) if self._on_postgres else None
         self._advisory_lock = postgres.AdvisoryLock(without_password(url)) if self._on_postgres else None
         self._owns = False
+        self._connection: Connection | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"{side}-store")
         self._progress = Progress(ANSWER_SECONDS)
         for name in ("before_cursor_execute", "after_cursor_execute", "commit", "rollback"):
@@ -113,7 +114,7 @@ class Store:
         self._commit_soon_work()
         while self._committing is not None:
             await self._committing
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.dispose)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._dispose)
         self._thread.shutdown()
         self._owns = False
         self._ownership.leave()
@@ -241,7 +242,7 @@ class Store:
         """
         begun = False
         try:
-            with self._engine.connect() as connection:
+            with self._kept_connection() as connection:
                 self._own_and_settle(connection)
                 connection.info[PROGRESS] = self._progress.step
                 transaction = connection.begin()
@@ -264,6 +265,30 @@ class Store:
             if _is_lost(problem) and not again and not (self._duplicate is not None and self._duplicate.is_cut):
                 return self._attempt(batch, indexes, again=True)  # the connection had ended while idle
             return begun and not _is_lost(problem), problem
+
+    @contextlib.contextmanager
+    def _kept_connection(self) -> Iterator[Connection]:
+        """Give the connection, which stays open for the next transaction unless this one isn't committed.
+
+        Taking it from SQLAlchemy's pool each time costs more than a message's statements.
+        """
+        connection, self._connection = self._connection or self._engine.connect(), None
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        if connection.in_transaction() or connection.invalidated:
+            connection.close()
+        else:
+            self._connection = connection
+
+    def _dispose(self) -> None:
+        """Close the connections. Runs in the thread."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        self._engine.dispose()
 
     def _own_and_settle(self, connection: Connection) -> None:
         """Take ownership of the database, and learn the outcome of every commit in doubt."""

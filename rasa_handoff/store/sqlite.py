@@ -15,19 +15,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Final
 
-from sqlalchemy import create_engine, event
+from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import URL, Engine
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import QueuePool
 
 from rasa_handoff.protocol.errors import StoreError
 from rasa_handoff.store.database_url import read_url
+from rasa_handoff.store.statements import Statement
 
 try:
     import fcntl
 except ImportError:  # Windows has no such locks, so a second process on the same file isn't noticed there
     fcntl = None  # type: ignore[assignment]
 
+_BEGIN: Final = Statement(text("BEGIN IMMEDIATE"))
 OPTION: Final = "synchronous"
 """The option that a SQLite URL may have."""
 OLD_MODE: Final = 0o644
@@ -60,7 +62,7 @@ def sqlite_engine(url: URL, busy_seconds: float) -> Engine:
         connect_args={"check_same_thread": False, "timeout": busy_seconds},
     )
     event.listen(engine, "connect", lambda connection, _: _tune(connection, synchronous))
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    event.listen(engine, "begin", lambda connection: _BEGIN.change(connection, {}))
     return engine
 
 
