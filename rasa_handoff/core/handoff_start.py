@@ -3,7 +3,8 @@
 ``control.py`` has the table that names them. What each is for is said by the docstring of its event (``protocol/events.py``).
 """
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -25,6 +26,15 @@ REFUSALS: Final = {"nobody_available": names.UTTER_NOBODY}
 """Responses for refusals by code; any other code gets ``utter_handoff_refused``."""
 ABOUT_DEPARTMENTS: Final = ("unknown_department", "nobody_available")
 """Codes of refusals after which the other departments are offered, if a department was asked for."""
+OF_A_NEW_HANDOFF: Final[Mapping[str, Any]] = {
+    "agent": None,
+    "position": None,
+    "ended": None,
+    "asked": 0,
+    "reminded": False,
+    "desk_away": False,
+}
+"""The fields of a conversation that begin anew with each handoff."""
 
 
 def requested(conversation: Conversation, event: events.HandoffRequested) -> ControlStep:
@@ -40,13 +50,8 @@ def requested(conversation: Conversation, event: events.HandoffRequested) -> Con
         settable=tuple(slot.name for slot in offer.bot.settable),
         return_data=event.return_data,
         filled_slot=event.filled_slot,
-        agent=None,
-        position=None,
-        ended=None,
-        asked=0,
-        reminded=False,
-        desk_away=False,
         has_contact=_is_known(offer.contact),
+        **OF_A_NEW_HANDOFF,
     )
     return after, (TellDesk(payload=OfferPayload.of(offer)),)
 
@@ -96,9 +101,9 @@ def adopted(conversation: Conversation, event: events.HandoffAdopted) -> Control
         department=event.offer.department,
         settable=tuple(slot.name for slot in event.offer.bot.settable),
         has_contact=_is_known(event.offer.contact),
-        ended=None,
+        **OF_A_NEW_HANDOFF,
     )
-    return after, ()  # a paused tracker led to this handoff, so there is nothing to pause
+    return after, ()  # the tracker was paused when this handoff began
 
 
 def accepted(conversation: Conversation, event: events.HandoffAccepted) -> ControlStep:

@@ -168,6 +168,15 @@ def test_who_writes_on_after_the_leaving_word_stays() -> None:
     assert step(leaving, happenings("h")[events.CustomerSaid])[0].state is Control.LIVE
 
 
+def test_an_adopted_handoff_begins_without_what_an_earlier_one_left() -> None:
+    kinds = (events.HandoffRequested, events.HandoffAccepted, events.AgentJoined, events.CustomerFellSilent)
+    earlier = reach(*kinds, events.DeskLost, events.HandoffCompleted, events.Returned)
+    assert (earlier.reminded, earlier.desk_away) == (True, True)
+    adopted, _ = step(earlier, happenings("h2")[events.HandoffAdopted])
+    assert (adopted.state, adopted.handoff_id) == (Control.WAITING, "h2")
+    assert (adopted.reminded, adopted.desk_away) == (False, False)
+
+
 def test_an_illegal_event_names_event_and_state() -> None:
     with pytest.raises(IllegalEvent, match=r"AgentSaid can't happen to conversation decaf8a6 while it is 'bot'"):
         step(Conversation(conversation_id="thabo", handoff_id="h"), happenings("h")[events.AgentSaid])

@@ -16,7 +16,7 @@ from rasa_handoff.store.tasks import cancel_all
 
 log = get_log(__name__)
 
-PAUSE: Final = 1.0
+AGAIN_SECONDS: Final = 1.0
 """Seconds between two attempts to write what is kept."""
 MOST: Final = 10_000
 """Changes that are kept at most, of all conversations."""
@@ -91,24 +91,21 @@ class LaterWriter:
             )
 
     async def _write(self, conversation_id: str) -> None:
-        waiting, made = self._waiting[conversation_id], 0
+        """Make this conversation's changes, each in a save of its own, so that only one that can't be saved is dropped."""
+        waiting = self._waiting[conversation_id]
         try:
             while waiting:
                 try:
                     async with self._bot.locked(conversation_id) as tracker:
-                        made = 0
-                        for change in list(waiting):
-                            change(tracker)
-                            made += 1
+                        waiting[0](tracker)
                 except Unreachable:
-                    await asyncio.sleep(PAUSE)
+                    await asyncio.sleep(AGAIN_SECONDS)
+                    continue
                 except Exception:
                     log.exception(
                         "A change to the tracker of %s can't be made: it is dropped.", short_id(conversation_id)
                     )
-                    del waiting[made]
-                else:
-                    del waiting[:made]
+                del waiting[0]
             del self._waiting[conversation_id]
         finally:
             del self._tasks[conversation_id]
