@@ -1,7 +1,7 @@
 """Human handoff for Rasa.
 
-The channels, their base classes and ``HandoffImporter`` can be named by ``rasa_handoff.<class>``, and are imported on first use:
-an action server imports this package without Rasa, Socket.IO or a database driver.
+The channels, ``HandoffImporter``, and the base classes ``Desk`` and ``PlatformChannel`` can be named by ``rasa_handoff.<class>``.
+They are imported on first use: an action server imports this package without Rasa, Socket.IO or a database driver.
 """
 
 from typing import Any

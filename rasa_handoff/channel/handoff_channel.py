@@ -225,7 +225,7 @@ class HandoffChannel(InputChannel):
                 await channel.announce()
 
     def _expect_pages(self) -> None:
-        """Let the customers count as away whose pages don't come back after this start."""
+        """Count customers as away if their pages don't come back after this start."""
         for conversation in self.relay.under_way:
             if self._has_page(conversation) and self._presence is not None:
                 self._presence.went(conversation.conversation_id)
@@ -278,7 +278,7 @@ class HandoffChannel(InputChannel):
             if presence.is_away(conversation.conversation_id):
                 await tell_presence(conversation.conversation_id, False)
 
-        async def customer_is_there(conversation_id: str) -> None:
+        async def customer_came(conversation_id: str) -> None:
             await presence.came(conversation_id)
             if (conversation := self.relay.conversation(conversation_id)).active_party["active"] != "bot":
                 await show(conversation)
@@ -293,13 +293,13 @@ class HandoffChannel(InputChannel):
             presence.is_away(conversation_id) and self._has_page(self.relay.conversation(conversation_id))
         )
         for page in pages:
-            page.on_present, page.on_gone = customer_is_there, presence.went
+            page.on_present, page.on_gone = customer_came, presence.went
             page.on_typing, page.on_read = customer_types, self.relay.report_read
         assert self.interceptor is not None
         self.interceptor.closing.on_closed = closed
         for channel in self.channels.values():
             if isinstance(channel, AsksWhileSilent):
-                channel.on_silence = self.interceptor.silence
+                channel.on_silence = self.interceptor.answer_silence
 
 
 def _warn_of_unhosted_channels(own: HandoffChannel, channels: list[InputChannel]) -> None:

@@ -1,10 +1,10 @@
-"""Senders' message ids, the idempotency keys by which a copy of a message is recognised, and acknowledgements.
+"""Facts about the message that is being handled: its sender's id, the idempotency key, and what its sender may use.
 
 Vendors call again if they weren't answered in time, and pages send again what wasn't acknowledged; Rasa's channels don't pass
-the ids on. They are read before the channel reads the request, and travel in the context of the task that handles it.
+the ids on. So they are read before the channel reads the request, and travel in the context of the task that handles it. What a
+page gets as the acknowledgement of its message is made here too.
 """
 
-import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextvars import ContextVar
@@ -67,7 +67,7 @@ class MessageFacts:
             message.message_id = self.id if self._named == 1 else f"{self.id}.{self._named}"
 
 
-_message_facts: ContextVar[MessageFacts | None] = ContextVar("handoff_sent", default=None)
+_message_facts: ContextVar[MessageFacts | None] = ContextVar("handoff_message_facts", default=None)
 
 
 def message_facts() -> MessageFacts:
@@ -76,9 +76,9 @@ def message_facts() -> MessageFacts:
 
 
 @contextlib.contextmanager
-def handling(about: MessageFacts) -> Iterator[None]:
+def handling(facts: MessageFacts) -> Iterator[None]:
     """Let :func:`message_facts` return these facts while the message is handled."""
-    token = _message_facts.set(about)
+    token = _message_facts.set(facts)
     try:
         yield
     finally:
@@ -96,9 +96,9 @@ def watch(blueprint: Blueprint, channel: InputChannel) -> None:
 
     async def read(request: Request) -> None:
         nonlocal nameless
-        _message_facts.set(about := _about(request, READERS.get(channel.name())))
+        _message_facts.set(facts := _facts_in(request, READERS.get(channel.name())))
         if channel.name() == "slack":
-            about.for_person = _replace_change(_body(request))
+            facts.for_person = _replace_change(_body(request))
         if isinstance(channel, RestInput) and (body := _body(request)).get("message") is not None:
             body["message"] = in_text(body["message"])
             if body.get("sender") is None and not nameless:
@@ -117,7 +117,7 @@ def _replace_change(body: dict[str, Any]) -> bool:
     return message is not None
 
 
-def _about(request: Request, reader: "FactsReader | None") -> MessageFacts:
+def _facts_in(request: Request, reader: "IdReader | None") -> MessageFacts:
     """Return the facts in a request, without an id if it has none that can be read; never raise, whatever it contains."""
     if request.method != "POST":
         return MessageFacts()
@@ -138,7 +138,7 @@ def _body(request: Request) -> dict[str, Any]:
     return {name: values[0] for name, values in (request.form or {}).items()}
 
 
-FactsReader = Callable[[Mapping[str, Any]], Any]
+IdReader = Callable[[Mapping[str, Any]], Any]
 """Reads a message's id from a vendor's request."""
 
 
@@ -151,7 +151,7 @@ def _facebook(body: Mapping[str, Any]) -> Any:
     return None
 
 
-READERS: Final[Mapping[str, FactsReader]] = {
+READERS: Final[Mapping[str, IdReader]] = {
     "botframework": lambda body: body.get("id"),
     "facebook": _facebook,
     "hangouts": lambda body: body["message"].get("name"),
@@ -165,23 +165,7 @@ READERS: Final[Mapping[str, FactsReader]] = {
 """Where each vendor puts the id of a message, the same one if it calls again."""
 
 
-async def any_of(asked: list[Any]) -> bool:
-    """Return whether one of these awaitables returns true; the others are cancelled."""
-    if len(asked) == 1:
-        return bool(await asked[0])
-    tasks = [asyncio.ensure_future(one) for one in asked]
-    try:
-        for next_one in asyncio.as_completed(tasks):
-            if await next_one:
-                return True
-        return False
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def outcome(handled: Awaitable[Any], about: MessageFacts) -> dict[str, Any]:
+async def outcome(handled: Awaitable[Any], facts: MessageFacts) -> dict[str, Any]:
     """Wait until a customer's message is handled; return its acknowledgement: accepted, or why not."""
     try:
         await handled
@@ -191,9 +175,9 @@ async def outcome(handled: Awaitable[Any], about: MessageFacts) -> dict[str, Any
     except Refused as problem:
         return refusal(problem.code, str(problem))
     except Exception:
-        log.exception("A customer's message (%s) could not be handled.", about.id)
+        log.exception("A customer's message (%s) could not be handled.", facts.id)
         return refusal("failed", "Your message could not be handled.")
-    return refusal(*about.refused) if about.refused is not None else {"ok": True}
+    return refusal(*facts.refused) if facts.refused is not None else {"ok": True}
 
 
 def refusal(code: str, sentence: str) -> dict[str, Any]:

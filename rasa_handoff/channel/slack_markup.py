@@ -46,8 +46,8 @@ def as_shown(text: str) -> str:
     '1 < 2, ask thabo@example.org or #help'
     """
     shown = MENTION.sub(_mention, shown_links(text))
-    for escaped, character in ESCAPED:
-        shown = shown.replace(escaped, character)
+    for written, character in ESCAPED:
+        shown = shown.replace(written, character)
     return shown
 
 
@@ -71,7 +71,7 @@ def _mention(found: Match[str]) -> str:
 def message_of_change(event: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the message that tells what a customer did to an earlier one; None if the event isn't of that kind.
 
-    A link's preview and a new reply change a message too, but not its text: these return nothing.
+    A link's preview and a new reply change a message too, but not its text: None for these too.
     """
     before, now = event.get("previous_message"), event.get("message")
     if event.get("type") != "message" or not isinstance(before, Mapping) or before.get("bot_id"):

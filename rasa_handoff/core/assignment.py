@@ -6,7 +6,7 @@ The rules:
   a new handoff has a new id.
 - :data:`TABLE` says what an event does in a stage, as explained in :mod:`~rasa_handoff.core.state_machine`. A missing key is an
   illegal event and raises :class:`Refused`.
-- An illegal event leaves the state untouched. A repeated event (a lost answer, both sides ending at once) does nothing.
+- An illegal event changes nothing. A repeated event (a lost answer, both sides ending at once) does nothing.
 - :func:`step` runs in the transaction that also writes its result, so only one of two agents who take the same conversation
   gets it.
 - Events carry the time. The timers are defined in :mod:`~rasa_handoff.core.assignment_timers`.
@@ -30,14 +30,14 @@ from rasa_handoff.core.assignment_events import (
     CustomerSilent,
     CustomerWrote,
     Delivered,
-    Kept,
+    KeepMessage,
     MessageLeft,
     NobodyTook,
     RelayLost,
     Released,
-    Reminded,
+    RemindAgent,
     Resolved,
-    StatusChanged,
+    SendStatus,
     Taken,
     Transferred,
     Undelivered,
@@ -67,12 +67,10 @@ class Ending(Value, frozen=True):
 class Assignment(Value, frozen=True):
     """A conversation at the desk: its stage, the current or last agent, and since when.
 
-    In the rules and in :func:`step` it is called ``state``.
-
     ``ahead``: queued before others of the same priority. ``reminders``: how many times in a row the agent was reminded of an
     unanswered customer; after :data:`HELP_AFTER` any agent may take it over. ``asked``: the customer was asked whether they are
     still there. ``answered``: the agent has written since they took it; in the stage ``MESSAGE``, any agent has
-    written since then.
+    written since the message was left.
     """
 
     stage: Stage
@@ -94,139 +92,143 @@ HELP_AFTER: Final = 2
 """Unanswered reminders after which any agent may take a conversation over; after one more it is queued again."""
 
 
-def step(state: Assignment | None, event: AssignmentEvent) -> AssignmentStep:
-    """Return the state after the event, and its effects. ``state`` is None for a conversation that isn't known yet.
+def step(assignment: Assignment | None, event: AssignmentEvent) -> AssignmentStep:
+    """Return the assignment after the event, and the effects. ``assignment`` is None for a conversation that isn't known yet.
 
     Raises:
         Refused: the event is illegal in this stage; its code is ``unknown_handoff``, ``ended``, ``taken``, ``not_yours`` or
             ``invalid``.
     """
-    return MACHINE.step(state, event)
+    return MACHINE.step(assignment, event)
 
 
 def _arrive(_: None, event: Arrived) -> AssignmentStep:
-    state = Assignment(stage=Stage.QUEUED, department=event.department, queued_at=event.at, ahead=event.ahead)
-    return state, ()
+    assignment = Assignment(stage=Stage.QUEUED, department=event.department, queued_at=event.at, ahead=event.ahead)
+    return assignment, ()
 
 
-def _take(state: Assignment, event: Taken) -> AssignmentStep:
-    notice = StatusChanged(status="accepted", details={"agent": {"id": event.agent.id, "name": event.agent.name}})
+def _take(assignment: Assignment, event: Taken) -> AssignmentStep:
+    notice = SendStatus(status="accepted", details={"agent": {"id": event.agent.id, "name": event.agent.name}})
     fresh = {"ahead": False, "reminders": 0, "asked": False, "answered": False}
-    return replace(state, agent=event.agent, assigned_at=event.at, **fresh), (notice,)
+    return replace(assignment, agent=event.agent, assigned_at=event.at, **fresh), (notice,)
 
 
-def _take_again(state: Assignment, event: Taken) -> AssignmentStep:
-    assert state.agent is not None
-    if state.agent.id == event.agent.id:
-        return state, ()
-    if state.reminders < HELP_AFTER:
-        raise Refused("taken", f"{state.agent.name} took this conversation a moment ago.")
-    return _take(state, event)
+def _take_again(assignment: Assignment, event: Taken) -> AssignmentStep:
+    assert assignment.agent is not None
+    if assignment.agent.id == event.agent.id:
+        return assignment, ()
+    if assignment.reminders < HELP_AFTER:
+        raise Refused("taken", f"{assignment.agent.name} took this conversation a moment ago.")
+    return _take(assignment, event)
 
 
-def _keep_customer_message(state: Assignment, event: CustomerWrote) -> AssignmentStep:
-    return replace(state, asked=False), (Kept(speaker=Speaker.CUSTOMER, id=event.id, text=event.text, at=event.at),)
-
-
-def _keep_agent_message(state: Assignment, event: AgentWrote) -> AssignmentStep:
-    _must_have(state, event.agent)
-    return replace(state, reminders=0, answered=True), (
-        Kept(speaker=Speaker.AGENT, id=event.id, text=event.text, at=event.at, agent=event.agent),
+def _keep_customer_message(assignment: Assignment, event: CustomerWrote) -> AssignmentStep:
+    return replace(assignment, asked=False), (
+        KeepMessage(speaker=Speaker.CUSTOMER, id=event.id, text=event.text, at=event.at),
     )
 
 
-def _transfer(state: Assignment, event: Transferred) -> AssignmentStep:
-    _must_have(state, event.agent)
-    return _queued_again(state, event.department, event.at)
+def _keep_agent_message(assignment: Assignment, event: AgentWrote) -> AssignmentStep:
+    _must_have(assignment, event.agent)
+    return replace(assignment, reminders=0, answered=True), (
+        KeepMessage(speaker=Speaker.AGENT, id=event.id, text=event.text, at=event.at, agent=event.agent),
+    )
 
 
-def _release(state: Assignment, event: Released) -> AssignmentStep:
-    return _queued_again(state, state.department, state.queued_at, ahead=True)
+def _transfer(assignment: Assignment, event: Transferred) -> AssignmentStep:
+    _must_have(assignment, event.agent)
+    return _queued_again(assignment, event.department, event.at)
 
 
-def _queued_again(state: Assignment, department: str | None, since: float, ahead: bool = False) -> AssignmentStep:
-    notice = StatusChanged(status="transferred", details={"department": department})
+def _release(assignment: Assignment, event: Released) -> AssignmentStep:
+    return _queued_again(assignment, assignment.department, assignment.queued_at, ahead=True)
+
+
+def _queued_again(assignment: Assignment, department: str | None, since: float, ahead: bool = False) -> AssignmentStep:
+    notice = SendStatus(status="transferred", details={"department": department})
     queued = Assignment(stage=Stage.QUEUED, department=department, queued_at=since, ahead=ahead)
     return queued, (notice,)
 
 
-def _resolve(state: Assignment, event: Resolved) -> AssignmentStep:
-    _must_have(state, event.agent)
+def _resolve(assignment: Assignment, event: Resolved) -> AssignmentStep:
+    _must_have(assignment, event.agent)
     details = {"outcome": event.outcome, "note": event.note, "slots": event.slots}
-    return _ended(state, event.outcome, event.note, event.at), (StatusChanged(status="completed", details=details),)
+    return _ended(assignment, event.outcome, event.note, event.at), (SendStatus(status="completed", details=details),)
 
 
-def _resolve_again(state: Assignment, event: Resolved) -> AssignmentStep:
-    _must_have(state, event.agent)
-    assert state.ended is not None
-    if (state.ended.outcome, state.ended.note) != (event.outcome, event.note):
+def _resolve_again(assignment: Assignment, event: Resolved) -> AssignmentStep:
+    _must_have(assignment, event.agent)
+    assert assignment.ended is not None
+    if (assignment.ended.outcome, assignment.ended.note) != (event.outcome, event.note):
         raise Refused("ended", ENDED_SENTENCE)
-    return state, ()
+    return assignment, ()
 
 
-def _end_by_customer(state: Assignment, event: CustomerEnded) -> AssignmentStep:
-    return _ended(state, event.reason, None, event.at), ()
+def _end_by_customer(assignment: Assignment, event: CustomerEnded) -> AssignmentStep:
+    return _ended(assignment, event.reason, None, event.at), ()
 
 
-def _nothing(state: Assignment, _: AssignmentEvent) -> AssignmentStep:
-    return state, ()
+def _nothing(assignment: Assignment, _: AssignmentEvent) -> AssignmentStep:
+    return assignment, ()
 
 
 # Messages left by customers: every agent who can see one may answer it
 
 
-def _leave_message(state: Assignment, _: MessageLeft) -> AssignmentStep:
-    return replace(state, ahead=False, reminders=0, asked=False, answered=False), ()
+def _leave_message(assignment: Assignment, _: MessageLeft) -> AssignmentStep:
+    return replace(assignment, ahead=False, reminders=0, asked=False, answered=False), ()
 
 
-def _answer_message(state: Assignment, event: AgentWrote) -> AssignmentStep:
-    return _keep_agent_message(replace(state, agent=event.agent), event)
+def _answer_message(assignment: Assignment, event: AgentWrote) -> AssignmentStep:
+    return _keep_agent_message(replace(assignment, agent=event.agent), event)
 
 
-def _resolve_message(state: Assignment, event: Resolved) -> AssignmentStep:
+def _resolve_message(assignment: Assignment, event: Resolved) -> AssignmentStep:
     # The conversation is back with the bot, so the customer's side gets no status.
-    return _ended(replace(state, agent=event.agent), event.outcome, event.note, event.at), ()
+    return _ended(replace(assignment, agent=event.agent), event.outcome, event.note, event.at), ()
 
 
 # Timers
 
 
-def _report_unanswered(state: Assignment, event: NobodyTook) -> AssignmentStep:
-    return state, (StatusChanged(status="unanswered", details={"seconds": event.at - state.queued_at}),)
+def _report_unanswered(assignment: Assignment, event: NobodyTook) -> AssignmentStep:
+    return assignment, (SendStatus(status="unanswered", details={"seconds": event.at - assignment.queued_at}),)
 
 
-def _remind_agent(state: Assignment, event: AgentSilent) -> AssignmentStep:
-    assert state.agent is not None
-    if state.reminders >= HELP_AFTER:
-        return _release(state, Released(at=event.at))
-    reminders = state.reminders + 1
-    return replace(state, reminders=reminders), (Reminded(agent=state.agent, seconds=reminders * event.seconds),)
+def _remind_agent(assignment: Assignment, event: AgentSilent) -> AssignmentStep:
+    assert assignment.agent is not None
+    if assignment.reminders >= HELP_AFTER:
+        return _release(assignment, Released(at=event.at))
+    reminders = assignment.reminders + 1
+    return replace(assignment, reminders=reminders), (
+        RemindAgent(agent=assignment.agent, seconds=reminders * event.seconds),
+    )
 
 
-def _ask_customer(state: Assignment, event: CustomerSilent) -> AssignmentStep:
-    if state.asked:
-        return _end_failed(state, "customer_silent", event.at)
-    return replace(state, asked=True), (StatusChanged(status="customer_silent", details={"seconds": event.seconds}),)
+def _ask_customer(assignment: Assignment, event: CustomerSilent) -> AssignmentStep:
+    if assignment.asked:
+        return _end_failed(assignment, "customer_silent", event.at)
+    return replace(assignment, asked=True), (SendStatus(status="customer_silent", details={"seconds": event.seconds}),)
 
 
-def _expect_answer(state: Assignment, _: Delivered | Undelivered) -> AssignmentStep:
-    return replace(state, asked=False), ()
+def _expect_answer(assignment: Assignment, _: Delivered | Undelivered) -> AssignmentStep:
+    return replace(assignment, asked=False), ()
 
 
-def _end_silent(state: Assignment, event: ConversationIdle) -> AssignmentStep:
-    return _end_failed(state, "silence", event.at)
+def _end_silent(assignment: Assignment, event: ConversationIdle) -> AssignmentStep:
+    return _end_failed(assignment, "silence", event.at)
 
 
-def _end_message(state: Assignment, event: ConversationIdle) -> AssignmentStep:
-    return _ended(state, "silence", None, event.at), ()
+def _end_message(assignment: Assignment, event: ConversationIdle) -> AssignmentStep:
+    return _ended(assignment, "silence", None, event.at), ()
 
 
-def _end_lost(state: Assignment, event: RelayLost) -> AssignmentStep:
-    return _ended(state, "relay_lost_it", None, event.at), ()
+def _end_lost(assignment: Assignment, event: RelayLost) -> AssignmentStep:
+    return _ended(assignment, "relay_lost_it", None, event.at), ()
 
 
-def _end_failed(state: Assignment, reason: str, at: float) -> AssignmentStep:
-    return _ended(state, reason, None, at), (StatusChanged(status="failed", details={"reason": reason}),)
+def _end_failed(assignment: Assignment, reason: str, at: float) -> AssignmentStep:
+    return _ended(assignment, reason, None, at), (SendStatus(status="failed", details={"reason": reason}),)
 
 
 TABLE: Final[dict[tuple[Stage | None, type[AssignmentEvent]], Transition[Stage, Assignment, AssignmentEffect]]] = {
@@ -276,26 +278,26 @@ TABLE: Final[dict[tuple[Stage | None, type[AssignmentEvent]], Transition[Stage, 
 """(stage, event) -> the stage afterwards and the rule. The stage None is a conversation that isn't known yet."""
 
 
-def _illegal(state: Assignment | None, event: AssignmentEvent) -> Refused:
-    if state is None:
+def _illegal(assignment: Assignment | None, event: AssignmentEvent) -> Refused:
+    if assignment is None:
         return Refused("unknown_handoff", "This conversation isn't known here.")
-    if state.stage is Stage.ENDED:
+    if assignment.stage is Stage.ENDED:
         return Refused("ended", ENDED_SENTENCE)
-    if state.stage is Stage.MESSAGE:
+    if assignment.stage is Stage.MESSAGE:
         return Refused("invalid", "The customer left a message. It can be answered and resolved.")
     return Refused("not_yours", "Nobody has taken this conversation yet. Take it first.")
 
 
-def _must_have(state: Assignment, agent: Agent) -> None:
-    if state.agent is None:
+def _must_have(assignment: Assignment, agent: Agent) -> None:
+    if assignment.agent is None:
         raise Refused("ended", ENDED_SENTENCE)
-    if state.agent.id != agent.id:
-        raise Refused("not_yours", f"{state.agent.name} has this conversation.")
+    if assignment.agent.id != agent.id:
+        raise Refused("not_yours", f"{assignment.agent.name} has this conversation.")
 
 
-def _ended(state: Assignment, outcome: str, note: str | None, at: float) -> Assignment:
+def _ended(assignment: Assignment, outcome: str, note: str | None, at: float) -> Assignment:
     ending = Ending(outcome=outcome, note=note, at=at)
-    return replace(state, stage=Stage.ENDED, ended=ending, ahead=False, reminders=0, asked=False)
+    return replace(assignment, stage=Stage.ENDED, ended=ending, ahead=False, reminders=0, asked=False)
 
 
 MACHINE: Final = StateMachine(TABLE, state_field="stage", illegal=_illegal)

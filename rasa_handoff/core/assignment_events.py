@@ -15,7 +15,10 @@ class AssignmentEvent(Value, frozen=True):
 
 
 class Arrived(AssignmentEvent, frozen=True):
-    """The bot's side handed a conversation over. ``ahead``: it was here before this desk's database was lost."""
+    """The bot's side handed a conversation over.
+
+    ``ahead``: it is queued before others, since it was here before this desk's database was lost.
+    """
 
     department: str | None
     ahead: bool = False
@@ -85,7 +88,7 @@ class CustomerEnded(AssignmentEvent, frozen=True):
 
 
 class MessageLeft(AssignmentEvent, frozen=True):
-    """The customer left a message because nobody came, and is back with the bot."""
+    """The customer left a message to be answered later, from the queue or while nobody was there."""
 
 
 class RelayLost(AssignmentEvent, frozen=True):
@@ -115,7 +118,7 @@ class ConversationIdle(AssignmentEvent, frozen=True):
     """Neither side has said anything for so long that the conversation counts as over."""
 
 
-class Kept(Value, frozen=True):
+class KeepMessage(Value, frozen=True):
     """Effect: store a message, and send it to the customer's side unless the customer wrote it."""
 
     speaker: Speaker
@@ -125,18 +128,18 @@ class Kept(Value, frozen=True):
     agent: Agent | None = None
 
 
-class StatusChanged(Value, frozen=True):
+class SendStatus(Value, frozen=True):
     """Effect: send a status to the customer's side (``handoff.status`` in docs/protocol.md)."""
 
     status: str
     details: dict[str, Any] = {}
 
 
-class Reminded(Value, frozen=True):
+class RemindAgent(Value, frozen=True):
     """Effect: remind the agent that the customer has waited ``seconds`` for an answer."""
 
     agent: Agent
     seconds: float
 
 
-AssignmentEffect = Kept | StatusChanged | Reminded
+AssignmentEffect = KeepMessage | SendStatus | RemindAgent

@@ -27,7 +27,7 @@ from rasa_handoff.protocol.values import Value
 
 
 class DeskTimers(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How long each state may last at the desk, in seconds. None switches a timer off, except ``silence`` and ``message``.
+    """How long each of the desk's timers runs, in seconds. None switches a timer off, except ``silence`` and ``message``.
 
     ``nobody_takes``: until the bot's side is notified that nobody has taken a conversation, and then between two notifications.
     ``agent_silent``: until the agent is reminded of an unanswered customer, then until other agents may take it over, then until

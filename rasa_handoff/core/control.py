@@ -2,8 +2,9 @@
 
 The rules:
 
-1. Exactly one party is active. Until the desk accepts a handoff it is the bot; from then on the desk, until the tracker has
-   been written and the bot has spoken again (``RETURNING`` -> ``BOT``).
+1. Bot and desk are never both active. Until the desk accepts a handoff it is the bot; from then on the desk, until the handoff
+   ends. The bot is active again once the tracker has been written and it has spoken (``RETURNING`` -> ``BOT``). While a customer
+   leaves a message with the relay, neither is (:class:`~rasa_handoff.core.conversation.Control`).
 2. :func:`step` takes an event and returns the new state and its effects. It does nothing itself.
 3. A pair of state and event that isn't in :data:`TABLE` raises :class:`IllegalEvent` and changes nothing.
 4. An event of an older handoff is ignored. The exception is an agent's message: it is an error, so that the agent learns that
@@ -359,7 +360,8 @@ for _state in Control:
         TABLE[_state, events.DeskForgot] = Transition(Control.WAITING, handoff_start.offered_again)
         TABLE[_state, events.DeskStayedAway] = _ended_by_relay("desk_unreachable", names.UTTER_UNREACHABLE)
         TABLE[_state, events.SilenceTooLong] = _ended_by_relay("silence", names.UTTER_FELL_SILENT)
-# While a conversation returns, or a message was left and the contact is asked for, the desk's events and absence change nothing.
+# While a conversation returns, or a message was left and the contact is asked for, the desk's events, its absence and the
+# customer's silence change nothing, except where the table has a rule above.
 for _event in (
     events.PositionChanged,
     events.AgentJoined,

@@ -18,8 +18,9 @@ class Control(str, enum.Enum):
 
     The desk is active in ``WAITING``, ``LIVE``, ``LEAVING`` (the customer was asked to confirm leaving) and ``MESSAGE`` (the
     customer is about to leave a message). ``PREPARING``: requested, but the transcript can't be read yet. In ``OFFLINE_MESSAGE``
-    (about to leave a message while nobody is there) and ``CONTACT`` (it is left, and where can they be reached?) the relay itself
-    listens: neither the bot nor the desk is active.
+    (about to leave a message while nobody is there) and ``CONTACT`` (it is left, and the customer was asked where they can be
+    reached) the relay itself listens: neither the bot nor the desk is active. In ``RETURNING`` neither is, and the customer's
+    messages wait.
     """
 
     BOT = "bot"
@@ -51,8 +52,9 @@ class Conversation(Value, frozen=True):
     waiting. ``reminded``: whether they were asked if they are still there (``asked`` in the desk's
     :class:`~rasa_handoff.core.assignment.Assignment`). ``ended``: how the last handoff ended, a reason such as ``customer_left``;
     ``resolved`` for every outcome that an agent chose. ``desk_away``: whether they got the notice that the desk can't be reached.
-    ``has_contact``: whether an address or a number of theirs is known. ``asked_contact_again``: whether they answered
-    the question for one with something else. ``choices``: those of the question that is open, as the customer was shown them.
+    ``has_contact``: whether an address or a number of theirs is known. ``asked_contact_again``: whether they answered the
+    question for it with something else, and were asked once more. ``choices``: those of the question that is open, as the
+    customer was shown them.
     """
 
     conversation_id: str
@@ -82,7 +84,7 @@ class Conversation(Value, frozen=True):
         return self.state in DESK_ACTIVE
 
     @property
-    def keeps_words(self) -> bool:
+    def bypasses_bot(self) -> bool:
         """Whether the customer's messages go to the relay, for the desk or for itself, and not to the bot."""
         return self.desk_active or self.state in LEAVING_MESSAGE
 
@@ -90,7 +92,8 @@ class Conversation(Value, frozen=True):
     def active_party(self) -> dict[str, Any]:
         """The active party, as the customer's front end is told.
 
-        ``active`` is ``"bot"``, ``"waiting"`` or ``"person"``; ``agent`` is the person's name, if it is known.
+        ``active`` is ``"waiting"`` or ``"person"`` while the desk is active, else ``"bot"``. ``agent`` is the person's name, if
+        it is known.
         """
         if self.state in (Control.LIVE, Control.LEAVING):
             return {"active": "person", "agent": self.agent}

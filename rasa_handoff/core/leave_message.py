@@ -3,8 +3,9 @@
 - A message is left from the queue (``MESSAGE``), or while nobody is there (``OFFLINE_MESSAGE``). In the second case the desk
   hears of it only once it is written, and keeps it without queueing it.
 - What the customer has written is sent at once, so that it can't be lost by what they do, or don't do, afterwards.
-- Then they are asked where they can be reached (``CONTACT``), unless that is known. An answer that is no address and no number is
-  asked for once more, and then taken as it is. Each answer is passed on as words too: it may be something else entirely.
+- Then they are asked where they can be reached (``CONTACT``), unless that is known. If they answer with no address and
+  no number, they are asked once more, and that answer is taken as it is. Each answer is passed on as a message too: it may be
+  something else entirely.
 
 ``control.py`` has the table that names the rules.
 """
@@ -23,7 +24,7 @@ from rasa_handoff.protocol.payloads import MessageLeftPayload
 from rasa_handoff.protocol.values import Contact
 
 LONGEST_CONTACT: Final = 200
-"""Characters of a contact that are kept in its field; all of it is in the words."""
+"""Characters of a contact that are kept in its field; all of it is in the message."""
 EMAIL: Final = re.compile(r"[^\s@<>()\[\]:;,]{1,64}@[^\s@<>()\[\]:;,]{1,180}\.[^\s@<>()\[\]:;,.\d]{2,}")
 PHONE: Final = re.compile(r"\+?\d(?:[ \t().\-/]*\d){5,19}")
 

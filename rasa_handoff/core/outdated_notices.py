@@ -1,7 +1,7 @@
 """Notices that are out of date before the customer got them: which newer notice makes which older one so.
 
-On a channel that can't push, or while a page is away, notices wait and would all be read at once: the third place in the queue,
-the second, and then that somebody is here. An agent's words, the beginning of a handoff and its end are never out of date.
+On a channel that can't push, or while a page is away, notices wait and would all be read at once: the third position in the
+queue, the second, and then that somebody is here. An agent's words, the beginning of a handoff and its end are never out of date.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,16 +21,16 @@ ENDINGS: Final = frozenset(
         names.UTTER_UNREACHABLE,
     }
 )
-PLACES: Final = frozenset({names.UTTER_POSITION, names.UTTER_ALREADY_WAITING})
+POSITIONS: Final = frozenset({names.UTTER_POSITION, names.UTTER_ALREADY_WAITING})
 OUT_OF_QUEUE: Final = ENDINGS | {names.UTTER_JOINED, names.UTTER_WRITE_MESSAGE}
 """The customer doesn't wait for an agent any more."""
 ELSEWHERE: Final = frozenset({names.UTTER_TRANSFERRED, names.UTTER_PASSED_ON})
-"""The customer waits in another place."""
+"""The customer waits for somebody else."""
 CONNECTION: Final = frozenset({names.UTTER_DESK_AWAY, names.UTTER_DESK_BACK})
 
 REPLACED_BY: Final[Mapping[str, frozenset[str]]] = {
-    names.UTTER_POSITION: PLACES | ELSEWHERE | OUT_OF_QUEUE,
-    names.UTTER_ALREADY_WAITING: PLACES | ELSEWHERE | OUT_OF_QUEUE,
+    names.UTTER_POSITION: POSITIONS | ELSEWHERE | OUT_OF_QUEUE,
+    names.UTTER_ALREADY_WAITING: POSITIONS | ELSEWHERE | OUT_OF_QUEUE,
     names.UTTER_ALREADY_ASKED: OUT_OF_QUEUE | {names.UTTER_ALREADY_ASKED},
     names.UTTER_NOBODY_YET: OUT_OF_QUEUE | {names.UTTER_NOBODY_YET},
     names.UTTER_WAITING_ON: OUT_OF_QUEUE | {names.UTTER_WAITING_ON},

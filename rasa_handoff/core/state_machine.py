@@ -141,8 +141,7 @@ class StateMachine(Generic[StateT, SubjectT, EventT, EffectT]):
     def drawing(self, first: StateT | None = None) -> str:
         """Return the table as a Mermaid state diagram: one arrow for each pair of states, labelled with its events.
 
-        ``first``: the state that every subject begins in. None: subjects are made by an event, and the table has the state of
-        that.
+        ``first``: the state that every subject begins in. None: an event makes the subject, by a key with the state None.
         """
         arrows: dict[tuple[StateT | None, StateT], list[str]] = {}
         for (state, event), transition in self._table.items():
@@ -158,7 +157,7 @@ class StateMachine(Generic[StateT, SubjectT, EventT, EffectT]):
 
 
 def _words(name: str) -> str:
-    """``HandoffRequested`` as in a sentence: ``handoff requested``."""
+    """Return the name of an event as in a sentence: ``HandoffRequested`` as ``handoff requested``."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
 
 

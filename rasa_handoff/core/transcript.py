@@ -35,8 +35,8 @@ def current_session(events: Iterable[TrackerEvent]) -> list[TrackerEvent]:
     the handoff is about what was said before.
     """
     found = list(events)
-    last = max((place for place, event in enumerate(found) if event.get("event") == "user"), default=0)
-    starts = (place for place, event in enumerate(found[:last]) if event.get("event") in SESSION_STARTS)
+    last = max((index for index, event in enumerate(found) if event.get("event") == "user"), default=0)
+    starts = (index for index, event in enumerate(found[:last]) if event.get("event") in SESSION_STARTS)
     return found[max(starts, default=0) :]
 
 
@@ -55,7 +55,7 @@ def transcript(events: Iterable[TrackerEvent]) -> tuple[Line, ...]:
 def latest(lines: Sequence[Line]) -> tuple[Line, ...]:
     """Return the last lines, as many as fit into an offer.
 
-    The next earlier one is cut to its end, and a line before it says that something is left out.
+    Of the line before them the end is kept, as much as fits, after a line that says that something is left out.
     """
     kept: list[Line] = []
     left = LONGEST_TRANSCRIPT
@@ -149,17 +149,17 @@ def _file(file: Any) -> str:
     if not isinstance(file, Mapping):
         return str(file) if isinstance(file, str | int) else ""
     inner = file.get("payload")  # Messenger has the address there
-    places = [file, inner] if isinstance(inner, Mapping) else [file]
-    address = _first_text(places, "contentUrl", "url", "file_url")
-    name = _first_text(places, "name", "title", "filename")
-    kind = _first_text(places, "contentType", "type")
+    holders = [file, inner] if isinstance(inner, Mapping) else [file]
+    address = _first_text(holders, "contentUrl", "url", "file_url")
+    name = _first_text(holders, "name", "title", "filename")
+    kind = _first_text(holders, "contentType", "type")
     if name is None and address is None and kind is not None and kind.startswith("text/"):
         return ""
     return " ".join(part for part in (name or kind or "a file", address) if part)
 
 
-def _first_text(places: Sequence[Mapping[str, Any]], *keys: str) -> str | None:
-    found = (place.get(key) for place in places for key in keys)
+def _first_text(holders: Sequence[Mapping[str, Any]], *keys: str) -> str | None:
+    found = (holder.get(key) for holder in holders for key in keys)
     return next((value for value in found if isinstance(value, str) and value), None)
 
 

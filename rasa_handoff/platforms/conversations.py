@@ -33,7 +33,7 @@ from rasa_handoff.channel.tracker.bot_return import BotReturn, Messages
 from rasa_handoff.channel.tracker.later_writer import LaterWriter
 from rasa_handoff.channel.tracker.tracker_writer import customer_event, listen_events, pause_events
 from rasa_handoff.channel.turn.bot_turn import BotTurn, find_finished_turn
-from rasa_handoff.channel.turn.handoff_offer import taken_slot
+from rasa_handoff.channel.turn.handoff_offer import filled_slot_of
 from rasa_handoff.channel.turn.orphaned_pauses import paused_for_handoff
 from rasa_handoff.core.transcript import button_titles
 from rasa_handoff.protocol import names
@@ -148,7 +148,7 @@ class Conversations:
 
     async def _refuse_long(self, message: UserMessage) -> None:
         log.warning("A message of %s has %s characters: refused.", short_id(message.sender_id), len(message.text or ""))
-        response = await self._bot.say(names.UTTER_TOO_LONG, message.sender_id, self._channel)
+        response = await self._bot.render_safely(names.UTTER_TOO_LONG, message.sender_id, self._channel)
         await message.output_channel.send_response(message.sender_id, response)
 
     async def note_for_people(self, message: UserMessage, text_for_bot: TextForBot) -> None:
@@ -191,7 +191,7 @@ class Conversations:
 
     async def failure_notice(self, conversation_id: str) -> dict[str, Any]:
         """Return the notice that a message wasn't taken, as one of Rasa's messages."""
-        return await self._bot.say(names.UTTER_NOT_TAKEN, conversation_id, self._channel)
+        return await self._bot.render_safely(names.UTTER_NOT_TAKEN, conversation_id, self._channel)
 
     async def leave_to_people(self, conversation_id: str) -> None:
         """Pause a conversation that is handed over outside a turn, unless it is paused."""
@@ -310,7 +310,7 @@ class Conversations:
 
     def _pause(self, tracker: DialogueStateTracker, form: str | None) -> None:
         happened = [event.as_dict() for event in tracker.events]
-        body = PauseBody(handoff_id=uuid.uuid4().hex, filled_slot=taken_slot(happened) if form else None)
+        body = PauseBody(handoff_id=uuid.uuid4().hex, filled_slot=filled_slot_of(happened) if form else None)
         tracker.update_with_events(pause_events(tracker, body), self._bot.domain)
         log.info("Handoff %s of %s: left to the platform's people.", body.handoff_id, short_id(tracker.sender_id))
 

@@ -18,13 +18,13 @@ from rasa_handoff.core.assignment_events import (
     CustomerSilent,
     CustomerWrote,
     Delivered,
-    Kept,
+    KeepMessage,
     MessageLeft,
     NobodyTook,
     RelayLost,
     Released,
     Resolved,
-    StatusChanged,
+    SendStatus,
     Taken,
     Transferred,
 )
@@ -74,13 +74,13 @@ def test_on_any_walk_the_promises_hold(events):
             continue
         if state is not None and state.stage is Stage.ENDED:
             assert after == state
-            assert all(isinstance(effect, Kept) for effect in effects)
-        if any(isinstance(effect, Kept) for effect in effects):
+            assert all(isinstance(effect, KeepMessage) for effect in effects)
+        if any(isinstance(effect, KeepMessage) for effect in effects):
             assert after.stage is state.stage
         if state is not None and state.agent and after.agent and state.agent != after.agent:
             # One agent follows another without the queue only after reminders in vain, or on a message that was left.
             assert state.reminders == HELP_AFTER or state.stage is Stage.MESSAGE
-        reported += [effect.status for effect in effects if isinstance(effect, StatusChanged)]
+        reported += [effect.status for effect in effects if isinstance(effect, SendStatus)]
         state = after
         assert state.stage is not Stage.QUEUED or state.agent is None
         assert state.stage is not Stage.ASSIGNED or (state.agent is not None and state.assigned_at is not None)
@@ -133,7 +133,7 @@ def test_a_released_one_goes_back_to_its_old_place_and_a_transferred_one_to_the_
     released, effects = step(taken(), Released(at=9.0))
     assert (released.stage, released.department, released.queued_at) == (Stage.QUEUED, "billing", 1.0)
     assert released.ahead
-    assert effects == (StatusChanged(status="transferred", details={"department": "billing"}),)
+    assert effects == (SendStatus(status="transferred", details={"department": "billing"}),)
     transferred, _ = step(taken(), Transferred(at=9.0, agent=AGENTS[0], department="orders"))
     assert (transferred.department, transferred.queued_at, transferred.agent) == ("orders", 9.0, None)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rasa_handoff.channel.turn.bot_turn import places_of_options
+from rasa_handoff.channel.turn.bot_turn import indexes_of_options
 from rasa_handoff.protocol.channel_settings import IntentSettings
 
 ASKED = {"event": "user", "parse_data": {"intent": {"name": "provide_handoff_options"}}}
@@ -15,7 +15,7 @@ BUTTONS = {"event": "bot", "data": {"buttons": [{"title": "Billing", "payload": 
 
 
 @pytest.mark.parametrize(
-    ("happened", "places"),
+    ("happened", "indexes"),
     [
         ([ASKED], {0}),  # the channel answered
         ([ASKED, MARKER], {1}),
@@ -27,5 +27,5 @@ BUTTONS = {"event": "bot", "data": {"buttons": [{"title": "Billing", "payload": 
         ([ASKED, FORM, MARKER], {2}),
     ],
 )
-def test_options_are_told_once(happened: list[dict[str, Any]], places: set[int]) -> None:
-    assert places_of_options(happened, IntentSettings()) == places
+def test_options_are_told_once(happened: list[dict[str, Any]], indexes: set[int]) -> None:
+    assert indexes_of_options(happened, IntentSettings()) == indexes

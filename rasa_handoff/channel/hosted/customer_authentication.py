@@ -143,10 +143,10 @@ class CustomerAuthentication:
         """
         known = await self._proofs.note(conversation_id, proven)
         before = known.proof if known is not None else ProofLevel.NONE
-        is_of_another = (
+        belongs_to_another = (
             proven.subject not in (None, conversation_id) and known is not None and known.subject != proven.subject
         )
-        if before.outranks(proven.proof) or is_of_another:
+        if before.outranks(proven.proof) or belongs_to_another:
             raise Refused(REFUSED, NEEDED)
         if proven.proof.outranks(before):
             for tell in self.on_more_proof_needed:
@@ -172,9 +172,9 @@ class CustomerAuthentication:
         blueprint.middleware("request")(check_request)
 
     async def _check_request(self, request: Request, conversation_id: str) -> HTTPResponse | None:
-        about = message_facts()
+        facts = message_facts()
         try:
-            about.issued = await self.admit(conversation_id, proof_of(request))
+            facts.issued = await self.admit(conversation_id, proof_of(request))
         except Refused as no:
             address = self._guard.address_of(SanicRequest(request).head)
             self._guard.refusals.note(address, "customer", f"a request for a customer's conversation: {no}")
@@ -182,11 +182,11 @@ class CustomerAuthentication:
         except StoreUnavailable as problem:
             log.error("A customer's request was refused: %s", problem)
             return response.json({"code": "unavailable", "error": "Try again in a moment."}, status=503)
-        about.admitted = conversation_id
+        facts.admitted = conversation_id
         return None
 
     async def receive(self, channel: InputChannel, message: UserMessage) -> None:
-        """Check a message once more before it is handled, and send its front end the token that was issued.
+        """Take the token out of a message's metadata, check the message again, and send its front end the token issued for it.
 
         Raises:
             Refused: this conversation was not admitted for the request.
@@ -195,12 +195,12 @@ class CustomerAuthentication:
             message.metadata = {key: value for key, value in message.metadata.items() if key != TOKEN_KEY}
         if self.off or not authenticates(channel):
             return
-        about = message_facts()
-        if about.admitted != message.sender_id:
+        facts = message_facts()
+        if facts.admitted != message.sender_id:
             log.warning("A message was refused: its conversation is not the one that its request was admitted to.")
             raise Refused(REFUSED, NEEDED)
-        if about.issued is not None:
-            await message.output_channel.send_custom_json(message.sender_id, {TOKEN_KEY: about.issued})
+        if facts.issued is not None:
+            await message.output_channel.send_custom_json(message.sender_id, {TOKEN_KEY: facts.issued})
 
 
 def authenticates(channel: InputChannel) -> bool:

@@ -70,53 +70,53 @@ class SocketSessions:
 
     def note(self, sid: str, sentence: str) -> None:
         """Log that something from this socket was refused."""
-        here = self._sessions.get(sid)
-        self._note("unknown" if here is None else here.address, sentence)
+        session = self._sessions.get(sid)
+        self._note("unknown" if session is None else session.address, sentence)
 
     def remove(self, sid: str) -> str | None:
         """Forget a socket that has disconnected, and return the session that it had joined."""
-        gone = self._sessions.pop(sid, None)
-        if gone is None:
+        session = self._sessions.pop(sid, None)
+        if session is None:
             return None
-        gone.forget_expiry()
-        return gone.session_id
+        session.forget_expiry()
+        return session.session_id
 
     def joined(self, sid: str, session_id: Any) -> bool:
         """Return whether the socket has joined this session."""
-        here = self._sessions.get(sid)
-        return here is not None and here.session_id is not None and here.session_id == as_id(session_id)
+        session = self._sessions.get(sid)
+        return session is not None and session.session_id is not None and session.session_id == as_id(session_id)
 
     async def join(self, sid: str, data: dict[str, Any], confirm: Callable[[], Awaitable[None]]) -> bool:
         """Let the socket join the session it asks for and ``confirm`` that, or send the reason why not; return whether it joined.
 
         ``data`` gets the session's id.
         """
-        here = self._sessions.get(sid)
-        if here is None:
+        session = self._sessions.get(sid)
+        if session is None:
             return False
-        async with here.joining:  # the socket's next messages wait for it
+        async with session.joining:  # the socket's next messages wait for it
             session_id = uuid.uuid4().hex if data.get("session_id") is None else as_id(data["session_id"])
             token = data.get("token")
             wants = "token" in data and token is None
-            proof = Proof(token=None if token is None else str(token), wants_token=wants, subject=here.subject)
-            before, here.proof = here.proof, proof
+            proof = Proof(token=None if token is None else str(token), wants_token=wants, subject=session.subject)
+            before, session.proof = session.proof, proof
             try:
                 if session_id is None or session_id in self._sessions:  # a socket's id is the name of its own room
                     raise Refused("invalid", "A session_id is a text.")
                 issued = await self._authentication.admit(session_id, proof)
             except (Refused, StoreError) as no:
-                here.proof = before
+                session.proof = before
                 await self._refuse(sid, session_id, no)
                 return False
-            if self._sessions.get(sid) is not here:  # it has disconnected meanwhile
+            if self._sessions.get(sid) is not session:  # it has disconnected meanwhile
                 return False
-            if here.session_id not in (None, session_id):
-                self._leave(sid, str(here.session_id))
-            here.session_id = data["session_id"] = session_id
+            if session.session_id not in (None, session_id):
+                self._leave(sid, str(session.session_id))
+            session.session_id = data["session_id"] = session_id
             if issued is not None:
-                here.proof = Proof(token=issued, subject=here.subject)
+                session.proof = Proof(token=issued, subject=session.subject)
                 await self._emit(sid, TOKEN_EVENT, {"session_id": session_id, "token": issued})
-            self._watch_expiry(sid, here)
+            self._watch_expiry(sid, session)
             await confirm()
             return True
 
@@ -127,53 +127,53 @@ class SocketSessions:
             Refused: the socket hasn't joined that session, or may no longer use it.
             StoreUnavailable: that can't be checked now.
         """
-        here = self._sessions.get(sid)
-        if here is not None:
-            async with here.joining:  # wait until a join under way has ended
+        session = self._sessions.get(sid)
+        if session is not None:
+            async with session.joining:  # wait until a join under way has ended
                 pass
         session_id = as_id(data.get("session_id"))
-        if here is None or session_id is None or here.session_id != session_id:
+        if session is None or session_id is None or session.session_id != session_id:
             raise Refused(NOT_JOINED, "This connection hasn't joined this session: send session_request first.")
-        if here.proof.token is None and data.get("token") is not None:
-            before, here.proof = here.proof, Proof(token=str(data["token"]), subject=here.subject)
+        if session.proof.token is None and data.get("token") is not None:
+            before, session.proof = session.proof, Proof(token=str(data["token"]), subject=session.subject)
             try:
-                await self._authentication.admit(session_id, here.proof)
+                await self._authentication.admit(session_id, session.proof)
             except (Refused, StoreError):
-                here.proof = before
+                session.proof = before
                 raise
-            self._watch_expiry(sid, here)
-        elif self._authentication.check(session_id, here.proof) is not Issuer.BACKEND:
+            self._watch_expiry(sid, session)
+        elif self._authentication.check(session_id, session.proof) is not Issuer.BACKEND:
             # Look up what is needed now: the backend's is the highest proof, and needs no look-up.
-            await self._authentication.admit(session_id, here.proof)
+            await self._authentication.admit(session_id, session.proof)
         return session_id
 
-    def _watch_expiry(self, sid: str, here: SocketSession) -> None:
-        here.forget_expiry()
-        if here.proof.token is not None and (at := expiry(here.proof.token)) is not None:
+    def _watch_expiry(self, sid: str, session: SocketSession) -> None:
+        session.forget_expiry()
+        if session.proof.token is not None and (at := expiry(session.proof.token)) is not None:
 
             def expire() -> None:
-                here.expiring = asyncio.ensure_future(self._expire(sid, here))
+                session.expiring = asyncio.ensure_future(self._expire(sid, session))
 
             delay = max(0.0, at - time.time()) + EXPIRY_SLACK
-            here.timer = asyncio.get_running_loop().call_later(delay, expire)
+            session.timer = asyncio.get_running_loop().call_later(delay, expire)
 
-    async def _expire(self, sid: str, here: SocketSession) -> None:
-        if here.session_id is not None:
-            await self.recheck(here.session_id, [sid])
-        if here.session_id is not None and self._sessions.get(sid) is here:
-            self._watch_expiry(sid, here)
+    async def _expire(self, sid: str, session: SocketSession) -> None:
+        if session.session_id is not None:
+            await self.recheck(session.session_id, [sid])
+        if session.session_id is not None and self._sessions.get(sid) is session:
+            self._watch_expiry(sid, session)
 
     async def recheck(self, session_id: str, sids: list[str]) -> None:
         """Check the proof of these sockets again, since the session needs more than before; those without it leave."""
         for sid in sids:
-            here = self._sessions.get(sid)
-            if here is None or here.session_id != session_id:
+            session = self._sessions.get(sid)
+            if session is None or session.session_id != session_id:
                 continue
             try:
-                await self._authentication.admit(session_id, here.proof)
+                await self._authentication.admit(session_id, session.proof)
             except (Refused, StoreError) as no:
-                if here.session_id == session_id:
-                    here.session_id = None
+                if session.session_id == session_id:
+                    session.session_id = None
                     self._leave(sid, session_id)
                     await self._refuse(sid, session_id, no)
 

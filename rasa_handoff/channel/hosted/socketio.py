@@ -8,6 +8,7 @@ A page may ask for more, which stock widgets never notice (``docs/front-ends.md`
 ``id`` is acknowledged once it is accepted, and handled once.
 """
 
+import asyncio
 import contextlib
 import hashlib
 import json
@@ -25,7 +26,7 @@ from rasa_handoff.channel.compat.rasa_channels import Emission, emissions_of, id
 from rasa_handoff.channel.compat.socketio_server import SocketHandler
 from rasa_handoff.channel.hosted.customer_authentication import CustomerAuthentication
 from rasa_handoff.channel.hosted.socket_sessions import SocketSessions, call_connect, subject_of
-from rasa_handoff.channel.message_ids import MessageFacts, any_of, handling, outcome, refusal
+from rasa_handoff.channel.message_ids import MessageFacts, handling, outcome, refusal
 from rasa_handoff.guard.calls import Calls, NotAcknowledged
 from rasa_handoff.guard.guard import Guard
 from rasa_handoff.presets.responses import preset_text
@@ -112,15 +113,15 @@ class HandoffSocketIO(SocketIOInput):
             Unreachable: a page is connected but hasn't acknowledged in time.
         """
         speaker = {SPEAKER_KEY: message.pop(SPEAKER_KEY)} if SPEAKER_KEY in message else {}
-        acknowledged = any(sid in self._acknowledging for sid in self._sockets(conversation_id))
-        if not acknowledged and not speaker:
+        waits_for_acknowledgement = any(sid in self._acknowledging for sid in self._sockets(conversation_id))
+        if not waits_for_acknowledgement and not speaker:
             await output.send_response(conversation_id, message)
             return
         emissions = [
             (event, {**data, **speaker} if isinstance(data, dict) else data, more)
             for event, data, more in await emissions_of(output, conversation_id, message)
         ]
-        if not acknowledged:
+        if not waits_for_acknowledgement:
             assert self.sio is not None
             for event, data, more in emissions:
                 await self.sio.emit(event, data, **more)
@@ -134,7 +135,7 @@ class HandoffSocketIO(SocketIOInput):
         named = {**data, "id": id} if isinstance(data, dict) else data
         sockets = self._sockets(conversation_id)
         calls = [self._call(sid, event, named) for sid in sockets if sid in self._acknowledging]
-        if not await any_of(calls):  # one page that acknowledges suffices: the customer has the message
+        if not await _any_of(calls):  # one page that acknowledges suffices: the customer has the message
             if not self.connected(conversation_id):
                 raise Waits("The customer's page went away.")
             raise Unreachable("The customer's page is connected, but hasn't acknowledged it.")
@@ -228,22 +229,22 @@ class HandoffSocketIO(SocketIOInput):
 
         async def user_uttered(sid: str, data: Any = None) -> dict[str, Any] | None:
             message = self._readable(data)
-            about = self._about(sid, message)
+            facts = self._facts_of(sid, message)
             if self.session_persistence and not message.get("session_id"):
-                return await self._refuse(sid, about, "The message names no session.")
-            with handling(about):
+                return await self._refuse(sid, facts, "The message names no session.")
+            with handling(facts):
                 try:
-                    message = await self._admit(about, sid, message)
+                    message = await self._admit(facts, sid, message)
                 except (Refused, StoreError) as no:
-                    if about.id is None:
+                    if facts.id is None:
                         await self._sessions.refuse(sid, message, no)
                     return await self._refuse(
-                        sid, about, str(no), no.code if isinstance(no, Refused) else "unavailable"
+                        sid, facts, str(no), no.code if isinstance(no, Refused) else "unavailable"
                     )
-                if about.id is None:
+                if facts.id is None:
                     await handle(sid, message)
                     return None
-                return await outcome(handle(sid, message), about)
+                return await outcome(handle(sid, message), facts)
 
         return user_uttered
 
@@ -259,34 +260,34 @@ class HandoffSocketIO(SocketIOInput):
                 message[self.metadata_key] = {"metadata": own}
         return message
 
-    def _about(self, sid: str, message: dict[str, Any]) -> MessageFacts:
+    def _facts_of(self, sid: str, message: dict[str, Any]) -> MessageFacts:
         """Return the facts about this message, with the id by which a copy of it is recognised.
 
         A widget that asks for no acknowledgements may mean something else by ``id``, such as the customer's. There a copy must
         also have the same text, and arrive within ``COPY_SECONDS``.
         """
-        about = MessageFacts(message.get("id"), acknowledges=sid in self._acknowledging)
-        if about.acknowledges or about.id is None:
-            return about
-        digest = hashlib.sha256(f"{about.id}\0{message['message']}".encode(errors="surrogatepass")).hexdigest()
+        facts = MessageFacts(message.get("id"), acknowledges=sid in self._acknowledging)
+        if facts.acknowledges or facts.id is None:
+            return facts
+        digest = hashlib.sha256(f"{facts.id}\0{message['message']}".encode(errors="surrogatepass")).hexdigest()
         return MessageFacts(digest[:COPY_DIGITS], within=COPY_SECONDS)
 
-    async def _admit(self, about: MessageFacts, sid: str, message: dict[str, Any]) -> dict[str, Any]:
+    async def _admit(self, facts: MessageFacts, sid: str, message: dict[str, Any]) -> dict[str, Any]:
         """Return the message if it is for the session that the socket has joined.
 
         Raises:
             Refused: it is for another session.
         """
-        about.admitted = sid  # without session_persistence, the socket's id is the conversation's
+        facts.admitted = sid  # without session_persistence, the socket's id is the conversation's
         if not self.session_persistence:
             return message
-        about.admitted = await self._sessions.admit(sid, message)
-        await self._guard.conversations.of(about.admitted).wait()  # one limit for all of its sockets
-        return {**message, "session_id": about.admitted}
+        facts.admitted = await self._sessions.admit(sid, message)
+        await self._guard.conversations.of(facts.admitted).wait()  # one limit for all of its sockets
+        return {**message, "session_id": facts.admitted}
 
-    async def _refuse(self, sid: str, about: MessageFacts, sentence: str, code: str = "invalid") -> dict[str, Any]:
+    async def _refuse(self, sid: str, facts: MessageFacts, sentence: str, code: str = "invalid") -> dict[str, Any]:
         self._sessions.note(sid, f"a message on the channel {self.name()}: {sentence}")
-        if about.id is None and self.sio is not None:
+        if facts.id is None and self.sio is not None:
             notice = {"text": preset_text(names.UTTER_NOT_TAKEN, {})}
             await self.sio.emit(self.bot_message_evt, notice, room=sid)
         return refusal(code, sentence)
@@ -337,3 +338,19 @@ class HandoffSocketIO(SocketIOInput):
 
 async def _accept_connection(sid: str, environ: Any, auth: Any = None) -> None:
     """Accept every connection: for a channel without a handler of its own."""
+
+
+async def _any_of(asked: list[Any]) -> bool:
+    """Return whether one of these awaitables returns true; the others are cancelled."""
+    if len(asked) == 1:
+        return bool(await asked[0])
+    tasks = [asyncio.ensure_future(one) for one in asked]
+    try:
+        for next_one in asyncio.as_completed(tasks):
+            if await next_one:
+                return True
+        return False
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

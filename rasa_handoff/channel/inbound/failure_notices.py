@@ -2,7 +2,8 @@
 
 1. The notice goes the way the bot's own messages go: into the response, to the socket, to the vendor. It needs neither the
    tracker nor the domain: where those fail too, the preset's text is used.
-2. To a page that asks for acknowledgements, the notice is the acknowledgement of its message: a refusal.
+2. A page that asks for acknowledgements gets no notice: the acknowledgement of its message is a refusal. Only if its message is
+   too long does it get both.
 3. If a channel that can push doesn't take the notice now, the notice goes into the outbox.
 """
 
@@ -53,7 +54,7 @@ class FailureNotices:
         message_facts().refused = ("failed", "Your message could not be handled.")
         if self._hears_by_acknowledgement(channel):
             return
-        notice = await self._bot.say(names.UTTER_NOT_TAKEN, message.sender_id, channel)
+        notice = await self._bot.render_safely(names.UTTER_NOT_TAKEN, message.sender_id, channel)
         try:
             await self._send(message, notice)
         except Exception as second:
@@ -75,7 +76,7 @@ class FailureNotices:
     async def too_long(self, channel: str, message: UserMessage) -> None:
         """Refuse a message of more than ``LONGEST_MESSAGE`` characters, whoever it is for; sending it again doesn't help."""
         log.warning("A message of %s has %s characters: refused.", short_id(message.sender_id), len(message.text or ""))
-        notice = await self._bot.say(names.UTTER_TOO_LONG, message.sender_id, channel)
+        notice = await self._bot.render_safely(names.UTTER_TOO_LONG, message.sender_id, channel)
         await message.output_channel.send_response(message.sender_id, notice)
         if self._hears_by_acknowledgement(channel):
             message_facts().refused = ("too_long", f"A message has at most {LONGEST_MESSAGE:,} characters.")
@@ -88,7 +89,7 @@ class FailureNotices:
         """
         if self._hears_by_acknowledgement(channel):
             raise problem
-        notice = await self._bot.say(names.UTTER_NOT_TAKEN, message.sender_id, channel)
+        notice = await self._bot.render_safely(names.UTTER_NOT_TAKEN, message.sender_id, channel)
         await self._send(message, notice)
         if message_facts().id is not None and not isinstance(message.output_channel, QueueOutputChannel):
             raise problem
@@ -97,7 +98,7 @@ class FailureNotices:
     async def tell(self, channel: str, message: UserMessage, response: str) -> None:
         """Send a response of the bot at once; a failure is only logged."""
         try:
-            await self._send(message, await self._bot.say(response, message.sender_id, channel))
+            await self._send(message, await self._bot.render_safely(response, message.sender_id, channel))
         except Exception as problem:
             log.warning("%s could not be sent to %s now: %r", response, short_id(message.sender_id), problem)
 

@@ -2,8 +2,9 @@
 
 To Rasa, HandoffChannel is one channel; its blueprint mounts those of the hosted channels beside its own, as Rasa would have.
 
-One Rasa process has all conversations: those under way are in its memory (``relay.py``), and the database is their record. A
-second worker or replica, whatever the database, would pass messages meant for an agent to the bot, so it is refused or warned of.
+One Rasa process has all conversations: those under way are in its memory (``relay/relay.py``), and the database is their record.
+A second worker or replica, whatever the database, would pass messages meant for an agent to the bot: a worker is refused, a
+replica warned of.
 """
 
 import os
@@ -36,8 +37,8 @@ log = get_log(__name__)
 
 ReceiveMessage = Callable[[str, UserMessage], Awaitable[None]]
 
-ONE: Final = "one process has all conversations"
-
+ONE_PROCESS: Final = "one process has all conversations"
+"""The reason in both messages about several Rasa servers."""
 
 CORRECTED: Final[Mapping[str, str]] = {
     "rasa.core.channels.slack.SlackInput": "rasa_handoff.channel.compat.slack.HandoffSlack",
@@ -192,7 +193,7 @@ def check_workers() -> None:
     workers = os.environ.get("SANIC_WORKERS", "1").strip()
     if workers.isdigit() and int(workers) > 1:
         raise SettingsError(
-            f"rasa_handoff.HandoffChannel: SANIC_WORKERS is {workers}, but {ONE}: set SANIC_WORKERS=1, or leave it out."
+            f"rasa_handoff.HandoffChannel: SANIC_WORKERS is {workers}, but {ONE_PROCESS}: set SANIC_WORKERS=1, or leave it out."
         )
 
 
@@ -202,5 +203,5 @@ def warn_of_replicas(bot: Bot) -> None:
         log.warning(
             "endpoints.yml has a lock store for several Rasa servers (%s), but %s: run one server, and take lock_store out.",
             type(store).__name__,
-            ONE,
+            ONE_PROCESS,
         )

@@ -4,7 +4,8 @@ The rules:
 
 1. A customer has one turn at a time, and each message is handled once. A turn that requests a handoff ends only when the desk
    has answered.
-2. While the bot is active, the message goes on unchanged, except for a notice in its metadata and its NLU result.
+2. While the bot is active, it gets the message with two additions: an entry in its metadata that tells actions who is at the
+   desk, and its NLU result.
 3. If the bot's turn asks for a handoff (``bot_turn.py``), the conversation is offered to the desk.
 4. While the desk is active, nothing reaches the bot: the message goes to the relay (``to_desk.py``).
 5. While the conversation returns to the bot, the message waits, and then goes to the bot.
@@ -125,7 +126,7 @@ class Interceptor:
         """Route the message unless it is a copy: a message with a sender's id is handled once, however often it arrives."""
         if await self._pass_to_desk(channel, message):
             return
-        progress = await self._progress(message)
+        progress = await self._note_begun(message)
         if progress is MessageProgress.DONE:
             return
         if len(message.text or "") > LONGEST_MESSAGE:
@@ -136,7 +137,7 @@ class Interceptor:
         """Pass a message of a live chat on, in one transaction with its id; return False if it isn't one, or may be a copy."""
         conversation = self._relay.conversation(message.sender_id)
         if (
-            not conversation.keeps_words
+            not conversation.bypasses_bot
             or (message_facts().for_person and not conversation.desk_active)
             or message_facts().within is not None
             or len(message.text or "") > LONGEST_MESSAGE
@@ -152,9 +153,9 @@ class Interceptor:
         """Refuse the message: it would slow the bot down and might exceed what the desk connection takes, at every retry."""
         await self._failure_notices.too_long(channel, message)
         if message_facts().refused is None:
-            await self._done(message)
+            await self._note_done(message)
 
-    async def _progress(self, message: UserMessage) -> MessageProgress:
+    async def _note_begun(self, message: UserMessage) -> MessageProgress:
         """Store the message in the inbox as begun, and return how far one with this id was processed before."""
         if message_facts().id is None:
             return MessageProgress.NEW
@@ -170,14 +171,14 @@ class Interceptor:
                 raise  # the sender repeats what isn't acknowledged
             return MessageProgress.NEW
 
-    async def _done(self, message: UserMessage) -> None:
+    async def _note_done(self, message: UserMessage) -> None:
         """Note in the inbox that the message was handled."""
         if message_facts().id is not None:
             # If this fails, the message stays "begun": of a copy the finished turn is found in the tracker.
             with contextlib.suppress(StoreUnavailable):
                 await self._inbox.finish(message.sender_id, message.message_id)
 
-    async def silence(self, conversation_id: str, channel: str, output: OutputChannel) -> bool:
+    async def answer_silence(self, conversation_id: str, channel: str, output: OutputChannel) -> bool:
         """Answer a customer's request that has no message, and return whether it was answered.
 
         If that fails, the entries stay in the outbox for the next request.
@@ -185,7 +186,7 @@ class Interceptor:
         await self._opened.wait()
         async with self._turns.turn(conversation_id):
             try:
-                if self._stopping:  # what a response brings now couldn't leave the outbox any more
+                if self._stopping:  # entries that a response brings now could no longer leave the outbox
                     return self._relay.silences_bot(conversation_id)
                 return await self._customers.fetch(conversation_id, channel, output)
             except Exception as problem:
@@ -207,16 +208,16 @@ class Interceptor:
                 await self._wait(channel, message, set(AWAITING_DESK))  # the desk's answer decides whose message it is
                 await self._customers.flush(message.sender_id)
             elif not conversation.desk_active and message_facts().for_person:
-                return await self._done(message)
-            elif not conversation.keeps_words:
+                return await self._note_done(message)
+            elif not conversation.bypasses_bot:
                 await self._orphaned_pauses.resume_orphan(message.sender_id, channel)
-                if self._relay.conversation(message.sender_id).keeps_words:
+                if self._relay.conversation(message.sender_id).bypasses_bot:
                     continue
                 await self._customers.add_late(message.sender_id, channel)
                 await self._to_bot(channel, message, again)
-                return await self._done(message)
+                return await self._note_done(message)
             elif again and await self._find_finished_turn(message) is not None:
-                return await self._done(message)  # the bot has handled it, with all its consequences
+                return await self._note_done(message)  # the bot has handled it, with all its consequences
             else:
                 try:
                     return await self._to_desk.receive(channel, message, conversation)
@@ -328,4 +329,4 @@ class Interceptor:
         self, tracker: DialogueStateTracker, offer: Offer, message_id: str | None
     ) -> TranscriptRead:
         """Complete an offer that was made while the tracker couldn't be read."""
-        return await self._offers.follow(tracker, offer, message_id, self._turn.with_options)
+        return await self._offers.complete(tracker, offer, message_id, self._turn.with_options)

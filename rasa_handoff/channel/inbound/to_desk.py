@@ -112,7 +112,7 @@ class ToDesk:
         return payload if payload in PAYLOADS else text
 
     async def _tell(self, channel: str, message: UserMessage, response: str) -> None:
-        notice = await self._bot.say(response, message.sender_id, channel)
+        notice = await self._bot.render_safely(response, message.sender_id, channel)
         await message.output_channel.send_response(message.sender_id, notice)
 
     async def _apply(self, event: events.Event) -> None:

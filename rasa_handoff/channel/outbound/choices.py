@@ -75,8 +75,8 @@ def payload_meant(text: str, choices: Sequence[ShownChoice]) -> str | None:
         if said in (_plain(choice.title), _plain(choice.payload)):
             return choice.payload
     number = NUMBER.fullmatch(said)
-    place = int(number[1]) if number is not None else 0
-    return choices[place - 1].payload if 0 < place <= len(choices) else None
+    chosen = int(number[1]) if number is not None else 0
+    return choices[chosen - 1].payload if 0 < chosen <= len(choices) else None
 
 
 def _plain(text: str) -> str:
@@ -98,7 +98,7 @@ def as_lines(message: dict[str, Any], output: OutputChannel) -> dict[str, Any]:
 def event_of(payload: str, conversation: Conversation, common: dict[str, Any], content: dict[str, Any]) -> events.Event:
     """Return the event that a choice means now: an agent may have come meanwhile.
 
-    ``common``: the attributes of every event; ``content``: those of the customer's message.
+    ``common``: the fields of every event; ``content``: those of the customer's message.
     """
     if payload == names.LEAVE_PAYLOAD:
         return events.CustomerLeaving(**common, **content, confirmed=True)

@@ -50,8 +50,8 @@ MOST_REMEMBERED: Final = 100_000
 """The most conversations with waiting entries, and the most failing entries, that are remembered."""
 
 
-class Offers(Protocol):
-    """The options that are offered when the desk has refused a customer (``turn/options.py``).
+class OtherDepartments(Protocol):
+    """Offers a customer other departments when the desk has refused them in one (``turn/options.py``).
 
     ``takes_messages``: whether a message can be left while nobody is there.
     """
@@ -63,7 +63,7 @@ class Offers(Protocol):
         ...
 
 
-class _InAnswer(Waits):
+class _InResponse(Waits):
     """The entry waits for a response to be written, which the agent needn't know."""
 
 
@@ -71,8 +71,8 @@ class Customers:
     """Delivers the outbox's entries to customers.
 
     ``delivery_methods``: the delivery methods of the hosted channels, by name. ``patience``: seconds until an entry that can't be
-    delivered fails; None: never. ``title_of``: returns a department's title. ``offers``: what a customer is offered whom the desk
-    has refused.
+    delivered fails; None: never. ``title_of``: returns a department's title. ``other_departments``: what a customer
+    is offered whom the desk has refused.
     """
 
     batch = 1
@@ -86,14 +86,14 @@ class Customers:
         delivery_methods: Mapping[str, DeliveryMethod],
         patience: float | None = 3600.0,
         title_of: TitleOf = str,
-        offers: Offers | None = None,
+        other_departments: OtherDepartments | None = None,
     ) -> None:
         self.bots_questions = BotsQuestions()
         self._bot, self._relay, self._delivery_methods, self._patience = bot, relay, delivery_methods, patience
-        self._title_of, self._offers = title_of, offers
+        self._title_of, self._other_departments = title_of, other_departments
         self._batches, self._inbox = ResponseBatches(relay, self.make_message), Inbox(relay.store)
         self._failing: dict[int, float] = Recent(MOST_REMEMBERED)
-        # Messages of agents that were reported as waiting, and whether for the customer to come back.
+        # By the ids of agents' messages that were reported as waiting: whether they wait for the customer to come back.
         self._reported_waiting: dict[str, bool] = Recent()
         # A conversation that no longer fits in here gets its entries at the end of the next response, not at the beginning.
         self._waiting: dict[str, bool] = Recent(MOST_REMEMBERED)
@@ -113,14 +113,14 @@ class Customers:
         """
         method = self._delivery_methods[channel]
         if message_facts().acknowledges:
-            self._keep(output, conversation_id, channel, message_id)
+            self._redirect_to_outbox(output, conversation_id, channel, message_id)
         if not method.push:
             waits = message_facts().acknowledges or self._may_wait(conversation_id)
             async with self._batches.answering(conversation_id, method, output, waits):
                 yield
             return
         yield
-        if conversation_id in self._waiting:  # waiting since a channel that can't push
+        if conversation_id in self._waiting:  # they wait since the customer was on a channel that can't push
             await self._relay.notify(CUSTOMER, conversation_id)
 
     async def fetch(self, conversation_id: str, channel: str, output: OutputChannel) -> bool:
@@ -145,8 +145,8 @@ class Customers:
         if self._batches.may_lack_entries(conversation_id):
             await self._batches.add(conversation_id)
             return
-        queues = message_facts().acknowledges  # the bot's messages go by the outbox too
-        if self._delivery_methods[channel].push and not queues and self._may_wait(conversation_id):
+        by_outbox = message_facts().acknowledges  # the bot's messages go by the outbox too
+        if self._delivery_methods[channel].push and not by_outbox and self._may_wait(conversation_id):
             await self.flush(conversation_id)
 
     async def send_later(self, channel: str, message: UserMessage, notice: dict[str, Any]) -> None:
@@ -156,7 +156,8 @@ class Customers:
 
     # The bot's messages to a sender who acknowledges
 
-    def _keep(self, output: OutputChannel, conversation_id: str, channel: str, message_id: str) -> None:
+    def _redirect_to_outbox(self, output: OutputChannel, conversation_id: str, channel: str, message_id: str) -> None:
+        """Put what the bot sends to this output into the outbox instead."""
         numbers = itertools.count(1)
 
         async def send_response(recipient_id: str, message: dict[str, Any]) -> None:
@@ -208,9 +209,9 @@ class Customers:
                 self._forget(lane, entry)
                 return []
             if not method.push and self._batches.note_missed(lane):
-                raise _InAnswer("It goes with the response that is being made.")
+                raise _InResponse("It goes with the response that is being made.")
             message = await self._say(method, lane, entry, body.return_data or conversation.return_data)
-        except _InAnswer:
+        except _InResponse:
             raise
         except Waits as problem:
             await self._note_waiting(lane, str(problem), customer_is_away=True)
@@ -238,9 +239,9 @@ class Customers:
     async def _say(self, method: DeliveryMethod, lane: str, entry: Entry, data: Mapping[str, Any]) -> dict[str, Any]:
         output = await method.output(lane, data)
         message = await self.make_message(entry, method.channel.name())
-        shown = as_lines(message, output) if entry.read(CustomerBody).response in QUESTIONS else message
+        as_sent = as_lines(message, output) if entry.read(CustomerBody).response in QUESTIONS else message
         speaker = _speaker_of(entry) if method.names_speakers else {}
-        await method.send(output, lane, {**shown, **speaker}, str(entry.id))
+        await method.send(output, lane, {**as_sent, **speaker}, str(entry.id))
         return message
 
     async def make_message(self, entry: Entry, channel: str) -> dict[str, Any]:
@@ -252,8 +253,10 @@ class Customers:
         body = entry.read(CustomerBody)
         if body.message is not None:
             return body.message
-        if body.response == names.UTTER_INSTEAD and self._offers is not None:
-            offered = await self._offers.offer_others(entry.lane, channel, str(body.values.get("department")))
+        if body.response == names.UTTER_INSTEAD and self._other_departments is not None:
+            offered = await self._other_departments.offer_others(
+                entry.lane, channel, str(body.values.get("department"))
+            )
             self.bots_questions.open(entry.lane, offered)
             return offered
         if body.response is not None:
@@ -271,7 +274,7 @@ class Customers:
 
     async def _as_question(self, message: dict[str, Any], response: str, lane: str, channel: str) -> dict[str, Any]:
         """Return a notice with its choices, if it is a question that this desk allows."""
-        takes_messages = self._offers is not None and self._offers.takes_messages
+        takes_messages = self._other_departments is not None and self._other_departments.takes_messages
         if response not in QUESTIONS or (response == names.UTTER_NOBODY and not takes_messages):
             return message
         question = await with_choices(message, response, self._bot, lane, channel)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:  # a vendor's channel is loaded only when it is hosted
 TRY_SECONDS: Final = 10.0
 """Seconds that one attempt to deliver may take: a vendor may take a connection and never answer."""
 
-Data = Mapping[str, Any]
+ReturnData = Mapping[str, Any]
 """Data of the customer's last turn, stored to write to them later: the result of ``DeliveryMethod.return_data``."""
 
 
@@ -59,7 +59,7 @@ class DeliveryMethod:
         """Return the data of this turn's output that is needed to write to the customer later. JSON-ready."""
         return {}
 
-    async def output(self, conversation_id: str, data: Data) -> OutputChannel:
+    async def output(self, conversation_id: str, data: ReturnData) -> OutputChannel:
         """Return an output that reaches the customer now.
 
         Raises:
@@ -108,7 +108,7 @@ class Push(DeliveryMethod):
 class ThreadedPush(DeliveryMethod):
     """Delivery by the channel's own output channel, in a thread with an event loop of its own: the vendor's client blocks."""
 
-    async def output(self, conversation_id: str, data: Data) -> OutputChannel:
+    async def output(self, conversation_id: str, data: ReturnData) -> OutputChannel:
         """Return the channel's output, made in a thread too: rocketchat's signs in when it is made."""
         try:
             output = await asyncio.wait_for(self._threads.run(self.channel.get_output_channel), self.try_seconds)
@@ -125,7 +125,7 @@ class ThreadedPush(DeliveryMethod):
 class Callback(DeliveryMethod):
     """Delivery by requests to the project's own address. Each message has an id, by which the receiver can drop copies."""
 
-    async def output(self, conversation_id: str, data: Data) -> OutputChannel:
+    async def output(self, conversation_id: str, data: ReturnData) -> OutputChannel:
         """Return the channel's output, which raises if the receiver refuses."""
         return CallbackWithErrors(self.channel.callback_endpoint)
 
@@ -139,7 +139,7 @@ class ConnectedSocket(DeliveryMethod):
     try_seconds = None
     names_speakers = True
 
-    async def output(self, conversation_id: str, data: Data) -> OutputChannel:
+    async def output(self, conversation_id: str, data: ReturnData) -> OutputChannel:
         """Return the channel's output, if a socket of the customer is connected."""
         assert isinstance(self.channel, HandoffSocketIO)
         if not self.channel.connected(conversation_id):
@@ -157,7 +157,7 @@ class Fetch(DeliveryMethod):
     push = False
     try_seconds = None
 
-    async def output(self, conversation_id: str, data: Data) -> OutputChannel:
+    async def output(self, conversation_id: str, data: ReturnData) -> OutputChannel:
         """Raise: there is no output outside a request."""
         raise Waits(f"The channel '{self.channel.name()}' can't push.")
 
@@ -169,13 +169,13 @@ class RebuiltOutput(DeliveryMethod):
     """Delivery by an output that is made anew, from the attributes ``kept`` of the last turn's output."""
 
     kept: tuple[str, ...] = ()
-    build: Callable[[Any, Data], OutputChannel]
+    build: Callable[[Any, ReturnData], OutputChannel]
 
     def return_data(self, output: OutputChannel) -> dict[str, Any]:
         """Return the attributes that the vendor gave the output."""
         return {name: getattr(output, name, None) for name in self.kept}
 
-    async def output(self, conversation_id: str, data: Data) -> OutputChannel:
+    async def output(self, conversation_id: str, data: ReturnData) -> OutputChannel:
         """Return the output, made anew.
 
         Raises:
@@ -195,7 +195,7 @@ class Slack(RebuiltOutput):
         """Return the text with Slack's control characters escaped: ``<!channel>`` calls nobody."""
         return escaped(text)
 
-    def build(self, channel: "SlackInput", data: Data) -> OutputChannel:
+    def build(self, channel: "SlackInput", data: ReturnData) -> OutputChannel:
         """Return Slack's own output for that channel and thread."""
         return channel.get_output_channel(data["slack_channel"], data["thread_id"])
 
@@ -208,7 +208,7 @@ class Mattermost(RebuiltOutput):
 
     kept = ("bot_channel",)
 
-    def build(self, channel: "MattermostInput", data: Data) -> OutputChannel:
+    def build(self, channel: "MattermostInput", data: ReturnData) -> OutputChannel:
         """Return Mattermost's output for that channel."""
         from rasa_handoff.channel.compat.vendor_outputs import MattermostWithErrors
 
@@ -227,7 +227,7 @@ class Teams(RebuiltOutput):
 
     kept = ("conversation", "bot", "global_uri")
 
-    def build(self, channel: "BotFrameworkInput", data: Data) -> OutputChannel:
+    def build(self, channel: "BotFrameworkInput", data: ReturnData) -> OutputChannel:
         """Return the Bot Framework's output for that conversation."""
         from rasa_handoff.channel.compat.vendor_outputs import BotFrameworkWithErrors
 
@@ -254,7 +254,10 @@ METHODS: Final[Mapping[str, type[DeliveryMethod]]] = {
 
 
 def delivery_methods_of(channels: Mapping[str, InputChannel], patience: float | None) -> dict[str, DeliveryMethod]:
-    """Return the delivery methods of these channels. No attempt takes longer than ``patience``, for which a message is tried."""
+    """Return the delivery methods of these channels, by name.
+
+    ``patience``: seconds for which a message is tried; no attempt takes longer. None: without end.
+    """
     methods = {name: delivery_method_of(channel) for name, channel in channels.items()}
     for method in methods.values():
         if method.try_seconds is not None and patience is not None:

@@ -61,7 +61,7 @@ class ResponseBatches:
         self._left_out: dict[int, bool] = Recent(MOST_FETCHED)
         """The keys of entries that were out of date when a response was made."""
         self._deliveries: set[asyncio.Task[None]] = set()
-        """They end when the entries of a written response have left the outbox."""
+        """Tasks, each of which ends when the entries of a written response have left the outbox."""
 
     async def close(self) -> None:
         """Wait until the responses under way are written and their entries have left the outbox.
@@ -163,13 +163,13 @@ class ResponseBatches:
         if after in ids:
             for entry in entries[: ids.index(after) + 1]:
                 try:
-                    self._note(entry.key, await self._make_message(entry, channel))
+                    self._note_fetched(entry.key, await self._make_message(entry, channel))
                 except Exception:
                     log.exception("The text of an entry that %s has seen can't be made.", short_id(conversation_id))
-                    self._note(entry.key, {})
+                    self._note_fetched(entry.key, {})
             await self._relay.notify(CUSTOMER, conversation_id)
 
-    def _note(self, key: int, message: dict[str, Any]) -> None:
+    def _note_fetched(self, key: int, message: dict[str, Any]) -> None:
         self._fetched[key] = message
         if len(self._fetched) > MOST_FETCHED:
             del self._fetched[next(iter(self._fetched))]
@@ -181,7 +181,7 @@ class ResponseBatches:
         def known(written: "asyncio.Future[bool]") -> None:
             if written.result() and not acknowledges:
                 for key, message in batch.messages.items():
-                    self._note(key, message)
+                    self._note_fetched(key, message)
             if self._batches.get(conversation_id) is batch:
                 del self._batches[conversation_id]
             if batch.messages or batch.missed:

@@ -141,9 +141,8 @@ class Bot:
     async def _lock(self, conversation_id: str) -> AsyncIterator[StoreAccess]:
         store, lock_store = self.store, self.agent.lock_store
         if store.failing:
-            await store.retrieve(
-                conversation_id
-            )  # before taking the lock, so that nobody waits for it while the store fails
+            # Before taking the lock, so that nobody waits for it while the store fails.
+            await store.retrieve(conversation_id)
         async with AsyncExitStack() as held:
             try:
                 await held.enter_async_context(lock_store.lock(conversation_id))
@@ -177,7 +176,7 @@ class Bot:
         message.pop("utter_action", None)
         return dict(message)
 
-    async def say(self, response: str, conversation_id: str, channel: str) -> dict[str, Any]:
+    async def render_safely(self, response: str, conversation_id: str, channel: str) -> dict[str, Any]:
         """Return a response without values as Rasa's message dict, or the preset's text if the bot or its tracker store fails."""
         try:
             return await self.render(response, conversation_id, channel, {})

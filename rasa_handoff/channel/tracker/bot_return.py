@@ -74,8 +74,8 @@ class BotReturn:
         metadata = {IS_EXTERNAL: True, "handoff_id": back.handoff_id}
         text = f"EXTERNAL: {self._intent}"
         parse_data: Any = {"intent": intent, "entities": [], "text": text}
-        marker = UserUttered(text, intent, [], parse_data, input_channel=channel, metadata=metadata)
-        tracker.update(marker, processor.domain)
+        turn = UserUttered(text, intent, [], parse_data, input_channel=channel, metadata=metadata)
+        tracker.update(turn, processor.domain)
         if tracker.active_loop is not None:
             tracker.update(ActionExecutionRejected(tracker.active_loop.name), processor.domain)
 

@@ -42,10 +42,10 @@ from rasa_handoff.relay.relay import Relay
 from rasa_handoff.store.outbox import Entry
 
 AT_ONCE = ("pause", "unpause", "back", "transcript", "turn")
-"""Entries that are written without that wait."""
+"""Names of the entries that are written at once; others wait ``delay`` seconds for more to share their save."""
 
 MARK: Final = '"handoff_entry": '
-"""What the JSON of each event has that is written here, in its metadata."""
+"""A part of the JSON of each event that is written here: the key of its metadata that only these events have."""
 
 Stamped = PauseBody | CustomerSaidBody | AgentSaidBody | NoticeBody
 """Bodies whose events name their handoff and message in the metadata."""
@@ -66,7 +66,7 @@ BODIES: Final[Mapping[str, type[TrackerBody]]] = {
         TranscriptBody,
     )
 }
-"""The body of an entry, by the entry's name."""
+"""The type of an entry's body, by the entry's name."""
 
 
 class TrackerTarget:

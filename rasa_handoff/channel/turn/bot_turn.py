@@ -47,11 +47,11 @@ FinishedTurn = tuple[dict[str, Any], list[dict[str, Any]]]
 def find_finished_turn(tracker: DialogueStateTracker, message: UserMessage) -> FinishedTurn | None:
     """Return the finished turn of this message from the tracker, or None if there is none."""
     events = list(tracker.events)
-    for place in reversed(range(len(events))):
-        event = events[place]
+    for index in reversed(range(len(events))):
+        event = events[index]
         if isinstance(event, UserUttered) and event.message_id == message.message_id:
-            after = events[place + 1 :]
-            end = next((at for at, later in enumerate(after) if isinstance(later, UserUttered)), len(after))
+            after = events[index + 1 :]
+            end = next((offset for offset, later in enumerate(after) if isinstance(later, UserUttered)), len(after))
             return dict(event.parse_data), [later.message() for later in after[:end] if isinstance(later, BotUttered)]
     return None
 
@@ -97,9 +97,9 @@ class BotTurn:
     async def run(self, channel: str, message: UserMessage, finished: FinishedTurn | None = None) -> TurnResult:
         """Let the bot answer the message.
 
-        ``finished``: the message's turn, if it ran before; then its messages are only sent again. The answer to a
-        request for a person is held back until :meth:`requested_handoff` or the caller releases it; so is the question of an
-        open form while the options are asked.
+        ``finished``: the message's turn, if it ran before; then its messages are only sent again. If the message asks for a
+        person, the answer is held back until :meth:`requested_handoff` or the caller releases it; if it asks for the options,
+        the question of an open form is.
 
         Raises:
             Unreachable: no model is loaded, and Rasa would silently ignore the message.
@@ -167,10 +167,10 @@ class BotTurn:
         """Release the messages held back; notify the customer of a marker that can't be read, or a failed action at the end."""
         await observed.release()
         if observed.misread:
-            refusal = await self._bot.say(names.UTTER_REFUSED, message.sender_id, channel)
+            refusal = await self._bot.render_safely(names.UTTER_REFUSED, message.sender_id, channel)
             await message.output_channel.send_response(message.sender_id, refusal)
         elif observed.failed:
-            notice_text = await self._bot.say(names.UTTER_NOT_TAKEN, message.sender_id, channel)
+            notice_text = await self._bot.render_safely(names.UTTER_NOT_TAKEN, message.sender_id, channel)
             await message.output_channel.send_response(message.sender_id, notice_text)
 
     async def with_options(
@@ -183,66 +183,66 @@ class BotTurn:
         """
         if _began_session(happened):
             happened = [event.as_dict() for event in (await self._bot.full_tracker(conversation_id)).events]
-        places = places_of_options(happened, self._intents)
-        finished: list[Mapping[str, Any]] = []
+        indexes = indexes_of_options(happened, self._intents)
+        completed: list[Mapping[str, Any]] = []
         there: Availability | None = None
-        held_back = places_of_form_questions(happened)
+        held_back = indexes_of_form_questions(happened)
         asks_whom = False
-        for place, event in enumerate(happened):
+        for index, event in enumerate(happened):
             if event.get("event") == "user":
                 asks_whom = False
-            if asks_whom and place in held_back:
+            if asks_whom and index in held_back:
                 continue
             if event.get("event") == "user" and (for_actions := read_metadata(event.get("metadata"))) is not None:
                 there = for_actions.availability  # as it was in this turn
-            finished.append(event)
-            if place in places:
+            completed.append(event)
+            if index in indexes:
                 ends_fallback = (event.get("metadata") or {}).get("utter_action") == names.UTTER_DEFAULT
                 options = await self._options.message(conversation_id, channel, ends_fallback, there)
                 if ends_fallback and not shows_options(options, f"/{self._intents.execute}"):
-                    finished.pop()  # they were shown in its place
+                    completed.pop()  # the options were shown in its place
                 shown = {"event": "bot", "text": options.get("text"), "data": options}
-                finished.append({**shown, "timestamp": event.get("timestamp")})
-            asks_whom = asks_whom or _shows_options(finished[-1:], self._intents.execute)
-        return finished
+                completed.append({**shown, "timestamp": event.get("timestamp")})
+            asks_whom = asks_whom or _shows_options(completed[-1:], self._intents.execute)
+        return completed
 
     def _make_options(self, channel: str) -> MakeOptions:
         return lambda conversation_id, ends_fallback: self._options.message(conversation_id, channel, ends_fallback)
 
 
-def places_of_options(happened: Sequence[Mapping[str, Any]], intents: IntentSettings) -> set[int]:
+def indexes_of_options(happened: Sequence[Mapping[str, Any]], intents: IntentSettings) -> set[int]:
     """Return the indexes of the events after which options were shown: the bot's marker, or the request answered here."""
-    # A request counts until the bot itself shows the options after it, hands over, or asks for the contact.
-    places: set[int] = set()
+    # A request for the options counts until the bot itself shows them after it, hands over, or asks for the contact.
+    indexes: set[int] = set()
     asked: int | None = None
     form: str | None = None
-    for place, event in enumerate(happened):
+    for index, event in enumerate(happened):
         if event.get("event") == "active_loop":
             form = event.get("name")
-            places -= {asked} if form == names.CONTACT_FORM else set()
+            indexes -= {asked} if form == names.CONTACT_FORM else set()
         elif event.get("event") == "user":
             asks = intent_of(event.get("parse_data") or {}) == intents.options and form != names.CONTACT_FORM
-            asked = place if asks else None
-            places |= {place} if asks else set()
+            asked = index if asks else None
+            indexes |= {index} if asks else set()
         elif (marker := marker_of(event)) is not None:
-            places = (places - {asked}) | ({place} if isinstance(marker, OptionsRequest) else set())
+            indexes = (indexes - {asked}) | ({index} if isinstance(marker, OptionsRequest) else set())
         elif event.get("event") == "bot" and shows_options(event.get("data") or {}, f"/{intents.execute}"):
-            places = places - {asked}  # shown by an action, and in the tracker with the buttons
-    return places
+            indexes = indexes - {asked}  # shown by an action, and in the tracker with the buttons
+    return indexes
 
 
-def places_of_form_questions(happened: Sequence[Mapping[str, Any]]) -> set[int]:
+def indexes_of_form_questions(happened: Sequence[Mapping[str, Any]]) -> set[int]:
     """Return the indexes of the messages that a form said while it was open."""
-    places: set[int] = set()
+    indexes: set[int] = set()
     form = action = None
-    for place, event in enumerate(happened):
+    for index, event in enumerate(happened):
         if event.get("event") == "active_loop":
             form = event.get("name")
         elif event.get("event") == "action":
             action = event.get("name") if event.get("name") == form else None
         elif event.get("event") == "bot" and action is not None:
-            places.add(place)
-    return places
+            indexes.add(index)
+    return indexes
 
 
 def _shows_options(said: Sequence[Mapping[str, Any]], execute: str) -> bool:

@@ -30,7 +30,7 @@ log = get_log(__name__)
 LAST_INTENTS = 5
 """Recognised intents that an offer lists."""
 FLUSH_SECONDS = 1.0
-"""How long an offer waits for an unsaved turn to be written."""
+"""How long an offer, or the bot's next turn, waits for an unsaved turn to be written."""
 
 WithOptions = Callable[[str, str, Happened], Awaitable[list[Mapping[str, Any]]]]
 """Inserts the options where they were shown; takes the channel's name, the conversation's id and the events."""
@@ -50,14 +50,14 @@ class HandoffOffers:
         channel: str,
         request: HandoffRequest,
         message: UserMessage,
-        asked_in_form: str | None,
+        form: str | None,
         with_options: WithOptions,
     ) -> events.HandoffRequested:
         """Return the event that starts a handoff.
 
-        ``message``: the message that asked. ``asked_in_form``: the form that was open when the customer asked; its answer to
-        the request was not shown to them. While the tracker can't be read, or isn't written yet, the event is a
-        ``TranscriptAwaited`` whose offer lacks the transcript and the bot's knowledge.
+        ``message``: the message that asked. ``form``: the form that was open when the customer asked; what it answered was held
+        back. While the tracker can't be read, or isn't written yet, the event is a ``TranscriptAwaited`` whose offer lacks the
+        transcript and the bot's knowledge.
         """
         output = message.output_channel
         try:
@@ -70,7 +70,7 @@ class HandoffOffers:
                 "The transcript of %s can't be read now, and follows later: %s", short_id(conversation_id), problem
             )
             return self._without_transcript(conversation_id, channel, request, message)
-        offer = self._offer(tracker, _without_last_answers(happened) if asked_in_form else happened, channel, request)
+        offer = self._offer(tracker, _without_last_answers(happened) if form else happened, channel, request)
         return events.HandoffRequested(
             conversation_id=conversation_id,
             handoff_id=offer.handoff_id,
@@ -78,7 +78,7 @@ class HandoffOffers:
             leaving_word=self._settings.leaving_word(offer.language),
             titles=button_titles(current_session(happened)),
             return_data=self._delivery_methods[channel].return_data(output),
-            filled_slot=taken_slot(happened) if asked_in_form else None,
+            filled_slot=filled_slot_of(happened) if form else None,
             message_id=message.message_id,
         )
 
@@ -122,14 +122,14 @@ class HandoffOffers:
             message_id=message.message_id,
         )
 
-    async def follow(
+    async def complete(
         self, tracker: DialogueStateTracker, offer: Offer, message_id: str | None, with_options: WithOptions
     ) -> events.TranscriptRead:
         """Complete an offer that was made without the tracker, now that it can be read."""
         channel, intents = offer.channel.name, self._settings.intents
         happened = await with_options(channel, tracker.sender_id, [event.as_dict() for event in tracker.events])
         before = up_to(message_id, happened)
-        asked_in_form = tracker.active_loop is not None and intent_of(_last_user(before)) == intents.execute
+        asked_in_form = tracker.active_loop is not None and intent_of(_last_nlu_result(before)) == intents.execute
         request = HandoffRequest(
             department=offer.department,
             agent=offer.agent,
@@ -139,7 +139,7 @@ class HandoffOffers:
             contact=offer.contact,
             language=offer.language,
         )
-        completed_request = complete_request(request, _last_user(before), before, intents)
+        completed_request = complete_request(request, _last_nlu_result(before), before, intents)
         completed_offer = self._offer(
             tracker, _without_last_answers(happened) if asked_in_form else happened, channel, completed_request
         )
@@ -148,7 +148,7 @@ class HandoffOffers:
             handoff_id=offer.handoff_id,
             offer=msgspec.structs.replace(completed_offer, handoff_id=offer.handoff_id),
             titles=button_titles(current_session(happened)),
-            filled_slot=taken_slot(happened) if asked_in_form else None,
+            filled_slot=filled_slot_of(happened) if asked_in_form else None,
         )
 
     def _offer(
@@ -198,7 +198,7 @@ class HandoffOffers:
         return tuple(_slot(slots[name]) for name in self._settings.settable_slots if name in slots)
 
 
-def _last_user(happened: Happened) -> Mapping[str, Any]:
+def _last_nlu_result(happened: Happened) -> Mapping[str, Any]:
     """Return the NLU result of the customer's last message."""
     last = next((event for event in reversed(happened) if event.get("event") == "user"), {})
     return last.get("parse_data") or {}
@@ -212,16 +212,16 @@ def warn_of_unknown_slots(bot: Bot, settings: Settings) -> None:
 
 
 def _slot(slot: Any) -> Slot:
-    # Rasa adds one that stands for whatever isn't allowed; an agent can't mean it.
+    # Rasa adds a value that stands for any that isn't allowed; an agent can't mean it.
     values = tuple(value for value in getattr(slot, "values", None) or () if value != DEFAULT_CATEGORICAL_SLOT_VALUE)
     return Slot(name=slot.name, type=str(slot.type_name), values=values or None)
 
 
-def _contact(request: Contact, slots: Mapping[str, Any]) -> Contact:
+def _contact(given: Contact, slots: Mapping[str, Any]) -> Contact:
     """Return the contact from the marker, completed by the slots of the preset's contact form."""
-    name = request.name or _text(slots.get(names.CONTACT_NAME_SLOT))
-    email = request.email or _text(slots.get(names.CONTACT_EMAIL_SLOT))
-    return Contact(name=name, email=email, phone=request.phone)
+    name = given.name or _text(slots.get(names.CONTACT_NAME_SLOT))
+    email = given.email or _text(slots.get(names.CONTACT_EMAIL_SLOT))
+    return Contact(name=name, email=email, phone=given.phone)
 
 
 def _text(value: Any) -> str | None:
@@ -244,7 +244,7 @@ def _without_last_answers(happened: Sequence[Mapping[str, Any]]) -> list[Mapping
     return [*happened[:last], *(event for event in happened[last:] if event.get("event") != "bot")]
 
 
-def taken_slot(happened: Sequence[Mapping[str, Any]]) -> str | None:
+def filled_slot_of(happened: Sequence[Mapping[str, Any]]) -> str | None:
     """Return the slot that an open form filled with the customer's last message: asked for before it and set after it."""
     last = max((index for index, event in enumerate(happened) if event.get("event") == "user"), default=0)
     asked = [event for event in happened[:last] if _sets(event, "requested_slot")]

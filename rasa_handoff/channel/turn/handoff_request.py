@@ -1,4 +1,4 @@
-"""The contents of a handoff request: from its own marker, else the customer's message, else the options it was chosen from."""
+"""What a handoff request says: by its own marker, else by the customer's message, else by the options that the customer saw."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -39,12 +39,12 @@ def complete_request(
 def up_to(message_id: str | None, happened: Happened) -> Happened:
     """Return the events up to this message.
 
-    A later event isn't part of what was asked: a pause by the message's turn, for example, or, if the message is a copy, by its
-    handoff.
+    Later events aren't part of what was asked: the turn that answers the message may pause the conversation, for example, and so
+    may the handoff to which an earlier copy of it led.
     """
     own = [
-        place
-        for place, event in enumerate(happened)
+        index
+        for index, event in enumerate(happened)
         if event.get("event") == "user" and event.get("message_id") == message_id
     ]
     return happened[: own[-1] + 1] if own else happened
@@ -88,9 +88,9 @@ def _asks(event: Mapping[str, Any], intent: str) -> bool:
 
 def _last_of(kind: str, happened: Happened) -> tuple[Mapping[str, Any], Happened]:
     """Return the last event of this type, blank if there is none, and the events before it."""
-    for place in reversed(range(len(happened))):
-        if happened[place].get("event") == kind:
-            return happened[place], happened[:place]
+    for index in reversed(range(len(happened))):
+        if happened[index].get("event") == kind:
+            return happened[index], happened[:index]
     return {}, ()
 
 

@@ -59,9 +59,9 @@ class Options:
 
         If nobody is available, it says so, and the buttons are those for leaving a message and for carrying on.
 
-        ``ends_fallback``: the fallback ends in them, so with nobody there they also say that the bot didn't understand.
-        ``there``: who was available when they were shown; by default, who is now. ``instead_of``: the department that was asked
-        for and can't be had.
+        ``ends_fallback``: the bot's fallback ends in the options; if nobody is there, the message then says that the bot didn't
+        understand, too. ``there``: who was available when the options were shown; by default, who is now. ``instead_of``: the
+        department that was asked for and can't be had.
         """
 
         async def text(response: str) -> str:
@@ -88,9 +88,9 @@ class Options:
         return await self.message(conversation_id, channel, instead_of=instead_of)
 
 
-def _without(said: str | None, availability: Availability) -> Availability:
+def _without(department: str | None, availability: Availability) -> Availability:
     """Return the availability without a department that has refused: what is known here may be some moments old."""
-    refused = None if said is None else find_department(availability.departments, said)
+    refused = None if department is None else find_department(availability.departments, department)
     if refused is None:
         return availability
     return replace(availability, departments=tuple(one for one in availability.departments if one is not refused))

@@ -1,8 +1,8 @@
 """Orphaned pauses: trackers that are paused for a handoff which the relay doesn't know.
 
-The relay's database was lost, or an action paused and no handoff came of it. A conversation is checked when its first message
-comes in a process, and at the next message after a turn that said nothing or asked for a handoff. The desk is asked whether an
-agent has the conversation; if none has, the bot resumes, so that no customer is left without both.
+The relay's database was lost, or an action paused and no handoff came of it. A conversation is checked at its first message in a
+process, and at the next message after a turn that said nothing or asked for a handoff. The desk is asked whether an agent has the
+conversation; if none has, the bot resumes, so that no customer is left without both.
 
 A pause of the project's own, without a handoff, is left alone, and ends when the project resumes.
 """
@@ -43,19 +43,19 @@ def paused_for_handoff(tracker: DialogueStateTracker, execute: str) -> bool:
     if not tracker.is_paused():
         return False
     events = list(tracker.events)
-    place = max((at for at, event in enumerate(events) if isinstance(event, ConversationPaused)), default=None)
-    if place is None:
+    pauses = [index for index, event in enumerate(events) if isinstance(event, ConversationPaused)]
+    if not pauses:
         return False
-    if (events[place].metadata or {}).get("handoff_id") is not None:
+    if (events[pauses[-1]].metadata or {}).get("handoff_id") is not None:
         return True
-    return any(_asks(event, execute) for event in _turn_around(events, place))
+    return any(_asks(event, execute) for event in _turn_around(events, pauses[-1]))
 
 
-def _turn_around(events: list[Any], place: int) -> list[Any]:
+def _turn_around(events: list[Any], index: int) -> list[Any]:
     """Return the events of the turn that contains the event at this index."""
-    users = [at for at, event in enumerate(events) if isinstance(event, UserUttered)]
-    start = max((at for at in users if at < place), default=0)
-    end = min((at for at in users if at > place), default=len(events))
+    users = [user for user, event in enumerate(events) if isinstance(event, UserUttered)]
+    start = max((user for user in users if user < index), default=0)
+    end = min((user for user in users if user > index), default=len(events))
     return events[start:end]
 
 
@@ -66,7 +66,7 @@ def _asks(event: Any, execute: str) -> bool:
         return False
     try:
         return isinstance(read_marker((event.data or {}).get("custom")), HandoffRequest)
-    except MarkerError:
+    except MarkerError:  # it can't be read, but it asked for a handoff
         return True
 
 
@@ -86,7 +86,7 @@ class OrphanedPauses:
         except Unreachable:  # the tracker is unknown, but the desk knows whether an agent has the conversation
             await self._adopt(conversation_id, channel)
             return
-        if self._is_orphaned(tracker) and not await self._adopt(conversation_id, channel):
+        if self._is_paused_for_handoff(tracker) and not await self._adopt(conversation_id, channel):
             log.warning(
                 "%s was paused for a handoff and nobody has the conversation: the bot goes on.",
                 short_id(conversation_id),
@@ -95,11 +95,10 @@ class OrphanedPauses:
                 tracker.update_with_events(resume_events(tracker), self._bot.domain)
         if len(self._checked) >= MOST:
             self._checked.clear()
-        self._checked.add(
-            conversation_id
-        )  # last, so that a check that raised, at a locked database for example, is repeated
+        # Last, so that a check that raised, at a locked database for example, is repeated.
+        self._checked.add(conversation_id)
 
-    def _is_orphaned(self, tracker: DialogueStateTracker) -> bool:
+    def _is_paused_for_handoff(self, tracker: DialogueStateTracker) -> bool:
         return paused_for_handoff(tracker, self._settings.intents.execute)
 
     def look_again(self, conversation_id: str) -> None:

@@ -24,9 +24,9 @@ from rasa_handoff.core.assignment_events import (
     AssignmentEffect,
     AssignmentEvent,
     CustomerWrote,
-    Kept,
-    Reminded,
-    StatusChanged,
+    KeepMessage,
+    RemindAgent,
+    SendStatus,
 )
 from rasa_handoff.protocol.desk_payloads import Message
 from rasa_handoff.protocol.errors import Refused, Unreachable
@@ -121,11 +121,11 @@ class UnitOfWork:
         return after
 
     def _follow(self, record: Record, effect: AssignmentEffect) -> Record:
-        if isinstance(effect, Reminded):
+        if isinstance(effect, RemindAgent):
             reminded = frozenset({effect.agent.id})
             self.publications.append(Overdue(viewers=reminded, handoff_id=record.handoff_id, seconds=effect.seconds))
             return record
-        if isinstance(effect, StatusChanged):
+        if isinstance(effect, SendStatus):
             return self.send_status(record, effect.status, effect.details)
         after, message = handoffs.add_message(self.connection, record, effect)
         self.publications.append(Said(viewers=self.readers(record), handoff_id=record.handoff_id, message=message))
@@ -153,13 +153,13 @@ class UnitOfWork:
 
     def notice(self, record: Record, text: str, at: float) -> Record:
         """Send the customer a notice."""
-        after = self._follow(record, Kept(speaker=Speaker.SYSTEM, id=uuid.uuid4().hex, text=text, at=at))
+        after = self._follow(record, KeepMessage(speaker=Speaker.SYSTEM, id=uuid.uuid4().hex, text=text, at=at))
         handoffs.save(self.connection, after)
         return after
 
     def notice_for_desk(self, record: Record, text: str) -> None:
         """Add a notice to the conversation that only the desk shows."""
-        kept = Kept(speaker=Speaker.SYSTEM, id=uuid.uuid4().hex, text=text, at=self.now)
+        kept = KeepMessage(speaker=Speaker.SYSTEM, id=uuid.uuid4().hex, text=text, at=self.now)
         after, message = handoffs.add_message(self.connection, record, kept)
         handoffs.save(self.connection, after)
         self.publications.append(Said(viewers=self.readers(record), handoff_id=record.handoff_id, message=message))

@@ -13,7 +13,7 @@ from sqlalchemy import and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.core.assignment import Assignment, Ending, Stage
-from rasa_handoff.core.assignment_events import Kept
+from rasa_handoff.core.assignment_events import KeepMessage
 from rasa_handoff.protocol.desk_payloads import Message
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.logs import get_log
@@ -351,7 +351,7 @@ def forget_offers() -> None:
     _offer.cache_clear()
 
 
-def add_message(connection: Connection, record: Record, kept: Kept) -> tuple[Record, Message]:
+def add_message(connection: Connection, record: Record, kept: KeepMessage) -> tuple[Record, Message]:
     """Insert a message under the next number; return the record that has counted it, and the message."""
     message = Message(
         id=kept.id,
