@@ -26,7 +26,7 @@ from rasa_handoff.protocol.logs import get_log, short_id
 log = get_log(__name__)
 
 MOST: Final = 2_000
-"""Conversations whose last answer is kept, and conversations with late messages."""
+"""Entries of a bounded memory, one for each conversation: last answers, late messages, and contexts of Custom Endpoint."""
 DRAIN_SECONDS: Final = 5.0
 """How long a stopping server waits for turns under way."""
 
@@ -40,14 +40,14 @@ class PlatformAnswer(OutputChannel):
     """The output channel of one call, which collects what the bot says.
 
     ``sent_count``: how many messages had been said when the answer went out; None before that. Rasa keeps the channel for
-    reminders: once its turn is ``over``, messages go to ``outside``.
+    reminders: once its turn is ``over``, messages go to ``say_unprompted``.
     """
 
     has_own_desk = True
     """HandoffChannel leaves messages on it alone."""
 
-    def __init__(self, outside: Say) -> None:
-        self._outside = outside
+    def __init__(self, say_unprompted: Say) -> None:
+        self._say_unprompted = say_unprompted
         self.messages: list[Any] = []
         self.sent_count: int | None = None
         self.over = False
@@ -59,7 +59,7 @@ class PlatformAnswer(OutputChannel):
     async def send_response(self, recipient_id: str, message: dict[str, Any]) -> None:
         """Collect one of Rasa's messages as a whole: a text and its buttons are one message on the platform too."""
         if self.over:
-            await self._outside(recipient_id, message)
+            await self._say_unprompted(recipient_id, message)
         else:
             self.messages.extend(self.rendered(message))
 
@@ -109,10 +109,10 @@ class KeptAnswers:
         return self._late.pop(conversation_id, [])
 
 
-def put(memory: dict[Any, Any], name: Any, value: Any) -> None:
-    """Add an entry to a bounded memory, which forgets its oldest."""
-    memory.pop(name, None)
-    memory[name] = value
+def put(memory: dict[Any, Any], key: Any, value: Any) -> None:
+    """Set an entry of a memory and make it the newest; of more than ``MOST`` entries the oldest is forgotten."""
+    memory.pop(key, None)
+    memory[key] = value
     if len(memory) > MOST:
         oldest = next(iter(memory))
         if isinstance(memory.pop(oldest), list):  # late messages, which would otherwise have been sent
@@ -174,11 +174,11 @@ class Answering:
                 log.info("The message %s of %s came again: the same answer.", call.key, short_id(call.conversation_id))
                 call.answer.messages.extend(known)
                 return
-            await self._make(conversations, call)
+            await self._fill(conversations, call)
             if call.answer.late:
                 self.answers.keep_late(call.conversation_id, await call.push(call.answer.late))
 
-    async def _make(self, conversations: Conversations, call: Call) -> None:
+    async def _fill(self, conversations: Conversations, call: Call) -> None:
         """Fill a new answer, with the late messages at its head."""
         id, answer = call.conversation_id, call.answer
         waiting = self.answers.take_late(id)

@@ -36,8 +36,6 @@ from rasa_handoff.protocol.values import Availability, Department
 
 log = get_log(__name__)
 
-"""Rasa's events of a conversation, as dicts, oldest first."""
-
 NOT_TRUSTED: Final = "This request was refused: it carries no valid proof of its sender. Rasa's log says more."
 
 
@@ -51,7 +49,8 @@ class PlatformChannel(InputChannel):
     intents: IntentSettings
     departments: tuple[Department, ...]
     crossing_seconds: float
-    """Seconds after a handoff in which a message counts as written before it. A subclass sets this and the two above."""
+    """Seconds after a handoff in which a message counts as written before it. A subclass sets this, ``intents`` and
+    ``departments``."""
 
     @classmethod
     def from_credentials(cls, credentials: dict[str, Any] | None) -> "PlatformChannel":
@@ -184,7 +183,9 @@ def _reason(problem: Exception) -> str:
     """Describe a parsing error without the customer's message: some errors quote the body."""
     if isinstance(problem, json.JSONDecodeError):
         return f"{problem.msg} at {problem.pos}"
-    return "it isn't UTF-8" if isinstance(problem, UnicodeDecodeError) else "it is nested too deeply"
+    if isinstance(problem, UnicodeDecodeError):
+        return "it isn't UTF-8"
+    return "it is nested too deeply" if isinstance(problem, RecursionError) else "it has a number with too many digits"
 
 
 def as_payload(intent: str) -> str:

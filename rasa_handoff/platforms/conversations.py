@@ -71,7 +71,7 @@ class Conversations:
         self._ended, self._execute = intents.ended, intents.execute
         self._turns, self.later = TurnLock(), LaterWriter(bot)
         self._handed_over_at: dict[str, float] = {}
-        """Conversations that were handed over and whose pause isn't in the tracker yet."""
+        """When a conversation was handed over, for those whose pause isn't in the tracker yet; seconds since 1970."""
 
     @asynccontextmanager
     async def turn(self, conversation_id: str) -> AsyncIterator[None]:
@@ -152,7 +152,7 @@ class Conversations:
         await message.output_channel.send_response(message.sender_id, response)
 
     async def note_for_people(self, message: UserMessage, text_for_bot: TextForBot) -> None:
-        """Note a message that is for the platform's people, and do nothing else. Call it within :meth:`turn`."""
+        """Write a message that is for the platform's people to the tracker. Call it within :meth:`turn`."""
         tracker = await self._read(message.sender_id)
         if tracker is None or find_finished_turn(tracker, message) is None:
             message.text = text_for_bot([event.as_dict() for event in tracker.events] if tracker is not None else ())
@@ -336,6 +336,7 @@ def _is_older(reported_at: float | None, paused: ConversationPaused | None) -> b
 
 
 def _since(tracker: DialogueStateTracker, message: UserMessage) -> list[Any]:
+    """Return the events from this message on; none if it isn't in the tracker."""
     events = list(tracker.events)
     own = (
         index
@@ -346,8 +347,10 @@ def _since(tracker: DialogueStateTracker, message: UserMessage) -> list[Any]:
 
 
 def _has_gone_on(tracker: DialogueStateTracker, message: UserMessage) -> bool:
-    """Return whether somebody has spoken since this message. All events are read, since the tracker's latest message leaves out
-    what a turn has reverted."""
+    """Return whether the customer has written since this message, or the tracker has no message at all.
+
+    All events are read, since the tracker's latest message leaves out what a turn has reverted.
+    """
     said = [event for event in tracker.events if isinstance(event, UserUttered)]
     return not said or said[-1].message_id != message.message_id
 

@@ -97,7 +97,7 @@ def check_headers(channel: str, key: str, callers: Mapping[str, SecretHeader], w
 
 
 def mapping(data: Any) -> Mapping[Any, Any]:
-    """Return an empty mapping in place of anything else; ``convert`` reports that with a better sentence."""
+    """Return a mapping as it is, and anything else as an empty one: ``convert`` reports it later, with a better sentence."""
     return data if isinstance(data, Mapping) else {}
 
 
@@ -109,7 +109,7 @@ def check_numbers(channel: str, settings: PlatformSettings, limit: float) -> Non
     """
     if not 0 < settings.answer_seconds < limit:
         raise SettingsError(
-            f"{channel}: answer_seconds is {settings.answer_seconds}: the platform waits {limit:g}, write less, such as 20."
+            f"{channel}: answer_seconds is {settings.answer_seconds}: the platform waits {limit:g} s: write less, such as 20."
         )
     if settings.crossing_seconds < 0:
         raise SettingsError(f"{channel}: crossing_seconds is {settings.crossing_seconds}: write seconds, such as 2.")

@@ -58,7 +58,7 @@ class HandoffImporter(TrainingDataImporter):
         contact: bool = False,
         fallback: bool = True,
     ) -> None:
-        """Rasa passes the first three arguments; the others are the keys beside ``name`` in ``config.yml``.
+        """Read the settings. Rasa passes the first three arguments; the others are the keys beside ``name`` in ``config.yml``.
 
         Raises:
             PresetError: a setting is not true or false, or ``contact`` is true without ``actions``.
@@ -77,7 +77,7 @@ class HandoffImporter(TrainingDataImporter):
 
     def get_stories(self, exclusion_percentage: int | None = None) -> StoryGraph:
         """Return the preset's rules, without those for which the project has a rule of its own."""
-        rules = story_graph_from_paths(self._named("rules"), self._whole_domain, exclusion_percentage)
+        rules = story_graph_from_paths(self._paths("rules"), self._whole_domain, exclusion_percentage)
         taken = {_trigger(step) for step in self._project.get_stories().story_steps if _is_rule(step)}
         return StoryGraph([step for step in rules.story_steps if _trigger(step) not in taken - {None}])
 
@@ -86,12 +86,12 @@ class HandoffImporter(TrainingDataImporter):
         return StoryGraph([])
 
     def get_nlu_data(self, language: str | None = "en") -> TrainingData:
-        """Return the preset's examples (English), at most a third as many as the project's own.
+        """Return the preset's examples (English), about a third as many as the project has itself (``examples.py``).
 
         Examples that the project has itself, also for another intent, are left out.
         """
         own = self._project.get_nlu_data(language).intent_examples
-        ours = training_data_from_paths(self._named("nlu"), language or "en").training_examples
+        ours = training_data_from_paths(self._paths("nlu"), language or "en").training_examples
         counted = Counter(example.get("intent") for example in ours)
         numbers = fitting_numbers(counted, sum(example.get("intent") not in counted for example in own))
         taken = {example.get("text") for example in own}
@@ -107,9 +107,9 @@ class HandoffImporter(TrainingDataImporter):
 
     @cached_property
     def _whole_domain(self) -> Domain:
-        return Domain.load(self._named("domain"))
+        return Domain.load(self._paths("domain"))
 
-    def _named(self, kind: str) -> list[str]:
+    def _paths(self, kind: str) -> list[str]:
         return [str(path) for path in self._files if _kind(path) == kind]
 
 
@@ -131,10 +131,12 @@ def _ignore_expected_warnings() -> None:
 
 
 def _kind(path: Path) -> str:
+    """Return what a file of the preset has: ``domain``, ``nlu`` or ``rules``, the last part of its name."""
     return path.stem.rsplit("_", 1)[-1]
 
 
 def _without(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
+    """Remove from our domain what is in theirs, and return ours."""
     for key in _KEYED:
         taken = theirs.get(key) or {}
         ours[key] = {name: body for name, body in (ours.get(key) or {}).items() if name not in taken}

@@ -96,7 +96,7 @@ class DeskContract:
         await side.start()
         for number in range(10):
             await side.says(f"customer {number}")
-        await eventually(lambda: _is(far, [f"customer {number}" for number in range(10)]))
+        await eventually(lambda: _customer_messages_are(far, [f"customer {number}" for number in range(10)]))
         for number in range(10):
             await far.say(f"agent {number}")
         await eventually(lambda: len(side.agent_messages()) == 10)
@@ -128,7 +128,7 @@ class DeskContract:
         """Messages sent while the connection is broken arrive in order, and so do later ones."""
         await side.start()
         await side.says("before")
-        await eventually(lambda: _is(far, ["before"]))
+        await eventually(lambda: _customer_messages_are(far, ["before"]))
         await asyncio.gather(far.cut(), side.says("meanwhile"))
         await side.says("after")
         await eventually(lambda: _has_all(far, ["before", "meanwhile", "after"]))
@@ -140,11 +140,11 @@ class DeskContract:
         async with relay_for(far, settings) as side:
             await side.start()
             await side.says("one")
-            await eventually(lambda: _is(far, ["one"]))
+            await eventually(lambda: _customer_messages_are(far, ["one"]))
         async with relay_for(far, settings) as side:
             assert side.relay.silences_bot("thabo")
             await side.says("two")
-            await eventually(lambda: _is(far, ["one", "two"]))
+            await eventually(lambda: _customer_messages_are(far, ["one", "two"]))
             await far.say("welcome back")
             await eventually(lambda: side.agent_messages() == ["welcome back"])
 
@@ -168,7 +168,7 @@ def relay_for(far: FarSide, settings: Settings) -> RelaySide:
     return far.near
 
 
-async def _is(far: FarSide, texts: list[str]) -> bool:
+async def _customer_messages_are(far: FarSide, texts: list[str]) -> bool:
     return await far.customer_messages() == texts
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from unittest import mock
 
 import aiohttp
-import skops.io  # type: ignore[import-untyped]  # noqa: F401 - before Rasa: behind it, it takes nine seconds instead of two
+import skops.io  # type: ignore[import-untyped]  # noqa: F401 - imported after Rasa, it takes nine seconds instead of two
 import structlog
 from rasa.core import jobs
 from rasa.core.agent import load_agent
@@ -34,8 +34,8 @@ from sanic.touchup.schemes.ode import OptionalDispatchEvent
 from rasa_handoff.channel.compat.garbage_collection import FrozenModel
 from rasa_handoff.testing.ports import free_port
 
-ENDPOINTS: Final = {"action": "action_endpoint", "model": "models"}
-"""Two kinds of endpoints have other names in Rasa's file than in its code."""
+NAMES_IN_FILE: Final = {"action": "action_endpoint", "model": "models"}
+"""The names in ``endpoints.yml`` of the two kinds of endpoints that have other names in Rasa's code."""
 
 _rasas_load_model: Final = MessageProcessor._load_model
 _find_error_format: Final = RouteMixin._determine_error_format
@@ -83,7 +83,7 @@ def _freeze_nothing(self: FrozenModel, processor: MessageProcessor) -> None:
 
 
 class _TestMode:
-    """Sanic's test mode, a collector that sees all, and a quiet log, while a process runs a Rasa server; then all is set back."""
+    """Sanic's test mode, a channel that freezes no objects, and a quiet log, while a process runs a Rasa server."""
 
     def __init__(self) -> None:
         self._servers = 0
@@ -120,14 +120,14 @@ def _starting_quickly() -> Iterator[None]:
 
 
 def _read_endpoints(endpoints: dict[str, Any]) -> AvailableEndpoints:
-    """Read endpoints as Rasa does, which opens and checks ``endpoints.yml`` seven times."""
+    """Return the endpoints that Rasa would read, without its opening and checking ``endpoints.yml`` seven times."""
     names = ("nlg", "nlu", "action", "model", "tracker_store", "lock_store", "event_broker")
-    found = {name: endpoints.get(ENDPOINTS.get(name, name)) for name in names}
+    found = {name: endpoints.get(NAMES_IN_FILE.get(name, name)) for name in names}
     return AvailableEndpoints(**{name: one and EndpointConfig.from_dict(one) for name, one in found.items()})
 
 
 def _make_channels(credentials: dict[str, Any]) -> list[InputChannel]:
-    """Make the channels as Rasa does, which parses and checks ``credentials.yml`` for a twentieth of a second first."""
+    """Return the channels that Rasa would make, without its parsing ``credentials.yml``, which takes a twentieth of a second."""
     return [_create_single_channel(name, settings) for name, settings in copy.deepcopy(credentials).items()]
 
 

@@ -22,8 +22,8 @@ LINES: Final = (Line(speaker=Speaker.CUSTOMER, text="help", at=1.0), Line(speake
 
 
 def _offer(who: str, lines: tuple[Line, ...] = ()) -> Offer:
-    here: dict[str, Any] = {"handoff_id": uuid.uuid4().hex, "conversation_id": who}
-    return Offer(**here, bot_id="b", channel=Channel(name="rest"), transcript=lines)
+    ids: dict[str, Any] = {"handoff_id": uuid.uuid4().hex, "conversation_id": who}
+    return Offer(**ids, bot_id="b", channel=Channel(name="rest"), transcript=lines)
 
 
 class RecordingTarget:
@@ -67,9 +67,9 @@ class RelaySide:
     async def start(self, who: str = "thabo") -> str:
         """Hand a conversation over and return the handoff's id. The desk accepts it; the transcript is "help" and "how?"."""
         offer = _offer(who, LINES)
-        here: dict[str, Any] = {"conversation_id": who, "handoff_id": offer.handoff_id}
+        ids: dict[str, Any] = {"conversation_id": who, "handoff_id": offer.handoff_id}
         conversation = await self.relay.requests.offer(
-            events.HandoffRequested(**here, offer=offer, leaving_word="disconnect")
+            events.HandoffRequested(**ids, offer=offer, leaving_word="disconnect")
         )
         assert conversation.desk_active, conversation
         return offer.handoff_id
@@ -80,17 +80,17 @@ class RelaySide:
         Returns the offer, which :meth:`transcript_follows` completes.
         """
         offer = msgspec.structs.replace(_offer(who), transcript_follows=True)
-        here: dict[str, Any] = {"conversation_id": who, "handoff_id": offer.handoff_id}
-        await self.relay.requests.offer(events.TranscriptAwaited(**here, offer=offer, leaving_word="disconnect"))
-        await self.relay.apply(events.TranscriptTimedOut(**here))
+        ids: dict[str, Any] = {"conversation_id": who, "handoff_id": offer.handoff_id}
+        await self.relay.requests.offer(events.TranscriptAwaited(**ids, offer=offer, leaving_word="disconnect"))
+        await self.relay.apply(events.TranscriptTimedOut(**ids))
         await eventually(lambda: self.relay.silences_bot(who))
         return offer
 
     async def transcript_follows(self, offer: Offer) -> None:
         """Send the transcript, "help" and "how?", as if the tracker could be read now."""
         whole = msgspec.structs.replace(offer, transcript=LINES, transcript_follows=False)
-        here: dict[str, Any] = {"conversation_id": offer.conversation_id, "handoff_id": offer.handoff_id}
-        await self.relay.apply(events.TranscriptRead(**here, offer=whole))
+        ids: dict[str, Any] = {"conversation_id": offer.conversation_id, "handoff_id": offer.handoff_id}
+        await self.relay.apply(events.TranscriptRead(**ids, offer=whole))
 
     async def says(self, text: str, who: str = "thabo") -> None:
         """Let the customer say something; returns once it is accepted."""

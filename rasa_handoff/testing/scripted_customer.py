@@ -14,8 +14,9 @@ from rasa_handoff.testing.waiting import eventually
 class ScriptedCustomer(RecordingClient):
     """A customer on socketio: ``async with ScriptedCustomer(rasa.url) as customer``. Each is one tab of a browser.
 
-    They come in with ``session``; ``request``: what else their ``session_request`` says. With ``acks`` they ask for messages with
-    ids, as the example page does. While ``attentive`` isn't set they acknowledge no message, as a page that hangs.
+    ``session``: the id of the session that they ask for; ``request``: more fields of their ``session_request``; ``acks``: they
+    ask for messages with ids, as the example page does. While ``attentive`` isn't set they acknowledge no message, as a page
+    that hangs.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class ScriptedCustomer(RecordingClient):
 
     @property
     def answers(self) -> int:
-        """How often they were answered that they have a session, or haven't."""
+        """The number of answers to their requests for a session, confirmed or refused."""
         return len([event for event, _ in self.received if event in ("session_confirm", "session_refused")])
 
     @property
@@ -101,7 +102,7 @@ class ScriptedCustomer(RecordingClient):
 
     @property
     def shown(self) -> list[str]:
-        """The texts that a page shows which drops what it has."""
+        """The texts on a page that shows each message once, by its id."""
         words = {
             data.get("id") or str(place): data
             for place, (event, data) in enumerate(self.received)

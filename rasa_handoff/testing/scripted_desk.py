@@ -77,7 +77,7 @@ class DeskServer:
 class ScriptedAgent(RecordingClient):
     """An agent without a browser: ``async with ScriptedAgent(server.url, email)`` signs in and connects.
 
-    They sign in over HTTP and connect with the cookie, as the desk's page does. ``received``: what the desk was sent.
+    They sign in over HTTP and connect with the cookie, as the desk's page does. ``received``: what the server has sent them.
     """
 
     def __init__(self, url: str, email: str, password: str = PASSWORD, reconnects: bool = False) -> None:
@@ -123,7 +123,7 @@ class ScriptedAgent(RecordingClient):
         await self.hears("ready")
 
     async def token(self) -> str:
-        """Return the token in the page that the server gives to this browser."""
+        """Return the CSRF token in the page that the server gives to a browser with this cookie."""
         async with aiohttp.ClientSession() as http, http.get(self.url, headers={"Cookie": self.cookie}) as page:
             found = re.search(r'name="csrf" (?:content|value)="([^"]+)"', await page.text())
             return found.group(1) if found else ""

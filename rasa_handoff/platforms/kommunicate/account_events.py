@@ -7,7 +7,8 @@ The rules for events:
 3. Customers' messages are written to the tracker while people have the conversation; otherwise they come to the bot's own
    webhook. Both webhooks report the first message after the return, in any order. So a message of a customer waits here for
    ``crossing_seconds``, and is not written if the bot has it by then.
-4. A conversation that is resolved or given to one of our bots is resumed. If it is given to a bot, the bot speaks, if it can.
+4. A conversation that is resolved or given to one of our bots is resumed. If it is given to a bot, and there is the REST
+   API to say something by, the bot speaks.
 
 Outside a call the bot speaks by a reminder, a triggered intent or an action run by the HTTP API. With Kommunicate's REST API such
 messages are sent at once, otherwise with the next answer. While people have the conversation the bot stays silent, but may still
@@ -126,8 +127,8 @@ class UnpromptedOutput(OutputChannel):
 
     has_own_desk = True
 
-    def __init__(self, outside: UnpromptedMessages) -> None:
-        self._outside = outside
+    def __init__(self, unprompted: UnpromptedMessages) -> None:
+        self._unprompted = unprompted
 
     @classmethod
     def name(cls) -> str:
@@ -136,11 +137,11 @@ class UnpromptedOutput(OutputChannel):
 
     async def send_response(self, recipient_id: str, message: dict[str, Any]) -> None:
         """Say one of Rasa's messages as a whole."""
-        await self._outside.say(recipient_id, message)
+        await self._unprompted.say(recipient_id, message)
 
     async def send_text_message(self, recipient_id: str, text: str, **kwargs: Any) -> None:
         """Say a text, for code that doesn't use ``send_response``."""
-        await self._outside.say(recipient_id, {"text": text})
+        await self._unprompted.say(recipient_id, {"text": text})
 
 
 class AccountEvents:
@@ -150,11 +151,11 @@ class AccountEvents:
         self,
         bot: Bot,
         conversations: Conversations,
-        outside: UnpromptedMessages,
+        unprompted: UnpromptedMessages,
         settings: KommunicateSettings,
         channel: str,
     ) -> None:
-        self._bot, self._conversations, self._outside = bot, conversations, outside
+        self._bot, self._conversations, self._unprompted = bot, conversations, unprompted
         self._settings, self._channel = settings, channel
         self._turns = TurnLock()
 
@@ -189,7 +190,7 @@ class AccountEvents:
         responses = await self._conversations.end(event.conversation_id, event.at, event.text or None, speak=speak)
         if responses and event.assignee is not None:
             messages = [message for response in responses for message in rendered(response)]
-            await self._outside.send(event.conversation_id, event.assignee, messages)
+            await self._unprompted.send(event.conversation_id, event.assignee, messages)
 
     async def _note(self, event: AccountEvent, arrived: float) -> None:
         from_customer = event.sender in _customers(await self._bot.tracker(event.conversation_id))

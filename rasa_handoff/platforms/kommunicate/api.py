@@ -133,8 +133,8 @@ class Api:
                 body = {"groupId": group, "fromUserName": bot_id, **plain}
                 await self._caller.call(bot_id, "POST", SEND, once=True, json=body)
                 if assigns(message):  # sent; the handoff is left
-                    place = messages.index(message)
-                    message = messages[place] = {"message": "", "metadata": handoff_metadata(message["metadata"])}
+                    index = messages.index(message)
+                    message = messages[index] = {"message": "", "metadata": handoff_metadata(message["metadata"])}
             if agent:
                 await self.assign(bot_id, conversation_id, agent)
             if agent is None or agent:  # all is done; with an empty agent, the handoff to rules or a team is left

@@ -77,7 +77,7 @@ class KommunicateChannel(PlatformChannel):
     features = FEATURES
 
     conversations: Conversations
-    outside: UnpromptedMessages
+    unprompted: UnpromptedMessages
 
     @classmethod
     def name(cls) -> str:
@@ -116,12 +116,12 @@ class KommunicateChannel(PlatformChannel):
     def open(self, bot: Bot, conversations: Conversations) -> None:
         """Set up what needs the bot, once Rasa's application exists."""
         self.conversations = conversations
-        self.outside = UnpromptedMessages(bot, conversations, self.settings, self._api, self._answering)
-        self.account_events = AccountEvents(bot, conversations, self.outside, self.settings, self.name())
+        self.unprompted = UnpromptedMessages(bot, conversations, self.settings, self._api, self._answering)
+        self.account_events = AccountEvents(bot, conversations, self.unprompted, self.settings, self.name())
 
     def get_output_channel(self) -> OutputChannel:
         """Return the output channel for messages outside a call, such as a reminder or a triggered intent."""
-        return UnpromptedOutput(self.outside)
+        return UnpromptedOutput(self.unprompted)
 
     async def close(self) -> None:
         """Wait for turns under way."""
@@ -153,12 +153,12 @@ class KommunicateChannel(PlatformChannel):
             await self._answering.work.finish(self.account_events.take(event, arrived))
         except Exception:
             log.exception("The message %s of %s isn't in the tracker.", event.key, short_id(event.conversation_id))
-            return response.json({"error": "It could not be noted."}, 500)
+            return response.json({"error": "The message could not be written to the tracker."}, 500)
         return response.json({"status": "ok"})
 
     async def _answer(self, incoming: KommunicateCall, arrived: float) -> list[KommunicateMessage]:
         """Return what the bot says to a call, as far as it has said it in time."""
-        id, answer = incoming.conversation_id, KommunicateAnswer(self.settings, self.outside.say)
+        id, answer = incoming.conversation_id, KommunicateAnswer(self.settings, self.unprompted.say)
         message = UserMessage(
             output_channel=answer,
             sender_id=id,
@@ -211,7 +211,7 @@ class KommunicateChannel(PlatformChannel):
         self, incoming: KommunicateCall, answer: KommunicateAnswer, request: HandoffRequest, before: int
     ) -> None:
         if not answer.hands_over(before):  # else the project's own message has the assignment
-            place = answer.sent_count or 0
-            answer.messages[place:] = with_assignment(answer.messages[place:], assignment(request, self.settings))
+            sent = answer.sent_count or 0
+            answer.messages[sent:] = with_assignment(answer.messages[sent:], assignment(request, self.settings))
         if self.settings.user_details and self._api is not None and incoming.user_id is not None:
             self._answering.work.begin(write_details(self._api, incoming.user_id, request))

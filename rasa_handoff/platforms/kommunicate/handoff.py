@@ -33,11 +33,11 @@ KommunicateMessage = dict[str, Any]
 """A message as Kommunicate's webhook and REST API take it."""
 
 AGENT: Final = "KM_ASSIGN_TO"
-"""An agent's id; empty: the agent that the dashboard's conversation rules name. It takes precedence over the team."""
+"""Key of an agent's id; empty: the agent that the dashboard's conversation rules name. It takes precedence over the team."""
 TEAM: Final = "KM_ASSIGN_TEAM"
-"""A team's id."""
+"""Key of a team's id."""
 CONTEXT: Final = "KM_CHAT_CONTEXT"
-"""Context of a message that isn't shown. It has the handoff request, under ``handoff``."""
+"""Key of the chat context, which the customer doesn't see. What the bot says about a handoff is in it, under ``handoff``."""
 
 
 def assignment(request: HandoffRequest, settings: KommunicateSettings) -> dict[str, Any]:

@@ -104,8 +104,8 @@ def _url(button: Mapping[str, Any]) -> str | None:
 class KommunicateAnswer(answers.PlatformAnswer):
     """The answer to a call of Kommunicate. ``desk_actions``: what is to be done beside the messages."""
 
-    def __init__(self, settings: KommunicateSettings, outside: Say) -> None:
-        super().__init__(outside)
+    def __init__(self, settings: KommunicateSettings, say_unprompted: Say) -> None:
+        super().__init__(say_unprompted)
         self._settings = settings
         self.desk_actions: list[DeskAction] = []
 
@@ -136,7 +136,7 @@ class KommunicateAnswer(answers.PlatformAnswer):
 
     def take_back(self) -> list[KommunicateMessage]:
         """Remove the messages that haven't gone out and return them, to be sent in another way."""
-        place = self.sent_count or 0
-        unsent = self.messages[place:]
-        del self.messages[place:]
+        sent = self.sent_count or 0
+        unsent = self.messages[sent:]
+        del self.messages[sent:]
         return unsent

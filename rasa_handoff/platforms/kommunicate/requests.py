@@ -41,7 +41,7 @@ IMAGE_LINK: Final = CONTENT_TYPES["image link"]
 WELCOME: Final = ("WELCOME", "WELCOME_EVENT")
 CONTEXT: Final = "KM_CHAT_CONTEXT"
 TRIGGERED: Final = "KM_TRIGGER_EVENT"
-"""In the metadata or the chat context: an event that the page or a pressed button triggers, if ``eventName`` doesn't name it."""
+"""Key, in the metadata or the chat context, of an event that the page or a pressed button triggers. ``eventName`` goes before."""
 CREATED: Final = "created group"
 """How the platform's first message in a conversation begins; it counts as a welcome."""
 READ: Final = ("botId", "groupId", "key", "from", "message", "metadata", "contentType", "eventName")
@@ -155,9 +155,9 @@ def _attachments(*places: Mapping[str, Any]) -> tuple[list[Location], list[File]
 
 def _location_in(text: str) -> Location | None:
     """Read a location from a message that is ``{"lat": ..., "lon": ...}`` itself."""
-    place = as_mapping(text)
-    lon = place.get("lon", place.get("lng"))
-    return {"lat": place["lat"], "lon": lon} if "lat" in place and lon is not None else None
+    found = as_mapping(text)
+    lon = found.get("lon", found.get("lng"))
+    return {"lat": found["lat"], "lon": lon} if "lat" in found and lon is not None else None
 
 
 def _skips(*places: Mapping[str, Any]) -> tuple[str, ...]:
@@ -184,9 +184,9 @@ def read_text_for_bot(incoming: KommunicateCall, settings: KommunicateSettings, 
     if incoming.files and settings.attachment is not None:
         return as_payload(settings.attachment)
     if incoming.content_type in (NOTIFY, HIDDEN):
-        _log_ignored(incoming)
+        _log_ignored(incoming, "A report of the platform's about %s is ignored.")
         return None  # the platform reports something about the conversation; nobody has said it
-    return _describe(incoming, happened)
+    return _full_text(incoming, happened)
 
 
 def metadata(incoming: KommunicateCall) -> dict[str, Any]:
@@ -210,20 +210,21 @@ def _is_welcome(incoming: KommunicateCall, happened: Happened) -> bool:
     return first and incoming.text.casefold().startswith(CREATED)
 
 
-def _describe(incoming: KommunicateCall, happened: Happened) -> str | None:
+def _full_text(incoming: KommunicateCall, happened: Happened) -> str | None:
     described = [f"[Attachment: {file.get('name') or file.get('url') or file.get('type')}]" for file in incoming.files]
     if incoming.location is not None:
         described.append(f"[Location: {incoming.location['lat']}, {incoming.location['lon']}]")
     text = payload_behind(incoming.text, happened, incoming.pressed)
     if whole := " ".join(part for part in (text, *described) if part):
         return whole
-    _log_ignored(incoming)
+    _log_ignored(incoming, "A message of %s without text is ignored.")
     return None
 
 
-def _log_ignored(incoming: KommunicateCall) -> None:
+def _log_ignored(incoming: KommunicateCall, without_event: str) -> None:
+    """Log that a call has nothing for the bot. ``without_event``: the line if it is about no event."""
     if incoming.event is None:
-        log.info("A message of %s without text is ignored.", short_id(incoming.conversation_id))
+        log.info(without_event, short_id(incoming.conversation_id))
     else:
         log.info(
             "The event %r of %s is ignored: it isn't in the settings, under 'events'.",

@@ -28,7 +28,7 @@ Metadata = tuple[dict[str, Any], ...]
 
 
 class Text(Value, frozen=True):
-    """A message. ``private``: for agents and managers alone. ``encoded``: base64."""
+    """A message. ``private``: for agents and managers alone. ``encoded``: ``encodedMetadata``, in base64."""
 
     text: str
     private: bool = False
@@ -37,7 +37,7 @@ class Text(Value, frozen=True):
 
 
 class Rich(Value, frozen=True):
-    """Structured content that was checked (``structured_content.py``)."""
+    """Structured content that was checked (``structured_content.py``). ``encoded``: ``encodedMetadata``, in base64."""
 
     content: dict[str, Any]
     metadata: Metadata = ()

@@ -57,8 +57,8 @@ TTR_TYPES: Final = ("URGENT", "NORMAL", "PRIORITIZED", "CUSTOM")
 class LivePersonAnswer(PlatformAnswer):
     """The answer to a call, before it is written for the surface that called."""
 
-    def __init__(self, settings: LivePersonSettings, outside: Say) -> None:
-        super().__init__(outside)
+    def __init__(self, settings: LivePersonSettings, say_unprompted: Say) -> None:
+        super().__init__(say_unprompted)
         self._settings = settings
 
     @classmethod
@@ -186,7 +186,7 @@ def _answer(answer: Mapping[str, Any]) -> Iterator[Saying]:
     own = {"metadata": context.get("metadata"), "encodedMetadata": context.get("encodedMetadata")}
     if isinstance(content, Mapping) and needs_text(content) and messages and isinstance(messages[-1], str):
         content = {"message": messages.pop(), **content}  # quick replies belong to the text before them
-    # Metadata of the context belongs to its structured content; without any, to the texts.
+    # The context's metadata belongs to its structured content; without any, to the texts. encodedMetadata belongs to both.
     texts = {"encodedMetadata": own["encodedMetadata"]} if content else own
     for one in messages:
         yield from _one({"text": one, **texts} if isinstance(one, str) else one)

@@ -31,12 +31,12 @@ MAGIC: Final = {
     "com.liveperson.bot-connectors.consumer.send-rich-content": RICH_CONTENT,
     "com.liveperson.bot-connectors.consumer.send-file": FILE,
 }
-"""Texts that LivePerson sends when the customer sends something that isn't text."""
+"""The kind of call by the text that LivePerson sends when the customer sends something that isn't text."""
 TYPES: Final = {
     "TEXT": MESSAGE, "RICH_CONTENT": RICH_CONTENT, "START": WELCOME, "STARTED": WELCOME, "TRANSFERRED": WELCOME,
     "WELCOME": WELCOME, "CLOSE_CONVERSATION": CLOSED, "CLOSED": CLOSED, "HOSTED-FILE": FILE, "HOSTED_FILE": FILE, "FILE": FILE,
 }  # fmt: skip
-"""Types of Custom Endpoint's events, and the names of events of its type CONVERSATION."""
+"""The kind of call by the type of Custom Endpoint's event; for the type CONVERSATION by the event's name."""
 
 Context = dict[str, Any]
 """The engagement attributes with which Custom Endpoint created a conversation."""
@@ -134,7 +134,7 @@ def _incoming(
         key=_key(kind, event),
         text="" if text in MAGIC or kind in (WELCOME, CLOSED, NOTICE) else text,
         last_words=as_text(in_text(event.get("lastConsumerMessage"))) if kind == WELCOME else "",
-        files=tuple(_files(event, data)) if kind == FILE else (),
+        files=(_file(event, data),) if kind == FILE else (),
         location=_location(content),
         rich_content=dict(content) if content else None,
         pressed=_is_pressed(event),
@@ -157,10 +157,12 @@ def _is_pressed(event: Mapping[str, Any]) -> bool:
 
 
 def _key(kind: str, event: Mapping[str, Any]) -> str | None:
-    """Return the key that identifies a repeated call: the event's place and time. The kind is part of it, since a conversation is
-    welcomed each time the bot gets it."""
-    place = [as_text(event.get(name)) for name in ("dialogId", "sequence", "serverTimestamp")]
-    return ":".join([kind, *place]) if any(place[1:]) else None
+    """Return the key that identifies a repeated call: the event's position and time; None if it has neither.
+
+    The kind is part of it, since a conversation is welcomed each time the bot gets it.
+    """
+    dialog, *position = (as_text(event.get(name)) for name in ("dialogId", "sequence", "serverTimestamp"))
+    return ":".join([kind, dialog, *position]) if any(position) else None
 
 
 def _content(event: Mapping[str, Any], data: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -169,7 +171,7 @@ def _content(event: Mapping[str, Any], data: Mapping[str, Any]) -> Mapping[str, 
 
 
 def _location(content: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return the place that a map in the content points to."""
+    """Return the location that a map in the content shows."""
     for element in _elements(content or {}):
         if element.get("type") == "map" and "la" in element and "lo" in element:
             return {"lat": element["la"], "lon": element["lo"]}
@@ -183,10 +185,10 @@ def _elements(content: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from as_list(one.get("elements"))
 
 
-def _files(event: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield one hosted file, from ``caption``, ``relativePath`` and ``fileType``, which may be in any of several places.
+def _file(event: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a hosted file, from ``caption``, ``relativePath`` and ``fileType``, which may be in any of several places.
 
-    If they are in none of them, the file is an empty dict.
+    If they are in none of them, it is an empty dict.
     """
     inner = as_mapping(event.get("event"))
     places = (
@@ -199,7 +201,7 @@ def _files(event: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[dict[s
     )
     found = next((place for place in places if "relativePath" in place), {})
     named = {"type": found.get("fileType"), "name": found.get("caption"), "url": found.get("relativePath")}
-    yield {name: value for name, value in named.items() if value}
+    return {name: value for name, value in named.items() if value}
 
 
 def _without(body: Mapping[str, Any], *names: str) -> dict[str, Any]:

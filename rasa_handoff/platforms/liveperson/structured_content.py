@@ -32,6 +32,7 @@ LONGEST: Final = {
     "uri": 1024,
     "name": 256,
 }
+"""Characters of an element's field."""
 NEEDED: Final = {
     "text": ("text",),
     "button": ("title",),
@@ -39,7 +40,9 @@ NEEDED: Final = {
     "map": ("la", "lo"),
     "linkPreview": ("url",),
 }
+"""The fields that an element of each type needs."""
 ELEMENT_ACTIONS: Final = {"publishText": ("text",), "link": ("uri",), "navigate": ("la", "lo")}
+"""The fields that an action of each type needs."""
 MOST_ACTIONS: Final = 4
 LINKS: Final = ("https://", "tel:", "mailto:", "sms:")
 
@@ -81,7 +84,7 @@ def _check_addresses(content: Any, where: str) -> None:
         for name, value in content.items():
             allowed = {"url": ("https://",), "uri": LINKS}.get(name)
             if allowed and not (isinstance(value, str) and value.casefold().startswith(allowed)):
-                raise UnfitContent(f"{where}.{name} isn't https")
+                raise UnfitContent(f"{where}.{name} doesn't begin with {' or '.join(allowed)}")
             _check_addresses(value, f"{where}.{name}")
 
 

@@ -169,9 +169,9 @@ async def test_the_end_resumes_it_at_once(
 
 async def test_an_end_told_before_the_pause_is_not_its_end(kommunicate: Kommunicate, account: Account) -> None:
     await kommunicate.say("hello")
-    replies = int(time.time() * 1000) - 1
+    before = int(time.time() * 1000) - 1
     await kommunicate.say("/give_up")
-    await account.tell(account.body("", metadata={"KM_ASSIGN": "shop-bot"}, timeStamp=replies))
+    await account.tell(account.body("", metadata={"KM_ASSIGN": "shop-bot"}, timeStamp=before))
     assert (await account.rasa.tracker("4711"))["paused"]
 
 

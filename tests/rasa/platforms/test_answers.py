@@ -51,7 +51,7 @@ async def test_a_button_comes_back_by_its_title_and_reaches_the_bot_as_its_paylo
     assert await kommunicate.texts("Suggested Reply button 1") == ["Red it is."]
 
 
-async def test_a_cards_button_too(kommunicate: Kommunicate) -> None:
+async def test_a_cards_button_reaches_the_bot_as_its_payload_too(kommunicate: Kommunicate) -> None:
     await kommunicate.say("/catalogue")
     assert await kommunicate.texts("Take it") == ["Red it is."]
 
@@ -64,8 +64,8 @@ async def test_an_old_button_counts_only_if_it_was_pressed(kommunicate: Kommunic
 
 
 async def test_the_options_are_the_departments_of_the_settings(kommunicate: Kommunicate) -> None:
-    (replies,) = await kommunicate.say("/provide_handoff_options")
-    titles = [one["title"] for one in replies["metadata"]["payload"]]
+    (reply,) = await kommunicate.say("/provide_handoff_options")
+    titles = [one["title"] for one in reply["metadata"]["payload"]]
     assert titles == ["Billing", "vip", "Carry on with the bot"]
     (last,) = await kommunicate.say("Billing")
     assert last["metadata"] == {"KM_ASSIGN_TEAM": "77"}

@@ -45,6 +45,9 @@ REFUSED: dict[str, dict[str, Bad]] = {
         "nothing": Bad(b"", None, 400, "The body of 0 bytes is not JSON"),
         "no UTF-8": Bad(b'{"botId": "\xff"}', None, 400, "not JSON: it isn't UTF-8"),
         "nested": Bad(b"[" * 100_000, None, 400, "nested too deeply"),
+        "a long number": Bad(
+            b'{"botId": %s}' % (b"1" * 5000), None, 400, "not JSON: it has a number with too many digits"
+        ),
         "a list": Bad([BOT], None, 400, "a JSON list"),
         "no conversation": Bad({**BOT, "groupId": None}, None, 400, "groupId is missing"),
         "a conversation that is none": Bad({**BOT, "groupId": {"id": 1}}, None, 400, "groupId is missing"),
@@ -84,7 +87,7 @@ def account(rasa: RasaServer) -> Account:
 async def test_what_is_refused_is_said_and_does_nothing(
     kommunicate: Kommunicate, account: Account, caplog: pytest.LogCaptureFixture, endpoint: str
 ) -> None:
-    """One server for all of a door's cases: none may harm the next."""
+    """One server for all cases of a webhook: none may harm the next."""
     await kommunicate.say("/give_up")
     before = await kommunicate.rasa.events("4711")
     for name, bad in REFUSED[endpoint].items():

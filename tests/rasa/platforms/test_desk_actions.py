@@ -1,4 +1,4 @@
-"""What an action may have done with a conversation: closed, given to somebody, explained to the people."""
+"""What a project's action may ask of the desk: to close a conversation, to give it to somebody, to tell people about it."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -64,7 +64,7 @@ async def test_a_conversation_given_to_an_agent_is_paused(with_api: Kommunicate,
     assert await with_api.texts("hello") == ["Hello."]
 
 
-async def test_given_to_a_bot_it_is_not(with_api: Kommunicate, api: RestApi) -> None:
+async def test_a_conversation_given_to_a_bot_is_not_paused(with_api: Kommunicate, api: RestApi) -> None:
     await with_api.say("/pass_back")
     assert api.assignees == {"4711": "shop-bot"}
     assert api.calls[-1].query["takeOverFromBot"] == "false"
@@ -82,7 +82,7 @@ async def test_a_transfer_is_to_one_of_our_bots(
     assert not (await with_api.rasa.tracker("4711"))["paused"]
 
 
-async def test_without_the_api_the_answer_gives_it(kommunicate: Kommunicate) -> None:
+async def test_without_the_api_the_answer_assigns_the_agent(kommunicate: Kommunicate) -> None:
     assert await kommunicate.say("/pass_on") == [
         {"message": "Thandi knows more."},
         {"message": "", "metadata": {"KM_ASSIGN_TO": "thandi@example.com"}},
@@ -125,8 +125,8 @@ ABOUT = {
 
 
 async def test_what_the_bot_says_about_a_handoff_reaches_the_people(with_api: Kommunicate, api: RestApi) -> None:
-    (replies,) = await with_api.say("/urgently")
-    assert replies["metadata"] == {"KM_ASSIGN_TO": "boss@example.com", "KM_CHAT_CONTEXT": {"handoff": ABOUT}}
+    (reply,) = await with_api.say("/urgently")
+    assert reply["metadata"] == {"KM_ASSIGN_TO": "boss@example.com", "KM_CHAT_CONTEXT": {"handoff": ABOUT}}
     await eventually(lambda: api.users)
     notes = {"handoff_reason": "refund", "handoff_note": "third call", "handoff_priority": "urgent", "phone": "+27 11"}
     details = {"displayName": "Thabo", "email": "t@example.com", "metadata": notes}
@@ -145,20 +145,20 @@ async def test_options_say_what_the_handoff_chosen_from_them_says(with_api: Komm
     with_api.rasa.app.ctx.agent.processor.nlg.responses["utter_native"] = [{"custom": {"handoff_options": ABOUT}}]
     (offered,) = await with_api.say("/native")
     assert "Billing" in [one["title"] for one in offered["metadata"]["payload"]]
-    (replies,) = await with_api.say("Billing")
+    (reply,) = await with_api.say("Billing")
     context = {"handoff": ABOUT}
-    assert replies["metadata"] == {"KM_ASSIGN_TEAM": "77", "KM_CHAT_CONTEXT": context}
+    assert reply["metadata"] == {"KM_ASSIGN_TEAM": "77", "KM_CHAT_CONTEXT": context}
 
 
-async def test_it_stays_here_if_the_settings_say_so(platform_model: Path, tmp_path: Path) -> None:
+async def test_the_request_is_not_passed_on_if_the_settings_say_so(platform_model: Path, tmp_path: Path) -> None:
     async with RasaServer(platform_model, tmp_path, settings(handoff_context=False)) as rasa:
-        (replies,) = await Kommunicate(rasa).say("/urgently")
-        assert replies["metadata"] == {"KM_ASSIGN_TO": "boss@example.com"}
+        (reply,) = await Kommunicate(rasa).say("/urgently")
+        assert reply["metadata"] == {"KM_ASSIGN_TO": "boss@example.com"}
 
 
 async def test_the_words_of_a_handoff_are_in_the_tracker_before_the_pause(kommunicate: Kommunicate) -> None:
-    (replies,) = await kommunicate.say("/silently")
+    (reply,) = await kommunicate.say("/silently")
     events = await kommunicate.rasa.events("4711")
-    (said,) = [event for event in events if event.get("text") == replies["message"]]
+    (said,) = [event for event in events if event.get("text") == reply["message"]]
     assert (said["event"], said["metadata"]["utter_action"]) == ("bot", "utter_handoff_assigned")
     assert events.index(said) < [event["event"] for event in events].index("pause")

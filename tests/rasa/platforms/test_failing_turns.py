@@ -1,5 +1,5 @@
-"""A turn that raises is never silence on a platform either: it answers 500, which gives the conversation to the platform's people
-(docs/adapters), the log has it once, and the bot can be asked again."""
+"""A turn that fails on a platform answers 500, which gives the conversation to the platform's people (docs/adapters). The log has
+the error once, and the bot can be asked again."""
 
 from pathlib import Path
 
@@ -10,11 +10,11 @@ from tests.rasa.handoff.test_database import NOT_TAKEN
 from tests.rasa.handoff.test_failing_turns import IN_THE_BOT, complaints
 from tests.rasa.platforms import kommunicate_caller
 from tests.rasa.platforms.kommunicate_caller import Kommunicate
-from tests.rasa.platforms.liveperson import liveperson_caller as liveperson_caller
+from tests.rasa.platforms.liveperson import liveperson_caller
 from tests.rasa.platforms.liveperson.liveperson_caller import LivePerson
 
 OF_THE_CHANNEL = ("our look before the turn", "a lookup of the intent")
-"""What only HandoffChannel does."""
+"""What breaks a part of the turn that only HandoffChannel has."""
 BREAKS = {name: break_it for name, break_it in IN_THE_BOT.items() if name not in OF_THE_CHANNEL}
 
 

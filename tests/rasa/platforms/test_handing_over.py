@@ -55,9 +55,13 @@ async def test_the_next_message_is_the_bots_again(kommunicate: Kommunicate) -> N
     assert handed_over(await kommunicate.say("/give_up")) == [{"KM_ASSIGN_TO": ""}], "and it may be handed over again"
 
 
-async def test_a_note_of_the_platform_does_not_take_it_back(kommunicate: Kommunicate) -> None:
+async def test_a_report_of_the_platform_does_not_end_the_handoff(
+    kommunicate: Kommunicate, caplog: pytest.LogCaptureFixture
+) -> None:
     await kommunicate.say("/give_up")
-    assert await kommunicate.say("Assigned to Thandi", contentType=10) == []
+    with caplog.at_level("INFO"):
+        assert await kommunicate.say("Assigned to Thandi", contentType=10) == []
+    assert "A report of the platform's about de650d61 is ignored." in caplog.text
     assert (await kommunicate.rasa.tracker("4711"))["paused"]
 
 
@@ -69,7 +73,7 @@ async def test_a_message_that_crosses_the_handoff_is_the_peoples(kommunicate: Ko
     assert (last["text"], last["metadata"]["speaker"]) == ("hello", "customer")
 
 
-async def test_a_message_right_after_it_crossed_it_too(platform_model: Path, tmp_path: Path) -> None:
+async def test_a_message_right_after_the_handoff_crossed_it_too(platform_model: Path, tmp_path: Path) -> None:
     """Kommunicate has not read the answer yet."""
     async with RasaServer(platform_model, tmp_path, settings(crossing_seconds=2)) as rasa:
         kommunicate = Kommunicate(rasa)
@@ -116,7 +120,7 @@ async def test_a_form_that_took_the_request_as_its_answer_asks_again(kommunicate
     assert (await kommunicate.rasa.tracker("4711"))["slots"]["deaf_street"] == "Long Street 1"
 
 
-async def test_a_welcome_after_it_is_no_answer_in_a_form(kommunicate: Kommunicate) -> None:
+async def test_a_welcome_after_the_handoff_is_no_answer_in_a_form(kommunicate: Kommunicate) -> None:
     await kommunicate.say("I want to move")
     await kommunicate.say("/execute_handoff")
     replies = await kommunicate.texts(eventName="WELCOME")

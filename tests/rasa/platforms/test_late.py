@@ -42,8 +42,8 @@ async def test_a_handoff_takes_effect_with_the_next_answer(platform_model: Path,
     async with RasaServer(platform_model, tmp_path, settings(answer_seconds=1.0)) as rasa:
         kommunicate = Kommunicate(rasa)
         await say_too_late(kommunicate, "/give_up", lambda: left(rasa))
-        (replies,) = await kommunicate.say("are you there?")
-        assert (replies["message"], replies["metadata"]) == ("our agents will get back to you", {"KM_ASSIGN_TO": ""})
+        (reply,) = await kommunicate.say("are you there?")
+        assert (reply["message"], reply["metadata"]) == ("our agents will get back to you", {"KM_ASSIGN_TO": ""})
         assert (await rasa.tracker("4711"))["paused"], "only now the platform knows whose it is"
 
 
@@ -88,8 +88,8 @@ async def test_what_the_api_refuses_waits_for_the_next_answer(
     async with RasaServer(platform_model, tmp_path, own) as rasa:
         kommunicate = Kommunicate(rasa)
         await say_too_late(kommunicate, "/give_up", lambda: left(rasa))
-        (replies,) = await kommunicate.say("hello")
-        assert (replies["message"], replies["metadata"]) == ("our agents will get back to you", {"KM_ASSIGN_TO": ""})
+        (reply,) = await kommunicate.say("hello")
+        assert (reply["message"], reply["metadata"]) == ("our agents will get back to you", {"KM_ASSIGN_TO": ""})
         assert len(api.calls) == 3, "tried, and not for ever"
 
 
@@ -130,8 +130,8 @@ async def test_nothing_late_is_lost_when_the_next_answer_is_late_too(platform_mo
             assert await kommunicate.say("/give_up") == []
             assert await kommunicate.say("are you there?") == []
         await eventually(lambda: not rasa.channel._answering.work._under_way)
-        (replies,) = await kommunicate.say("hello?")
-        assert (replies["message"], replies["metadata"]) == ("our agents will get back to you", {"KM_ASSIGN_TO": ""})
+        (reply,) = await kommunicate.say("hello?")
+        assert (reply["message"], reply["metadata"]) == ("our agents will get back to you", {"KM_ASSIGN_TO": ""})
 
 
 async def test_a_call_that_comes_again_takes_nothing_that_waits(kommunicate: Kommunicate) -> None:

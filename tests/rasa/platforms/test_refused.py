@@ -31,8 +31,8 @@ async def test_each_bot_has_its_header(
     kommunicate: Kommunicate, caplog: pytest.LogCaptureFixture, bot: Any, headers: dict[str, str], status: int
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        replies, _ = await kommunicate.post(kommunicate.body("hello", botId=bot), headers)
-    assert replies == status
+        answered, _ = await kommunicate.post(kommunicate.body("hello", botId=bot), headers)
+    assert answered == status
     assert len(await kommunicate.user_events()) == (status == 200)
     assert SECRET not in caplog.text
     if status != 200:
@@ -71,7 +71,7 @@ async def test_the_handoff_that_comes_again_stays_one(kommunicate: Kommunicate) 
     assert (await kommunicate.rasa.tracker("4711"))["paused"]
 
 
-async def test_another_process_knows_it_too(platform_model: Path, tmp_path: Path) -> None:
+async def test_another_process_gives_a_repeated_message_the_same_answer(platform_model: Path, tmp_path: Path) -> None:
     async with RasaServer(platform_model, tmp_path, settings()) as rasa:
         before, other = Kommunicate(rasa), Kommunicate(rasa, 4712)
         offer = other.will_say({"custom": {"handoff_options": {"priority": "urgent", "reason": "stolen card"}}})

@@ -169,9 +169,9 @@ async def test_what_the_platform_notes_is_not_the_customers(kommunicate: Kommuni
 
 
 async def test_the_talk_to_human_button_hands_over(kommunicate: Kommunicate) -> None:
-    (replies,) = await kommunicate.say("Talk to human", metadata={"TALK_TO_HUMAN": True})
-    assert replies["metadata"] == {"KM_ASSIGN_TO": ""}
-    assert "asked for a person" in replies["message"]
+    (reply,) = await kommunicate.say("Talk to human", metadata={"TALK_TO_HUMAN": True})
+    assert reply["metadata"] == {"KM_ASSIGN_TO": ""}
+    assert "asked for a person" in reply["message"]
 
 
 def test_every_sample_is_read_by_a_test() -> None:

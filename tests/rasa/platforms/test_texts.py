@@ -20,8 +20,8 @@ from tests.rasa.platforms.rest_api import RestApi
 from tests.support import texts
 
 MANY = texts.COUNT
-"""Each is a turn of the bot's, whose NLU takes seconds for a very long one: those are left out."""
 EVERY_KIND = [text for text in texts.some(MANY, seed=6) if len(text) < 1000 and not text.lstrip().startswith("/")]
+"""Each is a turn of the bot's. Left out are very long ones, for which its NLU takes seconds, and what Rasa reads as a payload."""
 SOME = EVERY_KIND[:60]
 KEYS = {text: [text, {text: math.pi}] for text in SOME}
 
@@ -58,9 +58,9 @@ async def said_to_the_bot(rasa: RasaServer, conversation_id: str) -> list[str]:
 
 
 async def test_customers_words_ids_and_keys(rasa: RasaServer) -> None:
-    """A conversation for twenty of them, each with an id of every kind."""
-    for place in range(0, len(EVERY_KIND), 20):
-        some, group = EVERY_KIND[place : place + 20], f"g{place} {SOME[place % len(SOME)]}"[:200]
+    """A conversation for each twenty texts; its id has a text too."""
+    for start in range(0, len(EVERY_KIND), 20):
+        some, group = EVERY_KIND[start : start + 20], f"g{start} {SOME[start % len(SOME)]}"[:200]
         customer = Kommunicate(rasa, group)
         for text in some:
             more = {"metadata": KEYS} if text is some[0] else {}
@@ -170,9 +170,9 @@ async def _called(caller: Caller, refused: bool) -> None:
     if not refused:
         await caller.call("shop-bot", "POST", "/rest", json={})
         return
-    with pytest.raises(Unreachable) as replies:
+    with pytest.raises(Unreachable) as refusal:
         await caller.call("shop-bot", "POST", "/rest", json={})
-    assert str(replies.value).isprintable()
+    assert str(refusal.value).isprintable()
 
 
 async def test_what_the_rest_api_is_sent() -> None:

@@ -47,9 +47,9 @@ async def test_options_are_offered_from_outside_too(with_api: Kommunicate, api: 
     await eventually(lambda: api.said)
     assert api.said == ["Who would you like to talk to?"]
     assert "Billing" in [one["title"] for one in api.messages[0]["metadata"]["payload"]]
-    (replies,) = await with_api.say("Billing")
+    (reply,) = await with_api.say("Billing")
     context = {"handoff": {"priority": "urgent"}}
-    assert replies["metadata"] == {"KM_ASSIGN_TEAM": "77", "KM_CHAT_CONTEXT": context}
+    assert reply["metadata"] == {"KM_ASSIGN_TEAM": "77", "KM_CHAT_CONTEXT": context}
 
 
 async def test_without_the_api_it_is_logged_and_said_with_the_next_answer(
@@ -96,7 +96,7 @@ async def test_a_handoff_from_outside_pauses_and_assigns(with_api: Kommunicate, 
     assert (await with_api.rasa.tracker("4711"))["paused"]
 
 
-async def test_one_to_the_rules_waits_for_an_answer(with_api: Kommunicate, api: RestApi) -> None:
+async def test_a_handoff_from_outside_to_the_rules_waits_for_an_answer(with_api: Kommunicate, api: RestApi) -> None:
     await with_api.say("hello")
     await trigger(with_api, "give_up")
     await eventually(lambda: api.said and idle(with_api))

@@ -80,8 +80,8 @@ async def test_without_quick_replies_buttons_stand_on_a_card(platform_model: Pat
 
 async def test_eleven_cards_are_two_carousels(liveperson: LivePerson) -> None:
     elements = [{"title": f"Book {number}", "subtitle": "good"} for number in range(11)]
-    all_replies = await liveperson.messages(liveperson.will_say({"elements": elements}))
-    assert [len(one["structuredContent"]["elements"]) for one in all_replies] == [6, 5]
+    carousels = await liveperson.messages(liveperson.will_say({"elements": elements}))
+    assert [len(one["structuredContent"]["elements"]) for one in carousels] == [6, 5]
 
 
 async def test_a_button_comes_back_by_its_title_and_reaches_the_bot_as_its_payload(liveperson: LivePerson) -> None:
@@ -103,14 +103,14 @@ async def test_a_reply_of_the_projects_own_says_what_it_publishes(liveperson: Li
     click = {"actions": [{"type": "publishText", "text": "hello"}], "metadata": [{"type": "ExternalId", "id": "7"}]}
     reply = {"type": "button", "title": "Red", "click": click}
     own = {"quickReplies": {"type": "quickReplies", "replies": [reply]}}
-    (all_replies,) = await liveperson.messages(liveperson.will_say({"text": "Which?", "custom": own}))
-    assert all_replies["structuredContent"]["quickReplies"]["replies"] == [reply]
+    (question,) = await liveperson.messages(liveperson.will_say({"text": "Which?", "custom": own}))
+    assert question["structuredContent"]["quickReplies"]["replies"] == [reply]
     assert await liveperson.messages("hello", event=text_event("hello", metadata=click["metadata"])) == ["Hello."]
 
 
 async def test_the_options_are_the_departments_of_the_settings(liveperson: LivePerson) -> None:
-    (all_replies,) = await liveperson.messages("/provide_handoff_options")
-    assert all_replies == asks("Who would you like to talk to?", "Billing", "vip", "Carry on with the bot")
+    (question,) = await liveperson.messages("/provide_handoff_options")
+    assert question == asks("Who would you like to talk to?", "Billing", "vip", "Carry on with the bot")
     last = await liveperson.say("Billing")
     assert last["context"]["actionParameters"] == {"skill": "Billing"}
 

@@ -84,7 +84,7 @@ async def test_a_transfer_goes_before_what_stands_beside_the_marker(
     assert "TRANSFER goes before CHANGE_TTR" in caplog.text
 
 
-async def test_options_without_one_leave_it(liveperson: LivePerson) -> None:
+async def test_options_without_a_priority_leave_the_time_to_respond(liveperson: LivePerson) -> None:
     offered = await liveperson.say(liveperson.will_say({"custom": {"handoff_options": {}}}))
     assert "action" not in offered["context"]
     offered = await liveperson.say(liveperson.will_say({"custom": {"handoff_options": {"priority": "normal"}}}))
@@ -131,7 +131,7 @@ async def test_agents_get_a_private_note_at_the_transfer(platform_model: Path, t
         assert [one["type"] for one in private] == ["TEXT"]
 
 
-async def test_a_long_talk_is_told_by_its_end(platform_model: Path, tmp_path: Path) -> None:
+async def test_the_note_of_a_long_conversation_has_its_last_lines(platform_model: Path, tmp_path: Path) -> None:
     async with RasaServer(platform_model, tmp_path, settings(transfer_note=True)) as rasa:
         liveperson = LivePerson(rasa)
         for number in range(3):
@@ -180,7 +180,7 @@ async def test_a_message_that_crosses_the_handoff_is_the_peoples(liveperson: Liv
     assert (last["text"], last["metadata"]["speaker"]) == ("hello", "customer")
 
 
-async def test_a_message_right_after_it_crossed_it_too(platform_model: Path, tmp_path: Path) -> None:
+async def test_a_message_right_after_the_handoff_crossed_it_too(platform_model: Path, tmp_path: Path) -> None:
     async with RasaServer(platform_model, tmp_path, settings(crossing_seconds=2)) as rasa:
         liveperson = LivePerson(rasa)
         await liveperson.say("/give_up")
@@ -190,7 +190,7 @@ async def test_a_message_right_after_it_crossed_it_too(platform_model: Path, tmp
         assert await liveperson.messages("hello") == ["Hello."]
 
 
-async def test_a_welcome_after_it_is_no_answer_in_a_form(liveperson: LivePerson) -> None:
+async def test_a_welcome_after_the_handoff_is_no_answer_in_a_form(liveperson: LivePerson) -> None:
     await liveperson.say("I want to move")
     await liveperson.say("/execute_handoff")
     replies = await liveperson.messages(event={"content": "welcome"})

@@ -145,7 +145,7 @@ async def test_a_message_that_comes_again_has_the_same_answer_and_one_turn(livep
     assert len(await liveperson.user_events()) == 1
 
 
-async def test_an_event_that_is_tried_again_too(liveperson: LivePerson) -> None:
+async def test_an_event_that_is_tried_again_has_the_same_answer_and_one_pause(liveperson: LivePerson) -> None:
     await liveperson.create()
     event = {"type": "TEXT", "data": {"message": "/give_up"}, "context": {"lpEvent": text_event("/give_up")}}
     answers = [await liveperson.event(event) for _ in range(3)]
@@ -158,7 +158,7 @@ async def test_the_same_words_twice_are_two_messages(liveperson: LivePerson) -> 
     assert len(await liveperson.user_events()) == 2
 
 
-async def test_another_process_knows_it_too(platform_model: Path, tmp_path: Path) -> None:
+async def test_another_process_gives_a_repeated_message_the_same_answer(platform_model: Path, tmp_path: Path) -> None:
     own = settings(transfer_note=True)
     async with RasaServer(platform_model, tmp_path, own) as rasa:
         before, other = LivePerson(rasa), LivePerson(rasa, "c-2")

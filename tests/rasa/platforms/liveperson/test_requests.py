@@ -185,7 +185,7 @@ async def test_a_test_connection_is_answered(liveperson: LivePerson) -> None:
 async def test_a_call_about_no_conversation_leaves_a_line(
     liveperson: LivePerson, caplog: pytest.LogCaptureFixture, body: dict[str, Any]
 ) -> None:
-    """It may be a test; or a customer whose Function leaves out where they are."""
+    """It may be a test, or a Function that leaves out the conversation's id."""
     with caplog.at_level("INFO"):
         await liveperson.call(body)
     line = f"A call of shop with the fields {', '.join(body)} names no conversation: it is answered as a test."

@@ -1,4 +1,4 @@
-"""Texts of every kind on LivePerson, both ways and by both doors: they arrive, or are refused aloud."""
+"""Texts of every kind on LivePerson, both ways and by both surfaces: they arrive, or are refused aloud."""
 
 import math
 from collections.abc import AsyncIterator
@@ -15,8 +15,8 @@ from tests.rasa.platforms.test_texts import said_to_the_bot
 from tests.support import texts
 
 MANY = texts.COUNT
-"""Each is a turn of the bot's, whose NLU takes seconds for a very long one: those are left out."""
 EVERY_KIND = [text for text in texts.some(MANY, seed=7) if len(text) < 1000 and not text.lstrip().startswith("/")]
+"""Each is a turn of the bot's. Left out are very long ones, for which its NLU takes seconds, and what Rasa reads as a payload."""
 SOME = EVERY_KIND[:60]
 KEYS = {text: [text, {text: math.pi}] for text in SOME}
 
@@ -38,8 +38,8 @@ def words(some: list[str]) -> list[str]:
 
 
 async def test_customers_words_ids_and_keys_by_a_function(rasa: RasaServer) -> None:
-    for place in range(0, len(EVERY_KIND), 20):
-        some, id = EVERY_KIND[place : place + 20], f"c{place} {SOME[place % len(SOME)]}"[:200]
+    for start in range(0, len(EVERY_KIND), 20):
+        some, id = EVERY_KIND[start : start + 20], f"c{start} {SOME[start % len(SOME)]}"[:200]
         customer = LivePerson(rasa, id)
         for text in some:
             event = text_event(
@@ -51,10 +51,10 @@ async def test_customers_words_ids_and_keys_by_a_function(rasa: RasaServer) -> N
 
 async def test_customers_words_ids_and_keys_by_custom_endpoint(rasa: RasaServer) -> None:
     """The conversation's id stands in the address, where bytes may be anything."""
-    for place, text in enumerate(SOME[: max(30, MANY // 5)]):
-        id = f"e{place} {text}"[:200]
+    for number, text in enumerate(SOME[: max(30, MANY // 5)]):
+        id = f"e{number} {text}"[:200]
         customer = LivePerson(rasa, quote(id.encode("utf-8", "surrogatepass"), safe=""))
-        assert await customer.create({"sdes": KEYS if place < 3 else {}, "context": {text: text}}) == 201
+        assert await customer.create({"sdes": KEYS if number < 3 else {}, "context": {text: text}}) == 201
         event = {"type": "TEXT", "source": "CONSUMER", "data": {"message": text, text: text}, text: text}
         event["context"] = {"lpEvent": text_event(text), text: text}
         status, answer = await customer.event(event)
