@@ -1,10 +1,13 @@
 """The preset's own texts, for a project whose domain lacks one of the relay's responses. Their source is the preset's domain."""
 
+import re
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
 from ruamel.yaml import YAML
+
+PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
 
 
 @cache
@@ -15,8 +18,9 @@ def _responses() -> dict[str, str]:
 
 
 def preset_text(response: str, values: dict[str, Any]) -> str:
-    """Return the preset's text of a response; empty for one that it doesn't have."""
-    text = _responses().get(response, "")
-    for name, value in values.items():
-        text = text.replace(f"{{{name}}}", str(value))
-    return text
+    """Return the preset's text of a response, with the values in its placeholders; empty for one that it doesn't have."""
+
+    def filled(placeholder: re.Match[str]) -> str:
+        return str(values.get(placeholder[1], placeholder[0]))
+
+    return PLACEHOLDER.sub(filled, _responses().get(response, ""))

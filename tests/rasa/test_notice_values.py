@@ -32,3 +32,8 @@ async def test_what_is_not_known_is_nothing_and_a_department_has_its_title() -> 
     values = {"position": None, "department": "billing", "word": "exit"}
     shown = await readable(values, {"billing": "Billing and refunds"}.__getitem__, words)
     assert shown == {"position": "", "department": "Billing and refunds", "word": "exit"}
+
+
+def test_a_placeholder_within_a_value_stays_as_it_was_written() -> None:
+    values = {"text": "Begin it with {agent}.", "agent": "Thandi"}
+    assert preset_text("utter_handoff_reply", values) == "Thandi has answered your message: Begin it with {agent}."
