@@ -18,6 +18,7 @@ from rasa_handoff.core.control import Control, IllegalEvent
 from rasa_handoff.desks.base import UNNOTICED_SECONDS, Attempts, Desk, retry_until_stored
 from rasa_handoff.desks.ours_events import answer_to_offer, message_event, status_event
 from rasa_handoff.guard.calls import Calls, NotAcknowledged
+from rasa_handoff.guard.text_packets import TextPacket
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.channel_settings import Settings
 from rasa_handoff.protocol.errors import Refused, StoreError, Unforeseen, Unreachable
@@ -98,7 +99,7 @@ class OurDesk(Desk):
 
     def __init__(self, settings: Settings, relay: Relay) -> None:
         super().__init__(settings, relay)
-        self._client = socketio.AsyncClient(reconnection=False, logger=False)
+        self._client = socketio.AsyncClient(reconnection=False, logger=False, serializer=TextPacket)
         self._welcome: WelcomePayload | None = None
         # Why this server can't be used: its own error, or what is wrong with its welcome.
         self._why_unusable: str | None = None

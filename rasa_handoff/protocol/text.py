@@ -96,9 +96,11 @@ def _valid(value: Any, depth: int) -> Any:
 
 def _valid_parts(value: Any, depth: int) -> Any:
     if isinstance(value, msgspec.Struct):
-        fields = {name: getattr(value, name) for name in value.__struct_fields__}
-        made = {name: _valid(field, depth) for name, field in fields.items()}
-        changed = {name: field for name, field in made.items() if field is not fields[name]}
+        changed = {}
+        for name in value.__struct_fields__:
+            field = getattr(value, name)
+            if field is not None and (made := _valid(field, depth)) is not field:
+                changed[name] = made
         return msgspec.structs.replace(value, **changed) if changed else value
     if isinstance(value, dict):
         pairs = {_key(key): _valid(item, depth) for key, item in value.items()}

@@ -28,6 +28,7 @@ from rasa_handoff.guard.guard import Guard
 from rasa_handoff.guard.hosts import Hosts
 from rasa_handoff.guard.refusals import escaped, shown_address
 from rasa_handoff.guard.socketio_requests import HEADERS
+from rasa_handoff.guard.text_packets import TextPacket
 from rasa_handoff.protocol.limits import Limits
 from rasa_handoff.protocol.names import RELAY_TOKEN_PATH
 from rasa_handoff.protocol.retention_settings import RetentionSettings
@@ -112,7 +113,9 @@ class _LiveAgentServer:
     def __init__(self, database: str, settings: ServerSettings, grace: float, now: Callable[[], float]) -> None:
         self._database, self._settings, self._now = database, settings, now
         # Any origin, for front ends that speak Botlhale's protocol, but without cookies; /desk checks the origin itself.
-        self._sio = AsyncServer(async_mode="asgi", cors_allowed_origins="*", cors_credentials=False)
+        self._sio = AsyncServer(
+            async_mode="asgi", serializer=TextPacket, cors_allowed_origins="*", cors_credentials=False
+        )
         self._guard = self._make_guard()
         self._store, self._publisher = open_store(database), Publisher()
         self._timekeeper = Timekeeper(settings.timers, now)
