@@ -107,6 +107,7 @@ async def _get_or_create_tracker(
         return blank
     if tracker is None:
         return await self.create_tracker(sender_id, append_action_listen=append_action_listen)
+    access(self).in_memory.note_turn(tracker)
     setattr(tracker, KNOWN, len(tracker.events))
     return tracker
 

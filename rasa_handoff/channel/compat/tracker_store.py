@@ -30,6 +30,7 @@ from rasa.core.tracker_store import (
 from rasa.shared.core.trackers import DialogueStateTracker, TrackerEventDiffEngine
 
 from rasa_handoff.channel.compat import tracker_append
+from rasa_handoff.channel.compat.trackers_in_memory import TrackersInMemory
 from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.store.tasks import begin
@@ -84,6 +85,7 @@ class StoreAccess:
         """When the first of the callers who gave up had begun to wait."""
         self._open: set[_Call] = set()
         """The calls under way."""
+        self.in_memory = TrackersInMemory()
 
     @property
     def failing(self) -> bool:
@@ -202,7 +204,12 @@ class StoreAccess:
             # The copy shares the engine or client, without the broker, which belongs to the event loop.
             store = copy.copy(store)
             store.event_broker = None
-        await self._call(store.save, tracker, writes=True)
+        try:
+            await self._call(store.save, tracker, writes=True)
+        except BaseException:
+            self.in_memory.forget(tracker.sender_id)
+            raise
+        self.in_memory.note_saved(tracker)
 
     async def append(self, new: DialogueStateTracker, mark: str, first: str) -> bool:
         """Add all events of this tracker to those of its conversation, without reading that; return False if it must be read.
@@ -223,6 +230,7 @@ class StoreAccess:
         marked: list[str] = await self._call(latest, new.sender_id)
         if not marked or any(first in text for text in marked):
             return False
+        self.in_memory.forget(new.sender_id)
         if store.event_broker is not None:
             with self._translating(_Call()):
                 await store._stream_new_events(store.event_broker, list(new.events), new.sender_id)

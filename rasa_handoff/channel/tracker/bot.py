@@ -87,6 +87,15 @@ class Bot:
         """
         return self._named(conversation_id, await self.store.retrieve_in_time(conversation_id, seconds))
 
+    async def tracker_after_turn(self, conversation_id: str) -> DialogueStateTracker:
+        """Return the tracker that this process has just saved, without reading it again; else as :meth:`tracker` does.
+
+        Raises:
+            Unreachable: the tracker store can't be read now.
+        """
+        saved = self.store.in_memory.saved_just_now(conversation_id)
+        return await self.tracker(conversation_id) if saved is None else saved
+
     async def tracker_when_back(self, conversation_id: str) -> DialogueStateTracker:
         """Return the conversation's tracker as soon as the store can be read, for callers that nobody waits for."""
         while True:
@@ -167,7 +176,8 @@ class Bot:
     async def render(self, response: str, conversation_id: str, channel: str, values: dict[str, Any]) -> dict[str, Any]:
         """Return a response of the domain as Rasa's message dict, or the preset's text if the domain has none."""
         try:
-            tracker = await self.tracker(conversation_id, RENDER_SECONDS)
+            known = self.store.in_memory.to_render(conversation_id)
+            tracker = await self.tracker(conversation_id, RENDER_SECONDS) if known is None else known
         except Unreachable:
             tracker = self._blank(conversation_id)
         message = await self.processor.nlg.generate(response, tracker, channel, **values)

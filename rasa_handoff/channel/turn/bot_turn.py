@@ -159,7 +159,7 @@ class BotTurn:
     async def _read(self, conversation_id: str) -> DialogueStateTracker | None:
         """Return the tracker, or None if it can't be read now, which must not prevent a handoff."""
         try:
-            return await self._bot.tracker(conversation_id)
+            return await self._bot.tracker_after_turn(conversation_id)
         except Unreachable:
             return None
 

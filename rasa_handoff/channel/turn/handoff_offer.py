@@ -63,7 +63,7 @@ class HandoffOffers:
         try:
             if not await self.write_unsaved(conversation_id):
                 raise Unreachable("The last turn isn't in the tracker yet.")
-            tracker = await self._bot.tracker(conversation_id)
+            tracker = await self._bot.tracker_after_turn(conversation_id)
             happened = await with_options(channel, conversation_id, [event.as_dict() for event in tracker.events])
         except Unreachable as problem:
             log.warning(
