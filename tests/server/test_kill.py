@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -87,7 +88,7 @@ async def test_what_was_acknowledged_before_the_end_is_there_after_it_once_and_i
         assert (code, complaints) == ((0, b"") if how is signal.SIGTERM else (-signal.SIGKILL, b""))
         await served.start()
     await within(talking, 60)
-    conversation = (await thandi.call("open", {"handoff_id": handoff, "after": 0}))["conversation"]
+    conversation = (await insist(partial(thandi.ask, "open", handoff_id=handoff, after=0)))["conversation"]
     said = [one["text"] for one in conversation["messages"]]
     for name in ("customer", "agent"):
         assert [text for text in said if text.startswith(name)] == [f"{name} {n}" for n in range(150)]

@@ -207,7 +207,7 @@ async def test_a_message_that_comes_again_while_its_turn_waits_is_heard_once(
 
     await rasa.texts("hello", "acks")
     async with ScriptedCustomer(rasa.url, "acks", acks=True) as page:
-        monkeypatch.setattr(rasa.channel.interceptor, "_done", broke_off)
+        monkeypatch.setattr(rasa.channel.interceptor, "_note_done", broke_off)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(TrackerTarget, "deliver", cannot_be_reached)
             with locked(tmp_path / "tracker.db"):
