@@ -10,7 +10,7 @@ from rasa.shared.core.domain import Domain
 from rasa.shared.core.events import ActionExecuted, SessionStarted, UserUttered
 from rasa.shared.core.trackers import DialogueStateTracker
 
-from rasa_handoff.channel.compat import trackers_in_memory
+from rasa_handoff.channel import trackers_in_memory
 from rasa_handoff.channel.compat.tracker_store import access
 from rasa_handoff.core.control import Control
 from rasa_handoff.testing.rasa_server import RasaServer

@@ -30,7 +30,7 @@ from rasa.core.tracker_store import (
 from rasa.shared.core.trackers import DialogueStateTracker, TrackerEventDiffEngine
 
 from rasa_handoff.channel.compat import tracker_append
-from rasa_handoff.channel.compat.trackers_in_memory import TrackersInMemory
+from rasa_handoff.channel.trackers_in_memory import TrackersInMemory
 from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.store.tasks import begin
