@@ -28,12 +28,13 @@ async def answer_to(handlers: Mapping[str, Handler], request: bytes) -> dict[str
     """Run the command of a request, and return the answer. ``handlers``: by the command's name."""
     try:
         asked = valid(json.loads(request))
-        handler = handlers[asked["command"]]
-        return {"ok": True, "answer": await handler(dict(asked.get("arguments") or {}))}
-    except HandoffError as problem:
-        return refusal(str(problem))
+        handler, arguments = handlers[asked["command"]], dict(asked.get("arguments") or {})
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return refusal("The running process doesn't know this command: is it of another version?")
+    try:
+        return {"ok": True, "answer": await handler(arguments)}
+    except HandoffError as problem:
+        return refusal(str(problem))
     except Exception as problem:
         log.exception("A command failed.")
         return refusal(f"The running process failed on it ({type(problem).__name__}); see its log.")

@@ -6,10 +6,12 @@ page gets as the acknowledgement of its message is made here too.
 """
 
 import contextlib
+import hashlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any, Final
 
+import msgspec
 from rasa.core.channels.channel import InputChannel, UserMessage
 from rasa.core.channels.rest import RestInput
 from sanic import Blueprint
@@ -18,8 +20,8 @@ from sanic.request import Request
 
 from rasa_handoff.channel.slack_markup import message_of_change
 from rasa_handoff.protocol.errors import Refused, StoreError
-from rasa_handoff.protocol.limits import LONGEST_ID
 from rasa_handoff.protocol.logs import get_log
+from rasa_handoff.protocol.payloads import ForeignId
 from rasa_handoff.protocol.text import in_text, valid
 
 log = get_log(__name__)
@@ -37,6 +39,10 @@ NAMELESS: Final = (
 )
 
 
+DIGEST_DIGITS: Final = 40
+"""Hexadecimal digits of the digest that stands for an id that the desk wouldn't take."""
+
+
 class MessageFacts:
     """Facts about the message that is being handled, and about its sender.
 
@@ -50,9 +56,7 @@ class MessageFacts:
     def __init__(
         self, id: Any = None, acknowledges: bool = False, after: str | None = None, within: float | None = None
     ) -> None:
-        id = valid(id)
-        usable = isinstance(id, str | int) and not isinstance(id, bool) and 0 < len(str(id)) <= LONGEST_ID
-        self.id = str(id) if usable else None
+        self.id = _usable(valid(id))
         self.acknowledges, self.after, self.within = acknowledges, valid(after), within
         self.refused: tuple[str, str] | None = None
         self.admitted: str | None = None
@@ -65,6 +69,20 @@ class MessageFacts:
         self._named += 1
         if self.id is not None:
             message.message_id = self.id if self._named == 1 else f"{self.id}.{self._named}"
+
+
+def _usable(id: Any) -> str | None:
+    """Return a sender's id as the desk takes it; None if it is none.
+
+    One with blanks, or a very long one, is replaced by its digest: the desk would refuse the message, and a copy of it must still
+    be known.
+    """
+    if isinstance(id, bool) or not isinstance(id, str | int) or not str(id):
+        return None
+    try:
+        return msgspec.convert(str(id), ForeignId)
+    except msgspec.ValidationError:
+        return hashlib.sha256(str(id).encode()).hexdigest()[:DIGEST_DIGITS]
 
 
 _message_facts: ContextVar[MessageFacts | None] = ContextVar("handoff_message_facts", default=None)

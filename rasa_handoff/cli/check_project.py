@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from importlib.util import find_spec
 from typing import Any, Final
@@ -274,8 +274,14 @@ def _intents_in_rules(project: Project) -> set[Any]:
     for path in project.data_files():
         data = shaped(read_yaml(path), "data", path.name)
         for block in [*(data.get("rules") or ()), *(data.get("stories") or ())]:
-            found |= {str(step.get("intent")) for step in block.get("steps") or () if isinstance(step, dict)}
+            steps = block.get("steps")
+            found |= {str(step.get("intent")) for step in _listed(steps) if isinstance(step, dict)}
     return found
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    """Return a list as it is, and nothing of what should be one: `rasa data validate` names it."""
+    return value if isinstance(value, list) else ()
 
 
 def _name(entry: Any) -> Any:

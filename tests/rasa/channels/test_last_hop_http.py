@@ -127,5 +127,20 @@ async def test_the_bots_own_words_stay_in_the_mailbox_too(rasa: RasaServer, cust
     assert said == ["hello", "I want to move"], "the same request, sent again, was one turn"
 
 
+@pytest.mark.parametrize("id", ["an id with blanks", "line\nbreak", "x" * 300])
+async def test_an_id_that_the_desk_would_not_take_is_known_all_the_same(
+    rasa: RasaServer, thandi: ScriptedAgent, customer: OnRest, id: str
+) -> None:
+    mailbox = Mailbox(rasa, customer.id)
+    await mailbox.ask("I give up completely")
+    handoff_id = await take(rasa, thandi, customer)
+    for _ in range(2):
+        await mailbox.ask("are you there?", id=id)
+    await mailbox.ask("good")
+    await thandi.hears("message", handoff_id=handoff_id, text="good")
+    assert heard_from_customer(thandi, handoff_id) == ["are you there?", "good"]
+    await give_back(rasa, thandi, customer, handoff_id)
+
+
 async def test_who_names_nothing_is_answered_as_ever(rasa: RasaServer, customer: OnRest) -> None:
     assert await rasa.say("hello", customer.id) == [{"recipient_id": customer.id, "text": "Hello."}]

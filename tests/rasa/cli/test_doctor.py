@@ -472,3 +472,12 @@ async def test_a_department_that_the_desk_does_not_have_is_found(handed: Path, t
         assert "(billing), or add it there by rasa-handoff department add." in output
         assert "BILLING" not in output
         assert "Money" not in output
+
+
+def test_a_rule_whose_steps_are_no_list_ends_nothing(rasa_init_output: Path, tmp_path: Path) -> None:
+    project = shutil.copytree(rasa_init_output, tmp_path / "my-bot")
+    command("init", str(project), "--yes", "--copy")
+    (project / "data" / "odd.yml").write_text('version: "3.1"\nrules:\n- rule: odd\n  steps: 5\n')
+    done = doctor(project, "")
+    assert "Traceback" not in done.stderr
+    assert "The dialogues are the project's own." in done.stdout
