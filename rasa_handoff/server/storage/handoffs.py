@@ -69,6 +69,16 @@ _UPDATE_MESSAGE: Final = Statement(update(MESSAGES).where(_this_message))
 _CUSTOMER_SAID_LATER: Final = Statement(select(MESSAGES.c.seq).where(_later).limit(1))
 
 
+def _recent_waits(of_department: Any) -> Statement:
+    taken = and_(HANDOFFS.c.assigned_at > bindparam("since"), of_department)
+    waited = (HANDOFFS.c.assigned_at - HANDOFFS.c.queued_at).label("seconds")
+    return Statement(select(waited).where(taken).order_by(HANDOFFS.c.assigned_at.desc()).limit(bindparam("most")))
+
+
+_WAITS: Final = _recent_waits(HANDOFFS.c.department == bindparam("in_department"))
+_WAITS_OF_ALL: Final = _recent_waits(HANDOFFS.c.department.is_(None))
+
+
 OPEN_STAGES: Final = tuple(stage.value for stage in Stage if stage is not Stage.ENDED)
 """The stages of conversations that haven't ended. A query that names each uses the index of stages; with "not ended" it can't."""
 
@@ -259,12 +269,10 @@ def number_entry(record: Record, payload: MessagePayload | DeskStatusPayload) ->
 
 def recent_waits(connection: Connection, department: str | None, most: int, within: float) -> list[float]:
     """Return the seconds that conversations of a department waited: the last ``most`` of those taken ``within`` these seconds."""
-    columns = HANDOFFS.c
-    taken = and_(columns.assigned_at > time.time() - within, columns.department == department)
-    query = (
-        select(columns.assigned_at - columns.queued_at).where(taken).order_by(columns.assigned_at.desc()).limit(most)
-    )
-    return [row[0] for row in connection.execute(query)]
+    values = {"since": time.time() - within, "most": most}
+    if department is None:
+        return [row.seconds for row in _WAITS_OF_ALL.all(connection, values)]
+    return [row.seconds for row in _WAITS.all(connection, {**values, "in_department": department})]
 
 
 def _in_order(matches: Any) -> Any:

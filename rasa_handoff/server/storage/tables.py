@@ -219,8 +219,9 @@ HANDOFFS: Final = Table(
     # The id of the last durable event that came from the customer's side.
     Column("last_received", String(LONGEST_ID)),
     Index("handoffs_queue", "stage", "department"),
-    # The last waits of a department, among any number of conversations that have ended.
-    Index("handoffs_waits", "department", "assigned_at"),
+    # The last waits of a department, among any number of conversations that have ended. All that is read is in the index:
+    # their rows are long, and lie far apart.
+    Index("handoffs_waits", "department", "assigned_at", "queued_at"),
     Index("handoffs_conversation", "bot_id", "conversation_id"),
 )
 # Finds what is old among any number; conversations that go on aren't in it, so a message doesn't change it.
