@@ -92,7 +92,7 @@ class Customer(RecordingClient):
         self.name, self.patience = name, patience
         self.notices = 0
         self._awaited: dict[str, asyncio.Future[float]] = {}
-        self._with_bot = asyncio.Event()
+        self._with_bot, self._bot_spoke = asyncio.Event(), asyncio.Event()
         self._said = 0
 
     async def connect(self, url: str) -> None:
@@ -115,11 +115,16 @@ class Customer(RecordingClient):
     async def ask_for_person(self) -> None:
         """Ask for a person, and wait until that is accepted, which is when the turn has ended."""
         self._with_bot.clear()
+        self._bot_spoke.clear()
         await self.send("/execute_handoff")
 
     async def back_with_bot(self) -> None:
         """Wait until the bot has the conversation again."""
         await promised(asyncio.ensure_future(self._with_bot.wait()), f"The return of {self.name}", self.patience)
+
+    async def spoken_to_by_bot(self) -> None:
+        """Wait until the bot, which has the conversation again, has said its first words."""
+        await promised(asyncio.ensure_future(self._bot_spoke.wait()), f"The bot's words to {self.name}", self.patience)
 
     async def round_trip(self) -> float:
         """Say something, and return the seconds until the agent's answer to it is here."""
@@ -150,6 +155,8 @@ class Customer(RecordingClient):
             received = self._awaited.get(body.get("text", ""))
             if received is None:
                 self.notices += 1
+                if "handoff_speaker" not in body:
+                    self._bot_spoke.set()
             elif not received.done():
                 received.set_result(time.perf_counter())
         return {"ok": True}

@@ -44,6 +44,7 @@ class Rush:
             await self.scene.agent.must("resolve", handoff_id=handoff_id, outcome="resolved")
         for customer in self.customers:
             await customer.back_with_bot()
+            await customer.spoken_to_by_bot()  # else its words would count as notices of the next rush
 
     async def _serve(self) -> list[str]:
         """Take whoever is the first of those who wait, and greet them; return the handoffs."""
