@@ -32,8 +32,8 @@ from tests.support.postgres_server import Database, Postgres
 
 Tracker = Literal["sqlite", "postgres"]
 
-DISK = 64 << 20
-"""Bytes of the small disk."""
+DISK = 256 << 20
+"""Bytes of the small disk: more than a run of a thousand faults writes, so that only a fault fills it."""
 LEAP = 61 * 60
 """Seconds by which Rasa's clock leaps: a session expires after an hour."""
 NEVER = 86400.0 * 365 * 20
