@@ -1,8 +1,8 @@
 """The trackers that this process has in memory anyway, so that a handoff's turn doesn't read them again.
 
-A tracker is read once for a turn, by Rasa; what the turn is followed by, its transcript and the first notices, takes that one.
-Another process may write the tracker meanwhile, so a saved one counts for a few seconds only, and never for what is to be
-written.
+Rasa reads a tracker once for a turn; what follows the turn, the transcript and the first notices, is made from that one. Another
+process may write to the tracker store meanwhile, so a saved tracker counts for a few seconds only, and nothing that is written
+to the store is made from it.
 """
 
 import time

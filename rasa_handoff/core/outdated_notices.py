@@ -23,10 +23,11 @@ ENDINGS: Final = frozenset(
 )
 POSITIONS: Final = frozenset({names.UTTER_POSITION, names.UTTER_ALREADY_WAITING})
 OUT_OF_QUEUE: Final = ENDINGS | {names.UTTER_JOINED, names.UTTER_WRITE_MESSAGE}
-"""The customer doesn't wait for an agent any more."""
+"""Notices after which the customer no longer waits for an agent."""
 ELSEWHERE: Final = frozenset({names.UTTER_TRANSFERRED, names.UTTER_PASSED_ON})
-"""The customer waits for somebody else."""
+"""Notices after which the customer waits for another agent or department."""
 CONNECTION: Final = frozenset({names.UTTER_DESK_AWAY, names.UTTER_DESK_BACK})
+"""Notices that say whether the desk can be reached."""
 
 REPLACED_BY: Final[Mapping[str, frozenset[str]]] = {
     names.UTTER_POSITION: POSITIONS | ELSEWHERE | OUT_OF_QUEUE,
@@ -39,7 +40,8 @@ REPLACED_BY: Final[Mapping[str, frozenset[str]]] = {
     names.UTTER_STILL_THERE: ENDINGS | {names.UTTER_STILL_THERE},
     names.UTTER_CONFIRM_LEAVE: ENDINGS,
 }
-"""The notices that can be out of date, each with the newer ones that make it so. A question is, once nobody awaits its answer."""
+"""The notices that can be out of date, each with the newer ones that make it so: for a question, those after which nobody awaits
+its answer."""
 
 
 def outdated(responses: Sequence[str | None]) -> set[int]:

@@ -301,7 +301,17 @@ class OurDesk(Desk):
             await self._end_absence()
             await self.relay.reconnection.remove_acknowledged({known.handoff_id: known.last for known in welcome.open})
             await self.relay.reconnection.complete(welcome.epoch, welcome.unknown)
+            await self._report_presence_since(hello)
         await self.relay.notify(DESK)
+
+    async def _report_presence_since(self, hello: HelloPayload) -> None:
+        """Report which customers came or went after the ``hello`` was made: before the ``welcome`` it couldn't be reported."""
+        was_away = {known.handoff_id: known.customer_is_away for known in hello.open}
+        for conversation in self.relay.under_way:
+            is_away = self.relay.reconnection.is_away(conversation.conversation_id)
+            handoff_id = str(conversation.handoff_id)
+            if was_away.get(handoff_id, is_away) is not is_away:
+                await self.presence(handoff_id, not is_away)
 
     # Events from the server
 

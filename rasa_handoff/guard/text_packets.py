@@ -21,7 +21,7 @@ class QuickJson:
         """Return the value as JSON.
 
         Raises:
-            TypeError: it has something that JSON hasn't.
+            TypeError: neither msgspec nor json can write it.
         """
         try:
             return msgspec.json.encode(value).decode()

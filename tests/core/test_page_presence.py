@@ -1,5 +1,7 @@
 """Customers count as away only after their last page has been closed for some seconds."""
 
+import asyncio
+
 import pytest
 
 from rasa_handoff.testing.waiting import eventually
@@ -51,7 +53,22 @@ async def test_a_reload_and_a_second_page_are_no_absence(pages: Pages) -> None:
 async def test_nobody_is_away_because_the_process_stops(pages: Pages) -> None:
     pages.presence.went("thabo")
     await pages.presence.close()
+    pages.presence.went("sipho")  # Sanic closes its sockets later
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert pages.reported == []
+
+
+async def test_the_time_counts_from_the_last_page_that_was_closed(
+    pages: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages.presence.went("thabo")  # one of two pages
+    await asyncio.sleep(0)
+    monkeypatch.setattr("rasa_handoff.channel.hosted.page_presence.AWAY_SECONDS", 60)
+    pages.presence.went("thabo")  # the other one, which is reloaded
+    await asyncio.sleep(0)
+    monkeypatch.setattr("rasa_handoff.channel.hosted.page_presence.AWAY_SECONDS", 0.05)
     pages.presence.went("sipho")
     await eventually(lambda: pages.reported)
     assert pages.reported == [("sipho", False)]
-    await pages.presence.close()
+    await pages.presence.came("thabo")
+    assert pages.reported == [("sipho", False)]

@@ -49,7 +49,7 @@ class LinesDesk(Desk):
             await cancel_all(self._task)
 
     async def deliver(self, lane: str, entries: Sequence[Entry]) -> list[events.Event]:
-        """Told is what was acknowledged; all else is an ``Unreachable``, and comes again with the same id."""
+        """Send an entry and wait for its acknowledgement; after an ``Unreachable`` it comes again with the same id."""
         (entry,) = entries
         handoff_id = str(entry.handoff_id)
         if entry.name == OfferPayload.event:

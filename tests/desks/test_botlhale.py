@@ -217,7 +217,7 @@ async def test_who_is_spoken_to_is_not_told_that_nobody_came(tmp_path: Path, ser
 
 
 async def running(side: RelaySide) -> dict[str, float]:
-
+    """Return when each timer of Thabo's conversation is due, by its name."""
     return await side.relay.store.write(lambda connection: repository.timers.running(connection, "thabo"))
 
 
@@ -279,7 +279,7 @@ async def test_a_message_that_was_left_while_nobody_was_there_survives_a_restart
         await eventually(lambda: notices_of_reply(side) == ["I will"])
 
 
-async def test_words_that_waited_are_told_however_early_the_pump_is(tmp_path: Path) -> None:
+async def test_words_that_waited_are_told_however_early_the_dispatcher_is(tmp_path: Path) -> None:
     """After a start the outbox is opened before the desk connects again."""
     port = free_port()
     settings = settings_for(f"http://127.0.0.1:{port}", tmp_path)
@@ -295,7 +295,7 @@ async def test_words_that_waited_are_told_however_early_the_pump_is(tmp_path: Pa
 
 
 async def refused(far: OurBotlhaleFarSide, who: str = "thabo") -> bool:
-    """Whether somebody else who knows the conversation's ids is kept from it, whatever they try."""
+    """Return whether somebody else who knows the conversation's ids is kept from it, whatever they try."""
     async with socketio.AsyncSimpleClient() as thief:
         received: list[str] = []
         await thief.connect(far.server.url, namespace="/live_agent", transports=["websocket"])

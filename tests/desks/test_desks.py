@@ -73,6 +73,22 @@ async def test_a_stranger_on_our_type_is_named(tmp_path: Path, caplog: pytest.Lo
         await relay.close()
 
 
+async def test_who_goes_between_hello_and_welcome_is_shown_as_away(tmp_path: Path) -> None:
+    far = OurFarSide()
+    async with relay_for(far, settings_for(await far.start(tmp_path), tmp_path)) as side:
+        handoff_id = await side.start()
+        asked: list[str] = []
+
+        def is_away(conversation_id: str) -> bool:
+            asked.append(conversation_id)
+            return len(asked) > 1  # the first to ask is the hello
+
+        side.relay.reconnection.is_away = is_away
+        await far.cut()
+        await eventually(lambda: far.agent.shown(handoff_id) and far.agent.shown(handoff_id)[-1]["customer_is_away"])
+    await far.stop()
+
+
 async def test_what_our_server_sends_twice_is_told_once(tmp_path: Path) -> None:
     """An acknowledgement that was lost: the same status and the same message come again, and are acknowledged again."""
     far = OurFarSide()

@@ -14,6 +14,7 @@ from rasa.shared.core.trackers import DialogueStateTracker
 from sqlalchemy import event
 
 from rasa_handoff.channel.compat.tracker_store import access
+from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.core.control import Control
 from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.testing.rasa_server import RasaServer
@@ -176,6 +177,25 @@ async def test_a_live_chat_costs_no_reading_of_the_tracker_and_is_whole_in_it(
     live_words = [text for text in words if text and text.startswith(("question", "answer", "thank"))]
     assert live_words == [*(f"{who} {n}" for n in range(3) for who in ("question", "answer")), "thank you"]
     assert (await rasa.texts("hello"))[-1] == "Hello."
+
+
+async def test_what_waited_for_a_turn_that_began_a_session_is_of_that_session(
+    live: tuple[RasaServer, ScriptedAgent, str],
+) -> None:
+    rasa, *_ = live
+    await rasa.channel.relay.flush("tracker", "thabo")
+    agent, event = rasa.app.ctx.agent, said("m-9", "still there?")
+    store = access(agent.tracker_store)
+    async with agent.lock_store.lock("thabo"):
+        waiting = asyncio.create_task(Bot(rasa.app).append("thabo", [event], MARK, first("m-9")))
+        tracker = await store.retrieve("thabo")
+        assert tracker is not None
+        tracker.update(SessionStarted())
+        await store.save(tracker)
+    assert await waiting
+    tracker = await store.retrieve("thabo")
+    assert tracker is not None
+    assert "still there?" in [one.text for one in tracker.events if isinstance(one, UserUttered)]
 
 
 async def test_a_batch_that_was_written_and_comes_again_is_in_the_tracker_once(

@@ -214,8 +214,9 @@ class StoreAccess:
     async def append(self, new: DialogueStateTracker, mark: str, first: str) -> bool:
         """Add all events of this tracker to those of its conversation, without reading that; return False if it must be read.
 
-        That is so for a store that isn't Rasa's SQL store, and if the latest events that contain ``mark`` are none, or one of
-        them contains ``first``: then these were perhaps added before. Both are texts of an event as JSON. Needs Rasa's lock.
+        It must be read if the store isn't Rasa's SQL store, if no event of the conversation contains ``mark``, and if one of the
+        latest that do contains ``first``: these events were perhaps added before. ``mark`` and ``first`` are parts of an event's
+        JSON. Hold Rasa's lock of the conversation.
 
         Raises:
             Unreachable: the store can't be written now. Events may have gone to the broker, and will be repeated there.

@@ -28,6 +28,7 @@ class PagePresence:
         self._connected, self._report = connected, report
         self._leaving: dict[str, asyncio.Task[None]] = {}
         self._away: dict[str, bool] = Recent(MOST_AWAY)
+        self._closed = False
 
     def is_away(self, conversation_id: str) -> bool:
         """Return whether the customer had a page open and has had none for some seconds."""
@@ -43,11 +44,16 @@ class PagePresence:
 
     def went(self, conversation_id: str) -> None:
         """Note that a page of this conversation has disconnected; another one may be open."""
-        if conversation_id not in self._leaving and conversation_id not in self._away:
-            self._leaving[conversation_id] = asyncio.create_task(self._leave(conversation_id))
+        if self._closed or conversation_id in self._away:
+            return
+        # Counted from the last page that has disconnected.
+        if (leaving := self._leaving.pop(conversation_id, None)) is not None:
+            leaving.cancel()
+        self._leaving[conversation_id] = asyncio.create_task(self._leave(conversation_id))
 
     async def close(self) -> None:
-        """Stop: the pages disconnect because this process ends."""
+        """Stop for good: pages that disconnect from now on do so because this process ends."""
+        self._closed = True
         await cancel_all(*self._leaving.values())
 
     async def _leave(self, conversation_id: str) -> None:

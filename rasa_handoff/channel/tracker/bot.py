@@ -1,6 +1,7 @@
 """The running bot, reached through the Sanic application: ``PUT /model`` may replace its agent at any time."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
@@ -133,17 +134,19 @@ class Bot:
             await store.save(tracker)
 
     async def append(self, conversation_id: str, events: Sequence[Event], mark: str, first: str) -> bool:
-        """Hold Rasa's lock, and add events to the tracker without reading it; return False if it must be read.
+        """Hold Rasa's lock, and add events, as of now, to the tracker without reading it; return False if it must be read.
 
         ``mark`` and ``first``: see :meth:`StoreAccess.append`.
 
         Raises:
             Unreachable: the lock store or the tracker store can't be used now. Either nothing was written, or all of it.
         """
-        new = self._named(conversation_id, DialogueStateTracker(conversation_id, []))
-        for event in events:
-            new.update(event)
         async with self._lock(conversation_id) as store:
+            new = self._named(conversation_id, DialogueStateTracker(conversation_id, []))
+            for event in events:
+                # Stores hide what is older than the session, which may have begun while the lock was waited for.
+                event.timestamp = time.time()
+                new.update(event)
             return await store.append(new, mark, first)
 
     @asynccontextmanager

@@ -72,8 +72,8 @@ BODIES: Final[Mapping[str, type[TrackerBody]]] = {
 class TrackerTarget:
     """The outbox's target ``"tracker"``. ``delay``: seconds in which the messages of a live chat are collected.
 
-    Rasa's tracker stores load the whole tracker for each save, which costs more the longer the conversation is. In its SQL store
-    what was said is added without that.
+    Rasa's tracker stores load the whole tracker for each save, which costs more the longer the conversation is. To Rasa's SQL
+    store what was said is added without loading it.
     """
 
     batch = 100
