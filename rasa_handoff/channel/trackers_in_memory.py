@@ -7,9 +7,10 @@ to the store is made from it.
 
 import time
 import weakref
+from contextvars import ContextVar
 from typing import Final, NamedTuple
 
-from rasa.shared.core.events import SessionStarted
+from rasa.shared.core.events import ActionExecuted, Event, SessionStarted, SlotSet
 from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.guard.recent import Recent
@@ -18,6 +19,11 @@ RECENT_SECONDS: Final = 5.0
 """How long a saved tracker counts as the newest."""
 MOST_SAVED: Final = 100
 """The most saved trackers that are kept."""
+KNOWN: Final = "_handoff_known"
+"""Attribute of a tracker: how many of its events are in the store, or kept for it."""
+
+_turns: ContextVar["weakref.ref[DialogueStateTracker] | None"] = ContextVar("handoff_turns_tracker", default=None)
+"""The tracker of the turn that this task runs; the HTTP API, for example, reads the same conversation's in a task of its own."""
 
 
 class _Saved(NamedTuple):
@@ -33,11 +39,10 @@ class TrackersInMemory:
 
     def __init__(self) -> None:
         self._saved: dict[str, _Saved] = Recent(MOST_SAVED)
-        self._in_turn: weakref.WeakValueDictionary[str, DialogueStateTracker] = weakref.WeakValueDictionary()
 
     def note_turn(self, tracker: DialogueStateTracker) -> None:
-        """Note the tracker that Rasa has read for a turn. It is known for as long as the turn has it."""
-        self._in_turn[tracker.sender_id] = tracker
+        """Note the tracker that Rasa has read or made for this task's turn."""
+        _turns.set(weakref.ref(tracker))
 
     def note_saved(self, tracker: DialogueStateTracker) -> None:
         """Note a tracker that was saved."""
@@ -49,20 +54,43 @@ class TrackersInMemory:
 
     def saved_just_now(self, conversation_id: str) -> DialogueStateTracker | None:
         """Return the tracker that was saved within ``RECENT_SECONDS``, if the store would return the same events; else None."""
+        saved = self._newest(conversation_id)
+        return saved if saved is not None and _has_one_session(saved) else None
+
+    def to_render(self, conversation_id: str) -> DialogueStateTracker | None:
+        """Return the tracker of this task's turn, or else the one saved just now, to render a response with; or None.
+
+        A turn's counts for as long as it has events that aren't stored: after that, others may have been saved.
+        """
+        noted = _turns.get()
+        tracker = noted() if noted is not None else None
+        if tracker is not None and tracker.sender_id == conversation_id and unstored(tracker):
+            return tracker
+        return self._newest(conversation_id)  # of several sessions, too: its slots are those of the last
+
+    def _newest(self, conversation_id: str) -> DialogueStateTracker | None:
+        """Return the tracker that was saved within ``RECENT_SECONDS``, unless it went on since; else None."""
         saved = self._saved.get(conversation_id)
         if saved is None or time.monotonic() - saved.at > RECENT_SECONDS or len(saved.tracker.events) != saved.events:
             return None
-        return saved.tracker if _has_one_session(saved.tracker) else None
+        return saved.tracker
 
-    def to_render(self, conversation_id: str) -> DialogueStateTracker | None:
-        """Return the tracker of the turn under way, or else the one saved just now, to render a response with; or None."""
-        tracker, saved = self._in_turn.get(conversation_id), self._saved.get(conversation_id)
-        if tracker is not None and (saved is None or tracker is not saved.tracker):
-            return tracker
-        return self.saved_just_now(conversation_id)
+
+def note_stored(tracker: DialogueStateTracker) -> None:
+    """Note that all events of this tracker are in the store, or kept for it."""
+    setattr(tracker, KNOWN, len(tracker.events))
+
+
+def unstored(tracker: DialogueStateTracker) -> list[Event]:
+    """Return the events of a turn's tracker that are neither in the store nor kept for it."""
+    return list(tracker.events)[getattr(tracker, KNOWN, 0) :]
 
 
 def _has_one_session(tracker: DialogueStateTracker) -> bool:
-    """Return whether all events are of one session: stores hide those of earlier ones."""
-    starts = [index for index, event in enumerate(tracker.events) if isinstance(event, SessionStarted)]
-    return not starts or (len(starts) == 1 and starts[0] <= 1)  # the first is action_session_start
+    """Return whether all that was said is of one session: stores hide what is older than the last session's start."""
+    events = list(tracker.events)
+    starts = [index for index, event in enumerate(events) if isinstance(event, SessionStarted)]
+    # Before the first there are slots with an initial value, and action_session_start.
+    return not starts or (
+        len(starts) == 1 and all(isinstance(event, ActionExecuted | SlotSet) for event in events[: starts[0]])
+    )

@@ -26,6 +26,7 @@ RELIED_ON: dict[str, dict[str, str]] = {
         "sanic.app.Sanic.blueprint": "dd0022a291",
         "sanic.blueprints.Blueprint.register": "edf1027d36",
     },
+    "channel/compat/event_types.py": {"rasa.shared.core.events.Event.resolve_by_type": "f5a941562f"},
     "channel/compat/fail_safe_store.py": {
         "rasa.core.tracker_store.FailSafeTrackerStore.retrieve": "2cd0ca0881",
         "rasa.core.tracker_store.FailSafeTrackerStore.retrieve_full_tracker": "d4dfbbc60c",
@@ -63,6 +64,13 @@ RELIED_ON: dict[str, dict[str, str]] = {
         "rasa.core.channels.channel.CollectingOutputChannel._persist_message": "ba43bd722b",
         "rasa.core.channels.socketio.SocketIOOutput._send_message": "2c50f0c470",
     },
+    "channel/compat/response_slots.py": {
+        "rasa.core.nlg.response.TemplatedNaturalLanguageGenerator.generate_from_slots": "fc070e77fe",
+        "rasa.core.nlg.response.TemplatedNaturalLanguageGenerator._random_response_for": "5be595f33f",
+        "rasa.core.nlg.response.TemplatedNaturalLanguageGenerator._fill_response": "15d5603ee0",
+        "rasa.core.nlg.interpolator.interpolate_text": "19de9fa054",
+        "rasa.core.nlg.interpolator.interpolate": "cd8a91a33e",
+    },
     "channel/compat/slack.py": {"rasa.core.channels.slack.SlackInput._sanitize_user_message": "8ab86c4d53"},
     "channel/compat/socketio_server.py": {
         "rasa.core.channels.socketio.SocketIOInput.blueprint": "4070ffd600",
@@ -79,6 +87,10 @@ RELIED_ON: dict[str, dict[str, str]] = {
         "rasa.core.tracker_store.SQLTrackerStore.save": "dc32d892bb",
         "rasa.core.tracker_store.SQLTrackerStore._additional_events": "f06f454ff6",
         "rasa.core.tracker_store.SQLTrackerStore.session_scope": "25d63bb280",
+    },
+    "channel/compat/tracker_questions.py": {
+        "rasa.core.tracker_store.SQLTrackerStore.session_scope": "25d63bb280",
+        "rasa.core.tracker_store.SQLTrackerStore._event_query": "98d67dca97",
     },
     "channel/compat/tracker_store.py": {
         "rasa.core.tracker_store.FailSafeTrackerStore.__init__": "45dccd1389",

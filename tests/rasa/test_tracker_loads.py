@@ -1,127 +1,199 @@
 """How often a turn reads the tracker: as often as Rasa does for it, and once more for what a handoff writes into it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rasa.core.tracker_store import SQLTrackerStore
-from rasa.shared.core.domain import Domain
-from rasa.shared.core.events import ActionExecuted, SessionStarted, UserUttered
+from rasa.shared.core.events import (
+    ActionExecuted,
+    ConversationPaused,
+    ConversationResumed,
+    Event,
+    SessionStarted,
+    UserUttered,
+)
 from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.channel import trackers_in_memory
-from rasa_handoff.channel.compat.tracker_store import access
 from rasa_handoff.core.control import Control
+from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.handoff.conftest import credentials
 
-
-class Reads(list[str]):
-    """The conversations whose tracker was read, in order."""
+CountReads = Callable[[RasaServer], list[str]]
+"""Counts what a server reads: returns the conversations whose tracker was read, in order."""
 
 
 @pytest.fixture
-async def rasa(small_model: Path, tmp_path: Path) -> AsyncIterator[RasaServer]:
-    """A bot with an agent at the desk, whose customer has said hello: the first message looks for a forgotten handoff."""
-    server = DeskServer(tmp_path)
-    email = server.add_agent("Thandi")
-    async with (
-        server,
-        RasaServer(small_model, tmp_path, credentials(server.url, tmp_path)) as rasa,
-        ScriptedAgent(server.url, email),
-    ):
+def count_reads(monkeypatch: pytest.MonkeyPatch) -> CountReads:
+    def count(rasa: RasaServer) -> list[str]:
+        counted: list[str] = []
+        store = stored(rasa)
+        real = store._retrieve
+
+        async def counting(sender_id: str, **more: Any) -> Any:
+            counted.append(sender_id)
+            return await real(sender_id, **more)
+
+        monkeypatch.setattr(store, "_retrieve", counting)
+        return counted
+
+    return count
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[DeskServer]:
+    async with DeskServer(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+async def agent(desk: DeskServer) -> AsyncIterator[ScriptedAgent]:
+    async with ScriptedAgent(desk.url, desk.add_agent("Thandi")) as agent:
+        yield agent
+
+
+@pytest.fixture
+async def rasa(small_model: Path, tmp_path: Path, desk: DeskServer, agent: ScriptedAgent) -> AsyncIterator[RasaServer]:
+    """A bot with an agent at the desk."""
+    async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path)) as rasa:
         await eventually(lambda: rasa.channel.desk.connected and rasa.channel.desk.availability.staffed)
-        await rasa.texts("hello")
         yield rasa
 
 
 @pytest.fixture
-def reads(rasa: RasaServer, monkeypatch: pytest.MonkeyPatch) -> Reads:
-    counted = Reads()
-    store = rasa.app.ctx.agent.tracker_store._tracker_store
-    real = store._retrieve
-
-    async def counting(sender_id: str, **more: Any) -> Any:
-        counted.append(sender_id)
-        return await real(sender_id, **more)
-
-    monkeypatch.setattr(store, "_retrieve", counting)
-    return counted
+def reads(rasa: RasaServer, count_reads: CountReads) -> list[str]:
+    return count_reads(rasa)
 
 
-async def test_an_ordinary_turn_reads_it_as_often_as_rasa(rasa: RasaServer, reads: Reads) -> None:
-    assert (await rasa.texts("hello"))[-1] == "Hello."
+@pytest.fixture
+def nothing_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every tracker have been saved long ago."""
+    monkeypatch.setattr(trackers_in_memory, "RECENT_SECONDS", -1.0)
+
+
+def stored(rasa: RasaServer) -> Any:
+    return rasa.app.ctx.agent.tracker_store._tracker_store
+
+
+def is_waiting(rasa: RasaServer) -> bool:
+    return rasa.channel.relay.conversation("thabo").state is Control.WAITING
+
+
+async def talked(rasa: RasaServer, *more: Callable[[], Event]) -> None:
+    """Store a conversation that no process has looked at since its start."""
+    tracker = DialogueStateTracker("thabo", [])
+    listens = partial(ActionExecuted, "action_listen")
+    for make in (partial(ActionExecuted, "action_session_start"), SessionStarted, listens, *more):
+        tracker.update(make())
+    await stored(rasa).save(tracker)
+
+
+async def test_plain_rasa_reads_it_once(small_model: Path, tmp_path: Path, count_reads: CountReads) -> None:
+    """The reference of the tests below."""
+    async with RasaServer(small_model, tmp_path, {"rest": None}) as plain:
+        reads = count_reads(plain)
+        for _ in range(2):
+            assert await plain.texts("hello") == ["Hello."]
+        assert reads == ["thabo"] * 2
+
+
+async def test_an_ordinary_turn_reads_it_once(rasa: RasaServer, reads: list[str]) -> None:
+    """Also the first one, which looks for a handoff that the relay has forgotten."""
+    for _ in range(2):
+        assert await rasa.texts("hello") == ["Hello."]
+    assert reads == ["thabo"] * 2
+
+
+async def test_the_first_turn_since_the_start_reads_it_once(rasa: RasaServer, reads: list[str]) -> None:
+    await talked(rasa, ConversationPaused, ConversationResumed)
+    assert await rasa.texts("hello") == ["Hello."]
     assert reads == ["thabo"]
 
 
-async def test_a_turn_that_shows_the_options_reads_it_once(rasa: RasaServer, reads: Reads) -> None:
+async def test_a_pause_is_read_to_know_whose_it_is(rasa: RasaServer, reads: list[str]) -> None:
+    asks = partial(UserUttered, "/execute_handoff", {"name": "execute_handoff"})
+    await talked(rasa, asks, ConversationPaused)
+    assert await rasa.texts("hello") == ["Hello."], "nobody has the conversation: the bot goes on"
+    assert reads == ["thabo"] * 3, "the look at the pause, its end, and Rasa for the turn"
+
+
+@pytest.mark.parametrize("before", [["hello"], []], ids=["later", "first of all"])
+async def test_a_turn_that_shows_the_options_reads_it_once(
+    rasa: RasaServer, reads: list[str], before: list[str]
+) -> None:
+    for text in before:
+        await rasa.texts(text)
+    del reads[:]
     answers = await rasa.say("/provide_handoff_options")
     assert any(answer.get("buttons") for answer in answers)
     assert reads == ["thabo"]
 
 
-async def test_a_handoff_reads_it_for_its_turn_and_for_the_pause(rasa: RasaServer, reads: Reads) -> None:
+@pytest.mark.parametrize("before", [["hello"], []], ids=["later", "first of all"])
+async def test_options_in_a_turn_show_what_it_has_just_heard(
+    rasa: RasaServer, reads: list[str], before: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are shown before Rasa saves the tracker. Every text fills the slot ``last_words``."""
+    responses = rasa.app.ctx.agent.processor.nlg.responses
+    monkeypatch.setitem(responses, "utter_greet", [{"text": "Hello.", "custom": {"handoff_options": {}}}])
+    monkeypatch.setitem(responses, "utter_handoff_carry_on", [{"text": "You said {last_words}"}])
+    for text in before:
+        await rasa.texts(text)
+    del reads[:]
+    (shown,) = await rasa.say("/greet")
+    assert shown["buttons"][-1]["title"] == "You said /greet"
+    assert reads == ["thabo"]
+
+
+@pytest.mark.parametrize("before", [["hello"], []], ids=["later", "first of all"])
+async def test_a_handoff_reads_it_for_its_turn_and_for_the_pause(
+    rasa: RasaServer, reads: list[str], before: list[str]
+) -> None:
+    for text in before:
+        await rasa.texts(text)
+    del reads[:]
     texts = await rasa.texts("/execute_handoff")
     assert texts, "the customer hears that they wait"
-    assert rasa.channel.relay.conversation("thabo").state is Control.WAITING
+    assert is_waiting(rasa)
     await rasa.channel.relay.flush("tracker", "thabo")
-    tracker = await rasa.app.ctx.agent.tracker_store._tracker_store.retrieve("thabo")
-    assert tracker.is_paused()
-    assert reads == ["thabo"] * 3, "Rasa for the turn, the pause, and this test"
+    assert reads == ["thabo"] * 2, "Rasa for the turn, and the pause"
+    assert (await stored(rasa).retrieve("thabo")).is_paused()
 
 
-# Which trackers count as read
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> SQLTrackerStore:
-    return SQLTrackerStore(Domain.empty(), dialect="sqlite", db=str(tmp_path / "tracker.db"))
-
-
-def tracker_of(*kinds: Any) -> DialogueStateTracker:
-    tracker = DialogueStateTracker("thabo", [])
-    for kind in kinds:
-        tracker.update(kind)
-    return tracker
-
-
-def session(text: str) -> list[Any]:
-    return [ActionExecuted("action_session_start"), SessionStarted(), UserUttered(text)]
-
-
-async def test_what_was_saved_is_what_the_store_returns(store: SQLTrackerStore) -> None:
-    one, tracker = access(store), tracker_of(*session("hello"))
-    assert one.in_memory.saved_just_now("thabo") is None
-    await one.save(tracker)
-    saved, stored = one.in_memory.saved_just_now("thabo"), await store.retrieve("thabo")
-    assert saved is not None
-    assert stored is not None
-    # Rasa's SQL store hides what is older than the session's start: the action that started it.
-    assert [event.as_dict() for event in saved.events][1:] == [event.as_dict() for event in stored.events]
-
-
-async def test_a_tracker_of_two_sessions_or_one_that_went_on_is_read(store: SQLTrackerStore) -> None:
-    one, tracker = access(store), tracker_of(*session("hello"), *session("back again"))
-    await one.save(tracker)
-    assert one.in_memory.saved_just_now("thabo") is None
-    single = tracker_of(*session("hello"))
-    await one.save(single)
-    single.update(UserUttered("not saved"))
-    assert one.in_memory.saved_just_now("thabo") is None
-
-
-async def test_an_old_one_and_one_that_was_appended_to_are_read(
-    store: SQLTrackerStore, monkeypatch: pytest.MonkeyPatch
+async def test_a_pushed_notice_of_a_handoff_reads_it_no_more(
+    rasa: RasaServer, reads: list[str], agent: ScriptedAgent
 ) -> None:
-    mark = {"handoff_id": "h", "handoff_message_id": "m-1", "handoff_entry": "customer"}
-    one = access(store)
-    await one.save(tracker_of(*session("hello"), UserUttered("a", metadata={**mark, "handoff_message_id": "m-0"})))
-    assert one.in_memory.saved_just_now("thabo") is not None
-    assert await one.append(tracker_of(UserUttered("b", metadata=mark)), '"handoff_entry": ', '"m-1"')
-    assert one.in_memory.saved_just_now("thabo") is None
-    await one.save(tracker_of(*session("hello")))
-    monkeypatch.setattr(trackers_in_memory, "RECENT_SECONDS", -1.0)
-    assert one.in_memory.saved_just_now("thabo") is None
+    async with ScriptedCustomer(rasa.url, "thabo") as page:
+        await page.say("/execute_handoff")
+        await eventually(lambda: page.messages, what="the notice that they wait")
+        assert (await agent.take_next())["short_id"] == short_id("thabo")
+        await rasa.channel.relay.flush("tracker", "thabo")
+    assert reads == ["thabo"] * 2, "Rasa for the turn, and the pause"
+
+
+@pytest.mark.usefixtures("nothing_in_memory")
+async def test_a_live_chat_reads_it_for_the_return_alone(
+    rasa: RasaServer, reads: list[str], agent: ScriptedAgent
+) -> None:
+    async with ScriptedCustomer(rasa.url, "thabo") as page:
+        await page.say("/execute_handoff")
+        handoff_id = str((await agent.take_next())["handoff_id"])
+        await eventually(lambda: rasa.channel.relay.conversation("thabo").agent)
+        await rasa.channel.relay.flush("tracker", "thabo")
+        del reads[:]
+        await page.say("are you there")
+        await agent.hears("message", text="are you there")
+        await agent.say(handoff_id, "Here I am.")
+        await page.hears("Here I am.")
+        await rasa.channel.relay.flush("tracker", "thabo")
+        assert reads == []
+        await agent.resolve(handoff_id)
+        await eventually(lambda: not rasa.channel.relay.silences_bot("thabo"))
+        await rasa.channel.relay.flush("customer", "thabo")
+    assert reads == ["thabo"]

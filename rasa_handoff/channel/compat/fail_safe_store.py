@@ -10,6 +10,8 @@ take now, is given to a :class:`Keeper`, which writes it when the store is back:
 channels, which have no database, a ``LaterWriter`` (``tracker/later_writer.py``) with its memory. A turn that couldn't read its
 tracker is never saved over the stored one. A turn that could read its tracker while an earlier turn still waits is written after
 the earlier one.
+
+``event_types.py`` is patched together with it.
 """
 
 import contextlib
@@ -21,15 +23,15 @@ from rasa.shared.core.constants import ACTION_LISTEN_NAME
 from rasa.shared.core.events import ActionExecuted, Event
 from rasa.shared.core.trackers import DialogueStateTracker
 
+from rasa_handoff.channel.compat import event_types
 from rasa_handoff.channel.compat.patches import Patches, instead
 from rasa_handoff.channel.compat.tracker_store import LASTING, access, begun_when_back
+from rasa_handoff.channel.trackers_in_memory import note_stored, unstored
 from rasa_handoff.protocol.errors import StoreError, Unreachable
 from rasa_handoff.protocol.logs import get_log, short_id
 
 log = get_log(__name__)
 
-KNOWN: Final = "_handoff_known"
-"""Attribute of a tracker: how many of its events are in the store, or kept for it."""
 UNREAD: Final = "_handoff_unread"
 """Attribute of a tracker that is blank because the store couldn't be read."""
 
@@ -54,6 +56,7 @@ _keeping: list[Keeper] = []
 def patch(keeper: Keeper) -> None:
     """Make Rasa's turns use :mod:`tracker_store`, and give ``keeper`` those that can't be saved. Undone by :func:`restore`."""
     PATCHES.apply()
+    event_types.PATCHES.apply()
     _keeping.append(keeper)
     if keeper.write is not None:
         begun_when_back.append(keeper.write)
@@ -66,6 +69,7 @@ def restore(keeper: Keeper) -> None:
         if keeper.write is not None:
             begun_when_back.remove(keeper.write)
     if not _keeping:
+        event_types.PATCHES.restore()
         PATCHES.restore()
 
 
@@ -103,12 +107,13 @@ async def _get_or_create_tracker(
         # As if the bot had listened: a new session would greet a customer in the middle of a conversation.
         blank.update(ActionExecuted(ACTION_LISTEN_NAME))
         setattr(blank, UNREAD, True)
-        setattr(blank, KNOWN, len(blank.events))
+        note_stored(blank)
         return blank
     if tracker is None:
-        return await self.create_tracker(sender_id, append_action_listen=append_action_listen)
+        tracker = await self.create_tracker(sender_id, append_action_listen=append_action_listen)
+    else:
+        note_stored(tracker)
     access(self).in_memory.note_turn(tracker)
-    setattr(tracker, KNOWN, len(tracker.events))
     return tracker
 
 
@@ -121,7 +126,7 @@ async def _save(self: FailSafeTrackerStore, tracker: DialogueStateTracker) -> No
         except Exception as problem:
             self.on_tracker_store_error(problem)
         else:
-            return setattr(tracker, KNOWN, len(tracker.events))
+            return note_stored(tracker)
     if not await _give_to_keeper(tracker):
         await self.fallback_tracker_store.save(tracker)
 
@@ -142,7 +147,7 @@ async def _give_to_keeper(tracker: DialogueStateTracker) -> bool:
         StoreError: no keeper can store them now. The turn fails then, and its customer gets a notice: Rasa's fallback would
             accept it and lose it with the process.
     """
-    new = list(tracker.events)[getattr(tracker, KNOWN, 0) :]
+    new = unstored(tracker)
     trouble: StoreError | None = None
     for keeper in sorted(_keeping, key=lambda keeper: not keeper.is_handling(tracker.sender_id)):
         try:
@@ -153,7 +158,7 @@ async def _give_to_keeper(tracker: DialogueStateTracker) -> bool:
         except LASTING as problem:
             log.error("%s events of %s can't be kept for later: %s", len(new), short_id(tracker.sender_id), problem)
         else:
-            setattr(tracker, KNOWN, len(tracker.events))
+            note_stored(tracker)
             return True
     if trouble is not None:
         raise trouble

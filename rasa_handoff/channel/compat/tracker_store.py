@@ -18,7 +18,7 @@ import weakref
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from rasa.core.tracker_store import (
     FailSafeTrackerStore,
@@ -131,6 +131,23 @@ class StoreAccess:
             Unreachable: the store can't be read now.
         """
         return await self._in_time(self.retrieve(conversation_id), seconds)
+
+    async def ask_in_time(self, question: Callable[[SQLTrackerStore, str], T], conversation_id: str) -> T | None:
+        """Ask Rasa's SQL store about a conversation without loading its tracker; None if it is another store.
+
+        Waits as :meth:`retrieve_in_time` does.
+
+        Raises:
+            Unreachable: the store can't be read now.
+        """
+        store = self._living_store()
+        if self._thread is None or not isinstance(store, SQLTrackerStore):
+            return None
+
+        async def answer(conversation_id: str) -> T:
+            return question(store, conversation_id)
+
+        return cast("T", await self._in_time(self._call(answer, conversation_id), None))
 
     async def save_in_time(self, tracker: DialogueStateTracker) -> None:
         """Write the tracker for a caller who waits; see :meth:`save`.

@@ -14,6 +14,8 @@ from rasa.shared.core.events import Event
 from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.channel.compat.garbage_collection import FrozenModel
+from rasa_handoff.channel.compat.response_slots import shows_slots
+from rasa_handoff.channel.compat.tracker_questions import is_known, may_be_paused
 from rasa_handoff.channel.compat.tracker_store import StoreAccess, access
 from rasa_handoff.presets.responses import preset_text
 from rasa_handoff.protocol.errors import Unreachable
@@ -119,7 +121,16 @@ class Bot:
         Raises:
             Unreachable: the tracker store can't be read now.
         """
-        return await self.store.retrieve_in_time(conversation_id) is not None
+        known = await self.store.ask_in_time(is_known, conversation_id)
+        return await self.store.retrieve_in_time(conversation_id) is not None if known is None else known
+
+    async def may_be_paused(self, conversation_id: str) -> bool:
+        """Return False if the conversation's tracker isn't paused; True means that it must be read to know.
+
+        Raises:
+            Unreachable: the tracker store can't be read now.
+        """
+        return await self.store.ask_in_time(may_be_paused, conversation_id) is not False
 
     @asynccontextmanager
     async def locked(self, conversation_id: str) -> AsyncIterator[DialogueStateTracker]:
@@ -178,16 +189,26 @@ class Bot:
 
     async def render(self, response: str, conversation_id: str, channel: str, values: dict[str, Any]) -> dict[str, Any]:
         """Return a response of the domain as Rasa's message dict, or the preset's text if the domain has none."""
-        try:
-            known = self.store.in_memory.to_render(conversation_id)
-            tracker = await self.tracker(conversation_id, RENDER_SECONDS) if known is None else known
-        except Unreachable:
+        nlg = self.processor.nlg
+        if shows_slots(nlg, response, values):
+            tracker = await self._to_render(conversation_id)
+        else:
             tracker = self._blank(conversation_id)
-        message = await self.processor.nlg.generate(response, tracker, channel, **values)
+        message = await nlg.generate(response, tracker, channel, **values)
         if not message:
             message = {"text": preset_text(response, values)}
         message.pop("utter_action", None)
         return dict(message)
+
+    async def _to_render(self, conversation_id: str) -> DialogueStateTracker:
+        """Return the tracker with the slots that a response shows, blank if they can't be read soon."""
+        known = self.store.in_memory.to_render(conversation_id)
+        if known is not None:
+            return known
+        try:
+            return await self.tracker(conversation_id, RENDER_SECONDS)
+        except Unreachable:
+            return self._blank(conversation_id)
 
     async def render_safely(self, response: str, conversation_id: str, channel: str) -> dict[str, Any]:
         """Return a response without values as Rasa's message dict, or the preset's text if the bot or its tracker store fails."""

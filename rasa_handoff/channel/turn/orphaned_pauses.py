@@ -82,11 +82,11 @@ class OrphanedPauses:
         if conversation_id in self._checked or not self._bot.ready:
             return
         try:
-            tracker = await self._bot.tracker(conversation_id)
+            is_paused = await self._is_paused_for_handoff(conversation_id)
         except Unreachable:  # the tracker is unknown, but the desk knows whether an agent has the conversation
             await self._adopt(conversation_id, channel)
             return
-        if self._is_paused_for_handoff(tracker) and not await self._adopt(conversation_id, channel):
+        if is_paused and not await self._adopt(conversation_id, channel):
             log.warning(
                 "%s was paused for a handoff and nobody has the conversation: the bot goes on.",
                 short_id(conversation_id),
@@ -98,8 +98,10 @@ class OrphanedPauses:
         # Last, so that a check that raised, at a locked database for example, is repeated.
         self._checked.add(conversation_id)
 
-    def _is_paused_for_handoff(self, tracker: DialogueStateTracker) -> bool:
-        return paused_for_handoff(tracker, self._settings.intents.execute)
+    async def _is_paused_for_handoff(self, conversation_id: str) -> bool:
+        if not await self._bot.may_be_paused(conversation_id):
+            return False
+        return paused_for_handoff(await self._bot.tracker(conversation_id), self._settings.intents.execute)
 
     def look_again(self, conversation_id: str) -> None:
         """Check this conversation again: the bot was silent, or asked for a handoff that didn't start, and may be paused."""
