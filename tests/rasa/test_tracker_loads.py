@@ -11,12 +11,14 @@ from rasa.shared.core.events import (
     ConversationPaused,
     ConversationResumed,
     Event,
+    FollowupAction,
     SessionStarted,
     UserUttered,
 )
 from rasa.shared.core.trackers import DialogueStateTracker
 
 from rasa_handoff.channel import trackers_in_memory
+from rasa_handoff.channel.compat.processor import predict_next
 from rasa_handoff.core.control import Control
 from rasa_handoff.protocol.logs import short_id
 from rasa_handoff.testing.rasa_server import RasaServer
@@ -197,3 +199,31 @@ async def test_a_live_chat_reads_it_for_the_return_alone(
         await eventually(lambda: not rasa.channel.relay.silences_bot("thabo"))
         await rasa.channel.relay.flush("customer", "thabo")
     assert reads == ["thabo"]
+
+
+@pytest.mark.parametrize(("followup", "expected"), [(None, "utter_greet"), ("utter_things", "utter_things")])
+async def test_a_look_at_what_the_bot_would_say_leaves_the_tracker_as_it_was(
+    rasa: RasaServer, monkeypatch: pytest.MonkeyPatch, followup: str | None, expected: str
+) -> None:
+    """It looks at the tracker itself: a copy of a long one takes more than the prediction."""
+    await rasa.texts("hello")
+    processor = rasa.app.ctx.agent.processor
+    tracker = await processor.get_tracker("thabo")
+    tracker.update(UserUttered("hello", {"name": "greet", "confidence": 1.0}))
+    if followup is not None:
+        tracker.update(FollowupAction(followup))
+    before, slots, copies = [event.as_dict() for event in tracker.events], tracker.current_slot_values(), 0
+    copy = DialogueStateTracker.copy
+
+    def counted(copied: DialogueStateTracker) -> DialogueStateTracker:
+        nonlocal copies
+        copies += copied is tracker
+        return copy(copied)
+
+    monkeypatch.setattr(DialogueStateTracker, "copy", counted)
+    for _ in range(2):
+        action, _ = predict_next(processor, tracker)
+        assert (action, tracker.followup_action) == (expected, followup)
+    assert [event.as_dict() for event in tracker.events] == before
+    assert tracker.current_slot_values() == slots
+    assert copies == 0

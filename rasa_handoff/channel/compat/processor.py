@@ -225,7 +225,16 @@ async def let_bot_speak(processor: MessageProcessor, tracker: DialogueStateTrack
 
 
 def predict_next(processor: MessageProcessor, tracker: DialogueStateTracker) -> tuple[str, str]:
-    """Return the action that comes next, and the policy that says so, by a prediction on a copy of the tracker."""
-    prediction = processor._predict_next_with_tracker(tracker.copy())
+    """Return the action that comes next, and the policy that says so.
+
+    The tracker stays as it was: Rasa's prediction changes nothing but the follow-up action, which it takes. A copy of the tracker
+    would cost more than the prediction.
+    """
+    followup_action = tracker.followup_action
+    try:
+        prediction = processor._predict_next_with_tracker(tracker)
+    finally:
+        if followup_action is not None:
+            tracker.trigger_followup_action(followup_action)
     action = processor.domain.action_names_or_texts[prediction.max_confidence_index]
     return str(action), str(prediction.policy_name or "")
