@@ -5,6 +5,7 @@ The reference is plain Rasa with the same bot; customers of both are on ``rest``
 
 import asyncio
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -55,7 +56,7 @@ async def turn(bench: Bench) -> list[Row]:
             side.turns = Samples()
         before = [side.system.processor() for side in sides]
         await in_turns(bench.seconds, [conversations])
-        spent = [used(start, side.system.processor())["Rasa"] for start, side in zip(before, sides, strict=True)]
+        spent = spent_since(before, *(side.system for side in sides))
         ours, theirs = sides
         count = len(ours.turns.values)
         what = "a bot's turn under HandoffChannel, beside plain Rasa"
@@ -63,6 +64,11 @@ async def turn(bench: Bench) -> list[Row]:
             compared(f"{what}: until the response, p50", "ms", ours.turns, theirs.turns, 0.5, at_most(1.05)),
             Row(f"{what}: processor of Rasa", "ms", *(1000 * each / count for each in spent), (count, count)),
         ]
+
+
+def spent_since(before: Sequence[Mapping[str, float]], *systems: Scene | PlainRasa) -> list[float]:
+    """Return the processor seconds that the Rasa process of each system has used since ``before``."""
+    return [used(start, system.processor())["Rasa"] for start, system in zip(before, systems, strict=True)]
 
 
 class LongHandoffs:
@@ -135,9 +141,13 @@ async def long_handoff(bench: Bench) -> list[Row]:
         for side in (asks, says):
             await side()
         handoffs.transcripts, handoffs.whole, turns = Samples(), Samples(), Samples()
+        before = [scene.processor(), plain.processor()]
         await in_turns(bench.seconds, [asks, says])
+        counts = len(handoffs.whole.values), len(turns.values)
+        each = [1000 * spent / count for spent, count in zip(spent_since(before, scene, plain), counts, strict=True)]
         what = f"handoff with a tracker of {events:,} events, beside a plain turn"
         return [
             compared(f"{what}: turn's end to transcript, p50", "ms", handoffs.transcripts, turns, 0.5, at_most(1)),
             compared(f"{what}: asking to transcript, p50", "ms", handoffs.whole, turns, 0.5),
+            Row(f"{what}: processor of Rasa, with two short turns before", "ms", *each, counts),
         ]
