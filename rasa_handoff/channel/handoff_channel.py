@@ -23,14 +23,13 @@ from sanic.response import HTTPResponse
 
 from rasa_handoff.admin.commands import ADMIN
 from rasa_handoff.admin.http_endpoint import AdminHttp
-from rasa_handoff.channel.closing import CLOSED
 from rasa_handoff.channel.compat import http_connections
 from rasa_handoff.channel.compat.blueprints import HandoffSettingsError, OnMessage
 from rasa_handoff.channel.compat.fail_safe_store import Keeper
 from rasa_handoff.channel.compat.rasa_channels import AsksWhileSilent, WithLifetime, WithShortPayloads
 from rasa_handoff.channel.compat.server_patches import ServerPatches
 from rasa_handoff.channel.hosted.customer_authentication import CustomerAuthentication
-from rasa_handoff.channel.hosted.page_presence import PagePresence
+from rasa_handoff.channel.hosted.pages import Pages
 from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
 from rasa_handoff.channel.inbound.hosting import (
     HostBlueprint,
@@ -47,7 +46,6 @@ from rasa_handoff.channel.tracker.tracker_writer import TrackerTarget
 from rasa_handoff.channel.turn.handoff_offer import warn_of_unknown_slots
 from rasa_handoff.channel.turn.options import Options
 from rasa_handoff.channel.turn.orphaned_pauses import OrphanedPauses
-from rasa_handoff.core.control import Conversation
 from rasa_handoff.desks.registry import desk_class
 from rasa_handoff.guard.compat.http_requests import SanicRequest
 from rasa_handoff.guard.guard import Guard
@@ -105,6 +103,7 @@ class HandoffChannel(InputChannel):
         )
         self.relay = Relay(self.store, settings)
         self.desk = desk_class(settings.desk.type)(settings, self.relay)
+        self.pages = Pages(channels, self.relay, self.desk)
         self._long_payloads = LongPayloads(self.store)
         self._retention = retention_of(self.relay, settings.retention)
         self.guard = Guard(settings.limits)
@@ -115,7 +114,6 @@ class HandoffChannel(InputChannel):
             if isinstance(channel, WithShortPayloads):
                 channel.shorten_payloads(self._long_payloads.shortened)
         self.interceptor: Interceptor | None = None
-        self._presence: PagePresence | None = None
 
     def blueprint(self, on_new_message: OnMessage) -> Blueprint:
         """Make a blueprint with a health page, the admin commands and the hosted channels under their ordinary addresses."""
@@ -215,7 +213,7 @@ class HandoffChannel(InputChannel):
     async def _open(self, targets: Any) -> None:
         self._connect_callbacks()
         await self.relay.open(targets)
-        self._expect_pages()
+        self.pages.expect_all()
         await self._retention.__aenter__()
         await self.desk.open()
         assert self.interceptor is not None
@@ -224,22 +222,11 @@ class HandoffChannel(InputChannel):
             if isinstance(channel, WithLifetime):
                 await channel.announce()
 
-    def _expect_pages(self) -> None:
-        """Count customers as away if their pages don't come back after this start."""
-        for conversation in self.relay.under_way:
-            if self._has_page(conversation) and self._presence is not None:
-                self._presence.went(conversation.conversation_id)
-
-    def _has_page(self, conversation: Conversation) -> bool:
-        """Return whether the customer wrote last on a channel whose pages stay connected."""
-        return isinstance(self.channels.get(conversation.channel or ""), HandoffSocketIO)
-
     async def _close(self) -> None:
         """Stop in the reverse order of the start. Sanic calls this before it closes its socket, so requests still arrive."""
         if self.interceptor is not None:
             await self.interceptor.close()
-        if self._presence is not None:
-            await self._presence.close()
+        await self.pages.close()
         await self.desk.close()
         await self._retention.__aexit__()
         await self.relay.close()
@@ -248,55 +235,10 @@ class HandoffChannel(InputChannel):
                 await channel.retire()
 
     def _connect_callbacks(self) -> None:
-        """Connect the hosted channels' callbacks: presence, typing and read marks of socketio, and requests of silent callers."""
-        pages = [channel for channel in self.channels.values() if isinstance(channel, HandoffSocketIO)]
-
-        async def customer_types(conversation_id: str, on: bool) -> None:
-            conversation = self.relay.conversation(conversation_id)
-            if conversation.desk_active and conversation.handoff_id is not None:
-                await self.desk.typing(conversation.handoff_id, on)
-
-        async def agent_types(conversation_id: str, on: bool) -> None:
-            for page in pages:
-                await page.emit_typing(conversation_id, on)
-
-        async def show(conversation: Conversation) -> None:
-            for page in pages:
-                await page.emit_state(conversation.conversation_id, conversation.active_party)
-
-        async def tell_presence(conversation_id: str, here: bool) -> None:
-            conversation = self.relay.conversation(conversation_id)
-            if conversation.desk_active and conversation.handoff_id is not None and self._has_page(conversation):
-                await self.desk.presence(conversation.handoff_id, here)
-
-        presence = self._presence = PagePresence(
-            lambda conversation_id: any(page.connected(conversation_id) for page in pages), tell_presence
-        )
-
-        async def active_changed(conversation: Conversation) -> None:
-            await show(conversation)
-            if presence.is_away(conversation.conversation_id):
-                await tell_presence(conversation.conversation_id, False)
-
-        async def customer_came(conversation_id: str) -> None:
-            await presence.came(conversation_id)
-            if (conversation := self.relay.conversation(conversation_id)).active_party["active"] != "bot":
-                await show(conversation)
-            await self.relay.notify(CUSTOMER, conversation_id)
-
-        async def closed(conversation_id: str) -> None:
-            for page in pages:
-                await page.emit_state(conversation_id, CLOSED)
-
-        self.desk.on_typing, self.relay.on_active_changed = agent_types, active_changed
-        self.relay.reconnection.is_away = lambda conversation_id: (
-            presence.is_away(conversation_id) and self._has_page(self.relay.conversation(conversation_id))
-        )
-        for page in pages:
-            page.on_present, page.on_gone = customer_came, presence.went
-            page.on_typing, page.on_read = customer_types, self.relay.report_read
+        """Connect the callbacks of pages, of conversations that the bot ends, and of callers who are silent."""
         assert self.interceptor is not None
-        self.interceptor.closing.on_closed = closed
+        self.pages.connect()
+        self.interceptor.closing.on_closed = self.pages.show_closed
         for channel in self.channels.values():
             if isinstance(channel, AsksWhileSilent):
                 channel.on_silence = self.interceptor.answer_silence

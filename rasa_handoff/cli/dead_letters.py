@@ -21,7 +21,7 @@ from rasa_handoff.store.database_url import read_url
 from rasa_handoff.store.postgres import with_driver
 
 LETTERS: Final = {SERVER: OF_SERVER, RELAY: OF_RELAY}
-"""What can be done with dead letters, by side."""
+"""The commands for dead letters, by side."""
 
 
 def describe(parser: argparse.ArgumentParser) -> None:

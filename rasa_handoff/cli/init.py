@@ -39,7 +39,7 @@ DESK_STEP = """  rasa-handoff agent add thandi@example.com --name Thandi      (o
   rasa-handoff serve{port}                                 (goes on running)
 """
 IGNORED_FILES: Final = ("*.bak", "handoff.db*", "rasa-handoff-desk.db*")
-"""What git should ignore: files that init, the relay and the server write into the project's folder by default."""
+"""Files for git to ignore: init, the relay and the server write them into the project's folder by default."""
 ACTIONS_STEP = "  rasa run actions                                       (goes on running)\n"
 
 

@@ -17,7 +17,7 @@ UNREADABLE: Final = (
     "it isn't an address of a database. A port is a number, and in a name or password @ is written as %40, and / as %2F"
 )
 CREDENTIALS: Final = re.compile(r"^([\w+]*:?//)?.*@", re.DOTALL)
-"""What stands before the host: all up to the last @, since a password may have another one."""
+"""The part of a URL before the host: all up to the last @, since a password may have another one."""
 NO_PORT: Final = re.compile(r"(//[^@:/?]*):(?!\d*(?:[/?]|$))[^/?]*")
 """A port that is no number, in a URL without an @: the host may be missing, and this the password."""
 SECRET_OPTION: Final = re.compile(r"([?&][^=&]*pass[^=&]*=)[^&]*", re.IGNORECASE)

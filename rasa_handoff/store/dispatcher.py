@@ -257,7 +257,7 @@ class Dispatcher:
                 entries = await self._gather(lane_key, lane, tries.one_by_one)
                 if not entries:
                     return
-                # Those who waited for the commit of these entries go on first, so that the target finds their memory up to date.
+                # The callers that waited for the commit of these entries continue first: the target then finds memory up to date.
                 await asyncio.sleep(0)
                 outcome = await self._targets[lane_key[0]].deliver(lane_key[1], entries)
                 await self._finish_delivery(lane_key, lane, entries, outcome)

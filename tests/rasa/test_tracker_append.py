@@ -93,6 +93,24 @@ async def test_a_tracker_without_the_handoff_is_read(store: SQLTrackerStore) -> 
     assert not await access(store).append(tracker_of(said("m-1")), MARK, first("m-1"))
 
 
+async def test_a_projects_own_kind_of_the_store_writes_in_its_own_way(tmp_path: Path) -> None:
+    """It overrides something else than reading and saving, such as how a session is opened."""
+    opened: list[str] = []
+
+    class Own(SQLTrackerStore):
+        def session_scope(self) -> Any:
+            opened.append("own")
+            return super().session_scope()
+
+    store = Own(DOMAIN, dialect="sqlite", db=str(tmp_path / "own.db"))
+    await paused(store)
+    opened.clear()
+    assert await access(store).append(tracker_of(said("m-1")), MARK, first("m-1"))
+    assert opened == ["own", "own"], "to look for a copy, and to write"
+    assert await texts(store) == ["a person, please", "hello"]
+    store.engine.dispose()
+
+
 async def test_another_store_is_read() -> None:
     store = InMemoryTrackerStore(DOMAIN)
     await paused(store)

@@ -6,11 +6,12 @@ would leave as many of its own events out.
 """
 
 import copy
-from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final, TypeVar
 
-from rasa.core.tracker_store import SQLTrackerStore
+from rasa.core.tracker_store import SQLTrackerStore, TrackerStore
 from rasa.shared.core.trackers import DialogueStateTracker
+
+StoreT = TypeVar("StoreT", bound=TrackerStore)
 
 LATEST: Final = 100
 """How many of the latest rows with a mark are looked at: at least as many as one batch has events."""
@@ -28,18 +29,13 @@ def latest_marked(store: SQLTrackerStore, conversation_id: str, mark: str) -> li
 
 async def append(store: SQLTrackerStore, new: DialogueStateTracker) -> None:
     """Add all events of this tracker, none of which is stored yet, to those of its conversation. The event broker is left out."""
-    await _Appending.of(store).save(new)
+    appending = without_broker(store)
+    appending._additional_events = lambda session, tracker: iter(tracker.events)
+    await appending.save(new)
 
 
-class _Appending(SQLTrackerStore):
-    """A copy of a store, with its engine, that takes every event of a tracker for a new one."""
-
-    @classmethod
-    def of(cls, store: SQLTrackerStore) -> "_Appending":
-        appending: _Appending = copy.copy(store)
-        appending.__class__ = cls
-        appending.event_broker = None
-        return appending
-
-    def _additional_events(self, session: Any, tracker: DialogueStateTracker) -> Iterator[Any]:
-        return iter(tracker.events)
+def without_broker(store: StoreT) -> StoreT:
+    """Return a copy of the store without the event broker, which belongs to the event loop; it shares the engine or client."""
+    copied = copy.copy(store)
+    copied.event_broker = None
+    return copied

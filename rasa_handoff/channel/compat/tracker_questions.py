@@ -1,4 +1,4 @@
-"""What can be asked of an SQL tracker store without loading a tracker, which costs more the longer it is.
+"""Questions to an SQL tracker store that need no tracker loaded, which costs more the longer it is.
 
 Each function runs one statement, in the store's thread; :meth:`StoreAccess.ask_in_time` calls it.
 

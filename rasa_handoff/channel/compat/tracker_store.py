@@ -9,7 +9,6 @@
 
 import asyncio
 import contextlib
-import copy
 import math
 import queue
 import threading
@@ -218,9 +217,7 @@ class StoreAccess:
             new = TrackerEventDiffEngine.event_difference(known, tracker)
             with self._translating(_Call()):
                 await store._stream_new_events(store.event_broker, new, tracker.sender_id)
-            # The copy shares the engine or client, without the broker, which belongs to the event loop.
-            store = copy.copy(store)
-            store.event_broker = None
+            store = tracker_append.without_broker(store)
         try:
             await self._call(store.save, tracker, writes=True)
         except BaseException:

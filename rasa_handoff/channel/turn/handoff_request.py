@@ -1,4 +1,4 @@
-"""What a handoff request says: by its own marker, else by the customer's message, else by the options that the customer saw."""
+"""Complete a handoff request: from its own marker, else from the customer's message, else from the options they saw."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final

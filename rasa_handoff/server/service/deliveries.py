@@ -90,8 +90,9 @@ def mark_message(unit: UnitOfWork, record: Record, mark: Mark) -> None:
 def _waits(unit: UnitOfWork, record: Record, mark: Mark) -> bool:
     """Return whether an agent's message waits for the customer, who hasn't written after it."""
     message = handoffs.find_message(unit.connection, record.handoff_id, mark.message_id)
-    waits = message is not None and message.speaker is Speaker.AGENT and message.status is Status.WAITING
-    return waits and message is not None and handoffs.is_unanswered(unit.connection, record.handoff_id, message)
+    if message is None or message.speaker is not Speaker.AGENT or message.status is not Status.WAITING:
+        return False
+    return handoffs.is_unanswered(unit.connection, record.handoff_id, message)
 
 
 def _has_arrived(unit: UnitOfWork, record: Record, message: Message, status: Status) -> bool:

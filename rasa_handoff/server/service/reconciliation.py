@@ -21,7 +21,7 @@ log = get_log(__name__)
 
 
 class CaughtUp(Value, frozen=True, kw_only=True):
-    """What the server answers to a relay's ``hello``.
+    """The server's answer to a relay's ``hello``.
 
     ``received``: for each handoff, the id of the last event that came from the relay. ``unknown``: handoffs that this database
     doesn't have.

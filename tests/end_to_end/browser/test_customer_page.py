@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
@@ -118,15 +118,20 @@ async def test_a_reload_keeps_what_was_said_and_a_new_conversation_doesnt(custom
     await expect(customer.get_by_test_id("bot-message").locator(".text")).to_have_text("Hello.")
 
 
-async def test_a_customer_who_begins_anew_is_asked_first_and_the_agent_hears_of_it(
-    customer: Page, chromium: Browser, server: Server
-) -> None:
+async def taken_by_thandi(customer: Page, chromium: Browser, server: Server) -> tuple[BrowserContext, Page]:
+    """Let the customer ask for a person and Thandi take them; return her browser's context, and her desk's page."""
     context = await chromium.new_context()
-    desk = await Desk(await context.new_page(), server.address, "thandi@example.org").sign_in()
-    agent = desk.page
+    agent = (await Desk(await context.new_page(), server.address, "thandi@example.org").sign_in()).page
     await say(customer, '/execute_handoff{"department": "billing"}')
     await agent.get_by_test_id("take").click()
     await expect(customer.get_by_test_id("who")).to_have_text("Thandi Nkosi")
+    return context, agent
+
+
+async def test_a_customer_who_begins_anew_is_asked_first_and_the_agent_hears_of_it(
+    customer: Page, chromium: Browser, server: Server
+) -> None:
+    context, agent = await taken_by_thandi(customer, chromium, server)
     await customer.get_by_test_id("new-conversation").click()
     await expect(customer.get_by_test_id("leave")).to_contain_text("You are talking with Thandi Nkosi.")
     await customer.get_by_test_id("leave-no").click()
@@ -142,12 +147,7 @@ async def test_a_customer_who_begins_anew_is_asked_first_and_the_agent_hears_of_
 async def test_the_agent_sees_that_the_customers_page_is_closed(
     customer: Page, chromium: Browser, server: Server
 ) -> None:
-    context = await chromium.new_context()
-    desk = await Desk(await context.new_page(), server.address, "thandi@example.org").sign_in()
-    agent = desk.page
-    await say(customer, '/execute_handoff{"department": "billing"}')
-    await agent.get_by_test_id("take").click()
-    await expect(customer.get_by_test_id("who")).to_have_text("Thandi Nkosi")
+    context, agent = await taken_by_thandi(customer, chromium, server)
     address = customer.url
     await customer.goto("about:blank")
     await expect(agent.get_by_test_id("customer-away").first).to_have_text("Page closed", timeout=30_000)

@@ -67,9 +67,8 @@ async def test_who_closes_the_page_before_the_desk_has_answered_is_shown_so(
     await thabo.say("/execute_handoff")
     await eventually(lambda: state(rasa) is Control.REQUESTED)
     await thabo.close()
-    presence = rasa.channel._presence
-    assert presence is not None
-    await eventually(lambda: presence.is_away("thabo"))
+    pages = rasa.channel.pages
+    await eventually(lambda: pages.is_away("thabo"))
     assert state(rasa) is Control.REQUESTED
     handoff_id = (await thandi.hears("arrival"))["handoff_id"]
     await eventually(lambda: is_away(thandi, handoff_id))
@@ -101,10 +100,9 @@ async def test_a_desk_that_was_away_is_told_that_the_page_was_closed(small_model
             async with ScriptedAgent(server.url, email) as thandi:
                 await eventually(lambda: rasa.channel.desk.availability.staffed)
                 await live(rasa, thabo, thandi)
-        presence = rasa.channel._presence
-        assert presence is not None
+        pages = rasa.channel.pages
         await thabo.close()
-        await eventually(lambda: presence.is_away("thabo"))
+        await eventually(lambda: pages.is_away("thabo"))
         async with server, ScriptedAgent(server.url, email) as thandi:
             await eventually(lambda: rasa.channel.desk.connected)
             again = await stack.enter_async_context(ScriptedAgent(server.url, email))

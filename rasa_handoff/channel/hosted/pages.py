@@ -1,0 +1,88 @@
+"""The customers' pages of the hosted socketio channels, connected to the relay and the desk.
+
+Who is active, typing, read marks and presence pass here; messages don't.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rasa.core.channels.channel import InputChannel
+
+from rasa_handoff.channel.closing import CLOSED
+from rasa_handoff.channel.hosted.page_presence import PagePresence
+from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
+from rasa_handoff.core.control import Conversation
+from rasa_handoff.desks.base import Desk
+from rasa_handoff.relay.relay import CUSTOMER, Relay
+
+
+class Pages:
+    """The pages of all hosted socketio channels. ``channels``: the hosted channels, by name."""
+
+    def __init__(self, channels: Mapping[str, InputChannel], relay: Relay, desk: Desk) -> None:
+        self._channels = {name: one for name, one in channels.items() if isinstance(one, HandoffSocketIO)}
+        self._relay, self._desk = relay, desk
+        self._presence = PagePresence(self._is_connected, self._report_presence)
+
+    def connect(self) -> None:
+        """Have the channels, the desk and the relay call this."""
+        self._desk.on_typing, self._relay.on_active_changed = self._agent_types, self._active_changed
+        self._relay.reconnection.is_away = self.is_away
+        for page in self._channels.values():
+            page.on_present, page.on_gone = self._customer_came, self._presence.went
+            page.on_typing, page.on_read = self._customer_types, self._relay.report_read
+
+    def expect_all(self) -> None:
+        """Count customers as away if their pages don't come back after this start."""
+        for conversation in self._relay.under_way:
+            if self._has_page(conversation):
+                self._presence.went(conversation.conversation_id)
+
+    async def close(self) -> None:
+        """Count nobody as away any more: the pages disconnect because this process ends."""
+        await self._presence.close()
+
+    def is_away(self, conversation_id: str) -> bool:
+        """Return whether the customer is known to be away, on a channel whose pages stay connected."""
+        return self._presence.is_away(conversation_id) and self._has_page(self._relay.conversation(conversation_id))
+
+    async def show_closed(self, conversation_id: str) -> None:
+        """Tell the customer's pages that the bot has ended the conversation."""
+        await self._show_state(conversation_id, CLOSED)
+
+    async def _show_state(self, conversation_id: str, shown: Mapping[str, Any]) -> None:
+        for page in self._channels.values():
+            await page.emit_state(conversation_id, shown)
+
+    async def _active_changed(self, conversation: Conversation) -> None:
+        await self._show_state(conversation.conversation_id, conversation.active_party)
+        if self.is_away(conversation.conversation_id):
+            await self._report_presence(conversation.conversation_id, False)
+
+    async def _customer_came(self, conversation_id: str) -> None:
+        await self._presence.came(conversation_id)
+        active_party = self._relay.conversation(conversation_id).active_party
+        if active_party["active"] != "bot":
+            await self._show_state(conversation_id, active_party)
+        await self._relay.notify(CUSTOMER, conversation_id)
+
+    async def _report_presence(self, conversation_id: str, here: bool) -> None:
+        conversation = self._relay.conversation(conversation_id)
+        if conversation.desk_active and conversation.handoff_id is not None and self._has_page(conversation):
+            await self._desk.presence(conversation.handoff_id, here)
+
+    async def _customer_types(self, conversation_id: str, on: bool) -> None:
+        conversation = self._relay.conversation(conversation_id)
+        if conversation.desk_active and conversation.handoff_id is not None:
+            await self._desk.typing(conversation.handoff_id, on)
+
+    async def _agent_types(self, conversation_id: str, on: bool) -> None:
+        for page in self._channels.values():
+            await page.emit_typing(conversation_id, on)
+
+    def _is_connected(self, conversation_id: str) -> bool:
+        return any(page.connected(conversation_id) for page in self._channels.values())
+
+    def _has_page(self, conversation: Conversation) -> bool:
+        """Return whether the customer wrote last on one of these channels."""
+        return conversation.channel in self._channels
