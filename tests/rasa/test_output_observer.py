@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from rasa.core.channels.channel import CollectingOutputChannel
 
-from rasa_handoff.channel.compat.output_observer import ObservedTurn, OutputObserver, _with_options
+from rasa_handoff.channel.compat.output_observer import ObservedTurn, OutputObserver, merged_with_options
 from rasa_handoff.protocol.markers import HandoffRequest
 
 OFFERED = {"text": "Nobody is there.", "buttons": [{"title": "Carry on", "payload": "/x"}]}
@@ -20,7 +20,8 @@ OFFERED = {"text": "Nobody is there.", "buttons": [{"title": "Carry on", "payloa
     ],
 )
 def test_nothing_is_said_twice(said: str | None, reads: str) -> None:
-    message = _with_options({"text": said, "custom": {"handoff_options": {}}}, OFFERED)
+    marked = {"text": said, "custom": {"handoff_options": {}}}
+    message = merged_with_options(marked, OFFERED, "/execute_handoff", ends_fallback=False)
     assert message["text"] == reads
     assert message["buttons"] == OFFERED["buttons"]
     assert "custom" not in message

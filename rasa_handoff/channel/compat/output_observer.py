@@ -221,9 +221,7 @@ class OutputObserver:
             observed.offered = True
             ends_fallback = message.get("utter_action") == UTTER_DEFAULT
             options = await observed.make_options(recipient_id, ends_fallback)
-            # A fallback for which there are no options is replaced whole: the sentence in their place says all there is to say.
-            if not ends_fallback or shows_options(options, self._prefix):
-                options = _with_options(message, options)
+            options = merged_with_options(message, options, self._prefix, ends_fallback)
             observed.question = with_payloads(options)  # a copy: outputs remove keys from the messages they send
             observed.asks_whom = shows_options(options, self._prefix)
             return self._in_place_of_marked(
@@ -286,8 +284,16 @@ def _priority_directive(request: HandoffRequest) -> dict[str, Any]:
     return {PRIORITY_DIRECTIVE: request.priority.value} if request.priority is not None else {}
 
 
-def _with_options(message: ChannelMessage, options: ChannelMessage) -> ChannelMessage:
-    """Return the message with the options in the marker's place, after its own text."""
+def merged_with_options(
+    message: ChannelMessage, options: ChannelMessage, prefix: str, ends_fallback: bool
+) -> ChannelMessage:
+    """Return a marked message as it is shown: with the options in the marker's place, after its own text.
+
+    ``prefix``: how the payloads of the options begin. A fallback for which there are no options is replaced whole: the sentence
+    in their place says all there is to say.
+    """
+    if ends_fallback and not shows_options(options, prefix):
+        return options
     own, offered = str(message.get("text") or ""), str(options["text"])
     text = own if offered in own else " ".join(part for part in (own, offered) if part)
     return {**without_marker(message), **options, "text": text}

@@ -20,7 +20,13 @@ from rasa.shared.core.trackers import DialogueStateTracker
 from rasa_handoff.channel.closing import Closing
 from rasa_handoff.channel.compat.blueprints import OnMessage
 from rasa_handoff.channel.compat.forms import payload_turn
-from rasa_handoff.channel.compat.output_observer import MakeOptions, ObservedTurn, OutputObserver, with_payloads
+from rasa_handoff.channel.compat.output_observer import (
+    MakeOptions,
+    ObservedTurn,
+    OutputObserver,
+    merged_with_options,
+    with_payloads,
+)
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.channel.turn.handoff_request import complete_request, intent_of, marker_of, up_to
 from rasa_handoff.channel.turn.options import Options
@@ -199,8 +205,9 @@ class BotTurn:
             if index in indexes:
                 ends_fallback = (event.get("metadata") or {}).get("utter_action") == names.UTTER_DEFAULT
                 options = await self._options.message(conversation_id, channel, ends_fallback, there)
-                if ends_fallback and not shows_options(options, f"/{self._intents.execute}"):
-                    completed.pop()  # the options were shown in its place
+                if event.get("event") == "bot":  # it had the marker, and the options were shown in it
+                    marked = {**(completed.pop().get("data") or {}), "text": event.get("text")}
+                    options = merged_with_options(marked, options, f"/{self._intents.execute}", ends_fallback)
                 shown = {"event": "bot", "text": options.get("text"), "data": options}
                 completed.append({**shown, "timestamp": event.get("timestamp")})
             asks_whom = asks_whom or _shows_options(completed[-1:], self._intents.execute)

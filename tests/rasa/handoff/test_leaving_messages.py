@@ -332,3 +332,19 @@ async def test_options_are_chosen_by_number_and_title_too(serve: Any, desk: Desk
 )
 def test_what_counts_as_a_contact(text: str, found: Contact | None) -> None:
     assert contact_in(text) == found
+
+
+async def test_the_agent_reads_that_nobody_was_there_once_as_the_customer_did(serve: Any, desk: DeskServer) -> None:
+    """An action may say it itself, with a marker so that the channel adds the choices."""
+    async with serve() as rasa:
+        await connected(rasa)
+        responses = rasa.app.ctx.agent.processor.nlg.responses
+        nobody = responses["utter_handoff_nobody"][0]["text"]
+        responses["utter_greet"] = [{"text": nobody, "custom": {"handoff_options": {}}}]
+        (shown,) = await rasa.say("hello")
+        assert shown["text"] == nobody
+        for text in ("/handoff_leave_message", "Please call me", "thabo@example.org"):
+            await rasa.texts(text)
+        await back_at_bot(rasa)
+    lines = [line["text"] for line in (await at_desk(desk))["transcript"] if line["speaker"] == "bot"]
+    assert [line for line in lines if nobody in line] == [f"{nobody} [Leave a message] [Carry on with the bot]"]
