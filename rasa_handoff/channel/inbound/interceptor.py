@@ -26,7 +26,7 @@ from rasa_handoff.channel.closing import Closing
 from rasa_handoff.channel.compat.blueprints import OnMessage
 from rasa_handoff.channel.compat.output_observer import ObservedTurn
 from rasa_handoff.channel.inbound.failure_notices import FailureNotices
-from rasa_handoff.channel.inbound.to_desk import ToDesk
+from rasa_handoff.channel.inbound.to_desk import ToDesk, only_fetches
 from rasa_handoff.channel.inbound.turn_lock import TurnLock, WorkUnderWay
 from rasa_handoff.channel.message_ids import message_facts
 from rasa_handoff.channel.outbound.choices import PAYLOADS
@@ -249,8 +249,8 @@ class Interceptor:
     async def _to_bot(self, channel: str, message: UserMessage, again: bool) -> None:
         """Run the bot's turn, or repeat the messages of a finished one, and follow its requests."""
         message.text = self._customers.bots_questions.answer(message.sender_id, message.text)
-        if message.text == names.LEAVE_PAYLOAD:
-            return  # the handoff has just ended
+        if message.text == names.LEAVE_PAYLOAD or only_fetches(message, self._delivery_methods[channel]):
+            return  # the handoff has just ended, or there is nothing to answer
         if message.text == names.MESSAGE_PAYLOAD and self._takes_messages:
             return await self._begin_message(channel, message, again)
         if message.text in PAYLOADS:

@@ -61,7 +61,7 @@ class ToDesk:
             CameBefore: the inbox has it, although it should be the first.
             StoreError: the event can't be stored now.
         """
-        if message.text is None and not _attachments(message) and not self._delivery_methods[channel].push:
+        if only_fetches(message, self._delivery_methods[channel]):
             return
         if (message.text or "").strip() in self._start_payloads:
             return
@@ -131,6 +131,11 @@ def _as_read(text: str, message: UserMessage, conversation: Conversation) -> str
     attachments = _attachments(message)
     described = files_in_words(attachments) if attachments else ""
     return " ".join(part for part in (text, described) if part) or "[a message without text]"
+
+
+def only_fetches(message: UserMessage, method: DeliveryMethod) -> bool:
+    """Return whether a request has no message, and only fetches what waits, as it can on a channel that can't push."""
+    return message.text is None and not _attachments(message) and not method.push
 
 
 def _attachments(message: UserMessage) -> Any:

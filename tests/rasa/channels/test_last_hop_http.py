@@ -142,5 +142,16 @@ async def test_an_id_that_the_desk_would_not_take_is_known_all_the_same(
     await give_back(rasa, thandi, customer, handoff_id)
 
 
+@pytest.mark.parametrize("body", [{}, {"message": None}])
+async def test_a_request_without_a_message_is_answered_with_what_waits_and_no_turn(
+    rasa: RasaServer, customer: OnRest, body: dict[str, Any]
+) -> None:
+    await rasa.say("hello", customer.id)
+    async with rasa.http.post(f"{rasa.url}/webhooks/rest/webhook", json={"sender": customer.id, **body}) as answer:
+        assert (answer.status, await answer.json()) == (200, [])
+    said = [event["text"] for event in await rasa.events(customer.id) if event["event"] == "user"]
+    assert said == ["hello"]
+
+
 async def test_who_names_nothing_is_answered_as_ever(rasa: RasaServer, customer: OnRest) -> None:
     assert await rasa.say("hello", customer.id) == [{"recipient_id": customer.id, "text": "Hello."}]
