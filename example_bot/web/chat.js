@@ -25,7 +25,6 @@ const RETRY_AFTER = 1_000;
 const LONGEST_MESSAGE = 20_000;
 /** What a front end sends whose customer leaves a handoff and was asked whether they want to. */
 const LEAVE = "/handoff_leave";
-const LEAVE_WITHIN = 3_000;
 const STATE_TEXTS = {
   connecting: "Connecting…",
   online: "You are online",
@@ -83,10 +82,15 @@ let who = { active: "bot", agent: null };
 /** Show whom the customer has now; its colour comes from `data-active`. @param {Active} now */
 function onActive(now) {
   who = now;
-  const { active, agent } = now;
+  drawActive();
+}
+
+function drawActive() {
+  const { active, agent } = who;
+  const names = { bot: "Bot", waiting: "Waiting for a person", person: agent || "A person" };
   const element = find(".who");
   element.dataset.active = active;
-  element.textContent = { bot: "Bot", waiting: "Waiting for a person", person: agent || "A person" }[active] ?? "Bot";
+  element.textContent = storage.conversation.leaving ? "Leaving…" : (names[active] ?? "Bot");
 }
 
 let sending = false;
@@ -95,15 +99,22 @@ let sending = false;
 async function sendUnsent() {
   if (sending) return;
   sending = true;
-  for (let line = unsent(); line && connection === "online"; line = unsent()) {
-    const outcome = await socket.sendMessage(String(line.id), line.message ?? line.text);
+  for (let next = firstUnsent(); next && connection === "online"; next = firstUnsent()) {
+    const outcome = await socket.sendMessage(next.id, next.message);
     if (outcome === "unknown") await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER));
-    else settle(String(line.id), outcome === "accepted");
+    else if (next.id === storage.conversation.leaving) startAgain();
+    else settle(next.id, outcome === "accepted");
   }
   sending = false;
 }
 
-const unsent = () => storage.conversation.lines.find((line) => line.sent === false && !line.refused);
+/** Return the first message that isn't acknowledged; leaving comes after all that the customer has written. */
+function firstUnsent() {
+  const { lines, leaving } = storage.conversation;
+  const line = lines.find((one) => one.sent === false && !one.refused);
+  if (line) return { id: String(line.id), message: line.message ?? line.text };
+  return leaving ? { id: leaving, message: LEAVE } : undefined;
+}
 
 /** Note what became of an unsent message. @param {string} id @param {boolean} accepted */
 function settle(id, accepted) {
@@ -262,7 +273,7 @@ const leaveDialog = /** @type {HTMLDialogElement} */ (find("#leave"));
 
 /** A customer who has a person, or waits for one, is asked first: that conversation ends. */
 function askToStartAgain() {
-  if (who.active !== "person" && who.active !== "waiting") return startAgain();
+  if (connection === "refused" || (who.active !== "person" && who.active !== "waiting")) return startAgain();
   find("#leave-question").textContent =
     who.active === "person"
       ? `You are talking with ${who.agent || "a person"}. If you begin anew, that conversation ends.`
@@ -270,12 +281,14 @@ function askToStartAgain() {
   leaveDialog.showModal();
 }
 
-/** End the conversation for the person too. Whoever is offline leaves all the same: the person sees that nobody is there. */
-async function leave() {
+/** End the conversation for the person too, and begin anew once that has arrived: offline, when the page is online again. */
+function leave() {
   leaveDialog.close();
-  const waited = new Promise((resolve) => setTimeout(resolve, LEAVE_WITHIN));
-  if (connection === "online") await Promise.race([socket.sendMessage(freshId(), LEAVE), waited]);
-  startAgain();
+  storage.change((conversation) => {
+    conversation.leaving ??= freshId();
+  });
+  drawActive();
+  void sendUnsent();
 }
 
 function startAgain() {
@@ -288,7 +301,7 @@ function startAgain() {
 
 find("#write").addEventListener("submit", (event) => (event.preventDefault(), submit()));
 find("#start-again").addEventListener("click", askToStartAgain);
-find('[data-testid="leave-yes"]').addEventListener("click", () => void leave());
+find('[data-testid="leave-yes"]').addEventListener("click", leave);
 find('[data-testid="leave-no"]').addEventListener("click", () => leaveDialog.close());
 find("#suggestions").addEventListener("click", (event) => {
   const button = /** @type {HTMLElement} */ (event.target).closest("button");

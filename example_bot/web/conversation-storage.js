@@ -1,7 +1,10 @@
 // @ts-check
-/** What outlives a reload and is shared by all tabs: the session's id, its customer token and its messages. */
-
-/** @typedef {{session: string, token: string | null, lines: import("./message-items.js").Line[]}} Conversation */
+/**
+ * What outlives a reload and is shared by all tabs: the session's id, its customer token and its messages. `leaving`: the id of
+ * the message that ends the handoff, if the customer has chosen to leave.
+ *
+ * @typedef {{session: string, token: string | null, lines: import("./message-items.js").Line[], leaving: string | null}} Conversation
+ */
 
 const KEY = "karoo.conversation";
 const MOST_LINES = 500;
@@ -13,7 +16,7 @@ export function freshId() {
 
 /** @returns {Conversation} */
 function newConversation() {
-  return { session: freshId(), token: null, lines: [] };
+  return { session: freshId(), token: null, lines: [], leaving: null };
 }
 
 /**
@@ -24,9 +27,10 @@ function newConversation() {
  */
 function load() {
   try {
-    const { session, token, lines } = JSON.parse(localStorage.getItem(KEY) ?? "null");
+    const { session, token, lines, leaving } = JSON.parse(localStorage.getItem(KEY) ?? "null");
     if (typeof session !== "string" || !session || !Array.isArray(lines)) return null;
-    return { session, token: typeof token === "string" ? token : null, lines: lines.filter(isLine) };
+    const text = (/** @type {unknown} */ value) => (typeof value === "string" ? value : null);
+    return { session, token: text(token), lines: lines.filter(isLine), leaving: text(leaving) };
   } catch {
     return null;
   }

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.async_api import Browser, Locator, Page, expect
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
@@ -118,20 +118,10 @@ async def test_a_reload_keeps_what_was_said_and_a_new_conversation_doesnt(custom
     await expect(customer.get_by_test_id("bot-message").locator(".text")).to_have_text("Hello.")
 
 
-async def taken_by_thandi(customer: Page, chromium: Browser, server: Server) -> tuple[BrowserContext, Page]:
-    """Let the customer ask for a person and Thandi take them; return her browser's context, and her desk's page."""
-    context = await chromium.new_context()
-    agent = (await Desk(await context.new_page(), server.address, "thandi@example.org").sign_in()).page
-    await say(customer, '/execute_handoff{"department": "billing"}')
-    await agent.get_by_test_id("take").click()
-    await expect(customer.get_by_test_id("who")).to_have_text("Thandi Nkosi")
-    return context, agent
-
-
 async def test_a_customer_who_begins_anew_is_asked_first_and_the_agent_hears_of_it(
     customer: Page, chromium: Browser, server: Server
 ) -> None:
-    context, agent = await taken_by_thandi(customer, chromium, server)
+    agent = (await talking(customer, chromium, server)).page
     await customer.get_by_test_id("new-conversation").click()
     await expect(customer.get_by_test_id("leave")).to_contain_text("You are talking with Thandi Nkosi.")
     await customer.get_by_test_id("leave-no").click()
@@ -141,19 +131,37 @@ async def test_a_customer_who_begins_anew_is_asked_first_and_the_agent_hears_of_
     await expect(customer.get_by_test_id("bot-message")).to_have_count(0)
     await expect(customer.get_by_test_id("who")).to_have_text("Bot")
     await expect(agent.locator("main")).to_contain_text("Ended")
-    await context.close()
+    await agent.context.close()
+
+
+async def test_a_customer_who_leaves_offline_has_left_when_they_are_online_again(
+    customer: Page, chromium: Browser, server: Server, wire: Wire
+) -> None:
+    agent = (await talking(customer, chromium, server)).page
+    wire.cut()
+    await expect(customer.get_by_test_id("connection")).to_have_attribute("data-state", "offline")
+    await say(customer, "one more thing")
+    await customer.get_by_test_id("new-conversation").click()
+    await customer.get_by_test_id("leave-yes").click()
+    await expect(customer.get_by_test_id("who")).to_have_text("Leaving…")
+    wire.mend()
+    await expect(agent.locator("main")).to_contain_text("Customer left", timeout=30_000)
+    await expect(agent.locator("main")).to_contain_text("one more thing")
+    await expect(customer.get_by_test_id("user-message")).to_have_count(0)
+    await expect(customer.get_by_test_id("who")).to_have_text("Bot")
+    await agent.context.close()
 
 
 async def test_the_agent_sees_that_the_customers_page_is_closed(
     customer: Page, chromium: Browser, server: Server
 ) -> None:
-    context, agent = await taken_by_thandi(customer, chromium, server)
+    agent = (await talking(customer, chromium, server)).page
     address = customer.url
     await customer.goto("about:blank")
     await expect(agent.get_by_test_id("customer-away").first).to_have_text("Page closed", timeout=30_000)
     await customer.goto(address)
     await expect(agent.get_by_test_id("customer-away")).to_have_count(0)
-    await context.close()
+    await agent.context.close()
 
 
 async def test_a_customer_and_an_agent_talk_in_two_browsers(customer: Page, chromium: Browser, server: Server) -> None:

@@ -118,7 +118,9 @@ export class Operations {
     if (!answer.ok) return answer;
     const wasMessage = this.store.state.summaries.get(handoff_id)?.state === "message";
     this.store.dispatch({ type: "selected", handoff_id: null });
-    this.showToast(wasMessage ? "Resolved." : "Resolved. The bot has the conversation again.");
+    const back = wasMessage ? "" : " The bot has the conversation again.";
+    const listed = result.outcome === "follow_up" ? ", and listed to follow up" : "";
+    this.showToast(`Resolved${listed}.${back}`);
     return answer;
   }
 

@@ -179,10 +179,8 @@ export class QueueList extends ConversationList {
       el("span", { class: "reason", dir: "auto" }),
       el("span", { class: "preview", dir: "auto", "data-testid": "queue-words" }),
     );
-    open.addEventListener("click", () => sendCommand(open, "select", { handoff_id }));
     take.addEventListener("click", () => sendCommand(take, "take", { handoff_id }));
-    const foot = el("div", { class: "foot" }, el("span", { class: "tags" }), take);
-    return el("li", { class: "card", "data-testid": this.settings.testid, "data-handoff": handoff_id }, open, foot);
+    return createCard(this.settings.testid, handoff_id, open, take);
   }
 
   /**
@@ -305,10 +303,8 @@ export class FollowUps extends ConversationList {
       el("span", { class: "top" }, el("span", { class: "name", dir: "auto" }), el("span", { class: "when" })),
       el("span", { class: "reason", dir: "auto" }),
     );
-    open.addEventListener("click", () => sendCommand(open, "select", { handoff_id }));
     done.addEventListener("click", () => sendCommand(done, "followUp", { handoff_id }));
-    const foot = el("div", { class: "foot" }, el("span", { class: "tags" }), done);
-    return el("li", { class: "card", "data-testid": this.settings.testid, "data-handoff": handoff_id }, open, foot);
+    return createCard(this.settings.testid, handoff_id, open, done);
   }
 
   /**
@@ -340,4 +336,18 @@ export class ColleaguesConversations extends ConversationList {
     const name = isolate(summary.agent?.name ?? "a colleague");
     return isOverdue(state, summary) ? `waits for ${name}` : `with ${name}`;
   }
+}
+
+/**
+ * Create a row of a conversation with a button of its own below it.
+ *
+ * @param {string} testid
+ * @param {string} handoff_id
+ * @param {HTMLElement} open what opens the conversation
+ * @param {HTMLElement} button
+ */
+function createCard(testid, handoff_id, open, button) {
+  open.addEventListener("click", () => sendCommand(open, "select", { handoff_id }));
+  const foot = el("div", { class: "foot" }, el("span", { class: "tags" }), button);
+  return el("li", { class: "card", "data-testid": testid, "data-handoff": handoff_id }, open, foot);
 }
