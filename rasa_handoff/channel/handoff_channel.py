@@ -29,7 +29,7 @@ from rasa_handoff.channel.compat.fail_safe_store import Keeper
 from rasa_handoff.channel.compat.rasa_channels import AsksWhileSilent, WithLifetime, WithShortPayloads
 from rasa_handoff.channel.compat.server_patches import ServerPatches
 from rasa_handoff.channel.hosted.customer_authentication import CustomerAuthentication
-from rasa_handoff.channel.hosted.pages import Pages
+from rasa_handoff.channel.hosted.customer_pages import CustomerPages
 from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
 from rasa_handoff.channel.inbound.hosting import (
     HostBlueprint,
@@ -103,7 +103,7 @@ class HandoffChannel(InputChannel):
         )
         self.relay = Relay(self.store, settings)
         self.desk = desk_class(settings.desk.type)(settings, self.relay)
-        self.pages = Pages(channels, self.relay, self.desk)
+        self.pages = CustomerPages(channels, self.relay, self.desk)
         self._long_payloads = LongPayloads(self.store)
         self._retention = retention_of(self.relay, settings.retention)
         self.guard = Guard(settings.limits)

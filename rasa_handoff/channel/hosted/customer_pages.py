@@ -16,7 +16,7 @@ from rasa_handoff.desks.base import Desk
 from rasa_handoff.relay.relay import CUSTOMER, Relay
 
 
-class Pages:
+class CustomerPages:
     """The pages of all hosted socketio channels. ``channels``: the hosted channels, by name."""
 
     def __init__(self, channels: Mapping[str, InputChannel], relay: Relay, desk: Desk) -> None:
