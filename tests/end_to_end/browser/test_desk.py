@@ -105,7 +105,9 @@ async def test_a_notice_in_a_transcript_is_nobodys_message(desks: Desks, relay: 
     lines = [{"speaker": who, "text": who, "at": 1.0} for who in ("system", "customer", "bot", "agent")]
     await relay.offer(transcript=lines)
     await page.get_by_test_id("queue-open").click()
-    authors = await page.get_by_test_id("transcript-line").locator(".by").all_inner_texts()
+    by = page.get_by_test_id("transcript-line").locator(".by")
+    await expect(by).to_have_count(len(lines))
+    authors = await by.all_inner_texts()
     assert [" · " in author for author in authors] == [False, True, True, True]
 
 
