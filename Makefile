@@ -31,7 +31,7 @@ test: setup-test
 
 # With a Python of your own, which has the dependency group `core` and the extra `server`: make test-fast PYTHON=python3.13
 test-fast: $(if $(filter .venv/bin/python,$(PYTHON)),setup-packages)
-	@$(PYTHON) -m pytest -q -n 2 -m 'not slow and not postgres' tests/core $(ARGS)
+	@$(PYTHON) -m pytest -q -n 2 -m 'not slow and not postgres and not redis' tests/core $(ARGS)
 
 test-core:
 	@sh tools/test_core.sh $(VERSIONS) $(or $(ARGS),tests/core tests/server tests/desks --ignore tests/server/test_seed.py)

@@ -13,6 +13,7 @@ from hypothesis import settings
 from rasa_handoff.server import accounts
 from tests.support.hangs import HangWatch
 from tests.support.postgres_server import Database, Postgres
+from tests.support.redis import RedisServer, redis_program
 from tests.support.trained_bots import trained_once
 
 AFTER_ITS_TIMEOUT: Final = 90.0
@@ -96,6 +97,15 @@ def postgres(postgres_server: Postgres) -> Iterator[Database]:
     postgres_server.drop(database)
 
 
+@pytest.fixture
+def redis_server() -> Iterator[RedisServer]:
+    """A real Redis of its own. The wheel that brings it isn't there for each Python that `make test-core` runs."""
+    if redis_program() is None:
+        pytest.skip("redis-server isn't installed")
+    with RedisServer() as server:
+        yield server
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database for SQLAlchemy: a test that asks for it runs on SQLite and on Postgres."""
@@ -105,10 +115,11 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs Postgres, put the longest files first, and keep the order of the others. ``make test`` keeps this order."""
+    """Mark what needs a server, put the longest files first, and keep the order of the others. ``make test`` keeps this order."""
     for item in items:
-        if _needs_postgres(item):
-            item.add_marker("postgres")
+        for server in ("postgres", "redis"):
+            if _needs(server, item):
+                item.add_marker(server)
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
 
@@ -119,11 +130,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-def _needs_postgres(item: pytest.Item) -> bool:
-    """Whether a test asks for a Postgres: by a fixture, or by the parameter of a fixture that runs on both databases."""
+def _needs(server: str, item: pytest.Item) -> bool:
+    """Whether a test asks for a Postgres or a Redis: by a fixture, or by the parameter of a fixture that runs on several."""
     call = getattr(item, "callspec", None)
-    return "postgres_server" in getattr(item, "fixturenames", ()) or (
-        call is not None and "postgres" in call.params.values()
+    return f"{server}_server" in getattr(item, "fixturenames", ()) or (
+        call is not None and server in call.params.values()
     )
 
 

@@ -8,10 +8,12 @@
 """
 
 import contextlib
+import functools
 import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from sqlalchemy import create_engine, event, text
@@ -50,11 +52,21 @@ CLIENT_SETTINGS: Final = {
 
 def postgres_engine(url: URL) -> Engine:
     """Return the engine. Options in the URL (``?connect_timeout=5&options=-c%20lock_timeout=1s``) override our values."""
+    return create_engine(with_driver(url), future=True, pool_size=1, max_overflow=0, connect_args=_settings(url))
+
+
+def connector(url: URL) -> Callable[[], Any]:
+    """Return a function that makes a connection of the driver's own, with the engine's settings and outside its pool."""
+    dialect = create_engine(with_driver(url)).dialect
+    args, given = dialect.create_connect_args(with_driver(url))
+    return functools.partial(dialect.connect, *args, **{**given, **_settings(url)})
+
+
+def _settings(url: URL) -> dict[str, Any]:
     given = dict(url.query)
     ours = {name: value for name, value in CLIENT_SETTINGS.items() if name not in given}
     options = " ".join(f"-c {name}={value}" for name, value in SERVER_SETTINGS.items())
-    ours["options"] = f"{options} {given.get('options', '')}".strip()
-    return create_engine(with_driver(url), future=True, pool_size=1, max_overflow=0, connect_args=ours)
+    return {**ours, "options": f"{options} {given.get('options', '')}".strip()}
 
 
 def with_driver(url: URL) -> URL:

@@ -32,6 +32,7 @@ FOREIGN = {
     "jwt": {"platforms"},
     "starlette": {"server"},
     "sqlalchemy": {"store", "admin", "relay", "server", "cli"},
+    "redis": {"store"},
 }
 """Which folders may import a library that not every environment has."""
 LAYERS: dict[str, tuple[str, ...]] = {

@@ -57,13 +57,17 @@ class Postgres:
         self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
         self._account = _account(self.folder)
         self._programs = _programs(self.folder, self._account)
-        data = self.folder / "data"
         made = ["--auth=trust", "--encoding=utf8", "--locale=C.UTF-8", "--no-sync", "--wal-segsize=1"]
-        self._run("initdb", "-D", str(data), "-U", USER, *made)
+        self._run("initdb", "-D", str(self.folder / "data"), "-U", USER, *made)
+        self._start()
+        return self
+
+    def _start(self) -> None:
         settings = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
-        with (self.folder / "log").open("w") as log:
+        places = ["-D", str(self.folder / "data"), "-p", str(self.port), "-k", str(self.folder)]
+        with (self.folder / "log").open("a") as log:
             self.process = subprocess.Popen(
-                [self._programs / "postgres", "-D", data, "-p", str(self.port), "-k", self.folder, *settings],
+                [str(self._programs / "postgres"), *places, *settings],
                 cwd=self.folder,
                 stdout=log,
                 stderr=log,
@@ -72,7 +76,6 @@ class Postgres:
             )
         children.end_with_us(self.process.pid)
         eventually_blocking(self._answers, UP_WITHIN, what=f"Postgres answers; see {self.folder / 'log'}")
-        return self
 
     def _answers(self) -> bool:
         assert self.process.poll() is None, (self.folder / "log").read_text()
@@ -82,11 +85,23 @@ class Postgres:
         return False
 
     def __exit__(self, kind: type | None, problem: BaseException | None, trace: TracebackType | None) -> None:
+        self._end()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _end(self) -> None:
         self.go_on()
-        self.process.send_signal(signal.SIGQUIT)  # at once: nothing of it is kept
+        self.process.send_signal(signal.SIGQUIT)  # at once, as in a crash
         self.process.wait()
         children.forget(self.process.pid)
-        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        """End the server before the block, and start it again after, on the same port and with what it has stored."""
+        self._end()
+        try:
+            yield
+        finally:
+            self._start()
 
     def fresh(self, template: str = "template1") -> "Database":
         """Make a new database, empty or a copy."""
@@ -168,10 +183,10 @@ class Database:
         """Run one statement on a connection of its own."""
         return self.server.execute(self.name, statement)
 
-    def cut(self) -> int:
-        """End all connections and return how many there were."""
-        here = f"from pg_stat_activity where datname = '{self.name}' and pid <> pg_backend_pid()"
-        return len(self.execute(f"select pg_terminate_backend(pid) {here}"))
+    def cut(self, latest: str = "%") -> int:
+        """End all connections, or those whose latest statement is like this, and return how many there were."""
+        here = f"datname = '{self.name}' and pid <> pg_backend_pid() and query like '{latest}'"
+        return len(self.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where {here}"))
 
     @contextlib.contextmanager
     def locked(self, *tables: str) -> Iterator[None]:
