@@ -25,6 +25,7 @@ _COMMANDS: Final = {
     "forget": "delete what is kept of a customer's conversation",
     "customer-token": "make a token that lets one customer use one conversation",
     "token": "make, list and revoke the tokens bots sign in with",
+    "move-database": "move a side's database from SQLite to Postgres or back",
 }
 
 

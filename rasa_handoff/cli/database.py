@@ -57,8 +57,8 @@ def relays_database(project: Project) -> str:
     return str(url.render_as_string(hide_password=False))
 
 
-def usable(database: str) -> str:
-    """Return the URL, for a command that may make a new file.
+def usable(database: str, how: str = f"--database URL, or {VARIABLE}") -> str:
+    """Return the URL, for a command that may make a new file. ``how``: how another one is given, for the error.
 
     Raises:
         HandoffError: a SQLite file can't be made there.
@@ -67,10 +67,10 @@ def usable(database: str) -> str:
     if path is not None and not path.parent.is_dir():
         raise HandoffError(
             f"The database {path} can't be made, since there is no folder {path.parent}: make the folder, or give another "
-            f"database (--database URL, or {VARIABLE})."
+            f"database ({how})."
         )
     if path is not None and path.is_dir():
-        raise HandoffError(f"{path} is a folder. Give a file in it, such as --database sqlite:///{path}/desk.db.")
+        raise HandoffError(f"{path} is a folder. Give a file in it, such as sqlite:///{path}/desk.db.")
     return database
 
 

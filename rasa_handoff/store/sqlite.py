@@ -91,20 +91,21 @@ def _tune(connection: Any, synchronous: str) -> None:
 
 
 class DatabaseInUse(StoreError):
-    """Another process owns the database."""
+    """Another process owns the database. ``owner``: what is known of it."""
 
     def __init__(self, shown: object, owner: str) -> None:
         super().__init__(
             f"The database {shown} is in use by another process ({owner}). A database serves one "
             f"process: stop the other one, or give this one a database of its own."
         )
+        self.owner = owner
 
 
 class Ownership:
     """The right to be the one writer of a SQLite file."""
 
     def __init__(self, url: str) -> None:
-        self._path = _file_of(url)
+        self._path = file_of(url)
         self._file: IO[str] | None = None
 
     def take(self) -> None:
@@ -155,7 +156,8 @@ class Ownership:
             self._file = None
 
 
-def _file_of(url: str) -> Path | None:
+def file_of(url: str) -> Path | None:
+    """Return the file of a SQLite database; None for any other."""
     parsed = read_url(url)
     is_file = parsed.get_backend_name() == "sqlite" and parsed.database and parsed.database != ":memory:"
     return Path(str(parsed.database)) if is_file else None

@@ -39,6 +39,7 @@ def test_each_command_runs_in_a_process_of_its_own(project: Path, tmp_path: Path
         ("token", "add", "shop", *database): "",
         ("dead-letters", "list", *database): "There are no dead letters.",
         ("customer-token", "--new-secret"): "",
+        ("move-database", database[1], f"sqlite:///{tmp_path / 'moved.db'}"): "The server's database was moved",
     }
     for arguments, words in calls.items():
         done = process(*arguments, stdin="a long enough password\n")
@@ -52,7 +53,14 @@ def test_each_command_runs_in_a_process_of_its_own(project: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "arguments", [["serve"], ["department", "add", "billing"], ["token", "add", "bot"], ["dead-letters", "list"]]
+    "arguments",
+    [
+        ["serve"],
+        ["department", "add", "billing"],
+        ["token", "add", "bot"],
+        ["dead-letters", "list"],
+        ["move-database", "x", "y"],
+    ],
 )
 def test_without_the_server_extra_it_names_the_extra(arguments: list[str]) -> None:
     script = (
