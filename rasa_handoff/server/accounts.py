@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.low_level import ARGON2_VERSION
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import bindparam, insert, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -35,6 +35,7 @@ from rasa_handoff.server.storage.tables import (
     TOKENS,
     open_store,
 )
+from rasa_handoff.store.insertions import insert_or_update
 from rasa_handoff.store.statements import Statement
 
 T = TypeVar("T")
@@ -42,7 +43,8 @@ T = TypeVar("T")
 HASHER: Final = PasswordHasher()
 SHORTEST_PASSWORD: Final = 8
 CHANGES: Final = "changes"
-"""The row of the table `secrets` with the id of the command line's last change; a running server looks whether it differs."""
+"""The row of the table `secrets` with the id of the last change by a command, or of a session's end; each running server looks
+whether it differs."""
 DEPARTMENT_NAME: Final = re.compile(r"[\w-]+")
 
 # Statements of ordinary messages are built once: building one costs more than running it.
@@ -154,7 +156,7 @@ def token_hashes(connection: Connection) -> frozenset[str]:
 
 
 def last_change(connection: Connection) -> str:
-    """Return the id of the last change that a command made to accounts, departments, tokens or sessions."""
+    """Return the id of the last change to accounts, departments, tokens or sessions of which running servers are notified."""
     return str(connection.execute(select(SECRETS.c.value).where(SECRETS.c.name == CHANGES)).scalar() or "")
 
 
@@ -239,10 +241,14 @@ def check_agent(email: str, name: str, password: str) -> None:
         raise HandoffError(f"The password is too short: it needs at least {SHORTEST_PASSWORD} characters.")
 
 
+def note_change(connection: Connection) -> None:
+    """Notify every running server of a change in this transaction, by a new id that it finds."""
+    insert_or_update(connection, SECRETS, name=CHANGES, value=uuid.uuid4().hex)
+
+
 def _run_and_note_change(connection: Connection, work: Callable[[Connection], T]) -> T:
     answer = work(connection)
-    connection.execute(delete(SECRETS).where(SECRETS.c.name == CHANGES))
-    connection.execute(insert(SECRETS).values(name=CHANGES, value=uuid.uuid4().hex))
+    note_change(connection)
     return answer
 
 

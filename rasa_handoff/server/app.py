@@ -34,6 +34,7 @@ from rasa_handoff.protocol.names import RELAY_TOKEN_PATH
 from rasa_handoff.protocol.retention_settings import RetentionSettings
 from rasa_handoff.protocol.values import Value
 from rasa_handoff.server import accounts
+from rasa_handoff.server.brake import Brake
 from rasa_handoff.server.gateways.botlhale_clients import BOTLHALE
 from rasa_handoff.server.gateways.botlhale_gateway import BotlhaleGateway
 from rasa_handoff.server.gateways.desk_gateway import DeskGateway
@@ -122,6 +123,7 @@ class _LiveAgentServer:
         service = self._service = ConversationService(self._store, self._publisher, self._timekeeper)
         self._presence = Presence(service, grace)
         self._browsers = Browsers(self._store, settings.public, self._guard.refusals)
+        self._brake = Brake(self._store, now)
         self._relay = RelayGateway(self._sio, service, self._store, now, self._guard)
         self._desk = DeskGateway(self._sio, service, self._presence, self._browsers, self._guard)
         self._botlhale = BotlhaleGateway(self._sio, service, settings.open_live_agent, self._guard)
@@ -141,7 +143,8 @@ class _LiveAgentServer:
     def application(self) -> "GuardedApp":
         """Return the ASGI application, whose lifespan starts and stops the parts."""
         settings, guard = self._settings, self._guard
-        routes = Pages(self._store, self._browsers, guard.refusals, self._desk.close_ended).routes()
+        pages = Pages(self._store, self._browsers, self._brake, guard.refusals, self._desk.close_ended)
+        routes = pages.routes()
         routes.append(Route(ADMIN, _Commands(AdminHttp(settings.admin_token, self._commands, guard))))
         routes.append(Route(RELAY_TOKEN_PATH, RelayTokenPage(self._store, guard)))
         web = Starlette(routes=routes, lifespan=self._lifespan, exception_handlers={Unavailable: unavailable})
@@ -162,7 +165,8 @@ class _LiveAgentServer:
             )
             self._commands.update(forget_command.handlers(service.forget))
             await stack.enter_async_context(AdminSocket(self._database, self._commands))
-            parts = (self._guard, service.dispatcher, self._publisher, self._presence, clock, self._sweeper())
+            speakers = self._relay.owner  # before what lets relays in
+            parts = (speakers, self._guard, service.dispatcher, self._publisher, self._presence, clock, self._sweeper())
             expiries = service.expiries(self._settings.retention, self._settings.history_days)
             for part in (*parts, self._tkinter, Retention(expiries, self._now)):
                 await stack.enter_async_context(part)
@@ -180,6 +184,7 @@ class _LiveAgentServer:
             self._relay.close_revoked,
             self._botlhale.close_revoked,
             QueueNotices(self._store, self._service, self._settings.place_notices, self._now).check,
+            self._brake.forget_old,
         ]
         return Sweeper(checks, lambda: self._store.write(accounts.last_change))
 

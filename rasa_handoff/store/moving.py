@@ -32,7 +32,7 @@ from rasa_handoff.store.sqlite import file_of
 
 CHUNK: Final = 200
 """Rows in memory at once: one with a handoff's offer may have 200,000 characters."""
-NOT_MOVED: Final = frozenset({"change", "probe", "process"})
+NOT_MOVED: Final = frozenset({"change", "probe", "process", "relay_connections"})
 """Tables about the processes that work with a database; they mean nothing in another one."""
 NO_LEASE: Final = {"holder": "", "held_until": 0.0}
 """Columns with a process's lease of a row, and what they have without one: no process works with a database that is moved."""

@@ -13,7 +13,7 @@ from rasa_handoff.server.storage import tables
 
 RECORDED: Final = {
     ("relay", 1): "1447135338",
-    ("server", 1): "d4cfed3e65",
+    ("server", 1): "1192793a08",
 }
 """By side and ``SCHEMA``. Until the first release schema 1 may change: write its new fingerprint here. After it raise ``SCHEMA``,
 add the step that leads to it (CONTRIBUTING.md, "Add a table or a column"), and record that schema beside the others."""

@@ -1,10 +1,12 @@
 """A live-agent server in the test's event loop, and its clients: relays, desks and Botlhale's clients."""
 
+import asyncio
 import contextlib
 import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +16,7 @@ from rasa_handoff.core.assignment_timers import DeskTimers
 from rasa_handoff.server.accounts import add_agent, add_department
 from rasa_handoff.server.app import ServerSettings, create_app
 from rasa_handoff.server.run import running
+from rasa_handoff.server.storage import tables
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.recording_client import RecordingClient
 from rasa_handoff.testing.scripted_desk import PASSWORD, ScriptedAgent
@@ -71,6 +74,32 @@ def no_periodic_checks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the servers' clocks stand still: for the brake no time passes, however slow the machine is."""
+    started = time.time()
+    monkeypatch.setattr("tests.server.conftest.time", SimpleNamespace(time=lambda: started))
+
+
+class SharedDatabase(tables.Database):
+    """A database that several servers of a test use at once: none is its owner."""
+
+    shared = True
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, tables.METADATA, tables.SIDE, tables.SCHEMA, tables.STEPS)
+
+    async def __aenter__(self) -> "SharedDatabase":
+        await asyncio.to_thread(self.prepare)
+        return self
+
+
+@pytest.fixture
+def shared_databases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let servers share their database."""
+    monkeypatch.setattr("rasa_handoff.server.app.open_store", SharedDatabase)
+
+
+@pytest.fixture
 def database(request: pytest.FixtureRequest, tmp_path: Path, furnished: Path) -> Iterator[str]:
     """The server's database: SQLite, unless a module is parametrised, as ``tests/server/test_relay.py`` is."""
     if getattr(request, "param", "sqlite") == "sqlite":
@@ -86,6 +115,15 @@ def database(request: pytest.FixtureRequest, tmp_path: Path, furnished: Path) ->
 @pytest.fixture
 async def server(database: str) -> AsyncIterator[Server]:
     one = Server(database)
+    await one.start()
+    yield one
+    await one.stop()
+
+
+@pytest.fixture
+async def second(shared_databases: None, server: Server) -> AsyncIterator[Server]:
+    """A second server over the same database. ``shared_databases`` must be there before the first one."""
+    one = Server(server.database)
     await one.start()
     yield one
     await one.stop()

@@ -105,6 +105,16 @@ async def test_with_nothing_under_way_another_database_is_let_in_at_once(owner):
     assert await owner("two")
 
 
+async def test_a_relay_that_has_just_left_keeps_nobody_out_though_the_database_does_not_know_yet(owner, monkeypatch):
+    async def note_later(_):
+        pass
+
+    monkeypatch.setattr("rasa_handoff.server.service.relay_owner.RelayOwner._note", note_later)
+    old = await owner("one")
+    await old.close()
+    assert await owner("two")
+
+
 async def test_after_a_restart_of_the_server_the_quicker_one_isnt_the_owner(server, owner, refused_owner, desk):
     thandi, first = await desk(), await owner("one")
     handoff = await first.initiate()

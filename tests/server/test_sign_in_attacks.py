@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator
-from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -23,7 +22,7 @@ from rasa_handoff.guard.refusals import shown_address
 from rasa_handoff.protocol.errors import HandoffError
 from rasa_handoff.server import accounts, administration, brake
 from rasa_handoff.server.app import create_app
-from rasa_handoff.server.brake import Brake, Key, KnownBrowsers, keys_of, network_of
+from rasa_handoff.server.brake import KnownBrowsers, keys_of, network_of
 from rasa_handoff.server.gateways.desk_gateway import OWN_PAGE
 from rasa_handoff.server.http import pages
 from rasa_handoff.server.public_url import read_proxies, read_public_url
@@ -34,11 +33,7 @@ from tests.server.peers import agent_at, refusal_of
 
 EMAIL = "thandi@example.org"
 
-
-@pytest.fixture(autouse=True)
-def still(monkeypatch):
-    """For the brake no time passes, however slow the machine is."""
-    monkeypatch.setattr(brake, "time", SimpleNamespace(monotonic=lambda: 100.0))
+pytestmark = pytest.mark.usefixtures("no_time_passes")
 
 
 class Browser:
@@ -115,16 +110,6 @@ def test_addresses_are_counted_as_what_one_customer_of_a_provider_has():
     assert network_of("not an address") == network_of(None) == "unknown"
 
 
-def test_the_brake_remembers_a_bounded_number_and_waits_no_longer_than_its_longest():
-    brakes = Brake()
-    for number in range(brake.MOST_REMEMBERED + 500):
-        brakes.tried([Key(name=str(number), free=5)])
-    assert len(brakes._tries) == brake.MOST_REMEMBERED
-    for _ in range(2_000):
-        brakes.tried([Key(name="one", free=5)])
-    assert brakes.seconds_to_wait([Key(name="one", free=5)]) <= brake.LONGEST_BRAKE
-
-
 def test_a_browser_is_known_only_by_a_cookie_that_we_signed():
     ours, others = KnownBrowsers("key"), KnownBrowsers("another key")
     cookie = ours.sign(None, "a1")
@@ -138,7 +123,7 @@ def test_a_browser_is_known_only_by_a_cookie_that_we_signed():
 
 async def test_x_forwarded_for_is_read_only_from_a_trusted_proxy(database):
     async with (
-        running(create_app(database), proxies=read_proxies(["192.0.2.1"])) as address,
+        running(create_app(database, now=lambda: 1e9), proxies=read_proxies(["192.0.2.1"])) as address,
         aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http,
     ):
         statuses = []

@@ -45,7 +45,7 @@ from rasa_handoff.server.gateways.botlhale_clients import (
     Entered,
     EnteredAnswer,
 )
-from rasa_handoff.server.gateways.event_answers import EventHandler, listen, refusal
+from rasa_handoff.server.gateways.event_answers import EventHandler, check_is_connected, listen, refusal
 from rasa_handoff.server.service.bot_operations import BotService
 from rasa_handoff.server.service.deliveries import Mark
 from rasa_handoff.server.service.unit_of_work import UnitOfWork
@@ -243,6 +243,7 @@ class BotlhaleGateway:
                     self._guard.address(environ), "client", f"a client of {namespace}: {NOT_OPEN}"
                 )
                 raise ConnectionRefusedError(NOT_OPEN)
+        check_is_connected(self._sio, sid, namespace)
         self._sockets[sid] = Socket(namespace=namespace, token=token, address=self._guard.address(environ))
         # Emitted here it would overtake the connect's acknowledgement, and clients in Python fail on that.
         self._conversations.publisher.later(partial(self._emit, sid, "startConversation", {}))

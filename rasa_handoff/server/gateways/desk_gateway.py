@@ -35,7 +35,7 @@ from rasa_handoff.protocol.payloads import AVAILABILITY, MessageStatusPayload, T
 from rasa_handoff.protocol.values import plain, read
 from rasa_handoff.server import accounts
 from rasa_handoff.server.accounts import Account
-from rasa_handoff.server.gateways.event_answers import answer_unknown, listen, refusal
+from rasa_handoff.server.gateways.event_answers import answer_unknown, check_is_connected, listen, refusal
 from rasa_handoff.server.gateways.open_conversations import OpenConversations, Outdated
 from rasa_handoff.server.http import sign_in
 from rasa_handoff.server.http.sign_in import Browsers
@@ -125,6 +125,7 @@ class DeskGateway:
             raise self._refusal(environ, STRANGER, "no session, or one that has ended")
         if not await self._browsers.from_own_page(csrf, token):
             raise self._refusal(environ, OWN_PAGE, f"{account.email}'s session, but not from the desk's own page")
+        check_is_connected(self._sio, sid, DESK_NAMESPACE)
         self._desks[sid] = account.id, accounts.hashed(token)
         await self._presence.came(account.id, sid)
         loop = asyncio.get_running_loop()

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from socketio import AsyncServer
+from socketio.exceptions import ConnectionRefusedError
 
 from rasa_handoff.protocol.errors import Refused, Unreachable
 from rasa_handoff.protocol.logs import get_log
@@ -34,6 +35,16 @@ def listen(
     """
     for event, handler in handlers.items():
         sio.on(event, _answering(sio, event, handler, failed), namespace=namespace)
+
+
+def check_is_connected(sio: AsyncServer, sid: str, namespace: str) -> None:
+    """Check that a socket is still there after its handshake was looked up: once it has closed, nothing would forget it any more.
+
+    Raises:
+        ConnectionRefusedError: it has closed, and its handler of ``disconnect`` was called.
+    """
+    if not sio.manager.is_connected(sid, namespace):
+        raise ConnectionRefusedError("This connection has closed.")
 
 
 def refusal(code: str, sentence: str) -> Acknowledgement:

@@ -39,7 +39,7 @@ from rasa_handoff.protocol.payloads import (
 )
 from rasa_handoff.protocol.values import Speaker, Status, plain, read
 from rasa_handoff.server import accounts
-from rasa_handoff.server.gateways.event_answers import answer_unknown, listen
+from rasa_handoff.server.gateways.event_answers import answer_unknown, check_is_connected, listen
 from rasa_handoff.server.service.bot_operations import BotService
 from rasa_handoff.server.service.deliveries import Lost, Mark
 from rasa_handoff.server.service.publications import AgentTyping, AvailabilityChanged, Publication
@@ -81,7 +81,8 @@ class RelayGateway:
         self._tokens: dict[str, str] = {}
         # Sockets that said hello, oldest first, each with the events that wait for its acknowledgement.
         self._greeted: dict[str, Calls] = {}
-        self._owner = RelayOwner(self._is_present, self._end, RELAY)
+        self.owner = RelayOwner(store, self._is_present, self._end, RELAY)
+        """Says which database speaks for a bot; to be entered before the first relay comes."""
         conversations.publisher.listeners.append(self._publish)
         sio.on("connect", self._connect, namespace=RELAY_NAMESPACE)
         sio.on("disconnect", self._disconnect, namespace=RELAY_NAMESPACE)
@@ -193,23 +194,24 @@ class RelayGateway:
                 environ,
                 f"The token isn't one of the bot '{offered.bot_id}'. Make one: rasa-handoff token add {offered.bot_id}",
             )
-        async with self._owner.deciding(offered.bot_id):
-            await self._let_in(sid, environ, offered.bot_id, offered.epoch)
+        await self._let_in(sid, environ, offered.bot_id, offered.epoch)
         self._bots[sid] = offered.bot_id
         self._tokens[sid] = accounts.hashed(offered.token) if offered.token else ""
         self._guard.trust(self._sio, sid, RELAY_NAMESPACE)
 
     async def _let_in(self, sid: str, environ: dict[str, Any], bot_id: str, epoch: str | None) -> None:
         """Let a relay in, unless another one speaks for its bot."""
-        refusal = await self._owner.close_silent(bot_id, epoch)
-        if refusal is None:
-            try:
-                refusal = await self._conversations.do(lambda unit: self._owner.claim(unit.connection, bot_id, epoch))
-            except Unreachable as problem:
-                raise ConnectionRefusedError(str(problem)) from problem
+        try:
+            refusal = await self.owner.let_in(sid, bot_id, epoch)
+        except Unreachable as problem:
+            raise ConnectionRefusedError(str(problem)) from problem
         if refusal is not None:
             raise self._refusal(environ, refusal)
-        self._owner.note_accepted(sid, bot_id, epoch)
+        try:
+            check_is_connected(self._sio, sid, RELAY_NAMESPACE)
+        except ConnectionRefusedError:
+            self.owner.note_left(sid)
+            raise
 
     async def _is_present(self, sid: str) -> bool:
         """Return whether the relay answers on its connection now."""
@@ -232,7 +234,7 @@ class RelayGateway:
         return ConnectionRefusedError(sentence)
 
     async def _disconnect(self, sid: str, *_: Any) -> None:
-        self._owner.note_left(sid)
+        self.owner.note_left(sid)
         self._bots.pop(sid, None)
         self._tokens.pop(sid, None)
         self._guard.trust(self._sio, sid, RELAY_NAMESPACE, False)

@@ -30,6 +30,7 @@ from rasa_handoff.server.brake import Brake, KnownBrowser
 from rasa_handoff.server.http import sign_in
 from rasa_handoff.server.http.sign_in import FORM_COOKIE, KNOWN_COOKIE, SESSION_COOKIE, Browsers
 from rasa_handoff.server.storage.tables import OUTBOX, Database
+from rasa_handoff.store.named_locks import StillHeld
 
 WEB: Final = Path(__file__).parents[1] / "web"
 HOME: Final = "./"
@@ -65,7 +66,7 @@ MOST_FORM_BYTES: Final = 10_000
 MOST_HASHING: Final = 2
 """Passwords that are hashed at the same time: each takes 64 MB and a core for a moment."""
 MOST_WAITING: Final = 20
-"""Sign-ins that may wait for that; others are asked to try again."""
+"""Sign-ins that may wait for that, and for the database; others are asked to try again."""
 HEALTH_WITHIN: Final = 3.0
 """Seconds in which the database must answer a request for ``/health``."""
 
@@ -104,10 +105,15 @@ class Pages:
     """The pages, and their routes. ``signed_out`` is awaited when a session has been ended, to close its desks."""
 
     def __init__(
-        self, store: Database, browsers: Browsers, refusals: Refusals, signed_out: Callable[[], Awaitable[None]]
+        self,
+        store: Database,
+        browsers: Browsers,
+        sign_in_brake: Brake,
+        refusals: Refusals,
+        signed_out: Callable[[], Awaitable[None]],
     ) -> None:
-        self._store, self._browsers, self._refusals, self._signed_out = store, browsers, refusals, signed_out
-        self._brake = Brake()
+        self._store, self._browsers, self._brake = store, browsers, sign_in_brake
+        self._refusals, self._signed_out = refusals, signed_out
         self._hashing, self._waiting = asyncio.Semaphore(MOST_HASHING), 0
 
     def routes(self) -> list[BaseRoute]:
@@ -136,31 +142,35 @@ class Pages:
         if problem is not None:
             return problem
         email = fields.get("email", "").strip().lower()
+        if self._waiting < MOST_WAITING:  # before the database is asked, which a crowd would hold up
+            self._waiting += 1
+            try:
+                return await self._sign_in(request, email, fields.get("password", ""))
+            except StillHeld:
+                pass
+            finally:
+                self._waiting -= 1
+        return await self._login_page(request, BUSY, 503, {"Retry-After": "5"}, email)
+
+    async def _sign_in(self, request: Request, email: str, password: str) -> Response:
         account = await self._store.write(lambda connection: accounts.by_email(connection, email))
         known = await self._known(request)
         browser_of_agent = known if known is not None and account is not None and account.id in known.agents else None
         keys = brake.keys_of(hashlib.sha256(email.encode()).hexdigest(), _address(request), browser_of_agent)
-        wait = self._brake.seconds_to_wait(keys)
+        wait = await self._brake.tried(keys)
         if wait > 0:
             self._note(request, account, "too many tries")
             sentence = f"Too many tries. Please wait {wait} {'second' if wait == 1 else 'seconds'} and try again."
             return await self._login_page(request, sentence, 429, {"Retry-After": str(wait)}, email)
-        if self._waiting >= MOST_WAITING:
-            return await self._login_page(request, BUSY, 503, {"Retry-After": "5"}, email)
-        self._brake.tried(keys)
-        if not await self._is_right(account, fields.get("password", "")) or account is None:
+        if not await self._is_right(account, password) or account is None:
             self._note(request, account, "the e-mail or the password isn't right")
             return await self._login_page(request, WRONG, 401, email=email)
-        self._brake.succeeded(keys)
+        await self._brake.succeeded(keys)
         return await self._begin_session(request, account, known)
 
     async def _is_right(self, account: Account | None, password: str) -> bool:
-        self._waiting += 1
-        try:
-            async with self._hashing:
-                return await asyncio.to_thread(accounts.is_right_password, account, password)
-        finally:
-            self._waiting -= 1
+        async with self._hashing:
+            return await asyncio.to_thread(accounts.is_right_password, account, password)
 
     def _note(self, request: Request, account: Account | None, why: str) -> None:
         # An e-mail of no agent isn't logged: it may be a password in the wrong field.

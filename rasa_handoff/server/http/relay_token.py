@@ -24,7 +24,7 @@ RETRY_SECONDS: Final = "5"
 
 
 class RelayTokenPage:
-    """The page, as an ASGI application. Whoever guesses tokens is slowed down, and each wrong one is logged."""
+    """The page, as an ASGI application. Whoever sends many is slowed down, and each wrong token is logged."""
 
     def __init__(self, store: Database, guard: Guard) -> None:
         self._store, self._guard = store, guard

@@ -22,6 +22,7 @@ from rasa_handoff.server.accounts import Account
 from rasa_handoff.server.brake import KnownBrowsers
 from rasa_handoff.server.public_url import PublicUrl
 from rasa_handoff.server.storage.tables import SECRETS, SESSIONS, Database
+from rasa_handoff.store.insertions import insert_if_new
 
 SESSION_COOKIE: Final = "handoff_session"
 FORM_COOKIE: Final = "handoff_form"
@@ -47,8 +48,10 @@ def begin(connection: Connection, agent: str) -> str:
 
 
 def end(connection: Connection, token: str) -> None:
-    """End a session."""
-    connection.execute(delete(SESSIONS).where(SESSIONS.c.hash == accounts.hashed(token)))
+    """End a session. Other servers of this database notice it as they notice a command's change, and close its desks."""
+    ended = connection.execute(delete(SESSIONS).where(SESSIONS.c.hash == accounts.hashed(token)))
+    if ended.rowcount:
+        accounts.note_change(connection)
 
 
 def account_of(connection: Connection, token: str | None) -> Account | None:
@@ -67,11 +70,15 @@ def session_hashes(connection: Connection) -> frozenset[str]:
 
 
 def signing_key(connection: Connection) -> str:
-    """Return the key that signs forms and known browsers' cookies. It is made once per database, so both outlive a restart."""
-    known = connection.execute(select(SECRETS.c.value).where(SECRETS.c.name == "forms")).scalar()
-    if known is None:
-        known = secrets.token_hex(32)
-        connection.execute(insert(SECRETS).values(name="forms", value=known))
+    """Return the key that signs forms and known browsers' cookies.
+
+    It is made once per database, so both outlive a restart, and hold at each of its servers.
+    """
+    query = select(SECRETS.c.value).where(SECRETS.c.name == "forms")
+    known = connection.execute(query).scalar()
+    if known is None:  # another server may make one at this moment
+        insert_if_new(connection, SECRETS, name="forms", value=secrets.token_hex(32))
+        known = connection.execute(query).scalar_one()
     return str(known)
 
 

@@ -170,6 +170,21 @@ RELAYS: Final = Table(
     Column("epoch", String(LONGEST_ID), nullable=False),
 )
 
+RELAY_CONNECTIONS: Final = Table(
+    "relay_connections",
+    METADATA,
+    # An id of ours: a socket's own id is known to its client alone, and to the process that has the socket.
+    Column("id", String(32), primary_key=True),
+    Column("bot_id", String(LONGEST_ID), nullable=False, index=True),
+    # None: a relay of an older version, which doesn't name its database.
+    Column("epoch", String(LONGEST_ID)),
+    # The process that has the socket.
+    Column("server", String(32), nullable=False),
+    # When the relay was last known to be connected, by the database's clock; and whether it has left then.
+    Column("seen", Float, nullable=False),
+    Column("gone", Boolean, nullable=False),
+)
+
 SESSIONS: Final = Table(
     "sessions",
     METADATA,
@@ -180,6 +195,17 @@ SESSIONS: Final = Table(
 
 SECRETS: Final = Table(
     "secrets", METADATA, Column("name", String(40), primary_key=True), Column("value", String(100), nullable=False)
+)
+
+SIGN_IN_TRIES: Final = Table(
+    "sign_in_tries",
+    METADATA,
+    # The SHA-256 of what is counted (brake.py), so that no address is kept in clear.
+    Column("key", String(64), primary_key=True),
+    Column("count", Integer, nullable=False),
+    # When the first of these tries was, and when the next one is accepted.
+    Column("since", Float, nullable=False),
+    Column("next_at", Float, nullable=False, index=True),
 )
 
 HANDOFFS: Final = Table(
