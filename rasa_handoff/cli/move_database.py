@@ -119,13 +119,17 @@ def _steps(side: str, source: str, target: str) -> tuple[str, str, str]:
     else:
         change = f"Give the server and the commands of the desk the new database: --database or {VARIABLE}: {url}"
         start = "Start rasa-handoff serve."
-    return change, f"So that nothing goes on with the old one by mistake, {_out_of_the_way(source)}.", start
+    return (
+        change,
+        f"Move the old one away, so that nothing goes on with it by mistake: {_out_of_the_way(source)}",
+        start,
+    )
 
 
 def _out_of_the_way(source: str) -> str:
     """Return what to do with the database that was moved."""
     path = file_of(source)
     if path is not None:
-        return f"move it away: mv {shlex.quote(str(path))} {shlex.quote(f'{path}.moved')}"
+        return f"mv {shlex.quote(str(path))} {shlex.quote(f'{path}.moved')}"
     name = read_url(source).database
-    return f"rename it: ALTER DATABASE {name} RENAME TO {name}_moved (or its schema, if it has one of its own)"
+    return f"ALTER DATABASE {name} RENAME TO {name}_moved (or its schema, if it has one of its own)"

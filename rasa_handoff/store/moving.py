@@ -32,8 +32,8 @@ from rasa_handoff.store.sqlite import file_of
 
 CHUNK: Final = 200
 """Rows in memory at once: one with a handoff's offer may have 200,000 characters."""
-NOT_MOVED: Final = frozenset({"change", "probe", "process", "relay_connections"})
-"""Tables about the processes that work with a database; they mean nothing in another one."""
+NOT_MOVED: Final = frozenset({"change", "page_connection", "probe", "process", "relay_connections", "turn"})
+"""Tables about the processes that work with a database, and what is connected to them: after a move they have all ended."""
 NO_LEASE: Final = {"holder": "", "held_until": 0.0}
 """Columns with a process's lease of a row, and what they have without one: no process works with a database that is moved."""
 META: Final = "meta"
@@ -164,10 +164,11 @@ class _Move:
         """Yield the tables and columns of the old database that this side doesn't know."""
         known, found = self._tables.metadata.tables, inspect(old)
         for name in sorted(found.get_table_names()):
+            if name in NOT_MOVED or name.startswith("sqlite_"):  # the latter are SQLite's own
+                continue
             if name not in known:
-                if not name.startswith("sqlite_"):  # SQLite's own
-                    yield name
-            elif name not in NOT_MOVED:
+                yield name
+            else:
                 columns = sorted(column["name"] for column in found.get_columns(name))
                 yield from (f"{name}.{column}" for column in columns if column not in known[name].c)
 

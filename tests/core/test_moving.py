@@ -498,6 +498,7 @@ def test_tables_and_columns_of_others_are_named_and_stay(
 
     def add(connection: Connection) -> None:
         connection.execute(text("CREATE TABLE events (id INTEGER)"))
+        connection.execute(text("CREATE TABLE turn (id INTEGER)"))  # of processes, so nobody misses it
         connection.execute(text("ALTER TABLE agents ADD COLUMN colour VARCHAR(10)"))
 
     in_transaction(source, add, "server")
