@@ -5,7 +5,10 @@ arrived.
 """
 
 import asyncio
-from collections.abc import Coroutine
+import contextlib
+import math
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, Final, Protocol
 
 from sqlalchemy.engine import Connection
@@ -13,16 +16,20 @@ from sqlalchemy.engine import Connection
 from rasa_handoff.core.control import Control, Conversation, IllegalEvent
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.effects import OfferAgain, OfferMessage, OfferWithoutTranscript, WithdrawOffer
+from rasa_handoff.protocol.errors import StoreError
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.payloads import OfferPayload
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.repository import DESK
+from rasa_handoff.store.engine import Store
 from rasa_handoff.store.failures import isolated
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.tasks import cancel_all
 
 log = get_log(__name__)
 
+OLD_REQUEST_SECONDS: Final = 5.0
+"""Seconds beyond ``start_timeout`` after which nobody waits for the answer any more: the process that asked has ended."""
 OFFER: Final = OfferPayload.event
 """The name of an outbox entry that offers a handoff to the desk."""
 
@@ -73,12 +80,41 @@ class HandoffRequests:
         """
         self._begin(self._await_answer(conversation.conversation_id, str(conversation.handoff_id)))
 
-    async def end_unanswered(self) -> None:
-        """Time out the requests that an earlier process left unanswered: nobody waits for the answer any more."""
+    @contextlib.asynccontextmanager
+    async def unanswered_ended(self, store: Store) -> AsyncIterator[None]:
+        """Time out the requests that an earlier process left unanswered: nobody waits for the answer any more.
+
+        Where other processes share the database, they may wait for theirs: then only those that are too old are timed out, and
+        that is repeated, since any process may end.
+        """
+        if not store.shared:
+            await self._end_unanswered()
+            yield
+            return
+        task = asyncio.create_task(self._end_old(store))
+        try:
+            yield
+        finally:
+            await cancel_all(task)
+
+    async def _end_old(self, store: Store) -> None:
+        oldest = self._start_timeout + OLD_REQUEST_SECONDS
+        while True:
+            with contextlib.suppress(StoreError):
+                await self._end_unanswered(lambda handoff_id: self._age(store, handoff_id), oldest)
+            await asyncio.sleep(OLD_REQUEST_SECONDS)
+
+    async def _age(self, store: Store, handoff_id: str) -> float:
+        started_at = await store.write(lambda connection: repository.started_at(connection, handoff_id))
+        return math.inf if started_at is None else time.time() - started_at
+
+    async def _end_unanswered(self, age: Callable[[str], Awaitable[float]] | None = None, oldest: float = 0.0) -> None:
         for conversation in self._conversations.under_way:
-            if conversation.state is Control.REQUESTED and conversation.handoff_id is not None:
+            handoff_id = conversation.handoff_id
+            if conversation.state is Control.REQUESTED and handoff_id is not None:
                 with isolated(log, "The request of %s can't be ended.", short_id(conversation.conversation_id)):
-                    await self._time_out(conversation.conversation_id, conversation.handoff_id)
+                    if age is None or await age(handoff_id) > oldest:
+                        await self._time_out(conversation.conversation_id, handoff_id)
 
     async def stop_waiting(self) -> None:
         """Cancel what waits in the background for an answer, and wait until it has ended."""

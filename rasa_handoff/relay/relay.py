@@ -45,14 +45,17 @@ from rasa_handoff.relay.forget_conversation import forget
 from rasa_handoff.relay.handoff_requests import HandoffRequests
 from rasa_handoff.relay.inbox import add_finished_message, finish_message, note_request
 from rasa_handoff.relay.outbox_entries import put_entries, refuse_where_full
-from rasa_handoff.relay.repository import CUSTOMER, DESK, TRACKER
+from rasa_handoff.relay.page_connections import PageConnections, remove_of_ended
+from rasa_handoff.relay.repository import CONVERSATION, CUSTOMER, DESK, TRACKER
 from rasa_handoff.relay.undeliverable import DEAD_LETTERS, events_after_set_aside
+from rasa_handoff.store.change_log import ChangeHandler, LoggedChange
 from rasa_handoff.store.changes import savepoint
 from rasa_handoff.store.dispatcher import Dispatcher, Target
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.failures import log_set_aside, reason_of
-from rasa_handoff.store.outbox import Entry
-from rasa_handoff.store.tasks import finish_despite_cancellation
+from rasa_handoff.store.outbox import LANE_TOPICS, Entry
+from rasa_handoff.store.sharing import Sharing
+from rasa_handoff.store.tasks import begin, finish_despite_cancellation
 from rasa_handoff.store.timers import RECOVERY, Clock, Timer
 
 __all__ = ["CUSTOMER", "DESK", "TRACKER", "Applied", "ConversationWriter", "Relay"]
@@ -88,24 +91,83 @@ class Relay:
         self._conversation_of: dict[str | None, str] = {}
         self._changed = asyncio.Condition()
         self._dispatcher: Dispatcher | None = None
+        self.pages = PageConnections(store)
+        self.change_handlers: dict[str, ChangeHandler] = {CONVERSATION: self._follow_others}
         self._stack = AsyncExitStack()
 
     async def open(self, targets: Mapping[str, Target]) -> None:
         """Open the store, load what is under way and begin to deliver. ``targets``: desk, customer, tracker."""
         await self._stack.enter_async_context(self.store)
+        sharing = await self._stack.enter_async_context(self._share())
+        membership = sharing.membership
         for conversation in await self.store.write(repository.under_way):
             self._remember(conversation)
         self._stack.push_async_callback(self.requests.stop_waiting)
         self._dispatcher = await self._stack.enter_async_context(
-            Dispatcher(self.store, repository.outbox, targets, self._finish, self._set_aside)
+            Dispatcher(
+                self.store, repository.outbox, targets, self._finish, self._set_aside, lambda: membership.is_valid
+            )
         )
         self.commands.update(DEAD_LETTERS.handlers(self.store.write, lambda lane_key: self._deliver([lane_key])))
         self.commands.update(forget_command.handlers(self._forget))
         self._stack.callback(self.commands.clear)
         await self._stack.enter_async_context(AdminSocket(self.store.url, self.commands))
-        await self.requests.end_unanswered()
-        await self.store.write(lambda connection: repository.timers.postpone(connection, self._now() + RECOVERY))
+        await self._stack.enter_async_context(self.requests.unanswered_ended(self.store))
+        if await membership.is_alone():
+            await self.store.write(lambda connection: repository.timers.postpone(connection, self._now() + RECOVERY))
+        sharing.begin()
         await self._stack.enter_async_context(Clock(self.store, repository.timers, self._fire, self._now))
+
+    # Other processes
+
+    def _share(self) -> Sharing:
+        """Return the part of this process in what several do; ``change_handlers`` follow the changes of others, by topic."""
+
+        async def follow_lanes(changes: Sequence[LoggedChange]) -> None:
+            if self._dispatcher is not None:
+                await self._dispatcher.follow(changes)
+
+        def look_for_resting() -> None:
+            if self._dispatcher is not None:
+                self._dispatcher.look_for_resting()
+
+        handlers = {**self.change_handlers, **dict.fromkeys(LANE_TOPICS, follow_lanes)}
+        return Sharing(
+            self.store,
+            repository.outbox,
+            repository.processes,
+            handlers,
+            look_for_resting,
+            self._start_anew,
+            remove_of_ended,
+        )
+
+    async def _follow_others(self, changes: Sequence[LoggedChange]) -> None:
+        """Replace the conversations that other processes have changed."""
+        ids = list(dict.fromkeys(change.subject for change in changes))
+        await self._follow(*await self.store.write(lambda connection: repository.load_all(connection, ids)))
+
+    def _start_anew(self) -> None:
+        """Read everything anew: this process stood still, and others have gone on without it."""
+        begin(self._reload())
+        if self._dispatcher is not None:
+            self._dispatcher.doubt()
+
+    async def _reload(self) -> None:
+        known = list(self._under_way)
+
+        def read(connection: Connection) -> list[Conversation]:
+            found = {one.conversation_id: one for one in repository.under_way(connection)}
+            ended = repository.load_all(connection, [id for id in known if id not in found])
+            return [*found.values(), *ended]
+
+        await self._follow(*await self.store.write(read))
+
+    async def current(self, conversation_id: str) -> Conversation:
+        """Return the conversation as it is in the database, where other processes may have changed it; else as in memory."""
+        if self.store.shared:
+            await self.refresh(conversation_id)
+        return self.conversation(conversation_id)
 
     async def _forget(self, conversation_id: str, bot_id: str | None) -> forget_command.Forgotten:
         return await self.store.write(lambda connection: forget(connection, conversation_id, bot_id))
@@ -190,6 +252,10 @@ class Relay:
         """Run ``work`` and apply the events that follow from it in one transaction; illegal ones are logged and left out."""
 
         def transact(connection: Connection) -> list[Conversation]:
+            for event in (
+                follow_ups if self.store.shared else ()
+            ):  # a conversation's lock comes before those of its entries
+                repository.load_to_change(connection, event.conversation_id)
             work(connection)
             changed = (self._apply_if_possible(connection, event) for event in follow_ups)
             return [conversation for conversation in changed if conversation is not None]
@@ -315,21 +381,25 @@ class ConversationWriter:
             Applied: the event was applied before.
             Refused: too many messages already wait for the receiver.
         """
-        return self._apply(connection, event, repository.timers.running(connection, event.conversation_id))
+        before = repository.load_to_change(connection, event.conversation_id)
+        return self._apply(connection, before, event, repository.timers.running(connection, event.conversation_id))
 
     def fire(self, connection: Connection, timer: Timer) -> Conversation | None:
         """Apply the event of a due timer; return None if it was stopped meanwhile, or is illegal in this state."""
+        conversation = repository.load_to_change(connection, timer.key)
         running = repository.timers.running(connection, timer.key)
         if not repository.timers.take(connection, timer):
             return None
-        conversation = repository.load(connection, timer.key)
         event = due_event(timer.kind, conversation, self._settings.timers.nobody_takes_then)
-        return self._apply(connection, event, running) if (conversation.state, type(event)) in TABLE else None
+        if (conversation.state, type(event)) not in TABLE:
+            return None
+        return self._apply(connection, conversation, event, running)
 
-    def _apply(self, connection: Connection, event: events.Event, running: Mapping[str, float]) -> Conversation:
+    def _apply(
+        self, connection: Connection, before: Conversation, event: events.Event, running: Mapping[str, float]
+    ) -> Conversation:
         if event.number is not None and not repository.accept_number(connection, str(event.handoff_id), event.number):
             raise Applied
-        before = repository.load(connection, event.conversation_id)
         if isinstance(event, events.NobodyCame) and event.handoff_id == before.handoff_id:
             # Whether the desk's timer or ours was due, the setting decides what follows.
             event = due_event("nobody_takes", before, self._settings.timers.nobody_takes_then)

@@ -5,7 +5,7 @@ The functions run inside a transaction of :class:`RelayStore`.
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, TypeVar
 
 import msgspec
@@ -39,6 +39,7 @@ from rasa_handoff.protocol.text import as_json
 from rasa_handoff.protocol.values import Line, Offer, Speaker
 from rasa_handoff.store.batch import Work
 from rasa_handoff.store.engine import TROUBLES, Store
+from rasa_handoff.store.membership import Processes
 from rasa_handoff.store.migrations import Steps
 from rasa_handoff.store.outbox import Entry, Outbox
 from rasa_handoff.store.statements import Statement
@@ -63,6 +64,9 @@ in between doesn't end an outage."""
 metadata = MetaData()
 outbox = Outbox(metadata)
 timers = Timers(metadata)
+processes = Processes(metadata)
+CONVERSATION: Final = "conversation"
+"""The topic of a change that says that a conversation is in another state now."""
 
 conversations = Table(
     "conversation",
@@ -121,6 +125,7 @@ _next_place = (
     .scalar_subquery()
 )
 _LOAD: Final = Statement(select(conversations.c.body).where(_of_conversation))
+_LOAD_TO_CHANGE: Final = Statement(select(conversations.c.body).where(_of_conversation).with_for_update())
 _UPDATE: Final = Statement(update(conversations).where(_of_conversation))
 _INSERT: Final = Statement(insert(conversations))
 _ACCEPT_NUMBER: Final = Statement(update(handoffs).where(_of_handoff, handoffs.c.received < bindparam("number")))
@@ -141,13 +146,34 @@ _INSERT_MESSAGE: Final = Statement(insert(messages).values(handoff_id=bindparam(
 
 def load(connection: Connection, conversation_id: str) -> Conversation:
     """Return the conversation, or a new one where the bot has always been active."""
-    body = _LOAD.scalar(connection, {"conversation": conversation_id})
+    return _loaded(_LOAD, connection, conversation_id)
+
+
+def load_to_change(connection: Connection, conversation_id: str) -> Conversation:
+    """Return the conversation as :func:`load` does, and lock it until the transaction ends, where others could change it.
+
+    Everything that belongs to a conversation is changed under its lock, and the lock is taken first.
+    """
+    return _loaded(_LOAD_TO_CHANGE, connection, conversation_id)
+
+
+def _loaded(statement: Statement, connection: Connection, conversation_id: str) -> Conversation:
+    body = statement.scalar(connection, {"conversation": conversation_id})
     known = None if body is None else _read(body, conversation_id)
     return known or Conversation(conversation_id=conversation_id)
 
 
+def load_all(connection: Connection, conversation_ids: Collection[str]) -> list[Conversation]:
+    """Return these conversations."""
+    columns = conversations.c
+    query = select(columns.body, columns.conversation_id).where(columns.conversation_id.in_(list(conversation_ids)))
+    found = {row.conversation_id: _read(row.body, row.conversation_id) for row in connection.execute(query)}
+    return [found.get(one) or Conversation(conversation_id=one) for one in conversation_ids]
+
+
 def save(connection: Connection, conversation: Conversation) -> None:
-    """Insert or update the conversation."""
+    """Insert or update the conversation, and note that for other processes."""
+    outbox.change_log.note(connection, CONVERSATION, conversation.conversation_id)
     values = {"state": conversation.state.value, "body": as_json(conversation)}
     id = conversation.conversation_id
     if _UPDATE.change(connection, {"conversation": id, **values}) == 0:
@@ -200,6 +226,13 @@ def replace_offer(connection: Connection, offer: Offer) -> None:
     """Replace the offer of a handoff by one whose transcript could be read."""
     here = handoffs.c.handoff_id == offer.handoff_id
     connection.execute(update(handoffs).where(here).values(offer=as_json(offer)))
+
+
+def started_at(connection: Connection, handoff_id: str) -> float | None:
+    """Return when a handoff began, in seconds since 1970; None if it isn't known."""
+    query = select(handoffs.c.started_at).where(handoffs.c.handoff_id == handoff_id)
+    found: float | None = connection.execute(query).scalar_one_or_none()
+    return found
 
 
 def accept_number(connection: Connection, handoff_id: str, number: int) -> bool:

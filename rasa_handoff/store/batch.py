@@ -25,6 +25,8 @@ class Batch:
         self.answers: list[Any] = [OPEN] * len(works)
         self.changes: list[Any] = []
         """The changes of its committed transactions, for the store's listeners."""
+        self.rings = False
+        """Whether other processes have to know of one of its committed transactions."""
         self._lock = threading.Lock()
         self._committing = self._given_up = False
 
@@ -34,12 +36,16 @@ class Batch:
             self._committing = not self._given_up
             return self._committing
 
-    def answer(self, answers: dict[int, Any], changes: Sequence[Any] = ()) -> None:
-        """Store the answers of an ended transaction by the work's index, and its changes. Ignored after :meth:`give_up`."""
+    def answer(self, answers: dict[int, Any], changes: Sequence[Any] = (), rings: bool = False) -> None:
+        """Store the answers of an ended transaction by the work's index, and its changes. Ignored after :meth:`give_up`.
+
+        ``rings``: whether other processes have to know of it.
+        """
         with self._lock:
             self._committing = False
             if not self._given_up:
                 self.changes.extend(changes)
+                self.rings = self.rings or rings
                 for index, answer in answers.items():
                     self.answers[index] = answer
 

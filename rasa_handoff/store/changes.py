@@ -21,9 +21,10 @@ _ROLL_BACK: Final = Statement(text("ROLLBACK TO SAVEPOINT handoff"))
 
 
 class Put(Value, frozen=True):
-    """An entry that was put, with its key."""
+    """An entry that was put, with its key. ``previous``: the key of the one before it, where several processes put."""
 
     entry: Any
+    previous: int | None = None
 
 
 class Removed(Value, frozen=True):

@@ -10,22 +10,29 @@ target reports the result of a delivery by what it raises (``failures.py`` has t
 - *retry later*: tried again after a pause that doubles up to ``LONGEST_PAUSE`` seconds, or when notified.
 - *reject*, and *unforeseen* after some tries: the entry becomes a dead letter (``set_aside``, which notifies its sender), and the
   lane goes on. The entries of a batch that failed are tried one by one.
+
+Where several processes share the database, a lane is leased to one of them, which delivers it as if it were alone. It gives the
+lane to the process that reaches the receiver, if that is another one (:class:`Located`), and ends its lease when the lane rests.
 """
 
 import asyncio
 import contextlib
 import time
-import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any, Final, Protocol, runtime_checkable
 
+import msgspec
+from sqlalchemy.engine import Connection
+
 from rasa_handoff.protocol.logs import get_log, short_id
+from rasa_handoff.store.change_log import LoggedChange
 from rasa_handoff.store.changes import Change, Put
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.failures import Failure, is_over, log_set_aside, meaning_of, reason_of
-from rasa_handoff.store.outbox import Entry, Lease, Outbox
+from rasa_handoff.store.outbox import ENDED, FLUSH, LANE, REMOVED, Entry, LaneChange, Outbox
 from rasa_handoff.store.tasks import begin, cancel_all
 
 log = get_log(__name__)
@@ -38,9 +45,10 @@ MOST_IN_MEMORY: Final = 100
 """Entries of one lane that are kept in memory; the database has the others."""
 REMOVED_AGAIN: Final = 1.0
 """Seconds until another attempt to remove what was delivered."""
-LEASE: Final = 15.0
-"""Seconds a process may hold entries of a shared database. Used only where :attr:`Store.shared` is true, which it is for no store
-yet: the one process that owns a database needs no lease."""
+FLUSHED_AGAIN: Final = 0.1
+"""Seconds between two looks whether another process has emptied a lane."""
+VALID_AGAIN: Final = 0.25
+"""Seconds between two looks whether this process may begin deliveries again."""
 
 LaneKey = tuple[str, str]
 Finish = Callable[[Sequence[Entry], Any], Awaitable[None]]
@@ -71,6 +79,15 @@ class Patient(Protocol):
         ...
 
 
+@runtime_checkable
+class Located(Protocol):
+    """A target whose receivers are each connected to one of the processes that share the database."""
+
+    async def process_of(self, lane: str) -> str | None:
+        """Return the process that reaches this lane's receiver, if it isn't this one; None: this one does, or none."""
+        ...
+
+
 class Lane:
     """The first entries of one lane, in memory and in order (``known``).
 
@@ -86,9 +103,14 @@ class Lane:
         """Somebody waits until it is empty: a patient target gets what there is."""
         self._put_while_reading = False
 
-    def add(self, entry: Entry) -> None:
-        """Note an entry that was put."""
-        if self.more or len(self.known) >= MOST_IN_MEMORY:
+    @property
+    def last_key(self) -> int | None:
+        """The key of the last entry that is known."""
+        return self.known[-1].key if self.known else None
+
+    def add(self, entry: Entry, knows_previous: bool) -> None:
+        """Note an entry that was put. ``knows_previous``: whether the one before it is known, or was delivered."""
+        if self.more or not knows_previous or len(self.known) >= MOST_IN_MEMORY:
             self.more = self._put_while_reading = True
         else:
             self.known.append(entry)
@@ -97,9 +119,13 @@ class Lane:
         """Forget entries that have left the outbox."""
         self.known = deque(entry for entry in self.known if entry.key not in keys)
 
+    def expect_more(self) -> None:
+        """Have the database read for more entries; again, if that is being done."""
+        self.more = self._put_while_reading = True
+
     def doubt(self) -> None:
         """Have the lane read anew: the database may have others."""
-        self.more = self._put_while_reading = True
+        self.expect_more()
         self.known.clear()
 
     def begin_reading(self) -> None:
@@ -147,14 +173,20 @@ class Dispatcher:
     """Delivers the outbox of one store: ``async with Dispatcher(...) as dispatcher``, then ``dispatcher.notify(lane_keys)``."""
 
     def __init__(
-        self, store: Store, outbox: Outbox, targets: Mapping[str, Target], finish: Finish, set_aside: SetAside
+        self,
+        store: Store,
+        outbox: Outbox,
+        targets: Mapping[str, Target],
+        finish: Finish,
+        set_aside: SetAside,
+        may_begin: Callable[[], bool] = lambda: True,
     ) -> None:
+        """``may_begin``: whether this process still has what it has leased (``Membership.is_valid``)."""
         self._store, self._outbox, self._targets = store, outbox, targets
-        self._finish, self._set_aside = finish, set_aside
+        self._finish, self._set_aside, self._may_begin = finish, set_aside, may_begin
         # Found once: `isinstance` with a protocol costs more than a delivery.
         self._patient = {name: target for name, target in targets.items() if isinstance(target, Patient)}
-        self._holder = uuid.uuid4().hex
-        self._sweep: asyncio.Task[None] | None = None
+        self._located = {name: target for name, target in targets.items() if isinstance(target, Located)}
         self._tasks: dict[LaneKey, asyncio.Task[None]] = {}
         self._lanes: dict[LaneKey, Lane] = {}
         # Lanes without a task in which entries wait: only the database has them.
@@ -168,8 +200,6 @@ class Dispatcher:
         self._store.on_changes.append(self._take)
         await self.notify_all()
         self._listed = True
-        if self._store.shared:
-            self._sweep = asyncio.create_task(self._sweep_abandoned())
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -180,7 +210,7 @@ class Dispatcher:
         tasks = list(self._tasks.values())
         if tasks:
             await asyncio.wait(tasks, timeout=CLOSING_SECONDS)
-        await cancel_all(*tasks, *([self._sweep] if self._sweep else []))
+        await cancel_all(*tasks)
         self._store.on_changes.remove(self._take)
 
     def notify(self, lane_keys: Iterable[LaneKey]) -> None:
@@ -190,10 +220,12 @@ class Dispatcher:
                 self._read_and_deliver(lane_key)
             elif lane_key in self._lanes:
                 self._wake(lane_key)
+            elif self._store.shared:  # it may rest since another process had it
+                self._read_and_deliver(lane_key)
 
     def _read_and_deliver(self, lane_key: LaneKey) -> None:
         if not self._ended:
-            self._lane(lane_key, more=True).more = True
+            self._lane(lane_key, more=True).expect_more()
             self._wake(lane_key)
 
     def _take(self, changes: Sequence[Change] | None) -> None:
@@ -201,16 +233,44 @@ class Dispatcher:
         if self._ended:
             return
         if changes is None:
-            for uncertain in self._lanes.values():
-                uncertain.doubt()
-            return begin(self.notify_all())
+            return self.doubt()
         for change in changes:
             if isinstance(change, Put):
                 lane_key = change.entry.lane_key
-                self._lane(lane_key, more=not self._listed or lane_key in self._resting).add(change.entry)
+                lane = self._lane(lane_key, more=not self._listed or lane_key in self._resting)
+                lane.add(change.entry, self._knows(lane, change.previous))
                 self._wake(lane_key)
-            elif (lane := self._lanes.get(change.lane_key)) is not None:
-                lane.remove({change.key})
+            elif (changed := self._lanes.get(change.lane_key)) is not None:
+                changed.remove({change.key})
+
+    def _knows(self, lane: Lane, previous: int | None) -> bool:
+        """Return whether the entry before a new one is known: if not, another process has put it, or it rested."""
+        return previous is None or previous in self._delivered or previous == lane.last_key
+
+    def look_for_resting(self) -> None:
+        """Deliver the lanes that rest, since the process that had them has ended."""
+        begin(self.notify_all())
+
+    def doubt(self) -> None:
+        """Read all lanes anew: what this process knows of them may be wrong."""
+        for uncertain in self._lanes.values():
+            uncertain.doubt()
+        begin(self.notify_all())
+
+    async def follow(self, logged: Sequence[LoggedChange]) -> None:
+        """Follow what other processes have changed in lanes."""
+        if any(change.topic == ENDED for change in logged):
+            await self.notify_all()
+        for change in logged:
+            body = msgspec.json.decode(change.body, type=LaneChange)
+            lane_key = body.target, change.subject
+            if change.topic == REMOVED and (lane := self._lanes.get(lane_key)) is not None:
+                lane.remove({body.key})
+            elif change.topic == FLUSH and body.holder == self._store.process and lane_key in self._lanes:
+                self._lanes[lane_key].flushes = True
+                self._wake(lane_key)
+            elif change.topic == LANE and body.holder == self._store.process:
+                self._read_and_deliver(lane_key)
 
     def _lane(self, lane_key: LaneKey, more: bool) -> Lane:
         return self._lanes.get(lane_key) or self._lanes.setdefault(lane_key, Lane(more))
@@ -226,7 +286,7 @@ class Dispatcher:
         return lane_key in self._tasks
 
     async def notify_all(self, target: str | None = None) -> None:
-        """Deliver every lane that has entries in the database; of one target, if given."""
+        """Deliver every lane that has entries in the database; of one target, if given; not those of other processes."""
         for lane_key in await self._store.write(lambda connection: self._outbox.lane_keys(connection, target)):
             self._read_and_deliver(lane_key)
 
@@ -236,6 +296,15 @@ class Dispatcher:
         if lane_key in self._tasks:
             self._lanes[lane_key].flushes = True
             await asyncio.wait({self._tasks[lane_key]})
+        if self._store.shared:
+            await self._flush_elsewhere(lane_key)
+
+    async def _flush_elsewhere(self, lane_key: LaneKey) -> None:
+        """Wait until the process that has this lane has emptied it, or it rests."""
+        if await self._store.write(lambda connection: self._outbox.ask_to_flush(connection, *lane_key)):
+            is_empty = partial(self._outbox.is_empty, target=lane_key[0], lane=lane_key[1])
+            while not await self._store.write(is_empty):  # noqa: ASYNC110 (another process empties it)
+                await asyncio.sleep(FLUSHED_AGAIN)
 
     async def _run(self, lane_key: LaneKey) -> None:
         lane = self._lanes[lane_key]
@@ -259,6 +328,9 @@ class Dispatcher:
                     return
                 # The callers that waited for the commit of these entries continue first: the target then finds memory up to date.
                 await asyncio.sleep(0)
+                if self._store.shared and not await self._is_ours(lane_key):
+                    lane.doubt()
+                    return
                 outcome = await self._targets[lane_key[0]].deliver(lane_key[1], entries)
                 await self._finish_delivery(lane_key, lane, entries, outcome)
                 pause = FIRST_PAUSE
@@ -266,8 +338,9 @@ class Dispatcher:
             except Exception as problem:
                 failure = meaning_of(problem)
                 if failure is Failure.WAIT:
-                    return
-                if failure is Failure.RETRY_LATER:
+                    if not self._store.shared or await self._release(lane_key, lane):
+                        return
+                elif failure is Failure.RETRY_LATER:
                     log.debug("%s %s: %s", lane_key[0], short_id(lane_key[1]), problem)
                 elif await self._set_aside_failing(lane_key, entries, problem, tries):
                     pause = FIRST_PAUSE
@@ -275,9 +348,39 @@ class Dispatcher:
             await _wait_for_signal(lane.signal, pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
+    async def _is_ours(self, lane_key: LaneKey) -> bool:
+        """Return whether this process delivers the lane; give it to another one if that reaches the receiver."""
+        while not self._may_begin() and not self._ended:  # noqa: ASYNC110 (until the next heartbeat)
+            await asyncio.sleep(VALID_AGAIN)
+        process = await self._process_of(lane_key)
+        if process is None:
+            return True
+        await self._store.write(lambda connection: self._outbox.give(connection, *lane_key, process))
+        return False
+
+    async def _process_of(self, lane_key: LaneKey) -> str | None:
+        located = self._located.get(lane_key[0])
+        return None if located is None else await located.process_of(lane_key[1])
+
+    async def _release(self, lane_key: LaneKey, lane: Lane) -> bool:
+        """End the lease of a lane that rests; return whether that worked.
+
+        Its receiver may have come to another process just before, which couldn't take the lane: so that is looked up after it.
+        """
+        try:
+            await self._store.write(lambda connection: self._outbox.give(connection, *lane_key, ""))
+            process = await self._process_of(lane_key)
+            if process is not None:
+                await self._store.write(lambda connection: self._outbox.give(connection, *lane_key, process))
+        except Exception as problem:  # the database can't be used now
+            log.debug("%s %s can't be released now: %s", lane_key[0], short_id(lane_key[1]), problem)
+            return False
+        lane.doubt()
+        return True
+
     async def _finish_delivery(self, lane_key: LaneKey, lane: Lane, entries: Sequence[Entry], outcome: Any) -> None:
         """Remove delivered entries, and write what follows: at once, or with a later transaction where that is harmless."""
-        if outcome or not self._targets[lane_key[0]].recognises or self._store.shared:
+        if outcome or not self._targets[lane_key[0]].recognises:
             await self._finish(entries, outcome)
         else:
             self._remove_later(entries)
@@ -351,23 +454,16 @@ class Dispatcher:
 
     async def _head(self, lane_key: LaneKey, lane: Lane, most: int) -> list[Entry]:
         """Return the first entries of a lane, ``most`` at most; read them unless they are known."""
-        if not self._store.shared:
-            if lane.more and len(lane.known) < most:
-                lane.begin_reading()
-                head = await self._store.write(
-                    lambda connection: self._outbox.head(connection, *lane_key, MOST_IN_MEMORY)
-                )
-                lane.read([entry for entry in head if entry.key not in self._delivered])
-            return list(islice(lane.known, most))
-        lease = Lease(holder=self._holder, now=time.time(), seconds=LEASE)
-        return await self._store.write(lambda connection: self._outbox.claim(connection, *lane_key, most, lease))
+        if lane.more and len(lane.known) < most:
+            lane.begin_reading()
+            head = await self._store.write(lambda connection: self._read_head(connection, lane_key))
+            lane.read([entry for entry in head if entry.key not in self._delivered])
+        return list(islice(lane.known, most))
 
-    async def _sweep_abandoned(self) -> None:
-        """Notify all lanes now and then: another process that shares the database may have ended before it delivered."""
-        while True:
-            await asyncio.sleep(LEASE)
-            with contextlib.suppress(Exception):
-                await self.notify_all()
+    def _read_head(self, connection: Connection, lane_key: LaneKey) -> list[Entry]:
+        """Return the first entries of a lane; none if another process has it."""
+        has_it = not self._store.shared or self._outbox.claim(connection, *lane_key)
+        return self._outbox.head(connection, *lane_key, MOST_IN_MEMORY) if has_it else []
 
 
 async def _wait_for_signal(signal: asyncio.Event, seconds: float) -> None:

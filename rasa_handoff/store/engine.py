@@ -1,7 +1,8 @@
-"""The store: one database with one writer.
+"""The store: one database, with one writer in each process.
 
-All work runs in one thread, in the order it was submitted, and work that arrives together shares a commit. ``write`` returns
-after the commit, so its result is never lost. The database is a SQLite file by default, anything else by URL.
+All work of a process runs in one thread, in the order it was submitted, and work that arrives together shares a commit. ``write``
+returns after the commit, so its result is never lost. The database is a SQLite file by default, anything else by URL. A SQLite
+file has one process; a Postgres database may be shared by any number of processes of its side (``membership.py``).
 
 A database that doesn't answer is given up after ``ANSWER_SECONDS``: the connection is cut, and the waiting callers get an error,
 with nothing done. There is one exception. If the connection is lost while Postgres commits, the outcome isn't known yet: the
@@ -13,11 +14,11 @@ SQLAlchemy Core, called directly in a thread, takes about a tenth of the time of
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Column, MetaData, String, Table, create_engine, event, insert, select, update
+from sqlalchemy import Column, MetaData, String, Table, create_engine, delete, event, insert, select
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import ArgumentError, InterfaceError, InternalError, OperationalError, SQLAlchemyError, TimeoutError
 
@@ -38,6 +39,15 @@ T = TypeVar("T")
 TROUBLES: Final = (OperationalError, InterfaceError, InternalError, TimeoutError, DatabaseInUse)
 """Errors of a database that is locked, full or unreachable: nothing was committed, and it may be tried again."""
 
+PROCESS: Final = "rasa_handoff_process"
+"""Key in ``Connection.info`` of the id of this process, if it shares the database with others."""
+RINGS: Final = "rasa_handoff_rings"
+"""Key in ``Connection.info`` of whether the transaction has changed something that other processes have to know."""
+CONTENDED: Final = ("40P01", "40001", "55P03", "23505")
+"""Postgres' codes of a transaction that another process got in the way of: deadlock, serialization failure, a lock that wasn't
+to be had, and a row that both have added. It is tried again, and then sees what the other one did."""
+MOST_ATTEMPTS: Final = 4
+"""Attempts at a transaction that other processes get in the way of."""
 MOST_TO_A_COMMIT: Final = 200
 """Work items that share one commit at most."""
 BUSY_SECONDS: Final = 2
@@ -51,7 +61,7 @@ DOUBT_PAUSE: Final = 0.5
 
 
 def meta_table(metadata: MetaData) -> Table:
-    """Return the table that identifies the database, with the keys ``format``, ``side``, ``schema`` and ``epoch``."""
+    """Return the table that identifies the database, with the keys ``format``, ``side``, ``schema``, ``oldest`` and ``epoch``."""
     return Table(
         "meta", metadata, Column("key", String(40), primary_key=True), Column("value", String(200), nullable=False)
     )
@@ -61,22 +71,37 @@ class Store:
     """A database of one side (``"relay"`` or ``"server"``), opened as ``async with Store(...)``.
 
     ``epoch`` is made once per database: another one shows the other side that the database was lost. ``shared``: other processes
-    may use the database at the same time; no store does so yet.
+    may use the database at the same time. ``process``: the id of this process among them. ``on_ring``: called after a commit that
+    other processes have to know of.
     """
 
-    shared = False
-
-    def __init__(self, url: str, metadata: MetaData, side: str, schema: int, steps: Steps | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        metadata: MetaData,
+        side: str,
+        schema: int,
+        steps: Steps | None = None,
+        oldest: int | None = None,
+        shares: bool = False,
+    ) -> None:
+        """``oldest``: the oldest schema whose version of this package can work with a database of ``schema``; None: no older one.
+        ``shares``: whether several processes of this side may work with one database, if it is Postgres.
+        """
         self.url = url
         self.epoch = ""
+        self._oldest = schema if oldest is None else oldest
         self._metadata, self._side, self._schema, self._steps = metadata, side, schema, steps or {}
         self._meta = metadata.tables.get("meta", None)
         if self._meta is None:
             self._meta = meta_table(metadata)
         self._engine = _engine(url)
-        # The right to be the one writer: of a SQLite file its lock, of a Postgres database an advisory lock on each connection.
+        # The right to write: of a SQLite file its lock, of a Postgres database an advisory lock on each connection, which
+        # processes may share.
         self._ownership = Ownership(url)
         self._on_postgres = self._engine.dialect.name == "postgresql"
+        self.shared = shares and self._on_postgres
+        self.process = uuid.uuid4().hex
         self._duplicate = postgres.SocketDuplicate(self._engine) if self._on_postgres else None
         self._advisory_lock = postgres.AdvisoryLock(without_password(url)) if self._on_postgres else None
         self._owns = False
@@ -87,6 +112,7 @@ class Store:
             event.listen(self._engine, name, lambda *_, **__: self._progress.step())
         changes.follow_savepoints(self._engine)
         self.on_changes: list[changes.ChangesListener] = []
+        self.on_ring: list[Callable[[], None]] = []
         self._waiting: list[tuple[Work[Any], asyncio.Future[Any]]] = []
         self._soon: list[tuple[Work[Any], asyncio.Future[Any]]] = []
         self._soon_timer: asyncio.TimerHandle | None = None
@@ -118,6 +144,15 @@ class Store:
         self._thread.shutdown()
         self._owns = False
         self._ownership.leave()
+
+    @property
+    def bus_name(self) -> str:
+        """The name under which the processes that share this database find each other on a bus."""
+        return f"rasa_handoff_{self._side}_{self.epoch}"
+
+    def begin_anew(self) -> None:
+        """Take a new id as a process: the old one has lost what it had leased."""
+        self.process = uuid.uuid4().hex
 
     async def write(self, work: Work[T]) -> T:
         """Run ``work`` in a transaction, and return its result after the commit.
@@ -181,10 +216,13 @@ class Store:
         await self._do(batch)
         for doubt in [one for one in self._doubts if one.committed is not None]:
             self._tell(None)
+            self._ring()
             doubt.resolve()
             self._doubts.remove(doubt)
         if batch.changes:
             self._tell(batch.changes)
+        if batch.rings:
+            self._ring()
         for index, (future, answer) in enumerate(zip(futures, batch.answers, strict=True)):
             if isinstance(answer, Doubt):
                 answer.waiting.append((future, answer.answers[index]))
@@ -195,6 +233,10 @@ class Store:
         """Pass the changes of a commit to the listeners; None if they aren't known."""
         for listener in self.on_changes:
             listener(made)
+
+    def _ring(self) -> None:
+        for ring in self.on_ring:
+            ring()
 
     async def _do(self, batch: Batch) -> None:
         """Wait until the thread has done the batch, but give up on a database that doesn't respond."""
@@ -235,7 +277,18 @@ class Store:
             if isinstance(problem, TROUBLES):  # the database is unreachable: don't wait for it once per item
                 trouble = problem
 
-    def _attempt(self, batch: Batch, indexes: Sequence[int], again: bool = False) -> tuple[bool, Exception | None]:
+    def _attempt(self, batch: Batch, indexes: Sequence[int]) -> tuple[bool, Exception | None]:
+        """Try one transaction with the work at these indexes, again if another process gets in the way of a single one.
+
+        Return whether it began, and the problem if it failed.
+        """
+        for _ in range(MOST_ATTEMPTS):
+            begun, problem = self._attempt_once(batch, indexes)
+            if problem is None or len(indexes) > 1 or not _is_contended(problem):
+                break
+        return begun, problem
+
+    def _attempt_once(self, batch: Batch, indexes: Sequence[int], again: bool = False) -> tuple[bool, Exception | None]:
         """Try one transaction with the work at these indexes. Return whether it began, and the problem if it failed.
 
         One whose connection was lost, or that nobody waits for, counts as not begun: its work isn't tried item by item.
@@ -245,6 +298,8 @@ class Store:
             with self._kept_connection() as connection:
                 self._own_and_settle(connection)
                 connection.info[PROGRESS] = self._progress.step
+                connection.info[PROCESS] = self.process if self.shared else None
+                connection.info[RINGS] = False
                 transaction = connection.begin()
                 begun, noted = True, changes.begin(connection)
                 answers = {index: batch.works[index](connection) for index in indexes}
@@ -259,11 +314,11 @@ class Store:
                         raise
                     self._doubts.append(Doubt(number, answers, _no_response()))
                     return False, self._doubts[-1]
-                batch.answer(answers, noted.made)
+                batch.answer(answers, noted.made, bool(connection.info[RINGS]))
                 return True, None
         except Exception as problem:
             if _is_lost(problem) and not again and not (self._duplicate is not None and self._duplicate.is_cut):
-                return self._attempt(batch, indexes, again=True)  # the connection had ended while idle
+                return self._attempt_once(batch, indexes, again=True)  # the connection had ended while idle
             return begun and not _is_lost(problem), problem
 
     @contextlib.contextmanager
@@ -291,9 +346,9 @@ class Store:
         self._engine.dispose()
 
     def _own_and_settle(self, connection: Connection) -> None:
-        """Take ownership of the database, and learn the outcome of every commit in doubt."""
+        """Take the right to write, and learn the outcome of every commit in doubt."""
         if self._advisory_lock is not None and self._owns:
-            self._advisory_lock.take(connection)
+            (self._advisory_lock.share if self.shared else self._advisory_lock.take)(connection)
         for doubt in self._doubts:
             if doubt.committed is None:
                 doubt.committed = postgres.was_committed(connection, doubt.number)
@@ -316,7 +371,7 @@ class Store:
                 self._own_and_settle(connection)
                 with connection.begin():
                     if self._on_postgres:
-                        postgres.let_take_its_time(connection)
+                        postgres.prepare_alone(connection)
                     self._check(connection)
                     self._metadata.create_all(connection)
         except BaseException as problem:
@@ -349,7 +404,13 @@ class Store:
         self._meta.create(connection, checkfirst=True)
         known = {row.key: row.value for row in connection.execute(select(self._meta))}
         if not known:
-            known = {"format": FORMAT, "side": self._side, "schema": str(self._schema), "epoch": uuid.uuid4().hex}
+            known = {
+                "format": FORMAT,
+                "side": self._side,
+                "schema": str(self._schema),
+                "oldest": str(self._oldest),
+                "epoch": uuid.uuid4().hex,
+            }
             connection.execute(insert(self._meta), [{"key": key, "value": value} for key, value in known.items()])
         if known.get("format") != FORMAT:
             raise StoreError(
@@ -361,21 +422,27 @@ class Store:
                 f"The database {without_password(self.url)} belongs to the {known['side']}, not to the {self._side}: "
                 f"give the {self._side} a database of its own."
             )
-        self._migrate(connection, int(known["schema"]))
+        self._migrate(connection, int(known["schema"]), int(known.get("oldest", known["schema"])))
         self.epoch = known["epoch"]
 
-    def _migrate(self, connection: Connection, found: int) -> None:
+    def _migrate(self, connection: Connection, found: int, oldest: int) -> None:
+        """Bring the database to this version's schema; leave a newer one as it is if this version can work with it.
+
+        During a rolling update the processes of an older version go on beside the first of a newer one. So a step adds, and what
+        it makes superfluous goes with a later one, for which the older version must have ended (``oldest``).
+        """
         assert self._meta is not None
-        if found > self._schema:
+        if found > self._schema and oldest > self._schema:
             raise StoreError(
                 f"The database {without_password(self.url)} has schema {found}, this version of rasa-handoff knows up to "
                 f"{self._schema}: install the newer version that wrote it."
             )
         if found < self._schema:
-            with self._alone(connection):  # a running older version doesn't know the newer tables
+            with self._alone(connection) if self._oldest > found or not self.shared else contextlib.nullcontext():
                 migrate(connection, self._steps, found, self._schema)
-                here = self._meta.c.key == "schema"
-                connection.execute(update(self._meta).where(here).values(value=str(self._schema)))
+                for key, value in (("schema", self._schema), ("oldest", self._oldest)):
+                    connection.execute(delete(self._meta).where(self._meta.c.key == key))
+                    connection.execute(insert(self._meta).values(key=key, value=str(value)))
             log.info(
                 "The database %s was brought from schema %s to %s.", without_password(self.url), found, self._schema
             )
@@ -383,7 +450,7 @@ class Store:
     def _alone(self, connection: Connection) -> contextlib.AbstractContextManager[None]:
         if self._advisory_lock is None:
             return self._ownership.held()
-        if not self._owns:
+        if self.shared or not self._owns:
             self._advisory_lock.take_for_transaction(connection)
         return contextlib.nullcontext()
 
@@ -403,6 +470,12 @@ def _engine(url: str) -> Engine:
 def _no_response() -> Exception:
     problem: Exception = TimeoutError(f"the database said nothing for {ANSWER_SECONDS:g} s")
     return problem
+
+
+def _is_contended(problem: Exception) -> bool:
+    """Return whether a transaction failed because of another process's."""
+    drivers = getattr(problem, "orig", None)
+    return (getattr(drivers, "pgcode", None) or getattr(drivers, "sqlstate", None)) in CONTENDED
 
 
 def _is_lost(problem: BaseException) -> bool:

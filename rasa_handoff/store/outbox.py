@@ -4,6 +4,10 @@ An outbox entry has a target (``"desk"``, ``"customer"``, ``"tracker"`` ...) and
 lane are delivered in order; lanes don't wait for each other. The methods run inside a transaction of
 :class:`~rasa_handoff.store.engine.Store`.
 
+Where several processes share the database, a lane is leased to one of them (``membership.py``), which delivers it: an entry is
+written already leased, to the process that has its lane, or else to the one that writes it. What a process changes in a lane of
+another one is noted in the change log.
+
 An entry that can't be delivered becomes a dead letter: in one transaction it leaves its lane and is kept in a table of its own,
 with the reason. An administrator may send it again or drop it (``rasa-handoff dead-letters``).
 """
@@ -31,6 +35,7 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    text,
     update,
 )
 from sqlalchemy.engine import Connection, Row
@@ -41,6 +46,8 @@ from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.text import as_json, valid_text
 from rasa_handoff.protocol.values import Value, plain, read
 from rasa_handoff.store import changes
+from rasa_handoff.store.change_log import ChangeLog
+from rasa_handoff.store.engine import PROCESS
 from rasa_handoff.store.statements import Statement
 
 T = TypeVar("T")
@@ -133,18 +140,32 @@ class DeadLetter(Value, frozen=True, kw_only=True):
         return Entry(target=self.target, lane=self.lane, name=self.name, body=_body(self.text))
 
 
-class Lease(Value, frozen=True):
-    """The right of one process to deliver. ``holder``: the process; it lasts ``seconds``, from ``now`` on."""
+LANE: Final = "lane"
+"""The topic of a change that says that a process has a lane, or another entry in its lane."""
+REMOVED: Final = "removed"
+"""The topic of a change that says that an entry was removed from a lane that another process has."""
+FLUSH: Final = "flush"
+"""The topic of a change that asks the process that has a lane not to wait for more entries."""
+ENDED: Final = "ended"
+"""The topic of a change that says that leases have ended with their process: any number of lanes rest now."""
 
-    holder: str
-    now: float
-    seconds: float
+
+LANE_TOPICS: Final = (LANE, REMOVED, FLUSH, ENDED)
+
+
+class LaneChange(Value, frozen=True, kw_only=True):
+    """The body of a change in a lane. ``holder``: the process that has it. ``key``: the entry that was removed."""
+
+    target: str
+    holder: str = ""
+    key: int = 0
 
 
 class Outbox:
     """The outbox and dead-letter tables of one side's metadata, and their operations."""
 
     def __init__(self, metadata: MetaData) -> None:
+        self.change_log = ChangeLog(metadata)
         self._logged_full: dict[tuple[str, str], bool] = {}
         self.table = Table(
             "outbox",
@@ -156,10 +177,10 @@ class Outbox:
             Column("name", String(60), nullable=False),
             Column("body", Text, nullable=False),
             Column("at", Float, nullable=False),
-            # The process that delivers the entry, and the time until which no other may.
-            Column("holder", String(40), nullable=False, default=""),
-            Column("held_until", Float, nullable=False, default=0),
+            # The process that has leased it; empty: it rests, or the database has one owner.
+            Column("holder", String(32), nullable=False, server_default=""),
             Index("outbox_lane", "target", "lane", "key"),
+            Index("outbox_holder", "holder", sqlite_where=text("holder <> ''"), postgresql_where=text("holder <> ''")),
             sqlite_autoincrement=True,
         )
         table = self.table
@@ -171,6 +192,15 @@ class Outbox:
         self._all, self._head = Statement(whole), Statement(whole.limit(bindparam("most")))
         self._insert = Statement(insert(table))
         self._delete = Statement(delete(table).where(table.c.key == bindparam("of")))
+        self._delete_shared = Statement(delete(table).where(table.c.key == bindparam("of")).returning(table.c.holder))
+        self._insert_leased = self._make_insert_leased()
+        self._first = Statement(whole.with_only_columns(table.c.holder).limit(1).with_for_update())
+        resting = table.c.holder == ""
+        # A name of a column would stand for its new value here.
+        in_this = (table.c.target == bindparam("of_target"), table.c.lane == bindparam("of_lane"))
+        self._claim = Statement(update(table).where(*in_this, resting).values(holder=bindparam("process")))
+        free = (table.c.holder == bindparam("giver")) | resting
+        self._give = Statement(update(table).where(*in_this, free).values(holder=bindparam("process")))
         self.dead_letters = Table(
             "dead_letter",
             metadata,
@@ -185,16 +215,46 @@ class Outbox:
             sqlite_autoincrement=True,
         )
 
+    def _make_insert_leased(self) -> Statement:
+        """Return the insertion of an entry that is leased to the process of its lane, or else to the one that writes it.
+
+        It returns the key, the process, and the key of the entry before it.
+        """
+        table, others = self.table, self.table.alias()
+        in_lane = (others.c.target == bindparam("of_target"), others.c.lane == bindparam("of_lane"))
+        holder = select(others.c.holder).where(*in_lane, others.c.holder != "").order_by(others.c.key.desc()).limit(1)
+        holder_or_self = func.coalesce(holder.scalar_subquery(), bindparam("process"))
+        before = select(others.c.key).where(*in_lane).order_by(others.c.key.desc()).limit(1)
+        returned = (table.c.key, table.c.holder, before.scalar_subquery().label("previous"))
+        return Statement(insert(table).values(holder=holder_or_self).returning(*returned))
+
     def put(self, connection: Connection, entries: Iterable[Entry]) -> list[Entry]:
         """Add entries at the end of their lanes, in the order given; return them as :meth:`head` would, with their keys."""
         put = []
         for entry in entries:
             body = as_json(entry.body)
             row = {"target": entry.target, "lane": entry.lane, "name": entry.name, "body": body, "at": time.time()}
-            key = self._insert.insert(connection, {**row, "holder": "", "held_until": 0.0})
-            put.append(replace(entry, key=key, body=_body(body)))
-            changes.note(connection, changes.Put(put[-1]))
+            process = connection.info.get(PROCESS)
+            if process is None:
+                key = self._insert.insert(connection, {**row, "holder": ""})
+                put.append(replace(entry, key=key, body=_body(body)))
+                changes.note(connection, changes.Put(put[-1]))
+            else:
+                put.append(self._put_leased(connection, entry, row, process))
         return put
+
+    def _put_leased(self, connection: Connection, entry: Entry, row: dict[str, Any], process: str) -> Entry:
+        here = {"of_target": entry.target, "of_lane": entry.lane, "process": process}
+        added = self._insert_leased.first(connection, {**row, **here})
+        put = replace(entry, key=added.key, body=_body(row["body"]))
+        if added.holder != process:
+            self._note_lane(connection, LANE, entry.lane, LaneChange(target=entry.target, holder=added.holder))
+        else:
+            changes.note(connection, changes.Put(put, added.previous))
+        return put
+
+    def _note_lane(self, connection: Connection, topic: str, lane: str, change: LaneChange) -> None:
+        self.change_log.note(connection, topic, lane, as_json(change))
 
     def is_full(self, connection: Connection, target: str, lane: str) -> bool:
         """Return whether this lane is full."""
@@ -244,19 +304,41 @@ class Outbox:
                 all_readable = False
         return found if all_readable else self.head(connection, target, lane, most)
 
-    def claim(self, connection: Connection, target: str, lane: str, most: int, lease: "Lease") -> list[Entry]:
-        """Lease the first entries of a lane to a holder and return them; none while another holder leases the first one."""
-        entries = self.head(connection, target, lane, most)
-        if not entries:
-            return []
-        table, keys = self.table, [entry.key for entry in entries]
-        free = (table.c.holder == lease.holder) | (table.c.held_until <= lease.now)
-        held = {"holder": lease.holder, "held_until": lease.now + lease.seconds}
-        first = connection.execute(update(table).where((table.c.key == keys[0]) & free).values(held)).rowcount
-        if not first:
-            return []
-        connection.execute(update(table).where(table.c.key.in_(keys[1:])).values(held))
-        return entries
+    def claim(self, connection: Connection, target: str, lane: str) -> bool:
+        """Lease a lane to this process unless another one has it; return whether this one has it now, or the lane is empty."""
+        process, here = connection.info.get(PROCESS), {"target": target, "lane": lane}
+        if process is None or (first := self._first.first(connection, here)) is None:
+            return True
+        if first.holder not in ("", process):
+            return False
+        self._claim.change(connection, {"of_target": target, "of_lane": lane, "process": process})
+        return True
+
+    def give(self, connection: Connection, target: str, lane: str, process: str) -> None:
+        """Give a lane to another process, unless a third one has it; empty: end this process's lease, so that the lane rests."""
+        mine = connection.info.get(PROCESS)
+        here = {"of_target": target, "of_lane": lane}
+        self._give.change(connection, {**here, "giver": mine, "process": process})
+        if process:
+            self._note_lane(connection, LANE, lane, LaneChange(target=target, holder=process))
+
+    def release_leases_of_ended(self, connection: Connection, processes: Table) -> bool:
+        """End the leases of processes that have no row any more: what they had rests. Return whether there were any."""
+        table = self.table
+        lost = (table.c.holder != "", table.c.holder.notin_(select(processes.c.id)))
+        if not connection.execute(update(table).where(*lost).values(holder="")).rowcount:
+            return False
+        self._note_lane(connection, ENDED, "", LaneChange(target=""))
+        return True
+
+    def ask_to_flush(self, connection: Connection, target: str, lane: str) -> bool:
+        """Ask the process that has a lane not to wait for more entries; return False if it is empty, rests, or is this one's."""
+        query = select(self.table.c.holder).where(self.table.c.target == target, self.table.c.lane == lane).limit(1)
+        holder = connection.execute(query).scalar_one_or_none()
+        if holder in (None, "", connection.info.get(PROCESS)):
+            return False
+        self._note_lane(connection, FLUSH, lane, LaneChange(target=target, holder=str(holder)))
+        return True
 
     def remove(self, connection: Connection, entries: Sequence[Entry]) -> None:
         """Remove delivered entries."""
@@ -266,12 +348,12 @@ class Outbox:
         """Delete everything that these lanes have, of all targets, and their dead letters."""
         table, lanes = self.table, list(lanes)
         rows = connection.execute(
-            select(table.c.key, table.c.target, table.c.lane).where(table.c.lane.in_(lanes))
+            select(table.c.key, table.c.target, table.c.lane, table.c.holder).where(table.c.lane.in_(lanes))
         ).all()
         connection.execute(delete(table).where(table.c.lane.in_(lanes)))
         connection.execute(delete(self.dead_letters).where(self.dead_letters.c.lane.in_(lanes)))
         for row in rows:
-            changes.note(connection, changes.Removed((row.target, row.lane), row.key))
+            self._note_removed(connection, row.target, row.lane, row.key, row.holder)
 
     def oldest(self, connection: Connection, after: int, most: int) -> list[Row]:
         """Return target, lane, key and time (``at``) of the entries after this key, the oldest first, ``most`` at most."""
@@ -298,9 +380,19 @@ class Outbox:
         self._remove(connection, rows)
 
     def _remove(self, connection: Connection, entries: Sequence[Entry] | Sequence[Row]) -> None:
+        is_shared = connection.info.get(PROCESS) is not None
         for entry in entries:
-            self._delete.change(connection, {"of": entry.key})
-            changes.note(connection, changes.Removed((entry.target, entry.lane), entry.key))
+            if not is_shared:
+                self._delete.change(connection, {"of": entry.key})
+                self._note_removed(connection, entry.target, entry.lane, entry.key, "")
+            elif (removed := self._delete_shared.first(connection, {"of": entry.key})) is not None:
+                self._note_removed(connection, entry.target, entry.lane, entry.key, removed.holder)
+
+    def _note_removed(self, connection: Connection, target: str, lane: str, key: int, holder: str) -> None:
+        """Note for this process's dispatcher that an entry was removed, and for another's if that has it."""
+        changes.note(connection, changes.Removed((target, lane), key))
+        if holder not in ("", connection.info.get(PROCESS)):
+            self._note_lane(connection, REMOVED, lane, LaneChange(target=target, holder=holder, key=key))
 
     def set_aside(self, connection: Connection, key: int, reason: str) -> None:
         """Make a dead letter of an entry, with the reason."""
@@ -309,10 +401,12 @@ class Outbox:
         more = (literal(time.time()).label("set_aside_at"), literal(valid_text(reason)).label("reason"))
         row = select(*(table.c[name] for name in kept), *more).where(table.c.key == key)
         connection.execute(insert(dead_letters).from_select([*kept, "set_aside_at", "reason"], row))
-        lane_key = connection.execute(select(table.c.target, table.c.lane).where(table.c.key == key)).first()
-        if lane_key is not None:
+        found = connection.execute(
+            select(table.c.target, table.c.lane, table.c.holder).where(table.c.key == key)
+        ).first()
+        if found is not None:
             connection.execute(delete(table).where(table.c.key == key))
-            changes.note(connection, changes.Removed((lane_key.target, lane_key.lane), key))
+            self._note_removed(connection, found.target, found.lane, key, found.holder)
 
     def list_dead_letters(self, connection: Connection, most: int) -> list[DeadLetter]:
         """Return the dead letters, newest first, ``most`` at most."""
@@ -335,11 +429,19 @@ class Outbox:
         return int(connection.execute(select(func.count()).select_from(self.dead_letters)).scalar_one())
 
     def lane_keys(self, connection: Connection, target: str | None = None) -> list[tuple[str, str]]:
-        """Return all lane keys that have entries; of one target, if given."""
-        query = select(self.table.c.target, self.table.c.lane).distinct()
+        """Return all lane keys that have entries, of one target, if given; not those that another process has."""
+        query, process = select(self.table.c.target, self.table.c.lane).distinct(), connection.info.get(PROCESS)
         if target is not None:
             query = query.where(self.table.c.target == target)
+        if process is not None:
+            query = query.where(self.table.c.holder.in_(["", process]))
         return [(row.target, row.lane) for row in connection.execute(query)]
+
+    def is_empty(self, connection: Connection, target: str, lane: str) -> bool:
+        """Return whether a lane has no entries that a process is about to deliver: those that rest don't count."""
+        table = self.table
+        query = select(table.c.key).where(table.c.target == target, table.c.lane == lane, table.c.holder != "").limit(1)
+        return connection.execute(query).first() is None
 
 
 def _body(text: str) -> dict[str, Any]:

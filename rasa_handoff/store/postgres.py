@@ -1,8 +1,9 @@
-"""Postgres: every wait is bounded, and one process of a side works with a database.
+"""Postgres: every wait is bounded, and a database has one process of a side, or several that share it.
 
 - Connecting fails after ``CONNECT_SECONDS``; a statement, or waiting for a lock, after ``STATEMENT_SECONDS``.
 - A stopped server, or a network that drops packets, never answers: :meth:`SocketDuplicate.cut` ends the wait in libpq.
-- The right to write is an advisory lock held by the connection that writes, so no transaction runs without it.
+- The right to write is an advisory lock held by the connection that writes, so no transaction runs without it. Processes that
+  share the database share the lock; a command that needs the database alone takes it for itself.
 - The outcome of a commit in doubt, whose answer was lost, is queried by transaction number (:func:`was_committed`) before
   anything else.
 """
@@ -28,6 +29,8 @@ LOST_HOLDER_SECONDS: Final = 2.0
 """Seconds to wait for the lock of a connection just lost, or of a process that has just ended."""
 LOCK: Final = 1_214_606_444
 """The first half of the advisory lock's key (ASCII "Hand"); the second is the schema, since each may contain a side's tables."""
+PREPARING: Final = LOCK + 1
+"""The first half of the key of the advisory lock under which tables are created and changed."""
 OURS: Final = "rasa-handoff-owner"
 """Key in ``Connection.info`` of the connection that has the lock."""
 
@@ -74,9 +77,11 @@ def with_driver(url: URL) -> URL:
     return url.set(drivername="postgresql+psycopg2") if url.drivername == "postgresql" else url
 
 
-def let_take_its_time(connection: Connection) -> None:
-    """Lift the statement timeout of this transaction: creating and changing tables may take longer."""
+def prepare_alone(connection: Connection) -> None:
+    """Have this transaction create and change tables alone, and take its time: of processes that start at once one is first."""
     connection.execute(text("SET LOCAL statement_timeout = 0"))
+    connection.execute(text("SET LOCAL lock_timeout = 0"))
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key, hashtext(current_schema()))"), {"key": PREPARING})
 
 
 class SocketDuplicate:
@@ -116,7 +121,7 @@ class SocketDuplicate:
 
 
 class AdvisoryLock:
-    """The advisory lock that makes one process the owner; held as long as its connection lives.
+    """The advisory lock that makes one process the owner, or that several share; held as long as its connection lives.
 
     ``shown``: the database's URL without its password, for the text of errors.
     """
@@ -144,6 +149,23 @@ class AdvisoryLock:
             time.sleep(0.05)
         me = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
         self._last = tuple(connection.execute(text(me)).one())
+        connection.rollback()
+        connection.info[OURS] = True
+
+    def share(self, connection: Connection) -> None:
+        """Acquire the lock on this connection, beside others who share it.
+
+        Raises:
+            DatabaseInUse: another process has it for itself.
+        """
+        if OURS in connection.info:
+            return
+        deadline = time.monotonic() + LOST_HOLDER_SECONDS
+        query = text("SELECT pg_try_advisory_lock_shared(:key, hashtext(current_schema()))")
+        while not connection.execute(query, {"key": LOCK}).scalar():
+            if time.monotonic() > deadline:
+                raise self._refusal(self._holder(connection))
+            time.sleep(0.05)
         connection.rollback()
         connection.info[OURS] = True
 

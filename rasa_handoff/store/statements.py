@@ -95,7 +95,9 @@ class _Compiled:
         self._names = list(compiled.positiontup if compiled.positional else compiled.params)
         fixed = {name: value for name, value in compiled.params.items() if not compiled.binds[name].required}
         self._fixed = fixed  # what the query itself has, such as the 1 in `count + 1`
-        read = getattr(query, "selected_columns", ())
+        read = list(
+            getattr(query, "exported_columns", ())
+        )  # what is selected, or returned by an insertion, update or deletion
         self.returns_key = query.is_insert and "RETURNING" in self.text
         self._types = [column.type for column in read]
         self._row: Any = namedtuple("Row", [column.key for column in read]) if read else tuple

@@ -15,7 +15,10 @@ class Pages:
 
         self.open: set[str] = set()
         self.reported: list[tuple[str, bool]] = []
-        self.presence = PagePresence(lambda conversation_id: conversation_id in self.open, self._report)
+        self.presence = PagePresence(self._is_open, self._report)
+
+    async def _is_open(self, conversation_id: str) -> bool:
+        return conversation_id in self.open
 
     async def _report(self, conversation_id: str, here: bool) -> None:
         self.reported.append((conversation_id, here))

@@ -15,7 +15,7 @@ from rasa_handoff.admin.socket import socket_of
 from rasa_handoff.protocol.errors import Refused, StoreError, Unforeseen, Unreachable, Waits
 from rasa_handoff.store.dispatcher import Dispatcher
 from rasa_handoff.store.engine import Store
-from rasa_handoff.store.outbox import DeadLetter, Entry, Lease, Outbox
+from rasa_handoff.store.outbox import DeadLetter, Entry, Outbox
 from rasa_handoff.store.timers import MOST_AT_ONCE, RETRY_SECONDS, Clock, Timer, Timers
 from rasa_handoff.testing.waiting import eventually
 
@@ -201,23 +201,6 @@ async def test_a_folder_that_is_not_there_is_one_sentence(tmp_path: Path) -> Non
     with pytest.raises(StoreError, match="can't be opened") as problem:
         await Database(tmp_path / "nowhere").store.__aenter__()
     assert "\n" not in str(problem.value)
-
-
-async def test_work_in_hand_is_leased(database_url: str) -> None:
-    database = Database(database_url)
-    async with database.store as store:
-        await database.put("1", "2", "3")
-
-        async def claim(holder: str, now: float) -> list[str]:
-            lease = Lease(holder=holder, now=now, seconds=10)
-            entries = await store.write(lambda connection: database.outbox.claim(connection, "desk", "thabo", 2, lease))
-            return [entry.name for entry in entries]
-
-        assert await claim("a", 0) == ["1", "2"]
-        assert await claim("b", 5) == []
-        assert await claim("a", 5) == ["1", "2"]  # renewed
-        assert await claim("b", 12) == []
-        assert await claim("b", 16) == ["1", "2"]  # the first one has ended
 
 
 async def test_a_closed_store_says_so(database_url: str) -> None:

@@ -13,7 +13,9 @@ from rasa_handoff.channel.hosted.page_presence import PagePresence
 from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
 from rasa_handoff.core.control import Conversation
 from rasa_handoff.desks.base import Desk
+from rasa_handoff.protocol.errors import StoreError
 from rasa_handoff.relay.relay import CUSTOMER, Relay
+from rasa_handoff.store.tasks import begin
 
 
 class CustomerPages:
@@ -22,14 +24,14 @@ class CustomerPages:
     def __init__(self, channels: Mapping[str, InputChannel], relay: Relay, desk: Desk) -> None:
         self._channels = {name: one for name, one in channels.items() if isinstance(one, HandoffSocketIO)}
         self._relay, self._desk = relay, desk
-        self._presence = PagePresence(self._is_connected, self._report_presence)
+        self._presence = PagePresence(self._is_connected_anywhere, self._report_presence)
 
     def connect(self) -> None:
         """Have the channels, the desk and the relay call this."""
         self._desk.on_typing, self._relay.on_active_changed = self._agent_types, self._active_changed
         self._relay.reconnection.is_away = self.is_away
         for page in self._channels.values():
-            page.on_present, page.on_gone = self._customer_came, self._presence.went
+            page.on_present, page.on_gone = self._customer_came, self._page_went
             page.on_typing, page.on_read = self._customer_types, self._relay.report_read
 
     def expect_all(self) -> None:
@@ -59,8 +61,24 @@ class CustomerPages:
         if self.is_away(conversation.conversation_id):
             await self._report_presence(conversation.conversation_id, False)
 
+    def _page_went(self, conversation_id: str) -> None:
+        self._presence.went(conversation_id)
+        if self._relay.store.shared:
+            begin(self._note_gone(conversation_id))
+
+    async def _note_gone(self, conversation_id: str) -> None:
+        """Note that this process has no page of the customer any more, unless another one is open or has just connected."""
+        if not self._is_connected(conversation_id):
+            await self._relay.pages.went(conversation_id)
+            if self._is_connected(conversation_id):
+                await self._relay.pages.came(conversation_id)
+
     async def _customer_came(self, conversation_id: str) -> None:
+        await self._relay.pages.came(conversation_id)
+        await self._relay.current(conversation_id)
         await self._presence.came(conversation_id)
+        if self._relay.store.shared:  # another process may have reported them as away
+            await self._report_presence(conversation_id, True)
         active_party = self._relay.conversation(conversation_id).active_party
         if active_party["active"] != "bot":
             await self._show_state(conversation_id, active_party)
@@ -79,6 +97,14 @@ class CustomerPages:
     async def _agent_types(self, conversation_id: str, on: bool) -> None:
         for page in self._channels.values():
             await page.emit_typing(conversation_id, on)
+
+    async def _is_connected_anywhere(self, conversation_id: str) -> bool:
+        if self._is_connected(conversation_id):
+            return True
+        try:
+            return await self._relay.pages.elsewhere(conversation_id) is not None
+        except StoreError:  # it can't be known now
+            return False
 
     def _is_connected(self, conversation_id: str) -> bool:
         return any(page.connected(conversation_id) for page in self._channels.values())

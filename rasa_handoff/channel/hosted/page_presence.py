@@ -24,7 +24,9 @@ class PagePresence:
     its customer is here, when that has changed.
     """
 
-    def __init__(self, connected: Callable[[str], bool], report: Callable[[str, bool], Awaitable[None]]) -> None:
+    def __init__(
+        self, connected: Callable[[str], Awaitable[bool]], report: Callable[[str, bool], Awaitable[None]]
+    ) -> None:
         self._connected, self._report = connected, report
         self._leaving: dict[str, asyncio.Task[None]] = {}
         self._away: dict[str, bool] = Recent(MOST_AWAY)
@@ -58,7 +60,8 @@ class PagePresence:
 
     async def _leave(self, conversation_id: str) -> None:
         await asyncio.sleep(AWAY_SECONDS)
-        self._leaving.pop(conversation_id, None)
-        if not self._connected(conversation_id):
+        is_connected = await self._connected(conversation_id)
+        self._leaving.pop(conversation_id, None)  # until now a page that comes cancels this
+        if not is_connected:
             self._away[conversation_id] = True
             await self._report(conversation_id, False)

@@ -131,7 +131,9 @@ class Customers:
             return True
 
     def _may_wait(self, conversation_id: str) -> bool:
-        """Return whether entries wait for the customer, or are being delivered at this moment."""
+        """Return whether entries wait for the customer, or are being delivered, as far as this process can know."""
+        if self._relay.store.shared:
+            return True  # another process may have put them
         return conversation_id in self._waiting or self._relay.delivers(CUSTOMER, conversation_id)
 
     async def flush(self, conversation_id: str) -> None:
@@ -189,6 +191,14 @@ class Customers:
         await self._relay.notify(CUSTOMER, conversation_id)
 
     # The outbox's target
+
+    async def process_of(self, lane: str) -> str | None:
+        """Return the process that has the customer's page, if that isn't this one; None on channels without pages."""
+        conversation = await self._relay.recall(lane)
+        method = self._delivery_methods.get(conversation.channel or "")
+        if method is None or not method.by_page or method.has_page(lane):
+            return None
+        return await self._relay.pages.elsewhere(lane)
 
     async def deliver(self, lane: str, entries: Sequence[Entry]) -> list[events.Event]:
         """Deliver one entry to the customer and return the events that report it."""

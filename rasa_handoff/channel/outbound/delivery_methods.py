@@ -40,16 +40,22 @@ ReturnData = Mapping[str, Any]
 class DeliveryMethod:
     """The way to one channel's customers.
 
-    ``push``: whether a message can be delivered at any time. ``try_seconds``: how long one attempt may take; None: its own limits
-    suffice. ``names_speakers``: whether a message may have :data:`~rasa_handoff.protocol.names.SPEAKER_KEY` beside Rasa's keys.
+    ``push``: whether a message can be delivered at any time. ``by_page``: whether the customer has a page, connected to one
+    process. ``try_seconds``: how long one attempt may take; None: its own limits suffice. ``names_speakers``: whether a message
+    may have :data:`~rasa_handoff.protocol.names.SPEAKER_KEY` beside Rasa's keys.
     """
 
     push = True
+    by_page = False
     names_speakers = False
     try_seconds: float | None = TRY_SECONDS
 
     def __init__(self, channel: InputChannel) -> None:
         self.channel, self._threads = channel, BlockingCalls()
+
+    def has_page(self, conversation_id: str) -> bool:
+        """Return whether a page of the customer is connected to this process."""
+        return False
 
     def written(self, text: str) -> str:
         """Return an agent's text in the channel's markup, so that the customer sees what the agent wrote."""
@@ -136,13 +142,18 @@ class Callback(DeliveryMethod):
 class ConnectedSocket(DeliveryMethod):
     """Delivery to a connected socket; to a page that acknowledges, the message is repeated until it has."""
 
+    by_page = True
     try_seconds = None
     names_speakers = True
 
+    def has_page(self, conversation_id: str) -> bool:
+        """Return whether a socket of the customer is connected to this process."""
+        assert isinstance(self.channel, HandoffSocketIO)
+        return self.channel.connected(conversation_id)
+
     async def output(self, conversation_id: str, data: ReturnData) -> OutputChannel:
         """Return the channel's output, if a socket of the customer is connected."""
-        assert isinstance(self.channel, HandoffSocketIO)
-        if not self.channel.connected(conversation_id):
+        if not self.has_page(conversation_id):
             raise Waits("No socket of this customer is connected.")
         return await super().output(conversation_id, data)
 

@@ -115,7 +115,10 @@ class ResponseBatches:
     def may_lack_entries(self, conversation_id: str) -> bool:
         """Return whether the response may lack an entry that arrived after the response was begun."""
         batch = self._batches.get(conversation_id)
-        return batch is not None and (batch.missed or self._relay.delivers(CUSTOMER, conversation_id))
+        if batch is None:
+            return False
+        # Another process may have put one.
+        return batch.missed or self._relay.store.shared or self._relay.delivers(CUSTOMER, conversation_id)
 
     async def add(self, conversation_id: str) -> bool:
         """Add the waiting entries that aren't in the response yet, without notices that are out of date by now.
@@ -184,7 +187,7 @@ class ResponseBatches:
                     self._note_fetched(key, message)
             if self._batches.get(conversation_id) is batch:
                 del self._batches[conversation_id]
-            if batch.messages or batch.missed:
+            if batch.messages or batch.missed or self._relay.store.shared:
                 delivery = asyncio.ensure_future(self._relay.flush(CUSTOMER, conversation_id))
                 self._deliveries.add(delivery)
                 delivery.add_done_callback(self._deliveries.discard)

@@ -1,0 +1,197 @@
+"""The change log: what one process has changed that others of its side have to know.
+
+It is written in the transaction of the change, on databases that several processes share; each process reads what others have
+written since it read last. The bus (``bus.py``) only says that there is something to read.
+
+Rows become visible in the order of the commits, not in that of their keys: a transaction that began earlier may commit later. So
+a reader goes on from the oldest transaction that was still under way when it read last, and leaves out what it has seen.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    bindparam,
+    delete,
+    insert,
+    literal_column,
+    select,
+)
+from sqlalchemy.engine import Connection
+
+from rasa_handoff.protocol.errors import StoreError, Unreachable
+from rasa_handoff.protocol.limits import LONGEST_ID
+from rasa_handoff.protocol.logs import get_log
+from rasa_handoff.protocol.values import Value
+from rasa_handoff.store.engine import PROCESS, RINGS, TROUBLES, Store
+from rasa_handoff.store.membership import NOW
+from rasa_handoff.store.statements import Statement
+from rasa_handoff.store.tasks import cancel_all
+
+log = get_log(__name__)
+
+KEPT_SECONDS: Final = 60.0
+"""Seconds for which a change is kept. A process that reads later has lost its leases before, and reads everything anew."""
+DELETED_EVERY: Final = 20.0
+"""Seconds between two deletions of old changes."""
+LOOK_SECONDS: Final = 2.0
+"""Seconds after which a reader looks without being rung: a ring may be lost."""
+AGAIN_SECONDS: Final = 1.0
+"""Seconds until a failed reading is tried again."""
+
+
+class LoggedChange(Value, frozen=True, kw_only=True):
+    """A change that another process has made.
+
+    ``topic``: what kind; ``subject``: of what; ``body``: more about it; ``transaction``: the number of its transaction.
+    """
+
+    topic: str
+    subject: str
+    body: str
+    transaction: int
+
+
+ChangeHandler = Callable[[Sequence[LoggedChange]], Awaitable[None]]
+"""Takes changes of one topic, in order."""
+
+
+class ChangeLog:
+    """The table of one side's changes. It is empty on databases with one owner."""
+
+    def __init__(self, metadata: MetaData) -> None:
+        self.table = Table(
+            "change",
+            metadata,
+            Column("key", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+            # The number of the transaction, by which a reader knows what it may have missed.
+            Column("xid", BigInteger, nullable=False),
+            Column("process", String(32), nullable=False),
+            Column("topic", String(40), nullable=False),
+            Column("subject", String(LONGEST_ID), nullable=False),
+            Column("body", Text, nullable=False),
+            Column("at", Float, nullable=False),
+            Index("change_xid", "xid"),
+            Index("change_at", "at"),
+        )
+        table = self.table
+        self._insert = Statement(insert(table).values(xid=literal_column("txid_current()"), at=NOW))
+        others = (table.c.xid >= bindparam("since"), table.c.process != bindparam("reader"))
+        self._since = Statement(select(table).where(*others).order_by(table.c.key))
+        oldest = literal_column("txid_snapshot_xmin(txid_current_snapshot())", BigInteger)
+        self._oldest_under_way = Statement(select(oldest.label("oldest")))
+        self._delete_old = delete(table).where(table.c.at < NOW - bindparam("seconds", type_=Float))
+
+    def note(self, connection: Connection, topic: str, subject: str, body: str = "") -> None:
+        """Note a change for the other processes; nothing on a database with one owner."""
+        process = connection.info.get(PROCESS)
+        if process is not None:
+            row = {"process": process, "topic": topic, "subject": subject, "body": body}
+            self._insert.change(connection, row)
+            connection.info[RINGS] = True
+
+    def oldest_under_way(self, connection: Connection) -> int:
+        """Return the number of the oldest transaction that is under way: what older ones have changed is visible."""
+        return int(self._oldest_under_way.scalar(connection, {}))
+
+    def since(self, connection: Connection, transaction: int, reader: str) -> dict[int, LoggedChange]:
+        """Return the changes of this transaction and later ones, but for the reader's own, by key and in order."""
+        rows = self._since.all(connection, {"since": transaction, "reader": reader})
+        return {row.key: _change(row) for row in rows}
+
+    def delete_old(self, connection: Connection) -> None:
+        """Delete the changes that every process has read."""
+        connection.execute(self._delete_old, {"seconds": KEPT_SECONDS})
+
+
+def _change(row: Any) -> LoggedChange:
+    return LoggedChange(topic=row.topic, subject=row.subject, body=row.body, transaction=row.xid)
+
+
+class ChangeReader:
+    """Reads what other processes have changed: ``async with ChangeReader(...) as reader``, then ``reader.begin()``.
+
+    It begins with what is committed after it was entered: so it is entered before anything is read into memory, and ``begin`` is
+    called when ``handlers`` (by topic) may be. Without other processes it does nothing.
+    """
+
+    def __init__(self, store: Store, change_log: ChangeLog, handlers: Mapping[str, ChangeHandler]) -> None:
+        self._store, self._change_log, self._handlers = store, change_log, handlers
+        self._since, self._seen = 0, set[int]()
+        self._signal = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> "ChangeReader":
+        if self._store.shared:
+            self._since = await self._store.write(self._change_log.oldest_under_way)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await cancel_all(*self._tasks)
+
+    def begin(self) -> None:
+        """Begin to read."""
+        if self._store.shared:
+            self._tasks += [asyncio.create_task(self._follow_rings()), asyncio.create_task(self._delete_old())]
+
+    def look(self) -> None:
+        """Read what there is: another process has rung."""
+        self._signal.set()
+
+    async def _follow_rings(self) -> None:
+        self._signal.set()
+        while True:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._signal.wait(), LOOK_SECONDS)
+            self._signal.clear()
+            try:
+                await self._read()
+            except (Unreachable, StoreError, *TROUBLES) as problem:
+                log.debug("The changes of other processes can't be read now: %s", problem)
+                await self._again()
+            except Exception:
+                log.exception("The changes of other processes couldn't be read; that is tried again.")
+                await self._again()
+
+    async def _again(self) -> None:
+        await asyncio.sleep(AGAIN_SECONDS)
+        self._signal.set()
+
+    async def _read(self) -> None:
+        def work(connection: Connection) -> tuple[int, dict[int, LoggedChange]]:
+            # First, since what commits between the two is then read again, and known by its key.
+            oldest = self._change_log.oldest_under_way(connection)
+            return oldest, self._change_log.since(connection, self._since, self._store.process)
+
+        oldest, found = await self._store.write(work)
+        unseen = [change for key, change in found.items() if key not in self._seen]
+        for topic, handler in self._handlers.items():
+            if changes := [change for change in unseen if change.topic == topic]:
+                try:
+                    await handler(changes)
+                except (Unreachable, StoreError, *TROUBLES):
+                    raise
+                except Exception:
+                    log.exception("What another process changed (%s) couldn't be followed.", topic)
+        # Last: if the database can't be used meanwhile, all are read again, and followed twice at worst.
+        self._seen = {key for key, change in found.items() if change.transaction >= oldest}
+        self._since = oldest
+
+    async def _delete_old(self) -> None:
+        while True:
+            await asyncio.sleep(DELETED_EVERY)
+            try:
+                await self._store.write(self._change_log.delete_old)
+            except Exception as problem:  # they are deleted later
+                log.debug("Old changes can't be deleted now: %s", problem)
