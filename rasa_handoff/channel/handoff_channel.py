@@ -31,15 +31,16 @@ from rasa_handoff.channel.compat.server_patches import ServerPatches
 from rasa_handoff.channel.hosted.customer_authentication import CustomerAuthentication
 from rasa_handoff.channel.hosted.customer_pages import CustomerPages
 from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
-from rasa_handoff.channel.inbound.hosting import (
-    HostBlueprint,
-    check_workers,
-    make_channels,
-    warn_of_replicas,
-)
+from rasa_handoff.channel.inbound.hosting import HostBlueprint, make_channels
 from rasa_handoff.channel.inbound.interceptor import Interceptor
 from rasa_handoff.channel.outbound.customers import Customers
 from rasa_handoff.channel.outbound.delivery_methods import delivery_methods_of
+from rasa_handoff.channel.several_processes import (
+    check_shared_stores,
+    check_workers,
+    warn_of_replicas,
+    workers_of_environment,
+)
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.channel.tracker.bot_return import BotReturn
 from rasa_handoff.channel.tracker.tracker_writer import TrackerTarget
@@ -50,7 +51,7 @@ from rasa_handoff.desks.registry import desk_class
 from rasa_handoff.guard.compat.http_requests import SanicRequest
 from rasa_handoff.guard.guard import Guard
 from rasa_handoff.protocol.channel_settings import Settings, read_settings
-from rasa_handoff.protocol.errors import HandoffError
+from rasa_handoff.protocol.errors import HandoffError, SettingsError
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.settings_errors import expanded
 from rasa_handoff.relay import repository
@@ -84,10 +85,11 @@ class HandoffChannel(InputChannel):
         """
         try:
             settings = read_settings(expanded(credentials))
-            check_workers()
             channel = cls(settings, make_channels(settings.channels))
+            check_workers(channel.store)
             channel.store.prepare()
-            channel.store.check_free()
+            if not channel.store.shared:
+                channel.store.check_free()
             channel.store.dispose()  # Sanic may fork; a connection must not be shared
             return channel
         except HandoffError as problem:
@@ -99,7 +101,7 @@ class HandoffChannel(InputChannel):
         self.settings = settings
         self.channels = channels
         self.store = RelayStore(
-            settings.store, repository.metadata, repository.SIDE, repository.SCHEMA, repository.STEPS
+            settings.store, repository.metadata, repository.SIDE, repository.SCHEMA, repository.STEPS, shares=True
         )
         self.relay = Relay(self.store, settings)
         self.desk = desk_class(settings.desk.type)(settings, self.relay)
@@ -183,14 +185,18 @@ class HandoffChannel(InputChannel):
             app.ctx.input_channels = [*app.ctx.input_channels, *self.channels.values()]
 
         async def start() -> None:
-            warn_of_replicas(bot)
+            warn_of_replicas(bot, self.store)
             warn_of_unknown_slots(bot, self.settings)
             bot.freeze_model()
             await self.guard.__aenter__()
-            await self._open(targets)
+            await self._open(bot, targets)
 
         patches = ServerPatches(
-            self.relay.silences_bot, self._keeper(), interceptor.proactive_turns.around, self.guard.connections
+            self.relay.silences_bot,
+            self._keeper(),
+            interceptor.proactive_turns.around,
+            self.guard.connections,
+            self.relay.current if self.store.shared else None,
         )
         patches.follow(app, self._close, prepare=prepare, start=start, finish=self.guard.__aexit__)
 
@@ -210,9 +216,14 @@ class HandoffChannel(InputChannel):
 
         return Keeper(keep, has_kept, write=write)
 
-    async def _open(self, targets: Any) -> None:
+    async def _open(self, bot: Bot, targets: Any) -> None:
         self._connect_callbacks()
         await self.relay.open(targets)
+        try:
+            check_shared_stores(bot, workers_of_environment() > 1 or not await self.relay.is_alone())
+        except SettingsError:
+            await self.relay.close()
+            raise
         self.pages.expect_all()
         await self._retention.__aenter__()
         await self.desk.open()

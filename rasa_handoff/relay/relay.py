@@ -15,7 +15,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy.engine import Connection
 
@@ -39,20 +39,22 @@ from rasa_handoff.protocol.errors import StoreError
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.text import valid, valid_text
 from rasa_handoff.protocol.values import Offer, Speaker, Status
-from rasa_handoff.relay import repository
+from rasa_handoff.relay import page_connections, repository, turn_leases
 from rasa_handoff.relay.desk_reconnection import DeskReconnection
 from rasa_handoff.relay.forget_conversation import forget
 from rasa_handoff.relay.handoff_requests import HandoffRequests
 from rasa_handoff.relay.inbox import add_finished_message, finish_message, note_request
 from rasa_handoff.relay.outbox_entries import put_entries, refuse_where_full
-from rasa_handoff.relay.page_connections import PageConnections, remove_of_ended
+from rasa_handoff.relay.page_connections import PageConnections
 from rasa_handoff.relay.repository import CONVERSATION, CUSTOMER, DESK, TRACKER
+from rasa_handoff.relay.turn_leases import TURN, TurnLeases
 from rasa_handoff.relay.undeliverable import DEAD_LETTERS, events_after_set_aside
 from rasa_handoff.store.change_log import ChangeHandler, LoggedChange
 from rasa_handoff.store.changes import savepoint
 from rasa_handoff.store.dispatcher import Dispatcher, Target
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.failures import log_set_aside, reason_of
+from rasa_handoff.store.membership import Membership
 from rasa_handoff.store.outbox import LANE_TOPICS, Entry
 from rasa_handoff.store.sharing import Sharing
 from rasa_handoff.store.tasks import begin, finish_despite_cancellation
@@ -61,6 +63,11 @@ from rasa_handoff.store.timers import RECOVERY, Clock, Timer
 __all__ = ["CUSTOMER", "DESK", "TRACKER", "Applied", "ConversationWriter", "Relay"]
 
 log = get_log(__name__)
+
+CLAIM_SECONDS: Final = 2.0
+"""How long a response waits for a lane that another process has."""
+CLAIM_AGAIN_SECONDS: Final = 0.02
+"""Seconds between two attempts to take it."""
 
 
 class Applied(Exception):
@@ -91,15 +98,16 @@ class Relay:
         self._conversation_of: dict[str | None, str] = {}
         self._changed = asyncio.Condition()
         self._dispatcher: Dispatcher | None = None
-        self.pages = PageConnections(store)
-        self.change_handlers: dict[str, ChangeHandler] = {CONVERSATION: self._follow_others}
+        self._membership: Membership | None = None
+        self.pages, self.turns = PageConnections(store), TurnLeases(store)
+        self.change_handlers: dict[str, ChangeHandler] = {CONVERSATION: self._follow_others, TURN: self.turns.follow}
         self._stack = AsyncExitStack()
 
     async def open(self, targets: Mapping[str, Target]) -> None:
         """Open the store, load what is under way and begin to deliver. ``targets``: desk, customer, tracker."""
         await self._stack.enter_async_context(self.store)
         sharing = await self._stack.enter_async_context(self._share())
-        membership = sharing.membership
+        membership = self._membership = sharing.membership
         for conversation in await self.store.write(repository.under_way):
             self._remember(conversation)
         self._stack.push_async_callback(self.requests.stop_waiting)
@@ -139,7 +147,7 @@ class Relay:
             handlers,
             look_for_resting,
             self._start_anew,
-            remove_of_ended,
+            _remove_of_ended,
         )
 
     async def _follow_others(self, changes: Sequence[LoggedChange]) -> None:
@@ -171,6 +179,10 @@ class Relay:
 
     async def _forget(self, conversation_id: str, bot_id: str | None) -> forget_command.Forgotten:
         return await self.store.write(lambda connection: forget(connection, conversation_id, bot_id))
+
+    async def is_alone(self) -> bool:
+        """Return whether no other process shares the database now."""
+        return self._membership is None or await self._membership.is_alone()
 
     async def close(self) -> None:
         """Stop delivering and close the store. What still waits is delivered after the next start."""
@@ -356,12 +368,34 @@ class Relay:
         """Return the entries that wait in this lane, oldest first."""
         return await self.store.write(lambda connection: repository.outbox.head(connection, target, conversation_id))
 
+    async def claimed_entries(self, target: str, conversation_id: str) -> list[Entry]:
+        """Return the entries that wait in this lane, for a response that takes them along; no other process delivers them then.
+
+        They are delivered by :meth:`flush` after the response. None are returned while another process has the lane: it is about
+        to deliver them, or to remove what it has delivered.
+        """
+
+        def claim(connection: Connection) -> list[Entry] | None:
+            may_take = repository.outbox.claim(connection, target, conversation_id)
+            return repository.outbox.head(connection, target, conversation_id) if may_take else None
+
+        deadline = time.monotonic() + CLAIM_SECONDS
+        while (entries := await self.store.write(claim)) is None and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(CLAIM_AGAIN_SECONDS)
+        return entries or []
+
     async def count_dead_letters(self) -> int | None:
         """Return the number of dead letters; None while the database can't be used."""
         try:
             return await self.store.write(repository.outbox.count_dead_letters)
         except StoreError:
             return None
+
+
+def _remove_of_ended(connection: Connection) -> None:
+    """Delete what is kept for each process and belongs to one that has ended."""
+    page_connections.remove_of_ended(connection)
+    turn_leases.remove_of_ended(connection)
 
 
 class ConversationWriter:

@@ -25,7 +25,6 @@ from itertools import islice
 from typing import Any, Final, Protocol, runtime_checkable
 
 import msgspec
-from sqlalchemy.engine import Connection
 
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.store.change_log import LoggedChange
@@ -456,14 +455,11 @@ class Dispatcher:
         """Return the first entries of a lane, ``most`` at most; read them unless they are known."""
         if lane.more and len(lane.known) < most:
             lane.begin_reading()
-            head = await self._store.write(lambda connection: self._read_head(connection, lane_key))
+            head = await self._store.write(
+                lambda connection: self._outbox.leased(connection, *lane_key, MOST_IN_MEMORY)
+            )
             lane.read([entry for entry in head if entry.key not in self._delivered])
         return list(islice(lane.known, most))
-
-    def _read_head(self, connection: Connection, lane_key: LaneKey) -> list[Entry]:
-        """Return the first entries of a lane; none if another process has it."""
-        has_it = not self._store.shared or self._outbox.claim(connection, *lane_key)
-        return self._outbox.head(connection, *lane_key, MOST_IN_MEMORY) if has_it else []
 
 
 async def _wait_for_signal(signal: asyncio.Event, seconds: float) -> None:

@@ -123,6 +123,7 @@ class Store:
         self._closed = False
 
     async def __aenter__(self) -> "Store":
+        self.process = uuid.uuid4().hex  # a store that was made before a fork has another one in each process
         self._ownership.take()
         self._owns = True
         try:
@@ -263,7 +264,7 @@ class Store:
     def _commit(self, batch: Batch) -> None:
         """Do all work in one transaction; if that fails, each item in its own. Runs in the thread."""
         indexes = range(len(batch.works))
-        begun, problem = self._attempt(batch, indexes)
+        begun, problem = self._attempt_again(batch, indexes)
         if problem is None:
             return
         if len(indexes) == 1 or not begun:  # locked or unreachable: each alone would wait as long again
@@ -271,24 +272,24 @@ class Store:
             return
         trouble: Exception | None = None
         for index in indexes:
-            problem = trouble or self._attempt(batch, [index])[1]
+            problem = trouble or self._attempt_again(batch, [index])[1]
             if problem is not None:
                 batch.answer({index: problem})
             if isinstance(problem, TROUBLES):  # the database is unreachable: don't wait for it once per item
                 trouble = problem
 
-    def _attempt(self, batch: Batch, indexes: Sequence[int]) -> tuple[bool, Exception | None]:
+    def _attempt_again(self, batch: Batch, indexes: Sequence[int]) -> tuple[bool, Exception | None]:
         """Try one transaction with the work at these indexes, again if another process gets in the way of a single one.
 
         Return whether it began, and the problem if it failed.
         """
         for _ in range(MOST_ATTEMPTS):
-            begun, problem = self._attempt_once(batch, indexes)
+            begun, problem = self._attempt(batch, indexes)
             if problem is None or len(indexes) > 1 or not _is_contended(problem):
                 break
         return begun, problem
 
-    def _attempt_once(self, batch: Batch, indexes: Sequence[int], again: bool = False) -> tuple[bool, Exception | None]:
+    def _attempt(self, batch: Batch, indexes: Sequence[int], again: bool = False) -> tuple[bool, Exception | None]:
         """Try one transaction with the work at these indexes. Return whether it began, and the problem if it failed.
 
         One whose connection was lost, or that nobody waits for, counts as not begun: its work isn't tried item by item.
@@ -318,7 +319,7 @@ class Store:
                 return True, None
         except Exception as problem:
             if _is_lost(problem) and not again and not (self._duplicate is not None and self._duplicate.is_cut):
-                return self._attempt_once(batch, indexes, again=True)  # the connection had ended while idle
+                return self._attempt(batch, indexes, again=True)  # the connection had ended while idle
             return begun and not _is_lost(problem), problem
 
     @contextlib.contextmanager

@@ -194,11 +194,21 @@ class Outbox:
         self._delete = Statement(delete(table).where(table.c.key == bindparam("of")))
         self._delete_shared = Statement(delete(table).where(table.c.key == bindparam("of")).returning(table.c.holder))
         self._insert_leased = self._make_insert_leased()
-        self._first = Statement(whole.with_only_columns(table.c.holder).limit(1).with_for_update())
-        resting = table.c.holder == ""
+        resting, others = table.c.holder == "", table.alias()
         # A name of a column would stand for its new value here.
         in_this = (table.c.target == bindparam("of_target"), table.c.lane == bindparam("of_lane"))
-        self._claim = Statement(update(table).where(*in_this, resting).values(holder=bindparam("process")))
+        of_others = (
+            others.c.target == bindparam("of_target"),
+            others.c.lane == bindparam("of_lane"),
+            others.c.holder != "",
+            others.c.holder != bindparam("process"),
+        )
+        leased = select(others.c.key).where(*of_others)
+        unleased = ~leased.exists()
+        self._of_others = Statement(leased.limit(1))
+        self._claim = Statement(update(table).where(*in_this, resting, unleased).values(holder=bindparam("process")))
+        mine = select(table).where(*in_lane, table.c.holder == bindparam("process")).order_by(table.c.key)
+        self._mine = Statement(mine.limit(bindparam("most")))
         free = (table.c.holder == bindparam("giver")) | resting
         self._give = Statement(update(table).where(*in_this, free).values(holder=bindparam("process")))
         self.dead_letters = Table(
@@ -286,8 +296,14 @@ class Outbox:
 
         An entry whose body can't be read is set aside.
         """
-        found, all_readable, here = [], True, {"target": target, "lane": lane}
+        here = {"target": target, "lane": lane}
         rows = self._all.all(connection, here) if most is None else self._head.all(connection, {**here, "most": most})
+        found = self._readable(connection, rows)
+        return found if len(found) == len(rows) else self.head(connection, target, lane, most)
+
+    def _readable(self, connection: Connection, rows: Sequence[Any]) -> list[Entry]:
+        """Return the entries of these rows; set aside those whose body can't be read."""
+        found = []
         for row in rows:
             try:
                 body = _body(row.body)
@@ -295,24 +311,31 @@ class Outbox:
             except ValueError as problem:
                 log.error(
                     "An entry (%s %s of %s) can't be read, and is set aside: %s",
-                    target,
+                    row.target,
                     row.name,
-                    short_id(lane),
+                    short_id(row.lane),
                     problem,
                 )
                 self.set_aside(connection, row.key, f"Its body can't be read: {problem}")
-                all_readable = False
-        return found if all_readable else self.head(connection, target, lane, most)
+        return found
 
     def claim(self, connection: Connection, target: str, lane: str) -> bool:
-        """Lease a lane to this process unless another one has it; return whether this one has it now, or the lane is empty."""
-        process, here = connection.info.get(PROCESS), {"target": target, "lane": lane}
-        if process is None or (first := self._first.first(connection, here)) is None:
+        """Lease a lane that rests to this process, unless another one has it; return whether no other has it now."""
+        process = connection.info.get(PROCESS)
+        if process is None:
             return True
-        if first.holder not in ("", process):
-            return False
-        self._claim.change(connection, {"of_target": target, "of_lane": lane, "process": process})
-        return True
+        here = {"of_target": target, "of_lane": lane, "process": process}
+        self._claim.change(connection, here)
+        return self._of_others.first(connection, here) is None
+
+    def leased(self, connection: Connection, target: str, lane: str, most: int) -> list[Entry]:
+        """Return the first entries of a lane that this process has; of a database with one owner, the first ones."""
+        process = connection.info.get(PROCESS)
+        if process is None:
+            return self.head(connection, target, lane, most)
+        self.claim(connection, target, lane)
+        here = {"target": target, "lane": lane, "process": process, "most": most}
+        return self._readable(connection, self._mine.all(connection, here))
 
     def give(self, connection: Connection, target: str, lane: str, process: str) -> None:
         """Give a lane to another process, unless a third one has it; empty: end this process's lease, so that the lane rests."""

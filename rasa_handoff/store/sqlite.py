@@ -95,8 +95,8 @@ class DatabaseInUse(StoreError):
 
     def __init__(self, shown: object, owner: str) -> None:
         super().__init__(
-            f"The database {shown} is in use by another process ({owner}). A database serves one "
-            f"process: stop the other one, or give this one a database of its own."
+            f"The database {shown} is in use by another process ({owner}), and serves one: stop the other one, or give this one "
+            "a database of its own. On Postgres several processes may share one (docs/operations.md)."
         )
         self.owner = owner
 

@@ -7,7 +7,7 @@ failed actions, which Rasa only logs. They are set on the class, so that they ou
 ``lock_store.py`` and ``forms.py`` are patched together with it. ``tests/rasa/handoff/test_pause.py`` fails when Rasa has changed.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from functools import wraps
@@ -33,7 +33,11 @@ DeskActive = Callable[[str], bool]
 AroundTurn = Callable[[str, OutputChannel], AbstractAsyncContextManager[None]]
 """Entered around a proactive turn, with the conversation's id and the output."""
 
+Look = Callable[[str], Awaitable[object]]
+"""Brings what is known of the conversation with this id up to date: another process may have changed it."""
+
 _around_turns: list[AroundTurn] = []
+_looks: list[Look] = []
 _active_checks: list[DeskActive] = []
 _coming_back: ContextVar[bool] = ContextVar("handoff_coming_back", default=False)
 
@@ -48,10 +52,10 @@ def coming_back() -> Iterator[None]:
         _coming_back.reset(token)
 
 
-def install(desk_active: DeskActive, around_turn: AroundTurn | None = None) -> None:
+def install(desk_active: DeskActive, around_turn: AroundTurn | None = None, look: Look | None = None) -> None:
     """Keep the bot silent in conversations for which ``desk_active`` is true. Undone by :func:`remove`.
 
-    ``around_turn`` is entered around proactive turns.
+    ``around_turn`` is entered around proactive turns. ``look`` is awaited before ``desk_active`` is asked.
     """
     if not _active_checks:
         lock_store.patch()
@@ -60,22 +64,28 @@ def install(desk_active: DeskActive, around_turn: AroundTurn | None = None) -> N
     _active_checks.append(desk_active)
     if around_turn is not None:
         _around_turns.append(around_turn)
+    if look is not None:
+        _looks.append(look)
 
 
-def remove(desk_active: DeskActive, around_turn: AroundTurn | None = None) -> None:
+def remove(desk_active: DeskActive, around_turn: AroundTurn | None = None, look: Look | None = None) -> None:
     """Undo one :func:`install`; after the last one, Rasa is as before."""
     if desk_active in _active_checks:
         _active_checks.remove(desk_active)
     if around_turn in _around_turns:
         _around_turns.remove(around_turn)
+    if look in _looks:
+        _looks.remove(look)
     if not _active_checks:
         lock_store.restore()
         forms.PATCHES.restore()
         PATCHES.restore()
 
 
-def _must_be_silent(conversation_id: str) -> bool:
+async def _must_be_silent(conversation_id: str) -> bool:
     """Return whether the bot must be silent in this conversation."""
+    for look in _looks:
+        await look(conversation_id)
     return not _coming_back.get() and any(is_active(conversation_id) for is_active in _active_checks)
 
 
@@ -103,7 +113,7 @@ def _external(original: Any) -> Any:
     async def trigger(
         self: MessageProcessor, intent_name: str, entities: Any, tracker: DialogueStateTracker, output_channel: Any
     ) -> None:
-        if _must_be_silent(tracker.sender_id):
+        if await _must_be_silent(tracker.sender_id):
             log.info(
                 "'%s' for %s was not triggered: an agent has the conversation.",
                 intent_name,
@@ -119,7 +129,7 @@ def _external(original: Any) -> Any:
 def _prediction(original: Any) -> Any:
     @wraps(original)
     async def run(self: MessageProcessor, output_channel: Any, tracker: DialogueStateTracker) -> None:
-        if _must_be_silent(tracker.sender_id):
+        if await _must_be_silent(tracker.sender_id):
             log.warning("The bot stays silent for %s: an agent has the conversation.", short_id(tracker.sender_id))
             return
         if self.on_circuit_break is None:
@@ -143,7 +153,7 @@ def _execution(original: Any) -> Any:
     async def execute(
         self: MessageProcessor, sender_id: str, action_name: str, output_channel: Any, *rest: Any, **more: Any
     ) -> Any:
-        if _must_be_silent(sender_id):
+        if await _must_be_silent(sender_id):
             log.warning("'%s' was not run for %s: an agent has the conversation.", action_name, short_id(sender_id))
             return await self.get_tracker(sender_id)
         async with _around(sender_id, output_channel):
@@ -189,7 +199,7 @@ def _sending(original: Any) -> Any:
         speaks = not getattr(output_channel, "has_own_desk", False) and any(
             isinstance(event, BotUttered) for event in events
         )
-        if speaks and (_must_be_silent(tracker.sender_id) or _paused_by_us(tracker)):
+        if speaks and (await _must_be_silent(tracker.sender_id) or _paused_by_us(tracker)):
             log.warning(
                 "Messages of the bot for %s were not sent: an agent has the conversation.", short_id(tracker.sender_id)
             )

@@ -8,7 +8,7 @@ from sanic import Sanic
 from rasa_handoff.channel.compat import fail_safe_store, http_connections, processor
 from rasa_handoff.channel.compat.fail_safe_store import Keeper
 from rasa_handoff.channel.compat.http_connections import ClosingConnections
-from rasa_handoff.channel.compat.processor import AroundTurn, DeskActive
+from rasa_handoff.channel.compat.processor import AroundTurn, DeskActive, Look
 from rasa_handoff.channel.compat.rasa_line import warn_of_untested_rasa
 from rasa_handoff.guard.connections import Connections
 
@@ -23,18 +23,20 @@ class ServerPatches(NamedTuple):
     """The patches of one channel.
 
     ``desk_active``: in which conversations the bot is silent. ``keeper``: keeps the turns that can't be saved. ``around_turn``:
-    is entered around proactive turns. ``connections``: counts and limits the server's connections.
+    is entered around proactive turns. ``connections``: counts and limits the server's connections. ``look``: brings what is known
+    of a conversation up to date, where other processes may have changed it.
     """
 
     desk_active: DeskActive
     keeper: Keeper
     around_turn: AroundTurn | None = None
     connections: Connections | None = None
+    look: Look | None = None
 
     def install(self, app: Sanic) -> None:
         """Install the patches, and log a warning if they weren't tested with the installed Rasa."""
         warn_of_untested_rasa()
-        processor.install(self.desk_active, self.around_turn)
+        processor.install(self.desk_active, self.around_turn, self.look)
         fail_safe_store.patch(self.keeper)
         if self.connections is not None:
             http_connections.watch(app, self.connections)
@@ -42,7 +44,7 @@ class ServerPatches(NamedTuple):
     def remove(self, app: Sanic) -> None:
         """Remove them; those that another channel needs stay."""
         fail_safe_store.restore(self.keeper)
-        processor.remove(self.desk_active, self.around_turn)
+        processor.remove(self.desk_active, self.around_turn, self.look)
         if self.connections is not None:
             http_connections.unwatch(app)
 

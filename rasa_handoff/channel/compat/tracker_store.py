@@ -340,10 +340,16 @@ class StoreAccess:
 _accesses: "weakref.WeakKeyDictionary[TrackerStore, StoreAccess]" = weakref.WeakKeyDictionary()
 
 
-def access(store: TrackerStore) -> StoreAccess:
-    """Return the access to this store, or to the one inside Rasa's wrapper."""
+def innermost(store: TrackerStore) -> TrackerStore:
+    """Return the store inside Rasa's wrapper."""
     while isinstance(store, FailSafeTrackerStore):
         store = store._tracker_store
+    return store
+
+
+def access(store: TrackerStore) -> StoreAccess:
+    """Return the access to this store, or to the one inside Rasa's wrapper."""
+    store = innermost(store)
     if store not in _accesses:
         _accesses[store] = StoreAccess(store)
     return _accesses[store]

@@ -7,7 +7,6 @@ A second worker or replica, whatever the database, would pass messages meant for
 replica warned of.
 """
 
-import os
 from collections.abc import Awaitable, Callable, Mapping
 from difflib import get_close_matches
 from typing import Any, Final
@@ -15,7 +14,6 @@ from typing import Any, Final
 import rasa.shared.utils.common
 from rasa.core.channels import BUILTIN_CHANNELS
 from rasa.core.channels.channel import InputChannel, UserMessage
-from rasa.core.lock_store import InMemoryLockStore
 from rasa.shared.exceptions import RasaException
 
 from rasa_handoff.channel import message_ids
@@ -25,7 +23,6 @@ from rasa_handoff.channel.compat.rasa_channels import class_names
 from rasa_handoff.channel.hosted.customer_authentication import CustomerAuthentication
 from rasa_handoff.channel.hosted.request_bodies import refuse_other_than_objects
 from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
-from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.guard.guard import Guard
 from rasa_handoff.protocol.channel_settings import CHANNEL_NAME
 from rasa_handoff.protocol.errors import SettingsError
@@ -37,8 +34,6 @@ log = get_log(__name__)
 
 ReceiveMessage = Callable[[str, UserMessage], Awaitable[None]]
 
-ONE_PROCESS: Final = "one process has all conversations"
-"""The reason in both messages about several Rasa servers."""
 
 CORRECTED: Final[Mapping[str, str]] = {
     "rasa.core.channels.slack.SlackInput": "rasa_handoff.channel.compat.slack.HandoffSlack",
@@ -182,26 +177,3 @@ def _named(name: str, receive: ReceiveMessage) -> OnMessage:
         await receive(name, message)
 
     return on_message
-
-
-def check_workers() -> None:
-    """Check, before anything is opened, that Rasa starts one worker.
-
-    Raises:
-        SettingsError: ``SANIC_WORKERS`` asks for several.
-    """
-    workers = os.environ.get("SANIC_WORKERS", "1").strip()
-    if workers.isdigit() and int(workers) > 1:
-        raise SettingsError(
-            f"rasa_handoff.HandoffChannel: SANIC_WORKERS is {workers}, but {ONE_PROCESS}: set SANIC_WORKERS=1, or leave it out."
-        )
-
-
-def warn_of_replicas(bot: Bot) -> None:
-    """Log a warning if Rasa's lock store is shared, which is a sign of several Rasa servers."""
-    if bot.ready and not isinstance(store := bot.agent.lock_store, InMemoryLockStore):
-        log.warning(
-            "endpoints.yml has a lock store for several Rasa servers (%s), but %s: run one server, and take lock_store out.",
-            type(store).__name__,
-            ONE_PROCESS,
-        )

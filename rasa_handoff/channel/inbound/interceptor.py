@@ -124,14 +124,17 @@ class Interceptor:
 
     async def _once(self, channel: str, message: UserMessage) -> None:
         """Route the message unless it is a copy: a message with a sender's id is handled once, however often it arrives."""
+        await self._relay.current(message.sender_id)
         if await self._pass_to_desk(channel, message):
             return
-        progress = await self._note_begun(message)
-        if progress is MessageProgress.DONE:
-            return
-        if len(message.text or "") > LONGEST_MESSAGE:
-            return await self._too_long(channel, message)
-        await self._route(channel, message, again=progress is MessageProgress.BEGUN)
+        async with self._relay.turns.turn(message.sender_id):
+            await self._relay.current(message.sender_id)
+            progress = await self._note_begun(message)
+            if progress is MessageProgress.DONE:
+                return
+            if len(message.text or "") > LONGEST_MESSAGE:
+                return await self._too_long(channel, message)
+            await self._route(channel, message, again=progress is MessageProgress.BEGUN)
 
     async def _pass_to_desk(self, channel: str, message: UserMessage) -> bool:
         """Pass a message of a live chat on, in one transaction with its id; return False if it isn't one, or may be a copy."""
@@ -186,6 +189,7 @@ class Interceptor:
         await self._opened.wait()
         async with self._turns.turn(conversation_id):
             try:
+                await self._relay.current(conversation_id)
                 if self._stopping:  # entries that a response brings now could no longer leave the outbox
                     return self._relay.silences_bot(conversation_id)
                 return await self._customers.fetch(conversation_id, channel, output)

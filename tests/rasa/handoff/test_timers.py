@@ -20,6 +20,7 @@ from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually, within
 from tests.rasa.handoff.conftest import credentials
 from tests.rasa.handoff.seen_by_rasa import is_paused, tracker_has
+from tests.support.postgres_server import Database
 
 QUICK = 0.3
 
@@ -381,14 +382,14 @@ async def test_a_second_process_on_the_same_file_is_refused(serve: Any, thandi: 
             HandoffChannel.from_credentials(rasa.credentials["rasa_handoff.HandoffChannel"])
 
 
-@pytest.mark.parametrize("store", [{}, {"store": "postgresql://relay@127.0.0.1:9/relay"}])
-async def test_several_workers_are_refused(
-    store: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_several_workers_need_postgres(
+    postgres: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SANIC_WORKERS", "2")
-    own = credentials("http://127.0.0.1:9", tmp_path, **store)["rasa_handoff.HandoffChannel"]
-    with pytest.raises(HandoffSettingsError, match=r"SANIC_WORKERS is 2, but one process has all conversations"):
+    own = credentials("http://127.0.0.1:9", tmp_path)["rasa_handoff.HandoffChannel"]
+    with pytest.raises(HandoffSettingsError, match=r"SANIC_WORKERS is 2, but .* a Postgres database"):
         HandoffChannel.from_credentials(own)
+    HandoffChannel.from_credentials({**own, "store": postgres.url})
 
 
 async def test_a_lock_store_for_several_servers_is_said_in_the_log(

@@ -1,0 +1,83 @@
+"""Several Rasa processes for one bot, as workers or as replicas: what they must share, checked at the start.
+
+They share the relay's database, on Postgres, and Rasa's own lock store and tracker store.
+"""
+
+import os
+from typing import Any, Final
+
+from rasa.core.lock_store import InMemoryLockStore
+from rasa.core.tracker_store import InMemoryTrackerStore, SQLTrackerStore
+
+from rasa_handoff.channel.compat.tracker_store import innermost
+from rasa_handoff.channel.tracker.bot import Bot
+from rasa_handoff.protocol.errors import SettingsError
+from rasa_handoff.protocol.logs import get_log
+from rasa_handoff.store.engine import Store
+
+log = get_log(__name__)
+
+ONE_PROCESS: Final = "one process has all conversations, with this database"
+"""The reason in both messages about several Rasa servers."""
+
+
+def workers_of_environment() -> int:
+    """Return how many workers Rasa will start (``SANIC_WORKERS``)."""
+    workers = os.environ.get("SANIC_WORKERS", "1").strip()
+    return int(workers) if workers.isdigit() else 1
+
+
+def check_workers(store: Store) -> None:
+    """Check, before anything is opened, that the relay's database may be used by as many workers as Rasa starts.
+
+    Raises:
+        SettingsError: it is no Postgres, and ``SANIC_WORKERS`` asks for several.
+    """
+    if (workers := workers_of_environment()) > 1 and not store.shared:
+        raise SettingsError(
+            f"rasa_handoff.HandoffChannel: SANIC_WORKERS is {workers}, but {ONE_PROCESS}: set SANIC_WORKERS=1, or give 'store' "
+            "a Postgres database, which several processes can share."
+        )
+
+
+def check_shared_stores(bot: Bot, several: bool) -> None:
+    """Check that Rasa's own stores are shared where several Rasa processes work together.
+
+    ``several``: whether there are, or will be.
+
+    Raises:
+        SettingsError: one isn't, with what to write into ``endpoints.yml``.
+    """
+    if not several or not bot.ready:
+        return
+    if isinstance(bot.agent.lock_store, InMemoryLockStore):
+        raise SettingsError(
+            "endpoints.yml has no lock store that several Rasa processes share, so two of them would answer a customer at once: "
+            "write lock_store: {type: redis, url: ...}, or run one process."
+        )
+    if (problem := unshared_tracker_store(bot.agent.tracker_store)) is not None:
+        raise SettingsError(
+            f"endpoints.yml: {problem}, so each Rasa process would know other conversations: write a tracker_store of type SQL "
+            "with the dialect postgresql, redis, mongod or dynamo, or run one process."
+        )
+
+
+def unshared_tracker_store(store: Any) -> str | None:
+    """Return why this tracker store isn't shared by several processes; None if it may be."""
+    inner = innermost(store)
+    if isinstance(inner, InMemoryTrackerStore):
+        return "the tracker store is in memory"
+    if isinstance(inner, SQLTrackerStore) and inner.engine.dialect.name == "sqlite":
+        return "the tracker store is a SQLite file"
+    return None
+
+
+def warn_of_replicas(bot: Bot, store: Store) -> None:
+    """Log a warning if Rasa's lock store is shared, which is a sign of several Rasa servers, and the relay's database isn't."""
+    if not store.shared and bot.ready and not isinstance(locks := bot.agent.lock_store, InMemoryLockStore):
+        log.warning(
+            "endpoints.yml has a lock store for several Rasa servers (%s), but %s: run one server, or give 'store' a Postgres "
+            "database, which several processes can share.",
+            type(locks).__name__,
+            ONE_PROCESS,
+        )

@@ -1,0 +1,172 @@
+"""Two Rasa servers with one bot_id, one relay's database on Postgres, a Redis lock store and one tracker store."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from rasa_handoff.channel.several_processes import check_shared_stores
+from rasa_handoff.channel.tracker.bot import Bot
+from rasa_handoff.core.control import Control
+from rasa_handoff.protocol.errors import SettingsError
+from rasa_handoff.testing.rasa_server import RasaServer
+from rasa_handoff.testing.scripted_customer import ScriptedCustomer
+from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
+from rasa_handoff.testing.waiting import eventually
+from tests.rasa.handoff.conftest import credentials
+from tests.support.postgres_server import Database, Postgres
+from tests.support.redis import RedisServer
+
+
+class Pair(NamedTuple):
+    """Two Rasa servers that work together."""
+
+    first: RasaServer
+    second: RasaServer
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def endpoints(postgres_server: Postgres, redis: RedisServer) -> Iterator[dict[str, Any]]:
+    """What Rasa processes share."""
+    trackers = postgres_server.fresh()
+    yield {
+        "tracker_store": trackers.tracker_store(),
+        "lock_store": {"type": "redis", "url": "127.0.0.1", "port": redis.port},
+    }
+    postgres_server.drop(trackers)
+
+
+@pytest.fixture
+async def pair(
+    small_model: Path, desk: DeskServer, tmp_path: Path, postgres: Database, endpoints: dict[str, Any]
+) -> AsyncIterator[Pair]:
+    async with AsyncExitStack() as stack:
+        servers = []
+        for name in ("first", "second"):
+            folder = tmp_path / name
+            folder.mkdir()
+            settings = credentials(desk.url, folder, store=postgres.url)
+            servers.append(await stack.enter_async_context(RasaServer(small_model, folder, settings, endpoints)))
+        await eventually(lambda: all(server.channel.desk.connected for server in servers))
+        yield Pair(*servers)
+
+
+def _said(agent: ScriptedAgent) -> list[str]:
+    """Return what the customers said to this agent."""
+    return [message["text"] for message in agent.all("message") if message["speaker"] == "customer"]
+
+
+def state(rasa: RasaServer) -> Control:
+    return rasa.channel.relay.conversation("thabo").state
+
+
+async def test_a_customer_of_rest_may_come_to_any_process(pair: Pair, thandi: ScriptedAgent) -> None:
+    await pair.first.say("/execute_handoff")
+    handoff_id = (await thandi.take_next())["handoff_id"]
+    said = [f"message {number}" for number in range(6)]
+    answers: list[str] = []
+    for number, text in enumerate(said):
+        answers += await pair[number % 2].texts(text)
+        await thandi.hears("message", text=text)
+        assert (await thandi.say(handoff_id, f"answer {number}"))["ok"]
+
+    async def all_heard() -> bool:
+        for rasa in pair:
+            answers.extend(await rasa.texts("and?"))
+        return "answer 5" in answers
+
+    await eventually(all_heard)
+    assert [text for text in answers if text.startswith("answer")] == [f"answer {number}" for number in range(6)]
+    assert (await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved"))["ok"]
+    await eventually(lambda: all(state(rasa) is Control.BOT for rasa in pair))
+    for rasa in pair:
+        assert (await rasa.texts("/greet"))[-1] == "Hello."
+    assert [text for text in _said(thandi) if text in said] == said
+
+
+async def test_the_pause_is_known_to_the_other_process_at_once(pair: Pair, thandi: ScriptedAgent) -> None:
+    for _ in range(3):
+        await pair.first.say("/execute_handoff")
+        assert "Hello." not in await pair.second.texts("/greet")
+        handoff_id = (await thandi.take_next())["handoff_id"]
+        assert (await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved"))["ok"]
+        await eventually(lambda: all(state(rasa) is Control.BOT for rasa in pair))
+        assert "Hello." in await pair.second.texts("/greet")
+
+
+async def test_a_page_hears_the_agent_whichever_process_it_is_connected_to(pair: Pair, thandi: ScriptedAgent) -> None:
+    for number, rasa in enumerate(pair):
+        async with ScriptedCustomer(rasa.url, f"customer{number}", acks=True) as customer:
+            await customer.say("/execute_handoff")
+            handoff_id = (await thandi.take_next())["handoff_id"]
+            for line in range(3):
+                assert (await thandi.say(handoff_id, f"line {line}", f"{number}-{line}"))["ok"]
+                await customer.hears(f"line {line}")
+                await thandi.hears("message.status", message_id=f"{number}-{line}", status="delivered")
+            await customer.say("thank you")
+            await thandi.hears("message", text="thank you")
+        waiting = [one for one in thandi.all("message.status") if one["status"] == "waiting"]
+        assert waiting == []
+
+
+async def test_a_page_that_moves_to_the_other_process_gets_what_waited(pair: Pair, thandi: ScriptedAgent) -> None:
+    async with ScriptedCustomer(pair.first.url, acks=True) as customer:
+        await customer.say("/execute_handoff")
+        handoff_id = (await thandi.take_next())["handoff_id"]
+    assert (await thandi.say(handoff_id, "are you there?", "a-1"))["ok"]
+    await thandi.hears("message.status", message_id="a-1", status="waiting")
+    async with ScriptedCustomer(pair.second.url, acks=True) as again:
+        await again.hears("are you there?")
+        await thandi.hears("message.status", message_id="a-1", status="delivered")
+        assert (await thandi.say(handoff_id, "good", "a-2"))["ok"]
+        await again.hears("good")
+
+
+async def test_copies_of_a_message_at_both_processes_are_one(pair: Pair, thandi: ScriptedAgent) -> None:
+    await pair.first.say("/execute_handoff")
+    await thandi.take_next()
+    for number in range(10):
+        copies = (rasa.say(f"copy {number}", metadata={"handoff_message_id": f"m-{number}"}) for rasa in pair)
+        await asyncio.gather(*copies)
+    await pair.first.say("the end")
+    await thandi.hears("message", text="the end")
+    assert [text for text in _said(thandi) if text.startswith("copy")] == [f"copy {number}" for number in range(10)]
+
+
+async def test_two_messages_at_once_are_two_turns_one_after_the_other(pair: Pair) -> None:
+    await asyncio.gather(*(rasa.say("/greet") for rasa in pair for _ in range(3)))
+    events = await pair.first.events()
+    said = [event["event"] for event in events if event["event"] in ("user", "bot")]
+    assert said == ["user", "bot"] * 6
+
+
+@pytest.mark.parametrize(
+    ("shared", "problem"),
+    [
+        ((), "no lock store that several Rasa processes share"),
+        (("tracker_store",), "no lock store that several Rasa processes share"),
+        (("lock_store",), "the tracker store is a SQLite file"),
+        (("lock_store", "tracker_store"), None),
+    ],
+)
+async def test_what_several_processes_must_share_is_checked(
+    small_model: Path, tmp_path: Path, endpoints: dict[str, Any], shared: tuple[str, ...], problem: str | None
+) -> None:
+    own = credentials("http://127.0.0.1:9", tmp_path)
+    async with RasaServer(small_model, tmp_path, own, {name: endpoints[name] for name in shared}) as rasa:
+        bot = Bot(rasa.app)
+        check_shared_stores(bot, several=False)
+        if problem is None:
+            check_shared_stores(bot, several=True)
+        else:
+            with pytest.raises(SettingsError, match=problem):
+                check_shared_stores(bot, several=True)
