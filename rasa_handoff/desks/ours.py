@@ -128,7 +128,13 @@ class OurDesk(Desk):
         for task in (self._task, self._absence):
             if task is not None:
                 await cancel_all(task)
+        with contextlib.suppress(StoreError):
+            await self.relay.note_desk_connected(False)
         await self._client.disconnect()
+
+    async def process_of(self, lane: str) -> str | None:
+        """Return a process that is connected to the live-agent server, if this one isn't."""
+        return None if self.connected else await self.relay.process_at_desk()
 
     async def deliver(self, lane: str, entries: Sequence[Entry]) -> list[events.Event]:
         """Send an entry and wait for its acknowledgement."""
@@ -255,12 +261,23 @@ class OurDesk(Desk):
                 with contextlib.suppress(Exception):
                     await self._client.disconnect()
             self._welcome = None
+            with contextlib.suppress(StoreError):
+                await self.relay.note_desk_connected(False)
             await attempts.pause()
 
     async def _report_absence(self) -> None:
         """Report the desk as lost if it stays away: customers get a notice, and their timers run."""
         await asyncio.sleep(UNNOTICED_SECONDS)
+        while await self._another_is_connected():  # noqa: ASYNC110 (what another process notes)
+            await asyncio.sleep(UNNOTICED_SECONDS)
         await retry_until_stored(lambda: self.relay.reconnection.apply_to_all(events.DeskLost))
+
+    async def _another_is_connected(self) -> bool:
+        """Return whether another process that shares the database is connected to the desk: then it isn't away."""
+        try:
+            return await self.relay.process_at_desk() is not None
+        except StoreError:  # it can't be known now
+            return False
 
     async def _end_absence(self) -> None:
         """Stop the pending report of absence, before the conversations are notified that the desk is back."""
@@ -297,6 +314,7 @@ class OurDesk(Desk):
         if self._why_unusable is not None:
             raise Unreachable(self._why_unusable)
         log.info("Connected to the live-agent server at %s.", self.settings.url)
+        await self.relay.note_desk_connected(True)
         if (welcome := self._welcome) is not None:
             await self._end_absence()
             await self.relay.reconnection.remove_acknowledged({known.handoff_id: known.last for known in welcome.open})

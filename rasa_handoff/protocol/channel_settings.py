@@ -114,7 +114,8 @@ class Settings(Value, frozen=True, forbid_unknown_fields=True):
     ``custom`` message reports who is active, at each change. ``trigger_text``: for a front end on ``rest`` that connects to its
     desk by itself when it is answered with this text. A request for a person is answered with it, and no handoff is made here.
 
-    ``retention``: how long what is over is kept.
+    ``retention``: how long what is over is kept. ``bus``: the address of a Redis by which processes that share ``store`` tell
+    each other to look at it; None: Postgres itself does it.
 
     ``start_payloads``: what a widget sends by itself when it is opened. In a live chat it is no message of the customer's.
 
@@ -128,6 +129,7 @@ class Settings(Value, frozen=True, forbid_unknown_fields=True):
     desk: DeskSettings
     channels: dict[str, dict[str, Any] | None]
     store: str = DEFAULT_STORE
+    bus: str | None = None
     intents: IntentSettings = IntentSettings()
     slots: tuple[str, ...] = ()
     settable_slots: tuple[str, ...] = ()

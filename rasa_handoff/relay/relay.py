@@ -92,7 +92,7 @@ class Relay:
         self.reconnection = DeskReconnection(self, store)
         self.on_active_changed: Callable[[Conversation], Awaitable[None]] | None = None
         self.commands: dict[str, Handler] = {}
-        self._now = now
+        self._now, self._bus_url = now, settings.bus
         self._writer = ConversationWriter(settings, now)
         self._under_way: dict[str, Conversation] = {}
         self._conversation_of: dict[str | None, str] = {}
@@ -148,6 +148,7 @@ class Relay:
             look_for_resting,
             self._start_anew,
             _remove_of_ended,
+            self._bus_url,
         )
 
     async def _follow_others(self, changes: Sequence[LoggedChange]) -> None:
@@ -171,6 +172,12 @@ class Relay:
 
         await self._follow(*await self.store.write(read))
 
+    async def tell_others(self, topic: str, conversation_id: str, body: str) -> None:
+        """Tell the other processes something about a conversation; they follow it with their ``change_handlers``."""
+        await self.store.write(
+            lambda connection: repository.outbox.change_log.note(connection, topic, conversation_id, body)
+        )
+
     async def current(self, conversation_id: str) -> Conversation:
         """Return the conversation as it is in the database, where other processes may have changed it; else as in memory."""
         if self.store.shared:
@@ -179,6 +186,17 @@ class Relay:
 
     async def _forget(self, conversation_id: str, bot_id: str | None) -> forget_command.Forgotten:
         return await self.store.write(lambda connection: forget(connection, conversation_id, bot_id))
+
+    async def note_desk_connected(self, connected: bool) -> None:
+        """Note whether this process is connected to the desk, for the others that share the database."""
+        if self.store.shared:
+            await self.store.write(
+                lambda connection: repository.processes.note_connected(connection, self.store.process, connected)
+            )
+
+    async def process_at_desk(self) -> str | None:
+        """Return a process that is connected to the desk; None if there is none, or no other one shares the database."""
+        return await self.store.write(repository.processes.connected) if self.store.shared else None
 
     async def is_alone(self) -> bool:
         """Return whether no other process shares the database now."""

@@ -120,7 +120,7 @@ class Store:
         self._committing: asyncio.Task[None] | None = None
         self._stuck: asyncio.Future[None] | None = None
         self._doubts: list[Doubt] = []
-        self._closed = False
+        self._closed = True
 
     async def __aenter__(self) -> "Store":
         self.process = uuid.uuid4().hex  # a store that was made before a fork has another one in each process
@@ -128,6 +128,7 @@ class Store:
         self._owns = True
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self.prepare)
+            self._closed = False
         except BaseException:
             self._owns = False
             self._ownership.leave()
@@ -163,7 +164,7 @@ class Store:
         here.
 
         Raises:
-            StoreError: the store is closed.
+            StoreError: the store is closed, or not open yet.
         """
         if self._closed:
             raise StoreError(f"The database {without_password(self.url)} is closed.")

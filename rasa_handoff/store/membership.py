@@ -16,7 +16,21 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from sqlalchemy import Column, Float, MetaData, String, Table, bindparam, delete, insert, literal_column, select, update
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    MetaData,
+    String,
+    Table,
+    bindparam,
+    delete,
+    false,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.protocol.errors import StoreError, Unreachable
@@ -50,6 +64,8 @@ class Processes:
             Column("id", String(32), primary_key=True),
             Column("started_at", Float, nullable=False),
             Column("seen_at", Float, nullable=False),
+            # Whether it is connected to the other side, and can deliver what is for it.
+            Column("connected", Boolean, nullable=False, server_default=false()),
         )
         table = self.table
         self._insert = insert(table).values(id=bindparam("process"), started_at=NOW, seen_at=NOW)
@@ -57,6 +73,8 @@ class Processes:
         old = table.c.seen_at < NOW - bindparam("lease", type_=Float)
         self._ended = Statement(select(table.c.id).where(old).with_for_update(skip_locked=True))
         self._delete = delete(table).where(table.c.id == bindparam("process"))
+        self._note_connected = update(table).where(table.c.id == bindparam("process"))
+        self._connected = select(table.c.id).where(table.c.connected, ~old).limit(1)
         self._others = select(table.c.id).where(table.c.id != bindparam("process"), ~old)
 
     def add(self, connection: Connection, process: str) -> None:
@@ -75,6 +93,15 @@ class Processes:
         """Remove the processes that have ended without saying so."""
         for row in self._ended.all(connection, {"lease": LEASE}):
             self.remove(connection, row.id)
+
+    def note_connected(self, connection: Connection, process: str, connected: bool) -> None:
+        """Note whether a process is connected to the other side."""
+        connection.execute(self._note_connected.values(connected=connected), {"process": process})
+
+    def connected(self, connection: Connection) -> str | None:
+        """Return a process that is connected to the other side; None if there is none."""
+        found: str | None = connection.execute(self._connected, {"lease": LEASE}).scalars().first()
+        return found
 
     def others(self, connection: Connection, process: str) -> list[str]:
         """Return the processes that are at work beside this one."""

@@ -166,7 +166,9 @@ def _with_column(column: Column | None) -> MetaData:
 async def test_a_second_process_is_refused_and_the_first_goes_on(database_url: str) -> None:
     first = Database(database_url)
     async with first.store:
-        with pytest.raises(StoreError, match=r"is in use by another process \(.*\d+\)\. A database serves one process"):
+        with pytest.raises(
+            StoreError, match=r"is in use by another process \(.*\d+\), and serves one: stop the other one"
+        ):
             await Database(database_url).store.__aenter__()
         await first.put("still writing")
     async with Database(database_url).store as again:
@@ -178,7 +180,9 @@ async def test_an_older_schema_in_use_is_not_brought_up(database_url: str, enter
     url, steps_taken = database_url, []
     newer = Store(url, _with_column(Column("name", String(10))), "relay", 2, {2: steps_taken.append})
     async with Store(url, _with_column(None), "relay", 1) as running:
-        with pytest.raises(StoreError, match=r"is in use by another process \(.*\d+\)\. A database serves one process"):
+        with pytest.raises(
+            StoreError, match=r"is in use by another process \(.*\d+\), and serves one: stop the other one"
+        ):
             await newer.__aenter__() if entered else newer.prepare()
         assert steps_taken == []
         found = "select value from meta where key = 'schema'"
@@ -201,6 +205,14 @@ async def test_a_folder_that_is_not_there_is_one_sentence(tmp_path: Path) -> Non
     with pytest.raises(StoreError, match="can't be opened") as problem:
         await Database(tmp_path / "nowhere").store.__aenter__()
     assert "\n" not in str(problem.value)
+
+
+async def test_work_before_the_start_is_refused_and_doesnt_keep_the_store_from_opening(database_url: str) -> None:
+    database = Database(database_url)
+    with pytest.raises(StoreError, match="is closed"):
+        await database.store.write(lambda connection: None)
+    async with database.store:
+        await database.put("1")
 
 
 async def test_a_closed_store_says_so(database_url: str) -> None:

@@ -25,5 +25,7 @@ def _lengths(metadata: MetaData) -> dict[str, int]:
         f"{table.name}.{column.name}": column.type.length
         for table in metadata.tables.values()
         for column in table.columns
-        if column.name in named and getattr(column.type, "length", None) and table.name not in ("meta", "secrets")
+        if column.name in named
+        and getattr(column.type, "length", None)
+        and table.name not in ("meta", "secrets", "sign_in_tries")
     }

@@ -3,8 +3,8 @@
 Who is active, typing, read marks and presence pass here; messages don't.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from rasa.core.channels.channel import InputChannel
 
@@ -15,7 +15,11 @@ from rasa_handoff.core.control import Conversation
 from rasa_handoff.desks.base import Desk
 from rasa_handoff.protocol.errors import StoreError
 from rasa_handoff.relay.relay import CUSTOMER, Relay
+from rasa_handoff.store.change_log import LoggedChange
 from rasa_handoff.store.tasks import begin
+
+TYPING: Final = "typing"
+"""The topic of a change that says that an agent types to a customer whose page another process has."""
 
 
 class CustomerPages:
@@ -30,6 +34,7 @@ class CustomerPages:
         """Have the channels, the desk and the relay call this."""
         self._desk.on_typing, self._relay.on_active_changed = self._agent_types, self._active_changed
         self._relay.reconnection.is_away = self.is_away
+        self._relay.change_handlers[TYPING] = self._follow_typing
         for page in self._channels.values():
             page.on_present, page.on_gone = self._customer_came, self._page_went
             page.on_typing, page.on_read = self._customer_types, self._relay.report_read
@@ -95,6 +100,17 @@ class CustomerPages:
             await self._desk.typing(conversation.handoff_id, on)
 
     async def _agent_types(self, conversation_id: str, on: bool) -> None:
+        if self._relay.store.shared and not self._is_connected(conversation_id):
+            await self._relay.tell_others(TYPING, conversation_id, "on" if on else "")
+        else:
+            await self._show_typing(conversation_id, on)
+
+    async def _follow_typing(self, changes: Sequence[LoggedChange]) -> None:
+        """Show that agents type, whose events came to other processes."""
+        for change in changes:
+            await self._show_typing(change.subject, bool(change.body))
+
+    async def _show_typing(self, conversation_id: str, on: bool) -> None:
         for page in self._channels.values():
             await page.emit_typing(conversation_id, on)
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,16 +46,23 @@ def endpoints(postgres_server: Postgres, redis: RedisServer) -> Iterator[dict[st
     postgres_server.drop(trackers)
 
 
-@pytest.fixture
+@pytest.fixture(params=["LISTEN/NOTIFY", "Redis"])
 async def pair(
-    small_model: Path, desk: DeskServer, tmp_path: Path, postgres: Database, endpoints: dict[str, Any]
+    request: pytest.FixtureRequest,
+    small_model: Path,
+    desk: DeskServer,
+    tmp_path: Path,
+    postgres: Database,
+    endpoints: dict[str, Any],
+    redis: RedisServer,
 ) -> AsyncIterator[Pair]:
+    bus = {"bus": f"redis://127.0.0.1:{redis.port}"} if request.param == "Redis" else {}
     async with AsyncExitStack() as stack:
         servers = []
         for name in ("first", "second"):
             folder = tmp_path / name
             folder.mkdir()
-            settings = credentials(desk.url, folder, store=postgres.url)
+            settings = credentials(desk.url, folder, store=postgres.url, **bus)
             servers.append(await stack.enter_async_context(RasaServer(small_model, folder, settings, endpoints)))
         await eventually(lambda: all(server.channel.desk.connected for server in servers))
         yield Pair(*servers)
@@ -67,6 +75,10 @@ def _said(agent: ScriptedAgent) -> list[str]:
 
 def state(rasa: RasaServer) -> Control:
     return rasa.channel.relay.conversation("thabo").state
+
+
+def _is_live(rasa: RasaServer) -> bool:
+    return state(rasa) is Control.LIVE
 
 
 async def test_a_customer_of_rest_may_come_to_any_process(pair: Pair, thandi: ScriptedAgent) -> None:
@@ -147,6 +159,34 @@ async def test_two_messages_at_once_are_two_turns_one_after_the_other(pair: Pair
     events = await pair.first.events()
     said = [event["event"] for event in events if event["event"] in ("user", "bot")]
     assert said == ["user", "bot"] * 6
+
+
+async def test_a_process_without_a_desk_hands_over_by_the_other(pair: Pair, thandi: ScriptedAgent) -> None:
+    for alone, other in (pair, pair[::-1]):
+        await alone.channel.desk.close()
+        async with ScriptedCustomer(alone.url, acks=True) as customer:
+            await customer.say("/execute_handoff")
+            handoff_id = (await thandi.take_next())["handoff_id"]
+            await eventually(partial(_is_live, alone))
+            assert (await thandi.say(handoff_id, "hello", f"{other.url}-1"))["ok"]
+            await customer.hears("hello")
+            await customer.say("I came here")
+            await thandi.hears("message", text="I came here")
+            assert (await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved"))["ok"]
+            await eventually(lambda: all(state(rasa) is Control.BOT for rasa in pair))
+        await alone.channel.desk.open()
+        await eventually(partial(getattr, alone.channel.desk, "connected"))
+
+
+async def test_a_page_sees_that_the_agent_types(pair: Pair, thandi: ScriptedAgent) -> None:
+    for rasa in pair:
+        async with ScriptedCustomer(rasa.url, acks=True) as customer:
+            await customer.say("/execute_handoff")
+            handoff_id = (await thandi.take_next())["handoff_id"]
+            assert (await thandi.ask("typing", handoff_id=handoff_id, on=True))["ok"]
+            await eventually(lambda: customer.all("typing"))
+            assert (await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved"))["ok"]
+            await eventually(lambda: all(state(rasa) is Control.BOT for rasa in pair))
 
 
 @pytest.mark.parametrize(

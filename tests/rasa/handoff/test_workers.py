@@ -1,0 +1,123 @@
+"""``rasa run`` in several processes on one Postgres: two workers of one server, and two servers of which one is killed."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rasa_handoff.testing.ports import free_port
+from rasa_handoff.testing.scripted_customer import ScriptedCustomer
+from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
+from rasa_handoff.testing.waiting import eventually
+from tests.rasa.handoff.conftest import credentials
+from tests.support.postgres_server import Database, Postgres
+from tests.support.redis import RedisServer
+from tests.support.started_processes import Process
+from tools.rasa_command import RASA
+
+
+@pytest.fixture
+def endpoints(postgres_server: Postgres) -> Iterator[dict[str, Any]]:
+    """What Rasa processes share."""
+    trackers = postgres_server.fresh()
+    with RedisServer() as redis:
+        locks = {"type": "redis", "url": "127.0.0.1", "port": redis.port}
+        yield {"tracker_store": trackers.tracker_store(), "lock_store": locks}
+    postgres_server.drop(trackers)
+
+
+class Rasa(Process):
+    """``rasa run`` with HandoffChannel on a Postgres database."""
+
+    def __init__(
+        self, model: Path, folder: Path, settings: dict[str, Any], endpoints: dict[str, Any], workers: int = 1
+    ) -> None:
+        folder.mkdir()
+        (folder / "credentials.yml").write_text(yaml.safe_dump(settings))
+        (folder / "endpoints.yml").write_text(yaml.safe_dump(endpoints))
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        command = [*RASA, "run", "-m", str(model), "-p", str(port), "-i", "127.0.0.1", "--enable-api"]
+        super().__init__(command, folder, up=f"{self.url}/webhooks/handoff/", SANIC_WORKERS=str(workers))
+
+
+@pytest.mark.timeout(240)
+async def test_two_workers_serve_customers_whichever_they_come_to(
+    small_model: Path,
+    desk: DeskServer,
+    thandi: ScriptedAgent,
+    tmp_path: Path,
+    postgres: Database,
+    endpoints: dict[str, Any],
+) -> None:
+    settings = credentials(desk.url, tmp_path, store=postgres.url)
+    async with (
+        Rasa(small_model, tmp_path / "workers", settings, endpoints, workers=2) as rasa,
+        AsyncExitStack() as stack,
+    ):
+        await eventually(lambda: postgres.execute("select count(*) from process where connected") == [(2,)], 60)
+        names = [f"customer-{number}" for number in range(6)]
+        customers = [await stack.enter_async_context(ScriptedCustomer(rasa.url, name, acks=True)) for name in names]
+        spread = "select count(distinct process) from page_connection"
+        assert postgres.execute(spread) == [(2,)], "all pages are connected to one worker"
+        handoffs = []
+        for customer in customers:
+            await customer.say_with_id("/execute_handoff")
+            handoffs.append(str((await thandi.take_next())["handoff_id"]))
+        for line in range(3):
+            for handoff_id in handoffs:
+                assert (await thandi.say(handoff_id, f"line {line}", f"{handoff_id}-{line}"))["ok"]
+            for customer in customers:
+                await customer.hears(f"line {line}")
+                await customer.say_with_id(f"answer {line}")
+        for handoff_id in handoffs:
+            await thandi.hears("message", handoff_id=handoff_id, text="answer 2")
+        said = [message["text"] for message in thandi.all("message") if message["speaker"] == "customer"]
+        assert sorted(said) == sorted(f"answer {line}" for line in range(3) for _ in customers)
+        for customer in customers:
+            assert [text for text in customer.texts if text.startswith("line")] == ["line 0", "line 1", "line 2"]
+        assert [one for one in thandi.all("message.status") if one["status"] == "waiting"] == []
+
+
+@pytest.mark.timeout(240)
+async def test_when_one_of_two_servers_is_killed_the_other_goes_on(
+    small_model: Path,
+    desk: DeskServer,
+    thandi: ScriptedAgent,
+    tmp_path: Path,
+    postgres: Database,
+    endpoints: dict[str, Any],
+) -> None:
+    settings = credentials(desk.url, tmp_path, store=postgres.url)
+    servers = (Rasa(small_model, tmp_path / name, settings, endpoints) for name in ("first", "second"))
+    async with AsyncExitStack() as stack:
+        first, second = await asyncio.gather(*(stack.enter_async_context(server) for server in servers))
+        await eventually(lambda: postgres.execute("select count(*) from process where connected") == [(2,)], 60)
+        page = await stack.enter_async_context(ScriptedCustomer(first.url, "page", acks=True))
+        await page.say_with_id("/execute_handoff")
+        handoff_id = str((await thandi.take_next())["handoff_id"])
+        page.attentive.clear()
+        for number in range(3):
+            assert (await thandi.say(handoff_id, f"agent {number}", f"a-{number}"))["ok"]
+        assert await page.say_with_id("said before", id="before") == {"ok": True}
+        first.kill()
+        for number in range(3, 6):
+            assert (await thandi.say(handoff_id, f"agent {number}", f"a-{number}"))["ok"]
+        again = await stack.enter_async_context(ScriptedCustomer(second.url, "page", acks=True))
+        assert await again.say_with_id("said before", id="before") == {"ok": True}
+        assert await again.say_with_id("said after", id="after") == {"ok": True}
+        await eventually(lambda: len([text for text in again.texts if text.startswith("agent")]) >= 6, 60)
+        assert [text for text in again.texts if text.startswith("agent")] == [f"agent {number}" for number in range(6)]
+        for number in range(6):
+            await thandi.hears("message.status", message_id=f"a-{number}", status="delivered")
+        await thandi.hears("message", text="said after")
+        said = [message["text"] for message in thandi.all("message") if message["speaker"] == "customer"]
+        assert said == ["said before", "said after"]
+        assert (await thandi.ask("resolve", handoff_id=handoff_id, outcome="resolved"))["ok"]
+        await thandi.hears("conversation", handoff_id=handoff_id, state="ended")
+        assert await again.say_with_id("/greet") == {"ok": True}
+        await again.hears("Hello.")
