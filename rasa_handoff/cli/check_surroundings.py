@@ -19,6 +19,8 @@ from rasa_handoff.protocol.names import EXECUTE_ACTION, OPTIONS_ACTION, RELAY_TO
 from rasa_handoff.protocol.payloads import RelayTokenAnswer
 from rasa_handoff.protocol.values import find_department, read
 
+IN_MEMORY: Final = (None, "InMemory", "in_memory")
+"""The types of a tracker store that a restart forgets."""
 TIMEOUT: Final = 5.0
 """Seconds to wait for a server's answer."""
 
@@ -26,22 +28,39 @@ TIMEOUT: Final = 5.0
 def check_tracker_store(project: Project) -> Iterator[Finding]:
     """Check that conversations survive a restart of Rasa."""
     kind = (project.endpoints.get("tracker_store") or {}).get("type")
-    if kind in (None, "InMemory", "in_memory"):
+    if kind in IN_MEMORY:
         yield warn("endpoints.yml has no tracker_store: a restart of Rasa forgets conversations and half-filled forms.")
     else:
         yield ok(f"Conversations are kept ({kind}).")
 
 
 def check_workers(project: Project) -> Iterator[Finding]:
-    """Check that one Rasa process has all conversations."""
-    if _settings(project) is None:
+    """Check that several Rasa processes, if there are to be several, share what they must."""
+    settings = _settings(project)
+    if settings is None:
         return
     workers = os.environ.get("SANIC_WORKERS", "1").strip()
-    if workers.isdigit() and int(workers) > 1:
-        yield mend(f"SANIC_WORKERS is {workers}, but HandoffChannel needs one worker: set SANIC_WORKERS=1.")
-    if (project.endpoints.get("lock_store") or {}).get("type") == "redis":
+    locks = (project.endpoints.get("lock_store") or {}).get("type")
+    several = workers.isdigit() and int(workers) > 1
+    if not settings.store.startswith("postgres"):
+        advice = f"give {CHANNEL_NAME} a Postgres database under 'store'"
+        if several:
+            yield mend(f"SANIC_WORKERS is {workers}, but SQLite serves one process: {advice}, or set SANIC_WORKERS=1.")
+        if locks == "redis":
+            yield mend(
+                f"endpoints.yml has a Redis lock store, which is for several Rasa servers, but SQLite serves one: {advice}, "
+                "or take lock_store out."
+            )
+        return
+    if locks is None and several:
+        yield mend("endpoints.yml has no lock_store that several Rasa processes share: write one of type redis.")
+    trackers = project.endpoints.get("tracker_store") or {}
+    kind, dialect = trackers.get("type"), trackers.get("dialect", "sqlite")
+    in_one_process = kind in IN_MEMORY or (str(kind).lower() == "sql" and dialect == "sqlite")
+    if in_one_process and (several or locks is not None):
         yield mend(
-            "endpoints.yml has a Redis lock store, which is for several Rasa servers, but HandoffChannel needs one: take it out."
+            "endpoints.yml has a tracker_store that one Rasa process has to itself: write one of type SQL with the dialect "
+            "postgresql, redis, mongod or dynamo."
         )
 
 

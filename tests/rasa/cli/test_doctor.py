@@ -332,10 +332,17 @@ def test_few_examples_of_the_projects_own_are_told(handed: Path) -> None:
     assert "(the median)" not in command("doctor", str(handed)).stdout
 
 
-def test_several_workers_are_found_whatever_the_store(handed: Path) -> None:
+def test_what_several_workers_must_share_is_found(handed: Path) -> None:
     assert "mend SANIC_WORKERS is 2" in command("doctor", str(handed), SANIC_WORKERS="2").stdout
     replace(handed / "credentials.yml", "  bot_id:", "  store: postgresql://relay@127.0.0.1:9/relay\n  bot_id:")
-    assert "mend SANIC_WORKERS is 2" in command("doctor", str(handed), SANIC_WORKERS="2").stdout
+    found = command("doctor", str(handed), SANIC_WORKERS="2").stdout
+    assert "SANIC_WORKERS is 2" not in found
+    assert "mend endpoints.yml has no lock_store" in found
+    assert "mend endpoints.yml has a tracker_store that one Rasa process has to itself" in found
+    shared = "lock_store:\n  type: redis\ntracker_store:\n  type: SQL\n  dialect: postgresql\n"
+    (handed / "endpoints.yml").write_text(shared)
+    found = command("doctor", str(handed), SANIC_WORKERS="2").stdout
+    assert "_store that" not in found
 
 
 def test_a_lock_store_for_several_servers_is_found(handed: Path) -> None:
