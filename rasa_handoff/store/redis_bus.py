@@ -81,14 +81,13 @@ class RedisLine(BusLine):
 
 
 def _pool(url: str) -> ConnectionPool:
-    pool = ConnectionPool.from_url(url, socket_timeout=OPEN_SECONDS, socket_connect_timeout=OPEN_SECONDS)
+    # The protocol that version 4 of the library speaks too. With the newer one it may change to another server by itself.
+    protocol = {"protocol": 2} if int(redis.__version__.partition(".")[0]) >= 5 else {}
+    pool = ConnectionPool.from_url(url, socket_timeout=OPEN_SECONDS, socket_connect_timeout=OPEN_SECONDS, **protocol)
     # Not as arguments, which the URL's options would override.
     pool.connection_kwargs.update(
         decode_responses=False, retry=Retry(NoBackoff(), 0), retry_on_timeout=False, health_check_interval=0
     )
-    if int(redis.__version__.partition(".")[0]) >= 5:
-        # The protocol that version 4 speaks too. With the newer one the library may change to another server by itself.
-        pool.connection_kwargs["protocol"] = 2
     return pool
 
 

@@ -88,12 +88,12 @@ class OnRedis:
 
 
 class OnPostgres:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, scheme: str = "postgresql") -> None:
         self.port, self.stopped, self.away = database.server.port, database.server.stopped, database.server.away
-        self._database = database
+        self._database, self._scheme = database, scheme
 
     def urls(self, port: int | None = None) -> tuple[str | None, str]:
-        return None, self._database.url_at(port or self.port)
+        return None, self._database.url_at(port or self.port).replace("postgresql", self._scheme, 1)
 
     def send(self, *messages: bytes) -> None:
         with contextlib.closing(psycopg2.connect(self._database.url)) as connection, connection.cursor() as cursor:
@@ -425,6 +425,29 @@ async def test_a_pooler_that_hands_out_connections_by_transaction_is_named(
     (line,) = lines
     assert "a pooler hands out connections by transaction" in line
     assert "PgBouncer" in line
+
+
+async def test_psycopg_carries_it_where_only_that_is_installed(
+    postgres: Database, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("psycopg")
+    monkeypatch.setitem(sys.modules, "psycopg2", None)
+    carrier = OnPostgres(postgres, "postgresql+psycopg")
+    async with processes(bus_of(carrier), bus_of(carrier)) as (here, there):
+        here.bus.ring()
+        await eventually(lambda: there.calls, seconds=1)
+        await calm([there])
+        carrier.flood(2_000)
+        await calm([here, there])
+        for cut in (carrier.cut_listeners, carrier.cut_speakers):
+            cut()
+            here.bus.ring()
+            await eventually(lambda: there.calls, seconds=3)
+            await calm([here, there])
+        assert lines == []
+        with postgres.server.stopped():
+            await eventually(lambda: here.bus.is_deaf and there.bus.is_deaf, seconds=3)
+        await calm([here, there])
 
 
 async def test_a_wrong_password_is_one_line_without_it(redis_server: RedisServer, lines: list[str]) -> None:
