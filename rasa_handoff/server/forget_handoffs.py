@@ -18,10 +18,13 @@ MOST_AT_ONCE: Final = 500
 
 
 def handoffs_of(connection: Connection, conversation_id: str, bot_id: str | None = None) -> list[Row]:
-    """Return the handoffs of a conversation: id, bot and stage. ``bot_id``: only this bot's."""
+    """Return the handoffs of a conversation: id, bot and stage; locked, so that nothing is added to them. ``bot_id``: only this
+    bot's.
+    """
     columns = HANDOFFS.c
     query = select(columns.handoff_id, columns.bot_id, columns.stage).where(columns.conversation_id == conversation_id)
-    return list(connection.execute(query if bot_id is None else query.where(columns.bot_id == bot_id)).all())
+    wanted = query if bot_id is None else query.where(columns.bot_id == bot_id)
+    return list(connection.execute(wanted.order_by(columns.handoff_id).with_for_update()).all())
 
 
 def forget(connection: Connection, conversation_id: str, bot_id: str | None = None) -> Forgotten:

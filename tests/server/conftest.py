@@ -1,10 +1,10 @@
 """A live-agent server in the test's event loop, and its clients: relays, desks and Botlhale's clients."""
 
-import asyncio
 import contextlib
 import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -80,23 +80,10 @@ def no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.server.conftest.time", SimpleNamespace(time=lambda: started))
 
 
-class SharedDatabase(tables.Database):
-    """A database that several servers of a test use at once: none is its owner."""
-
-    shared = True
-
-    def __init__(self, url: str) -> None:
-        super().__init__(url, tables.METADATA, tables.SIDE, tables.SCHEMA, tables.STEPS)
-
-    async def __aenter__(self) -> "SharedDatabase":
-        await asyncio.to_thread(self.prepare)
-        return self
-
-
 @pytest.fixture
 def shared_databases(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let servers share their database."""
-    monkeypatch.setattr("rasa_handoff.server.app.open_store", SharedDatabase)
+    monkeypatch.setattr("rasa_handoff.server.app.open_store", partial(tables.open_store, shares=True))
 
 
 @pytest.fixture

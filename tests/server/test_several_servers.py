@@ -16,12 +16,11 @@ from rasa_handoff.server.http.sign_in import signing_key
 from rasa_handoff.server.service import relay_owner
 from rasa_handoff.server.storage import relay_connections
 from rasa_handoff.server.storage.relay_connections import THERE_SECONDS, ConnectedRelay
-from rasa_handoff.server.storage.tables import RELAY_CONNECTIONS, SECRETS
+from rasa_handoff.server.storage.tables import RELAY_CONNECTIONS, SECRETS, open_store
 from rasa_handoff.store import named_locks
 from rasa_handoff.store.named_locks import try_lock
 from rasa_handoff.testing.scripted_desk import PASSWORD, post_form
 from rasa_handoff.testing.waiting import eventually
-from tests.server.conftest import SharedDatabase
 from tests.server.peers import Relay, agent_at, refusal_of
 
 pytestmark = [
@@ -154,7 +153,7 @@ async def test_a_try_that_another_process_is_counting_all_the_time_is_to_come_ag
 
 
 async def test_two_servers_that_start_at_once_sign_with_one_key(database):
-    async with SharedDatabase(database) as one, SharedDatabase(database) as other:
+    async with open_store(database, shares=True) as one, open_store(database, shares=True) as other:
         for _ in range(20):
             await one.write(lambda connection: connection.execute(delete(SECRETS)))
             keys = await asyncio.gather(one.write(signing_key), other.write(signing_key))
@@ -162,7 +161,7 @@ async def test_two_servers_that_start_at_once_sign_with_one_key(database):
 
 
 async def test_two_commands_at_once_both_notify_the_servers(database):
-    async with SharedDatabase(database) as one, SharedDatabase(database) as other:
+    async with open_store(database, shares=True) as one, open_store(database, shares=True) as other:
         for _ in range(20):
             await asyncio.gather(one.write(accounts.note_change), other.write(accounts.note_change))
 

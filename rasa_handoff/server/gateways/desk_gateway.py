@@ -226,13 +226,14 @@ class DeskGateway:
 
     async def show_outdated(self) -> None:
         """Show colleagues the last messages of conversations that somebody has."""
-        while handoff_ids := self._outdated.take(MOST_SHOWN_AT_ONCE):
-            try:
-                await self._conversations.show_to_colleagues(handoff_ids)
-            except Unreachable:
-                for handoff_id in handoff_ids:
-                    self._outdated.note(handoff_id)
-                raise
+        left: list[str] = []
+        try:
+            while handoff_ids := self._outdated.take(MOST_SHOWN_AT_ONCE):
+                left += handoff_ids
+                left = left[: -len(handoff_ids)] + await self._conversations.show_to_colleagues(handoff_ids)
+        finally:  # the next round shows those that couldn't be shown now
+            for handoff_id in left:
+                self._outdated.note(handoff_id)
 
     async def close_forbidden(self) -> None:
         """Send nothing more of a conversation to desks that have it open and may no longer see it."""

@@ -270,10 +270,11 @@ class TkinterGateway:
 
 def _end_all(unit: UnitOfWork) -> None:
     """End the conversations of windows that were connected to an earlier process."""
-    for record in handoffs.unfinished(unit.connection):
-        if record.side == TKINTER:
-            with unit.isolated("Handoff %s of a closed window can't be ended.", record.handoff_id):
-                unit.apply(record, CustomerEnded(at=unit.now, reason="customer_left"))
+    of_windows = [one.handoff_id for one in handoffs.unfinished(unit.connection) if one.side == TKINTER]
+    for handoff_id in of_windows:
+        with unit.isolated("Handoff %s of a closed window can't be ended.", handoff_id):
+            record = handoffs.must_find(unit.connection, handoff_id)
+            unit.apply(record, CustomerEnded(at=unit.now, reason="customer_left"))
 
 
 def _mark(

@@ -71,22 +71,29 @@ class AgentService(Service):
 
         return await self.do(work)
 
-    async def show_to_colleagues(self, handoff_ids: Sequence[str]) -> None:
-        """Publish the summaries of assigned conversations to those who may see them and don't have them."""
+    async def show_to_colleagues(self, handoff_ids: Sequence[str]) -> list[str]:
+        """Publish the summaries of assigned conversations to those who may see them and don't have them.
 
-        def work(unit: UnitOfWork) -> None:
+        Return those that another process is changing: they are to be shown later.
+        """
+
+        def work(unit: UnitOfWork) -> list[str]:
+            left = []
             for handoff_id in handoff_ids:
-                record = handoffs.find(unit.connection, handoff_id)
-                if record is not None and record.assignment.stage is Stage.ASSIGNED:
+                record = handoffs.find_if_free(unit.connection, handoff_id)
+                if record is None and handoffs.look_at(unit.connection, handoff_id) is not None:
+                    left.append(handoff_id)
+                elif record is not None and record.assignment.stage is Stage.ASSIGNED:
                     unit.show(record, summaries.viewers(unit.connection, record) - unit.readers(record))
+            return left
 
-        await self.do(work)
+        return await self.do(work)
 
     async def viewers_of(self, handoff_ids: Sequence[str]) -> dict[str, frozenset[str]]:
         """Return the agents who may see each of these conversations; nobody may see an unknown one."""
 
         def work(unit: UnitOfWork) -> dict[str, frozenset[str]]:
-            found = {handoff_id: handoffs.find(unit.connection, handoff_id) for handoff_id in handoff_ids}
+            found = {handoff_id: handoffs.look_at(unit.connection, handoff_id) for handoff_id in handoff_ids}
             return {
                 handoff_id: summaries.viewers(unit.connection, record) if record else frozenset()
                 for handoff_id, record in found.items()

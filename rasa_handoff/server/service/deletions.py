@@ -12,7 +12,7 @@ from rasa_handoff.server.forget_handoffs import delete_handoffs, forget, handoff
 from rasa_handoff.server.service.deliveries import failed_marks, mark_all
 from rasa_handoff.server.service.publications import Deleted
 from rasa_handoff.server.service.unit_of_work import Service, UnitOfWork
-from rasa_handoff.server.storage import handoff_events
+from rasa_handoff.server.storage import handoff_events, handoffs
 from rasa_handoff.server.storage.tables import HANDOFFS, MESSAGES, OUTBOX
 from rasa_handoff.store.retention import (
     BEGINNING,
@@ -114,6 +114,7 @@ def _expire(unit: UnitOfWork, before: float, place: int | None) -> DeletionStep:
     due = [row for row in old if row.lane not in under_way]
     entries = [OUTBOX.entry(unit.connection, row.key) for row in due]
     if due:
+        handoffs.lock(unit.connection, (row.lane for row in due))
         OUTBOX.expire(unit.connection, due)
     for entry in entries:
         if entry is not None:

@@ -45,6 +45,7 @@ class DeliveryService(Service):
         """Remove delivered entries. ``results``: what is known from delivering them about messages and conversations."""
 
         def work(unit: UnitOfWork) -> None:
+            handoffs.lock(unit.connection, (one.handoff_id for one in results))
             OUTBOX.remove(unit.connection, entries)
             mark_all(unit, [mark for mark in results if isinstance(mark, Mark)])
             for lost in results:
@@ -57,6 +58,7 @@ class DeliveryService(Service):
         """Make a dead letter of an entry that can't be delivered. A message is marked as failed, so that its sender sees it."""
 
         def work(unit: UnitOfWork) -> None:
+            handoffs.lock(unit.connection, [entry.lane])
             OUTBOX.set_aside(unit.connection, entry.key, reason)
             mark_all(unit, failed_marks(entry, reason))
 

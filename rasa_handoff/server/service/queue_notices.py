@@ -39,13 +39,19 @@ class QueueNotices:
         }
         for first in range(0, len(due), MOST_AT_ONCE):
             some = dict(list(due.items())[first : first + MOST_AT_ONCE])
-            await self._service.do(lambda unit, some=some: _send(unit, some))  # type: ignore[misc]
-            self._sent.update(dict.fromkeys(some, now))
+            seen = await self._service.do(lambda unit, some=some: _send(unit, some))  # type: ignore[misc]
+            self._sent.update(dict.fromkeys(seen, now))
 
 
-def _send(unit: UnitOfWork, places: Mapping[str, int]) -> None:
+def _send(unit: UnitOfWork, places: Mapping[str, int]) -> list[str]:
+    """Send these places; return whose turn it was. One that another process is changing has it in the next round."""
+    seen = []
     for handoff_id, place in places.items():
-        record = handoffs.find(unit.connection, handoff_id)
-        if record is not None and record.assignment.stage is Stage.QUEUED and record.position != place:
+        record = handoffs.find_if_free(unit.connection, handoff_id)
+        if record is None:
+            continue
+        seen.append(handoff_id)
+        if record.assignment.stage is Stage.QUEUED and record.position != place:
             with unit.isolated("The place of %s in its queue can't be sent.", handoff_id):
                 send_place(unit, record, place)
+    return seen

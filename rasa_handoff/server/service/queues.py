@@ -66,7 +66,7 @@ def move(unit: "UnitOfWork", before: Record, after: Record, at: float) -> Record
         handoffs.save(unit.connection, record)
         unit.show(record)
     if before.assignment.stage is Stage.QUEUED:
-        _tell_next(unit, before.assignment.department)
+        tell_next(unit, before.assignment.department)
     lost = seen_before - summaries.viewers(unit.connection, record)
     if lost:
         gone_summary = summaries.gone_summary(summaries.load_summary(unit.connection, record), at)
@@ -98,10 +98,19 @@ def _is_place(payload: Any) -> bool:
     return isinstance(payload, dict) and payload.get("status") == QUEUED
 
 
-def _tell_next(unit: "UnitOfWork", department: str | None) -> None:
-    """Inform the one who is next now; the others hear of their places by and by (``QueueNotices``)."""
-    record = handoffs.first_queued(unit.connection, department)
-    if record is not None and record.position != 1:
+def tell_next(unit: "UnitOfWork", department: str | None) -> None:
+    """Inform the one who is next now; the others hear of their places by and by (``QueueNotices``).
+
+    If another process is changing that conversation, it isn't waited for: two takes could wait for each other. Who is next is
+    then looked up again after the commit (``UnitOfWork.untold``).
+    """
+    first = handoffs.first_queued(unit.connection, department)
+    if first is None or first.position == 1:
+        return
+    record = handoffs.find_if_free(unit.connection, first.handoff_id)
+    if record is None or list_key(record.assignment) != list_key(first.assignment):
+        unit.untold.add(department)
+    elif record.position != 1:
         send_place(unit, record, 1)
 
 

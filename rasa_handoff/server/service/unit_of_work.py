@@ -45,7 +45,7 @@ from rasa_handoff.store import failures
 from rasa_handoff.store.dispatcher import Dispatcher
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.outbox import Entry
-from rasa_handoff.store.tasks import cancel_all, finish_despite_cancellation
+from rasa_handoff.store.tasks import begin, cancel_all, finish_despite_cancellation
 from rasa_handoff.store.timers import Timer
 
 T = TypeVar("T")
@@ -60,11 +60,17 @@ TOO_MANY: Final = (
 )
 
 
+UNTOLD_PAUSE: Final = 0.05
+UNTOLD_TRIES: Final = 60
+"""Seconds between two tries to tell the next one in a queue while another process changes that conversation, and how many."""
+
+
 class UnitOfWork:
     """The work of one transaction.
 
     ``entries`` are committed with it. After the commit ``publications`` are published, then the callbacks in ``afterwards`` are
-    called, with nothing of a later transaction between them.
+    called, with nothing of a later transaction between them. ``untold``: departments whose next one couldn't be told so, because
+    another process was changing that conversation.
     """
 
     def __init__(self, connection: Connection, timekeeper: Timekeeper) -> None:
@@ -72,6 +78,7 @@ class UnitOfWork:
         self.entries: list[Entry] = []
         self.publications: list[Publication] = []
         self.afterwards: list[AfterCommit] = []
+        self.untold: set[str | None] = set()
 
     @property
     def now(self) -> float:
@@ -310,7 +317,27 @@ class Service:
         self.publisher.publish(unit.publications)
         for callback in unit.afterwards:
             self.publisher.later(callback)
+        if unit.untold:
+            begin(self._tell_next(unit.untold))
         return answer
+
+    async def _tell_next(self, departments: set[str | None]) -> None:
+        """Tell those who are next in these queues, once other processes have committed what they were doing."""
+
+        def work(unit: UnitOfWork) -> set[str | None]:
+            for department in departments:
+                queues.tell_next(unit, department)
+            left, unit.untold = unit.untold, set()
+            return left
+
+        for _ in range(UNTOLD_TRIES):
+            await asyncio.sleep(UNTOLD_PAUSE)
+            try:
+                departments = await self.do(work)
+            except Unreachable:
+                continue
+            if not departments:
+                return
 
     async def fire(self, timer: Timer) -> None:
         """Apply the event of a timer that is due.

@@ -22,6 +22,7 @@ from rasa_handoff.protocol.text import as_json
 from rasa_handoff.protocol.values import Agent, Offer, Priority, Speaker, Status, Value
 from rasa_handoff.server.storage.customer_entries import MessageEntry, StatusEntry
 from rasa_handoff.server.storage.tables import HANDOFFS, MESSAGES, TO_FOLLOW_UP
+from rasa_handoff.store.engine import PROCESS
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.statements import Statement
 
@@ -57,6 +58,8 @@ _later = and_(
 _ORDER: Final = (HANDOFFS.c.urgency.desc(), HANDOFFS.c.ahead.desc(), HANDOFFS.c.queued_at, HANDOFFS.c.handoff_id)
 """The order of a queue."""
 _FIND: Final = Statement(select(HANDOFFS).where(_this_handoff).with_for_update())
+_FIND_IF_FREE: Final = Statement(select(HANDOFFS).where(_this_handoff).with_for_update(skip_locked=True))
+_READ: Final = Statement(select(HANDOFFS).where(_this_handoff))
 _SAVE: Final = Statement(update(HANDOFFS).where(_this_handoff))
 _LAST_RECEIVED: Final = Statement(select(HANDOFFS.c.last_received).where(_this_handoff))
 _NOTE_RECEIVED: Final = Statement(update(HANDOFFS).where(_this_handoff))
@@ -120,8 +123,33 @@ def find(connection: Connection, handoff_id: str) -> Record | None:
     return _read(row) if row else None
 
 
+def find_if_free(connection: Connection, handoff_id: str) -> Record | None:
+    """Return the conversation, locked as by :func:`find`; None too if another process has locked it, which isn't waited for."""
+    row = _FIND_IF_FREE.first(connection, {"handoff": handoff_id})
+    return _read(row) if row else None
+
+
+def look_at(connection: Connection, handoff_id: str) -> Record | None:
+    """Return the conversation without locking it: it may only be read."""
+    row = _READ.first(connection, {"handoff": handoff_id})
+    return _read(row) if row else None
+
+
+def lock(connection: Connection, handoff_ids: Iterable[str]) -> None:
+    """Lock these conversations where several processes share the database, before what belongs to them is changed.
+
+    Whoever changes a conversation locks it first, and its outbox entries later; two who do it the other way round could wait
+    for each other.
+    """
+    ids = sorted(set(handoff_ids))
+    if ids and connection.info.get(PROCESS) is not None:
+        columns = HANDOFFS.c
+        query = select(columns.handoff_id).where(columns.handoff_id.in_(ids)).order_by(columns.handoff_id)
+        connection.execute(query.with_for_update()).all()
+
+
 def must_find(connection: Connection, handoff_id: str) -> Record:
-    """Return the conversation.
+    """Return the conversation, locked as by :func:`find`.
 
     Raises:
         Refused: with code ``unknown_handoff``.
@@ -133,15 +161,16 @@ def must_find(connection: Connection, handoff_id: str) -> Record:
 
 
 def newest_of(connection: Connection, side: str, bot_id: str, conversation_id: str) -> Record | None:
-    """Return the last handoff of a conversation; None if there is none."""
+    """Return the last handoff of a conversation, locked as by :func:`find`; None if there is none."""
     columns = HANDOFFS.c
     matches = and_(columns.side == side, columns.bot_id == bot_id, columns.conversation_id == conversation_id)
-    row = connection.execute(select(HANDOFFS).where(matches).order_by(columns.queued_at.desc()).limit(1)).first()
+    newest = select(HANDOFFS).where(matches).order_by(columns.queued_at.desc()).limit(1)
+    row = connection.execute(newest.with_for_update()).first()
     return _read(row) if row else None
 
 
 def unfinished(connection: Connection) -> list[Record]:
-    """Return all conversations that haven't ended, in the queue's order: priority, who goes ahead, time."""
+    """Return all conversations that haven't ended, in the queue's order: priority, who goes ahead, time. Not locked."""
     return _read_all(connection.execute(_in_order(HANDOFFS.c.stage.in_(OPEN_STAGES))))
 
 
@@ -152,18 +181,18 @@ def to_follow_up(connection: Connection) -> list[Record]:
 
 
 def assigned_to(connection: Connection, agent: str) -> list[Record]:
-    """Return the conversations of an agent, the oldest first."""
+    """Return the conversations of an agent, the oldest first, locked as by :func:`find`."""
     columns = HANDOFFS.c
     query = (
         select(HANDOFFS)
         .where(columns.stage == Stage.ASSIGNED.value, columns.agent == agent)
-        .order_by(columns.queued_at)
+        .order_by(columns.queued_at, columns.handoff_id)
     )
-    return _read_all(connection.execute(query))
+    return _read_all(connection.execute(query.with_for_update()))
 
 
 def first_queued(connection: Connection, department: str | None) -> Record | None:
-    """Return the conversation that is next in a queue; None if the queue is empty.
+    """Return the conversation that is next in a queue, not locked: it may only be read. None if the queue is empty.
 
     ``department``: whose queue; None: the queue of conversations without a department.
     """
@@ -231,7 +260,7 @@ def add(connection: Connection, record: Record) -> None:
 
 
 def save(connection: Connection, record: Record) -> None:
-    """Update a conversation that changed; not its offer, which is large and stays."""
+    """Update a conversation that changed; not its offer, which is large and stays. It was locked before it was read."""
     _SAVE.change(connection, {"handoff": record.handoff_id, **_changing(record)})
 
 

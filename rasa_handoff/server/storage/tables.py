@@ -57,14 +57,23 @@ class Unavailable(Refused, Unreachable):
 class Database(Store):
     """A store that knows whether it can be used. ``trouble``: why its last transaction failed; None if it didn't."""
 
-    def __init__(self, url: str, metadata: MetaData, side: str, schema: int, steps: Steps | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        metadata: MetaData,
+        side: str,
+        schema: int,
+        steps: Steps | None = None,
+        oldest: int | None = None,
+        shares: bool = False,
+    ) -> None:
         self.trouble: str | None = None
         self._probes = metadata.tables.get("probe", None)
         if self._probes is None:
             self._probes = Table(
                 "probe", metadata, Column("id", String(32), primary_key=True), Column("text", Text, nullable=False)
             )
-        super().__init__(url, metadata, side, schema, steps)
+        super().__init__(url, metadata, side, schema, steps, oldest, shares)
 
     async def write(self, work: Work[T]) -> T:
         """Run work in a transaction.
@@ -299,6 +308,9 @@ HANDOFF_EVENTS: Final = Table(
 )
 
 
-def open_store(database: str) -> Database:
-    """Return the server's database by URL; enter it, or ``prepare()`` it for work without an event loop."""
-    return Database(database, METADATA, SIDE, SCHEMA, STEPS)
+def open_store(database: str, shares: bool = False) -> Database:
+    """Return the server's database by URL; enter it, or ``prepare()`` it for work without an event loop.
+
+    ``shares``: whether other servers may work with it at the same time, if it is Postgres.
+    """
+    return Database(database, METADATA, SIDE, SCHEMA, STEPS, shares=shares)
