@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from rasa_handoff.cli.check_surroundings import check_rasas_stores
 from rasa_handoff.cli.findings import Finding, mend, ok, warn
 from rasa_handoff.cli.project import Project
 from rasa_handoff.platforms.kommunicate import settings as kommunicate
 from rasa_handoff.platforms.kommunicate.settings import KommunicateSettings
 from rasa_handoff.platforms.liveperson import settings as liveperson
-from rasa_handoff.protocol.errors import SettingsError
+from rasa_handoff.platforms.platform_settings import PlatformSettings, serves_one_process
+from rasa_handoff.protocol.errors import HandoffError, SettingsError
 
 
 def check_platforms(project: Project) -> Iterator[Finding]:
@@ -31,11 +33,50 @@ def _check_intents(channel: str, project: Project, settings: Mapping[str, str | 
             )
 
 
+def _check_database(channel: str, project: Project, settings: PlatformSettings) -> Iterator[Finding]:
+    """Check that the database of a channel can be used, by as many Rasa servers as there are."""
+    lock_store = (project.endpoints.get("lock_store") or {}).get("type")
+    if lock_store == "redis" and serves_one_process(settings.database):
+        yield mend(
+            f"{channel}: endpoints.yml has a Redis lock store, which is for several Rasa servers, but the database serves one: "
+            f"set 'database' to a Postgres that all of them use, or take lock_store out."
+        )
+    try:
+        from rasa_handoff.store.database_url import read_url, without_password
+        from rasa_handoff.store.postgres import postgres_engine
+    except ModuleNotFoundError:  # the channel can't run here; another check reports the package
+        return
+    shown = without_password(settings.database)
+    try:
+        url = read_url(settings.database)
+        if serves_one_process(settings.database):
+            folder = (project.folder / (url.database or "")).parent
+            if not folder.is_dir():
+                yield mend(
+                    f"{channel}: database is {shown}, and there is no folder {folder}: make it, or write another file."
+                )
+            return
+        engine = postgres_engine(url)
+        with engine.connect():
+            pass
+        engine.dispose()
+        if project.channel is None:  # else its own check looks at them
+            yield from check_rasas_stores(project)
+    except HandoffError as problem:
+        yield mend(f"{channel}: database: {problem}")
+    except Exception as problem:  # the driver may be missing, or anything be wrong on the way
+        reason = str(getattr(problem, "orig", None) or problem).splitlines()[0]
+        yield mend(f"{channel}: the database {shown} can't be reached ({reason}): start it, or correct its address.")
+    else:
+        yield ok(f"{channel}: the database {shown} can be reached.")
+
+
 def _kommunicate(project: Project, data: Any) -> Iterator[Finding]:
     settings = kommunicate.read_settings(data)
     mapped = {name: getattr(settings, name) for name in ("welcome", "attachment", "location", "talk_to_human")}
     events = {f"events.{name}": intent for name, intent in settings.events.items()}
     yield from _check_intents(kommunicate.CHANNEL_NAME, project, {**mapped, **events})
+    yield from _check_database(kommunicate.CHANNEL_NAME, project, settings)
     if settings.api_url.startswith("http://"):
         yield warn(f"{kommunicate.CHANNEL_NAME}: api_url begins with http://, so the API key is sent unencrypted.")
     yield ok(f"KommunicateChannel answers for {', '.join(settings.bots)}; {_optional_parts(settings)}.")
@@ -45,6 +86,7 @@ def _liveperson(project: Project, data: Any) -> Iterator[Finding]:
     settings = liveperson.read_settings(data)
     names = ("welcome", "welcome_back", "attachment", "location", "rich_content")
     yield from _check_intents(liveperson.CHANNEL_NAME, project, {name: getattr(settings, name) for name in names})
+    yield from _check_database(liveperson.CHANNEL_NAME, project, settings)
     served = [f"the Functions {', '.join(settings.functions)}"] if settings.functions else []
     if settings.endpoint is not None:
         served.append(f"Custom Endpoint's bots {', '.join(settings.endpoint.bots)}")

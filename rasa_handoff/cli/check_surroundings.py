@@ -39,12 +39,11 @@ def check_workers(project: Project) -> Iterator[Finding]:
     settings = _settings(project)
     if settings is None:
         return
-    workers = os.environ.get("SANIC_WORKERS", "1").strip()
+    workers = _workers()
     locks = (project.endpoints.get("lock_store") or {}).get("type")
-    several = workers.isdigit() and int(workers) > 1
     if not settings.store.startswith("postgres"):
         advice = f"give {CHANNEL_NAME} a Postgres database under 'store'"
-        if several:
+        if workers > 1:
             yield mend(f"SANIC_WORKERS is {workers}, but SQLite serves one process: {advice}, or set SANIC_WORKERS=1.")
         if locks == "redis":
             yield mend(
@@ -52,6 +51,13 @@ def check_workers(project: Project) -> Iterator[Finding]:
                 "or take lock_store out."
             )
         return
+    yield from check_rasas_stores(project)
+
+
+def check_rasas_stores(project: Project) -> Iterator[Finding]:
+    """Check that Rasa's own stores are shared where several Rasa processes share our database."""
+    locks = (project.endpoints.get("lock_store") or {}).get("type")
+    several = _workers() > 1
     if locks is None and several:
         yield mend("endpoints.yml has no lock_store that several Rasa processes share: write one of type redis.")
     trackers = project.endpoints.get("tracker_store") or {}
@@ -62,6 +68,11 @@ def check_workers(project: Project) -> Iterator[Finding]:
             "endpoints.yml has a tracker_store that one Rasa process has to itself: write one of type SQL with the dialect "
             "postgresql, redis, mongod or dynamo."
         )
+
+
+def _workers() -> int:
+    workers = os.environ.get("SANIC_WORKERS", "1").strip()
+    return int(workers) if workers.isdigit() else 1
 
 
 def check_desk(project: Project) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from rasa_handoff.cli.project import Project
 from rasa_handoff.protocol.channel_settings import CHANNEL_NAME, read_store
 from rasa_handoff.protocol.errors import HandoffError
+from rasa_handoff.protocol.names import PLATFORM_CHANNELS
 
 VARIABLE: Final = "RASA_HANDOFF_DATABASE"
 DEFAULT: Final = "sqlite:///rasa-handoff-desk.db"
@@ -55,6 +56,31 @@ def relays_database(project: Project) -> str:
     if url.get_backend_name() == "sqlite" and url.database:
         url = url.set(database=str(project.folder / url.database))
     return str(url.render_as_string(hide_password=False))
+
+
+def platform_databases(project: Project) -> list[str]:
+    """Return the URLs of the databases of the platform channels in the project's ``credentials.yml``, each once.
+
+    A file's path is relative to the project.
+
+    Raises:
+        HandoffError: there is no such channel, or its setting can't be used.
+    """
+    from rasa_handoff.platforms.platform_settings import DEFAULT_DATABASE
+    from rasa_handoff.store.database_url import read_url  # init and doctor run where SQLAlchemy isn't installed
+
+    entries = [project.credentials[name] for name in PLATFORM_CHANNELS if name in project.credentials]
+    if not entries:
+        raise HandoffError(
+            f"credentials.yml has none of {', '.join(PLATFORM_CHANNELS)}: give the database, --database URL."
+        )
+    found = []
+    for entry in entries:
+        url = read_url(str((entry or {}).get("database") or DEFAULT_DATABASE))
+        if url.get_backend_name() == "sqlite" and url.database:
+            url = url.set(database=str(project.folder / url.database))
+        found.append(str(url.render_as_string(hide_password=False)))
+    return list(dict.fromkeys(found))
 
 
 def usable(database: str, how: str = f"--database URL, or {VARIABLE}") -> str:

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Final
 
 from rasa_handoff.cli.database import VARIABLE, server_module, usable
-from rasa_handoff.cli.side import RELAY, SERVER
+from rasa_handoff.cli.side import PLATFORM, RELAY, SERVER
 from rasa_handoff.protocol.channel_settings import CHANNEL_NAME
 from rasa_handoff.protocol.errors import HandoffError
 from rasa_handoff.store.database_url import read_url, without_password
@@ -90,7 +90,12 @@ def _server() -> SideTables:
     return SideTables(side=SERVER, process="rasa-handoff serve", metadata=tables.METADATA, schema=tables.SCHEMA)
 
 
-SIDES: Final[dict[str, Callable[[], SideTables]]] = {RELAY: _relay, SERVER: _server}
+def _platform() -> SideTables:
+    tables = import_module("rasa_handoff.platforms.memory_tables")
+    return SideTables(side=tables.SIDE, process="the Rasa server", metadata=tables.metadata, schema=tables.SCHEMA)
+
+
+SIDES: Final[dict[str, Callable[[], SideTables]]] = {RELAY: _relay, SERVER: _server, PLATFORM: _platform}
 
 
 def _import_all(package: str) -> None:
@@ -115,6 +120,9 @@ def _steps(side: str, source: str, target: str) -> tuple[str, str, str]:
     url = f"{shown} (with the password for ***)" if "***" in shown else shown
     if side == RELAY:
         change = f"In credentials.yml, at {CHANNEL_NAME}, write: store: {url}"
+        start = "Start the Rasa server."
+    elif side == PLATFORM:
+        change = f"In credentials.yml, at each platform channel, write: database: {url}"
         start = "Start the Rasa server."
     else:
         change = f"Give the server and the commands of the desk the new database: --database or {VARIABLE}: {url}"

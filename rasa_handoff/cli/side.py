@@ -29,7 +29,7 @@ from rasa_handoff.server.storage.tables import open_store
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.sqlite import DatabaseInUse
 
-SERVER, RELAY = "server", "relay"
+SERVER, RELAY, PLATFORM = "server", "relay", "platform"
 ADMIN_PATHS = {SERVER: ADMIN, RELAY: f"/webhooks/handoff{ADMIN}"}
 """The path of each side's admin commands."""
 
@@ -37,17 +37,17 @@ CommandWork = Callable[[str, Connection], Any]
 """Does a command's work in the database, where no process has it open. Takes the side that the database belongs to."""
 
 
-def add_side(command: argparse.ArgumentParser) -> None:
-    """Add the options that say which side is meant, and where it is."""
+def add_side(command: argparse.ArgumentParser, *more: str) -> None:
+    """Add the options that say which side is meant, and where it is. ``more``: sides beside the server's and the relay's."""
     add_database(command)
     # With None for "database" it is known whether --database was given.
     default = command.get_default("database")
     command.set_defaults(database=None, desks_database=default)
     command.add_argument(
         "--side",
-        choices=(SERVER, RELAY),
+        choices=(SERVER, RELAY, *more),
         default=SERVER,
-        help="the side that is meant: the live-agent server (default) or the relay",
+        help=" or ".join(("the side that is meant: the live-agent server (default)", "the relay", *map(_named, more))),
     )
     command.add_argument(
         "--url",
@@ -64,8 +64,12 @@ def add_side(command: argparse.ArgumentParser) -> None:
         metavar="DIR",
         type=Path,
         default=Path("."),
-        help="with --side relay: the Rasa project whose credentials.yml names the database (default: this folder)",
+        help="with another side: the Rasa project whose credentials.yml names the database (default: this folder)",
     )
+
+
+def _named(side: str) -> str:
+    return f"the {side} channels"
 
 
 def carry_out(arguments: argparse.Namespace, command: str, work: CommandWork, **more: Any) -> Any:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from rasa.core.channels.channel import InputChannel
+from rasa.core.lock_store import InMemoryLockStore
 from sanic import Blueprint, Sanic, response
 from sanic.request import Request
 from sanic.response import HTTPResponse
@@ -19,13 +20,21 @@ from rasa_handoff.channel.compat import http_connections
 from rasa_handoff.channel.compat.blueprints import ChannelBlueprint, HandoffSettingsError, OnMessage
 from rasa_handoff.channel.compat.fail_safe_store import Keeper
 from rasa_handoff.channel.compat.server_patches import ServerPatches
+from rasa_handoff.channel.several_processes import check_shared_stores
 from rasa_handoff.channel.tracker.bot import Bot
 from rasa_handoff.channel.turn.bot_turn import BotTurn
 from rasa_handoff.channel.turn.handoff_request import Happened
 from rasa_handoff.channel.turn.options import Options
 from rasa_handoff.core.transcript import button_payloads, current_session
 from rasa_handoff.platforms.conversations import Conversations
-from rasa_handoff.platforms.platform_settings import SecretHeader
+from rasa_handoff.platforms.memory import Memory
+from rasa_handoff.platforms.platform_database import check_database
+from rasa_handoff.platforms.platform_settings import (
+    DEFAULT_DATABASE,
+    SecretHeader,
+    check_database_url,
+    serves_one_process,
+)
 from rasa_handoff.protocol.channel_settings import IntentSettings
 from rasa_handoff.protocol.errors import HandoffError
 from rasa_handoff.protocol.features import Features
@@ -46,6 +55,8 @@ class PlatformChannel(InputChannel):
     """HandoffChannel warns of channels configured beside it, but not of these."""
     features: ClassVar[Features] = {}
     """The channel's capabilities, for the capability matrix."""
+    database: str = DEFAULT_DATABASE
+    """The URL of the database that has what the channel remembers of conversations. All processes with one share it."""
     intents: IntentSettings
     departments: tuple[Department, ...]
     crossing_seconds: float
@@ -54,17 +65,21 @@ class PlatformChannel(InputChannel):
 
     @classmethod
     def from_credentials(cls, credentials: dict[str, Any] | None) -> "PlatformChannel":
-        """Read the settings.
+        """Read the settings, and open the database once to check that this works.
 
         Raises:
             HandoffSettingsError: they can't be used; one sentence. No other error leaves this method.
         """
+        entry = f"rasa_handoff.{cls.__name__}"
         try:
-            return cls.from_settings(expanded(credentials))
+            channel = cls.from_settings(expanded(credentials))
+            check_database_url(entry, channel.database)
+            check_database(entry, channel.database)
+            return channel
         except HandoffError as problem:
             raise HandoffSettingsError(str(problem)) from problem
         except (ImportError, AttributeError) as problem:
-            raise HandoffSettingsError(f"rasa_handoff.{cls.__name__} can't be set up: {problem!r}") from problem
+            raise HandoffSettingsError(f"{entry} can't be set up: {problem!r}") from problem
 
     @classmethod
     @abstractmethod
@@ -103,21 +118,47 @@ class PlatformChannel(InputChannel):
         availability = Availability(departments=self.departments, staffed=True)  # platforms don't tell who is online
         options = Options(bot, self.intents.execute, (), lambda: availability)
         turn = BotTurn(bot, self.intents, options, show_marker=False, on_new_message=on_new_message, follows=False)
-        conversations = Conversations(bot, turn, self.name(), self.intents, self.crossing_seconds)
+        memory = Memory(self.name(), self.database)
+        conversations = Conversations(bot, turn, self.name(), self.intents, self.crossing_seconds, memory)
         self.open(bot, conversations)
         http_connections.bound_bodies(app)
         later = conversations.later
+
+        async def prepare() -> None:
+            await memory.open()
+            await later.open()
+
+        async def start() -> None:
+            warn_of_replicas(bot, self)
+            try:
+                check_shared_stores(bot, not await memory.is_alone())
+            except HandoffError as problem:
+                await stop()
+                await memory.close()
+                raise HandoffSettingsError(str(problem)) from problem
 
         async def stop() -> None:
             await self.close()
             await later.close()
 
-        keeper = Keeper(later.keep_turn, later.has_kept, conversations.has_turn)
-        ServerPatches(self.desk_active, keeper).follow(app, stop)
+        keeper = Keeper(conversations.keep_turn, later.has_kept, conversations.has_turn)
+        ServerPatches(self.desk_active, keeper).follow(app, stop, prepare=prepare, start=start, finish=memory.close)
 
     def desk_active(self, conversation_id: str) -> bool:
         """Return False: the only sign of a handoff is the tracker's pause, which the processor's patches read themselves."""
         return False
+
+
+def warn_of_replicas(bot: Bot, channel: PlatformChannel) -> None:
+    """Log a warning if Rasa's lock store is shared, a sign of several Rasa servers, and the channel's database can't be."""
+    is_alone = not bot.ready or isinstance(bot.agent.lock_store, InMemoryLockStore)
+    if not is_alone and serves_one_process(channel.database):
+        log.warning(
+            "endpoints.yml has a lock store for several Rasa servers (%s), but the database of %s serves one: set 'database' "
+            "to a Postgres that all of them use, or run one server and take lock_store out.",
+            type(bot.agent.lock_store).__name__,
+            channel.name(),
+        )
 
 
 class Rejected(Exception):

@@ -1,13 +1,19 @@
 """The settings that all platform channels share, and their checks."""
 
+import os
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from rasa_handoff.protocol.channel_settings import IntentSettings
 from rasa_handoff.protocol.errors import SettingsError
 from rasa_handoff.protocol.names import UTTER_ASSIGNED
 from rasa_handoff.protocol.settings_errors import check_keys, check_variables
 from rasa_handoff.protocol.values import Department, Value, find_department
+
+DEFAULT_DATABASE: Final = "sqlite:///handoff-platform.db"
+"""Where a channel keeps what it remembers: a file beside the relay's, which all platform channels of the project share."""
+DATABASES: Final = ("sqlite", "postgresql")
+"""How the address of a database may begin, before its driver."""
 
 
 class SecretHeader(Value, frozen=True, forbid_unknown_fields=True):
@@ -31,7 +37,8 @@ class PlatformSettings(Value, frozen=True, kw_only=True, forbid_unknown_fields=T
     ``welcome``, ``attachment``, ``location``: the intent or payload that the bot gets for such an event. ``handoff_response``:
     the response for a handoff whose turn says nothing else; ``null``: none. ``answer_seconds``: after so long a call is answered
     with what the bot has said so far. ``crossing_seconds``: for so long after a handoff a message counts as written before it.
-    ``body_limit``: the largest request body, in bytes.
+    ``body_limit``: the largest request body, in bytes. ``database``: what the channel remembers of conversations; all Rasa
+    processes with the same Postgres share it.
 
     Each platform has ``departments`` of its own, by name.
     """
@@ -44,6 +51,7 @@ class PlatformSettings(Value, frozen=True, kw_only=True, forbid_unknown_fields=T
     answer_seconds: float = 25.0
     crossing_seconds: float = 2.0
     body_limit: int = 1_000_000
+    database: str = DEFAULT_DATABASE
 
     @property
     def offered(self) -> tuple[Department, ...]:
@@ -115,3 +123,28 @@ def check_numbers(channel: str, settings: PlatformSettings, limit: float) -> Non
         raise SettingsError(f"{channel}: crossing_seconds is {settings.crossing_seconds}: write seconds, such as 2.")
     if settings.body_limit <= 0:
         raise SettingsError(f"{channel}: body_limit is {settings.body_limit}: write bytes, such as 1000000.")
+
+
+def serves_one_process(database: str) -> bool:
+    """Return whether a database can be used by one process at a time alone."""
+    return database.partition(":")[0].partition("+")[0] == "sqlite"
+
+
+def check_database_url(channel: str, database: str) -> None:
+    """Check that the database is of a known kind, and that several workers don't want one that serves one process.
+
+    Raises:
+        SettingsError: one sentence with what to write.
+    """
+    kind = database.partition(":")[0]
+    if kind.partition("+")[0] not in DATABASES or ":" not in database:
+        raise SettingsError(
+            f"{channel}: database begins with '{kind[:20]}': write {DEFAULT_DATABASE}, or the address of a Postgres, "
+            f"postgresql://..."
+        )
+    workers = os.environ.get("SANIC_WORKERS", "1").strip()
+    if serves_one_process(database) and workers.isdigit() and int(workers) > 1:
+        raise SettingsError(
+            f"{channel}: SANIC_WORKERS is {workers}, but its database is a SQLite file, which serves one process: set "
+            f"'database' to a Postgres (postgresql://...), or SANIC_WORKERS to 1."
+        )

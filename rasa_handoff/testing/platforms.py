@@ -105,12 +105,17 @@ class PlatformContract:
 
     @pytest_asyncio.fixture
     async def rasa(
-        self, far: FarPlatform, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+        self,
+        far: FarPlatform,
+        tmp_path: Path,
+        tmp_path_factory: pytest.TempPathFactory,
     ) -> AsyncIterator[RasaServer]:
-        """A real Rasa server with the channel."""
+        """A real Rasa server with the channel, in a folder of its own: its database is a file there."""
         model = await asyncio.to_thread(trained_once, BOT, tmp_path_factory)
-        async with RasaServer(model, tmp_path, {far.channel: far.settings()}) as server:
-            yield server
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(tmp_path)
+            async with RasaServer(model, tmp_path, {far.channel: far.settings()}) as server:
+                yield server
 
     @pytest.fixture
     def thabo(self, far: FarPlatform, rasa: RasaServer) -> Customer:

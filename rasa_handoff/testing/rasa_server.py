@@ -144,6 +144,7 @@ class RasaServer:
         store = {"type": "SQL", "dialect": "sqlite", "db": str(folder / "tracker.db")}
         self.endpoints = {"tracker_store": store, **(endpoints or {})}
         self.url = ""
+        self._server: Any = None
         self.http: aiohttp.ClientSession
 
     async def __aenter__(self) -> "RasaServer":
@@ -158,6 +159,8 @@ class RasaServer:
             with _starting_quickly():
                 await self._start(channels, endpoints)
         except BaseException:
+            if self._server is not None:
+                await self._stop()
             _test_mode.leave()
             raise
         self.http = aiohttp.ClientSession()
@@ -177,6 +180,10 @@ class RasaServer:
 
     async def __aexit__(self, kind: type | None, problem: BaseException | None, trace: TracebackType | None) -> None:
         await self.http.close()
+        await self._stop()
+        _test_mode.leave()
+
+    async def _stop(self) -> None:
         await self._server.before_stop()
         self._server.close()
         await self._server.wait_closed()
@@ -196,7 +203,6 @@ class RasaServer:
         await asyncio.sleep(0)
         gc.collect()  # so that what this server has left open is reported in its own test
         gc.freeze()  # what is left stays, and would be looked through again at the end of each server after this one
-        _test_mode.leave()
 
     async def say(self, text: str, sender: str = "thabo", **more: Any) -> list[dict[str, Any]]:
         """Say something on ``rest`` and return the answers."""

@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import sqlite3
@@ -29,6 +30,12 @@ from tests.support.paths import PACKAGE, ROOT
 from tests.support.postgres_server import Postgres
 
 SIDES: Final = tuple(move_database.SIDES)
+STEPS: Final = {
+    "relay": "write: store: ",
+    "server": "--database or RASA_HANDOFF_DATABASE: ",
+    "platform": "at each platform channel, write: database: ",
+}
+"""What is to be done with a side's new database."""
 WAYS: Final = (("sqlite", "postgres"), ("postgres", "sqlite"), ("sqlite", "sqlite"), ("postgres", "postgres"))
 
 Rows = dict[str, list[tuple[Any, ...]]]
@@ -176,7 +183,7 @@ def test_every_row_of_every_table_arrives(side: str, urls: tuple[str, str], caps
     assert rows_of(target, side) == without_leases(before, side)
     assert rows_of(source, side) == before, "what is moved is only read"
     assert f"The {side}'s database was moved: {sum(map(len, before.values()))} rows" in said
-    assert ("write: store: " if side == "relay" else "--database or RASA_HANDOFF_DATABASE: ") + target in said
+    assert STEPS[side] + target in said
     epochs = []
     for url in urls:
         store = store_of(url, side)
@@ -213,11 +220,13 @@ def test_no_number_is_used_a_second_time(side: str, urls: tuple[str, str]) -> No
     moved = [table for table in counted if table.name not in NOT_MOVED]
     assert len(moved) >= 2
 
+    rows = itertools.count(3)
+
     def add(connection: Connection) -> dict[str, int]:
         added = {}
         for table in moved:
             others = [column for column in table.columns if column is not counted_column(table)]
-            row = insert(table).values({one.name: value_for(one, 3) for one in others})
+            row = insert(table).values({one.name: value_for(one, next(rows)) for one in others})
             added[table.name] = int(connection.execute(row).inserted_primary_key[0])
         return added
 

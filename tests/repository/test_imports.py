@@ -16,7 +16,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "relay": {"protocol", "core", "store", "admin"},
     "desks": {"protocol", "core", "store", "guard", "relay"},
     "channel": {"protocol", "core", "store", "guard", "admin", "relay", "desks", "presets"},
-    "platforms": {"protocol", "core", "store", "relay", "desks", "channel"},
+    "platforms": {"protocol", "core", "store", "admin", "relay", "desks", "channel"},
     "actions": {"protocol"},
     "server": {"protocol", "core", "store", "guard", "admin"},
     "presets": {"protocol"},
@@ -31,7 +31,7 @@ FOREIGN = {
     "socketio": {"channel", "desks", "guard", "server", "testing"},
     "jwt": {"platforms"},
     "starlette": {"server"},
-    "sqlalchemy": {"store", "admin", "relay", "server", "cli"},
+    "sqlalchemy": {"store", "admin", "relay", "platforms", "server", "cli"},
     "redis": {"store"},
 }
 """Which folders may import a library that not every environment has."""

@@ -6,10 +6,9 @@ SQL, Redis and Mongo block while they wait: for five seconds at a SQLite file th
 takes at a stopped Postgres.
 
 While :func:`patch` is in force, Rasa's turns use the store by ``tracker_store.py``. An unsaved turn, one that the store doesn't
-take now, is given to a :class:`Keeper`, which writes it when the store is back: the relay with its outbox, or, for platform
-channels, which have no database, a ``LaterWriter`` (``tracker/later_writer.py``) with its memory. A turn that couldn't read its
-tracker is never saved over the stored one. A turn that could read its tracker while an earlier turn still waits is written after
-the earlier one.
+take now, is given to a :class:`Keeper`, which writes it when the store is back: the relay with its outbox, or a platform channel.
+A turn that couldn't read its tracker is never saved over the stored one. A turn that could read its tracker while an earlier turn
+still waits is written after the earlier one.
 
 ``event_types.py`` is patched together with it.
 """

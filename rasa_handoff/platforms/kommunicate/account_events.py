@@ -24,11 +24,10 @@ from rasa.core.channels.channel import OutputChannel
 from rasa.shared.core.events import Event
 from rasa.shared.core.trackers import DialogueStateTracker
 
-from rasa_handoff.channel.inbound.turn_lock import TurnLock
+from rasa_handoff.channel.inbound.turn_lock import TurnLock, WorkUnderWay
 from rasa_handoff.channel.tracker.bot import AGAIN_SECONDS, Bot
 from rasa_handoff.channel.tracker.tracker_writer import agent_event, customer_event
-from rasa_handoff.platforms.answers import Answering
-from rasa_handoff.platforms.conversations import Conversations, last_handoff
+from rasa_handoff.platforms.conversations import Conversations
 from rasa_handoff.platforms.kommunicate.api import Api, carry_out
 from rasa_handoff.platforms.kommunicate.handoff import (
     DeskAction,
@@ -40,6 +39,7 @@ from rasa_handoff.platforms.kommunicate.handoff import (
 from rasa_handoff.platforms.kommunicate.messages import rendered
 from rasa_handoff.platforms.kommunicate.requests import AccountEvent
 from rasa_handoff.platforms.kommunicate.settings import KommunicateSettings
+from rasa_handoff.platforms.tracker_changes import last_handoff
 from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.markers import HandoffRequest, read_marker
@@ -64,10 +64,10 @@ class UnpromptedMessages:
         conversations: Conversations,
         settings: KommunicateSettings,
         api: Api | None,
-        answering: Answering,
+        work: WorkUnderWay,
     ) -> None:
         self._bot, self._conversations, self._settings = bot, conversations, settings
-        self._api, self._answers, self._work = api, answering.answers, answering.work
+        self._api, self._work = api, work
         self._turns = TurnLock()
 
     async def say(self, conversation_id: str, message: Mapping[str, Any]) -> None:
@@ -82,8 +82,12 @@ class UnpromptedMessages:
         desk_actions: Iterable[DeskAction] = (),
     ) -> None:
         """Send messages and carry out desk actions now, in this bot's name; what can't be sent waits for the next answer."""
-        left = await carry_out(list(desk_actions), self._api, bot_id, conversation_id, messages)
-        self._answers.keep_late(conversation_id, left)
+        actions = list(desk_actions)
+
+        async def push(messages: list[KommunicateMessage]) -> list[KommunicateMessage]:
+            return await carry_out(actions, self._api, bot_id, conversation_id, messages)
+
+        await self._conversations.memory.push_late(conversation_id, messages, push)
 
     async def _say(self, conversation_id: str, message: dict[str, Any]) -> None:
         async with self._turns.turn(conversation_id):
@@ -197,11 +201,11 @@ class AccountEvents:
         if from_customer:
             await asyncio.sleep(max(0.0, arrived + self._settings.crossing_seconds - time.time()))
         async with self._conversations.turn(event.conversation_id):
-            tracker = await self._bot.tracker(event.conversation_id)
-            if _is_known(tracker, event.key) or (from_customer and not tracker.is_paused()):
+            if not _is_to_be_noted(await self._bot.tracker(event.conversation_id), event, from_customer):
                 return
             async with self._bot.locked(event.conversation_id) as tracker:
-                tracker.update(self._event_of(tracker, event, from_customer), self._bot.domain)
+                if _is_to_be_noted(tracker, event, from_customer):  # another process may just have written it
+                    tracker.update(self._event_of(tracker, event, from_customer), self._bot.domain)
 
     def _event_of(self, tracker: DialogueStateTracker, event: AccountEvent, from_customer: bool) -> Event:
         said: dict[str, Any] = {
@@ -220,6 +224,11 @@ def _customers(tracker: DialogueStateTracker) -> set[str]:
     """Return the ids of everybody who has written to the bot in this conversation."""
     senders = ((event.metadata or {}).get("kommunicate") for event in tracker.events)
     return {str(sender["user_id"]) for sender in senders if isinstance(sender, dict) and sender.get("user_id")}
+
+
+def _is_to_be_noted(tracker: DialogueStateTracker, event: AccountEvent, from_customer: bool) -> bool:
+    """Return whether a message isn't in the tracker yet, and people have the conversation if a customer says it."""
+    return not _is_known(tracker, event.key) and (tracker.is_paused() or not from_customer)
 
 
 def _is_known(tracker: DialogueStateTracker, key: str) -> bool:

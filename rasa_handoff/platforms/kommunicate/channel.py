@@ -97,7 +97,10 @@ class KommunicateChannel(PlatformChannel):
         self.settings = settings
         self.intents, self.departments = settings.intents, settings.offered
         self.crossing_seconds = settings.crossing_seconds
-        self._answering = Answering(settings.answer_seconds, lambda message: hands_over(message, settings.bots))
+        self.database = settings.database
+        self._answering = Answering(
+            settings.answer_seconds, lambda message: hands_over(message, settings.bots), KommunicateMessage
+        )
         self._api = Api(settings, settings.api_key) if settings.api_key else None
 
     def add_routes(self, blueprint: Blueprint) -> None:
@@ -116,7 +119,7 @@ class KommunicateChannel(PlatformChannel):
     def open(self, bot: Bot, conversations: Conversations) -> None:
         """Set up what needs the bot, once Rasa's application exists."""
         self.conversations = conversations
-        self.unprompted = UnpromptedMessages(bot, conversations, self.settings, self._api, self._answering)
+        self.unprompted = UnpromptedMessages(bot, conversations, self.settings, self._api, self._answering.work)
         self.account_events = AccountEvents(bot, conversations, self.unprompted, self.settings, self.name())
 
     def get_output_channel(self) -> OutputChannel:

@@ -6,6 +6,7 @@ from typing import Any, Final
 from rasa_handoff.platforms.platform_settings import (
     PlatformSettings,
     SecretHeader,
+    check_database_url,
     check_headers,
     check_numbers,
     check_shape,
@@ -79,6 +80,7 @@ def _check_values(settings: KommunicateSettings) -> None:
         raise SettingsError(f"{CHANNEL_NAME}: no bot stands under 'bots': write '{EXAMPLES['bots']}'.")
     _check_secrets(settings)
     check_numbers(CHANNEL_NAME, settings, TIMEOUT)
+    check_database_url(CHANNEL_NAME, settings.database)
     if not settings.api_url.startswith(("https://", "http://")):
         raise SettingsError(f"{CHANNEL_NAME}: api_url is '{settings.api_url}': write one that begins with https://.")
     if settings.user_details and settings.api_key is None:

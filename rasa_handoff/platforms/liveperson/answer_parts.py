@@ -27,7 +27,7 @@ LONGEST_NAME: Final = 256
 Metadata = tuple[dict[str, Any], ...]
 
 
-class Text(Value, frozen=True):
+class Text(Value, frozen=True, tag=True):
     """A message. ``private``: for agents and managers alone. ``encoded``: ``encodedMetadata``, in base64."""
 
     text: str
@@ -36,7 +36,7 @@ class Text(Value, frozen=True):
     encoded: str | None = None
 
 
-class Rich(Value, frozen=True):
+class Rich(Value, frozen=True, tag=True):
     """Structured content that was checked (``structured_content.py``). ``encoded``: ``encodedMetadata``, in base64."""
 
     content: dict[str, Any]
@@ -44,14 +44,14 @@ class Rich(Value, frozen=True):
     encoded: str | None = None
 
 
-class Delay(Value, frozen=True):
+class Delay(Value, frozen=True, tag=True):
     """A pause before the next message, in whole seconds."""
 
     seconds: int
     typing: bool = True
 
 
-class Action(Value, frozen=True):
+class Action(Value, frozen=True, tag=True):
     """An action that LivePerson carries out after the messages. ``parameters``: by a Function's names."""
 
     name: str
@@ -66,14 +66,14 @@ class Intent(Value, frozen=True):
     confidence: float
 
 
-class Understood(Value, frozen=True):
+class Understood(Value, frozen=True, tag=True):
     """The intents that the NLU found in the customer's message, likeliest first; agents see them."""
 
     intents: tuple[Intent, ...]
 
 
 Saying = Text | Rich | Delay | Action | Understood
-"""One part of an answer."""
+"""One part of an answer. It is also stored as JSON, with the name of its type."""
 
 SILENCE: Final = Delay(seconds=1, typing=False)
 """The answer that says nothing. Without any message LivePerson takes the bot for failed."""

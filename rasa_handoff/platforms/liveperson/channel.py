@@ -117,10 +117,17 @@ class LivePersonChannel(PlatformChannel):
         self.settings = settings
         self.intents, self.departments = settings.intents, settings.offered
         self.crossing_seconds = settings.crossing_seconds
-        self._answering = Answering(settings.answer_seconds, hands_over)
+        self.database = settings.database
+        self._answering = Answering(settings.answer_seconds, hands_over, Saying)
         self._endpoint: Endpoint | None = None
         if settings.endpoint is not None:
-            self._endpoint = Endpoint(settings.endpoint, settings.body_limit, self.answer, lambda: self.bot.ready)
+            self._endpoint = Endpoint(
+                settings.endpoint,
+                settings.body_limit,
+                self.answer,
+                lambda: self.bot.ready,
+                lambda: self.conversations.memory,
+            )
 
     def add_routes(self, blueprint: Blueprint) -> None:
         """Add the webhook of the Functions, and the routes of Custom Endpoint."""
@@ -150,7 +157,7 @@ class LivePersonChannel(PlatformChannel):
             log.warning("A handoff of %s was asked for outside a call: it isn't made.", short_id(conversation_id))
             shown["custom"] = directives_in(shown["custom"])
         messages = rendered(shown, self.settings.quick_replies, self.settings.other_bots)
-        self._answering.answers.keep_late(conversation_id, messages)
+        await self.conversations.memory.keep_late(conversation_id, messages)
         log.info(
             "%s messages for %s, said outside a call, wait for its next answer.",
             len(messages),

@@ -5,7 +5,7 @@ https://developers.liveperson.com/third-party-bots-custom-endpoint-service-imple
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from sanic import Blueprint, response
@@ -16,9 +16,10 @@ from rasa_handoff import __version__
 from rasa_handoff.platforms.base import Rejected, json_object
 from rasa_handoff.platforms.liveperson.answer_parts import Saying, endpoint_answer
 from rasa_handoff.platforms.liveperson.authentication import TokenCheck, answer_or_refuse, authenticate_endpoint
-from rasa_handoff.platforms.liveperson.requests import CLOSED, LivePersonCall, StartedConversations, from_endpoint
+from rasa_handoff.platforms.liveperson.requests import CLOSED, LivePersonCall, from_endpoint
 from rasa_handoff.platforms.liveperson.settings import EndpointSettings
-from rasa_handoff.platforms.reading import as_mapping
+from rasa_handoff.platforms.memory import Context, Memory
+from rasa_handoff.platforms.reading import as_id, as_mapping
 from rasa_handoff.protocol.limits import LONGEST_ID
 from rasa_handoff.protocol.logs import get_log, short_id
 
@@ -36,11 +37,21 @@ EndpointHandler = Callable[..., Awaitable[HTTPResponse]]
 
 
 class Endpoint:
-    """The routes' handlers. ``limit``: the largest body, in bytes; ``ready``: whether a model is loaded."""
+    """The routes' handlers.
 
-    def __init__(self, settings: EndpointSettings, limit: int, ask: Ask, ready: Callable[[], bool]) -> None:
+    ``limit``: the largest body, in bytes; ``ready``: whether a model is loaded; ``memory``: what the channel remembers.
+    """
+
+    def __init__(
+        self,
+        settings: EndpointSettings,
+        limit: int,
+        ask: Ask,
+        ready: Callable[[], bool],
+        memory: Callable[[], Memory],
+    ) -> None:
         self._settings, self._limit, self._ask, self._ready = settings, limit, ask, ready
-        self._tokens, self._started = TokenCheck(settings), StartedConversations()
+        self._tokens, self._memory = TokenCheck(settings), memory
 
     def add_routes(self, blueprint: Blueprint) -> None:
         """Add the routes below ``/webhooks/liveperson``, which LivePerson's vendor configuration has as base address."""
@@ -64,19 +75,17 @@ class Endpoint:
 
     async def _create(self, request: Request, bot_id: str, environment: str, conversation_id: str) -> HTTPResponse:
         authenticate_endpoint(request, self._settings, self._tokens, bot_id, environment)
-        if len(conversation_id) > LONGEST_ID:
-            raise Rejected(
-                400, f"The conversation's id has {len(conversation_id)} characters, the most is {LONGEST_ID}."
-            )
+        if (id := as_id(conversation_id)) is None:
+            raise Rejected(400, f"The conversation's id is empty, or has more than {LONGEST_ID} characters.")
         body = b"{}" if request.body.strip() in NOTHING else request.body
-        new = self._started.create(conversation_id, json_object(body, self._limit))
+        new = await self._memory().create_context(id, json_object(body, self._limit))
         return response.json({}, 201 if new else 409)
 
     async def _event(self, request: Request, bot_id: str, environment: str, conversation_id: str) -> HTTPResponse:
         arrived = time.time()
         authenticate_endpoint(request, self._settings, self._tokens, bot_id, environment)
         incoming = from_endpoint(json_object(request.body, self._limit), bot_id, environment, conversation_id)
-        context = self._started.context(conversation_id)
+        context = await self._memory().context(incoming.conversation_id)
         if context is None:
             log.info(
                 "The conversation %s isn't known yet: LivePerson creates it and asks again.", short_id(conversation_id)
@@ -87,7 +96,7 @@ class Endpoint:
         return response.json(endpoint_answer(said))
 
 
-def _with_context(incoming: LivePersonCall, created: dict[str, Any]) -> LivePersonCall:
+def _with_context(incoming: LivePersonCall, created: Context) -> LivePersonCall:
     rest = {**incoming.rest, **{name: value for name, value in created.items() if name != "sdes"}}
     return msgspec.structs.replace(incoming, attributes=dict(as_mapping(created.get("sdes"))), rest=rest)
 

@@ -3,17 +3,15 @@
 Unknown fields are kept in ``rest`` and passed on. The bot gets the customer's text, or the intent or payload that the settings
 name for an event.
 
-Custom Endpoint creates a conversation before its first event, with the engagement attributes. They are kept in this process.
-After a restart the first event is answered with 404: LivePerson then creates the conversation again and repeats the event, so
-the attributes come back. That is done once for each conversation: with several processes, the new conversation and the
-repeated event may come to different ones, so another 404 would not help.
+Custom Endpoint creates a conversation before its first event, with the engagement attributes. They are in the channel's
+database (``platforms/memory.py``). An event of a conversation that isn't there is answered with 404: LivePerson then creates the
+conversation again and repeats the event. That is done once for each conversation, for another 404 would not help.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from rasa_handoff.channel.turn.handoff_request import Happened
-from rasa_handoff.platforms.answers import put
 from rasa_handoff.platforms.base import Rejected, as_payload, payload_behind
 from rasa_handoff.platforms.liveperson.settings import LivePersonSettings
 from rasa_handoff.platforms.reading import as_id, as_list, as_mapping, as_text, field_names
@@ -37,9 +35,6 @@ TYPES: Final = {
     "WELCOME": WELCOME, "CLOSE_CONVERSATION": CLOSED, "CLOSED": CLOSED, "HOSTED-FILE": FILE, "HOSTED_FILE": FILE, "FILE": FILE,
 }  # fmt: skip
 """The kind of call by the type of Custom Endpoint's event; for the type CONVERSATION by the event's name."""
-
-Context = dict[str, Any]
-"""The engagement attributes with which Custom Endpoint created a conversation."""
 
 
 class LivePersonCall(Value, frozen=True):
@@ -267,26 +262,3 @@ def _full_text(incoming: LivePersonCall, happened: Happened) -> str | None:
         return whole
     log.info("A %s of %s without text is ignored.", incoming.kind, short_id(incoming.conversation_id))
     return None
-
-
-class StartedConversations:
-    """The contexts of Custom Endpoint's conversations, in bounded memory."""
-
-    def __init__(self) -> None:
-        self._contexts: dict[str, Context | None] = {}
-
-    def create(self, conversation_id: str, context: Context) -> bool:
-        """Keep a conversation's context; return False if there was one already."""
-        new = self._contexts.get(conversation_id) is None
-        put(self._contexts, conversation_id, context)
-        return new
-
-    def context(self, conversation_id: str) -> Context | None:
-        """Return a conversation's context, and remember that it was asked for.
-
-        Of an unknown conversation it is None the first time, and empty from then on.
-        """
-        known = conversation_id in self._contexts
-        context = self._contexts.get(conversation_id)
-        put(self._contexts, conversation_id, context)
-        return (context or {}) if known else None

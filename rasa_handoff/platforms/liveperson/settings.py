@@ -6,6 +6,7 @@ from typing import Any, Final
 from rasa_handoff.platforms.platform_settings import (
     PlatformSettings,
     SecretHeader,
+    check_database_url,
     check_headers,
     check_numbers,
     check_shape,
@@ -107,6 +108,7 @@ def read_settings(data: Any) -> LivePersonSettings:
     settings = convert(CHANNEL_NAME, LivePersonSettings, data)
     _check_callers(settings)
     check_numbers(CHANNEL_NAME, settings, TIMEOUT)
+    check_database_url(CHANNEL_NAME, settings.database)
     return settings
 
 

@@ -13,8 +13,10 @@ import pytest
 import yaml
 
 from rasa_handoff.server import accounts
+from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.scripted_desk import DeskServer
 from tests.rasa.cli.conftest import Done, command, process
+from tests.support.postgres_server import Database
 
 
 def doctor(project: Path, text: str) -> "Done | subprocess.CompletedProcess[str]":
@@ -106,6 +108,30 @@ def test_a_platform_with_its_own_desk_needs_no_other(project: Path, monkeypatch:
     output = command("doctor", str(project)).stdout
     assert "ok   KommunicateChannel answers for shop; without api_key, what comes too late waits" in output
     assert "has no rasa_handoff.HandoffChannel" not in output
+
+
+def test_a_platforms_database_is_looked_at(project: Path, monkeypatch: pytest.MonkeyPatch, postgres: Database) -> None:
+    monkeypatch.setenv("KOMMUNICATE_KEY", "x")
+
+    def findings(database: str) -> str:
+        (project / "credentials.yml").write_text(f"{PLATFORM}  database: {database}\n")
+        return command("doctor", str(project)).stdout
+
+    assert f"ok   rasa_handoff.KommunicateChannel: the database {postgres.url} can be reached." in findings(
+        postgres.url
+    )
+    away = f"postgresql://thabo:s3cret@127.0.0.1:{free_port()}/x"
+    assert (
+        f"mend rasa_handoff.KommunicateChannel: the database {away.replace('s3cret', '***')} can't be reached ("
+        in findings(away)
+    )
+    assert "s3cret" not in findings(away)
+    assert "database begins with 'mysql'" in findings("mysql://here/x")
+    assert "there is no folder" in findings("sqlite:///nowhere/x.db")
+    assert "has a Redis lock store" not in findings("sqlite:///x.db")
+    (project / "endpoints.yml").write_text("lock_store: {type: redis}\n")
+    assert "has a Redis lock store, which is for several Rasa servers" in findings("sqlite:///x.db")
+    assert "mend endpoints.yml has a tracker_store that one Rasa process has to itself" in findings(postgres.url)
 
 
 LIVEPERSON = """rasa_handoff.LivePersonChannel:

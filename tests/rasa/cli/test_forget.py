@@ -1,6 +1,7 @@
 """``rasa-handoff forget``: nothing of a conversation is left, on either side, whether it runs or not."""
 
 import asyncio
+import json
 import os
 import sqlite3
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 from rasa_handoff.cli import main
+from rasa_handoff.platforms import memory_tables
+from rasa_handoff.platforms.memory import Memory
 from rasa_handoff.protocol import events
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.relay import DESK
@@ -105,3 +108,64 @@ async def test_a_database_that_is_not_there_is_named_with_the_one_to_give(
         assert await run("thabo", "--side", side, "--database", nowhere) == 1
         assert wanted in capsys.readouterr().err
     assert not os.listdir(tmp_path)
+
+
+async def talk_at_a_platform(url: str) -> Memory:
+    """Leave rows of each kind in a platform's database, of two customers; it stays open."""
+    memory = Memory("kommunicate", url)
+    await memory.open()
+    for customer in ("thabo", "lerato"):
+        async with memory.turn(customer, "m1") as turn:
+            await turn.finish([f"{SAID} to {customer}"], [f"late {SAID} to {customer}"])
+        await memory.keep_change(customer, "{}")
+        await memory.create_context(customer, {"said": f"{SAID} to {customer}"})
+    return memory
+
+
+@pytest.mark.parametrize("running", [True, False])
+async def test_a_platform_channel_keeps_nothing(
+    database_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], running: bool
+) -> None:
+    memory = await talk_at_a_platform(database_url)
+    if not running:
+        await memory.close()
+    of_platform = ("thabo", "--side", "platform", "--database", database_url)
+    if running:
+        async with memory.turn("thabo", "m2"):
+            assert await run(*of_platform) == 1
+            assert "is answering this conversation now" in capsys.readouterr().err
+    assert await run(*of_platform) == 0
+    assert "Deleted at the platform channels: 4 rows." in capsys.readouterr().out
+    again = memory if running else await reopened(database_url)
+    for customer, kept in (("thabo", None), ("lerato", [f"{SAID} to lerato"])):
+        async with again.turn(customer, "m1") as turn:
+            assert (None if turn.known is None else json.loads(turn.known)) == kept
+            assert len(turn.late) == len(turn.changes) == 0 or customer == "lerato"
+    await again.close()
+
+
+async def reopened(url: str) -> Memory:
+    memory = Memory("kommunicate", url)
+    await memory.open()
+    return memory
+
+
+async def test_the_project_names_the_databases_of_platforms(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yml").write_text("")
+    (tmp_path / "credentials.yml").write_text("rest:\n")
+    of_project = ("thabo", "--side", "platform")
+    assert await run(*of_project) == 1
+    assert "credentials.yml has none of rasa_handoff.KommunicateChannel" in capsys.readouterr().err
+    other = f"sqlite:///{tmp_path / 'other.db'}"
+    (tmp_path / "credentials.yml").write_text(
+        f"rasa_handoff.KommunicateChannel:\nrasa_handoff.LivePersonChannel: {{database: '{other}'}}\n"
+    )
+    for url in ("sqlite:///handoff-platform.db", other):
+        await (await talk_at_a_platform(url)).close()
+    assert await run(*of_project) == 0
+    assert "Deleted at the platform channels: 8 rows." in capsys.readouterr().out
+    for file in ("handoff-platform.db", "other.db"):
+        assert rows_with(tmp_path / file, ("thabo",), memory_tables.metadata) == {}

@@ -1,6 +1,6 @@
 """A real Rasa server with Kommunicate's channel, and callers in Kommunicate's place."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,14 @@ from rasa_handoff.testing.rasa_server import RasaServer
 from tests.rasa.platforms.kommunicate_caller import Kommunicate, settings
 from tests.rasa.platforms.rest_api import RestApi
 from tests.support.trained_bots import trained_once
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path) -> Iterator[None]:
+    """Run each test in its own folder, as in a project: the channel's database is a file there."""
+    with pytest.MonkeyPatch.context() as patch:  # the test's own is undone before its server ends
+        patch.chdir(tmp_path)
+        yield
 
 
 @pytest.fixture(scope="session")

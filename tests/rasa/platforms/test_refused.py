@@ -3,14 +3,18 @@
 import asyncio
 import json
 import logging
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rasa_handoff.channel.compat.blueprints import HandoffSettingsError
+from rasa_handoff.store.sqlite import Ownership
 from rasa_handoff.testing.rasa_server import RasaServer
 from tests.rasa.platforms.kommunicate_caller import HEADER, SECRET, Kommunicate, settings
+from tests.support.redis import RedisServer
+from tests.support.relay_stores import relay_store
 
 
 @pytest.mark.parametrize(
@@ -112,6 +116,13 @@ MISTAKES: dict[str, tuple[Any, str]] = {
     "a team that is none": ({"bots": BOT, "departments": {"d": {"teem": 1}}}, "did you mean 'departments.d.team'?"),
     "too long": ({"bots": BOT, "answer_seconds": 40}, "the platform waits 30"),
     "no bytes": ({"bots": BOT, "body_limit": 0}, "body_limit is 0"),
+    "a database that isn't one": ({"bots": BOT, "database": "handoff.db"}, "write sqlite:///handoff-platform.db, or"),
+    "a database of another kind": ({"bots": BOT, "database": "mysql://u:s3cret@h/x"}, "database begins with 'mysql'"),
+    "a database without a port": (
+        {"bots": BOT, "database": "postgresql://u:s3cret@h:port/x"},
+        "database: The database URL 'postgresql://***@h:port/x' can't be used",
+    ),
+    "a file in no folder": ({"bots": BOT, "database": "sqlite:///nowhere/x.db"}, "can't be opened"),
 }
 
 
@@ -124,6 +135,34 @@ def test_a_mistake_in_the_settings_is_one_sentence(name: str) -> None:
         KommunicateChannel.from_credentials(data)
     assert str(problem.value).startswith("rasa_handoff.KommunicateChannel")
     assert sentence in str(problem.value)
+    assert "s3cret" not in str(problem.value)
+
+
+def test_a_file_is_for_one_worker_and_one_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rasa_handoff import KommunicateChannel
+
+    monkeypatch.setenv("SANIC_WORKERS", "2")
+    with pytest.raises(HandoffSettingsError, match=r"SANIC_WORKERS is 2, .* set 'database' to a Postgres"):
+        KommunicateChannel.from_credentials({"bots": BOT})
+    monkeypatch.delenv("SANIC_WORKERS")
+    relay_store("sqlite:///relay.db").prepare()
+    with pytest.raises(HandoffSettingsError, match="belongs to the relay, not to the platform"):
+        KommunicateChannel.from_credentials({"bots": BOT, "database": "sqlite:///relay.db"})
+    with ExitStack() as held:
+        ownership = Ownership("sqlite:///handoff-platform.db")
+        ownership.take()
+        held.callback(ownership.leave)
+        with pytest.raises(HandoffSettingsError, match=r"database: .* is in use by another process"):
+            KommunicateChannel.from_credentials({"bots": BOT})
+
+
+async def test_a_lock_store_for_several_servers_wants_a_database_for_them(
+    platform_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with RedisServer() as redis:
+        endpoints = {"lock_store": {"type": "redis", "url": "127.0.0.1", "port": redis.port}}
+        async with RasaServer(platform_model, tmp_path, settings(), endpoints):
+            assert "but the database of kommunicate serves one: set 'database' to a Postgres" in caplog.text
 
 
 def test_a_quoted_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.waiting import eventually
+from tests.rasa.platforms.late_messages import late_messages
 from tests.rasa.platforms.liveperson.liveperson_caller import LivePerson, settings
 
 SILENCE = [{"delay": 1, "typing": False}]
@@ -26,15 +27,11 @@ async def say_too_late(liveperson: LivePerson, text: str) -> None:
     await eventually(lambda: not liveperson.rasa.channel._answering.work._under_way)
 
 
-def left(liveperson: LivePerson) -> Any:
-    return liveperson.rasa.channel._answering.answers._late
-
-
 async def test_it_goes_out_with_the_next_answer(slow: LivePerson, caplog: pytest.LogCaptureFixture) -> None:
     await say_too_late(slow, "/greet")
     assert "isn't complete after 1.0 s" in caplog.text
     assert (await slow.messages("/handoff_carry_on"))[0] == "Hello."
-    assert "Hello." not in str(left(slow)), "once"
+    assert "Hello." not in str(await late_messages(slow.rasa)), "once"
 
 
 async def test_a_handoff_takes_effect_with_the_next_answer(slow: LivePerson) -> None:
@@ -49,7 +46,7 @@ async def test_what_came_too_late_is_not_in_the_repeated_answer(slow: LivePerson
     asked = slow.payload("/give_up")
     async with slow.rasa.app.ctx.agent.lock_store.lock("c-1"):
         assert (await slow.call(asked))["messages"] == SILENCE
-    await eventually(lambda: left(slow))
+    await eventually(lambda: late_messages(slow.rasa))
     assert (await slow.call(asked))["messages"] == SILENCE
     assert (await slow.say("are you there?"))["context"]["action"] == "TRANSFER"
     assert (await slow.say("hello"))["messages"] == ["Hello."], "handed over once"
