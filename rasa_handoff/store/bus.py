@@ -7,7 +7,7 @@ A connection that carries nothing any more looks like one on which nothing happe
 drop packets, a pooler may keep the subscription for itself. So each process sends itself a heartbeat, by the way that a ring
 takes. One that doesn't get its own back is deaf: it connects again, and meanwhile calls its listeners once a second, so that
 whatever another process wrote is seen within three seconds. A process that alone is deaf can't ring either, and nothing here
-shows that to the others: see ``somebody_is_deaf``.
+shows that to the others: so those who listen look now and then without a ring, too (``change_log.py``).
 
 Anybody may write to the bus. What arrives is compared with what this process has sent, and never read: whatever else it is, it
 counts as a ring at most.
@@ -92,13 +92,11 @@ class Bus:
     """The bus of one process and side, used as ``async with``.
 
     ``listeners`` are called in the event loop when another process has rung, or may have: after a connection was lost, and once a
-    second while this process is deaf. ``somebody_is_deaf``: set it while another process is known to be deaf, which can't ring;
-    the listeners are then called once a second too.
+    second while this process is deaf.
     """
 
     def __init__(self, carrier: Carrier) -> None:
         self.listeners: list[Callable[[], None]] = []
-        self.somebody_is_deaf = False
         self._carrier = carrier
         own = secrets.token_hex(16).encode()
         self._own_ring, self._own_beat = RING + own, BEAT + own
@@ -226,8 +224,6 @@ class Bus:
                 self._due.set()
             if self.is_deaf:
                 self._be_deaf()
-            elif self.somebody_is_deaf and self._tick % LOOK_TICKS == 0:
-                self._call_soon()
             if self._deaf_at is not None and self._tick - self._deaf_at >= CALM_TICKS:
                 self._deaf_at = None
                 log.info("The bus %s carries messages again.", self._carrier.shown)

@@ -420,14 +420,6 @@ async def test_a_connection_that_stays_mute_is_given_up(postgres: Database, late
             os.kill(backend[0], signal.SIGCONT)
 
 
-async def test_whoever_is_known_to_be_deaf_is_looked_after(carrier: Carrier) -> None:
-    async with processes(bus_of(carrier)) as (here,):
-        here.bus.somebody_is_deaf = True
-        await eventually(lambda: len(here.calls) == 3, seconds=4)
-        assert here.calls[2] - here.calls[1] > 0.7
-        assert not any(here.deaf_calls)
-
-
 async def test_a_process_that_was_busy_is_not_deaf(carrier: Carrier, lines: list[str]) -> None:
     async with processes(bus_of(carrier), bus_of(carrier)) as (here, there):
         threading.Event().wait(2.5)  # holds the event loop

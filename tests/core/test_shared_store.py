@@ -170,6 +170,16 @@ async def test_a_lane_is_given_to_the_process_that_reaches_its_receiver(pair: tu
     assert first.mine == []
 
 
+async def test_a_ring_that_is_lost_delays_a_message_by_three_seconds_at_most(pair: tuple[Process, Process]) -> None:
+    first, second = pair
+    rings = list(first.store.on_ring)
+    first.store.on_ring.clear()
+    first.others["thabo"] = second
+    await first.put("1")
+    await eventually(lambda: second.mine == ["1"], seconds=3)
+    first.store.on_ring.extend(rings)
+
+
 async def test_what_another_process_removes_is_not_delivered(pair: tuple[Process, Process]) -> None:
     first, second = pair
     first.gate.clear()
