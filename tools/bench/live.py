@@ -16,6 +16,9 @@ WARM_UP = 5
 """Round trips that don't count, for each customer on each side."""
 IDLE_SLICE, BUSY_SLICE = 1.0, 5.0
 """Seconds of one side's turn; what began within them is brought to its end."""
+IDLE_PACE = 0.05
+"""Seconds from one round trip's beginning to the next one's, where nothing else goes on. One right after the other would be
+measured with what the one before has left to do, and meet the limit of 50 events a second that a socket may send."""
 
 
 @dataclass
@@ -29,11 +32,14 @@ class Side:
     spent: dict[str, float] = field(default_factory=dict)
     counted: int = 0
 
-    async def chat(self, seconds: float) -> None:
-        """Let all customers chat at once; none begins a round trip after ``seconds``, and all that began are counted."""
+    async def chat(self, seconds: float, pace: float = 0.0) -> None:
+        """Let all customers chat at once; none begins a round trip after ``seconds``, and all that began are counted.
+
+        ``pace``: seconds from the beginning of one to that of the next, at least.
+        """
         processor = self.system.processor()
         began, before = time.perf_counter(), len(self.trips.values)
-        await told_in_time(seconds, [self._chat(customer, began + seconds) for customer in self.customers])
+        await told_in_time(seconds, [self._chat(customer, began + seconds, pace) for customer in self.customers])
         self.lasted += time.perf_counter() - began
         self.counted += len(self.trips.values) - before
         for name, more in used(processor, self.system.processor()).items():
@@ -44,9 +50,10 @@ class Side:
         for _ in range(WARM_UP):
             await asyncio.gather(*(customer.round_trip() for customer in self.customers))
 
-    async def _chat(self, customer: Customer, deadline: float) -> None:
-        while time.perf_counter() < deadline:
+    async def _chat(self, customer: Customer, deadline: float, pace: float) -> None:
+        while (began := time.perf_counter()) < deadline:
             self.trips.add(await customer.round_trip())
+            await asyncio.sleep(max(0.0, began + pace - time.perf_counter()))
 
     def per_trip(self, process: str) -> Samples:
         """Return the processor seconds of one process per round trip."""
@@ -56,7 +63,7 @@ class Side:
 async def round_trip(bench: Bench) -> list[Row]:
     """Measure the way from a customer by Rasa and the server to an agent, and back, with nothing else going on."""
     async with _sides(bench, 1) as (ours, plain):
-        await _in_turns(bench, ours, plain, IDLE_SLICE)
+        await _in_turns(bench, ours, plain, IDLE_SLICE, IDLE_PACE)
         return [
             compared("round trip, one conversation, p50", "ms", ours.trips, plain.trips, 0.5, at_most(2.5)),
             compared("round trip, one conversation, p99", "ms", ours.trips, plain.trips, 0.99, at_most(4)),
@@ -91,10 +98,10 @@ async def _throughput(bench: Bench, many: int) -> list[Row]:
         ]
 
 
-async def _in_turns(bench: Bench, ours: Side, plain: Side, most: float) -> None:
+async def _in_turns(bench: Bench, ours: Side, plain: Side, most: float, pace: float = 0.0) -> None:
     """Let both sides chat in turns of ``most`` seconds at most."""
     part = min(most, bench.seconds / LEAST_TURNS / 2)
-    await in_turns(bench.seconds, [lambda: ours.chat(part), lambda: plain.chat(part)])
+    await in_turns(bench.seconds, [lambda: ours.chat(part, pace), lambda: plain.chat(part, pace)])
 
 
 @contextlib.asynccontextmanager
