@@ -15,7 +15,7 @@ import contextlib
 import hashlib
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, Final
 
@@ -23,8 +23,9 @@ import msgspec
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.channel.inbound.turn_lock import TurnLock
-from rasa_handoff.platforms import memory_tables
-from rasa_handoff.platforms.memory_tables import CHANGE, LATE, Begun, CallId, WaitingRow
+from rasa_handoff.platforms import memory_tables, platform_calls
+from rasa_handoff.platforms.memory_tables import CHANGE, LATE, WaitingRow
+from rasa_handoff.platforms.platform_calls import Begun, CallId
 from rasa_handoff.platforms.platform_database import PlatformDatabase, open_database
 from rasa_handoff.protocol.errors import StoreError
 from rasa_handoff.protocol.limits import LONGEST_ID
@@ -98,24 +99,41 @@ class Memory:
         isn't finished in the block has no answer, so a repeated call has another turn.
         """
         call = CallId(self._channel, conversation_id, _stored_key(key), self.database.process)
-        if self._turns.under_way(conversation_id):  # it has its place among the calls of all processes from now on
-            await self._ask(partial(memory_tables.draw, call=call))
-        async with self._turns.turn(conversation_id):
-            open_turn = OpenTurn(self.database, call, await self._begin(call))
+        async with AsyncExitStack() as held:
+            open_turn = OpenTurn(self.database, call, await self._wait(call, held))
             try:
                 yield open_turn
             finally:
                 await open_turn.end()
 
-    async def _begin(self, call: CallId) -> Begun | None:
-        """Begin the turn as soon as no other process has the conversation's turn. None: the database can't be used."""
+    async def _wait(self, call: CallId, held: AsyncExitStack) -> Begun | None:
+        """Wait for the turn of a call, and begin it. None: the database can't be used.
+
+        While other processes have turns before it, it doesn't hold the turn lock: of the calls that wait in this process, the
+        database says which one is first.
+        """
+        is_held = has_lock = False
         pause = FIRST_PAUSE
-        while True:
-            begun: Begun | None = await self._ask(partial(memory_tables.begin, call=call))
-            if begun is None or not begun.waits:
-                return begun
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
+        try:
+            if self._turns.under_way(call.conversation_id):
+                # From now on it has its place among the calls of all processes.
+                is_held = bool(await self._ask(partial(platform_calls.draw, call=call)))
+            while True:
+                await held.enter_async_context(self._turns.turn(call.conversation_id))
+                has_lock = True
+                begun: Begun | None = await self._ask(partial(platform_calls.begin, call=call))
+                if begun is None or not begun.waits:
+                    return begun
+                is_held = is_held or begun.is_held
+                await held.aclose()
+                has_lock = False
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+        except BaseException:
+            if is_held or has_lock:
+                give_up = partial(platform_calls.give_up, call=call, has_lock=has_lock)
+                await finish_despite_cancellation(self.database.write_later(give_up))
+            raise
 
     async def _ask(self, work: Callable[..., Any]) -> Any:
         """Return the result of ``work``; None if the database can't be used now."""
@@ -236,7 +254,7 @@ class OpenTurn:
         if self._number is not None:
             call, number, body, used = self._call, self._number, as_json(answer), self._used
             await self._database.write_later(
-                lambda connection: memory_tables.give(connection, call, number, body, used)
+                lambda connection: platform_calls.give(connection, call, number, body, used)
             )
 
     async def push(self, messages: Sequence[Any], push: PushMessages) -> list[Any]:
@@ -268,7 +286,7 @@ class OpenTurn:
         call, number = self._call, self._number
         await finish_despite_cancellation(
             self._database.write_later(
-                lambda connection: memory_tables.finish(connection, call, number, answer, while_last, used, late)
+                lambda connection: platform_calls.finish(connection, call, number, answer, while_last, used, late)
             )
         )
 

@@ -10,7 +10,7 @@ What a process has is released when it has ended: :func:`release`. The functions
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -26,9 +26,9 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     bindparam,
+    case,
     delete,
     insert,
-    or_,
     select,
     text,
     update,
@@ -54,8 +54,6 @@ LATE, CHANGE = "late", "change"
 """Kinds of what waits: a late message, a change to the tracker."""
 NOBODY: Final = ""
 """In place of a process that has ended, or isn't at work on a row any more."""
-SAME_ANSWER_SECONDS: Final = 600.0
-"""Seconds for which an answer is kept; the last one of a conversation is kept for longer."""
 MOST_LATE: Final = 100
 """Late messages that wait in one conversation at most; of more, the oldest are dropped."""
 TOUCHED_EVERY: Final = 3_600.0
@@ -85,6 +83,8 @@ calls = Table(
     # The platform's key of the message; a random one if it gives none.
     Column("key", String(LONGEST_ID), nullable=False),
     Column("holder", String(40), nullable=False),
+    # The process where a copy of the call waits; it answers it if the holder ends.
+    Column("next_holder", String(40), nullable=False, default=NOBODY),
     # JSON; null until there is one.
     Column("answer", Text),
     # The answer hands the conversation over, which must not happen again once the conversation has gone on.
@@ -125,20 +125,6 @@ contexts = Table(
 )
 
 
-class CallId(NamedTuple):
-    """A call, and the process that answers it."""
-
-    channel: str
-    conversation_id: str
-    key: str
-    process: str
-
-    @property
-    def here(self) -> dict[str, str]:
-        """The parameters that name its conversation."""
-        return {"here": self.channel, "conversation": self.conversation_id}
-
-
 class WaitingRow(NamedTuple):
     """Something that waits. ``body``: JSON."""
 
@@ -148,144 +134,36 @@ class WaitingRow(NamedTuple):
     body: str
 
 
-class Begun(NamedTuple):
-    """How a call has begun.
-
-    ``answer``: the one that it had before, as JSON. ``waits``: another call of the conversation has its turn first, or another
-    process answers this one. ``waiting``: what waits in the conversation, oldest first.
-    """
-
-    number: int
-    answer: str | None = None
-    waits: bool = False
-    waiting: tuple[WaitingRow, ...] = ()
+def in_conversation(table: Table) -> Any:
+    """Return the condition for the rows of a conversation: its parameters are ``here``, the channel, and ``conversation``."""
+    return (table.c.channel == bindparam("here")) & (table.c.conversation_id == bindparam("conversation"))
 
 
 # Statements are built once: building one costs more than running it. Names of parameters differ from those of columns, since an
 # update writes each column that a parameter is named after.
-def _in(table: Table) -> Any:
-    return (table.c.channel == bindparam("here")) & (table.c.conversation_id == bindparam("conversation"))
-
-
-_same = calls.c.number == bindparam("of")
-_free = (calls.c.holder == NOBODY) & calls.c.answer.is_(None)
-_DRAW: Final = Statement(
-    text(
-        "INSERT INTO call (channel, conversation_id, key, holder, while_last, at) "
-        "VALUES (:here, :conversation, :name, :mine, false, :now) ON CONFLICT DO NOTHING"
-    )
-)
-_FIND: Final = Statement(
-    select(calls.c.number, calls.c.holder, calls.c.answer).where(_in(calls), calls.c.key == bindparam("name"))
-)
-_TAKE_OVER: Final = Statement(update(calls).where(_same, _free))
-_BEGIN_TURN: Final = Statement(
-    text(
-        "INSERT INTO turn (channel, conversation_id, holder) SELECT :here, :conversation, :mine WHERE NOT EXISTS "
-        "(SELECT 1 FROM call WHERE channel = :here AND conversation_id = :conversation AND holder <> '' AND number < :of) "
-        "ON CONFLICT DO NOTHING"
-    )
-)
-_END_TURN: Final = Statement(delete(turns).where(_in(turns), turns.c.holder == bindparam("mine")))
-_WAITING: Final = Statement(
-    select(waiting.c.number, waiting.c.conversation_id, waiting.c.kind, waiting.c.body)
-    .where(_in(waiting), or_(waiting.c.kind == CHANGE, waiting.c.holder == NOBODY))
-    .order_by(waiting.c.number)
-)
-_is_mine = or_(calls.c.holder == bindparam("mine"), _free)  # or it was, and nobody has answered it instead
-_GIVE: Final = Statement(update(calls).where(_same, _is_mine))
-_KEEP_ANSWER: Final = Statement(update(calls).where(_same, _is_mine))
-_FORGET_CALL: Final = Statement(delete(calls).where(_same, _is_mine))
-_FORGET_OLDER: Final = Statement(
-    delete(calls).where(
-        _in(calls),
-        calls.c.holder == NOBODY,
-        calls.c.number < bindparam("of"),
-        or_(calls.c.while_last, calls.c.at < bindparam("before")),
-    )
-)
 _ADD: Final = Statement(insert(waiting))
 _REMOVE: Final = Statement(delete(waiting).where(waiting.c.number == bindparam("of")))
 _newest_dropped = (
     select(waiting.c.number)
-    .where(_in(waiting), waiting.c.kind == LATE)
+    .where(in_conversation(waiting), waiting.c.kind == LATE)
     .order_by(waiting.c.number.desc())
     .offset(MOST_LATE)
     .limit(1)
     .scalar_subquery()
 )
 _DROP_OLDEST: Final = Statement(
-    delete(waiting).where(_in(waiting), waiting.c.kind == LATE, waiting.c.number <= _newest_dropped)
+    delete(waiting).where(in_conversation(waiting), waiting.c.kind == LATE, waiting.c.number <= _newest_dropped)
 )
-_FIND_CONTEXT: Final = Statement(select(contexts.c.body, contexts.c.at).where(_in(contexts)).with_for_update())
+_FIND_CONTEXT: Final = Statement(
+    select(contexts.c.body, contexts.c.at).where(in_conversation(contexts)).with_for_update()
+)
 _ADD_CONTEXT: Final = Statement(
     text(
         "INSERT INTO context (channel, conversation_id, body, at) VALUES (:here, :conversation, :context, :now) "
         "ON CONFLICT DO NOTHING"
     )
 )
-_SET_CONTEXT: Final = Statement(update(contexts).where(_in(contexts)))
-
-
-def draw(connection: Connection, call: CallId) -> None:
-    """Give a call its place among those of its conversation, unless it has one."""
-    _DRAW.change(connection, {**call.here, "name": call.key, "mine": call.process, "now": time.time()})
-
-
-def begin(connection: Connection, call: CallId) -> Begun:
-    """Begin the turn of a call if it may begin now. One that has an answer, or waits, may be asked for again."""
-    draw(connection, call)
-    row = _FIND.first(connection, {**call.here, "name": call.key})
-    if row is None:  # another process has just forgotten it, and it may be drawn again
-        return Begun(0, waits=True)
-    if row.answer is not None:
-        return Begun(row.number, answer=row.answer)
-    if row.holder == NOBODY:  # its process ended before it was answered
-        if not _TAKE_OVER.change(connection, {"of": row.number, "holder": call.process}):
-            return Begun(row.number, waits=True)
-    elif row.holder != call.process:
-        return Begun(row.number, waits=True)
-    if not _BEGIN_TURN.change(connection, {**call.here, "mine": call.process, "of": row.number}):
-        return Begun(row.number, waits=True)
-    rows = _WAITING.all(connection, call.here)
-    return Begun(row.number, waiting=tuple(WaitingRow(*found) for found in rows))
-
-
-def give(connection: Connection, call: CallId, number: int, answer: str, used: Iterable[int]) -> None:
-    """Store an answer whose turn goes on. ``used``: the numbers of the late messages in it."""
-    _GIVE.change(connection, {"of": number, "mine": call.process, "answer": answer})
-    remove(connection, used)
-
-
-def finish(
-    connection: Connection,
-    call: CallId,
-    number: int | None,
-    answer: str | None,
-    while_last: bool,
-    used: Iterable[int],
-    late: Sequence[str],
-) -> None:
-    """End the turn of a call, and store its answer; without one the call is forgotten.
-
-    ``number``: None if the turn began without the database. ``while_last``: the answer isn't given again once a later call has
-    one. ``used``: the numbers of the late messages that were taken; ``late``: those that came too late.
-    """
-    if number is None:
-        draw(connection, call)
-        found = _FIND.first(connection, {**call.here, "name": call.key})
-        number = 0 if found is None else int(found.number)
-    now, held = time.time(), {"of": number, "mine": call.process}
-    if answer is None:
-        _FORGET_CALL.change(connection, held)
-    else:
-        row = {"answer": answer, "while_last": while_last, "holder": NOBODY, "at": now}
-        _KEEP_ANSWER.change(connection, {**held, **row})
-    remove(connection, used)
-    if late:
-        add_late(connection, call.channel, call.conversation_id, late)
-    _END_TURN.change(connection, {**call.here, "mine": call.process})
-    _FORGET_OLDER.change(connection, {**call.here, "of": number, "before": now - SAME_ANSWER_SECONDS})
+_SET_CONTEXT: Final = Statement(update(contexts).where(in_conversation(contexts)))
 
 
 def add(
@@ -329,10 +207,14 @@ def release(connection: Connection) -> bool:
     """Release what processes have that have ended, all but those with a row in the table of processes; return whether they had
     anything."""
     at_work = select(processes.table.c.id)
+    gone = (calls.c.next_holder != NOBODY) & calls.c.next_holder.not_in(at_work)
+    connection.execute(update(calls).where(gone).values(next_holder=NOBODY))
+    # A call that has an answer already needs no other holder.
+    follows = case((calls.c.answer.is_(None), calls.c.next_holder), else_=NOBODY)
     released = connection.execute(delete(turns).where(turns.c.holder.not_in(at_work))).rowcount
-    for table in (calls, waiting):
+    for table, holder in ((calls, follows), (waiting, NOBODY)):
         ended = (table.c.holder != NOBODY) & table.c.holder.not_in(at_work)
-        released += connection.execute(update(table).where(ended).values(holder=NOBODY)).rowcount
+        released += connection.execute(update(table).where(ended).values(holder=holder)).rowcount
     return bool(released)
 
 

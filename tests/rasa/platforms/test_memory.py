@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from rasa_handoff.platforms import memory_tables
+from rasa_handoff.platforms import memory_tables, platform_calls
 from rasa_handoff.platforms.memory import Memory, OpenTurn
 from rasa_handoff.testing.waiting import eventually, within
 from tests.support.postgres_server import Database
@@ -187,7 +187,7 @@ async def test_of_late_messages_the_newest_wait(memory: Memory, caplog: pytest.L
 async def test_of_answers_the_last_one_is_kept_longest_and_none_for_ever(memory: Memory) -> None:
     for key in ("m1", "m2", "m3"):
         await answered(memory, key, "Hello.")
-    await make_older(memory, memory_tables.SAME_ANSWER_SECONDS + 1)
+    await make_older(memory, platform_calls.SAME_ANSWER_SECONDS + 1)
     await answered(memory, "m4", "Hello.")
     assert await kept(memory, memory_tables.calls) == 1
     await memory.keep_late(HERE, ["Welcome."])
@@ -317,6 +317,48 @@ async def test_what_a_process_was_doing_when_it_ended_is_taken_over(two: tuple[M
         assert await within(later, 5) == ["Bye."]
     assert [change.number for change in await other.adopt_changes()] == [number]
     pushed.cancel()
+
+
+async def test_a_copy_that_waits_goes_before_what_came_later_when_its_process_has_ended(
+    two: tuple[Memory, Memory],
+) -> None:
+    one, other = two
+    order: list[str] = []
+
+    async def call(key: str) -> None:
+        async with other.turn(HERE, key) as turn:
+            order.append(key)
+            await turn.finish([])
+
+    async with one.turn(HERE, "m1"):
+        calls = []
+        for key in ("m2", "m3", "m1", "m1"):
+            calls.append(asyncio.create_task(call(key)))
+            await eventually(partial(is_drawn, one, key))
+        await end_without_a_word(one)
+        await within(asyncio.gather(*calls), 15)
+    assert order[0] == "m1"
+    assert order.index("m2") < order.index("m3")
+
+
+async def test_who_no_longer_waits_holds_up_nobody(two: tuple[Memory, Memory]) -> None:
+    one, other = two
+
+    async def gives_up(memory: Memory, key: str) -> None:
+        waits = asyncio.create_task(answered(memory, key, "Hello."))
+        await eventually(partial(is_drawn, one, key))
+        await eventually(lambda: not memory.database.store._waiting)
+        waits.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waits
+
+    async with one.turn(HERE, "m1") as turn:
+        for memory, key in ((one, "m2"), (other, "m3"), (other, "m1"), (one, "m1")):
+            await gives_up(memory, key)
+        await turn.finish(["Hello."])
+    assert await within(answered(other, "m4", "Bye."), 5) == ["Bye."]
+    assert await within(answered(one, "m2", "Bye."), 5) == ["Bye."]
+    assert await within(answered(one, "m1", "Bye."), 5) == ["Hello."]
 
 
 async def test_a_process_that_stood_still_changes_nothing_of_what_was_taken_over(two: tuple[Memory, Memory]) -> None:
