@@ -136,6 +136,10 @@ class OurDesk(Desk):
         """Return a process that is connected to the live-agent server, if this one isn't."""
         return None if self.connected else await self.relay.process_at_desk()
 
+    def keeps(self, lane: str) -> bool:
+        """Return False: what rests is for whichever process is connected."""
+        return False
+
     async def deliver(self, lane: str, entries: Sequence[Entry]) -> list[events.Event]:
         """Send an entry and wait for its acknowledgement."""
         (entry,) = entries

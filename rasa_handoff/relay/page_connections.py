@@ -4,6 +4,7 @@ A message for the customer is delivered by the process that has their page, whic
 processes that have ended don't count.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from sqlalchemy import Column, String, Table, bindparam, delete, select
@@ -41,18 +42,29 @@ class PageConnections:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._here: set[str] = set()
 
     async def came(self, conversation_id: str) -> None:
         """Note that this process has a page of the customer."""
         if self._store.shared:
-            row = {"conversation_id": conversation_id, "process": self._store.process}
-            await self._store.write(lambda connection: _ADD.change(connection, row))
+            self._here.add(conversation_id)
+            await self._store.write(lambda connection: self._add(connection, [conversation_id]))
 
     async def went(self, conversation_id: str) -> None:
         """Note that this process has no page of the customer any more."""
         if self._store.shared:
+            self._here.discard(conversation_id)
             here = {"conversation": conversation_id, "of": self._store.process}
             await self._store.write(lambda connection: _REMOVE.change(connection, here))
+
+    async def note_all(self) -> None:
+        """Note all pages of this process again: it has got a new id."""
+        here = list(self._here)
+        await self._store.write(lambda connection: self._add(connection, here))
+
+    def _add(self, connection: Connection, conversation_ids: Iterable[str]) -> None:
+        for conversation_id in conversation_ids:
+            _ADD.change(connection, {"conversation_id": conversation_id, "process": self._store.process})
 
     async def elsewhere(self, conversation_id: str) -> str | None:
         """Return another process that has a page of the customer; None if there is none."""

@@ -12,6 +12,7 @@ What isn't on the way of an ordinary message has files of its own: ``handoff_req
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -35,7 +36,7 @@ from rasa_handoff.core.control_timers import due_event, timer_changes
 from rasa_handoff.protocol import events, names
 from rasa_handoff.protocol.channel_settings import Settings
 from rasa_handoff.protocol.effects import Effect, TellCustomer
-from rasa_handoff.protocol.errors import StoreError
+from rasa_handoff.protocol.errors import StoreError, StoreUnavailable
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.text import valid, valid_text
 from rasa_handoff.protocol.values import Offer, Speaker, Status
@@ -64,6 +65,8 @@ __all__ = ["CUSTOMER", "DESK", "TRACKER", "Applied", "ConversationWriter", "Rela
 
 log = get_log(__name__)
 
+RELOAD_AGAIN: Final = 0.5
+"""Seconds until another attempt to read everything anew."""
 CLAIM_SECONDS: Final = 2.0
 """How long a response waits for a lane that another process has."""
 CLAIM_AGAIN_SECONDS: Final = 0.02
@@ -99,6 +102,7 @@ class Relay:
         self._changed = asyncio.Condition()
         self._dispatcher: Dispatcher | None = None
         self._membership: Membership | None = None
+        self._is_at_desk = False
         self.pages, self.turns = PageConnections(store), TurnLeases(store)
         self.change_handlers: dict[str, ChangeHandler] = {CONVERSATION: self._follow_others, TURN: self.turns.follow}
         self._stack = AsyncExitStack()
@@ -158,9 +162,21 @@ class Relay:
 
     def _start_anew(self) -> None:
         """Read everything anew: this process stood still, and others have gone on without it."""
-        begin(self._reload())
+        begin(self._reload_surely())
         if self._dispatcher is not None:
             self._dispatcher.doubt()
+
+    async def _reload_surely(self) -> None:
+        """Read everything anew, and note under this process's new id what it is connected to."""
+        while True:
+            with contextlib.suppress(StoreUnavailable):
+                await self._reload()
+                await self.pages.note_all()
+                await self.note_desk_connected(self._is_at_desk)
+                if self._dispatcher is not None:  # what rests, because nobody knew of a page here
+                    await self._dispatcher.notify_all()
+                return
+            await asyncio.sleep(RELOAD_AGAIN)
 
     async def _reload(self) -> None:
         known = list(self._under_way)
@@ -189,14 +205,17 @@ class Relay:
 
     async def note_desk_connected(self, connected: bool) -> None:
         """Note whether this process is connected to the desk, for the others that share the database."""
+        self._is_at_desk = connected
         if self.store.shared:
             await self.store.write(
                 lambda connection: repository.processes.note_connected(connection, self.store.process, connected)
             )
 
     async def process_at_desk(self) -> str | None:
-        """Return a process that is connected to the desk; None if there is none, or no other one shares the database."""
-        return await self.store.write(repository.processes.connected) if self.store.shared else None
+        """Return another process that shares the database and is connected to the desk; None if there is none."""
+        if not self.store.shared:
+            return None
+        return await self.store.write(lambda connection: repository.processes.connected(connection, self.store.process))
 
     async def is_alone(self) -> bool:
         """Return whether no other process shares the database now."""

@@ -44,6 +44,8 @@ MOST_IN_MEMORY: Final = 100
 """Entries of one lane that are kept in memory; the database has the others."""
 REMOVED_AGAIN: Final = 1.0
 """Seconds until another attempt to remove what was delivered."""
+LISTED_AGAIN: Final = 0.5
+"""Seconds until another attempt to list the lanes that rest."""
 FLUSHED_AGAIN: Final = 0.1
 """Seconds between two looks whether another process has emptied a lane."""
 VALID_AGAIN: Final = 0.25
@@ -86,6 +88,10 @@ class Located(Protocol):
         """Return the process that reaches this lane's receiver, if it isn't this one; None: this one does, or none."""
         ...
 
+    def keeps(self, lane: str) -> bool:
+        """Return whether this process is about to deliver what rests in this lane in another way, so that no other may."""
+        ...
+
 
 class Lane:
     """The first entries of one lane, in memory and in order (``known``).
@@ -101,6 +107,7 @@ class Lane:
         self.flushes = False
         """Somebody waits until it is empty: a patient target gets what there is."""
         self._put_while_reading = False
+        self._removed_while_reading: set[int] | None = None
 
     @property
     def last_key(self) -> int | None:
@@ -116,6 +123,8 @@ class Lane:
 
     def remove(self, keys: Collection[int]) -> None:
         """Forget entries that have left the outbox."""
+        if self._removed_while_reading is not None:
+            self._removed_while_reading |= set(keys)
         self.known = deque(entry for entry in self.known if entry.key not in keys)
 
     def expect_more(self) -> None:
@@ -128,13 +137,14 @@ class Lane:
         self.known.clear()
 
     def begin_reading(self) -> None:
-        """Begin to note whether an entry is put while the database is read."""
-        self._put_while_reading = False
+        """Begin to note whether entries are put or removed while the database is read."""
+        self._put_while_reading, self._removed_while_reading = False, set()
 
-    def read(self, entries: Sequence[Entry]) -> None:
-        """Replace the known entries by the first ``MOST_IN_MEMORY`` of the database."""
-        self.known = deque(entries)
-        self.more = self._put_while_reading or len(entries) >= MOST_IN_MEMORY
+    def read(self, entries: Iterable[Entry], more: bool) -> None:
+        """Replace the known entries by the first ones of the database. ``more``: whether it may have others behind them."""
+        removed, self._removed_while_reading = self._removed_while_reading or (), None
+        self.known = deque(entry for entry in entries if entry.key not in removed)
+        self.more = self._put_while_reading or more
 
     @property
     def is_empty(self) -> bool:
@@ -248,13 +258,22 @@ class Dispatcher:
 
     def look_for_resting(self) -> None:
         """Deliver the lanes that rest, since the process that had them has ended."""
-        begin(self.notify_all())
+        begin(self._notify_all_surely())
 
     def doubt(self) -> None:
         """Read all lanes anew: what this process knows of them may be wrong."""
         for uncertain in self._lanes.values():
             uncertain.doubt()
-        begin(self.notify_all())
+        begin(self._notify_all_surely())
+
+    async def _notify_all_surely(self) -> None:
+        """Deliver every lane, as soon as the database can be read: nothing else would ask for those that rest."""
+        while not self._ended:
+            try:
+                return await self.notify_all()
+            except Exception as problem:
+                log.debug("The lanes that rest can't be listed now: %s", problem)
+                await asyncio.sleep(LISTED_AGAIN)
 
     async def follow(self, logged: Sequence[LoggedChange]) -> None:
         """Follow what other processes have changed in lanes."""
@@ -314,22 +333,27 @@ class Dispatcher:
         finally:
             # There is no await since the last check of the signal, so no notification is lost.
             del self._tasks[lane_key], self._lanes[lane_key]
-            if not lane.is_empty:
+            if not lane.is_empty and not self._store.shared:  # what rests, another process may have delivered
                 self._resting.add(lane_key)
 
     async def _drain(self, lane_key: LaneKey, lane: Lane) -> None:
         pause, tries = FIRST_PAUSE, Tries()
         while not self._ended:
             entries: list[Entry] = []
+            process = self._store.process
             try:
                 entries = await self._gather(lane_key, lane, tries.one_by_one)
                 if not entries:
                     return
                 # The callers that waited for the commit of these entries continue first: the target then finds memory up to date.
                 await asyncio.sleep(0)
-                if self._store.shared and not await self._is_ours(lane_key):
-                    lane.doubt()
-                    return
+                if self._store.shared:
+                    if not await self._is_ours(lane_key):
+                        lane.doubt()
+                        return
+                    if await self._had_to_wait() or self._store.process != process:
+                        lane.doubt()  # others may have delivered what was gathered
+                        continue
                 outcome = await self._targets[lane_key[0]].deliver(lane_key[1], entries)
                 await self._finish_delivery(lane_key, lane, entries, outcome)
                 pause = FIRST_PAUSE
@@ -337,7 +361,7 @@ class Dispatcher:
             except Exception as problem:
                 failure = meaning_of(problem)
                 if failure is Failure.WAIT:
-                    if not self._store.shared or await self._release(lane_key, lane):
+                    if not self._store.shared or self._keeps(lane_key, lane) or await self._release(lane_key, lane):
                         return
                 elif failure is Failure.RETRY_LATER:
                     log.debug("%s %s: %s", lane_key[0], short_id(lane_key[1]), problem)
@@ -349,17 +373,31 @@ class Dispatcher:
 
     async def _is_ours(self, lane_key: LaneKey) -> bool:
         """Return whether this process delivers the lane; give it to another one if that reaches the receiver."""
-        while not self._may_begin() and not self._ended:  # noqa: ASYNC110 (until the next heartbeat)
-            await asyncio.sleep(VALID_AGAIN)
         process = await self._process_of(lane_key)
         if process is None:
             return True
         await self._store.write(lambda connection: self._outbox.give(connection, *lane_key, process))
         return False
 
+    async def _had_to_wait(self) -> bool:
+        """Wait until this process surely has what it has leased; return whether that wasn't so at first."""
+        if self._may_begin():
+            return False
+        while not self._may_begin() and not self._ended:  # noqa: ASYNC110 (until the next heartbeat)
+            await asyncio.sleep(VALID_AGAIN)
+        return True
+
     async def _process_of(self, lane_key: LaneKey) -> str | None:
         located = self._located.get(lane_key[0])
         return None if located is None else await located.process_of(lane_key[1])
+
+    def _keeps(self, lane_key: LaneKey, lane: Lane) -> bool:
+        """Return whether a lane that rests stays with this process.
+
+        Its receiver has just come back, or what waits is about to be delivered in another way.
+        """
+        located = self._located.get(lane_key[0])
+        return lane.signal.is_set() or (located is not None and located.keeps(lane_key[1]))
 
     async def _release(self, lane_key: LaneKey, lane: Lane) -> bool:
         """End the lease of a lane that rests; return whether that worked.
@@ -455,10 +493,10 @@ class Dispatcher:
         """Return the first entries of a lane, ``most`` at most; read them unless they are known."""
         if lane.more and len(lane.known) < most:
             lane.begin_reading()
-            head = await self._store.write(
+            head, more = await self._store.write(
                 lambda connection: self._outbox.leased(connection, *lane_key, MOST_IN_MEMORY)
             )
-            lane.read([entry for entry in head if entry.key not in self._delivered])
+            lane.read((entry for entry in head if entry.key not in self._delivered), more)
         return list(islice(lane.known, most))
 
 

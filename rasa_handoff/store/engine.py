@@ -43,9 +43,13 @@ PROCESS: Final = "rasa_handoff_process"
 """Key in ``Connection.info`` of the id of this process, if it shares the database with others."""
 RINGS: Final = "rasa_handoff_rings"
 """Key in ``Connection.info`` of whether the transaction has changed something that other processes have to know."""
-CONTENDED: Final = ("40P01", "40001", "55P03", "23505")
-"""Postgres' codes of a transaction that another process got in the way of: deadlock, serialization failure, a lock that wasn't
-to be had, and a row that both have added. It is tried again, and then sees what the other one did."""
+CONTENDED: Final = ("40P01", "40001", "23505")
+"""Postgres' codes of a transaction that another process got in the way of: deadlock, serialization failure, and a row that both
+have added. It is tried again, and then sees what the other one did."""
+LOCKED: Final = "55P03"
+"""Postgres' code of a lock that wasn't to be had: another process stands still, or somebody holds a table."""
+MOST_LOCKED: Final = 2
+"""Work items of a commit that wait in vain for a lock before the whole database counts as locked."""
 MOST_ATTEMPTS: Final = 4
 """Attempts at a transaction that other processes get in the way of."""
 MOST_TO_A_COMMIT: Final = 200
@@ -271,13 +275,14 @@ class Store:
         if len(indexes) == 1 or not begun:  # locked or unreachable: each alone would wait as long again
             batch.answer(dict.fromkeys(indexes, problem))
             return
-        trouble: Exception | None = None
+        trouble, locked = None, 0
         for index in indexes:
             problem = trouble or self._attempt_again(batch, [index])[1]
             if problem is not None:
                 batch.answer({index: problem})
-            if isinstance(problem, TROUBLES):  # the database is unreachable: don't wait for it once per item
-                trouble = problem
+            locked += problem is not None and _code(problem) == LOCKED
+            if isinstance(problem, TROUBLES) and (_is_lasting(problem) or not self.shared or locked >= MOST_LOCKED):
+                trouble = problem  # the database is unreachable: don't wait for it once per item
 
     def _attempt_again(self, batch: Batch, indexes: Sequence[int]) -> tuple[bool, Exception | None]:
         """Try one transaction with the work at these indexes, again if another process gets in the way of a single one.
@@ -476,8 +481,18 @@ def _no_response() -> Exception:
 
 def _is_contended(problem: Exception) -> bool:
     """Return whether a transaction failed because of another process's."""
+    return _code(problem) in CONTENDED
+
+
+def _is_lasting(problem: Exception) -> bool:
+    """Return whether a transaction failed because of the whole database, as far as is known, and not of some rows."""
+    return _code(problem) not in (*CONTENDED, LOCKED)
+
+
+def _code(problem: Exception) -> str | None:
+    """Return Postgres' code of an error."""
     drivers = getattr(problem, "orig", None)
-    return (getattr(drivers, "pgcode", None) or getattr(drivers, "sqlstate", None)) in CONTENDED
+    return getattr(drivers, "pgcode", None) or getattr(drivers, "sqlstate", None)
 
 
 def _is_lost(problem: BaseException) -> bool:

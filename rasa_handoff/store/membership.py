@@ -74,8 +74,9 @@ class Processes:
         self._ended = Statement(select(table.c.id).where(old).with_for_update(skip_locked=True))
         self._delete = delete(table).where(table.c.id == bindparam("process"))
         self._note_connected = update(table).where(table.c.id == bindparam("process"))
-        self._connected = select(table.c.id).where(table.c.connected, ~old).limit(1)
-        self._others = select(table.c.id).where(table.c.id != bindparam("process"), ~old)
+        other = table.c.id != bindparam("process")
+        self._connected = select(table.c.id).where(table.c.connected, other, ~old).limit(1)
+        self._others = select(table.c.id).where(other, ~old)
 
     def add(self, connection: Connection, process: str) -> None:
         """Add a process that begins."""
@@ -98,9 +99,10 @@ class Processes:
         """Note whether a process is connected to the other side."""
         connection.execute(self._note_connected.values(connected=connected), {"process": process})
 
-    def connected(self, connection: Connection) -> str | None:
-        """Return a process that is connected to the other side; None if there is none."""
-        found: str | None = connection.execute(self._connected, {"lease": LEASE}).scalars().first()
+    def connected(self, connection: Connection, process: str) -> str | None:
+        """Return a process beside this one that is connected to the other side; None if there is none."""
+        others = connection.execute(self._connected, {"process": process, "lease": LEASE}).scalars()
+        found: str | None = others.first()
         return found
 
     def others(self, connection: Connection, process: str) -> list[str]:
@@ -173,7 +175,9 @@ class Membership:
         for beat in itertools.count(1):
             await asyncio.sleep(HEARTBEAT)
             try:
-                await self._renew(looks_for_ended=beat % LOOK_FOR_ENDED == 0)
+                # After an outage of the database the others get the time to renew their rows, too.
+                is_late = time.monotonic() - self._renewed_at > LEASE - HEARTBEAT
+                await self._renew(looks_for_ended=beat % LOOK_FOR_ENDED == 0 and not is_late)
             except (Unreachable, StoreError, *TROUBLES) as problem:
                 log.debug(
                     "The heartbeat can't be written now: %s", problem

@@ -14,6 +14,7 @@ with the reason. An administrator may send it again or drop it (``rasa-handoff d
 
 import time
 from collections.abc import Collection, Iterable, Sequence
+from itertools import takewhile
 from types import UnionType
 from typing import Any, Final, TypeVar, overload
 
@@ -203,12 +204,12 @@ class Outbox:
             others.c.holder != "",
             others.c.holder != bindparam("process"),
         )
-        leased = select(others.c.key).where(*of_others)
-        unleased = ~leased.exists()
-        self._of_others = Statement(leased.limit(1))
-        self._claim = Statement(update(table).where(*in_this, resting, unleased).values(holder=bindparam("process")))
-        mine = select(table).where(*in_lane, table.c.holder == bindparam("process")).order_by(table.c.key)
-        self._mine = Statement(mine.limit(bindparam("most")))
+        self._of_others = Statement(select(others.c.key).where(*of_others).limit(1))
+        first = select(others.c.holder).where(*of_others[:3]).order_by(others.c.key).limit(1).scalar_subquery()
+        is_first = func.coalesce(first, bindparam("process")) == bindparam("process")
+        self._claim = Statement(update(table).where(*in_this, resting, is_first).values(holder=bindparam("process")))
+        mine = table.c.holder == bindparam("giver")
+        self._pass_on = Statement(update(table).where(*in_this, mine).values(holder=bindparam("process")))
         free = (table.c.holder == bindparam("giver")) | resting
         self._give = Statement(update(table).where(*in_this, free).values(holder=bindparam("process")))
         self.dead_letters = Table(
@@ -320,7 +321,10 @@ class Outbox:
         return found
 
     def claim(self, connection: Connection, target: str, lane: str) -> bool:
-        """Lease a lane that rests to this process, unless another one has it; return whether no other has it now."""
+        """Lease what rests in a lane to this process, unless another one has its first entries.
+
+        Return whether no other has any of it now.
+        """
         process = connection.info.get(PROCESS)
         if process is None:
             return True
@@ -328,14 +332,30 @@ class Outbox:
         self._claim.change(connection, here)
         return self._of_others.first(connection, here) is None
 
-    def leased(self, connection: Connection, target: str, lane: str, most: int) -> list[Entry]:
-        """Return the first entries of a lane that this process has; of a database with one owner, the first ones."""
+    def leased(self, connection: Connection, target: str, lane: str, most: int) -> tuple[list[Entry], bool]:
+        """Return the first entries of a lane that this process may deliver, and whether there may be others behind them.
+
+        Two processes may each have entries of a lane: one has written an entry while the other took what rested. The lane then
+        belongs to the one that has the first.
+        """
         process = connection.info.get(PROCESS)
         if process is None:
-            return self.head(connection, target, lane, most)
+            found = self.head(connection, target, lane, most)
+            return found, len(found) >= most
         self.claim(connection, target, lane)
-        here = {"target": target, "lane": lane, "process": process, "most": most}
-        return self._readable(connection, self._mine.all(connection, here))
+        rows = self._head.all(connection, {"target": target, "lane": lane, "most": most})
+        first = next((row.holder for row in rows if row.holder), process)
+        if first != process:
+            self._give_to_first(connection, target, lane, first)
+            return [], False
+        mine = list(takewhile(lambda row: row.holder == process, rows))
+        return self._readable(connection, mine), len(rows) >= most or len(mine) < len(rows)
+
+    def _give_to_first(self, connection: Connection, target: str, lane: str, process: str) -> None:
+        """Give what this process has in a lane to the one that has what comes before."""
+        here = {"of_target": target, "of_lane": lane, "giver": connection.info.get(PROCESS), "process": process}
+        if self._pass_on.change(connection, here):
+            self._note_lane(connection, LANE, lane, LaneChange(target=target, holder=process))
 
     def give(self, connection: Connection, target: str, lane: str, process: str) -> None:
         """Give a lane to another process, unless a third one has it; empty: end this process's lease, so that the lane rests."""

@@ -1,6 +1,6 @@
 """Postgres: every wait is bounded, and a database has one process of a side, or several that share it.
 
-- Connecting fails after ``CONNECT_SECONDS``; a statement, or waiting for a lock, after ``STATEMENT_SECONDS``.
+- Connecting fails after ``CONNECT_SECONDS``; a statement after ``STATEMENT_SECONDS``, and waiting for a lock a little sooner.
 - A stopped server, or a network that drops packets, never answers: :meth:`SocketDuplicate.cut` ends the wait in libpq.
 - The right to write is an advisory lock held by the connection that writes, so no transaction runs without it. Processes that
   share the database share the lock; a command that needs the database alone takes it for itself.
@@ -25,6 +25,10 @@ from rasa_handoff.store.sqlite import DatabaseInUse
 
 CONNECT_SECONDS: Final = 2
 STATEMENT_SECONDS: Final = 2
+LOCK_MILLISECONDS: Final = 1500
+"""Milliseconds to wait for a lock; less than for a statement, so that the error says which of the two it was."""
+IDLE_SECONDS: Final = 4
+"""Seconds after which Postgres ends a transaction whose process does nothing."""
 LOST_HOLDER_SECONDS: Final = 2.0
 """Seconds to wait for the lock of a connection just lost, or of a process that has just ended."""
 LOCK: Final = 1_214_606_444
@@ -36,7 +40,9 @@ OURS: Final = "rasa-handoff-owner"
 
 SERVER_SETTINGS: Final = {
     "statement_timeout": STATEMENT_SECONDS * 1000,
-    "lock_timeout": STATEMENT_SECONDS * 1000,
+    "lock_timeout": LOCK_MILLISECONDS,
+    # A process that stands still within a transaction keeps the locks of its conversations.
+    "idle_in_transaction_session_timeout": IDLE_SECONDS * 1000,
     # A crashed machine keeps the lock for about half a minute at most.
     "tcp_keepalives_idle": 10,
     "tcp_keepalives_interval": 5,

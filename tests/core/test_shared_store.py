@@ -46,6 +46,7 @@ class Process:
         self.gate = asyncio.Event()
         self.gate.set()
         self.problem: Exception | None = None
+        self.keeps_lanes = False
         self.others: dict[str, Process] = {}
         """The process that reaches a lane's receiver, where that isn't this one."""
         handlers = dict.fromkeys((LANE, REMOVED, FLUSH, ENDED), self._follow)
@@ -88,6 +89,9 @@ class Process:
     async def process_of(self, lane: str) -> str | None:
         other = self.others.get(lane)
         return other.store.process if other is not None else None
+
+    def keeps(self, lane: str) -> bool:
+        return self.keeps_lanes
 
     async def _finish(self, entries: Sequence[Entry], _: Any) -> None:
         await self.store.write(lambda connection: self.outbox.remove(connection, entries))

@@ -3,7 +3,8 @@
 Who is active, typing, read marks and presence pass here; messages don't.
 """
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from rasa.core.channels.channel import InputChannel
@@ -12,8 +13,8 @@ from rasa_handoff.channel.closing import CLOSED
 from rasa_handoff.channel.hosted.page_presence import PagePresence
 from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
 from rasa_handoff.core.control import Conversation
-from rasa_handoff.desks.base import Desk
-from rasa_handoff.protocol.errors import StoreError
+from rasa_handoff.desks.base import Desk, retry_until_stored
+from rasa_handoff.protocol.errors import StoreError, StoreUnavailable
 from rasa_handoff.relay.relay import CUSTOMER, Relay
 from rasa_handoff.store.change_log import LoggedChange
 from rasa_handoff.store.tasks import begin
@@ -69,7 +70,7 @@ class CustomerPages:
     def _page_went(self, conversation_id: str) -> None:
         self._presence.went(conversation_id)
         if self._relay.store.shared:
-            begin(self._note_gone(conversation_id))
+            begin(_surely(lambda: self._note_gone(conversation_id)))
 
     async def _note_gone(self, conversation_id: str) -> None:
         """Note that this process has no page of the customer any more, unless another one is open or has just connected."""
@@ -79,8 +80,10 @@ class CustomerPages:
                 await self._relay.pages.came(conversation_id)
 
     async def _customer_came(self, conversation_id: str) -> None:
-        await self._relay.pages.came(conversation_id)
-        await self._relay.current(conversation_id)
+        try:
+            await self._note_came(conversation_id)
+        except StoreUnavailable:
+            begin(_surely(lambda: self._note_came(conversation_id, late=True)))
         await self._presence.came(conversation_id)
         if self._relay.store.shared:  # another process may have reported them as away
             await self._report_presence(conversation_id, True)
@@ -88,6 +91,18 @@ class CustomerPages:
         if active_party["active"] != "bot":
             await self._show_state(conversation_id, active_party)
         await self._relay.notify(CUSTOMER, conversation_id)
+
+    async def _note_came(self, conversation_id: str, late: bool = False) -> None:
+        """Note that this process has a page of the customer, and read what others may have changed.
+
+        ``late``: the database was away when the page came; by now it may have gone, or others may have given up what waits.
+        """
+        if not late or self._is_connected(conversation_id):
+            await self._relay.pages.came(conversation_id)
+            await self._relay.current(conversation_id)
+        if late:
+            await self._note_gone(conversation_id)
+            await self._relay.notify(CUSTOMER, conversation_id)
 
     async def _report_presence(self, conversation_id: str, here: bool) -> None:
         conversation = self._relay.conversation(conversation_id)
@@ -128,3 +143,9 @@ class CustomerPages:
     def _has_page(self, conversation: Conversation) -> bool:
         """Return whether the customer wrote last on one of these channels."""
         return conversation.channel in self._channels
+
+
+async def _surely(work: Callable[[], Awaitable[object]]) -> None:
+    """Do this in the background, again and again while the database can't be used; not once it is closed."""
+    with contextlib.suppress(StoreError):
+        await retry_until_stored(work)

@@ -200,6 +200,10 @@ class Customers:
             return None
         return await self._relay.pages.elsewhere(lane)
 
+    def keeps(self, lane: str) -> bool:
+        """Return whether a response is being made or written that takes along what waits."""
+        return self._batches.under_way(lane)
+
     async def deliver(self, lane: str, entries: Sequence[Entry]) -> list[events.Event]:
         """Deliver one entry to the customer and return the events that report it."""
         (entry,) = entries

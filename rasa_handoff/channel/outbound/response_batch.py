@@ -74,6 +74,10 @@ class ResponseBatches:
         if self._deliveries:
             await asyncio.wait(set(self._deliveries), timeout=CLOSING_SECONDS)
 
+    def under_way(self, conversation_id: str) -> bool:
+        """Return whether a response is being made, or is made and not known to be written."""
+        return conversation_id in self._batches
+
     def note_missed(self, conversation_id: str) -> bool:
         """Note that an entry may have missed the response that is being made or written; return False if there is none.
 
