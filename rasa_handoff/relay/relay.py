@@ -6,9 +6,10 @@
 Nothing else writes conversations. Once :meth:`Relay.apply` returns, the event is committed: the state, the messages, the timers
 and the outbox entries. An illegal event is rolled back as a whole.
 
-What isn't on the way of an ordinary message has files of its own: ``handoff_requests.py`` (offering a conversation to the desk),
-``desk_reconnection.py`` (what each side has lost), ``kept_turns.py`` (turns of the bot that couldn't be saved) and
-``undeliverable.py`` (dead letters). ``outbox_entries.py`` makes entries of effects.
+``conversation_writer.py`` writes what an event changes, with the entries that ``outbox_entries.py`` makes of its effects. What
+isn't on the way of an ordinary message has files of its own: ``handoff_requests.py`` (offering a conversation to the desk),
+``desk_reconnection.py`` (what each side has lost), ``kept_turns.py`` (turns of the bot that couldn't be saved),
+``undeliverable.py`` (dead letters), ``page_connections.py`` and ``turn_leases.py`` (several processes).
 """
 
 import asyncio
@@ -25,27 +26,21 @@ from rasa_handoff.admin.commands import Handler
 from rasa_handoff.admin.socket import AdminSocket
 from rasa_handoff.core.control import (
     AWAITING_DESK,
-    TABLE,
     Control,
     Conversation,
     IllegalEvent,
-    answer_message_left,
-    step,
 )
-from rasa_handoff.core.control_timers import due_event, timer_changes
-from rasa_handoff.protocol import events, names
+from rasa_handoff.protocol import events
 from rasa_handoff.protocol.channel_settings import Settings
-from rasa_handoff.protocol.effects import Effect, TellCustomer
 from rasa_handoff.protocol.errors import StoreError, StoreUnavailable
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.text import valid, valid_text
-from rasa_handoff.protocol.values import Offer, Speaker, Status
+from rasa_handoff.protocol.values import Offer, Status
 from rasa_handoff.relay import page_connections, repository, turn_leases
+from rasa_handoff.relay.conversation_writer import Applied, ConversationWriter
 from rasa_handoff.relay.desk_reconnection import DeskReconnection
 from rasa_handoff.relay.forget_conversation import forget
 from rasa_handoff.relay.handoff_requests import HandoffRequests
-from rasa_handoff.relay.inbox import add_finished_message, finish_message, note_request
-from rasa_handoff.relay.outbox_entries import put_entries, refuse_where_full
 from rasa_handoff.relay.page_connections import PageConnections
 from rasa_handoff.relay.repository import CONVERSATION, CUSTOMER, DESK, TRACKER
 from rasa_handoff.relay.turn_leases import TURN, TurnLeases
@@ -61,7 +56,7 @@ from rasa_handoff.store.sharing import Sharing
 from rasa_handoff.store.tasks import begin, finish_despite_cancellation
 from rasa_handoff.store.timers import RECOVERY, Clock, Timer
 
-__all__ = ["CUSTOMER", "DESK", "TRACKER", "Applied", "ConversationWriter", "Relay"]
+__all__ = ["CUSTOMER", "DESK", "TRACKER", "Relay"]
 
 log = get_log(__name__)
 
@@ -71,10 +66,6 @@ CLAIM_SECONDS: Final = 2.0
 """How long a response waits for a lane that another process has."""
 CLAIM_AGAIN_SECONDS: Final = 0.02
 """Seconds between two attempts to take it."""
-
-
-class Applied(Exception):
-    """The event was applied before, so it is acknowledged and changes nothing. Not an error."""
 
 
 class Relay:
@@ -433,119 +424,3 @@ def _remove_of_ended(connection: Connection) -> None:
     """Delete what is kept for each process and belongs to one that has ended."""
     page_connections.remove_of_ended(connection)
     turn_leases.remove_of_ended(connection)
-
-
-class ConversationWriter:
-    """Applies an event in one transaction: loads the conversation, steps, and writes the new state with all its effects.
-
-    ``now`` returns the wall-clock time in seconds since 1970.
-    """
-
-    def __init__(self, settings: Settings, now: Callable[[], float] = time.time) -> None:
-        self._settings, self._now = settings, now
-
-    def apply(self, connection: Connection, event: events.Event) -> Conversation:
-        """Apply an event whose texts are valid.
-
-        Raises:
-            IllegalEvent: the state table has nothing for this event in this state, or an agent writes in an older handoff.
-            Applied: the event was applied before.
-            Refused: too many messages already wait for the receiver.
-        """
-        before = repository.load_to_change(connection, event.conversation_id)
-        return self._apply(connection, before, event, repository.timers.running(connection, event.conversation_id))
-
-    def fire(self, connection: Connection, timer: Timer) -> Conversation | None:
-        """Apply the event of a due timer; return None if it was stopped meanwhile, or is illegal in this state."""
-        conversation = repository.load_to_change(connection, timer.key)
-        running = repository.timers.running(connection, timer.key)
-        if not repository.timers.take(connection, timer):
-            return None
-        event = due_event(timer.kind, conversation, self._settings.timers.nobody_takes_then)
-        if (conversation.state, type(event)) not in TABLE:
-            return None
-        return self._apply(connection, conversation, event, running)
-
-    def _apply(
-        self, connection: Connection, before: Conversation, event: events.Event, running: Mapping[str, float]
-    ) -> Conversation:
-        if event.number is not None and not repository.accept_number(connection, str(event.handoff_id), event.number):
-            raise Applied
-        if isinstance(event, events.NobodyCame) and event.handoff_id == before.handoff_id:
-            # Whether the desk's timer or ours was due, the setting decides what follows.
-            event = due_event("nobody_takes", before, self._settings.timers.nobody_takes_then)
-        _note_beginning(connection, event)
-        if isinstance(event, events.AgentSaid) and repository.message_was_left(connection, event.handoff_id):
-            after, effects = before, answer_message_left(event)
-        else:
-            after, effects = step(before, event)
-        if isinstance(event, events.PositionChanged) and after.channel in self._settings.quiet_channels:
-            effects = ()
-        _note_event(connection, event, after)
-        if isinstance(event, events.CustomerSaid | events.AgentSaid):
-            refuse_where_full(connection, event)
-        if after is not before:
-            repository.save(connection, after)
-        has_ended = after.state is Control.BOT and before.state is not Control.BOT
-        is_answered = before.state is Control.BOT and isinstance(event, events.AgentSaid)  # a message that was left
-        if has_ended or is_answered:
-            repository.end_handoff(connection, str(event.handoff_id or after.handoff_id), self._now())
-        self._set_timers(connection, before, after, event, running)
-        effects = (*self._state_message(before, after), *effects)
-        put_entries(connection, event.conversation_id, event.handoff_id or after.handoff_id, effects)
-        return after
-
-    def _state_message(self, before: Conversation, after: Conversation) -> tuple[Effect, ...]:
-        """Return a message for the front ends of the channels in ``state_messages`` when another party became active."""
-        if after.active_party == before.active_party or after.channel not in self._settings.state_messages:
-            return ()
-        return (TellCustomer(speaker=Speaker.BOT, message={"custom": {names.STATE_KEY: after.active_party}}),)
-
-    def _set_timers(
-        self,
-        connection: Connection,
-        before: Conversation,
-        after: Conversation,
-        event: events.Event,
-        running: Mapping[str, float],
-    ) -> None:
-        if event.handoff_id is not None and event.handoff_id != after.handoff_id:
-            return  # the event belongs to an older handoff
-        start, stop = timer_changes(before, after, event, running)
-        for kind in stop:
-            repository.timers.clear(connection, event.conversation_id, kind)
-        for kind in start:
-            seconds = self._settings.story_timeout if kind == "story" else self._settings.timers.seconds(kind)
-            if seconds is not None:
-                due = self._now() + seconds
-                repository.timers.set(connection, Timer(key=event.conversation_id, kind=kind, due=due))
-
-
-def _note_beginning(connection: Connection, event: events.Event) -> None:
-    """Store a handoff that begins, and the message that requested it."""
-    if isinstance(event, events.HandoffRequested | events.HandoffAdopted):
-        repository.add_handoff(connection, event.offer)
-    if isinstance(event, events.HandoffRequested) and event.message_id is not None:
-        note_request(connection, event.conversation_id, event.message_id)
-
-
-def _note_event(connection: Connection, event: events.Event, after: Conversation) -> None:
-    """Store what is kept beside the state: the message itself, that it is done in the inbox, and changes of the offer.
-
-    Raises:
-        Applied: the message was stored before.
-        CameBefore: the inbox has it.
-    """
-    handoff_id = str(event.handoff_id or after.handoff_id)
-    if event.inbox_id is not None:
-        note_done = add_finished_message if event.is_first else finish_message
-        note_done(connection, event.conversation_id, event.inbox_id)
-    said = event if isinstance(event, events.CustomerSaid | events.AgentSaid) else None
-    if said is not None and not repository.keep_message(connection, handoff_id, said):
-        raise Applied
-    if isinstance(event, events.TranscriptRead):
-        repository.replace_offer(connection, event.offer)
-    if isinstance(event, events.DeskForgot):
-        repository.reset_received(connection, handoff_id)
-    if isinstance(event, events.CustomerSaid) and after.ended == "message_left":
-        repository.mark_message_left(connection, handoff_id)

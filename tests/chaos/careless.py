@@ -74,13 +74,13 @@ def _no_dedup(module: str) -> None:
 
 
 def _relay_takes_all_for_new() -> None:
-    from rasa_handoff.relay.relay import ConversationWriter
+    from rasa_handoff.relay.conversation_writer import ConversationWriter
 
     careful = ConversationWriter._apply
 
-    def apply(self: ConversationWriter, connection: Any, event: Any, running: Any) -> Any:
+    def apply(self: ConversationWriter, connection: Any, before: Any, event: Any, running: Any) -> Any:
         anew = {"number": None} | ({"id": uuid.uuid4().hex} if type(event).__name__ == "AgentSaid" else {})
-        return careful(self, connection, msgspec.structs.replace(event, **anew), running)
+        return careful(self, connection, before, msgspec.structs.replace(event, **anew), running)
 
     ConversationWriter._apply = apply  # type: ignore[method-assign]
 

@@ -15,9 +15,10 @@ from rasa_handoff.protocol.errors import Refused, StoreError
 from rasa_handoff.protocol.limits import LONGEST_LANE
 from rasa_handoff.protocol.values import Agent, Channel, Offer, Status
 from rasa_handoff.relay import repository
+from rasa_handoff.relay.conversation_writer import Applied, ConversationWriter
 from rasa_handoff.relay.inbox import Inbox
 from rasa_handoff.relay.kept_turns import keep_turn
-from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Applied, ConversationWriter, Relay
+from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
 from rasa_handoff.relay.repository import RelayStore
 from rasa_handoff.store import outbox
 from rasa_handoff.store.outbox import Entry

@@ -13,8 +13,9 @@ from rasa_handoff.protocol.errors import StoreUnavailable
 from rasa_handoff.protocol.events import AgentJoined, CustomerSaid, HandoffAccepted, HandoffRequested
 from rasa_handoff.protocol.values import Agent, Channel, Offer
 from rasa_handoff.relay import repository
+from rasa_handoff.relay.conversation_writer import ConversationWriter
 from rasa_handoff.relay.inbox import CameBefore, Inbox, MessageProgress
-from rasa_handoff.relay.relay import DESK, ConversationWriter
+from rasa_handoff.relay.relay import DESK
 from rasa_handoff.store.outbox import Entry
 from tests.support.relay_stores import relay_store
 
