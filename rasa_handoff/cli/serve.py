@@ -99,6 +99,12 @@ def _add_desk_options(parser: argparse.ArgumentParser) -> None:
         help="how often customers who wait hear of a new place in the queue; off: only when they are next (default: 60)",
     )
     parser.add_argument(
+        "--bus",
+        metavar="URL",
+        help="address of a Redis, such as redis://localhost:6379, by which several servers on one Postgres database tell each "
+        "other that there is something to look at (default: Postgres does it)",
+    )
+    parser.add_argument(
         "--limit",
         action="append",
         default=[],
@@ -122,6 +128,7 @@ def run(arguments: argparse.Namespace) -> int:
         retention=read_retention(arguments.retention),
         place_notices=server_module("service.scheduler").read_place_notices(arguments.place_notices),
         history_days=server_module("service.scheduler").check_history_days(arguments.history_days),
+        bus=arguments.bus,
     )
     proxies = server_module("public_url").read_proxies(arguments.trusted_proxy)
     code: int = server_module("run").serve(

@@ -5,9 +5,10 @@ asked to wait. Requests to ``/socket.io/`` are counted by the guard of Socket.IO
 often.
 """
 
+import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final
 
 from socketio import ASGIApp as SocketIOApp
@@ -29,6 +30,7 @@ from rasa_handoff.guard.hosts import Hosts
 from rasa_handoff.guard.refusals import escaped, shown_address
 from rasa_handoff.guard.socketio_requests import HEADERS
 from rasa_handoff.guard.text_packets import TextPacket
+from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.protocol.limits import Limits
 from rasa_handoff.protocol.names import RELAY_TOKEN_PATH
 from rasa_handoff.protocol.retention_settings import RetentionSettings
@@ -36,7 +38,7 @@ from rasa_handoff.protocol.values import Value
 from rasa_handoff.server import accounts
 from rasa_handoff.server.brake import Brake
 from rasa_handoff.server.gateways.botlhale_clients import BOTLHALE
-from rasa_handoff.server.gateways.botlhale_gateway import BotlhaleGateway
+from rasa_handoff.server.gateways.botlhale_gateway import CLIENT_LEFT, BotlhaleGateway
 from rasa_handoff.server.gateways.desk_gateway import DeskGateway
 from rasa_handoff.server.gateways.relay_gateway import RelayGateway
 from rasa_handoff.server.gateways.tkinter_gateway import TKINTER, Ports, TkinterGateway
@@ -49,15 +51,24 @@ from rasa_handoff.server.service.agent_operations import AgentService
 from rasa_handoff.server.service.bot_operations import BotService
 from rasa_handoff.server.service.deletions import DeletionService
 from rasa_handoff.server.service.presence import GRACE, Presence
+from rasa_handoff.server.service.publications import PUBLICATION
 from rasa_handoff.server.service.queue_notices import PLACE_NOTICE_SECONDS, QueueNotices
+from rasa_handoff.server.service.relay_owner import RELAY_READY
 from rasa_handoff.server.service.scheduler import HISTORY_DAYS, Sweeper, Timekeeper
-from rasa_handoff.server.service.unit_of_work import Publisher
+from rasa_handoff.server.service.unit_of_work import AVAILABILITY, Publisher
+from rasa_handoff.server.storage import whereabouts
 from rasa_handoff.server.storage.handoffs import RELAY
-from rasa_handoff.server.storage.tables import OUTBOX, TIMERS, Unavailable, open_store
+from rasa_handoff.server.storage.tables import OUTBOX, PROCESSES, TIMERS, Unavailable, open_store
+from rasa_handoff.store.change_log import ChangeHandler, LoggedChange
 from rasa_handoff.store.dispatcher import Dispatcher, Target
+from rasa_handoff.store.outbox import LANE_TOPICS
 from rasa_handoff.store.retention import Retention
+from rasa_handoff.store.sharing import Sharing
+from rasa_handoff.store.tasks import begin
 from rasa_handoff.store.timers import Clock
 
+NOTED_AGAIN: Final = 0.5
+"""Seconds until another attempt to note who is connected here."""
 EVENTS_AT_ONCE: Final = 1
 """Handlers that run at the same time for one socket. With one, a socket that sends many events delays only its own."""
 TOO_MANY: Final = "Too many requests came from your network. Please try again in a moment."
@@ -78,7 +89,8 @@ class ServerSettings(Value, frozen=True, kw_only=True):
     much the guard lets one sender, one address and all together use. ``hosts``: the only host names that are accepted, beside
     the public one. ``admin_token``: lets commands in over HTTP; None: there are none over HTTP. ``history_days``: how long
     rows of ``handoff_event`` are kept. ``retention``: how long everything else is kept. ``place_notices``: seconds between two
-    notices of a place in the queue to one customer; None: a customer hears of it only when they are next.
+    notices of a place in the queue to one customer; None: a customer hears of it only when they are next. ``bus``: the address of
+    a Redis by which servers that share a Postgres database tell each other to look; None: the database does it.
     """
 
     open_live_agent: bool = False
@@ -92,6 +104,7 @@ class ServerSettings(Value, frozen=True, kw_only=True):
     history_days: int = HISTORY_DAYS
     retention: RetentionSettings = RetentionSettings()
     place_notices: float | None = PLACE_NOTICE_SECONDS
+    bus: str | None = None
 
 
 def create_app(
@@ -129,8 +142,53 @@ class _LiveAgentServer:
         self._botlhale = BotlhaleGateway(self._sio, service, settings.open_live_agent, self._guard)
         self._tkinter = TkinterGateway(service, settings.tkinter_demo)
         targets: dict[str, Target] = {RELAY: self._relay, BOTLHALE: self._botlhale, TKINTER: self._tkinter}
-        service.dispatcher = Dispatcher(self._store, OUTBOX, targets, service.finish, service.set_aside)
+        self._sharing = self._share()
+        membership = self._sharing.membership
+        service.dispatcher = Dispatcher(
+            self._store, OUTBOX, targets, service.finish, service.set_aside, lambda: membership.is_valid
+        )
+        self._queue_notices = QueueNotices(
+            self._store, service, settings.place_notices, now, self._sharing.membership.is_first
+        )
         self._commands: dict[str, Handler] = {}
+
+    def _share(self) -> Sharing:
+        """Return the part of this server in what several do that share the database."""
+        service = self._service
+
+        async def follow_lanes(changes: Sequence[LoggedChange]) -> None:
+            await service.dispatcher.follow(changes)
+
+        handlers: dict[str, ChangeHandler] = {
+            **dict.fromkeys(LANE_TOPICS, follow_lanes),
+            AVAILABILITY: service.follow_availability,
+            RELAY_READY: self._relay.follow,
+            CLIENT_LEFT: self._botlhale.follow,
+            PUBLICATION: service.follow,  # last: it isn't read again when the database can't be used for the others
+        }
+        return Sharing(
+            self._store,
+            OUTBOX,
+            PROCESSES,
+            handlers,
+            on_released=lambda: service.dispatcher.look_for_resting(),
+            on_lost=self._start_anew,
+            remove_of_ended=whereabouts.remove_of_ended,
+            bus_url=self._settings.bus,
+            own_topic=PUBLICATION,
+        )
+
+    def _start_anew(self) -> None:
+        """Note anew who is connected: this process stood still, so others have taken over what it had."""
+        self._service.dispatcher.doubt()
+        begin(self._note_again())
+
+    async def _note_again(self) -> None:
+        while not self._service.closing:
+            with contextlib.suppress(Unreachable):
+                await self._presence.note_again()
+                return await self._botlhale.note_again()
+            await asyncio.sleep(NOTED_AGAIN)
 
     def _make_guard(self) -> Guard:
         settings = self._settings
@@ -157,7 +215,9 @@ class _LiveAgentServer:
         service = self._service
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(self._store)
-            await self._store.write(self._timekeeper.recover)
+            sharing = await stack.enter_async_context(self._sharing)
+            if await sharing.membership.is_alone():
+                await self._store.write(self._timekeeper.recover)
             clock = Clock(self._store, TIMERS, service.fire, self._now)
             stack.callback(self._commands.clear)
             self._commands.update(
@@ -170,20 +230,22 @@ class _LiveAgentServer:
             expiries = service.expiries(self._settings.retention, self._settings.history_days)
             for part in (*parts, self._tkinter, Retention(expiries, self._now)):
                 await stack.enter_async_context(part)
+            sharing.begin()
             yield
             service.closing = True
             await self._sio.shutdown()
 
     def _sweeper(self) -> Sweeper:
-        checks = [
+        checks: list[Callable[[], Awaitable[object]]] = [
             self._store.look,  # whether the database can be used
             self._service.refresh_availability,
+            self._presence.look_for_left,
             self._desk.close_ended,
             self._desk.close_forbidden,
             self._desk.show_outdated,
             self._relay.close_revoked,
             self._botlhale.close_revoked,
-            QueueNotices(self._store, self._service, self._settings.place_notices, self._now).check,
+            self._queue_notices.check,
             self._brake.forget_old,
         ]
         return Sweeper(checks, lambda: self._store.write(accounts.last_change))

@@ -54,13 +54,15 @@ AGAIN_SECONDS: Final = 1.0
 class LoggedChange(Value, frozen=True, kw_only=True):
     """A change that another process has made.
 
-    ``topic``: what kind; ``subject``: of what; ``body``: more about it; ``transaction``: the number of its transaction.
+    ``topic``: what kind; ``subject``: of what; ``body``: more about it; ``transaction``: the number of its transaction;
+    ``process``: which process has made it.
     """
 
     topic: str
     subject: str
     body: str
     transaction: int
+    process: str
 
 
 ChangeHandler = Callable[[Sequence[LoggedChange]], Awaitable[None]]
@@ -87,8 +89,9 @@ class ChangeLog:
         )
         table = self.table
         self._insert = Statement(insert(table).values(xid=literal_column("txid_current()"), at=NOW))
-        others = (table.c.xid >= bindparam("since"), table.c.process != bindparam("reader"))
-        self._since = Statement(select(table).where(*others).order_by(table.c.key))
+        wanted = (table.c.process != bindparam("reader")) | (table.c.topic == bindparam("own"))
+        since = table.c.xid >= bindparam("since")
+        self._since = Statement(select(table).where(since, wanted).order_by(table.c.key))
         oldest = literal_column("txid_snapshot_xmin(txid_current_snapshot())", BigInteger)
         self._oldest_under_way = Statement(select(oldest.label("oldest")))
         self._delete_old = delete(table).where(table.c.at < NOW - bindparam("seconds", type_=Float))
@@ -105,9 +108,11 @@ class ChangeLog:
         """Return the number of the oldest transaction that is under way: what older ones have changed is visible."""
         return int(self._oldest_under_way.scalar(connection, {}))
 
-    def since(self, connection: Connection, transaction: int, reader: str) -> dict[int, LoggedChange]:
-        """Return the changes of this transaction and later ones, but for the reader's own, by key and in order."""
-        rows = self._since.all(connection, {"since": transaction, "reader": reader})
+    def since(
+        self, connection: Connection, transaction: int, reader: str, own_topic: str = ""
+    ) -> dict[int, LoggedChange]:
+        """Return the changes of this transaction and later ones, by key and in order; the reader's own only of ``own_topic``."""
+        rows = self._since.all(connection, {"since": transaction, "reader": reader, "own": own_topic})
         return {row.key: _change(row) for row in rows}
 
     def delete_old(self, connection: Connection) -> None:
@@ -116,18 +121,21 @@ class ChangeLog:
 
 
 def _change(row: Any) -> LoggedChange:
-    return LoggedChange(topic=row.topic, subject=row.subject, body=row.body, transaction=row.xid)
+    return LoggedChange(topic=row.topic, subject=row.subject, body=row.body, transaction=row.xid, process=row.process)
 
 
 class ChangeReader:
     """Reads what other processes have changed: ``async with ChangeReader(...) as reader``, then ``reader.begin()``.
 
     It begins with what is committed after it was entered: so it is entered before anything is read into memory, and ``begin`` is
-    called when ``handlers`` (by topic) may be. Without other processes it does nothing.
+    called when ``handlers`` (by topic) may be. Without other processes it does nothing. ``own_topic``: a topic of which this
+    process's own changes are read too, for a handler that needs those of all processes in one order.
     """
 
-    def __init__(self, store: Store, change_log: ChangeLog, handlers: Mapping[str, ChangeHandler]) -> None:
-        self._store, self._change_log, self._handlers = store, change_log, handlers
+    def __init__(
+        self, store: Store, change_log: ChangeLog, handlers: Mapping[str, ChangeHandler], own_topic: str = ""
+    ) -> None:
+        self._store, self._change_log, self._handlers, self._own_topic = store, change_log, handlers, own_topic
         self._since, self._seen = 0, set[int]()
         self._signal = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -172,7 +180,7 @@ class ChangeReader:
         def work(connection: Connection) -> tuple[int, dict[int, LoggedChange]]:
             # First, since what commits between the two is then read again, and known by its key.
             oldest = self._change_log.oldest_under_way(connection)
-            return oldest, self._change_log.since(connection, self._since, self._store.process)
+            return oldest, self._change_log.since(connection, self._since, self._store.process, self._own_topic)
 
         oldest, found = await self._store.write(work)
         unseen = [change for key, change in found.items() if key not in self._seen]

@@ -76,6 +76,7 @@ class Processes:
         self._note_connected = update(table).where(table.c.id == bindparam("process"))
         other = table.c.id != bindparam("process")
         self._connected = select(table.c.id).where(table.c.connected, other, ~old).limit(1)
+        self._first = select(table.c.id).where(~old).order_by(table.c.started_at, table.c.id).limit(1)
         self._others = select(table.c.id).where(other, ~old)
 
     def add(self, connection: Connection, process: str) -> None:
@@ -103,6 +104,11 @@ class Processes:
         """Return a process beside this one that is connected to the other side; None if there is none."""
         others = connection.execute(self._connected, {"process": process, "lease": LEASE}).scalars()
         found: str | None = others.first()
+        return found
+
+    def first(self, connection: Connection) -> str | None:
+        """Return the process that began first, of those at work."""
+        found: str | None = connection.execute(self._first, {"lease": LEASE}).scalars().first()
         return found
 
     def others(self, connection: Connection, process: str) -> list[str]:
@@ -141,6 +147,10 @@ class Membership:
         if not self._store.shared:
             return True
         return not await self._store.write(lambda connection: self._processes.others(connection, self._store.process))
+
+    async def is_first(self) -> bool:
+        """Return whether this process does what only one is to do."""
+        return not self._store.shared or await self._store.write(self._processes.first) == self._store.process
 
     async def __aenter__(self) -> "Membership":
         if self._store.shared:

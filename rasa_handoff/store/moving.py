@@ -32,7 +32,18 @@ from rasa_handoff.store.sqlite import file_of
 
 CHUNK: Final = 200
 """Rows in memory at once: one with a handoff's offer may have 200,000 characters."""
-NOT_MOVED: Final = frozenset({"change", "page_connection", "probe", "process", "relay_connections", "turn"})
+NOT_MOVED: Final = frozenset(
+    {
+        "change",
+        "customer_connection",
+        "desk_connection",
+        "page_connection",
+        "probe",
+        "process",
+        "relay_connections",
+        "turn",
+    }
+)
 """Tables about the processes that work with a database, and what is connected to them: after a move they have all ended."""
 NO_LEASE: Final = {"holder": "", "held_until": 0.0}
 """Columns with a process's lease of a row, and what they have without one: no process works with a database that is moved."""

@@ -26,7 +26,8 @@ class Sharing:
     ``handlers``: take what others have changed, by topic. ``on_released``: called after the leases of an ended process were
     ended, so that any number of lanes rest. ``on_lost``: called after this process has lost its leases, because it stood still:
     what it has in memory may be wrong. ``remove_of_ended``: deletes what else is kept for each process, and belongs to one that
-    has ended. ``bus_url``: the bus; None: the database's own.
+    has ended. ``bus_url``: the bus; None: the database's own. ``own_topic``: a topic whose handler takes this process's own
+    changes too, in one order with those of the others.
     """
 
     def __init__(
@@ -39,13 +40,14 @@ class Sharing:
         on_lost: Callable[[], None],
         remove_of_ended: Callable[[Connection], None] = lambda _: None,
         bus_url: str | None = None,
+        own_topic: str = "",
     ) -> None:
         def release_leases(connection: Connection, table: Table) -> bool:
             remove_of_ended(connection)
             return outbox.release_leases_of_ended(connection, table)
 
-        self._store, self._bus_url = store, bus_url
-        self._reader = ChangeReader(store, outbox.change_log, handlers)
+        self._store, self._bus_url, self._follows_own = store, bus_url, bool(own_topic)
+        self._reader = ChangeReader(store, outbox.change_log, handlers, own_topic)
         self.membership = Membership(store, processes, release_leases, on_released, on_lost)
         self._stack = contextlib.AsyncExitStack()
 
@@ -53,8 +55,9 @@ class Sharing:
         if self._store.shared:
             bus = await self._stack.enter_async_context(open_bus(self._bus_url, self._store.url, self._store.bus_name))
             bus.listeners.append(self._reader.look)
-            self._store.on_ring.append(bus.ring)
-            self._stack.callback(self._store.on_ring.remove, bus.ring)
+            for ring in (bus.ring, self._reader.look) if self._follows_own else (bus.ring,):
+                self._store.on_ring.append(ring)
+                self._stack.callback(self._store.on_ring.remove, ring)
         await self._stack.enter_async_context(self._reader)
         await self._stack.enter_async_context(self.membership)
         return self

@@ -4,7 +4,6 @@ import contextlib
 import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +15,6 @@ from rasa_handoff.core.assignment_timers import DeskTimers
 from rasa_handoff.server.accounts import add_agent, add_department
 from rasa_handoff.server.app import ServerSettings, create_app
 from rasa_handoff.server.run import running
-from rasa_handoff.server.storage import tables
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.recording_client import RecordingClient
 from rasa_handoff.testing.scripted_desk import PASSWORD, ScriptedAgent
@@ -81,12 +79,6 @@ def no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def shared_databases(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let servers share their database."""
-    monkeypatch.setattr("rasa_handoff.server.app.open_store", partial(tables.open_store, shares=True))
-
-
-@pytest.fixture
 def database(request: pytest.FixtureRequest, tmp_path: Path, furnished: Path) -> Iterator[str]:
     """The server's database: SQLite, unless a module is parametrised, as ``tests/server/test_relay.py`` is."""
     if getattr(request, "param", "sqlite") == "sqlite":
@@ -108,8 +100,8 @@ async def server(database: str) -> AsyncIterator[Server]:
 
 
 @pytest.fixture
-async def second(shared_databases: None, server: Server) -> AsyncIterator[Server]:
-    """A second server over the same database. ``shared_databases`` must be there before the first one."""
+async def second(server: Server) -> AsyncIterator[Server]:
+    """A second server over the same database, which must be Postgres."""
     one = Server(server.database)
     await one.start()
     yield one

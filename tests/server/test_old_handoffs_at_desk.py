@@ -13,11 +13,12 @@ from rasa_handoff.protocol.payloads import OpenHandoffPayload
 from rasa_handoff.protocol.retention_settings import RetentionSettings
 from rasa_handoff.protocol.values import Channel, Offer
 from rasa_handoff.server.app import ConversationService
-from rasa_handoff.server.service.publications import Deleted
+from rasa_handoff.server.service.publications import PUBLICATION, Deleted
 from rasa_handoff.server.service.scheduler import Timekeeper
 from rasa_handoff.server.service.unit_of_work import Publisher
 from rasa_handoff.server.storage.handoffs import RELAY
 from rasa_handoff.server.storage.tables import HANDOFF_EVENTS, HANDOFFS, MESSAGES, OUTBOX, Database, open_store
+from rasa_handoff.store.change_log import ChangeReader
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.retention import MOST_LOOKED_AT, MOST_ROWS, Retention
 from rasa_handoff.testing.waiting import eventually
@@ -107,6 +108,17 @@ async def at_desk(database_url: str) -> AsyncIterator[Desk]:
         yield Desk(store, publisher)
 
 
+@pytest.fixture
+async def publishing(at_desk: Desk) -> AsyncIterator[None]:
+    """Publish also what comes by the change log of a database that several servers may share."""
+    handlers = {PUBLICATION: at_desk.service.follow}
+    async with ChangeReader(at_desk.store, OUTBOX.change_log, handlers, PUBLICATION) as reader:
+        at_desk.store.on_ring.append(reader.look)
+        reader.begin()
+        yield
+
+
+@pytest.mark.usefixtures("publishing")
 async def test_what_has_ended_long_ago_goes_and_everything_else_stays(at_desk: Desk) -> None:
     await at_desk.add("old")
     await at_desk.add("new", ended_at=NEW)
@@ -192,6 +204,7 @@ async def test_an_old_id_brings_nothing_back(at_desk: Desk) -> None:
     assert await at_desk.left() == []
 
 
+@pytest.mark.usefixtures("publishing")
 async def test_years_are_deleted_by_the_running_task(at_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rasa_handoff.store.retention.SHORTEST_REST", 0.0)
     await at_desk.add(*(f"a{number:05}" for number in range(7 * MOST_LOOKED_AT)))

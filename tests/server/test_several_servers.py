@@ -23,10 +23,7 @@ from rasa_handoff.testing.scripted_desk import PASSWORD, post_form
 from rasa_handoff.testing.waiting import eventually
 from tests.server.peers import Relay, agent_at, refusal_of
 
-pytestmark = [
-    pytest.mark.usefixtures("shared_databases"),
-    pytest.mark.parametrize("database", ["postgres"], indirect=True),
-]
+pytestmark = pytest.mark.parametrize("database", ["postgres"], indirect=True)
 
 IN_USE = "Another Rasa server with another database speaks for the bot 'karoo' here."
 
@@ -153,7 +150,7 @@ async def test_a_try_that_another_process_is_counting_all_the_time_is_to_come_ag
 
 
 async def test_two_servers_that_start_at_once_sign_with_one_key(database):
-    async with open_store(database, shares=True) as one, open_store(database, shares=True) as other:
+    async with open_store(database) as one, open_store(database) as other:
         for _ in range(20):
             await one.write(lambda connection: connection.execute(delete(SECRETS)))
             keys = await asyncio.gather(one.write(signing_key), other.write(signing_key))
@@ -161,7 +158,7 @@ async def test_two_servers_that_start_at_once_sign_with_one_key(database):
 
 
 async def test_two_commands_at_once_both_notify_the_servers(database):
-    async with open_store(database, shares=True) as one, open_store(database, shares=True) as other:
+    async with open_store(database) as one, open_store(database) as other:
         for _ in range(20):
             await asyncio.gather(one.write(accounts.note_change), other.write(accounts.note_change))
 

@@ -18,6 +18,7 @@ from rasa_handoff.server.run import running, serve
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually, within
+from tests.server.conftest import Server
 from tests.server.peers import agent_at, arrived_handoff
 from tests.support.admin_window import AdminWindow
 
@@ -69,6 +70,30 @@ async def demo(database: str) -> AsyncIterator[Demo]:
 def said(thandi: ScriptedAgent) -> list[str]:
     """Return the customer's words that an agent was shown."""
     return [message["text"] for message in thandi.all("message") if message["speaker"] == "customer"]
+
+
+@pytest.mark.parametrize("database", ["postgres"], indirect=True)
+async def test_a_window_and_its_agent_at_two_servers(demo: Demo) -> None:
+    other, third = Server(demo.database), Server(demo.database)
+    async with demo.running():
+        await other.start()
+        thandi = agent_at(other.address)
+        demo.peers.append(thandi)
+        await thandi.sign_in()
+        await thandi.connect()
+        window = demo.open_window()
+        await asyncio.to_thread(window.say, "is anybody there?")
+        handoff = await arrived_handoff(thandi)
+        assert (await thandi.take(handoff))["ok"]
+        await third.start()  # ends only conversations of windows whose server has ended
+        await thandi.say(handoff, "Yes")
+        await eventually(lambda: "Yes" in window.shown)
+        await asyncio.to_thread(window.say, "good")
+        await eventually(lambda: "good" in said(thandi))
+        await thandi.resolve(handoff)
+        await eventually(lambda: window.over)
+        await third.stop()
+        await other.stop()
 
 
 async def test_the_whole_conversation(demo: Demo) -> None:

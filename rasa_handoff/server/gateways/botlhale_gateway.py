@@ -49,8 +49,12 @@ from rasa_handoff.server.gateways.event_answers import EventHandler, check_is_co
 from rasa_handoff.server.service.bot_operations import BotService
 from rasa_handoff.server.service.deliveries import Mark
 from rasa_handoff.server.service.unit_of_work import UnitOfWork
+from rasa_handoff.server.storage import whereabouts
 from rasa_handoff.server.storage.customer_entries import read_entry
+from rasa_handoff.server.storage.tables import OUTBOX
+from rasa_handoff.store.change_log import LoggedChange
 from rasa_handoff.store.failures import isolated
+from rasa_handoff.store.named_locks import Held, try_lock, when_free
 from rasa_handoff.store.outbox import Entry
 
 log = get_log(__name__)
@@ -72,6 +76,8 @@ STATUS_TEXTS: Final[Mapping[type[StatusPayload], str]] = {
 }
 """Notices for statuses: no bot stands behind this server that would send them."""
 ENDINGS: Final = (CompletedPayload, FailedPayload)
+CLIENT_LEFT: Final = "client"
+"""The topic of a change that says that a client has left a server."""
 FAILED: Final = refusal("failed", "That couldn't be taken just now. Please try again in a moment.")
 """The acknowledgement when the server is stopping, or something unforeseen happened."""
 UNKNOWN: Final = refusal("invalid", "This protocol has no such event.")
@@ -130,6 +136,8 @@ class BotlhaleGateway:
         self._client_sockets = ClientSockets()
         # The last entry delivered in each lane: it isn't sent twice if noting its delivery failed.
         self._delivered: dict[str, int] = Recent()
+        # The client of each conversation.
+        self._clients: dict[str, Client] = Recent()
         # Sockets that got the end and aren't closed yet.
         self._dismissed: set[str] = set()
         for namespace in BOTLHALE_NAMESPACES:
@@ -163,6 +171,41 @@ class BotlhaleGateway:
             raise Waits("Whether it reached the customer isn't known yet.")
         self._client_sockets.forget(lane)  # the end was sent: it can't be sent to another socket
         return ()
+
+    async def process_of(self, lane: str) -> str | None:
+        """Return another server that has the client of this conversation; None if there is none."""
+        return await self._conversations.customer_elsewhere(lane)
+
+    def keeps(self, lane: str) -> bool:
+        """Return False: nothing that rests here is delivered in another way."""
+        return False
+
+    async def follow(self, changes: Sequence[LoggedChange]) -> None:
+        """Take the conversations whose clients have left another server, if they are connected to this one too."""
+        for lane in dict.fromkeys(change.subject for change in changes):
+            await self._claim(lane)
+
+    async def note_again(self) -> None:
+        """Note anew which clients are connected here: this process has lost its rows."""
+        for lane in list(self._clients):
+            await self._claim(lane)
+
+    async def _claim(self, lane: str) -> None:
+        client = self._clients.get(lane)
+        if client is not None and self._client_sockets.holder(client) is not None:
+            await self._conversations.do(lambda unit: whereabouts.customer_came(unit.connection, lane, takes=False))
+            self._conversations.dispatcher.notify([(BOTLHALE, lane)])
+
+    async def _let_go(self, lanes: Sequence[str]) -> None:
+        """Note that the clients of these conversations aren't connected here any more."""
+
+        def work(unit: UnitOfWork) -> None:
+            for lane in lanes:
+                whereabouts.customer_went(unit.connection, lane)
+                OUTBOX.change_log.note(unit.connection, CLIENT_LEFT, lane)
+
+        if lanes and self._conversations.shares and not self._conversations.closing:
+            await self._conversations.do(work)
 
     async def _note(self, lane: str, entries: Sequence[Entry], reason: str | None = None) -> None:
         """Mark messages up to the last delivered entry as delivered, the others as waiting."""
@@ -251,10 +294,11 @@ class BotlhaleGateway:
     async def _disconnect(self, sid: str, *_: Any) -> None:
         self._sockets.pop(sid, None)
         self._dismissed.discard(sid)
-        for client in self._client_sockets.leave(sid):
-            if self._client_sockets.holder(client) is not None:  # what the closed socket got last may be lost
-                await self._conversations.dispatcher.notify_all(BOTLHALE)
-                break
+        left = self._client_sockets.leave(sid)
+        gone = [client for client in left if self._client_sockets.holder(client) is None]
+        if len(gone) < len(left):  # what the closed socket got last may be lost
+            await self._conversations.dispatcher.notify_all(BOTLHALE)
+        await self._let_go([lane for lane, client in self._clients.items() if client in gone])
 
     async def _username(self, sid: str, data: Any) -> EnteredAnswer:
         client, resume = (
@@ -307,14 +351,22 @@ class BotlhaleGateway:
         await self._guard.conversations.of(f"{client.bot_id} {client.conversation_id}").wait()
         new = self._client_sockets.client(sid) != client
 
-        def checked(unit: UnitOfWork) -> Entered:
+        def checked(unit: UnitOfWork) -> Entered | Held:
+            # Of two sockets that begin a conversation at two servers, one joins it.
+            if not try_lock(unit.connection, [f"client {client.bot_id} {client.conversation_id}"]):
+                return Held.BY_ANOTHER_PROCESS
             _check_token(unit, token, client)
-            return work(unit)
+            entered = work(unit)
+            whereabouts.customer_came(unit.connection, entered.record.handoff_id, takes=speaks or entered.own)
+            return entered
 
-        entered = await self._conversations.do(checked)
+        entered = await when_free(lambda: self._conversations.do(checked))
         record, answer = entered.record, EnteredAnswer(ok=True, resume=entered.secret)
         if sid not in self._sockets:
+            if self._client_sockets.holder(client) is None:
+                await self._let_go([record.handoff_id])
             return answer
+        self._clients[record.handoff_id] = client
         holder_before = self._client_sockets.holder(client)
         last_sent = self._client_sockets.last_sent(record.handoff_id, sid)
         if speaks and last_sent:  # the socket is alive, so it got what was sent to it

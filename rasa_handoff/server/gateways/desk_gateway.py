@@ -46,6 +46,7 @@ from rasa_handoff.server.service.publications import (
     Arrival,
     AvailabilityChanged,
     Changed,
+    Completed,
     CustomerTyping,
     Deleted,
     InConversation,
@@ -79,6 +80,8 @@ class DeskGateway:
         # Socket -> agent and hash of the session.
         self._desks: dict[str, tuple[str, str]] = {}
         self._open_conversations, self._outdated = OpenConversations(), Outdated()
+        # With several servers: what was published since a desk has begun to connect, by its socket.
+        self._meanwhile: dict[str, list[tuple[str, Any]]] = {}
         conversations.publisher.listeners.append(self._publish)
         sio.on("connect", self._connect, namespace=DESK_NAMESPACE)
         sio.on("disconnect", self._disconnect, namespace=DESK_NAMESPACE)
@@ -130,6 +133,8 @@ class DeskGateway:
         await self._presence.came(account.id, sid)
         loop = asyncio.get_running_loop()
         answered = loop.create_future()
+        if self._conversations.shares:
+            self._meanwhile[sid] = []
 
         def work(unit: UnitOfWork) -> None:
             ready = _ready(unit, account.id)
@@ -151,18 +156,24 @@ class DeskGateway:
 
     def _forget(self, sid: str) -> None:
         self._open_conversations.leave(sid)
+        self._meanwhile.pop(sid, None)
         agent, _ = self._desks.pop(sid, (None, None))
         if agent is not None:
             self._presence.went(agent, sid)
 
     async def _welcome(self, sid: str, agent: str, ready: ReadyPayload, answered: "asyncio.Future[None]") -> None:
-        """Send the desk its first state right after the transaction that read it, so that it misses no later change."""
+        """Send the desk its first state right after the transaction that read it, so that it misses no later change.
+
+        What other servers have committed since may have been published before: the desk gets that too.
+        """
         await answered
         if sid not in self._desks:  # the session has ended meanwhile: it may not see this
             return
         await self._sio.enter_room(sid, agent, namespace=DESK_NAMESPACE)
         await self._sio.enter_room(sid, EVERYBODY, namespace=DESK_NAMESPACE)
         await self._sio.emit(ready.event, plain(ready), to=sid, namespace=DESK_NAMESPACE)
+        for event, payload in self._meanwhile.pop(sid, ()):
+            await self._sio.emit(event, payload, to=sid, namespace=DESK_NAMESPACE)
 
     def _agent(self, sid: str) -> str:
         if sid not in self._desks:
@@ -217,9 +228,12 @@ class DeskGateway:
         if emitted is not None:
             event, payload = emitted
             rooms = [EVERYBODY] if isinstance(publication, AvailabilityChanged | Deleted) else list(publication.viewers)
+            for sid, waiting in self._meanwhile.items():
+                if rooms == [EVERYBODY] or self._desks[sid][0] in rooms:
+                    waiting.append((event, plain(payload)))
             if isinstance(publication, InConversation):
                 rooms += self._open_conversations.sockets(publication.handoff_id)
-            if isinstance(publication, Said):
+            if isinstance(publication, Said) and not publication.elsewhere:
                 self._outdated.note(publication.handoff_id)
             if rooms:
                 await self._sio.emit(event, plain(payload), room=rooms, namespace=DESK_NAMESPACE)
@@ -251,7 +265,7 @@ def _event_of(publication: Publication) -> tuple[str, Struct] | None:
     match publication:
         case Arrival():
             return ARRIVAL, publication.summary
-        case Changed():
+        case Changed() | Completed():
             return publication.summary.event, publication.summary
         case Said():
             message = publication.message

@@ -6,11 +6,13 @@ from typing import Any, Final
 
 from socketio import AsyncServer
 from socketio.exceptions import ConnectionRefusedError, SocketIOError
+from sqlalchemy.engine import Connection
 
 from rasa_handoff import __version__
 from rasa_handoff.core.assignment_events import CustomerEnded, CustomerWrote
 from rasa_handoff.guard.calls import Calls, NotAcknowledged
 from rasa_handoff.guard.guard import Guard
+from rasa_handoff.guard.recent import Recent
 from rasa_handoff.guard.socketio_requests import is_local
 from rasa_handoff.protocol.errors import Refused, Unforeseen, Unreachable
 from rasa_handoff.protocol.handshake import FORMAT, PROTOCOL, are_compatible, is_our_format
@@ -44,8 +46,10 @@ from rasa_handoff.server.service.bot_operations import BotService
 from rasa_handoff.server.service.deliveries import Lost, Mark
 from rasa_handoff.server.service.publications import AgentTyping, AvailabilityChanged, Publication
 from rasa_handoff.server.service.relay_owner import RelayOwner
+from rasa_handoff.server.storage import handoffs, whereabouts
 from rasa_handoff.server.storage.customer_entries import read_entry
 from rasa_handoff.server.storage.handoffs import RELAY
+from rasa_handoff.store.change_log import LoggedChange
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.failures import isolated
 from rasa_handoff.store.outbox import Entry
@@ -81,6 +85,8 @@ class RelayGateway:
         self._tokens: dict[str, str] = {}
         # Sockets that said hello, oldest first, each with the events that wait for its acknowledgement.
         self._greeted: dict[str, Calls] = {}
+        # The bot of each handoff that something was delivered of.
+        self._bot_of: dict[str, str] = Recent()
         self.owner = RelayOwner(store, self._is_present, self._end, RELAY)
         """Says which database speaks for a bot; to be entered before the first relay comes."""
         conversations.publisher.listeners.append(self._publish)
@@ -114,6 +120,35 @@ class RelayGateway:
         except Refused as problem:
             raise Unreachable(f"The relay answered {said!r}, which isn't an acknowledgement: {problem}") from problem
         return () if answer.ok else self._refused(lane, body.payload, answer)
+
+    async def process_of(self, lane: str) -> str | None:
+        """Return another server to which a relay of this handoff's bot is connected, if none is connected to this one."""
+        if not self._store.shared:
+            return None
+        bot_id = self._bot_of.get(lane)
+        if bot_id is not None and self._newest(bot_id) is not None:
+            return None
+
+        def work(connection: Connection) -> tuple[str | None, list[str]]:
+            record = handoffs.look_at(connection, lane)
+            return None if record is None else record.offer.bot_id, whereabouts.with_relay(connection, lane)
+
+        bot_id, processes = await self._store.write(work)
+        if bot_id is None:
+            return None
+        self._bot_of[lane] = bot_id
+        if self._newest(bot_id) is not None:
+            return None
+        return next((process for process in processes if process != self._store.process), None)
+
+    def keeps(self, lane: str) -> bool:
+        """Return False: nothing that rests here is delivered in another way."""
+        return False
+
+    async def follow(self, changes: Sequence[LoggedChange]) -> None:
+        """Pass on what waits here for a relay that has come to another server."""
+        if any(self._newest(change.subject) is None for change in changes):
+            await self._conversations.dispatcher.notify_all(RELAY)
 
     async def close_revoked(self) -> None:
         """End connections whose token was revoked, and those without one as soon as tokens are needed.
@@ -270,6 +305,7 @@ class RelayGateway:
         await self._sio.emit(welcome.event, plain(welcome), to=sid, namespace=RELAY_NAMESPACE)
         self._greeted.pop(sid, None)
         self._greeted[sid] = Calls()
+        await self.owner.note_ready(sid)
         await self._conversations.dispatcher.notify_all(RELAY)
 
     async def _initiate(self, sid: str, data: Any) -> QueuedAnswer:

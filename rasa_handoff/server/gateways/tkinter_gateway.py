@@ -36,7 +36,7 @@ from rasa_handoff.server.service import availability, queues
 from rasa_handoff.server.service.bot_operations import BotService
 from rasa_handoff.server.service.deliveries import Mark
 from rasa_handoff.server.service.unit_of_work import UnitOfWork
-from rasa_handoff.server.storage import handoffs
+from rasa_handoff.server.storage import handoffs, whereabouts
 from rasa_handoff.server.storage.customer_entries import read_entry
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.tasks import cancel_all
@@ -212,6 +212,14 @@ class TkinterGateway:
             visit.end()
         return _mark(lane, payload, Status.DELIVERED)
 
+    async def process_of(self, lane: str) -> str | None:
+        """Return another server that has the window of this conversation; None if there is none."""
+        return await self._conversations.customer_elsewhere(lane)
+
+    def keeps(self, lane: str) -> bool:
+        """Return False: nothing that rests here is delivered in another way."""
+        return False
+
     async def _receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -243,6 +251,7 @@ class TkinterGateway:
 
         def work(unit: UnitOfWork) -> None:
             record = queues.arrive(unit, offer, TKINTER)
+            whereabouts.customer_came(unit.connection, handoff_id)
             if not availability.serving(unit.connection, None, only_online=True):
                 record = unit.notice(record, NOBODY, unit.now)
             unit.say(record, said)
@@ -269,9 +278,11 @@ class TkinterGateway:
 
 
 def _end_all(unit: UnitOfWork) -> None:
-    """End the conversations of windows that were connected to an earlier process."""
+    """End the conversations of windows that were connected to a process that has ended."""
     of_windows = [one.handoff_id for one in handoffs.unfinished(unit.connection) if one.side == TKINTER]
     for handoff_id in of_windows:
+        if whereabouts.with_customer(unit.connection, handoff_id) is not None:
+            continue
         with unit.isolated("Handoff %s of a closed window can't be ended.", handoff_id):
             record = handoffs.must_find(unit.connection, handoff_id)
             unit.apply(record, CustomerEnded(at=unit.now, reason="customer_left"))

@@ -14,7 +14,7 @@ from rasa_handoff.server import accounts
 from rasa_handoff.server.service import availability, summaries
 from rasa_handoff.server.service.publications import AgentTyping
 from rasa_handoff.server.service.unit_of_work import Service, UnitOfWork, must_find_for_agent
-from rasa_handoff.server.storage import handoffs
+from rasa_handoff.server.storage import handoffs, whereabouts
 
 # A bool is an int in Python; for Rasa it isn't a number.
 FITS: Final[Mapping[str, Callable[[Any], bool]]] = {
@@ -155,10 +155,20 @@ class AgentService(Service):
 
         await self.do(work)
 
-    async def agent_here(self, agent_id: str, here: bool) -> None:
-        """Note that a desk of the agent is open, or has been closed for longer than a reload takes."""
+    async def agent_here(self, agent_id: str, here: bool, was_here: bool = False) -> None:
+        """Note that a desk of the agent is open, or has been closed for longer than a reload takes.
+
+        An agent whose desk is open at another server stays. ``was_here``: one who isn't here any more, since another server has
+        noted that, has left already.
+        """
 
         def work(unit: UnitOfWork) -> None:
+            # First, so that of two servers one goes on when the other has noted what it knows.
+            is_here = whereabouts.lock_agent(unit.connection, agent_id)
+            if here:
+                whereabouts.desk_came(unit.connection, agent_id)
+            elif whereabouts.desk_went(unit.connection, agent_id) or (was_here and not is_here):
+                return
             availability.set_here(unit.connection, agent_id, here)
             for record in handoffs.assigned_to(unit.connection, agent_id):
                 with unit.isolated("Handoff %s can't be informed about agent %s.", record.handoff_id, agent_id):

@@ -14,7 +14,7 @@ from rasa_handoff.server.service import availability, queues, reconciliation
 from rasa_handoff.server.service.deliveries import DeliveryService, Mark, mark_message
 from rasa_handoff.server.service.publications import CustomerTyping
 from rasa_handoff.server.service.unit_of_work import UnitOfWork, must_find_of_bot
-from rasa_handoff.server.storage import handoff_events, handoffs
+from rasa_handoff.server.storage import handoff_events, handoffs, whereabouts
 from rasa_handoff.server.storage.handoffs import RELAY, Record
 
 
@@ -114,6 +114,13 @@ class BotService(DeliveryService):
                 unit.note_presence(record, here)
 
         await self.do(work)
+
+    async def customer_elsewhere(self, handoff_id: str) -> str | None:
+        """Return another server to which a customer is connected who comes without a relay; None if none is known."""
+        if not self.shares:
+            return None
+        process = await self.do(lambda unit: whereabouts.with_customer(unit.connection, handoff_id))
+        return None if process == self._store.process else process
 
     async def customer_typing(self, bot_id: str, handoff_id: str, on: bool) -> None:
         """Publish the customer's typing to the agents who see the conversation. It is never stored."""

@@ -2,6 +2,10 @@
 
 ``here`` in the database outlives a restart: an agent who was here has the grace period to come back before bots learn that they
 are away. If they stay away longer, the timer ``agent_gone`` returns each of their conversations to the queue.
+
+Where several servers share the database, each has a row for each agent whose desk it has, or had moments ago, and an agent leaves
+with the last of them. The rows of a server that was killed go with its lease; the others then wait for its agents as after a
+restart.
 """
 
 import asyncio
@@ -15,6 +19,7 @@ from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.server.service.agent_operations import AgentService
 from rasa_handoff.server.service.publications import PresenceChanged
 from rasa_handoff.server.service.unit_of_work import UnitOfWork
+from rasa_handoff.server.storage import whereabouts
 from rasa_handoff.server.storage.tables import AGENTS, HANDOFFS
 from rasa_handoff.store.tasks import cancel_all
 
@@ -66,6 +71,20 @@ class Presence:
             self._stay(agent)
             self._leave_later(agent, 0.0)
 
+    async def look_for_left(self) -> None:
+        """Wait for the agents of servers that have ended, and note it if they don't come back. A check of the ``Sweeper``."""
+        if self._conversations.shares:
+            for agent in await self._conversations.do(_without_server):
+                if agent in self._desks:
+                    await self._conversations.agent_here(agent, True)
+                else:
+                    self._leave_later(agent, self._grace, was_here=True)
+
+    async def note_again(self) -> None:
+        """Note anew whose desks are open: this process has lost its rows."""
+        for agent in list(self._desks):
+            await self._conversations.agent_here(agent, True)
+
     async def choose(self, agent: str, online: bool) -> None:
         """Store the agent's choice to be online or away."""
 
@@ -81,15 +100,15 @@ class Presence:
         if leaving is not None:
             leaving.cancel()
 
-    def _leave_later(self, agent: str, grace: float) -> None:
+    def _leave_later(self, agent: str, grace: float, was_here: bool = False) -> None:
         if self._entered and agent not in self._leaving:
-            self._leaving[agent] = asyncio.create_task(self._leave(agent, grace))
+            self._leaving[agent] = asyncio.create_task(self._leave(agent, grace, was_here))
 
-    async def _leave(self, agent: str, grace: float) -> None:
+    async def _leave(self, agent: str, grace: float, was_here: bool) -> None:
         await asyncio.sleep(grace)
         while True:
             try:
-                await self._conversations.agent_here(agent, False)
+                await self._conversations.agent_here(agent, False, was_here)
                 break
             except Unreachable:
                 await asyncio.sleep(AGAIN)
@@ -100,8 +119,14 @@ class Presence:
 
 
 def _here_before(unit: UnitOfWork) -> list[str]:
-    """Return the agents who were here, or had conversations, when the server stopped."""
+    """Return the agents who were here, or had conversations, when the server stopped, and have no desk at another one."""
     agents, handoffs = AGENTS.c, HANDOFFS.c
     assigned = select(handoffs.agent).where(handoffs.stage == Stage.ASSIGNED.value)
-    query = select(agents.id).where(or_(agents.here, agents.id.in_(assigned)))
+    query = select(agents.id).where(or_(agents.here, agents.id.in_(assigned)), whereabouts.has_no_desk(agents.id))
+    return [row.id for row in unit.connection.execute(query)]
+
+
+def _without_server(unit: UnitOfWork) -> list[str]:
+    """Return the agents who are here as far as the database knows, and whose desks no server has."""
+    query = select(AGENTS.c.id).where(AGENTS.c.here, whereabouts.has_no_desk(AGENTS.c.id))
     return [row.id for row in unit.connection.execute(query)]

@@ -1,13 +1,33 @@
-"""Publications: what gateways are informed of after a commit (:class:`~rasa_handoff.server.service.unit_of_work.Publisher`)."""
+"""Publications: what gateways are informed of after a commit (:class:`~rasa_handoff.server.service.unit_of_work.Publisher`).
 
-from rasa_handoff.protocol.desk_payloads import Message, Summary
+Where several servers share the database, a publication is written to the change log in the transaction that it is about, and each
+server, the one that wrote it too, publishes what it reads there. A conversation is locked when something about it is written, so
+the log has what happened to it in the order of the commits, and no desk ends up with an older state, whichever server it is
+connected to.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+from sqlalchemy.engine import Connection
+
+from rasa_handoff.protocol.desk_payloads import Message, Summary, WholeConversation
+from rasa_handoff.protocol.text import as_json
 from rasa_handoff.protocol.values import Availability, Status, Value
+from rasa_handoff.server.storage.tables import OUTBOX
+from rasa_handoff.store.change_log import LoggedChange
+from rasa_handoff.store.engine import PROCESS
+
+PUBLICATION: Final = "publication"
+"""The topic of a publication in the change log."""
 
 
-class Publication(Value, frozen=True, kw_only=True):
-    """Something that changed. ``viewers``: ids of the agents it is for."""
+class Publication(Value, frozen=True, kw_only=True, tag=True):
+    """Something that changed. ``viewers``: ids of the agents it is for. ``elsewhere``: whether another server has written it."""
 
     viewers: frozenset[str] = frozenset()
+    elsewhere: bool = False
 
 
 class Arrival(Publication, frozen=True, kw_only=True):
@@ -17,9 +37,15 @@ class Arrival(Publication, frozen=True, kw_only=True):
 
 
 class Changed(Publication, frozen=True, kw_only=True):
-    """A conversation changed; its summary, or the whole conversation."""
+    """A conversation changed; its summary."""
 
     summary: Summary
+
+
+class Completed(Publication, frozen=True, kw_only=True):
+    """A conversation's offer was completed; the whole conversation."""
+
+    summary: WholeConversation
 
 
 class InConversation(Publication, frozen=True, kw_only=True):
@@ -71,7 +97,10 @@ class PresenceChanged(Publication, frozen=True, kw_only=True):
 
 
 class AvailabilityChanged(Publication, frozen=True, kw_only=True):
-    """Which departments are open or staffed, or an expected wait, has changed. For everybody: it has no ``viewers``."""
+    """Which departments are open or staffed, or an expected wait, has changed. For everybody: it has no ``viewers``.
+
+    Each server finds that by itself, so it isn't in the change log.
+    """
 
     availability: Availability
 
@@ -80,3 +109,26 @@ class Deleted(Publication, frozen=True, kw_only=True):
     """Handoffs were deleted, and leave every desk. For everybody: it has no ``viewers``."""
 
     handoff_ids: tuple[str, ...]
+
+
+Logged = (
+    Arrival | Changed | Completed | Said | Marked | CustomerTyping | AgentTyping | Overdue | PresenceChanged | Deleted
+)
+_DECODER: Final = msgspec.json.Decoder(Logged)
+
+
+def note(connection: Connection, publications: Iterable[Publication]) -> None:
+    """Write publications to the change log; nothing on a database with one owner."""
+    if connection.info.get(PROCESS) is not None:
+        for publication in publications:
+            OUTBOX.change_log.note(connection, PUBLICATION, "", as_json(publication))
+
+
+def read_logged(change: LoggedChange, process: str) -> Publication:
+    """Return the publication of a logged change. ``process``: this server's.
+
+    Raises:
+        msgspec.MsgspecError: it can't be read: a server of another version may have written it.
+    """
+    publication: Publication = _DECODER.decode(change.body)
+    return publication if change.process == process else msgspec.structs.replace(publication, elsewhere=True)

@@ -1,6 +1,6 @@
 """Now and then, customers who wait in a queue hear of their new places."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from rasa_handoff.core.assignment import Stage
@@ -19,15 +19,24 @@ class QueueNotices:
     """Sends the places that have changed. A check of the ``Sweeper``.
 
     ``every``: seconds between two notices to one customer, who is informed at once when they are next; None: only then.
+    ``is_first``: whether this process does it, of those that share the database: each would have its own idea of who was informed
+    when.
     """
 
-    def __init__(self, store: Store, service: Service, every: float | None, now: Callable[[], float]) -> None:
-        self._store, self._service, self._every, self._now = store, service, every, now
+    def __init__(
+        self,
+        store: Store,
+        service: Service,
+        every: float | None,
+        now: Callable[[], float],
+        is_first: Callable[[], Awaitable[bool]],
+    ) -> None:
+        self._store, self._service, self._every, self._now, self._is_first = store, service, every, now, is_first
         self._sent: dict[str, float] = {}
 
     async def check(self) -> None:
         """Send what is due. Reads a few columns of those who wait, and nothing else unless a place has changed."""
-        if self._every is None:
+        if self._every is None or not await self._is_first():
             return
         places = await self._store.write(handoffs.places)
         now, waiting = self._now(), {place.handoff_id for place in places}

@@ -32,7 +32,7 @@ from rasa_handoff.protocol.errors import Unreachable
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.server.storage import relay_connections
 from rasa_handoff.server.storage.relay_connections import ConnectedRelay
-from rasa_handoff.server.storage.tables import HANDOFFS, RELAYS
+from rasa_handoff.server.storage.tables import HANDOFFS, OUTBOX, RELAYS
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.named_locks import Held, try_lock, when_free
 from rasa_handoff.store.tasks import cancel_all
@@ -45,6 +45,9 @@ AWAY_SECONDS: Final = 15.0
 """Seconds that a bot's relay may be away before one with another database takes its place."""
 SEEN_EVERY: Final = 3.0
 """Seconds between two notes in the database that this server's relays are there; several fit into ``THERE_SECONDS``."""
+
+RELAY_READY: Final = "relay"
+"""The topic of a change that says that a relay of a bot can take something."""
 
 IN_USE: Final = (
     "Another Rasa server with another database speaks for the bot '{bot_id}' here. A bot has one: stop the other one, "
@@ -75,6 +78,8 @@ class RelayOwner:
         # The connected relays, by their sockets, and the ids of those that have left since the last note.
         self._sockets: dict[str, ConnectedRelay] = {}
         self._gone: set[str] = set()
+        # The ids of those that can take something.
+        self._ready: set[str] = set()
         self._has_left = asyncio.Event()
         self._silent_since: dict[str, float] = {}
         # When a bot's relay was connected here last; without an entry, the start of this server counts.
@@ -119,6 +124,17 @@ class RelayOwner:
             self._sockets[sid] = claimed
             return None
 
+    async def note_ready(self, sid: str) -> None:
+        """Note that a relay can take something, for other servers that have something for it.
+
+        Raises:
+            Unreachable: the database can't be used now; it is noted later.
+        """
+        relay = self._sockets.get(sid)
+        if relay is not None and self._store.shared:
+            self._ready.add(relay.id)
+            await self._store.write(lambda connection: _note_ready(connection, relay))
+
     def note_left(self, sid: str) -> None:
         """Note that a relay's connection has ended."""
         relay = self._sockets.pop(sid, None)
@@ -126,6 +142,7 @@ class RelayOwner:
         if relay is not None:
             self._last_connected[relay.bot_id] = time.monotonic()
             self._gone.add(relay.id)
+            self._ready.discard(relay.id)
             self._has_left.set()
 
     async def _close_silent(self, bot_id: str, database: str | None) -> str | None:
@@ -191,7 +208,7 @@ class RelayOwner:
 
     async def _note(self) -> None:
         """Note in the database which relays have left, and which are there; close those whose place was taken meanwhile."""
-        gone, here = list(self._gone), {relay.id: sid for sid, relay in self._sockets.items()}
+        gone, ready, here = list(self._gone), list(self._ready), {relay.id: sid for sid, relay in self._sockets.items()}
         if not gone and not here:
             return
 
@@ -199,6 +216,7 @@ class RelayOwner:
             now = relay_connections.clock(connection)
             relay_connections.note_gone(connection, gone, now)
             lost = relay_connections.see(connection, list(here), now)
+            relay_connections.note_ready(connection, ready)
             relay_connections.forget_old(connection, now)
             return lost
 
@@ -212,6 +230,11 @@ class RelayOwner:
                 )
                 await self._close(sid)
                 self.note_left(sid)
+
+
+def _note_ready(connection: Connection, relay: ConnectedRelay) -> None:
+    relay_connections.note_ready(connection, [relay.id])
+    OUTBOX.change_log.note(connection, RELAY_READY, relay.bot_id)
 
 
 def _in_use(bot_id: str, database: str | None) -> str:

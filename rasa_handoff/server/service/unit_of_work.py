@@ -12,7 +12,7 @@ Other operations of the two sides are in ``bot_operations.py`` and ``agent_opera
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
@@ -36,12 +36,23 @@ from rasa_handoff.protocol.payloads import DeskStatusPayload, MessagePayload
 from rasa_handoff.protocol.values import Availability, Speaker, read
 from rasa_handoff.server import accounts
 from rasa_handoff.server.service import availability, queues, summaries
-from rasa_handoff.server.service.publications import AvailabilityChanged, Changed, Overdue, Publication, Said
+from rasa_handoff.server.service.publications import (
+    AvailabilityChanged,
+    Changed,
+    Completed,
+    Deleted,
+    Overdue,
+    Publication,
+    Said,
+    note,
+    read_logged,
+)
 from rasa_handoff.server.service.scheduler import Timekeeper
 from rasa_handoff.server.storage import handoff_events, handoffs
 from rasa_handoff.server.storage.handoffs import Record
 from rasa_handoff.server.storage.tables import OUTBOX
 from rasa_handoff.store import failures
+from rasa_handoff.store.change_log import LoggedChange
 from rasa_handoff.store.dispatcher import Dispatcher
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.outbox import Entry
@@ -60,6 +71,8 @@ TOO_MANY: Final = (
 )
 
 
+AVAILABILITY: Final = "availability"
+"""The topic of a change that says that a server has found another availability."""
 UNTOLD_PAUSE: Final = 0.05
 UNTOLD_TRIES: Final = 60
 """Seconds between two tries to tell the next one in a queue while another process changes that conversation, and how many."""
@@ -190,7 +203,7 @@ class UnitOfWork:
         whole = summaries.conversation(self.connection, record)
         is_over = record.assignment.stage is Stage.ENDED
         seen_by = self.readers(record) if is_over else summaries.viewers(self.connection, record)
-        self.publications.append(Changed(viewers=seen_by, summary=whole))
+        self.publications.append(Completed(viewers=seen_by, summary=whole))
 
     def readers(self, record: Record) -> frozenset[str]:
         """Return the agents to whom each message is published: who has the conversation, or had it when it ended.
@@ -311,15 +324,36 @@ class Service:
             unit = UnitOfWork(connection, self._timekeeper)
             answer = work(unit)
             OUTBOX.put(connection, unit.entries)
+            note(connection, unit.publications)
             return answer, unit
 
         answer, unit = await self._store.write(transact)
-        self.publisher.publish(unit.publications)
+        if not self._store.shared:  # else they come by the change log (`follow`)
+            self.publisher.publish(unit.publications)
         for callback in unit.afterwards:
             self.publisher.later(callback)
         if unit.untold:
             begin(self._tell_next(unit.untold))
         return answer
+
+    @property
+    def shares(self) -> bool:
+        """Whether other servers may work with the same database."""
+        return self._store.shared
+
+    async def follow(self, changes: Sequence[LoggedChange]) -> None:
+        """Publish what this server and others have written to the change log."""
+        found: list[Publication] = []
+        for change in changes:
+            with failures.isolated(log, "A publication of another server can't be read."):
+                found.append(read_logged(change, self._store.process))
+        if any(isinstance(one, Deleted) for one in found):
+            handoffs.forget_offers()
+        self.publisher.publish(found)
+
+    async def follow_availability(self, _: Sequence[LoggedChange]) -> None:
+        """Look at the availability, which another server has found changed."""
+        await self.refresh_availability(tells=False)
 
     async def _tell_next(self, departments: set[str | None]) -> None:
         """Tell those who are next in these queues, once other processes have committed what they were doing."""
@@ -352,9 +386,16 @@ class Service:
         """The availability that was published last."""
         return self._availability
 
-    async def refresh_availability(self) -> Availability:
-        """Read which departments are staffed; publish it if it has changed."""
-        found = await self.do(lambda unit: availability.availability(unit.connection))
+    async def refresh_availability(self, tells: bool = True) -> Availability:
+        """Read which departments are staffed; publish it if it has changed. ``tells``: whether other servers then look too."""
+
+        def work(unit: UnitOfWork) -> Availability:
+            found = availability.availability(unit.connection)
+            if tells and found != self._availability:
+                OUTBOX.change_log.note(unit.connection, AVAILABILITY, "")
+            return found
+
+        found = await self.do(work)
         if found != self._availability:
             self._availability = found
             self.publisher.publish([AvailabilityChanged(availability=found)])

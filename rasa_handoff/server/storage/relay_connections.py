@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 
 from rasa_handoff.protocol.values import Value
 from rasa_handoff.server.storage.tables import RELAY_CONNECTIONS
+from rasa_handoff.store.engine import PROCESS
 
 THERE_SECONDS: Final = 12.0
 """Seconds after which a relay that wasn't seen counts as gone: the server that had its socket has ended, or can't write."""
@@ -24,7 +25,9 @@ _CLOCK: Final = text("SELECT CAST(extract(epoch FROM clock_timestamp()) AS doubl
 
 
 class ConnectedRelay(Value, frozen=True, kw_only=True):
-    """A row. ``epoch``: of its database; None if it doesn't name it. ``server``: the process that has, or had, its socket."""
+    """A row. ``epoch``: of its database; None if it doesn't name it. ``server``: the process that has, or had, its socket.
+    ``process``: the id of that one among those that share the database, once the relay can take something.
+    """
 
     id: str
     bot_id: str
@@ -32,6 +35,7 @@ class ConnectedRelay(Value, frozen=True, kw_only=True):
     server: str
     seen: float
     gone: bool = False
+    process: str | None = None
 
     def is_there(self, now: float) -> bool:
         """Return whether the relay is connected, as far as the database knows."""
@@ -77,6 +81,13 @@ def see(connection: Connection, ids: Collection[str], now: float) -> set[str]:
     if connection.execute(update(RELAY_CONNECTIONS).where(those).values(seen=now)).rowcount == len(ids):
         return set()
     return set(ids) - set(connection.execute(select(columns.id).where(those)).scalars())
+
+
+def note_ready(connection: Connection, ids: Collection[str]) -> None:
+    """Note that these relays can take something from this process."""
+    process = connection.info.get(PROCESS)
+    if ids and process is not None:
+        connection.execute(update(RELAY_CONNECTIONS).where(RELAY_CONNECTIONS.c.id.in_(ids)).values(process=process))
 
 
 def note_gone(connection: Connection, ids: Collection[str], now: float) -> None:

@@ -34,6 +34,7 @@ from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.values import Outcome
 from rasa_handoff.store.batch import Work
 from rasa_handoff.store.engine import TROUBLES, Store
+from rasa_handoff.store.membership import Processes
 from rasa_handoff.store.migrations import Steps
 from rasa_handoff.store.outbox import Outbox
 from rasa_handoff.store.timers import Timers
@@ -128,6 +129,7 @@ LONGEST_EMAIL: Final = 254
 METADATA: Final = MetaData()
 OUTBOX: Final = Outbox(METADATA)
 TIMERS: Final = Timers(METADATA)
+PROCESSES: Final = Processes(METADATA)
 
 AGENTS: Final = Table(
     "agents",
@@ -139,6 +141,22 @@ AGENTS: Final = Table(
     # `online` is what the agent chose, `here` whether a desk of theirs is open (or was moments ago).
     Column("online", Boolean, nullable=False),
     Column("here", Boolean, nullable=False),
+)
+
+DESK_CONNECTIONS: Final = Table(
+    "desk_connection",
+    METADATA,
+    # Which servers, of several, have a desk of which agents open, or had moments ago.
+    Column("agent", String(32), primary_key=True),
+    Column("process", String(32), primary_key=True),
+)
+
+CUSTOMER_CONNECTIONS: Final = Table(
+    "customer_connection",
+    METADATA,
+    # Which server, of several, a customer is connected to who comes without a relay.
+    Column("handoff_id", String(LONGEST_ID), primary_key=True),
+    Column("process", String(32), nullable=False),
 )
 
 DEPARTMENTS: Final = Table(
@@ -189,6 +207,8 @@ RELAY_CONNECTIONS: Final = Table(
     Column("epoch", String(LONGEST_ID)),
     # The process that has the socket.
     Column("server", String(32), nullable=False),
+    # The id of that process among those that share the database, once the relay can take something.
+    Column("process", String(32)),
     # When the relay was last known to be connected, by the database's clock; and whether it has left then.
     Column("seen", Float, nullable=False),
     Column("gone", Boolean, nullable=False),
@@ -308,9 +328,9 @@ HANDOFF_EVENTS: Final = Table(
 )
 
 
-def open_store(database: str, shares: bool = False) -> Database:
+def open_store(database: str) -> Database:
     """Return the server's database by URL; enter it, or ``prepare()`` it for work without an event loop.
 
-    ``shares``: whether other servers may work with it at the same time, if it is Postgres.
+    Other servers may work with it at the same time, if it is Postgres.
     """
-    return Database(database, METADATA, SIDE, SCHEMA, STEPS, shares=shares)
+    return Database(database, METADATA, SIDE, SCHEMA, STEPS, shares=True)
