@@ -128,7 +128,7 @@ async def _do_here(database: str, work: CommandWork) -> Any:
     """
     # It may be the relay's database; if it can't be opened at all, the second attempt raises.
     with contextlib.suppress(StoreError):
-        async with open_store(database) as server:
+        async with open_store(database, alone=True) as server:
             return await server.write(lambda connection: work(SERVER, connection))
     async with Store(database, repository.metadata, repository.SIDE, repository.SCHEMA, repository.STEPS) as relay:
         return await relay.write(lambda connection: work(RELAY, connection))

@@ -328,9 +328,10 @@ HANDOFF_EVENTS: Final = Table(
 )
 
 
-def open_store(database: str) -> Database:
+def open_store(database: str, alone: bool = False) -> Database:
     """Return the server's database by URL; enter it, or ``prepare()`` it for work without an event loop.
 
-    Other servers may work with it at the same time, if it is Postgres.
+    Other servers may work with it at the same time, if it is Postgres. ``alone``: none may while it is entered, for a command
+    that no running server would notice.
     """
-    return Database(database, METADATA, SIDE, SCHEMA, STEPS, shares=True)
+    return Database(database, METADATA, SIDE, SCHEMA, STEPS, shares=not alone)
