@@ -1,4 +1,4 @@
-"""What a platform channel remembers of its conversations, in its database, for all processes of a project and the next start.
+"""The memory of a platform channel: its conversations' calls and answers, shared by all processes and kept for the next start.
 
 1. A conversation's calls have their turns one after the other, in the order in which they came, whichever processes they reach.
 2. A call that is repeated gets the answer it had. If its first copy is still being answered, by whichever process, it waits; if

@@ -292,10 +292,9 @@ class Relay:
         """Run ``work`` and apply the events that follow from it in one transaction; illegal ones are logged and left out."""
 
         def transact(connection: Connection) -> list[Conversation]:
-            for event in (
-                follow_ups if self.store.shared else ()
-            ):  # a conversation's lock comes before those of its entries
-                repository.load_to_change(connection, event.conversation_id)
+            if self.store.shared:
+                for event in follow_ups:  # a conversation's lock comes before those of its entries
+                    repository.load_to_change(connection, event.conversation_id)
             work(connection)
             changed = (self._apply_if_possible(connection, event) for event in follow_ups)
             return [conversation for conversation in changed if conversation is not None]

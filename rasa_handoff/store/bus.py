@@ -49,7 +49,7 @@ STEADY_SECONDS: Final = 5.0
 LAST_RING_SECONDS: Final = 0.3
 """Seconds for the ring with which a process ends."""
 CHANNEL: Final = "rasa-handoff-"
-"""What the names of all channels begin with."""
+"""The beginning of each channel's name."""
 BEAT: Final = b"beat "
 RING: Final = b"ring "
 LONGEST: Final = 64
@@ -81,7 +81,7 @@ class BusLine(ABC):
 
 @dataclass(frozen=True)
 class Carrier:
-    """What carries a bus. ``shown``: its name for the log; ``advice``: what to check if it carries nothing."""
+    """Redis or Postgres, as it carries a bus. ``shown``: its name in the log; ``advice``: what to check if nothing arrives."""
 
     shown: str
     advice: str

@@ -50,7 +50,7 @@ NO_LEASE: Final = {"holder": "", "held_until": 0.0}
 META: Final = "meta"
 
 Identity: TypeAlias = dict[str, str]
-"""What the table ``meta`` says of a database."""
+"""The rows of a database's table ``meta``: its format, side, schema and epoch."""
 MoveListener = Callable[[str, int, int], None]
 """Is called with the name of a table, how many of its rows were copied, and how many it has."""
 

@@ -35,7 +35,7 @@ _TRY: Final = text(
 
 
 class Held(enum.Enum):
-    """What work returns instead of an answer when :func:`try_lock` failed."""
+    """The answer of work that did nothing, because :func:`try_lock` failed."""
 
     BY_ANOTHER_PROCESS = "by another process"
 

@@ -193,6 +193,24 @@ class Outbox:
         self._all, self._head = Statement(whole), Statement(whole.limit(bindparam("most")))
         self._insert = Statement(insert(table))
         self._delete = Statement(delete(table).where(table.c.key == bindparam("of")))
+        self._make_lease_statements()
+        self.dead_letters = Table(
+            "dead_letter",
+            metadata,
+            Column("number", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+            Column("target", String(40), nullable=False),
+            Column("lane", String(LONGEST_ID), nullable=False),
+            Column("name", String(60), nullable=False),
+            Column("body", Text, nullable=False),
+            Column("at", Float, nullable=False),
+            Column("set_aside_at", Float, nullable=False),
+            Column("reason", Text, nullable=False),
+            sqlite_autoincrement=True,
+        )
+
+    def _make_lease_statements(self) -> None:
+        """Make the statements by which processes that share the database lease lanes."""
+        table = self.table
         self._delete_shared = Statement(delete(table).where(table.c.key == bindparam("of")).returning(table.c.holder))
         self._insert_leased = self._make_insert_leased()
         resting, others = table.c.holder == "", table.alias()
@@ -212,19 +230,6 @@ class Outbox:
         self._pass_on = Statement(update(table).where(*in_this, mine).values(holder=bindparam("process")))
         free = (table.c.holder == bindparam("giver")) | resting
         self._give = Statement(update(table).where(*in_this, free).values(holder=bindparam("process")))
-        self.dead_letters = Table(
-            "dead_letter",
-            metadata,
-            Column("number", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
-            Column("target", String(40), nullable=False),
-            Column("lane", String(LONGEST_ID), nullable=False),
-            Column("name", String(60), nullable=False),
-            Column("body", Text, nullable=False),
-            Column("at", Float, nullable=False),
-            Column("set_aside_at", Float, nullable=False),
-            Column("reason", Text, nullable=False),
-            sqlite_autoincrement=True,
-        )
 
     def _make_insert_leased(self) -> Statement:
         """Return the insertion of an entry that is leased to the process of its lane, or else to the one that writes it.

@@ -5,7 +5,7 @@ couldn't be committed has left nothing behind: its caller gets the code ``unavai
 """
 
 import uuid
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
     BigInteger,
@@ -58,23 +58,14 @@ class Unavailable(Refused, Unreachable):
 class Database(Store):
     """A store that knows whether it can be used. ``trouble``: why its last transaction failed; None if it didn't."""
 
-    def __init__(
-        self,
-        url: str,
-        metadata: MetaData,
-        side: str,
-        schema: int,
-        steps: Steps | None = None,
-        oldest: int | None = None,
-        shares: bool = False,
-    ) -> None:
+    def __init__(self, url: str, metadata: MetaData, side: str, schema: int, *more: Any, **options: Any) -> None:
         self.trouble: str | None = None
         self._probes = metadata.tables.get("probe", None)
         if self._probes is None:
             self._probes = Table(
                 "probe", metadata, Column("id", String(32), primary_key=True), Column("text", Text, nullable=False)
             )
-        super().__init__(url, metadata, side, schema, steps, oldest, shares)
+        super().__init__(url, metadata, side, schema, *more, **options)
 
     async def write(self, work: Work[T]) -> T:
         """Run work in a transaction.
