@@ -60,6 +60,7 @@ from rasa_handoff.relay.long_payloads import PREFIX, LongPayloads
 from rasa_handoff.relay.old_handoffs import retention_of
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
 from rasa_handoff.relay.repository import RelayStore
+from rasa_handoff.store.bus import check_bus
 
 log = get_log(__name__)
 
@@ -87,6 +88,7 @@ class HandoffChannel(InputChannel):
             settings = read_settings(expanded(credentials))
             channel = cls(settings, make_channels(settings.channels))
             check_workers(channel.store)
+            check_bus(settings.bus, channel.store)
             channel.store.prepare()
             if not channel.store.shared:
                 channel.store.check_free()

@@ -26,6 +26,7 @@ from rasa_handoff.server.app import ServerSettings, create_app
 from rasa_handoff.server.gateways.tkinter_gateway import HERE
 from rasa_handoff.server.public_url import LOOPBACK, PublicUrl
 from rasa_handoff.server.storage.tables import open_store
+from rasa_handoff.store.bus import check_bus
 
 PARTS: Final = {h11.IDLE: "head", h11.SEND_BODY: "body"}
 """The part of a request that a connection waits for, by the client's state."""
@@ -68,6 +69,7 @@ def serve(
     Raises:
         HandoffError: the address is busy or not allowed without tokens, or the database can't be used.
     """
+    check_bus(settings.bus, open_store(database))
     tokens = _has_tokens(database)
     if not tokens and not _is_loopback(host):
         raise HandoffError(

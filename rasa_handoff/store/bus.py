@@ -25,6 +25,7 @@ from typing import Final
 from rasa_handoff.protocol.errors import StoreError
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.store.database_url import without_password
+from rasa_handoff.store.engine import Store
 from rasa_handoff.store.tasks import cancel_all
 
 log = get_log(__name__)
@@ -284,6 +285,22 @@ def open_bus(bus_url: str | None, database_url: str, name: str) -> Bus:
             "pip install 'rasa-handoff[redis]'."
         ) from problem
     return Bus(redis_carrier(bus_url, channel))
+
+
+def check_bus(bus_url: str | None, store: Store) -> None:
+    """Check, before anything starts, that this bus can be used with this store.
+
+    Raises:
+        StoreError: its URL can't be used, or the store's database has one process, which needs no bus.
+    """
+    if bus_url is None:
+        return
+    if not store.shared:
+        raise StoreError(
+            f"The bus {without_password(bus_url)!r} is for processes that share a Postgres database, and "
+            f"{without_password(store.url)} has one: leave the bus out, or use Postgres."
+        )
+    open_bus(bus_url, store.url, store.bus_name)
 
 
 def channel_of(name: str) -> str:

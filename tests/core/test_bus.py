@@ -10,18 +10,22 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Protocol
 
 import psycopg2
 import pytest
 
 from rasa_handoff.protocol.errors import StoreError
-from rasa_handoff.store.bus import Bus, channel_of, open_bus
+from rasa_handoff.relay import repository
+from rasa_handoff.relay.repository import RelayStore
+from rasa_handoff.store.bus import Bus, channel_of, check_bus, open_bus
 from rasa_handoff.testing.slowness import slowness
 from rasa_handoff.testing.waiting import eventually, within
 from tests.support.paths import ROOT
 from tests.support.postgres_server import Database
 from tests.support.redis import RedisServer
+from tests.support.relay_stores import relay_store
 from tests.support.transaction_pooler import TransactionPooler
 from tests.support.wire import Wire
 
@@ -563,3 +567,18 @@ def test_a_library_that_is_missing_is_named(
         open_bus(*urls, NAME)
     assert remedy in str(problem.value)
     assert "geheim" not in str(problem.value)
+
+
+def test_a_bus_beside_a_database_of_one_process_is_refused(tmp_path: Path) -> None:
+    alone = relay_store(f"sqlite:///{tmp_path / 'relay.db'}")
+    check_bus(None, alone)
+    with pytest.raises(StoreError, match=r"'redis://:\*\*\*@here' is for processes that share a Postgres database"):
+        check_bus("redis://:s3cret@here", alone)
+
+
+def test_a_bus_that_cant_be_used_is_refused_before_the_start() -> None:
+    url = "postgresql://relay@127.0.0.1:9/relay"
+    shared = RelayStore(url, repository.metadata, repository.SIDE, repository.SCHEMA, shares=True)
+    check_bus("redis://127.0.0.1:9", shared)
+    with pytest.raises(StoreError, match="nonsense"):
+        check_bus("nonsense", shared)
