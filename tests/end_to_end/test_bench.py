@@ -96,6 +96,14 @@ class InProcess:
             await self._start()
         return self
 
+    @property
+    def urls(self) -> list[str]:
+        return [self.url]
+
+    @property
+    def desk_urls(self) -> list[str]:
+        return [self.desk_url]
+
     async def _start(self) -> None:
         self.desk_url = (await self._stack.enter_async_context(self.server)).url
         channels = credentials(self.folder, self.desk_url, self._setup.settings)

@@ -45,10 +45,11 @@ UP_WITHIN: Final = 60.0
 
 
 class Postgres:
-    """A server: ``with Postgres() as server``. ``server.fresh()`` makes a database."""
+    """A server: ``with Postgres() as server``. ``server.fresh()`` makes a database. ``settings``: in place of ours."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: str) -> None:
         self.port = free_port()
+        self._settings = {**SETTINGS, **settings}
         self._numbers = itertools.count(1)
 
     def __enter__(self) -> "Postgres":
@@ -63,7 +64,7 @@ class Postgres:
         return self
 
     def _start(self) -> None:
-        settings = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
+        settings = [word for name, value in self._settings.items() for word in ("-c", f"{name}={value}")]
         places = ["-D", str(self.folder / "data"), "-p", str(self.port), "-k", str(self.folder)]
         with (self.folder / "log").open("a") as log:
             self.process = subprocess.Popen(

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from rasa_handoff.testing.recording_client import PATIENCE
 from tools.bench.plain_rasa import PlainRasa
+from tools.bench.shared_stack import Services, SharedStack
 from tools.bench.stack import Scene, Setup, Stack
 
 S = TypeVar("S")
@@ -66,7 +67,8 @@ class Bench:
     """The parameters of a run.
 
     ``seconds``: how long each figure measures. ``patience``: seconds to wait for an answer until the figure has failed.
-    ``answers``: whether agents answer. ``stack``, ``plain``: the classes of the measured system and of plain Rasa.
+    ``answers``: whether agents answer. ``stack``, ``plain``, ``shared``: the classes of the measured system, of plain Rasa, and
+    of the system with several processes.
     """
 
     folder: Path
@@ -77,6 +79,7 @@ class Bench:
     answers: bool = True
     stack: Callable[..., Any] = Stack
     plain: Callable[..., Any] = PlainRasa
+    shared: Callable[..., Any] = SharedStack
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -90,6 +93,15 @@ class Bench:
         async with (
             self.stack(setup.again or self.new_folder(name), self.model, setup) as stack,
             Scene(stack, self.answers, self.patience, setup.agents) as scene,
+        ):
+            yield scene
+
+    @contextlib.asynccontextmanager
+    async def shared_scene(self, name: str, services: Services, processes: int, agents: int) -> AsyncIterator[Scene]:
+        """Start a system of so many Rasa servers and live-agent servers, with agents, for one figure."""
+        async with (
+            self.shared(services, self.new_folder(name), self.model, processes, agents) as stack,
+            Scene(stack, self.answers, self.patience, agents) as scene,
         ):
             yield scene
 

@@ -22,6 +22,8 @@ from tools.bench.memory_figure import memory
 from tools.bench.message_figure import message
 from tools.bench.plain_rasa import PlainRasa
 from tools.bench.rush import rush
+from tools.bench.several_figure import several
+from tools.bench.shared_stack import SharedStack
 from tools.bench.stack import Stack
 from tools.bench.take_figure import take
 from tools.bench.turn_figures import long_handoff, turn
@@ -37,6 +39,7 @@ FIGURES: Final[dict[str, Callable[[Bench], Awaitable[list[Row]]]]] = {
     "rush": rush,
     "kill": kill,
     "churn": churn,
+    "several": several,
     "memory": memory,
     "desk": desk,
 }
@@ -90,8 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     model = train("small", folder)
     bench = Bench(folder, model, seconds)
     if quick:
-        stack, plain = partial(Stack, forked=True), partial(PlainRasa, forked=True)
-        bench = Bench(folder, model, seconds, QUICK_SIZES, stack=stack, plain=plain)
+        stack, plain, shared = (partial(kind, forked=True) for kind in (Stack, PlainRasa, SharedStack))
+        bench = Bench(folder, model, seconds, QUICK_SIZES, stack=stack, plain=plain, shared=shared)
     rows, failures = asyncio.run(produce(bench, names))
     print(figures_table.text(rows, failures, seconds, load_before))
     written = options.json or folder / "bench.json"

@@ -185,6 +185,13 @@ def processor_seconds(pid: int) -> float:
     return time.clock_gettime((~pid << 3) | 2)  # Linux: the clock of the scheduler (2) of that process
 
 
+def reaped_seconds(pid: int) -> float:
+    """Return the processor seconds of a process's children that have ended, in hundredths."""
+    with open(f"/proc/{pid}/stat") as stat:
+        words = stat.read().rpartition(")")[2].split()
+    return (int(words[13]) + int(words[14])) / os.sysconf("SC_CLK_TCK")
+
+
 def memory_bytes(pid: int) -> int:
     """Return the bytes of memory that a process has in use (its resident set)."""
     with open(f"/proc/{pid}/statm") as pages:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -56,7 +57,7 @@ def prepare(database: str, setup: Setup) -> None:
 
 
 def credentials(folder: Path, desk_url: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the credentials.yml of a Rasa server whose handoffs go to this live-agent server."""
+    """Return the credentials.yml of a Rasa server whose handoffs go to this live-agent server. ``settings``: go before ours."""
     channels = {"socketio": {"session_persistence": True}, "rest": None}
     store = f"sqlite:///{folder / 'relay.db'}"
     return {
@@ -88,11 +89,21 @@ class RasaProcess(Process):
 
 
 def rasa_process(
-    folder: Path, model: Path, port: int, channels: dict[str, Any], forked: bool, counted: bool = False
+    folder: Path,
+    model: Path,
+    port: int,
+    channels: dict[str, Any],
+    forked: bool,
+    counted: bool = False,
+    endpoints: dict[str, Any] | None = None,
 ) -> RasaProcess:
-    """Return ``rasa run`` with these channels, as in credentials.yml, and its tracker on SQLite in this folder."""
-    tracker = {"type": "SQL", "dialect": "sqlite", "db": str(folder / "tracker.db")}
-    (folder / "endpoints.yml").write_text(yaml.safe_dump({"tracker_store": tracker}))
+    """Return ``rasa run`` with these channels, as in credentials.yml.
+
+    ``endpoints``: as in endpoints.yml; None: its tracker is on SQLite in this folder.
+    """
+    if endpoints is None:
+        endpoints = {"tracker_store": {"type": "SQL", "dialect": "sqlite", "db": str(folder / "tracker.db")}}
+    (folder / "endpoints.yml").write_text(yaml.safe_dump(endpoints))
     (folder / "credentials.yml").write_text(yaml.safe_dump(channels))
     files = ["-m", str(model), "--credentials", "credentials.yml", "--endpoints", "endpoints.yml"]
     forked = forked and not counted
@@ -125,13 +136,16 @@ def name_of(agent: int) -> str:
 
 
 class ServerProcess:
-    """``async with ServerProcess(folder, setup)``: the live-agent server, which may be killed and started again."""
+    """``async with ServerProcess(folder, setup)``: the live-agent server, which may be killed and started again.
 
-    def __init__(self, folder: Path, setup: Setup) -> None:
-        port, self.database = free_port(), f"sqlite:///{folder / 'desk.db'}"
+    ``database``: None: on SQLite in this folder. ``options``: further ones of ``rasa-handoff serve``.
+    """
+
+    def __init__(self, folder: Path, setup: Setup, database: str | None = None, options: Sequence[str] = ()) -> None:
+        port, self.database = free_port(), database or f"sqlite:///{folder / 'desk.db'}"
         self.url = f"http://127.0.0.1:{port}"
         module = _counted(folder, "desk.db", "rasa_handoff.cli") if setup.counted else ["-m", "rasa_handoff.cli"]
-        serve = [*module, "serve", "--port", str(port), "--database", self.database]
+        serve = [*module, "serve", "--port", str(port), "--database", self.database, *options]
         self._process = _process(folder, "desk", f"{self.url}/health", serve)
 
     async def __aenter__(self) -> "ServerProcess":
@@ -181,6 +195,16 @@ class Stack:
     async def __aexit__(self, kind: type | None, problem: BaseException | None, trace: TracebackType | None) -> None:
         await self._stack.aclose()
 
+    @property
+    def urls(self) -> list[str]:
+        """The addresses of all Rasa servers: one."""
+        return [self.url]
+
+    @property
+    def desk_urls(self) -> list[str]:
+        """The addresses of all live-agent servers: one."""
+        return [self.desk_url]
+
     def processor(self) -> dict[str, float]:
         """Return the processor seconds that Rasa and the live-agent server have used."""
         return {
@@ -202,11 +226,16 @@ class Stack:
 
 
 class Scene:
-    """``async with Scene(stack)``: a running stack with agents at its desk, and customers who come. ``agent``: the first one."""
+    """``async with Scene(stack)``: a running stack with agents at its desk, and customers who come. ``agent``: the first one.
+
+    Of several Rasa servers (``urls`` of the stack) and live-agent servers (``desk_urls``) customers and agents take each in turn.
+    """
 
     def __init__(self, stack: Any, answers: bool, patience: float, agents: int = 1) -> None:
         self.stack, self.patience = stack, patience
-        self.agents = [Agent(stack.desk_url, name_of(number), answers, patience) for number in range(agents)]
+        self._urls = itertools.cycle(stack.urls)
+        desks = itertools.cycle(stack.desk_urls)
+        self.agents = [Agent(next(desks), name_of(number), answers, patience) for number in range(agents)]
         self.agent = self.agents[0]
         self._taken = 0
         self._conversations: dict[str, tuple[Agent, str]] = {}
@@ -270,14 +299,18 @@ class Scene:
         await customer.close()
 
     async def _is_connected(self) -> bool:
-        async with aiohttp.ClientSession() as http, http.get(f"{self.stack.url}/webhooks/handoff/") as answer:
-            return bool((await answer.json())["desk"] == "connected")
+        async with aiohttp.ClientSession() as http:
+            for url in self.stack.urls:
+                async with http.get(f"{url}/webhooks/handoff/") as answer:
+                    if (await answer.json())["desk"] != "connected":
+                        return False
+        return True
 
     async def arrives(self, name: str) -> Customer:
         """Let a customer connect, who talks to nobody yet."""
         customer = Customer(name, self.patience)
         self.customers.append(customer)
-        await customer.connect(self.stack.url)
+        await customer.connect(next(self._urls))
         return customer
 
     async def waits(self, name: str) -> tuple[Customer, str]:
