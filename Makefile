@@ -3,7 +3,7 @@
 #   make test    the whole suite; ARGS='tests/rasa/cli -x' for a part of it
 #   make test-fast   tests/core on SQLite: state machines, store, protocol, limits; no Rasa, no server, no browser; seconds
 #   make test-core   what needs no Rasa, on newer Pythons with SQLAlchemy 2; VERSIONS=3.11,3.12,3.13 ARGS=tests/core
-#   make chaos   random faults against real processes; FAULTS=1000 SEED=... MINUTES=45 TRACKER=sqlite or postgres
+#   make chaos   random faults against real processes; FAULTS=1000 SEED=... MINUTES=45 TRACKER=sqlite or postgres, TOPOLOGY=many
 #   make bench   what the live path costs, each figure beside its reference; ONLY=round-trip,take SECONDS=60 JSON=file; ARGS=quick in two minutes
 #   make dist    the wheel and the sources as an archive, in dist
 #   make test-install   the wheel installed beside the newest Rasa 3.6, in both orders, with a handoff there (10 minutes)
@@ -38,7 +38,7 @@ test-core:
 
 chaos: setup-test
 	@TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) tools/chaos.py $(if $(FAULTS),--faults $(FAULTS)) $(if $(SEED),--seed $(SEED)) \
-		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(TRACKER),--tracker $(TRACKER))
+		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(TRACKER),--tracker $(TRACKER)) $(if $(TOPOLOGY),--topology $(TOPOLOGY))
 
 bench: setup-packages
 	@TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) -m tools.bench $(if $(ONLY),--only $(ONLY)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(JSON),--json $(JSON)) $(ARGS)

@@ -14,18 +14,24 @@ import random
 import secrets
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 import aiohttp
 
 from rasa_handoff.testing.waiting import eventually
 from tests.chaos import checks
+from tests.chaos.book import Book
 from tests.chaos.faults import Faults
-from tests.chaos.findings_table import Report
-from tests.chaos.plan import plan
+from tests.chaos.faults_of_many import FaultsOfMany
+from tests.chaos.faults_of_one import FaultsOfOne
+from tests.chaos.findings_table import FaultCounts, Report
+from tests.chaos.plan import WEIGHTS_OF_MANY, WEIGHTS_OF_ONE, plan
 from tests.chaos.silence import bot_was_silent
-from tests.chaos.world import Tracker, World
+from tests.chaos.topology import Many, One, Tracker
+from tests.chaos.uptime import LEAST, Uptime, probes_of
+from tests.chaos.world import World
 from tests.support.trained_bots import train_with_actions
 
 GAP = 1.0
@@ -36,54 +42,97 @@ SETTLES_WITHIN = 45.0
 """Seconds until both ends agree."""
 HASTY = 5.0
 """Seconds for either, in a run that is expected to find something."""
+PEOPLE_OF_MANY: Final[dict[str, Any]] = {"size": (7, 1, 2, 3, 3), "pace": 1.0, "pages": 1}
+"""The people of a run with several servers: more servers leave less of a small machine to them."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    parser = argparse.ArgumentParser(prog="make chaos", description="Random faults against real processes.")
-    parser.add_argument("--faults", type=int, default=1000, help="how many (default: 1000)")
-    parser.add_argument("--minutes", type=float, default=45, help="at most, not counting start and end (default: 45)")
-    parser.add_argument("--seed", type=int, default=None, help="of an earlier run (default: a new one)")
-    parser.add_argument(
-        "--tracker", choices=get_args(Tracker), default="sqlite", help="Rasa's tracker store (default: sqlite)"
-    )
-    options = parser.parse_args(arguments)
+    options = _read(arguments)
     seed = secrets.randbelow(10**9) if options.seed is None else options.seed
+    many = options.topology == "many"
+    minutes = options.minutes or (60 if many else 45)
     logging.getLogger("engineio").setLevel(logging.CRITICAL)  # a connection that was cut is what this is for
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
-    print(f"SEED={seed}  FAULTS={options.faults}  MINUTES={options.minutes:g}  TRACKER={options.tracker}", flush=True)
+    print(f"SEED={seed}  FAULTS={options.faults}  MINUTES={minutes:g}  TOPOLOGY={options.topology}", flush=True)
     print(f"Logs and all that was said and heard: {folder}", flush=True)
     model = train_with_actions("small", folder)
-    report = asyncio.run(chaos(folder, model, seed, options.faults, options.minutes * 60, tracker=options.tracker))
+    topology = Many(folder) if many else One(folder, tracker=options.tracker)
+    people = PEOPLE_OF_MANY if many else {}
+    report = asyncio.run(
+        chaos(folder, model, seed, options.faults, minutes * 60, topology, only=options.only, **people)
+    )
     print(report.text())
     return 1 if report.findings else 0
 
 
+def _read(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make chaos", description="Random faults against real processes.")
+    parser.add_argument("--faults", type=int, default=1000, help="how many (default: 1000)")
+    parser.add_argument("--minutes", type=float, help="at most, without start and end (default: 45, with many 60)")
+    parser.add_argument(
+        "--topology", choices=("one", "many"), default="one", help="servers of each kind (default: one)"
+    )
+    parser.add_argument("--seed", type=int, help="of an earlier run (default: a new one)")
+    trackers = get_args(Tracker)
+    parser.add_argument("--tracker", choices=trackers, default="sqlite", help="Rasa's tracker store (default: sqlite)")
+    parser.add_argument("--only", nargs="*", default=(), help="kinds of faults, as the table names them (default: all)")
+    return parser.parse_args(arguments)
+
+
 async def chaos(
-    folder: Path, model: Path, seed: int, faults: int, seconds: float, gap: float = GAP, **world: Any
+    folder: Path,
+    model: Path,
+    seed: int,
+    faults: int,
+    seconds: float,
+    topology: One | Many | None = None,
+    *,
+    gap: float = GAP,
+    only: Sequence[str] = (),
+    patient: bool = True,
+    **world: Any,
 ) -> Report:
     """Make one run and return its report.
 
-    ``world``: what :class:`World` takes beside; ``only``: kinds of faults, if not all; ``patient``: whether what is found is
-    looked at again and again, in case it is only late.
+    ``topology``: one server of each kind, if none is given. ``only``: kinds of faults, if not all; ``patient``: whether what is
+    found is looked at again and again, in case it is only late. ``world``: what :class:`World` takes beside.
     """
     rng = random.Random(seed)
-    only, patient = world.pop("only", ()), world.pop("patient", True)
     began = time.monotonic()
-    async with World(folder, model, random.Random(rng.getrandbits(64)), **world) as here:
-        doing = Faults(here)
-        missing = Faults.impossible(here)
-        planned = plan(rng, faults, gap, without=missing, only=only)
+    topology = topology or One(folder)
+    async with contextlib.AsyncExitStack() as stack:
+        here = await stack.enter_async_context(
+            World(folder, model, random.Random(rng.getrandbits(64)), topology, **world)
+        )
+        doing = FaultsOfMany(here, topology) if isinstance(topology, Many) else FaultsOfOne(here, topology)
+        missing = doing.missing()
+        weights = WEIGHTS_OF_MANY if isinstance(topology, Many) else WEIGHTS_OF_ONE
+        planned = plan(rng, faults, gap, dict.fromkeys(only, 1.0) or weights, without=missing)
         people = [asyncio.create_task(customer.live(), name=customer.name) for customer in here.customers]
         await _until_it_is_lively(here)
+        probes = probes_of(here, topology) if isinstance(topology, Many) else {}
         started = time.monotonic()
-        await doing.run(planned, until=started + seconds)
+        async with Uptime(probes) as uptime:
+            await doing.run(planned, until=started + seconds)
         under_faults = time.monotonic() - started
         await calm(here, people, DRAINS_WITHIN if patient else HASTY)
         await verdict(here, SETTLES_WITHIN if patient else HASTY)
+        _check_faults(here.book, doing, uptime)
         machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
         times = (under_faults, time.monotonic() - began)
-        return Report(seed, folder, machine, times, doing.done, missing, here.book, here.starts(), here.pages)
+        counts = FaultCounts(doing.done, doing.failed, missing)
+        return Report(seed, folder, machine, times, counts, here.book, here.starts(), here.pages, uptime.shares())
+
+
+def _check_faults(book: Book, faults: Faults, uptime: Uptime) -> None:
+    """Check that the faults were there, and that the servers weren't always down."""
+    for kind, count in faults.done.items():
+        if count > 1 and faults.failed[kind] == count:
+            book.finding("no fault", kind, f"none of {count} could be made")
+    for kind, share in uptime.shares().items():
+        if share < LEAST:
+            book.finding("void", kind, f"up only {share:.0%} of the time, so the run proves nothing")
 
 
 async def _until_it_is_lively(world: World) -> None:
@@ -98,11 +147,10 @@ async def calm(world: World, people: list["asyncio.Task[None]"], within: float) 
     world.vendor.troubles = False
     for customer in world.customers:
         customer.stopping = True
-    for server in (world.desk, world.rasa):
-        try:
-            await server.wait_until_up()
-        except AssertionError as problem:
-            world.book.finding("stuck", server.name, str(problem))
+    try:
+        await world.wait_until_ready()
+    except AssertionError as problem:
+        world.book.finding("stuck", "servers", str(problem))
     done, late = await asyncio.wait(people, timeout=90)
     for task in late:
         task.cancel()
@@ -120,16 +168,17 @@ async def _have_poison_read(world: World) -> None:
     """Start again what still has poisoned entries: lanes are in memory, and what another process has put into the database is
     seen when the lane is read anew. Most are seen earlier, by a fault that comes after them."""
     left = await asyncio.to_thread(world.poison.left)
-    for side, server in {"relay": world.rasa, "desk": world.desk}.items():
+    for side, servers in {"relay": world.rasas, "desk": world.desks}.items():
         if any(one.startswith(side) for one in left):
-            world.book.note("start", server.name, why="a poisoned entry was put into a lane that is in memory")
-            starts = server.starts
-            server.end()
+            world.book.note("start", side, why="a poisoned entry was put into a lane that is in memory")
+            starts = {server: server.starts for server in servers}
+            for server in servers:
+                server.end()
             try:
-                await eventually(lambda server=server, starts=starts: server.starts > starts, seconds=60)
-                await server.wait_until_up()
+                await asyncio.gather(*(server.wait_until_started_again(starts[server]) for server in servers))
+                await world.wait_until_ready()
             except AssertionError as problem:
-                world.book.finding("stuck", server.name, str(problem))
+                world.book.finding("stuck", side, str(problem))
 
 
 def _waits_for(world: World, name: str) -> str:
@@ -148,7 +197,8 @@ async def _nothing_under_way(world: World) -> bool:
             aiohttp.ClientSession(timeout=timeout) as http,
             http.get(f"{world.rasa_url}/webhooks/handoff/") as answer,
         ):
-            under_way = (await answer.json())["under_way"]
+            # Of several processes one answers, with what it knows itself.
+            under_way = (await answer.json())["under_way"] if world.topology.workers == 1 else 0
         await asyncio.sleep(0.5)
         going_on = [table.handoff_id for table in world.book.tables.values() if not table.ended]
         await asyncio.gather(*(_read_again(world, handoff_id) for handoff_id in going_on))

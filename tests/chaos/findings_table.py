@@ -13,18 +13,31 @@ KINDS = ("lost", "doubled", "reordered", "bot spoke", "stuck", "tracker out of s
 
 
 @dataclass
+class FaultCounts:
+    """The faults of a run by kind: all of them, those that couldn't be made, and why some kinds were left out."""
+
+    done: Mapping[str, int]
+    failed: Mapping[str, int]
+    missing: Mapping[str, str]
+
+
+@dataclass
 class Report:
-    """What happened in a run. ``times``: seconds under faults and in all. ``starts``: of each server. ``pages``: in Chromium."""
+    """What happened in a run.
+
+    ``times``: seconds under faults and in all. ``starts``: of each server. ``pages``: in Chromium. ``uptime``: the share of the
+    time that each kind of process was up, where it was measured.
+    """
 
     seed: int
     folder: Path
     machine: str
     times: tuple[float, float]
-    faults: Mapping[str, int]
-    missing: Mapping[str, str]
+    faults: FaultCounts
     book: Book
     starts: Mapping[str, int]
     pages: int
+    uptime: Mapping[str, float]
 
     @property
     def findings(self) -> list[tuple[str, str, str]]:
@@ -40,10 +53,12 @@ class Report:
         return "\n\n".join("\n".join(lines) for lines in sections)
 
     def _faults(self) -> list[str]:
+        done, failed = self.faults.done, self.faults.failed
         lines = [f"{'fault':<42}{'count':>6}"]
-        lines += [f"{kind:<42}{count:>6}" for kind, count in sorted(self.faults.items(), key=lambda pair: -pair[1])]
-        lines += [f"{'all':<42}{sum(self.faults.values()):>6}"]
-        return lines + [f"left out: {kind}: {why}" for kind, why in self.missing.items()]
+        for kind, count in sorted(done.items(), key=lambda pair: -pair[1]):
+            lines.append(f"{kind:<42}{count:>6}" + (f"  {failed[kind]} couldn't be made" if failed.get(kind) else ""))
+        lines += [f"{'all':<42}{sum(done.values()):>6}"]
+        return lines + [f"left out: {kind}: {why}" for kind, why in self.faults.missing.items()]
 
     def _traffic(self) -> list[str]:
         book, (under_faults, whole) = self.book, self.times
@@ -57,6 +72,7 @@ class Report:
             f"{accepted['accepted']}, refused aloud {accepted['refused']}, unsure {accepted['unsure']}",
             "starts: " + ", ".join(f"{name} {count}" for name, count in self.starts.items()),
             f"{under_faults / 60:.1f} minutes under faults, {whole / 60:.1f} in all; {self.machine}",
+            *(f"up {share:.0%} of the time: {kind}" for kind, share in self.uptime.items()),
         ]
 
     def _findings(self) -> list[str]:
@@ -66,5 +82,7 @@ class Report:
         for kind, who, detail in self.findings[:60]:
             lines.append(f"  {kind}: {who}: {detail}"[:LINE])
         if self.findings:
-            lines.append(f"Again: make chaos FAULTS={sum(self.faults.values())} SEED={self.seed}; see {self.folder}")
+            lines.append(
+                f"Again: make chaos FAULTS={sum(self.faults.done.values())} SEED={self.seed}; see {self.folder}"
+            )
         return lines

@@ -5,13 +5,16 @@ They are written into the database from outside, as a fault of ours or of a vers
 
 import json
 import random
-import sqlite3
 import time
 import uuid
-from collections.abc import Sequence
-from contextlib import closing
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Final
+
+from sqlalchemy import create_engine, insert, text
+from sqlalchemy.engine import Engine
+from sqlalchemy.pool import NullPool
+
+from rasa_handoff.relay.repository import outbox
 
 BUSY_SECONDS: Final = 5.0
 NAMES: Final = {
@@ -25,10 +28,10 @@ BODIES: Final = ({}, {"id": 5}, {"handoff_id": None, "payload": []}, [1, 2], "no
 
 
 class Poison:
-    """Puts and remembers such entries. ``databases``: of the relay and of the desk."""
+    """Puts and remembers such entries. ``databases``: the URLs of the relay's and of the desk's."""
 
-    def __init__(self, databases: dict[str, Path]) -> None:
-        self._databases = databases
+    def __init__(self, databases: Mapping[str, str]) -> None:
+        self._engines = {side: _engine(url) for side, url in databases.items()}
         self.put: list[tuple[str, str]] = []
         """Side and a mark that stands in each body."""
 
@@ -36,20 +39,18 @@ class Poison:
         """Put one at the end of a lane; ``lanes``: by target. Returns what was put.
 
         Raises:
-            sqlite3.Error: the database takes nothing now.
+            OperationalError: the database takes nothing now.
         """
         target = rng.choice([name for name, known in sorted(lanes.items()) if known])
         side, lane = ("desk" if target == "relay" else "relay"), rng.choice(list(lanes[target]))
         name, body = rng.choice(NAMES[target]), rng.choice(BODIES)
         mark = uuid.uuid4().hex
-        text = json.dumps({**body, "mark": mark}) if isinstance(body, dict) else json.dumps([body, mark])
-        with closing(sqlite3.connect(self._databases[side], timeout=BUSY_SECONDS)) as database, database:
-            database.execute(
-                "INSERT INTO outbox (target, lane, name, body, at, holder, held_until) VALUES (?, ?, ?, ?, ?, '', 0)",
-                (target, lane, name, text, time.time()),
-            )
+        body_text = json.dumps({**body, "mark": mark}) if isinstance(body, dict) else json.dumps([body, mark])
+        with self._engines[side].begin() as connection:
+            entry = {"target": target, "lane": lane, "name": name, "body": body_text, "at": time.time()}
+            connection.execute(insert(outbox.table).values(**entry))
         self.put.append((side, mark))
-        return f"{target} {lane} {name} {text}"
+        return f"{target} {lane} {name} {body_text}"
 
     def left(self) -> list[str]:
         """Return the entries that are still in a lane."""
@@ -63,6 +64,16 @@ class Poison:
                 gone.append(f"{side}: {mark}")
         return gone
 
+    def close(self) -> None:
+        """Close its connections."""
+        for engine in self._engines.values():
+            engine.dispose()
+
     def _read(self, side: str, table: str) -> str:
-        with closing(sqlite3.connect(self._databases[side], timeout=BUSY_SECONDS)) as database:
-            return " ".join(str(body) for (body,) in database.execute(f"SELECT body FROM {table}"))
+        with self._engines[side].connect() as connection:
+            return " ".join(str(body) for (body,) in connection.execute(text(f"SELECT body FROM {table}")))
+
+
+def _engine(url: str) -> Engine:
+    waits = {"timeout": BUSY_SECONDS} if url.startswith("sqlite") else {"connect_timeout": int(BUSY_SECONDS)}
+    return create_engine(url, poolclass=NullPool, connect_args=waits, future=True)

@@ -12,6 +12,7 @@ from types import TracebackType
 import aiohttp
 
 from rasa_handoff.testing.waiting import eventually
+from tests.support.postgres_server import children_of
 from tests.support.started_processes import ENVIRONMENT
 from tools import children
 
@@ -20,10 +21,17 @@ AGAIN_AFTER = 0.3
 
 
 class Kept:
-    """A process that is kept running: ``async with Kept(name, command, folder, up)``. ``up`` answers 200 once it serves."""
+    """A server that is kept running, with the processes that it starts: ``async with Kept(name, folder, port, page)``.
 
-    def __init__(self, name: str, command: Sequence[str], folder: Path, up: str, **environment: str) -> None:
-        self.name, self.command, self.folder, self.up = name, list(command), folder, up
+    ``command``: what starts it, from its next start on. ``page``: of its address, answers 200 once it serves.
+    """
+
+    command: Sequence[str]
+
+    def __init__(self, name: str, folder: Path, port: int, page: str, **environment: str) -> None:
+        self.name, self.folder, self.port = name, folder, port
+        self.url = f"http://127.0.0.1:{port}"
+        self.up = f"{self.url}/{page}"
         self.environment = {**ENVIRONMENT, **environment}
         self.starts = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -61,30 +69,42 @@ class Kept:
         await eventually(self.is_up, seconds=seconds, what=f"{self.name} answers at {self.up}; see {self.log}")
 
     def kill(self) -> None:
-        """Kill the process (kill -9); it is started again."""
-        self._signal(signal.SIGKILL)
+        """Kill the server with its workers (kill -9); it is started again."""
+        self._signal_all(signal.SIGKILL)
 
     def end(self) -> None:
-        """End the process (SIGTERM); it is started again."""
-        self._signal(signal.SIGTERM)
+        """End the server (SIGTERM); it is started again."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
 
     async def stop(self, seconds: float) -> None:
-        """Stop the process (SIGSTOP), and continue it after a while (SIGCONT)."""
-        process = self._process
-        self._signal(signal.SIGSTOP)
+        """Stop the server with its workers (SIGSTOP), and continue it after a while (SIGCONT)."""
+        self._signal_all(signal.SIGSTOP)
         try:
             await asyncio.sleep(seconds)
         finally:
-            if process is not None and process.poll() is None:
-                process.send_signal(signal.SIGCONT)
+            self._signal_all(signal.SIGCONT)
+
+    def workers(self) -> list[int]:
+        """Return the ids of the processes that the server has started."""
+        return [] if self._process is None else sorted(children_of(self._process.pid))
+
+    async def wait_until_started_again(self, starts: int, seconds: float = 60) -> None:
+        """Wait until it serves after more than so many starts.
+
+        Raises:
+            AssertionError: it doesn't.
+        """
+        await eventually(lambda: self.starts > starts, seconds=seconds, what=f"{self.name} has ended; see {self.log}")
+        await self.wait_until_up()
 
     @property
     def log(self) -> Path:
         return self.folder / f"{self.name}.log"
 
-    def _signal(self, number: signal.Signals) -> None:
+    def _signal_all(self, number: signal.Signals) -> None:
         if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(number)
+            os.killpg(self._process.pid, number)
 
     def _start(self) -> None:
         self.starts += 1
@@ -100,6 +120,8 @@ class Kept:
         while True:
             assert self._process is not None
             if self._process.poll() is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, signal.SIGKILL)  # its workers, as a service manager does
                 children.forget(self._process.pid)
                 await asyncio.sleep(AGAIN_AFTER)
                 self._start()

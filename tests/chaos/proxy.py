@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -17,10 +17,10 @@ WAYS = ((THERE, BACK), (THERE,), (BACK,))
 
 class Proxy:
     """``async with Proxy(upstream)`` listens on ``port`` and passes everything on to ``upstream``, a port of this machine or the
-    path of a Unix socket, each piece after ``latency`` seconds."""
+    path of a Unix socket, each piece after ``latency`` seconds. With several it goes to each in turn, past those that refuse."""
 
-    def __init__(self, upstream: int | Path, latency: float = 0.0) -> None:
-        self.upstream, self.port = upstream, free_port()
+    def __init__(self, *upstreams: int | Path, latency: float = 0.0) -> None:
+        self.upstreams, self.port = deque(upstreams), free_port()
         self._pairs: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._delay, self._refuses = latency, 0
@@ -107,9 +107,19 @@ class Proxy:
             far_writer.close()
 
     async def _reach(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if isinstance(self.upstream, Path):
-            return await asyncio.open_unix_connection(self.upstream)
-        return await asyncio.open_connection("127.0.0.1", self.upstream)
+        for _ in range(len(self.upstreams) - 1):
+            with contextlib.suppress(OSError):
+                return await self._open(self._next())
+        return await self._open(self._next())
+
+    def _next(self) -> int | Path:
+        self.upstreams.rotate(-1)
+        return self.upstreams[0]
+
+    async def _open(self, upstream: int | Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(upstream, Path):
+            return await asyncio.open_unix_connection(upstream)
+        return await asyncio.open_connection("127.0.0.1", upstream)
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: str) -> None:
         with contextlib.suppress(OSError):

@@ -9,7 +9,7 @@ from tests.chaos.chaos_run import chaos
 
 ON_THE_LINK = ("Rasa and desk: cut", "Rasa and desk: half-open", "desk: kill -9", "desk: SIGSTOP, SIGCONT")
 UNASKED = ("a reminder falls due", "an intent by HTTP", "Rasa's clock past the session's expiry")
-QUICK: dict[str, Any] = {"size": (5, 0, 0, 1, 2), "disk": False, "pace": 0.3, "gap": 0.8, "patient": False, "pages": 0}
+QUICK: dict[str, Any] = {"size": (5, 0, 0, 1, 2), "pace": 0.3, "gap": 0.8, "patient": False, "pages": 0}
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 

@@ -1,7 +1,6 @@
 """The checks of what was lost and of its order, on books written by hand."""
 
 import random
-import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -10,9 +9,11 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from sqlalchemy import create_engine, text
 
 from rasa_handoff.presets.responses import preset_text
 from rasa_handoff.protocol import names
+from rasa_handoff.relay.repository import outbox
 from tests.chaos import checks
 from tests.chaos.book import Book, ReceivedText, Said
 from tests.chaos.poison import Poison
@@ -105,14 +106,18 @@ async def test_a_word_is_not_accepted_if_its_vendor_was_told_so(book: Book, take
 
 @pytest.mark.parametrize(("where", "kinds"), [("outbox", ["stuck"]), ("dead_letter", []), (None, ["lost"])])
 def test_poison_must_be_a_dead_letter(book: Book, tmp_path: Path, where: str | None, kinds: list[str]) -> None:
-    poison = Poison({"relay": tmp_path / "relay.db", "desk": tmp_path / "desk.db"})
-    with closing(sqlite3.connect(tmp_path / "relay.db")) as database, database:
-        for table in ("outbox", "dead_letter"):
-            database.execute(f"CREATE TABLE {table} (target, lane, name, body, at, holder, held_until)")
-        poison.add(random.Random(1), {"customer": ["c1"]})
+    url = f"sqlite:///{tmp_path / 'relay.db'}"
+    engine = create_engine(url, future=True)
+    outbox.table.metadata.create_all(engine)
+    poison = Poison({"relay": url})
+    poison.add(random.Random(1), {"customer": ["c1"]})
+    with engine.begin() as database:
+        if where == "dead_letter":
+            columns = "target, lane, name, body, at"
+            values = f"SELECT {columns}, 0, 'unreadable' FROM outbox"
+            database.execute(text(f"INSERT INTO dead_letter ({columns}, set_aside_at, reason) {values}"))
         if where != "outbox":
-            database.execute("INSERT INTO dead_letter SELECT * FROM outbox WHERE ?", (where is not None,))
-            database.execute("DELETE FROM outbox")
+            database.execute(text("DELETE FROM outbox"))
     checks.poison_was_set_aside(book, poison)
     assert [kind for kind, _, _ in book.findings] == kinds
 
