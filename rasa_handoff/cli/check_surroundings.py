@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from rasa_handoff.cli.check_databases import servers_database
 from rasa_handoff.cli.check_project import choice_of, departments_named
 from rasa_handoff.cli.database import relays_database
 from rasa_handoff.cli.findings import Finding, mend, ok, warn
@@ -89,6 +90,8 @@ def check_desk(project: Project) -> Iterator[Finding]:
         )
         return
     yield _server_finding(url, health)
+    if isinstance(health, dict):
+        yield from servers_database(url, health)
     yield from _check_relay(project, settings, url)
     letters = health.get("dead_letters") if isinstance(health, dict) else None
     if isinstance(letters, int) and letters > 0:

@@ -6,9 +6,8 @@ arrived.
 
 import asyncio
 import contextlib
-import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any, Final, Protocol
 
 from sqlalchemy.engine import Connection
@@ -16,7 +15,6 @@ from sqlalchemy.engine import Connection
 from rasa_handoff.core.control import Control, Conversation, IllegalEvent
 from rasa_handoff.protocol import events
 from rasa_handoff.protocol.effects import OfferAgain, OfferMessage, OfferWithoutTranscript, WithdrawOffer
-from rasa_handoff.protocol.errors import StoreError
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.payloads import OfferPayload
 from rasa_handoff.relay import repository
@@ -30,6 +28,8 @@ log = get_log(__name__)
 
 OLD_REQUEST_SECONDS: Final = 5.0
 """Seconds beyond ``start_timeout`` after which nobody waits for the answer any more: the process that asked has ended."""
+LOOK_SECONDS: Final = 1.0
+"""Seconds between two looks for such requests."""
 OFFER: Final = OfferPayload.event
 """The name of an outbox entry that offers a handoff to the desk."""
 
@@ -88,33 +88,38 @@ class HandoffRequests:
         that is repeated, since any process may end.
         """
         if not store.shared:
-            await self._end_unanswered()
+            for conversation in self._unanswered():
+                await self._end_unanswered(conversation)
             yield
             return
-        task = asyncio.create_task(self._end_old(store))
+        task = asyncio.create_task(self._end_old())
         try:
             yield
         finally:
             await cancel_all(task)
 
-    async def _end_old(self, store: Store) -> None:
-        oldest = self._start_timeout + OLD_REQUEST_SECONDS
+    async def _end_old(self) -> None:
+        """Time out requests for whose answers nobody waits any more.
+
+        Their age is counted here, from the first look that found them: a handoff's start says less, because a transcript may
+        have come long after it, and because another machine's clock may differ.
+        """
+        seen_since: dict[str, float] = {}
         while True:
-            with contextlib.suppress(StoreError):
-                await self._end_unanswered(lambda handoff_id: self._age(store, handoff_id), oldest)
-            await asyncio.sleep(OLD_REQUEST_SECONDS)
+            unanswered, now = self._unanswered(), time.monotonic()
+            seen_since = {str(one.handoff_id): seen_since.get(str(one.handoff_id), now) for one in unanswered}
+            for conversation in unanswered:
+                if now - seen_since[str(conversation.handoff_id)] > self._start_timeout + OLD_REQUEST_SECONDS:
+                    await self._end_unanswered(conversation)
+            await asyncio.sleep(LOOK_SECONDS)
 
-    async def _age(self, store: Store, handoff_id: str) -> float:
-        started_at = await store.write(lambda connection: repository.started_at(connection, handoff_id))
-        return math.inf if started_at is None else time.time() - started_at
+    def _unanswered(self) -> list[Conversation]:
+        return [one for one in self._conversations.under_way if one.state is Control.REQUESTED]
 
-    async def _end_unanswered(self, age: Callable[[str], Awaitable[float]] | None = None, oldest: float = 0.0) -> None:
-        for conversation in self._conversations.under_way:
-            handoff_id = conversation.handoff_id
-            if conversation.state is Control.REQUESTED and handoff_id is not None:
-                with isolated(log, "The request of %s can't be ended.", short_id(conversation.conversation_id)):
-                    if age is None or await age(handoff_id) > oldest:
-                        await self._time_out(conversation.conversation_id, handoff_id)
+    async def _end_unanswered(self, conversation: Conversation) -> None:
+        whose = short_id(conversation.conversation_id)
+        with isolated(log, "The request of %s can't be ended.", whose):
+            await self._time_out(conversation.conversation_id, str(conversation.handoff_id))
 
     async def stop_waiting(self) -> None:
         """Cancel what waits in the background for an answer, and wait until it has ended."""

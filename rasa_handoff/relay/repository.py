@@ -228,13 +228,6 @@ def replace_offer(connection: Connection, offer: Offer) -> None:
     connection.execute(update(handoffs).where(here).values(offer=as_json(offer)))
 
 
-def started_at(connection: Connection, handoff_id: str) -> float | None:
-    """Return when a handoff began, in seconds since 1970; None if it isn't known."""
-    query = select(handoffs.c.started_at).where(handoffs.c.handoff_id == handoff_id)
-    found: float | None = connection.execute(query).scalar_one_or_none()
-    return found
-
-
 def accept_number(connection: Connection, handoff_id: str, number: int) -> bool:
     """Store the number of an event from the desk; return False, and store nothing, if it or a later one was stored before."""
     values = {"handoff": handoff_id, "number": number, "received": number}

@@ -201,7 +201,14 @@ class _LiveAgentServer:
     def application(self) -> "GuardedApp":
         """Return the ASGI application, whose lifespan starts and stops the parts."""
         settings, guard = self._settings, self._guard
-        pages = Pages(self._store, self._browsers, self._brake, guard.refusals, self._desk.close_ended)
+        pages = Pages(
+            self._store,
+            self._browsers,
+            self._brake,
+            guard.refusals,
+            self._desk.close_ended,
+            lambda: self._sharing.shown,
+        )
         routes = pages.routes()
         routes.append(Route(ADMIN, _Commands(AdminHttp(settings.admin_token, self._commands, guard))))
         routes.append(Route(RELAY_TOKEN_PATH, RelayTokenPage(self._store, guard)))

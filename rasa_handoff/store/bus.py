@@ -20,7 +20,7 @@ import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from rasa_handoff.protocol.errors import StoreError
 from rasa_handoff.protocol.logs import get_log
@@ -47,6 +47,8 @@ FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 1.0
 STEADY_SECONDS: Final = 5.0
 """Seconds after which a connection was a good one, so that the next is made at once when it is lost."""
+BACK_SECONDS: Final = 2.0
+"""Seconds in which a message must come back when somebody only asks whether a bus carries any."""
 LAST_RING_SECONDS: Final = 0.3
 """Seconds for the ring with which a process ends."""
 CHANNEL: Final = "rasa-handoff-"
@@ -235,12 +237,7 @@ class Bus:
         if (self._tick - self._last_beat - DEAF_TICKS) % LOOK_TICKS == 0:
             self._call_soon()
         if self._deaf_at is None:
-            log.warning(
-                "Nothing comes through the bus %s (%s): what other processes do is noticed up to three seconds late. %s",
-                self._carrier.shown,
-                _reason(self._problem),
-                self._carrier.advice,
-            )
+            log.warning("%s", _unheard(self._carrier, self._problem))
         self._deaf_at = self._tick
 
     def _call_soon(self) -> None:
@@ -271,12 +268,51 @@ def open_bus(bus_url: str | None, database_url: str, name: str) -> Bus:
     Raises:
         StoreError: a URL can't be used, or what it needs isn't installed.
     """
+    return Bus(_carrier(bus_url, database_url, name))
+
+
+async def try_bus(bus_url: str | None, database_url: str) -> str:
+    """Send a message through the bus of these URLs, on a channel of its own, and return what carried it, as shown in the log.
+
+    Raises:
+        StoreError: it didn't come back, or the bus can't be used; the sentence says why.
+    """
+    message = BEAT + secrets.token_hex(16).encode()
+    came_back = asyncio.Event()
+
+    def take(messages: Iterable[bytes]) -> None:
+        if message in messages:
+            came_back.set()
+
+    async def send_and_await() -> None:
+        await line.send(message)
+        await came_back.wait()
+
+    carrier = _carrier(bus_url, database_url, message.decode())
+    line = carrier.line(take)
+    tasks: list[asyncio.Task[Any]] = []
+    try:
+        await _open(line)
+        tasks = [asyncio.create_task(one) for one in (line.read(), send_and_await())]
+        for done in (await asyncio.wait(tasks, timeout=BACK_SECONDS, return_when=asyncio.FIRST_COMPLETED))[0]:
+            done.result()
+    except Exception as problem:  # the library's, the network's, the server's
+        raise StoreError(_unheard(carrier, problem)) from problem
+    finally:
+        await cancel_all(*tasks)
+        await line.close()
+    if not came_back.is_set():
+        raise StoreError(_unheard(carrier, None))
+    return carrier.shown
+
+
+def _carrier(bus_url: str | None, database_url: str, name: str) -> Carrier:
     channel = channel_of(name)
     # Imported here: not every environment has the libraries.
     if bus_url is None:
         from rasa_handoff.store.postgres_bus import postgres_carrier
 
-        return Bus(postgres_carrier(database_url, channel))
+        return postgres_carrier(database_url, channel)
     try:
         from rasa_handoff.store.redis_bus import redis_carrier
     except ImportError as problem:
@@ -284,7 +320,7 @@ def open_bus(bus_url: str | None, database_url: str, name: str) -> Bus:
             f"The bus {without_password(bus_url)!r} needs a package that isn't installed here: "
             "pip install 'rasa-handoff[redis]'."
         ) from problem
-    return Bus(redis_carrier(bus_url, channel))
+    return redis_carrier(bus_url, channel)
 
 
 def check_bus(bus_url: str | None, store: Store) -> None:
@@ -313,6 +349,13 @@ async def _open(line: BusLine) -> None:
         await asyncio.wait_for(line.open(), OPEN_SECONDS)
     except asyncio.TimeoutError:
         raise StoreError(f"no connection within {OPEN_SECONDS:g} s") from None
+
+
+def _unheard(carrier: Carrier, problem: Exception | None) -> str:
+    return (
+        f"Nothing comes through the bus {carrier.shown} ({_reason(problem)}): what other processes do is noticed up to three "
+        f"seconds late. {carrier.advice}"
+    )
 
 
 def _reason(problem: Exception | None) -> str:

@@ -3,12 +3,15 @@
 A library's connection that has failed once isn't used again. Its reconnecting and its health checks are off: they hide that
 messages were lost meanwhile, and have hung (redis-py 1217, 2417, 2717, 3941). The bus notices by its own heartbeat.
 
+A replica takes subscribers and what they publish, and passes nothing on to its master: who publishes there is heard by some of
+the others at most. After a failover a connection may be left on the former master, so the role is looked at now and then.
+
 Redis ends a subscriber for whom too much waits (``client-output-buffer-limit pubsub``); that is a lost connection like another.
 """
 
 import asyncio
 import contextlib
-from typing import Final
+from typing import Any, Final
 
 import redis
 from redis.asyncio import ConnectionPool, Redis
@@ -26,6 +29,8 @@ READ_SECONDS: Final = 1.0
 MOST_AT_ONCE: Final = 20
 """Messages that are read in ``RING_SECONDS``: whoever floods the channel gets no more of the event loop. Redis keeps the others,
 up to its limit."""
+ROLE_SECONDS: Final = 1.0
+"""Seconds between two looks whether the server is a replica."""
 CLOSE_SECONDS: Final = 0.3
 """Seconds until a connection that doesn't close is left to the operating system."""
 
@@ -57,6 +62,7 @@ class RedisLine(BusLine):
         self._pool, self._channel, self._take = pool, channel, take
         self._client = Redis(connection_pool=pool)
         self._subscription = self._client.pubsub(ignore_subscribe_messages=True)
+        self._role_is_due = 0.0
 
     async def open(self) -> None:
         await self._subscription.subscribe(self._channel)
@@ -72,7 +78,27 @@ class RedisLine(BusLine):
             await asyncio.sleep(max(0.0, begun + RING_SECONDS - loop.time()))
 
     async def send(self, message: bytes) -> None:
+        if (now := asyncio.get_running_loop().time()) >= self._role_is_due:
+            self._role_is_due = now + ROLE_SECONDS
+            await self._check_role()
         await self._client.publish(self._channel, message)
+
+    async def _check_role(self) -> None:
+        """Check that what is published here reaches everybody.
+
+        Raises:
+            StoreError: the server is a replica.
+        """
+        try:
+            answer: Any = await self._client.execute_command("HELLO", 2)  # which every user may send
+        except redis.ResponseError:  # older than version 6, or another kind of server
+            self._role_is_due = float("inf")
+            return
+        pairs = answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=False)
+        if (b"role", b"replica") in pairs:
+            raise StoreError(
+                "it is a replica, and what is published there doesn't reach those who listen to its master"
+            )
 
     async def close(self) -> None:
         # Closes all sockets at once, and then waits for the transports, some of which wait for a server that doesn't answer.

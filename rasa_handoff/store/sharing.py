@@ -9,11 +9,12 @@ On a database with one owner all of this does nothing.
 
 import contextlib
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from sqlalchemy import Table
 from sqlalchemy.engine import Connection
 
-from rasa_handoff.store.bus import open_bus
+from rasa_handoff.store.bus import Bus, open_bus
 from rasa_handoff.store.change_log import ChangeHandler, ChangeReader
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.membership import Membership, Processes
@@ -49,11 +50,13 @@ class Sharing:
         self._store, self._bus_url, self._follows_own = store, bus_url, bool(own_topic)
         self._reader = ChangeReader(store, outbox.change_log, handlers, own_topic)
         self.membership = Membership(store, processes, release_leases, on_released, on_lost)
+        self._bus: Bus | None = None
         self._stack = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> "Sharing":
         if self._store.shared:
-            bus = await self._stack.enter_async_context(open_bus(self._bus_url, self._store.url, self._store.bus_name))
+            bus = open_bus(self._bus_url, self._store.url, self._store.bus_name)
+            self._bus = await self._stack.enter_async_context(bus)
             bus.listeners.append(self._reader.look)
             for ring in (bus.ring, self._reader.look) if self._follows_own else (bus.ring,):
                 self._store.on_ring.append(ring)
@@ -64,6 +67,14 @@ class Sharing:
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """What may be told to anybody: the kind of database, and of the bus if there is one, and whether it is heard."""
+        if self._bus is None:
+            return {"database": "postgresql" if self._store.shared else "sqlite"}
+        bus = "postgresql" if self._bus_url is None else "redis"
+        return {"database": "postgresql", "bus": bus, "bus_is_heard": not self._bus.is_deaf}
 
     def begin(self) -> None:
         """Begin to follow what others change."""

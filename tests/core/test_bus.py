@@ -20,6 +20,7 @@ from rasa_handoff.protocol.errors import StoreError
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.repository import RelayStore
 from rasa_handoff.store.bus import Bus, channel_of, check_bus, open_bus
+from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.slowness import slowness
 from rasa_handoff.testing.waiting import eventually, within
 from tests.support.paths import ROOT
@@ -377,6 +378,21 @@ async def test_a_bus_that_comes_and_goes_is_two_lines(carrier: Carrier, lines: l
                 await eventually(lambda: here.bus.is_deaf)
             await eventually(lambda: not here.bus.is_deaf)
         await eventually(lambda: len(lines) == 2)
+        assert lines[1].endswith("carries messages again.")
+
+
+async def test_a_redis_that_has_become_a_replica_is_named_once_until_it_is_a_master_again(
+    redis_server: RedisServer, lines: list[str]
+) -> None:
+    """After a failover a connection may be left on the former master: what is published there reaches nobody elsewhere."""
+    async with processes(bus_of(OnRedis(redis_server))) as (here,):
+        with redis_server.client() as client:
+            client.execute_command("REPLICAOF", "127.0.0.1", free_port())
+            await eventually(lambda: here.deaf_calls.count(True) >= 3, 10)
+            assert len(lines) == 1
+            assert "it is a replica" in lines[0]
+            client.execute_command("REPLICAOF", "NO", "ONE")
+        await eventually(lambda: len(lines) == 2, 20)
         assert lines[1].endswith("carries messages again.")
 
 

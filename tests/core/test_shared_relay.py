@@ -2,13 +2,17 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from sqlalchemy import delete
 
+from rasa_handoff.core.control import Control, Conversation
+from rasa_handoff.protocol import events
 from rasa_handoff.protocol.channel_settings import DeskSettings, Settings
-from rasa_handoff.protocol.errors import StoreError
+from rasa_handoff.protocol.errors import StoreError, Unreachable
+from rasa_handoff.protocol.values import Channel, Offer
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
 from rasa_handoff.relay.repository import RelayStore
@@ -29,11 +33,20 @@ class Nobody:
         """Accept everything."""
 
 
+class AwayDesk(Nobody):
+    """A desk that can't be reached."""
+
+    async def deliver(self, lane: str, entries: Sequence[Entry]) -> None:
+        """Accept nothing."""
+        raise Unreachable("away")
+
+
 @contextlib.asynccontextmanager
-async def _opened(url: str) -> AsyncIterator[Relay]:
+async def _opened(url: str, start_timeout: float = 10.0) -> AsyncIterator[Relay]:
     store = RelayStore(url, repository.metadata, repository.SIDE, repository.SCHEMA, shares=True)
-    relay = Relay(store, Settings(bot_id="karoo", desk=DeskSettings(url="http://127.0.0.1:9"), channels={}))
-    await relay.open(dict.fromkeys((DESK, CUSTOMER, TRACKER), Nobody()))
+    desk = DeskSettings(url="http://127.0.0.1:9")
+    relay = Relay(store, Settings(bot_id="karoo", desk=desk, channels={}, start_timeout=start_timeout))
+    await relay.open({DESK: AwayDesk(), CUSTOMER: Nobody(), TRACKER: Nobody()})
     try:
         yield relay
     finally:
@@ -110,3 +123,39 @@ async def test_a_process_isnt_given_its_own_lanes_for_the_desk(pair: tuple[Relay
     assert await second.process_at_desk() == first.store.process
     await second.note_desk_connected(True)
     assert await first.process_at_desk() == second.store.process
+
+
+@pytest.fixture
+def old_requests_end_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Count a request as one that nobody waits for 0.3 s after the desk should have answered it."""
+    monkeypatch.setattr("rasa_handoff.relay.handoff_requests.OLD_REQUEST_SECONDS", 0.3)
+    monkeypatch.setattr("rasa_handoff.relay.handoff_requests.LOOK_SECONDS", 0.05)
+
+
+async def _requested(relay: Relay) -> "asyncio.Task[Conversation]":
+    """Ask for a person in a conversation whose handoff began by other clocks or with a transcript that came late."""
+    offer = Offer(handoff_id="h-1", conversation_id=WHO, bot_id="karoo", channel=Channel(name="rest"))
+    event = events.HandoffRequested(conversation_id=WHO, handoff_id="h-1", offer=offer, leaving_word="disconnect")
+    asked = asyncio.create_task(relay.requests.offer(event))
+    await eventually(lambda: relay.conversation(WHO).state is Control.REQUESTED)
+    return asked
+
+
+@pytest.mark.usefixtures("old_requests_end_soon")
+async def test_a_request_isnt_ended_by_another_process_while_the_one_that_asked_waits(postgres: Database) -> None:
+    async with _opened(postgres.url, 1.5) as first, _opened(postgres.url, 1.5) as second:
+        began = time.monotonic()
+        asked = await _requested(first)
+        postgres.execute("update handoff set started_at = started_at - 3600")
+        await eventually(lambda: second.conversation(WHO).state is Control.REQUESTED)
+        assert (await asked).state is Control.BOT
+        assert time.monotonic() - began >= 1.5
+
+
+@pytest.mark.usefixtures("old_requests_end_soon")
+async def test_a_request_of_a_process_that_has_ended_is_ended_by_another(postgres: Database) -> None:
+    async with _opened(postgres.url, 0.5) as first, _opened(postgres.url, 0.5) as second:
+        asked = await _requested(first)
+        asked.cancel()
+        postgres.execute("update handoff set started_at = started_at + 3600")
+        await eventually(lambda: second.conversation(WHO).state is Control.BOT, 5)

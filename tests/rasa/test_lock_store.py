@@ -3,20 +3,38 @@
 import asyncio
 import inspect
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
 import rasa.server
 from rasa.core import lock as rasa_lock
-from rasa.core.lock_store import InMemoryLockStore, LockStore
+from rasa.core.lock_store import InMemoryLockStore, LockStore, RedisLockStore
 
 from rasa_handoff.channel.compat import lock_store
 from rasa_handoff.testing.waiting import eventually, within
+from tests.support.redis import RedisServer
+from tests.support.started_processes import Process
 
 QUICK = {"wait_time_in_seconds": 0.01}
 """Rasa's waiter looks again once a second."""
+HOLDER = """
+import asyncio, sys
+from rasa.core.lock_store import RedisLockStore
+from rasa_handoff.channel.compat import lock_store
+
+async def main():
+    lock_store.SHARED_SECONDS = 1.0
+    lock_store.patch()
+    async with RedisLockStore(port=int(sys.argv[1])).lock("anna"):
+        print("held", flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
 
 
 @pytest.fixture
@@ -110,6 +128,54 @@ async def test_a_long_turns_ticket_is_renewed_for_other_processes() -> None:
         (ticket,) = json.loads(store.kept["anna"])["tickets"]
         assert json.loads(ticket)["expires"] > time.time()
     assert store.kept == {}
+
+
+@pytest.fixture
+def shared(mended: None, monkeypatch: pytest.MonkeyPatch, redis_server: RedisServer) -> RedisLockStore:
+    """Rasa's lock store in Redis, with our patch, in which a ticket lasts a second."""
+    monkeypatch.delenv(lock_store.VARIABLE, raising=False)
+    monkeypatch.setattr(lock_store, "SHARED_SECONDS", 1.0)
+    return RedisLockStore(port=redis_server.port)
+
+
+async def test_a_conversation_waits_briefly_for_the_bot_after_its_process_was_killed(
+    shared: RedisLockStore, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    took: list[str] = []
+    async with Process([sys.executable, "-c", HOLDER, str(redis_server.port)], tmp_path) as other:
+        await eventually(lambda: "held" in other.said(), 60)
+        waiting = asyncio.create_task(wait_and_finish(shared, took, "waiter"))
+        began = time.time()
+        await eventually(lambda: time.time() > began + 2)
+        assert took == []  # the other process renews its ticket
+        other.kill()
+        await within(waiting, 10)
+    assert took == ["waiter"]
+
+
+async def test_who_waits_longer_than_a_ticket_lasts_keeps_their_place(
+    shared: RedisLockStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    took: list[str] = []
+    async with shared.lock("anna", **QUICK):
+        waiting = []
+        for number in range(3):
+            waiting.append(asyncio.create_task(wait_and_finish(shared, took, str(number))))
+            await drawn(shared, number + 2)
+        began = time.time()
+        await eventually(lambda: time.time() > began + 2.5)
+        assert took == []
+    await within(asyncio.gather(*waiting), 5)
+    assert took == ["0", "1", "2"]
+    assert "draws a new one" not in caplog.text
+
+
+async def test_a_lifetime_that_the_operator_has_set_is_kept(
+    shared: RedisLockStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(lock_store.VARIABLE, "60")
+    async with shared.lock("anna", **QUICK) as held:
+        assert held.tickets[0].expires > time.time() + 50
 
 
 async def test_without_it_rasa_lets_the_waiter_wait(monkeypatch: pytest.MonkeyPatch) -> None:

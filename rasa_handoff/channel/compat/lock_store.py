@@ -8,11 +8,14 @@
    locks.
 3. The ticket of a turn that takes longer than the lifetime expires too, and the next turn starts beside it. Here it doesn't
    expire in this process, and is renewed for other processes.
+4. The ticket of a process that was killed holds its conversation up until it expires. Since tickets are renewed here, by those
+   who wait too, they last ``SHARED_SECONDS`` in a lock store that processes share, unless ``TICKET_LOCK_LIFETIME`` is set.
 
 Seen with ``rasa.core.lock_store`` of 3.6.21; ``tests/rasa/test_lock_store.py`` fails when it has changed.
 """
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -26,6 +29,12 @@ from rasa_handoff.channel.compat.patches import Patches, instead
 from rasa_handoff.protocol.logs import get_log, short_id
 
 log = get_log(__name__)
+
+SHARED_SECONDS: Final = 15.0
+"""Lifetime of a ticket in a lock store that processes share: so long a conversation waits for the bot after its process was
+killed. Clocks of machines may differ by two thirds of it."""
+VARIABLE: Final = "TICKET_LOCK_LIFETIME"
+"""Rasa's setting of the lifetime, in seconds."""
 
 _locks: dict[str, TicketLock] = {}
 _held: set[tuple[str, int]] = set()
@@ -73,6 +82,8 @@ def _drawing_again(original: Callable[..., Any]) -> Any:
     async def lock(
         self: LockStore, conversation_id: str, lock_lifetime: float = LOCK_LIFETIME, *rest: Any, **more: Any
     ) -> AsyncIterator[TicketLock]:
+        if lock_lifetime == LOCK_LIFETIME and VARIABLE not in os.environ and not isinstance(self, InMemoryLockStore):
+            lock_lifetime = SHARED_SECONDS
         async with AsyncExitStack() as held:
             while True:
                 try:
@@ -106,15 +117,22 @@ def _holding(store: LockStore, conversation_id: str, number: int, lifetime: floa
 
 async def _renew(store: LockStore, conversation_id: str, number: int, lifetime: float) -> None:
     while True:
-        await asyncio.sleep(lifetime / 2)
+        await asyncio.sleep(lifetime / 3)
         try:
             lock = store.get_lock(conversation_id)
-            for ticket in lock.tickets if lock is not None else ():
-                if ticket.number == number:
-                    ticket.expires = time.time() + lifetime
-                    store.save_lock(lock)
+            if lock is not None and _prolong(lock, number, lifetime):
+                store.save_lock(lock)
         except Exception as problem:  # the lock store is unreachable: it still has the lock, or the lock is lost anyway
             log.warning("The lock of %s can't be renewed: %s", short_id(conversation_id), problem)
+
+
+def _prolong(lock: TicketLock, number: int, lifetime: float) -> bool:
+    """Let a ticket last for so many seconds from now; return whether it is still there."""
+    for ticket in lock.tickets:
+        if ticket.number == number:
+            ticket.expires = max(ticket.expires, time.time() + lifetime)
+            return True
+    return False
 
 
 async def _acquire(self: LockStore, conversation_id: str, ticket: int, wait_time_in_seconds: float) -> TicketLock:
@@ -125,7 +143,12 @@ async def _acquire(self: LockStore, conversation_id: str, ticket: int, wait_time
         if not lock.is_locked(ticket):
             return lock
         await asyncio.sleep(wait_time_in_seconds)
-        self.update_lock(conversation_id)
+        if isinstance(self, InMemoryLockStore):
+            self.update_lock(conversation_id)
+        elif (lock := self.get_lock(conversation_id)) is not None:  # as update_lock does, with a ticket that lasts
+            lock.remove_expired_tickets()
+            _prolong(lock, ticket, SHARED_SECONDS)
+            self.save_lock(lock)
 
 
 PATCHES: Final = (

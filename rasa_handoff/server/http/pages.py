@@ -102,7 +102,11 @@ class SecurityHeaders:
 
 
 class Pages:
-    """The pages, and their routes. ``signed_out`` is awaited when a session has been ended, to close its desks."""
+    """The pages, and their routes.
+
+    ``signed_out`` is awaited when a session has been ended, to close its desks. ``sharing`` returns what ``/health`` says of the
+    database and the bus.
+    """
 
     def __init__(
         self,
@@ -111,9 +115,10 @@ class Pages:
         sign_in_brake: Brake,
         refusals: Refusals,
         signed_out: Callable[[], Awaitable[None]],
+        sharing: Callable[[], Mapping[str, Any]],
     ) -> None:
         self._store, self._browsers, self._brake = store, browsers, sign_in_brake
-        self._refusals, self._signed_out = refusals, signed_out
+        self._refusals, self._signed_out, self._sharing = refusals, signed_out, sharing
         self._hashing, self._waiting = asyncio.Semaphore(MOST_HASHING), 0
 
     def routes(self) -> list[BaseRoute]:
@@ -220,7 +225,7 @@ class Pages:
             reason = f"The database can't be used: {trouble}.".splitlines()[0]
             return JSONResponse({"status": "unavailable", "reason": reason, **versions}, status_code=503)
         letters = await self._store.write(OUTBOX.count_dead_letters)
-        return JSONResponse({"status": "ok", "dead_letters": letters, **versions})
+        return JSONResponse({"status": "ok", "dead_letters": letters, **self._sharing(), **versions})
 
     async def _form(self, request: Request, owner: str | None) -> tuple[dict[str, str], Response | None]:
         """Return the fields of a form that we gave to its owner; for any other form, the response that refuses it.

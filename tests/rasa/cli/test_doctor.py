@@ -15,8 +15,10 @@ import yaml
 from rasa_handoff.server import accounts
 from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.scripted_desk import DeskServer
+from rasa_handoff.testing.waiting import eventually
 from tests.rasa.cli.conftest import Done, command, process
 from tests.support.postgres_server import Database
+from tests.support.redis import RedisServer
 
 
 def doctor(project: Path, text: str) -> "Done | subprocess.CompletedProcess[str]":
@@ -369,6 +371,55 @@ def test_what_several_workers_must_share_is_found(handed: Path) -> None:
     (handed / "endpoints.yml").write_text(shared)
     found = command("doctor", str(handed), SANIC_WORKERS="2").stdout
     assert "_store that" not in found
+
+
+def test_the_relays_database_and_its_bus_are_named_and_tried(
+    handed: Path, postgres: Database, redis_server: RedisServer
+) -> None:
+    assert "ok   The relay's database is sqlite:///" in command("doctor", str(handed)).stdout
+    replace(handed / "credentials.yml", "  bot_id:", f"  store: {postgres.url}\n  bot_id:")
+    whose = f"ok   The relay's database is {postgres.url}: several Rasa processes may work with it"
+    assert f"{whose}, and the bus of {postgres.url} carries messages." in command("doctor", str(handed)).stdout
+    bus = redis_server.url_at(redis_server.port)
+    replace(handed / "credentials.yml", "  bot_id:", f"  bus: {bus}\n  bot_id:")
+    assert f"{whose}, and the bus {bus} carries messages." in command("doctor", str(handed)).stdout
+    redis_server.kill()
+    found = command("doctor", str(handed)).stdout
+    assert f"{whose}.\n" in found
+    assert f"warn The relay: Nothing comes through the bus {bus} (" in found
+
+
+async def test_the_servers_database_and_its_bus_are_named(handed: Path, tmp_path: Path, postgres: Database) -> None:
+    replace(handed / "credentials.yml", "http://localhost:5065", "http://127.0.0.1:1")
+    look = functools.partial(asyncio.to_thread, command, "doctor", str(handed))
+    before = "http://127.0.0.1:1"
+    for database, line in (
+        (None, "is SQLite: one process works with it."),
+        (
+            postgres.url,
+            "is Postgres: several servers may work with it, and they tell each other by it, which is heard.",
+        ),
+    ):
+        async with DeskServer(tmp_path, database=database) as desk:
+            replace(handed / "credentials.yml", before, desk.url)
+            before = desk.url
+            whose = f"ok   The database of the live-agent server at {desk.url} {line}"
+
+            async def is_said(whose: str = whose) -> bool:
+                return whose in (await look()).stdout
+
+            await eventually(is_said, 20)  # a bus that has just begun isn't heard yet
+
+
+def test_a_bus_that_the_server_does_not_hear_is_a_warning(handed: Path, answering) -> None:
+    url, answer = answering
+    versions = b'"format": "rasa-handoff", "version": "0.1.0", "protocol": 1'
+    answer["body"] = (
+        b'{"status": "ok", "database": "postgresql", "bus": "redis", "bus_is_heard": false, ' + versions + b"}"
+    )
+    replace(handed / "credentials.yml", "http://localhost:5065", url)
+    found = command("doctor", str(handed)).stdout
+    assert "they tell each other by Redis, which isn't heard: what the others do is noticed" in found
 
 
 def test_a_lock_store_for_several_servers_is_found(handed: Path) -> None:
