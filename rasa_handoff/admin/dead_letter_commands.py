@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 from rasa_handoff.admin.commands import Handler
 from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.values import plain
-from rasa_handoff.store.dispatcher import LaneKey
+from rasa_handoff.store.lanes import LaneKey
 from rasa_handoff.store.outbox import DeadLetter, Outbox
 
 T = TypeVar("T")

@@ -222,7 +222,7 @@ class HandoffChannel(InputChannel):
         self._connect_callbacks()
         await self.relay.open(targets)
         try:
-            check_shared_stores(bot, workers_of_environment() > 1 or not await self.relay.is_alone())
+            check_shared_stores(bot, workers_of_environment() > 1 or not await self.relay.others.is_alone())
         except SettingsError:
             await self.relay.close()
             raise

@@ -26,8 +26,8 @@ from rasa_handoff.protocol.values import Line, Offer, Speaker
 from rasa_handoff.relay import customer_ids
 from rasa_handoff.relay.customer_ids import LONGEST_SECRET
 from rasa_handoff.relay.relay import DESK, Relay
-from rasa_handoff.store.engine import TROUBLES
 from rasa_handoff.store.tasks import cancel_all
+from rasa_handoff.store.troubles import TROUBLES
 
 log = get_log(__name__)
 

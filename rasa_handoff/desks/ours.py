@@ -129,12 +129,12 @@ class OurDesk(Desk):
             if task is not None:
                 await cancel_all(task)
         with contextlib.suppress(StoreError):
-            await self.relay.note_desk_connected(False)
+            await self.relay.others.note_desk_connected(False)
         await self._client.disconnect()
 
     async def process_of(self, lane: str) -> str | None:
         """Return a process that is connected to the live-agent server, if this one isn't."""
-        return None if self.connected else await self.relay.process_at_desk()
+        return None if self.connected else await self.relay.others.process_at_desk()
 
     def keeps(self, lane: str) -> bool:
         """Return False: what rests is for whichever process is connected."""
@@ -266,7 +266,7 @@ class OurDesk(Desk):
                     await self._client.disconnect()
             self._welcome = None
             with contextlib.suppress(StoreError):
-                await self.relay.note_desk_connected(False)
+                await self.relay.others.note_desk_connected(False)
             await attempts.pause()
 
     async def _report_absence(self) -> None:
@@ -279,7 +279,7 @@ class OurDesk(Desk):
     async def _another_is_connected(self) -> bool:
         """Return whether another process that shares the database is connected to the desk: then it isn't away."""
         try:
-            return await self.relay.process_at_desk() is not None
+            return await self.relay.others.process_at_desk() is not None
         except StoreError:  # it can't be known now
             return False
 
@@ -318,7 +318,7 @@ class OurDesk(Desk):
         if self._why_unusable is not None:
             raise Unreachable(self._why_unusable)
         log.info("Connected to the live-agent server at %s.", self.settings.url)
-        await self.relay.note_desk_connected(True)
+        await self.relay.others.note_desk_connected(True)
         if (welcome := self._welcome) is not None:
             await self._end_absence()
             await self.relay.reconnection.remove_acknowledged({known.handoff_id: known.last for known in welcome.open})

@@ -24,10 +24,11 @@ from rasa_handoff.protocol.errors import SettingsError, StoreError, StoreUnavail
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.retention_settings import DAY
 from rasa_handoff.store.batch import Work
-from rasa_handoff.store.engine import TROUBLES, Store
+from rasa_handoff.store.engine import Store
 from rasa_handoff.store.membership import Membership
 from rasa_handoff.store.retention import DeletionStep, Expiry, Retention
 from rasa_handoff.store.tasks import cancel_all
+from rasa_handoff.store.troubles import TROUBLES
 
 T = TypeVar("T")
 

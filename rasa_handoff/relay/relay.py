@@ -9,7 +9,7 @@ and the outbox entries. An illegal event is rolled back as a whole.
 ``conversation_writer.py`` writes what an event changes, with the entries that ``outbox_entries.py`` makes of its effects. What
 isn't on the way of an ordinary message has files of its own: ``handoff_requests.py`` (offering a conversation to the desk),
 ``desk_reconnection.py`` (what each side has lost), ``kept_turns.py`` (turns of the bot that couldn't be saved),
-``undeliverable.py`` (dead letters), ``page_connections.py`` and ``turn_leases.py`` (several processes).
+``undeliverable.py`` (dead letters), ``other_processes.py``, ``page_connections.py`` and ``turn_leases.py`` (several processes).
 """
 
 import asyncio
@@ -36,23 +36,25 @@ from rasa_handoff.protocol.errors import StoreError, StoreUnavailable
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.text import valid, valid_text
 from rasa_handoff.protocol.values import Offer, Status
-from rasa_handoff.relay import page_connections, repository, turn_leases
+from rasa_handoff.relay import repository
 from rasa_handoff.relay.conversation_writer import Applied, ConversationWriter
 from rasa_handoff.relay.desk_reconnection import DeskReconnection
 from rasa_handoff.relay.forget_conversation import forget
 from rasa_handoff.relay.handoff_requests import HandoffRequests
+from rasa_handoff.relay.other_processes import OtherProcesses, remove_of_ended
 from rasa_handoff.relay.page_connections import PageConnections
 from rasa_handoff.relay.repository import CONVERSATION, CUSTOMER, DESK, TRACKER
 from rasa_handoff.relay.turn_leases import TURN, TurnLeases
 from rasa_handoff.relay.undeliverable import DEAD_LETTERS, events_after_set_aside
 from rasa_handoff.store.change_log import ChangeHandler, LoggedChange
 from rasa_handoff.store.changes import savepoint
-from rasa_handoff.store.dispatcher import Dispatcher, Target
+from rasa_handoff.store.dispatcher import Dispatcher
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.failures import log_set_aside, reason_of
-from rasa_handoff.store.membership import Membership
-from rasa_handoff.store.outbox import LANE_TOPICS, Entry
+from rasa_handoff.store.lane_leases import LANE_TOPICS
+from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.sharing import Sharing
+from rasa_handoff.store.targets import Target
 from rasa_handoff.store.tasks import begin, finish_despite_cancellation
 from rasa_handoff.store.timers import RECOVERY, Clock, Timer
 
@@ -62,19 +64,15 @@ log = get_log(__name__)
 
 RELOAD_AGAIN: Final = 0.5
 """Seconds until another attempt to read everything anew."""
-CLAIM_SECONDS: Final = 2.0
-"""How long a response waits for a lane that another process has."""
-CLAIM_AGAIN_SECONDS: Final = 0.02
-"""Seconds between two attempts to take it."""
 
 
 class Relay:
     """All conversations of one Rasa process, with their outbox and timers.
 
     Conversations under way are also kept in memory, so that reading them needs no database access on the live path.
-    ``requests`` offers handoffs to the desk; ``reconnection`` compares what both sides have. ``on_active_changed`` is called
-    after another party became active (``Conversation.active_party``), and not repeated after a crash. ``commands``:
-    administration commands by name; empty unless the relay is open.
+    ``requests`` offers handoffs to the desk; ``reconnection`` compares what both sides have; ``others``: the other processes.
+    ``on_active_changed`` is called after another party became active (``Conversation.active_party``), and not repeated after a
+    crash. ``commands``: administration commands by name; empty unless the relay is open.
 
     What reads or writes the database raises ``StoreUnavailable`` while it can't be used. A lane is named by its target (``DESK``,
     ``CUSTOMER`` or ``TRACKER``) and the conversation's id. ``now`` returns the wall-clock time in seconds since 1970.
@@ -92,8 +90,7 @@ class Relay:
         self._conversation_of: dict[str | None, str] = {}
         self._changed = asyncio.Condition()
         self._dispatcher: Dispatcher | None = None
-        self._membership: Membership | None = None
-        self._is_at_desk = False
+        self.others = OtherProcesses(store)
         self.pages, self.turns = PageConnections(store), TurnLeases(store)
         self.change_handlers: dict[str, ChangeHandler] = {CONVERSATION: self._follow_others, TURN: self.turns.follow}
         self._stack = AsyncExitStack()
@@ -102,7 +99,7 @@ class Relay:
         """Open the store, load what is under way and begin to deliver. ``targets``: desk, customer, tracker."""
         await self._stack.enter_async_context(self.store)
         sharing = await self._stack.enter_async_context(self._share())
-        membership = self._membership = sharing.membership
+        membership = self.others.membership = sharing.membership
         for conversation in await self.store.write(repository.under_way):
             self._remember(conversation)
         self._stack.push_async_callback(self.requests.stop_waiting)
@@ -142,7 +139,7 @@ class Relay:
             handlers,
             look_for_resting,
             self._start_anew,
-            _remove_of_ended,
+            remove_of_ended,
             self._bus_url,
         )
 
@@ -163,7 +160,7 @@ class Relay:
             with contextlib.suppress(StoreUnavailable):
                 await self._reload()
                 await self.pages.note_all()
-                await self.note_desk_connected(self._is_at_desk)
+                await self.others.note_desk_connected(self.others.is_at_desk)
                 if self._dispatcher is not None:  # what rests, because nobody knew of a page here
                     await self._dispatcher.notify_all()
                 return
@@ -179,12 +176,6 @@ class Relay:
 
         await self._follow(*await self.store.write(read))
 
-    async def tell_others(self, topic: str, conversation_id: str, body: str) -> None:
-        """Tell the other processes something about a conversation; they follow it with their ``change_handlers``."""
-        await self.store.write(
-            lambda connection: repository.outbox.change_log.note(connection, topic, conversation_id, body)
-        )
-
     async def current(self, conversation_id: str) -> Conversation:
         """Return the conversation as it is in the database, where other processes may have changed it; else as in memory."""
         if self.store.shared:
@@ -193,24 +184,6 @@ class Relay:
 
     async def _forget(self, conversation_id: str, bot_id: str | None) -> forget_command.Forgotten:
         return await self.store.write(lambda connection: forget(connection, conversation_id, bot_id))
-
-    async def note_desk_connected(self, connected: bool) -> None:
-        """Note whether this process is connected to the desk, for the others that share the database."""
-        self._is_at_desk = connected
-        if self.store.shared:
-            await self.store.write(
-                lambda connection: repository.processes.note_connected(connection, self.store.process, connected)
-            )
-
-    async def process_at_desk(self) -> str | None:
-        """Return another process that shares the database and is connected to the desk; None if there is none."""
-        if not self.store.shared:
-            return None
-        return await self.store.write(lambda connection: repository.processes.connected(connection, self.store.process))
-
-    async def is_alone(self) -> bool:
-        """Return whether no other process shares the database now."""
-        return self._membership is None or await self._membership.is_alone()
 
     async def close(self) -> None:
         """Stop delivering and close the store. What still waits is delivered after the next start."""
@@ -395,31 +368,9 @@ class Relay:
         """Return the entries that wait in this lane, oldest first."""
         return await self.store.write(lambda connection: repository.outbox.head(connection, target, conversation_id))
 
-    async def claimed_entries(self, target: str, conversation_id: str) -> list[Entry]:
-        """Return the entries that wait in this lane, for a response that takes them along; no other process delivers them then.
-
-        They are delivered by :meth:`flush` after the response. None are returned while another process has the lane: it is about
-        to deliver them, or to remove what it has delivered.
-        """
-
-        def claim(connection: Connection) -> list[Entry] | None:
-            may_take = repository.outbox.claim(connection, target, conversation_id)
-            return repository.outbox.head(connection, target, conversation_id) if may_take else None
-
-        deadline = time.monotonic() + CLAIM_SECONDS
-        while (entries := await self.store.write(claim)) is None and time.monotonic() < deadline:  # noqa: ASYNC110
-            await asyncio.sleep(CLAIM_AGAIN_SECONDS)
-        return entries or []
-
     async def count_dead_letters(self) -> int | None:
         """Return the number of dead letters; None while the database can't be used."""
         try:
             return await self.store.write(repository.outbox.count_dead_letters)
         except StoreError:
             return None
-
-
-def _remove_of_ended(connection: Connection) -> None:
-    """Delete what is kept for each process and belongs to one that has ended."""
-    page_connections.remove_of_ended(connection)
-    turn_leases.remove_of_ended(connection)

@@ -38,12 +38,13 @@ from rasa_handoff.protocol.payloads import OpenHandoffPayload, ToDeskPayload
 from rasa_handoff.protocol.text import as_json
 from rasa_handoff.protocol.values import Line, Offer, Speaker
 from rasa_handoff.store.batch import Work
-from rasa_handoff.store.engine import TROUBLES, Store
+from rasa_handoff.store.engine import Store
 from rasa_handoff.store.membership import Processes
 from rasa_handoff.store.migrations import Steps
 from rasa_handoff.store.outbox import Entry, Outbox
 from rasa_handoff.store.statements import Statement
 from rasa_handoff.store.timers import Timers
+from rasa_handoff.store.troubles import TROUBLES
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from rasa_handoff.protocol.payloads import MessagePayload, OfferPayload
 from rasa_handoff.protocol.values import Speaker, Status
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.repository import CUSTOMER, DESK, TRACKER
-from rasa_handoff.store.dispatcher import LaneKey
+from rasa_handoff.store.lanes import LaneKey
 from rasa_handoff.store.outbox import DeadLetter, Entry
 
 

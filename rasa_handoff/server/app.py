@@ -60,10 +60,11 @@ from rasa_handoff.server.storage import whereabouts
 from rasa_handoff.server.storage.handoffs import RELAY
 from rasa_handoff.server.storage.tables import OUTBOX, PROCESSES, TIMERS, Unavailable, open_store
 from rasa_handoff.store.change_log import ChangeHandler, LoggedChange
-from rasa_handoff.store.dispatcher import Dispatcher, Target
-from rasa_handoff.store.outbox import LANE_TOPICS
+from rasa_handoff.store.dispatcher import Dispatcher
+from rasa_handoff.store.lane_leases import LANE_TOPICS
 from rasa_handoff.store.retention import Retention
 from rasa_handoff.store.sharing import Sharing
+from rasa_handoff.store.targets import Target
 from rasa_handoff.store.tasks import begin
 from rasa_handoff.store.timers import Clock
 

@@ -13,7 +13,7 @@ from rasa_handoff.protocol.values import Speaker
 from rasa_handoff.server.storage import handoffs
 from rasa_handoff.server.storage.customer_entries import read_entry, renumbered
 from rasa_handoff.server.storage.tables import OUTBOX
-from rasa_handoff.store.dispatcher import LaneKey
+from rasa_handoff.store.lanes import LaneKey
 from rasa_handoff.store.outbox import DeadLetter
 
 PEOPLE: Final = (Speaker.AGENT, Speaker.CUSTOMER)

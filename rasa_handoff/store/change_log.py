@@ -34,10 +34,12 @@ from rasa_handoff.protocol.errors import StoreError, Unreachable
 from rasa_handoff.protocol.limits import LONGEST_ID
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.values import Value
-from rasa_handoff.store.engine import PROCESS, RINGS, TROUBLES, Store
+from rasa_handoff.store.engine import Store
 from rasa_handoff.store.membership import NOW
 from rasa_handoff.store.statements import Statement
 from rasa_handoff.store.tasks import cancel_all
+from rasa_handoff.store.troubles import TROUBLES
+from rasa_handoff.store.writer import PROCESS, RINGS
 
 log = get_log(__name__)
 

@@ -18,11 +18,10 @@ lane to the process that reaches the receiver, if that is another one (:class:`L
 import asyncio
 import contextlib
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import islice
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final
 
 import msgspec
 
@@ -30,8 +29,11 @@ from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.store.change_log import LoggedChange
 from rasa_handoff.store.changes import Change, Put
 from rasa_handoff.store.engine import Store
-from rasa_handoff.store.failures import Failure, is_over, log_set_aside, meaning_of, reason_of
-from rasa_handoff.store.outbox import ENDED, FLUSH, LANE, REMOVED, Entry, LaneChange, Outbox
+from rasa_handoff.store.failures import Failure, log_set_aside, meaning_of, reason_of
+from rasa_handoff.store.lane_leases import ENDED, FLUSH, LANE, REMOVED, LaneChange
+from rasa_handoff.store.lanes import MOST_IN_MEMORY, Lane, LaneKey, Tries
+from rasa_handoff.store.outbox import Entry, Outbox
+from rasa_handoff.store.targets import Finish, Located, Patient, SetAside, Target
 from rasa_handoff.store.tasks import begin, cancel_all
 
 log = get_log(__name__)
@@ -40,8 +42,6 @@ FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
 CLOSING_SECONDS: Final = 2.0
 """How long an end waits for the deliveries under way: many receivers have no way to tell that they get an entry again."""
-MOST_IN_MEMORY: Final = 100
-"""Entries of one lane that are kept in memory; the database has the others."""
 REMOVED_AGAIN: Final = 1.0
 """Seconds until another attempt to remove what was delivered."""
 LISTED_AGAIN: Final = 0.5
@@ -50,132 +50,6 @@ FLUSHED_AGAIN: Final = 0.1
 """Seconds between two looks whether another process has emptied a lane."""
 VALID_AGAIN: Final = 0.25
 """Seconds between two looks whether this process may begin deliveries again."""
-
-LaneKey = tuple[str, str]
-Finish = Callable[[Sequence[Entry], Any], Awaitable[None]]
-"""Removes delivered entries and writes what follows from their delivery, in one transaction; the second argument is what the
-target returned."""
-SetAside = Callable[[Entry, str], Awaitable[None]]
-"""Makes a dead letter of an entry and notifies its sender, in one transaction; the second argument is the reason, in one line."""
-
-
-class Target(Protocol):
-    """A receiver of entries. ``batch``: how many entries of one lane it takes at once. ``recognises``: whether it knows an entry
-    that it got before, so that one may come again after a crash."""
-
-    batch: int
-    recognises: bool
-
-    async def deliver(self, lane: str, entries: Sequence[Entry]) -> Any:
-        """Deliver all entries, in order, and return what follows from it, for ``finish``."""
-        ...
-
-
-@runtime_checkable
-class Patient(Protocol):
-    """A target whose calls are expensive: waits briefly for a batch."""
-
-    def patience(self, entries: Sequence[Entry]) -> float:
-        """Return how many seconds to wait for more entries before delivering these; 0: deliver now."""
-        ...
-
-
-@runtime_checkable
-class Located(Protocol):
-    """A target whose receivers are each connected to one of the processes that share the database."""
-
-    async def process_of(self, lane: str) -> str | None:
-        """Return the process that reaches this lane's receiver, if it isn't this one; None: this one does, or none."""
-        ...
-
-    def keeps(self, lane: str) -> bool:
-        """Return whether this process is about to deliver what rests in this lane in another way, so that no other may."""
-        ...
-
-
-class Lane:
-    """The first entries of one lane, in memory and in order (``known``).
-
-    ``more``: the database may have others behind them. While that is so, an entry that is put stays in the database until the
-    lane is read. If one is put during that read, which may have been too early to find it, ``more`` stays true.
-    """
-
-    def __init__(self, more: bool) -> None:
-        self.signal = asyncio.Event()
-        self.known: deque[Entry] = deque()
-        self.more = more
-        self.flushes = False
-        """Somebody waits until it is empty: a patient target gets what there is."""
-        self._put_while_reading = False
-        self._removed_while_reading: set[int] | None = None
-
-    @property
-    def last_key(self) -> int | None:
-        """The key of the last entry that is known."""
-        return self.known[-1].key if self.known else None
-
-    def add(self, entry: Entry, knows_previous: bool) -> None:
-        """Note an entry that was put. ``knows_previous``: whether the one before it is known, or was delivered."""
-        if self.more or not knows_previous or len(self.known) >= MOST_IN_MEMORY:
-            self.more = self._put_while_reading = True
-        else:
-            self.known.append(entry)
-
-    def remove(self, keys: Collection[int]) -> None:
-        """Forget entries that have left the outbox."""
-        if self._removed_while_reading is not None:
-            self._removed_while_reading |= set(keys)
-        self.known = deque(entry for entry in self.known if entry.key not in keys)
-
-    def expect_more(self) -> None:
-        """Have the database read for more entries; again, if that is being done."""
-        self.more = self._put_while_reading = True
-
-    def doubt(self) -> None:
-        """Have the lane read anew: the database may have others."""
-        self.expect_more()
-        self.known.clear()
-
-    def begin_reading(self) -> None:
-        """Begin to note whether entries are put or removed while the database is read."""
-        self._put_while_reading, self._removed_while_reading = False, set()
-
-    def read(self, entries: Iterable[Entry], more: bool) -> None:
-        """Replace the known entries by the first ones of the database. ``more``: whether it may have others behind them."""
-        removed, self._removed_while_reading = self._removed_while_reading or (), None
-        self.known = deque(entry for entry in entries if entry.key not in removed)
-        self.more = self._put_while_reading or more
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing waits in it, as far as is known."""
-        return not self.known and not self.more
-
-
-class Tries:
-    """Counts the failures of a lane's first entry, except those of an unreachable receiver.
-
-    ``one_by_one``: an entry of a batch failed, so entries are tried singly to find it.
-    """
-
-    def __init__(self) -> None:
-        self.one_by_one = False
-        self._complained = False
-        self._key, self._count, self._since = 0, 0, 0.0
-
-    def complain(self, message: str, *about: object) -> None:
-        """Log a problem of the lane with its traceback, once."""
-        if not self._complained:
-            log.exception(message, *about)
-        self._complained = True
-
-    def enough(self, entry: Entry, problem: Exception) -> bool:
-        """Count one more failure, and return whether the entry has been tried enough."""
-        now = time.monotonic()
-        if self._key != entry.key:
-            self._key, self._count, self._since = entry.key, 0, now
-        self._count += 1
-        return is_over(problem, self._count, now - self._since)
 
 
 class Dispatcher:
@@ -319,7 +193,7 @@ class Dispatcher:
 
     async def _flush_elsewhere(self, lane_key: LaneKey) -> None:
         """Wait until the process that has this lane has emptied it, or it rests."""
-        if await self._store.write(lambda connection: self._outbox.ask_to_flush(connection, *lane_key)):
+        if await self._store.write(lambda connection: self._outbox.leases.ask_to_flush(connection, *lane_key)):
             is_empty = partial(self._outbox.is_empty, target=lane_key[0], lane=lane_key[1])
             while not await self._store.write(is_empty):  # noqa: ASYNC110 (another process empties it)
                 await asyncio.sleep(FLUSHED_AGAIN)
@@ -376,7 +250,7 @@ class Dispatcher:
         process = await self._process_of(lane_key)
         if process is None:
             return True
-        await self._store.write(lambda connection: self._outbox.give(connection, *lane_key, process))
+        await self._store.write(lambda connection: self._outbox.leases.give(connection, *lane_key, process))
         return False
 
     async def _had_to_wait(self) -> bool:
@@ -405,10 +279,10 @@ class Dispatcher:
         Its receiver may have come to another process just before, which couldn't take the lane: so that is looked up after it.
         """
         try:
-            await self._store.write(lambda connection: self._outbox.give(connection, *lane_key, ""))
+            await self._store.write(lambda connection: self._outbox.leases.give(connection, *lane_key, ""))
             process = await self._process_of(lane_key)
             if process is not None:
-                await self._store.write(lambda connection: self._outbox.give(connection, *lane_key, process))
+                await self._store.write(lambda connection: self._outbox.leases.give(connection, *lane_key, process))
         except Exception as problem:  # the database can't be used now
             log.debug("%s %s can't be released now: %s", lane_key[0], short_id(lane_key[1]), problem)
             return False

@@ -21,8 +21,8 @@ from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, Statemen
 
 from rasa_handoff.protocol.errors import Refused, StoreError, Unreachable, Waits
 from rasa_handoff.protocol.logs import get_log, short_id
-from rasa_handoff.store.engine import TROUBLES
 from rasa_handoff.store.outbox import Entry
+from rasa_handoff.store.troubles import TROUBLES
 
 log = get_log(__name__)
 

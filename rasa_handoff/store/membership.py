@@ -35,9 +35,10 @@ from sqlalchemy.engine import Connection
 
 from rasa_handoff.protocol.errors import StoreError, Unreachable
 from rasa_handoff.protocol.logs import get_log
-from rasa_handoff.store.engine import TROUBLES, Store
+from rasa_handoff.store.engine import Store
 from rasa_handoff.store.statements import Statement
 from rasa_handoff.store.tasks import cancel_all
+from rasa_handoff.store.troubles import TROUBLES
 
 log = get_log(__name__)
 

@@ -4,9 +4,7 @@ An outbox entry has a target (``"desk"``, ``"customer"``, ``"tracker"`` ...) and
 lane are delivered in order; lanes don't wait for each other. The methods run inside a transaction of
 :class:`~rasa_handoff.store.engine.Store`.
 
-Where several processes share the database, a lane is leased to one of them (``membership.py``), which delivers it: an entry is
-written already leased, to the process that has its lane, or else to the one that writes it. What a process changes in a lane of
-another one is noted in the change log.
+Where several processes share the database, a lane is leased to one of them, which delivers it (``lane_leases.py``).
 
 An entry that can't be delivered becomes a dead letter: in one transaction it leaves its lane and is kept in a table of its own,
 with the reason. An administrator may send it again or drop it (``rasa-handoff dead-letters``).
@@ -15,10 +13,8 @@ with the reason. An administrator may send it again or drop it (``rasa-handoff d
 import time
 from collections.abc import Collection, Iterable, Sequence
 from itertools import takewhile
-from types import UnionType
-from typing import Any, Final, TypeVar, overload
+from typing import Any, Final
 
-import msgspec
 from msgspec.structs import replace
 from sqlalchemy import (
     BigInteger,
@@ -37,129 +33,25 @@ from sqlalchemy import (
     literal,
     select,
     text,
-    update,
 )
 from sqlalchemy.engine import Connection, Row
 
-from rasa_handoff.protocol.errors import Refused
 from rasa_handoff.protocol.limits import LONGEST_ID, LONGEST_LANE
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.text import as_json, valid_text
-from rasa_handoff.protocol.values import Value, plain, read
 from rasa_handoff.store import changes
 from rasa_handoff.store.change_log import ChangeLog
-from rasa_handoff.store.engine import PROCESS
+from rasa_handoff.store.entries import DeadLetter, Entry, read_body
+from rasa_handoff.store.lane_leases import LANE, REMOVED, LaneChange, LaneLeases
 from rasa_handoff.store.statements import Statement
+from rasa_handoff.store.writer import PROCESS
 
-T = TypeVar("T")
+__all__ = ["DeadLetter", "Entry", "Outbox"]
 
 log = get_log(__name__)
 
 MOST_LOGGED_FULL: Final = 1_000
 """Lanes remembered as already logged as full, at most."""
-
-
-class Entry(Value, frozen=True):
-    """Something to be delivered.
-
-    ``lane``: usually the conversation's id. ``name``: its kind. ``body``: as stored, JSON-ready; it is made from a struct by
-    :meth:`of`, and :meth:`read` reads it as one. ``key``: its number in the database; 0 before it is put.
-    """
-
-    target: str
-    lane: str
-    name: str
-    body: dict[str, Any]
-    key: int = 0
-
-    @classmethod
-    def of(cls, target: str, lane: str, name: str, body: msgspec.Struct) -> "Entry":
-        """Return an entry with this body."""
-        return cls(target=target, lane=lane, name=name, body=plain(body))
-
-    @overload
-    def read(self, kind: type[T]) -> T: ...
-    @overload
-    def read(self, kind: UnionType) -> Any: ...
-    def read(self, kind: Any) -> Any:
-        """Return the body as a value of this kind.
-
-        Raises:
-            Refused: it can't be read so, which makes a dead letter of the entry.
-        """
-        try:
-            return read(kind, self.body)
-        except Refused as problem:
-            raise Refused(problem.code, f"Its body can't be read: {problem}") from problem
-
-    @property
-    def lane_key(self) -> tuple[str, str]:
-        """Target and lane: what the dispatcher is notified of after the commit."""
-        return self.target, self.lane
-
-    @property
-    def id(self) -> str | None:
-        """The id in its body; None if there is none.
-
-        A malformed body is tolerated: such an entry is set aside only when it is due for delivery.
-        """
-        return self._named("id")
-
-    @property
-    def handoff_id(self) -> str | None:
-        """The handoff id in its body; None if there is none."""
-        return self._named("handoff_id")
-
-    def _named(self, key: str) -> str | None:
-        value = self.body.get(key) if isinstance(self.body, dict) else None
-        return value if isinstance(value, str) else None
-
-
-class DeadLetter(Value, frozen=True, kw_only=True):
-    """An entry that was set aside.
-
-    ``at``: when it was accepted, ``set_aside_at``: when it was given up, in seconds since 1970. ``text``: its body as stored,
-    which may not be valid JSON.
-    """
-
-    number: int
-    target: str
-    lane: str
-    name: str
-    text: str
-    at: float
-    set_aside_at: float
-    reason: str
-
-    @property
-    def entry(self) -> Entry:
-        """The entry as it was in the outbox.
-
-        Raises:
-            ValueError: its body can't be read.
-        """
-        return Entry(target=self.target, lane=self.lane, name=self.name, body=_body(self.text))
-
-
-LANE: Final = "lane"
-"""The topic of a change that says that a process has a lane, or another entry in its lane."""
-REMOVED: Final = "removed"
-"""The topic of a change that says that an entry was removed from a lane that another process has."""
-FLUSH: Final = "flush"
-"""The topic of a change that asks the process that has a lane not to wait for more entries."""
-ENDED: Final = "ended"
-"""The topic of a change that says that leases have ended with their process: any number of lanes rest now."""
-
-
-LANE_TOPICS: Final = (LANE, REMOVED, FLUSH, ENDED)
-
-
-class LaneChange(Value, frozen=True, kw_only=True):
-    """The body of a change in a lane. ``holder``: the process that has it. ``key``: the entry that was removed."""
-
-    target: str
-    holder: str = ""
-    key: int = 0
 
 
 class Outbox:
@@ -193,7 +85,8 @@ class Outbox:
         self._all, self._head = Statement(whole), Statement(whole.limit(bindparam("most")))
         self._insert = Statement(insert(table))
         self._delete = Statement(delete(table).where(table.c.key == bindparam("of")))
-        self._make_lease_statements()
+        self._delete_shared = Statement(delete(table).where(table.c.key == bindparam("of")).returning(table.c.holder))
+        self.leases = LaneLeases(table, self.change_log)
         self.dead_letters = Table(
             "dead_letter",
             metadata,
@@ -208,42 +101,6 @@ class Outbox:
             sqlite_autoincrement=True,
         )
 
-    def _make_lease_statements(self) -> None:
-        """Make the statements by which processes that share the database lease lanes."""
-        table = self.table
-        self._delete_shared = Statement(delete(table).where(table.c.key == bindparam("of")).returning(table.c.holder))
-        self._insert_leased = self._make_insert_leased()
-        resting, others = table.c.holder == "", table.alias()
-        # A name of a column would stand for its new value here.
-        in_this = (table.c.target == bindparam("of_target"), table.c.lane == bindparam("of_lane"))
-        of_others = (
-            others.c.target == bindparam("of_target"),
-            others.c.lane == bindparam("of_lane"),
-            others.c.holder != "",
-            others.c.holder != bindparam("process"),
-        )
-        self._of_others = Statement(select(others.c.key).where(*of_others).limit(1))
-        first = select(others.c.holder).where(*of_others[:3]).order_by(others.c.key).limit(1).scalar_subquery()
-        is_first = func.coalesce(first, bindparam("process")) == bindparam("process")
-        self._claim = Statement(update(table).where(*in_this, resting, is_first).values(holder=bindparam("process")))
-        mine = table.c.holder == bindparam("giver")
-        self._pass_on = Statement(update(table).where(*in_this, mine).values(holder=bindparam("process")))
-        free = (table.c.holder == bindparam("giver")) | resting
-        self._give = Statement(update(table).where(*in_this, free).values(holder=bindparam("process")))
-
-    def _make_insert_leased(self) -> Statement:
-        """Return the insertion of an entry that is leased to the process of its lane, or else to the one that writes it.
-
-        It returns the key, the process, and the key of the entry before it.
-        """
-        table, others = self.table, self.table.alias()
-        in_lane = (others.c.target == bindparam("of_target"), others.c.lane == bindparam("of_lane"))
-        holder = select(others.c.holder).where(*in_lane, others.c.holder != "").order_by(others.c.key.desc()).limit(1)
-        holder_or_self = func.coalesce(holder.scalar_subquery(), bindparam("process"))
-        before = select(others.c.key).where(*in_lane).order_by(others.c.key.desc()).limit(1)
-        returned = (table.c.key, table.c.holder, before.scalar_subquery().label("previous"))
-        return Statement(insert(table).values(holder=holder_or_self).returning(*returned))
-
     def put(self, connection: Connection, entries: Iterable[Entry]) -> list[Entry]:
         """Add entries at the end of their lanes, in the order given; return them as :meth:`head` would, with their keys."""
         put = []
@@ -253,24 +110,20 @@ class Outbox:
             process = connection.info.get(PROCESS)
             if process is None:
                 key = self._insert.insert(connection, {**row, "holder": ""})
-                put.append(replace(entry, key=key, body=_body(body)))
+                put.append(replace(entry, key=key, body=read_body(body)))
                 changes.note(connection, changes.Put(put[-1]))
             else:
                 put.append(self._put_leased(connection, entry, row, process))
         return put
 
     def _put_leased(self, connection: Connection, entry: Entry, row: dict[str, Any], process: str) -> Entry:
-        here = {"of_target": entry.target, "of_lane": entry.lane, "process": process}
-        added = self._insert_leased.first(connection, {**row, **here})
-        put = replace(entry, key=added.key, body=_body(row["body"]))
+        added = self.leases.insert(connection, row, process)
+        put = replace(entry, key=added.key, body=read_body(row["body"]))
         if added.holder != process:
-            self._note_lane(connection, LANE, entry.lane, LaneChange(target=entry.target, holder=added.holder))
+            self.leases.tell(connection, LANE, entry.lane, LaneChange(target=entry.target, holder=added.holder))
         else:
             changes.note(connection, changes.Put(put, added.previous))
         return put
-
-    def _note_lane(self, connection: Connection, topic: str, lane: str, change: LaneChange) -> None:
-        self.change_log.note(connection, topic, lane, as_json(change))
 
     def is_full(self, connection: Connection, target: str, lane: str) -> bool:
         """Return whether this lane is full."""
@@ -312,7 +165,7 @@ class Outbox:
         found = []
         for row in rows:
             try:
-                body = _body(row.body)
+                body = read_body(row.body)
                 found.append(Entry(key=row.key, target=row.target, lane=row.lane, name=row.name, body=body))
             except ValueError as problem:
                 log.error(
@@ -325,18 +178,6 @@ class Outbox:
                 self.set_aside(connection, row.key, f"Its body can't be read: {problem}")
         return found
 
-    def claim(self, connection: Connection, target: str, lane: str) -> bool:
-        """Lease what rests in a lane to this process, unless another one has its first entries.
-
-        Return whether no other has any of it now.
-        """
-        process = connection.info.get(PROCESS)
-        if process is None:
-            return True
-        here = {"of_target": target, "of_lane": lane, "process": process}
-        self._claim.change(connection, here)
-        return self._of_others.first(connection, here) is None
-
     def leased(self, connection: Connection, target: str, lane: str, most: int) -> tuple[list[Entry], bool]:
         """Return the first entries of a lane that this process may deliver, and whether there may be others behind them.
 
@@ -347,46 +188,14 @@ class Outbox:
         if process is None:
             found = self.head(connection, target, lane, most)
             return found, len(found) >= most
-        self.claim(connection, target, lane)
+        self.leases.claim(connection, target, lane)
         rows = self._head.all(connection, {"target": target, "lane": lane, "most": most})
         first = next((row.holder for row in rows if row.holder), process)
         if first != process:
-            self._give_to_first(connection, target, lane, first)
+            self.leases.pass_on(connection, target, lane, first)
             return [], False
         mine = list(takewhile(lambda row: row.holder == process, rows))
         return self._readable(connection, mine), len(rows) >= most or len(mine) < len(rows)
-
-    def _give_to_first(self, connection: Connection, target: str, lane: str, process: str) -> None:
-        """Give what this process has in a lane to the one that has what comes before."""
-        here = {"of_target": target, "of_lane": lane, "giver": connection.info.get(PROCESS), "process": process}
-        if self._pass_on.change(connection, here):
-            self._note_lane(connection, LANE, lane, LaneChange(target=target, holder=process))
-
-    def give(self, connection: Connection, target: str, lane: str, process: str) -> None:
-        """Give a lane to another process, unless a third one has it; empty: end this process's lease, so that the lane rests."""
-        mine = connection.info.get(PROCESS)
-        here = {"of_target": target, "of_lane": lane}
-        self._give.change(connection, {**here, "giver": mine, "process": process})
-        if process:
-            self._note_lane(connection, LANE, lane, LaneChange(target=target, holder=process))
-
-    def release_leases_of_ended(self, connection: Connection, processes: Table) -> bool:
-        """End the leases of processes that have no row any more: what they had rests. Return whether there were any."""
-        table = self.table
-        lost = (table.c.holder != "", table.c.holder.notin_(select(processes.c.id)))
-        if not connection.execute(update(table).where(*lost).values(holder="")).rowcount:
-            return False
-        self._note_lane(connection, ENDED, "", LaneChange(target=""))
-        return True
-
-    def ask_to_flush(self, connection: Connection, target: str, lane: str) -> bool:
-        """Ask the process that has a lane not to wait for more entries; return False if it is empty, rests, or is this one's."""
-        query = select(self.table.c.holder).where(self.table.c.target == target, self.table.c.lane == lane).limit(1)
-        holder = connection.execute(query).scalar_one_or_none()
-        if holder in (None, "", connection.info.get(PROCESS)):
-            return False
-        self._note_lane(connection, FLUSH, lane, LaneChange(target=target, holder=str(holder)))
-        return True
 
     def remove(self, connection: Connection, entries: Sequence[Entry]) -> None:
         """Remove delivered entries."""
@@ -419,7 +228,7 @@ class Outbox:
         """Return the entry with this key; None if there is none, or its body can't be read."""
         row = connection.execute(select(self.table).where(self.table.c.key == key)).first()
         try:
-            return row and Entry(key=row.key, target=row.target, lane=row.lane, name=row.name, body=_body(row.body))
+            return row and Entry(key=row.key, target=row.target, lane=row.lane, name=row.name, body=read_body(row.body))
         except ValueError:
             return None
 
@@ -440,7 +249,7 @@ class Outbox:
         """Note for this process's dispatcher that an entry was removed, and for another's if that has it."""
         changes.note(connection, changes.Removed((target, lane), key))
         if holder not in ("", connection.info.get(PROCESS)):
-            self._note_lane(connection, REMOVED, lane, LaneChange(target=target, holder=holder, key=key))
+            self.leases.tell(connection, REMOVED, lane, LaneChange(target=target, holder=holder, key=key))
 
     def set_aside(self, connection: Connection, key: int, reason: str) -> None:
         """Make a dead letter of an entry, with the reason."""
@@ -490,13 +299,6 @@ class Outbox:
         table = self.table
         query = select(table.c.key).where(table.c.target == target, table.c.lane == lane, table.c.holder != "").limit(1)
         return connection.execute(query).first() is None
-
-
-def _body(text: str) -> dict[str, Any]:
-    try:
-        return msgspec.json.decode(text, type=dict[str, Any])
-    except msgspec.DecodeError as problem:
-        raise ValueError(str(problem)) from problem
 
 
 def _dead_letter(row: Any) -> DeadLetter:

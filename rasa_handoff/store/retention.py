@@ -17,9 +17,9 @@ from sqlalchemy.engine import Connection
 from rasa_handoff.protocol.errors import StoreError, Unreachable
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.values import Value
-from rasa_handoff.store.engine import TROUBLES
 from rasa_handoff.store.outbox import Outbox
 from rasa_handoff.store.tasks import cancel_all
+from rasa_handoff.store.troubles import TROUBLES
 
 log = get_log(__name__)
 

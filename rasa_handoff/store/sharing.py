@@ -45,7 +45,7 @@ class Sharing:
     ) -> None:
         def release_leases(connection: Connection, table: Table) -> bool:
             remove_of_ended(connection)
-            return outbox.release_leases_of_ended(connection, table)
+            return outbox.leases.release_of_ended(connection, table)
 
         self._store, self._bus_url, self._follows_own = store, bus_url, bool(own_topic)
         self._reader = ChangeReader(store, outbox.change_log, handlers, own_topic)

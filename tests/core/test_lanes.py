@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from rasa_handoff.store import dispatcher as module
+from rasa_handoff.store import dispatcher as dispatcher_module
+from rasa_handoff.store import lanes as lanes_module
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.failures import Waits
 from rasa_handoff.store.outbox import Entry
@@ -78,7 +79,8 @@ async def test_what_is_put_while_a_lane_rests_comes_after_what_rests(database_ur
 async def test_what_is_put_while_the_lane_is_read_is_delivered(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MOST_IN_MEMORY", 2)
+    for module in (dispatcher_module, lanes_module):
+        monkeypatch.setattr(module, "MOST_IN_MEMORY", 2)
     database, listener = CountingDatabase(database_url), Listener()
     async with database.store, database.delivering_to(listener):
         await asyncio.gather(*(database.put(f"{number}a", f"{number}b", f"{number}c") for number in range(30)))
@@ -147,7 +149,7 @@ async def test_what_was_delivered_while_the_database_is_locked_comes_once(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rasa_handoff.store.engine.BUSY_SECONDS", 0.05)
-    monkeypatch.setattr(module, "REMOVED_AGAIN", 0.1)
+    monkeypatch.setattr(dispatcher_module, "REMOVED_AGAIN", 0.1)
     database, other = CountingDatabase(tmp_path), Database(tmp_path)
     other.store.prepare()
     lock = other.store._engine.connect()

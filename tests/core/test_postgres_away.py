@@ -10,7 +10,8 @@ from sqlalchemy.exc import OperationalError, TimeoutError
 
 from rasa_handoff.protocol.errors import StoreError, StoreUnavailable
 from rasa_handoff.relay.repository import RelayStore
-from rasa_handoff.store.engine import TROUBLES, Store
+from rasa_handoff.store.engine import Store
+from rasa_handoff.store.troubles import TROUBLES
 from rasa_handoff.testing.waiting import eventually
 from tests.support.postgres_server import Database
 

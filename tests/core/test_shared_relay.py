@@ -104,11 +104,11 @@ async def test_pages_and_the_desk_are_still_known_after_a_process_stood_still(pa
     await first.pages.came(WHO)
     await first.pages.came("lerato")
     await first.pages.went("lerato")
-    await first.note_desk_connected(True)
+    await first.others.note_desk_connected(True)
     await _stand_still(first, second)
 
     async def known() -> bool:
-        found = (await second.pages.elsewhere(WHO), await second.process_at_desk())
+        found = (await second.pages.elsewhere(WHO), await second.others.process_at_desk())
         return found == (first.store.process, first.store.process)
 
     await eventually(known)
@@ -118,11 +118,11 @@ async def test_pages_and_the_desk_are_still_known_after_a_process_stood_still(pa
 async def test_a_process_isnt_given_its_own_lanes_for_the_desk(pair: tuple[Relay, Relay]) -> None:
     """Its row says that it is connected, and it has just lost the connection."""
     first, second = pair
-    await first.note_desk_connected(True)
-    assert await first.process_at_desk() is None
-    assert await second.process_at_desk() == first.store.process
-    await second.note_desk_connected(True)
-    assert await first.process_at_desk() == second.store.process
+    await first.others.note_desk_connected(True)
+    assert await first.others.process_at_desk() is None
+    assert await second.others.process_at_desk() == first.store.process
+    await second.others.note_desk_connected(True)
+    assert await first.others.process_at_desk() == second.store.process
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from rasa_handoff.protocol.errors import Unreachable, Waits
 from rasa_handoff.store import membership as membership_module
 from rasa_handoff.store.dispatcher import Dispatcher
 from rasa_handoff.store.engine import Store
+from rasa_handoff.store.lane_leases import ENDED, FLUSH, LANE, REMOVED
 from rasa_handoff.store.membership import Processes
-from rasa_handoff.store.outbox import ENDED, FLUSH, LANE, REMOVED, Entry, Outbox
+from rasa_handoff.store.outbox import Entry, Outbox
 from rasa_handoff.store.sharing import Sharing
 from rasa_handoff.testing.waiting import eventually
 from tests.support.postgres_server import Database

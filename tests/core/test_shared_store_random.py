@@ -16,8 +16,8 @@ from sqlalchemy.engine import Connection
 from rasa_handoff.protocol.errors import Waits
 from rasa_handoff.store import dispatcher as dispatcher_module
 from rasa_handoff.store import membership as membership_module
-from rasa_handoff.store.engine import TROUBLES
 from rasa_handoff.store.outbox import Entry
+from rasa_handoff.store.troubles import TROUBLES
 from rasa_handoff.testing.waiting import eventually
 from tests.core.test_shared_store import DESK, Process, Text
 from tests.support.postgres_server import Database

@@ -13,9 +13,9 @@ from sqlalchemy.engine import Connection
 from rasa_handoff.protocol.errors import Waits
 from rasa_handoff.store import membership as membership_module
 from rasa_handoff.store.database_url import read_url
-from rasa_handoff.store.engine import TROUBLES
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.postgres import connector
+from rasa_handoff.store.troubles import TROUBLES
 from rasa_handoff.testing.waiting import eventually
 from tests.core.test_shared_store import DESK, Process, Text
 from tests.support.postgres_server import Database

@@ -77,8 +77,8 @@ async def test_what_comes_together_shares_a_commit(database_url: str) -> None:
     database = Database(database_url)
     async with database.store as store:
         commits: list[int] = []
-        commit = store._commit
-        store._commit = lambda batch: (commits.append(len(batch.works)), commit(batch))[1]  # type: ignore[method-assign]
+        commit = store._writer.commit
+        store._writer.commit = lambda batch: (commits.append(len(batch.works)), commit(batch))[1]  # type: ignore[method-assign]
         answers = await asyncio.gather(*(store.write(lambda c, n=n: n) for n in range(50)))
     assert answers == list(range(50))
     assert max(commits) > 10

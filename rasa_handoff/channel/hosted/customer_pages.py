@@ -116,7 +116,7 @@ class CustomerPages:
 
     async def _agent_types(self, conversation_id: str, on: bool) -> None:
         if self._relay.store.shared and not self._is_connected(conversation_id):
-            await self._relay.tell_others(TYPING, conversation_id, "on" if on else "")
+            await self._relay.others.tell(TYPING, conversation_id, "on" if on else "")
         else:
             await self._show_typing(conversation_id, on)
 

@@ -133,7 +133,7 @@ class ResponseBatches:
         if batch is None or batch.answer is not None:
             return False
         try:
-            entries = await self._relay.claimed_entries(CUSTOMER, conversation_id)
+            entries = await self._relay.others.claimed_entries(CUSTOMER, conversation_id)
             old = outdated_keys(entries)
             for entry in entries:
                 if entry.key in batch.messages or entry.key in self._fetched:
@@ -165,7 +165,7 @@ class ResponseBatches:
 
     async def _acknowledge(self, conversation_id: str, channel: str, after: str | None) -> None:
         """Note that the client has seen all entries up to and including this one."""
-        entries = await self._relay.claimed_entries(CUSTOMER, conversation_id)
+        entries = await self._relay.others.claimed_entries(CUSTOMER, conversation_id)
         ids = [entry.id for entry in entries]
         if after in ids:
             for entry in entries[: ids.index(after) + 1]:

@@ -17,7 +17,7 @@ from rasa_handoff.protocol.text import as_json
 from rasa_handoff.protocol.values import Availability, Status, Value
 from rasa_handoff.server.storage.tables import OUTBOX
 from rasa_handoff.store.change_log import LoggedChange
-from rasa_handoff.store.engine import PROCESS
+from rasa_handoff.store.writer import PROCESS
 
 PUBLICATION: Final = "publication"
 """The topic of a publication in the change log."""

@@ -22,9 +22,9 @@ from rasa_handoff.protocol.text import as_json
 from rasa_handoff.protocol.values import Agent, Offer, Priority, Speaker, Status, Value
 from rasa_handoff.server.storage.customer_entries import MessageEntry, StatusEntry
 from rasa_handoff.server.storage.tables import HANDOFFS, MESSAGES, TO_FOLLOW_UP
-from rasa_handoff.store.engine import PROCESS
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.statements import Statement
+from rasa_handoff.store.writer import PROCESS
 
 log = get_log(__name__)
 

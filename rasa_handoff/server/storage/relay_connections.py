@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 
 from rasa_handoff.protocol.values import Value
 from rasa_handoff.server.storage.tables import RELAY_CONNECTIONS
-from rasa_handoff.store.engine import PROCESS
+from rasa_handoff.store.writer import PROCESS
 
 THERE_SECONDS: Final = 12.0
 """Seconds after which a relay that wasn't seen counts as gone: the server that had its socket has ended, or can't write."""

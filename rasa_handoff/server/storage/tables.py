@@ -33,11 +33,12 @@ from rasa_handoff.protocol.limits import LONGEST_ID
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.values import Outcome
 from rasa_handoff.store.batch import Work
-from rasa_handoff.store.engine import TROUBLES, Store
+from rasa_handoff.store.engine import Store
 from rasa_handoff.store.membership import Processes
 from rasa_handoff.store.migrations import Steps
 from rasa_handoff.store.outbox import Outbox
 from rasa_handoff.store.timers import Timers
+from rasa_handoff.store.troubles import TROUBLES
 
 T = TypeVar("T")
 

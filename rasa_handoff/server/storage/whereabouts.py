@@ -16,9 +16,9 @@ from rasa_handoff.server.storage.tables import (
     PROCESSES,
     RELAY_CONNECTIONS,
 )
-from rasa_handoff.store.engine import PROCESS
 from rasa_handoff.store.insertions import insert_if_new, insert_or_update
 from rasa_handoff.store.statements import Statement
+from rasa_handoff.store.writer import PROCESS
 
 _processes = select(PROCESSES.table.c.id)
 _desks, _customers, _relays = DESK_CONNECTIONS.c, CUSTOMER_CONNECTIONS.c, RELAY_CONNECTIONS.c

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rasa_handoff.store.batch import Batch
-from rasa_handoff.store.engine import Store
+from rasa_handoff.store.writer import Writer
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import ScriptedAgent
@@ -24,13 +24,13 @@ MOST_AT_SERVER = 4
 def transactions(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """The transactions that were begun since the test began, by side."""
     counted: Counter[str] = Counter()
-    attempt = Store._attempt
+    attempt = Writer.attempt
 
-    def count(store: Store, batch: Batch, places: Sequence[int], again: bool = False) -> Any:
-        counted[store._side] += 1
-        return attempt(store, batch, places, again)
+    def count(writer: Writer, batch: Batch, places: Sequence[int], again: bool = False) -> Any:
+        counted[writer.name.removesuffix("-store")] += 1
+        return attempt(writer, batch, places, again)
 
-    monkeypatch.setattr(Store, "_attempt", count)
+    monkeypatch.setattr(Writer, "attempt", count)
     return counted
 
 
