@@ -62,7 +62,7 @@ class Identity:
                 f"give the {self._side} a database of its own."
             )
         self._migrate(connection, int(known["schema"]), int(known.get("oldest", known["schema"])), alone)
-        return known["epoch"]
+        return str(known["epoch"])
 
     def _begin(self, connection: Connection) -> dict[str, str]:
         """Identify a new database."""
