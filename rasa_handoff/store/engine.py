@@ -21,7 +21,7 @@ from rasa_handoff.protocol.errors import StoreError
 from rasa_handoff.store import changes, postgres
 from rasa_handoff.store.batch import Batch, Doubt, Work, resolve
 from rasa_handoff.store.database_url import cannot_be_used, read_url, without_password
-from rasa_handoff.store.identity import Identity
+from rasa_handoff.store.identity import DatabaseIdentity
 from rasa_handoff.store.migrations import Steps
 from rasa_handoff.store.sqlite import Ownership, sqlite_engine
 from rasa_handoff.store.troubles import first_line
@@ -74,7 +74,7 @@ class Store:
         self.shared = shares and self._on_postgres
         self.process = uuid.uuid4().hex
         oldest = schema if oldest is None else oldest
-        self._identity = Identity(metadata, self._shown, side, schema, steps or {}, oldest, self.shared)
+        self._identity = DatabaseIdentity(metadata, self._shown, side, schema, steps or {}, oldest, self.shared)
         self._advisory_lock = postgres.AdvisoryLock(self._shown) if self._on_postgres else None
         self._owns = False
         self._writer = Writer(self._engine, f"{side}-store", ANSWER_SECONDS, self._own, self._shared_process)

@@ -28,7 +28,7 @@ def meta_table(metadata: MetaData) -> Table:
     )
 
 
-class Identity:
+class DatabaseIdentity:
     """What a database of this side and schema must say of itself, and how an older one is brought to it.
 
     ``shown``: the database's URL without its password. ``oldest``: the oldest schema whose version of this package can work with
