@@ -10,6 +10,8 @@ For example::
         rest:
 """
 
+import asyncio
+import contextlib
 import ipaddress
 import json
 from collections.abc import Sequence
@@ -65,6 +67,8 @@ from rasa_handoff.store.bus import check_bus
 log = get_log(__name__)
 
 HTTP_METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH")
+READY_WITHIN = 3.0
+"""Seconds for which the answer to ``/ready`` waits for the database."""
 FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via", "origin")
 """Headers that a proxy or a web page adds: such a request doesn't count as local, though it comes from this machine."""
 
@@ -103,7 +107,13 @@ class HandoffChannel(InputChannel):
         self.settings = settings
         self.channels = channels
         self.store = RelayStore(
-            settings.store, repository.metadata, repository.SIDE, repository.SCHEMA, repository.STEPS, shares=True
+            settings.store,
+            repository.metadata,
+            repository.SIDE,
+            repository.SCHEMA,
+            repository.STEPS,
+            repository.OLDEST,
+            shares=True,
         )
         self.relay = Relay(self.store, settings)
         self.desk = desk_class(settings.desk.type)(settings, self.relay)
@@ -120,7 +130,7 @@ class HandoffChannel(InputChannel):
         self.interceptor: Interceptor | None = None
 
     def blueprint(self, on_new_message: OnMessage) -> Blueprint:
-        """Make a blueprint with a health page, the admin commands and the hosted channels under their ordinary addresses."""
+        """Make a blueprint with health pages, the admin commands and the hosted channels under their ordinary addresses."""
         blueprint = HostBlueprint("handoff_webhook", self.assemble, on_new_message)
 
         @blueprint.route("/", methods=["GET"])
@@ -132,6 +142,13 @@ class HandoffChannel(InputChannel):
             details = {"desk": desk, "under_way": len(self.relay.under_way), "dead_letters": letters}
             return response.json({"status": "ok", **details})
 
+        @blueprint.route("/ready", methods=["GET"])
+        async def ready(_: Request) -> HTTPResponse:
+            reason = await self._why_not_ready()
+            if reason is None:
+                return response.json({"status": "ok"})
+            return response.json({"status": "unavailable", "reason": reason}, status=503)
+
         admin = AdminHttp(self.settings.admin_token, self.relay.commands, self.guard)
 
         @blueprint.route(ADMIN, methods=HTTP_METHODS, stream=True)
@@ -141,6 +158,15 @@ class HandoffChannel(InputChannel):
 
         blueprint.host_channels(self.channels, self._receive, self.authentication, self.guard)
         return blueprint
+
+    async def _why_not_ready(self) -> str | None:
+        """Return why a load balancer should send customers to another process; None if it needn't."""
+        if self.interceptor is None or not self.interceptor.is_open:
+            return "This process is starting or ending."
+        counted = None
+        with contextlib.suppress(asyncio.TimeoutError):
+            counted = await asyncio.wait_for(self.relay.count_dead_letters(), READY_WITHIN)
+        return None if counted is not None else "The database can't be used now; the log says why."
 
     async def _receive(self, channel: str, message: UserMessage) -> None:
         assert self.interceptor is not None, "messages come only after the blueprint was registered"

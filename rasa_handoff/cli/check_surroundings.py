@@ -15,7 +15,7 @@ from rasa_handoff.cli.findings import Finding, mend, ok, warn
 from rasa_handoff.cli.project import Project
 from rasa_handoff.protocol.channel_settings import CHANNEL_NAME, Settings, read_settings
 from rasa_handoff.protocol.errors import Refused, SettingsError
-from rasa_handoff.protocol.handshake import FORMAT, PROTOCOL, are_compatible, is_our_format
+from rasa_handoff.protocol.handshake import FORMAT, PROTOCOL, are_compatible, is_our_format, what_to_update
 from rasa_handoff.protocol.names import EXECUTE_ACTION, OPTIONS_ACTION, RELAY_TOKEN_PATH
 from rasa_handoff.protocol.payloads import RelayTokenAnswer
 from rasa_handoff.protocol.values import find_department, read
@@ -194,7 +194,8 @@ def _server_finding(url: str, health: Any) -> Finding:
         )
     if not are_compatible(protocol, PROTOCOL):
         return mend(
-            f"The live-agent server at {url} speaks protocol {protocol}, this package {PROTOCOL}: update the older."
+            f"The live-agent server at {url} speaks protocol {protocol}, this package {PROTOCOL}: "
+            f"{what_to_update(relays=PROTOCOL, servers=protocol)}."
         )
     if health.get("status") != "ok":
         return mend(f"The live-agent server at {url} is unavailable: {health.get('reason') or 'see its log'}.")

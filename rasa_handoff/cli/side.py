@@ -130,5 +130,7 @@ async def _do_here(database: str, work: CommandWork) -> Any:
     with contextlib.suppress(StoreError):
         async with open_store(database, alone=True) as server:
             return await server.write(lambda connection: work(SERVER, connection))
-    async with Store(database, repository.metadata, repository.SIDE, repository.SCHEMA, repository.STEPS) as relay:
+    async with Store(
+        database, repository.metadata, repository.SIDE, repository.SCHEMA, repository.STEPS, repository.OLDEST
+    ) as relay:
         return await relay.write(lambda connection: work(RELAY, connection))

@@ -23,7 +23,7 @@ from rasa_handoff.protocol import events
 from rasa_handoff.protocol.channel_settings import Settings
 from rasa_handoff.protocol.errors import Refused, StoreError, Unforeseen, Unreachable
 from rasa_handoff.protocol.features import YES, Feature
-from rasa_handoff.protocol.handshake import FORMAT, PROTOCOL, are_compatible, is_our_format
+from rasa_handoff.protocol.handshake import FORMAT, PROTOCOL, are_compatible, is_our_format, what_to_update
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.names import RELAY_NAMESPACE
 from rasa_handoff.protocol.payloads import (
@@ -367,7 +367,8 @@ class OurDesk(Desk):
                 self._welcome = self._availability = welcome
             else:
                 self._why_unusable = (
-                    f"it speaks protocol {welcome.protocol}, this package {PROTOCOL}: update the older."
+                    f"it speaks protocol {welcome.protocol}, this package {PROTOCOL}: "
+                    f"{what_to_update(relays=PROTOCOL, servers=welcome.protocol)}."
                 )
         except Refused as problem:
             self._why_unusable = f"its welcome can't be read: {problem}"

@@ -47,6 +47,8 @@ log = get_log(__name__)
 
 SIDE: Final = "platform"
 SCHEMA: Final = 1
+OLDEST: Final = 1
+"""The oldest schema whose version of this package can work with a database of ``SCHEMA`` (``store/identity.py``)."""
 STEPS: Final[Steps] = {}
 """For each schema after the first, the step that leads to it (``store/migrations.py``)."""
 

@@ -225,7 +225,13 @@ def check_database(channel: str, url: str) -> None:
 def store_of(url: str) -> Store:
     """Return the store of this URL, which several processes share if it is Postgres."""
     return Store(
-        url, memory_tables.metadata, memory_tables.SIDE, memory_tables.SCHEMA, memory_tables.STEPS, shares=True
+        url,
+        memory_tables.metadata,
+        memory_tables.SIDE,
+        memory_tables.SCHEMA,
+        memory_tables.STEPS,
+        memory_tables.OLDEST,
+        shares=True,
     )
 
 

@@ -19,6 +19,17 @@ def is_our_format(said: Any) -> bool:
     return isinstance(said, dict) and said.get("format") == FORMAT
 
 
+RELAY_PACKAGE: Final = "rasa-handoff beside Rasa"
+SERVER_PACKAGE: Final = "the live-agent server"
+
+
 def are_compatible(one: int, other: int) -> bool:
     """Return whether two protocol versions are compatible: they differ by one at most, and neither is older than the first."""
     return min(one, other) >= OLDEST_PROTOCOL and abs(one - other) <= 1
+
+
+def what_to_update(relays: int, servers: int) -> str:
+    """Return what to do about two versions that don't fit: which of the two is the older one, and to what it has to come."""
+    older, newest = (RELAY_PACKAGE, servers) if relays < servers else (SERVER_PACKAGE, relays)
+    fitting = " or ".join(str(one) for one in (newest - 1, newest) if one >= OLDEST_PROTOCOL)
+    return f"update {older} to a version with protocol {fitting}"

@@ -55,6 +55,8 @@ DESK, CUSTOMER, TRACKER = "desk", "customer", "tracker"
 
 SIDE: Final = "relay"
 SCHEMA: Final = 1
+OLDEST: Final = 1
+"""The oldest schema whose version of this package can work with a database of ``SCHEMA`` (``store/identity.py``)."""
 STEPS: Final[Steps] = {}
 """For each schema after the first, the step that leads to it (``store/migrations.py``)."""
 

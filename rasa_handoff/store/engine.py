@@ -21,7 +21,7 @@ from rasa_handoff.protocol.errors import StoreError
 from rasa_handoff.store import changes, postgres
 from rasa_handoff.store.batch import Batch, Doubt, Work, resolve
 from rasa_handoff.store.database_url import cannot_be_used, read_url, without_password
-from rasa_handoff.store.identity import DatabaseIdentity
+from rasa_handoff.store.identity import DatabaseIdentity, TooOld
 from rasa_handoff.store.migrations import Steps
 from rasa_handoff.store.sqlite import Ownership, sqlite_engine
 from rasa_handoff.store.troubles import first_line
@@ -73,8 +73,8 @@ class Store:
         self._on_postgres = self._engine.dialect.name == "postgresql"
         self.shared = shares and self._on_postgres
         self.process = uuid.uuid4().hex
-        oldest = schema if oldest is None else oldest
-        self._identity = DatabaseIdentity(metadata, self._shown, side, schema, steps or {}, oldest, self.shared)
+        self._schema, self._oldest = schema, schema if oldest is None else oldest
+        self._identity = DatabaseIdentity(metadata, self._shown, side, schema, steps or {}, self._oldest)
         self._advisory_lock = postgres.AdvisoryLock(self._shown) if self._on_postgres else None
         self._owns = False
         self._writer = Writer(self._engine, f"{side}-store", ANSWER_SECONDS, self._own, self._shared_process)
@@ -207,8 +207,16 @@ class Store:
 
     def _own(self, connection: Connection) -> None:
         """Take the right to write, which a new connection doesn't have yet."""
-        if self._advisory_lock is not None and self._owns:
-            (self._advisory_lock.share if self.shared else self._advisory_lock.take)(connection)
+        if self._advisory_lock is None or not self._owns:
+            return
+        if not self.shared:
+            self._advisory_lock.take(connection)
+        elif self._advisory_lock.share(connection, self._schema) and self.epoch:
+            try:
+                self._identity.check_is_not_too_old(connection)
+            except TooOld:
+                connection.invalidate()  # the next attempt checks again
+                raise
 
     def _shared_process(self) -> str | None:
         return self.process if self.shared else None
@@ -257,9 +265,12 @@ class Store:
         self._engine.dispose()
 
     def _alone(self, connection: Connection) -> contextlib.AbstractContextManager[None]:
+        """Keep out, while the schema is changed, the processes that can't work with the new one."""
         if self._advisory_lock is None:
             return self._ownership.held()
-        if self.shared or not self._owns:
+        if self.shared:
+            self._advisory_lock.keep_out_older(connection, self._oldest, self._schema)
+        elif not self._owns:
             self._advisory_lock.take_for_transaction(connection)
         return contextlib.nullcontext()
 

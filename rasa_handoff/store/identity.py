@@ -1,6 +1,11 @@
 """What a database says of itself: its format, its side, its schema and its epoch, in the table ``meta``.
 
 It is checked before anything else is read. An older schema is brought to this version's (``migrations.py``).
+
+During a rolling update the processes of an older version go on beside the first ones of a newer one. So a step to a new schema
+only adds (it expands), and versions that know the schema before go on with it. What has become superfluous goes with a later step
+(it contracts), which raises ``oldest``: versions that know only an older schema are refused from then on, and while a process of
+theirs is connected, the step isn't taken.
 """
 
 import contextlib
@@ -18,7 +23,11 @@ from rasa_handoff.store.migrations import Steps, migrate
 log = get_log(__name__)
 
 Alone = Callable[[Connection], contextlib.AbstractContextManager[object]]
-"""Makes sure that no other process has the database open, as long as the context lasts."""
+"""Keeps out, as long as the context lasts, the processes that can't work with the new schema."""
+
+
+class TooOld(StoreError):
+    """The database has a newer schema, with which this version can't work."""
 
 
 def meta_table(metadata: MetaData) -> Table:
@@ -35,19 +44,18 @@ class DatabaseIdentity:
     a database of ``schema``.
     """
 
-    def __init__(
-        self, metadata: MetaData, shown: str, side: str, schema: int, steps: Steps, oldest: int, shared: bool
-    ) -> None:
+    def __init__(self, metadata: MetaData, shown: str, side: str, schema: int, steps: Steps, oldest: int) -> None:
         found = metadata.tables.get("meta", None)
         self._meta = meta_table(metadata) if found is None else found
         self._shown, self._side, self._schema, self._steps = shown, side, schema, steps
-        self._oldest, self._shared = oldest, shared
+        self._oldest = oldest
 
     def check(self, connection: Connection, alone: Alone) -> str:
         """Check the side and schema of the database, migrate an older schema, and return its epoch.
 
         Raises:
-            StoreError: it belongs to the other side, has a newer schema, or has an older one and is in use.
+            StoreError: it belongs to the other side, its schema is too new, or it has an older one and a process that is too old
+                works with it.
         """
         self._meta.create(connection, checkfirst=True)
         known = {row.key: row.value for row in connection.execute(select(self._meta))} or self._begin(connection)
@@ -61,7 +69,11 @@ class DatabaseIdentity:
                 f"The database {self._shown} belongs to the {known['side']}, not to the {self._side}: "
                 f"give the {self._side} a database of its own."
             )
-        self._migrate(connection, int(known["schema"]), int(known.get("oldest", known["schema"])), alone)
+        found = int(known["schema"])
+        self._check_age(found, int(known.get("oldest", found)))
+        if found < self._schema:
+            with alone(connection):
+                self._migrate(connection, found)
         return str(known["epoch"])
 
     def _begin(self, connection: Connection) -> dict[str, str]:
@@ -76,21 +88,29 @@ class DatabaseIdentity:
         connection.execute(insert(self._meta), [{"key": key, "value": value} for key, value in known.items()])
         return known
 
-    def _migrate(self, connection: Connection, found: int, oldest: int, alone: Alone) -> None:
-        """Bring the database to this version's schema; leave a newer one as it is if this version can work with it.
+    def check_is_not_too_old(self, connection: Connection) -> None:
+        """Check that this version can still work with the database, whose schema may have changed while it was away.
 
-        During a rolling update the processes of an older version go on beside the first of a newer one. So a step adds, and what
-        it makes superfluous goes with a later one, for which the older version must have ended (``oldest``).
+        Raises:
+            TooOld: it can't.
         """
+        query = select(self._meta).where(self._meta.c.key.in_(("schema", "oldest")))
+        known = {row.key: int(row.value) for row in connection.execute(query)}
+        connection.rollback()
+        if known:
+            self._check_age(known["schema"], known.get("oldest", known["schema"]))
+
+    def _check_age(self, found: int, oldest: int) -> None:
+        """Accept a newer schema if this version can work with it."""
         if found > self._schema and oldest > self._schema:
-            raise StoreError(
+            raise TooOld(
                 f"The database {self._shown} has schema {found}, this version of rasa-handoff knows up to "
                 f"{self._schema}: install the newer version that wrote it."
             )
-        if found < self._schema:
-            with alone(connection) if self._oldest > found or not self._shared else contextlib.nullcontext():
-                migrate(connection, self._steps, found, self._schema)
-                for key, value in (("schema", self._schema), ("oldest", self._oldest)):
-                    connection.execute(delete(self._meta).where(self._meta.c.key == key))
-                    connection.execute(insert(self._meta).values(key=key, value=str(value)))
-            log.info("The database %s was brought from schema %s to %s.", self._shown, found, self._schema)
+
+    def _migrate(self, connection: Connection, found: int) -> None:
+        migrate(connection, self._steps, found, self._schema)
+        for key, value in (("schema", self._schema), ("oldest", self._oldest)):
+            connection.execute(delete(self._meta).where(self._meta.c.key == key))
+            connection.execute(insert(self._meta).values(key=key, value=str(value)))
+        log.info("The database %s was brought from schema %s to %s.", self._shown, found, self._schema)

@@ -21,6 +21,7 @@ from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from rasa_handoff.protocol.errors import StoreError
 from rasa_handoff.store.sqlite import DatabaseInUse
 
 CONNECT_SECONDS: Final = 2
@@ -35,6 +36,9 @@ LOCK: Final = 1_214_606_444
 """The first half of the advisory lock's key (ASCII "Hand"); the second is the schema, since each may contain a side's tables."""
 PREPARING: Final = LOCK + 1
 """The first half of the key of the advisory lock under which tables are created and changed."""
+VERSION: Final = LOCK + 1000
+"""To this the schema is added that a process knows, and that is the first half of the key of an advisory lock that it shares with
+all others of its version: a step that they can't work with is taken only when nobody has their lock."""
 OURS: Final = "rasa-handoff-owner"
 """Key in ``Connection.info`` of the connection that has the lock."""
 
@@ -126,6 +130,17 @@ class SocketDuplicate:
                 self._socket = None
 
 
+class OlderProcess(StoreError):
+    """A process of a version that can't work with the new schema is still connected. ``holder``: what is known of it."""
+
+    def __init__(self, shown: str, holder: str, oldest: int, schema: int) -> None:
+        super().__init__(
+            f"This version of rasa-handoff brings the database {shown} to schema {schema}, and a process that knows only a "
+            f"schema before {oldest} is still connected ({holder}). First update all processes to a version that knows schema "
+            f'{oldest}, or end them all; then start this one (docs/operations.md, "Rolling update").'
+        )
+
+
 class AdvisoryLock:
     """The advisory lock that makes one process the owner, or that several share; held as long as its connection lives.
 
@@ -158,22 +173,39 @@ class AdvisoryLock:
         connection.rollback()
         connection.info[OURS] = True
 
-    def share(self, connection: Connection) -> None:
-        """Acquire the lock on this connection, beside others who share it.
+    def share(self, connection: Connection, schema: int) -> bool:
+        """Acquire the lock on this connection, beside others who share it, and that of those who know this schema; return whether
+        the connection is new.
 
         Raises:
             DatabaseInUse: another process has it for itself.
         """
         if OURS in connection.info:
-            return
+            return False
         deadline = time.monotonic() + LOST_HOLDER_SECONDS
         query = text("SELECT pg_try_advisory_lock_shared(:key, hashtext(current_schema()))")
-        while not connection.execute(query, {"key": LOCK}).scalar():
-            if time.monotonic() > deadline:
-                raise self._refusal(self._holder(connection))
-            time.sleep(0.05)
+        for key in (LOCK, VERSION + schema):
+            while not connection.execute(query, {"key": key}).scalar():
+                if time.monotonic() > deadline:
+                    raise self._refusal(self._holder(connection))
+                time.sleep(0.05)
         connection.rollback()
         connection.info[OURS] = True
+        return True
+
+    def keep_out_older(self, connection: Connection, oldest: int, schema: int) -> None:
+        """Keep out, until this transaction ends, processes that know only schemas before ``oldest``.
+
+        Raises:
+            OlderProcess: one is connected.
+        """
+        deadline = time.monotonic() + LOST_HOLDER_SECONDS
+        query = text("SELECT pg_try_advisory_xact_lock(:key, hashtext(current_schema()))")
+        for older in range(1, oldest):
+            while not connection.execute(query, {"key": VERSION + older}).scalar():
+                if time.monotonic() > deadline:
+                    raise OlderProcess(self._shown, _where(self._holder(connection, VERSION + older)), oldest, schema)
+                time.sleep(0.05)
 
     def take_for_transaction(self, connection: Connection) -> None:
         """Acquire the lock for this transaction only.
@@ -192,19 +224,21 @@ class AdvisoryLock:
         query = text("SELECT pg_try_advisory_lock(:key, hashtext(current_schema()))")
         return bool(connection.execute(query, {"key": LOCK}).scalar())
 
-    def _holder(self, connection: Connection) -> Any:
+    def _holder(self, connection: Connection, key: int = LOCK) -> Any:
         query = text(
             "SELECT a.pid, a.backend_start, coalesce(host(a.client_addr), 'this machine') AS address "
             "FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' AND l.granted "
             "AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
             "AND l.classid = :key AND l.objid = (hashtext(current_schema())::bigint & 4294967295)::oid AND l.objsubid = 2"
         )
-        return connection.execute(query, {"key": LOCK}).first()
+        return connection.execute(query, {"key": key}).first()
 
     def _refusal(self, holder: Any) -> DatabaseInUse:
-        return DatabaseInUse(
-            self._shown, "unknown" if holder is None else f"from {holder.address}, its backend is {holder.pid}"
-        )
+        return DatabaseInUse(self._shown, _where(holder))
+
+
+def _where(holder: Any) -> str:
+    return "unknown" if holder is None else f"from {holder.address}, its backend is {holder.pid}"
 
 
 def number_of(connection: Connection) -> int | None:

@@ -4,9 +4,10 @@ from typing import Final
 
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, TimeoutError
 
+from rasa_handoff.store.identity import TooOld
 from rasa_handoff.store.sqlite import DatabaseInUse
 
-TROUBLES: Final = (OperationalError, InterfaceError, InternalError, TimeoutError, DatabaseInUse)
+TROUBLES: Final = (OperationalError, InterfaceError, InternalError, TimeoutError, DatabaseInUse, TooOld)
 """Errors of a database that is locked, full or unreachable: nothing was committed, and it may be tried again."""
 
 CONTENDED: Final = ("40P01", "40001", "23505")

@@ -13,7 +13,7 @@ from rasa_handoff.server import accounts
 from rasa_handoff.server.run import running
 from rasa_handoff.testing.desks import settings_for
 from rasa_handoff.testing.relay_side import RelaySide
-from rasa_handoff.testing.scripted_desk import DeskServer
+from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 
 
@@ -54,6 +54,25 @@ async def test_a_socket_closed_before_a_word_is_tried_again(tmp_path: Path) -> N
         await closing.stop()
         await side.desk.close()
         await side.relay.close()
+
+
+@pytest.mark.parametrize(("relays", "servers"), [(2, 1), (1, 2), (2, 2)])
+async def test_both_sides_may_be_updated_in_either_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, relays: int, servers: int
+) -> None:
+    monkeypatch.setattr("rasa_handoff.desks.ours.PROTOCOL", relays)
+    monkeypatch.setattr("rasa_handoff.server.gateways.relay_gateway.PROTOCOL", servers)
+    async with (
+        DeskServer(tmp_path) as server,
+        RelaySide(OurDesk, settings_for({"url": server.url}, tmp_path)) as side,
+        ScriptedAgent(server.url, server.add_agent("Thandi")) as thandi,
+    ):
+        handoff_id = await side.start()
+        await thandi.take(handoff_id)
+        await thandi.say(handoff_id, "good day")
+        await side.says("hello")
+        await thandi.hears("message", text="hello")
+        await eventually(lambda: side.agent_messages() == ["good day"])
 
 
 class Welcoming:
@@ -98,11 +117,15 @@ async def test_a_server_of_the_next_protocol_is_spoken_to(tmp_path: Path) -> Non
         assert side.desk.availability.staffed
 
 
+RELAYS_UPDATE = "update rasa-handoff beside Rasa to a version with protocol 2 or 3"
+SERVERS_UPDATE = "update the live-agent server to a version with protocol 1"
+
+
 @pytest.mark.parametrize(
     ("welcome", "why"),
     [
-        ({**WELCOME, "protocol": 3}, "it speaks protocol 3, this package 1: update the older."),
-        ({**WELCOME, "protocol": 0}, "it speaks protocol 0, this package 1: update the older."),
+        ({**WELCOME, "protocol": 3}, f"it speaks protocol 3, this package 1: {RELAYS_UPDATE}."),
+        ({**WELCOME, "protocol": 0}, f"it speaks protocol 0, this package 1: {SERVERS_UPDATE}."),
         ({**WELCOME, "format": "other"}, BEFORE),
         ({name: value for name, value in WELCOME.items() if name != "format"}, BEFORE),
         ({**WELCOME, "epoch": None}, "its welcome can't be read: 'epoch' must be a text, not null."),
@@ -145,7 +168,7 @@ async def test_a_server_that_is_updated_is_spoken_to(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("protocol", "why"),
     [
-        (3, "This server speaks protocol 3, the relay 1: bring both to the same version."),
+        (3, f"This server speaks protocol 3, the relay 1: {RELAYS_UPDATE}."),
         (1, "The token isn't one of the bot 'b'. Make one: rasa-handoff token add b"),
     ],
 )

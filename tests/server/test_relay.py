@@ -322,11 +322,15 @@ async def test_with_a_token_configured_a_relay_needs_it(server, relay, opened):
         assert "rasa-handoff token add" in await refusal_of(stranger.connect(server.address, wrong), stranger)
 
 
+NEWER_SERVER = "update the live-agent server to a version with protocol 2 or 3."
+NEWER_RELAY = "update rasa-handoff beside Rasa to a version with protocol 1."
+
+
 @pytest.mark.parametrize(
     ("auth", "sentence"),
     [
-        ({"protocol": 3}, "This server speaks protocol 1, the relay 3: bring both to the same version."),
-        ({"protocol": 0}, "This server speaks protocol 1, the relay 0: bring both to the same version."),
+        ({"protocol": 3}, "This server speaks protocol 1, the relay 3: " + NEWER_SERVER),
+        ({"protocol": 0}, "This server speaks protocol 1, the relay 0: " + NEWER_RELAY),
         ({"protocol": "one"}, "'protocol' must be a whole number, not a text."),
         ({"bot_id": ""}, "'bot_id' mustn't be empty."),
     ],
@@ -364,13 +368,17 @@ async def test_the_protocol_before_is_spoken_whichever_side_is_the_newer(server,
     await eventually(lambda: [said.get("text") for said in karoo.deliveries(handoff)] == [None, "good day"])
 
 
+RELAYS_UPDATE = "rasa-handoff beside Rasa to a version with protocol 2 or 3"
+
+
 @pytest.mark.parametrize("theirs", [0, 1, 5])
 async def test_a_protocol_further_away_is_refused(server, opened, monkeypatch, theirs):
     monkeypatch.setattr("rasa_handoff.server.gateways.relay_gateway.PROTOCOL", 3)
     stranger = Relay("karoo")
     opened.append(stranger)
     sentence = await refusal_of(stranger.connect(server.address, protocol=theirs), stranger)
-    assert sentence == f"This server speaks protocol 3, the relay {theirs}: bring both to the same version."
+    what = "the live-agent server to a version with protocol 4 or 5" if theirs == 5 else RELAYS_UPDATE
+    assert sentence == f"This server speaks protocol 3, the relay {theirs}: update {what}."
 
 
 async def test_numbers_from_the_wire_are_looked_at(desk, relay):

@@ -97,6 +97,11 @@ class Interceptor:
         """Let messages through. Until then they wait, since a request may arrive before everything has started."""
         self._opened.set()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether messages are taken now."""
+        return self._opened.is_set() and not self._stopping
+
     async def close(self) -> None:
         """Finish the messages under way. New ones are refused, since they could no longer be stored."""
         self._stopping = True

@@ -15,7 +15,7 @@ from rasa_handoff.guard.guard import Guard
 from rasa_handoff.guard.recent import Recent
 from rasa_handoff.guard.socketio_requests import is_local
 from rasa_handoff.protocol.errors import Refused, Unforeseen, Unreachable
-from rasa_handoff.protocol.handshake import FORMAT, PROTOCOL, are_compatible, is_our_format
+from rasa_handoff.protocol.handshake import FORMAT, PROTOCOL, are_compatible, is_our_format, what_to_update
 from rasa_handoff.protocol.logs import get_log
 from rasa_handoff.protocol.names import RELAY_NAMESPACE
 from rasa_handoff.protocol.payloads import (
@@ -216,7 +216,8 @@ class RelayGateway:
         if not are_compatible(offered.protocol, PROTOCOL):
             raise self._refusal_logged_once(
                 environ,
-                f"This server speaks protocol {PROTOCOL}, the relay {offered.protocol}: bring both to the same version.",
+                f"This server speaks protocol {PROTOCOL}, the relay {offered.protocol}: "
+                f"{what_to_update(relays=offered.protocol, servers=PROTOCOL)}.",
             )
         try:
             may = await self._conversations.do(

@@ -113,6 +113,8 @@ def _reason(problem: Exception) -> str:
 
 SIDE: Final = "server"
 SCHEMA: Final = 1
+OLDEST: Final = 1
+"""The oldest schema whose version of this package can work with a database of ``SCHEMA`` (``store/identity.py``)."""
 STEPS: Final[Steps] = {}
 """For each schema after the first, the step that leads to it (``store/migrations.py``)."""
 LONGEST_NAME: Final = 100
@@ -326,4 +328,4 @@ def open_store(database: str, alone: bool = False) -> Database:
     Other servers may work with it at the same time, if it is Postgres. ``alone``: none may while it is entered, for a command
     that no running server would notice.
     """
-    return Database(database, METADATA, SIDE, SCHEMA, STEPS, shares=not alone)
+    return Database(database, METADATA, SIDE, SCHEMA, STEPS, OLDEST, shares=not alone)
