@@ -30,6 +30,7 @@ class DeskServer:
     """A live-agent server: ``async with DeskServer(folder)``. Agents and departments may be added at any time.
 
     ``grace``: seconds after which an agent who has disconnected is away. ``timers``: how long each state may last at the desk.
+    ``bus``: a Redis by which servers that share a Postgres database tell each other to look.
     """
 
     def __init__(
@@ -41,11 +42,12 @@ class DeskServer:
         database: str | None = None,
         admin_token: str | None = None,
         timers: DeskTimers | None = None,
+        bus: str | None = None,
     ) -> None:
         self.database = database or f"sqlite:///{folder / 'desk.db'}"
         self.port, self.grace = port or free_port(), grace
         self.tkinter_demo, self.admin_token, self.url = tkinter_demo, admin_token, ""
-        self.timers = timers or DeskTimers()
+        self.timers, self.bus = timers or DeskTimers(), bus
 
     def add_agent(self, name: str, *departments: str) -> str:
         """Add an agent with this name, and return the e-mail address to sign in with."""
@@ -65,7 +67,9 @@ class DeskServer:
         from rasa_handoff.server.app import ServerSettings, create_app
         from rasa_handoff.server.run import running
 
-        settings = ServerSettings(tkinter_demo=self.tkinter_demo, admin_token=self.admin_token, timers=self.timers)
+        settings = ServerSettings(
+            tkinter_demo=self.tkinter_demo, admin_token=self.admin_token, timers=self.timers, bus=self.bus
+        )
         self._running = running(create_app(self.database, settings, grace=self.grace), port=self.port)
         self.url = await self._running.__aenter__()
         return self

@@ -58,6 +58,11 @@ class RedisServer:
         finally:
             self.start()
 
+    @property
+    def url(self) -> str:
+        """The URL of a bus on it."""
+        return self.url_at(self.port)
+
     def url_at(self, port: int) -> str:
         """Return the URL through another port, that of a :class:`~tests.support.wire.Wire`."""
         return f"redis://127.0.0.1:{port}"

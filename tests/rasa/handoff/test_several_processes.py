@@ -56,13 +56,13 @@ async def pair(
     endpoints: dict[str, Any],
     redis: RedisServer,
 ) -> AsyncIterator[Pair]:
-    bus = {"bus": f"redis://127.0.0.1:{redis.port}"} if request.param == "Redis" else {}
+    bus = redis.url if request.param == "Redis" else None
     async with AsyncExitStack() as stack:
         servers = []
         for name in ("first", "second"):
             folder = tmp_path / name
             folder.mkdir()
-            settings = credentials(desk.url, folder, store=postgres.url, **bus)
+            settings = credentials(desk.url, folder, store=postgres.url, bus=bus)
             servers.append(await stack.enter_async_context(RasaServer(small_model, folder, settings, endpoints)))
         await eventually(lambda: all(server.channel.desk.connected for server in servers))
         yield Pair(*servers)
