@@ -1,6 +1,7 @@
 # Each target does all its own set-up: .venv with a Python 3.10 and the tested versions.
 #   make demo    a bookshop's bot, its desk and the customer's page; ports from RASA_PORT, ACTIONS_PORT, DESK_PORT, CHAT_PORT
 #   make test    the whole suite; ARGS='tests/rasa/cli -x' for a part of it
+#   make test-shared   store, server, desks, handoffs and platforms on Postgres, with each bus in turn; BUS=notify or BUS=redis for one
 #   make test-fast   tests/core on SQLite: state machines, store, protocol, limits; no Rasa, no server, no browser; seconds
 #   make test-core   what needs no Rasa, on newer Pythons with SQLAlchemy 2; VERSIONS=3.11,3.12,3.13 ARGS=tests/core
 #   make chaos   random faults against real processes; FAULTS=1000 SEED=... MINUTES=45 TRACKER=sqlite or postgres, TOPOLOGY=many
@@ -12,8 +13,10 @@
 
 PYTHON := .venv/bin/python
 VERSIONS ?= 3.11,3.12,3.13
+TEST := TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) -m pytest -p tests.support.early_imports -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
+ON_POSTGRES := tests/core tests/server tests/desks tests/rasa/handoff tests/rasa/platforms
 
-.PHONY: demo test test-fast test-core chaos bench dist test-install lint clean setup setup-packages setup-test
+.PHONY: demo test test-shared test-fast test-core chaos bench dist test-install lint clean setup setup-packages setup-test
 
 setup:
 	@sh tools/setup.sh
@@ -27,7 +30,11 @@ demo: setup
 # Four workers, since tests wait for processes half of their time; the longest files first (tests/conftest.py). A worker that crashes
 # ends the run: with another in its place it would stand still.
 test: setup-test
-	@TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) -m pytest -p tests.support.early_imports -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart=0 $(ARGS)
+	@$(TEST) $(ARGS)
+
+# What `make test` runs on SQLite but for a part of it, here on Postgres, shared by processes. Both buses take twice ten minutes.
+test-shared: setup-test
+	@for bus in $(or $(BUS),notify redis); do $(TEST) --database postgres --bus $$bus $(or $(ARGS),$(ON_POSTGRES)) || exit 1; done
 
 # With a Python of your own, which has the dependency group `core` and the extra `server`: make test-fast PYTHON=python3.13
 test-fast: $(if $(filter .venv/bin/python,$(PYTHON)),setup-packages)

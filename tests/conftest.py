@@ -11,6 +11,7 @@ from argon2 import PasswordHasher
 from hypothesis import settings
 
 from rasa_handoff.server import accounts
+from tests.support.databases import FILES, KINDS, NOTIFY, REDIS, SQLITE, Databases, OnPostgres, using
 from tests.support.hangs import HangWatch
 from tests.support.postgres_server import Database, Postgres
 from tests.support.redis import RedisServer, redis_program
@@ -22,12 +23,14 @@ LONGEST: Final = (
     "tests/end_to_end/test_fresh_project.py",
     "tests/rasa/channels/test_texts.py",
     "tests/rasa/presets/test_importer.py",
+    "tests/rasa/handoff/test_bus_in_trouble.py",
     "tests/end_to_end/browser/test_customer_page.py",
     "tests/rasa/platforms/test_texts.py",
     "tests/rasa/cli/test_demo.py",
     "tests/server/test_seed.py",
     "tests/server/test_timers.py",
     "tests/end_to_end/browser/test_desk.py",
+    "tests/server/test_shared_conversations.py",
     "tests/rasa/handoff/test_texts.py",
     "tests/rasa/platforms/liveperson/test_texts.py",
     "tests/rasa/handoff/test_bot_return.py",
@@ -65,6 +68,52 @@ settings.register_profile("tests", deadline=None)
 settings.load_profile("tests")
 
 HANGS: Final = pytest.StashKey[HangWatch]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options by which all that runs on SQLite by default runs on Postgres (``make test-shared``)."""
+    parser.addoption(
+        "--database",
+        choices=["sqlite", "postgres"],
+        help="where both sides store (default: SQLite, some tests also Postgres)",
+    )
+    parser.addoption(
+        "--bus",
+        choices=["notify", "redis"],
+        help="by what processes that share a Postgres hear of each other (default: notify)",
+    )
+
+
+def _chosen(config: pytest.Config) -> str | None:
+    """Return the kind of database that was asked for; None: each test's own choice."""
+    database, bus = config.getoption("--database"), config.getoption("--bus")
+    if database is None and bus is None:
+        return None
+    if database == "sqlite":
+        return SQLITE
+    return REDIS if bus == "redis" else NOTIFY
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is marked with ``every_database`` on SQLite and on Postgres with each bus, or on those that the mark names."""
+    mark = metafunc.definition.get_closest_marker("every_database")
+    if mark is not None:
+        chosen = _chosen(metafunc.config)
+        metafunc.parametrize("databases", [chosen] if chosen else mark.args or KINDS, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def databases(request: pytest.FixtureRequest) -> Iterator[Databases]:
+    """Where this test keeps what both sides store: SQLite files, unless it or the command line says Postgres."""
+    kind = getattr(request, "param", None) or _chosen(request.config) or SQLITE
+    if kind == SQLITE:
+        yield FILES
+        return
+    bus = request.getfixturevalue("redis_of_the_bus").url if kind == REDIS else None
+    one = OnPostgres(request.getfixturevalue("postgres_server"), bus)
+    with using(one):
+        yield one
+    one.drop()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -109,6 +158,15 @@ def redis_server() -> Iterator[RedisServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def redis_of_the_bus() -> Iterator[RedisServer]:
+    """The Redis that carries the buses of this worker's tests, which each have a name of their own."""
+    if redis_program() is None:
+        pytest.skip("redis-server isn't installed")
+    with RedisServer() as server:
+        yield server
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database for SQLAlchemy: a test that asks for it runs on SQLite and on Postgres."""
@@ -117,8 +175,9 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(request.getfixturevalue("postgres").url)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what needs a server, put the longest files first, and keep the order of the others. ``make test`` keeps this order."""
+    _leave_out_sqlite(config, items)
     for item in items:
         for server in ("postgres", "redis"):
             if _needs(server, item):
@@ -133,11 +192,25 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def _leave_out_sqlite(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is about SQLite when everything is to run on Postgres."""
+    if _chosen(config) in (None, SQLITE):
+        return
+    left_out = {item for item in items if item.get_closest_marker("sqlite") or "sqlite" in _params(item)}
+    config.hook.pytest_deselected(items=list(left_out))
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _params(item: pytest.Item) -> list[Any]:
+    call = getattr(item, "callspec", None)
+    return [one for one in call.params.values() if isinstance(one, str)] if call else []
+
+
 def _needs(server: str, item: pytest.Item) -> bool:
     """Whether a test asks for a Postgres or a Redis: by a fixture, or by the parameter of a fixture that runs on several."""
-    call = getattr(item, "callspec", None)
-    return f"{server}_server" in getattr(item, "fixturenames", ()) or (
-        call is not None and server in call.params.values()
+    kind = "postgres-redis" if server == "redis" else "postgres-"
+    return f"{server}_server" in getattr(item, "fixturenames", ()) or any(
+        one == server or one.startswith(kind) for one in _params(item)
     )
 
 

@@ -67,6 +67,10 @@ class DeskContract:
 
     far_side: ClassVar[type[FarSide]]
 
+    def storage(self, folder: Path) -> dict[str, Any]:
+        """Return HandoffChannel's settings of its store, if that is to be something else than a SQLite file in this folder."""
+        return {}
+
     @pytest_asyncio.fixture
     async def far(self) -> AsyncIterator[FarSide]:
         """The system behind the desk."""
@@ -77,7 +81,7 @@ class DeskContract:
     @pytest_asyncio.fixture
     async def settings(self, far: FarSide, tmp_path: Path) -> Settings:
         """The settings, with the far side started."""
-        return settings_for(await far.start(tmp_path), tmp_path)
+        return settings_for(await far.start(tmp_path), tmp_path, **self.storage(tmp_path))
 
     @pytest_asyncio.fixture
     async def side(self, far: FarSide, settings: Settings) -> AsyncIterator[RelaySide]:
@@ -156,10 +160,10 @@ class DeskContract:
         await side.start()
 
 
-def settings_for(desk: dict[str, Any], folder: Path) -> Settings:
-    """Return HandoffChannel's settings with this desk, and a store in this folder."""
+def settings_for(desk: dict[str, Any], folder: Path, **more: Any) -> Settings:
+    """Return HandoffChannel's settings with this desk, and a store in this folder, unless ``more`` names another."""
     store = f"sqlite:///{folder / 'relay.db'}"
-    return read_settings({"bot_id": "b", "desk": desk, "store": store, "channels": {"rest": None}})
+    return read_settings({"bot_id": "b", "desk": desk, "store": store, "channels": {"rest": None}, **more})
 
 
 def relay_for(far: FarSide, settings: Settings) -> RelaySide:

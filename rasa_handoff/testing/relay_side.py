@@ -14,7 +14,6 @@ from rasa_handoff.protocol.channel_settings import Settings
 from rasa_handoff.protocol.values import Channel, Line, Offer, Speaker
 from rasa_handoff.relay import repository
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
-from rasa_handoff.store.engine import Store
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.testing.waiting import eventually
 
@@ -50,7 +49,10 @@ class RelaySide:
     """
 
     def __init__(self, kind: type[Desk], settings: Settings) -> None:
-        self.relay = Relay(Store(settings.store, repository.metadata, repository.SIDE, repository.SCHEMA), settings)
+        store = repository.RelayStore(
+            settings.store, repository.metadata, repository.SIDE, repository.SCHEMA, repository.STEPS, shares=True
+        )
+        self.relay = Relay(store, settings)
         self.desk = kind(settings, self.relay)
         self.customer, self.tracker = RecordingTarget(), RecordingTarget()
 

@@ -10,6 +10,7 @@ from rasa_handoff.testing.desks import FarSide
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.support.admin_window import Admin
+from tests.support.databases import current
 from tests.support.foreign import ForeignServer
 
 
@@ -17,7 +18,7 @@ class OurFarSide(FarSide):
     kind = OurDesk
 
     async def start(self, folder: Path) -> dict[str, Any]:
-        self.server = DeskServer(folder)
+        self.server = DeskServer(folder, **current().desk(folder))
         self.server.add_agent("Thandi")
         await self.server.__aenter__()
         self.agent = ScriptedAgent(self.server.url, "thandi@example.com")

@@ -22,14 +22,14 @@ from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.relay_side import RelaySide
 from rasa_handoff.testing.waiting import eventually
 from tests.desks.far_sides import OurBotlhaleFarSide
+from tests.support.databases import current
 from tests.support.foreign import ForeignServer
 from tests.support.wire import Wire
 
 
 def settings_for(url: str, folder: Path, **more: Any) -> Settings:
     desk = {"type": "botlhale", "url": url}
-    store = f"sqlite:///{folder / 'relay.db'}"
-    return read_settings({"bot_id": "b", "desk": desk, "store": store, "channels": {"rest": None}, **more})
+    return read_settings({"bot_id": "b", "desk": desk, **current().relay(folder), "channels": {"rest": None}, **more})
 
 
 @pytest.fixture

@@ -6,35 +6,43 @@ from typing import Any
 import pytest
 
 from rasa_handoff.desks.ours import OurDesk
-from rasa_handoff.relay import repository
 from rasa_handoff.relay.relay import CUSTOMER, DESK, TRACKER, Relay
-from rasa_handoff.store.engine import Store
 from rasa_handoff.testing.desks import DeskContract, relay_for, settings_for
 from rasa_handoff.testing.relay_side import RecordingTarget
 from rasa_handoff.testing.waiting import eventually
 from tests.desks.far_sides import ForeignFarSide, OurBotlhaleFarSide, OurFarSide, TkinterFarSide
+from tests.support.databases import current
 from tests.support.foreign import ForeignServer
+from tests.support.relay_stores import relay_store
 
 
-class TestOurs(DeskContract):
+class Contract(DeskContract):
+    """The contract, on what this test runs on."""
+
+    def storage(self, folder: Path) -> dict[str, Any]:
+        return current().relay(folder)
+
+
+@pytest.mark.every_database
+class TestOurs(Contract):
     far_side = OurFarSide
 
 
-class TestOursAsBotlhales(DeskContract):
+class TestOursAsBotlhales(Contract):
     far_side = OurBotlhaleFarSide
 
 
-class TestBotlhales(DeskContract):
+class TestBotlhales(Contract):
     far_side = ForeignFarSide
 
 
-class TestTkinter(DeskContract):
+class TestTkinter(Contract):
     far_side = TkinterFarSide
 
 
 async def test_a_server_that_greets_at_once_is_heard(tmp_path: Path) -> None:
     far = ForeignFarSide()
-    settings = settings_for(await far.start(tmp_path), tmp_path)
+    settings = settings_for(await far.start(tmp_path), tmp_path, **current().relay(tmp_path))
     far.server.greeting = "One moment please."
     async with relay_for(far, settings) as side:
         await side.start()
@@ -47,7 +55,7 @@ async def test_a_server_that_greets_at_once_is_heard(tmp_path: Path) -> None:
 async def test_a_foreign_server_is_read_tolerantly(tmp_path: Path) -> None:
     """A bare string, an unknown key, no payload at all, a second request for the transcript."""
     far = ForeignFarSide()
-    async with relay_for(far, settings_for(await far.start(tmp_path), tmp_path)) as side:
+    async with relay_for(far, settings_for(await far.start(tmp_path), tmp_path, **current().relay(tmp_path))) as side:
         await side.start()
         await far.server.say("to_user", "bare")
         await far.server.say("to_user", {"message": "with more", "mood": "good"})
@@ -62,8 +70,8 @@ async def test_a_foreign_server_is_read_tolerantly(tmp_path: Path) -> None:
 async def test_a_stranger_on_our_type_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A server without our namespace: the log says what to write, and a handoff fails kindly."""
     async with ForeignServer() as stranger:
-        settings = settings_for({"url": stranger.url}, tmp_path)
-        relay = Relay(Store(settings.store, repository.metadata, repository.SIDE, repository.SCHEMA), settings)
+        settings = settings_for({"url": stranger.url}, tmp_path, **current().relay(tmp_path))
+        relay = Relay(relay_store(settings.store), settings)
         desk = OurDesk(settings, relay)
         await relay.open({DESK: desk, CUSTOMER: RecordingTarget(), TRACKER: RecordingTarget()})
         await desk.open()
@@ -75,7 +83,7 @@ async def test_a_stranger_on_our_type_is_named(tmp_path: Path, caplog: pytest.Lo
 
 async def test_who_goes_between_hello_and_welcome_is_shown_as_away(tmp_path: Path) -> None:
     far = OurFarSide()
-    async with relay_for(far, settings_for(await far.start(tmp_path), tmp_path)) as side:
+    async with relay_for(far, settings_for(await far.start(tmp_path), tmp_path, **current().relay(tmp_path))) as side:
         handoff_id = await side.start()
         asked: list[str] = []
 
@@ -92,7 +100,7 @@ async def test_who_goes_between_hello_and_welcome_is_shown_as_away(tmp_path: Pat
 async def test_what_our_server_sends_twice_is_told_once(tmp_path: Path) -> None:
     """An acknowledgement that was lost: the same status and the same message come again, and are acknowledged again."""
     far = OurFarSide()
-    async with relay_for(far, settings_for(await far.start(tmp_path), tmp_path)) as side:
+    async with relay_for(far, settings_for(await far.start(tmp_path), tmp_path, **current().relay(tmp_path))) as side:
         handoff_id = await side.start()
         await eventually(lambda: side.customer.entries)
         desk: Any = side.desk

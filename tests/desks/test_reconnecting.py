@@ -15,6 +15,7 @@ from rasa_handoff.testing.desks import settings_for
 from rasa_handoff.testing.relay_side import RelaySide
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
+from tests.support.databases import current
 
 
 class ClosesAtOnce:
@@ -45,7 +46,7 @@ class ClosesAtOnce:
 async def test_a_socket_closed_before_a_word_is_tried_again(tmp_path: Path) -> None:
     closing = ClosesAtOnce()
     desk = {"url": f"http://127.0.0.1:{await closing.start()}"}
-    side = RelaySide(OurDesk, settings_for(desk, tmp_path))
+    side = RelaySide(OurDesk, settings_for(desk, tmp_path, **current().relay(tmp_path)))
     await side.relay.open({DESK: side.desk, CUSTOMER: side.customer, TRACKER: side.tracker})
     await side.desk.open()
     try:
@@ -111,7 +112,8 @@ BEFORE = (
 
 async def test_a_server_of_the_next_protocol_is_spoken_to(tmp_path: Path) -> None:
     server = Welcoming({**WELCOME, "protocol": 2, "news_of_protocol_2": True})
-    async with running(server.app) as url, RelaySide(OurDesk, settings_for({"url": url}, tmp_path)) as side:
+    storage = current().relay(tmp_path)
+    async with running(server.app) as url, RelaySide(OurDesk, settings_for({"url": url}, tmp_path, **storage)) as side:
         assert side.desk.connected
         assert side.desk.availability is not None
         assert side.desk.availability.staffed
@@ -136,7 +138,7 @@ async def test_a_welcome_that_does_not_fit_is_said_once_and_tried_again(
 ) -> None:
     server = Welcoming(welcome)
     async with running(server.app) as url:
-        side = RelaySide(OurDesk, settings_for({"url": url}, tmp_path))
+        side = RelaySide(OurDesk, settings_for({"url": url}, tmp_path, **current().relay(tmp_path)))
         await side.relay.open({DESK: side.desk, CUSTOMER: side.customer, TRACKER: side.tracker})
         await side.desk.open()
         try:
@@ -152,7 +154,7 @@ async def test_a_welcome_that_does_not_fit_is_said_once_and_tried_again(
 async def test_a_server_that_is_updated_is_spoken_to(tmp_path: Path) -> None:
     server = Welcoming({**WELCOME, "format": None})
     async with running(server.app) as url:
-        side = RelaySide(OurDesk, settings_for({"url": url}, tmp_path))
+        side = RelaySide(OurDesk, settings_for({"url": url}, tmp_path, **current().relay(tmp_path)))
         await side.relay.open({DESK: side.desk, CUSTOMER: side.customer, TRACKER: side.tracker})
         await side.desk.open()
         try:
@@ -176,9 +178,9 @@ async def test_a_server_that_refuses_it_is_quoted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, protocol: int, why: str
 ) -> None:
     monkeypatch.setattr("rasa_handoff.server.gateways.relay_gateway.PROTOCOL", protocol)
-    async with DeskServer(tmp_path) as server:
+    async with DeskServer(tmp_path, **current().desk(tmp_path)) as server:
         accounts.add_token(server.database, "b")
-        side = RelaySide(OurDesk, settings_for({"url": server.url}, tmp_path))
+        side = RelaySide(OurDesk, settings_for({"url": server.url}, tmp_path, **current().relay(tmp_path)))
         await side.relay.open({DESK: side.desk, CUSTOMER: side.customer, TRACKER: side.tracker})
         await side.desk.open()
         try:

@@ -18,13 +18,20 @@ from rasa_handoff.testing.relay_side import RelaySide
 from rasa_handoff.testing.waiting import eventually
 from tests.support import texts
 from tests.support.admin_window import Admin
+from tests.support.databases import current
 
 
 def settings_for(admin: Admin, folder: Path, **more: Any) -> Settings:
     desk = {"type": "tkinter", "admin_port": admin.admin_port, "listen_port": admin.listen_port}
-    store = f"sqlite:///{folder / 'relay.db'}"
     return read_settings(
-        {"bot_id": "b", "desk": desk, "store": store, "channels": {"rest": None}, "quiet_channels": [], **more}
+        {
+            "bot_id": "b",
+            "desk": desk,
+            **current().relay(folder),
+            "channels": {"rest": None},
+            "quiet_channels": [],
+            **more,
+        }
     )
 
 

@@ -19,6 +19,7 @@ from rasa_handoff.testing.ports import free_port
 from rasa_handoff.testing.recording_client import RecordingClient
 from rasa_handoff.testing.scripted_desk import PASSWORD, ScriptedAgent
 from tests.server.peers import ASKED, OldClient, Relay, agent_at
+from tests.support.databases import Databases, current
 from tests.support.postgres_server import Database, Postgres
 
 GRACE = 0.3
@@ -34,7 +35,7 @@ class Server:
 
     async def start(self, grace: float = GRACE) -> None:
         port = urlsplit(self.address).port or free_port()
-        settings = ServerSettings(timers=self.timers)
+        settings = ServerSettings(timers=self.timers, bus=current().bus)
         app = create_app(self.database, settings, grace=grace, now=lambda: time.time() + self.ahead)
         self.address = await self._runs.enter_async_context(running(app, port=port))
 
@@ -79,9 +80,9 @@ def no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def database(request: pytest.FixtureRequest, tmp_path: Path, furnished: Path) -> Iterator[str]:
-    """The server's database: SQLite, unless a module is parametrised, as ``tests/server/test_relay.py`` is."""
-    if getattr(request, "param", "sqlite") == "sqlite":
+def database(request: pytest.FixtureRequest, databases: Databases, tmp_path: Path, furnished: Path) -> Iterator[str]:
+    """The server's database: what the test runs on, unless it is parametrised."""
+    if getattr(request, "param", "postgres" if databases.shared else "sqlite") == "sqlite":
         yield f"sqlite:///{shutil.copy(furnished, tmp_path / 'server.db')}"
         return
     copied: Database = request.getfixturevalue("furnished_postgres")

@@ -13,6 +13,8 @@ from rasa_handoff.server.run import running
 from rasa_handoff.server.service.unit_of_work import UnitOfWork
 from rasa_handoff.testing.waiting import eventually
 
+pytestmark = pytest.mark.sqlite
+
 
 def run_sql(database: str, statement: str, *values: Any) -> list[Any]:
     """Run a statement on the server's database, past the server, and return its rows."""

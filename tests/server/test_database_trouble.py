@@ -12,6 +12,8 @@ from sqlalchemy.engine import Engine
 from rasa_handoff.testing.waiting import eventually
 from tests.server.peers import agent_at, arrived_handoff, waiting_entries
 
+pytestmark = pytest.mark.sqlite
+
 LONG = "x" * 19_000
 
 

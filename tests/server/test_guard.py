@@ -331,6 +331,7 @@ async def test_a_page_of_this_machine_is_a_client(server):
         assert (await page.join("/live_agent")).startswith("40")
 
 
+@pytest.mark.sqlite
 async def test_who_sends_ten_thousand_events_holds_nobody_else_up(server, desk, relay, database):
     thandi, karoo = await desk(), await relay()
     handoff = await karoo.initiate()

@@ -327,7 +327,7 @@ async def test_old_rows_go_some_at_a_time_and_are_looked_for_every_hour(
         assert await left(retention.check) == []
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
+@pytest.mark.every_database("sqlite", "postgres-notify")
 async def test_a_real_desk_writes_the_history_and_removes_what_is_old(server, relay, desk):
     thandi, karoo = await desk(), await relay()
     handoff = await karoo.initiate(reason="a refund")

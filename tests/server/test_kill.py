@@ -18,6 +18,8 @@ from rasa_handoff.testing.waiting import eventually, within
 from tests.server.peers import Relay, agent_at
 from tests.server.served_processes import address_in, serve_in_process
 
+pytestmark = pytest.mark.sqlite
+
 AGENTS = 20
 
 

@@ -8,7 +8,7 @@ from rasa_handoff.server.storage.tables import open_store
 from rasa_handoff.testing.waiting import eventually
 from tests.server.peers import Relay, refusal_of
 
-pytestmark = pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
+pytestmark = pytest.mark.every_database("sqlite", "postgres-notify")
 
 
 async def test_welcome_says_who_is_there(relay, desk):

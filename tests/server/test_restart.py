@@ -12,6 +12,8 @@ from rasa_handoff.testing.waiting import eventually, within
 from tests.server.conftest import Server
 from tests.server.peers import OldClient, Relay, agent_at, arrived_handoff
 
+pytestmark = pytest.mark.every_database
+
 
 @pytest.fixture
 async def server(database):

@@ -78,6 +78,7 @@ async def test_a_timer_given_to_the_command_rings_on_the_real_process(database, 
     await process.communicate()
 
 
+@pytest.mark.sqlite
 async def test_a_newer_version_beside_a_running_older_one_changes_nothing(database):
     """An older schema would be brought up at the start: it isn't, for somebody has the file."""
     process, _ = await serve_in_process(database)

@@ -296,17 +296,14 @@ def words(relay, handoff_id):
 
 
 async def test_of_two_agents_who_take_at_the_same_instant_one_has_it_each_time(server, second, agent, relay_at):
-    desks, relays = (
-        [await agent(server, "thandi"), await agent(second, "sipho")],
-        [await relay_at(server), await relay_at(second)],
-    )
+    desks = [await agent(server, "thandi"), await agent(second, "sipho")]
+    relays = [await relay_at(server), await relay_at(second)]
     won = Counter()
     for number in range(TAKES // AT_ONCE):
         ids = await asyncio.gather(*(relays[at % 2].initiate(department="billing") for at in range(AT_ONCE)))
         order = desks[:: 1 if number % 2 else -1]
-        won.update(
-            map(only_taker, await asyncio.gather(*(asyncio.gather(*(one.take(id) for one in order)) for id in ids)))
-        )
+        answers = await asyncio.gather(*(asyncio.gather(*(one.take(id) for one in order)) for id in ids))
+        won.update(map(only_taker, answers))
     assert won.total() == TAKES
     assert min(won["Thandi"], won["Sipho"]) > TAKES // 20, won  # a race each time, not one server before the other
 

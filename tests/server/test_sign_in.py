@@ -139,6 +139,7 @@ async def test_signing_out_closes_all_desks_of_the_session(no_periodic_checks, s
     await eventually(lambda: not karoo.all("availability")[-1]["staffed"])
 
 
+@pytest.mark.sqlite
 async def test_nothing_that_signs_in_is_kept_in_clear(server, http, database):
     token = add_token(database, "karoo")
     answer = await sign_in(http, server)
@@ -162,6 +163,7 @@ async def test_health_says_ok_and_which_versions_run(server, http):
         }
 
 
+@pytest.mark.sqlite
 async def test_health_is_unavailable_while_the_database_is(server, http, database):
     held = sqlite3.connect(database.removeprefix("sqlite:///"), isolation_level=None)
     held.execute("BEGIN EXCLUSIVE")

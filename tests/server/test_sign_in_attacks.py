@@ -294,6 +294,7 @@ def test_no_password_is_hashed_when_the_module_is_imported():
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
+@pytest.mark.sqlite
 def test_a_password_is_hashed_while_others_can_write(database, monkeypatch):
     hashed = []
 

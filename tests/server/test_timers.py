@@ -7,7 +7,7 @@ from rasa_handoff.store.timers import RECOVERY
 from rasa_handoff.testing.waiting import eventually
 from tests.server.peers import arrived_handoff, waiting_entries
 
-pytestmark = pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
+pytestmark = pytest.mark.every_database("sqlite", "postgres-redis")
 
 PERIODS = DeskTimers(nobody_takes=300, agent_silent=180, agent_gone=300, customer_silent=600)
 

@@ -21,6 +21,7 @@ from rasa_handoff.testing.waiting import eventually, within
 from tests.server.conftest import Server
 from tests.server.peers import agent_at, arrived_handoff
 from tests.support.admin_window import AdminWindow
+from tests.support.databases import current
 
 
 class Demo:
@@ -33,7 +34,11 @@ class Demo:
         self.peers: list[ScriptedAgent] = []
 
     def running(self):
-        app = create_app(self.database, ServerSettings(tkinter_demo=self.ports), now=lambda: time.time() + self.ahead)
+        app = create_app(
+            self.database,
+            ServerSettings(tkinter_demo=self.ports, bus=current().bus),
+            now=lambda: time.time() + self.ahead,
+        )
         return running(app, port=self.port)
 
     def open_window(self) -> AdminWindow:

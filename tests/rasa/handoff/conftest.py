@@ -9,6 +9,7 @@ import pytest
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
+from tests.support.databases import current
 from tests.support.trained_bots import trained_once
 
 
@@ -33,7 +34,7 @@ def locked_databases_fail_soon(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[DeskServer]:
     """A live-agent server with two departments and two agents who aren't signed in."""
-    server = DeskServer(tmp_path)
+    server = DeskServer(tmp_path, **current().desk(tmp_path))
     server.add_department("billing", "Billing")
     server.add_department("orders", "Orders")
     server.add_agent("Thandi", "billing")
@@ -54,7 +55,7 @@ def credentials(desk_url: str, folder: Path, **more: Any) -> dict[str, Any]:
     settings = {
         "bot_id": "small",
         "desk": {"url": desk_url},
-        "store": f"sqlite:///{folder / 'relay.db'}",
+        **current().relay(folder),
         "tracker_delay": 0.3,
         "slots": ["street", "town", "plan"],
         "settable_slots": ["town", "plan"],

@@ -23,6 +23,7 @@ from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.handoff.conftest import credentials
 from tests.rasa.handoff.test_dead_letters import live
+from tests.support.databases import current
 from tests.support.postgres_server import Database, Postgres
 from tests.support.started_processes import BIN, Process
 
@@ -175,7 +176,7 @@ async def test_without_an_admin_token_there_is_no_such_address(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(ADMIN_TOKEN_VARIABLE, SERVER_TOKEN)
-    async with DeskServer(tmp_path) as desk:
+    async with DeskServer(tmp_path, **current().desk(tmp_path)) as desk:
         async with RasaServer(small_model, tmp_path, credentials(desk.url, tmp_path)) as rasa:
             for side, url in (("server", desk.url), ("relay", rasa.url)):
                 caplog.clear()

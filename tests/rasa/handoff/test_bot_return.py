@@ -34,6 +34,7 @@ async def resolve(rasa: RasaServer, agent: ScriptedAgent, handoff_id: str, **slo
     await eventually(lambda: not rasa.channel.relay.silences_bot("thabo"))
 
 
+@pytest.mark.every_database
 async def test_an_interrupted_form_asks_its_open_question_and_goes_on(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     assert await rasa.texts("I want to move") == ["Which street?"]
     assert await rasa.texts("Long Street 1") == ["Which town?"]
@@ -170,6 +171,7 @@ async def test_a_button_pressed_in_the_chat_reaches_the_agent_by_its_title(
     await thandi.hears("message", text="The blue one", handoff_id=handoff_id)
 
 
+@pytest.mark.every_database
 async def test_the_leaving_word_leaves_the_queue_at_once(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     await rasa.texts("/execute_handoff")
     assert await rasa.texts("  DISCONNECT ") == ["You are no longer in the queue."]
@@ -204,6 +206,7 @@ async def test_a_customer_who_leaves_in_a_form_hears_its_open_question(rasa: Ras
     assert await rasa.texts("Long Street 1") == ["Which town?"]
 
 
+@pytest.mark.every_database
 async def test_a_handoff_works_again_and_again(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     seen = set()
     for number in range(4):
@@ -217,6 +220,7 @@ async def test_a_handoff_works_again_and_again(rasa: RasaServer, thandi: Scripte
     assert len(seen) == 4
 
 
+@pytest.mark.every_database
 async def test_the_end_is_told_before_the_bots_answer_to_what_was_typed_meanwhile(
     rasa: RasaServer, thandi: ScriptedAgent
 ) -> None:
@@ -314,6 +318,7 @@ async def test_the_customer_is_told_of_a_transfer(desk: DeskServer, rasa: RasaSe
         await pieter.hears("message", text="hello?")
 
 
+@pytest.mark.every_database
 @pytest.mark.parametrize("quiet", [True, False])
 async def test_the_position_in_the_queue_is_told_except_on_quiet_channels(
     small_model: Path, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path, quiet: bool

@@ -3,11 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.handoff.conftest import credentials
+
+pytestmark = pytest.mark.every_database
 
 
 async def test_after_the_bot_ended_it_a_new_session_begins(rasa: RasaServer) -> None:

@@ -14,6 +14,7 @@ from rasa_handoff.testing.scripted_customer import ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.handoff.conftest import credentials
+from tests.support.databases import current
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +45,7 @@ def is_away(thandi: ScriptedAgent, handoff_id: str) -> Any:
     return thandi.shown(handoff_id)[-1]["customer_is_away"]
 
 
+@pytest.mark.every_database
 async def test_the_agent_sees_that_the_page_was_closed_and_opened_again(
     rasa: RasaServer, thabo: ScriptedCustomer, thandi: ScriptedAgent
 ) -> None:
@@ -90,7 +92,7 @@ async def test_pages_that_are_not_back_after_a_restart_are_closed(
 
 
 async def test_a_desk_that_was_away_is_told_that_the_page_was_closed(small_model: Path, tmp_path: Path) -> None:
-    server = DeskServer(tmp_path)
+    server = DeskServer(tmp_path, **current().desk(tmp_path))
     email = server.add_agent("Thandi")
     async with AsyncExitStack() as stack:
         async with server:
@@ -114,7 +116,7 @@ async def test_words_for_a_page_that_hangs_and_is_then_closed_start_customer_sil
     small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rasa_handoff.channel.hosted.socketio.ACK_SECONDS", 0.3)
-    server = DeskServer(tmp_path, timers=DeskTimers(customer_silent=0.5))
+    server = DeskServer(tmp_path, **current().desk(tmp_path), timers=DeskTimers(customer_silent=0.5))
     email = server.add_agent("Thandi")
     async with server, RasaServer(small_model, tmp_path, credentials(server.url, tmp_path)) as rasa:
         await eventually(lambda: rasa.channel.desk.connected)
@@ -150,10 +152,11 @@ async def test_a_front_end_that_has_asked_ends_the_handoff_with_one_message(
     assert thabo.texts[count:] == ["Hello."]
 
 
+@pytest.mark.every_database
 async def test_words_for_a_customer_on_rest_who_stays_away_end_the_chat_and_are_kept(
     small_model: Path, tmp_path: Path
 ) -> None:
-    server = DeskServer(tmp_path, timers=DeskTimers(customer_silent=0.5))
+    server = DeskServer(tmp_path, **current().desk(tmp_path), timers=DeskTimers(customer_silent=0.5))
     server.add_agent("Thandi")
     async with (
         server,

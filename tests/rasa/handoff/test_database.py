@@ -16,7 +16,7 @@ from rasa_handoff.testing.waiting import eventually, within
 from tests.rasa.handoff.conftest import credentials
 from tests.rasa.handoff.seen_by_rasa import all_is_told
 
-pytestmark = pytest.mark.usefixtures("locked_databases_fail_soon")
+pytestmark = [pytest.mark.usefixtures("locked_databases_fail_soon"), pytest.mark.sqlite]
 
 NOT_TAKEN = "I'm sorry, I couldn't pass that on. Please send it again in a moment."
 

@@ -12,6 +12,8 @@ from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.scripted_desk import ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 
+pytestmark = pytest.mark.every_database
+
 
 async def test_a_conversation_goes_to_a_person_and_comes_back(rasa: RasaServer, thandi: ScriptedAgent) -> None:
     assert await rasa.texts("hello") == ["Hello."]

@@ -10,7 +10,7 @@ from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from tests.rasa.handoff.conftest import credentials
 from tests.rasa.handoff.test_database import NOT_TAKEN, live, locked
 
-pytestmark = pytest.mark.usefixtures("locked_databases_fail_soon")
+pytestmark = [pytest.mark.usefixtures("locked_databases_fail_soon"), pytest.mark.sqlite]
 
 
 @pytest.mark.parametrize("with_desk", [True, False])

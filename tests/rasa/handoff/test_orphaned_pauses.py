@@ -12,7 +12,7 @@ from tests.rasa.handoff.seen_by_rasa import is_paused
 from tests.rasa.handoff.test_database import locked
 from tests.rasa.handoff.test_timers import live, lose, pause, ready, serve
 
-pytestmark = pytest.mark.usefixtures("locked_databases_fail_soon")
+pytestmark = [pytest.mark.usefixtures("locked_databases_fail_soon"), pytest.mark.sqlite]
 
 __all__ = ["serve"]
 

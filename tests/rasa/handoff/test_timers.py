@@ -276,6 +276,7 @@ async def test_what_fell_due_while_we_were_away_waits_for_what_was_said_meanwhil
         assert rasa.channel.relay.conversation("thabo").state is Control.LIVE
 
 
+@pytest.mark.sqlite
 async def test_a_desk_that_lost_its_database_is_told_all_again(
     serve: Any, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path
 ) -> None:
@@ -297,6 +298,7 @@ async def test_a_desk_that_lost_its_database_is_told_all_again(
             await lerato.hears("message", text="still me")
 
 
+@pytest.mark.sqlite
 async def test_words_of_a_handoff_that_nobody_knows_hold_up_no_other(
     serve: Any, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -324,6 +326,7 @@ def lose(folder: Path, database: str) -> None:
         path.unlink()
 
 
+@pytest.mark.sqlite
 async def test_a_relay_that_lost_its_database_asks_the_desk(serve: Any, thandi: ScriptedAgent, tmp_path: Path) -> None:
     async with serve() as rasa:
         handoff_id = await live(rasa, thandi)
@@ -336,6 +339,7 @@ async def test_a_relay_that_lost_its_database_asks_the_desk(serve: Any, thandi: 
         await thandi.hears("message", text="do you remember me", handoff_id=handoff_id)
 
 
+@pytest.mark.sqlite
 async def test_a_relay_that_lost_its_database_waits_to_ask_a_desk_that_is_not_connected_yet(
     serve: Any, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path
 ) -> None:
@@ -404,6 +408,7 @@ async def test_a_lock_store_for_several_servers_is_said_in_the_log(
         assert "lock store" not in caplog.text
 
 
+@pytest.mark.sqlite
 async def test_a_message_left_reaches_a_desk_that_lost_its_database(
     serve: Any, desk: DeskServer, thandi: ScriptedAgent, tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ from rasa_handoff.testing.rasa_server import RasaServer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.support.admin_window import Admin, AdminWindow
+from tests.support.databases import current
 
 
 def credentials(admin: Admin, folder: Path, **more: Any) -> dict[str, Any]:
@@ -20,7 +21,7 @@ def credentials(admin: Admin, folder: Path, **more: Any) -> dict[str, Any]:
     settings = {
         "bot_id": "small",
         "desk": desk,
-        "store": f"sqlite:///{folder / 'relay.db'}",
+        **current().relay(folder),
         "tracker_delay": 0.3,
         "channels": {"rest": None},
         **more,
@@ -104,7 +105,7 @@ def triggering(server: DeskServer, folder: Path) -> dict[str, Any]:
     settings = {
         "bot_id": "small",
         "desk": {"url": server.url},
-        "store": f"sqlite:///{folder / 'relay.db'}",
+        **current().relay(folder),
         "channels": {"rest": None, "socketio": {"session_persistence": True}},
         "trigger_text": "Human Handoff",
     }
@@ -113,7 +114,7 @@ def triggering(server: DeskServer, folder: Path) -> dict[str, Any]:
 
 async def test_the_user_window_finds_an_agent_by_the_trigger(small_model: Path, tmp_path: Path) -> None:
     ports = Ports(listen=free_port(), window=free_port())
-    server = DeskServer(tmp_path, tkinter_demo=ports)
+    server = DeskServer(tmp_path, **current().desk(tmp_path), tkinter_demo=ports)
     server.add_agent("Thandi")
     async with (
         server,
@@ -139,7 +140,7 @@ async def test_the_user_window_finds_an_agent_by_the_trigger(small_model: Path, 
 
 
 async def test_the_trigger_is_for_who_asks_and_finds_somebody(small_model: Path, tmp_path: Path) -> None:
-    server = DeskServer(tmp_path)
+    server = DeskServer(tmp_path, **current().desk(tmp_path))
     server.add_agent("Thandi")
     async with server, RasaServer(small_model, tmp_path, triggering(server, tmp_path)) as rasa:
         await eventually(lambda: rasa.channel.desk.connected)

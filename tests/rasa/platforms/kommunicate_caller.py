@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rasa_handoff.testing.rasa_server import RasaServer
+from tests.support.databases import current
 
 SAMPLES = Path(__file__).parent / "kommunicate"
 HEADER, SECRET = "X-Handoff-Key", "open sesame"
@@ -29,6 +30,7 @@ def settings(**more: Any) -> dict[str, Any]:
         "departments": {"billing": {"team": 77, "title": "Billing"}, "vip": {"agent": "boss@example.com"}},
         "crossing_seconds": 0,  # no test waits before the conversation comes back
         "agents": {"thandi": "thandi@example.com"},
+        "database": current().url(Path("handoff-platform.db")),
         **more,
     }
     return {"rasa_handoff.KommunicateChannel": own}

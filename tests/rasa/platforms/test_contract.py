@@ -5,10 +5,13 @@ import zlib
 from typing import Any
 
 import aiohttp
+import pytest
 
 from rasa_handoff.testing.platforms import FarPlatform, PlatformContract, ShownAnswer
 from tests.rasa.platforms import kommunicate_caller
 from tests.rasa.platforms.liveperson import liveperson_caller as liveperson
+
+pytestmark = pytest.mark.every_database("sqlite", "postgres-notify")
 
 
 class Kommunicate(FarPlatform):

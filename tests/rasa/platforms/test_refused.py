@@ -156,6 +156,7 @@ def test_a_file_is_for_one_worker_and_one_side(monkeypatch: pytest.MonkeyPatch) 
             KommunicateChannel.from_credentials({"bots": BOT})
 
 
+@pytest.mark.sqlite
 async def test_a_lock_store_for_several_servers_wants_a_database_for_them(
     platform_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

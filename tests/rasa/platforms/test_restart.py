@@ -144,6 +144,7 @@ def away(rasa: RasaServer) -> Iterator[None]:
         yield
 
 
+@pytest.mark.sqlite
 async def test_two_channels_share_one_file(platform_model: Path, tmp_path: Path) -> None:
     both = {**kommunicate_caller.settings(), **liveperson_caller.settings()}
     for _ in range(2):

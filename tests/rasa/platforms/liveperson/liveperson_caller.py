@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 
 from rasa_handoff.testing.rasa_server import RasaServer
+from tests.support.databases import current
 
 SAMPLES = Path(__file__).parent / "samples"
 HEADER, SECRET = "X-Handoff-Key", "open sesame"
@@ -43,6 +44,7 @@ def settings(**more: Any) -> dict[str, Any]:
     """credentials.yml with LivePersonChannel: two Functions, and a Custom Endpoint with two bots."""
     own = {
         "skill": "human_skill",
+        "database": current().url(Path("handoff-platform.db")),
         "functions": {
             "shop": {"header": HEADER, "secret": SECRET},
             "other": {"header": "Authorization", "secret": "Basic 123"},
