@@ -4,7 +4,8 @@ It is written in the transaction of the change, on databases that several proces
 written since it read last. The bus (``bus.py``) only says that there is something to read.
 
 Rows become visible in the order of the commits, not in that of their keys: a transaction that began earlier may commit later. So
-a reader goes on from the oldest transaction that was still under way when it read last, and leaves out what it has seen.
+a reader remembers which transactions were under way when it read last, and reads what these and later ones have written. Others
+are never read again, however long a transaction of somebody else's lasts.
 """
 
 import asyncio
@@ -22,12 +23,15 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    all_,
+    any_,
     bindparam,
     delete,
     insert,
     literal_column,
     select,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.protocol.errors import StoreError, Unreachable
@@ -56,15 +60,20 @@ AGAIN_SECONDS: Final = 1.0
 class LoggedChange(Value, frozen=True, kw_only=True):
     """A change that another process has made.
 
-    ``topic``: what kind; ``subject``: of what; ``body``: more about it; ``transaction``: the number of its transaction;
-    ``process``: which process has made it.
+    ``topic``: what kind; ``subject``: of what; ``body``: more about it; ``process``: which process has made it.
     """
 
     topic: str
     subject: str
     body: str
-    transaction: int
     process: str
+
+
+class Snapshot(Value, frozen=True, kw_only=True):
+    """Which transactions had ended at one moment: all before ``end``, without those that were ``under_way``."""
+
+    end: int
+    under_way: tuple[int, ...]
 
 
 ChangeHandler = Callable[[Sequence[LoggedChange]], Awaitable[None]]
@@ -92,10 +101,12 @@ class ChangeLog:
         table = self.table
         self._insert = Statement(insert(table).values(xid=literal_column("txid_current()"), at=NOW))
         wanted = (table.c.process != bindparam("reader")) | (table.c.topic == bindparam("own"))
-        since = table.c.xid >= bindparam("since")
-        self._since = Statement(select(table).where(since, wanted).order_by(table.c.key))
-        oldest = literal_column("txid_snapshot_xmin(txid_current_snapshot())", BigInteger)
-        self._oldest_under_way = Statement(select(oldest.label("oldest")))
+        has_ended = (table.c.xid < bindparam("end")) & (table.c.xid != all_(_numbers("under_way")))
+        is_new = (table.c.xid >= bindparam("last_end")) | (table.c.xid == any_(_numbers("last_under_way")))
+        self._new = Statement(select(table).where(is_new, has_ended, wanted).order_by(table.c.key))
+        shown = literal_column("CAST(txid_current_snapshot() AS text)", String).label("shown")
+        own = literal_column("txid_current_if_assigned()", BigInteger).label("own")
+        self._snapshot = Statement(select(shown, own))
         self._delete_old = delete(table).where(table.c.at < NOW - bindparam("seconds", type_=Float))
 
     def note(self, connection: Connection, topic: str, subject: str, body: str = "") -> None:
@@ -106,16 +117,23 @@ class ChangeLog:
             self._insert.change(connection, row)
             connection.info[RINGS] = True
 
-    def oldest_under_way(self, connection: Connection) -> int:
-        """Return the number of the oldest transaction that is under way: what older ones have changed is visible."""
-        return int(self._oldest_under_way.scalar(connection, {}))
+    def snapshot(self, connection: Connection) -> Snapshot:
+        """Return which transactions have ended by now. The one that asks hasn't, though it sees what it has written itself."""
+        row = self._snapshot.first(connection, {})
+        _, end, under_way = row.shown.split(":")
+        own = () if row.own is None else (row.own,)
+        return Snapshot(end=int(end), under_way=(*map(int, under_way.split(",") if under_way else ()), *own))
 
-    def since(
-        self, connection: Connection, transaction: int, reader: str, own_topic: str = ""
-    ) -> dict[int, LoggedChange]:
-        """Return the changes of this transaction and later ones, by key and in order; the reader's own only of ``own_topic``."""
-        rows = self._since.all(connection, {"since": transaction, "reader": reader, "own": own_topic})
-        return {row.key: _change(row) for row in rows}
+    def between(
+        self, connection: Connection, last: Snapshot, now: Snapshot, reader: str, own_topic: str = ""
+    ) -> list[LoggedChange]:
+        """Return the changes of the transactions that ended between two moments, in order of their keys.
+
+        Those of the ``reader`` itself only if they are of ``own_topic``.
+        """
+        ended = {"last_end": last.end, "last_under_way": list(last.under_way)}
+        here = {"end": now.end, "under_way": list(now.under_way), "reader": reader, "own": own_topic}
+        return [_change(row) for row in self._new.all(connection, {**ended, **here})]
 
     def delete_old(self, connection: Connection) -> None:
         """Delete the changes that every process has read."""
@@ -123,7 +141,12 @@ class ChangeLog:
 
 
 def _change(row: Any) -> LoggedChange:
-    return LoggedChange(topic=row.topic, subject=row.subject, body=row.body, transaction=row.xid, process=row.process)
+    return LoggedChange(topic=row.topic, subject=row.subject, body=row.body, process=row.process)
+
+
+def _numbers(name: str) -> Any:
+    """Return a parameter for the numbers of transactions."""
+    return bindparam(name, type_=ARRAY(BigInteger))
 
 
 class ChangeReader:
@@ -138,13 +161,13 @@ class ChangeReader:
         self, store: Store, change_log: ChangeLog, handlers: Mapping[str, ChangeHandler], own_topic: str = ""
     ) -> None:
         self._store, self._change_log, self._handlers, self._own_topic = store, change_log, handlers, own_topic
-        self._since, self._seen = 0, set[int]()
+        self._last = Snapshot(end=0, under_way=())
         self._signal = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> "ChangeReader":
         if self._store.shared:
-            self._since = await self._store.write(self._change_log.oldest_under_way)
+            self._last = await self._store.write(self._change_log.snapshot)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -179,15 +202,14 @@ class ChangeReader:
         self._signal.set()
 
     async def _read(self) -> None:
-        def work(connection: Connection) -> tuple[int, dict[int, LoggedChange]]:
-            # First, since what commits between the two is then read again, and known by its key.
-            oldest = self._change_log.oldest_under_way(connection)
-            return oldest, self._change_log.since(connection, self._since, self._store.process, self._own_topic)
+        def work(connection: Connection) -> tuple[Snapshot, list[LoggedChange]]:
+            now = self._change_log.snapshot(connection)
+            found = self._change_log.between(connection, self._last, now, self._store.process, self._own_topic)
+            return now, found
 
-        oldest, found = await self._store.write(work)
-        unseen = [change for key, change in found.items() if key not in self._seen]
+        now, found = await self._store.write(work)
         for topic, handler in self._handlers.items():
-            if changes := [change for change in unseen if change.topic == topic]:
+            if changes := [change for change in found if change.topic == topic]:
                 try:
                     await handler(changes)
                 except (Unreachable, StoreError, *TROUBLES):
@@ -195,8 +217,7 @@ class ChangeReader:
                 except Exception:
                     log.exception("What another process changed (%s) couldn't be followed.", topic)
         # Last: if the database can't be used meanwhile, all are read again, and followed twice at worst.
-        self._seen = {key for key, change in found.items() if change.transaction >= oldest}
-        self._since = oldest
+        self._last = now
 
     async def _delete_old(self) -> None:
         while True:

@@ -5,13 +5,16 @@ import contextlib
 import threading
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from sqlalchemy import update
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.protocol.errors import Waits
+from rasa_handoff.store import change_log
 from rasa_handoff.store import membership as membership_module
+from rasa_handoff.store.change_log import LoggedChange, Snapshot
 from rasa_handoff.store.database_url import read_url
 from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.postgres import connector
@@ -187,3 +190,56 @@ async def test_lanes_that_another_process_has_are_not_remembered(pair: tuple[Pro
         await first.put(f"{number}", f"lane {number}")
     await eventually(lambda: len(second.mine) == 5 and not first.dispatcher._tasks)
     assert not first.dispatcher._resting
+
+
+async def test_a_long_transaction_of_somebody_else_makes_nobody_read_changes_twice(
+    pair: tuple[Process, Process], postgres: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything that begins after it is younger than a transaction that is under way, until that ends."""
+    first, _ = pair
+    change, read = change_log._change, list[str]()
+
+    def note_reading(row: Any) -> LoggedChange:
+        read.append(row.subject)
+        return change(row)
+
+    monkeypatch.setattr(change_log, "_change", note_reading)
+    log, subjects = first.outbox.change_log, [f"change {number}" for number in range(10)]
+    with contextlib.closing(connector(read_url(postgres.url))()) as somebody, somebody.cursor() as cursor:
+        cursor.execute("set idle_in_transaction_session_timeout = 0; begin; select txid_current()")
+        for subject in subjects:
+            await first.store.write(lambda connection, subject=subject: log.note(connection, "topic", subject))
+            await eventually(lambda subject=subject: subject in read)
+    assert [subject for subject in read if subject in subjects] == subjects
+
+
+async def test_what_was_under_way_at_the_last_reading_is_read_when_it_has_ended(
+    pair: tuple[Process, Process],
+) -> None:
+    first, _ = pair
+    log = first.outbox.change_log
+    written, may_end = threading.Event(), threading.Event()
+
+    def write_long(connection: Connection) -> None:
+        log.note(connection, "topic", "long")
+        written.set()
+        assert may_end.wait(2)
+
+    async def read(last: Snapshot) -> tuple[Snapshot, list[str]]:
+        def work(connection: Connection) -> tuple[Snapshot, list[str]]:
+            log.note(connection, "topic", "own")  # its own transaction has a number, and goes on after the reading
+            now = log.snapshot(connection)
+            return now, [one.subject for one in log.between(connection, last, now, "nobody") if one.topic == "topic"]
+
+        return await pair[1].store.write(work)
+
+    start = await pair[1].store.write(log.snapshot)
+    writing = asyncio.create_task(first.store.write(write_long))
+    await asyncio.get_running_loop().run_in_executor(None, written.wait)
+    now, found = await read(start)
+    assert found == []
+    may_end.set()
+    await writing
+    now, found = await read(now)
+    assert sorted(found) == ["long", "own"]
+    assert (await read(now))[1] == ["own"]
