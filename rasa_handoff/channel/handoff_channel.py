@@ -49,6 +49,7 @@ from rasa_handoff.channel.tracker.tracker_writer import TrackerTarget
 from rasa_handoff.channel.turn.handoff_offer import warn_of_unknown_slots
 from rasa_handoff.channel.turn.options import Options
 from rasa_handoff.channel.turn.orphaned_pauses import OrphanedPauses
+from rasa_handoff.desks.desk_of_one_process import for_one_process
 from rasa_handoff.desks.registry import desk_class
 from rasa_handoff.guard.compat.http_requests import SanicRequest
 from rasa_handoff.guard.guard import Guard
@@ -116,7 +117,7 @@ class HandoffChannel(InputChannel):
             shares=True,
         )
         self.relay = Relay(self.store, settings)
-        self.desk = desk_class(settings.desk.type)(settings, self.relay)
+        self.desk = for_one_process(desk_class(settings.desk.type)(settings, self.relay), settings, self.relay)
         self.pages = CustomerPages(channels, self.relay, self.desk)
         self._long_payloads = LongPayloads(self.store)
         self._retention = retention_of(self.relay, settings.retention)

@@ -41,8 +41,10 @@ class Desk(abc.ABC):
     """How many entries of one conversation :meth:`deliver` gets at once."""
     recognises = False
     """Whether the desk knows an entry that it got before by its id, so that one may be sent again after a crash."""
-    takes_messages: ClassVar[bool] = False
+    takes_messages = False
     """Whether a message can be left there while nobody is there (an offer with ``left``)."""
+    several_processes: ClassVar[bool] = False
+    """Whether each of several Rasa processes may be connected to it at the same time; if not, one of them is."""
     features: ClassVar[Features] = {}
     """The desk's capabilities, for the capability matrix."""
 

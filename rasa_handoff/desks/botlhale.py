@@ -66,6 +66,7 @@ class BotlhaleDesk(Desk):
 
     async def open(self) -> None:
         """Reconnect every conversation that was with the desk when the last process ended."""
+        self._closed = False
         for conversation in self.relay.under_way:
             if conversation.desk_active and conversation.handoff_id is not None:
                 with isolated(
@@ -80,6 +81,7 @@ class BotlhaleDesk(Desk):
         """Disconnect all sockets; the conversations stay open on the server, as far as it allows."""
         self._closed = True
         await cancel_all(*self._lingering.values())
+        self._lingering.clear()
         for handoff_id, socket in list(self._sockets.items()):
             with isolated(log, "The connection of handoff %s didn't close.", handoff_id):
                 await socket.stop()

@@ -69,6 +69,7 @@ class OurDesk(Desk):
 
     recognises = True
     takes_messages = True
+    several_processes = True
     features = {
         Feature.INTENTS: YES,
         Feature.OPTIONS: "those that are open and staffed",

@@ -153,6 +153,7 @@ class TkinterDesk(Desk):
         with_us = [conversation for conversation in self.relay.under_way if conversation.desk_active]
         with_us.sort(key=lambda conversation: conversation.position or 0)
         async with self._lock:
+            self._closed = False
             self._waiting = [str(conversation.handoff_id) for conversation in with_us]
             await self._call_next()
         self._opened.set()
