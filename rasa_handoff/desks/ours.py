@@ -330,8 +330,9 @@ class OurDesk(Desk):
     async def _report_presence_since(self, hello: HelloPayload) -> None:
         """Report which customers came or went after the ``hello`` was made: before the ``welcome`` it couldn't be reported."""
         was_away = {known.handoff_id: known.customer_is_away for known in hello.open}
+        is_away_now = await self.relay.reconnection.away_now()
         for conversation in self.relay.under_way:
-            is_away = self.relay.reconnection.is_away(conversation.conversation_id)
+            is_away = is_away_now(conversation.conversation_id)
             handoff_id = str(conversation.handoff_id)
             if was_away.get(handoff_id, is_away) is not is_away:
                 await self.presence(handoff_id, not is_away)

@@ -16,7 +16,7 @@ from rasa_handoff.protocol import events
 from rasa_handoff.protocol.logs import get_log, short_id
 from rasa_handoff.protocol.payloads import OpenHandoffPayload
 from rasa_handoff.protocol.values import Offer
-from rasa_handoff.relay import repository
+from rasa_handoff.relay import page_connections, repository
 from rasa_handoff.relay.handoff_requests import OFFER, ConversationAccess
 from rasa_handoff.store.engine import Store
 from rasa_handoff.store.failures import isolated
@@ -27,16 +27,28 @@ log = get_log(__name__)
 class DeskReconnection:
     """The relay's part of the reconciliation with a desk that has (re)connected: each side says what it has.
 
-    ``is_away``: set by the channel; whether the customer of a conversation is known to be away.
+    ``is_away`` and ``has_page`` are set by the channel: whether this process knows the customer of a conversation to be away, and
+    whether they have a channel with pages. Where several processes share the database, its rows say who is away.
     """
 
     def __init__(self, conversations: ConversationAccess, store: Store) -> None:
         self._conversations, self._store = conversations, store
         self.is_away: Callable[[str], bool] = lambda _: False
+        self.has_page: Callable[[str], bool] = lambda _: False
 
     async def open_handoffs(self) -> list[OpenHandoffPayload]:
         """Return the handoffs under way, with what came last from the desk, as sent in ``hello`` (docs/protocol.md)."""
-        return await self._store.write(lambda connection: repository.open_handoffs(connection, self.is_away))
+        return await self._store.write(lambda connection: repository.open_handoffs(connection, self._away(connection)))
+
+    async def away_now(self) -> Callable[[str], bool]:
+        """Return what tells of a conversation whether its customer is known to be away now."""
+        return await self._store.write(self._away)
+
+    def _away(self, connection: Connection) -> Callable[[str], bool]:
+        if not self._store.shared:
+            return self.is_away
+        away = page_connections.away(connection)
+        return lambda conversation_id: conversation_id in away and self.has_page(conversation_id)
 
     async def remove_acknowledged(self, last: Mapping[str, str]) -> None:
         """Remove what the desk has acknowledged. ``last``: the id of the last entry it has, by handoff."""

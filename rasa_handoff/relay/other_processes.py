@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Final
 
 from sqlalchemy.engine import Connection
@@ -21,12 +22,13 @@ class OtherProcesses:
     """The other processes on the store of a relay; without any it answers so without reading.
 
     ``membership``: of this process among them, once the relay is open. ``is_at_desk``: whether this process is connected to the
-    desk.
+    desk. ``on_pages_lost`` is called when another process has ended, which may have had customers' pages.
     """
 
     def __init__(self, store: Store) -> None:
         self.membership: Membership | None = None
         self.is_at_desk = False
+        self.on_pages_lost: Callable[[], None] | None = None
         self._store = store
 
     async def is_alone(self) -> bool:
@@ -72,7 +74,7 @@ class OtherProcesses:
         return entries or []
 
 
-def remove_of_ended(connection: Connection) -> None:
-    """Delete what is kept for each process and belongs to one that has ended."""
-    page_connections.remove_of_ended(connection)
+def remove_of_ended(connection: Connection) -> bool:
+    """Delete what is kept for each process and belongs to one that has ended; return whether others have to look at it."""
     turn_leases.remove_of_ended(connection)
+    return page_connections.remove_of_ended(connection)

@@ -130,6 +130,8 @@ class Relay:
         def look_for_resting() -> None:
             if self._dispatcher is not None:
                 self._dispatcher.look_for_resting()
+            if self.others.on_pages_lost is not None:
+                self.others.on_pages_lost()
 
         handlers = {**self.change_handlers, **dict.fromkeys(LANE_TOPICS, follow_lanes)}
         return Sharing(

@@ -25,10 +25,10 @@ class Sharing:
     """The part of one process in what several do.
 
     ``handlers``: take what others have changed, by topic. ``on_released``: called after the leases of an ended process were
-    ended, so that any number of lanes rest. ``on_lost``: called after this process has lost its leases, because it stood still:
-    what it has in memory may be wrong. ``remove_of_ended``: deletes what else is kept for each process, and belongs to one that
-    has ended. ``bus_url``: the bus; None: the database's own. ``own_topic``: a topic whose handler takes this process's own
-    changes too, in one order with those of the others.
+    ended, so that any number of lanes rest, or after ``remove_of_ended`` returned True. ``on_lost``: called after this process
+    has lost its leases, because it stood still: what it has in memory may be wrong. ``remove_of_ended``: deletes what else is
+    kept for each process, and belongs to one that has ended. ``bus_url``: the bus; None: the database's own. ``own_topic``: a
+    topic whose handler takes this process's own changes too, in one order with those of the others.
     """
 
     def __init__(
@@ -39,13 +39,13 @@ class Sharing:
         handlers: Mapping[str, ChangeHandler],
         on_released: Callable[[], None],
         on_lost: Callable[[], None],
-        remove_of_ended: Callable[[Connection], None] = lambda _: None,
+        remove_of_ended: Callable[[Connection], bool] = lambda _: False,
         bus_url: str | None = None,
         own_topic: str = "",
     ) -> None:
         def release_leases(connection: Connection, table: Table) -> bool:
-            remove_of_ended(connection)
-            return outbox.leases.release_of_ended(connection, table)
+            had_more = remove_of_ended(connection)
+            return outbox.leases.release_of_ended(connection, table) or had_more
 
         self._store, self._bus_url, self._follows_own = store, bus_url, bool(own_topic)
         self._reader = ChangeReader(store, outbox.change_log, handlers, own_topic)

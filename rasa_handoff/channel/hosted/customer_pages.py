@@ -3,6 +3,7 @@
 Who is active, typing, read marks and presence pass here; messages don't.
 """
 
+import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
@@ -13,14 +14,17 @@ from rasa_handoff.channel.closing import CLOSED
 from rasa_handoff.channel.hosted.page_presence import PagePresence
 from rasa_handoff.channel.hosted.socketio import HandoffSocketIO
 from rasa_handoff.core.control import Conversation
-from rasa_handoff.desks.base import Desk, retry_until_stored
+from rasa_handoff.desks.base import STORE_PAUSE, Desk, retry_until_stored
 from rasa_handoff.protocol.errors import StoreError, StoreUnavailable
+from rasa_handoff.relay.page_connections import PAGES_LOST
 from rasa_handoff.relay.relay import CUSTOMER, Relay
 from rasa_handoff.store.change_log import LoggedChange
 from rasa_handoff.store.tasks import begin
 
 TYPING: Final = "typing"
 """The topic of a change that says that an agent types to a customer whose page another process has."""
+PRESENCE: Final = "presence"
+"""The topic of a change that says that a customer came or went, from a process that can't tell the desk now."""
 
 
 class CustomerPages:
@@ -29,29 +33,35 @@ class CustomerPages:
     def __init__(self, channels: Mapping[str, InputChannel], relay: Relay, desk: Desk) -> None:
         self._channels = {name: one for name, one in channels.items() if isinstance(one, HandoffSocketIO)}
         self._relay, self._desk = relay, desk
-        self._presence = PagePresence(self._is_connected_anywhere, self._report_presence)
+        self._shared = relay.store.shared
+        self._presence = PagePresence(self._is_connected_anywhere, self._report_presence, remembers=not self._shared)
 
     def connect(self) -> None:
         """Have the channels, the desk and the relay call this."""
         self._desk.on_typing, self._relay.on_active_changed = self._agent_types, self._active_changed
-        self._relay.reconnection.is_away = self.is_away
-        self._relay.change_handlers[TYPING] = self._follow_typing
+        reconnection = self._relay.reconnection
+        reconnection.is_away = self.is_away
+        reconnection.has_page = lambda conversation_id: self._has_page(self._relay.conversation(conversation_id))
+        self._relay.pages.on_noted_again = self._report_here
+        self._relay.others.on_pages_lost = self.expect_all
+        handlers = {TYPING: self._follow_typing, PRESENCE: self._follow_presence, PAGES_LOST: self._follow_lost_pages}
+        self._relay.change_handlers.update(handlers)
         for page in self._channels.values():
             page.on_present, page.on_gone = self._customer_came, self._page_went
             page.on_typing, page.on_read = self._customer_types, self._relay.report_read
 
     def expect_all(self) -> None:
-        """Count customers as away if their pages don't come back after this start."""
+        """Count customers as away if their pages don't come back after this start, or after another process has ended."""
         for conversation in self._relay.under_way:
-            if self._has_page(conversation):
-                self._presence.went(conversation.conversation_id)
+            if self._has_page(conversation) and not self._is_connected(conversation.conversation_id):
+                self._presence.expect(conversation.conversation_id)
 
     async def close(self) -> None:
         """Count nobody as away any more: the pages disconnect because this process ends."""
         await self._presence.close()
 
     def is_away(self, conversation_id: str) -> bool:
-        """Return whether the customer is known to be away, on a channel whose pages stay connected."""
+        """Return whether this process knows the customer to be away, on a channel whose pages stay connected."""
         return self._presence.is_away(conversation_id) and self._has_page(self._relay.conversation(conversation_id))
 
     async def show_closed(self, conversation_id: str) -> None:
@@ -63,13 +73,16 @@ class CustomerPages:
             await page.emit_state(conversation_id, shown)
 
     async def _active_changed(self, conversation: Conversation) -> None:
-        await self._show_state(conversation.conversation_id, conversation.active_party)
-        if self.is_away(conversation.conversation_id):
-            await self._report_presence(conversation.conversation_id, False)
+        conversation_id = conversation.conversation_id
+        await self._show_state(conversation_id, conversation.active_party)
+        if not self._shared and self.is_away(conversation_id):
+            await self._report_presence(conversation_id, False)
+        elif self._shared and conversation.desk_active and not self._is_connected(conversation_id):
+            self._presence.expect(conversation_id)  # the rows of an absence are those of handoffs under way
 
     def _page_went(self, conversation_id: str) -> None:
         self._presence.went(conversation_id)
-        if self._relay.store.shared:
+        if self._shared:
             begin(_surely(lambda: self._note_gone(conversation_id)))
 
     async def _note_gone(self, conversation_id: str) -> None:
@@ -85,7 +98,7 @@ class CustomerPages:
         except StoreUnavailable:
             begin(_surely(lambda: self._note_came(conversation_id, late=True)))
         await self._presence.came(conversation_id)
-        if self._relay.store.shared:  # another process may have reported them as away
+        if self._shared:  # another process may have reported them as away
             await self._report_presence(conversation_id, True)
         active_party = self._relay.conversation(conversation_id).active_party
         if active_party["active"] != "bot":
@@ -106,8 +119,30 @@ class CustomerPages:
 
     async def _report_presence(self, conversation_id: str, here: bool) -> None:
         conversation = self._relay.conversation(conversation_id)
-        if conversation.desk_active and conversation.handoff_id is not None and self._has_page(conversation):
-            await self._desk.presence(conversation.handoff_id, here)
+        if not (conversation.desk_active and conversation.handoff_id is not None and self._has_page(conversation)):
+            return
+        await self._desk.presence(conversation.handoff_id, here)
+        if self._shared:
+            with contextlib.suppress(StoreError):  # then the next `hello` says it
+                if not self._desk.connected:
+                    await self._relay.others.tell(PRESENCE, conversation_id, "")
+                elif not here and not await self._relay.pages.is_away(conversation_id):  # they came to another process
+                    await self._desk.presence(conversation.handoff_id, True)
+
+    async def _report_here(self, conversation_ids: Sequence[str]) -> None:
+        """Report customers as here whom others may have reported as away while this process stood still."""
+        for conversation_id in conversation_ids:
+            await self._report_presence(conversation_id, True)
+
+    async def _follow_presence(self, changes: Sequence[LoggedChange]) -> None:
+        """Report what processes without a desk couldn't."""
+        for change in changes if self._desk.connected else ():
+            is_away = await self._relay.pages.is_away(change.subject)
+            await self._report_presence(change.subject, not is_away)
+
+    async def _follow_lost_pages(self, changes: Sequence[LoggedChange]) -> None:
+        """Expect the customers whose pages another process had."""
+        self.expect_all()
 
     async def _customer_types(self, conversation_id: str, on: bool) -> None:
         conversation = self._relay.conversation(conversation_id)
@@ -115,7 +150,7 @@ class CustomerPages:
             await self._desk.typing(conversation.handoff_id, on)
 
     async def _agent_types(self, conversation_id: str, on: bool) -> None:
-        if self._relay.store.shared and not self._is_connected(conversation_id):
+        if self._shared and not self._is_connected(conversation_id):
             await self._relay.others.tell(TYPING, conversation_id, "on" if on else "")
         else:
             await self._show_typing(conversation_id, on)
@@ -130,12 +165,17 @@ class CustomerPages:
             await page.emit_typing(conversation_id, on)
 
     async def _is_connected_anywhere(self, conversation_id: str) -> bool:
+        """Return whether a process has a page of the customer; if none has, they are noted as away for all."""
         if self._is_connected(conversation_id):
             return True
-        try:
-            return await self._relay.pages.elsewhere(conversation_id) is not None
-        except StoreError:  # it can't be known now
-            return False
+        while self._shared:
+            try:
+                return not await self._relay.pages.note_away(conversation_id)
+            except StoreUnavailable:
+                await asyncio.sleep(STORE_PAUSE)
+            except StoreError:  # closed
+                return True
+        return False
 
     def _is_connected(self, conversation_id: str) -> bool:
         return any(page.connected(conversation_id) for page in self._channels.values())

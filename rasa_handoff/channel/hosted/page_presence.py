@@ -21,13 +21,17 @@ class PagePresence:
     """Follows which customers have a page open.
 
     ``connected``: whether a page of this conversation is connected now. ``report``: called with a conversation's id and whether
-    its customer is here, when that has changed.
+    its customer is here, when that has changed. ``remembers``: whether this is the only process that knows who is away; if not,
+    that is in the database.
     """
 
     def __init__(
-        self, connected: Callable[[str], Awaitable[bool]], report: Callable[[str, bool], Awaitable[None]]
+        self,
+        connected: Callable[[str], Awaitable[bool]],
+        report: Callable[[str, bool], Awaitable[None]],
+        remembers: bool = True,
     ) -> None:
-        self._connected, self._report = connected, report
+        self._connected, self._report, self._remembers = connected, report, remembers
         self._leaving: dict[str, asyncio.Task[None]] = {}
         self._away: dict[str, bool] = Recent(MOST_AWAY)
         self._closed = False
@@ -53,6 +57,11 @@ class PagePresence:
             leaving.cancel()
         self._leaving[conversation_id] = asyncio.create_task(self._leave(conversation_id))
 
+    def expect(self, conversation_id: str) -> None:
+        """Count the customer as away unless a page of theirs connects soon, here or elsewhere."""
+        if conversation_id not in self._leaving:
+            self.went(conversation_id)
+
     async def close(self) -> None:
         """Stop for good: pages that disconnect from now on do so because this process ends."""
         self._closed = True
@@ -63,5 +72,6 @@ class PagePresence:
         is_connected = await self._connected(conversation_id)
         self._leaving.pop(conversation_id, None)  # until now a page that comes cancels this
         if not is_connected:
-            self._away[conversation_id] = True
+            if self._remembers:
+                self._away[conversation_id] = True
             await self._report(conversation_id, False)

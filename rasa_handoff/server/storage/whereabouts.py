@@ -88,7 +88,8 @@ def with_customer(connection: Connection, handoff_id: str) -> str | None:
     return found
 
 
-def remove_of_ended(connection: Connection) -> None:
-    """Delete the rows of processes that have ended."""
+def remove_of_ended(connection: Connection) -> bool:
+    """Delete the rows of processes that have ended. Return False: others find what has changed by themselves."""
     for table in (DESK_CONNECTIONS, CUSTOMER_CONNECTIONS):
         connection.execute(delete(table).where(table.c.process.notin_(_processes)))
+    return False

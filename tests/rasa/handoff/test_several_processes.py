@@ -189,6 +189,56 @@ async def test_a_page_sees_that_the_agent_types(pair: Pair, thandi: ScriptedAgen
             await eventually(lambda: all(state(rasa) is Control.BOT for rasa in pair))
 
 
+async def _connect_anew(rasa: RasaServer) -> None:
+    """Cut a process's connection to the desk, and wait until it has another one and has said what it has."""
+    desk: Any = rasa.channel.desk
+    before = desk._client.sid
+    await desk._client.disconnect()
+    await eventually(lambda: desk.connected and desk._client.sid != before)
+    await rasa.channel.relay.store.write(lambda _: None)
+    await eventually(lambda: desk._absence is None)
+
+
+async def test_the_desk_sees_the_same_customers_here_whichever_process_connects_to_it(
+    pair: Pair, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rasa_handoff.channel.hosted.page_presence.AWAY_SECONDS", 0.3)
+
+    def is_away() -> Any:
+        return thandi.shown(handoff_id)[-1]["customer_is_away"]
+
+    async with ScriptedCustomer(pair.second.url, acks=True) as customer:
+        await customer.say("/execute_handoff")
+        handoff_id = str((await thandi.take_next())["handoff_id"])
+    await eventually(is_away)
+    async with ScriptedCustomer(pair.first.url, acks=True):
+        await eventually(lambda: not is_away())
+        for rasa in pair:  # the one that they left knows that they are at the other
+            await _connect_anew(rasa)
+            assert (await thandi.say(handoff_id, f"at {rasa.url}", rasa.url))["ok"]
+            await thandi.hears("message.status", message_id=rasa.url, status="delivered")
+            assert not is_away()
+    await eventually(is_away)
+    for rasa in pair:  # the one that never had their page knows that they are away
+        await _connect_anew(rasa)
+        assert (await thandi.say(handoff_id, f"again at {rasa.url}", f"{rasa.url}-2"))["ok"]
+        await thandi.hears("message.status", message_id=f"{rasa.url}-2", status="waiting")
+        assert is_away()
+
+
+async def test_a_process_without_a_desk_has_the_other_say_that_a_customer_went_and_came(
+    pair: Pair, thandi: ScriptedAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rasa_handoff.channel.hosted.page_presence.AWAY_SECONDS", 0.3)
+    async with ScriptedCustomer(pair.first.url, acks=True) as customer:
+        await customer.say("/execute_handoff")
+        handoff_id = str((await thandi.take_next())["handoff_id"])
+        await pair.first.channel.desk.close()
+    await eventually(lambda: thandi.shown(handoff_id)[-1]["customer_is_away"])
+    async with ScriptedCustomer(pair.first.url, acks=True):
+        await eventually(lambda: not thandi.shown(handoff_id)[-1]["customer_is_away"])
+
+
 @pytest.mark.parametrize(
     ("shared", "problem"),
     [

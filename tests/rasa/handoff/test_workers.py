@@ -97,6 +97,9 @@ async def test_when_one_of_two_servers_is_killed_the_other_goes_on(
     async with AsyncExitStack() as stack:
         first, second = await asyncio.gather(*(stack.enter_async_context(server) for server in servers))
         await eventually(lambda: postgres.execute("select count(*) from process where connected") == [(2,)], 60)
+        gone = await stack.enter_async_context(ScriptedCustomer(first.url, "gone", acks=True))
+        await gone.say_with_id("/execute_handoff")
+        unread = str((await thandi.take_next())["handoff_id"])
         page = await stack.enter_async_context(ScriptedCustomer(first.url, "page", acks=True))
         await page.say_with_id("/execute_handoff")
         handoff_id = str((await thandi.take_next())["handoff_id"])
@@ -121,3 +124,4 @@ async def test_when_one_of_two_servers_is_killed_the_other_goes_on(
         await thandi.hears("conversation", handoff_id=handoff_id, state="ended")
         assert await again.say_with_id("/greet") == {"ok": True}
         await again.hears("Hello.")
+        await eventually(lambda: thandi.shown(unread)[-1]["customer_is_away"], 40)
