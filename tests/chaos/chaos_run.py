@@ -14,7 +14,7 @@ import random
 import secrets
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -23,7 +23,6 @@ import aiohttp
 from rasa_handoff.testing.waiting import eventually
 from tests.chaos import checks
 from tests.chaos.book import Book
-from tests.chaos.faults import Faults
 from tests.chaos.faults_of_many import FaultsOfMany
 from tests.chaos.faults_of_one import FaultsOfOne
 from tests.chaos.findings_table import FaultCounts, Report
@@ -118,19 +117,19 @@ async def chaos(
         under_faults = time.monotonic() - started
         await calm(here, people, DRAINS_WITHIN if patient else HASTY)
         await verdict(here, SETTLES_WITHIN if patient else HASTY)
-        _check_faults(here.book, doing, uptime)
+        check_faults(here.book, doing.done, doing.failed, uptime.shares())
         machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
         times = (under_faults, time.monotonic() - began)
         counts = FaultCounts(doing.done, doing.failed, missing)
         return Report(seed, folder, machine, times, counts, here.book, here.starts(), here.pages, uptime.shares())
 
 
-def _check_faults(book: Book, faults: Faults, uptime: Uptime) -> None:
-    """Check that the faults were there, and that the servers weren't always down."""
-    for kind, count in faults.done.items():
-        if count > 1 and faults.failed[kind] == count:
+def check_faults(book: Book, done: Mapping[str, int], failed: Mapping[str, int], shares: Mapping[str, float]) -> None:
+    """Check that the faults were there, and that the servers weren't mostly down. ``shares``: of the time, by kind of process."""
+    for kind, count in done.items():
+        if count > 1 and failed.get(kind) == count:
             book.finding("no fault", kind, f"none of {count} could be made")
-    for kind, share in uptime.shares().items():
+    for kind, share in shares.items():
         if share < LEAST:
             book.finding("void", kind, f"up only {share:.0%} of the time, so the run proves nothing")
 
