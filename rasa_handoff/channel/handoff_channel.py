@@ -227,7 +227,12 @@ class HandoffChannel(InputChannel):
             self.guard.connections,
             self.relay.current if self.store.shared else None,
         )
-        patches.follow(app, self._close, prepare=prepare, start=start, finish=self.guard.__aexit__)
+
+        async def finish() -> None:
+            await self._close()
+            await self.guard.__aexit__()
+
+        patches.follow(app, self._leave, prepare=prepare, start=start, finish=finish)
 
     def _keeper(self) -> Keeper:
         """Return the keeper of turns that the tracker store can't save; it puts them into the relay's outbox."""
@@ -262,11 +267,17 @@ class HandoffChannel(InputChannel):
             if isinstance(channel, WithLifetime):
                 await channel.announce()
 
+    async def _leave(self) -> None:
+        """Finish what is under way, and have pages connect to another process. Sanic calls this before it closes its sockets, so
+        requests still arrive, and are served: whoever reached this process before it left is answered."""
+        if self.interceptor is not None:
+            await self.interceptor.leave()
+        await self.pages.close()
+
     async def _close(self) -> None:
-        """Stop in the reverse order of the start. Sanic calls this before it closes its socket, so requests still arrive."""
+        """Stop in the reverse order of the start, after the last request."""
         if self.interceptor is not None:
             await self.interceptor.close()
-        await self.pages.close()
         await self.desk.close()
         await self._retention.__aexit__()
         await self.relay.close()

@@ -11,9 +11,11 @@ from typing import Any
 import aiohttp
 import pytest
 import yaml
+from socketio.exceptions import SocketIOError
 
+from rasa_handoff.store.tasks import cancel_all
 from rasa_handoff.testing.ports import free_port
-from rasa_handoff.testing.scripted_customer import RestCustomer
+from rasa_handoff.testing.scripted_customer import RestCustomer, ScriptedCustomer
 from rasa_handoff.testing.scripted_desk import DeskServer, ScriptedAgent
 from rasa_handoff.testing.waiting import eventually
 from tests.rasa.handoff.conftest import credentials
@@ -84,6 +86,33 @@ async def test_sigterm_drains_and_the_chat_goes_on(small_model: Path, tmp_path: 
             assert texts[: len(accepted) + 1] == ["before the end", *accepted]
             await customer.say("nobody answers")  # the agent's own words may have come after the last one
             await eventually(with_bot, seconds=AGENT_SILENT + SOON, what="the relay's timer gives the customer back")
+
+
+async def test_a_stopping_server_refuses_no_message_and_closes_its_pages_at_once(
+    small_model: Path, tmp_path: Path
+) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    async with DeskServer(tmp_path) as desk:
+        (tmp_path / "credentials.yml").write_text(yaml.safe_dump(credentials(desk.url, tmp_path)))
+        command = [*forked_rasa(), "run", "-m", str(small_model), "-p", str(port), "-i", "127.0.0.1"]
+        async with Process(command, tmp_path, up=f"{url}/webhooks/handoff/") as rasa:
+            async with ScriptedCustomer(url, "busy", acks=True) as busy, ScriptedCustomer(url, "quiet") as quiet:
+                answers: list[dict[str, Any]] = []
+                saying = asyncio.create_task(_say_all_the_time(busy, answers))
+                await eventually(lambda: "Hello." in busy.texts)
+                rasa.process.send_signal(signal.SIGTERM)
+                await eventually(lambda: not busy.sio.connected and not quiet.sio.connected, seconds=SOON)
+                await cancel_all(saying)  # the last message has no answer: its page sends it again elsewhere
+                assert [one for one in answers if one != {"ok": True}] == []
+            await eventually(lambda: rasa.process.poll() is not None, seconds=SOON, what="it ends by itself")
+            assert "stopping" not in rasa.said(), rasa.said()
+
+
+async def _say_all_the_time(customer: ScriptedCustomer, answers: list[dict[str, Any]]) -> None:
+    with contextlib.suppress(SocketIOError):
+        while True:
+            answers.append(await customer.say_with_id("/greet"))
 
 
 async def _said_until_the_end(say: Callable[[str], Awaitable[list[str]]]) -> tuple[list[str], list[str]]:

@@ -5,7 +5,7 @@ which Rasa's server uses as it is. Connections of other applications in the proc
 
 On a stop, Sanic 21.12 closes the connections that are idle at one moment and waits up to 15 s for the others. With Rasa's
 keep-alive of 120 s, a reverse proxy's busy connection stays open all that time, and Docker kills the process after 10 s. So each
-answer given after the stop began is its connection's last.
+answer given after the stop began is its connection's last, and Sanic waits ``GRACE`` seconds.
 """
 
 import asyncio
@@ -26,6 +26,9 @@ from rasa_handoff.protocol.limits import Limits
 WEBHOOKS: Final = "/webhooks/"
 """The path below which Rasa mounts its channels."""
 
+GRACE: Final = 2.0
+"""Seconds that Sanic waits for connections in use, once what was under way at the stop is finished."""
+
 _guarded: dict[Sanic, Connections] = {}
 
 
@@ -33,12 +36,14 @@ class ClosingConnections:
     """Closes the connections of one application with their next answer, once the server stops."""
 
     def __init__(self, app: Sanic) -> None:
-        self._closing = False
+        self._app, self._closing = app, False
         app.register_middleware(self._close_after, "response")
 
     def close_from_now_on(self) -> None:
-        """Make each answer from now on close its connection."""
+        """Make each answer from now on close its connection, and Sanic wait for those that are given now only briefly."""
         self._closing = True
+        config = self._app.config
+        config.GRACEFUL_SHUTDOWN_TIMEOUT = min(config.GRACEFUL_SHUTDOWN_TIMEOUT, GRACE)
 
     async def _close_after(self, request: Request, _: Any) -> None:
         if self._closing and request.stream is not None:

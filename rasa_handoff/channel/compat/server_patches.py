@@ -53,8 +53,8 @@ class ServerPatches(NamedTuple):
     ) -> None:
         """Install the patches when the server starts, and remove them when it has stopped.
 
-        ``stop`` is called while requests still arrive, ``prepare`` before the server starts, ``start`` once it listens, and
-        ``finish`` after the last request.
+        ``prepare`` is called before the server starts, ``start`` once it listens, ``stop`` while requests still arrive, and
+        ``finish`` after the last one.
         """
         closing = ClosingConnections(app)
 

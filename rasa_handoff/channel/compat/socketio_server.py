@@ -9,9 +9,12 @@ Both are corrected on the server instance, so that a project's own subclass with
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 from socketio import AsyncServer
+
+CLOSED_WITHIN: Final = 1.0
+"""Seconds for which the closing of connections is waited for."""
 
 SocketHandler = Callable[..., Awaitable[Any]]
 
@@ -36,6 +39,12 @@ def sockets_in(sio: AsyncServer, namespace: str, room: str) -> list[str]:
 def leave_room(sio: AsyncServer, namespace: str, sid: str, room: str) -> None:
     """Remove a socket from a room at once."""
     sio.manager.basic_leave_room(sid, namespace, room)
+
+
+async def close_connections(sio: AsyncServer) -> None:
+    """Close all connections; of a client that doesn't read, the process's end closes it."""
+    if closing := {asyncio.ensure_future(sio.eio.disconnect(id)) for id in list(sio.eio.sockets)}:
+        await asyncio.wait(closing, timeout=CLOSED_WITHIN)
 
 
 def _emitting(emit: SocketHandler, own: str) -> SocketHandler:

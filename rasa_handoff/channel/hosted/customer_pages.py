@@ -57,8 +57,12 @@ class CustomerPages:
                 self._presence.expect(conversation.conversation_id)
 
     async def close(self) -> None:
-        """Count nobody as away any more: the pages disconnect because this process ends."""
+        """Close the pages' connections, so that they connect to another process or wait for this one's return.
+
+        Nobody counts as away by that.
+        """
         await self._presence.close()
+        await asyncio.gather(*(page.close_connections() for page in self._channels.values()))
 
     def is_away(self, conversation_id: str) -> bool:
         """Return whether this process knows the customer to be away, on a channel whose pages stay connected."""

@@ -59,6 +59,8 @@ log = get_log(__name__)
 
 DRAIN_SECONDS: Final = 5.0
 """How long a stop waits for the messages under way."""
+LAST_SECONDS: Final = 1.5
+"""How long it waits for those that came after that."""
 STARTED: Final = {Control.BOT: "refused or unreachable", Control.PREPARING: "waits for its transcript"}
 """How a handoff has started, for the log; in any other state it was accepted."""
 RESUME_SECONDS: Final = 5.0
@@ -85,7 +87,7 @@ class Interceptor:
         self._orphaned_pauses, self._delivery_methods = orphaned_pauses, delivery_methods
         self._offers = HandoffOffers(bot, relay, settings, delivery_methods)
         self._turns, self._work, self._inbox = TurnLock(), WorkUnderWay(), Inbox(relay.store)
-        self._opened, self._stopping = asyncio.Event(), False
+        self._opened, self._leaving, self._stopping = asyncio.Event(), False, False
         self._execute, self._takes_messages = f"/{settings.intents.execute}", options.takes_messages
         self._to_desk = ToDesk(settings, relay, bot, delivery_methods, self._too_long)
         self._turn = BotTurn(bot, settings.intents, options, settings.show_marker, on_new_message)
@@ -99,13 +101,18 @@ class Interceptor:
 
     @property
     def is_open(self) -> bool:
-        """Whether messages are taken now."""
-        return self._opened.is_set() and not self._stopping
+        """Whether others should send messages here: not before the start, nor from the stop on."""
+        return self._opened.is_set() and not self._leaving
+
+    async def leave(self) -> None:
+        """Finish the messages under way, while new ones are served as before: the server still takes requests."""
+        self._leaving = True
+        await self._work.drained(DRAIN_SECONDS)
 
     async def close(self) -> None:
-        """Finish the messages under way. New ones are refused, since they could no longer be stored."""
+        """Finish the last messages. New ones are refused, since they could no longer be stored."""
         self._stopping = True
-        await self._work.drained(DRAIN_SECONDS)
+        await self._work.drained(LAST_SECONDS)
         await self._customers.close()
 
     async def receive(self, channel: str, message: UserMessage) -> None:

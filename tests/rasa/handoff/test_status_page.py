@@ -37,7 +37,7 @@ async def test_a_load_balancer_learns_whether_a_process_takes_messages(
                 }
         async with http.get(address) as answer:
             assert answer.status == 200
-        await rasa.channel.interceptor.close()  # as at the end of the process, while requests still arrive
+        await rasa.channel.interceptor.leave()  # as at the end of the process, while requests still arrive
         async with http.get(address) as answer:
             assert answer.status == 503
             assert (await answer.json())["reason"] == "This process is starting or ending."
