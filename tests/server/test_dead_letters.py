@@ -23,6 +23,7 @@ class Picky(Relay):
         return super().on_event(event, body)
 
 
+@pytest.mark.sqlite  # on a shared database the command asks the server: tests/rasa/handoff/test_admin_http.py
 async def test_a_dead_letter_is_sent_again_late_and_refused_after_the_end(
     server, desk, opened, capsys: pytest.CaptureFixture[str]
 ) -> None:

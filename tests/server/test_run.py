@@ -33,6 +33,7 @@ async def test_it_says_where_it_is_and_ends_quietly_and_soon(database, opened, s
     assert said + complained == b""
 
 
+@pytest.mark.sqlite
 async def test_a_url_with_an_option_is_taken_and_is_the_same_file(database):
     url = f"{database}?synchronous=FULL"
     add_token(url, "karoo")
@@ -73,6 +74,7 @@ async def test_a_timer_given_to_the_command_rings_on_the_real_process(database, 
     handoff = await karoo.initiate()
     await eventually(lambda: "failed" in karoo.statuses(handoff))
     assert karoo.statuses(handoff)[0] == "unanswered"
+    await thandi.hears("conversation", handoff_id=handoff, state="ended")
     assert thandi.shown(handoff)[-1]["ended"]["outcome"] == "silence"
     process.terminate()
     await process.communicate()

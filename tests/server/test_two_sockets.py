@@ -145,6 +145,7 @@ async def test_what_is_resumed_with_its_secret_is_never_joined_without(server, d
         assert thief.all("handoff_state") == []
         assert "hello" not in thief.texts()
     await back.call("from_user", {"message": "still me", **back.ids, "resume": secret})
+    await thandi.hears("message", text="still me")
     assert [said["text"] for said in thandi.all("message") if said["speaker"] == "customer"] == ["still me"]
 
 

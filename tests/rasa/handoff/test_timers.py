@@ -380,12 +380,14 @@ async def test_a_pause_nobody_knows_of_is_lifted(serve: Any, thandi: ScriptedAge
         assert await rasa.texts("hello") == ["Hello."]
 
 
+@pytest.mark.sqlite
 async def test_a_second_process_on_the_same_file_is_refused(serve: Any, thandi: ScriptedAgent) -> None:
     async with serve() as rasa:
         with pytest.raises(HandoffSettingsError, match=r"is in use by another process .* stop the other one, or give"):
             HandoffChannel.from_credentials(rasa.credentials["rasa_handoff.HandoffChannel"])
 
 
+@pytest.mark.sqlite
 async def test_several_workers_need_postgres(
     postgres: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -396,6 +398,7 @@ async def test_several_workers_need_postgres(
     HandoffChannel.from_credentials({**own, "store": postgres.url})
 
 
+@pytest.mark.sqlite
 async def test_a_lock_store_for_several_servers_is_said_in_the_log(
     small_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -282,6 +282,7 @@ async def all_is_written(rasa: RasaServer) -> None:
     assert (slots["handoff_outcome"], slots["handoff_note"], slots["plan"]) == ("resolved", "sent a new card", "gold")
 
 
+@pytest.mark.sqlite  # only the tracker store is away
 async def test_a_postgres_that_stops_answering_or_is_cut_loses_nothing(
     small_model: Path,
     desk: DeskServer,
