@@ -29,13 +29,15 @@ GRACE = 0.3
 class Server:
     """A server that can be restarted at the same address, with the same database. ``ahead``: how far its clock is moved."""
 
-    def __init__(self, database: str, timers: DeskTimers | None = None) -> None:
+    def __init__(self, database: str, timers: DeskTimers | None = None, **more: Any) -> None:
+        """``more``: further settings of the server."""
         self.database, self.address, self.timers, self.ahead = database, "", timers or DeskTimers(), 0.0
+        self._more = more
         self._runs = contextlib.AsyncExitStack()
 
     async def start(self, grace: float = GRACE) -> None:
         port = urlsplit(self.address).port or free_port()
-        settings = ServerSettings(timers=self.timers, bus=current().bus)
+        settings = ServerSettings(timers=self.timers, bus=current().bus, **self._more)
         app = create_app(self.database, settings, grace=grace, now=lambda: time.time() + self.ahead)
         self.address = await self._runs.enter_async_context(running(app, port=port))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from rasa.core.lock_store import RedisLockStore
 
 from rasa_handoff.channel.several_processes import check_shared_stores
 from rasa_handoff.channel.tracker.bot import Bot
@@ -237,6 +238,26 @@ async def test_a_process_without_a_desk_has_the_other_say_that_a_customer_went_a
     await eventually(lambda: thandi.shown(handoff_id)[-1]["customer_is_away"])
     async with ScriptedCustomer(pair.first.url, acks=True):
         await eventually(lambda: not thandi.shown(handoff_id)[-1]["customer_is_away"])
+
+
+async def test_a_live_chat_does_not_wait_for_the_lock_of_a_process_that_was_killed(
+    pair: Pair, thandi: ScriptedAgent, redis: RedisServer
+) -> None:
+    """Rasa's lock of a turn stays in Redis after it; only the bot's own turns wait for it."""
+    await pair.first.say("/execute_handoff")
+    handoff_id = (await thandi.take_next())["handoff_id"]
+    locks = RedisLockStore(port=redis.port)
+    locks.issue_ticket("thabo", 3_600)
+    for number, rasa in enumerate(pair):
+        await rasa.say(f"message {number}")
+        await thandi.hears("message", text=f"message {number}")
+    assert (await thandi.say(handoff_id, "I see"))["ok"]
+
+    async def is_said() -> bool:
+        return "I see" in [text for rasa in pair for text in await rasa.texts("and?")]
+
+    await eventually(is_said)
+    locks.delete_lock("thabo")
 
 
 @pytest.mark.parametrize(

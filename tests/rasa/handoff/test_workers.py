@@ -1,8 +1,11 @@
 """``rasa run`` in several processes on one Postgres: two workers of one server, and two servers of which one is killed."""
 
 import asyncio
+import os
+import signal
+import time
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +84,57 @@ async def test_two_workers_serve_customers_whichever_they_come_to(
         for customer in customers:
             assert [text for text in customer.texts if text.startswith("line")] == ["line 0", "line 1", "line 2"]
         assert [one for one in thandi.all("message.status") if one["status"] == "waiting"] == []
+
+
+@contextmanager
+def standing_still(rasa: Rasa) -> Iterator[None]:
+    """Stop a server inside the block (SIGSTOP): its connections stay open without answers."""
+    os.killpg(rasa.process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.killpg(rasa.process.pid, signal.SIGCONT)
+
+
+@pytest.mark.timeout(240)
+async def test_a_server_that_stood_still_with_a_customers_page_loses_and_doubles_nothing(
+    small_model: Path,
+    desk: DeskServer,
+    thandi: ScriptedAgent,
+    tmp_path: Path,
+    postgres: Database,
+    endpoints: dict[str, Any],
+) -> None:
+    settings = credentials(desk.url, tmp_path, store=postgres.url)
+    servers = (Rasa(small_model, tmp_path / name, settings, endpoints) for name in ("first", "second"))
+    async with AsyncExitStack() as stack:
+        first, _ = await asyncio.gather(*(stack.enter_async_context(server) for server in servers))
+        await eventually(lambda: postgres.execute("select count(*) from process where connected") == [(2,)], 60)
+        page = await stack.enter_async_context(ScriptedCustomer(first.url, "page", acks=True))
+        await page.say_with_id("/execute_handoff")
+        handoff_id = str((await thandi.take_next())["handoff_id"])
+        assert await page.say_with_id("customer 0") == {"ok": True}
+        said = [asyncio.create_task(thandi.say(handoff_id, f"agent {number}", f"a-{number}")) for number in range(5)]
+        began = time.monotonic()
+        with standing_still(first):
+            saying = [asyncio.create_task(page.say_with_id(f"customer {number}")) for number in range(1, 4)]
+            said += [
+                asyncio.create_task(thandi.say(handoff_id, f"agent {number}", f"a-{number}")) for number in range(5, 8)
+            ]
+            await eventually(lambda: postgres.execute("select count(*) from process") == [(1,)], 60)
+            await eventually(lambda: time.monotonic() - began > 15)
+        assert all(answer["ok"] for answer in await asyncio.gather(*said))
+        assert await asyncio.gather(*saying) == [{"ok": True}] * 3
+        for number in range(8):
+            await thandi.hears("message.status", message_id=f"a-{number}", status="delivered")
+        assert (await thandi.say(handoff_id, "agent 8", "a-8"))["ok"]
+        await page.hears("agent 8")
+        assert [text for text in page.texts if text.startswith("agent")] == [f"agent {number}" for number in range(9)]
+        assert await page.say_with_id("customer 4") == {"ok": True}
+        await thandi.hears("message", text="customer 4")
+        came = [message["text"] for message in thandi.all("message") if message["speaker"] == "customer"]
+        assert came == [f"customer {number}" for number in range(5)]
+        await eventually(lambda: postgres.execute("select count(*) from process where connected") == [(2,)], 60)
 
 
 @pytest.mark.timeout(240)
