@@ -5,6 +5,7 @@
 #   make test-fast   tests/core on SQLite: state machines, store, protocol, limits; no Rasa, no server, no browser; seconds
 #   make test-core   what needs no Rasa, on newer Pythons with SQLAlchemy 2; VERSIONS=3.11,3.12,3.13 ARGS=tests/core
 #   make chaos   random faults against real processes; FAULTS=1000 SEED=... MINUTES=45 TRACKER=sqlite or postgres, TOPOLOGY=many
+#   make rolling a rolling update from an earlier commit with ten live chats, and back; FROM=commit CHATS=10
 #   make bench   what the live path costs, each figure beside its reference; ONLY=round-trip,take SECONDS=60 JSON=file; ARGS=quick in two minutes
 #   make dist    the wheel and the sources as an archive, in dist
 #   make test-install   the wheel installed beside the newest Rasa 3.6, in both orders, with a handoff there (10 minutes)
@@ -16,7 +17,7 @@ VERSIONS ?= 3.11,3.12,3.13
 TEST := TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) -m pytest -p tests.support.early_imports -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
 ON_POSTGRES := tests/core tests/server tests/desks tests/rasa/handoff tests/rasa/platforms
 
-.PHONY: demo test test-shared test-fast test-core chaos bench dist test-install lint clean setup setup-packages setup-test
+.PHONY: demo test test-shared test-fast test-core chaos rolling bench dist test-install lint clean setup setup-packages setup-test
 
 setup:
 	@sh tools/setup.sh
@@ -46,6 +47,9 @@ test-core:
 chaos: setup-test
 	@TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) tools/chaos.py $(if $(FAULTS),--faults $(FAULTS)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(TRACKER),--tracker $(TRACKER)) $(if $(TOPOLOGY),--topology $(TOPOLOGY))
+
+rolling: setup-test
+	@TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) -m tests.rolling.rolling_update $(if $(FROM),--from $(FROM)) $(if $(CHATS),--chats $(CHATS))
 
 bench: setup-packages
 	@TF_CPP_MIN_LOG_LEVEL=3 $(PYTHON) -m tools.bench $(if $(ONLY),--only $(ONLY)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(JSON),--json $(JSON)) $(ARGS)

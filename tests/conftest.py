@@ -21,6 +21,7 @@ AFTER_ITS_TIMEOUT: Final = 90.0
 """Seconds that a test may take to clean up after its timeout, which pytest-timeout no longer watches."""
 LONGEST: Final = (
     "tests/end_to_end/test_fresh_project.py",
+    "tests/rolling/test_rolling_update.py",
     "tests/rasa/channels/test_texts.py",
     "tests/rasa/presets/test_importer.py",
     "tests/rasa/handoff/test_bus_in_trouble.py",

@@ -22,6 +22,8 @@ import { TypingIndicator } from "./typing-indicator.js";
 
 const TYPING_LASTS = 6_000;
 const RETRY_AFTER = 1_000;
+/** As long as this an interruption isn't shown: a server that is updated ends, and the page connects to another one. */
+const INTERRUPTION_LASTS = 3_000;
 const LONGEST_MESSAGE = 20_000;
 /** What a front end sends whose customer leaves a handoff and was asked whether they want to. */
 const LEAVE = "/handoff_leave";
@@ -40,6 +42,10 @@ const scroller = find(".scroller");
 
 /** @type {Connection} */
 let connection = "connecting";
+/** What the customer is shown of it. @type {Connection} */
+let shownConnection = "connecting";
+/** Shows an interruption that lasts. @type {ReturnType<typeof setTimeout> | undefined} */
+let interruption;
 /** What each item was drawn with. @type {WeakMap<Element, string>} */
 const looks = new WeakMap();
 
@@ -56,13 +62,25 @@ const indicator = new TypingIndicator((on) => socket.sendTyping(on));
 /** @param {Connection} state */
 function onConnection(state) {
   connection = state;
+  if (state === "offline" && shownConnection === "online") {
+    interruption ??= setTimeout(() => showConnection(connection), INTERRUPTION_LASTS);
+  } else {
+    showConnection(state);
+  }
+  void sendUnsent();
+}
+
+/** @param {Connection} state */
+function showConnection(state) {
+  clearTimeout(interruption);
+  interruption = undefined;
+  shownConnection = state;
   const element = find(".connection");
   element.dataset.state = state;
   element.textContent = STATE_TEXTS[state];
   find("#refused").hidden = state !== "refused";
   find("#write").hidden = state === "refused";
   draw();
-  void sendUnsent();
 }
 
 /**
@@ -204,10 +222,10 @@ function draw() {
   for (const [index, line] of lines.entries()) {
     const item = itemAt(index, line);
     const open = index > lastFromCustomer;
-    const look = `${line.sent} ${line.refused} ${open} ${line.sent === false && connection}`;
+    const look = `${line.sent} ${line.refused} ${open} ${line.sent === false && shownConnection}`;
     if (looks.get(item) === look) continue;
     looks.set(item, look);
-    updateItem(item, line, open, connection);
+    updateItem(item, line, open, shownConnection);
   }
   scrollToEnd();
 }

@@ -32,6 +32,8 @@ import { io } from "./vendor/socket.io-client-4.8.4.MIT.esm.min.js";
 
 const RETRY_AFTER = 1_000;
 const ANSWER_WITHIN = 15_000;
+/** Until then `handoff_state` follows a `session_confirm`, if somebody else than the bot has the customer. */
+const STATE_WITHIN = 500;
 
 /** Codes of refusals that don't last: Rasa's side can't store anything just now, or the page hasn't joined its session (again) yet. */
 const RETRY_LATER = ["unavailable", "not_joined", "customer_token"];
@@ -61,6 +63,8 @@ export class RasaSocket {
   constructor(address, credentials, { onConnection, onMessage, onTyping, onActive, onToken }) {
     this.credentials = credentials;
     this.session = () => credentials().session;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.stateMissing = undefined;
     // The websocket first: polling from another origin needs `rasa run --cors`.
     this.socket = io(address, {
       transports: ["websocket", "polling"],
@@ -75,9 +79,13 @@ export class RasaSocket {
     });
     this.socket.on("session_confirm", () => {
       onConnection("online");
-      onActive({ active: "bot", agent: null }); // unless a handoff_state follows
+      clearTimeout(this.stateMissing);
+      this.stateMissing = setTimeout(() => onActive({ active: "bot", agent: null }), STATE_WITHIN);
     });
-    this.socket.on("handoff_state", onActive);
+    this.socket.on("handoff_state", (/** @type {Active} */ who) => {
+      clearTimeout(this.stateMissing);
+      onActive(who);
+    });
     this.socket.on("disconnect", (/** @type {string} */ reason) => {
       onConnection("offline");
       // After a disconnect by a server that restarts the client doesn't reconnect by itself.

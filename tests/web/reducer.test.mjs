@@ -5,6 +5,7 @@ import { PersistentMap } from "../../rasa_handoff/server/web/static/persistent-m
 import {
   colleaguesConversations,
   conversationsToFollowUp,
+  isOnline,
   lastMessage,
   messagesLeft,
   myConversations,
@@ -284,6 +285,16 @@ test("what an event doesn't concern stays the same object", () => {
   assert.equal(moved.lists.mine, state.lists.mine);
 });
 
+test("an interruption counts as online until it has lasted", () => {
+  const connections = (...events) => [after(ready({}), ...events)].map((state) => [state.connection, isOnline(state)])[0];
+  assert.deepEqual(connections({ type: "disconnected" }), ["interrupted", true]);
+  assert.deepEqual(connections({ type: "disconnected" }, { type: "disconnected" }), ["interrupted", true]);
+  assert.deepEqual(connections({ type: "disconnected" }, { type: "connected" }), ["interrupted", true]);
+  assert.deepEqual(connections({ type: "disconnected" }, { type: "interruption lasts" }), ["offline", false]);
+  assert.deepEqual(connections({ type: "interruption lasts" }), ["online", true]);
+  assert.deepEqual(after({ type: "disconnected" }).connection, "offline");
+});
+
 test("after a reconnect the snapshot replaces everything but the open conversation and what was read", () => {
   const before = after(
     ready({ queue: [summary("q")], mine: [held("gone", "a1"), held("open", "a1")], messages: [LEFT] }),
@@ -294,7 +305,7 @@ test("after a reconnect the snapshot replaces everything but the open conversati
     { type: "typing", handoff_id: "open", on: true },
     { type: "disconnected" },
   );
-  assert.deepEqual([before.connection, before.typing.size], ["offline", 0]);
+  assert.deepEqual([before.connection, before.typing.size], ["interrupted", 0]);
   const state = reduce(before, ready({ queue: [summary("new")], others: [held("q", "a2")] }));
   assert.deepEqual([...lists(state), ids(messagesLeft(state))], [["new"], ["q"], ["open"], []]);
   assert.deepEqual([state.messages.has("gone"), ids(state.messages.get("open"))], [false, ["a"]]);

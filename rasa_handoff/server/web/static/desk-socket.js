@@ -11,6 +11,8 @@ import { io } from "./vendor/socket.io-client-4.8.4.MIT.esm.min.js";
 const PATH = new URL("../socket.io/", import.meta.url).pathname;
 const ANSWER_WITHIN = 10_000;
 const RECONNECT_AFTER = 1_000;
+/** As long as this an interruption isn't shown: a server that is updated ends, and the page connects to another one. */
+const INTERRUPTION_LASTS = 3_000;
 /** @type {Answer} */
 const NO_ANSWER = {
   ok: false,
@@ -38,6 +40,10 @@ const EVENTS = {
 };
 
 export class DeskSocket {
+  /** While an interruption may be over soon: ends with whether it is. @type {Promise<boolean> | null} */
+  #interruption = null;
+  #endInterruption = (/** @type {boolean} */ _) => {};
+
   /** @param {(event: DeskEvent) => void} dispatch */
   constructor(dispatch) {
     this.dispatch = dispatch;
@@ -53,6 +59,7 @@ export class DeskSocket {
     this.socket.on("connect", () => dispatch({ type: "connected" }));
     this.socket.on("disconnect", (/** @type {string} */ reason) => this.#disconnected(reason));
     this.socket.on("connect_error", (/** @type {ConnectError} */ error) => this.#notConnected(error));
+    this.socket.on("ready", () => this.#endInterruption(true));
     for (const [type, convert] of Object.entries(EVENTS))
       this.socket.on(type, (/** @type {any} */ payload) => dispatch({ ...convert(payload ?? {}), type }));
   }
@@ -70,7 +77,7 @@ export class DeskSocket {
    */
   async request(event, payload) {
     // While disconnected the Socket.IO client would keep the event and send it later, and the outbox would send it once more.
-    if (!this.socket.connected) return NO_ANSWER;
+    if (!this.socket.connected && !(await this.#interruption)) return NO_ANSWER;
     try {
       return await this.socket.timeout(ANSWER_WITHIN).emitWithAck(event, payload);
     } catch {
@@ -90,6 +97,7 @@ export class DeskSocket {
 
   /** @param {string} reason */
   #disconnected(reason) {
+    this.#interrupted();
     this.dispatch({ type: "disconnected" });
     // After a disconnect by the server (a restart, an ended session) the client doesn't reconnect by itself.
     if (reason === "io server disconnect") this.#connectLater();
@@ -101,6 +109,18 @@ export class DeskSocket {
     if (!this.socket.active && !unavailable) return this.dispatch({ type: "refused", error: error.message });
     this.dispatch({ type: "disconnected" });
     if (!this.socket.active) this.#connectLater();
+  }
+
+  #interrupted() {
+    this.#interruption ??= new Promise((resolve) => {
+      const lasting = setTimeout(() => this.#endInterruption(false), INTERRUPTION_LASTS);
+      this.#endInterruption = (isOver) => {
+        clearTimeout(lasting);
+        this.#interruption = null;
+        if (!isOver) this.dispatch({ type: "interruption lasts" });
+        resolve(isOver);
+      };
+    });
   }
 
   #connectLater() {

@@ -1,7 +1,7 @@
 // @ts-check
 /** What an agent can do, as requests to the server and events for the state. */
 
-import { isMine, myConversations } from "./selectors.js";
+import { isMine, isOnline, myConversations } from "./selectors.js";
 import { isolate } from "./text-direction.js";
 
 /** @typedef {import("./store.js").Store} Store */
@@ -39,7 +39,7 @@ export class Operations {
   async select(handoff_id) {
     if (this.store.state.selected === handoff_id) return;
     this.store.dispatch({ type: "selected", handoff_id });
-    if (handoff_id && this.store.state.connection === "online") await this.#load(handoff_id, { quietly: false });
+    if (handoff_id && isOnline(this.store.state)) await this.#load(handoff_id, { quietly: false });
   }
 
   /** @param {string} handoff_id */

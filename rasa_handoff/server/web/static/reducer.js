@@ -57,8 +57,13 @@ export function reduce(state, event) {
 
 /** @type {Record<string, (state: State, event: any) => State>} */
 const steps = {
-  connected: (state) => ({ ...state, connection: "connecting", refusal: null }),
-  disconnected: (state) => ({ ...state, connection: "offline", typing: new PersistentMap() }),
+  connected: (state) => ({ ...state, connection: wasOnline(state) ? "interrupted" : "connecting", refusal: null }),
+  disconnected: (state) => ({
+    ...state,
+    connection: wasOnline(state) ? "interrupted" : "offline",
+    typing: new PersistentMap(),
+  }),
+  "interruption lasts": (state) => (state.connection === "interrupted" ? { ...state, connection: "offline" } : state),
   refused: (state, { error }) => ({ ...state, connection: "refused", refusal: error }),
 
   ready: replaceAll,
@@ -89,6 +94,11 @@ const steps = {
   "message retried": (state, { id }) => withProblem(state, id, null),
   "message removed": (state, { id }) => ({ ...state, unsent: state.unsent.filter((unsent) => unsent.id !== id) }),
 };
+
+/** Whether the connection is there, or has gone a moment ago and may be back soon. @param {State} state */
+function wasOnline({ connection }) {
+  return connection === "online" || connection === "interrupted";
+}
 
 /**
  * Replace all conversations by those that the server has, after a connect. Only the open one stays, so that it doesn't vanish

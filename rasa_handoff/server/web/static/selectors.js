@@ -32,6 +32,11 @@ export function conversationsToFollowUp(state) {
   return state.lists.followUps;
 }
 
+/** Whether what the agent does is taken: now, or in a moment, when an interruption is over. @param {State} state */
+export function isOnline(state) {
+  return state.connection === "online" || state.connection === "interrupted";
+}
+
 /** @param {State} state */
 export function selectedConversation(state) {
   return state.selected ? (state.summaries.get(state.selected) ?? null) : null;

@@ -45,7 +45,7 @@
 
 /**
  * @typedef {object} State
- * @property {"connecting" | "online" | "offline" | "refused"} connection
+ * @property {"connecting" | "online" | "interrupted" | "offline" | "refused"} connection interrupted: not shown yet, since most pass
  * @property {string | null} refusal the server's sentence when it refused the connection
  * @property {Me | null} me
  * @property {Department[]} departments

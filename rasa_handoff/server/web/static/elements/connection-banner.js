@@ -1,10 +1,11 @@
 // @ts-check
 import { el, setText } from "../dom.js";
+import { isOnline } from "../selectors.js";
 import { View } from "./view.js";
 
 /** @typedef {import("../types.js").State} State */
 
-/** Stands at the top while the desk has no connection. */
+/** Stands at the top while the desk has no connection, unless it has gone a moment ago. */
 export class ConnectionBanner extends View {
   #text = el("span");
   #signIn = el("a", { href: "./", class: "button quiet", hidden: true }, "Sign in again");
@@ -23,7 +24,7 @@ export class ConnectionBanner extends View {
   /** @param {State} state */
   draw(state) {
     this.dataset.state = state.connection;
-    this.hidden = state.connection === "online";
+    this.hidden = isOnline(state);
     this.#signIn.hidden = state.connection !== "refused";
     setText(this.#text, describe(state));
   }
@@ -31,7 +32,7 @@ export class ConnectionBanner extends View {
 
 /** @param {State} state */
 function describe(state) {
-  if (state.connection === "online") return "";
+  if (isOnline(state)) return "";
   if (state.connection === "refused") return state.refusal ?? "The server refused the connection.";
   return state.me ? "Reconnecting… your words are kept." : "Connecting…";
 }

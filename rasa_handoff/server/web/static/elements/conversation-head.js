@@ -1,6 +1,6 @@
 // @ts-check
 import { el, icon, sendCommand, setAttribute, setText } from "../dom.js";
-import { isMine, isOverdue, mayAnswer } from "../selectors.js";
+import { isMine, isOnline, isOverdue, mayAnswer } from "../selectors.js";
 import { isolate, stripDirectionControls } from "../text-direction.js";
 import { updateTags } from "./tags.js";
 
@@ -66,8 +66,8 @@ export class ConversationHead {
     setAttribute(this.#where, "data-overdue", isOverdue(state, summary));
     this.#transfer.hidden = !own;
     this.#resolve.hidden = !mayAnswer(state, summary);
-    setAttribute(this.#resolve, "disabled", state.connection !== "online");
-    setAttribute(this.#transfer, "disabled", state.connection !== "online");
+    setAttribute(this.#resolve, "disabled", !isOnline(state));
+    setAttribute(this.#transfer, "disabled", !isOnline(state));
     updateTags(this.#tags, state, summary);
   }
 }

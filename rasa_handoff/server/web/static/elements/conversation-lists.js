@@ -5,6 +5,7 @@ import { KeyedList } from "../keyed-list.js";
 import {
   colleaguesConversations,
   conversationsToFollowUp,
+  isOnline,
   isOverdue,
   lastMessage,
   messagesLeft,
@@ -193,7 +194,7 @@ export class QueueList extends ConversationList {
     setAttribute(row, "data-priority", summary.priority);
     setAttribute(inside(row, "wait-clock"), "since", summary.queued_at);
     setAttribute(inside(row, ".primary"), "aria-label", `Take ${stripDirectionControls(summary.title)}`);
-    setAttribute(inside(row, ".primary"), "disabled", state.connection !== "online");
+    setAttribute(inside(row, ".primary"), "disabled", !isOnline(state));
     setText(inside(row, ".reason"), summary.reason ?? "");
     setText(inside(row, ".preview"), this.describe(state, summary));
     updateTags(inside(row, ".tags"), state, summary);
@@ -317,7 +318,7 @@ export class FollowUps extends ConversationList {
     setText(inside(row, ".when"), clockTime(summary.ended?.at ?? summary.queued_at));
     setText(inside(row, ".reason"), stripDirectionControls(summary.ended?.note ?? summary.reason ?? ""));
     setAttribute(inside(row, ".quiet"), "aria-label", `Done: ${stripDirectionControls(summary.title)}`);
-    setAttribute(inside(row, ".quiet"), "disabled", state.connection !== "online");
+    setAttribute(inside(row, ".quiet"), "disabled", !isOnline(state));
     updateTags(inside(row, ".tags"), state, summary);
   }
 }

@@ -1,7 +1,7 @@
 // @ts-check
 import { el, setAttribute, setText } from "../dom.js";
 import { clockTime, readable } from "../formatting.js";
-import { isMine, selectedConversation } from "../selectors.js";
+import { isMine, isOnline, selectedConversation } from "../selectors.js";
 import { isolate } from "../text-direction.js";
 import { ConversationHead } from "./conversation-head.js";
 import { LiveList, TranscriptList, UnsentList } from "./message-list.js";
@@ -119,7 +119,7 @@ export class ConversationView extends View {
    */
   #drawMessages(state, { handoff_id, title, channel }) {
     const details = state.details.get(handoff_id);
-    const context = { customer: title, push: channel.push, online: state.connection === "online", day: state.day };
+    const context = { customer: title, push: channel.push, online: isOnline(state), day: state.day };
     this.#transcriptFollows.hidden = !details?.transcript_follows;
     this.#transcript.render(details?.transcript ?? [], context);
     this.#live.render(state.messages.get(handoff_id) ?? [], context);

@@ -1,7 +1,7 @@
 // @ts-check
 import { loadDraft, saveDraft } from "../browser-storage.js";
 import { el, icon, sendCommand, setAttribute, setText } from "../dom.js";
-import { isOverdue, mayAnswer, mayTake, selectedConversation } from "../selectors.js";
+import { isOnline, isOverdue, mayAnswer, mayTake, selectedConversation } from "../selectors.js";
 import { isolate } from "../text-direction.js";
 import { TypingIndicator } from "../typing-indicator.js";
 import { View } from "./view.js";
@@ -109,7 +109,7 @@ export class MessageComposer extends View {
     this.#waits.hidden = left || summary.channel.push;
     this.#take.hidden = !mayTake(state, summary);
     setText(this.#take, summary.state === "queued" ? "Take this conversation" : "Take over");
-    setAttribute(this.#take, "disabled", state.connection !== "online");
+    setAttribute(this.#take, "disabled", !isOnline(state));
     setText(this.#why, explain(summary, isOverdue(state, summary)));
   }
 

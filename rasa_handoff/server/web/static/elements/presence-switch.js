@@ -1,5 +1,6 @@
 // @ts-check
 import { el, sendCommand, setAttribute, setText } from "../dom.js";
+import { isOnline } from "../selectors.js";
 import { View } from "./view.js";
 
 /** @typedef {import("../types.js").State} State */
@@ -35,7 +36,7 @@ export class PresenceSwitch extends View {
   draw(state) {
     this.#online = state.me?.online ?? false;
     setAttribute(this.#button, "aria-checked", String(this.#online));
-    setAttribute(this.#button, "disabled", state.connection !== "online");
+    setAttribute(this.#button, "disabled", !isOnline(state));
     setAttribute(this.#button, "title", `${this.#online ? "You are online" : "You are away"} (Alt+O)`);
     setText(this.#text, this.#online ? "Online" : "Away");
   }
