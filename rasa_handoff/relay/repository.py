@@ -42,6 +42,7 @@ from rasa_handoff.store.engine import Store
 from rasa_handoff.store.membership import Processes
 from rasa_handoff.store.migrations import Steps
 from rasa_handoff.store.outbox import Entry, Outbox
+from rasa_handoff.store.row_waits import ALL, about
 from rasa_handoff.store.statements import Statement
 from rasa_handoff.store.timers import Timers
 from rasa_handoff.store.troubles import TROUBLES
@@ -149,6 +150,7 @@ _INSERT_MESSAGE: Final = Statement(insert(messages).values(handoff_id=bindparam(
 
 def load(connection: Connection, conversation_id: str) -> Conversation:
     """Return the conversation, or a new one where the bot has always been active."""
+    about(connection, conversation_id)
     return _loaded(_LOAD, connection, conversation_id)
 
 
@@ -157,6 +159,7 @@ def load_to_change(connection: Connection, conversation_id: str) -> Conversation
 
     Everything that belongs to a conversation is changed under its lock, and the lock is taken first.
     """
+    about(connection, conversation_id)
     return _loaded(_LOAD_TO_CHANGE, connection, conversation_id)
 
 
@@ -168,6 +171,7 @@ def _loaded(statement: Statement, connection: Connection, conversation_id: str) 
 
 def load_all(connection: Connection, conversation_ids: Collection[str]) -> list[Conversation]:
     """Return these conversations."""
+    about(connection, *conversation_ids)
     columns = conversations.c
     query = select(columns.body, columns.conversation_id).where(columns.conversation_id.in_(list(conversation_ids)))
     found = {row.conversation_id: _read(row.body, row.conversation_id) for row in connection.execute(query)}
@@ -185,6 +189,7 @@ def save(connection: Connection, conversation: Conversation) -> None:
 
 def under_way(connection: Connection) -> list[Conversation]:
     """Return every conversation with a handoff under way."""
+    about(connection, ALL)
     columns = conversations.c
     rows = connection.execute(select(columns.body, columns.conversation_id).where(columns.state != Control.BOT.value))
     found = [_read(row.body, row.conversation_id) for row in rows]

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 from sqlalchemy.engine import Connection
@@ -20,13 +20,16 @@ class Batch:
     Before the commit begins, the waiting side may give up (:meth:`give_up`). Afterwards only the database knows the outcome.
     """
 
-    def __init__(self, works: Sequence[Work[Any]]) -> None:
-        self.works = list(works)
+    def __init__(self, works: Sequence[Work[Any]], lock_timeout: str | None = None) -> None:
+        """``lock_timeout``: how long to wait for a lock, in Postgres' words; None: as the writer does."""
+        self.works, self.lock_timeout = list(works), lock_timeout
         self.answers: list[Any] = [OPEN] * len(works)
         self.changes: list[Any] = []
         """The changes of its committed transactions, for the store's listeners."""
         self.rings = False
         """Whether other processes have to know of one of its committed transactions."""
+        self.aside: dict[int, frozenset[str]] = {}
+        """The work that has to wait for conversations, by its index, with their names: it is done elsewhere."""
         self._lock = threading.Lock()
         self._committing = self._given_up = False
 
@@ -49,12 +52,18 @@ class Batch:
                 for index, answer in answers.items():
                     self.answers[index] = answer
 
+    def set_aside(self, index: int, names: Iterable[str]) -> None:
+        """Note that work has to wait for these conversations. Ignored after :meth:`give_up`."""
+        with self._lock:
+            if not self._given_up:
+                self.aside[index] = frozenset(names)
+
     def give_up(self, problem: BaseException) -> bool:
         """Answer all open work with the problem and prevent its commit; return False while a commit is under way."""
         with self._lock:
             if self._committing:
                 return False
-            self._given_up = True
+            self._given_up, self.aside = True, {}
             self.answers = [problem if answer is OPEN else answer for answer in self.answers]
             return True
 

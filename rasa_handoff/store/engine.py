@@ -1,7 +1,8 @@
 """The store: one database, with one writer in each process.
 
-All work of a process runs in one thread, in the order it was submitted, and work that arrives together shares a commit. ``write``
-returns after the commit, so its result is never lost. The database is a SQLite file by default, anything else by URL. A SQLite
+All work of a process runs in one thread, in the order it was submitted, and work that arrives together shares a commit; only what
+waits for a conversation that another process has locked is done beside it (``waiting_work.py``). ``write`` returns after the
+commit, so its result is never lost. The database is a SQLite file by default, anything else by URL. A SQLite
 file has one process; a Postgres database may be shared by any number of processes of its side (``membership.py``).
 
 ``writer.py`` has the thread and its connection, ``identity.py`` what a database says of itself.
@@ -23,8 +24,10 @@ from rasa_handoff.store.batch import Batch, Doubt, Work, resolve
 from rasa_handoff.store.database_url import cannot_be_used, read_url, without_password
 from rasa_handoff.store.identity import DatabaseIdentity, TooOld
 from rasa_handoff.store.migrations import Steps
+from rasa_handoff.store.row_waits import Named
 from rasa_handoff.store.sqlite import Ownership, sqlite_engine
 from rasa_handoff.store.troubles import first_line
+from rasa_handoff.store.waiting_work import WaitingRoom, WaitingWork
 from rasa_handoff.store.writer import Writer
 
 T = TypeVar("T")
@@ -77,7 +80,8 @@ class Store:
         self._identity = DatabaseIdentity(metadata, self._shown, side, schema, steps or {}, self._oldest)
         self._advisory_lock = postgres.AdvisoryLock(self._shown) if self._on_postgres else None
         self._owns = False
-        self._writer = Writer(self._engine, f"{side}-store", ANSWER_SECONDS, self._own, self._shared_process)
+        self._room = WaitingRoom(lambda: self._make_writer(_engine(url)), self._do_set_aside)
+        self._writer = self._make_writer(self._engine, Named(self._room.set_aside) if self.shared else None)
         self.on_changes: list[changes.ChangesListener] = []
         self.on_ring: list[Callable[[], None]] = []
         self._waiting: list[tuple[Work[Any], asyncio.Future[Any]]] = []
@@ -107,6 +111,7 @@ class Store:
         self._commit_soon_work()
         while self._committing is not None:
             await self._committing
+        await self._room.close()
         await self._writer.close()
         self._owns = False
         self._ownership.leave()
@@ -170,27 +175,38 @@ class Store:
                 soon, self._soon, self._soon_is_due = self._soon, [], self._closed
                 taken, self._waiting = self._waiting[:MOST_TO_A_COMMIT], self._waiting[MOST_TO_A_COMMIT:]
                 taken = [*soon, *taken]
-                await self._answer([future for _, future in taken], Batch([work for work, _ in taken]))
+                futures, batch = [future for _, future in taken], Batch([work for work, _ in taken])
+                await self._answer(self._writer, futures, batch)
+                for index, names in sorted(batch.aside.items()):
+                    self._room.add(WaitingWork(batch.works[index], futures[index], names))
         finally:
-            # The store closes: callers of a commit in doubt get an error, and the next start reads what was committed.
-            for doubt in self._writer.doubts:
-                doubt.resolve()
-            self._writer.doubts.clear()
+            _give_up_doubts(self._writer)
             self._committing = None
             self._start_soon_timer()
 
-    async def _answer(self, futures: Sequence["asyncio.Future[Any]"], batch: Batch) -> None:
-        await self._writer.do(batch)
-        for doubt in [one for one in self._writer.doubts if one.committed is not None]:
+    async def _do_set_aside(self, writer: Writer, future: "asyncio.Future[Any]", batch: Batch) -> None:
+        """Do work that was set aside, on a connection of its own, and wait until its outcome is known."""
+        await self._answer(writer, [future], batch)
+        while writer.doubts and not self._closed:
+            await asyncio.sleep(DOUBT_PAUSE)
+            await self._answer(writer, [], Batch([]))
+        _give_up_doubts(writer)
+
+    async def _answer(self, writer: Writer, futures: Sequence["asyncio.Future[Any]"], batch: Batch) -> None:
+        """Have a batch done, tell the listeners of what it changed, and answer its callers, except of what was set aside."""
+        await writer.do(batch)
+        for doubt in [one for one in writer.doubts if one.committed is not None]:
             self._tell(None)
             self._ring()
             doubt.resolve()
-            self._writer.doubts.remove(doubt)
+            writer.doubts.remove(doubt)
         if batch.changes:
             self._tell(batch.changes)
         if batch.rings:
             self._ring()
         for index, (future, answer) in enumerate(zip(futures, batch.answers, strict=True)):
+            if index in batch.aside:
+                continue
             if isinstance(answer, Doubt):
                 answer.waiting.append((future, answer.answers[index]))
             else:
@@ -204,6 +220,9 @@ class Store:
     def _ring(self) -> None:
         for ring in self.on_ring:
             ring()
+
+    def _make_writer(self, engine: Engine, named: Named | None = None) -> Writer:
+        return Writer(engine, f"{self._side}-store", ANSWER_SECONDS, self._own, self._shared_process, named)
 
     def _own(self, connection: Connection) -> None:
         """Take the right to write, which a new connection doesn't have yet."""
@@ -285,3 +304,13 @@ def _engine(url: str) -> Engine:
         return sqlite_engine(parsed, BUSY_SECONDS)
     except (ArgumentError, ImportError) as problem:
         raise cannot_be_used(url, first_line(problem)) from problem
+
+
+def _give_up_doubts(writer: Writer) -> None:
+    """Answer the callers of commits whose outcome nobody learns any more.
+
+    The store closes: they get an error, and the next start reads what was committed.
+    """
+    for doubt in writer.doubts:
+        doubt.resolve()
+    writer.doubts.clear()

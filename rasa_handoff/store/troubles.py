@@ -5,6 +5,7 @@ from typing import Final
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, TimeoutError
 
 from rasa_handoff.store.identity import TooOld
+from rasa_handoff.store.row_waits import MustWait
 from rasa_handoff.store.sqlite import DatabaseInUse
 
 TROUBLES: Final = (OperationalError, InterfaceError, InternalError, TimeoutError, DatabaseInUse, TooOld)
@@ -33,9 +34,14 @@ def is_locked(problem: Exception) -> bool:
     return _code(problem) == LOCKED
 
 
+def waits_for_row(problem: Exception) -> bool:
+    """Return whether a transaction failed because another process, or other work of this one, is busy with its rows."""
+    return isinstance(problem, MustWait) or is_locked(problem)
+
+
 def is_lasting(problem: Exception) -> bool:
     """Return whether a transaction failed because of the whole database, as far as is known, and not of some rows."""
-    return _code(problem) not in (*CONTENDED, LOCKED)
+    return _code(problem) not in (*CONTENDED, LOCKED) and not isinstance(problem, MustWait)
 
 
 def is_lost(problem: BaseException) -> bool:

@@ -11,16 +11,25 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import TimeoutError
 
-from rasa_handoff.store import changes, postgres
+from rasa_handoff.store import changes, postgres, row_waits
 from rasa_handoff.store.batch import Batch, Doubt, Progress
+from rasa_handoff.store.row_waits import Named
 from rasa_handoff.store.statements import PROGRESS
-from rasa_handoff.store.troubles import TROUBLES, is_contended, is_lasting, is_locked, is_lost, no_response
+from rasa_handoff.store.troubles import (
+    TROUBLES,
+    is_contended,
+    is_lasting,
+    is_locked,
+    is_lost,
+    no_response,
+    waits_for_row,
+)
 
 PROCESS: Final = "rasa_handoff_process"
 """Key in ``Connection.info`` of the id of this process, if it shares the database with others."""
@@ -28,6 +37,16 @@ RINGS: Final = "rasa_handoff_rings"
 """Key in ``Connection.info`` of whether the transaction has changed something that other processes have to know."""
 MOST_LOCKED: Final = 2
 """Work items of a commit that wait in vain for a lock before the whole database counts as locked."""
+BRIEF: Final = "100"
+"""Milliseconds to wait for a lock on a connection that others need: longer than most transactions take."""
+AGAIN: Final = "20"
+"""The same for what is left of a batch after some of its work was set aside: the others have waited once."""
+LONG: Final = "DEFAULT"
+"""As long as the connection was opened with: for work that must keep its place, and so can't be set aside."""
+LIMITED: Final = "rasa_handoff_limited"
+"""Key in ``Connection.info`` of a connection that waits only briefly for locks."""
+MOST_SET_ASIDE: Final = 10
+"""Work items of a commit that wait for conversations before it counts as locked for another reason."""
 MOST_ATTEMPTS: Final = 4
 """Attempts at a transaction that other processes get in the way of."""
 
@@ -46,8 +65,11 @@ class Writer:
         answer_seconds: float,
         own: Callable[[Connection], None],
         process: Callable[[], str | None],
+        named: Named | None = None,
     ) -> None:
-        """``name``: of the thread. ``answer_seconds``: after how long without an answer the database is given up."""
+        """``name``: of the thread. ``answer_seconds``: after how long without an answer the database is given up. ``named``: the
+        conversations that work names; with it no work waits here for those that others have locked.
+        """
         self.engine, self.name, self.doubts = engine, name, list[Doubt]()
         self.is_on_postgres = engine.dialect.name == "postgresql"
         self._own, self._process, self._answer_seconds = own, process, answer_seconds
@@ -56,6 +78,7 @@ class Writer:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._progress = Progress(answer_seconds)
         self._stuck: asyncio.Future[None] | None = None
+        self._named, self._index = named, 0
         for step in ("before_cursor_execute", "after_cursor_execute", "commit", "rollback"):
             event.listen(engine, step, lambda *_, **__: self._progress.step())
         changes.follow_savepoints(engine)
@@ -95,20 +118,27 @@ class Writer:
 
     def commit(self, batch: Batch) -> None:
         """Do all work in one transaction; if that fails, each item in its own. Runs in the thread."""
-        indexes = range(len(batch.works))
+        indexes = list(range(len(batch.works)))
+        if self._named is not None:
+            self._named.others.clear()
         begun, problem = self._attempt_again(batch, indexes)
+        while problem is not None and self._sets_aside(batch, problem):
+            indexes.remove(self._index)
+            if not indexes:
+                return
+            begun, problem = self._attempt_again(batch, indexes)
         if problem is None:
             return
         if len(indexes) == 1 or not begun:  # locked or unreachable: each alone would wait as long again
             batch.answer(dict.fromkeys(indexes, problem))
             return
-        self._commit_each(batch)
+        self._commit_each(batch, indexes)
 
-    def _commit_each(self, batch: Batch) -> None:
+    def _commit_each(self, batch: Batch, indexes: Sequence[int]) -> None:
         trouble, locked = None, 0
-        for index in range(len(batch.works)):
+        for index in indexes:
             problem = trouble or self._attempt_again(batch, [index])[1]
-            if problem is None:
+            if problem is None or (trouble is None and self._sets_aside(batch, problem)):
                 continue
             batch.answer({index: problem})
             locked += is_locked(problem)
@@ -116,21 +146,39 @@ class Writer:
             if isinstance(problem, TROUBLES) and (is_lasting(problem) or is_alone or locked >= MOST_LOCKED):
                 trouble = problem  # the database is unreachable: don't wait for it once per item
 
+    def _sets_aside(self, batch: Batch, problem: Exception) -> bool:
+        """Set aside the work that failed because it has to wait for a conversation; return False if that isn't so."""
+        if self._named is None or not self._named.names or not waits_for_row(problem):
+            return False
+        if is_locked(problem) and len(batch.aside) >= MOST_SET_ASIDE:  # it isn't about some conversations
+            return False
+        batch.set_aside(self._index, self._named.names)
+        self._named.others |= self._named.names
+        return True
+
     def _attempt_again(self, batch: Batch, indexes: Sequence[int]) -> tuple[bool, Exception | None]:
         """Try one transaction with the work at these indexes, again if another process gets in the way of a single one.
 
         Return whether it began, and the problem if it failed.
         """
+        lock_timeout = AGAIN if batch.aside else batch.lock_timeout
         for _ in range(MOST_ATTEMPTS):
-            begun, problem = self.attempt(batch, indexes)
-            if problem is None or len(indexes) > 1 or not is_contended(problem):
+            begun, problem = self.attempt(batch, indexes, lock_timeout)
+            if problem is None or len(indexes) > 1:
+                break
+            if self._named is not None and not self._named.names and is_locked(problem) and lock_timeout != LONG:
+                lock_timeout = LONG  # it can't be set aside
+            elif not is_contended(problem):
                 break
         return begun, problem
 
-    def attempt(self, batch: Batch, indexes: Sequence[int], again: bool = False) -> tuple[bool, Exception | None]:
+    def attempt(
+        self, batch: Batch, indexes: Sequence[int], lock_timeout: str | None = None, again: bool = False
+    ) -> tuple[bool, Exception | None]:
         """Try one transaction with the work at these indexes. Return whether it began, and the problem if it failed.
 
         One whose connection was lost, or that nobody waits for, counts as not begun: its work isn't tried item by item.
+        ``lock_timeout``: how long each lock is waited for, if not as long as usual on this connection.
         """
         begun = False
         try:
@@ -139,7 +187,7 @@ class Writer:
                 connection.info.update({PROGRESS: self._progress.step, PROCESS: self._process(), RINGS: False})
                 transaction = connection.begin()
                 begun, noted = True, changes.begin(connection)
-                answers = {index: batch.works[index](connection) for index in indexes}
+                answers = self._answers(connection, batch, indexes, lock_timeout)
                 number = postgres.number_of(connection) if self.is_on_postgres else None
                 if not batch.begin_commit():
                     return False, no_response(self._answer_seconds)
@@ -155,8 +203,24 @@ class Writer:
                 return True, None
         except Exception as problem:
             if is_lost(problem) and not again and not (self._duplicate is not None and self._duplicate.is_cut):
-                return self.attempt(batch, indexes, again=True)  # the connection had ended while idle
+                return self.attempt(batch, indexes, lock_timeout, again=True)  # the connection had ended while idle
             return begun and not is_lost(problem), problem
+
+    def _answers(
+        self, connection: Connection, batch: Batch, indexes: Sequence[int], lock_timeout: str | None
+    ) -> dict[int, Any]:
+        """Do the work at these indexes, and return its answers."""
+        if lock_timeout is not None:
+            connection.execute(text(f"SET LOCAL lock_timeout TO {lock_timeout}"))
+        if self._named is None:
+            return {index: batch.works[index](connection) for index in indexes}
+        answers, connection.info[row_waits.KEY] = {}, self._named
+        for index in indexes:
+            self._index = index
+            self._named.names.clear()
+            answers[index] = batch.works[index](connection)
+        self._named.names.clear()  # what fails from now on isn't about the last one
+        return answers
 
     @contextlib.contextmanager
     def _kept_connection(self) -> Iterator[Connection]:
@@ -184,6 +248,10 @@ class Writer:
     def own_and_settle(self, connection: Connection) -> None:
         """Take the right to write, and learn the outcome of every commit in doubt."""
         self._own(connection)
+        if self._named is not None and LIMITED not in connection.info:
+            connection.execute(text(f"SET lock_timeout TO {BRIEF}"))
+            connection.commit()
+            connection.info[LIMITED] = True
         for doubt in self.doubts:
             if doubt.committed is None:
                 doubt.committed = postgres.was_committed(connection, doubt.number)

@@ -23,6 +23,7 @@ from rasa_handoff.protocol.values import Agent, Offer, Priority, Speaker, Status
 from rasa_handoff.server.storage.customer_entries import MessageEntry, StatusEntry
 from rasa_handoff.server.storage.tables import HANDOFFS, MESSAGES, TO_FOLLOW_UP
 from rasa_handoff.store.outbox import Entry
+from rasa_handoff.store.row_waits import about
 from rasa_handoff.store.statements import Statement
 from rasa_handoff.store.writer import PROCESS
 
@@ -119,6 +120,7 @@ def find(connection: Connection, handoff_id: str) -> Record | None:
 
     None: it isn't known, or its row can't be read, which is logged.
     """
+    about(connection, handoff_id)
     row = _FIND.first(connection, {"handoff": handoff_id})
     return _read(row) if row else None
 
@@ -143,6 +145,7 @@ def lock(connection: Connection, handoff_ids: Iterable[str]) -> None:
     """
     ids = sorted(set(handoff_ids))
     if ids and connection.info.get(PROCESS) is not None:
+        about(connection, *ids)
         columns = HANDOFFS.c
         query = select(columns.handoff_id).where(columns.handoff_id.in_(ids)).order_by(columns.handoff_id)
         connection.execute(query.with_for_update()).all()

@@ -26,9 +26,9 @@ def transactions(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     counted: Counter[str] = Counter()
     attempt = Writer.attempt
 
-    def count(writer: Writer, batch: Batch, places: Sequence[int], again: bool = False) -> Any:
+    def count(writer: Writer, batch: Batch, places: Sequence[int], *more: Any, **options: Any) -> Any:
         counted[writer.name.removesuffix("-store")] += 1
-        return attempt(writer, batch, places, again)
+        return attempt(writer, batch, places, *more, **options)
 
     monkeypatch.setattr(Writer, "attempt", count)
     return counted
