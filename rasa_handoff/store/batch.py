@@ -28,7 +28,7 @@ class Batch:
         """The changes of its committed transactions, for the store's listeners."""
         self.rings = False
         """Whether other processes have to know of one of its committed transactions."""
-        self.aside: dict[int, frozenset[str]] = {}
+        self.deferred: dict[int, frozenset[str]] = {}
         """The work that has to wait for conversations, by its index, with their names: it is done elsewhere."""
         self._lock = threading.Lock()
         self._committing = self._given_up = False
@@ -52,18 +52,18 @@ class Batch:
                 for index, answer in answers.items():
                     self.answers[index] = answer
 
-    def set_aside(self, index: int, names: Iterable[str]) -> None:
+    def defer(self, index: int, names: Iterable[str]) -> None:
         """Note that work has to wait for these conversations. Ignored after :meth:`give_up`."""
         with self._lock:
             if not self._given_up:
-                self.aside[index] = frozenset(names)
+                self.deferred[index] = frozenset(names)
 
     def give_up(self, problem: BaseException) -> bool:
         """Answer all open work with the problem and prevent its commit; return False while a commit is under way."""
         with self._lock:
             if self._committing:
                 return False
-            self._given_up, self.aside = True, {}
+            self._given_up, self.deferred = True, {}
             self.answers = [problem if answer is OPEN else answer for answer in self.answers]
             return True
 

@@ -1,7 +1,7 @@
 """The store: one database, with one writer in each process.
 
 All work of a process runs in one thread, in the order it was submitted, and work that arrives together shares a commit; only what
-waits for a conversation that another process has locked is done beside it (``waiting_work.py``). ``write`` returns after the
+waits for a conversation that another process has locked is done beside it (``deferred_work.py``). ``write`` returns after the
 commit, so its result is never lost. The database is a SQLite file by default, anything else by URL. A SQLite
 file has one process; a Postgres database may be shared by any number of processes of its side (``membership.py``).
 
@@ -22,12 +22,12 @@ from rasa_handoff.protocol.errors import StoreError
 from rasa_handoff.store import changes, postgres
 from rasa_handoff.store.batch import Batch, Doubt, Work, resolve
 from rasa_handoff.store.database_url import cannot_be_used, read_url, without_password
+from rasa_handoff.store.deferred_work import Deferral, DeferredWork
 from rasa_handoff.store.identity import DatabaseIdentity, TooOld
 from rasa_handoff.store.migrations import Steps
 from rasa_handoff.store.row_waits import Named
 from rasa_handoff.store.sqlite import Ownership, sqlite_engine
 from rasa_handoff.store.troubles import first_line
-from rasa_handoff.store.waiting_work import WaitingRoom, WaitingWork
 from rasa_handoff.store.writer import Writer
 
 T = TypeVar("T")
@@ -80,8 +80,8 @@ class Store:
         self._identity = DatabaseIdentity(metadata, self._shown, side, schema, steps or {}, self._oldest)
         self._advisory_lock = postgres.AdvisoryLock(self._shown) if self._on_postgres else None
         self._owns = False
-        self._room = WaitingRoom(lambda: self._make_writer(_engine(url)), self._do_set_aside)
-        self._writer = self._make_writer(self._engine, Named(self._room.set_aside) if self.shared else None)
+        self._deferral = Deferral(lambda: self._make_writer(_engine(url)), self._do_deferred)
+        self._writer = self._make_writer(self._engine, Named(self._deferral.names) if self.shared else None)
         self.on_changes: list[changes.ChangesListener] = []
         self.on_ring: list[Callable[[], None]] = []
         self._waiting: list[tuple[Work[Any], asyncio.Future[Any]]] = []
@@ -111,7 +111,7 @@ class Store:
         self._commit_soon_work()
         while self._committing is not None:
             await self._committing
-        await self._room.close()
+        await self._deferral.close()
         await self._writer.close()
         self._owns = False
         self._ownership.leave()
@@ -177,15 +177,15 @@ class Store:
                 taken = [*soon, *taken]
                 futures, batch = [future for _, future in taken], Batch([work for work, _ in taken])
                 await self._answer(self._writer, futures, batch)
-                for index, names in sorted(batch.aside.items()):
-                    self._room.add(WaitingWork(batch.works[index], futures[index], names))
+                for index, names in sorted(batch.deferred.items()):
+                    self._deferral.add(DeferredWork(batch.works[index], futures[index], names))
         finally:
             _give_up_doubts(self._writer)
             self._committing = None
             self._start_soon_timer()
 
-    async def _do_set_aside(self, writer: Writer, future: "asyncio.Future[Any]", batch: Batch) -> None:
-        """Do work that was set aside, on a connection of its own, and wait until its outcome is known."""
+    async def _do_deferred(self, writer: Writer, future: "asyncio.Future[Any]", batch: Batch) -> None:
+        """Do deferred work on a connection of its own, and wait until its outcome is known."""
         await self._answer(writer, [future], batch)
         while writer.doubts and not self._closed:
             await asyncio.sleep(DOUBT_PAUSE)
@@ -193,7 +193,7 @@ class Store:
         _give_up_doubts(writer)
 
     async def _answer(self, writer: Writer, futures: Sequence["asyncio.Future[Any]"], batch: Batch) -> None:
-        """Have a batch done, tell the listeners of what it changed, and answer its callers, except of what was set aside."""
+        """Have a batch done, tell the listeners of what it changed, and answer its callers, except of what was deferred."""
         await writer.do(batch)
         for doubt in [one for one in writer.doubts if one.committed is not None]:
             self._tell(None)
@@ -205,7 +205,7 @@ class Store:
         if batch.rings:
             self._ring()
         for index, (future, answer) in enumerate(zip(futures, batch.answers, strict=True)):
-            if index in batch.aside:
+            if index in batch.deferred:
                 continue
             if isinstance(answer, Doubt):
                 answer.waiting.append((future, answer.answers[index]))

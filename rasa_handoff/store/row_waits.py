@@ -2,10 +2,10 @@
 
 The work of a process shares commits, on one connection and in the order of its submission. So whoever waits there for a row
 holds everybody up. Work says which conversation it is about before it locks or reads its row. If the lock isn't to be had at
-once, that work is set aside: it waits on a connection of its own, and the others go on. What comes later and is about the same
-conversation is set aside behind it, so that the work on each conversation keeps its order.
+once, that work is deferred: it waits on a connection of its own, and the others go on. What comes later and is about the same
+conversation is deferred behind it, so that the work on each conversation keeps its order.
 
-Work that names no conversation is never set aside: nobody could say what has to wait behind it.
+Work that names no conversation is never deferred: nobody could say what has to wait behind it.
 """
 
 from collections import Counter
@@ -24,8 +24,8 @@ class MustWait(TimeoutError):
     """Other work waits for the same conversation, so this has to wait behind it. Nothing was done."""
 
 
-class SetAside:
-    """The conversations of the work that was set aside, for the thread that asks whether it has to wait behind it.
+class DeferredNames:
+    """The conversations of deferred work, for the thread that asks whether it has to wait behind it.
 
     Changed in the event loop only, between two batches of that thread, or when work is done.
     """
@@ -34,7 +34,7 @@ class SetAside:
         self._names: Counter[str] = Counter()
 
     def add(self, names: Iterable[str]) -> None:
-        """Note that work on these conversations was set aside."""
+        """Note that work on these conversations was deferred."""
         self._names.update(names)
 
     def remove(self, names: Iterable[str]) -> None:
@@ -50,13 +50,18 @@ class SetAside:
 
 
 class Named:
-    """The conversations that the work under way on a connection has named. ``waits``: what was set aside before."""
+    """The conversations that the work under way on a connection has named. ``deferred``: the work of earlier batches."""
 
-    def __init__(self, waits: SetAside) -> None:
+    def __init__(self, deferred: DeferredNames) -> None:
         self.names: set[str] = set()
         self.others: set[str] = set()
-        """The conversations of work that was set aside from the same batch."""
-        self._waits = waits
+        """The conversations of deferred work of the same batch."""
+        self._deferred = deferred
+
+    def begin(self) -> None:
+        """Forget those of the batch before."""
+        self.names.clear()
+        self.others.clear()
 
     def add(self, name: str) -> None:
         """Note a conversation.
@@ -65,8 +70,8 @@ class Named:
             MustWait: other work waits for it.
         """
         self.names.add(name)
-        if self._waits.concerns(name) or conflict({name}, self.others):
-            raise MustWait(f"other work waits for '{name}'")
+        if self._deferred.concerns(name) or conflict({name}, self.others):
+            raise MustWait("other work waits for the same conversation")
 
 
 def about(connection: Connection, *names: str) -> None:

@@ -40,12 +40,12 @@ MOST_LOCKED: Final = 2
 BRIEF: Final = "100"
 """Milliseconds to wait for a lock on a connection that others need: longer than most transactions take."""
 AGAIN: Final = "20"
-"""The same for what is left of a batch after some of its work was set aside: the others have waited once."""
+"""The same for what is left of a batch after some of its work was deferred: the others have waited once."""
 LONG: Final = "DEFAULT"
-"""As long as the connection was opened with: for work that must keep its place, and so can't be set aside."""
+"""As long as the connection was opened with: for work that must keep its place, and so can't be deferred."""
 LIMITED: Final = "rasa_handoff_limited"
 """Key in ``Connection.info`` of a connection that waits only briefly for locks."""
-MOST_SET_ASIDE: Final = 10
+MOST_DEFERRED: Final = 10
 """Work items of a commit that wait for conversations before it counts as locked for another reason."""
 MOST_ATTEMPTS: Final = 4
 """Attempts at a transaction that other processes get in the way of."""
@@ -120,9 +120,9 @@ class Writer:
         """Do all work in one transaction; if that fails, each item in its own. Runs in the thread."""
         indexes = list(range(len(batch.works)))
         if self._named is not None:
-            self._named.others.clear()
+            self._named.begin()
         begun, problem = self._attempt_again(batch, indexes)
-        while problem is not None and self._sets_aside(batch, problem):
+        while problem is not None and self._defers(batch, problem):
             indexes.remove(self._index)
             if not indexes:
                 return
@@ -138,7 +138,7 @@ class Writer:
         trouble, locked = None, 0
         for index in indexes:
             problem = trouble or self._attempt_again(batch, [index])[1]
-            if problem is None or (trouble is None and self._sets_aside(batch, problem)):
+            if problem is None or (trouble is None and self._defers(batch, problem)):
                 continue
             batch.answer({index: problem})
             locked += is_locked(problem)
@@ -146,13 +146,13 @@ class Writer:
             if isinstance(problem, TROUBLES) and (is_lasting(problem) or is_alone or locked >= MOST_LOCKED):
                 trouble = problem  # the database is unreachable: don't wait for it once per item
 
-    def _sets_aside(self, batch: Batch, problem: Exception) -> bool:
-        """Set aside the work that failed because it has to wait for a conversation; return False if that isn't so."""
+    def _defers(self, batch: Batch, problem: Exception) -> bool:
+        """Defer the work that failed because it has to wait for a conversation; return False if that isn't so."""
         if self._named is None or not self._named.names or not waits_for_row(problem):
             return False
-        if is_locked(problem) and len(batch.aside) >= MOST_SET_ASIDE:  # it isn't about some conversations
+        if is_locked(problem) and len(batch.deferred) >= MOST_DEFERRED:  # it isn't about some conversations
             return False
-        batch.set_aside(self._index, self._named.names)
+        batch.defer(self._index, self._named.names)
         self._named.others |= self._named.names
         return True
 
@@ -161,13 +161,13 @@ class Writer:
 
         Return whether it began, and the problem if it failed.
         """
-        lock_timeout = AGAIN if batch.aside else batch.lock_timeout
+        lock_timeout = AGAIN if batch.deferred else batch.lock_timeout
         for _ in range(MOST_ATTEMPTS):
             begun, problem = self.attempt(batch, indexes, lock_timeout)
             if problem is None or len(indexes) > 1:
                 break
             if self._named is not None and not self._named.names and is_locked(problem) and lock_timeout != LONG:
-                lock_timeout = LONG  # it can't be set aside
+                lock_timeout = LONG  # it can't be deferred
             elif not is_contended(problem):
                 break
         return begun, problem

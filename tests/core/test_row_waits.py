@@ -5,9 +5,11 @@ import contextlib
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Any
 
+import psycopg2
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, text
 from sqlalchemy.engine import Connection
 
 from rasa_handoff.protocol import events
@@ -21,6 +23,7 @@ from rasa_handoff.store.outbox import Entry
 from rasa_handoff.store.postgres import connector
 from rasa_handoff.store.row_waits import about
 from rasa_handoff.store.troubles import TROUBLES
+from rasa_handoff.store.writer import Writer
 from rasa_handoff.testing.waiting import eventually
 from tests.core.test_shared_store import Process, Text
 from tests.support.postgres_server import Database
@@ -134,6 +137,58 @@ async def test_who_waits_too_long_is_told_so_and_what_comes_after_is_done(
         await _say(first, "lerato", "2")
     await _say(first, "thabo", "3")
     await eventually(lambda: first.mine == ["2", "3"])
+
+
+async def test_a_lost_answer_to_the_commit_of_deferred_work_is_made_up_for(
+    pair: tuple[Process, Process], postgres: Database
+) -> None:
+    first, _ = pair
+    make_writer = first.store._deferral._make_writer
+
+    def make_losing_writer() -> Writer:
+        writer = make_writer()
+        dialect, commit = writer.engine.dialect, writer.engine.dialect.do_commit
+
+        def lose(connection: Any) -> None:
+            dialect.do_commit = commit
+            commit(connection)
+            connection.close()
+            raise psycopg2.OperationalError("server closed the connection unexpectedly")
+
+        dialect.do_commit = lose
+        return writer
+
+    first.store._deferral._make_writer = make_losing_writer
+    with locked(postgres, "select * from counter where name = 'thabo' for update") as go_on:
+        unsure = asyncio.create_task(_say(first, "thabo", "1"))
+        await eventually(lambda: first.store._deferral._under_way)
+        go_on()
+        later = asyncio.create_task(_say(first, "thabo", "2"))
+        await asyncio.gather(unsure, later)
+    await eventually(lambda: first.mine == ["1", "2"])
+
+
+async def test_each_connection_has_its_limits(pair: tuple[Process, Process], postgres: Database) -> None:
+    first, _ = pair
+    limits = []
+
+    def work(connection: Connection) -> None:
+        about(connection, "thabo")
+        names = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
+        limits.append([connection.execute(text(f"show {name}")).scalar() for name in names])
+        _lock(first, connection, "thabo")
+
+    with locked(postgres, "select * from counter where name = 'thabo' for update") as go_on:
+        waiting = asyncio.create_task(first.store.write(work))
+        await eventually(lambda: len(limits) == 2)
+        go_on()
+        await waiting
+    brief, long = limits
+    assert (brief[0], long[0]) == ("100ms", "1500ms")
+    assert brief[1:] == long[1:] == ["2s", "4s"]
+    others = "datname = current_database() and pid <> pg_backend_pid()"
+    shown = f"select distinct application_name from pg_stat_activity where {others}"
+    assert postgres.execute(shown) == [("rasa-handoff",)]
 
 
 async def test_batches_that_lock_in_opposite_order_wait_no_second(pair: tuple[Process, Process]) -> None:

@@ -1,7 +1,7 @@
-"""Work that was set aside because another process has locked its conversation (``row_waits.py``).
+"""Work that was deferred because another process has locked its conversation (``row_waits.py``).
 
 It is done on a few connections of its own, which are made when they are first needed. Work on one conversation is done in the
-order in which it was set aside.
+order in which it was deferred.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from rasa_handoff.store.batch import Batch, Work
-from rasa_handoff.store.row_waits import SetAside, conflict
+from rasa_handoff.store.row_waits import DeferredNames, conflict
 from rasa_handoff.store.writer import BRIEF, Writer
 
 MOST_CONNECTIONS: Final = 3
@@ -21,8 +21,8 @@ LATE_SECONDS: Final = 1.5
 
 
 @dataclass(eq=False)
-class WaitingWork:
-    """Work that was set aside, the caller's future, and the conversations that it is about."""
+class DeferredWork:
+    """Deferred work, the caller's future, and the conversations that it is about."""
 
     work: Work[Any]
     future: "asyncio.Future[Any]"
@@ -30,8 +30,8 @@ class WaitingWork:
     since: float = field(default_factory=time.monotonic)
 
 
-class WaitingRoom:
-    """Does the work that was set aside.
+class Deferral:
+    """Does the deferred work.
 
     ``make_writer`` makes a further connection. ``do``: has a writer do a batch, and answers the callers; it returns when its
     outcome is known.
@@ -42,16 +42,16 @@ class WaitingRoom:
         make_writer: Callable[[], Writer],
         do: Callable[[Writer, "asyncio.Future[Any]", Batch], Awaitable[None]],
     ) -> None:
-        self.set_aside = SetAside()
+        self.names = DeferredNames()
         self._make_writer, self._do = make_writer, do
-        self._waiting: list[WaitingWork] = []
-        self._under_way: dict[WaitingWork, asyncio.Task[None]] = {}
+        self._waiting: list[DeferredWork] = []
+        self._under_way: dict[DeferredWork, asyncio.Task[None]] = {}
         self._free: list[Writer] = []
         self._made = 0
 
-    def add(self, work: WaitingWork) -> None:
-        """Take work that was set aside."""
-        self.set_aside.add(work.names)
+    def add(self, work: DeferredWork) -> None:
+        """Take deferred work."""
+        self.names.add(work.names)
         self._waiting.append(work)
         self._begin_what_may()
 
@@ -81,12 +81,12 @@ class WaitingRoom:
             self._free.append(self._make_writer())
         return self._free.pop() if self._free else None
 
-    async def _run(self, one: WaitingWork, writer: Writer) -> None:
+    async def _run(self, one: DeferredWork, writer: Writer) -> None:
         is_late = time.monotonic() - one.since > LATE_SECONDS
         try:
             await self._do(writer, one.future, Batch([one.work], BRIEF if is_late else None))
         finally:
             del self._under_way[one]
-            self.set_aside.remove(one.names)
+            self.names.remove(one.names)
             self._free.append(writer)
             self._begin_what_may()
